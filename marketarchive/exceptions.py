@@ -1,0 +1,83 @@
+"""Every error of this project. Each says what the operator does next.
+
+    MarketArchiveError
+    ├── ArgumentError          a spider argument or command option is wrong          exit code 2
+    ├── ConfigurationError     a setting is wrong, or an extra is not installed      exit code 2
+    ├── ArchiveError
+    │   ├── DiskError          a write, fsync or rename failed; never retried        exit code 3
+    │   ├── CorruptError       a stored file does not hold what was written to it
+    │   └── RunAliveError      another process holds the run's lock
+    ├── VenueError
+    │   ├── ParseError         a message does not have the shape its venue promises
+    │   └── CursorError        a sweep's cursor loops or brings nothing new
+    ├── MasterError            the market master cannot be reached or migrated
+    └── SimulatorError
+        └── TooFastError       the simulator could not keep up with its own clock
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class MarketArchiveError(Exception):
+    """Base of all; catch this to catch everything this project raises on purpose."""
+
+
+class ArgumentError(MarketArchiveError):
+    """Raised when a spider argument or command option is unknown or malformed, before anything is sent."""
+
+
+class ConfigurationError(MarketArchiveError):
+    """Raised when a setting is malformed or an optional package is missing, before anything is sent."""
+
+
+class ArchiveError(MarketArchiveError):
+    """Base of everything that goes wrong with stored files."""
+
+
+class DiskError(ArchiveError):
+    """Raised by the archive's writer when the disk refuses: the run ends, the next start records the gap.
+
+    Free space or mend the disk, then start again; nothing that was sealed is affected.
+    """
+
+
+class CorruptError(ArchiveError):
+    """Raised when a stored file cannot be what was written: run `scrapy verify`, restore the named file."""
+
+
+class RunAliveError(ArchiveError):
+    """Raised when a lock is held by a living process: let it finish, or stop it, then try again."""
+
+
+class VenueError(MarketArchiveError):
+    """Base of everything a venue sends that cannot be used; the message itself is already in raw."""
+
+
+class ParseError(VenueError):
+    """Raised by `venues` when a message lacks a field or has one of the wrong form.
+
+    `item` names what could not be made of it, `fields` what is missing or wrong.
+    """
+
+    def __init__(self, item: str, message: str, fields: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.item = item
+        self.fields = tuple(fields)
+
+
+class CursorError(VenueError):
+    """Raised when paging cannot end: a cursor seen before, or page after page with nothing new."""
+
+
+class MasterError(MarketArchiveError):
+    """Raised when the market master cannot be used: raw goes on; mend it, then `scrapy rebuild-master`."""
+
+
+class SimulatorError(MarketArchiveError):
+    """Base of the simulator's own faults, never those it was told to inject."""
+
+
+class TooFastError(SimulatorError):
+    """Raised when the chosen speed is more than this machine sustains: choose a lower `--speed`."""
