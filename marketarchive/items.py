@@ -158,7 +158,7 @@ class Market(Derived):
     settlement: Decimal | None = None
     settlement_source: str | None = None
     resolution: str | None = None
-    payouts: dict[str, str] | None = None  # outcome label -> decimal string, dollars per share
+    payouts: tuple[str, ...] | None = None  # decimal strings, dollars per share, in the order of outcomes
     resolution_source: str | None = None
     rule: str | None = None
     resolved_at: datetime | None = None
@@ -182,8 +182,8 @@ class Resolution(Derived):
     platform: str
     market_id: str = Field(min_length=1)
     status: Literal["closed", "resolved"]
-    resolution: str | None = None  # the winner's label; None on a split, which payouts tell
-    payouts: dict[str, str] | None = None
+    resolution: str | None = None  # the winner's label, where the message has labels; None on a split
+    payouts: tuple[str, ...] | None = None  # decimal strings, dollars per share, in the venue's outcome order
     resolution_source: str
     resolved_at: datetime | None = None
 
