@@ -1,0 +1,87 @@
+"""Settings of a live run. simulator.py and vps.py override single values; docs/SETTINGS.md explains all of ours.
+
+Beside each changed Scrapy setting stands Scrapy's default and why ours differs.
+"""
+
+BOT_NAME = "marketarchive"
+SPIDER_MODULES = ["marketarchive.spiders"]
+NEWSPIDER_MODULE = "marketarchive.spiders"
+COMMANDS_MODULE = "marketarchive.commands"
+
+# ---- where everything goes -------------------------------------------------------------------------------
+
+# Folder of the archive and all that is derived from it.
+OUTPUT_DIR = "pipelines_out"
+# SQLAlchemy URL of the market master; None = SQLite at OUTPUT_DIR/master.db, "" = no master (files only).
+MASTER_URL = None
+# "changes": price snapshots on change plus one a day; "all": one every time a market is seen.
+MASTER_SNAPSHOTS = "changes"
+
+# ---- the raw archive -------------------------------------------------------------------------------------
+
+# Seconds (wall) between two fsyncs: what a crash may lose at most, beside the flush under way.
+ARCHIVE_FLUSH_S = 1.0
+# Seconds (project clock) in one gzip member; each member can be checked and read alone.
+ARCHIVE_MEMBER_S = 60
+# Seconds (project clock) in one segment, aligned to the UTC hour, and its size limit in compressed bytes.
+ARCHIVE_SEGMENT_S = 3600
+ARCHIVE_SEGMENT_BYTES = 512 * 2**20
+# Bytes waiting for the writer above which sweeps and cadences hold back.
+ARCHIVE_BUFFER_BYTES = 32 * 2**20
+# Seconds (wall) without progress of the writer after which the run ends with reason disk.
+ARCHIVE_STALL_S = 30
+
+# ---- politeness ------------------------------------------------------------------------------------------
+
+# Named, with the project's purpose; venues' firewalls refuse library defaults. Put your own contact here.
+USER_AGENT = "marketarchive/0.1 (archives public market data; read-only)"
+# robots.txt speaks about crawling web pages. We ask documented public API endpoints only, under their
+# documented limits; docs/METHODOLOGY.md explains. Page spiders set this to True for themselves.
+ROBOTSTXT_OBEY = False
+# Share of each venue's documented request limit that we use at most.
+LIMIT_SHARE = 0.5
+# Times a request is sent at most when the venue answers 429, 5xx, rubbish or not at all.
+REQUEST_ATTEMPTS = 5
+# Seconds (project clock) that a Retry-After is waited for at most; a longer one ends the request with a gap.
+RETRY_AFTER_MAX_S = 300
+
+# ---- Scrapy, as a collector needs it ---------------------------------------------------------------------
+
+TWISTED_REACTOR = "twisted.internet.asyncioreactor.AsyncioSelectorReactor"
+ASYNCIO_EVENT_LOOP = None
+# Default True since 2.19: a local server that runs code sent to it. Not in an unattended collector.
+REMOTE_CONTROL_ENABLED = False
+TELNETCONSOLE_ENABLED = False  # default True
+DOWNLOAD_VERIFY_CERTIFICATES = True  # default False
+COOKIES_ENABLED = False  # default True; public data needs none
+REDIRECT_ENABLED = False  # default True; a venue's redirect is archived, not followed
+RETRY_ENABLED = False  # default True; it swallows the bodies of 429 and 5xx, ours archives them first
+HTTPERROR_ALLOW_ALL = True  # default False; every answer is archived before it is judged
+COMPRESSION_ENABLED = False  # default True; ours undoes gzip strictly, or keeps the bytes as they came
+DOWNLOAD_FAIL_ON_DATALOSS = False  # default True; what arrived of a cut body is archived and flagged
+DOWNLOAD_TIMEOUT = 10  # default 180; seconds (wall)
+DOWNLOAD_DELAY = 0  # default 0; our limiter paces on the project's clock, Scrapy's slots on the wall's
+DOWNLOAD_MAXSIZE = 256 * 2**20  # default 1 GiB
+DOWNLOAD_WARNSIZE = 64 * 2**20  # default 32 MiB
+CONCURRENT_REQUESTS = 0  # default 16; 0 = no limit: a hung request must not delay a tick
+CONCURRENT_REQUESTS_PER_DOMAIN = 256  # default 8; likewise
+SCRAPER_SLOT_MAX_ACTIVE_SIZE = 512 * 2**20  # default 5 MB; one large body must not hold back the next tick
+REFERER_ENABLED = False  # default True; APIs need none
+LOG_LEVEL = "INFO"  # default DEBUG
+# Log lines carry no items: a single one would hold a whole response body.
+LOG_FORMATTER = "marketarchive.collecting.logformat.QuietLogFormatter"
+
+DOWNLOADER_MIDDLEWARES = {
+    # next to the downloader, so that the stamp is taken before anything else looks at the answer
+    "marketarchive.collecting.receipt.ReceiptMiddleware": 999,
+}
+EXTENSIONS = {
+    "marketarchive.collecting.run.RunExtension": 0,
+}
+ITEM_PIPELINES = {
+    "marketarchive.pipelines.validate.ValidatePipeline": 100,
+    "marketarchive.pipelines.stamp.StampPipeline": 200,
+    "marketarchive.pipelines.raw_archive.RawArchivePipeline": 300,
+    "marketarchive.pipelines.records.RecordsPipeline": 400,
+    "marketarchive.pipelines.market_master.MarketMasterPipeline": 500,
+}

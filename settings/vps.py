@@ -1,0 +1,9 @@
+"""Like base, for a small server under systemd or cron: quieter logs, one log line a fact."""
+
+from settings.base import *  # noqa: F403  (a settings file is its base plus what differs)
+
+LOG_LEVEL = "WARNING"
+# The journal stamps lines itself.
+LOG_FORMAT = "%(levelname)s [%(name)s] %(message)s"
+# A small server has little memory: hold back earlier.
+ARCHIVE_BUFFER_BYTES = 8 * 2**20
