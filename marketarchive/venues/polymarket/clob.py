@@ -1,0 +1,284 @@
+"""The central limit order book: https://clob.polymarket.com, and its books on the market socket.
+
+A book's sides come with the best price last: bids upwards, asks downwards, all values as strings.
+`timestamp` is the time of the book's last change; there is no sequence number, but a hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from marketarchive.exceptions import ParseError
+from marketarchive.items import Verdict
+from marketarchive.venues.polymarket import wire
+
+# what /book says of an unknown, a malformed and a closed token alike (404)
+NO_ORDERBOOK = "No orderbook exists for the requested token id"
+
+
+class Level(NamedTuple):
+    """Price in dollars per share and size in shares, as the texts on the wire."""
+
+    price: str
+    size: str
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """The book of one token at `timestamp_ms`, sides in the order they were sent (best last)."""
+
+    market: str
+    token: str
+    timestamp_ms: int
+    hash: str
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+    min_order_size: str | None  # None: not sent (the socket leaves it out)
+    tick_size: str | None
+    neg_risk: bool | None
+    last_trade_price: str | None  # "" = never traded
+    best_bid: Decimal | None
+    best_ask: Decimal | None
+    is_sorted: bool  # bids rise, asks fall, no price twice
+
+
+class _Level(msgspec.Struct):
+    price: str
+    size: str
+
+
+class _Book(msgspec.Struct):
+    market: str
+    asset_id: str
+    timestamp: str
+    hash: str
+    bids: list[_Level] | None
+    asks: list[_Level] | None
+    min_order_size: str | None = None
+    tick_size: str | None = None
+    neg_risk: bool | None = None
+    last_trade_price: str | None = None
+
+
+_ONE = msgspec.json.Decoder(_Book)
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_SIZE = re.compile(r"\d+(?:\.\d+)?").fullmatch
+_PRICE = re.compile(r"(?:0(?:\.\d+)?|\.\d+|1(?:\.0+)?)").fullmatch
+
+
+def parse_book(payload: bytes | msgspec.Raw | dict[str, Any]) -> Book:
+    """One book, of /book, of an element of /books or of a `book` event. Raises ParseError."""
+    try:
+        sent = msgspec.convert(payload, _Book) if isinstance(payload, dict) else _ONE.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ParseError("Book", f"not a book: {error}", _fields_of(error)) from error
+    bids = _side("bids", sent.bids)
+    asks = _side("asks", sent.asks)
+    if not (sent.timestamp.isascii() and sent.timestamp.isdigit()):
+        raise ParseError("Book", f"timestamp={sent.timestamp!r} is not milliseconds", ("timestamp",))
+    return _build(
+        Book(
+            market=sent.market,
+            token=sent.asset_id,
+            timestamp_ms=int(sent.timestamp),
+            hash=sent.hash,
+            bids=bids,
+            asks=asks,
+            min_order_size=sent.min_order_size,
+            tick_size=sent.tick_size,
+            neg_risk=sent.neg_risk,
+            last_trade_price=sent.last_trade_price,
+            best_bid=None,
+            best_ask=None,
+            is_sorted=True,
+        )
+    )
+
+
+def split_books(payload: bytes) -> list[Any]:
+    """The elements of a /books answer, for parse_book. Raises ParseError."""
+    try:
+        return list(_LIST.decode(payload))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # slower, but lets a NaN cost its own row only
+        return wire.rows(wire.decode(payload, "Book"), None, "Book")
+
+
+def error_text(payload: bytes) -> str | None:
+    """The message of a body `{"error": "..."}`; None when the body is anything else."""
+    try:
+        document = msgspec.json.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    found = document.get("error") if isinstance(document, dict) else None
+    return found if isinstance(found, str) else None
+
+
+def _fields_of(error: Exception) -> tuple[str, ...]:
+    """The field in "... - at `$.bids[0].price`" or "missing required field `hash`"."""
+    at = re.search(r"at `\$\.(\w+)", str(error)) or re.search(r"required field `(\w+)`", str(error))
+    return (at[1],) if at else ()
+
+
+def _side(name: str, levels: Sequence[_Level] | None) -> tuple[Level, ...]:
+    side = tuple(Level(level.price, level.size) for level in levels or ())
+    for price, size in side:
+        if not _PRICE(price):
+            raise ParseError(
+                "Book", f"{name}: price {price!r} is not a number within [0, 1]", (name, "price")
+            )
+        if not _SIZE(size) or not size.strip("0."):
+            raise ParseError("Book", f"{name}: size {size!r} is not a number above 0", (name, "size"))
+    return side
+
+
+@lru_cache(maxsize=65536)  # a venue's prices lie on a few grids
+def _decimal(text: str) -> Decimal:
+    return Decimal(text)
+
+
+def _build(book: Book) -> Book:
+    """`book` with its best prices and the check of its order; ParseError when it is crossed."""
+    bids = [_decimal(level.price) for level in book.bids]
+    asks = [_decimal(level.price) for level in book.asks]
+    best_bid, best_ask = max(bids, default=None), min(asks, default=None)
+    if best_bid is not None and best_ask is not None and best_bid >= best_ask:
+        raise ParseError("Book", f"crossed: best bid {best_bid}, best ask {best_ask}", ("bids", "asks"))
+    rising = all(low < high for low, high in pairwise(bids))
+    falling = all(high > low for high, low in pairwise(asks))
+    return replace(book, best_bid=best_bid, best_ask=best_ask, is_sorted=rising and falling)
+
+
+# --- integrity -------------------------------------------------------------------------------------------
+
+# The hash is sha1 over compact JSON of these keys in this order, `hash` empty, values as on the wire.
+# Newest first; only the first and the last have been checked against recordings.
+RECIPES: dict[str, tuple[str, ...]] = {
+    "2025-12": (
+        "market",
+        "asset_id",
+        "timestamp",
+        "hash",
+        "bids",
+        "asks",
+        "min_order_size",
+        "tick_size",
+        "neg_risk",
+        "last_trade_price",
+    ),
+    "2025": (
+        "market",
+        "asset_id",
+        "timestamp",
+        "hash",
+        "bids",
+        "asks",
+        "min_order_size",
+        "tick_size",
+        "neg_risk",
+    ),
+    "2024-11": ("market", "asset_id", "timestamp", "hash", "bids", "asks"),
+    "2024-10": ("market", "asset_id", "hash", "bids", "asks"),
+}
+CURRENT_RECIPE = "2025-12"
+
+# what the socket leaves out, as crypto markets have it
+_DEFAULTS = {"min_order_size": "5", "tick_size": "0.01", "neg_risk": False}
+
+
+def _head(book: Book, keys: Sequence[str]) -> str:
+    """The hashed text of `book` without its closing brace."""
+    values: dict[str, Any] = {
+        "market": book.market,
+        "asset_id": book.token,
+        "timestamp": str(book.timestamp_ms),
+        "hash": "",
+        "bids": [level._asdict() for level in book.bids],
+        "asks": [level._asdict() for level in book.asks],
+        "min_order_size": book.min_order_size,
+        "tick_size": book.tick_size,
+        "neg_risk": book.neg_risk,
+    }
+    values = {
+        key: _DEFAULTS[key] if key in _DEFAULTS and values[key] is None else values[key] for key in keys
+    }
+    return json.dumps(values, separators=(",", ":"), ensure_ascii=False)[:-1]
+
+
+def book_hash(book: Book, recipe: str = CURRENT_RECIPE) -> str:
+    """The hash that `recipe` gives for `book`."""
+    keys = RECIPES[recipe]
+    if keys[-1] != "last_trade_price":
+        return hashlib.sha1(f"{_head(book, keys)}}}".encode(), usedforsecurity=False).hexdigest()
+    return next(_hashes(book, [book.last_trade_price or ""]))[1]
+
+
+def _hashes(book: Book, last_trade_prices: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """(last_trade_price, hash) by the current recipe, the common text hashed once."""
+    head = hashlib.sha1(_head(book, RECIPES[CURRENT_RECIPE][:-1]).encode(), usedforsecurity=False)
+    for price in last_trade_prices:
+        whole = head.copy()
+        whole.update(f',"last_trade_price":{json.dumps(price)}}}'.encode())
+        yield price, whole.hexdigest()
+
+
+# the venue writes this price with three decimals; "" = never traded
+_GRID = ("", *(f"{thousandth / 1000:.3f}" for thousandth in range(1001)))
+
+
+def _find(book: Book, *, carried: bool) -> tuple[str, str | None] | None:
+    """(recipe, last_trade_price) by which the hash of `book` comes out.
+
+    The socket hashes the last trade price that the server knows, which it may not have sent yet: where
+    it was not sent with this book (`carried`, or absent) the grid of possible prices is searched.
+    """
+    first = [book.last_trade_price] if book.last_trade_price is not None else []
+    searched = [*first, *_GRID] if carried or not first else first
+    for price, found in _hashes(book, searched):
+        if found == book.hash:
+            return CURRENT_RECIPE, price
+    for recipe in RECIPES:
+        if recipe != CURRENT_RECIPE and book_hash(book, recipe) == book.hash:
+            return recipe, book.last_trade_price
+    return None
+
+
+def verify_book(book: Book) -> tuple[Verdict, str]:
+    """Whether the book is what the venue hashed, and by which recipe ("" when by none)."""
+    if not book.hash:
+        return "not_available", ""
+    found = _find(book, carried=False)
+    return ("ok", found[0]) if found else ("failed", "")
+
+
+def apply_change(
+    book: Book, *, side: Literal["BUY", "SELL"], price: str, size: str, timestamp_ms: int, book_hash: str
+) -> tuple[Book, Verdict]:
+    """The book after one element of a `price_change` event, and whether its hash agrees.
+
+    `size` is the new total at `price`, "0" removes the level; `book_hash` is the hash of the whole
+    resulting book at the message's timestamp. Raises ParseError when the result is crossed or malformed.
+    """
+    if not _PRICE(price) or not _SIZE(size):
+        raise ParseError("Book", f"price_change with price {price!r} and size {size!r}", ("price", "size"))
+    at = _decimal(price)
+    is_bid = side == "BUY"
+    levels = [level for level in (book.bids if is_bid else book.asks) if _decimal(level.price) != at]
+    if size.strip("0."):
+        levels.append(Level(price, size))
+        levels.sort(key=lambda level: _decimal(level.price), reverse=not is_bid)
+    changed = replace(book, timestamp_ms=timestamp_ms, hash=book_hash)
+    changed = replace(changed, bids=tuple(levels)) if is_bid else replace(changed, asks=tuple(levels))
+    found = _find(changed, carried=True)
+    last = found[1] if found else book.last_trade_price
+    return _build(replace(changed, last_trade_price=last)), "ok" if found else "failed"

@@ -1,0 +1,77 @@
+"""Where Polymarket answers, and how often it may be asked.
+
+Limits are Cloudflare's, per address, over a sliding window of 10 s:
+https://docs.polymarket.com/api-reference/rate-limits (November 2026).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+VENUE = "polymarket"
+
+GAMMA = "https://gamma-api.polymarket.com"
+CLOB = "https://clob.polymarket.com"
+DATA = "https://data-api.polymarket.com"
+
+MARKETS_KEYSET = f"{GAMMA}/markets/keyset"
+EVENTS_KEYSET = f"{GAMMA}/events/keyset"
+MARKETS = f"{GAMMA}/markets"
+EVENTS = f"{GAMMA}/events"
+SERIES = f"{GAMMA}/series"
+BOOK = f"{CLOB}/book"
+BOOKS = f"{CLOB}/books"
+RESOLUTIONS = f"{DATA}/v2/resolutions"
+
+MARKETS_PAGE = 100  # rows; the most that /markets/keyset gives since 2026-05-14
+EVENTS_PAGE = 100  # rows; documents say 500, one reader was given 100
+SERIES_PAGE = 50
+CONDITIONS_PER_LIST = 100  # condition_ids of one /markets/keyset request
+TOKENS_PER_BOOKS = 250  # the venue refuses past about 500
+CONDITIONS_PER_RESOLUTIONS = 20
+
+
+def market_by_slug(slug: str) -> str:
+    return f"{MARKETS}/slug/{slug}"
+
+
+def event_by_slug(slug: str) -> str:
+    return f"{EVENTS}/slug/{slug}"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Requests per 10 s: what the venue documents, and the lower figure that is used here."""
+
+    documented: int
+    ours: int
+
+
+LIMITS: dict[str, Limit] = {
+    "gamma_markets": Limit(documented=300, ours=100),
+    "gamma_events": Limit(documented=500, ours=100),
+    "gamma": Limit(documented=4000, ours=50),
+    "clob_book": Limit(documented=1500, ours=500),
+    "clob_books": Limit(documented=500, ours=150),
+    "clob": Limit(documented=9000, ours=100),
+    "data": Limit(documented=1000, ours=100),
+}
+
+_FIRST_SEGMENT = {
+    "markets": "gamma_markets",
+    "events": "gamma_events",
+    "book": "clob_book",
+    "books": "clob_books",
+}
+
+
+def endpoint_class(url: str) -> str:
+    """The key of LIMITS that a URL of this venue counts against; ValueError for another host."""
+    parts = urlsplit(url)
+    host = f"{parts.scheme}://{parts.netloc}"
+    group = {GAMMA: "gamma", CLOB: "clob", DATA: "data"}.get(host)
+    if group is None:
+        raise ValueError(f"{url} is not a Polymarket endpoint that this project asks")
+    named = _FIRST_SEGMENT.get(parts.path.split("/")[1] if parts.path else "", "")
+    return named if named.startswith(f"{group}_") else group

@@ -1,0 +1,355 @@
+"""Gamma, the catalogue: https://gamma-api.polymarket.com.
+
+A market row holds strings with JSON in them, numbers as strings and as numbers, and leaves keys out
+instead of sending null. Its `startDate` is the time of listing; the window of an up/down round begins
+at `eventStartTime`. Rows of /events hold their markets; rows of /markets hold their event.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from marketarchive.exceptions import ParseError
+from marketarchive.items import Market, PriceSnapshot
+from marketarchive.venues.polymarket import updown, wire
+from marketarchive.venues.polymarket.messages import Parsed, Received
+
+PLATFORM = "polymarket"
+RESOLUTION_SOURCE = "polymarket gamma outcomePrices"
+METADATA_SOURCE = "polymarket eventMetadata"
+
+# a condition id has 32 bytes, one of a protocol v2 market 31; v2 is also seen padded with a zero byte
+_CONDITION = re.compile(r"0x(?:[0-9a-fA-F]{64}|[0-9a-fA-F]{62})")
+_TWAP_STREAM = re.compile(r"data\.chain\.link/streams/[a-z0-9]+-usd-twap-(\d+)s-streams")
+_SPOT_STREAM = re.compile(r"data\.chain\.link/streams/[a-z0-9]+-usd/?$")
+
+# tags that are categories; an event carries them among many others, in no order
+_CATEGORIES = (
+    "Politics",
+    "Sports",
+    "Crypto",
+    "Finance",
+    "Economy",
+    "Tech",
+    "Culture",
+    "Geopolitics",
+    "Weather",
+)
+
+
+def parse_markets_page(received: Received) -> Parsed:
+    """/markets/keyset: `{"markets": [...], "next_cursor"?}`."""
+    document = wire.decode(received.payload, "Market")
+    parsed = Parsed(next_cursor=_cursor(document))
+    for row in wire.rows(document, "markets", "Market"):
+        _add_market(parsed, received, row, None)
+    return parsed
+
+
+def parse_events_page(received: Received) -> Parsed:
+    """/events/keyset: `{"events": [{..., "markets": [...]}], "next_cursor"?}`."""
+    document = wire.decode(received.payload, "Event")
+    parsed = Parsed(next_cursor=_cursor(document))
+    for row in wire.rows(document, "events", "Event"):
+        _add_event(parsed, received, row)
+    return parsed
+
+
+def parse_markets(received: Received) -> Parsed:
+    """/markets: a bare array."""
+    parsed = Parsed()
+    for row in wire.rows(wire.decode(received.payload, "Market"), None, "Market"):
+        _add_market(parsed, received, row, None)
+    return parsed
+
+
+def parse_events(received: Received) -> Parsed:
+    """/events: a bare array."""
+    parsed = Parsed()
+    for row in wire.rows(wire.decode(received.payload, "Event"), None, "Event"):
+        _add_event(parsed, received, row)
+    return parsed
+
+
+def parse_one_market(received: Received) -> Parsed:
+    """/markets/{id}, /markets/slug/{slug}: one object."""
+    document = wire.decode(received.payload, "Market")
+    if not isinstance(document, dict):
+        raise ParseError("Market", f"expected an object, got {type(document).__name__}")
+    parsed = Parsed()
+    _add_market(parsed, received, document, None)
+    return parsed
+
+
+def parse_one_event(received: Received) -> Parsed:
+    """/events/{id}, /events/slug/{slug}: one object."""
+    document = wire.decode(received.payload, "Event")
+    if not isinstance(document, dict):
+        raise ParseError("Event", f"expected an object, got {type(document).__name__}")
+    parsed = Parsed()
+    _add_event(parsed, received, document)
+    return parsed
+
+
+def parse_series(received: Received) -> Parsed:
+    """/series: a bare array; `series_ids` reads what it holds."""
+    found = wire.rows(wire.decode(received.payload, "Series"), None, "Series")
+    return Parsed(keys=[_row_id(row) for row in found])
+
+
+def series_ids(payload: bytes) -> dict[str, str]:
+    """Series slug -> series id, of an answer of /series. Raises ParseError."""
+    found = {}
+    for row in wire.rows(wire.decode(payload, "Series"), None, "Series"):
+        with wire.reading("Series"):
+            fields = wire.mapping(row, "Series")
+            slug, key = wire.text(fields, "slug"), wire.identifier(fields, "id")
+            if slug and key:
+                found[slug] = key
+    return found
+
+
+def _cursor(document: Any) -> str | None:
+    """The opaque cursor; absent, null or empty on the last page."""
+    if not isinstance(document, dict):
+        return None
+    cursor = document.get("next_cursor")
+    if cursor is not None and not isinstance(cursor, str):
+        raise ParseError("Page", f"next_cursor={cursor!r} is not a string", ("next_cursor",))
+    return cursor or None
+
+
+def _row_id(row: Any) -> str:
+    """What tells this row from others of its page, as far as it can be read."""
+    if isinstance(row, dict):
+        for field in ("id", "conditionId", "slug"):
+            if row.get(field):
+                return str(row[field])
+    return repr(row)[:80]
+
+
+def _add_event(parsed: Parsed, received: Received, row: Any) -> None:
+    parsed.keys.append(_row_id(row))
+    try:
+        with wire.reading("Event"):
+            event = wire.mapping(row, "Event")
+            markets = event.get("markets") or []
+            if not isinstance(markets, list):
+                raise wire.bad("markets", markets, "is not a list")
+    except ParseError as error:
+        parsed.errors.append(error)
+        return
+    for market in markets:
+        _add_market(parsed, received, market, event, key=False)
+
+
+def _add_market(
+    parsed: Parsed, received: Received, row: Any, event: Mapping[str, Any] | None, *, key: bool = True
+) -> None:
+    if key:
+        parsed.keys.append(_row_id(row))
+    try:
+        with wire.reading("Market"):
+            fields = wire.mapping(row, "Market")
+            market = _market(fields, event if event is not None else _event_of(fields), received)
+        parsed.items.append(market)
+        with wire.reading("PriceSnapshot"):
+            snapshot = _snapshot(fields, market, received)
+        if snapshot is not None:
+            parsed.items.append(snapshot)
+    except ParseError as error:
+        parsed.errors.append(error)
+
+
+def _event_of(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    events = row.get("events")
+    return wire.mapping(events[0], "Market") if isinstance(events, list) and events else {}
+
+
+def _market(row: Mapping[str, Any], event: Mapping[str, Any], received: Received) -> Market:
+    version = wire.text(row, "version")
+    slug = wire.text(row, "slug")
+    series = wire.text(event, "seriesSlug") or _first_slug(event.get("series"))
+    updown_round = (updown.of_slug(slug) if slug else None) or (updown.of_series(series) if series else None)
+    asset, duration = updown_round or (None, None)
+    outcomes = _outcomes(row)
+    end_at = wire.time(row, "endDate")
+    closed = wire.flag(row, "closed")
+    payouts = _payouts(row, len(outcomes)) if closed else None
+    strike, settlement = _boundary_prices(event)
+    return Market(
+        **received.origin(),
+        platform=PLATFORM,
+        market_id=condition_id(row),
+        slug=slug,
+        title=wire.text(row, "question"),
+        description=wire.text(row, "description"),
+        category=_category(row, event),
+        outcomes=outcomes,
+        tokens=_tokens(row, version, outcomes),
+        asset=asset,
+        series=series,
+        duration=duration,
+        start_at=_start(row, event, slug, end_at, is_updown=updown_round is not None),
+        end_at=end_at,
+        volume=wire.decimal(row, "volume", "volumeNum"),
+        liquidity=wire.decimal(row, "liquidity", "liquidityNum"),
+        status=_status(closed, wire.flag(row, "active"), payouts),
+        strike=strike,
+        strike_source=METADATA_SOURCE if strike is not None else None,
+        settlement=settlement,
+        settlement_source=METADATA_SOURCE if settlement is not None else None,
+        resolution=_winner(outcomes, payouts),
+        payouts=payouts,
+        resolution_source=RESOLUTION_SOURCE if payouts else None,
+        rule=_rule(row, event),
+        resolved_at=wire.time(row, "closedTime") if payouts else None,
+        protocol_version=version,
+        tick_size=wire.decimal(row, "orderPriceMinTickSize"),
+    )
+
+
+def _snapshot(row: Mapping[str, Any], market: Market, received: Received) -> PriceSnapshot | None:
+    """Prices of a market that is open; the figures of a closed one are payouts, or nothing at all."""
+    prices = None if market.status in ("closed", "resolved") else _prices(row)
+    if prices is None:
+        return None
+    yes, no = prices
+    return PriceSnapshot(
+        **received.origin(),
+        platform=PLATFORM,
+        market_id=market.market_id,
+        yes_price=yes,
+        no_price=no,
+        volume=market.volume,
+        liquidity=market.liquidity,
+        spread=wire.decimal(row, "spread", high=1),
+    )
+
+
+def condition_id(row: Mapping[str, Any]) -> str:
+    """The market's identity: 32 bytes, 31 for protocol v2 (whose padded form is brought back to 31)."""
+    found = wire.text(row, "conditionId")
+    if found is None or not _CONDITION.fullmatch(found):
+        raise wire.bad("conditionId", found, "is not 0x and 64 (protocol v2: 62) hexadecimal digits")
+    is_padded = row.get("version") == "v2" and len(found) == 66 and found.endswith("00")
+    return found[:-2] if is_padded else found
+
+
+def _outcomes(row: Mapping[str, Any]) -> tuple[str, ...]:
+    outcomes = wire.strings(row, "outcomes")
+    if outcomes is None:
+        raise wire.bad("outcomes", row.get("outcomes"), "is missing: a legacy market")
+    if len(outcomes) != 2:
+        raise wire.bad("outcomes", outcomes, f"has {len(outcomes)} labels, not 2: a legacy market")
+    if outcomes[0] == outcomes[1]:
+        raise wire.bad("outcomes", outcomes, "names the same outcome twice")
+    return outcomes
+
+
+def _tokens(row: Mapping[str, Any], version: str | None, outcomes: tuple[str, ...]) -> dict[str, str] | None:
+    """Outcome label -> token id; None while the venue has not given the ids yet."""
+    field = "positionIds" if version == "v2" else "clobTokenIds"
+    ids = wire.strings(row, field)
+    if ids is None:
+        return None
+    if len(ids) != len(outcomes):
+        raise wire.bad(field, ids, f"does not match outcomes {outcomes}")
+    if not all(each.isascii() and each.isdigit() for each in ids):
+        raise wire.bad(field, ids, "holds something else than decimal numbers")
+    return dict(zip(outcomes, ids, strict=True))
+
+
+def _prices(row: Mapping[str, Any]) -> tuple[Decimal, Decimal] | None:
+    prices = wire.strings(row, "outcomePrices")
+    if prices is None:
+        return None
+    if len(prices) != 2:
+        raise wire.bad("outcomePrices", prices, "does not have 2 prices")
+    first, second = (wire.number(price, "outcomePrices", high=1) for price in prices)
+    return first, second
+
+
+def _payouts(row: Mapping[str, Any], count: int) -> tuple[str, ...] | None:
+    """What a closed market pays per share; None unless its prices leave no doubt.
+
+    (1, 0) and (0.5, 0.5) do. Legacy rows say (0, 0), scalar ones a fraction, and a market closed a moment
+    ago still shows its last prices: none of these is a result.
+    """
+    prices = _prices(row)
+    if prices is None:
+        return None
+    decisive = sorted(prices) == [0, 1] or set(prices) == {Decimal(1) / count}
+    return tuple(map(wire.plain, prices)) if decisive else None
+
+
+def _winner(outcomes: tuple[str, ...], payouts: tuple[str, ...] | None) -> str | None:
+    return outcomes[payouts.index("1")] if payouts and "1" in payouts else None
+
+
+def _status(closed: bool | None, active: bool | None, payouts: tuple[str, ...] | None) -> Any:
+    if closed:
+        return "resolved" if payouts else "closed"
+    return "active" if closed is False and active else None
+
+
+def _start(
+    row: Mapping[str, Any],
+    event: Mapping[str, Any],
+    slug: str | None,
+    end_at: datetime | None,
+    *,
+    is_updown: bool,
+) -> datetime | None:
+    """The start of the window. `startDate` is the time of listing and never taken."""
+    start = wire.time(row, "eventStartTime")
+    if is_updown:
+        number = updown.start_of_slug(slug) if slug else None
+        return (
+            start
+            or wire.time(event, "startTime")
+            or (datetime.fromtimestamp(number, UTC) if number else None)
+        )
+    # elsewhere it is a kick-off or an election day, which can lie after endDate
+    return start if start and (end_at is None or start < end_at) else None
+
+
+def _boundary_prices(event: Mapping[str, Any]) -> tuple[Decimal | None, Decimal | None]:
+    """Price to beat and final price; on other events the same key holds texts for the web page."""
+    metadata = event.get("eventMetadata")
+    if not isinstance(metadata, dict):
+        return None, None
+    fields = wire.mapping(metadata, "Market")
+    return wire.decimal(fields, "priceToBeat"), wire.decimal(fields, "finalPrice")
+
+
+def _rule(row: Mapping[str, Any], event: Mapping[str, Any]) -> str | None:
+    """What the market settles on, as the market itself says; None where it does not."""
+    source = wire.text(row, "resolutionSource") or wire.text(event, "resolutionSource") or ""
+    config = row.get("cryptoMarketConfig")
+    if isinstance(config, dict) and config.get("twapEnabled") is True and config.get("twapLookbackSeconds"):
+        return f"chainlink twap {config['twapLookbackSeconds']}s"
+    if twap := _TWAP_STREAM.search(source):
+        return f"chainlink twap {twap[1]}s"
+    if _SPOT_STREAM.search(source):
+        return "chainlink spot"
+    return "binance" if "binance.com" in source else None
+
+
+def _category(row: Mapping[str, Any], event: Mapping[str, Any]) -> str | None:
+    given = wire.text(row, "category") or wire.text(event, "category")
+    if given:
+        return given
+    tags = event.get("tags") or row.get("tags")
+    labels = [tag.get("label") for tag in tags if isinstance(tag, dict)] if isinstance(tags, list) else []
+    known = [label for label in _CATEGORIES if label in labels]
+    return known[0] if known else next((label for label in labels if label and label != "All"), None)
+
+
+def _first_slug(series: Any) -> str | None:
+    first = series[0] if isinstance(series, list) and series else None
+    return wire.text(first, "slug") if isinstance(first, dict) else None

@@ -1,0 +1,87 @@
+"""The crypto up/down series: which slugs belong to which asset and duration.
+
+Slugs as the venue wrote them in 2025 and 2026. Windows of 4h, 1h and 1d lie on a US Eastern grid:
+ask the venue for them by series, never compute them from UTC.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+
+ASSETS = ("BTC", "ETH", "SOL", "XRP", "DOGE", "BNB", "HYPE")
+DURATIONS = ("5m", "15m", "1h", "4h", "1d")
+SECONDS = {"5m": 300, "15m": 900, "1h": 3600, "4h": 14400, "1d": 86400}
+
+# Gamma's tag ids of the horizons
+TAG_IDS = {"5m": "102892", "15m": "102467", "1h": "102175", "4h": "102531", "1d": "102281"}
+
+# what hourly and daily slugs call an asset; the short name also occurs in their series slugs
+_NAMES = {
+    "BTC": "bitcoin",
+    "ETH": "ethereum",
+    "SOL": "solana",
+    "XRP": "xrp",
+    "DOGE": "dogecoin",
+    "BNB": "bnb",
+    "HYPE": "hyperliquid",
+}
+_BY_NAME = {name: asset for asset, name in _NAMES.items()} | {asset.lower(): asset for asset in ASSETS}
+_SERIES_ENDING = {"5m": "5m", "15m": "15m", "1h": "hourly", "4h": "4h", "1d": "daily"}
+
+_MONTH = "january|february|march|april|may|june|july|august|september|october|november|december"
+_NUMBERED = re.compile(r"([a-z]+)-updown-(5m|15m|4h)-(\d{9,10})")
+_NUMBERED_OLD = re.compile(r"([a-z]+)-up-or-down-(15m)-(\d{9,10})")  # until about November 2025
+_HOURLY = re.compile(rf"([a-z]+)-up-or-down-(?:{_MONTH})-\d{{1,2}}(?:-\d{{4}})?-\d{{1,2}}[ap]m-et")
+_DAILY = re.compile(rf"([a-z]+)-up-or-down-on-(?:{_MONTH})-\d{{1,2}}(?:-\d{{4}})?")
+
+
+def of_slug(slug: str) -> tuple[str, str] | None:
+    """`btc-updown-5m-1784853900` -> ("BTC", "5m"); None for anything that is no up/down round."""
+    if numbered := _NUMBERED.fullmatch(slug) or _NUMBERED_OLD.fullmatch(slug):
+        name, duration = numbered[1], numbered[2]
+    elif hourly := _HOURLY.fullmatch(slug):
+        name, duration = hourly[1], "1h"
+    elif daily := _DAILY.fullmatch(slug):
+        name, duration = daily[1], "1d"
+    else:
+        return None
+    asset = _BY_NAME.get(name)
+    return None if asset is None else (asset, duration)
+
+
+def start_of_slug(slug: str) -> int | None:
+    """The window's start in Unix seconds, where the slug carries it."""
+    numbered = _NUMBERED.fullmatch(slug) or _NUMBERED_OLD.fullmatch(slug)
+    return int(numbered[3]) if numbered and numbered[1] in _BY_NAME else None
+
+
+def slug_of(asset: str, duration: str, start: int) -> str:
+    """The slug of the round that starts at `start` (Unix seconds); only 5m, 15m and 4h are numbered."""
+    if duration not in ("5m", "15m", "4h"):
+        raise ValueError(f"slugs of {duration} rounds carry a date, not a number: ask the venue by series")
+    return f"{asset.lower()}-updown-{duration}-{start}"
+
+
+def series_slugs(asset: str, duration: str) -> tuple[str, ...]:
+    """Candidates for the series' slug, the likelier first (hourly Solana was seen under both)."""
+    ending = _SERIES_ENDING[duration]
+    names = dict.fromkeys((asset.lower(), _NAMES[asset]))
+    if duration in ("1h", "1d"):
+        return tuple(f"{name}-up-or-down-{ending}" for name in names)
+    return (f"{asset.lower()}-up-or-down-{ending}",)
+
+
+@cache
+def _series() -> dict[str, tuple[str, str]]:
+    return {
+        slug: (asset, duration)
+        for asset in ASSETS
+        for duration in DURATIONS
+        for slug in series_slugs(asset, duration)
+    }
+
+
+def of_series(slug: str) -> tuple[str, str] | None:
+    """`btc-up-or-down-5m` -> ("BTC", "5m"); None for any other series."""
+    return _series().get(slug)
