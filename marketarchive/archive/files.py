@@ -1,0 +1,85 @@
+"""Every touch of the disk by the write side, in one object that tests replace to make the disk fail.
+
+Handles are file descriptors. Methods raise OSError and never retry: after a failed write or fsync the
+kernel may already have dropped the page, so a second attempt that succeeds proves nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_fdatasync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
+
+
+class Files:
+    """The real disk."""
+
+    def create(self, path: Path) -> int:
+        """A new empty file, open for appending; FileExistsError when there is one."""
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+
+    def open_append(self, path: Path) -> int:
+        """`path` open for reading and appending, created when missing."""
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+
+    def write(self, handle: int, data: bytes) -> None:
+        """All of `data`, however many short writes that takes."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(handle, view) :]
+
+    def truncate(self, handle: int, size: int) -> None:
+        os.ftruncate(handle, size)
+
+    def fdatasync(self, handle: int) -> None:
+        """Contents and size are on the disk."""
+        _fdatasync(handle)
+
+    def fsync(self, handle: int) -> None:
+        """Contents and all metadata are on the disk."""
+        os.fsync(handle)
+
+    def close(self, handle: int) -> None:
+        os.close(handle)
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Atomic; replaces `target`. Lasting only after `sync_dir` of the folder."""
+        source.rename(target)
+
+    def unlink(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+
+    def sync_dir(self, path: Path) -> None:
+        """The folder's entries (creations, renames, deletions) are on the disk."""
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def make_dir(self, path: Path) -> None:
+        path.mkdir(exist_ok=True)
+
+    def make_dirs(self, path: Path) -> None:
+        """`path` and its missing parents, each entered lastingly in its own parent."""
+        missing = []
+        while not path.is_dir():
+            missing.append(path)
+            path = path.parent
+        for folder in reversed(missing):
+            self.make_dir(folder)
+            self.sync_dir(folder.parent)
+
+    def write_whole(self, path: Path, data: bytes) -> None:
+        """`path` holds either what it held before or all of `data`, whenever the power fails."""
+        temporary = path.with_name(path.name + ".tmp")
+        self.unlink(temporary)
+        handle = self.create(temporary)
+        try:
+            self.write(handle, data)
+            self.fsync(handle)
+        finally:
+            self.close(handle)
+        self.rename(temporary, path)
+        self.sync_dir(path.parent)

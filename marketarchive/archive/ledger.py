@@ -1,0 +1,187 @@
+"""The ledger: one line for every file that is final, each holding the digest of the line before it.
+
+`manifests/ledger.jsonl` is only ever appended to, under `flock` on the file itself, by every run. A line
+is compact JSON, `kind` first and `previous` last: the sha256 of the preceding line's bytes without its
+newline, 64 zeros in the first. A line torn by a crash stays: the next writer closes it with a newline,
+says `torn_before`, and chains to its bytes like to any other.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from marketarchive.archive.files import Files
+from marketarchive.archive.paths import LEDGER
+
+NOTHING = "0" * 64
+"""`previous` of the first line."""
+
+_BLOCK = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """How many lines the ledger has, and the sha256 of the last one (64 zeros when it has none)."""
+
+    count: int
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.count}:{self.sha256}"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the ledger."""
+
+    number: int  # from 1
+    raw: bytes  # without the newline
+    fields: dict[str, Any] | None  # None: the line is no JSON object (torn, or damaged)
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.raw).hexdigest()
+
+    @property
+    def kind(self) -> str | None:
+        return None if self.fields is None else self.fields.get("kind")
+
+    def __getitem__(self, key: str) -> Any:
+        if self.fields is None:
+            raise KeyError(key)
+        return self.fields[key]
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return default if self.fields is None else self.fields.get(key, default)
+
+
+class Ledger:
+    """The ledger of one OUTPUT_DIR; every call opens the file anew."""
+
+    def __init__(self, root: Path, files: Files | None = None) -> None:
+        self.path = root / LEDGER
+        self._files = files or Files()
+
+    def append(self, *entries: Mapping[str, Any]) -> Head:
+        """Adds lines (without `previous`) in one write, lasting when this returns; raises OSError."""
+        self._files.make_dirs(self.path.parent)
+        handle = self._files.open_append(self.path)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            count, last, is_torn = _tail(handle)
+            previous = NOTHING if last is None else hashlib.sha256(last).hexdigest()
+            data = b"\n" if is_torn else b""
+            for entry in entries:
+                torn = {"torn_before": True} if is_torn and entry is entries[0] else {}
+                line = msgspec.json.encode({**entry, **torn, "previous": previous})
+                previous = hashlib.sha256(line).hexdigest()
+                data += line + b"\n"
+            self._files.write(handle, data)
+            self._files.fsync(handle)
+            if last is None:
+                self._files.sync_dir(self.path.parent)
+            return Head(count + len(entries), previous)
+        finally:
+            self._files.close(handle)  # and with it the lock
+
+    def entries(self) -> Iterator[Entry]:
+        """Every line in order, as the file is now; nothing when there is no ledger yet."""
+        with self._shared() as handle:
+            data = b"" if handle is None else _read(handle, 0, os.fstat(handle).st_size)
+        for number, raw in enumerate(data.removesuffix(b"\n").split(b"\n") if data else (), 1):
+            yield Entry(number, raw, _decoded(raw))
+
+    def head(self) -> Head:
+        """The newest line, as the next writer would chain to it."""
+        with self._shared() as handle:
+            if handle is None:
+                return Head(0, NOTHING)
+            count, last, _ = _tail(handle)
+            return Head(count, NOTHING if last is None else hashlib.sha256(last).hexdigest())
+
+    def check(self) -> list[str]:
+        """What is wrong with the chain, each naming its line; empty when nothing is."""
+        return check_chain(self.entries())
+
+    @contextmanager
+    def _shared(self) -> Iterator[int | None]:
+        try:
+            handle = os.open(self.path, os.O_RDONLY)
+        except FileNotFoundError:
+            yield None
+            return
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH)
+            yield handle
+        finally:
+            os.close(handle)
+
+
+def check_chain(entries: Iterator[Entry] | Sequence[Entry]) -> list[str]:
+    """Problems of consecutive entries from line 1 on: a line changed, removed, added, moved or torn.
+
+    A torn line is none when the next line names it, or when it is the last: that is what a crash leaves.
+    """
+    problems: list[str] = []
+    previous, unreadable = NOTHING, 0
+    for entry in entries:
+        if entry.fields is None:
+            if unreadable:
+                problems.append(f"line {unreadable}: is not JSON, and the next line does not name it as torn")
+            unreadable = entry.number
+        else:
+            if unreadable and not entry.get("torn_before"):
+                problems.append(f"line {unreadable}: is not JSON, and the next line does not name it as torn")
+            unreadable = 0
+            if entry.get("previous") != previous:
+                problems.append(
+                    f"line {entry.number}: `previous` is not the digest of the line before it: "
+                    f"that line was changed, or lines were removed, added or moved here"
+                )
+        previous = entry.sha256
+    return problems
+
+
+def _tail(handle: int) -> tuple[int, bytes | None, bool]:
+    """(number of lines, the last one without newline or None, whether it lacks its newline)."""
+    size = os.fstat(handle).st_size
+    if size == 0:
+        return 0, None, False
+    count, newest, before = 0, -1, -1  # offsets of the last two newlines
+    for offset in range(0, size, _BLOCK):
+        block = _read(handle, offset, min(_BLOCK, size - offset))
+        found = block.count(b"\n")
+        if found:
+            count += found
+            at = block.rfind(b"\n")
+            earlier = block.rfind(b"\n", 0, at)
+            before = offset + earlier if earlier >= 0 else newest
+            newest = offset + at
+    if newest == size - 1:
+        return count, _read(handle, before + 1, newest - before - 1), False
+    return count + 1, _read(handle, newest + 1, size - newest - 1), True
+
+
+def _read(handle: int, offset: int, size: int) -> bytes:
+    chunks = []
+    while size > 0 and (chunk := os.pread(handle, size, offset)):
+        chunks.append(chunk)
+        offset, size = offset + len(chunk), size - len(chunk)
+    return b"".join(chunks)
+
+
+def _decoded(raw: bytes) -> dict[str, Any] | None:
+    try:
+        found = msgspec.json.decode(raw)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None

@@ -1,0 +1,331 @@
+"""The lines of a segment: one builder per kind, and `parse` for all of them.
+
+A line is compact UTF-8 JSON in the key order of the data contract; the payload's key is the last. No
+value of the envelope can contain a key `payload` (it would be written as a JSON string instead), so the
+first `,"payload":` of a line is the payload's, and its bytes are the rest of the line less one brace.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import msgspec
+
+from marketarchive import COLLECTOR
+from marketarchive.archive import payload
+from marketarchive.clock import SECOND, iso
+from marketarchive.exceptions import CorruptError
+from marketarchive.items import BookState, Connection, Frames, Gap, Invalid, Response
+
+SCHEMA = 1
+PART_BYTES = 8 * 2**20
+"""Bodies over this many bytes are written in numbered `part` lines of at most this many."""
+
+RawItem = Response | Frames | Connection | BookState | Gap | Invalid
+
+_PAYLOAD = b',"payload":'
+_PAYLOAD_KEY = b'"payload"'
+_encode = msgspec.json.encode
+_decode = msgspec.json.decode
+
+
+class Built(NamedTuple):
+    """The finished lines of one item, each with its newline, and what a segment counts of them."""
+
+    data: bytes
+    kind: str
+    lines: int  # part lines included
+    parts: int  # of them part lines
+    first: int  # ns, earliest collected_at_utc
+    last: int
+    seq_min: int | None
+    seq_max: int | None
+    status: int | None = None  # HTTP
+    reason: str | None = None  # of a gap
+
+
+class Line(NamedTuple):
+    """A line taken apart."""
+
+    kind: str
+    envelope: dict[str, Any]  # every key but the payload's
+    payload: bytes | None  # the exact bytes; None where the line has none (also a response in parts)
+
+
+def build(item: RawItem) -> Built:
+    """The lines of any raw item."""
+    if isinstance(item, Response):
+        return response(item)
+    if isinstance(item, Frames):
+        return frames(item)
+    if isinstance(item, Connection):
+        return connection(item)
+    if isinstance(item, Gap):
+        return gap(item)
+    if isinstance(item, Invalid):
+        return invalid(item)
+    return book_state(item)
+
+
+def response(item: Response) -> Built:
+    stamp = _stamp(item.received_at)
+    body = b"" if item.body is None else b',"body":' + _verbatim(item.body)
+    flags = b',"flags":' + _encode(item.flags) if item.flags else b""
+    tail, parts = _payload(item.payload, stamp, item.seq, always_sha256=True)
+    data = b"".join(
+        (
+            b'{"kind":"response","collected_at_utc":"%b","seq":%d,"collector":%b,"method":%b,"url":%b,'
+            b'"params":%b%b,"status":%d,"latency_ms":%b,"headers":%b%b'
+            % (
+                stamp,
+                item.seq,
+                _COLLECTOR,
+                _text(item.method),
+                _text(item.url),
+                _object(item.params),
+                body,
+                item.status,
+                _encode(round(item.latency_ms, 3)),
+                _object(item.headers),
+                flags,
+            ),
+            *tail,
+        )
+    )
+    at = item.received_at
+    return Built(data, "response", 1 + parts, parts, at, at, item.seq, item.seq, status=item.status)
+
+
+def frames(item: Frames) -> Built:
+    name = _text(item.connection)
+    chunks: list[bytes] = []
+    parts = 0
+    for received_at, seq, body in item.frames:
+        stamp = _stamp(received_at)
+        tail, more = _payload(body, stamp, seq, always_sha256=False)
+        chunks.append(
+            b'{"kind":"frame","collected_at_utc":"%b","seq":%d,"connection":%b' % (stamp, seq, name)
+        )
+        chunks += tail
+        parts += more
+    times = [frame[0] for frame in item.frames]
+    seqs = [frame[1] for frame in item.frames]
+    count = len(item.frames) + parts
+    return Built(b"".join(chunks), "frame", count, parts, min(times), max(times), min(seqs), max(seqs))
+
+
+def connection(item: Connection) -> Built:
+    line = {
+        "kind": b'"connection"',
+        "collected_at_utc": _time(item.received_at),
+        "seq": b"%d" % item.seq,
+        "connection": _text(item.connection),
+        "event": _text(item.event),
+        "url": _text(item.url),
+        "subscribe": b"[%b]"
+        % b",".join(_verbatim(text.encode("utf-8", "backslashreplace")) for text in item.subscribe),
+    }
+    if item.event == "closed":
+        line["close_code"] = _encode(item.close_code)
+        line["close_reason"] = b"null" if item.close_reason is None else _text(item.close_reason)
+    return _built("connection", line, item.received_at, item.seq)
+
+
+def book_state(item: BookState) -> Built:
+    line = {
+        "kind": b'"book_state"',
+        "collected_at_utc": _time(item.received_at),
+        "connection": _text(item.connection),
+        "asset": _text(item.asset),
+        "derived_from_seq": b"%d" % item.derived_from_seq,
+    }
+    return _built("book_state", line, item.received_at, None, payload.field(item.payload))
+
+
+def gap(item: Gap) -> Built:
+    line = {
+        "kind": b'"gap"',
+        "collected_at_utc": _time(item.received_at),
+        "seq": b"%d" % item.seq,
+        **_gap_values(item.scope, item.from_ns, item.to_ns, item.reason, item.cause, item.detail),
+    }
+    return _built("gap", line, item.received_at, item.seq)._replace(reason=item.reason)
+
+
+def crash_gap(
+    now_ns: int, venue: str, feed: str, from_ns: int, reason: str, detail: str, first_lost_seq: int
+) -> Built:
+    """The gap that recovery writes for a dead run: no seq of its own, open at its end."""
+    line = {
+        "kind": b'"gap"',
+        "collected_at_utc": _time(now_ns),
+        **_gap_values({"venue": venue, "feed": feed}, from_ns, None, reason, "ours", detail),
+        "first_lost_seq": b"%d" % first_lost_seq,
+    }
+    return _built("gap", line, now_ns, None)._replace(reason=reason)
+
+
+def invalid(item: Invalid) -> Built:
+    line = {
+        "kind": b'"invalid"',
+        "collected_at_utc": _time(item.received_at),
+        "ref_seq": b"%d" % item.ref_seq,
+        "item": _text(item.item),
+        "error": _text(item.error),
+        "fields": b"[%b]" % b",".join(map(_text, item.fields)),
+    }
+    return _built("invalid", line, item.received_at, None)
+
+
+def segment(
+    run: str,
+    spider: str,
+    venue: str,
+    feed: str,
+    n: int,
+    seq_next: int,
+    now_ns: int,
+    mono_ns: int,
+    clock: Mapping[str, Any],
+    settings: Mapping[str, Any],
+) -> Built:
+    """A segment's first line; `seq_next` is one more than the highest seq in this feed's earlier segments."""
+    line = {
+        "kind": b'"segment"',
+        "schema": b"%d" % SCHEMA,
+        "run": _text(run),
+        "collector": _COLLECTOR,
+        "spider": _text(spider),
+        "venue": _text(venue),
+        "feed": _text(feed),
+        "n": b"%d" % n,
+        "seq_next": b"%d" % seq_next,
+        "collected_at_utc": _time(now_ns),
+        "mono_ns": b"%d" % mono_ns,
+        "clock": _object(clock),
+        "settings": _object(settings),
+    }
+    return _built("segment", line, now_ns, None)
+
+
+def end(lines: int, seq_min: int | None, seq_max: int | None, reason: str) -> bytes:
+    """A segment's last line; `lines` counts all of the file, the segment line and this one included."""
+    return (
+        _encode({"kind": "end", "lines": lines, "seq_min": seq_min, "seq_max": seq_max, "reason": reason})
+        + b"\n"
+    )
+
+
+def parse(line: bytes) -> Line:
+    """A line with or without its newline; CorruptError when it is none of ours."""
+    line = line.removesuffix(b"\n")
+    head, embedded, rest = line.partition(_PAYLOAD)
+    try:
+        if embedded:
+            if not rest.endswith(b"}"):
+                raise ValueError("no closing brace behind the payload")
+            envelope = _decode(head + b"}")
+            pre, post = envelope.pop("payload_pre", ""), envelope.pop("payload_post", "")
+            body = b"".join((pre.encode(), rest[:-1], post.encode())) if pre or post else rest[:-1]
+            return Line(envelope["kind"], envelope, body)
+        envelope = _decode(line)
+        if (text := envelope.pop("payload_text", None)) is not None:
+            return Line(envelope["kind"], envelope, text.encode())
+        if (text := envelope.pop("payload_base64", None)) is not None:
+            return Line(envelope["kind"], envelope, base64.b64decode(text, validate=True))
+        return Line(envelope["kind"], envelope, None)
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError, binascii.Error) as error:
+        raise CorruptError(f"not a line of the archive ({error}): {line[:80]!r}") from error
+
+
+def _payload(body: bytes, stamp: bytes, seq: int, *, always_sha256: bool) -> tuple[list[bytes], int]:
+    """The end of a line from `,"sha256":` on, then its part lines if the body is large, and their number."""
+    if len(body) <= PART_BYTES:
+        digest = b',"sha256":"%b"' % hashlib.sha256(body).hexdigest().encode() if always_sha256 else b""
+        return [digest, payload.field(body), b"}\n"], 0
+    pieces = payload.pieces(body, PART_BYTES)
+    chunks = [
+        b',"bytes":%d,"parts":%d,"sha256":"%b"}\n'
+        % (len(body), len(pieces), hashlib.sha256(body).hexdigest().encode())
+    ]
+    for number, piece in enumerate(pieces, 1):
+        chunks += (
+            b'{"kind":"part","collected_at_utc":"%b","ref_seq":%d,"part":%d,"parts":%d'
+            % (stamp, seq, number, len(pieces)),
+            payload.text_field(piece),
+            b"}\n",
+        )
+    return chunks, len(pieces)
+
+
+def _gap_values(
+    scope: Mapping[str, Any], from_ns: int, to_ns: int | None, reason: str, cause: str, detail: str
+) -> dict[str, bytes]:
+    values = {
+        "scope": _object(scope),
+        "from": _time(from_ns),
+        "to": b"null" if to_ns is None else _time(to_ns),
+        "reason": _text(reason),
+        "cause": _text(cause),
+    }
+    return {**values, "detail": _text(detail)} if detail else values
+
+
+def _built(kind: str, values: Mapping[str, bytes], at: int, seq: int | None, tail: bytes = b"") -> Built:
+    line = b",".join(b'"%b":%b' % (key.encode(), value) for key, value in values.items())
+    return Built(b"{%b%b}\n" % (line, tail), kind, 1, 0, at, at, seq, seq)
+
+
+def _verbatim(text: bytes) -> bytes:
+    """What was sent: a JSON object or array as such, other text as a JSON string, the rest as base64."""
+    if (
+        text[:1] in (b"{", b"[")
+        and _PAYLOAD_KEY not in text
+        and payload.embeddable(text)
+        and text[-1:] in b"}]"
+    ):
+        return text
+    try:
+        return _encode(text.decode())
+    except UnicodeDecodeError:
+        return b'{"base64":"%b"}' % base64.b64encode(text)
+
+
+def _object(value: Any) -> bytes:
+    """Compact JSON; the same as a JSON string where readers could take a key of it for the payload's."""
+    try:
+        text = _encode(value, enc_hook=str)
+    except UnicodeEncodeError:  # a lone surrogate: only an escape can carry it, and only inside a string
+        return _encode(json.dumps(value, default=str))
+    return _encode(text.decode()) if _PAYLOAD_KEY in text else text
+
+
+def _text(value: str) -> bytes:
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:
+        return _encode(value.encode("utf-8", "backslashreplace").decode())
+
+
+def _time(ns: int) -> bytes:
+    return b'"%b"' % _stamp(ns)
+
+
+def _stamp(ns: int) -> bytes:
+    """`clock.iso` in bytes; formats the date once a second, for streams."""
+    second, rest = divmod(ns, SECOND)
+    return b"%b%06dZ" % (_whole_second(second), rest // 1000)
+
+
+@lru_cache(maxsize=64)
+def _whole_second(second: int) -> bytes:
+    return iso(second * SECOND)[:20].encode()
+
+
+_COLLECTOR = _encode(COLLECTOR)

@@ -1,0 +1,85 @@
+"""Where things lie below OUTPUT_DIR, and the names that tell what they are."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from marketarchive.clock import utc
+
+LEDGER = PurePosixPath("manifests/ledger.jsonl")
+RECOVERY_LOCK = PurePosixPath("manifests/recovery.lock")
+PART = ".part"
+TORN = ".torn"
+
+_NAME = re.compile(r"[A-Za-z0-9_.]+")
+_SEGMENT = re.compile(
+    r"raw/venue=(?P<venue>[^/]+)/feed=(?P<feed>[^/]+)/date=\d{4}-\d\d-\d\d/hour=\d\d/"
+    r"(?P<spider>[A-Za-z0-9_.]+)-(?P<run>\d{8}T\d{6}Z-[0-9a-f]{4})-(?P<n>\d+)\.jsonl\.gz(?:\.part|\.torn)?"
+)
+
+
+def new_run_id(now_ns: int) -> str:
+    """`20261121T101500Z-4f2a`: the moment of the start and four random hex digits."""
+    return f"{utc(now_ns):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+
+
+def checked_name(name: str) -> str:
+    """`name`, fit for a path; ValueError when it is not (spider, venue, feed and series names)."""
+    if not _NAME.fullmatch(name) or name.startswith("."):
+        raise ValueError(f"{name!r} cannot be part of a file name: use letters, digits, '_' and '.'")
+    return name
+
+
+def segment_path(venue: str, feed: str, opened_ns: int, spider: str, run: str, n: int) -> PurePosixPath:
+    """The final path of a segment; while open it has `.part` behind it."""
+    moment = utc(opened_ns)
+    return PurePosixPath(
+        "raw",
+        f"venue={checked_name(venue)}",
+        f"feed={checked_name(feed)}",
+        f"date={moment:%Y-%m-%d}",
+        f"hour={moment:%H}",
+        f"{checked_name(spider)}-{run}-{n}.jsonl.gz",
+    )
+
+
+@dataclass(frozen=True)
+class SegmentName:
+    """What a segment's path says of it."""
+
+    venue: str
+    feed: str
+    spider: str
+    run: str
+    n: int
+
+
+def parse_segment_path(path: PurePosixPath | str) -> SegmentName | None:
+    """Of a path relative to OUTPUT_DIR, sealed, `.part` or `.torn`; None when it is no segment's."""
+    match = _SEGMENT.fullmatch(str(path))
+    if match is None:
+        return None
+    return SegmentName(match["venue"], match["feed"], match["spider"], match["run"], int(match["n"]))
+
+
+def lock_path(name: str) -> PurePosixPath:
+    """Of the run called `<spider>-<run>`; held from before its first part until its manifest is entered."""
+    return PurePosixPath("manifests", f"{name}.lock")
+
+
+def manifest_path(name: str) -> PurePosixPath:
+    return PurePosixPath("manifests", f"{name}.json")
+
+
+def day_file_path(series: str, day: str, run: str | None = None) -> PurePosixPath:
+    """`records/<series>-YYYY-MM-DD.jsonl`; with `run` the name used while another process has that file."""
+    tail = f"-{run}" if run else ""
+    return PurePosixPath("records", f"{checked_name(series)}-{day}{tail}.jsonl")
+
+
+def relative(root: Path, path: Path) -> str:
+    """POSIX, below `root`, as the ledger writes it."""
+    return path.relative_to(root).as_posix()

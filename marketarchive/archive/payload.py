@@ -1,0 +1,99 @@
+"""How arbitrary bytes stand in a JSON line so that the same bytes come back.
+
+A body that is strict one-line UTF-8 JSON (RFC 8259) is embedded byte for byte under the key `payload`,
+the last of its line: tools see it as JSON, and slicing the line gives the very bytes. White space around
+it goes to `payload_pre` and `payload_post`. Other UTF-8 goes to `payload_text`, the rest to
+`payload_base64`.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from itertools import accumulate
+
+import msgspec
+
+MAX_NESTING = 200
+
+_WHITE = b" \t\r\n"
+_ESCAPE = re.compile(rb"\\.", re.DOTALL)
+_STRING = re.compile(rb'"[^"]*"')
+_STEP = {ord("{"): 1, ord("["): 1, ord("}"): -1, ord("]"): -1}
+_NO_OPENERS = bytes(byte for byte in range(256) if byte not in b"{[")
+_NO_MARKS = bytes(byte for byte in range(256) if byte not in b'{}[]"')
+
+# Skips over a value and checks its grammar without building it: no NaN, lone surrogate escape, control
+# character or trailing garbage passes. It does not look at UTF-8.
+_check_grammar = msgspec.json.Decoder(msgspec.Raw).decode
+_quote = msgspec.json.encode
+
+
+def field(body: bytes) -> bytes:
+    """`,"payload":...` (or text, base64) of `body`: the end of a line but for its closing brace."""
+    core = body.strip(_WHITE)
+    if embeddable(core):
+        if len(core) == len(body):
+            return b',"payload":' + core
+        start = body.index(core[:1])
+        pre, post = body[:start], body[start + len(core) :]
+        return b"%b%b%b%b" % (
+            b',"payload_pre":' + _quote(pre.decode()) if pre else b"",
+            b',"payload_post":' + _quote(post.decode()) if post else b"",
+            b',"payload":',
+            core,
+        )
+    return text_field(body)
+
+
+def text_field(body: bytes) -> bytes:
+    """`,"payload_text":"..."` where `body` is UTF-8, else `,"payload_base64":"..."`."""
+    try:
+        return b',"payload_text":' + _quote(body.decode())
+    except UnicodeDecodeError:
+        return b',"payload_base64":"%b"' % base64.b64encode(body)
+
+
+def pieces(body: bytes, size: int) -> list[bytes]:
+    """`body` in pieces of at most `size` bytes; where it is UTF-8, no character is cut."""
+    try:
+        body.decode()
+        is_text = True
+    except UnicodeDecodeError:
+        is_text = False
+    cut, found = 0, []
+    while cut < len(body):
+        end = cut + size
+        while is_text and end < len(body) and body[end] & 0xC0 == 0x80:
+            end -= 1
+        found.append(body[cut:end])
+        cut = end
+    return found
+
+
+def embeddable(core: bytes) -> bool:
+    """Strict JSON in one line of UTF-8 without white space around it, nested at most 200 deep."""
+    if b"\n" in core or b"\r" in core:
+        return False
+    try:
+        _check_grammar(core)
+        if not core.isascii():
+            core.decode()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return _is_shallow(core)
+
+
+def _is_shallow(core: bytes) -> bool:
+    """At most MAX_NESTING deep; `core` is valid JSON. Cheap bounds first: most messages need no more."""
+    if len(core.translate(None, _NO_OPENERS)) <= MAX_NESTING:
+        return True
+    if b"\\" in core:
+        core = _ESCAPE.sub(b"", core)
+    marks = core.translate(None, _NO_MARKS).replace(b'""', b"")  # an empty pair changes no other string
+    if b'"' in marks:
+        marks = _STRING.sub(b"", marks)
+    # Without its innermost objects it is at most one level shallower, and needs two marks a level.
+    if len(marks.replace(b"{}", b"")) <= 2 * (MAX_NESTING - 1):
+        return True
+    return max(accumulate(_STEP[mark] for mark in marks)) <= MAX_NESTING
