@@ -15,8 +15,9 @@ from marketarchive.venues.polymarket import clob, data_api, gamma
 from marketarchive.venues.polymarket.clob import Book, Level, parse_book, verify_book
 from marketarchive.venues.polymarket.endpoints import CLOB, DATA, GAMMA
 from marketarchive.venues.polymarket.messages import Parsed, Received
+from marketarchive.venues.polymarket.queries import next_page
 
-__all__ = ["Book", "Level", "Parsed", "Received", "parse", "parse_book", "verify_book"]
+__all__ = ["Book", "Level", "Parsed", "Received", "next_page", "parse", "parse_book", "verify_book"]
 
 
 def _book(received: Received) -> Parsed:

@@ -96,21 +96,16 @@ def parse_one_event(received: Received) -> Parsed:
 
 
 def parse_series(received: Received) -> Parsed:
-    """/series: a bare array; `series_ids` reads what it holds."""
-    found = wire.rows(wire.decode(received.payload, "Series"), None, "Series")
-    return Parsed(keys=[_row_id(row) for row in found])
-
-
-def series_ids(payload: bytes) -> dict[str, str]:
-    """Series slug -> series id, of an answer of /series. Raises ParseError."""
-    found = {}
-    for row in wire.rows(wire.decode(payload, "Series"), None, "Series"):
+    """/series: a bare array of series with slug and id."""
+    parsed = Parsed()
+    for row in wire.rows(wire.decode(received.payload, "Series"), None, "Series"):
+        parsed.keys.append(_row_id(row))
         with wire.reading("Series"):
             fields = wire.mapping(row, "Series")
             slug, key = wire.text(fields, "slug"), wire.identifier(fields, "id")
             if slug and key:
-                found[slug] = key
-    return found
+                parsed.series[slug] = key
+    return parsed
 
 
 def _cursor(document: Any) -> str | None:

@@ -53,3 +53,4 @@ class Parsed:
     errors: list[ParseError] = field(default_factory=list)
     next_cursor: str | None = None
     keys: list[str] = field(default_factory=list)  # the page's rows by id, bad ones too: to detect loops
+    series: dict[str, str] = field(default_factory=dict)  # series slug -> series id

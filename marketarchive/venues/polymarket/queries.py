@@ -1,0 +1,80 @@
+"""What can be asked of Polymarket's REST interfaces, as data; `following` says what an answer opens up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import msgspec
+
+from marketarchive.clock import iso
+from marketarchive.venues.endpoint import Endpoint, Query
+from marketarchive.venues.polymarket import endpoints, updown
+from marketarchive.venues.polymarket.endpoints import LIMITS
+from marketarchive.venues.polymarket.messages import Parsed
+
+
+def _endpoint(name: str, url: str, limit: str, method: str = "GET", final: Sequence[int] = ()) -> Endpoint:
+    return Endpoint(name, url, f"polymarket/{limit}", LIMITS[limit].documented, method, frozenset(final))
+
+
+MARKETS_PAGE = _endpoint("gamma_markets_keyset", endpoints.MARKETS_KEYSET, "gamma_markets")
+EVENTS_PAGE = _endpoint("gamma_events_keyset", endpoints.EVENTS_KEYSET, "gamma_events")
+MARKET_BY_SLUG = _endpoint("gamma_market_by_slug", endpoints.market_by_slug("{slug}"), "gamma_markets", final=[404])
+SERIES = _endpoint("gamma_series", endpoints.SERIES, "gamma")
+# 404: unknown and closed tokens alike
+BOOK = _endpoint("clob_book", endpoints.BOOK, "clob_book", final=[404])
+BOOKS = _endpoint("clob_books", endpoints.BOOKS, "clob_books", method="POST")
+RESOLUTIONS = _endpoint("data_resolutions", endpoints.RESOLUTIONS, "data")
+
+
+def markets(*, closed: bool, ended_since_ns: int | None = None) -> Query:
+    """All markets that are open, or those closed whose end date is not before a moment."""
+    params = {"closed": "true" if closed else "false", "limit": str(endpoints.MARKETS_PAGE)}
+    if ended_since_ns is not None:
+        params["end_date_min"] = _seconds(ended_since_ns)
+    return Query(MARKETS_PAGE, params)
+
+
+def series(assets: Sequence[str], durations: Sequence[str]) -> Query:
+    """The ids of the up/down series of these assets and durations."""
+    slugs = [slug for asset in assets for duration in durations for slug in updown.series_slugs(asset, duration)]
+    return Query(SERIES, {"slug": slugs, "limit": str(endpoints.SERIES_PAGE)})
+
+
+def rounds(series_id: str, *, closed: bool, ended_since_ns: int | None = None) -> Query:
+    """The rounds of one series. `closed` is always sent: its default was seen to be either."""
+    params = {"series_id": series_id, "closed": "true" if closed else "false", "limit": str(endpoints.EVENTS_PAGE)}
+    if ended_since_ns is not None:
+        params["end_date_min"] = _seconds(ended_since_ns)
+    return Query(EVENTS_PAGE, params)
+
+
+def market(slug: str) -> Query:
+    return Query(MARKET_BY_SLUG, path={"slug": slug})
+
+
+def books(tokens: Sequence[str]) -> Query:
+    """Up to TOKENS_PER_BOOKS books at once; unknown and closed tokens are left out of the answer."""
+    return Query(BOOKS, body=msgspec.json.encode([{"token_id": token} for token in tokens]))
+
+
+def book(token: str) -> Query:
+    return Query(BOOK, {"token_id": token})
+
+
+def resolutions(conditions: Sequence[str]) -> Query:
+    """Up to CONDITIONS_PER_RESOLUTIONS markets at once."""
+    return Query(RESOLUTIONS, {"condition": ",".join(conditions)})
+
+
+def next_page(query: Query, parsed: Parsed) -> Query | None:
+    """The page after an answer to `query`; None after the last. The parameter is not named `cursor`."""
+    if parsed.next_cursor is None:
+        return None
+    name = "cursor" if query.endpoint is RESOLUTIONS else "after_cursor"
+    return replace(query, params={**query.params, name: parsed.next_cursor})
+
+
+def _seconds(ns: int) -> str:
+    return f"{iso(ns)[:19]}Z"
