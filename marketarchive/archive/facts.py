@@ -1,0 +1,183 @@
+"""What a segment really holds, found by reading all of it: for the ledger's line, and against it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from typing import Any
+
+from marketarchive.archive import lines
+from marketarchive.archive.scan import Scan
+from marketarchive.archive.seqs import Seqs
+from marketarchive.exceptions import CorruptError
+
+# Streams are most lines of an archive: what is counted of a frame is cut out without decoding the line.
+_FRAME = re.compile(
+    rb'\{"kind":"frame","collected_at_utc":"([0-9T:.-]{26}Z)","seq":([0-9]+),"connection":"[^"\\]*","payload'
+).match
+
+MOST_PROBLEMS = 20  # named per file; one damaged byte can spoil every line behind it
+
+
+class Facts:
+    """Counts of a segment's lines, added in order; `problems` are (line number, what is wrong with it)."""
+
+    def __init__(self) -> None:
+        self.lines = 0
+        self.counts: Counter[str] = Counter()
+        self.statuses: Counter[str] = Counter()
+        self.gaps: Counter[str] = Counter()
+        self.seqs = Seqs()
+        self.seq_min: int | None = None
+        self.seq_max: int | None = None
+        self.first = ""  # earliest and latest collected_at_utc
+        self.last = ""
+        self.last_received = ""  # the latest before a crash: recovery stamps the gap it writes
+        self.first_lost: list[int] = []  # of crash gaps
+        self.segment: dict[str, Any] = {}
+        self.end: dict[str, Any] = {}
+        self.problems: list[tuple[int, str]] = []
+        self._body: _Body | None = None  # of the last message, while its parts are coming
+
+    @classmethod
+    def of(cls, scan: Scan) -> Facts:
+        """Reads all of `scan`."""
+        facts = cls()
+        for batch in scan:
+            facts.add(batch)
+        facts.finish()
+        return facts
+
+    def add(self, batch: list[bytes]) -> None:
+        seqs: list[int] = []
+        for line in batch:
+            self.lines += 1
+            frame = _FRAME(line)
+            if (
+                frame is not None
+                and line.endswith(b"}")
+                and self._body is None
+                and not self.end
+                and self.lines > 1
+            ):
+                self.counts["frame"] += 1
+                seqs.append(int(frame[2]))
+                self._time(frame[1].decode(), received=True)
+            else:
+                self._add_any(line, seqs)
+        if seqs:
+            seqs.sort()
+            self.seq_min = seqs[0] if self.seq_min is None else min(self.seq_min, seqs[0])
+            self.seq_max = seqs[-1] if self.seq_max is None else max(self.seq_max, seqs[-1])
+            self.seqs.add(seqs)
+
+    def finish(self) -> None:
+        """Call after the last line."""
+        self._close_body()
+        if not self.end:
+            self.problem("is the last line, and not an `end` line")
+        elif (self.end.get("lines"), self.end.get("seq_min"), self.end.get("seq_max")) != (
+            self.lines,
+            self.seq_min,
+            self.seq_max,
+        ):
+            self.problem(
+                f"the end line says {self.end.get('lines')} lines, seq {self.end.get('seq_min')} to "
+                f"{self.end.get('seq_max')}; there are {self.lines}, seq {self.seq_min} to {self.seq_max}"
+            )
+
+    def problem(self, what: str) -> None:
+        if len(self.problems) < MOST_PROBLEMS:
+            self.problems.append((self.lines, what))
+
+    def _add_any(self, raw: bytes, seqs: list[int]) -> None:
+        try:
+            line = lines.parse(raw)
+            self._count(line, seqs)
+        except (CorruptError, KeyError, TypeError, ValueError) as error:
+            self.problem(
+                str(error)
+                if isinstance(error, CorruptError)
+                else f"lacks a key or has a wrong one: {error!r}"
+            )
+
+    def _count(self, line: lines.Line, seqs: list[int]) -> None:
+        kind, envelope = line.kind, line.envelope
+        if self.end:
+            self.problem("stands behind the end line")
+        if (kind == "segment") is not (self.lines == 1):
+            self.problem("only the first line, and it alone, is a `segment` line")
+        self.counts[kind] += 1
+        if kind == "end":
+            self.end = envelope
+            return
+        if kind == "part":
+            if self._body is None or not self._body.add(line):
+                self.problem("is not the part that is due here")
+            return
+        self._close_body()
+        if kind == "segment":
+            self.segment = envelope
+        seq = envelope.get("seq")
+        if seq is not None:
+            seqs.append(int(seq))
+        if kind == "gap":
+            self.gaps[envelope["reason"]] += 1
+            if seq is None:
+                self.first_lost.append(int(envelope["first_lost_seq"]))
+        elif seq is None and kind in ("response", "frame", "connection"):
+            self.problem("has no seq")
+        self._time(envelope["collected_at_utc"], received=seq is not None)
+        if kind == "response":
+            self.statuses[str(envelope["status"])] += 1
+        if "parts" in envelope:
+            self._body = _Body(envelope)
+        elif "sha256" in envelope and hashlib.sha256(line.payload or b"").hexdigest() != envelope["sha256"]:
+            self.problem("the payload's sha256 is not the one of the line")
+
+    def _close_body(self) -> None:
+        if self._body is not None and (wrong := self._body.wrong()):
+            self.problem(f"the message before has {wrong}")
+        self._body = None
+
+    def _time(self, text: str, *, received: bool) -> None:
+        if text > self.last:
+            self.last = text
+        if not self.first or text < self.first:
+            self.first = text
+        if received and text > self.last_received:
+            self.last_received = text
+
+
+class _Body:
+    """A large body while its part lines pass."""
+
+    def __init__(self, envelope: dict[str, Any]) -> None:
+        self._envelope = envelope
+        self._parts = 0
+        self._bytes = 0
+        self._digest = hashlib.sha256()
+
+    def add(self, line: lines.Line) -> bool:
+        """Whether this is the part that is due."""
+        found = line.envelope
+        self._parts += 1
+        self._bytes += len(line.payload or b"")
+        self._digest.update(line.payload or b"")
+        return (found["ref_seq"], found["part"], found["parts"]) == (
+            self._envelope["seq"],
+            self._parts,
+            self._envelope["parts"],
+        )
+
+    def wrong(self) -> str:
+        """What is wrong with the whole; empty when nothing is."""
+        if (self._parts, self._bytes) != (self._envelope["parts"], self._envelope["bytes"]):
+            return (
+                f"{self._parts} of {self._envelope['parts']} parts, "
+                f"{self._bytes} of {self._envelope['bytes']} bytes"
+            )
+        if self._digest.hexdigest() != self._envelope["sha256"]:
+            return "another sha256 than its line says"
+        return ""

@@ -1,0 +1,52 @@
+"""Sets of sequence numbers as ranges, and what the ledger alone says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class Seqs:
+    """A set of sequence numbers, kept as ranges: a feed's run has millions, nearly all in order."""
+
+    def __init__(self, ranges: Iterable[tuple[int, int]] = ()) -> None:
+        """`ranges` are (first, last)."""
+        self._ranges = list(ranges)
+
+    def add(self, seqs: list[int]) -> None:
+        if not seqs:
+            return
+        seqs.sort()
+        start = seqs[0]
+        if seqs == list(range(start, start + len(seqs))):
+            self._extend(start, seqs[-1])
+        else:
+            for seq in seqs:
+                self._extend(seq, seq)
+
+    def update(self, other: Seqs) -> None:
+        self._ranges += other._ranges
+
+    def _extend(self, first: int, last: int) -> None:
+        if self._ranges and self._ranges[-1][1] == first - 1:
+            self._ranges[-1] = (self._ranges[-1][0], last)
+        else:
+            self._ranges.append((first, last))
+
+    def merged(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """(the set as ascending ranges that do not touch, the ranges that were added more than once)."""
+        whole: list[tuple[int, int]] = []
+        twice: list[tuple[int, int]] = []
+        for first, last in sorted(self._ranges):
+            if whole and first <= whole[-1][1] + 1:
+                before, end = whole[-1]
+                if first <= end:
+                    twice.append((first, min(last, end)))
+                whole[-1] = (before, max(last, end))
+            else:
+                whole.append((first, last))
+        return whole, twice
+
+    def first_missing(self) -> int:
+        """The smallest number from 1 on that is not in the set."""
+        whole, _ = self.merged()
+        return whole[0][1] + 1 if whole and whole[0][0] == 1 else 1
