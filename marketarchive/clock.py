@@ -20,8 +20,13 @@ SECOND = 1_000_000_000
 class Clock(Protocol):
     """What the rest of the project knows of time."""
 
-    simulated: bool
-    speed: float
+    @property
+    def simulated(self) -> bool:
+        """Whether time is a simulator's."""
+
+    @property
+    def speed(self) -> float:
+        """Seconds of this clock per second of the wall."""
 
     def now_ns(self) -> int:
         """Wall time, ns since the Unix epoch."""

@@ -26,8 +26,6 @@ GapReason = Literal[
     "blocked",
     "dns",
     "tls",
-    "timeout",
-    "http",
     "clock",
     "crash",
     "disk",
@@ -132,6 +130,10 @@ class Derived(BaseModel):
     feed: str
     received_at: int
     seq: int
+    # set by the stamp pipeline
+    collected_at_utc: str = ""
+    run: str = ""
+    collector: str = ""
 
 
 class Market(Derived):

@@ -1,0 +1,95 @@
+"""Politeness: one token bucket and one circuit per (venue, limit class), shared by all crawlers of a process.
+
+Our own few lines, because the buckets have to run on the project's clock, which tests make run faster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass
+
+from marketarchive.clock import SECOND, Clock, sleep
+from marketarchive.items import GapReason
+from marketarchive.venues.endpoint import Endpoint
+
+BURST_S = 2.0
+"""Seconds' worth of requests that may go out at once after a rest."""
+BACKOFF_MAX_S = 60.0
+BLOCKED_MAX_S = 3600.0
+
+
+def backoff(attempt: int, longest: float = BACKOFF_MAX_S) -> float:
+    """Seconds to wait after the `attempt`-th failure (1, 2, ...): doubling from 0.5 s, with jitter."""
+    return float(min(longest, 0.5 * 2.0 ** (attempt - 1)) * random.uniform(0.75, 1.25))
+
+
+@dataclass
+class _Class:
+    rate: float  # requests per second
+    tokens: float
+    filled_at: int  # monotonic ns
+    open_until: int = 0  # monotonic ns; the circuit: nothing is sent before
+    why: GapReason = "rate_limited"
+    blocks: int = 0  # refusals in a row
+
+
+class Limiter:
+    """Says when a request may go out."""
+
+    def __init__(self, clock: Clock, share: float) -> None:
+        """`share` of each documented limit is used at most."""
+        self._clock = clock
+        self._share = share
+        self._classes: dict[str, _Class] = {}
+
+    def _of(self, endpoint: Endpoint) -> _Class:
+        found = self._classes.get(endpoint.limit_class)
+        if found is None:
+            rate = endpoint.per_10s * self._share / 10
+            found = _Class(rate, max(1.0, rate * BURST_S), self._clock.mono_ns())
+            self._classes[endpoint.limit_class] = found
+        return found
+
+    async def acquire(
+        self, endpoint: Endpoint, stop: asyncio.Event, until_ns: int | None = None
+    ) -> GapReason | None:
+        """Wait for permission; None when given, else why it was not given before `until_ns` or `stop`.
+
+        `until_ns` is monotonic time. First come, first served: a waiter reserves its token.
+        """
+        bucket = self._of(endpoint)
+        now = self._clock.mono_ns()
+        filled = (now - bucket.filled_at) / SECOND * bucket.rate
+        bucket.tokens = min(max(1.0, bucket.rate * BURST_S), bucket.tokens + filled)
+        bucket.filled_at = now
+        ready_at = now + int(max(0.0, (1 - bucket.tokens) / bucket.rate) * SECOND)
+        if until_ns is not None and max(ready_at, bucket.open_until) > until_ns:
+            return bucket.why if bucket.open_until > until_ns else "rate_limited"
+        bucket.tokens -= 1
+        while (wait := max(ready_at, bucket.open_until) - self._clock.mono_ns()) > 0:
+            if until_ns is not None and bucket.open_until > until_ns:
+                return bucket.why
+            if not await sleep(self._clock, wait / SECOND, stop):
+                return bucket.why
+        return None
+
+    def back_off(self, endpoint: Endpoint, seconds: float) -> None:
+        """The venue asked for a pause (429): nothing of this class goes out for `seconds`."""
+        self._open(endpoint, seconds, "rate_limited")
+
+    def blocked(self, endpoint: Endpoint) -> None:
+        """The venue refuses us: left alone for a minute, then two, ... at most an hour."""
+        bucket = self._of(endpoint)
+        bucket.blocks += 1
+        self._open(endpoint, min(BLOCKED_MAX_S, 60.0 * 2.0 ** (bucket.blocks - 1)), "blocked")
+
+    def succeeded(self, endpoint: Endpoint) -> None:
+        """The venue answered: refusals no longer stand in a row."""
+        self._of(endpoint).blocks = 0
+
+    def _open(self, endpoint: Endpoint, seconds: float, why: GapReason) -> None:
+        bucket = self._of(endpoint)
+        until = self._clock.mono_ns() + int(seconds * SECOND)
+        if until > bucket.open_until:
+            bucket.open_until, bucket.why = until, why

@@ -1,0 +1,35 @@
+"""Log lines for a process that runs for months: no item bodies, no line per response above DEBUG."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from scrapy.logformatter import LogFormatter, LogFormatterResult
+
+
+class QuietLogFormatter(LogFormatter):
+    """Names an item's type where Scrapy would print the item."""
+
+    def scraped(self, item: Any, response: Any, spider: Any) -> LogFormatterResult:  # noqa: ARG002 (Scrapy's signature)
+        return {"level": logging.DEBUG, "msg": "Scraped %(item)s", "args": {"item": type(item).__name__}}
+
+    def dropped(self, item: Any, exception: BaseException, response: Any, spider: Any) -> LogFormatterResult:  # noqa: ARG002 (Scrapy's signature)
+        return {
+            "level": logging.WARNING,
+            "msg": "Dropped %(item)s: %(exception)s",
+            "args": {"item": type(item).__name__, "exception": exception},
+        }
+
+    def item_error(
+        self,
+        item: Any,
+        exception: BaseException,  # noqa: ARG002 (Scrapy's signature)
+        response: Any,  # noqa: ARG002
+        spider: Any,  # noqa: ARG002
+    ) -> LogFormatterResult:
+        return {
+            "level": logging.ERROR,
+            "msg": "Error processing %(item)s",
+            "args": {"item": type(item).__name__},
+        }

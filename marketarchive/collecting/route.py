@@ -1,0 +1,22 @@
+"""The one place where a venue's real URL becomes what is asked: itself, or the simulator's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+
+def route(url: str, simulator: str | None) -> str:
+    """`https://HOST/PATH` -> itself, or `http://127.0.0.1:8900/HOST/PATH` (sockets: `ws://...`)."""
+    if not simulator:
+        return url
+    parts = urlsplit(url)
+    base = urlsplit(simulator)
+    scheme = "ws" if parts.scheme in ("ws", "wss") else base.scheme
+    return f"{scheme}://{base.netloc}/{parts.netloc}{parts.path}"
+
+
+def with_query(url: str, params: Mapping[str, Any]) -> str:
+    """`url?a=1&b=x&b=y`; a list repeats its key."""
+    return f"{url}?{urlencode(params, doseq=True)}" if params else url

@@ -1,0 +1,222 @@
+"""One run of one spider: its id and counter, its stop event, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, cast
+
+from scrapy import signals
+from scrapy.exceptions import NotConfigured
+
+from marketarchive.clock import SECOND, sleep
+from marketarchive.collecting.process import Process
+from marketarchive.exceptions import DiskError
+from marketarchive.items import Cause, Gap, GapReason
+
+if TYPE_CHECKING:
+    from scrapy.crawler import Crawler
+
+    from marketarchive.collecting.spider import ArchiveSpider
+
+logger = logging.getLogger(__name__)
+
+FINISHED, FAILED, WRONG_ARGUMENT, DISK, BLOCKED = range(5)
+"""Exit codes: see docs/ARCHITECTURE.md."""
+
+RECORDED_SETTINGS = (
+    "SIMULATOR_URL", "ARCHIVE_FLUSH_S", "ARCHIVE_MEMBER_S", "ARCHIVE_SEGMENT_S", "ARCHIVE_SEGMENT_BYTES",
+    "ARCHIVE_BUFFER_BYTES", "LIMIT_SHARE", "REQUEST_ATTEMPTS", "DOWNLOAD_TIMEOUT", "USER_AGENT",
+    "CLOCK_STEPS",
+)  # fmt: skip
+"""Settings that say how data was collected, repeated in segments and manifests. None may hold a secret."""
+
+
+class Run:
+    """What one crawler knows of itself. Made before its spider sends anything, closed after its last item."""
+
+    def __init__(self, process: Process, spider: ArchiveSpider, crawler: Crawler) -> None:
+        self.process = process
+        self.clock = process.clock
+        self.spider = spider
+        self.stats = crawler.stats
+        self.stop = asyncio.Event()
+        self.stop_reason: str | None = None
+        self.finish_reason: str | None = None
+        self.markets: dict[str, Mapping[str, Any]] = {}  # what the run set out to observe, by slug
+        self.started_at = self.clock.now_ns()
+        self.error: Exception | None = None
+        asked = {key: value for key, value in asdict(spider.arguments).items() if value is not None}
+        settings = {
+            name: crawler.settings.get(name)
+            for name in RECORDED_SETTINGS
+            if crawler.settings.get(name) is not None
+        }
+        self.archive = process.writer.open_run(spider.name, spider.venue, spider.feeds, asked, settings)
+
+    @property
+    def ends_at(self) -> int | None:
+        """Wall ns at which the run was asked to end; None = no duration."""
+        duration = self.spider.arguments.duration
+        return None if duration is None else self.started_at + int(duration * SECOND)
+
+    def next_seq(self, feed: str) -> int:
+        """The next seq of this run in `feed`."""
+        return self.archive.next_seq(self.spider.venue, feed)
+
+    def request_stop(self, reason: str) -> None:
+        """Ask the spider to end; the first reason stays."""
+        if self.stop_reason is None:
+            self.stop_reason = reason
+            logger.info("Stopping (%s)", reason)
+        self.stop.set()
+
+    def gap(
+        self,
+        reason: GapReason,
+        cause: Cause,
+        from_ns: int,
+        to_ns: int | None,
+        scope: Mapping[str, Any],
+        feed: str | None = None,
+        detail: str = "",
+    ) -> Gap:
+        """A gap item with its seq; counted."""
+        feed = feed or self.spider.feed
+        self.stats.inc_value(f"gaps/{reason}")
+        return Gap(
+            self.spider.venue,
+            feed,
+            self.clock.now_ns(),
+            self.next_seq(feed),
+            from_ns,
+            to_ns,
+            scope,
+            reason,
+            cause,
+            detail,
+        )
+
+    def exit_code(self) -> int:
+        """What the process says to cron and systemd."""
+        if isinstance(self.error, DiskError) or self.stop_reason == "disk":
+            return DISK
+        stats = self.stats.get_stats()
+        answers = stats.get("responses/count", 0)
+        asked = stats.get("asks/concluded", 0)
+        good = stats.get("responses/good", 0)
+        blocked = stats.get("gaps/blocked", 0)
+        expected = ("finished", "shutdown", "duration", "cancelled")
+        if self.error or self.finish_reason not in expected or stats.get("spider_exceptions/count"):
+            return FAILED
+        if asked and not good and blocked and blocked == stats.get("asks/failed", 0):
+            return BLOCKED
+        if asked and not good and not (answers == 0 and self.stop_reason):
+            return FAILED
+        return FINISHED
+
+    def summary(self) -> dict[str, Any]:
+        """What the manifest says beside what the archive knows itself."""
+        stats = self.stats.get_stats()
+
+        def part(prefix: str) -> dict[str, Any]:
+            return {
+                key.removeprefix(prefix): value
+                for key, value in sorted(stats.items())
+                if key.startswith(prefix)
+            }
+
+        return {
+            "finish_reason": self.finish_reason,
+            "stop_reason": self.stop_reason,
+            "exit_code": self.exit_code(),
+            "requests": part("requests/"),
+            "responses": part("responses/"),
+            "retries": stats.get("retry/count", 0),
+            "gaps": part("gaps/"),
+            "ticks": part("ticks/"),
+            "books": part("books/"),
+            "invalid": part("invalid/"),
+            "records": part("records/"),
+            "sweeps": part("sweep/"),
+            "markets": {"count": len(self.markets), "tracked": self.markets},
+        }
+
+    async def close(self, reason: str) -> None:
+        """Seal everything; a failing disk becomes the run's error, told by the exit code."""
+        self.finish_reason = reason
+        try:
+            await asyncio.wrap_future(self.archive.close(self.stop_reason or reason, self.summary()))
+        except DiskError as error:
+            self.error = error
+            logger.critical("%s", error)
+
+
+class RunExtension:
+    """Opens the run when its crawler is made, watches duration and disk, closes it after the last item."""
+
+    def __init__(self, crawler: Crawler) -> None:
+        from marketarchive.collecting.spider import ArchiveSpider
+
+        if not isinstance(crawler.spider, ArchiveSpider):
+            raise NotConfigured("not a spider of the archive")
+        self.crawler = crawler
+        process = Process.of(crawler.settings)
+        self.run = Run(process, crawler.spider, crawler)
+        self._stall_s = crawler.settings.getfloat("ARCHIVE_STALL_S")
+        self._watch: asyncio.Task[None] | None = None
+        crawler.archive_run = self.run  # type: ignore[attr-defined]  # one object for spider, middleware, pipelines
+        crawler.spider.run = self.run
+        crawler.signals.connect(self.spider_opened, signals.spider_opened)
+        crawler.signals.connect(self.spider_closed, signals.spider_closed)
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> RunExtension:
+        return cls(crawler)
+
+    def spider_opened(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.run.process.writer.on_failure.append(
+            lambda error: loop.call_soon_threadsafe(self._disk_failed, error)
+        )
+        self._watch = loop.create_task(self._watching())
+
+    async def spider_closed(self, reason: str) -> None:
+        if self._watch:
+            self._watch.cancel()
+        await self.run.close(reason)
+
+    async def _watching(self) -> None:
+        """The run's duration, and a writer that makes no progress."""
+        writer = self.run.process.writer
+        while True:
+            ends_at = self.run.ends_at
+            if ends_at is not None and self.run.clock.now_ns() >= ends_at:
+                self.run.request_stop("duration")
+                ends_at = None
+            if writer.failure is None and writer.stalled_s() > self._stall_s:
+                self._disk_failed(
+                    DiskError(
+                        f"the disk has not taken a write for {writer.stalled_s():.0f} s; "
+                        f"check what holds {self.run.process.root}"
+                    )
+                )
+                return
+            left = 1.0 * self.run.clock.speed
+            if ends_at is not None:
+                left = min(left, max(0.0, (ends_at - self.run.clock.now_ns()) / SECOND))
+            await sleep(self.run.clock, left)
+
+    def _disk_failed(self, error: DiskError) -> None:
+        if self.run.error is None:
+            self.run.error = error
+            logger.critical("%s", error)
+            self.run.request_stop("disk")
+            self._closing = asyncio.ensure_future(self.crawler.stop_async())
+
+
+def archive_run(crawler: Crawler) -> Run:
+    """The run of a crawler, as RunExtension left it there."""
+    return cast("Run", crawler.archive_run)  # type: ignore[attr-defined]

@@ -1,0 +1,350 @@
+"""The base of every spider that asks over HTTP: asks, archives, judges, retries, records the gap."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from scrapy import Request, Spider
+from scrapy.downloadermiddlewares.retry import get_retry_request
+from scrapy.exceptions import CannotResolveHostError, CloseSpider, DownloadFailedError, DownloadTimeoutError
+from scrapy.http import Response as HttpResponse
+from twisted.python.failure import Failure
+
+from marketarchive import items
+from marketarchive.clock import SECOND, sleep
+from marketarchive.collecting.arguments import Arguments, parse_arguments
+from marketarchive.collecting.limits import backoff
+from marketarchive.collecting.receipt import Receipt
+from marketarchive.collecting.retry_after import retry_after
+from marketarchive.collecting.route import route, with_query
+from marketarchive.collecting.run import Run
+from marketarchive.exceptions import ParseError
+from marketarchive.items import Cause, GapReason, Invalid
+from marketarchive.venues import VENUES
+from marketarchive.venues.endpoint import Query
+from marketarchive.venues.polymarket.messages import Parsed, Received
+
+if TYPE_CHECKING:
+    from scrapy.crawler import Crawler
+
+logger = logging.getLogger(__name__)
+
+BLOCKED_STATUSES = frozenset({401, 403, 451})
+"""The venue does not want us: left alone, never evaded."""
+PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
+"""Worth another try."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How an ask ended. `parsed` is None when it failed; the gap is then already recorded."""
+
+    ask: Ask
+    status: int | None
+    parsed: Parsed | None
+    received_at: int
+    seq: int
+
+
+@dataclass(slots=True)
+class Ask:
+    """One question on its way: sent, retried, and concluded exactly once by a call of `then`."""
+
+    query: Query
+    then: Callable[[Answer], Iterable[Any]]  # returns items
+    feed: str
+    scope: Mapping[str, Any] = field(default_factory=dict)  # what is not observed when it fails
+    from_ns: int | None = None  # start of the gap when it fails; None = when first sent
+    to_ns: int | None = None  # end of that gap; None = when given up
+    deadline: int | None = None  # monotonic ns after which nothing is sent any more
+    attempts: int = 0
+    context: Any = None  # the asker's own
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why an attempt brought no usable answer."""
+
+    reason: GapReason
+    cause: Cause
+    detail: str
+    again: bool  # whether another attempt makes sense
+    wait: float | None = None  # seconds the venue asked for
+
+
+_DONE = object()
+
+
+class ArchiveSpider(Spider):
+    """Use it when neither SweepSpider (pages until the end) nor CadenceSpider (ticks) fits.
+
+    A subclass states `venue`, `feed`, `accepts` and writes `async def main`, which calls `submit`. All that
+    leaves the spider outside a callback goes through one outbox that `start` drains: so `start` ends by
+    itself when all is concluded, and nothing is lost when the run is asked to stop.
+    """
+
+    venue: ClassVar[str]
+    feed: ClassVar[str]
+    feeds: ClassVar[tuple[str, ...]]  # every feed it may write to
+    accepts: ClassVar[frozenset[str]]  # argument names
+    run: Run  # set by RunExtension before anything is sent
+    fault: str | None = None  # the close reason of a run that could not do its work
+
+    def __init__(self, name: str | None = None, **given: Any) -> None:
+        super().__init__(name)
+        self.arguments = self.check_arguments(given)
+        self._outbox: asyncio.Queue[Any] = asyncio.Queue()
+        self._open = 0
+        self._settled = asyncio.Event()
+        self._settled.set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> ArchiveSpider:
+        spider = super().from_crawler(crawler, *args, **kwargs)
+        spider.attempts = crawler.settings.getint("REQUEST_ATTEMPTS")
+        spider.retry_after_max = crawler.settings.getfloat("RETRY_AFTER_MAX_S")
+        return spider
+
+    attempts: int = 5
+    retry_after_max: float = 300.0
+
+    @classmethod
+    def check_arguments(cls, given: Mapping[str, Any]) -> Arguments:
+        """Raises ArgumentError."""
+        return parse_arguments(given, cls.accepts, cls.name)
+
+    # ---- what subclasses use ---------------------------------------------------------------------------
+
+    async def main(self) -> None:
+        """Submit everything there is to ask, and return when that is done or `self.run.stop` is set."""
+        raise NotImplementedError
+
+    def submit(self, ask: Ask) -> None:
+        """Send as soon as limits and the archive's buffer allow; `ask.then` is called exactly once."""
+        self._open += 1
+        self._settled.clear()
+        self.spawn(self._send(self._request(ask)))
+
+    def put(self, *things: Any) -> None:
+        """Hand items over from outside a callback."""
+        for thing in things:
+            self._outbox.put_nowait(thing)
+
+    async def settled(self) -> None:
+        """Wait until everything submitted is concluded."""
+        await self._settled.wait()
+
+    # ---- Scrapy's side ---------------------------------------------------------------------------------
+
+    async def start(self) -> AsyncIterator[Any]:
+        main = asyncio.ensure_future(self._main())
+        try:
+            while (thing := await self._outbox.get()) is not _DONE:
+                yield thing
+            await main
+        finally:
+            main.cancel()
+
+    async def _main(self) -> None:
+        try:
+            await self.main()
+            await self.settled()
+            if self.fault and not self.run.stop.is_set():
+                raise CloseSpider(self.fault)
+        finally:
+            self._outbox.put_nowait(_DONE)
+
+    def spawn(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _request(self, ask: Ask) -> Request:
+        query = ask.query
+        return Request(
+            with_query(route(query.url, self.run.process.simulator), query.params),
+            method=query.endpoint.method,
+            body=query.body or b"",
+            headers={"Content-Type": "application/json"} if query.body else None,
+            callback=self.received,
+            errback=self.failed,
+            dont_filter=True,
+            meta={"ask": ask, "download_slot": query.endpoint.limit_class},
+        )
+
+    async def _send(self, request: Request, after: float = 0.0) -> None:
+        ask: Ask = request.meta["ask"]
+        run = self.run
+        if after and not await sleep(run.clock, after, run.stop):
+            return self.put(*self._conclude(ask))
+        refused = await run.process.limiter.acquire(ask.query.endpoint, run.stop, ask.deadline)
+        if refused is None:
+            while not run.process.writer.has_room:
+                if ask.deadline is not None and run.clock.mono_ns() > ask.deadline:
+                    refused = "missed_tick"
+                    break
+                if not await sleep(run.clock, 0.02 * run.clock.speed, run.stop):
+                    break
+        if run.stop.is_set():
+            return self.put(*self._conclude(ask))
+        if refused is not None:
+            cause: Cause = "ours" if refused == "missed_tick" else "venue"
+            return self.put(*self._give_up(ask, Trouble(refused, cause, "not sent", again=False)))
+        if ask.from_ns is None:
+            ask.from_ns = run.clock.now_ns()
+        ask.attempts += 1
+        run.stats.inc_value("requests/count")
+        run.stats.inc_value(f"requests/{self.venue}/{ask.query.endpoint.name}")
+        return self.put(request)
+
+    # ---- answers ---------------------------------------------------------------------------------------
+
+    def received(self, response: HttpResponse) -> Iterator[Any]:
+        """Archive first, then judge."""
+        assert response.request is not None
+        request = response.request
+        ask: Ask = request.meta["ask"]
+        receipt: Receipt = request.meta["receipt"]
+        yield self._line(request, response.status, receipt)
+        parsed, trouble = None, None
+        if receipt.flags:
+            trouble = Trouble("disconnect", "venue", f"body {', '.join(receipt.flags)}", again=True)
+        elif response.status == 200:
+            received = Received(
+                ask.feed,
+                ask.query.url,
+                ask.query.params,
+                response.status,
+                receipt.payload,
+                receipt.received_at,
+                receipt.seq,
+            )
+            try:
+                parsed = VENUES[self.venue].parse(received)
+            except ParseError as error:
+                yield self._invalid(ask, receipt, error)
+                trouble = Trouble("disconnect", "venue", f"unusable answer: {error}", again=True)
+        elif response.status not in ask.query.endpoint.final:
+            trouble = self._judge(response, receipt)
+        if trouble is not None:
+            yield from self._again_or_give_up(request, trouble)
+            return
+        self.run.process.limiter.succeeded(ask.query.endpoint)
+        self.run.stats.inc_value("responses/good")
+        if parsed is not None:
+            for bad in parsed.errors:
+                yield self._invalid(ask, receipt, bad)
+        yield from self._conclude(ask, Answer(ask, response.status, parsed, receipt.received_at, receipt.seq))
+
+    def failed(self, failure: Failure) -> Iterator[Any]:
+        """No response, or one that another component refused after its receipt."""
+        request: Request = failure.request  # type: ignore[attr-defined]  # Scrapy sets it
+        receipt: Receipt | None = request.meta.get("receipt")
+        if receipt is not None:
+            yield self._line(request, 0, receipt)
+        yield from self._again_or_give_up(
+            request, trouble_of(failure.value or DownloadFailedError("no reason given"))
+        )
+
+    def _line(self, request: Request, status: int, receipt: Receipt) -> items.Response:
+        ask: Ask = request.meta["ask"]
+        self.run.stats.inc_value("responses/count")
+        self.run.stats.inc_value(f"responses/{self.venue}/{ask.query.endpoint.name}/{status}")
+        return items.Response(
+            self.venue,
+            ask.feed,
+            receipt.received_at,
+            receipt.seq,
+            request.method,
+            request.url.partition("?")[0],
+            ask.query.params,
+            status,
+            receipt.headers,
+            receipt.latency_ms,
+            receipt.payload,
+            ask.query.body,
+            receipt.flags,
+        )
+
+    def _invalid(self, ask: Ask, receipt: Receipt, error: ParseError) -> Invalid:
+        return Invalid(
+            self.venue, ask.feed, receipt.received_at, receipt.seq, error.item, str(error), error.fields
+        )
+
+    def _judge(self, response: HttpResponse, receipt: Receipt) -> Trouble:
+        """What a status other than 200 means."""
+        status = response.status
+        limiter, endpoint = self.run.process.limiter, response.meta["ask"].query.endpoint
+        if status in BLOCKED_STATUSES:
+            limiter.blocked(endpoint)
+            return Trouble("blocked", "venue", f"status {status}", again=False)
+        if status == 429:
+            wait = retry_after(receipt.headers.get("retry-after"), self.run.clock.now_ns())
+            wait = backoff(response.meta["ask"].attempts) if wait is None else wait
+            limiter.back_off(endpoint, wait)
+            return Trouble(
+                "rate_limited", "venue", "status 429", again=wait <= self.retry_after_max, wait=wait
+            )
+        cause: Cause = "venue" if status >= 500 or status in PASSING_STATUSES else "ours"
+        return Trouble("disconnect", cause, f"status {status}", again=status in PASSING_STATUSES)
+
+    def _again_or_give_up(self, request: Request, trouble: Trouble) -> Iterator[Any]:
+        ask: Ask = request.meta["ask"]
+        wait = max(backoff(ask.attempts), trouble.wait or 0.0)
+        late = ask.deadline is not None and self.run.clock.mono_ns() + int(wait * SECOND) > ask.deadline
+        retry = None
+        if trouble.again and not late and not self.run.stop.is_set():
+            request.meta.pop("receipt", None)
+            retry = get_retry_request(
+                request,
+                spider=self,
+                reason=trouble.detail,
+                max_retry_times=self.attempts - 1,
+                give_up_log_level=logging.WARNING,
+            )
+        if retry is None:
+            yield from self._give_up(ask, trouble)
+        else:
+            self.spawn(self._send(retry, wait))
+
+    def _give_up(self, ask: Ask, trouble: Trouble) -> Iterator[Any]:
+        now = self.run.clock.now_ns()
+        scope = {"endpoint": ask.query.endpoint.name, **ask.scope}
+        self.run.stats.inc_value("asks/failed")
+        yield self.run.gap(
+            trouble.reason,
+            trouble.cause,
+            now if ask.from_ns is None else ask.from_ns,
+            ask.to_ns or now,
+            scope,
+            ask.feed,
+            f"{trouble.detail} after {ask.attempts} attempts",
+        )
+        yield from self._conclude(ask)
+
+    def _conclude(self, ask: Ask, answer: Answer | None = None) -> Iterator[Any]:
+        """Without an answer: given up, or the run is stopping."""
+        try:
+            yield from ask.then(answer or Answer(ask, None, None, self.run.clock.now_ns(), 0))
+        finally:
+            self.run.stats.inc_value("asks/concluded")
+            self._open -= 1
+            if not self._open:
+                self._settled.set()
+
+
+def trouble_of(error: BaseException) -> Trouble:
+    """The gap reason of a failed exchange: Scrapy's download errors, and what Twisted leaves in them."""
+    text = f"{type(error).__name__}: {error}".strip()
+    if isinstance(error, CannotResolveHostError):
+        return Trouble("dns", "unknown", text, again=True)
+    if isinstance(error, DownloadTimeoutError):
+        return Trouble("stall", "venue", text, again=True)
+    if "SSL" in text or "certificate" in text.lower():
+        return Trouble("tls", "unknown", text, again=False)
+    return Trouble("disconnect", "unknown", text, again=True)

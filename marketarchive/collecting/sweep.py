@@ -1,0 +1,117 @@
+"""Paging to the end of a list, and the base of spiders that do."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from marketarchive.clock import SECOND, sleep_until
+from marketarchive.collecting.spider import Answer, ArchiveSpider, Ask
+from marketarchive.exceptions import CursorError
+from marketarchive.venues import VENUES
+from marketarchive.venues.endpoint import Query
+
+logger = logging.getLogger(__name__)
+
+BARREN_PAGES = 3
+"""Successive pages without a key not seen before that end a sweep."""
+
+
+class Pages:
+    """Watches the cursors and keys of one sweep."""
+
+    def __init__(self) -> None:
+        self.keys: set[str] = set()
+        self._cursors: set[str] = set()
+        self._barren = 0
+
+    def check(self, keys: Iterable[str], cursor: str | None) -> None:
+        """Raises CursorError when the sweep would never end."""
+        before = len(self.keys)
+        self.keys.update(keys)
+        self._barren = 0 if len(self.keys) > before else self._barren + 1
+        if cursor is None:
+            return
+        if cursor in self._cursors:
+            raise CursorError(f"cursor {cursor[:80]!r} came a second time after {len(self.keys)} keys")
+        if self._barren >= BARREN_PAGES:
+            raise CursorError(
+                f"{BARREN_PAGES} pages in a row brought nothing new after {len(self.keys)} keys"
+            )
+        self._cursors.add(cursor)
+
+
+class SweepSpider(ArchiveSpider):
+    """Use it when a venue lists things in pages: one sweep and exit, or one each `interval`.
+
+    A subclass writes `async def sweep_once`, which calls `sweep` and `ask`.
+    """
+
+    async def sweep_once(self) -> None:
+        """Everything this spider lists, once."""
+        raise NotImplementedError
+
+    async def main(self) -> None:
+        interval = self.arguments.interval
+        while not self.run.stop.is_set():
+            started = self.run.clock.now_ns()
+            await self.sweep_once()
+            await self.settled()
+            if interval is None:
+                return
+            step = int(interval * SECOND)
+            if not await sleep_until(self.run.clock, (started // step + 1) * step, self.run.stop):
+                return
+
+    async def ask(self, query: Query, feed: str, take: Callable[[Answer], Iterable[Any]]) -> Answer:
+        """Submit and wait; `take` turns the answer into items, also a failed one (`parsed` is None)."""
+        concluded: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+        def then(answer: Answer) -> Iterable[Any]:
+            try:
+                yield from take(answer)
+            finally:
+                if not concluded.done():
+                    concluded.set_result(answer)
+
+        self.submit(Ask(query, then, feed, scope=_scope(query)))
+        return await concluded
+
+    async def sweep(
+        self, query: Query | None, feed: str, take: Callable[[Answer], Iterable[Any]] | None = None
+    ) -> bool:
+        """All pages of `query`; whether it came to its end. By default each page's items are yielded."""
+        pages = Pages()
+        started = self.run.clock.now_ns()
+        while query is not None:
+            if self.run.stop.is_set():
+                return False
+            answer = await self.ask(query, feed, take or items_of)
+            if answer.parsed is None:
+                return answer.status is not None  # an answer without a page, like 404, ends it as well
+            self.run.stats.inc_value("sweep/pages")
+            try:
+                pages.check(answer.parsed.keys, answer.parsed.next_cursor)
+            except CursorError as error:
+                logger.error("Sweep of %s ended: %s", query.endpoint.name, error)
+                self.run.stats.inc_value("sweep/cursor_errors")
+                now = self.run.clock.now_ns()
+                scope = {"endpoint": query.endpoint.name, **_scope(query)}
+                self.put(self.run.gap("sequence", "venue", started, now, scope, feed, str(error)))
+                self.fault = "sweep_cursor_loop"
+                return False
+            query = VENUES[self.venue].next_page(query, answer.parsed)
+        self.run.stats.inc_value("sweep/keys", len(pages.keys))
+        return True
+
+
+def items_of(answer: Answer) -> Iterable[Any]:
+    """The items of a page, none of a failed one."""
+    return answer.parsed.items if answer.parsed else ()
+
+
+def _scope(query: Query) -> dict[str, Any]:
+    """What a failed question leaves unobserved: its parameters, without the page size."""
+    return {**query.path, **{key: value for key, value in query.params.items() if key != "limit"}}

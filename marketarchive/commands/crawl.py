@@ -1,0 +1,95 @@
+"""`scrapy crawl`: Scrapy's own, with arguments checked first, a stop that seals, and honest exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import sys
+
+from scrapy.commands import BaseRunSpiderCommand
+from scrapy.crawler import Crawler
+from scrapy.exceptions import UsageError
+
+from marketarchive.collecting.process import Process
+from marketarchive.collecting.run import DISK, FAILED, Run
+from marketarchive.collecting.spider import ArchiveSpider
+from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError
+
+GRACE_S = 5.0
+"""Seconds (wall) that a spider has to end by itself after the first signal."""
+
+
+class Command(BaseRunSpiderCommand):
+    requires_project = True
+
+    def syntax(self) -> str:
+        return "[options] <spider>"
+
+    def short_desc(self) -> str:
+        return "Run a spider; the archive is sealed whatever ends it (exit codes: 0 to 4)"
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        if len(args) != 1:
+            raise UsageError("name one spider; `scrapy list` shows them")
+        assert self.crawler_process is not None
+        try:
+            spider = self.crawler_process.spider_loader.load(args[0])
+        except KeyError:
+            raise UsageError(
+                f"there is no spider {args[0]!r}; `scrapy list` shows them", print_help=False
+            ) from None
+        if not issubclass(spider, ArchiveSpider):
+            raise UsageError(f"{args[0]} is not a spider of the archive", print_help=False)
+        try:
+            spider.check_arguments(opts.spargs)
+            assert self.settings is not None
+            Process.of(self.settings)
+        except (ArgumentError, ConfigurationError) as error:
+            raise UsageError(str(error), print_help=False) from error
+        except (ArchiveError, OSError) as error:
+            print(f"scrapy crawl: {error}", file=sys.stderr)
+            self.exitcode = DISK
+            return
+        crawler = self._create_crawler(spider)
+        self.crawler_process.crawl(crawler, **opts.spargs)
+        handle_signals([crawler])
+        self.crawler_process.start(install_signal_handlers=False)
+        self.exitcode = exit_code(crawler)
+        Process.close_all()
+
+
+def exit_code(crawler: Crawler) -> int:
+    """The run's, or 1 when it never came to be."""
+    run: Run | None = getattr(crawler, "archive_run", None)
+    return FAILED if run is None or (run.finish_reason is None and run.error is None) else run.exit_code()
+
+
+def handle_signals(crawlers: list[Crawler]) -> None:
+    """The first SIGTERM or SIGINT asks the spiders to end, the second stops their engines at once."""
+    from twisted.internet import reactor
+
+    stops = 0
+
+    def stop_engines() -> None:
+        stopping.extend(asyncio.ensure_future(crawler.stop_async()) for crawler in crawlers)
+
+    def stop(signum: int) -> None:
+        nonlocal stops
+        stops += 1
+        for crawler in crawlers:
+            run: Run | None = getattr(crawler, "archive_run", None)
+            if run is not None:
+                run.request_stop(signal.Signals(signum).name)
+        if stops == 1:
+            asyncio.get_running_loop().call_later(GRACE_S, stop_engines)
+        else:
+            stop_engines()
+
+    def install() -> None:
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, stop, signum)
+
+    stopping: list[asyncio.Future[None]] = []
+    reactor.callWhenRunning(install)

@@ -1,0 +1,74 @@
+"""First pipeline: lets through what is sound, turns the rest into an `invalid` line beside its message."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scrapy.exceptions import DropItem
+
+from marketarchive.collecting.run import Run, archive_run
+from marketarchive.items import (
+    BookState,
+    Connection,
+    Derived,
+    Frames,
+    Gap,
+    Invalid,
+    Quote,
+    Resolution,
+    Response,
+)
+
+if TYPE_CHECKING:
+    from scrapy.crawler import Crawler
+
+RAW = (Response, Frames, Connection, BookState, Gap, Invalid)
+
+
+class ValidatePipeline:
+    """Fields are checked where an item is made; here it is checked what an item says as a whole."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> ValidatePipeline:
+        return cls(archive_run(crawler))
+
+    def process_item(self, item: Any) -> Any:
+        if isinstance(item, Invalid):
+            self._run.stats.inc_value(f"invalid/{item.item}")
+            return item
+        if isinstance(item, RAW):
+            return item
+        if not isinstance(item, Derived):
+            raise DropItem(
+                f"{type(item).__name__} is not an item of this project; see marketarchive/items.py"
+            )
+        problem = self._problem(item)
+        if problem is None:
+            return item
+        name, (field, text) = type(item).__name__, problem
+        self._run.stats.inc_value(f"invalid/{name}")
+        self._run.archive.write(
+            Invalid(item.venue, item.feed, item.received_at, item.seq, name, f"{field}: {text}", (field,))
+        )
+        raise DropItem(f"{field}: {text}")
+
+    def _problem(self, item: Derived) -> tuple[str, str] | None:
+        """(field, what is wrong)."""
+        if isinstance(item, Quote):
+            for side, bid, ask in (("up", item.up_bid, item.up_ask), ("down", item.down_bid, item.down_ask)):
+                if bid is not None and ask is not None and bid >= ask:
+                    return f"{side}_bid", f"crossed: bid {bid}, ask {ask}"
+            if not item.is_observed and any((item.up_bid, item.up_ask, item.down_bid, item.down_ask)):
+                return "is_observed", "0 on a row with values"
+        elif item.seq < 1:
+            return "seq", "does not name the message that the item was made from"
+        if (
+            isinstance(item, Resolution)
+            and item.status == "resolved"
+            and not (item.resolution or item.payouts)
+        ):
+            return "resolution", "resolved without an outcome"
+        return None

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from marketarchive.collecting.polymarket import PolymarketSpider
+
+
+class PolymarketMarkets(PolymarketSpider):
+    """Markets that Polymarket lists as open, with their prices, into raw and the market master.
+
+    Source: Gamma /markets/keyset; /series and /events/keyset for up/down rounds; /markets/slug for named ones
+    Arguments: assets, durations (up/down rounds only), markets (slugs, or all: the default), interval, duration, shard
+    Cadence: one sweep and exit; with interval, a sweep at each multiple of it
+    Caveats: rows that appear behind the cursor while a sweep runs are seen by the next one
+    """
+
+    name = "polymarket_markets"
+    feed = "markets"
+    feeds = ("markets",)
+    accepts = frozenset({"assets", "durations", "markets", "interval", "duration", "shard"})
+
+    async def sweep_once(self) -> None:
+        await self.discover()
