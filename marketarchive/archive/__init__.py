@@ -1,0 +1,1 @@
+"""The raw archive: what was received, on the disk within a second, sealed, and provable afterwards."""

@@ -1,12 +1,15 @@
 """Every touch of the disk by the write side, in one object that tests replace to make the disk fail.
 
-Handles are file descriptors. Methods raise OSError and never retry: after a failed write or fsync the
-kernel may already have dropped the page, so a second attempt that succeeds proves nothing.
+Handles are file descriptors. Methods raise OSError naming the path and never retry: after a failed
+write or fsync the kernel may already have dropped the page, so a second attempt that succeeds proves
+nothing.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _fdatasync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
@@ -15,40 +18,55 @@ _fdatasync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 class Files:
     """The real disk."""
 
+    def __init__(self) -> None:
+        self.paths: dict[int, Path] = {}
+        """What each open handle was opened as."""
+
     def create(self, path: Path) -> int:
         """A new empty file, open for appending; FileExistsError when there is one."""
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        return self._open(path, os.O_EXCL)
 
     def open_append(self, path: Path) -> int:
         """`path` open for reading and appending, created when missing."""
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        return self._open(path, 0)
 
     def write(self, handle: int, data: bytes) -> None:
         """All of `data`, however many short writes that takes."""
         view = memoryview(data)
-        while view:
-            view = view[os.write(handle, view) :]
+        with self._naming(handle):
+            while view:
+                view = view[os.write(handle, view) :]
 
     def truncate(self, handle: int, size: int) -> None:
-        os.ftruncate(handle, size)
+        with self._naming(handle):
+            os.ftruncate(handle, size)
 
     def fdatasync(self, handle: int) -> None:
         """Contents and size are on the disk."""
-        _fdatasync(handle)
+        with self._naming(handle):
+            _fdatasync(handle)
 
     def fsync(self, handle: int) -> None:
         """Contents and all metadata are on the disk."""
-        os.fsync(handle)
+        with self._naming(handle):
+            os.fsync(handle)
 
     def close(self, handle: int) -> None:
-        os.close(handle)
+        with self._naming(handle):
+            self.paths.pop(handle, None)
+            os.close(handle)
 
     def rename(self, source: Path, target: Path) -> None:
         """Atomic; replaces `target`. Lasting only after `sync_dir` of the folder."""
         source.rename(target)
 
     def unlink(self, path: Path) -> None:
+        """Nothing happens when there is no such file."""
         path.unlink(missing_ok=True)
+
+    def make_dir(self, path: Path) -> None:
+        """Nothing happens when it is there already (two runs may need it at once)."""
+        path.mkdir(exist_ok=True)
 
     def sync_dir(self, path: Path) -> None:
         """The folder's entries (creations, renames, deletions) are on the disk."""
@@ -57,9 +75,6 @@ class Files:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-    def make_dir(self, path: Path) -> None:
-        path.mkdir(exist_ok=True)
 
     def make_dirs(self, path: Path) -> None:
         """`path` and its missing parents, each entered lastingly in its own parent."""
@@ -83,3 +98,17 @@ class Files:
             self.close(handle)
         self.rename(temporary, path)
         self.sync_dir(path.parent)
+
+    def _open(self, path: Path, flags: int) -> int:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | flags, 0o644)
+        self.paths[handle] = path
+        return handle
+
+    @contextmanager
+    def _naming(self, handle: int) -> Iterator[None]:
+        path = self.paths.get(handle)
+        try:
+            yield
+        except OSError as error:
+            error.filename = error.filename or path
+            raise

@@ -1,0 +1,112 @@
+"""How far the machine's clock could be trusted: what the kernel says of it, and steps we saw ourselves."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from marketarchive.clock import Clock
+
+STEP_NS = 100_000_000
+"""A jump of wall time against monotonic time larger than this is a step (a slewing NTP makes 0.5 ms/s)."""
+
+_PAIR_NS = 10_000_000  # wall and monotonic time read further apart than this are read again
+_STA_UNSYNC = 0x0040
+_STA_NANO = 0x2000
+_TIME_ERROR = 5
+
+
+class _Timex(ctypes.Structure):
+    """`struct timex` of Linux, adjtimex(2)."""
+
+    _fields_ = (
+        ("modes", ctypes.c_int),
+        ("offset", ctypes.c_long),  # µs, ns with STA_NANO
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),  # µs
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("constant", ctypes.c_long),
+        ("precision", ctypes.c_long),
+        ("tolerance", ctypes.c_long),
+        ("time", ctypes.c_long * 2),
+        ("tick", ctypes.c_long),
+        ("ppsfreq", ctypes.c_long),
+        ("jitter", ctypes.c_long),
+        ("shift", ctypes.c_int),
+        ("stabil", ctypes.c_long),
+        ("jitcnt", ctypes.c_long),
+        ("calcnt", ctypes.c_long),
+        ("errcnt", ctypes.c_long),
+        ("stbcnt", ctypes.c_long),
+        ("tai", ctypes.c_int),
+        ("reserved", ctypes.c_int * 11),
+    )
+
+
+class Look(NamedTuple):
+    """Wall and monotonic time of one moment, ns."""
+
+    wall: int
+    mono: int
+
+
+def look(clock: Clock) -> Look:
+    """Both times, read close together even when the thread is held up between the two reads."""
+    for _ in range(5):
+        before = clock.mono_ns()
+        wall = clock.now_ns()
+        after = clock.mono_ns()
+        if after - before < _PAIR_NS * max(1.0, clock.speed):
+            break
+    return Look(wall, (before + after) // 2)
+
+
+def step(clock: Clock, earlier: Look, later: Look) -> int:
+    """ns by which wall time jumped between two looks; 0 when it ran with the monotonic clock."""
+    jump = (later.wall - earlier.wall) - (later.mono - earlier.mono)
+    return jump if abs(jump) > STEP_NS * max(1.0, clock.speed) else 0
+
+
+def evidence(clock: Clock) -> dict[str, Any]:
+    """The `clock` of a segment line; null where this system does not say."""
+    return {
+        **_kernel(),
+        "boot_id": _boot_id(),
+        "simulated": clock.simulated,
+        "speed": clock.speed,
+    }
+
+
+def _kernel() -> dict[str, Any]:
+    adjtimex = _adjtimex()
+    found = _Timex(modes=0)
+    state = -1 if adjtimex is None else adjtimex(ctypes.byref(found))
+    if state < 0:  # another system, or a sandbox that forbids the call
+        return {"synchronised": None, "offset_ms": None, "error_bound_ms": None, "source": None}
+    unit = 1e6 if found.status & _STA_NANO else 1e3
+    return {
+        "synchronised": not found.status & _STA_UNSYNC and state != _TIME_ERROR,
+        "offset_ms": round(found.offset / unit, 6),
+        "error_bound_ms": found.maxerror / 1e3,
+        "source": "adjtimex",
+    }
+
+
+@cache
+def _adjtimex() -> Any:
+    if sys.platform != "linux":
+        return None
+    return getattr(ctypes.CDLL(ctypes.util.find_library("c") or "libc.so.6"), "adjtimex", None)
+
+
+@cache
+def _boot_id() -> str | None:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return None

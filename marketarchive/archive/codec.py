@@ -1,0 +1,41 @@
+"""gzip, by ISA-L where it is installed (5 to 10 times as fast), else by the standard library."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any, Protocol
+
+_codec: Any
+try:
+    from isal import isal_zlib as _codec
+
+    CODEC, DEFAULT_LEVEL, MAX_LEVEL = "isal", 3, 3
+except ImportError:  # no wheel for this machine
+    _codec = zlib
+    CODEC, DEFAULT_LEVEL, MAX_LEVEL = "zlib", 6, 9
+
+_GZIP = 16 + zlib.MAX_WBITS  # window bits that mean a gzip header and trailer
+
+
+class Compressor(Protocol):
+    """One gzip member."""
+
+    def compress(self, data: bytes, /) -> bytes: ...
+
+    def flush(self, mode: int = ..., /) -> bytes: ...
+
+
+def compressor(level: int) -> Compressor:
+    """A new gzip member; `level` is 0 to 3 for ISA-L (its scale is its own) and 0 to 9 for zlib."""
+    found: Compressor = _codec.compressobj(level, zlib.DEFLATED, _GZIP)
+    return found
+
+
+def flushed(stream: Compressor) -> bytes:
+    """What makes everything compressed so far readable without ending the member."""
+    return stream.flush(zlib.Z_SYNC_FLUSH)
+
+
+def finished(stream: Compressor) -> bytes:
+    """The end of the member."""
+    return stream.flush(zlib.Z_FINISH)

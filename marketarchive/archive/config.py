@@ -1,0 +1,64 @@
+"""How the archive writes: every setting with its unit and default."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from importlib import import_module
+from typing import Any
+
+from marketarchive.archive import codec
+from marketarchive.archive.files import Files
+from marketarchive.exceptions import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveConfig:
+    """Field `x` is the setting `ARCHIVE_X`."""
+
+    flush_s: float = 1.0  # wall; what was written is on the disk after about this long
+    member_s: float = 60.0  # project clock; length of a gzip member
+    segment_s: float = 3600.0  # project clock; segments end at multiples of it
+    segment_bytes: int = 512 * 2**20  # compressed; a segment ends early when it is larger
+    buffer_soft: int = 32 * 2**20  # bytes; with more waiting, spiders stop asking for more
+    stall_s: float = 30.0  # wall; a writer without progress for this long ends the run
+    gzip_level: int = codec.DEFAULT_LEVEL  # 0 to 3 with ISA-L, 0 to 9 without
+    day_grace_s: float = 600.0  # project clock; a day file is final this long after the end of its day
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> ArchiveConfig:
+        """Of Scrapy settings; raises ConfigurationError naming the setting."""
+        default = cls()
+        found: dict[str, float] = {}
+        for field in fields(cls):
+            name = f"ARCHIVE_{field.name.upper()}"
+            value = settings.get(name)
+            if value is None:
+                continue
+            kind: type[float] = type(getattr(default, field.name))
+            try:
+                found[field.name] = kind(value)
+            except (TypeError, ValueError) as error:
+                raise ConfigurationError(f"{name}={value!r} is not a number ({kind.__name__})") from error
+            if found[field.name] < 0 or (found[field.name] == 0 and field.name != "gzip_level"):
+                raise ConfigurationError(f"{name}={value!r} must be more than 0")
+        if found.get("gzip_level", 0) > codec.MAX_LEVEL:
+            raise ConfigurationError(
+                f"ARCHIVE_GZIP_LEVEL={found['gzip_level']}: {codec.CODEC} has levels 0 to {codec.MAX_LEVEL}"
+            )
+        return cls(**found)  # type: ignore[arg-type]  # each value was made by its field's own type
+
+
+def files_from_settings(settings: Mapping[str, Any]) -> Files:
+    """The object named by `ARCHIVE_FILES`, a dotted path; the real disk by default."""
+    dotted = settings.get("ARCHIVE_FILES")
+    if not dotted:
+        return Files()
+    module, _, name = str(dotted).rpartition(".")
+    try:
+        found = getattr(import_module(module), name)()
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigurationError(f"ARCHIVE_FILES={dotted!r} cannot be imported: {error}") from error
+    if not isinstance(found, Files):
+        raise ConfigurationError(f"ARCHIVE_FILES={dotted!r} is no marketarchive.archive.files.Files")
+    return found

@@ -1,0 +1,187 @@
+"""Daily files of rows, `records/<series>-YYYY-MM-DD.jsonl`: plain JSONL, one writer per file.
+
+A file belongs to a UTC day and is final `day_grace_s` after that day's end: then it is entered in the
+ledger and never touched again; rows that come later go to a file of their run. A last line torn by a
+crash is cut when the file is next opened, and counted.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from marketarchive.archive.files import Files
+from marketarchive.archive.ledger import Ledger
+from marketarchive.archive.paths import checked_name, relative
+from marketarchive.archive.store import Store
+from marketarchive.clock import SECOND, utc
+
+_FILE = re.compile(r"[A-Za-z0-9_.]+-(?P<day>\d{4}-\d\d-\d\d)(-\d{8}T\d{6}Z-[0-9a-f]{4}(-\d+)?)?\.jsonl")
+_DAY_NS = 86_400 * SECOND
+_BLOCK = 2**20
+
+
+class DayFile:
+    """One day of one series as one run writes it; opened with its first row. Methods may raise OSError."""
+
+    def __init__(self, store: Store, series: str, day: str, run: str) -> None:
+        self.path: PurePosixPath | None = None
+        self.rows = 0  # written by this run
+        self.cut = 0  # bytes of a torn last line found on opening
+        self.is_entered = False
+        self._store = store
+        self._base = f"{checked_name(series)}-{day}"
+        self._run = run
+        self._final_ns = _day_end(day) + store.day_grace_ns
+        self._is_late = False
+        self._handle: int | None = None
+        self._is_dirty = False
+
+    def write(self, batch: Sequence[bytes]) -> None:
+        """Rows, each with its newline; lasting only after `sync`."""
+        if self._handle is None:
+            self._open()
+        assert self._handle is not None
+        self._store.files.write(self._handle, b"".join(batch))
+        self.rows += len(batch)
+        self._is_dirty = True
+
+    def sync(self) -> None:
+        """Everything written is on the disk; the file is entered in the ledger once it is final.
+
+        A file of late rows stays open until the run ends, since more may come.
+        """
+        self._flush()
+        if not self._is_late and self._store.clock.now_ns() >= self._final_ns:
+            self._enter()
+
+    def close(self) -> None:
+        """At the end of the run."""
+        self.sync()
+        if self._is_late:
+            self._enter()
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Closes the file as it is."""
+        if self._handle is not None:
+            self._store.files.close(self._handle)
+            self._handle = None
+
+    def summary(self) -> dict[str, Any]:
+        """For the run's manifest."""
+        return {"path": str(self.path), "rows": self.rows, "torn_bytes_cut": self.cut}
+
+    def _open(self) -> None:
+        files, root = self._store.files, self._store.root
+        files.make_dirs(root / "records")
+        self._is_late = self._store.clock.now_ns() >= self._final_ns
+        self.is_entered = False
+        for path in self._names():
+            handle = files.open_append(root / path)
+            if _lock(handle):
+                break
+            files.close(handle)
+        self.path, self._handle = path, handle
+        self.cut += cut_torn_line(files, handle)
+        files.sync_dir(root / "records")
+
+    def _names(self) -> Sequence[PurePosixPath]:
+        """Names to try: the day's own, this run's own, and for late rows what is not yet final."""
+        own = [f"{self._base}-{self._run}", *(f"{self._base}-{self._run}-{n}" for n in range(2, 100))]
+        names = [PurePosixPath("records", f"{name}.jsonl") for name in own]
+        if not self._is_late:
+            return [PurePosixPath("records", f"{self._base}.jsonl"), *names]
+        final = _entered(self._store.ledger)
+        return [name for name in names if str(name) not in final]
+
+    def _flush(self) -> None:
+        if self._is_dirty and self._handle is not None:
+            self._store.files.fdatasync(self._handle)
+            self._is_dirty = False
+
+    def _enter(self) -> None:
+        if self._handle is not None and self.path is not None:
+            self._store.ledger.append(_entry(str(self.path), self._handle))
+            self.is_entered = True
+            self.abandon()
+
+
+def enter_finished_day_files(
+    root: Path, now_ns: int, grace_s: float = 600.0, files: Files | None = None
+) -> list[str]:
+    """Enters what runs left behind once it is final; the paths entered. Call it on every start.
+
+    Files that another process still writes are left to that process.
+    """
+    files = files or Files()
+    ledger = Ledger(root, files)
+    found: list[str] = []
+    entered = _entered(ledger)
+    for path in sorted((root / "records").glob("*.jsonl")):
+        match = _FILE.fullmatch(path.name)
+        name = relative(root, path)
+        if match is None or name in entered or now_ns < _day_end(match["day"]) + int(grace_s * SECOND):
+            continue
+        handle = files.open_append(path)
+        try:
+            if _lock(handle) and name not in _entered(ledger):
+                cut = cut_torn_line(files, handle)
+                ledger.append({**_entry(name, handle), **({"torn_bytes_cut": cut} if cut else {})})
+                found.append(name)
+        finally:
+            files.close(handle)
+    return found
+
+
+def day_of(ns: int) -> str:
+    """The UTC day, YYYY-MM-DD."""
+    return f"{utc(ns):%Y-%m-%d}"
+
+
+def cut_torn_line(files: Files, handle: int) -> int:
+    """Cuts what follows the last newline, lastingly; the number of bytes cut."""
+    size = os.fstat(handle).st_size
+    keep = size
+    while keep > 0:
+        start = max(0, keep - _BLOCK)
+        at = os.pread(handle, keep - start, start).rfind(b"\n")
+        if at >= 0:
+            keep = start + at + 1
+            break
+        keep = start
+    if keep < size:
+        files.truncate(handle, keep)
+        files.fsync(handle)
+    return size - keep
+
+
+def _entry(path: str, handle: int) -> dict[str, Any]:
+    digest, lines, size = hashlib.sha256(), 0, 0
+    while block := os.pread(handle, _BLOCK, size):
+        digest.update(block)
+        lines += block.count(b"\n")
+        size += len(block)
+    return {"kind": "day_file", "path": path, "bytes": size, "lines": lines, "sha256": digest.hexdigest()}
+
+
+def _entered(ledger: Ledger) -> set[str]:
+    return {entry["path"] for entry in ledger.entries() if entry.kind == "day_file"}
+
+
+def _day_end(day: str) -> int:
+    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * SECOND + _DAY_NS
+
+
+def _lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,111 @@
+"""The segments of one feed in one run, one after the other."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from marketarchive.archive import lines
+from marketarchive.archive.clock_evidence import evidence
+from marketarchive.archive.lines import Built
+from marketarchive.archive.paths import checked_name, segment_path
+from marketarchive.archive.segment import Segment
+from marketarchive.archive.store import Store
+from marketarchive.clock import iso
+
+
+class Feed:
+    """Used by the writer thread, but for `counter`. Methods may raise OSError."""
+
+    def __init__(self, store: Store, identity: Mapping[str, Any], venue: str, feed: str) -> None:
+        self.venue = checked_name(venue)
+        self.feed = checked_name(feed)
+        self.counter = itertools.count(1)  # of seq; next() of it is atomic
+        self.entries: list[dict[str, Any]] = []  # the ledger lines of its sealed segments, without members
+        self.gaps: Counter[str] = Counter()
+        self._store = store
+        self._identity = identity
+        self._segment: Segment | None = None
+        self._n = 0
+        self._seq_next = 1
+
+    @property
+    def has_lines(self) -> bool:
+        return self._n > 0
+
+    def write(self, batch: Sequence[Built]) -> None:
+        """Into the open segment, or a new one."""
+        self._rotate()
+        segment = self._segment or self._open()
+        segment.write(batch)
+        if segment.bytes >= self._store.config.segment_bytes:
+            self.seal("size")
+
+    def sync(self) -> None:
+        """Everything written is on the disk; the segment is sealed when its time is over."""
+        self._rotate()
+        if self._segment is not None:
+            self._segment.sync(self._store.clock.mono_ns(), self._store.member_ns)
+
+    def seal(self, reason: str) -> None:
+        """Ends the open segment, if there is one, and enters it in the ledger."""
+        if self._segment is None:
+            return
+        segment = self._segment
+        sealed = segment.seal(reason)
+        self._segment = None
+        entry = {
+            "kind": "segment",
+            "path": str(segment.path),
+            "run": self._identity["run"],
+            "spider": self._identity["spider"],
+            "venue": self.venue,
+            "feed": self.feed,
+            "n": self._n,
+            **sealed,
+            "sealed_at_utc": iso(self._store.clock.now_ns()),
+        }
+        self._store.ledger.append(entry)
+        self.entries.append({key: value for key, value in entry.items() if key != "members"})
+        self.gaps.update(segment.tally.gaps)
+        self._seq_next = max(self._seq_next, (segment.tally.seq_max or 0) + 1)
+
+    def abandon(self) -> None:
+        """Closes the open segment as it is, for recovery to find."""
+        if self._segment is not None:
+            self._segment.abandon()
+
+    def _rotate(self) -> None:
+        if self._segment is not None and self._slot(self._segment.opened_ns) != self._slot(
+            self._store.clock.now_ns()
+        ):
+            self.seal("rotated")
+
+    def _slot(self, ns: int) -> int:
+        return ns // self._store.segment_ns
+
+    def _open(self) -> Segment:
+        store, run, spider = self._store, self._identity["run"], self._identity["spider"]
+        now_ns, mono_ns = store.clock.now_ns(), store.clock.mono_ns()
+        self._n += 1
+        path = segment_path(self.venue, self.feed, now_ns, spider, run, self._n)
+        self._segment = Segment(store.root, path, store.files, store.config.gzip_level, now_ns, mono_ns)
+        self._segment.write(
+            [
+                lines.segment(
+                    run,
+                    spider,
+                    self.venue,
+                    self.feed,
+                    self._n,
+                    self._seq_next,
+                    now_ns,
+                    mono_ns,
+                    evidence(store.clock),
+                    self._identity["settings"],
+                )
+            ]
+        )
+        return self._segment

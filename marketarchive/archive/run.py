@@ -1,0 +1,226 @@
+"""A run's side of the archive: where spiders and pipelines hand over what they received.
+
+A run is alive exactly as long as it holds `flock` on its lock file, from before its first segment until
+its manifest is in the ledger.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+import msgspec
+
+from marketarchive import COLLECTOR
+from marketarchive.archive import lines
+from marketarchive.archive.clock_evidence import Look
+from marketarchive.archive.dayfile import DayFile, day_of
+from marketarchive.archive.feed import Feed
+from marketarchive.archive.lines import RawItem
+from marketarchive.archive.manifest import manifest, store_manifest
+from marketarchive.archive.paths import checked_name, lock_path, manifest_path, new_run_id
+from marketarchive.archive.store import Store
+from marketarchive.clock import SECOND, iso
+from marketarchive.exceptions import ArchiveError
+from marketarchive.items import Frames, Gap
+
+
+class Queue(Protocol):
+    """What a run needs of the writer."""
+
+    def put(self, sink: Feed | DayFile, chunk: Any, size: int, lines: int) -> None: ...
+
+    def flush(self) -> Future[None]: ...
+
+    def finish(self, run: RunArchive, reason: str, summary: Mapping[str, Any]) -> Future[str]: ...
+
+
+class RunArchive:
+    """One run. `write`, `write_record` and `next_seq` may be called from any thread and never block."""
+
+    def __init__(self, store: Store, queue: Queue, identity: Mapping[str, Any], lock: int) -> None:
+        self.identity = identity
+        self.run: str = identity["run"]
+        self.spider: str = identity["spider"]
+        self.name = run_name(self.spider, self.run)
+        self._store = store
+        self._queue = queue
+        self._lock: int | None = lock
+        self._feeds: dict[tuple[str, str], Feed] = {}
+        self._day_files: dict[tuple[str, str], DayFile] = {}
+        self._is_closed = False
+
+    def next_seq(self, venue: str, feed: str) -> int:
+        """1, 2, 3, ... of (run, venue, feed): take it where the bytes arrive."""
+        return next(self._feed(venue, feed).counter)
+
+    def write(self, item: RawItem) -> None:
+        """Accepts an item, whatever the state of the disk; ArchiveError only after `close`."""
+        self._check_open()
+        if isinstance(item, Frames) and not item.frames:
+            return
+        built = lines.build(item)
+        self._queue.put(self._feed(item.venue, item.feed), built, len(built.data), built.lines)
+
+    def write_record(self, series: str, tick_ns: int, line: bytes) -> None:
+        """Accepts a row, one line of JSON, for `records/<series>-<UTC day of tick_ns>.jsonl`, as `write`."""
+        self._check_open()
+        key = (series, day_of(tick_ns))
+        sink = self._day_files.get(key) or self._day_files.setdefault(
+            key, DayFile(self._store, series, key[1], self.run)
+        )
+        row = line.removesuffix(b"\n") + b"\n"
+        self._queue.put(sink, row, len(row), 1)
+
+    def flush(self) -> Future[None]:
+        """Resolves when everything written so far is on the disk; DiskError when it never will be."""
+        return self._queue.flush()
+
+    def close(self, reason: str, summary: Mapping[str, Any]) -> Future[str]:
+        """Seals everything, writes the manifest (`summary` stands in it as it is), releases the lock.
+
+        Resolves to the manifest's path relative to OUTPUT_DIR, or raises DiskError.
+        """
+        self._check_open()
+        self._is_closed = True
+        return self._queue.finish(self, reason, summary)
+
+    # What follows is called by the writer thread only.
+
+    def sync(self) -> None:
+        """Everything written is on the disk; what is due is sealed. Raises OSError."""
+        for sink in self._sinks():
+            sink.sync()
+
+    def note_step(self, jump_ns: int, earlier: Look, later: Look) -> None:
+        """A gap in every feed that has lines: stamps between the two looks cannot be trusted."""
+        first, last = sorted((earlier.wall, later.wall))
+        detail = f"wall clock stepped {jump_ns / SECOND:+.3f} s against the monotonic clock"
+        for feed in list(self._feeds.values()):
+            if feed.has_lines:
+                gap = Gap(
+                    venue=feed.venue,
+                    feed=feed.feed,
+                    received_at=later.wall,
+                    seq=next(feed.counter),
+                    from_ns=first,
+                    to_ns=last,
+                    scope={"venue": feed.venue, "feed": feed.feed},
+                    reason="clock",
+                    cause="ours",
+                    detail=detail,
+                )
+                built = lines.gap(gap)
+                self._queue.put(feed, built, len(built.data), 1)
+
+    def finish(self, reason: str, summary: Mapping[str, Any]) -> str:
+        """See `close`. Raises OSError."""
+        for feed in self._feeds.values():
+            feed.seal(reason)
+        for day_file in self._day_files.values():
+            day_file.close()
+        document = manifest(
+            self.identity,
+            self._store.clock.now_ns(),
+            reason,
+            [entry for feed in self._feeds.values() for entry in feed.entries],
+            {(feed.venue, feed.feed): feed.gaps for feed in self._feeds.values()},
+            [day_file.summary() for day_file in self._day_files.values() if day_file.path],
+            summary,
+            self._store.ledger.head(),
+        )
+        path = store_manifest(self._store, self.name, document)
+        lock = self._store.root / lock_path(self.name)
+        self._store.files.unlink(lock)
+        self._store.files.sync_dir(lock.parent)
+        self.release()
+        return path
+
+    def note_failure(self, message: str) -> None:
+        """Tells recovery why the run died, if the disk still takes it."""
+        if self._lock is not None:
+            try:
+                self._store.files.write(self._lock, msgspec.json.encode({"failed": message}) + b"\n")
+                self._store.files.fsync(self._lock)
+            except OSError:
+                return  # recovery then writes `crash` for `disk`
+
+    def release(self) -> None:
+        """Closes every file as it is, and the lock with them: from here on the run is dead or done."""
+        for sink in self._sinks():
+            sink.abandon()
+        if self._lock is not None:
+            self._store.files.close(self._lock)
+            self._lock = None
+
+    def _sinks(self) -> Sequence[Feed | DayFile]:
+        return [*self._feeds.values(), *self._day_files.values()]
+
+    def _feed(self, venue: str, feed: str) -> Feed:
+        key = (venue, feed)
+        found = self._feeds.get(key)
+        if found is None:  # setdefault is atomic: of two threads both get the same object
+            found = self._feeds.setdefault(key, Feed(self._store, self.identity, venue, feed))
+        return found
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ArchiveError(f"run {self.name} is closed: nothing can be written to it any more")
+
+
+def run_name(spider: str, run: str) -> str:
+    return f"{spider}-{run}"
+
+
+def open_lock(
+    store: Store,
+    spider: str,
+    venue: str,
+    feeds: Sequence[str],
+    arguments: Mapping[str, Any],
+    settings: Mapping[str, Any],
+) -> tuple[dict[str, Any], int]:
+    """A new run's identity and the handle of its lock file. Raises OSError.
+
+    The file gets its name only when it is locked and whole, so that nobody can take it for a dead run's.
+    """
+    files, folder = store.files, store.root / "manifests"
+    files.make_dirs(folder)
+    now_ns = store.clock.now_ns()
+    while True:
+        run = new_run_id(now_ns)
+        name = run_name(checked_name(spider), run)
+        lock = store.root / lock_path(name)
+        fresh = lock.with_name(lock.name + ".new")
+        try:
+            handle = files.create(fresh)
+        except FileExistsError:
+            continue  # another run drew the same id this very moment
+        if not lock.exists() and not (store.root / manifest_path(name)).exists():
+            break
+        files.close(handle)
+        files.unlink(fresh)
+    identity = {
+        "run": run,
+        "spider": spider,
+        "venue": venue,
+        "feeds": list(feeds),
+        "collector": COLLECTOR,
+        "started_at_utc": iso(now_ns),
+        "arguments": dict(arguments),
+        "settings": dict(settings),
+        "pid": os.getpid(),
+    }
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        files.write(handle, msgspec.json.encode(identity, enc_hook=str) + b"\n")
+        files.fsync(handle)
+        files.rename(fresh, lock)
+        files.sync_dir(folder)
+    except OSError:
+        files.close(handle)
+        raise
+    return identity, handle

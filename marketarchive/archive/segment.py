@@ -1,0 +1,115 @@
+"""A segment while it is being written: a growing `.jsonl.gz.part` of gzip members, then a sealed file.
+
+A member ends each minute, so that each minute can be checked and read alone; in between, a sync flush
+makes what was written readable without ending the member (a member a second would cost 4 times the size).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from marketarchive.archive import codec, lines
+from marketarchive.archive.files import Files
+from marketarchive.archive.lines import Built
+from marketarchive.archive.paths import PART
+from marketarchive.archive.tally import Tally
+
+
+class Segment:
+    """One open segment; every method may raise OSError, after which it is only good for `abandon`."""
+
+    def __init__(
+        self, root: Path, path: PurePosixPath, files: Files, level: int, opened_ns: int, mono_ns: int
+    ) -> None:
+        """Creates the file lastingly; `path` is the final one, relative to `root`."""
+        self.path = path
+        self.opened_ns = opened_ns
+        self.bytes = 0  # compressed, written
+        self.tally = Tally()
+        self.members: list[tuple[int, int, int, str]] = []
+        self._final = root / path
+        self._part = self._final.with_name(self._final.name + PART)
+        self._files = files
+        self._level = level
+        self._sha256 = hashlib.sha256()
+        self._is_dirty = False
+        files.make_dirs(self._part.parent)
+        self._handle = files.create(self._part)
+        try:
+            files.sync_dir(self._part.parent)
+        except OSError:
+            self.abandon()
+            raise
+        self._start_member(mono_ns)
+
+    def write(self, batch: Sequence[Built]) -> None:
+        """Compresses; readable and lasting only after `sync`."""
+        for built in batch:
+            self.tally.add(built)
+        self._add(b"".join([built.data for built in batch]))
+
+    def sync(self, mono_ns: int, member_ns: int) -> None:
+        """Everything written is on the disk; the member ends when it is `member_ns` old."""
+        if not self._is_dirty:
+            return
+        if mono_ns - self._member_started >= member_ns:
+            self._end_member()
+            self._files.fdatasync(self._handle)
+            self._start_member(mono_ns)
+        else:
+            self._store(codec.flushed(self._compressor))
+            self._files.fdatasync(self._handle)
+        self._is_dirty = False
+
+    def seal(self, reason: str) -> dict[str, Any]:
+        """Ends the file and gives it its final name; what of it belongs in the ledger."""
+        self.tally.add_end()
+        self._add(lines.end(self.tally.lines, self.tally.seq_min, self.tally.seq_max, reason))
+        self._end_member()
+        self._files.fsync(self._handle)
+        self._files.close(self._handle)
+        self._files.rename(self._part, self._final)
+        self._files.sync_dir(self._final.parent)
+        return {
+            "bytes": self.bytes,
+            **self.tally.fields(),
+            "members": self.members,
+            "sha256": self._sha256.hexdigest(),
+        }
+
+    def abandon(self) -> None:
+        """Closes the file as it is, for recovery to find."""
+        if self._handle in self._files.paths:
+            self._files.close(self._handle)
+
+    def _start_member(self, mono_ns: int) -> None:
+        self._member_started = mono_ns
+        self._member_offset = self.bytes
+        self._member_first_line = self.tally.lines
+        self._member_sha256 = hashlib.sha256()
+        self._compressor = codec.compressor(self._level)
+
+    def _end_member(self) -> None:
+        self._store(codec.finished(self._compressor))
+        self.members.append(
+            (
+                self._member_offset,
+                self.bytes - self._member_offset,
+                self.tally.lines - self._member_first_line,
+                self._member_sha256.hexdigest(),
+            )
+        )
+
+    def _add(self, data: bytes) -> None:
+        self._is_dirty = True
+        self._store(self._compressor.compress(data))
+
+    def _store(self, data: bytes) -> None:
+        if data:
+            self._files.write(self._handle, data)
+            self._sha256.update(data)
+            self._member_sha256.update(data)
+            self.bytes += len(data)

@@ -1,0 +1,34 @@
+"""What every writing part of the archive works with: one OUTPUT_DIR, one clock, one disk, one ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from marketarchive.archive.config import ArchiveConfig
+from marketarchive.archive.files import Files
+from marketarchive.archive.ledger import Ledger
+from marketarchive.clock import SECOND, Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Shared by all runs of a process."""
+
+    root: Path
+    clock: Clock
+    config: ArchiveConfig
+    files: Files
+    ledger: Ledger
+
+    @property
+    def member_ns(self) -> int:
+        return int(self.config.member_s * SECOND)
+
+    @property
+    def segment_ns(self) -> int:
+        return int(self.config.segment_s * SECOND)
+
+    @property
+    def day_grace_ns(self) -> int:
+        return int(self.config.day_grace_s * SECOND)

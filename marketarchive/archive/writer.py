@@ -1,0 +1,301 @@
+"""The one thread of a process that writes: compresses, writes and syncs what all its runs hand over.
+
+Nobody waits for the disk but this thread. What waits for it is bounded by its users: they look at
+`has_room` before they ask a venue for more.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from marketarchive.archive.clock_evidence import look, step
+from marketarchive.archive.config import ArchiveConfig
+from marketarchive.archive.dayfile import DayFile
+from marketarchive.archive.feed import Feed
+from marketarchive.archive.files import Files
+from marketarchive.archive.ledger import Ledger
+from marketarchive.archive.run import RunArchive, open_lock
+from marketarchive.archive.store import Store
+from marketarchive.clock import Clock
+from marketarchive.exceptions import DiskError
+
+logger = logging.getLogger(__name__)
+
+Sink = Feed | DayFile
+
+_WAKE_BYTES = 2**20  # this much is compressed without waiting for the next flush
+_BATCH_BYTES = 4 * 2**20  # and at most about this much at once
+
+
+class _Waiting(NamedTuple):
+    """Something handed over and not yet written."""
+
+    sink: Sink
+    chunk: Any  # Built for a Feed, bytes for a DayFile
+    size: int  # bytes
+    lines: int
+
+
+@dataclass(frozen=True)
+class _Finish:
+    """A run to be ended."""
+
+    run: RunArchive
+    reason: str
+    summary: Mapping[str, Any]
+    future: Future[str]
+
+
+@dataclass
+class _Job:
+    """What the thread has taken in hand."""
+
+    waiting: Sequence[_Waiting] = ()
+    unwritten: int = 0  # lines of it that no sink has yet
+    flushes: Sequence[Future[None]] = ()
+    finishes: Sequence[_Finish] = ()
+    is_last: bool = False
+
+
+class ArchiveWriter:
+    """Start it once, open runs on it, close them, close it.
+
+    After the first OSError it never writes again: `failure` says why, `on_failure` is called (from the
+    writer thread), futures raise it, and what is still handed over is counted in `lost_lines`.
+    """
+
+    def __init__(self, root: Path, clock: Clock, config: ArchiveConfig, files: Files | None = None) -> None:
+        files = files or Files()
+        self.store = Store(root, clock, config, files, Ledger(root, files))
+        self.failure: DiskError | None = None
+        self.on_failure: list[Callable[[DiskError], None]] = []
+        self.buffered = 0
+        """Bytes handed over and not yet written."""
+        self.lost_lines = 0
+        """Lines handed over that will never be written, because the disk failed."""
+        self._changed = threading.Condition()  # guards everything below, and the figures above
+        self._waiting: list[_Waiting] = []
+        self._fresh = 0  # bytes in _waiting
+        self._flushes: list[Future[None]] = []
+        self._finishes: list[_Finish] = []
+        self._runs: list[RunArchive] = []
+        self._is_stopping = False
+        self._is_busy = False
+        self._progressed = time.monotonic()
+        self._looked = look(clock)
+        self._thread = threading.Thread(target=self._work, name="archive-writer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def open_run(
+        self,
+        spider: str,
+        venue: str,
+        feeds: Sequence[str],
+        arguments: Mapping[str, Any],
+        settings: Mapping[str, Any],
+    ) -> RunArchive:
+        """A new run, alive on the disk when this returns; `settings` go into every segment line as they are.
+
+        Raises DiskError.
+        """
+        if self.failure is not None:
+            raise self.failure
+        try:
+            identity, lock = open_lock(self.store, spider, venue, feeds, arguments, settings)
+        except OSError as error:
+            raise _disk_error(error) from error
+        run = RunArchive(self.store, self, identity, lock)
+        with self._changed:
+            self._runs.append(run)
+        return run
+
+    @property
+    def has_room(self) -> bool:
+        """Less is waiting than the soft limit: go on asking."""
+        return self.buffered < self.store.config.buffer_soft
+
+    def stalled_s(self) -> float:
+        """Wall seconds since the thread last got something done; 0.0 when it has nothing to do."""
+        return time.monotonic() - self._progressed if self._is_busy or self.buffered else 0.0
+
+    def close(self) -> None:
+        """Writes what is waiting and ends the thread; runs not closed before are left to recovery."""
+        with self._changed:
+            self._is_stopping = True
+            self._changed.notify()
+        self._thread.join()
+        for run in self._runs:
+            run.release()
+        self._runs.clear()
+
+    # What RunArchive needs; see run.Queue.
+
+    def put(self, sink: Sink, chunk: Any, size: int, lines: int) -> None:
+        with self._changed:
+            if self.failure is not None:
+                self.lost_lines += lines
+                return
+            self._waiting.append(_Waiting(sink, chunk, size, lines))
+            self.buffered += size
+            self._fresh += size
+            if self._fresh >= _WAKE_BYTES:
+                self._changed.notify()
+
+    def flush(self) -> Future[None]:
+        future: Future[None] = _running()
+        self._request(future, lambda: self._flushes.append(future))
+        return future
+
+    def finish(self, run: RunArchive, reason: str, summary: Mapping[str, Any]) -> Future[str]:
+        future: Future[str] = _running()
+        self._request(future, lambda: self._finishes.append(_Finish(run, reason, summary, future)))
+        return future
+
+    def _request(self, future: Future[Any], enter: Callable[[], None]) -> None:
+        with self._changed:
+            if self.failure is not None:
+                future.set_exception(self.failure)
+            else:
+                enter()
+                self._changed.notify()
+
+    # The thread.
+
+    def _work(self) -> None:
+        job = _Job()
+        due = time.monotonic()
+        try:
+            while not job.is_last:
+                self._watch_clock()
+                job = self._take(due)
+                self._write(job)
+                now = time.monotonic()
+                if now >= due or job.flushes or job.finishes or job.is_last:
+                    due = now + self.store.config.flush_s
+                    self._sync()
+                    for flush in job.flushes:
+                        flush.set_result(None)
+                    for finish in job.finishes:
+                        self._finish(finish)
+        except OSError as error:
+            self._fail(_disk_error(error), job)
+        except Exception as error:  # a bug of ours must end the run as loudly as a broken disk
+            logger.exception("The archive's writer stopped")
+            self._fail(DiskError(f"the archive's writer stopped by a fault of its own: {error!r}"), job)
+        self._is_busy = False
+
+    def _watch_clock(self) -> None:
+        """Before anything is taken, so that the gap lines of a run reach it before its end does."""
+        seen = look(self.store.clock)
+        jump = step(self.store.clock, self._looked, seen)
+        if jump:
+            with self._changed:
+                runs = list(self._runs)
+            for run in runs:
+                run.note_step(jump, self._looked, seen)
+        self._looked = seen
+
+    def _take(self, due: float) -> _Job:
+        """Waits for work or until `due`, and takes all there is."""
+        with self._changed:
+            self._is_busy = False
+            self._changed.wait_for(self._has_work, max(0.0, due - time.monotonic()))
+            self._is_busy = True
+            self._progressed = time.monotonic()
+            job = _Job(
+                self._waiting,
+                sum(waiting.lines for waiting in self._waiting),
+                self._flushes,
+                self._finishes,
+                self._is_stopping,
+            )
+            self._waiting, self._fresh, self._flushes, self._finishes = [], 0, [], []
+            return job
+
+    def _has_work(self) -> bool:
+        return self._is_stopping or self._fresh >= _WAKE_BYTES or bool(self._flushes or self._finishes)
+
+    def _write(self, job: _Job) -> None:
+        for sink, batch in _batches(job.waiting):
+            sink.write([waiting.chunk for waiting in batch])
+            job.unwritten -= sum(waiting.lines for waiting in batch)
+            self._progressed = time.monotonic()
+            with self._changed:
+                self.buffered -= sum(waiting.size for waiting in batch)
+
+    def _sync(self) -> None:
+        with self._changed:
+            runs = list(self._runs)
+        for run in runs:
+            run.sync()
+            self._progressed = time.monotonic()
+
+    def _finish(self, finish: _Finish) -> None:
+        path = finish.run.finish(finish.reason, finish.summary)
+        self._progressed = time.monotonic()
+        with self._changed:
+            self._runs.remove(finish.run)
+        finish.future.set_result(path)
+
+    def _fail(self, failure: DiskError, job: _Job) -> None:
+        with self._changed:
+            self.failure = failure
+            self.lost_lines += job.unwritten + sum(waiting.lines for waiting in self._waiting)
+            futures: list[Future[Any]] = [*job.flushes, *self._flushes]
+            futures += [finish.future for finish in (*job.finishes, *self._finishes)]
+            self._waiting, self._flushes, self._finishes = [], [], []
+            self.buffered = self._fresh = 0
+        for run in self._runs:
+            run.note_failure(str(failure))
+        for future in futures:
+            if not future.done():
+                future.set_exception(failure)
+        for callback in self.on_failure:
+            try:
+                callback(failure)
+            except Exception:
+                logger.exception("A callback for the failure of the disk failed itself")
+
+
+def _batches(waiting: Sequence[_Waiting]) -> Iterator[tuple[Sink, list[_Waiting]]]:
+    """By sink, in the order of each, in batches of about _BATCH_BYTES."""
+    by_sink: dict[Sink, list[_Waiting]] = {}
+    for one in waiting:
+        by_sink.setdefault(one.sink, []).append(one)
+    for sink, all_of_it in by_sink.items():
+        batch: list[_Waiting] = []
+        size = 0
+        for one in all_of_it:
+            batch.append(one)
+            size += one.size
+            if size >= _BATCH_BYTES:
+                yield sink, batch
+                batch, size = [], 0
+        if batch:
+            yield sink, batch
+
+
+def _running() -> Future[Any]:
+    """A future that its holder cannot cancel: an impatient waiter must not break the writer."""
+    future: Future[Any] = Future()
+    future.set_running_or_notify_cancel()
+    return future
+
+
+def _disk_error(error: OSError) -> DiskError:
+    name = errno.errorcode.get(error.errno or 0, "OSError")
+    return DiskError(
+        f"{error.filename or 'the archive'}: {error.strerror or error} ({name}). Nothing more is written; "
+        f"what was sealed is not affected. Free space or mend the disk, then start again: the next start "
+        f"records the gap."
+    )
