@@ -1,0 +1,90 @@
+"""The limiter: never above the rate, first come first served, circuits that open and close."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from marketarchive.clock import SECOND, SimulatedClock
+from marketarchive.collecting.limits import BURST_S, Limiter, backoff
+from marketarchive.venues.endpoint import Endpoint
+
+BOOKS = Endpoint("books", "https://venue.test/books", "venue/books", per_10s=200)
+
+
+def limiter(speed: float = 100.0, share: float = 0.5) -> tuple[Limiter, SimulatedClock]:
+    clock = SimulatedClock(time.monotonic_ns(), 0, speed)
+    return Limiter(clock, share), clock
+
+
+async def test_in_any_ten_seconds_no_more_than_the_share_and_one_burst() -> None:
+    limits, clock = limiter()
+    stop = asyncio.Event()
+    sent: list[int] = []
+
+    async def one() -> None:
+        assert await limits.acquire(BOOKS, stop) is None
+        sent.append(clock.mono_ns())
+
+    await asyncio.gather(*(one() for _ in range(400)))
+    rate = 200 * 0.5 / 10
+    sent.sort()
+    for index, first in enumerate(sent):
+        window = [moment for moment in sent[index:] if moment - first < 10 * SECOND]
+        assert len(window) <= rate * (10 + BURST_S) + 1
+    assert sent[-1] - sent[0] >= (400 / rate - BURST_S - 1) * SECOND
+
+
+async def test_who_cannot_be_served_in_time_is_told_why_at_once() -> None:
+    limits, clock = limiter(speed=1.0)
+    stop = asyncio.Event()
+    for _ in range(20):
+        assert await limits.acquire(BOOKS, stop, clock.mono_ns() + SECOND) is None
+    assert await limits.acquire(BOOKS, stop, clock.mono_ns() + SECOND // 100) == "rate_limited"
+    limits.blocked(BOOKS)
+    assert await limits.acquire(BOOKS, stop, clock.mono_ns() + 5 * SECOND) == "blocked"
+
+
+async def test_a_pause_that_the_venue_asked_for_is_kept() -> None:
+    limits, clock = limiter()
+    limits.back_off(BOOKS, 30.0)
+    before = clock.mono_ns()
+    assert await limits.acquire(BOOKS, asyncio.Event()) is None
+    assert clock.mono_ns() - before >= 30 * SECOND
+
+
+async def test_refusals_in_a_row_are_left_alone_ever_longer_and_an_answer_ends_that() -> None:
+    limits, clock = limiter(speed=2000.0)
+
+    async def wait() -> float:
+        before = clock.mono_ns()
+        assert await limits.acquire(BOOKS, asyncio.Event()) is None
+        return (clock.mono_ns() - before) / SECOND
+
+    limits.blocked(BOOKS)
+    first = await wait()
+    limits.blocked(BOOKS)
+    second = await wait()
+    assert first >= 60
+    assert second >= 120
+    limits.succeeded(BOOKS)
+    limits.blocked(BOOKS)
+    assert await wait() >= 60
+
+
+async def test_stop_ends_the_wait() -> None:
+    limits, _ = limiter(speed=1.0)
+    stop = asyncio.Event()
+    limits.back_off(BOOKS, 3600.0)
+    waiting = asyncio.ensure_future(limits.acquire(BOOKS, stop))
+    await asyncio.sleep(0)
+    stop.set()
+    assert await asyncio.wait_for(waiting, 5) == "rate_limited"
+
+
+@pytest.mark.parametrize("attempt", range(1, 12))
+def test_backoff_doubles_with_jitter_up_to_a_minute(attempt: int) -> None:
+    middle = min(60.0, 0.5 * 2 ** (attempt - 1))
+    assert all(0.75 * middle <= backoff(attempt) <= 1.25 * middle for _ in range(100))
