@@ -1,0 +1,55 @@
+"""A request and its answer, free of any server library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request as a venue sees it: `/HOST/PATH` taken apart."""
+
+    method: str
+    host: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+    def first(self, name: str, default: str = "") -> str:
+        return next((value for key, value in self.query if key == name), default)
+
+    def all(self, name: str) -> list[str]:
+        """Every value of a repeated key; `name[]` counts too."""
+        return [value for key, value in self.query if key in (name, f"{name}[]")]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One answer, before Content-Encoding."""
+
+    body: bytes
+    status: int = 200
+    content_type: str = "application/json; charset=utf-8"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Venue(Protocol):
+    """A simulated venue: its answers are a pure function of (seed, request, time)."""
+
+    hosts: frozenset[str]
+
+    def answer(self, asked: Asked, now_ns: int) -> Reply: ...
+
+    def limit(self, asked: Asked) -> tuple[str, int]:
+        """The documented limit that a request counts against: (class, requests per 10 s)."""
+
+    def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
+        """Every market that existed between two moments, with its outcome."""
+
+
+def json_reply(document: Any, status: int = 200) -> Reply:
+    return Reply(msgspec.json.encode(document), status)

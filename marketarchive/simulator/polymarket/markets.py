@@ -1,0 +1,59 @@
+"""A simulated market: what stays the same about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["round", "other"]
+
+
+@dataclass(frozen=True)
+class Group:
+    """The event that markets belong to."""
+
+    number: int
+    slug: str
+    title: str
+    tags: tuple[tuple[str, str], ...]  # (id, label)
+    series_slug: str | None = None
+    series_id: str | None = None
+    series_title: str | None = None
+    neg_risk: bool = False
+
+
+@dataclass(frozen=True)
+class SimMarket:
+    """One market. Times are Unix seconds."""
+
+    kind: Kind
+    number: int  # Gamma's id; rises with the time of listing
+    group: Group
+    slug: str
+    question: str
+    description: str
+    condition_id: str
+    tokens: tuple[str, str]
+    listed_at: int
+    end: int
+    outcomes: tuple[str, ...] | None = ("Yes", "No")
+    start: int | None = None  # of the window or the game
+    closed_at: int | None = None  # None: not within this world's time
+    payouts: tuple[str, ...] | None = None  # of a closed market that is no round; None: no result
+    shown_prices: tuple[str, ...] | None = None  # outcomePrices after the close, where they are no payouts
+    version: Literal["v1", "v2"] | None = "v1"
+    neg_risk: bool = False
+    accepts_after_close: bool = False
+    resolution_source: str = ""
+    # rounds
+    asset: str | None = None
+    duration: str | None = None
+    twap_s: int | None = None  # seconds averaged; None: spot
+    # others
+    chance: float = 0.5
+
+    def is_listed(self, second: int) -> bool:
+        return self.listed_at <= second
+
+    def is_closed(self, second: int) -> bool:
+        return self.closed_at is not None and self.closed_at <= second

@@ -1,0 +1,158 @@
+"""Polymarket's markets of one seed: which exist at a moment, and how likely each outcome is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from functools import lru_cache
+
+from marketarchive.simulator.noise import wave
+from marketarchive.simulator.polymarket.markets import Group, SimMarket
+from marketarchive.simulator.polymarket.others import others
+from marketarchive.simulator.polymarket.rounds import ASSET_LIST, LISTED_AHEAD_S, Rounds, is_start, starts
+from marketarchive.simulator.prices import ASSETS, Prices
+from marketarchive.venues.polymarket import updown
+
+HISTORY_S = 12 * 3600
+"""Rounds that ended longer ago stand in no list; by id and slug they are still found."""
+
+_TICK_CHECKS = (0.5, 0.75, 0.9, 0.97)  # parts of a window after which the tick may turn fine
+
+
+class World:
+    """A pure function of (seed, time)."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.prices = Prices(seed)
+        self.rounds = Rounds(seed)
+        self.others = others(seed)
+        self._by_number = {market.number: market for market in self.others}
+        self._by_condition = {market.condition_id: market for market in self.others}
+        self._by_slug = {market.slug: market for market in self.others}
+        self._by_token = {
+            token: (market, side) for market in self.others for side, token in enumerate(market.tokens)
+        }
+        self.by_token = lru_cache(maxsize=1 << 14)(self._find_token)
+        self._listing = lru_cache(maxsize=4)(self._list)
+
+    # --- what exists -------------------------------------------------------------------------------------
+
+    def listed(self, second: int) -> list[SimMarket]:
+        """Markets of the catalogue, by rising number (time of listing)."""
+        return [market for market in self._listing(second // 60) if market.is_listed(second)]
+
+    def _list(self, minute: int) -> list[SimMarket]:
+        low, high = minute * 60 - HISTORY_S, minute * 60 + 60 + LISTED_AHEAD_S
+        rounds = self.rounds_between(low, high)
+        return [*self.others, *sorted(rounds, key=lambda market: market.number)]
+
+    def rounds_between(self, low: int, high: int) -> Iterable[SimMarket]:
+        """Rounds that end after `low` and start before `high`."""
+        return [
+            market
+            for asset in ASSET_LIST
+            for duration in updown.DURATIONS
+            for start in starts(duration, low - updown.SECONDS[duration] - 3600, high)
+            if (market := self.rounds.make(asset, duration, start)).end > low
+        ]
+
+    def by_number(self, number: int) -> SimMarket | None:
+        return self._by_number.get(number) or self.rounds.numbered(number)
+
+    def by_condition(self, condition_id: str) -> SimMarket | None:
+        if found := self._by_condition.get(condition_id):
+            return found
+        try:
+            read = self.rounds.ids.read(bytes.fromhex(condition_id.removeprefix("0x")))
+        except ValueError:
+            return None
+        return self.rounds.make(*read[1]) if read and read[0] == "condition" else None
+
+    def _find_token(self, token: str) -> tuple[SimMarket, int] | None:
+        """(market, 0 or 1) of a token id."""
+        if found := self._by_token.get(token):
+            return found
+        if not (token.isascii() and token.isdigit()) or len(token) > 78 or (value := int(token)) >= 2**256:
+            return None
+        read = self.rounds.ids.read(value.to_bytes(32))
+        if read is None or read[0] == "condition":
+            return None
+        return self.rounds.make(*read[1]), 0 if read[0] == "up" else 1
+
+    def by_slug(self, slug: str, second: int) -> SimMarket | None:
+        if found := self._by_slug.get(slug):
+            return found
+        if (key := updown.of_slug(slug)) is None or key[0] not in ASSETS:
+            return None
+        asset, duration = key
+        start = updown.start_of_slug(slug)
+        if start is not None:
+            return self.rounds.make(asset, duration, start) if is_start(duration, start) else None
+        month = 31 * 86400  # slugs with a date: look around now
+        near = starts(duration, second - month, second + month)
+        return next(
+            (found for at in near if (found := self.rounds.make(asset, duration, at)).slug == slug), None
+        )
+
+    def grouped(self, markets: Iterable[SimMarket]) -> dict[Group, list[SimMarket]]:
+        groups: dict[Group, list[SimMarket]] = {}
+        for market in markets:
+            groups.setdefault(market.group, []).append(market)
+        return groups
+
+    # --- how it ends -------------------------------------------------------------------------------------
+
+    def boundary(self, market: SimMarket, second: int) -> int:
+        """The price that a round's rule takes at `second`, dollars times 10**18."""
+        if market.asset is None:
+            raise AssertionError(f"{market.slug} is no round")
+        if market.twap_s is None:
+            return self.prices.spot(market.asset, second)
+        return self.prices.twap(market.asset, second, market.twap_s)
+
+    def strike(self, market: SimMarket) -> int | None:
+        return None if market.start is None or market.asset is None else self.boundary(market, market.start)
+
+    def settlement(self, market: SimMarket) -> int | None:
+        return None if market.asset is None else self.boundary(market, market.end)
+
+    def payouts(self, market: SimMarket) -> tuple[str, ...] | None:
+        """What a share of each outcome pays in the end, now or later; a tie is Up."""
+        strike, settlement = self.strike(market), self.settlement(market)
+        if strike is None or settlement is None:
+            return market.payouts
+        return ("1", "0") if settlement >= strike else ("0", "1")
+
+    # --- how likely --------------------------------------------------------------------------------------
+
+    def chance(self, market: SimMarket, second: int) -> float:
+        """Probability of the first outcome, as the crowd sees it; within [0.003, 0.997]."""
+        if market.kind == "other":
+            name = f"other{market.number}"
+            moved = sum(wave(self.seed, name, octave, second) * 0.008 * octave for octave in (8, 11, 14))
+            return min(max(market.chance + moved, 0.003), 0.997)
+        if market.start is None or market.asset is None:
+            raise AssertionError(f"{market.slug} is a round without a window")
+        if second < market.start:
+            return 0.5 + 0.02 * wave(self.seed, f"early{market.number}", 9, second)
+        if second >= market.end:
+            return 0.997 if self.payouts(market) == ("1", "0") else 0.003
+        volatility = ASSETS[market.asset][1]
+        now, strike = self.prices.spot(market.asset, second), self.boundary(market, market.start)
+        distance = math.log(now / strike) / (volatility * math.sqrt(market.end - second + 1))
+        return min(max(0.5 * math.erfc(-distance / math.sqrt(2)), 0.003), 0.997)
+
+    def ticks(self, market: SimMarket, second: int) -> int:
+        """Ticks per dollar: 100, or 1000 from the first check at which the price lay near an end."""
+        if market.kind == "other":
+            return 1000 if market.neg_risk else 100
+        if market.start is None:
+            raise AssertionError(f"{market.slug} is a round without a window")
+        for part in _TICK_CHECKS:
+            at = market.start + int(part * (market.end - market.start))
+            if at > second:
+                return 100
+            if abs(self.chance(market, at) - 0.5) > 0.45:
+                return 1000
+        return 100

@@ -1,0 +1,38 @@
+"""Prices of assets, once a second, at any second at once: fractal noise instead of a walk from the start."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+from marketarchive.simulator.noise import wave
+
+E18 = 10**18
+
+# dollars, and volatility per square root of a second
+ASSETS: dict[str, tuple[float, float]] = {
+    "BTC": (84_000.0, 7.0e-5),
+    "ETH": (2_750.0, 9.0e-5),
+    "SOL": (130.0, 1.1e-4),
+    "XRP": (2.05, 1.1e-4),
+}
+_OCTAVES = range(19)  # 1 s to 3 days
+
+
+class Prices:
+    """The true prices of a seed's world."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self.spot = lru_cache(maxsize=1 << 16)(self._spot)
+        self.twap = lru_cache(maxsize=1 << 12)(self._twap)
+
+    def _spot(self, asset: str, second: int) -> int:
+        """Dollars times 10**18; eight decimals are used."""
+        base, volatility = ASSETS[asset]
+        moved = sum(2 ** (octave / 2) * wave(self._seed, asset, octave, second) for octave in _OCTAVES)
+        return round(base * math.exp(volatility * moved) * 10**8) * 10**10
+
+    def _twap(self, asset: str, second: int, window: int) -> int:
+        """Mean of the `window` prices up to and including `second`, times 10**18."""
+        return sum(self.spot(asset, each) for each in range(second - window + 1, second + 1)) // window
