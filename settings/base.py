@@ -3,10 +3,14 @@
 Beside each changed Scrapy setting stands Scrapy's default and why ours differs.
 """
 
+from pathlib import Path
+
 BOT_NAME = "marketarchive"
 SPIDER_MODULES = ["marketarchive.spiders"]
 NEWSPIDER_MODULE = "marketarchive.spiders"
 COMMANDS_MODULE = "marketarchive.commands"
+# Frames for `scrapy genspider -t sweep|cadence`; default: Scrapy's own.
+TEMPLATES_DIR = str(Path(__file__).parent.parent / "marketarchive" / "templates")
 
 # ---- where everything goes -------------------------------------------------------------------------------
 
@@ -27,7 +31,7 @@ ARCHIVE_MEMBER_S = 60
 ARCHIVE_SEGMENT_S = 3600
 ARCHIVE_SEGMENT_BYTES = 512 * 2**20
 # Bytes waiting for the writer above which sweeps and cadences hold back.
-ARCHIVE_BUFFER_BYTES = 32 * 2**20
+ARCHIVE_BUFFER_SOFT = 32 * 2**20
 # Seconds (wall) without progress of the writer after which the run ends with reason disk.
 ARCHIVE_STALL_S = 30
 

@@ -6,4 +6,4 @@ LOG_LEVEL = "WARNING"
 # The journal stamps lines itself.
 LOG_FORMAT = "%(levelname)s [%(name)s] %(message)s"
 # A small server has little memory: hold back earlier.
-ARCHIVE_BUFFER_BYTES = 8 * 2**20
+ARCHIVE_BUFFER_SOFT = 8 * 2**20

@@ -40,7 +40,9 @@ def test_iso_sorts_like_time(one: int, other: int) -> None:
 
 def test_from_iso_reads_offsets_and_takes_none_as_utc() -> None:
     assert from_iso("2026-11-21T11:00:00+01:00") == from_iso("2026-11-21T10:00:00")
-    assert from_iso("2026-11-21T10:00:00Z") == int(datetime(2026, 11, 21, 10, tzinfo=UTC).timestamp()) * SECOND
+    assert (
+        from_iso("2026-11-21T10:00:00Z") == int(datetime(2026, 11, 21, 10, tzinfo=UTC).timestamp()) * SECOND
+    )
 
 
 def test_a_simulated_clock_runs_as_fast_as_it_says_and_agrees_with_its_twin() -> None:

@@ -9,10 +9,10 @@ import urllib.request
 from pathlib import Path
 
 from scrapy.settings import BaseSettings
-from scrapy.utils.misc import load_object
 
+from marketarchive.archive.config import ArchiveConfig, files_from_settings
 from marketarchive.archive.recover import recover
-from marketarchive.archive.writer import ArchiveConfig, ArchiveWriter
+from marketarchive.archive.writer import ArchiveWriter
 from marketarchive.clock import Clock, RealClock, SimulatedClock, SteppedClock, parse_steps
 from marketarchive.collecting.limits import Limiter
 from marketarchive.exceptions import ConfigurationError
@@ -35,7 +35,7 @@ class Process:
                 f"LIMIT_SHARE={share!r} is not a share of the venues' limits: 0 < it <= 1"
             )
         self.limiter = Limiter(self.clock, share)
-        files = load_object(settings.get("ARCHIVE_FILES", "marketarchive.archive.files.Files"))()
+        files = files_from_settings(settings)
         for recovered in recover(self.root, self.clock, files):
             logger.warning("Recovered what an earlier run left open: %s", recovered)
         self.writer = ArchiveWriter(self.root, self.clock, ArchiveConfig.from_settings(settings), files)

@@ -18,7 +18,13 @@ def parse(**given_: str) -> Arguments:
 
 def test_every_argument_has_its_meaning() -> None:
     found = parse(
-        assets="btc, ETH,btc", durations="5m,daily", interval="1s", duration="1h", ahead="90", since="2d", shard="1/4"
+        assets="btc, ETH,btc",
+        durations="5m,daily",
+        interval="1s",
+        duration="1h",
+        ahead="90",
+        since="2d",
+        shard="1/4",
     )
     assert found.assets == ("BTC", "ETH")
     assert found.durations == ("5m", "1d")

@@ -1,0 +1,43 @@
+# `make demo` and `make test` set up everything they need in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check format bench soak clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    the main job, offline on the simulator"
+	@echo "make test    lint, types and all tests"
+	@echo "make bench   all benchmarks, each a ratio within one run"
+	@echo "make soak    longer runs of what the tests do briefly"
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable '.[test]'
+	touch $@
+
+demo: .venv/installed
+	$(BIN)/scrapy demo
+
+test: .venv/installed check
+	$(BIN)/pytest -n 2 --cov --cov-report=term --cov-fail-under=85
+
+check: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/installed
+	$(BIN)/python -m benchmarks all
+
+soak: .venv/installed
+	$(BIN)/pytest -m soak
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

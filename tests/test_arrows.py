@@ -1,0 +1,77 @@
+"""Who may import whom: the arrows of docs/ARCHITECTURE.md."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "marketarchive"
+LEAVES = {"clock", "exceptions", ""}  # "" is the package itself: the version
+ALLOWED = {
+    "clock": {"exceptions"},
+    "exceptions": set(),
+    "items": LEAVES,
+    "venues": {"items"} | LEAVES,
+    "archive": {"items", "venues"} | LEAVES,
+    "master": {"archive", "items", "venues"} | LEAVES,
+    "simulator": {"archive", "venues", "items"} | LEAVES,
+    "collecting": {"archive", "master", "items", "venues"} | LEAVES,
+    "pipelines": {"collecting", "archive", "master", "items", "venues"} | LEAVES,
+    "spiders": {"collecting", "archive", "master", "items", "venues"} | LEAVES,
+    "commands": {
+        "collecting",
+        "pipelines",
+        "spiders",
+        "simulator",
+        "archive",
+        "master",
+        "items",
+        "venues",
+        "demo",
+    }
+    | LEAVES,
+    "demo": {"archive", "items", "venues"} | LEAVES,
+}
+
+
+def imports(path: Path) -> set[str]:
+    """The rooms of our package that a file imports from."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = (
+                [node.module]
+                if node.module != "marketarchive"
+                else [f"marketarchive.{a.name}" for a in node.names]
+            )
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "marketarchive":
+                room = parts[1] if len(parts) > 1 else ""
+                found.add(room if room in ALLOWED else "")
+    return found
+
+
+def files() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_file_imports_only_what_its_room_may(path: Path) -> None:
+    relative = path.relative_to(PACKAGE)
+    room = relative.parts[0].removesuffix(".py")
+    if room == "__init__":
+        assert not imports(path)
+        return
+    assert imports(path) <= ALLOWED[room] | {room}
+
+
+def test_no_relative_imports_hide_an_arrow() -> None:
+    for path in files():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            assert not (isinstance(node, ast.ImportFrom) and node.level), path
