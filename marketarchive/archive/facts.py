@@ -77,15 +77,35 @@ class Facts:
         self._close_body()
         if not self.end:
             self.problem("is the last line, and not an `end` line")
-        elif (self.end.get("lines"), self.end.get("seq_min"), self.end.get("seq_max")) != (
-            self.lines,
-            self.seq_min,
-            self.seq_max,
-        ):
+        elif not self.end_fits:
             self.problem(
                 f"the end line says {self.end.get('lines')} lines, seq {self.end.get('seq_min')} to "
                 f"{self.end.get('seq_max')}; there are {self.lines}, seq {self.seq_min} to {self.seq_max}"
             )
+
+    @property
+    def end_fits(self) -> bool:
+        """There is an end line, and it says what is there."""
+        said = (self.end.get("lines"), self.end.get("seq_min"), self.end.get("seq_max"))
+        return said == (self.lines, self.seq_min, self.seq_max)
+
+    def drop_end(self) -> None:
+        """As if the end line, the last one added, had not been there."""
+        self.end = {}
+        self.lines -= 1
+        del self.counts["end"]
+
+    def fields(self) -> dict[str, Any]:
+        """As the ledger writes them; the same as `Tally.fields` of what was written."""
+        return {
+            "lines": self.lines,
+            "first": self.first or None,
+            "last": self.last or None,
+            "seq_min": self.seq_min,
+            "seq_max": self.seq_max,
+            "counts": dict(sorted(self.counts.items())),
+            "statuses": dict(sorted(self.statuses.items())),
+        }
 
     def problem(self, what: str) -> None:
         if len(self.problems) < MOST_PROBLEMS:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from marketarchive.archive.ledger import Entry
+
 
 class Seqs:
     """A set of sequence numbers, kept as ranges: a feed's run has millions, nearly all in order."""
@@ -50,3 +52,12 @@ class Seqs:
         """The smallest number from 1 on that is not in the set."""
         whole, _ = self.merged()
         return whole[0][1] + 1 if whole and whole[0][0] == 1 else 1
+
+
+def claimed(entry: Entry) -> Seqs | None:
+    """The seqs of a segment by its ledger line alone; None when that does not tell (lines crossed over)."""
+    first, last = entry["seq_min"], entry["seq_max"]
+    with_seq = sum(entry["counts"].get(kind, 0) for kind in ("response", "frame", "connection", "gap"))
+    if first is None or last is None:
+        return Seqs() if with_seq == 0 else None
+    return Seqs([(first, last)]) if last - first + 1 == with_seq else None

@@ -1,0 +1,380 @@
+"""One dead run, brought to its end: its open segments sealed, its loss recorded, its manifest written.
+
+An open segment becomes, in this order: `X.part` renamed to `X.torn` (the original bytes, kept), a new
+file with what is whole in it, that file renamed to `X`, both in the ledger. Whatever step a previous
+recovery died in, what lies there tells which one comes next.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from marketarchive.archive import codec, lines
+from marketarchive.archive.clock_evidence import evidence
+from marketarchive.archive.facts import Facts
+from marketarchive.archive.ledger import Entry
+from marketarchive.archive.locks import read_identity
+from marketarchive.archive.manifest import manifest, store_manifest
+from marketarchive.archive.paths import (
+    PART,
+    TORN,
+    SegmentName,
+    manifest_path,
+    parse_segment_path,
+    segment_path,
+)
+from marketarchive.archive.salvage import Kept, Loose, Salvage, salvage
+from marketarchive.archive.scan import Scan
+from marketarchive.archive.seqs import Seqs, claimed
+from marketarchive.archive.store import Store
+from marketarchive.clock import from_iso, iso
+
+RECOVERING = ".recovering"
+"""Behind the name of a recovered segment until it is whole; such a file never holds the only copy."""
+
+_BLOCK = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What recovery did for one run; paths relative to OUTPUT_DIR."""
+
+    name: str
+    reason: str  # crash, disk, or the exit reason of a run that had only its last steps left
+    sealed: tuple[str, ...]  # were complete
+    recovered: tuple[str, ...]  # made of torn ones, or only to hold a crash gap
+    torn: tuple[str, ...]  # originals kept
+    manifest: str
+
+
+@dataclass(slots=True)
+class _Feed:
+    """What is known of one feed of the run, over all its segments."""
+
+    seqs: Seqs = field(default_factory=Seqs)
+    gaps: Counter[str] = field(default_factory=Counter)
+    last: str = ""  # of what was received
+    n: int = 0  # of its newest segment
+    has_crash_gap: bool = False
+
+    @property
+    def seq_next(self) -> int:
+        whole, _ = self.seqs.merged()
+        return whole[-1][1] + 1 if whole else 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Torn:
+    """A segment to be made anew."""
+
+    path: str  # final
+    name: SegmentName
+    seq_next: int
+    found: Salvage
+
+
+class DeadRun:
+    """`lock` is None when the run left none; `paths` are its files below raw/, `entries` its ledger lines."""
+
+    def __init__(
+        self, store: Store, name: str, lock: Path | None, paths: Sequence[str], entries: Sequence[Entry]
+    ) -> None:
+        self._store = store
+        self._name = name
+        self._lock = lock
+        self._paths = paths
+        self._entered = {entry["path"]: entry for entry in entries if entry.get("path")}
+        venue = next((found.venue for path in paths if (found := parse_segment_path(path))), None)
+        self._identity, self._failure = read_identity(name, lock, venue)
+        self._feeds: dict[tuple[str, str], _Feed] = {}
+        self._new: list[dict[str, Any]] = []  # ledger lines
+
+    def recover(self) -> Recovered:
+        """All of it; raises OSError, after which it can be done again."""
+        store = self._store
+        for path in self._paths:
+            if path.endswith(RECOVERING):
+                store.files.unlink(store.root / path)
+        torn = [one for path in self._segments() if (one := self._close(path)) is not None]
+        document = store.root / manifest_path(self._name)
+        reason = "disk" if self._failure else "crash"
+        for one in torn:
+            self._rebuild(one, reason)
+        if not document.exists():
+            self._record_losses(reason)
+        if self._new:
+            store.ledger.append(*self._new)
+        reason = self._finish(document, reason)
+        if self._lock is not None:
+            store.files.unlink(self._lock)
+            store.files.sync_dir(self._lock.parent)
+        made = {kind: tuple(line["path"] for line in self._new if line["kind"] == kind) for kind in _KINDS}
+        return Recovered(
+            self._name,
+            reason,
+            made["segment"],
+            made["recovered"],
+            made["torn"],
+            str(manifest_path(self._name)),
+        )
+
+    def _segments(self) -> list[str]:
+        """Final paths, each feed's in order."""
+        names = {path.removesuffix(PART).removesuffix(TORN) for path in self._paths}
+        found = [(name, path) for path in names if (name := parse_segment_path(path)) is not None]
+        return [path for name, path in sorted(found, key=lambda one: (one[0].venue, one[0].feed, one[0].n))]
+
+    def _close(self, path: str) -> _Torn | None:
+        """Enters a segment that is complete; a torn one is given back, its original renamed."""
+        root, files = self._store.root, self._store.files
+        final, part, torn = root / path, root / (path + PART), root / (path + TORN)
+        name = parse_segment_path(path)
+        assert name is not None
+        feed = self._feeds.setdefault((name.venue, name.feed), _Feed())
+        if path in self._entered:
+            self._note_entered(feed, name, self._entered[path])
+            self._enter_torn(path)
+            return None
+        source = next((one for one in (final, part) if one.exists()), None)
+        if source is not None:
+            scan = Scan(source)
+            facts = Facts.of(scan)
+            if _is_complete(scan, facts):
+                if source is part:
+                    self._sync(part)
+                    files.rename(part, final)
+                    files.sync_dir(final.parent)
+                kind = "recovered" if facts.first_lost or torn.exists() else "segment"
+                self._enter(kind, path, name, scan, facts)
+                self._enter_torn(path)
+                _note(feed, name, facts)
+                return None
+            if not torn.exists():
+                self._sync(source)
+                files.rename(source, torn)
+                files.sync_dir(torn.parent)
+        found = salvage(torn)
+        one = _Torn(path, name, feed.seq_next, found)
+        _note(feed, name, found.facts)
+        feed.gaps.subtract(found.facts.gaps)  # they are counted in the file that is made of it
+        return one
+
+    def _note_entered(self, feed: _Feed, name: SegmentName, entry: Entry) -> None:
+        seqs = claimed(entry)
+        path = self._store.root / entry["path"]
+        if path.exists() and (seqs is None or entry.kind == "recovered" or entry["counts"].get("gap")):
+            _note(feed, name, Facts.of(Scan(path)))
+            return
+        feed.seqs.update(seqs or Seqs([(entry["seq_min"], entry["seq_max"])]))
+        feed.last = max(feed.last, entry["last"] or "")
+        feed.n = max(feed.n, name.n)
+
+    def _rebuild(self, torn: _Torn, reason: str) -> None:
+        """Writes the recovered segment of what is whole in a torn one."""
+        kept = torn.found.facts.lines
+        detail = f"{kept} lines of {Path(torn.path).name}{TORN} are whole"
+        self._write(torn.path, self._content(torn, reason, self._failure or detail))
+        self._enter_torn(torn.path)
+
+    def _content(self, torn: _Torn, reason: str, detail: str) -> Iterator[bytes]:
+        """The gzip members of a recovered segment."""
+        facts = torn.found.facts
+        feed = self._feeds[torn.name.venue, torn.name.feed]
+        count = facts.lines
+        if not facts.segment:
+            count += 1
+            yield self._member(self._segment_line(torn.name, torn.seq_next))
+        with (self._store.root / (torn.path + TORN)).open("rb") as source:
+            for piece in torn.found.pieces:
+                if isinstance(piece, Kept):
+                    yield from _copied(source, piece)
+                elif isinstance(piece, Loose):
+                    yield self._member(piece.text)
+                else:
+                    count += 1
+                    yield self._member(self._gap(torn.name, piece.last_received, reason, detail))
+                    feed.has_crash_gap = True
+        if not facts.end:
+            gap = self._gap(torn.name, feed.last, reason, detail)
+            feed.has_crash_gap = True
+            yield self._member(gap + lines.end(count + 2, facts.seq_min, facts.seq_max, reason))
+
+    def _record_losses(self, reason: str) -> None:
+        """Every feed of the run has a crash gap: in a segment of its own where no torn one could hold it."""
+        for feed in self._identity["feeds"]:
+            self._feeds.setdefault((self._identity["venue"], feed), _Feed())
+        for (venue, feed_name), feed in self._feeds.items():
+            if feed.has_crash_gap:
+                continue
+            now_ns = self._store.clock.now_ns()
+            name = SegmentName(venue, feed_name, self._identity["spider"], self._identity["run"], feed.n + 1)
+            path = str(segment_path(venue, feed_name, now_ns, name.spider, name.run, name.n))
+            detail = self._failure or "the run died; its sealed segments are complete"
+            gap = self._gap(name, feed.last, reason, detail)
+            text = self._segment_line(name, feed.seq_next) + gap + lines.end(3, None, None, reason)
+            self._write(path, iter([self._member(text)]))
+            feed.has_crash_gap = True
+
+    def _write(self, path: str, content: Iterator[bytes]) -> None:
+        """Lastingly; then reads it back for its ledger line."""
+        files, final = self._store.files, self._store.root / path
+        fresh = final.with_name(final.name + RECOVERING)
+        files.make_dirs(final.parent, self._store.root)
+        files.unlink(fresh)
+        handle = files.create(fresh)
+        try:
+            for data in content:
+                files.write(handle, data)
+            files.fsync(handle)
+        finally:
+            files.close(handle)
+        files.rename(fresh, final)
+        files.sync_dir(final.parent)
+        name = parse_segment_path(path)
+        assert name is not None
+        scan = Scan(final)
+        facts = Facts.of(scan)
+        self._enter("recovered", path, name, scan, facts)
+        feed = self._feeds[name.venue, name.feed]
+        feed.gaps.update(facts.gaps)
+        feed.n = max(feed.n, name.n)
+
+    def _finish(self, document: Path, reason: str) -> str:
+        """The manifest, written and entered; the run's exit reason."""
+        store, path = self._store, str(manifest_path(self._name))
+        if path in self._entered:
+            return reason
+        if document.exists():
+            data = document.read_bytes()
+            digest = hashlib.sha256(data).hexdigest()
+            store.ledger.append(
+                {
+                    "kind": "manifest",
+                    "path": path,
+                    "run": self._identity["run"],
+                    "bytes": len(data),
+                    "sha256": digest,
+                }
+            )
+            return str(msgspec.json.decode(data)["exit_reason"])
+        segments = [
+            entry.fields for entry in self._entered.values() if entry.kind in ("segment", "recovered")
+        ]
+        segments += [line for line in self._new if line["kind"] in ("segment", "recovered")]
+        segments.sort(key=lambda line: line["n"] if line else 0)
+        last = max((feed.last for feed in self._feeds.values()), default="")
+        finished_ns = from_iso(last or self._identity["started_at_utc"])
+        store_manifest(
+            store,
+            self._name,
+            manifest(
+                self._identity,
+                finished_ns,
+                reason,
+                [line for line in segments if line is not None],
+                {key: feed.gaps for key, feed in self._feeds.items()},
+                [],
+                {"recovered_at_utc": iso(store.clock.now_ns()), "failure": self._failure or None},
+                store.ledger.head(),
+                recovered=True,
+            ),
+        )
+        return reason
+
+    def _enter(self, kind: str, path: str, name: SegmentName, scan: Scan, facts: Facts) -> None:
+        self._new.append(
+            {
+                "kind": kind,
+                "path": path,
+                "run": name.run,
+                "spider": name.spider,
+                "venue": name.venue,
+                "feed": name.feed,
+                "n": name.n,
+                "bytes": scan.bytes,
+                **facts.fields(),
+                "members": [(one.offset, one.bytes, one.lines, one.sha256) for one in scan.members],
+                "sha256": scan.sha256,
+                "sealed_at_utc": iso(self._store.clock.now_ns()),
+            }
+        )
+
+    def _enter_torn(self, path: str) -> None:
+        torn = self._store.root / (path + TORN)
+        if torn.exists() and path + TORN not in self._entered:
+            with torn.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            self._new.append(
+                {
+                    "kind": "torn",
+                    "path": path + TORN,
+                    "run": self._identity["run"],
+                    "bytes": torn.stat().st_size,
+                    "sha256": digest,
+                    "reason": "disk" if self._failure else "crash",
+                }
+            )
+
+    def _segment_line(self, name: SegmentName, seq_next: int) -> bytes:
+        clock = self._store.clock
+        return lines.segment(
+            name.run,
+            name.spider,
+            name.venue,
+            name.feed,
+            name.n,
+            seq_next,
+            clock.now_ns(),
+            clock.mono_ns(),
+            evidence(clock),
+            self._identity["settings"],
+        ).data
+
+    def _gap(self, name: SegmentName, last: str, reason: str, detail: str) -> bytes:
+        feed = self._feeds[name.venue, name.feed]
+        from_ns = from_iso(last or self._identity["started_at_utc"])
+        now_ns, lost = self._store.clock.now_ns(), feed.seqs.first_missing()
+        return lines.crash_gap(now_ns, name.venue, name.feed, from_ns, reason, detail, lost).data
+
+    def _member(self, text: bytes) -> bytes:
+        stream = codec.compressor(self._store.config.gzip_level)
+        return stream.compress(text) + codec.finished(stream)
+
+    def _sync(self, path: Path) -> None:
+        """What is read here is on the disk: after a kill it may still be in memory only."""
+        handle = self._store.files.open_append(path)
+        try:
+            self._store.files.fsync(handle)
+        finally:
+            self._store.files.close(handle)
+
+
+_KINDS = ("segment", "recovered", "torn")
+
+
+def _is_complete(scan: Scan, facts: Facts) -> bool:
+    return bool(facts.segment) and facts.end_fits and not (scan.error or scan.unfinished or scan.rest)
+
+
+def _note(feed: _Feed, name: SegmentName, facts: Facts) -> None:
+    feed.seqs.update(facts.seqs)
+    feed.gaps.update(facts.gaps)
+    feed.last = max(feed.last, facts.last_received)
+    feed.n = max(feed.n, name.n)
+    feed.has_crash_gap |= bool(facts.first_lost)
+
+
+def _copied(source: Any, piece: Kept) -> Iterator[bytes]:
+    source.seek(piece.offset)
+    left = piece.bytes
+    while left:
+        data = source.read(min(left, _BLOCK))
+        left -= len(data)
+        yield data

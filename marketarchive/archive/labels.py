@@ -1,0 +1,45 @@
+"""Labels: how a file is taken out of use without touching it. Readers leave labelled files out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from marketarchive.archive.ledger import Entry, Head, Ledger
+from marketarchive.clock import Clock, RealClock, iso
+from marketarchive.exceptions import ArgumentError
+
+LABELS = ("deprecated", "invalid")
+
+
+def label(root: Path, path: str | Path, label: str, why: str, clock: Clock | None = None) -> Head:
+    """Enters a label for a file of the archive in the ledger; returns the ledger's new head.
+
+    `path` is relative to `root`, or to the working directory, or absolute. Raises ArgumentError.
+    """
+    if label not in LABELS:
+        raise ArgumentError(f"{label!r} is no label: use {' or '.join(LABELS)}")
+    if not why.strip():
+        raise ArgumentError("say why: the reason is all that later readers will have")
+    ledger = Ledger(root)
+    known = {entry.get("path") for entry in ledger.entries()}
+    found = next((name for name in _names(root, path) if name in known), None)
+    if found is None:
+        raise ArgumentError(f"{path} is not in {ledger.path}: only final files can be labelled")
+    now = iso((clock or RealClock()).now_ns())
+    return ledger.append(
+        {"kind": "label", "path": found, "label": label, "why": why.strip(), "labelled_at_utc": now}
+    )
+
+
+def labels(entries: Iterable[Entry]) -> dict[str, str]:
+    """Label by path; the newest counts."""
+    return {entry["path"]: entry["label"] for entry in entries if entry.kind == "label"}
+
+
+def _names(root: Path, path: str | Path) -> list[str]:
+    names = [Path(path).as_posix()]
+    whole = Path(path).resolve()
+    if whole.is_relative_to(root.resolve()):
+        names.append(whole.relative_to(root.resolve()).as_posix())
+    return names

@@ -1,0 +1,90 @@
+"""Who is alive: a run holds `flock` on its lock file exactly as long as it may still write."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from marketarchive.archive.files import Files
+from marketarchive.archive.paths import RECOVERY_LOCK
+
+_NAME = re.compile(r"(?P<spider>.+)-(?P<run>(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-[0-9a-f]{4})")
+
+
+def claim(path: Path) -> int | None:
+    """A handle that holds the lock of a dead run until it is closed; None when the run lives, or is done."""
+    return _try(path, fcntl.LOCK_EX)
+
+
+def is_alive(path: Path) -> bool:
+    """Whether a process holds this run's lock; False when the file is not there."""
+    handle = _try(path, fcntl.LOCK_SH)
+    if handle is None:
+        return path.exists()
+    os.close(handle)
+    return False
+
+
+@contextmanager
+def recovery(root: Path, files: Files) -> Iterator[None]:
+    """Waits until no other recovery works on this archive, and keeps others out."""
+    path = root / RECOVERY_LOCK
+    files.make_dirs(path.parent, root)
+    handle = files.open_append(path)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        files.close(handle)
+
+
+def read_identity(name: str, lock: Path | None, venue: str | None) -> tuple[dict[str, Any], str]:
+    """(what the lock file says the run is, why it failed); without a lock what its name and `venue` tell."""
+    match = _NAME.fullmatch(name)
+    assert match is not None, name
+    year, month, day, hour, minute, second = match.groups()[2:]
+    identity: dict[str, Any] = {
+        "run": match["run"],
+        "spider": match["spider"],
+        "venue": venue,
+        "feeds": [],
+        "collector": None,
+        "started_at_utc": f"{year}-{month}-{day}T{hour}:{minute}:{second}.000000Z",
+        "arguments": {},
+        "settings": {},
+        "pid": None,
+    }
+    failure = ""
+    for line in lock.read_bytes().splitlines() if lock is not None else ():
+        try:
+            said = msgspec.json.decode(line)
+        except msgspec.DecodeError:
+            continue  # a note torn by the same fault that ended the run
+        if "failed" in said:
+            failure = str(said["failed"])
+        else:
+            identity.update(said)
+    return identity, failure
+
+
+def _try(path: Path, mode: int) -> int | None:
+    try:
+        handle = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(handle, mode | fcntl.LOCK_NB)
+        # between open and flock the run may have ended and removed the file: then this lock says nothing
+        if os.path.samestat(os.fstat(handle), path.stat()):
+            return handle
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(handle)
+    return None

@@ -1,0 +1,228 @@
+"""Reads the archive: messages by venue, feed and time, with the exact bytes that were received.
+
+Sealed segments are found through the ledger, so that labels hold and nothing outside it is taken for
+data. Within a segment the lines come in file order; nothing is merged or sorted across segments.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from marketarchive.archive import lines
+from marketarchive.archive.labels import labels
+from marketarchive.archive.ledger import Entry, Ledger
+from marketarchive.archive.paths import PART, SegmentName, parse_segment_path, relative
+from marketarchive.archive.scan import Scan
+from marketarchive.clock import SECOND, from_iso
+from marketarchive.exceptions import ArchiveError, CorruptError
+
+SEGMENT_KINDS = ("segment", "recovered")
+"""Ledger lines that stand for a readable segment."""
+
+_SIMULATED = re.compile(
+    r"(http|ws)://(?:127\.0\.0\.1|localhost|\[::1\]):\d+/([^/?#]+\.[^/?#]+)(.*)", re.DOTALL
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One line of a segment."""
+
+    run: str
+    venue: str
+    feed: str
+    kind: str
+    received_at: int  # ns; lines keep microseconds
+    seq: int  # 0 where the line has none
+    payload: bytes  # the exact bytes, of all parts; empty where the line has none
+    envelope: dict[str, Any]  # every other key
+    path: str  # relative to the archive's root
+    line_number: int  # from 1
+    url: str  # as really asked; of a frame: its connection's, empty when that line was not read
+    canonical_url: str  # without the simulator's prefix
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    path: Path
+    relative: str
+    name: SegmentName
+    first: str
+    is_sealed: bool
+
+
+class ArchiveReader:
+    """The archive below `root` (OUTPUT_DIR)."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def segments(
+        self,
+        venue: str | None = None,
+        feed: str | None = None,
+        since: int | None = None,
+        until: int | None = None,
+        *,
+        labelled: bool = False,
+    ) -> list[Entry]:
+        """Ledger lines of the segments that have a line in `since` <= time < `until` (ns), by first time.
+
+        Segments labelled deprecated or invalid only with `labelled`; moved ones are among them.
+        """
+        entries = list(Ledger(self.root).entries())
+        excluded = set() if labelled else set(labels(entries))
+        found = {
+            entry["path"]: entry
+            for entry in entries
+            if entry.kind in SEGMENT_KINDS
+            and venue in (None, entry["venue"])
+            and feed in (None, entry["feed"])
+            and (since is None or from_iso(entry["last"]) >= since)
+            and (until is None or from_iso(entry["first"]) < until)
+            and entry["path"] not in excluded
+        }
+        return sorted(found.values(), key=lambda entry: (entry["first"], entry["path"]))
+
+    def messages(
+        self,
+        venue: str | None = None,
+        feed: str | None = None,
+        since: int | None = None,
+        until: int | None = None,
+        kinds: Collection[str] = ("response", "frame"),
+        *,
+        open_parts: bool = False,
+        labelled: bool = False,
+    ) -> Iterator[Message]:
+        """Lines of `kinds` with `since` <= collected_at_utc < `until` (ns), segment after segment.
+
+        With `open_parts` also what is not in the ledger yet: files being written, up to their last whole
+        line, and those waiting for recovery. Raises CorruptError for a damaged sealed segment,
+        ArchiveError for one that is not there.
+        """
+        parts = self._parts(venue, feed) if open_parts else []  # before the ledger: one may be sealed between
+        sealed = self.segments(venue, feed, since, until, labelled=labelled)
+        entered = {entry.get("path") for entry in Ledger(self.root).entries()} if parts else set()
+        sources = [_sealed(self.root, entry) for entry in sealed]
+        sources += [part for part in parts if part.relative.removesuffix(PART) not in entered]
+        connections: dict[tuple[str, ...], str] = {}
+        for source in sorted(sources, key=lambda source: (source.first, source.relative)):
+            for message in _read(source, connections):
+                if (
+                    message.kind in kinds
+                    and (since is None or message.received_at >= since)
+                    and (until is None or message.received_at < until)
+                ):
+                    yield message
+
+    def _parts(self, venue: str | None, feed: str | None) -> list[_Source]:
+        """Segments on the disk, open or sealed; the ledger tells which of them are final."""
+        folder = f"raw/venue={venue or '*'}/feed={feed or '*'}/date=*/hour=*"
+        found = []
+        for path in self.root.glob(f"{folder}/*.jsonl.gz*"):
+            name = parse_segment_path(relative(self.root, path))
+            if name is not None and path.suffix in (".gz", PART):
+                source = _Source(path, relative(self.root, path), name, "", is_sealed=False)
+                first = next(_read(source, {}), None)
+                if first is not None:
+                    stamp = first.envelope["collected_at_utc"]
+                    found.append(_Source(path, source.relative, name, stamp, is_sealed=False))
+        return found
+
+
+def read_segment(root: Path, entry: Entry) -> Iterator[Message]:
+    """Every line with a time of one segment in the ledger, in file order."""
+    return _read(_sealed(root, entry), {})
+
+
+@lru_cache(maxsize=256)
+def canonical_url(url: str) -> str:
+    """`http://127.0.0.1:8900/HOST/PATH` -> `https://HOST/PATH`, `ws:` -> `wss:`; other URLs as they are."""
+    match = _SIMULATED.fullmatch(url)
+    return url if match is None else f"{match[1]}s://{match[2]}{match[3]}"
+
+
+def _sealed(root: Path, entry: Entry) -> _Source:
+    name = parse_segment_path(entry["path"])
+    if name is None:
+        raise CorruptError(
+            f"manifests/ledger.jsonl line {entry.number}: {entry['path']!r} is no segment's path"
+        )
+    return _Source(root / entry["path"], entry["path"], name, entry["first"], is_sealed=True)
+
+
+def _read(source: _Source, connections: dict[tuple[str, ...], str]) -> Iterator[Message]:
+    number = 0
+    waiting: tuple[int, lines.Line, list[bytes]] | None = None  # a message whose parts are coming
+    scan = _open(source)
+    for batch in scan:
+        for raw in batch:
+            number += 1
+            try:
+                line = lines.parse(raw)
+                if waiting is not None:
+                    if line.kind != "part":
+                        raise CorruptError("a part of the message before is missing")
+                    begun, whole, pieces = waiting
+                    pieces.append(line.payload or b"")
+                    if len(pieces) == whole.envelope["parts"]:
+                        yield _message(source, begun, whole, b"".join(pieces), connections)
+                        waiting = None
+                elif line.envelope.get("parts"):
+                    waiting = (number, line, [])
+                elif line.kind != "end":
+                    yield _message(source, number, line, line.payload or b"", connections)
+            except CorruptError as error:
+                raise CorruptError(
+                    f"{source.relative} line {number}: {error}; run `scrapy verify`"
+                ) from error
+    if source.is_sealed and (scan.error or scan.unfinished or waiting is not None):
+        what = scan.error or "it ends before its end"
+        raise CorruptError(f"{source.relative}, after line {number}: {what}; run `scrapy verify`")
+
+
+def _open(source: _Source) -> Scan:
+    for path in (source.path, source.path.with_name(source.path.name.removesuffix(PART))):
+        if path.exists():
+            return Scan(path)
+    raise ArchiveError(f"{source.relative} is in the ledger and not here: bring it back, or label it")
+
+
+def _message(
+    source: _Source, number: int, line: lines.Line, payload: bytes, connections: dict[tuple[str, ...], str]
+) -> Message:
+    envelope = line.envelope
+    url = envelope.get("url", "")
+    if "connection" in envelope:
+        key = (source.name.run, source.name.venue, source.name.feed, envelope["connection"])
+        url = connections.setdefault(key, url) if url else connections.get(key, "")
+    return Message(
+        source.name.run,
+        source.name.venue,
+        source.name.feed,
+        line.kind,
+        _ns(envelope["collected_at_utc"]),
+        envelope.get("seq", 0),
+        payload,
+        envelope,
+        source.relative,
+        number,
+        url,
+        canonical_url(url),
+    )
+
+
+def _ns(text: str) -> int:
+    """`clock.from_iso` of a line's own form, which has 20 characters up to the second's point."""
+    return _whole_second(text[:19]) + int(text[20:26]) * 1000
+
+
+@lru_cache(maxsize=64)
+def _whole_second(text: str) -> int:
+    return from_iso(text) // SECOND * SECOND

@@ -1,0 +1,209 @@
+"""Finds in a torn segment what is whole: finished members, and the whole lines of unfinished ones.
+
+A finished member is proven by its CRC-32. A member without its end (a crash) has no checksum yet: of it
+count the lines up to the first that is not a strict line of ours, with its body's digest where it has
+one. A member that is complete and fails its CRC is damaged somewhere in it: none of it can be trusted.
+Behind damage, reading goes on at the next member.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from marketarchive.archive import lines, payload
+from marketarchive.archive.facts import Facts
+from marketarchive.archive.scan import CHUNK, GZIP
+from marketarchive.exceptions import CorruptError
+
+_MEMBER = b"\x1f\x8b\x08"  # RFC 1952: ID1, ID2, deflate
+_LINE = b'{"kind":"'
+_LONGEST_LINE = 7 * lines.PART_BYTES  # a part whose every byte became an escape of six, and its envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A finished member, to be copied as it stands."""
+
+    offset: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loose:
+    """Whole lines, with newlines, of a member that does not end as it should."""
+
+    text: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Something unreadable with readable members behind it."""
+
+    offset: int
+    last_received: str  # before it; empty when nothing was
+
+
+@dataclass(slots=True)
+class Salvage:
+    """What is whole, in file order, and what those lines hold."""
+
+    pieces: list[Kept | Loose | Hole] = field(default_factory=list)
+    facts: Facts = field(default_factory=Facts)
+
+    @property
+    def has_holes(self) -> bool:
+        return any(isinstance(piece, Hole) for piece in self.pieces)
+
+
+def salvage(path: Path) -> Salvage:
+    """Reads the file at `path`, whatever is in it."""
+    found = Salvage()
+    if path.stat().st_size == 0:
+        return found
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        offset = 0
+        while offset < len(data) and not found.facts.end:
+            end = _end_of_member(data, offset)
+            if end is not None:
+                found.pieces.append(Kept(offset, end - offset))
+                for text in _whole(_texts(data, offset, end)):
+                    found.facts.add(text.split(b"\n"))
+                offset = end
+                continue
+            following = _next_member(data, offset + 1)
+            text = b"".join(line + b"\n" for line in _trusted(data, offset, following))
+            if text:
+                found.pieces.append(Loose(text))
+                found.facts.add(text[:-1].split(b"\n"))
+            if following < len(data):
+                found.pieces.append(Hole(offset, found.facts.last_received))
+            offset = following
+        if found.facts.end and (found.has_holes or not found.facts.end_fits):
+            _drop_end(found, data)
+    return found
+
+
+def _drop_end(found: Salvage, data: mmap.mmap) -> None:
+    """Takes the end line off the last piece: with a hole before it, what it says is no longer so."""
+    last = found.pieces.pop()
+    if isinstance(last, Kept):
+        last = Loose(b"".join(_texts(data, last.offset, last.offset + last.bytes)))
+    assert isinstance(last, Loose)
+    text = last.text[: last.text.rfind(b"\n", 0, -1) + 1]
+    if text:
+        found.pieces.append(Loose(text))
+    found.facts.drop_end()
+
+
+def _end_of_member(data: mmap.mmap, offset: int) -> int | None:
+    """Where the member at `offset` ends, its CRC being right; None when it does not."""
+    inflater = zlib.decompressobj(GZIP)
+    at = offset
+    try:
+        while at < len(data) and not inflater.eof:
+            chunk = data[at : at + CHUNK]
+            inflater.decompress(chunk)
+            at += len(chunk) - len(inflater.unused_data)
+    except zlib.error:
+        return None
+    return at if inflater.eof else None
+
+
+def _next_member(data: mmap.mmap, start: int) -> int:
+    """The offset of the next thing that inflates to lines of ours; the end when there is none."""
+    while (start := data.find(_MEMBER, start)) >= 0:
+        head = next(_texts(data, start, len(data)), b"")
+        if head.startswith(_LINE):
+            return start
+        start += 1
+    return len(data)
+
+
+def _texts(data: mmap.mmap, offset: int, end: int) -> Iterator[bytes]:
+    """All text that inflates from `offset` on, up to the byte where it fails."""
+    inflater = zlib.decompressobj(GZIP)
+    for at in range(offset, end, CHUNK):
+        chunk = data[at : min(at + CHUNK, end)]
+        before = inflater.copy()
+        try:
+            yield inflater.decompress(chunk)
+        except zlib.error:
+            # the failing call gives nothing: take the chunk byte by byte up to the one that fails
+            for byte in range(len(chunk)):
+                try:
+                    yield before.decompress(chunk[byte : byte + 1])
+                except zlib.error:
+                    return
+
+
+def _whole(texts: Iterator[bytes]) -> Iterator[bytes]:
+    """The same text cut behind newlines, without the last newline of each."""
+    rest = b""
+    for text in texts:
+        whole, newline, rest = (rest + text).rpartition(b"\n")
+        if newline:
+            yield whole
+
+
+def _trusted(data: mmap.mmap, offset: int, end: int) -> Iterator[bytes]:
+    """The lines of a member without a good end, up to the first that cannot be what was written."""
+    if _fails_its_check(data, offset, end):
+        return
+    group: list[bytes] = []  # a message and its parts: whole or not at all
+    message: lines.Line | None = None
+    pieces: list[bytes] = []
+    for text in _whole(_bounded(_texts(data, offset, end))):
+        for raw in text.split(b"\n"):
+            line = _strict(raw)
+            if line is None or (line.kind == "part") is not (message is not None):
+                return
+            group.append(raw)
+            if message is None and "parts" in line.envelope:
+                message, pieces = line, []
+                continue
+            body = line.payload or b""
+            if message is not None:
+                pieces.append(body)
+                if len(pieces) < message.envelope["parts"]:
+                    continue
+                line, body, message = message, b"".join(pieces), None
+            digest = line.envelope.get("sha256")
+            if digest is not None and hashlib.sha256(body).hexdigest() != digest:
+                return
+            yield from group
+            group.clear()
+
+
+def _fails_its_check(data: mmap.mmap, offset: int, end: int) -> bool:
+    inflater = zlib.decompressobj(GZIP)
+    try:
+        for at in range(offset, end, CHUNK):
+            inflater.decompress(data[at : min(at + CHUNK, end)])
+    except zlib.error as error:
+        return "check" in str(error)  # "incorrect data check", "incorrect length check"
+    return False
+
+
+def _bounded(texts: Iterator[bytes]) -> Iterator[bytes]:
+    """Ends where a line grows beyond any that was ever written: noise inflates without end."""
+    length = 0
+    for text in texts:
+        length = len(text) - 1 - at if (at := text.rfind(b"\n")) >= 0 else length + len(text)
+        if length > _LONGEST_LINE:
+            return
+        yield text
+
+
+def _strict(raw: bytes) -> lines.Line | None:
+    """The line, when all of it is as we write it."""
+    try:
+        line = lines.parse(raw)
+    except CorruptError:
+        return None
+    _, embedded, rest = raw.partition(b',"payload":')
+    return None if embedded and not payload.embeddable(rest[:-1]) else line
