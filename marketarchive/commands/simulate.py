@@ -1,0 +1,80 @@
+"""`scrapy simulate`: the venues on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from scrapy.commands import ScrapyCommand
+
+from marketarchive.clock import from_iso
+from marketarchive.exceptions import ArgumentError, ConfigurationError, MarketArchiveError
+
+
+class Command(ScrapyCommand):
+    requires_project = True
+    requires_crawler_process = False
+    default_settings = {"LOG_ENABLED": False}  # noqa: RUF012  (Scrapy's own form)
+
+    def syntax(self) -> str:
+        return "[options]"
+
+    def short_desc(self) -> str:
+        return "Serve the simulated venues on 127.0.0.1"
+
+    def long_desc(self) -> str:
+        return (
+            "Serves https://HOST/PATH of every simulated venue at http://127.0.0.1:PORT/HOST/PATH, "
+            "from a world that depends on the seed and the simulated time only. "
+            "Prints `ready URL` when it listens; ends on SIGTERM or Ctrl+C."
+        )
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        super().add_options(parser)
+        parser.add_argument("--port", type=int, default=8900, help="0: any free one (default: 8900)")
+        parser.add_argument(
+            "--speed", type=float, default=1.0, help="simulated seconds per second (default: 1)"
+        )
+        parser.add_argument("--seed", type=int, default=1, help="of the world (default: 1)")
+        parser.add_argument("--start", help="simulated time to begin with, ISO 8601 (default: now)")
+        parser.add_argument("--faults", type=Path, help="JSON file of faults to inject")
+        parser.add_argument("--truth", type=Path, help="folder to write served.jsonl and markets.json to")
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        try:
+            if args:
+                raise ArgumentError(f"simulate takes no argument, got {args[0]!r}")
+            self._serve(opts)
+        except (ArgumentError, ConfigurationError) as error:
+            print(f"simulate: {error}", file=sys.stderr)
+            self.exitcode = 2
+        except MarketArchiveError as error:
+            print(f"simulate: {error}", file=sys.stderr)
+            self.exitcode = 1
+
+    def _serve(self, opts: argparse.Namespace) -> None:
+        try:
+            from marketarchive.simulator.server import Options, serve
+        except ImportError as error:
+            raise ConfigurationError(
+                f"{error.name} is not installed: pip install 'marketarchive[simulator]'"
+            ) from error
+        from marketarchive.simulator.faults import load_faults
+        from marketarchive.simulator.polymarket import Polymarket
+
+        options = Options(
+            port=opts.port,
+            speed=opts.speed,
+            start_ns=None if opts.start is None else _start(opts.start),
+            faults=() if opts.faults is None else tuple(load_faults(opts.faults)),
+            truth=opts.truth,
+        )
+        serve([Polymarket(opts.seed)], options, ready=lambda url: print(f"ready {url}", flush=True))
+
+
+def _start(text: str) -> int:
+    try:
+        return from_iso(text)
+    except ValueError as error:
+        raise ArgumentError(f"--start {text!r} is not a time like 2026-11-21T10:15:00Z") from error

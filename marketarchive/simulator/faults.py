@@ -1,0 +1,148 @@
+"""Faults to order: which request they hit, and what they do to its answer.
+
+A file or `POST /_faults` holds a JSON list of objects:
+
+    {"kind": "status", "route": "clob.polymarket.com/book*", "status": 429, "retry_after": 3, "count": 5}
+
+`route` is a shell pattern over HOST/PATH ("*" by default). Of the requests that match, the first `after` are
+spared, then every `every`-th is hit, `count` times at most. `from_s` and `to_s` bound it in simulated seconds
+since the simulator's start. Every kind is named in KINDS with the options it takes.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from marketarchive.exceptions import ConfigurationError
+
+_SCOPE = {"route", "method", "after", "count", "every", "from_s", "to_s"}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Options with their types; those without a default in `defaults` have to be given."""
+
+    options: Mapping[str, type]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+
+KINDS: dict[str, Kind] = {
+    # instead of the answer
+    "status": Kind({"status": int, "retry_after": int, "body": str}, {"retry_after": None, "body": None}),
+    "checkpoint": Kind({}),
+    "html": Kind({}),
+    "big": Kind({"bytes": int}, {"bytes": 50 * 2**20}),
+    # on the way (seconds are wall seconds: so are a client's timeouts)
+    "latency": Kind({"seconds": float}),
+    "hang": Kind({}),
+    "drop": Kind({"at": str}, {"at": "body"}),
+    "truncate": Kind({"how": str}, {"how": "length"}),
+    "bad_gzip": Kind({}),
+    # in the answer
+    "nan": Kind({}),
+    "negative": Kind({}),
+    "crossed": Kind({}),
+    "missing": Kind({"field": str}, {"field": None}),
+    "duplicate": Kind({}),
+    "wrong_hash": Kind({}),
+    "empty_page": Kind({}),
+    "cursor_loop": Kind({}),
+    # in the venue's clock: Date header, timestamps, everything
+    "clock_step": Kind({"seconds": float}),
+}
+_CHOICES = {"at": ("start", "body"), "how": ("length", "json")}
+
+
+@dataclass
+class Fault:
+    """One ordered fault and how often it has been due."""
+
+    kind: str
+    route: str = "*"
+    method: str | None = None
+    after: int = 0
+    count: int | None = None
+    every: int = 1
+    from_s: float | None = None
+    to_s: float | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    seen: int = 0
+    hits: int = 0
+
+    def is_due(self, method: str, route: str, elapsed_s: float) -> bool:
+        """Whether this request is hit; counts it if it matches."""
+        if not fnmatch.fnmatchcase(route, self.route) or (self.method is not None and method != self.method):
+            return False
+        if elapsed_s < (self.from_s or 0) or (self.to_s is not None and elapsed_s >= self.to_s):
+            return False
+        self.seen += 1
+        if self.seen <= self.after or (self.seen - self.after - 1) % self.every:
+            return False
+        if self.count is not None and self.hits >= self.count:
+            return False
+        self.hits += 1
+        return True
+
+
+def read_faults(text: str | bytes, where: str) -> list[Fault]:
+    """The faults of a JSON list; raises ConfigurationError that names what is not understood."""
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{where} is not JSON: {error}") from error
+    if not isinstance(document, list):
+        raise ConfigurationError(f"{where} does not hold a list of faults")
+    return [_read(each, f"{where}, fault {number}") for number, each in enumerate(document, 1)]
+
+
+def load_faults(path: Path) -> list[Fault]:
+    try:
+        return read_faults(path.read_bytes(), str(path))
+    except OSError as error:
+        raise ConfigurationError(f"--faults {path} cannot be read: {error.strerror}") from error
+
+
+def _read(given: Any, where: str) -> Fault:
+    if not isinstance(given, dict):
+        raise ConfigurationError(f"{where} is not an object")
+    kind = KINDS.get(given.get("kind", ""))
+    if kind is None:
+        raise ConfigurationError(
+            f"{where}: kind {given.get('kind')!r} is unknown; kinds: {', '.join(sorted(KINDS))}"
+        )
+    unknown = set(given) - {"kind"} - _SCOPE - set(kind.options)
+    if unknown:
+        known = ", ".join(sorted(_SCOPE | set(kind.options)))
+        raise ConfigurationError(f"{where}: unknown key {min(unknown)!r}; {given['kind']} takes: {known}")
+    missing = set(kind.options) - set(kind.defaults) - set(given)
+    if missing:
+        raise ConfigurationError(f"{where}: {given['kind']} needs {min(missing)!r}")
+    scope = {name: given[name] for name in _SCOPE if name in given}
+    for name, value in scope.items():
+        _check(name, value, where)
+    options = {name: given.get(name, kind.defaults.get(name)) for name in kind.options}
+    for name, expected in kind.options.items():
+        value = options[name]
+        if name in given and not isinstance(value, (int, float) if expected is float else expected):
+            raise ConfigurationError(f"{where}: {name}={value!r} is not of type {expected.__name__}")
+        if name in _CHOICES and value not in _CHOICES[name]:
+            raise ConfigurationError(f"{where}: {name}={value!r} is none of {', '.join(_CHOICES[name])}")
+    return Fault(kind=given["kind"], options=options, **scope)
+
+
+def _check(name: str, value: Any, where: str) -> None:
+    if name in ("route", "method"):
+        good = isinstance(value, str)
+    elif name in ("from_s", "to_s"):
+        good = isinstance(value, int | float) and value >= 0
+    else:
+        good = isinstance(value, int) and value >= (1 if name == "every" else 0)
+    if not good or isinstance(value, bool):
+        raise ConfigurationError(
+            f"{where}: {name}={value!r} is not a {'text' if name in ('route', 'method') else 'number'}"
+        )

@@ -1,0 +1,70 @@
+"""Routes of data-api.polymarket.com."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marketarchive.simulator.messages import Asked, Reply, json_reply
+from marketarchive.simulator.noise import digest
+from marketarchive.simulator.polymarket.gamma_rows import iso
+from marketarchive.simulator.polymarket.markets import SimMarket
+from marketarchive.simulator.polymarket.world import World
+
+REPORTED_AFTER_S = 30
+"""A resolution is listed so long after the close."""
+_CONDITIONS_MAX = 20
+
+
+class DataApi:
+    """Answers of the Data API at a moment."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def answer(self, asked: Asked, second: int) -> Reply:
+        if asked.path.rstrip("/") != "/v2/resolutions":
+            return _error("not_found", f"no route {asked.path}", 404)
+        conditions = [each for text in asked.all("condition") for each in text.split(",") if each]
+        event = asked.first("event_id")
+        if bool(conditions) == bool(event):
+            return _error("invalid_request", "give either condition or event_id", 400, "condition")
+        if len(conditions) > _CONDITIONS_MAX:
+            return _error("invalid_request", f"at most {_CONDITIONS_MAX} conditions", 400, "condition")
+        if event:
+            found = [market for market in self._world.listed(second) if str(market.group.number) == event]
+        else:
+            found = [market for each in conditions if (market := self._world.by_condition(each))]
+        rows = [self._row(market, second) for market in found if market.is_listed(second)]
+        return json_reply(
+            {
+                "data": [row for row in rows if row is not None],
+                "pagination": {"limit": 100, "offset": 0, "has_more": False, "next_cursor": None},
+            }
+        )
+
+    def _row(self, market: SimMarket, second: int) -> dict[str, Any] | None:
+        """None before the resolution is reported; legacy rows have no payouts."""
+        closed_at = market.closed_at
+        if closed_at is None or second < closed_at + REPORTED_AFTER_S:
+            return None
+        payouts = self._world.payouts(market)
+        return {
+            "condition_id": market.condition_id,
+            "status": "resolved",
+            "payouts": [round(float(payout) * 1_000_000) for payout in payouts] if payouts else None,
+            "reporter": "CHAINLINK" if market.kind == "round" else "UMA_OO",
+            "resolved_at": iso(closed_at),
+            "resolved_block": 70_000_000 + closed_at // 2 % 10_000_000,
+            "transaction_hash": f"0x{digest(32, self._world.seed, 'tx', market.number).hex()}",
+            "was_disputed": False,
+            "extended_review": False,
+            "resolution_source": "reported",
+            "price": None,
+        }
+
+
+def _error(code: str, message: str, status: int, parameter: str | None = None) -> Reply:
+    return json_reply(
+        {"code": code, "error": message, "parameter": parameter, "retryable": False, "trace_id": "simulated"},
+        status,
+    )

@@ -1,0 +1,245 @@
+"""Routes of gamma-api.polymarket.com, with the traps that readers reported."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from marketarchive.simulator.messages import Asked, Reply, json_reply
+from marketarchive.simulator.polymarket.gamma_rows import Rows
+from marketarchive.simulator.polymarket.markets import Group, SimMarket
+from marketarchive.simulator.polymarket.rounds import ASSET_LIST, series_id
+from marketarchive.simulator.polymarket.world import World
+from marketarchive.venues.polymarket import updown
+
+_CAPS = {"markets": 100, "events": 500}
+_OFFSET_MAX = 10_000
+_IDS_MAX = 100
+
+_Row = tuple[Group, list[SimMarket]]
+
+
+class _RefusedError(Exception):
+    """A request that the venue answers with 422."""
+
+
+class Gamma:
+    """Answers of the catalogue at a moment."""
+
+    def __init__(self, world: World, rows: Rows) -> None:
+        self._world = world
+        self._rows = rows
+
+    def answer(self, asked: Asked, second: int) -> Reply:
+        try:
+            return self._route(asked, second)
+        except _RefusedError as error:
+            return json_reply({"type": "validation error", "error": str(error)}, 422)
+
+    def _route(self, asked: Asked, second: int) -> Reply:
+        parts = asked.path.strip("/").split("/")
+        match parts:
+            case ["markets", "keyset"]:
+                return self._keyset(asked, second, "markets")
+            case ["events", "keyset"]:
+                return self._keyset(asked, second, "events")
+            case ["markets"]:
+                return self._offset(asked, second, "markets")
+            case ["events"]:
+                return self._offset(asked, second, "events")
+            case ["markets", "slug", slug]:
+                return self._market(self._world.by_slug(slug, second), second)
+            case ["markets", number]:
+                return self._market(self._world.by_number(_whole(number, "id")), second)
+            case ["events", "slug", slug]:
+                return self._event(
+                    lambda group: group.slug == slug, self._world.by_slug(slug, second), second
+                )
+            case ["events", number]:
+                wanted = _whole(number, "id")
+                round_ = self._world.by_number(wanted - 500_000)
+                return self._event(lambda group: group.number == wanted, round_, second)
+            case ["series"]:
+                return self._series(asked)
+        return json_reply({"type": "not found error", "error": "not found"}, 404)
+
+    # --- single rows -------------------------------------------------------------------------------------
+
+    def _market(self, market: SimMarket | None, second: int) -> Reply:
+        if market is None or not market.is_listed(second):
+            return json_reply({"type": "not found error", "error": "slug not found"}, 404)
+        return json_reply(self._rows.market(market, second))
+
+    def _event(self, wanted: Callable[[Group], bool], market: SimMarket | None, second: int) -> Reply:
+        members = [other for other in self._world.others if wanted(other.group)]
+        if not members and market is not None and wanted(market.group):
+            members = [market]
+        members = [member for member in members if member.is_listed(second)]
+        if not members:
+            return json_reply({"type": "not found error", "error": "slug not found"}, 404)
+        return json_reply(self._rows.event(members[0].group, members, second))
+
+    # --- lists -------------------------------------------------------------------------------------------
+
+    def _keyset(self, asked: Asked, second: int, what: str) -> Reply:
+        if asked.all("offset"):
+            raise _RefusedError("offset is not supported, use after_cursor")
+        limit = _limit(asked, _CAPS[what], strict=True)
+        rows, key = self._selected(asked, second, what)
+        # sending `cursor` instead of `after_cursor` is ignored and gives page 1 again
+        if after := asked.first("after_cursor"):
+            rows = _after(rows, key, _read_cursor(after), rising=_rising(asked))
+        page = rows[:limit]
+        document: dict[str, Any] = {what: self._render(page, second, what)}
+        if len(rows) > limit:
+            value, number = key(page[-1])
+            document["next_cursor"] = _write_cursor(value, number)
+        return json_reply(document)
+
+    def _offset(self, asked: Asked, second: int, what: str) -> Reply:
+        offset = _whole(asked.first("offset", "0"), "offset")
+        if offset > _OFFSET_MAX:
+            raise _RefusedError(f"offset must be at most {_OFFSET_MAX}")
+        limit = _limit(asked, _CAPS[what], strict=False)
+        rows, _ = self._selected(asked, second, what)
+        return json_reply(self._render(rows[offset : offset + limit], second, what))
+
+    def _selected(
+        self, asked: Asked, second: int, what: str
+    ) -> tuple[list[_Row], Callable[[_Row], tuple[Any, int]]]:
+        """Rows that match the filters, in the order asked for, and their sort key."""
+        found = [market for market in self._world.listed(second) if _matches(asked, market)]
+        rows: list[_Row]
+        if what == "markets":
+            rows = [(market.group, [market]) for market in found]
+        else:
+            rows = list(self._world.grouped(found).items())
+        # closed: false by default on markets; on events the opposite of what the documents say
+        closed = asked.first("closed", "false" if what == "markets" else "true") == "true"
+        rows = [row for row in rows if all(market.is_closed(second) for market in row[1]) == closed]
+        key = self._key(asked.first("order"), second, what)
+        return sorted(rows, key=key, reverse=not _rising(asked)), key
+
+    def _key(self, order: str, second: int, what: str) -> Callable[[_Row], tuple[Any, int]]:
+        """Names in snake case are ignored, like any unknown order."""
+
+        def number(row: _Row) -> int:
+            return row[1][0].number if what == "markets" else row[0].number
+
+        values: dict[str, Callable[[_Row], Any]] = {
+            "id": lambda _: 0,  # ids, createdAt and startDate rise together
+            "endDate": lambda row: max(market.end for market in row[1]),
+            "volumeNum": lambda row: self._rows.volume(row[1][0], second),
+            "volume24hr": lambda row: self._rows.volume(row[1][0], second),
+            "volume": lambda row: self._rows.volume(row[1][0], second),
+        }
+        value = values.get(order) or values["id"]
+        return lambda row: (value(row), number(row))
+
+    def _render(self, rows: Sequence[_Row], second: int, what: str) -> list[dict[str, Any]]:
+        if what == "markets":
+            return [self._rows.market(markets[0], second) for _, markets in rows]
+        return [self._rows.event(group, markets, second) for group, markets in rows]
+
+    def _series(self, asked: Asked) -> Reply:
+        """The up/down series."""
+        found = []
+        for asset in ASSET_LIST:
+            for duration in updown.DURATIONS:
+                slug = updown.series_slugs(asset, duration)[0]
+                found.append(
+                    {
+                        "id": series_id(asset, duration),
+                        "ticker": slug,
+                        "slug": slug,
+                        "title": f"{asset} Up or Down {duration}",
+                        "seriesType": "single",
+                        "recurrence": duration,
+                        "active": True,
+                        "closed": False,
+                        "competitive": "0",
+                    }
+                )
+        slugs = asked.all("slug")
+        found = [row for row in found if not slugs or row["slug"] in slugs]
+        offset = _whole(asked.first("offset", "0"), "offset")
+        return json_reply(found[offset : offset + _limit(asked, 50, strict=False)])
+
+
+# --- filters and cursors ---------------------------------------------------------------------------------
+
+
+def _matches(asked: Asked, market: SimMarket) -> bool:
+    for name, value in (
+        ("condition_ids", market.condition_id),
+        ("slug", market.slug),
+        ("id", str(market.number)),
+        ("series_id", market.group.series_id),
+    ):
+        wanted = asked.all(name)
+        if len(wanted) > _IDS_MAX:
+            raise _RefusedError(f"{name} takes at most {_IDS_MAX} values")
+        if name == "slug" and wanted and market.group.slug in wanted:
+            continue
+        if wanted and value not in wanted:
+            return False
+    tokens = asked.all("clob_token_ids")
+    if tokens and not set(tokens) & set(market.tokens):
+        return False
+    if tags := asked.all("tag_id"):
+        if not all(tag.isdigit() for tag in tags):
+            raise _RefusedError("invalid integer")
+        if not set(tags) & {number for number, _ in market.group.tags}:
+            return False
+    if asked.first("active") == "false":
+        return False
+    low, high = asked.first("end_date_min"), asked.first("end_date_max")
+    return (not low or market.end >= _moment(low)) and (not high or market.end <= _moment(high))
+
+
+def _moment(text: str) -> float:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise _RefusedError(f"invalid time {text!r}") from None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def _whole(text: str, name: str) -> int:
+    if not re.fullmatch(r"\d{1,18}", text):
+        raise _RefusedError(f"{name} is invalid")
+    return int(text)
+
+
+def _limit(asked: Asked, most: int, *, strict: bool) -> int:
+    limit = _whole(asked.first("limit", str(min(20, most))), "limit")
+    if strict and not 0 < limit <= most:
+        raise _RefusedError(f"limit must be between 1 and {most}")
+    return min(limit, most)
+
+
+def _rising(asked: Asked) -> bool:
+    return asked.first("ascending", "true") != "false"
+
+
+def _after(
+    rows: list[_Row], key: Callable[[_Row], tuple[Any, int]], last: tuple[Any, int], *, rising: bool
+) -> list[_Row]:
+    return [row for row in rows if (key(row) > last if rising else key(row) < last)]
+
+
+def _write_cursor(value: Any, number: int) -> str:
+    return base64.urlsafe_b64encode(json.dumps([value, number]).encode()).decode()
+
+
+def _read_cursor(text: str) -> tuple[Any, int]:
+    try:
+        value, number = json.loads(base64.urlsafe_b64decode(text))
+        return float(value), int(number)
+    except (binascii.Error, ValueError, TypeError):
+        raise _RefusedError("invalid cursor") from None

@@ -1,0 +1,270 @@
+"""The simulator's HTTP server: routes to venues, limits, faults, encoding, truth.
+
+Beside the venues it serves `/_clock` (anchors of the simulated time), `/_status` (requests and pace),
+`/_faults` (GET lists, POST replaces) and `/_truth/markets`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import signal
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import formatdate
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+
+from marketarchive.clock import SECOND, SimulatedClock
+from marketarchive.exceptions import ConfigurationError
+from marketarchive.simulator.changes import change
+from marketarchive.simulator.faults import Fault, read_faults
+from marketarchive.simulator.limits import Limits
+from marketarchive.simulator.messages import Asked, Reply, Venue, json_reply
+from marketarchive.simulator.pace import Pace
+from marketarchive.simulator.truth import Truth
+
+_LIBRARY_DEFAULT = re.compile(r"^(Python-urllib/|Python/|python-requests/|$)")
+_BLOCKED = Reply(b"error code: 1010", 403, "text/plain; charset=UTF-8")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `scrapy simulate` was asked for."""
+
+    port: int = 8900
+    speed: float = 1.0
+    start_ns: int | None = None  # None: now
+    faults: tuple[Fault, ...] = ()
+    truth: Path | None = None
+
+
+class Server:
+    """Serves venues at `/HOST/PATH` on a clock of its own."""
+
+    def __init__(self, venues: list[Venue], options: Options) -> None:
+        start = time.time_ns() if options.start_ns is None else options.start_ns
+        self.clock = SimulatedClock(time.monotonic_ns(), start, options.speed)
+        self._venues = {host: venue for venue in venues for host in venue.hosts}
+        self._all = venues
+        self._port = options.port
+        self._faults = list(options.faults)
+        self._limits = Limits()
+        self._pace = Pace(options.speed)
+        self._truth = None if options.truth is None else Truth(options.truth)
+        self._requests = 0
+
+    async def run(self, ready: Callable[[str], None]) -> None:
+        """Serve until SIGTERM or SIGINT; `ready` is called with the base URL. Raises TooFastError."""
+        app = web.Application(client_max_size=2**20)
+        app.router.add_get("/_clock", self._get_clock)
+        app.router.add_get("/_status", self._get_status)
+        app.router.add_get("/_truth/markets", self._get_markets)
+        app.router.add_get("/_faults", self._get_faults)
+        app.router.add_post("/_faults", self._post_faults)
+        app.router.add_route("*", "/{host}/{path:.*}", self._serve)
+        runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            await self._listen(runner)
+            ready(f"http://127.0.0.1:{runner.addresses[0][1]}")
+            await self._until_stopped()
+        finally:
+            await runner.cleanup()
+            if self._truth is not None:
+                self._truth.close(self._markets())
+
+    async def _listen(self, runner: web.AppRunner) -> None:
+        try:
+            await web.TCPSite(runner, "127.0.0.1", self._port).start()
+        except OSError as error:
+            raise ConfigurationError(
+                f"--port {self._port} cannot be listened on: {error.strerror}; choose another, or 0 for any"
+            ) from error
+
+    async def _until_stopped(self) -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        watch = asyncio.create_task(self._pace.watch())
+        waiting = asyncio.create_task(stop.wait())
+        await asyncio.wait({watch, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if watch.done():
+            watch.result()  # raises
+        watch.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await watch
+
+    # --- the simulator's own routes ----------------------------------------------------------------------
+
+    async def _get_clock(self, request: web.Request) -> web.Response:
+        del request
+        return _plain(
+            json_reply(
+                {
+                    "monotonic_ns": self.clock.monotonic_ns,
+                    "simulated_ns": self.clock.simulated_ns,
+                    "speed": self.clock.speed,
+                }
+            )
+        )
+
+    async def _get_status(self, request: web.Request) -> web.Response:
+        del request
+        return _plain(
+            json_reply(
+                {
+                    "requests": self._requests,
+                    "worst_late_ms": self._pace.worst_s * 1000,
+                    "sustained_speed": self._pace.sustained,
+                }
+            )
+        )
+
+    async def _get_markets(self, request: web.Request) -> web.Response:
+        del request
+        return _plain(json_reply(self._markets()))
+
+    async def _get_faults(self, request: web.Request) -> web.Response:
+        del request
+        listed = [
+            {"kind": fault.kind, "route": fault.route, "seen": fault.seen, "hits": fault.hits}
+            for fault in self._faults
+        ]
+        return _plain(json_reply(listed))
+
+    async def _post_faults(self, request: web.Request) -> web.Response:
+        try:
+            self._faults = read_faults(await request.read(), "POST /_faults")
+        except ConfigurationError as error:
+            return _plain(json_reply({"error": str(error)}, 400))
+        return _plain(json_reply({"faults": len(self._faults)}))
+
+    def _markets(self) -> list[dict[str, object]]:
+        now = self.clock.now_ns()
+        return [market for venue in self._all for market in venue.truth(self.clock.simulated_ns, now)]
+
+    # --- the venues' routes ------------------------------------------------------------------------------
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        self._requests += 1
+        asked = Asked(
+            method=request.method,
+            host=request.match_info["host"],
+            path="/" + request.match_info["path"],
+            query=tuple(parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True)),
+            body=await request.read(),
+        )
+        now = self.clock.now_ns()
+        elapsed_s = (now - self.clock.simulated_ns) / SECOND
+        hit = [
+            each for each in self._faults if each.is_due(asked.method, f"{asked.host}{asked.path}", elapsed_s)
+        ]
+        for fault in hit:
+            if fault.kind == "clock_step":
+                now += int(fault.options["seconds"] * SECOND)
+        reply = self._answer(asked, request, now)
+        cursor = asked.first("after_cursor") or asked.first("next_cursor")
+        for fault in hit:
+            reply = change(reply, fault, cursor)
+        return await self._send(request, asked, reply, hit, now)
+
+    def _answer(self, asked: Asked, request: web.Request, now: int) -> Reply:
+        venue = self._venues.get(asked.host)
+        if venue is None:
+            return json_reply({"error": f"no venue {asked.host} is simulated"}, 404)
+        if _LIBRARY_DEFAULT.match(request.headers.get("User-Agent", "")):
+            return _BLOCKED
+        if wait := self._limits.wait(*venue.limit(asked), now):
+            return Reply(b"error code: 1015", 429, "text/plain; charset=UTF-8", {"Retry-After": str(wait)})
+        return venue.answer(asked, now)
+
+    async def _send(
+        self, request: web.Request, asked: Asked, reply: Reply, hit: list[Fault], now: int
+    ) -> web.StreamResponse:
+        names = [fault.kind for fault in hit]
+        on_the_way = {fault.kind: fault for fault in hit}
+        if latency := on_the_way.get("latency"):
+            await asyncio.sleep(latency.options["seconds"])
+        dropped = on_the_way.get("drop")
+        if "hang" in on_the_way or (dropped and dropped.options["at"] == "start"):
+            self._note(now, asked, None, None, names, whole=False)
+            if dropped is None:
+                await asyncio.Event().wait()  # until the client, or the server, gives up
+            return _cut_off(request)
+        headers = {"Date": formatdate(now / SECOND, usegmt=True), "Server": "cloudflare", **reply.headers}
+        body, is_whole = reply.body, True
+        if "bad_gzip" in on_the_way:
+            packed = _gzip(body)
+            body, is_whole = packed[: len(packed) // 2] + b"\0" * 8, False
+            headers["Content-Encoding"] = "gzip"
+        elif "gzip" in request.headers.get("Accept-Encoding", "") and len(body) > 200:
+            body = _gzip(body)
+            headers["Content-Encoding"] = "gzip"
+            headers["Vary"] = "Accept-Encoding"
+        headers["Content-Type"] = reply.content_type
+        truncated = on_the_way.get("truncate")
+        if dropped or (truncated and truncated.options["how"] == "length"):
+            self._note(now, asked, reply.status, None, names, whole=False)
+            return await _send_part(request, reply.status, headers, body, abort=dropped is not None)
+        self._note(now, asked, reply.status, reply.body if is_whole else None, names, whole=is_whole)
+        return web.Response(status=reply.status, body=body, headers=headers)
+
+    def _note(
+        self,
+        now: int,
+        asked: Asked,
+        status: int | None,
+        body: bytes | None,
+        faults: list[str],
+        *,
+        whole: bool,
+    ) -> None:
+        if self._truth is not None:
+            self._truth.served(now, asked, status, body, faults, whole=whole)
+
+
+def _plain(reply: Reply) -> web.Response:
+    return web.Response(status=reply.status, body=reply.body, headers={"Content-Type": reply.content_type})
+
+
+def _gzip(body: bytes) -> bytes:
+    """Level 1 without a time stamp: the same body gives the same bytes."""
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+    return packer.compress(body) + packer.flush()
+
+
+def _cut_off(request: web.Request) -> web.Response:
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response()
+
+
+async def _send_part(
+    request: web.Request, status: int, headers: dict[str, str], body: bytes, *, abort: bool
+) -> web.StreamResponse:
+    """Half of the body under a Content-Length of the whole, then the end of the connection."""
+    response = web.StreamResponse(status=status, headers=headers)
+    response.content_length = len(body)
+    response.force_close()
+    await response.prepare(request)
+    await response.write(body[: len(body) // 2])
+    if request.transport is not None:
+        if abort:
+            request.transport.abort()
+        else:
+            request.transport.close()
+    return response
+
+
+def serve(venues: list[Venue], options: Options, ready: Callable[[str], None]) -> None:
+    """Run a server until it is stopped. Raises ConfigurationError, TooFastError."""
+    if options.speed <= 0:
+        raise ConfigurationError(f"--speed {options.speed:g} is not above 0")
+    asyncio.run(Server(venues, options).run(ready))
