@@ -59,6 +59,7 @@ TELNETCONSOLE_ENABLED = False  # default True
 DOWNLOAD_VERIFY_CERTIFICATES = True  # default False
 COOKIES_ENABLED = False  # default True; public data needs none
 REDIRECT_ENABLED = False  # default True; a venue's redirect is archived, not followed
+METAREFRESH_ENABLED = False  # default True; likewise
 RETRY_ENABLED = False  # default True; it swallows the bodies of 429 and 5xx, ours archives them first
 HTTPERROR_ALLOW_ALL = True  # default False; every answer is archived before it is judged
 COMPRESSION_ENABLED = False  # default True; ours undoes gzip strictly, or keeps the bytes as they came
@@ -71,6 +72,7 @@ CONCURRENT_REQUESTS = 0  # default 16; 0 = no limit: a hung request must not del
 CONCURRENT_REQUESTS_PER_DOMAIN = 256  # default 8; likewise
 SCRAPER_SLOT_MAX_ACTIVE_SIZE = 512 * 2**20  # default 5 MB; one large body must not hold back the next tick
 REFERER_ENABLED = False  # default True; APIs need none
+URLLENGTH_LIMIT = 0  # default 2083; a long query is ours to send and the venue's to refuse
 LOG_LEVEL = "INFO"  # default DEBUG
 # Log lines carry no items: a single one would hold a whole response body.
 LOG_FORMATTER = "marketarchive.collecting.logformat.QuietLogFormatter"
