@@ -47,7 +47,7 @@ def manifest(
         "duration_s": round((finished_ns - from_iso(identity["started_at_utc"])) / 1e9, 3),
         "exit_reason": exit_reason,
         "recovered": recovered,
-        "raw": [_feed(*feed, found, gaps.get(feed, {})) for feed, found in sorted(by_feed.items())],
+        "raw": [feed_summary(*feed, found, gaps.get(feed, {})) for feed, found in sorted(by_feed.items())],
         "records": list(records),
         "summary": summary,
         "ledger": {"count": ledger.count, "head": ledger.sha256},
@@ -71,9 +71,10 @@ def store_manifest(store: Store, name: str, document: Mapping[str, Any]) -> str:
     return str(path)
 
 
-def _feed(
+def feed_summary(
     venue: str, feed: str, entries: Sequence[Mapping[str, Any]], gaps: Mapping[str, int]
 ) -> dict[str, Any]:
+    """One of `raw`: the sums over the ledger lines of a feed's segments; `verify` makes it again."""
     counts: Counter[str] = Counter()
     statuses: Counter[str] = Counter()
     for entry in entries:

@@ -1,0 +1,114 @@
+"""One file against its ledger line."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from marketarchive.archive.facts import Facts
+from marketarchive.archive.ledger import Entry
+from marketarchive.archive.paths import parse_segment_path
+from marketarchive.archive.report import Report
+from marketarchive.archive.scan import Scan
+
+_BLOCK = 2**20
+_COUNTED = ("lines", "first", "last", "seq_min", "seq_max", "counts", "statuses")
+_NAMED = ("run", "spider", "venue", "feed", "n")
+
+
+def check_segment(root: Path, entry: Entry, report: Report) -> Facts | None:
+    """Reads the whole segment once; what it holds, or None when it is not there."""
+    path: str = entry["path"]
+    if not (root / path).is_file():
+        report.problem(path, f"is in the ledger (line {entry.number}) and not on the disk")
+        return None
+    scan = Scan(root / path)
+    try:
+        facts = Facts.of(scan)
+    except OSError as error:
+        report.problem(path, f"cannot be read: {error.strerror}")
+        return None
+    report.checked.update({entry["kind"]: 1, "lines": facts.lines, "bytes": scan.bytes})
+    if scan.error:
+        report.problem(path, f"{scan.error}; nothing can be read from there on", facts.lines + 1)
+    elif scan.unfinished:
+        report.problem(path, "ends inside a gzip member: it was cut", facts.lines + 1)
+    if scan.rest:
+        report.problem(path, "the last line has no newline", facts.lines + 1)
+    if scan.sha256 != entry["sha256"] or scan.bytes != entry["bytes"]:
+        report.problem(path, *_changed(scan, entry))
+    for number, what in facts.problems:
+        report.problem(path, what, number)
+    _compare(path, "the segment line", _NAMED, _names(path), facts.segment, report)
+    _compare(path, f"ledger line {entry.number}", _NAMED, _names(path), entry.fields or {}, report)
+    if not (scan.error or scan.unfinished):
+        said = entry.fields or {}
+        _compare(path, f"ledger line {entry.number}", _COUNTED, facts.fields(), said, report)
+        members = [[one.offset, one.bytes, one.lines, one.sha256] for one in scan.members]
+        if scan.sha256 == entry["sha256"] and members != said.get("members"):
+            report.problem(path, f"ledger line {entry.number} states other gzip members than it has")
+    return facts
+
+
+def check_bytes(root: Path, entry: Entry, report: Report) -> bool:
+    """A file of any other kind: there, and the same bytes (and lines, where the ledger counts them)."""
+    path: str = entry["path"]
+    digest, size, lines = hashlib.sha256(), 0, 0
+    try:
+        with (root / path).open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+                size += len(block)
+                lines += block.count(b"\n")
+    except FileNotFoundError:
+        report.problem(path, f"is in the ledger (line {entry.number}) and not on the disk")
+        return False
+    except OSError as error:
+        report.problem(path, f"cannot be read: {error.strerror}")
+        return False
+    report.checked.update({entry["kind"]: 1, "bytes": size})
+    found = {"bytes": size, "sha256": digest.hexdigest(), "lines": lines}
+    keys = [key for key in found if key != "lines" or "lines" in (entry.fields or {})]
+    if any(found[key] != entry.get(key) for key in keys):
+        report.problem(
+            path,
+            f"is not the file that was entered: {size} bytes, sha256 {found['sha256']}; "
+            f"ledger line {entry.number} says {entry.get('bytes')}, {entry.get('sha256')}",
+        )
+        return False
+    return True
+
+
+def _changed(scan: Scan, entry: Entry) -> tuple[str, int | None]:
+    """What to say of a segment with other bytes than were sealed, and the first line that can differ."""
+    what = (
+        f"is not the file that was sealed: {scan.bytes} bytes, sha256 {scan.sha256}; "
+        f"ledger line {entry.number} says {entry['bytes']}, {entry['sha256']}"
+    )
+    line = 1
+    for number, (found, said) in enumerate(zip(scan.members, entry["members"], strict=False), 1):
+        if [found.offset, found.bytes, found.lines, found.sha256] != said:
+            last = line + max(found.lines, said[2]) - 1
+            return f"{what}; the first member that differs is {number} (lines {line} to {last})", line
+        line += found.lines
+    return f"{what}; its first {len(scan.members)} members are as they were", None
+
+
+def _names(path: str) -> dict[str, Any]:
+    name = parse_segment_path(path)
+    return {} if name is None else {key: getattr(name, key) for key in _NAMED}
+
+
+def _compare(
+    path: str,
+    who: str,
+    keys: tuple[str, ...],
+    found: Mapping[str, Any],
+    said: Mapping[str, Any],
+    report: Report,
+) -> None:
+    for key in keys:
+        if said.get(key) != found.get(key):
+            report.problem(path, f"{who} says {key} {said.get(key)}; it is {found.get(key)}")

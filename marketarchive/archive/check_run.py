@@ -1,0 +1,113 @@
+"""Runs as a whole: nothing missing between their segments, and manifests that say what the ledger says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from marketarchive.archive.facts import Facts
+from marketarchive.archive.ledger import NOTHING, Entry
+from marketarchive.archive.manifest import feed_summary
+from marketarchive.archive.report import Report
+from marketarchive.archive.seqs import Seqs, claimed
+
+
+@dataclass(slots=True)
+class FeedOfRun:
+    """The segments of one (run, venue, feed)."""
+
+    entries: list[Entry] = field(default_factory=list)
+    seqs: Seqs = field(default_factory=Seqs)
+    first_lost: list[int] = field(default_factory=list)  # of crash gaps
+    gaps: Counter[str] = field(default_factory=Counter)
+    is_whole: bool = True  # every segment told its seqs
+    is_read: bool = True  # all of them by being read
+
+    def add(self, entry: Entry, facts: Facts | None) -> None:
+        """With `facts` where the segment was read, else by its ledger line."""
+        self.entries.append(entry)
+        if facts is None:
+            self.is_read = False
+            seqs = claimed(entry)
+        else:
+            seqs = facts.seqs
+            self.first_lost += facts.first_lost
+            self.gaps.update(facts.gaps)
+        if seqs is None:
+            self.is_whole = False
+        else:
+            self.seqs.update(seqs)
+
+
+def check_density(feed: FeedOfRun, report: Report, *, is_alive: bool) -> None:
+    """Segments n and lines seq are 1, 2, 3, ... without a hole; after a crash up to the first that was lost.
+
+    Of a living run only what stands twice is wrong: what is missing may stand in its open parts.
+    """
+    newest = feed.entries[-1]
+    who = f"run {newest['run']}, venue {newest['venue']}, feed {newest['feed']}"
+    path: str = newest["path"]
+    whole, twice = feed.seqs.merged()
+    for first, last in twice:
+        report.problem(path, f"{who}: seq {_range(first, last)} stand twice")
+    if is_alive or not feed.is_whole:
+        return
+    ns = {entry["n"] for entry in feed.entries}
+    for n in sorted(set(range(1, max(ns) + 1)) - ns):
+        report.problem(path, f"{who}: segment {n} is missing")
+    last_due = min(feed.first_lost) - 1 if feed.first_lost else (whole[-1][1] if whole else 0)
+    due = 1
+    for first, last in whole:
+        if due < first and due <= last_due:
+            report.problem(path, f"{who}: seq {_range(due, min(first - 1, last_due))} missing")
+        due = last + 1
+    if due <= last_due:
+        report.problem(path, f"{who}: seq {_range(due, last_due)} missing")
+
+
+def check_manifest(
+    path: str,
+    document: Mapping[str, Any],
+    entry: Entry,
+    entries: Sequence[Entry],
+    feeds: Sequence[FeedOfRun],
+    report: Report,
+) -> None:
+    """What a manifest says of the ledger (`entries`: all of it) and of its run's `feeds`."""
+    said = document.get("ledger")
+    if said is not None:
+        count = said["count"]
+        found = NOTHING if count == 0 else entries[count - 1].sha256 if count < entry.number else None
+        if found != said["head"]:
+            report.problem(
+                path, f"the ledger it saw, {count}:{said['head']}, is not the beginning of this one"
+            )
+    if "raw" not in document:
+        return  # of a derived product
+    stated = {(one["venue"], one["feed"]): one for one in document["raw"]}
+    present = {(one.entries[0]["venue"], one.entries[0]["feed"]): one for one in feeds}
+    for key in sorted(stated.keys() | present.keys()):
+        feed = present.get(key)
+        before = [one.fields or {} for one in feed.entries if one.number < entry.number] if feed else []
+        due = feed_summary(*key, sorted(before, key=lambda fields: fields["n"]), _gaps(feed, stated.get(key)))
+        if stated.get(key) != due:
+            report.problem(path, f"what it says of {'/'.join(key)} is not what the ledger and the files say")
+    if document["exit_reason"] in ("crash", "disk") and document["recovered"]:
+        declared = {(document["venue"], feed) for feed in document["feeds"]}
+        for key in sorted(declared | present.keys()):
+            feed = present.get(key)
+            if feed is None or (feed.is_whole and not feed.first_lost):
+                report.problem(path, f"the run crashed, and no crash gap says what {'/'.join(key)} lost")
+
+
+def _gaps(feed: FeedOfRun | None, stated: Mapping[str, Any] | None) -> Mapping[str, int]:
+    """By reason, as counted; the manifest's own word where not all segments were read."""
+    if feed is not None and feed.is_read:
+        return feed.gaps
+    return {} if stated is None else dict(stated["gaps"])
+
+
+def _range(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first} to {last}"

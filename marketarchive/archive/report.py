@@ -1,0 +1,54 @@
+"""What `verify` found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from marketarchive.archive.ledger import NOTHING, Head
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is not as it was written, or not as it must be."""
+
+    path: str  # relative to OUTPUT_DIR
+    what: str
+    line: int | None = None  # from 1, where one can be named
+
+    def __str__(self) -> str:
+        where = self.path if self.line is None else f"{self.path} line {self.line}"
+        return f"{where}: {self.what}"
+
+
+@dataclass(slots=True)
+class Report:
+    """Counts are of what was really read."""
+
+    problems: list[Problem] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)  # of living runs: not checked, and no problem
+    notes: list[str] = field(default_factory=list)  # allowed, and worth knowing
+    checked: Counter[str] = field(default_factory=Counter)  # ledger lines, files by kind, lines, bytes
+    books: Counter[str] = field(default_factory=Counter)  # verdicts
+    head: Head = field(default_factory=lambda: Head(0, NOTHING))
+
+    @property
+    def state(self) -> Literal["passed", "failed", "nothing to check"]:
+        if self.problems:
+            return "failed"
+        return "passed" if self.checked else "nothing to check"
+
+    def problem(self, path: str, what: str, line: int | None = None) -> None:
+        self.problems.append(Problem(path, what, line))
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "state": self.state,
+            "problems": [asdict(problem) for problem in self.problems],
+            "open": self.open,
+            "notes": self.notes,
+            "checked": dict(self.checked),
+            "books": dict(self.books),
+            "head": str(self.head),
+        }

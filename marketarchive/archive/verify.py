@@ -1,0 +1,280 @@
+"""Re-reads an archive and names everything that is not as it was written.
+
+Works while runs write: what living runs have open is listed, not judged. What it cannot see by itself is
+the removal of the ledger's newest lines with their files: for that, give it a head printed earlier.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from marketarchive.archive import locks
+from marketarchive.archive.check_file import check_bytes, check_segment
+from marketarchive.archive.check_run import FeedOfRun, check_density, check_manifest
+from marketarchive.archive.facts import Facts
+from marketarchive.archive.ledger import NOTHING, Entry, Head, Ledger, check_chain
+from marketarchive.archive.paths import LEDGER, PART, parse_segment_path, relative
+from marketarchive.archive.reader import SEGMENT_KINDS, Message, read_segment
+from marketarchive.archive.report import Report
+from marketarchive.archive.run import run_name
+from marketarchive.archive.scan import Scan
+from marketarchive.archive.seqs import claimed
+from marketarchive.archive.tree import raw_files, run_locks
+from marketarchive.clock import from_iso
+from marketarchive.exceptions import ArgumentError
+
+Books = Callable[[Message], Iterable[tuple[str, str, str]]]
+"""(token, verdict, recipe) of every book in a message."""
+
+FILE_KINDS = (*SEGMENT_KINDS, "torn", "manifest", "day_file")
+KINDS = (*FILE_KINDS, "label", "moved")
+
+_HEAD = re.compile(r"(\d+):([0-9a-f]{64})")
+_DAY = re.compile(r"-(\d{4}-\d\d-\d\d)")
+
+
+def verify(
+    root: Path, since: int | None = None, books: Books | None = None, head: str | None = None
+) -> Report:
+    """Checks the archive below `root`; reads of its segments those with a last time >= `since` (ns).
+
+    `head` is `N:SHA` as an earlier call gave it. Raises ArgumentError when it has another form.
+    """
+    return _Verification(root, since, books).run(head)
+
+
+class _Verification:
+    def __init__(self, root: Path, since: int | None, books: Books | None) -> None:
+        self._root = root
+        self._since = since
+        self._books = books
+        self._report = Report()
+        # In this order: what was on the disk at first is by now open in a living run, or in the ledger.
+        self._found = [*raw_files(root), *_manifests(root)]
+        self._alive = _alive(root)
+        self._entries = list(Ledger(root).entries())
+        self._alive |= _alive(root)  # also a run that started meanwhile and has sealed something already
+        self._feeds: dict[tuple[str, str, str], FeedOfRun] = {}
+        self._moved = {entry.get("path") for entry in self._entries if entry.kind == "moved"}
+
+    def run(self, head: str | None) -> Report:
+        self._check_ledger(head)
+        known = self._check_lines()
+        for entry in known:
+            if entry.kind in SEGMENT_KINDS:
+                self._check_segment(entry)
+            elif entry.kind in FILE_KINDS:
+                self._check_other(entry)
+        self._check_runs([entry for entry in known if entry.kind == "manifest"])
+        self._check_unentered({entry["path"] for entry in known if entry.kind in FILE_KINDS})
+        return self._report
+
+    def _check_ledger(self, head: str | None) -> None:
+        report, path = self._report, str(LEDGER)
+        for what in check_chain(self._entries):
+            report.problem(path, what)
+        last = self._entries[-1] if self._entries else None
+        report.head = Head(0, NOTHING) if last is None else Head(last.number, last.sha256)
+        for entry in self._entries:
+            if entry.fields is None:
+                report.notes.append(f"{path} line {entry.number}: torn by a crash, and kept")
+            elif entry.get("torn_before") and self._entries[entry.number - 2].fields is not None:
+                report.problem(path, "says that the line before it is torn, and it is not", entry.number)
+        if self._entries:
+            report.checked["ledger lines"] = len(self._entries)
+        if head is None:
+            return
+        match = _HEAD.fullmatch(head)
+        if match is None:
+            raise ArgumentError(f"{head!r} is no head: give LINES:SHA256 as `scrapy verify` printed it")
+        count = int(match[1])
+        if count > len(self._entries):
+            report.problem(path, f"had {count} lines and has {len(self._entries)}: its newest were removed")
+        elif match[2] != (self._entries[count - 1].sha256 if count else NOTHING):
+            report.problem(path, "is not the line that the given head names", count)
+
+    def _check_lines(self) -> list[Entry]:
+        """The lines that can be used, each path once."""
+        report, known, paths = self._report, [], set()
+        for entry in self._entries:
+            if entry.fields is None:
+                continue
+            path = entry.get("path")
+            if entry.kind not in KINDS:
+                report.problem(str(LEDGER), f"has an unknown kind, {entry.kind!r}", entry.number)
+            elif not _is_inside(path) or not _has_keys(entry):
+                report.problem(str(LEDGER), "lacks what a line of its kind has", entry.number)
+            elif entry.kind in FILE_KINDS and path in paths:
+                report.problem(str(LEDGER), f"enters {path} a second time", entry.number)
+            elif entry.kind not in FILE_KINDS and path not in paths:
+                report.problem(
+                    str(LEDGER), f"{entry.kind} of {path}, which no line before it enters", entry.number
+                )
+            else:
+                known.append(entry)
+                paths.add(path)
+        return known
+
+    def _check_segment(self, entry: Entry) -> None:
+        report, facts = self._report, None
+        before = len(report.problems)
+        if entry["path"] in self._moved:
+            report.checked["moved"] += 1
+        elif self._since is None or from_iso(entry["last"]) >= self._since:
+            facts = check_segment(self._root, entry, report)
+            if facts is not None and len(report.problems) == before:
+                self._check_books(entry)
+        elif self._is_there(entry) and (entry.kind == "recovered" or claimed(entry) is None):
+            facts = Facts.of(Scan(self._root / entry["path"]))
+        key = (run_name(entry["spider"], entry["run"]), entry["venue"], entry["feed"])
+        self._feeds.setdefault(key, FeedOfRun()).add(entry, facts)
+
+    def _check_other(self, entry: Entry) -> None:
+        if entry["path"] in self._moved:
+            self._report.checked["moved"] += 1
+        elif self._since is None or entry.kind == "manifest" or _end(entry) >= self._since:
+            check_bytes(self._root, entry, self._report)
+        else:
+            self._is_there(entry)
+
+    def _is_there(self, entry: Entry) -> bool:
+        """For what is too old to be read again: at least the file is there, in its size."""
+        path = self._root / entry["path"]
+        if not path.is_file():
+            self._report.problem(entry["path"], f"is in the ledger (line {entry.number}) and not on the disk")
+            return False
+        if path.stat().st_size != entry["bytes"]:
+            self._report.problem(
+                entry["path"],
+                f"has {path.stat().st_size} bytes; ledger line {entry.number} says {entry['bytes']}",
+            )
+            return False
+        return True
+
+    def _check_books(self, entry: Entry) -> None:
+        if self._books is None:
+            return
+        for message in read_segment(self._root, entry):
+            if message.kind not in ("response", "frame"):
+                continue
+            for token, verdict, recipe in self._books(message):
+                self._report.books[verdict] += 1
+                if verdict == "failed":
+                    what = f"the book of {token} does not have the hash it states ({recipe})"
+                    self._report.problem(message.path, what, message.line_number)
+
+    def _check_runs(self, manifests: list[Entry]) -> None:
+        report = self._report
+        named = {Path(entry["path"]).stem for entry in manifests}
+        for name in sorted({key[0] for key in self._feeds}):
+            if name not in named and name not in self._alive:
+                report.problem(f"manifests/{name}.json", "is missing: run `scrapy recover`")
+        for path in run_locks(self._root):
+            if path.stem not in self._alive and not locks.is_alive(path):
+                report.problem(relative(self._root, path), "its run is dead: run `scrapy recover`")
+        for key, feed in self._feeds.items():
+            check_density(feed, report, is_alive=key[0] in self._alive)
+        for entry in manifests:
+            document = self._document(entry["path"])
+            name = Path(entry["path"]).stem
+            feeds = [feed for key, feed in self._feeds.items() if key[0] == name]
+            if document is None or entry["path"] in self._moved:
+                continue
+            try:
+                check_manifest(entry["path"], document, entry, self._entries, feeds, report)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                report.problem(entry["path"], f"lacks what a manifest has: {error!r}")
+
+    def _document(self, path: str) -> dict[str, Any] | None:
+        try:
+            found = msgspec.json.decode((self._root / path).read_bytes())
+        except FileNotFoundError:
+            return None  # named already
+        except (OSError, msgspec.DecodeError) as error:
+            self._report.problem(path, f"cannot be read as JSON: {error}")
+            return None
+        return found if isinstance(found, dict) else None
+
+    def _check_unentered(self, entered: set[str]) -> None:
+        report = self._report
+        for path in self._found:
+            if path in entered or not (self._root / path).exists():
+                continue
+            if path.startswith("manifests/"):
+                if Path(path).stem not in self._alive:
+                    report.problem(path, "is not in the ledger")
+                continue
+            name = parse_segment_path(path.removesuffix(".recovering"))
+            if name is None:
+                report.problem(path, "is no file of the archive, and not in the ledger")
+            elif run_name(name.spider, name.run) in self._alive:
+                report.open.append(path)
+            elif path.endswith(PART):
+                report.problem(path, "was left open by a run that died: run `scrapy recover`")
+            else:
+                report.problem(
+                    path, "is not in the ledger; if recovery was interrupted, run `scrapy recover`"
+                )
+
+
+def _alive(root: Path) -> set[str]:
+    return {path.stem for path in run_locks(root) if locks.is_alive(path)}
+
+
+def _manifests(root: Path) -> list[str]:
+    return sorted(relative(root, path) for path in (root / "manifests").glob("*.json"))
+
+
+def _is_inside(path: Any) -> bool:
+    return isinstance(path, str) and not path.startswith("/") and ".." not in path.split("/")
+
+
+def _has_keys(entry: Entry) -> bool:
+    """The keys of its kind, with values of their types: what follows need not ask again."""
+    try:
+        if entry.kind in SEGMENT_KINDS:
+            line = msgspec.convert(entry.fields, _SegmentLine)
+            return parse_segment_path(line.path) is not None and from_iso(line.first) <= from_iso(line.last)
+        msgspec.convert(entry.fields, _FileLine if entry.kind in FILE_KINDS else _NoteLine)
+    except ValueError:  # msgspec's ValidationError is one
+        return False
+    return True
+
+
+class _FileLine(msgspec.Struct):
+    path: str
+    bytes: int
+    sha256: str
+
+
+class _NoteLine(msgspec.Struct):
+    path: str
+
+
+class _SegmentLine(_FileLine):
+    run: str
+    spider: str
+    venue: str
+    feed: str
+    n: int
+    lines: int
+    first: str
+    last: str
+    seq_min: int | None
+    seq_max: int | None
+    counts: dict[str, int]
+    statuses: dict[str, int]
+    members: list[tuple[int, int, int, str]]
+
+
+def _end(entry: Entry) -> int:
+    """Until when a file can hold something, ns; a torn original as long as its run."""
+    match = _DAY.search(entry["path"])
+    if entry.kind == "day_file" and match is not None:
+        return from_iso(f"{match[1]}T23:59:59Z")
+    return 2**63
