@@ -1,0 +1,182 @@
+"""Opening the market master: SQLite (`sqlite:////path/master.db`) or PostgreSQL (`postgresql://user@host/name`).
+
+SQLite runs with WAL, synchronous=FULL and foreign keys on. Write transactions begin IMMEDIATE, since deferred
+ones fail with "database is locked" as soon as two of them read before they write; on PostgreSQL an advisory
+lock does the same: writers of the master take turns, whole batches at a time, and readers never wait.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError as UrlError
+from sqlalchemy.exc import SQLAlchemyError
+
+from marketarchive.exceptions import ConfigurationError, MasterError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+WRITE_LOCK = 0x6D61726B  # "mark": PostgreSQL advisory locks of this project
+MIGRATION_LOCK = 0x6D616B65
+_migrating = threading.Lock()  # Alembic keeps its context in module globals
+WRITES = "master_writes"  # execution option of connections that will write
+
+
+def connect(url: str, *, wait_s: float = 5.0) -> Engine:
+    """An engine for `url`; nothing is opened yet. A lock held by another is waited for `wait_s` wall seconds.
+
+    Raises ConfigurationError when the URL is malformed or its driver is not installed.
+    """
+    try:
+        parsed = make_url(url)
+    except UrlError as error:
+        raise ConfigurationError(f"MASTER_URL={url!r} is no database URL: {error}") from error
+    match parsed.get_backend_name():
+        case "sqlite":
+            return _sqlite(parsed, wait_s)
+        case "postgresql":
+            return _postgresql(parsed, wait_s)
+        case other:
+            raise ConfigurationError(f"MASTER_URL: {other} is not supported; use sqlite:/// or postgresql://")
+
+
+def open_master(url: str, *, wait_s: float = 5.0) -> Engine:
+    """As `connect`, with tables that are there and up to date; raises MasterError, ConfigurationError."""
+    engine = connect(url, wait_s=wait_s)
+    try:
+        migrate(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One write transaction, alone among the writers of this database."""
+    with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": WRITE_LOCK})
+        yield connection
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the tables to this version's, once, however many processes start together."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    scripts = ScriptDirectory.from_config(config)
+    try:
+        with _migrating, _alone(engine):
+            present = _revisions(engine)
+            if strange := present - {script.revision for script in scripts.walk_revisions()}:
+                raise MasterError(
+                    f"market master {shown(engine)} is at revision {', '.join(sorted(strange))}, which this "
+                    "version does not know: a newer marketarchive wrote it. Upgrade marketarchive, or set "
+                    "MASTER_URL to another database"
+                )
+            if present != set(scripts.get_heads()):
+                with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
+                    config.attributes["connection"] = connection
+                    command.upgrade(config, "head")
+    except (SQLAlchemyError, OSError) as error:
+        raise unusable(engine, error) from error
+
+
+def unusable(engine: Engine, error: Exception) -> MasterError:
+    """What to tell the operator about a database that refuses."""
+    return MasterError(
+        f"market master {shown(engine)} cannot be used: {cause(error)}. Raw archiving goes on without it; "
+        "mend it, then run `scrapy rebuild-master`"
+    )
+
+
+def sqlite_path(url: URL) -> Path | None:
+    """The file of a SQLite URL, None for other databases."""
+    if url.get_backend_name() != "sqlite":
+        return None
+    return Path(str(url.database).removeprefix("file:"))
+
+
+def shown(engine: Engine) -> str:
+    """The URL without its password."""
+    return engine.url.render_as_string(hide_password=True)
+
+
+def cause(error: BaseException) -> str:
+    """One line that names what the database said."""
+    said = str(getattr(error, "orig", None) or error).strip()
+    return said.splitlines()[0] if said else type(error).__name__
+
+
+def _sqlite(url: URL, wait_s: float) -> Engine:
+    if url.database in (None, "", ":memory:"):
+        raise ConfigurationError("MASTER_URL: the master needs a file: sqlite:////absolute/path/master.db")
+    engine = create_engine(url, connect_args={"timeout": wait_s})
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # the driver's own BEGINs would come too late, and never before DDL
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgresql(url: URL, wait_s: float) -> Engine:
+    if url.drivername in ("postgresql", "postgresql+psycopg"):
+        if importlib.util.find_spec("psycopg") is None:
+            raise ConfigurationError(
+                'MASTER_URL: PostgreSQL needs psycopg: pip install "marketarchive[postgres]"'
+            )
+        url = url.set(drivername="postgresql+psycopg")
+    limit_ms = max(1, int(wait_s * 1000))
+    return create_engine(
+        url,
+        connect_args={
+            "connect_timeout": max(2, int(wait_s)),
+            "options": f"-c lock_timeout={limit_ms} -c timezone=UTC",
+            "tcp_user_timeout": 10_000,  # a server that vanished is noticed, not waited for
+        },
+    )
+
+
+def _revisions(engine: Engine) -> set[str]:
+    """The revisions the database says it has; none for a new one."""
+    with engine.connect() as connection:
+        return set(MigrationContext.configure(connection).get_current_heads())
+
+
+@contextmanager
+def _alone(engine: Engine) -> Iterator[None]:
+    """The only process that migrates this database."""
+    if engine.dialect.name == "postgresql":
+        with engine.connect() as connection:
+            connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": MIGRATION_LOCK})
+            try:
+                yield
+            finally:
+                connection.execute(text("SELECT pg_advisory_unlock(:lock)"), {"lock": MIGRATION_LOCK})
+        return
+    path = sqlite_path(engine.url)
+    assert path is not None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(path.name + ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

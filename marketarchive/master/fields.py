@@ -1,0 +1,158 @@
+"""How a value is written in the master: one canonical text for equal values, the same on every database.
+
+Merging, the journal and comparisons work on this text:
+
+    text      as sent (U+0000, which PostgreSQL cannot store, becomes U+FFFD)
+    decimal   plain notation without superfluous zeros: `0.5`, `35024.42854499998`, `0`
+    time      ISO 8601 UTC with microseconds: `2026-11-21T10:15:00.000112Z`
+    json      compact JSON, keys sorted: `["Up","Down"]`, `{"Down":"2","Up":"1"}`
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, Literal
+
+Kind = Literal["text", "decimal", "time", "json"]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+# The place of a field is its bit in `markets.recent`: only append.
+FIELDS: Final[dict[str, Kind]] = {
+    "slug": "text",
+    "title": "text",
+    "description": "text",
+    "category": "text",
+    "outcomes": "json",
+    "tokens": "json",
+    "asset": "text",
+    "series": "text",
+    "duration": "text",
+    "start_at": "time",
+    "end_at": "time",
+    "volume": "decimal",
+    "liquidity": "decimal",
+    "status": "text",
+    "strike": "decimal",
+    "strike_source": "text",
+    "settlement": "decimal",
+    "settlement_source": "text",
+    "stated_resolution": "text",
+    "payouts": "json",
+    "resolution_source": "text",
+    "rule": "text",
+    "resolved_at": "time",
+    "protocol_version": "text",
+    "tick_size": "decimal",
+}
+PRICES_BIT: Final = 1  # a price snapshot
+BITS: Final = {name: 2 << place for place, name in enumerate(FIELDS)}
+
+UNJOURNALED: Final = frozenset({"volume", "liquidity"})  # they move with every trade
+JOURNALED: Final = tuple(name for name in FIELDS if name not in UNJOURNALED)
+JOURNALED_BITS: Final = sum(BITS[name] for name in JOURNALED)
+
+PRICES: Final = ("yes_price", "no_price", "volume", "liquidity", "spread")
+
+
+def microseconds(moment: datetime) -> int:
+    """Microseconds since the Unix epoch, exact; a time without an offset is taken as UTC."""
+    aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+    return (aware - EPOCH) // MICROSECOND
+
+
+def iso_us(us: int) -> str:
+    """`2026-11-21T10:15:00.000112Z` of microseconds since the epoch; any year from 1 to 9999."""
+    return f"{(EPOCH + us * MICROSECOND).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+
+
+def decimal_text(value: Decimal) -> str:
+    """Exact plain notation, the same text for equal numbers: `0.50` and `5E-1` are both `0.5`."""
+    text = f"{value:f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def encode(kind: Kind, value: Any) -> str:
+    """The canonical text of an item's value."""
+    match kind:
+        case "decimal":
+            return decimal_text(value)
+        case "time":
+            return iso_us(microseconds(value))
+        case "json":
+            clean = (
+                {_storable(k): _storable(v) for k, v in value.items()}
+                if isinstance(value, dict)
+                else [_storable(v) for v in value]
+            )
+            return json.dumps(clean, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        case "text":
+            return _storable(value)
+
+
+def to_column(kind: Kind, text: str | None) -> Any:
+    """What the column of `markets` holds for a canonical text: Decimal, microseconds, or the text itself."""
+    if text is None:
+        return None
+    match kind:
+        case "decimal":
+            return Decimal(text)
+        case "time":
+            return microseconds(datetime.fromisoformat(text))
+        case _:
+            return text
+
+
+def from_column(kind: Kind, value: Any) -> str | None:
+    """The canonical text of a column's value."""
+    if value is None:
+        return None
+    match kind:
+        case "decimal":
+            return decimal_text(value)
+        case "time":
+            return iso_us(value)
+        case _:
+            return str(value)
+
+
+def to_python(kind: Kind, text: str | None) -> Any:
+    """What a reader gets: str, Decimal, aware datetime, list or dict."""
+    if text is None:
+        return None
+    match kind:
+        case "decimal":
+            return Decimal(text)
+        case "time":
+            return datetime.fromisoformat(text)
+        case "json":
+            return json.loads(text)
+        case "text":
+            return text
+
+
+def resolution(stated: str | None, outcomes: str | None, payouts: str | None) -> str | None:
+    """The winner's label: as a message wrote it, else the one outcome that `payouts` pays 1, all others 0.
+
+    Arguments are canonical texts of one moment. None on a split, or while the outcomes are not known.
+    """
+    if stated is not None or outcomes is None or payouts is None:
+        return stated
+    labels: Sequence[str] = json.loads(outcomes)
+    try:
+        paid = [Decimal(text) for text in json.loads(payouts)]
+    except InvalidOperation:
+        return None
+    if len(labels) != len(paid) or sorted(paid) != [0] * (len(paid) - 1) + [1]:
+        return None
+    return labels[paid.index(Decimal(1))]
+
+
+def _storable(text: str) -> str:
+    return text.replace("\x00", "\ufffd")

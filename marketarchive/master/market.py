@@ -1,0 +1,154 @@
+"""One market of the master while observations are merged into it. Pure: no database.
+
+`markets` holds the latest statement of each field, `market_changes` the timelines of the journaled ones. A
+market remembers the keys of its last `REMEMBERED` observations and of the last statement of each field: what
+is needed to tell late from new. Rows of `markets` never depend on the order of arrival. What the journal says
+(read by `as_of`) and which price snapshots stand do not either, unless an observation arrives behind more
+than `REMEMBERED` newer ones *and* contradicts a value that those only confirmed: then the value is restored
+at the oldest confirmation still remembered. Taking the observations in again in order of time
+(`scrapy rebuild-master`) makes that exact too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from marketarchive.master.fields import (
+    BITS,
+    FIELDS,
+    JOURNALED,
+    JOURNALED_BITS,
+    PRICES_BIT,
+    UNJOURNALED,
+    from_column,
+    resolution,
+    to_column,
+)
+from marketarchive.master.observation import Key, Observation, Prices
+from marketarchive.master.timeline import Keep, PriceLine, Step, Timeline
+
+REMEMBERED = 16
+DECIDING = ("stated_resolution", "outcomes", "payouts")  # what `resolution` is made of
+BEGINNING = Key(-(2**63), "", 0)
+
+
+class Change(NamedTuple):
+    """A journal entry."""
+
+    field: str
+    step: Step
+
+
+class MarketState:
+    """Give observations to `merge`, then `settle`, then store `row()`, `changes` and `prices.rows`."""
+
+    def __init__(
+        self,
+        platform: str,
+        market_id: str,
+        row: Mapping[str, Any] | None,
+        journal: Iterable[tuple[str, Key, str | None]] | None,
+        prices: Mapping[Key, Prices],
+        keep: Keep,
+    ) -> None:
+        """`row` of `markets`, None when new; `journal` (field, key, new) as written, needed when late."""
+        self.platform = platform
+        self.market_id = market_id
+        self.created_at: int | None = None if row is None else row["created_at"]
+        self.updated_at: int | None = None if row is None else row["updated_at"]
+        self.recent = recent_of(row)
+        self.prices = PriceLine(keep, prices)
+        self.changes: list[Change] = []
+        self._first: Key | None = None  # the oldest key merged
+        self._timelines = self._from_row(row)
+        if journal is not None:
+            entries: dict[str, list[tuple[Key, str | None]]] = {}
+            for name, key, new in journal:
+                entries.setdefault(name, []).append((key, new))
+            self._timelines |= {name: Timeline(entries.get(name, ())) for name in (*JOURNALED, "resolution")}
+
+    def _from_row(self, row: Mapping[str, Any] | None) -> dict[str, Timeline]:
+        """Timelines that know the present only: enough for whatever is not late."""
+        timelines = {name: Timeline() for name in (*FIELDS, "resolution")}
+        if row is not None:
+            timelines["resolution"].put(BEGINNING, row["resolution"])
+            for name, kind in FIELDS.items():
+                newest = max((key for key, mask in self.recent.items() if mask & BITS[name]), default=None)
+                if newest is not None:
+                    timelines[name].put(newest, from_column(kind, row[name]))
+        return timelines
+
+    def merge(self, observation: Observation) -> None:
+        key = observation.key
+        self._first = key if self._first is None else min(key, self._first)
+        self.created_at = min(at for at in (key.observed_at, self.created_at) if at is not None)
+        self.updated_at = max(at for at in (key.observed_at, self.updated_at) if at is not None)
+        for name, value in observation.values.items():
+            if self._timelines[name].at(key) == value:
+                continue  # most observations repeat the one before
+            steps = self._timelines[name].insert(key, value, self._stated(BITS[name]))
+            if name not in UNJOURNALED:
+                self.changes += [Change(name, step) for step in steps]
+        if observation.prices is not None:
+            self.prices.insert(key, observation.prices, self._stated(PRICES_BIT))
+        self.recent[key] = self.recent.get(key, 0) | observation.mask
+
+    def settle(self) -> None:
+        """Journal what the merged observations mean for `resolution`, forget what need not be remembered."""
+        deciding = [self._timelines[name] for name in DECIDING]
+        winner = self._timelines["resolution"]
+        first = self._first or BEGINNING
+        for key in sorted({key for line in deciding for key in line.keys if key >= first}):
+            label = resolution(*(line.at(key) for line in deciding))
+            if label != winner.at(key):
+                self.changes.append(Change("resolution", winner.put(key, label)))
+        self.changes.sort(key=lambda change: change.step.key)
+        self.recent = _remember(self.recent)
+
+    def _stated(self, bit: int) -> list[Key]:
+        return sorted(key for key, mask in self.recent.items() if mask & bit)
+
+    def row(self) -> dict[str, Any]:
+        """The columns of `markets`, without the surrogate id."""
+        texts = {name: self._timelines[name].last for name in FIELDS}
+        winner = self._timelines["resolution"].last
+        content = [*(texts[name] for name in JOURNALED), winner]
+        return {
+            "platform": self.platform,
+            "market_id": self.market_id,
+            **{name: to_column(kind, texts[name]) for name, kind in FIELDS.items()},
+            "resolution": winner,
+            "content_hash": hashlib.sha256(json.dumps(content).encode()).hexdigest(),
+            "created_at": self.created_at,
+            "updated_at": self.updated_at,
+            "recent": json.dumps(
+                [[key.observed_at, key.capture, mask] for key, mask in self.recent.items()],
+                separators=(",", ":"),
+            ),
+        }
+
+
+def recent_of(row: Mapping[str, Any] | None) -> dict[Key, int]:
+    """The remembered observations of a row: key -> bits of what it stated."""
+    return (
+        {} if row is None else {Key.of(at, capture): mask for at, capture, mask in json.loads(row["recent"])}
+    )
+
+
+def is_late(row: Mapping[str, Any] | None, key: Key) -> bool:
+    """Whether an observation at `key` is older than one that already stated a journaled field."""
+    return any(mask & JOURNALED_BITS and known > key for known, mask in recent_of(row).items())
+
+
+def _remember(recent: Mapping[Key, int]) -> dict[Key, int]:
+    """The newest keys, and of older ones those that were the last to state some field; ascending."""
+    kept: dict[Key, int] = {}
+    covered = 0
+    for key in sorted(recent, reverse=True):
+        if len(kept) < REMEMBERED or recent[key] & ~covered:
+            kept[key] = recent[key]
+        covered |= recent[key]
+    return dict(sorted(kept.items()))

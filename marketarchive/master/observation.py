@@ -1,0 +1,71 @@
+"""What one message said of one market, and where that stands in time. Pure: no database.
+
+Observations are ordered by `Key`: time of receipt, then capture reference, so the order is total and the same
+in every process and in every rebuild.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from marketarchive.items import Market, PriceSnapshot, Resolution
+from marketarchive.master.fields import BITS, FIELDS, PRICES, PRICES_BIT, encode
+
+MasterItem = Market | Resolution | PriceSnapshot
+Prices = tuple[str | None, ...]  # canonical texts in the order of fields.PRICES
+
+
+class Key(NamedTuple):
+    """`origin` is run/venue/feed, and breaks ties together with `seq`."""
+
+    observed_at: int  # microseconds since the epoch: as precise as the lines of the raw archive
+    origin: str
+    seq: int
+
+    @property
+    def capture(self) -> str:
+        """The capture reference `run/venue/feed/seq`: the raw line that said so."""
+        return f"{self.origin}/{self.seq}"
+
+    @classmethod
+    def of(cls, observed_at: int, capture: str) -> Key:
+        origin, _, seq = capture.rpartition("/")
+        return cls(observed_at, origin, int(seq))
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A field that is not in `values` was not stated, and keeps its value."""
+
+    platform: str
+    market_id: str
+    key: Key
+    values: Mapping[str, str | None]  # name in fields.FIELDS -> canonical text
+    prices: Prices | None = None
+
+    @property
+    def mask(self) -> int:
+        """The stated fields as bits, as in `markets.recent`."""
+        return sum(BITS[name] for name in self.values) | (PRICES_BIT if self.prices is not None else 0)
+
+
+def observe(item: MasterItem) -> Observation:
+    """The observation an item makes; `item.run` is the id of the run that received its message."""
+    key = Key(item.received_at // 1000, f"{item.run}/{item.venue}/{item.feed}", item.seq)
+    market_id = encode("text", item.market_id)
+    if isinstance(item, PriceSnapshot):
+        prices = tuple(
+            None if (price := getattr(item, name)) is None else encode("decimal", price) for name in PRICES
+        )
+        return Observation(item.platform, market_id, key, {}, prices)
+    values: dict[str, str | None] = {
+        name: encode(kind, value)
+        for name, kind in FIELDS.items()
+        if (value := getattr(item, name, None)) is not None
+    }
+    # payouts without a label are a statement too: an older label no longer holds (split, corrected result)
+    if item.resolution is not None or item.payouts is not None:
+        values["stated_resolution"] = None if item.resolution is None else encode("text", item.resolution)
+    return Observation(item.platform, market_id, key, values)

@@ -1,0 +1,95 @@
+"""Reading the master: a market as it is, as it was known at a moment, and how it came to that.
+
+Times of receipt are ns since the Unix epoch, as everywhere in this project; values are str, Decimal, aware
+datetimes, lists and dicts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from marketarchive.master.fields import FIELDS, JOURNALED, Kind, from_column, to_python
+from marketarchive.master.observation import Key
+from marketarchive.master.tables import market_changes, markets
+from marketarchive.master.timeline import Timeline
+
+
+@dataclass(frozen=True)
+class JournalEntry:
+    """From `observed_at` on `field` was `new`; `capture` (run/venue/feed/seq) names the raw line."""
+
+    field: str
+    old: Any
+    new: Any
+    observed_at: int
+    capture: str
+
+
+def market(connection: Connection, platform: str, market_id: str) -> dict[str, Any] | None:
+    """All columns of a market but the surrogate id and what merging remembers; None when not known."""
+    query = select(markets).where(markets.c.platform == platform, markets.c.market_id == market_id)
+    row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        return None
+    return {
+        **{name: row[name] for name in ("platform", "market_id", "resolution", "content_hash")},
+        **{name: to_python(kind, from_column(kind, row[name])) for name, kind in FIELDS.items()},
+        "created_at": row["created_at"] * 1000,
+        "updated_at": row["updated_at"] * 1000,
+    }
+
+
+def journal(connection: Connection, platform: str, market_id: str) -> list[JournalEntry]:
+    """The changes of a market in order of observation, which need not be the order of writing."""
+    query = (
+        select(market_changes)
+        .where(market_changes.c.platform == platform, market_changes.c.market_id == market_id)
+        .order_by(market_changes.c.id)
+    )
+    rows = connection.execute(query).mappings().all()
+    return [
+        JournalEntry(
+            field=row["field"],
+            old=to_python(kind_of(row["field"]), row["old"]),
+            new=to_python(kind_of(row["field"]), row["new"]),
+            observed_at=row["observed_at"] * 1000,
+            capture=row["capture"],
+        )
+        for row in sorted(rows, key=lambda row: Key.of(row["observed_at"], row["capture"]))
+    ]
+
+
+def as_of(connection: Connection, platform: str, market_id: str, moment: int) -> dict[str, Any] | None:
+    """What was known of a market at `moment` (ns): every journaled field and `resolution`.
+
+    Volume and liquidity are not journaled; price_snapshots has them. None when the market was not known yet.
+    """
+    moment_us = moment // 1000
+    at = select(markets.c.created_at).where(markets.c.platform == platform, markets.c.market_id == market_id)
+    created_at = connection.execute(at).scalar_one_or_none()
+    if created_at is None or created_at > moment_us:
+        return None
+    query = (
+        select(market_changes)
+        .where(
+            market_changes.c.platform == platform,
+            market_changes.c.market_id == market_id,
+            market_changes.c.observed_at <= moment_us,
+        )
+        .order_by(market_changes.c.id)
+    )
+    known: dict[str, list[tuple[Key, str | None]]] = {}
+    for row in connection.execute(query).mappings():
+        known.setdefault(row["field"], []).append((Key.of(row["observed_at"], row["capture"]), row["new"]))
+    return {
+        name: to_python(kind_of(name), Timeline(known.get(name, ())).last)
+        for name in (*JOURNALED, "resolution")
+    }
+
+
+def kind_of(field: str) -> Kind:
+    """How a journaled field's text is read; `resolution` is text."""
+    return FIELDS.get(field, "text")

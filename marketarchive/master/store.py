@@ -1,0 +1,58 @@
+"""The master as a long-running writer uses it: opened when needed, and anew after whatever befell it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Engine
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+
+from marketarchive.master.engine import open_master, sqlite_path, unusable, writing
+from marketarchive.master.observation import Observation
+from marketarchive.master.timeline import Keep
+from marketarchive.master.upsert import Written, upsert
+
+
+class Store:
+    """Not shared between threads."""
+
+    def __init__(self, url: str, *, keep: Keep = "changes", wait_s: float = 1.0) -> None:
+        self.url = url
+        self.keep = keep
+        self.wait_s = wait_s
+        self._engine: Engine | None = None
+        self._file: tuple[int, int] | None = None
+
+    def write(self, observations: Sequence[Observation]) -> Written:
+        """One transaction, all or nothing. Raises MasterError and ConfigurationError when the database is the
+        reason, anything else when an observation is.
+        """
+        if self._engine is not None and _file(self._engine) != self._file:
+            self.close()  # deleted or replaced: what is written to the open file would be lost
+        if self._engine is None:
+            self._engine = open_master(self.url, wait_s=self.wait_s)
+            self._file = _file(self._engine)
+        try:
+            with writing(self._engine) as connection:
+                return upsert(connection, observations, self.keep)
+        except (DataError, IntegrityError):
+            raise
+        except SQLAlchemyError as error:
+            failed = unusable(self._engine, error)
+            self.close()
+            raise failed from error
+
+    def close(self) -> None:
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+
+
+def _file(engine: Engine) -> tuple[int, int] | None:
+    """Device and inode of a SQLite file; None when there is none."""
+    path = sqlite_path(engine.url)
+    try:
+        stat = None if path is None else path.stat()
+    except FileNotFoundError:
+        return None
+    return None if stat is None else (stat.st_dev, stat.st_ino)
