@@ -80,7 +80,7 @@ class DayFile:
 
     def _open(self) -> None:
         files, root = self._store.files, self._store.root
-        files.make_dirs(root / "records")
+        files.make_dirs(root / "records", root)
         self._is_late = self._store.clock.now_ns() >= self._final_ns
         self.is_entered = False
         for path in self._names():

@@ -40,14 +40,14 @@ class Feed:
         self._rotate()
         segment = self._segment or self._open()
         segment.write(batch)
-        if segment.bytes >= self._store.config.segment_bytes:
-            self.seal("size")
+        self._limit(segment)
 
     def sync(self) -> None:
         """Everything written is on the disk; the segment is sealed when its time is over."""
         self._rotate()
         if self._segment is not None:
             self._segment.sync(self._store.clock.mono_ns(), self._store.member_ns)
+            self._limit(self._segment)
 
     def seal(self, reason: str) -> None:
         """Ends the open segment, if there is one, and enters it in the ledger."""
@@ -82,6 +82,10 @@ class Feed:
             self._store.clock.now_ns()
         ):
             self.seal("rotated")
+
+    def _limit(self, segment: Segment) -> None:
+        if segment.bytes >= self._store.config.segment_bytes:
+            self.seal("size")
 
     def _slot(self, ns: int) -> int:
         return ns // self._store.segment_ns

@@ -76,14 +76,15 @@ class Files:
         finally:
             os.close(handle)
 
-    def make_dirs(self, path: Path) -> None:
-        """`path` and its missing parents, each entered lastingly in its own parent."""
-        missing = []
-        while not path.is_dir():
-            missing.append(path)
-            path = path.parent
-        for folder in reversed(missing):
-            self.make_dir(folder)
+    def make_dirs(self, path: Path, below: Path) -> None:
+        """`path` with its parents below `below`, each lastingly entered in its own parent.
+
+        Also those that were there before: whoever made them may have died before that.
+        """
+        folders = [path, *path.parents]
+        for folder in reversed(folders[: folders.index(below)]):
+            if not folder.is_dir():
+                self.make_dir(folder)
             self.sync_dir(folder.parent)
 
     def write_whole(self, path: Path, data: bytes) -> None:

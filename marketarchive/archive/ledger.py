@@ -69,11 +69,12 @@ class Ledger:
 
     def __init__(self, root: Path, files: Files | None = None) -> None:
         self.path = root / LEDGER
+        self._root = root
         self._files = files or Files()
 
     def append(self, *entries: Mapping[str, Any]) -> Head:
         """Adds lines (without `previous`) in one write, lasting when this returns; raises OSError."""
-        self._files.make_dirs(self.path.parent)
+        self._files.make_dirs(self.path.parent, self._root)
         handle = self._files.open_append(self.path)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
@@ -87,8 +88,7 @@ class Ledger:
                 data += line + b"\n"
             self._files.write(handle, data)
             self._files.fsync(handle)
-            if last is None:
-                self._files.sync_dir(self.path.parent)
+            self._files.sync_dir(self.path.parent)  # whoever made the file may have died before this
             return Head(count + len(entries), previous)
         finally:
             self._files.close(handle)  # and with it the lock

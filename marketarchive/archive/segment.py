@@ -36,7 +36,7 @@ class Segment:
         self._level = level
         self._sha256 = hashlib.sha256()
         self._is_dirty = False
-        files.make_dirs(self._part.parent)
+        files.make_dirs(self._part.parent, root)
         self._handle = files.create(self._part)
         try:
             files.sync_dir(self._part.parent)
