@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 
 from marketarchive.exceptions import TooFastError
 
@@ -21,8 +22,8 @@ class Pace:
 
     def __init__(self, speed: float) -> None:
         self._speed = speed
-        self._late_in_a_row = 0
-        self.worst_s = 0.0  # wall
+        self._recent: deque[float] = deque(maxlen=STRIKES)
+        self.worst_s = 0.0  # wall; the least late of STRIKES probes in a row, at its worst
 
     async def watch(self) -> None:
         """Runs until cancelled; raises TooFastError when the loop falls behind."""
@@ -33,16 +34,18 @@ class Pace:
 
     def judge(self, late_s: float) -> None:
         """Take note of one probe's lateness (wall seconds). Raises TooFastError."""
-        self.worst_s = max(self.worst_s, late_s)
-        self._late_in_a_row = self._late_in_a_row + 1 if late_s * self._speed > ALLOWED_S else 0
-        if self._late_in_a_row >= STRIKES:
+        self._recent.append(late_s)
+        if len(self._recent) < STRIKES:
+            return
+        self.worst_s = max(self.worst_s, min(self._recent))
+        if self.worst_s * self._speed > ALLOWED_S:
             raise TooFastError(
-                f"the simulator fell {late_s * self._speed:.1f} simulated seconds behind "
+                f"the simulator fell {self.worst_s * self._speed:.1f} simulated seconds behind "
                 f"at --speed {self._speed:g}; this machine sustained about {self.sustained:.0f}: "
                 "choose a lower speed"
             )
 
     @property
     def sustained(self) -> float:
-        """The highest speed at which the worst lateness so far would still have been allowed."""
+        """The highest speed that would have been allowed with the lateness seen so far."""
         return ALLOWED_S / max(self.worst_s, 1e-4)

@@ -161,21 +161,22 @@ class Server:
             query=tuple(parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True)),
             body=await request.read(),
         )
-        now = self.clock.now_ns()
+        now = shown = self.clock.now_ns()
         elapsed_s = (now - self.clock.simulated_ns) / SECOND
         hit = [
             each for each in self._faults if each.is_due(asked.method, f"{asked.host}{asked.path}", elapsed_s)
         ]
         for fault in hit:
             if fault.kind == "clock_step":
-                now += int(fault.options["seconds"] * SECOND)
-        reply = self._answer(asked, request, now)
+                shown += int(fault.options["seconds"] * SECOND)
+        reply = self._answer(asked, request, now, shown)
         cursor = asked.first("after_cursor") or asked.first("next_cursor")
         for fault in hit:
             reply = change(reply, fault, cursor)
-        return await self._send(request, asked, reply, hit, now)
+        return await self._send(request, asked, reply, hit, now, shown)
 
-    def _answer(self, asked: Asked, request: web.Request, now: int) -> Reply:
+    def _answer(self, asked: Asked, request: web.Request, now: int, shown: int) -> Reply:
+        """`shown` is the time on the venue's own clock, which a fault may have moved."""
         venue = self._venues.get(asked.host)
         if venue is None:
             return json_reply({"error": f"no venue {asked.host} is simulated"}, 404)
@@ -183,10 +184,10 @@ class Server:
             return _BLOCKED
         if wait := self._limits.wait(*venue.limit(asked), now):
             return Reply(b"error code: 1015", 429, "text/plain; charset=UTF-8", {"Retry-After": str(wait)})
-        return venue.answer(asked, now)
+        return venue.answer(asked, shown)
 
     async def _send(
-        self, request: web.Request, asked: Asked, reply: Reply, hit: list[Fault], now: int
+        self, request: web.Request, asked: Asked, reply: Reply, hit: list[Fault], now: int, shown: int
     ) -> web.StreamResponse:
         names = [fault.kind for fault in hit]
         on_the_way = {fault.kind: fault for fault in hit}
@@ -198,7 +199,7 @@ class Server:
             if dropped is None:
                 await asyncio.Event().wait()  # until the client, or the server, gives up
             return _cut_off(request)
-        headers = {"Date": formatdate(now / SECOND, usegmt=True), "Server": "cloudflare", **reply.headers}
+        headers = {"Date": formatdate(shown / SECOND, usegmt=True), "Server": "cloudflare", **reply.headers}
         body, is_whole = reply.body, True
         if "bad_gzip" in on_the_way:
             packed = _gzip(body)

@@ -42,7 +42,7 @@ class Polymarket:
 
     def limit(self, asked: Asked) -> tuple[str, int]:
         name = endpoint_class(f"https://{asked.host}{asked.path}")
-        return name, LIMITS[name].documented
+        return name, LIMITS[name]
 
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
         """Every market that could be seen between two moments, by rising number."""

@@ -113,7 +113,7 @@ class Gamma:
         self, asked: Asked, second: int, what: str
     ) -> tuple[list[_Row], Callable[[_Row], tuple[Any, int]]]:
         """Rows that match the filters, in the order asked for, and their sort key."""
-        found = [market for market in self._world.listed(second) if _matches(asked, market)]
+        found = list(filter(_filter(asked), self._world.listed(second)))
         rows: list[_Row]
         if what == "markets":
             rows = [(market.group, [market]) for market in found]
@@ -174,32 +174,39 @@ class Gamma:
 # --- filters and cursors ---------------------------------------------------------------------------------
 
 
-def _matches(asked: Asked, market: SimMarket) -> bool:
-    for name, value in (
-        ("condition_ids", market.condition_id),
-        ("slug", market.slug),
-        ("id", str(market.number)),
-        ("series_id", market.group.series_id),
-    ):
-        wanted = asked.all(name)
-        if len(wanted) > _IDS_MAX:
-            raise _RefusedError(f"{name} takes at most {_IDS_MAX} values")
-        if name == "slug" and wanted and market.group.slug in wanted:
-            continue
-        if wanted and value not in wanted:
-            return False
-    tokens = asked.all("clob_token_ids")
-    if tokens and not set(tokens) & set(market.tokens):
-        return False
-    if tags := asked.all("tag_id"):
+def _filter(asked: Asked) -> Callable[[SimMarket], bool]:
+    """Whether a market passes every filter of the request."""
+    tests: list[Callable[[SimMarket], bool]] = []
+    if series := _wanted(asked, "series_id"):
+        tests.append(lambda market: market.group.series_id in series)
+    if slugs := _wanted(asked, "slug"):
+        tests.append(lambda market: market.slug in slugs or market.group.slug in slugs)
+    if conditions := _wanted(asked, "condition_ids"):
+        tests.append(lambda market: market.condition_id in conditions)
+    if numbers := _wanted(asked, "id"):
+        tests.append(lambda market: str(market.number) in numbers)
+    if tokens := _wanted(asked, "clob_token_ids"):
+        tests.append(lambda market: not tokens.isdisjoint(market.tokens))
+    if tags := _wanted(asked, "tag_id"):
         if not all(tag.isdigit() for tag in tags):
             raise _RefusedError("invalid integer")
-        if not set(tags) & {number for number, _ in market.group.tags}:
-            return False
+        tests.append(lambda market: any(number in tags for number, _ in market.group.tags))
+    if low := asked.first("end_date_min"):
+        earliest = _moment(low)
+        tests.append(lambda market: market.end >= earliest)
+    if high := asked.first("end_date_max"):
+        latest = _moment(high)
+        tests.append(lambda market: market.end <= latest)
     if asked.first("active") == "false":
-        return False
-    low, high = asked.first("end_date_min"), asked.first("end_date_max")
-    return (not low or market.end >= _moment(low)) and (not high or market.end <= _moment(high))
+        tests.append(lambda _: False)
+    return lambda market: all(test(market) for test in tests)
+
+
+def _wanted(asked: Asked, name: str) -> frozenset[str]:
+    wanted = frozenset(asked.all(name))
+    if len(wanted) > _IDS_MAX:
+        raise _RefusedError(f"{name} takes at most {_IDS_MAX} values")
+    return wanted
 
 
 def _moment(text: str) -> float:

@@ -215,9 +215,9 @@ class Rows:
         """The two boundary prices as JSON numbers, once they are stated; None until then."""
         if market.kind == "other":
             return {"context_description": "Traders weigh the news.", "context_requires_regen": False}
-        strike, settlement = self._world.strike(market), self._world.settlement(market)
         if market.closed_at is None or second < market.closed_at + METADATA_AFTER_S:
             return None
+        strike, settlement = self._world.strike(market), self._world.settlement(market)
         if strike is None or settlement is None:
             raise AssertionError(f"{market.slug} closed without prices")
         return {"priceToBeat": strike / E18, "finalPrice": settlement / E18}

@@ -76,10 +76,15 @@ _SIZE = re.compile(r"\d+(?:\.\d+)?").fullmatch
 _PRICE = re.compile(r"(?:0(?:\.\d+)?|\.\d+|1(?:\.0+)?)").fullmatch
 
 
-def parse_book(payload: bytes | msgspec.Raw | dict[str, Any]) -> Book:
-    """One book, of /book, of an element of /books or of a `book` event. Raises ParseError."""
+def parse_book(payload: Any) -> Book:
+    """One book, of /book, of an element of /books or of a `book` event: bytes, or decoded already.
+
+    Of a key that occurs twice the last counts, as everywhere; the hash tells whether that was meant.
+    Raises ParseError.
+    """
     try:
-        sent = msgspec.convert(payload, _Book) if isinstance(payload, dict) else _ONE.decode(payload)
+        is_text = isinstance(payload, bytes | msgspec.Raw)
+        sent = _ONE.decode(payload) if is_text else msgspec.convert(payload, _Book)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ParseError("Book", f"not a book: {error}", _fields_of(error)) from error
     bids = _side("bids", sent.bids)

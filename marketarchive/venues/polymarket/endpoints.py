@@ -6,7 +6,6 @@ https://docs.polymarket.com/api-reference/rate-limits (November 2026).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 VENUE = "polymarket"
@@ -40,22 +39,15 @@ def event_by_slug(slug: str) -> str:
     return f"{EVENTS}/slug/{slug}"
 
 
-@dataclass(frozen=True)
-class Limit:
-    """Requests per 10 s: what the venue documents, and the lower figure that is used here."""
-
-    documented: int
-    ours: int
-
-
-LIMITS: dict[str, Limit] = {
-    "gamma_markets": Limit(documented=300, ours=100),
-    "gamma_events": Limit(documented=500, ours=100),
-    "gamma": Limit(documented=4000, ours=50),
-    "clob_book": Limit(documented=1500, ours=500),
-    "clob_books": Limit(documented=500, ours=150),
-    "clob": Limit(documented=9000, ours=100),
-    "data": Limit(documented=1000, ours=100),
+# documented requests per 10 s
+LIMITS: dict[str, int] = {
+    "gamma_markets": 300,
+    "gamma_events": 500,
+    "gamma": 4000,
+    "clob_book": 1500,
+    "clob_books": 500,
+    "clob": 9000,
+    "data": 1000,
 }
 
 _FIRST_SEGMENT = {

@@ -100,11 +100,15 @@ def parse_series(received: Received) -> Parsed:
     parsed = Parsed()
     for row in wire.rows(wire.decode(received.payload, "Series"), None, "Series"):
         parsed.keys.append(_row_id(row))
-        with wire.reading("Series"):
-            fields = wire.mapping(row, "Series")
-            slug, key = wire.text(fields, "slug"), wire.identifier(fields, "id")
-            if slug and key:
-                parsed.series[slug] = key
+        try:
+            with wire.reading("Series"):
+                fields = wire.mapping(row, "Series")
+                slug, key = wire.text(fields, "slug"), wire.identifier(fields, "id")
+        except ParseError as error:
+            parsed.errors.append(error)
+            continue
+        if slug and key:
+            parsed.series[slug] = key
     return parsed
 
 

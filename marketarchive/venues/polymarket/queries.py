@@ -15,12 +15,14 @@ from marketarchive.venues.polymarket.messages import Parsed
 
 
 def _endpoint(name: str, url: str, limit: str, method: str = "GET", final: Sequence[int] = ()) -> Endpoint:
-    return Endpoint(name, url, f"polymarket/{limit}", LIMITS[limit].documented, method, frozenset(final))
+    return Endpoint(name, url, f"polymarket/{limit}", LIMITS[limit], method, frozenset(final))
 
 
 MARKETS_PAGE = _endpoint("gamma_markets_keyset", endpoints.MARKETS_KEYSET, "gamma_markets")
 EVENTS_PAGE = _endpoint("gamma_events_keyset", endpoints.EVENTS_KEYSET, "gamma_events")
-MARKET_BY_SLUG = _endpoint("gamma_market_by_slug", endpoints.market_by_slug("{slug}"), "gamma_markets", final=[404])
+MARKET_BY_SLUG = _endpoint(
+    "gamma_market_by_slug", endpoints.market_by_slug("{slug}"), "gamma_markets", final=[404]
+)
 SERIES = _endpoint("gamma_series", endpoints.SERIES, "gamma")
 # 404: unknown and closed tokens alike
 BOOK = _endpoint("clob_book", endpoints.BOOK, "clob_book", final=[404])
@@ -38,13 +40,19 @@ def markets(*, closed: bool, ended_since_ns: int | None = None) -> Query:
 
 def series(assets: Sequence[str], durations: Sequence[str]) -> Query:
     """The ids of the up/down series of these assets and durations."""
-    slugs = [slug for asset in assets for duration in durations for slug in updown.series_slugs(asset, duration)]
+    slugs = [
+        slug for asset in assets for duration in durations for slug in updown.series_slugs(asset, duration)
+    ]
     return Query(SERIES, {"slug": slugs, "limit": str(endpoints.SERIES_PAGE)})
 
 
 def rounds(series_id: str, *, closed: bool, ended_since_ns: int | None = None) -> Query:
     """The rounds of one series. `closed` is always sent: its default was seen to be either."""
-    params = {"series_id": series_id, "closed": "true" if closed else "false", "limit": str(endpoints.EVENTS_PAGE)}
+    params = {
+        "series_id": series_id,
+        "closed": "true" if closed else "false",
+        "limit": str(endpoints.EVENTS_PAGE),
+    }
     if ended_since_ns is not None:
         params["end_date_min"] = _seconds(ended_since_ns)
     return Query(EVENTS_PAGE, params)
