@@ -1,0 +1,109 @@
+"""`scrapy verify`: re-reads the archive and names everything that is not as it was written."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from scrapy.commands import ScrapyCommand
+from scrapy.exceptions import UsageError
+
+from marketarchive.archive.reader import Message
+from marketarchive.archive.report import Report
+from marketarchive.archive.verify import verify
+from marketarchive.clock import from_iso
+from marketarchive.collecting.process import output_dir
+from marketarchive.exceptions import ArgumentError, ConfigurationError, ParseError
+from marketarchive.venues import polymarket
+from marketarchive.venues.polymarket.endpoints import CLOB
+
+BOOK_URLS = (f"{CLOB}/book", f"{CLOB}/books")
+
+
+class Command(ScrapyCommand):
+    requires_project = True
+    requires_crawler_process = False
+    default_settings = {"LOG_ENABLED": False}  # noqa: RUF012  (Scrapy's own form)
+
+    def syntax(self) -> str:
+        return "[options]"
+
+    def short_desc(self) -> str:
+        return "Re-read the archive and name whatever is not as it was written (exit code 1)"
+
+    def long_desc(self) -> str:
+        return (
+            "Checks the ledger's chain, every file and gzip member, line counts, sequence numbers, the digest of "
+            "every body, the manifests, and names files that are not in the ledger. Works on a running "
+            "archive. Only a head printed earlier (--head) shows that the ledger's newest lines were removed."
+        )
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        super().add_options(parser)
+        parser.add_argument(
+            "--since", metavar="TIME", help="read only segments with lines at or after (ISO 8601)"
+        )
+        parser.add_argument(
+            "--books", action="store_true", help="also recompute the hash of every order book"
+        )
+        parser.add_argument("--head", metavar="N:SHA", help="the ledger's head as an earlier call printed it")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        assert self.settings is not None
+        try:
+            if args:
+                raise ArgumentError(f"verify takes no argument, got {args[0]!r}")
+            root = output_dir(self.settings)
+            if not root.is_dir():
+                raise ArgumentError(f"there is no folder {root}; name one with -s OUTPUT_DIR=DIR")
+            report = verify(root, _since(opts.since), books if opts.books else None, opts.head)
+        except (ArgumentError, ConfigurationError) as error:
+            raise UsageError(str(error), print_help=False) from error
+        print(json.dumps(report.as_dict(), indent=2) if opts.json else _text(report))
+        self.exitcode = 1 if report.problems else 0
+
+
+def books(message: Message) -> Iterable[tuple[str, str, str]]:
+    """(token, verdict, recipe) of every order book in an answer of the CLOB."""
+    if message.canonical_url not in BOOK_URLS or message.envelope.get("status") != 200:
+        return
+    received = polymarket.Received(
+        message.feed,
+        message.canonical_url,
+        _params(message),
+        200,
+        message.payload,
+        message.received_at,
+        message.seq,
+    )
+    try:
+        found = polymarket.parse(received).books
+    except ParseError:
+        return  # no book: its `invalid` line says what was wrong with it
+    for book in found:
+        yield (book.token, *polymarket.verify_book(book))
+
+
+def _params(message: Message) -> dict[str, Any]:
+    params = message.envelope.get("params", {})
+    return params if isinstance(params, dict) else {}
+
+
+def _since(text: str | None) -> int | None:
+    try:
+        return None if text is None else from_iso(text)
+    except ValueError as error:
+        raise ArgumentError(f"--since {text!r} is not a time like 2026-11-21T10:15:00Z") from error
+
+
+def _text(report: Report) -> str:
+    lines = [f"PROBLEM  {problem}" for problem in report.problems]
+    lines += [f"note     {note}" for note in report.notes]
+    lines += [f"open     {path}" for path in report.open]
+    lines += [f"checked  {count:,} {what}" for what, count in sorted(report.checked.items())]
+    lines += [f"books    {count:,} {verdict}" for verdict, count in sorted(report.books.items())]
+    lines += [f"head     {report.head}", f"{report.state}: {len(report.problems)} problems"]
+    return "\n".join(lines)
