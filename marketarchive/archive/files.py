@@ -59,6 +59,9 @@ class Files:
     def rename(self, source: Path, target: Path) -> None:
         """Atomic; replaces `target`. Lasting only after `sync_dir` of the folder."""
         source.rename(target)
+        for handle, path in self.paths.items():
+            if path == source:
+                self.paths[handle] = target
 
     def unlink(self, path: Path) -> None:
         """Nothing happens when there is no such file."""

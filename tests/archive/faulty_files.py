@@ -131,7 +131,8 @@ class PowerCut(WatchedFiles):
         self.n = n
         self.count = 0
         self._names: dict[Path, int] = {}  # as a running system sees them: path -> file or folder id
-        self._lasting: dict[Path, dict[str, int]] = {}  # folder -> entries on the disk
+        # Folder -> its entries on the disk, then after each change since (file systems keep their order).
+        self._states: dict[Path, list[dict[str, int]]] = {}
         self._contents: dict[int, bytes] = {}  # file id -> contents on the disk
         self._folders: set[int] = set()
         self._ids = itertools.count(1)
@@ -144,12 +145,13 @@ class PowerCut(WatchedFiles):
 
     def create(self, path: Path) -> int:
         handle = super().create(path)
-        self._names[path] = next(self._ids)
+        self._name(path)
         return handle
 
     def open_append(self, path: Path) -> int:
         handle = super().open_append(path)
-        self._names.setdefault(path, next(self._ids))
+        if path not in self._names:
+            self._name(path)
         return handle
 
     def fdatasync(self, handle: int) -> None:
@@ -163,23 +165,22 @@ class PowerCut(WatchedFiles):
     def rename(self, source: Path, target: Path) -> None:
         super().rename(source, target)
         self._names[target] = self._names.pop(source)
-        for handle, path in self.paths.items():
-            if path == source:
-                self.paths[handle] = target
+        self._note(target.parent)
 
     def unlink(self, path: Path) -> None:
         super().unlink(path)
-        self._names.pop(path, None)
+        if self._names.pop(path, None) is not None:
+            self._note(path.parent)
 
     def make_dir(self, path: Path) -> None:
         super().make_dir(path)
         if path not in self._names:
-            self._names[path] = next(self._ids)
+            self._name(path)
             self._folders.add(self._names[path])
 
     def sync_dir(self, path: Path) -> None:
         super().sync_dir(path)
-        self._lasting[path] = self._entries(path)
+        self._states[path] = [self._entries(path)]
 
     def survive(self, target: Path, random: Random | None = None) -> None:
         """What is found below `target` after the power came back; without `random` only what must be."""
@@ -187,14 +188,11 @@ class PowerCut(WatchedFiles):
 
     def _make(self, folder: Path, target: Path, random: Random | None) -> None:
         target.mkdir()
-        lasting, newest = self._lasting.get(folder, {}), self._entries(folder)
-        for name in lasting.keys() | newest.keys():
-            found = {True: newest.get(name), False: lasting.get(name)}[
-                random is not None and random.random() < 0.5
-            ]
+        states = self._states.get(folder, [{}])
+        for name, found in (states[0] if random is None else random.choice(states)).items():
             if found in self._folders:
                 self._make(folder / name, target / name, random)
-            elif found is not None:
+            else:
                 (target / name).write_bytes(self._content(found, random))
 
     def _content(self, file: int, random: Random | None) -> bytes:
@@ -204,6 +202,13 @@ class PowerCut(WatchedFiles):
             return certain
         keep = random.randint(len(certain), len(now))
         return now[:keep] + bytes(random.randint(0, len(now) - keep))  # zeros: size written, contents not
+
+    def _name(self, path: Path) -> None:
+        self._names[path] = next(self._ids)
+        self._note(path.parent)
+
+    def _note(self, folder: Path) -> None:
+        self._states.setdefault(folder, [{}]).append(self._entries(folder))
 
     def _entries(self, folder: Path) -> dict[str, int]:
         return {path.name: id_ for path, id_ in self._names.items() if path.parent == folder}

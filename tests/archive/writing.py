@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -102,21 +102,32 @@ def parts_of(root: Path) -> list[Path]:
 
 
 def readable(path: Path) -> list[Line]:
-    """The whole lines that can be read of a segment, sealed or torn: the standard library's inflate alone."""
+    """The whole lines that can be read of a segment, sealed or torn, up to the very byte that is damaged."""
     data, text = path.read_bytes(), b""
     while data:
         inflate = zlib.decompressobj(16 + zlib.MAX_WBITS)
         try:
-            for start in range(0, len(data), 512):
-                text += inflate.decompress(data[start : start + 512])
+            for start in range(0, len(data), 4096):
+                before = inflate.copy()
+                text += inflate.decompress(data[start : start + 4096])
                 if inflate.eof:
                     break
         except zlib.error:
+            text += _until_damage(before, data[start : start + 4096])
             break
         if not inflate.eof:
             break
-        data = inflate.unused_data + data[start + 512 :]
+        data = inflate.unused_data + data[start + 4096 :]
     return [lines.parse(line) for line in text.split(b"\n")[:-1]]
+
+
+def _until_damage(inflate: Any, data: bytes) -> bytes:
+    """zlib drops what it had already decompressed of the piece in which it meets damage."""
+    text = b""
+    with suppress(zlib.error):
+        for at in range(len(data)):
+            text += inflate.decompress(data[at : at + 1])
+    return text
 
 
 def segments(root: Path) -> dict[str, list[Line]]:
