@@ -42,8 +42,10 @@ class CadenceSpider(SweepSpider):
         await self._ticks(int(self.arguments.interval * SECOND))
 
     async def _ticks(self, step: int) -> None:
-        run, ends_at = self.run, self.run.ends_at
+        run = self.run
         tick = -(-run.clock.now_ns() // step) * step
+        run.counted_from = tick  # looking up what to ask does not shorten the run
+        ends_at = run.ends_at
         while ends_at is None or tick < ends_at:
             if not await sleep_until(run.clock, tick, run.stop):
                 return

@@ -46,7 +46,7 @@ class Run:
         self.stop_reason: str | None = None
         self.finish_reason: str | None = None
         self.markets: dict[str, Mapping[str, Any]] = {}  # what the run set out to observe, by slug
-        self.started_at = self.clock.now_ns()
+        self.counted_from = self.clock.now_ns()  # what its duration is counted from, wall ns
         self.error: Exception | None = None
         asked = {key: value for key, value in asdict(spider.arguments).items() if value is not None}
         settings = {
@@ -60,7 +60,7 @@ class Run:
     def ends_at(self) -> int | None:
         """Wall ns at which the run was asked to end; None = no duration."""
         duration = self.spider.arguments.duration
-        return None if duration is None else self.started_at + int(duration * SECOND)
+        return None if duration is None else self.counted_from + int(duration * SECOND)
 
     def next_seq(self, feed: str) -> int:
         """The next seq of this run in `feed`."""
@@ -104,17 +104,15 @@ class Run:
         if isinstance(self.error, DiskError) or self.stop_reason == "disk":
             return DISK
         stats = self.stats.get_stats()
-        answers = stats.get("responses/count", 0)
-        asked = stats.get("asks/concluded", 0)
-        good = stats.get("responses/good", 0)
-        blocked = stats.get("gaps/blocked", 0)
-        expected = ("finished", "shutdown", "duration", "cancelled")
+        expected = ("finished", "shutdown", "cancelled")
         if self.error or self.finish_reason not in expected or stats.get("spider_exceptions/count"):
             return FAILED
-        if asked and not good and blocked and blocked == stats.get("asks/failed", 0):
+        failed = {feed: stats.get(f"asks/failed/{feed}", 0) for feed in self.spider.feeds}
+        good = {feed: stats.get(f"responses/good/{feed}", 0) for feed in self.spider.feeds}
+        if not any(good.values()) and 0 < sum(failed.values()) == stats.get("gaps/blocked", 0):
             return BLOCKED
-        if asked and not good and not (answers == 0 and self.stop_reason):
-            return FAILED
+        if any(failed[feed] and not good[feed] for feed in self.spider.feeds):
+            return FAILED  # nothing collected though due
         return FINISHED
 
     def summary(self) -> dict[str, Any]:

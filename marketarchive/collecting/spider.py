@@ -235,7 +235,7 @@ class ArchiveSpider(Spider):
             yield from self._again_or_give_up(request, trouble)
             return
         self.run.process.limiter.succeeded(ask.query.endpoint)
-        self.run.stats.inc_value("responses/good")
+        self.run.stats.inc_value(f"responses/good/{ask.feed}")
         if parsed is not None:
             for bad in parsed.errors:
                 yield self._invalid(ask, receipt, bad)
@@ -315,7 +315,7 @@ class ArchiveSpider(Spider):
     def _give_up(self, ask: Ask, trouble: Trouble) -> Iterator[Any]:
         now = self.run.clock.now_ns()
         scope = {"endpoint": ask.query.endpoint.name, **ask.scope}
-        self.run.stats.inc_value("asks/failed")
+        self.run.stats.inc_value(f"asks/failed/{ask.feed}")
         yield self.run.gap(
             trouble.reason,
             trouble.cause,

@@ -67,8 +67,8 @@ def exit_code(crawler: Crawler) -> int:
 
 def handle_signals(crawlers: list[Crawler]) -> None:
     """The first SIGTERM or SIGINT asks the spiders to end, the second stops their engines at once."""
-    from twisted.internet import reactor
-
+    loop = asyncio.get_event_loop()  # the reactor's; it does not run yet
+    stopping: list[asyncio.Future[None]] = []
     stops = 0
 
     def stop_engines() -> None:
@@ -82,14 +82,9 @@ def handle_signals(crawlers: list[Crawler]) -> None:
             if run is not None:
                 run.request_stop(signal.Signals(signum).name)
         if stops == 1:
-            asyncio.get_running_loop().call_later(GRACE_S, stop_engines)
+            loop.call_later(GRACE_S, stop_engines)
         else:
             stop_engines()
 
-    def install() -> None:
-        loop = asyncio.get_running_loop()
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, stop, signum)
-
-    stopping: list[asyncio.Future[None]] = []
-    reactor.callWhenRunning(install)
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop, signum)

@@ -1,0 +1,210 @@
+"""Whole runs as a user makes them: the simulator and `scrapy crawl` as processes, and what they left."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent.parent
+SCRAPY = [sys.executable, "-m", "scrapy"]
+ENVIRONMENT = {**os.environ, "SCRAPY_PROJECT": "simulator"}
+
+
+def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
+    """The first true value of `condition`; fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+    return value
+
+
+@dataclass
+class Simulator:
+    """A running `scrapy simulate`."""
+
+    url: str
+    truth: Path
+    process: subprocess.Popen[str]
+
+    def order(self, *faults: dict[str, Any]) -> None:
+        """Replace the faults."""
+        request = urllib.request.Request(f"{self.url}/_faults", json.dumps(faults).encode(), method="POST")
+        urllib.request.urlopen(request, timeout=10).close()
+
+    def served(self) -> list[dict[str, Any]]:
+        """What was sent to clients, as the simulator wrote it down."""
+        path = self.truth / "served.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def markets(self) -> list[dict[str, Any]]:
+        """All rounds around the run, with their outcomes; ends the simulator."""
+        stop(self.process)
+        found: list[dict[str, Any]] = json.loads((self.truth / "markets.json").read_text())
+        return found
+
+
+@contextmanager
+def simulator(folder: Path, *options: str) -> Iterator[Simulator]:
+    """On a free port, with its truth in `folder`."""
+    command = [*SCRAPY, "simulate", "--port", "0", "--truth", str(folder), *options]
+    process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        ready = process.stdout.readline().split()
+        assert ready[:1] == ["ready"], ready
+        yield Simulator(ready[1], folder, process)
+    finally:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    """SIGTERM, by its id, and wait."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    if process.stdout:
+        process.stdout.close()
+
+
+def crawl_command(url: str, out: Path, spider: str, *arguments: str, **settings: Any) -> list[str]:
+    command = [*SCRAPY, "crawl", spider, "-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={url}"]
+    for argument in arguments:
+        command += ["-a", argument]
+    for name, value in settings.items():
+        command += ["-s", f"{name}={value}"]
+    return command
+
+
+@dataclass
+class Done:
+    """A finished crawl."""
+
+    code: int
+    log: str
+    out: Output
+
+
+def crawl(url: str, out: Path, spider: str, *arguments: str, timeout: float = 90, **settings: Any) -> Done:
+    """Runs to its end."""
+    command = crawl_command(url, out, spider, *arguments, **settings)
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout)
+    return Done(done.returncode, done.stderr, Output(out))
+
+
+@contextmanager
+def crawling(
+    url: str, out: Path, spider: str, *arguments: str, **settings: Any
+) -> Iterator[subprocess.Popen[str]]:
+    """A crawl under way; killed when the block is left."""
+    command = crawl_command(url, out, spider, *arguments, **settings)
+    process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.DEVNULL, text=True)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def command(name: str, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """`scrapy <name>` on an OUTPUT_DIR."""
+    return subprocess.run(
+        [*SCRAPY, name, *options, "-s", f"OUTPUT_DIR={out}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+class Output:
+    """What lies in an OUTPUT_DIR, read with the standard library only."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def segments(self, feed: str = "*") -> list[Path]:
+        return sorted(self.root.glob(f"raw/venue=*/feed={feed}/date=*/hour=*/*.jsonl.gz"))
+
+    def lines(self, feed: str = "*", kind: str | None = None) -> list[dict[str, Any]]:
+        found = []
+        for path in self.segments(feed):
+            with gzip.open(path) as file:
+                found += [json.loads(line) for line in file]
+        return [line for line in found if kind in (None, line["kind"])]
+
+    def payload(self, line: dict[str, Any]) -> bytes:
+        """The payload's bytes of a decoded line that is text or base64, or of a raw line."""
+        if "payload_text" in line:
+            return str(line["payload_text"]).encode()
+        return base64.b64decode(line["payload_base64"])
+
+    def payload_digests(self) -> Counter[str]:
+        """sha256 of the payload bytes of every response, cut out of the lines as the contract says."""
+        digests: Counter[str] = Counter()
+        for path in self.segments():
+            body, left = hashlib.sha256(), 0
+            with gzip.open(path) as file:
+                for raw in file:
+                    kind = raw.split(b'"', 4)[3]
+                    head, embedded, rest = raw.rstrip(b"\n").partition(b',"payload":')
+                    if kind == b"response" and embedded:
+                        outer = json.loads(head + b"}")
+                        whole = b"".join(
+                            (
+                                outer.get("payload_pre", "").encode(),
+                                rest[:-1],
+                                outer.get("payload_post", "").encode(),
+                            )
+                        )
+                        digests[hashlib.sha256(whole).hexdigest()] += 1
+                    elif kind == b"response":
+                        line = json.loads(raw)
+                        body, left = hashlib.sha256(), line.get("parts", 0)
+                        if not left:
+                            digests[hashlib.sha256(self.payload(line)).hexdigest()] += 1
+                    elif kind == b"part":
+                        body.update(self.payload(json.loads(raw)))
+                        left -= 1
+                        if not left:
+                            digests[body.hexdigest()] += 1
+        return digests
+
+    def gaps(self) -> list[dict[str, Any]]:
+        return self.lines(kind="gap")
+
+    def ledger(self) -> list[dict[str, Any]]:
+        path = self.root / "manifests" / "ledger.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def manifests(self) -> list[dict[str, Any]]:
+        return [json.loads(path.read_text()) for path in sorted((self.root / "manifests").glob("*.json"))]
+
+    def manifest(self) -> dict[str, Any]:
+        [only] = self.manifests()
+        return only
+
+    def records(self, series: str) -> list[dict[str, Any]]:
+        found = []
+        for path in sorted((self.root / "records").glob(f"{series}-*.jsonl")):
+            found += [json.loads(line) for line in path.read_text().splitlines()]
+        return found

@@ -1,0 +1,139 @@
+"""How a run ends: signals, kills, full disks, wrong arguments, and what is left of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, Simulator, command, crawl, crawling, until
+
+ENDLESS = ("durations=1d,4h", "interval=1s")
+
+
+def parts(out: Path) -> list[Path]:
+    return [path for path in out.glob("raw/**/*.part") if path.stat().st_size > 1000]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_seals_everything_within_seconds(signum: int, world: Simulator, out: Path) -> None:
+    with crawling(world.url, out, "polymarket_orderbook", *ENDLESS) as process:
+        until(lambda: len(parts(out)) == 2)
+        asked = time.monotonic()
+        process.send_signal(signum)
+        assert process.wait(20) == 0
+        assert time.monotonic() - asked < 10
+    manifest = Output(out).manifest()
+    assert manifest["exit_reason"] == signal.Signals(signum).name
+    assert not parts(out)
+    assert not list(out.glob("manifests/*-*.lock"))
+    assert command("verify", out).returncode == 0
+
+
+def test_a_venue_that_hangs_does_not_hold_up_the_end(world: Simulator, out: Path) -> None:
+    with crawling(world.url, out, "polymarket_orderbook", *ENDLESS) as process:
+        until(lambda: len(parts(out)) == 2)
+        world.order({"kind": "hang", "route": "*"})
+        try:
+            served = len(world.served())
+            until(lambda: len(world.served()) > served + 2)
+            asked = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+            assert time.monotonic() - asked < 20
+        finally:
+            world.order()
+    assert command("verify", out).returncode == 0
+
+
+def test_kill_9_then_the_next_run_recovers(world: Simulator, out: Path) -> None:
+    with crawling(world.url, out, "polymarket_orderbook", *ENDLESS) as process:
+        until(lambda: parts(out))
+        process.kill()
+        process.wait()
+    assert list(out.glob("manifests/polymarket_orderbook-*.lock"))
+    done = crawl(world.url, out, "polymarket_orderbook", "durations=1d")
+    assert done.code == 0, done.log
+    assert "Recovered" in done.log
+    kinds = [line["kind"] for line in done.out.ledger()]
+    assert kinds.count("recovered") == 2
+    assert kinds.count("manifest") == 2
+    crash = [gap for gap in done.out.gaps() if gap["reason"] == "crash"]
+    assert len(crash) == 2
+    assert all(gap["to"] is None and gap["first_lost_seq"] >= 1 for gap in crash)
+    assert command("verify", out, "--books").returncode == 0
+
+
+def test_scrapy_recover_does_the_same_without_a_run(world: Simulator, out: Path) -> None:
+    with crawling(world.url, out, "polymarket_orderbook", *ENDLESS) as process:
+        until(lambda: parts(out))
+        assert command("verify", out).returncode == 0, "a living run is no problem"
+        process.kill()
+        process.wait()
+    assert command("recover", out).returncode == 0
+    assert command("verify", out).returncode == 0
+    assert not list(out.glob("manifests/*-*.lock"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["polymarket_orderbook", "-a", "assets=PEPE"], "Polymarket has up/down rounds of BTC"),
+        (["polymarket_orderbook", "-a", "interval=never"], "interval='never' is not a time span"),
+        (["polymarket_orderbook", "-a", "colour=red"], "has no argument 'colour'"),
+        (["polymarket_orderbook", "-a", "markets=x", "-a", "assets=BTC"], "leave out assets="),
+        (["polymarket_orderbok"], "there is no spider 'polymarket_orderbok'"),
+        (["polymarket_orderbook", "-s", "LIMIT_SHARE=3"], "LIMIT_SHARE=3.0 is not a share"),
+        (["polymarket_orderbook", "-s", "ARCHIVE_FLUSH_S=x"], "ARCHIVE_FLUSH_S='x'"),
+        (["polymarket_orderbook", "-s", "CLOCK_STEPS=x"], "CLOCK_STEPS='x'"),
+        (["polymarket_orderbook", "-s", "OUTPUT_DIR=/dev/null"], "OUTPUT_DIR='/dev/null' is not a folder"),
+        (["polymarket_orderbook", "-s", "SIMULATOR_URL=http://127.0.0.1:9"], "no simulator answers at"),
+    ],
+)
+def test_a_wrong_argument_or_setting_is_exit_code_2(
+    arguments: list[str], message: str, world: Simulator, out: Path
+) -> None:
+    before = len(world.served())
+    options = ["-s", f"SIMULATOR_URL={world.url}", "-s", f"OUTPUT_DIR={out}"]
+    done = subprocess.run(
+        [*SCRAPY, "crawl", *options, *arguments], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True
+    )
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert len(world.served()) == before
+    assert not list(out.glob("raw/**/*"))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 3 MB, where the user may mount one."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("only root may mount the small file system that this test fills")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_ends_the_run_with_3_and_the_next_run_records_the_gap(
+    world: Simulator, small_disk: Path
+) -> None:
+    out = small_disk / "out"
+    with crawling(world.url, out, "polymarket_orderbook", "interval=1s", MASTER_URL="") as process:
+        assert process.wait(60) == 3
+    ballast = sorted(out.glob("records/*"), key=lambda path: path.stat().st_size)[-1]
+    room = ballast.stat().st_size
+    assert room > 0
+    subprocess.run(["mount", "-o", "remount,size=12m", str(small_disk)], check=True)
+    done = crawl(world.url, out, "polymarket_orderbook", "durations=1d", MASTER_URL="")
+    assert done.code == 0, done.log
+    assert "disk" in {gap["reason"] for gap in done.out.gaps()}
+    assert command("verify", out).returncode == 0
