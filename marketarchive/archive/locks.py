@@ -65,7 +65,7 @@ def read_identity(name: str, lock: Path | None, venue: str | None) -> tuple[dict
     for line in lock.read_bytes().splitlines() if lock is not None else ():
         try:
             said = msgspec.json.decode(line)
-        except msgspec.DecodeError:
+        except ValueError:
             continue  # a note torn by the same fault that ended the run
         if "failed" in said:
             failure = str(said["failed"])

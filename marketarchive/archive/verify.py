@@ -195,7 +195,7 @@ class _Verification:
             found = msgspec.json.decode((self._root / path).read_bytes())
         except FileNotFoundError:
             return None  # named already
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, ValueError) as error:
             self._report.problem(path, f"cannot be read as JSON: {error}")
             return None
         return found if isinstance(found, dict) else None

@@ -35,9 +35,10 @@ class Command(ScrapyCommand):
 
     def long_desc(self) -> str:
         return (
-            "Checks the ledger's chain, every file and gzip member, line counts, sequence numbers, the digest of "
-            "every body, the manifests, and names files that are not in the ledger. Works on a running "
-            "archive. Only a head printed earlier (--head) shows that the ledger's newest lines were removed."
+            "Checks the ledger's chain, every file and gzip member, line counts, sequence numbers, the "
+            "digest of every body, the manifests, and names files that are not in the ledger. Works on a "
+            "running archive. That the ledger's newest lines were removed is seen only against a head that "
+            "was printed earlier (--head)."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:

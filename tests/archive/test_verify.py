@@ -1,0 +1,224 @@
+"""verify: silent on what is whole, and names everything that is not."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from marketarchive.archive.ledger import Ledger
+from marketarchive.archive.reader import Message
+from marketarchive.archive.verify import verify
+from marketarchive.clock import from_iso
+from marketarchive.exceptions import ArgumentError
+from tests.archive import museum
+from tests.archive.writing import FEED, VENUE, HandClock, ledger_of, open_run, response, writer
+
+JQ = (
+    """jq -Rr 'fromjson? | select(.kind|IN("segment","recovered","torn","manifest","day_file")) """
+    """| "\\(.sha256)  \\(.path)"' manifests/ledger.jsonl | sha256sum -c --quiet"""
+)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("museum") / "whole"
+    museum.build(root)
+    return root
+
+
+@pytest.fixture
+def root(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "copy"))
+
+
+def test_a_whole_archive_passes(whole: Path) -> None:
+    report = verify(whole)
+    assert report.problems == []
+    assert report.state == "passed"
+    assert report.head == Ledger(whole).head()
+    kinds = ("segment", "recovered", "torn", "manifest", "day_file")
+    assert {kind: report.checked[kind] for kind in kinds} == {
+        kind: len(ledger_of(whole, kind)) for kind in kinds
+    }
+    assert min(report.checked[kind] for kind in kinds) >= 1
+    assert verify(whole, head=str(report.head)).state == "passed"
+
+
+@pytest.mark.parametrize("name", museum.DAMAGES)
+def test_every_damage_is_named(root: Path, name: str) -> None:
+    damaged = museum.DAMAGES[name](root).relative_to(root).as_posix()
+    report = verify(root)
+    assert report.state == "failed"
+    assert damaged in {problem.path for problem in report.problems}, list(map(str, report.problems))
+
+
+def test_the_lines_of_a_damaged_member_are_named(root: Path) -> None:
+    offset = museum.member_offset(root, 1)
+    path = museum.flip(museum.sealed(root), 8 * (offset + 20)).relative_to(root).as_posix()
+    first = next(entry for entry in ledger_of(root) if entry["path"] == path)["members"][0][2] + 1
+    report = verify(root)
+    changed = next(problem for problem in report.problems if "not the file that was sealed" in problem.what)
+    assert changed.line is None or changed.line == first
+    assert any(problem.line == first for problem in report.problems)
+
+
+def test_removal_of_the_newest_ledger_lines_needs_a_head(root: Path) -> None:
+    head = str(Ledger(root).head())
+    label = {"kind": "label", "path": ledger_of(root)[0]["path"], "label": "invalid", "why": "a test"}
+    newer = str(Ledger(root).append(label))
+    assert verify(root, head=head).state == verify(root, head=newer).state == "passed"
+    museum.edit(museum.ledger(root), lambda lines: lines[:-1])
+    assert verify(root).state == "passed"  # nothing in the archive shows it
+    assert [problem.path for problem in verify(root, head=newer).problems] == ["manifests/ledger.jsonl"]
+    changed = head[:-1] + ("0" if head[-1] != "0" else "1")
+    assert [problem.line for problem in verify(root, head=changed).problems] == [int(head.split(":")[0])]
+    with pytest.raises(ArgumentError, match="is no head"):
+        verify(root, head="newest")
+
+
+def test_no_flipped_bit_is_silent(whole: Path, root: Path) -> None:
+    """200 random bits of everything that is in the archive, each file as often as another."""
+    random = Random(20261121)
+    head = str(Ledger(root).head())
+    files = [path for path in sorted(root.rglob("*")) if path.is_file() and path.name != "recovery.lock"]
+    for _ in range(200):
+        path = random.choice(files)
+        bit = random.randrange(8 * path.stat().st_size)
+        before = path.read_bytes()
+        museum.flip(path, bit)
+        named = {problem.path for problem in verify(root, head=head).problems}
+        assert path.relative_to(root).as_posix() in named, (path, bit)
+        path.write_bytes(before)
+    assert verify(root).state == "passed"
+
+
+def test_a_torn_ledger_line_is_allowed_where_the_next_names_it(root: Path) -> None:
+    museum.append(museum.ledger(root), b'{"kind":"label","pa')
+    torn = verify(root)
+    assert torn.state == "passed"
+    assert torn.notes == [f"manifests/ledger.jsonl line {torn.head.count}: torn by a crash, and kept"]
+    Ledger(root).append({"kind": "label", "path": ledger_of(root)[0]["path"], "label": "invalid", "why": "x"})
+    assert verify(root).problems == []
+    museum.edit(museum.ledger(root), lambda lines: [*lines[:-2], b"{}\n", lines[-1]])
+    assert verify(root).state == "failed"
+
+
+def test_what_living_runs_have_open_is_listed_and_no_problem(tmp_path: Path) -> None:
+    clock = HandClock()
+    with writer(tmp_path, clock) as made:
+        run = open_run(made)
+        run.write(response(run))
+        run.next_seq(VENUE, FEED)  # under way
+        run.flush().result()
+        clock.pass_s(3600)
+        run.write(response(run))
+        run.flush().result()
+        report = verify(tmp_path)
+        assert report.problems == []
+        assert [Path(path).suffix for path in report.open] == [".part"]
+        run.close("finished", {}).result()
+    assert any("seq 2 missing" in problem.what for problem in verify(tmp_path).problems)
+
+
+def test_a_dead_run_asks_for_recovery(tmp_path: Path) -> None:
+    with writer(tmp_path) as made:
+        run = open_run(made)
+        run.write(response(run))
+        run.flush().result()
+    whats = [problem.what for problem in verify(tmp_path).problems]
+    assert len(whats) == 2
+    assert all("run `scrapy recover`" in what for what in whats)
+
+
+def test_lost_and_doubled_seqs_are_named(tmp_path: Path) -> None:
+    with writer(tmp_path) as made:
+        run = open_run(made)
+        first = response(run)
+        for item in (first, response(run), first):
+            run.write(item)
+        for _ in range(3):
+            run.next_seq(VENUE, FEED)
+        run.write(response(run))
+        run.close("finished", {}).result()
+    assert [problem.what.split(": ")[1] for problem in verify(tmp_path).problems] == [
+        "seq 1 stand twice",
+        "seq 3 to 5 missing",
+    ]
+
+
+def test_since_leaves_older_segments_unread(root: Path) -> None:
+    path = museum.sealed(root, 1)
+    entries = {entry["path"]: entry for entry in ledger_of(root)}
+    since = from_iso(entries[path.relative_to(root).as_posix()]["last"]) + 1
+    assert verify(root, since=since).state == "passed"
+    assert verify(root, since=since).checked["segment"] < verify(root).checked["segment"]
+    museum.flip(path, 800)
+    assert verify(root, since=since).state == "passed"
+    assert verify(root, since=since - 1).state == "failed"
+    museum.cut(path, 100)
+    assert verify(root, since=since).state == "failed"
+
+
+def test_a_moved_file_may_be_absent_and_nothing_else(root: Path) -> None:
+    entry = ledger_of(root)[0]
+    Ledger(root).append({"kind": "moved", "path": entry["path"], "sha256": entry["sha256"], "to": "s3://x"})
+    (root / entry["path"]).unlink()
+    report = verify(root)
+    assert report.problems == []
+    assert report.checked["moved"] == 1
+    museum.sealed(root, 2).unlink()
+    assert verify(root).state == "failed"
+
+
+def test_a_label_or_move_of_an_unknown_file_is_named(root: Path) -> None:
+    Ledger(root).append({"kind": "label", "path": "raw/none", "label": "invalid", "why": "x"})
+    assert [problem.line for problem in verify(root).problems] == [Ledger(root).head().count]
+
+
+@pytest.mark.parametrize("change", [{"bytes": "many"}, {"first": "now"}, {"path": "../x"}, {"n": 5}])
+def test_a_ledger_line_that_lies_is_named(root: Path, change: dict[str, object]) -> None:
+    """Chained properly, as someone would who means it."""
+    entry = {key: value for key, value in ledger_of(root)[0].items() if key != "previous"}
+    museum.edit(museum.ledger(root), lambda lines: lines[:0])
+    Ledger(root).append({**entry, **change})
+    assert verify(root).state == "failed"
+
+
+def test_nothing_to_check_is_its_own_state(tmp_path: Path) -> None:
+    assert verify(tmp_path).state == "nothing to check"
+
+
+def test_books_are_counted_and_failed_ones_named(whole: Path) -> None:
+    def books(message: Message) -> Iterable[tuple[str, str, str]]:
+        if message.seq == 1:
+            yield "token", "failed", "2026-01"
+        elif message.kind == "response":
+            yield "token", "ok", "2026-01"
+
+    report = verify(whole, books=books)
+    responses = sum(
+        entry["counts"].get("response", 0)
+        for kind in ("segment", "recovered")
+        for entry in ledger_of(whole, kind)
+    )
+    assert report.books.total() >= responses
+    assert report.books["failed"] == len(report.problems) > 0
+    assert all(problem.line == 2 for problem in report.problems)
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+def test_the_documented_line_checks_the_archive_without_our_code(root: Path) -> None:
+    def check() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["bash", "-o", "pipefail", "-c", JQ], cwd=root, capture_output=True, text=True)
+
+    passed = check()
+    assert (passed.returncode, passed.stdout, passed.stderr) == (0, "", "")
+    museum.flip(museum.sealed(root), 800)
+    failed = check()
+    assert failed.returncode == 1
+    assert museum.sealed(root).name in failed.stdout
