@@ -148,8 +148,9 @@ class Run:
         try:
             await asyncio.wrap_future(self.archive.close(self.stop_reason or reason, self.summary()))
         except DiskError as error:
-            self.error = error
-            logger.critical("%s", error)
+            if self.error is None:
+                self.error = error
+                logger.critical("%s", error)
 
 
 class RunExtension:

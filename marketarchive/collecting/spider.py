@@ -210,6 +210,9 @@ class ArchiveSpider(Spider):
         request = response.request
         ask: Ask = request.meta["ask"]
         receipt: Receipt = request.meta["receipt"]
+        if self.run.error is not None:  # the disk takes nothing any more: only the end matters
+            yield from self._conclude(ask)
+            return
         yield self._line(request, response.status, receipt)
         parsed, trouble = None, None
         if receipt.flags:

@@ -11,7 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, Simulator, command, crawl, crawling, until
+from tests.e2e.harness import (
+    ENVIRONMENT,
+    ROOT,
+    SCRAPY,
+    Output,
+    Simulator,
+    command,
+    crawl,
+    crawling,
+    simulator,
+    until,
+)
 
 ENDLESS = ("durations=1d,4h", "interval=1s")
 
@@ -124,16 +135,16 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_ends_the_run_with_3_and_the_next_run_records_the_gap(
-    world: Simulator, small_disk: Path
+    small_disk: Path, tmp_path: Path
 ) -> None:
     out = small_disk / "out"
-    with crawling(world.url, out, "polymarket_orderbook", "interval=1s", MASTER_URL="") as process:
-        assert process.wait(60) == 3
-    ballast = sorted(out.glob("records/*"), key=lambda path: path.stat().st_size)[-1]
-    room = ballast.stat().st_size
-    assert room > 0
-    subprocess.run(["mount", "-o", "remount,size=12m", str(small_disk)], check=True)
-    done = crawl(world.url, out, "polymarket_orderbook", "durations=1d", MASTER_URL="")
-    assert done.code == 0, done.log
-    assert "disk" in {gap["reason"] for gap in done.out.gaps()}
+    with simulator(tmp_path / "truth", "--speed", "2") as world:
+        done = crawl(world.url, out, "polymarket_orderbook", "interval=1s", MASTER_URL="")
+        assert done.code == 3
+        assert "No space left on device" in done.log
+        assert "Free space or mend the disk" in done.log
+        subprocess.run(["mount", "-o", "remount,size=12m", str(small_disk)], check=True)
+        after = crawl(world.url, out, "polymarket_orderbook", "durations=1d", MASTER_URL="")
+    assert after.code == 0, after.log
+    assert "disk" in {gap["reason"] for gap in after.out.gaps()}
     assert command("verify", out).returncode == 0
