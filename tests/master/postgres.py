@@ -1,4 +1,4 @@
-"""A throw-away PostgreSQL cluster: initdb and pg_ctl as a non-root user, on a socket in a temporary folder."""
+"""A throw-away PostgreSQL cluster: initdb and pg_ctl as a non-root user, a socket in a temporary folder."""
 
 from __future__ import annotations
 

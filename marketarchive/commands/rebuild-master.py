@@ -1,0 +1,87 @@
+"""`scrapy rebuild-master`: the market master again, from raw."""
+
+# ruff: noqa: N999  (Scrapy names a command after its file)
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from scrapy.commands import ScrapyCommand
+
+from marketarchive.clock import from_iso, iso
+from marketarchive.exceptions import ArgumentError, ConfigurationError, MarketArchiveError
+from marketarchive.master.rebuild import Rebuilt, rebuild
+from marketarchive.pipelines.market_master import master_url, snapshots_kept
+
+PROGRESS_EVERY_S = 5.0
+
+
+class Command(ScrapyCommand):
+    requires_project = True
+    requires_crawler_process = False
+    default_settings = {"LOG_ENABLED": False}  # noqa: RUF012  (Scrapy's own form)
+
+    def syntax(self) -> str:
+        return "[--since TIME]"
+
+    def short_desc(self) -> str:
+        return "Make the market master again from the raw archive"
+
+    def long_desc(self) -> str:
+        return (
+            "Empties the market master at MASTER_URL and fills it from the raw archive in OUTPUT_DIR, in one "
+            "transaction: readers see the old one until it is done. With --since, what was received from "
+            "then on is merged into the master as it is, which catches up on rows a run had to skip "
+            "(stat master/rows_skipped); collectors may go on meanwhile."
+        )
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        super().add_options(parser)
+        parser.add_argument("--since", metavar="TIME", help="ISO 8601, e.g. 2026-11-21T10:15:00Z")
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        try:
+            if args:
+                raise ArgumentError(f"rebuild-master takes no argument, got {args[0]!r}")
+            self._rebuild(None if opts.since is None else _time(opts.since))
+        except (ArgumentError, ConfigurationError) as error:
+            print(f"rebuild-master: {error}", file=sys.stderr)
+            self.exitcode = 2
+        except MarketArchiveError as error:
+            print(f"rebuild-master: {error}", file=sys.stderr)
+            self.exitcode = 1
+
+    def _rebuild(self, since: int | None) -> None:
+        assert self.settings is not None
+        url = master_url(self.settings)
+        if not url:
+            raise ConfigurationError("MASTER_URL is empty: there is no master to rebuild")
+        told = time.monotonic()
+
+        def progress(done: Rebuilt) -> None:
+            nonlocal told
+            if time.monotonic() - told >= PROGRESS_EVERY_S:
+                told = time.monotonic()
+                print(f"{iso(done.reached)}: {done.rows} rows", file=sys.stderr)
+
+        done = rebuild(
+            Path(self.settings["OUTPUT_DIR"]),
+            url,
+            since,
+            keep=snapshots_kept(self.settings),
+            progress=progress,
+        )
+        print(
+            f"{done.rows} rows from {done.messages} answers, {done.changes} changes in the journal"
+            + (f", {done.unreadable} not readable" if done.unreadable else "")
+        )
+
+
+def _time(text: str) -> int:
+    try:
+        return from_iso(text)
+    except ValueError as error:
+        raise ArgumentError(f"--since {text!r} is not a time like 2026-11-21T10:15:00Z") from error

@@ -1,0 +1,101 @@
+"""What two masters say differently: rows without their surrogate ids, and the journal by what it means.
+
+Two journals of the same observations may hold different entries when some arrived late; compared is the value
+of every field over time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Connection, Table, select
+
+from marketarchive.master.engine import open_master
+from marketarchive.master.observation import Key
+from marketarchive.master.tables import market_changes, markets, news_context, price_snapshots
+from marketarchive.master.timeline import Timeline
+
+MARKETS_AT_ONCE = 500
+BOOKKEEPING = ("id", "recent")
+
+Identity = tuple[str, str]
+
+
+def compare(url_a: str, url_b: str) -> list[str]:
+    """One line for every difference; none when both hold the same. Raises MasterError."""
+    a, b = open_master(url_a), open_master(url_b)
+    try:
+        with a.connect() as left, b.connect() as right:
+            return list(_differences(left, right))
+    finally:
+        a.dispose()
+        b.dispose()
+
+
+def _differences(left: Connection, right: Connection) -> Iterator[str]:
+    mine, theirs = _identities(left), _identities(right)
+    for platform, market_id in sorted(mine ^ theirs):
+        yield f"{platform} {market_id}: only in the {'first' if (platform, market_id) in mine else 'second'}"
+    common = sorted(mine & theirs)
+    for start in range(0, len(common), MARKETS_AT_ONCE):
+        some = common[start : start + MARKETS_AT_ONCE]
+        for table in (markets, price_snapshots, news_context):
+            yield from _compared(_rows(left, table, some), _rows(right, table, some), table.name)
+        yield from _compared(_journal(left, some), _journal(right, some), market_changes.name)
+
+
+def _compared(left: dict[Any, Any], right: dict[Any, Any], what: str) -> Iterator[str]:
+    for key in sorted(left.keys() | right.keys(), key=repr):
+        if left.get(key) != right.get(key):
+            name = " ".join(str(part) for part in key)
+            yield f"{what} {name}: {_shown(left.get(key))} != {_shown(right.get(key))}"
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is None else str(value)
+
+
+def _identities(connection: Connection) -> set[Identity]:
+    rows = connection.execute(select(markets.c.platform, markets.c.market_id))
+    return {(platform, market_id) for platform, market_id in rows}
+
+
+def _of(connection: Connection, table: Table, identities: list[Identity]) -> Iterator[dict[str, Any]]:
+    """Rows of these markets, in order of writing."""
+    for platform in sorted({platform for platform, _ in identities}):
+        ids = [market_id for each, market_id in identities if each == platform]
+        query = select(table).where(table.c.platform == platform, table.c.market_id.in_(ids))
+        for row in connection.execute(query.order_by(table.c.id)).mappings():
+            yield dict(row)
+
+
+def _rows(
+    connection: Connection, table: Table, identities: list[Identity]
+) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """Identity and moment of a row -> what else it holds."""
+    naming = [
+        name
+        for name in ("platform", "market_id", "snapshot_at", "capture", "captured_at", "headline", "url")
+        if name in table.c
+    ]
+    return {
+        tuple(row[name] for name in naming): {
+            name: value for name, value in row.items() if name not in (*BOOKKEEPING, *naming)
+        }
+        for row in _of(connection, table, identities)
+    }
+
+
+def _journal(connection: Connection, identities: list[Identity]) -> dict[tuple[str, ...], list[Any]]:
+    """(platform, market, field) -> [(time, capture, value)], where the value changes."""
+    entries: dict[tuple[str, ...], list[tuple[Key, str | None]]] = {}
+    for row in _of(connection, market_changes, identities):
+        named = (row["platform"], row["market_id"], row["field"])
+        entries.setdefault(named, []).append((Key.of(row["observed_at"], row["capture"]), row["new"]))
+    found: dict[tuple[str, ...], list[Any]] = {}
+    for name, each in entries.items():
+        line = Timeline(each)
+        steps = zip(line.keys, [None, *line.values], line.values, strict=False)
+        found[name] = [(key.observed_at, key.capture, new) for key, old, new in steps if old != new]
+    return found

@@ -1,0 +1,132 @@
+"""One thread that writes items into the master, so that a slow or broken database delays nothing else."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+
+from marketarchive.exceptions import ConfigurationError, MasterError
+from marketarchive.master.observation import MasterItem, observe
+from marketarchive.master.store import Store
+
+logger = logging.getLogger(__name__)
+
+BATCH = 500  # items in one transaction
+FIRST_WAIT_S = 0.1
+LONGEST_WAIT_S = 5.0
+
+
+class Feeder:
+    """Takes items without ever waiting, writes them in batches, tries again while the database refuses.
+
+    Counts `rows_upserted`, `changes` (journal entries), `errors` (failed attempts) and `rows_skipped` (items
+    that were not written: the queue was full, they were refused as such, or time was up). What was skipped is
+    in raw: `scrapy rebuild-master --since` catches up.
+    """
+
+    def __init__(self, store: Store, limit: int) -> None:
+        """At most `limit` items wait."""
+        self._store = store
+        self._limit = limit
+        self._waiting: deque[MasterItem] = deque()
+        self._in_hand = 0  # taken from the queue, not yet written
+        self._counts: Counter[str] = Counter()
+        self._changed = threading.Condition()
+        self._deadline: float | None = None  # monotonic: set when closing
+        self._told: set[str] = set()
+        self._thread = threading.Thread(target=self._run, name="market-master", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def put(self, item: MasterItem) -> None:
+        with self._changed:
+            if len(self._waiting) < self._limit:
+                self._waiting.append(item)
+                self._changed.notify()
+            else:
+                self._counts["rows_skipped"] += 1
+
+    def counts(self) -> dict[str, int]:
+        with self._changed:
+            return dict(self._counts)
+
+    def close(self, timeout_s: float) -> dict[str, int]:
+        """Write what waits, for at most `timeout_s` wall seconds; the final counts."""
+        with self._changed:
+            self._deadline = time.monotonic() + timeout_s
+            self._changed.notify()
+        self._thread.join(timeout_s)
+        with self._changed:
+            left = len(self._waiting) + self._in_hand
+            self._waiting.clear()
+            self._in_hand = 0
+            self._counts["rows_skipped"] += left
+            return dict(self._counts)
+
+    # ---- the thread ------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while batch := self._take():
+            self._deliver(batch)
+        self._store.close()
+
+    def _take(self) -> list[MasterItem]:
+        """The next items; none when closing and there are no more, or no more time."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._deadline is not None)
+            if self._left() <= 0:
+                return []
+            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            self._in_hand = len(batch)
+            return batch
+
+    def _left(self) -> float:
+        """Wall seconds until time is up."""
+        return float("inf") if self._deadline is None else self._deadline - time.monotonic()
+
+    def _deliver(self, batch: Sequence[MasterItem]) -> None:
+        wait = FIRST_WAIT_S
+        while True:
+            try:
+                written = self._store.write([observe(item) for item in batch])
+            except (MasterError, ConfigurationError) as error:
+                self._count(errors=1)
+                self._tell(str(error))
+                if not self._pause(wait):
+                    self._count(rows_skipped=len(batch), done=len(batch))
+                    return
+                wait = min(2 * wait, LONGEST_WAIT_S)
+            except Exception as error:  # one item of the batch cannot be stored: find it, keep the others
+                if len(batch) == 1:
+                    self._count(errors=1, rows_skipped=1, done=1)
+                    self._tell(f"the market master cannot store a {type(batch[0]).__name__}: {error}")
+                else:
+                    for item in batch:
+                        self._deliver([item])
+                return
+            else:
+                self._count(rows_upserted=written.rows, changes=written.changes, done=len(batch))
+                return
+
+    def _pause(self, seconds: float) -> bool:
+        """Wait before another attempt; False when there is no time for one."""
+        with self._changed:
+            until = time.monotonic() + seconds
+            while (left := min(until - time.monotonic(), self._left())) > 0:
+                self._changed.wait(left)
+            return self._left() > 0
+
+    def _count(self, *, done: int = 0, **counts: int) -> None:
+        with self._changed:
+            self._in_hand = max(0, self._in_hand - done)
+            self._counts.update(counts)
+
+    def _tell(self, cause: str) -> None:
+        """Log a cause once, however often it strikes."""
+        if cause not in self._told:
+            self._told.add(cause)
+            logger.error("%s", cause)

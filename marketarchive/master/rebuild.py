@@ -1,0 +1,151 @@
+"""Makes the master again from the raw archive: the same as live collecting made, or would have made.
+
+Raw is read in order of time and only as far ahead as answers may be out of order, so memory is bounded. Files
+still being written are read too, up to their last flush.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from sqlalchemy import delete
+from sqlalchemy.exc import SQLAlchemyError
+
+from marketarchive.archive.reader import ArchiveReader, Message
+from marketarchive.exceptions import ArchiveError, ParseError
+from marketarchive.master.engine import open_master, unusable, writing
+from marketarchive.master.observation import Key, Observation, observe
+from marketarchive.master.tables import market_changes, markets, news_context, price_snapshots
+from marketarchive.master.timeline import Keep
+from marketarchive.master.upsert import CHUNK, Written, upsert
+from marketarchive.venues import VENUES
+from marketarchive.venues.polymarket.endpoints import BOOK, BOOKS
+from marketarchive.venues.polymarket.messages import Received
+
+AHEAD = 5 * CHUNK  # observations held back to put those of slightly disordered lines in order
+LOCK_WAIT_S = 60.0
+WITHOUT_MARKETS = frozenset({BOOK, BOOKS})  # most of raw, and nothing in it that the master keeps
+
+
+@dataclass
+class Rebuilt:
+    """What was read and written so far."""
+
+    messages: int = 0  # answers that venues' parse functions read
+    unreadable: int = 0  # answers they refused, and rows of the others
+    rows: int = 0
+    changes: int = 0
+    reached: int = 0  # time of the newest observation written, ns
+
+
+Progress = Callable[[Rebuilt], None]
+
+
+def rebuild(
+    root: Path,
+    url: str,
+    since: int | None = None,
+    *,
+    keep: Keep = "changes",
+    progress: Progress | None = None,
+) -> Rebuilt:
+    """Fill the master at `url` from the archive at `root`.
+
+    Without `since` (ns) the tables are emptied and filled in one transaction: readers see the old master
+    until it is done, collectors meanwhile hold their rows back or skip them, and a failure leaves the old
+    one. With `since` what was received from then on is merged into the master as it is, in many
+    transactions, beside collectors at work.
+
+    Raises MasterError; CorruptError for a damaged segment; ArchiveError for one that is not there, or when
+    nothing in raw speaks of markets.
+    """
+    engine = open_master(url, wait_s=LOCK_WAIT_S)
+    done = Rebuilt()
+    batches = _batches(_in_order(_observations(root, since, done)))
+    try:
+        if since is None:
+            with writing(engine) as connection:
+                for table in (news_context, price_snapshots, market_changes, markets):
+                    connection.execute(delete(table))
+                for batch in batches:
+                    _take(done, batch, upsert(connection, batch, keep), progress)
+                if not done.messages:
+                    raise ArchiveError(
+                        f"nothing in {root / 'raw'} speaks of markets; the master is left as it was. Is this "
+                        "the right OUTPUT_DIR?"
+                    )
+        else:
+            for batch in batches:
+                with writing(engine) as connection:
+                    written = upsert(connection, batch, keep)
+                _take(done, batch, written, progress)
+    except SQLAlchemyError as error:
+        raise unusable(engine, error) from error
+    finally:
+        engine.dispose()
+    return done
+
+
+def _take(done: Rebuilt, batch: list[Observation], written: Written, progress: Progress | None) -> None:
+    done.rows += written.rows
+    done.changes += written.changes
+    done.reached = max(done.reached, batch[-1].key.observed_at * 1000)
+    if progress is not None:
+        progress(done)
+
+
+def _observations(root: Path, since: int | None, done: Rebuilt) -> Iterator[Observation]:
+    """What every answer in raw says of markets, just as the live spiders understood it."""
+    reader = ArchiveReader(root)
+    for message in reader.messages(since=since, kinds=("response",), open_parts=True, by_time=True):
+        envelope = message.envelope
+        if (
+            message.venue not in VENUES
+            or message.canonical_url in WITHOUT_MARKETS
+            or envelope["status"] != 200
+            or envelope.get("flags")  # not whole: the spider asked again
+        ):
+            continue
+        try:
+            parsed = VENUES[message.venue].parse(_received(message))
+        except ParseError:
+            done.unreadable += 1
+            continue
+        done.messages += 1
+        done.unreadable += len(parsed.errors)
+        for item in parsed.items:
+            yield observe(item.model_copy(update={"run": message.run}))
+
+
+def _received(message: Message) -> Received:
+    params = message.envelope["params"]
+    return Received(
+        message.feed,
+        message.canonical_url,
+        json.loads(params) if isinstance(params, str) else params,  # a string where it holds "payload"
+        message.envelope["status"],
+        message.payload,
+        message.received_at,
+        message.seq,
+    )
+
+
+def _in_order(observations: Iterable[Observation]) -> Iterator[Observation]:
+    """By key, if none comes more than `AHEAD` observations too late."""
+    held: list[tuple[Key, int, Observation]] = []
+    for arrival, observation in enumerate(observations):
+        heapq.heappush(held, (observation.key, arrival, observation))
+        if len(held) > AHEAD:
+            yield heapq.heappop(held)[2]
+    while held:
+        yield heapq.heappop(held)[2]
+
+
+def _batches(observations: Iterator[Observation]) -> Iterator[list[Observation]]:
+    while batch := list(islice(observations, CHUNK)):
+        yield batch

@@ -1,0 +1,82 @@
+"""Fifth pipeline: markets, resolutions and price snapshots into the market master, beside the raw archive."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from scrapy.exceptions import NotConfigured
+
+from marketarchive.exceptions import ConfigurationError
+from marketarchive.items import Market, PriceSnapshot, Resolution
+from marketarchive.master.engine import connect
+from marketarchive.master.feeder import Feeder
+from marketarchive.master.store import Store
+
+if TYPE_CHECKING:
+    from scrapy.crawler import Crawler
+    from scrapy.settings import BaseSettings
+
+logger = logging.getLogger(__name__)
+
+
+class MarketMasterPipeline:
+    """Never waits and never fails: a thread writes, what it cannot take is counted and remains in raw."""
+
+    def __init__(self, crawler: Crawler, feeder: Feeder, close_timeout_s: float) -> None:
+        self._stats = crawler.stats
+        self._feeder = feeder
+        self._close_timeout_s = close_timeout_s
+        self._published: dict[str, int] = {}
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler) -> MarketMasterPipeline:
+        settings = crawler.settings
+        url = master_url(settings)
+        if not url:
+            raise NotConfigured("MASTER_URL is empty: collecting with files only")
+        connect(url).dispose()  # a wrong setting ends the run before anything is sent
+        feeder = Feeder(Store(url, keep=snapshots_kept(settings)), settings.getint("MASTER_QUEUE", 10_000))
+        return cls(crawler, feeder, settings.getfloat("MASTER_CLOSE_TIMEOUT", 10.0))
+
+    def open_spider(self) -> None:
+        self._feeder.start()
+
+    def process_item(self, item: Any) -> Any:
+        if isinstance(item, (Market, Resolution, PriceSnapshot)):
+            self._feeder.put(item)
+            self._publish(self._feeder.counts())
+        return item
+
+    async def close_spider(self) -> None:
+        counts = await asyncio.to_thread(self._feeder.close, self._close_timeout_s)
+        self._publish(counts)
+        if skipped := counts.get("rows_skipped"):
+            logger.warning(
+                "%d rows are not in the market master; they are in raw: run `scrapy rebuild-master`", skipped
+            )
+
+    def _publish(self, counts: dict[str, int]) -> None:
+        """Stats belong to the reactor's thread: carry over what the feeder has counted since."""
+        for name, value in counts.items():
+            if more := value - self._published.get(name, 0):
+                self._stats.inc_value(f"master/{name}", more)
+        self._published = counts
+
+
+def master_url(settings: BaseSettings) -> str:
+    """MASTER_URL, by default a SQLite file in OUTPUT_DIR; "" when there shall be no master."""
+    url = settings.get("MASTER_URL")
+    if url is None:
+        return f"sqlite:///{Path(settings.get('OUTPUT_DIR', 'pipelines_out')).absolute() / 'master.db'}"
+    return str(url)
+
+
+def snapshots_kept(settings: BaseSettings) -> Literal["changes", "all"]:
+    """MASTER_SNAPSHOTS, checked."""
+    kept = settings.get("MASTER_SNAPSHOTS", "changes")
+    if kept not in ("changes", "all"):
+        raise ConfigurationError(f"MASTER_SNAPSHOTS={kept!r} is neither 'changes' nor 'all'")
+    return cast("Literal['changes', 'all']", kept)
