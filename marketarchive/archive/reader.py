@@ -6,10 +6,12 @@ data. Within a segment the lines come in file order; nothing is merged or sorted
 
 from __future__ import annotations
 
+import heapq
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +101,12 @@ class ArchiveReader:
         *,
         open_parts: bool = False,
         labelled: bool = False,
+        by_time: bool = False,
     ) -> Iterator[Message]:
         """Lines of `kinds` with `since` <= collected_at_utc < `until` (ns), segment after segment.
 
+        With `by_time` segments that overlap are interleaved by time, each opened when its time comes; within
+        a segment lines keep their order, in which an answer may stand behind a slightly later one.
         With `open_parts` also what is not in the ledger yet: files being written, up to their last whole
         line, and those waiting for recovery. Raises CorruptError for a damaged sealed segment,
         ArchiveError for one that is not there.
@@ -112,14 +117,15 @@ class ArchiveReader:
         sources = [_sealed(self.root, entry) for entry in sealed]
         sources += [part for part in parts if part.relative.removesuffix(PART) not in entered]
         connections: dict[tuple[str, ...], str] = {}
-        for source in sorted(sources, key=lambda source: (source.first, source.relative)):
-            for message in _read(source, connections):
-                if (
-                    message.kind in kinds
-                    and (since is None or message.received_at >= since)
-                    and (until is None or message.received_at < until)
-                ):
-                    yield message
+        sources.sort(key=lambda source: (source.first, source.relative))
+        streams = ((_ns(source.first), _read(source, connections)) for source in sources)
+        for message in _interleaved(streams) if by_time else chain.from_iterable(each for _, each in streams):
+            if (
+                message.kind in kinds
+                and (since is None or message.received_at >= since)
+                and (until is None or message.received_at < until)
+            ):
+                yield message
 
     def _parts(self, venue: str | None, feed: str | None) -> list[_Source]:
         """Segments on the disk, open or sealed; the ledger tells which of them are final."""
@@ -155,6 +161,26 @@ def _sealed(root: Path, entry: Entry) -> _Source:
             f"manifests/ledger.jsonl line {entry.number}: {entry['path']!r} is no segment's path"
         )
     return _Source(root / entry["path"], entry["path"], name, entry["first"], is_sealed=True)
+
+
+def _interleaved(streams: Iterable[tuple[int, Iterator[Message]]]) -> Iterator[Message]:
+    """`streams` with the time of their first line, ascending; only those that overlap are open at once."""
+    ahead: list[tuple[int, int, Message, Iterator[Message]]] = []  # the next message of each open stream
+
+    def advance(order: int, stream: Iterator[Message]) -> None:
+        if (message := next(stream, None)) is not None:
+            heapq.heappush(ahead, (message.received_at, order, message, stream))
+
+    def before(first: int | None) -> Iterator[Message]:
+        while ahead and (first is None or ahead[0][0] < first):
+            _, order, message, stream = heapq.heappop(ahead)
+            yield message
+            advance(order, stream)
+
+    for order, (first, stream) in enumerate(streams):
+        yield from before(first)
+        advance(order, stream)
+    yield from before(None)
 
 
 def _read(source: _Source, connections: dict[tuple[str, ...], str]) -> Iterator[Message]:
