@@ -127,7 +127,11 @@ def _emptied(document: Any) -> Any:
     """No rows, but the cursor stays."""
     if isinstance(document, list):
         return []
-    return document | {name: [] for name in _LISTS if name in document}
+    return (
+        document | {name: [] for name in _LISTS if name in document}
+        if isinstance(document, dict)
+        else document
+    )
 
 
 def _looped(document: Any, cursor: str) -> Any:

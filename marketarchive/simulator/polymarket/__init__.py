@@ -12,7 +12,8 @@ from marketarchive.simulator.polymarket.data_api import DataApi
 from marketarchive.simulator.polymarket.gamma import Gamma
 from marketarchive.simulator.polymarket.gamma_rows import Rows
 from marketarchive.simulator.polymarket.markets import SimMarket
-from marketarchive.simulator.polymarket.world import World
+from marketarchive.simulator.polymarket.rounds import LISTED_AHEAD_S
+from marketarchive.simulator.polymarket.world import HISTORY_S, World
 from marketarchive.venues.polymarket.endpoints import LIMITS, endpoint_class
 
 GAMMA_HOST = "gamma-api.polymarket.com"
@@ -45,18 +46,23 @@ class Polymarket:
         return name, LIMITS[name]
 
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
-        """Every market that could be seen between two moments, by rising number."""
-        rounds = self.world.rounds_between(start_ns // SECOND - 12 * 3600, end_ns // SECOND + 24 * 3600)
+        """Every market that could be seen between two moments, by rising number.
+
+        How it ended is null of a round that had not ended by `end_ns`.
+        """
+        start, end = start_ns // SECOND, end_ns // SECOND
+        rounds = self.world.rounds_between(start - HISTORY_S - 60, end + LISTED_AHEAD_S)
+        markets = [*self.world.others, *sorted(rounds, key=lambda each: each.number)]
         return [
-            self._true(market)
-            for market in [*self.world.others, *sorted(rounds, key=lambda each: each.number)]
+            self._true(market, has_ended=market.kind == "other" or market.end <= end) for market in markets
         ]
 
-    def _true(self, market: SimMarket) -> dict[str, Any]:
-        payouts = self.world.payouts(market)
+    def _true(self, market: SimMarket, *, has_ended: bool) -> dict[str, Any]:
+        world = self.world
+        payouts = world.payouts(market) if has_ended else None
+        strike = world.strike(market) if has_ended else None
+        settlement = world.settlement(market) if has_ended else None
         outcomes = market.outcomes
-        winner = outcomes[payouts.index("1")] if outcomes and payouts and "1" in payouts else None
-        strike, settlement = self.world.strike(market), self.world.settlement(market)
         return {
             "platform": "polymarket",
             "market_id": market.condition_id,
@@ -74,5 +80,5 @@ class Polymarket:
             "strike_e18": None if strike is None else str(strike),
             "settlement_e18": None if settlement is None else str(settlement),
             "payouts": payouts,
-            "resolution": winner,
+            "resolution": outcomes[payouts.index("1")] if outcomes and payouts and "1" in payouts else None,
         }

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from marketarchive.exceptions import ConfigurationError
+from marketarchive.simulator.faults import Fault, load_faults, read_faults
+
+BOOK = "clob.polymarket.com/book"
+
+
+def fault(**given: Any) -> Fault:
+    (read,) = read_faults(json.dumps([{"kind": "hang", **given}]), "test")
+    return read
+
+
+def due(each: Fault, count: int, elapsed_s: float = 0.0, route: str = BOOK, method: str = "GET") -> list[int]:
+    return [number for number in range(1, count + 1) if each.is_due(method, route, elapsed_s)]
+
+
+def test_after_every_and_count_choose_among_the_matching() -> None:
+    assert due(fault(), 3) == [1, 2, 3]
+    assert due(fault(after=2, count=2), 6) == [3, 4]
+    assert due(fault(every=3), 7) == [1, 4, 7]
+    assert due(fault(after=1, every=2, count=2), 9) == [2, 4]
+    assert due(fault(count=0), 3) == []
+
+
+def test_only_the_route_the_method_and_the_window_are_hit() -> None:
+    books = fault(route="clob.polymarket.com/book*", method="POST", from_s=10, to_s=20)
+    assert due(books, 1, 15, BOOK + "s", "POST") == [1]
+    assert due(books, 1, 15, BOOK + "s", "GET") == []
+    assert due(books, 1, 15, "gamma-api.polymarket.com/markets", "POST") == []
+    assert due(books, 1, 9.9, BOOK, "POST") == []
+    assert due(books, 1, 20, BOOK, "POST") == []
+    assert books.seen == books.hits == 1
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ("{", "is not JSON"),
+        ("{}", "does not hold a list"),
+        ("[5]", "fault 1 is not an object"),
+        ('[{"kind":"hang"},{"kind":"fire"}]', "fault 2: kind 'fire' is unknown; kinds: bad_gzip, big"),
+        ('[{"kind":"hang","rout":"x"}]', "unknown key 'rout'; hang takes: after, count"),
+        ('[{"kind":"hang","seconds":1}]', "unknown key 'seconds'"),
+        ('[{"kind":"status"}]', "status needs 'status'"),
+        ('[{"kind":"status","status":"429"}]', "status='429' is not of type int"),
+        ('[{"kind":"drop","at":"noon"}]', "at='noon' is none of start, body"),
+        ('[{"kind":"hang","every":0}]', "every=0 is not a number"),
+        ('[{"kind":"hang","count":true}]', "count=True"),
+        ('[{"kind":"hang","route":5}]', "route=5 is not a text"),
+        ('[{"kind":"hang","from_s":-1}]', "from_s=-1"),
+    ],
+)
+def test_what_is_not_understood_is_refused_by_name(document: str, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        read_faults(document, "faults.json")
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "f.json").write_text('[{"kind":"big","bytes":5}]')
+    assert load_faults(tmp_path / "f.json")[0].options == {"bytes": 5}
+    with pytest.raises(ConfigurationError, match=r"nothing\.json cannot be read"):
+        load_faults(tmp_path / "nothing.json")
