@@ -1,4 +1,4 @@
-"""Settings of a live run; simulator.py and vps.py override single values, docs/SETTINGS.md explains ours.
+"""Settings of a live run; simulator.py and vps.py override single values.
 
 Beside each changed Scrapy setting stands Scrapy's default and why ours differs.
 """

@@ -177,9 +177,11 @@ class RunExtension:
 
     def spider_opened(self) -> None:
         loop = asyncio.get_running_loop()
-        self.run.process.writer.on_failure.append(
-            lambda error: loop.call_soon_threadsafe(self._disk_failed, error)
-        )
+
+        def failed(error: DiskError) -> None:  # called by the writer's thread
+            loop.call_soon_threadsafe(self._disk_failed, error)
+
+        self.run.process.writer.on_failure.append(failed)
         self._watch = loop.create_task(self._watching())
 
     async def spider_closed(self, reason: str) -> None:

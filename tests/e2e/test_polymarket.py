@@ -128,7 +128,7 @@ def test_resolutions_agree_with_the_truth_and_all_markets_reach_the_master(tmp_p
         slug: resolution for slug, status, resolution in found if status == "resolved" and slug in truth
     }
     assert len(resolved) > 200
-    assert {slug: truth[slug]["outcome"] for slug in resolved} == resolved
+    assert {slug: truth[slug]["resolution"] for slug in resolved} == resolved
     active = {slug for slug, status, _ in found if status == "active"}
     assert len(active) > 1000
     assert command("verify", out).returncode == 0
