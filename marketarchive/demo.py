@@ -144,7 +144,7 @@ def _markets_table(out: Path, console: Console) -> None:
     query = (
         "SELECT asset, duration, sum(status = 'active'), sum(status = 'resolved'), sum(resolution = 'Up'), "
         "sum(resolution = 'Down') FROM markets WHERE asset IS NOT NULL GROUP BY asset, duration "
-        "ORDER BY asset, CASE duration WHEN '5m' THEN 1 WHEN '15m' THEN 2 WHEN '1h' THEN 3 WHEN '4h' THEN 4 ELSE 5 END"
+        "ORDER BY asset, instr('5m 15m 1h 4h 1d', duration)"
     )
     table = Table(title="Market master", title_justify="left")
     for name in ("asset", "duration", "active", "resolved", "Up", "Down"):
