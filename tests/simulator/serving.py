@@ -83,6 +83,10 @@ def simulator(*arguments: str) -> Iterator[Simulator]:
         assert first[:1] == ["ready"], process.communicate(timeout=10)
         yield Simulator(process, first[1])
     finally:
-        if process.poll() is None:
+        process.terminate()
+        try:
+            process.communicate(timeout=15)
+        except subprocess.TimeoutExpired:
             process.kill()
-        process.communicate(timeout=10)
+            process.communicate()
+            raise

@@ -64,8 +64,7 @@ def parse(received: Received) -> Parsed:
     route promises, raises ParseError, and so does a route that nothing here reads.
     """
     parts = urlsplit(received.canonical_url)
-    host = f"https://{parts.netloc}"
     for base, path, read in _ROUTES:
-        if host == base and path.fullmatch(parts.path):
+        if f"{parts.scheme}://{parts.netloc}" == base and path.fullmatch(parts.path):
             return read(received)
     raise ParseError("message", f"nothing reads {received.canonical_url}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Market, PriceSnapshot, Resolution
@@ -25,14 +24,6 @@ class Received:
     payload: bytes
     received_at: int  # ns
     seq: int
-
-    @property
-    def host(self) -> str:
-        return urlsplit(self.canonical_url).netloc
-
-    @property
-    def path(self) -> str:
-        return urlsplit(self.canonical_url).path
 
     def origin(self) -> dict[str, Any]:
         """The fields that every item made from this message carries."""
