@@ -1,0 +1,75 @@
+"""What a batch of books says: a verdict on each, a quote of each market, a closer look where one lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from marketarchive.clock import SECOND
+from marketarchive.collecting.quotes import quote_of
+from marketarchive.collecting.spider import Answer, Ask
+from marketarchive.collecting.tracking import TrackingSpider
+from marketarchive.items import Invalid, Market
+from marketarchive.venues.polymarket import queries, verify_book
+from marketarchive.venues.polymarket.endpoints import TOKENS_PER_BOOKS
+
+LEFT_OUT_AGAIN_S = 60
+"""A token that batches leave out is asked for alone at most this often."""
+
+
+class BookPollSpider(TrackingSpider):
+    """Use it to ask for whole books: every book's hash is recomputed, every market leaves a row each tick."""
+
+    async def prepare(self) -> None:
+        self._asked_alone: dict[str, int] = {}  # token -> wall ns
+        await super().prepare()
+
+    def due(self, tick: int) -> Iterable[Ask]:
+        chosen = self.chosen(tick)
+        for market in chosen:
+            known = {"condition_id": market.market_id, "tokens": market.tokens}
+            self.run.markets.setdefault(market.slug or market.market_id, known)
+        for start in range(0, len(chosen), TOKENS_PER_BOOKS // 2):
+            batch = chosen[start : start + TOKENS_PER_BOOKS // 2]
+            tokens = [token for market in batch for token in (market.tokens or {}).values()]
+            scope = {"markets": [market.slug for market in batch]}
+            yield Ask(queries.books(tokens), partial(self._observe, tick, batch), self.feed, scope)
+
+    def missed(self, ticks: Iterable[int]) -> Iterable[Any]:
+        for tick in ticks:
+            for market in self.chosen(tick):
+                yield quote_of(self, tick, market, {}, None)
+
+    def _observe(self, tick: int, markets: Sequence[Market], answer: Answer) -> Iterable[Any]:
+        books = {book.token: book for book in answer.parsed.books} if answer.parsed else {}
+        verdicts = {}
+        for token, book in books.items():
+            verdicts[token], recipe = verify_book(book)
+            self.run.stats.inc_value(f"books/{verdicts[token]}")
+            if recipe:
+                self.run.stats.inc_value(f"books/recipe/{recipe}")
+            if verdicts[token] == "failed":
+                error = f"hash {book.hash} of token {token} does not come out by any recipe"
+                yield Invalid(self.venue, self.feed, answer.received_at, answer.seq, "Book", error, ("hash",))
+        for market in markets:
+            yield quote_of(self, tick, market, books, answer, verdicts)
+        if answer.parsed is not None and not answer.parsed.errors:
+            self._look_closer(tick, markets, books)
+
+    def _look_closer(self, tick: int, markets: Sequence[Market], seen: Iterable[str]) -> None:
+        """Ask for each token that the batch left out; the venue's 404 ends its tracking."""
+        seen = set(seen)
+        for market in markets:
+            for token in (market.tokens or {}).values():
+                if token in seen or tick - self._asked_alone.get(token, 0) < LEFT_OUT_AGAIN_S * SECOND:
+                    continue
+                self._asked_alone[token] = tick
+                scope = {"markets": [market.slug], "token": token}
+                self.submit(Ask(queries.book(token), partial(self._alone, market), self.feed, scope))
+
+    def _alone(self, market: Market, answer: Answer) -> Iterable[Any]:
+        if answer.status == 404:
+            self.tracked.pop(market.market_id, None)
+            self.run.stats.inc_value("books/closed_tokens")
+        return ()

@@ -1,0 +1,47 @@
+"""Keeping a list of markets up to date while they are asked about, for spiders with a cadence."""
+
+from __future__ import annotations
+
+from marketarchive.clock import SECOND, sleep
+from marketarchive.collecting.cadence import CadenceSpider
+from marketarchive.collecting.polymarket import PolymarketSpider
+from marketarchive.items import Market
+
+LOOK_UP_S = 60
+OVER_S = 900
+"""A market is kept for this long after its end, if the venue does not close it before."""
+
+
+class TrackingSpider(PolymarketSpider, CadenceSpider):
+    """Use it when the same question is asked of every chosen market, and rounds come and go meanwhile."""
+
+    async def prepare(self) -> None:
+        self.tracked: dict[str, Market] = {}  # by market id
+        await self.look_up()
+        if self.arguments.interval is not None:
+            self.spawn(self._keep_looking_up())
+
+    async def _keep_looking_up(self) -> None:
+        while await sleep(self.run.clock, LOOK_UP_S, self.run.stop):
+            await self.look_up()
+
+    async def look_up(self) -> None:
+        """Add what the venue lists now; a page that fails costs nothing that was known before."""
+        self.tracked.update(await self.discover())
+        now = self.run.clock.now_ns() / SECOND
+        for market_id, market in list(self.tracked.items()):
+            over = market.end_at is not None and market.end_at.timestamp() + OVER_S < now
+            if over or market.status != "active" or not market.tokens:
+                del self.tracked[market_id]
+
+    def chosen(self, tick: int) -> list[Market]:
+        """The tracked markets whose round has begun at `tick` or begins within `ahead`."""
+        ahead = self.arguments.ahead
+        if ahead is None:
+            return list(self.tracked.values())
+        latest = tick / SECOND + ahead
+        return [
+            market
+            for market in self.tracked.values()
+            if market.start_at is None or market.start_at.timestamp() <= latest
+        ]
