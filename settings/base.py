@@ -20,6 +20,10 @@ OUTPUT_DIR = "pipelines_out"
 MASTER_URL = None
 # "changes": price snapshots on change plus one a day; "all": one every time a market is seen.
 MASTER_SNAPSHOTS = "changes"
+# Rows waiting for the database at most; more are counted (master/rows_skipped) and remain in raw.
+MASTER_QUEUE = 10_000
+# Seconds (wall) that the end of a run waits for the database.
+MASTER_CLOSE_TIMEOUT = 10
 
 # ---- the raw archive -------------------------------------------------------------------------------------
 
@@ -30,6 +34,10 @@ ARCHIVE_MEMBER_S = 60
 # Seconds (project clock) in one segment, aligned to the UTC hour, and its size limit in compressed bytes.
 ARCHIVE_SEGMENT_S = 3600
 ARCHIVE_SEGMENT_BYTES = 512 * 2**20
+# Compression: 0 to 3 with ISA-L, 0 to 9 without; None = the codec's own middle (3, 6).
+ARCHIVE_GZIP_LEVEL = None
+# Seconds (project clock) after the end of a UTC day until its files in records/ are final.
+ARCHIVE_DAY_GRACE_S = 600
 # Bytes waiting for the writer above which sweeps and cadences hold back.
 ARCHIVE_BUFFER_SOFT = 32 * 2**20
 # Seconds (wall) without progress of the writer after which the run ends with reason disk.

@@ -1,0 +1,83 @@
+"""The documents say what the code does, and nothing about the place they were written at."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from marketarchive.archive.config import ArchiveConfig
+from tests.spiders_under_test import spiders
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def tracked() -> list[Path]:
+    """Text files of the project."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_nothing_is_called_ready_for_what_it_was_not_tried_at() -> None:
+    claim = re.compile("production" + r"[- ]?(ready|grade)", re.IGNORECASE)
+    for path in tracked():
+        assert not claim.search(path.read_text(encoding="utf-8", errors="replace")), path
+
+
+def test_the_project_stands_alone() -> None:
+    outside = re.compile(r"\.\./shared|(?<![\w.])/work/|(?<![\w.])/farm/")
+    for path in tracked():
+        if "conformance" not in path.parts and path != Path(__file__):
+            assert not outside.search(path.read_text(encoding="utf-8", errors="replace")), path
+
+
+@pytest.mark.parametrize(
+    "path", [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"], ids=lambda p: p.name
+)
+def test_links_between_documents_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", path.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (path.parent / target).exists(), target
+
+
+def test_every_command_is_in_the_readme() -> None:
+    commands = {path.stem for path in (ROOT / "marketarchive" / "commands").glob("*.py")} - {
+        "__init__",
+        "demo",
+    }
+    for command in commands:
+        documents = README + (ROOT / "docs" / "ADDING_A_VENUE.md").read_text(encoding="utf-8")
+        assert f"scrapy {command}" in documents, command
+    assert "make demo" in README
+    assert "make test" in README
+
+
+def test_every_spider_and_argument_is_in_the_readme() -> None:
+    for name, spider in spiders().items():
+        assert f"scrapy crawl {name}" in README
+        for argument in spider.accepts:
+            assert f"`{argument}=" in README, argument
+
+
+def test_every_archive_setting_is_explained_in_the_settings_file() -> None:
+    text = (ROOT / "settings" / "base.py").read_text(encoding="utf-8")
+    for field in ArchiveConfig.__dataclass_fields__:
+        assert f"ARCHIVE_{field.upper()} =" in text
+
+
+def test_the_documented_check_is_the_one_the_demo_prints() -> None:
+    from marketarchive.demo import CHECK
+
+    assert CHECK in README
+    assert CHECK in (ROOT / "docs" / "DATA_CONTRACT.md").read_text(encoding="utf-8")
+
+
+def test_every_line_kind_has_its_place_in_the_contract() -> None:
+    contract = (ROOT / "docs" / "DATA_CONTRACT.md").read_text(encoding="utf-8")
+    for kind in ("segment", "response", "frame", "connection", "book_state", "gap", "invalid", "part", "end"):
+        assert f"`{kind}`" in contract
