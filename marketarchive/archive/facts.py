@@ -51,21 +51,14 @@ class Facts:
 
     def add(self, batch: list[bytes]) -> None:
         seqs: list[int] = []
-        for line in batch:
+        frames = [_FRAME(line) for line in batch]
+        done = 0
+        for at in [at for at, frame in enumerate(frames) if frame is None]:
+            self._add_frames(batch[done:at], frames[done:at], seqs)
             self.lines += 1
-            frame = _FRAME(line)
-            if (
-                frame is not None
-                and line.endswith(b"}")
-                and self._body is None
-                and not self.end
-                and self.lines > 1
-            ):
-                self.counts["frame"] += 1
-                seqs.append(int(frame[2]))
-                self._time(frame[1].decode(), received=True)
-            else:
-                self._add_any(line, seqs)
+            self._add_any(batch[at], seqs)
+            done = at + 1
+        self._add_frames(batch[done:], frames[done:], seqs)
         if seqs:
             seqs.sort()
             self.seq_min = seqs[0] if self.seq_min is None else min(self.seq_min, seqs[0])
@@ -110,6 +103,22 @@ class Facts:
     def problem(self, what: str) -> None:
         if len(self.problems) < MOST_PROBLEMS:
             self.problems.append((self.lines, what))
+
+    def _add_frames(self, batch: list[bytes], frames: list[Any], seqs: list[int]) -> None:
+        """Lines that `_FRAME` matched, counted together."""
+        if not frames:
+            return
+        self._close_body()
+        self.lines += len(frames)
+        if self.lines == len(frames) or self.end:
+            self.problem("frames stand before the segment line, or behind the end line")
+        self.counts["frame"] += len(frames)
+        seqs += [int(frame[2]) for frame in frames]
+        stamps = [frame[1] for frame in frames]
+        self._time(min(stamps).decode(), received=True)
+        self._time(max(stamps).decode(), received=True)
+        if not all([line.endswith(b"}") for line in batch]):  # noqa: C419  (a list is faster here)
+            self.problem("some frame of these ends before its end")
 
     def _add_any(self, raw: bytes, seqs: list[int]) -> None:
         try:
