@@ -140,15 +140,13 @@ def _sqlite(url: URL, wait_s: float) -> Engine:
 
 
 def _postgresql(url: URL, wait_s: float) -> Engine:
-    if url.drivername in ("postgresql", "postgresql+psycopg"):
-        if importlib.util.find_spec("psycopg") is None:
-            raise ConfigurationError(
-                'MASTER_URL: PostgreSQL needs psycopg: pip install "marketarchive[postgres]"'
-            )
-        url = url.set(drivername="postgresql+psycopg")
+    if importlib.util.find_spec("psycopg") is None:
+        raise ConfigurationError(
+            'MASTER_URL: PostgreSQL needs psycopg: pip install "marketarchive[postgres]"'
+        )
     limit_ms = max(1, int(wait_s * 1000))
     return create_engine(
-        url,
+        url.set(drivername="postgresql+psycopg"),
         connect_args={
             "connect_timeout": max(2, int(wait_s)),
             "options": f"-c lock_timeout={limit_ms} -c timezone=UTC",
