@@ -31,7 +31,6 @@ from marketarchive.venues.polymarket import Received, parse
 from marketarchive.venues.polymarket.endpoints import BOOKS, MARKETS_KEYSET, RESOLUTIONS
 from tests.archive.writing import NOON, HandClock, writer
 
-
 PROJECT = Path(__file__).parents[2]
 
 
