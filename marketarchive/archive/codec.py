@@ -14,7 +14,19 @@ except ImportError:  # no wheel for this machine
     _codec = zlib
     CODEC, DEFAULT_LEVEL, MAX_LEVEL = "zlib", 6, 9
 
-_GZIP = 16 + zlib.MAX_WBITS  # window bits that mean a gzip header and trailer
+GZIP = 16 + zlib.MAX_WBITS  # window bits that mean a gzip header and trailer
+
+DAMAGED: tuple[type[Exception], ...] = (zlib.error, _codec.error)
+"""What a decompressor raises for data that is no gzip."""
+
+
+class Decompressor(Protocol):
+    """One gzip member; its CRC-32 is checked at its end."""
+
+    eof: bool
+    unused_data: bytes
+
+    def decompress(self, data: bytes, /) -> bytes: ...
 
 
 class Compressor(Protocol):
@@ -27,7 +39,13 @@ class Compressor(Protocol):
 
 def compressor(level: int) -> Compressor:
     """A new gzip member; `level` is 0 to 3 for ISA-L (its scale is its own) and 0 to 9 for zlib."""
-    found: Compressor = _codec.compressobj(level, zlib.DEFLATED, _GZIP)
+    found: Compressor = _codec.compressobj(level, zlib.DEFLATED, GZIP)
+    return found
+
+
+def decompressor() -> Decompressor:
+    """For one gzip member. ISA-L holds the last two bytes of text back until more data comes."""
+    found: Decompressor = _codec.decompressobj(GZIP)
     return found
 
 

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from marketarchive.archive import lines, payload
+from marketarchive.archive.codec import GZIP
 from marketarchive.archive.facts import Facts
-from marketarchive.archive.scan import CHUNK, GZIP
+from marketarchive.archive.scan import CHUNK
 from marketarchive.exceptions import CorruptError
 
 _MEMBER = b"\x1f\x8b\x08"  # RFC 1952: ID1, ID2, deflate

@@ -7,19 +7,12 @@ before the end of the file, `Scan.error` says why; what was readable before it h
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-_inflate: Any
-try:
-    from isal import isal_zlib as _inflate
-except ImportError:  # platforms without isal's wheels
-    _inflate = zlib
+from marketarchive.archive import codec
 
-GZIP = 31  # zlib's wbits for "with gzip header and trailer", whose CRC-32 is then checked
 CHUNK = 1 << 16  # compressed bytes read at a time; bounds memory at the text of one chunk
 
 
@@ -66,7 +59,7 @@ class Scan:
 
     def _texts(self) -> Iterator[bytes]:
         whole = hashlib.sha256()
-        inflater, digest, start, lines = _inflate.decompressobj(GZIP), hashlib.sha256(), 0, 0
+        inflater, digest, start, lines = codec.decompressor(), hashlib.sha256(), 0, 0
         with self.path.open("rb") as file:
             while data := file.read(CHUNK):
                 whole.update(data)
@@ -74,7 +67,7 @@ class Scan:
                 while data and not self.error:
                     try:
                         text = inflater.decompress(data)
-                    except (zlib.error, _inflate.error) as error:
+                    except codec.DAMAGED as error:
                         self.error = f"damaged gzip member at byte {start}: {error}"
                         break
                     used = len(data) - len(inflater.unused_data)
@@ -85,7 +78,7 @@ class Scan:
                         stop = end - len(data)
                         self.members.append(Member(start, stop - start, lines, digest.hexdigest()))
                         inflater, digest, start, lines = (
-                            _inflate.decompressobj(GZIP),
+                            codec.decompressor(),
                             hashlib.sha256(),
                             stop,
                             0,
