@@ -31,10 +31,8 @@ class DayFile:
     """One day of one series as one run writes it; opened with its first row. Methods may raise OSError."""
 
     def __init__(self, store: Store, series: str, day: str, run: str) -> None:
-        self.path: PurePosixPath | None = None
-        self.rows = 0  # written by this run
-        self.cut = 0  # bytes of a torn last line found on opening
-        self.is_entered = False
+        self.written: list[dict[str, Any]] = []
+        """For the run's manifest: path, rows, torn_bytes_cut of each file that took rows of this day."""
         self._store = store
         self._base = f"{checked_name(series)}-{day}"
         self._run = run
@@ -49,7 +47,7 @@ class DayFile:
             self._open()
         assert self._handle is not None
         self._store.files.write(self._handle, b"".join(batch))
-        self.rows += len(batch)
+        self.written[-1]["rows"] += len(batch)
         self._is_dirty = True
 
     def sync(self) -> None:
@@ -74,23 +72,19 @@ class DayFile:
             self._store.files.close(self._handle)
             self._handle = None
 
-    def summary(self) -> dict[str, Any]:
-        """For the run's manifest."""
-        return {"path": str(self.path), "rows": self.rows, "torn_bytes_cut": self.cut}
-
     def _open(self) -> None:
         files, root = self._store.files, self._store.root
         files.make_dirs(root / "records", root)
         self._is_late = self._store.clock.now_ns() >= self._final_ns
-        self.is_entered = False
         for path in self._names():
             handle = files.open_append(root / path)
             if _lock(handle):
                 break
             files.close(handle)
-        self.path, self._handle = path, handle
-        self.cut += cut_torn_line(files, handle)
+        self._handle = handle
+        cut = cut_torn_line(files, handle)
         files.sync_dir(root / "records")
+        self.written.append({"path": str(path), "rows": 0, "torn_bytes_cut": cut})
 
     def _names(self) -> Sequence[PurePosixPath]:
         """Names to try: the day's own, this run's own, and for late rows what is not yet final."""
@@ -107,9 +101,8 @@ class DayFile:
             self._is_dirty = False
 
     def _enter(self) -> None:
-        if self._handle is not None and self.path is not None:
-            self._store.ledger.append(_entry(str(self.path), self._handle))
-            self.is_entered = True
+        if self._handle is not None:
+            self._store.ledger.append(_entry(self.written[-1]["path"], self._handle))
             self.abandon()
 
 

@@ -11,7 +11,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -77,29 +77,28 @@ def response(item: Response) -> Built:
     stamp = _stamp(item.received_at)
     body = b"" if item.body is None else b',"body":' + _verbatim(item.body)
     flags = b',"flags":' + _encode(item.flags) if item.flags else b""
-    tail, parts = _payload(item.payload, stamp, item.seq, always_sha256=True)
-    data = b"".join(
-        (
-            b'{"kind":"response","collected_at_utc":"%b","seq":%d,"collector":%b,"method":%b,"url":%b,'
-            b'"params":%b%b,"status":%d,"latency_ms":%b,"headers":%b%b'
-            % (
-                stamp,
-                item.seq,
-                _COLLECTOR,
-                _text(item.method),
-                _text(item.url),
-                _object(item.params),
-                body,
-                item.status,
-                _encode(round(item.latency_ms, 3)),
-                _object(item.headers),
-                flags,
-            ),
-            *tail,
+    head = (
+        b'{"kind":"response","collected_at_utc":"%b","seq":%d,"collector":%b,"method":%b,"url":%b,'
+        b'"params":%b%b,"status":%d,"latency_ms":%b,"headers":%b%b'
+        % (
+            stamp,
+            item.seq,
+            _COLLECTOR,
+            _text(item.method),
+            _text(item.url),
+            _object(item.params),
+            body,
+            item.status,
+            _encode(round(item.latency_ms, 3)),
+            _object(item.headers),
+            flags,
         )
     )
-    at = item.received_at
-    return Built(data, "response", 1 + parts, parts, at, at, item.seq, item.seq, status=item.status)
+    tail, parts = _parts(item.payload, stamp, item.seq) if len(item.payload) > PART_BYTES else ((), 0)
+    if not parts:
+        tail = (b',"sha256":"%b"' % _sha256(item.payload), *payload.field(item.payload), b"}\n")
+    at, seq = item.received_at, item.seq
+    return Built(b"".join((head, *tail)), "response", 1 + parts, parts, at, at, seq, seq, item.status)
 
 
 def frames(item: Frames) -> Built:
@@ -107,15 +106,21 @@ def frames(item: Frames) -> Built:
     chunks: list[bytes] = []
     parts = 0
     for received_at, seq, body in item.frames:
-        stamp = _stamp(received_at)
-        tail, more = _payload(body, stamp, seq, always_sha256=False)
-        chunks.append(
-            b'{"kind":"frame","collected_at_utc":"%b","seq":%d,"connection":%b' % (stamp, seq, name)
+        second, rest = divmod(received_at, SECOND)
+        head = b'{"kind":"frame","collected_at_utc":"%b%06dZ","seq":%d,"connection":%b' % (
+            _whole_second(second),
+            rest // 1000,
+            seq,
+            name,
         )
-        chunks += tail
-        parts += more
-    times = [frame[0] for frame in item.frames]
-    seqs = [frame[1] for frame in item.frames]
+        if len(body) > PART_BYTES:
+            tail, more = _parts(body, _stamp(received_at), seq)
+            chunks += (head, *tail)
+            parts += more
+        else:
+            key, value = payload.field(body)
+            chunks += (head, key, value, b"}\n")
+    times, seqs, _ = zip(*item.frames, strict=True)
     count = len(item.frames) + parts
     return Built(b"".join(chunks), "frame", count, parts, min(times), max(times), min(seqs), max(seqs))
 
@@ -145,7 +150,7 @@ def book_state(item: BookState) -> Built:
         "asset": _text(item.asset),
         "derived_from_seq": b"%d" % item.derived_from_seq,
     }
-    return _built("book_state", line, item.received_at, None, payload.field(item.payload))
+    return _built("book_state", line, item.received_at, None, b"".join(payload.field(item.payload)))
 
 
 def gap(item: Gap) -> Built:
@@ -244,24 +249,23 @@ def parse(line: bytes) -> Line:
         raise CorruptError(f"not a line of the archive ({error}): {line[:80]!r}") from error
 
 
-def _payload(body: bytes, stamp: bytes, seq: int, *, always_sha256: bool) -> tuple[list[bytes], int]:
-    """The end of a line from `,"sha256":` on, then its part lines if the body is large, and their number."""
-    if len(body) <= PART_BYTES:
-        digest = b',"sha256":"%b"' % hashlib.sha256(body).hexdigest().encode() if always_sha256 else b""
-        return [digest, payload.field(body), b"}\n"], 0
+def _parts(body: bytes, stamp: bytes, seq: int) -> tuple[Sequence[bytes], int]:
+    """The end of a large message's line, its part lines, and how many these are."""
     pieces = payload.pieces(body, PART_BYTES)
-    chunks = [
-        b',"bytes":%d,"parts":%d,"sha256":"%b"}\n'
-        % (len(body), len(pieces), hashlib.sha256(body).hexdigest().encode())
-    ]
+    count = len(pieces)
+    chunks = [b',"bytes":%d,"parts":%d,"sha256":"%b"}\n' % (len(body), count, _sha256(body))]
     for number, piece in enumerate(pieces, 1):
         chunks += (
             b'{"kind":"part","collected_at_utc":"%b","ref_seq":%d,"part":%d,"parts":%d'
-            % (stamp, seq, number, len(pieces)),
-            payload.text_field(piece),
+            % (stamp, seq, number, count),
+            *payload.text_field(piece),
             b"}\n",
         )
-    return chunks, len(pieces)
+    return chunks, count
+
+
+def _sha256(body: bytes) -> bytes:
+    return hashlib.sha256(body).hexdigest().encode()
 
 
 def _gap_values(

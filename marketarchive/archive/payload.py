@@ -20,8 +20,8 @@ _WHITE = b" \t\r\n"
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _STRING = re.compile(rb'"[^"]*"')
 _STEP = {ord("{"): 1, ord("["): 1, ord("}"): -1, ord("]"): -1}
-_NO_OPENERS = bytes(byte for byte in range(256) if byte not in b"{[")
-_NO_MARKS = bytes(byte for byte in range(256) if byte not in b'{}[]"')
+_NO_MARKS = bytes(byte for byte in range(256) if byte not in b"{[\r\n")
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b'{}[]"')
 
 # Skips over a value and checks its grammar without building it: no NaN, lone surrogate escape, control
 # character or trailing garbage passes. It does not look at UTF-8.
@@ -29,29 +29,29 @@ _check_grammar = msgspec.json.Decoder(msgspec.Raw).decode
 _quote = msgspec.json.encode
 
 
-def field(body: bytes) -> bytes:
-    """`,"payload":...` (or text, base64) of `body`: the end of a line but for its closing brace."""
+def field(body: bytes) -> tuple[bytes, bytes]:
+    """(`,"payload":`, the bytes of) `body`, or as text or base64: the end of a line but for its brace.
+
+    Two pieces, so that a large body is copied once, into its line.
+    """
     core = body.strip(_WHITE)
-    if embeddable(core):
-        if len(core) == len(body):
-            return b',"payload":' + core
-        start = body.index(core[:1])
-        pre, post = body[:start], body[start + len(core) :]
-        return b"%b%b%b%b" % (
-            b',"payload_pre":' + _quote(pre.decode()) if pre else b"",
-            b',"payload_post":' + _quote(post.decode()) if post else b"",
-            b',"payload":',
-            core,
-        )
-    return text_field(body)
+    if not embeddable(core):
+        return text_field(body)
+    if len(core) == len(body):
+        return b',"payload":', core
+    start = body.index(core[:1])
+    pre, post = body[:start].decode(), body[start + len(core) :].decode()
+    before = b',"payload_pre":' + _quote(pre) if pre else b""
+    after = b',"payload_post":' + _quote(post) if post else b""
+    return b'%b%b,"payload":' % (before, after), core
 
 
-def text_field(body: bytes) -> bytes:
-    """`,"payload_text":"..."` where `body` is UTF-8, else `,"payload_base64":"..."`."""
+def text_field(body: bytes) -> tuple[bytes, bytes]:
+    """(`,"payload_text":`, a JSON string) where `body` is UTF-8, else (`,"payload_base64":`, another)."""
     try:
-        return b',"payload_text":' + _quote(body.decode())
+        return b',"payload_text":', _quote(body.decode())
     except UnicodeDecodeError:
-        return b',"payload_base64":"%b"' % base64.b64encode(body)
+        return b',"payload_base64":', b'"%b"' % base64.b64encode(body)
 
 
 def pieces(body: bytes, size: int) -> list[bytes]:
@@ -73,7 +73,8 @@ def pieces(body: bytes, size: int) -> list[bytes]:
 
 def embeddable(core: bytes) -> bool:
     """Strict JSON in one line of UTF-8 without white space around it, nested at most 200 deep."""
-    if b"\n" in core or b"\r" in core:
+    marks = core.translate(None, _NO_MARKS)  # line ends and opening brackets: all that is left of most
+    if b"\n" in marks or b"\r" in marks:
         return False
     try:
         _check_grammar(core)
@@ -81,19 +82,17 @@ def embeddable(core: bytes) -> bool:
             core.decode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-    return _is_shallow(core)
+    return len(marks) <= MAX_NESTING or _is_shallow(core)
 
 
 def _is_shallow(core: bytes) -> bool:
-    """At most MAX_NESTING deep; `core` is valid JSON. Cheap bounds first: most messages need no more."""
-    if len(core.translate(None, _NO_OPENERS)) <= MAX_NESTING:
-        return True
+    """At most MAX_NESTING deep; `core` is valid JSON."""
     if b"\\" in core:
         core = _ESCAPE.sub(b"", core)
-    marks = core.translate(None, _NO_MARKS).replace(b'""', b"")  # an empty pair changes no other string
-    if b'"' in marks:
-        marks = _STRING.sub(b"", marks)
-    # Without its innermost objects it is at most one level shallower, and needs two marks a level.
-    if len(marks.replace(b"{}", b"")) <= 2 * (MAX_NESTING - 1):
+    brackets = core.translate(None, _NO_BRACKETS).replace(b'""', b"")  # changes no other string
+    if b'"' in brackets:
+        brackets = _STRING.sub(b"", brackets)
+    # Without its innermost objects it is at most one level shallower, and needs two brackets a level.
+    if len(brackets.replace(b"{}", b"")) <= 2 * (MAX_NESTING - 1):
         return True
-    return max(accumulate(_STEP[mark] for mark in marks)) <= MAX_NESTING
+    return max(accumulate(_STEP[bracket] for bracket in brackets)) <= MAX_NESTING

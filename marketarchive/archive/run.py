@@ -128,7 +128,7 @@ class RunArchive:
             reason,
             [entry for feed in self._feeds.values() for entry in feed.entries],
             {(feed.venue, feed.feed): feed.gaps for feed in self._feeds.values()},
-            [day_file.summary() for day_file in self._day_files.values() if day_file.path],
+            [written for day_file in self._day_files.values() for written in day_file.written],
             summary,
             self._store.ledger.head(),
         )

@@ -24,19 +24,23 @@ class Tally:
     last: int | None = None
 
     def add(self, built: Built) -> None:
-        self.lines += built.lines
-        self.counts[built.kind] += built.lines - built.parts
-        if built.parts:
-            self.counts["part"] += built.parts
-        if built.status is not None:
-            self.statuses[str(built.status)] += 1
-        if built.reason is not None:
-            self.gaps[built.reason] += 1
-        self.first = built.first if self.first is None else min(self.first, built.first)
-        self.last = built.last if self.last is None else max(self.last, built.last)
-        if built.seq_min is not None and built.seq_max is not None:
-            self.seq_min = built.seq_min if self.seq_min is None else min(self.seq_min, built.seq_min)
-            self.seq_max = built.seq_max if self.seq_max is None else max(self.seq_max, built.seq_max)
+        _, kind, lines, parts, first, last, seq_min, seq_max, status, reason = built
+        self.lines += lines
+        self.counts[kind] += lines - parts
+        if parts:
+            self.counts["part"] += parts
+        if status is not None:
+            self.statuses[str(status)] += 1
+        if reason is not None:
+            self.gaps[reason] += 1
+        if self.first is None or first < self.first:
+            self.first = first
+        if self.last is None or last > self.last:
+            self.last = last
+        if seq_min is not None and (self.seq_min is None or seq_min < self.seq_min):
+            self.seq_min = seq_min
+        if seq_max is not None and (self.seq_max is None or seq_max > self.seq_max):
+            self.seq_max = seq_max
 
     def add_end(self) -> None:
         """The end line has neither time nor seq."""

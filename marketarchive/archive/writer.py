@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,8 +31,8 @@ logger = logging.getLogger(__name__)
 
 Sink = Feed | DayFile
 
-_WAKE_BYTES = 2**20  # this much is compressed without waiting for the next flush
-_BATCH_BYTES = 4 * 2**20  # and at most about this much at once
+_WAKE_BYTES = 2**18  # this much is compressed without waiting for the next flush
+_BATCH_BYTES = 2**20  # and at most about this much at once: it should fit the processor's cache
 
 
 class _Waiting(NamedTuple):
@@ -42,6 +42,16 @@ class _Waiting(NamedTuple):
     chunk: Any  # Built for a Feed, bytes for a DayFile
     size: int  # bytes
     lines: int
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What is written to a sink at once."""
+
+    sink: Sink
+    chunks: list[Any] = field(default_factory=list)
+    size: int = 0  # bytes
+    lines: int = 0
 
 
 @dataclass(frozen=True)
@@ -226,12 +236,12 @@ class ArchiveWriter:
         return self._is_stopping or self._fresh >= _WAKE_BYTES or bool(self._flushes or self._finishes)
 
     def _write(self, job: _Job) -> None:
-        for sink, batch in _batches(job.waiting):
-            sink.write([waiting.chunk for waiting in batch])
-            job.unwritten -= sum(waiting.lines for waiting in batch)
+        for batch in _batches(job.waiting):
+            batch.sink.write(batch.chunks)
+            job.unwritten -= batch.lines
             self._progressed = time.monotonic()
             with self._changed:
-                self.buffered -= sum(waiting.size for waiting in batch)
+                self.buffered -= batch.size
 
     def _sync(self) -> None:
         with self._changed:
@@ -267,22 +277,19 @@ class ArchiveWriter:
                 logger.exception("A callback for the failure of the disk failed itself")
 
 
-def _batches(waiting: Sequence[_Waiting]) -> Iterator[tuple[Sink, list[_Waiting]]]:
-    """By sink, in the order of each, in batches of about _BATCH_BYTES."""
-    by_sink: dict[Sink, list[_Waiting]] = {}
-    for one in waiting:
-        by_sink.setdefault(one.sink, []).append(one)
-    for sink, all_of_it in by_sink.items():
-        batch: list[_Waiting] = []
-        size = 0
-        for one in all_of_it:
-            batch.append(one)
-            size += one.size
-            if size >= _BATCH_BYTES:
-                yield sink, batch
-                batch, size = [], 0
-        if batch:
-            yield sink, batch
+def _batches(waiting: Sequence[_Waiting]) -> Iterator[_Batch]:
+    """By sink, in the order of each, of about _BATCH_BYTES."""
+    open_batches: dict[Sink, _Batch] = {}
+    for sink, chunk, size, lines in waiting:
+        batch = open_batches.get(sink)
+        if batch is None:
+            batch = open_batches[sink] = _Batch(sink)
+        batch.chunks.append(chunk)
+        batch.size += size
+        batch.lines += lines
+        if batch.size >= _BATCH_BYTES:
+            yield open_batches.pop(sink)
+    yield from open_batches.values()
 
 
 def _running() -> Future[Any]:

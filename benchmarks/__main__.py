@@ -1,0 +1,40 @@
+"""`python -m benchmarks` lists the benchmarks, `python -m benchmarks NAME [--json]` runs one."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import pkgutil
+import sys
+
+import benchmarks
+from benchmarks.result import Result
+
+
+def names() -> list[str]:
+    """Every module of this package that has a `run`."""
+    found = [module.name for module in pkgutil.iter_modules(benchmarks.__path__)]
+    return sorted(set(found) - {"__main__", "result"})
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("name", nargs="?", choices=names(), help="the benchmark to run; none lists them")
+    parser.add_argument("--json", action="store_true", help="print one JSON object last")
+    arguments = parser.parse_args()
+    if arguments.name is None:
+        for name in names():
+            print(
+                f"{name:24} {(importlib.import_module(f'benchmarks.{name}').__doc__ or '').splitlines()[0]}"
+            )
+        return 0
+    result: Result = importlib.import_module(f"benchmarks.{arguments.name}").run()
+    print(result.text())
+    if arguments.json:
+        print(json.dumps(result.document()))
+    return 0 if result.reached else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
