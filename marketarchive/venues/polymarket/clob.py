@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
-from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from operator import gt, lt
+from typing import Any, Literal
 
 import msgspec
 
@@ -26,7 +26,7 @@ from marketarchive.venues.polymarket import wire
 NO_ORDERBOOK = "No orderbook exists for the requested token id"
 
 
-class Level(NamedTuple):
+class Level(msgspec.Struct, frozen=True, gc=False):
     """Price in dollars per share and size in shares, as the texts on the wire."""
 
     price: str
@@ -52,18 +52,13 @@ class Book:
     is_sorted: bool  # bids rise, asks fall, no price twice
 
 
-class _Level(msgspec.Struct):
-    price: str
-    size: str
-
-
 class _Book(msgspec.Struct):
     market: str
     asset_id: str
     timestamp: str
     hash: str
-    bids: list[_Level] | None
-    asks: list[_Level] | None
+    bids: tuple[Level, ...] | None
+    asks: tuple[Level, ...] | None
     min_order_size: str | None = None
     tick_size: str | None = None
     neg_risk: bool | None = None
@@ -72,8 +67,11 @@ class _Book(msgspec.Struct):
 
 _ONE = msgspec.json.Decoder(_Book)
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
-_SIZE = re.compile(r"\d+(?:\.\d+)?").fullmatch
-_PRICE = re.compile(r"(?:0(?:\.\d+)?|\.\d+|1(?:\.0+)?)").fullmatch
+_SIZE = re.compile(r"[0-9]+(?:\.[0-9]+)?").fullmatch
+_PRICE = re.compile(r"(?:0(?:\.[0-9]+)?|\.[0-9]+|1(?:\.0+)?)").fullmatch
+# one match for a whole side: texts joined by spaces, sizes above 0
+_SIZES = re.compile(r"(?:(?=[0.]*[1-9])[0-9]+(?:\.[0-9]+)? )*").fullmatch
+_PRICES = re.compile(r"(?:(?:0(?:\.[0-9]+)?|\.[0-9]+|1(?:\.0+)?) )*").fullmatch
 
 
 def parse_book(payload: Any) -> Book:
@@ -135,16 +133,19 @@ def _fields_of(error: Exception) -> tuple[str, ...]:
     return (at[1],) if at else ()
 
 
-def _side(name: str, levels: Sequence[_Level] | None) -> tuple[Level, ...]:
-    side = tuple(Level(level.price, level.size) for level in levels or ())
-    for price, size in side:
-        if not _PRICE(price):
-            raise ParseError(
-                "Book", f"{name}: price {price!r} is not a number within [0, 1]", (name, "price")
-            )
-        if not _SIZE(size) or not size.strip("0."):
-            raise ParseError("Book", f"{name}: size {size!r} is not a number above 0", (name, "size"))
-    return side
+def _side(name: str, levels: tuple[Level, ...] | None) -> tuple[Level, ...]:
+    levels = levels or ()
+    prices = "".join([f"{level.price} " for level in levels])
+    sizes = "".join([f"{level.size} " for level in levels])
+    if _PRICES(prices) and _SIZES(sizes):
+        return levels
+    for level in levels:
+        if not _PRICE(level.price):
+            text = f"{name}: price {level.price!r} is not a number within [0, 1]"
+            raise ParseError("Book", text, (name, "price"))
+        if not _SIZE(level.size) or not level.size.strip("0."):
+            raise ParseError("Book", f"{name}: size {level.size!r} is not a number above 0", (name, "size"))
+    raise AssertionError("a side is refused and each of its levels is not")
 
 
 @lru_cache(maxsize=65536)  # a venue's prices lie on a few grids
@@ -156,11 +157,11 @@ def _build(book: Book) -> Book:
     """`book` with its best prices and the check of its order; ParseError when it is crossed."""
     bids = [_decimal(level.price) for level in book.bids]
     asks = [_decimal(level.price) for level in book.asks]
-    best_bid, best_ask = max(bids, default=None), min(asks, default=None)
+    rising, falling = all(map(lt, bids, bids[1:])), all(map(gt, asks, asks[1:]))
+    best_bid = bids[-1] if bids and rising else max(bids, default=None)
+    best_ask = asks[-1] if asks and falling else min(asks, default=None)
     if best_bid is not None and best_ask is not None and best_bid >= best_ask:
         raise ParseError("Book", f"crossed: best bid {best_bid}, best ask {best_ask}", ("bids", "asks"))
-    rising = all(low < high for low, high in pairwise(bids))
-    falling = all(high > low for high, low in pairwise(asks))
     return replace(book, best_bid=best_bid, best_ask=best_ask, is_sorted=rising and falling)
 
 
@@ -201,36 +202,36 @@ CURRENT_RECIPE = "2025-12"
 _DEFAULTS = {"min_order_size": "5", "tick_size": "0.01", "neg_risk": False}
 
 
-def _head(book: Book, keys: Sequence[str]) -> str:
+def _head(book: Book, keys: Sequence[str]) -> bytes:
     """The hashed text of `book` without its closing brace."""
     values: dict[str, Any] = {
         "market": book.market,
         "asset_id": book.token,
         "timestamp": str(book.timestamp_ms),
         "hash": "",
-        "bids": [level._asdict() for level in book.bids],
-        "asks": [level._asdict() for level in book.asks],
+        "bids": book.bids,
+        "asks": book.asks,
         "min_order_size": book.min_order_size,
         "tick_size": book.tick_size,
         "neg_risk": book.neg_risk,
     }
-    values = {
+    chosen = {
         key: _DEFAULTS[key] if key in _DEFAULTS and values[key] is None else values[key] for key in keys
     }
-    return json.dumps(values, separators=(",", ":"), ensure_ascii=False)[:-1]
+    return msgspec.json.encode(chosen)[:-1]
 
 
 def book_hash(book: Book, recipe: str = CURRENT_RECIPE) -> str:
     """The hash that `recipe` gives for `book`."""
     keys = RECIPES[recipe]
     if keys[-1] != "last_trade_price":
-        return hashlib.sha1(f"{_head(book, keys)}}}".encode(), usedforsecurity=False).hexdigest()
+        return hashlib.sha1(_head(book, keys) + b"}", usedforsecurity=False).hexdigest()
     return next(_hashes(book, [book.last_trade_price or ""]))[1]
 
 
 def _hashes(book: Book, last_trade_prices: Sequence[str]) -> Iterator[tuple[str, str]]:
     """(last_trade_price, hash) by the current recipe, the common text hashed once."""
-    head = hashlib.sha1(_head(book, RECIPES[CURRENT_RECIPE][:-1]).encode(), usedforsecurity=False)
+    head = hashlib.sha1(_head(book, RECIPES[CURRENT_RECIPE][:-1]), usedforsecurity=False)
     for price in last_trade_prices:
         whole = head.copy()
         whole.update(f',"last_trade_price":{json.dumps(price)}}}'.encode())

@@ -13,6 +13,7 @@ from marketarchive.venues.polymarket import parse_book, verify_book
 from marketarchive.venues.polymarket.clob import (
     CURRENT_RECIPE,
     RECIPES,
+    Level,
     apply_change,
     book_hash,
     error_text,
@@ -24,7 +25,7 @@ from tests.venues.polymarket.rows import CONDITION, TOKENS, book_row, parsed
 def test_a_book_keeps_the_texts_of_the_wire() -> None:
     (book,) = parsed(BOOK, book_row()).books
     assert (book.market, book.token, book.timestamp_ms) == (CONDITION, TOKENS[0], 1785734468581)
-    assert book.bids == (("0.48", "30"), ("0.49", "20.5"))
+    assert book.bids == (Level("0.48", "30"), Level("0.49", "20.5"))
     assert (book.best_bid, book.best_ask) == (Decimal("0.49"), Decimal("0.51"))
     assert book.is_sorted
     assert verify_book(book) == ("ok", CURRENT_RECIPE)
