@@ -1,7 +1,8 @@
 """Makes the master again from the raw archive: the same as live collecting made, or would have made.
 
 Raw is read in order of time and only as far ahead as answers may be out of order, so memory is bounded. Files
-still being written are read too, up to their last flush.
+still being written are read too, up to their last flush: what a collector received in the last second before
+a rebuild may be missing from it, and a rebuild `since` then brings it.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ def test_processes_that_start_and_write_at_once(url: str) -> None:
             env=environment,
             cwd=Path(__file__).parents[2],
         )
-        for number in range(4)
+        for number in range(3)
     ]
     try:
         for process in processes:

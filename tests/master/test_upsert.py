@@ -232,10 +232,10 @@ def test_rows_of_other_tables_need_their_market(engine: Engine) -> None:
 
 
 def test_a_batch_larger_than_a_statement_may_be(engine: Engine) -> None:
-    items = [market(t, market_id=f"m{t}", title=str(t)) for t in range(2500)]
-    assert put(engine, *items) == Written(2500, 2500)
-    assert put(engine, *items) == Written(2500, 0)
-    assert count(engine, markets) == 2500
+    items = [market(t, market_id=f"m{t}", title=str(t)) for t in range(1500)]
+    assert put(engine, *items) == Written(1500, 1500)
+    assert put(engine, *items) == Written(1500, 0)
+    assert count(engine, markets) == 1500
 
 
 def test_migrations_make_what_the_code_expects(engine: Engine) -> None:
@@ -321,7 +321,7 @@ observations = st.lists(
 
 
 @given(items=observations, chance=st.randoms(use_true_random=False))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_order_gives_the_same_master(
     two_urls: tuple[str, str], items: list[MasterItem], chance: random.Random
 ) -> None:
