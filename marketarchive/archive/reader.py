@@ -108,8 +108,8 @@ class ArchiveReader:
         With `by_time` segments that overlap are interleaved by time, each opened when its time comes; within
         a segment lines keep their order, in which an answer may stand behind a slightly later one.
         With `open_parts` also what is not in the ledger yet: files being written, up to their last whole
-        line, and those waiting for recovery. Raises CorruptError for a damaged sealed segment,
-        ArchiveError for one that is not there.
+        line, and those waiting for recovery, up to any damage. Raises CorruptError for a damaged sealed
+        segment, ArchiveError for one that is not there.
         """
         parts = self._parts(venue, feed) if open_parts else []  # before the ledger: one may be sealed between
         sealed = self.segments(venue, feed, since, until, labelled=labelled)

@@ -1,0 +1,175 @@
+"""`scrapy verify`, `recover`, `label` as a user calls them: what they print and the exit code."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import pytest
+from scrapy.cmdline import execute
+
+from marketarchive.archive.ledger import Ledger
+from marketarchive.archive.reader import ArchiveReader
+from marketarchive.commands.verify import books
+from marketarchive.items import Response
+from marketarchive.venues.polymarket import parse_book
+from marketarchive.venues.polymarket.clob import book_hash
+from tests.archive import museum
+from tests.archive.writing import FEED, NOON, VENUE, open_run, response, writer
+
+
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class Scrapy(Protocol):
+    def __call__(self, *arguments: str) -> Done: ...
+
+
+@pytest.fixture
+def scrapy(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Scrapy:
+    """Scrapy's own command line, in this process: these commands start nothing that would stay."""
+    monkeypatch.setenv("SCRAPY_PROJECT", "default")
+    monkeypatch.setenv("SCRAPY_SETTINGS_MODULE", "settings.base")
+
+    def call(*arguments: str) -> Done:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            execute(["scrapy", *arguments])
+        code = ended.value.code
+        return Done(code if isinstance(code, int) else 1, *capsys.readouterr())
+
+    return call
+
+
+def test_the_commands_are_there_in_a_process_of_their_own(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "scrapy", "verify", "-s", f"OUTPUT_DIR={tmp_path}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "nothing to check: 0 problems"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "archive"
+    museum.build(folder)
+    return folder
+
+
+def test_verify_passes_fails_by_name_and_takes_a_head(scrapy: Scrapy, root: Path) -> None:
+    output = f"OUTPUT_DIR={root}"
+    passed = scrapy("verify", "-s", output)
+    assert (passed.returncode, passed.stderr) == (0, "")
+    *_, head, last = passed.stdout.splitlines()
+    assert last == "passed: 0 problems"
+    assert head.split() == ["head", str(Ledger(root).head())]
+    damaged = museum.flip(museum.sealed(root), 8 * museum.member_offset(root, 1)).relative_to(root)
+    failed = scrapy("verify", "-s", output, "--head", head.split()[1], "--json")
+    assert failed.returncode == 1
+    document = json.loads(failed.stdout)
+    assert document["state"] == "failed"
+    assert {problem["path"] for problem in document["problems"]} >= {str(damaged)}
+    assert document["head"] == head.split()[1]
+    text = scrapy("verify", "-s", output)
+    assert f"PROBLEM  {damaged}" in text.stdout
+
+
+def test_recover_seals_and_says_what(scrapy: Scrapy, tmp_path: Path) -> None:
+    with writer(tmp_path) as made:
+        run = open_run(made)
+        run.write(response(run))
+        run.flush().result()
+    output = f"OUTPUT_DIR={tmp_path}"
+    assert scrapy("verify", "-s", output).returncode == 1
+    done = scrapy("recover", "-s", output)
+    assert (done.returncode, done.stderr) == (0, "")
+    said = done.stdout.splitlines()
+    assert said[0] == f"{run.name}: crash, manifest manifests/{run.name}.json"
+    assert [line.split()[0] for line in said[1:]] == ["recovered", "kept", "1"]
+    assert scrapy("recover", "-s", output).stdout == "0 dead runs\n"
+    assert scrapy("verify", "-s", output).returncode == 0
+
+
+def test_a_disk_that_fails_is_exit_code_3(scrapy: Scrapy, tmp_path: Path) -> None:
+    with writer(tmp_path) as made:
+        open_run(made)
+    (tmp_path / "raw").write_text("in the way of the folder that recovery has to make")
+    done = scrapy("recover", "-s", f"OUTPUT_DIR={tmp_path}")
+    assert done.returncode == 3
+    assert "run it again" in done.stderr
+
+
+def test_label_is_entered_and_honoured(scrapy: Scrapy, root: Path) -> None:
+    path = museum.sealed(root).relative_to(root).as_posix()
+    before = [entry["path"] for entry in ArchiveReader(root).segments()]
+    done = scrapy("label", path, "--deprecated", "--why", "a test", "-s", f"OUTPUT_DIR={root}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"labelled {path} deprecated; ledger head {Ledger(root).head()}\n"
+    assert [entry["path"] for entry in ArchiveReader(root).segments()] == [
+        one for one in before if one != path
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["verify", "raw"], "takes no argument"),
+        (["verify", "--since", "yesterday"], "is not a time like"),
+        (["verify", "--head", "12"], "is no head"),
+        (["verify", "-s", "OUTPUT_DIR=/nonexistent"], "there is no folder"),
+        (["recover", "-s", "OUTPUT_DIR=/nonexistent"], "there is no folder"),
+        (["recover", "now"], "takes no argument"),
+        (["label", "raw/x", "--why", "x"], "name one file and one of"),
+        (["label", "raw/x", "--invalid", "--why", "x"], "is not in"),
+        (["label", "raw/x", "--invalid"], "say why"),
+    ],
+)
+def test_a_wrong_argument_is_exit_code_2(
+    scrapy: Scrapy, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    given = arguments if "-s" in arguments else [*arguments, "-s", f"OUTPUT_DIR={tmp_path}"]
+    done = scrapy(*given)
+    assert done.returncode == 2
+    assert message in done.stdout + done.stderr
+
+
+def test_the_books_of_clob_answers_are_judged(scrapy: Scrapy, tmp_path: Path) -> None:
+    book = {
+        "market": "0x1",
+        "asset_id": "7",
+        "timestamp": "1",
+        "hash": "",
+        "bids": [{"price": "0.4", "size": "10"}],
+        "asks": [{"price": "0.6", "size": "5"}],
+        "min_order_size": "5",
+        "tick_size": "0.01",
+        "neg_risk": False,
+        "last_trade_price": "0.5",
+    }
+    right = json.dumps({**book, "hash": book_hash(parse_book({**book, "hash": "x"}))}, separators=(",", ":"))
+    wrong = right.replace('"10"', '"11"')
+    clob = "http://127.0.0.1:8900/clob.polymarket.com"
+    answers = [
+        ("https://clob.polymarket.com/book", 200, right),
+        (f"{clob}/books", 200, f"[{right},{wrong}]"),
+        (f"{clob}/books", 429, "slow down"),
+        (f"{clob}/books", 200, "<html>"),
+        ("https://gamma-api.polymarket.com/markets/keyset", 200, "{}"),
+    ]
+    with writer(tmp_path) as made:
+        run = open_run(made)
+        for url, status, text in answers:
+            seq = run.next_seq(VENUE, FEED)
+            run.write(Response(VENUE, FEED, NOON, seq, "GET", url, {}, status, {}, 1.0, text.encode()))
+        run.close("finished", {}).result()
+    found = [[verdict for _, verdict, _ in books(message)] for message in ArchiveReader(tmp_path).messages()]
+    assert found == [["ok"], ["ok", "failed"], [], [], []]
+    done = scrapy("verify", "--books", "-s", f"OUTPUT_DIR={tmp_path}")
+    assert done.returncode == 1
+    assert "line 3: the book of 7 does not have the hash it states" in done.stdout
+    assert "books    2 ok" in done.stdout
