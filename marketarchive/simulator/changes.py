@@ -136,4 +136,6 @@ def _emptied(document: Any) -> Any:
 
 def _looped(document: Any, cursor: str) -> Any:
     """The page names the cursor that led to it as the next one."""
-    return document | {"next_cursor": cursor or "bG9vcA=="} if isinstance(document, dict) else document
+    if not isinstance(document, dict):
+        return document
+    return document | {"next_cursor": cursor or document.get("next_cursor") or "bG9vcA=="}
