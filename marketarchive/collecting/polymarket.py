@@ -70,7 +70,8 @@ class PolymarketSpider(SweepSpider):
                 self.ask(queries.market(slug), self.catalogue_feed, take) for slug in self.arguments.markets
             ]
             complete = all(answer.status is not None for answer in await asyncio.gather(*asked))
-            self._name_unknown(found)
+            if complete:
+                self._name_unknown(found)
         else:
             query = queries.markets(closed=closed, ended_since_ns=ended_since_ns)
             complete = await self.sweep(query, self.catalogue_feed, take)
@@ -111,6 +112,11 @@ class PolymarketSpider(SweepSpider):
             if slug not in slugs:
                 logger.warning("Polymarket has no market %r (or it belongs to another shard)", slug)
                 self.run.stats.inc_value("discovery/unknown_slugs")
+        if not slugs and self.arguments.shard is None:
+            logger.error(
+                "None of markets=%s is known; a slug is the end of its page's address", self.arguments.markets
+            )
+            self.fault = "unknown_markets"
 
     async def _leave_files(
         self, found: Mapping[str, Market], source: Mapping[str, str], *, complete: bool

@@ -139,6 +139,7 @@ class Run:
             "invalid": part("invalid/"),
             "records": part("records/"),
             "sweeps": part("sweep/"),
+            "master": part("master/"),
             "markets": {"count": len(self.markets), "tracked": self.markets},
         }
 

@@ -62,7 +62,7 @@ class Ask:
     to_ns: int | None = None  # end of that gap; None = when given up
     deadline: int | None = None  # monotonic ns after which nothing is sent any more
     attempts: int = 0
-    context: Any = None  # the asker's own
+    is_concluded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +207,24 @@ class ArchiveSpider(Spider):
     def received(self, response: HttpResponse) -> Iterator[Any]:
         """Archive first, then judge."""
         assert response.request is not None
-        request = response.request
+        yield from self._concluding(response.request, self._received(response.request, response))
+
+    def failed(self, failure: Failure) -> Iterator[Any]:
+        """No response, or one that another component refused after its receipt."""
+        request: Request = failure.request  # type: ignore[attr-defined]  # Scrapy sets it
+        yield from self._concluding(request, self._failed(request, failure))
+
+    def _concluding(self, request: Request, things: Iterator[Any]) -> Iterator[Any]:
+        """A fault of ours must not leave an ask open: the run would never end."""
+        try:
+            yield from things
+        except Exception:
+            ask: Ask = request.meta["ask"]
+            if not ask.is_concluded:
+                self.put(*self._conclude(ask))
+            raise
+
+    def _received(self, request: Request, response: HttpResponse) -> Iterator[Any]:
         ask: Ask = request.meta["ask"]
         receipt: Receipt = request.meta["receipt"]
         if self.run.error is not None:  # the disk takes nothing any more: only the end matters
@@ -244,9 +261,7 @@ class ArchiveSpider(Spider):
                 yield self._invalid(ask, receipt, bad)
         yield from self._conclude(ask, Answer(ask, response.status, parsed, receipt.received_at, receipt.seq))
 
-    def failed(self, failure: Failure) -> Iterator[Any]:
-        """No response, or one that another component refused after its receipt."""
-        request: Request = failure.request  # type: ignore[attr-defined]  # Scrapy sets it
+    def _failed(self, request: Request, failure: Failure) -> Iterator[Any]:
         receipt: Receipt | None = request.meta.get("receipt")
         if receipt is not None:
             yield self._line(request, 0, receipt)
@@ -335,6 +350,7 @@ class ArchiveSpider(Spider):
         try:
             yield from ask.then(answer or Answer(ask, None, None, self.run.clock.now_ns(), 0))
         finally:
+            ask.is_concluded = True
             self.run.stats.inc_value("asks/concluded")
             self._open -= 1
             if not self._open:

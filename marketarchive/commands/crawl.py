@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import signal
 import sys
+from typing import cast
 
 from scrapy.commands import BaseRunSpiderCommand
 from scrapy.crawler import Crawler
@@ -14,7 +15,8 @@ from scrapy.exceptions import UsageError
 from marketarchive.collecting.process import Process
 from marketarchive.collecting.run import DISK, FAILED, Run
 from marketarchive.collecting.spider import ArchiveSpider
-from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError
+from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError, DiskError
+from marketarchive.pipelines.market_master import check_settings
 
 GRACE_S = 5.0
 """Seconds (wall) that a spider has to end by itself after the first signal."""
@@ -44,6 +46,7 @@ class Command(BaseRunSpiderCommand):
         try:
             spider.check_arguments(opts.spargs)
             assert self.settings is not None
+            check_settings(self.settings)
             Process.of(self.settings)
         except (ArgumentError, ConfigurationError) as error:
             raise UsageError(str(error), print_help=False) from error
@@ -52,17 +55,20 @@ class Command(BaseRunSpiderCommand):
             self.exitcode = DISK
             return
         crawler = self._create_crawler(spider)
-        self.crawler_process.crawl(crawler, **opts.spargs)
+        crawling = cast("asyncio.Task[None]", self.crawler_process.crawl(crawler, **opts.spargs))
         handle_signals([crawler])
         self.crawler_process.start(install_signal_handlers=False)
-        self.exitcode = exit_code(crawler)
+        self.exitcode = exit_code(crawler, crawling.exception())
         Process.close_all()
 
 
-def exit_code(crawler: Crawler) -> int:
-    """The run's, or 1 when it never came to be."""
+def exit_code(crawler: Crawler, error: BaseException | None) -> int:
+    """The run's; without one, what kept it from being opened: 3 when that was the disk, else 1."""
     run: Run | None = getattr(crawler, "archive_run", None)
-    return FAILED if run is None or (run.finish_reason is None and run.error is None) else run.exit_code()
+    if run is None:
+        print(f"scrapy crawl: {error}", file=sys.stderr)
+        return DISK if isinstance(error, DiskError) else FAILED
+    return FAILED if error is not None and run.error is None else run.exit_code()
 
 
 def handle_signals(crawlers: list[Crawler]) -> None:

@@ -37,7 +37,7 @@ class MarketMasterPipeline:
         url = master_url(settings)
         if not url:
             raise NotConfigured("MASTER_URL is empty: collecting with files only")
-        connect(url).dispose()  # a wrong setting ends the run before anything is sent
+        check_settings(settings)
         feeder = Feeder(Store(url, keep=snapshots_kept(settings)), settings.getint("MASTER_QUEUE", 10_000))
         return cls(crawler, feeder, settings.getfloat("MASTER_CLOSE_TIMEOUT", 10.0))
 
@@ -64,6 +64,13 @@ class MarketMasterPipeline:
             if more := value - self._published.get(name, 0):
                 self._stats.inc_value(f"master/{name}", more)
         self._published = counts
+
+
+def check_settings(settings: BaseSettings) -> None:
+    """Raises ConfigurationError when MASTER_URL or MASTER_SNAPSHOTS cannot be meant; connects to nothing."""
+    snapshots_kept(settings)
+    if url := master_url(settings):
+        connect(url).dispose()
 
 
 def master_url(settings: BaseSettings) -> str:

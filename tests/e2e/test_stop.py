@@ -102,6 +102,8 @@ def test_scrapy_recover_does_the_same_without_a_run(world: Simulator, out: Path)
         (["polymarket_orderbook", "-s", "LIMIT_SHARE=3"], "LIMIT_SHARE=3.0 is not a share"),
         (["polymarket_orderbook", "-s", "ARCHIVE_FLUSH_S=x"], "ARCHIVE_FLUSH_S='x'"),
         (["polymarket_orderbook", "-s", "CLOCK_STEPS=x"], "CLOCK_STEPS='x'"),
+        (["polymarket_orderbook", "-s", "MASTER_SNAPSHOTS=x"], "MASTER_SNAPSHOTS='x'"),
+        (["polymarket_orderbook", "-s", "MASTER_URL=x"], "MASTER_URL"),
         (["polymarket_orderbook", "-s", "OUTPUT_DIR=/dev/null"], "OUTPUT_DIR='/dev/null' is not a folder"),
         (["polymarket_orderbook", "-s", "SIMULATOR_URL=http://127.0.0.1:9"], "no simulator answers at"),
     ],
@@ -118,6 +120,19 @@ def test_a_wrong_argument_or_setting_is_exit_code_2(
     assert message in done.stderr
     assert len(world.served()) == before
     assert not list(out.glob("raw/**/*"))
+
+
+def test_an_archive_that_cannot_be_opened_is_exit_code_3(world: Simulator) -> None:
+    done = crawl(world.url, Path("/proc/marketarchive"), "polymarket_markets")
+    assert done.code == 3
+    assert "/proc/marketarchive" in done.log
+
+
+def test_markets_that_do_not_exist_are_named_and_fail(world: Simulator, out: Path) -> None:
+    done = crawl(world.url, out, "polymarket_orderbook", "markets=no-such-market")
+    assert done.code == 1
+    assert "no market 'no-such-market'" in done.log
+    assert done.out.manifest()["summary"]["finish_reason"] == "unknown_markets"
 
 
 @pytest.fixture
