@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import statistics
@@ -55,8 +56,11 @@ def pairs(
 ) -> tuple[float, float, float]:
     """(median seconds of ours, of the baseline, median of baseline/ours), taken turn by turn.
 
-    Turns alternate, so that a machine that slows down meanwhile does so for both.
+    Turns alternate, so that a machine that slows down meanwhile does so for both. What was prepared before is
+    not searched for garbage again and again during the work of either.
     """
+    gc.collect()
+    gc.freeze()
     mine: list[float] = []
     theirs: list[float] = []
     for number in range(rounds):
@@ -64,6 +68,7 @@ def pairs(
             started = time.perf_counter()
             work()
             times.append(time.perf_counter() - started)
+    gc.unfreeze()
     ratios = [base / own for base, own in zip(theirs, mine, strict=True)]
     return statistics.median(mine), statistics.median(theirs), statistics.median(ratios)
 

@@ -31,14 +31,18 @@ RawItem = Response | Frames | Connection | BookState | Gap | Invalid
 
 _PAYLOAD = b',"payload":'
 _PAYLOAD_KEY = b'"payload"'
-_encode = msgspec.json.encode
+_encode = msgspec.json.Encoder(enc_hook=str).encode
 _decode = msgspec.json.decode
 
 
 class Built(NamedTuple):
-    """The finished lines of one item, each with its newline, and what a segment counts of them."""
+    """The finished lines of one item, and what a segment counts of them.
 
-    data: bytes
+    In pieces, so that a payload is copied only once, together with all others of its batch.
+    """
+
+    pieces: Sequence[bytes]
+    size: int  # bytes
     kind: str
     lines: int  # part lines included
     parts: int  # of them part lines
@@ -48,6 +52,11 @@ class Built(NamedTuple):
     seq_max: int | None
     status: int | None = None  # HTTP
     reason: str | None = None  # of a gap
+
+    @property
+    def data(self) -> bytes:
+        """The lines, each with its newline."""
+        return b"".join(self.pieces)
 
 
 class Line(NamedTuple):
@@ -97,14 +106,17 @@ def response(item: Response) -> Built:
     tail, parts = _parts(item.payload, stamp, item.seq) if len(item.payload) > PART_BYTES else ((), 0)
     if not parts:
         tail = (b',"sha256":"%b"' % _sha256(item.payload), *payload.field(item.payload), b"}\n")
+    pieces = (head, *tail)
     at, seq = item.received_at, item.seq
-    return Built(b"".join((head, *tail)), "response", 1 + parts, parts, at, at, seq, seq, item.status)
+    return Built(pieces, sum(map(len, pieces)), "response", 1 + parts, parts, at, at, seq, seq, item.status)
 
 
 def frames(item: Frames) -> Built:
     name = _text(item.connection)
-    chunks: list[bytes] = []
+    pieces: list[bytes] = []
     parts = 0
+    times, seqs, bodies = zip(*item.frames, strict=True)
+    fields = iter(payload.fields([body for body in bodies if len(body) <= PART_BYTES]))
     for received_at, seq, body in item.frames:
         second, rest = divmod(received_at, SECOND)
         head = b'{"kind":"frame","collected_at_utc":"%b%06dZ","seq":%d,"connection":%b' % (
@@ -115,14 +127,13 @@ def frames(item: Frames) -> Built:
         )
         if len(body) > PART_BYTES:
             tail, more = _parts(body, _stamp(received_at), seq)
-            chunks += (head, *tail)
+            pieces += (head, *tail)
             parts += more
         else:
-            key, value = payload.field(body)
-            chunks += (head, key, value, b"}\n")
-    times, seqs, _ = zip(*item.frames, strict=True)
-    count = len(item.frames) + parts
-    return Built(b"".join(chunks), "frame", count, parts, min(times), max(times), min(seqs), max(seqs))
+            key, value = next(fields)
+            pieces += (head, key, value, b"}\n")
+    size, count = sum(map(len, pieces)), len(item.frames) + parts
+    return Built(pieces, size, "frame", count, parts, min(times), max(times), min(seqs), max(seqs))
 
 
 def connection(item: Connection) -> Built:
@@ -282,8 +293,9 @@ def _gap_values(
 
 
 def _built(kind: str, values: Mapping[str, bytes], at: int, seq: int | None, tail: bytes = b"") -> Built:
-    line = b",".join(b'"%b":%b' % (key.encode(), value) for key, value in values.items())
-    return Built(b"{%b%b}\n" % (line, tail), kind, 1, 0, at, at, seq, seq)
+    pairs = b",".join(b'"%b":%b' % (key.encode(), value) for key, value in values.items())
+    line = b"{%b%b}\n" % (pairs, tail)
+    return Built((line,), len(line), kind, 1, 0, at, at, seq, seq)
 
 
 def _verbatim(text: bytes) -> bytes:
@@ -304,7 +316,7 @@ def _verbatim(text: bytes) -> bytes:
 def _object(value: Any) -> bytes:
     """Compact JSON; the same as a JSON string where readers could take a key of it for the payload's."""
     try:
-        text = _encode(value, enc_hook=str)
+        text = _encode(value)
     except UnicodeEncodeError:  # a lone surrogate: only an escape can carry it, and only inside a string
         return _encode(json.dumps(value, default=str))
     return _encode(text.decode()) if _PAYLOAD_KEY in text else text

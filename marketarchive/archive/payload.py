@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Sequence
 from itertools import accumulate
 
 import msgspec
@@ -46,6 +47,20 @@ def field(body: bytes) -> tuple[bytes, bytes]:
     return b'%b%b,"payload":' % (before, after), core
 
 
+def fields(bodies: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
+    """`field` of each, at half the cost for the usual ones: what can be looked at in one go is."""
+    text = b"\n".join(bodies)
+    marks = text.translate(None, _NO_MARKS)
+    if b"\r" in marks or marks.count(b"\n") >= len(bodies) or not text.isascii():
+        return [field(body) for body in bodies]
+    if max(map(len, marks.split(b"\n"))) > MAX_NESTING:
+        return [field(body) for body in bodies]
+    return [
+        (b',"payload":', body) if body.strip(_WHITE) is body and _has_json_grammar(body) else field(body)
+        for body in bodies
+    ]
+
+
 def text_field(body: bytes) -> tuple[bytes, bytes]:
     """(`,"payload_text":`, a JSON string) where `body` is UTF-8, else (`,"payload_base64":`, another)."""
     try:
@@ -74,15 +89,21 @@ def pieces(body: bytes, size: int) -> list[bytes]:
 def embeddable(core: bytes) -> bool:
     """Strict JSON in one line of UTF-8 without white space around it, nested at most 200 deep."""
     marks = core.translate(None, _NO_MARKS)  # line ends and opening brackets: all that is left of most
-    if b"\n" in marks or b"\r" in marks:
+    if b"\n" in marks or b"\r" in marks or not _has_json_grammar(core):
         return False
     try:
-        _check_grammar(core)
-        if not core.isascii():
-            core.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        core.decode()
+    except UnicodeDecodeError:
         return False
     return len(marks) <= MAX_NESTING or _is_shallow(core)
+
+
+def _has_json_grammar(core: bytes) -> bool:
+    try:
+        _check_grammar(core)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return True
 
 
 def _is_shallow(core: bytes) -> bool:

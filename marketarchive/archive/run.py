@@ -63,7 +63,7 @@ class RunArchive:
         if isinstance(item, Frames) and not item.frames:
             return
         built = lines.build(item)
-        self._queue.put(self._feed(item.venue, item.feed), built, len(built.data), built.lines)
+        self._queue.put(self._feed(item.venue, item.feed), built, built.size, built.lines)
 
     def write_record(self, series: str, tick_ns: int, line: bytes) -> None:
         """Accepts a row, one line of JSON, for `records/<series>-<UTC day of tick_ns>.jsonl`, as `write`."""
@@ -114,7 +114,7 @@ class RunArchive:
                     detail=detail,
                 )
                 built = lines.gap(gap)
-                self._queue.put(feed, built, len(built.data), 1)
+                self._queue.put(feed, built, built.size, 1)
 
     def finish(self, reason: str, summary: Mapping[str, Any]) -> str:
         """See `close`. Raises OSError."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -49,7 +50,7 @@ class Segment:
         """Compresses; readable and lasting only after `sync`."""
         for built in batch:
             self.tally.add(built)
-        self._add(b"".join([built.data for built in batch]))
+        self._add(b"".join(chain.from_iterable([built.pieces for built in batch])))
 
     def sync(self, mono_ns: int, member_ns: int) -> None:
         """Everything written is on the disk; the member ends when it is `member_ns` old."""

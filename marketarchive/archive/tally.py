@@ -24,7 +24,7 @@ class Tally:
     last: int | None = None
 
     def add(self, built: Built) -> None:
-        _, kind, lines, parts, first, last, seq_min, seq_max, status, reason = built
+        _, _, kind, lines, parts, first, last, seq_min, seq_max, status, reason = built
         self.lines += lines
         self.counts[kind] += lines - parts
         if parts:

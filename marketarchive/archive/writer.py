@@ -31,8 +31,8 @@ logger = logging.getLogger(__name__)
 
 Sink = Feed | DayFile
 
-_WAKE_BYTES = 2**18  # this much is compressed without waiting for the next flush
-_BATCH_BYTES = 2**20  # and at most about this much at once: it should fit the processor's cache
+_WAKE_BYTES = 2**20  # this much is compressed without waiting for the next flush
+_BATCH_BYTES = 4 * 2**20  # and at most about this much at once
 
 
 class _Waiting(NamedTuple):
