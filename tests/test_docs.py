@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from marketarchive.archive.config import ArchiveConfig
+from marketarchive.items import GapReason
 from tests.spiders_under_test import spiders
 
 ROOT = Path(__file__).parent.parent
@@ -68,6 +71,45 @@ def test_every_archive_setting_is_explained_in_the_settings_file() -> None:
     text = (ROOT / "settings" / "base.py").read_text(encoding="utf-8")
     for field in ArchiveConfig.__dataclass_fields__:
         assert f"ARCHIVE_{field.upper()} =" in text
+
+
+def code() -> str:
+    return "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "marketarchive").rglob("*.py"))
+
+
+OPERATIONS = (ROOT / "docs" / "OPERATIONS.md").read_text(encoding="utf-8")
+
+
+def test_every_stat_is_explained() -> None:
+    stats = re.findall(r"(?:inc|set)_value\(\s*f?\"([^\"{]+)", code())
+    assert len(stats) > 15
+    for stat in set(stats):
+        assert f"`{stat}" in OPERATIONS, stat
+
+
+def test_every_close_reason_and_gap_reason_is_explained() -> None:
+    reasons = set(re.findall(r"fault = \"(\w+)\"|request_stop\(\"(\w+)\"\)", code()))
+    assert len(reasons) >= 4
+    for reason in [first or second for first, second in reasons]:
+        assert f"`{reason}`" in OPERATIONS, reason
+    for reason in get_args(GapReason):
+        assert f"`{reason}`" in OPERATIONS, reason
+
+
+def test_every_exit_code_is_explained_where_users_look() -> None:
+    from marketarchive.collecting import run
+
+    codes = {run.FINISHED, run.FAILED, run.WRONG_ARGUMENT, run.DISK, run.BLOCKED}
+    assert codes == set(range(5))
+    for document in (OPERATIONS, (ROOT / "docs" / "ARCHITECTURE.md").read_text(encoding="utf-8")):
+        assert all(f"| {code} |" in document for code in codes)
+
+
+def test_the_generated_page_is_up_to_date() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "scrapy", "document", "--check"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_documented_check_is_the_one_the_demo_prints() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
@@ -26,6 +27,9 @@ logger = logging.getLogger(__name__)
 FINISHED, FAILED, WRONG_ARGUMENT, DISK, BLOCKED = range(5)
 """Exit codes: see docs/ARCHITECTURE.md."""
 
+GAP_LOG_S = 60.0
+"""All gaps are recorded; of each reason one is logged in this time (wall)."""
+
 RECORDED_SETTINGS = (
     "SIMULATOR_URL", "ARCHIVE_FLUSH_S", "ARCHIVE_MEMBER_S", "ARCHIVE_SEGMENT_S", "ARCHIVE_SEGMENT_BYTES",
     "ARCHIVE_BUFFER_SOFT", "LIMIT_SHARE", "REQUEST_ATTEMPTS", "DOWNLOAD_TIMEOUT", "USER_AGENT",
@@ -45,6 +49,7 @@ class Run:
         self.stop = asyncio.Event()
         self.stop_reason: str | None = None
         self.finish_reason: str | None = None
+        self._gap_logged: dict[str, float] = {}  # reason -> when last, s
         self.markets: dict[str, Mapping[str, Any]] = {}  # what the run set out to observe, by slug
         self.counted_from = self.clock.now_ns()  # what its duration is counted from, wall ns
         self.error: Exception | None = None
@@ -86,6 +91,10 @@ class Run:
         """A gap item with its seq; counted."""
         feed = feed or self.spider.feed
         self.stats.inc_value(f"gaps/{reason}")
+        now = time.monotonic()
+        if now - self._gap_logged.get(reason, -GAP_LOG_S) >= GAP_LOG_S:
+            self._gap_logged[reason] = now
+            logger.warning("Gap (%s): %s %s %s", reason, feed, detail, _short(scope))
         return Gap(
             self.spider.venue,
             feed,
@@ -222,3 +231,8 @@ class RunExtension:
 def archive_run(crawler: Crawler) -> Run:
     """The run of a crawler, as RunExtension left it there."""
     return cast("Run", crawler.archive_run)  # type: ignore[attr-defined]
+
+
+def _short(scope: Mapping[str, Any]) -> str:
+    text = ", ".join(f"{key}={value}" for key, value in scope.items())
+    return text if len(text) <= 120 else f"{text[:117]}..."
