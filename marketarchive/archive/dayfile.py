@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import itertools
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -86,14 +87,16 @@ class DayFile:
         files.sync_dir(root / "records")
         self.written.append({"path": str(path), "rows": 0, "torn_bytes_cut": cut})
 
-    def _names(self) -> Sequence[PurePosixPath]:
-        """Names to try: the day's own, this run's own, and for late rows what is not yet final."""
-        own = [f"{self._base}-{self._run}", *(f"{self._base}-{self._run}-{n}" for n in range(2, 100))]
-        names = [PurePosixPath("records", f"{name}.jsonl") for name in own]
+    def _names(self) -> Iterator[PurePosixPath]:
+        """Names to try: the day's own, then this run's own; late rows never go to a final file."""
+        final = _entered(self._store.ledger) if self._is_late else set()
         if not self._is_late:
-            return [PurePosixPath("records", f"{self._base}.jsonl"), *names]
-        final = _entered(self._store.ledger)
-        return [name for name in names if str(name) not in final]
+            yield PurePosixPath("records", f"{self._base}.jsonl")
+        for n in itertools.count(1):
+            tail = "" if n == 1 else f"-{n}"
+            path = PurePosixPath("records", f"{self._base}-{self._run}{tail}.jsonl")
+            if str(path) not in final:
+                yield path
 
     def _flush(self) -> None:
         if self._is_dirty and self._handle is not None:

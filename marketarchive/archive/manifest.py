@@ -19,7 +19,7 @@ from marketarchive.archive.paths import manifest_path
 from marketarchive.archive.store import Store
 from marketarchive.clock import from_iso, iso
 
-Feed = tuple[str, str]
+FeedKey = tuple[str, str]
 """(venue, feed)"""
 
 
@@ -28,7 +28,7 @@ def manifest(
     finished_ns: int,
     exit_reason: str,
     entries: Iterable[Mapping[str, Any]],
-    gaps: Mapping[Feed, Mapping[str, int]],
+    gaps: Mapping[FeedKey, Mapping[str, int]],
     records: Sequence[Mapping[str, Any]],
     summary: Mapping[str, Any],
     ledger: Head,
@@ -36,7 +36,7 @@ def manifest(
     recovered: bool = False,
 ) -> dict[str, Any]:
     """`identity` is the lock file's, `entries` the ledger lines of the run's segments in order."""
-    by_feed: dict[Feed, list[Mapping[str, Any]]] = {}
+    by_feed: dict[FeedKey, list[Mapping[str, Any]]] = {}
     for entry in entries:
         by_feed.setdefault((entry["venue"], entry["feed"]), []).append(entry)
     return {

@@ -74,12 +74,6 @@ def manifest_path(name: str) -> PurePosixPath:
     return PurePosixPath("manifests", f"{name}.json")
 
 
-def day_file_path(series: str, day: str, run: str | None = None) -> PurePosixPath:
-    """`records/<series>-YYYY-MM-DD.jsonl`; with `run` the name used while another process has that file."""
-    tail = f"-{run}" if run else ""
-    return PurePosixPath("records", f"{checked_name(series)}-{day}{tail}.jsonl")
-
-
 def relative(root: Path, path: Path) -> str:
     """POSIX, below `root`, as the ledger writes it."""
     return path.relative_to(root).as_posix()

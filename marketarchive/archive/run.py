@@ -188,8 +188,7 @@ def open_lock(
     The file gets its name only when it is locked and whole, so that nobody can take it for a dead run's.
     """
     files, folder = store.files, store.root / "manifests"
-    store.root.mkdir(parents=True, exist_ok=True)
-    files.make_dirs(folder, store.root)
+    files.make_dirs(folder, next(parent for parent in folder.parents if parent.is_dir()))
     now_ns = store.clock.now_ns()
     while True:
         run = new_run_id(now_ns)

@@ -127,7 +127,6 @@ def test_each_operation_failing_ends_the_run_and_breaks_no_promise(
         assert str(path) in str(outcome.failure)
         assert "Input/output error (EIO)" in str(outcome.failure)
         assert "start again" in str(outcome.failure)
-        (tmp_path / str(n)).rename(tmp_path / f"done-{n}")
     assert n > 60
     assert seen >= {
         "create",
@@ -213,6 +212,26 @@ def test_power_cut_before_each_operation_loses_nothing_that_was_promised(
             break
     assert n > 60
     assert outcome.manifest is not None
+
+
+def test_a_ledger_line_lasts_when_append_returns(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    files = PowerCut(root, 0)
+    head = Ledger(root, files).append({"kind": "label", "path": "raw"})
+    files.survive(tmp_path / "after")
+    assert Ledger(tmp_path / "after").head() == head
+
+
+def test_a_run_is_known_to_recovery_when_open_run_returns(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    files = PowerCut(root, 0)
+    with writer(root, files=files) as made:
+        run = open_run(made)
+        files.survive(tmp_path / "after")
+    lock = tmp_path / "after" / "manifests" / f"{run.name}.lock"
+    assert json.loads(lock.read_bytes()) == run.identity
 
 
 @pytest.mark.parametrize("size", [0, 100, 1000, 2000, 3000, 4000, 5000])
