@@ -34,7 +34,7 @@ format: .venv/installed
 	$(BIN)/ruff format .
 
 bench: .venv/installed
-	$(BIN)/python -m benchmarks all
+	for name in $$($(BIN)/python -m benchmarks | cut -d' ' -f1); do $(BIN)/python -m benchmarks $$name --json || true; done
 
 soak: .venv/installed
 	$(BIN)/pytest -m soak

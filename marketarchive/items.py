@@ -121,6 +121,10 @@ class Invalid:
     fields: tuple[str, ...] = ()
 
 
+RAW = (Response, Frames, Connection, BookState, Gap, Invalid)
+"""What becomes lines of the raw archive."""
+
+
 class Derived(BaseModel):
     """What every item made from a message carries: where it came from."""
 

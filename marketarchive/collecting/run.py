@@ -15,7 +15,7 @@ from scrapy.exceptions import NotConfigured
 from marketarchive.clock import SECOND, sleep
 from marketarchive.collecting.process import Process
 from marketarchive.exceptions import DiskError
-from marketarchive.items import Cause, Gap, GapReason
+from marketarchive.items import RAW, Cause, Gap, GapReason
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
@@ -197,6 +197,9 @@ class RunExtension:
     async def spider_closed(self, reason: str) -> None:
         if self._watch:
             self._watch.cancel()
+        for item in self.run.spider.abandon():  # an engine stopped early; a seq that was given is written
+            if isinstance(item, RAW):
+                self.run.archive.write(item)
         await self.run.close(reason)
 
     async def _watching(self) -> None:

@@ -139,6 +139,15 @@ class ArchiveSpider(Spider):
         """Wait until everything submitted is concluded."""
         await self._settled.wait()
 
+    def abandon(self) -> list[Any]:
+        """Ends what still waits, and gives back what `start` was not allowed to hand over any more."""
+        for task in self._tasks:
+            task.cancel()
+        left = []
+        while not self._outbox.empty():
+            left.append(self._outbox.get_nowait())
+        return left
+
     # ---- Scrapy's side ---------------------------------------------------------------------------------
 
     async def start(self) -> AsyncIterator[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from marketarchive.collecting.run import Run, archive_run
-from marketarchive.pipelines.validate import RAW
+from marketarchive.items import RAW
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler

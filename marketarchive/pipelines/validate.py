@@ -7,22 +7,10 @@ from typing import TYPE_CHECKING, Any
 from scrapy.exceptions import DropItem
 
 from marketarchive.collecting.run import Run, archive_run
-from marketarchive.items import (
-    BookState,
-    Connection,
-    Derived,
-    Frames,
-    Gap,
-    Invalid,
-    Quote,
-    Resolution,
-    Response,
-)
+from marketarchive.items import RAW, Derived, Invalid, Quote, Resolution
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
-
-RAW = (Response, Frames, Connection, BookState, Gap, Invalid)
 
 
 class ValidatePipeline:
