@@ -24,6 +24,7 @@ def requests() -> list[Asked]:
         Asked("POST", CLOB, "/books", (), tokens),
         Asked("GET", CLOB, "/simplified-markets"),
         Asked("GET", DATA, "/v2/resolutions", (("condition", conditions),)),
+        Asked("GET", DATA, "/v2/trades", (("condition", conditions), ("limit", "50"))),
     ]
 
 

@@ -33,7 +33,7 @@ class Polymarket:
         self._sites: dict[str, Gamma | Clob | DataApi] = {
             GAMMA_HOST: Gamma(self.world, rows),
             CLOB_HOST: Clob(self.world, self.books),
-            DATA_HOST: DataApi(self.world),
+            DATA_HOST: DataApi(self.world, self.books),
         }
 
     def answer(self, asked: Asked, now_ns: int) -> Reply:

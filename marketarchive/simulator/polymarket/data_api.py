@@ -6,8 +6,10 @@ from typing import Any
 
 from marketarchive.simulator.messages import Asked, Reply, json_reply
 from marketarchive.simulator.noise import digest
+from marketarchive.simulator.polymarket.books import Books
 from marketarchive.simulator.polymarket.gamma_rows import iso
 from marketarchive.simulator.polymarket.markets import SimMarket
+from marketarchive.simulator.polymarket.trades import LIMIT, LIMIT_MAX, Trades, read_cursor, write_cursor
 from marketarchive.simulator.polymarket.world import World
 
 REPORTED_AFTER_S = 30
@@ -18,23 +20,68 @@ _CONDITIONS_MAX = 20
 class DataApi:
     """Answers of the Data API at a moment."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, books: Books) -> None:
         self._world = world
+        self._trades = Trades(world, books)
 
     def answer(self, asked: Asked, second: int) -> Reply:
-        if asked.path.rstrip("/") != "/v2/resolutions":
+        path = asked.path.rstrip("/")
+        if path not in ("/v2/resolutions", "/v2/trades"):
             return _error("not_found", f"no route {asked.path}", 404)
         conditions = [each for text in asked.all("condition") for each in text.split(",") if each]
         event = asked.first("event_id")
-        if bool(conditions) == bool(event):
-            return _error("invalid_request", "give either condition or event_id", 400, "condition")
         if len(conditions) > _CONDITIONS_MAX:
             return _error("invalid_request", f"at most {_CONDITIONS_MAX} conditions", 400, "condition")
+        if path == "/v2/trades":
+            return self._traded(asked, conditions, event, second)
+        if bool(conditions) == bool(event):
+            return _error("invalid_request", "give either condition or event_id", 400, "condition")
+        return self._resolved(self._chosen(conditions, event, second), second)
+
+    def _chosen(self, conditions: list[str], event: str, second: int) -> list[SimMarket]:
         if event:
             found = [market for market in self._world.listed(second) if str(market.group.number) == event]
         else:
             found = [market for each in conditions if (market := self._world.by_condition(each))]
-        rows = [self._row(market, second) for market in found if market.is_listed(second)]
+        return [market for market in found if market.is_listed(second)]
+
+    def _traded(self, asked: Asked, conditions: list[str], event: str, second: int) -> Reply:
+        """Without a filter: of the rounds whose window is open."""
+        limit = asked.first("limit", str(LIMIT))
+        if not limit.isdigit() or not 0 < int(limit) <= LIMIT_MAX:
+            return _error("invalid_request", f"limit is 1 to {LIMIT_MAX}", 400, "limit")
+        for name in ("offset", *(() if asked.first("user") else ("start", "end"))):
+            if asked.first(name):
+                return _error("invalid_request", f"{name} is not supported here", 400, name)
+        cursor = asked.first("cursor")
+        place = read_cursor(cursor) if cursor else (second, 0)
+        if place is None:
+            return _error("invalid_request", "cursor is not one of ours", 400, "cursor")
+        asof, skip = min(place[0], second), place[1]
+        if conditions or event:
+            markets = self._chosen(conditions, event, asof)
+        else:
+            markets = [
+                each for each in self._world.listed(asof) if each.start and each.start <= asof < each.end
+            ]
+        if asked.first("user"):
+            markets = []  # this world has no users of its own
+        rows, has_more = self._trades.page(markets, asked.first("side").upper(), asof, skip, int(limit))
+        following = write_cursor(asof, skip + len(rows)) if has_more else None
+        return json_reply(
+            {
+                "data": rows,
+                "pagination": {
+                    "limit": int(limit),
+                    "offset": skip,
+                    "has_more": has_more,
+                    "next_cursor": following,
+                },
+            }
+        )
+
+    def _resolved(self, markets: list[SimMarket], second: int) -> Reply:
+        rows = [self._row(market, second) for market in markets]
         return json_reply(
             {
                 "data": [row for row in rows if row is not None],

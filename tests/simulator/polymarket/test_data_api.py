@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from marketarchive.items import Resolution
 from marketarchive.venues.polymarket import Received, parse
-from tests.simulator.asking import DATA, NOW, SECONDS, ask, closed_rounds, json_of, live_tokens, venue
+from tests.simulator.asking import CLOB, DATA, NOW, SECONDS, ask, closed_rounds, json_of, live_tokens, venue
 
 PATH = "/v2/resolutions"
 
@@ -59,3 +61,60 @@ def test_by_event() -> None:
 )
 def test_errors_have_the_second_versions_shape(path: str, query: dict[str, str], status: int) -> None:
     assert set(json_of(ask(DATA, path, query), status)) >= {"code", "error", "retryable", "trace_id"}
+
+
+TRADES = "/v2/trades"
+
+
+def trades(query: dict[str, str], at: int = SECONDS) -> dict[str, Any]:
+    found: dict[str, Any] = json_of(ask(DATA, TRADES, query, at=at))
+    return found
+
+
+def test_trades_are_paged_newest_first_while_new_ones_come() -> None:
+    conditions = ",".join({venue().world.by_token(token)[0].condition_id for token in live_tokens(6)})  # type: ignore[index]  # live
+    whole = trades({"condition": conditions, "limit": "100"})["data"]
+    paged, query = [], {"condition": conditions, "limit": "20"}
+    for later in range(5):
+        page = trades(query, SECONDS + 10 * later)
+        paged += page["data"]
+        query["cursor"] = page["pagination"]["next_cursor"]
+    assert paged == whole
+    assert [row["timestamp"] for row in whole] == sorted((row["timestamp"] for row in whole), reverse=True)
+    assert len({row["transaction_hash"] for row in whole}) == 100
+    assert {row["condition_id"] for row in whole} == set(conditions.split(","))
+
+
+def test_the_newest_trade_is_what_the_book_calls_the_last() -> None:
+    token = live_tokens(1)[0]
+    found = venue().world.by_token(token)
+    assert found is not None
+    newest = trades({"condition": found[0].condition_id, "limit": "1"})["data"][0]
+    last = json_of(ask(CLOB, "/book", {"token_id": token}, at=newest["timestamp"]))["last_trade_price"]
+    expected = float(last) if newest["outcome_index"] == 0 else 1 - float(last)
+    assert newest["price"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_trades_end_with_the_round_and_have_a_last_page() -> None:
+    market = closed_rounds(1)[0]
+    page = trades({"condition": market.condition_id, "limit": "1000", "side": "buy"})
+    while page["pagination"]["has_more"]:
+        page = trades(
+            {
+                "condition": market.condition_id,
+                "limit": "1000",
+                "side": "buy",
+                "cursor": page["pagination"]["next_cursor"],
+            }
+        )
+    assert {row["side"] for row in page["data"]} == {"BUY"}
+    assert max(row["timestamp"] for row in page["data"]) <= market.end
+    assert trades({"condition": "0x" + "ab" * 32})["data"] == []
+    assert trades({"user": "0x1", "start": "1"})["data"] == []
+
+
+@pytest.mark.parametrize(
+    "query", [{"limit": "1001"}, {"limit": "many"}, {"offset": "5"}, {"start": "1"}, {"cursor": "LTE="}]
+)
+def test_trades_refuse_what_the_second_version_refuses(query: dict[str, str]) -> None:
+    assert json_of(ask(DATA, TRADES, query), 400)["parameter"] == next(iter(query))
