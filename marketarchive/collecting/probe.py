@@ -1,0 +1,150 @@
+"""Asking a venue's probe questions as a run of its own: limits, receipts and raw archive like any spider's.
+
+Not in `scrapy list`: `scrapy probe` makes and runs it. Every answer is in raw, feed `probe`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from scrapy import Request
+from scrapy.http import Response as HttpResponse
+
+from marketarchive.clock import SECOND
+from marketarchive.collecting.receipt import Receipt
+from marketarchive.collecting.spider import Answer, ArchiveSpider, Ask, Trouble
+from marketarchive.exceptions import ParseError
+from marketarchive.venues import VENUES
+from marketarchive.venues.endpoint import Query
+from marketarchive.venues.polymarket.messages import Received
+from marketarchive.venues.polymarket.probe import PROBE as POLYMARKET
+from marketarchive.venues.probing import Exchange, Findings, Probe
+
+PROBES: dict[str, Probe] = {"polymarket": POLYMARKET}
+FEED = "probe"
+WAIT_S = 15
+"""Seconds (project clock) that a question waits for its turn at most, e.g. after a Retry-After."""
+
+
+@dataclass(slots=True)
+class _Ask(Ask):
+    exchange: Exchange | None = None  # how it went; set before the ask is concluded
+
+
+class ProbeSpider(ArchiveSpider):
+    """Use it for a venue's probe: one question after the other, each sent once, none retried."""
+
+    feed = FEED
+    feeds = (FEED,)
+    accepts = frozenset()
+    custom_settings = {"REQUEST_ATTEMPTS": 1}  # noqa: RUF012  (Scrapy's own form)
+    findings: Findings | None = None  # set when all was asked
+
+    async def main(self) -> None:
+        findings = Findings()
+        questions = PROBES[self.venue].questions(findings, self.run.clock.now_ns())
+        query = next(questions)
+        while not self.run.stop.is_set():
+            exchange = await self._exchange(query)
+            try:
+                query = questions.send(exchange)
+            except StopIteration:
+                self.findings = findings
+                break
+        if findings.missing and not self._is_blocked():
+            self.fault = "probe_failed"
+
+    async def _exchange(self, query: Query) -> Exchange:
+        """Sends `query` and waits for its end."""
+        concluded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def then(_: Answer) -> Iterable[Any]:
+            concluded.set_result(None)
+            return ()
+
+        ask = _Ask(query, then, FEED, deadline=self.run.clock.mono_ns() + WAIT_S * SECOND)
+        self.submit(ask)
+        await concluded
+        return ask.exchange or Exchange(query, self.run.clock.now_ns(), error="not sent: the run is stopping")
+
+    def _is_blocked(self) -> bool:
+        """Whether the venue refused everything: then the run says that, exit code 4."""
+        stats = self.run.stats
+        refused = stats.get_value("gaps/blocked", 0)
+        return bool(refused) and refused == stats.get_value(f"asks/failed/{FEED}", 0) and not self._good()
+
+    def _good(self) -> int:
+        return int(self.run.stats.get_value(f"responses/good/{FEED}", 0))
+
+    # ---- a spider's answers are parsed and retried; a probe's are handed over as they came ---------------
+
+    def _received(self, request: Request, response: HttpResponse) -> Iterator[Any]:
+        ask: _Ask = request.meta["ask"]
+        receipt: Receipt = request.meta["receipt"]
+        if self.run.error is not None:  # the disk takes nothing any more
+            yield from self._conclude(ask)
+            return
+        yield self._line(request, response.status, receipt)
+        trouble = None
+        if receipt.flags:
+            trouble = Trouble("disconnect", "venue", f"body {', '.join(receipt.flags)}", again=False)
+        elif response.status != 200 and response.status not in ask.query.endpoint.final:
+            trouble = self._judge(response, receipt)
+        ask.exchange = Exchange(
+            ask.query,
+            receipt.received_at,
+            response.status,
+            receipt.payload,
+            {
+                name.decode("latin-1").lower(): b", ".join(values).decode("latin-1")
+                for name, values in response.headers.items()
+            },
+            receipt.latency_ms,
+            receipt.seq,
+            f"{trouble.detail}: {_start(receipt.payload)}" if trouble else None,
+        )
+        if trouble is not None:
+            yield from self._give_up(ask, trouble)
+            return
+        self.run.process.limiter.succeeded(ask.query.endpoint)
+        self.run.stats.inc_value(f"responses/good/{FEED}")
+        if response.status == 200:
+            yield from self._items(ask, receipt)
+        yield from self._conclude(ask)
+
+    def _items(self, ask: Ask, receipt: Receipt) -> Iterator[Any]:
+        """Markets go to the master as a spider's would: it must come out of raw the same."""
+        url, params = ask.query.url, ask.query.params
+        received = Received(FEED, url, params, 200, receipt.payload, receipt.received_at, receipt.seq)
+        try:
+            parsed = VENUES[self.venue].parse(received)
+        except ParseError:
+            return  # a route that no spider reads, or one whose check fails by itself
+        yield from parsed.items
+        for bad in parsed.errors:
+            yield self._invalid(ask, receipt, bad)
+
+    def _give_up(self, ask: Ask, trouble: Trouble) -> Iterator[Any]:
+        assert isinstance(ask, _Ask)
+        if ask.exchange is None:
+            why = f"{trouble.detail} ({trouble.reason})"
+            ask.exchange = Exchange(ask.query, self.run.clock.now_ns(), error=why)
+        yield from super()._give_up(ask, trouble)
+
+
+def probe_spider(of: str) -> type[ProbeSpider]:
+    """The spider of a venue's probe; `of` is a key of PROBES."""
+
+    class VenueProbe(ProbeSpider):
+        name = f"{of}_probe"
+        venue = of
+
+    return VenueProbe
+
+
+def _start(payload: bytes) -> str:
+    text = payload[:80].decode("utf-8", "replace")
+    return text if text.strip() else "an empty body"

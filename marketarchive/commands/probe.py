@@ -1,0 +1,151 @@
+"""`scrapy probe`: asks every public endpoint that a venue's spiders use, a few times, and reports."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from scrapy.commands import ScrapyCommand
+from scrapy.crawler import Crawler
+from scrapy.exceptions import UsageError
+
+from marketarchive.collecting.probe import PROBES, ProbeSpider, probe_spider
+from marketarchive.collecting.probe_report import report, write_report
+from marketarchive.collecting.process import Process
+from marketarchive.collecting.run import BLOCKED, DISK, FAILED
+from marketarchive.commands.crawl import exit_code, handle_signals
+from marketarchive.exceptions import ArchiveError, ConfigurationError
+from marketarchive.pipelines.market_master import check_settings
+
+QUIET = 21
+"""Just above the priority of settings files: the table tells what a log would, `-L` still wins."""
+
+
+class Command(ScrapyCommand):
+    requires_project = True
+
+    def syntax(self) -> str:
+        return "[venue]"
+
+    def short_desc(self) -> str:
+        return "Ask every public endpoint of a venue once or a few times, and report what it gives"
+
+    def long_desc(self) -> str:
+        return (
+            f"Venues: {', '.join(PROBES)} (all of them when none is named). About 15 requests a venue, each "
+            "with a timeout, paced like a spider's and archived like a spider's (feed `probe`). Writes "
+            "probes/VENUE_public_sources_probe_v1.json and .md. Exit code 0 with one active market and one "
+            "live book whose hash is sound, 1 without, 3 disk, 4 when every request is refused."
+        )
+
+    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        super().process_options(args, opts)
+        assert self.settings is not None
+        self.settings.set("LOG_LEVEL", "ERROR", QUIET)
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        assert self.settings is not None
+        assert self.crawler_process is not None
+        if len(args) > 1 or (args and args[0] not in PROBES):
+            raise UsageError(
+                f"probe takes one venue of {', '.join(PROBES)}, not {' '.join(args)}", print_help=False
+            )
+        try:
+            check_settings(self.settings)
+            root = Process.of(self.settings).root
+        except ConfigurationError as error:
+            raise UsageError(str(error), print_help=False) from error
+        except (ArchiveError, OSError) as error:
+            print(f"scrapy probe: {error}", file=sys.stderr)
+            self.exitcode = DISK
+            return
+        crawlers = [self.crawler_process.create_crawler(probe_spider(venue)) for venue in args or PROBES]
+        crawlings = [cast("asyncio.Task[None]", self.crawler_process.crawl(crawler)) for crawler in crawlers]
+        handle_signals(crawlers)
+        self.crawler_process.start(install_signal_handlers=False)
+        console = Console(width=None if sys.stdout.isatty() else 100)
+        self.exitcode = max(
+            _finish(crawler, crawling.exception(), root, console)
+            for crawler, crawling in zip(crawlers, crawlings, strict=True)
+        )
+        Process.close_all()
+
+
+def _finish(crawler: Crawler, error: BaseException | None, root: Path, console: Console) -> int:
+    """Writes and prints the report; the exit code."""
+    code = exit_code(crawler, error)
+    spider = cast("ProbeSpider | None", crawler.spider)
+    if spider is None or spider.findings is None:
+        print("scrapy probe: it was ended before everything was asked; nothing is reported", file=sys.stderr)
+        return code or FAILED
+    document = report(spider, code)
+    _show(document, console)
+    try:
+        paths = write_report(root, document)
+    except OSError as failed:
+        print(f"scrapy probe: the report cannot be written: {failed}", file=sys.stderr)
+        return DISK
+    for path in paths:
+        print(path)
+    return code
+
+
+def _show(document: Mapping[str, Any], console: Console) -> None:
+    title = f"{document['venue']}, {document['started_at_utc'][:19]}Z"
+    console.print(Text(f"{title}{', simulated' if document['simulated'] else ''}", "bold"))
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("check", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("status", justify="right")
+    table.add_column("ms", justify="right")
+    table.add_column("what it shows", ratio=1)
+    for check in document["checks"]:
+        latency = check["latency_ms"]
+        table.add_row(
+            check["name"],
+            Text("pass", "green") if check["passed"] else Text("FAIL", "bold red"),
+            str(check["status"] or "none"),
+            "" if latency is None else f"{latency:.0f}",
+            Text(check["evidence"]),
+        )
+    for name, why in document["not_asked"].items():
+        table.add_row(name, Text("skip", "yellow"), "", "", Text(f"not asked: {why}"))
+    console.print(table)
+    facts = Table.grid(padding=(0, 2))
+    for name, text in _facts(document):
+        facts.add_row(name, Text(text))
+    console.print(facts)
+    console.print(_verdict(document))
+
+
+def _facts(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "active market", document["active_market"] or "NONE"
+    yield "live book", document["live_book"] or "NONE"
+    if latency := document["latency_ms"].get("all"):
+        yield "latency", f"min {latency['min']}, median {latency['median']}, max {latency['max']} ms"
+    seen = document["limits"]["seen"]
+    limited = f"{seen['statuses'].get('429', 0)} times 429"
+    said = ", ".join(seen["headers"]) or "none"
+    yield "limits seen", f"{seen['requests']} requests, {limited}, headers on limits: {said}"
+    yield "sockets", f"{len(document['sockets'])} documented, not used by this version"
+
+
+def _verdict(document: Mapping[str, Any]) -> Text:
+    failed = ", ".join(check["name"] for check in document["checks"] if not check["passed"])
+    if document["passed"]:
+        note = f", but look at what failed: {failed}" if failed else ""
+        return Text(f"passed{note}", "bold yellow" if failed else "bold green")
+    reasons = [f"there is not {what}" for what in document["missing"]] or ["the run itself failed"]
+    if document["exit_code"] == BLOCKED:
+        reasons = ["the venue refused every request; it does not want this address or client"]
+    return Text(
+        f"FAILED: {', '.join(reasons)}" + (f"; failed checks: {failed}" if failed else ""), "bold red"
+    )

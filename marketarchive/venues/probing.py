@@ -1,0 +1,97 @@
+"""What a probe asks a venue and what it finds: the same for every venue, each asks its own questions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from marketarchive.exceptions import ParseError
+from marketarchive.venues.endpoint import Query
+
+Topic = Literal["clock", "discover", "filter", "resolve_ids", "book", "batch", "resolutions", "trades"]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One question and its answer, or why there is none."""
+
+    query: Query
+    received_at: int  # ns, project clock; when it was given up, where there is no answer
+    status: int | None = None  # None: no answer
+    payload: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)  # all of them, names in lower case
+    latency_ms: float | None = None  # project clock
+    seq: int | None = None  # of its line in raw
+    error: str | None = None  # why the answer cannot be used, or did not come
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What was asked for, whether the answer is what spiders rely on, and by what it shows."""
+
+    name: str
+    topic: Topic
+    exchange: Exchange
+    passed: bool
+    evidence: str
+
+
+Reader = Callable[[Exchange], str]
+"""The evidence in a usable answer; raises ParseError when the answer is not what was promised."""
+Questions = Generator[Query, Exchange, None]
+"""Yields what to ask and is sent the answer: no I/O of its own, so that anything can drive it."""
+
+
+@dataclass
+class Findings:
+    """What a probe found so far."""
+
+    checks: list[Check] = field(default_factory=list)
+    not_asked: dict[str, str] = field(default_factory=dict)  # check -> what was missing to ask it
+    active_market: str | None = None  # the evidence; None: none was found
+    live_book: str | None = None  # the evidence, with the verdict on its hash; None: none was found
+    book_ages_s: list[float] = field(default_factory=list)  # receipt minus the book's own timestamp
+
+    def ask(self, name: str, topic: Topic, query: Query, read: Reader) -> Questions:
+        """One check: `yield from` it."""
+        exchange = yield query
+        self.checks.append(_judged(name, topic, exchange, read))
+
+    @property
+    def missing(self) -> list[str]:
+        """What the probe needs to pass and did not find."""
+        needed = {"an active market": self.active_market, "a live book with a sound hash": self.live_book}
+        return [what for what, found in needed.items() if found is None]
+
+    @property
+    def failed(self) -> list[Check]:
+        return [check for check in self.checks if not check.passed]
+
+
+def _judged(name: str, topic: Topic, exchange: Exchange, read: Reader) -> Check:
+    if exchange.error is not None:
+        return Check(name, topic, exchange, passed=False, evidence=exchange.error)
+    try:
+        return Check(name, topic, exchange, passed=True, evidence=read(exchange))
+    except ParseError as error:
+        return Check(name, topic, exchange, passed=False, evidence=str(error))
+
+
+@dataclass(frozen=True)
+class Socket:
+    """A documented socket that this version does not use."""
+
+    url: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A venue's part: its questions, and what is known of it without asking."""
+
+    questions: Callable[[Findings, int], Questions]  # given also the wall time, ns
+    how: Mapping[str, str]  # topic -> how the venue is asked, as documented
+    sockets: tuple[Socket, ...]
+    limits: Mapping[str, int]  # limit class -> documented requests per 10 s
+    limits_source: str
