@@ -77,6 +77,17 @@ _PRICES = re.compile(r"(?:(?:0(?:\.[0-9]+)?|\.[0-9]+|1(?:\.0+)?) )*").fullmatch
 def parse_book(payload: Any) -> Book:
     """One book, of /book, of an element of /books or of a `book` event: bytes, or decoded already.
 
+    Raises ParseError, also for prices outside [0, 1], sizes not above 0 and crossed sides.
+    """
+    book = decode_book(payload)
+    _check_side("bids", book.bids)
+    _check_side("asks", book.asks)
+    return _build(book)
+
+
+def decode_book(payload: Any) -> Book:
+    """As `parse_book`, but prices and sizes are not looked at: best_bid, best_ask and is_sorted are not set.
+
     Of a key that occurs twice the last counts, as everywhere; the hash tells whether that was meant.
     Raises ParseError.
     """
@@ -85,26 +96,22 @@ def parse_book(payload: Any) -> Book:
         sent = _ONE.decode(payload) if is_text else msgspec.convert(payload, _Book)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ParseError("Book", f"not a book: {error}", _fields_of(error)) from error
-    bids = _side("bids", sent.bids)
-    asks = _side("asks", sent.asks)
     if not (sent.timestamp.isascii() and sent.timestamp.isdigit()):
         raise ParseError("Book", f"timestamp={sent.timestamp!r} is not milliseconds", ("timestamp",))
-    return _build(
-        Book(
-            market=sent.market,
-            token=sent.asset_id,
-            timestamp_ms=int(sent.timestamp),
-            hash=sent.hash,
-            bids=bids,
-            asks=asks,
-            min_order_size=sent.min_order_size,
-            tick_size=sent.tick_size,
-            neg_risk=sent.neg_risk,
-            last_trade_price=sent.last_trade_price,
-            best_bid=None,
-            best_ask=None,
-            is_sorted=True,
-        )
+    return Book(
+        market=sent.market,
+        token=sent.asset_id,
+        timestamp_ms=int(sent.timestamp),
+        hash=sent.hash,
+        bids=sent.bids or (),
+        asks=sent.asks or (),
+        min_order_size=sent.min_order_size,
+        tick_size=sent.tick_size,
+        neg_risk=sent.neg_risk,
+        last_trade_price=sent.last_trade_price,
+        best_bid=None,
+        best_ask=None,
+        is_sorted=True,
     )
 
 
@@ -133,12 +140,11 @@ def _fields_of(error: Exception) -> tuple[str, ...]:
     return (at[1],) if at else ()
 
 
-def _side(name: str, levels: tuple[Level, ...] | None) -> tuple[Level, ...]:
-    levels = levels or ()
+def _check_side(name: str, levels: tuple[Level, ...]) -> None:
     prices = "".join([f"{level.price} " for level in levels])
     sizes = "".join([f"{level.size} " for level in levels])
     if _PRICES(prices) and _SIZES(sizes):
-        return levels
+        return
     for level in levels:
         if not _PRICE(level.price):
             text = f"{name}: price {level.price!r} is not a number within [0, 1]"
@@ -265,6 +271,33 @@ def verify_book(book: Book) -> tuple[Verdict, str]:
         return "not_available", ""
     found = _find(book, carried=False)
     return ("ok", found[0]) if found else ("failed", "")
+
+
+_HASH = b'"hash":"'
+_LAST_KEY = (
+    (CURRENT_RECIPE, re.compile(rb'"last_trade_price":"[^"]*"}').search),
+    ("2025", re.compile(rb'"neg_risk":(?:true|false)}').search),
+    ("2024-11", re.compile(rb"]}").search),
+)
+
+
+def verify_text(payload: bytes | msgspec.Raw) -> tuple[Verdict, str]:
+    """`verify_book` of a book as it was received, whatever its prices; most are settled without decoding.
+
+    Where the very bytes, with the hash left empty, give the hash, they are what the venue hashed; the recipe
+    is told by the last key. Everything else is decoded. Raises ParseError.
+    """
+    text = bytes(payload)
+    head, mark, rest = text.partition(_HASH)
+    found = hashlib.sha1(head, usedforsecurity=False)
+    found.update(mark)
+    found.update(memoryview(rest)[40:])
+    if rest[:40] == found.hexdigest().encode():
+        for recipe, ends_so in _LAST_KEY:
+            match = ends_so(text, max(0, len(text) - 64))
+            if match is not None and match.end() == len(text):
+                return "ok", recipe
+    return verify_book(decode_book(payload))
 
 
 def apply_change(

@@ -16,7 +16,9 @@ from marketarchive.venues.polymarket.clob import (
     Level,
     apply_change,
     book_hash,
+    decode_book,
     error_text,
+    verify_text,
 )
 from marketarchive.venues.polymarket.endpoints import BOOK, BOOKS
 from tests.venues.polymarket.rows import CONDITION, TOKENS, book_row, parsed
@@ -181,3 +183,29 @@ def test_a_change_that_was_missed_shows() -> None:
     assert changed.last_trade_price == book.last_trade_price
     with pytest.raises(ParseError):
         apply_change(book, side="BUY", price="NaN", size="5", timestamp_ms=1, book_hash=book.hash)
+
+
+@given(st.sampled_from(list(RECIPES)), st.booleans(), st.sampled_from(["", "0.510"]), st.integers(0, 3))
+def test_the_verdict_on_the_bytes_is_the_verdict_on_the_book(
+    recipe: str, flipped: bool, last_trade: str, spaces: int
+) -> None:
+    row = book_row(last_trade_price=last_trade)
+    row["hash"] = book_hash(parse_book(json.dumps(row).encode()), recipe)
+    row = {key: row[key] for key in row if key in RECIPES[recipe] or key == "timestamp"}
+    if flipped:
+        row["bids"][0]["size"] = "30.01"
+    text = json.dumps(row, separators=(",", ":" + " " * spaces)).encode()
+    assert (
+        verify_text(text) == verify_book(decode_book(text)) == (("failed", "") if flipped else ("ok", recipe))
+    )
+
+
+def test_a_verdict_does_not_need_a_sane_book() -> None:
+    crossed = book_row(asks=level(price="0.1"))
+    crossed["hash"] = book_hash(decode_book(json.dumps(crossed).encode()))
+    text = json.dumps(crossed, separators=(",", ":")).encode()
+    with pytest.raises(ParseError, match="crossed"):
+        parse_book(text)
+    assert verify_text(text) == ("ok", CURRENT_RECIPE)
+    with pytest.raises(ParseError):
+        verify_text(b'{"hash":"0"}')
