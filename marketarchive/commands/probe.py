@@ -143,7 +143,7 @@ def _verdict(document: Mapping[str, Any]) -> Text:
     if document["passed"]:
         note = f", but look at what failed: {failed}" if failed else ""
         return Text(f"passed{note}", "bold yellow" if failed else "bold green")
-    reasons = [f"there is not {what}" for what in document["missing"]] or ["the run itself failed"]
+    reasons = [f"no {what}" for what in document["missing"]] or ["the run itself failed"]
     if document["exit_code"] == BLOCKED:
         reasons = ["the venue refused every request; it does not want this address or client"]
     return Text(

@@ -61,7 +61,7 @@ class Findings:
     @property
     def missing(self) -> list[str]:
         """What the probe needs to pass and did not find."""
-        needed = {"an active market": self.active_market, "a live book with a sound hash": self.live_book}
+        needed = {"active market": self.active_market, "live book with a sound hash": self.live_book}
         return [what for what, found in needed.items() if found is None]
 
     @property

@@ -1,0 +1,413 @@
+"""What an archive says of itself now: runs, feeds, gaps, disk. Reads the ledger, manifests, locks and the
+newest rows of records/, never a segment.
+
+A feed's last data is the newest time in the ledger, or, of a segment that is open or was when its run died,
+when its file was last written, which is at most a flush later.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from marketarchive.archive.ledger import Entry, Ledger, check_chain
+from marketarchive.archive.locks import is_alive, read_identity
+from marketarchive.archive.paths import PART, TORN, lock_path, parse_segment_path
+from marketarchive.archive.tree import raw_files, run_locks
+from marketarchive.clock import SECOND, Clock, from_iso, utc
+
+DAY_NS = 86_400 * SECOND
+WITHOUT_ROWS = ("crash", "disk", "clock")
+"""Gaps that the archive writes itself: they stand in raw and manifests, not in records/gaps-*.jsonl."""
+TAIL = 2**20
+"""Bytes of the newest rows that are looked at."""
+NEWLY_S = 300
+"""A file of rows written longer ago tells nothing of a living run."""
+
+State = Literal["alive", "dead", "done", "recovered", "unknown"]
+"""dead: its lock is free and it has no manifest: `scrapy recover`. unknown: the lock may not be opened."""
+
+
+@dataclass
+class RunStatus:
+    """One run. Of a run without a manifest, lines, bytes and invalid are those of its sealed segments."""
+
+    name: str
+    spider: str
+    run: str
+    venue: str | None
+    state: State
+    started: int | None  # ns
+    ended: int | None = None
+    exit_reason: str | None = None
+    exit_code: int | None = None
+    simulated: bool = False
+    pid: int | None = None
+    markets: int | None = None  # it set out to observe; of a living run: in its newest rows
+    rows: int | None = None  # None: not known before it ends
+    lines: int = 0
+    bytes: int = 0
+    open_bytes: int = 0
+    invalid: int = 0
+    gaps: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass
+class FeedStatus:
+    """One feed of a venue, over all runs."""
+
+    venue: str
+    feed: str
+    last: int | None = None  # ns
+    last_from: Literal["ledger", "file"] = "ledger"
+    sealed: int = 0
+    recovered: int = 0
+    torn: int = 0
+    open: int = 0
+    lines: int = 0
+    bytes: int = 0
+    open_bytes: int = 0
+    invalid: int = 0
+    gaps: Counter[str] = field(default_factory=Counter)
+    gaps_24h: Counter[str] = field(default_factory=Counter)
+
+    def seen(self, moment: int, source: Literal["ledger", "file"]) -> None:
+        if self.last is None or moment > self.last:
+            self.last, self.last_from = moment, source
+
+
+@dataclass
+class Status:
+    """An archive at a moment."""
+
+    root: Path
+    at: int  # ns
+    runs: list[RunStatus] = field(default_factory=list)  # the newest first
+    feeds: list[FeedStatus] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    ledger_lines: int = 0
+    head: str = ""
+    disk: dict[str, int] = field(default_factory=dict)  # bytes by entry of OUTPUT_DIR
+    free: int = 0  # bytes
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.runs or self.ledger_lines or self.feeds or self.problems)
+
+    def gaps(self) -> dict[str, tuple[int, int]]:
+        """Reason -> (of the last 24 hours, in all)."""
+        recent: Counter[str] = Counter()
+        whole: Counter[str] = Counter()
+        for feed in self.feeds:
+            recent += feed.gaps_24h
+            whole += feed.gaps
+        return {reason: (recent[reason], whole[reason]) for reason in sorted(whole | recent)}
+
+
+class _Raw(msgspec.Struct):
+    venue: str
+    feed: str
+    lines: int
+    bytes: int
+    counts: dict[str, int]
+    gaps: dict[str, int]
+
+
+class _Rows(msgspec.Struct):
+    rows: int
+
+
+class _Markets(msgspec.Struct):
+    count: int = 0
+
+
+class _Summary(msgspec.Struct):
+    exit_code: int | None = None
+    markets: _Markets | None = None
+
+
+class _Manifest(msgspec.Struct):
+    """What is needed of a run's manifest; a derived product's has no `spider`."""
+
+    run: str = ""
+    spider: str = ""
+    venue: str | None = None
+    started_at_utc: str = ""
+    finished_at_utc: str = ""
+    exit_reason: str = ""
+    recovered: bool = False
+    pid: int | None = None
+    settings: dict[str, Any] = {}
+    raw: list[_Raw] = []
+    records: list[_Rows] = []
+    summary: _Summary = msgspec.field(default_factory=_Summary)
+
+
+class _Spider(msgspec.Struct):
+    spider: str = ""
+
+
+class _Gap(msgspec.Struct):
+    """A row of records/gaps-*.jsonl."""
+
+    run: str
+    venue: str
+    feed: str
+    reason: str
+    noticed_at: str
+
+
+class _Quote(msgspec.Struct):
+    """A row of a market at a tick."""
+
+    run: str
+    timestamp: str
+    market_id: str
+
+
+def status(root: Path, clock: Clock) -> Status:
+    """Of the archive at `root` as `clock` has it; a running one is not disturbed."""
+    return _Look(root, clock).status
+
+
+class _Look:
+    """Gathers; what a run ends or begins meanwhile is told in one consistent way or the other."""
+
+    def __init__(self, root: Path, clock: Clock) -> None:
+        self._root = root
+        self._clock = clock
+        self._wall_ns = time.time_ns()
+        self._runs: dict[str, RunStatus] = {}
+        self._feeds: dict[tuple[str, str], FeedStatus] = {}
+        self.status = Status(root, clock.now_ns())
+        for path in run_locks(root):  # before the ledger: who ends in between has a manifest there
+            self._add_lock(path.stem)
+        self._read_ledger()
+        self._measure_parts()
+        self._read_gaps()
+        self._read_newest_rows()
+        found = self._runs.values()
+        self.status.runs = sorted(found, key=lambda run: (run.started or 0, run.name), reverse=True)
+        self.status.feeds = [feed for _, feed in sorted(self._feeds.items())]
+        self._measure_disk()
+
+    # ---- runs ------------------------------------------------------------------------------------------
+
+    def _add_lock(self, name: str) -> RunStatus | None:
+        """A run that has no manifest yet, as its lock tells; None when there is none any more."""
+        lock = self._root / lock_path(name)
+        state: State
+        try:
+            state = "alive" if is_alive(lock) else "dead"
+            identity, _ = read_identity(name, lock, None)
+        except FileNotFoundError:
+            return None
+        except PermissionError:
+            state = "unknown"
+            identity, _ = read_identity(name, None, None)
+        return self._add_identity(name, state, identity)
+
+    def _add_identity(self, name: str, state: State, identity: Mapping[str, Any]) -> RunStatus:
+        run = RunStatus(
+            name,
+            identity["spider"],
+            identity["run"],
+            identity["venue"],
+            state,
+            from_iso(identity["started_at_utc"]),
+            simulated=bool(identity["settings"].get("SIMULATOR_URL")),
+            pid=identity["pid"],
+        )
+        for feed in identity["feeds"]:
+            self._feed(str(run.venue), feed)
+        return self._runs.setdefault(name, run)
+
+    def _add_manifest(self, path: str, has_moved: bool) -> None:
+        name = Path(path).stem
+        try:
+            found = _manifest((self._root / path).read_bytes())
+        except FileNotFoundError:
+            if not has_moved:
+                self.status.problems.append(f"{path}: is in the ledger, but not on the disk")
+            return
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            self.status.problems.append(f"{path}: cannot be read: {error}")
+            return
+        if not found.spider:
+            return
+        gaps: Counter[str] = Counter()
+        ended = from_iso(found.finished_at_utc)
+        for raw in found.raw:
+            gaps.update(raw.gaps)
+            feed = self._feed(raw.venue, raw.feed)
+            feed.gaps.update(raw.gaps)
+            if ended >= self.status.at - DAY_NS:
+                feed.gaps_24h.update({name: raw.gaps[name] for name in WITHOUT_ROWS if name in raw.gaps})
+        self._runs[name] = RunStatus(
+            name,
+            found.spider,
+            found.run,
+            found.venue,
+            "recovered" if found.recovered else "done",
+            from_iso(found.started_at_utc),
+            ended,
+            found.exit_reason,
+            found.summary.exit_code,
+            bool(found.settings.get("SIMULATOR_URL")),
+            found.pid,
+            found.summary.markets.count if found.summary.markets else None,
+            sum(each.rows for each in found.records),
+            gaps=gaps,
+        )
+
+    # ---- files -----------------------------------------------------------------------------------------
+
+    def _read_ledger(self) -> None:
+        ledger = Ledger(self._root)
+        entries = list(ledger.entries())
+        self.status.ledger_lines = len(entries)
+        self.status.head = f"{len(entries)}:{entries[-1].sha256}" if entries else ""
+        self.status.problems += [f"manifests/ledger.jsonl {what}" for what in check_chain(entries)]
+        moved = {entry["path"] for entry in entries if entry.kind == "moved"}
+        for entry in entries:
+            if entry.kind == "manifest":
+                self._add_manifest(entry["path"], entry["path"] in moved)
+        for entry in entries:
+            if entry.kind in ("segment", "recovered"):
+                self._add_segment(entry)
+            elif entry.kind == "torn" and (name := parse_segment_path(entry["path"])):
+                self._feed(name.venue, name.feed).torn += 1
+        if not entries and any(path.endswith(".jsonl.gz") for path in raw_files(self._root)):
+            self.status.problems.append("manifests/ledger.jsonl: is missing or empty, though raw/ is not")
+
+    def _add_segment(self, entry: Entry) -> None:
+        feed = self._feed(entry["venue"], entry["feed"])
+        if entry.kind == "recovered":
+            feed.recovered += 1
+        else:
+            feed.sealed += 1
+        if entry.kind == "recovered":  # its last line is the gap that recovery wrote, maybe days later
+            self._see_file(feed, entry["path"] + TORN)
+        elif entry["last"]:
+            feed.seen(from_iso(entry["last"]), "ledger")
+        run = self._runs.get(f"{entry['spider']}-{entry['run']}")
+        for each in (feed, *((run,) if run else ())):
+            each.lines += entry["lines"]
+            each.bytes += entry["bytes"]
+            each.invalid += entry["counts"].get("invalid", 0)
+
+    def _measure_parts(self) -> None:
+        """Segments that are still open, or that a dead run left so."""
+        for path in raw_files(self._root):
+            name = parse_segment_path(path)
+            if name is None or not path.endswith(PART):
+                continue
+            feed = self._feed(name.venue, name.feed)
+            size = self._see_file(feed, path)
+            if size is None:
+                continue  # sealed meanwhile
+            feed.open += 1
+            feed.open_bytes += size
+            owner = f"{name.spider}-{name.run}"
+            run = self._runs.get(owner) or self._add_lock(owner)
+            if run is None:
+                run = self._add_identity(owner, "dead", read_identity(owner, None, name.venue)[0])
+            run.open_bytes += size
+
+    def _see_file(self, feed: FeedStatus, path: str) -> int | None:
+        """The size of a file that `feed` was last written to; None when it is not there.
+
+        Its time is the machine's; in a simulation the archive's clock is another.
+        """
+        try:
+            stat = (self._root / path).stat()
+        except FileNotFoundError:
+            return None
+        age = int((self._wall_ns - stat.st_mtime_ns) * self._clock.speed)
+        feed.seen(self.status.at - age, "file")
+        return stat.st_size
+
+    def _measure_disk(self) -> None:
+        for entry in sorted(os.scandir(self._root), key=lambda entry: entry.name):
+            name = f"{entry.name}/" if entry.is_dir() else entry.name
+            self.status.disk[name] = _size(entry)
+        self.status.free = shutil.disk_usage(self._root).free
+
+    # ---- rows ------------------------------------------------------------------------------------------
+
+    def _read_gaps(self) -> None:
+        """Gaps of the last 24 hours, and those of runs that have no manifest yet."""
+        unfinished = {run.run: run for run in self._runs.values() if run.ended is None}
+        since = self.status.at - DAY_NS
+        first = min([since, *(run.started for run in unfinished.values() if run.started is not None)])
+        for path in sorted((self._root / "records").glob("gaps-*.jsonl")):
+            if path.name[len("gaps-") : len("gaps-YYYY-MM-DD")] < f"{utc(first):%Y-%m-%d}":
+                continue
+            for gap in _decoded(path.read_bytes().splitlines(), _Gap):
+                feed = self._feed(gap.venue, gap.feed)
+                if gap.run in unfinished:
+                    unfinished[gap.run].gaps[gap.reason] += 1
+                    feed.gaps[gap.reason] += 1
+                if from_iso(gap.noticed_at) >= since:
+                    feed.gaps_24h[gap.reason] += 1
+
+    def _read_newest_rows(self) -> None:
+        """How many markets a living run's newest rows tell of, added up over its files."""
+        alive = {run.run: run for run in self._runs.values() if run.state == "alive"}
+        for path in sorted((self._root / "records").glob("*.jsonl")) if alive else ():
+            is_new = self._wall_ns - path.stat().st_mtime_ns < NEWLY_S * SECOND
+            if not is_new or path.name.startswith("gaps-"):
+                continue
+            ticks: dict[str, Counter[str]] = {}
+            for row in _decoded(_tail(path), _Quote):
+                ticks.setdefault(row.run, Counter())[row.timestamp] += 1
+            for name, counted in ticks.items():
+                if name in alive:  # the newest tick may still be in the writing
+                    known = alive[name].markets or 0
+                    alive[name].markets = known + max(counted[tick] for tick in sorted(counted)[-2:])
+
+    def _feed(self, venue: str, feed: str) -> FeedStatus:
+        return self._feeds.setdefault((venue, feed), FeedStatus(venue, feed))
+
+
+def _manifest(data: bytes) -> _Manifest:
+    """Of a run; an empty one of anything else. Raises msgspec.DecodeError."""
+    try:
+        return msgspec.json.decode(data, type=_Manifest)
+    except msgspec.ValidationError:
+        if msgspec.json.decode(data, type=_Spider).spider:
+            raise
+        return _Manifest()
+
+
+def _size(entry: os.DirEntry[str]) -> int:
+    if not entry.is_dir(follow_symlinks=False):
+        return entry.stat(follow_symlinks=False).st_size
+    return sum(_size(each) for each in os.scandir(entry.path))
+
+
+def _tail(path: Path) -> list[bytes]:
+    """The last whole lines of a file."""
+    with path.open("rb") as file:
+        start = max(0, file.seek(0, os.SEEK_END) - TAIL)
+        file.seek(start)
+        lines = file.read().splitlines()
+    return lines[1:] if start else lines
+
+
+def _decoded(lines: Iterable[bytes], kind: type[Any]) -> Iterator[Any]:
+    """Rows of a kind; others, and a last line still in the writing, are passed over."""
+    decoder = msgspec.json.Decoder(kind)
+    for line in lines:
+        try:
+            yield decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue

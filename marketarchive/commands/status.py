@@ -1,0 +1,347 @@
+"""`scrapy status`: what is running, what was collected, what is missing, at a glance."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from scrapy.commands import ScrapyCommand
+from scrapy.exceptions import UsageError
+from scrapy.settings import BaseSettings
+
+from marketarchive.archive.status import FeedStatus, RunStatus, State, Status, status
+from marketarchive.clock import SECOND, Clock, RealClock, iso
+from marketarchive.collecting.process import make_clock, output_dir
+from marketarchive.exceptions import ArgumentError, ConfigurationError, MasterError
+from marketarchive.master.counts import Counts, counts
+from marketarchive.pipelines.market_master import master_url
+
+LISTED = 15
+STYLES = {"alive": "green", "dead": "bold red", "recovered": "yellow", "unknown": "yellow"}
+
+
+@dataclass(frozen=True)
+class Master:
+    """What was found where the master should be."""
+
+    counts: Counts | None
+    said: str  # why there are no counts
+
+
+class Command(ScrapyCommand):
+    requires_project = True
+    requires_crawler_process = False
+    default_settings = {"LOG_ENABLED": False}  # noqa: RUF012  (Scrapy's own form)
+
+    def syntax(self) -> str:
+        return "[--runs N] [--json]"
+
+    def short_desc(self) -> str:
+        return "Show runs, feeds, gaps, disk use and the master, as they are now"
+
+    def long_desc(self) -> str:
+        return (
+            "Reads the ledger, manifests, locks and the newest rows, never a segment, and disturbs no run. "
+            "Exit code 1 when the ledger or a manifest is damaged; a master that does not answer is said, "
+            "and no failure."
+        )
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        super().add_options(parser)
+        parser.add_argument(
+            "--runs",
+            type=int,
+            default=LISTED,
+            metavar="N",
+            help=f"list the N newest runs (default: {LISTED})",
+        )
+        parser.add_argument("--json", action="store_true", help="print one JSON object, with all runs")
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        assert self.settings is not None
+        try:
+            if args:
+                raise ArgumentError(f"status takes no argument, got {args[0]!r}")
+            if opts.runs < 0:
+                raise ArgumentError(f"--runs {opts.runs} is not a number of runs")
+            root = output_dir(self.settings)
+            if not root.is_dir():
+                raise ArgumentError(f"there is no folder {root}; name one with -s OUTPUT_DIR=DIR")
+            master = _master(self.settings)
+        except (ArgumentError, ConfigurationError) as error:
+            raise UsageError(str(error), print_help=False) from error
+        found = status(root, _clock(self.settings))
+        if opts.json:
+            print(json.dumps(_document(found, master), indent=1))
+        else:
+            _show(found, master, opts.runs, Console(width=None if sys.stdout.isatty() else 100))
+        self.exitcode = 1 if found.problems else 0
+
+
+def _clock(settings: BaseSettings) -> Clock:
+    """The archive's; a simulator may have gone."""
+    try:
+        return make_clock(settings)
+    except ConfigurationError:
+        return RealClock()
+
+
+def _master(settings: BaseSettings) -> Master:
+    url = master_url(settings)
+    if not url:
+        return Master(None, "none: MASTER_URL is empty")
+    try:
+        found = counts(url)
+    except MasterError as error:
+        return Master(None, f"not reachable: {error}")
+    return Master(found, "" if found else "not there yet; a run that sees markets makes it")
+
+
+# ---- one JSON object -------------------------------------------------------------------------------------
+
+
+def _document(found: Status, master: Master) -> dict[str, Any]:
+    held = master.counts
+    return {
+        "output_dir": str(found.root),
+        "at_utc": iso(found.at),
+        "state": "damaged" if found.problems else "empty" if found.is_empty else "ok",
+        "problems": found.problems,
+        "ledger": {"lines": found.ledger_lines, "head": found.head or None},
+        "disk_bytes": found.disk,
+        "disk_free_bytes": found.free,
+        "totals": _totals(found),
+        "gaps": {
+            reason: {"last_24h": recent, "all": whole} for reason, (recent, whole) in found.gaps().items()
+        },
+        "feeds": [_feed(found, feed) for feed in found.feeds],
+        "runs": [_run(found, run) for run in found.runs],
+        "master": {
+            "reachable": held is not None,
+            "said": master.said or None,
+            "url": held.url if held else None,
+            "markets": held.markets if held else None,
+            "by_status": held.by_status if held else None,
+            "changes": held.changes if held else None,
+            "price_snapshots": held.snapshots if held else None,
+        },
+    }
+
+
+def _totals(found: Status) -> dict[str, int]:
+    states = Counter(run.state for run in found.runs)
+    names = ("sealed", "recovered", "torn", "open", "lines", "bytes", "open_bytes", "invalid")
+    return {
+        **{f"runs_{state}": count for state, count in sorted(states.items())},
+        **{name: sum(getattr(feed, name) for feed in found.feeds) for name in names},
+        "rows_of_ended_runs": sum(run.rows or 0 for run in found.runs),
+    }
+
+
+def _feed(found: Status, feed: FeedStatus) -> dict[str, Any]:
+    return {
+        "venue": feed.venue,
+        "feed": feed.feed,
+        "last_data_utc": None if feed.last is None else iso(feed.last),
+        "last_data_from": None if feed.last is None else feed.last_from,
+        "age_s": None if feed.last is None else round((found.at - feed.last) / SECOND, 1),
+        "segments": {
+            "sealed": feed.sealed,
+            "recovered": feed.recovered,
+            "torn": feed.torn,
+            "open": feed.open,
+        },
+        "lines": feed.lines,
+        "bytes": feed.bytes,
+        "open_bytes": feed.open_bytes,
+        "invalid": feed.invalid,
+        "gaps_last_24h": dict(feed.gaps_24h),
+        "gaps": dict(feed.gaps),
+    }
+
+
+def _run(found: Status, run: RunStatus) -> dict[str, Any]:
+    return {
+        "spider": run.spider,
+        "run": run.run,
+        "venue": run.venue,
+        "state": run.state,
+        "started_at_utc": None if run.started is None else iso(run.started),
+        "ended_at_utc": None if run.ended is None else iso(run.ended),
+        "duration_s": _seconds(found, run),
+        "exit_reason": run.exit_reason,
+        "exit_code": run.exit_code,
+        "simulated": run.simulated,
+        "pid": run.pid,
+        "markets": run.markets,
+        "rows": run.rows,
+        "lines": run.lines,
+        "bytes": run.bytes,
+        "open_bytes": run.open_bytes,
+        "invalid": run.invalid,
+        "gaps": dict(run.gaps),
+    }
+
+
+def _seconds(found: Status, run: RunStatus) -> float | None:
+    """How long it ran, or has been running; None of a dead one, whose end is not known."""
+    if run.started is None or (run.ended is None and run.state != "alive"):
+        return None
+    return round(((run.ended or found.at) - run.started) / SECOND, 1)
+
+
+# ---- for people ------------------------------------------------------------------------------------------
+
+
+def _show(found: Status, master: Master, listed: int, console: Console) -> None:
+    console.print(Text(f"{found.root}, {iso(found.at)[:19]}Z", "bold"))
+    if found.is_empty:
+        console.print(
+            Text("Nothing is archived here yet: `scrapy crawl SPIDER` begins, `scrapy list` names them.")
+        )
+        return
+    for problem in found.problems:
+        console.print(Text(f"DAMAGED  {problem}", "bold red"))
+    facts = Table.grid(padding=(0, 2))
+    for name, text in _facts(found, master):
+        facts.add_row(name, Text(text))
+    console.print(facts)
+    console.print(_runs_table(found, listed))
+    console.print(_feeds_table(found))
+    console.print(_gaps_table(found) if found.gaps() else Text("\nNo gaps."))
+    if any(run.state == "dead" for run in found.runs):
+        console.print(Text("\nDead runs left files open: `scrapy recover`, or the next start of a spider."))
+
+
+def _facts(found: Status, master: Master) -> Iterator[tuple[str, str]]:
+    chain = "damaged, see above" if found.problems else "chain intact"
+    yield "ledger", f"{found.ledger_lines:,} lines, {chain}"
+    yield "head", found.head
+    totals = _totals(found)
+    segments = f"{totals['sealed']:,} sealed, {totals['recovered']:,} recovered, {totals['open']:,} open"
+    lines = f"{totals['lines']:,} lines sealed, {totals['invalid']:,} of them invalid"
+    yield "segments", f"{segments}; {lines}"
+    yield "rows", f"{totals['rows_of_ended_runs']:,} in records/ by runs that have ended"
+    used = ", ".join(f"{name} {_bytes(size)}" for name, size in found.disk.items() if size)
+    yield "disk", f"{_bytes(sum(found.disk.values()))} used: {used}; {_bytes(found.free)} free"
+    yield "master", _about(master)
+
+
+def _about(master: Master) -> str:
+    held = master.counts
+    if held is None:
+        return master.said
+    states = ", ".join(f"{count:,} {state}" for state, count in sorted(held.by_status.items()))
+    rows = f"{held.changes:,} changes, {held.snapshots:,} price snapshots"
+    return f"{held.markets:,} markets{f' ({states})' if states else ''}, {rows}; {held.url}"
+
+
+def _runs_table(found: Status, listed: int) -> Table:
+    states = Counter(run.state for run in found.runs)
+    told = ", ".join(f"{states[state]} {state}" for state in get_args(State) if states[state])
+    if simulated := sum(run.simulated for run in found.runs):
+        told += f" ({simulated} simulated)"
+    more = f"; the newest {listed} are listed, --runs N for others" if len(found.runs) > listed else ""
+    table = _table(f"Runs: {told}{more}", "state", "spider", "run, from its UTC start", "for")
+    for name in ("markets", "rows", "lines", "size", "gaps"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for run in found.runs[:listed]:
+        seconds = _seconds(found, run)
+        table.add_row(
+            Text(_state(run), STYLES.get(run.state, "red" if run.exit_code else "")),
+            run.spider,
+            run.run,
+            "-" if seconds is None else _span(seconds),
+            _number(run.markets),
+            _number(run.rows),
+            _number(run.lines) + ("+" if run.open_bytes else ""),
+            _bytes(run.bytes + run.open_bytes),
+            _number(run.gaps.total()),
+        )
+    return table
+
+
+def _state(run: RunStatus) -> str:
+    if run.state in ("alive", "dead", "unknown"):
+        return run.state
+    return f"{run.exit_reason}{f' ({run.exit_code})' if run.exit_code else ''}"
+
+
+def _feeds_table(found: Status) -> Table:
+    table = _table("Feeds", "feed", "last data, UTC", "age", "from")
+    for name in ("sealed", "recov.", "open", "lines", "size", "gaps", "invalid"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for feed in found.feeds:
+        table.add_row(
+            f"{feed.venue}/{feed.feed}",
+            "never" if feed.last is None else f"{iso(feed.last)[5:19].replace('T', ' ')}",
+            "-" if feed.last is None else _span((found.at - feed.last) / SECOND),
+            "-" if feed.last is None else feed.last_from,
+            _number(feed.sealed),
+            _number(feed.recovered),
+            _number(feed.open),
+            _number(feed.lines) + ("+" if feed.open else ""),
+            _bytes(feed.bytes + feed.open_bytes),
+            _number(feed.gaps.total()),
+            _number(feed.invalid),
+        )
+    return table
+
+
+def _gaps_table(found: Status) -> Table:
+    table = _table("Gaps by reason", "reason")
+    table.add_column("last 24 h", justify="right")
+    table.add_column("in all", justify="right")
+    for reason, (recent, whole) in found.gaps().items():
+        table.add_row(reason, _number(recent), _number(whole))
+    return table
+
+
+def _table(title: str, *names: str) -> Table:
+    table = Table(
+        title=f"\n{title}",
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    for name in names:
+        is_state = name == "state"
+        table.add_column(name, no_wrap=not is_state, overflow="fold", max_width=14 if is_state else None)
+    return table
+
+
+def _number(count: int | None) -> str:
+    if count is None:
+        return "-"
+    if count < 1_000_000:
+        return f"{count:,}"
+    return f"{count / 1e6:.1f}M" if count < 1e9 else f"{count / 1e9:.1f}G"
+
+
+def _bytes(size: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
+def _span(seconds: float) -> str:
+    """`12 s`, `3m05s`, `1h02m`, `3d04h`; negative where the archive's clock is ahead of this machine's."""
+    whole, sign = int(abs(seconds)), "-" if seconds <= -1 else ""
+    for below, large, small in ((3600, (60, "m"), (1, "s")), (86400, (3600, "h"), (60, "m"))):
+        if whole < 60:
+            return f"{sign}{whole} s"
+        if whole < below:
+            return f"{sign}{whole // large[0]}{large[1]}{whole % large[0] // small[0]:02d}{small[1]}"
+    return f"{sign}{whole // 86400}d{whole % 86400 // 3600:02d}h"
