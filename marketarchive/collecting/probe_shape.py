@@ -15,7 +15,7 @@ _FORMS = (
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?([+-]\d\d(:?\d\d)?)?"), "with a space, short offset"),
 )
 # numbers are times only where their name says so
-_NAMED = re.compile(r"(?i)(time|timestamp|date|_at|_ts)$|[a-z]At$|^t$")
+_NAMED = re.compile(r"(?:[tT]ime|[tT]imestamp|[dD]ate|_at|_ts|[a-z]At|^t)$")
 _EPOCH = {10: "seconds since 1970", 13: "milliseconds since 1970", 16: "microseconds since 1970"}
 _TYPES = {
     bool: "boolean",

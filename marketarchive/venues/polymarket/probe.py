@@ -277,13 +277,15 @@ def _trades(exchange: Exchange) -> str:
     for row in rows:
         if lacking := TRADE_FIELDS - set(wire.mapping(row, "Trade")):
             raise ParseError("Trade", f"a trade lacks {', '.join(sorted(lacking))}", tuple(sorted(lacking)))
-    times = [int(row["timestamp"]) for row in rows]
+        if not isinstance(row["timestamp"], int):
+            raise ParseError("Trade", f"timestamp={row['timestamp']!r} is not seconds", ("timestamp",))
+    times = [row["timestamp"] for row in rows]
     if times != sorted(times, reverse=True):
         raise _wrong("trades are not newest first")
     if not rows:
         return "no trades of these markets yet"
     age = exchange.received_at / SECOND - times[0]
-    more = "more" if (document.get("pagination") or {}).get("has_more") else "no more"
+    more = "more" if wire.mapping(document.get("pagination") or {}, "Page").get("has_more") else "no more"
     return f"{len(rows)} trades, newest first, the newest {age:.0f} s old; {more} pages by cursor"
 
 
