@@ -44,7 +44,7 @@ def check(findings: Findings, name: str) -> Check:
     return found
 
 
-def edited(edit: Callable[[Any], None]) -> Change:
+def edited(edit: Callable[[Any], Any]) -> Change:
     def change(body: bytes) -> bytes:
         document = json.loads(body)
         edit(document)
@@ -101,8 +101,12 @@ def test_a_book_without_levels_is_no_live_book() -> None:
 
 
 def test_without_markets_nothing_depends_on_them_is_asked() -> None:
-    nothing = {"gamma_events_keyset": b'{"events":[]}', "gamma_markets_keyset": b'{"markets":[]}'}
-    findings = probe({name: lambda _, body=body: body for name, body in nothing.items()})
+    findings = probe(
+        {
+            "gamma_events_keyset": lambda _: b'{"events":[]}',
+            "gamma_markets_keyset": lambda _: b'{"markets":[]}',
+        }
+    )
     assert findings.missing == ["active market", "live book with a sound hash"]
     assert set(findings.not_asked) == {
         "gamma_events_keyset_next",

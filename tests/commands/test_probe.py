@@ -1,0 +1,192 @@
+"""`scrapy probe` as a user calls it: against the simulator, well and in trouble."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, Simulator, command, simulator, until
+from tests.spiders_under_test import spiders
+
+STEM = "polymarket_public_sources_probe_v1"
+
+
+@pytest.fixture(scope="module")
+def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    with simulator(tmp_path_factory.mktemp("truth")) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def no_fault_left(venue: Simulator) -> Iterator[None]:
+    yield
+    venue.order()
+
+
+def arguments(venue: Simulator, out: Path, *given: str) -> list[str]:
+    return [*SCRAPY, "probe", *given, "-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={venue.url}"]
+
+
+def probe(venue: Simulator, out: Path, *given: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        arguments(venue, out, *given), cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=60
+    )
+
+
+def report(out: Path) -> Any:
+    return json.loads((out / "probes" / f"{STEM}.json").read_text())
+
+
+def results(out: Path) -> dict[str, bool]:
+    return {check["name"]: check["passed"] for check in report(out)["checks"]}
+
+
+def test_it_passes_reports_and_archives_every_answer(venue: Simulator, tmp_path: Path) -> None:
+    done = probe(venue, tmp_path, "polymarket")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [line.rstrip() for line in done.stdout.splitlines()]
+    assert max(map(len, lines[:-2])) <= 100  # the last two are paths
+    assert lines[-3:] == [
+        "passed",
+        str(tmp_path / "probes" / f"{STEM}.json"),
+        str(tmp_path / "probes" / f"{STEM}.md"),
+    ]
+
+    document = report(tmp_path)
+    assert document["passed"]
+    assert document["simulated"]
+    assert all(results(tmp_path).values())
+    assert len(results(tmp_path)) == 15
+    assert {socket["state"] for socket in document["sockets"]} == {"not used by this version"}
+    assert document["limits"]["documented_per_10s"]["clob_books"] == 500
+    assert document["limits"]["seen"] == {"requests": 15, "statuses": {"200": 13, "404": 2}, "headers": {}}
+    latency = document["latency_ms"]["clob_book"]
+    assert latency["answers"] == 4
+    assert 0 < latency["min"] <= latency["median"] <= latency["max"]
+    book = next(check for check in document["checks"] if check["name"] == "clob_book")
+    assert book["fields"]["timestamp"]["time"] == ["milliseconds since 1970, as text"]
+    assert book["headers"]["server"] == "cloudflare"
+
+    # raw first: the very bytes that the simulator sent, in a run that verifies
+    archive = Output(tmp_path)
+    archived = archive.lines("probe", "response")
+    sent = [line["sha256"] for line in venue.served()[-15:]]
+    assert [line["sha256"] for line in sorted(archived, key=lambda line: line["seq"])] == sent
+    assert [check["seq"] for check in document["checks"]] == list(range(1, 16))
+    assert archive.manifest()["summary"]["exit_code"] == 0
+    checked = command("verify", tmp_path, "--books")
+    assert checked.returncode == 0, checked.stdout
+
+    # for people
+    page = (tmp_path / "probes" / f"{STEM}.md").read_text()
+    for heading in ("How are markets discovered?", "Sockets", "Limits", "Latency", "Times", "Fields"):
+        assert f"\n## {heading}\n" in page
+    assert document["active_market"] in page
+
+
+def test_failures_beside_the_essential_are_named_and_do_not_fail_it(venue: Simulator, tmp_path: Path) -> None:
+    venue.order(
+        {"kind": "status", "route": "data-api.polymarket.com/v2/trades", "status": 404},
+        {"kind": "status", "route": "*/markets/keyset", "status": 429, "retry_after": 120},
+        {"kind": "hang", "route": "clob.polymarket.com/time"},
+    )
+    done = probe(venue, tmp_path, "-s", "DOWNLOAD_TIMEOUT=1")
+    assert done.returncode == 0, done.stdout
+    failed = {name for name, passed in results(tmp_path).items() if not passed}
+    assert failed == {
+        "clob_time",
+        "gamma_markets_keyset",
+        "gamma_markets_keyset_closed",
+        "gamma_market_by_slug",
+        "gamma_market_unknown",
+        "data_trades",
+    }
+    assert "passed, but look at what failed: clob_time" in done.stdout
+    document = report(tmp_path)
+    evidence = {check["name"]: check["evidence"] for check in document["checks"]}
+    assert "TimeoutError" in evidence["clob_time"]
+    assert "status 429" in evidence["gamma_markets_keyset"]
+    assert (
+        evidence["gamma_markets_keyset_closed"] == "not sent (rate_limited)"
+    )  # asked to wait, and left alone
+    assert document["limits"]["seen"]["headers"] == {"retry-after": ["gamma_markets_keyset: 120"]}
+    reasons = {gap["reason"] for gap in Output(tmp_path).gaps()}
+    assert reasons == {"stall", "rate_limited", "disconnect"}
+
+
+def test_without_a_book_it_fails_and_says_so(venue: Simulator, tmp_path: Path) -> None:
+    venue.order(
+        {"kind": "html", "route": "clob.polymarket.com/books"},
+        {"kind": "truncate", "route": "clob.polymarket.com/book", "how": "json"},
+    )
+    done = probe(venue, tmp_path)
+    assert done.returncode == 1
+    assert "FAILED: no live book with a sound hash" in done.stdout
+    assert report(tmp_path)["missing"] == ["live book with a sound hash"]
+    assert Output(tmp_path).manifest()["summary"]["finish_reason"] == "probe_failed"
+
+
+def test_refused_everywhere_is_exit_code_4(venue: Simulator, tmp_path: Path) -> None:
+    venue.order({"kind": "checkpoint"})
+    done = probe(venue, tmp_path)
+    assert done.returncode == 4, done.stdout
+    assert "refused every request" in done.stdout
+    assert report(tmp_path)["exit_code"] == 4
+    assert {gap["reason"] for gap in Output(tmp_path).gaps()} == {"blocked"}
+    assert b"Just a moment" in b"".join(
+        Output(tmp_path).payload(line) for line in Output(tmp_path).lines("probe", "response")
+    )
+
+
+def test_ended_by_a_signal_it_seals_and_reports_nothing(venue: Simulator, tmp_path: Path) -> None:
+    venue.order({"kind": "latency", "route": "clob.polymarket.com/time", "seconds": 2.0})
+    process = subprocess.Popen(
+        arguments(venue, tmp_path), cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        until(lambda: list(tmp_path.glob("manifests/polymarket_probe-*.lock")))
+        until(lambda: asked_for_the_time(venue))
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=20)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    assert process.returncode == 1
+    assert "ended before everything was asked" in said
+    assert not (tmp_path / "probes").exists()
+    assert command("verify", tmp_path).returncode == 0
+
+
+def asked_for_the_time(venue: Simulator) -> bool:
+    """Whether the request that is held back has arrived."""
+    with urllib.request.urlopen(f"{venue.url}/_faults", timeout=10) as answer:
+        return bool(json.load(answer)[0]["hits"])
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["kalshi9"], "probe takes one venue of polymarket, not kalshi9"),
+        (["-s", "MASTER_URL=mysql://x"], "mysql is not supported"),
+    ],
+)
+def test_a_wrong_argument_is_exit_code_2(
+    venue: Simulator, tmp_path: Path, given: list[str], message: str
+) -> None:
+    command = [*SCRAPY, "probe", "-s", f"OUTPUT_DIR={tmp_path}", "-s", f"SIMULATOR_URL={venue.url}", *given]
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert message in done.stdout + done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_it_is_no_spider_of_the_list() -> None:
+    assert {name for name in spiders() if "probe" in name} == set()
