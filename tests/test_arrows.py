@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ ALLOWED = {
     "collecting": {"archive", "master", "items", "venues"} | LEAVES,
     "pipelines": {"collecting", "archive", "master", "items", "venues"} | LEAVES,
     "spiders": {"collecting", "archive", "master", "items", "venues"} | LEAVES,
+    "research": {"archive", "master", "items", "venues"} | LEAVES,
     "commands": {
         "collecting",
         "pipelines",
@@ -27,6 +30,7 @@ ALLOWED = {
         "simulator",
         "archive",
         "master",
+        "research",
         "items",
         "venues",
         "demo",
@@ -66,7 +70,7 @@ def test_a_file_imports_only_what_its_room_may(path: Path) -> None:
     relative = path.relative_to(PACKAGE)
     room = relative.parts[0].removesuffix(".py")
     if room == "__init__":
-        assert not imports(path)
+        assert imports(path) == {"research"}  # the one lazy import: see below
         return
     assert imports(path) <= ALLOWED[room] | {room}
 
@@ -75,3 +79,14 @@ def test_no_relative_imports_hide_an_arrow() -> None:
     for path in files():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             assert not (isinstance(node, ast.ImportFrom) and node.level), path
+
+
+def test_who_does_not_ask_for_the_notebook_api_pays_nothing_for_it() -> None:
+    looks = "import marketarchive.archive.reader, sys; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", looks], capture_output=True, text=True, check=True)
+    assert not {"duckdb", "pandas", "pyarrow", "sqlalchemy", "marketarchive.research"} & set(
+        loaded.stdout.split()
+    )
+    asks = "from marketarchive import Archive, __version__; print(Archive.__module__)"
+    found = subprocess.run([sys.executable, "-c", asks], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "marketarchive.research.archive_api"

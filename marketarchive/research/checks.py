@@ -1,0 +1,107 @@
+"""Sanity of a day's books: what must hold of every book, how often it does not, and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from marketarchive.research.engine import text
+
+if TYPE_CHECKING:
+    import duckdb
+
+OFFENDERS = 5
+"""How many of the worst are named."""
+
+
+@dataclass
+class Check:
+    """`bad` of `of`; passed when none is bad, None when there was nothing to check."""
+
+    name: str
+    bad: int = 0
+    of: int = 0
+    offenders: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool | None:
+        return None if not self.of else not self.bad
+
+    def add(self, other: Check) -> None:
+        """Another day of the same check."""
+        self.bad += other.bad
+        self.of += other.of
+        self.offenders = (self.offenders + other.offenders)[:OFFENDERS]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "passed": self.passed,
+            "bad": self.bad,
+            "of": self.of,
+            "offenders": self.offenders,
+        }
+
+
+# name -> (which rows are bad, of which, the worst first)
+_OF_ROWS = {
+    "best bid below best ask": ("is_crossed", "best_bid + best_ask IS NOT NULL", "best_ask - best_bid"),
+    "prices within [0, 1]": ("NOT is_in_range", "bid_levels + ask_levels > 0", "received_at"),
+    "sizes above 0": ("NOT is_positive", "bid_levels + ask_levels > 0", "received_at"),
+    "levels in order, no price twice": ("NOT is_sorted", "true", "received_at"),
+    "hashes as stated": ("verified = 'failed'", "verified IN ('ok', 'failed')", "received_at"),
+}  # fmt: skip
+_NAMED = "run, seq, position, token, best_bid::VARCHAR AS best_bid, best_ask::VARCHAR AS best_ask"
+_BOTH = "both tokens in each answer of /books"
+_READABLE = "books that can be read"
+NAMES = (*_OF_ROWS, _BOTH, _READABLE)
+
+
+def check(
+    connection: duckdb.DuckDBPyConnection, path: Path, unreadable: int, examples: list[dict[str, Any]]
+) -> list[Check]:
+    """The checks of one day's file of books; `unreadable` books gave no row."""
+    rows = f"read_parquet({text(path)})"
+    figures = ", ".join(
+        f"count(*) FILTER (({bad}) AND ({of})), count(*) FILTER ({of})" for bad, of, _ in _OF_ROWS.values()
+    )
+    counted = connection.execute(f"SELECT {figures}, count(*) FROM {rows}").fetchone()
+    assert counted is not None
+    found = []
+    for place, (name, (bad, of, worst)) in enumerate(_OF_ROWS.items()):
+        one = Check(name, counted[2 * place], counted[2 * place + 1])
+        if one.bad:
+            one.offenders = _dicts(
+                connection,
+                f"SELECT {_NAMED} FROM {rows} WHERE ({bad}) AND ({of}) "
+                f"ORDER BY {worst}, run, seq, position LIMIT {OFFENDERS}",
+            )
+        found.append(one)
+    found.append(_both(connection, rows))
+    found.append(Check(_READABLE, unreadable, counted[-1] + unreadable, examples[:OFFENDERS]))
+    return found
+
+
+def _both(connection: duckdb.DuckDBPyConnection, rows: str) -> Check:
+    """A market asked about in a batch has two tokens; one book without the other is half an answer."""
+    # by hash: a day has millions of answers' markets, and a condition id has 66 characters
+    query = f"""
+        SELECT any_value(run) AS run, seq, any_value(market) AS market, any_value(token) AS token
+        FROM {rows} WHERE route = 'books'
+        GROUP BY hash(run), seq, hash(market) HAVING min(hash(token)) = max(hash(token))"""
+    groups = f"SELECT 1 FROM {rows} WHERE route = 'books' GROUP BY hash(run), seq, hash(market)"
+    counts = connection.execute(
+        f"SELECT (SELECT count(*) FROM ({query})), (SELECT count(*) FROM ({groups}))"
+    ).fetchone()
+    assert counts is not None
+    one = Check(_BOTH, *counts)
+    if one.bad:
+        one.offenders = _dicts(connection, f"{query} ORDER BY run, seq LIMIT {OFFENDERS}")
+    return one
+
+
+def _dicts(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
+    found = connection.execute(query)
+    columns = [column[0] for column in found.description or ()]
+    return [dict(zip(columns, row, strict=True)) for row in found.fetchall()]

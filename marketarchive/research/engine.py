@@ -1,0 +1,45 @@
+"""DuckDB, which reads segments and tables; an optional package, so imported when it is needed."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from marketarchive.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    import duckdb
+
+PACKAGES = ("duckdb", "pyarrow", "pandas")
+
+
+def require() -> None:
+    """Raises ConfigurationError when a package of the extra is missing."""
+    if missing := [name for name in PACKAGES if importlib.util.find_spec(name) is None]:
+        raise ConfigurationError(f'{", ".join(missing)} not installed: pip install "marketarchive[research]"')
+
+
+def connect(spill: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """An engine of its own with UTC as its time zone, nothing fetched from the network.
+
+    What does not fit into memory goes to the folder `spill`. Joins are done as they are written, the right
+    side held in memory: DuckDB cannot know how many lines a segment has. Raises ConfigurationError.
+    """
+    require()
+    import duckdb
+
+    options: dict[str, str | bool | int | float | list[str]] = {
+        "autoinstall_known_extensions": "false",
+        "TimeZone": "UTC",
+    }
+    if spill is not None:
+        options["temp_directory"] = str(spill)
+    connection = duckdb.connect(config=options)
+    connection.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
+    return connection
+
+
+def text(value: object) -> str:
+    """A value as an SQL string literal."""
+    return "'" + str(value).replace("'", "''") + "'"

@@ -1,0 +1,84 @@
+"""The table `gaps`: one row per gap line of raw, what could have been observed and was not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from marketarchive.archive.reader import Message, read_segment
+from marketarchive.clock import from_iso
+from marketarchive.research.partitions import METADATA, Partition
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def make(root: Path, partition: Partition, target: Path) -> int:
+    """Writes the day's gap lines to `target`; how many. Only segments that have some are read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [
+        _row(message)
+        for entry in partition.entries
+        if entry["counts"].get("gap")
+        for message in read_segment(root, entry)
+        if message.kind == "gap" and partition.first_ns <= message.received_at < partition.until_ns
+    ]
+    stamp = msgspec.json.encode(partition.stamp(verified=True))
+    schema = _schema().with_metadata({METADATA.encode(): stamp})
+    pq.write_table(pa.Table.from_pylist(rows, schema), target, compression="zstd")
+    return len(rows)
+
+
+def nothing() -> pa.Table:
+    """The columns of the stored table and no row."""
+    import pyarrow as pa
+
+    named = [pa.field(name, pa.string()) for name in ("venue", "feed", "date")]
+    return pa.schema([*_schema(), *named]).empty_table()
+
+
+def _row(message: Message) -> dict[str, Any]:
+    line = message.envelope
+    scope = line["scope"]
+    markets = scope.get("markets") if isinstance(scope, dict) else None
+    token = scope.get("token") if isinstance(scope, dict) else None
+    return {
+        "from": from_iso(line["from"]) // 1000,
+        "to": None if line["to"] is None else from_iso(line["to"]) // 1000,
+        "reason": line["reason"],
+        "cause": line["cause"],
+        "scope": scope if isinstance(scope, str) else msgspec.json.encode(scope).decode(),
+        "markets": markets if isinstance(markets, list) else None,
+        "token": token if isinstance(token, str) else None,
+        "detail": line.get("detail"),
+        "noticed_at": message.received_at // 1000,
+        "run": message.run,
+        "seq": line.get("seq"),
+        "first_lost_seq": line.get("first_lost_seq"),
+    }
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    moment, text = pa.timestamp("us", tz="UTC"), pa.string()
+    return pa.schema(
+        [
+            ("from", moment),
+            ("to", moment),
+            ("reason", text),
+            ("cause", text),
+            ("scope", text),
+            ("markets", pa.list_(text)),
+            ("token", text),
+            ("detail", text),
+            ("noticed_at", moment),
+            ("run", text),
+            ("seq", pa.int64()),
+            ("first_lost_seq", pa.int64()),
+        ]
+    )

@@ -1,0 +1,311 @@
+"""`scrapy normalize`: tables from raw, per feed and UTC day, made again only where their inputs changed."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from marketarchive import COLLECTOR
+from marketarchive.archive.config import ArchiveConfig
+from marketarchive.archive.files import Files
+from marketarchive.archive.ledger import Ledger
+from marketarchive.archive.manifest import store_manifest
+from marketarchive.archive.paths import new_run_id
+from marketarchive.archive.store import Store
+from marketarchive.clock import Clock, RealClock, iso
+from marketarchive.exceptions import ArchiveError, ArgumentError, DiskError
+from marketarchive.research import books, checks, gaps
+from marketarchive.research.checks import Check
+from marketarchive.research.engine import connect, require
+from marketarchive.research.names import names
+from marketarchive.research.partitions import VERSIONS, Partition, Stamp, feeds, partitions, stamp_of
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+class Progress(Protocol):
+    """Told what is under way, and bytes of segments read: once each, twice where hashes are checked."""
+
+    def total(self, read: int) -> None: ...
+
+    def begin(self, what: str) -> None: ...
+
+    def advance(self, read: int) -> None: ...
+
+
+@dataclass
+class Output:
+    """A file that was made."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+    key: str
+    verified: bool
+    inputs: dict[str, str]
+    unreadable: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass
+class Normalized:
+    """What a call did; nothing but `up_to_date` when there was nothing to do."""
+
+    up_to_date: int = 0
+    outputs: list[Output] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)  # path of a table's file -> why it was left as it is
+    checks: dict[str, Check] = field(default_factory=dict)
+    manifest: str | None = None  # relative to OUTPUT_DIR
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "up_to_date": self.up_to_date,
+            "outputs": [
+                {"path": one.path, "rows": one.rows, "unreadable": dict(one.unreadable)}
+                for one in self.outputs
+            ],
+            "failed": self.failed,
+            "checks": [check.as_dict() for check in self.checks.values()],
+            "manifest": self.manifest,
+        }
+
+
+def normalize(
+    root: Path,
+    chosen: Collection[str] = (),
+    since: int | None = None,
+    until: int | None = None,
+    *,
+    verify: bool = True,
+    master_url: str | None = None,
+    progress: Progress | None = None,
+    clock: Clock | None = None,
+) -> Normalized:
+    """Brings the tables of `chosen` feeds ("orderbook" or "polymarket/orderbook"; all when empty) up to date.
+
+    Days that touch `since` <= time < `until` (ns). With `verify` every book's hash is recomputed. One call at
+    a time; another waits. Raises ArgumentError, ConfigurationError, DiskError.
+    """
+    require()
+    present = feeds(root)
+    wanted = _feeds(present, chosen)
+    if not present:
+        return Normalized()
+    try:
+        with _alone(root):
+            return _normalize(
+                root,
+                partitions(root, wanted, since, until),
+                verify,
+                master_url,
+                progress or _Quiet(),
+                clock or RealClock(),
+                {"feeds": sorted(chosen), "since": since and iso(since), "until": until and iso(until)},
+            )
+    except OSError as error:
+        raise DiskError(f"the tables in {root / 'tables'} cannot be written: {error}") from error
+
+
+def _normalize(
+    root: Path,
+    found: list[Partition],
+    verify: bool,
+    master_url: str | None,
+    progress: Progress,
+    clock: Clock,
+    arguments: Mapping[str, Any],
+) -> Normalized:
+    done = Normalized()
+    due: list[tuple[Partition, bool]] = []
+    for partition in found:
+        stamp = stamp_of(root / partition.path)
+        if stamp is not None and stamp.key == partition.key and (stamp.verified or not verify):
+            done.up_to_date += 1
+        elif (missing := _missing(root, partition, stamp)) is not None:
+            done.failed[str(partition.path)] = missing
+        else:
+            due.append((partition, partition.table == "books"))
+    if not due:
+        return done
+    progress.total(sum(one.bytes * (1 + verify) for one, is_books in due if is_books))
+    started = clock.now_ns()
+    known = names(root, master_url)
+    connection = connect(root / "tables" / ".spill")
+    try:
+        for partition, _ in due:
+            progress.begin(f"{partition.table} {partition.feed} {partition.day}")
+            _make(connection, root, partition, known, verify, progress, done)
+    finally:
+        connection.close()
+    if done.outputs:
+        done.manifest = _manifest(root, clock, started, done, {**arguments, "verify": verify})
+    return done
+
+
+def _make(
+    connection: duckdb.DuckDBPyConnection,
+    root: Path,
+    partition: Partition,
+    known: Mapping[str, tuple[str, str]],
+    verify: bool,
+    progress: Progress,
+    done: Normalized,
+) -> None:
+    """One file, replaced whole or not at all."""
+    import duckdb
+
+    files = Files()
+    path = root / partition.path
+    files.make_dirs(path.parent, root)
+    temporary = path.with_name(path.name + ".tmp")
+    made = books.Made()
+    found: list[Check] = []
+    try:
+        _check_inputs(root, partition)
+        if partition.table == "books":
+            made = books.make(
+                connection, root, partition, known, temporary, verify=verify, progress=progress.advance
+            )
+            found = checks.check(connection, temporary, sum(made.unreadable.values()), made.examples)
+        else:
+            made.rows = gaps.make(root, partition, temporary)
+    except (ArchiveError, duckdb.Error) as error:
+        files.unlink(temporary)
+        done.failed[str(partition.path)] = str(error).splitlines()[0]
+        return
+    digest, size = _settle(files, temporary, path)
+    done.outputs.append(
+        Output(
+            str(partition.path),
+            made.rows,
+            size,
+            digest,
+            partition.key,
+            verify or partition.table != "books",
+            partition.inputs,
+            made.unreadable,
+        )
+    )
+    for check in found:
+        done.checks.setdefault(check.name, Check(check.name)).add(check)
+
+
+def _missing(root: Path, partition: Partition, stamp: Stamp | None) -> str | None:
+    """Why a file cannot be made anew without losing what it holds, None when it can."""
+    gone = [path for path in partition.inputs if not (root / path).exists()]
+    if gone:
+        return (
+            f"{len(gone)} of its segments are not here (the first: {gone[0]}): bring them back, or label them"
+        )
+    known = set(partition.inputs) | set(partition.labels)
+    lost = sorted(set(stamp.inputs) - known) if stamp is not None else []
+    if lost:
+        return (
+            f"it was made from {len(lost)} segments that the ledger does not name any more (the first: "
+            f"{lost[0]}): restore the ledger, or delete the file to have it made from what is left"
+        )
+    return None
+
+
+def _check_inputs(root: Path, partition: Partition) -> None:
+    """Raises ArchiveError when a segment is not the file that the ledger describes."""
+    for path, sha256 in partition.inputs.items():
+        if _digest(root / path) != sha256:
+            raise ArchiveError(f"{path} is not the file that the ledger describes: run `scrapy verify`")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _settle(files: Files, temporary: Path, path: Path) -> tuple[str, int]:
+    """(sha256, bytes) of `temporary`, which lastingly takes the place of `path`."""
+    handle = os.open(temporary, os.O_RDONLY)
+    try:
+        files.fsync(handle)
+    finally:
+        os.close(handle)
+    digest, size = _digest(temporary), temporary.stat().st_size
+    files.rename(temporary, path)
+    files.sync_dir(path.parent)
+    return digest, size
+
+
+def _manifest(root: Path, clock: Clock, started: int, done: Normalized, arguments: Mapping[str, Any]) -> str:
+    import duckdb
+    import pyarrow as pa
+
+    files = Files()
+    ledger = Ledger(root, files)
+    run = new_run_id(started)
+    now, head = clock.now_ns(), ledger.head()
+    inputs = {path: sha256 for one in done.outputs for path, sha256 in one.inputs.items()}
+    document = {
+        "kind": "manifest",
+        "schema": 1,
+        "run": run,
+        "command": "normalize",
+        "collector": COLLECTOR,
+        "started_at_utc": iso(started),
+        "finished_at_utc": iso(now),
+        "duration_s": round((now - started) / 1e9, 3),
+        "arguments": arguments,
+        "versions": {"tables": VERSIONS, "duckdb": duckdb.__version__, "pyarrow": pa.__version__},
+        "inputs": [{"path": path, "sha256": sha256} for path, sha256 in sorted(inputs.items())],
+        "outputs": [
+            {
+                "path": one.path,
+                "rows": one.rows,
+                "bytes": one.bytes,
+                "sha256": one.sha256,
+                "key": one.key,
+                "verified": one.verified,
+                "unreadable": dict(one.unreadable),
+            }
+            for one in done.outputs
+        ],
+        "rows": sum(one.rows for one in done.outputs),
+        "failed": done.failed,
+        "checks": [check.as_dict() for check in done.checks.values()],
+        "ledger": {"count": head.count, "head": head.sha256},
+    }
+    store = Store(root, clock, ArchiveConfig(), files, ledger)
+    return store_manifest(store, f"normalize-{run}", document)
+
+
+def _feeds(present: Collection[tuple[str, str]], chosen: Collection[str]) -> set[tuple[str, str]]:
+    """The (venue, feed)s that `chosen` names; raises ArgumentError for one that is not there."""
+    found = set()
+    for name in chosen:
+        named = {(venue, feed) for venue, feed in present if name in (feed, f"{venue}/{feed}")}
+        if not named:
+            there = ", ".join(f"{venue}/{feed}" for venue, feed in present) or "no sealed segment at all"
+            raise ArgumentError(f"the archive has no feed {name!r}; there is {there}")
+        found |= named
+    return found if chosen else set(present)
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    folder = root / "tables"
+    folder.mkdir(exist_ok=True)
+    with (folder / "normalize.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+class _Quiet:
+    def total(self, read: int) -> None: ...
+
+    def begin(self, what: str) -> None: ...
+
+    def advance(self, read: int) -> None: ...

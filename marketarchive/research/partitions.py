@@ -1,0 +1,142 @@
+"""Which tables there are, per feed and UTC day, what each is made from, and whether it still is.
+
+A table's file carries its key and inputs in its Parquet metadata, so that file and key cannot part.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import msgspec
+
+from marketarchive.archive.labels import labels
+from marketarchive.archive.ledger import Entry, Ledger
+from marketarchive.archive.reader import SEGMENT_KINDS
+from marketarchive.clock import SECOND, from_iso, iso
+
+METADATA = "marketarchive"
+"""The key of the Parquet metadata under which a file says what it was made from."""
+
+VERSIONS = {"books": 1, "gaps": 1}
+"""Raised when a table's columns or their meaning change: all its days are then made again."""
+
+BOOK_FEEDS = frozenset({("polymarket", "orderbook")})
+DAY = 86_400 * SECOND
+
+
+class Stamp(msgspec.Struct):
+    """What a table's file says of itself."""
+
+    key: str
+    verified: bool  # whether hashes were recomputed
+    inputs: dict[str, str]  # path of a segment -> sha256
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One table of one feed and UTC day."""
+
+    table: str
+    venue: str
+    feed: str
+    day: str  # YYYY-MM-DD
+    entries: tuple[Entry, ...]  # ledger lines of the segments with a line on that day, by first time
+    labels: dict[str, str]  # of labelled segments of that day, which are left out
+
+    @property
+    def path(self) -> PurePosixPath:
+        folder = PurePosixPath("tables", self.table, f"venue={self.venue}", f"feed={self.feed}")
+        return folder / f"date={self.day}" / f"{self.table}.parquet"
+
+    @property
+    def first_ns(self) -> int:
+        return from_iso(self.day)
+
+    @property
+    def until_ns(self) -> int:
+        return self.first_ns + DAY
+
+    @property
+    def bytes(self) -> int:
+        return sum(entry["bytes"] for entry in self.entries)
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        return {entry["path"]: entry["sha256"] for entry in self.entries}
+
+    @property
+    def key(self) -> str:
+        """Two files with the same key have the same rows, but for whether hashes were recomputed."""
+        parts = [self.table, VERSIONS[self.table], sorted(self.inputs.items()), sorted(self.labels.items())]
+        return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
+    def stamp(self, *, verified: bool) -> Stamp:
+        return Stamp(self.key, verified, self.inputs)
+
+
+def feeds(root: Path) -> list[tuple[str, str]]:
+    """(venue, feed) of everything that has a sealed segment."""
+    return sorted({(entry["venue"], entry["feed"]) for entry in _segments(Ledger(root).entries())})
+
+
+def partitions(
+    root: Path, chosen: Collection[tuple[str, str]], since: int | None = None, until: int | None = None
+) -> list[Partition]:
+    """The tables of `chosen` feeds for each UTC day with a line that touches `since` <= time < `until` (ns).
+
+    Segments of which only labelled ones remain still give their (empty) day.
+    """
+    entries = list(Ledger(root).entries())
+    labelled = labels(entries)
+    days: dict[tuple[str, str, str], dict[str, Entry]] = {}
+    for entry in _segments(entries):
+        if (entry["venue"], entry["feed"]) in chosen:
+            for day in _days(entry):
+                start = from_iso(day)
+                if (since is None or start + DAY > since) and (until is None or start < until):
+                    days.setdefault((entry["venue"], entry["feed"], day), {})[entry["path"]] = entry
+    made = []
+    for (venue, feed, day), found in sorted(days.items()):
+        used = sorted(
+            (entry for entry in found.values() if entry["path"] not in labelled),
+            key=lambda entry: (entry["first"], entry["path"]),
+        )
+        left_out = {path: labelled[path] for path in found if path in labelled}
+        tables = ["books", "gaps"] if (venue, feed) in BOOK_FEEDS else ["gaps"]
+        made += [Partition(table, venue, feed, day, tuple(used), left_out) for table in tables]
+    return made
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """Of a table's file; None when there is none, or it is not one that can be read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        metadata: dict[bytes, bytes] = pq.read_metadata(path).metadata or {}
+        return msgspec.json.decode(metadata[METADATA.encode()], type=Stamp)
+    except (FileNotFoundError, KeyError, msgspec.DecodeError, pa.ArrowInvalid):
+        return None
+
+
+def files(root: Path, table: str, since: int | None = None, until: int | None = None) -> list[Path]:
+    """Of a table, whose day touches `since` <= time < `until` (ns), by day."""
+    found = []
+    for path in (root / "tables" / table).glob(f"venue=*/feed=*/date=*/{table}.parquet"):
+        start = from_iso(path.parent.name.removeprefix("date="))
+        if (since is None or start + DAY > since) and (until is None or start < until):
+            found.append(path)
+    return sorted(found, key=lambda path: (path.parent.name, path))
+
+
+def _segments(entries: Any) -> Iterator[Entry]:
+    return (entry for entry in entries if entry.kind in SEGMENT_KINDS)
+
+
+def _days(entry: Entry) -> list[str]:
+    first, last = from_iso(entry["first"]), from_iso(entry["last"])
+    return [iso(day * DAY)[:10] for day in range(first // DAY, last // DAY + 1)]
