@@ -26,7 +26,10 @@ from marketarchive.clock import SECOND, Clock, from_iso, utc
 
 DAY_NS = 86_400 * SECOND
 WITHOUT_ROWS = ("crash", "disk", "clock")
-"""Gaps that the archive writes itself: they stand in raw and manifests, not in records/gaps-*.jsonl."""
+"""Gaps that the archive writes itself: they stand in raw and manifests, not in records/gaps-*.jsonl.
+
+They count as noticed when their run ended, or was recovered.
+"""
 TAIL = 2**20
 """Bytes of the newest rows that are looked at."""
 NEWLY_S = 300
@@ -130,6 +133,7 @@ class _Markets(msgspec.Struct):
 
 
 class _Summary(msgspec.Struct):
+    recovered_at_utc: str | None = None
     exit_code: int | None = None
     markets: _Markets | None = None
 
@@ -245,11 +249,12 @@ class _Look:
             return
         gaps: Counter[str] = Counter()
         ended = from_iso(found.finished_at_utc)
+        noticed = from_iso(found.summary.recovered_at_utc or found.finished_at_utc)
         for raw in found.raw:
             gaps.update(raw.gaps)
             feed = self._feed(raw.venue, raw.feed)
             feed.gaps.update(raw.gaps)
-            if ended >= self.status.at - DAY_NS:
+            if noticed >= self.status.at - DAY_NS:
                 feed.gaps_24h.update({name: raw.gaps[name] for name in WITHOUT_ROWS if name in raw.gaps})
         self._runs[name] = RunStatus(
             name,
