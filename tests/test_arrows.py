@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "marketarchive"
-LEAVES = {"clock", "exceptions", ""}  # "" is the package itself: the version
+LEAVES = {"clock", "exceptions", "nesting", ""}  # "" is the package itself: the version
 ALLOWED = {
     "clock": {"exceptions"},
     "exceptions": set(),
+    "nesting": set(),
     "items": LEAVES,
     "venues": {"items"} | LEAVES,
     "archive": {"items", "venues"} | LEAVES,

@@ -9,20 +9,14 @@ it goes to `payload_pre` and `payload_post`. Other UTF-8 goes to `payload_text`,
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Sequence
-from itertools import accumulate
 
 import msgspec
 
-MAX_NESTING = 200
+from marketarchive.nesting import MAX_NESTING, is_shallow
 
 _WHITE = b" \t\r\n"
-_ESCAPE = re.compile(rb"\\.", re.DOTALL)
-_STRING = re.compile(rb'"[^"]*"')
-_STEP = {ord("{"): 1, ord("["): 1, ord("}"): -1, ord("]"): -1}
 _NO_MARKS = bytes(byte for byte in range(256) if byte not in b"{[\r\n")
-_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b'{}[]"')
 
 # Skips over a value and checks its grammar without building it: no NaN, lone surrogate escape, control
 # character or trailing garbage passes. It does not look at UTF-8.
@@ -89,13 +83,15 @@ def pieces(body: bytes, size: int) -> list[bytes]:
 def embeddable(core: bytes) -> bool:
     """Strict JSON in one line of UTF-8 without white space around it, nested at most 200 deep."""
     marks = core.translate(None, _NO_MARKS)  # line ends and opening brackets: all that is left of most
-    if b"\n" in marks or b"\r" in marks or not _has_json_grammar(core):
+    if b"\n" in marks or b"\r" in marks:
+        return False
+    if not (len(marks) <= MAX_NESTING or is_shallow(core)) or not _has_json_grammar(core):
         return False
     try:
         core.decode()
     except UnicodeDecodeError:
         return False
-    return len(marks) <= MAX_NESTING or _is_shallow(core)
+    return True
 
 
 def _has_json_grammar(core: bytes) -> bool:
@@ -104,16 +100,3 @@ def _has_json_grammar(core: bytes) -> bool:
     except (msgspec.DecodeError, RecursionError):
         return False
     return True
-
-
-def _is_shallow(core: bytes) -> bool:
-    """At most MAX_NESTING deep; `core` is valid JSON."""
-    if b"\\" in core:
-        core = _ESCAPE.sub(b"", core)
-    brackets = core.translate(None, _NO_BRACKETS).replace(b'""', b"")  # changes no other string
-    if b'"' in brackets:
-        brackets = _STRING.sub(b"", brackets)
-    # Without its innermost objects it is at most one level shallower, and needs two brackets a level.
-    if len(brackets.replace(b"{}", b"")) <= 2 * (MAX_NESTING - 1):
-        return True
-    return max(accumulate(_STEP[bracket] for bracket in brackets)) <= MAX_NESTING

@@ -15,6 +15,7 @@ from marketarchive.archive.lines import Built, Line
 from marketarchive.clock import iso
 from marketarchive.exceptions import CorruptError
 from marketarchive.items import BookState, Connection, Frames, Gap, Invalid, Response
+from marketarchive.nesting import MAX_NESTING
 
 AT = 1_795_255_200_000_112_999
 RESPONSE = Response(
@@ -201,7 +202,7 @@ def test_nesting_is_counted_exactly(depth: int, others: list[Any], text: str) ->
     for level in range(depth):
         inner = {text: inner, "o": others} if level % 2 else [*others, inner, [{}] * 30]
     body = json.dumps(inner, allow_nan=False, default=str) if _finite(inner) else "[]"
-    assert payload.embeddable(body.encode()) == (reference_depth(body.encode()) <= payload.MAX_NESTING)
+    assert payload.embeddable(body.encode()) == (reference_depth(body.encode()) <= MAX_NESTING)
 
 
 def _finite(value: Any) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from marketarchive.exceptions import ParseError
+from marketarchive.nesting import MAX_NESTING, is_shallow
 
 
 class Ambiguous(dict[str, Any]):
@@ -41,6 +42,8 @@ def decode(payload: bytes, item: str) -> Any:
 
     NaN and Infinity, which are no JSON, come as Decimal too, so that they cost their row, not the page.
     """
+    if not is_shallow(payload):
+        raise ParseError(item, f"nested more than {MAX_NESTING} deep; the body has {len(payload)} bytes")
     try:
         return _DECODER.decode(payload.decode("utf-8"))
     except (ValueError, RecursionError) as error:
