@@ -110,7 +110,7 @@ class _Polymarket:
 
     def _read_open(self, exchange: Exchange) -> str:
         parsed = _parsed(exchange)
-        if wrong := [each.slug for each in _markets(parsed) if each.status != "active"]:
+        if wrong := [each.slug for each in _markets(parsed) if each.status in ("closed", "resolved")]:
             raise _wrong(f"closed=false brought {len(wrong)} markets that are not open, e.g. {wrong[0]}")
         return f"closed=false: {len(parsed.keys)} markets, {self._take_open(parsed)}{_unreadable(parsed)}"
 
