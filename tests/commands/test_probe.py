@@ -146,7 +146,7 @@ def test_refused_everywhere_is_exit_code_4(venue: Simulator, tmp_path: Path) -> 
 
 
 def test_ended_by_a_signal_it_seals_and_reports_nothing(venue: Simulator, tmp_path: Path) -> None:
-    venue.order({"kind": "latency", "route": "clob.polymarket.com/time", "seconds": 2.0})
+    venue.order({"kind": "latency", "route": "clob.polymarket.com/time", "seconds": 1.0})
     process = subprocess.Popen(
         arguments(venue, tmp_path), cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
     )

@@ -16,7 +16,7 @@ from scrapy.cmdline import execute
 from marketarchive.archive.ledger import Ledger
 from marketarchive.commands.status import _bytes, _span
 from tests.archive import museum
-from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, crawl, crawling, simulator, stop, until
+from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, crawling, simulator, stop, until
 
 
 class Call:
@@ -65,13 +65,12 @@ def feeds(found: Any) -> dict[str, Any]:
     return {feed["feed"]: feed for feed in found["feeds"]}
 
 
-BOOKS = ("polymarket_orderbook", "assets=BTC", "ahead=10m", "interval=1s", "duration=1h")
+BOOKS = ("polymarket_orderbook", "durations=5m", "ahead=10m", "interval=1s", "duration=1h")
 
 
 def test_a_running_archive_a_killed_run_and_what_recovery_leaves(call: Call, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with simulator(tmp_path / "truth", "--speed", "10") as venue:
-        assert crawl(venue.url, out, "polymarket_markets", "assets=BTC").code == 0
         with crawling(venue.url, out, *BOOKS) as killed:
             until(lambda: list(out.glob("records/polymarket_btc-*")))
             killed.kill()
@@ -99,13 +98,13 @@ def test_a_running_archive_a_killed_run_and_what_recovery_leaves(call: Call, tmp
         found = read(call, out, venue.url)
 
     archive = Output(out)
-    assert Counter(run["state"] for run in found["runs"]) == {"done": 2, "recovered": 1}
+    assert Counter(run["state"] for run in found["runs"]) == {"done": 1, "recovered": 1}
     gaps = Counter(gap["reason"] for gap in archive.gaps())
     assert {reason: counts["all"] for reason, counts in found["gaps"].items()} == gaps
     assert found["totals"]["lines"] == len(archive.lines())
     assert found["totals"]["bytes"] == sum(path.stat().st_size for path in archive.segments())
     assert found["ledger"]["head"] == str(Ledger(out).head())
-    [done] = [run for run in runs(found, "done") if run["spider"] == "polymarket_orderbook"]
+    [done] = runs(found, "done")
     [manifest] = [each for each in archive.manifests() if each["run"] == done["run"]]
     assert done["markets"] == manifest["summary"]["markets"]["count"]
     assert done["rows"] == sum(each["rows"] for each in manifest["records"])
