@@ -1,18 +1,18 @@
 """Every error of this project. Each says what the operator does next.
 
-    MarketArchiveError
-    ├── ArgumentError          a spider argument or command option is wrong          exit code 2
-    ├── ConfigurationError     a setting is wrong, or an extra is not installed      exit code 2
-    ├── ArchiveError
-    │   ├── DiskError          a write, fsync or rename failed; never retried        exit code 3
-    │   ├── CorruptError       a stored file does not hold what was written to it
-    │   └── RunAliveError      another process holds the run's lock
-    ├── VenueError
-    │   ├── ParseError         a message does not have the shape its venue promises
-    │   └── CursorError        a sweep's cursor loops or brings nothing new
-    ├── MasterError            the market master cannot be reached or migrated
-    └── SimulatorError
-        └── TooFastError       the simulator could not keep up with its own clock
+MarketArchiveError
+├── ArgumentError          a spider argument or command option is wrong          exit code 2
+├── ConfigurationError     a setting is wrong, or an extra is not installed      exit code 2
+├── ArchiveError
+│   ├── DiskError          a write, fsync or rename failed; never retried        exit code 3
+│   ├── CorruptError       a stored file does not hold what was written to it
+│   └── RunAliveError      another process holds the run's lock
+├── VenueError
+│   ├── ParseError         a message does not have the shape its venue promises
+│   └── CursorError        a sweep's cursor loops or brings nothing new
+├── MasterError            the market master cannot be reached or migrated
+└── SimulatorError
+    └── TooFastError       the simulator could not keep up with its own clock
 """
 
 from __future__ import annotations

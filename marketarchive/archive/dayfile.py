@@ -79,8 +79,8 @@ class DayFile:
         self._is_late = self._store.clock.now_ns() >= self._final_ns
         for path in self._names():
             handle = files.open_append(root / path)
-            if _lock(handle):
-                break
+            if _lock(handle) and str(path) not in _entered(self._store.ledger):
+                break  # a clock that was ahead may have made final what is not over
             files.close(handle)
         self._handle = handle
         cut = cut_torn_line(files, handle)
@@ -168,7 +168,7 @@ def _entry(path: str, handle: int) -> dict[str, Any]:
 
 
 def _entered(ledger: Ledger) -> set[str]:
-    return {entry["path"] for entry in ledger.entries() if entry.kind == "day_file"}
+    return set(ledger.paths("day_file"))
 
 
 def _day_end(day: str) -> int:

@@ -59,7 +59,7 @@ class Files:
     def rename(self, source: Path, target: Path) -> None:
         """Atomic; replaces `target`. Lasting only after `sync_dir` of the folder."""
         source.rename(target)
-        for handle, path in self.paths.items():
+        for handle, path in list(self.paths.items()):
             if path == source:
                 self.paths[handle] = target
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ NOTHING = "0" * 64
 """`previous` of the first line."""
 
 _BLOCK = 2**20
+_KIND_AND_PATH = re.compile(rb'\{"kind":"(\w+)","path":"([^"\\]+)"').match
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +97,28 @@ class Ledger:
 
     def entries(self) -> Iterator[Entry]:
         """Every line in order, as the file is now; nothing when there is no ledger yet."""
-        with self._shared() as handle:
-            data = b"" if handle is None else _read(handle, 0, os.fstat(handle).st_size)
-        for number, raw in enumerate(data.removesuffix(b"\n").split(b"\n") if data else (), 1):
+        for number, raw in enumerate(self._lines(), 1):
             yield Entry(number, raw, _decoded(raw))
+
+    def paths(self, kind: str | None = None) -> Iterator[str]:
+        """The paths of all lines, or of those of one kind: without decoding what else they hold."""
+        for raw in self._lines():
+            match = _KIND_AND_PATH(raw)
+            fields = None if match else _decoded(raw) or {}
+            found = match[1].decode() if match else (fields or {}).get("kind")
+            path = match[2].decode() if match else (fields or {}).get("path")
+            if path is not None and kind in (None, found):
+                yield path
+
+    def _lines(self) -> Iterator[bytes]:
+        """Without newlines, one at a time: what is there never changes, so only its size needs the lock."""
+        with self._shared() as handle:
+            size = 0 if handle is None else os.fstat(handle).st_size
+        if size:
+            with self.path.open("rb") as file:
+                while size > 0 and (raw := file.readline(size)):
+                    size -= len(raw)
+                    yield raw.removesuffix(b"\n")
 
     def head(self) -> Head:
         """The newest line, as the next writer would chain to it."""

@@ -58,12 +58,16 @@ def _dead_runs(store: Store, held: ExitStack) -> list[DeadRun]:
     # ledger before it gives the lock up.
     by_run = _by_run(raw_files(store.root))
     alive = {path.stem for path in run_locks(store.root)} - claimed.keys()
-    entries = list(store.ledger.entries())
-    entered = {entry.get("path") for entry in entries}
+    entered = set(store.ledger.paths())
     orphaned = {name for name, paths in by_run.items() if not entered.issuperset(paths)} - alive
+    dead: dict[str, list[Entry]] = {name: [] for name in sorted(claimed.keys() | orphaned)}
+    for entry in store.ledger.entries() if dead else ():
+        for name, entries in dead.items():
+            if name.endswith(f"-{entry.get('run')}"):
+                entries.append(entry)
     return [
-        DeadRun(store, name, claimed.get(name), by_run.get(name, []), _of_run(entries, name))
-        for name in sorted(claimed.keys() | orphaned)
+        DeadRun(store, name, claimed.get(name), by_run.get(name, []), entries)
+        for name, entries in dead.items()
     ]
 
 
@@ -74,7 +78,3 @@ def _by_run(paths: Iterable[str]) -> dict[str, list[str]]:
         if name is not None:
             found.setdefault(run_name(name.spider, name.run), []).append(path)
     return found
-
-
-def _of_run(entries: Iterable[Entry], name: str) -> list[Entry]:
-    return [entry for entry in entries if name.endswith(f"-{entry.get('run')}")]

@@ -138,12 +138,20 @@ class ArchiveWriter:
         """Wall seconds since the thread last got something done; 0.0 when it has nothing to do."""
         return time.monotonic() - self._progressed if self._is_busy or self.buffered else 0.0
 
+    @property
+    def is_stalled(self) -> bool:
+        """No progress for `stall_s` while there was something to do: nobody should wait for it any more."""
+        return self.stalled_s() > self.store.config.stall_s
+
     def close(self) -> None:
         """Writes what is waiting and ends the thread; runs not closed before are left to recovery."""
         with self._changed:
             self._is_stopping = True
             self._changed.notify()
-        self._thread.join()
+        while self._thread.is_alive():
+            self._thread.join(0.5)
+            if self.is_stalled:
+                return  # its thread is a daemon: the process can end, and recovery finds its runs dead
         for run in self._runs:
             run.release()
         self._runs.clear()

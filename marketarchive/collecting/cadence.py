@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
-from marketarchive.clock import SECOND, sleep_until
+from marketarchive.clock import SECOND, sleep
 from marketarchive.collecting.spider import Ask
 from marketarchive.collecting.sweep import SweepSpider
 
-MISSED_ROWS_MAX = 3600
-"""Ticks missed at a stretch (a machine asleep) that still get a row each; the gap covers them all."""
+MISSED_ROWS_MAX = 5_000
+"""Rows written at once for ticks missed at a stretch (a machine asleep); the gap covers all of them."""
 
 
 class CadenceSpider(SweepSpider):
@@ -32,7 +33,9 @@ class CadenceSpider(SweepSpider):
         raise NotImplementedError
 
     async def main(self) -> None:
+        self.run.counted_from = None  # looking up what to ask does not shorten the run
         await self.prepare()
+        self.run.counted_from = self.run.clock.now_ns()
         if self.run.stop.is_set():
             return
         if self.arguments.interval is None:
@@ -44,18 +47,31 @@ class CadenceSpider(SweepSpider):
     async def _ticks(self, step: int) -> None:
         run = self.run
         tick = -(-run.clock.now_ns() // step) * step
-        run.counted_from = tick  # looking up what to ask does not shorten the run
-        ends_at = run.ends_at
-        while ends_at is None or tick < ends_at:
-            if not await sleep_until(run.clock, tick, run.stop):
-                return
+        while (reached := await self._reach(tick, step)) is not None:
+            tick = reached
             latest = max(tick, run.clock.now_ns() // step * step)
-            if ends_at is not None:
-                latest = min(latest, (ends_at - 1) // step * step)
+            if run.ends_at is not None:
+                latest = min(latest, (run.ends_at - 1) // step * step)
             if latest > tick:
                 self._missed(tick, latest, step)
             self._send_tick(latest, step)
             tick = latest + step
+
+    async def _reach(self, tick: int, step: int) -> int | None:
+        """Wait for `tick`, or for an earlier one when the clock steps back; None at the end of the run."""
+        run = self.run
+        while run.ends_at is None or tick < run.ends_at:
+            left = tick - run.clock.now_ns()
+            if left <= 0:
+                return None if run.stop.is_set() else tick
+            if left > step + SECOND:
+                earlier = -(-run.clock.now_ns() // step) * step
+                if run.counted_from is not None:
+                    run.counted_from -= tick - earlier
+                tick = earlier
+            elif not await sleep(run.clock, min(left / SECOND, 0.5 * run.clock.speed), run.stop):
+                return None
+        return None
 
     def _send_tick(self, tick: int, step: int | None) -> None:
         self.run.stats.inc_value("ticks/due")
@@ -75,4 +91,4 @@ class CadenceSpider(SweepSpider):
         self.put(
             self.run.gap("missed_tick", "ours", first, end, {"feed": self.feed}, detail=f"{count} ticks")
         )
-        self.put(*self.missed(range(first, end, step)[:MISSED_ROWS_MAX]))
+        self.put(*islice(self.missed(range(first, end, step)), MISSED_ROWS_MAX))

@@ -37,10 +37,14 @@ class _Class:
 class Limiter:
     """Says when a request may go out."""
 
-    def __init__(self, clock: Clock, share: float) -> None:
-        """`share` of each documented limit is used at most."""
+    def __init__(self, clock: Clock, share: float, patience_s: float = 300.0) -> None:
+        """`share` of each documented limit is used at most.
+
+        Who has no time limit of its own waits for an open circuit `patience_s` at most.
+        """
         self._clock = clock
         self._share = share
+        self._patience_ns = int(patience_s * SECOND)
         self._classes: dict[str, _Class] = {}
 
     def _of(self, endpoint: Endpoint) -> _Class:
@@ -64,11 +68,17 @@ class Limiter:
         bucket.tokens = min(max(1.0, bucket.rate * BURST_S), bucket.tokens + filled)
         bucket.filled_at = now
         ready_at = now + int(max(0.0, (1 - bucket.tokens) / bucket.rate) * SECOND)
-        if until_ns is not None and max(ready_at, bucket.open_until) > until_ns:
-            return bucket.why if bucket.open_until > until_ns else "rate_limited"
+        if until_ns is not None and bucket.open_until > until_ns:
+            return bucket.why
+        if until_ns is not None and ready_at > until_ns:
+            return "rate_limited" if ready_at > now else "missed_tick"  # asked for too late
+        if until_ns is None and bucket.open_until - now > self._patience_ns:
+            return bucket.why
         bucket.tokens -= 1
         while (wait := max(ready_at, bucket.open_until) - self._clock.mono_ns()) > 0:
             if until_ns is not None and bucket.open_until > until_ns:
+                return bucket.why
+            if until_ns is None and bucket.open_until - self._clock.mono_ns() > self._patience_ns:
                 return bucket.why
             if not await sleep(self._clock, wait / SECOND, stop):
                 return bucket.why
@@ -81,6 +91,8 @@ class Limiter:
     def blocked(self, endpoint: Endpoint) -> None:
         """The venue refuses us: left alone for a minute, then two, ... at most an hour."""
         bucket = self._of(endpoint)
+        if bucket.why == "blocked" and self._clock.mono_ns() < bucket.open_until:
+            return  # one of several that were under way: the same refusal
         bucket.blocks += 1
         self._open(endpoint, min(BLOCKED_MAX_S, 60.0 * 2.0 ** (bucket.blocks - 1)), "blocked")
 

@@ -34,11 +34,11 @@ class Process:
             raise ConfigurationError(
                 f"LIMIT_SHARE={share!r} is not a share of the venues' limits: 0 < it <= 1"
             )
-        self.limiter = Limiter(self.clock, share)
-        files = files_from_settings(settings)
-        for recovered in recover(self.root, self.clock, files):
+        self.limiter = Limiter(self.clock, share, settings.getfloat("RETRY_AFTER_MAX_S"))
+        files, config = files_from_settings(settings), ArchiveConfig.from_settings(settings)
+        for recovered in recover(self.root, self.clock, files, config):
             logger.warning("Recovered what an earlier run left open: %s", recovered)
-        self.writer = ArchiveWriter(self.root, self.clock, ArchiveConfig.from_settings(settings), files)
+        self.writer = ArchiveWriter(self.root, self.clock, config, files)
         self.writer.start()
 
     @classmethod

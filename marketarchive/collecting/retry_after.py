@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from marketarchive.clock import SECOND
@@ -12,10 +14,11 @@ def retry_after(value: str | None, now_ns: int) -> float | None:
     if value is None:
         return None
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
     except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - now_ns / SECOND)
-    except (ValueError, TypeError):
-        return None
+        try:
+            moment = parsedate_to_datetime(value)
+        except (ValueError, TypeError):
+            return None
+        seconds = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now_ns / SECOND
+    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -51,7 +51,7 @@ class Run:
         self.finish_reason: str | None = None
         self._gap_logged: dict[str, float] = {}  # reason -> when last, s
         self.markets: dict[str, Mapping[str, Any]] = {}  # what the run set out to observe, by slug
-        self.counted_from = self.clock.now_ns()  # what its duration is counted from, wall ns
+        self.counted_from: int | None = self.clock.now_ns()  # its duration's begin, wall ns; None = not yet
         self.error: Exception | None = None
         asked = {key: value for key, value in asdict(spider.arguments).items() if value is not None}
         settings = {
@@ -65,7 +65,9 @@ class Run:
     def ends_at(self) -> int | None:
         """Wall ns at which the run was asked to end; None = no duration."""
         duration = self.spider.arguments.duration
-        return None if duration is None else self.counted_from + int(duration * SECOND)
+        if duration is None or self.counted_from is None:
+            return None
+        return self.counted_from + int(duration * SECOND)
 
     def next_seq(self, feed: str) -> int:
         """The next seq of this run in `feed`."""
@@ -155,8 +157,13 @@ class Run:
     async def close(self, reason: str) -> None:
         """Seal everything; a failing disk becomes the run's error, told by the exit code."""
         self.finish_reason = reason
+        closing = asyncio.wrap_future(self.archive.close(self.stop_reason or reason, self.summary()))
         try:
-            await asyncio.wrap_future(self.archive.close(self.stop_reason or reason, self.summary()))
+            while not closing.done() and not self.process.writer.is_stalled:
+                await asyncio.wait({closing}, timeout=0.5)
+            if not closing.done():
+                raise DiskError(f"the disk takes no writes; check what holds {self.process.root}")
+            closing.result()
         except DiskError as error:
             if self.error is None:
                 self.error = error
@@ -174,7 +181,6 @@ class RunExtension:
         self.crawler = crawler
         process = Process.of(crawler.settings)
         self.run = Run(process, crawler.spider, crawler)
-        self._stall_s = crawler.settings.getfloat("ARCHIVE_STALL_S")
         self._watch: asyncio.Task[None] | None = None
         crawler.archive_run = self.run  # type: ignore[attr-defined]  # one object for spider, middleware, pipelines
         crawler.spider.run = self.run
@@ -210,7 +216,7 @@ class RunExtension:
             if ends_at is not None and self.run.clock.now_ns() >= ends_at:
                 self.run.request_stop("duration")
                 ends_at = None
-            if writer.failure is None and writer.stalled_s() > self._stall_s:
+            if writer.failure is None and writer.is_stalled:
                 self._disk_failed(
                     DiskError(
                         f"the disk has not taken a write for {writer.stalled_s():.0f} s; "
@@ -228,7 +234,8 @@ class RunExtension:
             self.run.error = error
             logger.critical("%s", error)
             self.run.request_stop("disk")
-            self._closing = asyncio.ensure_future(self.crawler.stop_async())
+            if not self.run.spider.has_ended:  # else Scrapy is closing it already
+                self._closing = asyncio.ensure_future(self.crawler.stop_async())
 
 
 def archive_run(crawler: Crawler) -> Run:

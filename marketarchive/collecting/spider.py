@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -58,7 +58,7 @@ class Ask:
     then: Callable[[Answer], Iterable[Any]]  # returns items
     feed: str
     scope: Mapping[str, Any] = field(default_factory=dict)  # what is not observed when it fails
-    from_ns: int | None = None  # start of the gap when it fails; None = when first sent
+    from_ns: int | None = None  # start of the gap when it fails; None = when submitted
     to_ns: int | None = None  # end of that gap; None = when given up
     deadline: int | None = None  # monotonic ns after which nothing is sent any more
     attempts: int = 0
@@ -92,6 +92,7 @@ class ArchiveSpider(Spider):
     feeds: ClassVar[tuple[str, ...]]  # every feed it may write to
     accepts: ClassVar[frozenset[str]]  # argument names
     run: Run  # set by RunExtension before anything is sent
+    has_ended = False  # nothing more comes from it: Scrapy closes it by itself
     fault: str | None = None  # the close reason of a run that could not do its work
 
     def __init__(self, name: str | None = None, **given: Any) -> None:
@@ -128,6 +129,8 @@ class ArchiveSpider(Spider):
         """Send as soon as limits and the archive's buffer allow; `ask.then` is called exactly once."""
         self._open += 1
         self._settled.clear()
+        if ask.from_ns is None:
+            ask.from_ns = self.run.clock.now_ns()
         self.spawn(self._send(self._request(ask)))
 
     def put(self, *things: Any) -> None:
@@ -157,6 +160,7 @@ class ArchiveSpider(Spider):
                 yield thing
             await main
         finally:
+            self.has_ended = True
             main.cancel()
 
     async def _main(self) -> None:
@@ -168,10 +172,18 @@ class ArchiveSpider(Spider):
         finally:
             self._outbox.put_nowait(_DONE)
 
-    def spawn(self, work: Any) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run `work` beside everything else; a fault in it is logged and makes the run's exit code 1."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._task_done)
+        return task
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("A task of the spider failed", exc_info=error)
+            self.run.stats.inc_value("spider_exceptions/count")
 
     def _request(self, ask: Ask) -> Request:
         query = ask.query
@@ -190,7 +202,7 @@ class ArchiveSpider(Spider):
         ask: Ask = request.meta["ask"]
         run = self.run
         if after and not await sleep(run.clock, after, run.stop):
-            return self.put(*self._conclude(ask))
+            return self._stopped(ask)
         refused = await run.process.limiter.acquire(ask.query.endpoint, run.stop, ask.deadline)
         if refused is None:
             while not run.process.writer.has_room:
@@ -200,16 +212,23 @@ class ArchiveSpider(Spider):
                 if not await sleep(run.clock, 0.02 * run.clock.speed, run.stop):
                     break
         if run.stop.is_set():
-            return self.put(*self._conclude(ask))
+            return self._stopped(ask)
         if refused is not None:
             cause: Cause = "ours" if refused == "missed_tick" else "venue"
             return self.put(*self._give_up(ask, Trouble(refused, cause, "not sent", again=False)))
-        if ask.from_ns is None:
-            ask.from_ns = run.clock.now_ns()
         ask.attempts += 1
         run.stats.inc_value("requests/count")
         run.stats.inc_value(f"requests/{self.venue}/{ask.query.endpoint.name}")
         return self.put(request)
+
+    def _stopped(self, ask: Ask) -> None:
+        """The run ends before this ask could be sent, or sent again; only the latter was missed."""
+        if ask.attempts:
+            self.put(
+                *self._give_up(ask, Trouble("disconnect", "venue", "no answer before the end", again=False))
+            )
+        else:
+            self.put(*self._conclude(ask))
 
     # ---- answers ---------------------------------------------------------------------------------------
 

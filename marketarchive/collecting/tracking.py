@@ -18,12 +18,18 @@ class TrackingSpider(PolymarketSpider, CadenceSpider):
     async def prepare(self) -> None:
         self.tracked: dict[str, Market] = {}  # by market id
         await self.look_up()
-        if self.arguments.interval is not None:
-            self.spawn(self._keep_looking_up())
+
+    async def main(self) -> None:
+        looking_up = self.spawn(self._keep_looking_up())
+        try:
+            await super().main()
+        finally:
+            looking_up.cancel()
 
     async def _keep_looking_up(self) -> None:
         while await sleep(self.run.clock, LOOK_UP_S, self.run.stop):
-            await self.look_up()
+            if self.run.counted_from is not None:  # the first look-up is done
+                await self.look_up()
 
     async def look_up(self) -> None:
         """Add what the venue lists now; a page that fails costs nothing that was known before."""

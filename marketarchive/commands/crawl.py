@@ -78,7 +78,9 @@ def handle_signals(crawlers: list[Crawler]) -> None:
     stops = 0
 
     def stop_engines() -> None:
-        stopping.extend(asyncio.ensure_future(crawler.stop_async()) for crawler in crawlers)
+        # a spider that has ended is closed by Scrapy itself: a stop would cut that off before the seal
+        running = [crawler for crawler in crawlers if not getattr(crawler.spider, "has_ended", False)]
+        stopping.extend(asyncio.ensure_future(crawler.stop_async()) for crawler in running)
 
     def stop(signum: int) -> None:
         nonlocal stops

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from marketarchive.clock import from_iso, iso
 from marketarchive.exceptions import ArchiveError, ArgumentError
 from marketarchive.research import books_query, gaps
-from marketarchive.research.engine import connect, require, text
+from marketarchive.research.engine import connect, require, run, stored, text
 from marketarchive.research.names import master_rows, names
 from marketarchive.research.normalize import normalize
 from marketarchive.research.partitions import BOOK_FEEDS, feeds, files
@@ -84,10 +84,11 @@ class Archive:
         try:
             self._view_books(connection, first, last)
             state = "PARTITION BY venue, token, event_time, hash ORDER BY received_at, run, seq, position"
-            connection.execute(
+            run(
+                connection,
                 f"""CREATE TEMP TABLE chosen AS SELECT *, row_number() OVER (ORDER BY received_at, token, run,
                     seq, position) AS place FROM books WHERE {" AND ".join(where)}
-                    {f"QUALIFY row_number() OVER ({state}) = 1" if distinct else ""}"""
+                    {f"QUALIFY row_number() OVER ({state}) = 1" if distinct else ""}""",
             )
             self._view_gaps(connection, first, last)
             amounts = ", ".join(
@@ -155,11 +156,12 @@ class Archive:
         ]
         kinds = [(name, pa.string()) for name in ("token", "slug", "outcome", "asset")]
         connection.register("names", pa.Table.from_pylist(known, pa.schema(kinds)))
-        connection.execute(
+        run(
+            connection,
             f"""CREATE VIEW books AS SELECT stored.* REPLACE (coalesce(names.slug, stored.slug) AS slug,
                 coalesce(names.outcome, stored.outcome) AS outcome), names.asset AS asset
-                FROM {_stored(files(self.root, "books", first, last), books_query.nothing())} AS stored
-                LEFT JOIN names ON names.token = stored.token"""
+                FROM {_files(files(self.root, "books", first, last), books_query.nothing())} AS stored
+                LEFT JOIN names ON names.token = stored.token""",
         )
 
     def _view_gaps(self, connection: duckdb.DuckDBPyConnection, first: int | None, last: int | None) -> None:
@@ -168,9 +170,10 @@ class Archive:
         where = [f'"from" < {_literal(last)}'] if last is not None else ["true"]
         if first is not None:
             where.append(f'("to" IS NULL OR "to" > {_literal(first)})')
-        connection.execute(
+        run(
+            connection,
             f"""CREATE VIEW gaps AS SELECT * EXCLUDE (date)
-                FROM {_stored(files(self.root, "gaps", first), "no_gaps")} WHERE {" AND ".join(where)}"""
+                FROM {_files(files(self.root, "gaps", first), "no_gaps")} WHERE {" AND ".join(where)}""",
         )
 
 
@@ -189,9 +192,8 @@ _AFTER_A_GAP = """
         AND (gaps.token IS NULL OR gaps.token = seen.token)"""
 
 
-def _stored(paths: Sequence[Path], nothing: str) -> str:
-    listed = ", ".join(text(path) for path in paths)
-    return f"read_parquet([{listed}], hive_partitioning = true)" if paths else nothing
+def _files(paths: Sequence[Path], nothing: str) -> str:
+    return stored(*paths, hive=True) if paths else nothing
 
 
 def _asset(slug: str) -> str | None:

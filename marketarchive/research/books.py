@@ -20,7 +20,7 @@ import msgspec
 from marketarchive.archive.reader import Message, read_segment
 from marketarchive.exceptions import ArchiveError, ParseError
 from marketarchive.research.books_query import PRICE, SIZE, answers, rows
-from marketarchive.research.engine import text
+from marketarchive.research.engine import run, stored, text
 from marketarchive.research.partitions import METADATA, Partition, Stamp
 from marketarchive.venues.polymarket import clob
 from marketarchive.venues.polymarket.endpoints import BOOK, BOOKS
@@ -86,7 +86,7 @@ def make(
         connection.register("looked_at", looked_at.table())
         first = target.with_name(target.name + ".first")
         target.rename(first)
-        keep = f"SELECT * FROM read_parquet({text(first)}) ANTI JOIN looked_at USING (run, seq)"
+        keep = f"SELECT * FROM {stored(first)} ANTI JOIN looked_at USING (run, seq)"
         _copy(
             connection,
             f"{keep} UNION ALL SELECT * FROM ({rows('looked_at', looked_at.kinds)}) WHERE token IS NOT NULL",
@@ -94,9 +94,7 @@ def make(
             stamp,
         )
         first.unlink()
-    count = connection.execute(f"SELECT count(*) FROM read_parquet({text(target)})").fetchone()
-    assert count is not None
-    made.rows = count[0]
+    [(made.rows,)] = run(connection, f"SELECT count(*) FROM {stored(target)}")
     books_unreadable = sum(made.unreadable.values()) - made.unreadable[NO_BOOKS]
     if verify and checked.books != made.rows + books_unreadable:
         raise ArchiveError(
@@ -265,15 +263,15 @@ def _unreadable(made: Made, reason: str, detail: str, message: Message, position
 
 def _marked(connection: duckdb.DuckDBPyConnection, path: Path) -> set[tuple[str, int]]:
     """(run, seq) of the answers in which something was not a book that SQL can be trusted with."""
-    query = f"SELECT DISTINCT run, seq FROM read_parquet({text(path)}) WHERE token IS NULL"
-    return set(connection.execute(query).fetchall())
+    return set(run(connection, f"SELECT DISTINCT run, seq FROM {stored(path)} WHERE token IS NULL"))
 
 
 def _copy(connection: duckdb.DuckDBPyConnection, query: str, target: Path, stamp: Stamp) -> None:
     metadata = text(msgspec.json.encode(stamp).decode())
-    connection.execute(
+    run(
+        connection,
         f"COPY ({query}) TO {text(target)} "
-        f"(FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{METADATA}: {metadata}}})"
+        f"(FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{METADATA}: {metadata}}})",
     )
 
 

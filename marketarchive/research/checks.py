@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marketarchive.research.engine import text
+from marketarchive.research.engine import run, stored
 
 if TYPE_CHECKING:
     import duckdb
@@ -62,12 +62,11 @@ def check(
     connection: duckdb.DuckDBPyConnection, path: Path, unreadable: int, examples: list[dict[str, Any]]
 ) -> list[Check]:
     """The checks of one day's file of books; `unreadable` books gave no row."""
-    rows = f"read_parquet({text(path)})"
+    rows = stored(path)
     figures = ", ".join(
         f"count(*) FILTER (({bad}) AND ({of})), count(*) FILTER ({of})" for bad, of, _ in _OF_ROWS.values()
     )
-    counted = connection.execute(f"SELECT {figures}, count(*) FROM {rows}").fetchone()
-    assert counted is not None
+    [counted] = run(connection, f"SELECT {figures}, count(*) FROM {rows}")
     found = []
     for place, (name, (bad, of, worst)) in enumerate(_OF_ROWS.items()):
         one = Check(name, counted[2 * place], counted[2 * place + 1])
@@ -91,10 +90,7 @@ def _both(connection: duckdb.DuckDBPyConnection, rows: str) -> Check:
         FROM {rows} WHERE route = 'books'
         GROUP BY hash(run), seq, hash(market) HAVING min(hash(token)) = max(hash(token))"""
     groups = f"SELECT 1 FROM {rows} WHERE route = 'books' GROUP BY hash(run), seq, hash(market)"
-    counts = connection.execute(
-        f"SELECT (SELECT count(*) FROM ({query})), (SELECT count(*) FROM ({groups}))"
-    ).fetchone()
-    assert counts is not None
+    [counts] = run(connection, f"SELECT (SELECT count(*) FROM ({query})), (SELECT count(*) FROM ({groups}))")
     one = Check(_BOTH, *counts)
     if one.bad:
         one.offenders = _dicts(connection, f"{query} ORDER BY run, seq LIMIT {OFFENDERS}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from marketarchive.exceptions import ConfigurationError
 
@@ -36,8 +36,19 @@ def connect(spill: Path | None = None) -> duckdb.DuckDBPyConnection:
     if spill is not None:
         options["temp_directory"] = str(spill)
     connection = duckdb.connect(config=options)
-    connection.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
+    run(connection, "SET disabled_optimizers = 'join_order,build_side_probe_side'")
     return connection
+
+
+def stored(*paths: object, hive: bool = False) -> str:
+    """Parquet files as a relation; with `hive` the columns venue, feed and date of their folders too."""
+    listed = ", ".join(map(text, paths))
+    return f"read_parquet([{listed}], hive_partitioning = {str(hive).lower()})"
+
+
+def run(connection: duckdb.DuckDBPyConnection, query: str) -> list[Any]:
+    """All rows: a result that is not read to its end blocks its connection."""
+    return connection.execute(query).fetchall()
 
 
 def text(value: object) -> str:

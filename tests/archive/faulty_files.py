@@ -227,3 +227,15 @@ def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
     while not condition():
         assert time.monotonic() < limit, "waited in vain"
         time.sleep(0.002)
+
+
+class Stuck(Files):
+    """A disk that takes nothing any more after its tenth sync: calls do not come back."""
+
+    syncs = 0
+
+    def fdatasync(self, handle: int) -> None:
+        self.syncs += 1
+        if self.syncs > 10:
+            threading.Event().wait()
+        super().fdatasync(handle)

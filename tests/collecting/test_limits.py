@@ -47,6 +47,11 @@ async def test_who_cannot_be_served_in_time_is_told_why_at_once() -> None:
     assert await limits.acquire(BOOKS, stop, clock.mono_ns() + 5 * SECOND) == "blocked"
 
 
+async def test_who_comes_after_its_own_time_is_late_not_limited() -> None:
+    limits, clock = limiter(speed=1.0)
+    assert await limits.acquire(BOOKS, asyncio.Event(), clock.mono_ns() - 1) == "missed_tick"
+
+
 async def test_a_pause_that_the_venue_asked_for_is_kept() -> None:
     limits, clock = limiter()
     limits.back_off(BOOKS, 30.0)
@@ -72,6 +77,21 @@ async def test_refusals_in_a_row_are_left_alone_ever_longer_and_an_answer_ends_t
     limits.succeeded(BOOKS)
     limits.blocked(BOOKS)
     assert await wait() >= 60
+
+
+async def test_refusals_of_one_burst_count_once() -> None:
+    limits, clock = limiter(speed=2000.0)
+    for _ in range(4):
+        limits.blocked(BOOKS)
+    before = clock.mono_ns()
+    assert await limits.acquire(BOOKS, asyncio.Event()) is None
+    assert clock.mono_ns() - before < 110 * SECOND
+
+
+async def test_who_has_no_time_limit_does_not_wait_a_day() -> None:
+    limits, _ = limiter(speed=1.0)
+    limits.back_off(BOOKS, 86_400.0)
+    assert await asyncio.wait_for(limits.acquire(BOOKS, asyncio.Event()), 5) == "rate_limited"
 
 
 async def test_stop_ends_the_wait() -> None:

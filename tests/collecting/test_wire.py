@@ -50,7 +50,10 @@ def test_retry_after_in_both_forms() -> None:
     assert retry_after("7", 0) == 7.0
     assert retry_after(formatdate(1_000_030, usegmt=True), 1_000_000 * SECOND) == 30.0
     assert retry_after(formatdate(999_000, usegmt=True), 1_000_000 * SECOND) == 0.0
+    assert retry_after("Sat, 21 Nov 2026 10:15:01", 0) == 1_795_256_101.0, "a date without a zone is UTC"
     assert retry_after("soon", 0) is None
+    assert retry_after("inf", 0) is None
+    assert retry_after("1e400", 0) is None
     assert retry_after(None, 0) is None
 
 

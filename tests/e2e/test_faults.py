@@ -176,6 +176,26 @@ def test_missed_ticks_and_unanswered_ones_have_rows(world: Simulator, out: Path)
     assert all(any(start <= tick < end for start, end in covered) for tick in lost)
 
 
+@pytest.mark.parametrize(("step", "duration"), [("15:-60", "40s"), ("15:+600", "660s")])
+def test_a_large_step_of_our_clock_stops_nothing(
+    step: str, duration: str, world: Simulator, out: Path
+) -> None:
+    done = crawl(
+        world.url,
+        out,
+        "polymarket_orderbook",
+        "durations=1d",
+        "interval=1s",
+        f"duration={duration}",
+        CLOCK_STEPS=step,
+    )
+    assert done.code == 0, done.log
+    assert "clock" in {gap["reason"] for gap in done.out.gaps()}
+    assert len(done.out.lines("orderbook", "response")) > 10
+    assert done.out.manifest()["duration_s"] < 3700
+    assert command("verify", out).returncode == 0
+
+
 def test_a_step_of_our_clock_is_a_gap(world: Simulator, out: Path) -> None:
     done = crawl(
         world.url,

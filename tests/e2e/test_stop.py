@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from tests.e2e.harness import (
     Simulator,
     command,
     crawl,
+    crawl_command,
     crawling,
     simulator,
     until,
@@ -120,6 +122,40 @@ def test_a_wrong_argument_or_setting_is_exit_code_2(
     assert message in done.stderr
     assert len(world.served()) == before
     assert not list(out.glob("raw/**/*"))
+
+
+def test_a_locked_master_does_not_cost_the_seal(world: Simulator, out: Path) -> None:
+    with crawling(world.url, out, "polymarket_orderbook", *ENDLESS) as process:
+        until(lambda: len(parts(out)) == 2 and (out / "master.db").exists())
+        holder = sqlite3.connect(out / "master.db", isolation_level=None)
+        until(lambda: begun(holder))
+        process.send_signal(signal.SIGTERM)
+        until(lambda: not parts(out) or process.poll() is not None, 30)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+        holder.close()
+    assert Output(out).manifest()["exit_reason"] == "SIGTERM"
+    assert command("verify", out).returncode == 0
+
+
+def begun(connection: sqlite3.Connection) -> bool:
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError:
+        return False
+    return True
+
+
+def test_a_disk_that_takes_nothing_ends_the_run_with_3(world: Simulator, out: Path) -> None:
+    files = "tests.archive.faulty_files.Stuck"
+    command_line = crawl_command(
+        world.url, out, "polymarket_orderbook", *ENDLESS, ARCHIVE_FILES=files, ARCHIVE_STALL_S=2
+    )
+    done = subprocess.run(command_line, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 3
+    assert "the disk has not taken a write for" in done.stderr
+    assert command("recover", out).returncode == 0
+    assert command("verify", out).returncode == 0
 
 
 def test_an_archive_that_cannot_be_opened_is_exit_code_3(world: Simulator) -> None:
