@@ -1,11 +1,11 @@
 """Normalise: order books a second from sealed segments to Parquet, against an expert's DuckDB query.
 
 Both sides read the same segments with DuckDB and write the same columns with zstd: best prices, sizes,
-depths, levels as exact decimals, flags of order, range and crossing. The expert's query trusts every answer to have
-the documented shape, recomputes no hash and rounds what has too many decimals. Ours, as `scrapy normalize
---no-verify` does it, checks each segment against the ledger, marks what SQL cannot be trusted with, keys,
-fsyncs and replaces the file, runs the sanity checks and writes a manifest; what recomputing every hash costs
-on top is told as `verified_ratio`.
+depths, levels as exact decimals, flags of order, range and crossing. The expert's query trusts every answer
+to have the documented shape, recomputes no hash and rounds what has too many decimals. Ours, as `scrapy
+normalize --no-verify` does it, checks each segment against the ledger, marks what SQL cannot be trusted
+with, keys, fsyncs and replaces the file, runs the sanity checks and writes a manifest; what recomputing
+every hash costs on top is told as `verified_ratio`.
 """
 
 from __future__ import annotations
@@ -165,9 +165,9 @@ def _same(ours: Path, plain: Path, books: int) -> None:
     )
     shared += "best_ask, best_ask_size, bid_levels, ask_levels, is_sorted, bids, asks"
     with duckdb.connect() as connection:
-        found = connection.execute(
+        [found] = connection.execute(
             f"SELECT count(*) FROM (SELECT {shared} FROM read_parquet(?) "
             f"INTERSECT SELECT {shared} FROM read_parquet(?))",
             [str(ours), str(plain)],
-        ).fetchone()
+        ).fetchall()
     assert found == (books,), found

@@ -84,12 +84,13 @@ def normalize(
     since: int | None = None,
     until: int | None = None,
     *,
+    tables: Collection[str] = tuple(VERSIONS),
     verify: bool = True,
     master_url: str | None = None,
     progress: Progress | None = None,
     clock: Clock | None = None,
 ) -> Normalized:
-    """Brings the tables of `chosen` feeds ("orderbook" or "polymarket/orderbook"; all when empty) up to date.
+    """Brings `tables` of `chosen` feeds ("orderbook" or "polymarket/orderbook"; all when empty) up to date.
 
     Days that touch `since` <= time < `until` (ns). With `verify` every book's hash is recomputed. One call at
     a time; another waits. Raises ArgumentError, ConfigurationError, DiskError.
@@ -103,7 +104,7 @@ def normalize(
         with _alone(root):
             return _normalize(
                 root,
-                partitions(root, wanted, since, until),
+                [one for one in partitions(root, wanted, since, until) if one.table in tables],
                 verify,
                 master_url,
                 progress or _Quiet(),

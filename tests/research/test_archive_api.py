@@ -1,0 +1,151 @@
+"""The notebook's frames: what they say of gaps, of two recordings, and of what is not there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from marketarchive import Archive
+from marketarchive.archive.recover import recover
+from marketarchive.exceptions import ArchiveError, ArgumentError
+from tests.archive.writing import HandClock, ledger_of, open_run, response, writer
+from tests.research.making import Answer, Hole, book, collect, many
+
+SLUG = "btc-updown-5m-1784853900"
+TRACKED = {SLUG: {"condition_id": "0x", "tokens": {"Up": "1", "Down": "2"}}}
+
+
+def both(at: float, **changes: object) -> Answer:
+    return Answer(many(book("1", **changes), book("2")), at)
+
+
+def test_a_frame_has_floats_and_what_is_derived_from_them(tmp_path: Path) -> None:
+    collect(tmp_path, [both(0, asks=[])], tracked=TRACKED)
+    up, down = Archive(tmp_path).books().to_dict("records")
+    assert (up["slug"], up["outcome"], down["outcome"]) == (SLUG, "Up", "Down")
+    assert up["best_bid"] == 0.49
+    assert pd.isna([up["best_ask"], up["mid"], up["spread"]]).all()
+    assert (down["mid"], down["spread"], down["bid_depth"]) == (0.5, 0.02, 50.5)
+    exact = Archive(tmp_path).books(exact=True, levels=True, token="2").iloc[0]
+    assert (exact["mid"], exact["spread"]) == (Decimal("0.5"), Decimal("0.02"))
+    assert exact["bids"][0] == {"price": Decimal("0.49"), "size": Decimal("20.5")}
+    assert "bids" not in Archive(tmp_path).books()
+
+
+def test_what_is_new_is_normalised_when_asked_for(tmp_path: Path) -> None:
+    archive = Archive(tmp_path)
+    assert archive.books().empty
+    collect(tmp_path, [both(0)])
+    assert len(archive.books()) == 2
+    collect(tmp_path, [both(1)], tracked=TRACKED)
+    assert set(archive.books()["slug"]) == {SLUG}
+
+
+def test_names_learnt_later_reach_rows_made_before(tmp_path: Path) -> None:
+    collect(tmp_path, [both(0)])
+    assert Archive(tmp_path).books()["slug"].isna().all()
+    collect(tmp_path, [], tracked=TRACKED)
+    assert set(Archive(tmp_path).books(asset="BTC")["slug"]) == {SLUG}
+    assert len(Archive(tmp_path).books(market=[SLUG, "other"])) == 2
+
+
+def test_time_is_half_open_and_may_be_given_in_many_ways(tmp_path: Path) -> None:
+    collect(tmp_path, [both(0), both(1), both(2)])
+    archive = Archive(tmp_path)
+    for start in (
+        "2026-11-21T12:00:01Z",
+        "2026-11-21 13:00:01+01:00",
+        datetime(2026, 11, 21, 12, 0, 1, tzinfo=UTC),
+        pd.Timestamp("2026-11-21T12:00:01"),
+    ):
+        assert len(archive.books(start=start)) == 4
+        assert len(archive.books(end=start)) == 2
+    with pytest.raises(ArgumentError, match="yesterday"):
+        archive.books(start="yesterday")
+
+
+def test_a_row_after_a_gap_of_its_market_says_so(tmp_path: Path) -> None:
+    lines = [
+        both(0),
+        Hole(1, 1.5, {"markets": ["another"]}),
+        both(2),
+        Hole(3, 4, {"markets": [SLUG], "token": "2"}),
+        both(5),
+        Hole(6, 7, {"endpoint": "clob_books"}),
+        both(8),
+    ]
+    collect(tmp_path, lines, tracked=TRACKED)
+    collect(tmp_path, [Hole(1, 1.5)], feed="markets")
+    frame = Archive(tmp_path).books()
+    flags = frame.pivot(index="received_at", columns="token", values="gap_before")
+    assert flags["1"].tolist() == [False, False, False, True]
+    assert flags["2"].tolist() == [False, False, True, True]
+    assert len(frame.attrs["gaps"]) == 3
+    assert len(Archive(tmp_path).gaps("orderbook")) == 3
+    late = Archive(tmp_path).gaps(start="2026-11-21T12:00:04Z", end="2026-11-21T12:00:06.5Z")
+    assert late["scope"].tolist() == ['{"endpoint":"clob_books"}']
+
+
+def test_the_gap_of_a_crash_reaches_until_the_next_row(tmp_path: Path) -> None:
+    clock = HandClock()
+    with writer(tmp_path, clock) as made:
+        run = open_run(made)
+        url = "https://clob.polymarket.com/books"
+        run.write(replace(response(run, many(book("1"), book("2"))), url=url))
+        run.flush().result()
+        run.release()
+    clock.pass_s(60)
+    recover(tmp_path, clock)
+    collect(tmp_path, [both(90), both(91)])
+    frame = Archive(tmp_path).books(token="1")
+    assert frame["gap_before"].tolist() == [False, True, False]
+    [gap] = Archive(tmp_path).gaps().to_dict("records")
+    assert (gap["reason"], gap["first_lost_seq"]) == ("crash", 2)
+    assert pd.isna(gap["to"])
+
+
+def test_two_recordings_both_appear_and_can_be_merged(tmp_path: Path) -> None:
+    runs = {collect(tmp_path, [both(at)]) for at in (0, 0.5)}
+    archive = Archive(tmp_path)
+    assert set(archive.books()["run"]) == runs
+    merged = archive.books(distinct=True)
+    assert len(merged) == 2
+    assert set(merged["received_at"]) == {pd.Timestamp("2026-11-21T12:00:00Z")}
+
+
+def test_a_day_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    collect(tmp_path, [both(0)])
+    [entry] = ledger_of(tmp_path)
+    (tmp_path / entry["path"]).unlink()
+    with pytest.raises(ArchiveError, match="bring them back"):
+        Archive(tmp_path).books()
+    assert Archive(tmp_path).books(start="2026-11-22").empty
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="no folder"):
+        Archive(tmp_path / "nowhere")
+
+
+def test_the_frame_of_nothing_has_the_columns_of_something(tmp_path: Path) -> None:
+    collect(tmp_path, [both(0)])
+    archive = Archive(tmp_path)
+    assert archive.books(end="2026-11-20", levels=True).dtypes.equals(archive.books(levels=True).dtypes)
+    assert list(archive.gaps(end="2026-11-20").columns) == list(archive.gaps().columns)
+
+
+def test_a_missing_package_is_named_with_its_remedy(tmp_path: Path) -> None:
+    without = (
+        "import sys, importlib.util as u; real = u.find_spec\n"
+        "u.find_spec = lambda name, *rest: None if name == 'duckdb' else real(name, *rest)\n"
+        f"from marketarchive import Archive; Archive({str(tmp_path)!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", without], capture_output=True, text=True)
+    assert 'duckdb not installed: pip install "marketarchive[research]"' in done.stderr
