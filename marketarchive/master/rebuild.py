@@ -25,12 +25,13 @@ from marketarchive.master.tables import market_changes, markets, news_context, p
 from marketarchive.master.timeline import Keep
 from marketarchive.master.upsert import CHUNK, Written, upsert
 from marketarchive.venues import VENUES
-from marketarchive.venues.polymarket.endpoints import BOOK, BOOKS
+from marketarchive.venues.polymarket.endpoints import BOOK, BOOKS, CLOB, DATA
 from marketarchive.venues.polymarket.messages import Received
 
 AHEAD = 5 * CHUNK  # observations held back to put those of slightly disordered lines in order
 LOCK_WAIT_S = 60.0
-WITHOUT_MARKETS = frozenset({BOOK, BOOKS})  # most of raw, and nothing in it that the master keeps
+# nothing in their answers that the master keeps; books are most of raw
+WITHOUT_MARKETS = frozenset({BOOK, BOOKS, f"{CLOB}/time", f"{DATA}/v2/trades"})
 
 
 @dataclass
