@@ -90,7 +90,7 @@ DOWNLOADER_MIDDLEWARES = {
     "marketarchive.collecting.receipt.ReceiptMiddleware": 999,
 }
 EXTENSIONS = {
-    "marketarchive.collecting.run.RunExtension": 0,
+    "marketarchive.collecting.extension.RunExtension": 0,
 }
 ITEM_PIPELINES = {
     "marketarchive.pipelines.validate.ValidatePipeline": 100,

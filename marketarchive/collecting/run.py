@@ -9,13 +9,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
-from scrapy import signals
-from scrapy.exceptions import NotConfigured
-
-from marketarchive.clock import SECOND, sleep
+from marketarchive.clock import SECOND
 from marketarchive.collecting.process import Process
 from marketarchive.exceptions import DiskError
-from marketarchive.items import RAW, Cause, Gap, GapReason
+from marketarchive.items import Cause, Gap, GapReason
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
@@ -168,74 +165,6 @@ class Run:
             if self.error is None:
                 self.error = error
                 logger.critical("%s", error)
-
-
-class RunExtension:
-    """Opens the run when its crawler is made, watches duration and disk, closes it after the last item."""
-
-    def __init__(self, crawler: Crawler) -> None:
-        from marketarchive.collecting.spider import ArchiveSpider
-
-        if not isinstance(crawler.spider, ArchiveSpider):
-            raise NotConfigured("not a spider of the archive")
-        self.crawler = crawler
-        process = Process.of(crawler.settings)
-        self.run = Run(process, crawler.spider, crawler)
-        self._watch: asyncio.Task[None] | None = None
-        crawler.archive_run = self.run  # type: ignore[attr-defined]  # one object for spider, middleware, pipelines
-        crawler.spider.run = self.run
-        crawler.signals.connect(self.spider_opened, signals.spider_opened)
-        crawler.signals.connect(self.spider_closed, signals.spider_closed)
-
-    @classmethod
-    def from_crawler(cls, crawler: Crawler) -> RunExtension:
-        return cls(crawler)
-
-    def spider_opened(self) -> None:
-        loop = asyncio.get_running_loop()
-
-        def failed(error: DiskError) -> None:  # called by the writer's thread
-            loop.call_soon_threadsafe(self._disk_failed, error)
-
-        self.run.process.writer.on_failure.append(failed)
-        self._watch = loop.create_task(self._watching())
-
-    async def spider_closed(self, reason: str) -> None:
-        if self._watch:
-            self._watch.cancel()
-        for item in self.run.spider.abandon():  # an engine stopped early; a seq that was given is written
-            if isinstance(item, RAW):
-                self.run.archive.write(item)
-        await self.run.close(reason)
-
-    async def _watching(self) -> None:
-        """The run's duration, and a writer that makes no progress."""
-        writer = self.run.process.writer
-        while True:
-            ends_at = self.run.ends_at
-            if ends_at is not None and self.run.clock.now_ns() >= ends_at:
-                self.run.request_stop("duration")
-                ends_at = None
-            if writer.failure is None and writer.is_stalled:
-                self._disk_failed(
-                    DiskError(
-                        f"the disk has not taken a write for {writer.stalled_s():.0f} s; "
-                        f"check what holds {self.run.process.root}"
-                    )
-                )
-                return
-            left = 1.0 * self.run.clock.speed
-            if ends_at is not None:
-                left = min(left, max(0.0, (ends_at - self.run.clock.now_ns()) / SECOND))
-            await sleep(self.run.clock, left)
-
-    def _disk_failed(self, error: DiskError) -> None:
-        if self.run.error is None:
-            self.run.error = error
-            logger.critical("%s", error)
-            self.run.request_stop("disk")
-            if not self.run.spider.has_ended:  # else Scrapy is closing it already
-                self._closing = asyncio.ensure_future(self.crawler.stop_async())
 
 
 def archive_run(crawler: Crawler) -> Run:

@@ -34,9 +34,9 @@ class Command(ScrapyCommand):
         return (
             "Writes tables/books and tables/gaps, one file per feed and UTC day, from sealed segments. A "
             "file is made again only when the segments of its day, their labels or this program's tables "
-            "changed. Every book's hash is recomputed (not with --no-verify). Prints the sanity checks of what was "
-            "made; they stand in the manifest too. Exit code 1 when a day could not be made, and with "
-            "--strict when a check failed."
+            "changed. Every book's hash is recomputed (not with --no-verify). Prints the sanity checks of "
+            "what was made; they stand in the manifest too. Exit code 1 when a day could not be made, and "
+            "with --strict when a check failed."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
