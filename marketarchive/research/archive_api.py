@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Moment = str | datetime | None
 """ISO 8601 text or a datetime (a pandas Timestamp is one); without an offset it is UTC."""
 
+_BOOK_FEEDS = sorted(BOOK_FEEDS)
 _AMOUNTS = {
     "best_bid": "best_bid",
     "best_bid_size": "best_bid_size",
@@ -79,8 +80,9 @@ class Archive:
             where.append(f"asset = {text(asset)}")
         if token is not None:
             where.append(f"token IN ({', '.join(map(text, _many(token)))})")
-        self._bring_up_to_date("books", first, last)
-        connection = connect()
+        self._bring_up_to_date(_BOOK_FEEDS, ("books",), first, last)
+        self._bring_up_to_date(_BOOK_FEEDS, ("gaps",), first, None)  # a crash is noticed long after it
+        connection = connect(self.root / "tables" / ".spill")
         try:
             self._view_books(connection, first, last)
             state = "PARTITION BY venue, token, event_time, hash ORDER BY received_at, run, seq, position"
@@ -100,7 +102,8 @@ class Archive:
                     FROM chosen ORDER BY place"""
             ).to_arrow_table()
             missing = connection.sql(
-                'SELECT * FROM gaps ORDER BY "from", venue, feed, run, seq'
+                f"""SELECT * FROM gaps WHERE (venue, feed) IN ({", ".join(map(str, _BOOK_FEEDS))})
+                    ORDER BY "from", run, seq"""
             ).to_arrow_table()
         finally:
             connection.close()
@@ -116,7 +119,7 @@ class Archive:
         time when nothing ran says nothing.
         """
         first, last = _ns(start), _ns(end)
-        self._bring_up_to_date("gaps", first, None)
+        self._bring_up_to_date(feeds(self.root), ("gaps",), first, None)
         connection = connect()
         try:
             self._view_gaps(connection, first, last)
@@ -133,15 +136,17 @@ class Archive:
 
         return pd.DataFrame(list(master_rows(self.root, self._master_url)))
 
-    def _bring_up_to_date(self, table: str, first: int | None, last: int | None) -> None:
-        wanted = [
-            f"{venue}/{feed}"
-            for venue, feed in feeds(self.root)
-            if table != "books" or (venue, feed) in BOOK_FEEDS
-        ]
-        if not wanted:
+    def _bring_up_to_date(
+        self,
+        wanted: Sequence[tuple[str, str]],
+        tables: Sequence[str],
+        first: int | None,
+        last: int | None,
+    ) -> None:
+        present = [f"{venue}/{feed}" for venue, feed in feeds(self.root) if (venue, feed) in wanted]
+        if not present:
             return
-        done = normalize(self.root, wanted, first, last, master_url=self._master_url)
+        done = normalize(self.root, present, first, last, tables=tables, master_url=self._master_url)
         if done.failed:
             path, why = next(iter(done.failed.items()))
             raise ArchiveError(f"{path} cannot be brought up to date: {why}")
