@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from marketarchive.clock import iso
-from marketarchive.research.engine import text
+from marketarchive.research.engine import pattern, text
 from marketarchive.research.partitions import Partition
 
 PRICE = "DECIMAL(18,9)"
@@ -35,8 +35,8 @@ def answers(partition: Partition, paths: list[str]) -> str:
     return f"""(
         SELECT run, seq, regexp_extract(url, '[a-z]+$') AS route, collected_at_utc, payload, codes,
                regexp_matches(payload::VARCHAR, {text(_SUSPECT)}) AS suspect
-        FROM read_json([{", ".join(map(text, paths))}], format = 'newline_delimited', columns = {columns},
-                       filename = true) AS lines
+        FROM read_json([{", ".join(map(pattern, paths))}], format = 'newline_delimited', columns = {columns},
+                       compression = 'gzip', filename = true) AS lines
         JOIN sources ON sources.file = lines.filename
         LEFT JOIN verdicts USING (source, seq)
         WHERE kind = 'response' AND status = 200 AND regexp_full_match(url, {text(_URL)})

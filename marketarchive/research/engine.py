@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,13 +43,18 @@ def connect(spill: Path | None = None) -> duckdb.DuckDBPyConnection:
 
 def stored(*paths: object, hive: bool = False) -> str:
     """Parquet files as a relation; with `hive` the columns venue, feed and date of their folders too."""
-    listed = ", ".join(map(text, paths))
+    listed = ", ".join(map(pattern, paths))
     return f"read_parquet([{listed}], hive_partitioning = {str(hive).lower()})"
 
 
 def run(connection: duckdb.DuckDBPyConnection, query: str) -> list[Any]:
     """All rows: a result that is not read to its end blocks its connection."""
     return connection.execute(query).fetchall()
+
+
+def pattern(path: object) -> str:
+    """A path as an SQL literal that DuckDB does not take for a pattern of many."""
+    return text(re.sub(r"[\[*?]", r"[\g<0>]", str(path)))
 
 
 def text(value: object) -> str:

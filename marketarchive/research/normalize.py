@@ -167,6 +167,8 @@ def _make(
     path = root / partition.path
     files.make_dirs(path.parent, root)
     temporary = path.with_name(path.name + ".tmp")
+    for left in path.parent.glob(f"{temporary.name}*"):
+        files.unlink(left)  # by a call that was killed
     made = books.Made()
     found: list[Check] = []
     try:

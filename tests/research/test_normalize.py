@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from marketarchive import Archive
 from marketarchive.archive.labels import label
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.verify import verify
@@ -239,6 +240,16 @@ def test_a_damaged_segment_is_named_and_spoils_only_its_day(tmp_path: Path) -> N
     assert not list(tmp_path.rglob("*.tmp"))
 
 
+def test_what_a_killed_call_left_is_swept_up(tmp_path: Path) -> None:
+    collect(tmp_path, [Answer(many(book("1"), book("2", bids=None)))])
+    folder = tmp_path / "tables/books/venue=polymarket/feed=orderbook/date=2026-11-21"
+    folder.mkdir(parents=True)
+    for name in ("books.parquet.tmp", "books.parquet.tmp.first"):
+        (folder / name).write_bytes(b"half")
+    assert not normalize(tmp_path).failed
+    assert [path.name for path in folder.iterdir()] == ["books.parquet"]
+
+
 def test_only_what_was_asked_for(tmp_path: Path) -> None:
     collect(tmp_path, [Answer(many(book("1"), book("2")))])
     collect(tmp_path, [Answer(many(book("3"), book("4")), MIDNIGHT + 1)])
@@ -263,6 +274,14 @@ def test_gap_lines_are_a_table_too(tmp_path: Path) -> None:
         "1",
     )
     assert json.loads(gap["scope"]) == {"markets": ["a", "b"], "token": "1", "endpoint": "x"}
+
+
+def test_any_folder_will_do(tmp_path: Path) -> None:
+    root = tmp_path / 'it\'s [1] *odd? "folder"'
+    collect(root, [Answer(many(book("1"), book("2", bids=None)))])
+    assert not failing(normalize(root))
+    assert len(Archive(root).books()) == 2
+    assert not normalize(root).outputs
 
 
 def test_an_archive_without_segments_is_left_alone(tmp_path: Path) -> None:
