@@ -9,8 +9,6 @@ BOT_NAME = "marketarchive"
 SPIDER_MODULES = ["marketarchive.spiders"]
 NEWSPIDER_MODULE = "marketarchive.spiders"
 COMMANDS_MODULE = "marketarchive.commands"
-# Frames for `scrapy genspider -t sweep|cadence`; default: Scrapy's own.
-TEMPLATES_DIR = str(Path(__file__).parent.parent / "marketarchive" / "templates")
 
 # ---- where everything goes -------------------------------------------------------------------------------
 
@@ -31,8 +29,9 @@ MASTER_CLOSE_TIMEOUT = 10
 ARCHIVE_FLUSH_S = 1.0
 # Seconds (project clock) in one gzip member; each member can be checked and read alone.
 ARCHIVE_MEMBER_S = 60
-# Seconds (project clock) in one segment, aligned to the UTC hour, and its size limit in compressed bytes.
+# Seconds (project clock) in one segment, aligned to the UTC hour.
 ARCHIVE_SEGMENT_S = 3600
+# Compressed bytes after which a segment ends early.
 ARCHIVE_SEGMENT_BYTES = 512 * 2**20
 # Compression: 0 to 3 with ISA-L, 0 to 9 without; None = the codec's own middle (3, 6).
 ARCHIVE_GZIP_LEVEL = None
@@ -56,6 +55,15 @@ LIMIT_SHARE = 0.5
 REQUEST_ATTEMPTS = 5
 # Seconds (project clock) that a Retry-After is waited for at most; a longer one ends the request with a gap.
 RETRY_AFTER_MAX_S = 300
+
+# ---- for tests and demonstrations ------------------------------------------------------------------------
+
+# Address of a running `scrapy simulate`: venues are asked there, time is its time. None = the real venues.
+SIMULATOR_URL = None
+# Steps of this machine's wall clock to pretend, "seconds after start:seconds of jump,...", e.g. "60:+5".
+CLOCK_STEPS = None
+# Dotted path of the class that touches the disk for the archive; tests make it fail. None = the real disk.
+ARCHIVE_FILES = None
 
 # ---- Scrapy, as a collector needs it ---------------------------------------------------------------------
 
@@ -82,6 +90,8 @@ SCRAPER_SLOT_MAX_ACTIVE_SIZE = 512 * 2**20  # default 5 MB; one large body must 
 REFERER_ENABLED = False  # default True; APIs need none
 URLLENGTH_LIMIT = 0  # default 2083; a long query is ours to send and the venue's to refuse
 LOG_LEVEL = "INFO"  # default DEBUG
+# Frames for `scrapy genspider -t sweep` and `-t cadence`; default: Scrapy's own.
+TEMPLATES_DIR = str(Path(__file__).parent.parent / "marketarchive" / "templates")
 # Log lines carry no items: a single one would hold a whole response body.
 LOG_FORMATTER = "marketarchive.collecting.logformat.QuietLogFormatter"
 
