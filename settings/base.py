@@ -58,8 +58,8 @@ RETRY_AFTER_MAX_S = 300
 
 # ---- for tests and demonstrations ------------------------------------------------------------------------
 
-# Address of a running `scrapy simulate`: venues are asked there, time is its time. None = the real venues.
-SIMULATOR_URL = None
+# Address of a running `scrapy simulate`: venues are asked there, time is its time. "" = the real venues.
+SIMULATOR_URL = ""
 # Steps of this machine's wall clock to pretend, "seconds after start:seconds of jump,...", e.g. "60:+5".
 CLOCK_STEPS = None
 # Dotted path of the class that touches the disk for the archive; tests make it fail. None = the real disk.

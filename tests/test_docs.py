@@ -71,7 +71,7 @@ def test_every_setting_that_the_code_reads_is_explained() -> None:
     page = (ROOT / "docs" / "SETTINGS.md").read_text(encoding="utf-8")
     read = set(re.findall(r"settings(?:\.get\w*\(|\[)\s*\"([A-Z_]+)\"", code()))
     read |= {f"ARCHIVE_{field.upper()}" for field in ArchiveConfig.__dataclass_fields__}
-    assert len(read) > 20
+    assert len(read) >= 20
     for name in read:
         assert f"| `{name}` |" in page, name
 

@@ -72,7 +72,7 @@ def _section(spider: type[ArchiveSpider]) -> str:
 
 
 def settings_page(source: str) -> str:
-    """The page of a settings file: sections by its ruled comments, meaning by the comments above or beside."""
+    """The page of a settings file: sections by its ruled comments, meaning by comments above or beside."""
     parts, above = [SETTINGS_HEAD], list[str]()
     for line in source.splitlines():
         if ruled := re.fullmatch(r"# -{3,} (.*?) -+", line):
