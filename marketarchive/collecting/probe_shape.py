@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from marketarchive.nesting import is_shallow
+
 _FORMS = (
     (re.compile(r"\d{4}-\d\d-\d\d"), "date"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "ISO 8601, seconds, Z"),
@@ -34,6 +36,8 @@ Fields = dict[str, dict[str, Any]]
 
 def shape(payload: bytes) -> Fields:
     """`{"bids[].price": {"types": ["text"], "seen": 12, ...}}`; nothing when the payload is no JSON."""
+    if not is_shallow(payload):
+        return {}
     try:
         document = json.loads(payload)
     except (ValueError, RecursionError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -10,10 +11,12 @@ import pytest
 
 from tests.e2e.harness import Simulator, simulator
 
+limit = sys.getrecursionlimit()
 with warnings.catch_warnings():  # of its dependencies, at import
     warnings.simplefilter("ignore")
     from py_clob_client_v2.client import ClobClient
     from py_clob_client_v2.clob_types import BookParams
+sys.setrecursionlimit(limit)  # one of them raises it to 100,000: enough to overflow the C stack
 
 POLYGON = 137
 
