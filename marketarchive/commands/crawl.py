@@ -18,6 +18,7 @@ from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError, DiskError
 from marketarchive.pipelines.market_master import check_settings
 
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 GRACE_S = 5.0
 """Seconds (wall) that a spider has to end by itself after the first signal."""
 
@@ -58,6 +59,8 @@ class Command(BaseRunSpiderCommand):
         crawling = cast("asyncio.Task[None]", self.crawler_process.crawl(crawler, **opts.spargs))
         handle_signals([crawler])
         self.crawler_process.start(install_signal_handlers=False)
+        for signum in STOP_SIGNALS:
+            signal.signal(signum, signal.SIG_IGN)  # all is sealed; only the exit code is left
         self.exitcode = exit_code(crawler, crawling.exception())
         Process.close_all()
 
@@ -94,5 +97,5 @@ def handle_signals(crawlers: list[Crawler]) -> None:
         else:
             stop_engines()
 
-    for signum in (signal.SIGTERM, signal.SIGINT):
+    for signum in STOP_SIGNALS:
         loop.add_signal_handler(signum, stop, signum)

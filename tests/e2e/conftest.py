@@ -10,8 +10,8 @@ from tests.e2e.harness import Simulator, simulator
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    """One simulator for the tests of a module, twenty times as fast as the wall."""
-    with simulator(tmp_path_factory.mktemp("truth"), "--speed", "20") as running:
+    """One simulator for the tests of a module, eight times as fast as the wall."""
+    with simulator(tmp_path_factory.mktemp("truth"), "--speed", "8") as running:
         yield running
 
 

@@ -118,7 +118,7 @@ def test_shards_split_the_markets(world: Simulator, out: Path) -> None:
 
 
 def test_resolutions_agree_with_the_truth_and_all_markets_reach_the_master(tmp_path: Path, out: Path) -> None:
-    with simulator(tmp_path / "truth", "--speed", "20") as world:
+    with simulator(tmp_path / "truth", "--speed", "8") as world:
         assert crawl(world.url, out, "polymarket_markets").code == 0
         done = crawl(world.url, out, "polymarket_resolutions", "since=6h")
         assert done.code == 0, done.log

@@ -10,8 +10,15 @@ from pathlib import Path
 import pytest
 
 from marketarchive.master.compare import compare
-from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, Simulator, command, crawl
+from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, Simulator, command, crawl, simulator
 from tests.master.postgres import cluster
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    """Slower than elsewhere: three collectors and a database share the machine with it."""
+    with simulator(tmp_path_factory.mktemp("truth"), "--speed", "2") as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
