@@ -5,8 +5,7 @@ MarketArchiveError
 ├── ConfigurationError     a setting is wrong, or an extra is not installed      exit code 2
 ├── ArchiveError
 │   ├── DiskError          a write, fsync or rename failed; never retried        exit code 3
-│   ├── CorruptError       a stored file does not hold what was written to it
-│   └── RunAliveError      another process holds the run's lock
+│   └── CorruptError       a stored file does not hold what was written to it
 ├── VenueError
 │   ├── ParseError         a message does not have the shape its venue promises
 │   └── CursorError        a sweep's cursor loops or brings nothing new
@@ -45,10 +44,6 @@ class DiskError(ArchiveError):
 
 class CorruptError(ArchiveError):
     """Raised when a stored file cannot be what was written: run `scrapy verify`, restore the named file."""
-
-
-class RunAliveError(ArchiveError):
-    """Raised when a lock is held by a living process: let it finish, or stop it, then try again."""
 
 
 class VenueError(MarketArchiveError):

@@ -55,7 +55,6 @@ _OF_ROWS = {
 _NAMED = "run, seq, position, token, best_bid::VARCHAR AS best_bid, best_ask::VARCHAR AS best_ask"
 _BOTH = "both tokens in each answer of /books"
 _READABLE = "books that can be read"
-NAMES = (*_OF_ROWS, _BOTH, _READABLE)
 
 
 def check(

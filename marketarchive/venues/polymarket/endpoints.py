@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-VENUE = "polymarket"
-
 GAMMA = "https://gamma-api.polymarket.com"
 CLOB = "https://clob.polymarket.com"
 DATA = "https://data-api.polymarket.com"
@@ -26,7 +24,6 @@ RESOLUTIONS = f"{DATA}/v2/resolutions"
 MARKETS_PAGE = 100  # rows; the most that /markets/keyset gives since 2026-05-14
 EVENTS_PAGE = 100  # rows; documents say 500, one reader was given 100
 SERIES_PAGE = 50
-CONDITIONS_PER_LIST = 100  # condition_ids of one /markets/keyset request
 TOKENS_PER_BOOKS = 250  # the venue refuses past about 500
 CONDITIONS_PER_RESOLUTIONS = 20
 
