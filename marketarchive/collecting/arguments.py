@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from marketarchive.clock import from_iso
 from marketarchive.exceptions import ArgumentError
 
 DURATIONS = ("5m", "15m", "1h", "4h", "1d")
@@ -60,6 +61,14 @@ def seconds(name: str, text: str) -> float:
     if value <= 0:
         raise ArgumentError(f"{name}={text!r} is not a time span like 1s, 15m, 1h or a number of seconds > 0")
     return value
+
+
+def moment(name: str, text: str) -> int:
+    """An ISO 8601 time -> wall ns."""
+    try:
+        return from_iso(text)
+    except ValueError as error:
+        raise ArgumentError(f"{name} {text!r} is not a time like 2026-11-21T10:15:00Z") from error
 
 
 def _interval(name: str, text: str) -> float:

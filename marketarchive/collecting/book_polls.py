@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from marketarchive.clock import SECOND
+from marketarchive.collecting.polymarket import batches
 from marketarchive.collecting.quotes import quote_of
 from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.collecting.tracking import TrackingSpider
@@ -30,8 +31,7 @@ class BookPollSpider(TrackingSpider):
         for market in chosen:
             known = {"condition_id": market.market_id, "tokens": market.tokens}
             self.run.markets.setdefault(market.slug or market.market_id, known)
-        for start in range(0, len(chosen), TOKENS_PER_BOOKS // 2):
-            batch = chosen[start : start + TOKENS_PER_BOOKS // 2]
+        for batch in batches(chosen, TOKENS_PER_BOOKS // 2):
             tokens = [token for market in batch for token in (market.tokens or {}).values()]
             scope = {"markets": [market.slug for market in batch]}
             yield Ask(queries.books(tokens), partial(self._observe, tick, batch), self.feed, scope)

@@ -33,6 +33,11 @@ class _Class:
     why: GapReason = "rate_limited"
     blocks: int = 0  # refusals in a row
 
+    @property
+    def capacity(self) -> float:
+        """Tokens after a rest."""
+        return max(1.0, self.rate * BURST_S)
+
 
 class Limiter:
     """Says when a request may go out."""
@@ -65,7 +70,7 @@ class Limiter:
         bucket = self._of(endpoint)
         now = self._clock.mono_ns()
         filled = (now - bucket.filled_at) / SECOND * bucket.rate
-        bucket.tokens = min(max(1.0, bucket.rate * BURST_S), bucket.tokens + filled)
+        bucket.tokens = min(bucket.capacity, bucket.tokens + filled)
         bucket.filled_at = now
         ready_at = now + int(max(0.0, (1 - bucket.tokens) / bucket.rate) * SECOND)
         if until_ns is not None and bucket.open_until > until_ns:

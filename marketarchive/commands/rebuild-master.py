@@ -11,7 +11,8 @@ from pathlib import Path
 
 from scrapy.commands import ScrapyCommand
 
-from marketarchive.clock import from_iso, iso
+from marketarchive.clock import iso
+from marketarchive.collecting.arguments import moment
 from marketarchive.exceptions import ArgumentError, ConfigurationError, MarketArchiveError
 from marketarchive.master.rebuild import Rebuilt, rebuild
 from marketarchive.pipelines.market_master import master_url, snapshots_kept
@@ -46,7 +47,7 @@ class Command(ScrapyCommand):
         try:
             if args:
                 raise ArgumentError(f"rebuild-master takes no argument, got {args[0]!r}")
-            self._rebuild(None if opts.since is None else _time(opts.since))
+            self._rebuild(None if opts.since is None else moment("--since", opts.since))
         except (ArgumentError, ConfigurationError) as error:
             print(f"rebuild-master: {error}", file=sys.stderr)
             self.exitcode = 2
@@ -78,10 +79,3 @@ class Command(ScrapyCommand):
             f"{done.rows} rows from {done.messages} answers, {done.changes} changes in the journal"
             + (f", {done.unreadable} not readable" if done.unreadable else "")
         )
-
-
-def _time(text: str) -> int:
-    try:
-        return from_iso(text)
-    except ValueError as error:
-        raise ArgumentError(f"--since {text!r} is not a time like 2026-11-21T10:15:00Z") from error

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from scrapy.commands import ScrapyCommand
 
-from marketarchive.clock import from_iso
+from marketarchive.collecting.arguments import moment
 from marketarchive.exceptions import ArgumentError, ConfigurationError, MarketArchiveError
 
 
@@ -66,15 +66,8 @@ class Command(ScrapyCommand):
         options = Options(
             port=opts.port,
             speed=opts.speed,
-            start_ns=None if opts.start is None else _start(opts.start),
+            start_ns=None if opts.start is None else moment("--start", opts.start),
             faults=() if opts.faults is None else tuple(load_faults(opts.faults)),
             truth=opts.truth,
         )
         serve([Polymarket(opts.seed)], options, ready=lambda url: print(f"ready {url}", flush=True))
-
-
-def _start(text: str) -> int:
-    try:
-        return from_iso(text)
-    except ValueError as error:
-        raise ArgumentError(f"--start {text!r} is not a time like 2026-11-21T10:15:00Z") from error

@@ -13,7 +13,7 @@ from scrapy.exceptions import UsageError
 from marketarchive.archive.reader import Message
 from marketarchive.archive.report import Report
 from marketarchive.archive.verify import verify
-from marketarchive.clock import from_iso
+from marketarchive.collecting.arguments import moment
 from marketarchive.collecting.process import output_dir
 from marketarchive.exceptions import ArgumentError, ConfigurationError, ParseError
 from marketarchive.venues import polymarket
@@ -60,7 +60,8 @@ class Command(ScrapyCommand):
             root = output_dir(self.settings)
             if not root.is_dir():
                 raise ArgumentError(f"there is no folder {root}; name one with -s OUTPUT_DIR=DIR")
-            report = verify(root, _since(opts.since), books if opts.books else None, opts.head)
+            since = None if opts.since is None else moment("--since", opts.since)
+            report = verify(root, since, books if opts.books else None, opts.head)
         except (ArgumentError, ConfigurationError) as error:
             raise UsageError(str(error), print_help=False) from error
         print(json.dumps(report.as_dict(), indent=2) if opts.json else _text(report))
@@ -91,13 +92,6 @@ def books(message: Message) -> Iterable[tuple[str, str, str]]:
 def _params(message: Message) -> dict[str, Any]:
     params = message.envelope.get("params", {})
     return params if isinstance(params, dict) else {}
-
-
-def _since(text: str | None) -> int | None:
-    try:
-        return None if text is None else from_iso(text)
-    except ValueError as error:
-        raise ArgumentError(f"--since {text!r} is not a time like 2026-11-21T10:15:00Z") from error
 
 
 def _text(report: Report) -> str:

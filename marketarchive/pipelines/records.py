@@ -6,7 +6,6 @@ A row waits until its second is old enough that a slower one cannot come before 
 from __future__ import annotations
 
 import heapq
-from decimal import Decimal
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +36,7 @@ class RecordsPipeline:
 
     def process_item(self, item: Any) -> Any:
         if isinstance(item, Quote):
-            tick = int(item.timestamp.timestamp() * 1000) * 1_000_000
+            tick = tick_of(item)
             grace = GRACE_S[item.source] * SECOND
             self._add(f"{item.venue}_{(item.asset or 'other').lower()}", tick, tick + grace, quote_row(item))
         elif isinstance(item, Gap):
@@ -58,20 +57,22 @@ class RecordsPipeline:
             self._run.archive.write_record(series, tick, line)
 
 
+def tick_of(quote: Quote) -> int:
+    """Wall ns of the due tick; ticks lie on whole milliseconds."""
+    return int(quote.timestamp.timestamp() * 1000) * 1_000_000
+
+
 def quote_row(quote: Quote) -> dict[str, Any]:
     """The user's columns in the user's order, ours after; prices as JSON numbers with the venue's digits."""
 
-    def mid(bid: Decimal | None, ask: Decimal | None) -> Decimal | None:
-        return quote.mid(bid, ask)
-
     return {
-        "timestamp": iso(int(quote.timestamp.timestamp() * 1000) * 1_000_000),
+        "timestamp": iso(tick_of(quote)),
         "asset": quote.asset,
         "market_id": quote.market_id,
-        "up_mid": mid(quote.up_bid, quote.up_ask),
+        "up_mid": quote.mid(quote.up_bid, quote.up_ask),
         "up_bid": quote.up_bid,
         "up_ask": quote.up_ask,
-        "down_mid": mid(quote.down_bid, quote.down_ask),
+        "down_mid": quote.mid(quote.down_bid, quote.down_ask),
         "down_bid": quote.down_bid,
         "down_ask": quote.down_ask,
         "is_observed": quote.is_observed,
