@@ -19,10 +19,11 @@ from marketarchive.venues.polymarket.endpoints import LIMITS, endpoint_class
 GAMMA_HOST = "gamma-api.polymarket.com"
 CLOB_HOST = "clob.polymarket.com"
 DATA_HOST = "data-api.polymarket.com"
+MILLISECOND = SECOND // 1000
 
 
 class Polymarket:
-    """The venue as the server sees it; answers depend on (seed, request, second) only."""
+    """The venue as the server sees it; answers depend on (seed, request, millisecond) only."""
 
     hosts = frozenset({GAMMA_HOST, CLOB_HOST, DATA_HOST})
 
@@ -30,15 +31,17 @@ class Polymarket:
         self.world = World(seed)
         self.books = Books(self.world)
         rows = Rows(self.world, self.books)
-        self._sites: dict[str, Gamma | Clob | DataApi] = {
+        self._clob = Clob(self.world, self.books)
+        self._sites: dict[str, Gamma | DataApi] = {
             GAMMA_HOST: Gamma(self.world, rows),
-            CLOB_HOST: Clob(self.world, self.books),
             DATA_HOST: DataApi(self.world, self.books),
         }
 
     def answer(self, asked: Asked, now_ns: int) -> Reply:
         if asked.method not in ("GET", "POST"):
             return json_reply({"error": "method not allowed"}, 405)
+        if asked.host == CLOB_HOST:
+            return self._clob.answer(asked, now_ns // MILLISECOND)
         return self._sites[asked.host].answer(asked, now_ns // SECOND)
 
     def limit(self, asked: Asked) -> tuple[str, int]:

@@ -1,162 +1,216 @@
-"""Order books: of any market at any second, without having been through the seconds before.
+"""Order books: of any market at any millisecond, without having been through those before.
 
-A live round changes about each second, others more rarely; between two changes the bytes stay the same.
-The second token mirrors the first: its bids are the other's asks at one dollar less the price.
+At each whole second a book is what `levels` says, less what trades took since; from one to the next a series
+of single-level changes leads, each at a millisecond of its own. In a second the trade comes first (before
+`LAST_MS`), then the changes; a finer tick changes everything at once.
 """
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
-from marketarchive.simulator.noise import bits, digest
+from marketarchive.simulator.noise import digest
+from marketarchive.simulator.polymarket.ladder import MIN_ORDER_SIZE, Ladder
+from marketarchive.simulator.polymarket.levels import Levels, Target, Top
 from marketarchive.simulator.polymarket.markets import SimMarket
+from marketarchive.simulator.polymarket.tape import LAST_MS, Tape, Trade
 from marketarchive.simulator.polymarket.world import World
 
-MIN_ORDER_SIZE = "5"
-_LIVE_BEFORE_S = 60  # a round's book turns lively so long before its window
-_TRADED_BEFORE_S = 7200  # its first trade
-_QUIET_S = {"far": 60, "near": 10, "other": 20}
+__all__ = ["MIN_ORDER_SIZE", "Books", "Step", "Top"]
 
-# ticks between a side's best price and its levels: dense at the touch, sparse behind
-_DENSE = tuple(range(60))
-_SPARSE = (*range(12), *range(14, 60, 3), *range(65, 1000, 25))
+_SECONDS_KEPT = 1024
+_LEAST_LEFT = 100  # hundredths; what a trade leaves at a level at least
 
 
-@dataclass(frozen=True)
-class Top:
-    """Best prices of the first token, in ticks; None: that side is empty."""
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change of a market's book and what it leads to. Levels are the first token's, in ticks."""
 
-    ticks: int  # per dollar
-    bid: int | None
-    ask: int | None
-
-    @property
-    def mid(self) -> float:
-        low = self.bid if self.bid is not None else 0
-        high = self.ask if self.ask is not None else self.ticks
-        return (low + high) / 2 / self.ticks
+    ms: int
+    kind: Literal["change", "trade", "retick"]
+    hashes: tuple[str, str]
+    before: Top
+    top: Top
+    last: str
+    is_bid: bool = False
+    level: int = 0
+    size: int = 0  # hundredths of a share, the new total; 0: removed
+    trade: Trade | None = None
+    sides: tuple[tuple[bytes, bytes], ...] = ()  # (bids, asks) of both tokens, where the book is sent whole
 
 
 class Books:
-    """All books of a world; the latest bytes of each market are kept until it changes."""
+    """All books of a world; what was made last is kept, so that going forward in time is quick."""
 
     def __init__(self, world: World) -> None:
-        self._world = world
-        self._made: dict[int, tuple[int, tuple[bytes, bytes]]] = {}
+        self.world = world
+        self.levels = Levels(world)
+        self.tape = Tape(world, self.levels)
+        self._bodies: dict[int, tuple[int, tuple[bytes, bytes]]] = {}
+        self._seconds: dict[tuple[int, int], tuple[Step, ...]] = {}
+        self._ends: dict[int, tuple[int, Ladder]] = {}
+
+    # --- at a whole second -------------------------------------------------------------------------------
 
     def body(self, market: SimMarket, side: int, second: int) -> bytes:
         """The book of one token as /book sends it; the caller knows that the market is open."""
-        changed = self.changed(market, second)
-        made = self._made.get(market.number)
-        if made is None or made[0] != changed:
-            if len(self._made) > 5000:
-                self._made.clear()
-            made = self._made[market.number] = (changed, self._render(market, changed))
-        return made[1][side]
-
-    def changed(self, market: SimMarket, second: int) -> int:
-        """The second of the last change at or before `second`."""
-        start = market.start if market.kind == "round" else None
-        if start is None:
-            period, since = _QUIET_S["other"], market.listed_at
-        elif second >= start - _LIVE_BEFORE_S:
-            period, since = 1, start - _LIVE_BEFORE_S
-        elif second >= start - 3600:
-            period, since = _QUIET_S["near"], start - 3600
-        else:
-            period, since = _QUIET_S["far"], market.listed_at
-        if period > 1:
-            return max(since, second - (second - market.number) % period)
-        while second > since and bits(self._world.seed, "still", market.number, second) % 8 == 0:
-            second -= 1
-        return second
+        return self.body_at(market, side, second * 1000)
 
     def top(self, market: SimMarket, second: int) -> Top:
-        return self._top(market, self.changed(market, second))
+        return self.levels.top(market, self.levels.changed(market, second))
 
     def last_trade(self, market: SimMarket, second: int) -> str:
         """Three decimals, the same for both tokens; "" before the first trade."""
-        changed = self.changed(market, second)
-        if market.kind == "round" and (market.start is None or changed < market.start - _TRADED_BEFORE_S):
-            return ""
-        traded = changed - changed % 7
-        ticks = self._world.ticks(market, traded)
-        price = min(max(round(self._world.chance(market, traded) * ticks), 1), ticks - 1)
-        return f"{price / ticks:.3f}"
+        trade = self.tape.last(market, second - 1)
+        return trade.last_price if trade else ""
 
-    def _top(self, market: SimMarket, changed: int) -> Top:
-        world = self._world
-        ticks = world.ticks(market, changed)
-        spread = 1 + (bits(world.seed, "wide", market.number, changed) % 10 == 0)
-        bid = int(world.chance(market, changed) * ticks - spread / 2)
-        ask = bid + spread
-        return Top(ticks, bid if bid > 0 else None, ask if ask < ticks else None)
+    # --- at a millisecond --------------------------------------------------------------------------------
 
-    def _render(self, market: SimMarket, changed: int) -> tuple[bytes, bytes]:
-        world, number = self._world, market.number
-        top = self._top(market, changed)
-        offsets = _DENSE if top.ticks == 100 else _SPARSE
-        bids = [top.bid - each for each in offsets if top.bid - each > 0] if top.bid is not None else []
-        asks = (
-            [top.ask + each for each in offsets if top.ask + each < top.ticks] if top.ask is not None else []
-        )
-        # the levels at the touch are new with each change, those behind stay for half a minute
-        near = digest(64, world.seed, "near", number, changed)
-        far = b"".join(digest(64, world.seed, "far", number, changed // 30, part) for part in range(4))
-        bid_sizes = _sizes(bids, top.ticks, near[:32], far[:128])
-        ask_sizes = _sizes(asks, top.ticks, near[32:], far[128:])
-        up = (_levels(bids, bid_sizes, top.ticks), _levels(asks, ask_sizes, top.ticks))
-        mirrored_bids = [top.ticks - each for each in asks]
-        mirrored_asks = [top.ticks - each for each in bids]
-        down = (_levels(mirrored_bids, ask_sizes, top.ticks), _levels(mirrored_asks, bid_sizes, top.ticks))
-        # stamped within the second before it is first served
-        stamp = changed * 1000 - bits(world.seed, "stamp", number, changed) % 900
-        tail = (
-            f'"min_order_size":"{MIN_ORDER_SIZE}","tick_size":"{1 / top.ticks:g}",'
-            f'"neg_risk":{"true" if market.neg_risk else "false"},'
-            f'"last_trade_price":"{self.last_trade(market, changed)}"}}'
-        )
-        first, second = (
-            _document(market.condition_id, token, stamp, sides, tail)
-            for token, sides in zip(market.tokens, (up, down), strict=True)
-        )
-        return first, second
+    def body_at(self, market: SimMarket, side: int, ms: int) -> bytes:
+        """The book of one token as /book sends it, after everything that happened up to `ms`."""
+        second = ms // 1000
+        done = self._done(market, ms)
+        stamp = done[-1].ms if done else self._stamp(market, second)
+        made = self._bodies.get(market.number)
+        if made is None or made[0] != stamp:
+            ladder = self._base(market, second)
+            for step in done:
+                self._apply(ladder, market, step)
+            if len(self._bodies) > 5000:
+                self._bodies.clear()
+            bodies = ladder.body(0, stamp), ladder.body(1, stamp)
+            made = self._bodies[market.number] = (stamp, bodies)
+        return made[1][side]
+
+    def top_at(self, market: SimMarket, ms: int) -> Top:
+        done = self._done(market, ms)
+        return done[-1].top if done else self.top(market, ms // 1000)
+
+    def last_trade_at(self, market: SimMarket, ms: int) -> str:
+        done = self._done(market, ms)
+        return done[-1].last if done else self.last_trade(market, ms // 1000)
+
+    def _done(self, market: SimMarket, ms: int) -> list[Step]:
+        """The steps of the second that `ms` lies in, up to `ms`."""
+        second, rest = divmod(ms, 1000)
+        return [step for step in self.steps(market, second) if step.ms <= ms] if rest else []
+
+    # --- what happens ------------------------------------------------------------------------------------
+
+    def steps(self, market: SimMarket, second: int) -> tuple[Step, ...]:
+        """All that happens after `second` up to and including the next one, in order."""
+        trade = self.tape.at(market, second)
+        is_changed = self.levels.changes_into(market, second + 1)
+        if trade is None and not is_changed:
+            return ()
+        key = (market.number, second)
+        if (found := self._seconds.get(key)) is None:
+            found = self._seconds[key] = tuple(self._walk(market, second, trade, is_changed=is_changed))
+            if len(self._seconds) > _SECONDS_KEPT:
+                del self._seconds[next(iter(self._seconds))]
+        return found
+
+    def _walk(
+        self, market: SimMarket, second: int, trade: Trade | None, *, is_changed: bool
+    ) -> Iterator[Step]:
+        closes = None if market.closed_at is None else market.closed_at * 1000
+        ladder = self._base(market, second, take=True)
+        stamp = self._stamp(market, second)
+        for step in self._series(market, second, ladder, trade, is_changed=is_changed):
+            stamp = step.ms
+            if closes is None or stamp < closes:
+                yield step
+        if len(self._ends) > 5000:
+            self._ends.clear()
+        self._ends[market.number] = (stamp, ladder)
+
+    def _series(
+        self, market: SimMarket, second: int, ladder: Ladder, trade: Trade | None, *, is_changed: bool
+    ) -> Iterator[Step]:
+        if trade is not None:
+            before = ladder.top
+            _take(ladder, trade)
+            yield _whole(ladder, trade.ms, "trade", before, trade)
+        if not is_changed:
+            return
+        target = self.levels.target(market, second + 1)
+        last_ms = self.levels.stamp(market, second + 1)
+        if target.ticks != ladder.ticks:
+            before = ladder.top
+            ladder.reset(target)
+            yield _whole(ladder, last_ms, "retick", before, None)
+            return
+        # a book that is stamped anew and the same by chance is told of by a level that is the same
+        changes = ladder.differences(target) or [_same(target)]
+        draws = digest(64, self.world.seed, "order", market.number, second)
+        removals = sum(not size for _, _, size in changes)
+        rest = sorted(enumerate(changes[removals:]), key=lambda each: (draws[each[0] % 64], each[0]))
+        changes[removals:] = [change for _, change in rest]
+        first_ms = second * 1000 + LAST_MS + 1
+        share = (last_ms - first_ms) / len(changes)
+        top = ladder.top
+        for place, (is_bid, level, size) in enumerate(changes, 1):
+            ms = first_ms + int((place - 1) * share + draws[-place % 64] / 256 * max(share - 1, 0))
+            if place == len(changes):
+                ms = last_ms
+            ladder.put(level, size, is_bid=is_bid)
+            before, top = top, ladder.top
+            hashes = ladder.hash(0, ms), ladder.hash(1, ms)
+            yield Step(ms, "change", hashes, before, top, ladder.last, is_bid, level, size)
+
+    def _stamp(self, market: SimMarket, second: int) -> int:
+        """Milliseconds of the last change at or before a whole second."""
+        stamp = self.levels.stamp(market, self.levels.changed(market, second))
+        trade = self.tape.last(market, second - 1)
+        return stamp if trade is None else max(stamp, trade.ms)
+
+    def _base(self, market: SimMarket, second: int, *, take: bool = False) -> Ladder:
+        """The book of a whole second, for the caller to change; `take`: it keeps the one of the next."""
+        kept = self._ends.get(market.number)
+        if kept is not None and kept[0] == self._stamp(market, second):
+            if take:
+                del self._ends[market.number]
+            return kept[1] if take else kept[1].copy()
+        changed = self.levels.changed(market, second)
+        before = self.tape.last(market, changed - 1)
+        ladder = Ladder(market, self.levels.target(market, changed), before.last_price if before else "")
+        for trade in self.tape.between(market, changed, second - 1):
+            _take(ladder, trade)
+        return ladder
+
+    def _apply(self, ladder: Ladder, market: SimMarket, step: Step) -> None:
+        if step.trade is not None:
+            _take(ladder, step.trade)
+        elif step.kind == "retick":
+            ladder.reset(self.levels.target(market, step.ms // 1000 + (step.ms % 1000 > 0)))
+        else:
+            ladder.put(step.level, step.size, is_bid=step.is_bid)
 
 
-def _document(condition_id: str, token: str, stamp: int, sides: tuple[str, str], tail: str) -> bytes:
-    """The compact JSON with its own hash in it: sha1 of the same text with the hash left empty."""
-    head = f'{{"market":"{condition_id}","asset_id":"{token}","timestamp":"{stamp}","hash":"'
-    rest = f'","bids":[{sides[0]}],"asks":[{sides[1]}],{tail}'
-    found = hashlib.sha1((head + rest).encode(), usedforsecurity=False).hexdigest()
-    return f"{head}{found}{rest}".encode()
+def _same(target: Target) -> tuple[bool, int, int]:
+    side = target.bids or target.asks
+    level = next(iter(side))
+    return bool(target.bids), level, side[level]
 
 
-def _sizes(levels: list[int], ticks: int, near: bytes, far: bytes) -> list[str]:
-    """Shares at each level, best first: small at the touch, large at the far end."""
-    sizes = []
-    for place, level in enumerate(levels):
-        draw = near[2 * place] * 256 + near[2 * place + 1] if place < 12 else far[level % 128] * 41
-        hundredths = 500 + draw + (place * place * 40) + (200_000 if level in (1, ticks - 1) else 0)
-        whole, rest = divmod(hundredths, 100)
-        sizes.append(f"{whole}.{rest:02d}".rstrip("0").rstrip(".") if rest else str(whole))
-    return sizes
+def _take(ladder: Ladder, trade: Trade) -> None:
+    left = max(ladder.size(trade.level, is_bid=trade.takes_bid) - trade.hundredths, _LEAST_LEFT)
+    ladder.put(trade.level, left, is_bid=trade.takes_bid)
+    ladder.last = trade.last_price
 
 
-def _levels(levels: list[int], sizes: list[str], ticks: int) -> str:
-    """JSON of one side with its best price last."""
-    names = _price_names(ticks)
-    made = [
-        f'{{"price":"{names[level]}","size":"{size}"}}' for level, size in zip(levels, sizes, strict=True)
-    ]
-    return ",".join(reversed(made))
-
-
-_NAMES: dict[int, list[str]] = {}
-
-
-def _price_names(ticks: int) -> list[str]:
-    """Text of each price on the grid: "0.1", "0.49", "0.999"."""
-    if ticks not in _NAMES:
-        _NAMES[ticks] = [f"{level / ticks:.3f}".rstrip("0") for level in range(ticks)]
-    return _NAMES[ticks]
+def _whole(
+    ladder: Ladder, ms: int, kind: Literal["trade", "retick"], before: Top, trade: Trade | None
+) -> Step:
+    return Step(
+        ms=ms,
+        kind=kind,
+        hashes=(ladder.hash(0, ms), ladder.hash(1, ms)),
+        before=before,
+        top=ladder.top,
+        last=ladder.last,
+        trade=trade,
+        sides=(ladder.sides(0), ladder.sides(1)),
+    )

@@ -36,40 +36,37 @@ class Clob:
         self._world = world
         self._books = books
         self._of_token: dict[str, Callable[[_Open, int, Asked], Reply]] = {
-            "/book": lambda found, second, _: Reply(self._books.body(found[0], found[1], second)),
-            "/midpoint": lambda found, second, _: json_reply({"mid": self._mid(found, second)}),
+            "/book": lambda found, ms, _: Reply(self._books.body_at(found[0], found[1], ms)),
+            "/midpoint": lambda found, ms, _: json_reply({"mid": self._mid(found, ms)}),
             "/price": self._price,
-            "/spread": lambda found, second, _: json_reply({"spread": self._spread(found, second)}),
-            "/last-trade-price": lambda found, second, _: json_reply(self._last(found, second)),
-            "/tick-size": lambda found, second, _: json_reply(
-                {"minimum_tick_size": 1 / self._world.ticks(found[0], second)}
+            "/spread": lambda found, ms, _: json_reply({"spread": self._spread(found, ms)}),
+            "/last-trade-price": lambda found, ms, _: json_reply(self._last(found, ms)),
+            "/tick-size": lambda found, ms, _: json_reply(
+                {"minimum_tick_size": 1 / self._books.top_at(found[0], ms).ticks}
             ),
             "/neg-risk": lambda found, _, __: json_reply({"neg_risk": found[0].neg_risk}),
             "/fee-rate": lambda _, __, ___: json_reply({"base_fee": 1000}),
         }
         self._of_tokens: dict[str, Callable[[list[_Open], int], Reply]] = {
             "/books": self._many_books,
-            "/midpoints": lambda found, second: json_reply(
-                {each[2]: self._mid(each, second) for each in found}
-            ),
-            "/spreads": lambda found, second: json_reply(
-                {each[2]: self._spread(each, second) for each in found}
-            ),
-            "/last-trades-prices": lambda found, second: json_reply(
-                [{"token_id": each[2], **self._last(each, second)} for each in found]
+            "/midpoints": lambda found, ms: json_reply({each[2]: self._mid(each, ms) for each in found}),
+            "/spreads": lambda found, ms: json_reply({each[2]: self._spread(each, ms) for each in found}),
+            "/last-trades-prices": lambda found, ms: json_reply(
+                [{"token_id": each[2], **self._last(each, ms)} for each in found]
             ),
         }
 
-    def answer(self, asked: Asked, second: int) -> Reply:
+    def answer(self, asked: Asked, ms: int) -> Reply:
+        second = ms // 1000
         path = asked.path.rstrip("/") or "/"
         if asked.method == "POST":
-            return self._posted(path, asked, second)
+            return self._posted(path, asked, ms)
         if path in self._of_token:
             token = asked.first("token_id")
             if not token:
                 return NO_TOKEN
             found = self._open(token, second)
-            return NO_BOOK if found is None else self._of_token[path](found, second, asked)
+            return NO_BOOK if found is None else self._of_token[path](found, ms, asked)
         match path.strip("/").split("/"):
             case ["time"]:
                 return Reply(str(second).encode(), content_type="text/plain; charset=utf-8")
@@ -100,7 +97,7 @@ class Clob:
             return None
         return found[0], found[1], token
 
-    def _posted(self, path: str, asked: Asked, second: int) -> Reply:
+    def _posted(self, path: str, asked: Asked, ms: int) -> Reply:
         if path not in self._of_tokens and path != "/prices":
             return json_reply({"error": "not found"}, 404)
         try:
@@ -112,60 +109,60 @@ class Clob:
         if len(wanted) > _IDS_MAX:
             return BAD_PAYLOAD
         if path == "/prices":
-            return self._prices(wanted, second)
+            return self._prices(wanted, ms)
         tokens = dict.fromkeys(token for token, _ in wanted)
         return self._of_tokens[path](
-            [found for each in tokens if (found := self._open(each, second))], second
+            [found for each in tokens if (found := self._open(each, ms // 1000))], ms
         )
 
-    def _many_books(self, found: list[_Open], second: int) -> Reply:
+    def _many_books(self, found: list[_Open], ms: int) -> Reply:
         """The venue gives no order; here it differs from second to second."""
-        shuffled = random.Random(f"{self._world.seed}/{second}").sample(found, len(found))
-        bodies = [self._books.body(market, side, second) for market, side, _ in shuffled]
+        shuffled = random.Random(f"{self._world.seed}/{ms // 1000}").sample(found, len(found))
+        bodies = [self._books.body_at(market, side, ms) for market, side, _ in shuffled]
         return Reply(b"[" + b",".join(bodies) + b"]")
 
-    def _sides(self, found: _Open, second: int) -> tuple[Top, int | None, int | None]:
+    def _sides(self, found: _Open, ms: int) -> tuple[Top, int | None, int | None]:
         """Best bid and ask of this token, in ticks."""
         market, side, _ = found
-        top = self._books.top(market, second)
+        top = self._books.top_at(market, ms)
         if side == 0:
             return top, top.bid, top.ask
         bid = None if top.ask is None else top.ticks - top.ask
         return top, bid, None if top.bid is None else top.ticks - top.bid
 
-    def _mid(self, found: _Open, second: int) -> str:
-        top, bid, ask = self._sides(found, second)
+    def _mid(self, found: _Open, ms: int) -> str:
+        top, bid, ask = self._sides(found, ms)
         low, high = bid or 0, top.ticks if ask is None else ask
         return f"{(low + high) / 2 / top.ticks:g}"
 
-    def _spread(self, found: _Open, second: int) -> str:
-        top, bid, ask = self._sides(found, second)
+    def _spread(self, found: _Open, ms: int) -> str:
+        top, bid, ask = self._sides(found, ms)
         low, high = bid or 0, top.ticks if ask is None else ask
         return f"{(high - low) / top.ticks:g}"
 
-    def _last(self, found: _Open, second: int) -> dict[str, str]:
-        return {"price": self._books.last_trade(found[0], second), "side": "BUY"}
+    def _last(self, found: _Open, ms: int) -> dict[str, str]:
+        return {"price": self._books.last_trade_at(found[0], ms), "side": "BUY"}
 
-    def _best(self, found: _Open, side: str, second: int) -> str | None:
-        top, bid, ask = self._sides(found, second)
+    def _best(self, found: _Open, side: str, ms: int) -> str | None:
+        top, bid, ask = self._sides(found, ms)
         best = {"BUY": bid, "SELL": ask}[side]
         return None if best is None else f"{best / top.ticks:g}"
 
-    def _price(self, found: _Open, second: int, asked: Asked) -> Reply:
+    def _price(self, found: _Open, ms: int, asked: Asked) -> Reply:
         """BUY is the best bid, SELL the best ask."""
         side = asked.first("side").upper()
         if side not in ("BUY", "SELL"):
             return json_reply({"error": "Invalid side"}, 400)
-        price = self._best(found, side, second)
+        price = self._best(found, side, ms)
         return NO_BOOK if price is None else json_reply({"price": price})
 
-    def _prices(self, wanted: list[tuple[str, str]], second: int) -> Reply:
+    def _prices(self, wanted: list[tuple[str, str]], ms: int) -> Reply:
         prices: dict[str, dict[str, str]] = {}
         for token, side in wanted:
-            found = self._open(token, second)
+            found = self._open(token, ms // 1000)
             if found is None or side not in ("BUY", "SELL"):
                 continue
-            if (price := self._best(found, side, second)) is not None:
+            if (price := self._best(found, side, ms)) is not None:
                 prices.setdefault(token, {})[side] = price
         return json_reply(prices)
 

@@ -22,7 +22,7 @@ class DataApi:
 
     def __init__(self, world: World, books: Books) -> None:
         self._world = world
-        self._trades = Trades(world, books)
+        self._trades = Trades(world, books.tape)
 
     def answer(self, asked: Asked, second: int) -> Reply:
         path = asked.path.rstrip("/")

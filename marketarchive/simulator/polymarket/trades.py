@@ -1,4 +1,4 @@
-"""Public trades: one per market and seven seconds, at the price that its book then calls the last trade."""
+"""Public trades as the Data API lists them, newest first; a trade is listed with the next whole second."""
 
 from __future__ import annotations
 
@@ -10,22 +10,20 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from marketarchive.simulator.noise import bits, digest
-from marketarchive.simulator.polymarket.books import Books
+from marketarchive.simulator.noise import digest
 from marketarchive.simulator.polymarket.markets import SimMarket
+from marketarchive.simulator.polymarket.tape import EVERY_S, Tape, Trade
 from marketarchive.simulator.polymarket.world import World
 
-EVERY_S = 7
 LIMIT, LIMIT_MAX = 100, 1000
-_BEFORE_S = 7200  # a round trades so long before its window
 
 
 class Trades:
-    """All trades of a world, newest first."""
+    """Rows of a world's trades."""
 
-    def __init__(self, world: World, books: Books) -> None:
+    def __init__(self, world: World, tape: Tape) -> None:
         self._world = world
-        self._books = books
+        self._tape = tape
 
     def page(
         self, markets: Iterable[SimMarket], side: str, second: int, skip: int, limit: int
@@ -37,40 +35,34 @@ class Trades:
         return rows[:limit], len(rows) > limit
 
     def _of(self, market: SimMarket, side: str, second: int) -> Iterator[dict[str, Any]]:
-        last = min(second, market.end, market.closed_at or second)
-        first = market.listed_at if market.start is None else market.start - _BEFORE_S
-        for at in range(last - last % EVERY_S, first, -EVERY_S):
-            row = self._row(market, at)
-            if side in ("", row["side"]):
-                yield row
+        newest = self._tape.slot(market, second - 1)
+        for at in range(newest, self._tape.first_second(market), -EVERY_S):
+            trade = self._tape.at(market, at)
+            if trade is not None and side in ("", trade.side):
+                yield self._row(market, trade)
 
-    def _row(self, market: SimMarket, at: int) -> dict[str, Any]:
-        world, number = self._world, market.number
-        draw = bits(world.seed, "trade", number, at)
-        index = draw % 2
-        up = self._books.last_trade(market, at) or "0.500"
-        price = round(float(up) if index == 0 else 1 - float(up), 3)
-        wallet = digest(20, world.seed, "wallet", draw % 500).hex()
+    def _row(self, market: SimMarket, trade: Trade) -> dict[str, Any]:
+        wallet = digest(20, self._world.seed, "wallet", trade.wallet).hex()
         return {
             "proxy_wallet": f"0x{wallet}",
-            "side": "BUY" if draw & 2 else "SELL",
-            "token_id": market.tokens[index],
+            "side": trade.side,
+            "token_id": market.tokens[trade.token],
             "condition_id": market.condition_id,
-            "size": 5 + draw % 10_000 / 100,
-            "price": price,
-            "timestamp": at,
+            "size": trade.hundredths / 100,
+            "price": trade.price,
+            "timestamp": trade.second,
             "title": market.question,
             "slug": market.slug,
             "icon": "",
             "event_slug": market.group.slug,
-            "outcome": market.outcomes[index] if market.outcomes else "",
-            "outcome_index": index if market.outcomes else 999,
+            "outcome": market.outcomes[trade.token] if market.outcomes else "",
+            "outcome_index": trade.token if market.outcomes else 999,
             "name": f"trader-{wallet[:6]}",
             "pseudonym": f"Quiet-{wallet[6:10]}",
             "bio": "",
             "profile_image": "",
             "profile_image_optimized": "",
-            "transaction_hash": f"0x{digest(32, world.seed, 'trade', number, at).hex()}",
+            "transaction_hash": trade.transaction_hash,
         }
 
 

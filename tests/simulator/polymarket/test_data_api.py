@@ -90,7 +90,7 @@ def test_the_newest_trade_is_what_the_book_calls_the_last() -> None:
     found = venue().world.by_token(token)
     assert found is not None
     newest = trades({"condition": found[0].condition_id, "limit": "1"})["data"][0]
-    last = json_of(ask(CLOB, "/book", {"token_id": token}, at=newest["timestamp"]))["last_trade_price"]
+    last = json_of(ask(CLOB, "/book", {"token_id": token}, at=newest["timestamp"] + 1))["last_trade_price"]
     expected = float(last) if newest["outcome_index"] == 0 else 1 - float(last)
     assert newest["price"] == pytest.approx(expected, abs=1e-9)
 
