@@ -52,7 +52,9 @@ class Book:
     is_sorted: bool  # bids rise, asks fall, no price twice
 
 
-class _Book(msgspec.Struct):
+class SentBook(msgspec.Struct):
+    """A book as it stands in JSON."""
+
     market: str
     asset_id: str
     timestamp: str
@@ -65,10 +67,13 @@ class _Book(msgspec.Struct):
     last_trade_price: str | None = None
 
 
-_ONE = msgspec.json.Decoder(_Book)
+_ONE = msgspec.json.Decoder(SentBook)
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
-_SIZE = re.compile(r"[0-9]+(?:\.[0-9]+)?").fullmatch
-_PRICE = re.compile(r"(?:0(?:\.[0-9]+)?|\.[0-9]+|1(?:\.0+)?)").fullmatch
+# texts of numbers; a price lies within [0, 1]
+SIZE = r"[0-9]+(?:\.[0-9]+)?"
+PRICE = r"(?:0(?:\.[0-9]+)?|\.[0-9]+|1(?:\.0+)?)"
+_SIZE = re.compile(SIZE).fullmatch
+_PRICE = re.compile(PRICE).fullmatch
 # one match for a whole side: texts joined by spaces, sizes above 0
 _SIZES = re.compile(r"(?:(?=[0.]*[1-9])[0-9]+(?:\.[0-9]+)? )*").fullmatch
 _PRICES = re.compile(r"(?:(?:0(?:\.[0-9]+)?|\.[0-9]+|1(?:\.0+)?) )*").fullmatch
@@ -80,6 +85,11 @@ def parse_book(payload: Any) -> Book:
     Raises ParseError, also for prices outside [0, 1], sizes not above 0 and crossed sides.
     """
     book = decode_book(payload)
+    return check_book(book)
+
+
+def check_book(book: Book) -> Book:
+    """A book from `decode_book` with its prices and sizes looked at. Raises ParseError."""
     _check_side("bids", book.bids)
     _check_side("asks", book.asks)
     return _build(book)
@@ -93,10 +103,15 @@ def decode_book(payload: Any) -> Book:
     """
     try:
         is_text = isinstance(payload, bytes | msgspec.Raw)
-        sent = _ONE.decode(payload) if is_text else msgspec.convert(payload, _Book)
+        sent = _ONE.decode(payload) if is_text else msgspec.convert(payload, SentBook)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ParseError("Book", f"not a book: {error}", _fields_of(error)) from error
-    if not (sent.timestamp.isascii() and sent.timestamp.isdigit()):
+    return book_of(sent)
+
+
+def book_of(sent: SentBook) -> Book:
+    """What was sent as a `Book`, prices and sizes not looked at. Raises ParseError."""
+    if not (sent.timestamp.isascii() and sent.timestamp.isdigit() and len(sent.timestamp) <= 18):
         raise ParseError("Book", f"timestamp={sent.timestamp!r} is not milliseconds", ("timestamp",))
     return Book(
         market=sent.market,
@@ -115,13 +130,13 @@ def decode_book(payload: Any) -> Book:
     )
 
 
-def split_books(payload: bytes) -> list[Any]:
-    """The elements of a /books answer, for parse_book. Raises ParseError."""
+def split_books(payload: bytes, item: str = "Book") -> list[Any]:
+    """The elements of an array, as /books answers, for parse_book. Raises ParseError."""
     try:
         return list(_LIST.decode(payload))
     except (msgspec.DecodeError, UnicodeDecodeError):
         # slower, but lets a NaN cost its own row only
-        return wire.rows(wire.decode(payload, "Book"), None, "Book")
+        return wire.rows(wire.decode(payload, item), None, item)
 
 
 def error_text(payload: bytes) -> str | None:
@@ -155,14 +170,14 @@ def _check_side(name: str, levels: tuple[Level, ...]) -> None:
 
 
 @lru_cache(maxsize=65536)  # a venue's prices lie on a few grids
-def _decimal(text: str) -> Decimal:
+def price_of(text: str) -> Decimal:
     return Decimal(text)
 
 
 def _build(book: Book) -> Book:
     """`book` with its best prices and the check of its order; ParseError when it is crossed."""
-    bids = [_decimal(level.price) for level in book.bids]
-    asks = [_decimal(level.price) for level in book.asks]
+    bids = [price_of(level.price) for level in book.bids]
+    asks = [price_of(level.price) for level in book.asks]
     rising, falling = all(map(lt, bids, bids[1:])), all(map(gt, asks, asks[1:]))
     best_bid = bids[-1] if bids and rising else max(bids, default=None)
     best_ask = asks[-1] if asks and falling else min(asks, default=None)
@@ -205,7 +220,7 @@ RECIPES: dict[str, tuple[str, ...]] = {
 CURRENT_RECIPE = "2025-12"
 
 # what the socket leaves out, as crypto markets have it
-_DEFAULTS = {"min_order_size": "5", "tick_size": "0.01", "neg_risk": False}
+DEFAULTS = {"min_order_size": "5", "tick_size": "0.01", "neg_risk": False}
 
 
 def _head(book: Book, keys: Sequence[str]) -> bytes:
@@ -221,9 +236,7 @@ def _head(book: Book, keys: Sequence[str]) -> bytes:
         "tick_size": book.tick_size,
         "neg_risk": book.neg_risk,
     }
-    chosen = {
-        key: _DEFAULTS[key] if key in _DEFAULTS and values[key] is None else values[key] for key in keys
-    }
+    chosen = {key: DEFAULTS[key] if key in DEFAULTS and values[key] is None else values[key] for key in keys}
     return msgspec.json.encode(chosen)[:-1]
 
 
@@ -310,12 +323,12 @@ def apply_change(
     """
     if not _PRICE(price) or not _SIZE(size):
         raise ParseError("Book", f"price_change with price {price!r} and size {size!r}", ("price", "size"))
-    at = _decimal(price)
+    at = price_of(price)
     is_bid = side == "BUY"
-    levels = [level for level in (book.bids if is_bid else book.asks) if _decimal(level.price) != at]
+    levels = [level for level in (book.bids if is_bid else book.asks) if price_of(level.price) != at]
     if size.strip("0."):
         levels.append(Level(price, size))
-        levels.sort(key=lambda level: _decimal(level.price), reverse=not is_bid)
+        levels.sort(key=lambda level: price_of(level.price), reverse=not is_bid)
     changed = replace(book, timestamp_ms=timestamp_ms, hash=book_hash)
     changed = replace(changed, bids=tuple(levels)) if is_bid else replace(changed, asks=tuple(levels))
     found = _find(changed, carried=True)

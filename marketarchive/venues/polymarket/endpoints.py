@@ -12,6 +12,9 @@ GAMMA = "https://gamma-api.polymarket.com"
 CLOB = "https://clob.polymarket.com"
 DATA = "https://data-api.polymarket.com"
 
+MARKET_CHANNEL = "wss://ws-subscriptions-clob.polymarket.com/ws/market"
+RTDS = "wss://ws-live-data.polymarket.com"
+
 MARKETS_KEYSET = f"{GAMMA}/markets/keyset"
 EVENTS_KEYSET = f"{GAMMA}/events/keyset"
 MARKETS = f"{GAMMA}/markets"

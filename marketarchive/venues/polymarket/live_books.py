@@ -1,0 +1,510 @@
+"""Books kept up to date from the market channel, each change proven by the hash that comes with it.
+
+The hash of a change is that of the token's whole book after it, at the event's timestamp. It also covers
+values that the socket does not send: the last trade price that the server knows (searched on its grid), the
+tick size (carried; searched when that fails), the smallest order and the neg_risk flag (from a REST book).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+from typing import TypeAlias
+
+import msgspec
+
+from marketarchive.items import Verdict
+from marketarchive.venues.polymarket import clob
+from marketarchive.venues.polymarket.clob import Book, price_of
+from marketarchive.venues.polymarket.market_channel import (
+    BestBidAsk,
+    BookEvent,
+    Event,
+    LastTrade,
+    PriceChange,
+    PriceChanges,
+    TickSizeChange,
+    decode,
+)
+
+TICKS = ("0.01", "0.001", "0.1", "0.005", "0.0025", "0.0001")
+"""Tick sizes that the venue has used, the likelier first."""
+KEPT_CHANGES = 256
+"""Changes kept per token: to know a resent one, and to replay them on a whole book that was asked for."""
+SEARCHES = 4
+"""A book that has failed this often in a row is searched for unsent values only at every 32nd change."""
+
+_Outcome: TypeAlias = tuple[Verdict, bool]  # verdict, is_stale
+_NO_BASE: _Outcome = ("unchecked", False)
+_STALE: _Outcome = ("unchecked", True)
+
+_GRID = tuple(f'"{thousandth / 1000:.3f}"}}'.encode() for thousandth in range(1001))
+_NEVER_TRADED = b'""}'
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of one event, or of one element of its list.
+
+    verdict: `unchecked` where no base book is there yet, no check was asked for, or it is stale;
+    `not_available` where such events carry no hash.
+    """
+
+    event: Event
+    token: str | None  # None: events that are not about one token
+    index: int  # 1-based place of the event in its frame
+    position: int  # 1-based place in the event's list, else 1
+    verdict: Verdict
+    is_stale: bool  # not newer than the base, or sent before: not applied
+
+
+class _Market:
+    """Last trade prices heard of in one market, newest first: both its tokens are hashed with the same."""
+
+    __slots__ = ("trades",)
+
+    def __init__(self) -> None:
+        self.trades: tuple[bytes, ...] = ()
+
+    def found(self, trade: bytes) -> None:
+        """`trade` is the text that ends a book's JSON."""
+        if self.trades[:1] != (trade,):
+            self.trades = (trade, *(each for each in self.trades if each != trade))[:6]
+
+    def heard(self, price: str) -> None:
+        """A trade at `price`, on either token."""
+        for text in (f"{1 - float(price):.3f}", price, f"{float(price):.3f}"):
+            self.found(f'"{text}"}}'.encode())
+
+
+@lru_cache(maxsize=65536)
+def _negated(text: str) -> Decimal:
+    return price_of(text).copy_negate()  # copy: no rounding to the context's precision
+
+
+class _Side:
+    """One side of a book, best price last: sorted keys, and the text of each level in the same order."""
+
+    __slots__ = ("_joined", "_key", "keys", "levels")
+
+    def __init__(self, levels: Iterable[clob.Level], *, is_bid: bool) -> None:
+        self._key = price_of if is_bid else _negated
+        texts = {self._key(level.price): _level(level.price, level.size) for level in levels}
+        self.keys = sorted(texts)
+        self.levels = [texts[key] for key in self.keys]
+        self._joined: bytes | None = None
+
+    @property
+    def best(self) -> Decimal | None:
+        return abs(self.keys[-1]) if self.keys else None
+
+    def set(self, price: str, size: str) -> None:
+        """`size` shares at `price` from now on; "0" removes the level."""
+        key, keys = self._key(price), self.keys
+        place = bisect_left(keys, key)
+        is_there = place < len(keys) and keys[place] == key
+        self._joined = None
+        if not size.strip("0."):
+            if is_there:
+                del keys[place], self.levels[place]
+        elif is_there:
+            self.levels[place] = _level(price, size)
+        else:
+            keys.insert(place, key)
+            self.levels.insert(place, _level(price, size))
+
+    def agrees(self, best: str | None, nothing: str) -> bool:
+        """Whether `best`, sent with a change, is the best price here; "" or `nothing` is an empty side."""
+        if best is None:
+            return True
+        if not self.keys:
+            return best in ("", nothing)
+        return best != "" and self.keys[-1] == self._key(best)
+
+    def copy(self) -> _Side:
+        made = _Side((), is_bid=self._key is price_of)
+        made.keys, made.levels = self.keys.copy(), self.levels.copy()
+        return made
+
+    def text(self) -> bytes:
+        if self._joined is None:
+            self._joined = b",".join(self.levels)
+        return self._joined
+
+
+def _level(price: str, size: str) -> bytes:
+    return f'{{"price":"{price}","size":"{size}"}}'.encode()
+
+
+class LiveBook:
+    """The book of one token as it stands, changed in place."""
+
+    __slots__ = (
+        "_asks",
+        "_base_ms",
+        "_bids",
+        "_failures",
+        "_head",
+        "_kept",
+        "_market",
+        "_min_order_size",
+        "_neg_risk",
+        "_stamp",
+        "_tail",
+        "_tick_size",
+        "_trade",
+        "hash",
+        "market",
+        "timestamp_ms",
+        "token",
+        "verdict",
+    )
+
+    def __init__(self, book: Book, market: _Market, *, verify: bool = True) -> None:
+        self.market = book.market
+        self.token = book.token
+        self.verdict: Verdict = "unchecked"  # of the last check
+        self._market = market
+        self._min_order_size: str | None = None
+        self._tick_size: str | None = None
+        self._neg_risk: bool | None = None
+        self._trade: bytes | None = None
+        self._failures = 0
+        self._kept: deque[tuple[int, PriceChange]] = deque(maxlen=KEPT_CHANGES)  # since the base
+        encode = msgspec.json.encode
+        self._head = b'{"market":%b,"asset_id":%b,"timestamp":"' % (encode(book.market), encode(book.token))
+        self.load(book, verify=verify)
+
+    # ---- what it says ----------------------------------------------------------------------------------
+
+    @property
+    def best_bid(self) -> Decimal | None:
+        return self._bids.best
+
+    @property
+    def best_ask(self) -> Decimal | None:
+        return self._asks.best
+
+    @property
+    def tick_size(self) -> str | None:
+        """None: neither sent nor found yet."""
+        return self._tick_size
+
+    @property
+    def last_trade_price(self) -> str | None:
+        """What the last search found, or a whole book said; "" = never traded, None = not known."""
+        return None if self._trade is None else msgspec.json.decode(self._trade[:-1], type=str)
+
+    @property
+    def is_crossed(self) -> bool:
+        """Only after something was missed; `parse_book` refuses such a payload."""
+        return bool(self._bids.keys and self._asks.keys) and -self._asks.keys[-1] <= self._bids.keys[-1]
+
+    def payload(self) -> bytes:
+        """The book as /book sends it, with the hash of its last change.
+
+        What is not known stands there as markets of crypto rounds have it.
+        """
+        return self._text(self.hash) + self._tail + (self._trade or _NEVER_TRADED)
+
+    # ---- what changes it -------------------------------------------------------------------------------
+
+    def load(self, book: Book, *, verify: bool = True) -> Verdict:
+        """Start again from a whole book; values that it does not bring are carried."""
+        self._set_stamp(book.timestamp_ms)
+        self._base_ms = book.timestamp_ms
+        self.hash = book.hash
+        self._bids = _Side(book.bids, is_bid=True)
+        self._asks = _Side(book.asks, is_bid=False)
+        self._kept.clear()
+        self._failures = 0
+        if book.min_order_size is not None:
+            self._min_order_size = book.min_order_size
+        if book.neg_risk is not None:
+            self._neg_risk = book.neg_risk
+        if book.last_trade_price is not None:
+            self._trade = msgspec.json.encode(book.last_trade_price) + b"}"
+        self.set_tick_size(self._tick_size if book.tick_size is None else book.tick_size)
+        if not book.hash:
+            self.verdict = "not_available"
+        elif not verify:
+            self.verdict = "unchecked"
+        elif self._proves(book.hash, search=True):
+            self.verdict = "ok"
+        else:  # perhaps by an older recipe, or in an order of its own
+            self.verdict = clob.verify_book(book)[0]
+        return self.verdict
+
+    def replay(self, book: Book) -> Verdict | None:
+        """Start again from a whole book older than the last change, and repeat the changes after it.
+
+        None, and nothing is done, when changes after it may be unknown here.
+        """
+        kept = list(self._kept)
+        is_covered = len(kept) < KEPT_CHANGES or kept[0][0] <= book.timestamp_ms
+        if book.timestamp_ms < self._base_ms or not is_covered:
+            return None
+        held = [place for place, (_, change) in enumerate(kept) if change.hash and change.hash == book.hash]
+        start = held[-1] + 1 if held else 0
+        self.load(book)
+        for at, change in kept[start:]:
+            if at >= book.timestamp_ms:
+                self.change([change], at, verify=False)
+        if self._kept:
+            self._judge(self._kept[-1][1], verify=True)
+        return self.verdict
+
+    def set_tick_size(self, tick_size: str | None) -> None:
+        self._tick_size = tick_size
+        self._tail = self._tail_of(tick_size, self._neg_risk)
+
+    def change(self, changes: Sequence[PriceChange], at: int, *, verify: bool) -> list[_Outcome]:
+        """Take the changes of this token in one event of the millisecond `at`: (verdict, is_stale) of each.
+
+        Several of one event may each bring the hash of the book after themselves, or after the last of them.
+        """
+        if at <= self.timestamp_ms:
+            if at < self._base_ms:
+                return [_STALE] * len(changes)
+            if at == self._base_ms or any(self._was_taken(change, at) for change in changes):
+                return self._change_if_proven(changes, at)
+        self._set_stamp(at)
+        last = changes[-1]
+        verdicts: list[Verdict | None] = []
+        for change in changes:
+            self._apply(change, at)
+            waits = change is not last and change.hash == last.hash
+            verdicts.append(None if waits else self._judge(change, verify=verify, is_last=change is last))
+        return [(verdict or self.verdict, False) for verdict in verdicts]
+
+    def _was_taken(self, change: PriceChange, at: int) -> bool:
+        for kept_at, kept in reversed(self._kept):
+            if kept_at < at:
+                return False
+            if kept == change and kept_at == at:
+                return True
+        return False
+
+    def _change_if_proven(self, changes: Sequence[PriceChange], at: int) -> list[_Outcome]:
+        """The base may hold these changes already, or they were sent a second time: only the hash tells."""
+        expected = changes[-1].hash
+        saved = self._bids, self._asks, self.timestamp_ms, self.hash, self._kept.copy()
+        if expected and expected != self.hash:
+            self._bids, self._asks = self._bids.copy(), self._asks.copy()
+            self._set_stamp(at)
+            for change in changes:
+                self._apply(change, at)
+            if self._proves(expected, search=self.verdict != "ok"):
+                self.verdict, self._failures = "ok", 0
+                return [("ok", False)] * len(changes)
+        self._bids, self._asks, stamp, self.hash, self._kept = saved
+        self._set_stamp(stamp)
+        return [_STALE] * len(changes)
+
+    def _apply(self, change: PriceChange, at: int) -> None:
+        (self._bids if change.side == "BUY" else self._asks).set(change.price, change.size)
+        self.hash = change.hash
+        self._kept.append((at, change))
+
+    def _set_stamp(self, at: int) -> None:
+        self.timestamp_ms = at
+        self._stamp = self._head + str(at).encode() + b'","hash":"'
+
+    # ---- what proves it --------------------------------------------------------------------------------
+
+    def _judge(self, change: PriceChange, *, verify: bool, is_last: bool = True) -> Verdict:
+        """Judge the book as it stands by what came with its last change.
+
+        A hash that agrees proves the whole book. Best prices that differ show, also without a hash, that
+        something is wrong, and that there is no use in searching.
+        """
+        has_top = not is_last or (
+            self._bids.agrees(change.best_bid, "0") and self._asks.agrees(change.best_ask, "1")
+        )
+        if verify and change.hash:
+            search = has_top and (self._failures < SEARCHES or self._failures % 32 == 0)
+            self.verdict = "ok" if self._proves(change.hash, search=search) else "failed"
+        elif not has_top:
+            self.verdict = "failed"
+        else:
+            self.verdict = "unchecked" if change.hash else "not_available"
+        self._failures = self._failures + 1 if self.verdict == "failed" else 0
+        return self.verdict
+
+    def _proves(self, expected: str, *, search: bool) -> bool:
+        """Whether the book has this hash, with some value for what was not sent; that value is then kept."""
+        text = self._text("")
+        if self._trade is not None:
+            whole = hashlib.sha1(text + self._tail + self._trade, usedforsecurity=False)
+            if whole.hexdigest() == expected:
+                if self._tick_size is None or self._neg_risk is None:
+                    self._keep_defaults()
+                return True
+        try:
+            target = bytes.fromhex(expected)
+        except ValueError:
+            return False
+        common = hashlib.sha1(text, usedforsecurity=False)
+        for tick_size, neg_risk, tail in self._tails(search=search):
+            head = common.copy()
+            head.update(tail)
+            for trade in self._trades() if search else self._market.trades:
+                whole = head.copy()
+                whole.update(trade)
+                if whole.digest() == target:
+                    self._trade, self._tail = trade, tail
+                    self._tick_size, self._neg_risk = tick_size, neg_risk
+                    self._keep_defaults()
+                    self._market.found(trade)
+                    return True
+        return False
+
+    def _keep_defaults(self) -> None:
+        """What was taken for granted has just been proven."""
+        if self._tick_size is None:
+            self._tick_size = str(clob.DEFAULTS["tick_size"])
+        if self._neg_risk is None:
+            self._neg_risk = bool(clob.DEFAULTS["neg_risk"])
+
+    def _text(self, hash_: str) -> bytes:
+        """The book's JSON up to its last level."""
+        return b"".join(
+            (self._stamp, hash_.encode(), b'","bids":[', self._bids.text(), b'],"asks":[', self._asks.text())
+        )
+
+    def _tail_of(self, tick_size: str | None, neg_risk: bool | None) -> bytes:
+        """The book's JSON from there to the last trade price."""
+        defaults = clob.DEFAULTS
+        values = (
+            defaults["min_order_size"] if self._min_order_size is None else self._min_order_size,
+            defaults["tick_size"] if tick_size is None else tick_size,
+            defaults["neg_risk"] if neg_risk is None else neg_risk,
+        )
+        texts = tuple(map(msgspec.json.encode, values))
+        return b'],"min_order_size":%b,"tick_size":%b,"neg_risk":%b,"last_trade_price":' % texts
+
+    def _tails(self, *, search: bool) -> Iterator[tuple[str | None, bool | None, bytes]]:
+        """(tick size, neg_risk, text): what is carried first."""
+        yield self._tick_size, self._neg_risk, self._tail
+        if search:
+            for neg_risk in (False, True) if self._neg_risk is None else (self._neg_risk,):
+                for tick_size in TICKS:
+                    tail = self._tail_of(tick_size, neg_risk)
+                    if tail != self._tail:
+                        yield tick_size, neg_risk, tail
+
+    def _trades(self) -> Iterator[bytes]:
+        """Every last trade price that may be: those heard of, then the grid outwards from the last one."""
+        yield from self._market.trades
+        yield _NEVER_TRADED
+        try:
+            centre = min(max(round(1000 * float(self.last_trade_price or 0.5)), 0), 1000)
+        except (ValueError, OverflowError):
+            centre = 500
+        yield _GRID[centre]
+        for distance in range(1, 1001):
+            if centre >= distance:
+                yield _GRID[centre - distance]
+            if centre + distance <= 1000:
+                yield _GRID[centre + distance]
+
+
+class ChannelBooks:
+    """All books of one connection: frames in, verdicts out. Knows no clock and sends nothing."""
+
+    def __init__(self) -> None:
+        self.books: dict[str, LiveBook] = {}
+        self._markets: dict[str, _Market] = {}
+
+    def take(self, payload: bytes, *, verify: bool = True) -> list[Taken]:
+        """Apply one frame. One entry per book, per element of price_changes, per other event, in order.
+
+        With `verify` each hash is recomputed; without, only the best prices that come with a change are
+        compared. Raises ParseError (nothing is applied then).
+        """
+        taken: list[Taken] = []
+        for index, event in enumerate(decode(payload), 1):
+            if isinstance(event, PriceChanges):
+                self._change(event, index, taken, verify=verify)
+            elif isinstance(event, BookEvent):
+                book = event.book
+                verdict = self._base(book, verify=verify, is_next=True)
+                is_stale = verdict is None
+                taken.append(Taken(event, book.token, index, 1, verdict or "unchecked", is_stale))
+            else:
+                taken.append(Taken(event, self._note(event), index, 1, "not_available", is_stale=False))
+        return taken
+
+    def rebase(self, book: Book) -> Verdict:
+        """Start a token again from a whole book that came another way, like a REST answer.
+
+        One that is older than the book held is ignored ("not_available"), unless the held one has failed
+        and the changes since are known: they are repeated on it.
+        """
+        return self._base(book, verify=True, is_next=False) or "not_available"
+
+    def drop(self, tokens: Iterable[str]) -> None:
+        """Forget these tokens' books."""
+        for token in tokens:
+            self.books.pop(token, None)
+        markets = {book.market for book in self.books.values()}
+        for market in self._markets.keys() - markets:
+            del self._markets[market]
+
+    def _base(self, book: Book, *, verify: bool, is_next: bool) -> Verdict | None:
+        """None: not taken. `is_next`: it came in the stream, after all that was taken before."""
+        held = self.books.get(book.token)
+        if held is None or held.market != book.market:
+            held = self.books[book.token] = LiveBook(book, self._market(book.market), verify=verify)
+            return held.verdict
+        if book.timestamp_ms > held.timestamp_ms or (
+            book.timestamp_ms == held.timestamp_ms and (is_next or book.hash == held.hash)
+        ):
+            return held.load(book, verify=verify)
+        return held.replay(book) if held.verdict == "failed" else None
+
+    def _change(self, event: PriceChanges, index: int, taken: list[Taken], *, verify: bool) -> None:
+        at = event.timestamp_ms
+        changes = event.price_changes
+        places = {change.token: place for place, change in enumerate(changes)}
+        if len(places) == len(changes):
+            for position, change in enumerate(changes, 1):
+                held = self.books.get(change.token)
+                outcome = _NO_BASE if held is None else held.change((change,), at, verify=verify)[0]
+                taken.append(Taken(event, change.token, index, position, *outcome))
+            return
+        found: dict[int, _Outcome] = {}
+        for token in places:
+            mine = [place for place, change in enumerate(changes) if change.token == token]
+            held = self.books.get(token)
+            outcomes = (
+                [_NO_BASE] * len(mine)
+                if held is None
+                else held.change([changes[place] for place in mine], at, verify=verify)
+            )
+            found.update(zip(mine, outcomes, strict=True))
+        for place, change in enumerate(changes):
+            taken.append(Taken(event, change.token, index, place + 1, *found[place]))
+
+    def _note(self, event: Event) -> str | None:
+        """Remember what the hashes will need; the token that the event is about."""
+        if isinstance(event, LastTrade):
+            self._market(event.market).heard(event.price)
+            return event.token
+        if isinstance(event, TickSizeChange):
+            held = self.books.get(event.token)
+            if held is not None:
+                held.set_tick_size(event.new_tick_size)
+            return event.token
+        return event.token if isinstance(event, BestBidAsk) else None
+
+    def _market(self, market: str) -> _Market:
+        found = self._markets.get(market)
+        if found is None:
+            found = self._markets[market] = _Market()
+        return found

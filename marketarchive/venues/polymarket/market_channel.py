@@ -1,0 +1,258 @@
+"""The market channel of the order book's socket: what to say to it, and what its frames mean.
+
+wss://ws-subscriptions-clob.polymarket.com/ws/market: a text `PING` every 10 s is answered by `PONG`. A frame
+is one event or an array of events; the first after a subscription is an array with a book per token. All
+numbers are strings, nothing is numbered, nothing can be asked for again.
+https://docs.polymarket.com/api-reference/wss/market
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+
+from marketarchive.exceptions import ParseError
+from marketarchive.nesting import MAX_NESTING, is_shallow
+from marketarchive.venues.polymarket import clob
+from marketarchive.venues.polymarket.clob import PRICE, SIZE, Book
+from marketarchive.venues.polymarket.endpoints import MARKET_CHANNEL
+
+__all__ = ["MARKET_CHANNEL", "Event", "decode", "subscribe", "subscribe_more", "unsubscribe"]
+
+PING = "PING"
+PING_EVERY_S = 10
+TOKENS_PER_CONNECTION = 200  # past about 500 no first books come; both tokens of a market count
+
+# --- what is said ----------------------------------------------------------------------------------------
+
+
+def subscribe(tokens: Iterable[str]) -> str:
+    """The first text on a connection. The custom feature adds best_bid_ask, new_market, market_resolved."""
+    return _text({"type": "market", "assets_ids": list(tokens), "custom_feature_enabled": True})
+
+
+def subscribe_more(tokens: Iterable[str]) -> str:
+    """Further tokens on the same connection. Never name one twice: that toggles the custom feature."""
+    return _text({"operation": "subscribe", "assets_ids": list(tokens), "custom_feature_enabled": True})
+
+
+def unsubscribe(tokens: Iterable[str]) -> str:
+    """Takes effect for whole markets: name both tokens."""
+    return _text({"operation": "unsubscribe", "assets_ids": list(tokens), "custom_feature_enabled": True})
+
+
+def _text(document: dict[str, Any]) -> str:
+    return msgspec.json.encode(document).decode()
+
+
+# --- what comes ------------------------------------------------------------------------------------------
+
+_Price = Annotated[str, msgspec.Meta(pattern=rf"\A{PRICE}\Z")]
+_PriceOrNone = Annotated[str, msgspec.Meta(pattern=rf"\A(?:{PRICE})?\Z")]  # "": an empty side
+_Size = Annotated[str, msgspec.Meta(pattern=rf"\A{SIZE}\Z")]
+_Milliseconds = Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{1,18}\Z")]
+
+
+class _Stamped(msgspec.Struct, frozen=True, gc=False, tag_field="event_type"):
+    market: str
+    timestamp: _Milliseconds
+
+    @property
+    def timestamp_ms(self) -> int:
+        """When the venue says that it happened."""
+        return int(self.timestamp)
+
+
+class PriceChange(msgspec.Struct, frozen=True, gc=False, rename={"token": "asset_id"}):
+    """One level of one token: `size` is its new total, "0" removes it.
+
+    `hash` is that of the token's whole book after the change, at the event's timestamp.
+    """
+
+    token: str
+    price: _Price
+    size: _Size
+    side: Literal["BUY", "SELL"]
+    hash: str = ""
+    best_bid: _PriceOrNone | None = None  # "" = no bids; None = not sent
+    best_ask: _PriceOrNone | None = None
+
+
+class PriceChanges(_Stamped, frozen=True, gc=False, tag="price_change"):
+    """Changed levels of one market, as a rule of both its tokens."""
+
+    price_changes: tuple[PriceChange, ...]
+
+
+class LastTrade(_Stamped, frozen=True, gc=False, tag="last_trade_price", rename={"token": "asset_id"}):
+    """One settlement as its taker saw it: the taker's token, side and size."""
+
+    token: str
+    price: _Price
+    size: _Size
+    side: Literal["BUY", "SELL"]
+    fee_rate_bps: str | None = None
+    transaction_hash: str | None = None
+
+
+class TickSizeChange(_Stamped, frozen=True, gc=False, tag="tick_size_change", rename={"token": "asset_id"}):
+    """Levels off the new grid may remain until the next book."""
+
+    token: str
+    old_tick_size: str
+    new_tick_size: str
+
+
+class BestBidAsk(_Stamped, frozen=True, gc=False, tag="best_bid_ask", rename={"token": "asset_id"}):
+    """A cross-check only: not sent for every change."""
+
+    token: str
+    best_bid: _PriceOrNone
+    best_ask: _PriceOrNone
+    spread: str | None = None
+
+
+class NewMarket(_Stamped, frozen=True, gc=False, tag="new_market"):
+    """Sent to every connection, whatever it subscribed to."""
+
+    id: str | None = None
+    question: str | None = None
+    slug: str | None = None
+    assets_ids: tuple[str, ...] = ()
+    outcomes: tuple[str, ...] = ()
+
+
+class MarketResolved(_Stamped, frozen=True, gc=False, tag="market_resolved"):
+    """Sent to every connection, whatever it subscribed to."""
+
+    id: str | None = None
+    assets_ids: tuple[str, ...] = ()
+    winning_asset_id: str | None = None
+    winning_outcome: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BookEvent:
+    """A token's whole book: first after the subscription, and again after each trade that touched it.
+
+    The first has last_trade_price and (since 2026) tick_size, the later ones have neither.
+    """
+
+    book: Book
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """An event of a type that was not documented when this was written."""
+
+    event_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableEvent:
+    """An event without the shape that its type promises; its neighbours in the frame are not concerned."""
+
+    error: ParseError
+
+
+class _SentBook(clob.SentBook, gc=False, tag_field="event_type", tag="book"):
+    pass
+
+
+_Sent: TypeAlias = (
+    PriceChanges | _SentBook | LastTrade | TickSizeChange | BestBidAsk | NewMarket | MarketResolved
+)
+Event: TypeAlias = (
+    BookEvent
+    | PriceChanges
+    | LastTrade
+    | TickSizeChange
+    | BestBidAsk
+    | NewMarket
+    | MarketResolved
+    | Unknown
+    | UnreadableEvent
+)
+
+
+class _Tag(msgspec.Struct):
+    event_type: str
+
+
+_ONE = msgspec.json.Decoder(_Sent)
+_LIST = msgspec.json.Decoder(list[_Sent])
+_TAG = msgspec.json.Decoder(_Tag)
+_NAMES = {
+    "book": "Book",
+    "price_change": "PriceChanges",
+    "last_trade_price": "LastTrade",
+    "tick_size_change": "TickSizeChange",
+    "best_bid_ask": "BestBidAsk",
+    "new_market": "NewMarket",
+    "market_resolved": "MarketResolved",
+}
+_BROKEN = (msgspec.DecodeError, UnicodeDecodeError)
+
+
+def decode(payload: bytes) -> list[Event]:
+    """The events of a frame; none for `PONG` and empty frames.
+
+    An event type that nothing here knows is `Unknown`, never an error. A bad event inside an array costs only
+    itself. Raises ParseError for what is no JSON, or a single object that is no event.
+    """
+    if payload in (b"PONG", b"", b"[]"):
+        return []
+    if not is_shallow(payload):
+        raise ParseError("Frame", f"nested more than {MAX_NESTING} deep; it has {len(payload)} bytes")
+    is_list = payload.lstrip()[:1] == b"["
+    try:
+        sent = _LIST.decode(payload) if is_list else [_ONE.decode(payload)]
+        return [BookEvent(_book(each)) if isinstance(each, _SentBook) else each for each in sent]
+    except (*_BROKEN, ParseError):
+        pass
+    if not is_list:
+        return [_event(msgspec.Raw(payload))]
+    return [_event_or_error(each) for each in clob.split_books(payload, "Frame")]
+
+
+def _event_or_error(raw: Any) -> Event:
+    try:
+        return _event(raw)
+    except ParseError as error:
+        return UnreadableEvent(error)
+
+
+def _event(raw: Any) -> Event:
+    """One event, as bytes or decoded already. Raises ParseError."""
+    is_text = isinstance(raw, msgspec.Raw)
+    try:
+        sent = _ONE.decode(raw) if is_text else msgspec.convert(raw, _Sent)
+    except _BROKEN as error:
+        kind = _kind(raw, is_text=is_text)
+        if kind not in _NAMES:
+            return Unknown(kind)
+        raise ParseError(_NAMES[kind], f"not a {kind}: {error}", _fields_of(error)) from error
+    return BookEvent(_book(sent)) if isinstance(sent, _SentBook) else sent
+
+
+def _kind(raw: Any, *, is_text: bool) -> str:
+    try:
+        tag = _TAG.decode(raw) if is_text else msgspec.convert(raw, _Tag)
+    except _BROKEN as error:
+        start = bytes(raw)[:60] if is_text else repr(raw)[:60]
+        raise ParseError("Frame", f"not an event ({error}): {start!r}", ("event_type",)) from error
+    return tag.event_type
+
+
+def _book(sent: _SentBook) -> Book:
+    return clob.check_book(clob.book_of(sent))
+
+
+def _fields_of(error: Exception) -> tuple[str, ...]:
+    """Every field that "... - at `$.price_changes[0].price`" names, or the missing one."""
+    at = re.search(r"at `\$\.([\w.\[\]]+)`", str(error)) or re.search(r"required field `(\w+)`", str(error))
+    return tuple(re.sub(r"\[[^]]*\]", "", at[1]).split(".")) if at else ()
