@@ -31,6 +31,7 @@ GapReason = Literal[
     "disk",
 ]
 Cause = Literal["ours", "venue", "upstream", "unknown"]
+ConnectionEvent = Literal["opened", "subscribed", "unsubscribed", "closed"]
 Verdict = Literal["ok", "failed", "unchecked", "not_available"]
 
 
@@ -65,14 +66,14 @@ class Frames:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A socket opened or closed."""
+    """A socket opened or closed, or something subscribed on it meanwhile."""
 
     venue: str
     feed: str
     received_at: int
     seq: int
     connection: str
-    event: Literal["opened", "closed"]
+    event: ConnectionEvent
     url: str
     subscribe: tuple[str, ...] = ()  # the exact texts that were sent
     close_code: int | None = None

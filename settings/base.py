@@ -56,6 +56,12 @@ REQUEST_ATTEMPTS = 5
 # Seconds (project clock) that a Retry-After is waited for at most; a longer one ends the request with a gap.
 RETRY_AFTER_MAX_S = 300
 
+# ---- streams ---------------------------------------------------------------------------------------------
+
+# Share of one processor that a stream may spend on checking messages as they come; what is over it is checked
+# by `scrapy normalize`.
+STREAM_CHECK_SHARE = 0.25
+
 # ---- for tests and demonstrations ------------------------------------------------------------------------
 
 # Address of a running `scrapy simulate`: venues are asked there, time is its time. "" = the real venues.

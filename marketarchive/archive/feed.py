@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from marketarchive.archive import lines
@@ -25,6 +25,7 @@ class Feed:
         self.counter = itertools.count(1)  # of seq; next() of it is atomic
         self.entries: list[dict[str, Any]] = []  # the ledger lines of its sealed segments, without members
         self.gaps: Counter[str] = Counter()
+        self.on_rotation: Callable[[], None] | None = None  # called when a segment follows another
         self._store = store
         self._identity = identity
         self._segment: Segment | None = None
@@ -112,4 +113,6 @@ class Feed:
                 )
             ]
         )
+        if self._n > 1 and self.on_rotation is not None:
+            self.on_rotation()
         return self._segment

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
@@ -56,6 +56,16 @@ class RunArchive:
     def next_seq(self, venue: str, feed: str) -> int:
         """1, 2, 3, ... of (run, venue, feed): take it where the bytes arrive."""
         return next(self._feed(venue, feed).counter)
+
+    def seqs(self, venue: str, feed: str) -> Iterator[int]:
+        """The counter behind `next_seq`, for those who take many."""
+        return self._feed(venue, feed).counter
+
+    def on_rotation(self, venue: str, feed: str, call: Callable[[], None]) -> None:
+        """`call` when a new segment of the feed has followed another, from the writer thread: what a segment
+        needs to be read alone can be written then.
+        """
+        self._feed(venue, feed).on_rotation = call
 
     def write(self, item: RawItem) -> None:
         """Accepts an item, whatever the state of the disk; ArchiveError only after `close`."""

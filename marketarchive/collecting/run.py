@@ -116,8 +116,12 @@ class Run:
         if self.error or self.finish_reason not in expected or stats.get("spider_exceptions/count"):
             return FAILED
         failed = {feed: stats.get(f"asks/failed/{feed}", 0) for feed in self.spider.feeds}
-        good = {feed: stats.get(f"responses/good/{feed}", 0) for feed in self.spider.feeds}
-        if not any(good.values()) and 0 < sum(failed.values()) == stats.get("gaps/blocked", 0):
+        good = {
+            feed: stats.get(f"responses/good/{feed}", 0) + stats.get(f"frames/good/{feed}", 0)
+            for feed in self.spider.feeds
+        }
+        gaps = sum(count for key, count in stats.items() if key.startswith("gaps/"))
+        if not any(good.values()) and 0 < gaps == stats.get("gaps/blocked", 0):
             return BLOCKED
         if any(failed[feed] and not good[feed] for feed in self.spider.feeds):
             return FAILED  # nothing collected though due
@@ -144,6 +148,8 @@ class Run:
             "gaps": part("gaps/"),
             "ticks": part("ticks/"),
             "books": part("books/"),
+            "frames": part("frames/"),
+            "stream": part("stream/"),
             "invalid": part("invalid/"),
             "records": part("records/"),
             "sweeps": part("sweep/"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from marketarchive.clock import SECOND, sleep
 from marketarchive.collecting.cadence import CadenceSpider
 from marketarchive.collecting.polymarket import PolymarketSpider
@@ -12,21 +14,15 @@ OVER_S = 900
 """A market is kept for this long after its end, if the venue does not close it before."""
 
 
-class TrackingSpider(PolymarketSpider, CadenceSpider):
-    """Use it when the same question is asked of every chosen market, and rounds come and go meanwhile."""
+class TrackedMarkets(PolymarketSpider):
+    """The chosen markets, as rounds come and go."""
 
-    async def prepare(self) -> None:
+    def __init__(self, name: str | None = None, **given: Any) -> None:
+        super().__init__(name, **given)
         self.tracked: dict[str, Market] = {}  # by market id
-        await self.look_up()
 
-    async def main(self) -> None:
-        looking_up = self.spawn(self._keep_looking_up())
-        try:
-            await super().main()
-        finally:
-            looking_up.cancel()
-
-    async def _keep_looking_up(self) -> None:
+    async def keep_looking_up(self) -> None:
+        """For ever; the first look-up is the caller's."""
         while await sleep(self.run.clock, LOOK_UP_S, self.run.stop):
             if self.run.counted_from is not None:  # the first look-up is done
                 await self.look_up()
@@ -51,3 +47,17 @@ class TrackingSpider(PolymarketSpider, CadenceSpider):
             for market in self.tracked.values()
             if market.start_at is None or market.start_at.timestamp() <= latest
         ]
+
+
+class TrackingSpider(TrackedMarkets, CadenceSpider):
+    """Use it when the same question is asked of every chosen market, and rounds come and go meanwhile."""
+
+    async def prepare(self) -> None:
+        await self.look_up()
+
+    async def main(self) -> None:
+        looking_up = self.spawn(self.keep_looking_up())
+        try:
+            await super().main()
+        finally:
+            looking_up.cancel()

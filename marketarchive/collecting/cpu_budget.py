@@ -1,0 +1,43 @@
+"""How much of the processor checks may take that can also be made later."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+WINDOW_S = 1.0
+
+
+class CpuBudget:
+    """A share of one processor, spent within windows of a second (wall) of the thread that uses it."""
+
+    def __init__(self, share: float) -> None:
+        self._allowed_ns = int(share * WINDOW_S * 1e9)
+        self._spent_ns = 0
+        self._window_ends = 0.0
+
+    @property
+    def is_left(self) -> bool:
+        """Whether checks may still be made in this window."""
+        return self._spent() < self._allowed_ns
+
+    @property
+    def is_overdrawn(self) -> bool:
+        """Twice the share is spent: even what is cheap has to wait."""
+        return self._spent() > 2 * self._allowed_ns
+
+    @contextmanager
+    def spend(self) -> Iterator[None]:
+        started = time.thread_time_ns()
+        try:
+            yield
+        finally:
+            self._spent_ns += time.thread_time_ns() - started
+
+    def _spent(self) -> int:
+        now = time.monotonic()
+        if now >= self._window_ends:
+            self._window_ends = now + WINDOW_S
+            self._spent_ns = 0
+        return self._spent_ns

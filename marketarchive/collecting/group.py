@@ -1,0 +1,255 @@
+"""What is subscribed together, over one connection after the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from marketarchive.clock import SECOND, sleep
+from marketarchive.collecting.limits import BLOCKED_MAX_S, backoff
+from marketarchive.collecting.link import Link
+from marketarchive.collecting.receipt import KEPT_HEADERS
+from marketarchive.collecting.retry_after import retry_after
+from marketarchive.collecting.spider import BLOCKED_STATUSES
+from marketarchive.collecting.websocket import Refusal, WebSocket
+from marketarchive.items import Cause, GapReason, Response
+
+if TYPE_CHECKING:
+    from marketarchive.collecting.stream import StreamSpider
+
+FIRST_DATA_S = 10
+"""Seconds (project clock) in which everything subscribed has to send something."""
+SILENT_BEATS = 3
+"""Heartbeats without any message after which a peer that answers them is taken for dead."""
+RENEW_AGAIN_S = 30
+"""A connection that froze is replaced at once, the next one after this, then after twice it, ..."""
+RENEW_AGAIN_MAX_S = 600
+BLOCKED_S = 60
+"""A venue that refuses us is left alone for this long, then for twice it, ... up to BLOCKED_MAX_S."""
+
+
+class Group:
+    """Keys that share a connection."""
+
+    def __init__(self, spider: StreamSpider) -> None:
+        self.keys: dict[str, int] = {}  # key -> wall ns since when it is wanted
+        self.link: Link | None = None
+        self._spider = spider
+        self._clock = spider.run.clock
+        self._stop = spider.run.stop
+        self._changed = asyncio.Event()
+        self._is_frozen = False
+        self._renewals = 0  # in a row, because of freezing
+        self._renewed_at = 0  # monotonic ns
+        self._refusals = 0  # in a row, because we are not wanted
+
+    def add(self, keys: Sequence[str]) -> None:
+        now = self._clock.now_ns()
+        self.keys.update(dict.fromkeys(keys, now))
+        if self.link is not None:
+            self.link.subscribe(keys)
+            self._spider.spawn(self._expect(self.link, keys))
+
+    def remove(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            del self.keys[key]
+        if not self.keys:
+            self._changed.set()
+
+    def freeze(self) -> None:
+        """The connection is open and does not send what it should: replace it."""
+        self._is_frozen = True
+        self._changed.set()
+
+    async def keep(self) -> None:
+        """Connect, follow, connect again, until no key is left."""
+        failures = 0
+        while self.keys:
+            link = await self._open()
+            if isinstance(link, Link):
+                failures, wait = 0, 0.0
+                await self._follow(link)
+            else:
+                failures, wait = failures + 1, link
+            if self.keys and not await sleep(self._clock, max(wait, backoff(failures or 1)), self._stop):
+                return
+
+    async def close(self, link: Link) -> None:
+        """End a connection of ours; what it still said is kept."""
+        assert link.socket is not None
+        await link.socket.close()
+        self._ended(link)
+
+    async def _follow(self, link: Link) -> None:
+        """Until the connection has ended; it may be replaced meanwhile."""
+        assert link.socket is not None
+        self.link = link
+        while True:
+            await first_of([link.socket.ended, self._changed], self._until_renewal(link))
+            self._changed.clear()
+            if not self.keys:
+                await self.close(link)
+            elif not link.socket.ended.is_set() and self._until_renewal(link) == 0.0:
+                link = await self._replace(link)
+                self.link = link
+            assert link.socket is not None
+            if link.socket.ended.is_set():
+                self.link = None
+                self._ended(link)
+                return
+
+    def _until_renewal(self, link: Link) -> float | None:
+        """Seconds (wall) until the connection is to be replaced; None = it may stay."""
+        now = self._clock.mono_ns()
+        due = []
+        if self._spider.renew_s is not None:
+            due.append(self._spider.renew_s - (now - link.opened_mono) / SECOND)
+        if self._is_frozen:
+            pause = 0.0
+            if self._renewals:
+                pause = min(RENEW_AGAIN_MAX_S, RENEW_AGAIN_S * 2.0 ** (self._renewals - 1))
+            due.append(pause - (now - self._renewed_at) / SECOND)
+        return max(0.0, min(due)) / self._clock.speed if due else None
+
+    async def _replace(self, old: Link) -> Link:
+        """A second connection takes over once everything has come on it: make before break."""
+        self._spider.run.stats.inc_value("stream/renewals")
+        self._renewals = self._renewals + 1 if self._is_frozen else 0
+        self._renewed_at = self._clock.mono_ns()
+        new = await self._open()
+        if not isinstance(new, Link):
+            await sleep(self._clock, max(new, backoff(1)), self._stop)
+            return old
+        self._is_frozen = False
+        assert new.socket is not None
+        await first_of([new.has_all, new.socket.ended], FIRST_DATA_S / self._clock.speed)
+        if new.socket.ended.is_set():
+            self._ended(new)
+            return old
+        await self.close(old)
+        return new
+
+    async def _open(self) -> Link | float:
+        """A connection on which all keys are subscribed, or the least seconds to wait before the next try."""
+        spider, run = self._spider, self._spider.run
+        if await run.process.limiter.acquire(spider.endpoint, self._stop) is not None:
+            return 0.0
+        link = spider.new_link(self.keys)
+        started = self._clock.mono_ns()
+        opened = await WebSocket.connect(
+            spider.socket_url,
+            spider.settings.get("USER_AGENT"),
+            link,
+            self._clock,
+            run.archive.seqs(spider.venue, spider.feed),
+        )
+        if isinstance(opened, Refusal):
+            return self._refused(link, opened, (self._clock.mono_ns() - started) / 1e6)
+        self._refusals = 0
+        run.stats.inc_value("stream/connections")
+        spider.opened(link)
+        link.subscribe([key for key in self.keys if key not in link.keys])  # wanted meanwhile
+        spider.spawn(self._heartbeats(link))
+        spider.spawn(self._expect(link, list(link.keys)))
+        return link
+
+    async def _heartbeats(self, link: Link) -> None:
+        spider, socket = self._spider, link.socket
+        assert socket is not None
+        before, silent = socket.last_at, 0
+        while await sleep(self._clock, spider.heartbeat_s, self._stop) and link.is_open:
+            silent = silent + 1 if socket.last_at == before and not socket.is_paused else 0
+            before = socket.last_at
+            if spider.answers_heartbeats and silent >= SILENT_BEATS:
+                link.given_up = f"no answer to {silent} heartbeats"
+                socket.abort()
+                return
+            socket.send(spider.heartbeat)
+
+    async def _expect(self, link: Link, keys: Sequence[str]) -> None:
+        """What was subscribed and sends nothing is lost from then on."""
+        await sleep(self._clock, FIRST_DATA_S, self._stop)
+        silent = [key for key in keys if key in link.waiting]
+        if silent and link.is_open and not self._stop.is_set():
+            self._lose(link, silent, "stall", "venue", f"nothing came within {FIRST_DATA_S} s")
+            self._spider.never_came(link, silent)
+
+    def _ended(self, link: Link) -> None:
+        """Writes how a connection ended; what only it covered is lost."""
+        spider = self._spider
+        assert link.socket is not None
+        ending = link.socket.ending
+        if ending is None or not spider.forget(link):
+            return
+        link.write("closed", code=ending.code, reason=link.given_up or ending.reason)
+        spider.run.stats.inc_value(f"stream/closes/{ending.code}")
+        if spider.is_over(link, ending):
+            spider.unwant(link.keys)
+        elif not self._stop.is_set():
+            uncovered = [key for key in link.keys if not spider.covers(key)]
+            if link.given_up is not None:
+                self._lose(link, uncovered, "stall", "unknown", link.given_up)
+            elif not ending.is_ours or uncovered:
+                told = f"close code {ending.code} {ending.reason}".strip()
+                self._lose(link, uncovered, "disconnect", _cause(ending.code), told)
+
+    def _refused(self, link: Link, refusal: Refusal, latency_ms: float) -> float:
+        """Records what came instead of a connection; the least seconds to wait."""
+        spider, run, status = self._spider, self._spider.run, refusal.status
+        run.stats.inc_value("stream/refusals")
+        if status is not None or refusal.body:
+            spider.put(
+                Response(
+                    spider.venue,
+                    spider.feed,
+                    self._clock.now_ns(),
+                    run.next_seq(spider.feed),
+                    "GET",
+                    spider.socket_url,
+                    {},
+                    status or 0,
+                    {name: refusal.headers[name] for name in KEPT_HEADERS if name in refusal.headers},
+                    round(latency_ms, 3),
+                    refusal.body,
+                )
+            )
+        reason: GapReason = refusal.reason
+        cause: Cause = "unknown" if status is None else "venue"
+        wait = 0.0
+        if status in BLOCKED_STATUSES:
+            self._refusals += 1
+            reason = "blocked"
+            wait = min(BLOCKED_MAX_S, BLOCKED_S * 2.0 ** (self._refusals - 1))
+        elif status == 429:
+            reason = "rate_limited"
+            wait = retry_after(refusal.headers.get("retry-after"), self._clock.now_ns()) or 0.0
+        uncovered = [key for key in self.keys if not spider.covers(key)]
+        self._lose(link, uncovered, reason, cause, refusal.detail)
+        return wait
+
+    def _lose(self, link: Link, keys: Sequence[str], reason: GapReason, cause: Cause, detail: str) -> None:
+        """Since the last moment proven on `link`; keys of which nothing came yet, since they are wanted."""
+        seen = [key for key in keys if key not in link.waiting]
+        self._spider.lose(link, seen, link.proven_at, reason, cause, detail)
+        by_begin: dict[int, list[str]] = {}
+        for key in keys:
+            if key in link.waiting and key in self.keys:
+                by_begin.setdefault(self.keys[key], []).append(key)
+        for since, waiting in by_begin.items():
+            self._spider.lose(link, waiting, since, reason, cause, detail)
+
+
+def _cause(code: int) -> Cause:
+    """Whose fault a close is, as far as its code tells: 1013 says that we read too slowly, 1006 nothing."""
+    return {1013: "ours", 1006: "unknown"}.get(code, "venue")  # type: ignore[return-value]
+
+
+async def first_of(events: Iterable[asyncio.Event], wall_s: float | None = None) -> None:
+    """Wait until one of `events` is set, or for `wall_s` seconds."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=wall_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

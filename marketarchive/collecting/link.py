@@ -1,0 +1,124 @@
+"""One connection of a stream: its name, what is subscribed on it, how far it proves that nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from marketarchive.clock import SECOND
+from marketarchive.collecting.websocket import Message, WebSocket
+from marketarchive.items import Connection, ConnectionEvent, Frames
+
+if TYPE_CHECKING:
+    from marketarchive.collecting.stream import StreamSpider
+
+SLACK_S = 10
+"""Event times older than this against the newest receipt do not say when a message was sent."""
+
+
+class Link:
+    """Made before its connection, whose lines it writes; `waiting` are keys of which nothing came yet."""
+
+    def __init__(self, spider: StreamSpider, name: str, keys: Iterable[str]) -> None:
+        self.name = name
+        self.keys = set(keys)
+        self.waiting = set(self.keys)
+        self.has_all = asyncio.Event()  # nothing is waited for
+        self.socket: WebSocket | None = None
+        self.opened_at = 0  # wall ns
+        self.opened_mono = 0  # monotonic ns
+        self.last_seq = 0  # of the newest message taken
+        self.newest_event = 0  # wall ns by the venue's clock
+        self.data_at = 0  # wall ns of the newest message that was data
+        self.given_up: str | None = None  # why, if we did
+        self._spider = spider
+
+    @property
+    def is_open(self) -> bool:
+        return self.socket is not None and not self.socket.ended.is_set()
+
+    def covers(self, key: str) -> bool:
+        """Whether `key` is seen here: subscribed, with its first data, on an open connection."""
+        return self.is_open and key in self.keys and key not in self.waiting
+
+    @property
+    def proven_at(self) -> int:
+        """Wall ns up to which everything that was sent has arrived: messages come in the order of sending,
+        so whatever was sent before the newest one was made, if its venue's clock can be believed.
+        """
+        last = self.socket.last_at if self.socket is not None else None
+        if last is None:
+            return self.opened_at
+        return max(min(self.newest_event, last), last - SLACK_S * SECOND)
+
+    def came(self, keys: Iterable[str]) -> None:
+        """The first data of `keys`, or more."""
+        if self.waiting:
+            self.waiting.difference_update(keys)
+            if not self.waiting:
+                self.has_all.set()
+
+    def subscribe(self, keys: Iterable[str]) -> None:
+        """More on the same connection."""
+        new = [key for key in keys if key not in self.keys]
+        if self.is_open and new:
+            self.keys.update(new)
+            self.waiting.update(new)
+            self.has_all.clear()
+            self._send("subscribed", self._spider.subscriptions(new, is_first=False))
+
+    def unsubscribe(self, keys: Iterable[str]) -> None:
+        gone = [key for key in keys if key in self.keys]
+        self.keys.difference_update(gone)
+        self.came(gone)
+        texts = self._spider.unsubscriptions(gone)
+        if self.is_open and gone and texts:
+            self._send("unsubscribed", texts)
+
+    def write(
+        self,
+        event: ConnectionEvent,
+        texts: Iterable[str] = (),
+        code: int | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """A `connection` line."""
+        spider, run = self._spider, self._spider.run
+        spider.put(
+            Connection(
+                spider.venue,
+                spider.feed,
+                run.clock.now_ns(),
+                run.next_seq(spider.feed),
+                self.name,
+                event,
+                spider.socket_url,
+                tuple(texts),
+                code,
+                reason,
+            )
+        )
+
+    def _send(self, event: ConnectionEvent, texts: Sequence[str]) -> None:
+        assert self.socket is not None
+        for text in texts:
+            self.socket.send(text)
+        self.write(event, texts)
+
+    # ---- what the connection calls ---------------------------------------------------------------------
+
+    def opened(self, socket: WebSocket) -> None:
+        self.socket = socket
+        clock = self._spider.run.clock
+        self.opened_at, self.opened_mono = clock.now_ns(), clock.mono_ns()
+        self.data_at = self.opened_at
+        self._send("opened", self._spider.subscriptions(sorted(self.keys), is_first=True))
+
+    def received(self, batch: list[Message]) -> None:
+        spider = self._spider
+        spider.put(Frames(spider.venue, spider.feed, self.name, tuple(batch)))
+        spider.run.stats.inc_value(f"frames/{spider.feed}", len(batch))
+        spider.take(self, batch)
+        self.last_seq = batch[-1][1]
+        spider.hold_if_full()

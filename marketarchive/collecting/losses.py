@@ -1,0 +1,46 @@
+"""What a stream does not see at the moment, since when and why, until it sees it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from marketarchive.items import Cause, GapReason
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """One event that blinded us: its gap starts at `since`, the last moment proven complete (wall ns)."""
+
+    since: int
+    reason: GapReason
+    cause: Cause
+    detail: str
+    connection: str
+
+
+class Losses:
+    """By key: a token or a topic. The first loss of a key stands until it is found again."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, Loss] = {}
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._of
+
+    def lose(self, keys: Iterable[str], loss: Loss) -> list[str]:
+        """The keys that were not lost before."""
+        new = [key for key in keys if key not in self._of]
+        self._of.update(dict.fromkeys(new, loss))
+        return new
+
+    def find(self, keys: Iterable[str]) -> dict[Loss, list[str]]:
+        """The losses that end for `keys` now."""
+        ended: dict[Loss, list[str]] = {}
+        for key in keys:
+            if (loss := self._of.pop(key, None)) is not None:
+                ended.setdefault(loss, []).append(key)
+        return ended
+
+    def find_all(self) -> dict[Loss, list[str]]:
+        return self.find(list(self._of))

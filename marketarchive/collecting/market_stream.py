@@ -1,0 +1,366 @@
+"""Polymarket's market channel: live books proven by their hashes, and what is done when one is not."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Self
+
+from scrapy.crawler import Crawler
+
+from marketarchive.clock import SECOND, sleep
+from marketarchive.collecting.arguments import Arguments
+from marketarchive.collecting.cpu_budget import CpuBudget
+from marketarchive.collecting.link import Link
+from marketarchive.collecting.polymarket import batches
+from marketarchive.collecting.spider import Answer, Ask
+from marketarchive.collecting.stream import StreamSpider
+from marketarchive.collecting.tracking import LOOK_UP_S, TrackedMarkets
+from marketarchive.collecting.websocket import Ending, Message
+from marketarchive.exceptions import ArgumentError, ParseError
+from marketarchive.items import BookState, Invalid, Market
+from marketarchive.venues.polymarket import Book, market_channel, queries, sockets, verify_book
+from marketarchive.venues.polymarket.endpoints import TOKENS_PER_BOOKS
+from marketarchive.venues.polymarket.live_books import ChannelBooks, LiveBook, Taken
+from marketarchive.venues.polymarket.market_channel import (
+    BookEvent,
+    Event,
+    MarketResolved,
+    PriceChanges,
+    UnreadableEvent,
+)
+
+SILENT_S = 30
+"""Seconds after which a silent token is looked up, and between two look-ups."""
+UNDER_WAY_S = 3
+"""Seconds that a change which a look-up shows may take to arrive on the socket."""
+NAMED = re.compile(rb'"(?:asset_id|market)" ?: ?"([^"]+)')
+
+
+@dataclass(slots=True)
+class Watched:
+    """What is known of a token that is listened to. Times are wall ns."""
+
+    market: Market
+    proven_at: int  # nothing is missing up to here
+    heard_at: int  # its newest message
+    is_frozen: bool = False  # the venue knows changes that its connection did not tell
+
+
+class MarketLink(Link):
+    """A connection with the books that its frames make."""
+
+    def __init__(self, spider: StreamSpider, name: str, keys: Iterable[str]) -> None:
+        super().__init__(spider, name, keys)
+        self.books = ChannelBooks()
+
+
+class MarketStreamSpider(TrackedMarkets, StreamSpider):
+    """Use it for the market channel: both tokens of every chosen market, each book checked change by change.
+
+    A book whose hash does not come out is asked for over REST; a token that is silent is looked up there, and
+    its connection replaced when the venue knows of changes that the socket did not tell.
+    """
+
+    endpoint = sockets.MARKET_CHANNEL
+    heartbeat = market_channel.PING
+    heartbeat_s = market_channel.PING_EVERY_S
+    answers_heartbeats = True
+    keys_per_socket = market_channel.TOKENS_PER_CONNECTION
+    renew_s = 1800.0
+
+    @classmethod
+    def check_arguments(cls, given: Mapping[str, Any]) -> Arguments:
+        arguments = super().check_arguments(given)
+        if arguments.ahead is not None and arguments.ahead < 2 * LOOK_UP_S:
+            raise ArgumentError(
+                f"ahead={given['ahead']!r} is under {2 * LOOK_UP_S} s: rounds are looked up every "
+                f"{LOOK_UP_S} s, so one could begin unseen; give 2m or more"
+            )
+        return arguments
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
+        spider = super().from_crawler(crawler, *args, **kwargs)
+        spider.budget = CpuBudget(crawler.settings.getfloat("STREAM_CHECK_SHARE"))
+        return spider
+
+    budget = CpuBudget(0.25)
+
+    # ---- what is listened to ---------------------------------------------------------------------------
+
+    async def prepare(self) -> None:
+        self.watched: dict[str, Watched] = {}  # by token
+        loop = asyncio.get_running_loop()
+
+        def rotated() -> None:  # called by the writer's thread
+            loop.call_soon_threadsafe(self._write_books)
+
+        self.run.archive.on_rotation(self.venue, self.feed, rotated)
+        await self.look_up()
+
+    @property
+    def expects_more(self) -> bool:
+        """Named markets end; of all others there will be new ones."""
+        return not self.arguments.markets and self.fault is None
+
+    def upkeep(self) -> list[asyncio.Task[None]]:
+        return [self.spawn(self.keep_looking_up()), self.spawn(self._keep_asking())]
+
+    async def look_up(self) -> None:
+        await super().look_up()
+        now = self.run.clock.now_ns()
+        chosen = {market.market_id: market for market in self.chosen(now)}
+        tokens: list[str] = []
+        for market in sorted(chosen.values(), key=lambda each: (each.end_at is None, each.end_at)):
+            known = {"condition_id": market.market_id, "tokens": market.tokens}
+            self.run.markets.setdefault(market.slug or market.market_id, known)
+            for token in (market.tokens or {}).values():
+                tokens.append(token)
+                self.watched.setdefault(token, Watched(market, now, now))
+        self.want(tokens)
+        self._let_be(
+            token for token, watched in self.watched.items() if watched.market.market_id not in self.tracked
+        )
+
+    def _let_be(self, tokens: Iterable[str]) -> None:
+        """Nothing more comes of `tokens`."""
+        gone = list(tokens)
+        self.unwant(gone)
+        for token in gone:
+            self.watched.pop(token, None)
+        for link in self._links():
+            link.books.drop(gone)
+
+    def _is_past_end(self, market: Market) -> bool:
+        return market.end_at is not None and market.end_at.timestamp() <= self.run.clock.now_ns() / SECOND
+
+    # ---- the socket ------------------------------------------------------------------------------------
+
+    def subscriptions(self, keys: Sequence[str], *, is_first: bool) -> list[str]:
+        return [market_channel.subscribe(keys) if is_first else market_channel.subscribe_more(keys)]
+
+    def unsubscriptions(self, keys: Sequence[str]) -> list[str]:
+        return [market_channel.unsubscribe(keys)] if keys else []
+
+    def new_link(self, keys: Iterable[str]) -> Link:
+        return MarketLink(self, self.next_name(), keys)
+
+    def is_over(self, link: Link, ending: Ending) -> bool:
+        """1000 is what the venue says when every market of a connection is resolved."""
+        watched = [self.watched[token] for token in link.keys if token in self.watched]
+        return (
+            ending.code == 1000
+            and not ending.is_ours
+            and all(self._is_past_end(each.market) for each in watched)
+        )
+
+    def never_came(self, link: Link, keys: Sequence[str]) -> None:  # noqa: ARG002  (a hook)
+        """Without a first book nothing can be applied: ask for it."""
+        self.run.stats.inc_value("stream/first_books_missing", len(keys))
+        self._ask_for(keys)
+
+    def scopes(self, keys: Iterable[str]) -> list[Mapping[str, Any]]:
+        """Markets of which both tokens are concerned together, the others token by token."""
+        by_market: dict[str, list[str]] = {}
+        tokens_of: dict[str, int] = {}
+        for key in keys:
+            if (watched := self.watched.get(key)) is not None:
+                slug = watched.market.slug or watched.market.market_id
+                by_market.setdefault(slug, []).append(key)
+                tokens_of[slug] = len(watched.market.tokens or ())
+        whole = [slug for slug, tokens in by_market.items() if len(tokens) == tokens_of[slug]]
+        found: list[Mapping[str, Any]] = [{"markets": whole}] if whole else []
+        for slug, tokens in by_market.items():
+            if slug not in whole:
+                found += [{"markets": [slug], "token": token} for token in tokens]
+        return found
+
+    # ---- what arrives ----------------------------------------------------------------------------------
+
+    def take(self, link: Link, batch: Sequence[Message]) -> None:
+        assert isinstance(link, MarketLink)
+        if self.budget.is_overdrawn:
+            self._pass_over(link, batch)
+            return
+        verdicts: Counter[str] = Counter()
+        good = 0
+        with self.budget.spend():
+            for at, seq, payload in batch:
+                try:
+                    taken = link.books.take(payload, verify=self.budget.is_left)
+                except ParseError as error:
+                    self._unreadable(link, at, seq, payload, error)
+                    continue
+                if taken:
+                    link.data_at = at
+                    good += 1
+                for one in taken:
+                    if isinstance(one.event, UnreadableEvent):
+                        self._unreadable(link, at, seq, payload, one.event.error)
+                    else:
+                        self._taken(link, at, one, verdicts)
+        self.run.stats.inc_value(f"frames/good/{self.feed}", good)
+        for verdict, count in verdicts.items():
+            self.run.stats.inc_value(f"books/{verdict}", count)
+
+    def _taken(self, link: MarketLink, at: int, one: Taken, verdicts: Counter[str]) -> None:
+        event, token = one.event, one.token
+        if isinstance(event, MarketResolved):
+            self._let_be([each for each in event.assets_ids if each in self.watched])
+            return
+        if token is None or (watched := self.watched.get(token)) is None:
+            return
+        sent = min(at, _sent_at(event))
+        link.newest_event = max(link.newest_event, sent)
+        watched.heard_at = at
+        if one.verdict == "not_available":
+            return
+        verdicts["stale" if one.is_stale else one.verdict] += 1
+        if one.verdict == "failed":
+            self._broken(link, token, f"{type(event).__name__} {_hash_of(one)} does not come out")
+        elif one.verdict == "ok":
+            watched.proven_at = max(watched.proven_at, sent)
+            if token in link.waiting or token in self.losses:
+                watched.is_frozen = False
+                self.seen(link, [token], at)
+        elif token in link.waiting and isinstance(event, BookEvent):
+            self.seen(link, [token], at)
+
+    def _pass_over(self, link: MarketLink, batch: Sequence[Message]) -> None:
+        """Too much for the processor: it is archived, the books are asked for when there is time again."""
+        self.run.stats.inc_value("stream/frames_passed_over", len(batch))
+        link.data_at = batch[-1][0]
+        link.books = ChannelBooks()
+
+    def _broken(self, link: MarketLink, token: str, detail: str) -> None:
+        """Something before this change is missing, or the change is wrong: start again from a whole book."""
+        if self.lose(link, [token], self.watched[token].proven_at, "hash", "unknown", detail):
+            self._ask_for([token])
+
+    def _unreadable(self, link: MarketLink, at: int, seq: int, payload: bytes, error: ParseError) -> None:
+        """A frame that is damaged: the books of all tokens that it may have been about are asked for."""
+        self.put(Invalid(self.venue, self.feed, at, seq, error.item, str(error), error.fields))
+        named = {match.decode("utf-8", "replace") for match in NAMED.findall(payload)}
+        concerned = [
+            token
+            for token in link.keys
+            if not named
+            or any(token.startswith(name) for name in named)
+            or self.watched[token].market.market_id in named
+        ]
+        since = min(at, link.newest_event or at)
+        if concerned and self.lose(link, concerned, since, "checksum", "venue", f"seq {seq}: {error}"[:200]):
+            self._ask_for(concerned)
+
+    # ---- REST: books that are missing, tokens that are silent -------------------------------------------
+
+    def _ask_for(self, tokens: Sequence[str]) -> None:
+        for batch in batches(list(tokens), TOKENS_PER_BOOKS):
+            self.run.stats.inc_value("stream/resyncs", len(batch))
+            scope = {"asked_for": list(batch)}
+            self.submit(Ask(queries.books(batch), partial(self._answered, batch), self.feed, scope))
+
+    async def _keep_asking(self) -> None:
+        """Each half minute: is what is silent quiet, or frozen? And what is still lost is asked for again."""
+        while await sleep(self.run.clock, SILENT_S, self.run.stop):
+            now = self.run.clock.now_ns()
+            due = [
+                token
+                for token, watched in self.watched.items()
+                if token in self.losses
+                or now - watched.heard_at >= SILENT_S * SECOND
+                or self._book(token) is None
+            ]
+            if due:
+                self._ask_for(due)
+
+    def _answered(self, tokens: Sequence[str], answer: Answer) -> Iterator[Any]:
+        if answer.parsed is None:
+            return
+        books = {book.token: book for book in answer.parsed.books}
+        for token in tokens:
+            watched, book = self.watched.get(token), books.get(token)
+            if watched is None:
+                continue
+            if book is None:
+                if self._is_past_end(watched.market):
+                    self._let_be([token])
+                continue
+            if verify_book(book)[0] == "failed":
+                error = f"hash {book.hash} of token {token} does not come out by any recipe"
+                yield Invalid(self.venue, self.feed, answer.received_at, answer.seq, "Book", error, ("hash",))
+                continue
+            self._compare(token, watched, book, answer)
+
+    def _compare(self, token: str, watched: Watched, book: Book, answer: Answer) -> None:
+        """A whole book beside what the socket told of it."""
+        held = self._book(token)
+        if token in self.losses or held is None:
+            self._rebase(token, watched, book, answer)
+        elif held.hash == book.hash and held.timestamp_ms == book.timestamp_ms:
+            self.run.stats.inc_value("stream/quiet")
+            watched.proven_at = max(watched.proven_at, answer.received_at)
+        elif book.timestamp_ms > held.timestamp_ms:
+            self.spawn(self._await_change(token, watched, book))
+
+    def _rebase(self, token: str, watched: Watched, book: Book, answer: Answer) -> None:
+        for link in self._links():
+            if token in link.keys and link.books.rebase(book) == "ok":
+                watched.proven_at = max(watched.proven_at, book.timestamp_ms * 1_000_000)
+                if not watched.is_frozen:  # else only the socket can show that it goes on
+                    self.seen(link, [token], answer.received_at)
+
+    async def _await_change(self, token: str, watched: Watched, book: Book) -> None:
+        """The venue knows a newer book: it is under way, or the socket is frozen."""
+        await sleep(self.run.clock, UNDER_WAY_S, self.run.stop)
+        held = self._book(token)
+        if self.run.stop.is_set() or held is None or held.timestamp_ms >= book.timestamp_ms:
+            return
+        link = next((each for each in self._links() if each.covers(token)), None)
+        if link is None:
+            return
+        silent = (self.run.clock.now_ns() - watched.heard_at) // SECOND
+        siblings = "went on" if link.data_at - watched.heard_at > UNDER_WAY_S * SECOND else "silent too"
+        detail = f"frozen: silent for {silent} s while its book changed; others on the connection {siblings}"
+        watched.is_frozen = True
+        if self.lose(link, [token], watched.proven_at, "stall", "venue", detail):
+            self.run.stats.inc_value("stream/frozen")
+        self.renew(token)
+
+    # ---- books -----------------------------------------------------------------------------------------
+
+    def _links(self) -> list[MarketLink]:
+        return [link for link in self.links if isinstance(link, MarketLink) and link.is_open]
+
+    def _book(self, token: str) -> LiveBook | None:
+        """As the socket tells it."""
+        return next((found for link in self._links() if (found := link.books.books.get(token))), None)
+
+    def _write_books(self) -> None:
+        """A new segment has begun: what is needed to read it alone."""
+        now = self.run.clock.now_ns()
+        for link in self._links():
+            for token, book in link.books.books.items():
+                if token in link.keys and token not in self.losses:
+                    self.put(
+                        BookState(self.venue, self.feed, now, link.name, token, link.last_seq, book.payload())
+                    )
+
+
+def _sent_at(event: Event) -> int:
+    """Wall ns by the venue's clock; 0 where it does not say."""
+    if isinstance(event, BookEvent):
+        return event.book.timestamp_ms * 1_000_000
+    return getattr(event, "timestamp_ms", 0) * 1_000_000
+
+
+def _hash_of(one: Taken) -> str:
+    event = one.event
+    if isinstance(event, PriceChanges):
+        return event.price_changes[one.position - 1].hash
+    return event.book.hash if isinstance(event, BookEvent) else ""

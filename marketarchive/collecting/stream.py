@@ -1,0 +1,242 @@
+"""The base of spiders that listen: connections kept alive, every second either data or a recorded gap."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from marketarchive.collecting.group import Group, first_of
+from marketarchive.collecting.link import Link
+from marketarchive.collecting.losses import Loss, Losses
+from marketarchive.collecting.route import route
+from marketarchive.collecting.spider import ArchiveSpider
+from marketarchive.collecting.websocket import Ending, Message
+from marketarchive.items import Cause, GapReason
+from marketarchive.venues.endpoint import Endpoint
+
+logger = logging.getLogger(__name__)
+
+OUTBOX_MAX = 512
+"""Items on their way to the pipelines above which reading pauses."""
+HELD_S = 0.01
+
+
+class StreamSpider(ArchiveSpider):
+    """Use it for a socket to which one subscribes: it connects, subscribes, sends heartbeats, reconnects.
+
+    Keys are what is subscribed: tokens, topics. A subclass states what is below, writes `prepare`,
+    `subscriptions`, `scopes` and `take`, and says by `want` and `unwant` what it listens to.
+    """
+
+    endpoint: ClassVar[Endpoint]  # of the socket
+    heartbeat: ClassVar[str] = "PING"
+    heartbeat_s: ClassVar[float]
+    answers_heartbeats: ClassVar[bool]  # whether silence after them means a dead peer
+    keys_per_socket: ClassVar[int]
+    renew_s: ClassVar[float | None] = None  # a connection this old is replaced, the new one first
+
+    def __init__(self, name: str | None = None, **given: Any) -> None:
+        super().__init__(name, **given)
+        self.losses = Losses()
+        self.links: set[Link] = set()
+        self.groups: list[Group] = []
+        self._group_of: dict[str, Group] = {}
+        self._names = (f"c{number}" for number in itertools.count(1))
+        self._has_nothing_left = asyncio.Event()
+        self._is_held = False
+
+    # ---- what subclasses write -------------------------------------------------------------------------
+
+    async def prepare(self) -> None:
+        """Find out what to listen to, and `want` it."""
+        raise NotImplementedError
+
+    def subscriptions(self, keys: Sequence[str], *, is_first: bool) -> list[str]:
+        """The texts that subscribe `keys`: the first of a connection, or more on it."""
+        raise NotImplementedError
+
+    def unsubscriptions(self, keys: Sequence[str]) -> list[str]:  # noqa: ARG002  (a hook)
+        """The texts that end the subscription of `keys`; none where a venue has no such thing."""
+        return []
+
+    def scopes(self, keys: Iterable[str]) -> list[Mapping[str, Any]]:
+        """What the gaps of `keys` say they concern: as few gaps as say it exactly."""
+        raise NotImplementedError
+
+    def take(self, link: Link, batch: Sequence[Message]) -> None:
+        """Look at what arrived (it is archived already) and call `seen` for keys that sent data."""
+        raise NotImplementedError
+
+    def new_link(self, keys: Iterable[str]) -> Link:
+        return Link(self, self.next_name(), keys)
+
+    def is_over(self, link: Link, ending: Ending) -> bool:  # noqa: ARG002  (a hook)
+        """Whether the venue closed `link` because there is nothing more to come for any of its keys."""
+        return False
+
+    def never_came(self, link: Link, keys: Sequence[str]) -> None:
+        """`keys` were subscribed and sent nothing for long; they are lost by now."""
+
+    @property
+    def expects_more(self) -> bool:
+        """Whether to wait on when nothing is wanted any more."""
+        return False
+
+    def upkeep(self) -> list[asyncio.Task[None]]:
+        """Tasks beside the connections; cancelled at the end."""
+        return []
+
+    # ---- what subclasses use ---------------------------------------------------------------------------
+
+    @property
+    def socket_url(self) -> str:
+        """As really asked."""
+        return route(self.endpoint.url, self.run.process.simulator)
+
+    @property
+    def wanted(self) -> Iterable[str]:
+        return self._group_of.keys()
+
+    def want(self, keys: Iterable[str]) -> None:
+        """Listen to `keys` too; those that belong together should follow one another."""
+        new = [key for key in keys if key not in self._group_of]
+        while new:
+            group = next((each for each in self.groups if len(each.keys) < self.keys_per_socket), None)
+            group = group or self._new_group()
+            room = self.keys_per_socket - len(group.keys)
+            self._group_of.update(dict.fromkeys(new[:room], group))
+            group.add(new[:room])
+            new = new[room:]
+
+    def unwant(self, keys: Iterable[str]) -> None:
+        """Nothing more is expected of `keys`; a loss of theirs ends now."""
+        gone = [key for key in keys if key in self._group_of]
+        self._close_gaps(gone, self.run.clock.now_ns())
+        for key in gone:
+            self._group_of.pop(key).remove([key])
+        for link in self.links:
+            link.unsubscribe(gone)
+
+    def seen(self, link: Link, keys: Iterable[str], at: int) -> None:
+        """`keys` send, with all that was missed told: what was lost of them is found again at `at`."""
+        keys = list(keys)
+        link.came(keys)
+        self._close_gaps(keys, at)
+
+    def lose(
+        self, link: Link, keys: Iterable[str], since: int, reason: GapReason, cause: Cause, detail: str
+    ) -> list[str]:
+        """From `since` on `keys` are not seen completely; their gap is written when that ends.
+
+        The keys that were not lost before.
+        """
+        loss = Loss(since, reason, cause, detail, link.name)
+        new = self.losses.lose([key for key in keys if key in self._group_of], loss)
+        if new:
+            self.run.stats.inc_value(f"asks/failed/{self.feed}")
+            self.run.stats.inc_value(f"stream/lost/{reason}")
+            logger.warning("Lost %d of %s on %s (%s): %s", len(new), self.feed, link.name, reason, detail)
+        return new
+
+    def renew(self, key: str) -> None:
+        """Replace the connection of `key`: it is open and does not send what it should."""
+        if (group := self._group_of.get(key)) is not None:
+            group.freeze()
+
+    def covers(self, key: str) -> bool:
+        """Whether `key` is seen on any open connection."""
+        return any(link.covers(key) for link in self.links)
+
+    # ---- what links and groups use ---------------------------------------------------------------------
+
+    def next_name(self) -> str:
+        return next(self._names)
+
+    def opened(self, link: Link) -> None:
+        self.links.add(link)
+        if self._is_held and link.socket is not None:
+            link.socket.pause(True)
+
+    def forget(self, link: Link) -> bool:
+        """Whether it was still known: a connection ends once."""
+        known = link in self.links
+        self.links.discard(link)
+        return known
+
+    def hold_if_full(self) -> None:
+        """Stop reading while the archive has no room; what has arrived is kept."""
+        if self._is_held or self._has_room():
+            return
+        self._is_held = True
+        self.run.stats.inc_value("stream/holds")
+        self._pause(True)
+        self.spawn(self._let_go())
+
+    # ---- the run ---------------------------------------------------------------------------------------
+
+    async def main(self) -> None:
+        run = self.run
+        run.counted_from = None  # looking up what to listen to does not shorten the run
+        await self.prepare()
+        run.counted_from = run.clock.now_ns()
+        tasks = self.upkeep()
+        if self._group_of or self.expects_more:
+            await first_of([run.stop, self._has_nothing_left])
+        for task in tasks:
+            task.cancel()
+        run.stop.set()  # nothing reconnects from here on
+        await asyncio.gather(*(self._shut(link) for link in list(self.links)))
+        self._close_gaps(list(self._group_of), run.clock.now_ns())
+
+    def abandon(self) -> list[Any]:
+        for link in self.links:
+            if link.socket is not None:
+                link.socket.flush()
+                link.socket.abort()
+            link.write("closed", code=1006, reason="the run was cut short")
+        self.links.clear()
+        self._close_gaps(list(self._group_of), self.run.clock.now_ns())
+        return super().abandon()
+
+    def _new_group(self) -> Group:
+        group = Group(self)
+        self.groups.append(group)
+
+        def done(_: asyncio.Task[None]) -> None:
+            self.groups.remove(group)
+            if not self._group_of and not self.expects_more:
+                self._has_nothing_left.set()
+
+        self.spawn(group.keep()).add_done_callback(done)
+        return group
+
+    async def _shut(self, link: Link) -> None:
+        if link.socket is not None:
+            await link.socket.close()
+            ending = link.socket.ending
+            if ending is not None and self.forget(link):
+                link.write("closed", code=ending.code, reason=ending.reason)
+
+    def _close_gaps(self, keys: Sequence[str], at: int) -> None:
+        for loss, found in self.losses.find(keys).items():
+            for scope in self.scopes(found):
+                where = {"connection": loss.connection, **scope}
+                end = max(at, loss.since)
+                self.put(self.run.gap(loss.reason, loss.cause, loss.since, end, where, detail=loss.detail))
+
+    def _has_room(self) -> bool:
+        return self.run.process.writer.has_room and self._outbox.qsize() < OUTBOX_MAX
+
+    async def _let_go(self) -> None:
+        while not self._has_room():  # noqa: ASYNC110  (the writer's thread has no event to set)
+            await asyncio.sleep(HELD_S)
+        self._is_held = False
+        self._pause(False)
+
+    def _pause(self, is_paused: bool) -> None:
+        for link in self.links:
+            if link.socket is not None:
+                link.socket.pause(is_paused)

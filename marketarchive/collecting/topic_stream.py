@@ -1,0 +1,105 @@
+"""Polymarket's RTDS: prices once a second by topic and symbol, which may be taken away any day."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from marketarchive.clock import SECOND, sleep
+from marketarchive.collecting.link import Link
+from marketarchive.collecting.stream import StreamSpider
+from marketarchive.collecting.websocket import Message
+from marketarchive.exceptions import ParseError
+from marketarchive.items import Invalid
+from marketarchive.venues.polymarket import rtds, sockets
+from marketarchive.venues.polymarket.rtds import ReferencePoint
+
+SILENT_S = 15
+"""Seconds without an update after which a topic is lost."""
+STEP_MS = 1000
+"""Between two observations of a symbol; a longer step is a gap."""
+
+
+class TopicStreamSpider(StreamSpider):
+    """Use it for RTDS: all topics on one connection, unfiltered, each symbol's seconds counted."""
+
+    venue = "polymarket"
+    endpoint = sockets.RTDS
+    heartbeat = rtds.PING
+    heartbeat_s = rtds.PING_EVERY_S
+    answers_heartbeats = False
+    keys_per_socket = len(rtds.TOPICS)
+
+    async def prepare(self) -> None:
+        self.updated_at: dict[str, int] = {}  # topic -> wall ns of its newest update
+        self.observed: dict[tuple[str, str], int] = {}  # (topic, symbol) -> newest observation, ms
+        self.want(rtds.TOPICS)
+
+    def upkeep(self) -> list[asyncio.Task[None]]:
+        return [self.spawn(self._watch())]
+
+    def subscriptions(self, keys: Sequence[str], *, is_first: bool) -> list[str]:  # noqa: ARG002  (a hook)
+        return [rtds.subscribe([topic]) for topic in keys]  # one that is gone would mute all others
+
+    def scopes(self, keys: Iterable[str]) -> list[Mapping[str, Any]]:
+        return [{"topics": sorted(keys)}]
+
+    def never_came(self, link: Link, keys: Sequence[str]) -> None:  # noqa: ARG002  (a hook)
+        self.renew(keys[0])  # now and then: it may come back
+
+    def take(self, link: Link, batch: Sequence[Message]) -> None:
+        good = 0
+        for at, seq, payload in batch:
+            try:
+                points = rtds.decode(payload)
+            except ParseError as error:
+                self.put(Invalid(self.venue, self.feed, at, seq, error.item, str(error), error.fields))
+                continue
+            good += bool(points)
+            for point in points:
+                self._taken(link, at, point)
+        self.run.stats.inc_value(f"frames/good/{self.feed}", good)
+
+    def _taken(self, link: Link, at: int, point: ReferencePoint) -> None:
+        if point.is_backfill:
+            return  # told afterwards: it fills no gap of what was observable
+        published = point.published_ms * 1_000_000
+        link.newest_event = max(link.newest_event, min(at, published))
+        link.data_at = self.updated_at[point.topic] = at
+        key = (point.topic, point.symbol)
+        before = self.observed.get(key)
+        if before is None or point.observed_ms > before:
+            self.observed[key] = point.observed_ms
+        if point.topic in link.waiting or point.topic in self.losses:
+            self.seen(link, [point.topic], at)
+        elif before is not None and point.observed_ms - before > STEP_MS:
+            self._skipped(link, point, before)
+
+    def _skipped(self, link: Link, point: ReferencePoint, before_ms: int) -> None:
+        """Seconds of one symbol that never came, while its topic went on."""
+        scope = {"connection": link.name, "topics": [point.topic], "symbol": point.symbol}
+        detail = f"{(point.observed_ms - before_ms) // STEP_MS - 1} seconds without an observation"
+        first, last = before_ms * 1_000_000, point.observed_ms * 1_000_000
+        self.put(self.run.gap("sequence", "upstream", first, last, scope, detail=detail))
+
+    async def _watch(self) -> None:
+        """A PONG is no data: a topic without updates is lost, and its connection replaced."""
+        while await sleep(self.run.clock, SILENT_S / 3, self.run.stop):
+            now = self.run.clock.now_ns()
+            for link in list(self.links):
+                silent = [
+                    topic
+                    for topic in link.keys
+                    if topic not in link.waiting and now - self._updated(link, topic) > SILENT_S * SECOND
+                ]
+                if not silent or not link.is_open or (link.socket and link.socket.is_paused):
+                    continue
+                others = "went on" if len(silent) < len(link.keys) else "silent too"
+                for topic in silent:
+                    since, detail = self._updated(link, topic), f"no update for {SILENT_S} s; others {others}"
+                    self.lose(link, [topic], since, "stall", "venue", detail)
+                    self.renew(topic)
+
+    def _updated(self, link: Link, topic: str) -> int:
+        return max(self.updated_at.get(topic, 0), link.opened_at)
