@@ -7,6 +7,25 @@ A file or `POST /_faults` holds a JSON list of objects:
 `route` is a shell pattern over HOST/PATH ("*" by default). Of the requests that match, the first `after` are
 spared, then every `every`-th is hit, `count` times at most. `from_s` and `to_s` bound it in simulated seconds
 since the simulator's start. Every kind is named in KINDS with the options it takes.
+
+The kinds `ws_*` are for sockets: `route` is that of the connection, and what is counted are the frames that
+are due on all its connections together and that the kind can hit (the answers to PING never are). Their time
+is the one at which they are due:
+
+- ws_stall: nothing but answers to PING from the frame hit on, for `seconds` or until `to_s` or for ever
+- ws_half_open: nothing is sent, read or answered any more; the TCP connection stays
+- ws_close: a close with `code` and `reason` instead of the frame; code 1006 cuts the connection
+- ws_mute: the frame is left out; counts those of one `market` (a slug, or an RTDS symbol), or of the
+  `index`-th that the connection subscribed to (0 by default), while the others flow
+- ws_no_snapshot: the first books, or the backfill, are left out
+- ws_topic_gone: the frame is left out, updates and backfill; counts those of one RTDS `topic`
+- ws_drop, ws_duplicate, ws_truncate: the frame is lost, sent twice, cut within its text
+- ws_reorder: the frame is sent after the one that follows it
+- ws_wrong_hash: the first hash of a price_change becomes zeros
+- ws_unknown_event: an event of a type that nobody knows comes before the frame
+
+`event` narrows the last ones and ws_close to one type ("price_change", "book", "update", ...). To refuse the
+upgrade order `status` (or checkpoint, html, hang, drop, latency) for the socket's route.
 """
 
 from __future__ import annotations
@@ -54,7 +73,25 @@ KINDS: dict[str, Kind] = {
     "cursor_loop": Kind({}),
     # in the venue's clock: Date header, timestamps, everything
     "clock_step": Kind({"seconds": float}),
+    # on sockets
+    "ws_stall": Kind({"seconds": float}, {"seconds": None}),
+    "ws_half_open": Kind({}),
+    "ws_close": Kind(
+        {"code": int, "reason": str, "event": str},
+        {"code": 1013, "reason": "slow consumer: send buffer full", "event": None},
+    ),
+    "ws_mute": Kind({"market": str, "index": int}, {"market": None, "index": 0}),
+    "ws_no_snapshot": Kind({}),
+    "ws_topic_gone": Kind({"topic": str}),
+    "ws_drop": Kind({"event": str}, {"event": None}),
+    "ws_duplicate": Kind({"event": str}, {"event": None}),
+    "ws_truncate": Kind({"event": str}, {"event": None}),
+    "ws_reorder": Kind({"event": str}, {"event": None}),
+    "ws_wrong_hash": Kind({}),
+    "ws_unknown_event": Kind({"event": str}, {"event": None}),
 }
+ON_UPGRADE = frozenset({"status", "checkpoint", "html", "hang", "drop", "latency"})
+"""Of the other kinds, those that also hit the request that opens a socket."""
 _CHOICES = {"at": ("start", "body"), "how": ("length", "json")}
 
 
@@ -74,8 +111,12 @@ class Fault:
     seen: int = 0
     hits: int = 0
 
+    @property
+    def is_for_sockets(self) -> bool:
+        return self.kind.startswith("ws_")
+
     def is_due(self, method: str, route: str, elapsed_s: float) -> bool:
-        """Whether this request is hit; counts it if it matches."""
+        """Whether this request (or frame) is hit; counts it if it matches."""
         if not fnmatch.fnmatchcase(route, self.route) or (self.method is not None and method != self.method):
             return False
         if elapsed_s < (self.from_s or 0) or (self.to_s is not None and elapsed_s >= self.to_s):

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from marketarchive.simulator.sockets import Session
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -46,6 +48,9 @@ class Venue(Protocol):
 
     def limit(self, asked: Asked) -> tuple[str, int]:
         """The documented limit that a request counts against: (class, requests per 10 s)."""
+
+    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
+        """The venue's side of a socket, the `number`-th of the run; None where there is none."""
 
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
         """Every market that existed between two moments, with its outcome."""

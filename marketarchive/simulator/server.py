@@ -1,4 +1,4 @@
-"""The simulator's HTTP server: routes to venues, limits, faults, encoding, truth.
+"""The simulator's server: routes and sockets of venues, limits, faults, encoding, truth.
 
 Beside the venues it serves `/_clock` (anchors of the simulated time), `/_status` (requests and pace),
 `/_faults` (GET lists, POST replaces) and `/_truth/markets`.
@@ -23,7 +23,8 @@ from marketarchive.archive.codec import compressor, finished
 from marketarchive.clock import SECOND, SimulatedClock
 from marketarchive.exceptions import ConfigurationError
 from marketarchive.simulator.changes import change
-from marketarchive.simulator.faults import Fault, read_faults
+from marketarchive.simulator.connections import Connection
+from marketarchive.simulator.faults import ON_UPGRADE, Fault, read_faults
 from marketarchive.simulator.limits import Limits
 from marketarchive.simulator.messages import Asked, Reply, Venue, json_reply
 from marketarchive.simulator.pace import Pace
@@ -58,6 +59,8 @@ class Server:
         self._pace = Pace(options.speed)
         self._truth = None if options.truth is None else Truth(options.truth)
         self._requests = 0
+        self._connections = 0
+        self._open: set[Connection] = set()
 
     async def run(self, ready: Callable[[str], None]) -> None:
         """Serve until SIGTERM or SIGINT; `ready` is called with the base URL. Raises TooFastError."""
@@ -67,7 +70,9 @@ class Server:
         app.router.add_get("/_truth/markets", self._get_markets)
         app.router.add_get("/_faults", self._get_faults)
         app.router.add_post("/_faults", self._post_faults)
+        app.router.add_route("*", "/{host}", self._serve)
         app.router.add_route("*", "/{host}/{path:.*}", self._serve)
+        app.on_shutdown.append(self._stop_connections)
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
         await runner.setup()
         try:
@@ -121,6 +126,7 @@ class Server:
             json_reply(
                 {
                     "requests": self._requests,
+                    "connections": len(self._open),
                     "worst_late_ms": self._pace.worst_s * 1000,
                     "sustained_speed": self._pace.sustained,
                 }
@@ -157,15 +163,22 @@ class Server:
         asked = Asked(
             method=request.method,
             host=request.match_info["host"],
-            path="/" + request.match_info["path"],
+            path="/" + request.match_info.get("path", ""),
             query=tuple(parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True)),
             body=await request.read(),
         )
+        is_upgrade = request.headers.get("Upgrade", "").lower() == "websocket"
         now = shown = self.clock.now_ns()
         elapsed_s = (now - self.clock.simulated_ns) / SECOND
+        route = _route(asked)
         hit = [
-            each for each in self._faults if each.is_due(asked.method, f"{asked.host}{asked.path}", elapsed_s)
+            each
+            for each in self._faults
+            if (each.kind in ON_UPGRADE if is_upgrade else not each.is_for_sockets)
+            and each.is_due(asked.method, route, elapsed_s)
         ]
+        if is_upgrade and {each.kind for each in hit} <= {"latency"}:
+            return await self._connect(request, asked, hit)
         for fault in hit:
             if fault.kind == "clock_step":
                 shown += int(fault.options["seconds"] * SECOND)
@@ -174,6 +187,45 @@ class Server:
         for fault in hit:
             reply = change(reply, fault, cursor)
         return await self._send(request, asked, reply, hit, now, shown)
+
+    async def _connect(self, request: web.Request, asked: Asked, hit: list[Fault]) -> web.StreamResponse:
+        """Opens a socket and serves it until it ends."""
+        for latency in hit:
+            await asyncio.sleep(latency.options["seconds"])
+        venue = self._venues.get(asked.host)
+        number = self._connections + 1
+        session = None if venue is None else venue.connect(asked, number, self.clock.now_ns())
+        if session is None or request.transport is None:
+            return _plain(json_reply({"error": f"no socket at {_route(asked)} is simulated"}, 404))
+        self._connections = number
+        socket = web.WebSocketResponse(autoclose=False, autoping=False, compress=False)
+        await socket.prepare(request)
+        connection = Connection(
+            number,
+            f"wss://{_route(asked)}",
+            session,
+            socket,
+            request.transport,
+            self.clock,
+            lambda: self._faults,
+            self._truth,
+        )
+        self._open.add(connection)
+        try:
+            await connection.run()
+        except ConnectionError:
+            pass  # the client is gone
+        finally:
+            self._open.discard(connection)
+        return socket
+
+    async def _stop_connections(self, app: web.Application) -> None:
+        del app
+        connections = list(self._open)
+        for connection in connections:
+            connection.stop()
+        for connection in connections:
+            await connection.ended.wait()  # each ends within its own bound
 
     def _answer(self, asked: Asked, request: web.Request, now: int, shown: int) -> Reply:
         """`shown` is the time on the venue's own clock, which a fault may have moved."""
@@ -229,6 +281,11 @@ class Server:
     ) -> None:
         if self._truth is not None:
             self._truth.served(now, asked, status, body, faults, whole=whole)
+
+
+def _route(asked: Asked) -> str:
+    """HOST/PATH; HOST alone for the root."""
+    return f"{asked.host}{asked.path}".rstrip("/")
 
 
 def _plain(reply: Reply) -> web.Response:

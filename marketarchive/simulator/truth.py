@@ -9,16 +9,22 @@ from typing import Any
 import msgspec
 
 from marketarchive.simulator.messages import Asked
+from marketarchive.simulator.sockets import Frame
 
 
 class Truth:
-    """`served.jsonl`, one line a response as it is decided, and `markets.json` at the end."""
+    """`served.jsonl`, one line a response as it is decided, `frames.jsonl`, and `markets.json` at the end.
+
+    A line of `frames.jsonl` is about a frame that was due on a connection ("line": "frame") or about the
+    connection itself ("line": "connection", "event": opened, subscribed, unsubscribed, refused, closed).
+    """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._served = (folder / "served.jsonl").open("ab", buffering=0)
         self._count = 0
+        self._frames = (folder / "frames.jsonl").open("ab")
 
     def served(
         self,
@@ -49,6 +55,59 @@ class Truth:
         }
         self._served.write(msgspec.json.encode(line) + b"\n")
 
+    def connection(self, now_ns: int, connection: int, url: str, event: str, **more: Any) -> None:
+        """Connections are numbered from 1 in the order of their opening."""
+        line = {
+            "line": "connection",
+            "event": event,
+            "simulated_ns": now_ns,
+            "connection": connection,
+            "url": url,
+            **more,
+        }
+        self._frames.write(msgspec.json.encode(line) + b"\n")
+        self._frames.flush()
+
+    def frame(
+        self,
+        frame: Frame,
+        connection: int,
+        url: str,
+        payload: bytes,
+        sent_ns: int | None,
+        faults: list[str],
+    ) -> None:
+        """`payload` is what went to the socket, or would have gone (`sent_ns` None).
+
+        Where a fault changed it, `due_sha256` is of what was due. `tokens` are told where they are not all
+        of the markets'.
+        """
+        line = {
+            "line": "frame",
+            "event": frame.kind,
+            "simulated_ns": frame.ns,
+            "sent_ns": sent_ns,
+            "sent": sent_ns is not None,
+            "connection": connection,
+            "url": url,
+            "bytes": len(payload),
+            "sha256": hashlib.sha256(payload).hexdigest(),
+            "faults": faults,
+        }
+        if frame.markets:
+            line["markets"] = frame.markets
+        if len(frame.tokens) == 1:
+            line["tokens"] = frame.tokens
+        if frame.topic is not None:
+            line |= {"topic": frame.topic, "symbol": frame.symbol}
+        if payload is not frame.payload:
+            line["due_sha256"] = hashlib.sha256(frame.payload).hexdigest()
+        self._frames.write(msgspec.json.encode(line) + b"\n")
+
+    def flush(self) -> None:
+        self._frames.flush()
+
     def close(self, markets: list[dict[str, Any]]) -> None:
         self._served.close()
+        self._frames.close()
         (self._folder / "markets.json").write_bytes(msgspec.json.encode(markets))

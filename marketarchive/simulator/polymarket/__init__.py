@@ -1,4 +1,4 @@
-"""Polymarket's REST hosts: Gamma, the order book and the Data API, from one world."""
+"""Polymarket from one world: Gamma, the order book, the Data API, the market channel and RTDS."""
 
 from __future__ import annotations
 
@@ -11,25 +11,34 @@ from marketarchive.simulator.polymarket.clob import Clob
 from marketarchive.simulator.polymarket.data_api import DataApi
 from marketarchive.simulator.polymarket.gamma import Gamma
 from marketarchive.simulator.polymarket.gamma_rows import Rows
+from marketarchive.simulator.polymarket.market_channel import MarketChannel
+from marketarchive.simulator.polymarket.market_session import MarketSession
 from marketarchive.simulator.polymarket.markets import SimMarket
 from marketarchive.simulator.polymarket.rounds import LISTED_AHEAD_S
+from marketarchive.simulator.polymarket.rtds import Rtds, RtdsSession
 from marketarchive.simulator.polymarket.world import HISTORY_S, World
+from marketarchive.simulator.sockets import Session
 from marketarchive.venues.polymarket.endpoints import LIMITS, endpoint_class
 
 GAMMA_HOST = "gamma-api.polymarket.com"
 CLOB_HOST = "clob.polymarket.com"
 DATA_HOST = "data-api.polymarket.com"
+MARKET_HOST = "ws-subscriptions-clob.polymarket.com"
+RTDS_HOST = "ws-live-data.polymarket.com"
+NO_SOCKET = json_reply({"error": "not found"}, 404)
 MILLISECOND = SECOND // 1000
 
 
 class Polymarket:
     """The venue as the server sees it; answers depend on (seed, request, millisecond) only."""
 
-    hosts = frozenset({GAMMA_HOST, CLOB_HOST, DATA_HOST})
+    hosts = frozenset({GAMMA_HOST, CLOB_HOST, DATA_HOST, MARKET_HOST, RTDS_HOST})
 
     def __init__(self, seed: int) -> None:
         self.world = World(seed)
         self.books = Books(self.world)
+        self.market_channel = MarketChannel(self.books)
+        self.rtds = Rtds(seed, self.world.prices)
         rows = Rows(self.world, self.books)
         self._clob = Clob(self.world, self.books)
         self._sites: dict[str, Gamma | DataApi] = {
@@ -38,13 +47,25 @@ class Polymarket:
         }
 
     def answer(self, asked: Asked, now_ns: int) -> Reply:
+        if asked.host in (MARKET_HOST, RTDS_HOST):
+            return NO_SOCKET
         if asked.method not in ("GET", "POST"):
             return json_reply({"error": "method not allowed"}, 405)
         if asked.host == CLOB_HOST:
             return self._clob.answer(asked, now_ns // MILLISECOND)
         return self._sites[asked.host].answer(asked, now_ns // SECOND)
 
+    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
+        path = asked.path.rstrip("/")
+        if (asked.host, path) == (MARKET_HOST, "/ws/market"):
+            return MarketSession(self.market_channel, now_ns)
+        if (asked.host, path) == (RTDS_HOST, ""):
+            return RtdsSession(self.rtds, number, now_ns)
+        return None
+
     def limit(self, asked: Asked) -> tuple[str, int]:
+        if asked.host in (MARKET_HOST, RTDS_HOST):
+            return "sockets", 1000  # not documented
         name = endpoint_class(f"https://{asked.host}{asked.path}")
         return name, LIMITS[name]
 

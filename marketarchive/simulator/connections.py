@@ -1,0 +1,307 @@
+"""One WebSocket connection: sends what its session makes due, when it is due, and does what faults order.
+
+All its frames are sent by one task. A client that does not read fills a bounded buffer and is closed with
+1013; neither it nor any other connection is waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from aiohttp import WSMsgType, web
+
+from marketarchive.clock import SECOND, SimulatedClock
+from marketarchive.simulator.faults import Fault
+from marketarchive.simulator.sockets import ABNORMAL, Frame, Session
+from marketarchive.simulator.truth import Truth
+
+SEND_BUFFER = 4 * 2**20
+SLOW_CONSUMER = (1013, "slow consumer: send buffer full")
+GOING_AWAY = (1001, "")
+_CLOSE_S = 5.0  # wall; for a client to read what is left and to answer the close
+_STOP_S = 0.5
+_IN_A_ROW = 64  # frames before others get their turn
+_LEAST_SLEEP_S = 0.002
+
+_SNAPSHOTS = frozenset({"books", "backfill"})
+_NO_DATA = frozenset({"pong", "error", "nothing"})
+_GLOBAL = frozenset({"new_market", "market_resolved"})
+_LEFT_OUT = frozenset({"ws_mute", "ws_no_snapshot", "ws_topic_gone", "ws_drop"})
+_ZEROS = b'"hash":"' + b"0" * 40 + b'"'
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a connection ended; `by` is client or server."""
+
+    code: int
+    reason: str
+    by: str
+
+
+class Connection:
+    """The `number`-th connection of a run. Made for a socket that is open already."""
+
+    def __init__(
+        self,
+        number: int,
+        url: str,
+        session: Session,
+        socket: web.WebSocketResponse,
+        transport: asyncio.WriteTransport,
+        clock: SimulatedClock,
+        faults: Callable[[], Sequence[Fault]],
+        truth: Truth | None,
+    ) -> None:
+        self._number = number
+        self._url = url
+        self._route = url.removeprefix("wss://")
+        self._session = session
+        self._socket = socket
+        self._transport = transport
+        self._clock = clock
+        self._faults = faults
+        self._truth = truth
+        self._inbox: deque[str] = deque()
+        self._wake = asyncio.Event()
+        self._ending: Ending | None = None
+        self._cursor = self._horizon = clock.now_ns()
+        self._pending: deque[Frame] = deque()
+        self._held: list[tuple[Frame, bytes, list[str]]] = []  # put back by ws_reorder
+        self._stall: tuple[Fault, int | None] | None = None  # until when (ns)
+        self._is_half_open = False
+        self.ended = asyncio.Event()
+        transport.set_write_buffer_limits(high=2 * SEND_BUFFER)  # sending never waits for the client
+
+    def stop(self) -> None:
+        """The server goes away: a close with 1001."""
+        self._end(*GOING_AWAY, "server")
+
+    async def run(self) -> None:
+        """Until one side closes."""
+        self._tell("opened", **({"connection_id": self._session.name} if self._session.name else {}))
+        reading = asyncio.create_task(self._read())
+        try:
+            ending = await self._push()
+            reading.cancel()
+            await asyncio.wait({reading})
+            await self._close(ending)
+        except (ConnectionError, asyncio.CancelledError):
+            self._end(ABNORMAL, "", "client")
+            raise
+        finally:
+            reading.cancel()
+            for frame, payload, faults in self._held:
+                self._note(frame, payload, None, faults)
+            if (ended := self._ending) is not None:
+                self._tell("closed", code=ended.code, reason=ended.reason, by=ended.by)
+            self.ended.set()
+
+    def _end(self, code: int, reason: str, by: str) -> None:
+        self._ending = self._ending or Ending(code, reason, by)
+        self._wake.set()
+
+    async def _close(self, ending: Ending) -> None:
+        if ending.code == ABNORMAL:
+            self._transport.abort()
+            return
+        if not self._is_half_open:
+            await self._flush()
+        patience = _STOP_S if ending == Ending(*GOING_AWAY, "server") else _CLOSE_S
+        try:
+            async with asyncio.timeout(patience):
+                await self._socket.close(code=ending.code, message=ending.reason.encode())
+        except TimeoutError:
+            pass
+        finally:
+            self._transport.abort()  # or what it has not read would wait for it
+
+    # --- what the client says ----------------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        while True:
+            message = await self._socket.receive()
+            if self._is_half_open:
+                if message.type in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR):
+                    return
+            elif message.type is WSMsgType.TEXT:
+                self._inbox.append(message.data)
+                self._wake.set()
+            elif message.type is WSMsgType.PING:
+                await self._socket.pong(message.data)
+            elif message.type is WSMsgType.CLOSE:
+                self._end(message.data or 1000, message.extra or "", "client")
+                return
+            elif message.type not in (WSMsgType.BINARY, WSMsgType.PONG):
+                self._end(ABNORMAL, "", "client")
+                return
+
+    async def _hear(self, text: str) -> None:
+        told = self._session.received(text, self._cursor)
+        if told.event and told.event != "ping":
+            self._tell(told.event, text=text)
+        for frame in told.frames:
+            await self._send(frame)
+        if self._horizon > self._cursor:
+            self._pending = deque(self._session.due(self._cursor, self._horizon))
+
+    # --- what is sent ------------------------------------------------------------------------------------
+
+    async def _push(self) -> Ending:
+        while True:
+            self._wake.clear()
+            await self._advance(self._clock.now_ns())
+            while self._inbox and self._ending is None and not self._is_half_open:
+                await self._hear(self._inbox.popleft())
+            over = None if self._is_half_open else self._session.end(self._cursor)
+            if over is not None:
+                self._end(*over, "server")
+            if self._truth is not None:
+                self._truth.flush()
+            if self._ending is not None:
+                return self._ending
+            await self._wait(self._pending[0].ns if self._pending else self._horizon)
+
+    async def _advance(self, now_ns: int) -> None:
+        """Sends everything due up to `now_ns`."""
+        sent = 0
+        while self._cursor < now_ns and self._ending is None:
+            if self._horizon <= self._cursor:
+                self._horizon = (self._cursor // SECOND + 1) * SECOND
+                self._pending = deque(self._session.due(self._cursor, self._horizon))
+            until = min(now_ns, self._horizon)
+            while self._pending and self._pending[0].ns <= until and self._ending is None:
+                await self._send(self._pending.popleft())
+                sent += 1
+                if sent % _IN_A_ROW == 0:
+                    await asyncio.sleep(0)
+            self._cursor = until
+
+    async def _wait(self, until_ns: int) -> None:
+        """Until a simulated moment, or until something has happened."""
+        left = (until_ns - self._clock.now_ns()) / SECOND / self._clock.speed
+        if left <= 0:
+            await asyncio.sleep(0)
+            return
+        timer = asyncio.get_running_loop().call_later(max(left, _LEAST_SLEEP_S), self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            timer.cancel()
+
+    async def _send(self, frame: Frame) -> None:
+        if self._is_half_open:
+            self._note(frame, frame.payload, None, ["ws_half_open"])
+            return
+        if frame.kind != "pong" and (why := self._is_silent(frame)):
+            self._note(frame, frame.payload, None, [why])
+            return
+        hit = [
+            fault for fault in self._faults() if self._concerns(fault, frame) and self._is_due(fault, frame)
+        ]
+        names = [fault.kind for fault in hit]
+        if self._is_broken_by(hit, frame) or not _LEFT_OUT.isdisjoint(names):
+            self._note(frame, frame.payload, None, names)
+            return
+        payload = frame.payload
+        if "ws_wrong_hash" in names:
+            payload = re.sub(rb'"hash":"[0-9a-f]{40}"', _ZEROS, payload, count=1)
+        if "ws_truncate" in names:
+            payload = payload[: len(payload) * 2 // 3]
+        if "ws_unknown_event" in names:
+            await self._write(_surprise(frame), None, ["ws_unknown_event"])
+        if "ws_reorder" in names:
+            self._held.append((frame, payload, names))
+            return
+        await self._write(frame, payload, names)
+        if "ws_duplicate" in names:
+            await self._write(frame, payload, names)
+        if frame.kind not in _NO_DATA:
+            await self._flush()
+
+    async def _flush(self) -> None:
+        """What was held back goes after the frame that followed it."""
+        held, self._held = self._held, []
+        for frame, payload, names in held:
+            await self._write(frame, payload, names)
+
+    async def _write(self, frame: Frame, payload: bytes | None, faults: list[str]) -> None:
+        payload = frame.payload if payload is None else payload
+        if self._transport.get_write_buffer_size() > SEND_BUFFER:
+            self._note(frame, payload, None, [*faults, "slow_consumer"])
+            self._end(*SLOW_CONSUMER, "server")
+            return
+        self._note(frame, payload, self._clock.now_ns(), faults)
+        await self._socket.send_frame(payload, WSMsgType.TEXT)
+
+    # --- faults ------------------------------------------------------------------------------------------
+
+    def _is_silent(self, frame: Frame) -> str:
+        """The name of what keeps this connection from sending data; "" where nothing does."""
+        if self._stall is not None:
+            fault, until_ns = self._stall
+            if fault in self._faults() and (until_ns is None or frame.ns < until_ns):
+                return fault.kind
+            self._stall = None
+        return "no_ping" if self._session.is_deaf(frame.ns) else ""
+
+    def _is_due(self, fault: Fault, frame: Frame) -> bool:
+        return fault.is_due("GET", self._route, (frame.ns - self._clock.simulated_ns) / SECOND)
+
+    def _concerns(self, fault: Fault, frame: Frame) -> bool:
+        """Whether `fault` could hit a frame like this."""
+        if not fault.is_for_sockets or frame.kind in _NO_DATA:
+            return False
+        options = fault.options
+        match fault.kind:
+            case "ws_no_snapshot":
+                return frame.kind in _SNAPSHOTS
+            case "ws_wrong_hash":
+                return frame.kind == "price_change"
+            case "ws_topic_gone":
+                return frame.topic is not None and frame.topic == str(options["topic"])
+            case "ws_mute":
+                names = {*frame.markets, frame.symbol} - {None}
+                if frame.kind in _GLOBAL or frame.kind == "books" or len(names) != 1:
+                    return False
+                [name] = names
+                if options["market"] is not None:
+                    return name == str(options["market"])
+                return self._session.place(str(name)) == int(options["index"])
+        return options.get("event", frame.kind) in {None, frame.kind}
+
+    def _is_broken_by(self, hit: list[Fault], frame: Frame) -> bool:
+        """Begins a silence or an end that was ordered with this frame."""
+        for fault in hit:
+            if fault.kind == "ws_half_open":
+                self._is_half_open = True
+            elif fault.kind == "ws_close":
+                self._end(fault.options["code"], fault.options["reason"], "server")
+            elif fault.kind == "ws_stall":
+                seconds, until_ns = fault.options["seconds"], None
+                if seconds is not None:
+                    until_ns = frame.ns + int(seconds * SECOND)
+                elif fault.to_s is not None:
+                    until_ns = self._clock.simulated_ns + int(fault.to_s * SECOND)
+                self._stall = fault, until_ns
+        return any(fault.kind in ("ws_half_open", "ws_close", "ws_stall") for fault in hit)
+
+    # --- truth -------------------------------------------------------------------------------------------
+
+    def _note(self, frame: Frame, payload: bytes, sent_ns: int | None, faults: list[str]) -> None:
+        if self._truth is not None:
+            self._truth.frame(frame, self._number, self._url, payload, sent_ns, faults)
+
+    def _tell(self, event: str, **more: object) -> None:
+        if self._truth is not None:
+            self._truth.connection(self._clock.now_ns(), self._number, self._url, event, **more)
+
+
+def _surprise(frame: Frame) -> Frame:
+    """An event that no reader knows, at the place of `frame`."""
+    payload = f'{{"event_type":"surprise","timestamp":"{frame.ns // 10**6}","type":"surprise"}}'.encode()
+    return Frame(frame.ns, "surprise", payload, frame.markets, frame.tokens, frame.topic, frame.symbol)

@@ -1,0 +1,257 @@
+"""Frames of the market channel: a pure function of (market, time), the same on every connection.
+
+A change is one `price_change` with both tokens' legs; a trade is `last_trade_price` and both books whole; a
+finer tick is `tick_size_change` and both books whole. `best_bid_ask`, `new_market` and `market_resolved` are
+for connections with the custom feature, the last two of all markets alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from marketarchive.clock import SECOND
+from marketarchive.simulator.noise import bits
+from marketarchive.simulator.polymarket.books import Books, Step
+from marketarchive.simulator.polymarket.ladder import price_names, size_text, tick_text
+from marketarchive.simulator.polymarket.levels import Top
+from marketarchive.simulator.polymarket.markets import SimMarket
+from marketarchive.simulator.polymarket.rounds import LISTED_AHEAD_S
+from marketarchive.simulator.polymarket.world import World
+from marketarchive.simulator.sockets import Frame
+
+CUSTOM = frozenset({"best_bid_ask", "new_market", "market_resolved"})
+_SECONDS_KEPT = 1024
+_MS = SECOND // 1000
+
+
+class MarketChannel:
+    """Makes frames; those of the last seconds are kept for the next connection that needs them."""
+
+    def __init__(self, books: Books) -> None:
+        self.world = books.world
+        self.books = books
+        self._seconds: dict[tuple[int, int], tuple[Frame, ...]] = {}
+        self._minutes: dict[int, list[Frame]] = {}
+
+    def frames(self, market: SimMarket, second: int) -> tuple[Frame, ...]:
+        """Of one market, after `second` up to and including the next one."""
+        steps = self.books.steps(market, second)
+        if not steps:
+            return ()
+        key = (market.number, second)
+        if (found := self._seconds.get(key)) is None:
+            found = self._seconds[key] = tuple(
+                frame for step in steps for frame in _frames(market, step, market.slug)
+            )
+            if len(self._seconds) > _SECONDS_KEPT:
+                del self._seconds[next(iter(self._seconds))]
+        return found
+
+    def of_all(self, second: int) -> list[Frame]:
+        """What every connection with the custom feature gets, after `second` up to the next one."""
+        minute = second // 60
+        if minute not in self._minutes:
+            if len(self._minutes) > 4:
+                del self._minutes[next(iter(self._minutes))]
+            self._minutes[minute] = sorted(_of_minute(self.world, minute), key=lambda frame: frame.ns)
+        low = second * SECOND
+        return [frame for frame in self._minutes[minute] if low < frame.ns <= low + SECOND]
+
+    def first(self, markets: list[SimMarket], now_ns: int) -> Frame:
+        """The array of whole books that answers a subscription."""
+        ms = now_ns // _MS
+        books = [self._first(market, side, ms) for market in markets for side in (0, 1)]
+        return Frame(
+            ns=now_ns,
+            kind="books" if books else "nothing",
+            payload=b"[" + b",".join(books) + b"]",
+            markets=tuple(market.slug for market in markets),
+            tokens=tuple(token for market in markets for token in market.tokens),
+        )
+
+    def _first(self, market: SimMarket, side: int, ms: int) -> bytes:
+        """The book as /book sends it, less min_order_size and neg_risk."""
+        head, _, rest = self.books.body_at(market, side, ms).partition(b',"min_order_size":')
+        tick = rest.partition(b'"tick_size":')[2].partition(b",")[0]
+        last = rest.rpartition(b":")[2]
+        return b'%b,"tick_size":%b,"event_type":"book","last_trade_price":%b' % (head, tick, last)
+
+
+def frames(
+    books: Books, market: SimMarket, from_ns: int, to_ns: int, *, custom: bool = True
+) -> Iterator[tuple[int, bytes]]:
+    """(simulated ns, payload) of all that the venue says of a market with from_ns < ns <= to_ns.
+
+    Neither first books nor what goes to all connections is among it.
+    """
+    channel = MarketChannel(books)
+    for second in range(max(from_ns // SECOND, market.listed_at), -(-to_ns // SECOND)):
+        if market.is_closed(second):
+            return
+        for frame in channel.frames(market, second):
+            if from_ns < frame.ns <= to_ns and (custom or frame.kind not in CUSTOM):
+                yield frame.ns, frame.payload
+
+
+def global_frames(books: Books, from_ns: int, to_ns: int) -> Iterator[tuple[int, bytes]]:
+    """(simulated ns, payload) of new_market and market_resolved with from_ns < ns <= to_ns."""
+    channel = MarketChannel(books)
+    for second in range(from_ns // SECOND, -(-to_ns // SECOND)):
+        for frame in channel.of_all(second):
+            if from_ns < frame.ns <= to_ns:
+                yield frame.ns, frame.payload
+
+
+# --- of one market ---------------------------------------------------------------------------------------
+
+
+def _frames(market: SimMarket, step: Step, slug: str) -> Iterator[Frame]:
+    def made(kind: str, text: str | bytes, tokens: tuple[str, ...] = market.tokens) -> Frame:
+        payload = text.encode() if isinstance(text, str) else text
+        return Frame(step.ms * _MS, kind, payload, (slug,), tokens)
+
+    if step.kind == "change":
+        yield made("price_change", _price_change(market, step))
+    else:
+        if step.trade is not None:
+            token = market.tokens[step.trade.token]
+            yield made("last_trade_price", _last_trade_price(market, step), (token,))
+        else:
+            for token in market.tokens:
+                yield made("tick_size_change", _tick_size_change(market, token, step), (token,))
+        for side, token in enumerate(market.tokens):
+            yield made("book", _refresh(market, side, step), (token,))
+    if step.top != step.before:
+        for side, token in enumerate(market.tokens):
+            yield made("best_bid_ask", _best_bid_ask(market, side, step), (token,))
+
+
+def _best(top: Top, side: int) -> tuple[str, str]:
+    """Best bid and ask of a token as texts; "" where that side is empty."""
+    names = price_names(top.ticks)
+    bid, ask = top.bid, top.ask
+    if side == 1:
+        bid, ask = (None if each is None else top.ticks - each for each in (ask, bid))
+    return "" if bid is None else names[bid], "" if ask is None else names[ask]
+
+
+def _price_change(market: SimMarket, step: Step) -> str:
+    names, ticks, size = price_names(step.top.ticks), step.top.ticks, size_text(step.size)
+    legs = []
+    for side, token in enumerate(market.tokens):
+        level = step.level if side == 0 else ticks - step.level
+        word = "BUY" if step.is_bid == (side == 0) else "SELL"
+        bid, ask = _best(step.top, side)
+        legs.append(
+            f'{{"asset_id":"{token}","price":"{names[level]}","size":"{size}","side":"{word}",'
+            f'"hash":"{step.hashes[side]}","best_bid":"{bid}","best_ask":"{ask}"}}'
+        )
+    return (
+        f'{{"market":"{market.condition_id}","price_changes":[{",".join(legs)}],'
+        f'"timestamp":"{step.ms}","event_type":"price_change"}}'
+    )
+
+
+def _refresh(market: SimMarket, side: int, step: Step) -> bytes:
+    """A whole book after a trade or a change of tick: in another order of keys, and without either."""
+    bids, asks = step.sides[side]
+    head = f'{{"market":"{market.condition_id}","asset_id":"{market.tokens[side]}","bids":['
+    tail = f'],"hash":"{step.hashes[side]}","timestamp":"{step.ms}","event_type":"book"}}'
+    return b"".join((head.encode(), bids, b'],"asks":[', asks, tail.encode()))
+
+
+def _last_trade_price(market: SimMarket, step: Step) -> str:
+    trade = step.trade
+    if trade is None:
+        raise AssertionError("a trade's frame is made of a trade")
+    level = trade.level if trade.token == 0 else trade.ticks - trade.level
+    return (
+        f'{{"market":"{market.condition_id}","asset_id":"{market.tokens[trade.token]}",'
+        f'"price":"{price_names(trade.ticks)[level]}","size":"{size_text(trade.hundredths)}",'
+        f'"fee_rate_bps":"0","side":"{trade.side}","timestamp":"{step.ms}",'
+        f'"event_type":"last_trade_price","transaction_hash":"{trade.transaction_hash}"}}'
+    )
+
+
+def _tick_size_change(market: SimMarket, token: str, step: Step) -> str:
+    return (
+        f'{{"market":"{market.condition_id}","asset_id":"{token}",'
+        f'"old_tick_size":"{tick_text(step.before.ticks)}","new_tick_size":"{tick_text(step.top.ticks)}",'
+        f'"timestamp":"{step.ms}","event_type":"tick_size_change"}}'
+    )
+
+
+def _best_bid_ask(market: SimMarket, side: int, step: Step) -> str:
+    bid, ask = _best(step.top, side)
+    width = None if step.top.bid is None or step.top.ask is None else step.top.ask - step.top.bid
+    spread = "" if width is None else price_names(step.top.ticks)[width]
+    return (
+        f'{{"market":"{market.condition_id}","asset_id":"{market.tokens[side]}","best_bid":"{bid}",'
+        f'"best_ask":"{ask}","spread":"{spread}","timestamp":"{step.ms}","event_type":"best_bid_ask"}}'
+    )
+
+
+# --- of all markets --------------------------------------------------------------------------------------
+
+
+def _of_minute(world: World, minute: int) -> Iterator[Frame]:
+    """Rounds that are listed and that close within a minute."""
+    low, high = minute * 60, minute * 60 + 60
+    for market in world.rounds_between(low + LISTED_AHEAD_S - 300, high + LISTED_AHEAD_S + 300):
+        if low <= market.listed_at < high:
+            yield _global(world, market, "new_market", market.listed_at, _new_market(market))
+    for market in world.rounds_between(low - 60, high):
+        if market.closed_at is not None and low <= market.closed_at < high:
+            text = _market_resolved(market, world.payouts(market) or ())
+            yield _global(world, market, "market_resolved", market.closed_at, text)
+
+
+def _global(world: World, market: SimMarket, kind: str, second: int, document: dict[str, object]) -> Frame:
+    ms = second * 1000 + 1 + bits(world.seed, kind, market.number) % 900
+    payload = msgspec.json.encode({**document, "timestamp": str(ms), "event_type": kind})
+    return Frame(ms * _MS, kind, payload, (market.slug,), market.tokens)
+
+
+def _new_market(market: SimMarket) -> dict[str, object]:
+    return {
+        "id": str(market.number),
+        "question": market.question,
+        "market": market.condition_id,
+        "slug": market.slug,
+        "description": market.description,
+        "assets_ids": market.tokens,
+        "outcomes": market.outcomes,
+        "event_message": {
+            "id": str(market.group.number),
+            "ticker": market.group.slug,
+            "slug": market.group.slug,
+            "title": market.group.title,
+            "description": market.description,
+        },
+        "tags": [],
+        "condition_id": market.condition_id,
+        "active": False,
+        "clob_token_ids": market.tokens,
+        "sports_market_type": "",
+        "line": "",
+        "game_start_time": "",
+        "order_price_min_tick_size": "0.01",
+        "group_item_title": "",
+        "taker_base_fee": "1000",
+        "fees_enabled": True,
+        "fee_schedule": {"exponent": "1", "rate": "0.07", "taker_only": True, "rebate_rate": "0.2"},
+    }
+
+
+def _market_resolved(market: SimMarket, payouts: tuple[str, ...]) -> dict[str, object]:
+    won = payouts.index("1")
+    return {
+        "id": str(market.number),
+        "market": market.condition_id,
+        "assets_ids": market.tokens,
+        "winning_asset_id": market.tokens[won],
+        "winning_outcome": (market.outcomes or ("", ""))[won],
+        "tags": [],
+    }

@@ -1,0 +1,226 @@
+"""The real-time data socket: reference prices with the lag that recordings show.
+
+One point per topic, symbol and second. What is published is a pure function of (topic, symbol, second) but
+for the connection's own id.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from marketarchive.clock import SECOND
+from marketarchive.simulator.noise import bits, digest, wave
+from marketarchive.simulator.prices import ASSETS, E18, Prices
+from marketarchive.simulator.sockets import Frame, Told, message_of
+
+SILENT_AFTER_NS = 228 * SECOND
+_MS = SECOND // 1000
+_JITTER_MS = 120
+_SECONDS_KEPT = 16
+
+
+@dataclass(frozen=True)
+class Topic:
+    """`lag_ms` from the observation to its publication; `window_s` averaged, 0: spot."""
+
+    name: str
+    quote: str
+    lag_ms: int
+    backfill_s: int
+    window_s: int = 0
+
+
+BINANCE = "crypto_prices"
+TOPICS = {
+    topic.name: topic
+    for topic in (
+        Topic(BINANCE, "usdt", 180, 120),
+        Topic("crypto_prices_chainlink", "/usd", 1350, 60),
+        Topic("crypto_prices_twap_thirty", "/usd", 1380, 60, 30),
+        Topic("crypto_prices_twap_sixty", "/usd", 1360, 60, 60),
+    )
+}
+_DECIMALS = {"BTC": 2, "ETH": 2, "SOL": 2, "XRP": 4}
+
+
+class Rtds:
+    """Makes frames; those of the last seconds are kept for the next connection that needs them."""
+
+    def __init__(self, seed: int, prices: Prices) -> None:
+        self.seed = seed
+        self._prices = prices
+        self._seconds: dict[tuple[str, int], list[tuple[int, str, bytes]]] = {}
+
+    def updates(self, topic: Topic, second: int) -> list[tuple[int, str, bytes]]:
+        """(ms of publication, symbol, frame from `"payload"` on) of the points observed at `second`."""
+        key = (topic.name, second)
+        if (found := self._seconds.get(key)) is None:
+            found = self._seconds[key] = [self._update(topic, asset, second) for asset in ASSETS]
+            if len(self._seconds) > _SECONDS_KEPT * len(TOPICS):
+                del self._seconds[next(iter(self._seconds))]
+        return found
+
+    def _update(self, topic: Topic, asset: str, second: int) -> tuple[int, str, bytes]:
+        ms = self._published(topic, asset, second)
+        exact, value = self._point(topic, asset, second)
+        payload: dict[str, Any] = {
+            "full_accuracy_value": exact,
+            "symbol": _symbol(topic, asset),
+            "timestamp": second * 1000,
+            "value": value,
+        }
+        if topic.window_s:
+            payload["window_s"] = topic.window_s
+        whole = {"payload": payload, "timestamp": ms, "topic": topic.name, "type": "update"}
+        return ms, payload["symbol"], msgspec.json.encode(whole)[1:]
+
+    def backfill(self, topic: Topic, now_ns: int) -> Iterator[Frame]:
+        """One frame per symbol with what was published lately, as a subscription is answered."""
+        ms = now_ns // _MS
+        for asset in ASSETS:
+            seconds = range(ms // 1000 - topic.backfill_s + 1, ms // 1000 + 1)
+            data = [
+                self._backfilled(topic, asset, second)
+                for second in seconds
+                if self._published(topic, asset, second) <= ms
+            ]
+            payload: dict[str, Any] = {"data": data, "symbol": _symbol(topic, asset)}
+            if topic.window_s:
+                payload["window_s"] = topic.window_s
+            whole = {"payload": payload, "timestamp": ms, "topic": topic.name, "type": "subscribe"}
+            yield Frame(
+                ns=now_ns,
+                kind="backfill",
+                payload=msgspec.json.encode(whole),
+                topic=topic.name,
+                symbol=payload["symbol"],
+            )
+
+    def _backfilled(self, topic: Topic, asset: str, second: int) -> dict[str, Any]:
+        exact, value = self._point(topic, asset, second)
+        point = {"timestamp": second * 1000, "value": value}
+        return {"full_accuracy_value": exact, **point} if topic.window_s else point
+
+    def _published(self, topic: Topic, asset: str, second: int) -> int:
+        jitter = bits(self.seed, topic.name, asset, second) % _JITTER_MS - _JITTER_MS // 2
+        return second * 1000 + topic.lag_ms + jitter
+
+    def _point(self, topic: Topic, asset: str, second: int) -> tuple[str, float]:
+        """(full_accuracy_value, value)."""
+        if topic.name == BINANCE:
+            basis = math.exp(1e-4 * wave(self.seed, f"basis{asset}", 6, second))
+            text = f"{self._prices.spot(asset, second) / E18 * basis:.{_DECIMALS[asset]}f}"
+            return f"{text}{'0' * (8 - _DECIMALS[asset])}", float(text)
+        if topic.window_s:
+            value = self._prices.twap(asset, second, topic.window_s)
+        else:
+            value = self._prices.spot(asset, second)
+        return str(value), value / E18
+
+
+class RtdsSession:
+    """The venue's side of a connection."""
+
+    def __init__(self, rtds: Rtds, number: int, now_ns: int) -> None:
+        self._rtds = rtds
+        self.name = connection_id(rtds.seed, number)
+        self._topics: dict[str, Topic] = {}
+        self._pinged_ns = now_ns
+        self._is_deaf = False
+
+    def received(self, text: str, now_ns: int) -> Told:
+        if text == "PING":
+            self._pinged_ns = now_ns
+            return Told("ping", (Frame(now_ns, "pong", b""),))
+        message = message_of(text)
+        wanted = message.get("subscriptions")
+        action = message.get("action")
+        if action not in ("subscribe", "unsubscribe") or not isinstance(wanted, list) or not wanted:
+            return Told("refused", (self._invalid(now_ns),))
+        if not all(_is_plain(each) for each in wanted):
+            return Told("refused", (self._invalid(now_ns),))
+        for each in wanted:  # one bad topic costs all of a message
+            if each["topic"] not in TOPICS or each.get("type", "update") not in ("update", "*"):
+                return Told("refused", (_not_found(each, now_ns),))
+        topics = {each["topic"]: TOPICS[each["topic"]] for each in wanted}
+        if action == "unsubscribe":
+            self._topics = {name: topic for name, topic in self._topics.items() if name not in topics}
+            return Told("unsubscribed")
+        self._topics |= topics
+        return Told(
+            "subscribed",
+            [frame for topic in topics.values() for frame in self._rtds.backfill(topic, now_ns)],
+        )
+
+    def due(self, from_ns: int, to_ns: int) -> list[Frame]:
+        return updates(self._rtds, list(self._topics), from_ns, to_ns, self.name)
+
+    def end(self, now_ns: int) -> tuple[int, str] | None:
+        del now_ns
+        return None
+
+    def is_deaf(self, now_ns: int) -> bool:
+        self._is_deaf = self._is_deaf or now_ns - self._pinged_ns > SILENT_AFTER_NS
+        return self._is_deaf
+
+    def place(self, market: str) -> int | None:
+        del market
+        return None
+
+    def _invalid(self, now_ns: int) -> Frame:
+        document = {
+            "message": "Invalid request body",
+            "connectionId": self.name,
+            "requestId": connection_id(self._rtds.seed, now_ns),
+        }
+        return Frame(now_ns, "error", msgspec.json.encode(document))
+
+
+def connection_id(seed: int, number: int) -> str:
+    """As the venue calls the n-th connection, from 1."""
+    return f"{digest(6, seed, 'connection', number).hex()}{number}=="
+
+
+def updates(rtds: Rtds, topics: list[str], from_ns: int, to_ns: int, name: str) -> list[Frame]:
+    """All updates of `topics` with from_ns < ns <= to_ns, as the connection with the id `name` gets them."""
+    head = f'{{"connection_id":"{name}",'.encode()
+    found = []
+    for topic in (TOPICS[each] for each in topics):
+        longest = (topic.lag_ms + _JITTER_MS) // 1000 + 1
+        for second in range(from_ns // SECOND - longest, -(-to_ns // SECOND)):
+            for ms, symbol, rest in rtds.updates(topic, second):
+                if from_ns < ms * _MS <= to_ns:
+                    found.append(Frame(ms * _MS, "update", head + rest, topic=topic.name, symbol=symbol))
+    found.sort(key=lambda frame: frame.ns)
+    return found
+
+
+def frames(rtds: Rtds, topics: list[str], from_ns: int, to_ns: int, name: str) -> Iterator[tuple[int, bytes]]:
+    """(simulated ns, payload) of `updates`."""
+    for frame in updates(rtds, topics, from_ns, to_ns, name):
+        yield frame.ns, frame.payload
+
+
+def _symbol(topic: Topic, asset: str) -> str:
+    return f"{asset.lower()}{topic.quote}"
+
+
+def _is_plain(wanted: Any) -> bool:
+    """Filters and the dotted names of the venue's own library are not understood."""
+    return (
+        isinstance(wanted, dict)
+        and set(wanted) <= {"topic", "type"}
+        and "." not in str(wanted.get("topic", "."))
+    )
+
+
+def _not_found(wanted: dict[str, Any], now_ns: int) -> Frame:
+    what = f"topic: {wanted['topic']} and type: {wanted.get('type', 'update')} not found"
+    text = f"leger GetTopics error: rpc error: code = NotFound desc = {what}, status: rpc error: "
+    text += f"code = NotFound desc = {what}, message: {what}"
+    return Frame(now_ns, "error", msgspec.json.encode({"body": {"message": text}, "statusCode": 401}))
