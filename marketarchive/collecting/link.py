@@ -121,4 +121,5 @@ class Link:
         spider.run.stats.inc_value(f"frames/{spider.feed}", len(batch))
         spider.take(self, batch)
         self.last_seq = batch[-1][1]
+        spider.settle()
         spider.hold_if_full()

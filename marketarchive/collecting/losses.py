@@ -34,6 +34,10 @@ class Losses:
         self._of.update(dict.fromkeys(new, loss))
         return new
 
+    def of(self, loss: Loss) -> list[str]:
+        """The keys that are still lost by it."""
+        return [key for key, found in self._of.items() if found is loss]
+
     def find(self, keys: Iterable[str]) -> dict[Loss, list[str]]:
         """The losses that end for `keys` now."""
         ended: dict[Loss, list[str]] = {}
@@ -41,6 +45,3 @@ class Losses:
             if (loss := self._of.pop(key, None)) is not None:
                 ended.setdefault(loss, []).append(key)
         return ended
-
-    def find_all(self) -> dict[Loss, list[str]]:
-        return self.find(list(self._of))

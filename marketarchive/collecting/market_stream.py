@@ -296,6 +296,7 @@ class MarketStreamSpider(TrackedMarkets, StreamSpider):
                 yield Invalid(self.venue, self.feed, answer.received_at, answer.seq, "Book", error, ("hash",))
                 continue
             self._compare(token, watched, book, answer)
+        self.settle()
 
     def _compare(self, token: str, watched: Watched, book: Book, answer: Answer) -> None:
         """A whole book beside what the socket told of it."""

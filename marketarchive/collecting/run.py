@@ -87,11 +87,12 @@ class Run:
         feed: str | None = None,
         detail: str = "",
     ) -> Gap:
-        """A gap item with its seq; counted."""
+        """A gap item with its seq; counted when it has its end: one without is written again with it."""
         feed = feed or self.spider.feed
-        self.stats.inc_value(f"gaps/{reason}")
         now = time.monotonic()
-        if now - self._gap_logged.get(reason, -GAP_LOG_S) >= GAP_LOG_S:
+        if to_ns is not None:
+            self.stats.inc_value(f"gaps/{reason}")
+        if to_ns is not None and now - self._gap_logged.get(reason, -GAP_LOG_S) >= GAP_LOG_S:
             self._gap_logged[reason] = now
             logger.warning("Gap (%s): %s %s %s", reason, feed, detail, _short(scope))
         return Gap(

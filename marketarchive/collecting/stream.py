@@ -44,6 +44,7 @@ class StreamSpider(ArchiveSpider):
         self.links: set[Link] = set()
         self.groups: list[Group] = []
         self._group_of: dict[str, Group] = {}
+        self._found: dict[int, list[str]] = {}  # by wall ns
         self._names = (f"c{number}" for number in itertools.count(1))
         self._has_nothing_left = asyncio.Event()
         self._is_held = False
@@ -113,6 +114,7 @@ class StreamSpider(ArchiveSpider):
 
     def unwant(self, keys: Iterable[str]) -> None:
         """Nothing more is expected of `keys`; a loss of theirs ends now."""
+        self.settle()
         gone = [key for key in keys if key in self._group_of]
         self._close_gaps(gone, self.run.clock.now_ns())
         for key in gone:
@@ -121,21 +123,34 @@ class StreamSpider(ArchiveSpider):
             link.unsubscribe(gone)
 
     def seen(self, link: Link, keys: Iterable[str], at: int) -> None:
-        """`keys` send, with all that was missed told: what was lost of them is found again at `at`."""
+        """`keys` send, with all that was missed told: what was lost of them is found again at `at`.
+
+        The gaps are written by `settle`, so that what is found together stands in one.
+        """
         keys = list(keys)
         link.came(keys)
-        self._close_gaps(keys, at)
+        self._found.setdefault(at, []).extend(key for key in keys if key in self.losses)
+
+    def settle(self) -> None:
+        """Write the gaps of what `seen` has found; called after each batch."""
+        if self._found:
+            found, self._found = self._found, {}
+            for at, keys in found.items():
+                self._close_gaps(keys, at)
 
     def lose(
         self, link: Link, keys: Iterable[str], since: int, reason: GapReason, cause: Cause, detail: str
     ) -> list[str]:
-        """From `since` on `keys` are not seen completely; their gap is written when that ends.
+        """From `since` on `keys` are not seen completely; those of them that were not lost before.
 
-        The keys that were not lost before.
+        A gap without an end is written now, for the case that we die meanwhile, and the one that counts when
+        they are found.
         """
+        self.settle()
         loss = Loss(since, reason, cause, detail, link.name)
         new = self.losses.lose([key for key in keys if key in self._group_of], loss)
         if new:
+            self._write_gaps(loss, new, None)
             self.run.stats.inc_value(f"asks/failed/{self.feed}")
             self.run.stats.inc_value(f"stream/lost/{reason}")
             logger.warning("Lost %d of %s on %s (%s): %s", len(new), self.feed, link.name, reason, detail)
@@ -222,10 +237,14 @@ class StreamSpider(ArchiveSpider):
 
     def _close_gaps(self, keys: Sequence[str], at: int) -> None:
         for loss, found in self.losses.find(keys).items():
-            for scope in self.scopes(found):
-                where = {"connection": loss.connection, **scope}
-                end = max(at, loss.since)
-                self.put(self.run.gap(loss.reason, loss.cause, loss.since, end, where, detail=loss.detail))
+            self._write_gaps(loss, found, max(at, loss.since))
+            if left := self.losses.of(loss):
+                self._write_gaps(loss, left, None)
+
+    def _write_gaps(self, loss: Loss, keys: Sequence[str], to_ns: int | None) -> None:
+        for scope in self.scopes(keys):
+            where = {"connection": loss.connection, **scope}
+            self.put(self.run.gap(loss.reason, loss.cause, loss.since, to_ns, where, detail=loss.detail))
 
     def _has_room(self) -> bool:
         return self.run.process.writer.has_room and self._outbox.qsize() < OUTBOX_MAX

@@ -39,7 +39,7 @@ class RecordsPipeline:
             tick = tick_of(item)
             grace = GRACE_S[item.source] * SECOND
             self._add(f"{item.venue}_{(item.asset or 'other').lower()}", tick, tick + grace, quote_row(item))
-        elif isinstance(item, Gap):
+        elif isinstance(item, Gap) and item.to_ns is not None:
             self._add("gaps", item.received_at, item.received_at, gap_row(item, self._run.archive.run))
         self._write(self._run.clock.now_ns())
         return item
