@@ -59,7 +59,7 @@ class MarketLink(Link):
         self.books = ChannelBooks()
 
 
-class MarketStreamSpider(TrackedMarkets, StreamSpider):
+class MarketStreamSpider(StreamSpider, TrackedMarkets):
     """Use it for the market channel: both tokens of every chosen market, each book checked change by change.
 
     A book whose hash does not come out is asked for over REST; a token that is silent is looked up there, and
