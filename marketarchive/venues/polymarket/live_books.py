@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -145,6 +145,7 @@ class LiveBook:
     """The book of one token as it stands, changed in place."""
 
     __slots__ = (
+        "_announced",
         "_asks",
         "_base_ms",
         "_bids",
@@ -172,6 +173,7 @@ class LiveBook:
         self._market = market
         self._min_order_size: str | None = None
         self._tick_size: str | None = None
+        self._announced: str | None = None  # the next change's tick size
         self._neg_risk: bool | None = None
         self._trade: bytes | None = None
         self._failures = 0
@@ -193,7 +195,7 @@ class LiveBook:
     @property
     def tick_size(self) -> str | None:
         """None: neither sent nor found yet."""
-        return self._tick_size
+        return self._announced or self._tick_size
 
     @property
     def last_trade_price(self) -> str | None:
@@ -229,12 +231,14 @@ class LiveBook:
             self._neg_risk = book.neg_risk
         if book.last_trade_price is not None:
             self._trade = msgspec.json.encode(book.last_trade_price) + b"}"
-        self.set_tick_size(self._tick_size if book.tick_size is None else book.tick_size)
+        tick_size = book.tick_size or self._announced or self._tick_size
+        self._announced, self._tick_size = None, tick_size
+        self._tail = self._tail_of(tick_size, self._neg_risk)
         if not book.hash:
             self.verdict = "not_available"
         elif not verify:
             self.verdict = "unchecked"
-        elif self._proves(book.hash, search=True):
+        elif self._proves(book.hash, search="all"):
             self.verdict = "ok"
         else:  # perhaps by an older recipe, or in an order of its own
             self.verdict = clob.verify_book(book)[0]
@@ -259,9 +263,9 @@ class LiveBook:
             self._judge(self._kept[-1][1], verify=True)
         return self.verdict
 
-    def set_tick_size(self, tick_size: str | None) -> None:
-        self._tick_size = tick_size
-        self._tail = self._tail_of(tick_size, self._neg_risk)
+    def announce_tick_size(self, tick_size: str) -> None:
+        """The next hash will be made with it, the last one was not."""
+        self._announced = tick_size
 
     def change(self, changes: Sequence[PriceChange], at: int, *, verify: bool) -> list[_Outcome]:
         """Take the changes of this token in one event of the millisecond `at`: (verdict, is_stale) of each.
@@ -274,6 +278,9 @@ class LiveBook:
             if at == self._base_ms or any(self._was_taken(change, at) for change in changes):
                 return self._change_if_proven(changes, at)
         self._set_stamp(at)
+        if self._announced is not None:
+            self._tick_size, self._announced = self._announced, None
+            self._tail = self._tail_of(self._tick_size, self._neg_risk)
         last = changes[-1]
         verdicts: list[Verdict | None] = []
         for change in changes:
@@ -299,7 +306,8 @@ class LiveBook:
             self._set_stamp(at)
             for change in changes:
                 self._apply(change, at)
-            if self._proves(expected, search=self.verdict != "ok"):
+            is_known = self.verdict == "ok" and self._announced is None
+            if self._proves(expected, search="trades" if is_known else "all"):
                 self.verdict, self._failures = "ok", 0
                 return [("ok", False)] * len(changes)
         self._bids, self._asks, stamp, self.hash, self._kept = saved
@@ -327,8 +335,8 @@ class LiveBook:
             self._bids.agrees(change.best_bid, "0") and self._asks.agrees(change.best_ask, "1")
         )
         if verify and change.hash:
-            search = has_top and (self._failures < SEARCHES or self._failures % 32 == 0)
-            self.verdict = "ok" if self._proves(change.hash, search=search) else "failed"
+            is_due = has_top and (self._failures < SEARCHES or self._failures % 32 == 0)
+            self.verdict = "ok" if self._proves(change.hash, search="all" if is_due else "") else "failed"
         elif not has_top:
             self.verdict = "failed"
         else:
@@ -336,7 +344,7 @@ class LiveBook:
         self._failures = self._failures + 1 if self.verdict == "failed" else 0
         return self.verdict
 
-    def _proves(self, expected: str, *, search: bool) -> bool:
+    def _proves(self, expected: str, *, search: Literal["", "trades", "all"]) -> bool:
         """Whether the book has this hash, with some value for what was not sent; that value is then kept."""
         text = self._text("")
         if self._trade is not None:
@@ -350,7 +358,7 @@ class LiveBook:
         except ValueError:
             return False
         common = hashlib.sha1(text, usedforsecurity=False)
-        for tick_size, neg_risk, tail in self._tails(search=search):
+        for tick_size, neg_risk, tail in self._tails(search=search == "all"):
             head = common.copy()
             head.update(tail)
             for trade in self._trades() if search else self._market.trades:
@@ -499,7 +507,7 @@ class ChannelBooks:
         if isinstance(event, TickSizeChange):
             held = self.books.get(event.token)
             if held is not None:
-                held.set_tick_size(event.new_tick_size)
+                held.announce_tick_size(event.new_tick_size)
             return event.token
         return event.token if isinstance(event, BestBidAsk) else None
 
