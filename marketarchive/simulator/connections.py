@@ -10,7 +10,7 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiohttp import WSMsgType, web
 
@@ -303,5 +303,9 @@ class Connection:
 
 def _surprise(frame: Frame) -> Frame:
     """An event that no reader knows, at the place of `frame`."""
-    payload = f'{{"event_type":"surprise","timestamp":"{frame.ns // 10**6}","type":"surprise"}}'.encode()
-    return Frame(frame.ns, "surprise", payload, frame.markets, frame.tokens, frame.topic, frame.symbol)
+    ms = frame.ns // 10**6
+    if frame.topic is None:
+        text = f'{{"event_type":"surprise","timestamp":"{ms}"}}'
+    else:
+        text = f'{{"payload":{{}},"timestamp":{ms},"topic":"surprise","type":"update"}}'
+    return replace(frame, kind="surprise", payload=text.encode())

@@ -51,11 +51,29 @@ class Simulator:
         path = self.truth / "served.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
+    def socket_lines(self) -> list[dict[str, Any]]:
+        """What was due on sockets and what became of them, in the order in which it happened."""
+        path = self.truth / "frames.jsonl"
+        text = path.read_text() if path.exists() else ""
+        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+    def frames(self, **wanted: Any) -> list[dict[str, Any]]:
+        """Frames that were due on sockets, sent or not, whose fields are as `wanted`."""
+        return _chosen(self.socket_lines(), {"line": "frame", **wanted})
+
+    def connections(self, **wanted: Any) -> list[dict[str, Any]]:
+        """Openings, subscriptions and ends of sockets, whose fields are as `wanted`."""
+        return _chosen(self.socket_lines(), {"line": "connection", **wanted})
+
     def markets(self) -> list[dict[str, Any]]:
         """All rounds around the run, with their outcomes; ends the simulator."""
         stop(self.process)
         found: list[dict[str, Any]] = json.loads((self.truth / "markets.json").read_text())
         return found
+
+
+def _chosen(lines: list[dict[str, Any]], wanted: dict[str, Any]) -> list[dict[str, Any]]:
+    return [line for line in lines if all(line.get(name) == value for name, value in wanted.items())]
 
 
 @contextmanager

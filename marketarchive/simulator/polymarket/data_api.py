@@ -9,7 +9,16 @@ from marketarchive.simulator.noise import digest
 from marketarchive.simulator.polymarket.books import Books
 from marketarchive.simulator.polymarket.gamma_rows import iso
 from marketarchive.simulator.polymarket.markets import SimMarket
-from marketarchive.simulator.polymarket.trades import LIMIT, LIMIT_MAX, Trades, read_cursor, write_cursor
+from marketarchive.simulator.polymarket.trades import (
+    LIMIT,
+    LIMIT_MAX,
+    OFFSET_MAX,
+    V1_LIMIT_MAX,
+    Trades,
+    first_version,
+    read_cursor,
+    write_cursor,
+)
 from marketarchive.simulator.polymarket.world import World
 
 REPORTED_AFTER_S = 30
@@ -26,6 +35,8 @@ class DataApi:
 
     def answer(self, asked: Asked, second: int) -> Reply:
         path = asked.path.rstrip("/")
+        if path == "/trades":
+            return self._traded_v1(asked, second)
         if path not in ("/v2/resolutions", "/v2/trades"):
             return _error("not_found", f"no route {asked.path}", 404)
         conditions = [each for text in asked.all("condition") for each in text.split(",") if each]
@@ -58,12 +69,7 @@ class DataApi:
         if place is None:
             return _error("invalid_request", "cursor is not one of ours", 400, "cursor")
         asof, skip = min(place[0], second), place[1]
-        if conditions or event:
-            markets = self._chosen(conditions, event, asof)
-        else:
-            markets = [
-                each for each in self._world.listed(asof) if each.start and each.start <= asof < each.end
-            ]
+        markets = self._chosen(conditions, event, asof) if conditions or event else self._live(asof)
         if asked.first("user"):
             markets = []  # this world has no users of its own
         rows, has_more = self._trades.page(markets, asked.first("side").upper(), asof, skip, int(limit))
@@ -79,6 +85,27 @@ class DataApi:
                 },
             }
         )
+
+    def _traded_v1(self, asked: Asked, second: int) -> Reply:
+        """The first version: a bare array, pages by offset up to a cap, times not filtered by."""
+        numbers = [asked.first("limit", str(LIMIT)), asked.first("offset", "0")]
+        if not all(number.isdigit() for number in numbers):
+            return json_reply({"error": "invalid limit or offset"}, 400)
+        limit, offset = min(int(numbers[0]), V1_LIMIT_MAX), int(numbers[1])
+        if offset > OFFSET_MAX:
+            return json_reply({"error": f"max historical trades offset of {OFFSET_MAX} exceeded"}, 400)
+        conditions = [each for text in asked.all("market") for each in text.split(",") if each]
+        event = asked.first("eventId")
+        markets = self._chosen(conditions, event, second) if conditions or event else self._live(second)
+        if asked.first("user"):
+            markets = []
+        rows, _ = self._trades.page(markets, asked.first("side").upper(), second, offset, limit)
+        return json_reply([first_version(row) for row in rows])
+
+    def _live(self, second: int) -> list[SimMarket]:
+        """Rounds whose window is open."""
+        listed = self._world.listed(second)
+        return [each for each in listed if each.start and each.start <= second < each.end]
 
     def _resolved(self, markets: list[SimMarket], second: int) -> Reply:
         rows = [self._row(market, second) for market in markets]

@@ -6,6 +6,7 @@ for the connection's own id.
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -183,7 +184,7 @@ class RtdsSession:
 
 def connection_id(seed: int, number: int) -> str:
     """As the venue calls the n-th connection, from 1."""
-    return f"{digest(6, seed, 'connection', number).hex()}{number}=="
+    return base64.b64encode(digest(13, seed, "connection", number)).decode()
 
 
 def updates(rtds: Rtds, topics: list[str], from_ns: int, to_ns: int, name: str) -> list[Frame]:

@@ -16,6 +16,17 @@ from marketarchive.simulator.polymarket.tape import EVERY_S, Tape, Trade
 from marketarchive.simulator.polymarket.world import World
 
 LIMIT, LIMIT_MAX = 100, 1000
+V1_LIMIT_MAX = OFFSET_MAX = 10_000
+_V1_NAMES = {
+    "proxy_wallet": "proxyWallet",
+    "token_id": "asset",
+    "condition_id": "conditionId",
+    "event_slug": "eventSlug",
+    "outcome_index": "outcomeIndex",
+    "profile_image": "profileImage",
+    "profile_image_optimized": "profileImageOptimized",
+    "transaction_hash": "transactionHash",
+}
 
 
 class Trades:
@@ -64,6 +75,11 @@ class Trades:
             "profile_image_optimized": "",
             "transaction_hash": trade.transaction_hash,
         }
+
+
+def first_version(row: dict[str, Any]) -> dict[str, Any]:
+    """A row as the first version of the Data API names its fields."""
+    return {_V1_NAMES.get(name, name): value for name, value in row.items()}
 
 
 def write_cursor(second: int, skip: int) -> str:
