@@ -3,7 +3,10 @@ from __future__ import annotations
 from decimal import Decimal
 
 import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from marketarchive.simulator.polymarket.books import Books
 from marketarchive.simulator.polymarket.markets import SimMarket
 from marketarchive.venues.polymarket import Book, parse_book, verify_book
 from tests.simulator.asking import SECONDS, venue
@@ -87,3 +90,79 @@ def test_any_second_can_be_asked_first() -> None:
     venue().books.body(market, 1, market.start or 0)
     assert venue().books.body(market, 1, market.end) == late
     assert msgspec.json.decode(late)["asset_id"] == market.tokens[1]
+
+
+# --- between whole seconds -------------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(st.booleans(), st.integers(0, 300), st.lists(st.integers(-20_000, 320_000), min_size=1, max_size=4))
+def test_a_millisecond_asked_for_alone_is_the_one_reached_in_order(
+    is_live: bool, place: int, offsets: list[int]
+) -> None:
+    """What was asked before, of this or another time, changes no byte."""
+    rounds = [market for market in open_markets() if market.kind == "round"]
+    live = [market for market in rounds if market.start is not None and market.start <= SECONDS]
+    market = live[place % len(live)] if is_live else rounds[place]
+    moments = [SECONDS * 1000 + offset for offset in offsets]
+    if market.closed_at is not None:
+        moments = [min(ms, market.closed_at * 1000 - 1) for ms in moments]
+    world = venue().world
+    asked = Books(world)
+    for second in range(moments[0] // 1000 - 20, moments[0] // 1000):
+        asked.steps(market, second)
+    bodies = {ms: asked.body_at(market, side, ms) for ms in moments for side in (1, 0)}
+    for ms in moments:
+        assert Books(world).body_at(market, 0, ms) == bodies[ms]
+
+
+def test_steps_lead_from_second_to_second_one_level_at_a_time() -> None:
+    market, books = one_live_round(), Books(venue().world)
+    start = market.start or 0
+    kinds, in_a_second = set(), []
+    before = parse_book(books.body(market, 0, start))
+    for second in range(start, market.end):
+        steps = books.steps(market, second)
+        in_a_second.append(len(steps))
+        assert len({step.ms for step in steps}) == len(steps)
+        for step in steps:
+            kinds.add(step.kind)
+            assert second * 1000 < step.ms <= second * 1000 + 1000
+            after = parse_book(Books(books.world).body_at(market, 0, step.ms))
+            assert (after.timestamp_ms, after.hash) == (step.ms, step.hashes[0])
+            assert verify_book(after) == ("ok", "2025-12")
+            earlier = books.body_at(market, 0, step.ms - 1)
+            assert parse_book(earlier).hash == before.hash
+            if step.kind != "retick":
+                changed = set(before.bids + before.asks) ^ set(after.bids + after.asks)
+                assert len({level.price for level in changed}) <= 1
+            before = after
+        assert books.body(market, 0, second + 1) == books.body_at(market, 0, second * 1000 + 1000)
+    assert {"change", "trade"} <= kinds
+    assert 4 <= sum(in_a_second) / len(in_a_second) <= 12
+
+
+def test_a_quiet_book_changes_rarely() -> None:
+    books, quiet = Books(venue().world), open_markets()[-1]
+    steps = [step for second in range(SECONDS, SECONDS + 600) for step in books.steps(quiet, second)]
+    assert 10 <= len(steps) <= 100
+
+
+def test_the_tick_turns_fine_at_once() -> None:
+    books = Books(venue().world)
+    turned = 0
+    for market in books.world.rounds_between(SECONDS - 1200, SECONDS):
+        if market.duration != "5m" or market.start is None:
+            continue
+        for second in range(market.start, market.end):
+            for step in books.steps(market, second):
+                if step.kind != "retick":
+                    assert step.before.ticks == step.top.ticks
+                    continue
+                turned += 1
+                assert (step.before.ticks, step.top.ticks) == (100, 1000)
+                earlier = parse_book(books.body_at(market, 0, step.ms - 1))
+                later = parse_book(books.body_at(market, 0, step.ms))
+                assert (earlier.tick_size, later.tick_size) == ("0.01", "0.001")
+                assert verify_book(later)[0] == "ok"
+    assert turned > 3
