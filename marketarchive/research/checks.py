@@ -58,9 +58,16 @@ _READABLE = "books that can be read"
 
 
 def check(
-    connection: duckdb.DuckDBPyConnection, path: Path, unreadable: int, examples: list[dict[str, Any]]
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    unreadable: int,
+    examples: list[dict[str, Any]],
+    *,
+    asks_both: bool,
 ) -> list[Check]:
-    """The checks of one day's file of books; `unreadable` books gave no row."""
+    """The checks of one day's file of books; `unreadable` books gave no row. `asks_both`: its answers of
+    /books were asked for both tokens of each market.
+    """
     rows = stored(path)
     figures = ", ".join(
         f"count(*) FILTER (({bad}) AND ({of})), count(*) FILTER ({of})" for bad, of, _ in _OF_ROWS.values()
@@ -76,7 +83,8 @@ def check(
                 f"ORDER BY {worst}, run, seq, position LIMIT {OFFENDERS}",
             )
         found.append(one)
-    found.append(_both(connection, rows))
+    if asks_both:
+        found.append(_both(connection, rows))
     found.append(Check(_READABLE, unreadable, counted[-1] + unreadable, examples[:OFFENDERS]))
     return found
 

@@ -9,14 +9,15 @@ import msgspec
 
 from marketarchive.archive.reader import Message, read_segment
 from marketarchive.clock import from_iso
+from marketarchive.research.extract import Made
 from marketarchive.research.partitions import METADATA, Partition
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def make(root: Path, partition: Partition, target: Path) -> int:
-    """Writes the day's gap lines to `target`; how many. Only segments that have some are read."""
+def make(root: Path, partition: Partition, target: Path) -> Made:
+    """Writes the day's gap lines to `target`. Only segments that have some are read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -30,7 +31,7 @@ def make(root: Path, partition: Partition, target: Path) -> int:
     stamp = msgspec.json.encode(partition.stamp(verified=True))
     schema = _schema().with_metadata({METADATA.encode(): stamp})
     pq.write_table(pa.Table.from_pylist(rows, schema), target, compression="zstd")
-    return len(rows)
+    return Made(len(rows))
 
 
 def nothing() -> pa.Table:
@@ -44,22 +45,26 @@ def nothing() -> pa.Table:
 def _row(message: Message) -> dict[str, Any]:
     line = message.envelope
     scope = line["scope"]
-    markets = scope.get("markets") if isinstance(scope, dict) else None
-    token = scope.get("token") if isinstance(scope, dict) else None
+    within = scope if isinstance(scope, dict) else {}
     return {
         "from": from_iso(line["from"]) // 1000,
         "to": None if line["to"] is None else from_iso(line["to"]) // 1000,
         "reason": line["reason"],
         "cause": line["cause"],
         "scope": scope if isinstance(scope, str) else msgspec.json.encode(scope).decode(),
-        "markets": markets if isinstance(markets, list) else None,
-        "token": token if isinstance(token, str) else None,
+        **{name: _of(within, name, list) for name in ("markets", "topics")},
+        **{name: _of(within, name, str) for name in ("token", "connection", "symbol")},
         "detail": line.get("detail"),
         "noticed_at": message.received_at // 1000,
         "run": message.run,
         "seq": line.get("seq"),
         "first_lost_seq": line.get("first_lost_seq"),
     }
+
+
+def _of(scope: dict[str, Any], name: str, kind: type) -> Any:
+    found = scope.get(name)
+    return found if isinstance(found, kind) else None
 
 
 def _schema() -> pa.Schema:
@@ -75,6 +80,9 @@ def _schema() -> pa.Schema:
             ("scope", text),
             ("markets", pa.list_(text)),
             ("token", text),
+            ("connection", text),
+            ("topics", pa.list_(text)),
+            ("symbol", text),
             ("detail", text),
             ("noticed_at", moment),
             ("run", text),

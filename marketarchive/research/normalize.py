@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from marketarchive import COLLECTOR
 from marketarchive.archive.config import ArchiveConfig
@@ -21,18 +21,39 @@ from marketarchive.archive.paths import new_run_id
 from marketarchive.archive.store import Store
 from marketarchive.clock import Clock, RealClock, iso
 from marketarchive.exceptions import ArchiveError, ArgumentError, DiskError
-from marketarchive.research import books, checks, gaps
+from marketarchive.research import (
+    book_changes,
+    books,
+    checks,
+    gaps,
+    quotes,
+    reference_prices,
+    trades,
+    verdicts,
+)
 from marketarchive.research.checks import Check
 from marketarchive.research.engine import connect, require
+from marketarchive.research.extract import Made, Names
 from marketarchive.research.names import names
-from marketarchive.research.partitions import VERSIONS, Partition, Stamp, feeds, partitions, stamp_of
+from marketarchive.research.partitions import (
+    STREAM_FEEDS,
+    VERIFIED,
+    VERSIONS,
+    Partition,
+    Stamp,
+    feeds,
+    partitions,
+    stamp_of,
+    with_needs,
+)
+from marketarchive.research.verdicts import Verdicts
 
 if TYPE_CHECKING:
     import duckdb
 
 
 class Progress(Protocol):
-    """Told what is under way, and bytes of segments read: once each, twice where hashes are checked."""
+    """Told what is under way, and bytes of segments read: once a table, once more to check hashes."""
 
     def total(self, read: int) -> None: ...
 
@@ -92,8 +113,9 @@ def normalize(
 ) -> Normalized:
     """Brings `tables` of `chosen` feeds ("orderbook" or "polymarket/orderbook"; all when empty) up to date.
 
-    Days that touch `since` <= time < `until` (ns). With `verify` every book's hash is recomputed. One call at
-    a time; another waits. Raises ArgumentError, ConfigurationError, DiskError.
+    Days that touch `since` <= time < `until` (ns). With `verify` the hash of every book and change is
+    recomputed. What `tables` are made from is brought up to date too. One call at a time; another waits.
+    Raises ArgumentError, ConfigurationError, DiskError.
     """
     require()
     present = feeds(root)
@@ -104,7 +126,7 @@ def normalize(
         with _alone(root):
             return _normalize(
                 root,
-                [one for one in partitions(root, wanted, since, until) if one.table in tables],
+                [one for one in partitions(root, wanted, since, until) if one.table in with_needs(tables)],
                 verify,
                 master_url,
                 progress or _Quiet(),
@@ -125,7 +147,7 @@ def _normalize(
     arguments: Mapping[str, Any],
 ) -> Normalized:
     done = Normalized()
-    due: list[tuple[Partition, bool]] = []
+    due: list[Partition] = []
     for partition in found:
         stamp = stamp_of(root / partition.path)
         if stamp is not None and stamp.key == partition.key and (stamp.verified or not verify):
@@ -133,17 +155,18 @@ def _normalize(
         elif (missing := _missing(root, partition, stamp)) is not None:
             done.failed[str(partition.path)] = missing
         else:
-            due.append((partition, partition.table == "books"))
+            due.append(partition)
     if not due:
         return done
-    progress.total(sum(one.bytes * (1 + verify) for one, is_books in due if is_books))
+    progress.total(_to_read(due, verify=verify))
     started = clock.now_ns()
     known = names(root, master_url)
     connection = connect(root / "tables" / ".spill")
     try:
-        for partition, _ in due:
-            progress.begin(f"{partition.table} {partition.feed} {partition.day}")
-            _make(connection, root, partition, known, verify, progress, done)
+        with SecondPass(root, progress, verify=verify) as second:
+            for partition in due:
+                progress.begin(f"{partition.table} {partition.feed} {partition.day}")
+                _make(connection, root, partition, known, second, progress, done)
     finally:
         connection.close()
     if done.outputs:
@@ -151,12 +174,47 @@ def _normalize(
     return done
 
 
+def _to_read(due: list[Partition], *, verify: bool) -> int:
+    once = sum(one.bytes for one in due if one.table != "gaps")
+    judged = {(one.venue, one.feed, one.day): one.bytes for one in due if one.table in VERIFIED}
+    return once + (sum(judged.values()) if verify else 0)
+
+
+class SecondPass:
+    """The verdicts of a day's messages, recomputed once for all the tables that have them."""
+
+    def __init__(self, root: Path, progress: Progress, *, verify: bool) -> None:
+        self.verify = verify
+        self._root = root
+        self._progress = progress
+        self._path = root / "tables" / "verdicts.parquet.tmp"
+        self._day: tuple[str, str, str] | None = None
+        self._found: Verdicts | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._path.unlink(missing_ok=True)
+
+    def of(self, partition: Partition) -> Verdicts:
+        """Raises ArchiveError, CorruptError."""
+        day = (partition.venue, partition.feed, partition.day)
+        if self._found is None or self._day != day:
+            self._day, self._found = day, None  # what fails now is tried again for the next table
+            if self.verify:
+                self._found = verdicts.judge(self._root, partition, self._path, self._progress.advance)
+            else:
+                self._found = verdicts.nothing(self._path)
+        return self._found
+
+
 def _make(
     connection: duckdb.DuckDBPyConnection,
     root: Path,
     partition: Partition,
-    known: Mapping[str, tuple[str, str]],
-    verify: bool,
+    known: Names,
+    second: SecondPass,
     progress: Progress,
     done: Normalized,
 ) -> None:
@@ -169,22 +227,22 @@ def _make(
     temporary = path.with_name(path.name + ".tmp")
     for left in path.parent.glob(f"{temporary.name}*"):
         files.unlink(left)  # by a call that was killed
-    made = books.Made()
     found: list[Check] = []
     try:
         _check_inputs(root, partition)
+        made = _rows(connection, root, partition, known, second, temporary)
         if partition.table == "books":
-            made = books.make(
-                connection, root, partition, known, temporary, verify=verify, progress=progress.advance
-            )
-            found = checks.check(connection, temporary, sum(made.unreadable.values()), made.examples)
-        else:
-            made.rows = gaps.make(root, partition, temporary)
+            asks_both = (partition.venue, partition.feed) not in STREAM_FEEDS
+            unreadable = sum(made.unreadable.values())
+            found = checks.check(connection, temporary, unreadable, made.examples, asks_both=asks_both)
     except (ArchiveError, duckdb.Error) as error:
         files.unlink(temporary)
         done.failed[str(partition.path)] = str(error).splitlines()[0]
         return
+    if partition.table != "gaps":
+        progress.advance(partition.bytes)
     digest, size = _settle(files, temporary, path)
+    verified = second.verify or partition.table not in VERIFIED
     done.outputs.append(
         Output(
             str(partition.path),
@@ -192,13 +250,47 @@ def _make(
             size,
             digest,
             partition.key,
-            verify or partition.table != "books",
+            verified,
             partition.inputs,
             made.unreadable,
         )
     )
     for check in found:
         done.checks.setdefault(check.name, Check(check.name)).add(check)
+
+
+def _rows(
+    connection: duckdb.DuckDBPyConnection,
+    root: Path,
+    partition: Partition,
+    known: Names,
+    second: SecondPass,
+    target: Path,
+) -> Made:
+    """Writes one table of one day to `target`. Raises ArchiveError, duckdb.Error."""
+    _check_needs(root, partition)
+    match partition.table:
+        case "gaps":
+            return gaps.make(root, partition, target)
+        case "books" | "book_changes":
+            make = books.make if partition.table == "books" else book_changes.make
+            checked, verify = second.of(partition), second.verify
+            return make(connection, root, partition, known, target, checked, verify=verify)
+        case "trades":
+            return trades.make(connection, root, partition, known, target)
+        case "quotes":
+            return quotes.make(connection, root, partition, known, target)
+        case "reference_prices":
+            return reference_prices.make(root, partition, target)
+    raise AssertionError(partition.table)
+
+
+def _check_needs(root: Path, partition: Partition) -> None:
+    """Raises ArchiveError when a table that this one is made from is not of the same segments."""
+    for table in partition.needs:
+        stamp = stamp_of(root / partition.path_of(table))
+        if stamp is None or stamp.inputs != partition.inputs:
+            raise ArchiveError(f"it is made from {partition.path_of(table)}, which is not up to date")
 
 
 def _missing(root: Path, partition: Partition, stamp: Stamp | None) -> str | None:

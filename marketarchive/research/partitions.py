@@ -21,10 +21,37 @@ from marketarchive.clock import SECOND, from_iso, iso
 METADATA = "marketarchive"
 """The key of the Parquet metadata under which a file says what it was made from."""
 
-VERSIONS = {"books": 1, "gaps": 1}
-"""Raised when a table's columns or their meaning change: all its days are then made again."""
+VERSIONS = {
+    "gaps": 2,
+    "books": 2,
+    "book_changes": 1,
+    "trades": 1,
+    "quotes": 1,
+    "reference_prices": 1,
+    "coverage": 1,
+}
+"""Raised when a table's columns or their meaning change: all its days are then made again. In the order in
+which tables are made, since some are made from others."""
 
-BOOK_FEEDS = frozenset({("polymarket", "orderbook")})
+_TABLES = {
+    ("polymarket", "orderbook"): ("books",),
+    ("polymarket", "stream"): ("books", "book_changes", "trades", "quotes"),
+    ("polymarket", "trades"): ("trades",),
+    ("polymarket", "reference"): ("reference_prices",),
+}
+"""What a feed has beside `gaps`."""
+
+NEEDS = {
+    "quotes": frozenset({"books", "book_changes"}),
+    "coverage": frozenset({"gaps", "books", "book_changes", "reference_prices"}),
+}
+"""What tables are made from, beside raw, as far as their feed has it."""
+
+VERIFIED = frozenset({"books", "book_changes"})
+"""Tables whose rows have a verdict of the second pass."""
+
+STREAM_FEEDS = frozenset({("polymarket", "stream")})
+BOOK_FEEDS = frozenset(feed for feed, tables in _TABLES.items() if "books" in tables)
 DAY = 86_400 * SECOND
 
 
@@ -49,8 +76,18 @@ class Partition:
 
     @property
     def path(self) -> PurePosixPath:
-        folder = PurePosixPath("tables", self.table, f"venue={self.venue}", f"feed={self.feed}")
-        return folder / f"date={self.day}" / f"{self.table}.parquet"
+        return self.path_of(self.table)
+
+    def path_of(self, table: str) -> PurePosixPath:
+        """Of another table of the same feed and day."""
+        folder = PurePosixPath("tables", table, f"venue={self.venue}", f"feed={self.feed}")
+        return folder / f"date={self.day}" / f"{table}.parquet"
+
+    @property
+    def needs(self) -> list[str]:
+        """The tables of its feed that it is made from."""
+        of_feed = ("gaps", *_TABLES.get((self.venue, self.feed), ()))
+        return [table for table in of_feed if table in NEEDS.get(self.table, ())]
 
     @property
     def first_ns(self) -> int:
@@ -106,9 +143,19 @@ def partitions(
             key=lambda entry: (entry["first"], entry["path"]),
         )
         left_out = {path: labelled[path] for path in found if path in labelled}
-        tables = ["books", "gaps"] if (venue, feed) in BOOK_FEEDS else ["gaps"]
+        tables = ("gaps", *_TABLES.get((venue, feed), ()))
         made += [Partition(table, venue, feed, day, tuple(used), left_out) for table in tables]
     return made
+
+
+def with_needs(tables: Collection[str]) -> set[str]:
+    """`tables` and all that they are made from."""
+    return set(tables).union(*(NEEDS.get(table, ()) for table in tables))
+
+
+def feeds_with(table: str) -> set[tuple[str, str]]:
+    """(venue, feed) of all that can have `table`, but for `gaps`, which every feed has."""
+    return {feed for feed, tables in _TABLES.items() if table in tables}
 
 
 def stamp_of(path: Path) -> Stamp | None:

@@ -1,0 +1,87 @@
+"""What was subscribed on which connection, and from when until when: out of the connection lines of a day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+
+from marketarchive.nesting import is_shallow
+
+
+class Told(NamedTuple):
+    """A connection line, or a market's end (`resolved`), which only names tokens."""
+
+    run: str
+    connection: str
+    at: int  # us
+    event: str
+    names: tuple[str, ...]
+
+
+@dataclass
+class Span:
+    """From when until when one token or topic was subscribed on one connection, in us."""
+
+    run: str
+    connection: str
+    name: str
+    start: int
+    end: int
+
+
+def named(subscribe: Any) -> tuple[str, ...]:
+    """The tokens or topics in the texts that a connection line repeats, each as sent or decoded."""
+    return tuple(name for text in subscribe or () for name in _named(text))
+
+
+def _named(text: Any) -> Iterator[str]:
+    if isinstance(text, str):
+        if not is_shallow(text.encode()):
+            return
+        try:
+            text = msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            return  # a PING, or what no reader can say anything about
+    if not isinstance(text, dict):
+        return
+    for token in _listed(text.get("assets_ids")):
+        if isinstance(token, str):
+            yield token
+    for wanted in _listed(text.get("subscriptions")):
+        if isinstance(wanted, dict) and isinstance(wanted.get("topic"), str):
+            yield wanted["topic"]
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def spans(
+    told: Iterable[Told], seen: Mapping[tuple[str, str, str], int], ends: Mapping[str, int]
+) -> Iterator[Span]:
+    """`told` in the order of each run; `seen` has the first evidence of each (run, connection, name), for
+    connections opened before the lines begin; `ends` the end of each run, all in us.
+    """
+    lines = sorted(told, key=lambda line: line.run)  # stable: keeps the order within each run
+    open_now: dict[tuple[str, str], dict[str, int]] = {}  # of what is subscribed the start
+    whole = {(line.run, line.connection) for line in lines if line.event == "opened"}
+    for (run, connection, name), at in seen.items():
+        if (run, connection) not in whole:
+            open_now.setdefault((run, connection), {})[name] = at
+    for line in lines:
+        key = (line.run, line.connection)
+        held = open_now.setdefault(key, {})
+        if line.event in ("opened", "subscribed"):
+            for name in line.names:
+                held[name] = min(line.at, held.get(name, line.at))
+        else:
+            gone = tuple(held) if line.event == "closed" else line.names
+            for name in gone:
+                if (start := held.pop(name, None)) is not None:
+                    yield Span(*key, name, start, max(start, line.at))
+    for (run, connection), held in open_now.items():
+        for name, start in held.items():
+            yield Span(run, connection, name, start, max(start, ends.get(run, start)))
