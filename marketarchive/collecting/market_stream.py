@@ -35,7 +35,9 @@ from marketarchive.venues.polymarket.market_channel import (
 )
 
 SILENT_S = 30
-"""Seconds after which a silent token is looked up, and between two look-ups."""
+"""Seconds after which a silent token is looked up, and between two look-ups of it."""
+SILENT_LINK_S = 10
+"""Seconds after which a connection on which nothing comes at all has its tokens looked up."""
 UNDER_WAY_S = 3
 """Seconds that a change which a look-up shows may take to arrive on the socket."""
 NAMED = re.compile(rb'"(?:asset_id|market)" ?: ?"([^"]+)')
@@ -48,6 +50,7 @@ class Watched:
     market: Market
     proven_at: int  # nothing is missing up to here
     heard_at: int  # its newest message
+    asked_at: int = 0  # its newest look-up
     is_frozen: bool = False  # the venue knows changes that its connection did not tell
 
 
@@ -95,6 +98,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
 
     async def prepare(self) -> None:
         self.watched: dict[str, Watched] = {}  # by token
+        self._over: set[str] = set()  # market ids of which nothing more comes
         loop = asyncio.get_running_loop()
 
         def rotated() -> None:  # called by the writer's thread
@@ -114,27 +118,28 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
     async def look_up(self) -> None:
         await super().look_up()
         now = self.run.clock.now_ns()
-        chosen = {market.market_id: market for market in self.chosen(now)}
+        chosen = [market for market in self.chosen(now) if market.market_id not in self._over]
         tokens: list[str] = []
-        for market in sorted(chosen.values(), key=lambda each: (each.end_at is None, each.end_at)):
+        for market in sorted(chosen, key=lambda each: (each.end_at is None, each.end_at)):
             known = {"condition_id": market.market_id, "tokens": market.tokens}
             self.run.markets.setdefault(market.slug or market.market_id, known)
             for token in (market.tokens or {}).values():
                 tokens.append(token)
                 self.watched.setdefault(token, Watched(market, now, now))
         self.want(tokens)
-        self._let_be(
-            token for token, watched in self.watched.items() if watched.market.market_id not in self.tracked
-        )
+        for watched in list(self.watched.values()):
+            if watched.market.market_id not in self.tracked:
+                self._let_be(watched.market)
 
-    def _let_be(self, tokens: Iterable[str]) -> None:
-        """Nothing more comes of `tokens`."""
-        gone = list(tokens)
-        self.unwant(gone)
-        for token in gone:
-            self.watched.pop(token, None)
+    def _let_be(self, market: Market) -> None:
+        """Nothing more comes of `market`."""
+        self._over.add(market.market_id)
+        tokens = [token for token in (market.tokens or {}).values() if token in self.watched]
+        self.unwant(tokens)
+        for token in tokens:
+            del self.watched[token]
         for link in self._links():
-            link.books.drop(gone)
+            link.books.drop(tokens)
 
     def _is_past_end(self, market: Market) -> bool:
         return market.end_at is not None and market.end_at.timestamp() <= self.run.clock.now_ns() / SECOND
@@ -211,7 +216,9 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
     def _taken(self, link: MarketLink, at: int, one: Taken, verdicts: Counter[str]) -> None:
         event, token = one.event, one.token
         if isinstance(event, MarketResolved):
-            self._let_be([each for each in event.assets_ids if each in self.watched])
+            for each in event.assets_ids:
+                if each in self.watched:
+                    self._let_be(self.watched[each].market)
             return
         if token is None or (watched := self.watched.get(token)) is None:
             return
@@ -266,18 +273,22 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
             self.submit(Ask(queries.books(batch), partial(self._answered, batch), self.feed, scope))
 
     async def _keep_asking(self) -> None:
-        """Each half minute: is what is silent quiet, or frozen? And what is still lost is asked for again."""
-        while await sleep(self.run.clock, SILENT_S, self.run.stop):
+        """Is what is silent quiet, or frozen? And what is lost, or was passed over, is asked for again."""
+        while await sleep(self.run.clock, SILENT_LINK_S / 2, self.run.stop):
             now = self.run.clock.now_ns()
-            due = [
-                token
-                for token, watched in self.watched.items()
-                if token in self.losses
-                or now - watched.heard_at >= SILENT_S * SECOND
-                or self._book(token) is None
-            ]
-            if due:
-                self._ask_for(due)
+            due = [token for token, watched in self.watched.items() if self._is_due(token, watched, now)]
+            for token in due:
+                self.watched[token].asked_at = now
+            self._ask_for(due)
+
+    def _is_due(self, token: str, watched: Watched, now: int) -> bool:
+        if now - watched.asked_at < SILENT_S * SECOND:
+            return False
+        if token in self.losses or self._book(token) is None:
+            return True
+        on = [link.data_at for link in self._links() if token in link.keys]
+        is_dead = bool(on) and now - max(on) > SILENT_LINK_S * SECOND
+        return is_dead or now - watched.heard_at >= SILENT_S * SECOND
 
     def _answered(self, tokens: Sequence[str], answer: Answer) -> Iterator[Any]:
         if answer.parsed is None:
@@ -289,7 +300,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
                 continue
             if book is None:
                 if self._is_past_end(watched.market):
-                    self._let_be([token])
+                    self._let_be(watched.market)
                 continue
             if verify_book(book)[0] == "failed":
                 error = f"hash {book.hash} of token {token} does not come out by any recipe"

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 FINISHED, FAILED, WRONG_ARGUMENT, DISK, BLOCKED = range(5)
 """Exit codes: see docs/ARCHITECTURE.md."""
 
-GAP_LOG_S = 60.0
+LOG_AGAIN_S = 60.0
 """All gaps are recorded; of each reason one is logged in this time (wall)."""
 
 RECORDED_SETTINGS = (
@@ -46,7 +46,7 @@ class Run:
         self.stop = asyncio.Event()
         self.stop_reason: str | None = None
         self.finish_reason: str | None = None
-        self._gap_logged: dict[str, float] = {}  # reason -> when last, s
+        self._logged: dict[tuple[str, str], float] = {}  # (about, message) -> when last, monotonic s
         self.markets: dict[str, Mapping[str, Any]] = {}  # what the run set out to observe, by slug
         self.counted_from: int | None = self.clock.now_ns()  # its duration's begin, wall ns; None = not yet
         self.error: Exception | None = None
@@ -89,12 +89,9 @@ class Run:
     ) -> Gap:
         """A gap item with its seq; counted when it has its end: one without is written again with it."""
         feed = feed or self.spider.feed
-        now = time.monotonic()
         if to_ns is not None:
             self.stats.inc_value(f"gaps/{reason}")
-        if to_ns is not None and now - self._gap_logged.get(reason, -GAP_LOG_S) >= GAP_LOG_S:
-            self._gap_logged[reason] = now
-            logger.warning("Gap (%s): %s %s %s", reason, feed, detail, _short(scope))
+            self.log_now_and_then(reason, "Gap (%s): %s %s %s", reason, feed, detail, _short(scope))
         return Gap(
             self.spider.venue,
             feed,
@@ -107,6 +104,13 @@ class Run:
             cause,
             detail,
         )
+
+    def log_now_and_then(self, about: str, message: str, *values: object) -> None:
+        """A warning, at most one a minute with the same `message` about the same thing."""
+        now = time.monotonic()
+        if now - self._logged.get((about, message), -LOG_AGAIN_S) >= LOG_AGAIN_S:
+            self._logged[about, message] = now
+            logger.warning(message, *values)
 
     def exit_code(self) -> int:
         """What the process says to cron and systemd."""

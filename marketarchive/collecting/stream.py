@@ -153,7 +153,9 @@ class StreamSpider(ArchiveSpider):
             self._write_gaps(loss, new, None)
             self.run.stats.inc_value(f"asks/failed/{self.feed}")
             self.run.stats.inc_value(f"stream/lost/{reason}")
-            logger.warning("Lost %d of %s on %s (%s): %s", len(new), self.feed, link.name, reason, detail)
+            self.run.log_now_and_then(
+                reason, "Lost %d of %s on %s (%s): %s", len(new), self.feed, link.name, reason, detail
+            )
         return new
 
     def renew(self, key: str) -> None:
