@@ -21,7 +21,7 @@ import duckdb
 from benchmarks.result import Result, pairs
 from marketarchive.archive.config import ArchiveConfig
 from marketarchive.archive.writer import ArchiveWriter
-from marketarchive.clock import SECOND, RealClock, from_iso
+from marketarchive.clock import SECOND, SimulatedClock, from_iso
 from marketarchive.items import Response
 from marketarchive.research.normalize import normalize
 from marketarchive.simulator.polymarket.books import Books
@@ -75,7 +75,9 @@ def _fill(root: Path) -> tuple[int, int]:
     markets = [market for market in world.listed(second) if market.kind == "round"][:MARKETS]
     rendered = Books(world)
     random = Random(7)
-    writer = ArchiveWriter(root, RealClock(), ArchiveConfig(segment_bytes=8 * 2**20))
+    writer = ArchiveWriter(
+        root, SimulatedClock(time.monotonic_ns(), START, 1.0), ArchiveConfig(segment_bytes=8 * 2**20)
+    )
     writer.start()
     run = writer.open_run("polymarket_orderbook", "polymarket", ["orderbook"], {}, {})
     count = total = 0
