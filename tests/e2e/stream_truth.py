@@ -1,0 +1,210 @@
+"""What a stream archived, against all that the venue said: is what is missing in a gap, is each gap true?"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from marketarchive.archive.reader import ArchiveReader, Message
+from marketarchive.clock import SECOND, from_iso
+from marketarchive.simulator.polymarket import Polymarket, market_channel
+from marketarchive.simulator.polymarket.markets import SimMarket
+
+SEED = 1
+
+
+@dataclass(frozen=True)
+class Spell:
+    """A gap line that counts, times in ns."""
+
+    first: int
+    last: int
+    reason: str
+    markets: frozenset[str]
+    token: str | None
+    connection: str
+    detail: str
+
+    def covers(self, at: int, market: str, tokens: tuple[str, ...], slack_ns: int) -> bool:
+        return (
+            self.first - slack_ns <= at <= self.last + slack_ns
+            and (not self.markets or market in self.markets)
+            and (self.token is None or not tokens or self.token in tokens)
+        )
+
+
+@dataclass
+class Missing:
+    """A frame that the venue made and the archive does not have."""
+
+    at: int
+    market: str
+    tokens: tuple[str, ...]
+    event: str
+
+
+@dataclass
+class Comparison:
+    """What a test looks at."""
+
+    frames: int = 0  # due, of watched markets while they were watched
+    missing: list[Missing] = field(default_factory=list)
+    unexplained: list[Missing] = field(default_factory=list)  # missing, and no gap says so
+    gaps: list[Spell] = field(default_factory=list)
+    groundless: list[Spell] = field(default_factory=list)  # gaps without a missing frame or an ordered fault
+
+
+def spells(root: Path, feed: str, end_ns: int) -> list[Spell]:
+    """The gaps of a feed; a loss that was written again with its end counts once."""
+    lines: dict[tuple[Any, ...], list[Message]] = {}
+    for message in ArchiveReader(root).messages("polymarket", feed, kinds=("gap",)):
+        line = message.envelope
+        key = (message.run, line["scope"].get("connection"), line["from"], line["reason"])
+        lines.setdefault(key, []).append(message)
+    found = []
+    for written in lines.values():
+        for message in written:
+            line, scope = message.envelope, message.envelope["scope"]
+            if line["to"] is None and written[-1] is not message:
+                continue
+            found.append(
+                Spell(
+                    from_iso(line["from"]),
+                    end_ns if line["to"] is None else from_iso(line["to"]),
+                    line["reason"],
+                    frozenset(scope.get("markets", ())),
+                    scope.get("token"),
+                    scope.get("connection", ""),
+                    line.get("detail", ""),
+                )
+            )
+    return found
+
+
+def watched(root: Path) -> dict[str, tuple[int, int]]:
+    """Token -> (from, to) in ns: from the first connection that named it to the last that dropped it.
+
+    Breaks in between are what gaps are for.
+    """
+    first: dict[str, int] = {}
+    last: dict[str, int] = {}
+    on: dict[str, set[str]] = {}
+    for message in ArchiveReader(root).messages("polymarket", "stream", kinds=("connection",)):
+        line, at = message.envelope, message.received_at
+        connection, event = line["connection"], line["event"]
+        tokens = {token for text in line["subscribe"] for token in text.get("assets_ids", ())}
+        if event in ("opened", "subscribed"):
+            on.setdefault(connection, set()).update(tokens)
+            for token in tokens:
+                first.setdefault(token, at)
+        elif event == "unsubscribed":
+            on[connection] -= tokens
+        if event in ("unsubscribed", "closed"):
+            gone = tokens if event == "unsubscribed" else on.pop(connection, set())
+            last.update(dict.fromkeys(gone, at))
+    return {token: (begin, last.get(token, begin)) for token, begin in first.items()}
+
+
+def compare(root: Path, truth: Path, speed: float) -> Comparison:
+    """Frames of the market channel. Slack: what a frame may take on its way (a tenth of a second, wall)."""
+    slack = int(0.1 * speed * SECOND)
+    venue = Polymarket(SEED)
+    archived: Counter[bytes] = Counter()
+    end_ns = 0
+    for message in ArchiveReader(root).messages("polymarket", "stream", kinds=("frame", "connection")):
+        end_ns = max(end_ns, message.received_at)
+        if message.kind == "frame":
+            archived[hashlib.sha256(message.payload).digest()] += 1
+    result = Comparison(gaps=spells(root, "stream", end_ns))
+    spans = watched(root)
+    known = [found[0] for token in spans if (found := venue.world.by_token(token))]
+    for market in {each.number: each for each in known}.values():
+        begin = max(spans[token][0] for token in market.tokens)
+        until = min(spans[token][1] for token in market.tokens)
+        if market.closed_at is not None:
+            until = min(until, market.closed_at * SECOND)
+        for at, payload in market_channel.frames(venue.books, market, begin + slack, until - slack):
+            result.frames += 1
+            if not archived[hashlib.sha256(payload).digest()]:
+                result.missing.append(_missing(at, market, payload))
+    result.unexplained = [
+        one
+        for one in result.missing
+        if not any(gap.covers(one.at, one.market, one.tokens, slack) for gap in result.gaps)
+    ]
+    faults = list(_faults(truth))
+    result.groundless = [
+        gap
+        for gap in result.gaps
+        if not any(gap.covers(one.at, one.market, one.tokens, slack) for one in result.missing)
+        and not any(gap.first - slack <= at <= gap.last + slack for at in faults)
+    ]
+    return result
+
+
+def _missing(at: int, market: SimMarket, payload: bytes) -> Missing:
+    document = json.loads(payload)
+    token = document.get("asset_id")
+    return Missing(at, market.slug, (token,) if token else market.tokens, document["event_type"])
+
+
+def _faults(truth: Path) -> Iterator[int]:
+    """When an ordered fault hit something (simulated ns)."""
+    for name in ("frames.jsonl", "served.jsonl"):
+        path = truth / name
+        for text in path.read_text().splitlines() if path.exists() else ():
+            line = json.loads(text)
+            if line.get("faults") or (line.get("event") == "closed" and line.get("by") == "server"):
+                yield line["simulated_ns"]
+
+
+KINDS: tuple[dict[str, Any], ...] = (
+    {"kind": "ws_close"},
+    {"kind": "ws_close", "code": 1006, "reason": ""},
+    {"kind": "ws_close", "code": 1001, "reason": "going away"},
+    {"kind": "ws_drop", "count": 3, "every": 7, "event": "price_change"},
+    {"kind": "ws_wrong_hash", "count": 2, "every": 5},
+    {"kind": "ws_truncate", "count": 3, "every": 11},
+    {"kind": "ws_duplicate", "count": 5, "every": 3},
+    {"kind": "ws_reorder", "count": 3, "every": 9, "event": "price_change"},
+    {"kind": "ws_stall", "seconds": 90},
+    {"kind": "ws_mute", "count": None, "for": 70, "index": 0},
+    {"kind": "ws_half_open"},
+    {"kind": "ws_no_snapshot", "with": {"kind": "ws_close", "code": 1006, "reason": ""}},
+    {"kind": "ws_unknown_event", "count": 2},
+    {"kind": "status", "status": 503, "count": None, "for": 25, "with": {"kind": "ws_close"}},
+    {"kind": "status", "status": 429, "retry_after": 7, "count": 2, "with": {"kind": "ws_close"}},
+    {
+        "kind": "status",
+        "route": "clob.polymarket.com/books",
+        "status": 500,
+        "count": 2,
+        "with": {"kind": "ws_stall"},
+    },
+)
+"""What goes wrong, one after the other: "for" seconds, and "with" something that makes it matter."""
+
+
+def schedule(seconds: float, every_s: float) -> list[dict[str, Any]]:
+    """Faults for a run of so many simulated seconds: each kind in turn, `every_s` apart."""
+    route = {"route": "ws-subscriptions-clob.polymarket.com/*"}
+    ordered = []
+    at = every_s
+    while at < seconds - every_s / 2:
+        kind = dict(KINDS[(round(at / every_s) - 1) % len(KINDS)])
+        lasts, also = kind.pop("for", None), kind.pop("with", None)
+        fault = {**route, "count": 1, **kind, "from_s": at}
+        if fault["count"] is None:
+            del fault["count"]
+        if lasts is not None:
+            fault["to_s"] = at + lasts
+        ordered.append(fault)
+        if also is not None:
+            ordered.append({**route, "count": 1, **also, "from_s": at})
+        at += every_s
+    return ordered
