@@ -22,7 +22,7 @@ from marketarchive.simulator.truth import Truth
 SEND_BUFFER = 4 * 2**20
 SLOW_CONSUMER = (1013, "slow consumer: send buffer full")
 GOING_AWAY = (1001, "")
-_CLOSE_S = 5.0  # wall; for a client to read what is left and to answer the close
+_CLOSE_S = 3.0  # wall; for a client to read what is left and to answer the close
 _STOP_S = 0.5
 _IN_A_ROW = 64  # frames before others get their turn
 _LEAST_SLEEP_S = 0.002

@@ -33,6 +33,13 @@ def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
     return value
 
 
+def get_json(url: str) -> Any:
+    """The document at a URL of the simulator."""
+    request = urllib.request.Request(url, headers={"User-Agent": "marketarchive tests"})
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return json.loads(response.read())
+
+
 @dataclass
 class Simulator:
     """A running `scrapy simulate`."""

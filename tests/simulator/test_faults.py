@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from marketarchive.exceptions import ConfigurationError
-from marketarchive.simulator.faults import Fault, load_faults, read_faults
+from marketarchive.simulator import faults
+from marketarchive.simulator.faults import KINDS, ON_UPGRADE, Fault, load_faults, read_faults
 
 BOOK = "clob.polymarket.com/book"
 
@@ -55,6 +57,9 @@ def test_only_the_route_the_method_and_the_window_are_hit() -> None:
         ('[{"kind":"hang","count":true}]', "count=True"),
         ('[{"kind":"hang","route":5}]', "route=5 is not a text"),
         ('[{"kind":"hang","from_s":-1}]', "from_s=-1"),
+        ('[{"kind":"ws_topic_gone"}]', "ws_topic_gone needs 'topic'"),
+        ('[{"kind":"ws_close","code":"1013"}]', "code='1013' is not of type int"),
+        ('[{"kind":"ws_drop","market":"x"}]', "unknown key 'market'; ws_drop takes: after, count, event"),
     ],
 )
 def test_what_is_not_understood_is_refused_by_name(document: str, message: str) -> None:
@@ -67,3 +72,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     assert load_faults(tmp_path / "f.json")[0].options == {"bytes": 5}
     with pytest.raises(ConfigurationError, match=r"nothing\.json cannot be read"):
         load_faults(tmp_path / "nothing.json")
+
+
+def test_every_kind_is_described() -> None:
+    described = set(re.findall(r"\bws_[a-z_]+", faults.__doc__ or ""))
+    assert {kind for kind in KINDS if kind.startswith("ws_")} == described
+    assert set(KINDS) >= ON_UPGRADE

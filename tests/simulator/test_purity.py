@@ -1,4 +1,4 @@
-"""Answers depend on seed, request and second: nothing else, in any process, in any order."""
+"""Answers and frames depend on seed, request and time: nothing else, in any process, in any order."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import json
 import subprocess
 import sys
 
+from marketarchive.clock import SECOND
 from marketarchive.simulator.messages import Asked
-from marketarchive.simulator.polymarket import Polymarket
+from marketarchive.simulator.polymarket import Polymarket, market_channel, rtds
 from tests.simulator.asking import CLOB, DATA, GAMMA, NOW, closed_rounds, live_tokens
 
 _OTHER = "from tests.simulator.test_purity import digest; print(digest(1, backwards=True))"
@@ -28,12 +29,24 @@ def requests() -> list[Asked]:
     ]
 
 
+def frames(venue: Polymarket, at: int) -> bytes:
+    """All that the sockets say of two markets, of all markets and of prices in one second."""
+    low, high = NOW + at * SECOND, NOW + (at + 1) * SECOND
+    markets = [found[0] for token in live_tokens(4) if (found := venue.world.by_token(token))]
+    each = [market_channel.frames(venue.books, market, low, high) for market in markets]
+    prices = rtds.frames(venue.rtds, list(rtds.TOPICS), low, high, rtds.connection_id(1, 1))
+    told = (*each, market_channel.global_frames(venue.books, low, high), prices)
+    return b"".join(payload for part in told for _, payload in part)
+
+
 def digest(seed: int, *, backwards: bool = False) -> str:
     venue = Polymarket(seed)
     asked = requests()
     order = reversed(list(enumerate(asked))) if backwards else enumerate(asked)
     bodies = {number: venue.answer(each, NOW).body for number, each in order}
-    return hashlib.sha256(b"".join(bodies[number] for number in range(len(asked)))).hexdigest()
+    spoken = {at: frames(venue, at) for at in (range(9, -1, -1) if backwards else range(10))}
+    whole = [*(bodies[number] for number in range(len(asked))), *(spoken[at] for at in range(10))]
+    return hashlib.sha256(b"".join(whole)).hexdigest()
 
 
 def test_another_process_asking_in_another_order_gets_the_same_bytes() -> None:

@@ -201,20 +201,25 @@ def _of_minute(world: World, minute: int) -> Iterator[Frame]:
     low, high = minute * 60, minute * 60 + 60
     for market in world.rounds_between(low + LISTED_AHEAD_S - 300, high + LISTED_AHEAD_S + 300):
         if low <= market.listed_at < high:
-            yield _global(world, market, "new_market", market.listed_at, _new_market(market))
+            ms = _told_ms(world, market, "new_market", market.listed_at)
+            yield _global(market, "new_market", ms, _new_market(market, ms))
     for market in world.rounds_between(low - 60, high):
         if market.closed_at is not None and low <= market.closed_at < high:
-            text = _market_resolved(market, world.payouts(market) or ())
-            yield _global(world, market, "market_resolved", market.closed_at, text)
+            ms = _told_ms(world, market, "market_resolved", market.closed_at)
+            document = _market_resolved(market, ms, world.payouts(market) or ())
+            yield _global(market, "market_resolved", ms, document)
 
 
-def _global(world: World, market: SimMarket, kind: str, second: int, document: dict[str, object]) -> Frame:
-    ms = second * 1000 + 1 + bits(world.seed, kind, market.number) % 900
-    payload = msgspec.json.encode({**document, "timestamp": str(ms), "event_type": kind})
-    return Frame(ms * _MS, kind, payload, (market.slug,), market.tokens)
+def _told_ms(world: World, market: SimMarket, kind: str, second: int) -> int:
+    """Within the second that follows."""
+    return second * 1000 + 1 + bits(world.seed, kind, market.number) % 900
 
 
-def _new_market(market: SimMarket) -> dict[str, object]:
+def _global(market: SimMarket, kind: str, ms: int, document: dict[str, object]) -> Frame:
+    return Frame(ms * _MS, kind, msgspec.json.encode(document), (market.slug,), market.tokens)
+
+
+def _new_market(market: SimMarket, ms: int) -> dict[str, object]:
     return {
         "id": str(market.number),
         "question": market.question,
@@ -230,6 +235,8 @@ def _new_market(market: SimMarket) -> dict[str, object]:
             "title": market.group.title,
             "description": market.description,
         },
+        "timestamp": str(ms),
+        "event_type": "new_market",
         "tags": [],
         "condition_id": market.condition_id,
         "active": False,
@@ -245,7 +252,7 @@ def _new_market(market: SimMarket) -> dict[str, object]:
     }
 
 
-def _market_resolved(market: SimMarket, payouts: tuple[str, ...]) -> dict[str, object]:
+def _market_resolved(market: SimMarket, ms: int, payouts: tuple[str, ...]) -> dict[str, object]:
     won = payouts.index("1")
     return {
         "id": str(market.number),
@@ -253,5 +260,7 @@ def _market_resolved(market: SimMarket, payouts: tuple[str, ...]) -> dict[str, o
         "assets_ids": market.tokens,
         "winning_asset_id": market.tokens[won],
         "winning_outcome": (market.outcomes or ("", ""))[won],
+        "timestamp": str(ms),
+        "event_type": "market_resolved",
         "tags": [],
     }

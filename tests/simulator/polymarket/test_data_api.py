@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from marketarchive.items import Resolution
+from marketarchive.simulator.polymarket.markets import SimMarket
 from marketarchive.venues.polymarket import Received, parse
 from tests.simulator.asking import CLOB, DATA, NOW, SECONDS, ask, closed_rounds, json_of, live_tokens, venue
 
@@ -118,3 +119,55 @@ def test_trades_end_with_the_round_and_have_a_last_page() -> None:
 )
 def test_trades_refuse_what_the_second_version_refuses(query: dict[str, str]) -> None:
     assert json_of(ask(DATA, TRADES, query), 400)["parameter"] == next(iter(query))
+
+
+# --- the first version -----------------------------------------------------------------------------------
+
+
+def first_version(query: dict[str, str], at: int = SECONDS) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json_of(ask(DATA, "/trades", query, at=at))
+    return found
+
+
+def test_the_first_version_has_the_same_trades_under_other_names() -> None:
+    market = closed_rounds(1)[0]
+    new = trades({"condition": market.condition_id, "limit": "50"})["data"]
+    old = first_version({"market": market.condition_id, "limit": "50"})
+    names = {"transaction_hash": "transactionHash", "token_id": "asset", "condition_id": "conditionId"}
+    assert len(old) == 50
+    for one, other in zip(new, old, strict=True):
+        for name in ("side", "size", "price", "timestamp", "outcome", *names):
+            assert other[names.get(name, name)] == one[name]
+
+
+def test_the_first_version_pages_by_offset_up_to_a_cap() -> None:
+    market = closed_rounds(1)[0]
+    query = {"market": market.condition_id}
+    whole = first_version({**query, "limit": "100000"})
+    assert first_version({**query, "limit": "10", "offset": "20"}) == whole[20:30]
+    assert first_version({**query, "offset": "10000"}) == []
+    assert (
+        first_version({**query, "side": "sell", "limit": "3"})
+        == [row for row in whole if row["side"] == "SELL"][:3]
+    )
+    assert json_of(ask(DATA, "/trades", {**query, "offset": "10001"}), 400) == {
+        "error": "max historical trades offset of 10000 exceeded"
+    }
+    assert ask(DATA, "/trades", {**query, "limit": "many"}).status == 400
+
+
+def test_the_first_version_without_a_market_and_of_none() -> None:
+    assert {row["conditionId"] for row in first_version({})} <= {
+        market.condition_id for token in live_tokens(40) if (market := _market(token))
+    }
+    assert first_version({"market": "0x" + "ab" * 32}) == first_version({"user": "0x1"}) == []
+    market = closed_rounds(1)[0]
+    assert {row["conditionId"] for row in first_version({"eventId": str(market.group.number)})} == {
+        market.condition_id
+    }
+
+
+def _market(token: str) -> SimMarket:
+    found = venue().world.by_token(token)
+    assert found is not None
+    return found[0]
