@@ -33,7 +33,7 @@ class TopicStreamSpider(StreamSpider):
 
     async def prepare(self) -> None:
         self.updated_at: dict[str, int] = {}  # topic -> wall ns of its newest update
-        self.observed: dict[tuple[str, str], int] = {}  # (topic, symbol) -> newest observation, ms
+        self.newest: dict[tuple[str, str], ReferencePoint] = {}  # by topic and symbol
         self.want(rtds.TOPICS)
 
     def upkeep(self) -> list[asyncio.Task[None]]:
@@ -68,20 +68,21 @@ class TopicStreamSpider(StreamSpider):
         link.newest_event = max(link.newest_event, min(at, published))
         link.data_at = self.updated_at[point.topic] = at
         key = (point.topic, point.symbol)
-        before = self.observed.get(key)
-        if before is None or point.observed_ms > before:
-            self.observed[key] = point.observed_ms
+        before = self.newest.get(key)
+        if before is None or point.observed_ms > before.observed_ms:
+            self.newest[key] = point
         if point.topic in link.waiting or point.topic in self.losses:
             self.seen(link, [point.topic], at)
-        elif before is not None and point.observed_ms - before > STEP_MS:
-            self._skipped(link, point, before)
+        elif before is not None and point.observed_ms - before.observed_ms > STEP_MS:
+            self._skipped(link, at, before, point)
 
-    def _skipped(self, link: Link, point: ReferencePoint, before_ms: int) -> None:
-        """Seconds of one symbol that never came, while its topic went on."""
+    def _skipped(self, link: Link, at: int, before: ReferencePoint, point: ReferencePoint) -> None:
+        """Seconds of one symbol never came, while its topic went on: messages are missing."""
         scope = {"connection": link.name, "topics": [point.topic], "symbol": point.symbol}
-        detail = f"{(point.observed_ms - before_ms) // STEP_MS - 1} seconds without an observation"
-        first, last = before_ms * 1_000_000, point.observed_ms * 1_000_000
-        self.put(self.run.gap("sequence", "upstream", first, last, scope, detail=detail))
+        missing = (point.observed_ms - before.observed_ms) // STEP_MS - 1
+        since = min(before.published_ms * 1_000_000, at)
+        detail = f"{missing} seconds without an observation"
+        self.put(self.run.gap("sequence", "upstream", since, at, scope, detail=detail))
 
     async def _watch(self) -> None:
         """A PONG is no data: a topic without updates is lost, and its connection replaced."""

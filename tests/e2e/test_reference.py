@@ -1,0 +1,125 @@
+"""The reference prices as a user collects them, against all that the simulated venue published."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from marketarchive.archive.reader import ArchiveReader
+from marketarchive.clock import SECOND, from_iso
+from marketarchive.simulator.polymarket import Polymarket
+from marketarchive.simulator.polymarket.rtds import updates
+from marketarchive.venues.polymarket import rtds
+from tests.e2e.harness import Done, Output, command, crawl, simulator
+from tests.e2e.stream_truth import SEED
+
+START = "2026-11-20T10:00:00Z"
+ROUTE = "ws-live-data.polymarket.com*"
+SPEED = 10
+
+
+def _crawl(folder: Path, seconds: int, *faults: dict[str, Any]) -> Done:
+    ordered = folder / "faults.json"
+    ordered.write_text(json.dumps([{"route": ROUTE, **fault} for fault in faults]))
+    options = ("--speed", str(SPEED), "--start", START, "--faults", str(ordered))
+    with simulator(folder / "truth", *options) as venue:
+        return crawl(venue.url, folder / "out", "polymarket_reference", f"duration={seconds}")
+
+
+def _points(out: Path) -> set[tuple[str, str, int]]:
+    """(topic, symbol, observation) of every update that was archived."""
+    found = set()
+    for message in ArchiveReader(out).messages(feed="reference", kinds=("frame",)):
+        try:
+            points = rtds.decode(message.payload)
+        except rtds.ParseError:
+            continue
+        found |= {(each.topic, each.symbol, each.observed_ms) for each in points if not each.is_backfill}
+    return found
+
+
+def _missing(out: Path) -> list[tuple[int, str, str]]:
+    """(publication, topic, symbol) of what was published while we were subscribed, and is not archived."""
+    lines = Output(out).lines("reference", "connection")
+    first = from_iso(min(line["collected_at_utc"] for line in lines))
+    last = from_iso(max(line["collected_at_utc"] for line in lines))
+    slack = int(0.1 * SPEED * SECOND)
+    due = updates(Polymarket(SEED).rtds, list(rtds.TOPICS), first + slack, last - slack, "")
+    have = _points(out)
+    return [
+        (frame.ns, point.topic, point.symbol)
+        for frame in due
+        for point in rtds.decode(frame.payload)
+        if (point.topic, point.symbol, point.observed_ms) not in have
+    ]
+
+
+def _unexplained(out: Path) -> list[tuple[int, str, str]]:
+    slack = int(0.1 * SPEED * SECOND)
+    gaps = [gap for gap in Output(out).gaps() if gap["to"] is not None]
+    return [
+        (at, topic, symbol)
+        for at, topic, symbol in _missing(out)
+        if not any(
+            from_iso(gap["from"]) - slack <= at <= from_iso(gap["to"]) + slack
+            and topic in gap["scope"]["topics"]
+            and gap["scope"].get("symbol") in (None, symbol)
+            for gap in gaps
+        )
+    ]
+
+
+def test_without_faults_every_second_is_there(tmp_path: Path) -> None:
+    done = _crawl(tmp_path, 100)
+    assert done.code == 0, done.log[-2000:]
+    assert len(_points(tmp_path / "out")) > 90 * 4 * len(rtds.TOPICS)
+    assert not _missing(tmp_path / "out")
+    assert not done.out.gaps()
+
+
+def test_every_lost_second_is_in_a_gap(tmp_path: Path) -> None:
+    done = _crawl(
+        tmp_path,
+        420,
+        {"kind": "ws_close", "code": 1006, "reason": "", "from_s": 40, "count": 1},
+        {"kind": "ws_drop", "event": "update", "from_s": 80, "count": 3, "every": 17},
+        {"kind": "ws_truncate", "event": "update", "from_s": 110, "count": 2, "every": 13},
+        {"kind": "ws_duplicate", "event": "update", "from_s": 130, "count": 2},
+        {"kind": "ws_stall", "from_s": 150, "count": 1},
+        {"kind": "ws_half_open", "from_s": 220, "count": 1},
+        {"kind": "ws_topic_gone", "topic": "crypto_prices_twap_thirty", "from_s": 280, "to_s": 340},
+        {"kind": "ws_mute", "market": "btc/usd", "from_s": 360, "to_s": 372},
+    )
+    assert done.code == 0, done.log[-2000:]
+    out = tmp_path / "out"
+    assert len(_missing(out)) > 100
+    assert not _unexplained(out)
+    assert {"disconnect", "stall", "sequence"} == {gap["reason"] for gap in done.out.gaps()}
+    assert command("verify", out).returncode == 0
+
+
+def test_an_absent_topic_is_one_gap_and_the_others_go_on(tmp_path: Path) -> None:
+    done = _crawl(tmp_path, 100, {"kind": "ws_topic_gone", "topic": "crypto_prices_chainlink"})
+    assert done.code == 0, done.log[-2000:]
+    [gap] = [gap for gap in done.out.gaps() if gap["to"] is not None]
+    assert gap["scope"]["topics"] == ["crypto_prices_chainlink"]
+    assert from_iso(gap["to"]) - from_iso(gap["from"]) > 95 * SECOND
+    assert {topic for topic, _, _ in _points(tmp_path / "out")} == set(rtds.TOPICS) - {
+        "crypto_prices_chainlink"
+    }
+    assert not _unexplained(tmp_path / "out")
+
+
+@pytest.mark.parametrize(("status", "reason", "code"), [(404, "disconnect", 1), (403, "blocked", 4)])
+def test_an_absent_socket_is_one_gap(tmp_path: Path, status: int, reason: str, code: int) -> None:
+    done = _crawl(tmp_path, 60, {"kind": "status", "status": status})
+    assert done.code == code, done.log[-2000:]
+    [gap] = [gap for gap in done.out.gaps() if gap["to"] is not None]
+    assert gap["reason"] == reason
+    assert gap["scope"]["topics"] == sorted(rtds.TOPICS)
+    answers = done.out.lines("reference", "response")
+    assert {line["status"] for line in answers} == {status}
+    assert len(answers) < 20
