@@ -12,9 +12,15 @@ from typing import Any
 import pytest
 
 from marketarchive.items import Market, PriceSnapshot
-from marketarchive.venues.polymarket import Book, Parsed, Received, parse, parse_book, verify_book
-from marketarchive.venues.polymarket.clob import apply_change
-from marketarchive.venues.polymarket.endpoints import BOOK, EVENTS, MARKETS, MARKETS_KEYSET
+from marketarchive.venues.polymarket import Parsed, Received, parse, parse_book, verify_book
+from marketarchive.venues.polymarket.endpoints import (
+    BOOK,
+    EVENTS,
+    MARKETS,
+    MARKETS_KEYSET,
+    TRADES,
+    TRADES_V1,
+)
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "polymarket"
 NAUTILUS = SAMPLES / "nautilus_trader_a95c8042"
@@ -140,28 +146,25 @@ def test_a_book_that_was_cut_does_not() -> None:
     assert verify_book(book) == ("failed", "")
 
 
-def test_every_hash_of_a_recorded_session() -> None:
-    """Two first books, a change of both legs, a refresh after a trade."""
-    books: dict[str, Book] = {}
-    verdicts = []
-    for line in (SAMPLES / "ws_market_session_2025-12-23.jsonl").read_text().splitlines():
-        frame = json.loads(line)
-        for event in frame if isinstance(frame, list) else [frame]:
-            if event["event_type"] == "book":
-                book = parse_book(event)
-                books[book.token] = book
-                verdicts.append(verify_book(book)[0])
-            for change in event.get("price_changes", []):
-                book, verdict = apply_change(
-                    books[change["asset_id"]],
-                    side=change["side"],
-                    price=change["price"],
-                    size=change["size"],
-                    timestamp_ms=int(event["timestamp"]),
-                    book_hash=change["hash"],
-                )
-                assert str(book.best_bid) == change["best_bid"]
-                assert str(book.best_ask) == change["best_ask"]
-                books[book.token] = book
-                verdicts.append(verdict)
-    assert verdicts == ["ok"] * 5
+# --- trades ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "url", "count"),
+    [
+        ("data_api_v1_trades_row_2026-08.json", TRADES_V1, 1),
+        ("nautilus_trader_a95c8042/py_http_responses_trades.json", TRADES_V1, 4),
+        ("data_api_v2_trades_2026-08-08_sanitized.json", TRADES, 3),
+    ],
+)
+def test_recorded_trades_keep_their_digits(name: str, url: str, count: int) -> None:
+    body = (SAMPLES / name).read_bytes()
+    result = read(url, body)
+    document = json.loads(body, parse_float=str, parse_int=str)
+    rows = document["data"] if url == TRADES else document
+    assert result.errors == []
+    assert result.next_cursor is None
+    assert len(result.trades) == len(set(result.keys)) == len(rows) == count
+    for trade, row in zip(result.trades, rows, strict=True):
+        assert (str(trade.price), str(trade.size)) == (row["price"], row["size"])
+        assert (str(trade.timestamp_s), trade.side, trade.number) == (row["timestamp"], row["side"], 1)

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from marketarchive.exceptions import ParseError
-from marketarchive.venues.polymarket import clob, data_api, gamma
+from marketarchive.venues.polymarket import clob, data_api, gamma, trades
 from marketarchive.venues.polymarket.clob import Book, Level, parse_book, verify_book
 from marketarchive.venues.polymarket.endpoints import CLOB, DATA, GAMMA
 from marketarchive.venues.polymarket.messages import Parsed, Received
@@ -54,6 +54,8 @@ _ROUTES: list[tuple[str, re.Pattern[str], Callable[[Received], Parsed]]] = [
     (CLOB, re.compile(r"/book"), _book),
     (CLOB, re.compile(r"/books"), _books),
     (DATA, re.compile(r"/v2/resolutions"), data_api.parse_resolutions),
+    (DATA, re.compile(r"/v2/trades"), trades.parse_trades),
+    (DATA, re.compile(r"/trades"), trades.parse_trades_v1),
 ]
 
 

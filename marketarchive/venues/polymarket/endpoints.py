@@ -23,12 +23,17 @@ SERIES = f"{GAMMA}/series"
 BOOK = f"{CLOB}/book"
 BOOKS = f"{CLOB}/books"
 RESOLUTIONS = f"{DATA}/v2/resolutions"
+TRADES = f"{DATA}/v2/trades"
+TRADES_V1 = f"{DATA}/trades"
 
 MARKETS_PAGE = 100  # rows; the most that /markets/keyset gives since 2026-05-14
 EVENTS_PAGE = 100  # rows; documents say 500, one reader was given 100
 SERIES_PAGE = 50
 TOKENS_PER_BOOKS = 250  # the venue refuses past about 500
 CONDITIONS_PER_RESOLUTIONS = 20
+CONDITIONS_PER_TRADES = 20
+TRADES_PAGE = 1000  # rows; more is refused by /v2/trades
+TRADES_V1_OFFSET_MAX = 10_000
 
 
 def market_by_slug(slug: str) -> str:
@@ -47,6 +52,7 @@ LIMITS: dict[str, int] = {
     "clob_book": 1500,
     "clob_books": 500,
     "clob": 9000,
+    "data_trades": 200,
     "data": 1000,
 }
 
@@ -55,6 +61,7 @@ _FIRST_SEGMENT = {
     "events": "gamma_events",
     "book": "clob_book",
     "books": "clob_books",
+    "trades": "data_trades",
 }
 
 
@@ -65,5 +72,6 @@ def endpoint_class(url: str) -> str:
     group = {GAMMA: "gamma", CLOB: "clob", DATA: "data"}.get(host)
     if group is None:
         raise ValueError(f"{url} is not a Polymarket endpoint that this project asks")
-    named = _FIRST_SEGMENT.get(parts.path.split("/")[1] if parts.path else "", "")
+    segments = parts.path.removeprefix("/v2").split("/")
+    named = _FIRST_SEGMENT.get(segments[1] if len(segments) > 1 else "", "")
     return named if named.startswith(f"{group}_") else group

@@ -273,9 +273,10 @@ class LiveBook:
         Several of one event may each bring the hash of the book after themselves, or after the last of them.
         """
         if at <= self.timestamp_ms:
-            if at < self._base_ms:
+            was_taken = any(self._was_taken(change, at) for change in changes)
+            if at < self._base_ms or (was_taken and at < self.timestamp_ms):
                 return [_STALE] * len(changes)
-            if at == self._base_ms or any(self._was_taken(change, at) for change in changes):
+            if at == self._base_ms or was_taken:
                 return self._change_if_proven(changes, at)
         self._set_stamp(at)
         if self._announced is not None:
@@ -298,7 +299,10 @@ class LiveBook:
         return False
 
     def _change_if_proven(self, changes: Sequence[PriceChange], at: int) -> list[_Outcome]:
-        """The base may hold these changes already, or they were sent a second time: only the hash tells."""
+        """The base may hold these changes already, or they were sent a second time: only the hash tells.
+
+        (Within a millisecond a level may also come back to where it was: the hash is then the same one.)
+        """
         expected = changes[-1].hash
         saved = self._bids, self._asks, self.timestamp_ms, self.hash, self._kept.copy()
         if expected and expected != self.hash:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from decimal import Decimal
+from typing import Any, Literal
 
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Market, PriceSnapshot, Resolution
@@ -35,12 +36,31 @@ class Received:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One row of public trades: the taker's token and side."""
+
+    market: str  # condition id
+    token: str
+    side: Literal["BUY", "SELL"]
+    price: Decimal  # dollars per share, of the literal
+    size: Decimal  # shares
+    timestamp_s: int
+    transaction_hash: str
+    number: int  # 1-based among the rows of one answer with this transaction and token
+
+    @property
+    def key(self) -> str:
+        return f"{self.transaction_hash} {self.token} {self.number}"
+
+
 @dataclass
 class Parsed:
     """What one answer says; a bad row is one entry of `errors` and spoils nothing else."""
 
     items: list[Item] = field(default_factory=list)
     books: list[Book] = field(default_factory=list)
+    trades: list[Trade] = field(default_factory=list)
     errors: list[ParseError] = field(default_factory=list)
     next_cursor: str | None = None
     keys: list[str] = field(default_factory=list)  # the page's rows by id, bad ones too: to detect loops

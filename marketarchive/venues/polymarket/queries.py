@@ -28,6 +28,10 @@ SERIES = _endpoint("gamma_series", endpoints.SERIES, "gamma")
 BOOK = _endpoint("clob_book", endpoints.BOOK, "clob_book", final=[404])
 BOOKS = _endpoint("clob_books", endpoints.BOOKS, "clob_books", method="POST")
 RESOLUTIONS = _endpoint("data_resolutions", endpoints.RESOLUTIONS, "data")
+# what says that the route is gone, or not for this question: then /trades is asked instead
+GONE = frozenset({404, 405, 410})
+TRADES = _endpoint("data_trades", endpoints.TRADES, "data_trades", final=[400, *GONE, 414, 422])
+TRADES_V1 = _endpoint("data_trades_v1", endpoints.TRADES_V1, "data_trades")
 
 
 def markets(*, closed: bool, ended_since_ns: int | None = None) -> Query:
@@ -76,11 +80,32 @@ def resolutions(conditions: Sequence[str]) -> Query:
     return Query(RESOLUTIONS, {"condition": ",".join(conditions)})
 
 
+def trades(conditions: Sequence[str]) -> Query:
+    """The trades of up to CONDITIONS_PER_TRADES markets, newest first; no filter of time is known."""
+    params = {"condition": ",".join(conditions), "taker_only": "true", "limit": str(endpoints.TRADES_PAGE)}
+    return Query(TRADES, params)
+
+
+def trades_v1(condition: str) -> Query:
+    """The same of one market, by the older route."""
+    params = {"market": condition, "takerOnly": "true", "limit": str(endpoints.TRADES_PAGE), "offset": "0"}
+    return Query(TRADES_V1, params)
+
+
 def next_page(query: Query, parsed: Parsed) -> Query | None:
-    """The page after an answer to `query`; None after the last. The parameter is not named `cursor`."""
+    """The page after an answer to `query`; None after the last. Gamma's parameter is not named `cursor`.
+
+    /trades does not say which page is the last, and may give less than was asked for: an empty one is. None
+    also where its offset would be more than it takes.
+    """
+    if query.endpoint is TRADES_V1:
+        offset = int(query.params["offset"]) + len(parsed.keys)
+        if not parsed.keys or offset > endpoints.TRADES_V1_OFFSET_MAX:
+            return None
+        return replace(query, params={**query.params, "offset": str(offset)})
     if parsed.next_cursor is None:
         return None
-    name = "cursor" if query.endpoint is RESOLUTIONS else "after_cursor"
+    name = "cursor" if query.endpoint in (RESOLUTIONS, TRADES) else "after_cursor"
     return replace(query, params={**query.params, name: parsed.next_cursor})
 
 

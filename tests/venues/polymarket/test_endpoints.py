@@ -17,6 +17,8 @@ from marketarchive.venues.polymarket import endpoints
         ("https://clob.polymarket.com/markets/0x1", "clob"),
         ("https://clob.polymarket.com", "clob"),
         (endpoints.RESOLUTIONS, "data"),
+        (endpoints.TRADES, "data_trades"),
+        (endpoints.TRADES_V1, "data_trades"),
     ],
 )
 def test_each_url_counts_against_one_limit(url: str, expected: str) -> None:

@@ -19,6 +19,8 @@ URLS = [
     endpoints.BOOK,
     endpoints.BOOKS,
     endpoints.RESOLUTIONS,
+    endpoints.TRADES,
+    endpoints.TRADES_V1,
 ]
 
 

@@ -1,0 +1,188 @@
+"""Paging back through trades, newest first, until what was read before."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from marketarchive.clock import SECOND
+from marketarchive.collecting.polymarket import batches
+from marketarchive.collecting.spider import Answer, Ask
+from marketarchive.collecting.sweep import Pages
+from marketarchive.collecting.tracking import TrackingSpider
+from marketarchive.exceptions import CursorError
+from marketarchive.items import Cause, GapReason, Market
+from marketarchive.venues.endpoint import Query
+from marketarchive.venues.polymarket import next_page, queries
+from marketarchive.venues.polymarket.endpoints import CONDITIONS_PER_TRADES
+
+logger = logging.getLogger(__name__)
+
+LATE_S = 60
+"""A trade is listed so long after it happened at the latest (seconds; 5 to 10 were seen)."""
+
+
+@dataclass
+class Walk:
+    """One way back through the trades of some markets."""
+
+    markets: Sequence[Market]
+    begun_ns: int
+    until_s: int | None  # trades before were read by an earlier walk; None = to the first
+    pages: Pages = field(default_factory=Pages)
+    count: int = 0  # pages read
+
+    @property
+    def from_ns(self) -> int:
+        """From when on trades are missing if it does not come to its end."""
+        if self.until_s is not None:
+            return self.until_s * SECOND
+        starts = [market.start_at.timestamp() for market in self.markets if market.start_at]
+        return min([self.begun_ns, *(int(start) * SECOND for start in starts)])
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        return {"markets": [market.slug for market in self.markets]}
+
+
+class TradeSpider(TrackingSpider):
+    """Use it to read trades: everything of a market at first, then at each tick what came since.
+
+    A walk that fails is begun again from the same place at the next tick; a tick that passes while a market's
+    last walk is still under way, or while the machine sleeps, costs nothing.
+    """
+
+    async def prepare(self) -> None:
+        self._followed: dict[str, Market] = {}  # by market id, until read once more after the last time
+        self._read: dict[str, int] = {}  # market id -> Unix seconds before which all its trades are read
+        self._gone: dict[str, int] = {}  # market id -> since when it is not tracked, Unix seconds
+        self._walking: set[str] = set()
+        self._v2_is_gone = False
+        await super().prepare()
+
+    def due(self, tick: int) -> Iterable[Ask]:
+        wanted = [market for market in self._wanted(tick) if market.market_id not in self._walking]
+        fresh = [market for market in wanted if market.market_id not in self._read]
+        known = [market for market in wanted if market.market_id in self._read]
+        known.sort(key=lambda market: self._read[market.market_id])
+        for batch in batches(fresh, CONDITIONS_PER_TRADES):
+            self._walk(batch, None)
+        for batch in batches(known, CONDITIONS_PER_TRADES):
+            self._walk(batch, self._read[batch[0].market_id])
+        return ()  # a walk has no deadline: what it does not reach in time is not lost
+
+    def _missed(self, first: int, end: int, step: int) -> None:
+        """The next walk goes back over what such ticks would have brought: nothing is missing."""
+        self.run.stats.inc_value("ticks/due", (end - first) // step)
+        self.run.stats.inc_value("ticks/missed", (end - first) // step)
+
+    def _wanted(self, tick: int) -> list[Market]:
+        """The chosen markets, and those that are tracked no more and were not read again since then.
+
+        Rounds trade on after their end, until the venue closes them; they are tracked longer than that.
+        """
+        for market in self.chosen(tick):
+            self._followed.setdefault(market.market_id, market)
+            known = {"condition_id": market.market_id, "tokens": market.tokens}
+            self.run.markets.setdefault(market.slug or market.market_id, known)
+        wanted = []
+        for market_id, market in list(self._followed.items()):
+            if market_id in self.tracked:
+                self._gone.pop(market_id, None)
+                wanted.append(market)
+            elif self._read.get(market_id, 0) < self._gone.setdefault(market_id, tick // SECOND):
+                wanted.append(market)
+            else:
+                for kept in (self._followed, self._read, self._gone):
+                    kept.pop(market_id, None)
+        return wanted
+
+    # ---- a walk ----------------------------------------------------------------------------------------
+
+    def _walk(self, markets: Sequence[Market], until_s: int | None) -> None:
+        now = self.run.clock.now_ns()
+        ids = [market.market_id for market in markets]
+        self._walking.update(ids)
+        if self._v2_is_gone:
+            for market in markets:
+                self._ask(Walk([market], now, until_s), queries.trades_v1(market.market_id))
+        else:
+            self._ask(Walk(markets, now, until_s), queries.trades(ids))
+
+    def _ask(self, walk: Walk, query: Query) -> None:
+        then = partial(self._page, walk)
+        self.submit(Ask(query, then, self.feed, walk.scope, from_ns=walk.from_ns))
+
+    def _page(self, walk: Walk, answer: Answer) -> Iterable[Any]:
+        if answer.parsed is None:
+            yield from self._no_page(walk, answer)
+            return
+        query, parsed = answer.ask.query, answer.parsed
+        stats = self.run.stats
+        walk.count += 1
+        stats.inc_value("trades/pages")
+        stats.inc_value("trades/rows", len(parsed.keys))
+        following = next_page(query, parsed)
+        is_capped = following is None and query.endpoint is queries.TRADES_V1 and bool(parsed.keys)
+        oldest = parsed.trades[-1].timestamp_s if parsed.trades else None
+        if walk.until_s is not None and oldest is not None and oldest < walk.until_s:
+            self._done(walk)
+        elif following is not None:
+            try:
+                walk.pages.check(parsed.keys, parsed.next_cursor)
+            except CursorError as error:
+                stats.inc_value("sweep/cursor_errors")
+                yield self._cut(walk, "sequence", "venue", str(error))
+                self.fault = "sweep_cursor_loop"
+            else:
+                self._ask(walk, following)
+        else:
+            if is_capped:
+                text = f"{query.endpoint.name} goes no further back than offset {query.params['offset']}"
+                yield self._cut(walk, "sequence", "venue", text)
+            self._done(walk)  # also where the venue gives no more: another walk would not reach further
+
+    def _no_page(self, walk: Walk, answer: Answer) -> Iterable[Any]:
+        """Refused, failed (the gap is recorded already), or the run ends before the page was asked for."""
+        if answer.status is None:
+            self._leave(walk)
+            if not answer.ask.attempts and walk.count:
+                yield self._cut(walk, "sequence", "ours", "stopped before trades read earlier were reached")
+            elif answer.ask.attempts and not self.run.stats.get_value("trades/pages"):
+                self._note_refusal(answer)
+            return
+        if answer.status in queries.GONE:
+            self._v2_is_gone = True
+        if not self.run.stats.get_value("trades/v1_walks"):
+            logger.warning(
+                "%s answers %s: asking %s instead, which reaches 10,000 trades of a market back",
+                answer.ask.query.url,
+                answer.status,
+                queries.TRADES_V1.url,
+            )
+        for market in walk.markets:
+            self.run.stats.inc_value("trades/v1_walks")
+            alone = Walk([market], walk.begun_ns, walk.until_s)
+            self._ask(alone, queries.trades_v1(market.market_id))
+
+    def _note_refusal(self, answer: Answer) -> None:
+        if answer.ask.query.endpoint is queries.TRADES_V1:
+            self.fault = "trades_refused"  # an answer of /v2/trades that refuses counts as good
+
+    def _cut(self, walk: Walk, reason: GapReason, cause: Cause, detail: str) -> Any:
+        self._leave(walk)
+        scope = {"endpoint": queries.TRADES.name, **walk.scope}
+        return self.run.gap(reason, cause, walk.from_ns, walk.begun_ns, scope, self.feed, detail)
+
+    def _done(self, walk: Walk) -> None:
+        self._leave(walk)
+        read = walk.begun_ns // SECOND - LATE_S
+        for market in walk.markets:
+            self._read[market.market_id] = read
+        self.run.stats.inc_value("trades/walks")
+
+    def _leave(self, walk: Walk) -> None:
+        self._walking.difference_update(market.market_id for market in walk.markets)

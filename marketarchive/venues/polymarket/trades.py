@@ -1,0 +1,109 @@
+"""Public trades of the Data API, newest first, in two versions.
+
+    GET /v2/trades?condition=ID,...    {"data": [row, ...], "pagination": {"has_more", "next_cursor", ...}}
+    GET /trades?market=ID&offset=0     [row, ...]; the offset is at most 10,000
+
+A row tells one settlement as its taker saw it, 5 to 10 s after it; its time is in whole seconds. No row has
+an id, and one transaction can settle several trades of a token: a trade is (transaction, token, running
+number).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+from marketarchive.exceptions import ParseError
+from marketarchive.venues.polymarket import wire
+from marketarchive.venues.polymarket.messages import Parsed, Received, Trade
+
+_ITEM = "Trade"
+_SIDES: dict[str, Literal["BUY", "SELL"]] = {"BUY": "BUY", "SELL": "SELL"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What a version calls the fields that differ."""
+
+    market: str
+    token: str
+    transaction_hash: str
+
+
+_V1 = _Names("conditionId", "asset", "transactionHash")
+_V2 = _Names("condition_id", "token_id", "transaction_hash")
+
+
+def parse_trades(received: Received) -> Parsed:
+    """A page of /v2/trades. Raises ParseError."""
+    document = wire.decode(received.payload, _ITEM)
+    parsed = _rows(wire.rows(document, "data", _ITEM), _V2)
+    with wire.reading("Page"):
+        pagination = wire.mapping(document.get("pagination") or {}, "Page")
+        if pagination.get("has_more"):
+            parsed.next_cursor = wire.text(pagination, "next_cursor")
+            if parsed.next_cursor is None:
+                raise wire.bad("next_cursor", None, "is missing though there is more")
+    return parsed
+
+
+def parse_trades_v1(received: Received) -> Parsed:
+    """A page of /trades. Raises ParseError."""
+    return _rows(wire.rows(wire.decode(received.payload, _ITEM), None, _ITEM), _V1)
+
+
+def _rows(rows: list[Any], names: _Names) -> Parsed:
+    parsed = Parsed()
+    numbers: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        try:
+            with wire.reading(_ITEM):
+                trade = _trade(wire.mapping(row, _ITEM), names, numbers)
+        except ParseError as error:
+            parsed.errors.append(error)
+            parsed.keys.append(repr(row)[:80])
+        else:
+            parsed.trades.append(trade)
+            parsed.keys.append(trade.key)
+    return parsed
+
+
+def _trade(row: Mapping[str, Any], names: _Names, numbers: Counter[tuple[str, str]]) -> Trade:
+    transaction_hash = _text(row, names.transaction_hash)
+    token = _text(row, names.token)
+    side = _SIDES.get(_text(row, "side"))
+    if side is None:
+        raise wire.bad("side", row["side"], "is neither BUY nor SELL")
+    timestamp = row.get("timestamp")
+    if not isinstance(timestamp, int) or isinstance(timestamp, bool) or not 0 < timestamp < 10**11:
+        raise wire.bad("timestamp", timestamp, "is not in seconds")
+    price, size = _number(row, "price", high=1), _number(row, "size")
+    market = _text(row, names.market)
+    numbers[transaction_hash, token] += 1
+    return Trade(
+        market=market,
+        token=token,
+        side=side,
+        price=price,
+        size=size,
+        timestamp_s=timestamp,
+        transaction_hash=transaction_hash,
+        number=numbers[transaction_hash, token],
+    )
+
+
+def _text(row: Mapping[str, Any], field: str) -> str:
+    found = wire.text(row, field)
+    if found is None:
+        raise wire.bad(field, row.get(field), "is missing")
+    return found
+
+
+def _number(row: Mapping[str, Any], field: str, *, high: int | None = None) -> Decimal:
+    found = wire.decimal(row, field, high=high)
+    if found is None:
+        raise wire.bad(field, row.get(field), "is missing")
+    return found
