@@ -91,8 +91,8 @@ class Group:
             if not self.keys:
                 await self.close(link)
             elif not link.socket.ended.is_set() and self._until_renewal(link) == 0.0:
-                link = await self._replace(link)
-                self.link = link
+                link = self.link = await self._replace(link)
+                link.subscribe([key for key in self.keys if key not in link.keys])  # wanted meanwhile
             assert link.socket is not None
             if link.socket.ended.is_set():
                 self.link = None
@@ -190,7 +190,10 @@ class Group:
             uncovered = [key for key in link.keys if not spider.covers(key)]
             if link.given_up is not None:
                 self._lose(link, uncovered, "stall", "unknown", link.given_up)
-            elif not ending.is_ours or uncovered:
+            elif ending.is_ours:
+                told = "nothing came on the connection that took over"
+                self._lose(link, uncovered, "stall", "venue", told)
+            else:
                 told = f"close code {ending.code} {ending.reason}".strip()
                 self._lose(link, uncovered, "disconnect", _cause(ending.code), told)
 
@@ -240,9 +243,12 @@ class Group:
             self._spider.lose(link, waiting, since, reason, cause, detail)
 
 
+_CAUSES: dict[int, Cause] = {1013: "ours", 1006: "unknown"}
+
+
 def _cause(code: int) -> Cause:
     """Whose fault a close is, as far as its code tells: 1013 says that we read too slowly, 1006 nothing."""
-    return {1013: "ours", 1006: "unknown"}.get(code, "venue")  # type: ignore[return-value]
+    return _CAUSES.get(code, "venue")
 
 
 async def first_of(events: Iterable[asyncio.Event], wall_s: float | None = None) -> None:

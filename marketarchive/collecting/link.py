@@ -119,7 +119,11 @@ class Link:
         spider = self._spider
         spider.put(Frames(spider.venue, spider.feed, self.name, tuple(batch)))
         spider.run.stats.inc_value(f"frames/{spider.feed}", len(batch))
-        spider.take(self, batch)
+        try:
+            spider.take(self, batch)
+        except Exception as error:  # a fault in looking at what arrived must not keep more from arriving
+            spider.run.stats.inc_value("spider_exceptions/count")
+            spider.run.log_now_and_then("take", "Looking at messages failed: %r", error)
         self.last_seq = batch[-1][1]
         spider.settle()
         spider.hold_if_full()

@@ -110,6 +110,19 @@ def test_a_kill_loses_a_second_and_the_next_start_says_so(tmp_path: Path) -> Non
     assert command("verify", out).returncode == 0
 
 
+def test_a_full_buffer_pauses_reading_and_loses_nothing(tmp_path: Path) -> None:
+    with simulator(tmp_path / "truth", "--speed", "5", "--start", "2026-11-20T10:02:00Z") as venue:
+        out = tmp_path / "out"
+        done = crawl(venue.url, out, "polymarket_stream", *ROUNDS, "duration=60", ARCHIVE_BUFFER_SOFT=2000)
+        assert done.code == 0, done.log[-3000:]
+    [manifest] = Output(out).manifests()
+    assert manifest["summary"]["stream"]["holds"] > 5
+    compared = compare(out, tmp_path / "truth", 5)
+    assert compared.frames > 500
+    assert not compared.missing
+    assert not compared.gaps
+
+
 def test_it_stops_within_seconds(tmp_path: Path) -> None:
     with simulator(tmp_path / "truth", "--start", "2026-11-20T10:02:00Z") as venue:
         out = tmp_path / "out"
