@@ -11,7 +11,7 @@ import struct
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -201,7 +201,7 @@ async def test_pings_are_answered_and_more_can_be_subscribed(sim: harness.Simula
         await client.send_str(subscribe(tokens[:2]))
         await client.send_str("PING")
         await client.ping(b"x")
-        assert b"PONG" in await texts(client, 2)
+        await texts_until(client, lambda payload: payload == b"PONG")
         await client.send_str(subscribe_more(tokens[2:]))
         got = await texts_until(client, lambda payload: payload.startswith(b"["))
         assert [book["asset_id"] for book in json.loads(got[-1])] == tokens[2:]
@@ -424,18 +424,22 @@ async def test_the_upgrade_is_refused_and_counted_as_a_request(sim: harness.Simu
 # --- clients that do not read, and the end ---------------------------------------------------------------
 
 
-def slow_client(sim: harness.Simulator) -> socket.socket:
-    """Opens a socket by hand, with a small window; it is for the caller to read, or not."""
-    raw = socket.socket()
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+@contextmanager
+def slow_client(sim: harness.Simulator) -> Iterator[tuple[socket.socket, int]]:
+    """A socket opened by hand, with a small window, and the number of the connection; read it or do not."""
+    before = len(sim.connections(event="opened"))
     host, port = sim.url.removeprefix("http://").split(":")
-    raw.settimeout(20)
-    raw.connect((host, int(port)))
-    raw.sendall(
-        f"GET /{MARKET} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
-    )
-    return raw
+    with closing(socket.socket()) as raw:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        raw.settimeout(20)
+        raw.connect((host, int(port)))
+        raw.sendall(
+            f"GET /{MARKET} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        assert raw.recv(12) == b"HTTP/1.1 101"
+        [opened] = harness.until(lambda: sim.connections(event="opened")[before:])
+        yield raw, opened["connection"]
 
 
 def frame_of(text: str) -> bytes:
@@ -477,9 +481,7 @@ def overfill(sim: harness.Simulator, slow: socket.socket, number: int, tokens: l
 async def test_a_client_that_does_not_read_is_closed_and_holds_nobody_up(
     calm: harness.Simulator, many_tokens: list[str]
 ) -> None:
-    with closing(slow_client(calm)) as slow:
-        await asyncio.to_thread(slow.recv, 16)
-        number = last_connection(calm)
+    with slow_client(calm) as (slow, number):
         async with connected(calm) as client:
             await client.send_str(subscribe(live_tokens(20)))
             filling = asyncio.create_task(
@@ -504,9 +506,7 @@ async def test_a_slow_reader_finds_the_close_behind_what_it_had_not_read(
     calm: harness.Simulator, many_tokens: list[str]
 ) -> None:
     end = struct.pack(">BBH", 0x88, 33, 1013) + b"slow consumer: send buffer full"
-    with closing(slow_client(calm)) as slow:
-        await asyncio.to_thread(slow.recv, 16)
-        number = last_connection(calm)
+    with slow_client(calm) as (slow, number):
         await asyncio.to_thread(overfill, calm, slow, number, many_tokens)
         received = bytearray()
         while not received.endswith(end):
