@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,22 +17,49 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+_SAME = ("from", "reason", "connection", "detail")
+
+
 def make(root: Path, partition: Partition, target: Path) -> Made:
     """Writes the day's gap lines to `target`. Only segments that have some are read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = [
+    rows = _lasting(
         _row(message)
         for entry in partition.entries
         if entry["counts"].get("gap")
         for message in read_segment(root, entry)
         if message.kind == "gap" and partition.first_ns <= message.received_at < partition.until_ns
-    ]
+    )
     stamp = msgspec.json.encode(partition.stamp(verified=True))
     schema = _schema().with_metadata({METADATA.encode(): stamp})
     pq.write_table(pa.Table.from_pylist(rows, schema), target, compression="zstd")
     return Made(len(rows))
+
+
+def _lasting(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A loss is written when it is noticed, without an end, and again with it: the first is left out then."""
+    found = list(rows)
+    ended: dict[tuple[Any, ...], int] = {}
+    for row in found:
+        if row["to"] is not None and row["seq"] is not None:
+            key = (row["run"], *(row[name] for name in _SAME))
+            ended[key] = max(row["seq"], ended.get(key, 0))
+    return [
+        row
+        for row in found
+        if row["to"] is not None
+        or row["seq"] is None
+        or row["seq"] > ended.get((row["run"], *(row[name] for name in _SAME)), 0)
+    ]
+
+
+LASTING = (
+    '("to" IS NOT NULL OR seq IS NULL OR coalesce(max(seq) FILTER ("to" IS NOT NULL) OVER '
+    '(PARTITION BY venue, feed, run, "from", reason, connection, detail), 0) < seq)'
+)
+"""The same as SQL, for files of several days: a condition to QUALIFY rows."""
 
 
 def nothing() -> pa.Table:

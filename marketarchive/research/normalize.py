@@ -25,6 +25,7 @@ from marketarchive.research import (
     book_changes,
     books,
     checks,
+    coverage,
     gaps,
     quotes,
     reference_prices,
@@ -282,6 +283,8 @@ def _rows(
             return quotes.make(connection, root, partition, known, target)
         case "reference_prices":
             return reference_prices.make(root, partition, target)
+        case "coverage":
+            return coverage.make(connection, root, partition, known, target)
     raise AssertionError(partition.table)
 
 

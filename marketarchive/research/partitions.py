@@ -34,10 +34,10 @@ VERSIONS = {
 which tables are made, since some are made from others."""
 
 _TABLES = {
-    ("polymarket", "orderbook"): ("books",),
-    ("polymarket", "stream"): ("books", "book_changes", "trades", "quotes"),
+    ("polymarket", "orderbook"): ("books", "coverage"),
+    ("polymarket", "stream"): ("books", "book_changes", "trades", "quotes", "coverage"),
     ("polymarket", "trades"): ("trades",),
-    ("polymarket", "reference"): ("reference_prices",),
+    ("polymarket", "reference"): ("reference_prices", "coverage"),
 }
 """What a feed has beside `gaps`."""
 

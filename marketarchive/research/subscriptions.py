@@ -30,6 +30,7 @@ class Span:
     name: str
     start: int
     end: int
+    is_final: bool  # unsubscribed, or resolved: nothing more was expected
 
 
 def named(subscribe: Any) -> tuple[str, ...]:
@@ -81,7 +82,20 @@ def spans(
             gone = tuple(held) if line.event == "closed" else line.names
             for name in gone:
                 if (start := held.pop(name, None)) is not None:
-                    yield Span(*key, name, start, max(start, line.at))
+                    yield Span(*key, name, start, max(start, line.at), line.event != "closed")
     for (run, connection), held in open_now.items():
         for name, start in held.items():
-            yield Span(run, connection, name, start, max(start, ends.get(run, start)))
+            yield Span(run, connection, name, start, max(start, ends.get(run, start)), is_final=False)
+
+
+def tracked(found: Iterable[Span]) -> list[tuple[int, int]]:
+    """From when until when something was to be seen: a connection that another one follows leaves no end."""
+    merged: list[tuple[int, int, bool]] = []
+    for span in sorted(found, key=lambda each: (each.start, each.end)):
+        if merged and (span.start <= merged[-1][1] or not merged[-1][2]):
+            start, end, is_final = merged.pop()
+            is_final = span.is_final if span.end >= end else is_final
+            merged.append((start, max(end, span.end), is_final))
+        else:
+            merged.append((span.start, span.end, span.is_final))
+    return [(start, end) for start, end, _ in merged]

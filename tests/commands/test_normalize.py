@@ -22,9 +22,9 @@ def test_tables_checks_and_manifest_are_told(tmp_path: Path) -> None:
     assert f"made     {path}: 3 rows" in done.stdout
     assert "check    pass  best bid below best ask: 3 checked" in done.stdout
     assert "check    FAIL  both tokens in each answer of /books: 1 of 2 (50.000%)" in done.stdout
-    assert "2 made, 0 up to date, 0 failed" in done.stdout
+    assert "3 made, 0 up to date, 0 failed" in done.stdout
     again = command("normalize", tmp_path, "--json")
-    assert json.loads(again.stdout)["up_to_date"] == 2
+    assert json.loads(again.stdout)["up_to_date"] == 3
     assert json.loads(again.stdout)["manifest"] is None
 
 
@@ -39,7 +39,7 @@ def test_what_cannot_be_made_is_named(tmp_path: Path) -> None:
     done = command("normalize", tmp_path)
     assert done.returncode == 1
     assert "FAILED   tables/books" in done.stdout
-    assert "0 made, 0 up to date, 2 failed" in done.stdout
+    assert "0 made, 0 up to date, 3 failed" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -176,14 +176,14 @@ def test_a_run_over_midnight_gives_two_days(tmp_path: Path) -> None:
 
 def test_a_day_is_made_again_only_when_something_changed(tmp_path: Path) -> None:
     first = collect(tmp_path, [Answer(many(book("1"), book("2")))])
-    assert len(normalize(tmp_path).outputs) == 2
-    assert normalize(tmp_path).up_to_date == 2
+    assert len(normalize(tmp_path).outputs) == 3
+    assert normalize(tmp_path).up_to_date == 3
     second = collect(tmp_path, [Answer(many(book("1"), book("2")), 5)])
-    assert len(normalize(tmp_path).outputs) == 2
+    assert len(normalize(tmp_path).outputs) == 3
     assert {row["run"] for row in rows(tmp_path)} == {first, second}
     labelled = next(entry["path"] for entry in ledger_of(tmp_path) if entry["run"] == first)
     label(tmp_path, labelled, "invalid", "a test")
-    assert len(normalize(tmp_path).outputs) == 2
+    assert len(normalize(tmp_path).outputs) == 3
     assert {row["run"] for row in rows(tmp_path)} == {second}
     assert verify(tmp_path).state == "passed", verify(tmp_path).problems
 
@@ -219,7 +219,7 @@ def test_segments_moved_away_keep_their_table_until_it_would_change(tmp_path: Pa
         {"kind": "moved", "path": entry["path"], "sha256": entry["sha256"], "to": "elsewhere"}
     )
     (tmp_path / entry["path"]).unlink()
-    assert normalize(tmp_path).up_to_date == 2
+    assert normalize(tmp_path).up_to_date == 3
     collect(tmp_path, [Answer(many(book("3"), book("4")), 5)])
     done = normalize(tmp_path)
     assert not done.outputs
@@ -235,7 +235,7 @@ def test_a_damaged_segment_is_named_and_spoils_only_its_day(tmp_path: Path) -> N
     data[len(data) // 2] ^= 1
     damaged.write_bytes(data)
     done = normalize(tmp_path)
-    assert len(done.failed) == 2  # books and gaps of the first day
+    assert len(done.failed) == 3  # books, gaps and coverage of the first day
     assert all(str(damaged.relative_to(tmp_path)) in why for why in done.failed.values())
     assert [row["token"] for row in rows(tmp_path, day="2026-11-22")] == ["3", "4"]
     assert not list(tmp_path.rglob("*.tmp"))
@@ -256,8 +256,8 @@ def test_only_what_was_asked_for(tmp_path: Path) -> None:
     collect(tmp_path, [Answer(many(book("3"), book("4")), MIDNIGHT + 1)])
     collect(tmp_path, [Hole(0, 1)], feed="markets")
     noon = 1795262400 * 10**9
-    assert len(normalize(tmp_path, ["polymarket/orderbook"], until=noon).outputs) == 2
-    assert normalize(tmp_path, ["orderbook"]).up_to_date == 2
+    assert len(normalize(tmp_path, ["polymarket/orderbook"], until=noon).outputs) == 3
+    assert normalize(tmp_path, ["orderbook"]).up_to_date == 3
     assert [one.path.split("/")[1] for one in normalize(tmp_path, ["markets"]).outputs] == ["gaps"]
     with pytest.raises(ArgumentError, match="polymarket/markets, polymarket/orderbook"):
         normalize(tmp_path, ["orderbooks"])

@@ -1,0 +1,135 @@
+"""The table `coverage`: of each market and day how many seconds were tracked, and what was known in them.
+
+observed: data arrived within its time. quiet: a look-up proved that nothing had changed. gapped: a recorded
+gap that concerns the market touches the second. unknown: none of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from marketarchive.research import coverage_inputs
+from marketarchive.research.coverage_inputs import Watched
+from marketarchive.research.engine import stored
+from marketarchive.research.extract import Made, Names, register
+from marketarchive.research.partitions import METADATA, Partition
+from marketarchive.research.seconds import GAPPED, OBSERVED, QUIET, UNKNOWN, UNTRACKED, Day
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+    from marketarchive.research.seconds import States
+
+
+def make(
+    connection: duckdb.DuckDBPyConnection, root: Path, partition: Partition, names: Names, target: Path
+) -> Made:
+    """Writes the day's rows to `target`. Raises ArchiveError, and duckdb.Error for a segment that cannot be
+    read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    day = Day(partition.first_ns // 1000)
+    paths = register(connection, root, partition, names)
+    tables = {table: stored(root / partition.path_of(table)) for table in partition.needs}
+    gaps = _dicts(connection, f"SELECT * FROM {tables['gaps']}")
+    found: dict[tuple[str | None, str | None], States] = {}
+    bounds: dict[tuple[str | None, str | None], tuple[int, int]] = {}
+    for one in coverage_inputs.watched(connection, partition, paths, tables, names, day):
+        key, spans = (one.market, one.slug), _spans(one, gaps, day)
+        states = _states(one, spans, gaps, day)
+        if not states.any():
+            continue
+        first, last = min(start for start, _ in spans), max(end for _, end in spans)
+        if key in found:
+            import numpy as np
+
+            states = np.maximum(found[key], states)
+            first, last = min(first, bounds[key][0]), max(last, bounds[key][1])
+        found[key], bounds[key] = states, (first, last)
+    rows = [_row(market, slug, states, *bounds[market, slug]) for (market, slug), states in found.items()]
+    stamp = msgspec.json.encode(partition.stamp(verified=True))
+    schema = _schema().with_metadata({METADATA.encode(): stamp})
+    pq.write_table(pa.Table.from_pylist(rows, schema), target, compression="zstd")
+    return Made(len(rows))
+
+
+def _spans(one: Watched, gaps: list[dict[str, Any]], day: Day) -> list[tuple[int, int]]:
+    """From when until when it was tracked: also in gaps that name it, before and after all data."""
+    named = [
+        _ends(gap, day)
+        for gap in gaps
+        if gap["run"] == one.run and gap["to"] is not None and one.is_named_by(gap)
+    ]
+    cut = ((max(start, day.first), min(end, day.end)) for start, end in [*one.tracked, *named])
+    return [(start, end) for start, end in cut if start < end]
+
+
+def _states(one: Watched, spans: Iterable[tuple[int, int]], gaps: list[dict[str, Any]], day: Day) -> States:
+    tracked, gapped = day.none(), day.none()
+    for start, end in spans:
+        (day.touch if one.is_polled else day.hold)(tracked, start, end)
+    for gap in gaps:
+        if gap["run"] == one.run and (one.is_named_by(gap) or one.is_meant_by(gap)):
+            day.touch(gapped, *_ends(gap, day))
+    return day.states(tracked, gapped, one.observed, one.quiet)
+
+
+def _ends(gap: dict[str, Any], day: Day) -> tuple[int, int]:
+    start = round(gap["from"].timestamp() * 1_000_000)
+    return start, day.end if gap["to"] is None else round(gap["to"].timestamp() * 1_000_000)
+
+
+def _row(market: str | None, slug: str | None, states: States, first: int, last: int) -> dict[str, Any]:
+    import numpy as np
+
+    counts = np.bincount(states, minlength=OBSERVED + 1).tolist()
+    return {
+        "market": market,
+        "slug": slug,
+        "first_tracked": first,
+        "last_tracked": last,
+        "tracked_s": sum(counts) - counts[UNTRACKED],
+        "observed_s": counts[OBSERVED],
+        "quiet_s": counts[QUIET],
+        "gapped_s": counts[GAPPED],
+        "unknown_s": counts[UNKNOWN],
+    }
+
+
+def nothing() -> pa.Table:
+    """The columns of the stored table and no row."""
+    import pyarrow as pa
+
+    named = [pa.field(name, pa.string()) for name in ("venue", "feed", "date")]
+    return pa.schema([*_schema(), *named]).empty_table()
+
+
+def _dicts(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = connection.sql(query).to_arrow_table().to_pylist()
+    return found
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    moment, text, count = pa.timestamp("us", tz="UTC"), pa.string(), pa.int32()
+    return pa.schema(
+        [
+            ("market", text),
+            ("slug", text),
+            ("first_tracked", moment),
+            ("last_tracked", moment),
+            ("tracked_s", count),
+            ("observed_s", count),
+            ("quiet_s", count),
+            ("gapped_s", count),
+            ("unknown_s", count),
+        ]
+    )
