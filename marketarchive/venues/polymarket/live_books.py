@@ -155,7 +155,6 @@ class LiveBook:
         "_market",
         "_min_order_size",
         "_neg_risk",
-        "_stamp",
         "_tail",
         "_tick_size",
         "_trade",
@@ -178,8 +177,8 @@ class LiveBook:
         self._trade: bytes | None = None
         self._failures = 0
         self._kept: deque[tuple[int, PriceChange]] = deque(maxlen=KEPT_CHANGES)  # since the base
-        encode = msgspec.json.encode
-        self._head = b'{"market":%b,"asset_id":%b,"timestamp":"' % (encode(book.market), encode(book.token))
+        market_text, token_text = (msgspec.json.encode(name).decode() for name in (book.market, book.token))
+        self._head = f'{{"market":{market_text},"asset_id":{token_text},"timestamp":"'
         self.load(book, verify=verify)
 
     # ---- what it says ----------------------------------------------------------------------------------
@@ -212,14 +211,13 @@ class LiveBook:
 
         What is not known stands there as markets of crypto rounds have it.
         """
-        return self._text(self.hash) + self._tail + (self._trade or _NEVER_TRADED)
+        return self._text(msgspec.json.encode(self.hash)) + self._tail + (self._trade or _NEVER_TRADED)
 
     # ---- what changes it -------------------------------------------------------------------------------
 
     def load(self, book: Book, *, verify: bool = True) -> Verdict:
         """Start again from a whole book; values that it does not bring are carried."""
-        self._set_stamp(book.timestamp_ms)
-        self._base_ms = book.timestamp_ms
+        self.timestamp_ms = self._base_ms = book.timestamp_ms
         self.hash = book.hash
         self._bids = _Side(book.bids, is_bid=True)
         self._asks = _Side(book.asks, is_bid=False)
@@ -267,6 +265,14 @@ class LiveBook:
         """The next hash will be made with it, the last one was not."""
         self._announced = tick_size
 
+    def change_one(self, change: PriceChange, at: int, *, verify: bool) -> _Outcome:
+        """`changes` of one: the usual case, without what it does not need."""
+        if at <= self.timestamp_ms or self._announced is not None:
+            return self.change((change,), at, verify=verify)[0]
+        self.timestamp_ms = at
+        self._apply(change, at)
+        return self._judge(change, verify=verify), False
+
     def change(self, changes: Sequence[PriceChange], at: int, *, verify: bool) -> list[_Outcome]:
         """Take the changes of this token in one event of the millisecond `at`: (verdict, is_stale) of each.
 
@@ -278,7 +284,7 @@ class LiveBook:
                 return [_STALE] * len(changes)
             if at == self._base_ms or was_taken:
                 return self._change_if_proven(changes, at)
-        self._set_stamp(at)
+        self.timestamp_ms = at
         if self._announced is not None:
             self._tick_size, self._announced = self._announced, None
             self._tail = self._tail_of(self._tick_size, self._neg_risk)
@@ -307,25 +313,20 @@ class LiveBook:
         saved = self._bids, self._asks, self.timestamp_ms, self.hash, self._kept.copy()
         if expected and expected != self.hash:
             self._bids, self._asks = self._bids.copy(), self._asks.copy()
-            self._set_stamp(at)
+            self.timestamp_ms = at
             for change in changes:
                 self._apply(change, at)
             is_known = self.verdict == "ok" and self._announced is None
             if self._proves(expected, search="trades" if is_known else "all"):
                 self.verdict, self._failures = "ok", 0
                 return [("ok", False)] * len(changes)
-        self._bids, self._asks, stamp, self.hash, self._kept = saved
-        self._set_stamp(stamp)
+        self._bids, self._asks, self.timestamp_ms, self.hash, self._kept = saved
         return [_STALE] * len(changes)
 
     def _apply(self, change: PriceChange, at: int) -> None:
         (self._bids if change.side == "BUY" else self._asks).set(change.price, change.size)
         self.hash = change.hash
         self._kept.append((at, change))
-
-    def _set_stamp(self, at: int) -> None:
-        self.timestamp_ms = at
-        self._stamp = self._head + str(at).encode() + b'","hash":"'
 
     # ---- what proves it --------------------------------------------------------------------------------
 
@@ -350,7 +351,7 @@ class LiveBook:
 
     def _proves(self, expected: str, *, search: Literal["", "trades", "all"]) -> bool:
         """Whether the book has this hash, with some value for what was not sent; that value is then kept."""
-        text = self._text("")
+        text = self._text(b'""')
         if self._trade is not None:
             whole = hashlib.sha1(text + self._tail + self._trade, usedforsecurity=False)
             if whole.hexdigest() == expected:
@@ -383,11 +384,10 @@ class LiveBook:
         if self._neg_risk is None:
             self._neg_risk = bool(clob.DEFAULTS["neg_risk"])
 
-    def _text(self, hash_: str) -> bytes:
+    def _text(self, hash_: bytes) -> bytes:
         """The book's JSON up to its last level."""
-        return b"".join(
-            (self._stamp, hash_.encode(), b'","bids":[', self._bids.text(), b'],"asks":[', self._asks.text())
-        )
+        head = f'{self._head}{self.timestamp_ms}","hash":'.encode()
+        return b"".join((head, hash_, b',"bids":[', self._bids.text(), b'],"asks":[', self._asks.text()))
 
     def _tail_of(self, tick_size: str | None, neg_risk: bool | None) -> bytes:
         """The book's JSON from there to the last trade price."""
@@ -487,7 +487,7 @@ class ChannelBooks:
         if len(places) == len(changes):
             for position, change in enumerate(changes, 1):
                 held = self.books.get(change.token)
-                outcome = _NO_BASE if held is None else held.change((change,), at, verify=verify)[0]
+                outcome = _NO_BASE if held is None else held.change_one(change, at, verify=verify)
                 taken.append(Taken(event, change.token, index, position, *outcome))
             return
         found: dict[int, _Outcome] = {}

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from marketarchive.exceptions import ParseError
 from marketarchive.venues.polymarket import parse_book, verify_book
 from marketarchive.venues.polymarket.live_books import ChannelBooks, Taken
-from tests.venues.polymarket.tape import Tape
+from tests.venues.polymarket.tape import Tape, compact
 
 TAPES = st.builds(
     Tape,
@@ -215,3 +219,140 @@ def test_a_failed_book_is_mended_by_a_rest_answer_though_changes_came_after_it(
         if was_failed:
             assert mine(books, book.token) == right(tape, book.token)
     assert verdicts(taken(books, payloads(tape, 5)[1:])) == {"ok"}
+
+
+# --- one by one ------------------------------------------------------------------------------------------
+
+T0 = 1_790_000_000_000
+
+
+def held(tape: Tape) -> ChannelBooks:
+    books = ChannelBooks()
+    books.take(tape.dump())
+    return books
+
+
+def told(tape: Tape, at: int, *elements: dict[str, str]) -> bytes:
+    market = tape.markets[0].id
+    event = {"market": market, "price_changes": elements, "timestamp": str(at), "event_type": "price_change"}
+    return compact(event)
+
+
+def element(tape: Tape, **changes: str) -> dict[str, str]:
+    return {
+        "asset_id": tape.tokens[0],
+        "price": "0.01",
+        "size": "7",
+        "side": "BUY",
+        "hash": "0" * 40,
+    } | changes
+
+
+def test_without_a_base_nothing_is_checked_or_applied() -> None:
+    tape, books = Tape(1), ChannelBooks()
+    first, second = books.take(tape.change(tape.markets[0]))[:2]
+    assert (first.verdict, first.is_stale, first.position) == ("unchecked", False, 1)
+    assert (second.token, second.position) == (tape.tokens[1], 2)
+    assert books.books == {}
+
+
+def test_best_prices_that_differ_show_a_loss_without_hashes() -> None:
+    tape = Tape(1)
+    right = {"best_bid": tape.book(tape.tokens[0])["bids"][-1]["price"], "best_ask": "0.999"}
+    wrong_ask = told(tape, T0 + 1, element(tape, **right))
+    assert [each.verdict for each in held(tape).take(wrong_ask, verify=False)] == ["failed"]
+    right["best_ask"] = tape.book(tape.tokens[0])["asks"][-1]["price"]
+    assert [
+        each.verdict for each in held(tape).take(told(tape, T0 + 1, element(tape, **right)), verify=False)
+    ] == ["unchecked"]
+
+
+def test_an_empty_side_is_told_by_an_empty_text() -> None:
+    tape = Tape(1, orders=0)
+    books = held(tape)
+    ask = {"side": "SELL", "price": "0.7", "best_bid": "", "best_ask": "0.7"}
+    (only,) = books.take(told(tape, T0 + 1, element(tape, **ask)), verify=False)
+    assert only.verdict == "unchecked"
+    assert (books.books[tape.tokens[0]].best_bid, books.books[tape.tokens[0]].best_ask) == (
+        None,
+        Decimal("0.7"),
+    )
+    gone = {**ask, "size": "0", "best_ask": "0.7"}
+    (only,) = books.take(told(tape, T0 + 2, element(tape, **gone)), verify=False)
+    assert only.verdict == "failed"
+
+
+def test_what_is_older_than_the_base_is_stale() -> None:
+    tape = Tape(1)
+    books = held(tape)
+    before = books.books[tape.tokens[0]].payload()
+    (only,) = books.take(told(tape, T0 - 1, element(tape)))
+    assert (only.verdict, only.is_stale) == ("unchecked", True)
+    (only,) = books.take(told(tape, T0, element(tape)))  # in its millisecond: no proof that it came after
+    assert only.is_stale
+    assert books.books[tape.tokens[0]].payload() == before
+
+
+def test_a_change_in_the_base_s_millisecond_is_applied_when_its_hash_says_so() -> None:
+    tape = Tape(1)
+    books = held(tape)
+    market = tape.markets[0]
+    payload = tape.change(market)
+    assert {(each.verdict, each.is_stale) for each in books.take(payload)} == {("ok", False)}
+    assert mine(books, market.tokens[0]) == right(tape, market.tokens[0])
+
+
+def test_an_older_whole_book_is_ignored_while_the_held_one_is_right() -> None:
+    tape = Tape(1, steps_ms=(5,))
+    books = held(tape)
+    answer = parse_book(tape.book(tape.tokens[0]))
+    taken(books, payloads(tape, 5)[1:])
+    before = books.books[tape.tokens[0]].payload()
+    assert books.rebase(answer) == "not_available"
+    assert books.books[tape.tokens[0]].payload() == before
+
+
+def test_what_a_rest_book_says_of_the_market_is_kept() -> None:
+    tape = Tape(1)
+    books = held(tape)
+    book = {**tape.book(tape.tokens[0]), "timestamp": str(T0 + 1), "min_order_size": "15", "hash": ""}
+    book["hash"] = hashlib.sha1(compact(book)).hexdigest()
+    assert books.rebase(parse_book(book)) == "ok"
+    assert json.loads(books.books[tape.tokens[0]].payload()) == book
+
+
+def test_a_book_that_was_changed_on_its_way_fails_and_is_taken_all_the_same() -> None:
+    tape, books = Tape(1), ChannelBooks()
+    frame = tape.dump().replace(b'"size":"', b'"size":"1', 1)
+    first, second = books.take(frame)
+    assert (first.verdict, second.verdict) == ("failed", "ok")
+    assert verify_book(parse_book(books.books[tape.tokens[0]].payload())) == ("failed", "")
+
+
+def test_dropped_books_are_forgotten() -> None:
+    tape = Tape(1, markets=2)
+    books = held(tape)
+    books.drop([*tape.markets[0].tokens, "unknown"])
+    assert list(books.books) == list(tape.markets[1].tokens)
+    assert verdicts(books.take(tape.change(tape.markets[0]))) == {"unchecked"}
+    books.drop(tape.markets[1].tokens)
+    assert books.books == {}
+
+
+def test_a_frame_that_is_refused_changes_nothing() -> None:
+    tape = Tape(1)
+    books = held(tape)
+    before = {token: book.payload() for token, book in books.books.items()}
+    with pytest.raises(ParseError):
+        books.take(told(tape, T0 + 1, element(tape), element(tape, price="2")))
+    assert {token: book.payload() for token, book in books.books.items()} == before
+
+
+def test_a_crossed_book_says_so() -> None:
+    tape = Tape(1)
+    books = held(tape)
+    assert not books.books[tape.tokens[0]].is_crossed
+    books.take(told(tape, T0 + 1, element(tape, price="0.99")))
+    assert books.books[tape.tokens[0]].is_crossed
+    with pytest.raises(ParseError, match="crossed"):
+        parse_book(books.books[tape.tokens[0]].payload())
