@@ -215,6 +215,7 @@ class Group:
                     {name: refusal.headers[name] for name in KEPT_HEADERS if name in refusal.headers},
                     round(latency_ms, 3),
                     refusal.body,
+                    flags=refusal.flags,
                 )
             )
         reason: GapReason = refusal.reason

@@ -2,18 +2,20 @@
 
 picows, because it was the fastest of the libraries measured (benchmarks/sockets.py), reads without a task
 switch per message, and lets the reader pause. What it leaves to its user is done here: answering a close,
-putting fragments together, aborting an attempt that was given up.
+putting fragments together, aborting an attempt that was given up, and an end that the peer does not take
+part in.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from picows import (
     WSCloseCode,
@@ -50,6 +52,7 @@ _TEXT, _BINARY, _CONTINUATION, _CLOSE = (
     WSMsgType.CONTINUATION,
     WSMsgType.CLOSE,
 )
+_STATUS_LINE = re.compile(r"HTTP/\d\.\d ([1-9]\d\d)(?: |$)")
 _CONTROL_MAX = 125  # bytes of a control frame at most (RFC 6455, section 5.5)
 
 _picows_logger = logging.getLogger(f"{__name__}.picows")
@@ -65,6 +68,7 @@ class Refusal:
     status: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    flags: tuple[str, ...] = ()  # dataloss: only the body's beginning had come; undecoded: as it came
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +103,12 @@ class WebSocket(WSListener):
         self._owner = owner
         self._batch: list[Message] = []
         self._pieces: list[bytes] = []  # of a fragmented message
+        self._pieces_size = 0
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._transport: WSTransport | None = None
         self._ending: asyncio.Task[None] | None = None
         self._is_ours = False
-        self._is_given_up = False  # before it stood
         self.is_paused = False
 
     @classmethod
@@ -112,12 +116,17 @@ class WebSocket(WSListener):
         cls, url: str, user_agent: str, owner: Owner, clock: Clock, seqs: Iterator[int]
     ) -> WebSocket | Refusal:
         """An open connection, or why there is none. Certificates are verified, redirects not followed."""
-        attempt: list[WebSocket] = []
+        attempts: list[WebSocket] = []
+        is_over = False
 
-        def listener() -> WebSocket:
-            attempt.append(cls(owner, clock, seqs))
-            return attempt[-1]
+        def listener() -> WSListener:
+            if is_over:
+                return _Unwanted()
+            attempts.append(cls(owner, clock, seqs))
+            return attempts[-1]
 
+        more: dict[str, Any] = {"ssl_shutdown_timeout": CLOSE_S} if url.startswith("wss:") else {}
+        refusal = Refusal("disconnect", "closed during the handshake")
         try:
             async with asyncio.timeout(CONNECT_S):
                 await ws_connect(
@@ -126,27 +135,27 @@ class WebSocket(WSListener):
                     extra_headers={"User-Agent": user_agent},
                     max_frame_size=MESSAGE_MAX,
                     max_redirects=0,
-                    websocket_handshake_timeout=None,
+                    websocket_handshake_timeout=CONNECT_S,  # it closes what we have left
                     logger_name=_picows_logger,
+                    **more,
                 )
         except WSHandshakeError as error:
-            return _refused(error)
+            refusal = _refused(error)
         except socket.gaierror as error:
-            return Refusal("dns", error.strerror or str(error))
+            refusal = Refusal("dns", error.strerror or str(error))
         except ssl.SSLError as error:
-            return Refusal("tls", str(error))
+            refusal = Refusal("tls", str(error))
         except TimeoutError:
-            return Refusal("stall", f"no connection within {CONNECT_S:g} s")
+            refusal = Refusal("stall", f"no connection within {CONNECT_S:g} s")
         except OSError as error:
-            return Refusal("disconnect", error.strerror or str(error))
+            refusal = Refusal("disconnect", error.strerror or str(error))
+        except asyncio.CancelledError:
+            for each in attempts:
+                each.abort()
+            raise
         finally:
-            standing = [each for each in attempt if each.stands_or_is_given_up()]
-        return standing[-1] if standing else Refusal("disconnect", "closed during the handshake")
-
-    def stands_or_is_given_up(self) -> bool:
-        """Called when an attempt has ended: what comes about later is aborted."""
-        self._is_given_up = self._transport is None
-        return not self._is_given_up
+            is_over = True
+        return attempts[-1] if attempts else refusal
 
     # ---- what owners use -------------------------------------------------------------------------------
 
@@ -197,13 +206,10 @@ class WebSocket(WSListener):
     # ---- what picows calls -----------------------------------------------------------------------------
 
     def on_ws_connected(self, transport: WSTransport) -> None:
-        if self._is_given_up:
-            transport.disconnect(graceful=False)
-            return
-        kernel = transport.underlying_transport.get_extra_info("socket")
-        kernel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         self._transport = transport
         self._ending = self._loop.create_task(self._until_ended(transport))
+        kernel = transport.underlying_transport.get_extra_info("socket")
+        kernel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         self._owner.opened(self)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
@@ -216,12 +222,14 @@ class WebSocket(WSListener):
             if not transport.is_close_frame_sent:
                 transport.send_close(frame.get_close_code(), frame.get_close_message())
             transport.disconnect()
+            self._loop.call_later(CLOSE_S, transport.disconnect, False)
         elif kind is _TEXT or kind is _BINARY or kind is _CONTINUATION:
             if frame.fin and not self._pieces:
                 self._received(payload)
                 return
             self._pieces.append(payload)
-            if sum(map(len, self._pieces)) > MESSAGE_MAX:
+            self._pieces_size += len(payload)
+            if self._pieces_size > MESSAGE_MAX:
                 raise WSProtocolError(WSCloseCode.MESSAGE_TOO_BIG, f"over {MESSAGE_MAX} bytes in fragments")
             if frame.fin:
                 self._reassemble()
@@ -244,7 +252,7 @@ class WebSocket(WSListener):
         self.ended.set()
 
     def _reassemble(self) -> None:
-        whole, self._pieces = b"".join(self._pieces), []
+        whole, self._pieces, self._pieces_size = b"".join(self._pieces), [], 0
         self._received(whole)
 
     def _received(self, payload: bytes) -> None:
@@ -257,10 +265,38 @@ class WebSocket(WSListener):
             self._timer = self._loop.call_later(BATCH_S, self.flush)
 
 
+class _Unwanted(WSListener):
+    """What comes of a handshake that was answered after the attempt had been given up."""
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        transport.disconnect(graceful=False)
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Nobody has subscribed to anything."""
+
+
 def _refused(error: WSHandshakeError) -> Refusal:
-    response = error.response
-    if response is None:
-        return Refusal("disconnect", f"no WebSocket handshake: {error}", body=error.raw_header or b"")
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    status = int(response.status)
-    return Refusal("disconnect", f"status {status}", status, headers, error.raw_body or b"")
+    """Read from the bytes: picows gives up on statuses that it does not know, such as Cloudflare's 52x."""
+    head, body = error.raw_header or b"", error.raw_body or b""
+    first, *lines = head.decode("latin-1").split("\r\n")
+    found = _STATUS_LINE.match(first)
+    why = f"no WebSocket handshake: {error}"[:300]
+    if found is None:
+        return Refusal("disconnect", why, body=b"\r\n\r\n".join((head, body)) if body else head)
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        name, value = name.strip().lower(), value.strip()
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    status = int(found[1])
+    detail = why if status == 101 else f"status {status}"
+    return Refusal("disconnect", detail, status, headers, body, _flags(headers, body))
+
+
+def _flags(headers: Mapping[str, str], body: bytes) -> tuple[str, ...]:
+    """What a body is that arrived with its head: picows reads no further."""
+    length = headers.get("content-length", "")
+    chunked = "transfer-encoding" in headers
+    is_cut = not body.endswith(b"0\r\n\r\n") if chunked else length.isdigit() and int(length) > len(body)
+    is_encoded = chunked or headers.get("content-encoding", "identity") != "identity"
+    return ("dataloss",) * is_cut + ("undecoded",) * is_encoded
