@@ -25,8 +25,8 @@ class Command(ScrapyCommand):
 
     def long_desc(self) -> str:
         return (
-            "Serves https://HOST/PATH of every simulated venue at http://127.0.0.1:PORT/HOST/PATH, "
-            "from a world that depends on the seed and the simulated time only. "
+            "Serves https://HOST/PATH of every simulated venue at http://127.0.0.1:PORT/HOST/PATH (sockets at "
+            "ws://...), from a world that depends on the seed and the simulated time only. "
             "Prints `ready URL` when it listens; ends on SIGTERM or Ctrl+C."
         )
 
@@ -39,7 +39,9 @@ class Command(ScrapyCommand):
         parser.add_argument("--seed", type=int, default=1, help="of the world (default: 1)")
         parser.add_argument("--start", help="simulated time to begin with, ISO 8601 (default: now)")
         parser.add_argument("--faults", type=Path, help="JSON file of faults to inject")
-        parser.add_argument("--truth", type=Path, help="folder to write served.jsonl and markets.json to")
+        parser.add_argument(
+            "--truth", type=Path, help="folder to write served.jsonl, frames.jsonl and markets.json to"
+        )
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         try:

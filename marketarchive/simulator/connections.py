@@ -123,6 +123,12 @@ class Connection:
     # --- what the client says ----------------------------------------------------------------------------
 
     async def _read(self) -> None:
+        try:
+            await self._listen()
+        except ConnectionError:
+            self._end(ABNORMAL, "", "client")
+
+    async def _listen(self) -> None:
         while True:
             message = await self._socket.receive()
             if self._is_half_open:

@@ -11,7 +11,7 @@ import struct
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -242,6 +242,21 @@ async def test_reference_prices_come_with_their_backfill(sim: harness.Simulator)
         : len(got) - 1
     ]
     assert sim.connections(connection=number)[0]["connection_id"].endswith("==")
+
+
+async def test_reference_prices_end_silently_without_pings(tmp_path: Path) -> None:
+    with harness.simulator(tmp_path, "--start", START, "--speed", "200") as sim:
+        async with connected(sim, RTDS) as client:
+            await client.send_str(rtds.subscribe([SPOT]))
+            with suppress(TimeoutError):
+                while True:
+                    await client.receive(timeout=0.5)
+            assert not client.closed
+        lines = due(sim, last_connection(sim))
+        opened = sim.connections(event="opened")[0]["simulated_ns"]
+    sent = [line for line in lines if line["sent"]]
+    assert 220 < (sent[-1]["simulated_ns"] - opened) / SECOND <= 228
+    assert {tuple(line["faults"]) for line in lines[len(sent) :]} == {("no_ping",)}
 
 
 async def test_there_are_no_other_sockets(sim: harness.Simulator) -> None:

@@ -20,7 +20,7 @@ from marketarchive.simulator.polymarket.world import World
 
 __all__ = ["MIN_ORDER_SIZE", "Books", "Step", "Top"]
 
-_SECONDS_KEPT = 1024
+_SECONDS_KEPT = _LADDERS_KEPT = 1024
 _LEAST_LEFT = 100  # hundredths; what a trade leaves at a level at least
 
 
@@ -122,7 +122,7 @@ class Books:
             stamp = step.ms
             if closes is None or stamp < closes:
                 yield step
-        if len(self._ends) > 5000:
+        if len(self._ends) > _LADDERS_KEPT:
             self._ends.clear()
         self._ends[market.number] = (stamp, ladder)
 
