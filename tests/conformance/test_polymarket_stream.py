@@ -91,6 +91,15 @@ def test_the_first_frame_of_2026_proves_itself() -> None:
     assert verify_book(parse_book(book.payload())) == ("ok", "2025-12")
 
 
+def test_no_recording_of_a_socket_or_of_trades_is_left_out() -> None:
+    """Each file is read by a test here, or (trades) by its neighbour."""
+    text = "".join(path.read_text() for path in Path(__file__).parent.glob("test_polymarket_*.py"))
+    marks = ("ws_", "rtds_", "polybolt", "trades")
+    files = [path for path in SAMPLES.rglob("*.json*") if any(mark in path.name for mark in marks)]
+    assert len(files) == 19
+    assert [path.name for path in files if path.name not in text] == []
+
+
 # --- reference prices ------------------------------------------------------------------------------------
 
 

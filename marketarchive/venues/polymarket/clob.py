@@ -20,6 +20,7 @@ import msgspec
 
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Verdict
+from marketarchive.nesting import MAX_NESTING, is_shallow
 from marketarchive.venues.polymarket import wire
 
 # what /book says of an unknown, a malformed and a closed token alike (404)
@@ -101,8 +102,10 @@ def decode_book(payload: Any) -> Book:
     Of a key that occurs twice the last counts, as everywhere; the hash tells whether that was meant.
     Raises ParseError.
     """
+    is_text = isinstance(payload, bytes | msgspec.Raw)
+    if is_text:
+        _refuse_deep(bytes(payload), "Book")
     try:
-        is_text = isinstance(payload, bytes | msgspec.Raw)
         sent = _ONE.decode(payload) if is_text else msgspec.convert(payload, SentBook)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ParseError("Book", f"not a book: {error}", _fields_of(error)) from error
@@ -132,6 +135,7 @@ def book_of(sent: SentBook) -> Book:
 
 def split_books(payload: bytes, item: str = "Book") -> list[Any]:
     """The elements of an array, as /books answers, for parse_book. Raises ParseError."""
+    _refuse_deep(payload, item)
     try:
         return list(_LIST.decode(payload))
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -139,8 +143,16 @@ def split_books(payload: bytes, item: str = "Book") -> list[Any]:
         return wire.rows(wire.decode(payload, item), None, item)
 
 
+def _refuse_deep(payload: bytes, item: str) -> None:
+    """The decoder recurses on the C stack."""
+    if not is_shallow(payload):
+        raise ParseError(item, f"nested more than {MAX_NESTING} deep; the body has {len(payload)} bytes")
+
+
 def error_text(payload: bytes) -> str | None:
     """The message of a body `{"error": "..."}`; None when the body is anything else."""
+    if not is_shallow(payload):
+        return None
     try:
         document = msgspec.json.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError):

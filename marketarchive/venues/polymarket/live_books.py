@@ -37,9 +37,10 @@ TICKS = ("0.01", "0.001", "0.1", "0.005", "0.0025", "0.0001")
 KEPT_CHANGES = 256
 """Changes kept per token: to know a resent one, and to replay them on a whole book that was asked for."""
 SEARCHES = 4
-"""A book that has failed this often in a row is searched for unsent values only at every 32nd change."""
+"""A book that has failed this often in a row is searched for unsent values only at every 32nd check."""
 
 _Outcome: TypeAlias = tuple[Verdict, bool]  # verdict, is_stale
+_Search: TypeAlias = Literal["", "trades", "all"]
 _NO_BASE: _Outcome = ("unchecked", False)
 _STALE: _Outcome = ("unchecked", True)
 
@@ -141,6 +142,11 @@ def _level(price: str, size: str) -> bytes:
     return f'{{"price":"{price}","size":"{size}"}}'.encode()
 
 
+def _is_due(failures: int) -> bool:
+    """A whole search takes some 10 ms: not each time where it stays in vain."""
+    return failures < SEARCHES or failures % 32 == 0
+
+
 class LiveBook:
     """The book of one token as it stands, changed in place."""
 
@@ -149,6 +155,7 @@ class LiveBook:
         "_asks",
         "_base_ms",
         "_bids",
+        "_failed_books",
         "_failures",
         "_head",
         "_kept",
@@ -175,7 +182,8 @@ class LiveBook:
         self._announced: str | None = None  # the next change's tick size
         self._neg_risk: bool | None = None
         self._trade: bytes | None = None
-        self._failures = 0
+        self._failures = 0  # of changes in a row
+        self._failed_books = 0
         self._kept: deque[tuple[int, PriceChange]] = deque(maxlen=KEPT_CHANGES)  # since the base
         market_text, token_text = (msgspec.json.encode(name).decode() for name in (book.market, book.token))
         self._head = f'{{"market":{market_text},"asset_id":{token_text},"timestamp":"'
@@ -222,7 +230,6 @@ class LiveBook:
         self._bids = _Side(book.bids, is_bid=True)
         self._asks = _Side(book.asks, is_bid=False)
         self._kept.clear()
-        self._failures = 0
         if book.min_order_size is not None:
             self._min_order_size = book.min_order_size
         if book.neg_risk is not None:
@@ -236,10 +243,13 @@ class LiveBook:
             self.verdict = "not_available"
         elif not verify:
             self.verdict = "unchecked"
-        elif self._proves(book.hash, search="all"):
+        elif self._proves(book.hash, search="all" if _is_due(self._failed_books) else ""):
             self.verdict = "ok"
         else:  # perhaps by an older recipe, or in an order of its own
-            self.verdict = clob.verify_book(book)[0]
+            self.verdict = clob.verify_book(book)[0] if _is_due(self._failed_books) else "failed"
+        self._failed_books = self._failed_books + 1 if self.verdict == "failed" else 0
+        if self.verdict != "failed":
+            self._failures = 0
         return self.verdict
 
     def replay(self, book: Book) -> Verdict | None:
@@ -340,8 +350,8 @@ class LiveBook:
             self._bids.agrees(change.best_bid, "0") and self._asks.agrees(change.best_ask, "1")
         )
         if verify and change.hash:
-            is_due = has_top and (self._failures < SEARCHES or self._failures % 32 == 0)
-            self.verdict = "ok" if self._proves(change.hash, search="all" if is_due else "") else "failed"
+            search: _Search = "all" if has_top and _is_due(self._failures) else ""
+            self.verdict = "ok" if self._proves(change.hash, search=search) else "failed"
         elif not has_top:
             self.verdict = "failed"
         else:
@@ -349,7 +359,7 @@ class LiveBook:
         self._failures = self._failures + 1 if self.verdict == "failed" else 0
         return self.verdict
 
-    def _proves(self, expected: str, *, search: Literal["", "trades", "all"]) -> bool:
+    def _proves(self, expected: str, *, search: _Search) -> bool:
         """Whether the book has this hash, with some value for what was not sent; that value is then kept."""
         text = self._text(b'""')
         if self._trade is not None:
@@ -427,7 +437,13 @@ class LiveBook:
 
 
 class ChannelBooks:
-    """All books of one connection: frames in, verdicts out. Knows no clock and sends nothing."""
+    """All books of one connection: frames in, verdicts out. Knows no clock and sends nothing.
+
+    A lost change fails the token's next check, and each later one until the level that it changed is set
+    again or a whole book comes; a next change that sets that very level is `ok`, for nothing is wrong any
+    more. Changes in the wrong order fail likewise. One that came before (KEPT_CHANGES back) is left out as
+    stale. What lies in the millisecond of the whole book itself is applied only when its hash agrees then.
+    """
 
     def __init__(self) -> None:
         self.books: dict[str, LiveBook] = {}

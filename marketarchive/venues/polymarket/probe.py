@@ -1,4 +1,4 @@
-"""What a probe asks of Polymarket: every endpoint a spider uses, each once or a few times, and the trades."""
+"""What a probe asks of Polymarket: every endpoint and socket a spider uses, each once or a few times."""
 
 from __future__ import annotations
 
@@ -33,9 +33,6 @@ CLOCK_OFF_S = 5
 DAY_NS = 86_400 * SECOND
 
 TIME = Endpoint("clob_time", f"{CLOB}/time", "polymarket/clob", LIMITS["clob"])
-# documented for /trades; not used by a spider yet
-TRADES_PER_10S = 200
-TRADES = Endpoint("data_trades", f"{DATA}/v2/trades", "polymarket/data_trades", TRADES_PER_10S)
 TRADE_FIELDS = {"condition_id", "token_id", "side", "size", "price", "timestamp", "transaction_hash"}
 
 NO_SLUG = "marketarchive-probe-of-a-slug-that-does-not-exist"
@@ -60,6 +57,7 @@ class _Polymarket:
         yield from self._lists()
         yield from self._identity()
         yield from self._order_books()
+        yield from self._sockets()
         yield from self._outcomes()
 
     def _ask(self, name: str, topic: Topic, query: Query, read: Reader) -> Questions:
@@ -232,6 +230,22 @@ class _Polymarket:
         both = [each for each in self._books if each.bids and each.asks]
         return max(both or self._books, key=lambda each: each.timestamp_ms).token if self._books else None
 
+    # ---- sockets ---------------------------------------------------------------------------------------
+
+    def _sockets(self) -> Questions:
+        liveliest = self._liveliest()
+        markets = [each for each in self._open if each.tokens]
+        chosen = next(
+            (each for each in markets if liveliest in (each.tokens or {}).values()), next(iter(markets), None)
+        )
+        if chosen is not None:
+            tokens = tuple((chosen.tokens or {}).values())
+            bases = [each for each in self._books if each.token in tokens]
+            yield from listen_to_market(self._findings, tokens, bases)
+        else:
+            self._skip("no active market", *MARKET_CHECKS)
+        yield from listen_to_topics(self._findings)
+
     # ---- outcomes and trades ---------------------------------------------------------------------------
 
     def _outcomes(self) -> Questions:
@@ -244,7 +258,7 @@ class _Polymarket:
             self._skip("no closed market", "data_resolutions")
         traded = [each.market_id for each in (*self._open[:10], *self._closed[:10])]
         params = {"limit": PAGE} | ({"condition": ",".join(traded)} if traded else {})
-        yield from self._ask("data_trades", "trades", Query(TRADES, params), _trades)
+        yield from self._ask("data_trades", "trades", Query(queries.DATA_TRADES, params), _trades)
 
     def _read_resolutions(self, exchange: Exchange) -> str:
         parsed = _parsed(exchange)
@@ -370,23 +384,35 @@ PROBE = Probe(
         ),
         "trades": (
             "GET data /v2/trades?condition=ID,... (20 at most), newest first, limit up to 1000, next page by "
-            "cursor; no time filter for a market's trades. No spider of this version uses it."
+            "cursor; no time filter for a market's trades."
+        ),
+        "stream": (
+            "The market channel, subscribed by both tokens of a market: a book per token first, then each "
+            "changed level with the hash of the whole book after it, best prices with it; settlements as "
+            "last_trade_price. Nothing is numbered, nothing can be asked for again; PING every 10 s."
+        ),
+        "reference": (
+            "RTDS: one point per topic, symbol and second with the times of observation and publication, "
+            "the last minute or two of it after the subscription. The venue calls the price topics "
+            "deprecated: one that is absent is a failed check. PING every 5 s."
         ),
     },
     sockets=(
         Socket(
-            "wss://ws-subscriptions-clob.polymarket.com/ws/market",
-            "books, price changes, last trades, tick sizes; subscribe with assets_ids, PING every 10 s",
+            sockets.MARKET_CHANNEL.url,
+            "books, price changes, last trades, tick sizes by token",
+            sockets.MARKET_CHANNEL,
         ),
-        Socket(
-            "wss://ws-live-data.polymarket.com",
-            "RTDS: prices of Chainlink, Binance and their TWAP, public trades; price topics are deprecated",
-        ),
+        Socket(sockets.RTDS.url, "reference prices of Chainlink, Binance and their averages", sockets.RTDS),
         Socket(
             "wss://ws-live-v2.polymarket.com/ws", "PolyBolt, its successor for prices; needs API credentials"
         ),
+        Socket(
+            "wss://ws-subscriptions-clob.polymarket.com/ws/user",
+            "own orders and trades; needs API credentials, which this program never has",
+        ),
     ),
-    limits=LIMITS | {"data_trades": TRADES_PER_10S},
+    limits=LIMITS,
     limits_source=(
         "https://docs.polymarket.com/api-reference/rate-limits (November 2026), Cloudflare, per address"
     ),

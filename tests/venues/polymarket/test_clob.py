@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +19,7 @@ from marketarchive.venues.polymarket.clob import (
     book_hash,
     decode_book,
     error_text,
+    split_books,
     verify_text,
 )
 from marketarchive.venues.polymarket.endpoints import BOOK, BOOKS
@@ -101,6 +103,13 @@ def test_a_bare_nan_costs_its_book_only() -> None:
 def test_what_is_no_list_of_books_is_refused(payload: bytes) -> None:
     with pytest.raises(ParseError):
         parsed(BOOKS, payload)
+
+
+@pytest.mark.parametrize("read", [parse_book, split_books, verify_text])
+def test_deep_nesting_is_counted_not_tried(read: Callable[[bytes], object]) -> None:
+    with pytest.raises(ParseError, match="nested"):
+        read(b'[{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}]")
+    assert error_text(b"[" * 100_000) is None
 
 
 def test_error_bodies() -> None:
