@@ -35,6 +35,7 @@ class Group:
     def __init__(self, spider: StreamSpider) -> None:
         self.keys: dict[str, int] = {}  # key -> wall ns since when it is wanted
         self.link: Link | None = None
+        self.is_over = False  # it keeps no connection any more
         self._spider = spider
         self._clock = spider.run.clock
         self._stop = spider.run.stop
@@ -73,7 +74,8 @@ class Group:
             else:
                 failures, wait = failures + 1, link
             if self.keys and not await sleep(self._clock, max(wait, backoff(failures or 1)), self._stop):
-                return
+                break
+        self.is_over = True
 
     async def close(self, link: Link) -> None:
         """End a connection of ours; what it still said is kept."""
@@ -103,8 +105,8 @@ class Group:
         """Seconds (wall) until the connection is to be replaced; None = it may stay."""
         now = self._clock.mono_ns()
         due = []
-        if self._spider.renew_s is not None:
-            due.append(self._spider.renew_s - (now - link.opened_mono) / SECOND)
+        if link.renew_s is not None:
+            due.append(link.renew_s - (now - link.opened_mono) / SECOND)
         if self._is_frozen:
             pause = 0.0
             if self._renewals:
@@ -170,7 +172,7 @@ class Group:
     async def _expect(self, link: Link, keys: Sequence[str]) -> None:
         """What was subscribed and sends nothing is lost from then on."""
         await sleep(self._clock, FIRST_DATA_S, self._stop)
-        silent = [key for key in keys if key in link.waiting]
+        silent = [key for key in keys if key in link.waiting and not self._spider.covers(key)]
         if silent and link.is_open and not self._stop.is_set():
             self._lose(link, silent, "stall", "venue", f"nothing came within {FIRST_DATA_S} s")
             self._spider.never_came(link, silent)

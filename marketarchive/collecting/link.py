@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ class Link:
         self.waiting = set(self.keys)
         self.has_all = asyncio.Event()  # nothing is waited for
         self.socket: WebSocket | None = None
+        jitter = random.uniform(0.9, 1.1)  # so that not all are renewed at once
+        self.renew_s = None if spider.renew_s is None else spider.renew_s * jitter
         self.opened_at = 0  # wall ns
         self.opened_mono = 0  # monotonic ns
         self.last_seq = 0  # of the newest message taken

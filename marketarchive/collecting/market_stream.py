@@ -231,7 +231,8 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         if one.verdict == "failed":
             self._broken(link, token, f"{type(event).__name__} {_hash_of(one)} does not come out")
         elif one.verdict == "ok":
-            watched.proven_at = max(watched.proven_at, sent)
+            whole = link.opened_at if isinstance(event, BookEvent) else 0  # it tells all that was before
+            watched.proven_at = max(watched.proven_at, sent, whole)
             if token in link.waiting or token in self.losses:
                 watched.is_frozen = False
                 self.seen(link, [token], at)
@@ -316,7 +317,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
             self._rebase(token, watched, book, answer)
         elif held.hash == book.hash and held.timestamp_ms == book.timestamp_ms:
             self.run.stats.inc_value("stream/quiet")
-            watched.proven_at = max(watched.proven_at, answer.received_at)
+            watched.proven_at = max(watched.proven_at, watched.asked_at)
         elif book.timestamp_ms > held.timestamp_ms:
             self.spawn(self._await_change(token, watched, book))
 

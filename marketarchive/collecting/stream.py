@@ -105,8 +105,7 @@ class StreamSpider(ArchiveSpider):
         """Listen to `keys` too; those that belong together should follow one another."""
         new = [key for key in keys if key not in self._group_of]
         while new:
-            group = next((each for each in self.groups if len(each.keys) < self.keys_per_socket), None)
-            group = group or self._new_group()
+            group = next((each for each in self.groups if self._has_place(each)), None) or self._new_group()
             room = self.keys_per_socket - len(group.keys)
             self._group_of.update(dict.fromkeys(new[:room], group))
             group.add(new[:room])
@@ -217,6 +216,9 @@ class StreamSpider(ArchiveSpider):
         self.links.clear()
         self._close_gaps(list(self._group_of), self.run.clock.now_ns())
         return super().abandon()
+
+    def _has_place(self, group: Group) -> bool:
+        return len(group.keys) < self.keys_per_socket and not group.is_over
 
     def _new_group(self) -> Group:
         group = Group(self)
