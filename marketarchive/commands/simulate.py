@@ -25,8 +25,9 @@ class Command(ScrapyCommand):
 
     def long_desc(self) -> str:
         return (
-            "Serves https://HOST/PATH of every simulated venue at http://127.0.0.1:PORT/HOST/PATH (sockets at "
-            "ws://...), from a world that depends on the seed and the simulated time only. "
+            "Serves https://HOST/PATH of every simulated venue at http://127.0.0.1:PORT/HOST/PATH and its "
+            "sockets at ws://127.0.0.1:PORT/HOST/PATH, from a world that depends on the seed and the "
+            "simulated time only. "
             "Prints `ready URL` when it listens; ends on SIGTERM or Ctrl+C."
         )
 
