@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marketarchive.clock import from_iso, iso
 from marketarchive.exceptions import ArchiveError, ArgumentError
-from marketarchive.research import books_query, gaps
-from marketarchive.research.engine import connect, require, run, stored, text
-from marketarchive.research.names import master_rows, names
+from marketarchive.research import views
+from marketarchive.research.book_at import BookAt, find
+from marketarchive.research.engine import connect, require, run, text
+from marketarchive.research.names import master_rows
 from marketarchive.research.normalize import normalize
-from marketarchive.research.partitions import BOOK_FEEDS, feeds, files
-from marketarchive.venues.polymarket import updown
+from marketarchive.research.partitions import DAY, feeds, feeds_with
+from marketarchive.research.views import Moment, literal, many, ns
 
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
-Moment = str | datetime | None
-"""ISO 8601 text or a datetime (a pandas Timestamp is one); without an offset it is UTC."""
+Some = str | Sequence[str] | None
+"""One name or several; None: all."""
 
-_BOOK_FEEDS = sorted(BOOK_FEEDS)
-_AMOUNTS = {
+_BOOK = {
     "best_bid": "best_bid",
     "best_bid_size": "best_bid_size",
     "best_ask": "best_ask",
@@ -34,12 +32,21 @@ _AMOUNTS = {
     "bid_depth": "bid_depth",
     "ask_depth": "ask_depth",
 }
-_KEPT = "bid_levels, ask_levels, verified, recipe, is_sorted, is_crossed, is_in_range, is_positive"
-_IDENTITY = "hash, route, venue, feed, run, seq, position"
+_QUOTE = {name: _BOOK[name] for name in ("best_bid", "best_ask", "mid", "spread")}
+_TRADE = {name: name for name in ("price", "size", "fee_rate_bps")}
+_WHAT = "received_at, event_time, slug, outcome, market, token"
+_PLACE = "venue, feed, run, seq, connection, index, position"
 
 
 class Archive:
-    """An OUTPUT_DIR. Tables that are not up to date are made first, from sealed segments only."""
+    """An OUTPUT_DIR. Tables that are not up to date are made first, from sealed segments only.
+
+    Every frame has the rows with `start` <= received_at < `end`. In those of tokens `market` is a slug or
+    condition id, `asset` that of up/down rounds ("BTC"). Amounts are floats, or Decimal with `exact`.
+
+    `gap_before`: since the row before it of the same token in this frame, a gap that concerns it was
+    recorded; nothing may be carried across. `attrs["gaps"]` has the gaps themselves, as a list of dicts.
+    """
 
     def __init__(self, path: str | Path = "pipelines_out", *, master_url: str | None = None) -> None:
         """`master_url`: where the market master is, by default the SQLite file in the archive."""
@@ -51,78 +58,179 @@ class Archive:
 
     def books(
         self,
-        market: str | Sequence[str] | None = None,
+        market: Some = None,
         asset: str | None = None,
-        token: str | Sequence[str] | None = None,
+        token: Some = None,
         start: Moment = None,
         end: Moment = None,
         *,
+        feed: str | None = None,
         levels: bool = False,
         exact: bool = False,
         distinct: bool = False,
     ) -> pd.DataFrame:
-        """One row per book received in `start` <= received_at < `end`, by time of receipt.
+        """One row per whole book received, polled or streamed, by time of receipt.
 
-        `market` is a slug or condition id, `asset` that of up/down rounds ("BTC"). Prices are dollars per
-        share, sizes and depths shares: floats, or Decimal with `exact`; what an empty side lacks is null.
-        `levels` adds `bids` and `asks`, best first, each a list of {price, size} in Decimal. `distinct` keeps
-        the first receipt of each state of a book (token, event_time, hash).
-
-        `gap_before`: since the row before it of the same token in this frame, a gap that concerns it was
-        recorded; nothing may be carried across. `attrs["gaps"]` has the gaps themselves, as a list of dicts.
+        Prices are dollars per share, sizes and depths shares; what an empty side lacks is null. `levels` adds
+        `bids` and `asks`, best first, each a list of {price, size} in Decimal. `distinct` keeps the first
+        receipt of each state of a book (token, event_time, hash).
         """
-        first, last = _ns(start), _ns(end)
-        where = _times(first, last)
-        if market is not None:
-            given = ", ".join(map(text, _many(market)))
-            where.append(f"(slug IN ({given}) OR market IN ({given}))")
-        if asset is not None:
-            where.append(f"asset = {text(asset)}")
-        if token is not None:
-            where.append(f"token IN ({', '.join(map(text, _many(token)))})")
-        self._bring_up_to_date(_BOOK_FEEDS, ("books",), first, last)
-        self._bring_up_to_date(_BOOK_FEEDS, ("gaps",), first, None)  # a crash is noticed long after it
-        connection = connect(self.root / "tables" / ".spill")
+        columns = [
+            _WHAT,
+            *_amounts(_BOOK, exact=exact),
+            "bid_levels, ask_levels, verified, recipe, is_sorted, is_crossed, is_in_range, is_positive",
+            "gap_before",
+            "hash, route",
+            _PLACE,
+            *(["bids, asks"] if levels else []),
+        ]
+        state = "PARTITION BY venue, token, event_time, hash ORDER BY received_at, run, seq, index, position"
+        only = f"QUALIFY row_number() OVER ({state}) = 1" if distinct else ""
+        where = _of_tokens(market, asset, token, feed)
+        return self._rows("books", where, ns(start), ns(end), columns, only=only)
+
+    def quotes(
+        self,
+        market: Some = None,
+        asset: str | None = None,
+        token: Some = None,
+        start: Moment = None,
+        end: Moment = None,
+        *,
+        exact: bool = False,
+    ) -> pd.DataFrame:
+        """One row each time that the best bid or ask stated on a connection changed, by time of receipt."""
+        columns = [_WHAT, *_amounts(_QUOTE, exact=exact), "source", "gap_before", _PLACE]
+        return self._rows("quotes", _of_tokens(market, asset, token), ns(start), ns(end), columns)
+
+    def trades(
+        self,
+        market: Some = None,
+        asset: str | None = None,
+        token: Some = None,
+        start: Moment = None,
+        end: Moment = None,
+        *,
+        source: Some = None,
+        exact: bool = False,
+    ) -> pd.DataFrame:
+        """One row per trade and feed, by time of receipt: `side` is the taker's.
+
+        A trade that both the socket and the Data API told stands there twice: choose by `source`
+        ("market_channel"; "v2/trades", "trades").
+        """
+        where = _of_tokens(market, asset, token)
+        where += [f"source IN ({many(source)})"] if source is not None else []
+        identity = "transaction_hash, number, wallet, source"
+        columns = [_WHAT, "side", *_amounts(_TRADE, exact=exact), identity, "gap_before", _PLACE]
+        return self._rows("trades", where, ns(start), ns(end), columns)
+
+    def reference(
+        self,
+        symbol: Some = None,
+        asset: str | None = None,
+        topic: Some = None,
+        start: Moment = None,
+        end: Moment = None,
+        *,
+        exact: bool = False,
+        distinct: bool = False,
+    ) -> pd.DataFrame:
+        """One row per reference price received, by time of receipt; `event_time` is its observation.
+
+        `symbol` as the venue writes it ("btc/usd"), `asset` "BTC". `distinct` keeps the first receipt of each
+        observation: what a subscription repeats, and what two connections told, stands there once.
+        """
+        first, last = ns(start), ns(end)
+        given = {"symbol": symbol, "asset": asset, "topic": topic}
+        where = [f"{name} IN ({many(names)})" for name, names in given.items() if names is not None]
+        point = "PARTITION BY venue, topic, symbol, event_time, value ORDER BY received_at, run, seq, index"
+        columns = [
+            "received_at, event_time, published_at, topic, symbol, asset",
+            *_amounts({"value": "value"}, exact=exact),
+            "window_s, is_backfill, gap_before, venue, feed, run, seq, connection, index",
+        ]
+        wanted = sorted(feeds_with("reference_prices"))
+        self._bring_up_to_date(wanted, ("reference_prices",), first, last)
+        connection = self._connect()
         try:
-            self._view_books(connection, first, last)
-            state = "PARTITION BY venue, token, event_time, hash ORDER BY received_at, run, seq, position"
-            run(
+            views.view_plain(connection, self.root, "reference_prices", first, last)
+            return self._frame(
                 connection,
-                f"""CREATE TEMP TABLE chosen AS SELECT *, row_number() OVER (ORDER BY received_at, token, run,
-                    seq, position) AS place FROM books WHERE {" AND ".join(where)}
-                    {f"QUALIFY row_number() OVER ({state}) = 1" if distinct else ""}""",
+                "reference_prices",
+                [*where, *_times(first, last)],
+                columns,
+                wanted,
+                (first, last),
+                order="received_at, topic, symbol, run, seq, index",
+                after=views.after_a_gap("topic, symbol", views.ABOUT_SYMBOL),
+                only=f"QUALIFY row_number() OVER ({point}) = 1" if distinct else "",
             )
-            self._view_gaps(connection, first, last)
-            amounts = ", ".join(
-                f"({formula}){'' if exact else '::DOUBLE'} AS {name}" for name, formula in _AMOUNTS.items()
-            )
-            frame = connection.sql(
-                f"""SELECT received_at, event_time, slug, outcome, market, token, {amounts}, {_KEPT},
-                    place IN ({_AFTER_A_GAP}) AS gap_before, {_IDENTITY} {", bids, asks" if levels else ""}
-                    FROM chosen ORDER BY place"""
-            ).to_arrow_table()
-            missing = connection.sql(
-                f"""SELECT * FROM gaps WHERE (venue, feed) IN ({", ".join(map(str, _BOOK_FEEDS))})
-                    ORDER BY "from", run, seq"""
-            ).to_arrow_table()
         finally:
             connection.close()
-        found: pd.DataFrame = frame.to_pandas()
-        found.attrs["gaps"] = missing.to_pylist()
-        return found
+
+    def coverage(
+        self, market: Some = None, feed: str | None = None, start: Moment = None, end: Moment = None
+    ) -> pd.DataFrame:
+        """One row per feed, market and UTC day that touches `start` <= time < `end`: tracked seconds, and how
+        many of them were observed, quiet, gapped, unknown. Of reference prices `market` is topic:symbol.
+        """
+        first, last = ns(start), ns(end)
+        self._bring_up_to_date(sorted(feeds_with("coverage")), ("coverage",), first, last)
+        where = ["true"]
+        where += [f"(slug IN ({many(market)}) OR market IN ({many(market)}))"] if market is not None else []
+        where += [f"feed = {text(feed)}"] if feed is not None else []
+        connection = self._connect()
+        try:
+            views.view_plain(connection, self.root, "coverage", first, last)
+            found: pd.DataFrame = (
+                connection.sql(
+                    f"""SELECT date::VARCHAR AS date, venue, feed, * EXCLUDE (date, venue, feed) FROM coverage
+                        WHERE {" AND ".join(where)} ORDER BY date, venue, feed, first_tracked, market"""
+                )
+                .to_arrow_table()
+                .to_pandas()
+            )
+            return found
+        finally:
+            connection.close()
+
+    def book_at(self, token: str, t: Moment, *, exact: bool = False) -> BookAt | None:
+        """The whole book of a token, as far as it was received at `t`; None before its first book.
+
+        It is replayed from the last whole book of the connection with the newest data. `gap` tells whether
+        something may be missing between that data and `t`: it is never carried silently.
+        """
+        at = ns(t)
+        if at is None:
+            raise ArgumentError("book_at needs a time")
+        first, last = at - DAY, at + 1000  # a book is written at least once a segment
+        wanted = sorted(feeds_with("books"))
+        self._bring_up_to_date(wanted, ("books", "book_changes", "coverage"), first, last)
+        self._bring_up_to_date(wanted, ("gaps",), first, None)
+        connection = self._connect()
+        try:
+            views.view_names(connection, self.root, self._master_url)
+            for table in ("books", "book_changes"):
+                views.view_rows(connection, self.root, table, first, last)
+            views.view_plain(connection, self.root, "coverage", at, last)
+            views.view_gaps(connection, self.root, first, last)
+            return find(connection, token, at, exact=exact)
+        finally:
+            connection.close()
 
     def gaps(self, feed: str | None = None, start: Moment = None, end: Moment = None) -> pd.DataFrame:
         """One row per recorded gap that touches `start` <= time < `end`, by its beginning.
 
         `to` is null where the end is not known: until the next line of that feed and scope (a crash). `scope`
-        is JSON; `markets` and `token` are taken out of it. No row means: no gap was recorded, which for a
-        time when nothing ran says nothing.
+        is JSON; what it names is taken out of it. No row means: no gap was recorded, which for a time when
+        nothing ran says nothing.
         """
-        first, last = _ns(start), _ns(end)
+        first, last = ns(start), ns(end)
         self._bring_up_to_date(feeds(self.root), ("gaps",), first, None)
-        connection = connect()
+        connection = self._connect()
         try:
-            self._view_gaps(connection, first, last)
+            views.view_gaps(connection, self.root, first, last)
             where = "" if feed is None else f"WHERE feed = {text(feed)}"
             query = f'SELECT * FROM gaps {where} ORDER BY "from", venue, feed, run, seq'
             found: pd.DataFrame = connection.sql(query).to_arrow_table().to_pandas()
@@ -136,14 +244,18 @@ class Archive:
 
         return pd.DataFrame(list(master_rows(self.root, self._master_url)))
 
+    def _connect(self) -> duckdb.DuckDBPyConnection:
+        return connect(self.root / "tables" / ".spill")
+
     def _bring_up_to_date(
         self,
-        wanted: Sequence[tuple[str, str]],
+        wanted: Iterable[tuple[str, str]],
         tables: Sequence[str],
         first: int | None,
         last: int | None,
     ) -> None:
-        present = [f"{venue}/{feed}" for venue, feed in feeds(self.root) if (venue, feed) in wanted]
+        asked = set(wanted)
+        present = [f"{venue}/{feed}" for venue, feed in feeds(self.root) if (venue, feed) in asked]
         if not present:
             return
         done = normalize(self.root, present, first, last, tables=tables, master_url=self._master_url)
@@ -151,77 +263,81 @@ class Archive:
             path, why = next(iter(done.failed.items()))
             raise ArchiveError(f"{path} cannot be brought up to date: {why}")
 
-    def _view_books(self, connection: duckdb.DuckDBPyConnection, first: int | None, last: int | None) -> None:
-        """`books` with the columns that the files' names give, and slugs as known by now."""
-        import pyarrow as pa
+    def _rows(
+        self,
+        table: str,
+        where: list[str],
+        first: int | None,
+        last: int | None,
+        columns: Sequence[str],
+        *,
+        only: str = "",
+    ) -> pd.DataFrame:
+        """The rows of a table whose rows have a token."""
+        wanted = sorted(feeds_with(table))
+        self._bring_up_to_date(wanted, (table,), first, last)
+        connection = self._connect()
+        try:
+            views.view_names(connection, self.root, self._master_url)
+            views.view_rows(connection, self.root, table, first, last)
+            return self._frame(
+                connection,
+                table,
+                [*where, *_times(first, last)],
+                columns,
+                wanted,
+                (first, last),
+                order="received_at, token, run, seq, index, position",
+                after=views.after_a_gap("token", views.ABOUT_MARKET),
+                only=only,
+            )
+        finally:
+            connection.close()
 
-        known = [
-            {"token": token, "slug": slug, "outcome": outcome, "asset": _asset(slug)}
-            for token, (slug, outcome) in names(self.root, self._master_url).items()
-        ]
-        kinds = [(name, pa.string()) for name in ("token", "slug", "outcome", "asset")]
-        connection.register("names", pa.Table.from_pylist(known, pa.schema(kinds)))
+    def _frame(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        table: str,
+        where: Sequence[str],
+        columns: Sequence[str],
+        wanted: Sequence[tuple[str, str]],
+        times: tuple[int | None, int | None],
+        *,
+        order: str,
+        after: str,
+        only: str,
+    ) -> pd.DataFrame:
+        """The chosen rows in their order, and the gaps of their feeds. A crash is noticed long after it."""
+        self._bring_up_to_date(wanted, ("gaps",), times[0], None)
         run(
             connection,
-            f"""CREATE VIEW books AS SELECT stored.* REPLACE (coalesce(names.slug, stored.slug) AS slug,
-                coalesce(names.outcome, stored.outcome) AS outcome), names.asset AS asset
-                FROM {_files(files(self.root, "books", first, last), books_query.nothing())} AS stored
-                LEFT JOIN names ON names.token = stored.token""",
+            f"""CREATE TEMP TABLE chosen AS SELECT *, row_number() OVER (ORDER BY {order}) AS place
+                FROM {table} WHERE {" AND ".join(where) or "true"} {only}""",
         )
-
-    def _view_gaps(self, connection: duckdb.DuckDBPyConnection, first: int | None, last: int | None) -> None:
-        """`gaps` that touch the time; those of a crash are noticed long after it."""
-        connection.register("no_gaps", gaps.nothing())
-        where = [f'"from" < {_literal(last)}'] if last is not None else ["true"]
-        if first is not None:
-            where.append(f'("to" IS NULL OR "to" > {_literal(first)})')
-        run(
-            connection,
-            f"""CREATE VIEW gaps AS SELECT * EXCLUDE (date)
-                FROM {_files(files(self.root, "gaps", first), "no_gaps")} WHERE {" AND ".join(where)}""",
-        )
+        views.view_gaps(connection, self.root, *times)
+        listed = ", ".join(columns).replace("gap_before", f"place IN ({after}) AS gap_before")
+        frame = connection.sql(f"SELECT {listed} FROM chosen ORDER BY place").to_arrow_table()
+        missing = connection.sql(
+            f"""SELECT * FROM gaps WHERE (venue, feed) IN ({", ".join(map(str, wanted))})
+                ORDER BY "from", run, seq"""
+        ).to_arrow_table()
+        found: pd.DataFrame = frame.to_pandas()
+        found.attrs["gaps"] = missing.to_pylist()
+        return found
 
 
-# rows between which and the row before them something was missed: by the row's own recording, or by one that
-# ended there without saying until when, and no other recording saw the token meanwhile
-_AFTER_A_GAP = """
-    SELECT place FROM (
-        SELECT place, venue, feed, run, slug, token, received_at,
-               lag(received_at) OVER (PARTITION BY venue, feed, token, run ORDER BY place) AS own,
-               lag(received_at) OVER (PARTITION BY venue, feed, token ORDER BY place) AS latest
-        FROM chosen) AS seen
-    JOIN gaps ON gaps.venue = seen.venue AND gaps.feed = seen.feed AND gaps."from" < seen.received_at
-        AND CASE WHEN gaps.run = seen.run THEN coalesce(gaps."to", 'infinity') > seen.own
-                 ELSE gaps."to" IS NULL AND gaps."from" >= seen.latest END
-        AND (gaps.markets IS NULL OR list_contains(gaps.markets, seen.slug))
-        AND (gaps.token IS NULL OR gaps.token = seen.token)"""
+def _amounts(formulas: Mapping[str, str], *, exact: bool) -> list[str]:
+    return [f"({formula}){'' if exact else '::DOUBLE'} AS {name}" for name, formula in formulas.items()]
 
 
-def _files(paths: Sequence[Path], nothing: str) -> str:
-    return stored(*paths, hive=True) if paths else nothing
-
-
-def _asset(slug: str) -> str | None:
-    found = updown.of_slug(slug)
-    return None if found is None else found[0]
-
-
-def _many(given: str | Sequence[str]) -> Sequence[str]:
-    return [given] if isinstance(given, str) else given
-
-
-def _ns(moment: Moment) -> int | None:
-    try:
-        return None if moment is None else from_iso(moment if isinstance(moment, str) else moment.isoformat())
-    except ValueError as error:
-        raise ArgumentError(f"{moment!r} is not a time like 2026-11-21T10:15:00Z") from error
+def _of_tokens(market: Some, asset: str | None, token: Some, feed: str | None = None) -> list[str]:
+    where = [f"(slug IN ({many(market)}) OR market IN ({many(market)}))"] if market is not None else []
+    where += [f"asset = {text(asset)}"] if asset is not None else []
+    where += [f"token IN ({many(token)})"] if token is not None else []
+    where += [f"feed = {text(feed)}"] if feed is not None else []
+    return where
 
 
 def _times(first: int | None, last: int | None) -> list[str]:
-    where = [f"received_at >= {_literal(first)}"] if first is not None else []
-    where += [f"received_at < {_literal(last)}"] if last is not None else []
-    return where or ["true"]
-
-
-def _literal(ns: int) -> str:
-    return f"{text(iso(ns))}::TIMESTAMPTZ"
+    where = [f"received_at >= {literal(first)}"] if first is not None else []
+    return where + ([f"received_at < {literal(last)}"] if last is not None else [])

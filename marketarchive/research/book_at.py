@@ -1,0 +1,183 @@
+"""A token's whole book at any moment, replayed from the last one that was received whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from marketarchive.research.engine import text
+from marketarchive.research.views import literal
+
+if TYPE_CHECKING:
+    import duckdb
+
+Level = tuple[float, float] | tuple[Decimal, Decimal]
+
+
+@dataclass(frozen=True)
+class BookAt:
+    """Levels are (price, size), best first; dollars per share, shares.
+
+    `received_at` is when the newest data in it arrived, or a look-up showed that it had not changed;
+    `event_time` when it changed last, by the venue's clock. `verified` is the verdict of the last change.
+    """
+
+    token: str
+    market: str
+    slug: str | None
+    outcome: str | None
+    bids: tuple[Level, ...]
+    asks: tuple[Level, ...]
+    event_time: datetime
+    received_at: datetime
+    verified: str
+    is_tracked: bool  # whether a recording was to see its market at that moment
+    gaps: tuple[dict[str, Any], ...]  # recorded ones between the newest data and that moment
+    run: str
+    connection: str | None  # None: polled
+
+    @property
+    def gap(self) -> bool:
+        """Whether something may be missing in it: nothing says that this is the book of that moment."""
+        return bool(self.gaps) or not self.is_tracked
+
+
+@dataclass
+class _Replayed:
+    """A book of one connection, or of a recording that polls."""
+
+    base: dict[str, Any]
+    connection: str | None
+    changes: list[dict[str, Any]]
+
+    @property
+    def last(self) -> dict[str, Any]:
+        return self.changes[-1] if self.changes else self.base
+
+    @property
+    def received_at(self) -> datetime:
+        found: datetime = max(self.base["received_at"], self.last["received_at"])
+        return found
+
+    def side(self, name: str, side: str, *, is_bid: bool) -> list[tuple[Decimal, Decimal]]:
+        levels = {level["price"]: level["size"] for level in self.base[name]}
+        for change in self.changes:
+            if change["side"] == side:
+                levels[change["price"]] = change["size"]
+        return sorted(((price, size) for price, size in levels.items() if size), reverse=is_bid)
+
+
+def find(connection: duckdb.DuckDBPyConnection, token: str, at: int, *, exact: bool) -> BookAt | None:
+    """Needs the views `books`, `book_changes`, `coverage` of the day of `at` (ns), and `gaps`."""
+    replayed = _replayed(connection, token, at)
+    if not replayed:
+        return None
+    best = max(replayed, key=lambda each: (each.last["event_time"], each.received_at))
+    base = best.base
+    sides = [best.side("bids", "BUY", is_bid=True), best.side("asks", "SELL", is_bid=False)]
+    bids, asks = (
+        tuple((price, size) if exact else (float(price), float(size)) for price, size in side)
+        for side in sides
+    )
+    return BookAt(
+        token=token,
+        market=base["market"],
+        slug=base["slug"],
+        outcome=base["outcome"],
+        bids=bids,
+        asks=asks,
+        event_time=best.last["event_time"],
+        received_at=best.received_at,
+        verified=best.last["verified"],
+        is_tracked=_is_tracked(connection, base, at),
+        gaps=tuple(_gaps(connection, best, at)),
+        run=base["run"],
+        connection=best.connection,
+    )
+
+
+def _replayed(connection: duckdb.DuckDBPyConnection, token: str, at: int) -> list[_Replayed]:
+    until = f"token = {text(token)} AND received_at <= {literal(at)}"
+    newest = "verified = 'failed', event_time DESC, received_at DESC, seq DESC"
+    bases = _dicts(
+        connection,
+        f"""SELECT * FROM books WHERE {until}
+            QUALIFY row_number() OVER (PARTITION BY venue, feed, run, connection ORDER BY {newest}) = 1""",
+    )
+    listening = _dicts(
+        connection,
+        f"""SELECT DISTINCT venue, feed, run, connection FROM (
+                SELECT venue, feed, run, connection FROM book_changes WHERE {until} UNION ALL
+                SELECT venue, feed, run, connection FROM books WHERE {until} AND connection IS NOT NULL)""",
+    )
+    streamed = {(one["venue"], one["feed"], one["run"]) for one in listening}
+    found = [
+        _Replayed(base, None, [])
+        for base in bases
+        if (base["venue"], base["feed"], base["run"]) not in streamed
+    ]
+    for one in listening:
+        of_run = [base for base in bases if all(base[key] == one[key] for key in ("venue", "feed", "run"))]
+        mine = [base for base in of_run if base["connection"] in (one["connection"], None)]
+        if mine:
+            base = max(mine, key=_newness)
+            found.append(_Replayed(base, one["connection"], _changes(connection, base, one, until)))
+    return found
+
+
+def _newness(base: dict[str, Any]) -> tuple[Any, ...]:
+    return base["verified"] != "failed", base["event_time"], base["received_at"]
+
+
+def _changes(
+    connection: duckdb.DuckDBPyConnection, base: dict[str, Any], on: dict[str, Any], until: str
+) -> list[dict[str, Any]]:
+    """What was changed since `base`, on one connection."""
+    after = ["true"]
+    if base["connection"] is not None:
+        after.append(
+            f"(seq, index) > ({base['seq']}, {base['index'] if base['route'] == 'ws' else 2**31 - 1})"
+        )
+    # of the same millisecond some may be in it already: to set a level twice is the same as once
+    return _dicts(
+        connection,
+        f"""SELECT * FROM book_changes
+            WHERE {until} AND venue = {text(on["venue"])} AND feed = {text(on["feed"])}
+              AND run = {text(on["run"])} AND connection = {text(on["connection"])}
+              AND event_time >= {text(base["event_time"].isoformat())}::TIMESTAMPTZ
+              AND {" AND ".join(after)} AND is_stale IS DISTINCT FROM true
+            ORDER BY seq, index, position""",
+    )
+
+
+def _is_tracked(connection: duckdb.DuckDBPyConnection, base: dict[str, Any], at: int) -> bool:
+    """Whether any recording was to see the market at `at`, as far as that day's coverage tells."""
+    names = ", ".join(text(name) for name in (base["market"], base["slug"]) if name is not None)
+    [(known,)] = connection.execute(
+        f"""SELECT count(*) FROM coverage WHERE (market IN ({names}) OR slug IN ({names}))
+            AND first_tracked <= {literal(at)} AND last_tracked >= {literal(at)}"""
+    ).fetchall()
+    return bool(known)
+
+
+def _gaps(connection: duckdb.DuckDBPyConnection, best: _Replayed, at: int) -> list[dict[str, Any]]:
+    """Those of its recording that concern the token, and reach behind its newest data."""
+    base = best.base
+    names = ", ".join(text(name) for name in (base["slug"], base["market"]) if name is not None)
+    return _dicts(
+        connection,
+        f"""SELECT * FROM gaps WHERE run = {text(base["run"])} AND feed = {text(base["feed"])}
+              AND venue = {text(base["venue"])} AND NOT contains(scope, '"asked_for"')
+              AND "from" <= {literal(at)}
+              AND ("to" IS NULL OR "to" > {text(best.received_at.isoformat())}::TIMESTAMPTZ)
+              AND (markets IS NULL OR list_has_any(markets, [{names}]))
+              AND (token IS NULL OR token = {text(base["token"])})
+            ORDER BY "from", seq""",
+    )
+
+
+def _dicts(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = connection.sql(query).to_arrow_table().to_pylist()
+    return found

@@ -1,0 +1,132 @@
+"""Tables of an archive as views of one DuckDB connection, for the notebook's frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from marketarchive.clock import from_iso, iso
+from marketarchive.exceptions import ArgumentError
+from marketarchive.research import book_changes, books_query, coverage, gaps, quotes, reference_prices, trades
+from marketarchive.research.engine import run, stored, text
+from marketarchive.research.extract import table
+from marketarchive.research.names import names
+from marketarchive.research.partitions import files
+from marketarchive.venues.polymarket import updown
+
+if TYPE_CHECKING:
+    import duckdb
+
+Moment = str | datetime | None
+"""ISO 8601 text or a datetime (a pandas Timestamp is one); without an offset it is UTC."""
+
+_EMPTY = {
+    "books": books_query.nothing,
+    "book_changes": book_changes.nothing,
+    "quotes": quotes.nothing,
+    "trades": trades.nothing,
+}
+_EMPTY_TABLES = {
+    "gaps": gaps.nothing,
+    "reference_prices": reference_prices.nothing,
+    "coverage": coverage.nothing,
+}
+
+
+def view_names(connection: duckdb.DuckDBPyConnection, root: Path, master_url: str | None) -> None:
+    """`names`: what tokens are called by now, whatever they were called when a table was made."""
+    found = [
+        (token, slug, outcome, asset_of(slug)) for token, (slug, outcome) in names(root, master_url).items()
+    ]
+    columns = ("token", "slug", "outcome", "asset")
+    connection.register("names", table({name: [row[n] for row in found] for n, name in enumerate(columns)}))
+
+
+def view_rows(
+    connection: duckdb.DuckDBPyConnection, root: Path, name: str, first: int | None, last: int | None
+) -> None:
+    """A table whose rows have a token, with the columns of its files' paths and `asset`. Needs `names`."""
+    found = files(root, name, first, last)
+    rows = stored(*found, hive=True) if found else _EMPTY[name]()
+    run(
+        connection,
+        f"""CREATE OR REPLACE TEMP VIEW {name} AS SELECT stored.* REPLACE (
+                coalesce(names.slug, stored.slug) AS slug,
+                coalesce(names.outcome, stored.outcome) AS outcome), names.asset AS asset
+            FROM {rows} AS stored LEFT JOIN names ON names.token = stored.token""",
+    )
+
+
+def view_plain(
+    connection: duckdb.DuckDBPyConnection, root: Path, name: str, first: int | None, last: int | None
+) -> None:
+    """A table as it stands, with the columns of its files' paths."""
+    connection.register(f"no_{name}", _EMPTY_TABLES[name]())
+    found = files(root, name, first, last)
+    rows = stored(*found, hive=True) if found else f"no_{name}"
+    run(connection, f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM {rows}")
+
+
+def view_gaps(connection: duckdb.DuckDBPyConnection, root: Path, first: int | None, last: int | None) -> None:
+    """`gaps` that touch the time; those of a crash are noticed long after it."""
+    connection.register("no_gaps", gaps.nothing())
+    found = files(root, "gaps", first)
+    where = [f'"from" < {literal(last)}'] if last is not None else ["true"]
+    if first is not None:
+        where.append(f'("to" IS NULL OR "to" > {literal(first)})')
+    run(
+        connection,
+        f"""CREATE OR REPLACE TEMP VIEW gaps AS SELECT * EXCLUDE (date) FROM (
+                SELECT * FROM {stored(*found, hive=True) if found else "no_gaps"} QUALIFY {gaps.LASTING})
+            WHERE {" AND ".join(where)}""",
+    )
+
+
+# rows between which and the row before them something was missed: by the row's own recording, or by one that
+# ended there without saying until when, and no other recording saw the same meanwhile
+def after_a_gap(subject: str, concerns: str) -> str:
+    """The places of such rows in `chosen`; `subject` is what rows are told apart by, and `concerns` whether
+    one of `gaps` is about a row (`seen`).
+    """
+    return f"""
+    SELECT place FROM (
+        SELECT *, lag(received_at) OVER (PARTITION BY venue, feed, {subject}, run ORDER BY place) AS own,
+               lag(received_at) OVER (PARTITION BY venue, feed, {subject} ORDER BY place) AS latest
+        FROM chosen) AS seen
+    JOIN gaps ON gaps.venue = seen.venue AND gaps.feed = seen.feed AND gaps."from" < seen.received_at
+        AND CASE WHEN gaps.run = seen.run THEN coalesce(gaps."to", 'infinity') > seen.own
+                 ELSE gaps."to" IS NULL AND gaps."from" >= seen.latest END
+        AND ({concerns})"""
+
+
+ABOUT_MARKET = """NOT contains(gaps.scope, '"asked_for"')
+    AND (gaps.markets IS NULL OR list_has_any(gaps.markets, [seen.slug, seen.market]))
+    AND (gaps.token IS NULL OR gaps.token = seen.token)"""
+"""Whether a gap is about the token of a row. A look-up that failed leaves no hole in what a socket sends."""
+
+ABOUT_SYMBOL = """(gaps.topics IS NULL OR list_contains(gaps.topics, seen.topic))
+    AND (gaps.symbol IS NULL OR gaps.symbol = seen.symbol)"""
+
+
+def asset_of(slug: str) -> str | None:
+    found = updown.of_slug(slug)
+    return None if found is None else found[0]
+
+
+def many(given: str | Sequence[str]) -> str:
+    """As the inside of an SQL list."""
+    return ", ".join(map(text, [given] if isinstance(given, str) else given))
+
+
+def ns(moment: Moment) -> int | None:
+    """Raises ArgumentError."""
+    try:
+        return None if moment is None else from_iso(moment if isinstance(moment, str) else moment.isoformat())
+    except ValueError as error:
+        raise ArgumentError(f"{moment!r} is not a time like 2026-11-21T10:15:00Z") from error
+
+
+def literal(at: int) -> str:
+    return f"{text(iso(at))}::TIMESTAMPTZ"
