@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
+from itertools import groupby
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -259,15 +260,20 @@ class LiveBook:
         """
         kept = list(self._kept)
         is_covered = len(kept) < KEPT_CHANGES or kept[0][0] <= book.timestamp_ms
-        if book.timestamp_ms < self._base_ms or not is_covered:
+        is_newer = book.timestamp_ms > self._base_ms or (
+            book.timestamp_ms == self._base_ms
+            and self.verdict == "failed"  # else either may be the later one
+        )
+        if not is_newer or not is_covered:
             return None
         held = [place for place, (_, change) in enumerate(kept) if change.hash and change.hash == book.hash]
         start = held[-1] + 1 if held else 0
         self.load(book)
-        for at, change in kept[start:]:
+        for (at, _), group in groupby(kept[start:], lambda each: (each[0], each[1].hash)):
             if at >= book.timestamp_ms:
-                self.change([change], at, verify=False)
+                self.change([change for _, change in group], at, verify=False)
         if self._kept:
+            self._failures = 0
             self._judge(self._kept[-1][1], verify=True)
         return self.verdict
 
@@ -471,7 +477,7 @@ class ChannelBooks:
     def rebase(self, book: Book) -> Verdict:
         """Start a token again from a whole book that came another way, like a REST answer.
 
-        One that is older than the book held is ignored ("not_available"), unless the held one has failed
+        One that is older than the book held is ignored ("not_available"), unless the held one is not proven
         and the changes since are known: they are repeated on it.
         """
         return self._base(book, verify=True, is_next=False) or "not_available"
@@ -494,7 +500,7 @@ class ChannelBooks:
             book.timestamp_ms == held.timestamp_ms and (is_next or book.hash == held.hash)
         ):
             return held.load(book, verify=verify)
-        return held.replay(book) if held.verdict == "failed" else None
+        return None if held.verdict == "ok" else held.replay(book)
 
     def _change(self, event: PriceChanges, index: int, taken: list[Taken], *, verify: bool) -> None:
         at = event.timestamp_ms

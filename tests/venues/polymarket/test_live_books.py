@@ -221,6 +221,17 @@ def test_a_failed_book_is_mended_by_a_rest_answer_though_changes_came_after_it(
     assert verdicts(taken(books, payloads(tape, 5)[1:])) == {"ok"}
 
 
+@given(TAPES, st.integers(0, 20), st.integers(0, 20))
+def test_a_rest_answer_proves_what_was_not_checked(tape: Tape, before: int, after: int) -> None:
+    books = ChannelBooks()
+    taken(books, payloads(tape, before), verify=False)
+    answers = [parse_book(tape.book(token)) for token in tape.tokens]
+    taken(books, payloads(tape, after)[1:], verify=False)
+    for book in answers:
+        assert books.rebase(book) in ("ok", "not_available")
+        assert mine(books, book.token)["bids"] == tape.book(book.token)["bids"]
+
+
 # --- one by one ------------------------------------------------------------------------------------------
 
 T0 = 1_790_000_000_000
