@@ -112,7 +112,7 @@ def _fill(root: Path) -> tuple[int, int]:
 
 def _ours(root: Path, *, verify: bool) -> None:
     shutil.rmtree(root / "tables", ignore_errors=True)
-    done = normalize(root, verify=verify)
+    done = normalize(root, tables=("books",), verify=verify)
     assert done.outputs
     assert not done.failed, done.failed
     assert all(check.passed is not False for check in done.checks.values()), done.checks
