@@ -11,7 +11,6 @@ import hashlib
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from itertools import groupby
@@ -49,8 +48,7 @@ _GRID = tuple(f'"{thousandth / 1000:.3f}"}}'.encode() for thousandth in range(10
 _NEVER_TRADED = b'""}'
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(msgspec.Struct, frozen=True, gc=False):
     """What became of one event, or of one element of its list.
 
     verdict: `unchecked` where no base book is there yet, no check was asked for, or it is stale;
