@@ -11,11 +11,14 @@ import sys
 import benchmarks
 from benchmarks.result import Result
 
+SHARED = {"__main__", "result", "sender", "stream_crawl", "venue_feeds"}
+"""What benchmarks use together."""
+
 
 def names() -> list[str]:
     """Every module of this package that has a `run`."""
     found = [module.name for module in pkgutil.iter_modules(benchmarks.__path__)]
-    return sorted(set(found) - {"__main__", "result"})
+    return sorted(set(found) - SHARED)
 
 
 def main() -> int:

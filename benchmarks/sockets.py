@@ -10,19 +10,12 @@ is not what is measured.
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import gc
-import hashlib
-import os
-import signal
 import socket
 import statistics
-import struct
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from random import Random
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 import aiohttp
@@ -31,8 +24,8 @@ import picows.websockets
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedOK
 
-from benchmarks.raw_write import _price_change
 from benchmarks.result import Result
+from benchmarks.sender import CLOSE, at_full_speed, framed, price_changes, sender
 
 GOAL = 0.9
 CHOSEN = "picows"
@@ -40,10 +33,8 @@ BLOCK = 1_000  # different frames, sent again and again
 BLOCKS = 1_000
 FRAMES = BLOCK * BLOCKS
 ROUNDS = 5
-CLOSE = b"\x88\x02\x03\xe8"  # code 1000
 CLOSE_TYPE = picows.WSMsgType.CLOSE
 MAX_CONTROL_BYTES = 125  # RFC 6455, 5.5
-ACCEPT_KEY = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
 
 
 class Count(NamedTuple):
@@ -63,15 +54,11 @@ class Taken(NamedTuple):
 
 
 def run() -> Result:
-    random = Random(7)
-    tokens = [str(random.getrandbits(256)) for _ in range(8)]
-    payloads = [_price_change(random, tokens[n % 8]) for n in range(BLOCK)]
-    block = b"".join(b"\x81\x7e" + struct.pack("!H", len(payload)) + payload for payload in payloads)
+    payloads = price_changes(BLOCK)
     payload_bytes = sum(map(len, payloads)) * BLOCKS
-    with _sender(block) as port:
-        plain = statistics.median(
-            _plain_socket(port, len(block) * BLOCKS + len(CLOSE)) for _ in range(ROUNDS)
-        )
+    sent_bytes = sum(map(len, map(framed, payloads))) * BLOCKS + len(CLOSE)
+    with sender(at_full_speed(payloads, BLOCKS)) as port:
+        plain = statistics.median(_plain_socket(port, sent_bytes) for _ in range(ROUNDS))
         taken = _in_turns(f"ws://127.0.0.1:{port}/", payload_bytes)
     rates = {name: FRAMES / statistics.median(one.wall for one in runs) for name, runs in taken.items()}
     fastest = max(rates, key=lambda name: rates[name])
@@ -94,7 +81,7 @@ def run() -> Result:
             },
             "bytes_per_frame": round(payload_bytes / FRAMES),
             "payload_mb_per_s": round(payload_bytes / FRAMES * rates[CHOSEN] / 1e6),
-            "plain_socket_mb_per_s": round(len(block) * BLOCKS / plain / 1e6),
+            "plain_socket_mb_per_s": round(sent_bytes / plain / 1e6),
         },
     )
 
@@ -201,50 +188,3 @@ def _plain_socket(port: int, size: int) -> float:
             size -= count
         assert size == 0
         return time.perf_counter() - started
-
-
-@contextmanager
-def _sender(block: bytes) -> Iterator[int]:
-    """The port of a process that sends on the last core, while this one keeps to the first."""
-    cores = os.sched_getaffinity(0)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port: int = listening.getsockname()[1]
-        child = os.fork()
-        if child == 0:
-            try:
-                os.sched_setaffinity(0, {max(cores)})
-                _serve(listening, block)
-            finally:
-                os._exit(1)
-        os.sched_setaffinity(0, {min(cores)})
-        try:
-            yield port
-        finally:
-            os.kill(child, signal.SIGTERM)
-            os.waitpid(child, 0)
-            os.sched_setaffinity(0, cores)
-
-
-def _serve(listening: socket.socket, block: bytes) -> None:
-    """To each that shakes hands and then sends anything: all frames as fast as it takes them, and a close."""
-    while True:
-        connection, _ = listening.accept()
-        with connection:
-            request = b""
-            while b"\r\n\r\n" not in request:
-                request += connection.recv(4096)
-            key = next(
-                value.strip()
-                for name, _, value in (line.partition(b":") for line in request.split(b"\r\n"))
-                if name.lower() == b"sec-websocket-key"
-            )
-            accept = base64.b64encode(hashlib.sha1(key + ACCEPT_KEY).digest())
-            connection.sendall(
-                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                b"Sec-WebSocket-Accept: %b\r\n\r\n" % accept
-            )
-            connection.recv(64)
-            for _ in range(BLOCKS):
-                connection.sendall(block)
-            connection.sendall(CLOSE)
-            connection.recv(64)
