@@ -33,11 +33,17 @@ def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
     return value
 
 
-def get_json(url: str) -> Any:
-    """The document at a URL of the simulator."""
+def get_bytes(url: str) -> bytes:
+    """The body at a URL of the simulator."""
     request = urllib.request.Request(url, headers={"User-Agent": "marketarchive tests"})
     with urllib.request.urlopen(request, timeout=10) as response:
-        return json.loads(response.read())
+        body: bytes = response.read()
+        return body
+
+
+def get_json(url: str) -> Any:
+    """The document at a URL of the simulator."""
+    return json.loads(get_bytes(url))
 
 
 @dataclass
