@@ -6,6 +6,7 @@ Not in `scrapy list`: `scrapy probe` makes and runs it. Every answer is in raw, 
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from scrapy import Request
 from scrapy.http import Response as HttpResponse
 
 from marketarchive.clock import SECOND
+from marketarchive.collecting.probe_socket import hear
 from marketarchive.collecting.receipt import Receipt
 from marketarchive.collecting.spider import Answer, ArchiveSpider, Ask, Trouble
 from marketarchive.exceptions import ParseError
@@ -21,7 +23,7 @@ from marketarchive.venues import VENUES
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.polymarket.messages import Received
 from marketarchive.venues.polymarket.probe import PROBE as POLYMARKET
-from marketarchive.venues.probing import Exchange, Findings, Probe
+from marketarchive.venues.probing import Exchange, Findings, Heard, Listen, Probe
 
 PROBES: dict[str, Probe] = {"polymarket": POLYMARKET}
 FEED = "probe"
@@ -35,7 +37,10 @@ class _Ask(Ask):
 
 
 class ProbeSpider(ArchiveSpider):
-    """Use it for a venue's probe: one question after the other, each sent once, none retried."""
+    """Use it for a venue's probe: one question after the other, each sent once, none retried.
+
+    A question to a socket is a connection of its own.
+    """
 
     feed = FEED
     feeds = (FEED,)
@@ -43,14 +48,24 @@ class ProbeSpider(ArchiveSpider):
     custom_settings = {"REQUEST_ATTEMPTS": 1}  # noqa: RUF012  (Scrapy's own form)
     findings: Findings | None = None  # set when all was asked
 
+    def __init__(self, name: str | None = None, **given: Any) -> None:
+        super().__init__(name, **given)
+        self._connections = itertools.count(1)
+
+    def next_connection(self) -> int:
+        return next(self._connections)
+
     async def main(self) -> None:
         findings = Findings()
         questions = PROBES[self.venue].questions(findings, self.run.clock.now_ns())
         query = next(questions)
         while not self.run.stop.is_set():
-            exchange = await self._exchange(query)
+            if isinstance(query, Listen):
+                answer: Exchange | Heard = await hear(self, query, WAIT_S)
+            else:
+                answer = await self._exchange(query)
             try:
-                query = questions.send(exchange)
+                query = questions.send(answer)
             except StopIteration:
                 self.findings = findings
                 break
@@ -77,7 +92,8 @@ class ProbeSpider(ArchiveSpider):
         return bool(refused) and refused == stats.get_value(f"asks/failed/{FEED}", 0) and not self._good()
 
     def _good(self) -> int:
-        return int(self.run.stats.get_value(f"responses/good/{FEED}", 0))
+        get = self.run.stats.get_value
+        return int(get(f"responses/good/{FEED}", 0) + get(f"frames/good/{FEED}", 0))
 
     # ---- a spider's answers are parsed and retried; a probe's are handed over as they came ---------------
 

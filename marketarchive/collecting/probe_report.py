@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 from marketarchive import COLLECTOR
 from marketarchive.archive.files import Files
-from marketarchive.clock import iso
+from marketarchive.clock import SECOND, iso
 from marketarchive.collecting.probe import PROBES, ProbeSpider
 from marketarchive.collecting.probe_shape import merge, shape
-from marketarchive.venues.probing import Check
+from marketarchive.venues.probing import Check, Heard, Socket
 
 TOPICS = {
     "discover": "How are markets discovered?",
@@ -23,6 +23,8 @@ TOPICS = {
     "resolve_ids": "How is an id resolved?",
     "book": "How is the book of one token read?",
     "batch": "And of many at once?",
+    "stream": "How are changes of a book heard at once?",
+    "reference": "How are reference prices heard?",
     "resolutions": "How is an outcome known?",
     "trades": "Which trades are public?",
     "clock": "What is the venue's time?",
@@ -63,10 +65,7 @@ def report(spider: ProbeSpider, exit_code: int) -> dict[str, Any]:
             }
             for topic, question in TOPICS.items()
         },
-        "sockets": [
-            {"url": each.url, "what": each.what, "state": "not used by this version"}
-            for each in probe.sockets
-        ],
+        "sockets": [_socket(each, findings.heard) for each in probe.sockets],
         "limits": {
             "source": probe.limits_source,
             "documented_per_10s": dict(probe.limits),
@@ -120,8 +119,38 @@ def _check(check: Check) -> dict[str, Any]:
             for name, value in sorted(exchange.headers.items())
             if name in INTERESTING or name.startswith("cf-") or _is_limit(name)
         },
-        "fields": shape(exchange.payload) if exchange.status == 200 else {},
+        "fields": shape(exchange.payload) if exchange.status in (200, 101) else {},
     }
+
+
+def _socket(socket: Socket, heard: Iterable[Heard]) -> dict[str, Any]:
+    told = {"url": socket.url, "what": socket.what}
+    if socket.endpoint is None:
+        return {**told, "state": "not used by this version"}
+    for each in heard:
+        if each.listen.endpoint == socket.endpoint:
+            break
+    else:
+        return {**told, "state": "not asked"}
+    if each.error is not None:
+        return {**told, "state": "no connection", "status": each.status, "error": each.error}
+    return {
+        **told,
+        "state": "heard",
+        "opened_after_ms": each.latency_ms,
+        "sent": list(each.listen.texts),
+        "messages": len(each.messages),
+        "bytes": sum(len(payload) for _, _, payload in each.messages),
+        "seconds": round(((each.ended_at or each.opened_at) - each.opened_at) / SECOND, 3),
+        "close_code": each.close_code,
+        "close_reason": each.close_reason,
+        "closed_by": "us" if each.is_closed_by_us else "the venue",
+    }
+
+
+def _is_http(check: Check) -> bool:
+    """Whether it was a request; the others tell of one connection together."""
+    return check.exchange.query.endpoint.url.startswith("http")
 
 
 def _is_limit(header: str) -> bool:
@@ -132,7 +161,8 @@ def _limits_seen(checks: Iterable[Check]) -> dict[str, Any]:
     headers: dict[str, list[str]] = {}
     statuses: Counter[str] = Counter()
     for check in checks:
-        statuses[str(check.exchange.status or "none")] += 1
+        if _is_http(check):
+            statuses[str(check.exchange.status or "none")] += 1
         for name, value in check.exchange.headers.items():
             if _is_limit(name):
                 headers.setdefault(name, []).append(f"{check.name}: {value}")
@@ -142,7 +172,7 @@ def _limits_seen(checks: Iterable[Check]) -> dict[str, Any]:
 def _latencies(checks: Iterable[Check]) -> dict[str, dict[str, float]]:
     """Of answers, on the project's clock: all, by host, and by endpoint."""
     groups: dict[str, list[float]] = {}
-    for check in checks:
+    for check in filter(_is_http, checks):
         if (latency := check.exchange.latency_ms) is not None:
             endpoint = check.exchange.query.endpoint
             for group in ("all", urlsplit(endpoint.url).netloc, endpoint.name):
@@ -173,8 +203,7 @@ def markdown(document: Mapping[str, Any]) -> str:
             for seen in answer["seen"]
         ] or ["- nothing was asked"]
         lines.append("")
-    lines += ["## Sockets", "", "Not used by this version, and not tried."]
-    lines += ["", *(f"- `{each['url']}`: {each['what']}" for each in document["sockets"]), ""]
+    lines += ["## Sockets", "", *map(_socket_line, document["sockets"]), ""]
     lines += [*_limits(document), "", *_latency(document), "", *_checks(document), "", *_times(document), ""]
     lines += [*_fields(document), ""]
     return "\n".join(lines)
@@ -197,6 +226,20 @@ def _summary(document: Mapping[str, Any]) -> list[str]:
     lines += [f"- not asked: `{name}`: {why}" for name, why in document["not_asked"].items()]
     raw = document["raw"]
     return [*lines, f"- the answers, byte for byte: `{raw['feed']}`, manifest `{raw['manifest']}`"]
+
+
+def _socket_line(socket: Mapping[str, Any]) -> str:
+    line = f"- `{socket['url']}` ({socket['what']}): {socket['state']}"
+    if "error" in socket:
+        return f"{line}: {_plain(socket['error'])}"
+    if "messages" not in socket:
+        return line
+    ended = f"{socket['close_code']} {socket['close_reason']}".strip()
+    return (
+        f"{line}, opened after {socket['opened_after_ms']:.0f} ms, {socket['messages']} messages of "
+        f"{socket['bytes']} bytes in {socket['seconds']:.1f} s, closed by {socket['closed_by']} with "
+        f"{_plain(ended)}"
+    )
 
 
 def _limits(document: Mapping[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""`scrapy probe`: asks every public endpoint that a venue's spiders use, a few times, and reports."""
+"""`scrapy probe`: asks every public endpoint and socket of a venue's spiders, a few times, and reports."""
 
 from __future__ import annotations
 
@@ -36,14 +36,15 @@ class Command(ScrapyCommand):
         return "[venue]"
 
     def short_desc(self) -> str:
-        return "Ask every public endpoint of a venue once or a few times, and report what it gives"
+        return "Ask every public endpoint and socket of a venue once or a few times, and report"
 
     def long_desc(self) -> str:
         return (
-            f"Venues: {', '.join(PROBES)} (all of them when none is named). About 15 requests a venue, each "
-            "with a timeout, paced like a spider's and archived like a spider's (feed `probe`). Writes "
-            "probes/VENUE_public_sources_probe_v1.json and .md. Exit code 0 with one active market and one "
-            "live book whose hash is sound, 1 without, 3 disk, 4 when every request is refused."
+            f"Venues: {', '.join(PROBES)} (all of them when none is named). About 16 requests a venue and a "
+            "connection of seconds to each of its sockets, each with a timeout, paced like a spider's and "
+            "archived like a spider's (feed `probe`). Writes probes/VENUE_public_sources_probe_v1.json and "
+            ".md. Exit code 0 with one active market and one live book whose hash is sound, 1 without, 3 "
+            "disk, 4 when every request is refused."
         )
 
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
@@ -135,7 +136,14 @@ def _facts(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     limited = f"{seen['statuses'].get('429', 0)} times 429"
     said = ", ".join(seen["headers"]) or "none"
     yield "limits seen", f"{seen['requests']} requests, {limited}, headers on limits: {said}"
-    yield "sockets", f"{len(document['sockets'])} documented, not used by this version"
+    for socket in document["sockets"]:
+        where = socket["url"].removeprefix("wss://")
+        if "messages" in socket:
+            came = f"{socket['messages']} messages in {socket['seconds']:.1f} s"
+            ended = f"{socket['close_code']} {socket['close_reason']}".strip()
+            yield "socket", f"{where}: {came}, closed by {socket['closed_by']} with {ended}"
+        else:
+            yield "socket", f"{where}: {socket['state']}"
 
 
 def _verdict(document: Mapping[str, Any]) -> Text:

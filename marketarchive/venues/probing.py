@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from marketarchive.exceptions import ParseError
-from marketarchive.venues.endpoint import Query
+from marketarchive.venues.endpoint import Endpoint, Query
 
-Topic = Literal["clock", "discover", "filter", "resolve_ids", "book", "batch", "resolutions", "trades"]
+Topic = Literal[
+    "clock",
+    "discover",
+    "filter",
+    "resolve_ids",
+    "book",
+    "batch",
+    "stream",
+    "reference",
+    "resolutions",
+    "trades",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +38,57 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
+class Listen:
+    """A question to a socket: what is said when it stands, and until when it is listened to."""
+
+    endpoint: Endpoint
+    texts: tuple[str, ...]
+    seconds: float  # at most, on the project's clock, once it stands
+    is_enough: Callable[[Sequence[Message]], bool]  # given what is new since the last call
+
+
+Message = tuple[int, int, bytes]
+"""(received_at ns, seq, payload)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One connection, or why there is none."""
+
+    listen: Listen
+    opened_at: int  # ns, project clock; when it was given up, where none came about
+    status: int | None = None  # 101, or of the refusal; None: no answer
+    refusal: bytes = b""  # its body
+    headers: Mapping[str, str] = field(default_factory=dict)  # of a refusal, names in lower case
+    latency_ms: float | None = None  # until it stood, project clock
+    seq: int | None = None  # of its first line in raw
+    messages: Sequence[Message] = ()
+    ended_at: int | None = None
+    close_code: int | None = None
+    close_reason: str = ""
+    is_closed_by_us: bool = False
+    error: str | None = None  # why there is no connection
+
+    def exchange(self, message: Message | None = None, error: str | None = None) -> Exchange:
+        """As a check shows it: the connection itself, or one of its messages."""
+        query = Query(self.listen.endpoint)
+        if message is None:
+            return Exchange(
+                query,
+                self.opened_at,
+                self.status,
+                self.refusal,
+                self.headers,
+                self.latency_ms,
+                self.seq,
+                error or self.error,
+            )
+        at, seq, payload = message
+        since_opened = round((at - self.opened_at) / 1e6, 3)
+        return Exchange(query, at, self.status, payload, {}, since_opened, seq, error)
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """What was asked for, whether the answer is what spiders rely on, and by what it shows."""
 
@@ -39,7 +101,7 @@ class Check:
 
 Reader = Callable[[Exchange], str]
 """The evidence in a usable answer; raises ParseError when the answer is not what was promised."""
-Questions = Generator[Query, Exchange, None]
+Questions = Generator[Query | Listen, Exchange | Heard, None]
 """Yields what to ask and is sent the answer: no I/O of its own, so that anything can drive it."""
 
 
@@ -52,10 +114,16 @@ class Findings:
     active_market: str | None = None  # the evidence; None: none was found
     live_book: str | None = None  # the evidence, with the verdict on its hash; None: none was found
     book_ages_s: list[float] = field(default_factory=list)  # receipt minus the book's own timestamp
+    heard: list[Heard] = field(default_factory=list)
 
     def ask(self, name: str, topic: Topic, query: Query, read: Reader) -> Questions:
         """One check: `yield from` it."""
         exchange = yield query
+        assert isinstance(exchange, Exchange)
+        self.judge(name, topic, exchange, read)
+
+    def judge(self, name: str, topic: Topic, exchange: Exchange, read: Reader) -> None:
+        """A check of what was received already."""
         self.checks.append(_judged(name, topic, exchange, read))
 
     @property
@@ -80,10 +148,11 @@ def _judged(name: str, topic: Topic, exchange: Exchange, read: Reader) -> Check:
 
 @dataclass(frozen=True)
 class Socket:
-    """A documented socket that this version does not use."""
+    """A documented socket; one without an endpoint is not used by this version."""
 
     url: str
     what: str
+    endpoint: Endpoint | None = None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import subprocess
@@ -63,10 +64,9 @@ def test_it_passes_reports_and_archives_every_answer(venue: Simulator, tmp_path:
     assert document["passed"]
     assert document["simulated"]
     assert all(results(tmp_path).values())
-    assert len(results(tmp_path)) == 15
-    assert {socket["state"] for socket in document["sockets"]} == {"not used by this version"}
+    assert len(results(tmp_path)) == 25
     assert document["limits"]["documented_per_10s"]["clob_books"] == 500
-    assert document["limits"]["seen"] == {"requests": 15, "statuses": {"200": 13, "404": 2}, "headers": {}}
+    assert document["limits"]["seen"] == {"requests": 16, "statuses": {"200": 14, "404": 2}, "headers": {}}
     latency = document["latency_ms"]["clob_book"]
     assert latency["answers"] == 4
     assert 0 < latency["min"] <= latency["median"] <= latency["max"]
@@ -77,9 +77,10 @@ def test_it_passes_reports_and_archives_every_answer(venue: Simulator, tmp_path:
     # raw first: the very bytes that the simulator sent, in a run that verifies
     archive = Output(tmp_path)
     archived = archive.lines("probe", "response")
-    sent = [line["sha256"] for line in venue.served()[-15:]]
+    sent = [line["sha256"] for line in venue.served()[-16:]]
     assert [line["sha256"] for line in sorted(archived, key=lambda line: line["seq"])] == sent
-    assert [check["seq"] for check in document["checks"]] == list(range(1, 16))
+    seqs = {line["seq"] for line in archive.lines("probe") if "seq" in line}
+    assert {check["seq"] for check in document["checks"]} <= seqs == set(range(1, len(seqs) + 1))
     assert archive.manifest()["summary"]["exit_code"] == 0
     checked = command("verify", tmp_path, "--books")
     assert checked.returncode == 0, checked.stdout
@@ -89,6 +90,76 @@ def test_it_passes_reports_and_archives_every_answer(venue: Simulator, tmp_path:
     for heading in ("How are markets discovered?", "Sockets", "Limits", "Latency", "Times", "Fields"):
         assert f"\n## {heading}\n" in page
     assert document["active_market"] in page
+
+
+def test_sockets_are_listened_to_and_archived_as_a_streams(venue: Simulator, tmp_path: Path) -> None:
+    before = len(venue.connections(event="opened"))
+    assert probe(venue, tmp_path).returncode == 0
+    document, archive = report(tmp_path), Output(tmp_path)
+    market, reference, *others = document["sockets"]
+    assert {each["state"] for each in others} == {"not used by this version"}
+    for number, socket in enumerate((market, reference), 1):
+        assert (socket["state"], socket["close_code"], socket["closed_by"]) == ("heard", 1000, "us")
+        lines = [line for line in archive.lines("probe") if line.get("connection") == f"c{number}"]
+        frames = [line for line in lines if line["kind"] == "frame"]
+        assert len(frames) == socket["messages"] >= 3
+        sent = [frame["sha256"] for frame in venue.frames(connection=before + number, sent=True)]
+        received = [hashlib.sha256(archive.payload(frame)).hexdigest() for frame in frames]
+        assert received == sent[: len(received)]  # in the order of sending, from the first one on
+        told = {line["event"]: line for line in lines if line["kind"] == "connection"}
+        assert list(told) == ["opened", "closed"]
+        assert told["opened"]["subscribe"] == socket["sent"]
+        assert told["closed"]["close_code"] == 1000
+    passed = results(tmp_path)
+    assert passed["market_channel_books"]
+    assert passed["rtds_crypto_prices_twap_sixty"]
+    fields = next(each for each in document["checks"] if each["name"] == "market_channel_books")["fields"]
+    assert fields["[].timestamp"]["time"] == ["milliseconds since 1970, as text"]
+    page = (tmp_path / "probes" / f"{STEM}.md").read_text()
+    assert "closed by us with 1000" in page
+    assert archive.gaps() == []
+
+
+def test_sockets_that_do_not_tell_what_they_should_do_not_fail_it(venue: Simulator, tmp_path: Path) -> None:
+    venue.order(
+        {"kind": "ws_close", "route": "ws-subscriptions-clob*", "code": 1013, "reason": "slow consumer"},
+        {"kind": "ws_topic_gone", "topic": "crypto_prices_twap_thirty"},
+    )
+    done = probe(venue, tmp_path)
+    assert done.returncode == 0, done.stdout
+    evidence = {
+        check["name"]: check["evidence"] for check in report(tmp_path)["checks"] if not check["passed"]
+    }
+    assert set(evidence) == {
+        "market_channel",
+        "market_channel_books",
+        "market_channel_ping",
+        "rtds_crypto_prices_twap_thirty",
+    }
+    assert evidence["market_channel"] == "closed by the venue, code 1013 slow consumer"
+    assert evidence["rtds_crypto_prices_twap_thirty"] == "no update within 5 s: the topic is absent"
+    assert "passed, but look at what failed: market_channel" in done.stdout
+    [gap] = Output(tmp_path).gaps()
+    assert (gap["reason"], gap["scope"]["endpoint"]) == ("disconnect", "market_channel")
+
+
+def test_a_socket_that_is_refused_is_a_failed_check(venue: Simulator, tmp_path: Path) -> None:
+    venue.order(
+        {"kind": "checkpoint", "route": "ws-subscriptions-clob*"},
+        {"kind": "status", "route": "ws-live-data*", "status": 429, "retry_after": 7},
+    )
+    done = probe(venue, tmp_path)
+    assert done.returncode == 0, done.stdout
+    document = report(tmp_path)
+    failed = {check["name"]: check for check in document["checks"] if not check["passed"]}
+    assert {name: check["status"] for name, check in failed.items()} == {"market_channel": 403, "rtds": 429}
+    assert failed["rtds"]["headers"]["retry-after"] == "7"
+    assert document["not_asked"]["rtds_crypto_prices"] == "the socket did not open"
+    assert [socket["state"] for socket in document["sockets"][:2]] == ["no connection"] * 2
+    output = Output(tmp_path)
+    assert {gap["reason"] for gap in output.gaps()} == {"blocked", "rate_limited"}
+    refusals = [line for line in output.lines("probe", "response") if line["status"] in (403, 429)]
+    assert b"Just a moment" in output.payload(refusals[0])
 
 
 def test_failures_beside_the_essential_are_named_and_do_not_fail_it(venue: Simulator, tmp_path: Path) -> None:

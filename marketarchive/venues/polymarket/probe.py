@@ -10,9 +10,19 @@ from marketarchive.clock import SECOND
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Market, Resolution
 from marketarchive.venues.endpoint import Endpoint, Query
-from marketarchive.venues.polymarket import Book, Parsed, Received, parse, verify_book, wire
+from marketarchive.venues.polymarket import (
+    Book,
+    Parsed,
+    Received,
+    parse,
+    queries,
+    sockets,
+    verify_book,
+    wire,
+)
 from marketarchive.venues.polymarket.clob import NO_ORDERBOOK, error_text
-from marketarchive.venues.polymarket.endpoints import CLOB, DATA, LIMITS
+from marketarchive.venues.polymarket.endpoints import CLOB, LIMITS
+from marketarchive.venues.polymarket.probe_sockets import MARKET_CHECKS, listen_to_market, listen_to_topics
 from marketarchive.venues.polymarket.queries import (
     BOOK,
     book,
@@ -33,6 +43,7 @@ CLOCK_OFF_S = 5
 DAY_NS = 86_400 * SECOND
 
 TIME = Endpoint("clob_time", f"{CLOB}/time", "polymarket/clob", LIMITS["clob"])
+TRADES = replace(queries.TRADES, final=frozenset())  # here nothing but trades is an answer
 TRADE_FIELDS = {"condition_id", "token_id", "side", "size", "price", "timestamp", "transaction_hash"}
 
 NO_SLUG = "marketarchive-probe-of-a-slug-that-does-not-exist"
@@ -234,12 +245,10 @@ class _Polymarket:
 
     def _sockets(self) -> Questions:
         liveliest = self._liveliest()
-        markets = [each for each in self._open if each.tokens]
-        chosen = next(
-            (each for each in markets if liveliest in (each.tokens or {}).values()), next(iter(markets), None)
-        )
-        if chosen is not None:
-            tokens = tuple((chosen.tokens or {}).values())
+        markets = [each.tokens for each in self._open if each.tokens]
+        chosen = markets[:1] + [each for each in markets[1:] if liveliest in each.values()][:1]
+        if chosen:
+            tokens = tuple(dict.fromkeys(token for each in chosen for token in each.values()))
             bases = [each for each in self._books if each.token in tokens]
             yield from listen_to_market(self._findings, tokens, bases)
         else:
@@ -258,7 +267,12 @@ class _Polymarket:
             self._skip("no closed market", "data_resolutions")
         traded = [each.market_id for each in (*self._open[:10], *self._closed[:10])]
         params = {"limit": PAGE} | ({"condition": ",".join(traded)} if traded else {})
-        yield from self._ask("data_trades", "trades", Query(queries.DATA_TRADES, params), _trades)
+        yield from self._ask("data_trades", "trades", Query(TRADES, params), _trades)
+        if traded:
+            first = _short(queries.trades_v1(traded[0]))
+            yield from self._ask("data_trades_v1", "trades", first, _trades_v1)
+        else:
+            self._skip("no market", "data_trades_v1")
 
     def _read_resolutions(self, exchange: Exchange) -> str:
         parsed = _parsed(exchange)
@@ -301,6 +315,13 @@ def _trades(exchange: Exchange) -> str:
     age = exchange.received_at / SECOND - times[0]
     more = "more" if wire.mapping(document.get("pagination") or {}, "Page").get("has_more") else "no more"
     return f"{len(rows)} trades, newest first, the newest {age:.0f} s old; {more} pages by cursor"
+
+
+def _trades_v1(exchange: Exchange) -> str:
+    parsed = _parsed(exchange)
+    if parsed.errors:
+        raise parsed.errors[0]
+    return f"{len(parsed.trades)} trades of one market, without a cursor"
 
 
 def _is_404(exchange: Exchange) -> str:
@@ -384,7 +405,8 @@ PROBE = Probe(
         ),
         "trades": (
             "GET data /v2/trades?condition=ID,... (20 at most), newest first, limit up to 1000, next page by "
-            "cursor; no time filter for a market's trades."
+            "cursor; no time filter for a market's trades. GET data /trades?market=ID by limit and offset, "
+            "without a cursor."
         ),
         "stream": (
             "The market channel, subscribed by both tokens of a market: a book per token first, then each "

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from marketarchive.clock import SECOND
+from marketarchive.simulator.messages import Asked
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.polymarket.probe import PROBE
-from marketarchive.venues.probing import Check, Exchange, Findings
-from tests.simulator.asking import NOW, ask
+from marketarchive.venues.polymarket.probe_sockets import MARKET_CHECKS
+from marketarchive.venues.polymarket.rtds import TOPICS
+from marketarchive.venues.probing import Check, Exchange, Findings, Heard, Listen, Message
+from tests.simulator.asking import NOW, ask, venue
 
 Change = Callable[[bytes], bytes]
 
@@ -27,14 +33,47 @@ def answer(query: Query, change: Change | None = None) -> Exchange:
     )
 
 
-def probe(changes: Mapping[str, Change] | None = None) -> Findings:
-    """`changes` are made to the answers of these endpoints."""
+def hear(listen: Listen, change: Change | None = None) -> Heard:
+    """A connection until enough has come; a message that `change` makes empty is lost."""
+    parts = urlsplit(listen.endpoint.url)
+    session = venue().connect(Asked("GET", parts.netloc, parts.path or "/", (), b""), 1, NOW)
+    assert session is not None
+    frames = [frame for text in listen.texts for frame in session.received(text, NOW).frames]
+    frames += session.due(NOW, NOW + int(listen.seconds * SECOND))
+    messages: list[Message] = []
+    for seq, frame in enumerate(frames, 2):
+        payload = frame.payload if change is None else change(frame.payload)
+        if payload or not frame.payload:
+            messages.append((frame.ns, seq, payload))
+            if listen.is_enough(messages[-1:]):
+                break
+    return Heard(
+        listen,
+        NOW,
+        101,
+        latency_ms=1.0,
+        seq=1,
+        messages=messages,
+        ended_at=messages[-1][0] if messages else NOW,
+        close_code=1000,
+        is_closed_by_us=True,
+    )
+
+
+def probe(
+    changes: Mapping[str, Change] | None = None, heard: Callable[[Heard], Heard] = lambda heard: heard
+) -> Findings:
+    """`changes` are made to the answers of these endpoints, `heard` to what their sockets told."""
     findings = Findings()
     questions = PROBE.questions(findings, NOW)
     try:
         query = next(questions)
         while True:
-            query = questions.send(answer(query, (changes or {}).get(query.endpoint.name)))
+            change = (changes or {}).get(query.endpoint.name)
+            if isinstance(query, Listen):
+                query = questions.send(heard(hear(query, change)))
+            else:
+                query = questions.send(answer(query, change))
     except StopIteration:
         return findings
 
@@ -59,7 +98,7 @@ def test_every_endpoint_is_asked_once_or_a_few_times_and_all_agree() -> None:
     assert findings.not_asked == {}
     assert findings.missing == []
     asked = [each.exchange.query.endpoint.name for each in findings.checks]
-    assert len(asked) == 15
+    assert len(asked) == 25
     assert set(asked) == {
         "clob_time",
         "gamma_series",
@@ -70,7 +109,11 @@ def test_every_endpoint_is_asked_once_or_a_few_times_and_all_agree() -> None:
         "clob_book",
         "data_resolutions",
         "data_trades",
+        "data_trades_v1",
+        "market_channel",
+        "rtds",
     }
+    assert [each.listen.endpoint.name for each in findings.heard] == ["market_channel", "rtds"]
     assert {each.topic for each in findings.checks} == set(PROBE.how)
     assert findings.live_book is not None
     assert "verified by recipe 2025-12" in findings.live_book
@@ -114,7 +157,10 @@ def test_without_markets_nothing_depends_on_them_is_asked() -> None:
         "clob_books",
         "clob_book",
         "data_resolutions",
+        "data_trades_v1",
+        *MARKET_CHECKS,
     }
+    assert check(findings, "rtds").passed
     assert check(findings, "data_trades").passed  # asked without a condition
 
 
@@ -170,6 +216,7 @@ def test_without_markets_nothing_depends_on_them_is_asked() -> None:
             "data_resolutions",
             "differ from Gamma's outcomePrices",
         ),
+        ("data_trades_v1", lambda _: b'{"error":"gone"}', "data_trades_v1", "expected a bare array"),
         (
             "data_trades",
             edited(lambda page: page["data"].reverse()),
@@ -202,7 +249,79 @@ def test_an_unknown_slug_that_is_found_is_a_failure() -> None:
     findings = Findings()
     questions = PROBE.questions(findings, NOW)
     query = next(questions)
-    while "does-not-exist" not in query.url:
+    while not (isinstance(query, Query) and "does-not-exist" in query.url):
+        assert isinstance(query, Query)
         query = questions.send(answer(query))
     questions.send(Exchange(query, NOW, 200, b"{}"))
     assert check(findings, "gamma_market_unknown").evidence == "status 200, not 404"
+
+
+# ---- sockets ----------------------------------------------------------------------------------------------
+
+
+def without(pattern: bytes) -> Change:
+    """Messages in which `pattern` is are lost."""
+    return lambda payload: b"" if re.search(pattern, payload) else payload
+
+
+def with_zeros(kind: bytes) -> Change:
+    """Messages of `kind` have a hash that cannot be right."""
+
+    zeros = b'"hash":"%b"' % (b"0" * 40)
+
+    def change(payload: bytes) -> bytes:
+        return re.sub(rb'"hash":"[0-9a-f]{40}"', zeros, payload) if kind in payload else payload
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "change", "name", "evidence"),
+    [
+        ("market_channel", with_zeros(b'"event_type":"book"'), "market_channel_books", "does not come out"),
+        ("market_channel", with_zeros(b"price_change"), "market_channel_change", "does not come out"),
+        ("market_channel", without(rb"^\["), "market_channel_books", "first books did not come within 10 s"),
+        ("market_channel", without(rb"^PONG$"), "market_channel_ping", "not answered by PONG"),
+        ("market_channel", lambda payload: payload[:-9] or payload, "market_channel_books", "not JSON"),
+        *(("rtds", without(rb'"%b"' % topic.encode()), f"rtds_{topic}", "is absent") for topic in TOPICS),
+        ("rtds", lambda _: b"[", "rtds_crypto_prices", "is absent"),
+    ],
+)
+def test_a_socket_that_spiders_could_not_rely_on_fails_its_check(
+    endpoint: str, change: Change, name: str, evidence: str
+) -> None:
+    findings = probe({endpoint: change})
+    found = check(findings, name)
+    assert not found.passed
+    assert evidence in found.evidence
+    assert findings.missing == []  # it does not depend on sockets
+    assert check(findings, endpoint).passed  # it stood, and was ended by us
+
+
+def test_a_market_without_a_change_is_quiet_and_no_failure() -> None:
+    findings = probe({"market_channel": without(b"price_change")})
+    found = check(findings, "market_channel_change")
+    assert found.passed
+    assert found.evidence == "no change within 10 s: the market was quiet"
+
+
+def test_a_refused_socket_fails_one_check_and_skips_what_hangs_on_it() -> None:
+    error = "no connection (blocked): status 403"
+    findings = probe(
+        heard=lambda heard: Heard(heard.listen, NOW, 403, b"<html>", {"server": "x"}, 3.0, 9, error=error)
+    )
+    assert [(each.name, each.evidence) for each in findings.failed] == [
+        ("market_channel", error),
+        ("rtds", error),
+    ]
+    assert set(findings.not_asked) == {*MARKET_CHECKS[1:], *(f"rtds_{topic}" for topic in TOPICS)}
+    assert check(findings, "rtds").exchange.payload == b"<html>"
+    assert findings.missing == []
+
+
+def test_a_socket_that_the_venue_closes_fails_with_its_code() -> None:
+    findings = probe(
+        heard=lambda heard: replace(heard, close_code=1013, close_reason="slow", is_closed_by_us=False)
+    )
+    assert check(findings, "market_channel").evidence == "closed by the venue, code 1013 slow"
+    assert check(findings, "market_channel_books").passed  # what came counts

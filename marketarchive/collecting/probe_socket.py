@@ -1,0 +1,189 @@
+"""A probe's question to a socket: one connection, paced and archived like a stream's, then closed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from marketarchive.clock import SECOND, sleep
+from marketarchive.collecting.limits import backoff
+from marketarchive.collecting.receipt import KEPT_HEADERS
+from marketarchive.collecting.retry_after import retry_after
+from marketarchive.collecting.route import route
+from marketarchive.collecting.spider import BLOCKED_STATUSES
+from marketarchive.collecting.websocket import Message, Refusal, WebSocket
+from marketarchive.items import Cause, Connection, ConnectionEvent, Frames, GapReason, Response
+from marketarchive.venues.probing import Heard, Listen
+
+if TYPE_CHECKING:
+    from marketarchive.collecting.probe import ProbeSpider
+
+
+async def hear(spider: ProbeSpider, listen: Listen, wait_s: float) -> Heard:
+    """Waits up to `wait_s` for its turn, connects, says the texts, listens, closes."""
+    return await _Ear(spider, listen).hear(wait_s)
+
+
+class _Ear:
+    """What a connection tells; archives first."""
+
+    def __init__(self, spider: ProbeSpider, listen: Listen) -> None:
+        self._spider = spider
+        self._run = spider.run
+        self._listen = listen
+        self._url = route(listen.endpoint.url, spider.run.process.simulator)
+        self._name = f"c{spider.next_connection()}"
+        self._messages: list[Message] = []
+        self._is_done = asyncio.Event()  # nothing more is waited for
+        self._opened_at = 0
+        self._seq = 0
+        self._asked_at = 0
+
+    async def hear(self, wait_s: float) -> Heard:
+        run, clock, endpoint = self._run, self._run.clock, self._listen.endpoint
+        self._asked_at = clock.now_ns()
+        deadline = clock.mono_ns() + int(wait_s * SECOND)
+        refused = await run.process.limiter.acquire(endpoint, run.stop, deadline)
+        if run.stop.is_set():
+            return Heard(self._listen, clock.now_ns(), error="not sent: the run is stopping")
+        if refused is not None:
+            self._give_up(refused, "venue", "not sent")
+            return Heard(self._listen, clock.now_ns(), error=f"not sent ({refused})")
+        started = clock.mono_ns()
+        run.stats.inc_value("requests/count")
+        run.stats.inc_value(f"requests/{self._spider.venue}/{endpoint.name}")
+        socket = await WebSocket.connect(
+            self._url,
+            self._spider.settings.get("USER_AGENT"),
+            self,
+            clock,
+            run.archive.seqs(self._spider.venue, self._spider.feed),
+        )
+        latency_ms = round((clock.mono_ns() - started) / 1e6, 3)
+        if isinstance(socket, Refusal):
+            return self._refused(socket, latency_ms)
+        await self._follow(socket)
+        ending = socket.ending
+        assert ending is not None
+        self._write("closed", code=ending.code, reason=ending.reason)
+        run.stats.inc_value(f"stream/closes/{ending.code}")
+        if not ending.is_ours:
+            told = f"close code {ending.code} {ending.reason}".strip()
+            self._give_up("disconnect", "venue" if ending.code != 1006 else "unknown", told)
+        return Heard(
+            self._listen,
+            self._opened_at,
+            101,
+            latency_ms=latency_ms,
+            seq=self._seq,
+            messages=self._messages,
+            ended_at=clock.now_ns(),
+            close_code=ending.code,
+            close_reason=ending.reason,
+            is_closed_by_us=ending.is_ours,
+        )
+
+    async def _follow(self, socket: WebSocket) -> None:
+        """Until enough has come, time is up, or one side ends it."""
+        waits = [
+            asyncio.ensure_future(self._is_done.wait()),
+            asyncio.ensure_future(socket.ended.wait()),
+            asyncio.ensure_future(sleep(self._run.clock, self._listen.seconds, self._run.stop)),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+            if not socket.ended.is_set():
+                await socket.close()
+
+    # ---- what the connection calls ---------------------------------------------------------------------
+
+    def opened(self, socket: WebSocket) -> None:
+        self._run.stats.inc_value("stream/connections")
+        self._opened_at = self._run.clock.now_ns()
+        for text in self._listen.texts:
+            socket.send(text)
+        self._seq = self._write("opened", self._listen.texts)
+
+    def received(self, batch: list[Message]) -> None:
+        spider, stats = self._spider, self._run.stats
+        spider.put(Frames(spider.venue, spider.feed, self._name, tuple(batch)))
+        self._messages += batch
+        stats.inc_value(f"frames/{spider.feed}", len(batch))
+        stats.inc_value(f"frames/good/{spider.feed}", len(batch))
+        if self._listen.is_enough(batch) or not self._run.process.writer.has_room:
+            self._is_done.set()
+
+    # ---- lines -----------------------------------------------------------------------------------------
+
+    def _write(
+        self,
+        event: ConnectionEvent,
+        texts: Iterable[str] = (),
+        code: int | None = None,
+        reason: str | None = None,
+    ) -> int:
+        """A `connection` line; its seq."""
+        spider, run = self._spider, self._run
+        seq = run.next_seq(spider.feed)
+        now = run.clock.now_ns()
+        spider.put(
+            Connection(
+                spider.venue, spider.feed, now, seq, self._name, event, self._url, tuple(texts), code, reason
+            )
+        )
+        return seq
+
+    def _refused(self, refusal: Refusal, latency_ms: float) -> Heard:
+        """The answer that came instead of a connection, judged as any other."""
+        spider, run, status = self._spider, self._run, refusal.status
+        now, seq = run.clock.now_ns(), None
+        run.stats.inc_value("stream/refusals")
+        if status is not None or refusal.body:
+            seq = run.next_seq(spider.feed)
+            kept = {name: refusal.headers[name] for name in KEPT_HEADERS if name in refusal.headers}
+            spider.put(
+                Response(
+                    spider.venue,
+                    spider.feed,
+                    now,
+                    seq,
+                    "GET",
+                    self._url,
+                    {},
+                    status or 0,
+                    kept,
+                    latency_ms,
+                    refusal.body,
+                    flags=refusal.flags,
+                )
+            )
+        reason: GapReason = refusal.reason
+        limiter, endpoint = run.process.limiter, self._listen.endpoint
+        if status in BLOCKED_STATUSES:
+            reason = "blocked"
+            limiter.blocked(endpoint)
+        elif status == 429:
+            reason = "rate_limited"
+            asked = retry_after(refusal.headers.get("retry-after"), now)
+            limiter.back_off(endpoint, backoff(1) if asked is None else asked)
+        self._give_up(reason, "unknown" if status is None else "venue", refusal.detail)
+        return Heard(
+            self._listen,
+            now,
+            status,
+            refusal.body,
+            refusal.headers,
+            None if status is None else latency_ms,
+            seq,
+            error=f"no connection ({reason}): {refusal.detail}",
+        )
+
+    def _give_up(self, reason: GapReason, cause: Cause, detail: str) -> None:
+        spider, run = self._spider, self._run
+        run.stats.inc_value(f"asks/failed/{spider.feed}")
+        scope = {"connection": self._name, "endpoint": self._listen.endpoint.name}
+        spider.put(run.gap(reason, cause, self._asked_at, run.clock.now_ns(), scope, detail=detail))
