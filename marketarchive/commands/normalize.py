@@ -32,18 +32,21 @@ class Command(ScrapyCommand):
 
     def long_desc(self) -> str:
         return (
-            "Writes tables/books and tables/gaps, one file per feed and UTC day, from sealed segments. A "
-            "file is made again only when the segments of its day, their labels or this program's tables "
-            "changed. Every book's hash is recomputed (not with --no-verify). Prints the sanity checks of "
-            "what was made; they stand in the manifest too. Exit code 1 when a day could not be made, and "
-            "with --strict when a check failed."
+            "Writes tables/ (books, book_changes, quotes, trades, reference_prices, gaps, coverage: whichever "
+            "a feed has), one file per table, feed and UTC day, from sealed segments. A file is made again "
+            "only when the segments of its day, their labels or this program's tables changed. The hash of "
+            "every book and of every change is recomputed, the frames of sockets replayed for it (not with "
+            "--no-verify). Prints the sanity checks of what was made; they stand in the manifest too. Exit "
+            "code 1 when a day could not be made, and with --strict when a check failed."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
         parser.add_argument("--since", metavar="TIME", help="only days at or after (2026-11-21, or ISO 8601)")
         parser.add_argument("--until", metavar="TIME", help="only days before")
-        parser.add_argument("--no-verify", action="store_true", help="do not recompute the books' hashes")
+        parser.add_argument(
+            "--no-verify", action="store_true", help="do not recompute the hashes of books and changes"
+        )
         parser.add_argument("--strict", action="store_true", help="exit code 1 when a sanity check fails")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
