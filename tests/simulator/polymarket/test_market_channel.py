@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import Any
 
 from hypothesis import given, settings
@@ -12,6 +12,7 @@ from marketarchive.simulator.polymarket.books import Books
 from marketarchive.simulator.polymarket.market_channel import MarketChannel, frames, global_frames
 from marketarchive.simulator.polymarket.markets import SimMarket
 from marketarchive.venues.polymarket import parse_book
+from marketarchive.venues.polymarket.live_books import ChannelBooks
 from tests.simulator.asking import CLOB, DATA, SECONDS, ask, json_of, venue
 from tests.simulator.polymarket.frames import Reader, live_round
 
@@ -48,6 +49,23 @@ def test_a_whole_round_proves_every_hash_to_its_end() -> None:
     assert set(reader.verdicts) == {"ok"}
     assert reader.verdicts["ok"] > 4000
     assert set(reader.kinds) >= {"book", "price_change", "last_trade_price", "best_bid_ask"}
+
+
+def test_the_venue_code_proves_every_frame_of_a_round_whose_tick_turns() -> None:
+    market = live_round(asset="XRP")
+    assert market.start is not None
+    assert market.closed_at is not None
+    books = ChannelBooks()
+    verdicts: Counter[tuple[str, str]] = Counter()
+    told = [payload for _, payload in all_frames(market, market.start, market.closed_at)]
+    for payload in (first(market, market.start * 1000), *told):
+        for taken in books.take(payload):
+            assert not taken.is_stale
+            verdicts[type(taken.event).__name__, taken.verdict] += 1
+    assert verdicts.pop(("PriceChanges", "ok")) > 3000
+    assert verdicts.pop(("BookEvent", "ok")) > 80
+    assert verdicts.pop(("TickSizeChange", "not_available")) == 2
+    assert set(verdicts) == {("LastTrade", "not_available"), ("BestBidAsk", "not_available")}
 
 
 @settings(max_examples=40, deadline=None)
