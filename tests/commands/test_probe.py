@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from marketarchive.archive.reader import ArchiveReader
 from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, Simulator, command, simulator, until
 from tests.spiders_under_test import spiders
 
@@ -101,14 +102,19 @@ def test_sockets_are_listened_to_and_archived_as_a_streams(venue: Simulator, tmp
     for number, socket in enumerate((market, reference), 1):
         assert (socket["state"], socket["close_code"], socket["closed_by"]) == ("heard", 1000, "us")
         lines = [line for line in archive.lines("probe") if line.get("connection") == f"c{number}"]
-        frames = [line for line in lines if line["kind"] == "frame"]
+        frames = [
+            message.payload
+            for message in ArchiveReader(tmp_path).messages("polymarket", "probe", kinds=("frame",))
+            if message.envelope["connection"] == f"c{number}"
+        ]
         assert len(frames) == socket["messages"] >= 3
         sent = [frame["sha256"] for frame in venue.frames(connection=before + number, sent=True)]
-        received = [hashlib.sha256(archive.payload(frame)).hexdigest() for frame in frames]
+        received = [hashlib.sha256(payload).hexdigest() for payload in frames]
         assert received == sent[: len(received)]  # in the order of sending, from the first one on
         told = {line["event"]: line for line in lines if line["kind"] == "connection"}
         assert list(told) == ["opened", "closed"]
-        assert told["opened"]["subscribe"] == socket["sent"]
+        *subscriptions, heartbeat = socket["sent"]
+        assert told["opened"]["subscribe"] == [*map(json.loads, subscriptions), heartbeat]
         assert told["closed"]["close_code"] == 1000
     passed = results(tmp_path)
     assert passed["market_channel_books"]
