@@ -32,7 +32,7 @@ class Command(ScrapyCommand):
 
     def long_desc(self) -> str:
         return (
-            "Writes tables/ (books, book_changes, quotes, trades, reference_prices, gaps, coverage: whichever "
+            "Writes tables/ (books, book_changes, quotes, trades, reference_prices, gaps, coverage: what "
             "a feed has), one file per table, feed and UTC day, from sealed segments. A file is made again "
             "only when the segments of its day, their labels or this program's tables changed. The hash of "
             "every book and of every change is recomputed, the frames of sockets replayed for it (not with "
