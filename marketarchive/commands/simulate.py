@@ -63,7 +63,9 @@ class Command(ScrapyCommand):
             raise ConfigurationError(
                 f"{error.name} is not installed: pip install 'marketarchive[simulator]'"
             ) from error
+        from marketarchive.simulator.chainlink import Chainlink
         from marketarchive.simulator.faults import load_faults
+        from marketarchive.simulator.messages import Venue
         from marketarchive.simulator.polymarket import Polymarket
 
         options = Options(
@@ -73,4 +75,6 @@ class Command(ScrapyCommand):
             faults=() if opts.faults is None else tuple(load_faults(opts.faults)),
             truth=opts.truth,
         )
-        serve([Polymarket(opts.seed)], options, ready=lambda url: print(f"ready {url}", flush=True))
+        polymarket = Polymarket(opts.seed)
+        venues: list[Venue] = [polymarket, Chainlink(opts.seed, polymarket.world.prices)]
+        serve(venues, options, ready=lambda url: print(f"ready {url}", flush=True))

@@ -15,6 +15,16 @@ CHECKPOINT = (
     b"<!DOCTYPE html><html><head><title>Just a moment...</title></head>"
     b"<body>Checking your browser before accessing the site.</body></html>"
 )
+CHALLENGE = b"""<!DOCTYPE html><html lang="en"><head><title>Vercel Security Checkpoint</title></head>
+<body><h1 id="header-text">We're verifying your browser</h1><p>Vercel Security Checkpoint</p><script>
+if (sessionStorage.getItem("tried")) {
+  document.getElementById("header-text").textContent = "Failed to verify your browser. Code 11";
+} else {
+  setTimeout(function () { sessionStorage.setItem("tried", "1"); location.reload(); }, 2000);
+}
+</script></body></html>"""
+"""Reloads once: a browser that is let through by then sees the page, another one stays here."""
+_CHALLENGED_HOST = "data.chain.link"
 MAINTENANCE = b"<!DOCTYPE html><html><head><title>Maintenance</title></head><body>Back soon.</body></html>"
 
 _LISTS = ("markets", "events", "data")
@@ -25,7 +35,7 @@ _NUMBERS = [
 ]
 
 
-def change(reply: Reply, fault: Fault, cursor: str) -> Reply:
+def change(reply: Reply, fault: Fault, cursor: str, host: str = "") -> Reply:
     """The answer after `fault`; faults that act on the way or on the clock leave it as it is.
 
     `cursor` is the one that the request carried.
@@ -34,7 +44,7 @@ def change(reply: Reply, fault: Fault, cursor: str) -> Reply:
         case "status":
             return _status(reply, **fault.options)
         case "checkpoint":
-            return replace(reply, status=403, body=CHECKPOINT, content_type=_HTML)
+            return _checkpoint(reply, host)
         case "html":
             return replace(reply, body=MAINTENANCE, content_type=_HTML)
         case "big":
@@ -65,6 +75,18 @@ def _status(reply: Reply, status: int, retry_after: int | None, body: str | None
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     text = json.dumps({"error": f"status {status}"}) if body is None else body
     return replace(reply, status=status, body=text.encode(), headers=headers)
+
+
+def _checkpoint(reply: Reply, host: str) -> Reply:
+    """Behind one firewall a challenge is a 403, behind the other a 429 without Retry-After."""
+    if host != _CHALLENGED_HOST:
+        return replace(reply, status=403, body=CHECKPOINT, content_type=_HTML)
+    headers = {
+        "Server": "Vercel",
+        "Cache-Control": "private, no-store, max-age=0",
+        "X-Vercel-Mitigated": "challenge",
+    }
+    return Reply(CHALLENGE, 429, _HTML, headers)
 
 
 def _padded(size: int) -> bytes:

@@ -5,8 +5,9 @@ A file or `POST /_faults` holds a JSON list of objects:
     {"kind": "status", "route": "clob.polymarket.com/book*", "status": 429, "retry_after": 3, "count": 5}
 
 `route` is a shell pattern over HOST/PATH ("*" by default). Of the requests that match, the first `after` are
-spared, then every `every`-th is hit, `count` times at most. `from_s` and `to_s` bound it in simulated seconds
-since the simulator's start. Every kind is named in KINDS with the options it takes.
+spared, then every `every`-th is hit, `count` times at most. `query` narrows them by another shell pattern,
+over the query as it was sent ("*feedId=0x00039d9e*"). `from_s` and `to_s` bound it in simulated seconds since
+the simulator's start. Every kind is named in KINDS with the options it takes.
 
 The kinds `ws_*` are for sockets: `route` is that of the connection, and what is counted are the frames that
 are due on all its connections together and that the kind can hit (the answers to PING never are). Their time
@@ -26,6 +27,16 @@ is the one at which they are due:
 
 `event` narrows the last ones and ws_close to one type ("price_change", "book", "update", ...). To refuse the
 upgrade order `status` (or checkpoint, html, hang, drop, latency) for the socket's route.
+
+The kinds `page_*` hit requests to data.chain.link only: the first two its endpoint (/api/*), the others the
+page itself (/streams/*). Their seconds after loading are of the wall:
+
+- page_lag: the endpoint is `seconds` further behind than it is anyway
+- page_stale: the endpoint repeats what it knew when the fault first hit
+- page_no_json: the page has its next 15 minutes of reports inside and asks the endpoint for nothing
+- page_crash: `after_s` seconds after it was loaded the page hangs in a loop, closes itself, goes to
+  about:blank or stops at an error (`how`: loop, close, blank, throw)
+- page_leak: the page keeps `mb_per_s` more megabytes each second
 """
 
 from __future__ import annotations
@@ -39,15 +50,23 @@ from typing import Any
 
 from marketarchive.exceptions import ConfigurationError
 
-_SCOPE = {"route", "method", "after", "count", "every", "from_s", "to_s"}
+_SCOPE = {"route", "query", "method", "after", "count", "every", "from_s", "to_s"}
+_TEXTS = ("route", "query", "method")
+
+_PAGES = "data.chain.link/streams/*"
+_PAGE_ENDPOINTS = "data.chain.link/api/*"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """Options with their types; those without a default in `defaults` have to be given."""
+    """Options with their types; those without a default in `defaults` have to be given.
+
+    `route` are the only requests that it can hit at all.
+    """
 
     options: Mapping[str, type]
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    route: str = "*"
 
 
 KINDS: dict[str, Kind] = {
@@ -73,6 +92,12 @@ KINDS: dict[str, Kind] = {
     "cursor_loop": Kind({}),
     # in the venue's clock: Date header, timestamps, everything
     "clock_step": Kind({"seconds": float}),
+    # in a page that a browser runs
+    "page_lag": Kind({"seconds": float}, route=_PAGE_ENDPOINTS),
+    "page_stale": Kind({}, route=_PAGE_ENDPOINTS),
+    "page_no_json": Kind({}, route=_PAGES),
+    "page_crash": Kind({"how": str, "after_s": float}, {"how": "loop", "after_s": 5.0}, route=_PAGES),
+    "page_leak": Kind({"mb_per_s": float}, {"mb_per_s": 50.0}, route=_PAGES),
     # on sockets
     "ws_stall": Kind({"seconds": float}, {"seconds": None}),
     "ws_half_open": Kind({}),
@@ -92,7 +117,11 @@ KINDS: dict[str, Kind] = {
 }
 ON_UPGRADE = frozenset({"status", "checkpoint", "html", "hang", "drop", "latency"})
 """Of the other kinds, those that also hit the request that opens a socket."""
-_CHOICES = {"at": ("start", "body"), "how": ("length", "json")}
+_CHOICES = {
+    ("drop", "at"): ("start", "body"),
+    ("truncate", "how"): ("length", "json"),
+    ("page_crash", "how"): ("loop", "close", "blank", "throw"),
+}
 
 
 @dataclass
@@ -108,15 +137,25 @@ class Fault:
     from_s: float | None = None
     to_s: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    query: str = "*"
     seen: int = 0
     hits: int = 0
+    since_ns: int | None = None  # when it first hit, for kinds that remember
 
     @property
     def is_for_sockets(self) -> bool:
         return self.kind.startswith("ws_")
 
-    def is_due(self, method: str, route: str, elapsed_s: float) -> bool:
+    @property
+    def is_for_pages(self) -> bool:
+        return self.kind.startswith("page_")
+
+    def is_due(self, method: str, route: str, elapsed_s: float, query: str = "") -> bool:
         """Whether this request (or frame) is hit; counts it if it matches."""
+        if not (
+            fnmatch.fnmatchcase(route, KINDS[self.kind].route) and fnmatch.fnmatchcase(query, self.query)
+        ):
+            return False
         if not fnmatch.fnmatchcase(route, self.route) or (self.method is not None and method != self.method):
             return False
         if elapsed_s < (self.from_s or 0) or (self.to_s is not None and elapsed_s >= self.to_s):
@@ -128,6 +167,11 @@ class Fault:
             return False
         self.hits += 1
         return True
+
+    def told(self, now_ns: int) -> dict[str, Any]:
+        """Its options, and since when it has been hitting (the first call says it)."""
+        self.since_ns = now_ns if self.since_ns is None else self.since_ns
+        return {**self.options, "since_ns": self.since_ns}
 
 
 def read_faults(text: str | bytes, where: str) -> list[Fault]:
@@ -171,13 +215,14 @@ def _read(given: Any, where: str) -> Fault:
         value = options[name]
         if name in given and not isinstance(value, (int, float) if expected is float else expected):
             raise ConfigurationError(f"{where}: {name}={value!r} is not of type {expected.__name__}")
-        if name in _CHOICES and value not in _CHOICES[name]:
-            raise ConfigurationError(f"{where}: {name}={value!r} is none of {', '.join(_CHOICES[name])}")
+        choices = _CHOICES.get((given["kind"], name))
+        if choices is not None and value not in choices:
+            raise ConfigurationError(f"{where}: {name}={value!r} is none of {', '.join(choices)}")
     return Fault(kind=given["kind"], options=options, **scope)
 
 
 def _check(name: str, value: Any, where: str) -> None:
-    if name in ("route", "method"):
+    if name in _TEXTS:
         good = isinstance(value, str)
     elif name in ("from_s", "to_s"):
         good = isinstance(value, int | float) and value >= 0
@@ -185,5 +230,5 @@ def _check(name: str, value: Any, where: str) -> None:
         good = isinstance(value, int) and value >= (1 if name == "every" else 0)
     if not good or isinstance(value, bool):
         raise ConfigurationError(
-            f"{where}: {name}={value!r} is not a {'text' if name in ('route', 'method') else 'number'}"
+            f"{where}: {name}={value!r} is not a {'text' if name in _TEXTS else 'number'}"
         )

@@ -20,6 +20,8 @@ class Asked:
     path: str
     query: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    faults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
+    """Options by kind of the faults `page_*` that hit it: those only the venue itself can do."""
 
     def first(self, name: str, default: str = "") -> str:
         return next((value for key, value in self.query if key == name), default)

@@ -12,7 +12,7 @@ import re
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -31,6 +31,7 @@ from marketarchive.simulator.pace import Pace
 from marketarchive.simulator.truth import Truth
 
 _LIBRARY_DEFAULT = re.compile(r"^(Python-urllib/|Python/|python-requests/|$)")
+_PAGE_OF = re.compile(r"https?://[^/]+/([^/?#]+)")  # the host in a Referer
 _BLOCKED = Reply(b"error code: 1010", 403, "text/plain; charset=UTF-8")
 
 
@@ -160,10 +161,11 @@ class Server:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         self._requests += 1
+        host, path = self._place(request)
         asked = Asked(
             method=request.method,
-            host=request.match_info["host"],
-            path="/" + request.match_info.get("path", ""),
+            host=host,
+            path=path,
             query=tuple(parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True)),
             body=await request.read(),
         )
@@ -175,18 +177,32 @@ class Server:
             each
             for each in self._faults
             if (each.kind in ON_UPGRADE if is_upgrade else not each.is_for_sockets)
-            and each.is_due(asked.method, route, elapsed_s)
+            and each.is_due(asked.method, route, elapsed_s, request.rel_url.raw_query_string)
         ]
         if is_upgrade and {each.kind for each in hit} <= {"latency"}:
             return await self._connect(request, asked, hit)
         for fault in hit:
             if fault.kind == "clock_step":
                 shown += int(fault.options["seconds"] * SECOND)
+            if fault.is_for_pages:
+                fault.since_ns = now if fault.since_ns is None else fault.since_ns
+        ordered = {
+            each.kind: {**each.options, "since_ns": each.since_ns} for each in hit if each.is_for_pages
+        }
+        asked = replace(asked, faults=ordered)
         reply = self._answer(asked, request, now, shown)
         cursor = asked.first("after_cursor") or asked.first("next_cursor")
         for fault in hit:
-            reply = change(reply, fault, cursor)
+            reply = change(reply, fault, cursor, asked.host)
         return await self._send(request, asked, reply, hit, now, shown)
+
+    def _place(self, request: web.Request) -> tuple[str, str]:
+        """(host, path); what a page asks from its root belongs to the host of the page."""
+        host, path = request.match_info["host"], "/" + request.match_info.get("path", "")
+        page = _PAGE_OF.match(request.headers.get("Referer", ""))
+        if host in self._venues or page is None or page[1] not in self._venues:
+            return host, path
+        return page[1], request.path
 
     async def _connect(self, request: web.Request, asked: Asked, hit: list[Fault]) -> web.StreamResponse:
         """Opens a socket and serves it until it ends."""

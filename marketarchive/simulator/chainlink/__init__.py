@@ -1,0 +1,110 @@
+"""The stream pages of data.chain.link and the endpoints that their script asks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from marketarchive.clock import SECOND
+from marketarchive.simulator.chainlink.candles import RANGES, Candles
+from marketarchive.simulator.chainlink.page import NOT_FOUND, SCRIPT_PATH, render
+from marketarchive.simulator.chainlink.reports import Report, Reports, decimal, stamp
+from marketarchive.simulator.chainlink.script import SCRIPT
+from marketarchive.simulator.chainlink.streams import BY_FEED_ID, BY_SLUG, Stream
+from marketarchive.simulator.messages import Asked, Reply, json_reply
+from marketarchive.simulator.noise import bits
+from marketarchive.simulator.prices import Prices
+from marketarchive.simulator.sockets import Session
+
+HOST = "data.chain.link"
+CARRIED_S = 900
+"""A page without an endpoint (fault `page_no_json`) carries its reports this far into the future."""
+
+_WINDOWS_S = {"1m": 60}
+_LIMIT = 1000  # requests per 10 s; not documented
+_HEADERS = {"Server": "Vercel", "Cache-Control": "public, max-age=0, must-revalidate"}
+_HTML = "text/html; charset=utf-8"
+_SCRIPT = "application/javascript; charset=utf-8"
+
+
+class Chainlink:
+    """The venue as the server sees it; answers depend on (seed, request, time) only."""
+
+    hosts = frozenset({HOST})
+
+    def __init__(self, seed: int, prices: Prices) -> None:
+        self._seed = seed
+        self.reports = Reports(seed, prices)
+        self._candles = Candles(self.reports)
+
+    def answer(self, asked: Asked, now_ns: int) -> Reply:
+        if asked.method not in ("GET", "HEAD"):
+            return _json({"error": "Method not allowed"}, 405)
+        match asked.path.strip("/").split("/"):
+            case ["streams", slug] if slug in BY_SLUG:
+                return self._page(BY_SLUG[slug], slug, asked, now_ns)
+            case ["api", "live-data-engine-stream-data"]:
+                return self._live(asked, now_ns)
+            case ["api", "historical-data-engine-stream-data"]:
+                return self._history(asked, now_ns)
+        if asked.path == SCRIPT_PATH:
+            return Reply(SCRIPT.encode(), 200, _SCRIPT, _HEADERS)
+        return Reply(NOT_FOUND, 404, _HTML, _HEADERS)  # also /api/query-timescale: it is gone
+
+    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
+        del asked, number, now_ns
+        return None
+
+    def limit(self, asked: Asked) -> tuple[str, int]:
+        del asked
+        return "chainlink_pages", _LIMIT
+
+    def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
+        """No markets; `reports` are the truth of what the pages show."""
+        del start_ns, end_ns
+        return []
+
+    def _page(self, stream: Stream, slug: str, asked: Asked, now_ns: int) -> Reply:
+        carried = None
+        if "page_no_json" in asked.faults:
+            reports = self.reports.observed(stream, now_ns - 10 * SECOND, now_ns + CARRIED_S * SECOND)
+            carried = [((report.told_ns - now_ns) // 10**6, report) for report in reports]
+        return Reply(render(stream, slug, asked.faults, carried), 200, _HTML, _HEADERS)
+
+    def _live(self, asked: Asked, now_ns: int) -> Reply:
+        if (stream := BY_FEED_ID.get(asked.first("feedId"))) is None:
+            return _json({"error": "feedId is not one of a stream"}, 400)
+        if (window_s := _WINDOWS_S.get(asked.first("queryWindow"))) is None:
+            return _json({"error": "queryWindow is not known"}, 400)
+        at = now_ns
+        if stale := asked.faults.get("page_stale"):
+            at = min(at, stale["since_ns"])
+        if lag := asked.faults.get("page_lag"):
+            at -= int(lag["seconds"] * SECOND)
+        nodes = [
+            node
+            for report in self.reports.told(stream, at, window_s)
+            for node in _nodes(report, asked.first("attributeName"))
+        ]
+        # no order is promised: readers that take the first one go wrong
+        nodes.sort(key=lambda node: bits(self._seed, "order", *node.values()))
+        return _json({"data": {"allStreamValuesGenerics": {"nodes": nodes}}})
+
+    def _history(self, asked: Asked, now_ns: int) -> Reply:
+        stream, wanted = BY_FEED_ID.get(asked.first("feedId")), RANGES.get(asked.first("timeRange"))
+        if stream is None or wanted is None:
+            return _json({"error": "feedId or timeRange is not known"}, 400)
+        return _json({"data": {wanted.name: {"nodes": self._candles.nodes(stream, wanted, now_ns)}}})
+
+
+def _nodes(report: Report, name: str) -> list[dict[str, str]]:
+    """One per attribute, or the one of this name."""
+    return [
+        {"attributeName": attribute, "valueNumeric": decimal(value), "validAfterTs": stamp(report)}
+        for attribute, value in report.values
+        if name in ("", attribute)
+    ]
+
+
+def _json(document: Any, status: int = 200) -> Reply:
+    return replace(json_reply(document, status), headers=_HEADERS)

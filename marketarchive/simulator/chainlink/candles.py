@@ -1,0 +1,89 @@
+"""The endpoint of a page's history: candles of a minute, an hour or a day, as text inside JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from marketarchive.clock import SECOND
+from marketarchive.simulator.chainlink.reports import Report, Reports, decimal
+from marketarchive.simulator.chainlink.streams import Stream
+
+_LOOKED_AT = 4
+_PART_NS = 3 * SECOND  # holds a report, wherever it begins
+
+
+@dataclass(frozen=True)
+class Range:
+    """What `timeRange` gives: buckets of `bucket_s`, `count` of them up to now."""
+
+    name: str
+    bucket_s: int
+    count: int
+
+
+RANGES = {
+    "1D": Range("allStreamValuesGeneric1Minutes", 60, 24 * 60),
+    "1W": Range("allStreamValuesGeneric1Hours", 3600, 7 * 24),
+    "1M": Range("allStreamValuesGeneric1Days", 86_400, 30),
+}
+
+
+class Candles:
+    """Candles of whole buckets; high and low are those of _LOOKED_AT reports, open and close true."""
+
+    def __init__(self, reports: Reports) -> None:
+        self._reports = reports
+        self._nodes = lru_cache(maxsize=1 << 13)(self._make)
+
+    def nodes(self, stream: Stream, wanted: Range, now_ns: int) -> list[dict[str, Any]]:
+        """The newest bucket first; the one that `now_ns` lies in is left out."""
+        last = now_ns // SECOND // wanted.bucket_s
+        return [
+            node
+            for number in range(last - 1, last - 1 - wanted.count, -1)
+            for node in self._nodes(stream, wanted.bucket_s, number)
+        ]
+
+    def _make(self, stream: Stream, bucket_s: int, number: int) -> list[dict[str, Any]]:
+        begin_ns, length_ns = number * bucket_s * SECOND, bucket_s * SECOND
+        looked_at = list(self._some(stream, begin_ns, length_ns))
+        bucket = f"{_text(looked_at[0], begin_ns).replace(' ', 'T')}:00"
+        return [
+            {"attributeName": name, "bucket": bucket, "candlestick": _candle(looked_at, place)}
+            for place, name in enumerate(("benchmark", "bid", "ask"))
+        ]
+
+    def _some(self, stream: Stream, begin_ns: int, length_ns: int) -> Iterator[Report]:
+        """The first report of the bucket, some between, and the last."""
+        for part in range(_LOOKED_AT - 1):
+            at = begin_ns + part * length_ns // _LOOKED_AT
+            yield next(self._reports.observed(stream, at, at + _PART_NS))
+        *_, last = self._reports.observed(stream, begin_ns + length_ns - _PART_NS, begin_ns + length_ns)
+        yield last
+
+
+def _text(report: Report, at_ns: int | None = None) -> str:
+    """`2026-04-13 12:08:00.339431+00`."""
+    at = report.observed_at
+    if at_ns is not None:
+        at = at.fromtimestamp(at_ns / SECOND, at.tzinfo)
+    return at.isoformat(" ").removesuffix(":00")
+
+
+def _candle(reports: list[Report], place: int) -> str:
+    def value(report: Report) -> int:
+        return report.values[place][1]
+
+    parts = {
+        "open": reports[0],
+        "high": max(reports, key=value),
+        "low": min(reports, key=value),
+        "close": reports[-1],
+    }
+    text = ",".join(
+        f'{name}:(ts:"{_text(report)}",val:{decimal(value(report))})' for name, report in parts.items()
+    )
+    return f"(version:1,{text},volume:Missing())"

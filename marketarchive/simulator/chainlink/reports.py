@@ -1,0 +1,113 @@
+"""The reports of a stream: a pure function of (seed, stream, running number).
+
+Spot reports come 1.056 s apart on average at an irregular place in the second, as recorded; those of an
+average stand at whole seconds. A value at a whole second is the world's price of that second, exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+from marketarchive.clock import SECOND
+from marketarchive.simulator.chainlink.streams import Stream
+from marketarchive.simulator.noise import bits, unit
+from marketarchive.simulator.prices import E18, Prices
+
+LAG_NS = 3 * SECOND
+"""From an observation until the page's endpoint tells it, give or take _LAG_JITTER_NS."""
+
+_US = 1000  # ns
+_STEP_US = {True: 1_056_000, False: 1_000_000}  # by "is spot"
+_JITTER_US = 260_000
+_LAG_JITTER_NS = 200_000_000
+_SPREAD = 3 / 68_287  # of the price; the median that was recorded
+_STEP_E18 = 10**10  # bid and ask have eight decimals
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Report:
+    """One report; prices are dollars times 10**18, `mid` is the venue's `benchmark`."""
+
+    observed_us: int
+    told_ns: int
+    mid: int
+    bid: int
+    ask: int
+
+    @property
+    def values(self) -> tuple[tuple[str, int], ...]:
+        return ("benchmark", self.mid), ("bid", self.bid), ("ask", self.ask)
+
+    @property
+    def observed_at(self) -> datetime:
+        return _EPOCH + timedelta(microseconds=self.observed_us)
+
+
+class Reports:
+    """All reports of all streams of a seed."""
+
+    def __init__(self, seed: int, prices: Prices) -> None:
+        self._seed = seed
+        self._prices = prices
+        self.make = lru_cache(maxsize=1 << 14)(self._make)
+
+    def observed(self, stream: Stream, from_ns: int, to_ns: int) -> Iterator[Report]:
+        """Those with from_ns <= observation < to_ns, the oldest first."""
+        step = _STEP_US[not stream.window_s]
+        for number in range(from_ns // _US // step - 1, to_ns // _US // step + 2):
+            report = self.make(stream, number)
+            if from_ns <= report.observed_us * _US < to_ns:
+                yield report
+
+    def told(self, stream: Stream, now_ns: int, window_s: int) -> list[Report]:
+        """What the endpoint knows of the last `window_s` seconds at `now_ns`, the oldest first."""
+        found = self.observed(stream, now_ns - window_s * SECOND, now_ns)
+        return [report for report in found if report.told_ns <= now_ns]
+
+    def _make(self, stream: Stream, number: int) -> Report:
+        if stream.window_s:
+            observed_us = number * _STEP_US[False]
+            mid = self._prices.twap(stream.asset, number, stream.window_s)
+        else:
+            draw = bits(self._seed, "phase", stream.slug, number) % (2 * _JITTER_US + 1)
+            observed_us = number * _STEP_US[True] + draw - _JITTER_US
+            mid = self._between(stream.asset, observed_us)
+        spread = mid * _SPREAD * (0.4 + 1.2 * unit(self._seed, "spread", stream.slug, number))
+        below = spread * unit(self._seed, "below", stream.slug, number)
+        jitter = bits(self._seed, "told", stream.slug, number) % (2 * _LAG_JITTER_NS) - _LAG_JITTER_NS
+        return Report(
+            observed_us=observed_us,
+            told_ns=observed_us * _US + LAG_NS + jitter,
+            mid=mid,
+            bid=(mid - int(below)) // _STEP_E18 * _STEP_E18,
+            ask=-(-(mid + int(spread - below)) // _STEP_E18) * _STEP_E18,
+        )
+
+    def _between(self, asset: str, us: int) -> int:
+        """The price between two seconds lies on the line between theirs."""
+        second, rest = divmod(us, 10**6)
+        before = self._prices.spot(asset, second)
+        if not rest:
+            return before
+        moved = (self._prices.spot(asset, second + 1) - before) * rest // 10**6
+        return before + moved // _STEP_E18 * _STEP_E18
+
+
+def decimal(value: int) -> str:
+    """Dollars times 10**18 as the endpoint writes them: `80108.829825`."""
+    whole, rest = divmod(value, E18)
+    return f"{whole}.{rest:018d}".rstrip("0").rstrip(".")
+
+
+def dollars(value: int) -> str:
+    """As the page writes them: `$91,363.17`, four decimals below a hundred dollars."""
+    return f"${value / E18:,.{2 if value >= 100 * E18 else 4}f}"
+
+
+def stamp(report: Report) -> str:
+    """`2026-05-08T19:53:19.123679+00:00`; a whole second has no decimals."""
+    return report.observed_at.isoformat()

@@ -1,0 +1,91 @@
+"""The script of a stream page.
+
+It asks the page's endpoint once in a second of simulated time (its timer runs at the speed that `/_clock`
+tells), never while an answer is outstanding, and writes the newest report into the labels. Where the page
+carries its reports itself (`#stream-reports`) it asks for nothing.
+"""
+
+SCRIPT = """\
+(function () {
+  "use strict";
+  var props = JSON.parse(document.getElementById("__NEXT_DATA__").textContent).props.pageProps;
+  var url = "/api/live-data-engine-stream-data?feedId=" + props.streamData.streamMetadata.feedId +
+    "&abiIndex=0&queryWindow=1m";
+  var carried = document.getElementById("stream-reports");
+  var busy = false;
+
+  function write(name, text) {
+    document.querySelectorAll("[data-value=" + name + "]").forEach(function (each) {
+      each.textContent = text;
+    });
+  }
+
+  function dollars(text) {
+    var value = Number(text), digits = value >= 100 ? 2 : 4;
+    return "$" + value.toLocaleString("en-US",
+      { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  }
+
+  function clockTime(text) {
+    return new Date(text).toLocaleString("en-US", { year: "numeric", month: "short", day: "numeric",
+      hour: "numeric", minute: "2-digit", second: "2-digit" }).replace(/, (?=[0-9]+:)/, " ");
+  }
+
+  function show(at, values) {
+    ["benchmark", "bid", "ask"].forEach(function (name) {
+      if (values[name] !== undefined) { write(name, dollars(values[name])); }
+    });
+    write("time", clockTime(at));
+  }
+
+  function showNewest(nodes) {
+    var newest = "", values = {};
+    nodes.forEach(function (node) {
+      if (node.validAfterTs > newest) { newest = node.validAfterTs; values = {}; }
+      if (node.validAfterTs === newest) { values[node.attributeName] = node.valueNumeric; }
+    });
+    if (newest) { show(newest, values); }
+  }
+
+  function ask() {
+    if (busy) { return; }
+    busy = true;
+    fetch(url).then(function (answer) {
+      if (!answer.ok) { throw new Error("status " + answer.status); }
+      return answer.json();
+    }).then(function (document) {
+      showNewest(document.data.allStreamValuesGenerics.nodes);
+    }).catch(function () {}).then(function () { busy = false; });
+  }
+
+  function step(reports, loaded, speed) {
+    var elapsed = (performance.now() - loaded) * speed, last = null;
+    reports.forEach(function (each) { if (each[0] <= elapsed) { last = each; } });
+    if (last) { show(last[1], { benchmark: last[2], bid: last[3], ask: last[4] }); }
+  }
+
+  function every(period, act) {
+    var start = performance.now();
+    function tick() {
+      act();
+      var next = Math.floor((performance.now() - start) / period) + 1;
+      setTimeout(tick, Math.max(0, start + next * period - performance.now()));
+    }
+    tick();
+  }
+
+  function run(speed) {
+    var loaded = performance.now();
+    if (carried) {
+      var reports = JSON.parse(carried.textContent);
+      every(1000 / speed, function () { step(reports, loaded, speed); });
+    } else {
+      every(1000 / speed, ask);
+    }
+  }
+
+  fetch("/_clock").then(function (answer) { return answer.json(); })
+    .then(function (clock) { return clock.speed; }, function () { return 1; })
+    .then(run);
+})();
+"""
