@@ -20,7 +20,7 @@ import aiohttp
 import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
-from marketarchive.clock import SECOND, SimulatedClock
+from marketarchive.clock import SECOND, from_iso, utc
 from marketarchive.simulator.polymarket import market_channel
 from marketarchive.simulator.polymarket.books import Books
 from marketarchive.venues.polymarket import parse_book, rtds
@@ -47,10 +47,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[harness.Simula
 def sim(running: harness.Simulator) -> Iterator[harness.Simulator]:
     yield running
     running.order()
-
-
-def clock(sim: harness.Simulator) -> SimulatedClock:
-    return SimulatedClock(**harness.get_json(f"{sim.url}/_clock"))
 
 
 @asynccontextmanager
@@ -259,6 +255,9 @@ async def test_there_are_no_other_sockets(sim: harness.Simulator) -> None:
             with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
                 await session.ws_connect(f"{sim.url}/{route}")
             assert caught.value.status == 404
+        for route in (MARKET, RTDS):
+            async with session.get(f"{sim.url}/{route}", headers={"User-Agent": "tests"}) as response:
+                assert response.status == 404
 
 
 # --- faults ----------------------------------------------------------------------------------------------
@@ -292,6 +291,35 @@ async def test_a_stall_of_a_few_seconds_leaves_a_hole(sim: harness.Simulator) ->
     assert len(hole) > 5
     assert (hole[-1] - hole[0]) / SECOND < 5
     assert [line["sent"] for line in lines[:12]] == [True] * 10 + [False] * 2
+
+
+async def test_a_stall_ends_with_its_window_and_the_venue_closes_after_the_last_resolution(
+    tmp_path: Path,
+) -> None:
+    """From ten seconds before a round ends: the silence of fifteen, the settlement, the close."""
+    market = live_round()
+    start = f"{utc((market.end - 10) * SECOND):%Y-%m-%dT%H:%M:%SZ}"
+    with harness.simulator(tmp_path, "--start", start, "--speed", str(SPEED)) as sim:
+        sim.order(
+            {"kind": "ws_stall", "route": MARKET, "from_s": 2, "to_s": 17},
+            {"kind": "ws_reorder", "route": MARKET, "event": "market_resolved"},
+        )
+        async with connected(sim) as client:
+            await client.send_str(subscribe(market.tokens))
+            got: list[bytes] = []
+            while (message := await client.receive(timeout=10)).type is WSMsgType.TEXT:
+                got.append(message.data.encode())
+            assert (message.data, message.extra) == (1000, "all subscribed assets resolved")
+        await asyncio.to_thread(harness.until, lambda: sim.connections(event="closed"))
+        lines = due(sim, 1)
+        [closed] = sim.connections(event="closed")
+    began = from_iso(start)
+    for line in lines:
+        assert line["sent"] == (not 2 <= (line["simulated_ns"] - began) / SECOND < 17)
+    assert (closed["code"], closed["by"]) == (1000, "server")
+    told = [json.loads(payload) for payload in got if event_of(payload) == "market_resolved"]
+    assert market.condition_id in [event["market"] for event in told]
+    assert Counter(map(digest, got)) == Counter(line["sha256"] for line in lines if line["sent"])
 
 
 async def test_one_market_is_mute_while_the_others_flow(sim: harness.Simulator) -> None:
@@ -404,6 +432,22 @@ async def test_single_frames_go_wrong(sim: harness.Simulator, kind: str) -> None
     assert Counter(digest(payload) for payload in got) <= Counter(
         line["sha256"] for line in lines if line["sent"]
     )
+
+
+async def test_reference_prices_go_wrong_as_well(sim: harness.Simulator) -> None:
+    sim.order(
+        {"kind": "ws_unknown_event", "route": RTDS, "event": "update", "count": 1},
+        {"kind": "ws_mute", "route": RTDS, "market": "btc/usd"},
+    )
+    async with connected(sim, RTDS) as client:
+        await client.send_str(rtds.subscribe([SPOT]))
+        got = await texts(client, 20)
+    assert sum(json.loads(payload)["topic"] == "surprise" for payload in got) == 1
+    assert {point.symbol for payload in got for point in rtds.decode(payload)} == {
+        "eth/usd",
+        "sol/usd",
+        "xrp/usd",
+    }
 
 
 async def test_one_topic_is_gone(sim: harness.Simulator) -> None:
