@@ -1,4 +1,4 @@
-"""`scrapy genspider -t sweep|cadence NAME DOMAIN`: Scrapy's own, with the class named as the file is."""
+"""`scrapy genspider -t sweep|cadence|stream NAME DOMAIN`: Scrapy's own, the class named as the file is."""
 
 from __future__ import annotations
 
