@@ -15,7 +15,7 @@ from typing import Any
 
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Market, PriceSnapshot
-from marketarchive.venues.polymarket import updown, wire
+from marketarchive.venues.polymarket import rules, updown, wire
 from marketarchive.venues.polymarket.messages import Parsed, Received
 
 PLATFORM = "polymarket"
@@ -24,8 +24,6 @@ METADATA_SOURCE = "polymarket eventMetadata"
 
 # a condition id has 32 bytes, one of a protocol v2 market 31; v2 is also seen padded with a zero byte
 _CONDITION = re.compile(r"0x(?:[0-9a-fA-F]{64}|[0-9a-fA-F]{62})")
-_TWAP_STREAM = re.compile(r"data\.chain\.link/streams/[a-z0-9]+-usd-twap-(\d+)s-streams")
-_SPOT_STREAM = re.compile(r"data\.chain\.link/streams/[a-z0-9]+-usd/?$")
 
 # tags that are categories; an event carries them among many others, in no order
 _CATEGORIES = (
@@ -205,7 +203,7 @@ def _market(row: Mapping[str, Any], event: Mapping[str, Any], received: Received
         resolution=_winner(outcomes, payouts),
         payouts=payouts,
         resolution_source=RESOLUTION_SOURCE if payouts else None,
-        rule=_rule(row, event),
+        rule=_rule(row, event, asset),
         resolved_at=wire.time(row, "closedTime") if payouts else None,
         protocol_version=version,
         tick_size=wire.decimal(row, "orderPriceMinTickSize"),
@@ -326,17 +324,13 @@ def _boundary_prices(event: Mapping[str, Any]) -> tuple[Decimal | None, Decimal 
     return wire.decimal(fields, "priceToBeat"), wire.decimal(fields, "finalPrice")
 
 
-def _rule(row: Mapping[str, Any], event: Mapping[str, Any]) -> str | None:
-    """What the market settles on, as the market itself says; None where it does not."""
+def _rule(row: Mapping[str, Any], event: Mapping[str, Any], asset: str | None) -> str | None:
+    """What the market settles on, as the market itself says; None where it does not.
+
+    Of a round (of `asset`) a source that is not known stands as it is: no date may be taken for its rule.
+    """
     source = wire.text(row, "resolutionSource") or wire.text(event, "resolutionSource") or ""
-    config = row.get("cryptoMarketConfig")
-    if isinstance(config, dict) and config.get("twapEnabled") is True and config.get("twapLookbackSeconds"):
-        return f"chainlink twap {config['twapLookbackSeconds']}s"
-    if twap := _TWAP_STREAM.search(source):
-        return f"chainlink twap {twap[1]}s"
-    if _SPOT_STREAM.search(source):
-        return "chainlink spot"
-    return "binance" if "binance.com" in source else None
+    return rules.stated(row, source, asset) or (source or None if asset else None)
 
 
 def _category(row: Mapping[str, Any], event: Mapping[str, Any]) -> str | None:

@@ -9,25 +9,22 @@ from __future__ import annotations
 import re
 from functools import cache
 
-ASSETS = ("BTC", "ETH", "SOL", "XRP", "DOGE", "BNB", "HYPE")
-DURATIONS = ("5m", "15m", "1h", "4h", "1d")
-SECONDS = {"5m": 300, "15m": 900, "1h": 3600, "4h": 14400, "1d": 86400}
+from marketarchive.venues import assets
+from marketarchive.venues.assets import BY_NAME, DATED_SLUGS, DURATIONS, SECONDS, TAG_IDS
 
-# Gamma's tag ids of the horizons
-TAG_IDS = {"5m": "102892", "15m": "102467", "1h": "102175", "4h": "102531", "1d": "102281"}
+__all__ = [
+    "ASSETS",
+    "DURATIONS",
+    "SECONDS",
+    "TAG_IDS",
+    "of_series",
+    "of_slug",
+    "series_slugs",
+    "slug_of",
+    "start_of_slug",
+]
 
-# what hourly and daily slugs call an asset; the short name also occurs in their series slugs
-_NAMES = {
-    "BTC": "bitcoin",
-    "ETH": "ethereum",
-    "SOL": "solana",
-    "XRP": "xrp",
-    "DOGE": "dogecoin",
-    "BNB": "bnb",
-    "HYPE": "hyperliquid",
-}
-_BY_NAME = {name: asset for asset, name in _NAMES.items()} | {asset.lower(): asset for asset in ASSETS}
-_SERIES_ENDING = {"5m": "5m", "15m": "15m", "1h": "hourly", "4h": "4h", "1d": "daily"}
+ASSETS = tuple(assets.ASSETS)
 
 _MONTH = "january|february|march|april|may|june|july|august|september|october|november|december"
 _NUMBERED = re.compile(r"([a-z]+)-updown-(5m|15m|4h)-(\d{9,10})")
@@ -46,30 +43,26 @@ def of_slug(slug: str) -> tuple[str, str] | None:
         name, duration = daily[1], "1d"
     else:
         return None
-    asset = _BY_NAME.get(name)
+    asset = BY_NAME.get(name)
     return None if asset is None else (asset, duration)
 
 
 def start_of_slug(slug: str) -> int | None:
     """The window's start in Unix seconds, where the slug carries it."""
     numbered = _NUMBERED.fullmatch(slug) or _NUMBERED_OLD.fullmatch(slug)
-    return int(numbered[3]) if numbered and numbered[1] in _BY_NAME else None
+    return int(numbered[3]) if numbered and numbered[1] in BY_NAME else None
 
 
 def slug_of(asset: str, duration: str, start: int) -> str:
     """The slug of the round that starts at `start` (Unix seconds); only 5m, 15m and 4h are numbered."""
-    if duration not in ("5m", "15m", "4h"):
+    if duration in DATED_SLUGS:
         raise ValueError(f"slugs of {duration} rounds carry a date, not a number: ask the venue by series")
-    return f"{asset.lower()}-updown-{duration}-{start}"
+    return f"{assets.ASSETS[asset].short}-updown-{duration}-{start}"
 
 
 def series_slugs(asset: str, duration: str) -> tuple[str, ...]:
     """Candidates for the series' slug, the likelier first (hourly Solana was seen under both)."""
-    ending = _SERIES_ENDING[duration]
-    names = dict.fromkeys((asset.lower(), _NAMES[asset]))
-    if duration in ("1h", "1d"):
-        return tuple(f"{name}-up-or-down-{ending}" for name in names)
-    return (f"{asset.lower()}-up-or-down-{ending}",)
+    return assets.ASSETS[asset].series(duration)
 
 
 @cache
