@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from marketarchive.venues import polymarket
+from marketarchive.venues import chainlink, polymarket
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.polymarket.messages import Parsed, Received
 
@@ -19,4 +19,4 @@ class Venue(Protocol):
         """The query for the page after an answer; None after the last."""
 
 
-VENUES: dict[str, Venue] = {"polymarket": polymarket}
+VENUES: dict[str, Venue] = {"chainlink": chainlink, "polymarket": polymarket}

@@ -1,0 +1,232 @@
+"""The JSON that a stream's page fetches, and what its document says of the feed it shows. Pure functions.
+
+The live answer holds about the last minute, three rows (benchmark, bid, ask) a report, in no promised order:
+rows are grouped by the time from which they are valid, and a reader takes every report that is new to it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from marketarchive.clock import from_iso
+from marketarchive.exceptions import ParseError
+from marketarchive.nesting import MAX_NESTING, is_shallow
+from marketarchive.venues.chainlink.endpoints import LIVE, TIMESCALE
+
+SCALE = 18
+"""Decimals of the integers that the older endpoint sends."""
+DOLLARS_MAX = Decimal(10) ** 12
+"""No price is above it: what is, was scaled."""
+
+_PARTS = {"benchmark": "mid", "bid": "bid", "ask": "ask"}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One observation of a stream in dollars. `mid` is a median of its own, not half of bid and ask; a part
+    is None where the answer, which may have been asked for one attribute only, does not hold it."""
+
+    observed_ns: int
+    mid: Decimal | None = None
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+
+    def with_parts_of(self, other: Report) -> Report:
+        """The same report, completed from another answer."""
+        return Report(
+            self.observed_ns,
+            other.mid if self.mid is None else self.mid,
+            other.bid if self.bid is None else self.bid,
+            other.ask if self.ask is None else self.ask,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one answer says: oldest first; a bad row is one entry of `errors` and spoils nothing else."""
+
+    reports: tuple[Report, ...] = ()
+    errors: tuple[ParseError, ...] = ()
+
+
+class _Node(msgspec.Struct):
+    name: str | None = msgspec.field(name="attributeName", default=None)
+    number: msgspec.Raw = msgspec.field(name="valueNumeric", default_factory=msgspec.Raw)
+    at: str | None = msgspec.field(name="validAfterTs", default=None)
+
+
+class _Old(msgspec.Struct):
+    at: str | None = msgspec.field(name="validFromTimestamp", default=None)
+    price: str | None = None
+    bid: str | None = None
+    ask: str | None = None
+
+
+class _Nodes(msgspec.Struct):
+    nodes: list[msgspec.Raw]
+
+
+class _LiveData(msgspec.Struct):
+    values: _Nodes = msgspec.field(name="allStreamValuesGenerics")
+
+
+class _Live(msgspec.Struct):
+    data: _LiveData
+
+
+class _OldData(msgspec.Struct):
+    reports: _Nodes = msgspec.field(name="liveStreamReports")
+
+
+class _Timescale(msgspec.Struct):
+    data: _OldData
+
+
+_LIVE = msgspec.json.Decoder(_Live)
+_TIMESCALE = msgspec.json.Decoder(_Timescale)
+_NODE = msgspec.json.Decoder(_Node)
+_OLD = msgspec.json.Decoder(_Old)
+_PLAIN = re.compile(r"[0-9]{1,40}(?:\.[0-9]{1,40})?").fullmatch
+_INTEGER = re.compile(r"[0-9]{1,60}").fullmatch
+_NEXT_DATA = re.compile(rb"<script\b[^>]*__NEXT_DATA__[^>]*>\s*(\{.*?)\s*</script>", re.DOTALL)
+
+
+def parse_answer(url: str, payload: bytes) -> Answer:
+    """The reports in an answer of `url` (the venue's own, without query); none for its other endpoints.
+
+    Raises ParseError when the answer is not the document that its endpoint promises.
+    """
+    if url not in (LIVE, TIMESCALE):
+        return Answer()
+    if not is_shallow(payload):
+        raise ParseError("Report", f"nested more than {MAX_NESTING} deep; {len(payload)} bytes")
+    try:
+        if url == LIVE:
+            return _live(_LIVE.decode(payload).data.values.nodes)
+        return _timescale(_TIMESCALE.decode(payload).data.reports.nodes)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ParseError("Report", f"not an answer of a stream ({error}): {payload[:60]!r}") from error
+
+
+def _live(nodes: Iterable[msgspec.Raw]) -> Answer:
+    found: dict[int, dict[str, Decimal]] = {}
+    errors = []
+    for raw in nodes:
+        try:
+            node = _NODE.decode(raw)
+            part = _PARTS.get(node.name or "")
+            if part is None:
+                continue  # another schema's attribute
+            _put(found, _observed(node.at, "validAfterTs"), part, _dollars(node))
+        except msgspec.DecodeError as error:
+            errors.append(ParseError("Report", f"not a row of a stream ({error}): {bytes(raw)[:60]!r}"))
+        except ParseError as error:
+            errors.append(error)
+    return Answer(_reports(found), tuple(errors))
+
+
+def _timescale(nodes: Iterable[msgspec.Raw]) -> Answer:
+    found: dict[int, dict[str, Decimal]] = {}
+    errors = []
+    for raw in nodes:
+        try:
+            node = _OLD.decode(raw)
+            observed = _observed(node.at, "validFromTimestamp")
+            for part, text in (("mid", node.price), ("bid", node.bid), ("ask", node.ask)):
+                if text is not None:
+                    _put(found, observed, part, _scaled(text))
+        except msgspec.DecodeError as error:
+            errors.append(ParseError("Report", f"not a row of a stream ({error}): {bytes(raw)[:60]!r}"))
+        except ParseError as error:
+            errors.append(error)
+    return Answer(_reports(found), tuple(errors))
+
+
+def _put(found: dict[int, dict[str, Decimal]], observed: int, part: str, value: Decimal) -> None:
+    """Raises ParseError when the same part of the same report was said to be something else."""
+    before = found.setdefault(observed, {}).setdefault(part, value)
+    if before != value:
+        raise ParseError("Report", f"{part} of one report is both {before} and {value}", ("valueNumeric",))
+
+
+def _reports(found: Mapping[int, Mapping[str, Decimal]]) -> tuple[Report, ...]:
+    return tuple(Report(observed, **parts) for observed, parts in sorted(found.items()) if parts)
+
+
+def _observed(text: str | None, name: str) -> int:
+    try:
+        return from_iso(text or "")
+    except ValueError as error:
+        raise ParseError("Report", f"{name}={text!r} is not a time", (name,)) from error
+
+
+def _dollars(node: _Node) -> Decimal:
+    """The current endpoint's price; raises ParseError, also for one scaled as the older endpoint's are."""
+    text = bytes(node.number).decode().strip().strip('"')  # as text or as a number, its digits count
+    if _PLAIN(text) is None or not 0 < (value := Decimal(text)) < DOLLARS_MAX:
+        raise ParseError("Report", f"valueNumeric={text[:80]!r} is not a price in dollars", ("valueNumeric",))
+    return value
+
+
+def _scaled(text: str) -> Decimal:
+    """The older endpoint's integer of 1e-18 dollars; raises ParseError, also for dollars."""
+    if _INTEGER(text) is None or len(text) < SCALE - 8 or not 0 < (value := _down(text)) < DOLLARS_MAX:
+        raise ParseError("Report", f"price={text[:80]!r} is not an integer of 1e-18 dollars", ("price",))
+    return value
+
+
+def _down(text: str) -> Decimal:
+    return Decimal(f"{text}E-{SCALE}")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What the HTML of a page says of the stream it shows."""
+
+    feed_id: str | None = None
+    is_checkpoint: bool = False
+
+
+class _Metadata(msgspec.Struct):
+    feed_id: str | None = msgspec.field(name="feedId", default=None)
+
+
+class _StreamData(msgspec.Struct):
+    metadata: _Metadata | None = msgspec.field(name="streamMetadata", default=None)
+
+
+class _PageProps(msgspec.Struct):
+    stream: _StreamData | None = msgspec.field(name="streamData", default=None)
+
+
+class _Props(msgspec.Struct):
+    page: _PageProps | None = msgspec.field(name="pageProps", default=None)
+
+
+class _NextData(msgspec.Struct):
+    props: _Props | None = None
+
+
+_DOCUMENT = msgspec.json.Decoder(_NextData)
+CHECKPOINT = b"Security Checkpoint"
+
+
+def parse_document(html: bytes) -> Document:
+    """Never raises: a page that says nothing of itself may still show prices."""
+    is_checkpoint = CHECKPOINT in html
+    match = _NEXT_DATA.search(html)
+    if match is None or not is_shallow(match[1]):
+        return Document(is_checkpoint=is_checkpoint)
+    try:
+        found: Any = _DOCUMENT.decode(match[1])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return Document(is_checkpoint=is_checkpoint)
+    for name in ("props", "page", "stream", "metadata"):
+        found = getattr(found, name) if found is not None else None
+    return Document(None if found is None else found.feed_id, is_checkpoint=is_checkpoint)
