@@ -1,4 +1,4 @@
-"""Polymarket from one world: Gamma, the order book, the Data API, the market channel and RTDS."""
+"""Polymarket from one world: Gamma, the order book, the Data API, the market channel, RTDS, a web route."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from marketarchive.simulator.polymarket.market_session import MarketSession
 from marketarchive.simulator.polymarket.markets import SimMarket
 from marketarchive.simulator.polymarket.rounds import LISTED_AHEAD_S
 from marketarchive.simulator.polymarket.rtds import Rtds, RtdsSession
+from marketarchive.simulator.polymarket.web import LIMIT as WEB_LIMIT
+from marketarchive.simulator.polymarket.web import Web
 from marketarchive.simulator.polymarket.world import HISTORY_S, World
 from marketarchive.simulator.sockets import Session
 from marketarchive.venues.polymarket.endpoints import LIMITS, endpoint_class
@@ -25,6 +27,7 @@ CLOB_HOST = "clob.polymarket.com"
 DATA_HOST = "data-api.polymarket.com"
 MARKET_HOST = "ws-subscriptions-clob.polymarket.com"
 RTDS_HOST = "ws-live-data.polymarket.com"
+WEB_HOST = "polymarket.com"
 NO_SOCKET = json_reply({"error": "not found"}, 404)
 MILLISECOND = SECOND // 1000
 
@@ -32,7 +35,7 @@ MILLISECOND = SECOND // 1000
 class Polymarket:
     """The venue as the server sees it; answers depend on (seed, request, millisecond) only."""
 
-    hosts = frozenset({GAMMA_HOST, CLOB_HOST, DATA_HOST, MARKET_HOST, RTDS_HOST})
+    hosts = frozenset({GAMMA_HOST, CLOB_HOST, DATA_HOST, MARKET_HOST, RTDS_HOST, WEB_HOST})
 
     def __init__(self, seed: int) -> None:
         self.world = World(seed)
@@ -40,6 +43,7 @@ class Polymarket:
         self.market_channel = MarketChannel(self.books)
         self.rtds = Rtds(seed, self.world.prices)
         rows = Rows(self.world, self.books)
+        self._web = Web(seed, self.world.prices)
         self._clob = Clob(self.world, self.books)
         self._sites: dict[str, Gamma | DataApi] = {
             GAMMA_HOST: Gamma(self.world, rows),
@@ -53,6 +57,8 @@ class Polymarket:
             return json_reply({"error": "method not allowed"}, 405)
         if asked.host == CLOB_HOST:
             return self._clob.answer(asked, now_ns // MILLISECOND)
+        if asked.host == WEB_HOST:
+            return self._web.answer(asked, now_ns // MILLISECOND)
         return self._sites[asked.host].answer(asked, now_ns // SECOND)
 
     def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
@@ -66,6 +72,8 @@ class Polymarket:
     def limit(self, asked: Asked) -> tuple[str, int]:
         if asked.host in (MARKET_HOST, RTDS_HOST):
             return "sockets", 1000  # not documented
+        if asked.host == WEB_HOST:
+            return "web", WEB_LIMIT
         name = endpoint_class(f"https://{asked.host}{asked.path}")
         return name, LIMITS[name]
 

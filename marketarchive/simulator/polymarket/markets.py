@@ -52,6 +52,11 @@ class SimMarket:
     # others
     chance: float = 0.5
 
+    @property
+    def is_of_binance(self) -> bool:
+        """Whether that venue's prices settle it."""
+        return "binance.com" in self.resolution_source
+
     def is_listed(self, second: int) -> bool:
         return self.listed_at <= second
 

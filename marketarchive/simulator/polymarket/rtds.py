@@ -7,7 +7,6 @@ for the connection's own id.
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import msgspec
 
 from marketarchive.clock import SECOND
-from marketarchive.simulator.noise import bits, digest, wave
+from marketarchive.simulator.noise import bits, digest
 from marketarchive.simulator.prices import ASSETS, E18, Prices
 from marketarchive.simulator.sockets import Frame, Told, message_of
 
@@ -46,7 +45,6 @@ TOPICS = {
         Topic("crypto_prices_twap_sixty", "/usd", 1360, 60, 60),
     )
 }
-_DECIMALS = {"BTC": 2, "ETH": 2, "SOL": 2, "XRP": 4}
 
 
 class Rtds:
@@ -114,9 +112,8 @@ class Rtds:
     def _point(self, topic: Topic, asset: str, second: int) -> tuple[str, float]:
         """(full_accuracy_value, value)."""
         if topic.name == BINANCE:
-            basis = math.exp(1e-4 * wave(self.seed, f"basis{asset}", 6, second))
-            text = f"{self._prices.spot(asset, second) / E18 * basis:.{_DECIMALS[asset]}f}"
-            return f"{text}{'0' * (8 - _DECIMALS[asset])}", float(text)
+            value = self._prices.binance(asset, second)
+            return f"{value // E18}.{value % E18 // 10**10:08d}", value / E18
         if topic.window_s:
             value = self._prices.twap(asset, second, topic.window_s)
         else:

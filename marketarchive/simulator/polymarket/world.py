@@ -108,8 +108,12 @@ class World:
         if market.asset is None:
             raise AssertionError(f"{market.slug} is no round")
         if market.twap_s is None:
-            return self.prices.spot(market.asset, second)
+            return self._tick(market, market.asset, second)
         return self.prices.twap(market.asset, second, market.twap_s)
+
+    def _tick(self, market: SimMarket, asset: str, second: int) -> int:
+        """The price of a second, of Binance where its candles settle the round."""
+        return (self.prices.binance if market.is_of_binance else self.prices.spot)(asset, second)
 
     def strike(self, market: SimMarket) -> int | None:
         return None if market.start is None or market.asset is None else self.boundary(market, market.start)
@@ -139,7 +143,7 @@ class World:
         if second >= market.end:
             return 0.997 if self.payouts(market) == ("1", "0") else 0.003
         volatility = ASSETS[market.asset][1]
-        now, strike = self.prices.spot(market.asset, second), self.boundary(market, market.start)
+        now, strike = self._tick(market, market.asset, second), self.boundary(market, market.start)
         distance = math.log(now / strike) / (volatility * math.sqrt(market.end - second + 1))
         return min(max(0.5 * math.erfc(-distance / math.sqrt(2)), 0.003), 0.997)
 

@@ -1,0 +1,86 @@
+"""The route of the venue's own web pages that tells a window's opening and closing price."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from marketarchive.simulator.messages import Asked, Reply, json_reply
+from marketarchive.simulator.noise import bits
+from marketarchive.simulator.prices import ASSETS, E18, Prices
+
+LIMIT = 3
+"""Requests per 10 s; not documented: readers that leave 5 s between theirs are not refused."""
+
+_PATH = "/api/crypto/crypto-price"
+_VARIANTS_S = {"fiveminute": 300, "fifteen": 900, "hourly": 3600, "fourhour": 14_400, "daily": 86_400}
+_OF_BINANCE = ("hourly", "daily")
+_TOLD_AFTER_MS, _JITTER_MS = 2000, 1000  # after a boundary
+_CACHED_MS = 5000
+_UNTOLD = {
+    "openPrice": None,
+    "closePrice": None,
+    "timestamp": 0,
+    "completed": False,
+    "incomplete": True,
+    "cached": False,
+}
+
+
+class Web:
+    """Answers of polymarket.com at a moment."""
+
+    def __init__(self, seed: int, prices: Prices) -> None:
+        self._seed = seed
+        self._prices = prices
+
+    def answer(self, asked: Asked, now_ms: int) -> Reply:
+        if asked.path.rstrip("/") != _PATH:
+            return json_reply({"error": "not found"}, 404)
+        asset, variant = asked.first("symbol").upper(), asked.first("variant", "fiveminute")
+        if asset not in ASSETS or variant not in _VARIANTS_S:
+            return json_reply({"error": "symbol or variant is not known"}, 400)
+        window_s = self._window_s(asked)
+        start = _second(asked.first("eventStartTime"))
+        if start is None or window_s is None:
+            return json_reply({"error": "eventStartTime or twapLookbackSeconds is not valid"}, 400)
+        end = _second(asked.first("endDate")) or start + _VARIANTS_S[variant]
+        is_binance = variant in _OF_BINANCE
+        opened, closed = (self._told_ms(asset, at) for at in (start, end))
+        if now_ms < opened:
+            return json_reply(_UNTOLD)
+        completed = now_ms >= closed
+        told = max(closed if completed else opened, now_ms - now_ms % _CACHED_MS)
+        return json_reply(
+            {
+                "openPrice": self._price(asset, start, window_s, is_binance=is_binance),
+                "closePrice": self._price(asset, end, window_s, is_binance=is_binance) if completed else None,
+                "timestamp": told,
+                "completed": completed,
+                "incomplete": not completed,
+                "cached": told != now_ms,
+            }
+        )
+
+    def _window_s(self, asked: Asked) -> int | None:
+        """0: spot, as it is told without the two parameters; None where they make no sense."""
+        if asked.first("twapEnabled") != "true":
+            return 0
+        window = asked.first("twapLookbackSeconds")
+        return int(window) if window in ("30", "60") else None
+
+    def _told_ms(self, asset: str, second: int) -> int:
+        return second * 1000 + _TOLD_AFTER_MS + bits(self._seed, "crypto-price", asset, second) % _JITTER_MS
+
+    def _price(self, asset: str, second: int, window_s: int, *, is_binance: bool) -> float:
+        if window_s:
+            return self._prices.twap(asset, second, window_s) / E18
+        return (self._prices.binance if is_binance else self._prices.spot)(asset, second) / E18
+
+
+def _second(text: str) -> int | None:
+    """`2026-08-21T11:35:00Z`, also with milliseconds; Unix seconds."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return int(at.replace(tzinfo=at.tzinfo or UTC).timestamp())
