@@ -23,7 +23,7 @@ FIRST_DATA_S = 10
 SILENT_BEATS = 3
 """Heartbeats without any message after which a peer that answers them is taken for dead."""
 RENEW_AGAIN_S = 30
-"""A connection that froze is replaced at once, the next one after this, then after twice it, ..."""
+"""A connection that froze is replaced at once; where that does not help, again after this, twice it, ..."""
 RENEW_AGAIN_MAX_S = 600
 BLOCKED_S = 60
 """A venue that refuses us is left alone for this long, then for twice it, ... up to BLOCKED_MAX_S."""
@@ -41,7 +41,7 @@ class Group:
         self._stop = spider.run.stop
         self._changed = asyncio.Event()
         self._is_frozen = False
-        self._renewals = 0  # in a row, because of freezing
+        self._renewals = 0  # in a row that brought nothing
         self._renewed_at = 0  # monotonic ns
         self._refusals = 0  # in a row, because we are not wanted
 
@@ -104,31 +104,38 @@ class Group:
     def _until_renewal(self, link: Link) -> float | None:
         """Seconds (wall) until the connection is to be replaced; None = it may stay."""
         now = self._clock.mono_ns()
-        due = []
-        if link.renew_s is not None:
-            due.append(link.renew_s - (now - link.opened_mono) / SECOND)
         if self._is_frozen:
-            pause = 0.0
-            if self._renewals:
-                pause = min(RENEW_AGAIN_MAX_S, RENEW_AGAIN_S * 2.0 ** (self._renewals - 1))
-            due.append(pause - (now - self._renewed_at) / SECOND)
-        return max(0.0, min(due)) / self._clock.speed if due else None
+            wanted_in = 0.0
+        elif link.renew_s is not None:
+            wanted_in = link.renew_s - (now - link.opened_mono) / SECOND
+        else:
+            return None
+        pause = 0.0
+        if self._renewals:
+            pause = min(RENEW_AGAIN_MAX_S, RENEW_AGAIN_S * 2.0 ** (self._renewals - 1))
+        allowed_in = pause - (now - self._renewed_at) / SECOND
+        return max(0.0, wanted_in, allowed_in) / self._clock.speed
 
     async def _replace(self, old: Link) -> Link:
-        """A second connection takes over once everything has come on it: make before break."""
+        """A second connection takes over once everything has come on it: make before break.
+
+        One that brings nothing is tried again after RENEW_AGAIN_S, then after twice it, ...
+        """
         self._spider.run.stats.inc_value("stream/renewals")
-        self._renewals = self._renewals + 1 if self._is_frozen else 0
         self._renewed_at = self._clock.mono_ns()
+        self._renewals += 1
         new = await self._open()
         if not isinstance(new, Link):
             await sleep(self._clock, max(new, backoff(1)), self._stop)
             return old
-        self._is_frozen = False
         assert new.socket is not None
         await first_of([new.has_all, new.socket.ended], FIRST_DATA_S / self._clock.speed)
         if new.socket.ended.is_set():
             self._ended(new)
             return old
+        self._is_frozen = False
+        if new.has_all.is_set():
+            self._renewals = 0
         await self.close(old)
         return new
 
