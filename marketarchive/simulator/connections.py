@@ -152,7 +152,7 @@ class Connection:
             self._tell(told.event, text=text)
         for frame in told.frames:
             await self._send(frame)
-        if self._horizon > self._cursor:
+        if told.event in ("subscribed", "unsubscribed"):
             self._pending = deque(self._session.due(self._cursor, self._horizon))
 
     # --- what is sent ------------------------------------------------------------------------------------
