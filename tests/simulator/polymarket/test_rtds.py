@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -52,9 +51,8 @@ def test_values_are_the_worlds_prices() -> None:
             assert exact(point) == prices.twap(point.asset, point.observed_ms // 1000, window)
             assert point.window_s == window
     for point in points("crypto_prices"):
-        spot = Decimal(prices.spot(point.asset, point.observed_ms // 1000)) / E18
-        assert abs(point.value / spot - 1) < Decimal("0.001")
-        assert point.value != spot
+        assert exact(point) == prices.binance(point.asset, point.observed_ms // 1000)
+        assert 0 < abs(exact(point) / prices.spot(point.asset, point.observed_ms // 1000) - 1) < 0.002
 
 
 def test_a_round_settles_on_what_was_published() -> None:
