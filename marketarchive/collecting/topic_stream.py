@@ -19,6 +19,8 @@ SILENT_S = 15
 """Seconds without an update after which a topic is lost."""
 STEP_MS = 1000
 """Between two observations of a symbol; a longer step is a gap."""
+LATE_S = 5
+"""Seconds after which a symbol's next update is missing, where the end of the run keeps us from seeing it."""
 
 
 class TopicStreamSpider(StreamSpider):
@@ -31,9 +33,21 @@ class TopicStreamSpider(StreamSpider):
     answers_heartbeats = False
     keys_per_socket = len(rtds.TOPICS)
 
+    async def main(self) -> None:
+        await super().main()
+        now = self.run.clock.now_ns()
+        for (topic, symbol), point in self.newest.items():
+            since = point.published_ms * 1_000_000
+            went_on = self.updated_at[topic] - since > LATE_S * SECOND
+            if went_on and now - since > LATE_S * SECOND:
+                scope = {"connection": self.link_of[topic, symbol], "topics": [topic], "symbol": symbol}
+                detail = "no observation until the end"
+                self.put(self.run.gap("sequence", "upstream", since, now, scope, detail=detail))
+
     async def prepare(self) -> None:
         self.updated_at: dict[str, int] = {}  # topic -> wall ns of its newest update
         self.newest: dict[tuple[str, str], ReferencePoint] = {}  # by topic and symbol
+        self.link_of: dict[tuple[str, str], str] = {}
         self.want(rtds.TOPICS)
 
     def upkeep(self) -> list[asyncio.Task[None]]:
@@ -71,6 +85,7 @@ class TopicStreamSpider(StreamSpider):
         before = self.newest.get(key)
         if before is None or point.observed_ms > before.observed_ms:
             self.newest[key] = point
+            self.link_of[key] = link.name
         if point.topic in link.waiting or point.topic in self.losses:
             self.seen(link, [point.topic], at)
         elif before is not None and point.observed_ms - before.observed_ms > STEP_MS:

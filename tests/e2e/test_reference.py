@@ -113,6 +113,14 @@ def test_an_absent_topic_is_one_gap_and_the_others_go_on(tmp_path: Path) -> None
     assert not _unexplained(tmp_path / "out")
 
 
+def test_a_symbol_that_stops_has_a_gap_though_its_topic_goes_on(tmp_path: Path) -> None:
+    done = _crawl(tmp_path, 60, {"kind": "ws_mute", "market": "eth/usd", "from_s": 30})
+    assert done.code == 0, done.log[-2000:]
+    assert {gap["scope"]["symbol"] for gap in done.out.gaps()} == {"eth/usd"}
+    assert _missing(tmp_path / "out")
+    assert not _unexplained(tmp_path / "out")
+
+
 @pytest.mark.parametrize(("status", "reason", "code"), [(404, "disconnect", 1), (403, "blocked", 4)])
 def test_an_absent_socket_is_one_gap(tmp_path: Path, status: int, reason: str, code: int) -> None:
     done = _crawl(tmp_path, 60, {"kind": "status", "status": status})
