@@ -26,6 +26,7 @@ from marketarchive.items import BookState, Connection, Frames, Gap, Invalid, Res
 SCHEMA = 1
 PART_BYTES = 8 * 2**20
 """Bodies over this many bytes are written in numbered `part` lines of at most this many."""
+_AT_ONCE = 128  # frames looked at together: so many stay in the processor's cache
 
 RawItem = Response | Frames | Connection | BookState | Gap | Invalid
 
@@ -112,28 +113,52 @@ def response(item: Response) -> Built:
 
 
 def frames(item: Frames) -> Built:
-    name = _text(item.connection)
     pieces: list[bytes] = []
     parts = 0
-    times, seqs, bodies = zip(*item.frames, strict=True)
-    fields = iter(payload.fields([body for body in bodies if len(body) <= PART_BYTES]))
-    for received_at, seq, body in item.frames:
-        second, rest = divmod(received_at, SECOND)
-        head = b'{"kind":"frame","collected_at_utc":"%b%06dZ","seq":%d,"connection":%b' % (
-            _whole_second(second),
-            rest // 1000,
-            seq,
-            name,
-        )
+    for start in range(0, len(item.frames), _AT_ONCE):
+        more, more_parts = _frames(item.connection, item.frames[start : start + _AT_ONCE])
+        pieces += more
+        parts += more_parts
+    times, seqs, _ = zip(*item.frames, strict=True)
+    size, count = sum(map(len, pieces)), len(item.frames) + parts
+    return Built(pieces, size, "frame", count, parts, min(times), max(times), min(seqs), max(seqs))
+
+
+def _frames(connection: str, some: Sequence[tuple[int, int, bytes]]) -> tuple[Sequence[bytes], int]:
+    """(their lines in pieces, how many of them are part lines)."""
+    times, _, bodies = zip(*some, strict=True)
+    second = min(times) // SECOND
+    is_usual = max(times) // SECOND == second and max(map(len, bodies)) <= PART_BYTES
+    if is_usual and payload.are_plain(bodies):
+        return (_plain_frames(connection, some, second),), 0
+    return _any_frames(connection, some)
+
+
+def _plain_frames(connection: str, some: Sequence[tuple[int, int, bytes]], second: int) -> bytes:
+    """The lines of frames that all came within `second`, with payloads that can stand in them as they are."""
+    start = second * SECOND
+    line = b'{"kind":"frame","collected_at_utc":"%b%%06dZ","seq":%%d,"connection":%b,"payload":%%b}\n' % (
+        _whole_second(second),
+        _text(connection).replace(b"%", b"%%"),
+    )
+    values = [value for at, seq, body in some for value in ((at - start) // 1000, seq, body)]
+    return line * len(some) % tuple(values)
+
+
+def _any_frames(connection: str, some: Sequence[tuple[int, int, bytes]]) -> tuple[list[bytes], int]:
+    name = _text(connection)
+    pieces: list[bytes] = []
+    parts = 0
+    for at, seq, body in some:
+        stamp = _stamp(at)
+        head = b'{"kind":"frame","collected_at_utc":"%b","seq":%d,"connection":%b' % (stamp, seq, name)
         if len(body) > PART_BYTES:
-            tail, more = _parts(body, _stamp(received_at), seq)
+            tail, more = _parts(body, stamp, seq)
             pieces += (head, *tail)
             parts += more
         else:
-            key, value = next(fields)
-            pieces += (head, key, value, b"}\n")
-    size, count = sum(map(len, pieces)), len(item.frames) + parts
-    return Built(pieces, size, "frame", count, parts, min(times), max(times), min(seqs), max(seqs))
+            pieces += (head, *payload.field(body), b"}\n")
+    return pieces, parts
 
 
 def connection(item: Connection) -> Built:

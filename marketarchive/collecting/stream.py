@@ -19,7 +19,7 @@ from marketarchive.venues.endpoint import Endpoint
 
 logger = logging.getLogger(__name__)
 
-OUTBOX_MAX = 512
+OUTBOX_MAX = 64
 """Items on their way to the pipelines above which reading pauses."""
 HELD_S = 0.01
 

@@ -30,7 +30,7 @@ from picows import (
 
 from marketarchive.clock import Clock
 
-BATCH = 256
+BATCH = 2048
 """Messages handed over at once at most."""
 BATCH_S = 0.05
 """Seconds (wall) that a message waits for others at most."""
@@ -99,7 +99,7 @@ class WebSocket(WSListener):
         self.ending: Ending | None = None
         self.last_at: int | None = None  # wall ns at which the newest message arrived, whatever it said
         self._now = clock.now_ns
-        self._seqs = seqs
+        self._next_seq = seqs.__next__
         self._owner = owner
         self._batch: list[Message] = []
         self._pieces: list[bytes] = []  # of a fragmented message
@@ -215,7 +215,12 @@ class WebSocket(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         payload = frame.get_payload_as_bytes()
         if len(payload) > _CONTROL_MAX and frame.fin and not self._pieces:
-            self._received(payload)  # nearly all; asking for the type would cost as much as all else here
+            # nearly all: without asking for the type, or calling `_received`; each would cost as much as this
+            self.last_at = at = self._now()
+            batch = self._batch
+            batch.append((at, self._next_seq(), payload))
+            if self._timer is None or len(batch) >= BATCH:
+                self._plan()
             return
         kind = frame.msg_type
         if kind is _CLOSE:
@@ -257,9 +262,12 @@ class WebSocket(WSListener):
 
     def _received(self, payload: bytes) -> None:
         self.last_at = at = self._now()
-        batch = self._batch
-        batch.append((at, next(self._seqs), payload))
-        if len(batch) >= BATCH:
+        self._batch.append((at, self._next_seq(), payload))
+        self._plan()
+
+    def _plan(self) -> None:
+        """Hand over what has arrived, now or soon."""
+        if len(self._batch) >= BATCH:
             self.flush()
         elif self._timer is None:
             self._timer = self._loop.call_later(BATCH_S, self.flush)

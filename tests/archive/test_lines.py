@@ -174,6 +174,35 @@ def test_every_frame_comes_back(bodies: list[bytes], connection: str) -> None:
     assert (built.first, built.last) == (AT, AT + len(bodies) - 1)
 
 
+COMPACT = JSON.map(
+    lambda value: json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode(
+        "utf-8", "surrogatepass"
+    )
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    bodies=st.lists(st.one_of(COMPACT, COMPACT, COMPACT, BODIES), min_size=1, max_size=6),
+    step_ns=st.sampled_from([0, 1, 1000, 200_000_000]),
+)
+@example(bodies=[b"    [1", b"2], [1", b"2],3", b"4"], step_ns=1)
+@example(bodies=[b"[1", b"2]", b"3,4"], step_ns=1)
+@example(bodies=[b'"a', b'b"', b"1,2"], step_ns=1)
+@example(bodies=[b"[" * 201 + b"]" * 201, b"[" * 200 + b"]" * 200, b"[" + b"{}," * 300 + b"1]"], step_ns=1)
+@example(bodies=[b"{}", b"PONG", b""], step_ns=1)
+@example(bodies=[b'"\xc3', b'\xa4"', b'"\xc3\xa4"'], step_ns=1)
+@example(bodies=[b"1"] * 1000, step_ns=10_000_000)
+def test_frames_together_have_the_lines_that_each_has_alone(bodies: list[bytes], step_ns: int) -> None:
+    frames = tuple((AT + n * step_ns, n + 1, body) for n, body in enumerate(bodies))
+    alone = [lines.frames(Frames("v", "f", "100%d", (frame,))).data for frame in frames]
+    together = lines.frames(Frames("v", "f", "100%d", frames))
+    assert together.data == b"".join(alone)
+    assert (together.lines, together.size) == (len(bodies), len(together.data))
+    bodies = [lines.parse(line).payload or b"" for line in split(together)]
+    assert bodies == [body for _, _, body in frames]
+
+
 def reference_depth(text: bytes) -> int:
     """By a plain state machine."""
     depth = deepest = 0
