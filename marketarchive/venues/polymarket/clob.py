@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
 from operator import gt, lt
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
@@ -273,29 +273,25 @@ def _hashes(book: Book, last_trade_prices: Sequence[str]) -> Iterator[tuple[str,
 _GRID = ("", *(f"{thousandth / 1000:.3f}" for thousandth in range(1001)))
 
 
-def _find(book: Book, *, carried: bool) -> tuple[str, str | None] | None:
-    """(recipe, last_trade_price) by which the hash of `book` comes out.
+def _recipe_of(book: Book) -> str | None:
+    """The recipe by which the hash of `book` comes out.
 
-    The socket hashes the last trade price that the server knows, which it may not have sent yet: where
-    it was not sent with this book (`carried`, or absent) the grid of possible prices is searched.
+    The socket hashes the last trade price that the server knows, which it may not have sent: where it did
+    not, the grid of possible prices is searched.
     """
-    first = [book.last_trade_price] if book.last_trade_price is not None else []
-    searched = [*first, *_GRID] if carried or not first else first
-    for price, found in _hashes(book, searched):
-        if found == book.hash:
-            return CURRENT_RECIPE, price
-    for recipe in RECIPES:
-        if recipe != CURRENT_RECIPE and book_hash(book, recipe) == book.hash:
-            return recipe, book.last_trade_price
-    return None
+    sent = book.last_trade_price
+    if any(found == book.hash for _, found in _hashes(book, _GRID if sent is None else [sent])):
+        return CURRENT_RECIPE
+    older = (recipe for recipe in RECIPES if recipe != CURRENT_RECIPE)
+    return next((recipe for recipe in older if book_hash(book, recipe) == book.hash), None)
 
 
 def verify_book(book: Book) -> tuple[Verdict, str]:
     """Whether the book is what the venue hashed, and by which recipe ("" when by none)."""
     if not book.hash:
         return "not_available", ""
-    found = _find(book, carried=False)
-    return ("ok", found[0]) if found else ("failed", "")
+    recipe = _recipe_of(book)
+    return ("failed", "") if recipe is None else ("ok", recipe)
 
 
 _HASH = b'"hash":"'
@@ -323,26 +319,3 @@ def verify_text(payload: bytes | msgspec.Raw) -> tuple[Verdict, str]:
             if match is not None and match.end() == len(text):
                 return "ok", recipe
     return verify_book(decode_book(payload))
-
-
-def apply_change(
-    book: Book, *, side: Literal["BUY", "SELL"], price: str, size: str, timestamp_ms: int, book_hash: str
-) -> tuple[Book, Verdict]:
-    """The book after one element of a `price_change` event, and whether its hash agrees.
-
-    `size` is the new total at `price`, "0" removes the level; `book_hash` is the hash of the whole
-    resulting book at the message's timestamp. Raises ParseError when the result is crossed or malformed.
-    """
-    if not _PRICE(price) or not _SIZE(size):
-        raise ParseError("Book", f"price_change with price {price!r} and size {size!r}", ("price", "size"))
-    at = price_of(price)
-    is_bid = side == "BUY"
-    levels = [level for level in (book.bids if is_bid else book.asks) if price_of(level.price) != at]
-    if size.strip("0."):
-        levels.append(Level(price, size))
-        levels.sort(key=lambda level: price_of(level.price), reverse=not is_bid)
-    changed = replace(book, timestamp_ms=timestamp_ms, hash=book_hash)
-    changed = replace(changed, bids=tuple(levels)) if is_bid else replace(changed, asks=tuple(levels))
-    found = _find(changed, carried=True)
-    last = found[1] if found else book.last_trade_price
-    return _build(replace(changed, last_trade_price=last)), "ok" if found else "failed"

@@ -15,7 +15,6 @@ from marketarchive.venues.polymarket.clob import (
     CURRENT_RECIPE,
     RECIPES,
     Level,
-    apply_change,
     book_hash,
     decode_book,
     error_text,
@@ -151,47 +150,6 @@ def test_the_socket_leaves_out_what_the_hash_holds() -> None:
     for name in ("min_order_size", "tick_size", "neg_risk", "last_trade_price"):
         del row[name]
     assert verify_book(parse_book(row)) == ("ok", CURRENT_RECIPE)
-
-
-_PRICES = st.integers(1, 99).map(lambda cents: f"{cents / 100:g}")
-
-
-@given(st.lists(st.tuples(st.sampled_from(["BUY", "SELL"]), _PRICES, st.integers(0, 50)), max_size=12))
-def test_changes_lead_to_the_book_that_they_describe(changes: list[tuple[Any, str, int]]) -> None:
-    book = parse_book(book_row(bids=[], asks=[]))
-    sides: dict[str, dict[Decimal, tuple[str, str]]] = {"BUY": {}, "SELL": {}}
-    for number, (side, price, size) in enumerate(changes):
-        at = Decimal(price)
-        after = {name: dict(levels) for name, levels in sides.items()}
-        after[side].pop(at, None)
-        if size:
-            after[side][at] = (price, str(size))
-        if after["BUY"] and after["SELL"] and max(after["BUY"]) >= min(after["SELL"]):
-            with pytest.raises(ParseError, match="crossed"):
-                apply_change(book, side=side, price=price, size=str(size), timestamp_ms=number, book_hash="")
-            continue
-        sides = after
-        bids = [{"price": p, "size": s} for _, (p, s) in sorted(after["BUY"].items())]
-        asks = [{"price": p, "size": s} for _, (p, s) in sorted(after["SELL"].items(), reverse=True)]
-        # the server traded meanwhile: the hash knows a price that the socket has not printed
-        expected = parse_book(book_row(bids=bids, asks=asks, timestamp=str(number), last_trade_price="0.777"))
-        book, verdict = apply_change(
-            book, side=side, price=price, size=str(size), timestamp_ms=number, book_hash=book_hash(expected)
-        )
-        assert verdict == "ok"
-        assert (book.bids, book.asks, book.last_trade_price) == (expected.bids, expected.asks, "0.777")
-        assert (book.best_bid, book.best_ask) == (expected.best_bid, expected.best_ask)
-
-
-def test_a_change_that_was_missed_shows() -> None:
-    book = parse_book(book_row())
-    changed, verdict = apply_change(
-        book, side="BUY", price="0.40", size="5", timestamp_ms=1, book_hash=book.hash
-    )
-    assert verdict == "failed"
-    assert changed.last_trade_price == book.last_trade_price
-    with pytest.raises(ParseError):
-        apply_change(book, side="BUY", price="NaN", size="5", timestamp_ms=1, book_hash=book.hash)
 
 
 @given(st.sampled_from(list(RECIPES)), st.booleans(), st.sampled_from(["", "0.510"]), st.integers(0, 3))
