@@ -15,7 +15,8 @@ CHECKPOINT = (
     b"<!DOCTYPE html><html><head><title>Just a moment...</title></head>"
     b"<body>Checking your browser before accessing the site.</body></html>"
 )
-CHALLENGE = b"""<!DOCTYPE html><html lang="en"><head><title>Vercel Security Checkpoint</title></head>
+CHALLENGE = b"""<!DOCTYPE html><html lang="en"><head><link rel="icon" href="data:,">
+<title>Vercel Security Checkpoint</title></head>
 <body><h1 id="header-text">We're verifying your browser</h1><p>Vercel Security Checkpoint</p><script>
 if (sessionStorage.getItem("tried")) {
   document.getElementById("header-text").textContent = "Failed to verify your browser. Code 11";

@@ -34,8 +34,8 @@ page itself (/streams/*). Their seconds after loading are of the wall:
 - page_lag: the endpoint is `seconds` further behind than it is anyway
 - page_stale: the endpoint repeats what it knew when the fault first hit
 - page_no_json: the page has its next 15 minutes of reports inside and asks the endpoint for nothing
-- page_crash: `after_s` seconds after it was loaded the page hangs in a loop, closes itself, goes to
-  about:blank or stops at an error (`how`: loop, close, blank, throw)
+- page_crash: `after_s` seconds after it was loaded the page hangs in a loop, goes to about:blank or
+  stops at an error (`how`: loop, blank, throw); a script can neither close nor crash its own page
 - page_leak: the page keeps `mb_per_s` more megabytes each second
 """
 
@@ -120,7 +120,7 @@ ON_UPGRADE = frozenset({"status", "checkpoint", "html", "hang", "drop", "latency
 _CHOICES = {
     ("drop", "at"): ("start", "body"),
     ("truncate", "how"): ("length", "json"),
-    ("page_crash", "how"): ("loop", "close", "blank", "throw"),
+    ("page_crash", "how"): ("loop", "blank", "throw"),
 }
 
 

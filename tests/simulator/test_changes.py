@@ -38,6 +38,11 @@ def test_status_and_pages() -> None:
     assert changed(books(), "status", status=500, body="<x>").body == b"<x>"
     checkpoint = changed(books(), "checkpoint")
     assert (checkpoint.status, checkpoint.content_type[:9]) == (403, "text/html")
+    (fault,) = read_faults('[{"kind":"checkpoint"}]', "test")
+    challenge = change(books(), fault, "", "data.chain.link")
+    assert (challenge.status, challenge.content_type[:9]) == (429, "text/html")
+    assert b"Security Checkpoint" in challenge.body
+    assert "Retry-After" not in challenge.headers
     html = changed(books(), "html")
     assert html.status == 200
     with pytest.raises(ParseError):

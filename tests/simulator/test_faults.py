@@ -41,6 +41,31 @@ def test_only_the_route_the_method_and_the_window_are_hit() -> None:
     assert books.seen == books.hits == 1
 
 
+def test_only_the_query_is_hit() -> None:
+    one = fault(query="*feedId=0xa*")
+    hit = [one.is_due("GET", BOOK, 0.0, query) for query in ("abiIndex=0&feedId=0xab", "feedId=0xb", "")]
+    assert hit == [True, False, False]
+    assert fault().is_due("GET", BOOK, 0.0, "anything=1")
+
+
+@pytest.mark.parametrize(
+    ("kind", "hit"),
+    [("page_stale", "data.chain.link/api/x"), ("page_no_json", "data.chain.link/streams/btc-usd")],
+)
+def test_faults_of_pages_hit_pages_only(kind: str, hit: str) -> None:
+    one = fault(kind=kind)
+    other = {"data.chain.link/api/x", "data.chain.link/streams/btc-usd", BOOK} - {hit}
+    assert not any(one.is_due("GET", route, 0.0) for route in other)
+    assert one.is_due("GET", hit, 0.0)
+    assert one.seen == 1
+    assert not fault(kind=kind, route="data.chain.link/*/other").is_due("GET", hit, 0.0)
+
+
+def test_a_fault_remembers_when_it_began() -> None:
+    lag = fault(kind="page_lag", seconds=5)
+    assert [lag.told(10), lag.told(20)] == [{"seconds": 5, "since_ns": 10}] * 2
+
+
 @pytest.mark.parametrize(
     ("document", "message"),
     [
@@ -57,6 +82,9 @@ def test_only_the_route_the_method_and_the_window_are_hit() -> None:
         ('[{"kind":"hang","count":true}]', "count=True"),
         ('[{"kind":"hang","route":5}]', "route=5 is not a text"),
         ('[{"kind":"hang","from_s":-1}]', "from_s=-1"),
+        ('[{"kind":"page_crash","how":"json"}]', "how='json' is none of loop, blank, throw"),
+        ('[{"kind":"page_lag"}]', "page_lag needs 'seconds'"),
+        ('[{"kind":"hang","query":5}]', "query=5 is not a text"),
         ('[{"kind":"ws_topic_gone"}]', "ws_topic_gone needs 'topic'"),
         ('[{"kind":"ws_close","code":"1013"}]', "code='1013' is not of type int"),
         ('[{"kind":"ws_drop","market":"x"}]', "unknown key 'market'; ws_drop takes: after, count, event"),
@@ -75,6 +103,6 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_every_kind_is_described() -> None:
-    described = set(re.findall(r"\bws_[a-z_]+", faults.__doc__ or ""))
-    assert {kind for kind in KINDS if kind.startswith("ws_")} == described
+    described = set(re.findall(r"\b(?:ws|page)_[a-z_]+", faults.__doc__ or ""))
+    assert {kind for kind in KINDS if kind.startswith(("ws_", "page_"))} == described
     assert set(KINDS) >= ON_UPGRADE

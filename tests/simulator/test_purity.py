@@ -8,9 +8,13 @@ import subprocess
 import sys
 
 from marketarchive.clock import SECOND
+from marketarchive.simulator.chainlink import HOST as PAGES
+from marketarchive.simulator.chainlink import Chainlink
 from marketarchive.simulator.messages import Asked
-from marketarchive.simulator.polymarket import Polymarket, market_channel, rtds
+from marketarchive.simulator.polymarket import WEB_HOST, Polymarket, market_channel, rtds
 from tests.simulator.asking import CLOB, DATA, GAMMA, NOW, closed_rounds, live_tokens
+from tests.simulator.chainlink.asking import HISTORY, LIVE, SPOT, TWAP, live_query
+from tests.simulator.polymarket.test_web import PATH, asked_of
 
 _OTHER = "from tests.simulator.test_purity import digest; print(digest(1, backwards=True))"
 
@@ -26,6 +30,11 @@ def requests() -> list[Asked]:
         Asked("GET", CLOB, "/simplified-markets"),
         Asked("GET", DATA, "/v2/resolutions", (("condition", conditions),)),
         Asked("GET", DATA, "/v2/trades", (("condition", conditions), ("limit", "50"))),
+        Asked("GET", WEB_HOST, PATH, tuple(asked_of(closed_rounds(1)[0]).items())),
+        Asked("GET", PAGES, f"/streams/{TWAP}"),
+        Asked("GET", PAGES, f"/streams/{SPOT}", faults={"page_no_json": {}}),
+        *(Asked("GET", PAGES, LIVE, tuple(live_query(slug).items())) for slug in (SPOT, TWAP)),
+        Asked("GET", PAGES, HISTORY, tuple(live_query(SPOT, timeRange="1W").items())),
     ]
 
 
@@ -43,7 +52,10 @@ def digest(seed: int, *, backwards: bool = False) -> str:
     venue = Polymarket(seed)
     asked = requests()
     order = reversed(list(enumerate(asked))) if backwards else enumerate(asked)
-    bodies = {number: venue.answer(each, NOW).body for number, each in order}
+    pages = Chainlink(seed, venue.world.prices)
+    bodies = {
+        number: (pages if each.host == PAGES else venue).answer(each, NOW).body for number, each in order
+    }
     spoken = {at: frames(venue, at) for at in (range(9, -1, -1) if backwards else range(10))}
     whole = [*(bodies[number] for number in range(len(asked))), *(spoken[at] for at in range(10))]
     return hashlib.sha256(b"".join(whole)).hexdigest()

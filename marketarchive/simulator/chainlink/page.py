@@ -18,7 +18,6 @@ SCRIPT_PATH = "/_next/static/chunks/stream-page.js"
 # what goes wrong in the page, `after` milliseconds (wall) after it was loaded
 _CRASHES = {
     "loop": "setTimeout(function () { for (;;) {} }, %(after)d);",
-    "close": "setTimeout(function () { window.close(); }, %(after)d);",
     "blank": "setTimeout(function () { location.href = 'about:blank'; }, %(after)d);",
     "throw": "setTimeout(function () { window.fetch = function () { "
     "throw new Error('Application error: a client-side exception has occurred'); }; }, %(after)d);",

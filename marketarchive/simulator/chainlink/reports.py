@@ -71,11 +71,10 @@ class Reports:
     def _make(self, stream: Stream, number: int) -> Report:
         if stream.window_s:
             observed_us = number * _STEP_US[False]
-            mid = self._prices.twap(stream.asset, number, stream.window_s)
         else:
             draw = bits(self._seed, "phase", stream.slug, number) % (2 * _JITTER_US + 1)
             observed_us = number * _STEP_US[True] + draw - _JITTER_US
-            mid = self._between(stream.asset, observed_us)
+        mid = self.value(stream, observed_us)
         spread = mid * _SPREAD * (0.4 + 1.2 * unit(self._seed, "spread", stream.slug, number))
         below = spread * unit(self._seed, "below", stream.slug, number)
         jitter = bits(self._seed, "told", stream.slug, number) % (2 * _LAG_JITTER_NS) - _LAG_JITTER_NS
@@ -87,25 +86,25 @@ class Reports:
             ask=-(-(mid + int(spread - below)) // _STEP_E18) * _STEP_E18,
         )
 
-    def _between(self, asset: str, us: int) -> int:
-        """The price between two seconds lies on the line between theirs."""
+    def value(self, stream: Stream, us: int) -> int:
+        """The true price (dollars times 10**18) at a moment: between two seconds it moves on a line."""
         second, rest = divmod(us, 10**6)
-        before = self._prices.spot(asset, second)
+        before = self._at(stream, second)
         if not rest:
             return before
-        moved = (self._prices.spot(asset, second + 1) - before) * rest // 10**6
+        moved = (self._at(stream, second + 1) - before) * rest // 10**6
         return before + moved // _STEP_E18 * _STEP_E18
+
+    def _at(self, stream: Stream, second: int) -> int:
+        if stream.window_s:
+            return self._prices.twap(stream.asset, second, stream.window_s)
+        return self._prices.spot(stream.asset, second)
 
 
 def decimal(value: int) -> str:
     """Dollars times 10**18 as the endpoint writes them: `80108.829825`."""
     whole, rest = divmod(value, E18)
     return f"{whole}.{rest:018d}".rstrip("0").rstrip(".")
-
-
-def dollars(value: int) -> str:
-    """As the page writes them: `$91,363.17`, four decimals below a hundred dollars."""
-    return f"${value / E18:,.{2 if value >= 100 * E18 else 4}f}"
 
 
 def stamp(report: Report) -> str:
