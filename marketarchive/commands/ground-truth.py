@@ -1,0 +1,162 @@
+"""`scrapy ground-truth`: what decided each up/down round, and whether that is proven."""
+
+# ruff: noqa: N999  (Scrapy names a command after its file)
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from scrapy.commands import ScrapyCommand
+
+from marketarchive.collecting.arguments import moment
+from marketarchive.collecting.process import output_dir
+from marketarchive.exceptions import ArgumentError, ConfigurationError, DiskError, MarketArchiveError
+from marketarchive.progress import Bar
+from marketarchive.research import label_files, recording
+from marketarchive.research.engine import require
+from marketarchive.research.ground_truth import GroundTruth, ground_truth
+from marketarchive.research.label_files import LabelStamp
+from marketarchive.research.labels import Label
+
+SHOWN = 20
+"""Markets of an archive that are named one by one."""
+
+
+class Command(ScrapyCommand):
+    requires_project = True
+    requires_crawler_process = False
+    default_settings = {"LOG_ENABLED": False}  # noqa: RUF012  (Scrapy's own form)
+
+    def syntax(self) -> str:
+        return "[options]"
+
+    def short_desc(self) -> str:
+        return "Compute strike, settlement and outcome of up/down rounds and compare with the official ones"
+
+    def long_desc(self) -> str:
+        return (
+            "Writes research/ground_truth.parquet and research/market_master.json in OUTPUT_DIR: for each "
+            "round both boundary prices of the instrument that its rule names, the outcome they give, and a "
+            "verdict. reproduced and differs need a tick stamped with the very second at both ends; restated "
+            "takes a price from the venue's own statement; not_provable names what is missing. With "
+            "--recording it reads a folder with markets *.jsonl.gz, prices *.csv.gz and manifest.json "
+            "instead, after checking their checksums. The last line says how many were reproduced, differ "
+            "and are not provable. Exit code 1 when a file cannot be used, with --strict when one differs."
+        )
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        super().add_options(parser)
+        parser.add_argument("--since", metavar="TIME", help="only windows that end at or after (ISO 8601)")
+        parser.add_argument("--until", metavar="TIME", help="only windows that start before")
+        parser.add_argument("--recording", metavar="DIR", help="label the markets of a recording's folder")
+        parser.add_argument("--output", metavar="DIR", help="with --recording: write both files below DIR")
+        parser.add_argument(
+            "--estimate", action="store_true", help="estimate prices that nothing states (verdict estimated)"
+        )
+        parser.add_argument("--strict", action="store_true", help="exit code 1 when an outcome differs")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        try:
+            if args:
+                raise ArgumentError(f"ground-truth takes no argument, got {args[0]!r}")
+            labels = _of_recording(opts) if opts.recording is not None else self._of_archive(opts)
+        except (ArgumentError, ConfigurationError) as error:
+            print(f"ground-truth: {error}", file=sys.stderr)
+            self.exitcode = 2
+            return
+        except MarketArchiveError as error:
+            print(f"ground-truth: {error}", file=sys.stderr)
+            self.exitcode = 3 if isinstance(error, DiskError) else 1
+            return
+        self.exitcode = 1 if opts.strict and any(each.verdict == "differs" for each in labels) else 0
+
+    def _of_archive(self, opts: argparse.Namespace) -> Sequence[Label]:
+        assert self.settings is not None
+        if opts.output is not None:
+            raise ArgumentError("--output is for --recording; an archive's labels lie in its OUTPUT_DIR")
+        root = output_dir(self.settings)
+        if not root.is_dir():
+            raise ArgumentError(f"there is no folder {root}; name one with -s OUTPUT_DIR=DIR")
+        since = None if opts.since is None else moment("--since", opts.since)
+        until = None if opts.until is None else moment("--until", opts.until)
+        if since is not None and until is not None and until <= since:
+            raise ArgumentError(f"--until {opts.until} is not after --since {opts.since}")
+        with Bar() as bar:
+            done = ground_truth(root, since, until, estimate=opts.estimate, progress=bar)
+        print(label_files.pretty(done.as_dict()) if opts.json else _text(done))
+        return done.labels
+
+
+def _of_recording(opts: argparse.Namespace) -> Sequence[Label]:
+    if opts.since is not None or opts.until is not None or opts.estimate:
+        raise ArgumentError("--recording takes the whole folder: no --since, --until or --estimate")
+    if opts.output is not None:
+        require()
+    made = recording.read(Path(opts.recording))
+    if opts.output is not None:
+        folder = Path(opts.output)
+        if not folder.is_dir():
+            raise ArgumentError(f"there is no folder {folder}")
+        try:
+            label_files.write(folder, made.labels, LabelStamp("recording"))
+        except OSError as error:
+            raise DiskError(f"the labels in {folder} cannot be written: {error}") from error
+    if opts.json:
+        rows = [label_files.master_row(each) for each in made.labels]
+        print(label_files.pretty({"markets": rows, "ticks": made.ticks}))
+        return made.labels
+    for name in made.checked:
+        print(f"checksum ok   {name}")
+    for name in made.absent:
+        print(f"not here      {name} (not needed)")
+    print(f"{len(made.labels):,} markets, {made.ticks:,} ticks")
+    print(f"the recorder's strike equals the tick at the start in {made.equal_strikes} of {made.strikes}")
+    _print_open(made.labels, len(made.labels))
+    print(_last(made.labels))
+    return made.labels
+
+
+def _text(done: GroundTruth) -> str:
+    _print_open(done.labels, SHOWN)
+    lines = []
+    if done.without_window:
+        lines.append(
+            f"{done.without_window} rounds left out: no answer tells when their window starts and ends"
+        )
+    if done.manifest is not None:
+        lines += [
+            f"made     {label_files.PARQUET}: {len(done.labels):,} markets, {done.made:,} new or changed"
+        ]
+        lines += [f"made     {label_files.JSON}", f"manifest {done.manifest}"]
+    elif done.labels:
+        lines.append("up to date")
+    else:
+        lines.append("there is no sealed segment that tells of an up/down round that has begun")
+    return "\n".join([*lines, _last(done.labels)])
+
+
+def _print_open(labels: Sequence[Label], most: int) -> None:
+    """What is not reproduced, each with its reason."""
+    told = [each for each in labels if each.verdict != "reproduced"]
+    told.sort(key=lambda each: each.verdict != "differs")
+    for each in told[:most]:
+        print(f"{each.verdict:<13} {each.market_id}: {each.reason}")
+    if len(told) > most:
+        print(f"... and {len(told) - most:,} more, in {label_files.JSON}")
+
+
+def _last(labels: Sequence[Label]) -> str:
+    """The line that tells how it ended; whatever is neither reproduced nor differs is not provable."""
+    count = {name: sum(each.verdict == name for each in labels) for name in ("reproduced", "differs")}
+    rest = len(labels) - sum(count.values())
+    weaker = [
+        f"{number} {name}"
+        for name in ("restated", "estimated")
+        if (number := sum(each.verdict == name for each in labels))
+    ]
+    among = f"of those not provable: {', '.join(weaker)}\n" if weaker else ""
+    return f"{among}reproduced {count['reproduced']}, differ {count['differs']}, not provable {rest}"
