@@ -11,7 +11,7 @@ import sys
 import benchmarks
 from benchmarks.result import Result
 
-SHARED = {"__main__", "result", "sender", "stream_crawl", "venue_feeds"}
+SHARED = {"__main__", "result", "sender", "stream_crawl", "timed_files", "venue_feeds"}
 """What benchmarks use together."""
 
 

@@ -67,7 +67,7 @@ def run() -> Result:
     wall = [one.wall for one in ours]
     peak = max(one.peak_rss_mb for one in ours)
     assert peak < MEMORY_MB, f"{peak:.0f} MB: what waits is not bounded"
-    assert all(one.stats["stream/holds"] for one in ours), "the sender was not faster"
+    assert max(bare["picows"]) < min(wall), "the sender was not faster: nothing is said about what waits"
     return Result(
         name="stream",
         value=FRAMES / statistics.median(wall),
@@ -83,7 +83,6 @@ def run() -> Result:
             },
             "cpu_us_per_frame": round(statistics.median(one.cpu for one in ours) / FRAMES * 1e6, 2),
             "peak_rss_mb": round(peak),
-            "holds": round(statistics.median(one.stats["stream/holds"] for one in ours)),
             "bytes_per_frame": round(sum(map(len, payloads)) / BLOCK),
             "codec": f"{codec.CODEC} {codec.DEFAULT_LEVEL}",
             "checked": checked,
@@ -93,18 +92,21 @@ def run() -> Result:
 
 def archived(folder: Path, payloads: Sequence[bytes]) -> int:
     """How many frames there are in sealed segments: `payloads` again and again, each line with its seq."""
-    count, seqs = 0, set()
+    count, seq_next, ahead = 0, 1, set()
     for path in sorted(folder.glob("raw/**/*.jsonl.gz")):
         with igzip.open(path) as file:
             for line in file:
                 head, _, payload = line.partition(b',"payload":')
                 if (seq := SEQ.search(head)) is not None:
-                    seqs.add(int(seq[1]))
+                    ahead.add(int(seq[1]))
+                while seq_next in ahead:
+                    ahead.remove(seq_next)
+                    seq_next += 1
                 if head.startswith(b'{"kind":"frame"'):
                     assert payload[:-2] == payloads[count % len(payloads)], f"frame {count} is another one"
                     count += 1
     assert not list(folder.glob("raw/**/*.part")), "not all is sealed"
-    assert seqs == set(range(1, len(seqs) + 1)), "seqs are missing"
+    assert not ahead, f"seq {seq_next} is missing"
     return count
 
 

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 from scrapy.crawler import AsyncCrawlerProcess
 from scrapy.utils.project import get_project_settings
 
+from benchmarks.timed_files import SYNCS
 from marketarchive.collecting.link import Link
 from marketarchive.collecting.market_stream import MarketStreamSpider, Watched
 from marketarchive.collecting.process import Process
@@ -42,6 +43,7 @@ class Crawled:
     peak_rss_mb: float
     rss_mb: list[tuple[int, float]]
     stats: dict[str, Any]
+    syncs: list[tuple[str, int, int]]  # see timed_files
 
 
 class Watching(StreamSpider):
@@ -151,6 +153,7 @@ def main() -> None:
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         listening.rss_mb,
         {name: value for name, value in crawler.stats.get_stats().items() if isinstance(value, (int, float))},
+        SYNCS,
     )
     print(json.dumps(asdict(found)))
 
