@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from marketarchive.clock import SECOND
@@ -35,6 +36,7 @@ class Chainlink:
     def __init__(self, seed: int, prices: Prices) -> None:
         self._seed = seed
         self.reports = Reports(seed, prices)
+        self._nodes = lru_cache(maxsize=1 << 13)(self._make_nodes)
         self._candles = Candles(self.reports)
 
     def answer(self, asked: Asked, now_ns: int) -> Reply:
@@ -81,29 +83,32 @@ class Chainlink:
             at = min(at, stale["since_ns"])
         if lag := asked.faults.get("page_lag"):
             at -= int(lag["seconds"] * SECOND)
-        nodes = [
-            node
+        name = asked.first("attributeName")
+        found = sorted(
+            keyed
             for report in self.reports.told(stream, at, window_s)
-            for node in _nodes(report, asked.first("attributeName"))
+            for keyed in self._nodes(report)
+            if name in ("", keyed[1])
+        )
+        nodes = [
+            {"attributeName": attribute, "valueNumeric": value, "validAfterTs": observed}
+            for _, attribute, value, observed in found
         ]
-        # no order is promised: readers that take the first one go wrong
-        nodes.sort(key=lambda node: bits(self._seed, "order", *node.values()))
         return _json({"data": {"allStreamValuesGenerics": {"nodes": nodes}}})
+
+    def _make_nodes(self, report: Report) -> list[tuple[int, str, str, str]]:
+        """(place, attribute, value, time) of each attribute; no order is promised, and none is kept."""
+        observed = stamp(report)
+        return [
+            (bits(self._seed, "order", name, value, observed), name, decimal(value), observed)
+            for name, value in report.values
+        ]
 
     def _history(self, asked: Asked, now_ns: int) -> Reply:
         stream, wanted = BY_FEED_ID.get(asked.first("feedId")), RANGES.get(asked.first("timeRange"))
         if stream is None or wanted is None:
             return _json({"error": "feedId or timeRange is not known"}, 400)
         return _json({"data": {wanted.name: {"nodes": self._candles.nodes(stream, wanted, now_ns)}}})
-
-
-def _nodes(report: Report, name: str) -> list[dict[str, str]]:
-    """One per attribute, or the one of this name."""
-    return [
-        {"attributeName": attribute, "valueNumeric": decimal(value), "validAfterTs": stamp(report)}
-        for attribute, value in report.values
-        if name in ("", attribute)
-    ]
 
 
 def _json(document: Any, status: int = 200) -> Reply:

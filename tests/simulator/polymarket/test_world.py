@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import pytest
+
+from marketarchive.clock import from_iso
 from marketarchive.simulator.polymarket.world import HISTORY_S
+from marketarchive.simulator.prices import ASSETS
 from marketarchive.venues.polymarket import updown
 from tests.simulator.asking import SECONDS, venue
 
@@ -84,3 +88,35 @@ def test_the_truth_names_outcomes_as_the_catalogue_will() -> None:
             won = int(told["settlement_e18"]) >= int(told["strike_e18"])
             assert told["resolution"] == ("Up" if won else "Down")
     assert sum(each["payouts"] == ("0.5", "0.5") for each in truth.values()) == 1
+
+
+@pytest.mark.parametrize(
+    ("at", "five", "longer"),
+    [
+        ("2026-08-06T23:50:00Z", None, None),
+        ("2026-08-07T00:10:00Z", 30, 60),
+        ("2026-08-13T23:50:00Z", 30, 60),
+        ("2026-08-14T00:10:00Z", 60, 60),
+    ],
+)
+def test_rounds_settle_by_the_rule_of_their_start(at: str, five: int | None, longer: int | None) -> None:
+    second = from_iso(at) // 10**9
+    world, prices = venue().world, venue().world.prices
+    rounds = world.rounds_between(second, second + 1)
+    assert {(each.asset, each.duration) for each in rounds} == {
+        (asset, duration) for asset in ASSETS for duration in updown.DURATIONS
+    }
+    for market in rounds:
+        asset = market.asset or ""
+        window = None if market.duration in ("1h", "1d") else five if market.duration == "5m" else longer
+        assert market.twap_s == window
+        for boundary, told in ((market.start or 0, world.strike), (market.end, world.settlement)):
+            if window:
+                assert told(market) == prices.twap(asset, boundary, window)
+                assert market.resolution_source.endswith(f"/{asset.lower()}-usd-twap-{window}s-streams")
+            elif market.is_of_binance:
+                assert told(market) == prices.binance(asset, boundary)
+                assert market.duration in ("1h", "1d")
+            else:
+                assert told(market) == prices.spot(asset, boundary)
+                assert market.resolution_source.endswith(f"/{asset.lower()}-usd")
