@@ -175,9 +175,10 @@ def _of_stream(
         tuple(key): seconds
         for *key, seconds in run(
             connection,
-            f"""SELECT run, connection, market, list(DISTINCT second) FROM (
-                    SELECT run, connection, market, {_second("received_at", day)} AS second FROM {changes}
-                    UNION ALL
+            f"""SELECT run, connection, market, list(second) FROM (
+                    SELECT DISTINCT run, connection, market, {_second("received_at", day)} AS second
+                    FROM {changes}
+                    UNION
                     SELECT run, connection, market, (us - {day.first}) // 1000000 FROM others
                     WHERE event_type <> 'new_market')
                 GROUP BY run, connection, market""",
