@@ -24,7 +24,9 @@ ALLOWED = {
     "pipelines": {"collecting", "archive", "master", "items", "venues"} | LEAVES,
     "spiders": {"collecting", "archive", "master", "items", "venues"} | LEAVES,
     "research": {"archive", "master", "items", "venues"} | LEAVES,
+    "progress": LEAVES,
     "commands": {
+        "progress",
         "collecting",
         "pipelines",
         "spiders",
