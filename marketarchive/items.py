@@ -1,8 +1,8 @@
 """The items that travel from spiders through the pipelines: few, typed, immutable.
 
 `Response`, `Frames`, `Connection`, `Gap`, `Invalid` become lines of the raw archive; `Market`,
-`Resolution`, `PriceSnapshot` go to the market master; `Quote` goes to records/. Times are integer
-nanoseconds UTC on the project's clock unless a field says otherwise.
+`Resolution`, `PriceSnapshot` go to the market master; `Quote`, `ReferencePrice` go to records/. Times are
+integer nanoseconds UTC on the project's clock unless a field says otherwise.
 """
 
 from __future__ import annotations
@@ -230,3 +230,19 @@ class Quote(Derived):
     def mid(bid: Decimal | None, ask: Decimal | None) -> Decimal | None:
         """Half way between bid and ask; None when either is missing."""
         return None if bid is None or ask is None else (bid + ask) / 2
+
+
+class ReferencePrice(Derived):
+    """A reference price of one second by one source; values are None when is_observed is 0, never carried.
+
+    `mid` is the source's own, not half of bid and ask. seq is 0 when nothing was observed.
+    """
+
+    timestamp: datetime | None  # when the source observed it; None where it does not say
+    asset: str
+    mid: Decimal | None = Field(default=None, gt=0)
+    bid: Decimal | None = Field(default=None, gt=0)
+    ask: Decimal | None = Field(default=None, gt=0)
+    is_observed: Literal[0, 1]
+    tick_at: datetime  # the whole second: of the observation, without one of the receipt
+    source: str  # page, page_twap60, page_twap30, page_text, rtds

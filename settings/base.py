@@ -62,6 +62,15 @@ RETRY_AFTER_MAX_S = 300
 # by `scrapy normalize`.
 STREAM_CHECK_SHARE = 0.25
 
+# ---- pages ------------------------------------------------------------------------------------------------
+
+# Seconds (project clock) without a new observation after which a page is opened again.
+PAGE_STALE_S = 30
+# Seconds (project clock) after which a page is replaced, the new one first.
+PAGE_RENEW_S = 3600
+# Megabytes of a page's scripts, or of any process that draws pages, above which pages are replaced.
+PAGE_MEMORY_MB = 1024
+
 # ---- for tests and demonstrations ------------------------------------------------------------------------
 
 # Address of a running `scrapy simulate`: venues are asked there, time is its time. "" = the real venues.

@@ -10,6 +10,7 @@ from typing import Any
 
 from marketarchive.clock import from_iso
 from marketarchive.exceptions import ArgumentError
+from marketarchive.venues.chainlink.endpoints import PAGES
 
 DURATIONS = ("5m", "15m", "1h", "4h", "1d")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -27,6 +28,7 @@ class Arguments:
     interval: float | None = None  # seconds; None = one pass
     duration: float | None = None  # seconds; None = for ever (with an interval)
     ahead: float | None = None  # seconds before its start from which a round is taken
+    pages: tuple[str, ...] | None = None  # spot, twap30, twap60
     since: float | None = None  # seconds back from now
     shard: tuple[int, int] | None = None  # this shard, number of shards
 
@@ -105,6 +107,14 @@ def _markets(name: str, text: str) -> tuple[str, ...]:
     return () if text.strip() == "all" else _list(name, text)
 
 
+def _pages(name: str, text: str) -> tuple[str, ...]:
+    values = tuple(value.lower() for value in _list(name, text))
+    for value in values:
+        if value not in PAGES:
+            raise ArgumentError(f"{name}={text!r}: {value!r} is not one of {', '.join(PAGES)}")
+    return values
+
+
 def _shard(name: str, text: str) -> tuple[int, int]:
     match = _SHARD.fullmatch(text.strip())
     if not match or not int(match[1]) < int(match[2]) <= 4096:
@@ -118,6 +128,7 @@ _PARSERS: dict[str, Callable[[str, str], Any]] = {
     "markets": _markets,
     "interval": _interval,
     "duration": seconds,
+    "pages": _pages,
     "ahead": seconds,
     "since": seconds,
     "shard": _shard,

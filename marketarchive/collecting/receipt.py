@@ -41,11 +41,15 @@ class ReceiptMiddleware:
         return cls(archive_run(crawler), crawler.settings.getint("DOWNLOAD_MAXSIZE"))
 
     def process_request(self, request: Request) -> None:
+        if "ask" not in request.meta:
+            return  # robots.txt, or a page, whose answers are stamped where the browser hands them over
         request.headers["Accept-Encoding"] = b"gzip"
         request.meta["sent_at"] = self._run.clock.now_ns()
         request.meta["sent_mono"] = self._run.clock.mono_ns()
 
     def process_response(self, request: Request, response: Response) -> Response:
+        if "ask" not in request.meta:
+            return response
         received_at = self._run.clock.now_ns()
         latency = self._run.clock.mono_ns() - request.meta["sent_mono"]
         headers = {

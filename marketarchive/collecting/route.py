@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit, urlunsplit
 
 
 def route(url: str, simulator: str | None) -> str:
@@ -15,6 +15,15 @@ def route(url: str, simulator: str | None) -> str:
     base = urlsplit(simulator)
     scheme = "ws" if parts.scheme in ("ws", "wss") else base.scheme
     return f"{scheme}://{base.netloc}/{parts.netloc}{parts.path}"
+
+
+def real_url(asked: str, host: str, simulator: str | None) -> str:
+    """The inverse of `route` for what a page of `host` (`https://HOST`) has asked, root-relative URLs too."""
+    if not simulator or not asked.startswith(f"{simulator.rstrip('/')}/"):
+        return asked
+    parts = urlsplit(asked)
+    path = parts.path.removeprefix(f"/{urlsplit(host).netloc}")
+    return urlunsplit(parts._replace(scheme="https", netloc=urlsplit(host).netloc, path=path))
 
 
 def with_query(url: str, params: Mapping[str, Any]) -> str:

@@ -30,7 +30,7 @@ LOG_AGAIN_S = 60.0
 RECORDED_SETTINGS = (
     "SIMULATOR_URL", "ARCHIVE_FLUSH_S", "ARCHIVE_MEMBER_S", "ARCHIVE_SEGMENT_S", "ARCHIVE_SEGMENT_BYTES",
     "ARCHIVE_BUFFER_SOFT", "LIMIT_SHARE", "REQUEST_ATTEMPTS", "DOWNLOAD_TIMEOUT", "USER_AGENT",
-    "CLOCK_STEPS",
+    "CLOCK_STEPS", "PAGE_STALE_S", "PAGE_RENEW_S", "PAGE_MEMORY_MB",
 )  # fmt: skip
 """Settings that say how data was collected, repeated in segments and manifests. None may hold a secret."""
 
@@ -155,6 +155,7 @@ class Run:
             "books": part("books/"),
             "frames": part("frames/"),
             "stream": part("stream/"),
+            "page": part("page/"),
             "invalid": part("invalid/"),
             "records": part("records/"),
             "sweeps": part("sweep/"),

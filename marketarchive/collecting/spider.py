@@ -12,6 +12,7 @@ from scrapy import Request, Spider
 from scrapy.downloadermiddlewares.retry import get_retry_request
 from scrapy.exceptions import CannotResolveHostError, CloseSpider, DownloadFailedError, DownloadTimeoutError
 from scrapy.http import Response as HttpResponse
+from scrapy.settings import BaseSettings
 from twisted.python.failure import Failure
 
 from marketarchive import items
@@ -118,6 +119,10 @@ class ArchiveSpider(Spider):
     def check_arguments(cls, given: Mapping[str, Any]) -> Arguments:
         """Raises ArgumentError."""
         return parse_arguments(given, cls.accepts, cls.name)
+
+    @classmethod
+    def check_settings(cls, settings: BaseSettings) -> None:
+        """Raises ConfigurationError when this machine lacks what the spider needs."""
 
     # ---- what subclasses use ---------------------------------------------------------------------------
 

@@ -48,6 +48,7 @@ class Command(BaseRunSpiderCommand):
             spider.check_arguments(opts.spargs)
             assert self.settings is not None
             check_settings(self.settings)
+            spider.check_settings(self.settings)
             Process.of(self.settings)
         except (ArgumentError, ConfigurationError) as error:
             raise UsageError(str(error), print_help=False) from error

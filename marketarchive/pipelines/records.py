@@ -6,6 +6,7 @@ A row waits until its second is old enough that a slower one cannot come before 
 from __future__ import annotations
 
 import heapq
+from datetime import datetime
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import msgspec
 
 from marketarchive.clock import SECOND, iso
 from marketarchive.collecting.run import Run, archive_run
-from marketarchive.items import Gap, Quote
+from marketarchive.items import Gap, Quote, ReferencePrice
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
@@ -39,6 +40,9 @@ class RecordsPipeline:
             tick = tick_of(item)
             grace = GRACE_S[item.source] * SECOND
             self._add(f"{item.venue}_{(item.asset or 'other').lower()}", tick, tick + grace, quote_row(item))
+        elif isinstance(item, ReferencePrice):  # these have waited where they were made, by second
+            tick = _ns(item.tick_at)
+            self._add("chainlink_continuous", tick, tick, reference_row(item))
         elif isinstance(item, Gap) and item.to_ns is not None:
             self._add("gaps", item.received_at, item.received_at, gap_row(item, self._run.archive.run))
         self._write(self._run.clock.now_ns())
@@ -59,7 +63,11 @@ class RecordsPipeline:
 
 def tick_of(quote: Quote) -> int:
     """Wall ns of the due tick; ticks lie on whole milliseconds."""
-    return int(quote.timestamp.timestamp() * 1000) * 1_000_000
+    return _ns(quote.timestamp)
+
+
+def _ns(at: datetime) -> int:
+    return int(at.timestamp() * 1000) * 1_000_000
 
 
 def quote_row(quote: Quote) -> dict[str, Any]:
@@ -83,6 +91,23 @@ def quote_row(quote: Quote) -> dict[str, Any]:
         "verified": quote.verified,
         "run": quote.run,
         "seq": quote.seq or None,
+    }
+
+
+def reference_row(price: ReferencePrice) -> dict[str, Any]:
+    """The user's columns in the user's order, ours after; prices as JSON numbers with the venue's digits."""
+    return {
+        "timestamp": None if price.timestamp is None else f"{price.timestamp:%Y-%m-%dT%H:%M:%S.%fZ}",
+        "asset": price.asset,
+        "mid": price.mid,
+        "bid": price.bid,
+        "ask": price.ask,
+        "is_observed": price.is_observed,
+        "tick_at": iso(_ns(price.tick_at)),
+        "received_at": iso(price.received_at) if price.is_observed else None,
+        "source": price.source,
+        "run": price.run,
+        "seq": price.seq or None,
     }
 
 

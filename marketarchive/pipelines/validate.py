@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from scrapy.exceptions import DropItem
 
 from marketarchive.collecting.run import Run, archive_run
-from marketarchive.items import RAW, Derived, Invalid, Quote, Resolution
+from marketarchive.items import RAW, Derived, Invalid, Quote, ReferencePrice, Resolution
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
@@ -51,6 +51,11 @@ class ValidatePipeline:
                     return f"{side}_bid", f"crossed: bid {bid}, ask {ask}"
             if not item.is_observed and any((item.up_bid, item.up_ask, item.down_bid, item.down_ask)):
                 return "is_observed", "0 on a row with values"
+        elif isinstance(item, ReferencePrice):
+            if item.bid is not None and item.ask is not None and item.bid > item.ask:
+                return "bid", f"crossed: bid {item.bid}, ask {item.ask}"
+            if bool(item.is_observed) != (item.mid is not None) or (not item.is_observed and item.seq):
+                return "is_observed", f"{item.is_observed} on a row with mid {item.mid}"
         elif item.seq < 1:
             return "seq", "does not name the message that the item was made from"
         if (

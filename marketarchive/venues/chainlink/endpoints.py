@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from marketarchive.venues.assets import ASSETS
 from marketarchive.venues.endpoint import Endpoint
 
 HOST = "https://data.chain.link"
@@ -32,18 +33,6 @@ PAGES: dict[str, str] = {
 
 INSTRUMENTS: dict[str, str] = {"spot": "", "twap30": "-twap-30s", "twap60": "-twap-60s"}
 """What follows `chainlink:<asset>-usd` in the name of what a page shows."""
-
-FEED_IDS: dict[str, str] = {
-    "BTC": "0x00039d9e45394f473ab1f050a1b963e6b05351e52d71e507509ada0c95ed75b8",
-    "ETH": "0x000362205e10b3a147d02792eccee483dca6c7b44ecce7012cb8c6e0b68b3ae9",
-    "SOL": "0x0003b778d3f6b2ac4991302b89cb313f99a42467d6c9c5f96f57c29c0d2bc24f",
-    "XRP": "0x0003c16c6aed42294f5cb4741f6e59ba2d728f0eae2eb9e6d3f555808c59fc45",
-    "BNB": "0x000335fd3f3ffa06cfd9297b97367f77145d7a5f132e84c736cc471dd98621fe",
-    "DOGE": "0x000356ca64d3b32135e17dc0dc721a645bf50d0303be8ceb2cdca0a50bab8fdc",
-    "HYPE": "0x0003d34539af562867c3cb309b59efccf40e74b404fb415eeb7699d61322aed9",
-}
-"""Feeds of the spot pages. Those of the averages' pages are not documented: the page's own document names
-them."""
 
 _SLUG = re.compile(r"([a-z0-9]{2,10})-usd(?:-(cexprice|twap-30s|twap-60s)-streams)?")
 _KINDS = {None: "spot", "cexprice": "spot", "twap-30s": "twap30", "twap-60s": "twap60"}
@@ -75,8 +64,10 @@ class Page:
 
     @property
     def feed_id(self) -> str | None:
-        """The feed that the page must show, where it is known beforehand."""
-        return FEED_IDS.get(self.asset) if self.kind == "spot" else None
+        """The feed that the page must show, where it is known: those of the averages are not documented, the
+        page's own document names them."""
+        known = ASSETS.get(self.asset)
+        return known.feed_id if known is not None and self.kind == "spot" else None
 
 
 def page_of(slug: str) -> Page | None:

@@ -1,0 +1,264 @@
+"""One page in the browser: what it fetches is archived as it comes, its end is noticed, it can be closed."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
+
+from scrapy import Request
+from scrapy.http import Response as HttpResponse
+from twisted.python.failure import Failure
+
+from marketarchive.clock import SECOND
+from marketarchive.collecting.receipt import KEPT_HEADERS
+from marketarchive.collecting.route import real_url, route
+from marketarchive.items import Connection, ConnectionEvent, Frames, Response
+
+if TYPE_CHECKING:
+    from playwright.async_api import CDPSession, Page
+    from playwright.async_api import Request as PageRequest
+    from playwright.async_api import Response as PageResponse
+
+    from marketarchive.collecting.page_keeper import PageKeeper
+
+BODY_S = 10.0
+"""Seconds (wall) for the body of an answer to arrive."""
+ASK_S = 2.0
+"""Seconds (wall) for a page to react."""
+LOAD_MS = 30_000
+"""Milliseconds (wall) for the document."""
+REFUSALS = frozenset({401, 403, 429, 451})
+CHECKPOINT = "Security Checkpoint"
+
+
+class OpenPage:
+    """Made before its page is opened; every line of it in raw is written here."""
+
+    def __init__(self, keeper: PageKeeper, name: str) -> None:
+        self.name = name
+        self.keeper = keeper
+        self.loaded = asyncio.get_running_loop().create_future()  # None, or why it did not load
+        self.has_data = asyncio.Event()  # a sound answer has come
+        self.ended = asyncio.Event()
+        self.why = ""  # it ended
+        self.opened_at = 0  # wall ns
+        self.opened_mono = 0
+        self.refusals: list[int] = []  # statuses since the last good answer
+        self.document_status: int | None = None
+        self.document = b""
+        self.feed_id: str | None = None  # of the stream that it shows, once that is known
+        self.answers = 0  # since the last good one
+        self.is_text = False  # its labels are read: no JSON was seen
+        self._spider = keeper.spider
+        self._page: Page | None = None
+        self._session: CDPSession | None = None
+        self._sent: dict[PageRequest, int] = {}  # monotonic ns
+        self._is_closed = False
+        self._is_told = False  # that it was opened
+
+    # ---- opening ---------------------------------------------------------------------------------------
+
+    def request(self) -> Request:
+        return Request(
+            route(self.keeper.target.url, self._spider.run.process.simulator),
+            callback=self._has_loaded,
+            errback=self._has_failed,
+            dont_filter=True,
+            meta={
+                "opening": self,
+                "playwright": True,
+                "playwright_include_page": True,
+                "playwright_page_init_callback": self._attach,
+                "playwright_page_goto_kwargs": {"wait_until": "domcontentloaded", "timeout": LOAD_MS},
+                "download_slot": self._spider.endpoint.limit_class,
+            },
+        )
+
+    async def _attach(self, page: Page, request: Request) -> None:  # noqa: ARG002  (a hook)
+        self._page = page
+        self.opened_at, self.opened_mono = self._now(), self._spider.run.clock.mono_ns()
+        page.on("request", self._asked)
+        page.on("requestfailed", self._failed)
+        page.on("response", self._answered)
+        page.on("crash", lambda _: self._end("the page crashed"))
+        page.on("close", lambda _: self._end("the page was closed"))
+        page.on("framenavigated", self._navigated)
+        if self._is_closed:
+            await self.close("given up")
+
+    async def _has_loaded(self, response: HttpResponse) -> None:
+        self._is_told = not self._is_closed
+        self._write("opened")
+        if self._page is not None:
+            with suppress(Exception):  # it may be gone by now; then its end is told
+                await self._page.unroute("**")  # requests need not pass through this process
+        self._settle(None if response.status < 400 or response.status in REFUSALS else response.status)
+
+    def _has_failed(self, failure: Failure) -> None:
+        self._settle(failure.value)
+
+    def _settle(self, result: object) -> None:
+        if not self.loaded.done():
+            self.loaded.set_result(result)
+
+    # ---- what the page does ----------------------------------------------------------------------------
+
+    def _asked(self, request: PageRequest) -> None:
+        self._sent[request] = self._spider.run.clock.mono_ns()
+
+    def _failed(self, request: PageRequest) -> None:
+        self._sent.pop(request, None)
+
+    def _navigated(self, frame: Any) -> None:
+        """A page that leaves for elsewhere shows nothing of ours any more."""
+        simulator = self._spider.run.process.simulator
+        if self._page is not None and frame == self._page.main_frame and self._is_told:
+            host = self._spider.host
+            if not real_url(frame.url, host, simulator).startswith(f"{host}/"):
+                self._end(f"the page went to {frame.url[:80]}")
+
+    def _answered(self, response: PageResponse) -> None:
+        sent = self._sent.pop(response.request, None)
+        url = real_url(response.url, self._spider.host, self._spider.run.process.simulator)
+        is_document = response.request.is_navigation_request()
+        if is_document or self._spider.wants(url.partition("?")[0]):
+            self._spider.spawn(self._archive(response, url, sent, is_document=is_document))
+
+    async def _archive(
+        self, response: PageResponse, url: str, sent: int | None, *, is_document: bool
+    ) -> None:
+        """Stamped when the whole body is here: no reader could have known it before."""
+        flags: tuple[str, ...] = ()
+        body = b""
+        try:
+            async with asyncio.timeout(BODY_S):
+                body = await response.body()
+        except Exception:  # playwright's errors, and its timeouts: what is left is the exchange itself
+            flags = ("dataloss",)
+        if self._is_closed:
+            return
+        run, spider = self._spider.run, self._spider
+        item = Response(
+            spider.venue,
+            spider.feed,
+            self._now(),
+            run.next_seq(spider.feed),
+            response.request.method,
+            route(url.partition("?")[0], run.process.simulator),
+            params_of(url),
+            response.status,
+            {name: text for name, text in response.headers.items() if name in KEPT_HEADERS},
+            0.0 if sent is None else round((run.clock.mono_ns() - sent) / 1e6, 3),
+            body,
+            flags=flags,
+        )
+        spider.put(item)
+        run.stats.inc_value("responses/count")
+        run.stats.inc_value(f"responses/{spider.venue}/{'page' if is_document else 'api'}/{item.status}")
+        if is_document:
+            self.document_status, self.document = item.status, body
+        elif not flags:
+            self.keeper.answered(self, item, url.partition("?")[0])
+
+    def _end(self, why: str) -> None:
+        if not self.ended.is_set():
+            self.why = why
+            self.ended.set()
+            self._settle(why)
+
+    # ---- asking the page -------------------------------------------------------------------------------
+
+    async def text(self) -> str | None:
+        """What a reader sees; None when the page does not react."""
+        if self._page is None:
+            return None
+        try:
+            async with asyncio.timeout(ASK_S):
+                return str(await self._page.evaluate("document.body ? document.body.textContent : ''"))
+        except Exception:
+            return None
+
+    async def heap_mb(self) -> float:
+        """What its scripts hold, arrays outside the heap included; 0 where it does not say."""
+        if self._page is None:
+            return 0.0
+        try:
+            async with asyncio.timeout(ASK_S):
+                if self._session is None:
+                    self._session = await self._page.context.new_cdp_session(self._page)
+                used = await self._session.send("Runtime.getHeapUsage")
+        except Exception:
+            return 0.0
+        return float(sum(used.get(name, 0) for name in _HEAP) / 2**20)
+
+    async def is_refused(self) -> bool:
+        """Whether the venue shows a checkpoint or answers nothing but refusals."""
+        if self.refusals and set(self.refusals) <= REFUSALS:
+            return True
+        if self.document_status in REFUSALS or CHECKPOINT.encode() in self.document:
+            return True
+        return CHECKPOINT in (await self.text() or "")
+
+    @property
+    def age_s(self) -> float:
+        return (self._spider.run.clock.mono_ns() - self.opened_mono) / SECOND
+
+    def read_as_frame(self, payload: bytes) -> tuple[int, int]:
+        """Archive what was read from the page itself; (received_at, seq)."""
+        at, seq = self._now(), self._spider.run.next_seq(self._spider.feed)
+        self._spider.put(Frames(self._spider.venue, self._spider.feed, self.name, ((at, seq, payload),)))
+        return at, seq
+
+    # ---- the end ---------------------------------------------------------------------------------------
+
+    async def close(self, why: str) -> None:
+        """Within seconds: a page that does not close goes with its browser."""
+        self.forget(why)
+        page, self._page = self._page, None
+        if page is None or page.is_closed():
+            return
+        try:
+            async with asyncio.timeout(ASK_S):
+                await page.close()
+        except Exception:
+            self._spider.kill_browser()
+
+    def forget(self, why: str) -> None:
+        """Nothing of it is taken any more."""
+        if not self._is_closed:
+            self._is_closed = True
+            self._write("closed", why)
+            self._end(why)
+
+    def _write(self, event: ConnectionEvent, reason: str | None = None) -> None:
+        if not self._is_told:
+            return
+        spider = self._spider
+        seq, url = (
+            spider.run.next_seq(spider.feed),
+            route(self.keeper.target.url, spider.run.process.simulator),
+        )
+        spider.put(
+            Connection(
+                spider.venue, spider.feed, self._now(), seq, self.name, event, url, close_reason=reason
+            )
+        )
+
+    def _now(self) -> int:
+        return self._spider.run.clock.now_ns()
+
+
+_HEAP = ("usedSize", "embedderHeapUsedSize", "backingStorageSize")
+
+
+def params_of(url: str) -> dict[str, Any]:
+    """The query; a list where a key repeats."""
+    found: dict[str, Any] = {}
+    for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
+        before = found.get(name)
+        found[name] = (
+            value if before is None else [*(before if isinstance(before, list) else [before]), value]
+        )
+    return found

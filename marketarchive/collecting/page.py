@@ -1,0 +1,169 @@
+"""The base of spiders that watch pages in a browser, and the one for the pages of Chainlink's streams."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from scrapy.settings import BaseSettings
+
+from marketarchive.clock import SECOND, sleep
+from marketarchive.collecting.chromium import check_browser, launch_options
+from marketarchive.collecting.open_page import OpenPage
+from marketarchive.collecting.page_keeper import News, PageKeeper, Target
+from marketarchive.collecting.spider import ArchiveSpider
+from marketarchive.items import Response
+from marketarchive.venues.endpoint import Endpoint
+
+if TYPE_CHECKING:
+    from scrapy.crawler import Crawler
+
+    from marketarchive.collecting.page_handler import PageHandler
+
+STOP_S = 3.0
+"""Seconds (wall) for pages to close at the end, before their browser is."""
+
+
+class PageSpider(ArchiveSpider):
+    """Use it where a venue shows its data on web pages only: each is loaded once in a stock browser, and the
+    answers that the page itself fetches are archived.
+
+    A page that ends, hangs, shows nothing new or grows is opened again; a refusal is recorded as `blocked`
+    and left alone for an hour. A subclass states what is below and writes `targets`, `wants` and `take`.
+    Robots.txt is obeyed. Needs the extra `browser`.
+    """
+
+    endpoint: ClassVar[Endpoint]  # of the pages
+    host: ClassVar[str]  # https://HOST of the pages
+    handler: PageHandler | None = None  # set by the handler when the crawl starts
+
+    stale_s: float = 30.0
+    renew_s: float = 3600.0
+    memory_mb: float = 1024.0
+
+    def __init__(self, name: str | None = None, **given: Any) -> None:
+        super().__init__(name, **given)
+        self.keepers: list[PageKeeper] = []
+        self._names = (f"p{number}" for number in itertools.count(1))
+        self._blocked_until = 0  # monotonic ns, project clock
+        self._after_block = asyncio.Lock()
+
+    @classmethod
+    def update_settings(cls, settings: BaseSettings) -> None:
+        super().update_settings(settings)
+        # one scheme only: a handler for each would start a driver for each
+        scheme = "http" if settings.get("SIMULATOR_URL") else "https"
+        handler = "marketarchive.collecting.page_handler.PageHandler"
+        settings.set("DOWNLOAD_HANDLERS", {scheme: handler}, priority="spider")
+        settings.set("PLAYWRIGHT_LAUNCH_OPTIONS", launch_options(settings), priority="spider")
+        settings.set("PLAYWRIGHT_MAX_PAGES_PER_CONTEXT", 1000, priority="spider")
+        settings.set("PLAYWRIGHT_PROCESS_REQUEST_HEADERS", None, priority="spider")  # the browser's own
+        settings.set("ROBOTSTXT_OBEY", True, priority="spider")
+
+    @classmethod
+    def check_settings(cls, settings: BaseSettings) -> None:
+        check_browser(settings)
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
+        spider = super().from_crawler(crawler, *args, **kwargs)
+        spider.stale_s = crawler.settings.getfloat("PAGE_STALE_S")
+        spider.renew_s = crawler.settings.getfloat("PAGE_RENEW_S")
+        spider.memory_mb = crawler.settings.getfloat("PAGE_MEMORY_MB")
+        return spider
+
+    # ---- what subclasses write -------------------------------------------------------------------------
+
+    def targets(self) -> Iterable[Target]:
+        """The pages to keep open."""
+        raise NotImplementedError
+
+    def wants(self, url: str) -> bool:
+        """Whether an answer of `url` (the venue's own, without query) is archived."""
+        raise NotImplementedError
+
+    def take(self, keeper: PageKeeper, page: OpenPage, item: Response, url: str) -> News | None:
+        """Look at an answer with status 200, archived already; None where it holds no observations.
+
+        Raises ParseError.
+        """
+        raise NotImplementedError
+
+    def labels(self, text: str) -> str:  # noqa: ARG002  (a hook)
+        """The part of a page's text that shows values; "" where a page has none."""
+        return ""
+
+    def take_labels(self, keeper: PageKeeper, text: str, at: int, seq: int) -> None:
+        """Look at what `labels` gave, archived already as a frame."""
+
+    def each_second(self) -> None:
+        """Called about once a second of the project clock."""
+
+    def at_end(self) -> None:
+        """Called when nothing more comes."""
+
+    # ---- what keepers use ------------------------------------------------------------------------------
+
+    def next_name(self) -> str:
+        return next(self._names)
+
+    def blocked(self, seconds: float) -> None:
+        self._blocked_until = self.run.clock.mono_ns() + int(seconds * SECOND)
+
+    @property
+    def is_blocked(self) -> bool:
+        return self.run.clock.mono_ns() < self._blocked_until
+
+    async def may_open(self) -> bool:
+        """Wait until the venue may be asked again; False when the run ends before."""
+        while (left := self._blocked_until - self.run.clock.mono_ns()) > 0:
+            if not await sleep(self.run.clock, left / SECOND, self.run.stop):
+                return False
+        return not self.run.stop.is_set()
+
+    @asynccontextmanager
+    async def opening(self) -> AsyncIterator[None]:
+        """After a refusal one page tries alone: the others wait for what it finds."""
+        if not self._blocked_until:
+            yield
+            return
+        async with self._after_block:
+            yield
+
+    async def renderer_mb(self) -> float:
+        return 0.0 if self.handler is None else await self.handler.renderer_mb()
+
+    def kill_browser(self) -> None:
+        self.run.stats.inc_value("page/browser_killed")
+        if self.handler is not None:
+            self.handler.kill()
+
+    # ---- the run ---------------------------------------------------------------------------------------
+
+    async def main(self) -> None:
+        run = self.run
+        run.counted_from = run.clock.now_ns()
+        self.keepers = [PageKeeper(self, target) for target in self.targets()]
+        keeping = [self.spawn(keeper.keep()) for keeper in self.keepers]
+        while await sleep(run.clock, 1.0, run.stop):
+            self.each_second()
+        await asyncio.wait(keeping, timeout=STOP_S)
+        for task in keeping:
+            task.cancel()
+        self._finish()
+        if self.handler is not None:
+            await self.handler.shut()
+
+    def abandon(self) -> list[Any]:
+        self._finish()
+        return super().abandon()
+
+    def _finish(self) -> None:
+        keepers, self.keepers = self.keepers, []
+        for keeper in keepers:
+            keeper.finish()
+        if keepers:
+            self.at_end()

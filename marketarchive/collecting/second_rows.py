@@ -1,0 +1,77 @@
+"""Observations of a source, which come when they come, as one row for each second of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from marketarchive.clock import SECOND, utc
+from marketarchive.items import ReferencePrice
+
+if TYPE_CHECKING:
+    from marketarchive.collecting.spider import ArchiveSpider
+
+ROWS_AT_ONCE = 5_000
+"""After a sleep of the machine; the rest follows with the next call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One observation and the message it came with; times in ns."""
+
+    observed_ns: int
+    mid: Decimal | None
+    bid: Decimal | None
+    ask: Decimal | None
+    received_at: int
+    seq: int
+
+
+class SecondRows:
+    """A row waits `grace_s` for its second's observations; the newest of them is the row's."""
+
+    def __init__(self, spider: ArchiveSpider, asset: str, source: str, grace_s: int) -> None:
+        self._spider = spider
+        self._asset = asset
+        self._source = source
+        self._grace_ns = grace_s * SECOND
+        self._next = -(-spider.run.clock.now_ns() // SECOND)  # Unix seconds; the first whole one
+        self._waiting: dict[int, Observed] = {}  # by second
+
+    def add(self, new: Observed) -> None:
+        """What is older than the rows already given stays in raw."""
+        second = new.observed_ns // SECOND
+        before = self._waiting.get(second)
+        if second >= self._next and (before is None or new.observed_ns >= before.observed_ns):
+            self._waiting[second] = new
+
+    def due(self, *, is_last: bool = False) -> Iterator[ReferencePrice]:
+        """The rows of all seconds old enough, or of all that are over."""
+        now = self._spider.run.clock.now_ns()
+        end = (now if is_last else now - self._grace_ns) // SECOND
+        if not is_last:
+            end = min(end, self._next + ROWS_AT_ONCE)
+        for second in range(self._next, end):
+            yield self._row(second, self._waiting.pop(second, None), now)
+        self._next = max(self._next, end)
+
+    def _row(self, second: int, found: Observed | None, now: int) -> ReferencePrice:
+        is_observed = found is not None and found.mid is not None
+        if found is None or not is_observed:
+            found = Observed(0, None, None, None, now, 0)
+        return ReferencePrice(
+            venue=self._spider.venue,
+            feed=self._spider.feed,
+            received_at=found.received_at,
+            seq=found.seq,
+            timestamp=utc(found.observed_ns) if is_observed else None,
+            asset=self._asset,
+            mid=found.mid,
+            bid=found.bid,
+            ask=found.ask,
+            is_observed=1 if is_observed else 0,
+            tick_at=utc(second * SECOND),
+            source=self._source,
+        )

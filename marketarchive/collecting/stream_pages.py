@@ -1,0 +1,138 @@
+"""The pages of Chainlink's data streams: each answer's new reports, one row a second and page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from marketarchive.clock import SECOND, utc
+from marketarchive.collecting.open_page import OpenPage
+from marketarchive.collecting.page import PageSpider
+from marketarchive.collecting.page_keeper import News, PageKeeper
+from marketarchive.collecting.second_rows import Observed, SecondRows
+from marketarchive.exceptions import ParseError
+from marketarchive.items import Invalid, ReferencePrice, Response
+from marketarchive.venues.chainlink import endpoints
+from marketarchive.venues.chainlink.endpoints import API, LIVE, TIMESCALE, Page
+from marketarchive.venues.chainlink.labels import read_labels
+from marketarchive.venues.chainlink.reports import Report, parse_answer, parse_document
+
+GRACE_S = 180
+"""Seconds that a row waits for its observation: pages were seen 90 s behind."""
+REMEMBERED_S = 300
+"""Seconds of reports that are known as not new."""
+
+
+class StreamPageSpider(PageSpider):
+    """Use it for stream pages of data.chain.link: what they show, `pages` of each of `assets`."""
+
+    venue = "chainlink"
+    endpoint = endpoints.PAGE
+    host = endpoints.HOST
+    default_assets: tuple[str, ...] = ("BTC",)
+    default_pages: tuple[str, ...] = ("spot", "twap60")
+
+    def __init__(self, name: str | None = None, **given: Any) -> None:
+        super().__init__(name, **given)
+        self._rows: dict[str, SecondRows] = {}  # by page slug
+        self._known: dict[str, dict[int, Report]] = {}  # by page slug and observation
+        self._text_second: dict[str, int] = {}  # by page slug
+
+    def targets(self) -> Iterable[Page]:
+        for asset in self.arguments.assets or self.default_assets:
+            for kind in self.arguments.pages or self.default_pages:
+                page = Page(asset, kind)
+                self._rows[page.slug] = SecondRows(self, asset, page.source, GRACE_S)
+                self._known[page.slug] = {}
+                yield page
+
+    def wants(self, url: str) -> bool:
+        return url.startswith(f"{API}/")
+
+    def take(self, keeper: PageKeeper, page: OpenPage, item: Response, url: str) -> News | None:
+        if url not in (LIVE, TIMESCALE):
+            return None
+        target = keeper.target
+        assert isinstance(target, Page)
+        self._check_feed(target, page, str(item.params))
+        answer = parse_answer(url, item.payload)
+        for error in answer.errors:
+            self._put_invalid(item, error)
+        if not answer.reports:
+            return None
+        known = self._known[target.slug]
+        new = []
+        for report in answer.reports:
+            before = known.get(report.observed_ns)
+            whole = report if before is None else before.with_parts_of(report)
+            if whole == before:
+                continue
+            known[report.observed_ns] = whole
+            if before is None:
+                new.append(report.observed_ns)
+            self._rows[target.slug].add(
+                Observed(whole.observed_ns, whole.mid, whole.bid, whole.ask, item.received_at, item.seq)
+            )
+        self.run.stats.inc_value("page/observations", len(new))
+        return News(new, answer.reports[0].observed_ns)
+
+    def labels(self, text: str) -> str:
+        found = read_labels(text)
+        if found is None:
+            return ""
+        shown = {"Mid-price": found.mid, "Bid price": found.bid, "Ask price": found.ask}
+        return " ".join(f"{name} ${value}" for name, value in shown.items() if value is not None)
+
+    def take_labels(self, keeper: PageKeeper, text: str, at: int, seq: int) -> None:
+        target, found = keeper.target, read_labels(text)
+        second = at // SECOND
+        if found is None or self._text_second.get(target.slug, 0) >= second:
+            return
+        self._text_second[target.slug] = second
+        self.run.stats.inc_value("page/labels_read")
+        self.put(
+            ReferencePrice(
+                venue=self.venue,
+                feed=self.feed,
+                received_at=at,
+                seq=seq,
+                timestamp=None,
+                asset=target.asset,
+                mid=found.mid,
+                bid=found.bid,
+                ask=found.ask,
+                is_observed=1,
+                tick_at=utc(second * SECOND),
+                source=_text_source(target),
+            )
+        )
+
+    def each_second(self) -> None:
+        for rows in self._rows.values():
+            self.put(*rows.due())
+        oldest = self.run.clock.now_ns() - REMEMBERED_S * SECOND
+        for known in self._known.values():
+            for observed in [each for each in known if each < oldest]:
+                del known[observed]
+
+    def at_end(self) -> None:
+        for rows in self._rows.values():
+            self.put(*rows.due(is_last=True))
+
+    def _check_feed(self, target: Page, page: OpenPage, asked: str) -> None:
+        """Another stream's prices are never taken for this page's: raises ParseError."""
+        if page.feed_id is None:
+            page.feed_id = target.feed_id or parse_document(page.document).feed_id
+        if page.feed_id is not None and page.feed_id not in asked:
+            raise ParseError(
+                "Report", f"{target.slug} asked for another feed than {page.feed_id}", ("feedId",)
+            )
+
+    def _put_invalid(self, item: Response, error: ParseError) -> None:
+        self.put(
+            Invalid(item.venue, item.feed, item.received_at, item.seq, error.item, str(error), error.fields)
+        )
+
+
+def _text_source(target: Any) -> str:
+    return str(target.source).replace("page", "page_text", 1)

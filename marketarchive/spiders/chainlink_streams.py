@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from marketarchive.collecting.stream_pages import StreamPageSpider
+
+
+class ChainlinkStreams(StreamPageSpider):
+    """Reference prices with bid and ask as the pages of Chainlink's data streams show them, one row a second.
+
+    Source: data.chain.link/streams/..., loaded once each in Chromium: the JSON that a page itself fetches (needs the extra `browser`)
+    Arguments: assets (BTC), pages (spot and twap60; also twap30), duration
+    Cadence: as the page asks, about once a second; a page is renewed every hour, and reopened when it ends, hangs or shows nothing new for 30 s
+    Caveats: pages were seen seconds to minutes behind: received_at says when a value could be known; a checkpoint, 403 or 429 is a gap `blocked`, tried again after an hour, never evaded
+    """
+
+    name = "chainlink_streams"
+    feed = "pages"
+    feeds = ("pages",)
+    accepts = frozenset({"assets", "pages", "duration"})
