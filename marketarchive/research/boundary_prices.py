@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Ticks = dict[tuple[str, int], list[Tick]]
 
-_INSTRUMENT = """CASE
+INSTRUMENT = """CASE
     WHEN topic = 'crypto_prices_chainlink' THEN 'chainlink:' || lower(asset) || '-usd'
     WHEN topic IN ('crypto_prices_twap_thirty', 'crypto_prices_twap_sixty') AND window_s IS NOT NULL
         THEN 'chainlink:' || lower(asset) || '-usd-twap-' || window_s || 's'
@@ -56,7 +56,7 @@ def near(
     try:
         relation = f"read_parquet([{listed}], hive_partitioning = true, union_by_name = true)"
         has_instrument = "instrument" in connection.sql(f"SELECT * FROM {relation} LIMIT 0").columns
-        instrument = f"coalesce(instrument, {_INSTRUMENT})" if has_instrument else _INSTRUMENT
+        instrument = f"coalesce(instrument, {INSTRUMENT})" if has_instrument else INSTRUMENT
         connection.register("wanted", _around(wanted, before_s, after_s))
         rows = connection.sql(
             f"""WITH prices AS (SELECT {instrument} AS instrument, epoch_us(event_time) AS at_us, value,

@@ -1,0 +1,207 @@
+"""What the canonical dataset is made from, out of tables and labels, for some rounds at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from marketarchive.clock import SECOND
+from marketarchive.research.boundary_prices import INSTRUMENT
+from marketarchive.research.engine import pattern, run
+from marketarchive.research.gaps import LASTING
+from marketarchive.research.labels import Label
+from marketarchive.research.partitions import DAY, files
+from marketarchive.venues.polymarket.rules import spot
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+_RANK = {"Up": 1, "Down": 0}
+_PLACE = "{'run': run, 'seq': seq, 'index': index, 'position': position}"
+
+
+def span(labels: Sequence[Label], carry_s: int) -> tuple[int, int]:
+    """In ns, when what the rounds need can have been received: a book long before, a price a day late."""
+    first = min(each.start_ns for each in labels)
+    return first - DAY - carry_s * SECOND, max(each.end_ns for each in labels) + DAY + 1
+
+
+def register(
+    connection: duckdb.DuckDBPyConnection,
+    root: Path,
+    labels: Sequence[Label],
+    names: Mapping[str, tuple[str, str]],
+    carry_s: int,
+) -> None:
+    """Makes `rounds`, `prices`, `tops` and `holes` of a connection. Raises duckdb.Error."""
+    tokens = _tokens(labels, names)
+    connection.register("rounds_given", rounds(labels, tokens))
+    run(connection, "CREATE OR REPLACE TEMP TABLE rounds AS SELECT * FROM rounds_given")
+    connection.register("tokens", _token_table(tokens))
+    first, last = span(labels, carry_s)
+    _prices(connection, root, labels, carry_s)
+    _tops(connection, root, first, last)
+    _holes(connection, root, first, last)
+
+
+def rounds(labels: Sequence[Label], tokens: Mapping[tuple[str, str], tuple[int, str]]) -> pa.Table:
+    """By the places in `labels`."""
+    import pyarrow as pa
+
+    found = [
+        {
+            "market_no": number,
+            "market_id": each.market_id,
+            "condition_id": each.condition_id,
+            "asset": each.asset,
+            "start_s": each.start_ns // SECOND,
+            "duration": (each.end_ns - each.start_ns) // SECOND,
+            "strike": None if each.strike is None else float(each.strike),
+            "settlement": None if each.settlement is None else float(each.settlement),
+            "outcome": None if each.resolved_outcome is None else _RANK.get(each.resolved_outcome),
+            "strike_received_us": None
+            if each.strike is None or each.strike_received_at_ns is None
+            else -(-each.strike_received_at_ns // 1000),
+            "spot": spot(each.asset),
+            "twap": each.instrument if each.instrument and "-twap-" in each.instrument else None,
+            "up": tokens.get((each.market_id, "Up"), (None, ""))[0],
+            "down": tokens.get((each.market_id, "Down"), (None, ""))[0],
+        }
+        for number, each in enumerate(labels)
+    ]
+    number, label, amount = pa.int64(), pa.string(), pa.float64()
+    return pa.Table.from_pylist(
+        found,
+        pa.schema(
+            [
+                ("market_no", number),
+                ("market_id", label),
+                ("condition_id", label),
+                ("asset", label),
+                ("start_s", number),
+                ("duration", number),
+                ("strike", amount),
+                ("settlement", amount),
+                ("outcome", pa.int8()),
+                ("strike_received_us", number),
+                ("spot", label),
+                ("twap", label),
+                ("up", number),
+                ("down", number),
+            ]
+        ),
+    )
+
+
+def _tokens(
+    labels: Sequence[Label], names: Mapping[str, tuple[str, str]]
+) -> dict[tuple[str, str], tuple[int, str]]:
+    """(slug, outcome) -> (number, token) of the rounds' tokens."""
+    mine = {each.market_id for each in labels}
+    found = sorted((name, token) for token, name in names.items() if name[0] in mine)
+    return {name: (number, token) for number, (name, token) in enumerate(found)}
+
+
+def _token_table(tokens: Mapping[tuple[str, str], tuple[int, str]]) -> pa.Table:
+    import pyarrow as pa
+
+    rows = [{"number": number, "token": token, "slug": slug} for (slug, _), (number, token) in tokens.items()]
+    return pa.Table.from_pylist(
+        rows, pa.schema([("number", pa.int64()), ("token", pa.string()), ("slug", pa.string())])
+    )
+
+
+def _read(paths: Sequence[Path]) -> str:
+    listed = ", ".join(map(pattern, paths))
+    return f"read_parquet([{listed}], hive_partitioning = true, union_by_name = true)"
+
+
+def _prices(connection: duckdb.DuckDBPyConnection, root: Path, labels: Sequence[Label], carry_s: int) -> None:
+    first = min(each.start_ns for each in labels) - (carry_s + 1) * SECOND
+    last = max(each.end_ns for each in labels)
+    paths = files(root, "reference_prices", first, last + DAY + 1)
+    if not paths:
+        run(
+            connection,
+            """CREATE OR REPLACE TEMP TABLE prices (instrument VARCHAR, event_us BIGINT, received_us BIGINT,
+               value DOUBLE, bid DOUBLE, ask DOUBLE, source VARCHAR)""",
+        )
+        return
+    columns = set(connection.sql(f"SELECT * FROM {_read(paths)} LIMIT 0").columns)
+    instrument = f"coalesce(instrument, {INSTRUMENT})" if "instrument" in columns else INSTRUMENT
+    bid, ask = (name if name in columns else "NULL" for name in ("bid", "ask"))
+    run(
+        connection,
+        f"""CREATE OR REPLACE TEMP TABLE prices AS
+            SELECT * FROM (
+                SELECT {instrument} AS instrument, epoch_us(event_time) AS event_us,
+                       epoch_us(received_at) AS received_us, value::DOUBLE AS value, {bid}::DOUBLE AS bid,
+                       {ask}::DOUBLE AS ask, venue || '/' || feed AS source
+                FROM {_read(paths)} WHERE value IS NOT NULL AND event_time IS NOT NULL)
+            WHERE instrument IN (SELECT spot FROM rounds UNION SELECT twap FROM rounds)
+              AND greatest(event_us, received_us) >= {first // 1000}
+              AND event_us <= {last // 1000}""",
+    )
+
+
+def _tops(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> None:
+    parts = []
+    times = "token, event_time, received_at, best_bid AS bid, best_ask AS ask"
+    for table, source, proof, where in (
+        ("books", "route", "route IN ('book', 'books')", "route <> 'state'"),
+        ("book_changes", "'price_change'", "false", "true"),
+        ("quotes", "source", "false", "source = 'best_bid_ask'"),
+    ):
+        if paths := files(root, table, first, last):
+            parts.append(
+                f"""SELECT {times}, {_PLACE} AS place, {proof} AS is_proof,
+                           venue || '/' || feed || ' ' || {source} AS source
+                    FROM {_read(paths)} WHERE {where}"""
+            )
+    empty = """SELECT ''::VARCHAR AS token, NULL::TIMESTAMPTZ AS event_time, NULL::TIMESTAMPTZ AS received_at,
+               NULL::DOUBLE AS bid, NULL::DOUBLE AS ask,
+               NULL::STRUCT(run VARCHAR, seq BIGINT, index INTEGER, position INTEGER) AS place,
+               false AS is_proof, ''::VARCHAR AS source WHERE false"""
+    run(
+        connection,
+        f"""CREATE OR REPLACE TEMP TABLE tops AS
+            SELECT tokens.number AS token, epoch_us(event_time) AS event_us,
+                   epoch_us(received_at) AS received_us, place, bid::DOUBLE AS bid, ask::DOUBLE AS ask,
+                   is_proof, source
+            FROM ({" UNION ALL ".join(parts) or empty}) AS told
+            JOIN tokens ON tokens.token = told.token WHERE event_time IS NOT NULL""",
+    )
+
+
+def _holes(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> None:
+    """A gap of a market's books, or of the prices of its asset."""
+    paths = files(root, "gaps", first, last)
+    if not paths:
+        run(
+            connection,
+            "CREATE OR REPLACE TEMP TABLE holes (market_no BIGINT, from_us BIGINT, to_us BIGINT)",
+        )
+        return
+    about_market = """gaps.feed IN ('stream', 'orderbook') AND NOT contains(gaps.scope, '"asked_for"')
+        AND (gaps.markets IS NULL OR list_has_any(gaps.markets, [rounds.market_id, rounds.condition_id]))
+        AND (gaps.token IS NULL OR gaps.token IN (SELECT token FROM tokens WHERE slug = rounds.market_id))"""
+    about_price = """gaps.feed IN ('reference', 'pages')
+        AND (gaps.topics IS NULL OR list_has_any(gaps.topics, ['crypto_prices_chainlink',
+             CASE WHEN rounds.twap LIKE '%-30s' THEN 'crypto_prices_twap_thirty'
+                  WHEN rounds.twap IS NOT NULL THEN 'crypto_prices_twap_sixty' END]))
+        AND (gaps.symbol IS NULL OR starts_with(lower(gaps.symbol), lower(rounds.asset)))
+        AND coalesce(CASE WHEN json_valid(gaps.scope) THEN gaps.scope->>'asset' END, rounds.asset)
+            = rounds.asset"""
+    run(
+        connection,
+        f"""CREATE OR REPLACE TEMP TABLE holes AS
+            SELECT market_no, greatest(from_us, start_s * 1000000) AS from_us,
+                   least(to_us, (start_s + duration) * 1000000) AS to_us
+            FROM (SELECT *, epoch_us("from") AS from_us,
+                         coalesce(epoch_us("to"), epoch_us(noticed_at)) AS to_us
+                  FROM {_read(paths)} QUALIFY {LASTING}) AS gaps
+            JOIN rounds ON to_us > (start_s - 1) * 1000000 AND from_us <= (start_s + duration) * 1000000
+                AND (({about_market}) OR ({about_price}))""",
+    )

@@ -1,0 +1,197 @@
+"""What the canonical dataset says of a second depends on nothing that came after it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from marketarchive.research.canonical import dataset
+from marketarchive.research.canonical_inputs import rounds
+from marketarchive.research.canonical_query import CLOCKS, COLUMNS, HINDSIGHT, Clock
+from marketarchive.research.engine import connect, run
+from marketarchive.research.labels import Label
+
+START = 1_785_000_000
+SECONDS = 12
+CARRY = 4
+TOKENS = {("btc-round", "Up"): (0, "a"), ("btc-round", "Down"): (1, "b")}
+US = 1_000_000
+
+PRICES = (
+    "instrument VARCHAR, event_us BIGINT, received_us BIGINT, value DOUBLE, bid DOUBLE, ask DOUBLE, "
+    "source VARCHAR"
+)
+TOPS = (
+    "token BIGINT, event_us BIGINT, received_us BIGINT, place BIGINT, bid DOUBLE, ask DOUBLE, "
+    "is_proof BOOLEAN, source VARCHAR"
+)
+
+
+def label(received_s: float | None) -> Label:
+    return Label(
+        market_id="btc-round",
+        condition_id="0x1",
+        asset="BTC",
+        duration="5m",
+        start_ns=START * 10**9,
+        end_ns=(START + SECONDS) * 10**9,
+        strike=None,
+        settlement=None,
+        strike_e18=None,
+        settlement_e18=None,
+        resolved_outcome="Up",
+        computed_outcome=None,
+        outcome_match=None,
+        strike_source=None,
+        settlement_source=None,
+        strike_received_at_ns=None if received_s is None else round((START + received_s) * 10**9),
+        rule="chainlink spot",
+        verdict="not_provable",
+        reason="",
+    )
+
+
+def build(
+    prices: list[tuple[Any, ...]],
+    tops: list[tuple[Any, ...]],
+    clock: Clock,
+    known_s: float | None = 0.0,
+    holes: tuple[tuple[float, float], ...] = (),
+) -> list[dict[str, Any]]:
+    """Times in seconds after the start; prices (event, received, value, bid), tops (token, event, received,
+    bid, is_proof).
+    """
+    connection = connect()
+    try:
+        given_rounds = rounds([label(known_s)], TOKENS)
+        place = given_rounds.schema.get_field_index("strike")
+        given_rounds = given_rounds.set_column(place, "strike", pa.array([100.0], pa.float64()))
+        place = given_rounds.schema.get_field_index("strike_received_us")
+        known = [None if known_s is None else us(known_s)]
+        given_rounds = given_rounds.set_column(place, "strike_received_us", pa.array(known, pa.int64()))
+        connection.register("rounds", given_rounds)
+        run(connection, f"CREATE TEMP TABLE prices ({PRICES})")
+        run(connection, f"CREATE TEMP TABLE tops ({TOPS})")
+        run(connection, "CREATE TEMP TABLE holes (market_no BIGINT, from_us BIGINT, to_us BIGINT)")
+        for event, received, value, bid in prices:
+            row = ["chainlink:btc-usd", us(event), us(received), value, bid, bid, "page" if bid else "rtds"]
+            connection.execute("INSERT INTO prices VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        for number, (token, event, received, bid, is_proof) in enumerate(tops):
+            row = [token, us(event), us(received), number, bid, bid + 0.01, is_proof, "books"]
+            connection.execute("INSERT INTO tops VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+        for first, last in holes:
+            connection.execute("INSERT INTO holes VALUES (0, ?, ?)", [us(first), us(last)])
+        found: list[dict[str, Any]] = dataset(connection, clock, CARRY).to_pylist()
+        return found
+    finally:
+        connection.close()
+
+
+def us(seconds: float) -> int:
+    return round((START + seconds) * US)
+
+
+tenths = st.integers(-30, SECONDS * 10 + 20).map(lambda number: number / 10)
+lags = st.integers(0, 80).map(lambda number: number / 10)
+price = st.tuples(tenths, lags, st.integers(90, 110).map(float), st.sampled_from([None, 99.0]))
+top = st.tuples(
+    st.integers(0, 1), tenths, lags, st.integers(1, 98).map(lambda cent: cent / 100), st.booleans()
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    prices=st.lists(price, max_size=6),
+    tops=st.lists(top, max_size=6),
+    other_prices=st.lists(price, max_size=6),
+    other_tops=st.lists(top, max_size=6),
+    second=st.integers(0, SECONDS),
+    known=st.tuples(tenths, tenths),
+    clock=st.sampled_from(CLOCKS),
+)
+def test_nothing_after_a_second_moves_it(
+    prices: list[Any],
+    tops: list[Any],
+    other_prices: list[Any],
+    other_tops: list[Any],
+    second: int,
+    known: tuple[float, float],
+    clock: Clock,
+) -> None:
+    """The inputs after a second are exchanged for others; on the received clock K's receipt too."""
+
+    def is_before(event: float, lag: float) -> bool:
+        return (event if clock == "observation" else event + lag) <= second
+
+    def cut(mine: list[Any], others: list[Any], at: int) -> tuple[list[Any], list[Any]]:
+        early = [one for one in mine if is_before(one[at], one[at + 1])]
+        late = [[one for one in few if not is_before(one[at], one[at + 1])] for few in (mine, others)]
+        return early + late[0], early + late[1]
+
+    def times(few: list[Any], at: int) -> list[Any]:
+        return [(*one[: at + 1], one[at] + one[at + 1], *one[at + 2 :]) for one in few]
+
+    before, after = (times(few, 0) for few in cut(prices, other_prices, 0))
+    tops_before, tops_after = (times(few, 1) for few in cut(tops, other_tops, 1))
+    first_known, then_known = known if min(known) > second else (known[0], known[0])
+    one = build(before, tops_before, clock, first_known)
+    other = build(after, tops_after, clock, then_known)
+    features = [
+        name
+        for name in COLUMNS
+        if name not in HINDSIGHT
+        and name != "K_received_at"
+        and (clock == "received" or name.startswith(("cl_", "pm_")))
+    ]
+    for t in range(second + 1):
+        assert {name: one[t][name] for name in features} == {name: other[t][name] for name in features}
+
+
+@settings(max_examples=20, deadline=None)
+@given(prices=st.lists(price, max_size=8), tops=st.lists(top, max_size=8), clock=st.sampled_from(CLOCKS))
+def test_coverage_is_bounded(prices: list[Any], tops: list[Any], clock: Clock) -> None:
+    made = build(
+        [(event, event + lag, *more) for event, lag, *more in prices],
+        [(token, event, event + lag, *more) for token, event, lag, *more in tops],
+        clock,
+    )
+    cl = sum(row["cl_ffill"] == 0 for row in made[:-1])
+    pm = sum(row["pm_ffill"] == 0 for row in made[:-1])
+    both = sum(row["cl_ffill"] == row["pm_ffill"] == 0 for row in made[:-1])
+    assert max(0, cl + pm - SECONDS) <= both <= min(cl, pm)
+
+
+def test_a_second_is_the_state_at_its_end() -> None:
+    prices = [(0.0, 1.0, 101.0, None), (2.5, 3.5, 102.0, 99.0)]
+    tops = [(0, -1.0, 0.5, 0.40, False), (0, 2.0, 5.0, 0.45, True), (1, 2.0, 2.2, 0.50, False)]
+    made = build(prices, tops, "observation", holes=((6.2, 6.4),))
+    assert [row["t"] for row in made] == list(range(SECONDS + 1))
+    assert [row["tau"] for row in made] == list(range(SECONDS, -1, -1))
+    assert list(made[0]) == list(COLUMNS)
+    assert [row["cl_mid"] for row in made[:9]] == [101, 101, 101, 102, 102, 102, 102, 102, None]
+    assert [row["cl_ffill"] for row in made[:9]] == [0, 1, 1, 0, 1, 1, 1, 1, None]
+    assert [row["cl_bid"] for row in made[2:4]] == [None, 99.0]
+    assert [row["pm_up_bid"] for row in made[:3]] == [0.40, 0.40, 0.45]
+    assert [row["preopen"] for row in made[:3]] == [True, True, False]
+    assert [row["pm_quiet"] for row in made[2:4]] == [0, 0]  # Up is proven until 5, Down is not
+    assert made[9]["pm_up_bid"] == 0.45
+    assert made[10]["pm_up_bid"] is None
+    assert made[2]["sum_bids"] == pytest.approx(0.95)
+    assert made[2]["pm_up_mid"] == pytest.approx(0.455)
+    assert made[0]["delta"] == 1
+    assert made[0]["delta_bps"] == pytest.approx(100)
+    assert made[0]["Y"] == 1
+    assert [row["t"] for row in made if row["gap"]] == [6, 7]
+
+
+def test_the_received_clock_knows_nothing_early() -> None:
+    prices = [(0.0, 5.0, 101.0, None), (2.0, 3.0, 102.0, None)]
+    made = build(prices, [(0, 0.0, 4.0, 0.4, True)], "received", 6.0)
+    assert [row["cl_mid"] for row in made[:8]] == [None, None, None, 102, 102, 102, 102, 102]
+    assert [row["pm_up_bid"] for row in made[:5]] == [None, None, None, None, 0.4]
+    assert [row["K"] for row in made[4:8]] == [None, None, 100, 100]
+    assert [row["delta"] for row in made[5:7]] == [None, 2]
