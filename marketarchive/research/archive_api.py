@@ -6,10 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from marketarchive.clock import SECOND, iso
 from marketarchive.exceptions import ArchiveError, ArgumentError
 from marketarchive.research import views
 from marketarchive.research.book_at import BookAt, find
-from marketarchive.research.engine import connect, require, run, text
+from marketarchive.research.canonical import canonical
+from marketarchive.research.canonical_query import COLUMNS, HINDSIGHT, Clock
+from marketarchive.research.engine import connect, require, run, stored, text
+from marketarchive.research.label_files import read_labels
 from marketarchive.research.names import master_rows
 from marketarchive.research.normalize import normalize
 from marketarchive.research.partitions import DAY, feeds, feeds_with
@@ -194,6 +198,65 @@ class Archive:
             return found
         finally:
             connection.close()
+
+    def canonical(
+        self,
+        market: Some = None,
+        asset: str | None = None,
+        start: Moment = None,
+        end: Moment = None,
+        *,
+        features_only: bool = False,
+    ) -> pd.DataFrame:
+        """One row per second of the labelled rounds whose UTC day of start touches `start` <= time < `end`.
+
+        By default on the clock of validity, with labels. `features_only`: as a live reader knew it, on the
+        clock of receipt, without what is only known afterwards (settlement, Y, gap).
+        """
+        clock: Clock = "received" if features_only else "observation"
+        first, last = ns(start), ns(end)
+        done = canonical(self.root, first, last, clock=clock, master_url=self._master_url)
+        if not (self.root / done.path).exists():
+            raise ArchiveError("there is no canonical dataset: run `scrapy ground-truth` first")
+        wanted = [name for name in COLUMNS if not features_only or name not in HINDSIGHT]
+        where = [f"market_id IN ({many(market or '')})"] if market is not None else []
+        where += [f"asset = {text(asset)}"] if asset is not None else []
+        of_days = [
+            each.market_id
+            for each in read_labels(self.root)
+            if (first is None or each.start_ns // DAY * DAY + DAY > first)
+            and (last is None or each.start_ns // DAY * DAY < last)
+        ]
+        where.append(f"market_id IN ({many(of_days or '')})")
+        connection = self._connect()
+        try:
+            found: pd.DataFrame = (
+                connection.sql(
+                    f"""SELECT {", ".join(wanted)} FROM {stored(self.root / done.path)}
+                        WHERE {" AND ".join(where)}"""
+                )
+                .to_arrow_table()
+                .to_pandas()
+            )
+            return found
+        finally:
+            connection.close()
+
+    def as_of(self, t: Moment) -> pd.DataFrame:
+        """The row of each labelled round in progress as a live reader knew it at the last whole second."""
+        at = ns(t)
+        if at is None:
+            raise ArgumentError("as_of needs a time")
+        second = at // SECOND
+        ages = {
+            each.market_id: second - each.start_ns // SECOND
+            for each in read_labels(self.root)
+            if each.start_ns <= second * SECOND <= each.end_ns
+        }
+        first = min((second - age for age in ages.values()), default=second)
+        found = self.canonical(list(ages), start=iso(first * SECOND), end=iso(at + 1000), features_only=True)
+        known: pd.DataFrame = found[found["t"] == found["market_id"].map(ages)].reset_index(drop=True)
+        return known
 
     def book_at(self, token: str, t: Moment, *, exact: bool = False) -> BookAt | None:
         """The whole book of a token, as far as it was received at `t`; None before its first book.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -9,11 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from marketarchive.research.canonical import dataset
+from marketarchive import Archive
+from marketarchive.clock import iso
+from marketarchive.research import label_files
+from marketarchive.research.canonical import canonical, dataset
 from marketarchive.research.canonical_inputs import rounds
 from marketarchive.research.canonical_query import CLOCKS, COLUMNS, HINDSIGHT, Clock
 from marketarchive.research.engine import connect, run
 from marketarchive.research.labels import Label
+from tests.research.streaming import Socket, record
 
 START = 1_785_000_000
 SECONDS = 12
@@ -195,3 +200,24 @@ def test_the_received_clock_knows_nothing_early() -> None:
     assert [row["pm_up_bid"] for row in made[:5]] == [None, None, None, None, 0.4]
     assert [row["K"] for row in made[4:8]] == [None, None, 100, 100]
     assert [row["delta"] for row in made[5:7]] == [None, 2]
+
+
+def test_an_archive_without_prices_or_books_has_its_rows(tmp_path: Path) -> None:
+    record(tmp_path, [Socket(tokens=("1",))])
+    (tmp_path / "research").mkdir()
+    label_files.write(tmp_path, [label(None)], label_files.LabelStamp("hand"))
+    archive = Archive(tmp_path, master_url="")
+    made = archive.canonical()
+    assert list(made) == list(COLUMNS)
+    assert made["t"].tolist() == list(range(SECONDS + 1))
+    assert made[["cl_mid", "pm_up_mid", "K"]].isna().all(axis=None)
+    assert set(made["Y"]) == {1}
+    features = archive.canonical(features_only=True)
+    assert list(features) == [name for name in COLUMNS if name not in HINDSIGHT]
+    known = archive.as_of(iso((START + 3) * 10**9 + 5 * 10**8))
+    assert known["t"].tolist() == [3]
+    assert archive.as_of(iso((START - 1) * 10**9)).empty
+    again = canonical(tmp_path, master_url="")
+    assert (again.manifest, again.rows) == (None, SECONDS + 1)
+    files = canonical(tmp_path, master_url="", partitioned=True)
+    assert len(list((tmp_path / files.path).rglob("*.parquet"))) == 1
