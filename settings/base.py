@@ -70,6 +70,8 @@ PAGE_STALE_S = 30
 PAGE_RENEW_S = 3600
 # Megabytes of a page's scripts, or of any process that draws pages, above which pages are replaced.
 PAGE_MEMORY_MB = 1024
+# JSON: how Chromium is started, over our own choices, e.g. {"executable_path": "/opt/chromium/chrome"}.
+PLAYWRIGHT_LAUNCH_OPTIONS = "{}"
 
 # ---- for tests and demonstrations ------------------------------------------------------------------------
 
