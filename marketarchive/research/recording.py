@@ -170,6 +170,8 @@ def _instrument(name: str, named: re.Match[str]) -> str:
 
 def _windows(path: Path) -> Iterator[tuple[_Row, Window]]:
     for number, line in enumerate(_lines(path), 1):
+        if not line.strip():
+            continue
         if not is_shallow(line):
             raise CorruptError(f"{path.name} line {number} is nested too deep")
         try:
@@ -181,7 +183,7 @@ def _windows(path: Path) -> Iterator[tuple[_Row, Window]]:
 
 def _window(row: _Row, name: str, number: int) -> Window:
     """As the catalogue's own row tells it; without one, as the recorder does."""
-    if row.raw != b"null":
+    if bytes(row.raw) != b"null":
         received = Received("recording", f"{MARKETS}/slug/{row.slug}", {}, 200, bytes(row.raw), 0, number)
         try:
             parsed = gamma.parse_one_market(received)
