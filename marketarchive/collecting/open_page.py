@@ -92,8 +92,9 @@ class OpenPage:
         self._is_told = not self._is_closed
         self._write("opened")
         if self._page is not None:
-            with suppress(Exception):  # it may be gone by now; then its end is told
-                await self._page.unroute("**")  # requests need not pass through this process
+            with suppress(Exception):  # it may be gone or hang by now; that is noticed elsewhere
+                async with asyncio.timeout(ASK_S):  # requests need not pass through this process any more
+                    await self._page.unroute_all(behavior="wait")
         self._settle(None if response.status < 400 or response.status in REFUSALS else response.status)
 
     def _has_failed(self, failure: Failure) -> None:

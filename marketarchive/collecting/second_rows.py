@@ -28,6 +28,12 @@ class Observed:
     received_at: int
     seq: int
 
+    def is_before(self, other: Observed) -> bool:
+        """Whether `other` is newer, or the same observation with parts that were missing."""
+        if self.observed_ns != other.observed_ns:
+            return self.observed_ns < other.observed_ns
+        return (self.mid, self.bid, self.ask) != (other.mid, other.bid, other.ask)
+
 
 class SecondRows:
     """A row waits `grace_s` for its second's observations; the newest of them is the row's."""
@@ -41,10 +47,10 @@ class SecondRows:
         self._waiting: dict[int, Observed] = {}  # by second
 
     def add(self, new: Observed) -> None:
-        """What is older than the rows already given stays in raw."""
+        """What is older than the rows already given stays in raw; what is repeated changes nothing."""
         second = new.observed_ns // SECOND
         before = self._waiting.get(second)
-        if second >= self._next and (before is None or new.observed_ns >= before.observed_ns):
+        if second >= self._next and (before is None or before.is_before(new)):
             self._waiting[second] = new
 
     def due(self, *, is_last: bool = False) -> Iterator[ReferencePrice]:

@@ -122,11 +122,9 @@ class StreamPageSpider(PageSpider):
     def _check_feed(self, target: Page, page: OpenPage, asked: str) -> None:
         """Another stream's prices are never taken for this page's: raises ParseError."""
         if page.feed_id is None:
-            page.feed_id = target.feed_id or parse_document(page.document).feed_id
-        if page.feed_id is not None and page.feed_id not in asked:
-            raise ParseError(
-                "Report", f"{target.slug} asked for another feed than {page.feed_id}", ("feedId",)
-            )
+            page.feed_id = parse_document(page.document).feed_id
+        if not target.is_asked(asked, page.feed_id):
+            raise ParseError("Report", f"{target.slug} asked for another feed: {asked[:200]}", ("feedId",))
 
     def _put_invalid(self, item: Response, error: ParseError) -> None:
         self.put(

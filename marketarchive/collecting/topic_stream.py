@@ -8,6 +8,7 @@ from typing import Any
 
 from marketarchive.clock import SECOND, sleep
 from marketarchive.collecting.link import Link
+from marketarchive.collecting.second_rows import Observed, SecondRows
 from marketarchive.collecting.stream import StreamSpider
 from marketarchive.collecting.websocket import Message
 from marketarchive.exceptions import ParseError
@@ -17,6 +18,10 @@ from marketarchive.venues.polymarket.rtds import ReferencePoint
 
 SILENT_S = 15
 """Seconds without an update after which a topic is lost."""
+SPOT = "crypto_prices_chainlink"
+"""The topic whose prices are rows of `chainlink_continuous`, source `rtds`: they have neither bid nor ask."""
+ROW_GRACE_S = 5
+"""Seconds that a row waits for its observation; published about 1.4 s after it."""
 STEP_MS = 1000
 """Between two observations of a symbol; a longer step is a gap."""
 LATE_S = 5
@@ -35,6 +40,8 @@ class TopicStreamSpider(StreamSpider):
 
     async def main(self) -> None:
         await super().main()
+        for rows in self.rows.values():
+            self.put(*rows.due(is_last=True))
         now = self.run.clock.now_ns()
         for (topic, symbol), point in self.newest.items():
             since = point.published_ms * 1_000_000
@@ -45,13 +52,14 @@ class TopicStreamSpider(StreamSpider):
                 self.put(self.run.gap("sequence", "upstream", since, now, scope, detail=detail))
 
     async def prepare(self) -> None:
+        self.rows: dict[str, SecondRows] = {}  # by asset, of SPOT
         self.updated_at: dict[str, int] = {}  # topic -> wall ns of its newest update
         self.newest: dict[tuple[str, str], ReferencePoint] = {}  # by topic and symbol
         self.link_of: dict[tuple[str, str], str] = {}
         self.want(rtds.TOPICS)
 
     def upkeep(self) -> list[asyncio.Task[None]]:
-        return [self.spawn(self._watch())]
+        return [self.spawn(self._watch()), self.spawn(self._give_rows())]
 
     def subscriptions(self, keys: Sequence[str], *, is_first: bool) -> list[str]:  # noqa: ARG002  (a hook)
         return [rtds.subscribe([topic]) for topic in keys]  # one that is gone would mute all others
@@ -72,15 +80,17 @@ class TopicStreamSpider(StreamSpider):
                 continue
             good += bool(points)
             for point in points:
-                self._taken(link, at, point)
+                self._taken(link, at, seq, point)
         self.run.stats.inc_value(f"frames/good/{self.feed}", good)
 
-    def _taken(self, link: Link, at: int, point: ReferencePoint) -> None:
+    def _taken(self, link: Link, at: int, seq: int, point: ReferencePoint) -> None:
         if point.is_backfill:
             return  # told afterwards: it fills no gap of what was observable
         published = point.published_ms * 1_000_000
         link.newest_event = max(link.newest_event, min(at, published))
         link.data_at = self.updated_at[point.topic] = at
+        if point.topic == SPOT:
+            self._row_of(point, at, seq)
         key = (point.topic, point.symbol)
         before = self.newest.get(key)
         if before is None or point.observed_ms > before.observed_ms:
@@ -90,6 +100,17 @@ class TopicStreamSpider(StreamSpider):
             self.seen(link, [point.topic], at)
         elif before is not None and point.observed_ms - before.observed_ms > STEP_MS:
             self._skipped(link, at, before, point)
+
+    def _row_of(self, point: ReferencePoint, at: int, seq: int) -> None:
+        rows = self.rows.get(point.asset) or self.rows.setdefault(
+            point.asset, SecondRows(self, point.asset, "rtds", ROW_GRACE_S)
+        )
+        rows.add(Observed(point.observed_ms * 1_000_000, point.value, None, None, at, seq))
+
+    async def _give_rows(self) -> None:
+        while await sleep(self.run.clock, 1.0, self.run.stop):
+            for rows in self.rows.values():
+                self.put(*rows.due())
 
     def _skipped(self, link: Link, at: int, before: ReferencePoint, point: ReferencePoint) -> None:
         """Seconds of one symbol never came, while its topic went on: messages are missing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,34 @@ def test_every_lost_second_is_in_a_gap(tmp_path: Path) -> None:
     assert not _unexplained(out)
     assert {"disconnect", "stall", "sequence"} == {gap["reason"] for gap in done.out.gaps()}
     assert command("verify", out).returncode == 0
+
+
+def test_each_second_of_the_spot_price_is_one_row(tmp_path: Path) -> None:
+    """Exact values, once each; a second without an observation is a row that says so."""
+    done = _crawl(tmp_path, 60, {"kind": "ws_mute", "market": "btc/usd", "from_s": 25, "to_s": 35})
+    assert done.code == 0, done.log[-2000:]
+    [path] = (tmp_path / "out" / "records").glob("chainlink_continuous-*.jsonl")
+    rows = [json.loads(line, parse_float=Decimal) for line in path.read_text().splitlines()]
+    said = {
+        (point.asset, point.observed_ms * 10**6): point.value
+        for message in ArchiveReader(tmp_path / "out").messages(feed="reference", kinds=("frame",))
+        for point in rtds.decode(message.payload)
+        if point.topic == "crypto_prices_chainlink" and not point.is_backfill
+    }
+    assert len({(row["asset"], row["tick_at"]) for row in rows}) == len(rows)
+    for asset in {row["asset"] for row in rows}:
+        ticks = sorted(from_iso(row["tick_at"]) for row in rows if row["asset"] == asset)
+        assert ticks == list(range(ticks[0], ticks[-1] + SECOND, SECOND))
+    for row in rows:
+        assert row["source"] == "rtds"
+        assert row["bid"] is row["ask"] is None
+        value = said.get((row["asset"], from_iso(row["tick_at"])))
+        assert row["is_observed"] == (value is not None)
+        assert row["mid"] == value
+        assert row["timestamp"] == (row["tick_at"] if row["is_observed"] else None)
+    observed = [row["is_observed"] for row in rows]
+    assert sum(observed) > 200
+    assert observed.count(0) >= 8
 
 
 def test_an_absent_topic_is_one_gap_and_the_others_go_on(tmp_path: Path) -> None:

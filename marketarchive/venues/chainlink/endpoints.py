@@ -69,6 +69,12 @@ class Page:
         known = ASSETS.get(self.asset)
         return known.feed_id if known is not None and self.kind == "spot" else None
 
+    def is_asked(self, asked: str, of_document: str | None) -> bool:
+        """Whether a request (its query) is for this page's own feed, as far as that is known: the page's
+        document may name it too."""
+        feed_id = self.feed_id or of_document
+        return feed_id is None or feed_id in asked
+
 
 def page_of(slug: str) -> Page | None:
     """`btc-usd-twap-60s-streams`, also the alias `btc-usd`; None for a page of another kind."""

@@ -1,0 +1,316 @@
+"""Stream pages as a user collects them, in a real Chromium, against all that the simulated venue knew.
+
+Skipped where the extra `browser` or a Chromium is missing: `pip install 'marketarchive[browser]'` and
+`apt-get install chromium` bring both.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from marketarchive.clock import SECOND, from_iso
+from marketarchive.collecting.chromium import check_browser
+from marketarchive.exceptions import ConfigurationError
+from marketarchive.simulator.chainlink.reports import Report, Reports
+from marketarchive.simulator.chainlink.streams import BY_SLUG
+from marketarchive.simulator.prices import Prices
+from tests.e2e.harness import Done, Output, command, crawl, crawling, simulator, until
+from tests.spiders_under_test import project_settings
+
+try:
+    check_browser(project_settings())
+except ConfigurationError as missing:
+    pytest.skip(str(missing), allow_module_level=True)
+
+SEED, SPEED = 7, 5
+START = "2026-11-20T10:00:00Z"
+SPOT, TWAP = "btc-usd-cexprice-streams", "btc-usd-twap-60s-streams"
+PAGES = f"data.chain.link/streams/{SPOT}"
+SLACK = int(0.5 * SPEED * SECOND)
+"""Half a second of the wall."""
+
+
+def _crawl(folder: Path, seconds: int, *faults: dict[str, Any], speed: float = SPEED, **more: Any) -> Done:
+    ordered = folder / "faults.json"
+    ordered.write_text(json.dumps(faults))
+    options = ("--speed", str(speed), "--start", START, "--faults", str(ordered), "--seed", str(SEED))
+    with simulator(folder / "truth", *options) as venue:
+        pages = more.pop("pages", "spot")
+        done = crawl(
+            venue.url, folder / "out", "chainlink_streams", f"duration={seconds}", f"pages={pages}", **more
+        )
+    assert not orphans(), "a browser is left"
+    return done
+
+
+def orphans() -> list[int]:
+    """Process ids of browsers whose driver is gone: no run may leave one."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                text = (entry / "cmdline").read_bytes()
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except (OSError, ValueError):
+                continue
+            if b"chromium" in text and b"--type=" not in text and parent == 1:
+                found.append(int(entry.name))
+    return found
+
+
+def _rows(out: Path, source: str = "page") -> list[dict[str, Any]]:
+    found = []
+    for path in (out / "records").glob("chainlink_continuous-*.jsonl"):
+        found += [json.loads(line, parse_float=Decimal) for line in path.read_text().splitlines()]
+    return [row for row in found if row["source"] == source]
+
+
+def _truth(slug: str, first: int, last: int) -> dict[int, Report]:
+    """The newest report of each second (Unix) from `first` on."""
+    reports = Reports(SEED, Prices(SEED)).observed(BY_SLUG[slug], first * SECOND, (last + 1) * SECOND)
+    return {report.observed_us // 10**6: report for report in reports}
+
+
+def _check_rows(out: Path, source: str, slug: str) -> list[int]:
+    """Every row equals the truth of its second, one a second; gives the seconds that were not observed."""
+    rows = _rows(out, source)
+    ticks = [from_iso(row["tick_at"]) // SECOND for row in rows]
+    assert sorted(ticks) == list(range(min(ticks), max(ticks) + 1))
+    truth = _truth(slug, min(ticks), max(ticks))
+    for tick, row in zip(ticks, rows, strict=True):
+        if row["is_observed"]:
+            report = truth[tick]
+            assert from_iso(row["timestamp"]) == report.observed_us * 1000
+            values = [Decimal(row[name]).scaleb(18) for name in ("mid", "bid", "ask")]
+            assert values == [report.mid, report.bid, report.ask]
+            assert from_iso(row["received_at"]) >= report.told_ns
+        else:
+            assert [row[name] for name in ("timestamp", "mid", "bid", "ask", "received_at")] == [None] * 5
+    return [tick for tick, row in zip(ticks, rows, strict=True) if not row["is_observed"] and tick in truth]
+
+
+def _closed(done: Done) -> list[dict[str, Any]]:
+    return [gap for gap in done.out.gaps() if gap["to"] is not None]
+
+
+def _check_gaps_explain(done: Done, slug: str, source: str) -> None:
+    """Whatever was not observed and could have been lies in a gap of its page, or after the last answer."""
+    lost = _check_rows(done.out.root, source, slug)
+    gaps = [gap for gap in _closed(done) if gap["scope"] == {"page": slug, "asset": "BTC"}]
+    seen = [from_iso(row["timestamp"]) for row in _rows(done.out.root, source) if row["is_observed"]]
+    for tick in lost:
+        at = tick * SECOND
+        inside = any(from_iso(g["from"]) - SECOND <= at <= from_iso(g["to"]) + SLACK for g in gaps)
+        assert inside or at > max(seen, default=0), tick
+
+
+def test_rows_equal_the_truth_and_nothing_is_missing(tmp_path: Path) -> None:
+    done = _crawl(tmp_path, 90, pages="spot,twap60")
+    assert done.code == 0, done.log[-3000:]
+    for source, slug in (("page", SPOT), ("page_twap60", TWAP)):
+        lost = _check_rows(tmp_path / "out", source, slug)
+        last = max(from_iso(row["tick_at"]) // SECOND for row in _rows(tmp_path / "out", source))
+        assert all(tick > last - 8 for tick in lost), lost  # the page is three seconds behind
+        assert sum(row["is_observed"] for row in _rows(tmp_path / "out", source)) > 70
+    assert not done.out.gaps()
+    answers = [line for line in done.out.lines("pages", "response") if "/api/" in line["url"]]
+    assert len(answers) > 100
+    assert all("feedId" in line["params"] for line in answers)
+    events = [line["event"] for line in done.out.lines("pages", "connection")]
+    assert sorted(events) == ["closed", "closed", "opened", "opened"]
+    assert command("verify", tmp_path / "out").returncode == 0
+
+
+def test_a_checkpoint_is_blocked_and_tried_again_after_an_hour(tmp_path: Path) -> None:
+    fault = {"kind": "checkpoint", "route": "data.chain.link/*"}
+    done = _crawl(tmp_path, 4000, fault, speed=100, pages="spot,twap60")
+    assert done.code == 4, done.log[-3000:]
+    assert {gap["reason"] for gap in _closed(done)} == {"blocked"}
+    assert {gap["scope"]["page"] for gap in _closed(done)} == {SPOT, TWAP}
+    documents = [line for line in done.out.lines("pages", "response") if "/streams/" in line["url"]]
+    assert len(documents) == 3  # both at the start, one after an hour: it is refused for both
+    times = sorted(from_iso(line["collected_at_utc"]) for line in documents)
+    assert times[2] - times[1] > 3500 * SECOND
+    assert not any(row["is_observed"] for row in _rows(tmp_path / "out"))
+
+
+def test_a_checkpoint_that_goes_away_is_passed_by_waiting_only(tmp_path: Path) -> None:
+    fault = {"kind": "checkpoint", "route": "data.chain.link/*", "to_s": 200}
+    done = _crawl(tmp_path, 3700, fault, speed=60)
+    assert done.code == 0, done.log[-3000:]
+    [gap] = _closed(done)
+    assert gap["reason"] == "blocked"
+    assert from_iso(gap["to"]) - from_iso(gap["from"]) > 3500 * SECOND
+    assert any(row["is_observed"] for row in _rows(tmp_path / "out"))
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [("loop", "stall"), ("blank", "disconnect"), ("throw", "stall")],
+)
+def test_a_broken_page_is_reopened_with_a_gap(tmp_path: Path, how: str, reason: str) -> None:
+    fault = {"kind": "page_crash", "how": how, "after_s": 4, "count": 1, "route": PAGES}
+    done = _crawl(tmp_path, 150, fault)
+    assert done.code == 0, done.log[-3000:]
+    [gap] = _closed(done)
+    assert gap["reason"] == reason
+    _check_gaps_explain(done, SPOT, "page")
+    names = {line["connection"] for line in done.out.lines("pages", "connection")}
+    assert names == {"p1", "p2"}
+    assert from_iso(_rows(tmp_path / "out")[-10]["received_at"]) > from_iso(gap["to"])
+
+
+def test_a_frozen_value_is_a_stall_until_it_moves(tmp_path: Path) -> None:
+    done = _crawl(tmp_path, 260, {"kind": "page_stale", "from_s": 40, "to_s": 140})
+    assert done.code == 0, done.log[-3000:]
+    [gap] = _closed(done)
+    assert gap["reason"] == "stall"
+    assert "answers came" in gap["detail"]
+    assert from_iso(gap["to"]) - from_iso(gap["from"]) > 90 * SECOND
+    _check_gaps_explain(done, SPOT, "page")
+
+
+def test_where_no_json_is_seen_rows_are_read_from_labels_without_a_time(tmp_path: Path) -> None:
+    done = _crawl(tmp_path, 90, {"kind": "page_no_json"})
+    rows = _rows(tmp_path / "out", "page_text")
+    assert len(rows) > 40
+    assert len({row["tick_at"] for row in rows}) == len(rows)
+    start = from_iso(START) // SECOND
+    shown = {
+        round(Decimal(report.mid).scaleb(-18), 2)
+        for report in Reports(SEED, Prices(SEED)).observed(
+            BY_SLUG[SPOT], (start - 20) * SECOND, (start + 200) * SECOND
+        )
+    }
+    for row in rows:
+        assert row["timestamp"] is None
+        assert from_iso(row["received_at"]) // SECOND == from_iso(row["tick_at"]) // SECOND
+        assert any(abs(Decimal(row["mid"]) - value) <= Decimal("0.01") for value in shown)
+    assert not any(row["is_observed"] for row in _rows(tmp_path / "out"))
+    [gap] = _closed(done)
+    assert gap["reason"] == "stall"
+
+
+def test_a_growing_page_is_replaced_without_a_gap(tmp_path: Path) -> None:
+    fault = {"kind": "page_leak", "mb_per_s": 40, "count": 1, "route": PAGES}
+    done = _crawl(tmp_path, 240, fault, PAGE_MEMORY_MB=400)
+    assert done.code == 0, done.log[-3000:]
+    lines = done.out.lines("pages", "connection")
+    assert "renewed" in {line.get("close_reason") for line in lines}
+    assert not done.out.gaps()
+    lost = _check_rows(tmp_path / "out", "page", SPOT)
+    assert all(tick > lost[-1] - 8 for tick in lost), lost
+
+
+def test_a_page_that_is_not_there_is_asked_for_less_and_less(tmp_path: Path) -> None:
+    done = _crawl(tmp_path, 60, {"kind": "status", "route": "data.chain.link/streams/*", "status": 404})
+    assert done.code == 1
+    assert {gap["reason"] for gap in _closed(done)} == {"disconnect"}
+    assert len(done.out.lines("pages", "response")) < 15
+
+
+@pytest.fixture
+def venue(tmp_path: Path) -> Iterator[Any]:
+    with simulator(tmp_path / "truth", "--speed", "1", "--seed", str(SEED)) as running:
+        yield running
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        direct = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+    return direct + [each for child in direct for each in _children(child)]
+
+
+def _named(pids: list[int], text: bytes) -> list[int]:
+    found = []
+    for pid in pids:
+        try:
+            if text in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+        except OSError:
+            continue
+    return found
+
+
+def _answers(out: Path) -> int:
+    """Bytes on the disk so far: they grow while answers come."""
+    return sum(path.stat().st_size for path in out.glob("raw/**/*.part"))
+
+
+@pytest.mark.parametrize("fault", [None, {"kind": "page_crash", "how": "loop", "after_s": 1}])
+def test_a_stop_takes_seconds_and_leaves_no_process(
+    venue: Any, tmp_path: Path, fault: dict[str, Any] | None
+) -> None:
+    if fault is not None:
+        venue.order(fault)
+    out = tmp_path / "out"
+    with crawling(venue.url, out, "chainlink_streams") as process:
+        until(lambda: _answers(out) > 3000)
+        pids = _children(process.pid)
+        assert _named(pids, b"--type=renderer")
+        if fault is not None:
+            until(lambda: _is_busy(_named(_children(process.pid), b"--type=renderer")))
+        process.send_signal(signal.SIGTERM)
+        started = time.monotonic()
+        assert process.wait(20) == 0
+        assert time.monotonic() - started < 8
+    until(lambda: not [pid for pid in pids if Path(f"/proc/{pid}").exists() and not _is_zombie(pid)])
+    [ended] = Output(out).lines("pages", "end")
+    assert ended["reason"] == "SIGTERM"
+
+
+def test_a_killed_browser_is_started_again(venue: Any, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with crawling(venue.url, out, "chainlink_streams", "pages=spot") as process:
+        until(lambda: _answers(out) > 3000)
+        [first] = [
+            pid
+            for pid in _named(_children(process.pid), b"chromium")
+            if _named([pid], b"--remote-debugging") and not _named([pid], b"--type=")
+        ]
+        os.kill(first, signal.SIGKILL)
+        until(lambda: [pid for pid in _named(_children(process.pid), b"--type=renderer") if pid > first])
+        size = _answers(out)
+        until(lambda: _answers(out) > size + 1500)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    [gap] = [gap for gap in Output(out).gaps() if gap["to"] is not None]
+    assert gap["reason"] == "disconnect"
+    assert command("verify", out).returncode == 0
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def _is_busy(pids: list[int]) -> bool:
+    """Whether one of them is running right now, again and again."""
+
+    def state(pid: int) -> str:
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return "Z"
+
+    def spins(pid: int) -> bool:
+        for _ in range(10):
+            if state(pid) != "R":
+                return False
+            time.sleep(0.01)
+        return True
+
+    return any(spins(pid) for pid in pids)
