@@ -29,6 +29,7 @@ ASK_S = 2.0
 """Seconds (wall) for a page to react."""
 LOAD_MS = 30_000
 """Milliseconds (wall) for the document."""
+HOUR = 3600 * SECOND
 REFUSALS = frozenset({401, 403, 429, 451})
 CHECKPOINT = "Security Checkpoint"
 
@@ -57,6 +58,7 @@ class OpenPage:
         self._sent: dict[PageRequest, int] = {}  # monotonic ns
         self._is_closed = False
         self._is_told = False  # that it was opened
+        self._told = ("", 0)  # feed and hour of the newest line that tells it
 
     # ---- opening ---------------------------------------------------------------------------------------
 
@@ -212,6 +214,12 @@ class OpenPage:
         self._spider.put(Frames(self._spider.venue, self._spider.feed, self.name, ((at, seq, payload),)))
         return at, seq
 
+    def tell_subscribed(self, feed_id: str, at: int) -> None:
+        """Which feed it shows, once an hour: answers name feeds only, and a day's must be readable alone."""
+        if self._is_told and self._told != (told := (feed_id, at // HOUR)):
+            self._told = told
+            self._write("subscribed", texts=(feed_id,))
+
     # ---- the end ---------------------------------------------------------------------------------------
 
     async def close(self, why: str) -> None:
@@ -233,19 +241,22 @@ class OpenPage:
             self._write("closed", why)
             self._end(why)
 
-    def _write(self, event: ConnectionEvent, reason: str | None = None) -> None:
-        if not self._is_told:
-            return
-        spider = self._spider
-        seq, url = (
-            spider.run.next_seq(spider.feed),
-            route(self.keeper.target.url, spider.run.process.simulator),
-        )
-        spider.put(
-            Connection(
-                spider.venue, spider.feed, self._now(), seq, self.name, event, url, close_reason=reason
+    def _write(self, event: ConnectionEvent, reason: str | None = None, texts: tuple[str, ...] = ()) -> None:
+        if self._is_told:
+            spider, run = self._spider, self._spider.run
+            spider.put(
+                Connection(
+                    spider.venue,
+                    spider.feed,
+                    self._now(),
+                    run.next_seq(spider.feed),
+                    self.name,
+                    event,
+                    route(self.keeper.target.url, run.process.simulator),
+                    texts,
+                    close_reason=reason,
+                )
             )
-        )
 
     def _now(self) -> int:
         return self._spider.run.clock.now_ns()

@@ -15,7 +15,7 @@ from marketarchive.items import Invalid, ReferencePrice, Response
 from marketarchive.venues.chainlink import endpoints
 from marketarchive.venues.chainlink.endpoints import API, LIVE, TIMESCALE, Page
 from marketarchive.venues.chainlink.labels import read_labels
-from marketarchive.venues.chainlink.reports import Report, parse_answer, parse_document
+from marketarchive.venues.chainlink.reports import KnownReports, parse_answer, parse_document
 
 GRACE_S = 180
 """Seconds that a row waits for its observation: pages were seen 90 s behind."""
@@ -35,7 +35,7 @@ class StreamPageSpider(PageSpider):
     def __init__(self, name: str | None = None, **given: Any) -> None:
         super().__init__(name, **given)
         self._rows: dict[str, SecondRows] = {}  # by page slug
-        self._known: dict[str, dict[int, Report]] = {}  # by page slug and observation
+        self._known: dict[str, KnownReports] = {}  # by page slug
         self._text_second: dict[str, int] = {}  # by page slug
 
     def targets(self) -> Iterable[Page]:
@@ -43,7 +43,7 @@ class StreamPageSpider(PageSpider):
             for kind in self.arguments.pages or self.default_pages:
                 page = Page(asset, kind)
                 self._rows[page.slug] = SecondRows(self, asset, page.source, GRACE_S)
-                self._known[page.slug] = {}
+                self._known[page.slug] = KnownReports()
                 yield page
 
     def wants(self, url: str) -> bool:
@@ -60,19 +60,14 @@ class StreamPageSpider(PageSpider):
             self._put_invalid(item, error)
         if not answer.reports:
             return None
-        known = self._known[target.slug]
+        page.tell_subscribed(str(item.params.get("feedId", "")), item.received_at)
         new = []
-        for report in answer.reports:
-            before = known.get(report.observed_ns)
-            whole = report if before is None else before.with_parts_of(report)
-            if whole == before:
-                continue
-            known[report.observed_ns] = whole
-            if before is None:
-                new.append(report.observed_ns)
+        for report, is_new in self._known[target.slug].news(answer):
             self._rows[target.slug].add(
-                Observed(whole.observed_ns, whole.mid, whole.bid, whole.ask, item.received_at, item.seq)
+                Observed(report.observed_ns, report.mid, report.bid, report.ask, item.received_at, item.seq)
             )
+            if is_new:
+                new.append(report.observed_ns)
         self.run.stats.inc_value("page/observations", len(new))
         return News(new, answer.reports[0].observed_ns)
 
@@ -112,8 +107,7 @@ class StreamPageSpider(PageSpider):
             self.put(*rows.due())
         oldest = self.run.clock.now_ns() - REMEMBERED_S * SECOND
         for known in self._known.values():
-            for observed in [each for each in known if each < oldest]:
-                del known[observed]
+            known.forget(oldest)
 
     def at_end(self) -> None:
         for rows in self._rows.values():

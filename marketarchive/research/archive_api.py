@@ -150,8 +150,8 @@ class Archive:
         where = [f"{name} IN ({many(names)})" for name, names in given.items() if names is not None]
         point = "PARTITION BY venue, topic, symbol, event_time, value ORDER BY received_at, run, seq, index"
         columns = [
-            "received_at, event_time, published_at, topic, symbol, asset",
-            *_amounts({"value": "value"}, exact=exact),
+            "received_at, event_time, published_at, topic, symbol, asset, instrument",
+            *_amounts({"value": "value", "bid": "bid", "ask": "ask"}, exact=exact),
             "window_s, is_backfill, gap_before, venue, feed, run, seq, connection, index",
         ]
         wanted = sorted(feeds_with("reference_prices"))

@@ -27,7 +27,7 @@ VERSIONS = {
     "book_changes": 1,
     "trades": 1,
     "quotes": 1,
-    "reference_prices": 1,
+    "reference_prices": 2,
     "coverage": 1,
 }
 """Raised when a table's columns or their meaning change: all its days are then made again. In the order in
@@ -38,6 +38,7 @@ _TABLES = {
     ("polymarket", "stream"): ("books", "book_changes", "trades", "quotes", "coverage"),
     ("polymarket", "trades"): ("trades",),
     ("polymarket", "reference"): ("reference_prices", "coverage"),
+    ("chainlink", "pages"): ("reference_prices",),
 }
 """What a feed has beside `gaps`."""
 

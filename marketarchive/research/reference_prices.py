@@ -1,6 +1,6 @@
-"""The table `reference_prices`: one row per point of RTDS, its value with all the digits that were sent.
+"""The table `reference_prices`: one row per point of RTDS and per report of a page, with all digits.
 
-Some topics send numbers as JSON numbers, whose text DuckDB would not keep: the venue's own parser reads all.
+Some topics send numbers as JSON numbers, whose text DuckDB would not keep: the venues' own parsers read all.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import msgspec
 
 from marketarchive.archive.reader import Message, read_segment
 from marketarchive.exceptions import ParseError
+from marketarchive.research import page_prices
 from marketarchive.research.extract import AMOUNT, LATEST_MS, Made, amount_fits
 from marketarchive.research.partitions import METADATA, Partition
 from marketarchive.venues.polymarket import rtds
@@ -34,11 +35,12 @@ def make(root: Path, partition: Partition, target: Path) -> Made:
     stamp = msgspec.json.encode(partition.stamp(verified=True))
     schema = _schema().with_metadata({METADATA.encode(): stamp})
     found: list[dict[str, Any]] = []
+    read = page_prices.reader(root, partition) if partition.feed == "pages" else _rows
     with pq.ParquetWriter(target, schema, compression="zstd") as file:
         for entry in partition.entries:
             for message in read_segment(root, entry):
-                if message.kind == "frame" and partition.first_ns <= message.received_at < partition.until_ns:
-                    found += _rows(message, made)
+                if partition.first_ns <= message.received_at < partition.until_ns:
+                    found += read(message, made)
                 if len(found) >= _BATCH:
                     made.rows += len(found)
                     file.write_table(pa.Table.from_pylist(found, schema))
@@ -57,6 +59,8 @@ def nothing() -> pa.Table:
 
 
 def _rows(message: Message, made: Made) -> Iterator[dict[str, Any]]:
+    if message.kind != "frame":
+        return
     try:
         points = rtds.decode(message.payload)
     except RtdsRefused:
@@ -87,7 +91,10 @@ def _row(message: Message, point: ReferencePoint) -> dict[str, Any]:
         "event_time": point.observed_ms * 1000,
         "published_at": point.published_ms * 1000,
         "received_at": message.received_at // 1000,
+        "instrument": _instrument(point),
         "value": point.value,
+        "bid": None,
+        "ask": None,
         "window_s": point.window_s,
         "is_backfill": point.is_backfill,
         "run": message.run,
@@ -95,6 +102,16 @@ def _row(message: Message, point: ReferencePoint) -> dict[str, Any]:
         "connection": message.envelope["connection"],
         "index": point.index,
     }
+
+
+def _instrument(point: ReferencePoint) -> str | None:
+    """What the price is of, as every source of it is called: `chainlink:btc-usd-twap-60s`."""
+    if point.topic == "crypto_prices":
+        return f"binance:{point.symbol.lower()}"
+    spot = f"chainlink:{point.asset.lower()}-usd"
+    if point.topic == "crypto_prices_chainlink":
+        return spot
+    return None if point.window_s is None else f"{spot}-twap-{point.window_s}s"
 
 
 def _schema() -> pa.Schema:
@@ -109,7 +126,10 @@ def _schema() -> pa.Schema:
             ("event_time", moment),
             ("published_at", moment),
             ("received_at", moment),
+            ("instrument", text),
             ("value", pa.decimal128(38, 18)),
+            ("bid", pa.decimal128(38, 18)),
+            ("ask", pa.decimal128(38, 18)),
             ("window_s", pa.int32()),
             ("is_backfill", pa.bool_()),
             ("run", text),

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from marketarchive import Archive
 from marketarchive.clock import SECOND, from_iso
 from marketarchive.collecting.chromium import check_browser
 from marketarchive.exceptions import ConfigurationError
@@ -126,7 +127,7 @@ def test_rows_equal_the_truth_and_nothing_is_missing(tmp_path: Path) -> None:
     assert len(answers) > 100
     assert all("feedId" in line["params"] for line in answers)
     events = [line["event"] for line in done.out.lines("pages", "connection")]
-    assert sorted(events) == ["closed", "closed", "opened", "opened"]
+    assert sorted(events) == ["closed", "closed", "opened", "opened", "subscribed", "subscribed"]
     assert command("verify", tmp_path / "out").returncode == 0
 
 
@@ -314,3 +315,28 @@ def _is_busy(pids: list[int]) -> bool:
         return True
 
     return any(spins(pid) for pid in pids)
+
+
+def test_the_table_holds_every_report_once_and_exactly(tmp_path: Path) -> None:
+    done = _crawl(tmp_path, 60, pages="spot,twap60")
+    assert done.code == 0, done.log[-3000:]
+    out = tmp_path / "out"
+    assert command("normalize", out).returncode == 0
+    frame = Archive(out).reference(exact=True)
+    for slug, instrument, window_s in (
+        (SPOT, "chainlink:btc-usd", None),
+        (TWAP, "chainlink:btc-usd-twap-60s", 60),
+    ):
+        mine = frame[frame["symbol"] == slug]
+        assert set(mine["instrument"]) == {instrument}
+        assert set(mine["topic"]) == {"chainlink_page"}
+        assert (mine["window_s"].isna().all()) if window_s is None else set(mine["window_s"]) == {window_s}
+        told = {int(row.event_time.value): row for row in mine.itertuples()}
+        assert len(told) == len(mine) > 90  # the minute before, and the run
+        first, last = min(told), max(told)
+        for report in Reports(SEED, Prices(SEED)).observed(BY_SLUG[slug], first, last + 1):
+            row = told.pop(report.observed_us * 1000)
+            values = [Decimal(each).scaleb(18) for each in (row.value, row.bid, row.ask)]
+            assert values == [report.mid, report.bid, report.ask]
+            assert row.received_at.value >= report.told_ns
+        assert not told

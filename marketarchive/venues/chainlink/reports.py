@@ -55,6 +55,29 @@ class Answer:
     errors: tuple[ParseError, ...] = ()
 
 
+class KnownReports:
+    """The reports of one page that were told before: answers repeat the last minute."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, Report] = {}  # by observation
+
+    def news(self, answer: Answer) -> list[tuple[Report, bool]]:
+        """(report, whether its observation is new) of what is new or more complete than before, whole."""
+        found = []
+        for report in answer.reports:
+            before = self._known.get(report.observed_ns)
+            whole = report if before is None else before.with_parts_of(report)
+            if whole != before:
+                self._known[report.observed_ns] = whole
+                found.append((whole, before is None))
+        return found
+
+    def forget(self, before_ns: int) -> None:
+        """Observations that no answer repeats any more."""
+        for observed in [each for each in self._known if each < before_ns]:
+            del self._known[observed]
+
+
 class _Node(msgspec.Struct):
     name: str | None = msgspec.field(name="attributeName", default=None)
     number: msgspec.Raw = msgspec.field(name="valueNumeric", default_factory=msgspec.Raw)
