@@ -129,13 +129,18 @@ class Group:
             await sleep(self._clock, max(new, backoff(1)), self._stop)
             return old
         assert new.socket is not None
-        await first_of([new.has_all, new.socket.ended], FIRST_DATA_S / self._clock.speed)
+        missing: list[str] = list(self.keys)
+        while missing and not new.socket.ended.is_set():
+            await first_of([new.has_all, new.socket.ended], FIRST_DATA_S / self._clock.speed)
+            missing = [key for key in self.keys if key not in new.keys]  # wanted meanwhile
+            new.subscribe(missing)
         if new.socket.ended.is_set():
             self._ended(new)
             return old
         self._is_frozen = False
         if new.has_all.is_set():
             self._renewals = 0
+        await self._spider.take_over(old, new)
         await self.close(old)
         return new
 

@@ -60,6 +60,8 @@ class MarketLink(Link):
     def __init__(self, spider: StreamSpider, name: str, keys: Iterable[str]) -> None:
         super().__init__(spider, name, keys)
         self.books = ChannelBooks()
+        self.proven: dict[str, int] = {}  # token -> wall ns up to which nothing of it is missing here
+        self.first: dict[str, tuple[int, int]] = {}  # token -> (its first book's ms, wall ns of receipt)
 
 
 class MarketStreamSpider(StreamSpider, TrackedMarkets):
@@ -233,11 +235,29 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         elif one.verdict == "ok":
             whole = link.opened_at if isinstance(event, BookEvent) else 0  # it tells all that was before
             watched.proven_at = max(watched.proven_at, sent, whole)
+            link.proven[token] = max(sent, whole)
+            if isinstance(event, BookEvent) and token not in self.losses:
+                link.first.setdefault(token, (event.book.timestamp_ms, at))
             if token in link.waiting or token in self.losses:
                 watched.is_frozen = False
                 self.seen(link, [token], at)
         elif token in link.waiting and isinstance(event, BookEvent):
             self.seen(link, [token], at)
+
+    async def take_over(self, old: Link, new: Link) -> None:
+        """A first book newer than what the old connection tells soon after: that had stalled, unseen."""
+        assert isinstance(old, MarketLink)
+        assert isinstance(new, MarketLink)
+        await sleep(self.run.clock, UNDER_WAY_S, self.run.stop)
+        for token, (first_ms, at) in new.first.items():
+            held = old.books.books.get(token)
+            if token not in self.watched or token not in old.proven or token in self.losses:
+                continue
+            if held is None or held.timestamp_ms < first_ms:
+                detail = "changes that its connection had not told when it was replaced"
+                self.lose(old, [token], old.proven[token], "stall", "venue", detail)
+                self.seen(new, [token], at)
+        self.settle()
 
     def _pass_over(self, link: MarketLink, batch: Sequence[Message]) -> None:
         """Too much for the processor: it is archived, the books are asked for when there is time again."""

@@ -81,6 +81,9 @@ class StreamSpider(ArchiveSpider):
     def never_came(self, link: Link, keys: Sequence[str]) -> None:
         """`keys` were subscribed and sent nothing for long; they are lost by now."""
 
+    async def take_over(self, old: Link, new: Link) -> None:
+        """`new` has begun to send what `old`, still open, has: the place to see whether `old` told it all."""
+
     @property
     def expects_more(self) -> bool:
         """Whether to wait on when nothing is wanted any more."""
