@@ -107,7 +107,7 @@ SCRAPER_SLOT_MAX_ACTIVE_SIZE = 512 * 2**20  # default 5 MB; one large body must 
 REFERER_ENABLED = False  # default True; APIs need none
 URLLENGTH_LIMIT = 0  # default 2083; a long query is ours to send and the venue's to refuse
 LOG_LEVEL = "INFO"  # default DEBUG
-# Frames for `scrapy genspider -t sweep`, `-t cadence` and `-t stream`; default: Scrapy's own.
+# Frames for `scrapy genspider -t sweep`, `cadence`, `stream` and `page`; default: Scrapy's own.
 TEMPLATES_DIR = str(Path(__file__).parent.parent / "marketarchive" / "templates")
 # Log lines carry no items: a single one would hold a whole response body.
 LOG_FORMATTER = "marketarchive.collecting.logformat.QuietLogFormatter"

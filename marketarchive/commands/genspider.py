@@ -1,4 +1,4 @@
-"""`scrapy genspider -t sweep|cadence|stream NAME DOMAIN`: Scrapy's own, the class named as the file is."""
+"""`scrapy genspider -t sweep|cadence|stream|page NAME DOMAIN`: Scrapy's, the class named as the file is."""
 
 from __future__ import annotations
 
