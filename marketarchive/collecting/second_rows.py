@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import ClassVar, Protocol
 
-from marketarchive.clock import SECOND, utc
+from marketarchive.clock import SECOND, Clock, utc
 from marketarchive.items import ReferencePrice
-
-if TYPE_CHECKING:
-    from marketarchive.collecting.spider import ArchiveSpider
 
 ROWS_AT_ONCE = 5_000
 """After a sleep of the machine; the rest follows with the next call."""
@@ -35,15 +32,23 @@ class Observed:
         return (self.mid, self.bid, self.ask) != (other.mid, other.bid, other.ask)
 
 
+class Origin(Protocol):
+    """Whose rows they are: a spider."""
+
+    venue: ClassVar[str]
+    feed: ClassVar[str]
+
+
 class SecondRows:
     """A row waits `grace_s` for its second's observations; the newest of them is the row's."""
 
-    def __init__(self, spider: ArchiveSpider, asset: str, source: str, grace_s: int) -> None:
-        self._spider = spider
+    def __init__(self, clock: Clock, origin: Origin, asset: str, source: str, grace_s: int) -> None:
+        self._clock = clock
+        self._origin = origin
         self._asset = asset
         self._source = source
         self._grace_ns = grace_s * SECOND
-        self._next = -(-spider.run.clock.now_ns() // SECOND)  # Unix seconds; the first whole one
+        self._next = -(-clock.now_ns() // SECOND)  # Unix seconds; the first whole one
         self._waiting: dict[int, Observed] = {}  # by second
 
     def add(self, new: Observed) -> None:
@@ -55,7 +60,7 @@ class SecondRows:
 
     def due(self, *, is_last: bool = False) -> Iterator[ReferencePrice]:
         """The rows of all seconds old enough, or of all that are over."""
-        now = self._spider.run.clock.now_ns()
+        now = self._clock.now_ns()
         end = (now if is_last else now - self._grace_ns) // SECOND
         if not is_last:
             end = min(end, self._next + ROWS_AT_ONCE)
@@ -68,8 +73,8 @@ class SecondRows:
         if found is None or not is_observed:
             found = Observed(0, None, None, None, now, 0)
         return ReferencePrice(
-            venue=self._spider.venue,
-            feed=self._spider.feed,
+            venue=self._origin.venue,
+            feed=self._origin.feed,
             received_at=found.received_at,
             seq=found.seq,
             timestamp=utc(found.observed_ns) if is_observed else None,

@@ -42,7 +42,7 @@ class StreamPageSpider(PageSpider):
         for asset in self.arguments.assets or self.default_assets:
             for kind in self.arguments.pages or self.default_pages:
                 page = Page(asset, kind)
-                self._rows[page.slug] = SecondRows(self, asset, page.source, GRACE_S)
+                self._rows[page.slug] = SecondRows(self.run.clock, self, asset, page.source, GRACE_S)
                 self._known[page.slug] = KnownReports()
                 yield page
 

@@ -103,7 +103,7 @@ class TopicStreamSpider(StreamSpider):
 
     def _row_of(self, point: ReferencePoint, at: int, seq: int) -> None:
         rows = self.rows.get(point.asset) or self.rows.setdefault(
-            point.asset, SecondRows(self, point.asset, "rtds", ROW_GRACE_S)
+            point.asset, SecondRows(self.run.clock, self, point.asset, "rtds", ROW_GRACE_S)
         )
         rows.add(Observed(point.observed_ms * 1_000_000, point.value, None, None, at, seq))
 

@@ -1,0 +1,80 @@
+"""One row a second, whatever comes when: the newest observation of that second, or none, said as such."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marketarchive.clock import SECOND
+from marketarchive.collecting.second_rows import Observed, SecondRows
+from marketarchive.items import ReferencePrice
+from marketarchive.spiders.chainlink_streams import ChainlinkStreams
+from tests.archive.writing import NOON, HandClock
+
+GRACE_S = 5
+
+
+def _rows(clock: HandClock) -> SecondRows:
+    return SecondRows(clock, ChainlinkStreams, "BTC", "page", GRACE_S)
+
+
+def _second(row: ReferencePrice) -> int:
+    return int(row.tick_at.timestamp()) - NOON // SECOND
+
+
+# (milliseconds after the start at which it was observed, seconds of delay)
+_OBSERVED = st.lists(st.tuples(st.integers(0, 59_999), st.integers(0, 2 * GRACE_S)), max_size=80)
+
+
+@given(_OBSERVED)
+def test_every_second_is_one_row_with_what_came_in_time(observed: list[tuple[int, int]]) -> None:
+    clock = HandClock()
+    rows, given_rows = _rows(clock), []
+    told = sorted((ms // 1000 + delay, ms, number) for number, (ms, delay) in enumerate(observed, 1))
+    in_time: dict[int, int] = {}  # second -> the newest observation (ms) told before its row was given
+    for now in range(60):
+        for at, ms, number in told:
+            if at == now:
+                price = Decimal(ms + 1)
+                rows.add(Observed(NOON + ms * 10**6, price, None, None, clock.now_ns(), number))
+                if ms // 1000 >= now - 1 - GRACE_S:  # rows were given a second ago
+                    in_time[ms // 1000] = max(ms, in_time.get(ms // 1000, 0))
+        given_rows += list(rows.due())
+        clock.pass_s(1)
+    given_rows += list(rows.due(is_last=True))
+    assert [_second(row) for row in given_rows] == list(range(60))
+    for row in given_rows:
+        ms = in_time.get(_second(row))
+        assert row.is_observed == (ms is not None)
+        assert row.mid == (None if ms is None else Decimal(ms + 1))
+        assert (row.seq > 0) == (row.timestamp is not None) == (ms is not None)
+
+
+def test_what_is_told_again_changes_nothing_and_missing_parts_are_added() -> None:
+    clock = HandClock()
+    rows = _rows(clock)
+    rows.add(Observed(NOON, Decimal(2), None, None, NOON + 1, 1))
+    rows.add(Observed(NOON, Decimal(2), None, None, NOON + 2, 2))
+    clock.pass_s(GRACE_S + 1)
+    [row] = rows.due()
+    assert (row.seq, row.received_at, row.bid) == (1, NOON + 1, None)
+    rows.add(Observed(NOON + SECOND, Decimal(2), None, None, NOON + 1, 3))
+    rows.add(Observed(NOON + SECOND, Decimal(2), Decimal(1), Decimal(3), NOON + 2, 4))
+    clock.pass_s(1)
+    [row] = rows.due()
+    assert (row.seq, row.bid, row.ask) == (4, Decimal(1), Decimal(3))
+
+
+def test_a_step_of_the_clock_gives_no_second_twice() -> None:
+    clock = HandClock()
+    rows = _rows(clock)
+    clock.pass_s(20)
+    before = [_second(row) for row in rows.due()]
+    clock.step_s(-10)
+    assert not list(rows.due())
+    clock.step_s(10)
+    clock.pass_s(2)
+    assert before + [_second(row) for row in rows.due()] == list(range(17))
+    assert list(rows.due(is_last=True))[-1].is_observed == 0
