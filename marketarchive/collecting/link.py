@@ -7,15 +7,11 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from marketarchive.clock import SECOND
 from marketarchive.collecting.websocket import Message, WebSocket
 from marketarchive.items import Connection, ConnectionEvent, Frames
 
 if TYPE_CHECKING:
     from marketarchive.collecting.stream import StreamSpider
-
-SLACK_S = 10
-"""Event times older than this against the newest receipt do not say when a message was sent."""
 
 
 class Link:
@@ -50,10 +46,7 @@ class Link:
         """Wall ns up to which everything that was sent has arrived: messages come in the order of sending,
         so whatever was sent before the newest one was made, if its venue's clock can be believed.
         """
-        last = self.socket.last_at if self.socket is not None else None
-        if last is None:
-            return self.opened_at
-        return max(min(self.newest_event, last), last - SLACK_S * SECOND)
+        return max(self.newest_event, self.opened_at)
 
     def came(self, keys: Iterable[str]) -> None:
         """The first data of `keys`, or more."""

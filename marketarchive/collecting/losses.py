@@ -28,6 +28,9 @@ class Losses:
     def __contains__(self, key: str) -> bool:
         return key in self._of
 
+    def get(self, key: str) -> Loss | None:
+        return self._of.get(key)
+
     def lose(self, keys: Iterable[str], loss: Loss) -> list[str]:
         """The keys that were not lost before."""
         new = [key for key in keys if key not in self._of]
@@ -36,7 +39,7 @@ class Losses:
 
     def of(self, loss: Loss) -> list[str]:
         """The keys that are still lost by it."""
-        return [key for key, found in self._of.items() if found is loss]
+        return [key for key, found in self._of.items() if found == loss]
 
     def find(self, keys: Iterable[str]) -> dict[Loss, list[str]]:
         """The losses that end for `keys` now."""

@@ -40,6 +40,8 @@ SILENT_LINK_S = 10
 """Seconds after which a connection on which nothing comes at all has its tokens looked up."""
 UNDER_WAY_S = 3
 """Seconds that a change which a look-up shows may take to arrive on the socket."""
+DOUBT_S = 2
+"""Seconds of silence before a loss from which on a change that came out afterwards may lie before it."""
 NAMED = re.compile(rb'"(?:asset_id|market)" ?: ?"([^"]+)')
 
 
@@ -225,7 +227,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         if token is None or (watched := self.watched.get(token)) is None:
             return
         sent = min(at, _sent_at(event))
-        link.newest_event = max(link.newest_event, sent)
+        link.newest_event = max(min(link.newest_event, at), sent)  # our clock may have stepped back
         watched.heard_at = at
         if one.verdict == "not_available":
             return
@@ -233,8 +235,11 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         if one.verdict == "failed":
             self._broken(link, token, f"{type(event).__name__} {_hash_of(one)} does not come out")
         elif one.verdict == "ok":
-            whole = link.opened_at if isinstance(event, BookEvent) else 0  # it tells all that was before
-            watched.proven_at = max(watched.proven_at, sent, whole)
+            whole = 0
+            if isinstance(event, BookEvent):
+                whole = link.opened_at  # it tells all that was before
+                self._doubt(token, watched, event.book)
+            watched.proven_at = max(min(watched.proven_at, at), sent, whole)
             link.proven[token] = max(sent, whole)
             if isinstance(event, BookEvent) and token not in self.losses:
                 link.first.setdefault(token, (event.book.timestamp_ms, at))
@@ -259,6 +264,21 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
                 self.seen(new, [token], at)
         self.settle()
 
+    def _doubt(self, token: str, watched: Watched, book: Book) -> None:
+        """A whole book ends a loss. Did the token change, and was silent before it was lost? Then it may have
+        been frozen already: what lies between is not proven either.
+        """
+        loss = self.losses.get(token)
+        if loss is None or loss.since - watched.proven_at < DOUBT_S * SECOND:
+            return
+        if book.timestamp_ms * 1_000_000 > watched.proven_at:
+            detail = "changed while it was lost, and had been silent before"
+            for scope in self.scopes([token]):
+                where = {"connection": loss.connection, **scope}
+                self.put(
+                    self.run.gap("stall", "unknown", watched.proven_at, loss.since, where, detail=detail)
+                )
+
     def _pass_over(self, link: MarketLink, batch: Sequence[Message]) -> None:
         """Too much for the processor: it is archived, the books are asked for when there is time again."""
         self.run.stats.inc_value("stream/frames_passed_over", len(batch))
@@ -267,7 +287,9 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
 
     def _broken(self, link: MarketLink, token: str, detail: str) -> None:
         """Something before this change is missing, or the change is wrong: start again from a whole book."""
-        if self.lose(link, [token], self.watched[token].proven_at, "hash", "unknown", detail):
+        proven = link.proven.get(token, self.watched[token].proven_at)
+        since = min(proven, self.run.clock.now_ns())
+        if self.lose(link, [token], since, "hash", "unknown", detail):
             self._ask_for([token])
 
     def _unreadable(self, link: MarketLink, at: int, seq: int, payload: bytes, error: ParseError) -> None:
@@ -279,7 +301,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
             for token in link.keys
             if not named
             or any(token.startswith(name) for name in named)
-            or self.watched[token].market.market_id in named
+            or any(self.watched[token].market.market_id.startswith(name) for name in named)
         ]
         since = min(at, link.newest_event or at)
         if concerned and self.lose(link, concerned, since, "checksum", "venue", f"seq {seq}: {error}"[:200]):
@@ -303,13 +325,13 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
             self._ask_for(due)
 
     def _is_due(self, token: str, watched: Watched, now: int) -> bool:
-        if now - watched.asked_at < SILENT_S * SECOND:
+        if 0 <= now - watched.asked_at < SILENT_S * SECOND:  # below 0: our clock stepped back
             return False
         if token in self.losses or self._book(token) is None:
             return True
         on = [link.data_at for link in self._links() if token in link.keys]
         is_dead = bool(on) and now - max(on) > SILENT_LINK_S * SECOND
-        return is_dead or now - watched.heard_at >= SILENT_S * SECOND
+        return is_dead or not 0 <= now - watched.heard_at < SILENT_S * SECOND
 
     def _answered(self, tokens: Sequence[str], answer: Answer) -> Iterator[Any]:
         if answer.parsed is None:
@@ -344,6 +366,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
     def _rebase(self, token: str, watched: Watched, book: Book, answer: Answer) -> None:
         for link in self._links():
             if token in link.keys and link.books.rebase(book) == "ok":
+                self._doubt(token, watched, book)
                 watched.proven_at = max(watched.proven_at, book.timestamp_ms * 1_000_000)
                 if not watched.is_frozen:  # else only the socket can show that it goes on
                     self.seen(link, [token], answer.received_at)

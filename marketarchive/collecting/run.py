@@ -121,10 +121,7 @@ class Run:
         if self.error or self.finish_reason not in expected or stats.get("spider_exceptions/count"):
             return FAILED
         failed = {feed: stats.get(f"asks/failed/{feed}", 0) for feed in self.spider.feeds}
-        good = {
-            feed: stats.get(f"responses/good/{feed}", 0) + stats.get(f"frames/good/{feed}", 0)
-            for feed in self.spider.feeds
-        }
+        good = {feed: stats.get(self.spider.good_stat(feed), 0) for feed in self.spider.feeds}
         gaps = sum(count for key, count in stats.items() if key.startswith("gaps/"))
         if not any(good.values()) and 0 < gaps == stats.get("gaps/blocked", 0):
             return BLOCKED

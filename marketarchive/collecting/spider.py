@@ -130,6 +130,10 @@ class ArchiveSpider(Spider):
         """Submit everything there is to ask, and return when that is done or `self.run.stop` is set."""
         raise NotImplementedError
 
+    def good_stat(self, feed: str) -> str:
+        """The stat that says whether something usable was collected in `feed`."""
+        return f"responses/good/{feed}"
+
     def submit(self, ask: Ask) -> None:
         """Send as soon as limits and the archive's buffer allow; `ask.then` is called exactly once."""
         self._open += 1

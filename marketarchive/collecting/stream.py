@@ -100,6 +100,9 @@ class StreamSpider(ArchiveSpider):
         """As really asked."""
         return route(self.endpoint.url, self.run.process.simulator)
 
+    def good_stat(self, feed: str) -> str:
+        return f"frames/good/{feed}" if feed == self.feed else super().good_stat(feed)
+
     @property
     def wanted(self) -> Iterable[str]:
         return self._group_of.keys()

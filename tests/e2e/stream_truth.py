@@ -12,6 +12,7 @@ from typing import Any
 
 from marketarchive.archive.reader import ArchiveReader, Message
 from marketarchive.clock import SECOND, from_iso
+from marketarchive.collecting.group import FIRST_DATA_S
 from marketarchive.simulator.polymarket import Polymarket, market_channel
 from marketarchive.simulator.polymarket.markets import SimMarket
 
@@ -128,9 +129,12 @@ def compare(root: Path, truth: Path, speed: float) -> Comparison:
         until = min(spans[token][1] for token in market.tokens)
         if market.closed_at is not None:
             until = min(until, market.closed_at * SECOND)
+        is_tracked = False  # from its first message on; until then it is waited for
         for at, payload in market_channel.frames(venue.books, market, begin + slack, until - slack):
-            result.frames += 1
-            if not archived[hashlib.sha256(payload).digest()]:
+            is_there = bool(archived[hashlib.sha256(payload).digest()])
+            is_tracked = is_tracked or is_there or at > begin + FIRST_DATA_S * SECOND
+            result.frames += is_tracked
+            if is_tracked and not is_there:
                 result.missing.append(_missing(at, market, payload))
     result.unexplained = [
         one
