@@ -259,7 +259,7 @@ class PageKeeper:
         before = self.newest_observed
         is_whole = before is not None and news.oldest <= before
         if self._loss is not None:
-            self._end_loss(at, "nothing is missing" if is_whole else "")
+            self._end_loss(at)
         elif before is not None and not is_whole:
             detail = "the answer does not reach back to the one before"
             self.spider.put(
@@ -281,11 +281,11 @@ class PageKeeper:
                 return
             if self._loss.since < now:
                 since = now
-                self._end_loss(now, "")
+                self._end_loss(now)
         elif self.newest_observed is not None:
             since = min(since, self.newest_observed)  # what was observed after it may be lost too
         self._loss = Loss(since, trouble.reason, trouble.cause, trouble.detail, "")
-        self._write_gap(self._loss, None, "")
+        self._write_gap(self._loss, None)
         run.stats.inc_value(f"page/lost/{trouble.reason}")
         run.log_now_and_then(
             trouble.reason, "Lost %s (%s): %s", self.target.slug, trouble.reason, trouble.detail
@@ -297,17 +297,16 @@ class PageKeeper:
             page.forget("the run was cut short")
         self.pages.clear()
         if self._loss is not None:
-            self._end_loss(self.spider.run.clock.now_ns(), "until the end of the run")
+            self._end_loss(self.spider.run.clock.now_ns())
 
-    def _end_loss(self, at: int, more: str) -> None:
+    def _end_loss(self, at: int) -> None:
         assert self._loss is not None
         loss, self._loss = self._loss, None
-        self._write_gap(loss, max(at, loss.since), more)
+        self._write_gap(loss, max(at, loss.since))
 
-    def _write_gap(self, loss: Loss, to_ns: int | None, more: str) -> None:
-        detail = f"{loss.detail}; {more}" if more else loss.detail
+    def _write_gap(self, loss: Loss, to_ns: int | None) -> None:
         run = self.spider.run
-        self.spider.put(run.gap(loss.reason, loss.cause, loss.since, to_ns, self.scope, detail=detail))
+        self.spider.put(run.gap(loss.reason, loss.cause, loss.since, to_ns, self.scope, detail=loss.detail))
 
 
 def _refused(page: OpenPage, seconds: float) -> str:
