@@ -152,13 +152,15 @@ class Fault:
 
     def is_due(self, method: str, route: str, elapsed_s: float, query: str = "") -> bool:
         """Whether this request (or frame) is hit; counts it if it matches."""
-        if not (
-            fnmatch.fnmatchcase(route, KINDS[self.kind].route) and fnmatch.fnmatchcase(query, self.query)
-        ):
-            return False
-        if not fnmatch.fnmatchcase(route, self.route) or (self.method is not None and method != self.method):
-            return False
         if elapsed_s < (self.from_s or 0) or (self.to_s is not None and elapsed_s >= self.to_s):
+            return False  # first, since it costs least: long runs order hundreds
+        if self.method is not None and method != self.method:
+            return False
+        if not (
+            fnmatch.fnmatchcase(route, self.route)
+            and fnmatch.fnmatchcase(route, KINDS[self.kind].route)
+            and fnmatch.fnmatchcase(query, self.query)
+        ):
             return False
         self.seen += 1
         if self.seen <= self.after or (self.seen - self.after - 1) % self.every:
