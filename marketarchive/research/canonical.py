@@ -190,6 +190,8 @@ class _Build:
             if (day in days and day not in chosen) or keys.get(day) == made.key
         }
         order = sorted({*kept, *chosen})
+        if before is None and not order:
+            return
         if before is not None and set(order) == set(old) == set(kept):
             done.rows, done.kept = sum(each.rows for each in kept.values()), order
             return

@@ -36,14 +36,21 @@ def register(
     carry_s: int,
 ) -> None:
     """Makes `rounds`, `prices`, `tops` and `holes` of a connection. Raises duckdb.Error."""
+    register_rounds(connection, labels, names)
+    first, last = span(labels, carry_s)
+    _prices(connection, root, labels, carry_s)
+    _tops(connection, root, first, last)
+    holes(connection, root, first, last)
+
+
+def register_rounds(
+    connection: duckdb.DuckDBPyConnection, labels: Sequence[Label], names: Mapping[str, tuple[str, str]]
+) -> None:
+    """Makes `rounds`, and `tokens` (number, token, slug)."""
     tokens = _tokens(labels, names)
     connection.register("rounds_given", rounds(labels, tokens))
     run(connection, "CREATE OR REPLACE TEMP TABLE rounds AS SELECT * FROM rounds_given")
     connection.register("tokens", _token_table(tokens))
-    first, last = span(labels, carry_s)
-    _prices(connection, root, labels, carry_s)
-    _tops(connection, root, first, last)
-    _holes(connection, root, first, last)
 
 
 def rounds(labels: Sequence[Label], tokens: Mapping[tuple[str, str], tuple[int, str]]) -> pa.Table:
@@ -175,33 +182,37 @@ def _tops(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: i
     )
 
 
-def _holes(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> None:
-    """A gap of a market's books, or of the prices of its asset."""
+ABOUT_BOOKS = """gaps.feed IN ('stream', 'orderbook') AND NOT contains(gaps.scope, '"asked_for"')
+    AND (gaps.markets IS NULL OR list_has_any(gaps.markets, [rounds.market_id, rounds.condition_id]))
+    AND (gaps.token IS NULL OR gaps.token IN (SELECT token FROM tokens WHERE slug = rounds.market_id))"""
+ABOUT_PRICE = """gaps.feed IN ('reference', 'pages')
+    AND (gaps.topics IS NULL OR list_has_any(gaps.topics, ['crypto_prices_chainlink',
+         CASE WHEN rounds.twap LIKE '%-30s' THEN 'crypto_prices_twap_thirty'
+              WHEN rounds.twap IS NOT NULL THEN 'crypto_prices_twap_sixty' END]))
+    AND (gaps.symbol IS NULL OR starts_with(lower(gaps.symbol), lower(rounds.asset)))
+    AND coalesce(CASE WHEN json_valid(gaps.scope) THEN gaps.scope->>'asset' END, rounds.asset)
+        = rounds.asset"""
+
+
+def holes(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> None:
+    """`holes` of `rounds` and `tokens`: gaps of a market's books (`pm`), or of its asset's prices (`cl`)."""
     paths = files(root, "gaps", first, last)
     if not paths:
         run(
             connection,
-            "CREATE OR REPLACE TEMP TABLE holes (market_no BIGINT, from_us BIGINT, to_us BIGINT)",
+            "CREATE OR REPLACE TEMP TABLE holes (market_no BIGINT, stream VARCHAR, reason VARCHAR, "
+            "from_us BIGINT, to_us BIGINT)",
         )
         return
-    about_market = """gaps.feed IN ('stream', 'orderbook') AND NOT contains(gaps.scope, '"asked_for"')
-        AND (gaps.markets IS NULL OR list_has_any(gaps.markets, [rounds.market_id, rounds.condition_id]))
-        AND (gaps.token IS NULL OR gaps.token IN (SELECT token FROM tokens WHERE slug = rounds.market_id))"""
-    about_price = """gaps.feed IN ('reference', 'pages')
-        AND (gaps.topics IS NULL OR list_has_any(gaps.topics, ['crypto_prices_chainlink',
-             CASE WHEN rounds.twap LIKE '%-30s' THEN 'crypto_prices_twap_thirty'
-                  WHEN rounds.twap IS NOT NULL THEN 'crypto_prices_twap_sixty' END]))
-        AND (gaps.symbol IS NULL OR starts_with(lower(gaps.symbol), lower(rounds.asset)))
-        AND coalesce(CASE WHEN json_valid(gaps.scope) THEN gaps.scope->>'asset' END, rounds.asset)
-            = rounds.asset"""
     run(
         connection,
         f"""CREATE OR REPLACE TEMP TABLE holes AS
-            SELECT market_no, greatest(from_us, start_s * 1000000) AS from_us,
+            SELECT market_no, CASE WHEN {ABOUT_BOOKS} THEN 'pm' ELSE 'cl' END AS stream, reason,
+                   greatest(from_us, start_s * 1000000) AS from_us,
                    least(to_us, (start_s + duration) * 1000000) AS to_us
             FROM (SELECT *, epoch_us("from") AS from_us,
                          coalesce(epoch_us("to"), epoch_us(noticed_at)) AS to_us
                   FROM {_read(paths)} QUALIFY {LASTING}) AS gaps
             JOIN rounds ON to_us > (start_s - 1) * 1000000 AND from_us <= (start_s + duration) * 1000000
-                AND (({about_market}) OR ({about_price}))""",
+                AND (({ABOUT_BOOKS}) OR ({ABOUT_PRICE}))""",
     )

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from marketarchive.research.boundary_prices import near
-from marketarchive.research.labels import Estimate, Tick
+from marketarchive.research.labels import ESTIMATED, Estimate, Tick
 
 NEAR_S = 5
 """How far from the boundary a price of the very instrument may be taken instead."""
@@ -51,7 +51,7 @@ def mean_of(told: Sequence[tuple[int, Tick]], window_s: int, of: str) -> Estimat
         sum(values) // len(values),
         (max(values) - min(values)) * unsure // window_s,
         max(tick.received_at_ns for tick in by_second.values()),
-        f"estimate: mean of {len(values)} of {window_s} ticks of {of}",
+        f"{ESTIMATED}mean of {len(values)} of {window_s} ticks of {of}",
     )
 
 
@@ -67,5 +67,5 @@ def nearest_of(told: Sequence[tuple[int, Tick]], at: int) -> Estimate | None:
         tick.value_e18,
         max(values) - min(values),
         tick.received_at_ns,
-        f"estimate: tick {distance:g} s {'before' if before else 'after'} the boundary",
+        f"{ESTIMATED}tick {distance:g} s {'before' if before else 'after'} the boundary",
     )

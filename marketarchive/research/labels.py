@@ -13,6 +13,10 @@ from marketarchive.venues.polymarket.rules import Rule, dollars, e18, rule_of, w
 Verdict = Literal["reproduced", "differs", "restated", "estimated", "not_provable"]
 VERDICTS: tuple[Verdict, ...] = ("reproduced", "differs", "restated", "estimated", "not_provable")
 
+STATED = "polymarket eventMetadata."
+ESTIMATED = "estimate: "
+"""How the source of a price begins that is no tick."""
+
 SPLIT = "Split"
 """The official outcome of a market that pays both sides the same."""
 
@@ -85,6 +89,15 @@ class Label:
     stated_strike: Decimal | None = None
     stated_settlement: Decimal | None = None
     error: Decimal | None = None  # of what was estimated: the larger of both prices' errors
+
+    @property
+    def strike_kind(self) -> Literal["tick", "stated", "estimated"] | None:
+        """What the strike was taken from."""
+        if self.strike_source is None:
+            return None
+        if self.strike_source.startswith(STATED):
+            return "stated"
+        return "estimated" if self.strike_source.startswith(ESTIMATED) else "tick"
 
 
 Prices = Callable[[str, int], Sequence[Tick]]
@@ -167,7 +180,7 @@ def _boundary(
     if stated is not None:
         told_at = window.strike_stated_at_ns if side == "start" else window.settlement_stated_at_ns
         key = "priceToBeat" if side == "start" else "finalPrice"
-        return _Price("stated", _near_e18(stated), f"polymarket eventMetadata.{key}", told_at), missing
+        return _Price("stated", _near_e18(stated), f"{STATED}{key}", told_at), missing
     if rule.instrument is not None and estimates is not None and (made := estimates(rule.instrument, at)):
         price = _Price(
             "estimated", made.value_e18, made.source, made.received_at_ns, error_e18=made.error_e18

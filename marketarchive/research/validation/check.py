@@ -1,0 +1,59 @@
+"""What every check of the validation report gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import duckdb
+
+State = Literal["pass", "warn", "fail", "nothing to check"]
+STATES: tuple[State, ...] = ("pass", "warn", "fail", "nothing to check")
+
+OFFENDERS = 10
+"""How many of the worst are named."""
+
+
+@dataclass
+class Check:
+    """`warn`: true of the archive, known to it, and worth knowing. Offenders stand the worst first."""
+
+    name: str
+    title: str
+    rule: str
+    state: State
+    figure: str  # the one that the summary shows
+    figures: dict[str, int | float | None] = field(default_factory=dict)  # by what they count
+    notes: list[str] = field(default_factory=list)
+    offenders: list[dict[str, Any]] = field(default_factory=list)
+    details: list[dict[str, Any]] = field(default_factory=list)  # what was counted, one by one
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "title": self.title,
+            "state": self.state,
+            "figure": self.figure,
+            "rule": self.rule,
+            "figures": self.figures,
+            "notes": self.notes,
+            "offenders": self.offenders,
+            "details": self.details,
+        }
+
+
+def share(part: float, of: float) -> str:
+    """`99.98 %`; never rounded up to all, nor down to none."""
+    if not of:
+        return "none to count"
+    percent = 100 * part / of
+    if part not in (0, of):
+        percent = min(max(percent, 0.01), 99.99)
+    return f"{percent:.2f} %"
+
+
+def dicts(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
+    found = connection.execute(query)
+    columns = [column[0] for column in found.description or ()]
+    return [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
