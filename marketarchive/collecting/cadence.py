@@ -35,7 +35,7 @@ class CadenceSpider(SweepSpider):
     async def main(self) -> None:
         self.run.counted_from = None  # looking up what to ask does not shorten the run
         await self.prepare()
-        self.run.counted_from = self.run.clock.now_ns()
+        self.run.count_from_now()
         if self.run.stop.is_set():
             return
         if self.arguments.interval is None:

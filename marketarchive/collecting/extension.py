@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from scrapy import signals
 from scrapy.exceptions import NotConfigured
 
-from marketarchive.clock import SECOND, sleep
+from marketarchive.clock import sleep
 from marketarchive.collecting.process import Process
 from marketarchive.collecting.run import Run
 from marketarchive.collecting.spider import ArchiveSpider
@@ -62,10 +62,10 @@ class RunExtension:
         """The run's duration, and a writer that makes no progress."""
         writer = self.run.process.writer
         while True:
-            ends_at = self.run.ends_at
-            if ends_at is not None and self.run.clock.now_ns() >= ends_at:
+            left = self.run.left_s
+            if left is not None and left <= 0:
                 self.run.request_stop("duration")
-                ends_at = None
+                left = None
             if writer.failure is None and writer.is_stalled:
                 self._disk_failed(
                     DiskError(
@@ -74,10 +74,8 @@ class RunExtension:
                     )
                 )
                 return
-            left = 1.0 * self.run.clock.speed
-            if ends_at is not None:
-                left = min(left, max(0.0, (ends_at - self.run.clock.now_ns()) / SECOND))
-            await sleep(self.run.clock, left)
+            a_second = 1.0 * self.run.clock.speed
+            await sleep(self.run.clock, a_second if left is None else min(left, a_second))
 
     def _disk_failed(self, error: DiskError) -> None:
         if self.run.error is None:

@@ -145,7 +145,7 @@ class PageSpider(ArchiveSpider):
 
     async def main(self) -> None:
         run = self.run
-        run.counted_from = run.clock.now_ns()
+        run.count_from_now()
         self.keepers = [PageKeeper(self, target) for target in self.targets()]
         keeping = [self.spawn(keeper.keep()) for keeper in self.keepers]
         while await sleep(run.clock, 1.0, run.stop):

@@ -48,7 +48,9 @@ class Run:
         self.finish_reason: str | None = None
         self._logged: dict[tuple[str, str], float] = {}  # (about, message) -> when last, monotonic s
         self.markets: dict[str, Mapping[str, Any]] = {}  # what the run set out to observe, by slug
-        self.counted_from: int | None = self.clock.now_ns()  # its duration's begin, wall ns; None = not yet
+        self.counted_from: int | None = None  # its duration's begin, wall ns; None = not yet
+        self._counted_mono = 0  # the same moment, monotonic
+        self.count_from_now()
         self.error: Exception | None = None
         asked = {key: value for key, value in asdict(spider.arguments).items() if value is not None}
         settings = {
@@ -65,6 +67,18 @@ class Run:
         if duration is None or self.counted_from is None:
             return None
         return self.counted_from + int(duration * SECOND)
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds until then, whatever steps the wall clock takes meanwhile."""
+        duration = self.spider.arguments.duration
+        if duration is None or self.counted_from is None:
+            return None
+        return duration - (self.clock.mono_ns() - self._counted_mono) / SECOND
+
+    def count_from_now(self) -> None:
+        """The run's duration begins."""
+        self.counted_from, self._counted_mono = self.clock.now_ns(), self.clock.mono_ns()
 
     def next_seq(self, feed: str) -> int:
         """The next seq of this run in `feed`."""

@@ -203,7 +203,7 @@ class StreamSpider(ArchiveSpider):
         run = self.run
         run.counted_from = None  # looking up what to listen to does not shorten the run
         await self.prepare()
-        run.counted_from = run.clock.now_ns()
+        run.count_from_now()
         tasks = self.upkeep()
         if self._group_of or self.expects_more:
             await first_of([run.stop, self._has_nothing_left])

@@ -1,0 +1,110 @@
+"""A stream spider with a real run on a real archive, whose peer and clock a test chooses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from scrapy.utils.test import get_crawler
+
+from marketarchive.clock import SECOND, RealClock, SimulatedClock
+from marketarchive.collecting.limits import Limiter
+from marketarchive.collecting.link import Link
+from marketarchive.collecting.process import Process
+from marketarchive.collecting.run import Run
+from marketarchive.collecting.stream import StreamSpider
+from marketarchive.collecting.websocket import Message
+from marketarchive.items import Gap
+from marketarchive.venues.polymarket import sockets
+from tests.spiders_under_test import project_settings
+
+S = TypeVar("S", bound=StreamSpider)
+
+
+class SteppableClock(SimulatedClock):
+    """Its wall time is `shift` away from what it would be."""
+
+    shift = 0
+
+    def now_ns(self) -> int:
+        return super().now_ns() + self.shift
+
+    def step(self, seconds: float) -> None:
+        object.__setattr__(self, "shift", self.shift + int(seconds * SECOND))
+
+
+class Letters(StreamSpider):
+    """Keys are letters; a message is the letters that have sent."""
+
+    name = "letters"
+    venue = "polymarket"
+    feed = "stream"
+    feeds = ("stream",)
+    accepts = frozenset({"duration"})
+    endpoint = sockets.MARKET_CHANNEL
+    heartbeat_s = 10
+    answers_heartbeats = False
+    keys_per_socket = 10
+    url = ""
+
+    @property
+    def socket_url(self) -> str:
+        return self.url
+
+    def subscriptions(self, keys: Sequence[str], *, is_first: bool) -> list[str]:
+        return ["".join(sorted(keys))]
+
+    def scopes(self, keys: Iterable[str]) -> list[Mapping[str, Any]]:
+        return [{"topics": sorted(keys)}]
+
+    def take(self, link: Link, batch: Sequence[Message]) -> None:
+        for at, _, payload in batch:
+            link.newest_event = link.data_at = at
+            self.seen(link, payload.decode(), at)
+
+
+@asynccontextmanager
+async def at_work(
+    spider: type[S], folder: Path, speed: float = 1.0, start: int | None = None, **given: str
+) -> AsyncIterator[S]:
+    """A spider with its run, which ends with the block; what it puts stays in its outbox."""
+    real = RealClock()
+    clock = SteppableClock(real.mono_ns(), real.now_ns() if start is None else start, speed)
+    settings = project_settings(OUTPUT_DIR=str(folder))
+    process = Process(settings)
+    process.clock = clock
+    process.limiter = Limiter(clock, 1.0, 300.0)
+    crawler = get_crawler(spider, {**settings, "TWISTED_REACTOR_ENABLED": False})
+    made = spider.from_crawler(crawler, **given)
+    made.run = Run(process, made, crawler)
+    try:
+        yield made
+    finally:
+        made.run.stop.set()
+        for link in list(made.links):
+            if link.socket is not None:
+                await link.socket.close()
+        made.abandon()
+        await made.run.close("finished")
+        await asyncio.to_thread(process.writer.close)
+
+
+def step_clock(spider: StreamSpider, seconds: float) -> None:
+    clock = spider.run.clock
+    assert isinstance(clock, SteppableClock)
+    clock.step(seconds)
+
+
+def gaps(spider: StreamSpider) -> list[Gap]:
+    """What was put so far."""
+    things = list(spider._outbox._queue)  # type: ignore[attr-defined]  # of asyncio.Queue
+    return [thing for thing in things if isinstance(thing, Gap)]
+
+
+async def until(condition: Callable[[], object], within: float = 20) -> None:
+    async with asyncio.timeout(within):
+        while not condition():  # noqa: ASYNC110  (anything may make it true)
+            await asyncio.sleep(0.005)
