@@ -44,6 +44,7 @@ class Group:
         self._renewals = 0  # in a row that brought nothing
         self._renewed_at = 0  # monotonic ns
         self._refusals = 0  # in a row, because we are not wanted
+        self._shut_out_until = 0  # monotonic ns before which the venue does not want to be asked again
 
     def add(self, keys: Sequence[str]) -> None:
         now = self._clock.now_ns()
@@ -68,12 +69,13 @@ class Group:
         failures = 0
         while self.keys:
             link = await self._open()
-            if isinstance(link, Link):
-                failures, wait = 0, 0.0
+            if link is not None:
+                failures = 0
                 await self._follow(link)
             else:
-                failures, wait = failures + 1, link
-            if self.keys and not await sleep(self._clock, max(wait, backoff(failures or 1)), self._stop):
+                failures += 1
+            wait = max(self._shut_out_s(self._clock.mono_ns()), backoff(failures or 1))
+            if self.keys and not await sleep(self._clock, wait, self._stop):
                 break
         self.is_over = True
 
@@ -114,7 +116,10 @@ class Group:
         if self._renewals:
             pause = min(RENEW_AGAIN_MAX_S, RENEW_AGAIN_S * 2.0 ** (self._renewals - 1))
         allowed_in = pause - (now - self._renewed_at) / SECOND
-        return max(0.0, wanted_in, allowed_in) / self._clock.speed
+        return max(0.0, wanted_in, allowed_in, self._shut_out_s(now)) / self._clock.speed
+
+    def _shut_out_s(self, now: int) -> float:
+        return (self._shut_out_until - now) / SECOND
 
     async def _replace(self, old: Link) -> Link:
         """A second connection takes over once everything has come on it: make before break.
@@ -124,9 +129,10 @@ class Group:
         self._spider.run.stats.inc_value("stream/renewals")
         self._renewed_at = self._clock.mono_ns()
         self._renewals += 1
+        self._spider.taking_over(old)
         new = await self._open()
-        if not isinstance(new, Link):
-            await sleep(self._clock, max(new, backoff(1)), self._stop)
+        if new is None:
+            self._spider.stays(old)
             return old
         assert new.socket is not None
         missing: list[str] = list(self.keys)
@@ -135,6 +141,7 @@ class Group:
             missing = [key for key in self.keys if key not in new.keys]  # wanted meanwhile
             new.subscribe(missing)
         if new.socket.ended.is_set():
+            self._spider.stays(old)
             self._ended(new)
             return old
         self._is_frozen = False
@@ -144,11 +151,11 @@ class Group:
         await self.close(old)
         return new
 
-    async def _open(self) -> Link | float:
-        """A connection on which all keys are subscribed, or the least seconds to wait before the next try."""
+    async def _open(self) -> Link | None:
+        """A connection on which all keys are subscribed; None = there is none now."""
         spider, run = self._spider, self._spider.run
         if await run.process.limiter.acquire(spider.endpoint, self._stop) is not None:
-            return 0.0
+            return None
         link = spider.new_link(self.keys)
         started = self._clock.mono_ns()
         opened = await WebSocket.connect(
@@ -159,7 +166,8 @@ class Group:
             run.archive.seqs(spider.venue, spider.feed),
         )
         if isinstance(opened, Refusal):
-            return self._refused(link, opened, (self._clock.mono_ns() - started) / 1e6)
+            self._refused(link, opened, (self._clock.mono_ns() - started) / 1e6)
+            return None
         self._refusals = 0
         run.stats.inc_value("stream/connections")
         spider.opened(link)
@@ -211,8 +219,8 @@ class Group:
                 told = f"close code {ending.code} {ending.reason}".strip()
                 self._lose(link, uncovered, "disconnect", _cause(ending.code), told)
 
-    def _refused(self, link: Link, refusal: Refusal, latency_ms: float) -> float:
-        """Records what came instead of a connection; the least seconds to wait."""
+    def _refused(self, link: Link, refusal: Refusal, latency_ms: float) -> None:
+        """Records what came instead of a connection, and how long to leave the venue alone."""
         spider, run, status = self._spider, self._spider.run, refusal.status
         run.stats.inc_value("stream/refusals")
         if status is not None or refusal.body:
@@ -242,17 +250,20 @@ class Group:
         elif status == 429:
             reason = "rate_limited"
             wait = retry_after(refusal.headers.get("retry-after"), self._clock.now_ns()) or 0.0
+        self._shut_out_until = self._clock.mono_ns() + int(wait * SECOND)
         uncovered = [key for key in self.keys if not spider.covers(key)]
         self._lose(link, uncovered, reason, cause, refusal.detail)
-        return wait
 
     def _lose(self, link: Link, keys: Sequence[str], reason: GapReason, cause: Cause, detail: str) -> None:
-        """Since the last moment proven on `link`; keys of which nothing came yet, since they are wanted."""
+        """Since the last moment proven on `link`; keys of which nothing ever came, since they are wanted."""
+        current = self.link
+        if current is not None and current is not link and not current.is_open:
+            self._ended(current)  # it proved more, and has just not been asked yet
         seen = [key for key in keys if key not in link.waiting]
         self._spider.lose(link, seen, link.proven_at, reason, cause, detail)
         by_begin: dict[int, list[str]] = {}
         for key in keys:
-            if key in link.waiting and key in self.keys:
+            if key in link.waiting and key in self.keys and key not in self._spider.losses:
                 by_begin.setdefault(self.keys[key], []).append(key)
         for since, waiting in by_begin.items():
             self._spider.lose(link, waiting, since, reason, cause, detail)

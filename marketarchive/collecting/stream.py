@@ -81,6 +81,12 @@ class StreamSpider(ArchiveSpider):
     def never_came(self, link: Link, keys: Sequence[str]) -> None:
         """`keys` were subscribed and sent nothing for long; they are lost by now."""
 
+    def taking_over(self, old: Link) -> None:
+        """A connection is about to be opened that is to take over from `old`."""
+
+    def stays(self, old: Link) -> None:
+        """It did not come about: `old` is kept."""
+
     async def take_over(self, old: Link, new: Link) -> None:
         """`new` has begun to send what `old`, still open, has: the place to see whether `old` told it all."""
 

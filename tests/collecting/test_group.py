@@ -1,0 +1,143 @@
+"""Keys over one connection after the other, against a real peer: what is lost is said, from when it is."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from marketarchive.clock import SECOND
+from marketarchive.items import Gap
+from tests.collecting.socket_peer import TEXT, Peer, close, frame, peer
+from tests.collecting.streams import Letters, at_work, gaps, until
+
+REFUSED = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
+
+
+class Venue:
+    """Each connection is accepted, or refused with 403; the letters subscribed are sent at once."""
+
+    def __init__(self) -> None:
+        self.peers: list[Peer] = []
+        self.refused: list[Peer] = []
+        self.refuses = False
+        self.is_silent = False
+
+    async def __call__(self, one: Peer) -> None:
+        if self.refuses:
+            await one.request()
+            self.refused.append(one)
+            await self.before_refusal()
+            await one.send(REFUSED)
+            return
+        await one.accept()
+        _, letters = await one.frame()
+        self.peers.append(one)
+        if not self.is_silent:
+            await one.send(frame(TEXT, letters))
+        await one.gone()
+
+    async def before_refusal(self) -> None:
+        """For a test to say what happens meanwhile."""
+
+
+def _open(spider: Letters) -> list[Gap]:
+    return [gap for gap in gaps(spider) if gap.to_ns is None]
+
+
+def _ended(spider: Letters) -> list[Gap]:
+    return [gap for gap in gaps(spider) if gap.to_ns is not None]
+
+
+async def test_a_lost_connection_is_a_gap_from_what_was_proven_to_what_is_found(tmp_path: Path) -> None:
+    venue = Venue()
+    async with peer(venue) as url, at_work(Letters, tmp_path) as spider:
+        spider.url = url
+        spider.want("ab")
+        await until(lambda: spider.covers("a") and spider.covers("b"))
+        [link] = spider.links
+        proven = link.proven_at
+        await venue.peers[0].send(close(1001, "away"))
+        await until(lambda: _ended(spider))
+        [lost], [ended] = _open(spider), _ended(spider)
+        assert lost.from_ns == ended.from_ns == proven
+        assert (ended.reason, ended.cause, ended.scope["topics"]) == ("disconnect", "venue", ["a", "b"])
+        assert ended.detail == lost.detail == "close code 1001 away"
+        assert spider.covers("a")
+
+
+async def test_a_replacement_comes_before_the_break_and_is_no_gap(tmp_path: Path) -> None:
+    venue = Venue()
+    async with peer(venue) as url, at_work(Letters, tmp_path) as spider:
+        spider.url = url
+        spider.want("ab")
+        await until(lambda: spider.covers("a"))
+        spider.renew("a")
+        await until(lambda: len(venue.peers) == 2 and len(spider.links) == 1)
+        assert [link.name for link in spider.links] == ["c2"]
+        assert spider.covers("b")
+        assert not gaps(spider)
+
+
+async def test_while_a_replacement_is_refused_the_old_connection_is_attended(tmp_path: Path) -> None:
+    """Its end is a gap at once, and the venue is left alone for as long as it was to be."""
+    venue = Venue()
+    async with peer(venue) as url, at_work(Letters, tmp_path, speed=10) as spider:
+        spider.url = url
+        spider.want("a")
+        await until(lambda: spider.covers("a"))
+        clock = spider.run.clock
+        venue.refuses = True
+        spider.renew("a")
+        await until(lambda: venue.refused)
+        refused_at = clock.mono_ns()
+        await until(lambda: spider.run.stats.get_value("stream/refusals"))
+        venue.refuses = False
+        assert not gaps(spider)
+        await venue.peers[0].cut()
+        await until(lambda: gaps(spider))
+        assert clock.mono_ns() - refused_at < 30 * SECOND
+        await until(lambda: len(venue.peers) >= 2)
+        assert clock.mono_ns() - refused_at > 55 * SECOND
+        await until(lambda: _ended(spider))
+
+
+async def test_a_connection_that_ends_while_its_replacement_is_refused_is_lost_since_it_proved(
+    tmp_path: Path,
+) -> None:
+    venue = Venue()
+    async with peer(venue) as url, at_work(Letters, tmp_path, speed=10) as spider:
+
+        async def cut() -> None:
+            await venue.peers[0].cut()
+            await asyncio.sleep(0)  # let it go out first
+            await until(lambda: not link.is_open)
+
+        spider.url = url
+        spider.want("a")
+        await until(lambda: spider.covers("a"))
+        [link] = spider.links
+        wanted = spider.run.clock.now_ns()
+        await until(lambda: spider.run.clock.now_ns() - wanted > 5 * SECOND)
+        await venue.peers[0].send(frame(TEXT, b"a"))
+        await until(lambda: link.proven_at > wanted + 4 * SECOND)
+        proven = link.proven_at
+        venue.refuses = True
+        venue.before_refusal = cut  # type: ignore[method-assign]
+        spider.renew("a")
+        await until(lambda: gaps(spider))
+        assert [gap.from_ns for gap in gaps(spider)] == [proven]
+        assert {gap.reason for gap in gaps(spider)} == {"disconnect"}
+
+
+async def test_what_never_comes_is_lost_since_it_is_wanted(tmp_path: Path) -> None:
+    venue = Venue()
+    venue.is_silent = True
+    async with peer(venue) as url, at_work(Letters, tmp_path, speed=20) as spider:
+        spider.url = url
+        before = spider.run.clock.now_ns()
+        spider.want("a")
+        after = spider.run.clock.now_ns()
+        await until(lambda: gaps(spider))
+        [gap] = gaps(spider)
+        assert before <= gap.from_ns <= after
+        assert (gap.reason, gap.detail) == ("stall", "nothing came within 10 s")
