@@ -63,7 +63,9 @@ class MarketLink(Link):
         super().__init__(spider, name, keys)
         self.books = ChannelBooks()
         self.proven: dict[str, int] = {}  # token -> wall ns up to which nothing of it is missing here
-        self.first: dict[str, tuple[int, int]] = {}  # token -> (its first book's ms, wall ns of receipt)
+        self.first: dict[str, tuple[int, int]] = {}  # token -> (its first book's time, wall ns of receipt)
+        self.before: dict[str, tuple[int, int]] = {}  # token -> (its book's time, proven), when told began
+        self.told: dict[str, set[int]] | None = None  # token -> times of its changes, while one takes over
 
 
 class MarketStreamSpider(StreamSpider, TrackedMarkets):
@@ -231,6 +233,8 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         watched.heard_at = at
         if one.verdict == "not_available":
             return
+        if link.told is not None:
+            link.told.setdefault(token, set()).add(_sent_at(event))
         verdicts["stale" if one.is_stale else one.verdict] += 1
         if one.verdict == "failed":
             self._broken(link, token, f"{type(event).__name__} {_hash_of(one)} does not come out")
@@ -242,26 +246,51 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
             watched.proven_at = max(min(watched.proven_at, at), sent, whole)
             link.proven[token] = max(sent, whole)
             if isinstance(event, BookEvent) and token not in self.losses:
-                link.first.setdefault(token, (event.book.timestamp_ms, at))
+                link.first.setdefault(token, (_sent_at(event), at))
             if token in link.waiting or token in self.losses:
                 watched.is_frozen = False
                 self.seen(link, [token], at)
         elif token in link.waiting and isinstance(event, BookEvent):
             self.seen(link, [token], at)
 
+    def taking_over(self, old: Link) -> None:
+        assert isinstance(old, MarketLink)
+        books, proven = old.books.books, old.proven
+        old.before = {
+            token: (books[token].timestamp_ms * 1_000_000, proven[token]) for token in books.keys() & proven
+        }
+        old.told = {}
+
+    def stays(self, old: Link) -> None:
+        assert isinstance(old, MarketLink)
+        old.told = None
+
     async def take_over(self, old: Link, new: Link) -> None:
-        """A first book newer than what the old connection tells soon after: that had stalled, unseen."""
+        """The state that a first book shows has to be one that the old connection had told, or tells soon
+        after. What it tells later proves nothing: a stall that ended meanwhile would look the same.
+        """
         assert isinstance(old, MarketLink)
         assert isinstance(new, MarketLink)
         await sleep(self.run.clock, UNDER_WAY_S, self.run.stop)
-        for token, (first_ms, at) in new.first.items():
-            held = old.books.books.get(token)
-            if token not in self.watched or token not in old.proven or token in self.losses:
+        told, old.told = old.told, None
+        if told is None:  # it was passed over
+            return
+        stalled: dict[tuple[int, int], list[str]] = {}  # by from and to, so that those together share a gap
+        for token, (changed, at) in new.first.items():
+            if token not in self.watched or token not in old.before:
                 continue
-            if held is None or held.timestamp_ms < first_ms:
-                detail = "changes that its connection had not told when it was replaced"
-                self.lose(old, [token], old.proven[token], "stall", "venue", detail)
-                self.seen(new, [token], at)
+            held, proven = old.before[token]
+            loss = self.losses.get(token)
+            if (
+                changed <= held
+                or changed in told.get(token, ())
+                or (loss is not None and loss.since <= changed)
+            ):
+                continue
+            stalled.setdefault((min(proven, changed), at), []).append(token)
+        detail = "changes that its connection had not told when it was replaced"
+        for (since, at), tokens in stalled.items():
+            self.seen(new, self.lose(old, tokens, since, "stall", "venue", detail), at)
         self.settle()
 
     def _doubt(self, token: str, watched: Watched, book: Book) -> None:
@@ -284,11 +313,13 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         self.run.stats.inc_value("stream/frames_passed_over", len(batch))
         link.data_at = batch[-1][0]
         link.books = ChannelBooks()
+        link.told = None
 
     def _broken(self, link: MarketLink, token: str, detail: str) -> None:
         """Something before this change is missing, or the change is wrong: start again from a whole book."""
-        proven = link.proven.get(token, self.watched[token].proven_at)
-        since = min(proven, self.run.clock.now_ns())
+        if token in self.losses and token not in link.proven:
+            return  # known, and nothing was proven here since
+        since = link.proven.get(token, self.watched[token].proven_at)
         if self.lose(link, [token], since, "hash", "unknown", detail):
             self._ask_for([token])
 
@@ -303,7 +334,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
             or any(token.startswith(name) for name in named)
             or any(self.watched[token].market.market_id.startswith(name) for name in named)
         ]
-        since = min(at, link.newest_event or at)
+        since = min(at, link.proven_at)
         if concerned and self.lose(link, concerned, since, "checksum", "venue", f"seq {seq}: {error}"[:200]):
             self._ask_for(concerned)
 
@@ -384,7 +415,9 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         siblings = "went on" if link.data_at - watched.heard_at > UNDER_WAY_S * SECOND else "silent too"
         detail = f"frozen: silent for {silent} s while its book changed; others on the connection {siblings}"
         watched.is_frozen = True
-        if self.lose(link, [token], watched.proven_at, "stall", "venue", detail):
+        loss = self.losses.get(token)
+        is_known = loss is not None and loss.since <= book.timestamp_ms * 1_000_000
+        if not is_known and self.lose(link, [token], watched.proven_at, "stall", "venue", detail):
             self.run.stats.inc_value("stream/frozen")
         self.renew(token)
 

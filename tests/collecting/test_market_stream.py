@@ -1,0 +1,156 @@
+"""What a connection of the market channel is held to when another one takes over from it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from marketarchive.collecting.market_stream import MarketLink, Watched
+from marketarchive.items import Gap
+from marketarchive.spiders.polymarket_stream import PolymarketStream
+from tests.collecting.streams import at_work, gaps, step_clock, until
+from tests.master.markets import market
+from tests.venues.polymarket.tape import START_MS, Tape
+
+
+class Channel:
+    """Two connections of one market, the first of which has its books; frames are handed over by hand."""
+
+    def __init__(self, spider: PolymarketStream, tape: Tape) -> None:
+        self.spider, self.tape = spider, tape
+        self.market = tape.markets[0]
+        self.seqs = itertools.count(1)
+        self.old, self.new = self._link(), self._link()
+        self.tell(self.old, tape.dump())
+
+    def _link(self) -> MarketLink:
+        link = self.spider.new_link(self.tape.tokens)
+        assert isinstance(link, MarketLink)
+        link.opened_at = self.spider.run.clock.now_ns()
+        return link
+
+    def tell(self, link: MarketLink, *payloads: bytes) -> None:
+        at = self.spider.run.clock.now_ns()
+        link.received([(at, next(self.seqs), payload) for payload in payloads])
+
+    def change(self) -> bytes:
+        """The next change of both books, by the venue's clock."""
+        self.tape.now = self.spider.run.clock.now_ns() // 1_000_000
+        return self.tape.change(self.market)
+
+    def refreshed(self) -> list[bytes]:
+        """Both whole books, as after a trade: they mend whatever was missed, unseen."""
+        return [self.tape.refresh(self.market, token) for token in self.tape.tokens]
+
+    async def passes(self, seconds: float) -> None:
+        clock = self.spider.run.clock
+        begun = clock.mono_ns()
+        await until(lambda: clock.mono_ns() - begun > seconds * 1e9)
+
+    def opens(self) -> None:
+        """The second connection stands."""
+        self.spider.taking_over(self.old)
+        self.new.opened_at = self.spider.run.clock.now_ns()
+
+
+@asynccontextmanager
+async def channel(folder: Path) -> AsyncIterator[Channel]:
+    start = (START_MS + 60_000) * 1_000_000
+    async with at_work(PolymarketStream, folder, speed=50, start=start) as spider:
+        tape = Tape(3)
+        names = dict(zip(("Up", "Down"), tape.tokens, strict=True))
+        known = market(0, tape.markets[0].id, slug="a-round", tokens=names)
+        spider.watched = {token: Watched(known, start, start) for token in tape.tokens}
+        spider._over = set()
+        spider._group_of = dict.fromkeys(tape.tokens)  # type: ignore[arg-type]  # no connection is wanted
+        yield Channel(spider, tape)
+        spider._group_of.clear()
+
+
+async def test_what_the_old_connection_told_before_or_soon_after_is_no_gap(tmp_path: Path) -> None:
+    async with channel(tmp_path) as at:
+        at.tell(at.old, at.change())
+        await at.passes(1)
+        at.opens()
+        under_way = at.change()
+        at.tell(at.new, at.tape.dump())
+        at.tell(at.old, under_way)
+        await at.passes(0.5)
+        at.tell(at.old, at.change())
+        await at.spider.take_over(at.old, at.new)
+        assert not gaps(at.spider)
+
+
+@pytest.mark.parametrize("ends", ["never", "before the first book", "after it"])
+async def test_a_mute_is_noticed_whenever_it_ends(ends: str, tmp_path: Path) -> None:
+    async with channel(tmp_path) as at:
+        await at.passes(2)
+        told = at.change()
+        at.tell(at.old, told)
+        proven = min(at.old.proven.values())
+        await at.passes(2)
+        at.opens()
+        at.change()  # the old connection is mute
+        missed_at = at.spider.run.clock.now_ns()
+        first = at.tape.dump()
+        await at.passes(0.5)
+        if ends == "before the first book":
+            at.change()
+            at.tell(at.old, *at.refreshed())
+        at.tell(at.new, first)
+        if ends == "after it":
+            at.change()
+            at.tell(at.old, *at.refreshed())
+        await at.spider.take_over(at.old, at.new)
+        closed = [gap for gap in gaps(at.spider) if gap.to_ns is not None]
+        assert len(closed) == 1
+        assert (closed[0].reason, closed[0].scope["markets"]) == ("stall", ["a-round"])
+        assert closed[0].scope["connection"] == at.old.name
+        assert _spans(closed[0], missed_at)
+        assert closed[0].from_ns >= proven
+        assert at.old.told is None
+
+
+async def test_frames_that_were_passed_over_prove_nothing_and_accuse_nobody(tmp_path: Path) -> None:
+    async with channel(tmp_path) as at:
+        at.opens()
+        at.change()
+        at.spider._pass_over(at.old, [(1, 1, b"")])
+        at.tell(at.new, at.tape.dump())
+        await at.spider.take_over(at.old, at.new)
+        assert not gaps(at.spider)
+
+
+async def test_a_replacement_that_did_not_come_about_leaves_nothing(tmp_path: Path) -> None:
+    async with channel(tmp_path) as at:
+        at.opens()
+        at.spider.stays(at.old)
+        at.tell(at.old, at.change())
+        assert at.old.told is None
+
+
+async def test_a_gap_has_its_length_after_our_clock_has_stepped_back(tmp_path: Path) -> None:
+    """The connection was opened in what is now the future."""
+    async with channel(tmp_path) as at:
+        await at.passes(2)
+        step_clock(at.spider, -60)
+        at.change()
+        at.tell(at.old, *at.refreshed())
+        await at.passes(2)
+        at.change()  # lost
+        await at.passes(2)
+        at.tell(at.old, b"PONG")
+        at.tell(at.old, at.change())
+        lost = [gap for gap in gaps(at.spider) if gap.reason == "hash"]
+        assert lost
+        now = at.spider.run.clock.now_ns()
+        assert all(gap.from_ns < now - 3_000_000_000 for gap in lost)
+
+
+def _spans(gap: Gap, at: int) -> bool:
+    assert gap.to_ns is not None
+    return gap.from_ns < at <= gap.to_ns
