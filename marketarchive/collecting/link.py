@@ -27,6 +27,7 @@ class Link:
         self.renew_s = None if spider.renew_s is None else spider.renew_s * jitter
         self.opened_at = 0  # wall ns
         self.opened_mono = 0  # monotonic ns
+        self.heard_mono = spider.run.clock.mono_ns()  # when the newest batch had been looked at
         self.last_seq = 0  # of the newest message taken
         self.newest_event = 0  # wall ns by the venue's clock
         self.data_at = 0  # wall ns of the newest message that was data
@@ -113,6 +114,7 @@ class Link:
 
     def received(self, batch: list[Message]) -> None:
         spider = self._spider
+        self.opened_at = min(self.opened_at, batch[0][0])  # our clock may have stepped back
         spider.put(Frames(spider.venue, spider.feed, self.name, tuple(batch)))
         spider.run.stats.inc_value(f"frames/{spider.feed}", len(batch))
         try:
@@ -121,5 +123,6 @@ class Link:
             spider.run.stats.inc_value("spider_exceptions/count")
             spider.run.log_now_and_then("take", "Looking at messages failed: %r", error)
         self.last_seq = batch[-1][1]
+        self.heard_mono = spider.run.clock.mono_ns()
         spider.settle()
         spider.hold_if_full()

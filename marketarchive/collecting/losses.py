@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from marketarchive.items import Cause, GapReason
 
@@ -17,6 +17,7 @@ class Loss:
     cause: Cause
     detail: str
     connection: str
+    noticed_mono: int = field(default=0, compare=False)  # monotonic ns
 
 
 class Losses:
@@ -24,6 +25,7 @@ class Losses:
 
     def __init__(self) -> None:
         self._of: dict[str, Loss] = {}
+        self._begin: dict[str, int] = {}  # since when gaps are written, where that is before its loss
 
     def __contains__(self, key: str) -> bool:
         return key in self._of
@@ -37,6 +39,16 @@ class Losses:
         self._of.update(dict.fromkeys(new, loss))
         return new
 
+    def begin_at(self, since: int, keys: Iterable[str]) -> list[str]:
+        """Those of `keys` that were lost from a later moment on; now they are from `since` on."""
+        later = [
+            key
+            for key in keys
+            if (loss := self._of.get(key)) is not None and self._begin.get(key, loss.since) > since
+        ]
+        self._begin.update(dict.fromkeys(later, since))
+        return later
+
     def of(self, loss: Loss) -> list[str]:
         """The keys that are still lost by it."""
         return [key for key, found in self._of.items() if found == loss]
@@ -47,4 +59,5 @@ class Losses:
         for key in keys:
             if (loss := self._of.pop(key, None)) is not None:
                 ended.setdefault(loss, []).append(key)
+                self._begin.pop(key, None)
         return ended

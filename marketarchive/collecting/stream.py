@@ -154,12 +154,19 @@ class StreamSpider(ArchiveSpider):
     ) -> list[str]:
         """From `since` on `keys` are not seen completely; those of them that were not lost before.
 
+        Keys that were lost already, but from a later moment on, get a gap of its own that reaches until now.
         A gap without an end is written now, for the case that we die meanwhile, and the one that counts when
         they are found.
         """
         self.settle()
-        loss = Loss(since, reason, cause, detail, link.name)
-        new = self.losses.lose([key for key in keys if key in self._group_of], loss)
+        now, mono = self.run.clock.now_ns(), self.run.clock.mono_ns()
+        if since > now:  # our clock has stepped back: what was proven was so when it was heard, at the latest
+            since = now - (mono - link.heard_mono)
+        loss = Loss(since, reason, cause, detail, link.name, mono)
+        keys = [key for key in keys if key in self._group_of]
+        if earlier := self.losses.begin_at(since, keys):
+            self._write_gaps(loss, earlier, now)
+        new = self.losses.lose(keys, loss)
         if new:
             self._write_gaps(loss, new, None)
             self.run.stats.inc_value(f"asks/failed/{self.feed}")
@@ -253,7 +260,8 @@ class StreamSpider(ArchiveSpider):
 
     def _close_gaps(self, keys: Sequence[str], at: int) -> None:
         for loss, found in self.losses.find(keys).items():
-            self._write_gaps(loss, found, max(at, loss.since))
+            lasted = self.run.clock.mono_ns() - loss.noticed_mono  # our clock may have stepped back meanwhile
+            self._write_gaps(loss, found, at if at >= loss.since else loss.since + lasted)
             if left := self.losses.of(loss):
                 self._write_gaps(loss, left, None)
 
