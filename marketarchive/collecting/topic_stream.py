@@ -54,6 +54,7 @@ class TopicStreamSpider(StreamSpider):
     async def prepare(self) -> None:
         self.rows: dict[str, SecondRows] = {}  # by asset, of SPOT
         self.updated_at: dict[str, int] = {}  # topic -> wall ns of its newest update
+        self.proven_at: dict[str, int] = {}  # topic -> when that was published, wall ns
         self.newest: dict[tuple[str, str], ReferencePoint] = {}  # by topic and symbol
         self.link_of: dict[tuple[str, str], str] = {}
         self.want(rtds.TOPICS)
@@ -86,20 +87,21 @@ class TopicStreamSpider(StreamSpider):
     def _taken(self, link: Link, at: int, seq: int, point: ReferencePoint) -> None:
         if point.is_backfill:
             return  # told afterwards: it fills no gap of what was observable
-        published = point.published_ms * 1_000_000
-        link.newest_event = max(link.newest_event, min(at, published))
+        published = min(at, point.published_ms * 1_000_000)
+        link.newest_event = max(min(link.newest_event, at), published)  # our clock may have stepped back
+        self.proven_at[point.topic] = published
         link.data_at = self.updated_at[point.topic] = at
         if point.topic == SPOT:
             self._row_of(point, at, seq)
         key = (point.topic, point.symbol)
-        before = self.newest.get(key)
-        if before is None or point.observed_ms > before.observed_ms:
+        newest = self.newest.get(key)
+        if newest is None or point.observed_ms > newest.observed_ms:
             self.newest[key] = point
             self.link_of[key] = link.name
         if point.topic in link.waiting or point.topic in self.losses:
             self.seen(link, [point.topic], at)
-        elif before is not None and point.observed_ms - before.observed_ms > STEP_MS:
-            self._skipped(link, at, before, point)
+        elif newest is not None and point.observed_ms - newest.observed_ms > STEP_MS:
+            self._skipped(link, at, newest, point)
 
     def _row_of(self, point: ReferencePoint, at: int, seq: int) -> None:
         rows = self.rows.get(point.asset) or self.rows.setdefault(
@@ -124,6 +126,8 @@ class TopicStreamSpider(StreamSpider):
         """A PONG is no data: a topic without updates is lost, and its connection replaced."""
         while await sleep(self.run.clock, SILENT_S / 3, self.run.stop):
             now = self.run.clock.now_ns()
+            for topic, updated in self.updated_at.items():
+                self.updated_at[topic] = min(updated, now)  # our clock may have stepped back
             for link in list(self.links):
                 silent = [
                     topic
@@ -132,10 +136,12 @@ class TopicStreamSpider(StreamSpider):
                 ]
                 if not silent or not link.is_open or (link.socket and link.socket.is_paused):
                     continue
-                others = "went on" if len(silent) < len(link.keys) else "silent too"
                 for topic in silent:
-                    since, detail = self._updated(link, topic), f"no update for {SILENT_S} s; others {others}"
-                    self.lose(link, [topic], since, "stall", "venue", detail)
+                    stopped = self._updated(link, topic)
+                    others = [self._updated(link, other) for other in link.keys if other != topic]
+                    went_on = any(updated - stopped > LATE_S * SECOND for updated in others)
+                    detail = f"no update for {SILENT_S} s; others {'went on' if went_on else 'silent too'}"
+                    self.lose(link, [topic], self.proven_at[topic], "stall", "venue", detail)
                     self.renew(topic)
 
     def _updated(self, link: Link, topic: str) -> int:
