@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Self
 
@@ -54,6 +54,9 @@ class Watched:
     heard_at: int  # its newest message
     asked_at: int = 0  # its newest look-up
     is_frozen: bool = False  # the venue knows changes that its connection did not tell
+    untold: dict[int, int] = field(default_factory=dict)
+    """Times (venue's clock) of changes that look-ups showed and no connection has told yet -> wall ns of the
+    first sound message that came after the look-up all the same; 0 = none yet."""
 
 
 class MarketLink(Link):
@@ -235,6 +238,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
             return
         if link.told is not None:
             link.told.setdefault(token, set()).add(_sent_at(event))
+        watched.untold.pop(_sent_at(event), None)
         verdicts["stale" if one.is_stale else one.verdict] += 1
         if one.verdict == "failed":
             self._broken(link, token, f"{type(event).__name__} {_hash_of(one)} does not come out")
@@ -245,10 +249,12 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
                 self._doubt(token, watched, event.book)
             watched.proven_at = max(min(watched.proven_at, at), sent, whole)
             link.proven[token] = max(sent, whole)
+            watched.untold.update({change: at for change, since in watched.untold.items() if not since})
             if isinstance(event, BookEvent) and token not in self.losses:
                 link.first.setdefault(token, (_sent_at(event), at))
             if token in link.waiting or token in self.losses:
                 watched.is_frozen = False
+                watched.untold.clear()  # the loss says it
                 self.seen(link, [token], at)
         elif token in link.waiting and isinstance(event, BookEvent):
             self.seen(link, [token], at)
@@ -314,6 +320,8 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         link.data_at = batch[-1][0]
         link.books = ChannelBooks()
         link.told = None
+        for watched in self.watched.values():
+            watched.untold.clear()
 
     def _broken(self, link: MarketLink, token: str, detail: str) -> None:
         """Something before this change is missing, or the change is wrong: start again from a whole book."""
@@ -403,20 +411,30 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
                     self.seen(link, [token], answer.received_at)
 
     async def _await_change(self, token: str, watched: Watched, book: Book) -> None:
-        """The venue knows a newer book: it is under way, or the socket is frozen."""
+        """The venue knows a newer book: it is under way, or the socket is frozen, or it was and goes on as if
+        nothing had been.
+        """
+        changed, proven = book.timestamp_ms * 1_000_000, watched.proven_at
+        watched.untold[changed] = 0
         await sleep(self.run.clock, UNDER_WAY_S, self.run.stop)
-        held = self._book(token)
-        if self.run.stop.is_set() or held is None or held.timestamp_ms >= book.timestamp_ms:
-            return
+        went_on_at = watched.untold.pop(changed, None)
         link = next((each for each in self._links() if each.covers(token)), None)
-        if link is None:
+        if went_on_at is None or link is None or self.run.stop.is_set():
+            return
+        loss = self.losses.get(token)
+        is_known = loss is not None and loss.since <= changed
+        if went_on_at:
+            detail = "a change that the venue knows was not told, later ones were"
+            lost = (
+                [] if is_known else self.lose(link, [token], min(proven, changed), "stall", "venue", detail)
+            )
+            self.seen(link, lost, went_on_at)
+            self.settle()
             return
         silent = (self.run.clock.now_ns() - watched.heard_at) // SECOND
         siblings = "went on" if link.data_at - watched.heard_at > UNDER_WAY_S * SECOND else "silent too"
         detail = f"frozen: silent for {silent} s while its book changed; others on the connection {siblings}"
         watched.is_frozen = True
-        loss = self.losses.get(token)
-        is_known = loss is not None and loss.since <= book.timestamp_ms * 1_000_000
         if not is_known and self.lose(link, [token], watched.proven_at, "stall", "venue", detail):
             self.run.stats.inc_value("stream/frozen")
         self.renew(token)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +13,8 @@ import pytest
 from marketarchive.collecting.market_stream import MarketLink, Watched
 from marketarchive.items import Gap
 from marketarchive.spiders.polymarket_stream import PolymarketStream
+from marketarchive.venues.polymarket import Book, market_channel
+from marketarchive.venues.polymarket.market_channel import BookEvent
 from tests.collecting.streams import at_work, gaps, step_clock, until
 from tests.master.markets import market
 from tests.venues.polymarket.tape import START_MS, Tape
@@ -45,6 +48,10 @@ class Channel:
     def refreshed(self) -> list[bytes]:
         """Both whole books, as after a trade: they mend whatever was missed, unseen."""
         return [self.tape.refresh(self.market, token) for token in self.tape.tokens]
+
+    def shown(self) -> list[Book]:
+        """Both books as a look-up shows them."""
+        return [event.book for payload in self.refreshed() for event in _books_of(payload)]
 
     async def passes(self, seconds: float) -> None:
         clock = self.spider.run.clock
@@ -133,6 +140,45 @@ async def test_a_replacement_that_did_not_come_about_leaves_nothing(tmp_path: Pa
         assert at.old.told is None
 
 
+@pytest.mark.parametrize("then", ["goes on", "tells it after all", "stays mute"])
+async def test_a_change_that_a_look_up_shows_has_to_be_told(
+    then: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MarketLink, "is_open", True)
+    async with channel(tmp_path) as at:
+        at.spider.links = {at.old}
+        at.old.waiting.clear()
+        await at.passes(1)
+        at.tell(at.old, at.change())
+        proven = min(at.old.proven.values())
+        await at.passes(1)
+        late = at.change()  # the connection is mute
+        missed_at = at.spider.run.clock.now_ns()
+        asked = at.shown()
+        await at.passes(0.5)
+        waiting = [
+            asyncio.create_task(at.spider._await_change(book.token, at.spider.watched[book.token], book))
+            for book in asked
+        ]
+        await asyncio.sleep(0)
+        if then == "goes on":
+            at.change()
+            at.tell(at.old, *at.refreshed())
+        elif then == "tells it after all":
+            at.tell(at.old, late)
+        await asyncio.gather(*waiting)
+        found = gaps(at.spider)
+        assert (not found) == (then == "tells it after all")
+        assert any(gap.to_ns is None for gap in found) == bool(found)
+        closed = [gap for gap in found if gap.to_ns is not None]
+        assert bool(closed) == (then == "goes on")
+        assert {gap.scope["token"] for gap in found if "token" in gap.scope} <= set(at.tape.tokens)
+        for gap in closed:
+            assert _spans(gap, missed_at)
+            assert gap.from_ns >= proven
+        at.spider.links.clear()
+
+
 async def test_a_gap_has_its_length_after_our_clock_has_stepped_back(tmp_path: Path) -> None:
     """The connection was opened in what is now the future."""
     async with channel(tmp_path) as at:
@@ -149,6 +195,10 @@ async def test_a_gap_has_its_length_after_our_clock_has_stepped_back(tmp_path: P
         assert lost
         now = at.spider.run.clock.now_ns()
         assert all(gap.from_ns < now - 3_000_000_000 for gap in lost)
+
+
+def _books_of(payload: bytes) -> list[BookEvent]:
+    return [event for event in market_channel.decode(payload) if isinstance(event, BookEvent)]
 
 
 def _spans(gap: Gap, at: int) -> bool:
