@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from marketarchive.archive.labels import label
+from marketarchive.archive.ledger import Ledger
 from marketarchive.clock import SECOND, iso
 from marketarchive.research.canonical import schema
 from marketarchive.research.engine import connect
@@ -35,7 +37,7 @@ from marketarchive.research.validation.report import markdown
 from marketarchive.research.validation.validate import state_of, validate
 from tests.archive.writing import NOON, VENUE, HandClock, open_run, response, writer
 from tests.e2e.harness import command
-from tests.research.streaming import Line, Lost, Socket, record
+from tests.research.streaming import Line, Lost, Rotate, Socket, record
 
 DURATION = 60
 SLUG = "btc-updown-5m-1795262400"
@@ -427,6 +429,21 @@ def test_prices_have_no_silence(tmp_path: Path) -> None:
     # what is observed in the last 1.5 s before the run's end arrives after it
     assert of(made, "cl") == {"observed": 32, "unknown": 7, "untracked": 21}
     assert [(one["stream"], one["t"], one["seconds"]) for one in made.offenders] == [("cl", 6, 3)]
+
+
+def test_a_segment_that_is_labelled_leaves_its_time_untracked(tmp_path: Path) -> None:
+    lines: list[Line] = [Socket(tokens=("a", "b"))]
+    lines += [Socket("subscribed", 19), Rotate(), Socket("subscribed", 20), Socket("subscribed", 39)]
+    lines += [Rotate(), Socket("subscribed", 40), Socket("closed", DURATION)]
+    run = record(tmp_path, lines)
+    store(tmp_path, "books", "stream", [{**one, "route": "ws"} for s in (0, 40) for one in both(s)(run)])
+    path, connection = dataset(tmp_path, carried(20, 39)), connect()
+    assert stream_gaps.check(connection, tmp_path, [LABEL], NAMES, path, Quiet()).state == "fail"
+    [second] = [each for each in Ledger(tmp_path).paths("segment") if each.endswith("-2.jsonl.gz")]
+    label(tmp_path, tmp_path / second, "invalid", "a clock that was wrong")
+    made = stream_gaps.check(connection, tmp_path, [LABEL], NAMES, path, Quiet())
+    connection.close()
+    assert (made.state, of(made)) == ("pass", {"observed": 40, "untracked": 20})
 
 
 def test_what_no_run_was_to_see_is_nothing_to_check(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ RULE = (
     "Where no recorded gap touches those seconds it fails; where one does it is a warning, and fails with "
     "--strict. Silent: nothing came on an open connection, and the next change came out by its hash, so "
     f"none before it is missing; before a whole book, or after the last message, {SILENT_S} s at most. "
-    "Untracked: no run was to see the round then; nothing can be said of it."
+    "Untracked: no run was to see the round then, or its segment is labelled: nothing can be said of it."
 )
 _NAMED = {"cl": "Chainlink", "pm": "books"}
 _COUNTED = (

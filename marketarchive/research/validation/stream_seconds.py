@@ -14,18 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marketarchive.archive.ledger import Ledger
-from marketarchive.archive.reader import SEGMENT_KINDS
-from marketarchive.clock import SECOND, from_iso
+from marketarchive.clock import SECOND
 from marketarchive.research.boundary_prices import INSTRUMENT
 from marketarchive.research.engine import run, stored
-from marketarchive.research.extract import table
 from marketarchive.research.labels import Label
 from marketarchive.research.partitions import files
+from marketarchive.research.validation.sessions import as_table, sessions
 from marketarchive.research.views import literal
 
 if TYPE_CHECKING:
     import duckdb
-    import pyarrow as pa
 
 STREAMS = ("cl", "pm")
 SILENT_S = 30
@@ -42,7 +40,7 @@ def register(connection: duckdb.DuckDBPyConnection, root: Path, labels: Sequence
     """
     first = min(each.start_ns for each in labels) - _AROUND
     last = max(each.end_ns for each in labels) + _AROUND
-    connection.register("ends", _run_ends(root))
+    connection.register("sessions", as_table(sessions(Ledger(root).entries())))
     _messages(connection, root, first, last)
     _tracked(connection, root, first, last)
     _islands(connection)
@@ -80,15 +78,8 @@ def _silent(side: str) -> str:
                AND bare.sec * 1000000 BETWEEN islands.from_us AND islands.to_us"""
 
 
-def _run_ends(root: Path) -> pa.Table:
-    """(run, venue, feed, end_us): the newest line that is sealed."""
-    ends: dict[tuple[str, str, str], int] = {}
-    for entry in Ledger(root).entries():
-        if entry.kind in SEGMENT_KINDS:
-            key = (entry["run"], entry["venue"], entry["feed"])
-            ends[key] = max(ends.get(key, 0), from_iso(entry["last"]) // 1000)
-    named = {name: [key[n] for key in ends] for n, name in enumerate(("run", "venue", "feed"))}
-    return table(named | {"end_us": list(ends.values())}, {"end_us": "i8"})
+_SESSION = """(sessions.run, sessions.venue, sessions.feed) = (told.run, told.venue, told.feed)
+    AND epoch_us(received_at) BETWEEN first_us AND last_us"""
 
 
 def _messages(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> None:
@@ -111,15 +102,17 @@ def _messages(connection: duckdb.DuckDBPyConnection, root: Path, first: int, las
     run(
         connection,
         f"""CREATE OR REPLACE TEMP TABLE messages AS
-            SELECT told.* EXCLUDE (token, event_time, received_at), tokens.number, tokens.slug,
-                   epoch_us(coalesce(event_time, received_at)) AS event_us,
+            SELECT session, last_us AS end_us, connection, seq, index, position, is_sound, is_change,
+                   tokens.number, tokens.slug, epoch_us(coalesce(event_time, received_at)) AS event_us,
                    epoch_us(received_at) AS received_us
-            FROM ({" UNION ALL ".join(parts) or empty}) AS told JOIN tokens ON tokens.token = told.token""",
+            FROM ({" UNION ALL ".join(parts) or empty}) AS told
+            JOIN tokens ON tokens.token = told.token
+            JOIN sessions ON {_SESSION}""",
     )
 
 
 def _tracked(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> None:
-    """`tracked`: from the first data that a run had of a round's stream until the run's end.
+    """`tracked`: from the first data that a recording had of a round's stream until its end.
 
     Prices come with a delay: what was observed within the last one's before the end had not arrived.
     """
@@ -128,13 +121,13 @@ def _tracked(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last
     instrument = f"coalesce(instrument, {INSTRUMENT})" if "instrument" in columns else INSTRUMENT
     prices = (
         f"""UNION ALL
-            SELECT market_no, 'cl', from_us, end_us - delay_us
-            FROM (SELECT {instrument} AS instrument, run, venue, feed, min(epoch_us(event_time)) AS from_us,
+            SELECT market_no, 'cl', from_us, last_us - delay_us
+            FROM (SELECT {instrument} AS instrument, session, last_us, min(epoch_us(event_time)) AS from_us,
                          arg_max(epoch_us(received_at) - epoch_us(event_time), epoch_us(received_at))
                              AS delay_us
-                  FROM {stored(*paths, hive=True)} WHERE event_time IS NOT NULL GROUP BY ALL) AS told
-            JOIN ends ON (ends.run, ends.venue, ends.feed) = (told.run, told.venue, told.feed)
-            JOIN rounds ON rounds.spot = told.instrument"""
+                  FROM {stored(*paths, hive=True)} AS told JOIN sessions ON {_SESSION}
+                  WHERE event_time IS NOT NULL GROUP BY ALL)
+            JOIN rounds ON rounds.spot = instrument"""
         if paths
         else ""
     )
@@ -142,10 +135,8 @@ def _tracked(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last
         connection,
         f"""CREATE OR REPLACE TEMP TABLE tracked AS
             SELECT market_no, 'pm' AS stream, from_us, end_us AS to_us
-            FROM (SELECT run, venue, feed, slug, min(received_us) AS from_us FROM messages GROUP BY ALL)
-                AS told
-            JOIN ends ON (ends.run, ends.venue, ends.feed) = (told.run, told.venue, told.feed)
-            JOIN rounds ON rounds.market_id = told.slug
+            FROM (SELECT session, end_us, slug, min(received_us) AS from_us FROM messages GROUP BY ALL)
+            JOIN rounds ON rounds.market_id = slug
             {prices}""",
     )
 
@@ -160,32 +151,32 @@ def _islands(connection: duckdb.DuckDBPyConnection) -> None:
         connection,
         f"""CREATE OR REPLACE TEMP TABLE islands AS
         WITH ordered AS (
-            SELECT number, venue, feed, run, connection, seq, index, position, event_us, received_us,
+            SELECT number, session, connection, seq, index, position, event_us,
                    coalesce(is_sound AND lag(is_sound) OVER told
                        AND (is_change OR event_us - lag(event_us) OVER told <= {SILENT_S} * 1000000), false)
                        AS is_linked, is_sound
             FROM messages WHERE connection IS NOT NULL AND is_sound IS NOT NULL
-            WINDOW told AS (PARTITION BY number, venue, feed, run, connection ORDER BY seq, index, position)
+            WINDOW told AS (PARTITION BY number, session, connection ORDER BY seq, index, position)
         ), counted AS (
             SELECT *, sum(CASE WHEN is_linked THEN 0 ELSE 1 END) OVER (
-                PARTITION BY number, venue, feed, run, connection ORDER BY seq, index, position) AS island
+                PARTITION BY number, session, connection ORDER BY seq, index, position) AS island
             FROM ordered
         ), connections AS (
-            SELECT venue, feed, run, connection, max(received_us) AS newest_us
+            SELECT session, connection, end_us, max(received_us) AS newest_us
             FROM messages WHERE connection IS NOT NULL GROUP BY ALL
         ), closed AS (
-            SELECT venue, feed, run, connection,
-                   CASE WHEN newest_us = max(newest_us) OVER (PARTITION BY venue, feed, run)
-                        THEN greatest(newest_us, end_us) ELSE newest_us END AS end_us
-            FROM connections JOIN ends USING (venue, feed, run)
+            SELECT session, connection,
+                   CASE WHEN newest_us = max(newest_us) OVER (PARTITION BY session)
+                        THEN end_us ELSE newest_us END AS end_us
+            FROM connections
         ), found AS (
-            SELECT number, venue, feed, run, connection, island, min(event_us) AS from_us,
+            SELECT number, session, connection, island, min(event_us) AS from_us,
                    max(event_us) AS to_us, bool_or(is_sound) AS is_sound,
-                   island = max(island) OVER (PARTITION BY number, venue, feed, run, connection) AS is_last
-            FROM counted GROUP BY number, venue, feed, run, connection, island
+                   island = max(island) OVER (PARTITION BY number, session, connection) AS is_last
+            FROM counted GROUP BY number, session, connection, island
         )
         SELECT number, from_us,
                CASE WHEN is_last THEN greatest(to_us, least(to_us + {SILENT_S} * 1000000, end_us))
                     ELSE to_us END AS to_us
-        FROM (SELECT * FROM found WHERE is_sound) JOIN closed USING (venue, feed, run, connection)""",
+        FROM (SELECT * FROM found WHERE is_sound) JOIN closed USING (session, connection)""",
     )

@@ -1,0 +1,58 @@
+"""When recordings ran, by the ledger: stretches of successive segments of a run's feed that readers use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from marketarchive.archive.labels import labels
+from marketarchive.archive.ledger import Entry
+from marketarchive.archive.reader import SEGMENT_KINDS
+from marketarchive.clock import from_iso
+from marketarchive.research.extract import table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Feed = tuple[str, str, str]
+"""(run, venue, feed)"""
+
+
+@dataclass
+class Session:
+    """From the first line to the last of segments without one between them that is labelled or missing."""
+
+    feed: Feed
+    first_us: int
+    last_us: int
+    n: int  # of the newest segment
+
+
+def sessions(entries: Iterable[Entry]) -> list[Session]:
+    """Of all sealed segments that have no label."""
+    known = list(entries)
+    left_out = labels(known)
+    used = [each for each in known if each.kind in SEGMENT_KINDS and each["path"] not in left_out]
+    found: list[Session] = []
+    for entry in sorted(used, key=lambda each: (*_feed(each), each["n"])):
+        first, last = (from_iso(entry[name]) // 1000 for name in ("first", "last"))
+        if found and found[-1].feed == _feed(entry) and found[-1].n == entry["n"] - 1:
+            found[-1].n = entry["n"]
+            found[-1].first_us = min(found[-1].first_us, first)
+            found[-1].last_us = max(found[-1].last_us, last)
+        else:
+            found.append(Session(_feed(entry), first, last, entry["n"]))
+    return found
+
+
+def as_table(found: Iterable[Session]) -> pa.Table:
+    """(session, run, venue, feed, first_us, last_us)"""
+    rows = [(number, *each.feed, each.first_us, each.last_us) for number, each in enumerate(found)]
+    names = ("session", "run", "venue", "feed", "first_us", "last_us")
+    columns = {name: [row[n] for row in rows] for n, name in enumerate(names)}
+    return table(columns, dict.fromkeys(("session", "first_us", "last_us"), "i8"))
+
+
+def _feed(entry: Entry) -> Feed:
+    return entry["run"], entry["venue"], entry["feed"]
