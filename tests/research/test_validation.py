@@ -210,7 +210,7 @@ def test_strikes_that_prove_nothing_are_counted_apart() -> None:
 def test_coverage_has_one_denominator(tmp_path: Path) -> None:
     changed: dict[int, dict[str, Any]] = {t: {"cl_ffill": 1} for t in range(10)}
     changed |= {t: {**changed.get(t, {}), "pm_ffill": 1} for t in range(5, 20)}
-    changed |= {t: {"pm_quiet": 1} for t in range(30, 36)} | {DURATION: {"cl_ffill": 1, "pm_ffill": 1}}
+    changed |= {t: {"pm_quiet": 1} for t in range(30, 36)}  # the settlement row is observed
     with opened(tmp_path, dataset(tmp_path, changed)) as connection:
         made = coverage_bounds.check(connection)
     assert made.state == "pass"
@@ -228,6 +228,7 @@ def test_coverage_has_one_denominator(tmp_path: Path) -> None:
         ({}, (row(7),)),
         ({7: None}, (row(8),)),
         ({}, (row(DURATION + 1),)),
+        ({0: None}, (row(DURATION + 1),)),
     ],
 )
 def test_coverage_fails_on_rows_that_are_missing_or_stand_twice(
@@ -380,6 +381,16 @@ def test_after_the_last_message_half_a_minute_is_silent_while_the_run_goes_on(tm
     assert (made.state, of(made)) == ("fail", {"observed": 21, "silent": 30, "unknown": 9})
     made = gaps(tmp_path / "ended", carried(21, 59), (both(20),), end=30)
     assert (made.state, of(made)) == ("pass", {"observed": 21, "silent": 10, "untracked": 29})
+
+
+def test_a_connection_that_another_follows_and_one_that_broke_leave_no_silence(tmp_path: Path) -> None:
+    follows = both(26, connection="c2")
+    made = gaps(tmp_path / "follows", carried(11, 25), (both(10), follows), (both(40, connection="c2"),))
+    assert (made.state, of(made)) == ("fail", {"observed": 45, "unknown": 15})
+    made = gaps(tmp_path / "broke", carried(21, 30), (both(31),), (both(20, verified="failed"),))
+    assert (made.state, of(made)) == ("fail", {"observed": 50, "unknown": 10})
+    made = gaps(tmp_path / "end", carried(21, 30), (), (both(20, verified="failed"),))
+    assert (made.state, of(made)) == ("fail", {"observed": 50, "unknown": 10})
 
 
 def test_a_recorded_gap_is_a_warning_and_fails_when_strict(tmp_path: Path) -> None:
