@@ -20,12 +20,13 @@ from marketarchive.collecting.receipt import Receipt
 from marketarchive.collecting.spider import Answer, ArchiveSpider, Ask, Trouble
 from marketarchive.exceptions import ParseError
 from marketarchive.venues import VENUES
+from marketarchive.venues.chainlink.probe import PROBE as CHAINLINK
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.polymarket.messages import Received
 from marketarchive.venues.polymarket.probe import PROBE as POLYMARKET
 from marketarchive.venues.probing import Exchange, Findings, Heard, Listen, Probe
 
-PROBES: dict[str, Probe] = {"polymarket": POLYMARKET}
+PROBES: dict[str, Probe] = {"polymarket": POLYMARKET, "chainlink": CHAINLINK}
 FEED = "probe"
 WAIT_S = 15
 """Seconds (project clock) that a question waits for its turn at most, e.g. after a Retry-After."""
@@ -56,8 +57,9 @@ class ProbeSpider(ArchiveSpider):
         return next(self._connections)
 
     async def main(self) -> None:
-        findings = Findings()
-        questions = PROBES[self.venue].questions(findings, self.run.clock.now_ns())
+        probe = PROBES[self.venue]
+        findings = Findings(probe.needs_market)
+        questions = probe.questions(findings, self.run.clock.now_ns())
         query = next(questions)
         while not self.run.stop.is_set():
             if isinstance(query, Listen):
@@ -157,6 +159,10 @@ def probe_spider(of: str) -> type[ProbeSpider]:
     class VenueProbe(ProbeSpider):
         name = f"{of}_probe"
         venue = of
+        custom_settings = {  # noqa: RUF012  (Scrapy's own form)
+            **(ProbeSpider.custom_settings or {}),
+            "ROBOTSTXT_OBEY": PROBES[of].obeys_robots,
+        }
 
     return VenueProbe
 

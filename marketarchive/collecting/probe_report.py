@@ -19,6 +19,7 @@ from marketarchive.venues.probing import Check, Heard, Socket
 
 TOPICS = {
     "discover": "How are markets discovered?",
+    "rounds": "Is the current round of every asset and duration listed?",
     "filter": "How is a list filtered?",
     "resolve_ids": "How is an id resolved?",
     "book": "How is the book of one token read?",
@@ -28,6 +29,8 @@ TOPICS = {
     "resolutions": "How is an outcome known?",
     "trades": "Which trades are public?",
     "clock": "What is the venue's time?",
+    "pages": "Can the pages be looked at without a browser?",
+    "reports": "And the JSON that they fetch?",
 }
 INTERESTING = ("date", "age", "etag", "server", "content-type", "content-encoding", "cache-control", "vary")
 """Headers repeated in the report, beside those of `_is_limit` and Cloudflare's."""
@@ -46,6 +49,7 @@ def report(spider: ProbeSpider, exit_code: int) -> dict[str, Any]:
         "passed": exit_code == 0,
         "exit_code": exit_code,
         "missing": findings.missing,
+        "needs_market": findings.needs_market,
         "active_market": findings.active_market,
         "live_book": findings.live_book,
         "collector": COLLECTOR,
@@ -64,6 +68,7 @@ def report(spider: ProbeSpider, exit_code: int) -> dict[str, Any]:
                 ],
             }
             for topic, question in TOPICS.items()
+            if topic in probe.how
         },
         "sockets": [_socket(each, findings.heard) for each in probe.sockets],
         "limits": {
@@ -203,7 +208,8 @@ def markdown(document: Mapping[str, Any]) -> str:
             for seen in answer["seen"]
         ] or ["- nothing was asked"]
         lines.append("")
-    lines += ["## Sockets", "", *map(_socket_line, document["sockets"]), ""]
+    if document["sockets"]:
+        lines += ["## Sockets", "", *map(_socket_line, document["sockets"]), ""]
     lines += [*_limits(document), "", *_latency(document), "", *_checks(document), "", *_times(document), ""]
     lines += [*_fields(document), ""]
     return "\n".join(lines)
@@ -215,9 +221,12 @@ def _summary(document: Mapping[str, Any]) -> list[str]:
     lines = [
         f"{verdict} {where}, {document['started_at_utc']}, run `{document['run']}`, {document['collector']}.",
         "",
-        f"- active market: {_plain(document['active_market'] or 'none was found')}",
-        f"- live book: {_plain(document['live_book'] or 'none with a sound hash was found')}",
     ]
+    if document["needs_market"]:
+        lines += [
+            f"- active market: {_plain(document['active_market'] or 'none was found')}",
+            f"- live book: {_plain(document['live_book'] or 'none with a sound hash was found')}",
+        ]
     lines += [
         f"- failed: `{each['name']}`: {_plain(each['evidence'])}"
         for each in document["checks"]

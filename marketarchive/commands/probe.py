@@ -40,11 +40,12 @@ class Command(ScrapyCommand):
 
     def long_desc(self) -> str:
         return (
-            f"Venues: {', '.join(PROBES)} (all of them when none is named). About 16 requests a venue and a "
-            "connection of seconds to each of its sockets, each with a timeout, paced like a spider's and "
-            "archived like a spider's (feed `probe`). Writes probes/VENUE_public_sources_probe_v1.json and "
-            ".md. Exit code 0 with one active market and one live book whose hash is sound, 1 without, 3 "
-            "disk, 4 when every request is refused."
+            f"Venues: {', '.join(PROBES)} (all of them when none is named). About 60 requests to Polymarket, "
+            "16 to Chainlink at most, and a connection of seconds to each socket, each with a timeout, paced "
+            "like a spider's and archived like a spider's (feed `probe`). Writes "
+            "probes/VENUE_public_sources_probe_v1.json and .md. Exit code 0 with one active market and one "
+            "live book whose hash is sound (Chainlink: with any answer), 1 without, 3 disk, 4 when every "
+            "request is refused. Pages that want a browser are named, and fail nothing."
         )
 
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
@@ -128,8 +129,9 @@ def _show(document: Mapping[str, Any], console: Console) -> None:
 
 
 def _facts(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "active market", document["active_market"] or "NONE"
-    yield "live book", document["live_book"] or "NONE"
+    if document["needs_market"]:
+        yield "active market", document["active_market"] or "NONE"
+        yield "live book", document["live_book"] or "NONE"
     if latency := document["latency_ms"].get("all"):
         yield "latency", f"min {latency['min']}, median {latency['median']}, max {latency['max']} ms"
     seen = document["limits"]["seen"]

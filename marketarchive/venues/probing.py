@@ -12,6 +12,7 @@ from marketarchive.venues.endpoint import Endpoint, Query
 Topic = Literal[
     "clock",
     "discover",
+    "rounds",
     "filter",
     "resolve_ids",
     "book",
@@ -20,6 +21,8 @@ Topic = Literal[
     "reference",
     "resolutions",
     "trades",
+    "pages",
+    "reports",
 ]
 
 
@@ -109,6 +112,7 @@ Questions = Generator[Query | Listen, Exchange | Heard, None]
 class Findings:
     """What a probe found so far."""
 
+    needs_market: bool = True  # else it passes without a market and a book
     checks: list[Check] = field(default_factory=list)
     not_asked: dict[str, str] = field(default_factory=dict)  # check -> what was missing to ask it
     active_market: str | None = None  # the evidence; None: none was found
@@ -129,6 +133,8 @@ class Findings:
     @property
     def missing(self) -> list[str]:
         """What the probe needs to pass and did not find."""
+        if not self.needs_market:
+            return []
         needed = {"active market": self.active_market, "live book with a sound hash": self.live_book}
         return [what for what, found in needed.items() if found is None]
 
@@ -164,3 +170,5 @@ class Probe:
     sockets: tuple[Socket, ...]
     limits: Mapping[str, int]  # limit class -> documented requests per 10 s
     limits_source: str
+    needs_market: bool = True
+    obeys_robots: bool = False  # pages made for people, not interfaces made for programs

@@ -36,14 +36,21 @@ def arguments(venue: Simulator, out: Path, *given: str) -> list[str]:
     return [*SCRAPY, "probe", *given, "-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={venue.url}"]
 
 
-def probe(venue: Simulator, out: Path, *given: str) -> subprocess.CompletedProcess[str]:
+def probe(
+    venue: Simulator, out: Path, *given: str, of: str = "polymarket"
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        arguments(venue, out, *given), cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=60
+        arguments(venue, out, of, *given),
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
 
 
-def report(out: Path) -> Any:
-    return json.loads((out / "probes" / f"{STEM}.json").read_text())
+def report(out: Path, venue: str = "polymarket") -> Any:
+    return json.loads((out / "probes" / f"{venue}_public_sources_probe_v1.json").read_text())
 
 
 def results(out: Path) -> dict[str, bool]:
@@ -51,7 +58,7 @@ def results(out: Path) -> dict[str, bool]:
 
 
 def test_it_passes_reports_and_archives_every_answer(venue: Simulator, tmp_path: Path) -> None:
-    done = probe(venue, tmp_path, "polymarket")
+    done = probe(venue, tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     lines = [line.rstrip() for line in done.stdout.splitlines()]
     assert max(map(len, lines[:-2])) <= 100  # the last two are paths
@@ -65,9 +72,9 @@ def test_it_passes_reports_and_archives_every_answer(venue: Simulator, tmp_path:
     assert document["passed"]
     assert document["simulated"]
     assert all(results(tmp_path).values())
-    assert len(results(tmp_path)) == 25
+    assert len(results(tmp_path)) == 46
     assert document["limits"]["documented_per_10s"]["clob_books"] == 500
-    assert document["limits"]["seen"] == {"requests": 16, "statuses": {"200": 14, "404": 2}, "headers": {}}
+    assert document["limits"]["seen"] == {"requests": 37, "statuses": {"200": 35, "404": 2}, "headers": {}}
     latency = document["latency_ms"]["clob_book"]
     assert latency["answers"] == 4
     assert 0 < latency["min"] <= latency["median"] <= latency["max"]
@@ -78,7 +85,7 @@ def test_it_passes_reports_and_archives_every_answer(venue: Simulator, tmp_path:
     # raw first: the very bytes that the simulator sent, in a run that verifies
     archive = Output(tmp_path)
     archived = archive.lines("probe", "response")
-    sent = [line["sha256"] for line in venue.served()[-16:]]
+    sent = [line["sha256"] for line in venue.served()[-37:]]
     assert [line["sha256"] for line in sorted(archived, key=lambda line: line["seq"])] == sent
     seqs = {line["seq"] for line in archive.lines("probe") if "seq" in line}
     assert {check["seq"] for check in document["checks"]} <= seqs == set(range(1, len(seqs) + 1))
@@ -184,6 +191,7 @@ def test_failures_beside_the_essential_are_named_and_do_not_fail_it(venue: Simul
         "gamma_market_by_slug",
         "gamma_market_unknown",
         "data_trades",
+        *(f"round_{asset}_{each}" for asset in ("btc", "eth", "sol", "xrp") for each in ("5m", "15m")),
     }
     assert "passed, but look at what failed: clob_time" in done.stdout
     document = report(tmp_path)
@@ -222,6 +230,32 @@ def test_refused_everywhere_is_exit_code_4(venue: Simulator, tmp_path: Path) -> 
     )
 
 
+def test_pages_are_looked_at_and_a_checkpoint_is_reported_not_evaded(tmp_path: Path) -> None:
+    with simulator(tmp_path / "truth", "--speed", "20") as quick:
+        done = probe(quick, tmp_path / "seen", of="chainlink")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "its prices need a browser" in " ".join(done.stdout.split())
+        document = report(tmp_path / "seen", "chainlink")
+        names = {check["name"] for check in document["checks"] if check["passed"]}
+        assert names == {
+            f"{what}_{asset}" for what in ("page", "live") for asset in ("btc", "eth", "sol", "xrp")
+        }
+        assert (document["missing"], document["sockets"]) == ([], [])
+        assert len(Output(tmp_path / "seen").lines("probe", "response")) == len(document["checks"])
+        assert command("verify", tmp_path / "seen").returncode == 0
+
+        quick.order({"kind": "checkpoint", "route": "data.chain.link/*"})
+        done = probe(quick, tmp_path / "blocked", of="chainlink")
+        assert done.returncode == 0, done.stdout
+        document = report(tmp_path / "blocked", "chainlink")
+        [check] = document["checks"]
+        assert (check["passed"], check["status"]) == (False, 429)
+        assert check["evidence"].startswith("blocked: status 429, a checkpoint")
+        assert "blocked, so left alone" in document["not_asked"]["page_eth"]
+        page = (tmp_path / "blocked" / "probes" / "chainlink_public_sources_probe_v1.md").read_text()
+        assert "Can the pages be looked at without a browser?" in page
+
+
 def test_ended_by_a_signal_it_seals_and_reports_nothing(venue: Simulator, tmp_path: Path) -> None:
     venue.order({"kind": "latency", "route": "clob.polymarket.com/time", "seconds": 1.0})
     process = subprocess.Popen(
@@ -251,7 +285,7 @@ def asked_for_the_time(venue: Simulator) -> bool:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["kalshi9"], "probe takes one venue of polymarket, not kalshi9"),
+        (["kalshi9"], "probe takes one venue of polymarket, chainlink, not kalshi9"),
         (["-s", "MASTER_URL=mysql://x"], "mysql is not supported"),
     ],
 )

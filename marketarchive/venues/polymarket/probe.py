@@ -22,6 +22,7 @@ from marketarchive.venues.polymarket import (
 )
 from marketarchive.venues.polymarket.clob import NO_ORDERBOOK, error_text
 from marketarchive.venues.polymarket.endpoints import CLOB, LIMITS
+from marketarchive.venues.polymarket.probe_rounds import look_for_rounds
 from marketarchive.venues.polymarket.probe_sockets import MARKET_CHECKS, listen_to_market, listen_to_topics
 from marketarchive.venues.polymarket.queries import (
     BOOK,
@@ -67,6 +68,7 @@ class _Polymarket:
         yield from self._ask("clob_time", "clock", Query(TIME), self._time)
         yield from self._lists()
         yield from self._identity()
+        yield from look_for_rounds(self._findings, self._now_ns)
         yield from self._order_books()
         yield from self._sockets()
         yield from self._outcomes()
@@ -380,6 +382,10 @@ PROBE = Probe(
             "/events/keyset?series_id=ID&closed=false lists a series' rounds, each event with its markets. "
             "Everything: GET gamma /markets/keyset. Next page: after_cursor = the answer's next_cursor, "
             "absent on the last."
+        ),
+        "rounds": (
+            "Slugs of 5m and 15m follow from the time and are asked for as such; rounds of 1h, 4h and 1d are "
+            "listed by series, those that end within one duration from now."
         ),
         "filter": (
             "closed=true|false (always send it), end_date_min, end_date_max, start_date_min, tag_id, slug, "

@@ -15,12 +15,15 @@ from marketarchive.clock import SECOND
 from marketarchive.simulator.messages import Asked
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.polymarket.probe import PROBE
+from marketarchive.venues.polymarket.probe_rounds import look_for_rounds
 from marketarchive.venues.polymarket.probe_sockets import MARKET_CHECKS
 from marketarchive.venues.polymarket.rtds import TOPICS
 from marketarchive.venues.probing import Check, Exchange, Findings, Heard, Listen, Message
 from tests.simulator.asking import NOW, ask, venue
 
 Change = Callable[[bytes], bytes]
+NO_ROUNDS = {f"round_{asset}": "no series of 5m, 15m, 1h, 4h, 1d" for asset in ("doge", "bnb", "hype", "zec")}
+"""Assets of which the simulated venue has none."""
 
 
 def answer(query: Query, change: Change | None = None) -> Exchange:
@@ -95,10 +98,10 @@ def edited(edit: Callable[[Any], Any]) -> Change:
 def test_every_endpoint_is_asked_once_or_a_few_times_and_all_agree() -> None:
     findings = probe()
     assert [(each.name, each.evidence) for each in findings.failed] == []
-    assert findings.not_asked == {}
+    assert findings.not_asked == NO_ROUNDS
     assert findings.missing == []
     asked = [each.exchange.query.endpoint.name for each in findings.checks]
-    assert len(asked) == 25
+    assert len(asked) == 25 + 1 + 4 * 5
     assert set(asked) == {
         "clob_time",
         "gamma_series",
@@ -118,6 +121,57 @@ def test_every_endpoint_is_asked_once_or_a_few_times_and_all_agree() -> None:
     assert findings.live_book is not None
     assert "verified by recipe 2025-12" in findings.live_book
     assert all(0 <= age < 120 for age in findings.book_ages_s)
+
+
+def test_the_round_under_way_is_found_for_every_asset_and_duration() -> None:
+    findings = probe()
+    rounds = {each.name: each.evidence for each in findings.checks if each.topic == "rounds"}
+    assert rounds.pop("gamma_series_of_all") == "20 series of 4 assets"
+    assert len(rounds) == 20
+    assert rounds["round_btc_5m"].startswith("btc-updown-5m-1795255200, active, ends 2026-11-21T10:05:00Z")
+    assert rounds["round_eth_15m"].startswith("eth-updown-15m-1795255200, active")
+    assert rounds["round_btc_1h"].startswith("bitcoin-up-or-down-november-21-2026-5am-et, active")
+    assert rounds["round_xrp_1d"].startswith("xrp-up-or-down-on-november-21-2026, active")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "change", "name", "evidence"),
+    [
+        (
+            "gamma_market_by_slug",
+            lambda body: body.replace(b"btc-updown-5m", b"x-updown-5m"),
+            "round_btc_5m",
+            "not that",
+        ),
+        ("gamma_events_keyset", lambda _: b'{"events":[]}', "round_sol_4h", "none of the 0 rounds"),
+        (
+            "gamma_events_keyset",
+            lambda body: body.replace(b"ethereum-up-or-down", b"ethereum-rises"),
+            "round_eth_1h",
+            "is not what slugs of ETH 1h were like",
+        ),
+        ("gamma_series", lambda _: b"[]", "gamma_series_of_all", "no series of rounds is listed"),
+    ],
+)
+def test_a_round_that_is_not_as_it_should_be_fails(
+    endpoint: str, change: Change, name: str, evidence: str
+) -> None:
+    found = check(probe({endpoint: change}), name)
+    assert not found.passed
+    assert evidence in found.evidence
+
+
+def test_a_slug_that_is_not_listed_fails() -> None:
+    findings, late = Findings(), NOW + 400 * 86_400 * SECOND
+    questions = look_for_rounds(findings, late)
+    query = next(questions)
+    try:
+        while isinstance(query, Query):
+            query = questions.send(answer(query))
+    except StopIteration:
+        pass
+    assert check(findings, "round_btc_5m").evidence == "btc-updown-5m-1829815200 is not listed"
+    assert not check(findings, "round_btc_4h").passed
 
 
 def test_a_hash_that_does_not_come_out_is_named_but_the_book_lives() -> None:
@@ -159,6 +213,7 @@ def test_without_markets_nothing_depends_on_them_is_asked() -> None:
         "data_resolutions",
         "data_trades_v1",
         *MARKET_CHECKS,
+        *NO_ROUNDS,
     }
     assert check(findings, "rtds").passed
     assert check(findings, "data_trades").passed  # asked without a condition
@@ -314,7 +369,11 @@ def test_a_refused_socket_fails_one_check_and_skips_what_hangs_on_it() -> None:
         ("market_channel", error),
         ("rtds", error),
     ]
-    assert set(findings.not_asked) == {*MARKET_CHECKS[1:], *(f"rtds_{topic}" for topic in TOPICS)}
+    assert set(findings.not_asked) == {
+        *MARKET_CHECKS[1:],
+        *(f"rtds_{topic}" for topic in TOPICS),
+        *NO_ROUNDS,
+    }
     assert check(findings, "rtds").exchange.payload == b"<html>"
     assert findings.missing == []
 
