@@ -129,6 +129,7 @@ class TopicStreamSpider(StreamSpider):
             for topic, updated in self.updated_at.items():
                 self.updated_at[topic] = min(updated, now)  # our clock may have stepped back
             for link in list(self.links):
+                link.opened_at = min(link.opened_at, now)
                 silent = [
                     topic
                     for topic in link.keys

@@ -31,15 +31,18 @@ class Walk:
 
     markets: Sequence[Market]
     begun_ns: int
-    until_s: int | None  # trades before were read by an earlier walk; None = to the first
+    until_s: (
+        int | None
+    )  # trades before were read by an earlier walk, by the venue's clock; None = to the first
     pages: Pages = field(default_factory=Pages)
     count: int = 0  # pages read
+    newest_s: int | None = None  # the newest trade read
 
     @property
     def from_ns(self) -> int:
         """From when on trades are missing if it does not come to its end."""
         if self.until_s is not None:
-            return self.until_s * SECOND
+            return min(self.until_s * SECOND, self.begun_ns)
         starts = [market.start_at.timestamp() for market in self.markets if market.start_at]
         return min([self.begun_ns, *(int(start) * SECOND for start in starts)])
 
@@ -51,13 +54,15 @@ class Walk:
 class TradeSpider(TrackingSpider):
     """Use it to read trades: everything of a market at first, then at each tick what came since.
 
+    How far back that is the venue's own times say: our clock may be ahead of them, or step.
     A walk that fails is begun again from the same place at the next tick; a tick that passes while a market's
     last walk is still under way, or while the machine sleeps, costs nothing.
     """
 
     async def prepare(self) -> None:
         self._followed: dict[str, Market] = {}  # by market id, until read once more after the last time
-        self._read: dict[str, int] = {}  # market id -> Unix seconds before which all its trades are read
+        self._read: dict[str, int] = {}  # market id -> Unix seconds (the venue's) before which all is read
+        self._walked: dict[str, int] = {}  # market id -> begin of its newest walk, Unix seconds (ours)
         self._gone: dict[str, int] = {}  # market id -> since when it is not tracked, Unix seconds
         self._walking: set[str] = set()
         self._v2_is_gone = False
@@ -93,10 +98,10 @@ class TradeSpider(TrackingSpider):
             if market_id in self.tracked:
                 self._gone.pop(market_id, None)
                 wanted.append(market)
-            elif self._read.get(market_id, 0) < self._gone.setdefault(market_id, tick // SECOND):
+            elif self._walked.get(market_id, 0) - LATE_S < self._gone.setdefault(market_id, tick // SECOND):
                 wanted.append(market)
             else:
-                for kept in (self._followed, self._read, self._gone):
+                for kept in (self._followed, self._read, self._walked, self._gone):
                     kept.pop(market_id, None)
         return wanted
 
@@ -127,7 +132,9 @@ class TradeSpider(TrackingSpider):
         stats.inc_value("trades/rows", len(parsed.keys))
         following = next_page(query, parsed)
         is_capped = following is None and query.endpoint is queries.TRADES_V1 and bool(parsed.keys)
-        oldest = parsed.trades[-1].timestamp_s if parsed.trades else None
+        times = [trade.timestamp_s for trade in parsed.trades]
+        oldest = times[-1] if times else None
+        walk.newest_s = max([*times, *([] if walk.newest_s is None else [walk.newest_s])], default=None)
         if walk.until_s is not None and oldest is not None and oldest < walk.until_s:
             self._done(walk)
         elif following is not None:
@@ -179,9 +186,12 @@ class TradeSpider(TrackingSpider):
 
     def _done(self, walk: Walk) -> None:
         self._leave(walk)
-        read = walk.begun_ns // SECOND - LATE_S
+        begun_s = walk.begun_ns // SECOND
         for market in walk.markets:
-            self._read[market.market_id] = read
+            self._walked[market.market_id] = begun_s
+            if walk.newest_s is not None:  # else nothing was read, and the next walk goes as far back
+                read = min(begun_s, walk.newest_s) - LATE_S
+                self._read[market.market_id] = max(read, self._read.get(market.market_id, read))
         self.run.stats.inc_value("trades/walks")
 
     def _leave(self, walk: Walk) -> None:

@@ -1,4 +1,4 @@
-"""A stream spider with a real run on a real archive, whose peer and clock a test chooses."""
+"""A spider with a real run on a real archive, whose peer and clock a test chooses."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from marketarchive.collecting.limits import Limiter
 from marketarchive.collecting.link import Link
 from marketarchive.collecting.process import Process
 from marketarchive.collecting.run import Run
+from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.collecting.stream import StreamSpider
 from marketarchive.collecting.websocket import Message
 from marketarchive.items import Gap
 from marketarchive.venues.polymarket import sockets
 from tests.spiders_under_test import project_settings
 
-S = TypeVar("S", bound=StreamSpider)
+S = TypeVar("S", bound=ArchiveSpider)
 
 
 class SteppableClock(SimulatedClock):
@@ -84,7 +85,7 @@ async def at_work(
         yield made
     finally:
         made.run.stop.set()
-        for link in list(made.links):
+        for link in list(made.links) if isinstance(made, StreamSpider) else ():
             if link.socket is not None:
                 await link.socket.close()
         made.abandon()
@@ -92,13 +93,13 @@ async def at_work(
         await asyncio.to_thread(process.writer.close)
 
 
-def step_clock(spider: StreamSpider, seconds: float) -> None:
+def step_clock(spider: ArchiveSpider, seconds: float) -> None:
     clock = spider.run.clock
     assert isinstance(clock, SteppableClock)
     clock.step(seconds)
 
 
-def gaps(spider: StreamSpider) -> list[Gap]:
+def gaps(spider: ArchiveSpider) -> list[Gap]:
     """What was put so far."""
     things = list(spider._outbox._queue)  # type: ignore[attr-defined]  # of asyncio.Queue
     return [thing for thing in things if isinstance(thing, Gap)]

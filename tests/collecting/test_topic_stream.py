@@ -1,0 +1,93 @@
+"""What is said of a topic that stops, and of the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from marketarchive.clock import SECOND
+from marketarchive.items import Gap
+from marketarchive.simulator.polymarket import Polymarket
+from marketarchive.simulator.polymarket.rtds import updates
+from marketarchive.spiders.polymarket_reference import PolymarketReference
+from marketarchive.venues.polymarket import rtds
+from tests.collecting.socket_peer import TEXT, Peer, frame, peer
+from tests.collecting.streams import at_work, gaps, step_clock, until
+
+FIRST, *OTHERS = rtds.TOPICS
+
+
+class Reference(PolymarketReference):
+    url = ""
+    peers: list[Peer]
+
+    @property
+    def socket_url(self) -> str:
+        return self.url
+
+    def renew(self, key: str) -> None:
+        """One connection is enough here."""
+
+    async def hear(self, topics: Sequence[str]) -> int:
+        """The updates of the last two seconds; the newest publication, ns."""
+        now = self.run.clock.now_ns()
+        sent = list(updates(Polymarket(1).rtds, list(topics), now - 2 * SECOND, now, ""))
+        assert {topic for each in sent for topic in [rtds.decode(each.payload)[0].topic]} == set(topics)
+        await self.peers[0].send(*(frame(TEXT, each.payload) for each in sent))
+        await until(lambda: all(self.updated_at.get(topic, 0) >= now for topic in topics))
+        return max(each.ns for each in sent)
+
+
+@asynccontextmanager
+async def reference(folder: Path) -> AsyncIterator[Reference]:
+    peers: list[Peer] = []
+
+    async def accept(one: Peer) -> None:
+        await one.accept()
+        peers.append(one)
+        await one.gone()
+
+    start = 1_795_168_800 * SECOND
+    async with peer(accept) as url, at_work(Reference, folder, speed=20, start=start) as spider:
+        spider.url, spider.peers = url, peers
+        await spider.prepare()
+        await until(lambda: peers and spider.links)
+        watching = asyncio.ensure_future(spider._watch())
+        try:
+            yield spider
+        finally:
+            watching.cancel()
+
+
+async def test_others_went_on_when_they_did_though_all_are_silent_by_now(tmp_path: Path) -> None:
+    async with reference(tmp_path) as spider:
+        published = await spider.hear(rtds.TOPICS)
+        stopped = spider.updated_at[FIRST]
+        await until(lambda: spider.run.clock.now_ns() - stopped > 7 * SECOND)
+        await spider.hear(OTHERS)
+        step_clock(spider, 30)
+        await until(lambda: _lost(spider).keys() == set(rtds.TOPICS))
+        told = _lost(spider)
+        assert told[FIRST].detail == "no update for 15 s; others went on"
+        assert {told[topic].detail for topic in OTHERS} == {"no update for 15 s; others silent too"}
+        assert published - 2 * SECOND < told[FIRST].from_ns <= published < stopped
+
+
+async def test_a_topic_is_missed_as_soon_as_ever_when_our_clock_has_stepped_back(tmp_path: Path) -> None:
+    async with reference(tmp_path) as spider:
+        await spider.hear(rtds.TOPICS)
+        step_clock(spider, -3600)
+        begun = spider.run.clock.mono_ns()
+        await until(lambda: _lost(spider))
+        assert spider.run.clock.mono_ns() - begun < 40 * SECOND
+        now = spider.run.clock.now_ns()
+        assert all(gap.from_ns < now for gap in _lost(spider).values())
+
+
+def _lost(spider: Reference) -> dict[str, Gap]:
+    """By topic."""
+    return {
+        gap.scope["topics"][0]: gap for gap in gaps(spider) if gap.reason == "stall" and gap.to_ns is None
+    }
