@@ -286,9 +286,9 @@ class _Build:
 
 def dataset(connection: duckdb.DuckDBPyConnection, clock: Clock, carry_s: int) -> pa.Table:
     """All rows of a connection's `rounds`, by round and second."""
-    for statement in prepare(clock):
+    for statement in prepare(clock, carry_s):
         run(connection, statement)
-    return connection.sql(rows(clock, carry_s)).to_arrow_table().cast(schema())
+    return connection.sql(rows(clock)).to_arrow_table().cast(schema())
 
 
 def contents_of(path: Path) -> Contents | None:

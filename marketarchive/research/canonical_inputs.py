@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _RANK = {"Up": 1, "Down": 0}
+_LATE_NS = 3_600 * SECOND
+"""What is received so much before its round, or is stamped so much after it, plays no part in it."""
 _PLACE = "{'run': run, 'seq': seq, 'index': index, 'position': position}"
 
 
@@ -38,8 +40,9 @@ def register(
     """Makes `rounds`, `prices`, `tops` and `holes` of a connection. Raises duckdb.Error."""
     register_rounds(connection, labels, names)
     first, last = span(labels, carry_s)
-    _prices(connection, root, labels, carry_s)
-    _tops(connection, root, first, last)
+    times = _times(labels, carry_s)
+    _prices(connection, files(root, "reference_prices", first, last), times)
+    _tops(connection, root, (first, last), times)
     holes(connection, root, first, last)
 
 
@@ -125,10 +128,21 @@ def _read(paths: Sequence[Path]) -> str:
     return f"read_parquet([{listed}], hive_partitioning = true, union_by_name = true)"
 
 
-def _prices(connection: duckdb.DuckDBPyConnection, root: Path, labels: Sequence[Label], carry_s: int) -> None:
-    first = min(each.start_ns for each in labels) - (carry_s + 1) * SECOND
+def _times(labels: Sequence[Label], carry_s: int) -> str:
+    """Which rows of a table can matter: said so that DuckDB leaves out what it need not read."""
+    first = min(each.start_ns for each in labels) - carry_s * SECOND - _LATE_NS
     last = max(each.end_ns for each in labels)
-    paths = files(root, "reference_prices", first, last + DAY + 1)
+    return (
+        f"received_at >= {_moment(first)} AND received_at <= {_moment(last + DAY)} "
+        f"AND event_time <= {_moment(last + _LATE_NS)}"
+    )
+
+
+def _moment(ns: int) -> str:
+    return f"make_timestamptz({ns // 1000})"
+
+
+def _prices(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], times: str) -> None:
     if not paths:
         run(
             connection,
@@ -142,30 +156,28 @@ def _prices(connection: duckdb.DuckDBPyConnection, root: Path, labels: Sequence[
     run(
         connection,
         f"""CREATE OR REPLACE TEMP TABLE prices AS
-            SELECT * FROM (
-                SELECT {instrument} AS instrument, epoch_us(event_time) AS event_us,
-                       epoch_us(received_at) AS received_us, value::DOUBLE AS value, {bid}::DOUBLE AS bid,
-                       {ask}::DOUBLE AS ask, venue || '/' || feed AS source
-                FROM {_read(paths)} WHERE value IS NOT NULL AND event_time IS NOT NULL)
-            WHERE instrument IN (SELECT spot FROM rounds UNION SELECT twap FROM rounds)
-              AND greatest(event_us, received_us) >= {first // 1000}
-              AND event_us <= {last // 1000}""",
+            SELECT {instrument} AS instrument, epoch_us(event_time) AS event_us,
+                   epoch_us(received_at) AS received_us, value::DOUBLE AS value, {bid}::DOUBLE AS bid,
+                   {ask}::DOUBLE AS ask, venue || '/' || feed AS source
+            FROM {_read(paths)}
+            WHERE value IS NOT NULL AND {times}
+              AND {instrument} IN (SELECT spot FROM rounds UNION SELECT twap FROM rounds)""",
     )
 
 
-def _tops(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> None:
+def _tops(connection: duckdb.DuckDBPyConnection, root: Path, days: tuple[int, int], times: str) -> None:
     parts = []
-    times = "token, event_time, received_at, best_bid AS bid, best_ask AS ask"
+    columns = "token, event_time, received_at, best_bid AS bid, best_ask AS ask"
     for table, source, proof, where in (
         ("books", "route", "route IN ('book', 'books')", "route <> 'state'"),
         ("book_changes", "'price_change'", "false", "true"),
         ("quotes", "source", "false", "source = 'best_bid_ask'"),
     ):
-        if paths := files(root, table, first, last):
+        if paths := files(root, table, *days):
             parts.append(
-                f"""SELECT {times}, {_PLACE} AS place, {proof} AS is_proof,
+                f"""SELECT {columns}, {_PLACE} AS place, {proof} AS is_proof,
                            venue || '/' || feed || ' ' || {source} AS source
-                    FROM {_read(paths)} WHERE {where}"""
+                    FROM {_read(paths)} WHERE {where} AND {times}"""
             )
     empty = """SELECT ''::VARCHAR AS token, NULL::TIMESTAMPTZ AS event_time, NULL::TIMESTAMPTZ AS received_at,
                NULL::DOUBLE AS bid, NULL::DOUBLE AS ask,
@@ -178,7 +190,7 @@ def _tops(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: i
                    epoch_us(received_at) AS received_us, place, bid::DOUBLE AS bid, ask::DOUBLE AS ask,
                    is_proof, source
             FROM ({" UNION ALL ".join(parts) or empty}) AS told
-            JOIN tokens ON tokens.token = told.token WHERE event_time IS NOT NULL""",
+            JOIN tokens ON tokens.token = told.token""",
     )
 
 

@@ -59,35 +59,51 @@ HINDSIGHT = ("settlement", "Y", "gap")
 """What nobody knew at the second: labels, and holes, which are noticed after they began."""
 
 
-def prepare(clock: Clock) -> list[str]:
-    """Statements that make `cl` and `pm`: the newest input of each second that has one."""
-    return [_newest_prices(clock), _newest_tops(clock)]
+def prepare(clock: Clock, carry_s: int) -> list[str]:
+    """Statements that make `cl` and `pm`: per second of the rounds the newest input, at most `carry_s` s old.
+
+    Each value is laid out over the seconds in which it holds, so that rows find theirs by equality.
+    """
+    # joins by number cost a third of those by name
+    numbered = """CREATE OR REPLACE TEMP TABLE instruments AS
+        SELECT instrument, row_number() OVER (ORDER BY instrument)::INTEGER AS number
+        FROM (SELECT spot AS instrument FROM rounds UNION SELECT twap FROM rounds)"""
+    return [numbered, _prices_by_second(clock, carry_s), _tops_by_second(clock, carry_s)]
 
 
-def _newest_prices(clock: Clock) -> str:
+def _prices_by_second(clock: Clock, carry_s: int) -> str:
     # an observation counts from its first receipt; on the received clock only if it is newer than all known
-    first = """SELECT *, row_number() OVER (
-        PARTITION BY instrument, event_us, bid IS NULL ORDER BY received_us, value, source) AS nth
-        FROM prices"""
     if clock == "observation":
-        given, at = f"SELECT * FROM ({first}) WHERE nth = 1", "event_us"
+        given, at = "prices", "event_us"
     else:
+        first = """SELECT *, row_number() OVER (
+            PARTITION BY instrument, event_us, bid IS NULL ORDER BY received_us, value, source) AS nth
+            FROM prices"""
         before = """PARTITION BY instrument ORDER BY received_us, event_us DESC, value, source
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"""
-        given = f"""SELECT * FROM ({first}) WHERE nth = 1
-            QUALIFY event_us > coalesce(max(event_us) OVER ({before}), -1)"""
+        given = f"""(SELECT * FROM ({first}) WHERE nth = 1
+            QUALIFY event_us > coalesce(max(event_us) OVER ({before}), -1))"""
         at = "received_us"
     return f"""
     CREATE OR REPLACE TEMP TABLE cl AS
-    SELECT instrument, sec, newest.v AS value, newest.s AS source, newest.e AS event_us,
-           -newest.r AS received_us, quoted.b AS bid, quoted.a AS ask
-    FROM (SELECT instrument, ({at} + 999999) // 1000000 AS sec,
-                 max({{e: event_us, r: -received_us, v: value, s: source}}) AS newest,
-                 max({{e: event_us, r: -received_us, b: bid, a: ask}}) FILTER (bid IS NOT NULL) AS quoted
-          FROM ({given}) GROUP BY ALL)"""
+    WITH newest AS (
+        SELECT instrument, sec, -newest.v AS value, newest.s AS source, newest.e AS event_us,
+               -newest.r AS received_us, quoted.b AS bid, quoted.a AS ask
+        FROM (SELECT number AS instrument, ({at} + 999999) // 1000000 AS sec,
+                     max({{e: event_us, r: -received_us, v: -value, s: source}}) AS newest,
+                     max({{e: event_us, r: -received_us, b: bid, a: ask}}) FILTER (bid IS NOT NULL) AS quoted
+              FROM {given} JOIN instruments USING (instrument) GROUP BY ALL)
+    ), lasting AS (
+        SELECT *, least(coalesce(lead(sec) OVER (PARTITION BY instrument ORDER BY sec) - 1, sec + {carry_s}),
+                        sec + {carry_s}, (SELECT max(start_s + duration) FROM rounds)) AS until
+        FROM newest
+    )
+    SELECT * EXCLUDE (until),
+           unnest(range(greatest(sec, (SELECT min(start_s) FROM rounds)), until + 1)) AS holds_at
+    FROM lasting"""
 
 
-def _newest_tops(clock: Clock) -> str:
+def _tops_by_second(clock: Clock, carry_s: int) -> str:
     if clock == "observation":
         given, at = "tops", "event_us"
         proven = "max({e: event_us, u: received_us}) FILTER (is_proof)"
@@ -98,18 +114,33 @@ def _newest_tops(clock: Clock) -> str:
         given = f"(SELECT * FROM tops QUALIFY event_us >= coalesce(max(event_us) OVER ({before}), -1))"
         at = "received_us"
         proven = "NULL::STRUCT(e BIGINT, u BIGINT)"
+    # a value ages from when it was last known to be unchanged
     return f"""
     CREATE OR REPLACE TEMP TABLE pm AS
-    SELECT token, sec, newest.b AS bid, newest.a AS ask, newest.s AS source, newest.e AS event_us,
-           newest.r AS received_us, CASE WHEN proven.e = newest.e THEN proven.u // 1000000 END AS proven_until
-    FROM (SELECT token, ({at} + 999999) // 1000000 AS sec,
-                 max({{e: event_us, r: received_us, p: place, b: bid, a: ask, s: source}}) AS newest,
-                 {proven} AS proven
-          FROM {given} GROUP BY ALL)"""
+    WITH newest AS (
+        SELECT token, sec, newest.b AS bid, newest.a AS ask, newest.s AS source, newest.e AS event_us,
+               newest.r AS received_us,
+               CASE WHEN proven.e = newest.e THEN proven.u // 1000000 END AS proven_until
+        FROM (SELECT token, ({at} + 999999) // 1000000 AS sec,
+                     max({{e: event_us, r: received_us, p: place, b: bid, a: ask, s: source}}) AS newest,
+                     {proven} AS proven
+              FROM {given} GROUP BY ALL)
+    ), lasting AS (
+        SELECT *, greatest(sec, coalesce(proven_until, 0)) + {carry_s} AS oldest,
+               lead(sec) OVER (PARTITION BY token ORDER BY sec) - 1 AS replaced
+        FROM newest
+    ), sides AS (
+        SELECT up AS token, start_s, start_s + duration AS end_s FROM rounds
+        UNION ALL SELECT down, start_s, start_s + duration FROM rounds
+    )
+    SELECT lasting.* EXCLUDE (oldest, replaced),
+           unnest(range(greatest(sec, start_s),
+                        least(oldest, coalesce(replaced, oldest), end_s) + 1)) AS holds_at
+    FROM lasting JOIN sides ON sides.token = lasting.token"""
 
 
-def rows(clock: Clock, carry_s: int) -> str:
-    """The dataset's rows of `rounds`, by round and second. Values last `carry_s` s."""
+def rows(clock: Clock) -> str:
+    """The dataset's rows of `rounds`, by round and second, from `cl` and `pm`."""
     strike = (
         "strike"
         if clock == "observation"
@@ -118,23 +149,26 @@ def rows(clock: Clock, carry_s: int) -> str:
     return f"""
     WITH seconds AS (
         SELECT *, start_s + t AS sec
-        FROM (SELECT *, unnest(range(0, duration + 1))::INTEGER AS t FROM rounds)
+        FROM (SELECT rounds.*, of_spot.number AS spot_no, of_twap.number AS twap_no,
+                     unnest(range(0, duration + 1))::INTEGER AS t
+              FROM rounds LEFT JOIN instruments AS of_spot ON of_spot.instrument = spot
+              LEFT JOIN instruments AS of_twap ON of_twap.instrument = twap)
     ), joined AS (
         SELECT seconds.*, {strike} AS k,
-               {_carried("cl", carry_s)} AS has_cl, cl.value AS cl_value, cl.bid AS cl_b, cl.ask AS cl_a,
+               cl.sec IS NOT NULL AS has_cl, cl.value AS cl_value, cl.bid AS cl_b, cl.ask AS cl_a,
                cl.source AS cl_s, seconds.sec > cl.sec AS cl_old, cl.event_us AS cl_e, cl.received_us AS cl_r,
-               {_carried("twap", carry_s)} AS has_twap, twap.value AS twap_value,
-               {_carried("u", carry_s, "u.proven_until")} AS has_up, u.bid AS up_b, u.ask AS up_a,
+               twap.sec IS NOT NULL AS has_twap, twap.value AS twap_value,
+               u.sec IS NOT NULL AS has_up, u.bid AS up_b, u.ask AS up_a,
                seconds.sec > u.sec AS up_old, coalesce(u.proven_until >= seconds.sec, false) AS up_quiet,
                u.source AS up_s, u.event_us AS up_e, u.received_us AS up_r, u.sec AS up_at,
-               {_carried("d", carry_s, "d.proven_until")} AS has_down, d.bid AS down_b, d.ask AS down_a,
+               d.sec IS NOT NULL AS has_down, d.bid AS down_b, d.ask AS down_a,
                seconds.sec > d.sec AS down_old, coalesce(d.proven_until >= seconds.sec, false) AS down_quiet,
                d.source AS down_s, d.event_us AS down_e, d.received_us AS down_r, d.sec AS down_at
         FROM seconds
-        ASOF LEFT JOIN cl ON cl.instrument = seconds.spot AND seconds.sec >= cl.sec
-        ASOF LEFT JOIN cl AS twap ON twap.instrument = seconds.twap AND seconds.sec >= twap.sec
-        ASOF LEFT JOIN pm AS u ON u.token = seconds.up AND seconds.sec >= u.sec
-        ASOF LEFT JOIN pm AS d ON d.token = seconds.down AND seconds.sec >= d.sec
+        LEFT JOIN cl ON cl.instrument = seconds.spot_no AND cl.holds_at = seconds.sec
+        LEFT JOIN cl AS twap ON twap.instrument = seconds.twap_no AND twap.holds_at = seconds.sec
+        LEFT JOIN pm AS u ON u.token = seconds.up AND u.holds_at = seconds.sec
+        LEFT JOIN pm AS d ON d.token = seconds.down AND d.holds_at = seconds.sec
     ), known AS (
         SELECT market_no, t, duration - t AS tau, market_id, asset, k AS K, settlement, outcome AS Y, sec,
                CASE WHEN has_cl THEN cl_value END AS cl_mid, CASE WHEN has_cl THEN cl_b END AS cl_bid,
@@ -176,9 +210,3 @@ def rows(clock: Clock, carry_s: int) -> str:
            CASE WHEN pm_ffill = 0 THEN quiet ELSE 0 * pm_ffill END::TINYINT AS pm_quiet, pm_source
     FROM known LEFT JOIN holed ON holed.market_no = known.market_no AND holed.sec = known.sec
     ORDER BY known.market_no, t"""
-
-
-def _carried(name: str, carry_s: int, proven: str | None = None) -> str:
-    """Whether there is a value, and none too old; it ages from when it was last known to be unchanged."""
-    since = f"{name}.sec" if proven is None else f"greatest({name}.sec, coalesce({proven}, 0))"
-    return f"coalesce(seconds.sec - {since} <= {carry_s}, false)"
