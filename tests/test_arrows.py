@@ -25,8 +25,10 @@ ALLOWED = {
     "spiders": {"collecting", "archive", "master", "items", "venues"} | LEAVES,
     "research": {"archive", "master", "items", "venues"} | LEAVES,
     "progress": LEAVES,
+    "offline": {"collecting"} | LEAVES,
     "commands": {
         "progress",
+        "offline",
         "collecting",
         "pipelines",
         "spiders",

@@ -5,15 +5,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from scrapy.commands import ScrapyCommand
-
-from marketarchive.collecting.arguments import moment
-from marketarchive.collecting.process import output_dir
-from marketarchive.exceptions import ArgumentError, ConfigurationError, DiskError, MarketArchiveError
+from marketarchive.exceptions import ArgumentError, DiskError
+from marketarchive.offline import OfflineCommand, times
 from marketarchive.progress import Bar
 from marketarchive.research import label_files, recording
 from marketarchive.research.engine import require
@@ -25,14 +21,7 @@ SHOWN = 20
 """Markets of an archive that are named one by one."""
 
 
-class Command(ScrapyCommand):
-    requires_project = True
-    requires_crawler_process = False
-    default_settings = {"LOG_ENABLED": False}  # noqa: RUF012  (Scrapy's own form)
-
-    def syntax(self) -> str:
-        return "[options]"
-
+class Command(OfflineCommand):
     def short_desc(self) -> str:
         return "Compute strike, settlement and outcome of up/down rounds and compare with the official ones"
 
@@ -59,34 +48,15 @@ class Command(ScrapyCommand):
         parser.add_argument("--strict", action="store_true", help="exit code 1 when an outcome differs")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
-    def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        try:
-            if args:
-                raise ArgumentError(f"ground-truth takes no argument, got {args[0]!r}")
-            labels = _of_recording(opts) if opts.recording is not None else self._of_archive(opts)
-        except (ArgumentError, ConfigurationError) as error:
-            print(f"ground-truth: {error}", file=sys.stderr)
-            self.exitcode = 2
-            return
-        except MarketArchiveError as error:
-            print(f"ground-truth: {error}", file=sys.stderr)
-            self.exitcode = 3 if isinstance(error, DiskError) else 1
-            return
-        self.exitcode = 1 if opts.strict and any(each.verdict == "differs" for each in labels) else 0
+    def work(self, args: list[str], opts: argparse.Namespace) -> int:
+        labels = _of_recording(opts) if opts.recording is not None else self._of_archive(opts)
+        return 1 if opts.strict and any(each.verdict == "differs" for each in labels) else 0
 
     def _of_archive(self, opts: argparse.Namespace) -> Sequence[Label]:
-        assert self.settings is not None
         if opts.output is not None:
             raise ArgumentError("--output is for --recording; an archive's labels lie in its OUTPUT_DIR")
-        root = output_dir(self.settings)
-        if not root.is_dir():
-            raise ArgumentError(f"there is no folder {root}; name one with -s OUTPUT_DIR=DIR")
-        since = None if opts.since is None else moment("--since", opts.since)
-        until = None if opts.until is None else moment("--until", opts.until)
-        if since is not None and until is not None and until <= since:
-            raise ArgumentError(f"--until {opts.until} is not after --since {opts.since}")
         with Bar() as bar:
-            done = ground_truth(root, since, until, estimate=opts.estimate, progress=bar)
+            done = ground_truth(self.root, *times(opts), estimate=opts.estimate, progress=bar)
         print(label_files.pretty(done.as_dict()) if opts.json else _text(done))
         return done.labels
 

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
-
-from scrapy.commands import ScrapyCommand
-from scrapy.exceptions import UsageError
 
 from marketarchive.archive.labels import LABELS, label
-from marketarchive.collecting.process import output_dir
-from marketarchive.collecting.run import DISK
-from marketarchive.exceptions import ArgumentError, ConfigurationError
+from marketarchive.exceptions import ArgumentError, DiskError
+from marketarchive.offline import OfflineCommand
 
 
-class Command(ScrapyCommand):
-    requires_project = True
-    requires_crawler_process = False
-    default_settings = {"LOG_ENABLED": False}  # noqa: RUF012  (Scrapy's own form)
+class Command(OfflineCommand):
+    takes_arguments = True
 
     def syntax(self) -> str:
         return "PATH --deprecated|--invalid --why TEXT"
@@ -34,16 +27,12 @@ class Command(ScrapyCommand):
             )
         parser.add_argument("--why", default="", metavar="TEXT", help="the reason, for later readers")
 
-    def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        assert self.settings is not None
+    def work(self, args: list[str], opts: argparse.Namespace) -> int:
+        if len(args) != 1 or opts.label is None:
+            raise ArgumentError("name one file and one of --deprecated, --invalid")
         try:
-            if len(args) != 1 or opts.label is None:
-                raise ArgumentError("name one file and one of --deprecated, --invalid")
-            head = label(output_dir(self.settings), args[0], opts.label, opts.why)
-        except (ArgumentError, ConfigurationError) as error:
-            raise UsageError(str(error), print_help=False) from error
+            head = label(self.root, args[0], opts.label, opts.why)
         except OSError as error:
-            print(f"scrapy label: {error}", file=sys.stderr)
-            self.exitcode = DISK
-            return
+            raise DiskError(str(error)) from error
         print(f"labelled {args[0]} {opts.label}; ledger head {head}")
+        return 0

@@ -9,22 +9,17 @@ import sys
 import time
 from pathlib import Path
 
-from scrapy.commands import ScrapyCommand
-
 from marketarchive.clock import iso
 from marketarchive.collecting.arguments import moment
-from marketarchive.exceptions import ArgumentError, ConfigurationError, MarketArchiveError
+from marketarchive.exceptions import ConfigurationError
 from marketarchive.master.rebuild import Rebuilt, rebuild
+from marketarchive.offline import OfflineCommand
 from marketarchive.pipelines.market_master import master_url, snapshots_kept
 
 PROGRESS_EVERY_S = 5.0
 
 
-class Command(ScrapyCommand):
-    requires_project = True
-    requires_crawler_process = False
-    default_settings = {"LOG_ENABLED": False}  # noqa: RUF012  (Scrapy's own form)
-
+class Command(OfflineCommand):
     def syntax(self) -> str:
         return "[--since TIME]"
 
@@ -43,20 +38,9 @@ class Command(ScrapyCommand):
         super().add_options(parser)
         parser.add_argument("--since", metavar="TIME", help="ISO 8601, e.g. 2026-11-21T10:15:00Z")
 
-    def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        try:
-            if args:
-                raise ArgumentError(f"rebuild-master takes no argument, got {args[0]!r}")
-            self._rebuild(None if opts.since is None else moment("--since", opts.since))
-        except (ArgumentError, ConfigurationError) as error:
-            print(f"rebuild-master: {error}", file=sys.stderr)
-            self.exitcode = 2
-        except MarketArchiveError as error:
-            print(f"rebuild-master: {error}", file=sys.stderr)
-            self.exitcode = 1
-
-    def _rebuild(self, since: int | None) -> None:
+    def work(self, args: list[str], opts: argparse.Namespace) -> int:
         assert self.settings is not None
+        since = None if opts.since is None else moment("--since", opts.since)
         url = master_url(self.settings)
         if not url:
             raise ConfigurationError("MASTER_URL is empty: there is no master to rebuild")
@@ -79,3 +63,4 @@ class Command(ScrapyCommand):
             f"{done.rows} rows from {done.messages} answers, {done.changes} changes in the journal"
             + (f", {done.unreadable} not readable" if done.unreadable else "")
         )
+        return 0

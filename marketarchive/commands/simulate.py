@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from scrapy.commands import ScrapyCommand
-
 from marketarchive.collecting.arguments import moment
-from marketarchive.exceptions import ArgumentError, ConfigurationError, MarketArchiveError
+from marketarchive.exceptions import ConfigurationError
+from marketarchive.offline import OfflineCommand
 
 
-class Command(ScrapyCommand):
-    requires_project = True
-    requires_crawler_process = False
-    default_settings = {"LOG_ENABLED": False}  # noqa: RUF012  (Scrapy's own form)
-
-    def syntax(self) -> str:
-        return "[options]"
-
+class Command(OfflineCommand):
     def short_desc(self) -> str:
         return "Serve the simulated venues on 127.0.0.1"
 
@@ -44,19 +35,7 @@ class Command(ScrapyCommand):
             "--truth", type=Path, help="folder to write served.jsonl, frames.jsonl and markets.json to"
         )
 
-    def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        try:
-            if args:
-                raise ArgumentError(f"simulate takes no argument, got {args[0]!r}")
-            self._serve(opts)
-        except (ArgumentError, ConfigurationError) as error:
-            print(f"simulate: {error}", file=sys.stderr)
-            self.exitcode = 2
-        except MarketArchiveError as error:
-            print(f"simulate: {error}", file=sys.stderr)
-            self.exitcode = 1
-
-    def _serve(self, opts: argparse.Namespace) -> None:
+    def work(self, args: list[str], opts: argparse.Namespace) -> int:
         try:
             from marketarchive.simulator.server import Options, serve
         except ImportError as error:
@@ -78,3 +57,4 @@ class Command(ScrapyCommand):
         polymarket = Polymarket(opts.seed)
         venues: list[Venue] = [polymarket, Chainlink(opts.seed, polymarket.world.prices)]
         serve(venues, options, ready=lambda url: print(f"ready {url}", flush=True))
+        return 0

@@ -13,15 +13,14 @@ from typing import Any, get_args
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from scrapy.commands import ScrapyCommand
-from scrapy.exceptions import UsageError
 from scrapy.settings import BaseSettings
 
 from marketarchive.archive.status import FeedStatus, RunStatus, State, Status, status
 from marketarchive.clock import SECOND, Clock, RealClock, iso
-from marketarchive.collecting.process import make_clock, output_dir
+from marketarchive.collecting.process import make_clock
 from marketarchive.exceptions import ArgumentError, ConfigurationError, MasterError
 from marketarchive.master.counts import Counts, counts
+from marketarchive.offline import OfflineCommand
 from marketarchive.pipelines.market_master import master_url
 
 LISTED = 15
@@ -36,11 +35,7 @@ class Master:
     said: str  # why there are no counts
 
 
-class Command(ScrapyCommand):
-    requires_project = True
-    requires_crawler_process = False
-    default_settings = {"LOG_ENABLED": False}  # noqa: RUF012  (Scrapy's own form)
-
+class Command(OfflineCommand):
     def syntax(self) -> str:
         return "[--runs N] [--json]"
 
@@ -65,25 +60,17 @@ class Command(ScrapyCommand):
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object, with all runs")
 
-    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+    def work(self, args: list[str], opts: argparse.Namespace) -> int:
         assert self.settings is not None
-        try:
-            if args:
-                raise ArgumentError(f"status takes no argument, got {args[0]!r}")
-            if opts.runs < 0:
-                raise ArgumentError(f"--runs {opts.runs} is not a number of runs")
-            root = output_dir(self.settings)
-            if not root.is_dir():
-                raise ArgumentError(f"there is no folder {root}; name one with -s OUTPUT_DIR=DIR")
-            master = _master(self.settings)
-        except (ArgumentError, ConfigurationError) as error:
-            raise UsageError(str(error), print_help=False) from error
-        found = status(root, _clock(self.settings))
+        if opts.runs < 0:
+            raise ArgumentError(f"--runs {opts.runs} is not a number of runs")
+        master = _master(self.settings)
+        found = status(self.root, _clock(self.settings))
         if opts.json:
             print(json.dumps(_document(found, master), indent=1))
         else:
             _show(found, master, opts.runs, Console(width=None if sys.stdout.isatty() else 100))
-        self.exitcode = 1 if found.problems else 0
+        return 1 if found.problems else 0
 
 
 def _clock(settings: BaseSettings) -> Clock:

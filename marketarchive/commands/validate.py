@@ -4,25 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
-from scrapy.commands import ScrapyCommand
-
-from marketarchive.collecting.arguments import moment
-from marketarchive.collecting.process import output_dir
-from marketarchive.exceptions import ArgumentError, ConfigurationError, DiskError, MarketArchiveError
+from marketarchive.offline import OfflineCommand, times
 from marketarchive.progress import Bar
 from marketarchive.research.validation.validate import JSON, MARKDOWN, Validation, validate
 
 
-class Command(ScrapyCommand):
-    requires_project = True
-    requires_crawler_process = False
-    default_settings = {"LOG_ENABLED": False}  # noqa: RUF012  (Scrapy's own form)
-
-    def syntax(self) -> str:
-        return "[options]"
-
+class Command(OfflineCommand):
     def short_desc(self) -> str:
         return "Check labels, canonical dataset, books and sequence numbers, and write a report"
 
@@ -40,33 +28,11 @@ class Command(ScrapyCommand):
         parser.add_argument("--strict", action="store_true", help="gaps that are recorded fail too")
         parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
 
-    def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        try:
-            if args:
-                raise ArgumentError(f"validate takes no argument, got {args[0]!r}")
-            done = self._validate(opts)
-        except (ArgumentError, ConfigurationError) as error:
-            print(f"validate: {error}", file=sys.stderr)
-            self.exitcode = 2
-            return
-        except MarketArchiveError as error:
-            print(f"validate: {error}", file=sys.stderr)
-            self.exitcode = 3 if isinstance(error, DiskError) else 1
-            return
-        print(json.dumps(done.document) if opts.json else _text(done))
-        self.exitcode = 1 if done.state == "fail" else 0
-
-    def _validate(self, opts: argparse.Namespace) -> Validation:
-        assert self.settings is not None
-        root = output_dir(self.settings)
-        if not root.is_dir():
-            raise ArgumentError(f"there is no folder {root}; name one with -s OUTPUT_DIR=DIR")
-        since = None if opts.since is None else moment("--since", opts.since)
-        until = None if opts.until is None else moment("--until", opts.until)
-        if since is not None and until is not None and until <= since:
-            raise ArgumentError(f"--until {opts.until} is not after --since {opts.since}")
+    def work(self, args: list[str], opts: argparse.Namespace) -> int:
         with Bar() as bar:
-            return validate(root, since, until, strict=opts.strict, progress=bar)
+            done = validate(self.root, *times(opts), strict=opts.strict, progress=bar)
+        print(json.dumps(done.document) if opts.json else _text(done))
+        return 1 if done.state == "fail" else 0
 
 
 def _text(done: Validation) -> str:

@@ -7,29 +7,19 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from scrapy.commands import ScrapyCommand
-from scrapy.exceptions import UsageError
-
 from marketarchive.archive.reader import Message
 from marketarchive.archive.report import Report
 from marketarchive.archive.verify import verify
 from marketarchive.collecting.arguments import moment
-from marketarchive.collecting.process import output_dir
-from marketarchive.exceptions import ArgumentError, ConfigurationError, ParseError
+from marketarchive.exceptions import ParseError
+from marketarchive.offline import OfflineCommand
 from marketarchive.venues import polymarket
 from marketarchive.venues.polymarket.endpoints import CLOB
 
 BOOK_URLS = (f"{CLOB}/book", f"{CLOB}/books")
 
 
-class Command(ScrapyCommand):
-    requires_project = True
-    requires_crawler_process = False
-    default_settings = {"LOG_ENABLED": False}  # noqa: RUF012  (Scrapy's own form)
-
-    def syntax(self) -> str:
-        return "[options]"
-
+class Command(OfflineCommand):
     def short_desc(self) -> str:
         return "Re-read the archive and name whatever is not as it was written (exit code 1)"
 
@@ -52,20 +42,11 @@ class Command(ScrapyCommand):
         parser.add_argument("--head", metavar="N:SHA", help="the ledger's head as an earlier call printed it")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
-    def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        assert self.settings is not None
-        try:
-            if args:
-                raise ArgumentError(f"verify takes no argument, got {args[0]!r}")
-            root = output_dir(self.settings)
-            if not root.is_dir():
-                raise ArgumentError(f"there is no folder {root}; name one with -s OUTPUT_DIR=DIR")
-            since = None if opts.since is None else moment("--since", opts.since)
-            report = verify(root, since, books if opts.books else None, opts.head)
-        except (ArgumentError, ConfigurationError) as error:
-            raise UsageError(str(error), print_help=False) from error
+    def work(self, args: list[str], opts: argparse.Namespace) -> int:
+        since = None if opts.since is None else moment("--since", opts.since)
+        report = verify(self.root, since, books if opts.books else None, opts.head)
         print(json.dumps(report.as_dict(), indent=2) if opts.json else _text(report))
-        self.exitcode = 1 if report.problems else 0
+        return 1 if report.problems else 0
 
 
 def books(message: Message) -> Iterable[tuple[str, str, str]]:

@@ -12,6 +12,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from marketarchive.clock import RealClock
 from marketarchive.collecting.stream import StreamSpider
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Invalid
@@ -82,7 +83,8 @@ def test_the_frame_of_a_stream_says_all_that_its_base_needs(
 
     counted: dict[str, int] = {}
     spider = made()
-    spider.run = SimpleNamespace(stats=SimpleNamespace(inc_value=counted.__setitem__))
+    stats = SimpleNamespace(inc_value=counted.__setitem__)
+    spider.run = SimpleNamespace(stats=stats, clock=RealClock())
     link = spider.new_link(["a", "b"])
     spider.take(link, [(5, 1, b"a"), (6, 2, b"?")])
     assert link.waiting == {"b"}

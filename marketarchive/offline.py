@@ -1,0 +1,64 @@
+"""What the commands share that work on an OUTPUT_DIR and crawl nothing."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from scrapy.commands import ScrapyCommand
+
+from marketarchive.collecting.arguments import moment
+from marketarchive.collecting.process import output_dir
+from marketarchive.collecting.run import DISK, FAILED, WRONG_ARGUMENT
+from marketarchive.exceptions import ArgumentError, ConfigurationError, DiskError, MarketArchiveError
+
+
+class OfflineCommand(ScrapyCommand):
+    """Use it for a command without a crawler: a subclass writes `work`, whose errors become exit codes."""
+
+    requires_project = True
+    requires_crawler_process = False
+    default_settings = {"LOG_ENABLED": False}  # noqa: RUF012  (Scrapy's own form)
+    takes_arguments = False
+
+    def syntax(self) -> str:
+        return "[options]"
+
+    def work(self, args: list[str], opts: argparse.Namespace) -> int:
+        """Do it, print what is to be told, and give the exit code. Errors of ours are printed by `run`."""
+        raise NotImplementedError
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        name = type(self).__module__.rpartition(".")[2]
+        try:
+            if args and not self.takes_arguments:
+                raise ArgumentError(f"{name} takes no argument, got {args[0]!r}")
+            self.exitcode = self.work(args, opts)
+        except MarketArchiveError as error:
+            sys.stderr.write(f"{name}: {error}\n")
+            self.exitcode = _exit_code(error)
+
+    @property
+    def root(self) -> Path:
+        """OUTPUT_DIR, which is there. Raises ArgumentError, ConfigurationError."""
+        assert self.settings is not None
+        root = output_dir(self.settings)
+        if not root.is_dir():
+            raise ArgumentError(f"there is no folder {root}; name one with -s OUTPUT_DIR=DIR")
+        return root
+
+
+def times(opts: argparse.Namespace) -> tuple[int | None, int | None]:
+    """--since and --until in ns. Raises ArgumentError."""
+    since = None if opts.since is None else moment("--since", opts.since)
+    until = None if opts.until is None else moment("--until", opts.until)
+    if since is not None and until is not None and until <= since:
+        raise ArgumentError(f"--until {opts.until} is not after --since {opts.since}")
+    return since, until
+
+
+def _exit_code(error: MarketArchiveError) -> int:
+    if isinstance(error, ArgumentError | ConfigurationError):
+        return WRONG_ARGUMENT
+    return DISK if isinstance(error, DiskError) else FAILED
