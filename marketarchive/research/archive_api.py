@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marketarchive.clock import SECOND, iso
+from marketarchive.clock import SECOND, iso, utc
 from marketarchive.exceptions import ArchiveError, ArgumentError
+from marketarchive.master.fields import microseconds
 from marketarchive.research import views
 from marketarchive.research.book_at import BookAt, find
 from marketarchive.research.canonical import canonical
 from marketarchive.research.canonical_query import COLUMNS, HINDSIGHT, Clock
 from marketarchive.research.engine import connect, require, run, stored, text
+from marketarchive.research.fills import Fill, fill, latency_ns, side_of, size_of
 from marketarchive.research.label_files import read_labels
+from marketarchive.research.market_frames import labels_frame, markets_frame
 from marketarchive.research.names import master_rows
 from marketarchive.research.normalize import normalize
 from marketarchive.research.partitions import DAY, feeds, feeds_with
@@ -301,11 +306,72 @@ class Archive:
         finally:
             connection.close()
 
-    def markets(self) -> pd.DataFrame:
-        """Every market of the market master, as it is known now; raises MasterError."""
-        import pandas as pd
+    def fill(
+        self,
+        token: str,
+        side: str,
+        size: Decimal | float | str,
+        at: Moment,
+        *,
+        latency: timedelta | float = 0,
+    ) -> Fill:
+        """What a market order of `size` shares would have got: "buy" walks the asks, "sell" the bids.
 
-        return pd.DataFrame(list(master_rows(self.root, self._master_url)))
+        The book is the one a live reader knew at `at` + `latency` (seconds or a timedelta), by time of
+        receipt; the order itself moves nothing. Without fees. Only whether a gap reaches to that moment is
+        told with hindsight.
+        """
+        moment, way, shares = ns(at), side_of(side), size_of(size)
+        if moment is None:
+            raise ArgumentError("fill needs a time")
+        known = utc(moment + latency_ns(latency))
+        book = self.book_at(token, known, exact=True)
+        return fill(token, way, shares, book, None if book is None else known - book.received_at)
+
+    def labels(
+        self,
+        market: Some = None,
+        asset: Some = None,
+        duration: Some = None,
+        start: Moment = None,
+        end: Moment = None,
+        *,
+        exact: bool = False,
+    ) -> pd.DataFrame:
+        """One row per label of `scrapy ground-truth` whose round touches `start` <= time < `end`, as they
+        were made last; `strike_e18` and `settlement_e18` are the ticks' exact integers.
+        """
+        found = [
+            each
+            for each in read_labels(self.root)
+            if (market is None or each.market_id in _names(market) or each.condition_id in _names(market))
+            and (asset is None or each.asset in _names(asset))
+            and (duration is None or each.duration in _names(duration))
+            and _touches(each.start_ns, each.end_ns, ns(start), ns(end))
+        ]
+        return labels_frame(found, exact=exact)
+
+    def markets(
+        self,
+        asset: Some = None,
+        duration: Some = None,
+        start: Moment = None,
+        end: Moment = None,
+        *,
+        exact: bool = False,
+    ) -> pd.DataFrame:
+        """Every market of the market master, as it is known now, whose round touches `start` <= time < `end`;
+        one without known times only where none are asked for. Raises MasterError.
+        """
+        first, last = ns(start), ns(end)
+        found = [
+            row
+            for row in master_rows(self.root, self._master_url)
+            if (asset is None or row["asset"] in _names(asset))
+            and (duration is None or row["duration"] in _names(duration))
+            and _touches(_ns_of(row["start_at"]), _ns_of(row["end_at"]), first, last)
+        ]
+        return markets_frame(found, exact=exact)
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         return connect(self.root / "tables" / ".spill")
@@ -404,3 +470,17 @@ def _of_tokens(market: Some, asset: str | None, token: Some, feed: str | None = 
 def _times(first: int | None, last: int | None) -> list[str]:
     where = [f"received_at >= {literal(first)}"] if first is not None else []
     return where + ([f"received_at < {literal(last)}"] if last is not None else [])
+
+
+def _names(some: str | Sequence[str]) -> Sequence[str]:
+    return (some,) if isinstance(some, str) else some
+
+
+def _touches(begins: int | None, ends: int | None, first: int | None, last: int | None) -> bool:
+    """Whether [begins, ends) has a moment in common with [first, last)."""
+    after = first is None or (ends is not None and ends > first)
+    return after and (last is None or (begins is not None and begins < last))
+
+
+def _ns_of(moment: datetime | None) -> int | None:
+    return None if moment is None else microseconds(moment) * 1000

@@ -14,9 +14,14 @@ import pytest
 
 from marketarchive import Archive
 from marketarchive.archive.recover import recover
+from marketarchive.clock import SECOND
 from marketarchive.exceptions import ArchiveError, ArgumentError
+from marketarchive.research.label_files import LabelStamp
+from marketarchive.research.label_files import write as write_labels
 from tests.archive.writing import HandClock, ledger_of, open_run, response, writer
+from tests.research.conftest import Simulated
 from tests.research.making import Answer, Hole, book, collect, many
+from tests.research.test_validation import labelled
 
 SLUG = "btc-updown-5m-1784853900"
 TRACKED = {SLUG: {"condition_id": "0x", "tokens": {"Up": "1", "Down": "2"}}}
@@ -139,6 +144,55 @@ def test_the_frame_of_nothing_has_the_columns_of_something(tmp_path: Path) -> No
     archive = Archive(tmp_path)
     assert archive.books(end="2026-11-20", levels=True).dtypes.equals(archive.books(levels=True).dtypes)
     assert list(archive.gaps(end="2026-11-20").columns) == list(archive.gaps().columns)
+
+
+def test_markets_and_labels_of_nothing_have_their_columns_and_types(tmp_path: Path) -> None:
+    archive = Archive(tmp_path)
+    markets, labels = archive.markets(), archive.labels()
+    assert len(markets) == len(labels) == 0
+    assert str(markets["start_at"].dtype) == "datetime64[us, UTC]"
+    assert str(markets["strike"].dtype) == str(labels["strike"].dtype) == "float64"
+    assert str(labels["start"].dtype) == "datetime64[ns, UTC]"
+
+
+def test_labels_by_round_asset_duration_and_time(tmp_path: Path) -> None:
+    begins = int(datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()) * SECOND
+    given = [
+        labelled(
+            market_id=name,
+            asset=asset,
+            start_ns=begins + n * 300 * SECOND,
+            end_ns=begins + (n + 1) * 300 * SECOND,
+        )
+        for n, (name, asset) in enumerate((("a", "BTC"), ("b", "ETH"), ("c", "BTC")))
+    ]
+    write_labels(tmp_path, given, LabelStamp(key="k"))
+    archive = Archive(tmp_path)
+    assert archive.labels()["market_id"].tolist() == ["a", "b", "c"]
+    assert archive.labels(asset="BTC")["market_id"].tolist() == ["a", "c"]
+    assert archive.labels(market=["b", "c"], asset=["ETH"])["market_id"].tolist() == ["b"]
+    assert archive.labels(duration="15m").empty
+    touching = archive.labels(start="2026-11-21T12:05", end="2026-11-21T12:10")
+    assert touching["market_id"].tolist() == ["b"]
+    assert touching["start"].iloc[0] == pd.Timestamp("2026-11-21T12:05Z")
+    row = archive.labels(exact=True).iloc[0]
+    assert row["strike"] == given[0].strike
+    assert row["strike_e18"] == given[0].strike_e18
+
+
+def test_markets_by_asset_duration_and_time(simulated: Simulated) -> None:
+    archive = Archive(simulated.root)
+    every = archive.markets()
+    start = every["start_at"].min()
+    assert len(archive.markets(end=start)) == 0
+    assert set(archive.markets(end=start + pd.Timedelta(1, "us"))["start_at"]) == {start}
+    assert set(archive.markets(start=every["end_at"].max() - pd.Timedelta(1, "us"))["end_at"]) == {
+        every["end_at"].max()
+    }
+    some = archive.markets(asset=["BTC"], duration="5m", exact=True)
+    assert 0 < len(some) < len(every)
+    assert set(some["asset"]) == {"BTC"}
+    assert all(isinstance(value, Decimal) for value in some["tick_size"].dropna())
 
 
 def test_a_missing_package_is_named_with_its_remedy(tmp_path: Path) -> None:

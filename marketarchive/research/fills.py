@@ -1,0 +1,105 @@
+"""What a market order would have got from a book as a live reader knew it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Context, Decimal
+from typing import Any, Literal
+
+from marketarchive.exceptions import ArgumentError
+from marketarchive.research.book_at import BookAt
+
+Side = Literal["buy", "sell"]
+
+_EXACT = Context(prec=200)  # products and sums of decimal(38,18): never rounded
+_RATIO = Context(prec=38)
+
+
+@dataclass(frozen=True)
+class Fill:
+    """Shares and dollars, without fees: the archive does not know whose order it is, and guesses none.
+
+    `gap`: nothing says what the book was at that moment, because a gap reaches to it, no recording was to
+    see its market, or no book was known yet; then nothing is filled and every price is null.
+    """
+
+    token: str
+    side: Side
+    size: Decimal  # asked for
+    filled: Decimal
+    value: Decimal | None  # paid or got for `filled`, exact
+    average: Decimal | None  # value / filled, to 38 digits
+    worst: Decimal | None  # of the levels used
+    levels: int  # used, the last one perhaps in part
+    age: timedelta | None  # of the book's newest data at that moment
+    verified: str | None  # verdict of the book's last change: ok, failed, ...
+    gap: bool
+    book: BookAt | None
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the book, as it is known, had less than `size`."""
+        return not self.gap and self.filled < self.size
+
+    @property
+    def is_verified(self) -> bool:
+        return self.verified == "ok"
+
+
+def fill(token: str, side: Side, size: Decimal, book: BookAt | None, age: timedelta | None) -> Fill:
+    """`book` has exact levels; a buy walks its asks, a sale its bids, the best first."""
+    gap = book is None or book.gap
+    levels: Sequence[Any] = () if book is None or gap else book.asks if side == "buy" else book.bids
+    filled, value, used = Decimal(0), Decimal(0), 0
+    worst = None
+    for price, offered in levels:
+        if filled == size:
+            break
+        taken = min(offered, _EXACT.subtract(size, filled))
+        filled = _EXACT.add(filled, taken)
+        value = _EXACT.add(value, _EXACT.multiply(price, taken))
+        worst, used = price, used + 1
+    return Fill(
+        token=token,
+        side=side,
+        size=size,
+        filled=filled,
+        value=value if used else None,
+        average=_RATIO.divide(value, filled) if used else None,
+        worst=worst,
+        levels=used,
+        age=age,
+        verified=None if book is None else book.verified,
+        gap=gap,
+        book=book,
+    )
+
+
+def side_of(side: str) -> Side:
+    match side.lower():
+        case "buy":
+            return "buy"
+        case "sell":
+            return "sell"
+    raise ArgumentError(f"side={side!r} is neither buy nor sell")
+
+
+def size_of(size: Decimal | float | str) -> Decimal:
+    """Shares; of a float the digits that Python shows."""
+    try:
+        found = Decimal(str(size))
+    except ArithmeticError as error:
+        raise ArgumentError(f"size={size!r} is no number of shares") from error
+    if not found.is_finite() or found <= 0:
+        raise ArgumentError(f"size={size!r} has to be more than 0 shares")
+    return found
+
+
+def latency_ns(latency: timedelta | float) -> int:
+    """Seconds or a timedelta, in ns."""
+    given = latency if isinstance(latency, timedelta) else timedelta(seconds=latency)
+    if given < timedelta(0):
+        raise ArgumentError(f"latency={latency!r} is negative: nothing is known before it was received")
+    return given // timedelta(microseconds=1) * 1000

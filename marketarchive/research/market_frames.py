@@ -1,0 +1,60 @@
+"""The market master and the labels as frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+from marketarchive.master.fields import FIELDS
+from marketarchive.research.labels import Label
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_MASTER = {"platform": "text", "market_id": "text", "resolution": "text", **FIELDS}
+
+
+def markets_frame(rows: Iterable[Mapping[str, Any]], *, exact: bool) -> pd.DataFrame:
+    """Times are UTC, numbers float or Decimal; of no row the same columns as of many."""
+    import pandas as pd
+
+    found = list(rows)
+    columns: dict[str, Any] = {}
+    for name, kind in _MASTER.items():
+        values = [row[name] for row in found]
+        if kind == "time":
+            columns[name] = pd.Series(values, dtype="datetime64[us, UTC]")
+        elif kind == "decimal":
+            columns[name] = _numbers(values, exact=exact)
+        else:
+            columns[name] = pd.Series(values, dtype="str" if kind == "text" else "object")
+    return pd.DataFrame(columns)
+
+
+def labels_frame(labels: Iterable[Label], *, exact: bool) -> pd.DataFrame:
+    """Label's fields in their order; `<name>_ns` becomes the time `<name>`, 10**-18 stays an integer."""
+    import pandas as pd
+
+    found = list(labels)
+    columns: dict[str, Any] = {}
+    for name, hint in get_type_hints(Label).items():
+        values = [getattr(each, name) for each in found]
+        if name.endswith("_ns"):
+            times = pd.Series(values, dtype="Int64").astype("datetime64[ns]")
+            columns[name.removesuffix("_ns")] = times.dt.tz_localize("UTC")
+        elif name.endswith("_e18"):
+            columns[name] = pd.Series(values, dtype="object")  # more digits than int64 has
+        elif hint in (Decimal, Decimal | None):
+            columns[name] = _numbers(values, exact=exact)
+        else:
+            columns[name] = pd.Series(values, dtype="boolean" if hint == (bool | None) else "str")
+    return pd.DataFrame(columns)
+
+
+def _numbers(values: list[Decimal | None], *, exact: bool) -> Any:
+    import pandas as pd
+
+    if exact:
+        return pd.Series(values, dtype="object")
+    return pd.Series([None if value is None else float(value) for value in values], dtype="float64")
