@@ -5,33 +5,26 @@ Per UTC day of the rounds' starts: a day whose inputs have not changed is taken 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from marketarchive import COLLECTOR
-from marketarchive.archive.config import ArchiveConfig
 from marketarchive.archive.files import Files
-from marketarchive.archive.ledger import Ledger
-from marketarchive.archive.manifest import store_manifest
-from marketarchive.archive.paths import new_run_id
-from marketarchive.archive.store import Store
 from marketarchive.clock import SECOND, RealClock, from_iso, iso
 from marketarchive.exceptions import ArchiveError, ArgumentError, DiskError
 from marketarchive.research import canonical_inputs
 from marketarchive.research.canonical_query import CLOCKS, Clock, prepare, rows
+from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
 from marketarchive.research.engine import connect, require, run
 from marketarchive.research.label_files import read_labels
 from marketarchive.research.labels import Label
 from marketarchive.research.names import names
-from marketarchive.research.normalize import Progress, normalize
+from marketarchive.research.normalize import normalize
 from marketarchive.research.partitions import DAY, METADATA, feeds, feeds_with, files, stamp_of
 
 if TYPE_CHECKING:
@@ -116,8 +109,8 @@ def canonical(
     import duckdb
 
     try:
-        with _alone(root):
-            build = _Build(root, clock, carry_s, master_url, progress or _Quiet())
+        with alone(root / "research" / "canonical.lock"):
+            build = _Build(root, clock, carry_s, master_url, progress or Quiet())
             return build.make(since, until, assets, partitioned=partitioned)
     except duckdb.Error as error:
         raise ArchiveError(f"the tables cannot be joined: {str(error).splitlines()[0]}") from error
@@ -257,31 +250,14 @@ class _Build:
             self._progress.advance(len(some))
 
     def _manifest(self, started: int, done: Canonical, keys: dict[str, str]) -> str:
-        import duckdb
-        import pyarrow as pa
-
-        store_files, clock = Files(), RealClock()
-        ledger = Ledger(self._root, store_files)
-        now, head = clock.now_ns(), ledger.head()
-        new = new_run_id(started)
-        document = {
-            "kind": "manifest",
-            "schema": 1,
-            "run": new,
-            "command": "canonical",
-            "collector": COLLECTOR,
-            "started_at_utc": iso(started),
-            "finished_at_utc": iso(now),
-            "duration_s": round((now - started) / 1e9, 3),
-            "arguments": {"clock": self._clock, "carry_s": self._carry_s},
-            "versions": {"canonical": VERSION, "duckdb": duckdb.__version__, "pyarrow": pa.__version__},
+        made = {
             "inputs": [{"date": day, "key": key} for day, key in sorted(keys.items())],
             "outputs": [{"path": str(done.path), "rows": done.rows, "days": done.made}],
             "rows": done.rows,
-            "ledger": {"count": head.count, "head": head.sha256},
         }
-        store = Store(self._root, clock, ArchiveConfig(), store_files, ledger)
-        return store_manifest(store, f"canonical-{new}", document)
+        arguments = {"clock": self._clock, "carry_s": self._carry_s}
+        versions = {"canonical": VERSION}
+        return leave_manifest(self._root, RealClock(), started, "canonical", arguments, versions, made)
 
 
 def dataset(connection: duckdb.DuckDBPyConnection, clock: Clock, carry_s: int) -> pa.Table:
@@ -361,20 +337,3 @@ def _settle(temporary: Path, path: Path) -> None:
         os.close(handle)
     store.rename(temporary, path)
     store.sync_dir(path.parent)
-
-
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    folder = root / "research"
-    folder.mkdir(exist_ok=True)
-    with (folder / "canonical.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-class _Quiet:
-    def total(self, read: int) -> None: ...
-
-    def begin(self, what: str) -> None: ...
-
-    def advance(self, read: int) -> None: ...

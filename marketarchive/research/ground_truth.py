@@ -6,32 +6,25 @@ Windows, rules and outcomes come from the catalogue's answers in raw, prices fro
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from marketarchive import COLLECTOR
-from marketarchive.archive.config import ArchiveConfig
-from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Entry, Ledger
-from marketarchive.archive.manifest import store_manifest
-from marketarchive.archive.paths import new_run_id
 from marketarchive.archive.reader import SEGMENT_KINDS
-from marketarchive.archive.store import Store
 from marketarchive.clock import Clock, RealClock, from_iso, iso
 from marketarchive.exceptions import ArchiveError, DiskError
 from marketarchive.research import boundary_prices, estimates, label_files, market_facts
+from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
 from marketarchive.research.engine import require
 from marketarchive.research.label_files import LabelStamp, read_labels
 from marketarchive.research.labels import VERDICTS, Label, Window, label, wanted
-from marketarchive.research.normalize import Progress, normalize
+from marketarchive.research.normalize import normalize
 from marketarchive.research.partitions import DAY, feeds, feeds_with
 from marketarchive.research.partitions import stamp_of as stamp_of_table
 
@@ -82,8 +75,8 @@ def ground_truth(
     """
     require()
     try:
-        with _alone(root):
-            return _ground_truth(root, since, until, estimate, progress or _Quiet(), clock or RealClock())
+        with alone(root / "research" / "ground_truth.lock"):
+            return _ground_truth(root, since, until, estimate, progress or Quiet(), clock or RealClock())
     except OSError as error:
         raise DiskError(f"the labels in {root / 'research'} cannot be written: {error}") from error
 
@@ -102,7 +95,7 @@ def label_markets(
     ArchiveError, ConfigurationError, DiskError.
     """
     require()
-    shown = progress or _Quiet()
+    shown = progress or Quiet()
     chosen, _, newest = _windows(root, since, until, shown)
     return _labels(root, chosen, newest, estimate, shown)
 
@@ -214,13 +207,6 @@ def _manifest(
     times: tuple[int | None, int | None],
     estimate: bool,
 ) -> str:
-    import duckdb
-    import pyarrow as pa
-
-    files = Files()
-    ledger = Ledger(root, files)
-    run = new_run_id(started)
-    now, head = clock.now_ns(), ledger.head()
     outputs = []
     for output in (label_files.PARQUET, label_files.JSON):
         data = (root / output).read_bytes()
@@ -232,26 +218,12 @@ def _manifest(
                 "sha256": hashlib.sha256(data).hexdigest(),
             }
         )
-    document = {
-        "kind": "manifest",
-        "schema": 1,
-        "run": run,
-        "command": "ground-truth",
-        "collector": COLLECTOR,
-        "started_at_utc": iso(started),
-        "finished_at_utc": iso(now),
-        "duration_s": round((now - started) / 1e9, 3),
-        "arguments": {
-            "since": None if times[0] is None else iso(times[0]),
-            "until": None if times[1] is None else iso(times[1]),
-            "estimate": estimate,
-        },
-        "versions": {
-            "ground_truth": VERSION,
-            "market_facts": market_facts.VERSION,
-            "duckdb": duckdb.__version__,
-            "pyarrow": pa.__version__,
-        },
+    arguments = {
+        "since": None if times[0] is None else iso(times[0]),
+        "until": None if times[1] is None else iso(times[1]),
+        "estimate": estimate,
+    }
+    made = {
         "inputs": [
             {"path": path, "sha256" if path.startswith("raw/") else "key": mark}
             for path, mark in sorted(inputs.items())
@@ -261,24 +233,6 @@ def _manifest(
         "rows": len(done.labels),
         "verdicts": {name: done.verdicts[name] for name in VERDICTS},
         "without_window": done.without_window,
-        "ledger": {"count": head.count, "head": head.sha256},
     }
-    store = Store(root, clock, ArchiveConfig(), files, ledger)
-    return store_manifest(store, f"ground-truth-{run}", document)
-
-
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    folder = root / "research"
-    folder.mkdir(exist_ok=True)
-    with (folder / "ground_truth.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-class _Quiet:
-    def total(self, read: int) -> None: ...
-
-    def begin(self, what: str) -> None: ...
-
-    def advance(self, read: int) -> None: ...
+    versions = {"ground_truth": VERSION, "market_facts": market_facts.VERSION}
+    return leave_manifest(root, clock, started, "ground-truth", arguments, versions, made)

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from marketarchive import COLLECTOR
-from marketarchive.archive.config import ArchiveConfig
 from marketarchive.archive.files import Files
-from marketarchive.archive.ledger import Ledger
-from marketarchive.archive.manifest import store_manifest
-from marketarchive.archive.paths import new_run_id
-from marketarchive.archive.store import Store
 from marketarchive.clock import Clock, RealClock, iso
 from marketarchive.exceptions import ArchiveError, ArgumentError, DiskError
 from marketarchive.research import (
@@ -33,6 +25,7 @@ from marketarchive.research import (
     verdicts,
 )
 from marketarchive.research.checks import Check
+from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
 from marketarchive.research.engine import connect, require
 from marketarchive.research.extract import Made, Names
 from marketarchive.research.names import names
@@ -51,16 +44,6 @@ from marketarchive.research.verdicts import Verdicts
 
 if TYPE_CHECKING:
     import duckdb
-
-
-class Progress(Protocol):
-    """Told what is under way, and bytes of segments read: once a table, once more to check hashes."""
-
-    def total(self, read: int) -> None: ...
-
-    def begin(self, what: str) -> None: ...
-
-    def advance(self, read: int) -> None: ...
 
 
 @dataclass
@@ -124,13 +107,13 @@ def normalize(
     if not present:
         return Normalized()
     try:
-        with _alone(root):
+        with alone(root / "tables" / "normalize.lock"):
             return _normalize(
                 root,
                 [one for one in partitions(root, wanted, since, until) if one.table in with_needs(tables)],
                 verify,
                 master_url,
-                progress or _Quiet(),
+                progress or Quiet(),
                 clock or RealClock(),
                 {"feeds": sorted(chosen), "since": since and iso(since), "until": until and iso(until)},
             )
@@ -339,25 +322,8 @@ def _settle(files: Files, temporary: Path, path: Path) -> tuple[str, int]:
 
 
 def _manifest(root: Path, clock: Clock, started: int, done: Normalized, arguments: Mapping[str, Any]) -> str:
-    import duckdb
-    import pyarrow as pa
-
-    files = Files()
-    ledger = Ledger(root, files)
-    run = new_run_id(started)
-    now, head = clock.now_ns(), ledger.head()
     inputs = {path: sha256 for one in done.outputs for path, sha256 in one.inputs.items()}
-    document = {
-        "kind": "manifest",
-        "schema": 1,
-        "run": run,
-        "command": "normalize",
-        "collector": COLLECTOR,
-        "started_at_utc": iso(started),
-        "finished_at_utc": iso(now),
-        "duration_s": round((now - started) / 1e9, 3),
-        "arguments": arguments,
-        "versions": {"tables": VERSIONS, "duckdb": duckdb.__version__, "pyarrow": pa.__version__},
+    made = {
         "inputs": [{"path": path, "sha256": sha256} for path, sha256 in sorted(inputs.items())],
         "outputs": [
             {
@@ -374,10 +340,8 @@ def _manifest(root: Path, clock: Clock, started: int, done: Normalized, argument
         "rows": sum(one.rows for one in done.outputs),
         "failed": done.failed,
         "checks": [check.as_dict() for check in done.checks.values()],
-        "ledger": {"count": head.count, "head": head.sha256},
     }
-    store = Store(root, clock, ArchiveConfig(), files, ledger)
-    return store_manifest(store, f"normalize-{run}", document)
+    return leave_manifest(root, clock, started, "normalize", arguments, {"tables": VERSIONS}, made)
 
 
 def _feeds(present: Collection[tuple[str, str]], chosen: Collection[str]) -> set[tuple[str, str]]:
@@ -390,20 +354,3 @@ def _feeds(present: Collection[tuple[str, str]], chosen: Collection[str]) -> set
             raise ArgumentError(f"the archive has no feed {name!r}; there is {there}")
         found |= named
     return found if chosen else set(present)
-
-
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    folder = root / "tables"
-    folder.mkdir(exist_ok=True)
-    with (folder / "normalize.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-class _Quiet:
-    def total(self, read: int) -> None: ...
-
-    def begin(self, what: str) -> None: ...
-
-    def advance(self, read: int) -> None: ...

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,23 +12,19 @@ from typing import Any
 import msgspec
 
 from marketarchive import COLLECTOR
-from marketarchive.archive.config import ArchiveConfig
 from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Ledger
-from marketarchive.archive.manifest import store_manifest
-from marketarchive.archive.paths import new_run_id
-from marketarchive.archive.store import Store
 from marketarchive.clock import RealClock, iso
 from marketarchive.exceptions import ArchiveError, DiskError
 from marketarchive.research import canonical as canonical_dataset
 from marketarchive.research import canonical_inputs, label_files
 from marketarchive.research import ground_truth as truth
 from marketarchive.research.canonical import canonical, path_of
+from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
 from marketarchive.research.engine import connect, require, run
 from marketarchive.research.ground_truth import ground_truth
 from marketarchive.research.labels import Label
 from marketarchive.research.names import names
-from marketarchive.research.normalize import Progress
 from marketarchive.research.partitions import VERSIONS, files, stamp_of
 from marketarchive.research.validation import (
     coverage_bounds,
@@ -90,9 +84,9 @@ def validate(
     require()
     import duckdb
 
-    shown = progress or _Quiet()
+    shown = progress or Quiet()
     try:
-        with _alone(root):
+        with alone(root / "research" / "validation.lock"):
             started = RealClock().now_ns()
             ground_truth(root, since, until, progress=shown)
             canonical(root, since, until, master_url=master_url, progress=shown)
@@ -208,52 +202,21 @@ def _inputs(root: Path, labels: Sequence[Label]) -> list[dict[str, str]]:
 
 def _write(root: Path, started: int, document: Mapping[str, Any], checks: Sequence[Check]) -> str:
     """Both files, each whole or as it was before, and the manifest; its path. Raises OSError."""
-    store_files, clock = Files(), RealClock()
+    store_files = Files()
     written = {
         JSON: msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n",
         MARKDOWN: markdown(document, checks).encode(),
     }
     outputs = []
-    store_files.make_dirs(root / "manifests", root)
     for path, data in written.items():
         store_files.write_whole(root / path, data)
         digest = hashlib.sha256(data).hexdigest()
         outputs.append({"path": str(path), "bytes": len(data), "sha256": digest})
-    ledger, new, now = Ledger(root, store_files), new_run_id(started), clock.now_ns()
-    head = ledger.head()
-    manifest = {
-        "kind": "manifest",
-        "schema": 1,
-        "run": new,
-        "command": "validate",
-        "collector": COLLECTOR,
-        "started_at_utc": iso(started),
-        "finished_at_utc": iso(now),
-        "duration_s": round((now - started) / 1e9, 3),
-        "arguments": {name: document[name] for name in ("since", "until", "strict")},
-        "versions": document["versions"],
+    arguments = {name: document[name] for name in ("since", "until", "strict")}
+    made = {
         "inputs": document["inputs"],
         "outputs": outputs,
         "state": document["state"],
         "checks": {each.name: each.state for each in checks},
-        "ledger": {"count": head.count, "head": head.sha256},
     }
-    store = Store(root, clock, ArchiveConfig(), store_files, ledger)
-    return store_manifest(store, f"validate-{new}", manifest)
-
-
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    folder = root / "research"
-    folder.mkdir(exist_ok=True)
-    with (folder / "validation.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-class _Quiet:
-    def total(self, read: int) -> None: ...
-
-    def begin(self, what: str) -> None: ...
-
-    def advance(self, read: int) -> None: ...
+    return leave_manifest(root, RealClock(), started, "validate", arguments, document["versions"], made)

@@ -1,0 +1,85 @@
+"""What all that is made from an archive has in common: made by one process at a time, with a manifest."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from marketarchive import COLLECTOR
+from marketarchive.archive.config import ArchiveConfig
+from marketarchive.archive.files import Files
+from marketarchive.archive.ledger import Ledger
+from marketarchive.archive.manifest import store_manifest
+from marketarchive.archive.paths import new_run_id
+from marketarchive.archive.store import Store
+from marketarchive.clock import Clock, iso
+
+
+class Progress(Protocol):
+    """What is told while something is made."""
+
+    def total(self, read: int) -> None:
+        """A new stretch of work begins, of so many units."""
+
+    def begin(self, what: str) -> None: ...
+
+    def advance(self, read: int) -> None: ...
+
+
+class Quiet:
+    """Nobody looks."""
+
+    def total(self, read: int) -> None: ...
+
+    def begin(self, what: str) -> None: ...
+
+    def advance(self, read: int) -> None: ...
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """One at a time; another waits. Raises OSError."""
+    lock.parent.mkdir(exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def leave_manifest(
+    root: Path,
+    clock: Clock,
+    started: int,
+    command: str,
+    arguments: Mapping[str, Any],
+    versions: Mapping[str, Any],
+    made: Mapping[str, Any],
+) -> str:
+    """`manifests/<command>-<run>.json`, entered in the ledger: its path. `made`: inputs, outputs, ...
+
+    `versions` are ours; those of the engine are added. Raises DiskError, OSError.
+    """
+    import duckdb
+    import pyarrow as pa
+
+    files = Files()
+    ledger = Ledger(root, files)
+    run, now, head = new_run_id(started), clock.now_ns(), ledger.head()
+    document = {
+        "kind": "manifest",
+        "schema": 1,
+        "run": run,
+        "command": command,
+        "collector": COLLECTOR,
+        "started_at_utc": iso(started),
+        "finished_at_utc": iso(now),
+        "duration_s": round((now - started) / 1e9, 3),
+        "arguments": arguments,
+        "versions": {**versions, "duckdb": duckdb.__version__, "pyarrow": pa.__version__},
+        **made,
+        "ledger": {"count": head.count, "head": head.sha256},
+    }
+    files.make_dirs(root / "manifests", root)
+    return store_manifest(Store(root, clock, ArchiveConfig(), files, ledger), f"{command}-{run}", document)
