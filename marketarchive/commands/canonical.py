@@ -11,6 +11,7 @@ from scrapy.commands import ScrapyCommand
 from marketarchive.collecting.arguments import moment
 from marketarchive.collecting.process import output_dir
 from marketarchive.exceptions import ArgumentError, ConfigurationError, DiskError, MarketArchiveError
+from marketarchive.pipelines.market_master import master_url
 from marketarchive.progress import Bar
 from marketarchive.research.canonical import CARRY_S, Canonical, canonical
 from marketarchive.research.canonical_query import CLOCKS
@@ -33,7 +34,8 @@ class Command(ScrapyCommand):
             "Writes research/canonical_dataset.parquet in OUTPUT_DIR out of the tables, which are brought up "
             "to date first, and the labels of `scrapy ground-truth`. Row t is the state at the start + t "
             "seconds: on the observation clock what was valid then, with --clock received what a live reader "
-            "knew then (canonical_dataset_received.parquet). Only days whose inputs changed are made again."
+            "knew then (canonical_dataset_received.parquet). Only parts (a day of an asset) "
+            "whose inputs changed are made again."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -86,6 +88,7 @@ class Command(ScrapyCommand):
                 clock=opts.clock,
                 assets=assets,
                 carry_s=opts.carry,
+                master_url=master_url(self.settings),
                 partitioned=opts.partitioned,
                 progress=bar,
             )
@@ -93,10 +96,11 @@ class Command(ScrapyCommand):
 
 def _text(done: Canonical) -> str:
     if not done.markets:
-        return "there are no labels: run `scrapy ground-truth` first"
+        return "no labelled round is meant: run `scrapy ground-truth`, or ask for other days and assets"
     if done.manifest is None:
         return f"up to date: {done.path}, {done.rows:,} rows"
     return (
         f"made     {done.path}: {done.rows:,} rows of {done.markets:,} rounds, "
-        f"{len(done.made)} days made, {len(done.kept)} kept\nmanifest {done.manifest}"
+        f"parts (day and asset): {len(done.made)} made, {len(done.kept)} kept, {len(done.dropped)} dropped\n"
+        f"manifest {done.manifest}"
     )

@@ -1,14 +1,16 @@
 """`scrapy canonical`: one row per second of each labelled round, made by DuckDB from tables and labels.
 
-Per UTC day of the rounds' starts: a day whose inputs have not changed is taken over as it is.
+In parts, one per UTC day of the rounds' starts and asset: a part whose inputs have not changed is taken over.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-VERSION = 1
-"""Raised when a column or its meaning changes: all days are then made again."""
+VERSION = 2
+"""Raised when a column or its meaning changes: all parts are then made again."""
 
 CARRY_S = 60
 """Seconds for which a value is carried, by default."""
@@ -42,7 +44,7 @@ _AT_ONCE = 1_000_000  # rows of the dataset that are joined at a time: bounds me
 
 
 class Made(msgspec.Struct):
-    """What the file says of one day."""
+    """What the file says of one part."""
 
     key: str
     rows: int
@@ -52,7 +54,7 @@ class Made(msgspec.Struct):
 class Contents(msgspec.Struct):
     """What the file says of itself."""
 
-    days: dict[str, Made]
+    parts: dict[str, Made]
     clock: str
 
 
@@ -63,8 +65,9 @@ class Canonical:
     path: PurePosixPath
     rows: int = 0
     markets: int = 0
-    made: list[str] = field(default_factory=list)  # days
+    made: list[str] = field(default_factory=list)  # parts: "2026-11-21/BTC"
     kept: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)  # their rounds have no labels any more
     manifest: str | None = None  # relative to OUTPUT_DIR; None: nothing was done
 
     def as_dict(self) -> dict[str, Any]:
@@ -74,6 +77,7 @@ class Canonical:
             "markets": self.markets,
             "made": self.made,
             "kept": self.kept,
+            "dropped": self.dropped,
             "manifest": self.manifest,
         }
 
@@ -96,9 +100,10 @@ def canonical(
     master_url: str | None = None,
     progress: Progress | None = None,
 ) -> Canonical:
-    """Brings the dataset of the labelled rounds that start in `since` <= time < `until` (ns) up to date.
+    """Brings the dataset of the labelled rounds of days that touch `since` <= time < `until` (ns) up to date.
 
-    Days outside stay as they are. `partitioned` writes a folder with a file per day in place of one file.
+    Other days, and assets that are not among `assets`, stay as they are. `partitioned` writes a folder with
+    a file per day in place of one file.
     One call at a time; another waits. Raises ArchiveError, ArgumentError, ConfigurationError, DiskError.
     """
     require()
@@ -132,24 +137,30 @@ class _Build:
         self, since: int | None, until: int | None, assets: Collection[str] | None, *, partitioned: bool
     ) -> Canonical:
         started = RealClock().now_ns()
-        labels = [each for each in read_labels(self._root) if assets is None or each.asset in assets]
-        days: dict[str, list[Label]] = {}
-        for each in labels:
-            days.setdefault(iso(each.start_ns)[:10], []).append(each)
-        chosen = {day: found for day, found in days.items() if _within(day, since, until)}
-        _normalize(
-            self._root, [one for found in chosen.values() for one in found], self._master_url, self._progress
-        )
+        parts: dict[str, list[Label]] = {}
+        for each in sorted(read_labels(self._root), key=lambda one: (one.start_ns, one.market_id)):
+            parts.setdefault(f"{iso(each.start_ns)[:10]}/{each.asset}", []).append(each)
+        chosen = {
+            part: found
+            for part, found in parts.items()
+            if _within(part, since, until) and (assets is None or found[0].asset in assets)
+        }
+        labels = [one for found in chosen.values() for one in found]
+        _normalize(self._root, labels, self._master_url, self._progress)
         self._names = names(self._root, self._master_url)
         done = Canonical(path_of(self._clock, partitioned=partitioned), markets=len(labels))
-        keys = {day: self._key(found) for day, found in chosen.items()}
-        self._progress.total(sum(len(found) for found in chosen.values()))
+        keys = {part: self._key(found) for part, found in chosen.items()}
+        self._progress.total(len(labels))
         self._progress.begin("canonical")
+        folder = self._root / done.path
         if partitioned:
-            self._write_days(chosen, keys, done)
+            days = {part[:10] for part in parts} | {path.name[5:] for path in folder.glob("date=*")}
+            for day in sorted(days):
+                of_day = [part for part in parts if part[:10] == day]
+                self._write(folder / f"date={day}" / "canonical.parquet", of_day, chosen, keys, done)
         else:
-            self._write_file(days, chosen, keys, done)
-        if done.made:
+            self._write(folder, parts, chosen, keys, done)
+        if done.made or done.dropped:
             done.manifest = self._manifest(started, done, keys)
         return done
 
@@ -165,106 +176,107 @@ class _Build:
         parts = [VERSION, self._clock, self._carry_s, [repr(each) for each in labels], tokens, stamps]
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
-    def _write_file(
+    def _write(
         self,
-        days: dict[str, list[Label]],
+        path: Path,
+        known: Collection[str],
         chosen: dict[str, list[Label]],
         keys: dict[str, str],
         done: Canonical,
     ) -> None:
+        """One file of the `known` parts: those `chosen` as they are now, the others as they stand in it."""
         import pyarrow.parquet as pq
 
-        path = self._root / done.path
         before = contents_of(path)
-        old = {} if before is None else before.days
+        old = {} if before is None else before.parts
         kept = {
-            day: made
-            for day, made in old.items()
-            if (day in days and day not in chosen) or keys.get(day) == made.key
+            part: made
+            for part, made in old.items()
+            if part in known and (part not in chosen or keys[part] == made.key)
         }
-        order = sorted({*kept, *chosen})
-        if before is None and not order:
+        due = {part: chosen[part] for part in known if part in chosen and part not in kept}
+        dropped = sorted(set(old) - set(known))
+        done.kept += sorted(kept)
+        done.made += sorted(due)
+        done.dropped += dropped
+        done.rows += sum(each.rows for each in kept.values())
+        self._progress.advance(sum(len(chosen[part]) for part in kept if part in chosen))
+        if not due and not dropped:
             return
-        if before is not None and set(order) == set(old) == set(kept):
-            done.rows, done.kept = sum(each.rows for each in kept.values()), order
+        if not due and not kept:
+            Files().unlink(path)
             return
+        path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.tmp")
         contents: dict[str, Made] = {}
         source = pq.ParquetFile(path) if kept else None
         groups = 0
-        with pq.ParquetWriter(temporary, schema(), compression="zstd") as writer:
-            for day in order:
+        with (
+            closing(self._tables(due)) as fresh,
+            pq.ParquetWriter(temporary, schema(), compression="zstd") as writer,
+        ):
+            for part in sorted({*kept, *due}):
                 first, count = groups, 0
-                if day in kept and source is not None:
-                    parts: Iterator[pa.Table] = (source.read_row_group(n) for n in range(*kept[day].groups))
-                    done.kept.append(day)
+                if part in kept:
+                    assert source is not None
+                    tables: Iterable[pa.Table] = map(source.read_row_group, range(*kept[part].groups))
                 else:
-                    parts = self.tables(chosen[day])
-                    done.made.append(day)
-                for part in parts:
-                    writer.write_table(part, row_group_size=max(1, part.num_rows))
-                    count += part.num_rows
-                    groups += part.num_rows > 0
-                contents[day] = Made(kept[day].key if day in kept else keys[day], count, (first, groups))
-                done.rows += count
+                    of_part, tables = next(fresh)
+                    assert of_part == part
+                for table in tables:
+                    writer.write_table(table, row_group_size=max(1, table.num_rows))
+                    count += table.num_rows
+                    groups += table.num_rows > 0
+                contents[part] = Made(kept[part].key if part in kept else keys[part], count, (first, groups))
+                done.rows += 0 if part in kept else count
             stamp = msgspec.json.encode(Contents(contents, self._clock))
             writer.add_key_value_metadata({METADATA: stamp.decode()})
         if source is not None:
             source.close()
         _settle(temporary, path)
-        done.made = done.made or ["none"]
 
-    def _write_days(self, chosen: dict[str, list[Label]], keys: dict[str, str], done: Canonical) -> None:
-        import pyarrow.parquet as pq
-
-        for day, labels in sorted(chosen.items()):
-            path = self._root / done.path / f"date={day}" / "canonical.parquet"
-            before = contents_of(path)
-            if before is not None and before.days.get(day) is not None and before.days[day].key == keys[day]:
-                done.rows += before.days[day].rows
-                done.kept.append(day)
-                continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f".{path.name}.tmp")
-            count = groups = 0
-            with pq.ParquetWriter(temporary, schema(), compression="zstd") as writer:
-                for part in self.tables(labels):
-                    writer.write_table(part, row_group_size=max(1, part.num_rows))
-                    count += part.num_rows
-                    groups += part.num_rows > 0
-                stamp = msgspec.json.encode(Contents({day: Made(keys[day], count, (0, groups))}, self._clock))
-                writer.add_key_value_metadata({METADATA: stamp.decode()})
-            _settle(temporary, path)
-            done.rows += count
-            done.made.append(day)
-
-    def tables(self, labels: Sequence[Label]) -> Iterator[pa.Table]:
-        """The rows of rounds, a few of them at a time, by start and slug."""
-        for some in _batches(labels):
+    def _tables(self, parts: dict[str, list[Label]]) -> Generator[tuple[str, Iterable[pa.Table]]]:
+        """The rows of each part, in order; the tables of a day are read once for all its parts."""
+        for _, of_day in groupby(sorted(parts), key=lambda part: part[:10]):
+            day = list(of_day)
+            labels = [one for part in day for one in parts[part]]
             connection = connect(self._root / "tables" / ".spill")
             try:
-                canonical_inputs.register(connection, self._root, some, self._names, self._carry_s)
-                yield dataset(connection, self._clock, self._carry_s)
+                canonical_inputs.register(connection, self._root, labels, self._names, self._carry_s)
+                for statement in prepare(self._clock, self._carry_s):
+                    run(connection, statement)
+                first = 0
+                for part in day:
+                    until = first + len(parts[part])
+                    yield part, self._batches(connection, labels, first, until)
+                    first = until
             finally:
                 connection.close()
-            self._progress.advance(len(some))
+
+    def _batches(
+        self, connection: duckdb.DuckDBPyConnection, labels: Sequence[Label], first: int, until: int
+    ) -> Iterator[pa.Table]:
+        """The rows of `labels[first:until]`, a few rounds at a time."""
+        while first < until:
+            end, count = first, 0
+            while end < until and count < _AT_ONCE:
+                count += (labels[end].end_ns - labels[end].start_ns) // SECOND + 1
+                end += 1
+            query = rows(self._clock, first, end)
+            yield connection.sql(query).to_arrow_table().cast(schema())
+            self._progress.advance(end - first)
+            first = end
 
     def _manifest(self, started: int, done: Canonical, keys: dict[str, str]) -> str:
         made = {
-            "inputs": [{"date": day, "key": key} for day, key in sorted(keys.items())],
-            "outputs": [{"path": str(done.path), "rows": done.rows, "days": done.made}],
+            "inputs": [{"part": part, "key": key} for part, key in sorted(keys.items())],
+            "outputs": [{"path": str(done.path), "rows": done.rows, "parts": done.made}],
+            "dropped": done.dropped,
             "rows": done.rows,
         }
         arguments = {"clock": self._clock, "carry_s": self._carry_s}
         versions = {"canonical": VERSION}
         return leave_manifest(self._root, RealClock(), started, "canonical", arguments, versions, made)
-
-
-def dataset(connection: duckdb.DuckDBPyConnection, clock: Clock, carry_s: int) -> pa.Table:
-    """All rows of a connection's `rounds`, by round and second."""
-    for statement in prepare(clock, carry_s):
-        run(connection, statement)
-    return connection.sql(rows(clock)).to_arrow_table().cast(schema())
 
 
 def contents_of(path: Path) -> Contents | None:
@@ -295,21 +307,8 @@ def schema() -> pa.Schema:
     return pa.schema([(name, kinds.get(name, pa.float64())) for name in COLUMNS])
 
 
-def _batches(labels: Sequence[Label]) -> Iterator[list[Label]]:
-    some: list[Label] = []
-    count = 0
-    for each in sorted(labels, key=lambda one: (one.start_ns, one.market_id)):
-        some.append(each)
-        count += (each.end_ns - each.start_ns) // SECOND + 1
-        if count >= _AT_ONCE:
-            yield some
-            some, count = [], 0
-    if some:
-        yield some
-
-
-def _within(day: str, since: int | None, until: int | None) -> bool:
-    start = from_iso(day)
+def _within(part: str, since: int | None, until: int | None) -> bool:
+    start = from_iso(part[:10])
     return (since is None or start + DAY > since) and (until is None or start < until)
 
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+LATE_S = 600
+"""A price is told at most so long after its second, as far as gaps are concerned."""
+
 _RANK = {"Up": 1, "Down": 0}
 _LATE_NS = 3_600 * SECOND
 """What is received so much before its round, or is stamped so much after it, plays no part in it."""
@@ -40,9 +43,8 @@ def register(
     """Makes `rounds`, `prices`, `tops` and `holes` of a connection. Raises duckdb.Error."""
     register_rounds(connection, labels, names)
     first, last = span(labels, carry_s)
-    times = _times(labels, carry_s)
-    _prices(connection, files(root, "reference_prices", first, last), times)
-    _tops(connection, root, (first, last), times)
+    prices(connection, root, labels, carry_s)
+    _tops(connection, root, (first, last), _times(labels, carry_s))
     holes(connection, root, first, last)
 
 
@@ -142,7 +144,9 @@ def _moment(ns: int) -> str:
     return f"make_timestamptz({ns // 1000})"
 
 
-def _prices(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], times: str) -> None:
+def prices(connection: duckdb.DuckDBPyConnection, root: Path, labels: Sequence[Label], carry_s: int) -> None:
+    """`prices` of the instruments of `rounds`. Raises duckdb.Error."""
+    paths = files(root, "reference_prices", *span(labels, carry_s))
     if not paths:
         run(
             connection,
@@ -160,7 +164,7 @@ def _prices(connection: duckdb.DuckDBPyConnection, paths: Sequence[Path], times:
                    epoch_us(received_at) AS received_us, value::DOUBLE AS value, {bid}::DOUBLE AS bid,
                    {ask}::DOUBLE AS ask, venue || '/' || feed AS source
             FROM {_read(paths)}
-            WHERE value IS NOT NULL AND {times}
+            WHERE value IS NOT NULL AND {_times(labels, carry_s)}
               AND {instrument} IN (SELECT spot FROM rounds UNION SELECT twap FROM rounds)""",
     )
 
@@ -207,7 +211,11 @@ ABOUT_PRICE = """gaps.feed IN ('reference', 'pages')
 
 
 def holes(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> None:
-    """`holes` of `rounds` and `tokens`: gaps of a market's books (`pm`), or of its asset's prices (`cl`)."""
+    """`holes` of `rounds` and `tokens`: gaps of a market's books (`pm`), or of its asset's prices (`cl`).
+
+    A gap is told by times of receipt. What is missing of `prices`, which come late, begins with what was
+    observed last before it.
+    """
     paths = files(root, "gaps", first, last)
     if not paths:
         run(
@@ -219,12 +227,36 @@ def holes(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: i
     run(
         connection,
         f"""CREATE OR REPLACE TEMP TABLE holes AS
-            SELECT market_no, CASE WHEN {ABOUT_BOOKS} THEN 'pm' ELSE 'cl' END AS stream, reason,
-                   greatest(from_us, start_s * 1000000) AS from_us,
+            WITH seen AS (
+                SELECT instrument, received_us,
+                       max(max(event_us)) OVER (PARTITION BY instrument ORDER BY received_us) AS event_us
+                FROM prices GROUP BY instrument, received_us
+            ), gaps AS (
+                SELECT *, epoch_us("from") AS from_us,
+                       coalesce(epoch_us("to"), epoch_us(noticed_at)) AS to_us
+                FROM {_read(paths)} QUALIFY {LASTING}
+            ), found AS (
+                SELECT market_no, start_s, duration, spot, twap, reason, from_us, to_us,
+                       CASE WHEN {ABOUT_BOOKS} THEN 'pm' ELSE 'cl' END AS stream
+                FROM gaps JOIN rounds ON to_us > (start_s - 1) * 1000000
+                    AND from_us <= (start_s + duration + {LATE_S}) * 1000000
+                    AND (({ABOUT_BOOKS}) OR ({ABOUT_PRICE}))
+            ), observed AS (
+                SELECT found.* EXCLUDE (from_us),
+                       CASE WHEN stream = 'pm' THEN from_us
+                            ELSE least(from_us, {_newest("spots")}, {_newest("twaps")}) END AS from_us
+                FROM found
+                ASOF LEFT JOIN seen AS spots
+                    ON spots.instrument = found.spot AND found.from_us >= spots.received_us
+                ASOF LEFT JOIN seen AS twaps
+                    ON twaps.instrument = found.twap AND found.from_us >= twaps.received_us
+            )
+            SELECT market_no, stream, reason, greatest(from_us, start_s * 1000000) AS from_us,
                    least(to_us, (start_s + duration) * 1000000) AS to_us
-            FROM (SELECT *, epoch_us("from") AS from_us,
-                         coalesce(epoch_us("to"), epoch_us(noticed_at)) AS to_us
-                  FROM {_read(paths)} QUALIFY {LASTING}) AS gaps
-            JOIN rounds ON to_us > (start_s - 1) * 1000000 AND from_us <= (start_s + duration) * 1000000
-                AND (({ABOUT_BOOKS}) OR ({ABOUT_PRICE}))""",
+            FROM observed WHERE from_us <= (start_s + duration) * 1000000""",
     )
+
+
+def _newest(seen: str) -> str:
+    """Null where nothing of late was seen."""
+    return f"CASE WHEN {seen}.event_us > found.from_us - {LATE_S} * 1000000 THEN {seen}.event_us END"

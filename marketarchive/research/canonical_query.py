@@ -72,17 +72,18 @@ def prepare(clock: Clock, carry_s: int) -> list[str]:
 
 
 def _prices_by_second(clock: Clock, carry_s: int) -> str:
-    # an observation counts from its first receipt; on the received clock only if it is newer than all known
+    # an observation counts from its first receipt; on the received clock only if it is newer than all known;
+    # parts of it (bid, ask) can be told later, and each row has all that its source told by then
     if clock == "observation":
-        given, at = "prices", "event_us"
+        given, at = "(SELECT *, true AS is_first FROM prices)", "event_us"
     else:
         first = """SELECT *, row_number() OVER (
-            PARTITION BY instrument, event_us, bid IS NULL ORDER BY received_us, value, source) AS nth
+            PARTITION BY instrument, event_us ORDER BY received_us, value, source, bid, ask) = 1 AS is_first
             FROM prices"""
         before = """PARTITION BY instrument ORDER BY received_us, event_us DESC, value, source
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"""
-        given = f"""(SELECT * FROM ({first}) WHERE nth = 1
-            QUALIFY event_us > coalesce(max(event_us) OVER ({before}), -1))"""
+        given = f"""(SELECT * FROM ({first})
+            QUALIFY event_us >= coalesce(max(event_us) OVER ({before}), -1))"""
         at = "received_us"
     return f"""
     CREATE OR REPLACE TEMP TABLE cl AS
@@ -90,9 +91,12 @@ def _prices_by_second(clock: Clock, carry_s: int) -> str:
         SELECT instrument, sec, -newest.v AS value, newest.s AS source, newest.e AS event_us,
                -newest.r AS received_us, quoted.b AS bid, quoted.a AS ask
         FROM (SELECT number AS instrument, ({at} + 999999) // 1000000 AS sec,
-                     max({{e: event_us, r: -received_us, v: -value, s: source}}) AS newest,
-                     max({{e: event_us, r: -received_us, b: bid, a: ask}}) FILTER (bid IS NOT NULL) AS quoted
+                     max({{e: event_us, r: -received_us, v: -value, s: source}}) FILTER (is_first) AS newest,
+                     max({{e: event_us, n: (bid IS NOT NULL)::INTEGER + (ask IS NOT NULL)::INTEGER,
+                           r: -received_us, b: bid, a: ask}})
+                         FILTER (bid IS NOT NULL OR ask IS NOT NULL) AS quoted
               FROM {given} JOIN instruments USING (instrument) GROUP BY ALL)
+        WHERE newest IS NOT NULL
     ), lasting AS (
         SELECT *, least(coalesce(lead(sec) OVER (PARTITION BY instrument ORDER BY sec) - 1, sec + {carry_s}),
                         sec + {carry_s}, (SELECT max(start_s + duration) FROM rounds)) AS until
@@ -139,8 +143,10 @@ def _tops_by_second(clock: Clock, carry_s: int) -> str:
     FROM lasting JOIN sides ON sides.token = lasting.token"""
 
 
-def rows(clock: Clock) -> str:
-    """The dataset's rows of `rounds`, by round and second, from `cl` and `pm`."""
+def rows(clock: Clock, first: int, until: int) -> str:
+    """The dataset's rows of the rounds with `first` <= market_no < `until`, by round and second, from `cl`
+    and `pm`.
+    """
     strike = (
         "strike"
         if clock == "observation"
@@ -152,7 +158,8 @@ def rows(clock: Clock) -> str:
         FROM (SELECT rounds.*, of_spot.number AS spot_no, of_twap.number AS twap_no,
                      unnest(range(0, duration + 1))::INTEGER AS t
               FROM rounds LEFT JOIN instruments AS of_spot ON of_spot.instrument = spot
-              LEFT JOIN instruments AS of_twap ON of_twap.instrument = twap)
+              LEFT JOIN instruments AS of_twap ON of_twap.instrument = twap
+              WHERE market_no >= {first} AND market_no < {until})
     ), joined AS (
         SELECT seconds.*, {strike} AS k,
                cl.sec IS NOT NULL AS has_cl, cl.value AS cl_value, cl.bid AS cl_b, cl.ask AS cl_a,

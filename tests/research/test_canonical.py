@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from marketarchive import Archive
 from marketarchive.clock import iso
 from marketarchive.research import label_files
-from marketarchive.research.canonical import canonical, dataset
+from marketarchive.research.canonical import canonical
 from marketarchive.research.canonical_inputs import rounds
-from marketarchive.research.canonical_query import CLOCKS, COLUMNS, HINDSIGHT, Clock
+from marketarchive.research.canonical_query import CLOCKS, COLUMNS, HINDSIGHT, Clock, prepare, rows
 from marketarchive.research.engine import connect, run
 from marketarchive.research.labels import Label
 from tests.research.streaming import Socket, record
@@ -90,7 +90,9 @@ def build(
             connection.execute("INSERT INTO tops VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
         for first, last in holes:
             connection.execute("INSERT INTO holes VALUES (0, ?, ?)", [us(first), us(last)])
-        found: list[dict[str, Any]] = dataset(connection, clock, CARRY).to_pylist()
+        for statement in prepare(clock, CARRY):
+            run(connection, statement)
+        found: list[dict[str, Any]] = connection.sql(rows(clock, 0, 1)).to_arrow_table().to_pylist()
         return found
     finally:
         connection.close()

@@ -428,12 +428,13 @@ def test_a_gap_of_prices_says_nothing_of_books(tmp_path: Path) -> None:
 
 def test_prices_have_no_silence(tmp_path: Path) -> None:
     run = record(tmp_path, [Socket(text=""), Socket("closed", 40.0)], feed="reference")
-    point = {"topic": "crypto_prices_chainlink", "symbol": "btc/usd", "asset": "BTC", "window_s": None}
+    point = {"topic": "crypto_prices_chainlink", "symbol": "btc/usd", "asset": "BTC"}
+    more = {"window_s": None, "value": "1"}
     store(
         tmp_path,
         "reference_prices",
         "reference",
-        [{**point, "run": run, "event_time": at(s), "received_at": at(s + 1.5)} for s in (0, 5, 36)],
+        [{**point, **more, "run": run, "event_time": at(s), "received_at": at(s + 1.5)} for s in (0, 5, 36)],
     )
     changed = carried(1, 2, "cl") | carried(6, 8, "cl") | carried(37, 59, "cl")
     made = gaps(tmp_path, changed)

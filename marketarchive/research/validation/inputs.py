@@ -28,6 +28,8 @@ def register(
     Raises duckdb.Error.
     """
     canonical_inputs.register_rounds(connection, labels, names)
+    if labels:
+        canonical_inputs.prices(connection, root, labels, canonical_inputs.LATE_S)
     canonical_inputs.holes(connection, root, *(canonical_inputs.span(labels, 0) if labels else (0, 0)))
     connection.register("no_rows", schema().empty_table())
     rows = stored(dataset) if dataset.exists() else "no_rows"

@@ -1,0 +1,103 @@
+"""The canonical dataset of simulated rounds is what the venues knew, and says where it is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from marketarchive.clock import SECOND, from_iso
+from marketarchive.research.canonical import canonical
+from marketarchive.research.canonical_query import Clock
+from marketarchive.research.ground_truth import ground_truth
+from marketarchive.simulator.chainlink.reports import Report
+from marketarchive.simulator.chainlink.streams import BY_SLUG
+from marketarchive.simulator.prices import E18
+from tests.research import canonical_truth as true
+from tests.research.simulated_rounds import PAGES, VENUE, Lost, archive, rounds
+
+CHANGE = from_iso("2026-08-07T00:00:00Z") // SECOND
+
+
+def made(root: Path, clock: Clock = "observation") -> dict[str, list[dict[str, Any]]]:
+    """Rows by market."""
+    ground_truth(root)
+    done = canonical(root, clock=clock)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in pq.ParquetFile(root / done.path).read().to_pylist():
+        found.setdefault(row["market_id"], []).append(row)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("start", "duration"),
+    [(CHANGE - 300, "5m"), (CHANGE + 7 * 86400 - 300, "5m"), (CHANGE + 86400, "15m")],
+)
+def test_every_second_is_what_was_true(tmp_path: Path, start: int, duration: str) -> None:
+    """Under the spot rule and those of the averages, and from one to the next."""
+    markets = rounds(start, 2 if duration == "5m" else 1, duration=duration)
+    archive(tmp_path, markets)
+    found = made(tmp_path)
+    assert list(found) == [market.slug for market in markets]
+    assert [market.twap_s for market in markets] in ([None, 30], [30, 60], [60])
+    for market in markets:
+        rows = found[market.slug]
+        assert [row["t"] for row in rows] == list(range(market.end - true.start(market) + 1))
+        assert {tuple(row[name] for name in true.LABEL) for row in rows} == {true.label(VENUE, market)}
+        assert not list(true.wrong_prices(VENUE, market, rows))
+        assert not list(true.wrong_books(VENUE, market, rows))
+        assert {row["cl_ffill"] for row in rows} == {0}
+        assert not any(row["gap"] or row["preopen"] for row in rows)
+        assert all(row["delta"] == row["cl_mid"] - row["K"] for row in rows)
+
+
+def test_gaps_are_where_something_is_missing(tmp_path: Path) -> None:
+    [market] = rounds(CHANGE, 1)
+    lost, lost_prices = [Lost(40.3, 52.6), Lost(200.0, 285.5)], [Lost(100.2, 180.7), Lost(297.1, 315.0)]
+    archive(tmp_path, [market], lost=lost, lost_prices=lost_prices)
+    rows = made(tmp_path)[market.slug]
+    gaps = {row["t"] for row in rows if row["gap"]}
+    assert set(true.wrong_books(VENUE, market, rows)) <= gaps
+    assert set(true.wrong_prices(VENUE, market, rows)) <= gaps
+    unseen = {row["t"] for row in rows if row["cl_ffill"] != 0}
+    assert len(unseen) > 75
+    assert unseen <= gaps, "prices come late: what is missing begins before the gap"
+    around = {t for begin, end in (*lost, *lost_prices) for t in range(int(begin) - 2, int(end) + 2)}
+    assert gaps <= around
+    assert {row["pm_up_bid"] for row in rows[262:285]} == {None}, "nothing is carried over a minute"
+
+
+def _newest(slug: str, second: int) -> Report | None:
+    """The report of a page that is observed in the second up to `second`."""
+    reports = PAGES.reports.observed(BY_SLUG[slug], (second - 1) * SECOND + 1, second * SECOND + 1)
+    return next(iter(sorted(reports, key=lambda one: -one.observed_us)), None)
+
+
+@pytest.mark.parametrize("prices", [True, False])
+@pytest.mark.parametrize("pages", [True, False])
+def test_either_source_of_prices_may_be_missing(tmp_path: Path, prices: bool, pages: bool) -> None:
+    [market] = rounds(CHANGE - 300, 1)
+    archive(tmp_path, [market], prices=prices, pages=pages)
+    rows = made(tmp_path)[market.slug]
+    assert not list(true.wrong_books(VENUE, market, rows))
+    assert {row["Y"] for row in rows} == {true.label(VENUE, market)[2]}
+    assert ({row["K"] for row in rows} == {None}) is not prices
+    if prices:
+        assert not list(true.wrong_prices(VENUE, market, rows))
+    for row in rows:
+        report = _newest("btc-usd-cexprice-streams", true.start(market) + row["t"])
+        if not pages:
+            assert row["cl_bid"] is row["cl_ask"] is None
+        elif report is not None:
+            assert row["cl_bid"] == pytest.approx(report.bid / E18, rel=1e-14)
+            assert row["cl_ask"] == pytest.approx(report.ask / E18, rel=1e-14)
+            if not prices:
+                assert row["cl_mid"] == pytest.approx(report.mid / E18, rel=1e-14)
+                assert row["cl_ffill"] == 0
+        if not prices and report is None:
+            assert row["cl_ffill"] == (1 if pages else None)
+        expected = "polymarket/reference" if prices else "chainlink/pages" if pages else None
+        assert row["cl_source"] == expected
+        assert row["delta"] is None or prices
