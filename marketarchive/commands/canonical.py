@@ -100,7 +100,7 @@ def _text(done: Canonical) -> str:
     if done.manifest is None:
         return f"up to date: {done.path}, {done.rows:,} rows"
     return (
-        f"made     {done.path}: {done.rows:,} rows of {done.markets:,} rounds, "
+        f"made     {done.path}: {done.rows:,} rows; {done.markets:,} rounds were asked for, "
         f"parts (day and asset): {len(done.made)} made, {len(done.kept)} kept, {len(done.dropped)} dropped\n"
         f"manifest {done.manifest}"
     )

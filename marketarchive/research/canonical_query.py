@@ -147,11 +147,7 @@ def rows(clock: Clock, first: int, until: int) -> str:
     """The dataset's rows of the rounds with `first` <= market_no < `until`, by round and second, from `cl`
     and `pm`.
     """
-    strike = (
-        "strike"
-        if clock == "observation"
-        else "CASE WHEN strike_received_us <= seconds.sec * 1000000 THEN strike END"
-    )
+    known = "true" if clock == "observation" else "strike_received_us <= seconds.sec * 1000000"
     return f"""
     WITH seconds AS (
         SELECT *, start_s + t AS sec
@@ -161,7 +157,8 @@ def rows(clock: Clock, first: int, until: int) -> str:
               LEFT JOIN instruments AS of_twap ON of_twap.instrument = twap
               WHERE market_no >= {first} AND market_no < {until})
     ), joined AS (
-        SELECT seconds.*, {strike} AS k,
+        SELECT seconds.*, CASE WHEN {known} THEN strike END AS k,
+               CASE WHEN {known} THEN strike_received_us END AS k_us,
                cl.sec IS NOT NULL AS has_cl, cl.value AS cl_value, cl.bid AS cl_b, cl.ask AS cl_a,
                cl.source AS cl_s, seconds.sec > cl.sec AS cl_old, cl.event_us AS cl_e, cl.received_us AS cl_r,
                twap.sec IS NOT NULL AS has_twap, twap.value AS twap_value,
@@ -200,7 +197,7 @@ def rows(clock: Clock, first: int, until: int) -> str:
                     THEN coalesce(has_up AND up_at < start_s, false)
                          OR coalesce(has_down AND down_at < start_s, false)
                     END AS preopen,
-               make_timestamp(strike_received_us)::TIMESTAMPTZ AS K_received_at
+               make_timestamp(k_us)::TIMESTAMPTZ AS K_received_at
         FROM joined
     ), holed AS (
         SELECT DISTINCT market_no, unnest(range(from_us // 1000000, (to_us + 999999) // 1000000 + 1)) AS sec
