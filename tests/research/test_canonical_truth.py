@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from marketarchive.clock import SECOND, from_iso
+from marketarchive.research import label_files
 from marketarchive.research.canonical import canonical
 from marketarchive.research.canonical_query import Clock
-from marketarchive.research.ground_truth import ground_truth
+from marketarchive.research.ground_truth import ground_truth, read_labels
 from marketarchive.simulator.chainlink.reports import Report
 from marketarchive.simulator.chainlink.streams import BY_SLUG
 from marketarchive.simulator.prices import E18
@@ -101,3 +103,31 @@ def test_either_source_of_prices_may_be_missing(tmp_path: Path, prices: bool, pa
         expected = "polymarket/reference" if prices else "chainlink/pages" if pages else None
         assert row["cl_source"] == expected
         assert row["delta"] is None or prices
+
+
+def test_what_is_not_asked_for_stays_and_files_by_day_say_the_same(tmp_path: Path) -> None:
+    markets = sorted(
+        (one for asset in ("BTC", "ETH") for one in rounds(CHANGE - 300, 2, asset=asset)), key=true.start
+    )
+    archive(tmp_path, markets, books=False)
+    ground_truth(tmp_path)
+    first = canonical(tmp_path, assets=["BTC"])
+    assert first.made == ["2026-08-06/BTC", "2026-08-07/BTC"]
+    second = canonical(tmp_path, CHANGE * SECOND, assets=["ETH"])
+    assert (second.made, second.kept) == (["2026-08-07/ETH"], first.made)
+    whole = canonical(tmp_path)
+    assert (whole.made, len(whole.kept), whole.rows) == (["2026-08-06/ETH"], 3, 4 * 301)
+    files = canonical(tmp_path, partitioned=True)
+    assert (len(files.made), files.rows) == (4, whole.rows)
+    days = sorted((tmp_path / files.path).rglob("*.parquet"))
+    together = pa.concat_tables(pq.ParquetFile(path).read() for path in days)
+    assert together.equals(pq.ParquetFile(tmp_path / whole.path).read())
+    assert [canonical(tmp_path, partitioned=kind).manifest for kind in (False, True)] == [None, None]
+    [of_btc] = [
+        one for one in read_labels(tmp_path) if one.start_ns // SECOND == CHANGE and one.asset == "BTC"
+    ]
+    label_files.write(tmp_path, [of_btc], label_files.LabelStamp("hand"))
+    for kind in (False, True):
+        left = canonical(tmp_path, partitioned=kind)
+        assert (left.kept, len(left.dropped), left.rows) == (["2026-08-07/BTC"], 3, 301)
+    assert [path.parent.name for path in (tmp_path / files.path).rglob("*.parquet")] == ["date=2026-08-07"]
