@@ -40,15 +40,21 @@ class Arguments:
         return int.from_bytes(sha256(key.encode()).digest()[:8]) % shards == mine
 
 
-def parse_arguments(given: Mapping[str, Any], accepted: Collection[str], spider: str) -> Arguments:
-    """Arguments of `-a` options; raises ArgumentError naming the argument, the value and the remedy."""
+def parse_arguments(
+    given: Mapping[str, Any], accepted: Collection[str], spider: str, *, is_one_pass: bool = True
+) -> Arguments:
+    """Arguments of `-a` options; raises ArgumentError naming the argument, the value and the remedy.
+
+    `is_one_pass`: without an interval the spider ends by itself.
+    """
     unknown = sorted(set(given) - set(accepted))
     if unknown:
         raise ArgumentError(
             f"{spider} has no argument {unknown[0]!r}; it takes {', '.join(sorted(accepted)) or 'none'}"
         )
     arguments = Arguments(**{name: _PARSERS[name](name, str(value)) for name, value in given.items()})
-    if arguments.duration is not None and arguments.interval is None and "interval" in accepted:
+    is_pass = is_one_pass and arguments.interval is None and "interval" in accepted
+    if arguments.duration is not None and is_pass:
         raise ArgumentError(
             f"duration={given['duration']!r} needs an interval, e.g. -a interval=1s "
             f"(without one {spider} makes one pass and exits)"

@@ -8,11 +8,11 @@ from typing import Any
 
 from marketarchive.clock import SECOND
 from marketarchive.collecting.polymarket import batches
-from marketarchive.collecting.quotes import quote_of
+from marketarchive.collecting.quotes import judge, quote_of
 from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.collecting.tracking import TrackingSpider
-from marketarchive.items import Invalid, Market
-from marketarchive.venues.polymarket import queries, verify_book
+from marketarchive.items import Market
+from marketarchive.venues.polymarket import queries
 from marketarchive.venues.polymarket.endpoints import TOKENS_PER_BOOKS
 
 LEFT_OUT_AGAIN_S = 60
@@ -42,16 +42,8 @@ class BookPollSpider(TrackingSpider):
                 yield quote_of(self, tick, market, {}, None)
 
     def _observe(self, tick: int, markets: Sequence[Market], answer: Answer) -> Iterable[Any]:
-        books = {book.token: book for book in answer.parsed.books} if answer.parsed else {}
-        verdicts = {}
-        for token, book in books.items():
-            verdicts[token], recipe = verify_book(book)
-            self.run.stats.inc_value(f"books/{verdicts[token]}")
-            if recipe:
-                self.run.stats.inc_value(f"books/recipe/{recipe}")
-            if verdicts[token] == "failed":
-                error = f"hash {book.hash} of token {token} does not come out by any recipe"
-                yield Invalid(self.venue, self.feed, answer.received_at, answer.seq, "Book", error, ("hash",))
+        books, verdicts, invalid = judge(self, answer)
+        yield from invalid
         for market in markets:
             yield quote_of(self, tick, market, books, answer, verdicts)
         if answer.parsed is not None and not answer.parsed.errors:

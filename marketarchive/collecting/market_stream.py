@@ -16,6 +16,8 @@ from marketarchive.clock import SECOND, sleep
 from marketarchive.collecting.arguments import Arguments
 from marketarchive.collecting.cpu_budget import CpuBudget
 from marketarchive.collecting.link import Link
+from marketarchive.collecting.live_rows import LiveRows
+from marketarchive.collecting.losses import Loss
 from marketarchive.collecting.polymarket import batches
 from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.collecting.stream import StreamSpider
@@ -102,12 +104,20 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         return spider
 
     budget = CpuBudget(0.25)
+    rows: LiveRows | None = None  # with an interval
 
     # ---- what is listened to ---------------------------------------------------------------------------
+
+    async def main(self) -> None:
+        await super().main()
+        if self.rows is not None:
+            self.put(*self.rows.finish())
 
     async def prepare(self) -> None:
         self.watched: dict[str, Watched] = {}  # by token
         self._over: set[str] = set()  # market ids of which nothing more comes
+        interval = self.arguments.interval
+        self.rows = None if interval is None else LiveRows(self, int(interval * SECOND))
         loop = asyncio.get_running_loop()
 
         def rotated() -> None:  # called by the writer's thread
@@ -122,7 +132,8 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         return not self.arguments.markets and self.fault is None
 
     def upkeep(self) -> list[asyncio.Task[None]]:
-        return [self.spawn(self.keep_looking_up()), self.spawn(self._keep_asking())]
+        tasks = [self.spawn(self.keep_looking_up()), self.spawn(self._keep_asking())]
+        return tasks if self.rows is None else [*tasks, self.spawn(self.rows.keep())]
 
     async def look_up(self) -> None:
         await super().look_up()
@@ -145,6 +156,8 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         self._over.add(market.market_id)
         tokens = [token for token in (market.tokens or {}).values() if token in self.watched]
         self.unwant(tokens)
+        if self.rows is not None:
+            self.rows.unwatched(tokens)
         for token in tokens:
             del self.watched[token]
         for link in self._links():
@@ -163,6 +176,17 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
 
     def new_link(self, keys: Iterable[str]) -> Link:
         return MarketLink(self, self.next_name(), keys)
+
+    def forget(self, link: Link) -> bool:
+        if self.rows is not None:
+            assert isinstance(link, MarketLink)
+            self.rows.ended(link)
+        return super().forget(link)
+
+    def _write_gaps(self, loss: Loss, keys: Sequence[str], to_ns: int | None) -> None:
+        super()._write_gaps(loss, keys, to_ns)
+        if self.rows is not None:
+            self.rows.lost(keys, loss.since, to_ns)
 
     def is_over(self, link: Link, ending: Ending) -> bool:
         """1000 is what the venue says when every market of a connection is resolved."""
@@ -218,6 +242,8 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
                         self._unreadable(link, at, seq, payload, one.event.error)
                     else:
                         self._taken(link, at, one, verdicts)
+                if taken and self.rows is not None:
+                    self.rows.taken(link, at, seq, taken)
         self.run.stats.inc_value(f"frames/good/{self.feed}", good)
         for verdict, count in verdicts.items():
             self.run.stats.inc_value(f"books/{verdict}", count)
@@ -308,6 +334,8 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
             return
         if book.timestamp_ms * 1_000_000 > watched.proven_at:
             detail = "changed while it was lost, and had been silent before"
+            if self.rows is not None:
+                self.rows.lost([token], watched.proven_at, loss.since)
             for scope in self.scopes([token]):
                 where = {"connection": loss.connection, **scope}
                 self.put(
@@ -322,6 +350,8 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         link.told = None
         for watched in self.watched.values():
             watched.untold.clear()
+        if self.rows is not None:
+            self.rows.tops.blind(link.name, batch[0][0])
 
     def _broken(self, link: MarketLink, token: str, detail: str) -> None:
         """Something before this change is missing, or the change is wrong: start again from a whole book."""
@@ -406,6 +436,8 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         for link in self._links():
             if token in link.keys and link.books.rebase(book) == "ok":
                 self._doubt(token, watched, book)
+                if self.rows is not None:
+                    self.rows.changed(link, token, answer.received_at, answer.seq)
                 watched.proven_at = max(watched.proven_at, book.timestamp_ms * 1_000_000)
                 if not watched.is_frozen:  # else only the socket can show that it goes on
                     self.seen(link, [token], answer.received_at)

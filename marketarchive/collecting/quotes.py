@@ -3,23 +3,63 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from typing import TYPE_CHECKING, Protocol
 
 from marketarchive.clock import SECOND, utc
-from marketarchive.items import Market, Quote, Verdict
-from marketarchive.venues.polymarket import Book
+from marketarchive.items import Invalid, Market, Quote, Verdict
+from marketarchive.venues.polymarket import Book, verify_book
 
 if TYPE_CHECKING:
     from marketarchive.collecting.spider import Answer, ArchiveSpider
+
+
+class Best(Protocol):
+    """The two prices of a book that a quote needs."""
+
+    @property
+    def best_bid(self) -> Decimal | None: ...
+
+    @property
+    def best_ask(self) -> Decimal | None: ...
+
+
+class Receipt(Protocol):
+    """Of the message that a quote is made from."""
+
+    @property
+    def received_at(self) -> int: ...
+
+    @property
+    def seq(self) -> int: ...
+
+
+def judge(spider: ArchiveSpider, answer: Answer) -> tuple[dict[str, Book], dict[str, Verdict], list[Invalid]]:
+    """The books of an answer by token, the verdict on each, and what is to be said of those that fail."""
+    books = {book.token: book for book in answer.parsed.books} if answer.parsed else {}
+    verdicts: dict[str, Verdict] = {}
+    invalid = []
+    for token, book in books.items():
+        verdicts[token], recipe = verify_book(book)
+        spider.run.stats.inc_value(f"books/{verdicts[token]}")
+        if recipe:
+            spider.run.stats.inc_value(f"books/recipe/{recipe}")
+        if verdicts[token] == "failed":
+            error = f"hash {book.hash} of token {token} does not come out by any recipe"
+            at, seq = answer.received_at, answer.seq
+            invalid.append(Invalid(spider.venue, spider.feed, at, seq, "Book", error, ("hash",)))
+    return books, verdicts, invalid
 
 
 def quote_of(
     spider: ArchiveSpider,
     tick: int,
     market: Market,
-    books: Mapping[str, Book],
-    answer: Answer | None,
+    books: Mapping[str, Best],
+    answer: Receipt | None,
     verdicts: Mapping[str, Verdict] | None = None,
+    *,
+    source: str = "books",
 ) -> Quote:
     """The quote of `market` at `tick` (wall ns): observed only where both books arrived and are sound."""
     outcomes = market.outcomes or ()
@@ -42,7 +82,7 @@ def quote_of(
         "market_id": market.slug or market.market_id,
         "condition_id": market.market_id,
         "preopen": int(preopen),
-        "source": "books",
+        "source": source,
         "verified": verified,
     }
     if up is None or down is None:

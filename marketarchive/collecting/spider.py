@@ -92,6 +92,7 @@ class ArchiveSpider(Spider):
     feed: ClassVar[str]
     feeds: ClassVar[tuple[str, ...]]  # every feed it may write to
     accepts: ClassVar[frozenset[str]]  # argument names
+    is_one_pass: ClassVar[bool] = True  # where it takes an interval and is given none
     run: Run  # set by RunExtension before anything is sent
     has_ended = False  # nothing more comes from it: Scrapy closes it by itself
     fault: str | None = None  # the close reason of a run that could not do its work
@@ -118,7 +119,7 @@ class ArchiveSpider(Spider):
     @classmethod
     def check_arguments(cls, given: Mapping[str, Any]) -> Arguments:
         """Raises ArgumentError."""
-        return parse_arguments(given, cls.accepts, cls.name)
+        return parse_arguments(given, cls.accepts, cls.name, is_one_pass=cls.is_one_pass)
 
     @classmethod
     def check_settings(cls, settings: BaseSettings) -> None:

@@ -31,6 +31,7 @@ class StreamSpider(ArchiveSpider):
     `subscriptions`, `scopes` and `take`, and says by `want` and `unwant` what it listens to.
     """
 
+    is_one_pass = False
     endpoint: ClassVar[Endpoint]  # of the socket
     heartbeat: ClassVar[str] = "PING"
     heartbeat_s: ClassVar[float]

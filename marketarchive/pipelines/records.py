@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from marketarchive.clock import SECOND, iso
+from marketarchive.collecting.live_rows import ROW_GRACE_S
 from marketarchive.collecting.run import Run, archive_run
 from marketarchive.items import Gap, Quote, ReferencePrice
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
 
-GRACE_S = {"books": 15}
-"""Seconds by source: longer than a request may take."""
+GRACE_S = {"books": 15, "stream": ROW_GRACE_S}
+"""Seconds by source: longer than a request may take; so long as a stream's rows have waited already."""
 
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 

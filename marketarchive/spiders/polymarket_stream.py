@@ -7,13 +7,13 @@ class PolymarketStream(MarketStreamSpider):
     """Every change of the order books of both outcome tokens, as it happens, each checked against its hash; trades too.
 
     Source: CLOB market channel (WebSocket); POST /books where a book breaks or is silent; Gamma for the markets
-    Arguments: assets (BTC), durations (all), markets (slugs, or all), ahead (all: how long before its start a round is taken, 2m at least), duration, shard
-    Cadence: as sent; heartbeat every 10 s, silent tokens looked up every 30 s, connections renewed every 30 min, markets looked up every 60 s
+    Arguments: assets (BTC), durations (all), markets (slugs, or all), ahead (all: how long before its start a round is taken, 2m at least), interval, duration, shard
+    Cadence: as sent; with interval also a row per market at each multiple of it, from polls while the stream shows nothing; heartbeat every 10 s, silent tokens looked up every 30 s, connections renewed every 30 min, markets looked up every 60 s
     Caveats: a lost last_trade_price or tick_size_change cannot be noticed; nothing can be asked for again, so a gap stays a gap
     """
 
     name = "polymarket_stream"
     feed = "stream"
     feeds = ("stream", "markets")
-    accepts = frozenset({"assets", "durations", "markets", "ahead", "duration", "shard"})
+    accepts = frozenset({"assets", "durations", "markets", "ahead", "interval", "duration", "shard"})
     default_assets = ("BTC",)

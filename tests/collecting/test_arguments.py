@@ -16,6 +16,11 @@ def parse(**given_: str) -> Arguments:
     return parse_arguments(given_, ALL, "some_spider")
 
 
+def test_what_listens_takes_a_duration_without_an_interval() -> None:
+    found = parse_arguments({"duration": "1h"}, ALL, "some_spider", is_one_pass=False)
+    assert (found.interval, found.duration) == (None, 3600.0)
+
+
 def test_every_argument_has_its_meaning() -> None:
     found = parse(
         assets="btc, ETH,btc",
