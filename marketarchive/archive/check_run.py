@@ -86,6 +86,11 @@ def check_manifest(
             )
     if "raw" not in document:
         return  # of a derived product
+    if listed := document["summary"].get("runs"):  # of `collect`
+        before_it = {each["path"] for each in entries[: entry.number - 1] if each.kind == "manifest"}
+        for path_of_run in (ran["manifest"] for ran in listed):
+            if path_of_run is not None and path_of_run not in before_it:
+                report.problem(path, f"it lists {path_of_run}, which is not in the ledger before it")
     stated = {(one["venue"], one["feed"]): one for one in document["raw"]}
     present = {(one.entries[0]["venue"], one.entries[0]["feed"]): one for one in feeds}
     for key in sorted(stated.keys() | present.keys()):

@@ -21,6 +21,7 @@ class Files:
     def __init__(self) -> None:
         self.paths: dict[int, Path] = {}
         """What each open handle was opened as."""
+        self.written = 0  # bytes, by `write`
 
     def create(self, path: Path) -> int:
         """A new empty file, open for appending; FileExistsError when there is one."""
@@ -36,6 +37,7 @@ class Files:
         with self._naming(handle):
             while view:
                 view = view[os.write(handle, view) :]
+        self.written += len(data)
 
     def truncate(self, handle: int, size: int) -> None:
         with self._naming(handle):

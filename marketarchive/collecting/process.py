@@ -14,6 +14,7 @@ from marketarchive.archive.config import ArchiveConfig, files_from_settings
 from marketarchive.archive.recover import recover
 from marketarchive.archive.writer import ArchiveWriter
 from marketarchive.clock import Clock, RealClock, SimulatedClock, SteppedClock, parse_steps
+from marketarchive.collecting.board import Board
 from marketarchive.collecting.limits import Limiter
 from marketarchive.exceptions import ConfigurationError
 
@@ -34,6 +35,7 @@ class Process:
             raise ConfigurationError(
                 f"LIMIT_SHARE={share!r} is not a share of the venues' limits: 0 < it <= 1"
             )
+        self.board: Board | None = None  # set by who wants to look
         self.limiter = Limiter(self.clock, share, settings.getfloat("RETRY_AFTER_MAX_S"))
         files, config = files_from_settings(settings), ArchiveConfig.from_settings(settings)
         for recovered in recover(self.root, self.clock, files, config):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,6 +17,7 @@ from marketarchive.items import Cause, Gap, GapReason
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
 
+    from marketarchive.archive.run import RunArchive
     from marketarchive.collecting.spider import ArchiveSpider
 
 logger = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ LOG_AGAIN_S = 60.0
 RECORDED_SETTINGS = (
     "SIMULATOR_URL", "ARCHIVE_FLUSH_S", "ARCHIVE_MEMBER_S", "ARCHIVE_SEGMENT_S", "ARCHIVE_SEGMENT_BYTES",
     "ARCHIVE_BUFFER_SOFT", "LIMIT_SHARE", "REQUEST_ATTEMPTS", "DOWNLOAD_TIMEOUT", "USER_AGENT",
-    "CLOCK_STEPS", "PAGE_STALE_S", "PAGE_RENEW_S", "PAGE_MEMORY_MB",
+    "CLOCK_STEPS", "PAGE_STALE_S", "PAGE_RENEW_S", "PAGE_MEMORY_MB", "COLLECT_RUN",
 )  # fmt: skip
 """Settings that say how data was collected, repeated in segments and manifests. None may hold a secret."""
 
@@ -177,17 +178,42 @@ class Run:
     async def close(self, reason: str) -> None:
         """Seal everything; a failing disk becomes the run's error, told by the exit code."""
         self.finish_reason = reason
-        closing = asyncio.wrap_future(self.archive.close(self.stop_reason or reason, self.summary()))
         try:
-            while not closing.done() and not self.process.writer.is_stalled:
-                await asyncio.wait({closing}, timeout=0.5)
-            if not closing.done():
-                raise DiskError(f"the disk takes no writes; check what holds {self.process.root}")
-            closing.result()
+            await seal(self.process, self.archive, self.stop_reason or reason, self.summary())
         except DiskError as error:
             if self.error is None:
                 self.error = error
                 logger.critical("%s", error)
+
+
+async def seal(process: Process, archive: RunArchive, reason: str, summary: Mapping[str, Any]) -> None:
+    """Close a run; raises DiskError, also when the disk makes no progress."""
+    closing = asyncio.wrap_future(archive.close(reason, summary))
+    while not closing.done() and not process.writer.is_stalled:
+        await asyncio.wait({closing}, timeout=0.5)
+    if not closing.done():
+        raise DiskError(f"the disk takes no writes; check what holds {process.root}")
+    closing.result()
+
+
+def run_of(crawler: Crawler) -> Run | None:
+    """The run of a crawler; None when it could not be opened, or is not yet."""
+    return getattr(crawler, "archive_run", None)
+
+
+def ask_to_stop(crawlers: Iterable[Crawler], reason: str) -> None:
+    """Each spider ends by itself, with all it has."""
+    for crawler in crawlers:
+        if (run := run_of(crawler)) is not None:
+            run.request_stop(reason)
+
+
+def exit_code_of(crawler: Crawler, error: BaseException | None) -> int:
+    """The run's, after its crawl raised `error`; without a run 3 when that was the disk, else 1."""
+    run = run_of(crawler)
+    if run is None:
+        return DISK if isinstance(error, DiskError) else FAILED
+    return FAILED if error is not None and run.error is None else run.exit_code()
 
 
 def archive_run(crawler: Crawler) -> Run:

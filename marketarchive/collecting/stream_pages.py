@@ -68,6 +68,8 @@ class StreamPageSpider(PageSpider):
             )
             if is_new:
                 new.append(report.observed_ns)
+        if new and (board := self.run.process.board) is not None:
+            board.observed(target.asset, max(new))
         self.run.stats.inc_value("page/observations", len(new))
         return News(new, answer.reports[0].observed_ns)
 

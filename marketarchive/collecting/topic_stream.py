@@ -107,6 +107,8 @@ class TopicStreamSpider(StreamSpider):
         rows = self.rows.get(point.asset) or self.rows.setdefault(
             point.asset, SecondRows(self.run.clock, self, point.asset, "rtds", ROW_GRACE_S)
         )
+        if (board := self.run.process.board) is not None:
+            board.observed(point.asset, point.observed_ms * 1_000_000)
         rows.add(Observed(point.observed_ms * 1_000_000, point.value, None, None, at, seq))
 
     async def _give_rows(self) -> None:

@@ -6,6 +6,8 @@ import argparse
 import asyncio
 import signal
 import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import cast
 
 from scrapy.commands import BaseRunSpiderCommand
@@ -13,9 +15,9 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import UsageError
 
 from marketarchive.collecting.process import Process
-from marketarchive.collecting.run import DISK, FAILED, Run
+from marketarchive.collecting.run import DISK, ask_to_stop, exit_code_of, run_of
 from marketarchive.collecting.spider import ArchiveSpider
-from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError, DiskError
+from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError
 from marketarchive.pipelines.market_master import check_settings
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -60,23 +62,29 @@ class Command(BaseRunSpiderCommand):
         crawling = cast("asyncio.Task[None]", self.crawler_process.crawl(crawler, **opts.spargs))
         handle_signals([crawler])
         self.crawler_process.start(install_signal_handlers=False)
-        for signum in STOP_SIGNALS:
-            signal.signal(signum, signal.SIG_IGN)  # all is sealed; only the exit code is left
+        ignore_signals()
         self.exitcode = exit_code(crawler, crawling.exception())
         Process.close_all()
 
 
+def ignore_signals() -> None:
+    """All is sealed; only the exit code is left."""
+    for signum in STOP_SIGNALS:
+        signal.signal(signum, signal.SIG_IGN)
+
+
 def exit_code(crawler: Crawler, error: BaseException | None) -> int:
-    """The run's; without one, what kept it from being opened: 3 when that was the disk, else 1."""
-    run: Run | None = getattr(crawler, "archive_run", None)
-    if run is None:
+    """The run's; what kept it from being opened is told."""
+    if run_of(crawler) is None:
         print(f"scrapy crawl: {error}", file=sys.stderr)
-        return DISK if isinstance(error, DiskError) else FAILED
-    return FAILED if error is not None and run.error is None else run.exit_code()
+    return exit_code_of(crawler, error)
 
 
-def handle_signals(crawlers: list[Crawler]) -> None:
-    """The first SIGTERM or SIGINT asks the spiders to end, the second stops their engines at once."""
+def handle_signals(crawlers: Sequence[Crawler], ask: Callable[[str], None] | None = None) -> None:
+    """The first SIGTERM or SIGINT asks the spiders to end, the second stops their engines at once.
+
+    `crawlers` are those at the time of the signal; `ask` is called with its name instead of asking them.
+    """
     loop = asyncio.get_event_loop()  # the reactor's; it does not run yet
     stopping: list[asyncio.Future[None]] = []
     stops = 0
@@ -89,10 +97,7 @@ def handle_signals(crawlers: list[Crawler]) -> None:
     def stop(signum: int) -> None:
         nonlocal stops
         stops += 1
-        for crawler in crawlers:
-            run: Run | None = getattr(crawler, "archive_run", None)
-            if run is not None:
-                run.request_stop(signal.Signals(signum).name)
+        (ask or partial(ask_to_stop, crawlers))(signal.Signals(signum).name)
         if stops == 1:
             loop.call_later(GRACE_S, stop_engines)
         else:

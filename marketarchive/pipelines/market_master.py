@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from scrapy.exceptions import NotConfigured
 
-from marketarchive.exceptions import ConfigurationError
+from marketarchive.exceptions import ConfigurationError, MasterError
 from marketarchive.items import Market, PriceSnapshot, Resolution
-from marketarchive.master.engine import connect
+from marketarchive.master.engine import connect, open_master
 from marketarchive.master.feeder import Feeder
 from marketarchive.master.store import Store
 
@@ -71,6 +72,13 @@ def check_settings(settings: BaseSettings) -> None:
     snapshots_kept(settings)
     if url := master_url(settings):
         connect(url).dispose()
+
+
+def prepare_master(settings: BaseSettings) -> None:
+    """Make the tables before several crawlers want to at once; what fails is told by their feeders."""
+    if url := master_url(settings):
+        with suppress(MasterError):
+            open_master(url).dispose()
 
 
 def master_url(settings: BaseSettings) -> str:

@@ -37,6 +37,8 @@ class RecordsPipeline:
         return cls(archive_run(crawler))
 
     def process_item(self, item: Any) -> Any:
+        if (board := self._run.process.board) is not None:
+            board.take(item)
         if isinstance(item, Quote):
             tick = tick_of(item)
             grace = GRACE_S[item.source] * SECOND

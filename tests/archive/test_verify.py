@@ -222,3 +222,17 @@ def test_the_documented_line_checks_the_archive_without_our_code(root: Path) -> 
     failed = check()
     assert failed.returncode == 1
     assert museum.sealed(root).name in failed.stdout
+
+
+def test_a_collection_lists_only_runs_whose_manifests_came_before_its_own(tmp_path: Path) -> None:
+    with writer(tmp_path) as made:
+        fed, listing = open_run(made), made.open_run("collect", "", (), {}, {})
+        fed.write(response(fed))
+        known = fed.close("finished", {}).result(10)
+        listing.close("finished", {"runs": [{"manifest": known}, {"manifest": None}]}).result(10)
+        assert verify(tmp_path).problems == []
+        other = made.open_run("collect", "", (), {}, {})
+        path = other.close("finished", {"runs": [{"manifest": "manifests/gone-1.json"}]}).result(10)
+    [problem] = verify(tmp_path).problems
+    assert problem.path == path
+    assert "manifests/gone-1.json" in str(problem)

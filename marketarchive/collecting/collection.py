@@ -1,0 +1,220 @@
+"""All feeds of some assets in one process: each a run of its own, started again when it ends by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from scrapy.crawler import Crawler
+
+from marketarchive.archive.paths import manifest_path
+from marketarchive.archive.run import run_name
+from marketarchive.clock import SECOND, iso, sleep
+from marketarchive.collecting.arguments import Arguments
+from marketarchive.collecting.board import Board
+from marketarchive.collecting.process import Process
+from marketarchive.collecting.run import DISK, FINISHED, ask_to_stop, exit_code_of, run_of, seal
+from marketarchive.exceptions import DiskError
+
+logger = logging.getLogger(__name__)
+
+ASSETS = ("BTC", "ETH", "SOL", "XRP")
+DURATIONS = ("15m",)
+AHEAD = "3m"
+"""Rounds are looked up every minute, so each is subscribed two minutes before it opens."""
+OUTCOMES_SINCE = "2h"
+"""Longer than the longest wait for a new start, and than an outcome has been seen to take."""
+START_AGAIN_S = 60
+"""A feed that ended by itself is started again after this, then after twice it, ... up to the longest."""
+START_AGAIN_MAX_S = 3600
+LASTED_S = 600
+"""A run that lasted this long begins the waits anew."""
+
+
+@dataclass(frozen=True)
+class Feed:
+    """A spider and what it is asked."""
+
+    spider: str
+    arguments: Mapping[str, str]
+    after_s: float = 0.0
+    """Seconds after the others: what can be fetched later too makes way for what cannot."""
+
+
+@dataclass
+class Ran:
+    """One run of a feed, as the manifest tells it."""
+
+    spider: str
+    run: str | None  # None: it could not be opened
+    manifest: str | None
+    started_at_utc: str
+    finished_at_utc: str
+    exit_reason: str | None
+    exit_code: int
+
+
+def feeds_of(arguments: Arguments, *, has_pages: bool) -> Iterator[Feed]:
+    """What is collected of the chosen assets and durations."""
+    assets = {"assets": ",".join(arguments.assets or ASSETS)}
+    rounds = {**assets, "durations": ",".join(arguments.durations or DURATIONS)}
+    yield Feed("polymarket_stream", {**rounds, "ahead": AHEAD, "interval": "1s"})
+    yield Feed("polymarket_reference", {})
+    if has_pages:
+        yield Feed("chainlink_streams", assets)
+    yield Feed("polymarket_trades", {**rounds, "ahead": AHEAD, "interval": "1m"}, after_s=10)
+    yield Feed("polymarket_resolutions", {**rounds, "since": OUTCOMES_SINCE, "interval": "1m"}, after_s=20)
+
+
+def last_outcomes(feeds: Sequence[Feed]) -> Feed | None:
+    """The feed that reads outcomes, as one pass."""
+    for feed in feeds:
+        if feed.spider == "polymarket_resolutions":
+            return Feed(
+                feed.spider, {name: value for name, value in feed.arguments.items() if name != "interval"}
+            )
+    return None
+
+
+class Collection:
+    """A run too, without data of its own: it lives as long as its feeds do, and its manifest lists theirs."""
+
+    def __init__(
+        self,
+        process: Process,
+        feeds: Sequence[Feed],
+        arguments: Arguments,
+        create: Callable[[str], Crawler],
+        crawl: Callable[[Crawler, Mapping[str, str]], Awaitable[None]],
+    ) -> None:
+        """Opens its run: raises DiskError. `create` makes the crawler of a spider, `crawl` runs it."""
+        self.process = process
+        self.feeds = feeds
+        self.board = process.board = Board(arguments.assets or ASSETS, arguments.durations or DURATIONS)
+        self.crawlers: list[Crawler] = []  # that run now
+        self.waiting: dict[str, int] = {}  # spider that ended by itself -> monotonic ns of its next start
+        self.exit_code = 0
+        self._arguments = arguments
+        self._create = create
+        self._crawl = crawl
+        self._ran: list[Ran] = []
+        self._restarts: Counter[str] = Counter()
+        self._past: Counter[str] = Counter()  # stats of crawlers that have ended
+        self._stop = asyncio.Event()
+        self._stop_reason: str | None = None
+        asked = {name: value for name, value in asdict(arguments).items() if value is not None}
+        asked |= {"feeds": [asdict(feed) for feed in feeds]}
+        self._archive = process.writer.open_run(
+            "collect", "", (), asked, {"SIMULATOR_URL": process.simulator}
+        )
+
+    def request_stop(self, reason: str) -> None:
+        """Ask all feeds to end; the first reason stays."""
+        self._stop_reason = self._stop_reason or reason
+        self._stop.set()
+        ask_to_stop(self.crawlers, reason)
+
+    def stat(self, name: str) -> int:
+        """The sum of a stat over all runs so far."""
+        now = sum(run.stats.get_value(name, 0) for each in self.crawlers if (run := run_of(each)))
+        return int(now) + self._past[name]
+
+    async def collect(self) -> None:
+        """Until all is over and sealed."""
+        started = self.process.clock.now_ns()
+        timer = asyncio.ensure_future(self._end_after(self._arguments.duration))
+        codes = await asyncio.gather(*(self._keep(feed) for feed in self.feeds))
+        timer.cancel()
+        code_of = dict(zip((feed.spider for feed in self.feeds), codes, strict=True))
+        if self._stop_reason == "duration" and (feed := last_outcomes(self.feeds)) is not None:
+            code_of[feed.spider] = (await self._run(feed)).exit_code
+        self._tell_outcomes(started)
+        self.exit_code = max(code_of.values())
+        try:
+            await seal(self.process, self._archive, self._stop_reason or "finished", self._summary())
+        except DiskError as error:
+            logger.critical("%s", error)
+            self.exit_code = DISK
+
+    async def _end_after(self, duration: float | None) -> None:
+        if duration is not None and await sleep(self.process.clock, duration, self._stop):
+            self.request_stop("duration")
+
+    async def _keep(self, feed: Feed) -> int:
+        """Run it until the end; the exit code of its last run."""
+        failures = 0
+        if not await sleep(self.process.clock, feed.after_s, self._stop):
+            return FINISHED
+        while True:
+            begun = self.process.clock.mono_ns()
+            ran = await self._run(feed)
+            if ran.exit_code == DISK:
+                self.request_stop("disk")
+            if self._stop.is_set():
+                return ran.exit_code
+            lasted = (self.process.clock.mono_ns() - begun) / SECOND
+            failures = 1 if lasted >= LASTED_S else failures + 1
+            wait = min(START_AGAIN_S * 2.0 ** min(failures - 1, 16), START_AGAIN_MAX_S)
+            logger.error(
+                "%s ended by itself (%s, exit code %d); the others go on, it starts again in %.0f s",
+                feed.spider, ran.exit_reason, ran.exit_code, wait,
+            )  # fmt: skip
+            self.waiting[feed.spider] = self.process.clock.mono_ns() + int(wait * SECOND)
+            if not await sleep(self.process.clock, wait, self._stop):
+                return ran.exit_code
+            del self.waiting[feed.spider]
+            self._restarts[feed.spider] += 1
+
+    async def _run(self, feed: Feed) -> Ran:
+        """From start to end."""
+        started = self.process.clock.now_ns()
+        crawler = self._create(feed.spider)
+        crawler.settings.set("COLLECT_RUN", self._archive.run, priority="cmdline")
+        self.crawlers.append(crawler)
+        failure: Exception | None = None
+        try:
+            await self._crawl(crawler, feed.arguments)
+        except Exception as error:
+            failure = error
+            logger.error("%s failed: %s", feed.spider, error, exc_info=error)
+        finally:
+            self.crawlers.remove(crawler)
+        run = run_of(crawler)
+        name = None if run is None else run.archive.run
+        ran = Ran(
+            feed.spider,
+            name,
+            None if name is None else str(manifest_path(run_name(feed.spider, name))),
+            iso(started),
+            iso(self.process.clock.now_ns()),
+            None if run is None else run.stop_reason or run.finish_reason,
+            exit_code_of(crawler, failure),
+        )
+        self._ran.append(ran)
+        if run is not None:
+            figures = run.stats.get_stats()
+            self._past.update({key: value for key, value in figures.items() if isinstance(value, int)})
+        return ran
+
+    def _tell_outcomes(self, started: int) -> None:
+        now = self.process.clock.now_ns()
+        if missing := self.board.without_outcome(started, now):
+            asked = self.feeds[0].arguments
+            logger.warning(
+                "%d rounds that ended meanwhile have no outcome yet (the venue states it minutes after their "
+                "end); in a quarter of an hour this fetches them: scrapy crawl polymarket_resolutions "
+                "-a assets=%s -a durations=%s -a since=%s",
+                missing, asked["assets"], asked["durations"], OUTCOMES_SINCE,
+            )  # fmt: skip
+
+    def _summary(self) -> dict[str, Any]:
+        return {
+            "exit_code": self.exit_code,
+            "stop_reason": self._stop_reason,
+            "runs": [asdict(ran) for ran in self._ran],
+            "restarts": dict(self._restarts),
+        }

@@ -1,0 +1,263 @@
+"""`scrapy collect` as a user runs it: all feeds of four assets in one process."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import random
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from marketarchive.collecting.chromium import check_browser
+from marketarchive.exceptions import ConfigurationError
+from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, command, simulator, until
+from tests.spiders_under_test import project_settings
+
+ASSETS = ("BTC", "ETH", "SOL", "XRP")
+SPEED, SPEED_OF_ONE = 5, 10
+"""With four assets, and with one."""
+START = "2026-11-20T10:04:20Z"
+ROUNDS = ("--durations", "5m", "--no-pages")
+
+
+def collect_command(url: str, out: Path, *options: str) -> list[str]:
+    return [*SCRAPY, "collect", "-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={url}", *options]
+
+
+def collect(url: str, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Runs to its end."""
+    return subprocess.run(
+        collect_command(url, out, *options),
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def collected(out: Path) -> dict[str, Any]:
+    """The manifest of the collection."""
+    [path] = (out / "manifests").glob("collect-*.json")
+    manifest: dict[str, Any] = json.loads(path.read_text())
+    return manifest
+
+
+def second(row: dict[str, Any], name: str = "timestamp") -> int:
+    return int(datetime.fromisoformat(row[name]).timestamp())
+
+
+def resolved(out: Path) -> set[str]:
+    """Condition ids of the markets whose outcome the Data API stated."""
+    lines = Output(out).lines("resolutions", "response")
+    answers = [line["payload"]["data"] for line in lines if line["url"].endswith("/v2/resolutions")]
+    return {each["condition_id"] for answer in answers for each in answer if each["status"] == "resolved"}
+
+
+@dataclass
+class Shown:
+    """A process on a terminal of its own, and what it wrote there."""
+
+    process: subprocess.Popen[bytes]
+    chunks: list[bytes] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """Without colours and movements of the cursor."""
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", b"".join(self.chunks).decode("utf-8", "replace"))
+
+
+@contextmanager
+def on_terminal(command_line: list[str]) -> Iterator[Shown]:
+    ours, theirs = pty.openpty()
+    environment = {**ENVIRONMENT, "TERM": "xterm", "COLUMNS": "110", "LINES": "40"}
+    process = subprocess.Popen(
+        command_line, cwd=ROOT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    shown = Shown(process)
+
+    def read() -> None:
+        while True:
+            try:
+                chunk = os.read(ours, 65536)
+            except OSError:  # the other end is closed
+                return
+            shown.chunks.append(chunk)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        yield shown
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        reader.join()
+        os.close(ours)
+
+
+@pytest.mark.timeout(180)
+def test_every_second_of_every_asset_has_a_row_of_one_round_over_two_boundaries(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with simulator(tmp_path / "truth", "--speed", str(SPEED), "--start", START) as venue:
+        done = collect(venue.url, out, *ROUNDS, "--duration", "380")
+        assert venue.process.poll() is None, "the simulator did not keep up"
+    assert done.returncode == 0, done.stderr[-3000:]
+    manifest = collected(out)
+    for asset in ASSETS:
+        primary = [row for row in Output(out).records(f"polymarket_{asset.lower()}") if not row["preopen"]]
+        rows_of = Counter(second(row) for row in primary)
+        assert set(rows_of.values()) == {1}
+        assert sorted(rows_of) == list(range(min(rows_of), max(rows_of) + 1))
+        assert len(rows_of) >= 340
+        slugs = list(dict.fromkeys(row["market_id"] for row in sorted(primary, key=second)))
+        assert len(slugs) == 3
+        before = [row for row in Output(out).records(f"polymarket_{asset.lower()}") if row["preopen"]]
+        assert sum(row["market_id"] == slugs[-1] for row in before) >= 60, (
+            "followed a minute before it opened"
+        )
+        assert {row["condition_id"] for row in primary if row["market_id"] == slugs[0]} <= resolved(out)
+        prices = [row for row in Output(out).records("chainlink_continuous") if row["asset"] == asset]
+        seconds = [second(row, "tick_at") for row in prices]
+        assert seconds == list(range(seconds[0], seconds[0] + len(prices)))
+        assert sum(row["is_observed"] for row in prices) >= 300
+    runs = manifest["summary"]["runs"]
+    assert Counter(run["spider"] for run in runs) == {
+        "polymarket_stream": 1,
+        "polymarket_reference": 1,
+        "polymarket_trades": 1,
+        "polymarket_resolutions": 2,  # the last one is a pass at the end
+    }
+    for run in runs:
+        own = json.loads((out / run["manifest"]).read_text())
+        assert own["settings"]["COLLECT_RUN"] == manifest["run"]
+        assert own["summary"]["exit_code"] == run["exit_code"] == 0
+    assert manifest["exit_reason"] == "duration"
+    assert manifest["arguments"]["assets"] == list(ASSETS)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("collect: ")]
+    assert 6 <= len(lines) <= 7, "one a minute"
+    assert re.search(r"BTC 5m 10:\d\d-10:\d\d left \d:\d\d observed \d+\.\d % up 0\.\d+/0\.\d+", lines[3])
+    assert command("verify", out).returncode == 0
+
+
+def test_ctrl_c_seals_everything_and_the_table_is_readable(tmp_path: Path) -> None:
+    out, wait = tmp_path / "out", random.uniform(0, 4)
+    print(f"SIGINT after {wait:.2f} s")
+    with (
+        simulator(tmp_path / "truth", "--speed", str(SPEED), "--start", START) as venue,
+        on_terminal(collect_command(venue.url, out, *ROUNDS)) as shown,
+    ):
+        until(lambda: len(list(out.glob("raw/venue=*/feed=*/**/*.part"))) >= 3)
+        moment = time.monotonic() + wait
+        until(lambda: time.monotonic() > moment)
+        asked = time.monotonic()
+        shown.process.send_signal(signal.SIGINT)
+        assert shown.process.wait(20) == 0
+        assert time.monotonic() - asked < 10
+    manifest = collected(out)
+    assert manifest["exit_reason"] == "SIGINT"
+    assert {run["exit_reason"] for run in manifest["summary"]["runs"]} == {"SIGINT"}
+    assert not list(out.glob("manifests/*-*.lock"))
+    assert not list(out.glob("raw/**/*.part"))
+    assert command("verify", out).returncode == 0
+    for word in ("asset", "observed", "chainlink", "BTC", "XRP", "rows/s", "INFO: Stopping (SIGINT)"):
+        assert word in shown.text, word
+
+
+def test_a_feed_that_fails_ends_no_other_and_is_started_again(tmp_path: Path) -> None:
+    """RTDS is refused: its run goes on and waits. Trades fail: their run ends, and another begins."""
+    out, faults = tmp_path / "out", tmp_path / "faults.json"
+    faults.write_text(json.dumps([{"kind": "status", "route": "ws-live-data*", "status": 403}]))
+    options = ("--speed", str(SPEED_OF_ONE), "--start", START, "--faults", str(faults))
+    failing = "SPIDER_MODULES=marketarchive.spiders,tests.e2e.failing_spiders"
+    with simulator(tmp_path / "truth", *options) as venue:
+        done = collect(venue.url, out, *ROUNDS, "--assets", "BTC", "--duration", "220", "-s", failing)
+    assert done.returncode == 4, done.stderr[-3000:]
+    assert "polymarket_trades ended by itself (start_error, exit code 1); the others go on" in done.stderr
+    manifest = collected(out)
+    assert manifest["summary"]["restarts"] == {"polymarket_trades": 2}  # after one minute, and after two
+    codes = {run["spider"]: run["exit_code"] for run in manifest["summary"]["runs"]}
+    assert codes["polymarket_reference"] == 4
+    assert codes["polymarket_trades"] == 1
+    assert codes["polymarket_stream"] == codes["polymarket_resolutions"] == 0
+    rows = Output(out).records("polymarket_btc")
+    assert sum(row["is_observed"] for row in rows if not row["preopen"]) > 80
+    assert command("verify", out).returncode == 0
+
+
+def test_a_kill_is_recovered_with_the_collection(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with simulator(tmp_path / "truth", "--speed", str(SPEED), "--start", START) as venue:
+        process = subprocess.Popen(
+            collect_command(venue.url, out, *ROUNDS), cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.DEVNULL
+        )
+        try:
+            until(lambda: len(list(out.glob("raw/venue=*/feed=*/**/*.part"))) >= 3)
+        finally:
+            process.kill()
+            process.wait()
+    assert command("recover", out).returncode == 0
+    manifest = collected(out)
+    assert manifest["recovered"]
+    assert manifest["arguments"]["feeds"][0]["spider"] == "polymarket_stream"
+    assert command("verify", out).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--assets", "PEPE"], "Polymarket has up/down rounds of BTC"),
+        (["--durations", "7m"], "durations='7m': '7m' is not one of"),
+        (["--duration", "soon"], "duration='soon' is not a time span"),
+        (["BTC"], "collect takes options only, not 'BTC'"),
+        (["-s", "LIMIT_SHARE=3"], "LIMIT_SHARE=3.0 is not a share"),
+        (["-s", "MASTER_URL=x"], "MASTER_URL"),
+        (["-s", "SIMULATOR_URL=http://127.0.0.1:9"], "no simulator answers at"),
+    ],
+)
+def test_a_wrong_argument_or_setting_is_exit_code_2(options: list[str], message: str, tmp_path: Path) -> None:
+    done = collect("http://127.0.0.1:9", tmp_path / "out", "-s", "SIMULATOR_URL=", *options)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert not (tmp_path / "out" / "raw").exists()
+
+
+def test_pages_that_cannot_be_opened_are_said_once(tmp_path: Path) -> None:
+    missing = '{"executable_path": "/nowhere/chromium"}'
+    with simulator(tmp_path / "truth", "--speed", str(SPEED_OF_ONE), "--start", START) as venue:
+        options = ("--durations", "5m", "--assets", "BTC", "--duration", "20")
+        done = collect(venue.url, tmp_path / "out", *options, "-s", f"PLAYWRIGHT_LAUNCH_OPTIONS={missing}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stderr.count("Chainlink's pages are left out (--no-pages") == 1
+    assert "chainlink_streams" not in {
+        run["spider"] for run in collected(tmp_path / "out")["summary"]["runs"]
+    }
+
+
+@pytest.mark.soak  # real browsers at speed: they need a machine to themselves
+def test_pages_are_collected_beside_the_rest(tmp_path: Path) -> None:
+    try:
+        check_browser(project_settings())
+    except ConfigurationError as missing:
+        pytest.skip(str(missing))
+    out = tmp_path / "out"
+    with simulator(tmp_path / "truth", "--speed", "3", "--start", START) as venue:
+        done = collect(venue.url, out, "--durations", "5m", "--assets", "BTC,ETH", "--duration", "90")
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = [row for row in Output(out).records("chainlink_continuous") if row["is_observed"]]
+    assert {(row["asset"], row["source"]) for row in rows if row["bid"]} >= {("BTC", "page"), ("ETH", "page")}
+    assert command("verify", out).returncode == 0
