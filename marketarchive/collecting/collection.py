@@ -31,6 +31,8 @@ OUTCOMES_SINCE = "2h"
 START_AGAIN_S = 60
 """A feed that ended by itself is started again after this, then after twice it, ... up to the longest."""
 START_AGAIN_MAX_S = 3600
+OPENING_S = 0.02
+"""Between two looks (wall) whether a run has been opened."""
 LASTED_S = 600
 """A run that lasted this long begins the waits anew."""
 
@@ -149,9 +151,9 @@ class Collection:
         failures = 0
         if not await sleep(self.process.clock, feed.after_s, self._stop):
             return FINISHED
-        while True:
+        while not self._stop.is_set():
             begun = self.process.clock.mono_ns()
-            ran = await self._run(feed)
+            ran = await self._run(feed, is_bounded=True)
             if ran.exit_code == DISK:
                 self.request_stop("disk")
             if self._stop.is_set():
@@ -168,14 +170,16 @@ class Collection:
                 return ran.exit_code
             del self.waiting[feed.spider]
             self._restarts[feed.spider] += 1
+        return FINISHED
 
-    async def _run(self, feed: Feed) -> Ran:
-        """From start to end."""
+    async def _run(self, feed: Feed, *, is_bounded: bool = False) -> Ran:
+        """From start to end; `is_bounded`: until our stop, also one that comes before its run is there."""
         started = self.process.clock.now_ns()
         crawler = self._create(feed.spider)
         crawler.settings.set("COLLECT_RUN", self._archive.run, priority="cmdline")
         self.crawlers.append(crawler)
         failure: Exception | None = None
+        passing_on = asyncio.ensure_future(self._pass_on_stop(crawler)) if is_bounded else None
         try:
             await self._crawl(crawler, feed.arguments)
         except Exception as error:
@@ -183,6 +187,8 @@ class Collection:
             logger.error("%s failed: %s", feed.spider, error, exc_info=error)
         finally:
             self.crawlers.remove(crawler)
+            if passing_on is not None:
+                passing_on.cancel()
         run = run_of(crawler)
         name = None if run is None else run.archive.run
         ran = Ran(
@@ -199,6 +205,13 @@ class Collection:
             figures = run.stats.get_stats()
             self._past.update({key: value for key, value in figures.items() if isinstance(value, int)})
         return ran
+
+    async def _pass_on_stop(self, crawler: Crawler) -> None:
+        """A crawler opens its run while it is made, so a stop can come between."""
+        await self._stop.wait()
+        while run_of(crawler) is None:  # noqa: ASYNC110  (nothing tells that it is there)
+            await asyncio.sleep(OPENING_S)
+        ask_to_stop([crawler], self._stop_reason or "")
 
     def _tell_outcomes(self, started: int) -> None:
         now = self.process.clock.now_ns()
