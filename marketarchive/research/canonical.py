@@ -11,6 +11,7 @@ from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,6 @@ from marketarchive.research.normalize import normalize
 from marketarchive.research.partitions import DAY, METADATA, feeds, feeds_with, files, stamp_of
 
 if TYPE_CHECKING:
-    import duckdb
     import pyarrow as pa
 
 VERSION = 2
@@ -212,17 +212,19 @@ class _Build:
         source = pq.ParquetFile(path) if kept else None
         groups = 0
         with (
-            closing(self._tables(due)) as fresh,
+            closing(self._tables(due)) as made,
             pq.ParquetWriter(temporary, schema(), compression="zstd") as writer,
         ):
+            fresh = groupby(made, key=itemgetter(0))
             for part in sorted({*kept, *due}):
                 first, count = groups, 0
                 if part in kept:
                     assert source is not None
                     tables: Iterable[pa.Table] = map(source.read_row_group, range(*kept[part].groups))
                 else:
-                    of_part, tables = next(fresh)
+                    of_part, some = next(fresh)
                     assert of_part == part
+                    tables = (table for _, table in some)
                 for table in tables:
                     writer.write_table(table, row_group_size=max(1, table.num_rows))
                     count += table.num_rows
@@ -235,37 +237,27 @@ class _Build:
             source.close()
         _settle(temporary, path)
 
-    def _tables(self, parts: dict[str, list[Label]]) -> Generator[tuple[str, Iterable[pa.Table]]]:
-        """The rows of each part, in order; the tables of a day are read once for all its parts."""
+    def _tables(self, parts: dict[str, list[Label]]) -> Generator[tuple[str, pa.Table]]:
+        """(part, some of its rows), in order; tables of a day are read and joined once for all its parts."""
         for _, of_day in groupby(sorted(parts), key=lambda part: part[:10]):
-            day = list(of_day)
-            labels = [one for part in day for one in parts[part]]
+            labels = [(part, one) for part in of_day for one in parts[part]]
             connection = connect(self._root / "tables" / ".spill")
             try:
-                canonical_inputs.register(connection, self._root, labels, self._names, self._carry_s)
+                given = [one for _, one in labels]
+                canonical_inputs.register(connection, self._root, given, self._names, self._carry_s)
                 for statement in prepare(self._clock, self._carry_s):
                     run(connection, statement)
-                first = 0
-                for part in day:
-                    until = first + len(parts[part])
-                    yield part, self._batches(connection, labels, first, until)
-                    first = until
+                for first, until in _batches(given):
+                    query = rows(self._clock, first, until)
+                    table = connection.sql(query).to_arrow_table().cast(schema())
+                    at = 0
+                    for part, some in groupby(labels[first:until], key=lambda each: each[0]):
+                        count = sum(map(_rows_of, (one for _, one in some)))
+                        yield part, table.slice(at, count)
+                        at += count
+                    self._progress.advance(until - first)
             finally:
                 connection.close()
-
-    def _batches(
-        self, connection: duckdb.DuckDBPyConnection, labels: Sequence[Label], first: int, until: int
-    ) -> Iterator[pa.Table]:
-        """The rows of `labels[first:until]`, a few rounds at a time."""
-        while first < until:
-            end, count = first, 0
-            while end < until and count < _AT_ONCE:
-                count += (labels[end].end_ns - labels[end].start_ns) // SECOND + 1
-                end += 1
-            query = rows(self._clock, first, end)
-            yield connection.sql(query).to_arrow_table().cast(schema())
-            self._progress.advance(end - first)
-            first = end
 
     def _manifest(self, started: int, done: Canonical, keys: dict[str, str]) -> str:
         made = {
@@ -305,6 +297,20 @@ def schema() -> pa.Schema:
         "K_received_at": pa.timestamp("us", tz="UTC"),
     }
     return pa.schema([(name, kinds.get(name, pa.float64())) for name in COLUMNS])
+
+
+def _rows_of(label: Label) -> int:
+    return (label.end_ns - label.start_ns) // SECOND + 1
+
+
+def _batches(labels: Sequence[Label]) -> Iterator[tuple[int, int]]:
+    """(first, until) of rounds that are joined at a time."""
+    first = count = 0
+    for number, each in enumerate(labels, 1):
+        count += _rows_of(each)
+        if count >= _AT_ONCE or number == len(labels):
+            yield first, number
+            first, count = number, 0
 
 
 def _within(part: str, since: int | None, until: int | None) -> bool:

@@ -227,14 +227,15 @@ def holes(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: i
     run(
         connection,
         f"""CREATE OR REPLACE TEMP TABLE holes AS
-            WITH seen AS (
-                SELECT instrument, received_us,
-                       max(max(event_us)) OVER (PARTITION BY instrument ORDER BY received_us) AS event_us
-                FROM prices GROUP BY instrument, received_us
-            ), gaps AS (
+            WITH gaps AS (
                 SELECT *, epoch_us("from") AS from_us,
                        coalesce(epoch_us("to"), epoch_us(noticed_at)) AS to_us
                 FROM {_read(paths)} QUALIFY {LASTING}
+            ), seen AS (
+                SELECT instrument, received_us,
+                       max(max(event_us)) OVER (PARTITION BY instrument ORDER BY received_us) AS event_us
+                FROM prices WHERE EXISTS (FROM gaps WHERE feed IN ('reference', 'pages'))
+                GROUP BY instrument, received_us
             ), found AS (
                 SELECT market_no, start_s, duration, spot, twap, reason, from_us, to_us,
                        CASE WHEN {ABOUT_BOOKS} THEN 'pm' ELSE 'cl' END AS stream
