@@ -17,13 +17,16 @@ from marketarchive.research.coverage_inputs import Watched
 from marketarchive.research.engine import stored
 from marketarchive.research.extract import Made, Names, register
 from marketarchive.research.partitions import METADATA, Partition
-from marketarchive.research.seconds import GAPPED, OBSERVED, QUIET, UNKNOWN, UNTRACKED, Day
+from marketarchive.research.seconds import GAPPED, OBSERVED, QUIET, SECONDS, UNKNOWN, UNTRACKED, US, Day
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
     from marketarchive.research.seconds import States
+
+SLICE_S = 300
+"""Seconds of the stretches that a row tells apart."""
 
 
 def make(
@@ -53,7 +56,10 @@ def make(
             states = np.maximum(found[key], states)
             first, last = min(first, bounds[key][0]), max(last, bounds[key][1])
         found[key], bounds[key] = states, (first, last)
-    rows = [_row(market, slug, states, *bounds[market, slug]) for (market, slug), states in found.items()]
+    rows = [
+        _row(market, slug, states, *bounds[market, slug]) | {"slices": _slices(states, day)}
+        for (market, slug), states in found.items()
+    ]
     stamp = msgspec.json.encode(partition.stamp(verified=True))
     schema = _schema().with_metadata({METADATA.encode(): stamp})
     pq.write_table(pa.Table.from_pylist(rows, schema), target, compression="zstd")
@@ -103,6 +109,26 @@ def _row(market: str | None, slug: str | None, states: States, first: int, last:
     }
 
 
+def _slices(states: States, day: Day) -> list[dict[str, Any]]:
+    """Of each stretch of SLICE_S with a tracked second, what was known of its seconds."""
+    import numpy as np
+
+    kinds, count = OBSERVED + 1, SECONDS // SLICE_S
+    numbered = np.repeat(np.arange(count) * kinds, SLICE_S) + states
+    counts = np.bincount(numbered, minlength=count * kinds).reshape(count, kinds)
+    return [
+        {
+            "start": day.first + place * SLICE_S * US,
+            "observed_s": found[OBSERVED],
+            "quiet_s": found[QUIET],
+            "gapped_s": found[GAPPED],
+            "unknown_s": found[UNKNOWN],
+        }
+        for place, found in enumerate(counts.tolist())
+        if found[UNTRACKED] < SLICE_S
+    ]
+
+
 def nothing() -> pa.Table:
     """The columns of the stored table and no row."""
     import pyarrow as pa
@@ -120,6 +146,7 @@ def _schema() -> pa.Schema:
     import pyarrow as pa
 
     moment, text, count = pa.timestamp("us", tz="UTC"), pa.string(), pa.int32()
+    known = [(name, pa.int16()) for name in ("observed_s", "quiet_s", "gapped_s", "unknown_s")]
     return pa.schema(
         [
             ("market", text),
@@ -131,5 +158,6 @@ def _schema() -> pa.Schema:
             ("quiet_s", count),
             ("gapped_s", count),
             ("unknown_s", count),
+            ("slices", pa.list_(pa.struct([("start", moment), *known]))),
         ]
     )

@@ -58,6 +58,16 @@ def test_a_frame_counts_for_thirty_seconds(tmp_path: Path) -> None:
     assert (row["last_tracked"] - row["first_tracked"]).total_seconds() == 80
 
 
+def test_five_minutes_are_told_apart(tmp_path: Path) -> None:
+    lines = [opened(290), Frame(dump("1", "2"), 290.5), Frame(change(1), 340), Socket("closed", 610)]
+    assert seconds(tmp_path, lines) == {"tracked": 320, "observed": 60, "unknown": 260}
+    [row] = rows(tmp_path, "coverage")
+    names = ("observed_s", "quiet_s", "gapped_s", "unknown_s")
+    counted = {f"{one['start']:%H:%M}": tuple(one[name] for name in names) for one in row["slices"]}
+    # the book of second 290 counts up to 319, the change of second 340 up to 369
+    assert counted == {"12:00": (10, 0, 0, 0), "12:05": (50, 0, 0, 250), "12:10": (0, 0, 0, 10)}
+
+
 def test_only_a_connection_with_the_books_of_both_tokens_observes(tmp_path: Path) -> None:
     lines = [opened(), Frame(dump("1"), 1), Frame(change(1), 2), Frame(dump("2"), 4.5), Socket("closed", 10)]
     assert seconds(tmp_path, lines) == {"tracked": 10, "observed": 6, "unknown": 4}
