@@ -1,0 +1,66 @@
+"""`scrapy report`: what a recording holds and what it lacks, as one HTML file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from marketarchive.collecting.run import FINISHED
+from marketarchive.exceptions import ArgumentError
+from marketarchive.offline import OfflineCommand, times
+from marketarchive.pipelines.market_master import master_url
+from marketarchive.progress import Bar
+from marketarchive.research.report.report import Report, report
+from marketarchive.venues.assets import ASSETS
+
+
+class Command(OfflineCommand):
+    def short_desc(self) -> str:
+        return "Draw what a recording holds and lacks, as one HTML file that needs no network"
+
+    def long_desc(self) -> str:
+        return (
+            "Brings tables, labels and the canonical dataset up to date and writes reports/report-*.html in "
+            "OUTPUT_DIR: whether the recording can be trusted, seconds seen and missing, gaps, any round "
+            "with its prices and strike, spread and depth, verified books, outcomes. The file holds all that "
+            "it shows. By default of the last 24 hours that were recorded."
+        )
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        super().add_options(parser)
+        parser.add_argument("--since", metavar="TIME", help="from then on (ISO 8601; default: 24 hours)")
+        parser.add_argument("--until", metavar="TIME", help="up to then (default: the newest sealed line)")
+        parser.add_argument("--assets", metavar="BTC,ETH", help="only rounds and prices of these")
+        parser.add_argument("--output", metavar="FILE", help="there, in place of a name in reports/")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def work(self, args: list[str], opts: argparse.Namespace) -> int:
+        root, (since, until) = self.root, times(opts)
+        assets = None if opts.assets is None else opts.assets.upper().split(",")
+        if unknown := sorted(set(assets or ()) - set(ASSETS)):
+            raise ArgumentError(f"--assets {unknown[0]} is none of {', '.join(ASSETS)}")
+        output = None if opts.output is None else Path(opts.output).expanduser().absolute()
+        if output is not None and (output.is_dir() or not output.parent.is_dir()):
+            raise ArgumentError(f"--output {opts.output}: name a file in a folder that is there")
+        assert self.settings is not None
+        url = master_url(self.settings)
+        with Bar() as bar:
+            done = report(root, since, until, assets=assets, output=output, master_url=url, progress=bar)
+        print(json.dumps(_as_dict(done)) if opts.json else _text(done))
+        return FINISHED
+
+
+def _as_dict(done: Report) -> dict[str, object]:
+    return {
+        "path": str(done.path),
+        "bytes": done.bytes,
+        "verdict": done.verdict.level,
+        "reasons": done.verdict.reasons,
+        "manifest": done.manifest,
+    }
+
+
+def _text(done: Report) -> str:
+    lines = [done.verdict.words, *(f"- {each}" for each in done.verdict.reasons)]
+    return "\n".join([*lines, f"made     {done.path} ({done.bytes:,} bytes)", f"manifest {done.manifest}"])

@@ -1,0 +1,66 @@
+"""What the charts share: colours, axes, tooltips. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from marketarchive.research.report.scope import Scope
+
+Chart = dict[str, Any]
+
+GREEN, PALE, AMBER, RED = "#2f7d5b", "#a5d3bd", "#e3a53a", "#c93a31"
+GREY, BLUE, ORANGE, VIOLET, INK = "#9aa3ab", "#2c5f9e", "#d08a2e", "#7a3fb0", "#22292f"
+WIDTH = 930
+_MS = 1_000_000
+CONFIG: Chart = {
+    "font": "system-ui, sans-serif",
+    "view": {"stroke": "#d9dee2"},
+    "axis": {
+        "labelColor": INK,
+        "titleColor": INK,
+        "gridColor": "#eceff1",
+        "labelFontSize": 11,
+        "titleFontSize": 11,
+    },
+    "axisX": {"grid": False},
+    "legend": {"labelFontSize": 12, "titleFontSize": 12, "orient": "top", "title": None},
+    "title": {"anchor": "start", "frame": "group", "fontSize": 13, "fontWeight": 600, "color": INK},
+    "header": {"labelFontSize": 12, "labelFontWeight": 600, "labelColor": INK, "title": None},
+}
+_CLOCK = (
+    "utchours(datum.value) == 0 && utcminutes(datum.value) == 0 && utcseconds(datum.value) == 0"
+    " ? utcFormat(datum.value, '%d %b') : utcFormat(datum.value, {fine})"
+)
+
+
+def moments(field: str, scope: Scope, *, is_bound: bool = False) -> Chart:
+    """The time axis; of the layers that share it one is bound to the whole time."""
+    bounds = {"expr": f"[{scope.since // _MS}, {scope.until // _MS}]"}
+    return {
+        "field": field,
+        "type": "temporal",
+        "title": None,
+        "scale": {"type": "utc", "nice": False, **({"domain": bounds} if is_bound else {})},
+        "axis": {
+            "labelExpr": clock("%H:%M" if scope.seconds <= 4 * 86_400 else "%d %b"),
+            "labelOverlap": "greedy",
+            "labelSeparation": 8,
+            "tickCount": 12,
+        },
+    }
+
+
+def clock(fine: str) -> str:
+    """The label of a moment: its day at midnight."""
+    return _CLOCK.format(fine=f"'{fine}'")
+
+
+def tooltip(names: Sequence[tuple[str, str]]) -> list[Chart]:
+    """(title, field) each."""
+    return [{"field": field, "type": "nominal", "title": title} for title, field in names]
+
+
+def amount(field: str, title: str) -> Chart:
+    """In a tooltip."""
+    return {"field": field, "type": "quantitative", "format": ",.8~f", "title": title}

@@ -1,0 +1,347 @@
+"""`scrapy report`: brings tables, labels and dataset up to date, and draws what they say of a recording."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from marketarchive import COLLECTOR
+from marketarchive.archive.files import Files
+from marketarchive.archive.status import RunStatus, Status, status
+from marketarchive.clock import RealClock, from_iso, iso
+from marketarchive.exceptions import ArchiveError, ConfigurationError, DiskError
+from marketarchive.research.canonical import canonical, path_of
+from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
+from marketarchive.research.engine import connect, require
+from marketarchive.research.ground_truth import ground_truth
+from marketarchive.research.label_files import PARQUET, read_labels
+from marketarchive.research.labels import Label
+from marketarchive.research.names import names
+from marketarchive.research.normalize import normalize
+from marketarchive.research.partitions import feeds, files, stamp_of
+from marketarchive.research.report import depth, holes, page, rounds, sections, shares
+from marketarchive.research.report.page import Page
+from marketarchive.research.report.round_chart import one_round
+from marketarchive.research.report.scope import Received, Scope, received, scope
+from marketarchive.research.report.verdict import Findings, Verdict, verdict
+from marketarchive.research.validation import verified_books
+from marketarchive.research.validation.check import share
+from marketarchive.research.validation.validate import JSON as VALIDATION
+from marketarchive.research.views import view_names
+
+if TYPE_CHECKING:
+    import duckdb
+
+VERSION = 1
+"""Raised when a figure's meaning changes."""
+
+FOLDER = "reports"
+TABLES = ("coverage", "books", "book_changes", "quotes")
+"""What is drawn, beside gaps, labels and dataset."""
+
+
+@dataclass
+class Report:
+    """What a call left."""
+
+    path: Path
+    bytes: int
+    verdict: Verdict
+    manifest: str  # relative to OUTPUT_DIR
+
+
+def report(
+    root: Path,
+    since: int | None = None,
+    until: int | None = None,
+    *,
+    assets: Collection[str] | None = None,
+    output: Path | None = None,
+    master_url: str | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Of `since` <= time < `until` (ns), by default the last 24 hours of recording; to `output`, or reports/.
+
+    One call at a time; another waits. Raises ArchiveError, ConfigurationError, DiskError.
+    """
+    require()
+    libraries = _libraries()
+    import duckdb
+
+    try:
+        with alone(root / FOLDER / "report.lock"):
+            return _Report(root, scope(root, since, until, assets), master_url, progress or Quiet()).make(
+                output, libraries
+            )
+    except duckdb.Error as error:
+        raise ArchiveError(f"the tables cannot be read: {str(error).splitlines()[0]}") from error
+    except OSError as error:
+        raise DiskError(f"the report cannot be written: {error}") from error
+
+
+class _Report:
+    def __init__(self, root: Path, about: Scope, master_url: str | None, progress: Progress) -> None:
+        self._root = root
+        self._scope = about
+        self._master_url = master_url
+        self._progress = progress
+        self._started = RealClock().now_ns()
+
+    def make(self, output: Path | None, libraries: str) -> Report:
+        self._bring_up_to_date()
+        self._progress.total(1)
+        self._progress.begin("report")
+        connection = connect(self._root / "tables" / ".spill")
+        try:
+            drawn = self._page(connection)
+        finally:
+            connection.close()
+        data = page.html(drawn, libraries).encode()
+        target = self._root / FOLDER / self._name() if output is None else output
+        store_files = Files()
+        if output is None:
+            store_files.make_dirs(target.parent, self._root)
+        store_files.write_whole(target, data)
+        self._progress.advance(1)
+        return Report(target, len(data), drawn.verdict, self._manifest(target, data, drawn.verdict))
+
+    def _bring_up_to_date(self) -> None:
+        first, last = self._scope.since, self._scope.until
+        for tables, until in ((TABLES, last), (("gaps",), None)):  # a crash is noticed long after it
+            if feeds(self._root):
+                done = normalize(
+                    self._root,
+                    since=first,
+                    until=until,
+                    tables=tables,
+                    master_url=self._master_url,
+                    progress=self._progress,
+                )
+                if done.failed:
+                    path, why = next(iter(done.failed.items()))
+                    raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+        ground_truth(self._root, first, last, progress=self._progress)
+        canonical(self._root, first, last, master_url=self._master_url, progress=self._progress)
+
+    def _labels(self) -> list[Label]:
+        about = self._scope
+        return [
+            each
+            for each in read_labels(self._root)
+            if each.start_ns < about.until and each.end_ns > about.since and about.has(each.asset)
+        ]
+
+    def _page(self, connection: duckdb.DuckDBPyConnection) -> Page:
+        about, labels = self._scope, self._labels()
+        known = names(self._root, self._master_url)
+        view_names(connection, self._root, self._master_url)
+        seen, verified = shares.seen(connection, about), shares.verified(connection, about)
+        missing = holes.holes(connection, about, known)
+        shown = rounds.rounds(connection, about, labels, known)
+        levels = depth.spread_and_depth(connection, about, labels)
+        there, state = received(about), status(self._root, RealClock())
+        validation = self._validation()
+        books = verified_books.check(connection, self._root, about.since, about.until)
+        counted, checked = seen.total(), verified.total()
+        runs = [each for each in state.runs if _touches(each, about)]
+        found = Findings(
+            problems=state.problems,
+            tracked_s=counted.total(),
+            unseen_s=counted["gapped"] + counted["unknown"],
+            gaps=len(missing),
+            failed=checked["failed"],
+            unexplained=int(books.figures.get("failed outside recorded gaps") or 0),
+            unchecked=checked["unchecked"],
+            differing=sum(each.verdict == "differs" for each in labels),
+            validation=None if validation is None else validation["state"],
+            dead_runs=[each.name for each in runs if each.state == "dead"],
+            alive_runs=[each.name for each in runs if each.state == "alive"],
+        )
+        told = [
+            sections.coverage(seen, about, has_pages="chainlink/pages" in there.feeds),
+            sections.gaps(missing, about),
+            sections.one_round(shown, len(labels)),
+            sections.spread_and_depth(levels, missing, about),
+            sections.verified(verified, about),
+            sections.reproduced(labels),
+        ]
+        return Page(
+            title=f"Recording report: {self._root.name}",
+            span=f"{_minute(about.since)} to {_minute(about.until)}, UTC"
+            + ("" if about.assets is None else f"; only {', '.join(sorted(about.assets))}"),
+            verdict=verdict(found),
+            figures=_figures(seen, verified, len(missing), labels, there),
+            facts=self._facts(there, runs, state, labels),
+            validation=sections.validation(validation),
+            sections=told,
+            rounds=shown,
+            round_chart=one_round(),
+        )
+
+    def _validation(self) -> dict[str, Any] | None:
+        """The validation report, when it is about rounds of this time."""
+        try:
+            document: dict[str, Any] = msgspec.json.decode((self._root / VALIDATION).read_bytes())
+        except FileNotFoundError:
+            return None
+        except msgspec.DecodeError as error:
+            raise ArchiveError(
+                f"{VALIDATION} is no JSON: {error}; let `scrapy validate` write it again"
+            ) from error
+        looked = document["looked_at"]
+        if not looked["rounds"]:
+            return None
+        touches = (
+            from_iso(looked["first_start"]) < self._scope.until
+            and from_iso(looked["last_end"]) > self._scope.since
+        )
+        return document if touches else None
+
+    def _facts(
+        self, there: Received, runs: Sequence[RunStatus], state: Status, labels: Sequence[Label]
+    ) -> list[tuple[str, str]]:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in there.counts.most_common())
+        collectors = sorted({self._collector(each) for each in runs if each.state != "alive"})
+        simulated = " (of a simulator)" if any(each.simulated for each in runs) else ""
+        crashed = sum(each.state == "recovered" for each in runs)
+        return [
+            ("archive", str(self._root)),
+            ("feeds", ", ".join(sorted(there.feeds)) or "none"),
+            (
+                "runs",
+                f"{len(runs):,}{simulated}" + (f", {crashed:,} recovered after a crash" if crashed else ""),
+            ),
+            ("collected by", ", ".join(collectors) or "not known before a run ends"),
+            ("lines", f"{there.lines:,} in {there.segments:,} segments that touch the time: {kinds}"),
+            (
+                "on disk",
+                f"{_size(there.bytes)} of raw segments; the whole archive {_size(sum(state.disk.values()))}",
+            ),
+            (
+                "rounds",
+                f"{len(labels):,} of {', '.join(sorted({each.asset for each in labels})) or 'no asset'}",
+            ),
+            ("ledger", state.head or "empty"),
+            ("report by", f"{COLLECTOR}, {iso(self._started)[:19]}Z"),
+        ]
+
+    def _collector(self, each: RunStatus) -> str:
+        path = self._root / "manifests" / f"{each.name}.json"
+        document: dict[str, Any] = msgspec.json.decode(path.read_bytes()) if path.exists() else {}
+        return str(document.get("collector", "unknown"))
+
+    def _name(self) -> str:
+        first, last = (
+            f"{iso(at)[:10]}T{iso(at)[11:16].replace(':', '')}Z"
+            for at in (self._scope.since, self._scope.until)
+        )
+        only = "" if self._scope.assets is None else "-" + "-".join(sorted(self._scope.assets))
+        return f"report-{first}-{last}{only}.html"
+
+    def _manifest(self, target: Path, data: bytes, found: Verdict) -> str:
+        about, root = self._scope, self._root
+        shown = target.relative_to(root) if target.is_relative_to(root) else target
+        arguments = {
+            "since": iso(about.since),
+            "until": iso(about.until),
+            "assets": None if about.assets is None else sorted(about.assets),
+        }
+        digest = hashlib.sha256(data).hexdigest()
+        made = {
+            "inputs": self._inputs(),
+            "outputs": [{"path": str(shown), "bytes": len(data), "sha256": digest}],
+            "verdict": found.level,
+            "reasons": found.reasons,
+        }
+        return leave_manifest(root, RealClock(), self._started, "report", arguments, _versions(), made)
+
+    def _inputs(self) -> list[dict[str, str]]:
+        """With checksums; tables by their keys, which stand for the segments that they are made from."""
+        found = []
+        for path in (PARQUET, path_of("observation"), VALIDATION):
+            if (self._root / path).exists():
+                with (self._root / path).open("rb") as file:
+                    found.append(
+                        {"path": str(path), "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+                    )
+        for table in (*TABLES, "gaps"):
+            until = None if table == "gaps" else self._scope.until
+            for each in files(self._root, table, self._scope.since, until):
+                stamp = stamp_of(each)
+                found.append(
+                    {"path": str(each.relative_to(self._root)), "key": "" if stamp is None else stamp.key}
+                )
+        return found
+
+
+def _figures(
+    seen: shares.Shares,
+    verified: shares.Shares,
+    gaps: int,
+    labels: Sequence[Label],
+    there: Received,
+) -> list[tuple[str, str]]:
+    books = seen.total((shares.STREAM, shares.POLLED))
+    prices = seen.total((shares.SPOT,))
+    checked = verified.total()
+    reproduced = sum(each.verdict == "reproduced" for each in labels)
+    proven = reproduced + sum(each.verdict == "differs" for each in labels)
+    return [
+        (_observed(books), "of rounds' tracked seconds observed or proven quiet"),
+        (_observed(prices), "of seconds with a Chainlink price observed"),
+        (share(checked["ok"], checked.total()), f"of {checked.total():,} books and changes verified"),
+        (f"{gaps:,}", "recorded gaps"),
+        (
+            f"{reproduced:,} of {proven:,}",
+            f"outcomes reproduced; {len(labels) - proven:,} more cannot be proven",
+        ),
+        (f"{there.counts['frame'] + there.counts['response']:,}", "messages archived"),
+    ]
+
+
+def _observed(counted: Counter[str]) -> str:
+    """Or proven quiet, of what was tracked."""
+    return share(counted["observed"] + counted["quiet"], counted.total())
+
+
+def _touches(each: RunStatus, about: Scope) -> bool:
+    return (each.started is None or each.started < about.until) and (
+        each.ended is None or each.ended >= about.since
+    )
+
+
+def _minute(at: int) -> str:
+    return iso(at)[:16].replace("T", " ")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:,.2f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
+
+
+def _libraries() -> str:
+    """Vega, Vega-Lite and their embedding, out of the installed package. Raises ConfigurationError."""
+    try:
+        import vl_convert
+    except ImportError as error:
+        raise ConfigurationError(
+            'vl-convert-python is not installed: pip install "marketarchive[research]"'
+        ) from error
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    return bundle.replace("</script", "<\\/script")
+
+
+def _versions() -> dict[str, Any]:
+    import vl_convert
+
+    return {
+        "report": VERSION,
+        "vega": vl_convert.get_vega_version(),
+        "vl-convert-python": version("vl-convert-python"),
+    }

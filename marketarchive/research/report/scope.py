@@ -1,0 +1,113 @@
+"""What a report is about: a stretch of time, and what the ledger says was received in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from marketarchive.archive.ledger import Entry, Ledger
+from marketarchive.archive.reader import SEGMENT_KINDS
+from marketarchive.clock import SECOND, from_iso, iso
+from marketarchive.exceptions import ArchiveError
+from marketarchive.research.coverage import SLICE_S
+from marketarchive.research.partitions import DAY, feeds_with
+
+_HOUR = 3_600
+_SLICE = SLICE_S * SECOND
+_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, _HOUR, 3 * _HOUR, 6 * _HOUR, 24 * _HOUR)
+_POINTS = 240  # of a line over the whole time, at most
+
+
+@dataclass(frozen=True)
+class Scope:
+    """`since` <= time < `until`, ns, at whole five minutes; `assets` None: all."""
+
+    root: Path
+    since: int
+    until: int
+    assets: frozenset[str] | None = None
+
+    def has(self, asset: str | None) -> bool:
+        return self.assets is None or asset in self.assets
+
+    @property
+    def seconds(self) -> int:
+        return (self.until - self.since) // SECOND
+
+    @property
+    def bin_s(self) -> int:
+        """Of charts of shares: five minutes, an hour or a day."""
+        if self.seconds <= 6 * _HOUR:
+            return SLICE_S
+        return _HOUR if self.seconds <= 100 * _HOUR else 24 * _HOUR
+
+    @property
+    def step_s(self) -> int:
+        """Of charts of lines over the whole time."""
+        return next((step for step in _STEPS if self.seconds <= step * _POINTS), _STEPS[-1])
+
+
+@dataclass
+class Received:
+    """What the ledger has of the time; a segment counts whole when a part of it lies within."""
+
+    segments: int = 0
+    lines: int = 0
+    bytes: int = 0
+    counts: Counter[str] = field(default_factory=Counter)  # lines by kind
+    feeds: set[str] = field(default_factory=set)
+    runs: set[str] = field(default_factory=set)
+    recovered: int = 0
+
+
+def scope(root: Path, since: int | None, until: int | None, assets: Collection[str] | None) -> Scope:
+    """Without `since` the last 24 hours before `until`, without that before the newest line of a recording.
+
+    Raises ArchiveError when there is none.
+    """
+    entries = list(_segments(root))
+    if not entries:
+        raise ArchiveError(f"{root} has no sealed segment: a report tells of a recording that was sealed")
+    recorded = feeds_with("coverage") | feeds_with("reference_prices")
+    told = [each for each in entries if (each["venue"], each["feed"]) in recorded] or entries
+    end = max(map(_last, told)) + 1 if until is None else until
+    start = max(min(from_iso(each["first"]) for each in told), end - DAY) if since is None else since
+    start, end = start // _SLICE * _SLICE, -(-end // _SLICE) * _SLICE
+    if start >= end:
+        span = f"{iso(min(from_iso(each['first']) for each in told))} to {iso(max(map(_last, told)))}"
+        raise ArchiveError(f"nothing was recorded in the time asked for: the recording is of {span}")
+    return Scope(root, start, end, None if assets is None else frozenset(assets))
+
+
+def received(scope: Scope) -> Received:
+    found = Received()
+    for entry in _segments(scope.root):
+        if from_iso(entry["first"]) < scope.until and _last(entry) >= scope.since:
+            found.segments += 1
+            found.lines += entry["lines"]
+            found.bytes += entry["bytes"]
+            found.counts.update(entry["counts"])
+            found.feeds.add(f"{entry['venue']}/{entry['feed']}")
+            found.runs.add(entry["run"])
+            found.recovered += entry.kind == "recovered"
+    return found
+
+
+def firsts(scope: Scope) -> dict[tuple[str, str], list[int]]:
+    """By venue and feed when segments began: an end for gaps that have none."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for entry in _segments(scope.root):
+        found.setdefault((entry["venue"], entry["feed"]), []).append(from_iso(entry["first"]))
+    return found
+
+
+def _segments(root: Path) -> Iterator[Entry]:
+    return (each for each in Ledger(root).entries() if each.kind in SEGMENT_KINDS and each["first"])
+
+
+def _last(entry: Entry) -> int:
+    """Of a recovered segment the last line is recovery's own, which may be of days later."""
+    last = from_iso(entry["last"])
+    return last if entry.kind == "segment" else min(last, from_iso(entry["first"]) + _HOUR * SECOND)

@@ -1,0 +1,151 @@
+"""How much of each stretch of time was seen, and how much of what came was verified, per asset."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from marketarchive.clock import SECOND, iso
+from marketarchive.research.engine import run
+from marketarchive.research.report.scope import Scope
+from marketarchive.research.validation.check import share
+from marketarchive.research.views import asset_of, literal, view_plain, view_rows
+from marketarchive.venues.polymarket import rtds
+
+if TYPE_CHECKING:
+    import duckdb
+
+OTHER = "other"
+SEEN = ("observed", "quiet", "unknown", "gapped")
+VERIFIED = ("ok", "unchecked", "not_available", "failed")
+"""From the bottom of a bar to its top."""
+
+STREAM, POLLED = "Order books, every change", "Order books, polled"
+SPOT = "Chainlink spot price"
+_TOPICS = {
+    "crypto_prices_chainlink": SPOT,
+    "crypto_prices_twap_thirty": "Chainlink mean of 30 s",
+    "crypto_prices_twap_sixty": "Chainlink mean of 60 s",
+}
+_FEEDS = {"stream": STREAM, "orderbook": POLLED}
+BOOKS, CHANGES = "Whole books", "Changes of books"
+
+
+@dataclass
+class Shares:
+    """Counts by kind and asset, of each stretch of `bin_s` by its begin in s; `states` are what is "
+    "counted."""
+
+    states: Sequence[str]
+    marked: Sequence[str]  # states that a reader must not miss, the worst last
+    bin_s: int
+    times: dict[tuple[str, str], tuple[float, float]] = field(default_factory=dict)  # first and last, s
+    counts: dict[tuple[str, str], dict[int, Counter[str]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(Counter))
+    )
+
+    def add(self, kind: str, asset: str, at: int, state: str, count: int) -> None:
+        if count:
+            self.counts[kind, asset][at // self.bin_s * self.bin_s][state] += count
+
+    def lasts(self, kind: str, asset: str, first: float, last: float) -> None:
+        """Bars end where there was nothing to count any more."""
+        known = self.times.get((kind, asset), (first, last))
+        self.times[kind, asset] = (min(first, known[0]), max(last, known[1]))
+
+    def total(self, kinds: Iterable[str] = ()) -> Counter[str]:
+        """Over all time and assets, of all kinds when none is named."""
+        wanted = set(kinds)
+        found: Counter[str] = Counter()
+        for (kind, _), stretches in self.counts.items():
+            if not wanted or kind in wanted:
+                for counted in stretches.values():
+                    found.update(counted)
+        return found
+
+    @property
+    def kinds(self) -> list[str]:
+        return list(dict.fromkeys(kind for kind, _ in self.counts))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A part of a bar each: `y` to `y2` of the stretch from `x` to `x2` (ms)."""
+        found = []
+        for (kind, asset), stretches in self.counts.items():
+            first, last = self.times[kind, asset]
+            for at, counted in sorted(stretches.items()):
+                x, x2 = max(at, first), min(at + self.bin_s, last)
+                total, low = counted.total(), 0.0
+                worst = next((name for name in reversed(self.marked) if counted[name]), None)
+                told = {name: f"{counted[name]:,} ({share(counted[name], total)})" for name in self.states}
+                for state in self.states:
+                    if counted[state]:
+                        high = low + counted[state] / total
+                        found.append(
+                            {"kind": kind, "asset": asset, "x": round(x * 1000), "x2": round(x2 * 1000)}
+                            | {"y": round(low, 6), "y2": round(high, 6), "state": state, **told}
+                            | {"from": _minute(at), "to": _minute(at + self.bin_s)}
+                            | {"is_worst": state == worst}
+                        )
+                        low = high
+        return found
+
+
+def seen(connection: duckdb.DuckDBPyConnection, scope: Scope) -> Shares:
+    """Of the table `coverage`. Raises duckdb.Error."""
+    found = Shares(SEEN, SEEN[-2:], scope.bin_s)
+    view_plain(connection, scope.root, "coverage", scope.since, scope.until)
+    rows = run(
+        connection,
+        f"""SELECT feed, market, slug, epoch(slice.start)::BIGINT, slice.observed_s, slice.quiet_s,
+                   slice.unknown_s, slice.gapped_s, epoch(first_tracked), epoch(last_tracked)
+            FROM (SELECT *, unnest(slices) AS slice FROM coverage)
+            WHERE slice.start >= {literal(scope.since)} AND slice.start < {literal(scope.until)}
+            ORDER BY feed DESC, market""",
+    )
+    for feed, market, slug, at, *counts, first, last in rows:
+        kind, asset = _subject(feed, market or "", slug)
+        if kind is not None and scope.has(asset):
+            found.lasts(kind, asset, first, last)
+            for state, count in zip(SEEN, counts, strict=True):
+                found.add(kind, asset, at, state, count)
+    return _ordered(found, (STREAM, POLLED, *_TOPICS.values()))
+
+
+def verified(connection: duckdb.DuckDBPyConnection, scope: Scope) -> Shares:
+    """Of the tables `books` and `book_changes`. Needs `names`. Raises duckdb.Error."""
+    found = Shares(VERIFIED, VERIFIED[-1:], scope.bin_s)
+    for table, kind, where in (("books", BOOKS, "route <> 'state'"), ("book_changes", CHANGES, "true")):
+        view_rows(connection, scope.root, table, scope.since, scope.until)
+        rows = run(
+            connection,
+            f"""SELECT asset, epoch(received_at)::BIGINT // {scope.bin_s} * {scope.bin_s} AS at, verified,
+                       count(*), epoch(min(received_at)), epoch(max(received_at))
+                FROM {table} WHERE {where} AND received_at >= {literal(scope.since)}
+                    AND received_at < {literal(scope.until)} GROUP BY ALL""",
+        )
+        for asset, at, state, count, first, last in rows:
+            if scope.has(asset or OTHER):
+                found.add(kind, asset or OTHER, at, state, count)
+                found.lasts(kind, asset or OTHER, first, last)
+    return _ordered(found, (BOOKS, CHANGES))
+
+
+def _subject(feed: str, market: str, slug: str | None) -> tuple[str | None, str]:
+    """(what it is, asset) of a row of coverage; None: not shown."""
+    if feed == "reference":
+        topic, _, symbol = market.partition(":")
+        return _TOPICS.get(topic), rtds.asset_of(symbol)
+    return _FEEDS.get(feed), (asset_of(slug) if slug else None) or OTHER
+
+
+def _minute(at: int) -> str:
+    return iso(at * SECOND)[:16].replace("T", " ")
+
+
+def _ordered(found: Shares, kinds: Sequence[str]) -> Shares:
+    found.counts = dict(
+        sorted(found.counts.items(), key=lambda each: (kinds.index(each[0][0]), each[0][1] == OTHER, each[0]))
+    )
+    return found
