@@ -29,7 +29,7 @@ from tests.spiders_under_test import project_settings
 ASSETS = ("BTC", "ETH", "SOL", "XRP")
 SPEED, SPEED_OF_ONE = 5, 10
 """With four assets, and with one."""
-START = "2026-11-20T10:04:20Z"
+START = "2026-11-20T10:03:30Z"  # a slow start must not cost the first boundary
 ROUNDS = ("--durations", "5m", "--no-pages")
 
 
@@ -114,7 +114,7 @@ def on_terminal(command_line: list[str]) -> Iterator[Shown]:
 def test_every_second_of_every_asset_has_a_row_of_one_round_over_two_boundaries(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with simulator(tmp_path / "truth", "--speed", str(SPEED), "--start", START) as venue:
-        done = collect(venue.url, out, *ROUNDS, "--duration", "380")
+        done = collect(venue.url, out, *ROUNDS, "--duration", "400")
         assert venue.process.poll() is None, "the simulator did not keep up"
     assert done.returncode == 0, done.stderr[-3000:]
     manifest = collected(out)
