@@ -10,7 +10,7 @@ from rich.console import Console
 from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
-from marketarchive.demo import DemoError, demo
+from marketarchive.demo import MINUTES, PAGES_SPEED, SPEED, DemoError, Form, demo
 
 
 class Command(ScrapyCommand):
@@ -18,15 +18,34 @@ class Command(ScrapyCommand):
     requires_crawler_process = False
     default_settings = {"LOG_ENABLED": False}  # noqa: RUF012  (Scrapy's own form)
 
+    def syntax(self) -> str:
+        return "[options]"
+
     def short_desc(self) -> str:
-        return "Discover, collect, resolve and verify against the simulator; takes about a minute"
+        return "The main job on the simulator: collect, label, validate, report; about five minutes"
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        super().add_options(parser)
+        parser.add_argument("--no-pages", action="store_true", help="without a browser: about two minutes")
+        parser.add_argument(
+            "--minutes", type=int, default=MINUTES, help=f"simulated ones, 8 at least (default: {MINUTES})"
+        )
+        parser.add_argument(
+            "--speed",
+            type=float,
+            help=f"simulated seconds per second (default: {PAGES_SPEED:g}; without pages {SPEED:g})",
+        )
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         if args:
             raise UsageError("demo takes no argument", print_help=False)
+        if opts.minutes < 8 or (opts.speed is not None and opts.speed <= 0):
+            raise UsageError("--minutes is at least 8 (one whole round), --speed above 0", print_help=False)
         assert self.settings is not None
+        speed = opts.speed or (SPEED if opts.no_pages else PAGES_SPEED)
+        form = Form(opts.minutes, speed, with_pages=not opts.no_pages)
         try:
-            demo(Path(self.settings["OUTPUT_DIR"]), Console(width=None if sys.stdout.isatty() else 110))
+            demo(Path(self.settings["OUTPUT_DIR"]), Console(width=None if sys.stdout.isatty() else 110), form)
         except DemoError as error:
             print(f"scrapy demo: {error}", file=sys.stderr)
             self.exitcode = 1
