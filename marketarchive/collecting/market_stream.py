@@ -438,7 +438,9 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
                 self._doubt(token, watched, book)
                 if self.rows is not None:
                     self.rows.changed(link, token, answer.received_at, answer.seq)
-                watched.proven_at = max(watched.proven_at, book.timestamp_ms * 1_000_000)
+                changed = book.timestamp_ms * 1_000_000
+                watched.proven_at = max(watched.proven_at, changed)
+                link.proven[token] = max(link.proven.get(token, 0), changed)
                 if not watched.is_frozen:  # else only the socket can show that it goes on
                     self.seen(link, [token], answer.received_at)
 

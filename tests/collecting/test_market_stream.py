@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from marketarchive.collecting.market_stream import MarketLink, Watched
+from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.items import Gap
 from marketarchive.spiders.polymarket_stream import PolymarketStream
-from marketarchive.venues.polymarket import Book, market_channel
+from marketarchive.venues.polymarket import Book, market_channel, queries
 from marketarchive.venues.polymarket.market_channel import BookEvent
 from tests.collecting.streams import at_work, gaps, step_clock, until
 from tests.master.markets import market
@@ -23,12 +24,13 @@ from tests.venues.polymarket.tape import START_MS, Tape
 class Channel:
     """Two connections of one market, the first of which has its books; frames are handed over by hand."""
 
-    def __init__(self, spider: PolymarketStream, tape: Tape) -> None:
+    def __init__(self, spider: PolymarketStream, tape: Tape, *, is_told: bool) -> None:
         self.spider, self.tape = spider, tape
         self.market = tape.markets[0]
         self.seqs = itertools.count(1)
         self.old, self.new = self._link(), self._link()
-        self.tell(self.old, tape.dump())
+        if is_told:
+            self.tell(self.old, tape.dump())
 
     def _link(self) -> MarketLink:
         link = self.spider.new_link(self.tape.tokens)
@@ -65,7 +67,7 @@ class Channel:
 
 
 @asynccontextmanager
-async def channel(folder: Path) -> AsyncIterator[Channel]:
+async def channel(folder: Path, *, is_told: bool = True) -> AsyncIterator[Channel]:
     start = (START_MS + 60_000) * 1_000_000
     async with at_work(PolymarketStream, folder, speed=50, start=start) as spider:
         tape = Tape(3)
@@ -74,7 +76,7 @@ async def channel(folder: Path) -> AsyncIterator[Channel]:
         spider.watched = {token: Watched(known, start, start) for token in tape.tokens}
         spider._over = set()
         spider._group_of = dict.fromkeys(tape.tokens)  # type: ignore[arg-type]  # no connection is wanted
-        yield Channel(spider, tape)
+        yield Channel(spider, tape, is_told=is_told)
         spider._group_of.clear()
 
 
@@ -138,6 +140,33 @@ async def test_a_replacement_that_did_not_come_about_leaves_nothing(tmp_path: Pa
         at.spider.stays(at.old)
         at.tell(at.old, at.change())
         assert at.old.told is None
+
+
+async def test_a_book_from_a_look_up_is_held_to_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first connection had stalled before it told anything of the market."""
+    monkeypatch.setattr(MarketLink, "is_open", True)
+    async with channel(tmp_path, is_told=False) as at:
+        at.spider.links = {at.old}
+        await at.passes(1)
+        at.change()
+        answered_at = at.spider.run.clock.now_ns()
+        ask = Ask(queries.books(at.tape.tokens), lambda _: (), "stream", {})
+        for book in at.shown():
+            known = at.spider.watched[book.token]
+            at.spider._rebase(book.token, known, book, Answer(ask, 200, None, answered_at, 1))
+        await at.passes(1)
+        at.change()  # the connection still tells nothing
+        missed_at = at.spider.run.clock.now_ns()
+        at.opens()
+        at.tell(at.new, at.tape.dump())
+        await at.spider.take_over(at.old, at.new)
+        closed = [gap for gap in gaps(at.spider) if gap.to_ns is not None]
+        assert len(closed) == 1
+        assert _spans(closed[0], missed_at)
+        assert closed[0].from_ns <= answered_at
+        at.spider.links.clear()
 
 
 @pytest.mark.parametrize("then", ["goes on", "tells it after all", "stays mute"])

@@ -13,10 +13,13 @@ from typing import Any
 from marketarchive.archive.reader import ArchiveReader, Message
 from marketarchive.clock import SECOND, from_iso
 from marketarchive.collecting.group import FIRST_DATA_S
+from marketarchive.collecting.market_stream import SILENT_LINK_S, SILENT_S, UNDER_WAY_S
 from marketarchive.simulator.polymarket import Polymarket, market_channel
 from marketarchive.simulator.polymarket.markets import SimMarket
 
 SEED = 1
+LOOKED_INTO_S = SILENT_S + SILENT_LINK_S / 2 + UNDER_WAY_S
+"""Seconds after which a silence has been looked into."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Comparison:
     frames: int = 0  # due, of watched markets while they were watched
     missing: list[Missing] = field(default_factory=list)
     unexplained: list[Missing] = field(default_factory=list)  # missing, and no gap says so
+    hidden: int = 0  # missing, and nothing could tell: whole books followed before a look-up was due
     gaps: list[Spell] = field(default_factory=list)
     groundless: list[Spell] = field(default_factory=list)  # gaps without a missing frame or an ordered fault
 
@@ -123,6 +127,7 @@ def compare(root: Path, truth: Path, speed: float) -> Comparison:
             archived[hashlib.sha256(message.payload).digest()] += 1
     result = Comparison(gaps=spells(root, "stream", end_ns))
     spans = watched(root)
+    mended: list[Mended] = []
     known = [found[0] for token in spans if (found := venue.world.by_token(token))]
     for market in {each.number: each for each in known}.values():
         begin = max(spans[token][0] for token in market.tokens)
@@ -130,17 +135,25 @@ def compare(root: Path, truth: Path, speed: float) -> Comparison:
         if market.closed_at is not None:
             until = min(until, market.closed_at * SECOND)
         is_tracked = False  # from its first message on; until then it is waited for
+        silence = Silence(set(market.tokens), begin)
         for at, payload in market_channel.frames(venue.books, market, begin + slack, until - slack):
             is_there = bool(archived[hashlib.sha256(payload).digest()])
             is_tracked = is_tracked or is_there or at > begin + FIRST_DATA_S * SECOND
             result.frames += is_tracked
+            one = _missing(at, market, payload)
             if is_tracked and not is_there:
-                result.missing.append(_missing(at, market, payload))
-    result.unexplained = [
+                result.missing.append(one)
+                silence.missed.append(one)
+            elif is_there:
+                mended += silence.told(one)
+    unexplained = [
         one
         for one in result.missing
         if not any(gap.covers(one.at, one.market, one.tokens, slack) for gap in result.gaps)
     ]
+    hidden = {id(one) for each in mended for one in each.hidden(unexplained, result.gaps, slack)}
+    result.unexplained = [one for one in unexplained if id(one) not in hidden]
+    result.hidden = len(unexplained) - len(result.unexplained)
     faults = list(_faults(truth))
     result.groundless = [
         gap
@@ -149,6 +162,48 @@ def compare(root: Path, truth: Path, speed: float) -> Comparison:
         and not any(gap.first - slack <= at <= gap.last + slack for at in faults)
     ]
     return result
+
+
+@dataclass
+class Mended:
+    """What was missed of a market until whole books of all its tokens came. METHODOLOGY says that nobody can
+    notice it, unless there was time to look into the silence.
+    """
+
+    missed: list[Missing]
+    told_at: int  # its state, last before
+    at: int
+
+    def hidden(self, unexplained: list[Missing], gaps: list[Spell], slack: int) -> list[Missing]:
+        """Those of `unexplained` that nobody can notice; the end of a gap is when all was known again."""
+        wanted = set(map(id, unexplained))
+        left = [one for one in self.missed if id(one) in wanted]
+        if not left:
+            return []
+        ends = [gap.last for gap in gaps if left[0].market in gap.markets and gap.last <= left[0].at + slack]
+        return left if self.at - max(self.told_at, *ends, 0) < LOOKED_INTO_S * SECOND else []
+
+
+@dataclass
+class Silence:
+    """Of a market, since its state was told last."""
+
+    tokens: set[str]
+    told_at: int
+    missed: list[Missing] = field(default_factory=list)
+    whole: set[str] = field(default_factory=set)
+
+    def told(self, one: Missing) -> list[Mended]:
+        """`one` was archived."""
+        if one.event == "book":
+            self.whole |= set(one.tokens)
+            if not self.tokens <= self.whole:
+                return []
+        elif one.event != "price_change":
+            return []
+        found = [Mended(self.missed, self.told_at, one.at)] if one.event == "book" and self.missed else []
+        self.missed, self.whole, self.told_at = [], set(), one.at
+        return found
 
 
 def _missing(at: int, market: SimMarket, payload: bytes) -> Missing:
