@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from marketarchive.clock import SECOND
@@ -14,6 +15,7 @@ from marketarchive.collecting.spider import Answer
 from marketarchive.collecting.sweep import SweepSpider, items_of
 from marketarchive.exceptions import ArgumentError
 from marketarchive.items import Market
+from marketarchive.venues.endpoint import Query
 from marketarchive.venues.polymarket import queries, updown
 
 logger = logging.getLogger(__name__)
@@ -50,8 +52,13 @@ class PolymarketSpider(SweepSpider):
             return self.default_assets or updown.ASSETS
         return self.arguments.assets or self.default_assets
 
-    async def discover(self, *, closed: bool = False, ended_since_ns: int | None = None) -> dict[str, Market]:
-        """The chosen markets by market id, as far as the venue's answers go; all seen go to the master."""
+    async def discover(
+        self, *, closed: bool = False, ended_since_ns: int | None = None, ends_until_ns: int | None = None
+    ) -> dict[str, Market]:
+        """The chosen markets by market id, as far as the venue's answers go; all seen go to the master.
+
+        `ends_until_ns`: of rounds only those that end by then, which are no list for discovery files.
+        """
         found: dict[str, Market] = {}
         source: dict[str, str] = {}
 
@@ -64,7 +71,12 @@ class PolymarketSpider(SweepSpider):
 
         complete = True
         if self.assets:
-            complete = await self._rounds(take, closed=closed, ended_since_ns=ended_since_ns)
+            complete = await self._rounds(
+                take,
+                partial(
+                    queries.rounds, closed=closed, ended_since_ns=ended_since_ns, ends_until_ns=ends_until_ns
+                ),
+            )
         elif self.arguments.markets:
             asked = [
                 self.ask(queries.market(slug), self.catalogue_feed, take) for slug in self.arguments.markets
@@ -77,21 +89,17 @@ class PolymarketSpider(SweepSpider):
             complete = await self.sweep(query, self.catalogue_feed, take)
         self.run.stats.inc_value("discovery/cycles")
         self.run.stats.set_value("discovery/markets", len(found))
-        if not closed:
+        if not closed and ends_until_ns is None:
             await self._leave_files(found, source, complete=complete)
         return found
 
-    async def _rounds(self, take: Any, *, closed: bool, ended_since_ns: int | None) -> bool:
+    async def _rounds(self, take: Any, rounds: Callable[[str], Query]) -> bool:
         series = queries.series(self.assets, self.arguments.durations or updown.DURATIONS)
         answer = await self.ask(series, self.catalogue_feed, items_of)
         if answer.parsed is None:
             return False
         sweeps = [
-            self.sweep(
-                queries.rounds(series_id, closed=closed, ended_since_ns=ended_since_ns),
-                self.catalogue_feed,
-                take,
-            )
+            self.sweep(rounds(series_id), self.catalogue_feed, take)
             for series_id in answer.parsed.series.values()
         ]
         if not sweeps:

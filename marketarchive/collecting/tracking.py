@@ -8,6 +8,7 @@ from marketarchive.clock import SECOND, sleep
 from marketarchive.collecting.cadence import CadenceSpider
 from marketarchive.collecting.polymarket import PolymarketSpider
 from marketarchive.items import Market
+from marketarchive.venues.polymarket import updown
 
 LOOK_UP_S = 60
 OVER_S = 900
@@ -29,12 +30,22 @@ class TrackedMarkets(PolymarketSpider):
 
     async def look_up(self) -> None:
         """Add what the venue lists now; a page that fails costs nothing that was known before."""
-        self.tracked.update(await self.discover())
+        self.tracked.update(await self.discover(ends_until_ns=self._ends_until()))
         now = self.run.clock.now_ns() / SECOND
         for market_id, market in list(self.tracked.items()):
             over = market.end_at is not None and market.end_at.timestamp() + OVER_S < now
             if over or market.status != "active" or not market.tokens:
                 del self.tracked[market_id]
+
+    def _ends_until(self) -> int | None:
+        """Of the rounds that begin before the next look-up and `ahead` are over; None = all are wanted.
+
+        Twice their usual length, since a change of clocks makes some of them longer.
+        """
+        if self.arguments.ahead is None or not self.assets:
+            return None
+        longest = max(updown.SECONDS[each] for each in self.arguments.durations or updown.DURATIONS)
+        return self.run.clock.now_ns() + int((self.arguments.ahead + 2 * LOOK_UP_S + 2 * longest) * SECOND)
 
     def chosen(self, tick: int) -> list[Market]:
         """The tracked markets whose round has begun at `tick` or begins within `ahead`."""

@@ -50,7 +50,9 @@ def series(assets: Sequence[str], durations: Sequence[str]) -> Query:
     return Query(SERIES, {"slug": slugs, "limit": str(endpoints.SERIES_PAGE)})
 
 
-def rounds(series_id: str, *, closed: bool, ended_since_ns: int | None = None) -> Query:
+def rounds(
+    series_id: str, *, closed: bool, ended_since_ns: int | None = None, ends_until_ns: int | None = None
+) -> Query:
     """The rounds of one series. `closed` is always sent: its default was seen to be either."""
     params = {
         "series_id": series_id,
@@ -59,6 +61,8 @@ def rounds(series_id: str, *, closed: bool, ended_since_ns: int | None = None) -
     }
     if ended_since_ns is not None:
         params["end_date_min"] = _seconds(ended_since_ns)
+    if ends_until_ns is not None:
+        params["end_date_max"] = _seconds(ends_until_ns)
     return Query(EVENTS_PAGE, params)
 
 

@@ -1,0 +1,41 @@
+"""Which rounds a spider looks up: no more than it can need before the next look-up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from marketarchive.clock import SECOND
+from marketarchive.spiders.polymarket_stream import PolymarketStream
+from marketarchive.venues.polymarket import queries, updown
+from tests.collecting.streams import at_work
+
+
+@pytest.mark.parametrize("durations", ["5m", "5m,15m", "1d", None])
+async def test_every_round_that_begins_before_the_next_look_up_is_asked_for(
+    durations: str | None, tmp_path: Path
+) -> None:
+    given = {"durations": durations} if durations else {}
+    async with at_work(PolymarketStream, tmp_path, ahead="3m", **given) as spider:
+        now = spider.run.clock.now_ns()
+        until = spider._ends_until()
+        assert until is not None
+        for duration in (durations or ",".join(updown.DURATIONS)).split(","):
+            latest_start = now + (180 + 60) * SECOND  # of the last tick before the next look-up
+            assert (
+                latest_start + (updown.SECONDS[duration] + 3600 * (duration in ("4h", "1d"))) * SECOND
+                <= until
+            )
+
+
+@pytest.mark.parametrize("given", [{}, {"ahead": "1h", "markets": "a-market"}])
+async def test_without_a_bound_all_that_is_listed_is(given: dict[str, str], tmp_path: Path) -> None:
+    async with at_work(PolymarketStream, tmp_path, **given) as spider:
+        assert spider._ends_until() is None
+
+
+def test_the_bound_is_the_venues_parameter() -> None:
+    asked = queries.rounds("1", closed=False, ends_until_ns=1_795_168_800 * SECOND)
+    assert asked.params["end_date_max"] == "2026-11-20T10:00:00Z"
+    assert "end_date_max" not in queries.rounds("1", closed=False).params
