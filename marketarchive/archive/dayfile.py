@@ -23,7 +23,9 @@ from marketarchive.archive.paths import checked_name, relative
 from marketarchive.archive.store import Store
 from marketarchive.clock import SECOND, utc
 
-_FILE = re.compile(r"[A-Za-z0-9_.]+-(?P<day>\d{4}-\d\d-\d\d)(-\d{8}T\d{6}Z-[0-9a-f]{4}(-\d+)?)?\.jsonl")
+FILE = re.compile(
+    r"(?P<series>[A-Za-z0-9_.]+)-(?P<day>\d{4}-\d\d-\d\d)(-\d{8}T\d{6}Z-[0-9a-f]{4}(-\d+)?)?\.jsonl"
+)
 _DAY_NS = 86_400 * SECOND
 _BLOCK = 2**20
 
@@ -121,7 +123,7 @@ def enter_finished_day_files(
     found: list[str] = []
     entered = _entered(ledger)
     for path in sorted((root / "records").glob("*.jsonl")):
-        match = _FILE.fullmatch(path.name)
+        match = FILE.fullmatch(path.name)
         name = relative(root, path)
         if match is None or name in entered or now_ns < _day_end(match["day"]) + int(grace_s * SECOND):
             continue

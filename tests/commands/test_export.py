@@ -1,0 +1,122 @@
+"""`scrapy export`: what stands in records/ comes out digit by digit, in the order of ticks."""
+
+from __future__ import annotations
+
+import csv
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from marketarchive.archive.export_rows import export
+from marketarchive.archive.labels import label
+from marketarchive.archive.ledger import Ledger
+from tests.e2e.harness import command
+
+RUN = "20261121T101500Z-4f2a"
+
+
+def _row(second: int, **more: Any) -> dict[str, Any]:
+    tick = f"2026-11-21T10:15:{second:02d}.000000Z"
+    return {"timestamp": None, "asset": "BTC", "mid": None, "is_observed": 0, "tick_at": tick, **more}
+
+
+def _write(root: Path, name: str, *lines: dict[str, Any] | str) -> Path:
+    path = root / "records" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(
+        "".join(f"{line}\n" if isinstance(line, str) else json.dumps(line) + "\n" for line in lines)
+    )
+    return path
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_rows_of_all_files_of_a_day_are_one_sequence(tmp_path: Path) -> None:
+    _write(tmp_path, "chainlink_continuous-2026-11-21.jsonl", _row(2), _row(1), _row(4))
+    _write(
+        tmp_path,
+        f"chainlink_continuous-2026-11-21-{RUN}.jsonl",
+        _row(3, is_observed=1, mid=1.5),
+        _row(1, asset="ETH"),
+    )
+    _write(tmp_path, "chainlink_continuous-2026-11-20.jsonl", _row(9, tick_at="2026-11-20T23:59:59Z"))
+    done = command("export", tmp_path, "--table", "chainlink_continuous", "--format", "csv")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"made     {tmp_path}/exports/chainlink_continuous.csv: 6 rows of 3 files\n"
+    rows = _read(tmp_path / "exports" / "chainlink_continuous.csv")
+    assert list(rows[0]) == ["timestamp", "asset", "mid", "is_observed", "tick_at"]
+    assert [row["tick_at"][17:19] for row in rows] == ["59", "01", "01", "02", "03", "04"]
+    assert [row["asset"] for row in rows[1:3]] == ["BTC", "ETH"]
+    assert rows[4] == {
+        "timestamp": "",
+        "asset": "BTC",
+        "mid": "1.5",
+        "is_observed": "1",
+        "tick_at": "2026-11-21T10:15:03.000000Z",
+    }
+
+
+def test_what_is_no_row_is_named_and_left_out(tmp_path: Path) -> None:
+    path = _write(tmp_path, "polymarket_btc-2026-11-21.jsonl", _row(1), "rubbish", _row(2))
+    with path.open("a") as file:
+        file.write('{"tick_at":"2026-')
+    done = command("export", tmp_path, "--table", "polymarket_btc")
+    assert done.returncode == 1
+    assert "DAMAGED  records/polymarket_btc-2026-11-21.jsonl, line 2" in done.stdout
+    assert "left out the last line of records/polymarket_btc-2026-11-21.jsonl" in done.stdout
+    assert len(_read(tmp_path / "exports" / "polymarket_btc.csv")) == 2
+
+
+def test_labelled_files_and_other_times_are_left_out(tmp_path: Path) -> None:
+    bad = _write(tmp_path, "polymarket_btc-2026-11-20.jsonl", _row(1, tick_at="2026-11-20T10:00:00Z"))
+    Ledger(tmp_path).append(
+        {"kind": "day_file", "path": "records/" + bad.name, "bytes": 0, "lines": 1, "sha256": ""}
+    )
+    label(tmp_path, "records/" + bad.name, "invalid", "a test")
+    _write(tmp_path, "polymarket_btc-2026-11-21.jsonl", _row(1), _row(2), _row(3))
+    times = ("--since", "2026-11-20", "--until", "2026-11-21T10:15:03Z")
+    done = command(
+        "export", tmp_path, "--table", "polymarket_btc", *times, "--output", str(tmp_path / "x.csv")
+    )
+    assert done.returncode == 0
+    assert f"left out records/{bad.name}: labelled" in done.stdout
+    assert [row["tick_at"][17:19] for row in _read(tmp_path / "x.csv")] == ["01", "02"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--table", "polymarket_doge"], "is not here; there is polymarket_btc"),
+        (["--table", "polymarket_btc", "--format", "xls"], "--format 'xls' is none of csv"),
+        (["--table", "polymarket_btc", "--output", "/nowhere/x.csv"], "there is no folder /nowhere"),
+        (["--table", "polymarket_btc", "--since", "then"], "is not a time like"),
+        ([], "--table"),
+    ],
+)
+def test_a_wrong_argument_is_exit_code_2(options: list[str], message: str, tmp_path: Path) -> None:
+    _write(tmp_path, "polymarket_btc-2026-11-21.jsonl", _row(1))
+    done = command("export", tmp_path, *options)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False), st.text())
+def test_digits_and_text_come_out_as_they_are(
+    tmp_path_factory: pytest.TempPathFactory, number: Decimal, text: str
+) -> None:
+    root = tmp_path_factory.mktemp("export")
+    digits = f"{number:f}"
+    tick = '"tick_at":"2026-11-21T10:15:01Z"'
+    _write(root, "polymarket_btc-2026-11-21.jsonl", f'{{"mid":{digits},"asset":{json.dumps(text)},{tick}}}')
+    export(root, "polymarket_btc", root / "x.csv")
+    [row] = _read(root / "x.csv")
+    assert row["mid"] == digits
+    assert row["asset"] == text
