@@ -12,6 +12,7 @@ from marketarchive.collecting.arguments import moment
 from marketarchive.collecting.process import output_dir
 from marketarchive.collecting.run import DISK, FAILED, WRONG_ARGUMENT
 from marketarchive.exceptions import ArgumentError, ConfigurationError, DiskError, MarketArchiveError
+from marketarchive.venues.assets import ASSETS
 
 
 class OfflineCommand(ScrapyCommand):
@@ -56,6 +57,14 @@ def times(opts: argparse.Namespace) -> tuple[int | None, int | None]:
     if since is not None and until is not None and until <= since:
         raise ArgumentError(f"--until {opts.until} is not after --since {opts.since}")
     return since, until
+
+
+def chosen_assets(opts: argparse.Namespace) -> list[str] | None:
+    """--assets; None: all. Raises ArgumentError."""
+    assets = None if opts.assets is None else opts.assets.upper().split(",")
+    if unknown := sorted(set(assets or ()) - set(ASSETS)):
+        raise ArgumentError(f"--assets {unknown[0]} is none of {', '.join(ASSETS)}")
+    return assets
 
 
 def _exit_code(error: MarketArchiveError) -> int:

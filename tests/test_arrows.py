@@ -25,7 +25,7 @@ ALLOWED = {
     "spiders": {"collecting", "archive", "master", "items", "venues"} | LEAVES,
     "research": {"archive", "master", "items", "venues"} | LEAVES,
     "progress": LEAVES,
-    "offline": {"collecting"} | LEAVES,
+    "offline": {"collecting", "venues"} | LEAVES,
     "commands": {
         "progress",
         "offline",

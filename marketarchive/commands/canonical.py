@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
-from scrapy.commands import ScrapyCommand
-
-from marketarchive.collecting.arguments import moment
-from marketarchive.collecting.process import output_dir
-from marketarchive.exceptions import ArgumentError, ConfigurationError, DiskError, MarketArchiveError
+from marketarchive.offline import OfflineCommand, chosen_assets, times
 from marketarchive.pipelines.market_master import master_url
 from marketarchive.progress import Bar
 from marketarchive.research.canonical import CARRY_S, Canonical, canonical
 from marketarchive.research.canonical_query import CLOCKS
-from marketarchive.venues.assets import ASSETS
 
 
-class Command(ScrapyCommand):
-    requires_project = True
-    requires_crawler_process = False
-    default_settings = {"LOG_ENABLED": False}  # noqa: RUF012  (Scrapy's own form)
-
-    def syntax(self) -> str:
-        return "[options]"
-
+class Command(OfflineCommand):
     def short_desc(self) -> str:
         return "Make the canonical dataset: one row per second of each labelled up/down round"
 
@@ -52,46 +39,21 @@ class Command(ScrapyCommand):
         parser.add_argument("--partitioned", action="store_true", help="a folder with one file per UTC day")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
-    def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        try:
-            if args:
-                raise ArgumentError(f"canonical takes no argument, got {args[0]!r}")
-            done = self._make(opts)
-        except (ArgumentError, ConfigurationError) as error:
-            print(f"canonical: {error}", file=sys.stderr)
-            self.exitcode = 2
-            return
-        except MarketArchiveError as error:
-            print(f"canonical: {error}", file=sys.stderr)
-            self.exitcode = 3 if isinstance(error, DiskError) else 1
-            return
-        print(json.dumps(done.as_dict()) if opts.json else _text(done))
-        self.exitcode = 0
-
-    def _make(self, opts: argparse.Namespace) -> Canonical:
+    def work(self, args: list[str], opts: argparse.Namespace) -> int:
         assert self.settings is not None
-        root = output_dir(self.settings)
-        if not root.is_dir():
-            raise ArgumentError(f"there is no folder {root}; name one with -s OUTPUT_DIR=DIR")
-        since = None if opts.since is None else moment("--since", opts.since)
-        until = None if opts.until is None else moment("--until", opts.until)
-        if since is not None and until is not None and until <= since:
-            raise ArgumentError(f"--until {opts.until} is not after --since {opts.since}")
-        assets = None if opts.assets is None else opts.assets.upper().split(",")
-        if unknown := sorted(set(assets or ()) - set(ASSETS)):
-            raise ArgumentError(f"--assets {unknown[0]} is none of {', '.join(ASSETS)}")
         with Bar() as bar:
-            return canonical(
-                root,
-                since,
-                until,
+            done = canonical(
+                self.root,
+                *times(opts),
                 clock=opts.clock,
-                assets=assets,
+                assets=chosen_assets(opts),
                 carry_s=opts.carry,
                 master_url=master_url(self.settings),
                 partitioned=opts.partitioned,
                 progress=bar,
             )
+        print(json.dumps(done.as_dict()) if opts.json else _text(done))
+        return 0
 
 
 def _text(done: Canonical) -> str:

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from marketarchive.collecting.run import FINISHED
 from marketarchive.exceptions import ArgumentError
-from marketarchive.offline import OfflineCommand, times
+from marketarchive.offline import OfflineCommand, chosen_assets, times
 from marketarchive.pipelines.market_master import master_url
 from marketarchive.progress import Bar
 from marketarchive.research.report.report import Report, report
-from marketarchive.venues.assets import ASSETS
 
 
 class Command(OfflineCommand):
@@ -36,10 +35,7 @@ class Command(OfflineCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
-        root, (since, until) = self.root, times(opts)
-        assets = None if opts.assets is None else opts.assets.upper().split(",")
-        if unknown := sorted(set(assets or ()) - set(ASSETS)):
-            raise ArgumentError(f"--assets {unknown[0]} is none of {', '.join(ASSETS)}")
+        root, (since, until), assets = self.root, times(opts), chosen_assets(opts)
         output = None if opts.output is None else Path(opts.output).expanduser().absolute()
         if output is not None and (output.is_dir() or not output.parent.is_dir()):
             raise ArgumentError(f"--output {opts.output}: name a file in a folder that is there")
