@@ -151,8 +151,10 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
             if watched.market.market_id not in self.tracked:
                 self._let_be(watched.market)
 
-    def _let_be(self, market: Market) -> None:
-        """Nothing more comes of `market`."""
+    def _let_be(self, market: Market, *, is_told: bool = False) -> None:
+        """Nothing more comes of `market`; `is_told`: the socket said so itself."""
+        if not is_told:
+            self._doubt_end(market)
         self._over.add(market.market_id)
         tokens = [token for token in (market.tokens or {}).values() if token in self.watched]
         self.unwant(tokens)
@@ -162,6 +164,15 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
             del self.watched[token]
         for link in self._links():
             link.books.drop(tokens)
+
+    def _doubt_end(self, market: Market) -> None:
+        """Where nothing at all comes on the connection, nobody knows what it did not tell until the end."""
+        now = self.run.clock.now_ns()
+        for link in self._links():
+            tokens = [token for token in (market.tokens or {}).values() if link.covers(token)]
+            if tokens and now - link.data_at > SILENT_LINK_S * SECOND:
+                since = min(self.watched[token].proven_at for token in tokens)
+                self.lose(link, tokens, since, "stall", "venue", "ended while nothing came on its connection")
 
     def _is_past_end(self, market: Market) -> bool:
         return market.end_at is not None and market.end_at.timestamp() <= self.run.clock.now_ns() / SECOND
@@ -253,7 +264,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         if isinstance(event, MarketResolved):
             for each in event.assets_ids:
                 if each in self.watched:
-                    self._let_be(self.watched[each].market)
+                    self._let_be(self.watched[each].market, is_told=True)
             return
         if token is None or (watched := self.watched.get(token)) is None:
             return

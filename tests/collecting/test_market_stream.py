@@ -208,6 +208,30 @@ async def test_a_change_that_a_look_up_shows_has_to_be_told(
         at.spider.links.clear()
 
 
+@pytest.mark.parametrize(("silent_s", "is_told"), [(15, False), (2, False), (15, True)])
+async def test_a_market_that_ends_on_a_silent_connection_leaves_a_gap(
+    silent_s: float, is_told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MarketLink, "is_open", True)
+    async with channel(tmp_path) as at:
+        at.spider.links = {at.old}
+        at.old.waiting.clear()
+        at.tell(at.old, at.change())
+        proven = min(each.proven_at for each in at.spider.watched.values())
+        await at.passes(silent_s)
+        ended_at = at.spider.run.clock.now_ns()
+        market = next(iter(at.spider.watched.values())).market
+        at.spider.unwant = lambda keys: at.spider._close_gaps(list(keys), ended_at)  # type: ignore[method-assign]
+        at.spider._let_be(market, is_told=is_told)
+        closed = [gap for gap in gaps(at.spider) if gap.to_ns is not None]
+        assert len(closed) == (silent_s > 10 and not is_told)
+        for gap in closed:
+            assert gap.reason == "stall"
+            assert gap.from_ns == proven
+            assert gap.to_ns == ended_at
+        at.spider.links.clear()
+
+
 async def test_a_gap_has_its_length_after_our_clock_has_stepped_back(tmp_path: Path) -> None:
     """The connection was opened in what is now the future."""
     async with channel(tmp_path) as at:
