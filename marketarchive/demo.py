@@ -30,7 +30,7 @@ from marketarchive.exceptions import MarketArchiveError
 ASSETS = "BTC,ETH,SOL,XRP"
 START = "2026-08-06T23:43:00Z"
 """Rounds begin two minutes later; at midnight their rule changes from the spot price to its mean."""
-MINUTES = 22
+MINUTES = 23
 PAGES_SPEED = 5.0
 """Simulated seconds per second that twelve pages in one Chromium sustain on two cores."""
 SPEED = 20.0
