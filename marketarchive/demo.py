@@ -148,7 +148,7 @@ def _tell(out: Path, console: Console) -> None:
     manifests = [
         json.loads((out / entry["path"]).read_text()) for entry in entries if entry["kind"] == "manifest"
     ]
-    _runs_table([each for each in manifests if each.get("spider")], console)
+    _runs_table([each for each in manifests if each.get("raw")], console)
     _labels_table(json.loads((out / "research" / "market_master.json").read_text()), console)
     lines, size = sum(entry["lines"] for entry in segments), sum(entry["bytes"] for entry in segments)
     head = Ledger(out).head()
