@@ -22,7 +22,7 @@ demo: .venv/installed
 	$(BIN)/scrapy demo
 
 test: .venv/installed check
-	$(BIN)/pytest -n 2 --cov --cov-report=term --cov-fail-under=85
+	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=85
 
 check: .venv/installed
 	$(BIN)/ruff check .

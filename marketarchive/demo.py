@@ -33,7 +33,7 @@ START = "2026-08-06T23:43:00Z"
 MINUTES = 23
 PAGES_SPEED = 5.0
 """Simulated seconds per second that twelve pages in one Chromium sustain on two cores."""
-SPEED = 20.0
+SPEED = 10.0
 """Without pages."""
 
 CHECK = (

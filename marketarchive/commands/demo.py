@@ -26,7 +26,7 @@ class Command(ScrapyCommand):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        parser.add_argument("--no-pages", action="store_true", help="without a browser: about two minutes")
+        parser.add_argument("--no-pages", action="store_true", help="without a browser: about three minutes")
         parser.add_argument(
             "--minutes", type=int, default=MINUTES, help=f"simulated ones, 8 at least (default: {MINUTES})"
         )
