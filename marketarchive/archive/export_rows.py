@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import mmap
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 import msgspec
 
@@ -92,14 +92,13 @@ def _days(
 
 
 def _columns(paths: Iterator[Path]) -> list[str]:
-    """Of the first rows of all files: a later version of the program may have added some."""
+    """Of all rows: a later version of the program may have added some, also within a day."""
     found: dict[str, None] = {}
     for path in paths:
         with path.open("rb") as file:
-            try:
-                found |= dict.fromkeys(_DECODER.decode(file.readline()))
-            except msgspec.DecodeError:
-                continue  # it is named when the rows are read
+            for _, _, line in _lines(file):
+                if line.endswith(b"\n") and (row := _row(line)) is not None:
+                    found |= dict.fromkeys(row[1])
     return list(found)
 
 
@@ -112,43 +111,38 @@ def _write_day(
     done: Exported,
 ) -> None:
     with ExitStack() as stack:
-        texts = []
-        for path in paths:
-            file = stack.enter_context(path.open("rb"))
-            size = path.stat().st_size
-            texts.append(
-                stack.enter_context(mmap.mmap(file.fileno(), size, prot=mmap.PROT_READ)) if size else b""
-            )
-        index: list[tuple[int, int, int, int]] = []  # tick, file, begin, end
-        for number, (path, text) in enumerate(zip(paths, texts, strict=True)):
+        opened = [stack.enter_context(path.open("rb")) for path in paths]
+        index: list[tuple[int, int, int, int]] = []  # tick, file, begin, size
+        for number, (path, file) in enumerate(zip(paths, opened, strict=True)):
             name = str(path.relative_to(root))
-            for line, (begin, end) in enumerate(_lines(text), 1):
-                if text[end - 1 : end] != b"\n":
+            for count, (begin, size, line) in enumerate(_lines(file), 1):
+                if not line.endswith(b"\n"):
                     done.torn.append(name)
-                elif (tick := _tick(text[begin:end])) is None:
-                    done.damaged.append(f"{name}, line {line}")
-                elif (times[0] is None or tick >= times[0]) and (times[1] is None or tick < times[1]):
-                    index.append((tick, number, begin, end))
-        for _, number, begin, end in sorted(index):
-            row = _DECODER.decode(texts[number][begin:end])
-            sink.write(_csv([_text(row[name]) if name in row else "" for name in columns]))
+                elif (row := _row(line)) is None:
+                    done.damaged.append(f"{name}, line {count}")
+                elif (times[0] is None or row[0] >= times[0]) and (times[1] is None or row[0] < times[1]):
+                    index.append((row[0], number, begin, size))
+        for _, number, begin, size in sorted(index):
+            values = _DECODER.decode(os.pread(opened[number].fileno(), size, begin))
+            sink.write(_csv([_text(values[name]) if name in values else "" for name in columns]))
         done.rows += len(index)
 
 
-def _lines(text: mmap.mmap | bytes) -> Iterator[tuple[int, int]]:
+def _lines(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
+    """Offset, size, line. Not mapped into memory: a collector may cut a torn last line meanwhile."""
     begin = 0
-    while begin < len(text):
-        end = text.find(b"\n", begin) + 1 or len(text)
-        yield begin, end
-        begin = end
+    for line in file:
+        yield begin, len(line), line
+        begin += len(line)
 
 
-def _tick(line: bytes) -> int | None:
-    """Wall ns; None where it is no row."""
+def _row(line: bytes) -> tuple[int, dict[str, msgspec.Raw]] | None:
+    """Its tick (wall ns) and values; None where it is no row."""
     try:
+        line.decode()  # msgspec skips the bytes of a string that it leaves raw
         row = _DECODER.decode(line)
         named = row.get("tick_at") or row.get("timestamp") or row["from"]
-        return from_iso(msgspec.json.decode(named, type=str))
+        return from_iso(msgspec.json.decode(named, type=str)), row
     except (msgspec.DecodeError, KeyError, ValueError):
         return None
 

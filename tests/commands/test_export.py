@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from marketarchive.archive import export_rows
 from marketarchive.archive.export_rows import export
 from marketarchive.archive.labels import label
 from marketarchive.archive.ledger import Ledger
@@ -89,6 +91,37 @@ def test_labelled_files_and_other_times_are_left_out(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert f"left out records/{bad.name}: labelled" in done.stdout
     assert [row["tick_at"][17:19] for row in _read(tmp_path / "x.csv")] == ["01", "02"]
+
+
+def test_columns_are_those_of_all_rows(tmp_path: Path) -> None:
+    _write(tmp_path, "polymarket_btc-2026-11-21.jsonl", "rubbish", _row(1), _row(2, added=7))
+    done = export(tmp_path, "polymarket_btc", tmp_path / "x.csv")
+    assert done.damaged == ["records/polymarket_btc-2026-11-21.jsonl, line 1"]
+    rows = _read(tmp_path / "x.csv")
+    assert list(rows[0]) == ["timestamp", "asset", "mid", "is_observed", "tick_at", "added"]
+    assert [(row["asset"], row["added"]) for row in rows] == [("BTC", ""), ("BTC", "7")]
+
+
+def test_bytes_that_are_no_text_are_damage(tmp_path: Path) -> None:
+    path = _write(tmp_path, "polymarket_btc-2026-11-21.jsonl", _row(1, asset="here"), _row(2))
+    path.write_bytes(path.read_bytes().replace(b"here", b"\xff\xfe"))
+    done = export(tmp_path, "polymarket_btc", tmp_path / "x.csv")
+    assert (done.rows, done.damaged) == (1, ["records/polymarket_btc-2026-11-21.jsonl, line 1"])
+
+
+def test_a_torn_line_may_be_cut_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _write(tmp_path, "polymarket_btc-2026-11-21.jsonl", _row(1))
+    whole = path.stat().st_size
+    with path.open("a") as file:
+        file.write("x" * 2**20)  # many pages
+
+    def cut_first(line: bytes) -> Any:
+        os.truncate(path, whole)
+        return row(line)
+
+    row = export_rows._row
+    monkeypatch.setattr(export_rows, "_row", cut_first)
+    assert export(tmp_path, "polymarket_btc", tmp_path / "x.csv").rows == 1
 
 
 @pytest.mark.parametrize(
