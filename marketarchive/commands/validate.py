@@ -6,6 +6,7 @@ import argparse
 import json
 
 from marketarchive.offline import OfflineCommand, times
+from marketarchive.pipelines.market_master import master_url
 from marketarchive.progress import Bar
 from marketarchive.research.validation.validate import JSON, MARKDOWN, Validation, validate
 
@@ -29,8 +30,10 @@ class Command(OfflineCommand):
         parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
+        assert self.settings is not None
+        url = master_url(self.settings)
         with Bar() as bar:
-            done = validate(self.root, *times(opts), strict=opts.strict, progress=bar)
+            done = validate(self.root, *times(opts), strict=opts.strict, master_url=url, progress=bar)
         print(json.dumps(done.document) if opts.json else _text(done))
         return 1 if done.state == "fail" else 0
 
