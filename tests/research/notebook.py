@@ -1,9 +1,10 @@
-"""Runs the notebook; `python -m tests.research.notebook` stores it with what a simulated venue gives."""
+"""Runs the notebooks; `python -m tests.research.notebook [ARCHIVE]` stores them with their outputs."""
 
 from __future__ import annotations
 
-import json
 import os
+import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,33 +12,56 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 
-from tests.e2e.harness import ROOT, crawl, simulator
+from marketarchive.research.ground_truth import ground_truth
+from tests.e2e.harness import ROOT, crawl, crawling, simulator
 
-NOTEBOOK = ROOT / "notebooks" / "first_look.ipynb"
+NOTEBOOKS = {
+    name: ROOT / "notebooks" / f"{name}.ipynb" for name in ("first_look", "raw_to_labels", "calibration")
+}
+MINUTES = 40
 
 
-def execute(root: Path) -> Any:
-    """The notebook with its outputs for the archive in `root`; raises CellExecutionError."""
-    document = nbformat.read(NOTEBOOK, as_version=4)
-    environment = {**os.environ, "OUTPUT_DIR": str(root), "PYTHONWARNINGS": "ignore"}
-    client = NotebookClient(document, timeout=120, resources={"metadata": {"path": str(NOTEBOOK.parent)}})
+def execute(path: Path, root: Path) -> Any:
+    """The notebook with its outputs for the archive in `root`; raises CellExecutionError.
+
+    It is told a relative folder, so that no path of this machine can get into an output.
+    """
+    document = nbformat.read(path, as_version=4)
+    environment = {
+        **os.environ,
+        "OUTPUT_DIR": root.name,
+        "PYTHONPATH": str(ROOT),  # the kernel starts elsewhere
+        "PYTHONWARNINGS": "ignore",
+    }
+    client = NotebookClient(document, timeout=300, resources={"metadata": {"path": str(root.parent)}})
     client.execute(env=environment)
     for cell in document.cells:
         cell.metadata.pop("execution", None)  # when it ran
     return document
 
 
+def record(folder: Path) -> Path:
+    """Forty minutes across the change of the rule, ten times as fast."""
+    rounds = ("assets=BTC,ETH,SOL,XRP", "durations=5m,15m")
+    length, out = f"duration={MINUTES}m", folder / "out"
+    with simulator(folder / "truth", "--speed", "10", "--start", "2026-08-06T23:42:00Z") as world:
+        with crawling(world.url, out, "polymarket_reference", length) as prices:
+            done = crawl(world.url, out, "polymarket_stream", *rounds, "ahead=3m", length, timeout=400)
+            assert done.code == 0, done.log
+            assert prices.wait(60) == 0
+        done = crawl(world.url, out, "polymarket_resolutions", *rounds, "since=3h")
+        assert done.code == 0, done.log
+    return out
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        storm = {"kind": "status", "route": "*/books", "status": 429, "from_s": 420, "to_s": 465}
-        (folder / "faults.json").write_text(json.dumps([storm]))
-        options = ("--speed", "10", "--seed", "1", "--start", "2026-11-21T09:58:00Z")
-        with simulator(folder / "truth", *options, "--faults", str(folder / "faults.json")) as world:
-            arguments = ("ahead=1m", "interval=1s", "duration=15m")
-            done = crawl(world.url, folder / "out", "polymarket_orderbook", *arguments, timeout=180)
-            assert done.code == 0, done.log
-        nbformat.write(execute(folder / "out"), NOTEBOOK)
+        given = sys.argv[1] if len(sys.argv) > 1 else record(folder / "recording")
+        root = shutil.copytree(given, folder / "archive")
+        ground_truth(root)
+        for path in NOTEBOOKS.values():
+            nbformat.write(execute(path, root), path)
 
 
 if __name__ == "__main__":

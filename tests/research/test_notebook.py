@@ -1,31 +1,105 @@
-"""The notebook runs, and is stored as it ran."""
+"""The notebooks run on an archive with gaps, and are stored as they ran."""
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import nbformat
+import pytest
 
+from marketarchive.clock import SECOND, from_iso
+from marketarchive.research.ground_truth import ground_truth
+from tests.e2e.harness import ROOT
 from tests.research.conftest import Simulated
-from tests.research.notebook import NOTEBOOK, execute
+from tests.research.notebook import NOTEBOOKS, execute
+from tests.research.simulated_rounds import Lost, archive, rounds
+
+FIRST = from_iso("2026-08-06T23:55:00Z") // SECOND
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two rounds, one on each side of the change of the rule; of each something is missing."""
+    root = tmp_path_factory.mktemp("recorded") / "out"
+    root.mkdir()
+    archive(root, rounds(FIRST, 2), lost=[Lost(70, 130)], lost_prices=[Lost(400, 420)])
+    ground_truth(root)
+    return root
 
 
 def outputs(document: Any) -> list[Any]:
     return [output for cell in document.cells if cell.cell_type == "code" for output in cell.outputs]
 
 
-def test_every_cell_runs_on_a_small_archive_and_draws(simulated: Simulated, tmp_path: Path) -> None:
+def shown(document: Any) -> str:
+    """Every text of the outputs."""
+    return "\n".join(
+        output.get("text") or output.get("data", {}).get("text/plain", "") for output in outputs(document)
+    )
+
+
+def pictures(document: Any) -> int:
+    return sum("image/png" in output.get("data", {}) for output in outputs(document))
+
+
+def run(name: str, root: Path) -> Any:
+    document = execute(NOTEBOOKS[name], root)
+    assert not [output for output in outputs(document) if output.get("name") == "stderr"]
+    assert str(root) not in json.dumps(document)
+    return document
+
+
+def test_a_first_look_shows_a_stream_its_coverage_and_its_gaps(recorded: Path) -> None:
+    document = run("first_look", recorded)
+    text = shown(document)
+    assert pictures(document) == 2
+    assert "2 gaps" in text
+    assert "60.0" in text, "seconds of the books' gap"
+    assert "20.0" in text
+
+
+def test_a_first_look_needs_no_stream(simulated: Simulated, tmp_path: Path) -> None:
     root = shutil.copytree(simulated.root, tmp_path / "out", ignore=shutil.ignore_patterns("tables"))
-    found = outputs(execute(root))
-    assert not [output for output in found if output.get("name") == "stderr"]
-    assert any("image/png" in output.get("data", {}) for output in found)
+    document = run("first_look", root)
+    assert pictures(document) == 2
+    assert "orderbook" in shown(document)
 
 
-def test_it_is_stored_with_its_outputs() -> None:
-    document = nbformat.read(NOTEBOOK, as_version=4)
+def test_raw_bytes_prove_a_label(recorded: Path) -> None:
+    document = run("raw_to_labels", recorded)
+    text = shown(document)
+    assert pictures(document) == 1
+    assert "verdict: reproduced" in text
+    assert "full_accuracy_value" in text
+    assert '"status":"resolved"' in text.replace(" ", "")
+
+
+def test_calibration_counts_no_second_in_a_gap(recorded: Path) -> None:
+    document = run("calibration", recorded)
+    text = shown(document)
+    assert pictures(document) == 2
+    assert "2 proven rounds, 600 seconds" in text
+    found = {line.rpartition(" ")[0].strip(): line.split()[-1] for line in text.splitlines() if line}
+    touched, carried, counted = (
+        int(found[name]) for name in ("touched by a gap", "not observed, or carried", "counted")
+    )
+    assert 80 <= touched <= 86, "both gaps, from second to second"
+    assert counted == 600 - touched - carried
+    assert "verified" in text
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS.values(), ids=NOTEBOOKS)
+def test_it_is_stored_with_its_outputs(path: Path) -> None:
+    document = nbformat.read(path, as_version=4)
     cells = [cell for cell in document.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
-    assert all(cell.outputs for cell in cells)
-    assert any("image/png" in output.get("data", {}) for output in outputs(document))
+    assert all(output.output_type != "error" for output in outputs(document))
+    assert pictures(document)
+    assert path.stat().st_size < 300_000
+    texts = [output for output in outputs(document) if "image/png" not in output.get("data", {})]
+    assert not re.search(r"/(home|root|tmp|usr|var|srv|opt|mnt|Users)/", json.dumps(texts))
+    assert str(ROOT) not in json.dumps(texts)
