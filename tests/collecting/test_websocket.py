@@ -661,8 +661,11 @@ async def test_a_handshake_answered_after_it_was_given_up_opens_nothing(
         reading = client.reader
         asked.set()
         await given_up.wait()
-        await client.accept(frame(TEXT, b"too late"))
-        said.append(await reading.read())
+        try:
+            await client.accept(frame(TEXT, b"too late"))
+            said.append(await reading.read())
+        except ConnectionError:  # the client's kernel may answer for a socket that is closed already
+            said.append(b"")
         left.set()
 
     listener = Listener("subscribe")
