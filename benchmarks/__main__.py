@@ -11,8 +11,17 @@ import sys
 import benchmarks
 from benchmarks.result import Result
 
-SHARED = {"__main__", "result", "sender", "stream_crawl", "timed_files", "venue_feeds"}
-"""What benchmarks use together."""
+SHARED = {
+    "__main__",
+    "canonical_archive",
+    "canonical_expert",
+    "result",
+    "sender",
+    "stream_crawl",
+    "timed_files",
+    "venue_feeds",
+}
+"""What benchmarks use."""
 
 
 def names() -> list[str]:

@@ -9,7 +9,7 @@ from marketarchive.offline import OfflineCommand, chosen_assets, times
 from marketarchive.pipelines.market_master import master_url
 from marketarchive.progress import Bar
 from marketarchive.research.canonical import CARRY_S, Canonical, canonical
-from marketarchive.research.canonical_query import CLOCKS
+from marketarchive.research.canonical_columns import CLOCKS
 
 
 class Command(OfflineCommand):

@@ -14,7 +14,7 @@ from marketarchive.master.fields import microseconds
 from marketarchive.research import views
 from marketarchive.research.book_at import BookAt, find
 from marketarchive.research.canonical import canonical
-from marketarchive.research.canonical_query import COLUMNS, HINDSIGHT, Clock
+from marketarchive.research.canonical_columns import COLUMNS, HINDSIGHT, Clock
 from marketarchive.research.engine import connect, require, run, stored, text
 from marketarchive.research.fills import Fill, fill, latency_ns, side_of, size_of
 from marketarchive.research.label_files import read_labels

@@ -1,4 +1,4 @@
-"""`scrapy canonical`: one row per second of each labelled round, made by DuckDB from tables and labels.
+"""`scrapy canonical`: one row per second of each labelled round, made from tables and labels.
 
 In parts, one per UTC day of the rounds' starts and asset: a part whose inputs have not changed is taken over.
 """
@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
-from contextlib import closing
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from itertools import groupby
-from operator import itemgetter
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
@@ -21,9 +22,10 @@ from marketarchive.archive.files import Files
 from marketarchive.clock import SECOND, RealClock, from_iso, iso
 from marketarchive.exceptions import ArchiveError, ArgumentError, DiskError
 from marketarchive.research import canonical_inputs
-from marketarchive.research.canonical_query import CLOCKS, Clock, prepare, rows
+from marketarchive.research.canonical_columns import CLOCKS, VARIED, Clock, schema
+from marketarchive.research.canonical_grid import Grid
 from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
-from marketarchive.research.engine import connect, require, run
+from marketarchive.research.engine import connect, require
 from marketarchive.research.label_files import read_labels
 from marketarchive.research.labels import Label
 from marketarchive.research.names import names
@@ -40,7 +42,8 @@ CARRY_S = 60
 """Seconds for which a value is carried, by default."""
 
 TABLES = ("gaps", "books", "book_changes", "quotes", "reference_prices")
-_AT_ONCE = 1_000_000  # rows of the dataset that are joined at a time: bounds memory
+_AT_ONCE = 1_000_000  # rows that are made at a time: bounds memory
+_WAITING = 8  # parts that wait to be written: as many as one day of a few assets has
 
 
 class Made(msgspec.Struct):
@@ -211,53 +214,44 @@ class _Build:
         contents: dict[str, Made] = {}
         source = pq.ParquetFile(path) if kept else None
         groups = 0
-        with (
-            closing(self._tables(due)) as made,
-            pq.ParquetWriter(temporary, schema(), compression="zstd") as writer,
-        ):
-            fresh = groupby(made, key=itemgetter(0))
+        with closing(self._tables(due)) as made, _Writer(temporary) as writer:
             for part in sorted({*kept, *due}):
                 first, count = groups, 0
                 if part in kept:
                     assert source is not None
                     tables: Iterable[pa.Table] = map(source.read_row_group, range(*kept[part].groups))
                 else:
-                    of_part, some = next(fresh)
+                    of_part, table = next(made)
                     assert of_part == part
-                    tables = (table for _, table in some)
-                for table in tables:
-                    writer.write_table(table, row_group_size=max(1, table.num_rows))
-                    count += table.num_rows
-                    groups += table.num_rows > 0
+                    tables = [table]
+                for each in tables:
+                    writer.write(each)
+                    count += each.num_rows
+                    groups += each.num_rows > 0
                 contents[part] = Made(kept[part].key if part in kept else keys[part], count, (first, groups))
                 done.rows += 0 if part in kept else count
-            stamp = msgspec.json.encode(Contents(contents, self._clock))
-            writer.add_key_value_metadata({METADATA: stamp.decode()})
+            writer.metadata = msgspec.json.encode(Contents(contents, self._clock)).decode()
         if source is not None:
             source.close()
         _settle(temporary, path)
 
     def _tables(self, parts: dict[str, list[Label]]) -> Generator[tuple[str, pa.Table]]:
-        """(part, some of its rows), in order; tables of a day are read and joined once for all its parts."""
-        for _, of_day in groupby(sorted(parts), key=lambda part: part[:10]):
-            labels = [(part, one) for part in of_day for one in parts[part]]
+        """(part, its rows), in order."""
+        for some in _batches(parts):
+            labels = [one for part in some for one in parts[part]]
             connection = connect(self._root / "tables" / ".spill")
             try:
-                given = [one for _, one in labels]
-                canonical_inputs.register(connection, self._root, given, self._names, self._carry_s)
-                for statement in prepare(self._clock, self._carry_s):
-                    run(connection, statement)
-                for first, until in _batches(given):
-                    query = rows(self._clock, first, until)
-                    table = connection.sql(query).to_arrow_table().cast(schema())
-                    at = 0
-                    for part, some in groupby(labels[first:until], key=lambda each: each[0]):
-                        count = sum(map(_rows_of, (one for _, one in some)))
-                        yield part, table.slice(at, count)
-                        at += count
-                    self._progress.advance(until - first)
+                canonical_inputs.register(connection, self._root, labels, self._names, self._carry_s)
+                inputs = canonical_inputs.inputs(connection, self._clock)
             finally:
                 connection.close()
+            table = Grid(inputs, self._clock, self._carry_s).rows()
+            at = 0
+            for part in some:
+                count = sum(map(_rows_of, parts[part]))
+                yield part, table.slice(at, count)
+                at += count
+            self._progress.advance(len(labels))
 
     def _manifest(self, started: int, done: Canonical, keys: dict[str, str]) -> str:
         made = {
@@ -269,6 +263,46 @@ class _Build:
         arguments = {"clock": self._clock, "carry_s": self._carry_s}
         versions = {"canonical": VERSION}
         return leave_manifest(self._root, RealClock(), started, "canonical", arguments, versions, made)
+
+
+class _Writer:
+    """A Parquet file, a row group at a time; the next rows are made while the last ones are encoded."""
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow.parquet as pq
+
+        names = schema().names
+        self._file = pq.ParquetWriter(
+            path,
+            schema(),
+            compression="zstd",
+            use_dictionary=[name for name in names if name not in VARIED],
+            use_byte_stream_split=list(VARIED),
+        )
+        self._thread = ThreadPoolExecutor(1)
+        self._waiting: deque[Future[None]] = deque()
+        self.metadata = ""
+
+    def write(self, rows: pa.Table) -> None:
+        if len(self._waiting) == _WAITING:
+            self._waiting.popleft().result()
+        write = self._thread.submit(self._file.write_table, rows, row_group_size=max(1, rows.num_rows))
+        self._waiting.append(write)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        self._thread.shutdown(cancel_futures=failed is not None)
+        try:
+            if failed is None:
+                while self._waiting:
+                    self._waiting.popleft().result()
+                self._file.add_key_value_metadata({METADATA: self.metadata})
+                self._file.close()
+        finally:
+            with suppress(OSError, ValueError):  # what failed has been told
+                self._file.close()
 
 
 def contents_of(path: Path) -> Contents | None:
@@ -283,34 +317,23 @@ def contents_of(path: Path) -> Contents | None:
         return None
 
 
-def schema() -> pa.Schema:
-    """Prices in dollars, those of pm per share; lags in seconds."""
-    import pyarrow as pa
-
-    from marketarchive.research.canonical_query import COLUMNS
-
-    kinds = {
-        **dict.fromkeys(("t", "tau"), pa.int32()),
-        **dict.fromkeys(("market_id", "asset", "cl_source", "ref_source", "pm_source"), pa.string()),
-        **dict.fromkeys(("cl_ffill", "pm_ffill", "Y", "pm_quiet"), pa.int8()),
-        **dict.fromkeys(("gap", "preopen"), pa.bool_()),
-        "K_received_at": pa.timestamp("us", tz="UTC"),
-    }
-    return pa.schema([(name, kinds.get(name, pa.float64())) for name in COLUMNS])
-
-
 def _rows_of(label: Label) -> int:
     return (label.end_ns - label.start_ns) // SECOND + 1
 
 
-def _batches(labels: Sequence[Label]) -> Iterator[tuple[int, int]]:
-    """(first, until) of rounds that are joined at a time."""
-    first = count = 0
-    for number, each in enumerate(labels, 1):
-        count += _rows_of(each)
-        if count >= _AT_ONCE or number == len(labels):
-            yield first, number
-            first, count = number, 0
+def _batches(parts: dict[str, list[Label]]) -> Iterator[list[str]]:
+    """Parts of one day that are made at a time: their tables are read once for all of them."""
+    for _, of_day in groupby(sorted(parts), key=lambda part: part[:10]):
+        some: list[str] = []
+        count = 0
+        for part in of_day:
+            rows = sum(map(_rows_of, parts[part]))
+            if some and count + rows > _AT_ONCE:
+                yield some
+                some, count = [], 0
+            some.append(part)
+            count += rows
+        yield some
 
 
 def _within(part: str, since: int | None, until: int | None) -> bool:

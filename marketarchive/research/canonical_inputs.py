@@ -1,4 +1,13 @@
-"""What the canonical dataset is made from, out of tables and labels, for some rounds at a time."""
+"""What the canonical dataset is made from, out of tables and labels, for some rounds at a time.
+
+Relations of a DuckDB connection, times in us since the epoch:
+`rounds`  market_no, market_id, condition_id, asset, start_s, duration, strike, settlement, outcome (1 Up, 0
+          Down), strike_received_us, spot, twap (instruments), up, down (numbers of tokens)
+`prices`  instrument, event_us, received_us, value, bid, ask, source
+`tops`    token (number), event_us, received_us, run, seq, index, position, bid, ask, source, is_proof (a
+          whole book that the venue was asked for)
+`holes`   market_no, stream, reason, from_us, to_us: recorded gaps that concern a market
+"""
 
 from __future__ import annotations
 
@@ -8,6 +17,8 @@ from typing import TYPE_CHECKING
 
 from marketarchive.clock import SECOND
 from marketarchive.research.boundary_prices import INSTRUMENT
+from marketarchive.research.canonical_columns import Clock
+from marketarchive.research.canonical_grid import Inputs
 from marketarchive.research.engine import pattern, run
 from marketarchive.research.gaps import LASTING
 from marketarchive.research.labels import Label
@@ -24,7 +35,6 @@ LATE_S = 600
 _RANK = {"Up": 1, "Down": 0}
 _LATE_NS = 3_600 * SECOND
 """What is received so much before its round, or is stamped so much after it, plays no part in it."""
-_PLACE = "{'run': run, 'seq': seq, 'index': index, 'position': position}"
 
 
 def span(labels: Sequence[Label], carry_s: int) -> tuple[int, int]:
@@ -161,8 +171,8 @@ def prices(connection: duckdb.DuckDBPyConnection, root: Path, labels: Sequence[L
         connection,
         f"""CREATE OR REPLACE TEMP TABLE prices AS
             SELECT {instrument} AS instrument, epoch_us(event_time) AS event_us,
-                   epoch_us(received_at) AS received_us, value::DOUBLE AS value, {bid}::DOUBLE AS bid,
-                   {ask}::DOUBLE AS ask, venue || '/' || feed AS source
+                   epoch_us(received_at) AS received_us, value::VARCHAR::DOUBLE AS value,
+                   {bid}::DOUBLE AS bid, {ask}::DOUBLE AS ask, venue || '/' || feed AS source
             FROM {_read(paths)}
             WHERE value IS NOT NULL AND {_times(labels, carry_s)}
               AND {instrument} IN (SELECT spot FROM rounds UNION SELECT twap FROM rounds)""",
@@ -171,7 +181,7 @@ def prices(connection: duckdb.DuckDBPyConnection, root: Path, labels: Sequence[L
 
 def _tops(connection: duckdb.DuckDBPyConnection, root: Path, days: tuple[int, int], times: str) -> None:
     parts = []
-    columns = "token, event_time, received_at, best_bid AS bid, best_ask AS ask"
+    columns = "token, event_time, received_at, run, seq, index, position, best_bid AS bid, best_ask AS ask"
     for table, source, proof, where in (
         ("books", "route", "route IN ('book', 'books')", "route <> 'state'"),
         ("book_changes", "'price_change'", "false", "true"),
@@ -179,20 +189,19 @@ def _tops(connection: duckdb.DuckDBPyConnection, root: Path, days: tuple[int, in
     ):
         if paths := files(root, table, *days):
             parts.append(
-                f"""SELECT {columns}, {_PLACE} AS place, {proof} AS is_proof,
+                f"""SELECT {columns}, {proof} AS is_proof,
                            venue || '/' || feed || ' ' || {source} AS source
                     FROM {_read(paths)} WHERE {where} AND {times}"""
             )
     empty = """SELECT ''::VARCHAR AS token, NULL::TIMESTAMPTZ AS event_time, NULL::TIMESTAMPTZ AS received_at,
-               NULL::DOUBLE AS bid, NULL::DOUBLE AS ask,
-               NULL::STRUCT(run VARCHAR, seq BIGINT, index INTEGER, position INTEGER) AS place,
-               false AS is_proof, ''::VARCHAR AS source WHERE false"""
+               ''::VARCHAR AS run, 0 AS seq, 0 AS index, 0 AS position, NULL::DOUBLE AS bid,
+               NULL::DOUBLE AS ask, false AS is_proof, ''::VARCHAR AS source WHERE false"""
     run(
         connection,
-        f"""CREATE OR REPLACE TEMP TABLE tops AS
+        f"""CREATE OR REPLACE TEMP VIEW tops AS
             SELECT tokens.number AS token, epoch_us(event_time) AS event_us,
-                   epoch_us(received_at) AS received_us, place, bid::DOUBLE AS bid, ask::DOUBLE AS ask,
-                   is_proof, source
+                   epoch_us(received_at) AS received_us, run, seq, index, position, bid::DOUBLE AS bid,
+                   ask::DOUBLE AS ask, is_proof, source
             FROM ({" UNION ALL ".join(parts) or empty}) AS told
             JOIN tokens ON tokens.token = told.token""",
     )
@@ -261,3 +270,46 @@ def holes(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: i
 def _newest(seen: str) -> str:
     """Null where nothing of late was seen."""
     return f"CASE WHEN {seen}.event_us > found.from_us - {LATE_S} * 1000000 THEN {seen}.event_us END"
+
+
+def inputs(connection: duckdb.DuckDBPyConnection, clock: Clock) -> Inputs:
+    """What is in a connection's relations, as a clock sees it. Raises duckdb.Error."""
+    number = "SELECT instrument, (row_number() OVER (ORDER BY instrument) - 1)::INTEGER AS number FROM ("
+    instruments = f"{number} SELECT spot AS instrument FROM rounds UNION SELECT twap FROM rounds)"
+    queries = (
+        f"""WITH instruments AS ({instruments})
+            SELECT rounds.* REPLACE (spots.number AS spot, twaps.number AS twap)
+            FROM rounds LEFT JOIN instruments AS spots ON spots.instrument = spot
+            LEFT JOIN instruments AS twaps ON twaps.instrument = twap ORDER BY market_no""",
+        f"""WITH instruments AS ({instruments})
+            SELECT given.* REPLACE (instruments.number AS instrument)
+            FROM ({_PRICES[clock]}) AS given JOIN instruments USING (instrument)""",
+        _TOPS[clock],
+        "SELECT market_no, from_us, to_us FROM holes",
+    )
+    return Inputs(*(connection.sql(query).to_arrow_table() for query in queries))
+
+
+_PRICES: dict[Clock, str] = {
+    "observation": "SELECT *, event_us AS at_us, true AS is_first FROM prices",
+    # an observation counts from its first receipt, and only if it is newer than all that was known; parts of
+    # it (bid, ask) can be told later
+    "received": """
+        SELECT *, received_us AS at_us FROM (
+            SELECT *, row_number() OVER (
+                PARTITION BY instrument, event_us ORDER BY received_us, value, source, bid, ask) = 1
+                AS is_first
+            FROM prices)
+        QUALIFY event_us >= coalesce(max(event_us) OVER (
+            PARTITION BY instrument ORDER BY received_us, event_us DESC, value, source
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), -1)""",
+}
+_TOPS: dict[Clock, str] = {
+    "observation": "SELECT *, event_us AS at_us FROM tops",
+    # what was proven later was not known
+    "received": """
+        SELECT * REPLACE (false AS is_proof), received_us AS at_us FROM tops
+        QUALIFY event_us >= coalesce(max(event_us) OVER (
+            PARTITION BY token ORDER BY received_us, run, seq, index, position
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), -1)""",
+}

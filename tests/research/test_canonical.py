@@ -14,8 +14,9 @@ from marketarchive import Archive
 from marketarchive.clock import iso
 from marketarchive.research import label_files
 from marketarchive.research.canonical import canonical
-from marketarchive.research.canonical_inputs import rounds
-from marketarchive.research.canonical_query import CLOCKS, COLUMNS, HINDSIGHT, Clock, prepare, rows
+from marketarchive.research.canonical_columns import CLOCKS, COLUMNS, HINDSIGHT, Clock
+from marketarchive.research.canonical_grid import Grid
+from marketarchive.research.canonical_inputs import inputs, rounds
 from marketarchive.research.engine import connect, run
 from marketarchive.research.labels import Label
 from tests.research.streaming import Socket, record
@@ -31,8 +32,8 @@ PRICES = (
     "source VARCHAR"
 )
 TOPS = (
-    "token BIGINT, event_us BIGINT, received_us BIGINT, place BIGINT, bid DOUBLE, ask DOUBLE, "
-    "is_proof BOOLEAN, source VARCHAR"
+    "token BIGINT, event_us BIGINT, received_us BIGINT, run VARCHAR, seq BIGINT, index INTEGER, "
+    "position INTEGER, bid DOUBLE, ask DOUBLE, is_proof BOOLEAN, source VARCHAR"
 )
 
 
@@ -86,13 +87,11 @@ def build(
             row = ["chainlink:btc-usd", us(event), us(received), value, bid, bid, "page" if bid else "rtds"]
             connection.execute("INSERT INTO prices VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         for number, (token, event, received, bid, is_proof) in enumerate(tops):
-            row = [token, us(event), us(received), number, bid, bid + 0.01, is_proof, "books"]
-            connection.execute("INSERT INTO tops VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+            row = [token, us(event), us(received), "r", number, 1, 1, bid, bid + 0.01, is_proof, "books"]
+            connection.execute("INSERT INTO tops VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
         for first, last in holes:
             connection.execute("INSERT INTO holes VALUES (0, ?, ?)", [us(first), us(last)])
-        for statement in prepare(clock, CARRY):
-            run(connection, statement)
-        found: list[dict[str, Any]] = connection.sql(rows(clock, 0, 1)).to_arrow_table().to_pylist()
+        found: list[dict[str, Any]] = Grid(inputs(connection, clock), clock, CARRY).rows().to_pylist()
         return found
     finally:
         connection.close()

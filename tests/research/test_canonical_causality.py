@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 
 from marketarchive.clock import iso
 from marketarchive.research import canonical_inputs, gaps, reference_prices
-from marketarchive.research.canonical_query import CLOCKS, COLUMNS, HINDSIGHT, Clock, prepare, rows
-from marketarchive.research.engine import connect, run
+from marketarchive.research.canonical_columns import CLOCKS, COLUMNS, HINDSIGHT, Clock
+from marketarchive.research.canonical_grid import Grid
+from marketarchive.research.engine import connect
 from marketarchive.research.labels import Label
 from tests.research.test_canonical import START, label
 
@@ -124,9 +125,9 @@ def build(given_rows: Sequence[Row], of_label: Row, clock: Clock) -> list[Row]:
         connection = connect(root / "spill")
         try:
             canonical_inputs.register(connection, root, [one], TOKENS, CARRY)
-            for statement in prepare(clock, CARRY):
-                run(connection, statement)
-            found: list[Row] = connection.sql(rows(clock, 0, 1)).to_arrow_table().to_pylist()
+            found: list[Row] = (
+                Grid(canonical_inputs.inputs(connection, clock), clock, CARRY).rows().to_pylist()
+            )
             return found
         finally:
             connection.close()

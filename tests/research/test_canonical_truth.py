@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from marketarchive.clock import SECOND, from_iso
+from marketarchive.exceptions import DiskError
 from marketarchive.research import label_files
 from marketarchive.research.canonical import canonical
-from marketarchive.research.canonical_query import Clock
+from marketarchive.research.canonical_columns import Clock
 from marketarchive.research.ground_truth import ground_truth, read_labels
 from marketarchive.simulator.chainlink.reports import Report
 from marketarchive.simulator.chainlink.streams import BY_SLUG
@@ -131,3 +133,37 @@ def test_what_is_not_asked_for_stays_and_files_by_day_say_the_same(tmp_path: Pat
         left = canonical(tmp_path, partitioned=kind)
         assert (left.kept, len(left.dropped), left.rows) == (["2026-08-07/BTC"], 3, 301)
     assert [path.parent.name for path in (tmp_path / files.path).rglob("*.parquet")] == ["date=2026-08-07"]
+
+
+def test_it_does_not_matter_how_much_is_made_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    markets = sorted(
+        (one for asset in ("BTC", "ETH", "SOL") for one in rounds(CHANGE - 300, 2, asset=asset)),
+        key=true.start,
+    )
+    archive(tmp_path, markets)
+    ground_truth(tmp_path)
+    at_once = tmp_path / canonical(tmp_path).path
+    made = pq.ParquetFile(at_once).read()
+    at_once.unlink()
+    monkeypatch.setattr("marketarchive.research.canonical._AT_ONCE", 1)
+    monkeypatch.setattr("marketarchive.research.canonical._WAITING", 1)
+    assert len(canonical(tmp_path).made) == 6
+    assert pq.ParquetFile(at_once).read().equals(made)
+
+
+def test_a_full_disk_leaves_the_dataset_as_it_was(tmp_path: Path) -> None:
+    archive(tmp_path, sorted(rounds(CHANGE - 300, 2), key=true.start), books=False)
+    ground_truth(tmp_path)
+    path = tmp_path / canonical(tmp_path).path
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises(DiskError, match="cannot be written"):
+            canonical(tmp_path, carry_s=30)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    assert canonical(tmp_path, carry_s=30).made == ["2026-08-06/BTC", "2026-08-07/BTC"]

@@ -18,7 +18,7 @@ import pytest
 from marketarchive.archive.labels import label
 from marketarchive.archive.ledger import Ledger
 from marketarchive.clock import SECOND, iso
-from marketarchive.research.canonical import schema
+from marketarchive.research.canonical_columns import schema
 from marketarchive.research.engine import connect
 from marketarchive.research.labels import ESTIMATED, STATED, Label
 from marketarchive.research.normalize import normalize

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marketarchive.research import canonical_inputs
-from marketarchive.research.canonical import schema
+from marketarchive.research.canonical_columns import schema
 from marketarchive.research.engine import run, stored
 from marketarchive.research.labels import Label
 

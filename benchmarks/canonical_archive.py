@@ -1,0 +1,235 @@
+"""The tables, labels and tokens' names of an archive with many rounds of 15 minutes, always the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from marketarchive.archive.config import ArchiveConfig
+from marketarchive.archive.files import Files
+from marketarchive.archive.ledger import Ledger
+from marketarchive.archive.manifest import store_manifest
+from marketarchive.archive.paths import new_run_id
+from marketarchive.archive.store import Store
+from marketarchive.clock import SECOND, RealClock, from_iso, iso
+from marketarchive.research import book_changes, books_query, gaps, label_files, quotes, reference_prices
+from marketarchive.research.label_files import LabelStamp
+from marketarchive.research.labels import Label
+
+DURATION = 900
+DAY_S = 86_400
+ASSETS = ("BTC", "ETH", "SOL", "XRP")
+PER_DAY = len(ASSETS) * DAY_S // DURATION
+START = from_iso("2026-09-01T00:00:00Z")
+RUN = "20260901T000000Z-0000"
+EARLY_S = 60  # books are there so long before their round begins
+STATED = 50  # every so manieth change a token's best prices are stated by themselves too
+
+
+def make(root: Path, markets: int) -> None:
+    """Prices once a second, about one change of each token's best prices a second, ten seconds of gaps in
+    every tenth round; the columns that a table has, without values where nothing of a dataset comes from.
+    """
+    (root / "manifests").mkdir(parents=True)
+    labels = [_label(number) for number in range(markets)]
+    label_files.write(root, labels, LabelStamp("benchmark"))
+    schemas = _schemas()
+    for day, first in enumerate(range(0, markets, PER_DAY)):
+        of_day = labels[first : first + PER_DAY]
+        made = {"reference_prices": _prices(day), "gaps": _gaps(of_day), **_books(day, of_day)}
+        for table, rows in made.items():
+            _write(root, table, day, _whole(rows, schemas[table]))
+    tracked = {each.market_id: {"tokens": tokens(each.market_id)} for each in labels}
+    files, clock = Files(), RealClock()
+    store = Store(root, clock, ArchiveConfig(), files, Ledger(root, files))
+    summary = {"markets": {"count": len(tracked), "tracked": tracked}}
+    document = {"kind": "manifest", "schema": 1, "run": RUN, "raw": [], "summary": summary}
+    store_manifest(store, f"polymarket_stream-{new_run_id(START)}", document)
+
+
+def tokens(slug: str) -> dict[str, str]:
+    return {side: f"{slug}-{side}".encode().hex() for side in ("Up", "Down")}
+
+
+def _label(number: int) -> Label:
+    asset = ASSETS[number % len(ASSETS)]
+    start = START + number // len(ASSETS) * DURATION * SECOND
+    strike = 10**18 * (1000 + number)
+    return Label(
+        market_id=f"{asset.lower()}-updown-15m-{start // SECOND}",
+        condition_id=f"0x{number:064x}",
+        asset=asset,
+        duration="15m",
+        start_ns=start,
+        end_ns=start + DURATION * SECOND,
+        strike=Decimal(strike) / 10**18,
+        settlement=Decimal(strike) / 10**18,
+        strike_e18=strike,
+        settlement_e18=strike,
+        resolved_outcome="Up" if number % 3 else "Down",
+        computed_outcome="Up",
+        outcome_match=None,
+        strike_source="rtds",
+        settlement_source="rtds",
+        rule="chainlink twap 60s",
+        verdict="reproduced",
+        reason="",
+        strike_received_at_ns=start + 2 * SECOND,
+        settlement_received_at_ns=start + (DURATION + 2) * SECOND,
+        rule_by="market",
+        instrument=f"chainlink:{asset.lower()}-usd-twap-60s",
+        resolution_source=None,
+        stated_strike=None,
+        stated_settlement=None,
+        error=None,
+    )
+
+
+def _prices(day: int) -> pa.Table:
+    random = np.random.default_rng(day)
+    second = START // SECOND + day * DAY_S + np.arange(DAY_S)
+    parts = []
+    for asset in ASSETS:
+        for topic, window in (("crypto_prices_chainlink", 0), ("crypto_prices_twap_sixty", 60)):
+            event = second[random.random(DAY_S) > 0.001] * 1_000_000
+            count = len(event)
+            tail = f"-twap-{window}s" if window else ""
+            parts.append(
+                pa.table(
+                    {
+                        "topic": pa.repeat(topic, count),
+                        "symbol": pa.repeat(f"{asset.lower()}/usd", count),
+                        "asset": pa.repeat(asset, count),
+                        "event_time": _times(event),
+                        "published_at": _times(event + 1_100_000),
+                        "received_at": _times(event + random.integers(1_200_000, 1_600_000, count)),
+                        "instrument": pa.repeat(f"chainlink:{asset.lower()}-usd{tail}", count),
+                        "value": _decimals(1000 + random.normal(0, 0.01, count).cumsum()),
+                        "window_s": pa.repeat(window, count),
+                        "is_backfill": pa.repeat(False, count),
+                        "run": pa.repeat(RUN, count),
+                        "seq": pa.array(np.arange(count)),
+                        "connection": pa.repeat("c1", count),
+                        "index": pa.repeat(1, count),
+                    }
+                )
+            )
+    return pa.concat_tables(parts).sort_by("received_at")
+
+
+def _books(day: int, labels: Sequence[Label]) -> dict[str, pa.Table]:
+    """What the socket sent of the rounds' tokens: whole books, changes, and best prices by themselves."""
+    random = np.random.default_rng(1_000 + day)
+    found: dict[str, list[pa.Table]] = {"books": [], "book_changes": [], "quotes": []}
+    count = DURATION + EARLY_S
+    for each in labels:
+        first = each.start_ns // 1000 - EARLY_S * 1_000_000
+        for side, token in tokens(each.market_id).items():
+            names = (each.condition_id, each.market_id, side, token)
+            # no two of a token in one millisecond
+            event = first + 1000 * (np.sort(random.integers(0, 999 * count, count)) + np.arange(count))
+            received = event + random.integers(5_000, 90_000, count)
+            mid = np.clip(50 + random.integers(-1, 2, count).cumsum(), 3, 97)
+            bid, ask = mid - random.integers(1, 3, count), mid + random.integers(1, 3, count)
+            changes = _told(names, event, received, bid, ask)
+            found["book_changes"].append(
+                changes.append_column("side", pa.repeat("BUY", count))
+                .append_column("verified", pa.repeat("ok", count))
+                .append_column("is_stale", pa.repeat(False, count))
+            )
+            found["quotes"].append(changes.append_column("source", pa.repeat("price_change", count)))
+            some = slice(0, count, STATED)
+            stated = _told(names, event[some], received[some] + 2_000, bid[some] - 1, ask[some])
+            found["quotes"].append(stated.append_column("source", pa.repeat("best_bid_ask", stated.num_rows)))
+            whole = np.array([0, count // 2])
+            book = _told(names, event[whole] - 700, received[whole] + 5_000, bid[whole], ask[whole])
+            found["books"].append(book.append_column("route", pa.array(["ws", "state"])))
+    return {table: pa.concat_tables(parts).sort_by("received_at") for table, parts in found.items()}
+
+
+def _told(names: tuple[str, ...], event: Any, received: Any, bid: Any, ask: Any) -> pa.Table:
+    count = len(event)
+    said = zip(("market", "slug", "outcome", "token"), names, strict=True)
+    return pa.table(
+        {
+            **{column: pa.repeat(name, count) for column, name in said},
+            "event_time": _times(event),
+            "received_at": _times(received),
+            "run": pa.repeat(RUN, count),
+            "seq": pa.array(np.arange(count)),
+            "connection": pa.repeat("c1", count),
+            "index": pa.repeat(1, count),
+            "position": pa.repeat(1, count),
+            "best_bid": _decimals(bid / 100),
+            "best_ask": _decimals(ask / 100),
+        }
+    )
+
+
+def _gaps(labels: Sequence[Label]) -> pa.Table:
+    rows = [
+        {
+            "from": (each.start_ns + 100 * SECOND) // 1000,
+            "to": (each.start_ns + 110 * SECOND) // 1000,
+            "reason": "stall",
+            "cause": "venue",
+            "scope": json.dumps({"markets": [each.market_id]}),
+            "markets": [each.market_id],
+            "detail": "",
+            "noticed_at": (each.start_ns + 110 * SECOND) // 1000,
+            "run": RUN,
+            "seq": 1,
+        }
+        for each in labels[::10]
+    ]
+    return pa.Table.from_pylist(rows, schema=gaps.nothing().schema)
+
+
+def _schemas() -> dict[str, pa.Schema]:
+    """The columns that `scrapy normalize` writes."""
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("CREATE TABLE names (token VARCHAR, slug VARCHAR, outcome VARCHAR)")
+        found = {"gaps": gaps.nothing().schema, "reference_prices": reference_prices.nothing().schema}
+        for table, of in (("books", books_query), ("book_changes", book_changes), ("quotes", quotes)):
+            found[table] = connection.sql(f"SELECT * FROM {of.nothing()}").to_arrow_table().schema
+    of_path = ("venue", "feed", "date")
+    return {
+        table: pa.schema([field for field in schema if field.name not in of_path])
+        for table, schema in found.items()
+    }
+
+
+def _whole(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    assert set(rows.column_names) <= set(schema.names) | {"venue", "feed", "date"}, rows.column_names
+    columns = [
+        rows[field.name].cast(field.type)
+        if field.name in rows.column_names
+        else pa.nulls(rows.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def _write(root: Path, table: str, day: int, rows: pa.Table) -> None:
+    date = iso(START + day * DAY_S * SECOND)[:10]
+    feed = "reference" if table == "reference_prices" else "stream"
+    path = root / "tables" / table / "venue=polymarket" / f"feed={feed}" / f"date={date}" / f"{table}.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(rows, path, compression="zstd", row_group_size=122_880)
+
+
+def _times(us: Any) -> pa.Array:
+    return pa.array(us.astype("int64")).cast(pa.timestamp("us", tz="UTC"))
+
+
+def _decimals(values: Any) -> pa.Array:
+    return pa.array(np.round(values, 6)).cast(pa.decimal128(18, 6), safe=False)
