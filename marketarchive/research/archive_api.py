@@ -18,9 +18,9 @@ from marketarchive.research.canonical_columns import COLUMNS, HINDSIGHT, Clock
 from marketarchive.research.engine import connect, require, run, stored, text
 from marketarchive.research.fills import Fill, fill, latency_ns, side_of, size_of
 from marketarchive.research.label_files import read_labels
-from marketarchive.research.market_frames import labels_frame, markets_frame
 from marketarchive.research.names import master_rows
 from marketarchive.research.normalize import normalize
+from marketarchive.research.pandas_frames import labels_frame, markets_frame, table_frame
 from marketarchive.research.partitions import DAY, feeds, feeds_with
 from marketarchive.research.views import Moment, literal, many, ns
 
@@ -51,7 +51,7 @@ class Archive:
     """An OUTPUT_DIR. Tables that are not up to date are made first, from sealed segments only.
 
     Every frame has the rows with `start` <= received_at < `end`. In those of tokens `market` is a slug or
-    condition id, `asset` that of up/down rounds ("BTC"). Amounts are floats, or Decimal with `exact`.
+    condition id, `asset` that of up/down rounds ("BTC"). Amounts are floats, Arrow's decimals with `exact`.
 
     `gap_before`: since the row before it of the same token in this frame, a gap that concerns it was
     recorded; nothing may be carried across. `attrs["gaps"]` has the gaps themselves, as a list of dicts.
@@ -192,15 +192,9 @@ class Archive:
         connection = self._connect()
         try:
             views.view_plain(connection, self.root, "coverage", first, last)
-            found: pd.DataFrame = (
-                connection.sql(
-                    f"""SELECT date::VARCHAR AS date, venue, feed, * EXCLUDE (date, venue, feed) FROM coverage
-                        WHERE {" AND ".join(where)} ORDER BY date, venue, feed, first_tracked, market"""
-                )
-                .to_arrow_table()
-                .to_pandas()
-            )
-            return found
+            query = f"""SELECT date::VARCHAR AS date, venue, feed, * EXCLUDE (date, venue, feed) FROM coverage
+                WHERE {" AND ".join(where)} ORDER BY date, venue, feed, first_tracked, market"""
+            return table_frame(connection.sql(query).to_arrow_table())
         finally:
             connection.close()
 
@@ -235,15 +229,9 @@ class Archive:
         where.append(f"market_id IN ({many(of_days or '')})")
         connection = self._connect()
         try:
-            found: pd.DataFrame = (
-                connection.sql(
-                    f"""SELECT {", ".join(wanted)} FROM {stored(self.root / done.path)}
-                        WHERE {" AND ".join(where)}"""
-                )
-                .to_arrow_table()
-                .to_pandas()
-            )
-            return found
+            query = f"""SELECT {", ".join(wanted)} FROM {stored(self.root / done.path)}
+                WHERE {" AND ".join(where)}"""
+            return table_frame(connection.sql(query).to_arrow_table())
         finally:
             connection.close()
 
@@ -301,8 +289,7 @@ class Archive:
             views.view_gaps(connection, self.root, first, last)
             where = "" if feed is None else f"WHERE feed = {text(feed)}"
             query = f'SELECT * FROM gaps {where} ORDER BY "from", venue, feed, run, seq'
-            found: pd.DataFrame = connection.sql(query).to_arrow_table().to_pandas()
-            return found
+            return table_frame(connection.sql(query).to_arrow_table())
         finally:
             connection.close()
 
@@ -450,7 +437,7 @@ class Archive:
             f"""SELECT * FROM gaps WHERE (venue, feed) IN ({", ".join(map(str, wanted))})
                 ORDER BY "from", run, seq"""
         ).to_arrow_table()
-        found: pd.DataFrame = frame.to_pandas()
+        found = table_frame(frame)
         found.attrs["gaps"] = missing.to_pylist()
         return found
 

@@ -1,4 +1,4 @@
-"""The market master and the labels as frames."""
+"""Tables, the market master and the labels as pandas frames."""
 
 from __future__ import annotations
 
@@ -11,12 +11,27 @@ from marketarchive.research.labels import Label
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 _MASTER = {"platform": "text", "market_id": "text", "resolution": "text", **FIELDS}
 
 
+def table_frame(table: pa.Table) -> pd.DataFrame:
+    """Decimals stay exact, as Arrow's; a truth value can be null."""
+    import pandas as pd
+    import pyarrow as pa
+
+    def kind(given: pa.DataType) -> Any:
+        if pa.types.is_decimal(given):
+            return pd.ArrowDtype(given)
+        return pd.BooleanDtype() if pa.types.is_boolean(given) else None
+
+    frame: pd.DataFrame = table.to_pandas(types_mapper=kind)
+    return frame
+
+
 def markets_frame(rows: Iterable[Mapping[str, Any]], *, exact: bool) -> pd.DataFrame:
-    """Times are UTC, numbers float or Decimal; of no row the same columns as of many."""
+    """Times are UTC, numbers float or Arrow's decimals; of no row the same columns as of many."""
     import pandas as pd
 
     found = list(rows)
@@ -54,7 +69,8 @@ def labels_frame(labels: Iterable[Label], *, exact: bool) -> pd.DataFrame:
 
 def _numbers(values: list[Decimal | None], *, exact: bool) -> Any:
     import pandas as pd
+    import pyarrow as pa
 
     if exact:
-        return pd.Series(values, dtype="object")
+        return pd.Series(values, dtype=pd.ArrowDtype(pa.decimal128(38, 18)))
     return pd.Series([None if value is None else float(value) for value in values], dtype="float64")
