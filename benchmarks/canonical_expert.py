@@ -151,6 +151,7 @@ def _prices(sec: Any, cl: Any, twap: Any, price: pd.DataFrame) -> dict[str, Any]
         "cl_source": _text(np.zeros(len(cl), "int8"), cl < 0, ["polymarket/reference"]),
         "cl_lag": (received - event) / 1e6,
         "cl_twap": _values(twap, price, "value"),
+        "cl_twap_ffill": _flag(sec > price["sec"].to_numpy()[twap], twap >= 0),
     }
 
 

@@ -35,7 +35,7 @@ from marketarchive.research.partitions import DAY, METADATA, feeds, feeds_with, 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 2
+VERSION = 3
 """Raised when a column or its meaning changes: all parts are then made again."""
 
 CARRY_S = 60

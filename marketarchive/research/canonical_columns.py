@@ -46,6 +46,7 @@ COLUMNS = (
     "preopen",
     "pm_quiet",
     "pm_source",
+    "cl_twap_ffill",
 )
 
 HINDSIGHT = ("settlement", "Y", "gap")
@@ -62,7 +63,7 @@ def schema() -> pa.Schema:
     kinds = {
         **dict.fromkeys(("t", "tau"), pa.int32()),
         **dict.fromkeys(("market_id", "asset", "cl_source", "ref_source", "pm_source"), pa.string()),
-        **dict.fromkeys(("cl_ffill", "pm_ffill", "Y", "pm_quiet"), pa.int8()),
+        **dict.fromkeys(("cl_ffill", "cl_twap_ffill", "pm_ffill", "Y", "pm_quiet"), pa.int8()),
         **dict.fromkeys(("gap", "preopen"), pa.bool_()),
         "K_received_at": pa.timestamp("us", tz="UTC"),
     }

@@ -134,14 +134,15 @@ class Grid:
             return np.where((found >= begin) & (self._sec - sec[newest[found]] <= self._carry_s), found, -1)
 
         of_spot = held("spot")
-        spot, quote = newest[of_spot], quoted[of_spot]
+        spot, quote, twap = newest[of_spot], quoted[of_spot], newest[held("twap")]
         quote = np.where(sec[quote] == sec[spot], quote, -1)  # the first cell also holds what is older
         return {
             "cl_mid": value[spot],
             "cl_bid": bid[quote],
             "cl_ask": ask[quote],
             "cl_ffill": _known(self._sec > sec[spot], spot >= 0),
-            "cl_twap": value[newest[held("twap")]],
+            "cl_twap": value[twap],
+            "cl_twap_ffill": _known(self._sec > sec[twap], twap >= 0),
             "cl_source": _text(np.where(spot < 0, -1, source[spot]), sources),
             "cl_lag": _lags(event, received)[spot],
         }

@@ -53,6 +53,7 @@ def test_every_second_is_what_was_true(tmp_path: Path, start: int, duration: str
         assert not list(true.wrong_prices(VENUE, market, rows))
         assert not list(true.wrong_books(VENUE, market, rows))
         assert {row["cl_ffill"] for row in rows} == {0}
+        assert {row["cl_twap_ffill"] for row in rows} == {None if market.twap_s is None else 0}
         assert not any(row["gap"] or row["preopen"] for row in rows)
         assert all(row["delta"] == row["cl_mid"] - row["K"] for row in rows)
 
@@ -68,6 +69,8 @@ def test_gaps_are_where_something_is_missing(tmp_path: Path) -> None:
     unseen = {row["t"] for row in rows if row["cl_ffill"] != 0}
     assert len(unseen) > 75
     assert unseen <= gaps, "prices come late: what is missing begins before the gap"
+    assert len(without := {row["t"] for row in rows if row["cl_twap_ffill"] != 0}) > 75
+    assert without <= gaps
     around = {t for begin, end in (*lost, *lost_prices) for t in range(int(begin) - 2, int(end) + 2)}
     assert gaps <= around
     assert {row["pm_up_bid"] for row in rows[262:285]} == {None}, "nothing is carried over a minute"
