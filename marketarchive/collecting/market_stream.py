@@ -444,6 +444,8 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
             self.spawn(self._await_change(token, watched, book))
 
     def _rebase(self, token: str, watched: Watched, book: Book, answer: Answer) -> None:
+        if (loss := self.losses.get(token)) is not None:  # it says what was not told since
+            watched.untold = {at: heard for at, heard in watched.untold.items() if at < loss.since}
         for link in self._links():
             if token in link.keys and link.books.rebase(book) == "ok":
                 self._doubt(token, watched, book)

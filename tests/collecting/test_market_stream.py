@@ -208,6 +208,34 @@ async def test_a_change_that_a_look_up_shows_has_to_be_told(
         at.spider.links.clear()
 
 
+async def test_a_change_that_was_lost_before_a_hash_broke_is_not_missed_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look-up shows it during a mute; then the next change breaks, and a second look-up mends the book."""
+    monkeypatch.setattr(MarketLink, "is_open", True)
+    async with channel(tmp_path) as at:
+        at.spider.links = {at.old}
+        at.old.waiting.clear()
+        at.tell(at.old, at.change())
+        await at.passes(1)
+        at.change()  # the connection is mute
+        waiting = [
+            asyncio.create_task(at.spider._await_change(book.token, at.spider.watched[book.token], book))
+            for book in at.shown()
+        ]
+        await at.passes(0.5)
+        at.tell(at.old, at.change())
+        assert all(token in at.spider.losses for token in at.tape.tokens)
+        ask = Ask(queries.books(at.tape.tokens), lambda _: (), "stream", {})
+        for book in at.shown():
+            answer = Answer(ask, 200, None, at.spider.run.clock.now_ns(), 1)
+            at.spider._rebase(book.token, at.spider.watched[book.token], book, answer)
+        await asyncio.gather(*waiting)
+        assert {gap.reason for gap in gaps(at.spider)} == {"hash"}
+        assert not any(token in at.spider.losses for token in at.tape.tokens)
+        at.spider.links.clear()
+
+
 @pytest.mark.parametrize(("silent_s", "is_told"), [(15, False), (2, False), (15, True)])
 async def test_a_market_that_ends_on_a_silent_connection_leaves_a_gap(
     silent_s: float, is_told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
