@@ -230,6 +230,7 @@ async def test_a_change_that_was_lost_before_a_hash_broke_is_not_missed_twice(
         for book in at.shown():
             answer = Answer(ask, 200, None, at.spider.run.clock.now_ns(), 1)
             at.spider._rebase(book.token, at.spider.watched[book.token], book, answer)
+        at.spider.settle()
         await asyncio.gather(*waiting)
         assert {gap.reason for gap in gaps(at.spider)} == {"hash"}
         assert not any(token in at.spider.losses for token in at.tape.tokens)
