@@ -209,7 +209,7 @@ def _recorded() -> Sent:
         from tests.conformance.test_polymarket_stream import lines as frames_of
 
         if SAMPLES.is_dir():
-            names = ("ws_market_session_2025-12-23.jsonl", "ws_pandas_frames_live_2026.jsonl")
+            names = ("ws_market_session_2025-12-23.jsonl", "ws_market_frames_live_2026.jsonl")
             frames = [frame for name in names for frame in frames_of(name)]
             return [(START + n * SECOND // 3, frame) for n, frame in enumerate(frames)]
     return []

@@ -54,7 +54,7 @@ def test_every_hash_of_a_recorded_session() -> None:
 
 def test_frames_of_every_documented_event() -> None:
     found: Counter[tuple[str, str]] = Counter()
-    for frame in lines("ws_pandas_frames_live_2026.jsonl"):
+    for frame in lines("ws_market_frames_live_2026.jsonl"):
         found.update(told(ChannelBooks().take(frame)))
     assert found == {
         ("BookEvent", "failed"): 2,  # their source cut the levels, and made one up

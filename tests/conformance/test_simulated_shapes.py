@@ -52,7 +52,7 @@ def simulated(kind: str) -> list[Any]:
 def recorded(kind: str) -> Any:
     return next(
         line["frame"]
-        for line in lines("ws_pandas_frames_live_2026.jsonl")
+        for line in lines("ws_market_frames_live_2026.jsonl")
         if isinstance(line["frame"], dict) and line["frame"]["event_type"] == kind
     )
 
@@ -83,7 +83,7 @@ def test_first_books_and_refreshes() -> None:
     market = live_round()
     [expected] = [
         line["frame"]
-        for line in lines("ws_pandas_frames_live_2026.jsonl")
+        for line in lines("ws_market_frames_live_2026.jsonl")
         if isinstance(line["frame"], list) and line["frame"]
     ]
     first = json.loads(MarketChannel(Books(venue().world)).first([market], NOW).payload)
