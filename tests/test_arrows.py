@@ -95,3 +95,13 @@ def test_who_does_not_ask_for_the_notebook_api_pays_nothing_for_it() -> None:
     asks = "from marketarchive import Archive, __version__; print(Archive.__module__)"
     found = subprocess.run([sys.executable, "-c", asks], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "marketarchive.research.archive_api"
+
+
+def test_no_command_pays_for_what_only_another_needs() -> None:
+    """Scrapy loads all commands for each."""
+    looks = "from scrapy.utils.misc import walk_modules; import sys; walk_modules('marketarchive.commands')"
+    loaded = subprocess.run(
+        [sys.executable, "-c", f"{looks}; print(*sys.modules)"], capture_output=True, text=True, check=True
+    )
+    optional = {"aiohttp", "duckdb", "matplotlib", "pandas", "playwright", "psycopg", "pyarrow", "vl_convert"}
+    assert not {"alembic", *optional} & set(loaded.stdout.split())
