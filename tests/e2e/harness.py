@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import io
 import json
 import os
 import signal
@@ -14,14 +15,20 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import pytest
+from scrapy.cmdline import execute
 
 ROOT = Path(__file__).parent.parent.parent
 SCRAPY = [sys.executable, "-m", "scrapy"]
 ENVIRONMENT = {**os.environ, "SCRAPY_PROJECT": "simulator"}
+UNMEASURED = {name: value for name, value in ENVIRONMENT.items() if not name.startswith("COVERAGE_")}
+"""Measuring coverage slows a process down, and the simulator must not be late. It has tests of its own."""
 
 
 def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
@@ -93,7 +100,7 @@ def _chosen(lines: list[dict[str, Any]], wanted: dict[str, Any]) -> list[dict[st
 def simulator(folder: Path, *options: str) -> Iterator[Simulator]:
     """On a free port, with its truth in `folder`."""
     command = [*SCRAPY, "simulate", "--port", "0", "--truth", str(folder), *options]
-    process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=ROOT, env=UNMEASURED, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         ready = process.stdout.readline().split()
@@ -156,15 +163,29 @@ def crawling(
         process.wait()
 
 
-def command(name: str, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """`scrapy <name>` on an OUTPUT_DIR."""
-    return subprocess.run(
-        [*SCRAPY, name, *options, "-s", f"OUTPUT_DIR={out}"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+class Told(NamedTuple):
+    """What a command printed, and its exit code."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def command(name: str, out: Path, *options: str) -> Told:
+    """`scrapy <name>` on an OUTPUT_DIR: Scrapy's own command line, in this process.
+
+    These commands start nothing that would stay, and a process of their own would mostly import.
+    """
+    printed, complained = io.StringIO(), io.StringIO()
+    with (
+        patch.dict(os.environ, SCRAPY_PROJECT="default", SCRAPY_SETTINGS_MODULE="settings.base"),
+        redirect_stdout(printed),
+        redirect_stderr(complained),
+        pytest.raises(SystemExit) as ended,
+    ):
+        execute(["scrapy", name, *options, "-s", f"OUTPUT_DIR={out}"])
+    code = ended.value.code
+    return Told(code if isinstance(code, int) else 1, printed.getvalue(), complained.getvalue())
 
 
 class Output:
