@@ -22,7 +22,7 @@ STEM = "polymarket_public_sources_probe_v1"
 
 @pytest.fixture(scope="module")
 def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    with simulator(tmp_path_factory.mktemp("truth")) as running:
+    with simulator(tmp_path_factory.mktemp("truth"), "--start", "2026-11-20T10:01:00Z") as running:
         yield running
 
 
