@@ -106,10 +106,10 @@ def _check_ticks(rows: list[Row]) -> None:
 
 @pytest.mark.timeout(180)
 def test_every_second_of_successive_rounds_has_one_primary_row_that_is_true(tmp_path: Path) -> None:
-    """Two assets over three whole rounds, and midnight."""
-    speed, seconds = 16, 960
+    """Two assets over two whole rounds and midnight, beginning and ending within others."""
+    speed, seconds = 10, 720
     out = tmp_path / "out"
-    with simulator(tmp_path / "truth", "--speed", str(speed), "--start", "2026-11-20T23:54:30Z") as venue:
+    with simulator(tmp_path / "truth", "--speed", str(speed), "--start", "2026-11-20T23:53:00Z") as venue:
         asked = (*ROUNDS, "assets=BTC,ETH", f"duration={seconds}")
         done = crawl(venue.url, out, "polymarket_stream", *asked, timeout=160)
         assert done.code == 0, done.log[-3000:]
@@ -123,7 +123,7 @@ def test_every_second_of_successive_rounds_has_one_primary_row_that_is_true(tmp_
         assert primary == list(range(primary[0], primary[-1] + 1))
         assert len({_start(row) for row in rows if not row["preopen"]}) == 4
         ahead = Counter(row["market_id"] for row in rows if row["preopen"])
-        assert len([count for count in ahead.values() if count >= 240]) >= 3  # looked up each minute
+        assert len([count for count in ahead.values() if count >= 240]) >= 2  # looked up each minute
         dark = [row for row in rows if not row["is_observed"]]
         assert len(dark) <= 0.05 * len(rows)
         assert len([row for row in dark if _is_proven(row, frames, speed)]) <= 0.005 * len(rows)
