@@ -17,13 +17,24 @@ from marketarchive.clock import SECOND, iso, sleep
 from marketarchive.collecting.arguments import Arguments
 from marketarchive.collecting.board import Board
 from marketarchive.collecting.process import Process
-from marketarchive.collecting.run import DISK, FINISHED, ask_to_stop, exit_code_of, run_of, seal
+from marketarchive.collecting.run import (
+    BLOCKED,
+    DISK,
+    FAILED,
+    FINISHED,
+    ask_to_stop,
+    exit_code_of,
+    run_of,
+    seal,
+)
 from marketarchive.exceptions import DiskError
 
 logger = logging.getLogger(__name__)
 
 ASSETS = ("BTC", "ETH", "SOL", "XRP")
 DURATIONS = ("15m",)
+PAGES = "chainlink_streams"
+"""The one feed that may be left out, or refused."""
 AHEAD = "3m"
 """Rounds are looked up every minute, so each is subscribed two minutes before it opens."""
 OUTCOMES_SINCE = "2h"
@@ -67,7 +78,7 @@ def feeds_of(arguments: Arguments, *, has_pages: bool) -> Iterator[Feed]:
     yield Feed("polymarket_stream", {**rounds, "ahead": AHEAD, "interval": "1s"})
     yield Feed("polymarket_reference", {})
     if has_pages:
-        yield Feed("chainlink_streams", assets)
+        yield Feed(PAGES, assets)
     yield Feed("polymarket_trades", {**rounds, "ahead": AHEAD, "interval": "1m"}, after_s=10)
     yield Feed("polymarket_resolutions", {**rounds, "since": OUTCOMES_SINCE, "interval": "1m"}, after_s=20)
 
@@ -80,6 +91,20 @@ def last_outcomes(feeds: Sequence[Feed]) -> Feed | None:
                 feed.spider, {name: value for name, value in feed.arguments.items() if name != "interval"}
             )
     return None
+
+
+def outcome(code_of: Mapping[str, int]) -> int:
+    """The exit code of all, from those of the feeds' last runs: the highest, but for refusals.
+
+    4 says that nobody lets us in anywhere. A feed that alone was refused collected nothing though due; pages
+    may be refused as they may be left out.
+    """
+    if all(code == BLOCKED for code in code_of.values()):
+        return BLOCKED
+    meant = {spider: FAILED if code == BLOCKED else code for spider, code in code_of.items()}
+    if code_of.get(PAGES) == BLOCKED:
+        meant[PAGES] = FINISHED
+    return max(meant.values())
 
 
 class Collection:
@@ -135,7 +160,9 @@ class Collection:
         if self._stop_reason == "duration" and (feed := last_outcomes(self.feeds)) is not None:
             code_of[feed.spider] = (await self._run(feed)).exit_code
         self._tell_outcomes(started)
-        self.exit_code = max(code_of.values())
+        self.exit_code = outcome(code_of)
+        if code_of.get(PAGES) == BLOCKED != self.exit_code:
+            logger.warning("%s was refused, others were not: do not work around it, give --no-pages", PAGES)
         try:
             await seal(self.process, self._archive, self._stop_reason or "finished", self._summary())
         except DiskError as error:

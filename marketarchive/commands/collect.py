@@ -14,7 +14,7 @@ from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
 from marketarchive.collecting.arguments import Arguments, parse_arguments
-from marketarchive.collecting.collection import ASSETS, DURATIONS, Collection, Feed, feeds_of
+from marketarchive.collecting.collection import ASSETS, DURATIONS, PAGES, Collection, Feed, feeds_of
 from marketarchive.collecting.live_view import LiveView
 from marketarchive.collecting.process import Process
 from marketarchive.collecting.run import DISK
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from scrapy.crawler import Crawler
 
 logger = logging.getLogger(__name__)
-
-PAGES = "chainlink_streams"
-"""The one feed that may be left out."""
 
 
 class Command(ScrapyCommand):
@@ -45,7 +42,8 @@ class Command(ScrapyCommand):
         return (
             "Runs all spiders of the up/down rounds of these assets in one process, each a run of its own, "
             "and shows how they do: a table on a terminal, a line a minute elsewhere. A feed that ends by "
-            "itself is started again; the others go on. The exit code is the highest of the feeds' last runs."
+            "itself is started again; the others go on. The exit code is the highest of the feeds' last "
+            "runs, 4 only where all were refused."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:

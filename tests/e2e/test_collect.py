@@ -186,7 +186,7 @@ def test_a_feed_that_fails_ends_no_other_and_is_started_again(tmp_path: Path) ->
     failing = "SPIDER_MODULES=marketarchive.spiders,tests.e2e.failing_spiders"
     with simulator(tmp_path / "truth", *options) as venue:
         done = collect(venue.url, out, *ROUNDS, "--assets", "BTC", "--duration", "220", "-s", failing)
-    assert done.returncode == 4, done.stderr[-3000:]
+    assert done.returncode == 1, done.stderr[-3000:]
     assert "polymarket_trades ended by itself (start_error, exit code 1); the others go on" in done.stderr
     manifest = collected(out)
     assert manifest["summary"]["restarts"] == {"polymarket_trades": 2}  # after one minute, and after two
@@ -246,6 +246,25 @@ def test_pages_that_cannot_be_opened_are_said_once(tmp_path: Path) -> None:
     assert "chainlink_streams" not in {
         run["spider"] for run in collected(tmp_path / "out")["summary"]["runs"]
     }
+
+
+@pytest.mark.soak  # a real browser at speed: it needs a machine to itself
+def test_pages_that_are_refused_are_told_and_spoil_nothing(tmp_path: Path) -> None:
+    try:
+        check_browser(project_settings())
+    except ConfigurationError as missing:
+        pytest.skip(str(missing))
+    out, faults = tmp_path / "out", tmp_path / "faults.json"
+    faults.write_text(json.dumps([{"kind": "status", "route": "data.chain.link/*", "status": 403}]))
+    options = ("--speed", "3", "--start", START, "--faults", str(faults))
+    with simulator(tmp_path / "truth", *options) as venue:
+        done = collect(venue.url, out, "--durations", "5m", "--assets", "BTC", "--duration", "120")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "chainlink_streams was refused" in done.stderr
+    codes = {run["spider"]: run["exit_code"] for run in collected(out)["summary"]["runs"]}
+    assert codes.pop("chainlink_streams") == 4
+    assert set(codes.values()) == {0}
+    assert "blocked" in {gap["reason"] for gap in Output(out).gaps()}
 
 
 @pytest.mark.soak  # real browsers at speed: they need a machine to themselves
