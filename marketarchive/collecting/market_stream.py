@@ -68,7 +68,8 @@ class MarketLink(Link):
         super().__init__(spider, name, keys)
         self.books = ChannelBooks()
         self.proven: dict[str, int] = {}  # token -> wall ns up to which nothing of it is missing here
-        self.first: dict[str, tuple[int, int]] = {}  # token -> (its first book's time, wall ns of receipt)
+        self.first: dict[str, tuple[int, int]] = {}
+        """By token: its first book's time, 0 where a loss is known that the book ends; wall ns of receipt."""
         self.before: dict[str, tuple[int, int]] = {}  # token -> (its book's time, proven), when told began
         self.told: dict[str, set[int]] | None = None  # token -> times of its changes, while one takes over
 
@@ -287,8 +288,8 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
             watched.proven_at = max(min(watched.proven_at, at), sent, whole)
             link.proven[token] = max(sent, whole)
             watched.untold.update({change: at for change, since in watched.untold.items() if not since})
-            if isinstance(event, BookEvent) and token not in self.losses:
-                link.first.setdefault(token, (_sent_at(event), at))
+            if isinstance(event, BookEvent):
+                link.first.setdefault(token, (0 if token in self.losses else _sent_at(event), at))
             if token in link.waiting or token in self.losses:
                 watched.is_frozen = False
                 watched.untold.clear()  # the loss says it

@@ -124,6 +124,27 @@ async def test_a_mute_is_noticed_whenever_it_ends(ends: str, tmp_path: Path) -> 
         assert at.old.told is None
 
 
+async def test_a_gap_that_the_first_book_ended_is_not_written_again_as_longer(tmp_path: Path) -> None:
+    """A whole book that comes later, after a trade, is no first book: the new connection told it."""
+    async with channel(tmp_path) as at:
+        await at.passes(1)
+        at.tell(at.old, at.change())
+        at.opens()
+        at.change()  # the old connection is mute, and that is known
+        since = min(at.old.proven.values())
+        at.spider.lose(at.old, at.tape.tokens, since, "stall", "venue", "frozen")
+        at.tell(at.new, at.tape.dump())
+        found_at = at.spider.run.clock.now_ns()
+        await at.passes(1)
+        at.tell(at.new, at.change(), *at.refreshed())
+        await at.spider.take_over(at.old, at.new)
+        closed = [gap for gap in gaps(at.spider) if gap.to_ns is not None]
+        assert len(closed) == 1
+        assert closed[0].from_ns == since
+        assert closed[0].to_ns is not None
+        assert closed[0].to_ns <= found_at
+
+
 async def test_frames_that_were_passed_over_prove_nothing_and_accuse_nobody(tmp_path: Path) -> None:
     async with channel(tmp_path) as at:
         at.opens()
