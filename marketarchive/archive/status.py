@@ -26,7 +26,7 @@ from marketarchive.clock import SECOND, Clock, from_iso, utc
 
 DAY_NS = 86_400 * SECOND
 WITHOUT_ROWS = ("crash", "disk", "clock")
-"""Gaps that the archive writes itself: they stand in raw and manifests, not in records/gaps-*.jsonl.
+"""Gaps that no pipeline sees: they stand in raw and manifests, not in records/gaps-*.jsonl.
 
 They count as noticed when their run ended, or was recovered.
 """

@@ -7,7 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from scrapy.crawler import Crawler
 
@@ -20,14 +20,19 @@ from marketarchive.collecting.process import Process
 from marketarchive.collecting.run import (
     BLOCKED,
     DISK,
+    DOWN_SINCE,
     FAILED,
     FINISHED,
+    Run,
     ask_to_stop,
     exit_code_of,
     run_of,
     seal,
 )
 from marketarchive.exceptions import DiskError
+
+if TYPE_CHECKING:
+    from marketarchive.collecting.spider import ArchiveSpider
 
 logger = logging.getLogger(__name__)
 
@@ -131,6 +136,7 @@ class Collection:
         self._ran: list[Ran] = []
         self._restarts: Counter[str] = Counter()
         self._past: Counter[str] = Counter()  # stats of crawlers that have ended
+        self._down_since: dict[str, int] = {}  # by spider: wall ns, until a gap says so
         self._stop = asyncio.Event()
         self._stop_reason: str | None = None
         asked = {name: value for name, value in asdict(arguments).items() if value is not None}
@@ -204,6 +210,9 @@ class Collection:
         started = self.process.clock.now_ns()
         crawler = self._create(feed.spider)
         crawler.settings.set("COLLECT_RUN", self._archive.run, priority="cmdline")
+        is_live = cast("type[ArchiveSpider]", crawler.spidercls).is_live
+        if is_live and (since := self._down_since.get(feed.spider)) is not None:
+            crawler.settings.set(DOWN_SINCE, iso(since), priority="cmdline")
         self.crawlers.append(crawler)
         failure: Exception | None = None
         passing_on = asyncio.ensure_future(self._pass_on_stop(crawler)) if is_bounded else None
@@ -217,6 +226,7 @@ class Collection:
             if passing_on is not None:
                 passing_on.cancel()
         run = run_of(crawler)
+        self._note_end(feed, run, started)
         name = None if run is None else run.archive.run
         ran = Ran(
             feed.spider,
@@ -232,6 +242,12 @@ class Collection:
             figures = run.stats.get_stats()
             self._past.update({key: value for key, value in figures.items() if isinstance(value, int)})
         return ran
+
+    def _note_end(self, feed: Feed, run: Run | None, started: int) -> None:
+        """Since when nothing is received of a feed: also over runs that ended before they listened."""
+        was_down = run is None or run.down_since is not None
+        ended = run.ended_at if run is not None and run.ended_at is not None else started
+        self._down_since[feed.spider] = self._down_since.get(feed.spider, ended) if was_down else ended
 
     async def _pass_on_stop(self, crawler: Crawler) -> None:
         """A crawler opens its run while it is made, so a stop can come between."""

@@ -53,6 +53,7 @@ class RunExtension:
     async def spider_closed(self, reason: str) -> None:
         if self._watch:
             self._watch.cancel()
+        self.run.ended_at = self.run.clock.now_ns()
         for item in self.run.spider.abandon():  # an engine stopped early; a seq that was given is written
             if isinstance(item, RAW):
                 self.run.archive.write(item)

@@ -36,6 +36,7 @@ class PageSpider(ArchiveSpider):
     Robots.txt is obeyed. Needs the extra `browser`.
     """
 
+    is_live = True
     endpoint: ClassVar[Endpoint]  # of the pages
     host: ClassVar[str]  # https://HOST of the pages
     handler: PageHandler | None = None  # set by the handler when the crawl starts
@@ -146,6 +147,7 @@ class PageSpider(ArchiveSpider):
     async def main(self) -> None:
         run = self.run
         run.count_from_now()
+        self.note_pause()
         self.keepers = [PageKeeper(self, target) for target in self.targets()]
         keeping = [self.spawn(keeper.keep()) for keeper in self.keepers]
         while await sleep(run.clock, 1.0, run.stop):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
-from marketarchive.clock import SECOND
+from marketarchive.clock import SECOND, from_iso
 from marketarchive.collecting.process import Process
 from marketarchive.exceptions import DiskError
 from marketarchive.items import Cause, Gap, GapReason
@@ -28,10 +28,14 @@ FINISHED, FAILED, WRONG_ARGUMENT, DISK, BLOCKED = range(5)
 LOG_AGAIN_S = 60.0
 """All gaps are recorded; of each reason one is logged in this time (wall)."""
 
+DOWN_SINCE = "COLLECT_DOWN_SINCE"
+"""Set by a collection: since when nobody listens to what the spider is to listen to."""
+
 RECORDED_SETTINGS = (
     "SIMULATOR_URL", "ARCHIVE_FLUSH_S", "ARCHIVE_MEMBER_S", "ARCHIVE_SEGMENT_S", "ARCHIVE_SEGMENT_BYTES",
     "ARCHIVE_BUFFER_SOFT", "LIMIT_SHARE", "REQUEST_ATTEMPTS", "DOWNLOAD_TIMEOUT", "USER_AGENT",
     "CLOCK_STEPS", "PAGE_STALE_S", "PAGE_RENEW_S", "PAGE_MEMORY_MB", "COLLECT_RUN",
+    DOWN_SINCE,
 )  # fmt: skip
 """Settings that say how data was collected, repeated in segments and manifests. None may hold a secret."""
 
@@ -53,6 +57,9 @@ class Run:
         self._counted_mono = 0  # the same moment, monotonic
         self.count_from_now()
         self.error: Exception | None = None
+        self.ended_at: int | None = None  # wall ns from which on it received nothing
+        down_since: str | None = crawler.settings.get(DOWN_SINCE)
+        self.down_since = None if down_since is None else from_iso(down_since)  # until a gap says so
         asked = {key: value for key, value in asdict(spider.arguments).items() if value is not None}
         settings = {
             name: crawler.settings.get(name)

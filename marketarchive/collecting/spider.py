@@ -93,6 +93,7 @@ class ArchiveSpider(Spider):
     feeds: ClassVar[tuple[str, ...]]  # every feed it may write to
     accepts: ClassVar[frozenset[str]]  # argument names
     is_one_pass: ClassVar[bool] = True  # where it takes an interval and is given none
+    is_live: ClassVar[bool] = False  # what is not received when it is sent is gone
     run: Run  # set by RunExtension before anything is sent
     has_ended = False  # nothing more comes from it: Scrapy closes it by itself
     fault: str | None = None  # the close reason of a run that could not do its work
@@ -151,6 +152,16 @@ class ArchiveSpider(Spider):
     async def settled(self) -> None:
         """Wait until everything submitted is concluded."""
         await self._settled.wait()
+
+    def note_pause(self) -> None:
+        """For live spiders: listening begins. If an earlier run ended by itself, what came since is gone."""
+        run = self.run
+        if run.down_since is not None:
+            scope = {"venue": self.venue, "feed": self.feed}
+            detail = "nothing listened between a run that ended by itself and this one"
+            now = run.clock.now_ns()
+            run.archive.write(run.gap("crash", "ours", run.down_since, now, scope, detail=detail))  # raw only
+            run.down_since = None
 
     def abandon(self) -> list[Any]:
         """Ends what still waits, and gives back what `start` was not allowed to hand over any more."""

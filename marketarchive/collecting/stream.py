@@ -32,6 +32,7 @@ class StreamSpider(ArchiveSpider):
     """
 
     is_one_pass = False
+    is_live = True
     endpoint: ClassVar[Endpoint]  # of the socket
     heartbeat: ClassVar[str] = "PING"
     heartbeat_s: ClassVar[float]
@@ -217,6 +218,7 @@ class StreamSpider(ArchiveSpider):
         run = self.run
         run.counted_from = None  # looking up what to listen to does not shorten the run
         await self.prepare()
+        self.note_pause()
         run.count_from_now()
         tasks = self.upkeep()
         if self._group_of or self.expects_more:

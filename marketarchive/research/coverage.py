@@ -56,6 +56,8 @@ def make(
             states = np.maximum(found[key], states)
             first, last = min(first, bounds[key][0]), max(last, bounds[key][1])
         found[key], bounds[key] = states, (first, last)
+    for key, states in found.items():
+        _close(states, *bounds[key], gaps, day)
     rows = [
         _row(market, slug, states, *bounds[market, slug]) | {"slices": _slices(states, day)}
         for (market, slug), states in found.items()
@@ -85,6 +87,16 @@ def _states(one: Watched, spans: Iterable[tuple[int, int]], gaps: list[dict[str,
         if gap["run"] == one.run and (one.is_named_by(gap) or one.is_meant_by(gap)):
             day.touch(gapped, *_ends(gap, day))
     return day.states(tracked, gapped, one.observed, one.quiet)
+
+
+def _close(states: States, first: int, last: int, gaps: list[dict[str, Any]], day: Day) -> None:
+    """Between two runs no market is tracked; where a gap of the whole feed says why, it was to be seen."""
+    paused, within = day.none(), day.none()
+    for gap in gaps:
+        if coverage_inputs.is_of_all(gap):
+            day.touch(paused, *_ends(gap, day))
+    day.hold(within, first, last)
+    states[paused & within & (states == UNTRACKED)] = GAPPED
 
 
 def _ends(gap: dict[str, Any], day: Day) -> tuple[int, int]:

@@ -27,6 +27,8 @@ STREAM_S = 30
 REFERENCE_S = 5
 """Seconds for which a reference price counts as observed; one is due each second."""
 
+NAMES = ("topics", "markets", "token")
+"""What a gap's scope can name."""
 _LIVELY_US = 60_000_000
 """A run that goes on has had a line so long before midnight."""
 
@@ -42,6 +44,11 @@ _LINE = {
 }
 _STATE = "run, token, hash, event_time, received_at, seq, index, position"
 _EVENT = '{"event_type":"VARCHAR","market":"VARCHAR","assets_ids":["VARCHAR"]}'
+
+
+def is_of_all(gap: Mapping[str, Any]) -> bool:
+    """Whether it concerns all that a feed tells, whoever was listening."""
+    return '"feed"' in gap["scope"] and all(gap[name] is None for name in (*NAMES, "connection"))
 
 
 @dataclass
@@ -73,7 +80,7 @@ class Watched:
 
     def is_meant_by(self, gap: Mapping[str, Any]) -> bool:
         """Whether it is among all that a gap without names concerns."""
-        if any(gap[name] is not None for name in ("topics", "markets", "token")):
+        if any(gap[name] is not None for name in NAMES):
             return False
         if gap["connection"] is not None:
             return gap["connection"] in self.connections

@@ -84,8 +84,8 @@ def view_gaps(connection: duckdb.DuckDBPyConnection, root: Path, first: int | No
     )
 
 
-# rows between which and the row before them something was missed: by the row's own recording, or by one that
-# ended there without saying until when, and no other recording saw the same meanwhile
+# rows between which and the row before them something was missed: by the row's own recording; or before its
+# first row, or by one that ended there without saying until when, and no recording saw the same meanwhile
 def after_a_gap(subject: str, concerns: str) -> str:
     """The places of such rows in `chosen`; `subject` is what rows are told apart by, and `concerns` whether
     one of `gaps` is about a row (`seen`).
@@ -96,8 +96,9 @@ def after_a_gap(subject: str, concerns: str) -> str:
                lag(received_at) OVER (PARTITION BY venue, feed, {subject} ORDER BY place) AS latest
         FROM chosen) AS seen
     JOIN gaps ON gaps.venue = seen.venue AND gaps.feed = seen.feed AND gaps."from" < seen.received_at
-        AND CASE WHEN gaps.run = seen.run THEN coalesce(gaps."to", 'infinity') > seen.own
-                 ELSE gaps."to" IS NULL AND gaps."from" >= seen.latest END
+        AND CASE WHEN gaps.run = seen.run AND seen.own IS NOT NULL
+                 THEN coalesce(gaps."to", 'infinity') > seen.own
+                 ELSE (gaps."to" IS NULL OR gaps.run = seen.run) AND gaps."from" >= seen.latest END
         AND ({concerns})"""
 
 

@@ -21,6 +21,9 @@ from typing import Any
 
 import pytest
 
+from marketarchive import Archive
+from marketarchive.archive.reader import ArchiveReader, Message
+from marketarchive.clock import SECOND, from_iso, utc
 from marketarchive.collecting.chromium import check_browser
 from marketarchive.exceptions import ConfigurationError
 from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, command, simulator, until
@@ -65,6 +68,10 @@ def resolved(out: Path) -> set[str]:
     lines = Output(out).lines("resolutions", "response")
     answers = [line["payload"]["data"] for line in lines if line["url"].endswith("/v2/resolutions")]
     return {each["condition_id"] for answer in answers for each in answer if each["status"] == "resolved"}
+
+
+def _is_of_pause(line: Message) -> bool:
+    return line.kind == "gap" and bool(line.envelope["reason"] == "crash")
 
 
 @dataclass
@@ -196,6 +203,38 @@ def test_a_feed_that_fails_ends_no_other_and_is_started_again(tmp_path: Path) ->
     assert codes["polymarket_stream"] == codes["polymarket_resolutions"] == 0
     rows = Output(out).records("polymarket_btc")
     assert sum(row["is_observed"] for row in rows if not row["preopen"]) > 80
+    assert command("verify", out).returncode == 0
+
+
+@pytest.mark.timeout(180)
+def test_between_a_feed_that_ended_by_itself_and_its_next_run_there_is_a_gap(tmp_path: Path) -> None:
+    """The stream's first run fails while it listens, its second before it does, the third is sound."""
+    out = tmp_path / "out"
+    dying = "SPIDER_MODULES=marketarchive.spiders,tests.e2e.dying_spiders"
+    with simulator(tmp_path / "truth", "--speed", str(SPEED_OF_ONE), "--start", START) as venue:
+        options = ("--durations", "15m", "--no-pages", "--assets", "BTC", "--duration", "400")
+        done = collect(venue.url, out, *options, "-s", dying)
+    assert done.returncode == 0, done.stderr[-3000:]
+    runs = [run["run"] for run in collected(out)["summary"]["runs"] if run["spider"] == "polymarket_stream"]
+    reader = ArchiveReader(out)
+    lines = list(reader.messages(feed="stream", kinds=("frame", "gap")))
+    gaps = {run: [line for line in lines if line.run == run and _is_of_pause(line)] for run in runs}
+    heard = {run: [line.received_at for line in lines if line.run == run and line.payload] for run in runs}
+    assert [len(gaps[run]) for run in runs] == [0, 0, 1]
+    [gap] = gaps[runs[2]]
+    first, last = (from_iso(gap.envelope[name]) for name in ("from", "to"))
+    assert heard[runs[0]][-1] <= first <= heard[runs[0]][-1] + 5 * SECOND
+    assert first + 150 * SECOND < last < heard[runs[2]][0]
+    assert not list(reader.messages(feed="trades", kinds=("gap",))), "they are read back"
+    archive = Archive(out)
+    market = "btc-updown-15m-1795168800"
+    [row] = archive.coverage(market=market, feed="stream").to_dict("records")
+    assert row["gapped_s"] >= (last - first) // SECOND
+    whole = (row["last_tracked"] - row["first_tracked"]).total_seconds()
+    assert abs(row["tracked_s"] - whole) <= 1, "no second of it is left out"
+    quotes = archive.quotes(market=market)
+    after = quotes[quotes["received_at"] > utc(last)].iloc[0]
+    assert after["gap_before"]
     assert command("verify", out).returncode == 0
 
 

@@ -193,6 +193,21 @@ def test_two_recordings_close_each_others_gaps(tmp_path: Path) -> None:
     assert seconds(tmp_path, lines) == {"tracked": 12, "observed": 11, "gapped": 1}
 
 
+@pytest.mark.parametrize(
+    ("scope", "more"),
+    [
+        ({"venue": "polymarket", "feed": "stream"}, {"gapped": 3}),
+        ({"records": True}, {}),  # says nothing of what was sent
+    ],
+)
+def test_between_two_runs_it_is_tracked_where_a_gap_of_the_whole_feed_says_why(
+    scope: dict[str, Any], more: dict[str, int], tmp_path: Path
+) -> None:
+    record(tmp_path, [opened(), Frame(dump("1", "2"), 0.5), Socket("closed", 5)], tracked=TRACKED)
+    again = [Lost(5, 8, scope), opened(8.2), Frame(dump("1", "2"), 8.4), Socket("closed", 12)]
+    assert seconds(tmp_path, again) == {"tracked": 9 + sum(more.values()), "observed": 9, **more}
+
+
 def test_a_market_that_nobody_knows_by_name_is_covered_too(tmp_path: Path) -> None:
     lines = [
         opened(),

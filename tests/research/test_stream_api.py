@@ -85,6 +85,18 @@ def test_quotes_and_trades_by_market_asset_and_token(tmp_path: Path) -> None:
     assert set(archive.books(feed="stream")["route"]) == {"ws"}
 
 
+def test_the_first_row_of_a_run_comes_after_the_gap_before_it(tmp_path: Path) -> None:
+    """Unless another recording went on meanwhile."""
+    pause = {"venue": "polymarket", "feed": "stream"}
+    record(tmp_path, [Socket(tokens=("1", "2")), Frame(dump("1", "2"), 1)], tracked=TRACKED)
+    for since, until in ((2, 4), (5, 8)):
+        lines = [Lost(since, until, pause), Socket("opened", until, ("1", "2")), Frame(dump("1", "2"), until)]
+        record(
+            tmp_path, [*lines, Frame(change("0.5", "9", until, best_bid="0.50"), 6)] if until < 6 else lines
+        )
+    assert Archive(tmp_path).quotes(token="1")["gap_before"].tolist() == [False, True, False, False]
+
+
 def test_reference_prices_by_symbol_asset_and_topic(tmp_path: Path) -> None:
     def point(seconds: float, symbol: str, text: str, connection: str = "c1") -> Frame:
         payload = {"symbol": symbol, "timestamp": 1788600388000 + int(seconds) * 1000}

@@ -1,0 +1,1 @@
+"""Spiders that take the place of others, and fail at first."""
