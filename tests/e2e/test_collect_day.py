@@ -1,4 +1,6 @@
-"""A simulated day of `scrapy collect`, four assets: no missed second, every round reproduced, memory flat."""
+"""A simulated day of `scrapy collect`, four assets: no missed second, every round reproduced, memory flat;
+and hours under faults: every second missed is one that a fault kept back.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +16,15 @@ from marketarchive.clock import SECOND, from_iso
 from marketarchive.research.label_files import read_labels
 from tests.e2e.harness import ENVIRONMENT, ROOT, Output, command, simulator
 from tests.e2e.test_collect import ASSETS, collect_command, second
+from tests.e2e.test_collect_faults import ROUND_S as FAULT_ROUND_S
+from tests.e2e.test_collect_faults import collect_under_faults, judge
 
 pytestmark = pytest.mark.soak  # it needs a machine to itself
 
 SPEED = float(os.environ.get("DAY_SPEED", "40"))
 HOURS = float(os.environ.get("DAY_HOURS", "24"))
+FAULT_SPEED = float(os.environ.get("FAULT_SPEED", "4"))
+FAULT_HOURS = float(os.environ.get("FAULT_HOURS", "2"))
 START = "2026-11-20T09:58:00Z"
 ROUND_S = 900
 GROWTH = 1.1
@@ -62,6 +68,13 @@ def test_a_day_without_a_missed_second(tmp_path: Path) -> None:
     print(json.dumps(told))
     assert min(figures.values()) > 0.995
     assert memory[-1] <= GROWTH * hour
+
+
+@pytest.mark.timeout(4 * 3600)
+def test_hours_with_faults_are_the_truth_less_them(tmp_path: Path) -> None:
+    rounds = round(FAULT_HOURS * 3600 / FAULT_ROUND_S)
+    starts = collect_under_faults(tmp_path, rounds, ASSETS, FAULT_SPEED)
+    judge(tmp_path, starts, ASSETS, FAULT_SPEED)
 
 
 def _rows(out: Path, asset: str, whole: range) -> float:
