@@ -63,7 +63,7 @@ class Look:
         master = f", master {self.master}"
         down = f", WAITING TO START AGAIN: {', '.join(self.waiting)}" if self.waiting else ""
         return (
-            f"{self.rows_s:.1f} rows/s, {self.frames_s:.0f} frames/s, written {decimal(self.written)}, "
+            f"{self.rows_s:.1f} rows/s, {self.frames_s:,.0f} frames/s, written {decimal(self.written)}, "
             f"free {decimal(self.free)}{master}, other gaps {self.gaps}{down}"
         )
 
@@ -159,7 +159,7 @@ class LiveView:
 
 def table(look: Look) -> Group:
     """For a terminal."""
-    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("asset", "market"):
         shown.add_column(name, no_wrap=True)
     for name in ("left", "observed", "up bid", "ask", "spread", "chainlink", "gaps"):
@@ -178,7 +178,7 @@ def table(look: Look) -> Group:
             _age(lane.chainlink_s) if is_first else "",
             f"{lane.gaps:,}" if is_first else "",
         )
-    return Group(Text(look.at, "bold"), shown, Text(look.sum_up()))
+    return Group(Text(look.at, "bold"), Text(), shown, Text(), Text(look.sum_up()))
 
 
 def line(look: Look) -> str:
@@ -206,7 +206,11 @@ def _share(share: float | None) -> str:
 
 
 def _price(price: Decimal | None) -> str:
-    return "-" if price is None else str(price)
+    """Whole cents with both digits, so that they stand below each other; finer ones as they are."""
+    if price is None:
+        return "-"
+    cents = round(price, 2)
+    return str(cents if cents == price else price)
 
 
 def _age(seconds: float | None) -> str:

@@ -52,3 +52,10 @@ def test_the_same_as_one_line() -> None:
         "BTC 5m 10:05-10:10 left 1:05 observed 99.9 % up 0.51/0.53 spread 0.02 chainlink 1.2 s gaps 2" in text
     )
     assert "BTC 15m - left - observed - up -/- spread - chainlink - gaps 2" in text
+
+
+def test_cents_have_both_digits_and_finer_prices_all_of_theirs() -> None:
+    lanes = (replace(BTC, bid=Decimal("0.4"), ask=Decimal(1)), replace(BTC, bid=Decimal("0.906"), ask=None))
+    cents, finer = (each.split() for each in shown(replace(LOOK, lanes=lanes)) if "10:05-10:10" in each)
+    assert cents[6:9] == ["0.40", "1.00", "0.60"]
+    assert finer[5:] == ["0.906", "-", "-"]
