@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,30 @@ from tests.e2e.stream_truth import SEED
 
 ROUNDS = ("assets=BTC,ETH,SOL,XRP", "durations=5m,15m,1h")
 ASSETS = 4
+SECONDS = 710  # beginning so long before the first boundary that a slow start does not cost it
+RULES = {
+    "2026-08-06T23:53:40Z": {"chainlink spot", "chainlink twap 30s"},  # across the change
+    "2026-08-13T23:53:40Z": {"chainlink twap 30s", "chainlink twap 60s"},
+}
+
+Collected = tuple[Path, dict[str, dict[str, Any]]]
+"""(OUTPUT_DIR, what was true by slug)"""
 
 
-def _collect(folder: Path, start: str, seconds: int) -> tuple[Path, dict[str, dict[str, Any]]]:
-    """(OUTPUT_DIR, what was true by slug): reference prices, open rounds before, closed ones after."""
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Collected]:
+    """By start. At the same time: they do little but wait for their rounds to end."""
+    folders = [tmp_path_factory.mktemp("ground_truth") for _ in RULES]
+    with ThreadPoolExecutor(len(RULES)) as pool:
+        return dict(zip(RULES, pool.map(_collect, folders, RULES), strict=True))
+
+
+def _collect(folder: Path, start: str) -> Collected:
+    """Reference prices, open rounds before, closed ones after."""
     out = folder / "out"
     options = ("--speed", "10", "--seed", str(SEED), "--start", start)
     with simulator(folder / "truth", *options) as venue:
-        with crawling(venue.url, out, "polymarket_reference", f"duration={seconds}") as reference:
+        with crawling(venue.url, out, "polymarket_reference", f"duration={SECONDS}") as reference:
             for name in ("polymarket_markets", "polymarket_orderbook"):
                 more = ("duration=20s", "interval=5s", "ahead=5m") if name == "polymarket_orderbook" else ()
                 done = crawl(venue.url, out, name, *ROUNDS, *more)
@@ -46,15 +63,9 @@ def _is_true(label: Label, market: dict[str, Any]) -> bool:
     )
 
 
-@pytest.mark.parametrize(
-    ("start", "seconds", "rules"),
-    [
-        ("2026-08-06T23:54:40Z", 650, {"chainlink spot", "chainlink twap 30s"}),  # across the change
-        ("2026-08-13T23:54:40Z", 650, {"chainlink twap 30s", "chainlink twap 60s"}),
-    ],
-)
-def test_labels_are_what_was_true(tmp_path: Path, start: str, seconds: int, rules: set[str]) -> None:
-    out, truth = _collect(tmp_path, start, seconds)
+@pytest.mark.parametrize("start", RULES)
+def test_labels_are_what_was_true(collected: dict[str, Collected], start: str) -> None:
+    (out, truth), rules = collected[start], RULES[start]
     done = command("ground-truth", out)
     assert done.returncode == 0, done.stderr
     labels = {label.market_id: label for label in read_labels(out)}
