@@ -9,13 +9,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from scrapy import Request
 
 from marketarchive.collecting.market_stream import MarketLink, Watched
 from marketarchive.collecting.spider import Answer, Ask
-from marketarchive.items import Gap
+from marketarchive.items import Gap, Verdict
 from marketarchive.spiders.polymarket_stream import PolymarketStream
-from marketarchive.venues.polymarket import Book, market_channel, queries
+from marketarchive.venues.polymarket import Book, market_channel
 from marketarchive.venues.polymarket.market_channel import BookEvent
+from marketarchive.venues.polymarket.messages import Parsed
 from tests.collecting.streams import at_work, gaps, step_clock, until
 from tests.master.markets import market
 from tests.venues.polymarket.tape import START_MS, Tape
@@ -54,6 +56,17 @@ class Channel:
     def shown(self) -> list[Book]:
         """Both books as a look-up shows them."""
         return [event.book for payload in self.refreshed() for event in _books_of(payload)]
+
+    async def asks(self) -> Ask:
+        """The spider asks for both books; what is on its way."""
+        before = len(_requests(self.spider))
+        self.spider._ask_for(self.tape.tokens)
+        await until(lambda: len(_requests(self.spider)) > before)
+        ask: Ask = _requests(self.spider)[-1].meta["ask"]
+        return ask
+
+    def answers(self, ask: Ask, books: list[Book]) -> None:
+        self.spider.put(*ask.then(Answer(ask, 200, Parsed(books=books), self.spider.run.clock.now_ns(), 1)))
 
     async def passes(self, seconds: float) -> None:
         clock = self.spider.run.clock
@@ -173,10 +186,7 @@ async def test_a_book_from_a_look_up_is_held_to_as_well(
         await at.passes(1)
         at.change()
         answered_at = at.spider.run.clock.now_ns()
-        ask = Ask(queries.books(at.tape.tokens), lambda _: (), "stream", {})
-        for book in at.shown():
-            known = at.spider.watched[book.token]
-            at.spider._rebase(book.token, known, book, Answer(ask, 200, None, answered_at, 1))
+        at.answers(await at.asks(), at.shown())
         await at.passes(1)
         at.change()  # the connection still tells nothing
         missed_at = at.spider.run.clock.now_ns()
@@ -187,6 +197,26 @@ async def test_a_book_from_a_look_up_is_held_to_as_well(
         assert len(closed) == 1
         assert _spans(closed[0], missed_at)
         assert closed[0].from_ns <= answered_at
+        at.spider.links.clear()
+
+
+async def test_an_answer_older_than_what_came_without_a_first_book_is_no_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MarketLink, "is_open", True)
+    async with channel(tmp_path, is_told=False) as at:
+        at.spider.links = {at.old}
+        at.tell(at.old, at.change())
+        ask = await at.asks()
+        await at.passes(0.1)
+        shown = at.shown()
+        await at.passes(0.1)
+        at.tell(at.old, at.change())
+        at.answers(ask, shown)
+        await at.passes(0.1)
+        at.tell(at.old, at.change())
+        assert not gaps(at.spider)
+        assert set(_verdicts(at.old)) == {"ok"}
         at.spider.links.clear()
 
 
@@ -247,11 +277,7 @@ async def test_a_change_that_was_lost_before_a_hash_broke_is_not_missed_twice(
         await at.passes(0.5)
         at.tell(at.old, at.change())
         assert all(token in at.spider.losses for token in at.tape.tokens)
-        ask = Ask(queries.books(at.tape.tokens), lambda _: (), "stream", {})
-        for book in at.shown():
-            answer = Answer(ask, 200, None, at.spider.run.clock.now_ns(), 1)
-            at.spider._rebase(book.token, at.spider.watched[book.token], book, answer)
-        at.spider.settle()
+        at.answers(await at.asks(), at.shown())
         await asyncio.gather(*waiting)
         assert {gap.reason for gap in gaps(at.spider)} == {"hash"}
         assert not any(token in at.spider.losses for token in at.tape.tokens)
@@ -298,6 +324,15 @@ async def test_a_gap_has_its_length_after_our_clock_has_stepped_back(tmp_path: P
         assert lost
         now = at.spider.run.clock.now_ns()
         assert all(gap.from_ns < now - 3_000_000_000 for gap in lost)
+
+
+def _requests(spider: PolymarketStream) -> list[Request]:
+    things = list(spider._outbox._queue)  # type: ignore[attr-defined]  # of asyncio.Queue
+    return [thing for thing in things if isinstance(thing, Request)]
+
+
+def _verdicts(link: MarketLink) -> list[Verdict]:
+    return [book.verdict for book in link.books.books.values()]
 
 
 def _books_of(payload: bytes) -> list[BookEvent]:

@@ -17,7 +17,7 @@ from marketarchive.research.normalize import Normalized, normalize
 from tests.archive.writing import ledger_of
 from tests.research.making import book, many
 from tests.research.streaming import Frame, Line, Lost, Rest, Rotate, Socket, State, event, record, rows
-from tests.venues.polymarket.tape import Tape
+from tests.venues.polymarket.tape import Tape, compact
 
 
 def taped(tape: Tape, count: int, *connections: str) -> list[Line]:
@@ -161,6 +161,26 @@ def test_a_lost_frame_fails_what_follows_until_the_next_whole_book(tmp_path: Pat
     assert [found[seq] for seq in sorted(found)[:2]] == [{"ok"}, {"ok"}]
     assert found[5] == {"failed"}
     assert found[max(found)] == {"ok"}
+
+
+def test_changes_that_came_before_a_first_book_from_elsewhere_are_in_it(tmp_path: Path) -> None:
+    """No first book came on the socket, and the answer is older than changes that came before it."""
+    tape = Tape(5)
+    lines: list[Line] = [Socket(tokens=tape.tokens)]
+    answer = b""
+    for n in range(1, 8):
+        tape.now += 20
+        lines.append(Frame(tape.change(tape.markets[0]), n))
+        if n == 2:
+            answer = many(*(compact(tape.book(token)) for token in tape.tokens))
+        if n == 5:
+            lines.append(Rest(answer, 5.5))
+    record(tmp_path, lines)
+    normalize(tmp_path)
+    found: dict[int, set[str]] = {}
+    for row in rows(tmp_path, "book_changes"):
+        found.setdefault(row["seq"], set()).add(row["verified"])
+    assert [found[seq] for seq in sorted(found)] == [{"unchecked"}] * 5 + [{"ok"}] * 2
 
 
 def test_a_segment_alone_can_be_replayed_from_its_states(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from marketarchive.items import Verdict
 from marketarchive.venues.polymarket import clob
 from marketarchive.venues.polymarket.clob import Book, price_of
 from marketarchive.venues.polymarket.market_channel import (
+    TOKENS_PER_CONNECTION,
     BestBidAsk,
     BookEvent,
     Event,
@@ -40,6 +41,7 @@ SEARCHES = 4
 """A book that has failed this often in a row is searched for unsent values only at every 32nd check."""
 
 _Outcome: TypeAlias = tuple[Verdict, bool]  # verdict, is_stale
+_Kept: TypeAlias = tuple[int, PriceChange]  # venue's ms, change
 _Search: TypeAlias = Literal["", "trades", "all"]
 _NO_BASE: _Outcome = ("unchecked", False)
 _STALE: _Outcome = ("unchecked", True)
@@ -141,6 +143,11 @@ def _level(price: str, size: str) -> bytes:
     return f'{{"price":"{price}","size":"{size}"}}'.encode()
 
 
+def _covers(kept: Sequence[_Kept], book: Book) -> bool:
+    """Whether no change after `book` can have been forgotten."""
+    return len(kept) < KEPT_CHANGES or kept[0][0] <= book.timestamp_ms
+
+
 def _is_due(failures: int) -> bool:
     """A whole search takes some 10 ms: not each time where it stays in vain."""
     return failures < SEARCHES or failures % 32 == 0
@@ -183,7 +190,7 @@ class LiveBook:
         self._trade: bytes | None = None
         self._failures = 0  # of changes in a row
         self._failed_books = 0
-        self._kept: deque[tuple[int, PriceChange]] = deque(maxlen=KEPT_CHANGES)  # since the base
+        self._kept: deque[_Kept] = deque(maxlen=KEPT_CHANGES)  # since the base
         market_text, token_text = (msgspec.json.encode(name).decode() for name in (book.market, book.token))
         self._head = f'{{"market":{market_text},"asset_id":{token_text},"timestamp":"'
         self.load(book, verify=verify)
@@ -257,18 +264,21 @@ class LiveBook:
         None, and nothing is done, when changes after it may be unknown here.
         """
         kept = list(self._kept)
-        is_covered = len(kept) < KEPT_CHANGES or kept[0][0] <= book.timestamp_ms
         is_newer = book.timestamp_ms > self._base_ms or (
             book.timestamp_ms == self._base_ms
             and self.verdict == "failed"  # else either may be the later one
         )
-        if not is_newer or not is_covered:
+        if not is_newer or not _covers(kept, book):
             return None
-        held = [place for place, (_, change) in enumerate(kept) if change.hash and change.hash == book.hash]
-        start = held[-1] + 1 if held else 0
         self.load(book)
+        return self.repeat(kept)
+
+    def repeat(self, kept: Sequence[_Kept]) -> Verdict:
+        """Take those changes of `kept`, told before the base came, that are newer than it."""
+        held = [place for place, (_, change) in enumerate(kept) if change.hash and change.hash == self.hash]
+        start = held[-1] + 1 if held else 0
         for (at, _), group in groupby(kept[start:], lambda each: (each[0], each[1].hash)):
-            if at >= book.timestamp_ms:
+            if at >= self._base_ms:
                 self.change([change for _, change in group], at, verify=False)
         if self._kept:
             self._failures = 0
@@ -452,6 +462,7 @@ class ChannelBooks:
     def __init__(self) -> None:
         self.books: dict[str, LiveBook] = {}
         self._markets: dict[str, _Market] = {}
+        self._early: dict[str, deque[_Kept]] = {}  # by token without a book
 
     def take(self, payload: bytes, *, verify: bool = True) -> list[Taken]:
         """Apply one frame. One entry per book, per element of price_changes, per other event, in order.
@@ -475,8 +486,8 @@ class ChannelBooks:
     def rebase(self, book: Book) -> Verdict:
         """Start a token again from a whole book that came another way, like a REST answer.
 
-        One that is older than the book held is ignored ("not_available"), unless the held one is not proven
-        and the changes since are known: they are repeated on it.
+        Changes told since it was made are repeated on it. One that is older than the book held is ignored
+        ("not_available") while the held one is proven, and any where not all changes since are known.
         """
         return self._base(book, verify=True, is_next=False) or "not_available"
 
@@ -484,6 +495,7 @@ class ChannelBooks:
         """Forget these tokens' books."""
         for token in tokens:
             self.books.pop(token, None)
+            self._early.pop(token, None)
         markets = {book.market for book in self.books.values()}
         for market in self._markets.keys() - markets:
             del self._markets[market]
@@ -492,8 +504,14 @@ class ChannelBooks:
         """None: not taken. `is_next`: it came in the stream, after all that was taken before."""
         held = self.books.get(book.token)
         if held is None or held.market != book.market:
+            early = list(self._early.get(book.token, ()))
+            if is_next:  # it holds what is of its own millisecond
+                early = [each for each in early if each[0] > book.timestamp_ms]
+            if not _covers(early, book):
+                return None
             held = self.books[book.token] = LiveBook(book, self._market(book.market), verify=verify)
-            return held.verdict
+            self._early.pop(book.token, None)
+            return held.repeat(early) if early else held.verdict
         if book.timestamp_ms > held.timestamp_ms or (
             book.timestamp_ms == held.timestamp_ms and (is_next or book.hash == held.hash)
         ):
@@ -507,21 +525,35 @@ class ChannelBooks:
         if len(places) == len(changes):
             for position, change in enumerate(changes, 1):
                 held = self.books.get(change.token)
-                outcome = _NO_BASE if held is None else held.change_one(change, at, verify=verify)
+                if held is None:
+                    self._wait((change,), at)
+                    outcome = _NO_BASE
+                else:
+                    outcome = held.change_one(change, at, verify=verify)
                 taken.append(Taken(event, change.token, index, position, *outcome))
             return
         found: dict[int, _Outcome] = {}
         for token in places:
-            mine = [place for place, change in enumerate(changes) if change.token == token]
+            places_of = [place for place, change in enumerate(changes) if change.token == token]
+            mine = [changes[place] for place in places_of]
             held = self.books.get(token)
-            outcomes = (
-                [_NO_BASE] * len(mine)
-                if held is None
-                else held.change([changes[place] for place in mine], at, verify=verify)
-            )
-            found.update(zip(mine, outcomes, strict=True))
+            if held is None:
+                self._wait(mine, at)
+                outcomes = [_NO_BASE] * len(mine)
+            else:
+                outcomes = held.change(mine, at, verify=verify)
+            found.update(zip(places_of, outcomes, strict=True))
         for place, change in enumerate(changes):
             taken.append(Taken(event, change.token, index, place + 1, *found[place]))
+
+    def _wait(self, changes: Sequence[PriceChange], at: int) -> None:
+        """Keep changes of one token, for a book that comes later and was made before them."""
+        early = self._early.get(changes[0].token)
+        if early is None:
+            if len(self._early) == TOKENS_PER_CONNECTION:  # the venue tells more than was subscribed
+                del self._early[next(iter(self._early))]
+            early = self._early[changes[0].token] = deque(maxlen=KEPT_CHANGES)
+        early.extend((at, change) for change in changes)
 
     def _note(self, event: Event) -> str | None:
         """Remember what the hashes will need; the token that the event is about."""

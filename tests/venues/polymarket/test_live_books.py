@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from marketarchive.exceptions import ParseError
 from marketarchive.venues.polymarket import parse_book, verify_book
-from marketarchive.venues.polymarket.live_books import ChannelBooks, Taken
+from marketarchive.venues.polymarket.live_books import KEPT_CHANGES, ChannelBooks, Taken
+from marketarchive.venues.polymarket.market_channel import TOKENS_PER_CONNECTION
 from tests.venues.polymarket.tape import Tape, compact
 
 TAPES = st.builds(
@@ -164,6 +165,7 @@ def check(sent: Sequence[bytes], received: Sequence[int]) -> None:
                 failures[each.token] = failures[each.token] + 1 if each.verdict == "failed" else 0
 
 
+@settings(deadline=None)
 @given(APART, st.integers(2, 60), st.data())
 def test_a_lost_frame_is_found_at_the_next_change_unless_that_repairs_it(
     tape: Tape, count: int, data: st.DataObject
@@ -174,6 +176,7 @@ def test_a_lost_frame_is_found_at_the_next_change_unless_that_repairs_it(
     check(sent, [place for place in range(len(sent)) if place != lost])
 
 
+@settings(deadline=None)
 @given(APART, st.integers(3, 60), st.data())
 def test_swapped_changes_are_found(tape: Tape, count: int, data: st.DataObject) -> None:
     sent = payloads(tape, count)
@@ -222,6 +225,36 @@ def test_a_failed_book_is_mended_by_a_rest_answer_though_changes_came_after_it(
     assert verdicts(taken(books, payloads(tape, 5)[1:])) == {"ok"}
 
 
+@settings(deadline=None)
+@given(TAPES, st.integers(0, 20), st.integers(1, 20), st.integers(0, 20))
+def test_a_first_book_may_be_older_than_changes_that_came_before_it(
+    tape: Tape, before: int, after: int, later: int
+) -> None:
+    """The one of the socket is missing; that of a REST answer was made before changes that came first."""
+    books = ChannelBooks()
+    taken(books, payloads(tape, before)[1:])
+    answers = [parse_book(tape.book(token)) for token in tape.tokens]
+    taken(books, payloads(tape, after)[1:])
+    for book in answers:
+        had_none = book.token not in books.books  # a trade brings whole books
+        assert books.rebase(book) in (("ok",) if had_none else ("ok", "not_available"))
+        assert mine(books, book.token) == right(tape, book.token)
+    assert verdicts(taken(books, payloads(tape, later)[1:])) <= {"ok"}
+    for token in tape.tokens:
+        assert mine(books, token) == right(tape, token)
+
+
+@settings(deadline=None)
+@given(APART, st.integers(1, 20), st.integers(0, 20))
+def test_changes_may_come_before_the_socket_s_own_first_book(tape: Tape, before: int, later: int) -> None:
+    books, first = ChannelBooks(), tape.dump()
+    taken(books, payloads(tape, before)[1:])
+    assert verdicts(books.take(first)) <= {"ok"}
+    assert verdicts(taken(books, payloads(tape, later)[1:])) <= {"ok"}
+    for token in tape.tokens:
+        assert mine(books, token) == right(tape, token)
+
+
 @given(TAPES, st.integers(0, 20), st.integers(0, 20))
 def test_a_rest_answer_proves_what_was_not_checked(tape: Tape, before: int, after: int) -> None:
     books = ChannelBooks()
@@ -260,12 +293,62 @@ def element(tape: Tape, **changes: str) -> dict[str, str]:
     } | changes
 
 
+def changed(tape: Tape) -> bytes:
+    """The next change of both books of the first market."""
+    tape.now += 5
+    return tape.change(tape.markets[0])
+
+
 def test_without_a_base_nothing_is_checked_or_applied() -> None:
     tape, books = Tape(1), ChannelBooks()
     first, second = books.take(tape.change(tape.markets[0]))[:2]
     assert (first.verdict, first.is_stale, first.position) == ("unchecked", False, 1)
     assert (second.token, second.position) == (tape.tokens[1], 2)
     assert books.books == {}
+
+
+def test_a_change_lost_before_there_was_a_book_is_found_with_the_book() -> None:
+    tape, books = Tape(1, steps_ms=(5,)), ChannelBooks()
+    answer = parse_book(tape.book(tape.tokens[0]))
+    sent = [changed(tape) for _ in range(3)]
+    taken(books, [sent[0], sent[2]])
+    assert books.rebase(answer) == "failed"
+    assert books.rebase(parse_book(tape.book(tape.tokens[0]))) == "ok"
+
+
+def test_a_book_of_the_socket_holds_what_came_before_it_in_its_millisecond() -> None:
+    tape, books = Tape(1, orders=0), ChannelBooks()
+    market = tape.markets[0]
+    tape.set(market, 500, "7", is_bid=True)
+    books.take(told(tape, T0, *tape.elements(market, 500, "7", is_bid=True)))
+    tape.set(market, 500, "0", is_bid=True)
+    for token in market.tokens:
+        assert verdicts(books.take(tape.refresh(market, token))) == {"ok"}
+        assert mine(books, token)["bids"] == mine(books, token)["asks"] == []
+
+
+def test_a_first_book_too_old_for_the_changes_that_are_kept_is_not_taken() -> None:
+    tape, books = Tape(1, steps_ms=(5,)), ChannelBooks()
+    answers = []
+    for _ in range(KEPT_CHANGES + 20):
+        answers.append(parse_book(tape.book(tape.tokens[0])))
+        books.take(changed(tape))
+    assert books.rebase(answers[0]) == "not_available"
+    assert books.books == {}
+    assert books.rebase(answers[-20]) == "ok"
+    assert mine(books, tape.tokens[0]) == right(tape, tape.tokens[0])
+
+
+def test_changes_wait_for_a_book_of_no_more_tokens_than_a_connection_may_have() -> None:
+    books = ChannelBooks()
+    tapes = [Tape(seed, orders=1) for seed in range(TOKENS_PER_CONNECTION // 2 + 1)]
+    answers = [parse_book(tape.book(tape.tokens[0])) for tape in tapes]
+    for tape in tapes:
+        books.take(changed(tape))
+    assert books.rebase(answers[-1]) == "ok"
+    assert mine(books, tapes[-1].tokens[0]) == right(tapes[-1], tapes[-1].tokens[0])
+    assert books.rebase(answers[0]) == "ok"  # of its changes nothing is known any more
+    assert mine(books, tapes[0].tokens[0])["timestamp"] == str(T0)
 
 
 def test_best_prices_that_differ_show_a_loss_without_hashes() -> None:
