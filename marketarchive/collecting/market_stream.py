@@ -391,10 +391,12 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
     # ---- REST: books that are missing, tokens that are silent -------------------------------------------
 
     def _ask_for(self, tokens: Sequence[str]) -> None:
+        listening = [link.books for link in self._links()]
         for batch in batches(list(tokens), TOKENS_PER_BOOKS):
             self.run.stats.inc_value("stream/resyncs", len(batch))
             scope = {"asked_for": list(batch)}
-            self.submit(Ask(queries.books(batch), partial(self._answered, batch), self.feed, scope))
+            then = partial(self._answered, batch, listening)
+            self.submit(Ask(queries.books(batch), then, self.feed, scope))
 
     async def _keep_asking(self) -> None:
         """Is what is silent quiet, or frozen? And what is lost, or was passed over, is asked for again."""
@@ -414,9 +416,13 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         is_dead = bool(on) and now - max(on) > SILENT_LINK_S * SECOND
         return is_dead or not 0 <= now - watched.heard_at < SILENT_S * SECOND
 
-    def _answered(self, tokens: Sequence[str], answer: Answer) -> Iterator[Any]:
+    def _answered(
+        self, tokens: Sequence[str], listening: Sequence[ChannelBooks], answer: Answer
+    ) -> Iterator[Any]:
+        """`listening` when it was asked: to books begun later, changes after the answer may be unknown."""
         if answer.parsed is None:
             return
+        links = [link for link in self._links() if link.books in listening]
         books = {book.token: book for book in answer.parsed.books}
         for token in tokens:
             watched, book = self.watched.get(token), books.get(token)
@@ -430,24 +436,28 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
                 error = f"hash {book.hash} of token {token} does not come out by any recipe"
                 yield Invalid(self.venue, self.feed, answer.received_at, answer.seq, "Book", error, ("hash",))
                 continue
-            self._compare(token, watched, book, answer)
+            self._compare(links, token, watched, book, answer)
         self.settle()
 
-    def _compare(self, token: str, watched: Watched, book: Book, answer: Answer) -> None:
+    def _compare(
+        self, links: Sequence[MarketLink], token: str, watched: Watched, book: Book, answer: Answer
+    ) -> None:
         """A whole book beside what the socket told of it."""
         held = self._book(token)
         if token in self.losses or held is None:
-            self._rebase(token, watched, book, answer)
+            self._rebase(links, token, watched, book, answer)
         elif held.hash == book.hash and held.timestamp_ms == book.timestamp_ms:
             self.run.stats.inc_value("stream/quiet")
             watched.proven_at = max(watched.proven_at, watched.asked_at)
         elif book.timestamp_ms > held.timestamp_ms:
             self.spawn(self._await_change(token, watched, book))
 
-    def _rebase(self, token: str, watched: Watched, book: Book, answer: Answer) -> None:
+    def _rebase(
+        self, links: Sequence[MarketLink], token: str, watched: Watched, book: Book, answer: Answer
+    ) -> None:
         if (loss := self.losses.get(token)) is not None:  # it says what was not told since
             watched.untold = {at: heard for at, heard in watched.untold.items() if at < loss.since}
-        for link in self._links():
+        for link in links:
             if token in link.keys and link.books.rebase(book) == "ok":
                 self._doubt(token, watched, book)
                 if self.rows is not None:

@@ -107,7 +107,7 @@ def judge(root: Path, partition: Partition, path: Path, progress: Progress) -> V
                     found.add(source, message.seq, _codes(found, taken))
             elif message.kind == "response":
                 books = _answered(message)
-                replay.answer(books)
+                replay.answer(message, books)
                 if is_due and books:
                     found.books += len(books)
                     found.add(source, message.seq, "".join(found.letter(_verdict(book)) for book in books))
@@ -128,7 +128,7 @@ class _Replay:
 
     def __init__(self) -> None:
         self._books: dict[str, ChannelBooks] = {}  # of each connection
-        self._subscribed: dict[str, set[str]] = {}
+        self._subscribed: dict[str, dict[str, int]] = {}  # of each connection, token -> wall ns since when
         self._states: dict[str, list[tuple[int, bytes]]] = {}  # of each connection, the latest first
 
     def begin(self, states: dict[str, list[tuple[int, bytes]]]) -> None:
@@ -151,12 +151,16 @@ class _Replay:
         except ParseError:
             return []
 
-    def answer(self, books: list[Any]) -> None:
-        """Books from elsewhere, for every connection that has theirs."""
+    def answer(self, message: Message, books: list[Any]) -> None:
+        """Books from elsewhere, for every connection that listened to theirs when they were asked for."""
+        asked_at = message.received_at - int(message.envelope["latency_ms"] * 1_000_000)
         for raw in books if self._books else ():
             book = _base(raw)
             for name, channel in self._books.items():
-                if book and (book.token in channel.books or book.token in self._subscribed.get(name, ())):
+                if book is None:
+                    continue
+                since = self._subscribed.get(name, {}).get(book.token)
+                if book.token in channel.books or (since is not None and since <= asked_at):
                     channel.rebase(book)
 
     def connect(self, message: Message) -> None:
@@ -166,11 +170,14 @@ class _Replay:
             for held in (self._books, self._states, self._subscribed):
                 held.pop(name, None)
         elif event == "unsubscribed":
-            self._subscribed.get(name, set()).difference_update(tokens)
+            for token in tokens:
+                self._subscribed.get(name, {}).pop(token, None)
             if name in self._books:
                 self._books[name].drop(tokens)
         else:
-            self._subscribed.setdefault(name, set()).update(tokens)
+            self._books.setdefault(name, ChannelBooks())
+            subscribed = self._subscribed.setdefault(name, {})
+            subscribed.update(dict.fromkeys(tokens, message.received_at))
 
 
 def _base(raw: Any) -> clob.Book | None:

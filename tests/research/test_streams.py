@@ -183,6 +183,21 @@ def test_changes_that_came_before_a_first_book_from_elsewhere_are_in_it(tmp_path
     assert [found[seq] for seq in sorted(found)] == [{"unchecked"}] * 5 + [{"ok"}] * 2
 
 
+@pytest.mark.parametrize(("opened", "verdict"), [(0.998, "ok"), (1.0, "unchecked")])
+def test_an_answer_is_a_first_book_where_it_was_asked_for_after_the_subscription(
+    opened: float, verdict: str, tmp_path: Path
+) -> None:
+    """Its question left 1 ms before it came; what happened before the connection listened is not known."""
+    tape = Tape(5)
+    answer = many(*(compact(tape.book(token)) for token in tape.tokens))
+    lines: list[Line] = [Socket(tokens=tape.tokens, at=opened), Rest(answer, 1.0005)]
+    tape.now += 20
+    lines.append(Frame(tape.change(tape.markets[0]), 2))
+    record(tmp_path, lines)
+    normalize(tmp_path)
+    assert {row["verified"] for row in rows(tmp_path, "book_changes")} == {verdict}
+
+
 def test_a_segment_alone_can_be_replayed_from_its_states(tmp_path: Path) -> None:
     tape = Tape(6, markets=2)
     lines = taped(tape, 100)
