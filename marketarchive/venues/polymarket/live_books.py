@@ -304,9 +304,10 @@ class LiveBook:
         """
         if at <= self.timestamp_ms:
             was_taken = any(self._was_taken(change, at) for change in changes)
-            if at < self._base_ms or (was_taken and at < self.timestamp_ms):
+            is_known = was_taken or at == self._base_ms
+            if at < self._base_ms or (is_known and at < self.timestamp_ms):
                 return [_STALE] * len(changes)
-            if at == self._base_ms or was_taken:
+            if is_known:
                 return self._change_if_proven(changes, at)
         self.timestamp_ms = at
         if self._announced is not None:

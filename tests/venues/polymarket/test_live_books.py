@@ -397,6 +397,23 @@ def test_a_change_in_the_base_s_millisecond_is_applied_when_its_hash_says_so() -
     assert mine(books, market.tokens[0]) == right(tape, market.tokens[0])
 
 
+def test_a_change_of_the_base_s_millisecond_does_not_take_back_later_ones() -> None:
+    """Sent again, it would set the level to what it was, and the hash of then would agree."""
+    tape = Tape(1)
+    books, market = held(tape), tape.markets[0]
+    at = market.best_bid
+    sent = []
+    for size in ("7", "9"):
+        tape.now += 5
+        tape.set(market, at, size, is_bid=True)
+        sent.append(told(tape, tape.now, *tape.elements(market, at, size, is_bid=True)))
+        books.take(sent[-1])
+        if size == "7":
+            taken(books, [tape.refresh(market, token) for token in market.tokens])
+    assert all(each.is_stale for each in books.take(sent[0]))
+    assert mine(books, market.tokens[0]) == right(tape, market.tokens[0])
+
+
 def test_an_older_whole_book_is_ignored_while_the_held_one_is_right() -> None:
     tape = Tape(1, steps_ms=(5,))
     books = held(tape)
