@@ -450,7 +450,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
             self.run.stats.inc_value("stream/quiet")
             watched.proven_at = max(watched.proven_at, watched.asked_at)
         elif book.timestamp_ms > held.timestamp_ms:
-            self.spawn(self._await_change(token, watched, book))
+            self._await_change(token, watched, book)
 
     def _rebase(
         self, links: Sequence[MarketLink], token: str, watched: Watched, book: Book, answer: Answer
@@ -468,12 +468,15 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
                 if not watched.is_frozen:  # else only the socket can show that it goes on
                     self.seen(link, [token], answer.received_at)
 
-    async def _await_change(self, token: str, watched: Watched, book: Book) -> None:
+    def _await_change(self, token: str, watched: Watched, book: Book) -> asyncio.Task[None]:
         """The venue knows a newer book: it is under way, or the socket is frozen, or it was and goes on as if
         nothing had been.
         """
-        changed, proven = book.timestamp_ms * 1_000_000, watched.proven_at
-        watched.untold[changed] = 0
+        changed = book.timestamp_ms * 1_000_000
+        watched.untold[changed] = 0  # now: it may be told before a task begins
+        return self.spawn(self._see_whether_told(token, watched, changed, watched.proven_at))
+
+    async def _see_whether_told(self, token: str, watched: Watched, changed: int, proven: int) -> None:
         await sleep(self.run.clock, UNDER_WAY_S, self.run.stop)
         went_on_at = watched.untold.pop(changed, None)
         link = next((each for each in self._links() if each.covers(token)), None)

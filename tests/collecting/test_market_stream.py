@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from marketarchive.collecting.market_stream import MarketLink, Watched
+from marketarchive.collecting.market_stream import UNDER_WAY_S, MarketLink, Watched
 from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.items import Gap, Verdict
 from marketarchive.spiders.polymarket_stream import PolymarketStream
@@ -258,11 +258,7 @@ async def test_a_change_that_a_look_up_shows_has_to_be_told(
         missed_at = at.spider.run.clock.now_ns()
         asked = at.shown()
         await at.passes(0.5)
-        waiting = [
-            asyncio.create_task(at.spider._await_change(book.token, at.spider.watched[book.token], book))
-            for book in asked
-        ]
-        await asyncio.sleep(0)
+        waiting = [at.spider._await_change(book.token, at.spider.watched[book.token], book) for book in asked]
         if then == "goes on":
             at.change()
             at.tell(at.old, *at.refreshed())
@@ -281,6 +277,25 @@ async def test_a_change_that_a_look_up_shows_has_to_be_told(
         at.spider.links.clear()
 
 
+async def test_a_change_may_be_told_at_the_very_moment_that_a_look_up_shows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MarketLink, "is_open", True)
+    async with channel(tmp_path) as at:
+        at.spider.links = {at.old}
+        at.old.waiting.clear()
+        await at.passes(1)
+        late = at.change()
+        at.answers(at.asks(), at.shown())
+        at.tell(at.old, late)  # it had waited in its batch
+        await at.passes(1)
+        at.tell(at.old, at.change())
+        await at.passes(UNDER_WAY_S)
+        await asyncio.gather(*at.spider._tasks)
+        assert not gaps(at.spider)
+        at.spider.links.clear()
+
+
 async def test_a_change_that_was_lost_before_a_hash_broke_is_not_missed_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,8 +308,7 @@ async def test_a_change_that_was_lost_before_a_hash_broke_is_not_missed_twice(
         await at.passes(1)
         at.change()  # the connection is mute
         waiting = [
-            asyncio.create_task(at.spider._await_change(book.token, at.spider.watched[book.token], book))
-            for book in at.shown()
+            at.spider._await_change(book.token, at.spider.watched[book.token], book) for book in at.shown()
         ]
         await at.passes(0.5)
         at.tell(at.old, at.change())
