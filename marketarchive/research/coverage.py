@@ -18,12 +18,13 @@ from marketarchive.research.engine import stored
 from marketarchive.research.extract import Made, Names, register
 from marketarchive.research.partitions import METADATA, Partition
 from marketarchive.research.seconds import GAPPED, OBSERVED, QUIET, SECONDS, UNKNOWN, UNTRACKED, US, Day
+from marketarchive.venues.polymarket import updown
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-    from marketarchive.research.seconds import States
+    from marketarchive.research.seconds import Mask, States
 
 SLICE_S = 300
 """Seconds of the stretches that a row tells apart."""
@@ -56,8 +57,9 @@ def make(
             states = np.maximum(found[key], states)
             first, last = min(first, bounds[key][0]), max(last, bounds[key][1])
         found[key], bounds[key] = states, (first, last)
+    paused = _paused(gaps, day)
     for key, states in found.items():
-        _close(states, *bounds[key], gaps, day)
+        bounds[key] = _close(states, paused, key[1], *bounds[key], day)
     rows = [
         _row(market, slug, states, *bounds[market, slug]) | {"slices": _slices(states, day)}
         for (market, slug), states in found.items()
@@ -89,14 +91,35 @@ def _states(one: Watched, spans: Iterable[tuple[int, int]], gaps: list[dict[str,
     return day.states(tracked, gapped, one.observed, one.quiet)
 
 
-def _close(states: States, first: int, last: int, gaps: list[dict[str, Any]], day: Day) -> None:
-    """Between two runs no market is tracked; where a gap of the whole feed says why, it was to be seen."""
-    paused, within = day.none(), day.none()
+def _paused(gaps: list[dict[str, Any]], day: Day) -> Mask:
+    """When nothing listened to the feed, and a gap says so. One without an end lasts until it was noticed:
+    then the next run begins.
+    """
+    paused = day.none()
     for gap in gaps:
         if coverage_inputs.is_of_all(gap):
-            day.touch(paused, *_ends(gap, day))
+            start, _ = _ends(gap, day)
+            day.touch(paused, start, round((gap["to"] or gap["noticed_at"]).timestamp() * 1_000_000))
+    return paused
+
+
+def _close(
+    states: States, paused: Mask, slug: str | None, first: int, last: int, day: Day
+) -> tuple[int, int]:
+    """What is tracked before or after a pause was to be seen in it too: between two runs, and while its round
+    goes on. Since when and until when it is tracked then.
+    """
+    import numpy as np
+
+    within = day.none()
     day.hold(within, first, last)
-    states[paused & within & (states == UNTRACKED)] = GAPPED
+    if slug is not None and (span := updown.span_of_slug(slug)) is not None:
+        day.hold(within, span[0] * US, span[1] * US)
+    missed = np.flatnonzero(paused & within & (states == UNTRACKED))
+    if not missed.size:
+        return first, last
+    states[missed] = GAPPED
+    return min(first, day.first + int(missed[0]) * US), max(last, day.first + int(missed[-1] + 1) * US)
 
 
 def _ends(gap: dict[str, Any], day: Day) -> tuple[int, int]:

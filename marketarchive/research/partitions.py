@@ -28,7 +28,7 @@ VERSIONS = {
     "trades": 1,
     "quotes": 1,
     "reference_prices": 2,
-    "coverage": 3,
+    "coverage": 4,
 }
 """Raised when a table's columns or their meaning change: all its days are then made again. In the order in
 which tables are made, since some are made from others."""

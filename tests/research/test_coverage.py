@@ -208,6 +208,31 @@ def test_between_two_runs_it_is_tracked_where_a_gap_of_the_whole_feed_says_why(
     assert seconds(tmp_path, again) == {"tracked": 9 + sum(more.values()), "observed": 9, **more}
 
 
+ROUND = "btc-updown-5m-1795262400"
+"""Noon to five past."""
+
+
+@pytest.mark.parametrize("is_before", [True, False])
+def test_a_round_that_ended_or_began_while_nothing_listened_was_to_be_seen_then(
+    is_before: bool, tmp_path: Path
+) -> None:
+    tracked = {ROUND: {"condition_id": CONDITION, "tokens": {"Up": "1", "Down": "2"}}}
+    pause = {"venue": "polymarket", "feed": "stream"}
+    if is_before:
+        record(tmp_path, [opened(200), Frame(dump("1", "2"), 200.5), Socket("closed", 210)], tracked=tracked)
+        record(tmp_path, [Lost(210, 400, pause), Socket("opened", 400, ("8", "9"))])
+        expected = (100, 10, 90)
+    else:
+        record(tmp_path, [Socket("opened", -20, ("8", "9")), Socket("closed", -10)])
+        lines = [Lost(-10, 60, pause), opened(60), Frame(dump("1", "2"), 60.5), Socket("closed", 90)]
+        record(tmp_path, lines, tracked=tracked)
+        expected = (90, 30, 60)
+    assert not normalize(tmp_path).failed
+    [row] = [each for each in rows(tmp_path, "coverage") if each["slug"] == ROUND]
+    assert (row["tracked_s"], row["observed_s"], row["gapped_s"]) == expected
+    assert (row["last_tracked"] - row["first_tracked"]).total_seconds() == expected[0]
+
+
 def test_a_market_that_nobody_knows_by_name_is_covered_too(tmp_path: Path) -> None:
     lines = [
         opened(),

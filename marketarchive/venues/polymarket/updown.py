@@ -21,6 +21,7 @@ __all__ = [
     "of_slug",
     "series_slugs",
     "slug_of",
+    "span_of_slug",
     "start_of_slug",
 ]
 
@@ -51,6 +52,12 @@ def start_of_slug(slug: str) -> int | None:
     """The window's start in Unix seconds, where the slug carries it."""
     numbered = _NUMBERED.fullmatch(slug) or _NUMBERED_OLD.fullmatch(slug)
     return int(numbered[3]) if numbered and numbered[1] in BY_NAME else None
+
+
+def span_of_slug(slug: str) -> tuple[int, int] | None:
+    """From when until when the window is open, in Unix seconds, where the slug carries it."""
+    start, known = start_of_slug(slug), of_slug(slug)
+    return None if start is None or known is None else (start, start + SECONDS[known[1]])
 
 
 def slug_of(asset: str, duration: str, start: int) -> str:
