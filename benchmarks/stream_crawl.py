@@ -21,11 +21,11 @@ from scrapy.crawler import AsyncCrawlerProcess
 from scrapy.utils.project import get_project_settings
 
 from benchmarks.timed_files import SYNCS
-from marketarchive.collecting.link import Link
-from marketarchive.collecting.market_stream import MarketStreamSpider, Watched
+from marketarchive.collecting.polymarket.market_stream import MarketStreamSpider, Watched
 from marketarchive.collecting.process import Process
-from marketarchive.collecting.stream import StreamSpider
-from marketarchive.collecting.websocket import Ending, Message
+from marketarchive.collecting.streams.link import Link
+from marketarchive.collecting.streams.stream import StreamSpider
+from marketarchive.collecting.streams.websocket import Ending, Message
 from marketarchive.items import Market
 from marketarchive.venues.endpoint import Endpoint
 

@@ -14,8 +14,8 @@ from marketarchive.archive.config import ArchiveConfig, files_from_settings
 from marketarchive.archive.recover import recover
 from marketarchive.archive.writer import ArchiveWriter
 from marketarchive.clock import Clock, RealClock, SimulatedClock, SteppedClock, parse_steps
-from marketarchive.collecting.board import Board
 from marketarchive.collecting.limits import Limiter
+from marketarchive.collecting.together.board import Board
 from marketarchive.exceptions import ConfigurationError
 
 logger = logging.getLogger(__name__)

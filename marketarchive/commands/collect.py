@@ -14,11 +14,11 @@ from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
 from marketarchive.collecting.arguments import Arguments, parse_arguments
-from marketarchive.collecting.collection import ASSETS, DURATIONS, PAGES, Collection, Feed, feeds_of
-from marketarchive.collecting.live_view import LiveView
 from marketarchive.collecting.process import Process
 from marketarchive.collecting.run import DISK
 from marketarchive.collecting.spider import ArchiveSpider
+from marketarchive.collecting.together.collection import ASSETS, DURATIONS, PAGES, Collection, Feed, feeds_of
+from marketarchive.collecting.together.live_view import LiveView
 from marketarchive.commands.crawl import handle_signals, ignore_signals
 from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError
 from marketarchive.pipelines.market_master import check_settings, prepare_master

@@ -17,8 +17,8 @@ from scrapy.commands import ScrapyCommand
 from scrapy.crawler import Crawler
 from scrapy.exceptions import UsageError
 
-from marketarchive.collecting.probe import PROBES, ProbeSpider, probe_spider
-from marketarchive.collecting.probe_report import report, write_report
+from marketarchive.collecting.probing.probe import PROBES, ProbeSpider, probe_spider
+from marketarchive.collecting.probing.probe_report import report, write_report
 from marketarchive.collecting.process import Process
 from marketarchive.collecting.run import BLOCKED, DISK, FAILED
 from marketarchive.commands.crawl import exit_code, handle_signals

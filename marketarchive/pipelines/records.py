@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from marketarchive.clock import SECOND, iso
-from marketarchive.collecting.live_rows import ROW_GRACE_S
+from marketarchive.collecting.polymarket.live_rows import ROW_GRACE_S
 from marketarchive.collecting.run import Run, archive_run
 from marketarchive.items import Gap, Quote, ReferencePrice
 

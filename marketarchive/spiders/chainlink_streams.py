@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from marketarchive.collecting.stream_pages import StreamPageSpider
+from marketarchive.collecting.pages.stream_pages import StreamPageSpider
 
 
 class ChainlinkStreams(StreamPageSpider):

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from marketarchive.collecting.polymarket import PolymarketSpider
+from marketarchive.collecting.polymarket.discovery import PolymarketSpider
 
 
 class PolymarketMarkets(PolymarketSpider):

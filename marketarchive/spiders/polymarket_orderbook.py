@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from marketarchive.collecting.book_polls import BookPollSpider
+from marketarchive.collecting.polymarket.book_polls import BookPollSpider
 
 
 class PolymarketOrderbook(BookPollSpider):

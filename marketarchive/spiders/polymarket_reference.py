@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from marketarchive.collecting.topic_stream import TopicStreamSpider
+from marketarchive.collecting.streams.topic_stream import TopicStreamSpider
 
 
 class PolymarketReference(TopicStreamSpider):

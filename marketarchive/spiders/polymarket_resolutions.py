@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from marketarchive.collecting.polymarket import PolymarketSpider, batches
+from marketarchive.collecting.polymarket.discovery import PolymarketSpider, batches
 from marketarchive.venues.polymarket import queries
 from marketarchive.venues.polymarket.endpoints import CONDITIONS_PER_RESOLUTIONS
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from marketarchive.collecting.market_stream import MarketStreamSpider
+from marketarchive.collecting.polymarket.market_stream import MarketStreamSpider
 
 
 class PolymarketStream(MarketStreamSpider):

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from marketarchive.collecting.trades import TradeSpider
+from marketarchive.collecting.polymarket.trades import TradeSpider
 
 
 class PolymarketTrades(TradeSpider):

@@ -12,12 +12,12 @@ from scrapy.utils.test import get_crawler
 
 from marketarchive.clock import SECOND, RealClock, SimulatedClock
 from marketarchive.collecting.limits import Limiter
-from marketarchive.collecting.link import Link
 from marketarchive.collecting.process import Process
 from marketarchive.collecting.run import Run
 from marketarchive.collecting.spider import ArchiveSpider
-from marketarchive.collecting.stream import StreamSpider
-from marketarchive.collecting.websocket import Message
+from marketarchive.collecting.streams.link import Link
+from marketarchive.collecting.streams.stream import StreamSpider
+from marketarchive.collecting.streams.websocket import Message
 from marketarchive.items import Gap
 from marketarchive.venues.polymarket import sockets
 from tests.spiders_under_test import project_settings

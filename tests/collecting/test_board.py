@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from marketarchive.clock import SECOND, utc
-from marketarchive.collecting.board import REMEMBERED_S, Board
+from marketarchive.collecting.together.board import REMEMBERED_S, Board
 from marketarchive.items import Frames, Gap, Market, Quote, Resolution
 
 START = 1_795_168_800 * SECOND

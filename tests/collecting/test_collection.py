@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from marketarchive.collecting.collection import PAGES, outcome
+from marketarchive.collecting.together.collection import PAGES, outcome
 
 
 @pytest.mark.parametrize(

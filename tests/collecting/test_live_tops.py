@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketarchive.clock import SECOND
-from marketarchive.collecting.live_tops import LiveTops, Top
+from marketarchive.collecting.polymarket.live_tops import LiveTops, Top
 
 TOKEN = "1"
 GRACE = 5 * SECOND

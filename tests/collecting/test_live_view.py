@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from rich.console import Console
 
-from marketarchive.collecting.live_view import Lane, Look, line, table
+from marketarchive.collecting.together.live_view import Lane, Look, line, table
 
 BTC = Lane("BTC", "5m", "10:05-10:10", 65, 0.99999, Decimal("0.51"), Decimal("0.53"), 1.25, 2)
 UNKNOWN = Lane("BTC", "15m", "", None, None, None, None, None, 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from marketarchive.clock import SECOND
-from marketarchive.collecting.losses import Loss, Losses
+from marketarchive.collecting.streams.losses import Loss, Losses
 from tests.collecting.streams import Letters, at_work, gaps, step_clock, until
 
 

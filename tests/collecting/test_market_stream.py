@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from marketarchive.collecting.market_stream import UNDER_WAY_S, MarketLink, Watched
+from marketarchive.collecting.polymarket.market_stream import UNDER_WAY_S, MarketLink, Watched
 from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.items import Gap, Verdict
 from marketarchive.spiders.polymarket_stream import PolymarketStream

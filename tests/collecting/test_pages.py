@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from scrapy.settings import Settings
 
-from marketarchive.collecting.chromium import check_browser, launch_options
-from marketarchive.collecting.open_page import params_of
+from marketarchive.collecting.pages.chromium import check_browser, launch_options
+from marketarchive.collecting.pages.open_page import params_of
 from marketarchive.collecting.route import real_url, route
 from marketarchive.exceptions import ArgumentError, ConfigurationError
 from marketarchive.spiders.chainlink_streams import ChainlinkStreams
@@ -33,7 +33,7 @@ def test_only_page_spiders_load_the_browser_and_one_handler_of_it() -> None:
     assert _for_pages().getbool("ROBOTSTXT_OBEY")
     looks = "import marketarchive.spiders.chainlink_streams, sys; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", looks], capture_output=True, text=True, check=True)
-    assert "marketarchive.collecting.page" in loaded.stdout.split()
+    assert "marketarchive.collecting.pages.page" in loaded.stdout.split()
     assert not {"playwright", "scrapy_playwright"} & set(loaded.stdout.split())
 
 

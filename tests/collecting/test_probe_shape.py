@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from marketarchive.collecting.probe_shape import merge, shape, time_form
+from marketarchive.collecting.probing.probe_shape import merge, shape, time_form
 
 
 def test_fields_are_told_with_types_counts_times_and_hidden_json() -> None:

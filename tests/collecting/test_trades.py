@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from marketarchive.clock import SECOND
+from marketarchive.collecting.polymarket.trades import LATE_S
 from marketarchive.collecting.spider import Answer, Ask
-from marketarchive.collecting.trades import LATE_S
 from marketarchive.items import Market
 from marketarchive.spiders.polymarket_trades import PolymarketTrades
 from marketarchive.venues.polymarket.messages import Parsed, Trade

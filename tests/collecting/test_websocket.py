@@ -21,8 +21,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from marketarchive.clock import RealClock
-from marketarchive.collecting import websocket
-from marketarchive.collecting.websocket import Ending, Message, Refusal, WebSocket
+from marketarchive.collecting.streams import websocket
+from marketarchive.collecting.streams.websocket import Ending, Message, Refusal, WebSocket
 from tests.collecting.socket_peer import (
     BINARY,
     CLOSE,

@@ -13,7 +13,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from marketarchive.clock import RealClock
-from marketarchive.collecting.stream import StreamSpider
+from marketarchive.collecting.streams.stream import StreamSpider
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Invalid
 from marketarchive.venues.endpoint import Endpoint

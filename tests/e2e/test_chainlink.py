@@ -19,7 +19,7 @@ import pytest
 
 from marketarchive import Archive
 from marketarchive.clock import SECOND, from_iso
-from marketarchive.collecting.chromium import check_browser
+from marketarchive.collecting.pages.chromium import check_browser
 from marketarchive.exceptions import ConfigurationError
 from marketarchive.simulator.chainlink.reports import Report, Reports
 from marketarchive.simulator.chainlink.streams import BY_SLUG

@@ -24,7 +24,7 @@ import pytest
 from marketarchive import Archive
 from marketarchive.archive.reader import ArchiveReader, Message
 from marketarchive.clock import SECOND, from_iso, utc
-from marketarchive.collecting.chromium import check_browser
+from marketarchive.collecting.pages.chromium import check_browser
 from marketarchive.exceptions import ConfigurationError
 from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, command, simulator, until
 from tests.spiders_under_test import project_settings

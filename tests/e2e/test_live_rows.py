@@ -14,7 +14,7 @@ import pytest
 
 from marketarchive.archive.reader import ArchiveReader
 from marketarchive.clock import SECOND, from_iso
-from marketarchive.collecting.live_rows import ROW_GRACE_S, ROW_GRACE_WALL_S
+from marketarchive.collecting.polymarket.live_rows import ROW_GRACE_S, ROW_GRACE_WALL_S
 from marketarchive.simulator.polymarket import Polymarket
 from tests.e2e.harness import Output, crawl, crawling, get_json, simulator, until
 from tests.e2e.stream_truth import SEED

@@ -17,7 +17,7 @@ from PIL import Image
 from scrapy.settings import Settings
 
 from marketarchive import Archive
-from marketarchive.collecting.chromium import check_browser, launch_options
+from marketarchive.collecting.pages.chromium import check_browser, launch_options
 from marketarchive.exceptions import ConfigurationError
 from tests.e2e.harness import command, crawl, crawling, simulator
 from tests.e2e.stream_truth import SEED

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from marketarchive.clock import SECOND, sleep
-from marketarchive.collecting.link import Link
 from marketarchive.collecting.second_rows import Observed, SecondRows
-from marketarchive.collecting.stream import StreamSpider
-from marketarchive.collecting.websocket import Message
+from marketarchive.collecting.streams.link import Link
+from marketarchive.collecting.streams.stream import StreamSpider
+from marketarchive.collecting.streams.websocket import Message
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Invalid
 from marketarchive.venues.polymarket import rtds, sockets

@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from marketarchive.clock import SECOND, sleep, sleep_until
-from marketarchive.collecting.collection import Collection
+from marketarchive.collecting.together.collection import Collection
 
 logger = logging.getLogger(__name__)
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from marketarchive.clock import SECOND, sleep
 from marketarchive.collecting.limits import BLOCKED_MAX_S, backoff
-from marketarchive.collecting.link import Link
 from marketarchive.collecting.receipt import KEPT_HEADERS
 from marketarchive.collecting.retry_after import retry_after
 from marketarchive.collecting.spider import BLOCKED_STATUSES
-from marketarchive.collecting.websocket import Refusal, WebSocket
+from marketarchive.collecting.streams.link import Link
+from marketarchive.collecting.streams.websocket import Refusal, WebSocket
 from marketarchive.items import Cause, GapReason, Response
 
 if TYPE_CHECKING:
-    from marketarchive.collecting.stream import StreamSpider
+    from marketarchive.collecting.streams.stream import StreamSpider
 
 FIRST_DATA_S = 10
 """Seconds (project clock) in which everything subscribed has to send something."""

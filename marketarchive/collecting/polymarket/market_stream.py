@@ -14,15 +14,15 @@ from scrapy.crawler import Crawler
 
 from marketarchive.clock import SECOND, sleep
 from marketarchive.collecting.arguments import Arguments
-from marketarchive.collecting.cpu_budget import CpuBudget
-from marketarchive.collecting.link import Link
-from marketarchive.collecting.live_rows import LiveRows
-from marketarchive.collecting.losses import Loss
-from marketarchive.collecting.polymarket import batches
+from marketarchive.collecting.polymarket.discovery import batches
+from marketarchive.collecting.polymarket.live_rows import LiveRows
+from marketarchive.collecting.polymarket.tracking import LOOK_UP_S, TrackedMarkets
 from marketarchive.collecting.spider import Answer, Ask
-from marketarchive.collecting.stream import StreamSpider
-from marketarchive.collecting.tracking import LOOK_UP_S, TrackedMarkets
-from marketarchive.collecting.websocket import Ending, Message
+from marketarchive.collecting.streams.cpu_budget import CpuBudget
+from marketarchive.collecting.streams.link import Link
+from marketarchive.collecting.streams.losses import Loss
+from marketarchive.collecting.streams.stream import StreamSpider
+from marketarchive.collecting.streams.websocket import Ending, Message
 from marketarchive.exceptions import ArgumentError, ParseError
 from marketarchive.items import BookState, Invalid, Market
 from marketarchive.venues.polymarket import Book, market_channel, queries, sockets, verify_book

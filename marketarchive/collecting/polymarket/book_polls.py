@@ -7,10 +7,10 @@ from functools import partial
 from typing import Any
 
 from marketarchive.clock import SECOND
-from marketarchive.collecting.polymarket import batches
-from marketarchive.collecting.quotes import judge, quote_of
+from marketarchive.collecting.polymarket.discovery import batches
+from marketarchive.collecting.polymarket.quotes import judge, quote_of
+from marketarchive.collecting.polymarket.tracking import TrackingSpider
 from marketarchive.collecting.spider import Answer, Ask
-from marketarchive.collecting.tracking import TrackingSpider
 from marketarchive.items import Market
 from marketarchive.venues.polymarket import queries
 from marketarchive.venues.polymarket.endpoints import TOKENS_PER_BOOKS

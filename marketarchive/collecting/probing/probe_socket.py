@@ -12,12 +12,12 @@ from marketarchive.collecting.receipt import KEPT_HEADERS
 from marketarchive.collecting.retry_after import retry_after
 from marketarchive.collecting.route import route
 from marketarchive.collecting.spider import BLOCKED_STATUSES
-from marketarchive.collecting.websocket import Message, Refusal, WebSocket
+from marketarchive.collecting.streams.websocket import Message, Refusal, WebSocket
 from marketarchive.items import Cause, Connection, ConnectionEvent, Frames, GapReason, Response
 from marketarchive.venues.probing import Heard, Listen
 
 if TYPE_CHECKING:
-    from marketarchive.collecting.probe import ProbeSpider
+    from marketarchive.collecting.probing.probe import ProbeSpider
 
 
 async def hear(spider: ProbeSpider, listen: Listen, wait_s: float) -> Heard:

@@ -15,7 +15,6 @@ from marketarchive.archive.paths import manifest_path
 from marketarchive.archive.run import run_name
 from marketarchive.clock import SECOND, iso, sleep
 from marketarchive.collecting.arguments import Arguments
-from marketarchive.collecting.board import Board
 from marketarchive.collecting.process import Process
 from marketarchive.collecting.run import (
     BLOCKED,
@@ -29,6 +28,7 @@ from marketarchive.collecting.run import (
     run_of,
     seal,
 )
+from marketarchive.collecting.together.board import Board
 from marketarchive.exceptions import DiskError
 
 if TYPE_CHECKING:

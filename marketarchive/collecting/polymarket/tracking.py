@@ -6,7 +6,7 @@ from typing import Any
 
 from marketarchive.clock import SECOND, sleep
 from marketarchive.collecting.cadence import CadenceSpider
-from marketarchive.collecting.polymarket import PolymarketSpider
+from marketarchive.collecting.polymarket.discovery import PolymarketSpider
 from marketarchive.items import Market
 from marketarchive.venues.polymarket import updown
 

@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any
 
 from marketarchive.clock import SECOND
-from marketarchive.collecting.polymarket import batches
+from marketarchive.collecting.polymarket.discovery import batches
+from marketarchive.collecting.polymarket.tracking import TrackingSpider
 from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.collecting.sweep import Pages
-from marketarchive.collecting.tracking import TrackingSpider
 from marketarchive.exceptions import CursorError
 from marketarchive.items import Cause, GapReason, Market
 from marketarchive.venues.endpoint import Query

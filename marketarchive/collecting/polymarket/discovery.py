@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 
 from marketarchive.clock import SECOND
 from marketarchive.collecting.arguments import Arguments
-from marketarchive.collecting.discovery_files import write_discovery
+from marketarchive.collecting.polymarket.discovery_files import write_discovery
 from marketarchive.collecting.spider import Answer
 from marketarchive.collecting.sweep import SweepSpider, items_of
 from marketarchive.exceptions import ArgumentError

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from marketarchive.clock import SECOND, utc
-from marketarchive.collecting.open_page import OpenPage
-from marketarchive.collecting.page import PageSpider
-from marketarchive.collecting.page_keeper import News, PageKeeper
+from marketarchive.collecting.pages.open_page import OpenPage
+from marketarchive.collecting.pages.page import PageSpider
+from marketarchive.collecting.pages.page_keeper import News, PageKeeper
 from marketarchive.collecting.second_rows import Observed, SecondRows
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Invalid, ReferencePrice, Response

@@ -8,12 +8,12 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from marketarchive.collecting.group import Group, first_of
-from marketarchive.collecting.link import Link
-from marketarchive.collecting.losses import Loss, Losses
 from marketarchive.collecting.route import route
 from marketarchive.collecting.spider import ArchiveSpider
-from marketarchive.collecting.websocket import Ending, Message
+from marketarchive.collecting.streams.group import Group, first_of
+from marketarchive.collecting.streams.link import Link
+from marketarchive.collecting.streams.losses import Loss, Losses
+from marketarchive.collecting.streams.websocket import Ending, Message
 from marketarchive.items import Cause, GapReason
 from marketarchive.venues.endpoint import Endpoint
 

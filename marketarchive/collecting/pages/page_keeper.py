@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 from scrapy.exceptions import IgnoreRequest
 
 from marketarchive.clock import SECOND, sleep
-from marketarchive.collecting.group import first_of
 from marketarchive.collecting.limits import backoff
-from marketarchive.collecting.losses import Loss
-from marketarchive.collecting.open_page import OpenPage
+from marketarchive.collecting.pages.open_page import OpenPage
 from marketarchive.collecting.spider import Trouble, trouble_of
+from marketarchive.collecting.streams.group import first_of
+from marketarchive.collecting.streams.losses import Loss
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Invalid, Response
 
 if TYPE_CHECKING:
-    from marketarchive.collecting.page import PageSpider
+    from marketarchive.collecting.pages.page import PageSpider
 
 logger = logging.getLogger(__name__)
 

@@ -7,11 +7,11 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from marketarchive.collecting.websocket import Message, WebSocket
+from marketarchive.collecting.streams.websocket import Message, WebSocket
 from marketarchive.items import Connection, ConnectionEvent, Frames
 
 if TYPE_CHECKING:
-    from marketarchive.collecting.stream import StreamSpider
+    from marketarchive.collecting.streams.stream import StreamSpider
 
 
 class Link:

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from marketarchive.clock import SECOND, sleep
 from marketarchive.collecting.cadence import MISSED_ROWS_MAX
-from marketarchive.collecting.live_tops import LiveTops, Top, newest
-from marketarchive.collecting.polymarket import batches
-from marketarchive.collecting.quotes import judge, quote_of
+from marketarchive.collecting.polymarket.discovery import batches
+from marketarchive.collecting.polymarket.live_tops import LiveTops, Top, newest
+from marketarchive.collecting.polymarket.quotes import judge, quote_of
 from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.items import Market, Quote
 from marketarchive.venues.polymarket import queries
 from marketarchive.venues.polymarket.endpoints import TOKENS_PER_BOOKS
 
 if TYPE_CHECKING:
-    from marketarchive.collecting.market_stream import MarketLink, MarketStreamSpider
+    from marketarchive.collecting.polymarket.market_stream import MarketLink, MarketStreamSpider
     from marketarchive.venues.polymarket.live_books import Taken
 
 ROW_GRACE_S = 5

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from scrapy.settings import BaseSettings
 
 from marketarchive.clock import SECOND, sleep
-from marketarchive.collecting.chromium import check_browser, launch_options
-from marketarchive.collecting.open_page import OpenPage
-from marketarchive.collecting.page_keeper import News, PageKeeper, Target
+from marketarchive.collecting.pages.chromium import check_browser, launch_options
+from marketarchive.collecting.pages.open_page import OpenPage
+from marketarchive.collecting.pages.page_keeper import News, PageKeeper, Target
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.items import Response
 from marketarchive.venues.endpoint import Endpoint
@@ -21,7 +21,7 @@ from marketarchive.venues.endpoint import Endpoint
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
 
-    from marketarchive.collecting.page_handler import PageHandler
+    from marketarchive.collecting.pages.page_handler import PageHandler
 
 STOP_S = 3.0
 """Seconds (wall) for pages to close at the end, before their browser is."""
@@ -57,7 +57,7 @@ class PageSpider(ArchiveSpider):
         super().update_settings(settings)
         # one scheme only: a handler for each would start a driver for each
         scheme = "http" if settings.get("SIMULATOR_URL") else "https"
-        handler = "marketarchive.collecting.page_handler.PageHandler"
+        handler = "marketarchive.collecting.pages.page_handler.PageHandler"
         settings.set("DOWNLOAD_HANDLERS", {scheme: handler}, priority="spider")
         settings.set("PLAYWRIGHT_LAUNCH_OPTIONS", launch_options(settings), priority="spider")
         settings.set("PLAYWRIGHT_MAX_PAGES_PER_CONTEXT", 1000, priority="spider")

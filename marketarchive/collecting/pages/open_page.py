@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from playwright.async_api import Request as PageRequest
     from playwright.async_api import Response as PageResponse
 
-    from marketarchive.collecting.page_keeper import PageKeeper
+    from marketarchive.collecting.pages.page_keeper import PageKeeper
 
 BODY_S = 10.0
 """Seconds (wall) for the body of an answer to arrive."""

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from marketarchive import COLLECTOR
 from marketarchive.archive.files import Files
 from marketarchive.clock import SECOND, iso
-from marketarchive.collecting.probe import PROBES, ProbeSpider
-from marketarchive.collecting.probe_shape import merge, shape
+from marketarchive.collecting.probing.probe import PROBES, ProbeSpider
+from marketarchive.collecting.probing.probe_shape import merge, shape
 from marketarchive.venues.probing import Check, Heard, Socket
 
 TOPICS = {

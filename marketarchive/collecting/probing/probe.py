@@ -15,7 +15,7 @@ from scrapy import Request
 from scrapy.http import Response as HttpResponse
 
 from marketarchive.clock import SECOND
-from marketarchive.collecting.probe_socket import hear
+from marketarchive.collecting.probing.probe_socket import hear
 from marketarchive.collecting.receipt import Receipt
 from marketarchive.collecting.spider import Answer, ArchiveSpider, Ask, Trouble
 from marketarchive.exceptions import ParseError
