@@ -20,9 +20,10 @@ from marketarchive.archive.manifest import store_manifest
 from marketarchive.archive.paths import new_run_id
 from marketarchive.archive.store import Store
 from marketarchive.clock import SECOND, RealClock, from_iso, iso
-from marketarchive.research import book_changes, books_query, gaps, label_files, quotes, reference_prices
-from marketarchive.research.label_files import LabelStamp
-from marketarchive.research.labels import Label
+from marketarchive.research.labels import label_files
+from marketarchive.research.labels.label_files import LabelStamp
+from marketarchive.research.labels.labels import Label
+from marketarchive.research.tables import book_changes, books_query, gaps, quotes, reference_prices
 
 DURATION = 900
 DAY_S = 86_400

@@ -26,8 +26,8 @@ import pyarrow as pa
 from benchmarks.canonical_archive import DURATION, make
 from benchmarks.canonical_expert import build
 from benchmarks.result import Result
-from marketarchive.research.canonical import canonical
-from marketarchive.research.canonical_columns import schema
+from marketarchive.research.canonical.columns import schema
+from marketarchive.research.canonical.dataset import canonical
 
 MARKETS = int(os.environ.get("CANONICAL_MARKETS", "2000"))
 FEWER = 10

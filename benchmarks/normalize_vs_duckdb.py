@@ -23,7 +23,7 @@ from marketarchive.archive.config import ArchiveConfig
 from marketarchive.archive.writer import ArchiveWriter
 from marketarchive.clock import SECOND, SimulatedClock, from_iso
 from marketarchive.items import Response
-from marketarchive.research.normalize import normalize
+from marketarchive.research.tables.normalize import normalize
 from marketarchive.simulator.polymarket.books import Books
 from marketarchive.simulator.polymarket.world import World
 

@@ -8,8 +8,8 @@ import json
 from marketarchive.offline import OfflineCommand, chosen_assets, times
 from marketarchive.pipelines.market_master import master_url
 from marketarchive.progress import Bar
-from marketarchive.research.canonical import CARRY_S, Canonical, canonical
-from marketarchive.research.canonical_columns import CLOCKS
+from marketarchive.research.canonical.columns import CLOCKS
+from marketarchive.research.canonical.dataset import CARRY_S, Canonical, canonical
 
 
 class Command(OfflineCommand):

@@ -8,8 +8,8 @@ import json
 from marketarchive.offline import OfflineCommand, times
 from marketarchive.pipelines.market_master import master_url
 from marketarchive.progress import Bar
-from marketarchive.research.checks import Check
-from marketarchive.research.normalize import Normalized, normalize
+from marketarchive.research.tables.checks import Check
+from marketarchive.research.tables.normalize import Normalized, normalize
 
 
 class Command(OfflineCommand):

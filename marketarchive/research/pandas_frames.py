@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from marketarchive.master.fields import FIELDS
-from marketarchive.research.labels import Label
+from marketarchive.research.labels.labels import Label
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,11 +9,19 @@ from typing import TYPE_CHECKING
 
 from marketarchive.clock import from_iso, iso
 from marketarchive.exceptions import ArgumentError
-from marketarchive.research import book_changes, books_query, coverage, gaps, quotes, reference_prices, trades
 from marketarchive.research.engine import run, stored, text
-from marketarchive.research.extract import table
 from marketarchive.research.names import names
-from marketarchive.research.partitions import files
+from marketarchive.research.tables import (
+    book_changes,
+    books_query,
+    coverage,
+    gaps,
+    quotes,
+    reference_prices,
+    trades,
+)
+from marketarchive.research.tables.extract import table
+from marketarchive.research.tables.partitions import files
 from marketarchive.venues.polymarket import updown
 
 if TYPE_CHECKING:

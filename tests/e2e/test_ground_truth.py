@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from marketarchive.clock import from_iso
-from marketarchive.research.ground_truth import read_labels
-from marketarchive.research.labels import Label
+from marketarchive.research.labels.ground_truth import read_labels
+from marketarchive.research.labels.labels import Label
 from tests.e2e.harness import command, crawl, crawling, simulator
 from tests.e2e.stream_truth import SEED
 

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from marketarchive.clock import SECOND, from_iso, iso
-from marketarchive.research.ground_truth import read_labels
-from marketarchive.research.labels import Label
+from marketarchive.research.labels.ground_truth import read_labels
+from marketarchive.research.labels.labels import Label
 from marketarchive.research.validation.validate import validate
 from tests.e2e.harness import command, crawl, crawling, simulator
 from tests.e2e.stream_truth import SEED

@@ -16,8 +16,8 @@ from marketarchive import Archive
 from marketarchive.archive.recover import recover
 from marketarchive.clock import SECOND
 from marketarchive.exceptions import ArchiveError, ArgumentError
-from marketarchive.research.label_files import LabelStamp
-from marketarchive.research.label_files import write as write_labels
+from marketarchive.research.labels.label_files import LabelStamp
+from marketarchive.research.labels.label_files import write as write_labels
 from tests.archive.writing import HandClock, ledger_of, open_run, response, writer
 from tests.research.conftest import Simulated
 from tests.research.making import Answer, Hole, book, collect, many

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from marketarchive import Archive
 from marketarchive.clock import iso
-from marketarchive.research import label_files
-from marketarchive.research.canonical import canonical
-from marketarchive.research.canonical_columns import CLOCKS, COLUMNS, HINDSIGHT, Clock
-from marketarchive.research.canonical_grid import Grid
-from marketarchive.research.canonical_inputs import inputs, rounds
+from marketarchive.research.canonical.columns import CLOCKS, COLUMNS, HINDSIGHT, Clock
+from marketarchive.research.canonical.dataset import canonical
+from marketarchive.research.canonical.grid import Grid
+from marketarchive.research.canonical.inputs import inputs, rounds
 from marketarchive.research.engine import connect, run
-from marketarchive.research.labels import Label
+from marketarchive.research.labels import label_files
+from marketarchive.research.labels.labels import Label
 from tests.research.streaming import Socket, record
 
 START = 1_785_000_000

@@ -15,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marketarchive.clock import iso
-from marketarchive.research import canonical_inputs, gaps, reference_prices
-from marketarchive.research.canonical_columns import CLOCKS, COLUMNS, HINDSIGHT, Clock
-from marketarchive.research.canonical_grid import Grid
+from marketarchive.research.canonical import inputs as canonical_inputs
+from marketarchive.research.canonical.columns import CLOCKS, COLUMNS, HINDSIGHT, Clock
+from marketarchive.research.canonical.grid import Grid
 from marketarchive.research.engine import connect
-from marketarchive.research.labels import Label
+from marketarchive.research.labels.labels import Label
+from marketarchive.research.tables import gaps, reference_prices
 from tests.research.test_canonical import START, label
 
 SECONDS, CARRY = 10, 3

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketarchive.research.normalize import normalize
-from marketarchive.research.seconds import SECONDS, US, Day
+from marketarchive.research.tables.normalize import normalize
+from marketarchive.research.tables.seconds import SECONDS, US, Day
 from marketarchive.venues.polymarket.market_channel import unsubscribe
 from tests.research.making import book, many
 from tests.research.streaming import Frame, Line, Lost, Rest, Rotate, Socket, State, event, record, rows

@@ -12,7 +12,7 @@ import pytest
 from marketarchive.archive.reader import ArchiveReader
 from marketarchive.clock import SECOND, iso
 from marketarchive.exceptions import ArchiveError
-from marketarchive.research.ground_truth import ground_truth, label_markets, read_labels
+from marketarchive.research.labels.ground_truth import ground_truth, label_markets, read_labels
 from tests.archive.writing import NOON
 from tests.e2e.harness import command
 from tests.research.making import Answer, collect

@@ -18,7 +18,7 @@ from marketarchive.archive.labels import label
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.verify import verify
 from marketarchive.exceptions import ArgumentError
-from marketarchive.research.normalize import Normalized, normalize
+from marketarchive.research.tables.normalize import Normalized, normalize
 from tests.archive.writing import ledger_of
 from tests.research.making import Answer, Hole, book, collect, many
 

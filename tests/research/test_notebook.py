@@ -12,7 +12,7 @@ import nbformat
 import pytest
 
 from marketarchive.clock import SECOND, from_iso
-from marketarchive.research.ground_truth import ground_truth
+from marketarchive.research.labels.ground_truth import ground_truth
 from tests.e2e.harness import ROOT
 from tests.research.conftest import Simulated
 from tests.research.notebook import NOTEBOOKS, execute

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from marketarchive import Archive
-from marketarchive.research.normalize import Normalized, normalize
+from marketarchive.research.tables.normalize import Normalized, normalize
 from marketarchive.simulator.polymarket.books import Books
 from marketarchive.simulator.polymarket.world import World
 from marketarchive.venues.polymarket import parse_book

@@ -17,7 +17,7 @@ import pytest
 from marketarchive import Archive
 from marketarchive.archive.reader import ArchiveReader
 from marketarchive.research.book_at import BookAt
-from marketarchive.research.normalize import Normalized, normalize
+from marketarchive.research.tables.normalize import Normalized, normalize
 from marketarchive.simulator.polymarket.books import Books
 from marketarchive.simulator.polymarket.world import World
 from tests.e2e.harness import crawl, simulator

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from marketarchive.archive.labels import label
-from marketarchive.research.normalize import Normalized, normalize
+from marketarchive.research.tables.normalize import Normalized, normalize
 from tests.archive.writing import ledger_of
 from tests.research.making import book, many
 from tests.research.streaming import Frame, Line, Lost, Rest, Rotate, Socket, State, event, record, rows

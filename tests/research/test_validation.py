@@ -18,10 +18,10 @@ import pytest
 from marketarchive.archive.labels import label
 from marketarchive.archive.ledger import Ledger
 from marketarchive.clock import SECOND, iso
-from marketarchive.research.canonical_columns import schema
+from marketarchive.research.canonical.columns import schema
 from marketarchive.research.engine import connect
-from marketarchive.research.labels import ESTIMATED, STATED, Label
-from marketarchive.research.normalize import normalize
+from marketarchive.research.labels.labels import ESTIMATED, STATED, Label
+from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.validation import (
     coverage_bounds,
     inputs,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from marketarchive.clock import SECOND, iso
 from marketarchive.research.engine import run
-from marketarchive.research.labels import Label
+from marketarchive.research.labels.labels import Label
 from marketarchive.research.report.scope import Scope
 from marketarchive.research.views import literal, view_rows
 

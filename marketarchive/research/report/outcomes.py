@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from marketarchive.clock import iso
-from marketarchive.research.labels import VERDICTS, Label
+from marketarchive.research.labels.labels import VERDICTS, Label
 from marketarchive.venues.polymarket.updown import DURATIONS
 
 LISTED = 300

@@ -17,20 +17,20 @@ from marketarchive.archive.files import Files
 from marketarchive.archive.status import RunStatus, Status, status
 from marketarchive.clock import RealClock, from_iso, iso
 from marketarchive.exceptions import ArchiveError, ConfigurationError, DiskError
-from marketarchive.research.canonical import canonical, path_of
+from marketarchive.research.canonical.dataset import canonical, path_of
 from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
 from marketarchive.research.engine import connect, require
-from marketarchive.research.ground_truth import ground_truth
-from marketarchive.research.label_files import PARQUET, read_labels
-from marketarchive.research.labels import Label
+from marketarchive.research.labels.ground_truth import ground_truth
+from marketarchive.research.labels.label_files import PARQUET, read_labels
+from marketarchive.research.labels.labels import Label
 from marketarchive.research.names import names
-from marketarchive.research.normalize import normalize
-from marketarchive.research.partitions import feeds, files, stamp_of
 from marketarchive.research.report import depth, holes, page, rounds, sections, shares
 from marketarchive.research.report.page import Page
 from marketarchive.research.report.round_chart import one_round
 from marketarchive.research.report.scope import Received, Scope, received, scope
 from marketarchive.research.report.verdict import Findings, Verdict, verdict
+from marketarchive.research.tables.normalize import normalize
+from marketarchive.research.tables.partitions import feeds, files, stamp_of
 from marketarchive.research.validation import verified_books
 from marketarchive.research.validation.check import share
 from marketarchive.research.validation.validate import JSON as VALIDATION

@@ -11,8 +11,8 @@ from marketarchive.archive.ledger import Entry, Ledger
 from marketarchive.archive.reader import SEGMENT_KINDS
 from marketarchive.clock import SECOND, from_iso, iso
 from marketarchive.exceptions import ArchiveError
-from marketarchive.research.coverage import SLICE_S
-from marketarchive.research.partitions import DAY, feeds_with
+from marketarchive.research.tables.coverage import SLICE_S
+from marketarchive.research.tables.partitions import DAY, feeds_with
 
 _HOUR = 3_600
 _SLICE = SLICE_S * SECOND

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from marketarchive.clock import SECOND
-from marketarchive.research.labels import VERDICTS, Label
+from marketarchive.research.labels.labels import VERDICTS, Label
 from marketarchive.research.report import charts, holes, outcomes
 from marketarchive.research.report.holes import Hole
 from marketarchive.research.report.page import Section, table

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marketarchive.research import canonical_inputs
-from marketarchive.research.canonical_columns import schema
+from marketarchive.research.canonical import inputs as canonical_inputs
+from marketarchive.research.canonical.columns import schema
 from marketarchive.research.engine import run, stored
-from marketarchive.research.labels import Label
+from marketarchive.research.labels.labels import Label
 
 if TYPE_CHECKING:
     import duckdb

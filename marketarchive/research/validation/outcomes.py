@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from marketarchive.research.labels import VERDICTS, Label
+from marketarchive.research.labels.labels import VERDICTS, Label
 from marketarchive.research.validation.check import OFFENDERS, Check, share
 
 RULE = (

@@ -10,7 +10,7 @@ from marketarchive.archive.labels import labels
 from marketarchive.archive.ledger import Entry
 from marketarchive.archive.reader import SEGMENT_KINDS
 from marketarchive.clock import from_iso
-from marketarchive.research.extract import table
+from marketarchive.research.tables.extract import table
 
 if TYPE_CHECKING:
     import pyarrow as pa

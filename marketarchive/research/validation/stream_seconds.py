@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from marketarchive.archive.ledger import Ledger
 from marketarchive.clock import SECOND
-from marketarchive.research.boundary_prices import INSTRUMENT
 from marketarchive.research.engine import run, stored
-from marketarchive.research.labels import Label
-from marketarchive.research.partitions import files
+from marketarchive.research.labels.boundary_prices import INSTRUMENT
+from marketarchive.research.labels.labels import Label
+from marketarchive.research.tables.partitions import files
 from marketarchive.research.validation.sessions import as_table, sessions
 from marketarchive.research.views import literal
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from statistics import median
 
-from marketarchive.research.labels import Label
+from marketarchive.research.labels.labels import Label
 from marketarchive.research.validation.check import OFFENDERS, Check, share
 
 DOLLARS = Decimal(1)

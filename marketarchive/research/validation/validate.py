@@ -16,16 +16,17 @@ from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Ledger
 from marketarchive.clock import RealClock, iso
 from marketarchive.exceptions import ArchiveError, DiskError
-from marketarchive.research import canonical as canonical_dataset
-from marketarchive.research import canonical_inputs, label_files
-from marketarchive.research import ground_truth as truth
-from marketarchive.research.canonical import canonical, path_of
+from marketarchive.research.canonical import dataset as canonical_dataset
+from marketarchive.research.canonical import inputs as canonical_inputs
+from marketarchive.research.canonical.dataset import canonical, path_of
 from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
 from marketarchive.research.engine import connect, require, run
-from marketarchive.research.ground_truth import ground_truth
-from marketarchive.research.labels import Label
+from marketarchive.research.labels import ground_truth as truth
+from marketarchive.research.labels import label_files
+from marketarchive.research.labels.ground_truth import ground_truth
+from marketarchive.research.labels.labels import Label
 from marketarchive.research.names import names
-from marketarchive.research.partitions import VERSIONS, files, stamp_of
+from marketarchive.research.tables.partitions import VERSIONS, files, stamp_of
 from marketarchive.research.validation import (
     coverage_bounds,
     inputs,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from marketarchive.research.engine import run, stored
-from marketarchive.research.partitions import DAY, files
+from marketarchive.research.tables.partitions import DAY, files
 from marketarchive.research.validation.check import OFFENDERS, Check, dicts, share
 from marketarchive.research.views import literal, view_gaps
 

@@ -23,8 +23,8 @@ import msgspec
 
 from marketarchive.exceptions import ArgumentError, CorruptError, ParseError
 from marketarchive.nesting import is_shallow
-from marketarchive.research.labels import SPLIT, Label, Tick, Window, label, wanted
-from marketarchive.research.market_facts import of_items, windows
+from marketarchive.research.labels.labels import SPLIT, Label, Tick, Window, label, wanted
+from marketarchive.research.labels.market_facts import of_items, windows
 from marketarchive.venues.assets import ASSETS
 from marketarchive.venues.polymarket import gamma
 from marketarchive.venues.polymarket.endpoints import MARKETS

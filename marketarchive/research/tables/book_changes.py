@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from marketarchive.exceptions import ArchiveError, ParseError
-from marketarchive.research import sound
-from marketarchive.research.books_query import verdict
 from marketarchive.research.engine import stored, text
-from marketarchive.research.extract import PRICE, SIZE, Made, Names, count, moment, register
-from marketarchive.research.frames import events, extract, frames
-from marketarchive.research.partitions import Partition
-from marketarchive.research.verdicts import STALE, Verdicts
+from marketarchive.research.tables import sound
+from marketarchive.research.tables.books_query import verdict
+from marketarchive.research.tables.extract import PRICE, SIZE, Made, Names, count, moment, register
+from marketarchive.research.tables.frames import events, extract, frames
+from marketarchive.research.tables.partitions import Partition
+from marketarchive.research.tables.verdicts import STALE, Verdicts
 
 if TYPE_CHECKING:
     import duckdb

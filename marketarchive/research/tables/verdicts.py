@@ -18,9 +18,9 @@ from marketarchive.archive.reader import Message, read_segment
 from marketarchive.archive.scan import Scan
 from marketarchive.exceptions import ArchiveError, ParseError
 from marketarchive.research.engine import text
-from marketarchive.research.extract import Progress, table
-from marketarchive.research.partitions import Partition
-from marketarchive.research.subscriptions import named
+from marketarchive.research.tables.extract import Progress, table
+from marketarchive.research.tables.partitions import Partition
+from marketarchive.research.tables.subscriptions import named
 from marketarchive.venues.polymarket import clob
 from marketarchive.venues.polymarket.endpoints import BOOK, BOOKS
 from marketarchive.venues.polymarket.live_books import ChannelBooks, Taken

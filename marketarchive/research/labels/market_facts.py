@@ -20,7 +20,7 @@ from marketarchive.archive.ledger import Entry
 from marketarchive.archive.reader import ArchiveReader, Message, read_segment
 from marketarchive.exceptions import ArchiveError, ParseError
 from marketarchive.items import Market, Resolution
-from marketarchive.research.labels import SPLIT, Window
+from marketarchive.research.labels.labels import SPLIT, Window
 from marketarchive.venues import polymarket
 from marketarchive.venues.polymarket.endpoints import GAMMA, RESOLUTIONS
 from marketarchive.venues.polymarket.messages import Received

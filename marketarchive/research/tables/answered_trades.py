@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from marketarchive.archive.reader import Message, read_segment
 from marketarchive.exceptions import ParseError
-from marketarchive.research.extract import AMOUNT, Made, amount_fits
-from marketarchive.research.partitions import Partition
+from marketarchive.research.tables.extract import AMOUNT, Made, amount_fits
+from marketarchive.research.tables.partitions import Partition
 from marketarchive.venues.polymarket import wire
 from marketarchive.venues.polymarket.endpoints import DATA
 

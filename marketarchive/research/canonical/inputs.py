@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marketarchive.clock import SECOND
-from marketarchive.research.boundary_prices import INSTRUMENT
-from marketarchive.research.canonical_columns import Clock
-from marketarchive.research.canonical_grid import Inputs
+from marketarchive.research.canonical.columns import Clock
+from marketarchive.research.canonical.grid import Inputs
 from marketarchive.research.engine import pattern, run
-from marketarchive.research.gaps import LASTING
-from marketarchive.research.labels import Label
-from marketarchive.research.partitions import DAY, files
+from marketarchive.research.labels.boundary_prices import INSTRUMENT
+from marketarchive.research.labels.labels import Label
+from marketarchive.research.tables.gaps import LASTING
+from marketarchive.research.tables.partitions import DAY, files
 from marketarchive.venues.polymarket.rules import spot
 
 if TYPE_CHECKING:

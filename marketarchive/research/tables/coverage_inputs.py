@@ -12,15 +12,15 @@ import msgspec
 
 from marketarchive.clock import from_iso
 from marketarchive.research.engine import run
-from marketarchive.research.extract import Names, lines
-from marketarchive.research.partitions import STREAM_FEEDS, Partition
-from marketarchive.research.seconds import Day
-from marketarchive.research.subscriptions import Span, Told, named, spans, tracked
+from marketarchive.research.tables.extract import Names, lines
+from marketarchive.research.tables.partitions import STREAM_FEEDS, Partition
+from marketarchive.research.tables.seconds import Day
+from marketarchive.research.tables.subscriptions import Span, Told, named, spans, tracked
 
 if TYPE_CHECKING:
     import duckdb
 
-    from marketarchive.research.seconds import Mask
+    from marketarchive.research.tables.seconds import Mask
 
 STREAM_S = 30
 """Seconds for which a frame of a market counts as observed."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marketarchive.research import answered_trades, sound
 from marketarchive.research.engine import stored
-from marketarchive.research.extract import AMOUNT, Made, Names, aside, copy, count, moment, register
-from marketarchive.research.frames import events, extract, frames
-from marketarchive.research.partitions import STREAM_FEEDS, Partition
+from marketarchive.research.tables import answered_trades, sound
+from marketarchive.research.tables.extract import AMOUNT, Made, Names, aside, copy, count, moment, register
+from marketarchive.research.tables.frames import events, extract, frames
+from marketarchive.research.tables.partitions import STREAM_FEEDS, Partition
 
 if TYPE_CHECKING:
     import duckdb

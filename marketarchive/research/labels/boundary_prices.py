@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from marketarchive.research.engine import connect, pattern
-from marketarchive.research.extract import table
-from marketarchive.research.labels import Tick
-from marketarchive.research.partitions import DAY, files
+from marketarchive.research.labels.labels import Tick
+from marketarchive.research.tables.extract import table
+from marketarchive.research.tables.partitions import DAY, files
 from marketarchive.venues.polymarket.rules import e18
 
 if TYPE_CHECKING:

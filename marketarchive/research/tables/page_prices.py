@@ -13,8 +13,8 @@ from typing import Any
 from marketarchive.archive.reader import Message, read_segment
 from marketarchive.clock import SECOND
 from marketarchive.exceptions import ParseError
-from marketarchive.research.extract import AMOUNT, LATEST_MS, Made, amount_fits
-from marketarchive.research.partitions import Partition
+from marketarchive.research.tables.extract import AMOUNT, LATEST_MS, Made, amount_fits
+from marketarchive.research.tables.partitions import Partition
 from marketarchive.venues.assets import ASSETS
 from marketarchive.venues.chainlink.endpoints import LIVE, STREAMS, TIMESCALE, Page, page_of
 from marketarchive.venues.chainlink.reports import KnownReports, Report, parse_answer

@@ -15,9 +15,9 @@ import msgspec
 
 from marketarchive.archive.reader import Message, read_segment
 from marketarchive.exceptions import ArchiveError, ParseError
-from marketarchive.research.books_query import messages, rows
 from marketarchive.research.engine import run, stored
-from marketarchive.research.extract import (
+from marketarchive.research.tables.books_query import messages, rows
+from marketarchive.research.tables.extract import (
     LATEST_MS,
     PRICE,
     SIZE,
@@ -31,9 +31,9 @@ from marketarchive.research.extract import (
     size_fits,
     table,
 )
-from marketarchive.research.frames import Frame, elements
-from marketarchive.research.partitions import Partition
-from marketarchive.research.verdicts import ROUTES, Verdicts, split
+from marketarchive.research.tables.frames import Frame, elements
+from marketarchive.research.tables.partitions import Partition
+from marketarchive.research.tables.verdicts import ROUTES, Verdicts, split
 from marketarchive.venues.polymarket import clob
 
 if TYPE_CHECKING:

@@ -12,19 +12,28 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from marketarchive.research import coverage_inputs
-from marketarchive.research.coverage_inputs import Watched
 from marketarchive.research.engine import stored
-from marketarchive.research.extract import Made, Names, register
-from marketarchive.research.partitions import METADATA, Partition
-from marketarchive.research.seconds import GAPPED, OBSERVED, QUIET, SECONDS, UNKNOWN, UNTRACKED, US, Day
+from marketarchive.research.tables import coverage_inputs
+from marketarchive.research.tables.coverage_inputs import Watched
+from marketarchive.research.tables.extract import Made, Names, register
+from marketarchive.research.tables.partitions import METADATA, Partition
+from marketarchive.research.tables.seconds import (
+    GAPPED,
+    OBSERVED,
+    QUIET,
+    SECONDS,
+    UNKNOWN,
+    UNTRACKED,
+    US,
+    Day,
+)
 from marketarchive.venues.polymarket import updown
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-    from marketarchive.research.seconds import Mask, States
+    from marketarchive.research.tables.seconds import Mask, States
 
 SLICE_S = 300
 """Seconds of the stretches that a row tells apart."""

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any, Self
 from marketarchive.archive.files import Files
 from marketarchive.clock import Clock, RealClock, iso
 from marketarchive.exceptions import ArchiveError, ArgumentError, DiskError
-from marketarchive.research import (
+from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
+from marketarchive.research.engine import connect, require
+from marketarchive.research.names import names
+from marketarchive.research.tables import (
     book_changes,
     books,
     checks,
@@ -24,12 +27,9 @@ from marketarchive.research import (
     trades,
     verdicts,
 )
-from marketarchive.research.checks import Check
-from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
-from marketarchive.research.engine import connect, require
-from marketarchive.research.extract import Made, Names
-from marketarchive.research.names import names
-from marketarchive.research.partitions import (
+from marketarchive.research.tables.checks import Check
+from marketarchive.research.tables.extract import Made, Names
+from marketarchive.research.tables.partitions import (
     STREAM_FEEDS,
     VERIFIED,
     VERSIONS,
@@ -40,7 +40,7 @@ from marketarchive.research.partitions import (
     stamp_of,
     with_needs,
 )
-from marketarchive.research.verdicts import Verdicts
+from marketarchive.research.tables.verdicts import Verdicts
 
 if TYPE_CHECKING:
     import duckdb

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from marketarchive.research.canonical_columns import Clock, schema
+from marketarchive.research.canonical.columns import Clock, schema
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from marketarchive.exceptions import ParseError
-from marketarchive.research.extract import AMOUNT, LATEST_MS, PRICE, SIZE, amount_fits, price_fits, size_fits
+from marketarchive.research.tables.extract import (
+    AMOUNT,
+    LATEST_MS,
+    PRICE,
+    SIZE,
+    amount_fits,
+    price_fits,
+    size_fits,
+)
 
 _MILLISECONDS = re.compile(r"[0-9]{1,16}").fullmatch
 

@@ -19,7 +19,7 @@ import msgspec
 from marketarchive.archive.reader import Message
 from marketarchive.clock import iso
 from marketarchive.research.engine import pattern, run, stored, text
-from marketarchive.research.partitions import METADATA, Partition, Stamp
+from marketarchive.research.tables.partitions import METADATA, Partition, Stamp
 
 if TYPE_CHECKING:
     import duckdb

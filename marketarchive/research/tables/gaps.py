@@ -10,8 +10,8 @@ import msgspec
 
 from marketarchive.archive.reader import Message, read_segment
 from marketarchive.clock import from_iso
-from marketarchive.research.extract import Made
-from marketarchive.research.partitions import METADATA, Partition
+from marketarchive.research.tables.extract import Made
+from marketarchive.research.tables.partitions import METADATA, Partition
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,11 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marketarchive.research import sound
 from marketarchive.research.engine import stored
-from marketarchive.research.extract import PRICE, Made, Names, aside, copy, count, moment, register
-from marketarchive.research.frames import events, extract, frames
-from marketarchive.research.partitions import Partition
+from marketarchive.research.tables import sound
+from marketarchive.research.tables.extract import PRICE, Made, Names, aside, copy, count, moment, register
+from marketarchive.research.tables.frames import events, extract, frames
+from marketarchive.research.tables.partitions import Partition
 
 if TYPE_CHECKING:
     import duckdb

@@ -12,8 +12,8 @@ import msgspec
 
 from marketarchive.archive.files import Files
 from marketarchive.clock import SECOND
-from marketarchive.research.labels import Label
-from marketarchive.research.partitions import METADATA
+from marketarchive.research.labels.labels import Label
+from marketarchive.research.tables.partitions import METADATA
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from marketarchive.research.boundary_prices import near
-from marketarchive.research.labels import ESTIMATED, Estimate, Tick
+from marketarchive.research.labels.boundary_prices import near
+from marketarchive.research.labels.labels import ESTIMATED, Estimate, Tick
 
 NEAR_S = 5
 """How far from the boundary a price of the very instrument may be taken instead."""

@@ -19,14 +19,14 @@ from marketarchive.archive.ledger import Entry, Ledger
 from marketarchive.archive.reader import SEGMENT_KINDS
 from marketarchive.clock import Clock, RealClock, from_iso, iso
 from marketarchive.exceptions import ArchiveError, DiskError
-from marketarchive.research import boundary_prices, estimates, label_files, market_facts
 from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
 from marketarchive.research.engine import require
-from marketarchive.research.label_files import LabelStamp, read_labels
-from marketarchive.research.labels import VERDICTS, Label, Window, label, wanted
-from marketarchive.research.normalize import normalize
-from marketarchive.research.partitions import DAY, feeds, feeds_with
-from marketarchive.research.partitions import stamp_of as stamp_of_table
+from marketarchive.research.labels import boundary_prices, estimates, label_files, market_facts
+from marketarchive.research.labels.label_files import LabelStamp, read_labels
+from marketarchive.research.labels.labels import VERDICTS, Label, Window, label, wanted
+from marketarchive.research.tables.normalize import normalize
+from marketarchive.research.tables.partitions import DAY, feeds, feeds_with
+from marketarchive.research.tables.partitions import stamp_of as stamp_of_table
 
 __all__ = ["GroundTruth", "Label", "ground_truth", "label_markets", "read_labels"]
 

@@ -21,16 +21,16 @@ import msgspec
 from marketarchive.archive.files import Files
 from marketarchive.clock import SECOND, RealClock, from_iso, iso
 from marketarchive.exceptions import ArchiveError, ArgumentError, DiskError
-from marketarchive.research import canonical_inputs
-from marketarchive.research.canonical_columns import CLOCKS, VARIED, Clock, schema
-from marketarchive.research.canonical_grid import Grid
+from marketarchive.research.canonical import inputs as canonical_inputs
+from marketarchive.research.canonical.columns import CLOCKS, VARIED, Clock, schema
+from marketarchive.research.canonical.grid import Grid
 from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
 from marketarchive.research.engine import connect, require
-from marketarchive.research.label_files import read_labels
-from marketarchive.research.labels import Label
+from marketarchive.research.labels.label_files import read_labels
+from marketarchive.research.labels.labels import Label
 from marketarchive.research.names import names
-from marketarchive.research.normalize import normalize
-from marketarchive.research.partitions import DAY, METADATA, feeds, feeds_with, files, stamp_of
+from marketarchive.research.tables.normalize import normalize
+from marketarchive.research.tables.partitions import DAY, METADATA, feeds, feeds_with, files, stamp_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -12,8 +12,8 @@ from marketarchive.archive.reader import Message, read_segment
 from marketarchive.exceptions import ParseError
 from marketarchive.nesting import is_shallow
 from marketarchive.research.engine import run, stored, text
-from marketarchive.research.extract import Made, aside, copy, frame_with, lines, table, within
-from marketarchive.research.partitions import Partition, Stamp
+from marketarchive.research.tables.extract import Made, aside, copy, frame_with, lines, table, within
+from marketarchive.research.tables.partitions import Partition, Stamp
 
 if TYPE_CHECKING:
     import duckdb

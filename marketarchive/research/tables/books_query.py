@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from marketarchive.research.engine import text
-from marketarchive.research.extract import PRICE, SIZE, frame_with, lines, moment, within
-from marketarchive.research.partitions import STREAM_FEEDS, Partition
+from marketarchive.research.tables.extract import PRICE, SIZE, frame_with, lines, moment, within
+from marketarchive.research.tables.partitions import STREAM_FEEDS, Partition
 
 _URL = r"https?://(?:(?:127\.0\.0\.1|localhost|\[::1\]):[0-9]+/)?clob\.polymarket\.com/books?"
 # more decimals than a size has; a price or size that is no string; a side that is no array

@@ -13,9 +13,9 @@ import msgspec
 
 from marketarchive.archive.reader import Message, read_segment
 from marketarchive.exceptions import ParseError
-from marketarchive.research import page_prices
-from marketarchive.research.extract import AMOUNT, LATEST_MS, Made, amount_fits
-from marketarchive.research.partitions import METADATA, Partition
+from marketarchive.research.tables import page_prices
+from marketarchive.research.tables.extract import AMOUNT, LATEST_MS, Made, amount_fits
+from marketarchive.research.tables.partitions import METADATA, Partition
 from marketarchive.venues.polymarket import rtds
 from marketarchive.venues.polymarket.rtds import ReferencePoint, RtdsRefused
 

@@ -1,0 +1,1 @@
+"""The canonical dataset: one row per second of each labelled round."""

@@ -1,0 +1,1 @@
+"""Labels: what decided each round, and whether that is proven."""

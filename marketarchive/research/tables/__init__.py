@@ -1,0 +1,1 @@
+"""Tables from raw: one file per table, feed and UTC day."""
