@@ -5,6 +5,9 @@ BIN := .venv/bin
 .PHONY: demo test check format bench soak clean
 .DEFAULT_GOAL := help
 
+# Tests start hundreds of processes: the code is compiled once, not by each of them.
+unexport PYTHONDONTWRITEBYTECODE
+
 help:
 	@echo "make demo    the main job, offline on the simulator"
 	@echo "make test    lint, types and all tests"
@@ -22,7 +25,7 @@ demo: .venv/installed
 	$(BIN)/scrapy demo
 
 test: .venv/installed check
-	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=term --cov-fail-under=85
+	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=85
 
 check: .venv/installed
 	$(BIN)/ruff check .

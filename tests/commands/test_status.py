@@ -79,7 +79,12 @@ def test_a_running_archive_a_killed_run_and_what_recovery_leaves(call: Call, tmp
         assert dead_run["ended_at_utc"] is None
         venue.order({"kind": "status", "route": "clob.polymarket.com/books", "status": 404, "count": 3})
         with crawling(venue.url, out, *BOOKS) as alive:
-            until(lambda: len(Output(out).records("gaps")) >= 3)
+            until(
+                lambda: (
+                    [run["gaps"].get("disconnect") for run in runs(read(call, out, venue.url), "alive")]
+                    == [3]
+                )
+            )
             until(lambda: len(newest_run(out)) > 1)
             found = read(call, out, venue.url)
             text = run_status(out, "-s", f"SIMULATOR_URL={venue.url}")
