@@ -12,6 +12,8 @@ from marketarchive.items import RAW, Derived, Invalid, Quote, ReferencePrice, Re
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
 
+_PRICES = ("up_bid", "up_ask", "down_bid", "down_ask")
+
 
 class ValidatePipeline:
     """Fields are checked where an item is made; here it is checked what an item says as a whole."""
@@ -41,6 +43,8 @@ class ValidatePipeline:
         self._run.archive.write(
             Invalid(item.venue, item.feed, item.received_at, item.seq, name, f"{field}: {text}", (field,))
         )
+        if isinstance(item, Quote):  # its tick was due: there is a row, and nothing in it can be trusted
+            return item.model_copy(update={**dict.fromkeys(_PRICES), "is_observed": 0})
         raise DropItem(f"{field}: {text}")
 
     def _problem(self, item: Derived) -> tuple[str, str] | None:
@@ -49,7 +53,7 @@ class ValidatePipeline:
             for side, bid, ask in (("up", item.up_bid, item.up_ask), ("down", item.down_bid, item.down_ask)):
                 if bid is not None and ask is not None and bid >= ask:
                     return f"{side}_bid", f"crossed: bid {bid}, ask {ask}"
-            if not item.is_observed and any((item.up_bid, item.up_ask, item.down_bid, item.down_ask)):
+            if not item.is_observed and any(getattr(item, name) for name in _PRICES):
                 return "is_observed", "0 on a row with values"
         elif isinstance(item, ReferencePrice):
             if item.bid is not None and item.ask is not None and item.bid > item.ask:
