@@ -184,11 +184,12 @@ def test_what_the_stream_does_not_show_is_polled_or_not_observed(tmp_path: Path)
 
 @pytest.mark.timeout(90)
 def test_a_process_that_stood_still_and_a_clock_that_stepped_back(tmp_path: Path) -> None:
+    """It starts half a minute before what is counted from: a slow start must not cost the first rows."""
     speed = 5
     out = tmp_path / "out"
     with (
-        simulator(tmp_path / "truth", "--speed", str(speed), "--start", "2026-11-20T10:01:00Z") as venue,
-        crawling(venue.url, out, "polymarket_stream", *ROUNDS, CLOCK_STEPS="50:-10") as process,
+        simulator(tmp_path / "truth", "--speed", str(speed), "--start", "2026-11-20T10:00:30Z") as venue,
+        crawling(venue.url, out, "polymarket_stream", *ROUNDS, CLOCK_STEPS="80:-10") as process,
     ):
         start = from_iso("2026-11-20T10:01:00Z") // SECOND
         until(lambda: _now(venue.url) >= start + 25)
