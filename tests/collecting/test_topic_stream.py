@@ -86,6 +86,20 @@ async def test_a_topic_is_missed_as_soon_as_ever_when_our_clock_has_stepped_back
         assert all(gap.from_ns < now for gap in _lost(spider).values())
 
 
+async def test_what_is_missing_before_the_first_word_of_a_new_connection_is_a_gap_too(tmp_path: Path) -> None:
+    """Its topic was not silent for long enough to be lost, but shares the connection with one that was."""
+    async with reference(tmp_path) as spider:
+        await spider.hear(rtds.TOPICS)
+        [link] = spider.links
+        link.waiting.add(FIRST)
+        step_clock(spider, 5)
+        await spider.hear([FIRST])
+        symbols = sorted(symbol for topic, symbol in spider.newest if topic == FIRST)
+        assert len(symbols) > 1
+        told = [gap.scope["symbol"] for gap in gaps(spider) if gap.reason == "sequence"]
+        assert sorted(told) == symbols
+
+
 def _lost(spider: Reference) -> dict[str, Gap]:
     """By topic."""
     return {

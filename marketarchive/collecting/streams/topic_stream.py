@@ -98,9 +98,10 @@ class TopicStreamSpider(StreamSpider):
         if newest is None or point.observed_ms > newest.observed_ms:
             self.newest[key] = point
             self.link_of[key] = link.name
-        if point.topic in link.waiting or point.topic in self.losses:
+        is_lost = point.topic in self.losses
+        if is_lost or point.topic in link.waiting:
             self.seen(link, [point.topic], at)
-        elif newest is not None and point.observed_ms - newest.observed_ms > STEP_MS:
+        if not is_lost and newest is not None and point.observed_ms - newest.observed_ms > STEP_MS:
             self._skipped(link, at, newest, point)
 
     def _row_of(self, point: ReferencePoint, at: int, seq: int) -> None:
