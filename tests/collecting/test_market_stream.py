@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -341,6 +342,26 @@ async def test_a_market_that_ends_on_a_silent_connection_leaves_a_gap(
             assert gap.reason == "stall"
             assert gap.from_ns == proven
             assert gap.to_ns == ended_at
+        at.spider.links.clear()
+
+
+async def test_only_the_connection_of_a_market_says_that_it_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every connection is told, also when the one that had the market has fallen silent before its end."""
+    monkeypatch.setattr(MarketLink, "is_open", True)
+    async with channel(tmp_path) as at:
+        at.spider.links = {at.old, at.new}
+        at.old.waiting.clear()
+        at.new.keys.clear()
+        at.spider._group_of.clear()
+        document = {"event_type": "market_resolved", "market": at.market.id, "assets_ids": at.tape.tokens}
+        over = json.dumps({**document, "timestamp": str(at.tape.now)}).encode()
+        at.tell(at.new, over)
+        assert set(at.spider.watched) == set(at.tape.tokens)
+        at.tell(at.old, over)
+        assert not at.spider.watched
+        assert not gaps(at.spider)
         at.spider.links.clear()
 
 

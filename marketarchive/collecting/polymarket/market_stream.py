@@ -264,7 +264,9 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         event, token = one.event, one.token
         if isinstance(event, MarketResolved):
             for each in event.assets_ids:
-                if each in self.watched:
+                if each in self.watched and link.covers(
+                    each
+                ):  # all connections are told; a silent one is not
                     self._let_be(self.watched[each].market, is_told=True)
             return
         if token is None or (watched := self.watched.get(token)) is None:
