@@ -263,10 +263,8 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
     def _taken(self, link: MarketLink, at: int, one: Taken, verdicts: Counter[str]) -> None:
         event, token = one.event, one.token
         if isinstance(event, MarketResolved):
-            for each in event.assets_ids:
-                if each in self.watched and link.covers(
-                    each
-                ):  # all connections are told; a silent one is not
+            for each in event.assets_ids:  # every connection is told: only that of the market counts
+                if each in self.watched and link.covers(each):
                     self._let_be(self.watched[each].market, is_told=True)
             return
         if token is None or (watched := self.watched.get(token)) is None:

@@ -65,9 +65,9 @@ class Grid:
         self._carry_s = carry_s
         self._start = _ints(inputs.rounds, "start_s")[:-1]
         lengths = _ints(inputs.rounds, "duration")[:-1] + 1
-        begins = np.cumsum(lengths) - lengths
+        self._begins = np.cumsum(lengths) - lengths  # where each round's seconds begin
         self._round = np.repeat(np.arange(len(lengths)), lengths)
-        self._begin = begins[self._round]
+        self._begin = self._begins[self._round]
         self._t = np.arange(len(self._round)) - self._begin
         self._tau = lengths[self._round] - 1 - self._t
         self._sec = self._start[self._round] + self._t
@@ -191,10 +191,9 @@ class Grid:
         token = _ints(tops, "token")
         tokens = 1 + max(int(each.max(initial=-1)) for each in (*sides, token))
         first_cell, begin_s, end_s = (np.full(tokens + 1, -1) for _ in range(3))
-        rounds = np.flatnonzero(self._t == 0)
         for number, of_round in enumerate(sides):
-            first_cell[of_round] = number * count + rounds
-            begin_s[of_round], end_s[of_round] = self._start, self._start + self._tau[rounds]
+            first_cell[of_round] = number * count + self._begins
+            begin_s[of_round], end_s[of_round] = self._start, self._start + self._tau[self._begins]
         first_cell[-1] = end_s[-1] = -1
         cell = first_cell[token] + np.maximum(sec - begin_s[token], 0)
         is_in = sec <= end_s[token]
@@ -223,8 +222,8 @@ class Grid:
 
         holes = self._inputs.holes
         number = _ints(holes, "market_no")[:-1]
-        rounds = np.flatnonzero(self._t == 0)
-        begin, last, start = rounds[number], self._tau[rounds[number]], self._start[number]
+        begin, start = self._begins[number], self._start[number]
+        last = self._tau[begin]
         first = np.clip(_ints(holes, "from_us")[:-1] // US - start, 0, last + 1)
         end = np.clip(-(-_ints(holes, "to_us")[:-1] // US) - start + 1, first, last + 1)
         change = np.zeros(len(self._sec) + 1, np.int64)
