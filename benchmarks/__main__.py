@@ -14,7 +14,8 @@ from benchmarks.result import Result
 SHARED = {
     "__main__",
     "canonical_archive",
-    "canonical_expert",
+    "canonical_by_hand",
+    "canonical_pandas",
     "result",
     "sender",
     "stream_crawl",

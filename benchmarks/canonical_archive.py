@@ -24,6 +24,9 @@ from marketarchive.research.labels import label_files
 from marketarchive.research.labels.label_files import LabelStamp
 from marketarchive.research.labels.labels import Label
 from marketarchive.research.tables import book_changes, books_query, gaps, quotes, reference_prices
+from marketarchive.research.tables.extract import copy
+from marketarchive.research.tables.partitions import Stamp
+from marketarchive.research.tables.reference_prices import AT_ONCE
 
 DURATION = 900
 DAY_S = 86_400
@@ -32,12 +35,13 @@ PER_DAY = len(ASSETS) * DAY_S // DURATION
 START = from_iso("2026-09-01T00:00:00Z")
 RUN = "20260901T000000Z-0000"
 EARLY_S = 60  # books are there so long before their round begins
-STATED = 50  # every so manieth change a token's best prices are stated by themselves too
+CHANGES = 4  # of a token in a second, of which about one moves its best prices
+STATED = 50  # every so many seconds a token's best prices are stated by themselves too
 
 
 def make(root: Path, markets: int) -> None:
-    """Prices once a second, about one change of each token's best prices a second, ten seconds of gaps in
-    every tenth round; the columns that a table has, without values where nothing of a dataset comes from.
+    """Prices once a second, four changes of each token's book a second, ten seconds of gaps in every tenth
+    round; the columns that a table has, without values where nothing of a dataset comes from.
     """
     (root / "manifests").mkdir(parents=True)
     labels = [_label(number) for number in range(markets)]
@@ -129,48 +133,74 @@ def _prices(day: int) -> pa.Table:
 def _books(day: int, labels: Sequence[Label]) -> dict[str, pa.Table]:
     """What the socket sent of the rounds' tokens: whole books, changes, and best prices by themselves."""
     random = np.random.default_rng(1_000 + day)
-    found: dict[str, list[pa.Table]] = {"books": [], "book_changes": [], "quotes": []}
-    count = DURATION + EARLY_S
-    for each in labels:
-        first = each.start_ns // 1000 - EARLY_S * 1_000_000
-        for side, token in tokens(each.market_id).items():
-            names = (each.condition_id, each.market_id, side, token)
-            # no two of a token in one millisecond
-            event = first + 1000 * (np.sort(random.integers(0, 999 * count, count)) + np.arange(count))
-            received = event + random.integers(5_000, 90_000, count)
-            mid = np.clip(50 + random.integers(-1, 2, count).cumsum(), 3, 97)
-            bid, ask = mid - random.integers(1, 3, count), mid + random.integers(1, 3, count)
-            changes = _told(names, event, received, bid, ask)
-            found["book_changes"].append(
-                changes.append_column("side", pa.repeat("BUY", count))
-                .append_column("verified", pa.repeat("ok", count))
-                .append_column("is_stale", pa.repeat(False, count))
-            )
-            found["quotes"].append(changes.append_column("source", pa.repeat("price_change", count)))
-            some = slice(0, count, STATED)
-            stated = _told(names, event[some], received[some] + 2_000, bid[some] - 1, ask[some])
-            found["quotes"].append(stated.append_column("source", pa.repeat("best_bid_ask", stated.num_rows)))
-            whole = np.array([0, count // 2])
-            book = _told(names, event[whole] - 700, received[whole] + 5_000, bid[whole], ask[whole])
-            found["books"].append(book.append_column("route", pa.array(["ws", "state"])))
-    return {table: pa.concat_tables(parts).sort_by("received_at") for table, parts in found.items()}
+    names = [
+        (each.condition_id, each.market_id, side, token)
+        for each in labels
+        for side, token in tokens(each.market_id).items()
+    ]
+    seconds = DURATION + EARLY_S
+    count = seconds * CHANGES
+    shape = (len(names), count)
+    # no two of a token in one millisecond
+    event = np.sort(random.integers(0, 1000 * seconds - count, shape)) + np.arange(count)
+    event = (
+        1000 * event + np.repeat([each.start_ns // 1000 - EARLY_S * 1_000_000 for each in labels], 2)[:, None]
+    )
+    received = event + random.integers(5_000, 90_000, shape)
+    is_moved = random.random(shape) < 1 / CHANGES
+    mid = np.clip(50 + (random.integers(-1, 2, shape) * is_moved).cumsum(axis=1), 3, 97)
+    moved = np.maximum.accumulate(np.where(is_moved, np.arange(count), 0), axis=1)
+    bid, ask = (
+        mid + side * np.take_along_axis(random.integers(1, 3, shape), moved, axis=1) for side in (-1, 1)
+    )
+    is_new = np.ones(shape, bool)
+    is_new[:, 1:] = (np.diff(bid) != 0) | (np.diff(ask) != 0)
+
+    every, stated, whole = (np.zeros(shape, bool) for _ in range(3))
+    every[:], stated[:, :: STATED * CHANGES], whole[:, [0, count // 2]] = True, True, True
+    changes = _told(names, every, event, received, bid, ask)
+    quotes = [
+        _told(names, is_new, event, received, bid, ask, source="price_change"),
+        _told(names, stated, event, received + 2_000, bid - 1, ask, source="best_bid_ask"),
+    ]
+    books = _told(names, whole, event - 700, received + 5_000, bid, ask)
+    route = pa.array(["ws", "state"] * len(names))
+    order = [(name, "ascending") for name in ("source", "token", "received_at")]
+    return {
+        "book_changes": changes.sort_by("received_at")
+        .append_column("side", pa.repeat("BUY", changes.num_rows))
+        .append_column("verified", pa.repeat("ok", changes.num_rows))
+        .append_column("is_stale", pa.repeat(False, changes.num_rows)),
+        "quotes": pa.concat_tables(quotes).sort_by(order),
+        "books": books.append_column("route", route).sort_by("received_at"),
+    }
 
 
-def _told(names: tuple[str, ...], event: Any, received: Any, bid: Any, ask: Any) -> pa.Table:
-    count = len(event)
-    said = zip(("market", "slug", "outcome", "token"), names, strict=True)
+def _told(
+    names: Sequence[tuple[str, ...]], chosen: Any, event: Any, received: Any, bid: Any, ask: Any, **same: str
+) -> pa.Table:
+    """The `chosen` of arrays with a row per token."""
+    row = np.nonzero(chosen)[0].astype(np.int32)
+    count = len(row)
+    texts = {
+        column: pa.DictionaryArray.from_arrays(row, pa.array(values)).cast(pa.string())
+        for column, values in zip(
+            ("market", "slug", "outcome", "token"), zip(*names, strict=True), strict=True
+        )
+    }
     return pa.table(
         {
-            **{column: pa.repeat(name, count) for column, name in said},
-            "event_time": _times(event),
-            "received_at": _times(received),
+            **texts,
+            "event_time": _times(event[chosen]),
+            "received_at": _times(received[chosen]),
             "run": pa.repeat(RUN, count),
             "seq": pa.array(np.arange(count)),
             "connection": pa.repeat("c1", count),
             "index": pa.repeat(1, count),
             "position": pa.repeat(1, count),
-            "best_bid": _decimals(bid / 100),
-            "best_ask": _decimals(ask / 100),
+            "best_bid": _decimals(bid[chosen] / 100),
+            "best_ask": _decimals(ask[chosen] / 100),
+            **{column: pa.repeat(text, count) for column, text in same.items()},
         }
     )
 
@@ -221,11 +251,18 @@ def _whole(rows: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _write(root: Path, table: str, day: int, rows: pa.Table) -> None:
+    """As `scrapy normalize` does: rows of books by DuckDB, others by Arrow, some at a time."""
     date = iso(START + day * DAY_S * SECOND)[:10]
     feed = "reference" if table == "reference_prices" else "stream"
     path = root / "tables" / table / "venue=polymarket" / f"feed={feed}" / f"date={date}" / f"{table}.parquet"
     path.parent.mkdir(parents=True)
-    pq.write_table(rows, path, compression="zstd", row_group_size=122_880)
+    if table in ("books", "book_changes", "quotes"):
+        with duckdb.connect() as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.register("given", rows)
+            copy(connection, "FROM given", path, Stamp("benchmark", True, {}))
+    else:
+        pq.write_table(rows, path, compression="zstd", row_group_size=AT_ONCE)
 
 
 def _times(us: Any) -> pa.Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,14 @@ def names(root: Path, master_url: str | None = None) -> dict[str, tuple[str, str
         tracked = summary.get("markets", {}).get("tracked", {}) if isinstance(summary, dict) else {}
         for slug, known in tracked.items():
             _take(found, slug, known.get("tokens"))
+    return found
+
+
+def tokens_by_market(names: Mapping[str, tuple[str, str]]) -> dict[str, dict[str, str]]:
+    """Slug -> outcome -> token."""
+    found: dict[str, dict[str, str]] = {}
+    for token, (slug, outcome) in sorted(names.items()):
+        found.setdefault(slug, {})[outcome] = token
     return found
 
 

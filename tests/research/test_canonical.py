@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -14,9 +16,11 @@ from marketarchive import Archive
 from marketarchive.clock import iso
 from marketarchive.research.canonical.columns import CLOCKS, COLUMNS, HINDSIGHT, Clock
 from marketarchive.research.canonical.dataset import canonical
-from marketarchive.research.canonical.grid import Grid
-from marketarchive.research.canonical.inputs import inputs, rounds
-from marketarchive.research.engine import connect, run
+from marketarchive.research.canonical.grid import Grid, Inputs
+from marketarchive.research.canonical.inputs import rounds, seen
+from marketarchive.research.canonical.reading import PRICES, TOPS
+from marketarchive.research.canonical.told import Told
+from marketarchive.research.engine import connect
 from marketarchive.research.labels import label_files
 from marketarchive.research.labels.labels import Label
 from tests.research.streaming import Socket, record
@@ -24,17 +28,8 @@ from tests.research.streaming import Socket, record
 START = 1_785_000_000
 SECONDS = 12
 CARRY = 4
-TOKENS = {("btc-round", "Up"): (0, "a"), ("btc-round", "Down"): (1, "b")}
+TOKENS = {"btc-round": {"Up": "a", "Down": "b"}}
 US = 1_000_000
-
-PRICES = (
-    "instrument VARCHAR, event_us BIGINT, received_us BIGINT, value DOUBLE, bid DOUBLE, ask DOUBLE, "
-    "source VARCHAR"
-)
-TOPS = (
-    "token BIGINT, event_us BIGINT, received_us BIGINT, run VARCHAR, seq BIGINT, index INTEGER, "
-    "position INTEGER, bid DOUBLE, ask DOUBLE, is_proof BOOLEAN, source VARCHAR"
-)
 
 
 def label(received_s: float | None) -> Label:
@@ -68,33 +63,42 @@ def build(
     known_s: float | None = 0.0,
     holes: tuple[tuple[float, float], ...] = (),
 ) -> list[dict[str, Any]]:
-    """Times in seconds after the start; prices (event, received, value, bid), tops (token, event, received,
-    bid, is_proof).
+    """Times in seconds after the start; prices (event, received, value, bid), tops (0 Up or 1 Down, event,
+    received, bid, is_proof).
     """
-    connection = connect()
-    try:
-        given_rounds = rounds([label(known_s)], TOKENS)
-        place = given_rounds.schema.get_field_index("strike")
-        given_rounds = given_rounds.set_column(place, "strike", pa.array([100.0], pa.float64()))
-        place = given_rounds.schema.get_field_index("strike_received_us")
-        known = [None if known_s is None else us(known_s)]
-        given_rounds = given_rounds.set_column(place, "strike_received_us", pa.array(known, pa.int64()))
-        connection.register("rounds", given_rounds)
-        run(connection, f"CREATE TEMP TABLE prices ({PRICES})")
-        run(connection, f"CREATE TEMP TABLE tops ({TOPS})")
-        run(connection, "CREATE TEMP TABLE holes (market_no BIGINT, from_us BIGINT, to_us BIGINT)")
-        for event, received, value, bid in prices:
-            row = ["chainlink:btc-usd", us(event), us(received), value, bid, bid, "page" if bid else "rtds"]
-            connection.execute("INSERT INTO prices VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-        for number, (token, event, received, bid, is_proof) in enumerate(tops):
-            row = [token, us(event), us(received), "r", number, 1, 1, bid, bid + 0.01, is_proof, "books"]
-            connection.execute("INSERT INTO tops VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
-        for first, last in holes:
-            connection.execute("INSERT INTO holes VALUES (0, ?, ?)", [us(first), us(last)])
-        found: list[dict[str, Any]] = Grid(inputs(connection, clock), clock, CARRY).rows().to_pylist()
-        return found
-    finally:
-        connection.close()
+    given_rounds = rounds([label(known_s)], TOKENS)
+    known = pa.array([None if known_s is None else us(known_s)], pa.int64())
+    for name, values in (("strike", pa.array([100.0])), ("strike_received_us", known)):
+        place = given_rounds.schema.get_field_index(name)
+        given_rounds = given_rounds.set_column(place, name, values)
+    of_prices = [
+        {"event_us": us(event), "received_us": us(received), "value": value}
+        | ({"source": 1} if bid is None else {"bid": bid, "ask": bid})
+        for event, received, value, bid in prices
+    ]
+    of_tops = [
+        {"token": 1 - token, "event_us": us(event), "received_us": us(received), "seq": number}
+        | {"bid": bid, "ask": bid + 0.01, "is_proof": is_proof}
+        for number, (token, event, received, bid, is_proof) in enumerate(tops)
+    ]
+    given_prices = Told(columns(of_prices, PRICES), ["page", "rtds"])
+    given_tops = Told(columns(of_tops, TOPS), ["books"])
+    of_holes = {"market_no": [0] * len(holes)}
+    for name, times in zip(("from_us", "to_us"), zip(*holes, strict=True), strict=False):
+        of_holes[name] = [us(each) for each in times]
+    none = pa.schema([(name, pa.int64()) for name in ("market_no", "from_us", "to_us")]).empty_table()
+    with closing(connect()) as connection:
+        as_seen = seen(connection, given_prices, given_tops, clock)
+    inputs = Inputs(given_rounds, *as_seen, pa.table(of_holes) if holes else none)
+    found: list[dict[str, Any]] = Grid(inputs, clock, CARRY).rows().to_pylist()
+    return found
+
+
+def columns(rows: list[dict[str, Any]], kinds: dict[str, tuple[str, Any]]) -> dict[str, Any]:
+    return {
+        name: np.array([*(row.get(name, nothing) for row in rows), nothing], kind)
+        for name, (kind, nothing) in kinds.items()
+    }
 
 
 def us(seconds: float) -> int:

@@ -11,20 +11,22 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from marketarchive.clock import iso
-from marketarchive.research.canonical import inputs as canonical_inputs
+from marketarchive.research.canonical import reading
 from marketarchive.research.canonical.columns import CLOCKS, COLUMNS, HINDSIGHT, Clock
 from marketarchive.research.canonical.grid import Grid
+from marketarchive.research.canonical.inputs import read
 from marketarchive.research.engine import connect
 from marketarchive.research.labels.labels import Label
 from marketarchive.research.tables import gaps, reference_prices
 from tests.research.test_canonical import START, label
 
 SECONDS, CARRY = 10, 3
-TOKENS = {"a": ("btc-round", "Up"), "b": ("btc-round", "Down")}
+TOKENS = {"btc-round": {"Up": "a", "Down": "b"}}
 DAY = iso(START * 10**9)[:10]
 EXEMPT = ("K", "delta", "delta_bps", "K_received_at")
 """On the observation clock."""
@@ -74,7 +76,7 @@ def top(draw: st.DrawFn) -> Row:
         "table": (table, "polymarket", "stream"),
         "event_time": event,
         "received_at": event + draw(lags),
-        "token": draw(st.sampled_from(sorted(TOKENS))),
+        "token": draw(st.sampled_from("ab")),
         "best_bid": bid,
         "best_ask": None if bid is None else bid + Decimal("0.02"),
         "route": route,
@@ -96,7 +98,7 @@ def gap(draw: st.DrawFn) -> Row:
     }
 
 
-inputs = st.lists(price() | price() | top() | top() | gap(), max_size=9)
+some = st.lists(price() | price() | top() | top() | gap(), max_size=9)
 
 
 @st.composite
@@ -125,10 +127,8 @@ def build(given_rows: Sequence[Row], of_label: Row, clock: Clock) -> list[Row]:
         )
         connection = connect(root / "spill")
         try:
-            canonical_inputs.register(connection, root, [one], TOKENS, CARRY)
-            found: list[Row] = (
-                Grid(canonical_inputs.inputs(connection, clock), clock, CARRY).rows().to_pylist()
-            )
+            inputs = read(connection, root, [one], TOKENS, CARRY, clock)
+            found: list[Row] = Grid(inputs, clock, CARRY).rows().to_pylist()
             return found
         finally:
             connection.close()
@@ -168,8 +168,8 @@ def _schema(table: str) -> pa.Schema:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    before=inputs,
-    after=inputs,
+    before=some,
+    after=some,
     labels=st.tuples(source(), source()),
     second=st.integers(0, SECONDS),
     clock=st.sampled_from(CLOCKS),
@@ -200,10 +200,27 @@ def test_nothing_after_a_second_moves_it(
 
 
 @settings(max_examples=40, deadline=None)
-@given(given_rows=inputs, of_label=source(), clock=st.sampled_from(CLOCKS))
+@given(given_rows=some, of_label=source(), clock=st.sampled_from(CLOCKS))
 def test_coverage_is_bounded(given_rows: list[Row], of_label: Row, clock: Clock) -> None:
     made = build(given_rows, of_label, clock)
     assert [row["t"] for row in made] == list(range(SECONDS + 1))
     cl, pm = ({row["t"] for row in made[:-1] if row[f"{name}_ffill"] == 0} for name in ("cl", "pm"))
     assert max(0, len(cl) + len(pm) - SECONDS) <= len(cl & pm) <= min(len(cl), len(pm))
     assert all(row["cl_mid"] is not None for row in made[:-1] if row["t"] in cl)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    given_rows=st.lists(top(), min_size=4, max_size=40),
+    of_label=source(),
+    clock=st.sampled_from(CLOCKS),
+)
+def test_what_is_left_out_of_a_second_counts_for_nothing(
+    given_rows: list[Row], of_label: Row, clock: Clock
+) -> None:
+    """Much that a token is told in a second is thinned as it is read; little is not."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reading, "_FEW", 0)
+        whole = build(given_rows, of_label, clock)
+        patch.setattr(reading, "_FEW", 10**9)
+        assert build(given_rows, of_label, clock) == whole

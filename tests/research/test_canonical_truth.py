@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from marketarchive.clock import SECOND, from_iso
-from marketarchive.exceptions import DiskError
+from marketarchive.exceptions import ArchiveError, DiskError
 from marketarchive.research.canonical.columns import Clock
 from marketarchive.research.canonical.dataset import canonical
 from marketarchive.research.labels import label_files
@@ -170,3 +170,18 @@ def test_a_full_disk_leaves_the_dataset_as_it_was(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert path.read_bytes() == before
     assert canonical(tmp_path, carry_s=30).made == ["2026-08-06/BTC", "2026-08-07/BTC"]
+
+
+def test_a_table_that_is_broken_is_named_and_can_be_made_again(tmp_path: Path) -> None:
+    archive(tmp_path, sorted(rounds(CHANGE - 300, 2), key=true.start), books=False)
+    ground_truth(tmp_path)
+    path = tmp_path / canonical(tmp_path).path
+    before = path.read_bytes()
+    table = next((tmp_path / "tables").glob("reference_prices/*/feed=reference/*/*.parquet"))
+    sound = table.read_bytes()
+    table.write_bytes(sound[:100] + bytes(len(sound) // 2) + sound[100 + len(sound) // 2 :])
+    with pytest.raises(ArchiveError, match=f"{table.parents[1].name}.*cannot be read.*scrapy normalize"):
+        canonical(tmp_path, carry_s=30)
+    assert path.read_bytes() == before
+    table.unlink()
+    assert len(canonical(tmp_path, carry_s=30).made) == 2

@@ -55,6 +55,15 @@ HINDSIGHT = ("settlement", "Y", "gap")
 VARIED = ("cl_mid", "cl_bid", "cl_ask", "cl_twap", "delta", "delta_bps", "cl_lag", "pm_lag")
 """Hardly a value stands in them twice."""
 
+QUOTED = (
+    *(f"pm_{side}_{name}" for side in ("up", "down") for name in ("mid", "bid", "ask", "spread")),
+    *("sum_bids", "sum_asks"),
+)
+"""Few values stand in them again and again."""
+
+
+TEXTS = ("market_id", "asset", "cl_source", "ref_source", "pm_source")
+
 
 def schema() -> pa.Schema:
     """Prices in dollars, those of pm per share; lags in seconds."""
@@ -62,9 +71,21 @@ def schema() -> pa.Schema:
 
     kinds = {
         **dict.fromkeys(("t", "tau"), pa.int32()),
-        **dict.fromkeys(("market_id", "asset", "cl_source", "ref_source", "pm_source"), pa.string()),
+        **dict.fromkeys(TEXTS, pa.string()),
         **dict.fromkeys(("cl_ffill", "cl_twap_ffill", "pm_ffill", "Y", "pm_quiet"), pa.int8()),
         **dict.fromkeys(("gap", "preopen"), pa.bool_()),
         "K_received_at": pa.timestamp("us", tz="UTC"),
     }
     return pa.schema([(name, kinds.get(name, pa.float64())) for name in COLUMNS])
+
+
+def written() -> pa.Schema:
+    """As rows are made and written: texts, which hardly vary, by numbers. The file's columns are the same."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            field.with_type(pa.dictionary(pa.int32(), pa.string())) if field.name in TEXTS else field
+            for field in schema()
+        ]
+    )

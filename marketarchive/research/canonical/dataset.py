@@ -22,13 +22,13 @@ from marketarchive.archive.files import Files
 from marketarchive.clock import SECOND, RealClock, from_iso, iso
 from marketarchive.exceptions import ArchiveError, ArgumentError, DiskError
 from marketarchive.research.canonical import inputs as canonical_inputs
-from marketarchive.research.canonical.columns import CLOCKS, VARIED, Clock, schema
-from marketarchive.research.canonical.grid import Grid
+from marketarchive.research.canonical.columns import CLOCKS, QUOTED, TEXTS, VARIED, Clock, written
+from marketarchive.research.canonical.grid import Grid, Inputs
 from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
 from marketarchive.research.engine import connect, require
 from marketarchive.research.labels.label_files import read_labels
 from marketarchive.research.labels.labels import Label
-from marketarchive.research.names import names
+from marketarchive.research.names import names, tokens_by_market
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.tables.partitions import DAY, METADATA, feeds, feeds_with, files, stamp_of
 
@@ -150,8 +150,9 @@ class _Build:
         }
         labels = [one for found in chosen.values() for one in found]
         _normalize(self._root, labels, self._master_url, self._progress)
-        self._names = names(self._root, self._master_url)
+        self._tokens = tokens_by_market(names(self._root, self._master_url))
         done = Canonical(path_of(self._clock, partitioned=partitioned), markets=len(labels))
+        self._stored = list(self._stamps(labels)) if labels else []
         keys = {part: self._key(found) for part, found in chosen.items()}
         self._progress.total(len(labels))
         self._progress.begin("canonical")
@@ -169,15 +170,19 @@ class _Build:
 
     def _key(self, labels: Sequence[Label]) -> str:
         """Of all that the rows of these rounds depend on."""
-        mine = {each.market_id for each in labels}
-        tokens = sorted((slug, side, token) for token, (slug, side) in self._names.items() if slug in mine)
-        stamps = {}
-        for table in TABLES:
-            for path in files(self._root, table, *canonical_inputs.span(labels, self._carry_s)):
-                stamp = stamp_of(path)
-                stamps[str(path.relative_to(self._root))] = "" if stamp is None else stamp.key
+        tokens = {each.market_id: sorted(self._tokens.get(each.market_id, {}).items()) for each in labels}
+        first, last = canonical_inputs.span(labels, self._carry_s)
+        stamps = {path: key for day, path, key in self._stored if first < day + DAY and day < last}
         parts = [VERSION, self._clock, self._carry_s, [repr(each) for each in labels], tokens, stamps]
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
+    def _stamps(self, labels: Sequence[Label]) -> Iterator[tuple[int, str, str]]:
+        """Of every file that can be read: when its day begins (ns), its path, what it was made from."""
+        for table in TABLES:
+            for path in files(self._root, table, *canonical_inputs.span(labels, self._carry_s)):
+                day = from_iso(path.parent.name.removeprefix("date="))
+                stamp = stamp_of(path)
+                yield day, str(path.relative_to(self._root)), "" if stamp is None else stamp.key
 
     def _write(
         self,
@@ -212,7 +217,7 @@ class _Build:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.tmp")
         contents: dict[str, Made] = {}
-        source = pq.ParquetFile(path) if kept else None
+        source = pq.ParquetFile(path, read_dictionary=TEXTS) if kept else None
         groups = 0
         with closing(self._tables(due)) as made, _Writer(temporary) as writer:
             for part in sorted({*kept, *due}):
@@ -236,22 +241,26 @@ class _Build:
         _settle(temporary, path)
 
     def _tables(self, parts: dict[str, list[Label]]) -> Generator[tuple[str, pa.Table]]:
-        """(part, its rows), in order."""
-        for some in _batches(parts):
-            labels = [one for part in some for one in parts[part]]
-            connection = connect(self._root / "tables" / ".spill")
-            try:
-                canonical_inputs.register(connection, self._root, labels, self._names, self._carry_s)
-                inputs = canonical_inputs.inputs(connection, self._clock)
-            finally:
-                connection.close()
-            table = Grid(inputs, self._clock, self._carry_s).rows()
-            at = 0
-            for part in some:
-                count = sum(map(_rows_of, parts[part]))
-                yield part, table.slice(at, count)
-                at += count
-            self._progress.advance(len(labels))
+        """(part, its rows), in order; what the next are made from is read meanwhile."""
+        batches = list(_batches(parts))
+        with closing(connect(self._root / "tables" / ".spill")) as engine, ThreadPoolExecutor(1) as reader:
+
+            def ahead(some: list[str]) -> Future[Inputs]:
+                labels = [one for part in some for one in parts[part]]
+                given = (engine, self._root, labels, self._tokens, self._carry_s, self._clock)
+                return reader.submit(canonical_inputs.read, *given)
+
+            waiting = deque(map(ahead, batches[:1]))
+            for number, some in enumerate(batches, 1):
+                inputs = waiting.popleft().result()
+                waiting.extend(map(ahead, batches[number : number + 1]))
+                grid = Grid(inputs, self._clock, self._carry_s)
+                first = 0
+                for part in some:
+                    last = first + len(parts[part])
+                    yield part, grid.rows(first, last)
+                    first = last
+                    self._progress.advance(len(parts[part]))
 
     def _manifest(self, started: int, done: Canonical, keys: dict[str, str]) -> str:
         made = {
@@ -271,13 +280,14 @@ class _Writer:
     def __init__(self, path: Path) -> None:
         import pyarrow.parquet as pq
 
-        names = schema().names
         self._file = pq.ParquetWriter(
             path,
-            schema(),
+            written(),
+            store_schema=False,
             compression="zstd",
-            use_dictionary=[name for name in names if name not in VARIED],
+            use_dictionary=[*TEXTS, *QUOTED],
             use_byte_stream_split=list(VARIED),
+            write_statistics=[name for name in written().names if name not in (*VARIED, *QUOTED)],
         )
         self._thread = ThreadPoolExecutor(1)
         self._waiting: deque[Future[None]] = deque()

@@ -9,11 +9,13 @@ end to say so: NaN, 0 or -1.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from marketarchive.research.canonical.columns import Clock, schema
+from marketarchive.research.canonical.cells import Cells, filled
+from marketarchive.research.canonical.columns import Clock, written
+from marketarchive.research.canonical.told import OF_PRICES, OF_QUOTES, OF_TOPS, US, Told, seconds_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,26 +23,239 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[tuple[int], np.dtype[Any]]
 
-US = 1_000_000
-
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """What rows are made of. Times are us since the epoch, but for `start_s`.
 
     `rounds`  market_id, asset, start_s, duration, strike, settlement, outcome (1 Up, 0 Down),
-              strike_received_us, spot, twap (numbers of instruments), up, down (numbers of tokens)
-    `prices`  instrument, at_us (when it counts), event_us, received_us, value, bid, ask, source, is_first (of
-              all that was told of one observation)
-    `tops`    token, at_us, event_us, received_us, run, seq, index, position, bid, ask, source, is_proof (a
-              whole book that the venue was asked for: it had not changed from event_us until received_us)
+              strike_received_us, spot_no, twap_no (numbers of instruments), up, down (numbers of tokens)
+    `prices`  instrument (a number), event_us, received_us, value, bid, ask, source and, by the clock of
+              receipt, is_first (of all that was told of one observation)
+    `tops`    token (a number), event_us, received_us, run, seq, index, position, bid, ask, source, is_proof
+              (a whole book that the venue was asked for: it had not changed from event_us until received_us)
     `holes`   market_no (a row of `rounds`), from_us, to_us: recorded gaps that concern a market
     """
 
     rounds: pa.Table
-    prices: pa.Table
-    tops: pa.Table
+    prices: Told
+    tops: Told
     holes: pa.Table
+
+
+@dataclass(frozen=True, slots=True)
+class _Seconds:
+    """Of each row: its round, second of the round, second since the epoch, and place among all seconds."""
+
+    round: Array
+    t: Array
+    sec: Array
+    start: Array  # the second since the epoch at which its round starts
+    place: Array
+
+
+class Grid:
+    """The seconds t = 0..duration of some rounds, one round after another."""
+
+    def __init__(self, inputs: Inputs, clock: Clock, carry_s: int) -> None:
+        import numpy as np
+
+        self._rounds = inputs.rounds
+        self._clock = clock
+        self._start = _ints(inputs.rounds, "start_s")[:-1]
+        self._lengths = _ints(inputs.rounds, "duration")[:-1] + 1
+        self._begins = np.cumsum(self._lengths) - self._lengths  # where each round's seconds begin
+        times = (self._start, self._lengths, self._begins)
+        self._prices = _Prices(inputs.prices, inputs.rounds, times, clock, carry_s)
+        self._books = _Books(inputs.tops, inputs.rounds, times, clock, carry_s)
+        self._is_in_hole = self._in_holes(inputs.holes)
+
+    def rows(self, first: int = 0, last: int | None = None) -> pa.Table:
+        """By round and second, of the rounds `first` <= place < `last`, by default of all."""
+        import numpy as np
+        import pyarrow as pa
+
+        mine = slice(first, last)
+        rounds = self._rounds.slice(first, None if last is None else last - first)
+        each = np.repeat(np.arange(len(self._lengths))[mine], self._lengths[mine])
+        place = np.arange(len(each)) + self._begins[mine][:1].sum()
+        t = place - self._begins[each]
+        start = self._start[each]
+        at = _Seconds(each, t, start + t, start, place)
+        of_rounds = each - first
+        strike = _floats(rounds, "strike")[of_rounds]
+        known_us = _ints(rounds, "strike_received_us", missing=-1)[of_rounds]
+        if self._clock == "received":
+            is_known = (known_us >= 0) & (known_us <= at.sec * US)
+            strike, known_us = np.where(is_known, strike, np.nan), np.where(is_known, known_us, -1)
+        out = self._prices.at(at) | self._books.at(at)
+        delta = out["cl_mid"] - strike
+        out |= {
+            "t": t,
+            "tau": self._lengths[each] - 1 - t,
+            "market_id": _text(of_rounds, rounds["market_id"].to_pylist()),
+            "asset": _text(of_rounds, rounds["asset"].to_pylist()),
+            "K": strike,
+            "settlement": _floats(rounds, "settlement")[of_rounds],
+            "Y": rounds["outcome"].combine_chunks().take(pa.array(of_rounds)),
+            "delta": delta,
+            "delta_bps": 1e4 * delta / np.where(strike == 0, np.nan, strike),
+            "ref_mid": pa.nulls(len(delta)),
+            "ref_source": pa.nulls(len(delta)),
+            "K_received_at": pa.array(known_us, mask=known_us < 0),
+            "gap": self._is_in_hole[place],
+        }
+        return pa.table([_typed(out[field.name], field.type) for field in written()], schema=written())
+
+    def _in_holes(self, holes: pa.Table) -> Array:
+        import numpy as np
+
+        number = _ints(holes, "market_no")[:-1]
+        begin, start = self._begins[number], self._start[number]
+        last = self._lengths[number] - 1
+        first = np.clip(_ints(holes, "from_us")[:-1] // US - start, 0, last + 1)
+        end = np.clip(-(-_ints(holes, "to_us")[:-1] // US) - start + 1, first, last + 1)
+        change = np.zeros(self._lengths.sum() + 1, np.int64)
+        np.add.at(change, begin + first, 1)
+        np.add.at(change, begin + end, -1)
+        return np.cumsum(change)[:-1] > 0
+
+
+class _Prices:
+    """Prices of the rounds' instruments. All cells of one come before those of the next."""
+
+    def __init__(
+        self, prices: Told, rounds: pa.Table, times: tuple[Array, Array, Array], clock: Clock, carry_s: int
+    ) -> None:
+        import numpy as np
+
+        self._columns, self._sources, self._carry_s = prices.columns, prices.sources, carry_s
+        start, lengths, _ = times
+        self._numbers = {name: _ints(rounds, f"{name}_no", missing=-1) for name in ("spot", "twap")}
+        self._first = start.min(initial=2**62)
+        last = (start + lengths - 1).max(initial=0)
+        self._span = max(0, int(last - self._first + 1))
+        self._sec = sec = seconds_of(prices.columns, clock)
+        cells = self._span * (1 + max(int(each.max(initial=-1)) for each in self._numbers.values()))
+        cell = np.maximum(sec - self._first, 0)
+        cell += prices.columns["instrument"].astype(np.int64) * self._span
+        is_in = (sec <= last) & (cell < cells)
+        is_in[-1] = False
+        told = Cells(cells, cell, np.flatnonzero(is_in & prices.columns.get("is_first", True)))
+        parts = np.isfinite(prices.columns["bid"]).astype(np.int64) + np.isfinite(prices.columns["ask"])
+        quotes = Cells(cells, cell, np.flatnonzero(is_in & (parts > 0)))
+        self._newest = told.newest(prices.columns, OF_PRICES)
+        self._quoted = quotes.newest({**prices.columns, "parts": parts}, OF_QUOTES)
+        self._filled = filled(self._newest)
+
+    def at(self, seconds: _Seconds) -> dict[str, Any]:
+        import numpy as np
+
+        of, sec = self._columns, self._sec
+        of_spot = self._held("spot", seconds)
+        spot, quote = self._newest[of_spot], self._quoted[of_spot]
+        twap = self._newest[self._held("twap", seconds)]
+        quote = np.where(sec[quote] == sec[spot], quote, -1)  # the first cell also holds what is older
+        return {
+            "cl_mid": of["value"][spot],
+            "cl_bid": of["bid"][quote],
+            "cl_ask": of["ask"][quote],
+            "cl_ffill": _known(seconds.sec > sec[spot], spot >= 0),
+            "cl_twap": of["value"][twap],
+            "cl_twap_ffill": _known(seconds.sec > sec[twap], twap >= 0),
+            "cl_source": _text(np.where(spot < 0, -1, of["source"][spot]), self._sources),
+            "cl_lag": _lags(of, spot),
+        }
+
+    def _held(self, name: str, seconds: _Seconds) -> Array:
+        """The cells of which the rows' prices of an instrument are."""
+        import numpy as np
+
+        begin = self._numbers[name][seconds.round] * self._span
+        found = self._filled[np.where(begin < 0, -1, begin + seconds.sec - self._first)]
+        age = seconds.sec - self._sec[self._newest[found]]
+        return np.where((found >= begin) & (age <= self._carry_s), found, -1)
+
+
+class _Books:
+    """Best prices of the rounds' tokens. All cells of Up come before those of Down."""
+
+    def __init__(
+        self, tops: Told, rounds: pa.Table, times: tuple[Array, Array, Array], clock: Clock, carry_s: int
+    ) -> None:
+        import numpy as np
+
+        self._columns, self._sources, self._carry_s = tops.columns, tops.sources, carry_s
+        start, lengths, begins = times
+        self._count = count = int(lengths.sum())
+        self._sec = sec = seconds_of(tops.columns, clock)
+        sides = [_ints(rounds, name, missing=-1)[:-1] for name in ("up", "down")]
+        token = tops.columns["token"]
+        tokens = 1 + max(int(each.max(initial=-1)) for each in (*sides, token))
+        first_cell, begin_s, end_s = (np.full(tokens + 1, -1) for _ in range(3))
+        for number, of_round in enumerate(sides):
+            first_cell[of_round] = number * count + begins
+            begin_s[of_round], end_s[of_round] = start, start + lengths - 1
+        first_cell[-1] = end_s[-1] = -1
+        cell = np.maximum(sec - begin_s[token], 0)
+        cell += first_cell[token]
+        is_in = sec <= end_s[token]
+        is_in[-1] = False
+        told = Cells(2 * count, cell, np.flatnonzero(is_in))
+        asked = Cells(2 * count, cell, np.flatnonzero(is_in & tops.columns["is_proof"]))
+        self._newest = told.newest(tops.columns, OF_TOPS)
+        self._filled = filled(self._newest)
+        # a value ages from when it was last known to be unchanged
+        event, received = tops.columns["event_us"], tops.columns["received_us"]
+        proof = asked.newest(tops.columns, ("event_us", "received_us"))
+        cells = np.flatnonzero(proof >= 0)
+        cells = cells[event[proof[cells]] == event[self._newest[cells]]]
+        self._proven = np.zeros(2 * count + 1, np.int64)
+        self._proven[cells] = received[proof[cells]] // US
+
+    def at(self, seconds: _Seconds) -> dict[str, Any]:
+        import numpy as np
+
+        of, sec, sources = self._columns, self._sec, self._sources
+        up, down = (self._side(number, seconds) for number in (0, 1))
+        out: dict[str, Any] = {}
+        for name, side in (("up", up), ("down", down)):
+            bid, ask = of["bid"][side.top], of["ask"][side.top]
+            out |= {f"pm_{name}_bid": bid, f"pm_{name}_ask": ask}
+            out |= {f"pm_{name}_mid": (bid + ask) / 2, f"pm_{name}_spread": ask - bid}
+        out["sum_bids"] = out["pm_up_bid"] + out["pm_down_bid"]
+        out["sum_asks"] = out["pm_up_ask"] + out["pm_down_ask"]
+
+        event, source = of["event_us"], of["source"]
+        has_up, has_down = up.top >= 0, down.top >= 0
+        is_known = has_up | has_down
+        is_carried = (up.is_old & ~up.is_quiet) | (down.is_old & ~down.is_quiet)
+        is_quiet = (up.is_old & up.is_quiet) | (down.is_old & down.is_quiet)
+        is_early = (has_up & (sec[up.top] < seconds.start)) | (has_down & (sec[down.top] < seconds.start))
+        newer = np.where(has_up & ~(has_down & (event[down.top] > event[up.top])), up.top, down.top)
+        of_up = np.where(has_up, source[up.top], source[down.top])
+        of_down = np.where(has_down, source[down.top], source[up.top])
+        both = [one if one == other else f"{one}, {other}" for one in sources for other in sources]
+        return out | {
+            "pm_ffill": _known(is_carried, is_known),
+            "pm_quiet": _known(is_quiet & ~is_carried, is_known),
+            "preopen": _known(is_early, is_known),
+            "pm_lag": _lags(of, newer),
+            "pm_source": _text(np.where(is_known, of_up * len(sources) + of_down, -1), both),
+        }
+
+    def _side(self, number: int, seconds: _Seconds) -> _Side:
+        """Of Up (0) or Down (1)."""
+        import numpy as np
+
+        cell = number * self._count + seconds.place
+        found = self._filled[cell]
+        found = np.where(found >= cell - seconds.t, found, -1)
+        top = self._newest[found]
+        proven = self._proven[found]
+        is_held = (top >= 0) & (seconds.sec <= np.maximum(self._sec[top], proven) + self._carry_s)
+        top = np.where(is_held, top, -1)
+        return _Side(top, is_held & (seconds.sec > self._sec[top]), is_held & (proven >= seconds.sec))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,234 +269,12 @@ class _Side:
     is_quiet: Array
 
 
-class Grid:
-    """The seconds t = 0..duration of some rounds, one round after another."""
-
-    def __init__(self, inputs: Inputs, clock: Clock, carry_s: int) -> None:
-        import numpy as np
-
-        self._inputs = inputs
-        self._clock = clock
-        self._carry_s = carry_s
-        self._start = _ints(inputs.rounds, "start_s")[:-1]
-        lengths = _ints(inputs.rounds, "duration")[:-1] + 1
-        self._begins = np.cumsum(lengths) - lengths  # where each round's seconds begin
-        self._round = np.repeat(np.arange(len(lengths)), lengths)
-        self._begin = self._begins[self._round]
-        self._t = np.arange(len(self._round)) - self._begin
-        self._tau = lengths[self._round] - 1 - self._t
-        self._sec = self._start[self._round] + self._t
-
-    def rows(self) -> pa.Table:
-        """By round and second."""
-        import numpy as np
-        import pyarrow as pa
-
-        rounds = self._inputs.rounds
-        strike = _floats(rounds, "strike")[self._round]
-        known_us = _ints(rounds, "strike_received_us", missing=-1)[self._round]
-        if self._clock == "received":
-            is_known = (known_us >= 0) & (known_us <= self._sec * US)
-            strike, known_us = np.where(is_known, strike, np.nan), np.where(is_known, known_us, -1)
-        out = self._prices() | self._books()
-        delta = out["cl_mid"] - strike
-        out |= {
-            "t": self._t,
-            "tau": self._tau,
-            "market_id": _text(self._round, rounds["market_id"].to_pylist()),
-            "asset": _text(self._round, rounds["asset"].to_pylist()),
-            "K": strike,
-            "settlement": _floats(rounds, "settlement")[self._round],
-            "Y": rounds["outcome"].combine_chunks().take(pa.array(self._round)),
-            "delta": delta,
-            "delta_bps": 1e4 * delta / np.where(strike == 0, np.nan, strike),
-            "ref_mid": pa.nulls(len(delta)),
-            "ref_source": pa.nulls(len(delta)),
-            "K_received_at": pa.array(known_us, mask=known_us < 0),
-            "gap": self._in_holes(),
-        }
-        return pa.table([_typed(out[each.name], each.type) for each in schema()], schema=schema())
-
-    def _prices(self) -> dict[str, Any]:
-        import numpy as np
-
-        prices = self._inputs.prices
-        event, received = _ints(prices, "event_us"), _ints(prices, "received_us")
-        value, bid, ask = (_floats(prices, name) for name in ("value", "bid", "ask"))
-        source, sources = _codes(prices, "source")
-        sec = -(-_ints(prices, "at_us") // US)
-        first, last = self._sec.min(initial=2**62), self._sec.max(initial=0)
-        span = max(0, int(last - first + 1))
-        numbers = {
-            name: _ints(self._inputs.rounds, name, missing=-1)[self._round] for name in ("spot", "twap")
-        }
-        cells = span * (1 + max(int(each.max(initial=-1)) for each in numbers.values()))
-        cell = _ints(prices, "instrument") * span + np.maximum(sec - first, 0)
-        is_in = (sec <= last) & (cell < cells)
-        is_in[-1] = False
-
-        told = _Cells(cells, cell, np.flatnonzero(is_in & _flags(prices, "is_first")))
-        newest = told.newest((event, -received, -value, source))
-        parts = np.isfinite(bid).astype(np.int64) + np.isfinite(ask)
-        quotes = _Cells(cells, cell, np.flatnonzero(is_in & (parts > 0)))
-        quoted = quotes.newest((event, parts, -received, bid, ask))
-        filled = _filled(newest)
-
-        def held(name: str) -> Array:
-            """The cells of which the rows' prices of an instrument are."""
-            begin = numbers[name] * span
-            found = filled[np.where(begin < 0, -1, begin + self._sec - first)]
-            return np.where((found >= begin) & (self._sec - sec[newest[found]] <= self._carry_s), found, -1)
-
-        of_spot = held("spot")
-        spot, quote, twap = newest[of_spot], quoted[of_spot], newest[held("twap")]
-        quote = np.where(sec[quote] == sec[spot], quote, -1)  # the first cell also holds what is older
-        return {
-            "cl_mid": value[spot],
-            "cl_bid": bid[quote],
-            "cl_ask": ask[quote],
-            "cl_ffill": _known(self._sec > sec[spot], spot >= 0),
-            "cl_twap": value[twap],
-            "cl_twap_ffill": _known(self._sec > sec[twap], twap >= 0),
-            "cl_source": _text(np.where(spot < 0, -1, source[spot]), sources),
-            "cl_lag": _lags(event, received)[spot],
-        }
-
-    def _books(self) -> dict[str, Any]:
-        import numpy as np
-
-        tops = self._inputs.tops
-        event, received = _ints(tops, "event_us"), _ints(tops, "received_us")
-        bid, ask = _floats(tops, "bid"), _floats(tops, "ask")
-        source, sources = _codes(tops, "source")
-        sec = -(-_ints(tops, "at_us") // US)
-        up, down = self._sides(event, received, sec)
-        out: dict[str, Any] = {}
-        for name, side in (("up", up), ("down", down)):
-            of_bid, of_ask = bid[side.top], ask[side.top]
-            out |= {f"pm_{name}_bid": of_bid, f"pm_{name}_ask": of_ask}
-            out |= {f"pm_{name}_mid": (of_bid + of_ask) / 2, f"pm_{name}_spread": of_ask - of_bid}
-        out["sum_bids"] = out["pm_up_bid"] + out["pm_down_bid"]
-        out["sum_asks"] = out["pm_up_ask"] + out["pm_down_ask"]
-
-        has_up, has_down = up.top >= 0, down.top >= 0
-        is_known = has_up | has_down
-        is_carried = (up.is_old & ~up.is_quiet) | (down.is_old & ~down.is_quiet)
-        is_quiet = (up.is_old & up.is_quiet) | (down.is_old & down.is_quiet)
-        start = self._start[self._round]
-        is_early = (has_up & (sec[up.top] < start)) | (has_down & (sec[down.top] < start))
-        newer = np.where(has_up & ~(has_down & (event[down.top] > event[up.top])), up.top, down.top)
-        of_up = np.where(has_up, source[up.top], source[down.top])
-        of_down = np.where(has_down, source[down.top], source[up.top])
-        both = [one if one == other else f"{one}, {other}" for one in sources for other in sources]
-        return out | {
-            "pm_ffill": _known(is_carried, is_known),
-            "pm_quiet": _known(is_quiet & ~is_carried, is_known),
-            "preopen": _known(is_early, is_known),
-            "pm_lag": _lags(event, received)[newer],
-            "pm_source": _text(np.where(is_known, of_up * len(sources) + of_down, -1), both),
-        }
-
-    def _sides(self, event: Array, received: Array, sec: Array) -> tuple[_Side, _Side]:
-        """Up and Down. All cells of the one come before those of the other."""
-        import numpy as np
-
-        tops, count = self._inputs.tops, len(self._sec)
-        sides = [_ints(self._inputs.rounds, name, missing=-1)[:-1] for name in ("up", "down")]
-        token = _ints(tops, "token")
-        tokens = 1 + max(int(each.max(initial=-1)) for each in (*sides, token))
-        first_cell, begin_s, end_s = (np.full(tokens + 1, -1) for _ in range(3))
-        for number, of_round in enumerate(sides):
-            first_cell[of_round] = number * count + self._begins
-            begin_s[of_round], end_s[of_round] = self._start, self._start + self._tau[self._begins]
-        first_cell[-1] = end_s[-1] = -1
-        cell = first_cell[token] + np.maximum(sec - begin_s[token], 0)
-        is_in = sec <= end_s[token]
-        is_in[-1] = False
-
-        told = _Cells(2 * count, cell, np.flatnonzero(is_in))
-        newest = told.newest(_order(tops, event, received))
-        asked = _Cells(2 * count, cell, np.flatnonzero(is_in & _flags(tops, "is_proof")))
-        proof = asked.newest((event, received))
-        # a value ages from when it was last known to be unchanged
-        proven = np.where((proof >= 0) & (event[proof] == event[newest]), received[proof] // US, 0)
-        filled = _filled(newest)
-
-        def side(number: int) -> _Side:
-            found = filled[:-1][number * count : (number + 1) * count]
-            found = np.where(found >= number * count + self._begin, found, -1)
-            top = newest[found]
-            is_held = (top >= 0) & (self._sec <= np.maximum(sec[top], proven[found]) + self._carry_s)
-            top = np.where(is_held, top, -1)
-            return _Side(top, is_held & (self._sec > sec[top]), is_held & (proven[found] >= self._sec))
-
-        return side(0), side(1)
-
-    def _in_holes(self) -> Array:
-        import numpy as np
-
-        holes = self._inputs.holes
-        number = _ints(holes, "market_no")[:-1]
-        begin, start = self._begins[number], self._start[number]
-        last = self._tau[begin]
-        first = np.clip(_ints(holes, "from_us")[:-1] // US - start, 0, last + 1)
-        end = np.clip(-(-_ints(holes, "to_us")[:-1] // US) - start + 1, first, last + 1)
-        change = np.zeros(len(self._sec) + 1, np.int64)
-        np.add.at(change, begin + first, 1)
-        np.add.at(change, begin + end, -1)
-        return np.cumsum(change)[:-1] > 0
-
-
-class _Cells:
-    """Which inputs, `places`, fall into which cell."""
-
-    def __init__(self, count: int, cell: Array, places: Array) -> None:
-        self._count = count
-        self._cell = cell
-        self._places = places
-
-    def newest(self, keys: Iterable[Array]) -> Array:
-        """The place of each cell's input with the greatest keys, the first key first."""
-        import numpy as np
-
-        places = self._places
-        filled = np.count_nonzero(np.bincount(self._cell[places]))
-        for key in keys:
-            if len(places) == filled:
-                break
-            cell, value = self._cell[places], np.nan_to_num(key[places], nan=-np.inf)
-            greatest = np.full(self._count, value.min(initial=0))
-            np.maximum.at(greatest, cell, value)
-            places = places[value == greatest[cell]]
-        found = np.full(self._count + 1, -1)
-        found[self._cell[places]] = places
-        return found
-
-
-def _filled(newest: Array) -> Array:
-    """Per cell the last one up to it that has something."""
+def _lags(columns: Mapping[str, Array], places: Array) -> Array:
+    """Seconds."""
     import numpy as np
 
-    filled = np.maximum.accumulate(np.where(newest >= 0, np.arange(len(newest)), -1))
-    filled[-1] = -1
-    return filled
-
-
-def _order(tops: pa.Table, event: Array, received: Array) -> Iterable[Array]:
-    """By what the newest is told; most of it is hardly ever needed."""
-    yield event
-    yield received
-    yield _codes(tops, "run")[0]
-    yield from (_ints(tops, name) for name in ("seq", "index", "position"))
-    yield from (_floats(tops, name) for name in ("bid", "ask"))
-    yield _codes(tops, "source")[0]
-
-
-def _lags(event: Array, received: Array) -> Array:
-    """Seconds."""
-    lags = (received - event) / 1e6
-    lags[-1] = float("nan")
-    return lags
+    lags = (columns["received_us"][places] - columns["event_us"][places]) / 1e6
+    return np.where(places >= 0, lags, np.nan)
 
 
 def _ints(table: pa.Table, name: str, missing: int = 0) -> Array:
@@ -298,31 +291,14 @@ def _floats(table: pa.Table, name: str) -> Array:
     return np.append(table[name].to_numpy(), np.nan)
 
 
-def _flags(table: pa.Table, name: str) -> Array:
-    import numpy as np
-
-    return np.append(table[name].to_numpy(), False)
-
-
-def _codes(table: pa.Table, name: str) -> tuple[Array, list[str]]:
-    """Texts as their places among all that occur, in alphabetical order."""
-    import numpy as np
-
-    encoded = table[name].combine_chunks().dictionary_encode()
-    texts = encoded.dictionary.to_pylist()
-    known = sorted(texts)
-    rank = np.array([known.index(each) for each in texts], dtype=np.int64)
-    return np.append(rank[encoded.indices.to_numpy()], 0), known
-
-
 def _known(values: Array, is_known: Array) -> pa.Array:
     """Null where it is not known."""
     import pyarrow as pa
 
-    return pa.array(values, mask=~is_known)
+    return pa.array(values.view("i1"), mask=~is_known)
 
 
-def _text(codes: Array, texts: list[str]) -> pa.Array:
+def _text(codes: Array, texts: Sequence[str]) -> pa.Array:
     import numpy as np
     import pyarrow as pa
 
@@ -334,4 +310,4 @@ def _typed(values: Any, kind: pa.DataType) -> pa.Array:
     import pyarrow as pa
 
     given = values if isinstance(values, pa.Array) else pa.array(values, from_pandas=True)
-    return given.cast(kind)
+    return given if given.type == kind else given.cast(kind)

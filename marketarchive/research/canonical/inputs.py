@@ -2,24 +2,25 @@
 
 Relations of a DuckDB connection, times in us since the epoch:
 `rounds`  market_no, market_id, condition_id, asset, start_s, duration, strike, settlement, outcome (1 Up, 0
-          Down), strike_received_us, spot, twap (instruments), up, down (numbers of tokens)
-`prices`  instrument, event_us, received_us, value, bid, ask, source
-`tops`    token (number), event_us, received_us, run, seq, index, position, bid, ask, source, is_proof (a
-          whole book that the venue was asked for)
+          Down), strike_received_us, spot, twap (instruments), spot_no, twap_no (their numbers), up, down
+          (numbers of tokens)
+`tokens`  number, token, slug
+`prices`  instrument (its number), event_us, received_us, value, bid, ask, source (a number)
 `holes`   market_no, stream, reason, from_us, to_us: recorded gaps that concern a market
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from marketarchive.clock import SECOND
+from marketarchive.research.canonical import reading
 from marketarchive.research.canonical.columns import Clock
 from marketarchive.research.canonical.grid import Inputs
-from marketarchive.research.engine import pattern, run
-from marketarchive.research.labels.boundary_prices import INSTRUMENT
+from marketarchive.research.canonical.told import Told
+from marketarchive.research.engine import run, stored
 from marketarchive.research.labels.labels import Label
 from marketarchive.research.tables.gaps import LASTING
 from marketarchive.research.tables.partitions import DAY, files
@@ -32,179 +33,123 @@ if TYPE_CHECKING:
 LATE_S = 600
 """A price is told at most so long after its second, as far as gaps are concerned."""
 
+Tokens = Mapping[str, Mapping[str, str]]
+"""Slug -> outcome -> token."""
+
 _RANK = {"Up": 1, "Down": 0}
-_LATE_NS = 3_600 * SECOND
-"""What is received so much before its round, or is stamped so much after it, plays no part in it."""
 
 
 def span(labels: Sequence[Label], carry_s: int) -> tuple[int, int]:
     """In ns, when what the rounds need can have been received: a book long before, a price a day late."""
-    first = min(each.start_ns for each in labels)
-    return first - DAY - carry_s * SECOND, max(each.end_ns for each in labels) + DAY + 1
+    wanted = _span(labels, carry_s)
+    return wanted.first_ns - DAY, wanted.last_ns + DAY + 1
 
 
-def register(
+def _span(labels: Sequence[Label], carry_s: int) -> reading.Span:
+    first = min(each.start_ns for each in labels) - carry_s * SECOND
+    return reading.Span(first, max(each.end_ns for each in labels))
+
+
+def read(
     connection: duckdb.DuckDBPyConnection,
     root: Path,
     labels: Sequence[Label],
-    names: Mapping[str, tuple[str, str]],
+    tokens: Tokens,
     carry_s: int,
-) -> None:
-    """Makes `rounds`, `prices`, `tops` and `holes` of a connection. Raises duckdb.Error."""
-    register_rounds(connection, labels, names)
-    first, last = span(labels, carry_s)
-    prices(connection, root, labels, carry_s)
-    _tops(connection, root, (first, last), _times(labels, carry_s))
-    holes(connection, root, first, last)
+    clock: Clock,
+) -> Inputs:
+    """All that the rows of `labels` are made from, as a clock sees it.
+
+    Raises ArchiveError, duckdb.Error.
+    """
+    made = register_rounds(connection, labels, tokens)
+    prices = register_prices(connection, root, labels, carry_s)
+    tops = reading.tops(root, _span(labels, carry_s), _numbers(labels, tokens), clock)
+    holes(connection, root, *span(labels, carry_s))
+    concern = connection.sql("SELECT market_no, from_us, to_us FROM holes").to_arrow_table()
+    return Inputs(made, *seen(connection, prices, tops, clock), concern)
 
 
 def register_rounds(
-    connection: duckdb.DuckDBPyConnection, labels: Sequence[Label], names: Mapping[str, tuple[str, str]]
-) -> None:
-    """Makes `rounds`, and `tokens` (number, token, slug)."""
-    tokens = _tokens(labels, names)
-    connection.register("rounds_given", rounds(labels, tokens))
-    run(connection, "CREATE OR REPLACE TEMP TABLE rounds AS SELECT * FROM rounds_given")
-    connection.register("tokens", _token_table(tokens))
+    connection: duckdb.DuckDBPyConnection, labels: Sequence[Label], tokens: Tokens
+) -> pa.Table:
+    """Makes `rounds`, which it gives back, and `tokens`."""
+    import pyarrow as pa
+
+    made = rounds(labels, tokens)
+    mine = _mine(labels, tokens)
+    columns = {
+        "number": pa.array(range(len(mine)), pa.int64()),
+        "token": pa.array([token for token, _ in mine], pa.string()),
+        "slug": pa.array([slug for _, slug in mine], pa.string()),
+    }
+    connection.register("rounds", made)
+    connection.register("tokens", pa.table(columns))
+    return made
 
 
-def rounds(labels: Sequence[Label], tokens: Mapping[tuple[str, str], tuple[int, str]]) -> pa.Table:
+def _mine(labels: Sequence[Label], tokens: Tokens) -> list[tuple[str, str]]:
+    """The rounds' tokens, each with its slug; their places are their numbers."""
+    slugs = sorted({each.market_id for each in labels})
+    return [(token, slug) for slug in slugs for _, token in sorted(tokens.get(slug, {}).items())]
+
+
+def _numbers(labels: Sequence[Label], tokens: Tokens) -> dict[str, int]:
+    return {token: number for number, (token, _) in enumerate(_mine(labels, tokens))}
+
+
+def _instruments(labels: Sequence[Label]) -> dict[str, int]:
+    mine = {spot(each.asset) for each in labels} | {_twap(each) for each in labels}
+    return {name: number for number, name in enumerate(sorted(name for name in mine if name is not None))}
+
+
+def _twap(label: Label) -> str | None:
+    return label.instrument if label.instrument and "-twap-" in label.instrument else None
+
+
+def rounds(labels: Sequence[Label], tokens: Tokens) -> pa.Table:
     """By the places in `labels`."""
     import pyarrow as pa
 
-    found = [
-        {
-            "market_no": number,
-            "market_id": each.market_id,
-            "condition_id": each.condition_id,
-            "asset": each.asset,
-            "start_s": each.start_ns // SECOND,
-            "duration": (each.end_ns - each.start_ns) // SECOND,
-            "strike": None if each.strike is None else float(each.strike),
-            "settlement": None if each.settlement is None else float(each.settlement),
-            "outcome": None if each.resolved_outcome is None else _RANK.get(each.resolved_outcome),
-            "strike_received_us": None
-            if each.strike is None or each.strike_received_at_ns is None
-            else -(-each.strike_received_at_ns // 1000),
-            "spot": spot(each.asset),
-            "twap": each.instrument if each.instrument and "-twap-" in each.instrument else None,
-            "up": tokens.get((each.market_id, "Up"), (None, ""))[0],
-            "down": tokens.get((each.market_id, "Down"), (None, ""))[0],
-        }
-        for number, each in enumerate(labels)
-    ]
+    numbers, instruments = _numbers(labels, tokens), _instruments(labels)
     number, label, amount = pa.int64(), pa.string(), pa.float64()
-    return pa.Table.from_pylist(
-        found,
-        pa.schema(
-            [
-                ("market_no", number),
-                ("market_id", label),
-                ("condition_id", label),
-                ("asset", label),
-                ("start_s", number),
-                ("duration", number),
-                ("strike", amount),
-                ("settlement", amount),
-                ("outcome", pa.int8()),
-                ("strike_received_us", number),
-                ("spot", label),
-                ("twap", label),
-                ("up", number),
-                ("down", number),
-            ]
+    received = [each.strike_received_at_ns if each.strike is not None else None for each in labels]
+    mine = [tokens.get(each.market_id, {}) for each in labels]
+    twaps = [_twap(each) for each in labels]
+    columns: dict[str, tuple[pa.DataType, Iterable[Any]]] = {
+        "market_no": (number, range(len(labels))),
+        "market_id": (label, [each.market_id for each in labels]),
+        "condition_id": (label, [each.condition_id for each in labels]),
+        "asset": (label, [each.asset for each in labels]),
+        "start_s": (number, [each.start_ns // SECOND for each in labels]),
+        "duration": (number, [(each.end_ns - each.start_ns) // SECOND for each in labels]),
+        "strike": (amount, [None if each.strike is None else float(each.strike) for each in labels]),
+        "settlement": (
+            amount,
+            [None if each.settlement is None else float(each.settlement) for each in labels],
         ),
-    )
+        "outcome": (pa.int8(), [_RANK.get(each.resolved_outcome or "") for each in labels]),
+        "strike_received_us": (number, [None if each is None else -(-each // 1000) for each in received]),
+        "spot": (label, [spot(each.asset) for each in labels]),
+        "twap": (label, twaps),
+        "spot_no": (number, [instruments[spot(each.asset)] for each in labels]),
+        "twap_no": (number, [instruments.get(each or "") for each in twaps]),
+        "up": (number, [numbers.get(each.get("Up", "")) for each in mine]),
+        "down": (number, [numbers.get(each.get("Down", "")) for each in mine]),
+    }
+    return pa.table({name: pa.array(values, kind) for name, (kind, values) in columns.items()})
 
 
-def _tokens(
-    labels: Sequence[Label], names: Mapping[str, tuple[str, str]]
-) -> dict[tuple[str, str], tuple[int, str]]:
-    """(slug, outcome) -> (number, token) of the rounds' tokens."""
-    mine = {each.market_id for each in labels}
-    found = sorted((name, token) for token, name in names.items() if name[0] in mine)
-    return {name: (number, token) for number, (name, token) in enumerate(found)}
+def register_prices(
+    connection: duckdb.DuckDBPyConnection, root: Path, labels: Sequence[Label], carry_s: int
+) -> Told:
+    """Makes `prices` of the instruments of `rounds`, which it gives back.
 
-
-def _token_table(tokens: Mapping[tuple[str, str], tuple[int, str]]) -> pa.Table:
-    import pyarrow as pa
-
-    rows = [{"number": number, "token": token, "slug": slug} for (slug, _), (number, token) in tokens.items()]
-    return pa.Table.from_pylist(
-        rows, pa.schema([("number", pa.int64()), ("token", pa.string()), ("slug", pa.string())])
-    )
-
-
-def _read(paths: Sequence[Path]) -> str:
-    listed = ", ".join(map(pattern, paths))
-    return f"read_parquet([{listed}], hive_partitioning = true, union_by_name = true)"
-
-
-def _times(labels: Sequence[Label], carry_s: int) -> str:
-    """Which rows of a table can matter: said so that DuckDB leaves out what it need not read."""
-    first = min(each.start_ns for each in labels) - carry_s * SECOND - _LATE_NS
-    last = max(each.end_ns for each in labels)
-    return (
-        f"received_at >= {_moment(first)} AND received_at <= {_moment(last + DAY)} "
-        f"AND event_time <= {_moment(last + _LATE_NS)}"
-    )
-
-
-def _moment(ns: int) -> str:
-    return f"make_timestamptz({ns // 1000})"
-
-
-def prices(connection: duckdb.DuckDBPyConnection, root: Path, labels: Sequence[Label], carry_s: int) -> None:
-    """`prices` of the instruments of `rounds`. Raises duckdb.Error."""
-    paths = files(root, "reference_prices", *span(labels, carry_s))
-    if not paths:
-        run(
-            connection,
-            """CREATE OR REPLACE TEMP TABLE prices (instrument VARCHAR, event_us BIGINT, received_us BIGINT,
-               value DOUBLE, bid DOUBLE, ask DOUBLE, source VARCHAR)""",
-        )
-        return
-    columns = set(connection.sql(f"SELECT * FROM {_read(paths)} LIMIT 0").columns)
-    instrument = f"coalesce(instrument, {INSTRUMENT})" if "instrument" in columns else INSTRUMENT
-    bid, ask = (name if name in columns else "NULL" for name in ("bid", "ask"))
-    run(
-        connection,
-        f"""CREATE OR REPLACE TEMP TABLE prices AS
-            SELECT {instrument} AS instrument, epoch_us(event_time) AS event_us,
-                   epoch_us(received_at) AS received_us, value::VARCHAR::DOUBLE AS value,
-                   {bid}::DOUBLE AS bid, {ask}::DOUBLE AS ask, venue || '/' || feed AS source
-            FROM {_read(paths)}
-            WHERE value IS NOT NULL AND {_times(labels, carry_s)}
-              AND {instrument} IN (SELECT spot FROM rounds UNION SELECT twap FROM rounds)""",
-    )
-
-
-def _tops(connection: duckdb.DuckDBPyConnection, root: Path, days: tuple[int, int], times: str) -> None:
-    parts = []
-    columns = "token, event_time, received_at, run, seq, index, position, best_bid AS bid, best_ask AS ask"
-    for table, source, proof, where in (
-        ("books", "route", "route IN ('book', 'books')", "route <> 'state'"),
-        ("book_changes", "'price_change'", "false", "true"),
-        ("quotes", "source", "false", "source = 'best_bid_ask'"),
-    ):
-        if paths := files(root, table, *days):
-            parts.append(
-                f"""SELECT {columns}, {proof} AS is_proof,
-                           venue || '/' || feed || ' ' || {source} AS source
-                    FROM {_read(paths)} WHERE {where} AND {times}"""
-            )
-    empty = """SELECT ''::VARCHAR AS token, NULL::TIMESTAMPTZ AS event_time, NULL::TIMESTAMPTZ AS received_at,
-               ''::VARCHAR AS run, 0 AS seq, 0 AS index, 0 AS position, NULL::DOUBLE AS bid,
-               NULL::DOUBLE AS ask, false AS is_proof, ''::VARCHAR AS source WHERE false"""
-    run(
-        connection,
-        f"""CREATE OR REPLACE TEMP VIEW tops AS
-            SELECT tokens.number AS token, epoch_us(event_time) AS event_us,
-                   epoch_us(received_at) AS received_us, run, seq, index, position, bid::DOUBLE AS bid,
-                   ask::DOUBLE AS ask, is_proof, source
-            FROM ({" UNION ALL ".join(parts) or empty}) AS told
-            JOIN tokens ON tokens.token = told.token""",
-    )
+    Raises ArchiveError.
+    """
+    found = reading.prices(root, _span(labels, carry_s), _instruments(labels))
+    connection.register("prices", _table(found))
+    return found
 
 
 ABOUT_BOOKS = """gaps.feed IN ('stream', 'orderbook') AND NOT contains(gaps.scope, '"asked_for"')
@@ -239,14 +184,14 @@ def holes(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: i
             WITH gaps AS (
                 SELECT *, epoch_us("from") AS from_us,
                        coalesce(epoch_us("to"), epoch_us(noticed_at)) AS to_us
-                FROM {_read(paths)} QUALIFY {LASTING}
+                FROM {stored(*paths, hive=True)} QUALIFY {LASTING}
             ), seen AS (
                 SELECT instrument, received_us,
                        max(max(event_us)) OVER (PARTITION BY instrument ORDER BY received_us) AS event_us
                 FROM prices WHERE EXISTS (FROM gaps WHERE feed IN ('reference', 'pages'))
                 GROUP BY instrument, received_us
             ), found AS (
-                SELECT market_no, start_s, duration, spot, twap, reason, from_us, to_us,
+                SELECT market_no, start_s, duration, spot_no, twap_no, reason, from_us, to_us,
                        CASE WHEN {ABOUT_BOOKS} THEN 'pm' ELSE 'cl' END AS stream
                 FROM gaps JOIN rounds ON to_us > (start_s - 1) * 1000000
                     AND from_us <= (start_s + duration + {LATE_S}) * 1000000
@@ -257,9 +202,9 @@ def holes(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: i
                             ELSE least(from_us, {_newest("spots")}, {_newest("twaps")}) END AS from_us
                 FROM found
                 ASOF LEFT JOIN seen AS spots
-                    ON spots.instrument = found.spot AND found.from_us >= spots.received_us
+                    ON spots.instrument = found.spot_no AND found.from_us >= spots.received_us
                 ASOF LEFT JOIN seen AS twaps
-                    ON twaps.instrument = found.twap AND found.from_us >= twaps.received_us
+                    ON twaps.instrument = found.twap_no AND found.from_us >= twaps.received_us
             )
             SELECT market_no, stream, reason, greatest(from_us, start_s * 1000000) AS from_us,
                    least(to_us, (start_s + duration) * 1000000) AS to_us
@@ -272,44 +217,41 @@ def _newest(seen: str) -> str:
     return f"CASE WHEN {seen}.event_us > found.from_us - {LATE_S} * 1000000 THEN {seen}.event_us END"
 
 
-def inputs(connection: duckdb.DuckDBPyConnection, clock: Clock) -> Inputs:
-    """What is in a connection's relations, as a clock sees it. Raises duckdb.Error."""
-    number = "SELECT instrument, (row_number() OVER (ORDER BY instrument) - 1)::INTEGER AS number FROM ("
-    instruments = f"{number} SELECT spot AS instrument FROM rounds UNION SELECT twap FROM rounds)"
-    queries = (
-        f"""WITH instruments AS ({instruments})
-            SELECT rounds.* REPLACE (spots.number AS spot, twaps.number AS twap)
-            FROM rounds LEFT JOIN instruments AS spots ON spots.instrument = spot
-            LEFT JOIN instruments AS twaps ON twaps.instrument = twap ORDER BY market_no""",
-        f"""WITH instruments AS ({instruments})
-            SELECT given.* REPLACE (instruments.number AS instrument)
-            FROM ({_PRICES[clock]}) AS given JOIN instruments USING (instrument)""",
-        _TOPS[clock],
-        "SELECT market_no, from_us, to_us FROM holes",
-    )
-    return Inputs(*(connection.sql(query).to_arrow_table() for query in queries))
+def seen(connection: duckdb.DuckDBPyConnection, prices: Told, tops: Told, clock: Clock) -> tuple[Told, Told]:
+    """Of prices, and of best prices of tokens, what counts by a clock. Raises duckdb.Error."""
+    if clock == "observation":
+        return prices, tops
+    return _received(connection, prices, _PRICES), _received(connection, tops, _TOPS)
 
 
-_PRICES: dict[Clock, str] = {
-    "observation": "SELECT *, event_us AS at_us, true AS is_first FROM prices",
-    # an observation counts from its first receipt, and only if it is newer than all that was known; parts of
-    # it (bid, ask) can be told later
-    "received": """
-        SELECT *, received_us AS at_us FROM (
-            SELECT *, row_number() OVER (
-                PARTITION BY instrument, event_us ORDER BY received_us, value, source, bid, ask) = 1
-                AS is_first
-            FROM prices)
-        QUALIFY event_us >= coalesce(max(event_us) OVER (
-            PARTITION BY instrument ORDER BY received_us, event_us DESC, value, source
-            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), -1)""",
-}
-_TOPS: dict[Clock, str] = {
-    "observation": "SELECT *, event_us AS at_us FROM tops",
-    # what was proven later was not known
-    "received": """
-        SELECT * REPLACE (false AS is_proof), received_us AS at_us FROM tops
-        QUALIFY event_us >= coalesce(max(event_us) OVER (
-            PARTITION BY token ORDER BY received_us, run, seq, index, position
-            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), -1)""",
-}
+def _received(connection: duckdb.DuckDBPyConnection, told: Told, query: str) -> Told:
+    import numpy as np
+
+    connection.register("told", _table(told))
+    found = connection.sql(query).to_arrow_table()
+    nothing = {name: told.columns[name][-1:] for name in told.columns} | {"is_first": np.zeros(1, "?")}
+    columns = {name: np.concatenate([found[name].to_numpy(), nothing[name]]) for name in found.column_names}
+    return Told(columns, told.sources)
+
+
+def _table(told: Told) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.table({name: values[:-1] for name, values in told.columns.items()})
+
+
+# an observation counts from its first receipt, and only if it is newer than all that was known; parts of it
+# (bid, ask) can be told later
+_PRICES = """
+    SELECT *, row_number() OVER (
+        PARTITION BY instrument, event_us ORDER BY received_us, value, source, bid, ask) = 1 AS is_first
+    FROM told
+    QUALIFY event_us >= coalesce(max(event_us) OVER (
+        PARTITION BY instrument ORDER BY received_us, event_us DESC, value, source
+        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), -1)"""
+# what was proven later was not known
+_TOPS = """
+    SELECT * REPLACE (false AS is_proof) FROM told
+    QUALIFY event_us >= coalesce(max(event_us) OVER (
+        PARTITION BY token ORDER BY received_us, run, seq, index, position
+        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), -1)"""

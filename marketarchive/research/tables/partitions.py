@@ -26,7 +26,7 @@ VERSIONS = {
     "books": 2,
     "book_changes": 1,
     "trades": 1,
-    "quotes": 1,
+    "quotes": 2,
     "reference_prices": 2,
     "coverage": 4,
 }

@@ -1,6 +1,7 @@
 """The table `quotes`: one row each time that a token's best bid or ask, as the venue states it, changed.
 
-Made from `book_changes` (each change names both), whole books of the socket, and `best_bid_ask` events.
+Made from `book_changes` (each change names both), whole books of the socket, and `best_bid_ask` events. Its
+file is in order of source and token: who wants what the venue stated, or one token, reads little else.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ def rows(books: str, changes: str, stated: str) -> str:
         SELECT {_COLUMNS} FROM {stated})
     QUALIFY best_bid IS DISTINCT FROM lag(best_bid) OVER ({before})
          OR best_ask IS DISTINCT FROM lag(best_ask) OVER ({before})
-         OR row_number() OVER ({before}) = 1"""
+         OR row_number() OVER ({before}) = 1
+    ORDER BY source, token, received_at, run, seq, index, position"""
 
 
 def nothing() -> str:

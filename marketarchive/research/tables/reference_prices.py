@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 NO_POINT = "not a frame of RTDS"
-_BATCH = 50_000  # rows kept before they are written
+AT_ONCE = 50_000  # rows kept before they are written
 
 
 def make(root: Path, partition: Partition, target: Path) -> Made:
@@ -41,7 +41,7 @@ def make(root: Path, partition: Partition, target: Path) -> Made:
             for message in read_segment(root, entry):
                 if partition.first_ns <= message.received_at < partition.until_ns:
                     found += read(message, made)
-                if len(found) >= _BATCH:
+                if len(found) >= AT_ONCE:
                     made.rows += len(found)
                     file.write_table(pa.Table.from_pylist(found, schema))
                     found.clear()

@@ -10,6 +10,7 @@ from marketarchive.research.canonical import inputs as canonical_inputs
 from marketarchive.research.canonical.columns import schema
 from marketarchive.research.engine import run, stored
 from marketarchive.research.labels.labels import Label
+from marketarchive.research.names import tokens_by_market
 
 if TYPE_CHECKING:
     import duckdb
@@ -27,9 +28,9 @@ def register(
 
     Raises duckdb.Error.
     """
-    canonical_inputs.register_rounds(connection, labels, names)
+    canonical_inputs.register_rounds(connection, labels, tokens_by_market(names))
     if labels:
-        canonical_inputs.prices(connection, root, labels, canonical_inputs.LATE_S)
+        canonical_inputs.register_prices(connection, root, labels, canonical_inputs.LATE_S)
     canonical_inputs.holes(connection, root, *(canonical_inputs.span(labels, 0) if labels else (0, 0)))
     connection.register("no_rows", schema().empty_table())
     rows = stored(dataset) if dataset.exists() else "no_rows"

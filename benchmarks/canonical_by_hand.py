@@ -1,8 +1,7 @@
-"""The canonical dataset as an expert builds it with pandas: vectorised, a day at a time, by `merge_asof`.
+"""The canonical dataset as somebody writes it who leaves pandas wherever numpy and Arrow are quicker.
 
-It reads the columns and the time that it needs, tells tokens and instruments apart by numbers, joins places
-alone and takes the values by them, and makes text of numbers last. It knows what is in these tables (one
-recording, no answers of REST, no quotes of the page, each gap of one market) and looks for nothing else.
+It tells tokens and instruments apart by numbers, joins places alone and takes the values by them, and makes
+text of numbers last. Like `canonical_pandas` it knows what is in these tables and looks for nothing else.
 """
 
 from __future__ import annotations

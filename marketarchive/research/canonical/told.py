@@ -1,0 +1,36 @@
+"""What an archive was told, as columns of numbers, when that counts, and which of it is the newest. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from marketarchive.research.canonical.columns import Clock
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[tuple[int], np.dtype[Any]]
+
+US = 1_000_000
+
+OF_PRICES = ("event_us", "-received_us", "-value", "source")
+OF_QUOTES = ("event_us", "parts", "-received_us", "bid", "ask")
+OF_TOPS = ("event_us", "received_us", "run", "seq", "index", "position", "bid", "ask", "source")
+"""By what the newest is told: the greatest of the first column, of those the greatest of the next, and so on;
+of a name with a minus, the least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Columns, and the texts of which `source` has the numbers."""
+
+    columns: Mapping[str, Array]
+    sources: Sequence[str]  # in alphabetical order
+
+
+def seconds_of(columns: Mapping[str, Array], clock: Clock) -> Array:
+    """The second at whose end each row was first known."""
+    at: Array = columns["event_us" if clock == "observation" else "received_us"]
+    return (at + (US - 1)) // US

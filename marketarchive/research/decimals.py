@@ -1,0 +1,59 @@
+"""Decimals of Arrow as doubles: each the nearest there is, so that equal prices stay equal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+    Array = np.ndarray[tuple[int], np.dtype[Any]]
+
+EXACT = 2**53
+_POWER = 22
+"""Whole numbers up to EXACT are doubles, as powers of ten up to 10**_POWER are."""
+
+
+def doubles(values: pa.Array) -> Array:
+    """The nearest doubles of decimal128 `values`, ties to even; NaN where null."""
+    import numpy as np
+
+    if values.null_count == len(values):
+        return np.full(len(values), np.nan)
+    scale = values.type.scale
+    words = np.frombuffer(values.buffers()[1], "<i8").reshape(-1, 2)[values.offset :][: len(values)]
+    low, high = words.T.copy()
+    found: Array
+    if scale <= _POWER and values.type.precision <= 18 and low.min() >= -EXACT and low.max() <= EXACT:
+        found = low / 10.0**scale
+        others = np.empty(0, "i8")
+    else:
+        is_small = (high == low >> 63) & (abs(low) <= EXACT) & (scale <= _POWER)
+        quotient, is_sure = _quotients(low.view("u8"), high, min(scale, 18))
+        found = np.where(is_small, low / 10.0**scale, quotient)
+        others = np.flatnonzero(~is_small & (~is_sure | (scale > 18)))
+    if values.null_count:
+        found[values.is_null().to_numpy(zero_copy_only=False)] = np.nan
+    found[others] = [np.nan if each is None else float(each) for each in values.take(others).to_pylist()]
+    return found
+
+
+def _quotients(low: Array, high: Array, scale: int) -> tuple[Array, Array]:
+    """(high * 2**64 + low) / 10**scale, and where that is the nearest double for certain.
+
+    A quotient of doubles is some units of its last place off at most. How many tells the remainder, which is
+    so small that 64 bits hold it, whatever is lost above them on the way.
+    """
+    import numpy as np
+
+    bits = ((high * 2.0**64 + low) / 10.0**scale).view("i8")
+    digits = bits & (2**52 - 1) | 2**52  # in units of the last place, which is 2**-shift
+    shift = 1075 - (bits >> 52)
+    is_sure = (high >= 0) & (high < EXACT) & (shift >= 0) & (shift < 64)
+    remainder = ((low << (shift & 63).view("u8")) - digits.view("u8") * np.uint64(10**scale)).view("i8")
+    units = remainder / 10.0**scale
+    off = np.rint(units)
+    is_sure &= abs(units - off) < 0.499999  # between two doubles is left to others
+    is_sure &= (digits + off > 2**52) & (digits + off <= 2**53)  # beyond them a unit is another
+    return (bits + off.astype("i8")).view("f8"), is_sure
