@@ -198,6 +198,22 @@ def test_an_answer_is_a_first_book_where_it_was_asked_for_after_the_subscription
     assert {row["verified"] for row in rows(tmp_path, "book_changes")} == {verdict}
 
 
+def test_an_answer_whose_own_hash_does_not_come_out_begins_no_book(tmp_path: Path) -> None:
+    """As in the live books: what is made of a spoiled base would be found wrong for as long as it is held."""
+    tape = Tape(5)
+    books = [tape.book(token) for token in tape.tokens]
+    for one in books:
+        one["bids"][0]["size"] = "123456.5"
+    answer = many(*map(compact, books))
+    lines: list[Line] = [Socket(tokens=tape.tokens, at=0.5), Rest(answer, 1.0)]
+    tape.now += 20
+    lines.append(Frame(tape.change(tape.markets[0]), 2))
+    record(tmp_path, lines)
+    normalize(tmp_path)
+    assert {row["verified"] for row in rows(tmp_path, "books")} == {"failed"}
+    assert {row["verified"] for row in rows(tmp_path, "book_changes")} == {"unchecked"}
+
+
 def test_a_segment_alone_can_be_replayed_from_its_states(tmp_path: Path) -> None:
     tape = Tape(6, markets=2)
     lines = taped(tape, 100)

@@ -107,10 +107,12 @@ def judge(root: Path, partition: Partition, path: Path, progress: Progress) -> V
                     found.add(source, message.seq, _codes(found, taken))
             elif message.kind == "response":
                 books = _answered(message)
-                replay.answer(message, books)
+                kinds = list(map(_verdict, books))
+                sound = [book for book, (verdict, _) in zip(books, kinds, strict=True) if verdict != "failed"]
+                replay.answer(message, sound)
                 if is_due and books:
                     found.books += len(books)
-                    found.add(source, message.seq, "".join(found.letter(_verdict(book)) for book in books))
+                    found.add(source, message.seq, "".join(map(found.letter, kinds)))
             elif message.kind == "connection":
                 replay.connect(message)
             elif message.kind == "book_state" and is_due:
