@@ -28,8 +28,6 @@ STATES = "oqcn"
 
 _PRICE_STATE = "CASE WHEN cl_mid IS NULL THEN 3 WHEN cl_ffill = 1 THEN 2 ELSE 0 END"
 _BOOK_STATE = "CASE WHEN pm_ffill IS NULL THEN 3 WHEN pm_ffill = 1 THEN 2 WHEN pm_quiet = 1 THEN 1 ELSE 0 END"
-# a mean carries no flag in the dataset: only those that came are drawn
-_TOLD = "SELECT DISTINCT instrument, (event_us + 999999) // 1000000 AS sec FROM prices"
 
 
 def rounds(
@@ -50,12 +48,9 @@ def rounds(
     for market, *values in run(
         connection,
         f"""SELECT dataset.market_id, last(cl_mid ORDER BY t),
-                   last(CASE WHEN told.sec IS NOT NULL THEN cl_twap END ORDER BY t),
+                   last(CASE WHEN cl_twap_ffill = 0 THEN cl_twap END ORDER BY t),
                    last(pm_up_mid ORDER BY t), max({_PRICE_STATE}), max({_BOOK_STATE})
             FROM dataset JOIN steps ON steps.market_id = dataset.market_id
-            JOIN rounds ON rounds.market_no = dataset.market_no
-            LEFT JOIN ({_TOLD}) AS told
-                ON told.instrument = rounds.twap AND told.sec = dataset.start_s + dataset.t
             GROUP BY dataset.market_id, (t + step - 1) // step
             ORDER BY dataset.market_id, (t + step - 1) // step""",
     ):
