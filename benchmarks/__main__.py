@@ -14,7 +14,6 @@ from benchmarks.result import Result
 SHARED = {
     "__main__",
     "canonical_archive",
-    "canonical_by_hand",
     "canonical_pandas",
     "result",
     "sender",

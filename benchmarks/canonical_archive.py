@@ -35,12 +35,12 @@ PER_DAY = len(ASSETS) * DAY_S // DURATION
 START = from_iso("2026-09-01T00:00:00Z")
 RUN = "20260901T000000Z-0000"
 EARLY_S = 60  # books are there so long before their round begins
-CHANGES = 4  # of a token in a second, of which about one moves its best prices
+CHANGES = 10  # of a token's book in a second, of which about one moves its best prices
 STATED = 50  # every so many seconds a token's best prices are stated by themselves too
 
 
 def make(root: Path, markets: int) -> None:
-    """Prices once a second, four changes of each token's book a second, ten seconds of gaps in every tenth
+    """Prices once a second, ten changes of each token's book a second, ten seconds of gaps in every tenth
     round; the columns that a table has, without values where nothing of a dataset comes from.
     """
     (root / "manifests").mkdir(parents=True)
@@ -159,19 +159,18 @@ def _books(day: int, labels: Sequence[Label]) -> dict[str, pa.Table]:
     every, stated, whole = (np.zeros(shape, bool) for _ in range(3))
     every[:], stated[:, :: STATED * CHANGES], whole[:, [0, count // 2]] = True, True, True
     changes = _told(names, every, event, received, bid, ask)
-    quotes = [
-        _told(names, is_new, event, received, bid, ask, source="price_change"),
+    quotes = [  # in order of their source, as they are stored
         _told(names, stated, event, received + 2_000, bid - 1, ask, source="best_bid_ask"),
+        _told(names, is_new, event, received, bid, ask, source="price_change"),
     ]
     books = _told(names, whole, event - 700, received + 5_000, bid, ask)
     route = pa.array(["ws", "state"] * len(names))
-    order = [(name, "ascending") for name in ("source", "token", "received_at")]
     return {
         "book_changes": changes.sort_by("received_at")
         .append_column("side", pa.repeat("BUY", changes.num_rows))
         .append_column("verified", pa.repeat("ok", changes.num_rows))
         .append_column("is_stale", pa.repeat(False, changes.num_rows)),
-        "quotes": pa.concat_tables(quotes).sort_by(order),
+        "quotes": pa.concat_tables(quotes),
         "books": books.append_column("route", route).sort_by("received_at"),
     }
 
@@ -183,7 +182,7 @@ def _told(
     row = np.nonzero(chosen)[0].astype(np.int32)
     count = len(row)
     texts = {
-        column: pa.DictionaryArray.from_arrays(row, pa.array(values)).cast(pa.string())
+        column: pa.DictionaryArray.from_arrays(row, pa.array(values))
         for column, values in zip(
             ("market", "slug", "outcome", "token"), zip(*names, strict=True), strict=True
         )
@@ -241,13 +240,16 @@ def _schemas() -> dict[str, pa.Schema]:
 
 def _whole(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     assert set(rows.column_names) <= set(schema.names) | {"venue", "feed", "date"}, rows.column_names
-    columns = [
-        rows[field.name].cast(field.type)
-        if field.name in rows.column_names
-        else pa.nulls(rows.num_rows, field.type)
-        for field in schema
+    columns = [rows[field.name] if field.name in rows.column_names else None for field in schema]
+    whole = [
+        pa.nulls(rows.num_rows, field.type)
+        if column is None
+        else column  # to be written as text
+        if pa.types.is_dictionary(column.type)
+        else column.cast(field.type)
+        for column, field in zip(columns, schema, strict=True)
     ]
-    return pa.table(columns, schema=schema)
+    return pa.table(whole, names=schema.names)
 
 
 def _write(root: Path, table: str, day: int, rows: pa.Table) -> None:

@@ -113,7 +113,8 @@ def _newest(given: Sequence[pd.DataFrame], key: str) -> pd.DataFrame:
     """By second: of what holds at its end, the newest by the time of the event, then by that of receipt."""
     kind = pd.api.types.union_categoricals([each[key] for each in given]).dtype
     told = pd.concat([each.astype({key: kind}) for each in given], ignore_index=True)
-    told = told.sort_values(["event_time", "received_at"], kind="stable")
+    # quicker than by both at once
+    told = told.sort_values("received_at", kind="stable").sort_values("event_time", kind="stable")
     told["sec"] = told["event_time"].dt.ceil("s")
     return told
 

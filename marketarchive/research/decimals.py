@@ -10,9 +10,9 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[tuple[int], np.dtype[Any]]
 
-EXACT = 2**53
+_EXACT = 2**53
 _POWER = 22
-"""Whole numbers up to EXACT are doubles, as powers of ten up to 10**_POWER are."""
+"""Whole numbers up to _EXACT are doubles, as powers of ten up to 10**_POWER are."""
 
 
 def doubles(values: pa.Array) -> Array:
@@ -25,11 +25,11 @@ def doubles(values: pa.Array) -> Array:
     words = np.frombuffer(values.buffers()[1], "<i8").reshape(-1, 2)[values.offset :][: len(values)]
     low, high = words.T.copy()
     found: Array
-    if scale <= _POWER and values.type.precision <= 18 and low.min() >= -EXACT and low.max() <= EXACT:
+    if scale <= _POWER and values.type.precision <= 18 and low.min() >= -_EXACT and low.max() <= _EXACT:
         found = low / 10.0**scale
         others = np.empty(0, "i8")
     else:
-        is_small = (high == low >> 63) & (abs(low) <= EXACT) & (scale <= _POWER)
+        is_small = (high == low >> 63) & (abs(low) <= _EXACT) & (scale <= _POWER)
         quotient, is_sure = _quotients(low.view("u8"), high, min(scale, 18))
         found = np.where(is_small, low / 10.0**scale, quotient)
         others = np.flatnonzero(~is_small & (~is_sure | (scale > 18)))
@@ -50,7 +50,7 @@ def _quotients(low: Array, high: Array, scale: int) -> tuple[Array, Array]:
     bits = ((high * 2.0**64 + low) / 10.0**scale).view("i8")
     digits = bits & (2**52 - 1) | 2**52  # in units of the last place, which is 2**-shift
     shift = 1075 - (bits >> 52)
-    is_sure = (high >= 0) & (high < EXACT) & (shift >= 0) & (shift < 64)
+    is_sure = (high >= 0) & (high < _EXACT) & (shift >= 0) & (shift < 64)
     remainder = ((low << (shift & 63).view("u8")) - digits.view("u8") * np.uint64(10**scale)).view("i8")
     units = remainder / 10.0**scale
     off = np.rint(units)

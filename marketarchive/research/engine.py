@@ -42,9 +42,11 @@ def connect(spill: Path | None = None) -> duckdb.DuckDBPyConnection:
 
 
 def stored(*paths: object, hive: bool = False) -> str:
-    """Parquet files as a relation; with `hive` the columns venue, feed and date of their folders too."""
-    listed = ", ".join(map(pattern, paths))
-    return f"read_parquet([{listed}], hive_partitioning = {str(hive).lower()})"
+    """Parquet files as a relation; with `hive` the columns venue, feed and date of their folders too, and
+    null for a column that a file of an earlier version lacks.
+    """
+    listed, kind = ", ".join(map(pattern, paths)), str(hive).lower()
+    return f"read_parquet([{listed}], hive_partitioning = {kind}, union_by_name = {kind})"
 
 
 def run(connection: duckdb.DuckDBPyConnection, query: str) -> list[Any]:

@@ -185,3 +185,16 @@ def test_a_table_that_is_broken_is_named_and_can_be_made_again(tmp_path: Path) -
     assert path.read_bytes() == before
     table.unlink()
     assert len(canonical(tmp_path, carry_s=30).made) == 2
+
+
+def test_gaps_of_an_earlier_version_are_read(tmp_path: Path) -> None:
+    """As they can be left of feeds that the dataset does not bring up to date."""
+    archive(tmp_path, sorted(rounds(CHANGE - 300, 2), key=true.start), lost=[Lost(40.3, 52.6)])
+    ground_truth(tmp_path)
+    canonical(tmp_path)
+    table = next((tmp_path / "tables").glob("gaps/*/feed=stream/*/*.parquet"))
+    early = Path(str(table).replace("feed=stream", "feed=trades"))
+    early.parent.mkdir(parents=True)
+    rows = pq.ParquetFile(table).read()
+    pq.write_table(rows.drop_columns(["connection", "topics", "symbol"]), early)
+    assert len(canonical(tmp_path, carry_s=30).made) == 2

@@ -48,9 +48,9 @@ class Cells:
             if len(places) == filled:
                 break
             cell, value = self._cell[places], columns[name.removeprefix("-")][places]
+            value = -value if name[0] == "-" else value
             if value.dtype.kind == "f":
                 value = np.nan_to_num(value, nan=-np.inf)
-            value = -value if name[0] == "-" else value
             greatest = np.full(self._count, value.min())
             np.maximum.at(greatest, cell, value)
             places = places[value == greatest[cell]]

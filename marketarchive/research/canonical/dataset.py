@@ -258,9 +258,10 @@ class _Build:
                 first = 0
                 for part in some:
                     last = first + len(parts[part])
-                    yield part, grid.rows(first, last)
+                    rows = grid.rows(first, last)
                     first = last
                     self._progress.advance(len(parts[part]))
+                    yield part, rows
 
     def _manifest(self, started: int, done: Canonical, keys: dict[str, str]) -> str:
         made = {

@@ -1,4 +1,4 @@
-"""The rows of the canonical dataset, on a grid with a cell for each second. Pure: tables in, a table out.
+"""The rows of the canonical dataset, on a grid with a cell for each second. Pure: columns in, a table out.
 
 An input falls into the cell of the first second at whose end it was known. Of a cell's inputs the newest
 counts; it holds in the cells after it until another comes, or until it is too old.
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     Array = np.ndarray[tuple[int], np.dtype[Any]]
+
+
+_AT: dict[Clock, str] = {"observation": "event_us", "received": "received_us"}
+"""When an input counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +97,7 @@ class Grid:
         out |= {
             "t": t,
             "tau": self._lengths[each] - 1 - t,
-            "market_id": _text(of_rounds, rounds["market_id"].to_pylist()),
-            "asset": _text(of_rounds, rounds["asset"].to_pylist()),
+            **{name: _repeated(rounds[name], of_rounds) for name in ("market_id", "asset")},
             "K": strike,
             "settlement": _floats(rounds, "settlement")[of_rounds],
             "Y": rounds["outcome"].combine_chunks().take(pa.array(of_rounds)),
@@ -135,7 +138,7 @@ class _Prices:
         self._first = start.min(initial=2**62)
         last = (start + lengths - 1).max(initial=0)
         self._span = max(0, int(last - self._first + 1))
-        self._sec = sec = seconds_of(prices.columns, clock)
+        self._sec = sec = seconds_of(prices.columns[_AT[clock]])
         cells = self._span * (1 + max(int(each.max(initial=-1)) for each in self._numbers.values()))
         cell = np.maximum(sec - self._first, 0)
         cell += prices.columns["instrument"].astype(np.int64) * self._span
@@ -188,7 +191,7 @@ class _Books:
         self._columns, self._sources, self._carry_s = tops.columns, tops.sources, carry_s
         start, lengths, begins = times
         self._count = count = int(lengths.sum())
-        self._sec = sec = seconds_of(tops.columns, clock)
+        self._sec = sec = seconds_of(tops.columns[_AT[clock]])
         sides = [_ints(rounds, name, missing=-1)[:-1] for name in ("up", "down")]
         token = tops.columns["token"]
         tokens = 1 + max(int(each.max(initial=-1)) for each in (*sides, token))
@@ -304,6 +307,12 @@ def _text(codes: Array, texts: Sequence[str]) -> pa.Array:
 
     indices = pa.array(codes.astype(np.int32), mask=codes < 0)
     return pa.DictionaryArray.from_arrays(indices, pa.array(texts, pa.string()))
+
+
+def _repeated(column: pa.ChunkedArray, places: Array) -> pa.Array:
+    import pyarrow as pa
+
+    return column.combine_chunks().dictionary_encode().take(pa.array(places))
 
 
 def _typed(values: Any, kind: pa.DataType) -> pa.Array:

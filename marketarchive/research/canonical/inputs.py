@@ -229,6 +229,7 @@ def _received(connection: duckdb.DuckDBPyConnection, told: Told, query: str) -> 
 
     connection.register("told", _table(told))
     found = connection.sql(query).to_arrow_table()
+    connection.unregister("told")
     nothing = {name: told.columns[name][-1:] for name in told.columns} | {"is_first": np.zeros(1, "?")}
     columns = {name: np.concatenate([found[name].to_numpy(), nothing[name]]) for name in found.column_names}
     return Told(columns, told.sources)

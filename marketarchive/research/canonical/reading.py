@@ -5,7 +5,7 @@ Arrow reads a batch at a time, of which only the rows that are wanted are kept; 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from marketarchive.clock import SECOND
 from marketarchive.exceptions import ArchiveError
-from marketarchive.research.canonical.cells import Cells
 from marketarchive.research.canonical.columns import Clock
-from marketarchive.research.canonical.told import OF_TOPS, Told, seconds_of
+from marketarchive.research.canonical.told import Told, seconds_of
 from marketarchive.research.decimals import doubles
 from marketarchive.research.tables.partitions import DAY, files
 
@@ -23,16 +22,16 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
-    import pyarrow.dataset as ds
 
     Array = np.ndarray[tuple[int], np.dtype[Any]]
+    _Rows = tuple[str, pa.RecordBatch, Array]
 
 _LATE_NS = 3_600 * SECOND
 """What is received so much before it is wanted, or is stamped so much after it, plays no part."""
 _ASKED = (" book", " books")
 """Routes of whole books that the venue was asked for."""
 
-_FEW = 4  # cells for a row, of which there are then less than that many in a cell
+_FEW = 4  # so many cells for a row: hardly one has two
 _AMOUNT, _MOMENT, _NUMBER = ("f8", float("nan")), ("i8", 0), ("i4", 0)
 PRICES = {
     **dict.fromkeys(("instrument", "source"), _NUMBER),
@@ -86,7 +85,7 @@ def prices(root: Path, span: Span, instruments: Mapping[str, int]) -> Told:
             "event_us": _us(rows["event_time"]),
             "received_us": _us(rows["received_at"]),
             "source": np.full(len(number), sources[feed], "i4"),
-            **_amounts(rows, {"value": "value", "bid": "bid", "ask": "ask"}),
+            **{name: doubles(rows[name]) for name in ("value", "bid", "ask")},
         }
         for feed, rows, number in _wanted(span.files(root, "reference_prices"), fields, instruments, where)
     ]
@@ -116,19 +115,21 @@ def tops(root: Path, span: Span, tokens: Mapping[str, int], clock: Clock) -> Tol
     ):
         more = {kind: pa.string()} if kind else {}  # by a dictionary's statistics Arrow leaves out nothing
         given = _wanted(span.files(root, table), fields | more, tokens, where & span.rows())
-        for feed, rows, number in given:
-            part = {
-                "token": number,
-                "event_us": _us(rows["event_time"]),
-                "received_us": _us(rows["received_at"]),
-                "run": runs.of(rows["run"]),
-                **{name: rows[name].to_numpy() for name in order},
-                **_amounts(rows, {"bid": "best_bid", "ask": "best_ask"}),
-                "source": sources.of(rows[kind].dictionary_encode(), f"{feed} ")
-                if kind
-                else np.full(len(number), sources[f"{feed} price_change"], "i4"),
-            }
-            parts.append(part if kind else _thinned(part, runs, clock))
+        for feed, rows, number in _thinned(given, clock) if table == "book_changes" else given:
+            parts.append(
+                {
+                    "token": number,
+                    "event_us": _us(rows["event_time"]),
+                    "received_us": _us(rows["received_at"]),
+                    "run": runs.of(rows["run"]),
+                    **{name: rows[name].to_numpy() for name in order},
+                    "bid": doubles(rows["best_bid"]),
+                    "ask": doubles(rows["best_ask"]),
+                    "source": sources.of(rows[kind].dictionary_encode(), f"{feed} ")
+                    if kind
+                    else np.full(len(number), sources[f"{feed} price_change"], "i4"),
+                }
+            )
     is_asked = np.array([name.endswith(_ASKED) for name in sorted(sources)], "?")
     for part in parts:
         part["source"], part["run"] = sources.ranked(part["source"]), runs.ranked(part["run"])
@@ -136,24 +137,30 @@ def tops(root: Path, span: Span, tokens: Mapping[str, int], clock: Clock) -> Tol
     return Told(Columns(TOPS, parts), sorted(sources))
 
 
-def _thinned(part: dict[str, Array], runs: _Numbers, clock: Clock) -> dict[str, Array]:
-    """Where a token was told much in a second, only the newest of it: nothing else of that second counts."""
+def _thinned(given: Iterable[_Rows], clock: Clock) -> Iterator[_Rows]:
+    """Without rows that are older than what came last in the same second of the same token: they can be the
+    newest of none. Where hardly two are in one second, as they are.
+    """
     import numpy as np
+    import pyarrow as pa
 
-    token, sec = part["token"], seconds_of(part, clock)
-    if not len(token):
-        return part
-    numbers = np.cumsum(np.bincount(token) > 0) - 1  # of the tokens that are there
-    first = sec.min()
-    width = int(sec.max() - first) + 1
-    cells = width * (int(numbers[-1]) + 1)
-    if cells > _FEW * len(token):
-        return part
-    order = [name for name in OF_TOPS if name in part]
-    of_cells = Cells(cells, numbers[token] * width + sec - first, np.arange(len(token)))
-    newest = of_cells.newest({**part, "run": runs.ranked(part["run"])}, order)
-    places = newest[newest >= 0]
-    return {name: values[places] for name, values in part.items()}
+    for feed, rows, number in given:
+        if not len(number):
+            continue
+        event = _us(rows["event_time"])
+        sec = seconds_of(event if clock == "observation" else _us(rows["received_at"]))
+        tokens = np.cumsum(np.bincount(number) > 0) - 1  # numbers without gaps
+        first = sec.min()
+        width = int(sec.max() - first) + 1
+        cells = width * (int(tokens[-1]) + 1)
+        if cells > _FEW * len(number):
+            yield feed, rows, number
+            continue
+        cell = tokens[number] * width + sec - first
+        last = np.empty(cells, np.int64)
+        last[cell] = event
+        is_left = event >= last[cell]
+        yield feed, rows.filter(pa.array(is_left)), number[is_left]
 
 
 class Columns(Mapping[str, "Array"]):
@@ -164,7 +171,6 @@ class Columns(Mapping[str, "Array"]):
     def __init__(self, kinds: Mapping[str, tuple[str, Any]], parts: Sequence[dict[str, Array]]) -> None:
         self._kinds = kinds
         self._parts = parts
-        self._counts = [len(part["source"]) for part in parts]
         self._whole: dict[str, Array] = {}
 
     def __getitem__(self, name: str) -> Array:
@@ -172,16 +178,8 @@ class Columns(Mapping[str, "Array"]):
 
         if name not in self._whole:
             kind, nothing = self._kinds[name]
-            none = np.array(nothing, kind)
-            given = [part.pop(name, None) for part in self._parts]
-            if all(each is None for each in given):
-                self._whole[name] = np.broadcast_to(none, sum(self._counts) + 1)
-            else:
-                filled = [
-                    np.broadcast_to(none, count) if each is None else each
-                    for each, count in zip(given, self._counts, strict=True)
-                ]
-                self._whole[name] = np.concatenate([*filled, none[None]], dtype=kind)
+            given = [part.pop(name) for part in self._parts]
+            self._whole[name] = np.concatenate([*given, np.array([nothing], kind)], dtype=kind)
         return self._whole[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -218,7 +216,7 @@ class _Numbers(dict[str, int]):
 
 def _wanted(
     paths: Sequence[Path], fields: Mapping[str, pa.DataType], wanted: Mapping[str, int], where: pc.Expression
-) -> Iterator[tuple[str, pa.RecordBatch, Array]]:
+) -> Iterator[_Rows]:
     """Feed ("venue/name"), rows of it whose first column is `wanted`, and its number in each."""
     import numpy as np
     import pyarrow as pa
@@ -236,7 +234,7 @@ def _wanted(
 
 
 def _batches(paths: Sequence[Path], schema: pa.Schema, where: pc.Expression) -> Iterator[pa.RecordBatch]:
-    """Rows of files of one table, without decimals that are null throughout."""
+    """Rows of files of one table."""
     import pyarrow as pa
     import pyarrow.dataset as ds
 
@@ -244,29 +242,12 @@ def _batches(paths: Sequence[Path], schema: pa.Schema, where: pc.Expression) -> 
     layout = ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=texts))
     try:
         dataset = ds.dataset(list(map(str, paths)), schema=schema, format=layout)
-        said = [
-            field.name
-            for field in schema
-            if not pa.types.is_decimal(field.type) or _is_said(dataset, field.name)
-        ]
-        yield from dataset.to_batches(said, filter=where)
+        yield from dataset.to_batches(filter=where)
     except (OSError, pa.ArrowException) as error:
         raise ArchiveError(
             f"{paths[0]}, or the table of a day after it, cannot be read: {str(error).splitlines()[0]}; "
             "delete what is broken: `scrapy normalize` makes it anew"
         ) from error
-
-
-def _is_said(dataset: ds.FileSystemDataset, name: str) -> bool:
-    """Whether one of the files can have a value in a column."""
-    for fragment in dataset.get_fragments():
-        file = fragment.metadata
-        if name in file.schema.names:
-            place = file.schema.names.index(name)
-            columns = (file.row_group(group).column(place) for group in range(file.num_row_groups))
-            if any(one.statistics is None or one.statistics.null_count != one.num_values for one in columns):
-                return True
-    return False
 
 
 def _feed(path: Path) -> str:
@@ -284,11 +265,6 @@ def _text() -> pa.DataType:
     import pyarrow as pa
 
     return pa.dictionary(pa.int32(), pa.string())
-
-
-def _amounts(rows: pa.RecordBatch, names: Mapping[str, str]) -> dict[str, Array]:
-    """Columns as doubles, under other names, as far as they are there."""
-    return {name: doubles(rows[column]) for name, column in names.items() if column in rows.schema.names}
 
 
 def _us(times: pa.Array) -> Array:

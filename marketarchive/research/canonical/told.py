@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from marketarchive.research.canonical.columns import Clock
-
 if TYPE_CHECKING:
     import numpy as np
 
@@ -30,7 +28,6 @@ class Told:
     sources: Sequence[str]  # in alphabetical order
 
 
-def seconds_of(columns: Mapping[str, Array], clock: Clock) -> Array:
-    """The second at whose end each row was first known."""
-    at: Array = columns["event_us" if clock == "observation" else "received_us"]
-    return (at + (US - 1)) // US
+def seconds_of(us: Array) -> Array:
+    """The first second at whose end each time lies."""
+    return (us + (US - 1)) // US
