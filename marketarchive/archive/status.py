@@ -290,7 +290,8 @@ class _Look:
                 self._add_segment(entry)
             elif entry.kind == "torn" and (name := parse_segment_path(entry["path"])):
                 self._feed(name.venue, name.feed).torn += 1
-        if not entries and any(path.endswith(".jsonl.gz") for path in raw_files(self._root)):
+        is_sealed = not entries and any(path.endswith(".jsonl.gz") for path in raw_files(self._root))
+        if is_sealed and not _is_written(ledger):
             self.status.problems.append("manifests/ledger.jsonl: is missing or empty, though raw/ is not")
 
     def _add_segment(self, entry: Entry) -> None:
@@ -381,6 +382,15 @@ class _Look:
 
     def _feed(self, venue: str, feed: str) -> FeedStatus:
         return self._feeds.setdefault((venue, feed), FeedStatus(venue, feed))
+
+
+def _is_written(ledger: Ledger) -> bool:
+    """Whether a ledger has a line, or gets it now: that of a segment follows its file at once."""
+    for wait_s in (0.0, 0.1, 0.4, 0.5):
+        time.sleep(wait_s)
+        if next(iter(ledger.entries()), None) is not None:
+            return True
+    return False
 
 
 def _manifest(data: bytes) -> _Manifest:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -11,6 +12,7 @@ import pytest
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.recover import recover
 from marketarchive.archive.status import FeedStatus, RunStatus, Status, status
+from marketarchive.archive.tree import raw_files
 from marketarchive.clock import SECOND, iso
 from marketarchive.items import Gap, GapReason, Invalid
 from tests.archive import museum
@@ -216,6 +218,23 @@ def test_a_lost_ledger_is_named(tmp_path: Path) -> None:
     museum.build(tmp_path)
     museum.ledger(tmp_path).unlink()
     assert "is missing or empty" in status(tmp_path, HandClock()).problems[0]
+
+
+def test_a_first_segment_that_is_sealed_while_it_is_looked_at_is_no_lost_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    museum.build(tmp_path)
+    path = museum.ledger(tmp_path)
+    whole = path.read_bytes()
+    path.unlink()
+
+    def listed(root: Path) -> Iterator[str]:
+        found = list(raw_files(root))
+        path.write_bytes(whole)  # their files are there, and now their lines too
+        return iter(found)
+
+    monkeypatch.setattr("marketarchive.archive.status.raw_files", listed)
+    assert status(tmp_path, HandClock()).problems == []
 
 
 def test_no_segment_is_read(tmp_path: Path) -> None:
