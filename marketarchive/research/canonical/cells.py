@@ -14,53 +14,50 @@ if TYPE_CHECKING:
     Array = np.ndarray[tuple[int], np.dtype[Any]]
 
 
-class Cells:
-    """Which inputs, `places`, fall into which cell."""
+def newest(
+    count: int, cell: Array, places: Array, columns: Mapping[str, Array], order: Sequence[str]
+) -> Array:
+    """Of each of `count` cells, of the inputs `places` in it (`cell` of each input), the place of the one
+    with the greatest values of `order`, the first first; of a name with a minus, the least.
+    """
+    import numpy as np
 
-    def __init__(self, count: int, cell: Array, places: Array) -> None:
-        self._count = count
-        self._cell = cell
-        self._places = places
+    first, of_places = columns[order[0]], cell[places]
+    found = np.full(count + 1, -1)
+    found[of_places] = places
+    one = found[of_places]
+    is_rival = (first[places] >= first[one]) & (places != one)
+    if is_rival.any():  # most inputs come in their order
+        is_open = np.zeros(count, bool)
+        is_open[of_places[is_rival]] = True
+        places = _greatest(count, cell, places[is_open[of_places]], columns, order)
+        found[cell[places]] = places
+    return found
 
-    def newest(self, columns: Mapping[str, Array], order: Sequence[str]) -> Array:
-        """The place of each cell's input with the greatest values of `order`, the first first; of a name with
-        a minus, the least.
-        """
-        import numpy as np
 
-        first, cell, places = columns[order[0]], self._cell[self._places], self._places
-        found = np.full(self._count + 1, -1)
-        found[cell] = places
-        one = found[cell]
-        is_rival = (first[places] >= first[one]) & (places != one)
-        if is_rival.any():  # most inputs come in their order
-            is_open = np.zeros(self._count, bool)
-            is_open[cell[is_rival]] = True
-            places = self._greatest(places[is_open[cell]], columns, order)
-            found[self._cell[places]] = places
-        return found
+def _greatest(
+    count: int, cell: Array, places: Array, columns: Mapping[str, Array], order: Sequence[str]
+) -> Array:
+    import numpy as np
 
-    def _greatest(self, places: Array, columns: Mapping[str, Array], order: Sequence[str]) -> Array:
-        import numpy as np
-
-        filled = np.count_nonzero(np.bincount(self._cell[places]))
-        for name in order:
-            if len(places) == filled:
-                break
-            cell, value = self._cell[places], columns[name.removeprefix("-")][places]
-            value = -value if name[0] == "-" else value
-            if value.dtype.kind == "f":
-                value = np.nan_to_num(value, nan=-np.inf)
-            greatest = np.full(self._count, value.min())
-            np.maximum.at(greatest, cell, value)
-            places = places[value == greatest[cell]]
-        return places
+    cells = np.count_nonzero(np.bincount(cell[places]))
+    for name in order:
+        if len(places) == cells:
+            break
+        of_places, value = cell[places], columns[name.removeprefix("-")][places]
+        value = -value if name[0] == "-" else value
+        if value.dtype.kind == "f":
+            value = np.nan_to_num(value, nan=-np.inf)
+        greatest = np.full(count, value.min())
+        np.maximum.at(greatest, of_places, value)
+        places = places[value == greatest[of_places]]
+    return places
 
 
 def filled(newest: Array) -> Array:
     """Per cell the last one up to it that has something."""
     import numpy as np
 
-    filled = np.maximum.accumulate(np.where(newest >= 0, np.arange(len(newest)), -1))
-    filled[-1] = -1
-    return filled
+    found: Array = np.maximum.accumulate(np.where(newest >= 0, np.arange(len(newest)), -1))
+    found[-1] = -1
+    return found

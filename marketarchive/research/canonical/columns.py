@@ -61,7 +61,6 @@ QUOTED = (
 )
 """Few values stand in them again and again."""
 
-
 TEXTS = ("market_id", "asset", "cl_source", "ref_source", "pm_source")
 
 

@@ -30,7 +30,15 @@ from marketarchive.research.labels.label_files import read_labels
 from marketarchive.research.labels.labels import Label
 from marketarchive.research.names import names, tokens_by_market
 from marketarchive.research.tables.normalize import normalize
-from marketarchive.research.tables.partitions import DAY, METADATA, feeds, feeds_with, files, stamp_of
+from marketarchive.research.tables.partitions import (
+    METADATA,
+    day_of,
+    feeds,
+    feeds_with,
+    files,
+    stamp_of,
+    touches,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -172,7 +180,7 @@ class _Build:
         """Of all that the rows of these rounds depend on."""
         tokens = {each.market_id: sorted(self._tokens.get(each.market_id, {}).items()) for each in labels}
         first, last = canonical_inputs.span(labels, self._carry_s)
-        stamps = {path: key for day, path, key in self._stored if first < day + DAY and day < last}
+        stamps = {path: key for day, path, key in self._stored if touches(day, first, last)}
         parts = [VERSION, self._clock, self._carry_s, [repr(each) for each in labels], tokens, stamps]
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
@@ -180,9 +188,8 @@ class _Build:
         """Of every file that can be read: when its day begins (ns), its path, what it was made from."""
         for table in TABLES:
             for path in files(self._root, table, *canonical_inputs.span(labels, self._carry_s)):
-                day = from_iso(path.parent.name.removeprefix("date="))
                 stamp = stamp_of(path)
-                yield day, str(path.relative_to(self._root)), "" if stamp is None else stamp.key
+                yield day_of(path), str(path.relative_to(self._root)), "" if stamp is None else stamp.key
 
     def _write(
         self,
@@ -348,8 +355,7 @@ def _batches(parts: dict[str, list[Label]]) -> Iterator[list[str]]:
 
 
 def _within(part: str, since: int | None, until: int | None) -> bool:
-    start = from_iso(part[:10])
-    return (since is None or start + DAY > since) and (until is None or start < until)
+    return touches(from_iso(part[:10]), since, until)
 
 
 def _normalize(root: Path, labels: Sequence[Label], master_url: str | None, progress: Progress) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from marketarchive.research.canonical.cells import Cells, filled
+from marketarchive.research.canonical.cells import filled, newest
 from marketarchive.research.canonical.columns import Clock, written
 from marketarchive.research.canonical.told import OF_PRICES, OF_QUOTES, OF_TOPS, US, Told, seconds_of
 
@@ -144,11 +144,11 @@ class _Prices:
         cell += prices.columns["instrument"].astype(np.int64) * self._span
         is_in = (sec <= last) & (cell < cells)
         is_in[-1] = False
-        told = Cells(cells, cell, np.flatnonzero(is_in & prices.columns.get("is_first", True)))
+        told = np.flatnonzero(is_in & prices.columns.get("is_first", True))
         parts = np.isfinite(prices.columns["bid"]).astype(np.int64) + np.isfinite(prices.columns["ask"])
-        quotes = Cells(cells, cell, np.flatnonzero(is_in & (parts > 0)))
-        self._newest = told.newest(prices.columns, OF_PRICES)
-        self._quoted = quotes.newest({**prices.columns, "parts": parts}, OF_QUOTES)
+        quotes = np.flatnonzero(is_in & (parts > 0))
+        self._newest = newest(cells, cell, told, prices.columns, OF_PRICES)
+        self._quoted = newest(cells, cell, quotes, {**prices.columns, "parts": parts}, OF_QUOTES)
         self._filled = filled(self._newest)
 
     def at(self, seconds: _Seconds) -> dict[str, Any]:
@@ -204,13 +204,12 @@ class _Books:
         cell += first_cell[token]
         is_in = sec <= end_s[token]
         is_in[-1] = False
-        told = Cells(2 * count, cell, np.flatnonzero(is_in))
-        asked = Cells(2 * count, cell, np.flatnonzero(is_in & tops.columns["is_proof"]))
-        self._newest = told.newest(tops.columns, OF_TOPS)
+        self._newest = newest(2 * count, cell, np.flatnonzero(is_in), tops.columns, OF_TOPS)
         self._filled = filled(self._newest)
         # a value ages from when it was last known to be unchanged
         event, received = tops.columns["event_us"], tops.columns["received_us"]
-        proof = asked.newest(tops.columns, ("event_us", "received_us"))
+        asked = np.flatnonzero(is_in & tops.columns["is_proof"])
+        proof = newest(2 * count, cell, asked, tops.columns, ("event_us", "received_us"))
         cells = np.flatnonzero(proof >= 0)
         cells = cells[event[proof[cells]] == event[self._newest[cells]]]
         self._proven = np.zeros(2 * count + 1, np.int64)

@@ -23,7 +23,7 @@ from marketarchive.research.canonical.told import Told
 from marketarchive.research.engine import run, stored
 from marketarchive.research.labels.labels import Label
 from marketarchive.research.tables.gaps import LASTING
-from marketarchive.research.tables.partitions import DAY, files
+from marketarchive.research.tables.partitions import files
 from marketarchive.venues.polymarket.rules import spot
 
 if TYPE_CHECKING:
@@ -40,9 +40,8 @@ _RANK = {"Up": 1, "Down": 0}
 
 
 def span(labels: Sequence[Label], carry_s: int) -> tuple[int, int]:
-    """In ns, when what the rounds need can have been received: a book long before, a price a day late."""
-    wanted = _span(labels, carry_s)
-    return wanted.first_ns - DAY, wanted.last_ns + DAY + 1
+    """In ns, when what the rounds need can have been received."""
+    return _span(labels, carry_s).received
 
 
 def _span(labels: Sequence[Label], carry_s: int) -> reading.Span:

@@ -54,8 +54,13 @@ class Span:
     first_ns: int
     last_ns: int
 
+    @property
+    def received(self) -> tuple[int, int]:
+        """From when until when (ns) they can have been received: a book long before, a price a day late."""
+        return self.first_ns - DAY, self.last_ns + DAY + 1
+
     def files(self, root: Path, table: str) -> list[Path]:
-        return files(root, table, self.first_ns - DAY, self.last_ns + DAY + 1)
+        return files(root, table, *self.received)
 
     def rows(self) -> pc.Expression:
         """Which rows can matter: said so that Arrow leaves out what it need not read."""
@@ -91,7 +96,7 @@ def prices(root: Path, span: Span, instruments: Mapping[str, int]) -> Told:
     ]
     for part in parts:
         part["source"] = sources.ranked(part["source"])
-    return Told(Columns(PRICES, parts), sorted(sources))
+    return Told(_joined(parts, PRICES), sorted(sources))
 
 
 def tops(root: Path, span: Span, tokens: Mapping[str, int], clock: Clock) -> Told:
@@ -134,7 +139,7 @@ def tops(root: Path, span: Span, tokens: Mapping[str, int], clock: Clock) -> Tol
     for part in parts:
         part["source"], part["run"] = sources.ranked(part["source"]), runs.ranked(part["run"])
         part["is_proof"] = is_asked[part["source"]]
-    return Told(Columns(TOPS, parts), sorted(sources))
+    return Told(_joined(parts, TOPS), sorted(sources))
 
 
 def _thinned(given: Iterable[_Rows], clock: Clock) -> Iterator[_Rows]:
@@ -163,30 +168,14 @@ def _thinned(given: Iterable[_Rows], clock: Clock) -> Iterator[_Rows]:
         yield feed, rows.filter(pa.array(is_left)), number[is_left]
 
 
-class Columns(Mapping[str, "Array"]):
-    """Columns of many parts; each is put together when it is first asked for, and has one more element at its
-    end, which stands for none.
-    """
+def _joined(parts: Sequence[Mapping[str, Array]], kinds: Mapping[str, tuple[str, Any]]) -> dict[str, Array]:
+    """Each column with one more element at its end, which stands for none."""
+    import numpy as np
 
-    def __init__(self, kinds: Mapping[str, tuple[str, Any]], parts: Sequence[dict[str, Array]]) -> None:
-        self._kinds = kinds
-        self._parts = parts
-        self._whole: dict[str, Array] = {}
-
-    def __getitem__(self, name: str) -> Array:
-        import numpy as np
-
-        if name not in self._whole:
-            kind, nothing = self._kinds[name]
-            given = [part.pop(name) for part in self._parts]
-            self._whole[name] = np.concatenate([*given, np.array([nothing], kind)], dtype=kind)
-        return self._whole[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._kinds)
-
-    def __len__(self) -> int:
-        return len(self._kinds)
+    return {
+        name: np.concatenate([*(part[name] for part in parts), np.array([nothing], kind)], dtype=kind)
+        for name, (kind, nothing) in kinds.items()
+    }
 
 
 class _Numbers(dict[str, int]):

@@ -1,4 +1,4 @@
-"""What an archive was told, as columns of numbers, when that counts, and which of it is the newest. Pure."""
+"""What an archive was told, as columns of numbers, and which of it is the newest. Pure."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def partitions(
         if (entry["venue"], entry["feed"]) in chosen:
             for day in _days(entry):
                 start = from_iso(day)
-                if (since is None or start + DAY > since) and (until is None or start < until):
+                if touches(start, since, until):
                     days.setdefault((entry["venue"], entry["feed"], day), {})[entry["path"]] = entry
     made = []
     for (venue, feed, day), found in sorted(days.items()):
@@ -173,12 +173,19 @@ def stamp_of(path: Path) -> Stamp | None:
 
 def files(root: Path, table: str, since: int | None = None, until: int | None = None) -> list[Path]:
     """Of a table, whose day touches `since` <= time < `until` (ns), by day."""
-    found = []
-    for path in (root / "tables" / table).glob(f"venue=*/feed=*/date=*/{table}.parquet"):
-        start = from_iso(path.parent.name.removeprefix("date="))
-        if (since is None or start + DAY > since) and (until is None or start < until):
-            found.append(path)
+    paths = (root / "tables" / table).glob(f"venue=*/feed=*/date=*/{table}.parquet")
+    found = [path for path in paths if touches(day_of(path), since, until)]
     return sorted(found, key=lambda path: (path.parent.name, path))
+
+
+def day_of(path: Path) -> int:
+    """When the day of a table's file begins, in ns."""
+    return from_iso(path.parent.name.removeprefix("date="))
+
+
+def touches(day: int, since: int | None, until: int | None) -> bool:
+    """Whether the UTC day that begins at `day` touches `since` <= time < `until` (all ns)."""
+    return (since is None or day + DAY > since) and (until is None or day < until)
 
 
 def _segments(entries: Any) -> Iterator[Entry]:
