@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from marketarchive.collecting.polymarket.market_stream import UNDER_WAY_S, MarketLink, Watched
+from marketarchive.collecting.polymarket.market_stream import MarketLink, Watched
 from marketarchive.collecting.spider import Answer, Ask
+from marketarchive.collecting.streams.link import UNDER_WAY_S
 from marketarchive.items import Gap, Verdict
 from marketarchive.spiders.polymarket_stream import PolymarketStream
 from marketarchive.venues.polymarket import Book, market_channel
@@ -72,6 +73,16 @@ class Channel:
         begun = clock.mono_ns()
         await until(lambda: clock.mono_ns() - begun > seconds * 1e9)
 
+    def ends(self, *, is_told: bool) -> None:
+        """The market is over."""
+
+        def unwant(keys: Iterable[str]) -> None:
+            self.spider._close_gaps(list(keys), self.spider.run.clock.now_ns())
+            self.spider._group_of.clear()
+
+        self.spider.unwant = unwant  # type: ignore[method-assign]
+        self.spider._let_be(next(iter(self.spider.watched.values())).market, is_told=is_told)
+
     def opens(self) -> None:
         """The second connection stands."""
         self.spider.taking_over(self.old)
@@ -86,6 +97,7 @@ async def channel(folder: Path, *, is_told: bool = True) -> AsyncIterator[Channe
         names = dict(zip(("Up", "Down"), tape.tokens, strict=True))
         known = market(0, tape.markets[0].id, slug="a-round", tokens=names)
         spider.watched = {token: Watched(known, start, start) for token in tape.tokens}
+        spider.let_go = {}
         spider._over = set()
         spider._group_of = dict.fromkeys(tape.tokens)  # type: ignore[arg-type]  # no connection is wanted
         yield Channel(spider, tape, is_told=is_told)
@@ -157,14 +169,66 @@ async def test_a_gap_that_the_first_book_ended_is_not_written_again_as_longer(tm
         assert closed[0].to_ns <= found_at
 
 
-async def test_frames_that_were_passed_over_prove_nothing_and_accuse_nobody(tmp_path: Path) -> None:
+@pytest.mark.parametrize("passed_over", ["before it opened", "while it took over"])
+@pytest.mark.parametrize("is_told", [True, False])
+async def test_frames_that_were_passed_over_prove_their_order_and_accuse_nobody(
+    is_told: bool, passed_over: str, tmp_path: Path
+) -> None:
+    """Nobody has looked at them; but messages come in order, so the newest vouches for those before it."""
     async with channel(tmp_path) as at:
-        at.opens()
-        at.change()
-        at.spider._pass_over(at.old, [(1, 1, b"")])
+        await at.passes(1)
+        proven = min(at.old.proven.values())
+        change = at.change()
+        missed_at = at.spider.run.clock.now_ns()
+        batch = [(missed_at, 1, change), (missed_at, 2, b"PONG")] if is_told else [(missed_at, 1, b"PONG")]
+        if passed_over == "before it opened":
+            at.spider._pass_over(at.old, batch)
+            at.opens()
+        else:
+            at.opens()
+            at.spider._pass_over(at.old, batch)
+        await at.passes(0.1)
         at.tell(at.new, at.tape.dump())
         await at.spider.take_over(at.old, at.new)
-        assert not gaps(at.spider)
+        closed = [gap for gap in gaps(at.spider) if gap.to_ns is not None]
+        assert len(closed) == (not is_told)
+        for gap in closed:
+            assert gap.from_ns == proven
+            assert _spans(gap, missed_at)
+
+
+async def test_a_book_asked_for_after_messages_were_passed_over_proves_nothing_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection has died meanwhile: what it did not tell before the answer is missing too."""
+    monkeypatch.setattr(MarketLink, "is_open", True)
+    async with channel(tmp_path) as at:
+        at.spider.links = {at.old}
+        at.old.waiting.clear()
+        await at.passes(1)
+        change = at.change()
+        at.spider._pass_over(at.old, [(at.spider.run.clock.now_ns(), 1, change)])
+        await at.passes(0.5)
+        at.change()  # from here on nothing is told
+        missed_at = at.spider.run.clock.now_ns()
+        await at.passes(0.5)
+        at.answers(at.asks(), at.shown())
+        await at.passes(UNDER_WAY_S)
+        await asyncio.gather(*at.spider._tasks)
+        found = gaps(at.spider)
+        assert {gap.scope["token"] for gap in found} == set(at.tape.tokens)
+        assert all(gap.from_ns < missed_at and gap.to_ns is None for gap in found)
+        at.spider.links.clear()
+
+
+async def test_a_first_book_proves_what_was_before_but_for_what_may_be_under_way(tmp_path: Path) -> None:
+    async with channel(tmp_path) as at:
+        await at.passes(5)
+        at.opens()
+        at.tell(at.new, at.tape.dump())
+        allowed = at.new.opened_at - UNDER_WAY_S * 1_000_000_000
+        assert {each.proven_at for each in at.spider.watched.values()} == {allowed}
+        assert at.new.proven_at == allowed
 
 
 async def test_a_replacement_that_did_not_come_about_leaves_nothing(tmp_path: Path) -> None:
@@ -333,15 +397,97 @@ async def test_a_market_that_ends_on_a_silent_connection_leaves_a_gap(
         proven = min(each.proven_at for each in at.spider.watched.values())
         await at.passes(silent_s)
         ended_at = at.spider.run.clock.now_ns()
-        market = next(iter(at.spider.watched.values())).market
-        at.spider.unwant = lambda keys: at.spider._close_gaps(list(keys), ended_at)  # type: ignore[method-assign]
-        at.spider._let_be(market, is_told=is_told)
+        at.ends(is_told=is_told)
         closed = [gap for gap in gaps(at.spider) if gap.to_ns is not None]
         assert len(closed) == (silent_s > 10 and not is_told)
         for gap in closed:
             assert gap.reason == "stall"
             assert gap.from_ns == proven
-            assert gap.to_ns == ended_at
+            assert gap.to_ns is not None
+            assert 0 <= gap.to_ns - ended_at < 1_000_000_000
+        at.spider.links.clear()
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+async def test_a_silence_that_began_just_before_the_end_is_waited_for(
+    goes_on: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MarketLink, "is_open", True)
+    async with channel(tmp_path) as at:
+        at.spider.links = {at.old}
+        at.old.waiting.clear()
+        at.tell(at.old, at.change())
+        proven = min(each.proven_at for each in at.spider.watched.values())
+        await at.passes(2)
+        ended_at = at.spider.run.clock.now_ns()
+        at.ends(is_told=False)
+        await at.passes(1)
+        if goes_on:
+            at.old.data_at = at.spider.run.clock.now_ns()  # another market of the connection
+        await asyncio.gather(*at.spider._tasks)
+        found = gaps(at.spider)
+        assert len(found) == (not goes_on)
+        for gap in found:
+            assert gap.scope["markets"] == ["a-round"]
+            assert gap.from_ns == proven
+            assert gap.to_ns is not None
+            assert abs(gap.to_ns - ended_at) < 1_000_000_000
+        at.spider.links.clear()
+
+
+@pytest.mark.parametrize("told_late", [True, False])
+async def test_a_market_may_end_while_another_connection_takes_over(
+    told_late: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new connection tells the end; what the old one had not told is still missing."""
+    monkeypatch.setattr(MarketLink, "is_open", True)
+    async with channel(tmp_path) as at:
+        at.spider.links = {at.old, at.new}
+        await at.passes(2)
+        at.tell(at.old, at.change())
+        proven = min(at.old.proven.values())
+        at.opens()
+        late = at.change()
+        missed_at = at.spider.run.clock.now_ns()
+        at.tell(at.new, at.tape.dump())
+        taking_over = asyncio.create_task(at.spider.take_over(at.old, at.new))
+        await at.passes(0.5)
+        at.ends(is_told=True)
+        if told_late:
+            at.tell(at.old, late)
+        await taking_over
+        found = gaps(at.spider)
+        assert len(found) == (not told_late)
+        for gap in found:
+            assert gap.scope == {"connection": at.old.name, "markets": ["a-round"]}
+            assert gap.from_ns == proven
+            assert _spans(gap, missed_at)
+        at.spider.links.clear()
+
+
+@pytest.mark.parametrize("told_late", [True, False])
+async def test_a_market_may_end_while_a_change_is_waited_for(
+    told_late: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MarketLink, "is_open", True)
+    async with channel(tmp_path) as at:
+        at.spider.links = {at.old}
+        at.old.waiting.clear()
+        await at.passes(1)
+        proven = min(each.proven_at for each in at.spider.watched.values())
+        late = at.change()
+        missed_at = at.spider.run.clock.now_ns()
+        at.answers(at.asks(), at.shown())
+        await at.passes(0.5)
+        at.ends(is_told=True)
+        if told_late:
+            at.tell(at.old, late)
+        await asyncio.gather(*at.spider._tasks)
+        found = gaps(at.spider)
+        assert len(found) == (0 if told_late else len(at.tape.tokens))
+        for gap in found:
+            assert gap.from_ns == proven
+            assert _spans(gap, missed_at)
         at.spider.links.clear()
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 from marketarchive.archive.reader import ArchiveReader, Message
 from marketarchive.clock import SECOND, from_iso
-from marketarchive.collecting.polymarket.market_stream import SILENT_LINK_S, SILENT_S, UNDER_WAY_S
+from marketarchive.collecting.polymarket.market_stream import SILENT_LINK_S, SILENT_S
 from marketarchive.collecting.streams.group import FIRST_DATA_S
+from marketarchive.collecting.streams.link import UNDER_WAY_S
 from marketarchive.simulator.polymarket import Polymarket, market_channel
 from marketarchive.simulator.polymarket.markets import SimMarket
 

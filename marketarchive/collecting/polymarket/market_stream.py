@@ -19,7 +19,7 @@ from marketarchive.collecting.polymarket.live_rows import LiveRows
 from marketarchive.collecting.polymarket.tracking import LOOK_UP_S, TrackedMarkets
 from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.collecting.streams.cpu_budget import CpuBudget
-from marketarchive.collecting.streams.link import Link
+from marketarchive.collecting.streams.link import UNDER_WAY_S, Link
 from marketarchive.collecting.streams.losses import Loss
 from marketarchive.collecting.streams.stream import StreamSpider
 from marketarchive.collecting.streams.websocket import Ending, Message
@@ -40,11 +40,11 @@ SILENT_S = 30
 """Seconds after which a silent token is looked up, and between two look-ups of it."""
 SILENT_LINK_S = 10
 """Seconds after which a connection on which nothing comes at all has its tokens looked up."""
-UNDER_WAY_S = 3
-"""Seconds that a change which a look-up shows may take to arrive on the socket."""
 DOUBT_S = 2
 """Seconds of silence before a loss from which on a change that came out afterwards may lie before it."""
+ENDED_UNHEARD = "ended while nothing came on its connection"
 NAMED = re.compile(rb'"(?:asset_id|market)" ?: ?"([^"]+)')
+TIMED = re.compile(rb'"timestamp" ?: ?"(\d{13})"')
 
 
 @dataclass(slots=True)
@@ -55,10 +55,16 @@ class Watched:
     proven_at: int  # nothing is missing up to here
     heard_at: int  # its newest message
     asked_at: int = 0  # its newest look-up
+    over_at: int = 0  # when nothing more was expected of it; 0 = it still is
     is_frozen: bool = False  # the venue knows changes that its connection did not tell
     untold: dict[int, int] = field(default_factory=dict)
     """Times (venue's clock) of changes that look-ups showed and no connection has told yet -> wall ns of the
     first sound message that came after the look-up all the same; 0 = none yet."""
+
+    def forget_untold(self, loss: Loss | None) -> None:
+        """`loss` says itself what was not told since it began."""
+        if loss is not None:
+            self.untold = {at: heard for at, heard in self.untold.items() if at < loss.since}
 
 
 class MarketLink(Link):
@@ -70,8 +76,10 @@ class MarketLink(Link):
         self.proven: dict[str, int] = {}  # token -> wall ns up to which nothing of it is missing here
         self.first: dict[str, tuple[int, int]] = {}
         """By token: its first book's time, 0 where a loss is known that the book ends; wall ns of receipt."""
-        self.before: dict[str, tuple[int, int]] = {}  # token -> (its book's time, proven), when told began
-        self.told: dict[str, set[int]] | None = None  # token -> times of its changes, while one takes over
+        self.before: dict[str, tuple[int, int]] = {}
+        """By token, when `told` began: its book's time, 0 where it had none; proven."""
+        self.told: dict[str, set[int]] | None = None
+        """By token, times of its changes while one takes over; None also if messages were passed over."""
 
 
 class MarketStreamSpider(StreamSpider, TrackedMarkets):
@@ -116,6 +124,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
 
     async def prepare(self) -> None:
         self.watched: dict[str, Watched] = {}  # by token
+        self.let_go: dict[str, Watched] = {}  # those that are over, as long as a doubt may concern them
         self._over: set[str] = set()  # market ids of which nothing more comes
         interval = self.arguments.interval
         self.rows = None if interval is None else LiveRows(self, int(interval * SECOND))
@@ -139,6 +148,9 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
     async def look_up(self) -> None:
         await super().look_up()
         now = self.run.clock.now_ns()
+        for token, gone in list(self.let_go.items()):
+            if now - gone.over_at > LOOK_UP_S * SECOND:
+                del self.let_go[token]
         chosen = [market for market in self.chosen(now) if market.market_id not in self._over]
         tokens: list[str] = []
         for market in sorted(chosen, key=lambda each: (each.end_at is None, each.end_at)):
@@ -154,26 +166,47 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
 
     def _let_be(self, market: Market, *, is_told: bool = False) -> None:
         """Nothing more comes of `market`; `is_told`: the socket said so itself."""
-        if not is_told:
-            self._doubt_end(market)
-        self._over.add(market.market_id)
+        now = self.run.clock.now_ns()
         tokens = [token for token in (market.tokens or {}).values() if token in self.watched]
+        if not is_told:
+            self._doubt_end(tokens, now)
+        self._over.add(market.market_id)
+        for token in tokens:
+            watched = self.let_go[token] = self.watched.pop(token)
+            watched.over_at = now
+            watched.forget_untold(self.losses.get(token))
         self.unwant(tokens)
         if self.rows is not None:
             self.rows.unwatched(tokens)
-        for token in tokens:
-            del self.watched[token]
         for link in self._links():
             link.books.drop(tokens)
 
-    def _doubt_end(self, market: Market) -> None:
+    def _doubt_end(self, tokens: Sequence[str], now: int) -> None:
         """Where nothing at all comes on the connection, nobody knows what it did not tell until the end."""
-        now = self.run.clock.now_ns()
-        for link in self._links():
-            tokens = [token for token in (market.tokens or {}).values() if link.covers(token)]
-            if tokens and now - link.data_at > SILENT_LINK_S * SECOND:
-                since = min(self.watched[token].proven_at for token in tokens)
-                self.lose(link, tokens, since, "stall", "venue", "ended while nothing came on its connection")
+        links = [link for link in self._links() if any(link.covers(token) for token in tokens)]
+        if not links:
+            return  # a loss says so
+        link = max(links, key=lambda each: each.data_at)
+        since = min(self.watched[token].proven_at for token in tokens)
+        if now - link.data_at > SILENT_LINK_S * SECOND:
+            self.lose(link, tokens, since, "stall", "venue", ENDED_UNHEARD)
+        else:
+            self.spawn(self._see_whether_alive(link, tokens, since, now))
+
+    async def _see_whether_alive(self, link: MarketLink, tokens: Sequence[str], since: int, now: int) -> None:
+        """Anything that comes on `link` soon shows that it had told what was before, but for a mute."""
+        heard = link.data_at
+        await sleep(self.run.clock, SILENT_LINK_S - (now - heard) / SECOND, self.run.stop)
+        ending = link.socket.ending if link.socket is not None else None
+        is_sound = link.data_at != heard or (ending is not None and ending.code == 1000)
+        if not is_sound and not self.run.stop.is_set():
+            self._record(link, tokens, since, now, ENDED_UNHEARD)
+
+    def _record(self, link: MarketLink, tokens: Sequence[str], since: int, to_ns: int, detail: str) -> None:
+        """A gap of tokens that are over, so that they cannot be lost any more."""
+        loss = Loss(since, "stall", "venue", detail, link.name)
+        self._write_gaps(loss, [token for token in tokens if token in self.let_go], max(since, to_ns))
+        self.run.stats.inc_value(f"stream/lost/{loss.reason}")
 
     def _is_past_end(self, market: Market) -> bool:
         return market.end_at is not None and market.end_at.timestamp() <= self.run.clock.now_ns() / SECOND
@@ -219,7 +252,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         by_market: dict[str, list[str]] = {}
         tokens_of: dict[str, int] = {}
         for key in keys:
-            if (watched := self.watched.get(key)) is not None:
+            if (watched := self.watched.get(key) or self.let_go.get(key)) is not None:
                 slug = watched.market.slug or watched.market.market_id
                 by_market.setdefault(slug, []).append(key)
                 tokens_of[slug] = len(watched.market.tokens or ())
@@ -267,7 +300,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
                 if each in self.watched and link.covers(each):
                     self._let_be(self.watched[each].market, is_told=True)
             return
-        if token is None or (watched := self.watched.get(token)) is None:
+        if token is None or (watched := self.watched.get(token) or self.let_go.get(token)) is None:
             return
         sent = min(at, _sent_at(event))
         link.newest_event = max(min(link.newest_event, at), sent)  # our clock may have stepped back
@@ -277,13 +310,15 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         if link.told is not None:
             link.told.setdefault(token, set()).add(_sent_at(event))
         watched.untold.pop(_sent_at(event), None)
+        if watched.over_at:
+            return
         verdicts["stale" if one.is_stale else one.verdict] += 1
         if one.verdict == "failed":
             self._broken(link, token, f"{type(event).__name__} {_hash_of(one)} does not come out")
         elif one.verdict == "ok":
             whole = 0
             if isinstance(event, BookEvent):
-                whole = link.opened_at  # it tells all that was before
+                whole = link.opened_at - UNDER_WAY_S * SECOND  # it tells all that was before
                 self._doubt(token, watched, event.book)
             watched.proven_at = max(min(watched.proven_at, at), sent, whole)
             link.proven[token] = max(sent, whole)
@@ -299,9 +334,11 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
 
     def taking_over(self, old: Link) -> None:
         assert isinstance(old, MarketLink)
-        books, proven = old.books.books, old.proven
+        books = old.books.books
         old.before = {
-            token: (books[token].timestamp_ms * 1_000_000, proven[token]) for token in books.keys() & proven
+            token: (books[token].timestamp_ms * 1_000_000 if token in books else 0, proven)
+            for token, proven in old.proven.items()
+            if token in old.keys
         }
         old.told = {}
 
@@ -317,17 +354,16 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         assert isinstance(new, MarketLink)
         await sleep(self.run.clock, UNDER_WAY_S, self.run.stop)
         told, old.told = old.told, None
-        if told is None:  # it was passed over
-            return
         stalled: dict[tuple[int, int], list[str]] = {}  # by from and to, so that those together share a gap
         for token, (changed, at) in new.first.items():
-            if token not in self.watched or token not in old.before:
+            if token not in old.before or not (token in self.watched or token in self.let_go):
                 continue
             held, proven = old.before[token]
             loss = self.losses.get(token)
             if (
                 changed <= held
-                or changed in told.get(token, ())
+                or (told is not None and changed in told.get(token, ()))
+                or ((told is None or not held) and changed <= old.newest_event)  # it was passed over
                 or (loss is not None and loss.since <= changed)
             ):
                 continue
@@ -335,6 +371,8 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         detail = "changes that its connection had not told when it was replaced"
         for (since, at), tokens in stalled.items():
             self.seen(new, self.lose(old, tokens, since, "stall", "venue", detail), at)
+            if over := [token for token in tokens if token not in self.watched]:
+                self._record(old, over, since, at, detail)
         self.settle()
 
     def _doubt(self, token: str, watched: Watched, book: Book) -> None:
@@ -357,7 +395,10 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
     def _pass_over(self, link: MarketLink, batch: Sequence[Message]) -> None:
         """Too much for the processor: it is archived, the books are asked for when there is time again."""
         self.run.stats.inc_value("stream/frames_passed_over", len(batch))
-        link.data_at = batch[-1][0]
+        link.data_at = at = batch[-1][0]
+        times = (TIMED.findall(payload) for _, _, payload in reversed(batch))
+        if newest := next(filter(None, times), None):
+            link.newest_event = max(min(link.newest_event, at), min(at, int(newest[-1]) * 1_000_000))
         link.books = ChannelBooks()
         link.told = None
         for watched in self.watched.values():
@@ -448,21 +489,26 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
             self._rebase(links, token, watched, book, answer)
         elif held.hash == book.hash and held.timestamp_ms == book.timestamp_ms:
             self.run.stats.inc_value("stream/quiet")
-            watched.proven_at = max(watched.proven_at, watched.asked_at)
+            watched.proven_at = max(watched.proven_at, watched.asked_at - UNDER_WAY_S * SECOND)
         elif book.timestamp_ms > held.timestamp_ms:
             self._await_change(token, watched, book)
 
     def _rebase(
         self, links: Sequence[MarketLink], token: str, watched: Watched, book: Book, answer: Answer
     ) -> None:
-        if (loss := self.losses.get(token)) is not None:  # it says what was not told since
-            watched.untold = {at: heard for at, heard in watched.untold.items() if at < loss.since}
+        loss = self.losses.get(token)
+        watched.forget_untold(loss)
+        changed = book.timestamp_ms * 1_000_000
         for link in links:
             if token in link.keys and link.books.rebase(book) == "ok":
                 self._doubt(token, watched, book)
                 if self.rows is not None:
                     self.rows.changed(link, token, answer.received_at, answer.seq)
-                changed = book.timestamp_ms * 1_000_000
+                if loss is None:  # messages were passed over: has it come among them, or does it still?
+                    link.proven.setdefault(token, changed)
+                    if changed > link.newest_event:
+                        self._await_change(token, watched, book)
+                    continue
                 watched.proven_at = max(watched.proven_at, changed)
                 link.proven[token] = max(link.proven.get(token, 0), changed)
                 if not watched.is_frozen:  # else only the socket can show that it goes on
@@ -477,9 +523,15 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         return self.spawn(self._see_whether_told(token, watched, changed, watched.proven_at))
 
     async def _see_whether_told(self, token: str, watched: Watched, changed: int, proven: int) -> None:
+        link = self._covering(token)
         await sleep(self.run.clock, UNDER_WAY_S, self.run.stop)
         went_on_at = watched.untold.pop(changed, None)
-        link = next((each for each in self._links() if each.covers(token)), None)
+        if went_on_at is not None and link is not None and watched.over_at:
+            self._record(
+                link, [token], min(proven, changed), watched.over_at, "a change was not told by the end"
+            )
+            return
+        link = self._covering(token)
         if went_on_at is None or link is None or self.run.stop.is_set():
             return
         loss = self.losses.get(token)
@@ -501,6 +553,9 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         self.renew(token)
 
     # ---- books -----------------------------------------------------------------------------------------
+
+    def _covering(self, token: str) -> MarketLink | None:
+        return next((each for each in self._links() if each.covers(token)), None)
 
     def _links(self) -> list[MarketLink]:
         return [link for link in self.links if isinstance(link, MarketLink) and link.is_open]

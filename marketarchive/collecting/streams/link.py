@@ -7,11 +7,15 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from marketarchive.clock import SECOND
 from marketarchive.collecting.streams.websocket import Message, WebSocket
 from marketarchive.items import Connection, ConnectionEvent, Frames
 
 if TYPE_CHECKING:
     from marketarchive.collecting.streams.stream import StreamSpider
+
+UNDER_WAY_S = 3
+"""Seconds that a message may be under way: what a venue shows may lack what it made this much earlier."""
 
 
 class Link:
@@ -45,9 +49,10 @@ class Link:
     @property
     def proven_at(self) -> int:
         """Wall ns up to which everything that was sent has arrived: messages come in the order of sending,
-        so whatever was sent before the newest one was made, if its venue's clock can be believed.
+        so whatever was sent before the newest one was made, if its venue's clock can be believed. What the
+        venue shows first is what it knew then.
         """
-        return max(self.newest_event, self.opened_at)
+        return max(self.newest_event, self.opened_at - UNDER_WAY_S * SECOND)
 
     def came(self, keys: Iterable[str]) -> None:
         """The first data of `keys`, or more."""
