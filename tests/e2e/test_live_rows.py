@@ -137,32 +137,35 @@ def test_every_second_of_successive_rounds_has_one_primary_row_that_is_true(tmp_
 
 @pytest.mark.timeout(120)
 def test_what_the_stream_does_not_show_is_polled_or_not_observed(tmp_path: Path) -> None:
-    """A stall, then a cut with no way back for 20 s, then one in which polls fail too; ended by SIGTERM."""
+    """A stall, then a cut with no way back for 20 s, then one in which polls fail too; ended by SIGTERM.
+
+    Seconds are counted from 16 s before it has begun to listen, whenever that is.
+    """
     speed = 8
     out = tmp_path / "out"
-    with simulator(tmp_path / "truth", "--speed", str(speed), "--start", "2026-11-20T10:00:30Z") as venue:
+    with (
+        simulator(tmp_path / "truth", "--speed", str(speed), "--start", "2026-11-20T10:00:30Z") as venue,
+        crawling(venue.url, out, "polymarket_stream", *ROUNDS) as process,
+    ):
+        until(lambda: list(out.glob("raw/venue=*/feed=stream/**/*.part")))
+        start = int(_now(venue.url)) - 16
+        late = start - from_iso("2026-11-20T10:00:30Z") // SECOND
+        refused, failing = {"kind": "status", "status": 503}, {"kind": "status", "status": 500}
+        cut = {"kind": "ws_close", "route": STREAM, "code": 1006, "reason": "", "count": 1}
         venue.order(
-            {"kind": "ws_stall", "route": STREAM, "count": 1, "from_s": 50, "seconds": 40},
-            {"kind": "ws_close", "route": STREAM, "code": 1006, "reason": "", "count": 1, "from_s": 120},
-            {"kind": "status", "route": STREAM, "status": 503, "from_s": 119, "to_s": 140},
-            {"kind": "ws_close", "route": STREAM, "code": 1006, "reason": "", "count": 1, "from_s": 180},
-            {"kind": "status", "route": STREAM, "status": 503, "from_s": 179, "to_s": 195},
-            {
-                "kind": "status",
-                "route": "clob.polymarket.com/books",
-                "status": 500,
-                "from_s": 179,
-                "to_s": 195,
-            },
+            {"kind": "ws_stall", "route": STREAM, "count": 1, "from_s": 50 + late, "seconds": 40},
+            {**cut, "from_s": 120 + late},
+            {**refused, "route": STREAM, "from_s": 119 + late, "to_s": 140 + late},
+            {**cut, "from_s": 180 + late},
+            {**refused, "route": STREAM, "from_s": 179 + late, "to_s": 195 + late},
+            {**failing, "route": "clob.polymarket.com/books", "from_s": 179 + late, "to_s": 195 + late},
         )
-        with crawling(venue.url, out, "polymarket_stream", *ROUNDS) as process:
-            start = from_iso("2026-11-20T10:00:30Z") // SECOND
-            until(lambda: _now(venue.url) >= start + 230, 60)
-            asked_at = time.monotonic()
-            ended = _now(venue.url)
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(10) == 0
-            assert time.monotonic() - asked_at < 5
+        until(lambda: _now(venue.url) >= start + 230, 60)
+        asked_at = time.monotonic()
+        ended = _now(venue.url)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        assert time.monotonic() - asked_at < 5
     rows = Output(out).records("polymarket_btc")
     _check_ticks(rows)
     assert max(map(_tick, rows)) >= int(ended)

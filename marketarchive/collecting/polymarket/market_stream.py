@@ -203,9 +203,9 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
             self._record(link, tokens, since, now, ENDED_UNHEARD)
 
     def _record(self, link: MarketLink, tokens: Sequence[str], since: int, to_ns: int, detail: str) -> None:
-        """A gap of tokens that are over, so that they cannot be lost any more."""
+        """A gap of tokens of which nothing more is wanted, so that they cannot be lost any more."""
         loss = Loss(since, "stall", "venue", detail, link.name)
-        self._write_gaps(loss, [token for token in tokens if token in self.let_go], max(since, to_ns))
+        self._write_gaps(loss, tokens, max(since, to_ns))
         self.run.stats.inc_value(f"stream/lost/{loss.reason}")
 
     def _is_past_end(self, market: Market) -> bool:
@@ -371,7 +371,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         detail = "changes that its connection had not told when it was replaced"
         for (since, at), tokens in stalled.items():
             self.seen(new, self.lose(old, tokens, since, "stall", "venue", detail), at)
-            if over := [token for token in tokens if token not in self.watched]:
+            if over := [token for token in tokens if token not in self.wanted]:
                 self._record(old, over, since, at, detail)
         self.settle()
 
