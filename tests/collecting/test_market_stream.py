@@ -221,6 +221,42 @@ async def test_a_book_asked_for_after_messages_were_passed_over_proves_nothing_b
         at.spider.links.clear()
 
 
+@pytest.mark.parametrize("doubt", ["an older first book last", "our clock behind", "a first book"])
+async def test_what_was_passed_over_had_come(
+    doubt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in the archive: a look-up that shows it finds nothing missing, and nothing is waited for."""
+    monkeypatch.setattr(MarketLink, "is_open", True)
+    async with channel(tmp_path, is_told=doubt != "a first book") as at:
+        at.spider.links = {at.old}
+        await at.passes(1)
+        payloads = [at.tape.dump() if doubt == "a first book" else at.change()]
+        if doubt == "an older first book last":
+            payloads.append(Tape(9).dump())  # of a quiet market
+        if doubt == "our clock behind":
+            step_clock(at.spider, -1)
+        await at.passes(0.1)
+        now = at.spider.run.clock.now_ns()
+        at.spider._pass_over(at.old, [(now, number, payload) for number, payload in enumerate(payloads)])
+        await at.passes(0.5)
+        at.answers(at.asks(), [event.book for event in _books_of(at.tape.dump())])
+        await at.passes(UNDER_WAY_S)
+        await asyncio.gather(*at.spider._tasks)
+        assert not gaps(at.spider)
+        assert not at.old.waiting
+        at.spider.links.clear()
+
+
+async def test_an_answer_to_a_heartbeat_that_was_passed_over_is_no_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MarketLink, "is_open", True)
+    async with channel(tmp_path) as at:
+        heard = at.old.data_at
+        at.spider._pass_over(at.old, [(at.spider.run.clock.now_ns(), 1, b"PONG")])
+        assert at.old.data_at == heard
+
+
 async def test_a_first_book_proves_what_was_before_but_for_what_may_be_under_way(tmp_path: Path) -> None:
     async with channel(tmp_path) as at:
         await at.passes(5)
@@ -465,9 +501,9 @@ async def test_a_market_may_end_while_another_connection_takes_over(
         at.spider.links.clear()
 
 
-@pytest.mark.parametrize("told_late", [True, False])
+@pytest.mark.parametrize("told_late", ["looked at", "passed over", "after the run", ""])
 async def test_a_market_may_end_while_a_change_is_waited_for(
-    told_late: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    told_late: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(MarketLink, "is_open", True)
     async with channel(tmp_path) as at:
@@ -480,8 +516,12 @@ async def test_a_market_may_end_while_a_change_is_waited_for(
         at.answers(at.asks(), at.shown())
         await at.passes(0.5)
         at.ends(is_told=True)
-        if told_late:
+        if told_late == "looked at":
             at.tell(at.old, late)
+        elif told_late == "passed over":
+            at.spider._pass_over(at.old, [(at.spider.run.clock.now_ns(), 1, late)])
+        elif told_late:
+            at.spider.run.stop.set()
         await asyncio.gather(*at.spider._tasks)
         found = gaps(at.spider)
         assert len(found) == (0 if told_late else len(at.tape.tokens))
@@ -489,6 +529,60 @@ async def test_a_market_may_end_while_a_change_is_waited_for(
             assert gap.from_ns == proven
             assert _spans(gap, missed_at)
         at.spider.links.clear()
+
+
+async def test_an_answer_may_show_a_change_of_one_token_and_the_end_of_the_market(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The venue does not know the other token any more."""
+    monkeypatch.setattr(MarketLink, "is_open", True)
+    async with channel(tmp_path) as at:
+        at.spider.links = {at.old}
+        at.old.waiting.clear()
+        await at.passes(1)
+        at.change()
+        missed_at = at.spider.run.clock.now_ns()
+        monkeypatch.setattr(at.spider, "_is_past_end", lambda _: True)
+        monkeypatch.setattr(at.spider, "unwant", at.old.keys.difference_update)
+        at.answers(at.asks(), at.shown()[:1])
+        await at.passes(1)
+        at.old.data_at = at.spider.run.clock.now_ns()  # other markets go on
+        await asyncio.gather(*at.spider._tasks)
+        [gap] = gaps(at.spider)
+        assert _spans(gap, missed_at)
+        at.spider.links.clear()
+
+
+async def test_a_change_that_was_waited_for_when_the_connection_broke(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others had gone on, so that the break is proven up to a later moment; then the market ends."""
+    monkeypatch.setattr(MarketLink, "is_open", True)
+    async with channel(tmp_path) as at:
+        at.spider.links = {at.old}
+        at.old.waiting.clear()
+        await at.passes(5)
+        at.change()
+        missed_at = at.spider.run.clock.now_ns()
+        at.answers(at.asks(), at.shown())
+        await at.passes(1)
+        at.old.newest_event = at.spider.run.clock.now_ns()
+        at.spider.links.clear()
+        at.spider.lose(at.old, at.tape.tokens, at.old.proven_at, "disconnect", "venue", "cut")
+        await asyncio.gather(*at.spider._tasks)
+        at.ends(is_told=False)
+        stalls = [gap for gap in gaps(at.spider) if gap.reason == "stall"]
+        assert {gap.scope["token"] for gap in stalls} == set(at.tape.tokens)
+        assert all(_spans(gap, missed_at) for gap in stalls)
+
+
+async def test_a_damaged_frame_on_a_connection_that_still_knows_an_ended_market(tmp_path: Path) -> None:
+    """It was being opened when the market ended."""
+    async with channel(tmp_path) as at:
+        at.ends(is_told=True)
+        damaged = json.dumps({"event_type": "price_change", "market": "0xabc", "timestamp": "17"})[:-5]
+        at.spider.take(at.new, [(at.spider.run.clock.now_ns(), 1, damaged.encode())])
+        assert not gaps(at.spider)
 
 
 async def test_only_the_connection_of_a_market_says_that_it_is_over(

@@ -61,6 +61,10 @@ class Watched:
     """Times (venue's clock) of changes that look-ups showed and no connection has told yet -> wall ns of the
     first sound message that came after the look-up all the same; 0 = none yet."""
 
+    def is_of(self, name: str) -> bool:
+        """Whether `name` is the beginning of its market's id."""
+        return self.market.market_id.startswith(name)
+
     def forget_untold(self, loss: Loss | None) -> None:
         """`loss` says itself what was not told since it began."""
         if loss is not None:
@@ -73,6 +77,7 @@ class MarketLink(Link):
     def __init__(self, spider: StreamSpider, name: str, keys: Iterable[str]) -> None:
         super().__init__(spider, name, keys)
         self.books = ChannelBooks()
+        self.newest_sent = 0  # the venue's time of its newest event, wherever our clock stands
         self.proven: dict[str, int] = {}  # token -> wall ns up to which nothing of it is missing here
         self.first: dict[str, tuple[int, int]] = {}
         """By token: its first book's time, 0 where a loss is known that the book ends; wall ns of receipt."""
@@ -191,12 +196,14 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         if now - link.data_at > SILENT_LINK_S * SECOND:
             self.lose(link, tokens, since, "stall", "venue", ENDED_UNHEARD)
         else:
-            self.spawn(self._see_whether_alive(link, tokens, since, now))
+            self.spawn(self._see_whether_alive(link, link.data_at, tokens, since, now))
 
-    async def _see_whether_alive(self, link: MarketLink, tokens: Sequence[str], since: int, now: int) -> None:
+    async def _see_whether_alive(
+        self, link: MarketLink, heard: int, tokens: Sequence[str], since: int, now: int
+    ) -> None:
         """Anything that comes on `link` soon shows that it had told what was before, but for a mute."""
-        heard = link.data_at
-        await sleep(self.run.clock, SILENT_LINK_S - (now - heard) / SECOND, self.run.stop)
+        silent = max(0, now - heard) / SECOND  # below 0: our clock stepped back
+        await sleep(self.run.clock, SILENT_LINK_S - silent, self.run.stop)
         ending = link.socket.ending if link.socket is not None else None
         is_sound = link.data_at != heard or (ending is not None and ending.code == 1000)
         if not is_sound and not self.run.stop.is_set():
@@ -304,6 +311,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
             return
         sent = min(at, _sent_at(event))
         link.newest_event = max(min(link.newest_event, at), sent)  # our clock may have stepped back
+        link.newest_sent = max(link.newest_sent, _sent_at(event))
         watched.heard_at = at
         if one.verdict == "not_available":
             return
@@ -363,7 +371,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
             if (
                 changed <= held
                 or (told is not None and changed in told.get(token, ()))
-                or ((told is None or not held) and changed <= old.newest_event)  # it was passed over
+                or ((told is None or not held) and changed <= old.newest_sent)  # it was passed over
                 or (loss is not None and loss.since <= changed)
             ):
                 continue
@@ -395,13 +403,14 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
     def _pass_over(self, link: MarketLink, batch: Sequence[Message]) -> None:
         """Too much for the processor: it is archived, the books are asked for when there is time again."""
         self.run.stats.inc_value("stream/frames_passed_over", len(batch))
-        link.data_at = at = batch[-1][0]
-        times = (TIMED.findall(payload) for _, _, payload in reversed(batch))
-        if newest := next(filter(None, times), None):
-            link.newest_event = max(min(link.newest_event, at), min(at, int(newest[-1]) * 1_000_000))
+        if times := [time for _, _, payload in batch for time in TIMED.findall(payload)]:
+            at, sent = batch[-1][0], int(max(times)) * 1_000_000  # a first book tells of long ago
+            link.data_at = at
+            link.newest_event = max(min(link.newest_event, at), min(at, sent))
+            link.newest_sent = max(link.newest_sent, sent)
         link.books = ChannelBooks()
         link.told = None
-        for watched in self.watched.values():
+        for watched in (*self.watched.values(), *self.let_go.values()):
             watched.untold.clear()
         if self.rows is not None:
             self.rows.tops.blind(link.name, batch[0][0])
@@ -423,7 +432,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
             for token in link.keys
             if not named
             or any(token.startswith(name) for name in named)
-            or any(self.watched[token].market.market_id.startswith(name) for name in named)
+            or any(token in self.watched and self.watched[token].is_of(name) for name in named)
         ]
         since = min(at, link.proven_at)
         if concerned and self.lose(link, concerned, since, "checksum", "venue", f"seq {seq}: {error}"[:200]):
@@ -506,7 +515,8 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
                     self.rows.changed(link, token, answer.received_at, answer.seq)
                 if loss is None:  # messages were passed over: has it come among them, or does it still?
                     link.proven.setdefault(token, changed)
-                    if changed > link.newest_event:
+                    link.came([token])
+                    if changed > link.newest_sent:
                         self._await_change(token, watched, book)
                     continue
                 watched.proven_at = max(watched.proven_at, changed)
@@ -520,29 +530,32 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         """
         changed = book.timestamp_ms * 1_000_000
         watched.untold[changed] = 0  # now: it may be told before a task begins
-        return self.spawn(self._see_whether_told(token, watched, changed, watched.proven_at))
+        link = self._covering(token)
+        return self.spawn(self._see_whether_told(link, token, watched, changed, watched.proven_at))
 
-    async def _see_whether_told(self, token: str, watched: Watched, changed: int, proven: int) -> None:
-        link = self._covering(token)
-        await sleep(self.run.clock, UNDER_WAY_S, self.run.stop)
-        went_on_at = watched.untold.pop(changed, None)
-        if went_on_at is not None and link is not None and watched.over_at:
-            self._record(
-                link, [token], min(proven, changed), watched.over_at, "a change was not told by the end"
-            )
+    async def _see_whether_told(
+        self, asked_on: MarketLink | None, token: str, watched: Watched, changed: int, proven: int
+    ) -> None:
+        if not await sleep(self.run.clock, UNDER_WAY_S, self.run.stop):
             return
+        went_on_at = watched.untold.pop(changed, None)
         link = self._covering(token)
-        if went_on_at is None or link is None or self.run.stop.is_set():
+        if went_on_at is None:
             return
         loss = self.losses.get(token)
         is_known = loss is not None and loss.since <= changed
+        if watched.over_at or link is None:
+            until = watched.over_at if loss is None else loss.since
+            if asked_on is not None and until and not is_known:
+                detail = "a change that the venue knows was not told before the end"
+                self._record(asked_on, [token], min(proven, changed), until, detail)
+            return
         if went_on_at:
             detail = "a change that the venue knows was not told, later ones were"
-            lost = (
-                [] if is_known else self.lose(link, [token], min(proven, changed), "stall", "venue", detail)
-            )
-            self.seen(link, lost, went_on_at)
-            self.settle()
+            if not is_known:
+                lost = self.lose(link, [token], min(proven, changed), "stall", "venue", detail)
+                self.seen(link, lost, went_on_at)
+                self.settle()
             return
         silent = (self.run.clock.now_ns() - watched.heard_at) // SECOND
         siblings = "went on" if link.data_at - watched.heard_at > UNDER_WAY_S * SECOND else "silent too"
