@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
@@ -104,6 +105,16 @@ async def channel(folder: Path, *, is_told: bool = True) -> AsyncIterator[Channe
         spider._group_of.clear()
 
 
+@asynccontextmanager
+async def attended(folder: Path, *, is_told: bool = True) -> AsyncIterator[Channel]:
+    """As above, while the first connection is open."""
+    with patch.object(MarketLink, "is_open", True):
+        async with channel(folder, is_told=is_told) as at:
+            at.spider.links = {at.old}
+            yield at
+            at.spider.links.clear()
+
+
 async def test_what_the_old_connection_told_before_or_soon_after_is_no_gap(tmp_path: Path) -> None:
     async with channel(tmp_path) as at:
         at.tell(at.old, at.change())
@@ -198,13 +209,10 @@ async def test_frames_that_were_passed_over_prove_their_order_and_accuse_nobody(
 
 
 async def test_a_book_asked_for_after_messages_were_passed_over_proves_nothing_before_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     """The connection has died meanwhile: what it did not tell before the answer is missing too."""
-    monkeypatch.setattr(MarketLink, "is_open", True)
-    async with channel(tmp_path) as at:
-        at.spider.links = {at.old}
-        at.old.waiting.clear()
+    async with attended(tmp_path) as at:
         await at.passes(1)
         change = at.change()
         at.spider._pass_over(at.old, [(at.spider.run.clock.now_ns(), 1, change)])
@@ -218,17 +226,12 @@ async def test_a_book_asked_for_after_messages_were_passed_over_proves_nothing_b
         found = gaps(at.spider)
         assert {gap.scope["token"] for gap in found} == set(at.tape.tokens)
         assert all(gap.from_ns < missed_at and gap.to_ns is None for gap in found)
-        at.spider.links.clear()
 
 
 @pytest.mark.parametrize("doubt", ["an older first book last", "our clock behind", "a first book"])
-async def test_what_was_passed_over_had_come(
-    doubt: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_was_passed_over_had_come(doubt: str, tmp_path: Path) -> None:
     """It is in the archive: a look-up that shows it finds nothing missing, and nothing is waited for."""
-    monkeypatch.setattr(MarketLink, "is_open", True)
-    async with channel(tmp_path, is_told=doubt != "a first book") as at:
-        at.spider.links = {at.old}
+    async with attended(tmp_path, is_told=doubt != "a first book") as at:
         await at.passes(1)
         payloads = [at.tape.dump() if doubt == "a first book" else at.change()]
         if doubt == "an older first book last":
@@ -244,14 +247,10 @@ async def test_what_was_passed_over_had_come(
         await asyncio.gather(*at.spider._tasks)
         assert not gaps(at.spider)
         assert not at.old.waiting
-        at.spider.links.clear()
 
 
-async def test_an_answer_to_a_heartbeat_that_was_passed_over_is_no_data(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(MarketLink, "is_open", True)
-    async with channel(tmp_path) as at:
+async def test_an_answer_to_a_heartbeat_that_was_passed_over_is_no_data(tmp_path: Path) -> None:
+    async with attended(tmp_path) as at:
         heard = at.old.data_at
         at.spider._pass_over(at.old, [(at.spider.run.clock.now_ns(), 1, b"PONG")])
         assert at.old.data_at == heard
@@ -275,13 +274,9 @@ async def test_a_replacement_that_did_not_come_about_leaves_nothing(tmp_path: Pa
         assert at.old.told is None
 
 
-async def test_a_book_from_a_look_up_is_held_to_as_well(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_book_from_a_look_up_is_held_to_as_well(tmp_path: Path) -> None:
     """The first connection had stalled before it told anything of the market."""
-    monkeypatch.setattr(MarketLink, "is_open", True)
-    async with channel(tmp_path, is_told=False) as at:
-        at.spider.links = {at.old}
+    async with attended(tmp_path, is_told=False) as at:
         await at.passes(1)
         at.change()
         answered_at = at.spider.run.clock.now_ns()
@@ -296,15 +291,10 @@ async def test_a_book_from_a_look_up_is_held_to_as_well(
         assert len(closed) == 1
         assert _spans(closed[0], missed_at)
         assert closed[0].from_ns <= answered_at
-        at.spider.links.clear()
 
 
-async def test_an_answer_older_than_what_came_without_a_first_book_is_no_loss(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(MarketLink, "is_open", True)
-    async with channel(tmp_path, is_told=False) as at:
-        at.spider.links = {at.old}
+async def test_an_answer_older_than_what_came_without_a_first_book_is_no_loss(tmp_path: Path) -> None:
+    async with attended(tmp_path, is_told=False) as at:
         at.tell(at.old, at.change())
         ask = at.asks()
         await at.passes(0.1)
@@ -316,16 +306,13 @@ async def test_an_answer_older_than_what_came_without_a_first_book_is_no_loss(
         at.tell(at.old, at.change())
         assert not gaps(at.spider)
         assert set(_verdicts(at.old)) == {"ok"}
-        at.spider.links.clear()
 
 
 @pytest.mark.parametrize("passed_over", ["before it was asked", "under way"])
 async def test_an_answer_from_before_what_was_passed_over_is_no_base(
-    passed_over: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    passed_over: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(MarketLink, "is_open", True)
-    async with channel(tmp_path) as at:
-        at.spider.links = {at.old}
+    async with attended(tmp_path) as at:
         at.spider._pass_over(at.old, [(1, 1, at.change())])
         ask = at.asks()
         await at.passes(0.1)
@@ -340,17 +327,11 @@ async def test_an_answer_from_before_what_was_passed_over_is_no_base(
         if passed_over == "under way":
             at.answers(at.asks(), at.shown())
         assert set(_verdicts(at.old)) == {"ok"}
-        at.spider.links.clear()
 
 
 @pytest.mark.parametrize("then", ["goes on", "tells it after all", "stays mute"])
-async def test_a_change_that_a_look_up_shows_has_to_be_told(
-    then: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(MarketLink, "is_open", True)
-    async with channel(tmp_path) as at:
-        at.spider.links = {at.old}
-        at.old.waiting.clear()
+async def test_a_change_that_a_look_up_shows_has_to_be_told(then: str, tmp_path: Path) -> None:
+    async with attended(tmp_path) as at:
         await at.passes(1)
         at.tell(at.old, at.change())
         proven = min(at.old.proven.values())
@@ -375,16 +356,10 @@ async def test_a_change_that_a_look_up_shows_has_to_be_told(
         for gap in closed:
             assert _spans(gap, missed_at)
             assert gap.from_ns >= proven
-        at.spider.links.clear()
 
 
-async def test_a_change_may_be_told_at_the_very_moment_that_a_look_up_shows_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(MarketLink, "is_open", True)
-    async with channel(tmp_path) as at:
-        at.spider.links = {at.old}
-        at.old.waiting.clear()
+async def test_a_change_may_be_told_at_the_very_moment_that_a_look_up_shows_it(tmp_path: Path) -> None:
+    async with attended(tmp_path) as at:
         await at.passes(1)
         late = at.change()
         at.answers(at.asks(), at.shown())
@@ -394,17 +369,11 @@ async def test_a_change_may_be_told_at_the_very_moment_that_a_look_up_shows_it(
         await at.passes(UNDER_WAY_S)
         await asyncio.gather(*at.spider._tasks)
         assert not gaps(at.spider)
-        at.spider.links.clear()
 
 
-async def test_a_change_that_was_lost_before_a_hash_broke_is_not_missed_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_change_that_was_lost_before_a_hash_broke_is_not_missed_twice(tmp_path: Path) -> None:
     """A look-up shows it during a mute; then the next change breaks, and a second look-up mends the book."""
-    monkeypatch.setattr(MarketLink, "is_open", True)
-    async with channel(tmp_path) as at:
-        at.spider.links = {at.old}
-        at.old.waiting.clear()
+    async with attended(tmp_path) as at:
         at.tell(at.old, at.change())
         await at.passes(1)
         at.change()  # the connection is mute
@@ -418,17 +387,13 @@ async def test_a_change_that_was_lost_before_a_hash_broke_is_not_missed_twice(
         await asyncio.gather(*waiting)
         assert {gap.reason for gap in gaps(at.spider)} == {"hash"}
         assert not any(token in at.spider.losses for token in at.tape.tokens)
-        at.spider.links.clear()
 
 
 @pytest.mark.parametrize(("silent_s", "is_told"), [(15, False), (2, False), (15, True)])
 async def test_a_market_that_ends_on_a_silent_connection_leaves_a_gap(
-    silent_s: float, is_told: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    silent_s: float, is_told: bool, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(MarketLink, "is_open", True)
-    async with channel(tmp_path) as at:
-        at.spider.links = {at.old}
-        at.old.waiting.clear()
+    async with attended(tmp_path) as at:
         at.tell(at.old, at.change())
         proven = min(each.proven_at for each in at.spider.watched.values())
         await at.passes(silent_s)
@@ -441,17 +406,11 @@ async def test_a_market_that_ends_on_a_silent_connection_leaves_a_gap(
             assert gap.from_ns == proven
             assert gap.to_ns is not None
             assert 0 <= gap.to_ns - ended_at < 1_000_000_000
-        at.spider.links.clear()
 
 
 @pytest.mark.parametrize("goes_on", [True, False])
-async def test_a_silence_that_began_just_before_the_end_is_waited_for(
-    goes_on: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(MarketLink, "is_open", True)
-    async with channel(tmp_path) as at:
-        at.spider.links = {at.old}
-        at.old.waiting.clear()
+async def test_a_silence_that_began_just_before_the_end_is_waited_for(goes_on: bool, tmp_path: Path) -> None:
+    async with attended(tmp_path) as at:
         at.tell(at.old, at.change())
         proven = min(each.proven_at for each in at.spider.watched.values())
         await at.passes(2)
@@ -468,16 +427,12 @@ async def test_a_silence_that_began_just_before_the_end_is_waited_for(
             assert gap.from_ns == proven
             assert gap.to_ns is not None
             assert abs(gap.to_ns - ended_at) < 1_000_000_000
-        at.spider.links.clear()
 
 
 @pytest.mark.parametrize("told_late", [True, False])
-async def test_a_market_may_end_while_another_connection_takes_over(
-    told_late: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_market_may_end_while_another_connection_takes_over(told_late: bool, tmp_path: Path) -> None:
     """The new connection tells the end; what the old one had not told is still missing."""
-    monkeypatch.setattr(MarketLink, "is_open", True)
-    async with channel(tmp_path) as at:
+    async with attended(tmp_path) as at:
         at.spider.links = {at.old, at.new}
         await at.passes(2)
         at.tell(at.old, at.change())
@@ -498,17 +453,11 @@ async def test_a_market_may_end_while_another_connection_takes_over(
             assert gap.scope == {"connection": at.old.name, "markets": ["a-round"]}
             assert gap.from_ns == proven
             assert _spans(gap, missed_at)
-        at.spider.links.clear()
 
 
 @pytest.mark.parametrize("told_late", ["looked at", "passed over", "after the run", ""])
-async def test_a_market_may_end_while_a_change_is_waited_for(
-    told_late: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(MarketLink, "is_open", True)
-    async with channel(tmp_path) as at:
-        at.spider.links = {at.old}
-        at.old.waiting.clear()
+async def test_a_market_may_end_while_a_change_is_waited_for(told_late: str, tmp_path: Path) -> None:
+    async with attended(tmp_path) as at:
         await at.passes(1)
         proven = min(each.proven_at for each in at.spider.watched.values())
         late = at.change()
@@ -528,17 +477,13 @@ async def test_a_market_may_end_while_a_change_is_waited_for(
         for gap in found:
             assert gap.from_ns == proven
             assert _spans(gap, missed_at)
-        at.spider.links.clear()
 
 
 async def test_an_answer_may_show_a_change_of_one_token_and_the_end_of_the_market(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The venue does not know the other token any more."""
-    monkeypatch.setattr(MarketLink, "is_open", True)
-    async with channel(tmp_path) as at:
-        at.spider.links = {at.old}
-        at.old.waiting.clear()
+    async with attended(tmp_path) as at:
         await at.passes(1)
         at.change()
         missed_at = at.spider.run.clock.now_ns()
@@ -550,17 +495,11 @@ async def test_an_answer_may_show_a_change_of_one_token_and_the_end_of_the_marke
         await asyncio.gather(*at.spider._tasks)
         [gap] = gaps(at.spider)
         assert _spans(gap, missed_at)
-        at.spider.links.clear()
 
 
-async def test_a_change_that_was_waited_for_when_the_connection_broke(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_change_that_was_waited_for_when_the_connection_broke(tmp_path: Path) -> None:
     """The others had gone on, so that the break is proven up to a later moment; then the market ends."""
-    monkeypatch.setattr(MarketLink, "is_open", True)
-    async with channel(tmp_path) as at:
-        at.spider.links = {at.old}
-        at.old.waiting.clear()
+    async with attended(tmp_path) as at:
         await at.passes(5)
         at.change()
         missed_at = at.spider.run.clock.now_ns()
@@ -585,14 +524,10 @@ async def test_a_damaged_frame_on_a_connection_that_still_knows_an_ended_market(
         assert not gaps(at.spider)
 
 
-async def test_only_the_connection_of_a_market_says_that_it_is_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_only_the_connection_of_a_market_says_that_it_is_over(tmp_path: Path) -> None:
     """Every connection is told, also when the one that had the market has fallen silent before its end."""
-    monkeypatch.setattr(MarketLink, "is_open", True)
-    async with channel(tmp_path) as at:
+    async with attended(tmp_path) as at:
         at.spider.links = {at.old, at.new}
-        at.old.waiting.clear()
         at.new.keys.clear()
         at.spider._group_of.clear()
         document = {"event_type": "market_resolved", "market": at.market.id, "assets_ids": at.tape.tokens}
@@ -602,7 +537,6 @@ async def test_only_the_connection_of_a_market_says_that_it_is_over(
         at.tell(at.old, over)
         assert not at.spider.watched
         assert not gaps(at.spider)
-        at.spider.links.clear()
 
 
 async def test_a_gap_has_its_length_after_our_clock_has_stepped_back(tmp_path: Path) -> None:
