@@ -77,7 +77,6 @@ class MarketLink(Link):
     def __init__(self, spider: StreamSpider, name: str, keys: Iterable[str]) -> None:
         super().__init__(spider, name, keys)
         self.books = ChannelBooks()
-        self.newest_sent = 0  # the venue's time of its newest event, wherever our clock stands
         self.proven: dict[str, int] = {}  # token -> wall ns up to which nothing of it is missing here
         self.first: dict[str, tuple[int, int]] = {}
         """By token: its first book's time, 0 where a loss is known that the book ends; wall ns of receipt."""
@@ -309,15 +308,15 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
             return
         if token is None or (watched := self.watched.get(token) or self.let_go.get(token)) is None:
             return
-        sent = min(at, _sent_at(event))
-        link.newest_event = max(min(link.newest_event, at), sent)  # our clock may have stepped back
-        link.newest_sent = max(link.newest_sent, _sent_at(event))
+        made = _sent_at(event)
+        sent = min(at, made)
+        link.heard(at, made)
         watched.heard_at = at
         if one.verdict == "not_available":
             return
         if link.told is not None:
-            link.told.setdefault(token, set()).add(_sent_at(event))
-        watched.untold.pop(_sent_at(event), None)
+            link.told.setdefault(token, set()).add(made)
+        watched.untold.pop(made, None)
         if watched.over_at:
             return
         verdicts["stale" if one.is_stale else one.verdict] += 1
@@ -332,7 +331,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
             link.proven[token] = max(sent, whole)
             watched.untold.update({change: at for change, since in watched.untold.items() if not since})
             if isinstance(event, BookEvent):
-                link.first.setdefault(token, (0 if token in self.losses else _sent_at(event), at))
+                link.first.setdefault(token, (0 if token in self.losses else made, at))
             if token in link.waiting or token in self.losses:
                 watched.is_frozen = False
                 watched.untold.clear()  # the loss says it
@@ -404,10 +403,8 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         """Too much for the processor: it is archived, the books are asked for when there is time again."""
         self.run.stats.inc_value("stream/frames_passed_over", len(batch))
         if times := [time for _, _, payload in batch for time in TIMED.findall(payload)]:
-            at, sent = batch[-1][0], int(max(times)) * 1_000_000  # a first book tells of long ago
-            link.data_at = at
-            link.newest_event = max(min(link.newest_event, at), min(at, sent))
-            link.newest_sent = max(link.newest_sent, sent)
+            link.data_at = batch[-1][0]
+            link.heard(link.data_at, int(max(times)) * 1_000_000)  # the newest: a first book is of long ago
         link.books = ChannelBooks()
         link.told = None
         for watched in (*self.watched.values(), *self.let_go.values()):

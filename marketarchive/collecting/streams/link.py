@@ -33,7 +33,8 @@ class Link:
         self.opened_mono = 0  # monotonic ns
         self.heard_mono = spider.run.clock.mono_ns()  # when the newest batch had been looked at
         self.last_seq = 0  # of the newest message taken
-        self.newest_event = 0  # wall ns by the venue's clock
+        self.newest_sent = 0  # of its newest event, wall ns by the venue's clock, wherever ours stands
+        self.newest_event = 0  # the same, never later than its receipt
         self.data_at = 0  # wall ns of the newest message that was data
         self.given_up: str | None = None  # why, if we did
         self._spider = spider
@@ -53,6 +54,11 @@ class Link:
         venue shows first is what it knew then.
         """
         return max(self.newest_event, self.opened_at - UNDER_WAY_S * SECOND)
+
+    def heard(self, at: int, sent: int) -> None:
+        """An event of the venue's time `sent` was received at `at` (both wall ns)."""
+        self.newest_sent = max(self.newest_sent, sent)
+        self.newest_event = max(min(self.newest_event, at), min(at, sent))  # our clock may have stepped back
 
     def came(self, keys: Iterable[str]) -> None:
         """The first data of `keys`, or more."""

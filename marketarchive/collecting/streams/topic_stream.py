@@ -88,7 +88,7 @@ class TopicStreamSpider(StreamSpider):
         if point.is_backfill:
             return  # told afterwards: it fills no gap of what was observable
         published = min(at, point.published_ms * 1_000_000)
-        link.newest_event = max(min(link.newest_event, at), published)  # our clock may have stepped back
+        link.heard(at, point.published_ms * 1_000_000)
         self.proven_at[point.topic] = published
         link.data_at = self.updated_at[point.topic] = at
         if point.topic == SPOT:
