@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench soak clean
+.PHONY: demo test check lint format bench soak clean
 .DEFAULT_GOAL := help
 
 # Tests start hundreds of processes: the code is compiled once, not by each of them.
@@ -10,6 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo "make demo    the main job, offline on the simulator"
+	@echo "make check   lint, types and the tests that start no process"
 	@echo "make test    lint, types and all tests"
 	@echo "make bench   all benchmarks, each a ratio within one run"
 	@echo "make soak    longer runs of what the tests do briefly"
@@ -24,10 +25,14 @@ help:
 demo: .venv/installed
 	$(BIN)/scrapy demo
 
-test: .venv/installed check
-	$(BIN)/pytest -n 2 --dist loadscope --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=85
+# Four workers also on two processors: whole runs wait more than they work.
+test: .venv/installed lint
+	$(BIN)/pytest -n 4 --dist loadscope --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=85
 
-check: .venv/installed
+check: .venv/installed lint
+	HYPOTHESIS_PROFILE=dev $(BIN)/pytest -m unit -n 2
+
+lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

@@ -30,8 +30,8 @@ from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.lines import RawItem
 from marketarchive.archive.store import Store
-from marketarchive.clock import SECOND
 from marketarchive.items import Frames, Response
+from marketarchive.times import SECOND
 
 AT_MOST = 1.15
 SECONDS = 600

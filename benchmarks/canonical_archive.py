@@ -19,7 +19,7 @@ from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.manifest import store_manifest
 from marketarchive.archive.paths import new_run_id
 from marketarchive.archive.store import Store
-from marketarchive.clock import SECOND, RealClock, from_iso, iso
+from marketarchive.clock import RealClock
 from marketarchive.research.labels import label_files
 from marketarchive.research.labels.label_files import LabelStamp
 from marketarchive.research.labels.labels import Label
@@ -27,6 +27,7 @@ from marketarchive.research.tables import book_changes, books_query, gaps, quote
 from marketarchive.research.tables.extract import copy
 from marketarchive.research.tables.partitions import Stamp
 from marketarchive.research.tables.reference_prices import AT_ONCE
+from marketarchive.times import SECOND, from_iso, iso
 
 DURATION = 900
 DAY_S = 86_400

@@ -20,12 +20,13 @@ import duckdb
 from benchmarks.result import Result, pairs
 from marketarchive.archive.config import ArchiveConfig
 from marketarchive.archive.writer import ArchiveWriter
-from marketarchive.clock import SECOND, SimulatedClock, from_iso
 from marketarchive.items import Connection, Frames
 from marketarchive.research.tables.normalize import normalize
+from marketarchive.simulated_time import SimulatedClock
 from marketarchive.simulator.polymarket.books import Books
 from marketarchive.simulator.polymarket.market_channel import MarketChannel
 from marketarchive.simulator.polymarket.world import World
+from marketarchive.times import SECOND, from_iso
 from marketarchive.venues.polymarket.endpoints import MARKET_CHANNEL
 from marketarchive.venues.polymarket.market_channel import subscribe
 
@@ -79,9 +80,7 @@ def _fill(root: Path) -> int:
     markets = [
         market for market in world.listed(second) if market.kind == "round" and market.end > second + SECONDS
     ][:MARKETS]
-    writer = ArchiveWriter(
-        root, SimulatedClock(time.monotonic_ns(), START, 1.0), ArchiveConfig(segment_bytes=8 * 2**20)
-    )
+    writer = ArchiveWriter(root, SimulatedClock.fixed(START), ArchiveConfig(segment_bytes=8 * 2**20))
     writer.start()
     run = writer.open_run("polymarket_stream", "polymarket", ["stream"], {}, {})
     common = {"venue": "polymarket", "feed": "stream", "connection": "c1"}

@@ -21,11 +21,12 @@ import duckdb
 from benchmarks.result import Result, pairs
 from marketarchive.archive.config import ArchiveConfig
 from marketarchive.archive.writer import ArchiveWriter
-from marketarchive.clock import SECOND, SimulatedClock, from_iso
 from marketarchive.items import Response
 from marketarchive.research.tables.normalize import normalize
+from marketarchive.simulated_time import SimulatedClock
 from marketarchive.simulator.polymarket.books import Books
 from marketarchive.simulator.polymarket.world import World
+from marketarchive.times import SECOND, from_iso
 
 GOAL = 0.7
 SECONDS = 1_800
@@ -75,9 +76,7 @@ def _fill(root: Path) -> tuple[int, int]:
     markets = [market for market in world.listed(second) if market.kind == "round"][:MARKETS]
     rendered = Books(world)
     random = Random(7)
-    writer = ArchiveWriter(
-        root, SimulatedClock(time.monotonic_ns(), START, 1.0), ArchiveConfig(segment_bytes=8 * 2**20)
-    )
+    writer = ArchiveWriter(root, SimulatedClock.fixed(START), ArchiveConfig(segment_bytes=8 * 2**20))
     writer.start()
     run = writer.open_run("polymarket_orderbook", "polymarket", ["orderbook"], {}, {})
     count = total = 0

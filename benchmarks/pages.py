@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.result import Result
-from marketarchive.clock import SECOND, from_iso
+from marketarchive.times import SECOND, from_iso
 
 SECONDS = int(os.environ.get("PAGES_SECONDS", "600"))
 PAGES = 2

@@ -19,7 +19,7 @@ from benchmarks.sender import at_random_times, price_changes, sender
 from benchmarks.stream_crawl import Crawled, crawl
 from marketarchive.archive import codec
 from marketarchive.archive.lines import parse
-from marketarchive.clock import from_iso
+from marketarchive.times import from_iso
 
 P99_MS = 1100.0
 SECONDS = 30

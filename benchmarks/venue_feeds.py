@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
-from marketarchive.clock import SECOND, from_iso
 from marketarchive.simulator.polymarket import market_channel, rtds
 from marketarchive.simulator.polymarket.books import Books
 from marketarchive.simulator.polymarket.markets import SimMarket
 from marketarchive.simulator.polymarket.trades import Trades
 from marketarchive.simulator.polymarket.world import World
+from marketarchive.times import SECOND, from_iso
 
 START = from_iso("2026-11-21T10:00:00Z")
 AHEAD_S = 600

@@ -1,20 +1,30 @@
-"""The project's clock: one object asked for every time stamp and every wait, so that it can be scaled.
+"""The project's clock: the one object asked for every time stamp and for every wait.
 
-Wall time is Unix time in integer nanoseconds UTC, monotonic time is CLOCK_MONOTONIC in nanoseconds.
+Wall time is Unix time in integer nanoseconds UTC, monotonic time is CLOCK_MONOTONIC in nanoseconds; a
+simulator's clock (`simulated_time.py`) has both of its own, which may stand still or run faster.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple, Protocol
 
 from marketarchive.exceptions import ConfigurationError
+from marketarchive.times import MILLISECOND, from_seconds, to_seconds
 
-SECOND = 1_000_000_000
+LOOK_AGAIN_S = 0.5
+"""Seconds (wall) after which a waiter for a wall time looks again: the wall clock may have been set."""
+_PAIR_NS = 10 * MILLISECOND  # wall and monotonic time read further apart than this are read again
+
+
+class Instant(NamedTuple):
+    """Wall and monotonic time of one moment, ns."""
+
+    wall: int
+    mono: int
 
 
 class Clock(Protocol):
@@ -26,13 +36,25 @@ class Clock(Protocol):
 
     @property
     def speed(self) -> float:
-        """Seconds of this clock per second of the wall."""
+        """Seconds of this clock per second of the wall, at most."""
 
     def now_ns(self) -> int:
-        """Wall time, ns since the Unix epoch."""
+        """Return wall time, ns since the Unix epoch."""
 
     def mono_ns(self) -> int:
-        """Monotonic time, ns; differences are durations on this clock."""
+        """Return monotonic time, ns; differences are durations on this clock."""
+
+    def instant(self) -> Instant:
+        """Return both times of one moment."""
+
+    def wait_s(self, ns: int) -> float:
+        """Return for how many seconds of the wall one may wait before `ns` of this clock can have passed."""
+
+    def passed_ns(self, machine_ns: int) -> int:
+        """Return about how much of this clock's time has passed in the last so many ns of the machine's."""
+
+    def hold(self) -> AbstractContextManager[None]:
+        """Keep a simulator's time from running faster than the wall while something is started."""
 
 
 class RealClock:
@@ -47,27 +69,24 @@ class RealClock:
     def mono_ns(self) -> int:
         return time.monotonic_ns()
 
+    def instant(self) -> Instant:
+        """Read both close together, even when the thread is held up between the two reads."""
+        for _ in range(5):
+            before = time.monotonic_ns()
+            wall = time.time_ns()
+            after = time.monotonic_ns()
+            if after - before < _PAIR_NS:
+                break
+        return Instant(wall, (before + after) // 2)
 
-@dataclass(frozen=True)
-class SimulatedClock:
-    """Runs `speed` times as fast as CLOCK_MONOTONIC from a fixed pair of anchors (`GET /_clock`).
+    def wait_s(self, ns: int) -> float:
+        return to_seconds(ns)
 
-    Two processes with the same anchors agree to the nanosecond without talking to each other.
-    """
+    def passed_ns(self, machine_ns: int) -> int:
+        return machine_ns
 
-    monotonic_ns: int
-    simulated_ns: int
-    speed: float
-    simulated: bool = True
-
-    def now_ns(self) -> int:
-        return self.simulated_ns + self._elapsed()
-
-    def mono_ns(self) -> int:
-        return self.monotonic_ns + self._elapsed()
-
-    def _elapsed(self) -> int:
-        return int((time.monotonic_ns() - self.monotonic_ns) * self.speed)
+    def hold(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 class SteppedClock:
@@ -79,18 +98,46 @@ class SteppedClock:
         self.simulated = inner.simulated
         self.speed = inner.speed
         start = inner.mono_ns()
-        self._steps = sorted((start + int(after * SECOND), int(jump * SECOND)) for after, jump in steps)
+        self._steps = sorted((start + from_seconds(after), from_seconds(jump)) for after, jump in steps)
 
     def mono_ns(self) -> int:
         return self.inner.mono_ns()
 
     def now_ns(self) -> int:
-        mono = self.inner.mono_ns()
-        return self.inner.now_ns() + sum(jump for at, jump in self._steps if at <= mono)
+        return self.instant().wall
+
+    def instant(self) -> Instant:
+        wall, mono = self.inner.instant()
+        return Instant(wall + sum(jump for at, jump in self._steps if at <= mono), mono)
+
+    def wait_s(self, ns: int) -> float:
+        return self.inner.wait_s(ns)
+
+    def passed_ns(self, machine_ns: int) -> int:
+        return self.inner.passed_ns(machine_ns)
+
+    def hold(self) -> AbstractContextManager[None]:
+        return self.inner.hold()
+
+
+class SpeedMeter:
+    """Measures how fast a clock runs beside the machine's, from when it is made."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._start = clock.mono_ns(), time.monotonic_ns()
+
+    def summary(self) -> dict[str, float]:
+        """Return the highest and the mean speed, seconds per second, for a manifest; {} of a real clock."""
+        if not self._clock.simulated:
+            return {}
+        ours, machine = self._start
+        mean = (self._clock.mono_ns() - ours) / max(1, time.monotonic_ns() - machine)
+        return {"speed_limit": self._clock.speed, "mean_speed": round(mean, 3)}
 
 
 def parse_steps(text: str) -> list[tuple[float, float]]:
-    """`"60:+5,120:-3"` -> [(60.0, 5.0), (120.0, -3.0)]; raises ConfigurationError."""
+    """Return `"60:+5,120:-3"` as [(60.0, 5.0), (120.0, -3.0)]; raises ConfigurationError."""
     try:
         return [
             (float(after), float(jump))
@@ -102,48 +149,46 @@ def parse_steps(text: str) -> list[tuple[float, float]]:
         ) from error
 
 
+async def wait_any(clock: Clock, events: Iterable[asyncio.Event], seconds: float | None = None) -> bool:
+    """Wait until one of `events` is set, or for `seconds` of `clock`; whether one is set.
+
+    The wait is made in pieces, each worked out anew: a simulator's time may change its speed at any moment.
+    """
+    events = list(events)
+    due = None if seconds is None else clock.mono_ns() + from_seconds(seconds)
+    if any(event.is_set() for event in events):
+        return True
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        while not any(event.is_set() for event in events):
+            left = None if due is None else due - clock.mono_ns()
+            if left is not None and left <= 0:
+                return False
+            piece = None if left is None else clock.wait_s(left)
+            await asyncio.wait(waits, timeout=piece, return_when=asyncio.FIRST_COMPLETED)
+        return True
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
 async def sleep(clock: Clock, seconds: float, stop: asyncio.Event | None = None) -> bool:
     """Wait `seconds` of `clock`; True when the time has passed, False when `stop` was set before."""
-    wall = max(0.0, seconds / clock.speed)
-    if stop is None:
-        await asyncio.sleep(wall)
-        return True
-    if stop.is_set():
-        return False
-    try:
-        async with asyncio.timeout(wall):
-            await stop.wait()
-    except TimeoutError:
-        return True
-    return False
+    if stop is not None:
+        return not stop.is_set() and not await wait_any(clock, [stop], seconds)
+    due = clock.mono_ns() + from_seconds(seconds)
+    await asyncio.sleep(0)
+    while (left := due - clock.mono_ns()) > 0:  # noqa: ASYNC110  (time itself is what is waited for)
+        await asyncio.sleep(clock.wait_s(left))
+    return True
 
 
 async def sleep_until(clock: Clock, wall_ns: int, stop: asyncio.Event | None = None) -> bool:
     """Wait until the wall time of `clock` is `wall_ns`; returns as `sleep` does.
 
-    Waits at most half a second at a time, so that a step of the wall clock cannot strand a waiter.
+    A step of the wall clock cannot strand a waiter: it looks again every half second.
     """
     while (left := wall_ns - clock.now_ns()) > 0:
-        if not await sleep(clock, min(left / SECOND, 0.5 * clock.speed), stop):
+        if not await sleep(clock, min(to_seconds(left), LOOK_AGAIN_S * clock.speed), stop):
             return False
     return stop is None or not stop.is_set()
-
-
-def iso(ns: int) -> str:
-    """`2026-11-21T10:15:00.000112Z`: UTC, microseconds (nanoseconds are cut, never rounded up)."""
-    seconds, rest = divmod(ns, SECOND)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
-
-
-def from_iso(text: str) -> int:
-    """ns of an ISO 8601 time; without an offset it is taken as UTC. Raises ValueError."""
-    moment = datetime.fromisoformat(text)
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    whole = moment.replace(microsecond=0)
-    return int(whole.timestamp()) * SECOND + moment.microsecond * 1000
-
-
-def utc(ns: int) -> datetime:
-    """An aware datetime of `ns`, microseconds."""
-    seconds, rest = divmod(ns, SECOND)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1000)

@@ -12,6 +12,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,22 +20,31 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NoReturn
 
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from marketarchive.archive.ledger import Ledger
 from marketarchive.exceptions import MarketArchiveError
+from marketarchive.simulated_time import TimePage
+from marketarchive.times import to_seconds, utc
 
 ASSETS = "BTC,ETH,SOL,XRP"
 START = "2026-08-06T23:43:00Z"
 """Rounds begin two minutes later; at midnight their rule changes from the spot price to its mean."""
 MINUTES = 23
-PAGES_SPEED = 5.0
-"""Simulated seconds per second that twelve pages in one Chromium sustain on two cores."""
-SPEED = 10.0
+PAGES_SPEED = 10.0
+"""Simulated seconds per second, at most: twelve pages in one Chromium sustain about six on two cores."""
+SPEED = 40.0
 """Without pages."""
+SCRAPY = (sys.executable, "-m", "scrapy")
+ENVIRONMENT = {**os.environ, "SCRAPY_PROJECT": "simulator"}
+LOG_LINES = 40
+TOLD_EVERY_S = 20.0
+"""Seconds (wall) between two lines of progress where there is no terminal."""
+STOP_S = 30.0
 
 CHECK = (
     """jq -Rr 'fromjson? | select(.kind|IN("segment","recovered","torn","manifest","day_file")) """
@@ -60,21 +70,11 @@ def demo(folder: Path, console: Console, form: Form) -> None:
     out = folder.absolute() / f"demo-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     out.mkdir(parents=True)
     console.print(
-        f"The venues are simulated on this machine, {form.speed:g} times as fast as the wall: "
-        f"{form.minutes} minutes from {START} take {form.minutes / form.speed:.1f}.\n"
+        f"The venues are simulated on this machine, {form.minutes} minutes from {START}, up to "
+        f"{form.speed:g} times as fast as the wall: simulated time waits for whoever is late.\n"
     )
     where = ["-s", f"OUTPUT_DIR={out}"]
-    with _simulator(form.speed) as url:
-        command = ["collect", "--assets", ASSETS, "--durations", "5m,15m", "--duration", f"{form.minutes}m"]
-        if not form.with_pages:
-            command.append("--no-pages")
-        _step(
-            console,
-            "All feeds of four assets",
-            command,
-            [*where, "-s", f"SIMULATOR_URL={url}"],
-            is_shown=True,
-        )
+    _collect(out, console, form)
     for title, command in (
         ("Is everything as it was written, is every book what its hash says?", ["verify", "--books"]),
         ("What decided each round, and is it proven?", ["ground-truth"]),
@@ -86,20 +86,82 @@ def demo(folder: Path, console: Console, form: Form) -> None:
     _tell(out, console)
 
 
-def _step(
-    console: Console, title: str, command: Sequence[str], settings: Sequence[str], *, is_shown: bool = False
+def _collect(out: Path, console: Console, form: Form) -> None:
+    """Run simulator and collectors until the minutes are over. Raises DemoError, also when either ends."""
+    command = ["collect", "--assets", ASSETS, "--durations", "5m,15m", "--duration", f"{form.minutes}m"]
+    if not form.with_pages:
+        command.append("--no-pages")
+    console.print(f"[bold]All feeds of four assets[/bold]\n  scrapy {shlex.join(command)}", highlight=False)
+    started = time.monotonic()
+    with tempfile.TemporaryFile("w+") as log, _simulator(form.speed, log) as (url, simulator):
+        settings = ["-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={url}"]
+        collect = subprocess.Popen(  # noqa: S603 (our own command)
+            [*SCRAPY, *command, *settings], env=ENVIRONMENT, stdout=log, stderr=log
+        )
+        page = TimePage.of(url)
+        try:
+            _watch(collect, simulator, page, form, console)
+        finally:
+            _stop(collect)
+        if collect.returncode:
+            _raise_with(
+                log, console, f"`scrapy {shlex.join(command)}` ended with exit code {collect.returncode}"
+            )
+        if simulator.poll() is not None:
+            _raise_with(log, console, f"the simulator ended by itself, exit code {simulator.returncode}")
+        mean = page.mean_speed()
+    console.print(
+        f"  done in {time.monotonic() - started:.0f} s, exit code 0; simulated time ran {mean:.1f} times as "
+        "fast as the wall\n"
+    )
+
+
+def _watch(
+    collect: subprocess.Popen[bytes],
+    simulator: subprocess.Popen[str],
+    page: TimePage,
+    form: Form,
+    console: Console,
 ) -> None:
-    """`is_shown`: what it says goes to the terminal, if there is one; else its last lines do at its end."""
+    """Show how far simulated time is, until either process ends."""
+    columns = (
+        TextColumn("  {task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
+    )  # fmt: skip
+    start, told = page.start.wall, time.monotonic()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=form.minutes * 60.0)
+        while collect.poll() is None and simulator.poll() is None:
+            now = page.now_ns()
+            text = f"{utc(now):%H:%M:%S} simulated, {page.mean_speed():.1f} times the wall"
+            progress.update(task, completed=to_seconds(now - start), description=text)
+            if not console.is_terminal and time.monotonic() - told >= TOLD_EVERY_S:
+                told = time.monotonic()
+                console.print(f"  {text}", highlight=False)
+            time.sleep(0.2)
+
+
+def _stop(process: subprocess.Popen[Any]) -> None:
+    """End it by its id, if it has not ended."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _raise_with(log: IO[str], console: Console, why: str) -> NoReturn:
+    log.seek(0)
+    console.print(*log.read().splitlines()[-LOG_LINES:], sep="\n", markup=False, highlight=False)
+    raise DemoError(f"{why}; its last lines stand above")
+
+
+def _step(console: Console, title: str, command: Sequence[str], settings: Sequence[str]) -> None:
     console.print(f"[bold]{title}[/bold]\n  scrapy {shlex.join(command)}", highlight=False)
     started = time.monotonic()
-    is_live = is_shown and console.is_terminal
     done = subprocess.run(  # noqa: S603 (our own commands)
-        [sys.executable, "-m", "scrapy", *command, *settings],
-        env={**os.environ, "SCRAPY_PROJECT": "simulator"},
-        stdout=None if is_live else subprocess.PIPE,
-        stderr=None if is_live else subprocess.PIPE,
-        text=True,
-        check=False,
+        [*SCRAPY, *command, *settings], env=ENVIRONMENT, capture_output=True, text=True, check=False
     )
     if done.returncode:
         console.print((done.stdout or "") + (done.stderr or ""), markup=False, highlight=False)
@@ -110,35 +172,20 @@ def _step(
 
 
 @contextmanager
-def _simulator(speed: float) -> Iterator[str]:
-    command = [
-        sys.executable,
-        "-m",
-        "scrapy",
-        "simulate",
-        "--port",
-        "0",
-        "--speed",
-        str(speed),
-        "--start",
-        START,
-    ]
+def _simulator(speed: float, log: IO[str]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """A running one: its address and its process."""
+    command = [*SCRAPY, "simulate", "--port", "0", "--speed", str(speed), "--start", START]
     process = subprocess.Popen(  # noqa: S603 (our own command)
-        command, env={**os.environ, "SCRAPY_PROJECT": "simulator"}, stdout=subprocess.PIPE, text=True
+        command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=log, text=True
     )
     try:
         assert process.stdout is not None
         ready = process.stdout.readline().split()
         if ready[:1] != ["ready"]:
-            raise DemoError("the simulator did not start")
-        yield ready[1]
-        if process.poll() is not None:
-            raise DemoError(
-                f"this machine does not sustain {speed:g} times the wall: choose less with --speed"
-            )
+            raise DemoError(f"the simulator did not start; try `scrapy {shlex.join(command[3:])}`")
+        yield ready[1], process
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        _stop(process)
         process.stdout.close() if process.stdout else None
 
 

@@ -9,9 +9,7 @@ MarketArchiveError
 ├── VenueError
 │   ├── ParseError         a message does not have the shape its venue promises
 │   └── CursorError        a sweep's cursor loops or brings nothing new
-├── MasterError            the market master cannot be reached or migrated
-└── SimulatorError
-    └── TooFastError       the simulator could not keep up with its own clock
+└── MasterError            the market master cannot be reached or migrated
 """
 
 from __future__ import annotations
@@ -68,11 +66,3 @@ class CursorError(VenueError):
 
 class MasterError(MarketArchiveError):
     """Raised when the market master cannot be used: raw goes on; mend it, then `scrapy rebuild-master`."""
-
-
-class SimulatorError(MarketArchiveError):
-    """Base of the simulator's own faults, never those it was told to inject."""
-
-
-class TooFastError(SimulatorError):
-    """Raised when the chosen speed is more than this machine sustains: choose a lower `--speed`."""

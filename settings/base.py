@@ -85,6 +85,7 @@ ARCHIVE_FILES = None
 # ---- Scrapy, as a collector needs it ---------------------------------------------------------------------
 
 TWISTED_REACTOR = "twisted.internet.asyncioreactor.AsyncioSelectorReactor"
+# Class of the event loop; with SIMULATOR_URL always one that the simulator's time waits for.
 ASYNCIO_EVENT_LOOP = None
 # Default True since 2.19: a local server that runs code sent to it. Not in an unattended collector.
 REMOTE_CONTROL_ENABLED = False

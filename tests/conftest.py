@@ -1,19 +1,37 @@
+"""What a test costs is said by its marker; how many examples a property gets, by the profile."""
+
 from __future__ import annotations
 
-from pathlib import Path
+import subprocess
+from typing import Any, NoReturn
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 
-# how long an example takes is the machine's affair, not the code's
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")
+from tests.properties import PROFILE, examples
 
-WHOLE_RUNS = Path(__file__).parent / "e2e"
+settings.register_profile(PROFILE, examples(100))
+settings.load_profile(PROFILE)
+
+COSTS = ("process", "e2e", "soak")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Whole runs first: they wait more than they work, so several at once fill a processor, undisturbed by
     tests that only work; and none is left to the end, where one worker would wait for it alone.
     """
-    items.sort(key=lambda item: WHOLE_RUNS not in item.path.parents)
+    for item in items:
+        if not any(item.get_closest_marker(cost) for cost in COSTS):
+            item.add_marker(pytest.mark.unit)
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+
+
+@pytest.fixture(autouse=True)
+def _no_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A unit test that starts a process is marked wrongly."""
+    if request.node.get_closest_marker("unit"):
+        monkeypatch.setattr(subprocess.Popen, "__init__", _refuse)
+
+
+def _refuse(*_: Any, **__: Any) -> NoReturn:
+    raise AssertionError("this test starts a process: mark it `process`")

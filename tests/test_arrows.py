@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "marketarchive"
-LEAVES = {"clock", "exceptions", "nesting", ""}  # "" is the package itself: the version
+LEAVES = {"clock", "exceptions", "nesting", "simulated_time", "times", ""}
+"""Who imports nothing of ours, or only one another; "" is the package itself: the version."""
 ALLOWED = {
-    "clock": {"exceptions"},
+    "times": set(),
+    "clock": {"exceptions", "times"},
+    "simulated_time": {"clock", "exceptions", "times"},
     "exceptions": set(),
     "nesting": set(),
     "items": LEAVES,
@@ -86,6 +89,7 @@ def test_no_relative_imports_hide_an_arrow() -> None:
             assert not (isinstance(node, ast.ImportFrom) and node.level), path
 
 
+@pytest.mark.process
 def test_who_does_not_ask_for_the_notebook_api_pays_nothing_for_it() -> None:
     looks = "import marketarchive.archive.reader, sys; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", looks], capture_output=True, text=True, check=True)
@@ -97,6 +101,7 @@ def test_who_does_not_ask_for_the_notebook_api_pays_nothing_for_it() -> None:
     assert found.stdout.strip() == "marketarchive.research.archive_api"
 
 
+@pytest.mark.process
 def test_no_command_pays_for_what_only_another_needs() -> None:
     """Scrapy loads all commands for each."""
     looks = "from scrapy.utils.misc import walk_modules; import sys; walk_modules('marketarchive.commands')"

@@ -10,19 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketarchive.clock import (
-    SECOND,
-    RealClock,
-    SimulatedClock,
-    SteppedClock,
-    from_iso,
-    iso,
-    parse_steps,
-    sleep,
-    sleep_until,
-    utc,
-)
+from marketarchive.clock import RealClock, SteppedClock, parse_steps, sleep, sleep_until
 from marketarchive.exceptions import ConfigurationError
+from marketarchive.simulated_time import SimulatedClock
+from marketarchive.times import SECOND, from_iso, iso, utc
 
 NANOSECONDS = st.integers(min_value=0, max_value=4_000_000_000 * SECOND)
 
@@ -46,16 +37,17 @@ def test_from_iso_reads_offsets_and_takes_none_as_utc() -> None:
 
 
 def test_a_simulated_clock_runs_as_fast_as_it_says_and_agrees_with_its_twin() -> None:
-    anchors = (time.monotonic_ns(), 1_700_000_000 * SECOND, 50.0)
-    one, twin = SimulatedClock(*anchors), SimulatedClock(*anchors)
-    before = one.now_ns()
-    assert before >= anchors[1]
-    assert 0 <= twin.now_ns() - before < SECOND * 50
-    assert one.now_ns() - one.mono_ns() == pytest.approx(anchors[1] - anchors[0], abs=SECOND * 50)
+    start = 1_700_000_000 * SECOND
+    one = SimulatedClock.fixed(start, 50.0)
+    twin = SimulatedClock(one.page)
+    began, before, seen = time.monotonic_ns(), one.instant(), twin.instant()
+    after = time.monotonic_ns()
+    assert start <= before.wall <= seen.wall <= before.wall + 50 * (after - began) + 1
+    assert before.wall - before.mono == seen.wall - seen.mono
 
 
 def test_steps_move_the_wall_and_not_the_monotonic_clock() -> None:
-    base = SimulatedClock(time.monotonic_ns(), 0, 1000.0)
+    base = SimulatedClock.fixed(0, 1000.0)
     stepped = SteppedClock(base, [(0.0, 5.0), (10_000.0, -3.0)])
     assert stepped.now_ns() - base.now_ns() == pytest.approx(5 * SECOND, abs=SECOND)
     assert stepped.mono_ns() - base.mono_ns() == pytest.approx(0, abs=SECOND)
@@ -68,7 +60,7 @@ def test_steps_are_read_and_rubbish_is_named() -> None:
 
 
 async def test_sleep_is_scaled_and_stops_at_once() -> None:
-    fast = SimulatedClock(time.monotonic_ns(), 0, 1000.0)
+    fast = SimulatedClock.fixed(0, 1000.0)
     before = fast.mono_ns()
     assert await sleep(fast, 20.0)
     assert fast.mono_ns() - before >= 20 * SECOND
@@ -79,7 +71,7 @@ async def test_sleep_is_scaled_and_stops_at_once() -> None:
 
 
 async def test_sleep_until_follows_a_wall_clock_that_jumps_forward() -> None:
-    base = SimulatedClock(time.monotonic_ns(), 0, 100.0)
+    base = SimulatedClock.fixed(0, 100.0)
     stepped = SteppedClock(base, [(20.0, 3600.0)])
     started = base.mono_ns()
     assert await sleep_until(stepped, stepped.now_ns() + 1800 * SECOND)

@@ -12,6 +12,9 @@ import pytest
 
 from marketarchive.archive.config import ArchiveConfig
 from marketarchive.items import GapReason
+from marketarchive.simulated_time import SILENT_NS
+from marketarchive.simulator.pace import ALLOWED_NS, HIGHEST, PAGE_ALLOWED_NS
+from marketarchive.times import SECOND
 from tests.spiders_under_test import spiders
 
 ROOT = Path(__file__).parent.parent
@@ -26,12 +29,14 @@ def tracked() -> list[Path]:
     return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
 
 
+@pytest.mark.process
 def test_nothing_is_called_ready_for_what_it_was_not_tried_at() -> None:
     claim = re.compile("production" + r"[- ]?(ready|grade)", re.IGNORECASE)
     for path in tracked():
         assert not claim.search(path.read_text(encoding="utf-8", errors="replace")), path
 
 
+@pytest.mark.process
 def test_the_project_stands_alone() -> None:
     outside = re.compile(r"\.\./shared|(?<![\w.])/work/|(?<![\w.])/farm/")
     for path in tracked():
@@ -108,11 +113,23 @@ def test_every_exit_code_is_explained_where_users_look() -> None:
         assert all(f"| {code} |" in document for code in codes)
 
 
+@pytest.mark.process
 def test_the_generated_page_is_up_to_date() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "scrapy", "document", "--check"], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_figures_of_simulated_time_are_those_of_the_code() -> None:
+    text = " ".join((ROOT / "docs" / "SIMULATOR.md").read_text(encoding="utf-8").split())
+    assert f"Past {HIGHEST:g} no speed is granted" in text
+    assert (ALLOWED_NS, PAGE_ALLOWED_NS, SILENT_NS) == (SECOND // 4, SECOND // 2, 2 * SECOND)
+    for figure in ("a quarter of a simulated second late", "half a simulated second overdue", "for 2 s of"):
+        assert figure in text
+    source = (ROOT / "marketarchive" / "commands" / "simulate.py").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "SIMULATOR.md").read_text(encoding="utf-8")
+    assert set(re.findall(r'"(--[a-z]+)"', source)) == set(re.findall(r"^\| `(--[a-z]+)", page, re.MULTILINE))
 
 
 def test_the_documented_check_is_the_one_the_demo_prints() -> None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import sys
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from marketarchive.clock import Clock
+from marketarchive.clock import Clock, Instant
 
 STEP_NS = 100_000_000
 """A jump of wall time against monotonic time larger than this is a step (a slewing NTP makes 0.5 ms/s)."""
 
-_PAIR_NS = 10_000_000  # wall and monotonic time read further apart than this are read again
 _STA_UNSYNC = 0x0040
 _STA_NANO = 0x2000
 _TIME_ERROR = 5
@@ -48,28 +46,10 @@ class _Timex(ctypes.Structure):
     )
 
 
-class Look(NamedTuple):
-    """Wall and monotonic time of one moment, ns."""
-
-    wall: int
-    mono: int
-
-
-def look(clock: Clock) -> Look:
-    """Both times, read close together even when the thread is held up between the two reads."""
-    for _ in range(5):
-        before = clock.mono_ns()
-        wall = clock.now_ns()
-        after = clock.mono_ns()
-        if after - before < _PAIR_NS * max(1.0, clock.speed):
-            break
-    return Look(wall, (before + after) // 2)
-
-
-def step(clock: Clock, earlier: Look, later: Look) -> int:
-    """ns by which wall time jumped between two looks; 0 when it ran with the monotonic clock."""
+def wall_step(earlier: Instant, later: Instant) -> int:
+    """Return ns by which wall time jumped between two instants; 0 when it ran with the monotonic clock."""
     jump = (later.wall - earlier.wall) - (later.mono - earlier.mono)
-    return jump if abs(jump) > STEP_NS * max(1.0, clock.speed) else 0
+    return jump if abs(jump) > STEP_NS else 0
 
 
 def evidence(clock: Clock) -> dict[str, Any]:
@@ -101,7 +81,7 @@ def _kernel() -> dict[str, Any]:
 def _adjtimex() -> Any:
     if sys.platform != "linux":
         return None
-    return getattr(ctypes.CDLL(ctypes.util.find_library("c") or "libc.so.6"), "adjtimex", None)
+    return getattr(ctypes.CDLL(None), "adjtimex", None)  # of the C library that this process has loaded
 
 
 @cache

@@ -21,7 +21,7 @@ from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.paths import checked_name, relative
 from marketarchive.archive.store import Store
-from marketarchive.clock import SECOND, utc
+from marketarchive.times import SECOND, from_seconds, utc
 
 FILE = re.compile(
     r"(?P<series>[A-Za-z0-9_.]+)-(?P<day>\d{4}-\d\d-\d\d)(-\d{8}T\d{6}Z-[0-9a-f]{4}(-\d+)?)?\.jsonl"
@@ -125,7 +125,7 @@ def enter_finished_day_files(
     for path in sorted((root / "records").glob("*.jsonl")):
         match = FILE.fullmatch(path.name)
         name = relative(root, path)
-        if match is None or name in entered or now_ns < _day_end(match["day"]) + int(grace_s * SECOND):
+        if match is None or name in entered or now_ns < _day_end(match["day"]) + from_seconds(grace_s):
             continue
         handle = files.open_append(path)
         try:

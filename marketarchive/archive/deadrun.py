@@ -34,7 +34,7 @@ from marketarchive.archive.salvage import Kept, Loose, Salvage, salvage
 from marketarchive.archive.scan import Scan
 from marketarchive.archive.seqs import Seqs, claimed
 from marketarchive.archive.store import Store
-from marketarchive.clock import from_iso, iso
+from marketarchive.times import from_iso, iso
 
 RECOVERING = ".recovering"
 """Behind the name of a recovered segment until it is whole; such a file never holds the only copy."""

@@ -16,8 +16,8 @@ from marketarchive.archive.dayfile import FILE
 from marketarchive.archive.files import Files
 from marketarchive.archive.labels import labels
 from marketarchive.archive.ledger import Ledger
-from marketarchive.clock import SECOND, from_iso
 from marketarchive.exceptions import ArgumentError
+from marketarchive.times import SECOND, from_iso
 
 _DAY = 86_400 * SECOND
 _SPECIAL = re.compile(r'[,"\r\n]')

@@ -13,7 +13,7 @@ from marketarchive.archive.lines import Built
 from marketarchive.archive.paths import checked_name, segment_path
 from marketarchive.archive.segment import Segment
 from marketarchive.archive.store import Store
-from marketarchive.clock import iso
+from marketarchive.times import iso
 
 
 class Feed:
@@ -25,16 +25,13 @@ class Feed:
         self.counter = itertools.count(1)  # of seq; next() of it is atomic
         self.entries: list[dict[str, Any]] = []  # the ledger lines of its sealed segments, without members
         self.gaps: Counter[str] = Counter()
+        self.has_lines = False  # accepted, if not written yet
         self.on_rotation: Callable[[], None] | None = None  # called when a segment follows another
         self._store = store
         self._identity = identity
         self._segment: Segment | None = None
         self._n = 0
         self._seq_next = 1
-
-    @property
-    def has_lines(self) -> bool:
-        return self._n > 0
 
     def write(self, batch: Sequence[Built]) -> None:
         """Into the open segment, or a new one."""

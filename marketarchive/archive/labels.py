@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from marketarchive.archive.ledger import Entry, Head, Ledger
-from marketarchive.clock import Clock, RealClock, iso
+from marketarchive.clock import Clock, RealClock
 from marketarchive.exceptions import ArgumentError
+from marketarchive.times import iso
 
 LABELS = ("deprecated", "invalid")
 

@@ -19,9 +19,9 @@ import msgspec
 
 from marketarchive import COLLECTOR
 from marketarchive.archive import payload
-from marketarchive.clock import SECOND, iso
 from marketarchive.exceptions import CorruptError
 from marketarchive.items import BookState, Connection, Frames, Gap, Invalid, Response
+from marketarchive.times import SECOND, iso
 
 SCHEMA = 1
 PART_BYTES = 8 * 2**20

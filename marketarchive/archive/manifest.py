@@ -17,7 +17,7 @@ from marketarchive.archive.ledger import Head
 from marketarchive.archive.lines import SCHEMA
 from marketarchive.archive.paths import manifest_path
 from marketarchive.archive.store import Store
-from marketarchive.clock import from_iso, iso
+from marketarchive.times import from_iso, iso
 
 FeedKey = tuple[str, str]
 """(venue, feed)"""

@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from marketarchive.clock import utc
+from marketarchive.times import utc
 
 LEDGER = PurePosixPath("manifests/ledger.jsonl")
 RECOVERY_LOCK = PurePosixPath("manifests/recovery.lock")

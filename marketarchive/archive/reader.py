@@ -20,8 +20,8 @@ from marketarchive.archive.labels import labels
 from marketarchive.archive.ledger import Entry, Ledger
 from marketarchive.archive.paths import PART, SegmentName, parse_segment_path, relative
 from marketarchive.archive.scan import Scan
-from marketarchive.clock import SECOND, from_iso
 from marketarchive.exceptions import ArchiveError, CorruptError
+from marketarchive.times import SECOND, from_iso
 
 SEGMENT_KINDS = ("segment", "recovered")
 """Ledger lines that stand for a readable segment."""

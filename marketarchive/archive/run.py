@@ -16,16 +16,16 @@ import msgspec
 
 from marketarchive import COLLECTOR
 from marketarchive.archive import lines
-from marketarchive.archive.clock_evidence import Look
 from marketarchive.archive.dayfile import DayFile, day_of
 from marketarchive.archive.feed import Feed
 from marketarchive.archive.lines import RawItem
 from marketarchive.archive.manifest import manifest, store_manifest
 from marketarchive.archive.paths import checked_name, lock_path, manifest_path, new_run_id
 from marketarchive.archive.store import Store
-from marketarchive.clock import SECOND, iso
+from marketarchive.clock import Instant
 from marketarchive.exceptions import ArchiveError
 from marketarchive.items import Frames, Gap
+from marketarchive.times import iso, to_seconds
 
 
 class Queue(Protocol):
@@ -73,7 +73,9 @@ class RunArchive:
         if isinstance(item, Frames) and not item.frames:
             return
         built = lines.build(item)
-        self._queue.put(self._feed(item.venue, item.feed), built, built.size, built.lines)
+        feed = self._feed(item.venue, item.feed)
+        feed.has_lines = True
+        self._queue.put(feed, built, built.size, built.lines)
 
     def write_record(self, series: str, tick_ns: int, line: bytes) -> None:
         """Accepts a row, one line of JSON, for `records/<series>-<UTC day of tick_ns>.jsonl`, as `write`."""
@@ -105,10 +107,10 @@ class RunArchive:
         for sink in self._sinks():
             sink.sync()
 
-    def note_step(self, jump_ns: int, earlier: Look, later: Look) -> None:
+    def note_step(self, jump_ns: int, earlier: Instant, later: Instant) -> None:
         """A gap in every feed that has lines: stamps between the two looks cannot be trusted."""
         first, last = sorted((earlier.wall, later.wall))
-        detail = f"wall clock stepped {jump_ns / SECOND:+.3f} s against the monotonic clock"
+        detail = f"wall clock stepped {to_seconds(jump_ns):+.3f} s against the monotonic clock"
         for feed in list(self._feeds.values()):
             if feed.has_lines:
                 gap = Gap(

@@ -22,7 +22,8 @@ from marketarchive.archive.ledger import Entry, Ledger, check_chain
 from marketarchive.archive.locks import is_alive, read_identity
 from marketarchive.archive.paths import PART, TORN, lock_path, parse_segment_path
 from marketarchive.archive.tree import raw_files, run_locks
-from marketarchive.clock import SECOND, Clock, from_iso, utc
+from marketarchive.clock import Clock
+from marketarchive.times import SECOND, from_iso, utc
 
 DAY_NS = 86_400 * SECOND
 WITHOUT_ROWS = ("crash", "disk", "clock")
@@ -337,7 +338,7 @@ class _Look:
             stat = (self._root / path).stat()
         except FileNotFoundError:
             return None
-        age = int((self._wall_ns - stat.st_mtime_ns) * self._clock.speed)
+        age = self._clock.passed_ns(self._wall_ns - stat.st_mtime_ns)
         feed.seen(self.status.at - age, "file")
         return stat.st_size
 

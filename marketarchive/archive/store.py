@@ -8,7 +8,8 @@ from pathlib import Path
 from marketarchive.archive.config import ArchiveConfig
 from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Ledger
-from marketarchive.clock import SECOND, Clock
+from marketarchive.clock import Clock
+from marketarchive.times import from_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +24,12 @@ class Store:
 
     @property
     def member_ns(self) -> int:
-        return int(self.config.member_s * SECOND)
+        return from_seconds(self.config.member_s)
 
     @property
     def segment_ns(self) -> int:
-        return int(self.config.segment_s * SECOND)
+        return from_seconds(self.config.segment_s)
 
     @property
     def day_grace_ns(self) -> int:
-        return int(self.config.day_grace_s * SECOND)
+        return from_seconds(self.config.day_grace_s)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from marketarchive.archive.lines import Built
-from marketarchive.clock import iso
+from marketarchive.times import iso
 
 
 @dataclass(slots=True)

@@ -25,8 +25,8 @@ from marketarchive.archive.run import run_name
 from marketarchive.archive.scan import Scan
 from marketarchive.archive.seqs import claimed
 from marketarchive.archive.tree import raw_files, run_locks
-from marketarchive.clock import from_iso
 from marketarchive.exceptions import ArgumentError
+from marketarchive.times import from_iso
 
 Books = Callable[[Message], Iterable[tuple[str, str, str]]]
 """(token, verdict, recipe) of every book in a message."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from marketarchive.archive.clock_evidence import look, step
+from marketarchive.archive.clock_evidence import wall_step
 from marketarchive.archive.config import ArchiveConfig
 from marketarchive.archive.dayfile import DayFile
 from marketarchive.archive.feed import Feed
@@ -100,7 +100,7 @@ class ArchiveWriter:
         self._is_stopping = False
         self._is_busy = False
         self._progressed = time.monotonic()
-        self._looked = look(clock)
+        self._looked = clock.instant()
         self._thread = threading.Thread(target=self._work, name="archive-writer", daemon=True)
 
     def start(self) -> None:
@@ -194,8 +194,9 @@ class ArchiveWriter:
         due = time.monotonic()
         try:
             while not job.is_last:
+                self._await_work(due)
                 self._watch_clock()
-                job = self._take(due)
+                job = self._take()
                 self._write(job)
                 now = time.monotonic()
                 if now >= due or job.flushes or job.finishes or job.is_last:
@@ -214,8 +215,8 @@ class ArchiveWriter:
 
     def _watch_clock(self) -> None:
         """Before anything is taken, so that the gap lines of a run reach it before its end does."""
-        seen = look(self.store.clock)
-        jump = step(self.store.clock, self._looked, seen)
+        seen = self.store.clock.instant()
+        jump = wall_step(self._looked, seen)
         if jump:
             with self._changed:
                 runs = list(self._runs)
@@ -223,13 +224,17 @@ class ArchiveWriter:
                 run.note_step(jump, self._looked, seen)
         self._looked = seen
 
-    def _take(self, due: float) -> _Job:
-        """Waits for work or until `due`, and takes all there is."""
+    def _await_work(self, due: float) -> None:
+        """Wait for work, or until `due`."""
         with self._changed:
             self._is_busy = False
             self._changed.wait_for(self._has_work, max(0.0, due - time.monotonic()))
             self._is_busy = True
             self._progressed = time.monotonic()
+
+    def _take(self) -> _Job:
+        """Take all there is."""
+        with self._changed:
             job = _Job(
                 self._waiting,
                 sum(waiting.lines for waiting in self._waiting),

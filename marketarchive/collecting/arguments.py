@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-from marketarchive.clock import from_iso
 from marketarchive.exceptions import ArgumentError
+from marketarchive.times import from_iso
 from marketarchive.venues.chainlink.endpoints import PAGES
 
 DURATIONS = ("5m", "15m", "1h", "4h", "1d")

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
-from marketarchive.clock import SECOND, sleep
+from marketarchive.clock import LOOK_AGAIN_S, sleep
 from marketarchive.collecting.spider import Ask
 from marketarchive.collecting.sweep import SweepSpider
+from marketarchive.times import SECOND, from_seconds, to_seconds
 
 MISSED_ROWS_MAX = 5_000
 """Rows written at once for ticks missed at a stretch (a machine asleep); the gap covers all of them."""
@@ -42,7 +43,7 @@ class CadenceSpider(SweepSpider):
             now = self.run.clock.now_ns()
             self._send_tick(now - now % SECOND, None)
             return
-        await self._ticks(int(self.arguments.interval * SECOND))
+        await self._ticks(from_seconds(self.arguments.interval))
 
     async def _ticks(self, step: int) -> None:
         run = self.run
@@ -69,7 +70,7 @@ class CadenceSpider(SweepSpider):
                 if run.counted_from is not None:
                     run.counted_from -= tick - earlier
                 tick = earlier
-            elif not await sleep(run.clock, min(left / SECOND, 0.5 * run.clock.speed), run.stop):
+            elif not await sleep(run.clock, min(to_seconds(left), LOOK_AGAIN_S), run.stop):
                 return None
         return None
 

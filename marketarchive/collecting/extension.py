@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+CHECK_S = 1.0
+"""Seconds between two looks at the run's duration and at the writer."""
+
 
 class RunExtension:
     """Opens the run when its crawler is made, watches duration and disk, closes it after the last item."""
@@ -75,8 +78,7 @@ class RunExtension:
                     )
                 )
                 return
-            a_second = 1.0 * self.run.clock.speed
-            await sleep(self.run.clock, a_second if left is None else min(left, a_second))
+            await sleep(self.run.clock, CHECK_S if left is None else min(left, CHECK_S))
 
     def _disk_failed(self, error: DiskError) -> None:
         if self.run.error is None:

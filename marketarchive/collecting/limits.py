@@ -9,8 +9,9 @@ import asyncio
 import random
 from dataclasses import dataclass
 
-from marketarchive.clock import SECOND, Clock, sleep
+from marketarchive.clock import Clock, sleep
 from marketarchive.items import GapReason
+from marketarchive.times import SECOND, from_seconds, to_seconds
 from marketarchive.venues.endpoint import Endpoint
 
 BURST_S = 2.0
@@ -49,7 +50,7 @@ class Limiter:
         """
         self._clock = clock
         self._share = share
-        self._patience_ns = int(patience_s * SECOND)
+        self._patience_ns = from_seconds(patience_s)
         self._classes: dict[str, _Class] = {}
 
     def _of(self, endpoint: Endpoint) -> _Class:
@@ -69,7 +70,7 @@ class Limiter:
         """
         bucket = self._of(endpoint)
         now = self._clock.mono_ns()
-        filled = (now - bucket.filled_at) / SECOND * bucket.rate
+        filled = to_seconds(now - bucket.filled_at) * bucket.rate
         bucket.tokens = min(bucket.capacity, bucket.tokens + filled)
         bucket.filled_at = now
         ready_at = now + int(max(0.0, (1 - bucket.tokens) / bucket.rate) * SECOND)
@@ -85,7 +86,7 @@ class Limiter:
                 return bucket.why
             if until_ns is None and bucket.open_until - self._clock.mono_ns() > self._patience_ns:
                 return bucket.why
-            if not await sleep(self._clock, wait / SECOND, stop):
+            if not await sleep(self._clock, to_seconds(wait), stop):
                 return bucket.why
         return None
 
@@ -107,6 +108,6 @@ class Limiter:
 
     def _open(self, endpoint: Endpoint, seconds: float, why: GapReason) -> None:
         bucket = self._of(endpoint)
-        until = self._clock.mono_ns() + int(seconds * SECOND)
+        until = self._clock.mono_ns() + from_seconds(seconds)
         if until > bucket.open_until:
             bucket.open_until, bucket.why = until, why

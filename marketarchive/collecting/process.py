@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 from scrapy.settings import BaseSettings
@@ -13,12 +10,15 @@ from scrapy.settings import BaseSettings
 from marketarchive.archive.config import ArchiveConfig, files_from_settings
 from marketarchive.archive.recover import recover
 from marketarchive.archive.writer import ArchiveWriter
-from marketarchive.clock import Clock, RealClock, SimulatedClock, SteppedClock, parse_steps
+from marketarchive.clock import Clock, RealClock, SteppedClock, parse_steps
 from marketarchive.collecting.limits import Limiter
 from marketarchive.collecting.together.board import Board
 from marketarchive.exceptions import ConfigurationError
+from marketarchive.simulated_time import FollowedEventLoop, SimulatedClock, TimePage
 
 logger = logging.getLogger(__name__)
+
+FOLLOWED_LOOP = f"{FollowedEventLoop.__module__}.{FollowedEventLoop.__qualname__}"
 
 
 class Process:
@@ -42,6 +42,9 @@ class Process:
             logger.warning("Recovered what an earlier run left open: %s", recovered)
         self.writer = ArchiveWriter(self.root, self.clock, config, files)
         self.writer.start()
+        self._joined = _simulated(self.clock) if settings["ASYNCIO_EVENT_LOOP"] == FOLLOWED_LOOP else None
+        if self._joined is not None:
+            self._joined.join()
 
     @classmethod
     def of(cls, settings: BaseSettings) -> Process:
@@ -51,12 +54,23 @@ class Process:
             cls._made[root] = cls(settings)
         return cls._made[root]
 
+    def close(self) -> None:
+        """Join the writer; every run must have been closed before."""
+        if self._joined is not None:
+            self._joined.leave()
+        self.writer.close()
+
     @classmethod
     def close_all(cls) -> None:
-        """Join the writers; every run must have been closed before."""
+        """Close every process object that was made."""
         for process in cls._made.values():
-            process.writer.close()
+            process.close()
         cls._made.clear()
+
+
+def _simulated(clock: Clock) -> SimulatedClock | None:
+    clock = clock.inner if isinstance(clock, SteppedClock) else clock
+    return clock if isinstance(clock, SimulatedClock) else None
 
 
 def output_dir(settings: BaseSettings) -> Path:
@@ -70,21 +84,14 @@ def output_dir(settings: BaseSettings) -> Path:
 
 
 def make_clock(settings: BaseSettings) -> Clock:
-    """The machine's clock, or the simulator's, with the steps of CLOCK_STEPS."""
-    clock: Clock = RealClock()
+    """The machine's clock, or the simulator's, with the steps of CLOCK_STEPS. Raises ConfigurationError."""
     simulator = settings.get("SIMULATOR_URL")
-    if simulator:
-        try:
-            direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-            with direct.open(f"{simulator}/_clock", timeout=10) as answer:
-                anchors = json.load(answer)
-            clock = SimulatedClock(
-                int(anchors["monotonic_ns"]), int(anchors["simulated_ns"]), float(anchors["speed"])
-            )
-        except (OSError, ValueError, KeyError, urllib.error.URLError) as error:
-            raise ConfigurationError(
-                f"no simulator answers at SIMULATOR_URL={simulator} ({error}); start one with "
-                f"`SCRAPY_PROJECT=simulator scrapy simulate`, or unset SCRAPY_PROJECT to collect live"
-            ) from error
+    clock: Clock = SimulatedClock(TimePage.of(simulator)) if simulator else RealClock()
     steps = settings.get("CLOCK_STEPS")
     return SteppedClock(clock, parse_steps(steps)) if steps else clock
+
+
+def follow_simulator(settings: BaseSettings) -> None:
+    """Choose the event loop that a simulator's time waits for, before Scrapy makes one."""
+    if settings.get("SIMULATOR_URL"):
+        settings.set("ASYNCIO_EVENT_LOOP", FOLLOWED_LOOP, priority="cmdline")

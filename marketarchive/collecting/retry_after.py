@@ -6,7 +6,7 @@ import math
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-from marketarchive.clock import SECOND
+from marketarchive.times import to_seconds
 
 
 def retry_after(value: str | None, now_ns: int) -> float | None:
@@ -20,5 +20,5 @@ def retry_after(value: str | None, now_ns: int) -> float | None:
             moment = parsedate_to_datetime(value)
         except (ValueError, TypeError):
             return None
-        seconds = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now_ns / SECOND
+        seconds = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - to_seconds(now_ns)
     return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
-from marketarchive.clock import SECOND, from_iso
+from marketarchive.clock import SpeedMeter
 from marketarchive.collecting.process import Process
 from marketarchive.exceptions import DiskError
 from marketarchive.items import Cause, Gap, GapReason
+from marketarchive.times import from_iso, from_seconds, to_seconds
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
@@ -46,6 +47,7 @@ class Run:
     def __init__(self, process: Process, spider: ArchiveSpider, crawler: Crawler) -> None:
         self.process = process
         self.clock = process.clock
+        self._meter = SpeedMeter(self.clock)
         self.spider = spider
         self.stats = crawler.stats
         self.stop = asyncio.Event()
@@ -74,7 +76,7 @@ class Run:
         duration = self.spider.arguments.duration
         if duration is None or self.counted_from is None:
             return None
-        return self.counted_from + int(duration * SECOND)
+        return self.counted_from + from_seconds(duration)
 
     @property
     def left_s(self) -> float | None:
@@ -82,7 +84,7 @@ class Run:
         duration = self.spider.arguments.duration
         if duration is None or self.counted_from is None:
             return None
-        return duration - (self.clock.mono_ns() - self._counted_mono) / SECOND
+        return duration - to_seconds(self.clock.mono_ns() - self._counted_mono)
 
     def count_from_now(self) -> None:
         """The run's duration begins."""
@@ -180,6 +182,7 @@ class Run:
             "sweeps": part("sweep/"),
             "master": part("master/"),
             "markets": {"count": len(self.markets), "tracked": self.markets},
+            "simulated_time": self._meter.summary(),
         }
 
     async def close(self, reason: str) -> None:

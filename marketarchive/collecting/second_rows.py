@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar, Protocol
 
-from marketarchive.clock import SECOND, Clock, utc
+from marketarchive.clock import Clock
 from marketarchive.items import ReferencePrice
+from marketarchive.times import SECOND, utc
 
 ROWS_AT_ONCE = 5_000
 """After a sleep of the machine; the rest follows with the next call."""

@@ -16,7 +16,7 @@ from scrapy.settings import BaseSettings
 from twisted.python.failure import Failure
 
 from marketarchive import items
-from marketarchive.clock import SECOND, sleep
+from marketarchive.clock import sleep
 from marketarchive.collecting.arguments import Arguments, parse_arguments
 from marketarchive.collecting.limits import backoff
 from marketarchive.collecting.receipt import Receipt
@@ -25,6 +25,7 @@ from marketarchive.collecting.route import route, with_query
 from marketarchive.collecting.run import Run
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Cause, GapReason, Invalid
+from marketarchive.times import from_seconds
 from marketarchive.venues import VENUES
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.polymarket.messages import Parsed, Received
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 BLOCKED_STATUSES = frozenset({401, 403, 451})
 """The venue does not want us: left alone, never evaded."""
+ROOM_S = 0.02
+"""Seconds after which a request that waits for room in the archive's buffer looks again."""
 PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 """Worth another try."""
 
@@ -230,7 +233,7 @@ class ArchiveSpider(Spider):
                 if ask.deadline is not None and run.clock.mono_ns() > ask.deadline:
                     refused = "missed_tick"
                     break
-                if not await sleep(run.clock, 0.02 * run.clock.speed, run.stop):
+                if not await sleep(run.clock, ROOM_S, run.stop):
                     break
         if run.stop.is_set():
             return self._stopped(ask)
@@ -363,7 +366,7 @@ class ArchiveSpider(Spider):
     def _again_or_give_up(self, request: Request, trouble: Trouble) -> Iterator[Any]:
         ask: Ask = request.meta["ask"]
         wait = max(backoff(ask.attempts), trouble.wait or 0.0)
-        late = ask.deadline is not None and self.run.clock.mono_ns() + int(wait * SECOND) > ask.deadline
+        late = ask.deadline is not None and self.run.clock.mono_ns() + from_seconds(wait) > ask.deadline
         retry = None
         if trouble.again and not late and not self.run.stop.is_set():
             request.meta.pop("receipt", None)

@@ -7,9 +7,10 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from marketarchive.clock import SECOND, sleep_until
+from marketarchive.clock import sleep_until
 from marketarchive.collecting.spider import Answer, ArchiveSpider, Ask
 from marketarchive.exceptions import CursorError
+from marketarchive.times import from_seconds
 from marketarchive.venues import VENUES
 from marketarchive.venues.endpoint import Query
 
@@ -61,7 +62,7 @@ class SweepSpider(ArchiveSpider):
             await self.settled()
             if interval is None:
                 return
-            step = int(interval * SECOND)
+            step = from_seconds(interval)
             if not await sleep_until(self.run.clock, (started // step + 1) * step, self.run.stop):
                 return
 

@@ -14,7 +14,7 @@ from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
 from marketarchive.collecting.arguments import Arguments, parse_arguments
-from marketarchive.collecting.process import Process
+from marketarchive.collecting.process import Process, follow_simulator
 from marketarchive.collecting.run import DISK
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.collecting.together.collection import ASSETS, DURATIONS, PAGES, Collection, Feed, feeds_of
@@ -52,6 +52,11 @@ class Command(ScrapyCommand):
         parser.add_argument("--durations", metavar="D,E", default=",".join(DURATIONS), help="%(default)s")
         parser.add_argument("--duration", metavar="SPAN", help="seconds, or 15m, 1h; without it for ever")
         parser.add_argument("--no-pages", action="store_true", help="leave Chainlink's pages out")
+
+    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        super().process_options(args, opts)
+        assert self.settings is not None
+        follow_simulator(self.settings)
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         assert self.crawler_process is not None

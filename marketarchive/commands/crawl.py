@@ -14,7 +14,7 @@ from scrapy.commands import BaseRunSpiderCommand
 from scrapy.crawler import Crawler
 from scrapy.exceptions import UsageError
 
-from marketarchive.collecting.process import Process
+from marketarchive.collecting.process import Process, follow_simulator
 from marketarchive.collecting.run import DISK, ask_to_stop, exit_code_of, run_of
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError
@@ -33,6 +33,11 @@ class Command(BaseRunSpiderCommand):
 
     def short_desc(self) -> str:
         return "Run a spider; the archive is sealed whatever ends it (exit codes: 0 to 4)"
+
+    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        super().process_options(args, opts)
+        assert self.settings is not None
+        follow_simulator(self.settings)
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         if len(args) != 1:

@@ -19,7 +19,7 @@ from scrapy.exceptions import UsageError
 
 from marketarchive.collecting.probing.probe import PROBES, ProbeSpider, probe_spider
 from marketarchive.collecting.probing.probe_report import report, write_report
-from marketarchive.collecting.process import Process
+from marketarchive.collecting.process import Process, follow_simulator
 from marketarchive.collecting.run import BLOCKED, DISK, FAILED
 from marketarchive.commands.crawl import exit_code, handle_signals
 from marketarchive.exceptions import ArchiveError, ConfigurationError
@@ -52,6 +52,7 @@ class Command(ScrapyCommand):
         super().process_options(args, opts)
         assert self.settings is not None
         self.settings.set("LOG_LEVEL", "ERROR", QUIET)
+        follow_simulator(self.settings)
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         assert self.settings is not None

@@ -26,13 +26,25 @@ class Command(OfflineCommand):
         super().add_options(parser)
         parser.add_argument("--port", type=int, default=8900, help="0: any free one (default: 8900)")
         parser.add_argument(
-            "--speed", type=float, default=1.0, help="simulated seconds per second (default: 1)"
+            "--speed",
+            type=float,
+            default=1.0,
+            help="simulated seconds per second, at most: time waits for whoever is late (default: 1)",
+        )
+        parser.add_argument(
+            "--pace",
+            choices=("follow", "fixed"),
+            default="follow",
+            help="fixed: the speed holds whoever is late, for clients that know nothing of this time "
+            "(default: follow)",
         )
         parser.add_argument("--seed", type=int, default=1, help="of the world (default: 1)")
         parser.add_argument("--start", help="simulated time to begin with, ISO 8601 (default: now)")
         parser.add_argument("--faults", type=Path, help="JSON file of faults to inject")
         parser.add_argument(
-            "--truth", type=Path, help="folder to write served.jsonl, frames.jsonl and markets.json to"
+            "--truth",
+            type=Path,
+            help="folder to write served.jsonl, frames.jsonl, markets.json and pace.json to",
         )
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
@@ -50,6 +62,7 @@ class Command(OfflineCommand):
         options = Options(
             port=opts.port,
             speed=opts.speed,
+            is_paced=opts.pace == "follow",
             start_ns=None if opts.start is None else moment("--start", opts.start),
             faults=() if opts.faults is None else tuple(load_faults(opts.faults)),
             truth=opts.truth,

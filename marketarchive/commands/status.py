@@ -16,12 +16,13 @@ from rich.text import Text
 from scrapy.settings import BaseSettings
 
 from marketarchive.archive.status import FeedStatus, RunStatus, State, Status, status
-from marketarchive.clock import SECOND, Clock, RealClock, iso
+from marketarchive.clock import Clock, RealClock
 from marketarchive.collecting.process import make_clock
 from marketarchive.exceptions import ArgumentError, ConfigurationError, MasterError
 from marketarchive.master.counts import Counts, counts
 from marketarchive.offline import OfflineCommand
 from marketarchive.pipelines.market_master import master_url
+from marketarchive.times import iso, to_seconds
 
 LISTED = 15
 STYLES = {"alive": "green", "dead": "bold red", "recovered": "yellow", "unknown": "yellow"}
@@ -139,7 +140,7 @@ def _feed(found: Status, feed: FeedStatus) -> dict[str, Any]:
         "feed": feed.feed,
         "last_data_utc": None if feed.last is None else iso(feed.last),
         "last_data_from": None if feed.last is None else feed.last_from,
-        "age_s": None if feed.last is None else round((found.at - feed.last) / SECOND, 1),
+        "age_s": None if feed.last is None else round(to_seconds(found.at - feed.last), 1),
         "segments": {
             "sealed": feed.sealed,
             "recovered": feed.recovered,
@@ -182,7 +183,7 @@ def _seconds(found: Status, run: RunStatus) -> float | None:
     """How long it ran, or has been running; None of a dead one, whose end is not known."""
     if run.started is None or (run.ended is None and run.state != "alive"):
         return None
-    return round(((run.ended or found.at) - run.started) / SECOND, 1)
+    return round(to_seconds((run.ended or found.at) - run.started), 1)
 
 
 # ---- for people ------------------------------------------------------------------------------------------
@@ -270,7 +271,7 @@ def _feeds_table(found: Status) -> Table:
         table.add_row(
             f"{feed.venue}/{feed.feed}",
             "never" if feed.last is None else f"{iso(feed.last)[5:19].replace('T', ' ')}",
-            "-" if feed.last is None else _span((found.at - feed.last) / SECOND),
+            "-" if feed.last is None else _span(to_seconds(found.at - feed.last)),
             "-" if feed.last is None else feed.last_from,
             _number(feed.sealed),
             _number(feed.recovered),

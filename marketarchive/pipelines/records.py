@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from marketarchive.clock import SECOND, iso
 from marketarchive.collecting.polymarket.live_rows import ROW_GRACE_S
 from marketarchive.collecting.run import Run, archive_run
 from marketarchive.items import Gap, Quote, ReferencePrice
+from marketarchive.times import SECOND, iso
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler

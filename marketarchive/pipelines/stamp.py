@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from marketarchive import COLLECTOR
-from marketarchive.clock import iso
 from marketarchive.collecting.run import Run, archive_run
 from marketarchive.items import Derived
+from marketarchive.times import iso
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler

@@ -8,7 +8,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marketarchive.clock import SECOND, iso, utc
 from marketarchive.exceptions import ArchiveError, ArgumentError
 from marketarchive.master.fields import microseconds
 from marketarchive.research import views
@@ -23,6 +22,7 @@ from marketarchive.research.pandas_frames import labels_frame, markets_frame, ta
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.tables.partitions import DAY, feeds, feeds_with
 from marketarchive.research.views import Moment, literal, many, ns
+from marketarchive.times import SECOND, iso, utc
 
 if TYPE_CHECKING:
     import duckdb

@@ -15,7 +15,8 @@ from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.manifest import store_manifest
 from marketarchive.archive.paths import new_run_id
 from marketarchive.archive.store import Store
-from marketarchive.clock import Clock, iso
+from marketarchive.clock import Clock
+from marketarchive.times import iso
 
 
 class Progress(Protocol):

@@ -7,7 +7,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marketarchive.clock import from_iso, iso
 from marketarchive.exceptions import ArgumentError
 from marketarchive.research.engine import run, stored, text
 from marketarchive.research.names import names
@@ -22,6 +21,7 @@ from marketarchive.research.tables import (
 )
 from marketarchive.research.tables.extract import table
 from marketarchive.research.tables.partitions import files
+from marketarchive.times import from_iso, iso
 from marketarchive.venues.polymarket import updown
 
 if TYPE_CHECKING:

@@ -14,10 +14,11 @@ from dataclasses import dataclass, replace
 
 from aiohttp import WSMsgType, web
 
-from marketarchive.clock import SECOND, SimulatedClock
+from marketarchive.simulated_time import SimulatedClock
 from marketarchive.simulator.faults import Fault
 from marketarchive.simulator.sockets import ABNORMAL, Frame, Session
 from marketarchive.simulator.truth import Truth
+from marketarchive.times import SECOND, from_seconds, to_ms, to_seconds
 
 SEND_BUFFER = 4 * 2**20
 SLOW_CONSUMER = (1013, "slow consumer: send buffer full")
@@ -25,7 +26,6 @@ GOING_AWAY = (1001, "")
 _CLOSE_S = 3.0  # wall; for a client to read what is left and to answer the close
 _STOP_S = 0.5
 _IN_A_ROW = 64  # frames before others get their turn
-_LEAST_SLEEP_S = 0.002
 
 _SNAPSHOTS = frozenset({"books", "backfill"})
 _NO_DATA = frozenset({"pong", "error", "nothing"})
@@ -189,11 +189,11 @@ class Connection:
 
     async def _wait(self, until_ns: int) -> None:
         """Until a simulated moment, or until something has happened."""
-        left = (until_ns - self._clock.now_ns()) / SECOND / self._clock.speed
+        left = until_ns - self._clock.now_ns()
         if left <= 0:
             await asyncio.sleep(0)
             return
-        timer = asyncio.get_running_loop().call_later(max(left, _LEAST_SLEEP_S), self._wake.set)
+        timer = asyncio.get_running_loop().call_later(self._clock.wait_s(left), self._wake.set)
         try:
             await self._wake.wait()
         finally:
@@ -256,7 +256,7 @@ class Connection:
         return "no_ping" if self._session.is_deaf(frame.ns) else ""
 
     def _is_due(self, fault: Fault, frame: Frame) -> bool:
-        return fault.is_due("GET", self._route, (frame.ns - self._clock.simulated_ns) / SECOND)
+        return fault.is_due("GET", self._route, to_seconds(frame.ns - self._clock.page.start.wall))
 
     def _concerns(self, fault: Fault, frame: Frame) -> bool:
         """Whether `fault` could hit a frame like this."""
@@ -290,9 +290,9 @@ class Connection:
             elif fault.kind == "ws_stall":
                 seconds, until_ns = fault.options["seconds"], None
                 if seconds is not None:
-                    until_ns = frame.ns + int(seconds * SECOND)
+                    until_ns = frame.ns + from_seconds(seconds)
                 elif fault.to_s is not None:
-                    until_ns = self._clock.simulated_ns + int(fault.to_s * SECOND)
+                    until_ns = self._clock.page.start.wall + from_seconds(fault.to_s)
                 self._stall = fault, until_ns
         return any(fault.kind in ("ws_half_open", "ws_close", "ws_stall") for fault in hit)
 
@@ -309,7 +309,7 @@ class Connection:
 
 def _surprise(frame: Frame) -> Frame:
     """An event that no reader knows, at the place of `frame`."""
-    ms = frame.ns // 10**6
+    ms = to_ms(frame.ns)
     if frame.topic is None:
         text = f'{{"event_type":"surprise","timestamp":"{ms}"}}'
     else:

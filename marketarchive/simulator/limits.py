@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from marketarchive.clock import SECOND
+from marketarchive.times import SECOND
 
 WINDOW_NS = 10 * SECOND
 

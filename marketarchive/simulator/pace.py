@@ -1,51 +1,104 @@
-"""Whether the simulator keeps up with its own clock.
+"""The pace of simulated time: never faster than everyone who takes part in it keeps up with.
 
-A simulator that answers late makes a collector look as if it lost data. So its event loop is probed all
-the time: probes late by more than ALLOWED_S simulated seconds, STRIKES times in a row, end the run.
+Time runs at the speed asked for while the event loops of the simulator and of the processes that collect from
+it are caught up, and stands still while one of them is late, so a busy machine makes a run longer, never
+wrong. While nobody takes part, or a process starts, it runs no faster than the wall. It is granted in leases
+of some milliseconds, and so stands by itself when the simulator is late.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from dataclasses import dataclass
 
-from marketarchive.exceptions import TooFastError
+from marketarchive.simulated_time import SILENT_NS, Slot, SlotView, TimePage, is_alive
+from marketarchive.times import MILLISECOND, SECOND
 
-PROBE_S = 0.05  # wall
-ALLOWED_S = 2.0  # simulated
-STRIKES = 3
+ALLOWED_NS = SECOND // 4
+"""Simulated nanoseconds by which an event loop may be late."""
+ALLOWED_LEAST_NS, ALLOWED_MOST_NS = 4 * MILLISECOND, 100 * MILLISECOND
+"""The same on the wall: what any machine is late by now and then, and what is noticed at low speeds."""
+HIGHEST = ALLOWED_NS / ALLOWED_LEAST_NS
+"""Simulated seconds per second that are granted at most: past it nobody could be kept from being late."""
+PAGE_ALLOWED_NS = SECOND // 2
+"""Simulated nanoseconds by which the request of a page in a browser may be late."""
+
+
+@dataclass
+class _Page:
+    due_ns: int  # simulated; when it means to ask again
+    late_since: int | None = None  # machine's monotonic time
 
 
 class Pace:
-    """Measures lateness on the wall clock, judges it on the simulated one."""
+    """Grants simulated time, lease by lease."""
 
-    def __init__(self, speed: float) -> None:
-        self._speed = speed
-        self._recent: deque[float] = deque(maxlen=STRIKES)
-        self.worst_s = 0.0  # wall; the least late of STRIKES probes in a row, at its worst
+    def __init__(self, page: TimePage, own: Slot) -> None:
+        """`own` is the slot of the simulator itself."""
+        self._page = page
+        self._own = own.number
+        limit = page.limit
+        self.allowed_ns = int(min(ALLOWED_MOST_NS, max(ALLOWED_LEAST_NS, ALLOWED_NS / limit)))
+        self.lease_ns = 2 * self.allowed_ns
+        self._pages: dict[str, _Page] = {}
+        self._silent: dict[int, int] = {}  # slot -> its late_since when it was given up
+        self.held_ns = 0  # machine's; for which time stood still or was slowed down
+        self._renewed_at = time.monotonic_ns()
 
-    async def watch(self) -> None:
-        """Runs until cancelled; raises TooFastError when the loop falls behind."""
+    async def keep(self) -> None:
+        """Grant time until cancelled."""
         while True:
-            due = time.monotonic() + PROBE_S
-            await asyncio.sleep(PROBE_S)
-            self.judge(time.monotonic() - due)
+            self.renew()
+            await asyncio.sleep(self.allowed_ns / 2 / SECOND)
 
-    def judge(self, late_s: float) -> None:
-        """Take note of one probe's lateness (wall seconds). Raises TooFastError."""
-        self._recent.append(late_s)
-        if len(self._recent) < STRIKES:
-            return
-        self.worst_s = max(self.worst_s, min(self._recent))
-        if self.worst_s * self._speed > ALLOWED_S:
-            raise TooFastError(
-                f"the simulator fell {self.worst_s * self._speed:.1f} simulated seconds behind "
-                f"at --speed {self._speed:g}; this machine sustained about {self.sustained:.0f}: "
-                "choose a lower speed"
-            )
+    def renew(self) -> None:
+        """Grant the next lease, at the speed that everyone keeps up with."""
+        now = time.monotonic_ns()
+        speed = self.speed(now)
+        if speed < self._page.limit:
+            self.held_ns += now - self._renewed_at
+        self._renewed_at = now
+        self._page.write(speed, self.lease_ns)
 
-    @property
-    def sustained(self) -> float:
-        """The highest speed that would have been allowed with the lateness seen so far."""
-        return ALLOWED_S / max(self.worst_s, 1e-4)
+    def speed(self, monotonic_ns: int) -> float:
+        """Return the speed to go on with, in simulated seconds per second."""
+        slots = self._page.slots()
+        if any(self._is_late(slot, monotonic_ns) for slot in slots) or self._has_late_page(monotonic_ns):
+            return 0.0
+        is_alone = not self._pages and all(slot.number == self._own for slot in slots)
+        if is_alone or any(slot.holds for slot in slots):
+            return min(1.0, self._page.limit)
+        return self._page.limit
+
+    def page_asked(self, name: str, due_ns: int | None) -> None:
+        """A page in a browser has asked, and means to ask again at `due_ns` (simulated); None: never."""
+        if due_ns is None:
+            self._pages.pop(name, None)
+        else:
+            self._pages[name] = _Page(due_ns)
+
+    def _is_late(self, slot: SlotView, now: int) -> bool:
+        late = now - slot.late_since
+        if late <= self.allowed_ns or self._silent.get(slot.number) == slot.late_since:
+            return False
+        if late > SILENT_NS:
+            self._silent[slot.number] = slot.late_since
+            return False
+        if not is_alive(slot.pid):
+            self._page.free(slot.number, slot.pid)
+            return False
+        return True
+
+    def _has_late_page(self, now: int) -> bool:
+        simulated = self._page.now_ns()
+        is_late = False
+        for name, page in list(self._pages.items()):
+            if simulated - page.due_ns <= PAGE_ALLOWED_NS:
+                continue
+            page.late_since = page.late_since or now
+            if now - page.late_since > SILENT_NS:
+                del self._pages[name]  # closed, or hung: until it asks again
+            else:
+                is_late = True
+        return is_late

@@ -1,6 +1,6 @@
 """The simulator's server: routes and sockets of venues, limits, faults, encoding, truth.
 
-Beside the venues it serves `/_clock` (anchors of the simulated time), `/_status` (requests and pace),
+Beside the venues it serves `/_clock` (the simulated time and its page), `/_status` (requests and pace),
 `/_faults` (GET lists, POST replaces) and `/_truth/markets`.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import re
 import signal
 import time
@@ -20,15 +21,24 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from marketarchive.archive.codec import compressor, finished
-from marketarchive.clock import SECOND, SimulatedClock
 from marketarchive.exceptions import ConfigurationError
+from marketarchive.simulated_time import FOREVER_NS, FollowedEventLoop, SimulatedClock, TimePage
 from marketarchive.simulator.changes import change
 from marketarchive.simulator.connections import Connection
 from marketarchive.simulator.faults import ON_UPGRADE, Fault, read_faults
 from marketarchive.simulator.limits import Limits
-from marketarchive.simulator.messages import Asked, Reply, Venue, json_reply
-from marketarchive.simulator.pace import Pace
+from marketarchive.simulator.messages import (
+    PAGE_DUE,
+    PAGE_NAME,
+    SIMULATED_TIME,
+    Asked,
+    Reply,
+    Venue,
+    json_reply,
+)
+from marketarchive.simulator.pace import HIGHEST, Pace
 from marketarchive.simulator.truth import Truth
+from marketarchive.times import from_ms, from_seconds, to_ms, to_seconds
 
 _LIBRARY_DEFAULT = re.compile(r"^(Python-urllib/|Python/|python-requests/|$)")
 _PAGE_OF = re.compile(r"https?://[^/]+/([^/?#]+)")  # the host in a Referer
@@ -40,7 +50,8 @@ class Options:
     """What `scrapy simulate` was asked for."""
 
     port: int = 8900
-    speed: float = 1.0
+    speed: float = 1.0  # at most
+    is_paced: bool = True  # whether time waits for whoever is late
     start_ns: int | None = None  # None: now
     faults: tuple[Fault, ...] = ()
     truth: Path | None = None
@@ -50,21 +61,26 @@ class Server:
     """Serves venues at `/HOST/PATH` on a clock of its own."""
 
     def __init__(self, venues: list[Venue], options: Options) -> None:
-        start = time.time_ns() if options.start_ns is None else options.start_ns
-        self.clock = SimulatedClock(time.monotonic_ns(), start, options.speed)
+        self.start_ns = time.time_ns() if options.start_ns is None else options.start_ns
+        limit, lease_ns = (
+            (min(options.speed, HIGHEST), 0) if options.is_paced else (options.speed, FOREVER_NS)
+        )
+        self.page = TimePage.create(self.start_ns, limit, lease_ns)
+        self.clock = SimulatedClock(self.page)
+        self._is_paced = options.is_paced
+        self._pace = Pace(self.page, self.clock.join())
         self._venues = {host: venue for venue in venues for host in venue.hosts}
         self._all = venues
         self._port = options.port
         self._faults = list(options.faults)
         self._limits = Limits()
-        self._pace = Pace(options.speed)
         self._truth = None if options.truth is None else Truth(options.truth)
         self._requests = 0
         self._connections = 0
         self._open: set[Connection] = set()
 
     async def run(self, ready: Callable[[str], None]) -> None:
-        """Serve until SIGTERM or SIGINT; `ready` is called with the base URL. Raises TooFastError."""
+        """Serve until SIGTERM or SIGINT; `ready` is called with the base URL."""
         app = web.Application(client_max_size=2**20)
         app.router.add_get("/_clock", self._get_clock)
         app.router.add_get("/_status", self._get_status)
@@ -83,7 +99,9 @@ class Server:
         finally:
             await runner.cleanup()
             if self._truth is not None:
-                self._truth.close(self._markets())
+                self._truth.close(self._markets(), self._pace_reached())
+            self.clock.leave()
+            self.page.remove()
 
     async def _listen(self, runner: web.AppRunner) -> None:
         try:
@@ -97,42 +115,51 @@ class Server:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        watch = asyncio.create_task(self._pace.watch())
+        if not self._is_paced:
+            await stop.wait()
+            return
+        pacing = asyncio.create_task(self._pace.keep())
         waiting = asyncio.create_task(stop.wait())
-        await asyncio.wait({watch, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({pacing, waiting}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
-        if watch.done():
-            watch.result()  # raises
-        watch.cancel()
+        if pacing.done():
+            pacing.result()  # raises
+        pacing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await watch
+            await pacing
 
     # --- the simulator's own routes ----------------------------------------------------------------------
 
     async def _get_clock(self, request: web.Request) -> web.Response:
-        del request
-        return _plain(
-            json_reply(
-                {
-                    "monotonic_ns": self.clock.monotonic_ns,
-                    "simulated_ns": self.clock.simulated_ns,
-                    "speed": self.clock.speed,
-                }
-            )
-        )
+        """Tell where the time page lies, and the present anchor."""
+        anchor = self.page.anchor()
+        told = {"page": str(self.page.path), "monotonic_ns": anchor.monotonic_ns}
+        told |= {"simulated_ns": anchor.simulated_ns, "speed": anchor.speed, "speed_limit": anchor.limit}
+        answer = _plain(json_reply(told))
+        answer.headers.update(self._page_time(request))
+        return answer
+
+    def _page_time(self, request: web.Request) -> dict[str, str]:
+        """The time as an answer tells it to a page in a browser, which has said when it will ask again."""
+        if (name := request.headers.get(PAGE_NAME)) is None:
+            return {}
+        due = request.headers.get(PAGE_DUE, "")
+        self._pace.page_asked(name, from_ms(int(due)) if due.isdecimal() else None)
+        anchor = self.page.anchor()
+        return {SIMULATED_TIME: f"{to_ms(self.clock.now_ns())} {anchor.speed or anchor.limit:g}"}
 
     async def _get_status(self, request: web.Request) -> web.Response:
         del request
-        return _plain(
-            json_reply(
-                {
-                    "requests": self._requests,
-                    "connections": len(self._open),
-                    "worst_late_ms": self._pace.worst_s * 1000,
-                    "sustained_speed": self._pace.sustained,
-                }
-            )
-        )
+        counts = {"requests": self._requests, "connections": len(self._open)}
+        return _plain(json_reply({**counts, **self._pace_reached()}))
+
+    def _pace_reached(self) -> dict[str, float]:
+        """How fast simulated time ran, beside how fast it was to run."""
+        return {
+            "speed_limit": self.page.limit,
+            "mean_speed": round(self.page.mean_speed(), 3),
+            "held_s": round(to_seconds(self._pace.held_ns), 3),
+        }
 
     async def _get_markets(self, request: web.Request) -> web.Response:
         del request
@@ -155,7 +182,7 @@ class Server:
 
     def _markets(self) -> list[dict[str, object]]:
         now = self.clock.now_ns()
-        return [market for venue in self._all for market in venue.truth(self.clock.simulated_ns, now)]
+        return [market for venue in self._all for market in venue.truth(self.start_ns, now)]
 
     # --- the venues' routes ------------------------------------------------------------------------------
 
@@ -171,7 +198,7 @@ class Server:
         )
         is_upgrade = request.headers.get("Upgrade", "").lower() == "websocket"
         now = shown = self.clock.now_ns()
-        elapsed_s = (now - self.clock.simulated_ns) / SECOND
+        elapsed_s = to_seconds(now - self.start_ns)
         route = _route(asked)
         hit = [
             each
@@ -183,7 +210,7 @@ class Server:
             return await self._connect(request, asked, hit)
         for fault in hit:
             if fault.kind == "clock_step":
-                shown += int(fault.options["seconds"] * SECOND)
+                shown += from_seconds(fault.options["seconds"])
             if fault.is_for_pages:
                 fault.since_ns = now if fault.since_ns is None else fault.since_ns
         ordered = {
@@ -191,9 +218,11 @@ class Server:
         }
         asked = replace(asked, faults=ordered)
         reply = self._answer(asked, request, now, shown)
+        page_time = self._page_time(request)
         cursor = asked.first("after_cursor") or asked.first("next_cursor")
         for fault in hit:
             reply = change(reply, fault, cursor, asked.host)
+        reply = replace(reply, headers={**reply.headers, **page_time})
         return await self._send(request, asked, reply, hit, now, shown)
 
     def _place(self, request: web.Request) -> tuple[str, str]:
@@ -267,7 +296,11 @@ class Server:
             if dropped is None:
                 await asyncio.Event().wait()  # until the client, or the server, gives up
             return _cut_off(request)
-        headers = {"Date": formatdate(shown / SECOND, usegmt=True), "Server": "cloudflare", **reply.headers}
+        headers = {
+            "Date": formatdate(to_seconds(shown), usegmt=True),
+            "Server": "cloudflare",
+            **reply.headers,
+        }
         body, is_whole = reply.body, True
         if "bad_gzip" in on_the_way:
             packed = _gzip(body)
@@ -338,7 +371,8 @@ async def _send_part(
 
 
 def serve(venues: list[Venue], options: Options, ready: Callable[[str], None]) -> None:
-    """Run a server until it is stopped. Raises ConfigurationError, TooFastError."""
-    if options.speed <= 0:
-        raise ConfigurationError(f"--speed {options.speed:g} is not above 0")
-    asyncio.run(Server(venues, options).run(ready))
+    """Run a server until it is stopped. Raises ConfigurationError."""
+    if not 0 < options.speed < math.inf:
+        raise ConfigurationError(f"--speed {options.speed:g} is not a number above 0")
+    with asyncio.Runner(loop_factory=FollowedEventLoop) as runner:
+        runner.run(Server(venues, options).run(ready))

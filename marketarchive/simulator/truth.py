@@ -107,7 +107,9 @@ class Truth:
     def flush(self) -> None:
         self._frames.flush()
 
-    def close(self, markets: list[dict[str, Any]]) -> None:
+    def close(self, markets: list[dict[str, Any]], pace: dict[str, float]) -> None:
+        """Write the outcomes of all markets, and how fast simulated time ran."""
         self._served.close()
         self._frames.close()
+        (self._folder / "pace.json").write_bytes(msgspec.json.encode(pace))
         (self._folder / "markets.json").write_bytes(msgspec.json.encode(markets))

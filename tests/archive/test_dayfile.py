@@ -9,7 +9,7 @@ import pytest
 
 from marketarchive.archive.dayfile import enter_finished_day_files
 from marketarchive.archive.ledger import Ledger
-from marketarchive.clock import SECOND
+from marketarchive.times import SECOND
 from tests.archive.faulty_files import until
 from tests.archive.writing import NOON, HandClock, ledger_of, open_run, writer
 

@@ -274,6 +274,7 @@ with writer(Path(sys.argv[1])) as made:
 """
 
 
+@pytest.mark.process
 def test_runs_of_several_processes_leave_one_valid_ledger(tmp_path: Path) -> None:
     children = [
         subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path), f"spider{n}"]) for n in range(3)

@@ -12,8 +12,12 @@ import time
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from marketarchive.archive.ledger import Ledger
 from tests.archive.writing import readable
+
+pytestmark = pytest.mark.process
 
 KILLS = 25
 

@@ -8,10 +8,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from marketarchive.archive.ledger import NOTHING, Head, Ledger
+from tests.properties import examples
 
 APPEND = """
 import sys
@@ -90,7 +91,7 @@ def test_a_torn_line_nobody_named_is_a_problem(tmp_path: Path) -> None:
     assert ledger.check() == ["line 3: is not JSON, and the next line does not name it as torn"]
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(st.data())
 def test_any_flipped_bit_but_in_the_last_line_is_found(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
@@ -125,7 +126,7 @@ def test_removing_the_newest_lines_shows_only_against_a_head(tmp_path: Path) -> 
     assert ledger.head() != head
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     lines=st.lists(st.binary(max_size=20).filter(lambda line: b"\n" not in line), max_size=6),
     is_torn=st.booleans(),
@@ -145,6 +146,7 @@ def test_head_and_entries_agree_on_any_file(
         assert list(ledger.entries())[-1]["previous"] == entries[-1].sha256
 
 
+@pytest.mark.process
 def test_many_writers_at_once_make_one_chain(tmp_path: Path) -> None:
     children = [
         subprocess.Popen([sys.executable, "-c", APPEND, str(tmp_path), name, "30"]) for name in ("a", "b")

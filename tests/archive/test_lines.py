@@ -6,16 +6,17 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from marketarchive import COLLECTOR
 from marketarchive.archive import lines, payload
 from marketarchive.archive.lines import Built, Line
-from marketarchive.clock import iso
 from marketarchive.exceptions import CorruptError
 from marketarchive.items import BookState, Connection, Frames, Gap, Invalid, Response
 from marketarchive.nesting import MAX_NESTING
+from marketarchive.times import iso
+from tests.properties import examples
 
 AT = 1_795_255_200_000_112_999
 RESPONSE = Response(
@@ -143,7 +144,7 @@ BODIES = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@examples(300)
 @given(body=BODIES)
 @example(body=b',"payload":')
 @example(body=b'{"a":1,"payload":2,"payload_pre":"x"}')
@@ -159,7 +160,7 @@ def test_bytes_in_are_bytes_out(body: bytes) -> None:
         assert seen["payload"] == json.loads(body)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     bodies=st.lists(BODIES, min_size=1, max_size=5), connection=st.text(alphabet=st.characters(codec="utf-8"))
 )
@@ -181,7 +182,7 @@ COMPACT = JSON.map(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     bodies=st.lists(st.one_of(COMPACT, COMPACT, COMPACT, BODIES), min_size=1, max_size=6),
     step_ns=st.sampled_from([0, 1, 1000, 200_000_000]),
@@ -220,7 +221,7 @@ def reference_depth(text: bytes) -> int:
     return deepest
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(
     st.integers(150, 250),
     st.lists(JSON, max_size=6),
@@ -330,7 +331,7 @@ def test_a_request_body_of_other_bytes_is_base64() -> None:
 VALUES = st.dictionaries(st.sampled_from(["payload", "a", "payload_text"]) | st.text(), JSON, max_size=4)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(params=VALUES, headers=VALUES)
 @example(params={"a": 1, "payload": 2}, headers={"x": {"payload": []}})
 @example(params={"lone": "\ud800"}, headers={})

@@ -6,16 +6,16 @@ import gzip
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from marketarchive.archive import lines
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.reader import ArchiveReader, canonical_url, read_segment
 from marketarchive.archive.recover import recover
-from marketarchive.clock import SECOND
 from marketarchive.exceptions import ArchiveError, CorruptError
 from marketarchive.items import BookState, Connection, Frames, Gap, Invalid, Response
+from marketarchive.times import SECOND
 from tests.archive.writing import (
     NOON,
     VENUE,
@@ -27,6 +27,7 @@ from tests.archive.writing import (
     response,
     writer,
 )
+from tests.properties import examples
 
 BODIES = [
     b"",
@@ -60,7 +61,7 @@ def test_every_body_comes_back_byte_for_byte(tmp_path: Path) -> None:
         assert [message.seq for message in reader.messages(kinds=(kind,))] == list(range(1, len(bodies) + 1))
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@examples(30)
 @given(st.lists(st.binary(max_size=80) | st.text(max_size=40).map(lambda text: text.encode()), min_size=1))
 def test_whatever_was_received_comes_back(
     tmp_path_factory: pytest.TempPathFactory, bodies: list[bytes]

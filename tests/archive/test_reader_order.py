@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from marketarchive.archive.reader import ArchiveReader
-from marketarchive.clock import SECOND
 from marketarchive.items import Response
+from marketarchive.times import SECOND
 from tests.archive.writing import FEED, NOON, VENUE, HandClock, writer
 
 

@@ -13,8 +13,8 @@ from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.recover import recover
 from marketarchive.archive.status import FeedStatus, RunStatus, Status, status
 from marketarchive.archive.tree import raw_files
-from marketarchive.clock import SECOND, iso
 from marketarchive.items import Gap, GapReason, Invalid
+from marketarchive.times import SECOND, iso
 from tests.archive import museum
 from tests.archive.writing import (
     FEED,

@@ -13,8 +13,8 @@ import pytest
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.reader import Message
 from marketarchive.archive.verify import verify
-from marketarchive.clock import from_iso
 from marketarchive.exceptions import ArgumentError
+from marketarchive.times import from_iso
 from tests.archive import museum
 from tests.archive.writing import FEED, VENUE, HandClock, ledger_of, open_run, response, writer
 
@@ -211,6 +211,7 @@ def test_books_are_counted_and_failed_ones_named(whole: Path) -> None:
     assert all(problem.line == 2 for problem in report.problems)
 
 
+@pytest.mark.process
 @pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
 def test_the_documented_line_checks_the_archive_without_our_code(root: Path) -> None:
     def check() -> subprocess.CompletedProcess[str]:

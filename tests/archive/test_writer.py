@@ -21,9 +21,11 @@ from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.paths import parse_segment_path
 from marketarchive.archive.writer import ArchiveWriter
-from marketarchive.clock import SECOND, Clock, RealClock, SimulatedClock, SteppedClock, iso
+from marketarchive.clock import Clock, RealClock, SteppedClock
 from marketarchive.exceptions import ArchiveError, ConfigurationError, DiskError
 from marketarchive.items import Connection, Frames, Gap, Invalid
+from marketarchive.simulated_time import SimulatedClock
+from marketarchive.times import SECOND, iso
 from tests.archive.faulty_files import Held, until
 from tests.archive.writing import (
     FEED,
@@ -127,6 +129,7 @@ def test_a_run_leaves_a_sealed_segment_a_manifest_and_a_ledger(tmp_path: Path) -
     ]
 
 
+@pytest.mark.process
 def test_other_programs_read_what_is_sealed(tmp_path: Path) -> None:
     clock = HandClock()
     with writer(tmp_path, clock, member_s=1.0) as made:
@@ -420,7 +423,7 @@ def test_a_step_of_the_clock_is_a_gap_in_every_open_feed(tmp_path: Path) -> None
 
 
 def test_real_and_simulated_clocks_do_not_step_by_themselves(tmp_path: Path) -> None:
-    clocks: list[Clock] = [RealClock(), SimulatedClock(time.monotonic_ns(), NOON, 200.0)]
+    clocks: list[Clock] = [RealClock(), SimulatedClock.fixed(NOON, 200.0)]
     for number, clock in enumerate(clocks):
         root = tmp_path / str(number)
         with writer(root, clock, flush_s=0.01) as made:
@@ -442,7 +445,7 @@ def test_a_stepped_clock_is_noticed_on_real_time(tmp_path: Path) -> None:
 
 
 def test_clock_evidence_says_what_the_kernel_says() -> None:
-    found = evidence(SimulatedClock(0, NOON, 20.0))
+    found = evidence(SimulatedClock.fixed(NOON, 20.0))
     assert (found["simulated"], found["speed"]) == (True, 20.0)
     if found["source"] is not None:
         assert found["source"] == "adjtimex"
@@ -554,3 +557,14 @@ def test_a_writer_that_has_failed_opens_no_run(tmp_path: Path) -> None:
     made.failure = DiskError("gone")
     with pytest.raises(DiskError, match="gone"):
         open_run(made)
+
+
+def test_a_step_of_the_clock_just_before_the_end_of_a_run_is_its_gap(tmp_path: Path) -> None:
+    clock = HandClock()
+    with writer(tmp_path, clock, flush_s=3600) as made:  # it waits, and looks only when it is woken
+        run = open_run(made)
+        run.write(response(run))
+        clock.step_s(7)
+        run.close("finished", {}).result()
+    [manifest] = [json.loads(path.read_text()) for path in (tmp_path / "manifests").glob("*.json")]
+    assert [feed["gaps"] for feed in manifest["raw"]] == [{"clock": 1}]

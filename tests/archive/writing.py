@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.lines import Line
 from marketarchive.archive.run import RunArchive
 from marketarchive.archive.writer import ArchiveWriter
-from marketarchive.clock import SECOND, Clock, from_iso
+from marketarchive.clock import Clock, Instant
 from marketarchive.items import Frames, Response
+from marketarchive.times import SECOND, from_iso
 
 NOON = from_iso("2026-11-21T12:00:00Z")
 VENUE, FEED = "polymarket", "orderbook"
@@ -37,6 +38,18 @@ class HandClock:
 
     def mono_ns(self) -> int:
         return self.mono
+
+    def instant(self) -> Instant:
+        return Instant(self.wall, self.mono)
+
+    def wait_s(self, ns: int) -> float:
+        return ns / SECOND
+
+    def passed_ns(self, machine_ns: int) -> int:
+        return machine_ns
+
+    def hold(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def pass_s(self, seconds: float) -> None:
         self.wall += int(seconds * SECOND)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, TypeVar
 
 from scrapy.utils.test import get_crawler
 
-from marketarchive.clock import SECOND, RealClock, SimulatedClock
+from marketarchive.clock import Instant
 from marketarchive.collecting.limits import Limiter
 from marketarchive.collecting.process import Process
 from marketarchive.collecting.run import Run
@@ -19,6 +20,8 @@ from marketarchive.collecting.streams.link import Link
 from marketarchive.collecting.streams.stream import StreamSpider
 from marketarchive.collecting.streams.websocket import Message
 from marketarchive.items import Gap
+from marketarchive.simulated_time import SimulatedClock
+from marketarchive.times import SECOND
 from marketarchive.venues.polymarket import sockets
 from tests.spiders_under_test import project_settings
 
@@ -30,11 +33,15 @@ class SteppableClock(SimulatedClock):
 
     shift = 0
 
+    def instant(self) -> Instant:
+        wall, mono = super().instant()
+        return Instant(wall + self.shift, mono)
+
     def now_ns(self) -> int:
-        return super().now_ns() + self.shift
+        return self.instant().wall
 
     def step(self, seconds: float) -> None:
-        object.__setattr__(self, "shift", self.shift + int(seconds * SECOND))
+        self.shift += int(seconds * SECOND)
 
 
 class Letters(StreamSpider):
@@ -72,8 +79,7 @@ async def at_work(
     spider: type[S], folder: Path, speed: float = 1.0, start: int | None = None, **given: str
 ) -> AsyncIterator[S]:
     """A spider with its run, which ends with the block; what it puts stays in its outbox."""
-    real = RealClock()
-    clock = SteppableClock(real.mono_ns(), real.now_ns() if start is None else start, speed)
+    clock = SteppableClock.fixed(time.time_ns() if start is None else start, speed)
     settings = project_settings(OUTPUT_DIR=str(folder))
     process = Process(settings)
     process.clock = clock

@@ -5,9 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, Literal
 
-from marketarchive.clock import SECOND, utc
 from marketarchive.collecting.together.board import REMEMBERED_S, Board
 from marketarchive.items import Frames, Gap, Market, Quote, Resolution
+from marketarchive.times import SECOND, utc
 
 START = 1_795_168_800 * SECOND
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from marketarchive.clock import SECOND
 from marketarchive.items import Gap
+from marketarchive.times import SECOND
 from tests.collecting.socket_peer import TEXT, Peer, close, frame, peer
 from tests.collecting.streams import Letters, at_work, gaps, until
 

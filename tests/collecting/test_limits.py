@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 
-from marketarchive.clock import SECOND, SimulatedClock
 from marketarchive.collecting.limits import BURST_S, Limiter, backoff
+from marketarchive.simulated_time import SimulatedClock
+from marketarchive.times import SECOND
 from marketarchive.venues.endpoint import Endpoint
 
 BOOKS = Endpoint("books", "https://venue.test/books", "venue/books", per_10s=200)
 
 
 def limiter(speed: float = 100.0, share: float = 0.5) -> tuple[Limiter, SimulatedClock]:
-    clock = SimulatedClock(time.monotonic_ns(), 0, speed)
+    clock = SimulatedClock.fixed(0, speed)
     return Limiter(clock, share), clock
 
 

@@ -5,8 +5,8 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketarchive.clock import SECOND
 from marketarchive.collecting.polymarket.live_tops import LiveTops, Top
+from marketarchive.times import SECOND
 
 TOKEN = "1"
 GRACE = 5 * SECOND

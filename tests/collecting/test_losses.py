@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from marketarchive.clock import SECOND
 from marketarchive.collecting.streams.losses import Loss, Losses
+from marketarchive.times import SECOND
 from tests.collecting.streams import Letters, at_work, gaps, step_clock, until
 
 

@@ -27,6 +27,7 @@ def _for_pages(**more: object) -> Settings:
     return settings
 
 
+@pytest.mark.process
 def test_only_page_spiders_load_the_browser_and_one_handler_of_it() -> None:
     assert _for_pages()["DOWNLOAD_HANDLERS"].keys() == {"https"}
     assert _for_pages(SIMULATOR_URL=SIMULATOR)["DOWNLOAD_HANDLERS"].keys() == {"http"}

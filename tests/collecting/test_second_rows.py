@@ -7,10 +7,10 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketarchive.clock import SECOND
 from marketarchive.collecting.second_rows import Observed, SecondRows
 from marketarchive.items import ReferencePrice
 from marketarchive.spiders.chainlink_streams import ChainlinkStreams
+from marketarchive.times import SECOND
 from tests.archive.writing import NOON, HandClock
 
 GRACE_S = 5

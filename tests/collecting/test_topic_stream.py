@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from marketarchive.clock import SECOND
 from marketarchive.items import Gap
 from marketarchive.simulator.polymarket import Polymarket
 from marketarchive.simulator.polymarket.rtds import updates
 from marketarchive.spiders.polymarket_reference import PolymarketReference
+from marketarchive.times import SECOND
 from marketarchive.venues.polymarket import rtds
 from tests.collecting.socket_peer import TEXT, Peer, frame, peer
 from tests.collecting.streams import at_work, gaps, step_clock, until

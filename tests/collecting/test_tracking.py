@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from marketarchive.clock import SECOND
 from marketarchive.spiders.polymarket_stream import PolymarketStream
+from marketarchive.times import SECOND
 from marketarchive.venues.polymarket import queries, updown
 from tests.collecting.streams import at_work
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from marketarchive.clock import SECOND
 from marketarchive.collecting.polymarket.trades import LATE_S
 from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.items import Market
 from marketarchive.spiders.polymarket_trades import PolymarketTrades
+from marketarchive.times import SECOND
 from marketarchive.venues.polymarket.messages import Parsed, Trade
 from tests.collecting.streams import at_work
 from tests.master.markets import market

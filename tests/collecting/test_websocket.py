@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from marketarchive.clock import RealClock
@@ -35,6 +35,7 @@ from tests.collecting.socket_peer import (
     frame,
     peer,
 )
+from tests.properties import examples
 
 AGENT = "marketarchive tests"
 
@@ -220,7 +221,7 @@ async def test_fragments_with_a_ping_between_are_one_message() -> None:
     messages=st.lists(st.lists(st.binary(max_size=300), min_size=1, max_size=4), max_size=8),
     cuts=st.lists(st.integers(1, 400), max_size=6),
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@examples(40)
 def test_however_messages_are_cut_into_frames_and_segments(
     messages: list[list[bytes]], cuts: list[int]
 ) -> None:

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketarchive.clock import SECOND
 from marketarchive.collecting.receipt import undo_encoding
 from marketarchive.collecting.retry_after import retry_after
 from marketarchive.collecting.route import route, with_query
 from marketarchive.collecting.sweep import BARREN_PAGES, Pages
 from marketarchive.exceptions import CursorError
+from marketarchive.times import SECOND
 
 
 @given(st.binary())

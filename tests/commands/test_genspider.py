@@ -18,6 +18,8 @@ from marketarchive.exceptions import ParseError
 from marketarchive.items import Invalid
 from marketarchive.venues.endpoint import Endpoint
 
+pytestmark = pytest.mark.process
+
 
 @pytest.mark.parametrize("template", ["sweep", "cadence", "stream"])
 def test_a_frame_is_named_as_its_file_and_has_the_four_keys(template: str, tmp_path: Path) -> None:

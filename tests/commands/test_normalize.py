@@ -72,6 +72,7 @@ def test_nothing_collected_yet_is_no_error(tmp_path: Path) -> None:
     assert "no sealed segment" in done.stdout
 
 
+@pytest.mark.process
 def test_a_missing_package_is_named_with_its_remedy(tmp_path: Path) -> None:
     collect(tmp_path, [Answer(many(book("1"), book("2")))])
     without = (

@@ -17,6 +17,8 @@ from marketarchive.archive.reader import ArchiveReader
 from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, Simulator, command, simulator, until
 from tests.spiders_under_test import spiders
 
+pytestmark = pytest.mark.process
+
 STEM = "polymarket_public_sources_probe_v1"
 
 
@@ -45,7 +47,7 @@ def probe(
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
 
 
@@ -265,7 +267,7 @@ def test_ended_by_a_signal_it_seals_and_reports_nothing(venue: Simulator, tmp_pa
         until(lambda: list(tmp_path.glob("manifests/polymarket_probe-*.lock")))
         until(lambda: asked_for_the_time(venue))
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=300)
     finally:
         if process.poll() is None:
             process.kill()
@@ -293,7 +295,14 @@ def test_a_wrong_argument_is_exit_code_2(
     venue: Simulator, tmp_path: Path, given: list[str], message: str
 ) -> None:
     command = [*SCRAPY, "probe", "-s", f"OUTPUT_DIR={tmp_path}", "-s", f"SIMULATOR_URL={venue.url}", *given]
-    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 2
     assert message in done.stdout + done.stderr
     assert not list(tmp_path.iterdir())

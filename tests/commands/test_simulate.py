@@ -29,7 +29,8 @@ def run(*arguments: str) -> int:
     [
         (["--start", "tomorrow"], "--start 'tomorrow' is not a time"),
         (["--faults", "no-such-file.json"], "no-such-file.json cannot be read"),
-        (["--port", "0", "--speed", "0"], "--speed 0 is not above 0"),
+        (["--port", "0", "--speed", "0"], "--speed 0 is not a number above 0"),
+        (["--port", "0", "--speed", "nan"], "--speed nan is not a number above 0"),
         (["polymarket"], "takes no argument, got 'polymarket'"),
     ],
 )
@@ -46,11 +47,7 @@ def test_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
     assert "cannot be listened on" in capsys.readouterr().err
 
 
-def test_too_fast_is_a_failure_of_the_run(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run("--port", "0", "--speed", "1e12") == 1
-    assert "choose a lower speed" in capsys.readouterr().err
-
-
+@pytest.mark.process
 def test_an_unknown_fault_ends_the_real_command(tmp_path: Path) -> None:
     (tmp_path / "faults.json").write_text('[{"kind":"fire"}]')
     ended = subprocess.run(
@@ -59,7 +56,7 @@ def test_an_unknown_fault_ends_the_real_command(tmp_path: Path) -> None:
         env=environment(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert ended.returncode == 2
     assert "kind 'fire' is unknown" in ended.stderr

@@ -18,6 +18,8 @@ from marketarchive.commands.status import _bytes, _span
 from tests.archive import museum
 from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, crawling, simulator, stop, until
 
+pytestmark = pytest.mark.process
+
 
 class Call:
     """Scrapy's own command line, in this process; `out` and `error` are of the last call."""
@@ -48,7 +50,7 @@ def run_status(out: Path, *options: str) -> subprocess.CompletedProcess[str]:
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
 
 
@@ -70,7 +72,7 @@ BOOKS = ("polymarket_orderbook", "durations=5m", "ahead=10m", "interval=1s", "du
 
 def test_a_running_archive_a_killed_run_and_what_recovery_leaves(call: Call, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with simulator(tmp_path / "truth", "--speed", "10") as venue:
+    with simulator(tmp_path / "truth", "--speed", "40") as venue:
         with crawling(venue.url, out, *BOOKS) as killed:
             until(lambda: list(out.glob("records/polymarket_btc-*")))
             killed.kill()

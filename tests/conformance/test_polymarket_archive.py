@@ -7,7 +7,6 @@ import json
 import re
 import sqlite3
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -20,7 +19,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from marketarchive.archive.reader import ArchiveReader
-from marketarchive.clock import from_iso
+from marketarchive.simulated_time import TimePage
+from marketarchive.times import from_iso
 from tests.e2e.harness import command, crawl
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "polymarket"
@@ -33,7 +33,10 @@ BOOKS = (
 )
 PAGE = 50
 
-pytestmark = pytest.mark.skipif(not SAMPLES.is_dir(), reason=f"the recordings are not at {SAMPLES}")
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(not SAMPLES.is_dir(), reason=f"the recordings are not at {SAMPLES}"),
+]
 
 
 class Venue(ThreadingHTTPServer):
@@ -41,10 +44,15 @@ class Venue(ThreadingHTTPServer):
 
     def __init__(self, start: str) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.clock = {"monotonic_ns": time.monotonic_ns(), "simulated_ns": from_iso(start), "speed": 1.0}
+        self.time = TimePage.create(from_iso(start), 1.0)
+        self.clock = {"page": str(self.time.path)}
         self.pages: dict[str, bytes] = {}  # path and cursor -> body
         self.books: dict[str, bytes] = {}  # token -> body
         self.sent: Counter[str] = Counter()
+
+    def server_close(self) -> None:
+        self.time.remove()
+        super().server_close()
 
     @property
     def url(self) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from marketarchive.clock import SECOND, from_iso
 from marketarchive.simulator.chainlink.streams import BY_SLUG
+from marketarchive.times import SECOND, from_iso
 from tests.conformance.test_simulated_shapes import shape
 from tests.simulator.asking import NOW, json_of
 from tests.simulator.chainlink.asking import HISTORY, SPOT, ask, live, pages

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from marketarchive.clock import SECOND
 from marketarchive.simulator.polymarket.books import Books
 from marketarchive.simulator.polymarket.market_channel import MarketChannel, frames, global_frames
 from marketarchive.simulator.polymarket.rtds import TOPICS, RtdsSession
+from marketarchive.times import SECOND
 from marketarchive.venues.polymarket import rtds
 from tests.simulator.asking import DATA, NOW, SECONDS, ask, json_of, venue
 from tests.simulator.polymarket.frames import live_round

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from marketarchive.archive.recover import recover
-from marketarchive.clock import from_iso
+from marketarchive.times import from_iso
 from tests.archive.writing import HandClock
 from tests.e2e.harness import command
 

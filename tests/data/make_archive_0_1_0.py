@@ -31,12 +31,11 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from marketarchive.clock import SECOND, SimulatedClock, from_iso
+from marketarchive.times import SECOND, from_iso
 from tests.data.digests import digests_of, write_digests
 from tests.e2e.harness import (
     ENVIRONMENT,
@@ -46,7 +45,6 @@ from tests.e2e.harness import (
     crawl,
     crawl_command,
     crawling,
-    get_json,
     simulator,
     until,
 )
@@ -86,7 +84,6 @@ def make(out: Path) -> None:
             _finish(venue, out, "polymarket_resolutions", *ROUNDS, "since=20m")
             _collect(venue, out)
             _kill(venue, out)
-            assert venue.process.poll() is None, "the simulator did not keep up: choose a lower SPEED"
     _close_master(out / "master.db")
 
 
@@ -101,11 +98,11 @@ def _watch(venue: Simulator, out: Path) -> None:
     with _running(stream, books):
         slugs = ",".join(f"btc-updown-5m-{start}" for start in BOUNDARIES)
         for boundary in BOUNDARIES:
-            _wait(venue, boundary - REFERENCE_S / 2)
+            venue.wait_until(boundary - REFERENCE_S / 2)
             _finish(venue, out, "polymarket_reference", f"duration={REFERENCE_S}")
             if boundary == FIRST:
                 _finish(venue, out, "polymarket_markets", f"markets={slugs}")
-                _wait(venue, FIRST + LENGTH / 2)
+                venue.wait_until(FIRST + LENGTH / 2)
                 _finish(venue, out, "polymarket_trades", *FOLLOWED)
 
 
@@ -129,13 +126,6 @@ def _finish(venue: Simulator, out: Path, spider: str, *arguments: str) -> None:
     assert done.code == 0, done.log[-3000:]
 
 
-def _wait(venue: Simulator, moment: float) -> None:
-    """Sleep until a moment of the simulated time, in Unix seconds."""
-    told = get_json(f"{venue.url}/_clock")
-    clock = SimulatedClock(told["monotonic_ns"], told["simulated_ns"], told["speed"])
-    time.sleep(max(0.0, (moment - clock.now_ns() / SECOND) / clock.speed))
-
-
 def _collect(venue: Simulator, out: Path) -> None:
     places = ["-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={venue.url}"]
     rounds = ["--assets", "BTC", "--durations", "5m", "--duration", str(COLLECTED_S)]
@@ -147,7 +137,7 @@ def _kill(venue: Simulator, out: Path) -> None:
     """Start the stream once more, and kill it when it has written for a while."""
     with crawling(venue.url, out, "polymarket_stream", *FOLLOWED, "interval=1s") as process:
         until(lambda: list(out.glob("raw/venue=*/feed=stream/**/*.part")))
-        time.sleep(KILLED_AFTER_S / SPEED)
+        venue.wait_until(venue.now_s() + KILLED_AFTER_S)
         assert process.poll() is None, "it ended by itself"
         process.kill()
 

@@ -14,7 +14,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
 
     No round ends in its first four minutes: a market that ends within a pass has no book.
     """
-    options = ("--speed", "8", "--start", "2026-11-20T10:01:00Z")
+    options = ("--speed", "40", "--start", "2026-11-20T10:01:00Z")
     with simulator(tmp_path_factory.mktemp("truth"), *options) as running:
         yield running
 

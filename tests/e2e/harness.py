@@ -17,12 +17,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
 import pytest
 from scrapy.cmdline import execute
+
+from marketarchive.simulated_time import FOREVER_NS, SimulatedClock, TimePage
+from marketarchive.times import from_seconds, to_seconds
 
 ROOT = Path(__file__).parent.parent.parent
 SCRAPY = [sys.executable, "-m", "scrapy"]
@@ -31,7 +35,11 @@ UNMEASURED = {name: value for name, value in ENVIRONMENT.items() if not name.sta
 """Measuring coverage slows a process down, and the simulator must not be late. It has tests of its own."""
 
 
-def until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
+PATIENCE_S = 300.0
+"""Seconds (wall) after which a test gives up: far more than any machine needs."""
+
+
+def until(condition: Callable[[], Any], seconds: float = PATIENCE_S) -> Any:
     """The first true value of `condition`; fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -60,6 +68,24 @@ class Simulator:
     url: str
     truth: Path
     process: subprocess.Popen[str]
+
+    @cached_property
+    def clock(self) -> SimulatedClock:
+        """Its time."""
+        return SimulatedClock(TimePage.of(self.url))
+
+    def now_s(self) -> float:
+        """Simulated Unix seconds."""
+        return to_seconds(self.clock.now_ns())
+
+    def wait_until(self, moment_s: float) -> None:
+        """Until the simulated time is `moment_s`, Unix seconds; as fast as all others keep up."""
+        slot = self.clock.page.join()
+        slot.late_since(FOREVER_NS)  # this process is never late
+        while (left := moment_s - self.now_s()) > 0:
+            assert self.process.poll() is None, "the simulator has ended"
+            time.sleep(self.clock.wait_s(from_seconds(left)))
+        slot.leave()
 
     def order(self, *faults: dict[str, Any]) -> None:
         """Replace the faults."""
@@ -141,7 +167,9 @@ class Done:
     out: Output
 
 
-def crawl(url: str, out: Path, spider: str, *arguments: str, timeout: float = 90, **settings: Any) -> Done:
+def crawl(
+    url: str, out: Path, spider: str, *arguments: str, timeout: float = 2 * PATIENCE_S, **settings: Any
+) -> Done:
     """Runs to its end."""
     command = crawl_command(url, out, spider, *arguments, **settings)
     done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout)

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from marketarchive.archive.reader import ArchiveReader
-from marketarchive.clock import SECOND
 from marketarchive.simulator.polymarket import Polymarket
 from marketarchive.simulator.polymarket.rtds import TOPICS
+from marketarchive.times import SECOND
 from tests.e2e.stream_truth import SEED
 
 CHANNEL = "wss://ws-subscriptions-clob.polymarket.com/ws/market"

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from marketarchive.archive.reader import ArchiveReader, Message
-from marketarchive.clock import SECOND, from_iso
 from marketarchive.collecting.polymarket.market_stream import SILENT_LINK_S, SILENT_S
 from marketarchive.collecting.streams.group import FIRST_DATA_S
 from marketarchive.collecting.streams.link import UNDER_WAY_S
 from marketarchive.simulator.polymarket import Polymarket, market_channel
 from marketarchive.simulator.polymarket.markets import SimMarket
+from marketarchive.times import SECOND, from_iso
 
 SEED = 1
 LOOKED_INTO_S = SILENT_S + SILENT_LINK_S / 2 + UNDER_WAY_S
@@ -116,9 +116,9 @@ def watched(root: Path) -> dict[str, tuple[int, int]]:
     return {token: (begin, last.get(token, begin)) for token, begin in first.items()}
 
 
-def compare(root: Path, truth: Path, speed: float) -> Comparison:
+def compare(root: Path, truth: Path) -> Comparison:
     """Frames of the market channel. Slack: what a frame may take on its way (a tenth of a second, wall)."""
-    slack = int(0.1 * speed * SECOND)
+    slack = SECOND
     venue = Polymarket(SEED)
     archived: Counter[bytes] = Counter()
     end_ns = 0

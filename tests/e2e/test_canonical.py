@@ -8,11 +8,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from marketarchive.clock import SECOND, from_iso
 from marketarchive.simulator.polymarket import Polymarket
+from marketarchive.times import SECOND, from_iso
 from tests.e2e.harness import command, crawl, crawling, simulator
 from tests.e2e.stream_truth import SEED
 from tests.research import canonical_truth as true
+
+pytestmark = pytest.mark.e2e
 
 START = "2026-08-06T23:54:40Z"  # a round of spot and one of the average follow
 SECONDS = 650
@@ -36,7 +38,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Rows:
     """By market, from its first book on."""
     folder = tmp_path_factory.mktemp("canonical")
     out, chosen = folder / "out", ("assets=BTC,ETH", "durations=5m")
-    with simulator(folder / "truth", "--speed", "10", "--seed", str(SEED), "--start", START) as venue:
+    with simulator(folder / "truth", "--speed", "40", "--seed", str(SEED), "--start", START) as venue:
         venue.order(*FAULTS)
         with crawling(venue.url, out, "polymarket_reference", f"duration={SECONDS}") as reference:
             done = crawl(

@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 
 from marketarchive import Archive
-from marketarchive.clock import SECOND, from_iso
 from marketarchive.collecting.pages.chromium import check_browser
 from marketarchive.exceptions import ConfigurationError
 from marketarchive.simulator.chainlink.reports import Report, Reports
 from marketarchive.simulator.chainlink.streams import BY_SLUG
 from marketarchive.simulator.prices import Prices
+from marketarchive.times import SECOND, from_iso
 from tests.e2e.harness import Done, Output, command, crawl, crawling, simulator, until
 from tests.spiders_under_test import project_settings
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from marketarchive.clock import SECOND, from_iso
 from marketarchive.research.labels.label_files import read_labels
+from marketarchive.times import SECOND, from_iso
 from tests.e2e.harness import ENVIRONMENT, ROOT, Output, command, simulator
 from tests.e2e.test_collect import ASSETS, collect_command, second
 from tests.e2e.test_collect_faults import ROUND_S as FAULT_ROUND_S

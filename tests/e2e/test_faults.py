@@ -11,6 +11,8 @@ import pytest
 
 from tests.e2e.harness import Done, Simulator, command, crawl
 
+pytestmark = pytest.mark.e2e
+
 BOOKS = "clob.polymarket.com/books"
 EVENTS = "gamma-api.polymarket.com/events/keyset"
 ALL = "*.polymarket.com/*"

@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from marketarchive.clock import from_iso
 from marketarchive.research.labels.ground_truth import read_labels
 from marketarchive.research.labels.labels import Label
+from marketarchive.times import from_iso
 from tests.e2e.harness import command, crawl, crawling, simulator
 from tests.e2e.stream_truth import SEED
+
+pytestmark = pytest.mark.e2e
 
 ROUNDS = ("assets=BTC,ETH,SOL,XRP", "durations=5m,15m,1h")
 ASSETS = 4
@@ -38,7 +40,7 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Collected]:
 def _collect(folder: Path, start: str) -> Collected:
     """Reference prices, open rounds before, closed ones after."""
     out = folder / "out"
-    options = ("--speed", "10", "--seed", str(SEED), "--start", start)
+    options = ("--speed", "40", "--seed", str(SEED), "--start", start)
     with simulator(folder / "truth", *options) as venue:
         with crawling(venue.url, out, "polymarket_reference", f"duration={SECONDS}") as reference:
             for name in ("polymarket_markets", "polymarket_orderbook"):

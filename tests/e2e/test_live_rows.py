@@ -13,15 +13,18 @@ from typing import Any
 import pytest
 
 from marketarchive.archive.reader import ArchiveReader
-from marketarchive.clock import SECOND, from_iso
-from marketarchive.collecting.polymarket.live_rows import ROW_GRACE_S, ROW_GRACE_WALL_S
+from marketarchive.collecting.polymarket.live_rows import ROW_GRACE_S
 from marketarchive.simulator.polymarket import Polymarket
-from tests.e2e.harness import Output, crawl, crawling, get_json, simulator, until
+from marketarchive.times import SECOND, from_iso
+from tests.e2e.harness import Output, crawl, crawling, simulator, until
 from tests.e2e.stream_truth import SEED
 
+pytestmark = pytest.mark.e2e
+
 ROUNDS = ("interval=1s", "ahead=6m", "durations=5m")
-LATE_S, LATEST_S = 0.1, 1.0
-"""Seconds (wall) that a change takes to its receipt as a rule, and on a busy machine at most."""
+SPEED = "40"
+LATE_S, LATEST_S = 1.0, 2.0
+"""Simulated seconds that a change takes to its receipt as a rule, and at most."""
 STREAM = "ws-subscriptions-clob.polymarket.com/*"
 
 Row = dict[str, Any]
@@ -40,9 +43,9 @@ class Truth:
     before it that word of the change was still on its way.
     """
 
-    def __init__(self, speed: float, late_s: float) -> None:
+    def __init__(self, late_s: float) -> None:
         self.venue = Polymarket(SEED)
-        self.late_ms = int(late_s * speed * 1000)
+        self.late_ms = int(late_s * 1000)
 
     def agrees(self, row: Row, tokens: tuple[str, str]) -> bool:
         found = self.venue.world.by_token(tokens[0])
@@ -69,22 +72,21 @@ def _prices(row: Row, side: str) -> tuple[Decimal | None, Decimal | None]:
     return (None if bid is None else Decimal(str(bid)), None if ask is None else Decimal(str(ask)))
 
 
-def _is_proven(row: Row, frames: list[int], speed: float) -> bool:
-    """Whether something came soon enough after its tick. A machine too busy for its clock goes without."""
+def _is_proven(row: Row, frames: list[int]) -> bool:
+    """Whether something came soon enough after its tick."""
     tick = _tick(row) * SECOND
     place = bisect(frames, tick)
-    grace_s = max(ROW_GRACE_S, ROW_GRACE_WALL_S * speed)
-    return place < len(frames) and frames[place] <= tick + grace_s * SECOND
+    return place < len(frames) and frames[place] <= tick + ROW_GRACE_S * SECOND
 
 
-def _check_prices(out: Path, rows: list[Row], speed: float) -> None:
-    assert not _wrong(out, rows, speed, LATEST_S)[:3]
-    assert len(_wrong(out, rows, speed, LATE_S)) <= 0.02 * len(rows)
+def _check_prices(out: Path, rows: list[Row]) -> None:
+    assert not _wrong(out, rows, LATEST_S)[:3]
+    assert len(_wrong(out, rows, LATE_S)) <= 0.02 * len(rows)
 
 
-def _wrong(out: Path, rows: list[Row], speed: float, late_s: float) -> list[Row]:
+def _wrong(out: Path, rows: list[Row], late_s: float) -> list[Row]:
     """Observed rows whose prices were not those of the book."""
-    truth = Truth(speed, late_s)
+    truth = Truth(late_s)
     [manifest] = Output(out).manifests()
     tracked = manifest["summary"]["markets"]["tracked"]
     tokens = {slug: (known["tokens"]["Up"], known["tokens"]["Down"]) for slug, known in tracked.items()}
@@ -104,14 +106,13 @@ def _check_ticks(rows: list[Row]) -> None:
     assert all(row[name] is None for row in rows if not row["is_observed"] for name in prices)
 
 
-@pytest.mark.timeout(180)
 def test_every_second_of_successive_rounds_has_one_primary_row_that_is_true(tmp_path: Path) -> None:
     """Two assets over two whole rounds and midnight, beginning and ending within others."""
-    speed, seconds = 10, 720
+    seconds = 720
     out = tmp_path / "out"
-    with simulator(tmp_path / "truth", "--speed", str(speed), "--start", "2026-11-20T23:53:00Z") as venue:
+    with simulator(tmp_path / "truth", "--speed", SPEED, "--start", "2026-11-20T23:53:00Z") as venue:
         asked = (*ROUNDS, "assets=BTC,ETH", f"duration={seconds}")
-        done = crawl(venue.url, out, "polymarket_stream", *asked, timeout=160)
+        done = crawl(venue.url, out, "polymarket_stream", *asked)
         assert done.code == 0, done.log[-3000:]
     frames = [one.received_at for one in ArchiveReader(out).messages(feed="stream", kinds=("frame",))]
     frames.sort()
@@ -126,8 +127,8 @@ def test_every_second_of_successive_rounds_has_one_primary_row_that_is_true(tmp_
         assert len([count for count in ahead.values() if count >= 240]) >= 2  # looked up each minute
         dark = [row for row in rows if not row["is_observed"]]
         assert len(dark) <= 0.05 * len(rows)
-        assert len([row for row in dark if _is_proven(row, frames, speed)]) <= 0.005 * len(rows)
-        _check_prices(out, rows, speed)
+        assert len([row for row in dark if _is_proven(row, frames)]) <= 0.005 * len(rows)
+        _check_prices(out, rows)
         for path in (out / "records").glob(f"polymarket_{asset}-*.jsonl"):
             day = path.stem.split("-", 1)[1]
             lines = path.read_text().splitlines()
@@ -135,20 +136,18 @@ def test_every_second_of_successive_rounds_has_one_primary_row_that_is_true(tmp_
     assert len(list((out / "records").glob("polymarket_btc-*.jsonl"))) == 2
 
 
-@pytest.mark.timeout(120)
 def test_what_the_stream_does_not_show_is_polled_or_not_observed(tmp_path: Path) -> None:
     """A stall, then a cut with no way back for 20 s, then one in which polls fail too; ended by SIGTERM.
 
     Seconds are counted from 16 s before it has begun to listen, whenever that is.
     """
-    speed = 8
     out = tmp_path / "out"
     with (
-        simulator(tmp_path / "truth", "--speed", str(speed), "--start", "2026-11-20T10:00:30Z") as venue,
+        simulator(tmp_path / "truth", "--speed", SPEED, "--start", "2026-11-20T10:00:30Z") as venue,
         crawling(venue.url, out, "polymarket_stream", *ROUNDS) as process,
     ):
         until(lambda: list(out.glob("raw/venue=*/feed=stream/**/*.part")))
-        start = int(_now(venue.url)) - 16
+        start = int(venue.now_s()) - 16
         late = start - from_iso("2026-11-20T10:00:30Z") // SECOND
         refused, failing = {"kind": "status", "status": 503}, {"kind": "status", "status": 500}
         cut = {"kind": "ws_close", "route": STREAM, "code": 1006, "reason": "", "count": 1}
@@ -160,9 +159,9 @@ def test_what_the_stream_does_not_show_is_polled_or_not_observed(tmp_path: Path)
             {**refused, "route": STREAM, "from_s": 179 + late, "to_s": 195 + late},
             {**failing, "route": "clob.polymarket.com/books", "from_s": 179 + late, "to_s": 195 + late},
         )
-        until(lambda: _now(venue.url) >= start + 230, 60)
+        venue.wait_until(start + 230)
         asked_at = time.monotonic()
-        ended = _now(venue.url)
+        ended = venue.now_s()
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
         assert time.monotonic() - asked_at < 5
@@ -170,7 +169,7 @@ def test_what_the_stream_does_not_show_is_polled_or_not_observed(tmp_path: Path)
     _check_ticks(rows)
     assert max(map(_tick, rows)) >= int(ended)
     primary = {_tick(row) - start: row for row in rows if not row["preopen"]}
-    _check_prices(out, rows, speed)
+    _check_prices(out, rows)
     for first, end in ((55, 63), (122, 139)):
         inside = [primary[each] for each in range(first, end)]
         assert {row["source"] for row in inside if row["is_observed"]} == {"books"}
@@ -185,21 +184,20 @@ def test_what_the_stream_does_not_show_is_polled_or_not_observed(tmp_path: Path)
         assert sum(good) > 0.9 * len(good), (first, end)
 
 
-@pytest.mark.timeout(90)
 def test_a_process_that_stood_still_and_a_clock_that_stepped_back(tmp_path: Path) -> None:
     """It starts half a minute before what is counted from: a slow start must not cost the first rows."""
-    speed = 5
     out = tmp_path / "out"
+    options = ("--pace", "fixed", "--speed", "5", "--start", "2026-11-20T10:00:30Z")
     with (
-        simulator(tmp_path / "truth", "--speed", str(speed), "--start", "2026-11-20T10:00:30Z") as venue,
+        simulator(tmp_path / "truth", *options) as venue,
         crawling(venue.url, out, "polymarket_stream", *ROUNDS, CLOCK_STEPS="80:-10") as process,
     ):
         start = from_iso("2026-11-20T10:01:00Z") // SECOND
-        until(lambda: _now(venue.url) >= start + 25)
+        venue.wait_until(start + 25)
         process.send_signal(signal.SIGSTOP)
-        until(lambda: _now(venue.url) >= start + 40)
+        venue.wait_until(start + 40)
         process.send_signal(signal.SIGCONT)
-        until(lambda: _now(venue.url) >= start + 90)
+        venue.wait_until(start + 90)
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
     rows = Output(out).records("polymarket_btc")
@@ -213,10 +211,3 @@ def test_a_process_that_stood_still_and_a_clock_that_stepped_back(tmp_path: Path
     assert max(primary) >= 75
     good = [primary[each]["is_observed"] for each in range(60, 75)]
     assert sum(good) > 0.9 * len(good)
-
-
-def _now(url: str) -> float:
-    """Simulated Unix seconds."""
-    clock = get_json(f"{url}/_clock")
-    elapsed = (time.monotonic_ns() - clock["monotonic_ns"]) * clock["speed"]
-    return float(clock["simulated_ns"] + elapsed) / SECOND

@@ -9,7 +9,11 @@ from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.harness import Output, Simulator, command, crawl, simulator
+
+pytestmark = pytest.mark.e2e
 
 
 def sent_to(world: Simulator, skip: int) -> list[dict]:
@@ -118,7 +122,7 @@ def test_shards_split_the_markets(world: Simulator, out: Path) -> None:
 
 
 def test_resolutions_agree_with_the_truth_and_all_markets_reach_the_master(tmp_path: Path, out: Path) -> None:
-    with simulator(tmp_path / "truth", "--speed", "8") as world:
+    with simulator(tmp_path / "truth", "--speed", "40") as world:
         assert crawl(world.url, out, "polymarket_markets").code == 0
         done = crawl(world.url, out, "polymarket_resolutions", "since=6h")
         assert done.code == 0, done.log

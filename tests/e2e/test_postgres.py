@@ -13,6 +13,8 @@ from marketarchive.master.compare import compare
 from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, Simulator, command, crawl, simulator
 from tests.master.postgres import cluster
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:

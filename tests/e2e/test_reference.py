@@ -10,16 +10,18 @@ from typing import Any
 import pytest
 
 from marketarchive.archive.reader import ArchiveReader
-from marketarchive.clock import SECOND, from_iso
 from marketarchive.simulator.polymarket import Polymarket
 from marketarchive.simulator.polymarket.rtds import updates
+from marketarchive.times import SECOND, from_iso
 from marketarchive.venues.polymarket import rtds
 from tests.e2e.harness import Done, Output, command, crawl, simulator
 from tests.e2e.stream_truth import SEED
 
+pytestmark = pytest.mark.e2e
+
 START = "2026-11-20T10:00:00Z"
 ROUTE = "ws-live-data.polymarket.com*"
-SPEED = 10
+SPEED = 40
 
 
 def _crawl(folder: Path, seconds: int, *faults: dict[str, Any]) -> Done:
@@ -47,7 +49,7 @@ def _missing(out: Path) -> list[tuple[int, str, str]]:
     lines = Output(out).lines("reference", "connection")
     first = from_iso(min(line["collected_at_utc"] for line in lines))
     last = from_iso(max(line["collected_at_utc"] for line in lines))
-    slack = int(0.1 * SPEED * SECOND)
+    slack = SECOND
     due = updates(Polymarket(SEED).rtds, list(rtds.TOPICS), first + slack, last - slack, "")
     have = _points(out)
     return [
@@ -59,7 +61,7 @@ def _missing(out: Path) -> list[tuple[int, str, str]]:
 
 
 def _unexplained(out: Path) -> list[tuple[int, str, str]]:
-    slack = int(0.1 * SPEED * SECOND)
+    slack = SECOND
     gaps = [gap for gap in Output(out).gaps() if gap["to"] is not None]
     return [
         (at, topic, symbol)

@@ -22,6 +22,8 @@ from marketarchive.exceptions import ConfigurationError
 from tests.e2e.harness import command, crawl, crawling, simulator
 from tests.e2e.stream_truth import SEED
 
+pytestmark = pytest.mark.e2e
+
 START = "2026-08-06T23:58:40Z"
 SECONDS = 450
 ROUNDS = ("assets=BTC,ETH", "durations=5m")
@@ -39,7 +41,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     out, faults = folder / "out", folder / "faults.json"
     faults.write_text(json.dumps(FAULTS))
-    options = ("--speed", "10", "--seed", str(SEED), "--start", START, "--faults", str(faults))
+    options = ("--speed", "40", "--seed", str(SEED), "--start", START, "--faults", str(faults))
     with simulator(folder / "truth", *options) as venue:
         with crawling(venue.url, out, "polymarket_reference", f"duration={SECONDS}") as reference:
             done = crawl(venue.url, out, "polymarket_stream", *ROUNDS, "ahead=3m", "duration=420s")

@@ -26,6 +26,8 @@ from tests.e2e.harness import (
     until,
 )
 
+pytestmark = pytest.mark.e2e
+
 ENDLESS = ("durations=1d,4h", "interval=1s")
 
 
@@ -151,7 +153,14 @@ def test_a_disk_that_takes_nothing_ends_the_run_with_3(world: Simulator, out: Pa
     command_line = crawl_command(
         world.url, out, "polymarket_orderbook", *ENDLESS, ARCHIVE_FILES=files, ARCHIVE_STALL_S=2
     )
-    done = subprocess.run(command_line, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        command_line,
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 3
     assert "the disk has not taken a write for" in done.stderr
     assert command("recover", out).returncode == 0

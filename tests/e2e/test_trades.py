@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +14,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from marketarchive.clock import from_iso
+from marketarchive.simulated_time import TimePage
+from marketarchive.times import from_iso
 from marketarchive.venues.polymarket.messages import Parsed, Received
 from marketarchive.venues.polymarket.trades import parse_trades, parse_trades_v1
 from tests.e2e.harness import Output, Simulator, crawl
 from tests.venues.polymarket.rows import CONDITION, market_row
+
+pytestmark = pytest.mark.e2e
 
 V2 = "data-api.polymarket.com/v2/trades"
 V1 = "data-api.polymarket.com/trades"
@@ -168,9 +170,14 @@ class Deep(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), DeepHandler)
         start = from_iso("2026-07-24T00:46:00Z")
-        self.clock = {"monotonic_ns": time.monotonic_ns(), "simulated_ns": start, "speed": 1.0}
+        self.time = TimePage.create(start, 1.0)
+        self.clock = {"page": str(self.time.path)}
         self.newest = start // 10**9
         self.offsets: list[int] = []
+
+    def server_close(self) -> None:
+        self.time.remove()
+        super().server_close()
 
     def row(self, place: int) -> dict[str, Any]:
         return {

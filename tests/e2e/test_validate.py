@@ -13,15 +13,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from marketarchive.clock import SECOND, from_iso, iso
 from marketarchive.research.labels.ground_truth import read_labels
 from marketarchive.research.labels.labels import Label
 from marketarchive.research.validation.validate import validate
+from marketarchive.times import SECOND, from_iso, iso
 from tests.e2e.harness import command, crawl, crawling, simulator
 from tests.e2e.stream_truth import SEED
 from tests.research.making import Answer, collect
 from tests.research.test_validation import answered
 from tests.venues.polymarket.rows import market_row, resolution_row
+
+pytestmark = pytest.mark.e2e
 
 START = "2026-08-06T23:58:40Z"
 SECONDS = 570  # until the venue has published the price to beat of the round
@@ -34,7 +36,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An archive of one round and its neighbours, validated."""
     folder = tmp_path_factory.mktemp("validate")
     out, rounds = folder / "out", ("assets=BTC", "durations=5m")
-    with simulator(folder / "truth", "--speed", "10", "--seed", str(SEED), "--start", START) as venue:
+    with simulator(folder / "truth", "--speed", "40", "--seed", str(SEED), "--start", START) as venue:
         with crawling(venue.url, out, "polymarket_reference", f"duration={SECONDS}") as reference:
             done = crawl(venue.url, out, "polymarket_stream", *rounds, "ahead=3m", "duration=400s")
             assert done.code == 0, done.log[-2000:]

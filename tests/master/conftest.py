@@ -20,7 +20,7 @@ def postgres() -> Iterator[str]:
 _numbers = count(1)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.process)])
 def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
     """Each call gives the URL of another new, empty database."""
     if request.param == "sqlite":

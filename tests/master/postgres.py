@@ -44,7 +44,7 @@ def cluster() -> Iterator[str]:
             check=True,
             stdout=subprocess.DEVNULL,
             cwd=base,
-            timeout=60,
+            timeout=300,
             user=None if user is None else user.pw_uid,
             group=None if user is None else user.pw_gid,
             extra_groups=None if user is None else [],

@@ -90,6 +90,7 @@ store.close()
 """
 
 
+@pytest.mark.process
 def test_processes_that_start_and_write_at_once(url: str) -> None:
     """A new database: all migrate it, all write the same markets."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -114,7 +115,7 @@ def test_processes_that_start_and_write_at_once(url: str) -> None:
             process.stdin.write("\n")
             process.stdin.flush()
         for process in processes:
-            _, errors = process.communicate(timeout=60)
+            _, errors = process.communicate(timeout=300)
             assert process.returncode == 0, errors
     finally:
         for process in processes:

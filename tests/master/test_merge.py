@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from marketarchive.master.fields import FIELDS, JOURNALED, resolution
 from marketarchive.master.market import REMEMBERED, MarketState, is_late
 from marketarchive.master.observation import Key, Observation, Prices
 from marketarchive.master.timeline import DAY_US, Keep, Timeline
+from tests.properties import examples
 
 
 class Memory:
@@ -110,7 +111,7 @@ def taken(batches: Iterable[Sequence[Observation]], keep: Keep = "changes") -> M
 
 @pytest.mark.parametrize("keep", ["changes", "all"])
 @given(history=histories(), chance=st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=80)
+@examples(80)
 def test_any_order_and_duplication_gives_the_same_market_and_snapshots(
     keep: Keep, history: list[Observation], chance: random.Random
 ) -> None:
@@ -123,7 +124,7 @@ def test_any_order_and_duplication_gives_the_same_market_and_snapshots(
 
 
 @given(history=histories(), chance=st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=80)
+@examples(80)
 def test_a_point_in_time_view_is_right_whatever_the_order_of_arrival(
     history: list[Observation], chance: random.Random
 ) -> None:
@@ -135,7 +136,7 @@ def test_a_point_in_time_view_is_right_whatever_the_order_of_arrival(
 
 
 @given(history=histories(most=40), chance=st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=100)
+@examples(100)
 def test_in_order_with_duplicates_gives_the_identical_journal(
     history: list[Observation], chance: random.Random
 ) -> None:
@@ -144,7 +145,7 @@ def test_in_order_with_duplicates_gives_the_identical_journal(
 
 
 @given(history=histories(most=60), chance=st.randoms(use_true_random=False))
-@settings(deadline=None, max_examples=40)
+@examples(40)
 def test_behind_more_than_is_remembered_the_market_is_the_same_and_a_replay_mends_the_journal(
     history: list[Observation], chance: random.Random
 ) -> None:
@@ -160,7 +161,7 @@ def test_behind_more_than_is_remembered_the_market_is_the_same_and_a_replay_mend
 
 
 @given(history=histories())
-@settings(deadline=None, max_examples=40)
+@examples(40)
 def test_snapshots_stand_on_change_and_once_a_day(history: list[Observation]) -> None:
     expected: dict[Key, Prices] = {}
     before: Observation | None = None

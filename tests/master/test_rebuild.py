@@ -17,7 +17,6 @@ from scrapy.utils.project import get_project_settings
 from sqlalchemy import delete, func, select
 
 from marketarchive.archive.run import RunArchive
-from marketarchive.clock import SECOND, iso
 from marketarchive.exceptions import ArchiveError, MasterError
 from marketarchive.items import Response
 from marketarchive.master import queries
@@ -27,6 +26,7 @@ from marketarchive.master.observation import observe
 from marketarchive.master.rebuild import Rebuilt, rebuild
 from marketarchive.master.store import Store
 from marketarchive.master.tables import market_changes, markets, metadata, price_snapshots
+from marketarchive.times import SECOND, iso
 from marketarchive.venues.polymarket import Received, parse
 from marketarchive.venues.polymarket.endpoints import BOOKS, MARKETS_KEYSET, RESOLUTIONS
 from tests.archive.writing import NOON, HandClock, writer
@@ -245,6 +245,7 @@ def test_a_lock_held_too_long_is_a_master_error(
     engine.dispose()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("new_url", ["sqlite"], indirect=True)
 def test_the_command_in_its_own_process(live: tuple[Path, str], new_url: Callable[[], str]) -> None:
     root, url = live
@@ -254,7 +255,7 @@ def test_the_command_in_its_own_process(live: tuple[Path, str], new_url: Callabl
         [sys.executable, "-m", "scrapy", "rebuild-master", *settings],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         cwd=PROJECT,
         env={**os.environ, "SCRAPY_PROJECT": "default"},
     )

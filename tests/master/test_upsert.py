@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, delete, func, insert, select, text
 from sqlalchemy.exc import IntegrityError
@@ -19,6 +19,7 @@ from marketarchive.master.observation import MasterItem, observe
 from marketarchive.master.tables import market_changes, markets, metadata, news_context, price_snapshots
 from marketarchive.master.upsert import Written, upsert
 from tests.master.markets import SECOND, START, market, priced, resolved
+from tests.properties import examples
 
 ID = ("polymarket", "0xabc")
 
@@ -321,7 +322,7 @@ observations = st.lists(
 
 
 @given(items=observations, chance=st.randoms(use_true_random=False))
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(12)
 def test_any_order_gives_the_same_master(
     two_urls: tuple[str, str], items: list[MasterItem], chance: random.Random
 ) -> None:

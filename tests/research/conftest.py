@@ -20,7 +20,7 @@ class Simulated(NamedTuple):
 def simulated(tmp_path_factory: pytest.TempPathFactory) -> Simulated:
     """Forty seconds of the rounds around now, ten times as fast."""
     folder = tmp_path_factory.mktemp("simulated")
-    options = ("--speed", "10", "--seed", "1", "--start", "2026-11-21T09:59:40Z")
+    options = ("--speed", "40", "--seed", "1", "--start", "2026-11-21T09:59:40Z")
     with simulator(folder / "truth", *options) as world:
         done = crawl(
             world.url, folder / "out", "polymarket_orderbook", "ahead=10m", "interval=1s", "duration=40s"

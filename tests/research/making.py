@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from marketarchive.clock import SECOND
 from marketarchive.items import Gap, Response
+from marketarchive.times import SECOND
 from marketarchive.venues.polymarket.clob import book_hash, decode_book
 from tests.archive.writing import FEED, NOON, VENUE, HandClock, open_run, writer
 from tests.venues.polymarket.rows import book_row

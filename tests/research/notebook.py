@@ -44,7 +44,7 @@ def record(folder: Path) -> Path:
     """Forty minutes across the change of the rule, ten times as fast."""
     rounds = ("assets=BTC,ETH,SOL,XRP", "durations=5m,15m")
     length, out = f"duration={MINUTES}m", folder / "out"
-    with simulator(folder / "truth", "--speed", "10", "--start", "2026-08-06T23:42:00Z") as world:
+    with simulator(folder / "truth", "--speed", "40", "--start", "2026-08-06T23:42:00Z") as world:
         with crawling(world.url, out, "polymarket_reference", length) as prices:
             done = crawl(world.url, out, "polymarket_stream", *rounds, "ahead=3m", length, timeout=400)
             assert done.code == 0, done.log

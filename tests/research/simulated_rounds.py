@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from marketarchive.clock import SECOND
 from marketarchive.items import Connection, Frames, Gap, Response
 from marketarchive.simulator.chainlink import Chainlink
 from marketarchive.simulator.chainlink.streams import BY_SLUG
@@ -15,6 +14,7 @@ from marketarchive.simulator.messages import Asked
 from marketarchive.simulator.polymarket import DATA_HOST, Polymarket, market_channel, rtds
 from marketarchive.simulator.polymarket.gamma_rows import Rows
 from marketarchive.simulator.polymarket.markets import SimMarket
+from marketarchive.times import SECOND
 from marketarchive.venues.chainlink.endpoints import LIVE
 from marketarchive.venues.polymarket.endpoints import MARKET_CHANNEL, RTDS
 from marketarchive.venues.polymarket.market_channel import subscribe

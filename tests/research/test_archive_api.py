@@ -14,10 +14,10 @@ import pytest
 
 from marketarchive import Archive
 from marketarchive.archive.recover import recover
-from marketarchive.clock import SECOND
 from marketarchive.exceptions import ArchiveError, ArgumentError
 from marketarchive.research.labels.label_files import LabelStamp
 from marketarchive.research.labels.label_files import write as write_labels
+from marketarchive.times import SECOND
 from tests.archive.writing import HandClock, ledger_of, open_run, response, writer
 from tests.research.conftest import Simulated
 from tests.research.making import Answer, Hole, book, collect, many
@@ -195,6 +195,7 @@ def test_markets_by_asset_duration_and_time(simulated: Simulated) -> None:
     assert all(isinstance(value, Decimal) for value in some["tick_size"].dropna())
 
 
+@pytest.mark.process
 def test_a_missing_package_is_named_with_its_remedy(tmp_path: Path) -> None:
     without = (
         "import sys, importlib.util as u; real = u.find_spec\n"

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from marketarchive import Archive
-from marketarchive.clock import iso
 from marketarchive.research.canonical.columns import CLOCKS, COLUMNS, HINDSIGHT, Clock
 from marketarchive.research.canonical.dataset import canonical
 from marketarchive.research.canonical.grid import Grid, Inputs
@@ -23,6 +22,8 @@ from marketarchive.research.canonical.told import Told
 from marketarchive.research.engine import connect
 from marketarchive.research.labels import label_files
 from marketarchive.research.labels.labels import Label
+from marketarchive.times import iso
+from tests.properties import examples
 from tests.research.streaming import Socket, record
 
 START = 1_785_000_000
@@ -113,7 +114,7 @@ top = st.tuples(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(
     prices=st.lists(price, max_size=6),
     tops=st.lists(top, max_size=6),
@@ -161,7 +162,7 @@ def test_nothing_after_a_second_moves_it(
         assert {name: one[t][name] for name in features} == {name: other[t][name] for name in features}
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(prices=st.lists(price, max_size=8), tops=st.lists(top, max_size=8), clock=st.sampled_from(CLOCKS))
 def test_coverage_is_bounded(prices: list[Any], tops: list[Any], clock: Clock) -> None:
     made = build(

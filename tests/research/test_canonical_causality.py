@@ -12,10 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from marketarchive.clock import iso
 from marketarchive.research.canonical import reading
 from marketarchive.research.canonical.columns import CLOCKS, COLUMNS, HINDSIGHT, Clock
 from marketarchive.research.canonical.grid import Grid
@@ -23,6 +22,8 @@ from marketarchive.research.canonical.inputs import read
 from marketarchive.research.engine import connect
 from marketarchive.research.labels.labels import Label
 from marketarchive.research.tables import gaps, reference_prices
+from marketarchive.times import iso
+from tests.properties import examples
 from tests.research.test_canonical import START, label
 
 SECONDS, CARRY = 10, 3
@@ -166,7 +167,7 @@ def _schema(table: str) -> pa.Schema:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     before=some,
     after=some,
@@ -199,7 +200,7 @@ def test_nothing_after_a_second_moves_it(
         assert {name: one[t][name] for name in features} == {name: other[t][name] for name in features}
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(given_rows=some, of_label=source(), clock=st.sampled_from(CLOCKS))
 def test_coverage_is_bounded(given_rows: list[Row], of_label: Row, clock: Clock) -> None:
     made = build(given_rows, of_label, clock)
@@ -209,7 +210,7 @@ def test_coverage_is_bounded(given_rows: list[Row], of_label: Row, clock: Clock)
     assert all(row["cl_mid"] is not None for row in made[:-1] if row["t"] in cl)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     given_rows=st.lists(top(), min_size=4, max_size=40),
     of_label=source(),

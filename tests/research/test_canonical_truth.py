@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from marketarchive.clock import SECOND, from_iso
 from marketarchive.exceptions import ArchiveError, DiskError
 from marketarchive.research.canonical.columns import Clock
 from marketarchive.research.canonical.dataset import canonical
@@ -19,6 +18,7 @@ from marketarchive.research.labels.ground_truth import ground_truth, read_labels
 from marketarchive.simulator.chainlink.reports import Report
 from marketarchive.simulator.chainlink.streams import BY_SLUG
 from marketarchive.simulator.prices import E18
+from marketarchive.times import SECOND, from_iso
 from tests.research import canonical_truth as true
 from tests.research.simulated_rounds import PAGES, VENUE, Lost, archive, rounds
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from marketarchive.archive.reader import ArchiveReader
-from marketarchive.clock import SECOND, iso
 from marketarchive.exceptions import ArchiveError
 from marketarchive.research.labels.ground_truth import ground_truth, label_markets, read_labels
+from marketarchive.times import SECOND, iso
 from tests.archive.writing import NOON
 from tests.e2e.harness import command
 from tests.research.making import Answer, collect

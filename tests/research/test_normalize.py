@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from marketarchive import Archive
@@ -20,6 +20,7 @@ from marketarchive.archive.verify import verify
 from marketarchive.exceptions import ArgumentError
 from marketarchive.research.tables.normalize import Normalized, normalize
 from tests.archive.writing import ledger_of
+from tests.properties import examples
 from tests.research.making import Answer, Hole, book, collect, many
 
 MIDNIGHT = 12 * 3600.0
@@ -295,7 +296,7 @@ sizes = st.decimals("0.000001", "999999999", places=6).map(str)
 sides = st.lists(st.tuples(prices, sizes), max_size=6)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(15)
 @given(st.lists(st.tuples(sides, sides), min_size=1, max_size=6))
 def test_any_levels_come_back_exactly(
     tmp_path_factory: pytest.TempPathFactory, books: list[tuple[list[Any], list[Any]]]

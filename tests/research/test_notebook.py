@@ -11,12 +11,14 @@ from typing import Any
 import nbformat
 import pytest
 
-from marketarchive.clock import SECOND, from_iso
 from marketarchive.research.labels.ground_truth import ground_truth
+from marketarchive.times import SECOND, from_iso
 from tests.e2e.harness import ROOT
 from tests.research.conftest import Simulated
 from tests.research.notebook import NOTEBOOKS, execute
 from tests.research.simulated_rounds import Lost, archive, rounds
+
+pytestmark = pytest.mark.e2e
 
 FIRST = from_iso("2026-08-06T23:55:00Z") // SECOND
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from marketarchive.clock import SECOND, from_iso
 from marketarchive.exceptions import ArchiveError
 from marketarchive.research.report import holes
 from marketarchive.research.report.holes import Hole as Hole_
@@ -21,6 +20,7 @@ from marketarchive.research.report.rounds import POINTS, _step
 from marketarchive.research.report.scope import Scope, scope
 from marketarchive.research.report.shares import SEEN, Shares
 from marketarchive.research.report.verdict import Findings, Verdict, verdict
+from marketarchive.times import SECOND, from_iso
 from tests.e2e.harness import command
 from tests.research.making import Answer, Hole, book, collect, many
 from tests.research.streaming import Frame, Lost, Socket, record

@@ -21,6 +21,8 @@ from marketarchive.venues.polymarket import parse_book
 from tests.e2e.harness import command
 from tests.research.conftest import Simulated
 
+pytestmark = pytest.mark.e2e
+
 PATTERN = "tables/books/venue=polymarket/feed=orderbook/date=*/books.parquet"
 
 

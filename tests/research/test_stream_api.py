@@ -11,11 +11,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from marketarchive import Archive
 from marketarchive.exceptions import ArgumentError
+from tests.properties import examples
 from tests.research.making import book, many
 from tests.research.streaming import Frame, Line, Lost, Rest, Rotate, Socket, State, event, record
 from tests.venues.polymarket.rows import CONDITION
@@ -166,7 +167,7 @@ def truth(tape: Tape, token: str) -> tuple[list[tuple[Decimal, Decimal]], ...]:
     )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(12)
 @given(st.integers(0, 10**6), st.booleans(), st.booleans())
 def test_the_book_at_any_moment_is_what_the_venue_had(
     tmp_path_factory: pytest.TempPathFactory, seed: int, after_last: bool, silent: bool

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from marketarchive.archive.labels import label
 from marketarchive.research.tables.normalize import Normalized, normalize
 from tests.archive.writing import ledger_of
+from tests.properties import examples
 from tests.research.making import book, many
 from tests.research.streaming import Frame, Line, Lost, Rest, Rotate, Socket, State, event, record, rows
 from tests.venues.polymarket.tape import Tape, compact
@@ -489,7 +490,7 @@ some = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(15)
 @given(st.lists(st.lists(some, min_size=1, max_size=3), min_size=1, max_size=5), st.booleans())
 def test_any_change_comes_back_exactly(
     tmp_path_factory: pytest.TempPathFactory, sent: list[list[list[dict[str, str]]]], verify: bool

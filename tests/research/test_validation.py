@@ -17,7 +17,6 @@ import pytest
 
 from marketarchive.archive.labels import label
 from marketarchive.archive.ledger import Ledger
-from marketarchive.clock import SECOND, iso
 from marketarchive.research.canonical.columns import schema
 from marketarchive.research.engine import connect
 from marketarchive.research.labels.labels import ESTIMATED, STATED, Label
@@ -35,6 +34,7 @@ from marketarchive.research.validation import (
 from marketarchive.research.validation.check import Check, share
 from marketarchive.research.validation.report import markdown
 from marketarchive.research.validation.validate import state_of, validate
+from marketarchive.times import SECOND, iso
 from tests.archive.writing import NOON, VENUE, HandClock, open_run, response, writer
 from tests.e2e.harness import command
 from tests.research.streaming import Line, Lost, Rotate, Socket, record

@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
-from marketarchive.clock import SECOND
 from marketarchive.simulator.messages import Asked, Reply
 from marketarchive.simulator.polymarket import CLOB_HOST as CLOB
 from marketarchive.simulator.polymarket import DATA_HOST as DATA
 from marketarchive.simulator.polymarket import GAMMA_HOST as GAMMA
 from marketarchive.simulator.polymarket import Polymarket
 from marketarchive.simulator.polymarket.markets import SimMarket
+from marketarchive.times import SECOND
 
 __all__ = ["CLOB", "DATA", "GAMMA", "NOW", "ask", "closed_rounds", "json_of", "live_tokens", "venue"]
 

@@ -39,7 +39,7 @@ class Simulator:
         path: str,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-        timeout: float = 10.0,
+        timeout: float = 120.0,
     ) -> Iterator[http.client.HTTPResponse]:
         """Sends one request on a connection of its own; the caller reads the answer."""
         with closing(http.client.HTTPConnection(self.netloc, timeout=timeout)) as connection:
@@ -63,7 +63,7 @@ class Simulator:
 
     def stop(self) -> int:
         self.process.terminate()
-        return self.process.wait(timeout=15)
+        return self.process.wait(timeout=120)
 
 
 @contextmanager
@@ -80,12 +80,12 @@ def simulator(*arguments: str) -> Iterator[Simulator]:
     try:
         assert process.stdout is not None
         first = process.stdout.readline().split()
-        assert first[:1] == ["ready"], process.communicate(timeout=10)
+        assert first[:1] == ["ready"], process.communicate(timeout=120)
         yield Simulator(process, first[1])
     finally:
         process.terminate()
         try:
-            process.communicate(timeout=15)
+            process.communicate(timeout=120)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from marketarchive.clock import SECOND
 from marketarchive.simulator.limits import Limits
+from marketarchive.times import SECOND
 
 
 def test_a_window_of_ten_seconds_slides() -> None:

@@ -11,6 +11,8 @@ import pytest
 
 from tests.e2e.harness import Simulator, simulator
 
+pytestmark = pytest.mark.process
+
 limit = sys.getrecursionlimit()
 with warnings.catch_warnings():  # of its dependencies, at import
     warnings.simplefilter("ignore")
@@ -23,7 +25,7 @@ POLYGON = 137
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
-    with simulator(tmp_path_factory.mktemp("truth")) as running:
+    with simulator(tmp_path_factory.mktemp("truth"), "--pace", "fixed") as running:
         yield running
 
 

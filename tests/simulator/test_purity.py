@@ -7,11 +7,13 @@ import json
 import subprocess
 import sys
 
-from marketarchive.clock import SECOND
+import pytest
+
 from marketarchive.simulator.chainlink import HOST as PAGES
 from marketarchive.simulator.chainlink import Chainlink
 from marketarchive.simulator.messages import Asked
 from marketarchive.simulator.polymarket import WEB_HOST, Polymarket, market_channel, rtds
+from marketarchive.times import SECOND
 from tests.simulator.asking import CLOB, DATA, GAMMA, NOW, closed_rounds, live_tokens
 from tests.simulator.chainlink.asking import HISTORY, LIVE, SPOT, TWAP, live_query
 from tests.simulator.polymarket.test_web import PATH, asked_of
@@ -61,8 +63,9 @@ def digest(seed: int, *, backwards: bool = False) -> str:
     return hashlib.sha256(b"".join(whole)).hexdigest()
 
 
+@pytest.mark.process
 def test_another_process_asking_in_another_order_gets_the_same_bytes() -> None:
-    other = subprocess.run([sys.executable, "-c", _OTHER], capture_output=True, text=True, timeout=60)
+    other = subprocess.run([sys.executable, "-c", _OTHER], capture_output=True, text=True, timeout=300)
     assert other.returncode == 0, other.stderr
     assert other.stdout.strip() == digest(1)
 

@@ -20,9 +20,9 @@ import aiohttp
 import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
-from marketarchive.clock import SECOND, from_iso, utc
 from marketarchive.simulator.polymarket import market_channel
 from marketarchive.simulator.polymarket.books import Books
+from marketarchive.times import SECOND, from_iso, utc
 from marketarchive.venues.polymarket import parse_book, rtds
 from marketarchive.venues.polymarket.market_channel import subscribe, subscribe_more
 from tests.e2e import harness
@@ -30,16 +30,20 @@ from tests.simulator.asking import CLOB, SECONDS, live_tokens, venue
 from tests.simulator.polymarket.frames import Reader, live_round
 from tests.simulator.serving import START
 
+pytestmark = pytest.mark.process
+
 MARKET = "ws-subscriptions-clob.polymarket.com/ws/market"
 RTDS = "ws-live-data.polymarket.com"
 SPEED = 20
+FIXED = ("--pace", "fixed")
+"""These clients know nothing of simulated time."""
 SPOT = "crypto_prices_chainlink"
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[harness.Simulator]:
     folder = tmp_path_factory.mktemp("truth")
-    with harness.simulator(folder, "--start", START, "--speed", str(SPEED)) as one:
+    with harness.simulator(folder, *FIXED, "--start", START, "--speed", str(SPEED)) as one:
         yield one
 
 
@@ -235,7 +239,7 @@ async def test_reference_prices_come_with_their_backfill(sim: harness.Simulator)
 
 
 async def test_reference_prices_end_silently_without_pings(tmp_path: Path) -> None:
-    with harness.simulator(tmp_path, "--start", START, "--speed", "200") as sim:
+    with harness.simulator(tmp_path, *FIXED, "--start", START, "--speed", "200") as sim:
         async with connected(sim, RTDS) as client:
             await client.send_str(rtds.subscribe([SPOT]))
             with suppress(TimeoutError):
@@ -299,7 +303,7 @@ async def test_a_stall_ends_with_its_window_and_the_venue_closes_after_the_last_
     """From ten seconds before a round ends: the silence of fifteen, the settlement, the close."""
     market = live_round()
     start = f"{utc((market.end - 10) * SECOND):%Y-%m-%dT%H:%M:%SZ}"
-    with harness.simulator(tmp_path, "--start", start, "--speed", str(SPEED)) as sim:
+    with harness.simulator(tmp_path, *FIXED, "--start", start, "--speed", str(SPEED)) as sim:
         sim.order(
             {"kind": "ws_stall", "route": MARKET, "from_s": 2, "to_s": 17},
             {"kind": "ws_reorder", "route": MARKET, "event": "market_resolved"},

@@ -11,10 +11,10 @@ from scrapy import Request
 from scrapy.http import Response as HttpResponse
 from twisted.python.failure import Failure
 
-from marketarchive.clock import SECOND
 from marketarchive.collecting.receipt import KEPT_HEADERS
 from marketarchive.collecting.route import real_url, route
 from marketarchive.items import Connection, ConnectionEvent, Frames, Response
+from marketarchive.times import SECOND, to_seconds
 
 if TYPE_CHECKING:
     from playwright.async_api import CDPSession, Page
@@ -206,7 +206,7 @@ class OpenPage:
 
     @property
     def age_s(self) -> float:
-        return (self._spider.run.clock.mono_ns() - self.opened_mono) / SECOND
+        return to_seconds(self._spider.run.clock.mono_ns() - self.opened_mono)
 
     def read_as_frame(self, payload: bytes) -> tuple[int, int]:
         """Archive what was read from the page itself; (received_at, seq)."""

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from scrapy.settings import BaseSettings
 
-from marketarchive.clock import SECOND, sleep
+from marketarchive.clock import sleep
 from marketarchive.collecting.pages.chromium import check_browser, launch_options
 from marketarchive.collecting.pages.open_page import OpenPage
 from marketarchive.collecting.pages.page_keeper import News, PageKeeper, Target
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.items import Response
+from marketarchive.times import from_seconds, to_seconds
 from marketarchive.venues.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class PageSpider(ArchiveSpider):
         return next(self._names)
 
     def blocked(self, seconds: float) -> None:
-        self._blocked_until = self.run.clock.mono_ns() + int(seconds * SECOND)
+        self._blocked_until = self.run.clock.mono_ns() + from_seconds(seconds)
 
     @property
     def is_blocked(self) -> bool:
@@ -121,7 +122,7 @@ class PageSpider(ArchiveSpider):
     async def may_open(self) -> bool:
         """Wait until the venue may be asked again; False when the run ends before."""
         while (left := self._blocked_until - self.run.clock.mono_ns()) > 0:
-            if not await sleep(self.run.clock, left / SECOND, self.run.stop):
+            if not await sleep(self.run.clock, to_seconds(left), self.run.stop):
                 return False
         return not self.run.stop.is_set()
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from scrapy.exceptions import IgnoreRequest
 
-from marketarchive.clock import SECOND, sleep
+from marketarchive.clock import sleep, wait_any
 from marketarchive.collecting.limits import backoff
 from marketarchive.collecting.pages.open_page import OpenPage
 from marketarchive.collecting.spider import Trouble, trouble_of
-from marketarchive.collecting.streams.group import first_of
 from marketarchive.collecting.streams.losses import Loss
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Invalid, Response
+from marketarchive.times import SECOND
 
 if TYPE_CHECKING:
     from marketarchive.collecting.pages.page import PageSpider
@@ -154,7 +154,8 @@ class PageKeeper:
         run = self.spider.run
         stopping = asyncio.ensure_future(run.stop.wait())
         try:
-            await asyncio.wait({page.loaded, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            with run.clock.hold():  # a browser takes its time to start and to load
+                await asyncio.wait({page.loaded, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
         if run.stop.is_set():
@@ -162,7 +163,7 @@ class PageKeeper:
         failure = page.loaded.result()
         if failure is not None:
             return _trouble(failure)
-        await first_of([page.has_data, page.ended, run.stop], FIRST_S / run.clock.speed)
+        await wait_any(run.clock, [page.has_data, page.ended, run.stop], FIRST_S)
         if page.has_data.is_set() or run.stop.is_set():
             return None
         if page.ended.is_set():
@@ -179,7 +180,7 @@ class PageKeeper:
         """Until something is wrong with it, it is to be renewed, or the run ends (None)."""
         run, spider = self.spider.run, self.spider
         while True:
-            await first_of([page.ended, run.stop], CHECK_S / run.clock.speed)
+            await wait_any(run.clock, [page.ended, run.stop], CHECK_S)
             if run.stop.is_set():
                 return None
             if page.ended.is_set():

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from marketarchive.clock import SECOND, utc
 from marketarchive.collecting.pages.open_page import OpenPage
 from marketarchive.collecting.pages.page import PageSpider
 from marketarchive.collecting.pages.page_keeper import News, PageKeeper
 from marketarchive.collecting.second_rows import Observed, SecondRows
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Invalid, ReferencePrice, Response
+from marketarchive.times import SECOND, utc
 from marketarchive.venues.chainlink import endpoints
 from marketarchive.venues.chainlink.endpoints import API, LIVE, TIMESCALE, Page
 from marketarchive.venues.chainlink.labels import read_labels

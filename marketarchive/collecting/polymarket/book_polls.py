@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from marketarchive.clock import SECOND
 from marketarchive.collecting.polymarket.discovery import batches
 from marketarchive.collecting.polymarket.quotes import judge, quote_of
 from marketarchive.collecting.polymarket.tracking import TrackingSpider
 from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.items import Market
+from marketarchive.times import SECOND
 from marketarchive.venues.polymarket import queries
 from marketarchive.venues.polymarket.endpoints import TOKENS_PER_BOOKS
 

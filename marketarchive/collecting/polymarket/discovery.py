@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
-from marketarchive.clock import SECOND
 from marketarchive.collecting.arguments import Arguments
 from marketarchive.collecting.polymarket.discovery_files import write_discovery
 from marketarchive.collecting.spider import Answer
 from marketarchive.collecting.sweep import SweepSpider, items_of
 from marketarchive.exceptions import ArgumentError
 from marketarchive.items import Market
+from marketarchive.times import from_seconds
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.polymarket import queries, updown
 
@@ -152,7 +152,7 @@ class PolymarketSpider(SweepSpider):
 
     def ended_since(self, default_s: float) -> int:
         """Wall ns from which on ended markets are looked at."""
-        return self.run.clock.now_ns() - int((self.arguments.since or default_s) * SECOND)
+        return self.run.clock.now_ns() - from_seconds(self.arguments.since or default_s)
 
 
 def batches(things: Sequence[T], size: int) -> Iterator[Sequence[T]]:

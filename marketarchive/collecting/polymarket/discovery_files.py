@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from marketarchive import COLLECTOR
-from marketarchive.clock import iso
 from marketarchive.items import Market
+from marketarchive.times import iso
 
 
 def write_discovery(

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from marketarchive.clock import SECOND, sleep
+from marketarchive.archive.clock_evidence import wall_step
+from marketarchive.clock import LOOK_AGAIN_S, Instant, sleep
 from marketarchive.collecting.cadence import MISSED_ROWS_MAX
 from marketarchive.collecting.polymarket.discovery import batches
 from marketarchive.collecting.polymarket.live_tops import LiveTops, Top, newest
 from marketarchive.collecting.polymarket.quotes import judge, quote_of
 from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.items import Market, Quote
+from marketarchive.times import SECOND, from_seconds, to_seconds
 from marketarchive.venues.polymarket import queries
 from marketarchive.venues.polymarket.endpoints import TOKENS_PER_BOOKS
 
@@ -24,15 +26,10 @@ if TYPE_CHECKING:
 
 ROW_GRACE_S = 5
 """Seconds that a row waits: for messages on their way, for losses noticed late, for the answer of a poll."""
-ROW_GRACE_WALL_S = 0.5
-"""The same on the wall, where the clock runs faster than it."""
 QUIET_S = 2
 """Seconds without data on a connection after which its markets are polled too."""
-QUIET_WALL_S = 0.5
-LATE_WALL_S = 1.0
-"""Seconds (wall) by which a tick may be noticed late before it is missed."""
-STEP_NS = SECOND // 10
-"""A clock that moves by more than this against the monotonic one was set."""
+LATE_S = 1.0
+"""Seconds by which a tick may be noticed late before it is missed."""
 
 
 @dataclass(slots=True)
@@ -55,14 +52,13 @@ class LiveRows:
         self._run = spider.run
         self._clock = spider.run.clock
         self._step = step
-        speed = self._clock.speed
-        self._grace = int(max(ROW_GRACE_S, ROW_GRACE_WALL_S * speed) * SECOND)
-        self._quiet = int(max(QUIET_S, QUIET_WALL_S * speed) * SECOND)
-        self._late = max(step, int(LATE_WALL_S * speed * SECOND))
+        self._grace = ROW_GRACE_S * SECOND
+        self._quiet = QUIET_S * SECOND
+        self._late = max(step, from_seconds(LATE_S))
         self._first = self._next = 0  # ticks between them had their rows or wait for them
         self._given: list[range] = []  # other ticks that had theirs, before the clock was set
-        self._until: int | None = None  # when the run was asked to end
-        self._offset = 0  # of the wall clock to the monotonic one
+        self._until: Instant | None = None  # when the run was asked to end
+        self._set_at = Instant(0, 0)  # when the wall clock was first seen as it is set now
         self._waiting: deque[_Tick] = deque()
         self._gone: list[tuple[int, str]] = []  # (wall ns, token) not watched any more
 
@@ -96,37 +92,36 @@ class LiveRows:
 
     async def keep(self) -> None:
         """Until it is cancelled."""
-        now = self._clock.now_ns()
-        self._first = self._next = -(-now // self._step) * self._step
-        self._offset = now - self._clock.mono_ns()
+        self._set_at = self._clock.instant()
+        self._first = self._next = -(-self._set_at.wall // self._step) * self._step
         try:
             while True:
-                left = (self._next - self._clock.now_ns()) / SECOND
-                await sleep(self._clock, min(max(left, 0.0), 0.5 * self._clock.speed))
-                now = self._clock.now_ns()
+                await sleep(
+                    self._clock, min(max(to_seconds(self._next - self._clock.now_ns()), 0.0), LOOK_AGAIN_S)
+                )
+                now = self._clock.instant()
                 self._follow_clock(now)
-                self._reach(now)
-                self._spider.put(*self._due_rows(now - self._grace))
+                self._reach(now.wall)
+                self._spider.put(*self._due_rows(now.wall - self._grace))
         finally:
-            self._until = self._clock.now_ns()
+            self._until = self._clock.instant()
 
     def finish(self) -> Iterator[Quote]:
         """The rows of all ticks that were due before the end, with what is known."""
         if self._until is not None:
             self._follow_clock(self._until)
-            self._reach(self._until, is_last=True)
+            self._reach(self._until.wall, is_last=True)
             yield from self._due_rows(None)
 
-    def _follow_clock(self, now: int) -> None:
+    def _follow_clock(self, now: Instant) -> None:
         """Was it set? Then rows that wait are settled, and ticks that had theirs do not get another."""
-        offset = now - self._clock.mono_ns()
-        if abs(offset - self._offset) > STEP_NS * self._clock.speed:
-            self._offset = offset
+        if wall_step(self._set_at, now):
+            self._set_at = now
             self._spider.put(*self._due_rows(None))
-            self.tops.restart(now)
-            if now < self._next - self._step:
+            self.tops.restart(now.wall)
+            if now.wall < self._next - self._step:
                 self._given.append(range(self._first, self._next, self._step))
-                self._first = self._next = -(-now // self._step) * self._step
+                self._first = self._next = -(-now.wall // self._step) * self._step
 
     def _reach(self, now: int, *, is_last: bool = False) -> None:
         """Ticks up to `now` are due; those long past are missed."""

@@ -7,12 +7,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Self
 
 from scrapy.crawler import Crawler
 
-from marketarchive.clock import SECOND, sleep
+from marketarchive.clock import sleep
 from marketarchive.collecting.arguments import Arguments
 from marketarchive.collecting.polymarket.discovery import batches
 from marketarchive.collecting.polymarket.live_rows import LiveRows
@@ -25,6 +25,7 @@ from marketarchive.collecting.streams.stream import StreamSpider
 from marketarchive.collecting.streams.websocket import Ending, Message
 from marketarchive.exceptions import ArgumentError, ParseError
 from marketarchive.items import BookState, Invalid, Market
+from marketarchive.times import SECOND, from_ms, from_seconds, to_seconds
 from marketarchive.venues.polymarket import Book, market_channel, queries, sockets, verify_book
 from marketarchive.venues.polymarket.endpoints import TOKENS_PER_BOOKS
 from marketarchive.venues.polymarket.live_books import ChannelBooks, LiveBook, Taken
@@ -113,10 +114,16 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
     @classmethod
     def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
         spider = super().from_crawler(crawler, *args, **kwargs)
-        spider.budget = CpuBudget(crawler.settings.getfloat("STREAM_CHECK_SHARE"))
+        spider.check_share = crawler.settings.getfloat("STREAM_CHECK_SHARE")
         return spider
 
-    budget = CpuBudget(0.25)
+    check_share = 0.25  # of one processor
+
+    @cached_property
+    def budget(self) -> CpuBudget:
+        """What checking messages may cost."""
+        return CpuBudget(self.check_share, self.run.clock)
+
     rows: LiveRows | None = None  # with an interval
 
     # ---- what is listened to ---------------------------------------------------------------------------
@@ -131,7 +138,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         self.let_go: dict[str, Watched] = {}  # those that are over, as long as a doubt may concern them
         self._over: set[str] = set()  # market ids of which nothing more comes
         interval = self.arguments.interval
-        self.rows = None if interval is None else LiveRows(self, int(interval * SECOND))
+        self.rows = None if interval is None else LiveRows(self, from_seconds(interval))
         loop = asyncio.get_running_loop()
 
         def rotated() -> None:  # called by the writer's thread
@@ -215,7 +222,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         self.run.stats.inc_value(f"stream/lost/{loss.reason}")
 
     def _is_past_end(self, market: Market) -> bool:
-        return market.end_at is not None and market.end_at.timestamp() <= self.run.clock.now_ns() / SECOND
+        return market.end_at is not None and market.end_at.timestamp() <= to_seconds(self.run.clock.now_ns())
 
     # ---- the socket ------------------------------------------------------------------------------------
 
@@ -343,7 +350,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         assert isinstance(old, MarketLink)
         books = old.books.books
         old.before = {
-            token: (books[token].timestamp_ms * 1_000_000 if token in books else 0, proven)
+            token: (from_ms(books[token].timestamp_ms) if token in books else 0, proven)
             for token, proven in old.proven.items()
             if token in old.keys
         }
@@ -389,7 +396,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         loss = self.losses.get(token)
         if loss is None or loss.since - watched.proven_at < DOUBT_S * SECOND:
             return
-        if book.timestamp_ms * 1_000_000 > watched.proven_at:
+        if from_ms(book.timestamp_ms) > watched.proven_at:
             detail = "changed while it was lost, and had been silent before"
             if self.rows is not None:
                 self.rows.lost([token], watched.proven_at, loss.since)
@@ -504,7 +511,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
     ) -> None:
         loss = self.losses.get(token)
         watched.forget_untold(loss)
-        changed = book.timestamp_ms * 1_000_000
+        changed = from_ms(book.timestamp_ms)
         for link in links:
             if token in link.keys and link.books.rebase(book) == "ok":
                 self._doubt(token, watched, book)
@@ -525,7 +532,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         """The venue knows a newer book: it is under way, or the socket is frozen, or it was and goes on as if
         nothing had been.
         """
-        changed = book.timestamp_ms * 1_000_000
+        changed = from_ms(book.timestamp_ms)
         watched.untold[changed] = 0  # now: it may be told before a task begins
         link = self._covering(token)
         return self.spawn(self._see_whether_told(link, token, watched, changed, watched.proven_at))
@@ -588,7 +595,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
 def _sent_at(event: Event) -> int:
     """Wall ns by the venue's clock; 0 where it does not say."""
     if isinstance(event, BookEvent):
-        return event.book.timestamp_ms * 1_000_000
+        return from_ms(event.book.timestamp_ms)
     return getattr(event, "timestamp_ms", 0) * 1_000_000
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol
 
-from marketarchive.clock import SECOND, utc
 from marketarchive.items import Invalid, Market, Quote, Verdict
+from marketarchive.times import to_seconds, utc
 from marketarchive.venues.polymarket import Book, verify_book
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def quote_of(
     up, down = books.get(first), books.get(second)
     found = [(verdicts or {}).get(token, "not_available") for token in (first, second)]
     verified: Verdict = "failed" if "failed" in found else "ok" if found == ["ok", "ok"] else "not_available"
-    preopen = market.start_at is not None and tick / SECOND < market.start_at.timestamp()
+    preopen = market.start_at is not None and to_seconds(tick) < market.start_at.timestamp()
     common = {
         "venue": spider.venue,
         "feed": spider.feed,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from marketarchive.clock import SECOND, sleep
+from marketarchive.clock import sleep
 from marketarchive.collecting.cadence import CadenceSpider
 from marketarchive.collecting.polymarket.discovery import PolymarketSpider
 from marketarchive.items import Market
+from marketarchive.times import from_seconds, to_seconds
 from marketarchive.venues.polymarket import updown
 
 LOOK_UP_S = 60
@@ -31,7 +32,7 @@ class TrackedMarkets(PolymarketSpider):
     async def look_up(self) -> None:
         """Add what the venue lists now; a page that fails costs nothing that was known before."""
         self.tracked.update(await self.discover(ends_until_ns=self._ends_until()))
-        now = self.run.clock.now_ns() / SECOND
+        now = to_seconds(self.run.clock.now_ns())
         for market_id, market in list(self.tracked.items()):
             over = market.end_at is not None and market.end_at.timestamp() + OVER_S < now
             if over or market.status != "active" or not market.tokens:
@@ -45,14 +46,14 @@ class TrackedMarkets(PolymarketSpider):
         if self.arguments.ahead is None or not self.assets:
             return None
         longest = max(updown.SECONDS[each] for each in self.arguments.durations or updown.DURATIONS)
-        return self.run.clock.now_ns() + int((self.arguments.ahead + 2 * LOOK_UP_S + 2 * longest) * SECOND)
+        return self.run.clock.now_ns() + from_seconds(self.arguments.ahead + 2 * LOOK_UP_S + 2 * longest)
 
     def chosen(self, tick: int) -> list[Market]:
         """The tracked markets whose round has begun at `tick` or begins within `ahead`."""
         ahead = self.arguments.ahead
         if ahead is None:
             return list(self.tracked.values())
-        latest = tick / SECOND + ahead
+        latest = to_seconds(tick) + ahead
         return [
             market
             for market in self.tracked.values()

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from marketarchive.clock import SECOND
 from marketarchive.collecting.polymarket.discovery import batches
 from marketarchive.collecting.polymarket.tracking import TrackingSpider
 from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.collecting.sweep import Pages
 from marketarchive.exceptions import CursorError
 from marketarchive.items import Cause, GapReason, Market
+from marketarchive.times import SECOND
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.polymarket import next_page, queries
 from marketarchive.venues.polymarket.endpoints import CONDITIONS_PER_TRADES

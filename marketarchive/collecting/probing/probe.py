@@ -14,11 +14,11 @@ from typing import Any
 from scrapy import Request
 from scrapy.http import Response as HttpResponse
 
-from marketarchive.clock import SECOND
 from marketarchive.collecting.probing.probe_socket import hear
 from marketarchive.collecting.receipt import Receipt
 from marketarchive.collecting.spider import Answer, ArchiveSpider, Ask, Trouble
 from marketarchive.exceptions import ParseError
+from marketarchive.times import SECOND
 from marketarchive.venues import VENUES
 from marketarchive.venues.chainlink.probe import PROBE as CHAINLINK
 from marketarchive.venues.endpoint import Query

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 from marketarchive import COLLECTOR
 from marketarchive.archive.files import Files
-from marketarchive.clock import SECOND, iso
 from marketarchive.collecting.probing.probe import PROBES, ProbeSpider
 from marketarchive.collecting.probing.probe_shape import merge, shape
+from marketarchive.times import iso, to_seconds
 from marketarchive.venues.probing import Check, Heard, Socket
 
 TOPICS = {
@@ -146,7 +146,7 @@ def _socket(socket: Socket, heard: Iterable[Heard]) -> dict[str, Any]:
         "sent": list(each.listen.texts),
         "messages": len(each.messages),
         "bytes": sum(len(payload) for _, _, payload in each.messages),
-        "seconds": round(((each.ended_at or each.opened_at) - each.opened_at) / SECOND, 3),
+        "seconds": round(to_seconds((each.ended_at or each.opened_at) - each.opened_at), 3),
         "close_code": each.close_code,
         "close_reason": each.close_reason,
         "closed_by": "us" if each.is_closed_by_us else "the venue",

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from marketarchive.clock import SECOND, sleep
+from marketarchive.clock import sleep
 from marketarchive.collecting.limits import backoff
 from marketarchive.collecting.receipt import KEPT_HEADERS
 from marketarchive.collecting.retry_after import retry_after
@@ -14,6 +14,7 @@ from marketarchive.collecting.route import route
 from marketarchive.collecting.spider import BLOCKED_STATUSES
 from marketarchive.collecting.streams.websocket import Message, Refusal, WebSocket
 from marketarchive.items import Cause, Connection, ConnectionEvent, Frames, GapReason, Response
+from marketarchive.times import from_seconds
 from marketarchive.venues.probing import Heard, Listen
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class _Ear:
     async def hear(self, wait_s: float) -> Heard:
         run, clock, endpoint = self._run, self._run.clock, self._listen.endpoint
         self._asked_at = clock.now_ns()
-        deadline = clock.mono_ns() + int(wait_s * SECOND)
+        deadline = clock.mono_ns() + from_seconds(wait_s)
         refused = await run.process.limiter.acquire(endpoint, run.stop, deadline)
         if run.stop.is_set():
             return Heard(self._listen, clock.now_ns(), error="not sent: the run is stopping")

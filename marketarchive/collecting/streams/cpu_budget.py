@@ -6,16 +6,22 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from marketarchive.clock import Clock
+from marketarchive.times import from_seconds
+
 WINDOW_S = 1.0
 
 
 class CpuBudget:
-    """A share of one processor, spent within windows of a second (wall) of the thread that uses it."""
+    """A share of one processor, spent within windows of a second of `clock`: a simulator's time waits for
+    who works, so what its second costs at any speed is held against that second.
+    """
 
-    def __init__(self, share: float) -> None:
-        self._allowed_ns = int(share * WINDOW_S * 1e9)
+    def __init__(self, share: float, clock: Clock) -> None:
+        self._clock = clock
+        self._allowed_ns = from_seconds(share * WINDOW_S)
         self._spent_ns = 0
-        self._window_ends = 0.0
+        self._window_ends = 0  # monotonic ns
 
     @property
     def is_left(self) -> bool:
@@ -36,8 +42,8 @@ class CpuBudget:
             self._spent_ns += time.thread_time_ns() - started
 
     def _spent(self) -> int:
-        now = time.monotonic()
+        now = self._clock.mono_ns()
         if now >= self._window_ends:
-            self._window_ends = now + WINDOW_S
+            self._window_ends = now + from_seconds(WINDOW_S)
             self._spent_ns = 0
         return self._spent_ns

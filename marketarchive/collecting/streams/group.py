@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from marketarchive.clock import SECOND, sleep
+from marketarchive.clock import sleep, wait_any
 from marketarchive.collecting.limits import BLOCKED_MAX_S, backoff
 from marketarchive.collecting.receipt import KEPT_HEADERS
 from marketarchive.collecting.retry_after import retry_after
@@ -14,6 +14,7 @@ from marketarchive.collecting.spider import BLOCKED_STATUSES
 from marketarchive.collecting.streams.link import Link
 from marketarchive.collecting.streams.websocket import Refusal, WebSocket
 from marketarchive.items import Cause, GapReason, Response
+from marketarchive.times import from_seconds, to_seconds
 
 if TYPE_CHECKING:
     from marketarchive.collecting.streams.stream import StreamSpider
@@ -90,7 +91,7 @@ class Group:
         assert link.socket is not None
         self.link = link
         while True:
-            await first_of([link.socket.ended, self._changed], self._until_renewal(link))
+            await wait_any(self._clock, [link.socket.ended, self._changed], self._until_renewal(link))
             self._changed.clear()
             if not self.keys:
                 await self.close(link)
@@ -104,22 +105,22 @@ class Group:
                 return
 
     def _until_renewal(self, link: Link) -> float | None:
-        """Seconds (wall) until the connection is to be replaced; None = it may stay."""
+        """Seconds until the connection is to be replaced; None = it may stay."""
         now = self._clock.mono_ns()
         if self._is_frozen:
             wanted_in = 0.0
         elif link.renew_s is not None:
-            wanted_in = link.renew_s - (now - link.opened_mono) / SECOND
+            wanted_in = link.renew_s - to_seconds(now - link.opened_mono)
         else:
             return None
         pause = 0.0
         if self._renewals:
             pause = min(RENEW_AGAIN_MAX_S, RENEW_AGAIN_S * 2.0 ** (self._renewals - 1))
-        allowed_in = pause - (now - self._renewed_at) / SECOND
-        return max(0.0, wanted_in, allowed_in, self._shut_out_s(now)) / self._clock.speed
+        allowed_in = pause - to_seconds(now - self._renewed_at)
+        return max(0.0, wanted_in, allowed_in, self._shut_out_s(now))
 
     def _shut_out_s(self, now: int) -> float:
-        return (self._shut_out_until - now) / SECOND
+        return to_seconds(self._shut_out_until - now)
 
     async def _replace(self, old: Link) -> Link:
         """A second connection takes over once everything has come on it: make before break.
@@ -137,7 +138,7 @@ class Group:
         assert new.socket is not None
         missing: list[str] = list(self.keys)
         while missing and not new.socket.ended.is_set():
-            await first_of([new.has_all, new.socket.ended], FIRST_DATA_S / self._clock.speed)
+            await wait_any(self._clock, [new.has_all, new.socket.ended], FIRST_DATA_S)
             missing = [key for key in self.keys if key not in new.keys]  # wanted meanwhile
             new.subscribe(missing)
         if new.socket.ended.is_set():
@@ -250,7 +251,7 @@ class Group:
         elif status == 429:
             reason = "rate_limited"
             wait = retry_after(refusal.headers.get("retry-after"), self._clock.now_ns()) or 0.0
-        self._shut_out_until = self._clock.mono_ns() + int(wait * SECOND)
+        self._shut_out_until = self._clock.mono_ns() + from_seconds(wait)
         uncovered = [key for key in self.keys if not spider.covers(key)]
         self._lose(link, uncovered, reason, cause, refusal.detail)
 
@@ -275,13 +276,3 @@ _CAUSES: dict[int, Cause] = {1013: "ours", 1006: "unknown"}
 def _cause(code: int) -> Cause:
     """Whose fault a close is, as far as its code tells: 1013 says that we read too slowly, 1006 nothing."""
     return _CAUSES.get(code, "venue")
-
-
-async def first_of(events: Iterable[asyncio.Event], wall_s: float | None = None) -> None:
-    """Wait until one of `events` is set, or for `wall_s` seconds."""
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, timeout=wall_s, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()

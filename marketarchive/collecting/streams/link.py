@@ -7,9 +7,9 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from marketarchive.clock import SECOND
 from marketarchive.collecting.streams.websocket import Message, WebSocket
 from marketarchive.items import Connection, ConnectionEvent, Frames
+from marketarchive.times import SECOND
 
 if TYPE_CHECKING:
     from marketarchive.collecting.streams.stream import StreamSpider

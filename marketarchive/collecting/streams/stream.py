@@ -8,9 +8,10 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from marketarchive.clock import wait_any
 from marketarchive.collecting.route import route
 from marketarchive.collecting.spider import ArchiveSpider
-from marketarchive.collecting.streams.group import Group, first_of
+from marketarchive.collecting.streams.group import Group
 from marketarchive.collecting.streams.link import Link
 from marketarchive.collecting.streams.losses import Loss, Losses
 from marketarchive.collecting.streams.websocket import Ending, Message
@@ -222,7 +223,7 @@ class StreamSpider(ArchiveSpider):
         run.count_from_now()
         tasks = self.upkeep()
         if self._group_of or self.expects_more:
-            await first_of([run.stop, self._has_nothing_left])
+            await wait_any(run.clock, [run.stop, self._has_nothing_left])
         for task in tasks:
             task.cancel()
         run.stop.set()  # nothing reconnects from here on

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from marketarchive.clock import SECOND, sleep
+from marketarchive.clock import sleep
 from marketarchive.collecting.second_rows import Observed, SecondRows
 from marketarchive.collecting.streams.link import Link
 from marketarchive.collecting.streams.stream import StreamSpider
 from marketarchive.collecting.streams.websocket import Message
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Invalid
+from marketarchive.times import SECOND, from_ms
 from marketarchive.venues.polymarket import rtds, sockets
 from marketarchive.venues.polymarket.rtds import ReferencePoint
 
@@ -44,7 +45,7 @@ class TopicStreamSpider(StreamSpider):
             self.put(*rows.due(is_last=True))
         now = self.run.clock.now_ns()
         for (topic, symbol), point in self.newest.items():
-            since = point.published_ms * 1_000_000
+            since = from_ms(point.published_ms)
             went_on = self.updated_at[topic] - since > LATE_S * SECOND
             if went_on and now - since > LATE_S * SECOND:
                 scope = {"connection": self.link_of[topic, symbol], "topics": [topic], "symbol": symbol}
@@ -87,8 +88,8 @@ class TopicStreamSpider(StreamSpider):
     def _taken(self, link: Link, at: int, seq: int, point: ReferencePoint) -> None:
         if point.is_backfill:
             return  # told afterwards: it fills no gap of what was observable
-        published = min(at, point.published_ms * 1_000_000)
-        link.heard(at, point.published_ms * 1_000_000)
+        published = min(at, from_ms(point.published_ms))
+        link.heard(at, from_ms(point.published_ms))
         self.proven_at[point.topic] = published
         link.data_at = self.updated_at[point.topic] = at
         if point.topic == SPOT:
@@ -109,8 +110,8 @@ class TopicStreamSpider(StreamSpider):
             point.asset, SecondRows(self.run.clock, self, point.asset, "rtds", ROW_GRACE_S)
         )
         if (board := self.run.process.board) is not None:
-            board.observed(point.asset, point.observed_ms * 1_000_000)
-        rows.add(Observed(point.observed_ms * 1_000_000, point.value, None, None, at, seq))
+            board.observed(point.asset, from_ms(point.observed_ms))
+        rows.add(Observed(from_ms(point.observed_ms), point.value, None, None, at, seq))
 
     async def _give_rows(self) -> None:
         while await sleep(self.run.clock, 1.0, self.run.stop):
@@ -121,7 +122,7 @@ class TopicStreamSpider(StreamSpider):
         """Seconds of one symbol never came, while its topic went on: messages are missing."""
         scope = {"connection": link.name, "topics": [point.topic], "symbol": point.symbol}
         missing = (point.observed_ms - before.observed_ms) // STEP_MS - 1
-        since = min(before.published_ms * 1_000_000, at)
+        since = min(from_ms(before.published_ms), at)
         detail = f"{missing} seconds without an observation"
         self.put(self.run.gap("sequence", "upstream", since, at, scope, detail=detail))
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from marketarchive.clock import SECOND
 from marketarchive.items import Frames, Gap, Market, Quote, ReferencePrice, Resolution
+from marketarchive.times import SECOND, from_datetime
 
 REMEMBERED_S = 7200
 """Seconds after its end for which a round is remembered; longer only while it has no outcome."""
@@ -105,7 +105,7 @@ class Board:
         if market.status == "resolved":
             self._with_outcome.add(market.market_id)
         if market.slug not in lane.rounds and market.start_at and market.end_at:
-            start, end = (int(at.timestamp()) * SECOND for at in (market.start_at, market.end_at))
+            start, end = (from_datetime(at) for at in (market.start_at, market.end_at))
             lane.rounds[market.slug] = Round(market.slug, market.market_id, start, end)
             self._lane_of[market.slug] = lane
             self._asset_of[market.slug] = market.asset or ""

@@ -13,7 +13,7 @@ from scrapy.crawler import Crawler
 
 from marketarchive.archive.paths import manifest_path
 from marketarchive.archive.run import run_name
-from marketarchive.clock import SECOND, iso, sleep
+from marketarchive.clock import SpeedMeter, sleep
 from marketarchive.collecting.arguments import Arguments
 from marketarchive.collecting.process import Process
 from marketarchive.collecting.run import (
@@ -30,6 +30,7 @@ from marketarchive.collecting.run import (
 )
 from marketarchive.collecting.together.board import Board
 from marketarchive.exceptions import DiskError
+from marketarchive.times import from_seconds, iso, to_seconds
 
 if TYPE_CHECKING:
     from marketarchive.collecting.spider import ArchiveSpider
@@ -125,6 +126,7 @@ class Collection:
     ) -> None:
         """Opens its run: raises DiskError. `create` makes the crawler of a spider, `crawl` runs it."""
         self.process = process
+        self._meter = SpeedMeter(process.clock)
         self.feeds = feeds
         self.board = process.board = Board(arguments.assets or ASSETS, arguments.durations or DURATIONS)
         self.crawlers: list[Crawler] = []  # that run now
@@ -191,14 +193,14 @@ class Collection:
                 self.request_stop("disk")
             if self._stop.is_set():
                 return ran.exit_code
-            lasted = (self.process.clock.mono_ns() - begun) / SECOND
+            lasted = to_seconds(self.process.clock.mono_ns() - begun)
             failures = 1 if lasted >= LASTED_S else failures + 1
             wait = min(START_AGAIN_S * 2.0 ** min(failures - 1, 16), START_AGAIN_MAX_S)
             logger.error(
                 "%s ended by itself (%s, exit code %d); the others go on, it starts again in %.0f s",
                 feed.spider, ran.exit_reason, ran.exit_code, wait,
             )  # fmt: skip
-            self.waiting[feed.spider] = self.process.clock.mono_ns() + int(wait * SECOND)
+            self.waiting[feed.spider] = self.process.clock.mono_ns() + from_seconds(wait)
             if not await sleep(self.process.clock, wait, self._stop):
                 return ran.exit_code
             del self.waiting[feed.spider]
@@ -273,4 +275,5 @@ class Collection:
             "stop_reason": self._stop_reason,
             "runs": [asdict(ran) for ran in self._ran],
             "restarts": dict(self._restarts),
+            "simulated_time": self._meter.summary(),
         }

@@ -17,8 +17,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from marketarchive.clock import SECOND, sleep, sleep_until
+from marketarchive.clock import sleep, sleep_until
 from marketarchive.collecting.together.collection import Collection
+from marketarchive.times import SECOND, to_seconds
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ class Observer:
         board.forget(now)
         then, rows, frames = self._before
         self._before = (mono, board.rows, board.frames)
-        seconds = max((mono - then) / SECOND, 1e-9)
+        seconds = max(to_seconds(mono - then), 1e-9)
         return Look(
             f"{datetime.fromtimestamp(now // SECOND, UTC):%Y-%m-%d %H:%M:%S}Z",
             tuple(self._lanes(now)),
@@ -110,7 +111,7 @@ class Observer:
                 lane.observed / lane.due if lane.due else None,
                 newest.up_bid if is_known and newest is not None else None,
                 newest.up_ask if is_known and newest is not None else None,
-                None if seen is None else (now - seen) / SECOND,
+                None if seen is None else to_seconds(now - seen),
                 board.gaps[asset],
             )
 

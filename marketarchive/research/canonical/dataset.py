@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 
 from marketarchive.archive.files import Files
-from marketarchive.clock import SECOND, RealClock, from_iso, iso
+from marketarchive.clock import RealClock
 from marketarchive.exceptions import ArchiveError, ArgumentError, DiskError
 from marketarchive.research.canonical import inputs as canonical_inputs
 from marketarchive.research.canonical.columns import CLOCKS, QUOTED, TEXTS, VARIED, Clock, written
@@ -39,6 +39,7 @@ from marketarchive.research.tables.partitions import (
     stamp_of,
     touches,
 )
+from marketarchive.times import SECOND, from_iso, iso
 
 if TYPE_CHECKING:
     import pyarrow as pa

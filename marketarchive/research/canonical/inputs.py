@@ -15,7 +15,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marketarchive.clock import SECOND
 from marketarchive.research.canonical import reading
 from marketarchive.research.canonical.columns import Clock
 from marketarchive.research.canonical.grid import Inputs
@@ -24,6 +23,7 @@ from marketarchive.research.engine import run, stored
 from marketarchive.research.labels.labels import Label
 from marketarchive.research.tables.gaps import LASTING
 from marketarchive.research.tables.partitions import files
+from marketarchive.times import SECOND
 from marketarchive.venues.polymarket.rules import spot
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marketarchive.clock import SECOND
 from marketarchive.exceptions import ArchiveError
 from marketarchive.research.canonical.columns import Clock
 from marketarchive.research.canonical.told import Told, seconds_of
 from marketarchive.research.decimals import doubles
 from marketarchive.research.tables.partitions import DAY, files
+from marketarchive.times import SECOND
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,7 +17,7 @@ import msgspec
 
 from marketarchive.archive.ledger import Entry, Ledger
 from marketarchive.archive.reader import SEGMENT_KINDS
-from marketarchive.clock import Clock, RealClock, from_iso, iso
+from marketarchive.clock import Clock, RealClock
 from marketarchive.exceptions import ArchiveError, DiskError
 from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
 from marketarchive.research.engine import require
@@ -27,6 +27,7 @@ from marketarchive.research.labels.labels import VERDICTS, Label, Window, label,
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.tables.partitions import DAY, feeds, feeds_with
 from marketarchive.research.tables.partitions import stamp_of as stamp_of_table
+from marketarchive.times import from_iso, iso
 
 __all__ = ["GroundTruth", "Label", "ground_truth", "label_markets", "read_labels"]
 

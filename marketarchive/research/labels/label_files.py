@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import msgspec
 
 from marketarchive.archive.files import Files
-from marketarchive.clock import SECOND
 from marketarchive.research.labels.labels import Label
 from marketarchive.research.tables.partitions import METADATA
+from marketarchive.times import SECOND, to_seconds
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -125,7 +125,7 @@ def master_row(label: Label) -> dict[str, Any]:
 
 
 def _seconds(ns: int) -> int | float:
-    return ns // SECOND if ns % SECOND == 0 else ns / SECOND
+    return ns // SECOND if ns % SECOND == 0 else to_seconds(ns)
 
 
 def _plain(value: Decimal | None) -> Decimal | None:

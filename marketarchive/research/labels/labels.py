@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from marketarchive.clock import iso
+from marketarchive.times import iso
 from marketarchive.venues.polymarket.rules import Rule, dollars, e18, rule_of, winner
 
 Verdict = Literal["reproduced", "differs", "restated", "estimated", "not_provable"]

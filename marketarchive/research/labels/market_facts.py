@@ -21,6 +21,7 @@ from marketarchive.archive.reader import ArchiveReader, Message, read_segment
 from marketarchive.exceptions import ArchiveError, ParseError
 from marketarchive.items import Market, Resolution
 from marketarchive.research.labels.labels import SPLIT, Window
+from marketarchive.times import from_datetime
 from marketarchive.venues import polymarket
 from marketarchive.venues.polymarket.endpoints import GAMMA, RESOLUTIONS
 from marketarchive.venues.polymarket.messages import Received
@@ -214,8 +215,7 @@ def _official(told: list[Fact]) -> tuple[str | None, str | None]:
 
 
 def _ns(moment: datetime | None) -> int | None:
-    """Whole seconds are exact in a float; nothing here has a fraction that matters."""
-    return None if moment is None else int(moment.timestamp()) * 1_000_000_000 + moment.microsecond * 1000
+    return None if moment is None else from_datetime(moment)
 
 
 def _text(value: Decimal | None) -> str | None:

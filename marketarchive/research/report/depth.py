@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from marketarchive.clock import SECOND, iso
 from marketarchive.research.engine import run
 from marketarchive.research.labels.labels import Label
 from marketarchive.research.report.scope import Scope
 from marketarchive.research.views import literal, view_rows
+from marketarchive.times import SECOND, iso
 
 if TYPE_CHECKING:
     import duckdb

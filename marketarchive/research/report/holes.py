@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from marketarchive.clock import SECOND, iso
 from marketarchive.research.report.scope import Scope, firsts
 from marketarchive.research.validation.check import dicts
 from marketarchive.research.views import asset_of, view_gaps
+from marketarchive.times import SECOND, iso, to_seconds
 from marketarchive.venues.polymarket import rtds
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Hole:
             "x2": min(self.end, scope.until) // _MS,
             "from": iso(self.start)[:23] + "Z",
             "to": last,
-            "lasted": f"{(self.end - self.start) / SECOND:,.1f} s" + (" at least" if self.is_open else ""),
+            "lasted": f"{to_seconds(self.end - self.start):,.1f} s" + (" at least" if self.is_open else ""),
             "cause": self.cause,
             "scope": self.scope,
             "detail": self.detail,

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from marketarchive.clock import iso
 from marketarchive.research.labels.labels import VERDICTS, Label
+from marketarchive.times import iso
 from marketarchive.venues.polymarket.updown import DURATIONS
 
 LISTED = 300

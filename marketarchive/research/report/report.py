@@ -15,7 +15,7 @@ import msgspec
 from marketarchive import COLLECTOR
 from marketarchive.archive.files import Files
 from marketarchive.archive.status import RunStatus, Status, status
-from marketarchive.clock import RealClock, from_iso, iso
+from marketarchive.clock import RealClock
 from marketarchive.exceptions import ArchiveError, ConfigurationError, DiskError
 from marketarchive.research.canonical.dataset import canonical, path_of
 from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
@@ -35,6 +35,7 @@ from marketarchive.research.validation import verified_books
 from marketarchive.research.validation.check import share
 from marketarchive.research.validation.validate import JSON as VALIDATION
 from marketarchive.research.views import view_names
+from marketarchive.times import from_iso, iso
 
 if TYPE_CHECKING:
     import duckdb

@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from marketarchive.clock import SECOND
 from marketarchive.research.canonical.dataset import path_of
 from marketarchive.research.engine import run
 from marketarchive.research.labels.labels import Label
 from marketarchive.research.report.scope import Scope
 from marketarchive.research.validation import inputs
+from marketarchive.times import SECOND
 
 if TYPE_CHECKING:
     import duckdb

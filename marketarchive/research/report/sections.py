@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from marketarchive.clock import SECOND
 from marketarchive.research.labels.labels import VERDICTS, Label
 from marketarchive.research.report import charts, holes, outcomes
 from marketarchive.research.report.holes import Hole
 from marketarchive.research.report.page import Section, table
 from marketarchive.research.report.scope import Scope
 from marketarchive.research.report.shares import Shares
+from marketarchive.times import SECOND
 
 _MS = SECOND // 1000
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from marketarchive.clock import SECOND, iso
 from marketarchive.research.engine import run
 from marketarchive.research.report.scope import Scope
 from marketarchive.research.validation.check import share
 from marketarchive.research.views import asset_of, literal, view_plain, view_rows
+from marketarchive.times import SECOND, iso
 from marketarchive.venues.polymarket import rtds
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from marketarchive.clock import from_iso
 from marketarchive.research.engine import run
 from marketarchive.research.tables.extract import Names, lines
 from marketarchive.research.tables.partitions import STREAM_FEEDS, Partition
 from marketarchive.research.tables.seconds import Day
 from marketarchive.research.tables.subscriptions import Span, Told, named, spans, tracked
+from marketarchive.times import from_iso
 
 if TYPE_CHECKING:
     import duckdb

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from marketarchive.archive.reader import Message
-from marketarchive.clock import iso
 from marketarchive.research.engine import pattern, run, stored, text
 from marketarchive.research.tables.partitions import METADATA, Partition, Stamp
+from marketarchive.times import iso
 
 if TYPE_CHECKING:
     import duckdb

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from marketarchive.archive.reader import Message, read_segment
-from marketarchive.clock import from_iso
 from marketarchive.research.tables.extract import Made
 from marketarchive.research.tables.partitions import METADATA, Partition
+from marketarchive.times import from_iso
 
 if TYPE_CHECKING:
     import pyarrow as pa

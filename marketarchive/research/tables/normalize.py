@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from marketarchive.archive.files import Files
-from marketarchive.clock import Clock, RealClock, iso
+from marketarchive.clock import Clock, RealClock
 from marketarchive.exceptions import ArchiveError, ArgumentError, DiskError
 from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
 from marketarchive.research.engine import connect, require
@@ -41,6 +41,7 @@ from marketarchive.research.tables.partitions import (
     with_needs,
 )
 from marketarchive.research.tables.verdicts import Verdicts
+from marketarchive.times import iso
 
 if TYPE_CHECKING:
     import duckdb

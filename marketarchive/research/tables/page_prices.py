@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from marketarchive.archive.reader import Message, read_segment
-from marketarchive.clock import SECOND
 from marketarchive.exceptions import ParseError
 from marketarchive.research.tables.extract import AMOUNT, LATEST_MS, Made, amount_fits
 from marketarchive.research.tables.partitions import Partition
+from marketarchive.times import SECOND, to_ms
 from marketarchive.venues.assets import ASSETS
 from marketarchive.venues.chainlink.endpoints import LIVE, STREAMS, TIMESCALE, Page, page_of
 from marketarchive.venues.chainlink.reports import KnownReports, Report, parse_answer
@@ -76,7 +76,7 @@ def _pages(root: Path, partition: Partition) -> dict[str, Page]:
 
 def _fits(report: Report) -> bool:
     values = [each for each in (report.mid, report.bid, report.ask) if each is not None]
-    return 0 <= report.observed_ns // 10**6 <= LATEST_MS and all(map(_amount_fits, values))
+    return 0 <= to_ms(report.observed_ns) <= LATEST_MS and all(map(_amount_fits, values))
 
 
 def _amount_fits(value: Decimal) -> bool:

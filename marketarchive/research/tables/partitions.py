@@ -16,7 +16,7 @@ import msgspec
 from marketarchive.archive.labels import labels
 from marketarchive.archive.ledger import Entry, Ledger
 from marketarchive.archive.reader import SEGMENT_KINDS
-from marketarchive.clock import SECOND, from_iso, iso
+from marketarchive.times import SECOND, from_iso, iso
 
 METADATA = "marketarchive"
 """The key of the Parquet metadata under which a file says what it was made from."""

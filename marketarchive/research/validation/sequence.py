@@ -15,8 +15,8 @@ from marketarchive.archive.report import Report
 from marketarchive.archive.run import run_name
 from marketarchive.archive.seqs import claimed
 from marketarchive.archive.tree import run_locks
-from marketarchive.clock import from_iso
 from marketarchive.research.validation.check import OFFENDERS, Check, State
+from marketarchive.times import from_iso
 
 NOT_TOLD = "not all told"
 """Of a feed with a moved segment whose ledger line does not tell all its numbers."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from marketarchive.archive.labels import labels
 from marketarchive.archive.ledger import Entry
 from marketarchive.archive.reader import SEGMENT_KINDS
-from marketarchive.clock import from_iso
 from marketarchive.research.tables.extract import table
+from marketarchive.times import from_iso
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marketarchive.clock import iso
 from marketarchive.research.derived import Progress
 from marketarchive.research.engine import run
 from marketarchive.research.labels.labels import Label
 from marketarchive.research.validation import inputs, stream_seconds
 from marketarchive.research.validation.check import OFFENDERS, Check, State, dicts, share
 from marketarchive.research.validation.stream_seconds import SILENT_S, STREAMS
+from marketarchive.times import iso
 
 if TYPE_CHECKING:
     import duckdb

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marketarchive.archive.ledger import Ledger
-from marketarchive.clock import SECOND
 from marketarchive.research.engine import run, stored
 from marketarchive.research.labels.boundary_prices import INSTRUMENT
 from marketarchive.research.labels.labels import Label
 from marketarchive.research.tables.partitions import files
 from marketarchive.research.validation.sessions import as_table, sessions
 from marketarchive.research.views import literal
+from marketarchive.times import SECOND
 
 if TYPE_CHECKING:
     import duckdb

@@ -14,7 +14,7 @@ import msgspec
 from marketarchive import COLLECTOR
 from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Ledger
-from marketarchive.clock import RealClock, iso
+from marketarchive.clock import RealClock
 from marketarchive.exceptions import ArchiveError, DiskError
 from marketarchive.research.canonical import dataset as canonical_dataset
 from marketarchive.research.canonical import inputs as canonical_inputs
@@ -39,6 +39,7 @@ from marketarchive.research.validation import (
 )
 from marketarchive.research.validation.check import Check, State
 from marketarchive.research.validation.report import markdown
+from marketarchive.times import iso
 
 VERSION = 1
 """Raised when a check's rule changes."""

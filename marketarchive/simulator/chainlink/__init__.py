@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from marketarchive.clock import SECOND
 from marketarchive.simulator.chainlink.candles import RANGES, Candles
 from marketarchive.simulator.chainlink.page import NOT_FOUND, SCRIPT_PATH, render
 from marketarchive.simulator.chainlink.reports import Report, Reports, decimal, stamp
@@ -16,6 +15,7 @@ from marketarchive.simulator.messages import Asked, Reply, json_reply
 from marketarchive.simulator.noise import bits
 from marketarchive.simulator.prices import Prices
 from marketarchive.simulator.sockets import Session
+from marketarchive.times import SECOND, from_seconds
 
 HOST = "data.chain.link"
 CARRIED_S = 900
@@ -82,7 +82,7 @@ class Chainlink:
         if stale := asked.faults.get("page_stale"):
             at = min(at, stale["since_ns"])
         if lag := asked.faults.get("page_lag"):
-            at -= int(lag["seconds"] * SECOND)
+            at -= from_seconds(lag["seconds"])
         name = asked.first("attributeName")
         found = sorted(
             keyed

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from marketarchive.clock import SECOND
 from marketarchive.simulator.chainlink.reports import Report, Reports, decimal
 from marketarchive.simulator.chainlink.streams import Stream
+from marketarchive.times import SECOND, to_seconds
 
 _LOOKED_AT = 4
 _PART_NS = 3 * SECOND  # holds a report, wherever it begins
@@ -69,7 +69,7 @@ def _text(report: Report, at_ns: int | None = None) -> str:
     """`2026-04-13 12:08:00.339431+00`."""
     at = report.observed_at
     if at_ns is not None:
-        at = at.fromtimestamp(at_ns / SECOND, at.tzinfo)
+        at = at.fromtimestamp(to_seconds(at_ns), at.tzinfo)
     return at.isoformat(" ").removesuffix(":00")
 
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
-from marketarchive.clock import SECOND
 from marketarchive.simulator.chainlink.streams import Stream
 from marketarchive.simulator.noise import bits, unit
 from marketarchive.simulator.prices import E18, Prices
+from marketarchive.times import SECOND
 
 LAG_NS = 3 * SECOND
 """From an observation until the page's endpoint tells it, give or take _LAG_JITTER_NS."""

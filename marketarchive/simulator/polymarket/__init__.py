@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from marketarchive.clock import SECOND, iso
 from marketarchive.simulator.messages import Asked, Reply, json_reply
 from marketarchive.simulator.polymarket.books import Books
 from marketarchive.simulator.polymarket.clob import Clob
@@ -20,6 +19,7 @@ from marketarchive.simulator.polymarket.web import LIMIT as WEB_LIMIT
 from marketarchive.simulator.polymarket.web import Web
 from marketarchive.simulator.polymarket.world import HISTORY_S, World
 from marketarchive.simulator.sockets import Session
+from marketarchive.times import SECOND, iso
 from marketarchive.venues.polymarket.endpoints import LIMITS, endpoint_class
 
 GAMMA_HOST = "gamma-api.polymarket.com"

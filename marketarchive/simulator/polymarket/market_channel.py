@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 import msgspec
 
-from marketarchive.clock import SECOND
 from marketarchive.simulator.noise import bits
 from marketarchive.simulator.polymarket.books import Books, Step
 from marketarchive.simulator.polymarket.ladder import price_names, size_text, tick_text
@@ -20,6 +19,7 @@ from marketarchive.simulator.polymarket.markets import SimMarket
 from marketarchive.simulator.polymarket.rounds import LISTED_AHEAD_S
 from marketarchive.simulator.polymarket.world import World
 from marketarchive.simulator.sockets import Frame
+from marketarchive.times import SECOND
 
 CUSTOM = frozenset({"best_bid_ask", "new_market", "market_resolved"})
 _SECONDS_KEPT = 1024

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from marketarchive.clock import SECOND
 from marketarchive.simulator.polymarket.market_channel import CUSTOM, MarketChannel
 from marketarchive.simulator.polymarket.markets import SimMarket
 from marketarchive.simulator.sockets import ABNORMAL, Frame, Told, message_of
+from marketarchive.times import SECOND
 
 TOKENS_WITH_FIRST_BOOKS = 500
 PING_WITHIN_NS = 60 * SECOND

@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from marketarchive.clock import SECOND
 from marketarchive.simulator.noise import bits, digest
 from marketarchive.simulator.prices import ASSETS, E18, Prices
 from marketarchive.simulator.sockets import Frame, Told, message_of
+from marketarchive.times import SECOND
 
 SILENT_AFTER_NS = 228 * SECOND
 _MS = SECOND // 1000

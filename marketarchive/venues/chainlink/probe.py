@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
-from marketarchive.clock import SECOND
 from marketarchive.exceptions import ParseError
+from marketarchive.times import to_seconds
 from marketarchive.venues.assets import ASSETS, Asset
 from marketarchive.venues.chainlink.endpoints import LIVE, PAGE, PAGES_PER_10S
 from marketarchive.venues.chainlink.reports import CHECKPOINT, parse_answer, parse_document
@@ -76,7 +76,7 @@ class _Chainlink:
         if not answer.reports:
             raise _wrong("no report of the last minute")
         newest = answer.reports[-1]
-        age = (exchange.received_at - newest.observed_ns) / SECOND
+        age = to_seconds(exchange.received_at - newest.observed_ns)
         return f"{len(answer.reports)} reports, the newest {newest.mid}, observed {age:.1f} s ago"
 
 

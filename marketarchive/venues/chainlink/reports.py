@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 
-from marketarchive.clock import from_iso
 from marketarchive.exceptions import ParseError
 from marketarchive.nesting import MAX_NESTING, is_shallow
+from marketarchive.times import from_iso
 from marketarchive.venues.chainlink.endpoints import LIVE, TIMESCALE
 
 SCALE = 18

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from marketarchive.clock import SECOND
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Market, Resolution
+from marketarchive.times import SECOND, to_seconds
 from marketarchive.venues.endpoint import Endpoint, Query
 from marketarchive.venues.polymarket import (
     Book,
@@ -130,7 +130,7 @@ class _Polymarket:
         found = list(_markets(parsed))
         if wrong := [each.slug for each in found if each.status == "active"]:
             raise _wrong(f"closed=true brought {len(wrong)} markets that are open, e.g. {wrong[0]}")
-        since = self._now_ns / SECOND - 86_400 - 1
+        since = to_seconds(self._now_ns) - 86_400 - 1
         if early := [each.slug for each in found if each.end_at and each.end_at.timestamp() < since]:
             raise _wrong(f"end_date_min brought {len(early)} that ended before it, e.g. {early[0]}")
         self._closed = found
@@ -140,7 +140,7 @@ class _Polymarket:
 
     def _take_open(self, parsed: Parsed) -> str:
         """Keeps the active markets of a page, those that end first in front."""
-        now = self._now_ns / SECOND
+        now = to_seconds(self._now_ns)
         found = [
             each
             for each in _markets(parsed)
@@ -295,7 +295,7 @@ class _Polymarket:
         if not text.isdigit():
             raise _wrong(f"{text[:40]!r} is not a number of seconds")
         # the venue cut its time to a whole second somewhere between sending and receiving
-        off = int(text) + 0.5 - exchange.received_at / SECOND
+        off = int(text) + 0.5 - to_seconds(exchange.received_at)
         if abs(off) > CLOCK_OFF_S:
             raise _wrong(f"the venue's clock and ours differ by {off:+.0f} s: check this machine's")
         return f"whole seconds; the venue's clock is {off:+.1f} s (within 0.5 s) from ours"
@@ -314,7 +314,7 @@ def _trades(exchange: Exchange) -> str:
         raise _wrong("trades are not newest first")
     if not rows:
         return "no trades of these markets yet"
-    age = exchange.received_at / SECOND - times[0]
+    age = to_seconds(exchange.received_at) - times[0]
     more = "more" if wire.mapping(document.get("pagination") or {}, "Page").get("has_more") else "no more"
     return f"{len(rows)} trades, newest first, the newest {age:.0f} s old; {more} pages by cursor"
 
@@ -358,7 +358,7 @@ def _short(query: Query) -> Query:
 
 
 def _age_s(one: Book, exchange: Exchange) -> float:
-    return exchange.received_at / SECOND - one.timestamp_ms / 1000
+    return to_seconds(exchange.received_at) - one.timestamp_ms / 1000
 
 
 def _numbers(payouts: tuple[str, ...] | None) -> list[float]:

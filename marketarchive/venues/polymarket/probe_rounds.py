@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from marketarchive.clock import SECOND, iso
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Market
+from marketarchive.times import SECOND, iso, to_seconds
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.polymarket import Received, parse, queries
 from marketarchive.venues.polymarket.messages import Parsed
@@ -73,7 +73,7 @@ def _read_listed(asset: str, duration: str, now_ns: int, exchange: Exchange) -> 
 
 
 def _is_under_way(market: Market, now_ns: int) -> bool:
-    now = now_ns / SECOND
+    now = to_seconds(now_ns)
     return (
         market.start_at is not None
         and market.end_at is not None

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import msgspec
 
-from marketarchive.clock import iso
+from marketarchive.times import iso
 from marketarchive.venues.endpoint import Endpoint, Query
 from marketarchive.venues.polymarket import endpoints, updown
 from marketarchive.venues.polymarket.endpoints import LIMITS

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
-from marketarchive.clock import from_iso
+from marketarchive.times import from_iso
 from marketarchive.venues.assets import ASSETS
 
 SPOT = "chainlink spot"

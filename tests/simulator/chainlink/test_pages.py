@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from marketarchive.clock import SECOND, from_iso
 from marketarchive.simulator.chainlink import CARRIED_S
 from marketarchive.simulator.chainlink.script import SCRIPT
 from marketarchive.simulator.chainlink.streams import BY_SLUG, STREAMS
 from marketarchive.simulator.messages import Asked
+from marketarchive.times import SECOND, from_iso
 from tests.simulator.asking import NOW, SECONDS, json_of, venue
 from tests.simulator.chainlink.asking import HISTORY, LIVE, SPOT, TWAP, ask, live, live_query, newest, pages
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketarchive.clock import SECOND
 from marketarchive.simulator.chainlink.reports import LAG_NS, decimal, stamp
 from marketarchive.simulator.chainlink.streams import BY_SLUG, STREAMS, Stream
 from marketarchive.simulator.prices import E18
+from marketarchive.times import SECOND
 from tests.simulator.asking import NOW, SECONDS, venue
 from tests.simulator.chainlink.asking import SPOT, TWAP, pages
 

@@ -12,10 +12,14 @@ from urllib.parse import urlencode
 import aiohttp
 import pytest
 
-from marketarchive.clock import SECOND, SimulatedClock, from_iso
+from marketarchive.simulated_time import SimulatedClock, TimePage
 from marketarchive.simulator.chainlink.streams import BY_SLUG
+from marketarchive.simulator.messages import PAGE_DUE, PAGE_NAME, SIMULATED_TIME
+from marketarchive.times import SECOND, from_iso
 from tests.simulator.chainlink.asking import LIVE, SPOT, TWAP, live_query, newest, pages
 from tests.simulator.serving import START, Simulator, simulator
+
+pytestmark = pytest.mark.process
 
 HOST = "data.chain.link"
 PAGE = f"/{HOST}/streams/btc-usd"
@@ -68,9 +72,11 @@ async def test_everything_that_a_page_needs_is_found_by_its_addresses(sim: Simul
             async with browser.get(f"{sim.url}{source}") as answer:
                 script = await answer.text()
                 assert (answer.status, answer.content_type) == (200, "application/javascript")
-        for path in re.findall(r'fetch\("(/[^"]*)"', script):
-            async with browser.get(f"{sim.url}{path}") as answer:
-                assert (await answer.json())["speed"] == 1.0
+        for path in re.findall(r'request\("(/[^"]*)"', script):
+            async with browser.get(f"{sim.url}{path}", headers={PAGE_NAME: "0.5", PAGE_DUE: ""}) as answer:
+                now_ms, speed = answer.headers[SIMULATED_TIME].split(" ")
+                assert 0 < int(now_ms) < 2e12
+                assert float(speed) == 1.0
         async with browser.get(f"{sim.url}{asked(SPOT)}") as answer:
             assert answer.content_type == "application/json"
             assert answer.headers["Server"] == "Vercel"
@@ -97,7 +103,7 @@ def test_an_address_with_its_host_needs_no_page(sim: Simulator) -> None:
 
 
 def test_nodes_are_true_at_the_time_of_the_answer(sim: Simulator) -> None:
-    clock = SimulatedClock(**sim.json("/_clock"))
+    clock = SimulatedClock(TimePage.of(sim.url))
     before = clock.now_ns()
     told = {node["validAfterTs"] for node in nodes(sim)}
     after = clock.now_ns()

@@ -3,7 +3,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import msgspec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from marketarchive.simulator.polymarket.books import Books
@@ -95,7 +95,6 @@ def test_any_second_can_be_asked_first() -> None:
 # --- between whole seconds -------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(st.booleans(), st.integers(0, 300), st.lists(st.integers(-20_000, 320_000), min_size=1, max_size=4))
 def test_a_millisecond_asked_for_alone_is_the_one_reached_in_order(
     is_live: bool, place: int, offsets: list[int]

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from marketarchive.clock import utc
 from marketarchive.items import Market
 from marketarchive.simulator.polymarket.gamma_rows import METADATA_AFTER_S
+from marketarchive.times import utc
 from marketarchive.venues.polymarket import Parsed, Received, parse
 from tests.simulator.asking import GAMMA, NOW, SECONDS, ask, closed_rounds, json_of, venue
 

@@ -4,15 +4,16 @@ import json
 from collections import Counter, defaultdict
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from marketarchive.clock import SECOND
 from marketarchive.simulator.polymarket.books import Books
 from marketarchive.simulator.polymarket.market_channel import MarketChannel, frames, global_frames
 from marketarchive.simulator.polymarket.markets import SimMarket
+from marketarchive.times import SECOND
 from marketarchive.venues.polymarket import parse_book
 from marketarchive.venues.polymarket.live_books import ChannelBooks
+from tests.properties import examples
 from tests.simulator.asking import CLOB, DATA, SECONDS, ask, json_of, venue
 from tests.simulator.polymarket.frames import Reader, live_round
 
@@ -68,7 +69,7 @@ def test_the_venue_code_proves_every_frame_of_a_round_whose_tick_turns() -> None
     assert set(verdicts) == {("LastTrade", "not_available"), ("BestBidAsk", "not_available")}
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     st.sampled_from([("5m", "BTC"), ("15m", "ETH"), ("1d", "SOL")]),
     st.integers(0, 60_000),

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from marketarchive.clock import SECOND
 from marketarchive.simulator.polymarket.market_session import MarketSession
 from marketarchive.simulator.sockets import ABNORMAL, Frame
+from marketarchive.times import SECOND
 from marketarchive.venues.polymarket import market_channel
 from tests.simulator.asking import NOW, SECONDS, closed_rounds, live_tokens, venue
 from tests.simulator.polymarket.frames import live_round

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from marketarchive.clock import SECOND
 from marketarchive.simulator.polymarket.rtds import TOPICS, Rtds, RtdsSession, connection_id, frames
 from marketarchive.simulator.prices import ASSETS, E18
+from marketarchive.times import SECOND
 from marketarchive.venues.polymarket import rtds
 from marketarchive.venues.polymarket.rtds import ReferencePoint, decode
 from tests.simulator.asking import NOW, SECONDS, venue

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from marketarchive.clock import SECOND, iso
 from marketarchive.simulator.messages import Asked, Reply
 from marketarchive.simulator.polymarket import WEB_HOST
 from marketarchive.simulator.polymarket.markets import SimMarket
+from marketarchive.times import SECOND, iso
 from tests.simulator.asking import SECONDS, json_of, venue
 
 PATH = "/api/crypto/crypto-price"

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from marketarchive.clock import from_iso
 from marketarchive.simulator.polymarket.world import HISTORY_S
 from marketarchive.simulator.prices import ASSETS
+from marketarchive.times import from_iso
 from marketarchive.venues.polymarket import updown
 from tests.simulator.asking import SECONDS, venue
 

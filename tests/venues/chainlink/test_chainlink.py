@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketarchive.clock import SECOND, from_iso
 from marketarchive.exceptions import ParseError
+from marketarchive.times import SECOND, from_iso
 from marketarchive.venues import chainlink
 from marketarchive.venues.chainlink.endpoints import (
     API,

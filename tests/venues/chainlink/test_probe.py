@@ -7,10 +7,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from marketarchive.clock import SECOND
 from marketarchive.simulator.chainlink import Chainlink
 from marketarchive.simulator.messages import Asked, Reply
 from marketarchive.simulator.prices import Prices
+from marketarchive.times import SECOND
 from marketarchive.venues.chainlink.probe import PROBE
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.probing import Check, Exchange, Findings

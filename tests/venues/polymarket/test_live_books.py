@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from marketarchive.exceptions import ParseError
@@ -165,7 +165,6 @@ def check(sent: Sequence[bytes], received: Sequence[int]) -> None:
                 failures[each.token] = failures[each.token] + 1 if each.verdict == "failed" else 0
 
 
-@settings(deadline=None)
 @given(APART, st.integers(2, 60), st.data())
 def test_a_lost_frame_is_found_at_the_next_change_unless_that_repairs_it(
     tape: Tape, count: int, data: st.DataObject
@@ -176,7 +175,6 @@ def test_a_lost_frame_is_found_at_the_next_change_unless_that_repairs_it(
     check(sent, [place for place in range(len(sent)) if place != lost])
 
 
-@settings(deadline=None)
 @given(APART, st.integers(3, 60), st.data())
 def test_swapped_changes_are_found(tape: Tape, count: int, data: st.DataObject) -> None:
     sent = payloads(tape, count)
@@ -204,7 +202,6 @@ def test_a_frame_sent_again_changes_nothing(tape: Tape, count: int, data: st.Dat
         assert mine(books, token) == right(tape, token)
 
 
-@settings(deadline=None)
 @given(APART, st.integers(1, 20), st.integers(0, 20), st.integers(0, 20))
 def test_a_failed_book_is_mended_by_a_rest_answer_though_changes_came_after_it(
     tape: Tape, lost: int, before: int, after: int
@@ -225,7 +222,6 @@ def test_a_failed_book_is_mended_by_a_rest_answer_though_changes_came_after_it(
     assert verdicts(taken(books, payloads(tape, 5)[1:])) == {"ok"}
 
 
-@settings(deadline=None)
 @given(TAPES, st.integers(0, 20), st.integers(1, 20), st.integers(0, 20))
 def test_a_first_book_may_be_older_than_changes_that_came_before_it(
     tape: Tape, before: int, after: int, later: int
@@ -244,7 +240,6 @@ def test_a_first_book_may_be_older_than_changes_that_came_before_it(
         assert mine(books, token) == right(tape, token)
 
 
-@settings(deadline=None)
 @given(APART, st.integers(1, 20), st.integers(0, 20))
 def test_changes_may_come_before_the_socket_s_own_first_book(tape: Tape, before: int, later: int) -> None:
     books, first = ChannelBooks(), tape.dump()

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from marketarchive.clock import SECOND
 from marketarchive.simulator.messages import Asked
+from marketarchive.times import SECOND
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.polymarket.probe import PROBE
 from marketarchive.venues.polymarket.probe_rounds import look_for_rounds

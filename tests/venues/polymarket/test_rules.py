@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketarchive.clock import SECOND, from_iso
+from marketarchive.times import SECOND, from_iso
 from marketarchive.venues.polymarket import rules
 
 AUGUST_7 = from_iso("2026-08-07T00:00:00Z")
