@@ -41,7 +41,7 @@ _FORMAT, _SEQUENCE, _MONOTONIC, _SIMULATED, _SPEED, _LEASE, _LIMIT, _START_SIMUL
 )
 _FORMAT_NUMBER = 0x6D61746D_00000001
 _SLOTS, _SLOT_WORDS = 16, 4
-_PID, _LATE_SINCE, _HOLDS = range(3)  # within a slot
+_PID, _LATE_SINCE, _HOLDS, _BEAT = range(4)  # within a slot
 SLOT_COUNT = (_SIZE // 8 - _SLOTS) // _SLOT_WORDS
 _SPINS = 50  # reads in the middle of a write before the reader sleeps between them
 _READS_MAX = 2_000  # then the writer has died in the middle
@@ -68,12 +68,13 @@ class Anchor(NamedTuple):
 
 
 class SlotView(NamedTuple):
-    """What a process says of itself. `late_since` lies ahead while it is idle: then something is due."""
+    """What a process says of itself, in the machine's monotonic ns."""
 
     number: int
     pid: int
-    late_since: int  # machine's monotonic ns
+    late_since: int  # it works since then; ahead while it is idle: then something is due
     holds: int
+    beat: int  # its event loop's newest turn
 
 
 class TimePage:
@@ -216,7 +217,7 @@ class TimePage:
                 raise ConfigurationError(
                     f"{SLOT_COUNT} processes take part in this simulator's time already; end some"
                 )
-            self._words[place + _LATE_SINCE] = FOREVER_NS
+            self._words[place + _LATE_SINCE], self._words[place + _BEAT] = FOREVER_NS, 0
             self._words[place + _HOLDS] = 1
             self._words[place + _PID] = os.getpid()
         return Slot(self._words, number, place)
@@ -227,8 +228,8 @@ class TimePage:
         for number in range(SLOT_COUNT):
             place = _SLOTS + number * _SLOT_WORDS
             if pid := self._words[place + _PID]:
-                words = self._words
-                found.append(SlotView(number, pid, words[place + _LATE_SINCE], words[place + _HOLDS]))
+                late_since, holds, beat = self._words[place + _LATE_SINCE : place + _SLOT_WORDS]
+                found.append(SlotView(number, pid, late_since, holds, beat))
         return found
 
     def free(self, number: int, pid: int) -> None:
@@ -258,6 +259,10 @@ class Slot:
         self._holds = 1  # until the event loop runs
         self._is_starting = True
         self._lock = threading.Lock()
+
+    def beat(self) -> None:
+        """Say that the event loop takes another turn."""
+        self._words[self._place + _BEAT] = time.monotonic_ns()
 
     def late_since(self, monotonic_ns: int) -> None:
         """Say that the event loop is at work since then, or idle until then."""
@@ -362,6 +367,8 @@ class IdleSelector(selectors.DefaultSelector):
     """
 
     def select(self, timeout: float | None = None) -> Any:
+        for slot in _watched:
+            slot.beat()
         if not _watched or (timeout is not None and timeout <= 0):
             return super().select(timeout)
         if ready := super().select(0):

@@ -125,7 +125,7 @@ def test_the_figures_of_simulated_time_are_those_of_the_code() -> None:
     text = " ".join((ROOT / "docs" / "SIMULATOR.md").read_text(encoding="utf-8").split())
     assert f"Past {HIGHEST:g} no speed is granted" in text
     assert (ALLOWED_NS, PAGE_ALLOWED_NS, SILENT_NS) == (SECOND // 4, SECOND // 2, 2 * SECOND)
-    for figure in ("a quarter of a simulated second late", "half a simulated second overdue", "for 2 s of"):
+    for figure in ("a quarter of a simulated second late", "more than half a simulated second", "for 2 s of"):
         assert figure in text
     source = (ROOT / "marketarchive" / "commands" / "simulate.py").read_text(encoding="utf-8")
     page = (ROOT / "docs" / "SIMULATOR.md").read_text(encoding="utf-8")

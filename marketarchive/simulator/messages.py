@@ -10,11 +10,6 @@ import msgspec
 
 from marketarchive.simulator.sockets import Session
 
-PAGE_NAME, PAGE_DUE = "X-Page", "X-Page-Due-Ms"
-"""Headers with which a page of a browser says who it is and when it means to ask again, in simulated ms."""
-SIMULATED_TIME = "X-Simulated-Time"
-"""Header of the answer to it: simulated ms and speed."""
-
 
 @dataclass(frozen=True)
 class Asked:

@@ -22,13 +22,19 @@ ALLOWED_LEAST_NS, ALLOWED_MOST_NS = 4 * MILLISECOND, 100 * MILLISECOND
 HIGHEST = ALLOWED_NS / ALLOWED_LEAST_NS
 """Simulated seconds per second that are granted at most: past it nobody could be kept from being late."""
 PAGE_ALLOWED_NS = SECOND // 2
-"""Simulated nanoseconds by which the request of a page in a browser may be late."""
+"""Simulated nanoseconds in which a page in a browser is to ask for what it shows in a second."""
 
 
-@dataclass
-class _Page:
-    due_ns: int  # simulated; when it means to ask again
+@dataclass(eq=False)
+class PageTurn:
+    """Of a page in a browser: since when it is about to ask for and show what a second brought."""
+
+    told_ns: int | None = None  # simulated
     late_since: int | None = None  # machine's monotonic time
+
+    def ended(self) -> None:
+        """The page has said that it shows it."""
+        self.told_ns = self.late_since = None
 
 
 class Pace:
@@ -41,8 +47,7 @@ class Pace:
         limit = page.limit
         self.allowed_ns = int(min(ALLOWED_MOST_NS, max(ALLOWED_LEAST_NS, ALLOWED_NS / limit)))
         self.lease_ns = 2 * self.allowed_ns
-        self._pages: dict[str, _Page] = {}
-        self._silent: dict[int, int] = {}  # slot -> its late_since when it was given up
+        self.pages: set[PageTurn] = set()  # those that are open
         self.held_ns = 0  # machine's; for which time stood still or was slowed down
         self._renewed_at = time.monotonic_ns()
 
@@ -66,24 +71,13 @@ class Pace:
         slots = self._page.slots()
         if any(self._is_late(slot, monotonic_ns) for slot in slots) or self._has_late_page(monotonic_ns):
             return 0.0
-        is_alone = not self._pages and all(slot.number == self._own for slot in slots)
+        is_alone = not self.pages and all(slot.number == self._own for slot in slots)
         if is_alone or any(slot.holds for slot in slots):
             return min(1.0, self._page.limit)
         return self._page.limit
 
-    def page_asked(self, name: str, due_ns: int | None) -> None:
-        """A page in a browser has asked, and means to ask again at `due_ns` (simulated); None: never."""
-        if due_ns is None:
-            self._pages.pop(name, None)
-        else:
-            self._pages[name] = _Page(due_ns)
-
     def _is_late(self, slot: SlotView, now: int) -> bool:
-        late = now - slot.late_since
-        if late <= self.allowed_ns or self._silent.get(slot.number) == slot.late_since:
-            return False
-        if late > SILENT_NS:
-            self._silent[slot.number] = slot.late_since
+        if now - slot.late_since <= self.allowed_ns or now - max(slot.late_since, slot.beat) > SILENT_NS:
             return False
         if not is_alive(slot.pid):
             self._page.free(slot.number, slot.pid)
@@ -91,14 +85,10 @@ class Pace:
         return True
 
     def _has_late_page(self, now: int) -> bool:
-        simulated = self._page.now_ns()
-        is_late = False
-        for name, page in list(self._pages.items()):
-            if simulated - page.due_ns <= PAGE_ALLOWED_NS:
+        simulated, is_late = self._page.now_ns(), False
+        for turn in self.pages:
+            if turn.told_ns is None or simulated - turn.told_ns <= PAGE_ALLOWED_NS:
                 continue
-            page.late_since = page.late_since or now
-            if now - page.late_since > SILENT_NS:
-                del self._pages[name]  # closed, or hung: until it asks again
-            else:
-                is_late = True
+            turn.late_since = turn.late_since or now
+            is_late |= now - turn.late_since <= SILENT_NS  # else it hangs
         return is_late

@@ -1,6 +1,7 @@
 """The simulator's server: routes and sockets of venues, limits, faults, encoding, truth.
 
-Beside the venues it serves `/_clock` (the simulated time and its page), `/_status` (requests and pace),
+Beside the venues it serves `/_clock` (the simulated time and its page), `/_seconds` (a socket that tells
+pages in a browser of each simulated second), `/_status` (requests and pace),
 `/_faults` (GET lists, POST replaces) and `/_truth/markets`.
 """
 
@@ -21,6 +22,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from marketarchive.archive.codec import compressor, finished
+from marketarchive.clock import sleep_until
 from marketarchive.exceptions import ConfigurationError
 from marketarchive.simulated_time import FOREVER_NS, FollowedEventLoop, SimulatedClock, TimePage
 from marketarchive.simulator.changes import change
@@ -28,17 +30,14 @@ from marketarchive.simulator.connections import Connection
 from marketarchive.simulator.faults import ON_UPGRADE, Fault, read_faults
 from marketarchive.simulator.limits import Limits
 from marketarchive.simulator.messages import (
-    PAGE_DUE,
-    PAGE_NAME,
-    SIMULATED_TIME,
     Asked,
     Reply,
     Venue,
     json_reply,
 )
-from marketarchive.simulator.pace import HIGHEST, Pace
+from marketarchive.simulator.pace import HIGHEST, Pace, PageTurn
 from marketarchive.simulator.truth import Truth
-from marketarchive.times import from_ms, from_seconds, to_ms, to_seconds
+from marketarchive.times import SECOND, from_seconds, to_ms, to_seconds
 
 _LIBRARY_DEFAULT = re.compile(r"^(Python-urllib/|Python/|python-requests/|$)")
 _PAGE_OF = re.compile(r"https?://[^/]+/([^/?#]+)")  # the host in a Referer
@@ -78,11 +77,13 @@ class Server:
         self._requests = 0
         self._connections = 0
         self._open: set[Connection] = set()
+        self._watching: set[web.WebSocketResponse] = set()  # pages in a browser
 
     async def run(self, ready: Callable[[str], None]) -> None:
         """Serve until SIGTERM or SIGINT; `ready` is called with the base URL."""
         app = web.Application(client_max_size=2**20)
         app.router.add_get("/_clock", self._get_clock)
+        app.router.add_get("/_seconds", self._tell_seconds)
         app.router.add_get("/_status", self._get_status)
         app.router.add_get("/_truth/markets", self._get_markets)
         app.router.add_get("/_faults", self._get_faults)
@@ -132,21 +133,38 @@ class Server:
 
     async def _get_clock(self, request: web.Request) -> web.Response:
         """Tell where the time page lies, and the present anchor."""
+        del request
         anchor = self.page.anchor()
         told = {"page": str(self.page.path), "monotonic_ns": anchor.monotonic_ns}
         told |= {"simulated_ns": anchor.simulated_ns, "speed": anchor.speed, "speed_limit": anchor.limit}
-        answer = _plain(json_reply(told))
-        answer.headers.update(self._page_time(request))
-        return answer
+        return _plain(json_reply(told))
 
-    def _page_time(self, request: web.Request) -> dict[str, str]:
-        """The time as an answer tells it to a page in a browser, which has said when it will ask again."""
-        if (name := request.headers.get(PAGE_NAME)) is None:
-            return {}
-        due = request.headers.get(PAGE_DUE, "")
-        self._pace.page_asked(name, from_ms(int(due)) if due.isdecimal() else None)
-        anchor = self.page.anchor()
-        return {SIMULATED_TIME: f"{to_ms(self.clock.now_ns())} {anchor.speed or anchor.limit:g}"}
+    async def _tell_seconds(self, request: web.Request) -> web.WebSocketResponse:
+        """Tell a page in a browser of each simulated second, as its Unix ms, until either side ends."""
+        socket = web.WebSocketResponse(timeout=0.5)
+        await socket.prepare(request)
+        turn = PageTurn()
+        self._pace.pages.add(turn)
+        telling = asyncio.create_task(self._tell(socket, turn))
+        self._watching.add(socket)
+        try:
+            async for _ in socket:
+                turn.ended()
+        finally:
+            telling.cancel()
+            self._watching.discard(socket)
+            self._pace.pages.discard(turn)
+        return socket
+
+    async def _tell(self, socket: web.WebSocketResponse, turn: PageTurn) -> None:
+        second = self.clock.now_ns() // SECOND * SECOND  # at once, then each one that begins
+        while not socket.closed:
+            await sleep_until(self.clock, second)
+            if turn.told_ns is None:
+                turn.told_ns = self.clock.now_ns()
+            with contextlib.suppress(ConnectionError):
+                await socket.send_str(str(to_ms(second)))
+            second = (self.clock.now_ns() // SECOND + 1) * SECOND
 
     async def _get_status(self, request: web.Request) -> web.Response:
         del request
@@ -218,11 +236,9 @@ class Server:
         }
         asked = replace(asked, faults=ordered)
         reply = self._answer(asked, request, now, shown)
-        page_time = self._page_time(request)
         cursor = asked.first("after_cursor") or asked.first("next_cursor")
         for fault in hit:
             reply = change(reply, fault, cursor, asked.host)
-        reply = replace(reply, headers={**reply.headers, **page_time})
         return await self._send(request, asked, reply, hit, now, shown)
 
     def _place(self, request: web.Request) -> tuple[str, str]:
@@ -266,6 +282,8 @@ class Server:
 
     async def _stop_connections(self, app: web.Application) -> None:
         del app
+        for page in list(self._watching):
+            await page.close(code=1001)
         connections = list(self._open)
         for connection in connections:
             connection.stop()

@@ -23,7 +23,7 @@ from marketarchive.simulated_time import (
     Slot,
     TimePage,
 )
-from marketarchive.simulator.pace import ALLOWED_NS, HIGHEST, PAGE_ALLOWED_NS, Pace
+from marketarchive.simulator.pace import ALLOWED_NS, HIGHEST, PAGE_ALLOWED_NS, Pace, PageTurn
 from marketarchive.simulator.server import Options, Server, serve
 from marketarchive.times import SECOND
 from tests.collecting.streams import until
@@ -73,6 +73,15 @@ def test_a_living_silent_process_holds_time_for_two_seconds_at_most() -> None:
     assert pace.speed(now + 3 * SILENT_NS) == 0.0  # it lives, and is late again
 
 
+def test_a_process_that_works_without_a_pause_is_not_silent() -> None:
+    pace, page = paced()
+    now = time.monotonic_ns()
+    slot = joined(page, now - 3 * SILENT_NS)
+    assert pace.speed(now) == SPEED
+    slot.beat()
+    assert pace.speed(now) == 0.0
+
+
 def test_while_nobody_takes_part_time_runs_no_faster_than_the_wall() -> None:
     pace, page = paced()
     now = time.monotonic_ns()
@@ -81,7 +90,7 @@ def test_while_nobody_takes_part_time_runs_no_faster_than_the_wall() -> None:
     assert pace.speed(now) == SPEED
     slot.leave()
     assert pace.speed(now) == 1.0
-    pace.page_asked("one", page.now_ns() + SECOND)
+    pace.pages.add(PageTurn())
     assert pace.speed(now) == SPEED
     assert paced(0.5)[0].speed(now) == 0.5
 
@@ -119,18 +128,21 @@ def test_a_process_that_starts_and_a_hold_limit_the_speed_to_that_of_the_wall() 
 
 def test_a_browsers_page_is_waited_for_as_long_as_a_process() -> None:
     pace, page = paced()
-    now = time.monotonic_ns()
     joined(page, FOREVER_NS)
-    pace.page_asked("one", page.now_ns() + SECOND)
+    now, turn = time.monotonic_ns(), PageTurn()
+    pace.pages.add(turn)
     assert pace.speed(now) == SPEED
-    pace.page_asked("one", page.now_ns() - PAGE_ALLOWED_NS - 1)
+    turn.told_ns = page.now_ns()
+    assert pace.speed(now) == SPEED
+    turn.told_ns -= PAGE_ALLOWED_NS + 1
     assert pace.speed(now) == 0.0
     assert pace.speed(now + SILENT_NS) == 0.0
-    assert pace.speed(now + SILENT_NS + 1) == SPEED  # closed, or hung
-    pace.page_asked("two", page.now_ns() - SECOND)
-    pace.page_asked("two", None)
-    joined(page, FOREVER_NS)
-    assert pace.speed(now) == SPEED
+    assert pace.speed(now + SILENT_NS + 1) == SPEED  # it hangs
+    turn.ended()
+    turn.told_ns = page.now_ns() - SECOND
+    assert pace.speed(now + 2 * SILENT_NS) == 0.0  # it came back, and is late again
+    pace.pages.discard(turn)
+    assert pace.speed(now + 2 * SILENT_NS) == SPEED
 
 
 def in_a_loop_of_its_own(look: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -14,7 +14,6 @@ import pytest
 
 from marketarchive.simulated_time import SimulatedClock, TimePage
 from marketarchive.simulator.chainlink.streams import BY_SLUG
-from marketarchive.simulator.messages import PAGE_DUE, PAGE_NAME, SIMULATED_TIME
 from marketarchive.times import SECOND, from_iso
 from tests.simulator.chainlink.asking import LIVE, SPOT, TWAP, live_query, newest, pages
 from tests.simulator.serving import START, Simulator, simulator
@@ -72,11 +71,12 @@ async def test_everything_that_a_page_needs_is_found_by_its_addresses(sim: Simul
             async with browser.get(f"{sim.url}{source}") as answer:
                 script = await answer.text()
                 assert (answer.status, answer.content_type) == (200, "application/javascript")
-        for path in re.findall(r'request\("(/[^"]*)"', script):
-            async with browser.get(f"{sim.url}{path}", headers={PAGE_NAME: "0.5", PAGE_DUE: ""}) as answer:
-                now_ms, speed = answer.headers[SIMULATED_TIME].split(" ")
-                assert 0 < int(now_ms) < 2e12
-                assert float(speed) == 1.0
+        [path] = re.findall(r'location.host \+ "(/[^"]*)"', script)
+        async with browser.ws_connect(f"{sim.url}{path}") as seconds:
+            told = [int(await seconds.receive_str()) for _ in range(2)]
+            await seconds.send_str("shown")
+            assert told[1] == told[0] + 1000
+            assert from_iso(START) // 10**6 <= told[0]
         async with browser.get(f"{sim.url}{asked(SPOT)}") as answer:
             assert answer.content_type == "application/json"
             assert answer.headers["Server"] == "Vercel"
