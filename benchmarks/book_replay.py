@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -33,8 +34,8 @@ def run() -> Result:
     for name, verify in (("with_hashes", True), ("without", False)):
         expected = ("ok" if verify else "unchecked", changes)
         mine, theirs, ratio = pairs(
-            lambda verify=verify, expected=expected: _ours(frames, expected, verify=verify),
-            lambda verify=verify: _baseline(frames, changes, verify=verify),
+            partial(_ours, frames, expected, verify=verify),
+            partial(_baseline, frames, changes, verify=verify),
         )
         measured[name] = {
             "changes_per_s": round(changes / mine),
@@ -159,9 +160,9 @@ def _frames() -> tuple[list[bytes], int]:
         first, second = market = random.choice(markets)
         if number % 200 == 100:
             price = f"{random.randrange(30, 70)}"
-            told = {"market": first.market, "asset_id": first.token, "price": f"0.{price}", "size": "5"}
-            told |= {"side": "BUY", "timestamp": str(stamp), "event_type": "last_trade_price"}
-            frames.append(_text(told))
+            trade = {"market": first.market, "asset_id": first.token, "price": f"0.{price}", "size": "5"}
+            trade |= {"side": "BUY", "timestamp": str(stamp), "event_type": "last_trade_price"}
+            frames.append(_text(trade))
             for book in market:
                 book.last = f"0.{price}0"
             continue

@@ -30,6 +30,7 @@ from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.lines import RawItem
 from marketarchive.archive.store import Store
+from marketarchive.clock import Instant, RealClock
 from marketarchive.items import Frames, Response
 from marketarchive.times import SECOND
 
@@ -39,19 +40,22 @@ MEMBER_S = 60
 CLOB, DATA_API = "https://clob.polymarket.com", "https://data-api.polymarket.com"
 
 
-@dataclass
-class SetClock:
+class SetClock(RealClock):
     """Stands at a moment until it is set to the next."""
 
-    ns: int
-    simulated: bool = True
-    speed: float = 1.0
+    simulated = True
+
+    def __init__(self, ns: int) -> None:
+        self.ns = ns
 
     def now_ns(self) -> int:
         return self.ns
 
     def mono_ns(self) -> int:
         return self.ns
+
+    def instant(self) -> Instant:
+        return Instant(self.ns, self.ns)
 
 
 @dataclass(frozen=True)

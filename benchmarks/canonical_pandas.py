@@ -54,9 +54,11 @@ def _day(root: Path, day: int, labels: pd.DataFrame) -> pd.DataFrame:
 
     labels["spot"] = ("chainlink:" + labels["asset"].str.lower() + "-usd").astype(price["instrument"].dtype)
     labels["twap"] = labels["instrument"].astype(price["instrument"].dtype)
+    kind_of_token = top["token"].dtype
+    assert isinstance(kind_of_token, pd.CategoricalDtype)
     for side in SIDES:
         mine = [tokens(slug)[side.title()] for slug in labels["market_id"]]
-        labels[side] = pd.Categorical(mine, dtype=top["token"].dtype)
+        labels[side] = pd.Categorical(mine, dtype=kind_of_token)
     gaps = _gaps(root, days).drop_duplicates("markets").set_index("markets")  # each market has one at most
     labels["gap_from"] = labels["market_id"].map(gaps["from"].dt.floor("s"))
     labels["gap_to"] = labels["market_id"].map(gaps["to"].dt.ceil("s"))

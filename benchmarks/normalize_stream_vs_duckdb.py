@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -83,7 +84,7 @@ def _fill(root: Path) -> int:
     writer = ArchiveWriter(root, SimulatedClock.fixed(START), ArchiveConfig(segment_bytes=8 * 2**20))
     writer.start()
     run = writer.open_run("polymarket_stream", "polymarket", ["stream"], {}, {})
-    common = {"venue": "polymarket", "feed": "stream", "connection": "c1"}
+    common: dict[str, Any] = {"venue": "polymarket", "feed": "stream", "connection": "c1"}
     texts = (subscribe([token for market in markets for token in market.tokens]),)
     run.write(
         Connection(

@@ -15,8 +15,8 @@ import gc
 import socket
 import statistics
 import time
-from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple
 
 import aiohttp
 import picows
@@ -146,7 +146,7 @@ async def _aiohttp(url: str) -> Count:
         return Count(frames, size, asked, time.perf_counter())
 
 
-LIBRARIES: dict[str, Callable[[str], Awaitable[Count]]] = {
+LIBRARIES: dict[str, Callable[[str], Coroutine[Any, Any, Count]]] = {
     "picows": _picows,
     "picows.websockets": _picows_websockets,
     "websockets": _websockets,
@@ -162,16 +162,12 @@ def _in_turns(url: str, payload_bytes: int) -> dict[str, list[Taken]]:
     for _ in range(ROUNDS):
         for name, receive in LIBRARIES.items():
             cpu = time.process_time()
-            count = asyncio.run(_awaited(receive(url)))
+            count = asyncio.run(receive(url))
             cpu = time.process_time() - cpu
             assert (count.frames, count.payload_bytes) == (FRAMES, payload_bytes), (name, count)
             taken[name].append(Taken(count.done_s - count.asked_s, cpu))
     gc.unfreeze()
     return taken
-
-
-async def _awaited(count: Awaitable[Count]) -> Count:
-    return await count
 
 
 def _plain_socket(port: int, size: int) -> float:

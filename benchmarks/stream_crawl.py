@@ -54,7 +54,7 @@ class Watching(StreamSpider):
     feed = "stream"
     feeds = ("stream",)
     accepts: ClassVar[frozenset[str]] = frozenset()
-    heartbeat_s = 10.0
+    heartbeat_s = 10
     answers_heartbeats = False
     keys_per_socket = 100
     keys: Sequence[str] = ("all",)
@@ -62,7 +62,7 @@ class Watching(StreamSpider):
     def __init__(self, name: str | None = None, **given: Any) -> None:
         super().__init__(name, **given)
         self.opened_s = self.opened_cpu = 0.0
-        self.received = self.looked = 0
+        self.taken = self.looked = 0
         self.rss_mb: list[tuple[int, float]] = []
 
     async def prepare(self) -> None:
@@ -86,10 +86,10 @@ class Watching(StreamSpider):
         return ending.code == 1000 and not ending.is_ours
 
     def look(self, count: int) -> None:
-        self.received += count
-        if self.received >= self.looked + LOOK_EVERY:
-            self.looked = self.received
-            self.rss_mb.append((self.received, _rss_mb()))
+        self.taken += count
+        if self.taken >= self.looked + LOOK_EVERY:
+            self.looked = self.taken
+            self.rss_mb.append((self.taken, _rss_mb()))
 
 
 class Checking(Watching, MarketStreamSpider):

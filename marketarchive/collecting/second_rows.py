@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from marketarchive.clock import Clock
 from marketarchive.items import ReferencePrice
@@ -36,8 +36,11 @@ class Observed:
 class Origin(Protocol):
     """Whose rows they are: a spider."""
 
-    venue: ClassVar[str]
-    feed: ClassVar[str]
+    @property
+    def venue(self) -> str: ...
+
+    @property
+    def feed(self) -> str: ...
 
 
 class SecondRows:

@@ -28,7 +28,7 @@ def build(root: Path) -> None:
         url = "ws://127.0.0.1:8900/ws-subscriptions-clob.polymarket.com/ws/market"
         run.write(Connection(VENUE, "stream", NOON, seq, "c1", "opened", url, ("{}",)))
         seq = run.next_seq(VENUE, FEED)
-        run.write(Gap(VENUE, FEED, NOON, seq, NOON - 5, NOON, {"endpoint": "book"}, "timeout", "unknown"))
+        run.write(Gap(VENUE, FEED, NOON, seq, NOON - 5, NOON, {"endpoint": "book"}, "stall", "unknown"))
         run.write(Invalid(VENUE, FEED, NOON, 1, "Book", "no hash", ("hash",)))
         run.write(response(run, bytes(range(256))))
         run.write_record("quotes", NOON, b'{"timestamp":"x"}')
@@ -48,8 +48,8 @@ def build(root: Path) -> None:
 
 def sealed(root: Path, n: int = 1) -> Path:
     """Segment `n` of the finished run's order books; the first has several members."""
-    return next(
-        root / entry["path"]
+    return root / next(
+        str(entry["path"])
         for entry in ledger_of(root)
         if (entry["spider"], entry["feed"], entry["n"]) == ("polymarket_orderbook", FEED, n)
     )
@@ -109,7 +109,7 @@ def copied(path: Path, name: str) -> Path:
 
 
 def _kept(root: Path, kind: str) -> Path:
-    return root / ledger_of(root, kind)[0]["path"]
+    return root / str(ledger_of(root, kind)[0]["path"])
 
 
 DAMAGES: dict[str, Callable[[Path], Path]] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -158,8 +159,8 @@ def test_selection_by_venue_feed_and_time(tmp_path: Path) -> None:
     reader = ArchiveReader(tmp_path)
     at = [NOON + n * 1800 * SECOND for n in range(4)]
 
-    def found(**chosen: object) -> list[tuple[str, bytes]]:
-        return [(message.feed, message.payload) for message in reader.messages(**chosen)]  # type: ignore[arg-type]
+    def found(**chosen: Any) -> list[tuple[str, bytes]]:
+        return [(message.feed, message.payload) for message in reader.messages(**chosen)]
 
     assert len(found()) == 8
     assert found(venue="kalshi") == []

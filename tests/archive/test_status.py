@@ -69,7 +69,7 @@ def test_figures_are_those_of_the_ledger_and_manifests(tmp_path: Path) -> None:
         kinds = Counter(entry["kind"] for entry in own)
         assert (feed.sealed, feed.recovered, feed.open) == (kinds["segment"], kinds["recovered"], 0)
     assert sum(feed.torn for feed in found.feeds) == len(ledger_of(tmp_path, "torn"))
-    assert done.gaps == {"timeout": 1}
+    assert done.gaps == {"stall": 1}
     assert set(recovered.gaps) == {"crash"}
     assert found.gaps()["crash"] == (sum(recovered.gaps.values()),) * 2  # recovery was a moment ago
     sizes = {path.name: path.stat().st_size for path in (tmp_path / "manifests").iterdir()}

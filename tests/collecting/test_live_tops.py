@@ -61,7 +61,7 @@ def test_no_tick_in_a_recorded_loss_has_prices(
     tops = LiveTops(SECOND)
     alive(tops)
     tops.told("c1", TOKEN, top(0))
-    bounds = dict(sorted(spell) for spell in spells)
+    bounds = {min(spell): max(spell) for spell in spells}
     for since, until in bounds.items():
         tops.lost(TOKEN, since, None)
         if not is_open:

@@ -62,7 +62,11 @@ class Channel:
     def asks(self) -> Ask:
         """The spider asks for both books; nothing is sent."""
         asked: list[Ask] = []
-        self.spider.submit = asked.append  # type: ignore[method-assign]
+
+        def submit(ask: Ask) -> None:
+            asked.append(ask)
+
+        self.spider.submit = submit  # type: ignore[method-assign]  # nothing is sent
         self.spider._ask_for(self.tape.tokens)
         return asked[0]
 
@@ -82,7 +86,7 @@ class Channel:
             self.spider._close_gaps(list(keys), ended_at)
             self.spider._group_of.clear()
 
-        self.spider.unwant = unwant  # type: ignore[method-assign]
+        self.spider.unwant = unwant  # type: ignore[method-assign]  # there is no connection to tell
         self.spider._let_be(next(iter(self.spider.watched.values())).market, is_told=is_told)
         return ended_at
 
@@ -102,7 +106,7 @@ async def channel(folder: Path, *, is_told: bool = True) -> AsyncIterator[Channe
         spider.watched = {token: Watched(known, start, start) for token in tape.tokens}
         spider.let_go = {}
         spider._over = set()
-        spider._group_of = dict.fromkeys(tape.tokens)  # type: ignore[arg-type]  # no connection is wanted
+        spider._group_of = dict.fromkeys(tape.tokens)  # type: ignore[assignment]  # no connection is wanted
         yield Channel(spider, tape, is_told=is_told)
         spider._group_of.clear()
 

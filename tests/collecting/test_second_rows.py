@@ -46,10 +46,10 @@ def test_every_second_is_one_row_with_what_came_in_time(observed: list[tuple[int
     given_rows += list(rows.due(is_last=True))
     assert [_second(row) for row in given_rows] == list(range(60))
     for row in given_rows:
-        ms = in_time.get(_second(row))
-        assert row.is_observed == (ms is not None)
-        assert row.mid == (None if ms is None else Decimal(ms + 1))
-        assert (row.seq > 0) == (row.timestamp is not None) == (ms is not None)
+        newest = in_time.get(_second(row))
+        assert row.is_observed == (newest is not None)
+        assert row.mid == (None if newest is None else Decimal(newest + 1))
+        assert (row.seq > 0) == (row.timestamp is not None) == (newest is not None)
 
 
 def test_what_is_told_again_changes_nothing_and_missing_parts_are_added() -> None:

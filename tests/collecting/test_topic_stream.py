@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class Reference(PolymarketReference):
     def renew(self, key: str) -> None:
         """One connection is enough here."""
 
-    async def hear(self, topics: Sequence[str]) -> int:
+    async def hear(self, topics: Collection[str]) -> int:
         """The updates of the last two seconds; the newest publication, ns."""
         now = self.run.clock.now_ns()
         sent = list(updates(Polymarket(1).rtds, list(topics), now - 2 * SECOND, now, ""))

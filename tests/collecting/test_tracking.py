@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.collecting.streams import at_work
 async def test_every_round_that_begins_before_the_next_look_up_is_asked_for(
     durations: str | None, tmp_path: Path
 ) -> None:
-    given = {"durations": durations} if durations else {}
+    given: dict[str, Any] = {"durations": durations} if durations else {}
     async with at_work(PolymarketStream, tmp_path, ahead="3m", **given) as spider:
         now = spider.run.clock.now_ns()
         until = spider._ends_until()
@@ -30,7 +31,7 @@ async def test_every_round_that_begins_before_the_next_look_up_is_asked_for(
 
 
 @pytest.mark.parametrize("given", [{}, {"ahead": "1h", "markets": "a-market"}])
-async def test_without_a_bound_all_that_is_listed_is(given: dict[str, str], tmp_path: Path) -> None:
+async def test_without_a_bound_all_that_is_listed_is(given: dict[str, Any], tmp_path: Path) -> None:
     async with at_work(PolymarketStream, tmp_path, **given) as spider:
         assert spider._ends_until() is None
 

@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -346,7 +346,8 @@ def test_the_table_holds_every_report_once_and_exactly(tmp_path: Path) -> None:
         assert set(mine["instrument"]) == {instrument}
         assert set(mine["topic"]) == {"chainlink_page"}
         assert (mine["window_s"].isna().all()) if window_s is None else set(mine["window_s"]) == {window_s}
-        told = {int(row.event_time.value): row for row in mine.itertuples()}
+        shown: Iterable[Any] = mine.itertuples()
+        told = {int(row.event_time.value): row for row in shown}
         assert len(told) == len(mine) > 90  # the minute before, and the run
         first, last = min(told), max(told)
         for report in Reports(SEED, Prices(SEED)).observed(BY_SLUG[slug], first, last + 1):

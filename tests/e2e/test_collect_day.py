@@ -74,7 +74,7 @@ def test_a_day_without_a_missed_second(tmp_path: Path) -> None:
 def test_hours_with_faults_are_the_truth_less_them(tmp_path: Path) -> None:
     rounds = round(FAULT_HOURS * 3600 / FAULT_ROUND_S)
     starts = collect_under_faults(tmp_path, rounds, ASSETS, FAULT_SPEED)
-    judge(tmp_path, starts, ASSETS, FAULT_SPEED)
+    judge(tmp_path, starts, ASSETS)
 
 
 def _rows(out: Path, asset: str, whole: range) -> float:

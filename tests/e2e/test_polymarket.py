@@ -8,6 +8,7 @@ from collections import Counter
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.e2e.harness import Output, Simulator, command, crawl, simulator
 pytestmark = pytest.mark.e2e
 
 
-def sent_to(world: Simulator, skip: int) -> list[dict]:
+def sent_to(world: Simulator, skip: int) -> list[dict[str, Any]]:
     """What was served since the first `skip` answers, without the simulator's own routes."""
     return [line for line in world.served()[skip:] if line["url"].startswith("https://")]
 
@@ -138,7 +139,7 @@ def test_resolutions_agree_with_the_truth_and_all_markets_reach_the_master(tmp_p
     assert command("verify", out).returncode == 0
 
 
-def master_rows(out: Path, query: str) -> list[tuple]:
+def master_rows(out: Path, query: str) -> list[tuple[Any, ...]]:
     import sqlite3
 
     with sqlite3.connect(out / "master.db") as connection:

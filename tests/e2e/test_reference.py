@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from marketarchive.archive.reader import ArchiveReader
+from marketarchive.exceptions import ParseError
 from marketarchive.simulator.polymarket import Polymarket
 from marketarchive.simulator.polymarket.rtds import updates
 from marketarchive.times import SECOND, from_iso
@@ -38,7 +39,7 @@ def _points(out: Path) -> set[tuple[str, str, int]]:
     for message in ArchiveReader(out).messages(feed="reference", kinds=("frame",)):
         try:
             points = rtds.decode(message.payload)
-        except rtds.ParseError:
+        except ParseError:
             continue
         found |= {(each.topic, each.symbol, each.observed_ms) for each in points if not each.is_backfill}
     return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -148,7 +148,9 @@ def test_nothing_is_fetched_and_nothing_goes_wrong(made: dict[str, Any], shown: 
 @pytest.mark.parametrize("name", [*CHARTS, "round"])
 def test_a_chart_is_drawn(shown: Shown, name: str) -> None:
     image = Image.open(io.BytesIO(shown.page.query_selector(f"#{name} svg").screenshot())).convert("RGB")
-    colors = sorted(image.getcolors(image.width * image.height), reverse=True)
+    counted: Sequence[tuple[int, Any]] | None = image.getcolors(image.width * image.height)
+    assert counted is not None
+    colors = sorted(counted, reverse=True)
     assert image.width > 800
     assert image.height > 60
     assert len(colors) > 20

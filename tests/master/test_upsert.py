@@ -41,6 +41,12 @@ def at(engine: Engine, t: float) -> dict[str, Any] | None:
         return queries.as_of(connection, *ID, START + round(t * SECOND))
 
 
+def known(engine: Engine, t: float) -> dict[str, Any]:
+    found = at(engine, t)
+    assert found is not None
+    return found
+
+
 def journal(engine: Engine, field: str) -> list[tuple[float, Any, Any]]:
     with engine.connect() as connection:
         entries = queries.journal(connection, *ID)
@@ -58,7 +64,7 @@ def count(engine: Engine, table: Any) -> int:
         return connection.execute(select(func.count()).select_from(table)).scalar_one()
 
 
-FULL = {
+FULL: dict[str, Any] = {
     "slug": "btc-updown-5m-1763700000",
     "title": "Bitcoin Up or Down – ₿ \U0001f680",
     "description": "line\nbreak, nul \x00 and 'quotes' \"; DROP TABLE markets; --",
@@ -94,15 +100,14 @@ def test_every_field_comes_back_exact(engine: Engine) -> None:
         **FULL,
         "outcomes": ["Up", "Down"],
         "payouts": ["1", "0"],
-        "description": FULL["description"].replace("\x00", "\ufffd"),  # type: ignore[attr-defined]
+        "description": FULL["description"].replace("\x00", "\ufffd"),
     }
     assert {name: row[name] for name in FULL} == expected
     assert str(row["strike"]) == "77986831509999990000000.000000000000000001"
     assert row["created_at"] == row["updated_at"] == START + 1000
     assert len(row["content_hash"]) == 64
-    known = at(engine, 0.000001)
-    assert known is not None
-    assert {name: known[name] for name in FULL if name not in ("volume", "liquidity")} == {
+    seen = known(engine, 0.000001)
+    assert {name: seen[name] for name in FULL if name not in ("volume", "liquidity")} == {
         name: value for name, value in expected.items() if name not in ("volume", "liquidity")
     }
 
@@ -139,7 +144,11 @@ def test_views_give_readable_times_and_research_names(engine: Engine) -> None:
 
 
 def test_the_same_again_changes_nothing(engine: Engine) -> None:
-    items = [market(0, **FULL), priced(0, yes_price=Decimal("0.5")), resolved(1, payouts=("0", "1"))]
+    items: list[MasterItem] = [
+        market(0, **FULL),
+        priced(0, yes_price=Decimal("0.5")),
+        resolved(1, payouts=("0", "1")),
+    ]
     assert put(engine, *items) == Written(3, 29)
     before = now(engine)
     for _ in range(2):
@@ -163,7 +172,7 @@ def test_a_late_observation_fills_but_does_not_overwrite(engine: Engine) -> None
     assert (row["created_at"], row["updated_at"]) == (START + 5 * SECOND, START + 10 * SECOND)
     assert [(t, new) for t, _, new in journal(engine, "title")] == [(5, "old"), (10, "new")]
     assert at(engine, 4.9) is None
-    assert [at(engine, t)["title"] for t in (5, 9.9, 10)] == ["old", "old", "new"]  # type: ignore[index]
+    assert [known(engine, t)["title"] for t in (5, 9.9, 10)] == ["old", "old", "new"]
 
 
 def test_a_late_contradiction_is_journaled_and_the_newer_value_restored_when_it_was_seen(
@@ -192,14 +201,14 @@ def test_a_flipped_result_stays_visible(engine: Engine) -> None:
 
 @pytest.mark.parametrize("first", ["market", "resolution"])
 def test_payouts_without_a_label_find_it_when_the_outcomes_are_known(engine: Engine, first: str) -> None:
-    known = market(3, outcomes=("Up", "Down"))
+    named = market(3, outcomes=("Up", "Down"))
     paid = resolved(1, payouts=("0", "1"))
-    for item in (known, paid) if first == "market" else (paid, known):
+    for item in (named, paid) if first == "market" else (paid, named):
         put(engine, item)
     row = now(engine)
     assert (row["resolution"], row["status"], row["resolution_source"]) == ("Down", "resolved", "data-api")
-    assert at(engine, 2)["resolution"] is None  # type: ignore[index]  # nobody could know the label then
-    assert at(engine, 3)["resolution"] == "Down"  # type: ignore[index]
+    assert known(engine, 2)["resolution"] is None  # nobody could know the label then
+    assert known(engine, 3)["resolution"] == "Down"
 
 
 def test_snapshots_on_change_and_once_a_day(engine: Engine) -> None:
@@ -250,7 +259,7 @@ def test_migrations_make_what_the_code_expects(engine: Engine) -> None:
 def test_compare_names_every_difference(engine: Engine, url: str, new_url: Callable[[], str]) -> None:
     other_url = new_url()
     other = open_master(other_url)
-    items = [
+    items: list[MasterItem] = [
         market(0, title="a", outcomes=("Up", "Down"), volume=Decimal("1.50")),
         priced(0, yes_price=Decimal("0.5")),
         market(5, title="a", volume=Decimal("1.50")),

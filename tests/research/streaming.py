@@ -18,8 +18,12 @@ from tests.archive.writing import NOON, VENUE, HandClock, open_run, writer
 STREAM = "stream"
 
 
+class Line:
+    """What `record` writes: one of the following."""
+
+
 @dataclass
-class Frame:
+class Frame(Line):
     """`at` is seconds after noon, as everywhere here."""
 
     payload: bytes
@@ -28,7 +32,7 @@ class Frame:
 
 
 @dataclass
-class Socket:
+class Socket(Line):
     """A connection line."""
 
     event: ConnectionEvent = "opened"
@@ -39,7 +43,7 @@ class Socket:
 
 
 @dataclass
-class State:
+class State(Line):
     """A book at a rotation; `after` is the place in the list of lines of the last frame in it."""
 
     token: str
@@ -50,7 +54,7 @@ class State:
 
 
 @dataclass
-class Rest:
+class Rest(Line):
     payload: bytes
     at: float = 0.0
     url: str = "https://clob.polymarket.com/books"
@@ -58,7 +62,7 @@ class Rest:
 
 
 @dataclass
-class Lost:
+class Lost(Line):
     """A gap line, noticed at its end."""
 
     start: float
@@ -67,11 +71,8 @@ class Lost:
     is_open: bool = False
 
 
-class Rotate:
+class Rotate(Line):
     """The segment ends here: an hour has passed on the clock."""
-
-
-Line = Frame | Socket | State | Rest | Lost | Rotate
 
 
 def record(
@@ -111,8 +112,8 @@ def _item(line: Line, feed: str, seqs: list[int]) -> Any:
             reason="disconnect",
             cause="venue",
         )
-    assert not isinstance(line, Rotate)
-    common = {"venue": VENUE, "feed": feed}
+    assert isinstance(line, (Frame, Socket, State, Rest))
+    common: dict[str, Any] = {"venue": VENUE, "feed": feed}
     at = ns(line.at)
     if isinstance(line, Frame):
         return Frames(**common, connection=line.connection, frames=((at, seqs[-1], line.payload),))

@@ -77,7 +77,7 @@ def test_time_is_half_open_and_may_be_given_in_many_ways(tmp_path: Path) -> None
 
 
 def test_a_row_after_a_gap_of_its_market_says_so(tmp_path: Path) -> None:
-    lines = [
+    lines: list[Answer | Hole] = [
         both(0),
         Hole(1, 1.5, {"markets": ["another"]}),
         both(2),

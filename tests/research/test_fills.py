@@ -16,7 +16,8 @@ from marketarchive.exceptions import ArgumentError
 from marketarchive.research.book_at import BookAt
 from marketarchive.research.fills import Side, fill
 from tests.research.streaming import Frame, Lost, Socket, record
-from tests.research.test_stream_api import CONDITION, NOON, SLUG, TRACKED, at, change, dump
+from tests.research.test_stream_api import NOON, SLUG, TRACKED, at, change, dump
+from tests.venues.polymarket.rows import CONDITION
 
 Levels = list[tuple[Decimal, Decimal]]
 
@@ -51,7 +52,8 @@ def book_of(levels: Levels, way: Side, *, is_tracked: bool = True) -> BookAt:
 @example([(_LONG, 10**9 + _LONG)], "buy", 10**9 + _LONG / 2)  # more digits than a Decimal context has
 def test_a_fill_is_what_brute_force_over_the_levels_gives(levels: Levels, way: Side, size: Decimal) -> None:
     found = fill("1", way, size, book_of(levels, way), timedelta(0))
-    left, value, used = Fraction(size), Fraction(0), []
+    left, value = Fraction(size), Fraction(0)
+    used: list[Decimal] = []
     while left and len(used) < len(levels):
         rest = [level for level in levels if level[0] not in used]
         price, offered = (min if way == "buy" else max)(rest)
@@ -111,7 +113,7 @@ def test_no_price_in_a_gap_after_the_recording_or_before_the_first_book(tmp_path
     for moment in (3.5, 0.5, 11):
         found = archive.fill("1", "buy", 1, at(moment))
         assert found.gap, moment
-        assert (found.filled, found.value, found.average, found.worst) == (0, None, None, None)
+        assert (found.filled, found.value, found.average, found.worst) == (Decimal(0), None, None, None)
         assert not found.is_partial
     assert archive.fill("1", "buy", 1, at(2.9), latency=0.05).average == Decimal("0.51")
     assert archive.fill("1", "buy", 1, at(2.9), latency=0.15).gap

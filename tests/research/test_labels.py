@@ -194,7 +194,7 @@ def test_the_newest_statement_counts_in_whatever_order_they_are_read(order: list
     [window], without = windows(told[n] for n in order)
     assert without == 0
     assert (window.start_ns, window.end_ns, window.rule) == (START, END, "chainlink spot")
-    assert (window.stated_strike, window.strike_stated_at_ns) == (6, 7)
+    assert (window.stated_strike, window.strike_stated_at_ns) == (Decimal(6), 7)
     assert (window.resolved_outcome, window.resolution_source) == ("Down", "data api")
 
 

@@ -63,16 +63,18 @@ def test_longer_times_have_longer_stretches(tmp_path: Path, hours: int, bin_s: i
 def test_a_verdict_says_why() -> None:
     assert verdict(CLEAN) == Verdict("sound")
     assert verdict(replace(CLEAN, tracked_s=0)) == Verdict("nothing")
-    for name, value in (("unseen_s", 3), ("gaps", 1), ("failed", 2), ("unchecked", 4), ("alive_runs", ["r"])):
+    care: dict[str, Any] = {"unseen_s": 3, "gaps": 1, "failed": 2, "unchecked": 4, "alive_runs": ["r"]}
+    for name, value in care.items():
         found = verdict(replace(CLEAN, **{name: value}))
         assert (found.level, len(found.reasons)) == ("care", 1), name
-    for name, value in (
-        ("differing", 1),
-        ("unexplained", 1),
-        ("problems", ["x"]),
-        ("validation", "fail"),
-        ("dead_runs", ["r"]),
-    ):
+    defects: dict[str, Any] = {
+        "differing": 1,
+        "unexplained": 1,
+        "problems": ["x"],
+        "validation": "fail",
+        "dead_runs": ["r"],
+    }
+    for name, value in defects.items():
         found = verdict(replace(CLEAN, **{name: value}))
         assert (found.level, len(found.reasons)) == ("defect", 1), name
     assert verdict(replace(CLEAN, validation="warn")) == Verdict("sound")

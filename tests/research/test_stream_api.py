@@ -63,8 +63,8 @@ def test_quotes_and_trades_by_market_asset_and_token(tmp_path: Path) -> None:
         Frame(trade("8", "2"), 6),
     ]
     record(tmp_path, lines, tracked=TRACKED)
-    row = {"proxy_wallet": "0xw", "token_id": "1", "condition_id": CONDITION, "transaction_hash": "0xaa"}
-    row |= {"side": "BUY", "size": 7, "price": 0.5, "timestamp": 1785734468}
+    row: dict[str, Any] = {"proxy_wallet": "0xw", "token_id": "1", "condition_id": CONDITION}
+    row |= {"transaction_hash": "0xaa", "side": "BUY", "size": 7, "price": 0.5, "timestamp": 1785734468}
     answer = Rest(json.dumps({"data": [row]}).encode(), 9, "https://data-api.polymarket.com/v2/trades")
     record(tmp_path, [answer], feed="trades")
     archive = Archive(tmp_path)

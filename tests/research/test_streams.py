@@ -69,7 +69,7 @@ def test_every_change_is_a_row_with_its_exact_values_and_its_verdict(tmp_path: P
     lines = taped(Tape(3, markets=2, silent=True), 400)
     run = record(tmp_path, lines)
     assert not normalize(tmp_path).failed
-    due = [
+    due: list[tuple[Any, ...]] = [
         (
             each["market"],
             element["asset_id"],
@@ -336,8 +336,9 @@ def test_one_trade_is_one_row_however_often_it_is_told(tmp_path: Path) -> None:
 
 
 def v2(**values: Any) -> dict[str, Any]:
-    known = {"token_id": "1", "condition_id": "0x1", "transaction_hash": "0xaa", "proxy_wallet": "0xw"}
-    return known | {"side": "BUY", "size": 92.59, "price": 0.2972581967, "timestamp": 1790000000} | values
+    known: dict[str, Any] = {"token_id": "1", "condition_id": "0x1", "transaction_hash": "0xaa"}
+    known |= {"proxy_wallet": "0xw", "side": "BUY", "size": 92.59, "price": 0.2972581967}
+    return known | {"timestamp": 1790000000} | values
 
 
 def test_trades_of_the_data_api_are_exact_and_told_once(tmp_path: Path) -> None:
@@ -345,8 +346,9 @@ def test_trades_of_the_data_api_are_exact_and_told_once(tmp_path: Path) -> None:
         return json.dumps({"data": found, "pagination": {"has_more": False}}).encode()
 
     url = "https://data-api.polymarket.com/v2/trades"
-    old = {"asset": "2", "conditionId": "0x1", "transactionHash": "0xcc", "proxyWallet": "0xw"}
-    old |= {"side": "SELL", "size": 32862.45, "price": 0.001, "timestamp": 1790000005, "outcome": "No"}
+    old: dict[str, Any] = {"asset": "2", "conditionId": "0x1", "transactionHash": "0xcc"}
+    old |= {"proxyWallet": "0xw", "side": "SELL", "size": 32862.45, "price": 0.001, "outcome": "No"}
+    old["timestamp"] = 1790000005
     lines = [
         Rest(page(v2(), v2(), v2(token_id="2")), 1, url),
         Rest(page(v2(transaction_hash="0xbb"), v2(), v2(), v2(size="bad")), 2, url),

@@ -32,7 +32,8 @@ def probe(changes: Mapping[str, Callable[[Reply], Reply]] | None = None) -> tupl
             reply = venue.answer(
                 Asked("GET", parts.netloc, parts.path, tuple(query.params.items()), b""), NOW
             )
-            reply = (changes or {}).get(query.endpoint.name, lambda same: same)(reply)
+            if (change := (changes or {}).get(query.endpoint.name)) is not None:
+                reply = change(reply)
             failed = reply.status != 200 and reply.status not in query.endpoint.final
             error = f"status {reply.status}" if failed else None
             query = questions.send(Exchange(query, NOW, reply.status, reply.body, error=error))

@@ -119,10 +119,10 @@ class Plain:
             for change in event.get("price_changes", ()):
                 if change["asset_id"] in without:
                     continue
-                side = self.sides.setdefault((change["asset_id"], change["side"]), {})
-                side.pop(change["price"], None)
+                sizes = self.sides.setdefault((change["asset_id"], change["side"]), {})
+                sizes.pop(change["price"], None)
                 if change["size"] != "0":
-                    side[change["price"]] = change["size"]
+                    sizes[change["price"]] = change["size"]
 
     def of(self, token: str) -> tuple[dict[str, str], dict[str, str]]:
         return dict(self.sides.get((token, "BUY"), {})), dict(self.sides.get((token, "SELL"), {}))

@@ -175,7 +175,8 @@ def test_what_is_no_frame_is_refused(payload: bytes) -> None:
 
 
 def test_what_is_no_event_inside_an_array_is_unreadable() -> None:
-    for bad in (5, None, [], {}, {"event_type": None}, "book"):
+    others: list[Any] = [5, None, [], {}, {"event_type": None}, "book"]
+    for bad in others:
         good, unreadable = decode(compact([trade(), bad]))
         assert isinstance(good, LastTrade)
         assert isinstance(unreadable, UnreadableEvent)
