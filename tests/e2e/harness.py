@@ -78,14 +78,22 @@ class Simulator:
         """Simulated Unix seconds."""
         return to_seconds(self.clock.now_ns())
 
-    def wait_until(self, moment_s: float) -> None:
-        """Until the simulated time is `moment_s`, Unix seconds; as fast as all others keep up."""
+    @contextmanager
+    def taking_part(self) -> Iterator[None]:
+        """Have time run as fast as all others keep up with, though nobody collects; we are never late."""
         slot = self.clock.page.join()
-        slot.late_since(FOREVER_NS)  # this process is never late
-        while (left := moment_s - self.now_s()) > 0:
-            assert self.process.poll() is None, "the simulator has ended"
-            time.sleep(self.clock.wait_s(from_seconds(left)))
-        slot.leave()
+        slot.late_since(FOREVER_NS)
+        try:
+            yield
+        finally:
+            slot.leave()
+
+    def wait_until(self, moment_s: float) -> None:
+        """Until the simulated time is `moment_s`, Unix seconds."""
+        with self.taking_part():
+            while (left := moment_s - self.now_s()) > 0:
+                assert self.process.poll() is None, "the simulator has ended"
+                time.sleep(self.clock.wait_s(from_seconds(left)))
 
     def order(self, *faults: dict[str, Any]) -> None:
         """Replace the faults."""

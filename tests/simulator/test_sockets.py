@@ -35,15 +35,13 @@ pytestmark = pytest.mark.process
 MARKET = "ws-subscriptions-clob.polymarket.com/ws/market"
 RTDS = "ws-live-data.polymarket.com"
 SPEED = 20
-FIXED = ("--pace", "fixed")
-"""These clients know nothing of simulated time."""
 SPOT = "crypto_prices_chainlink"
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[harness.Simulator]:
     folder = tmp_path_factory.mktemp("truth")
-    with harness.simulator(folder, *FIXED, "--start", START, "--speed", str(SPEED)) as one:
+    with harness.simulator(folder, "--start", START, "--speed", str(SPEED)) as one, one.taking_part():
         yield one
 
 
@@ -153,9 +151,9 @@ async def test_frames_come_when_they_are_due(sim: harness.Simulator) -> None:
         await client.send_str(subscribe(live_tokens(20)))
         await texts(client, 600)
     lines = due(sim, last_connection(sim))
-    late = sorted((line["sent_ns"] - line["simulated_ns"]) / SECOND / SPEED for line in lines if line["sent"])
+    late = sorted((line["sent_ns"] - line["simulated_ns"]) / SECOND for line in lines if line["sent"])
     assert late[0] >= 0
-    assert late[len(late) // 2] < 0.05  # of the wall
+    assert late[len(late) // 2] < 1
 
 
 async def test_the_book_endpoint_agrees_with_the_stream(sim: harness.Simulator) -> None:
@@ -239,7 +237,7 @@ async def test_reference_prices_come_with_their_backfill(sim: harness.Simulator)
 
 
 async def test_reference_prices_end_silently_without_pings(tmp_path: Path) -> None:
-    with harness.simulator(tmp_path, *FIXED, "--start", START, "--speed", "200") as sim:
+    with harness.simulator(tmp_path, "--start", START, "--speed", "200") as sim, sim.taking_part():
         async with connected(sim, RTDS) as client:
             await client.send_str(rtds.subscribe([SPOT]))
             with suppress(TimeoutError):
@@ -303,7 +301,7 @@ async def test_a_stall_ends_with_its_window_and_the_venue_closes_after_the_last_
     """From ten seconds before a round ends: the silence of fifteen, the settlement, the close."""
     market = live_round()
     start = f"{utc((market.end - 10) * SECOND):%Y-%m-%dT%H:%M:%SZ}"
-    with harness.simulator(tmp_path, *FIXED, "--start", start, "--speed", str(SPEED)) as sim:
+    with harness.simulator(tmp_path, "--start", start, "--speed", str(SPEED)) as sim, sim.taking_part():
         sim.order(
             {"kind": "ws_stall", "route": MARKET, "from_s": 2, "to_s": 17},
             {"kind": "ws_reorder", "route": MARKET, "event": "market_resolved"},
