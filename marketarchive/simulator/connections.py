@@ -189,10 +189,12 @@ class Connection:
 
     async def _wait(self, until_ns: int) -> None:
         """Until a simulated moment, or until something has happened."""
-        left = until_ns - self._clock.now_ns()
-        if left <= 0:
+        now_ns = self._clock.now_ns()
+        if until_ns <= now_ns and self._cursor < now_ns:
             await asyncio.sleep(0)
             return
+        # due, and time has not moved on since: it may stand still until this event loop is idle
+        left = max(0, until_ns - now_ns)
         timer = asyncio.get_running_loop().call_later(self._clock.wait_s(left), self._wake.set)
         try:
             await self._wake.wait()

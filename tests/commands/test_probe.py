@@ -280,7 +280,7 @@ def test_ended_by_a_signal_it_seals_and_reports_nothing(venue: Simulator, tmp_pa
 
 def asked_for_the_time(venue: Simulator) -> bool:
     """Whether the request that is held back has arrived."""
-    with urllib.request.urlopen(f"{venue.url}/_faults", timeout=10) as answer:
+    with urllib.request.urlopen(f"{venue.url}/_faults", timeout=60) as answer:
         return bool(json.load(answer)[0]["hits"])
 
 

@@ -51,7 +51,7 @@ def until(condition: Callable[[], Any], seconds: float = PATIENCE_S) -> Any:
 def get_bytes(url: str) -> bytes:
     """The body at a URL of the simulator."""
     request = urllib.request.Request(url, headers={"User-Agent": "marketarchive tests"})
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=60) as response:
         body: bytes = response.read()
         return body
 
@@ -98,7 +98,7 @@ class Simulator:
     def order(self, *faults: dict[str, Any]) -> None:
         """Replace the faults."""
         request = urllib.request.Request(f"{self.url}/_faults", json.dumps(faults).encode(), method="POST")
-        urllib.request.urlopen(request, timeout=10).close()
+        urllib.request.urlopen(request, timeout=60).close()
 
     def served(self) -> list[dict[str, Any]]:
         """What was sent to clients, as the simulator wrote it down."""
@@ -149,7 +149,7 @@ def stop(process: subprocess.Popen[str]) -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(20)
+            process.wait(120)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -180,7 +180,7 @@ def collect_under_faults(folder: Path, rounds: int, assets: Sequence[str], speed
             end = starts[-1] + ROUND_S + 5
             venue.wait_until(end)
             process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 0, (folder / "log").read_text()[-3000:]
+            assert process.wait(120) == 0, (folder / "log").read_text()[-3000:]
         finally:
             process.kill()
             process.wait()

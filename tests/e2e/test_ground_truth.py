@@ -47,7 +47,7 @@ def _collect(folder: Path, start: str) -> Collected:
                 more = ("duration=20s", "interval=5s", "ahead=5m") if name == "polymarket_orderbook" else ()
                 done = crawl(venue.url, out, name, *ROUNDS, *more)
                 assert done.code == 0, done.log[-2000:]
-            assert reference.wait(180) == 0
+            assert reference.wait(600) == 0
         done = crawl(venue.url, out, "polymarket_resolutions", *ROUNDS, "since=2h")
         assert done.code == 0, done.log[-2000:]
         return out, {market["slug"]: market for market in venue.markets() if market["asset"]}

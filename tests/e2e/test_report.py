@@ -46,7 +46,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with crawling(venue.url, out, "polymarket_reference", f"duration={SECONDS}") as reference:
             done = crawl(venue.url, out, "polymarket_stream", *ROUNDS, "ahead=3m", "duration=420s")
             assert done.code == 0, done.log[-2000:]
-            assert reference.wait(120) == 0
+            assert reference.wait(600) == 0
         done = crawl(venue.url, out, "polymarket_resolutions", *ROUNDS, "since=1h")
         assert done.code == 0, done.log[-2000:]
     return out

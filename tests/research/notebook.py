@@ -46,9 +46,9 @@ def record(folder: Path) -> Path:
     length, out = f"duration={MINUTES}m", folder / "out"
     with simulator(folder / "truth", "--speed", "40", "--start", "2026-08-06T23:42:00Z") as world:
         with crawling(world.url, out, "polymarket_reference", length) as prices:
-            done = crawl(world.url, out, "polymarket_stream", *rounds, "ahead=3m", length, timeout=400)
+            done = crawl(world.url, out, "polymarket_stream", *rounds, "ahead=3m", length)
             assert done.code == 0, done.log
-            assert prices.wait(60) == 0
+            assert prices.wait(600) == 0
         done = crawl(world.url, out, "polymarket_resolutions", *rounds, "since=3h")
         assert done.code == 0, done.log
     return out

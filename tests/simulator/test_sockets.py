@@ -156,6 +156,28 @@ async def test_frames_come_when_they_are_due(sim: harness.Simulator) -> None:
     assert late[len(late) // 2] < 1
 
 
+async def test_a_connection_made_while_time_stands_still_lets_it_go_on(sim: harness.Simulator) -> None:
+    """It waits for time, and must not keep the simulator at work meanwhile: time would wait for it."""
+    page = sim.clock.page
+    own = next(slot.number for slot in page.slots() if slot.pid == sim.process.pid)
+    late = page.join()
+    late.late_since(time.monotonic_ns())
+
+    def stands_and_waits() -> bool:
+        late.beat()
+        return page.anchor().speed == 0 and page.slots()[own].late_since > time.monotonic_ns()
+
+    try:
+        await asyncio.to_thread(harness.until, stands_and_waits)
+        async with connected(sim) as client:
+            await client.send_str(subscribe(live_tokens(2)))
+            await asyncio.to_thread(harness.until, stands_and_waits)
+            late.leave()
+            await texts(client, 20)
+    finally:
+        late.leave()
+
+
 async def test_the_book_endpoint_agrees_with_the_stream(sim: harness.Simulator) -> None:
     market = live_round("4h")
     reader = Reader()
@@ -309,7 +331,7 @@ async def test_a_stall_ends_with_its_window_and_the_venue_closes_after_the_last_
         async with connected(sim) as client:
             await client.send_str(subscribe(market.tokens))
             got: list[bytes] = []
-            while (message := await client.receive(timeout=10)).type is WSMsgType.TEXT:
+            while (message := await client.receive(timeout=60)).type is WSMsgType.TEXT:
                 got.append(message.data.encode())
             assert (message.data, message.extra) == (1000, "all subscribed assets resolved")
         await asyncio.to_thread(harness.until, lambda: sim.connections(event="closed"))
@@ -364,7 +386,7 @@ async def test_closes_with_a_code_and_a_reason(sim: harness.Simulator, code: int
     async with connected(sim) as client:
         await client.send_str(subscribe(live_tokens(4)))
         await texts(client, 15)
-        message = await client.receive(timeout=5)
+        message = await client.receive(timeout=60)
         if code == 1006:
             assert message.type in (WSMsgType.CLOSED, WSMsgType.ERROR)
         else:
