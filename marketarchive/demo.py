@@ -28,7 +28,7 @@ from rich.table import Table
 
 from marketarchive.archive.ledger import Ledger
 from marketarchive.exceptions import MarketArchiveError
-from marketarchive.simulated_time import TimePage
+from marketarchive.time_page import TimePage
 from marketarchive.times import to_seconds, utc
 
 ASSETS = "BTC,ETH,SOL,XRP"

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "marketarchive"
-LEAVES = {"clock", "exceptions", "nesting", "simulated_time", "times", ""}
+LEAVES = {"clock", "exceptions", "nesting", "simulated_time", "time_page", "times", ""}
 """Who imports nothing of ours, or only one another; "" is the package itself: the version."""
 ALLOWED = {
     "times": set(),
     "clock": {"exceptions", "times"},
-    "simulated_time": {"clock", "exceptions", "times"},
+    "time_page": {"clock", "exceptions", "times"},
+    "simulated_time": {"clock", "time_page", "times"},
     "exceptions": set(),
     "nesting": set(),
     "items": LEAVES,

@@ -12,8 +12,8 @@ import pytest
 
 from marketarchive.archive.config import ArchiveConfig
 from marketarchive.items import GapReason
-from marketarchive.simulated_time import SILENT_NS
 from marketarchive.simulator.pace import ALLOWED_NS, HIGHEST, PAGE_ALLOWED_NS
+from marketarchive.time_page import SILENT_NS
 from marketarchive.times import SECOND
 from tests.spiders_under_test import spiders
 

@@ -16,16 +16,8 @@ from hypothesis import strategies as st
 
 from marketarchive.clock import sleep
 from marketarchive.exceptions import ConfigurationError
-from marketarchive.simulated_time import (
-    FOREVER_NS,
-    LEAST_PIECE_S,
-    PIECE_S,
-    SILENT_NS,
-    Anchor,
-    FollowedEventLoop,
-    SimulatedClock,
-    TimePage,
-)
+from marketarchive.simulated_time import LEAST_PIECE_S, PIECE_S, FollowedEventLoop, SimulatedClock
+from marketarchive.time_page import FOREVER_NS, SILENT_NS, Anchor, TimePage
 from marketarchive.times import SECOND
 
 SPEEDS = st.floats(min_value=0, max_value=1000)
@@ -89,7 +81,8 @@ def test_another_process_reads_the_same_time() -> None:
     page = TimePage.create(1_700_000_000 * SECOND, 30.0)
     try:
         code = (
-            "import sys; from pathlib import Path; from marketarchive.simulated_time import *; "
+            "import sys; from pathlib import Path; from marketarchive.simulated_time import SimulatedClock; "
+            "from marketarchive.time_page import TimePage; "
             "clock = SimulatedClock(TimePage.open(Path(sys.argv[1]))); print(*clock.instant(), clock.speed)"
         )
         before = SimulatedClock(page).instant()
@@ -117,7 +110,7 @@ def test_a_page_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.process
 def test_pages_of_killed_simulators_are_taken_away() -> None:
-    code = "from marketarchive.simulated_time import TimePage; print(TimePage.create(0, 1.0).path)"
+    code = "from marketarchive.time_page import TimePage; print(TimePage.create(0, 1.0).path)"
     left = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     orphan = Path(left.stdout.strip())
     assert orphan.exists()

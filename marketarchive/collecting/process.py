@@ -14,7 +14,8 @@ from marketarchive.clock import Clock, RealClock, SteppedClock, parse_steps
 from marketarchive.collecting.limits import Limiter
 from marketarchive.collecting.together.board import Board
 from marketarchive.exceptions import ConfigurationError
-from marketarchive.simulated_time import FollowedEventLoop, SimulatedClock, TimePage
+from marketarchive.simulated_time import FollowedEventLoop, SimulatedClock
+from marketarchive.time_page import TimePage
 
 logger = logging.getLogger(__name__)
 

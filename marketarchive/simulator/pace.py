@@ -12,7 +12,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from marketarchive.simulated_time import SILENT_NS, Slot, SlotView, TimePage, is_alive
+from marketarchive.time_page import SILENT_NS, Slot, SlotView, TimePage, is_alive
 from marketarchive.times import MILLISECOND, SECOND
 
 ALLOWED_NS = SECOND // 4

@@ -24,7 +24,7 @@ from aiohttp import web
 from marketarchive.archive.codec import compressor, finished
 from marketarchive.clock import sleep_until
 from marketarchive.exceptions import ConfigurationError
-from marketarchive.simulated_time import FOREVER_NS, FollowedEventLoop, SimulatedClock, TimePage
+from marketarchive.simulated_time import FollowedEventLoop, SimulatedClock
 from marketarchive.simulator.changes import change
 from marketarchive.simulator.connections import Connection
 from marketarchive.simulator.faults import ON_UPGRADE, Fault, read_faults
@@ -37,6 +37,7 @@ from marketarchive.simulator.messages import (
 )
 from marketarchive.simulator.pace import HIGHEST, Pace, PageTurn
 from marketarchive.simulator.truth import Truth
+from marketarchive.time_page import FOREVER_NS, TimePage
 from marketarchive.times import SECOND, from_seconds, to_ms, to_seconds
 
 _LIBRARY_DEFAULT = re.compile(r"^(Python-urllib/|Python/|python-requests/|$)")

@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from marketarchive.archive.reader import ArchiveReader
-from marketarchive.simulated_time import TimePage
+from marketarchive.time_page import TimePage
 from marketarchive.times import from_iso
 from tests.e2e.harness import command, crawl
 

@@ -25,7 +25,8 @@ from unittest.mock import patch
 import pytest
 from scrapy.cmdline import execute
 
-from marketarchive.simulated_time import FOREVER_NS, SimulatedClock, TimePage
+from marketarchive.simulated_time import SimulatedClock
+from marketarchive.time_page import FOREVER_NS, TimePage
 from marketarchive.times import from_seconds, to_seconds
 
 ROOT = Path(__file__).parent.parent.parent

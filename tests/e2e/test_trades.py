@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from marketarchive.simulated_time import TimePage
+from marketarchive.time_page import TimePage
 from marketarchive.times import from_iso
 from marketarchive.venues.polymarket.messages import Parsed, Received
 from marketarchive.venues.polymarket.trades import parse_trades, parse_trades_v1

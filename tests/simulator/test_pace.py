@@ -14,17 +14,10 @@ from typing import Any
 import pytest
 
 from marketarchive.exceptions import ConfigurationError
-from marketarchive.simulated_time import (
-    FOREVER_NS,
-    SILENT_NS,
-    SLOT_COUNT,
-    FollowedEventLoop,
-    SimulatedClock,
-    Slot,
-    TimePage,
-)
+from marketarchive.simulated_time import FollowedEventLoop, SimulatedClock
 from marketarchive.simulator.pace import ALLOWED_NS, HIGHEST, PAGE_ALLOWED_NS, Pace, PageTurn
 from marketarchive.simulator.server import Options, Server, serve
+from marketarchive.time_page import FOREVER_NS, SILENT_NS, SLOT_COUNT, Slot, TimePage
 from marketarchive.times import SECOND
 from tests.collecting.streams import until
 
@@ -97,7 +90,7 @@ def test_while_nobody_takes_part_time_runs_no_faster_than_the_wall() -> None:
 
 @pytest.mark.process
 def test_a_dead_process_holds_nothing_and_its_slot_is_given_away() -> None:
-    code = "import sys; from pathlib import Path; from marketarchive.simulated_time import TimePage; "
+    code = "import sys; from pathlib import Path; from marketarchive.time_page import TimePage; "
     shared = TimePage.create(0, SPEED, 0)
     try:
         code += "slot = TimePage.open(Path(sys.argv[1])).join(); slot.late_since(0)"

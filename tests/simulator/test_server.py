@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from marketarchive.simulated_time import SimulatedClock, TimePage
+from marketarchive.simulated_time import SimulatedClock
+from marketarchive.time_page import TimePage
 from marketarchive.times import from_iso
 from tests.simulator.asking import CLOB, GAMMA, live_tokens
 from tests.simulator.serving import START, Simulator, simulator

@@ -12,8 +12,9 @@ from urllib.parse import urlencode
 import aiohttp
 import pytest
 
-from marketarchive.simulated_time import SimulatedClock, TimePage
+from marketarchive.simulated_time import SimulatedClock
 from marketarchive.simulator.chainlink.streams import BY_SLUG
+from marketarchive.time_page import TimePage
 from marketarchive.times import SECOND, from_iso
 from tests.simulator.chainlink.asking import LIVE, SPOT, TWAP, live_query, newest, pages
 from tests.simulator.serving import START, Simulator, simulator
