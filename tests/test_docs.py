@@ -14,7 +14,7 @@ from marketarchive.archive.config import ArchiveConfig
 from marketarchive.items import GapReason
 from marketarchive.simulator.pace import ALLOWED_NS, HIGHEST, PAGE_ALLOWED_NS
 from marketarchive.time_page import SILENT_NS
-from marketarchive.times import SECOND
+from marketarchive.times import MILLISECOND, SECOND
 from tests.spiders_under_test import spiders
 
 ROOT = Path(__file__).parent.parent
@@ -124,8 +124,12 @@ def test_the_generated_page_is_up_to_date() -> None:
 def test_the_figures_of_simulated_time_are_those_of_the_code() -> None:
     text = " ".join((ROOT / "docs" / "SIMULATOR.md").read_text(encoding="utf-8").split())
     assert f"Past {HIGHEST:g} no speed is granted" in text
-    assert (ALLOWED_NS, PAGE_ALLOWED_NS, SILENT_NS) == (SECOND // 4, SECOND // 2, 2 * SECOND)
-    for figure in ("a quarter of a simulated second late", "more than half a simulated second", "for 2 s of"):
+    assert (ALLOWED_NS, PAGE_ALLOWED_NS, SILENT_NS) == (150 * MILLISECOND, SECOND // 2, 2 * SECOND)
+    for figure in (
+        "so that 150 simulated milliseconds pass",
+        "more than half a simulated second",
+        "for 2 s of",
+    ):
         assert figure in text
     source = (ROOT / "marketarchive" / "commands" / "simulate.py").read_text(encoding="utf-8")
     page = (ROOT / "docs" / "SIMULATOR.md").read_text(encoding="utf-8")

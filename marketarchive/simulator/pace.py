@@ -1,9 +1,10 @@
 """The pace of simulated time: never faster than everyone who takes part in it keeps up with.
 
 Time runs at the speed asked for while the event loops of the simulator and of the processes that collect from
-it are caught up, and stands still while one of them is late, so a busy machine makes a run longer, never
-wrong. While nobody takes part, or a process starts, it runs no faster than the wall. It is granted in leases
-of some milliseconds, and so stands by itself when the simulator is late.
+it are caught up. The later one of them is, the slower it runs, and it stands still while one is later than
+can be made good: a busy machine makes a run longer, never wrong. While nobody takes part, or a process
+starts, it runs no faster than the wall. It is granted in leases of some milliseconds, and so stands by itself
+when the simulator is late.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import time
 from dataclasses import dataclass
 
 from marketarchive.time_page import SILENT_NS, Slot, SlotView, TimePage, is_alive
-from marketarchive.times import MILLISECOND, SECOND
+from marketarchive.times import MILLISECOND, SECOND, to_seconds
 
-ALLOWED_NS = SECOND // 4
-"""Simulated nanoseconds by which an event loop may be late."""
-ALLOWED_LEAST_NS, ALLOWED_MOST_NS = 4 * MILLISECOND, 100 * MILLISECOND
-"""The same on the wall: what any machine is late by now and then, and what is noticed at low speeds."""
-HIGHEST = ALLOWED_NS / ALLOWED_LEAST_NS
-"""Simulated seconds per second that are granted at most: past it nobody could be kept from being late."""
+ALLOWED_NS = 150 * MILLISECOND
+"""Simulated nanoseconds that may pass while an event loop is late, before time runs slower."""
+HIGHEST = 50.0
+"""Simulated seconds per second that are granted at most: any event loop is late by milliseconds."""
+PERIOD_NS, PERIOD_LEAST_NS, PERIOD_MOST_NS = ALLOWED_NS // 2, 5 * MILLISECOND // 2, 20 * MILLISECOND
+"""Simulated nanoseconds between two grants, and what that is on the wall at least and at most."""
 PAGE_ALLOWED_NS = SECOND // 2
 """Simulated nanoseconds in which a page in a browser is to ask for what it shows in a second."""
 
@@ -44,9 +45,7 @@ class Pace:
         """`own` is the slot of the simulator itself."""
         self._page = page
         self._own = own.number
-        limit = page.limit
-        self.allowed_ns = int(min(ALLOWED_MOST_NS, max(ALLOWED_LEAST_NS, ALLOWED_NS / limit)))
-        self.lease_ns = 2 * self.allowed_ns
+        self._period_ns = min(PERIOD_MOST_NS, max(PERIOD_LEAST_NS, int(PERIOD_NS / page.limit)))
         self.pages: set[PageTurn] = set()  # those that are open
         self.held_ns = 0  # machine's; for which time stood still or was slowed down
         self._renewed_at = time.monotonic_ns()
@@ -55,7 +54,7 @@ class Pace:
         """Grant time until cancelled."""
         while True:
             self.renew()
-            await asyncio.sleep(self.allowed_ns / 2 / SECOND)
+            await asyncio.sleep(to_seconds(self._period_ns))
 
     def renew(self) -> None:
         """Grant the next lease, at the speed that everyone keeps up with."""
@@ -64,25 +63,34 @@ class Pace:
         if speed < self._page.limit:
             self.held_ns += now - self._renewed_at
         self._renewed_at = now
-        self._page.write(speed, self.lease_ns)
+        self._page.write(speed, max(2 * self._period_ns, int(2 * ALLOWED_NS / speed) if speed else 0))
 
     def speed(self, monotonic_ns: int) -> float:
-        """Return the speed to go on with, in simulated seconds per second."""
-        slots = self._page.slots()
-        if any(self._is_late(slot, monotonic_ns) for slot in slots) or self._has_late_page(monotonic_ns):
-            return 0.0
-        is_alone = not self.pages and all(slot.number == self._own for slot in slots)
-        if is_alone or any(slot.holds for slot in slots):
-            return min(1.0, self._page.limit)
-        return self._page.limit
+        """Return the speed to go on with, in simulated seconds per second.
 
-    def _is_late(self, slot: SlotView, now: int) -> bool:
-        if now - slot.late_since <= self.allowed_ns or now - max(slot.late_since, slot.beat) > SILENT_NS:
-            return False
-        if not is_alive(slot.pid):
+        Whatever an event loop's lateness grows to, ALLOWED_NS * (1 + ln(limit)) passes meanwhile at most.
+        """
+        slots = self._page.slots()
+        is_alone = not self.pages and all(slot.number == self._own for slot in slots)
+        is_held = is_alone or any(slot.holds for slot in slots)
+        limit = min(1.0, self._page.limit) if is_held else self._page.limit
+        late_ns = max((self._late_ns(slot, monotonic_ns) for slot in slots), default=0)
+        if self._has_late_page(monotonic_ns):
+            return 0.0
+        if late_ns * limit <= ALLOWED_NS:
+            return limit
+        slower = ALLOWED_NS / late_ns
+        return slower if slower >= 1 else 0.0
+
+    def _late_ns(self, slot: SlotView, now: int) -> int:
+        """By which a process is late; 0 of those that are not waited for: silent for long, or dead."""
+        late = now - slot.late_since
+        if late <= 0 or now - max(slot.late_since, slot.beat) > SILENT_NS:
+            return 0
+        if late * HIGHEST > ALLOWED_NS and not is_alive(slot.pid):
             self._page.free(slot.number, slot.pid)
-            return False
-        return True
+            return 0
+        return late
 
     def _has_late_page(self, now: int) -> bool:
         simulated, is_late = self._page.now_ns(), False

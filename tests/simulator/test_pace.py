@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import subprocess
 import sys
@@ -42,17 +43,26 @@ def test_time_stands_still_while_anyone_is_late_and_goes_on_when_all_keep_up() -
     pace, page = paced()
     now = time.monotonic_ns()
     quick, slow = joined(page, now), joined(page, now)
-    assert pace.speed(now + pace.allowed_ns) == SPEED
+    allowed = int(ALLOWED_NS / SPEED)
+    assert pace.speed(now + allowed) == SPEED
     quick.late_since(now + SECOND)  # idle
-    assert pace.speed(now + pace.allowed_ns + 1) == 0.0
+    assert pace.speed(now + 4 * allowed) == SPEED / 4
+    assert pace.speed(now + ALLOWED_NS) == 1.0
+    assert pace.speed(now + ALLOWED_NS + 1) == 0.0
     slow.late_since(now + SECOND)
-    assert pace.speed(now + pace.allowed_ns + 1) == SPEED
+    assert pace.speed(now + ALLOWED_NS + 1) == SPEED
 
 
 @pytest.mark.parametrize("speed", [0.5, 1.0, 7.0, HIGHEST])
-def test_lateness_counts_in_simulated_seconds(speed: float) -> None:
-    pace, _ = paced(speed)
-    assert pace.allowed_ns * speed <= ALLOWED_NS
+def test_however_late_one_becomes_little_time_passes_meanwhile(speed: float) -> None:
+    pace, page = paced(speed)
+    now = time.monotonic_ns()
+    slot = joined(page, now)
+    passed, step = 0.0, 100_000
+    for late in range(0, SILENT_NS, step):
+        slot.beat()
+        passed += pace.speed(now + late) * step
+    assert passed <= ALLOWED_NS * (1 + math.log(max(1.0, speed))) + step * speed
 
 
 def test_a_living_silent_process_holds_time_for_two_seconds_at_most() -> None:
@@ -98,7 +108,7 @@ def test_a_dead_process_holds_nothing_and_its_slot_is_given_away() -> None:
         [dead] = shared.slots()
         own = joined(shared, FOREVER_NS)
         pace = Pace(shared, own)
-        assert pace.speed(pace.allowed_ns + 1) > 0  # by its word it would be late just now
+        assert pace.speed(ALLOWED_NS + 1) > 0  # by its word it would be late just now
         assert [slot.number for slot in shared.slots()] == [own.number]
         assert dead.pid != os.getpid()
     finally:
