@@ -104,7 +104,7 @@ def _copy(source: Path, target: Path) -> Path:
 
 
 def _ours(root: Path) -> None:
-    [done] = recover(root, RealClock())
+    [done] = recover(root, RealClock()).runs
     assert done.recovered
     assert done.torn
 

@@ -19,13 +19,11 @@ from typing import Any
 
 from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Ledger
-from marketarchive.archive.paths import checked_name, relative
+from marketarchive.archive.paths import RUN_ID, checked_name, relative
 from marketarchive.archive.store import Store
-from marketarchive.times import SECOND, from_seconds, utc
+from marketarchive.times import SECOND, utc
 
-FILE = re.compile(
-    r"(?P<series>[A-Za-z0-9_.]+)-(?P<day>\d{4}-\d\d-\d\d)(-\d{8}T\d{6}Z-[0-9a-f]{4}(-\d+)?)?\.jsonl"
-)
+FILE = re.compile(rf"(?P<series>[A-Za-z0-9_.]+)-(?P<day>\d{{4}}-\d\d-\d\d)(-{RUN_ID}(-\d+)?)?\.jsonl")
 _DAY_NS = 86_400 * SECOND
 _BLOCK = 2**20
 
@@ -111,31 +109,27 @@ class DayFile:
             self.abandon()
 
 
-def enter_finished_day_files(
-    root: Path, now_ns: int, grace_s: float = 600.0, files: Files | None = None
-) -> list[str]:
-    """Enters what runs left behind once it is final; the paths entered. Call it on every start.
-
-    Files that another process still writes are left to that process.
-    """
-    files = files or Files()
-    ledger = Ledger(root, files)
-    found: list[str] = []
-    entered = _entered(ledger)
-    for path in sorted((root / "records").glob("*.jsonl")):
+def finished_day_files(store: Store) -> Iterator[Path]:
+    """Yield the files of days that are over which are not in the ledger, in order of path."""
+    entered, now_ns = _entered(store.ledger), store.clock.now_ns()
+    for path in sorted((store.root / "records").glob("*.jsonl")):
         match = FILE.fullmatch(path.name)
-        name = relative(root, path)
-        if match is None or name in entered or now_ns < _day_end(match["day"]) + from_seconds(grace_s):
+        if match is None or relative(store.root, path) in entered:
             continue
-        handle = files.open_append(path)
-        try:
-            if _lock(handle) and name not in _entered(ledger):
-                cut = cut_torn_line(files, handle)
-                ledger.append({**_entry(name, handle), **({"torn_bytes_cut": cut} if cut else {})})
-                found.append(name)
-        finally:
-            files.close(handle)
-    return found
+        if now_ns >= _day_end(match["day"]) + store.day_grace_ns:
+            yield path
+
+
+def enter_day_file(store: Store, path: Path) -> None:
+    """Enter what a run left behind; a file that another process still writes is left to that process."""
+    name = relative(store.root, path)
+    handle = store.files.open_append(path)
+    try:
+        if _lock(handle) and name not in _entered(store.ledger):
+            cut = cut_torn_line(store.files, handle)
+            store.ledger.append({**_entry(name, handle), **({"torn_bytes_cut": cut} if cut else {})})
+    finally:
+        store.files.close(handle)
 
 
 def day_of(ns: int) -> str:

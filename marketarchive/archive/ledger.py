@@ -12,7 +12,7 @@ import fcntl
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,8 @@ NOTHING = "0" * 64
 """`previous` of the first line."""
 
 _BLOCK = 2**20
-_KIND_AND_PATH = re.compile(rb'\{"kind":"(\w+)","path":"([^"\\]+)"').match
+# printable ASCII only: what else a path may hold, or damage has made of it, is for the decoder
+_KIND_AND_PATH = re.compile(rb'\{"kind":"(\w+)","path":"([ !#-\[\]-~]+)"').match
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,10 @@ class Entry:
         return default if self.fields is None else self.fields.get(key, default)
 
 
+class LedgerWriteError(OSError):
+    """Raised when a line cannot be appended: nothing can be made final in this archive."""
+
+
 class Ledger:
     """The ledger of one OUTPUT_DIR; every call opens the file anew."""
 
@@ -75,7 +80,13 @@ class Ledger:
         self._files = files or Files()
 
     def append(self, *entries: Mapping[str, Any]) -> Head:
-        """Adds lines (without `previous`) in one write, lasting when this returns; raises OSError."""
+        """Add lines (without `previous`) in one write, lasting when this returns. Raises LedgerWriteError."""
+        try:
+            return self._append(entries)
+        except OSError as error:
+            raise LedgerWriteError(error.errno, error.strerror, str(self.path)) from error
+
+    def _append(self, entries: Sequence[Mapping[str, Any]]) -> Head:
         self._files.make_dirs(self.path.parent, self._root)
         handle = self._files.open_append(self.path)
         try:
@@ -101,13 +112,17 @@ class Ledger:
             yield Entry(number, raw, _decoded(raw))
 
     def paths(self, kind: str | None = None) -> Iterator[str]:
-        """The paths of all lines, or of those of one kind: without decoding what else they hold."""
+        """The paths of all lines, or of those of one kind: without decoding what else they hold.
+
+        Lines that cannot be read are left out: `check` names them.
+        """
         for raw in self._lines():
-            match = _KIND_AND_PATH(raw)
-            fields = None if match else _decoded(raw) or {}
-            found = match[1].decode() if match else (fields or {}).get("kind")
-            path = match[2].decode() if match else (fields or {}).get("path")
-            if path is not None and kind in (None, found):
+            if match := _KIND_AND_PATH(raw):
+                found, path = match[1].decode(), match[2].decode()
+            else:
+                fields = _decoded(raw) or {}
+                found, path = fields.get("kind"), fields.get("path")
+            if isinstance(path, str) and kind in (None, found):
                 yield path
 
     def _lines(self) -> Iterator[bytes]:
@@ -146,29 +161,34 @@ class Ledger:
             os.close(handle)
 
 
-def check_chain(entries: Iterator[Entry] | Sequence[Entry]) -> list[str]:
+def check_chain(entries: Iterable[Entry]) -> list[str]:
     """Problems of consecutive entries from line 1 on: a line changed, removed, added, moved or torn.
 
     A torn line is none when the next line names it, or when it is the last: that is what a crash leaves.
     """
     problems: list[str] = []
-    previous, unreadable = NOTHING, 0
-    for entry in entries:
-        if entry.fields is None:
-            if unreadable:
-                problems.append(f"line {unreadable}: is not JSON, and the next line does not name it as torn")
-            unreadable = entry.number
-        else:
-            if unreadable and not entry.get("torn_before"):
-                problems.append(f"line {unreadable}: is not JSON, and the next line does not name it as torn")
-            unreadable = 0
-            if entry.get("previous") != previous:
-                problems.append(
-                    f"line {entry.number}: `previous` is not the digest of the line before it: "
-                    f"that line was changed, or lines were removed, added or moved here"
-                )
+    previous = NOTHING
+    for entry, damaged in with_damage(entries):
+        if damaged:
+            problems.append(f"line {damaged}: is not JSON, and the next line does not name it as torn")
+        if entry.fields is not None and entry.get("previous") != previous:
+            problems.append(
+                f"line {entry.number}: `previous` is not the digest of the line before it: "
+                f"that line was changed, or lines were removed, added or moved here"
+            )
         previous = entry.sha256
     return problems
+
+
+def with_damage(entries: Iterable[Entry]) -> Iterator[tuple[Entry, int]]:
+    """Yield each entry with the number of the line before it if that one is damaged, 0 if not.
+
+    Damaged is a line that is not JSON, unless a crash tore it: then it is the last, or the next one says so.
+    """
+    unreadable = 0
+    for entry in entries:
+        yield entry, 0 if entry.get("torn_before") else unreadable
+        unreadable = entry.number if entry.fields is None else 0
 
 
 def _tail(handle: int) -> tuple[int, bytes | None, bool]:

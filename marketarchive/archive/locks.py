@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +12,7 @@ from typing import Any
 import msgspec
 
 from marketarchive.archive.files import Files
-from marketarchive.archive.paths import RECOVERY_LOCK
-
-_NAME = re.compile(r"(?P<spider>.+)-(?P<run>(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z-[0-9a-f]{4})")
+from marketarchive.archive.paths import RECOVERY_LOCK, parse_run_name
 
 
 def claim(path: Path) -> int | None:
@@ -47,16 +44,16 @@ def recovery(root: Path, files: Files) -> Iterator[None]:
 
 def read_identity(name: str, lock: Path | None, venue: str | None) -> tuple[dict[str, Any], str]:
     """(what the lock file says the run is, why it failed); without a lock what its name and `venue` tell."""
-    match = _NAME.fullmatch(name)
-    assert match is not None, name
-    year, month, day, hour, minute, second = match.groups()[2:]
+    found = parse_run_name(name)
+    assert found is not None, name
+    at = found.run
     identity: dict[str, Any] = {
-        "run": match["run"],
-        "spider": match["spider"],
+        "run": found.run,
+        "spider": found.spider,
         "venue": venue,
         "feeds": [],
         "collector": None,
-        "started_at_utc": f"{year}-{month}-{day}T{hour}:{minute}:{second}.000000Z",
+        "started_at_utc": f"{at[:4]}-{at[4:6]}-{at[6:8]}T{at[9:11]}:{at[11:13]}:{at[13:15]}.000000Z",
         "arguments": {},
         "settings": {},
         "pid": None,
@@ -67,6 +64,8 @@ def read_identity(name: str, lock: Path | None, venue: str | None) -> tuple[dict
             said = msgspec.json.decode(line)
         except ValueError:
             continue  # a note torn by the same fault that ended the run
+        if not isinstance(said, dict):
+            continue
         if "failed" in said:
             failure = str(said["failed"])
         else:

@@ -6,6 +6,7 @@ import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from marketarchive.times import utc
 
@@ -14,10 +15,14 @@ RECOVERY_LOCK = PurePosixPath("manifests/recovery.lock")
 PART = ".part"
 TORN = ".torn"
 
+RUN_ID = r"\d{8}T\d{6}Z-[0-9a-f]{4}"
+"""Regular expression of a run's id, see `new_run_id`."""
+
 _NAME = re.compile(r"[A-Za-z0-9_.]+")
+_RUN_NAME = re.compile(rf"(?P<spider>{_NAME.pattern})-(?P<run>{RUN_ID})")
 _SEGMENT = re.compile(
     r"raw/venue=(?P<venue>[^/]+)/feed=(?P<feed>[^/]+)/date=\d{4}-\d\d-\d\d/hour=\d\d/"
-    r"(?P<spider>[A-Za-z0-9_.]+)-(?P<run>\d{8}T\d{6}Z-[0-9a-f]{4})-(?P<n>\d+)\.jsonl\.gz(?:\.part|\.torn)?"
+    rf"{_RUN_NAME.pattern}-(?P<n>\d+)\.jsonl\.gz(?:\.part|\.torn)?"
 )
 
 
@@ -63,6 +68,19 @@ def parse_segment_path(path: PurePosixPath | str) -> SegmentName | None:
     if match is None:
         return None
     return SegmentName(match["venue"], match["feed"], match["spider"], match["run"], int(match["n"]))
+
+
+class RunName(NamedTuple):
+    """The two parts of `<spider>-<run>`."""
+
+    spider: str
+    run: str
+
+
+def parse_run_name(name: str) -> RunName | None:
+    """Return the parts of a run's name, None when it is no run's."""
+    match = _RUN_NAME.fullmatch(name)
+    return None if match is None else RunName(match["spider"], match["run"])
 
 
 def lock_path(name: str) -> PurePosixPath:

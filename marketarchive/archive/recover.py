@@ -2,73 +2,155 @@
 
 Every step leaves the archive such that recovery, killed there, can be run again: originals are renamed
 before anything replaces them, new files appear by rename, the lock of the dead run goes last.
+
+A fault in the past never keeps the present from being recorded: what cannot be recovered is reported and
+stays as it is for the next try, and everything else is recovered.
 """
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from marketarchive.archive import locks
 from marketarchive.archive.config import ArchiveConfig
-from marketarchive.archive.dayfile import enter_finished_day_files
+from marketarchive.archive.dayfile import enter_day_file, finished_day_files
 from marketarchive.archive.deadrun import RECOVERING, DeadRun, Recovered
 from marketarchive.archive.files import Files
-from marketarchive.archive.ledger import Entry, Ledger
-from marketarchive.archive.paths import parse_segment_path
+from marketarchive.archive.ledger import Entry, Ledger, LedgerWriteError, with_damage
+from marketarchive.archive.paths import LEDGER, parse_segment_path, relative
 from marketarchive.archive.run import run_name
 from marketarchive.archive.store import Store
-from marketarchive.archive.tree import raw_files, run_locks
+from marketarchive.archive.tree import raw_files, run_locks, stray_locks
 from marketarchive.clock import Clock
-from marketarchive.exceptions import DiskError
+from marketarchive.exceptions import ArchiveError, DiskError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryFailure:
+    """Something that could not be recovered; its lock and files are there for the next try."""
+
+    name: str  # of a run, or the path of a day file
+    error: Exception
+
+    def __str__(self) -> str:
+        return f"{self.name}: {type(self.error).__name__}: {self.error}"
+
+
+@dataclass(slots=True)
+class Recovery:
+    """What a recovery did and what it had to leave; failures and warnings have been logged."""
+
+    runs: list[Recovered] = field(default_factory=list)
+    failures: list[RecoveryFailure] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)  # what is wrong here and in nobody's way
+
+    def warn(self, what: str) -> None:
+        """Note and log what `scrapy verify` will name too."""
+        self.warnings.append(what)
+        logger.warning("%s", what)
+
+    @contextmanager
+    def attempt(self, name: str) -> Iterator[None]:
+        """Note an error as the failure of `name` alone; raise one that concerns all that is recovered."""
+        try:
+            yield
+        except Exception as error:  # a bug of ours is no reason either to collect nothing today
+            if _concerns_all(error):
+                raise
+            failure = RecoveryFailure(name, error)
+            self.failures.append(failure)
+            is_known = isinstance(error, OSError | ArchiveError)
+            logger.error("Could not recover %s; it stays for the next try", failure, exc_info=not is_known)
 
 
 def recover(
     root: Path, clock: Clock, files: Files | None = None, config: ArchiveConfig | None = None
-) -> list[Recovered]:
-    """Finishes every dead run below `root`, and the day files that are final; living runs are left alone.
+) -> Recovery:
+    """Finish every dead run below `root`, and the day files that are final; living runs are left alone.
 
-    Waits for another recovery to end. Raises DiskError; then it can be run again.
+    Waits for another recovery to end. What fails for one run or file is among the failures. Raises DiskError
+    for what concerns all: recovery's lock or the ledger cannot be written, the disk is full. Either way it
+    can be run again.
     """
     files = files or Files()
     store = Store(root, clock, config or ArchiveConfig(), files, Ledger(root, files))
+    recovery = Recovery()
     try:
         root.mkdir(parents=True, exist_ok=True)
         with locks.recovery(root, files), ExitStack() as held:
-            found = [run.recover() for run in _dead_runs(store, held)]
-            enter_finished_day_files(root, clock.now_ns(), store.config.day_grace_s, files)
-            return found
+            for path in stray_locks(root):
+                recovery.warn(f"{relative(root, path)} is no lock of a run, and left alone")
+            for dead in _dead_runs(store, held, recovery):
+                with recovery.attempt(dead.name):
+                    recovery.runs.append(
+                        DeadRun(store, dead.name, dead.lock, dead.paths, dead.entries).recover()
+                    )
+            for path in finished_day_files(store):
+                with recovery.attempt(relative(root, path)):
+                    enter_day_file(store, path)
+            return recovery
     except OSError as error:
         raise DiskError(
             f"recovery stopped: {error}. Free space or mend the disk, then run it again."
         ) from error
 
 
-def _dead_runs(store: Store, held: ExitStack) -> list[DeadRun]:
+def _concerns_all(error: Exception) -> bool:
+    is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return is_full or isinstance(error, LedgerWriteError)
+
+
+@dataclass(slots=True)
+class _Dead:
+    """A run to be recovered."""
+
+    name: str
+    lock: Path | None
+    paths: list[str]  # below raw/
+    entries: list[Entry] = field(default_factory=list)  # its ledger lines
+
+
+def _dead_runs(store: Store, held: ExitStack, recovery: Recovery) -> list[_Dead]:
     """Runs whose lock could be taken (`held` keeps it), and those with unentered files and no lock at all."""
     claimed: dict[str, Path] = {}
     for path in run_locks(store.root):
-        handle = locks.claim(path)
-        if handle is not None:
-            held.callback(os.close, handle)
-            claimed[path.stem] = path
+        with recovery.attempt(path.stem):
+            handle = locks.claim(path)
+            if handle is not None:
+                held.callback(os.close, handle)
+                claimed[path.stem] = path
     # In this order: a run that is alive now has its lock before its first file, and all its files in the
     # ledger before it gives the lock up.
     by_run = _by_run(raw_files(store.root))
     alive = {path.stem for path in run_locks(store.root)} - claimed.keys()
-    entered = set(store.ledger.paths())
+    entered = _entered(store.ledger, recovery)
     orphaned = {name for name, paths in by_run.items() if not entered.issuperset(paths)} - alive
-    dead: dict[str, list[Entry]] = {name: [] for name in sorted(claimed.keys() | orphaned)}
-    for entry in store.ledger.entries() if dead else ():
-        for name, entries in dead.items():
-            if name.endswith(f"-{entry.get('run')}"):
-                entries.append(entry)
-    return [
-        DeadRun(store, name, claimed.get(name), by_run.get(name, []), entries)
-        for name, entries in dead.items()
+    dead = [
+        _Dead(name, claimed.get(name), by_run.get(name, [])) for name in sorted(claimed.keys() | orphaned)
     ]
+    for entry in store.ledger.entries() if dead else ():
+        for one in dead:
+            if one.name.endswith(f"-{entry.get('run')}"):
+                one.entries.append(entry)
+    return dead
+
+
+def _entered(ledger: Ledger, recovery: Recovery) -> set[str]:
+    """The paths in the ledger; lines that cannot be read are warned of."""
+    entered: set[str] = set()
+    for entry, damaged in with_damage(ledger.entries()):
+        if damaged:
+            recovery.warn(f"{LEDGER} line {damaged} cannot be read")
+        entered.add(str(entry.get("path")))
+    return entered
 
 
 def _by_run(paths: Iterable[str]) -> dict[str, list[str]]:

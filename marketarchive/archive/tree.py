@@ -1,4 +1,4 @@
-"""Which files of segments are on the disk, sealed or not."""
+"""Find the archive's files on the disk: segments, sealed or not, and locks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from marketarchive.archive.paths import relative
+from marketarchive.archive.paths import RECOVERY_LOCK, parse_run_name, relative
 
 
 def raw_files(root: Path) -> Iterator[str]:
@@ -19,7 +19,15 @@ def raw_files(root: Path) -> Iterator[str]:
 
 
 def run_locks(root: Path) -> Iterator[Path]:
-    """The lock files of runs, living and dead."""
-    for path in sorted((root / "manifests").glob("*.lock")):
-        if path.name != "recovery.lock":
-            yield path
+    """Yield the lock files of runs, living and dead."""
+    return (path for path in _locks(root) if parse_run_name(path.stem) is not None)
+
+
+def stray_locks(root: Path) -> Iterator[Path]:
+    """Yield the lock files that belong neither to a run nor to recovery: nobody here made them."""
+    return (path for path in _locks(root) if parse_run_name(path.stem) is None)
+
+
+def _locks(root: Path) -> list[Path]:
+    found = sorted((root / "manifests").glob("*.lock"))
+    return [path for path in found if path != root / RECOVERY_LOCK]

@@ -24,7 +24,7 @@ from marketarchive.archive.report import Report
 from marketarchive.archive.run import run_name
 from marketarchive.archive.scan import Scan
 from marketarchive.archive.seqs import claimed
-from marketarchive.archive.tree import raw_files, run_locks
+from marketarchive.archive.tree import raw_files, run_locks, stray_locks
 from marketarchive.exceptions import ArgumentError
 from marketarchive.times import from_iso
 
@@ -177,6 +177,8 @@ class _Verification:
         for path in run_locks(self._root):
             if path.stem not in self._alive and not locks.is_alive(path):
                 report.problem(relative(self._root, path), "its run is dead: run `scrapy recover`")
+        for path in stray_locks(self._root):
+            report.problem(relative(self._root, path), "is no lock of a run, and nothing of the archive")
         for key, feed in self._feeds.items():
             check_density(feed, report, is_alive=key[0] in self._alive)
         for entry in manifests:

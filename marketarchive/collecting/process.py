@@ -39,7 +39,7 @@ class Process:
         self.board: Board | None = None  # set by who wants to look
         self.limiter = Limiter(self.clock, share, settings.getfloat("RETRY_AFTER_MAX_S"))
         files, config = files_from_settings(settings), ArchiveConfig.from_settings(settings)
-        for recovered in recover(self.root, self.clock, files, config):
+        for recovered in recover(self.root, self.clock, files, config).runs:
             logger.warning("Recovered what an earlier run left open: %s", recovered)
         self.writer = ArchiveWriter(self.root, self.clock, config, files)
         self.writer.start()

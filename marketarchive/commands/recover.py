@@ -10,6 +10,7 @@ from marketarchive.archive.config import ArchiveConfig, files_from_settings
 from marketarchive.archive.recover import recover
 from marketarchive.clock import Clock, RealClock
 from marketarchive.collecting.process import make_clock
+from marketarchive.collecting.run import FAILED
 from marketarchive.exceptions import ConfigurationError
 from marketarchive.offline import OfflineCommand
 
@@ -22,13 +23,17 @@ class Command(OfflineCommand):
         assert self.settings is not None
         config, files = ArchiveConfig.from_settings(self.settings), files_from_settings(self.settings)
         found = recover(self.root, _clock(self.settings), files, config)
-        for run in found:
+        for run in found.runs:
             print(f"{run.name}: {run.reason}, manifest {run.manifest}")
             for what, paths in (("sealed", run.sealed), ("recovered", run.recovered), ("kept", run.torn)):
                 for path in paths:
                     print(f"  {what:9} {path}")
-        print(f"{len(found)} dead runs")
-        return 0
+        for warning in found.warnings:
+            print(f"warning  {warning}")
+        for failure in found.failures:
+            print(f"FAILED   {failure}; it stays for the next try")
+        print(f"{len(found.runs)} dead runs")
+        return FAILED if found.failures else 0
 
 
 def _clock(settings: BaseSettings) -> Clock:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from marketarchive.archive.dayfile import enter_finished_day_files
 from marketarchive.archive.ledger import Ledger
+from marketarchive.archive.recover import recover
 from marketarchive.times import SECOND
 from tests.archive.faulty_files import until
 from tests.archive.writing import NOON, HandClock, ledger_of, open_run, writer
@@ -27,6 +27,13 @@ def manifest_records(root: Path) -> list[dict[str, object]]:
     for path in sorted(root.glob("manifests/*.json")):
         found += json.loads(path.read_text())["records"]
     return found
+
+
+def entered_by_recovery(root: Path, now_ns: int) -> list[str]:
+    """Recover at `now_ns`; return the day files that it entered, in order."""
+    before = len(ledger_of(root, "day_file"))
+    recover(root, HandClock(now_ns))
+    return [entry["path"] for entry in ledger_of(root, "day_file")[before:]]
 
 
 def test_rows_go_to_the_file_of_their_day(tmp_path: Path) -> None:
@@ -119,14 +126,14 @@ def test_what_a_dead_run_left_is_entered_on_a_later_start(tmp_path: Path) -> Non
     (records / "kxbtc15m-2026-11-21.jsonl").write_bytes(b"")
     with (records / "held-2026-11-21.jsonl").open("wb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)  # another process is still writing it
-        assert enter_finished_day_files(tmp_path, MIDNIGHT + 599 * SECOND) == []
-        assert enter_finished_day_files(tmp_path, MIDNIGHT + 600 * SECOND) == [
+        assert entered_by_recovery(tmp_path, MIDNIGHT + 599 * SECOND) == []
+        assert entered_by_recovery(tmp_path, MIDNIGHT + 600 * SECOND) == [
             "records/kxbtc15m-2026-11-21.jsonl",
             "records/polymarket_btc-2026-11-21-20261121T101500Z-4f2a-2.jsonl",
             FILE,
         ]
-    assert enter_finished_day_files(tmp_path, MIDNIGHT + 600 * SECOND) == ["records/held-2026-11-21.jsonl"]
-    assert enter_finished_day_files(tmp_path, MIDNIGHT + 600 * SECOND) == []
+    assert entered_by_recovery(tmp_path, MIDNIGHT + 600 * SECOND) == ["records/held-2026-11-21.jsonl"]
+    assert entered_by_recovery(tmp_path, MIDNIGHT + 600 * SECOND) == []
     assert rows(tmp_path / FILE) == [1]
     entry = next(entry for entry in ledger_of(tmp_path, "day_file") if entry["path"] == FILE)
     assert (entry["bytes"], entry["lines"], entry["torn_bytes_cut"]) == (8, 1, 4)
@@ -135,14 +142,14 @@ def test_what_a_dead_run_left_is_entered_on_a_later_start(tmp_path: Path) -> Non
 
 
 def test_without_records_there_is_nothing_to_enter(tmp_path: Path) -> None:
-    assert enter_finished_day_files(tmp_path, NOON) == []
-    assert not (tmp_path / "manifests").exists()
+    assert entered_by_recovery(tmp_path, NOON) == []
+    assert not (tmp_path / "manifests/ledger.jsonl").exists()
 
 
 def test_a_finished_file_is_never_touched_again_by_a_later_run(tmp_path: Path) -> None:
     (tmp_path / "records").mkdir()
     (tmp_path / FILE).write_bytes(b'{"n":1}\n')
-    enter_finished_day_files(tmp_path, MIDNIGHT + 600 * SECOND)
+    entered_by_recovery(tmp_path, MIDNIGHT + 600 * SECOND)
     names = set()
     for n in (2, 3):
         with writer(tmp_path, HandClock(MIDNIGHT + DAY)) as made:

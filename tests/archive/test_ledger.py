@@ -106,6 +106,21 @@ def test_any_flipped_bit_but_in_the_last_line_is_found(
     assert all(problem.startswith("line ") for problem in ledger.check())
 
 
+def test_paths_of_lines_that_cannot_be_read_are_left_out(tmp_path: Path) -> None:
+    ledger = filled(tmp_path)
+    ledger.append({"kind": "torn", "path": "raw/é"})
+    whole = ledger.path.read_bytes()
+    at = whole.index(b"raw/1")
+    assert list(ledger.paths()) == ["raw/0", "raw/1", "raw/2", "raw/3", "raw/é"]
+    for damaged in (b"\xf2aw/1", b"ra\x00/1", b"ra\\/1"):
+        ledger.path.write_bytes(whole[:at] + damaged + whole[at + 5 :])
+        assert list(ledger.paths("label")) in (
+            ["raw/0", "raw/2", "raw/3"],
+            ["raw/0", "ra/1", "raw/2", "raw/3"],
+        )
+        assert list(ledger.paths("torn")) == ["raw/é"]
+
+
 @pytest.mark.parametrize(
     ("order", "named"),
     [([0, 2, 3], "line 2:"), ([1, 2, 3], "line 1:"), ([0, 2, 1, 3], "line 2:"), ([0, 0, 1, 2], "line 2:")],

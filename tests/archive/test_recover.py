@@ -104,7 +104,7 @@ def later() -> HandClock:
 def test_a_dead_run_is_sealed_and_its_loss_written_down(root: Path) -> None:
     (part,) = parts_of(root)
     original = part.read_bytes()
-    (found,) = recover(root, later())
+    (found,) = recover(root, later()).runs
     assert found.reason == "crash"
     assert found.sealed == ()
     final = part.with_name(part.name.removesuffix(PART))
@@ -127,7 +127,7 @@ def test_a_dead_run_is_sealed_and_its_loss_written_down(root: Path) -> None:
     assert manifest["arguments"] == {"markets": "all"}
     assert [feed["gaps"] for feed in manifest["raw"]] == [{"crash": 1}, {"crash": 1}]
     assert verify(root).problems == []
-    assert recover(root, later()) == []
+    assert recover(root, later()).runs == []
     assert Ledger(root).head().count == len(list(Ledger(root).entries()))
 
 
@@ -157,7 +157,7 @@ def test_the_reason_is_disk_where_the_writer_left_word(tmp_path: Path) -> None:
         for _ in range(5):
             run.write(response(run))
         assert isinstance(run.flush().exception(), DiskError)
-    (found,) = recover(root, later())
+    (found,) = recover(root, later()).runs
     assert found.reason == "disk"
     gaps = crash_gaps(root)
     assert {gap.envelope["reason"] for gap in gaps.values()} == {"disk"}
@@ -167,7 +167,7 @@ def test_the_reason_is_disk_where_the_writer_left_word(tmp_path: Path) -> None:
 def test_a_declared_feed_that_never_wrote_has_its_crash_gap(tmp_path: Path) -> None:
     with writer(tmp_path, HandClock()) as made:
         made.open_run("polymarket_books", "polymarket", ["orderbook", "resolutions"], {}, {})
-    (found,) = recover(tmp_path, later())
+    (found,) = recover(tmp_path, later()).runs
     assert len(found.recovered) == 2
     assert {feed: gap.envelope["first_lost_seq"] for (_, feed), gap in crash_gaps(tmp_path).items()} == {
         "orderbook": 1,
@@ -179,7 +179,7 @@ def test_a_declared_feed_that_never_wrote_has_its_crash_gap(tmp_path: Path) -> N
 def test_parts_without_a_lock_are_recovered_too(root: Path) -> None:
     (lock,) = root.glob("manifests/*.lock")
     lock.unlink()
-    (found,) = recover(root, later())
+    (found,) = recover(root, later()).runs
     assert len(found.torn) == 1
     assert verify(root).problems == []
 
@@ -192,9 +192,9 @@ def test_a_living_run_is_left_alone(root: Path) -> None:
         lock = root / f"manifests/{run.name}.lock"
         assert is_alive(lock)
         assert claim(lock) is None
-        (found,) = recover(root, later())
+        (found,) = recover(root, later()).runs
         assert found.name != run.name
-        assert recover(root, later()) == []
+        assert recover(root, later()).runs == []
         assert [path.name.split("-")[0] for path in parts_of(root)] == ["polymarket_markets"]
         run.write(response(run))
         run.close("finished", {}).result()
@@ -218,7 +218,7 @@ def test_day_files_that_are_final_are_entered(tmp_path: Path) -> None:
 
 
 def test_nothing_there_is_nothing_to_recover(tmp_path: Path) -> None:
-    assert recover(tmp_path / "new", RealClock()) == []
+    assert recover(tmp_path / "new", RealClock()).runs == []
 
 
 # ---- damage beyond the torn end --------------------------------------------------------------------------
@@ -236,7 +236,7 @@ def tails() -> Iterator[tuple[str, bytes]]:
 def test_what_lies_behind_the_torn_end_is_not_taken_for_lines(root: Path, tail: bytes) -> None:
     (part,) = parts_of(root)
     part.write_bytes(part.read_bytes() + tail)
-    (found,) = recover(root, later())
+    (found,) = recover(root, later()).runs
     assert (root / found.torn[0]).read_bytes().endswith(tail)
     assert seqs(root) == {FEED: set(range(1, 15)), "stream": set(range(1, 13))}
     assert verify(root).problems == []
@@ -326,7 +326,7 @@ def test_a_part_that_only_lacks_its_last_bytes(tmp_path: Path) -> None:
     for path in (segment, lock.with_suffix(".json"), tmp_path / "manifests/ledger.jsonl"):
         path.unlink()
     lock.write_bytes(identity)
-    (found,) = recover(tmp_path, later())
+    (found,) = recover(tmp_path, later()).runs
     assert len(found.recovered) == 2  # itself, and one for the crash gap
     assert seqs(tmp_path) == {FEED: {1}}
     assert {gap.envelope["first_lost_seq"] for gap in crash_gaps(tmp_path).values()} == {2}
@@ -386,8 +386,7 @@ def test_the_power_may_fail_before_every_operation_of_recovery(
         original = parts_of(root)[0].read_bytes()
         files = PowerCutLater(root, n, synced)
         try:
-            recover(root, later(), files)
-            passed = True
+            passed = not recover(root, later(), files).failures
         except DiskError:
             passed = False
         after = tmp_path / f"{n}-after"
@@ -413,7 +412,7 @@ def test_two_recoveries_at_once_in_threads(root: Path) -> None:
 
     def work() -> None:
         barrier.wait(30)
-        found.append(len(recover(root, later())))
+        found.append(len(recover(root, later()).runs))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:

@@ -78,7 +78,7 @@ def test_recovered_from_any_cut(part: Path, tmp_path: Path) -> None:
         torn.parent.mkdir(parents=True)
         torn.write_bytes(whole[:size])
         kept = len(readable(torn))
-        (found,) = recover(root, HandClock(NOON + 10**13))
+        (found,) = recover(root, HandClock(NOON + 10**13)).runs
         assert verify(root).problems == [], size
         final = readable(root / found.recovered[0])
         assert len(final) == max(kept, 1) + 2  # the gap and the end; a segment line where there was none

@@ -99,10 +99,25 @@ def test_recover_seals_and_says_what(scrapy: Scrapy, tmp_path: Path) -> None:
 def test_a_disk_that_fails_is_exit_code_3(scrapy: Scrapy, tmp_path: Path) -> None:
     with writer(tmp_path) as made:
         open_run(made)
-    (tmp_path / "raw").write_text("in the way of the folder that recovery has to make")
+    (tmp_path / "manifests/recovery.lock").mkdir()
     done = scrapy("recover", "-s", f"OUTPUT_DIR={tmp_path}")
     assert done.returncode == 3
     assert "run it again" in done.stderr
+
+
+def test_what_cannot_be_recovered_is_named_and_exit_code_1(scrapy: Scrapy, tmp_path: Path) -> None:
+    with writer(tmp_path) as made:
+        run = open_run(made)
+    (tmp_path / "manifests/foo.lock").write_bytes(b"")
+    (tmp_path / "raw").write_text("in the way of the folder that recovery has to make")
+    done = scrapy("recover", "-s", f"OUTPUT_DIR={tmp_path}")
+    assert (done.returncode, done.stderr) == (1, "")
+    warning, failed, last = done.stdout.splitlines()
+    assert warning == "warning  manifests/foo.lock is no lock of a run, and left alone"
+    assert failed.startswith(f"FAILED   {run.name}: ")
+    assert last == "0 dead runs"
+    (tmp_path / "raw").unlink()
+    assert scrapy("recover", "-s", f"OUTPUT_DIR={tmp_path}").returncode == 0
 
 
 def test_label_is_entered_and_honoured(scrapy: Scrapy, root: Path) -> None:
