@@ -142,7 +142,7 @@ _QUERY = f"""
                    generate_subscripts(event.price_changes, 1) AS position
             FROM (
                 SELECT collected_at_utc, seq, connection, from_json(payload, '{_EVENT}') AS event,
-                       regexp_extract(filename, '-([0-9TZ]+-[0-9a-f]{{4}})-[0-9]+.jsonl', 1) AS run
+                       regexp_extract(filename, '-([0-9TZ]+-[0-9a-f]{{4,8}})-[0-9]+.jsonl', 1) AS run
                 FROM read_json(?, format = 'newline_delimited', filename = true, columns = {{
                     kind: 'VARCHAR', collected_at_utc: 'VARCHAR', seq: 'BIGINT', connection: 'VARCHAR',
                     payload: 'JSON'}})

@@ -142,7 +142,7 @@ _QUERY = f"""
             FROM (
                 SELECT collected_at_utc, seq, run, route, unnest(books) AS b, generate_subscripts(books, 1) AS position
                 FROM (
-                    SELECT collected_at_utc, seq, regexp_extract(filename, '-([0-9TZ]+-[0-9a-f]{{4}})-[0-9]+.jsonl', 1) AS run,
+                    SELECT collected_at_utc, seq, regexp_extract(filename, '-([0-9TZ]+-[0-9a-f]{{4,8}})-[0-9]+.jsonl', 1) AS run,
                            regexp_extract(url, '[a-z]+$') AS route,
                            CASE WHEN ends_with(url, '/books') THEN from_json(payload, '[{_BOOK}]')
                                 ELSE [from_json(payload, '{_BOOK}')] END AS books

@@ -70,7 +70,7 @@ def read_identity(name: str, lock: Path | None, venue: str | None) -> tuple[dict
             failure = str(said["failed"])
         else:
             identity.update(said)
-    return identity, failure
+    return {**identity, **found._asdict()}, failure  # what it is called, whatever its file says
 
 
 def _try(path: Path, mode: int) -> int | None:

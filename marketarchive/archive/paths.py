@@ -15,8 +15,8 @@ RECOVERY_LOCK = PurePosixPath("manifests/recovery.lock")
 PART = ".part"
 TORN = ".torn"
 
-RUN_ID = r"\d{8}T\d{6}Z-[0-9a-f]{4}"
-"""Regular expression of a run's id, see `new_run_id`."""
+RUN_ID = r"\d{8}T\d{6}Z-[0-9a-f]{4}(?:[0-9a-f]{4})?"
+"""Regular expression of a run's id, see `new_run_id`; early ones have four random digits."""
 
 _NAME = re.compile(r"[A-Za-z0-9_.]+")
 _RUN_NAME = re.compile(rf"(?P<spider>{_NAME.pattern})-(?P<run>{RUN_ID})")
@@ -27,8 +27,11 @@ _SEGMENT = re.compile(
 
 
 def new_run_id(now_ns: int) -> str:
-    """`20261121T101500Z-4f2a`: the moment of the start and four random hex digits."""
-    return f"{utc(now_ns):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    """Return `20261121T101500Z-4f2a91c7`: the moment of the start and eight random hex digits.
+
+    Unique together with the spider's name only: always match both, as `run_of` does.
+    """
+    return f"{utc(now_ns):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
 
 
 def checked_name(name: str) -> str:
@@ -81,6 +84,15 @@ def parse_run_name(name: str) -> RunName | None:
     """Return the parts of a run's name, None when it is no run's."""
     match = _RUN_NAME.fullmatch(name)
     return None if match is None else RunName(match["spider"], match["run"])
+
+
+def run_of(path: str) -> str | None:
+    """Return the name of the run whose segment or manifest lies at `path`, None for any other file."""
+    segment = parse_segment_path(path)
+    if segment is not None:
+        return f"{segment.spider}-{segment.run}"
+    name = PurePosixPath(path).stem
+    return name if path == str(manifest_path(name)) and parse_run_name(name) else None
 
 
 def lock_path(name: str) -> PurePosixPath:

@@ -226,7 +226,13 @@ def _message(
     envelope = line.envelope
     url = envelope.get("url", "")
     if "connection" in envelope:
-        key = (source.name.run, source.name.venue, source.name.feed, envelope["connection"])
+        key = (
+            source.name.spider,
+            source.name.run,
+            source.name.venue,
+            source.name.feed,
+            envelope["connection"],
+        )
         url = connections.setdefault(key, url) if url else connections.get(key, "")
     return Message(
         source.name.run,

@@ -23,8 +23,7 @@ from marketarchive.archive.dayfile import enter_day_file, finished_day_files
 from marketarchive.archive.deadrun import RECOVERING, DeadRun, Recovered
 from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Entry, Ledger, LedgerWriteError, with_damage
-from marketarchive.archive.paths import LEDGER, parse_segment_path, relative
-from marketarchive.archive.run import run_name
+from marketarchive.archive.paths import LEDGER, relative, run_of
 from marketarchive.archive.store import Store
 from marketarchive.archive.tree import raw_files, run_locks, stray_locks
 from marketarchive.clock import Clock
@@ -133,14 +132,14 @@ def _dead_runs(store: Store, held: ExitStack, recovery: Recovery) -> list[_Dead]
     alive = {path.stem for path in run_locks(store.root)} - claimed.keys()
     entered = _entered(store.ledger, recovery)
     orphaned = {name for name, paths in by_run.items() if not entered.issuperset(paths)} - alive
-    dead = [
-        _Dead(name, claimed.get(name), by_run.get(name, [])) for name in sorted(claimed.keys() | orphaned)
-    ]
+    dead = {
+        name: _Dead(name, claimed.get(name), by_run.get(name, []))
+        for name in sorted(claimed.keys() | orphaned)
+    }
     for entry in store.ledger.entries() if dead else ():
-        for one in dead:
-            if one.name.endswith(f"-{entry.get('run')}"):
-                one.entries.append(entry)
-    return dead
+        if (one := dead.get(run_of(str(entry.get("path"))) or "")) is not None:
+            one.entries.append(entry)
+    return list(dead.values())
 
 
 def _entered(ledger: Ledger, recovery: Recovery) -> set[str]:
@@ -156,7 +155,7 @@ def _entered(ledger: Ledger, recovery: Recovery) -> set[str]:
 def _by_run(paths: Iterable[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for path in paths:
-        name = parse_segment_path(path.removesuffix(RECOVERING))
+        name = run_of(path.removesuffix(RECOVERING))
         if name is not None:
-            found.setdefault(run_name(name.spider, name.run), []).append(path)
+            found.setdefault(name, []).append(path)
     return found

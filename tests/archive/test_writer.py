@@ -389,13 +389,13 @@ def test_names_that_cannot_be_paths_are_refused(tmp_path: Path, name: str) -> No
 
 
 def test_two_runs_never_get_one_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = iter(["aaaa", "aaaa", "bbbb", "aaaa", "bbbb", "cccc"])
+    drawn = iter(letter * 8 for letter in "aababc")
     monkeypatch.setattr("marketarchive.archive.paths.secrets.token_hex", lambda _: next(drawn))
     with writer(tmp_path) as made:
         first, second = open_run(made), open_run(made)
-        assert (first.run[-4:], second.run[-4:]) == ("aaaa", "bbbb")
+        assert (first.run[-9:], second.run[-9:]) == ("-aaaaaaaa", "-bbbbbbbb")
         first.close("finished", {}).result(10)
-        assert open_run(made).run[-4:] == "cccc"  # also not that of a run that has ended
+        assert open_run(made).run[-9:] == "-cccccccc"  # also not that of a run that has ended
 
 
 def test_a_step_of_the_clock_is_a_gap_in_every_open_feed(tmp_path: Path) -> None:
