@@ -109,14 +109,19 @@ class DayFile:
             self.abandon()
 
 
+def day_files(root: Path) -> Iterator[tuple[Path, str]]:
+    """Yield every file of rows and its day, in order of path."""
+    for path in sorted((root / "records").glob("*.jsonl")):
+        match = FILE.fullmatch(path.name)
+        if match is not None:
+            yield path, match["day"]
+
+
 def finished_day_files(store: Store) -> Iterator[Path]:
     """Yield the files of days that are over which are not in the ledger, in order of path."""
     entered, now_ns = _entered(store.ledger), store.clock.now_ns()
-    for path in sorted((store.root / "records").glob("*.jsonl")):
-        match = FILE.fullmatch(path.name)
-        if match is None or relative(store.root, path) in entered:
-            continue
-        if now_ns >= _day_end(match["day"]) + store.day_grace_ns:
+    for path, day in day_files(store.root):
+        if now_ns >= _day_end(day) + store.day_grace_ns and relative(store.root, path) not in entered:
             yield path
 
 

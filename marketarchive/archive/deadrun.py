@@ -24,6 +24,7 @@ from marketarchive.archive.locks import read_identity
 from marketarchive.archive.manifest import manifest, store_manifest
 from marketarchive.archive.paths import (
     PART,
+    RECOVERING,
     TORN,
     SegmentName,
     manifest_path,
@@ -34,10 +35,8 @@ from marketarchive.archive.salvage import Kept, Loose, Salvage, salvage
 from marketarchive.archive.scan import Scan
 from marketarchive.archive.seqs import Seqs, claimed
 from marketarchive.archive.store import Store
+from marketarchive.exceptions import ArchiveError
 from marketarchive.times import from_iso, iso
-
-RECOVERING = ".recovering"
-"""Behind the name of a recovered segment until it is whole; such a file never holds the only copy."""
 
 _BLOCK = 2**20
 
@@ -81,7 +80,10 @@ class _Torn:
 
 
 class DeadRun:
-    """`lock` is None when the run left none; `paths` are its files below raw/, `entries` its ledger lines."""
+    """`lock` is None when the run left none; `entries` are its ledger lines.
+
+    `paths` are its files below raw/, no foreign ones: what else lies under one of their names stays there.
+    """
 
     def __init__(
         self, store: Store, name: str, lock: Path | None, paths: Sequence[str], entries: Sequence[Entry]
@@ -89,7 +91,7 @@ class DeadRun:
         self._store = store
         self._name = name
         self._lock = lock
-        self._paths = paths
+        self._paths = frozenset(paths)
         self._entered = {entry["path"]: entry for entry in entries if entry.get("path")}
         venue = next((found.venue for path in paths if (found := parse_segment_path(path))), None)
         self._identity, self._failure = read_identity(name, lock, venue)
@@ -140,8 +142,11 @@ class DeadRun:
         feed = self._feeds.setdefault((name.venue, name.feed), _Feed())
         if path in self._entered:
             self._note_entered(feed, name, self._entered[path])
-            self._enter_torn(path)
+            if path + TORN in self._paths:
+                self._enter_torn(path)
             return None
+        for needed in (path, path + PART, path + TORN):
+            self._check_way(needed)
         source = next((one for one in (final, part) if one.exists()), None)
         if source is not None:
             scan = Scan(source)
@@ -225,6 +230,7 @@ class DeadRun:
     def _write(self, path: str, content: Iterator[bytes]) -> None:
         """Lastingly; then reads it back for its ledger line."""
         files, final = self._store.files, self._store.root / path
+        self._check_way(path)
         fresh = final.with_name(final.name + RECOVERING)
         files.make_dirs(final.parent, self._store.root)
         files.unlink(fresh)
@@ -245,6 +251,11 @@ class DeadRun:
         feed = self._feeds[name.venue, name.feed]
         feed.gaps.update(facts.gaps)
         feed.n = max(feed.n, name.n)
+
+    def _check_way(self, path: str) -> None:
+        """Raise ArchiveError where a file of somebody else lies at `path`: nothing is put over it."""
+        if path not in self._paths and (self._store.root / path).exists():
+            raise ArchiveError(f"{path} is a foreign file in the way: move it out of the archive")
 
     def _finish(self, document: Path, reason: str) -> str:
         """The manifest, written and entered; the run's exit reason."""

@@ -14,6 +14,8 @@ LEDGER = PurePosixPath("manifests/ledger.jsonl")
 RECOVERY_LOCK = PurePosixPath("manifests/recovery.lock")
 PART = ".part"
 TORN = ".torn"
+RECOVERING = ".recovering"
+"""Behind the name of a recovered segment until it is whole; such a file never holds the only copy."""
 
 RUN_ID = r"\d{8}T\d{6}Z-[0-9a-f]{4}(?:[0-9a-f]{4})?"
 """Regular expression of a run's id, see `new_run_id`; early ones have four random digits."""

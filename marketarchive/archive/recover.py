@@ -20,10 +20,11 @@ from pathlib import Path
 from marketarchive.archive import locks
 from marketarchive.archive.config import ArchiveConfig
 from marketarchive.archive.dayfile import enter_day_file, finished_day_files
-from marketarchive.archive.deadrun import RECOVERING, DeadRun, Recovered
+from marketarchive.archive.deadrun import DeadRun, Recovered
 from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Entry, Ledger, LedgerWriteError, with_damage
-from marketarchive.archive.paths import LEDGER, relative, run_of
+from marketarchive.archive.paths import LEDGER, RECOVERING, relative, run_of
+from marketarchive.archive.provenance import Provenance, final_path, first_run, home_of
 from marketarchive.archive.store import Store
 from marketarchive.archive.tree import raw_files, run_locks, stray_locks
 from marketarchive.clock import Clock
@@ -87,14 +88,13 @@ def recover(
         with locks.recovery(root, files), ExitStack() as held:
             for path in stray_locks(root):
                 recovery.warn(f"{relative(root, path)} is no lock of a run, and left alone")
-            for dead in _dead_runs(store, held, recovery):
+            provenance = Provenance(root, store.ledger)
+            for dead in _dead_runs(store, held, provenance, recovery):
                 with recovery.attempt(dead.name):
                     recovery.runs.append(
                         DeadRun(store, dead.name, dead.lock, dead.paths, dead.entries).recover()
                     )
-            for path in finished_day_files(store):
-                with recovery.attempt(relative(root, path)):
-                    enter_day_file(store, path)
+            _enter_day_files(store, provenance, recovery)
             return recovery
     except OSError as error:
         raise DiskError(
@@ -117,7 +117,7 @@ class _Dead:
     entries: list[Entry] = field(default_factory=list)  # its ledger lines
 
 
-def _dead_runs(store: Store, held: ExitStack, recovery: Recovery) -> list[_Dead]:
+def _dead_runs(store: Store, held: ExitStack, provenance: Provenance, recovery: Recovery) -> list[_Dead]:
     """Runs whose lock could be taken (`held` keeps it), and those with unentered files and no lock at all."""
     claimed: dict[str, Path] = {}
     for path in run_locks(store.root):
@@ -129,9 +129,14 @@ def _dead_runs(store: Store, held: ExitStack, recovery: Recovery) -> list[_Dead]
     # In this order: a run that is alive now has its lock before its first file, and all its files in the
     # ledger before it gives the lock up.
     by_run = _by_run(raw_files(store.root))
-    alive = {path.stem for path in run_locks(store.root)} - claimed.keys()
+    for path in run_locks(store.root):
+        if path.stem not in claimed:
+            by_run.pop(path.stem, None)  # alive
     entered = _entered(store.ledger, recovery)
-    orphaned = {name for name, paths in by_run.items() if not entered.issuperset(paths)} - alive
+    unentered = [path for paths in by_run.values() for path in paths if path not in entered]
+    foreign = _foreign_files(store.root, unentered, provenance, recovery)
+    by_run = {name: [path for path in paths if path not in foreign] for name, paths in by_run.items()}
+    orphaned = {name for name, paths in by_run.items() if not entered.issuperset(paths)}
     dead = {
         name: _Dead(name, claimed.get(name), by_run.get(name, []))
         for name in sorted(claimed.keys() | orphaned)
@@ -140,6 +145,38 @@ def _dead_runs(store: Store, held: ExitStack, recovery: Recovery) -> list[_Dead]
         if (one := dead.get(run_of(str(entry.get("path"))) or "")) is not None:
             one.entries.append(entry)
     return list(dead.values())
+
+
+def _foreign_files(
+    root: Path, unentered: Iterable[str], provenance: Provenance, recovery: Recovery
+) -> set[str]:
+    """Those of files not in the ledger that do not belong there; warned of.
+
+    Of two that say they are the same segment, the one in the hour in which it was opened counts.
+    """
+    found: set[str] = set()
+    for path in sorted(unentered, key=lambda path: (home_of(root / path) != final_path(path), path)):
+        if objection := provenance.objection(path):
+            found.add(path)
+            recovery.warn(f"{path} does not belong to the archive, and is left alone: {objection}")
+        else:
+            provenance.accept(path)
+    return found
+
+
+def _enter_day_files(store: Store, provenance: Provenance, recovery: Recovery) -> None:
+    finished = list(finished_day_files(store))
+    known = provenance.known_runs() if finished else set()
+    for path in finished:
+        name = relative(store.root, path)
+        with recovery.attempt(name):
+            run = first_run(path)
+            if run in known:
+                enter_day_file(store, path)
+            elif run is not None:
+                recovery.warn(
+                    f"{name} does not belong to the archive, and is left alone: it is of run {run!r}"
+                )
 
 
 def _entered(ledger: Ledger, recovery: Recovery) -> set[str]:

@@ -16,9 +16,11 @@ import msgspec
 from marketarchive.archive import locks
 from marketarchive.archive.check_file import check_bytes, check_segment
 from marketarchive.archive.check_run import FeedOfRun, check_density, check_manifest
+from marketarchive.archive.dayfile import day_files
 from marketarchive.archive.facts import Facts
 from marketarchive.archive.ledger import NOTHING, Entry, Head, Ledger, check_chain
-from marketarchive.archive.paths import LEDGER, PART, parse_segment_path, relative
+from marketarchive.archive.paths import LEDGER, PART, RECOVERING, parse_segment_path, relative
+from marketarchive.archive.provenance import Provenance, first_run
 from marketarchive.archive.reader import SEGMENT_KINDS, Message, read_segment
 from marketarchive.archive.report import Report
 from marketarchive.archive.run import run_name
@@ -57,7 +59,9 @@ class _Verification:
         # In this order: what was on the disk at first is by now open in a living run, or in the ledger.
         self._found = [*raw_files(root), *_manifests(root)]
         self._alive = _alive(root)
-        self._entries = list(Ledger(root).entries())
+        ledger = Ledger(root)
+        self._entries = list(ledger.entries())
+        self._provenance = Provenance(root, ledger)
         self._alive |= _alive(root)  # also a run that started meanwhile and has sealed something already
         self._feeds: dict[tuple[str, str, str], FeedOfRun] = {}
         self._moved = {entry.get("path") for entry in self._entries if entry.kind == "moved"}
@@ -71,7 +75,9 @@ class _Verification:
             elif entry.kind in FILE_KINDS:
                 self._check_other(entry)
         self._check_runs([entry for entry in known if entry.kind == "manifest"])
-        self._check_unentered({entry["path"] for entry in known if entry.kind in FILE_KINDS})
+        entered = {entry["path"] for entry in known if entry.kind in FILE_KINDS}
+        self._check_unentered(entered)
+        self._check_day_files(entered)
         return self._report
 
     def _check_ledger(self, head: str | None) -> None:
@@ -211,17 +217,36 @@ class _Verification:
                 if Path(path).stem not in self._alive:
                     report.problem(path, "is not in the ledger")
                 continue
-            name = parse_segment_path(path.removesuffix(".recovering"))
+            name = parse_segment_path(path.removesuffix(RECOVERING))
             if name is None:
                 report.problem(path, "is no file of the archive, and not in the ledger")
             elif run_name(name.spider, name.run) in self._alive:
                 report.open.append(path)
+            elif objection := self._provenance.objection(path):
+                report.problem(path, f"is not in the ledger, and foreign: {objection}")
             elif path.endswith(PART):
                 report.problem(path, "was left open by a run that died: run `scrapy recover`")
             else:
                 report.problem(
                     path, "is not in the ledger; if recovery was interrupted, run `scrapy recover`"
                 )
+
+    def _check_day_files(self, entered: set[str]) -> None:
+        """Files of rows that no run of this archive has begun; others may still grow."""
+        found: dict[str, str] = {}
+        for path, _ in day_files(self._root):
+            name = relative(self._root, path)
+            try:
+                run = None if name in entered else first_run(path)
+            except OSError as error:
+                self._report.problem(name, f"cannot be read: {error.strerror}")
+                continue
+            if run is not None:
+                found[name] = run
+        known = self._provenance.known_runs() if found else set()  # after its first row, each run is known
+        for name, run in found.items():
+            if run not in known:
+                self._report.problem(name, f"is not in the ledger, and foreign: it is of run {run!r}")
 
 
 def _alive(root: Path) -> set[str]:

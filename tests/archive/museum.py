@@ -31,7 +31,7 @@ def build(root: Path) -> None:
         run.write(Gap(VENUE, FEED, NOON, seq, NOON - 5, NOON, {"endpoint": "book"}, "stall", "unknown"))
         run.write(Invalid(VENUE, FEED, NOON, 1, "Book", "no hash", ("hash",)))
         run.write(response(run, bytes(range(256))))
-        run.write_record("quotes", NOON, b'{"timestamp":"x"}')
+        run.write_record("quotes", NOON, b'{"timestamp":"x","run":"%b"}' % run.run.encode())
         killed = open_run(made, "polymarket_markets")
         killed.write(response(killed, feed="markets"))
         run.flush().result()

@@ -119,13 +119,18 @@ def test_a_torn_last_line_is_cut_and_counted(tmp_path: Path, torn: bytes) -> Non
 def test_what_a_dead_run_left_is_entered_on_a_later_start(tmp_path: Path) -> None:
     records = tmp_path / "records"
     records.mkdir()
-    (tmp_path / FILE).write_bytes(b'{"n":1}\n{"n"')
-    (records / "polymarket_btc-2026-11-21-20261121T101500Z-4f2a-2.jsonl").write_bytes(b'{"n":2}\n')
-    (records / "polymarket_btc-2026-11-22.jsonl").write_bytes(b'{"n":3}\n')
+    with writer(tmp_path) as made:
+        run = open_run(made).run
+    row = f'{{"n":1,"run":"{run}"}}\n'.encode()
+    (tmp_path / FILE).write_bytes(row + b'{"n"')
+    (records / "polymarket_btc-2026-11-21-20261121T101500Z-4f2a-2.jsonl").write_bytes(row)
+    (records / "polymarket_btc-2026-11-22.jsonl").write_bytes(row)
     (records / "notes.jsonl").write_bytes(b"mine\n")
-    (records / "kxbtc15m-2026-11-21.jsonl").write_bytes(b"")
+    (records / "kxbtc15m-2026-11-21.jsonl").write_bytes(row)
     with (records / "held-2026-11-21.jsonl").open("wb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)  # another process is still writing it
+        held.write(row)
+        held.flush()
         assert entered_by_recovery(tmp_path, MIDNIGHT + 599 * SECOND) == []
         assert entered_by_recovery(tmp_path, MIDNIGHT + 600 * SECOND) == [
             "records/kxbtc15m-2026-11-21.jsonl",
@@ -136,8 +141,8 @@ def test_what_a_dead_run_left_is_entered_on_a_later_start(tmp_path: Path) -> Non
     assert entered_by_recovery(tmp_path, MIDNIGHT + 600 * SECOND) == []
     assert rows(tmp_path / FILE) == [1]
     entry = next(entry for entry in ledger_of(tmp_path, "day_file") if entry["path"] == FILE)
-    assert (entry["bytes"], entry["lines"], entry["torn_bytes_cut"]) == (8, 1, 4)
-    assert entry["sha256"] == hashlib.sha256(b'{"n":1}\n').hexdigest()
+    assert (entry["bytes"], entry["lines"], entry["torn_bytes_cut"]) == (len(row), 1, 4)
+    assert entry["sha256"] == hashlib.sha256(row).hexdigest()
     assert Ledger(tmp_path).check() == []
 
 
@@ -147,8 +152,10 @@ def test_without_records_there_is_nothing_to_enter(tmp_path: Path) -> None:
 
 
 def test_a_finished_file_is_never_touched_again_by_a_later_run(tmp_path: Path) -> None:
-    (tmp_path / "records").mkdir()
-    (tmp_path / FILE).write_bytes(b'{"n":1}\n')
+    with writer(tmp_path) as made:
+        run = open_run(made)
+        run.write_record("polymarket_btc", NOON, b'{"n":1,"run":"%b"}' % run.run.encode())
+        run.flush().result(10)
     entered_by_recovery(tmp_path, MIDNIGHT + 600 * SECOND)
     names = set()
     for n in (2, 3):

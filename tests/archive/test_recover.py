@@ -206,7 +206,7 @@ def test_day_files_that_are_final_are_entered(tmp_path: Path) -> None:
     clock = HandClock()
     with writer(tmp_path, clock) as made:
         run = open_run(made)
-        run.write_record("quotes", clock.now_ns(), b"{}")
+        run.write_record("quotes", clock.now_ns(), b'{"run":"%b"}' % run.run.encode())
         run.flush().result()
     (day_file,) = tmp_path.glob("records/*")
     day_file.write_bytes(day_file.read_bytes() + b'{"torn')

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from marketarchive.archive import codec, lines
+from marketarchive.archive.paths import lock_path, run_of
 from marketarchive.archive.recover import recover
 from marketarchive.archive.salvage import Kept, Loose, Salvage, salvage
 from marketarchive.archive.verify import verify
@@ -77,6 +78,9 @@ def test_recovered_from_any_cut(part: Path, tmp_path: Path) -> None:
         torn = root / name
         torn.parent.mkdir(parents=True)
         torn.write_bytes(whole[:size])
+        lock = root / lock_path(str(run_of(name.as_posix())))  # it vouches for a part that tells nothing yet
+        lock.parent.mkdir()
+        lock.touch()
         kept = len(readable(torn))
         (found,) = recover(root, HandClock(NOON + 10**13)).runs
         assert verify(root).problems == [], size
