@@ -40,7 +40,7 @@ def labels(entries: Iterable[Entry]) -> dict[str, str]:
 
 def _names(root: Path, path: str | Path) -> list[str]:
     names = [Path(path).as_posix()]
-    whole = Path(path).resolve()
-    if whole.is_relative_to(root.resolve()):
-        names.append(whole.relative_to(root.resolve()).as_posix())
+    for whole, top in ((Path(path).resolve(), root.resolve()), (Path(path).absolute(), root.absolute())):
+        if whole.is_relative_to(top):
+            names.append(whole.relative_to(top).as_posix())
     return names

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import re
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -18,8 +18,9 @@ from typing import Any
 from marketarchive.archive import lines
 from marketarchive.archive.labels import labels
 from marketarchive.archive.ledger import Entry, Ledger
-from marketarchive.archive.paths import PART, SegmentName, parse_segment_path, relative
+from marketarchive.archive.paths import PART, TORN, SegmentName, parse_segment_path
 from marketarchive.archive.scan import Scan
+from marketarchive.archive.tree import raw_files
 from marketarchive.exceptions import ArchiveError, CorruptError
 from marketarchive.times import SECOND, from_iso
 
@@ -129,16 +130,16 @@ class ArchiveReader:
 
     def _parts(self, venue: str | None, feed: str | None) -> list[_Source]:
         """Segments on the disk, open or sealed; the ledger tells which of them are final."""
-        folder = f"raw/venue={venue or '*'}/feed={feed or '*'}/date=*/hour=*"
         found = []
-        for path in self.root.glob(f"{folder}/*.jsonl.gz*"):
-            name = parse_segment_path(relative(self.root, path))
-            if name is not None and path.suffix in (".gz", PART):
-                source = _Source(path, relative(self.root, path), name, "", is_sealed=False)
+        for path in raw_files(self.root):
+            name = parse_segment_path(path)
+            if name is None or path.endswith(TORN):
+                continue
+            if venue in (None, name.venue) and feed in (None, name.feed):
+                source = _Source(self.root / path, path, name, "", is_sealed=False)
                 first = next(_read(source, {}), None)
                 if first is not None:
-                    stamp = first.envelope["collected_at_utc"]
-                    found.append(_Source(path, source.relative, name, stamp, is_sealed=False))
+                    found.append(replace(source, first=first.envelope["collected_at_utc"]))
         return found
 
 

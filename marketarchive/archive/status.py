@@ -21,7 +21,7 @@ import msgspec
 from marketarchive.archive.ledger import Entry, Ledger, check_chain
 from marketarchive.archive.locks import is_alive, read_identity
 from marketarchive.archive.paths import PART, TORN, lock_path, parse_segment_path
-from marketarchive.archive.tree import raw_files, run_locks
+from marketarchive.archive.tree import raw_files, run_locks, walk
 from marketarchive.clock import Clock
 from marketarchive.times import SECOND, from_iso, utc
 
@@ -345,7 +345,7 @@ class _Look:
     def _measure_disk(self) -> None:
         for entry in sorted(os.scandir(self._root), key=lambda entry: entry.name):
             name = f"{entry.name}/" if entry.is_dir() else entry.name
-            self.status.disk[name] = _size(entry)
+            self.status.disk[name] = _size(Path(entry.path))
         self.status.free = shutil.disk_usage(self._root).free
 
     # ---- rows ------------------------------------------------------------------------------------------
@@ -404,10 +404,11 @@ def _manifest(data: bytes) -> _Manifest:
         return _Manifest()
 
 
-def _size(entry: os.DirEntry[str]) -> int:
-    if not entry.is_dir(follow_symlinks=False):
-        return entry.stat(follow_symlinks=False).st_size
-    return sum(_size(each) for each in os.scandir(entry.path))
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files at and below a folder."""
+    if not path.is_dir():
+        return path.lstat().st_size
+    return sum((folder / name).lstat().st_size for folder, names in walk(path) for name in names)
 
 
 def _tail(path: Path) -> list[bytes]:
