@@ -17,12 +17,12 @@ from marketarchive.archive.paths import RECOVERY_LOCK, parse_run_name
 
 def claim(path: Path) -> int | None:
     """A handle that holds the lock of a dead run until it is closed; None when the run lives, or is done."""
-    return _try(path, fcntl.LOCK_EX)
+    return _try(path, os.O_RDWR, fcntl.LOCK_EX)  # NFS grants exclusive locks to writers only
 
 
 def is_alive(path: Path) -> bool:
     """Whether a process holds this run's lock; False when the file is not there."""
-    handle = _try(path, fcntl.LOCK_SH)
+    handle = _try(path, os.O_RDONLY, fcntl.LOCK_SH)  # so that a read-only archive can be looked at
     if handle is None:
         return path.exists()
     os.close(handle)
@@ -73,9 +73,9 @@ def read_identity(name: str, lock: Path | None, venue: str | None) -> tuple[dict
     return {**identity, **found._asdict()}, failure  # what it is called, whatever its file says
 
 
-def _try(path: Path, mode: int) -> int | None:
+def _try(path: Path, flags: int, mode: int) -> int | None:
     try:
-        handle = os.open(path, os.O_RDWR)
+        handle = os.open(path, flags)
     except FileNotFoundError:
         return None
     try:
