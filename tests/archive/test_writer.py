@@ -437,11 +437,11 @@ def test_real_and_simulated_clocks_do_not_step_by_themselves(tmp_path: Path) -> 
 
 
 def test_a_stepped_clock_is_noticed_on_real_time(tmp_path: Path) -> None:
-    clock = SteppedClock(RealClock(), [(0.1, 3600.0)])
+    clock = SteppedClock(RealClock(), [(2.0, 3600.0)])  # after the writer has looked for the first time
     with writer(tmp_path, clock, segment_s=7200.0) as made:
         run = open_run(made)
         run.write(response(run))
-        until(lambda: any(line.kind == "gap" for found in segments(tmp_path).values() for line in found))
+        until(lambda: any(line.kind == "gap" for found in segments(tmp_path).values() for line in found), 60)
 
 
 def test_clock_evidence_says_what_the_kernel_says() -> None:
