@@ -97,5 +97,6 @@ def _journal(connection: Connection, identities: list[Identity]) -> dict[tuple[s
     for name, each in entries.items():
         line = Timeline(each)
         steps = zip(line.keys, [None, *line.values], line.values, strict=False)
-        found[name] = [(key.observed_at, key.capture, new) for key, old, new in steps if old != new]
+        if changes := [(key.observed_at, key.capture, new) for key, old, new in steps if old != new]:
+            found[name] = changes  # none: a late observation showed that the value never held
     return found

@@ -48,6 +48,8 @@ FIELDS: Final[dict[str, Kind]] = {
     "resolved_at": "time",
     "protocol_version": "text",
     "tick_size": "decimal",
+    "listed_outcome": "json",
+    "reported_outcome": "json",
 }
 PRICES_BIT: Final = 1  # a price snapshot
 BITS: Final = {name: 2 << place for place, name in enumerate(FIELDS)}
@@ -55,6 +57,11 @@ BITS: Final = {name: 2 << place for place, name in enumerate(FIELDS)}
 UNJOURNALED: Final = frozenset({"volume", "liquidity"})  # they move with every trade
 JOURNALED: Final = tuple(name for name in FIELDS if name not in UNJOURNALED)
 JOURNALED_BITS: Final = sum(BITS[name] for name in JOURNALED)
+
+# Made of the statements of each source (`outcome.revise`); no message states them by itself.
+OUTCOME: Final = ("status", "stated_resolution", "payouts", "resolution_source", "resolved_at")
+STATEMENTS: Final = ("listed_outcome", "reported_outcome")
+CONTENT: Final = tuple(name for name in JOURNALED if name not in STATEMENTS)
 
 PRICES: Final = ("yes_price", "no_price", "volume", "liquidity", "spread")
 

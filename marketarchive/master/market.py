@@ -2,11 +2,11 @@
 
 `markets` holds the latest statement of each field, `market_changes` the timelines of the journaled ones. A
 market remembers the keys of its last `REMEMBERED` observations and of the last statement of each field: what
-is needed to tell late from new. Rows of `markets` never depend on the order of arrival. What the journal says
-(read by `as_of`) and which price snapshots stand do not either, unless an observation arrives behind more
-than `REMEMBERED` newer ones *and* contradicts a value that those only confirmed: then the value is restored
-at the oldest confirmation still remembered. Taking the observations in again in order of time
-(`scrapy rebuild-master`) makes that exact too.
+is needed to tell late from new. What a row of `markets` holds as stated never depends on the order of
+arrival. Its outcome, what the journal says (read by `as_of`) and which price snapshots stand do not either,
+unless an observation arrives behind more than `REMEMBERED` newer ones *and* contradicts a value that those
+only confirmed: then the value is restored at the oldest confirmation still remembered. Taking the
+observations in again in order of time (`scrapy rebuild-master`) makes that exact too.
 """
 
 from __future__ import annotations
@@ -18,20 +18,22 @@ from typing import Any, NamedTuple
 
 from marketarchive.master.fields import (
     BITS,
+    CONTENT,
     FIELDS,
     JOURNALED,
     JOURNALED_BITS,
+    OUTCOME,
     PRICES_BIT,
+    STATEMENTS,
     UNJOURNALED,
     from_column,
-    resolution,
     to_column,
 )
 from marketarchive.master.observation import Key, Observation, Prices
+from marketarchive.master.outcome import Outcome, revise
 from marketarchive.master.timeline import Keep, PriceLine, Step, Timeline
 
 REMEMBERED = 16
-DECIDING = ("stated_resolution", "outcomes", "payouts")  # what `resolution` is made of
 BEGINNING = Key(-(2**63), "", 0)
 
 
@@ -75,7 +77,11 @@ class MarketState:
         timelines = {name: Timeline() for name in (*FIELDS, "resolution")}
         if row is not None:
             timelines["resolution"].put(BEGINNING, row["resolution"])
+            for name in OUTCOME:
+                timelines[name].put(BEGINNING, from_column(FIELDS[name], row[name]))
             for name, kind in FIELDS.items():
+                if name in OUTCOME:
+                    continue
                 newest = max((key for key, mask in self.recent.items() if mask & BITS[name]), default=None)
                 if newest is not None:
                     timelines[name].put(newest, from_column(kind, row[name]))
@@ -97,16 +103,25 @@ class MarketState:
         self.recent[key] = self.recent.get(key, 0) | observation.mask
 
     def settle(self) -> None:
-        """Journal what the merged observations mean for `resolution`, forget what need not be remembered."""
-        deciding = [self._timelines[name] for name in DECIDING]
-        winner = self._timelines["resolution"]
+        """Journal what the merged observations mean for the outcome, forget what need not be remembered."""
+        outcomes = self._timelines["outcomes"]
+        statements = [self._timelines[name] for name in STATEMENTS]
         first = self._first or BEGINNING
-        for key in sorted({key for line in deciding for key in line.keys if key >= first}):
-            label = resolution(*(line.at(key) for line in deciding))
-            if label != winner.at(key):
-                self.changes.append(Change("resolution", winner.put(key, label)))
+        present = Outcome(*(self._timelines[name].before(first) for name in OUTCOME))
+        for key in sorted({key for line in (outcomes, *statements) for key in line.keys if key >= first}):
+            labels = outcomes.at(key)
+            for line in statements:
+                before, after = line.before(key), line.at(key)
+                if before != after:
+                    present = revise(present, Outcome.from_text(before), Outcome.from_text(after), labels)
+            self._put_outcome(key, present, labels)
         self.changes.sort(key=lambda change: change.step.key)
         self.recent = _remember(self.recent)
+
+    def _put_outcome(self, key: Key, present: Outcome, labels: str | None) -> None:
+        for name, value in (*present._asdict().items(), ("resolution", present.label(labels))):
+            if value != self._timelines[name].at(key):
+                self.changes.append(Change(name, self._timelines[name].put(key, value)))
 
     def _stated(self, bit: int) -> list[Key]:
         return sorted(key for key, mask in self.recent.items() if mask & bit)
@@ -115,7 +130,7 @@ class MarketState:
         """The columns of `markets`, without the surrogate id."""
         texts = {name: self._timelines[name].last for name in FIELDS}
         winner = self._timelines["resolution"].last
-        content = [*(texts[name] for name in JOURNALED), winner]
+        content = [*(texts[name] for name in CONTENT), winner]
         return {
             "platform": self.platform,
             "market_id": self.market_id,
@@ -139,8 +154,8 @@ def recent_of(row: Mapping[str, Any] | None) -> dict[Key, int]:
 
 
 def is_late(row: Mapping[str, Any] | None, key: Key) -> bool:
-    """Whether an observation at `key` is older than one that already stated a journaled field."""
-    return any(mask & JOURNALED_BITS and known > key for known, mask in recent_of(row).items())
+    """Return whether an observation at `key` is no newer than one that already stated a journaled field."""
+    return any(mask & JOURNALED_BITS and known >= key for known, mask in recent_of(row).items())
 
 
 def _remember(recent: Mapping[Key, int]) -> dict[Key, int]:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from marketarchive.items import Market, PriceSnapshot, Resolution
-from marketarchive.master.fields import BITS, FIELDS, PRICES, PRICES_BIT, encode
+from marketarchive.master.fields import BITS, FIELDS, OUTCOME, PRICES, PRICES_BIT, encode
+from marketarchive.master.outcome import NOTHING, Outcome
 
 MasterItem = Market | Resolution | PriceSnapshot
 Prices = tuple[str | None, ...]  # canonical texts in the order of fields.PRICES
@@ -63,9 +64,10 @@ def observe(item: MasterItem) -> Observation:
     values: dict[str, str | None] = {
         name: encode(kind, value)
         for name, kind in FIELDS.items()
-        if (value := getattr(item, name, None)) is not None
+        if name not in OUTCOME and (value := getattr(item, name, None)) is not None
     }
-    # payouts without a label are a statement too: an older label no longer holds (split, corrected result)
-    if item.resolution is not None or item.payouts is not None:
-        values["stated_resolution"] = None if item.resolution is None else encode("text", item.resolution)
+    outcome = Outcome.of(item)
+    if outcome != NOTHING:
+        # whole, not field by field: payouts without a label end an older label (split, corrected result)
+        values["reported_outcome" if isinstance(item, Resolution) else "listed_outcome"] = outcome.text
     return Observation(item.platform, market_id, key, values)

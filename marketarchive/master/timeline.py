@@ -40,6 +40,11 @@ class Timeline:
         place = bisect_right(self.keys, key)
         return self.values[place - 1] if place else None
 
+    def before(self, key: Key) -> str | None:
+        """Return the value just before `key`."""
+        place = bisect_left(self.keys, key)
+        return self.values[place - 1] if place else None
+
     @property
     def last(self) -> str | None:
         return self.values[-1] if self.values else None

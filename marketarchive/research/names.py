@@ -14,10 +14,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from marketarchive.archive.ledger import Ledger
 from marketarchive.exceptions import MarketArchiveError
 from marketarchive.master.engine import connect, sqlite_path, unusable
-from marketarchive.master.fields import FIELDS, from_column, to_python
+from marketarchive.master.fields import FIELDS, STATEMENTS, from_column, to_python
 from marketarchive.master.tables import markets
 
 logger = logging.getLogger(__name__)
+
+IDENTITY = ("platform", "market_id", "resolution")
+COLUMNS = tuple(name for name in FIELDS if name not in STATEMENTS)
 
 
 def names(root: Path, master_url: str | None = None) -> dict[str, tuple[str, str]]:
@@ -48,7 +51,7 @@ def tokens_by_market(names: Mapping[str, tuple[str, str]]) -> dict[str, dict[str
 
 
 def master_rows(
-    root: Path, master_url: str | None, columns: Sequence[str] = tuple(FIELDS)
+    root: Path, master_url: str | None, columns: Sequence[str] = COLUMNS
 ) -> Iterator[dict[str, Any]]:
     """platform, market_id, resolution and `columns` of every market; none where there is no master.
 
@@ -62,9 +65,11 @@ def master_rows(
         if path is not None and not path.exists():
             return  # to ask would make one
         with engine.connect() as connection:
-            for row in connection.execute(select(markets).order_by(markets.c.id)).mappings():
+            # these columns only: a master that no collector has opened since an upgrade lacks newer ones
+            wanted = [markets.c[name] for name in dict.fromkeys((*IDENTITY, *columns))]
+            for row in connection.execute(select(*wanted).order_by(markets.c.id)).mappings():
                 yield {
-                    **{name: row[name] for name in ("platform", "market_id", "resolution")},
+                    **{name: row[name] for name in IDENTITY},
                     **{
                         name: to_python(FIELDS[name], from_column(FIELDS[name], row[name]))
                         for name in columns

@@ -149,7 +149,7 @@ def test_the_same_again_changes_nothing(engine: Engine) -> None:
         priced(0, yes_price=Decimal("0.5")),
         resolved(1, payouts=("0", "1")),
     ]
-    assert put(engine, *items) == Written(3, 29)
+    assert put(engine, *items) == Written(3, 32)
     before = now(engine)
     for _ in range(2):
         assert put(engine, *items) == Written(3, 0)
