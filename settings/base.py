@@ -12,7 +12,7 @@ COMMANDS_MODULE = "marketarchive.commands"
 
 # ---- where everything goes -------------------------------------------------------------------------------
 
-# Folder of the archive and all that is derived from it.
+# Folder of the archive and all that is derived from it; ~ is the home folder.
 OUTPUT_DIR = "pipelines_out"
 # SQLAlchemy URL of the market master; None = SQLite at OUTPUT_DIR/master.db, "" = no master (files only).
 MASTER_URL = None

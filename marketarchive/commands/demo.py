@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from rich.console import Console
 from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
+from marketarchive.collecting.process import output_dir
 from marketarchive.demo import MINUTES, PAGES_SPEED, SPEED, DemoError, Form, demo
+from marketarchive.exceptions import ConfigurationError
 
 
 class Command(ScrapyCommand):
@@ -45,7 +46,9 @@ class Command(ScrapyCommand):
         speed = opts.speed or (SPEED if opts.no_pages else PAGES_SPEED)
         form = Form(opts.minutes, speed, with_pages=not opts.no_pages)
         try:
-            demo(Path(self.settings["OUTPUT_DIR"]), Console(width=None if sys.stdout.isatty() else 110), form)
+            demo(output_dir(self.settings), Console(width=None if sys.stdout.isatty() else 110), form)
+        except ConfigurationError as error:
+            raise UsageError(str(error), print_help=False) from error
         except DemoError as error:
             print(f"scrapy demo: {error}", file=sys.stderr)
             self.exitcode = 1

@@ -7,7 +7,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
 
 from marketarchive.collecting.arguments import moment
 from marketarchive.exceptions import ConfigurationError
@@ -53,7 +52,7 @@ class Command(OfflineCommand):
                 print(f"{iso(done.reached)}: {done.rows} rows", file=sys.stderr)
 
         done = rebuild(
-            Path(self.settings["OUTPUT_DIR"]),
+            self.root,
             url,
             since,
             keep=snapshots_kept(self.settings),

@@ -101,6 +101,11 @@ def unusable(engine: Engine, error: Exception) -> MasterError:
     )
 
 
+def sqlite_url(path: Path) -> str:
+    """Return the URL of the SQLite file at `path`, whatever characters its folders' names hold."""
+    return URL.create("sqlite", database=str(path)).render_as_string()
+
+
 def sqlite_path(url: URL) -> Path | None:
     """The file of a SQLite URL, None for other databases."""
     if url.get_backend_name() != "sqlite":

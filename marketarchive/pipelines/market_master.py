@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from scrapy.exceptions import NotConfigured
 
+from marketarchive.collecting.process import output_dir
 from marketarchive.exceptions import ConfigurationError, MasterError
 from marketarchive.items import Market, PriceSnapshot, Resolution
-from marketarchive.master.engine import connect, open_master
+from marketarchive.master.engine import connect, open_master, sqlite_url
 from marketarchive.master.feeder import Feeder
 from marketarchive.master.store import Store
 
@@ -85,7 +85,7 @@ def master_url(settings: BaseSettings) -> str:
     """MASTER_URL, by default a SQLite file in OUTPUT_DIR; "" when there shall be no master."""
     url = settings.get("MASTER_URL")
     if url is None:
-        return f"sqlite:///{Path(settings.get('OUTPUT_DIR', 'pipelines_out')).absolute() / 'master.db'}"
+        return sqlite_url(output_dir(settings) / "master.db")
     return str(url)
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from marketarchive.archive.ledger import Ledger
 from marketarchive.exceptions import MarketArchiveError
-from marketarchive.master.engine import connect, sqlite_path, unusable
+from marketarchive.master.engine import connect, sqlite_path, sqlite_url, unusable
 from marketarchive.master.fields import FIELDS, STATEMENTS, from_column, to_python
 from marketarchive.master.tables import markets
 
@@ -59,7 +59,7 @@ def master_rows(
     """
     if master_url == "":
         return
-    engine = connect(f"sqlite:///{root / 'master.db'}" if master_url is None else master_url)
+    engine = connect(sqlite_url(root / "master.db") if master_url is None else master_url)
     path = sqlite_path(engine.url)
     try:
         if path is not None and not path.exists():

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, func, select, text
 
 from marketarchive.exceptions import ConfigurationError, MasterError
-from marketarchive.master.engine import connect, open_master, shown, writing
+from marketarchive.master.engine import connect, open_master, shown, sqlite_path, sqlite_url, writing
 from marketarchive.master.observation import observe
 from marketarchive.master.store import Store
 from marketarchive.master.tables import market_changes, markets
@@ -206,6 +206,15 @@ def test_a_server_that_is_not_there_is_a_master_error_without_the_password() -> 
 def test_a_wrong_url_is_a_configuration_error(url: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         connect(url)
+
+
+@pytest.mark.parametrize("name", ["a b", "what?", "a#b", "100%20", "50%", "größe", "a+b", "a;b&c=d", "[x]*"])
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name / "master.db"
+    url = sqlite_url(path)
+    assert sqlite_path(connect(url).url) == path
+    open_master(url).dispose()
+    assert sorted(each.name for each in tmp_path.rglob("*")) == sorted([name, "master.db", "master.db.lock"])
 
 
 def test_postgresql_without_its_driver_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
