@@ -43,6 +43,6 @@ def counts(url: str, *, wait_s: float = 2.0) -> Counts | None:
                 ),
             )
     except (SQLAlchemyError, OSError) as error:
-        raise unusable(engine, error) from error
+        raise unusable(engine, error) from None
     finally:
         engine.dispose()

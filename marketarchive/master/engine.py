@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError as UrlError
@@ -25,6 +26,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 WRITE_LOCK = 0x6D61726B  # "mark": PostgreSQL advisory locks of this project
 MIGRATION_LOCK = 0x6D616B65
 _migrating = threading.Lock()  # Alembic keeps its context in module globals
+SHOWN_OPTIONS = frozenset({"host", "port", "sslmode", "mode", "uri"})  # of a URL; others may be secrets
 WRITES = "master_writes"  # execution option of connections that will write
 
 
@@ -33,17 +35,16 @@ def connect(url: str, *, wait_s: float = 5.0) -> Engine:
 
     Raises ConfigurationError when the URL is malformed or its driver is not installed.
     """
+    parsed = _parsed(url)
+    make = {"sqlite": _sqlite, "postgresql": _postgresql}.get(parsed.get_backend_name())
+    if make is None:
+        raise ConfigurationError(
+            f"MASTER_URL: {parsed.get_backend_name()} is not supported; use sqlite:/// or postgresql://"
+        )
     try:
-        parsed = make_url(url)
-    except UrlError as error:
-        raise ConfigurationError(f"MASTER_URL={url!r} is no database URL: {error}") from error
-    match parsed.get_backend_name():
-        case "sqlite":
-            return _sqlite(parsed, wait_s)
-        case "postgresql":
-            return _postgresql(parsed, wait_s)
-        case other:
-            raise ConfigurationError(f"MASTER_URL: {other} is not supported; use sqlite:/// or postgresql://")
+        return make(parsed, wait_s)
+    except (UrlError, ValueError) as error:  # an unknown driver, an option that cannot be meant
+        raise ConfigurationError(f"MASTER_URL={redacted(parsed)}: {cause(parsed, error)}") from None
 
 
 def open_master(url: str, *, wait_s: float = 5.0) -> Engine:
@@ -90,14 +91,17 @@ def migrate(engine: Engine) -> None:
                     config.attributes["connection"] = connection
                     command.upgrade(config, "head")
     except (SQLAlchemyError, OSError) as error:
-        raise unusable(engine, error) from error
+        raise unusable(engine, error) from None
 
 
 def unusable(engine: Engine, error: Exception) -> MasterError:
-    """What to tell the operator about a database that refuses."""
+    """Return what to tell the operator about a database that refuses.
+
+    Raise it `from None`: the texts of the driver's own exceptions may hold the password.
+    """
     return MasterError(
-        f"market master {shown(engine)} cannot be used: {cause(error)}. Raw archiving goes on without it; "
-        "mend it, then run `scrapy rebuild-master`"
+        f"market master {shown(engine)} cannot be used: {cause(engine.url, error)}. Raw archiving goes on "
+        "without it; mend it, then run `scrapy rebuild-master`"
     )
 
 
@@ -114,14 +118,52 @@ def sqlite_path(url: URL) -> Path | None:
 
 
 def shown(engine: Engine) -> str:
-    """The URL without its password."""
-    return engine.url.render_as_string(hide_password=True)
+    """Return the URL without its credentials."""
+    return redacted(engine.url)
 
 
-def cause(error: BaseException) -> str:
-    """One line that names what the database said."""
+def redacted(url: URL) -> str:
+    """Return `url` as text without its password, and without options that may hold one."""
+    unsafe = [name for name in url.query if name not in SHOWN_OPTIONS]
+    return url.difference_update_query(unsafe).render_as_string(hide_password=True)
+
+
+def cause(url: URL, error: BaseException) -> str:
+    """Return one line that names what the database at `url` said, its credentials replaced by ***."""
     said = str(getattr(error, "orig", None) or error).strip()
-    return said.splitlines()[0] if said else type(error).__name__
+    line = said.splitlines()[0] if said else type(error).__name__
+    for secret in sorted(_secrets(url), key=len, reverse=True):
+        line = line.replace(secret, "***")
+    return line
+
+
+def _secrets(url: URL) -> set[str]:
+    """Return the credentials in `url`, as they are and as they stand in a URL."""
+    given = [url.password]
+    for name, values in url.query.items():
+        if "pass" in name.lower():
+            given += [values] if isinstance(values, str) else values
+    found = [str(secret) for secret in given if secret]
+    escaped = {quote(secret, safe=safe) for secret in found for safe in ("", "/", " +")}
+    return escaped | set(found) | {quote_plus(secret) for secret in found}
+
+
+def _parsed(text: str) -> URL:
+    """Return a MASTER_URL in its parts. Raises ConfigurationError, which never repeats what cannot be parsed.
+
+    An unescaped @ of a password puts the rest of it into what then reads as host, port or database.
+    """
+    try:
+        url = make_url(text)
+    except (UrlError, ValueError):
+        url = None
+    if url is None or (url.get_backend_name() != "sqlite" and "@" in f"{url.host}{url.database}"):
+        raise ConfigurationError(
+            "MASTER_URL is no database URL; it is not repeated here, since it may hold a password. Write "
+            "sqlite:////absolute/path/master.db or postgresql://user:password@host/name, in a password "
+            "%40 for @ and %25 for %"
+        )
+    return url
 
 
 def _sqlite(url: URL, wait_s: float) -> Engine:

@@ -87,7 +87,7 @@ def rebuild(
                     written = upsert(connection, batch, keep)
                 _take(done, batch, written, progress)
     except SQLAlchemyError as error:
-        raise unusable(engine, error) from error
+        raise unusable(engine, error) from None
     finally:
         engine.dispose()
     return done

@@ -40,7 +40,7 @@ class Store:
         except SQLAlchemyError as error:
             failed = unusable(self._engine, error)
             self.close()
-            raise failed from error
+            raise failed from None
 
     def close(self) -> None:
         if self._engine is not None:

@@ -76,7 +76,7 @@ def master_rows(
                     },
                 }
     except SQLAlchemyError as error:
-        raise unusable(engine, error) from error
+        raise unusable(engine, error) from None
     finally:
         engine.dispose()
 

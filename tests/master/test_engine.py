@@ -4,8 +4,10 @@ import os
 import sqlite3
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import pytest
 from sqlalchemy import Engine, func, select, text
@@ -206,6 +208,58 @@ def test_a_server_that_is_not_there_is_a_master_error_without_the_password() -> 
 def test_a_wrong_url_is_a_configuration_error(url: str, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         connect(url)
+
+
+MALFORMED = [
+    "s3cr3t",
+    "me:s3cr3t@host/name",
+    "postgresql//me:s3cr3t@host/name",
+    "postgresql://me:s3cr3t@host:port/name",
+    "postgresql://me:pw@host:s3cr3t@x/name",
+    "postgresql://me:pw@s3cr3t/x@host/name",
+    "postgresql://me:pw@s3cr3t@host/name",
+    "postgresql://host:port/name?password=s3cr3t",
+    "mysql://me:s3cr3t@host/name",
+    "sqlite+nothing://me:s3cr3t@/master.db?password=s3cr3t",
+]
+
+
+def everything(error: BaseException) -> str:
+    """What a traceback would print."""
+    return "".join(traceback.format_exception(error))
+
+
+@pytest.mark.parametrize("url", MALFORMED)
+def test_a_malformed_url_is_not_repeated(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="MASTER_URL") as raised:
+        connect(url)
+    assert "s3cr3t" not in everything(raised.value)
+
+
+@pytest.mark.parametrize("password", ["s3cr3t", "s3cr3t@/:?#%20 +", "$3cr3t'\""])
+@pytest.mark.parametrize(
+    "form", ["postgresql://me:{}@127.0.0.1:1/x", "postgresql://127.0.0.1:1/x?password={}"]
+)
+def test_what_a_driver_says_is_told_without_credentials(
+    monkeypatch: pytest.MonkeyPatch, form: str, password: str
+) -> None:
+    psycopg = pytest.importorskip("psycopg")
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise psycopg.OperationalError(f"no: {password}, {quote(password, safe='')}, {quote_plus(password)}")
+
+    monkeypatch.setattr(psycopg, "connect", refuse)
+    monkeypatch.setattr(psycopg.Connection, "connect", refuse)
+    with pytest.raises(MasterError, match=r"cannot be used: .*no: ") as raised:
+        open_master(form.format(quote(password, safe="")))
+    told = everything(raised.value)
+    assert "3cr3t" not in told
+    assert "127.0.0.1" in told
+
+
+def test_options_that_may_be_secrets_are_not_shown() -> None:
+    url = "postgresql://me:s3cr3t@/n?host=/run/pg&sslpassword=s3cr3t&service=s3cr3t&sslmode=require"
+    assert shown(connect(url)) == "postgresql+psycopg://me:***@/n?host=%2Frun%2Fpg&sslmode=require"
 
 
 @pytest.mark.parametrize("name", ["a b", "what?", "a#b", "100%20", "50%", "größe", "a+b", "a;b&c=d", "[x]*"])
