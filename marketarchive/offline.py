@@ -9,8 +9,8 @@ from pathlib import Path
 from scrapy.commands import ScrapyCommand
 
 from marketarchive.collecting.arguments import moment
+from marketarchive.collecting.exit_codes import DISK, FAILED, WRONG_ARGUMENT
 from marketarchive.collecting.process import output_dir
-from marketarchive.collecting.run import DISK, FAILED, WRONG_ARGUMENT
 from marketarchive.exceptions import ArgumentError, ConfigurationError, DiskError, MarketArchiveError
 from marketarchive.venues.assets import ASSETS
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from scrapy import signals
 from scrapy.exceptions import NotConfigured
 
-from marketarchive.clock import sleep
 from marketarchive.collecting.process import Process
 from marketarchive.collecting.run import Run
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.exceptions import DiskError
 from marketarchive.items import RAW
+from marketarchive.times import from_seconds
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
@@ -35,8 +35,10 @@ class RunExtension:
         process = Process.of(crawler.settings)
         self.run = Run(process, crawler.spider, crawler)
         self._watch: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
         crawler.archive_run = self.run  # type: ignore[attr-defined]  # one object for spider, middleware, pipelines
         crawler.spider.run = self.run
+        process.shutdown.join(self)
         crawler.signals.connect(self.spider_opened, signals.spider_opened)
         crawler.signals.connect(self.spider_closed, signals.spider_closed)
 
@@ -54,23 +56,49 @@ class RunExtension:
         self._watch = loop.create_task(self._watching())
 
     async def spider_closed(self, reason: str) -> None:
+        await self._close(reason)
+
+    # ---- what Shutdown calls ---------------------------------------------------------------------------
+
+    def request_stop(self, reason: str) -> None:
+        self.run.request_stop(reason)
+
+    def cut_off(self) -> None:
+        self.run.spider.cut_off()
+
+    async def seal(self) -> None:
+        await self._close("shutdown")
+
+    # ----------------------------------------------------------------------------------------------------
+
+    async def _close(self, reason: str) -> None:
+        """Close the run; the first call counts, later ones wait for it."""
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._close_run(reason))
+        await self._closing
+
+    async def _close_run(self, reason: str) -> None:
         if self._watch:
             self._watch.cancel()
         self.run.ended_at = self.run.clock.now_ns()
-        for item in self.run.spider.abandon():  # an engine stopped early; a seq that was given is written
+        for item in self.run.spider.abandon():  # it was cut off; a seq that was given is written
             if isinstance(item, RAW):
                 self.run.archive.write(item)
         await self.run.close(reason)
+        self.run.process.shutdown.leave(self, self.run.exit_code())
 
     async def _watching(self) -> None:
-        """The run's duration, and a writer that makes no progress."""
+        """The run's duration, and a writer that failed before we listened, or makes no progress."""
         writer = self.run.process.writer
         while True:
             left = self.run.left_s
             if left is not None and left <= 0:
                 self.run.request_stop("duration")
                 left = None
-            if writer.failure is None and writer.is_stalled:
+            if writer.failure is not None:
+                self._disk_failed(writer.failure)
+                return
+            if writer.is_stalled:
                 self._disk_failed(
                     DiskError(
                         f"the disk has not taken a write for {writer.stalled_s():.0f} s; "
@@ -78,12 +106,15 @@ class RunExtension:
                     )
                 )
                 return
-            await sleep(self.run.clock, CHECK_S if left is None else min(left, CHECK_S))
+            # a simulator's time may stand still, the disk is watched all the same
+            await asyncio.sleep(
+                self.run.clock.wait_s(from_seconds(CHECK_S if left is None else min(left, CHECK_S)))
+            )
 
     def _disk_failed(self, error: DiskError) -> None:
         if self.run.error is None:
             self.run.error = error
             logger.critical("%s", error)
             self.run.request_stop("disk")
-            if not self.run.spider.has_ended:  # else Scrapy is closing it already
-                self._closing = asyncio.ensure_future(self.crawler.stop_async())
+            self.run.spider.cut_off()
+            self.run.process.shutdown.request("disk")

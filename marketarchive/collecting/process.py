@@ -12,6 +12,7 @@ from marketarchive.archive.recover import recover
 from marketarchive.archive.writer import ArchiveWriter
 from marketarchive.clock import Clock, RealClock, SteppedClock, parse_steps
 from marketarchive.collecting.limits import Limiter
+from marketarchive.collecting.shutdown import Shutdown
 from marketarchive.collecting.together.board import Board
 from marketarchive.exceptions import ConfigurationError
 from marketarchive.simulated_time import FollowedEventLoop, SimulatedClock
@@ -27,8 +28,9 @@ class Process:
 
     _made: dict[Path, Process] = {}  # noqa: RUF012 (the one registry of the process)
 
-    def __init__(self, settings: BaseSettings) -> None:
+    def __init__(self, settings: BaseSettings, shutdown: Shutdown | None = None) -> None:
         self.root = output_dir(settings)
+        self.shutdown = shutdown or Shutdown()
         self.simulator: str | None = settings.get("SIMULATOR_URL") or None
         self.clock = make_clock(settings)
         share = settings.getfloat("LIMIT_SHARE")
@@ -48,11 +50,14 @@ class Process:
             self._joined.join()
 
     @classmethod
-    def of(cls, settings: BaseSettings) -> Process:
-        """The process's one object for this OUTPUT_DIR; raises ConfigurationError, DiskError."""
+    def of(cls, settings: BaseSettings, shutdown: Shutdown | None = None) -> Process:
+        """Return the process's one object for this OUTPUT_DIR.
+
+        shutdown: ends the process, of use to the first caller. Raises ConfigurationError, DiskError.
+        """
         root = output_dir(settings)
         if root not in cls._made:
-            cls._made[root] = cls(settings)
+            cls._made[root] = cls(settings, shutdown)
         return cls._made[root]
 
     def close(self) -> None:

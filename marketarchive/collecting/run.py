@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 from marketarchive.clock import SpeedMeter
+from marketarchive.collecting.exit_codes import BLOCKED, DISK, FAILED, FINISHED
 from marketarchive.collecting.process import Process
 from marketarchive.exceptions import DiskError
 from marketarchive.items import Cause, Gap, GapReason
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from marketarchive.collecting.spider import ArchiveSpider
 
 logger = logging.getLogger(__name__)
-
-FINISHED, FAILED, WRONG_ARGUMENT, DISK, BLOCKED = range(5)
-"""Exit codes: see docs/ARCHITECTURE.md."""
 
 LOG_AGAIN_S = 60.0
 """All gaps are recorded; of each reason one is logged in this time (wall)."""

@@ -39,6 +39,8 @@ BLOCKED_STATUSES = frozenset({401, 403, 451})
 """The venue does not want us: left alone, never evaded."""
 ROOM_S = 0.02
 """Seconds after which a request that waits for room in the archive's buffer looks again."""
+DRAIN_S = 0.005
+"""Seconds (wall) between two looks whether items have passed the pipelines."""
 PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
 """Worth another try."""
 
@@ -98,13 +100,14 @@ class ArchiveSpider(Spider):
     is_one_pass: ClassVar[bool] = True  # where it takes an interval and is given none
     is_live: ClassVar[bool] = False  # what is not received when it is sent is gone
     run: Run  # set by RunExtension before anything is sent
-    has_ended = False  # nothing more comes from it: Scrapy closes it by itself
     fault: str | None = None  # the close reason of a run that could not do its work
 
     def __init__(self, name: str | None = None, **given: Any) -> None:
         super().__init__(name)
         self.arguments = self.check_arguments(given)
         self._outbox: asyncio.Queue[Any] = asyncio.Queue()
+        self._withheld: list[Any] = []  # what lay there when the spider was cut off
+        self._is_cut_off = False
         self._open = 0
         self._settled = asyncio.Event()
         self._settled.set()
@@ -166,10 +169,20 @@ class ArchiveSpider(Spider):
             run.archive.write(run.gap("crash", "ours", run.down_since, now, scope, detail=detail))  # raw only
             run.down_since = None
 
+    def cut_off(self) -> None:
+        """Have `start` end now, whatever `main` does; what it has not handed over is left to `abandon`."""
+        self._is_cut_off = True
+        self._withheld += self._empty_outbox()
+        self._outbox.put_nowait(_DONE)
+
     def abandon(self) -> list[Any]:
         """Ends what still waits, and gives back what `start` was not allowed to hand over any more."""
         for task in self._tasks:
             task.cancel()
+        left, self._withheld = [*self._withheld, *self._empty_outbox()], []
+        return left
+
+    def _empty_outbox(self) -> list[Any]:
         left = []
         while not self._outbox.empty():
             left.append(self._outbox.get_nowait())
@@ -182,17 +195,35 @@ class ArchiveSpider(Spider):
         try:
             while (thing := await self._outbox.get()) is not _DONE:
                 yield thing
-            await main
+            if not self._is_cut_off:
+                await main
+            reason = self._close_reason()
         finally:
-            self.has_ended = True
             main.cancel()
+        await self._drain()
+        if reason is not None:
+            raise CloseSpider(reason)
+
+    def _close_reason(self) -> str | None:
+        """Return why Scrapy is to close the spider now; None: by itself, once nothing is in flight."""
+        if self._is_cut_off:
+            return "shutdown"
+        return None if self.run.stop.is_set() else self.fault
+
+    async def _drain(self) -> None:
+        """Wait until every item that `start` yielded has passed the pipelines.
+
+        Scrapy looks only once, when it closes a spider, whether such an item is on its way; if so, nothing
+        ever tells it that the item has passed, and the close never ends.
+        """
+        scraper = self.crawler.engine.scraper
+        while scraper.slot is not None and scraper.slot.itemproc_size:  # noqa: ASYNC110  (it has no event)
+            await asyncio.sleep(DRAIN_S)
 
     async def _main(self) -> None:
         try:
             await self.main()
             await self.settled()
-            if self.fault and not self.run.stop.is_set():
-                raise CloseSpider(self.fault)
         finally:
             self._outbox.put_nowait(_DONE)
 

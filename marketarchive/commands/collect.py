@@ -14,12 +14,12 @@ from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
 from marketarchive.collecting.arguments import Arguments, parse_arguments
+from marketarchive.collecting.exit_codes import DISK
 from marketarchive.collecting.process import Process, follow_simulator
-from marketarchive.collecting.run import DISK
+from marketarchive.collecting.shutdown import Shutdown
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.collecting.together.collection import ASSETS, DURATIONS, PAGES, Collection, Feed, feeds_of
 from marketarchive.collecting.together.live_view import LiveView
-from marketarchive.commands.crawl import handle_signals, ignore_signals
 from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError
 from marketarchive.pipelines.market_master import check_settings, prepare_master
 
@@ -63,11 +63,13 @@ class Command(ScrapyCommand):
         assert self.settings is not None
         if args:
             raise UsageError(f"collect takes options only, not {args[0]!r}", print_help=False)
+        shutdown = Shutdown()
+        shutdown.watch(asyncio.get_event_loop())  # the reactor's; it does not run yet
         try:
             arguments = _arguments(opts)
             check_settings(self.settings)
             feeds = self._feeds(arguments, has_pages=not opts.no_pages)
-            process = Process.of(self.settings)
+            process = Process.of(self.settings, shutdown)
             prepare_master(self.settings)
             collection = Collection(
                 process, feeds, arguments, self.crawler_process.create_crawler, self._crawl
@@ -78,9 +80,9 @@ class Command(ScrapyCommand):
             print(f"scrapy collect: {error}", file=sys.stderr)
             self.exitcode = DISK
             return
-        handle_signals(collection.crawlers, collection.request_stop)
         self._run_reactor(collection)
         self.exitcode = collection.exit_code
+        shutdown.finish(self.exitcode)
         Process.close_all()
 
     def _feeds(self, arguments: Arguments, *, has_pages: bool) -> list[Feed]:
@@ -114,7 +116,6 @@ class Command(ScrapyCommand):
         over = asyncio.get_event_loop().create_task(_collect(collection, view))
         over.add_done_callback(lambda _: reactor.stop())  # type: ignore[misc]  # zope's methods have no self
         self.crawler_process.start(stop_after_crawl=False, install_signal_handlers=False)
-        ignore_signals()
         over.result()
 
 

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import signal
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
 from typing import cast
 
 from scrapy.commands import BaseRunSpiderCommand
 from scrapy.crawler import Crawler
 from scrapy.exceptions import UsageError
 
+from marketarchive.collecting.exit_codes import DISK
 from marketarchive.collecting.process import Process, follow_simulator
-from marketarchive.collecting.run import DISK, ask_to_stop, exit_code_of, run_of
+from marketarchive.collecting.run import exit_code_of, run_of
+from marketarchive.collecting.shutdown import Shutdown
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError
 from marketarchive.pipelines.market_master import check_settings
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-GRACE_S = 5.0
-"""Seconds (wall) that a spider has to end by itself after the first signal."""
 
 
 class Command(BaseRunSpiderCommand):
@@ -43,6 +38,8 @@ class Command(BaseRunSpiderCommand):
         if len(args) != 1:
             raise UsageError("name one spider; `scrapy list` shows them")
         assert self.crawler_process is not None
+        shutdown = Shutdown()
+        shutdown.watch(asyncio.get_event_loop())  # the reactor's; it does not run yet
         try:
             spider = self.crawler_process.spider_loader.load(args[0])
         except KeyError:
@@ -56,7 +53,7 @@ class Command(BaseRunSpiderCommand):
             assert self.settings is not None
             check_settings(self.settings)
             spider.check_settings(self.settings)
-            Process.of(self.settings)
+            Process.of(self.settings, shutdown)
         except (ArgumentError, ConfigurationError) as error:
             raise UsageError(str(error), print_help=False) from error
         except (ArchiveError, OSError) as error:
@@ -65,17 +62,10 @@ class Command(BaseRunSpiderCommand):
             return
         crawler = self._create_crawler(spider)
         crawling = cast("asyncio.Task[None]", self.crawler_process.crawl(crawler, **opts.spargs))
-        handle_signals([crawler])
         self.crawler_process.start(install_signal_handlers=False)
-        ignore_signals()
         self.exitcode = exit_code(crawler, crawling.exception())
+        shutdown.finish(self.exitcode)
         Process.close_all()
-
-
-def ignore_signals() -> None:
-    """All is sealed; only the exit code is left."""
-    for signum in STOP_SIGNALS:
-        signal.signal(signum, signal.SIG_IGN)
 
 
 def exit_code(crawler: Crawler, error: BaseException | None) -> int:
@@ -83,30 +73,3 @@ def exit_code(crawler: Crawler, error: BaseException | None) -> int:
     if run_of(crawler) is None:
         print(f"scrapy crawl: {error}", file=sys.stderr)
     return exit_code_of(crawler, error)
-
-
-def handle_signals(crawlers: Sequence[Crawler], ask: Callable[[str], None] | None = None) -> None:
-    """The first SIGTERM or SIGINT asks the spiders to end, the second stops their engines at once.
-
-    `crawlers` are those at the time of the signal; `ask` is called with its name instead of asking them.
-    """
-    loop = asyncio.get_event_loop()  # the reactor's; it does not run yet
-    stopping: list[asyncio.Future[None]] = []
-    stops = 0
-
-    def stop_engines() -> None:
-        # a spider that has ended is closed by Scrapy itself: a stop would cut that off before the seal
-        running = [crawler for crawler in crawlers if not getattr(crawler.spider, "has_ended", False)]
-        stopping.extend(asyncio.ensure_future(crawler.stop_async()) for crawler in running)
-
-    def stop(signum: int) -> None:
-        nonlocal stops
-        stops += 1
-        (ask or partial(ask_to_stop, crawlers))(signal.Signals(signum).name)
-        if stops == 1:
-            loop.call_later(GRACE_S, stop_engines)
-        else:
-            stop_engines()
-
-    for signum in STOP_SIGNALS:
-        loop.add_signal_handler(signum, stop, signum)

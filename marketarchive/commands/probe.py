@@ -17,11 +17,12 @@ from scrapy.commands import ScrapyCommand
 from scrapy.crawler import Crawler
 from scrapy.exceptions import UsageError
 
+from marketarchive.collecting.exit_codes import BLOCKED, DISK, FAILED
 from marketarchive.collecting.probing.probe import PROBES, ProbeSpider, probe_spider
 from marketarchive.collecting.probing.probe_report import report, write_report
 from marketarchive.collecting.process import Process, follow_simulator
-from marketarchive.collecting.run import BLOCKED, DISK, FAILED
-from marketarchive.commands.crawl import exit_code, handle_signals
+from marketarchive.collecting.shutdown import Shutdown
+from marketarchive.commands.crawl import exit_code
 from marketarchive.exceptions import ArchiveError, ConfigurationError
 from marketarchive.pipelines.market_master import check_settings
 
@@ -61,9 +62,11 @@ class Command(ScrapyCommand):
             raise UsageError(
                 f"probe takes one venue of {', '.join(PROBES)}, not {' '.join(args)}", print_help=False
             )
+        shutdown = Shutdown(FAILED)  # without a report it has not passed
+        shutdown.watch(asyncio.get_event_loop())  # the reactor's; it does not run yet
         try:
             check_settings(self.settings)
-            root = Process.of(self.settings).root
+            root = Process.of(self.settings, shutdown).root
         except ConfigurationError as error:
             raise UsageError(str(error), print_help=False) from error
         except (ArchiveError, OSError) as error:
@@ -72,13 +75,13 @@ class Command(ScrapyCommand):
             return
         crawlers = [self.crawler_process.create_crawler(probe_spider(venue)) for venue in args or PROBES]
         crawlings = [cast("asyncio.Task[None]", self.crawler_process.crawl(crawler)) for crawler in crawlers]
-        handle_signals(crawlers)
         self.crawler_process.start(install_signal_handlers=False)
         console = Console(width=None if sys.stdout.isatty() else 100)
         self.exitcode = max(
             _finish(crawler, crawling.exception(), root, console)
             for crawler, crawling in zip(crawlers, crawlings, strict=True)
         )
+        shutdown.finish(self.exitcode)
         Process.close_all()
 
 

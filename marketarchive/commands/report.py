@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from marketarchive.collecting.run import FINISHED
+from marketarchive.collecting.exit_codes import FINISHED
 from marketarchive.exceptions import ArgumentError
 from marketarchive.offline import OfflineCommand, chosen_assets, times
 from marketarchive.pipelines.market_master import master_url

@@ -239,3 +239,10 @@ class Stuck(Files):
         if self.syncs > 10:
             threading.Event().wait()
         super().fdatasync(handle)
+
+
+class FullAfter(Full):
+    """A disk that takes FULL_AFTER_BYTES (of the environment) more bytes in all."""
+
+    def __init__(self) -> None:
+        super().__init__(int(os.environ["FULL_AFTER_BYTES"]))

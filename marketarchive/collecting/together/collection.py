@@ -15,19 +15,9 @@ from marketarchive.archive.paths import manifest_path
 from marketarchive.archive.run import run_name
 from marketarchive.clock import SpeedMeter, sleep
 from marketarchive.collecting.arguments import Arguments
+from marketarchive.collecting.exit_codes import BLOCKED, DISK, FAILED, FINISHED
 from marketarchive.collecting.process import Process
-from marketarchive.collecting.run import (
-    BLOCKED,
-    DISK,
-    DOWN_SINCE,
-    FAILED,
-    FINISHED,
-    Run,
-    ask_to_stop,
-    exit_code_of,
-    run_of,
-    seal,
-)
+from marketarchive.collecting.run import DOWN_SINCE, Run, ask_to_stop, exit_code_of, run_of, seal
 from marketarchive.collecting.together.board import Board
 from marketarchive.exceptions import DiskError
 from marketarchive.times import from_seconds, iso, to_seconds
@@ -146,12 +136,31 @@ class Collection:
         self._archive = process.writer.open_run(
             "collect", "", (), asked, {"SIMULATOR_URL": process.simulator}
         )
+        self._sealing: asyncio.Task[None] | None = None
+        process.shutdown.join(self)
 
     def request_stop(self, reason: str) -> None:
         """Ask all feeds to end; the first reason stays."""
         self._stop_reason = self._stop_reason or reason
         self._stop.set()
         ask_to_stop(self.crawlers, reason)
+
+    def cut_off(self) -> None:
+        """Do nothing: its feeds are cut off themselves."""
+
+    async def seal(self) -> None:
+        """Write its manifest; the first call counts, later ones wait for it."""
+        if self._sealing is None:
+            self._sealing = asyncio.ensure_future(self._seal())
+        await self._sealing
+
+    async def _seal(self) -> None:
+        try:
+            await seal(self.process, self._archive, self._stop_reason or "finished", self._summary())
+        except DiskError as error:
+            logger.critical("%s", error)
+            self.exit_code = DISK
+        self.process.shutdown.leave(self, self.exit_code)
 
     def stat(self, name: str) -> int:
         """The sum of a stat over all runs so far."""
@@ -171,11 +180,7 @@ class Collection:
         self.exit_code = outcome(code_of)
         if code_of.get(PAGES) == BLOCKED != self.exit_code:
             logger.warning("%s was refused, others were not: do not work around it, give --no-pages", PAGES)
-        try:
-            await seal(self.process, self._archive, self._stop_reason or "finished", self._summary())
-        except DiskError as error:
-            logger.critical("%s", error)
-            self.exit_code = DISK
+        await self.seal()
 
     async def _end_after(self, duration: float | None) -> None:
         if duration is not None and await sleep(self.process.clock, duration, self._stop):

@@ -1,0 +1,5 @@
+"""What a collector's process says to cron and systemd; docs/OPERATIONS.md explains each."""
+
+from __future__ import annotations
+
+FINISHED, FAILED, WRONG_ARGUMENT, DISK, BLOCKED = range(5)
