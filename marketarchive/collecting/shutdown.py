@@ -32,7 +32,7 @@ from marketarchive.collecting.exit_codes import DISK, FAILED, FINISHED
 
 logger = logging.getLogger(__name__)
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 GRACE_S = 5.0
 """Seconds (wall) that spiders have to end by themselves."""
 SEAL_S = 15.0
@@ -83,7 +83,9 @@ class Shutdown:
         # The interpreter's own C handler writes each signal's number there, whatever Python code is doing.
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
         for signum in STOP_SIGNALS:
-            signal.signal(signum, _do_nothing)
+            # nohup starts a process that ignores SIGHUP: it is to outlive its terminal
+            if signum != signal.SIGHUP or signal.getsignal(signum) != signal.SIG_IGN:
+                signal.signal(signum, _do_nothing)
         threading.Thread(target=self._keep, args=(reader,), name="shutdown", daemon=True).start()
 
     def request(self, reason: str) -> None:

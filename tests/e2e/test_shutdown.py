@@ -65,15 +65,20 @@ class Collector:
 
 @contextmanager
 def collecting(
-    url: str, out: Path, arguments: Sequence[str], environment: dict[str, str] | None = None, **settings: Any
+    url: str,
+    out: Path,
+    arguments: Sequence[str],
+    environment: dict[str, str] | None = None,
+    before: Sequence[str] = (),
+    **settings: Any,
 ) -> Iterator[Collector]:
-    """A collector under way; killed when the block is left."""
+    """A collector under way, started by the command `before`; killed when the block is left."""
     options = [f"OUTPUT_DIR={out}", f"SIMULATOR_URL={url}"]
     options += [
         f"{name}={json.dumps(value) if isinstance(value, dict) else value}"
         for name, value in settings.items()
     ]
-    line = [*SCRAPY, *arguments, *(word for option in options for word in ("-s", option))]
+    line = [*before, *SCRAPY, *arguments, *(word for option in options for word in ("-s", option))]
     log_file = log_of(out)
     with log_file.open("wb") as log:
         process = subprocess.Popen(
@@ -151,6 +156,32 @@ def test_signals_before_the_event_loop_runs_are_remembered(
     assert HELD not in collector.log
     assert {manifest["exit_reason"] for manifest in Output(out).manifests()} <= {"SIGTERM"}
     assert_sound(out)
+
+
+# ---- SIGHUP ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [CRAWL, COLLECT], ids=["crawl", "collect"])
+def test_a_dropped_session_seals_everything(arguments: Sequence[str], world: Simulator, out: Path) -> None:
+    with collecting(world.url, out, arguments) as collector:
+        collector.until_parts()
+        collector.send(signal.SIGHUP)
+        assert collector.end() == 0, collector.log[-3000:]
+    assert {manifest["exit_reason"] for manifest in Output(out).manifests()} == {"SIGHUP"}
+    assert not list(out.glob("manifests/*-*.lock"))
+    assert command("verify", out).returncode == 0
+
+
+def test_a_collector_under_nohup_outlives_its_session(world: Simulator, out: Path) -> None:
+    with collecting(world.url, out, CRAWL, before=("nohup",)) as collector:
+        collector.until_parts()
+        collector.send(signal.SIGHUP)
+        size = sum(path.stat().st_size for path in out.glob("raw/**/*.part"))
+        until(lambda: sum(path.stat().st_size for path in out.glob("raw/**/*.part")) > size + 10_000)
+        assert collector.process.poll() is None
+        collector.send(signal.SIGTERM)
+        assert collector.end() == 0, collector.log[-3000:]
+    assert {manifest["exit_reason"] for manifest in Output(out).manifests()} == {"SIGTERM"}
 
 
 # ---- the last resort -----------------------------------------------------------------------------------
