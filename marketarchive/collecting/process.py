@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 from pathlib import Path
 
 from scrapy.settings import BaseSettings
 
 from marketarchive.archive.config import ArchiveConfig, files_from_settings
+from marketarchive.archive.files import Files
 from marketarchive.archive.recover import recover
 from marketarchive.archive.writer import ArchiveWriter
 from marketarchive.clock import Clock, RealClock, SteppedClock, parse_steps
 from marketarchive.collecting.limits import Limiter
 from marketarchive.collecting.shutdown import Shutdown
 from marketarchive.collecting.together.board import Board
-from marketarchive.exceptions import ConfigurationError
+from marketarchive.exceptions import ConfigurationError, DiskError
 from marketarchive.simulated_time import FollowedEventLoop, SimulatedClock
 from marketarchive.time_page import TimePage
 
 logger = logging.getLogger(__name__)
 
+NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""At the start these are no fault of the disk, and another start would meet them again."""
 FOLLOWED_LOOP = f"{FollowedEventLoop.__module__}.{FollowedEventLoop.__qualname__}"
 
 
@@ -41,8 +46,15 @@ class Process:
         self.board: Board | None = None  # set by who wants to look
         self.limiter = Limiter(self.clock, share, settings.getfloat("RETRY_AFTER_MAX_S"))
         files, config = files_from_settings(settings), ArchiveConfig.from_settings(settings)
-        for recovered in recover(self.root, self.clock, files, config).runs:
-            logger.warning("Recovered what an earlier run left open: %s", recovered)
+        try:
+            _touch(self.root, files)
+            for recovered in recover(self.root, self.clock, files, config).runs:
+                logger.warning("Recovered what an earlier run left open: %s", recovered)
+        except (DiskError, OSError) as error:
+            cause = error.__cause__ if isinstance(error, DiskError) else error
+            if isinstance(cause, OSError) and cause.errno in NOT_ALLOWED:
+                raise _refusal(self.root, cause) from error
+            raise
         self.writer = ArchiveWriter(self.root, self.clock, config, files)
         self.writer.start()
         self._joined = _simulated(self.clock) if settings["ASYNCIO_EVENT_LOOP"] == FOLLOWED_LOOP else None
@@ -72,6 +84,29 @@ class Process:
         for process in cls._made.values():
             process.close()
         cls._made.clear()
+
+
+def _touch(root: Path, files: Files) -> None:
+    """Make a file where a run makes its own, and look at the folders that are there. Raises OSError.
+
+    It is cheap and finds what one start as another user leaves behind, before anything is sent.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    manifests = root / "manifests"
+    files.make_dirs(manifests, root)
+    fresh = manifests / f".writable-{os.getpid()}"
+    files.close(files.create(fresh))
+    files.unlink(fresh)
+    for path in (manifests / "ledger.jsonl", root / "raw", root / "records"):
+        if path.exists() and not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
+def _refusal(root: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"OUTPUT_DIR={str(root)!r}: {error.filename or root}: {error.strerror}. Give this user the right to "
+        f"write there, or name another folder with -s OUTPUT_DIR=DIR"
+    )
 
 
 def _simulated(clock: Clock) -> SimulatedClock | None:

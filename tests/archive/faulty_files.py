@@ -246,3 +246,22 @@ class FullAfter(Full):
 
     def __init__(self) -> None:
         super().__init__(int(os.environ["FULL_AFTER_BYTES"]))
+
+
+class ReadOnly(Files):
+    """A file system that was mounted read-only."""
+
+    def create(self, path: Path) -> int:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+
+class ReadOnlyLater(Files):
+    """A disk that becomes read-only after its tenth sync."""
+
+    syncs = 0
+
+    def fdatasync(self, handle: int) -> None:
+        self.syncs += 1
+        if self.syncs > 10:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self.paths[handle]))
+        super().fdatasync(handle)

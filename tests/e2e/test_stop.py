@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -171,6 +172,60 @@ def test_an_archive_that_cannot_be_opened_is_exit_code_3(world: Simulator) -> No
     done = crawl(world.url, Path("/proc/marketarchive"), "polymarket_markets")
     assert done.code == 3
     assert "/proc/marketarchive" in done.log
+
+
+RIGHT = "Give this user the right to write there, or name another folder with -s OUTPUT_DIR=DIR"
+
+
+def without_privilege(line: list[str]) -> list[str]:
+    """The command line for a user whom permissions bind: root too, without its right to pass over them."""
+    if os.geteuid() != 0:
+        return line
+    if shutil.which("setpriv") is None:
+        pytest.skip("root may write everywhere, and there is no setpriv to change that")
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *line]
+
+
+@pytest.mark.parametrize(
+    ("kind", "folder"),
+    [("crawl", ""), ("crawl", "manifests"), ("crawl", "raw"), ("collect", ""), ("probe", "")],
+)
+def test_an_archive_that_this_user_may_not_write_to_is_exit_code_2(
+    kind: str, folder: str, world: Simulator, out: Path
+) -> None:
+    forbidden = out / folder
+    forbidden.mkdir(parents=True)
+    forbidden.chmod(0o555)
+    before = len(world.served())
+    words = {"crawl": ["polymarket_markets"], "collect": ["--no-pages"], "probe": ["polymarket"]}[kind]
+    options = ["-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={world.url}", "-s", "MASTER_URL="]
+    line = without_privilege([*SCRAPY, kind, *words, *options])
+    try:
+        done = subprocess.run(line, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+    finally:
+        forbidden.chmod(0o755)
+    assert done.returncode == 2, done.stderr
+    assert "Permission denied" in done.stderr
+    assert RIGHT in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(world.served()) == before
+
+
+def test_a_read_only_file_system_is_exit_code_2(world: Simulator, out: Path) -> None:
+    files = "tests.archive.faulty_files.ReadOnly"
+    done = crawl(world.url, out, "polymarket_markets", ARCHIVE_FILES=files)
+    assert done.code == 2, done.log
+    assert "Read-only file system" in done.log
+    assert RIGHT in done.log
+
+
+def test_a_disk_that_becomes_read_only_under_a_run_is_exit_code_3(world: Simulator, out: Path) -> None:
+    files = "tests.archive.faulty_files.ReadOnlyLater"
+    done = crawl(world.url, out, "polymarket_orderbook", *ENDLESS, ARCHIVE_FILES=files)
+    assert done.code == 3, done.log
+    assert "Free space or mend the disk" in done.log
+    assert command("recover", out).returncode == 0
+    assert command("verify", out).returncode == 0
 
 
 def test_markets_that_do_not_exist_are_named_and_fail(world: Simulator, out: Path) -> None:
