@@ -39,15 +39,15 @@ class DayFile:
         self._run = run
         self._final_ns = _day_end(day) + store.day_grace_ns
         self._is_late = False
-        self._handle: int | None = None
+        self.handle: int | None = None
         self._is_dirty = False
 
     def write(self, batch: Sequence[bytes]) -> None:
         """Rows, each with its newline; lasting only after `sync`."""
-        if self._handle is None:
+        if self.handle is None:
             self._open()
-        assert self._handle is not None
-        self._store.files.write(self._handle, b"".join(batch))
+        assert self.handle is not None
+        self._store.files.write(self.handle, b"".join(batch))
         self.written[-1]["rows"] += len(batch)
         self._is_dirty = True
 
@@ -69,9 +69,9 @@ class DayFile:
 
     def abandon(self) -> None:
         """Closes the file as it is."""
-        if self._handle is not None:
-            self._store.files.close(self._handle)
-            self._handle = None
+        if self.handle is not None:
+            self._store.files.close(self.handle)
+            self.handle = None
 
     def _open(self) -> None:
         files, root = self._store.files, self._store.root
@@ -82,7 +82,7 @@ class DayFile:
             if _lock(handle) and str(path) not in _entered(self._store.ledger):
                 break  # a clock that was ahead may have made final what is not over
             files.close(handle)
-        self._handle = handle
+        self.handle = handle
         cut = cut_torn_line(files, handle)
         files.sync_dir(root / "records")
         self.written.append({"path": str(path), "rows": 0, "torn_bytes_cut": cut})
@@ -99,13 +99,13 @@ class DayFile:
                 yield path
 
     def _flush(self) -> None:
-        if self._is_dirty and self._handle is not None:
-            self._store.files.fdatasync(self._handle)
+        if self._is_dirty and self.handle is not None:
+            self._store.files.fdatasync(self.handle)
             self._is_dirty = False
 
     def _enter(self) -> None:
-        if self._handle is not None:
-            self._store.ledger.append(_entry(self.written[-1]["path"], self._handle))
+        if self.handle is not None:
+            self._store.ledger.append(_entry(self.written[-1]["path"], self.handle))
             self.abandon()
 
 

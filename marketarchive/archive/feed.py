@@ -70,6 +70,11 @@ class Feed:
         self.gaps.update(segment.tally.gaps)
         self._seq_next = max(self._seq_next, (segment.tally.seq_max or 0) + 1)
 
+    @property
+    def handle(self) -> int | None:
+        """The open segment's; None when there is none."""
+        return None if self._segment is None else self._segment.handle
+
     def abandon(self) -> None:
         """Closes the open segment as it is, for recovery to find."""
         if self._segment is not None:

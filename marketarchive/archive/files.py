@@ -7,6 +7,7 @@ nothing.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,6 +65,12 @@ class Files:
         for handle, path in list(self.paths.items()):
             if path == source:
                 self.paths[handle] = target
+
+    def check_in_place(self, handle: int) -> None:
+        """Raise OSError unless the path of an open handle still leads to the file that it was opened as."""
+        path = self.paths[handle]
+        if not os.path.samestat(os.fstat(handle), path.stat()):
+            raise FileNotFoundError(errno.ENOENT, "another file has its name", str(path))
 
     def unlink(self, path: Path) -> None:
         """Nothing happens when there is no such file."""

@@ -107,6 +107,12 @@ class RunArchive:
         for sink in self._sinks():
             sink.sync()
 
+    def check_in_place(self) -> None:
+        """Raise OSError when the run's open files are not where a reader would look for them any more."""
+        for handle in (self._lock, *(sink.handle for sink in self._sinks())):
+            if handle is not None:
+                self._store.files.check_in_place(handle)
+
     def note_step(self, jump_ns: int, earlier: Instant, later: Instant) -> None:
         """A gap in every feed that has lines: stamps between the two looks cannot be trusted."""
         first, last = sorted((earlier.wall, later.wall))

@@ -38,7 +38,7 @@ class Segment:
         self._sha256 = hashlib.sha256()
         self._is_dirty = False
         files.make_dirs(self._part.parent, root)
-        self._handle = files.create(self._part)
+        self.handle = files.create(self._part)
         try:
             files.sync_dir(self._part.parent)
         except OSError:
@@ -58,11 +58,11 @@ class Segment:
             return
         if mono_ns - self._member_started >= member_ns:
             self._end_member()
-            self._files.fdatasync(self._handle)
+            self._files.fdatasync(self.handle)
             self._start_member(mono_ns)
         else:
             self._store(codec.flushed(self._compressor))
-            self._files.fdatasync(self._handle)
+            self._files.fdatasync(self.handle)
         self._is_dirty = False
 
     def seal(self, reason: str) -> dict[str, Any]:
@@ -70,8 +70,8 @@ class Segment:
         self.tally.add_end()
         self._add(lines.end(self.tally.lines, self.tally.seq_min, self.tally.seq_max, reason))
         self._end_member()
-        self._files.fsync(self._handle)
-        self._files.close(self._handle)
+        self._files.fsync(self.handle)
+        self._files.close(self.handle)
         self._files.rename(self._part, self._final)
         self._files.sync_dir(self._final.parent)
         return {
@@ -83,8 +83,8 @@ class Segment:
 
     def abandon(self) -> None:
         """Closes the file as it is, for recovery to find."""
-        if self._handle in self._files.paths:
-            self._files.close(self._handle)
+        if self.handle in self._files.paths:
+            self._files.close(self.handle)
 
     def _start_member(self, mono_ns: int) -> None:
         self._member_started = mono_ns
@@ -110,7 +110,7 @@ class Segment:
 
     def _store(self, data: bytes) -> None:
         if data:
-            self._files.write(self._handle, data)
+            self._files.write(self.handle, data)
             self._sha256.update(data)
             self._member_sha256.update(data)
             self.bytes += len(data)

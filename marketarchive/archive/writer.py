@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 Sink = Feed | DayFile
 
 _WAKE_BYTES = 2**20  # this much is compressed without waiting for the next flush
+_LOOK_S = 10.0  # wall; between two looks whether open files are still in place
 _BATCH_BYTES = 4 * 2**20  # and at most about this much at once
 
 
@@ -101,6 +102,7 @@ class ArchiveWriter:
         self._is_busy = False
         self._progressed = time.monotonic()
         self._looked = clock.instant()
+        self._look_due = time.monotonic() + _LOOK_S  # for open files
         self._thread = threading.Thread(target=self._work, name="archive-writer", daemon=True)
 
     def start(self) -> None:
@@ -202,16 +204,30 @@ class ArchiveWriter:
                 if now >= due or job.flushes or job.finishes or job.is_last:
                     due = now + self.store.config.flush_s
                     self._sync()
+                    self._check_in_place()
                     for flush in job.flushes:
                         flush.set_result(None)
                     for finish in job.finishes:
                         self._finish(finish)
         except OSError as error:
-            self._fail(_disk_error(error), job)
+            self._fail(_gone(self.store.root, error) or _disk_error(error), job)
         except Exception as error:  # a bug of ours must end the run as loudly as a broken disk
             logger.exception("The archive's writer stopped")
             self._fail(DiskError(f"the archive's writer stopped by a fault of its own: {error!r}"), job)
         self._is_busy = False
+
+    def _check_in_place(self) -> None:
+        """Raise FileNotFoundError when OUTPUT_DIR is gone from under the runs.
+
+        Writing to a file that was removed, or whose disk was unmounted, succeeds for as long as it is open.
+        """
+        if time.monotonic() < self._look_due:
+            return
+        self._look_due = time.monotonic() + _LOOK_S
+        with self._changed:
+            runs = list(self._runs)
+        for run in runs:
+            run.check_in_place()
 
     def _watch_clock(self) -> None:
         """Before anything is taken, so that the gap lines of a run reach it before its end does."""
@@ -310,6 +326,17 @@ def _running() -> Future[Any]:
     future: Future[Any] = Future()
     future.set_running_or_notify_cancel()
     return future
+
+
+def _gone(root: Path, error: OSError) -> DiskError | None:
+    """Return what to say of a file that is not there any more; None when that is not what `error` says."""
+    if error.errno not in (errno.ENOENT, errno.ESTALE):
+        return None
+    return DiskError(
+        f"{root} was removed or renamed below the run, or its disk was unmounted: {error.filename or root} "
+        f"is gone ({error.strerror}). Nothing more is written. Put it back, or mount the disk, then start "
+        f"again: the next start records the gap."
+    )
 
 
 def _disk_error(error: OSError) -> DiskError:

@@ -263,3 +263,46 @@ def test_a_full_disk_ends_the_run_with_3_and_the_next_run_records_the_gap(
     assert after.code == 0, after.log
     assert "disk" in {gap["reason"] for gap in after.out.gaps()}
     assert command("verify", out).returncode == 0
+
+
+@pytest.mark.parametrize("kind", ["crawl", "collect"])
+def test_an_archive_that_is_removed_below_a_run_ends_it_with_3(
+    kind: str, world: Simulator, out: Path, tmp_path: Path
+) -> None:
+    words = {"crawl": ["polymarket_orderbook", "-a", "interval=1s"], "collect": ["--no-pages"]}[kind]
+    options = ["-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={world.url}", "-s", "MASTER_URL="]
+    options += ["-s", f"ARCHIVE_SEGMENT_S={365 * 86_400}"]  # it shall not be a rotation that notices
+    line = [*SCRAPY, kind, *words, *options]
+    process = subprocess.Popen(line, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    try:
+        until(lambda: parts(out) or process.poll() is not None)
+        out.rename(tmp_path / "elsewhere")
+        _, log = process.communicate(timeout=200)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+    assert process.returncode == 3, log
+    assert f"{out} was removed or renamed below the run, or its disk was unmounted" in log
+    assert command("recover", tmp_path / "elsewhere").returncode == 0
+    assert command("verify", tmp_path / "elsewhere").returncode == 0
+
+
+def test_a_disk_that_is_unmounted_below_a_run_ends_it_with_3(
+    small_disk: Path, world: Simulator, tmp_path: Path
+) -> None:
+    out = small_disk / "out"
+    settings = {"MASTER_URL": "", "ARCHIVE_SEGMENT_S": 365 * 86_400}
+    line = crawl_command(world.url, out, "polymarket_reference", **settings)
+    process = subprocess.Popen(line, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+    try:
+        until(lambda: list(out.glob("raw/**/*.part")) or process.poll() is not None)
+        subprocess.run(["umount", "--lazy", str(small_disk)], check=True)
+        _, log = process.communicate(timeout=200)
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(small_disk)], check=True)  # for the fixture
+    assert process.returncode == 3, log
+    assert "its disk was unmounted" in log
