@@ -9,8 +9,8 @@ from scrapy.settings import BaseSettings
 from marketarchive.archive.config import ArchiveConfig, files_from_settings
 from marketarchive.archive.recover import recover
 from marketarchive.clock import Clock, RealClock
+from marketarchive.collecting.exit_codes import FAILED
 from marketarchive.collecting.process import make_clock
-from marketarchive.collecting.run import FAILED
 from marketarchive.exceptions import ConfigurationError
 from marketarchive.offline import OfflineCommand
 
