@@ -27,7 +27,7 @@ demo: .venv/installed
 
 # Four workers also on two processors: whole runs wait more than they work.
 test: .venv/installed lint
-	$(BIN)/pytest -n 4 --dist loadscope --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=85
+	$(BIN)/pytest -n 4 --dist loadscope --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=85 --durations=20
 
 check: .venv/installed lint
 	HYPOTHESIS_PROFILE=dev $(BIN)/pytest -m unit -n 2

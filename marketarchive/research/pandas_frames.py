@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 from marketarchive.master.fields import FIELDS
 from marketarchive.research.labels.labels import Label
+from marketarchive.research.names import COLUMNS
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-_MASTER = {"platform": "text", "market_id": "text", "resolution": "text", **FIELDS}
+_MASTER = {"platform": "text", "market_id": "text", "resolution": "text"}
+_MASTER |= {name: FIELDS[name] for name in COLUMNS}
 
 
 def table_frame(table: pa.Table) -> pd.DataFrame:

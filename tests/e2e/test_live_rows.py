@@ -193,6 +193,7 @@ def test_a_process_that_stood_still_and_a_clock_that_stepped_back(tmp_path: Path
         crawling(venue.url, out, "polymarket_stream", *ROUNDS, CLOCK_STEPS="80:-10") as process,
     ):
         start = from_iso("2026-11-20T10:01:00Z") // SECOND
+        until(lambda: list(out.glob("raw/venue=*/feed=stream/**/*.part")))
         venue.wait_until(start + 25)
         process.send_signal(signal.SIGSTOP)
         stopped = venue.now_s() - start
