@@ -187,7 +187,7 @@ def test_what_the_stream_does_not_show_is_polled_or_not_observed(tmp_path: Path)
 def test_a_process_that_stood_still_and_a_clock_that_stepped_back(tmp_path: Path) -> None:
     """It starts half a minute before what is counted from: a slow start must not cost the first rows."""
     out = tmp_path / "out"
-    options = ("--speed", SPEED, "--start", "2026-11-20T10:00:30Z")
+    options = ("--speed", "10", "--start", "2026-11-20T10:00:30Z")
     with (
         simulator(tmp_path / "truth", *options) as venue,
         crawling(venue.url, out, "polymarket_stream", *ROUNDS, CLOCK_STEPS="80:-10") as process,
@@ -209,7 +209,7 @@ def test_a_process_that_stood_still_and_a_clock_that_stepped_back(tmp_path: Path
     primary = {_tick(row) - start: row for row in rows if not row["preopen"]}
     first, end = (from_iso(gap[name]) // SECOND - start for name in ("from", "to"))
     assert stopped - 2 <= first <= stopped + 2
-    assert continued - 7 <= end <= continued + 1
+    assert continued - 7 <= end <= continued + 3  # until it runs again, time does not wait for it
     assert not any(primary[each]["is_observed"] for each in range(first, end))
     assert max(primary) >= 75
     good = [primary[each]["is_observed"] for each in range(60, 75)]
