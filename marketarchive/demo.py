@@ -36,7 +36,7 @@ START = "2026-08-06T23:43:00Z"
 """Rounds begin two minutes later; at midnight their rule changes from the spot price to its mean."""
 MINUTES = 23
 PAGES_SPEED = 10.0
-"""Simulated seconds per second, at most: twelve pages in one Chromium sustain about six on two cores."""
+"""Simulated seconds per second, at most: twelve pages in one Chromium sustain about eight on two cores."""
 SPEED = 40.0
 """Without pages."""
 SCRAPY = (sys.executable, "-m", "scrapy")

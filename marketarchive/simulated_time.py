@@ -40,13 +40,16 @@ class SimulatedClock:
         return self.page.limit
 
     def now_ns(self) -> int:
-        return self._instant().wall
+        return self.instant().wall
 
     def mono_ns(self) -> int:
-        return self._instant().mono
+        return self.instant().mono
 
     def instant(self) -> Instant:
-        return self._instant()
+        with self._lock:
+            self._newest = now = max(self._newest, self.page.now_ns())
+        simulated, monotonic = self.page.start
+        return Instant(now, monotonic + now - simulated)
 
     def wait_s(self, ns: int) -> float:
         """At the highest speed: whoever waits must not sleep past its moment when time runs faster again."""
@@ -77,12 +80,6 @@ class SimulatedClock:
             _watched.remove(self._slot)
             self._slot.leave()
             self._slot = None
-
-    def _instant(self) -> Instant:
-        with self._lock:
-            self._newest = now = max(self._newest, self.page.now_ns())
-        simulated, monotonic = self.page.start
-        return Instant(now, monotonic + now - simulated)
 
 
 _watched: list[Slot] = []  # of this process

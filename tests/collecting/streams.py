@@ -37,9 +37,6 @@ class SteppableClock(SimulatedClock):
         wall, mono = super().instant()
         return Instant(wall + self.shift, mono)
 
-    def now_ns(self) -> int:
-        return self.instant().wall
-
     def step(self, seconds: float) -> None:
         self.shift += int(seconds * SECOND)
 
