@@ -26,18 +26,33 @@ def backoff(attempt: int, longest: float = BACKOFF_MAX_S) -> float:
 
 
 @dataclass
-class _Class:
-    rate: float  # requests per second
+class _Bucket:
+    rate: float  # tokens per second
     tokens: float
     filled_at: int  # monotonic ns
-    open_until: int = 0  # monotonic ns; the circuit: nothing is sent before
-    why: GapReason = "rate_limited"
-    blocks: int = 0  # refusals in a row
 
     @property
     def capacity(self) -> float:
         """Tokens after a rest."""
         return max(1.0, self.rate * BURST_S)
+
+    def fill(self, now: int) -> None:
+        """Add what has come in since the last time."""
+        self.tokens = min(self.capacity, self.tokens + to_seconds(now - self.filled_at) * self.rate)
+        self.filled_at = now
+
+    def ready_at(self, now: int) -> int:
+        """Return when there is a whole token."""
+        return now + int(max(0.0, (1 - self.tokens) / self.rate) * SECOND)
+
+
+@dataclass
+class _Class:
+    promised: _Bucket  # whoever comes takes his token at once, and waits until it is there
+    sent: _Bucket  # after a time without us all promises are due at once: these tokens are not
+    open_until: int = 0  # monotonic ns; the circuit: nothing is sent before
+    why: GapReason = "rate_limited"
+    blocks: int = 0  # refusals in a row
 
 
 class Limiter:
@@ -56,8 +71,9 @@ class Limiter:
     def _of(self, endpoint: Endpoint) -> _Class:
         found = self._classes.get(endpoint.limit_class)
         if found is None:
-            rate = endpoint.per_10s * self._share / 10
-            found = _Class(rate, max(1.0, rate * BURST_S), self._clock.mono_ns())
+            rate, now = endpoint.per_10s * self._share / 10, self._clock.mono_ns()
+            full = max(1.0, rate * BURST_S)
+            found = _Class(_Bucket(rate, full, now), _Bucket(rate, full, now))
             self._classes[endpoint.limit_class] = found
         return found
 
@@ -68,27 +84,33 @@ class Limiter:
 
         `until_ns` is monotonic time. First come, first served: a waiter reserves its token.
         """
-        bucket = self._of(endpoint)
+        found = self._of(endpoint)
         now = self._clock.mono_ns()
-        filled = to_seconds(now - bucket.filled_at) * bucket.rate
-        bucket.tokens = min(bucket.capacity, bucket.tokens + filled)
-        bucket.filled_at = now
-        ready_at = now + int(max(0.0, (1 - bucket.tokens) / bucket.rate) * SECOND)
-        if until_ns is not None and bucket.open_until > until_ns:
-            return bucket.why
+        found.promised.fill(now)
+        ready_at = found.promised.ready_at(now)
+        if until_ns is not None and found.open_until > until_ns:
+            return found.why
         if until_ns is not None and ready_at > until_ns:
             return "rate_limited" if ready_at > now else "missed_tick"  # asked for too late
-        if until_ns is None and bucket.open_until - now > self._patience_ns:
-            return bucket.why
-        bucket.tokens -= 1
-        while (wait := max(ready_at, bucket.open_until) - self._clock.mono_ns()) > 0:
-            if until_ns is not None and bucket.open_until > until_ns:
-                return bucket.why
-            if until_ns is None and bucket.open_until - self._clock.mono_ns() > self._patience_ns:
-                return bucket.why
-            if not await sleep(self._clock, to_seconds(wait), stop):
-                return bucket.why
-        return None
+        if until_ns is None and found.open_until - now > self._patience_ns:
+            return found.why
+        found.promised.tokens -= 1
+        while True:
+            now = self._clock.mono_ns()
+            if until_ns is not None and found.open_until > until_ns:
+                return found.why
+            if until_ns is None and found.open_until - now > self._patience_ns:
+                return found.why
+            if (wait := max(ready_at, found.open_until) - now) <= 0:
+                found.sent.fill(now)
+                if found.sent.tokens >= 1:
+                    found.sent.tokens -= 1
+                    return None
+                ready_at = found.sent.ready_at(now) + 1
+                if until_ns is not None and ready_at > until_ns:
+                    return "missed_tick"
+            elif not await sleep(self._clock, to_seconds(wait), stop):
+                return found.why
 
     def back_off(self, endpoint: Endpoint, seconds: float) -> None:
         """The venue asked for a pause (429): nothing of this class goes out for `seconds`."""
@@ -96,18 +118,18 @@ class Limiter:
 
     def blocked(self, endpoint: Endpoint) -> None:
         """The venue refuses us: left alone for a minute, then two, ... at most an hour."""
-        bucket = self._of(endpoint)
-        if bucket.why == "blocked" and self._clock.mono_ns() < bucket.open_until:
+        found = self._of(endpoint)
+        if found.why == "blocked" and self._clock.mono_ns() < found.open_until:
             return  # one of several that were under way: the same refusal
-        bucket.blocks += 1
-        self._open(endpoint, min(BLOCKED_MAX_S, 60.0 * 2.0 ** (bucket.blocks - 1)), "blocked")
+        found.blocks += 1
+        self._open(endpoint, min(BLOCKED_MAX_S, 60.0 * 2.0 ** (found.blocks - 1)), "blocked")
 
     def succeeded(self, endpoint: Endpoint) -> None:
         """The venue answered: refusals no longer stand in a row."""
         self._of(endpoint).blocks = 0
 
     def _open(self, endpoint: Endpoint, seconds: float, why: GapReason) -> None:
-        bucket = self._of(endpoint)
+        found = self._of(endpoint)
         until = self._clock.mono_ns() + from_seconds(seconds)
-        if until > bucket.open_until:
-            bucket.open_until, bucket.why = until, why
+        if until > found.open_until:
+            found.open_until, found.why = until, why

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -35,6 +36,26 @@ async def test_in_any_ten_seconds_no_more_than_the_share_and_one_burst() -> None
         window = [moment for moment in sent[index:] if moment - first < 10 * SECOND]
         assert len(window) <= rate * (10 + BURST_S) * 1.1  # a waiter wakes late: two may meet in a window
     assert sent[-1] - sent[0] >= (400 / rate - BURST_S - 1) * SECOND
+
+
+async def test_after_a_stop_of_the_process_no_more_goes_out_than_one_burst() -> None:
+    """All that waited meanwhile is due at once; the venue counts what arrives."""
+    limits, clock = limiter(speed=20.0)
+    stop = asyncio.Event()
+    sent: list[int] = []
+
+    async def one() -> None:
+        assert await limits.acquire(BOOKS, stop) is None
+        sent.append(clock.mono_ns())
+
+    waiting = asyncio.gather(*(one() for _ in range(200)))
+    await asyncio.sleep(0)
+    time.sleep(0.5)  # noqa: ASYNC251  (ten seconds of this clock, in which a hundred would have been sent)
+    await waiting
+    rate = 200 * 0.5 / 10
+    later = sorted(sent)[int(rate * BURST_S) :]
+    window = [moment for moment in later if moment - later[0] < SECOND]
+    assert len(window) <= rate * (1 + BURST_S) * 1.1
 
 
 async def test_who_cannot_be_served_in_time_is_told_why_at_once() -> None:
