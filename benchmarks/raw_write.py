@@ -21,12 +21,12 @@ from random import Random
 import msgspec
 
 from benchmarks.result import Result, pairs
-from marketarchive import COLLECTOR
 from marketarchive.archive import codec
 from marketarchive.archive.config import ArchiveConfig
 from marketarchive.archive.writer import ArchiveWriter
 from marketarchive.clock import RealClock
 from marketarchive.items import Frames, Response
+from marketarchive.version import COLLECTOR
 
 GOAL = 0.6
 BOOKS = 20_000

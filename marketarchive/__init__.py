@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from marketarchive.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from marketarchive.research.archive_api import Archive as Archive
-
-__version__ = "0.1.0"
-
-COLLECTOR = f"marketarchive {__version__}"
-"""Who wrote a line; stands in every segment and response line."""
 
 
 def __getattr__(name: str) -> Any:

@@ -28,6 +28,7 @@ from rich.table import Table
 
 from marketarchive.archive.ledger import Ledger
 from marketarchive.exceptions import MarketArchiveError
+from marketarchive.invocation import command as typed
 from marketarchive.time_page import TimePage
 from marketarchive.times import to_seconds, utc
 
@@ -39,7 +40,7 @@ PAGES_SPEED = 10.0
 """Simulated seconds per second, at most: twelve pages in one Chromium sustain about eight on two cores."""
 SPEED = 40.0
 """Without pages."""
-SCRAPY = (sys.executable, "-m", "scrapy")
+OURS = (sys.executable, "-m", "marketarchive")
 ENVIRONMENT = {**os.environ, "SCRAPY_PROJECT": "simulator"}
 LOG_LINES = 40
 TOLD_EVERY_S = 20.0
@@ -91,12 +92,12 @@ def _collect(out: Path, console: Console, form: Form) -> None:
     command = ["collect", "--assets", ASSETS, "--durations", "5m,15m", "--duration", f"{form.minutes}m"]
     if not form.with_pages:
         command.append("--no-pages")
-    console.print(f"[bold]All feeds of four assets[/bold]\n  scrapy {shlex.join(command)}", highlight=False)
+    console.print(f"[bold]All feeds of four assets[/bold]\n  {typed(*command)}", highlight=False)
     started = time.monotonic()
     with tempfile.TemporaryFile("w+") as log, _simulator(form.speed, log) as (url, simulator):
         settings = ["-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={url}"]
         collect = subprocess.Popen(  # noqa: S603 (our own command)
-            [*SCRAPY, *command, *settings], env=ENVIRONMENT, stdout=log, stderr=log
+            [*OURS, *command, *settings], env=ENVIRONMENT, stdout=log, stderr=log
         )
         page = TimePage.of(url)
         try:
@@ -104,9 +105,7 @@ def _collect(out: Path, console: Console, form: Form) -> None:
         finally:
             _stop(collect)
         if collect.returncode:
-            _raise_with(
-                log, console, f"`scrapy {shlex.join(command)}` ended with exit code {collect.returncode}"
-            )
+            _raise_with(log, console, f"`{typed(*command)}` ended with exit code {collect.returncode}")
         if simulator.poll() is not None:
             _raise_with(log, console, f"the simulator ended by itself, exit code {simulator.returncode}")
         mean = page.mean_speed()
@@ -158,14 +157,15 @@ def _raise_with(log: IO[str], console: Console, why: str) -> NoReturn:
 
 
 def _step(console: Console, title: str, command: Sequence[str], settings: Sequence[str]) -> None:
-    console.print(f"[bold]{title}[/bold]\n  scrapy {shlex.join(command)}", highlight=False)
+    line = typed(*command, *settings)
+    console.print(f"[bold]{title}[/bold]\n  {line}", highlight=False, soft_wrap=True)
     started = time.monotonic()
     done = subprocess.run(  # noqa: S603 (our own commands)
-        [*SCRAPY, *command, *settings], env=ENVIRONMENT, capture_output=True, text=True, check=False
+        [*OURS, *command, *settings], env=ENVIRONMENT, capture_output=True, text=True, check=False
     )
     if done.returncode:
         console.print((done.stdout or "") + (done.stderr or ""), markup=False, highlight=False)
-        raise DemoError(f"`scrapy {shlex.join(command)}` ended with exit code {done.returncode}")
+        raise DemoError(f"`{line}` ended with exit code {done.returncode}")
     for line in (done.stdout or "").splitlines()[-3:]:
         console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"  done in {time.monotonic() - started:.0f} s, exit code 0\n")
@@ -174,7 +174,7 @@ def _step(console: Console, title: str, command: Sequence[str], settings: Sequen
 @contextmanager
 def _simulator(speed: float, log: IO[str]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A running one: its address and its process."""
-    command = [*SCRAPY, "simulate", "--port", "0", "--speed", str(speed), "--start", START]
+    command = [*OURS, "simulate", "--port", "0", "--speed", str(speed), "--start", START]
     process = subprocess.Popen(  # noqa: S603 (our own command)
         command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=log, text=True
     )
@@ -182,7 +182,7 @@ def _simulator(speed: float, log: IO[str]) -> Iterator[tuple[str, subprocess.Pop
         assert process.stdout is not None
         ready = process.stdout.readline().split()
         if ready[:1] != ["ready"]:
-            raise DemoError(f"the simulator did not start; try `scrapy {shlex.join(command[3:])}`")
+            raise DemoError(f"the simulator did not start; try `{shlex.join(command)}`")
         yield ready[1], process
     finally:
         _stop(process)

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from marketarchive.clock import Instant
 from marketarchive.exceptions import ConfigurationError
+from marketarchive.invocation import command
 from marketarchive.times import SECOND
 
 SILENT_NS = 2 * SECOND
@@ -115,7 +116,7 @@ class TimePage:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigurationError(
                 f"no simulator answers at SIMULATOR_URL={simulator} ({error}); start one with "
-                f"`SCRAPY_PROJECT=simulator scrapy simulate`, or unset SCRAPY_PROJECT to collect live"
+                f"`{command('simulate')}`, or collect from the venues: without the profile `simulator`"
             ) from error
         return cls.open(path)
 

@@ -1,8 +1,6 @@
 """Like base, but every venue is the simulator on this machine: `SCRAPY_PROJECT=simulator scrapy ...`."""
 
-from settings.base import *  # noqa: F403  (a settings file is its base plus what differs)
-
-# Where `scrapy simulate` listens. Venue URLs are mapped to it just before use; its clock is ours.
-SIMULATOR_URL = "http://127.0.0.1:8900"
-# Default True: proxies of the environment. The simulator is on this machine.
-HTTPPROXY_ENABLED = False
+# isort: off
+# The order counts: what the profile changes is put over your own.
+from settings.base import *  # noqa: F403
+from marketarchive.settings.simulator import *  # noqa: F403

@@ -1,9 +1,6 @@
-"""Like base, for a small server under systemd or cron: quieter logs, one log line a fact."""
+"""Like base, for a small server under systemd or cron: `SCRAPY_PROJECT=vps scrapy ...`."""
 
-from settings.base import *  # noqa: F403  (a settings file is its base plus what differs)
-
-LOG_LEVEL = "WARNING"
-# The journal stamps lines itself.
-LOG_FORMAT = "%(levelname)s [%(name)s] %(message)s"
-# A small server has little memory: hold back earlier.
-ARCHIVE_BUFFER_SOFT = 8 * 2**20
+# isort: off
+# The order counts: what the profile changes is put over your own.
+from settings.base import *  # noqa: F403
+from marketarchive.settings.vps import *  # noqa: F403

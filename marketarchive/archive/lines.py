@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from marketarchive import COLLECTOR
 from marketarchive.archive import payload
 from marketarchive.exceptions import CorruptError
 from marketarchive.items import BookState, Connection, Frames, Gap, Invalid, Response
 from marketarchive.times import SECOND, iso
+from marketarchive.version import COLLECTOR
 
 SCHEMA = 1
 PART_BYTES = 8 * 2**20

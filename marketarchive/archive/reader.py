@@ -22,6 +22,7 @@ from marketarchive.archive.paths import PART, TORN, SegmentName, parse_segment_p
 from marketarchive.archive.scan import Scan
 from marketarchive.archive.tree import raw_files
 from marketarchive.exceptions import ArchiveError, CorruptError
+from marketarchive.invocation import command
 from marketarchive.times import SECOND, from_iso
 
 SEGMENT_KINDS = ("segment", "recovered")
@@ -207,11 +208,11 @@ def _read(source: _Source, connections: dict[tuple[str, ...], str]) -> Iterator[
                     yield _message(source, number, line, line.payload or b"", connections)
             except CorruptError as error:
                 raise CorruptError(
-                    f"{source.relative} line {number}: {error}; run `scrapy verify`"
+                    f"{source.relative} line {number}: {error}; run `{command('verify')}`"
                 ) from error
     if source.is_sealed and (scan.error or scan.unfinished or waiting is not None):
         what = scan.error or "it ends before its end"
-        raise CorruptError(f"{source.relative}, after line {number}: {what}; run `scrapy verify`")
+        raise CorruptError(f"{source.relative}, after line {number}: {what}; run `{command('verify')}`")
 
 
 def _open(source: _Source) -> Scan:

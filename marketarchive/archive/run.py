@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 import msgspec
 
-from marketarchive import COLLECTOR
 from marketarchive.archive import lines
 from marketarchive.archive.dayfile import DayFile, day_of
 from marketarchive.archive.feed import Feed
@@ -26,6 +25,7 @@ from marketarchive.clock import Instant
 from marketarchive.exceptions import ArchiveError
 from marketarchive.items import Frames, Gap
 from marketarchive.times import iso, to_seconds
+from marketarchive.version import COLLECTOR
 
 
 class Queue(Protocol):

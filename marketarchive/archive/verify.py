@@ -28,6 +28,7 @@ from marketarchive.archive.scan import Scan
 from marketarchive.archive.seqs import claimed
 from marketarchive.archive.tree import raw_files, run_locks, stray_locks
 from marketarchive.exceptions import ArgumentError
+from marketarchive.invocation import command
 from marketarchive.times import from_iso
 
 Books = Callable[[Message], Iterable[tuple[str, str, str]]]
@@ -97,7 +98,7 @@ class _Verification:
             return
         match = _HEAD.fullmatch(head)
         if match is None:
-            raise ArgumentError(f"{head!r} is no head: give LINES:SHA256 as `scrapy verify` printed it")
+            raise ArgumentError(f"{head!r} is no head: give LINES:SHA256 as `verify` printed it")
         count = int(match[1])
         if count > len(self._entries):
             report.problem(path, f"had {count} lines and has {len(self._entries)}: its newest were removed")
@@ -179,10 +180,10 @@ class _Verification:
         named = {Path(entry["path"]).stem for entry in manifests}
         for name in sorted({key[0] for key in self._feeds}):
             if name not in named and name not in self._alive:
-                report.problem(f"manifests/{name}.json", "is missing: run `scrapy recover`")
+                report.problem(f"manifests/{name}.json", f"is missing: run `{command('recover')}`")
         for path in run_locks(self._root):
             if path.stem not in self._alive and not locks.is_alive(path):
-                report.problem(relative(self._root, path), "its run is dead: run `scrapy recover`")
+                report.problem(relative(self._root, path), f"its run is dead: run `{command('recover')}`")
         for path in stray_locks(self._root):
             report.problem(relative(self._root, path), "is no lock of a run, and nothing of the archive")
         for key, feed in self._feeds.items():
@@ -225,10 +226,10 @@ class _Verification:
             elif objection := self._provenance.objection(path):
                 report.problem(path, f"is not in the ledger, and foreign: {objection}")
             elif path.endswith(PART):
-                report.problem(path, "was left open by a run that died: run `scrapy recover`")
+                report.problem(path, f"was left open by a run that died: run `{command('recover')}`")
             else:
                 report.problem(
-                    path, "is not in the ledger; if recovery was interrupted, run `scrapy recover`"
+                    path, f"is not in the ledger; if recovery was interrupted, run `{command('recover')}`"
                 )
 
     def _check_day_files(self, entered: set[str]) -> None:

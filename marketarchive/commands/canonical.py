@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from marketarchive.invocation import command
 from marketarchive.offline import OfflineCommand, chosen_assets, times
 from marketarchive.pipelines.market_master import master_url
 from marketarchive.progress import Bar
@@ -19,7 +20,7 @@ class Command(OfflineCommand):
     def long_desc(self) -> str:
         return (
             "Writes research/canonical_dataset.parquet in OUTPUT_DIR out of the tables, which are brought up "
-            "to date first, and the labels of `scrapy ground-truth`. Row t is the state at the start + t "
+            "to date first, and the labels of `ground-truth`. Row t is the state at the start + t "
             "seconds: on the observation clock what was valid then, with --clock received what a live reader "
             "knew then (canonical_dataset_received.parquet). Only parts (a day of an asset) "
             "whose inputs changed are made again."
@@ -58,7 +59,9 @@ class Command(OfflineCommand):
 
 def _text(done: Canonical) -> str:
     if not done.markets:
-        return "no labelled round is meant: run `scrapy ground-truth`, or ask for other days and assets"
+        return (
+            f"no labelled round is meant: run `{command('ground-truth')}`, or ask for other days and assets"
+        )
     if done.manifest is None:
         return f"up to date: {done.path}, {done.rows:,} rows"
     return (

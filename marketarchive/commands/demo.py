@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from importlib.util import find_spec
 
 from rich.console import Console
 from scrapy.commands import ScrapyCommand
@@ -12,6 +13,9 @@ from scrapy.exceptions import UsageError
 from marketarchive.collecting.process import output_dir
 from marketarchive.demo import MINUTES, PAGES_SPEED, SPEED, DemoError, Form, demo
 from marketarchive.exceptions import ConfigurationError
+
+NEEDED = ("aiohttp", "duckdb", "pandas", "pyarrow", "vl_convert")
+"""What simulator, tables and report import; a browser may be missing."""
 
 
 class Command(ScrapyCommand):
@@ -43,6 +47,12 @@ class Command(ScrapyCommand):
         if opts.minutes < 8 or (opts.speed is not None and opts.speed <= 0):
             raise UsageError("--minutes is at least 8 (one whole round), --speed above 0", print_help=False)
         assert self.settings is not None
+        if missing := [name for name in NEEDED if find_spec(name) is None]:
+            raise UsageError(
+                f"demo needs the extra `demo` ({', '.join(missing)} not installed): "
+                "pip install 'marketarchive[demo]'",
+                print_help=False,
+            )
         speed = opts.speed or (SPEED if opts.no_pages else PAGES_SPEED)
         form = Form(opts.minutes, speed, with_pages=not opts.no_pages)
         try:

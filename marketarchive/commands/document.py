@@ -1,28 +1,52 @@
-"""`scrapy document`: writes the reference pages from docstrings and settings; `--check` only compares."""
+"""`scrapy document`: writes the reference pages from the code; `--check` only compares."""
 
 from __future__ import annotations
 
 import argparse
 import inspect
+import pkgutil
 import re
 import sys
-from pathlib import Path
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
 
 from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
+from scrapy.settings import Settings
 from scrapy.spiderloader import get_spider_loader
 
+from marketarchive.checkout import checkout
 from marketarchive.collecting.spider import ArchiveSpider
+from marketarchive.invocation import command
 
-SPIDERS, SETTINGS = Path("docs/SPIDERS.md"), Path("docs/SETTINGS.md")
+COMMANDS, SPIDERS, SETTINGS = "docs/COMMANDS.md", "docs/SPIDERS.md", "docs/SETTINGS.md"
+COMMANDS_HEAD = """# Commands
+
+Written by `scrapy document` from what `marketarchive COMMAND -h` prints; change that. In a checkout,
+`scrapy COMMAND` is the same. Every command takes `-s OUTPUT_DIR=DIR`; exit codes stand in
+[Operations](OPERATIONS.md). Scrapy's own commands (`shell`, `fetch`, ...) are described by Scrapy.
+"""
 SPIDERS_HEAD = """# Spiders
 
-Written by `scrapy document` from the docstrings; change those. Arguments are explained in the README.
-"""
+Written by `scrapy document` from the docstrings; change those. Arguments are given with `-a NAME=VALUE`:
+
+| argument | meaning |
+|---|---|
+| `assets=BTC,ETH` | up/down rounds of these assets (`polymarket_orderbook`, `_stream`, `_trades`: BTC unless told otherwise) |
+| `durations=5m,15m` | only rounds of these lengths: 5m, 15m, 1h, 4h, 1d |
+| `markets=slug,...` or `all` | these markets, or every open one |
+| `ahead=1h` | rounds that begin within this time; without it all that are listed, about 24 hours ahead |
+| `pages=spot,twap60` | `chainlink_streams`: which stream pages of each asset; also twap30. It needs the extra `browser` and a Chromium |
+| `interval=1s` | at each multiple of it; without it one pass, then exit: the form for cron (`polymarket_stream`: rows at each multiple of it; without it none) |
+| `duration=1h` | end after this time |
+| `since=1d` | resolutions: how long ago a market's end date may lie |
+| `shard=0/4` | the first of four equal parts of the markets |
+"""  # noqa: E501  (rows of a table)
 SETTINGS_HEAD = """# Settings
 
-Written by `scrapy document` from the comments of `settings/base.py`; change those. Set one for a run with
-`-s NAME=VALUE`, or in a settings file of your own (see POLYMARKET_COLLECTOR).
+Written by `scrapy document` from the comments of `marketarchive/settings/live.py`; change those. Set one for
+a run with `-s NAME=VALUE`, or for all runs of a checkout in its `settings/base.py`.
 """
 
 
@@ -32,7 +56,7 @@ class Command(ScrapyCommand):
     default_settings = {"LOG_ENABLED": False}  # noqa: RUF012  (Scrapy's own form)
 
     def short_desc(self) -> str:
-        return "Write docs/SPIDERS.md and docs/SETTINGS.md from the code"
+        return f"Write {COMMANDS}, {SPIDERS} and {SETTINGS} from the code"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
@@ -41,19 +65,67 @@ class Command(ScrapyCommand):
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         if args:
             raise UsageError("document takes no argument", print_help=False)
+        root = checkout("document")
         assert self.settings is not None
         loader = get_spider_loader(self.settings)
         spiders = [loader.load(name) for name in sorted(loader.list())]
         pages = {
+            COMMANDS: commands_page(self.settings),
             SPIDERS: document([spider for spider in spiders if issubclass(spider, ArchiveSpider)]),
-            SETTINGS: settings_page(Path("settings/base.py").read_text(encoding="utf-8")),
+            SETTINGS: settings_page((root / "marketarchive/settings/live.py").read_text(encoding="utf-8")),
         }
-        for path, text in pages.items():
+        for name, text in pages.items():
+            path = root / name
             if not opts.check:
                 path.write_text(text, encoding="utf-8")
             elif not path.exists() or path.read_text(encoding="utf-8") != text:
-                print(f"{path} is not what the code says; run `scrapy document`", file=sys.stderr)
+                print(f"{name} is not what the code says; run `{command('document')}`", file=sys.stderr)
                 self.exitcode = 1
+
+
+class _Parser(argparse.ArgumentParser):
+    """Knows the options of a command, without those that Scrapy gives to all."""
+
+    def __init__(self) -> None:
+        self.own: list[argparse.Action] = []
+        super().__init__(conflict_handler="resolve")
+
+    def add_argument(self, *names: Any, **how: Any) -> argparse.Action:
+        action = super().add_argument(*names, **how)
+        if action.dest != "help":
+            self.own.append(action)
+        return action
+
+
+def commands_page(settings: Settings) -> str:
+    """The page of our commands."""
+    package = import_module("marketarchive.commands")
+    names = sorted(found.name for found in pkgutil.iter_modules(package.__path__))
+    return "\n".join([COMMANDS_HEAD, *(_command_section(package.__name__, name, settings) for name in names)])
+
+
+def _command_section(package: str, name: str, settings: Settings) -> str:
+    command: ScrapyCommand = import_module(f"{package}.{name}").Command()
+    command.settings, parser = settings, _Parser()
+    if type(command).add_options.__module__.startswith("marketarchive"):  # Scrapy describes its own
+        command.add_options(parser)
+    text = [f"## {name}", f"{command.short_desc()}.", ""]
+    if command.long_desc() != command.short_desc():
+        text += [command.long_desc(), ""]
+    text += ["```", f"marketarchive {name} {command.syntax()}".rstrip(), "```"]
+    return "\n".join([*text, *_options_table(parser.own), ""])
+
+
+def _options_table(options: Iterable[argparse.Action]) -> list[str]:
+    rows = []
+    for option in options:
+        value = option.metavar or ("|".join(map(str, option.choices)) if option.choices else "")
+        if not value and option.nargs != 0:
+            value = option.dest.upper()
+        named = ", ".join(f"`{f'{each} {value}'.strip()}`" for each in option.option_strings)
+        meaning = (option.help or "") % {"default": option.default}
+        rows.append(f"| {named.replace('|', chr(92) + '|')} | {meaning} |")
+    return ["", "| option | meaning |", "|---|---|", *rows] if rows else []
 
 
 def document(spiders: list[type[ArchiveSpider]]) -> str:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import Any
 
 from scrapy.commands import genspider
 
+from marketarchive.checkout import checkout
+
 
 class Command(genspider.Command):
+    def short_desc(self) -> str:
+        return "Write the frame of a new spider into a checkout (-t sweep, cadence, stream or page)"
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        assert self.settings is not None
+        if args and self.settings["NEWSPIDER_MODULE"]:
+            checkout("genspider")
+        super().run(args, opts)
+
     def _generate_template_variables(
         self, module: str, name: str, url: str, template_name: str
     ) -> dict[str, Any]:

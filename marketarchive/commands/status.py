@@ -19,6 +19,7 @@ from marketarchive.archive.status import FeedStatus, RunStatus, State, Status, s
 from marketarchive.clock import Clock, RealClock
 from marketarchive.collecting.process import make_clock
 from marketarchive.exceptions import ArgumentError, ConfigurationError, MasterError
+from marketarchive.invocation import command
 from marketarchive.master.counts import Counts, counts
 from marketarchive.offline import OfflineCommand
 from marketarchive.pipelines.market_master import master_url
@@ -193,7 +194,10 @@ def _show(found: Status, master: Master, listed: int, console: Console) -> None:
     console.print(Text(f"{found.root}, {iso(found.at)[:19]}Z", "bold"))
     if found.is_empty:
         console.print(
-            Text("Nothing is archived here yet: `scrapy crawl SPIDER` begins, `scrapy list` names them.")
+            Text(
+                f"Nothing is archived here yet: `{command('crawl')} SPIDER` begins, "
+                f"`{command('list')}` names them."
+            )
         )
         return
     for problem in found.problems:
@@ -206,7 +210,9 @@ def _show(found: Status, master: Master, listed: int, console: Console) -> None:
     console.print(_feeds_table(found))
     console.print(_gaps_table(found) if found.gaps() else Text("\nNo gaps."))
     if any(run.state == "dead" for run in found.runs):
-        console.print(Text("\nDead runs left files open: `scrapy recover`, or the next start of a spider."))
+        console.print(
+            Text(f"\nDead runs left files open: `{command('recover')}`, or the next start of a spider.")
+        )
 
 
 def _facts(found: Status, master: Master) -> Iterator[tuple[str, str]]:

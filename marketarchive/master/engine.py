@@ -21,6 +21,7 @@ from sqlalchemy.exc import ArgumentError as UrlError
 from sqlalchemy.exc import SQLAlchemyError
 
 from marketarchive.exceptions import ConfigurationError, MasterError
+from marketarchive.invocation import command
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 WRITE_LOCK = 0x6D61726B  # "mark": PostgreSQL advisory locks of this project
@@ -101,7 +102,7 @@ def unusable(engine: Engine, error: Exception) -> MasterError:
     """
     return MasterError(
         f"market master {shown(engine)} cannot be used: {cause(engine.url, error)}. Raw archiving goes on "
-        "without it; mend it, then run `scrapy rebuild-master`"
+        f"without it; mend it, then run `{command('rebuild-master')}`"
     )
 
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from marketarchive import COLLECTOR
 from marketarchive.collecting.run import Run, archive_run
 from marketarchive.items import Derived
 from marketarchive.times import iso
+from marketarchive.version import COLLECTOR
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler

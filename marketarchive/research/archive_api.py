@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marketarchive.exceptions import ArchiveError, ArgumentError
+from marketarchive.invocation import command
 from marketarchive.master.fields import microseconds
 from marketarchive.research import views
 from marketarchive.research.book_at import BookAt, find
@@ -216,7 +217,9 @@ class Archive:
         first, last = ns(start), ns(end)
         done = canonical(self.root, first, last, clock=clock, master_url=self._master_url)
         if not (self.root / done.path).exists():
-            raise ArchiveError("there is no canonical dataset: run `scrapy ground-truth` first")
+            raise ArchiveError(
+                f"there is no canonical dataset: run `{command('ground-truth', root=self.root)}` first"
+            )
         wanted = [name for name in COLUMNS if not features_only or name not in HINDSIGHT]
         where = [f"market_id IN ({many(market or '')})"] if market is not None else []
         where += [f"asset = {text(asset)}"] if asset is not None else []

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from marketarchive import COLLECTOR
 from marketarchive.archive.config import ArchiveConfig
 from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Ledger
@@ -17,6 +16,7 @@ from marketarchive.archive.paths import new_run_id
 from marketarchive.archive.store import Store
 from marketarchive.clock import Clock
 from marketarchive.times import iso
+from marketarchive.version import COLLECTOR
 
 
 class Progress(Protocol):

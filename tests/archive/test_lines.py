@@ -9,13 +9,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from marketarchive import COLLECTOR
 from marketarchive.archive import lines, payload
 from marketarchive.archive.lines import Built, Line
 from marketarchive.exceptions import CorruptError
 from marketarchive.items import BookState, Connection, Frames, Gap, Invalid, Response
 from marketarchive.nesting import MAX_NESTING
 from marketarchive.times import iso
+from marketarchive.version import COLLECTOR
 from tests.properties import examples
 
 AT = 1_795_255_200_000_112_999

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from marketarchive.archive.reader import ArchiveReader
+from marketarchive.invocation import command as named
 from marketarchive.master.engine import open_master
 from marketarchive.master.queries import market
 from marketarchive.research.names import master_rows
@@ -34,9 +35,10 @@ def test_verify_names_the_dead_run_and_nothing_else(old: Path) -> None:
     assert [path.split("/")[2] for path in parts] == ["feed=markets", "feed=stream"]
     told = command("verify", old, "--books")
     assert told.returncode == 1
+    remedy = named("recover")
     assert [line for line in told.stdout.splitlines() if line.startswith(("PROBLEM", "note", "open"))] == [
-        f"PROBLEM  {lock}: its run is dead: run `scrapy recover`",
-        *(f"PROBLEM  {part}: was left open by a run that died: run `scrapy recover`" for part in parts),
+        f"PROBLEM  {lock}: its run is dead: run `{remedy}`",
+        *(f"PROBLEM  {part}: was left open by a run that died: run `{remedy}`" for part in parts),
     ]
 
 

@@ -12,11 +12,12 @@ import pytest
 
 from marketarchive.archive.status import status
 from marketarchive.archive.verify import verify
+from marketarchive.invocation import command as named
 from tests.archive import museum
 from tests.archive.writing import HandClock, open_run, response, writer
 from tests.e2e.harness import command
 
-DEAD = "its run is dead: run `scrapy recover`"
+DEAD = f"its run is dead: run `{named('recover')}`"
 
 
 @pytest.fixture

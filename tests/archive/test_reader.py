@@ -15,6 +15,7 @@ from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.reader import ArchiveReader, canonical_url, read_segment
 from marketarchive.archive.recover import recover
 from marketarchive.exceptions import ArchiveError, CorruptError
+from marketarchive.invocation import command as named
 from marketarchive.items import BookState, Connection, Frames, Gap, Invalid, Response
 from marketarchive.times import SECOND
 from tests.archive.writing import (
@@ -218,7 +219,7 @@ def test_a_damaged_segment_is_not_read_silently(tmp_path: Path) -> None:
         gzip.compress(text.replace(b'"seq":7,', b'"seq":7', 1)),
     ):
         path.write_bytes(damaged)
-        with pytest.raises(CorruptError, match=r"run `scrapy verify`"):
+        with pytest.raises(CorruptError, match=f"run `{named('verify')}`"):
             list(read_segment(tmp_path, entry))
     path.unlink()
     with pytest.raises(ArchiveError, match="is in the ledger and not here"):

@@ -14,6 +14,7 @@ from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.reader import Message
 from marketarchive.archive.verify import verify
 from marketarchive.exceptions import ArgumentError
+from marketarchive.invocation import command as named
 from marketarchive.times import from_iso
 from tests.archive import museum
 from tests.archive.writing import FEED, VENUE, HandClock, ledger_of, open_run, response, writer
@@ -132,7 +133,7 @@ def test_a_dead_run_asks_for_recovery(tmp_path: Path) -> None:
         run.flush().result()
     whats = [problem.what for problem in verify(tmp_path).problems]
     assert len(whats) == 2
-    assert all("run `scrapy recover`" in what for what in whats)
+    assert all(f"run `{named('recover')}`" in what for what in whats)
 
 
 def test_lost_and_doubled_seqs_are_named(tmp_path: Path) -> None:

@@ -210,7 +210,7 @@ def test_a_failed_validation_is_a_defect_in_the_head(recorded: Path, made: dict[
     done = command("report", recorded, "--json", "--output", str(recorded.parent / "failed.html"))
     told = json.loads(done.stdout)
     assert told["verdict"] == "defect"
-    assert "the last `scrapy validate` failed (below)" in told["reasons"]
+    assert "the last `validate` failed (below)" in told["reasons"]
     text = (recorded.parent / "failed.html").read_text()
     assert "scrapy validate: fail" in text
     assert document["checks"][0]["title"] in text

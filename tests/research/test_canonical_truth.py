@@ -180,7 +180,9 @@ def test_a_table_that_is_broken_is_named_and_can_be_made_again(tmp_path: Path) -
     table = next((tmp_path / "tables").glob("reference_prices/*/feed=reference/*/*.parquet"))
     sound = table.read_bytes()
     table.write_bytes(sound[:100] + bytes(len(sound) // 2) + sound[100 + len(sound) // 2 :])
-    with pytest.raises(ArchiveError, match=f"{table.parents[1].name}.*cannot be read.*scrapy normalize"):
+    with pytest.raises(
+        ArchiveError, match=f"{table.parents[1].name}.*cannot be read.*marketarchive normalize"
+    ):
         canonical(tmp_path, carry_s=30)
     assert path.read_bytes() == before
     table.unlink()

@@ -11,9 +11,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from marketarchive import COLLECTOR
 from marketarchive.items import Market
 from marketarchive.times import iso
+from marketarchive.version import COLLECTOR
 
 
 def write_discovery(

@@ -10,12 +10,12 @@ from statistics import median
 from typing import Any
 from urllib.parse import urlsplit
 
-from marketarchive import COLLECTOR
 from marketarchive.archive.files import Files
 from marketarchive.collecting.probing.probe import PROBES, ProbeSpider
 from marketarchive.collecting.probing.probe_shape import merge, shape
 from marketarchive.times import iso, to_seconds
 from marketarchive.venues.probing import Check, Heard, Socket
+from marketarchive.version import COLLECTOR
 
 TOPICS = {
     "discover": "How are markets discovered?",

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from marketarchive.exceptions import ArchiveError
+from marketarchive.invocation import command
 from marketarchive.research.canonical.columns import Clock
 from marketarchive.research.canonical.told import Told, seconds_of
 from marketarchive.research.decimals import doubles
@@ -235,7 +236,7 @@ def _batches(paths: Sequence[Path], schema: pa.Schema, where: pc.Expression) -> 
     except (OSError, pa.ArrowException) as error:
         raise ArchiveError(
             f"{paths[0]}, or the table of a day after it, cannot be read: {str(error).splitlines()[0]}; "
-            "delete what is broken: `scrapy normalize` makes it anew"
+            f"delete what is broken: `{command('normalize')}` makes it anew"
         ) from error
 
 

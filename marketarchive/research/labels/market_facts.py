@@ -19,6 +19,7 @@ from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Entry
 from marketarchive.archive.reader import ArchiveReader, Message, read_segment
 from marketarchive.exceptions import ArchiveError, ParseError
+from marketarchive.invocation import command
 from marketarchive.items import Market, Resolution
 from marketarchive.research.labels.labels import SPLIT, Window
 from marketarchive.times import from_datetime
@@ -138,7 +139,7 @@ def _read(root: Path, entry: Entry) -> list[Fact]:
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != entry["sha256"]:
                 raise ArchiveError(
-                    f"{entry['path']} is not the file that the ledger describes: run `scrapy verify`"
+                    f"{entry['path']} is not the file that the ledger describes: run `{command('verify')}`"
                 )
     return of_items(item for message in read_segment(root, entry) for item in _items(message))
 

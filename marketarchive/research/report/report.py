@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from marketarchive import COLLECTOR
 from marketarchive.archive.files import Files
 from marketarchive.archive.status import RunStatus, Status, status
 from marketarchive.clock import RealClock
 from marketarchive.exceptions import ArchiveError, ConfigurationError, DiskError
+from marketarchive.invocation import command
 from marketarchive.research.canonical.dataset import canonical, path_of
 from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
 from marketarchive.research.engine import connect, require
@@ -36,6 +36,7 @@ from marketarchive.research.validation.check import share
 from marketarchive.research.validation.validate import JSON as VALIDATION
 from marketarchive.research.views import view_names
 from marketarchive.times import from_iso, iso
+from marketarchive.version import COLLECTOR
 
 if TYPE_CHECKING:
     import duckdb
@@ -194,7 +195,7 @@ class _Report:
             return None
         except msgspec.DecodeError as error:
             raise ArchiveError(
-                f"{VALIDATION} is no JSON: {error}; let `scrapy validate` write it again"
+                f"{VALIDATION} is no JSON: {error}; let `{command('validate')}` write it again"
             ) from error
         looked = document["looked_at"]
         if not looked["rounds"]:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from marketarchive.invocation import command
+
 Level = Literal["defect", "care", "sound", "nothing"]
 
 WORDS: dict[Level, str] = {
@@ -50,10 +52,10 @@ def verdict(found: Findings) -> Verdict:
     if found.unexplained:
         defects.append(f"{found.unexplained:,} hashes fail, and no recorded gap says why (section 6)")
     if found.validation == "fail":
-        defects.append("the last `scrapy validate` failed (below)")
+        defects.append("the last `validate` failed (below)")
     if found.dead_runs:
         defects.append(
-            f"runs that died and were not recovered: {', '.join(found.dead_runs)}: `scrapy recover`"
+            f"runs that died and were not recovered: {', '.join(found.dead_runs)}: `{command('recover')}`"
         )
     care = []
     if found.unseen_s:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from marketarchive.archive.files import Files
 from marketarchive.clock import Clock, RealClock
 from marketarchive.exceptions import ArchiveError, ArgumentError, DiskError
+from marketarchive.invocation import command
 from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
 from marketarchive.research.engine import connect, require
 from marketarchive.research.names import names
@@ -301,7 +302,7 @@ def _check_inputs(root: Path, partition: Partition) -> None:
     """Raises ArchiveError when a segment is not the file that the ledger describes."""
     for path, sha256 in partition.inputs.items():
         if _digest(root / path) != sha256:
-            raise ArchiveError(f"{path} is not the file that the ledger describes: run `scrapy verify`")
+            raise ArchiveError(f"{path} is not the file that the ledger describes: run `{command('verify')}`")
 
 
 def _digest(path: Path) -> str:

@@ -27,9 +27,9 @@ _CANNOT_TELL = """
 - Whether the venue's own words are right. Official outcomes, published strikes and hashes are what labels,
   strikes and books are held against; nothing else here comes from outside. A fault that raw, tables and
   dataset share goes unnoticed.
-- Whether the bytes on the disk are those that were written: `scrapy verify` reads them again.
+- Whether the bytes on the disk are those that were written: `verify` reads them again.
 - What a live reader knew when: this judges the dataset on the observation clock.
-  `scrapy canonical --clock received` has the other one.
+  `canonical --clock received` has the other one.
 """
 
 

@@ -25,7 +25,7 @@ RULE = (
     "Of each run, venue and feed with a line in the time looked at, segments n and lines seq are 1, 2, 3 ... "
     "without a hole and none twice, after a crash up to the first that was lost; each segment is on the "
     "disk in its size, unless it was moved. It rests on the ledger: only segments whose ledger line does not "
-    "tell all their numbers, and those of crashed runs, are read again. `scrapy verify` reads everything."
+    "tell all their numbers, and those of crashed runs, are read again. `verify` reads everything."
 )
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from marketarchive import COLLECTOR
 from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Ledger
 from marketarchive.clock import RealClock
@@ -40,6 +39,7 @@ from marketarchive.research.validation import (
 from marketarchive.research.validation.check import Check, State
 from marketarchive.research.validation.report import markdown
 from marketarchive.times import iso
+from marketarchive.version import COLLECTOR
 
 VERSION = 1
 """Raised when a check's rule changes."""

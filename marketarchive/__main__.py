@@ -1,0 +1,5 @@
+"""`python -m marketarchive`."""
+
+from marketarchive.command_line import main
+
+main()

@@ -1,0 +1,118 @@
+"""The program `marketarchive`: Scrapy's commands and ours with the package's own settings, in any folder.
+
+No scrapy.cfg and no SCRAPY_SETTINGS_MODULE is read: another project in the folder or the environment
+takes no part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import pkgutil
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, NoReturn
+
+from marketarchive.settings import PROFILES, profile_settings
+
+if TYPE_CHECKING:
+    from scrapy.commands import ScrapyCommand
+    from scrapy.settings import Settings
+
+PACKAGES = ("scrapy.commands", "marketarchive.commands")
+"""Where commands are found; of two with one name the later counts."""
+PROFILE_HELP = "settings to begin with: live (the venues), simulator, vps (a small server); default: live"
+WRONG = 2
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run one command line, `sys.argv` unless `argv` gives its words, and exit with the command's code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    profile, words = _profile(words)
+    name = next((word for word in words if not word.startswith("-")), None)
+    modules = _modules()
+    if name is None:
+        _print_commands(modules, profile)
+        sys.exit(0)
+    if name not in modules:
+        near = difflib.get_close_matches(name, modules, 1)
+        _refuse(f"there is no command {name!r}" + (f"; do you mean {near[0]}?" if near else ""))
+    words.remove(name)
+    command = _load(modules[name])
+    _run(command, name, words, profile_settings(profile))
+    sys.exit(command.exitcode)
+
+
+def _profile(words: Sequence[str]) -> tuple[str, list[str]]:
+    """The profile, of --profile or SCRAPY_PROJECT, and the words without it."""
+    parser = argparse.ArgumentParser(prog="marketarchive", add_help=False, allow_abbrev=False)
+    parser.add_argument("--profile")
+    opts, rest = parser.parse_known_args(words)
+    named = os.environ.get("SCRAPY_PROJECT", "default")
+    source, profile = ("SCRAPY_PROJECT=", named) if opts.profile is None else ("--profile ", opts.profile)
+    profile = "live" if (source, profile) == ("SCRAPY_PROJECT=", "default") else profile
+    if profile not in PROFILES:
+        _refuse(f"{source}{profile} is no profile; there are {', '.join(PROFILES)}")
+    return profile, rest
+
+
+def _modules() -> dict[str, str]:
+    """Command -> module that holds it."""
+    return {
+        found.name: f"{package}.{found.name}"
+        for package in PACKAGES
+        for found in pkgutil.iter_modules(import_module(package).__path__)
+    }
+
+
+def _load(module: str) -> ScrapyCommand:
+    command: ScrapyCommand = import_module(module).Command()
+    return command
+
+
+def _run(command: ScrapyCommand, name: str, words: Sequence[str], settings: Settings) -> None:
+    """As Scrapy's own command line does (scrapy.cmdline.execute of 2.19), but for the names it prints."""
+    from scrapy.cmdline import ScrapyArgumentParser
+    from scrapy.commands import ScrapyHelpFormatter
+    from scrapy.crawler import AsyncCrawlerProcess
+    from scrapy.exceptions import UsageError
+
+    parser = ScrapyArgumentParser(
+        prog=f"marketarchive {name}",
+        usage=f"marketarchive {name} {command.syntax()}",
+        description=command.long_desc(),
+        formatter_class=ScrapyHelpFormatter,
+        conflict_handler="resolve",
+    )
+    settings.setdict(command.default_settings, priority="command")
+    if "EDITOR" in os.environ:
+        settings.set("EDITOR", os.environ["EDITOR"], priority="project")
+    command.settings = settings
+    command.add_options(parser)
+    parser.add_argument("--profile", choices=PROFILES, help=PROFILE_HELP)
+    opts, args = parser.parse_known_args(words)
+    try:
+        command.process_options(args, opts)
+        if command.requires_crawler_process:
+            command.crawler_process = AsyncCrawlerProcess(settings)
+        command.run(args, opts)
+    except UsageError as error:
+        if str(error):
+            parser.error(str(error))
+        if error.print_help:
+            parser.print_help()
+        sys.exit(WRONG)
+
+
+def _print_commands(modules: dict[str, str], profile: str) -> None:
+    print(f"Usage: marketarchive COMMAND [--profile {'|'.join(PROFILES)}] [options]   (profile: {profile})\n")
+    for name, module in sorted(modules.items()):
+        print(f"  {name:<15} {_load(module).short_desc()}")
+    print("\nmarketarchive COMMAND -h tells more.")
+
+
+def _refuse(why: str) -> NoReturn:
+    print(f"marketarchive: {why}", file=sys.stderr)
+    sys.exit(WRONG)

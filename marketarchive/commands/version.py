@@ -1,0 +1,18 @@
+"""`scrapy version`: ours first, then what Scrapy tells."""
+
+from __future__ import annotations
+
+import argparse
+
+from scrapy.commands import version
+
+from marketarchive.version import __version__
+
+
+class Command(version.Command):
+    def short_desc(self) -> str:
+        return "Print the versions of marketarchive and Scrapy"
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        print(f"marketarchive {__version__}")
+        super().run(args, opts)

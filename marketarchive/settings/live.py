@@ -1,0 +1,132 @@
+"""Settings of a live run, the profile `live`; the files beside this one hold what other profiles change.
+
+Beside each changed Scrapy setting stands Scrapy's default and why ours differs.
+"""
+
+from pathlib import Path
+
+from marketarchive.version import __version__
+
+BOT_NAME = "marketarchive"
+SPIDER_MODULES = ["marketarchive.spiders"]
+COMMANDS_MODULE = "marketarchive.commands"
+
+# ---- where everything goes -------------------------------------------------------------------------------
+
+# Folder of the archive and all that is derived from it; ~ is the home folder.
+OUTPUT_DIR = "pipelines_out"
+# SQLAlchemy URL of the market master; None = SQLite at OUTPUT_DIR/master.db, "" = no master (files only).
+MASTER_URL = None
+# "changes": price snapshots on change plus one a day; "all": one every time a market is seen.
+MASTER_SNAPSHOTS = "changes"
+# Rows waiting for the database at most; more are counted (master/rows_skipped) and remain in raw.
+MASTER_QUEUE = 10_000
+# Seconds (wall) that the end of a run waits for the database.
+MASTER_CLOSE_TIMEOUT = 10
+
+# ---- the raw archive -------------------------------------------------------------------------------------
+
+# Seconds (wall) between two fsyncs: what a crash may lose at most, beside the flush under way.
+ARCHIVE_FLUSH_S = 1.0
+# Seconds (project clock) in one gzip member; each member can be checked and read alone.
+ARCHIVE_MEMBER_S = 60
+# Seconds (project clock) in one segment, aligned to the UTC hour.
+ARCHIVE_SEGMENT_S = 3600
+# Compressed bytes after which a segment ends early.
+ARCHIVE_SEGMENT_BYTES = 512 * 2**20
+# Compression: 0 to 3 with ISA-L, 0 to 9 without; None = the codec's own middle (3, 6).
+ARCHIVE_GZIP_LEVEL = None
+# Seconds (project clock) after the end of a UTC day until its files in records/ are final.
+ARCHIVE_DAY_GRACE_S = 600
+# Bytes waiting for the writer above which sweeps and cadences hold back.
+ARCHIVE_BUFFER_SOFT = 32 * 2**20
+# Seconds (wall) without progress of the writer after which the run ends with reason disk.
+ARCHIVE_STALL_S = 30
+
+# ---- politeness ------------------------------------------------------------------------------------------
+
+# Named, with the project's purpose; venues' firewalls refuse library defaults. Put your own contact here.
+USER_AGENT = f"marketarchive/{__version__} (archives public market data; read-only)"
+# robots.txt speaks about crawling web pages. We ask documented public API endpoints only, under their
+# documented limits; docs/METHODOLOGY.md explains. Page spiders set this to True for themselves.
+ROBOTSTXT_OBEY = False
+# Share of each venue's documented request limit that we use at most.
+LIMIT_SHARE = 0.5
+# Times a request is sent at most when the venue answers 429, 5xx, rubbish or not at all.
+REQUEST_ATTEMPTS = 5
+# Seconds (project clock) that a Retry-After is waited for at most; a longer one ends the request with a gap.
+RETRY_AFTER_MAX_S = 300
+
+# ---- streams ---------------------------------------------------------------------------------------------
+
+# Share of one processor that a stream may spend on checking messages as they come; what is over it is checked
+# by `scrapy normalize`.
+STREAM_CHECK_SHARE = 0.25
+
+# ---- pages ------------------------------------------------------------------------------------------------
+
+# Seconds (project clock) without a new observation after which a page is opened again.
+PAGE_STALE_S = 30
+# Seconds (project clock) after which a page is replaced, the new one first.
+PAGE_RENEW_S = 3600
+# Megabytes of a page's scripts, or of any process that draws pages, above which pages are replaced.
+PAGE_MEMORY_MB = 1024
+# JSON: how Chromium is started, over our own choices, e.g. {"executable_path": "/opt/chromium/chrome"}.
+PLAYWRIGHT_LAUNCH_OPTIONS = "{}"
+
+# ---- for tests and demonstrations ------------------------------------------------------------------------
+
+# Address of a running `scrapy simulate`: venues are asked there, time is its time. "" = the real venues.
+SIMULATOR_URL = ""
+# Steps of this machine's wall clock to pretend, "seconds after start:seconds of jump,...", e.g. "60:+5".
+CLOCK_STEPS = None
+# Dotted path of the class that touches the disk for the archive; tests make it fail. None = the real disk.
+ARCHIVE_FILES = None
+
+# ---- Scrapy, as a collector needs it ---------------------------------------------------------------------
+
+TWISTED_REACTOR = "twisted.internet.asyncioreactor.AsyncioSelectorReactor"
+# Class of the event loop; with SIMULATOR_URL always one that the simulator's time waits for.
+ASYNCIO_EVENT_LOOP = None
+# Default True since 2.19: a local server that runs code sent to it. Not in an unattended collector.
+REMOTE_CONTROL_ENABLED = False
+TELNETCONSOLE_ENABLED = False  # default True
+DOWNLOAD_VERIFY_CERTIFICATES = True  # default False
+COOKIES_ENABLED = False  # default True; public data needs none
+REDIRECT_ENABLED = False  # default True; a venue's redirect is archived, not followed
+METAREFRESH_ENABLED = False  # default True; likewise
+RETRY_ENABLED = False  # default True; it swallows the bodies of 429 and 5xx, ours archives them first
+HTTPERROR_ALLOW_ALL = True  # default False; every answer is archived before it is judged
+COMPRESSION_ENABLED = False  # default True; ours undoes gzip strictly, or keeps the bytes as they came
+DOWNLOAD_FAIL_ON_DATALOSS = False  # default True; what arrived of a cut body is archived and flagged
+DOWNLOAD_TIMEOUT = 10  # default 180; seconds (wall)
+DOWNLOAD_DELAY = 0  # default 0; our limiter paces on the project's clock, Scrapy's slots on the wall's
+DOWNLOAD_MAXSIZE = 256 * 2**20  # default 1 GiB
+DOWNLOAD_WARNSIZE = 64 * 2**20  # default 32 MiB
+CONCURRENT_REQUESTS = 0  # default 16; 0 = no limit: a hung request must not delay a tick
+CONCURRENT_REQUESTS_PER_DOMAIN = 256  # default 8; likewise
+SCRAPER_SLOT_MAX_ACTIVE_SIZE = 512 * 2**20  # default 5 MB; one large body must not hold back the next tick
+REFERER_ENABLED = False  # default True; APIs need none
+URLLENGTH_LIMIT = 0  # default 2083; a long query is ours to send and the venue's to refuse
+LOG_LEVEL = "INFO"  # default DEBUG
+# Where `scrapy genspider` writes, in a checkout; default: none.
+NEWSPIDER_MODULE = "marketarchive.spiders"
+# Frames for `scrapy genspider -t sweep`, `cadence`, `stream` and `page`; default: Scrapy's own.
+TEMPLATES_DIR = str(Path(__file__).parent.parent / "templates")
+# Log lines carry no items: a single one would hold a whole response body.
+LOG_FORMATTER = "marketarchive.collecting.logformat.QuietLogFormatter"
+
+DOWNLOADER_MIDDLEWARES = {
+    # next to the downloader, so that the stamp is taken before anything else looks at the answer
+    "marketarchive.collecting.receipt.ReceiptMiddleware": 999,
+}
+EXTENSIONS = {
+    "marketarchive.collecting.extension.RunExtension": 0,
+}
+ITEM_PIPELINES = {
+    "marketarchive.pipelines.validate.ValidatePipeline": 100,
+    "marketarchive.pipelines.stamp.StampPipeline": 200,
+    "marketarchive.pipelines.raw_archive.RawArchivePipeline": 300,
+    "marketarchive.pipelines.records.RecordsPipeline": 400,
+    "marketarchive.pipelines.market_master.MarketMasterPipeline": 500,
+}
