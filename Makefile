@@ -1,22 +1,25 @@
 # `make demo` and `make test` set up everything they need in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+CLIENTS := $(patsubst tests/clients/%.txt,.clients/%/installed,$(wildcard tests/clients/*.txt))
+CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ...")'
 
-.PHONY: demo test check lint format bench soak clean
+.PHONY: demo test check clients lint format bench soak clean
 .DEFAULT_GOAL := help
 
 # Tests start hundreds of processes: the code is compiled once, not by each of them.
 unexport PYTHONDONTWRITEBYTECODE
 
 help:
-	@echo "make demo    the main job, offline on the simulator"
-	@echo "make check   lint, types and the tests that start no process"
-	@echo "make test    lint, types and all tests"
-	@echo "make bench   all benchmarks, each a ratio within one run"
-	@echo "make soak    longer runs of what the tests do briefly"
+	@echo "make demo     the main job, offline on the simulator"
+	@echo "make check    lint, types and the tests that start no process"
+	@echo "make test     lint, types and all tests"
+	@echo "make bench    all benchmarks, each a ratio within one run"
+	@echo "make clients  the public clients, each in an environment of its own, that some tests need"
+	@echo "make soak     longer runs of what the tests do briefly"
 
 .venv/installed: pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ...")'
+	$(CHECK_PYTHON)
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --editable '.[test]'
@@ -47,5 +50,16 @@ bench: .venv/installed
 soak: .venv/installed
 	$(BIN)/pytest -m soak
 
+clients: $(CLIENTS)
+
+# Each by itself: they want other versions of what is installed for us.
+.clients/%/installed: tests/clients/%.txt
+	$(CHECK_PYTHON)
+	rm -rf $(@D)
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --upgrade pip
+	$(@D)/bin/pip install --quiet --requirement $<
+	cp $< $@
+
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+	rm -rf .venv .clients build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
