@@ -6,7 +6,6 @@ import errno
 import itertools
 import os
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -219,14 +218,6 @@ class PowerCut(WatchedFiles):
 
 def _whole(handle: int) -> bytes:
     return os.pread(handle, os.fstat(handle).st_size, 0)
-
-
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Waits for something that another thread or process does."""
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < limit, "waited in vain"
-        time.sleep(0.002)
 
 
 class Stuck(Files):

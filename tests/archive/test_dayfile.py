@@ -10,8 +10,8 @@ import pytest
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.recover import recover
 from marketarchive.times import SECOND
-from tests.archive.faulty_files import until
 from tests.archive.writing import NOON, HandClock, ledger_of, open_run, writer
+from tests.waiting import until
 
 DAY = 86_400 * SECOND
 MIDNIGHT = NOON + DAY // 2

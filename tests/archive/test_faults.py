@@ -17,7 +17,7 @@ import pytest
 from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Ledger
 from marketarchive.exceptions import DiskError
-from tests.archive.faulty_files import FailNth, Full, PowerCut, T, until
+from tests.archive.faulty_files import FailNth, Full, PowerCut, T
 from tests.archive.writing import (
     FEED,
     NOON,
@@ -31,6 +31,7 @@ from tests.archive.writing import (
     seqs,
     writer,
 )
+from tests.waiting import until
 
 ROUNDS = 3
 

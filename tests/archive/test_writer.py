@@ -26,7 +26,7 @@ from marketarchive.exceptions import ArchiveError, ConfigurationError, DiskError
 from marketarchive.items import Connection, Frames, Gap, Invalid
 from marketarchive.simulated_time import SimulatedClock
 from marketarchive.times import SECOND, iso
-from tests.archive.faulty_files import Held, until
+from tests.archive.faulty_files import Held
 from tests.archive.writing import (
     FEED,
     NOON,
@@ -42,6 +42,7 @@ from tests.archive.writing import (
     seqs,
     writer,
 )
+from tests.waiting import until
 
 CHECK = (
     """jq -Rr 'fromjson? | select(.kind|IN("segment","recovered","torn","manifest","day_file"))"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -106,9 +106,3 @@ def gaps(spider: ArchiveSpider) -> list[Gap]:
     """What was put so far."""
     things = list(spider._outbox._queue)  # type: ignore[attr-defined]  # of asyncio.Queue
     return [thing for thing in things if isinstance(thing, Gap)]
-
-
-async def until(condition: Callable[[], object], within: float = 20) -> None:
-    async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110  (anything may make it true)
-            await asyncio.sleep(0.005)

@@ -8,7 +8,8 @@ from pathlib import Path
 from marketarchive.items import Gap
 from marketarchive.times import SECOND
 from tests.collecting.socket_peer import TEXT, Peer, close, frame, peer
-from tests.collecting.streams import Letters, at_work, gaps, until
+from tests.collecting.streams import Letters, at_work, gaps
+from tests.waiting import until_async
 
 REFUSED = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
 
@@ -53,11 +54,11 @@ async def test_a_lost_connection_is_a_gap_from_what_was_proven_to_what_is_found(
     async with peer(venue) as url, at_work(Letters, tmp_path) as spider:
         spider.url = url
         spider.want("ab")
-        await until(lambda: spider.covers("a") and spider.covers("b"))
+        await until_async(lambda: spider.covers("a") and spider.covers("b"))
         [link] = spider.links
         proven = link.proven_at
         await venue.peers[0].send(close(1001, "away"))
-        await until(lambda: _ended(spider))
+        await until_async(lambda: _ended(spider))
         [lost], [ended] = _open(spider), _ended(spider)
         assert lost.from_ns == ended.from_ns == proven
         assert (ended.reason, ended.cause, ended.scope["topics"]) == ("disconnect", "venue", ["a", "b"])
@@ -70,9 +71,9 @@ async def test_a_replacement_comes_before_the_break_and_is_no_gap(tmp_path: Path
     async with peer(venue) as url, at_work(Letters, tmp_path) as spider:
         spider.url = url
         spider.want("ab")
-        await until(lambda: spider.covers("a"))
+        await until_async(lambda: spider.covers("a"))
         spider.renew("a")
-        await until(lambda: len(venue.peers) == 2 and len(spider.links) == 1)
+        await until_async(lambda: len(venue.peers) == 2 and len(spider.links) == 1)
         assert [link.name for link in spider.links] == ["c2"]
         assert spider.covers("b")
         assert not gaps(spider)
@@ -84,21 +85,21 @@ async def test_while_a_replacement_is_refused_the_old_connection_is_attended(tmp
     async with peer(venue) as url, at_work(Letters, tmp_path, speed=10) as spider:
         spider.url = url
         spider.want("a")
-        await until(lambda: spider.covers("a"))
+        await until_async(lambda: spider.covers("a"))
         clock = spider.run.clock
         venue.refuses = True
         spider.renew("a")
-        await until(lambda: venue.refused)
+        await until_async(lambda: venue.refused)
         refused_at = clock.mono_ns()
-        await until(lambda: spider.run.stats.get_value("stream/refusals"))
+        await until_async(lambda: spider.run.stats.get_value("stream/refusals"))
         venue.refuses = False
         assert not gaps(spider)
         await venue.peers[0].cut()
-        await until(lambda: gaps(spider))
+        await until_async(lambda: gaps(spider))
         assert clock.mono_ns() - refused_at < 30 * SECOND
-        await until(lambda: len(venue.peers) >= 2)
+        await until_async(lambda: len(venue.peers) >= 2)
         assert clock.mono_ns() - refused_at > 55 * SECOND
-        await until(lambda: _ended(spider))
+        await until_async(lambda: _ended(spider))
 
 
 async def test_a_connection_that_ends_while_its_replacement_is_refused_is_lost_since_it_proved(
@@ -110,21 +111,21 @@ async def test_a_connection_that_ends_while_its_replacement_is_refused_is_lost_s
         async def cut() -> None:
             await venue.peers[0].cut()
             await asyncio.sleep(0)  # let it go out first
-            await until(lambda: not link.is_open)
+            await until_async(lambda: not link.is_open)
 
         spider.url = url
         spider.want("a")
-        await until(lambda: spider.covers("a"))
+        await until_async(lambda: spider.covers("a"))
         [link] = spider.links
         wanted = spider.run.clock.now_ns()
-        await until(lambda: spider.run.clock.now_ns() - wanted > 5 * SECOND)
+        await until_async(lambda: spider.run.clock.now_ns() - wanted > 5 * SECOND)
         await venue.peers[0].send(frame(TEXT, b"a"))
-        await until(lambda: link.proven_at > wanted + 4 * SECOND)
+        await until_async(lambda: link.proven_at > wanted + 4 * SECOND)
         proven = link.proven_at
         venue.refuses = True
         venue.before_refusal = cut  # type: ignore[method-assign]
         spider.renew("a")
-        await until(lambda: gaps(spider))
+        await until_async(lambda: gaps(spider))
         assert [gap.from_ns for gap in gaps(spider)] == [proven]
         assert {gap.reason for gap in gaps(spider)} == {"disconnect"}
 
@@ -137,7 +138,7 @@ async def test_what_never_comes_is_lost_since_it_is_wanted(tmp_path: Path) -> No
         before = spider.run.clock.now_ns()
         spider.want("a")
         after = spider.run.clock.now_ns()
-        await until(lambda: gaps(spider))
+        await until_async(lambda: gaps(spider))
         [gap] = gaps(spider)
         assert before <= gap.from_ns <= after
         assert (gap.reason, gap.detail) == ("stall", "nothing came within 10 s")

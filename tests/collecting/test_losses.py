@@ -6,7 +6,8 @@ from pathlib import Path
 
 from marketarchive.collecting.streams.losses import Loss, Losses
 from marketarchive.times import SECOND
-from tests.collecting.streams import Letters, at_work, gaps, step_clock, until
+from tests.collecting.streams import Letters, at_work, gaps, step_clock
+from tests.waiting import until_async
 
 
 def _loss(since: int, detail: str = "") -> Loss:
@@ -75,7 +76,7 @@ async def test_a_gap_keeps_its_length_when_our_clock_steps_back_in_it(tmp_path: 
         link = spider.new_link("a")
         mono = spider.run.clock.mono_ns()
         spider.lose(link, "a", spider.run.clock.now_ns(), "disconnect", "venue", "")
-        await until(lambda: spider.run.clock.mono_ns() - mono > SECOND)
+        await until_async(lambda: spider.run.clock.mono_ns() - mono > SECOND)
         step_clock(spider, -60)
         spider.unwant("a")
         ended = gaps(spider)[-1]

@@ -20,9 +20,10 @@ from marketarchive.spiders.polymarket_stream import PolymarketStream
 from marketarchive.venues.polymarket import Book, market_channel
 from marketarchive.venues.polymarket.market_channel import BookEvent
 from marketarchive.venues.polymarket.messages import Parsed
-from tests.collecting.streams import at_work, gaps, step_clock, until
+from tests.collecting.streams import at_work, gaps, step_clock
 from tests.master.markets import market
 from tests.venues.polymarket.tape import START_MS, Tape
+from tests.waiting import until_async
 
 
 class Channel:
@@ -76,7 +77,7 @@ class Channel:
     async def passes(self, seconds: float) -> None:
         clock = self.spider.run.clock
         begun = clock.mono_ns()
-        await until(lambda: clock.mono_ns() - begun > seconds * 1e9)
+        await until_async(lambda: clock.mono_ns() - begun > seconds * 1e9)
 
     def ends(self, *, is_told: bool) -> int:
         """The market is over; when its gaps were closed, wall ns."""

@@ -14,7 +14,8 @@ from marketarchive.spiders.polymarket_reference import PolymarketReference
 from marketarchive.times import SECOND
 from marketarchive.venues.polymarket import rtds
 from tests.collecting.socket_peer import TEXT, Peer, frame, peer
-from tests.collecting.streams import at_work, gaps, step_clock, until
+from tests.collecting.streams import at_work, gaps, step_clock
+from tests.waiting import until_async
 
 FIRST, *OTHERS = rtds.TOPICS
 
@@ -36,7 +37,7 @@ class Reference(PolymarketReference):
         sent = list(updates(Polymarket(1).rtds, list(topics), now - 2 * SECOND, now, ""))
         assert {topic for each in sent for topic in [rtds.decode(each.payload)[0].topic]} == set(topics)
         await self.peers[0].send(*(frame(TEXT, each.payload) for each in sent))
-        await until(lambda: all(self.updated_at.get(topic, 0) >= now for topic in topics))
+        await until_async(lambda: all(self.updated_at.get(topic, 0) >= now for topic in topics))
         return max(each.ns for each in sent)
 
 
@@ -53,7 +54,7 @@ async def reference(folder: Path) -> AsyncIterator[Reference]:
     async with peer(accept) as url, at_work(Reference, folder, speed=20, start=start) as spider:
         spider.url, spider.peers = url, peers
         await spider.prepare()
-        await until(lambda: peers and spider.links)
+        await until_async(lambda: peers and spider.links)
         watching = asyncio.ensure_future(spider._watch())
         try:
             yield spider
@@ -65,10 +66,10 @@ async def test_others_went_on_when_they_did_though_all_are_silent_by_now(tmp_pat
     async with reference(tmp_path) as spider:
         published = await spider.hear(rtds.TOPICS)
         stopped = spider.updated_at[FIRST]
-        await until(lambda: spider.run.clock.now_ns() - stopped > 7 * SECOND)
+        await until_async(lambda: spider.run.clock.now_ns() - stopped > 7 * SECOND)
         await spider.hear(OTHERS)
         step_clock(spider, 30)
-        await until(lambda: _lost(spider).keys() == set(rtds.TOPICS))
+        await until_async(lambda: _lost(spider).keys() == set(rtds.TOPICS))
         told = _lost(spider)
         assert told[FIRST].detail == "no update for 15 s; others went on"
         assert {told[topic].detail for topic in OTHERS} == {"no update for 15 s; others silent too"}
@@ -80,7 +81,7 @@ async def test_a_topic_is_missed_as_soon_as_ever_when_our_clock_has_stepped_back
         await spider.hear(rtds.TOPICS)
         step_clock(spider, -3600)
         begun = spider.run.clock.mono_ns()
-        await until(lambda: _lost(spider))
+        await until_async(lambda: _lost(spider))
         assert spider.run.clock.mono_ns() - begun < 40 * SECOND
         now = spider.run.clock.now_ns()
         assert all(gap.from_ns < now for gap in _lost(spider).values())

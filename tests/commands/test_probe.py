@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from marketarchive.archive.reader import ArchiveReader
-from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, Simulator, command, simulator, until
+from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, Simulator, command, simulator
 from tests.spiders_under_test import spiders
+from tests.waiting import until
 
 pytestmark = pytest.mark.process
 

@@ -16,7 +16,8 @@ from scrapy.cmdline import execute
 from marketarchive.archive.ledger import Ledger
 from marketarchive.commands.status import _bytes, _span
 from tests.archive import museum
-from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, crawling, simulator, stop, until
+from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, crawling, simulator, stop
+from tests.waiting import until
 
 pytestmark = pytest.mark.process
 

@@ -46,8 +46,8 @@ from tests.e2e.harness import (
     crawl_command,
     crawling,
     simulator,
-    until,
 )
+from tests.waiting import until
 
 SPEED = 6
 START = "2026-08-06T23:54:25Z"

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from marketarchive.collecting.shutdown import END_S
-from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, command, until
+from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, command
+from tests.waiting import until
 
 BOUND_S = END_S + 120
 """Seconds (wall) in which a process has to end: with its start, on any machine."""

@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,25 +28,13 @@ from scrapy.cmdline import execute
 from marketarchive.simulated_time import SimulatedClock
 from marketarchive.time_page import FOREVER_NS, TimePage
 from marketarchive.times import from_seconds, to_seconds
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parent.parent.parent
 SCRAPY = [sys.executable, "-m", "scrapy"]
 ENVIRONMENT = {**os.environ, "SCRAPY_PROJECT": "simulator"}
 UNMEASURED = {name: value for name, value in ENVIRONMENT.items() if not name.startswith("COVERAGE_")}
 """Measuring coverage slows a process down, and the simulator must not be late. It has tests of its own."""
-
-
-PATIENCE_S = 300.0
-"""Seconds (wall) after which a test gives up: far more than any machine needs."""
-
-
-def until(condition: Callable[[], Any], seconds: float = PATIENCE_S) -> Any:
-    """The first true value of `condition`; fails after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-    return value
 
 
 def get_bytes(url: str) -> bytes:

@@ -24,8 +24,9 @@ from marketarchive.simulator.chainlink.reports import Report, Reports
 from marketarchive.simulator.chainlink.streams import BY_SLUG
 from marketarchive.simulator.prices import Prices
 from marketarchive.times import SECOND, from_iso
-from tests.e2e.harness import Done, Output, command, crawl, crawling, simulator, until
+from tests.e2e.harness import Done, Output, command, crawl, crawling, simulator
 from tests.spiders_under_test import project_settings
+from tests.waiting import until
 
 pytestmark = pytest.mark.soak  # real browsers at speed: they need a machine to themselves
 

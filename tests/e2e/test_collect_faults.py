@@ -22,10 +22,11 @@ from marketarchive.collecting.polymarket.market_stream import SILENT_LINK_S, SIL
 from marketarchive.collecting.streams.link import UNDER_WAY_S
 from marketarchive.collecting.streams.topic_stream import ROW_GRACE_S as PRICE_GRACE_S
 from marketarchive.times import SECOND, from_iso, iso
-from tests.e2e.harness import ENVIRONMENT, ROOT, Output, command, simulator, until
+from tests.e2e.harness import ENVIRONMENT, ROOT, Output, command, simulator
 from tests.e2e.observed_truth import CHANNEL, SPOT, Truth, truth_of
 from tests.e2e.stream_truth import Spell, spells
 from tests.e2e.test_collect import collect_command, second
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 

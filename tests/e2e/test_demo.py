@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, until
+from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 

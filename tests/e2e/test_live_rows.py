@@ -16,8 +16,9 @@ from marketarchive.archive.reader import ArchiveReader
 from marketarchive.collecting.polymarket.live_rows import ROW_GRACE_S
 from marketarchive.simulator.polymarket import Polymarket
 from marketarchive.times import SECOND, from_iso
-from tests.e2e.harness import Output, crawl, crawling, simulator, until
+from tests.e2e.harness import Output, crawl, crawling, simulator
 from tests.e2e.stream_truth import SEED
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 

@@ -18,7 +18,8 @@ from tests.e2e.collectors import (
     assert_sound,
     collecting,
 )
-from tests.e2e.harness import Output, Simulator, command, until
+from tests.e2e.harness import Output, Simulator, command
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 

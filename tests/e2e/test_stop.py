@@ -24,8 +24,8 @@ from tests.e2e.harness import (
     crawl_command,
     crawling,
     simulator,
-    until,
 )
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 

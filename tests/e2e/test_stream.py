@@ -12,8 +12,9 @@ import pytest
 
 from marketarchive.archive.reader import ArchiveReader
 from marketarchive.venues.polymarket import parse_book, verify_book
-from tests.e2e.harness import Output, command, crawl, crawling, simulator, until
+from tests.e2e.harness import Output, command, crawl, crawling, simulator
 from tests.e2e.stream_truth import KINDS, compare, schedule, spells
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import sqlite3
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from marketarchive.master.feeder import BATCH, Feeder
 from marketarchive.master.store import Store
 from marketarchive.pipelines.market_master import MarketMasterPipeline
 from tests.master.markets import market, priced, resolved
+from tests.waiting import until
 
 
 class AnySpider(Spider):
@@ -44,13 +44,6 @@ def rows(tmp_path: Path, what: str = "market_id, title") -> list[tuple[Any, ...]
     found = connection.execute(f"SELECT {what} FROM markets ORDER BY market_id").fetchall()
     connection.close()
     return found
-
-
-def until(condition: Callable[[], bool], limit_s: float = 10) -> None:
-    deadline = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to that"
-        time.sleep(0.005)
 
 
 async def test_items_reach_the_master_and_go_on(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from marketarchive.simulator.pace import ALLOWED_NS, HIGHEST, PAGE_ALLOWED_NS, P
 from marketarchive.simulator.server import Options, Server, serve
 from marketarchive.time_page import FOREVER_NS, SILENT_NS, SLOT_COUNT, Slot, TimePage
 from marketarchive.times import SECOND
-from tests.collecting.streams import until
+from tests.waiting import until_async
 
 SPEED = 20.0
 
@@ -159,7 +159,7 @@ async def running(speed: float) -> AsyncIterator[Server]:
     ready: list[str] = []
     server = Server([], Options(port=0, speed=speed))
     running = asyncio.ensure_future(server.run(ready.append))
-    await until(lambda: ready or running.done())
+    await until_async(lambda: ready or running.done())
     joined(server.page, FOREVER_NS)
     try:
         yield server
@@ -173,7 +173,7 @@ def test_no_speed_is_too_fast() -> None:
         async with running(1e12) as server:
             clock = SimulatedClock(server.page)
             wall, began = time.monotonic_ns(), clock.now_ns()
-            await until(lambda: clock.now_ns() - began > 20 * SECOND)
+            await until_async(lambda: clock.now_ns() - began > 20 * SECOND)
             assert clock.now_ns() - began <= HIGHEST * (time.monotonic_ns() - wall)
             assert server.page.limit == HIGHEST
 
@@ -185,12 +185,12 @@ def test_a_simulator_that_stands_still_takes_its_time_with_it() -> None:
         async with running(50.0) as server:
             clock = SimulatedClock(server.page)
             began = clock.now_ns()
-            await until(lambda: clock.now_ns() - began > 20 * SECOND)
+            await until_async(lambda: clock.now_ns() - began > 20 * SECOND)
             before = clock.now_ns()
             time.sleep(1.0)  # noqa: ASYNC251  (its event loop is held up)
             assert clock.now_ns() - before < 2 * SECOND
             began = clock.now_ns()
-            await until(lambda: clock.now_ns() - began > 20 * SECOND)
+            await until_async(lambda: clock.now_ns() - began > 20 * SECOND)
 
     in_a_loop_of_its_own(look)
 

@@ -29,6 +29,7 @@ from tests.e2e import harness
 from tests.simulator.asking import CLOB, SECONDS, live_tokens, venue
 from tests.simulator.polymarket.frames import Reader, live_round
 from tests.simulator.serving import START
+from tests.waiting import until
 
 pytestmark = pytest.mark.process
 
@@ -168,10 +169,10 @@ async def test_a_connection_made_while_time_stands_still_lets_it_go_on(sim: harn
         return page.anchor().speed == 0 and page.slots()[own].late_since > time.monotonic_ns()
 
     try:
-        await asyncio.to_thread(harness.until, stands_and_waits)
+        await asyncio.to_thread(until, stands_and_waits)
         async with connected(sim) as client:
             await client.send_str(subscribe(live_tokens(2)))
-            await asyncio.to_thread(harness.until, stands_and_waits)
+            await asyncio.to_thread(until, stands_and_waits)
             late.leave()
             await texts(client, 20)
     finally:
@@ -334,7 +335,7 @@ async def test_a_stall_ends_with_its_window_and_the_venue_closes_after_the_last_
             while (message := await client.receive(timeout=60)).type is WSMsgType.TEXT:
                 got.append(message.data.encode())
             assert (message.data, message.extra) == (1000, "all subscribed assets resolved")
-        await asyncio.to_thread(harness.until, lambda: sim.connections(event="closed"))
+        await asyncio.to_thread(until, lambda: sim.connections(event="closed"))
         lines = due(sim, 1)
         [closed] = sim.connections(event="closed")
     began = from_iso(start)
@@ -366,14 +367,14 @@ async def test_half_open_nothing_is_sent_nor_answered(sim: harness.Simulator) ->
         await client.send_str(subscribe(live_tokens(4)))
         await texts(client, 10)
         number = last_connection(sim)
-        await asyncio.to_thread(harness.until, lambda: len(due(sim, number)) > 10)
+        await asyncio.to_thread(until, lambda: len(due(sim, number)) > 10)
         await client.send_str("PING")
         await client.ping(b"x")
         assert await is_silent(client)
         assert not client.closed
-        await asyncio.to_thread(harness.until, lambda: len(due(sim, number)) > 30)
+        await asyncio.to_thread(until, lambda: len(due(sim, number)) > 30)
         client._response.close()  # the TCP connection, without a word
-    await asyncio.to_thread(harness.until, lambda: sim.connections(connection=number, event="closed"))
+    await asyncio.to_thread(until, lambda: sim.connections(connection=number, event="closed"))
     assert not any(line["sent"] for line in due(sim, number)[10:])
     assert sim.connections(connection=number)[-1]["code"] == 1006
 
@@ -392,7 +393,7 @@ async def test_closes_with_a_code_and_a_reason(sim: harness.Simulator, code: int
         else:
             assert (message.type, message.data, message.extra) == (WSMsgType.CLOSE, code, reason)
     number = last_connection(sim)
-    await asyncio.to_thread(harness.until, lambda: sim.connections(connection=number, event="closed"))
+    await asyncio.to_thread(until, lambda: sim.connections(connection=number, event="closed"))
     closed = sim.connections(connection=number)[-1]
     assert (closed["code"], closed["reason"], closed["by"]) == (code, reason, "server")
     assert due(sim, number)[-1]["faults"] == ["ws_close"]
@@ -516,7 +517,7 @@ def slow_client(sim: harness.Simulator) -> Iterator[tuple[socket.socket, int]]:
             "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
         )
         assert raw.recv(12) == b"HTTP/1.1 101"
-        [opened] = harness.until(lambda: sim.connections(event="opened")[before:])
+        [opened] = until(lambda: sim.connections(event="opened")[before:])
         yield raw, opened["connection"]
 
 
@@ -546,7 +547,7 @@ def overfill(sim: harness.Simulator, slow: socket.socket, number: int, tokens: l
     """Subscribes until what the client does not read is too much; how often that took."""
     for count in range(1, 60):
         slow.sendall(frame_of(subscribe(tokens)))
-        harness.until(partial(has_answered, sim, number, count))
+        until(partial(has_answered, sim, number, count))
         if sim.frames(connection=number, sent=False):
             return count
     raise AssertionError("the server buffers without bounds")
@@ -571,9 +572,7 @@ async def test_a_client_that_does_not_read_is_closed_and_holds_nobody_up(
                 await texts(client, 10)
                 assert time.monotonic() - before < 5
             assert await filling > 2
-            await asyncio.to_thread(
-                harness.until, lambda: calm.connections(connection=number, event="closed")
-            )
+            await asyncio.to_thread(until, lambda: calm.connections(connection=number, event="closed"))
             await texts(client, 20)
     closed = calm.connections(connection=number)[-1]
     assert (closed["code"], closed["reason"]) == (1013, "slow consumer: send buffer full")
@@ -593,7 +592,7 @@ async def test_a_slow_reader_finds_the_close_behind_what_it_had_not_read(
             assert chunk
             received += chunk
         slow.sendall(struct.pack(">BBIH", 0x88, 0x82, 0, 1013))
-        await asyncio.to_thread(harness.until, lambda: calm.connections(connection=number, event="closed"))
+        await asyncio.to_thread(until, lambda: calm.connections(connection=number, event="closed"))
     sent = [line for line in calm.frames(connection=number) if line["sent"]]
     assert len(received) > sum(line["bytes"] for line in sent)  # all of it, and the frames' heads
 
