@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from random import Random
@@ -17,12 +16,8 @@ from marketarchive.exceptions import ArgumentError
 from marketarchive.invocation import command as named
 from marketarchive.times import from_iso
 from tests.archive import museum
+from tests.archive.checking import check
 from tests.archive.writing import FEED, VENUE, HandClock, ledger_of, open_run, response, writer
-
-JQ = (
-    """jq -Rr 'fromjson? | select(.kind|IN("segment","recovered","torn","manifest","day_file")) """
-    """| "\\(.sha256)  \\(.path)"' manifests/ledger.jsonl | sha256sum -c --quiet"""
-)
 
 
 @pytest.fixture(scope="module")
@@ -215,13 +210,10 @@ def test_books_are_counted_and_failed_ones_named(whole: Path) -> None:
 @pytest.mark.process
 @pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
 def test_the_documented_line_checks_the_archive_without_our_code(root: Path) -> None:
-    def check() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["bash", "-o", "pipefail", "-c", JQ], cwd=root, capture_output=True, text=True)
-
-    passed = check()
+    passed = check(root)
     assert (passed.returncode, passed.stdout, passed.stderr) == (0, "", "")
     museum.flip(museum.sealed(root), 800)
-    failed = check()
+    failed = check(root)
     assert failed.returncode == 1
     assert museum.sealed(root).name in failed.stdout
 

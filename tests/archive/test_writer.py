@@ -26,6 +26,7 @@ from marketarchive.exceptions import ArchiveError, ConfigurationError, DiskError
 from marketarchive.items import Connection, Frames, Gap, Invalid
 from marketarchive.simulated_time import SimulatedClock
 from marketarchive.times import SECOND, iso
+from tests.archive.checking import check
 from tests.archive.faulty_files import Held
 from tests.archive.writing import (
     FEED,
@@ -43,11 +44,6 @@ from tests.archive.writing import (
     writer,
 )
 from tests.waiting import until
-
-CHECK = (
-    """jq -Rr 'fromjson? | select(.kind|IN("segment","recovered","torn","manifest","day_file"))"""
-    """ | "\\(.sha256)  \\(.path)"' manifests/ledger.jsonl | sha256sum -c --quiet"""
-)
 
 
 def test_a_run_leaves_a_sealed_segment_a_manifest_and_a_ledger(tmp_path: Path) -> None:
@@ -145,7 +141,8 @@ def test_other_programs_read_what_is_sealed(tmp_path: Path) -> None:
         run.close("finished", {}).result(10)
     (entry,) = ledger_of(tmp_path)
     assert len(entry["members"]) >= 4
-    subprocess.run(CHECK, shell=True, cwd=tmp_path, check=True)
+    checked = check(tmp_path)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
     jq = f"zcat {entry['path']} | jq -r 'select(.kind==\"response\") | .payload.n // empty'"
     numbers = subprocess.run(
         ["sh", "-c", jq], cwd=tmp_path, check=True, capture_output=True, text=True
