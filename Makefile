@@ -4,7 +4,7 @@ BIN := .venv/bin
 CLIENTS := $(patsubst tests/clients/%.txt,.clients/%/installed,$(wildcard tests/clients/*.txt))
 CHECK_PYTHON = $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ...")'
 
-.PHONY: demo test check clients lint format bench soak clean
+.PHONY: demo test check lowest clients lint format bench soak clean
 .DEFAULT_GOAL := help
 
 # Tests start hundreds of processes: the code is compiled once, not by each of them.
@@ -35,6 +35,13 @@ test: .venv/installed lint
 check: .venv/installed lint
 	HYPOTHESIS_PROFILE=dev $(BIN)/pytest -m unit -n 2
 
+# The lowest versions that pyproject.toml allows.
+lowest:
+	$(PYTHON) -m venv .lowest
+	.lowest/bin/python -m tests.package.lowest_versions > .lowest/constraints.txt
+	.lowest/bin/pip install --quiet --editable '.[test]' --constraint .lowest/constraints.txt
+	.lowest/bin/pytest -m unit -n 2
+
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -62,4 +69,4 @@ clients: $(CLIENTS)
 	cp $< $@
 
 clean:
-	rm -rf .venv .clients build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+	rm -rf .venv .clients .lowest build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
