@@ -30,7 +30,7 @@ class RunExtension:
 
     def __init__(self, crawler: Crawler) -> None:
         if not isinstance(crawler.spider, ArchiveSpider):
-            raise NotConfigured("not a spider of the archive")
+            raise NotConfigured  # without a message, which Scrapy would log as a warning
         self.crawler = crawler
         process = Process.of(crawler.settings)
         self.run = Run(process, crawler.spider, crawler)

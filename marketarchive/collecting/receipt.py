@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from scrapy import Request
 from scrapy.http import Response
 
-from marketarchive.collecting.run import Run, archive_run
+from marketarchive.collecting.components import needed_run
+from marketarchive.collecting.run import Run
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
@@ -38,7 +39,7 @@ class ReceiptMiddleware:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> ReceiptMiddleware:
-        return cls(archive_run(crawler), crawler.settings.getint("DOWNLOAD_MAXSIZE"))
+        return cls(needed_run(crawler), crawler.settings.getint("DOWNLOAD_MAXSIZE"))
 
     def process_request(self, request: Request) -> None:
         if "ask" not in request.meta:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 from scrapy.exceptions import NotConfigured
 
+from marketarchive.collecting.components import needed_run
 from marketarchive.collecting.process import output_dir
 from marketarchive.exceptions import ConfigurationError, MasterError
 from marketarchive.items import Market, PriceSnapshot, Resolution
@@ -34,6 +35,7 @@ class MarketMasterPipeline:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> MarketMasterPipeline:
+        needed_run(crawler)
         settings = crawler.settings
         url = master_url(settings)
         if not url:

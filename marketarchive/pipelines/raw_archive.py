@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from marketarchive.collecting.run import Run, archive_run
+from marketarchive.collecting.components import needed_run
+from marketarchive.collecting.run import Run
 from marketarchive.items import RAW
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ class RawArchivePipeline:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> RawArchivePipeline:
-        return cls(archive_run(crawler))
+        return cls(needed_run(crawler))
 
     def process_item(self, item: Any) -> Any:
         if isinstance(item, RAW):

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from marketarchive.collecting.components import needed_run
 from marketarchive.collecting.polymarket.live_rows import ROW_GRACE_S
-from marketarchive.collecting.run import Run, archive_run
+from marketarchive.collecting.run import Run
 from marketarchive.items import Gap, Quote, ReferencePrice
 from marketarchive.times import SECOND, iso
 
@@ -34,7 +35,7 @@ class RecordsPipeline:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> RecordsPipeline:
-        return cls(archive_run(crawler))
+        return cls(needed_run(crawler))
 
     def process_item(self, item: Any) -> Any:
         if (board := self._run.process.board) is not None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from marketarchive.collecting.run import Run, archive_run
+from marketarchive.collecting.components import needed_run
+from marketarchive.collecting.run import Run
 from marketarchive.items import Derived
 from marketarchive.times import iso
 from marketarchive.version import COLLECTOR
@@ -22,7 +23,7 @@ class StampPipeline:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> StampPipeline:
-        return cls(archive_run(crawler))
+        return cls(needed_run(crawler))
 
     def process_item(self, item: Any) -> Any:
         if not isinstance(item, Derived):

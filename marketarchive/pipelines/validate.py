@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from scrapy.exceptions import DropItem
 
-from marketarchive.collecting.run import Run, archive_run
+from marketarchive.collecting.components import needed_run
+from marketarchive.collecting.run import Run
 from marketarchive.items import RAW, Derived, Invalid, Quote, ReferencePrice, Resolution
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class ValidatePipeline:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> ValidatePipeline:
-        return cls(archive_run(crawler))
+        return cls(needed_run(crawler))
 
     def process_item(self, item: Any) -> Any:
         if isinstance(item, Invalid):

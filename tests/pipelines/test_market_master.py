@@ -27,6 +27,7 @@ class AnySpider(Spider):
 
 def pipeline(tmp_path: Path, **settings: Any) -> MarketMasterPipeline:
     crawler = get_crawler(AnySpider, {"OUTPUT_DIR": str(tmp_path), **settings})
+    crawler.archive_run = object()  # type: ignore[attr-defined]  # it asks only whether there is one
     made = MarketMasterPipeline.from_crawler(crawler)
     made.open_spider()
     return made

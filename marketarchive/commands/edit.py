@@ -1,0 +1,21 @@
+"""`scrapy edit SPIDER`: Scrapy's own, with a sentence where there is no such editor."""
+
+from __future__ import annotations
+
+import argparse
+
+from scrapy.commands import edit
+from scrapy.exceptions import UsageError
+
+
+class Command(edit.Command):
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        try:
+            super().run(args, opts)
+        except OSError as error:
+            assert self.settings is not None
+            raise UsageError(
+                f"EDITOR={self.settings['EDITOR']!r} cannot be started: {error.strerror}; "
+                "name another in the environment variable EDITOR",
+                print_help=False,
+            ) from error

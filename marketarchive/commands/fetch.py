@@ -1,0 +1,23 @@
+"""`scrapy fetch URL`: Scrapy's own, which archives nothing."""
+
+from __future__ import annotations
+
+import argparse
+
+from scrapy.commands import fetch
+from scrapy.exceptions import UsageError
+
+
+class Command(fetch.Command):
+    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        super().process_options(args, opts)
+        refuse_spider("fetch", opts)
+
+
+def refuse_spider(command: str, opts: argparse.Namespace) -> None:
+    """Raise UsageError when --spider is given: these commands send one request and are no run."""
+    if opts.spider:
+        raise UsageError(
+            f"{command} takes no --spider: spiders of the archive send requests of their own; leave it out",
+            print_help=False,
+        )

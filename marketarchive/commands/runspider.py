@@ -1,0 +1,22 @@
+"""`scrapy runspider FILE`: Scrapy's own, for spiders that are not of the archive."""
+
+from __future__ import annotations
+
+from scrapy import Spider
+from scrapy.commands import runspider
+from scrapy.crawler import Crawler
+from scrapy.exceptions import UsageError
+
+from marketarchive.collecting.spider import ArchiveSpider
+from marketarchive.invocation import command
+
+
+class Command(runspider.Command):
+    def _create_crawler(self, spidercls: type[Spider] | str) -> Crawler:
+        if isinstance(spidercls, type) and issubclass(spidercls, ArchiveSpider):
+            raise UsageError(
+                f"{spidercls.name} is a spider of the archive: put its file into marketarchive/spiders/ and "
+                f"run `{command('crawl', spidercls.name)}`, which seals what it writes",
+                print_help=False,
+            )
+        return super()._create_crawler(spidercls)

@@ -1,0 +1,15 @@
+"""`scrapy shell URL`: Scrapy's own, which archives nothing."""
+
+from __future__ import annotations
+
+import argparse
+
+from scrapy.commands import shell
+
+from marketarchive.commands.fetch import refuse_spider
+
+
+class Command(shell.Command):
+    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        super().process_options(args, opts)
+        refuse_spider("shell", opts)

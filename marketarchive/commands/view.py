@@ -1,0 +1,15 @@
+"""`scrapy view URL`: Scrapy's own, which archives nothing."""
+
+from __future__ import annotations
+
+import argparse
+
+from scrapy.commands import view
+
+from marketarchive.commands.fetch import refuse_spider
+
+
+class Command(view.Command):
+    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        super().process_options(args, opts)
+        refuse_spider("view", opts)
