@@ -246,3 +246,7 @@ class ReferencePrice(Derived):
     is_observed: Literal[0, 1]
     tick_at: datetime  # the whole second: of the observation, without one of the receipt
     source: str  # page, page_twap60, page_twap30, page_text, rtds
+
+
+DERIVED: tuple[type[Derived], ...] = (Market, Resolution, PriceSnapshot, Quote, ReferencePrice)
+"""What is made from messages, each with typed fields."""

@@ -24,7 +24,7 @@ from marketarchive.collecting.retry_after import retry_after
 from marketarchive.collecting.route import route, with_query
 from marketarchive.collecting.run import Run
 from marketarchive.exceptions import ParseError
-from marketarchive.items import Cause, GapReason, Invalid
+from marketarchive.items import DERIVED, Cause, Derived, GapReason, Invalid
 from marketarchive.times import from_seconds
 from marketarchive.venues import VENUES
 from marketarchive.venues.endpoint import Query
@@ -99,6 +99,7 @@ class ArchiveSpider(Spider):
     accepts: ClassVar[frozenset[str]]  # argument names
     is_one_pass: ClassVar[bool] = True  # where it takes an interval and is given none
     is_live: ClassVar[bool] = False  # what is not received when it is sent is gone
+    item_classes: ClassVar[tuple[type[Derived], ...]] = DERIVED  # what it may yield beside raw items
     run: Run  # set by RunExtension before anything is sent
     fault: str | None = None  # the close reason of a run that could not do its work
 

@@ -116,6 +116,9 @@ TEMPLATES_DIR = str(Path(__file__).parent.parent / "templates")
 # Log lines carry no items: a single one would hold a whole response body.
 LOG_FORMATTER = "marketarchive.collecting.logformat.QuietLogFormatter"
 
+# What `-o`, `-O` and FEEDS write: typed items in rows like those of records/; raw items are in raw/.
+ADDONS = {"marketarchive.collecting.feed_exports.FeedExports": 0}
+
 DOWNLOADER_MIDDLEWARES = {
     # next to the downloader, so that the stamp is taken before anything else looks at the answer
     "marketarchive.collecting.receipt.ReceiptMiddleware": 999,

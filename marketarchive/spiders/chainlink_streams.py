@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from marketarchive.collecting.pages.stream_pages import StreamPageSpider
+from marketarchive.items import ReferencePrice
 
 
 class ChainlinkStreams(StreamPageSpider):
@@ -16,3 +17,4 @@ class ChainlinkStreams(StreamPageSpider):
     feed = "pages"
     feeds = ("pages",)
     accepts = frozenset({"assets", "pages", "duration"})
+    item_classes = (ReferencePrice,)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from marketarchive.collecting.polymarket.discovery import PolymarketSpider
+from marketarchive.items import Market, PriceSnapshot
 
 
 class PolymarketMarkets(PolymarketSpider):
@@ -16,6 +17,7 @@ class PolymarketMarkets(PolymarketSpider):
     feed = "markets"
     feeds = ("markets",)
     accepts = frozenset({"assets", "durations", "markets", "interval", "duration", "shard"})
+    item_classes = (Market, PriceSnapshot)
 
     async def sweep_once(self) -> None:
         await self.discover()

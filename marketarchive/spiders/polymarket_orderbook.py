@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from marketarchive.collecting.polymarket.book_polls import BookPollSpider
+from marketarchive.items import Market, PriceSnapshot, Quote
 
 
 class PolymarketOrderbook(BookPollSpider):
@@ -16,4 +17,5 @@ class PolymarketOrderbook(BookPollSpider):
     feed = "orderbook"
     feeds = ("orderbook", "markets")
     accepts = frozenset({"assets", "durations", "markets", "ahead", "interval", "duration", "shard"})
+    item_classes = (Quote, Market, PriceSnapshot)
     default_assets = ("BTC",)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from marketarchive.collecting.streams.topic_stream import TopicStreamSpider
+from marketarchive.items import ReferencePrice
 
 
 class PolymarketReference(TopicStreamSpider):
@@ -16,3 +17,4 @@ class PolymarketReference(TopicStreamSpider):
     feed = "reference"
     feeds = ("reference",)
     accepts = frozenset({"duration"})
+    item_classes = (ReferencePrice,)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 
 from marketarchive.collecting.polymarket.discovery import PolymarketSpider, batches
+from marketarchive.items import Market, PriceSnapshot, Resolution
 from marketarchive.venues.polymarket import queries
 from marketarchive.venues.polymarket.endpoints import CONDITIONS_PER_RESOLUTIONS
 
@@ -21,6 +22,7 @@ class PolymarketResolutions(PolymarketSpider):
     feeds = ("resolutions",)
     catalogue_feed = "resolutions"
     accepts = frozenset({"assets", "durations", "markets", "since", "interval", "duration", "shard"})
+    item_classes = (Resolution, Market, PriceSnapshot)
 
     async def sweep_once(self) -> None:
         closed = await self.discover(closed=True, ended_since_ns=self.ended_since(default_s=86400))

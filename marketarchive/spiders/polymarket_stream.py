@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from marketarchive.collecting.polymarket.market_stream import MarketStreamSpider
+from marketarchive.items import Market, PriceSnapshot, Quote
 
 
 class PolymarketStream(MarketStreamSpider):
@@ -16,4 +17,5 @@ class PolymarketStream(MarketStreamSpider):
     feed = "stream"
     feeds = ("stream", "markets")
     accepts = frozenset({"assets", "durations", "markets", "ahead", "interval", "duration", "shard"})
+    item_classes = (Quote, Market, PriceSnapshot)
     default_assets = ("BTC",)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from marketarchive.collecting.polymarket.trades import TradeSpider
+from marketarchive.items import Market, PriceSnapshot
 
 
 class PolymarketTrades(TradeSpider):
@@ -16,4 +17,5 @@ class PolymarketTrades(TradeSpider):
     feed = "trades"
     feeds = ("trades", "markets")
     accepts = frozenset({"assets", "durations", "markets", "ahead", "interval", "duration", "shard"})
+    item_classes = (Market, PriceSnapshot)
     default_assets = ("BTC",)
