@@ -6,8 +6,12 @@ import argparse
 from pathlib import Path
 
 from marketarchive.collecting.arguments import moment
-from marketarchive.exceptions import ConfigurationError
+from marketarchive.exceptions import ArgumentError, ConfigurationError
 from marketarchive.offline import OfflineCommand
+from marketarchive.times import from_iso
+
+FIRST, LAST = "1971-01-01T00:00:00Z", "2100-01-01T00:00:00Z"
+"""Between them simulated time may begin: it is counted in 64 bits, from 1970 on."""
 
 
 class Command(OfflineCommand):
@@ -63,7 +67,7 @@ class Command(OfflineCommand):
             port=opts.port,
             speed=opts.speed,
             is_paced=opts.pace == "follow",
-            start_ns=None if opts.start is None else moment("--start", opts.start),
+            start_ns=None if opts.start is None else _start(opts.start),
             faults=() if opts.faults is None else tuple(load_faults(opts.faults)),
             truth=opts.truth,
         )
@@ -71,3 +75,11 @@ class Command(OfflineCommand):
         venues: list[Venue] = [polymarket, Chainlink(opts.seed, polymarket.world.prices)]
         serve(venues, options, ready=lambda url: print(f"ready {url}", flush=True))
         return 0
+
+
+def _start(text: str) -> int:
+    """--start in ns. Raises ArgumentError."""
+    start = moment("--start", text)
+    if not from_iso(FIRST) <= start <= from_iso(LAST):
+        raise ArgumentError(f"--start {text!r} is not between {FIRST} and {LAST}")
+    return start

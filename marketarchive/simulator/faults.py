@@ -180,7 +180,7 @@ def read_faults(text: str | bytes, where: str) -> list[Fault]:
     """The faults of a JSON list; raises ConfigurationError that names what is not understood."""
     try:
         document = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigurationError(f"{where} is not JSON: {error}") from error
     if not isinstance(document, list):
         raise ConfigurationError(f"{where} does not hold a list of faults")
@@ -197,7 +197,7 @@ def load_faults(path: Path) -> list[Fault]:
 def _read(given: Any, where: str) -> Fault:
     if not isinstance(given, dict):
         raise ConfigurationError(f"{where} is not an object")
-    kind = KINDS.get(given.get("kind", ""))
+    kind = KINDS.get(str(given.get("kind", "")))
     if kind is None:
         raise ConfigurationError(
             f"{where}: kind {given.get('kind')!r} is unknown; kinds: {', '.join(sorted(KINDS))}"

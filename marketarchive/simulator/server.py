@@ -61,6 +61,7 @@ class Server:
     """Serves venues at `/HOST/PATH` on a clock of its own."""
 
     def __init__(self, venues: list[Venue], options: Options) -> None:
+        self._truth = None if options.truth is None else _truth(options.truth)
         self.start_ns = time.time_ns() if options.start_ns is None else options.start_ns
         limit, lease_ns = (
             (min(options.speed, HIGHEST), 0) if options.is_paced else (options.speed, FOREVER_NS)
@@ -74,7 +75,6 @@ class Server:
         self._port = options.port
         self._faults = list(options.faults)
         self._limits = Limits()
-        self._truth = None if options.truth is None else Truth(options.truth)
         self._requests = 0
         self._connections = 0
         self._open: set[Connection] = set()
@@ -351,6 +351,16 @@ class Server:
             self._truth.served(now, asked, status, body, faults, whole=whole)
 
 
+def _truth(folder: Path) -> Truth:
+    """Raises ConfigurationError."""
+    try:
+        return Truth(folder)
+    except OSError as error:
+        raise ConfigurationError(
+            f"--truth {folder} cannot be written to: {error.strerror}; name a folder of your own"
+        ) from error
+
+
 def _route(asked: Asked) -> str:
     """HOST/PATH; HOST alone for the root."""
     return f"{asked.host}{asked.path}".rstrip("/")
@@ -391,6 +401,8 @@ async def _send_part(
 
 def serve(venues: list[Venue], options: Options, ready: Callable[[str], None]) -> None:
     """Run a server until it is stopped. Raises ConfigurationError."""
+    if not 0 <= options.port <= 65535:
+        raise ConfigurationError(f"--port {options.port} is no port: 1 to 65535, or 0 for any free one")
     if not 0 < options.speed < math.inf:
         raise ConfigurationError(f"--speed {options.speed:g} is not a number above 0")
     with asyncio.Runner(loop_factory=FollowedEventLoop) as runner:

@@ -28,7 +28,13 @@ def run(*arguments: str) -> int:
     ("arguments", "message"),
     [
         (["--start", "tomorrow"], "--start 'tomorrow' is not a time"),
+        (["--start", "9999-12-31T23:59:59Z"], "--start '9999-12-31T23:59:59Z' is not between 1971-01-01"),
+        (["--start", "1066-10-14"], "--start '1066-10-14' is not between 1971-01-01"),
         (["--faults", "no-such-file.json"], "no-such-file.json cannot be read"),
+        (["--faults", "/"], "--faults / cannot be read"),
+        (["--port", "99999"], "--port 99999 is no port: 1 to 65535, or 0 for any free one"),
+        (["--port", "-1"], "--port -1 is no port"),
+        (["--port", "0", "--truth", "/proc/x"], "--truth /proc/x cannot be written to"),
         (["--port", "0", "--speed", "0"], "--speed 0 is not a number above 0"),
         (["--port", "0", "--speed", "nan"], "--speed nan is not a number above 0"),
         (["polymarket"], "takes no argument, got 'polymarket'"),
@@ -45,6 +51,37 @@ def test_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert run("--port", str(taken.getsockname()[1])) == 2
     assert "cannot be listened on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", [b"", b"\xff\xfe", b"[" * 100_000, b"{}", b"[1]", b'[{"kind": ["hang"]}]'])
+def test_a_file_that_holds_no_faults(text: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "faults.json"
+    path.write_bytes(text)
+    assert run("--port", "0", "--faults", str(path)) == 2
+    assert capsys.readouterr().err.startswith(f"simulate: {path}")
+
+
+def test_a_refusal_leaves_no_time_page(tmp_path: Path) -> None:
+    shared = Path("/dev/shm")
+    before = set(shared.glob("marketarchive-time-*"))
+    (tmp_path / "file").touch()
+    assert run("--port", "0", "--truth", str(tmp_path / "file")) == 2
+    assert set(shared.glob("marketarchive-time-*")) == before
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    "arguments",
+    [["--port", "99999"], ["--port", "0", "--truth", "/proc/x"], ["--start", "soon"]],
+    ids=" ".join,
+)
+def test_the_real_command_says_one_sentence(arguments: list[str]) -> None:
+    ended = subprocess.run(
+        command(*arguments), cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=300
+    )
+    assert (ended.returncode, ended.stdout) == (2, "")
+    [said] = ended.stderr.splitlines()
+    assert said.startswith(f"simulate: {arguments[-2]} ")
 
 
 @pytest.mark.process
