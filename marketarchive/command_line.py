@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
+from marketarchive.interrupts import report_interrupts
 from marketarchive.settings import PROFILES, profile_settings
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ WRONG = 2
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run one command line, `sys.argv` unless `argv` gives its words, and exit with the command's code."""
+    report_interrupts("marketarchive")
     words = list(sys.argv[1:] if argv is None else argv)
     profile, words = _profile(words)
     name = next((word for word in words if not word.startswith("-")), None)
