@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 CHECK_S = 1.0
 """Seconds between two looks at the run's duration and at the writer."""
+ROBOTS_LOGGER = "scrapy.downloadermiddlewares.robotstxt"
 
 
 class RunExtension:
@@ -32,6 +33,7 @@ class RunExtension:
         if not isinstance(crawler.spider, ArchiveSpider):
             raise NotConfigured  # without a message, which Scrapy would log as a warning
         self.crawler = crawler
+        logging.getLogger(ROBOTS_LOGGER).addFilter(without_traceback)
         process = Process.of(crawler.settings)
         self.run = Run(process, crawler.spider, crawler)
         self._watch: asyncio.Task[None] | None = None
@@ -118,3 +120,9 @@ class RunExtension:
             self.run.request_stop("disk")
             self.run.spider.cut_off()
             self.run.process.shutdown.request("disk")
+
+
+def without_traceback(record: logging.LogRecord) -> bool:
+    """Filter records whose messages name the cause: a robots.txt that did not come is no fault of ours."""
+    record.exc_info = None
+    return True

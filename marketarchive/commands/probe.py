@@ -19,7 +19,7 @@ from scrapy.exceptions import UsageError
 
 from marketarchive.collecting.exit_codes import BLOCKED, DISK, FAILED
 from marketarchive.collecting.probing.probe import PROBES, ProbeSpider, probe_spider
-from marketarchive.collecting.probing.probe_report import report, write_report
+from marketarchive.collecting.probing.probe_report import UNANSWERED, report, write_report
 from marketarchive.collecting.process import Process, follow_simulator
 from marketarchive.collecting.shutdown import Shutdown
 from marketarchive.commands.crawl import exit_code
@@ -160,6 +160,8 @@ def _verdict(document: Mapping[str, Any]) -> Text:
     reasons = [f"no {what}" for what in document["missing"]] or ["the run itself failed"]
     if document["exit_code"] == BLOCKED:
         reasons = ["the venue refused every request; it does not want this address or client"]
+    elif set(document["limits"]["seen"]["statuses"]) == {UNANSWERED}:
+        reasons = ["nothing answered at all; look at this machine's network"]
     return Text(
         f"FAILED: {', '.join(reasons)}" + (f"; failed checks: {failed}" if failed else ""), "bold red"
     )

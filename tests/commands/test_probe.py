@@ -259,6 +259,19 @@ def test_pages_are_looked_at_and_a_checkpoint_is_reported_not_evaded(tmp_path: P
         assert "Can the pages be looked at without a browser?" in page
 
 
+def test_without_an_answer_from_the_pages_it_fails_without_a_traceback(
+    venue: Simulator, tmp_path: Path
+) -> None:
+    routes = ("robots.txt", "data.chain.link*")
+    venue.order(*({"kind": "drop", "at": "start", "route": route} for route in routes))
+    done = probe(venue, tmp_path, of="chainlink")
+    assert done.returncode == 1, done.stdout
+    [line] = done.stderr.splitlines()
+    assert f"[scrapy.downloadermiddlewares.robotstxt] ERROR: Error downloading <GET {venue.url}/data" in line
+    assert "FAILED: nothing answered at all; look at this machine's network" in " ".join(done.stdout.split())
+    assert command("verify", tmp_path).returncode == 0
+
+
 def test_ended_by_a_signal_it_seals_and_reports_nothing(venue: Simulator, tmp_path: Path) -> None:
     venue.order({"kind": "latency", "route": "clob.polymarket.com/time", "seconds": 1.0})
     process = subprocess.Popen(

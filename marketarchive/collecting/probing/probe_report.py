@@ -32,6 +32,8 @@ TOPICS = {
     "pages": "Can the pages be looked at without a browser?",
     "reports": "And the JSON that they fetch?",
 }
+UNANSWERED = "none"
+"""Among the statuses of a report: requests without an answer."""
 INTERESTING = ("date", "age", "etag", "server", "content-type", "content-encoding", "cache-control", "vary")
 """Headers repeated in the report, beside those of `_is_limit` and Cloudflare's."""
 
@@ -167,7 +169,7 @@ def _limits_seen(checks: Iterable[Check]) -> dict[str, Any]:
     statuses: Counter[str] = Counter()
     for check in checks:
         if _is_http(check):
-            statuses[str(check.exchange.status or "none")] += 1
+            statuses[str(check.exchange.status or UNANSWERED)] += 1
         for name, value in check.exchange.headers.items():
             if _is_limit(name):
                 headers.setdefault(name, []).append(f"{check.name}: {value}")
