@@ -10,7 +10,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 from marketarchive.clock import SpeedMeter
+from marketarchive.collecting.exit_cause import CLOSE_REASONS, UNANSWERED, Exit, Failures, LastException
 from marketarchive.collecting.exit_codes import BLOCKED, DISK, FAILED, FINISHED
+from marketarchive.collecting.feed_context import current_feed, working_for
 from marketarchive.collecting.process import Process
 from marketarchive.exceptions import DiskError
 from marketarchive.items import Cause, Gap, GapReason
@@ -52,6 +54,9 @@ class Run:
         self.stop_reason: str | None = None
         self.finish_reason: str | None = None
         self._logged: dict[tuple[str, str], float] = {}  # (about, message) -> when last, monotonic s
+        self.failures = Failures()
+        self._feed = current_feed()
+        self._last_exception = LastException()
         self.markets: dict[str, Mapping[str, Any]] = {}  # what the run set out to observe, by slug
         self.counted_from: int | None = None  # its duration's begin, wall ns; None = not yet
         self._counted_mono = 0  # the same moment, monotonic
@@ -67,6 +72,7 @@ class Run:
             if crawler.settings.get(name) is not None
         }
         self.archive = process.writer.open_run(spider.name, spider.venue, spider.feeds, asked, settings)
+        logging.root.addHandler(self._last_exception)
 
     @property
     def ends_at(self) -> int | None:
@@ -96,7 +102,8 @@ class Run:
         """Ask the spider to end; the first reason stays."""
         if self.stop_reason is None:
             self.stop_reason = reason
-            logger.info("Stopping (%s)", reason)
+            with working_for(self._feed):  # whoever asks works for none
+                logger.info("Stopping (%s)", reason)
         self.stop.set()
 
     def gap(
@@ -111,6 +118,8 @@ class Run:
     ) -> Gap:
         """A gap item with its seq; counted when it has its end: one without is written again with it."""
         feed = feed or self.spider.feed
+        if reason in UNANSWERED:
+            self.failures.note_reason(feed, detail)
         if to_ns is not None:
             self.stats.inc_value(f"gaps/{reason}")
             self.log_now_and_then(reason, "Gap (%s): %s %s %s", reason, feed, detail, _short(scope))
@@ -135,21 +144,46 @@ class Run:
             logger.warning(message, *values)
 
     def exit_code(self) -> int:
-        """What the process says to cron and systemd."""
+        """Return what the process says to cron and systemd."""
+        return self.exit().code
+
+    def exit(self) -> Exit:
+        """Return the exit code, and why it is not 0."""
         if isinstance(self.error, DiskError) or self.stop_reason == "disk":
-            return DISK
+            return Exit(DISK, str(self.error or self.process.writer.failure or "the disk failed"))
+        if self.error:
+            return Exit(FAILED, str(self.error))
         stats = self.stats.get_stats()
-        expected = ("finished", "shutdown", "cancelled")
-        if self.error or self.finish_reason not in expected or stats.get("spider_exceptions/count"):
-            return FAILED
+        if self.finish_reason not in ("finished", "shutdown", "cancelled"):
+            cause = CLOSE_REASONS.get(str(self.finish_reason), f"it was closed as {self.finish_reason}")
+            return Exit(FAILED, self._with_exception(cause))
+        if count := stats.get("spider_exceptions/count"):
+            return Exit(FAILED, self._with_exception(f"{count} unhandled exceptions, the last"))
         failed = {feed: stats.get(f"asks/failed/{feed}", 0) for feed in self.spider.feeds}
         good = {feed: stats.get(self.spider.good_stat(feed), 0) for feed in self.spider.feeds}
         gaps = sum(count for key, count in stats.items() if key.startswith("gaps/"))
         if not any(good.values()) and 0 < gaps == stats.get("gaps/blocked", 0):
-            return BLOCKED
-        if any(failed[feed] and not good[feed] for feed in self.spider.feeds):
-            return FAILED  # nothing collected though due
-        return FINISHED
+            refused = max(failed, key=lambda feed: failed[feed])
+            return Exit(BLOCKED, f"{self._host(refused)} refuses us: {self.failures.detail(refused)}")
+        if empty := [feed for feed in self.spider.feeds if failed[feed] and not good[feed]]:
+            return Exit(FAILED, "; ".join(self._empty(feed, failed[feed]) for feed in empty))
+        return Exit(FINISHED)
+
+    def _empty(self, feed: str, failed: int) -> str:
+        count = f"lost {failed} times"  # a socket, or a page
+        if self.failures.has_asked(feed):
+            count = "1 request failed" if failed == 1 else f"{failed} requests failed"
+        return (
+            f"nothing collected in feed {feed} though due: no usable answer from {self._host(feed)}: "
+            f"{self.failures.detail(feed).rstrip('.')}, {count}"
+        )
+
+    def _host(self, feed: str) -> str:
+        endpoint = getattr(self.spider, "endpoint", None)  # of a socket or of pages
+        return self.failures.host(feed, "" if endpoint is None else endpoint.url)
+
+    def _with_exception(self, cause: str) -> str:
+        return f"{cause}: {self._last_exception.text}" if self._last_exception.text else cause
 
     def summary(self) -> dict[str, Any]:
         """What the manifest says beside what the archive knows itself."""
@@ -165,7 +199,8 @@ class Run:
         return {
             "finish_reason": self.finish_reason,
             "stop_reason": self.stop_reason,
-            "exit_code": self.exit_code(),
+            "exit_code": self.exit().code,
+            "exit_cause": self.exit().cause,
             "requests": part("requests/"),
             "responses": part("responses/"),
             "retries": stats.get("retry/count", 0),
@@ -192,6 +227,7 @@ class Run:
             if self.error is None:
                 self.error = error
                 logger.critical("%s", error)
+        logging.root.removeHandler(self._last_exception)
 
 
 async def seal(process: Process, archive: RunArchive, reason: str, summary: Mapping[str, Any]) -> None:
@@ -216,12 +252,14 @@ def ask_to_stop(crawlers: Iterable[Crawler], reason: str) -> None:
             run.request_stop(reason)
 
 
-def exit_code_of(crawler: Crawler, error: BaseException | None) -> int:
-    """The run's, after its crawl raised `error`; without a run 3 when that was the disk, else 1."""
+def exit_of(crawler: Crawler, error: BaseException | None) -> Exit:
+    """Return the run's, after its crawl raised `error`; without a run 3 when that was the disk, else 1."""
     run = run_of(crawler)
     if run is None:
-        return DISK if isinstance(error, DiskError) else FAILED
-    return FAILED if error is not None and run.error is None else run.exit_code()
+        return Exit(DISK if isinstance(error, DiskError) else FAILED, str(error))
+    if error is not None and run.error is None:
+        return Exit(FAILED, f"{type(error).__name__}: {error}")
+    return run.exit()
 
 
 def archive_run(crawler: Crawler) -> Run:

@@ -418,6 +418,7 @@ class ArchiveSpider(Spider):
         now = self.run.clock.now_ns()
         scope = {"endpoint": ask.query.endpoint.name, **ask.scope}
         self.run.stats.inc_value(f"asks/failed/{ask.feed}")
+        self.run.failures.note_host(ask.feed, ask.query.endpoint.url)
         yield self.run.gap(
             trouble.reason,
             trouble.cause,

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import difflib
 import sys
-from typing import cast
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import NoReturn, cast
 
 from scrapy.commands import BaseRunSpiderCommand
 from scrapy.crawler import Crawler
 from scrapy.exceptions import UsageError
 
-from marketarchive.collecting.exit_codes import DISK
-from marketarchive.collecting.process import Process, follow_simulator
-from marketarchive.collecting.run import exit_code_of, run_of
+from marketarchive.collecting.bare_words import as_spider_arguments, sort_words
+from marketarchive.collecting.exit_cause import last_line
+from marketarchive.collecting.exit_codes import DISK, FINISHED
+from marketarchive.collecting.process import Process, follow_simulator, output_dir
+from marketarchive.collecting.run import exit_of, run_of
 from marketarchive.collecting.shutdown import Shutdown
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError
+from marketarchive.invocation import command
 from marketarchive.pipelines.market_master import check_settings
 
 
@@ -35,19 +41,16 @@ class Command(BaseRunSpiderCommand):
         follow_simulator(self.settings)
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
-        if len(args) != 1:
-            raise UsageError("name one spider; `scrapy list` shows them")
         assert self.crawler_process is not None
         shutdown = Shutdown()
         shutdown.watch(asyncio.get_event_loop())  # the reactor's; it does not run yet
+        name = spider_name(args)
         try:
-            spider = self.crawler_process.spider_loader.load(args[0])
+            spider = self.crawler_process.spider_loader.load(name)
         except KeyError:
-            raise UsageError(
-                f"there is no spider {args[0]!r}; `scrapy list` shows them", print_help=False
-            ) from None
+            _refuse(unknown_spider(name, self.crawler_process.spider_loader.list()))
         if not issubclass(spider, ArchiveSpider):
-            raise UsageError(f"{args[0]} is not a spider of the archive", print_help=False)
+            _refuse(f"{name} is not a spider of the archive")
         try:
             spider.check_arguments(opts.spargs)
             assert self.settings is not None
@@ -63,13 +66,41 @@ class Command(BaseRunSpiderCommand):
         crawler = self._create_crawler(spider)
         crawling = cast("asyncio.Task[None]", self.crawler_process.crawl(crawler, **opts.spargs))
         self.crawler_process.start(install_signal_handlers=False)
-        self.exitcode = exit_code(crawler, crawling.exception())
+        ended = exit_of(crawler, crawling.exception())
+        self.exitcode = ended.code
         shutdown.finish(self.exitcode)
         Process.close_all()
+        if ended.code != FINISHED:
+            run = run_of(crawler)
+            root = output_dir(self.settings)
+            told = last_line("crawl", name, ended, root, None if run is None else run.archive.name)
+            with suppress(OSError):  # the terminal is gone
+                print(told, file=sys.stderr)
+
+
+def spider_name(args: Sequence[str]) -> str:
+    """Return the one spider that `args` name. Raises UsageError."""
+    names, arguments = sort_words(args)
+    if arguments:
+        _refuse(f"write {as_spider_arguments(arguments)}: each argument of a spider follows -a")
+    if len(names) != 1:
+        _refuse(f"name one spider, and its arguments as -a NAME=VALUE; `{command('list')}` shows the spiders")
+    return names[0]
+
+
+def unknown_spider(name: str, names: Sequence[str]) -> str:
+    """Return that there is no spider `name`, and which of `names` may be meant."""
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5) or [one for one in names if name in one]
+    meant = f"; did you mean {near[0]}?" if near else ";"
+    return f"there is no spider {name!r}{meant} `{command('list')}` shows all"
 
 
 def exit_code(crawler: Crawler, error: BaseException | None) -> int:
-    """The run's; what kept it from being opened is told."""
+    """Return the run's; what kept it from being opened is told."""
     if run_of(crawler) is None:
         print(f"scrapy crawl: {error}", file=sys.stderr)
-    return exit_code_of(crawler, error)
+    return exit_of(crawler, error).code
+
+
+def _refuse(message: str) -> NoReturn:
+    raise UsageError(message, print_help=False)

@@ -103,7 +103,11 @@ def test_scrapy_recover_does_the_same_without_a_run(world: Simulator, out: Path)
         (["polymarket_orderbook", "-a", "interval=never"], "interval='never' is not a time span"),
         (["polymarket_orderbook", "-a", "colour=red"], "has no argument 'colour'"),
         (["polymarket_orderbook", "-a", "markets=x", "-a", "assets=BTC"], "leave out assets="),
-        (["polymarket_orderbok"], "there is no spider 'polymarket_orderbok'"),
+        (
+            ["polymarket_orderbok"],
+            "there is no spider 'polymarket_orderbok'; did you mean polymarket_orderbook?",
+        ),
+        (["polymarket_orderbook", "assets=BTC"], "write -a assets=BTC"),
         (["polymarket_orderbook", "-s", "LIMIT_SHARE=3"], "LIMIT_SHARE=3.0 is not a share"),
         (["polymarket_orderbook", "-s", "ARCHIVE_FLUSH_S=x"], "ARCHIVE_FLUSH_S='x'"),
         (["polymarket_orderbook", "-s", "CLOCK_STEPS=x"], "CLOCK_STEPS='x'"),

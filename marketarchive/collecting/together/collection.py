@@ -17,7 +17,7 @@ from marketarchive.clock import SpeedMeter, sleep
 from marketarchive.collecting.arguments import Arguments
 from marketarchive.collecting.exit_codes import BLOCKED, DISK, FAILED, FINISHED
 from marketarchive.collecting.process import Process
-from marketarchive.collecting.run import DOWN_SINCE, Run, ask_to_stop, exit_code_of, run_of, seal
+from marketarchive.collecting.run import DOWN_SINCE, Run, ask_to_stop, exit_of, run_of, seal
 from marketarchive.collecting.together.board import Board
 from marketarchive.exceptions import DiskError
 from marketarchive.times import from_seconds, iso, to_seconds
@@ -242,7 +242,7 @@ class Collection:
             iso(started),
             iso(self.process.clock.now_ns()),
             None if run is None else run.stop_reason or run.finish_reason,
-            exit_code_of(crawler, failure),
+            exit_of(crawler, failure).code,
         )
         self._ran.append(ran)
         if run is not None:

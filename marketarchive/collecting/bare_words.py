@@ -1,0 +1,33 @@
+"""Words of a command line that were meant as options, and how they are written."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+
+def sort_words(words: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the words that stand alone, and the value of each argument: of a=b, --a=b, --a b."""
+    alone: list[str] = []
+    arguments: dict[str, str] = {}
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.partition("=")
+        if word.startswith("--") and not equals and rest and not rest[0].startswith("-"):
+            equals, value = "=", rest.pop(0)
+        if equals and name.strip("-"):
+            arguments[name.strip("-")] = value
+        else:
+            alone.append(word)
+    return alone, arguments
+
+
+def as_spider_arguments(arguments: dict[str, str]) -> str:
+    """Return `-a assets=BTC -a durations=5m`."""
+    return shlex.join(word for name, value in arguments.items() for word in ("-a", f"{name}={value}"))
+
+
+def as_options(arguments: dict[str, str]) -> str:
+    """Return `--assets BTC --durations 5m`."""
+    return shlex.join(word for name, value in arguments.items() for word in (f"--{name}", value))

@@ -1,0 +1,48 @@
+"""Which feed the running code works for, so that a log line of a process with many feeds can name it.
+
+A context variable knows it: tasks and callbacks inherit the context in which they are made, so everything
+that begins within a crawl belongs to its feed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+_FEED: ContextVar[str] = ContextVar("feed", default="")
+
+
+def current_feed() -> str:
+    """Return the spider that the running code works for; "" for none in particular."""
+    return _FEED.get()
+
+
+@contextmanager
+def working_for(spider: str) -> Iterator[None]:
+    """Have everything that begins within the block work for `spider`."""
+    before = _FEED.set(spider)
+    try:
+        yield
+    finally:
+        _FEED.reset(before)
+
+
+def name_feeds() -> None:
+    """Begin every log line of this process with its feed, whoever writes it and wherever it goes."""
+    make = logging.getLogRecordFactory()
+    if not isinstance(make, _Naming):
+        logging.setLogRecordFactory(_Naming(make))
+
+
+class _Naming:
+    def __init__(self, make: Callable[..., logging.LogRecord]) -> None:
+        self._make = make
+
+    def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = self._make(*args, **kwargs)
+        if feed := current_feed():
+            record.msg = f"{feed}: {record.msg}"
+        return record
