@@ -5,21 +5,30 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
+from rich.text import Text
 from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
+from scrapy.utils.log import log_scrapy_info
 
 from marketarchive.collecting.arguments import Arguments, parse_arguments
+from marketarchive.collecting.bare_words import as_options, sort_words
 from marketarchive.collecting.exit_codes import DISK
+from marketarchive.collecting.feed_context import name_feeds
 from marketarchive.collecting.process import Process, follow_simulator
 from marketarchive.collecting.shutdown import Shutdown
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.collecting.together.collection import ASSETS, DURATIONS, PAGES, Collection, Feed, feeds_of
 from marketarchive.collecting.together.live_view import LiveView
+from marketarchive.collecting.together.summary import print_summary, summarize, summary_lines
+from marketarchive.collecting.together.terminal_log import TerminalLog, is_free
 from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError
 from marketarchive.pipelines.market_master import check_settings, prepare_master
 
@@ -41,9 +50,10 @@ class Command(ScrapyCommand):
     def long_desc(self) -> str:
         return (
             "Runs all spiders of the up/down rounds of these assets in one process, each a run of its own, "
-            "and shows how they do: a table on a terminal, a line a minute elsewhere. A feed that ends by "
-            "itself is started again; the others go on. The exit code is the highest of the feeds' last "
-            "runs, 4 only where all were refused."
+            "and shows how they do: a table on a terminal, a line a minute elsewhere, at the end a summary. "
+            "On a terminal log lines below WARNING go to a file in OUTPUT_DIR/logs, unless LOG_FILE or -L "
+            "says otherwise. A feed that ends by itself is started again; the others go on. The exit code is "
+            "the highest of the feeds' last runs, 4 only where all were refused."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -57,12 +67,21 @@ class Command(ScrapyCommand):
         super().process_options(args, opts)
         assert self.settings is not None
         follow_simulator(self.settings)
+        is_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._console = Console(stderr=True, force_terminal=is_terminal)
+        self._has_own_log = is_terminal and is_free(self.settings)
+        if self._has_own_log:
+            self.settings.set("LOG_INSTALL_ROOT_HANDLER", False, priority="cmdline")
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         assert self.crawler_process is not None
         assert self.settings is not None
+        log = TerminalLog(self.settings, self._console) if self._has_own_log else None
+        if log is not None:
+            log_scrapy_info(self.settings)  # what Scrapy said of itself before had nowhere to go
+        name_feeds()
         if args:
-            raise UsageError(f"collect takes options only, not {args[0]!r}", print_help=False)
+            raise UsageError(_not_options(args), print_help=False)
         shutdown = Shutdown()
         shutdown.watch(asyncio.get_event_loop())  # the reactor's; it does not run yet
         try:
@@ -80,10 +99,35 @@ class Command(ScrapyCommand):
             print(f"scrapy collect: {error}", file=sys.stderr)
             self.exitcode = DISK
             return
+        path = None if log is None else self._open(log, collection)
         self._run_reactor(collection)
         self.exitcode = collection.exit_code
         shutdown.finish(self.exitcode)
+        with suppress(OSError):  # the terminal is gone
+            self._tell(collection, path)
         Process.close_all()
+        with suppress(OSError):
+            for text in collection.last_lines():
+                print(text, file=sys.stderr)
+
+    def _open(self, log: TerminalLog, collection: Collection) -> Path | None:
+        """Return the file for log lines below WARNING; None where it cannot be made."""
+        path = collection.process.root / "logs" / f"{collection.name}.log"
+        try:
+            log.open(path)
+        except OSError as error:
+            logger.warning("Log lines below WARNING are not kept: %s", error)
+            return None
+        self._console.print(Text(f"Log lines below WARNING: {path}", "dim"), soft_wrap=True)
+        return path
+
+    def _tell(self, collection: Collection, log: Path | None) -> None:
+        summary = summarize(collection, log)
+        if self._console.is_terminal:
+            print_summary(summary, self._console)
+        else:
+            for text in summary_lines(summary):
+                print(f"collect: {text}", file=sys.stderr)
 
     def _feeds(self, arguments: Arguments, *, has_pages: bool) -> list[Feed]:
         """All that can be collected here. Raises ArgumentError, ConfigurationError."""
@@ -112,7 +156,7 @@ class Command(ScrapyCommand):
         from twisted.internet import reactor  # the one that Scrapy has installed
 
         assert self.crawler_process is not None
-        view = LiveView(collection, Console(stderr=True))
+        view = LiveView(collection, self._console)
         over = asyncio.get_event_loop().create_task(_collect(collection, view))
         over.add_done_callback(lambda _: reactor.stop())  # type: ignore[misc]  # zope's methods have no self
         self.crawler_process.start(stop_after_crawl=False, install_signal_handlers=False)
@@ -140,3 +184,11 @@ def _arguments(opts: argparse.Namespace) -> Arguments:
     if opts.duration is not None:
         given["duration"] = opts.duration
     return parse_arguments(given, given.keys(), "collect")
+
+
+def _not_options(args: Sequence[str]) -> str:
+    """Return what to write for words that are no options."""
+    words, given = sort_words([word for word in args if word != "-a"])
+    if given:
+        return f"write {as_options(given)}: collect takes options only"
+    return f"collect takes options only, not {words[0]!r}"

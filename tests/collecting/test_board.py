@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Literal
 
-from marketarchive.collecting.together.board import REMEMBERED_S, Board
-from marketarchive.items import Frames, Gap, Market, Quote, Resolution
+from marketarchive.collecting.together.board import LATE_S, REMEMBERED_S, Board, Share
+from marketarchive.items import Frames, Gap, Market, Quote, ReferencePrice, Resolution
 from marketarchive.times import SECOND, utc
 
 START = 1_795_168_800 * SECOND
@@ -52,7 +53,7 @@ def gap(**scope: Any) -> Gap:
 
 
 def test_the_round_under_way_is_the_one_whose_time_it_is() -> None:
-    board = Board(["BTC", "ETH"], ["5m"])
+    board = Board(["BTC", "ETH"], ["5m"], START)
     for each in (market(0), market(1), market(0, "ETH"), market(0, "SOL")):
         board.take(each)
     lane = board.lanes["BTC", "5m"]
@@ -65,18 +66,106 @@ def test_the_round_under_way_is_the_one_whose_time_it_is() -> None:
 
 
 def test_only_seconds_of_a_round_count_for_its_share() -> None:
-    board = Board(["BTC"], ["5m"])
+    board = Board(["BTC"], ["5m"], START)
     known = market(0)
     board.take(known)
     board.take(quote(known, -1, preopen=1))
     board.take(quote(known, 0))
     board.take(quote(known, 1, is_observed=0))
     lane = board.lanes["BTC", "5m"]
-    assert (lane.due, lane.observed, board.rows) == (2, 1, 3)
+    share = lane.share(lane.rounds[str(known.slug)], START + 2 * SECOND)
+    assert (share.observed, share.due, share.joined_ns, share.value) == (1, 2, None, 0.5)
+    assert board.rows == 3
+
+
+def followed(begin: int, seconds: Iterable[int], now: int, number: int = 0) -> Share:
+    """The share of a round whose collector began at `begin`, with observed rows of `seconds`."""
+    board = Board(["BTC"], ["5m"], START + begin * SECOND)
+    known = market(number)
+    board.take(known)
+    for second in seconds:
+        board.take(quote(known, second))
+    lane = board.lanes["BTC", "5m"]
+    return lane.share(lane.rounds[str(known.slug)], START + now * SECOND)
+
+
+def test_a_round_joined_late_is_counted_from_then_on_and_says_so() -> None:
+    share = followed(117, range(120, 240), 245)
+    assert (share.observed, share.due) == (120, 120)
+    assert share.joined_ns == START + 120 * SECOND
+
+
+def test_seconds_without_a_row_count_as_not_observed_once_they_are_late() -> None:
+    assert followed(0, range(100), 100 + LATE_S).due == 100
+    assert followed(0, range(100), 150 + LATE_S).due == 150
+    assert followed(0, range(100), 9000).due == 300, "a round ends"
+    assert followed(0, [*range(100), *range(160, 200)], 200).due == 200, "a feed that was down and is back"
+
+
+def test_before_the_first_row_a_round_is_due_since_the_collector_began() -> None:
+    assert followed(100, [], 110).value is None
+    silent = followed(100, [], 130)
+    assert (silent.observed, silent.due, silent.joined_ns) == (0, 30 - LATE_S, START + 100 * SECOND)
+
+
+def test_a_round_found_late_is_due_from_its_opening_if_others_were_followed() -> None:
+    board = Board(["BTC"], ["5m"], START)
+    for number in (0, 1):
+        board.take(market(number))
+    for second in [*range(300), *range(360, 400)]:
+        board.take(quote(market(second // 300), second))
+    lane = board.lanes["BTC", "5m"]
+    share = lane.share(lane.rounds[str(market(1).slug)], START + 400 * SECOND)
+    assert (share.observed, share.due, share.joined_ns) == (40, 100, None)
+
+
+def test_the_sum_of_all_rounds_outlives_their_memory() -> None:
+    board = Board(["BTC"], ["5m"], START)
+    for number in range(2):
+        board.take(market(number))
+    for second in range(10, 590):
+        board.take(quote(market(second // 300), second))
+    lane, now = board.lanes["BTC", "5m"], START + 700 * SECOND
+    expected = (2, 580, 590)
+    rounds, share = lane.total(now)
+    assert (rounds, share.observed, share.due) == expected
+    board.take(market(0, status="resolved"))
+    later = START + (400 + REMEMBERED_S) * SECOND
+    board.forget(later)
+    assert len(lane.rounds) == 1
+    rounds, share = lane.total(later)
+    assert (rounds, share.observed, share.due) == expected
+    board.take(market(0, status="resolved"))  # listed again by who looks for outcomes
+    assert lane.total(later)[0] == 2
+
+
+def price(second: int, *, is_observed: Literal[0, 1] = 1, source: str = "rtds") -> ReferencePrice:
+    return ReferencePrice(
+        venue="polymarket",
+        feed="reference",
+        received_at=START,
+        seq=1,
+        timestamp=utc(START + second * SECOND) if is_observed else None,
+        asset="BTC",
+        mid=Decimal(9) if is_observed else None,
+        is_observed=is_observed,
+        tick_at=utc(START + second * SECOND),
+        source=source,
+    )
+
+
+def test_reference_prices_are_due_each_second_between_the_first_row_and_the_newest() -> None:
+    board = Board(["BTC"], ["5m"], START)
+    for second in (3, 4, 9):
+        board.take(price(second))
+    board.take(price(10, is_observed=0))
+    board.take(price(11, source="page_text"))
+    [share] = [seconds.share for seconds in board.prices.values()]
+    assert (share.observed, share.due, board.rows) == (3, 8, 5)
 
 
 def test_a_gap_counts_for_each_asset_that_it_concerns_once_it_has_its_end() -> None:
-    board = Board(["BTC", "ETH"], ["5m"])
+    board = Board(["BTC", "ETH"], ["5m"], START)
     slugs = []
     for each in (market(0), market(1), market(0, "ETH")):
         board.take(each)
@@ -90,7 +179,7 @@ def test_a_gap_counts_for_each_asset_that_it_concerns_once_it_has_its_end() -> N
 
 
 def test_outcomes_are_missed_until_they_are_told_and_rounds_without_are_not_forgotten() -> None:
-    board = Board(["BTC"], ["5m"])
+    board = Board(["BTC"], ["5m"], START)
     for number in range(3):
         board.take(market(number))
     end = START + 900 * SECOND
@@ -109,7 +198,7 @@ def test_outcomes_are_missed_until_they_are_told_and_rounds_without_are_not_forg
 
 
 def test_frames_are_counted_and_observations_never_go_back() -> None:
-    board = Board(["BTC"], ["5m"])
+    board = Board(["BTC"], ["5m"], START)
     board.take(Frames("polymarket", "stream", "c1", ((1, 1, b"a"), (2, 2, b"b"))))
     board.observed("BTC", 5)
     board.observed("BTC", 3)

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
-from marketarchive.collecting.together.collection import PAGES, outcome
+from marketarchive.collecting.arguments import parse_arguments
+from marketarchive.collecting.together.collection import (
+    OUTCOMES_SINCE,
+    PAGES,
+    feeds_of,
+    outcome,
+    outcomes_command,
+)
+from marketarchive.spiders.polymarket_resolutions import PolymarketResolutions
 
 
 @pytest.mark.parametrize(
@@ -29,3 +39,14 @@ def test_a_refusal_counts_as_what_it_means_for_the_whole(
 def test_without_pages_all_that_is_left_counts() -> None:
     assert outcome({"polymarket_stream": 4, "polymarket_reference": 4}) == 4
     assert outcome({"polymarket_stream": 0, "polymarket_reference": 4}) == 1
+
+
+def test_the_command_that_fetches_outcomes_is_one_that_its_spider_takes() -> None:
+    given = {"assets": "BTC,ETH", "durations": "5m,15m"}
+    stream = next(feeds_of(parse_arguments(given, given.keys(), "collect"), has_pages=False))
+    words = shlex.split(outcomes_command(stream.arguments))
+    assert words[words.index("crawl") + 1] == "polymarket_resolutions"
+    arguments = [words[at + 1] for at, word in enumerate(words) if word == "-a"]
+    expected = {"assets": "BTC,ETH", "durations": "5m,15m", "since": OUTCOMES_SINCE}
+    assert arguments == [f"{name}={value}" for name, value in expected.items()]
+    assert PolymarketResolutions.check_arguments(expected).assets == ("BTC", "ETH")

@@ -9,6 +9,7 @@ import random
 import re
 import signal
 import subprocess
+import termios
 import threading
 import time
 from collections import Counter
@@ -36,6 +37,7 @@ ASSETS = ("BTC", "ETH", "SOL", "XRP")
 SPEED = 40
 """With four assets, and with one."""
 START = "2026-11-20T10:03:30Z"  # a slow start must not cost the first boundary
+NAMES = r"asset|market|left|observed|up bid|ask|spread|chainlink|gaps"
 ROUNDS = ("--durations", "5m", "--no-pages")
 
 
@@ -82,6 +84,7 @@ class Shown:
     """A process on a terminal of its own, and what it wrote there."""
 
     process: subprocess.Popen[bytes]
+    terminal: int
     chunks: list[bytes] = field(default_factory=list)
 
     @property
@@ -89,16 +92,26 @@ class Shown:
         """Without colours and movements of the cursor."""
         return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", b"".join(self.chunks).decode("utf-8", "replace"))
 
+    @property
+    def lines(self) -> list[str]:
+        """All that stood there at any time, line by line."""
+        return re.split(r"[\r\n]+", self.text)
+
+    def resize(self, columns: int) -> None:
+        termios.tcsetwinsize(self.terminal, (40, columns))
+
 
 @contextmanager
-def on_terminal(command_line: list[str]) -> Iterator[Shown]:
+def on_terminal(command_line: list[str], columns: int = 110) -> Iterator[Shown]:
     ours, theirs = pty.openpty()
-    environment = {**ENVIRONMENT, "TERM": "xterm", "COLUMNS": "110", "LINES": "40"}
+    termios.tcsetwinsize(theirs, (40, columns))
+    environment = {name: value for name, value in ENVIRONMENT.items() if name not in ("COLUMNS", "LINES")}
+    environment["TERM"] = "xterm"
     process = subprocess.Popen(
         command_line, cwd=ROOT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
     )
     os.close(theirs)
-    shown = Shown(process)
+    shown = Shown(process, ours)
 
     def read() -> None:
         while True:
@@ -157,7 +170,10 @@ def test_every_second_of_every_asset_has_a_row_of_one_round_over_two_boundaries(
         assert own["summary"]["exit_code"] == run["exit_code"] == 0
     assert manifest["exit_reason"] == "duration"
     assert manifest["arguments"]["assets"] == list(ASSETS)
-    lines = [line for line in done.stderr.splitlines() if line.startswith("collect: ")]
+    told = [line for line in done.stderr.splitlines() if line.startswith("collect: ")]
+    assert f"written to {out}" in "".join(told[-8:]), "a summary at the end"
+    assert any(re.match(r"collect: BTC 5m: 3 rounds, observed \d+ of \d+ s", line) for line in told)
+    lines = [line for line in told if "rows/s" in line]
     assert 6 <= len(lines) <= 7, "one a minute"
     assert re.search(r"BTC 5m 10:\d\d-10:\d\d left \d:\d\d observed \d+\.\d % up 0\.\d+/0\.\d+", lines[3])
     assert command("verify", out).returncode == 0
@@ -183,8 +199,91 @@ def test_ctrl_c_seals_everything_and_the_table_is_readable(tmp_path: Path) -> No
     assert not list(out.glob("manifests/*-*.lock"))
     assert not list(out.glob("raw/**/*.part"))
     assert command("verify", out).returncode == 0
-    for word in ("asset", "observed", "chainlink", "BTC", "XRP", "rows/s", "INFO: Stopping (SIGINT)"):
+    for word in ("asset", "observed", "chainlink", "BTC", "XRP", "rows/s"):
         assert word in shown.text, word
+    [log] = (out / "logs").iterdir()
+    assert log.stem == f"collect-{manifest['run']}"
+    kept = log.read_text()
+    assert "INFO: polymarket_stream: Stopping (SIGINT)" in kept
+    assert "INFO: Scrapy 2." in kept
+    scrapys = re.findall(r"\[(scrapy\.(?:core|extensions|statscollectors)[.\w]*)\] \w+: (\w*)", kept)
+    assert {name for name, _ in scrapys} >= {"scrapy.core.engine", "scrapy.statscollectors"}
+    assert {feed for _, feed in scrapys} == {run["spider"] for run in manifest["summary"]["runs"]}
+    screen = shown.text
+    assert "INFO" not in screen
+    assert "Dumping Scrapy stats" not in screen
+    end = screen[screen.rindex("Collected ") :]
+    assert re.search(r"Collected \d+ min \d+ s, ended by SIGINT, exit code 0", end)
+    assert re.search(r"polymarket_stream +1 +[\d,]+ +[\d.]+ [kM]B +\d[\d,]* of [\d,]+ s \(\d+\.\d %\)", end)
+    assert re.search(r"BTC 5m +\d+ +\d[\d,]* of [\d,]+ s", end)
+    assert f"written to {out}" in end
+    assert f"log lines in {log}" in end
+    assert re.search(r"next, check every file: .*scrapy verify", end)
+
+
+@pytest.mark.parametrize(("columns", "words"), [(80, 9), (60, 7), (40, 4)])
+def test_the_table_fits_the_terminal_also_after_it_was_resized(
+    columns: int, words: int, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    with (
+        simulator(tmp_path / "truth", "--speed", "20", "--start", START) as venue,
+        on_terminal(collect_command(venue.url, out, *ROUNDS), columns) as shown,
+    ):
+        until(lambda: re.search(r"10:\d\d-10:\d\d .* %\*", shown.text))
+        before = len(shown.lines)
+        shown.resize(columns + 40)
+        until(lambda: "spread" in "".join(shown.lines[before:]) or columns == 40)
+        shown.process.send_signal(signal.SIGINT)
+        assert shown.process.wait(120) == 0
+    tables = [line for line in shown.lines[:before] if re.match(r"(asset|BTC|ETH|SOL|XRP|20\d\d-) ?", line)]
+    assert tables
+    assert max(map(len, tables)) <= columns
+    heads = {len(re.findall(NAMES, line)) for line in tables if line.startswith("asset")}
+    assert heads == {words}
+    assert "* since joined at 10:" in shown.text
+
+
+def test_a_terminal_that_is_gone_costs_nothing(tmp_path: Path) -> None:
+    """Its other end is closed, and SIGHUP comes."""
+    out = tmp_path / "out"
+    with simulator(tmp_path / "truth", "--speed", str(SPEED), "--start", START) as venue:
+        ours, theirs = pty.openpty()
+        process = subprocess.Popen(
+            collect_command(venue.url, out, *ROUNDS),
+            cwd=ROOT,
+            env={**ENVIRONMENT, "TERM": "xterm"},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+        )
+        os.close(theirs)
+        try:
+            until(lambda: len(list(out.glob("raw/venue=*/feed=*/**/*.part"))) >= 3)
+            os.close(ours)
+            process.send_signal(signal.SIGHUP)
+            assert process.wait(120) == 0
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+    assert collected(out)["exit_reason"] == "SIGHUP"
+    assert command("verify", out).returncode == 0
+
+
+@pytest.mark.parametrize("settings", [["-L", "INFO"], ["-s", "LOG_FILE={out}.log"]])
+def test_where_log_lines_go_is_the_users_choice(settings: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options = [word.format(out=out) for word in settings]
+    with (
+        simulator(tmp_path / "truth", "--speed", str(SPEED), "--start", START) as venue,
+        on_terminal(collect_command(venue.url, out, *ROUNDS, "--duration", "20", *options)) as shown,
+    ):
+        assert shown.process.wait(120) == 0
+    assert not (out / "logs").exists()
+    told = shown.text if "-L" in settings else Path(f"{out}.log").read_text()
+    assert "INFO: polymarket_stream: " in told
+    assert "Collected " in shown.text
 
 
 def test_a_feed_that_fails_ends_no_other_and_is_started_again(tmp_path: Path) -> None:
@@ -197,6 +296,11 @@ def test_a_feed_that_fails_ends_no_other_and_is_started_again(tmp_path: Path) ->
         done = collect(venue.url, out, *ROUNDS, "--assets", "BTC", "--duration", "220", "-s", failing)
     assert done.returncode == 1, done.stderr[-3000:]
     assert "polymarket_trades ended by itself (start_error, exit code 1); the others go on" in done.stderr
+    reference, trades = done.stderr.splitlines()[-2:]
+    assert (
+        "polymarket_reference: ws-live-data.polymarket.com refuses us: status 403; exit code 1" in reference
+    )
+    assert "polymarket_trades: an unhandled exception in the spider: RuntimeError: this one" in trades
     manifest = collected(out)
     assert manifest["summary"]["restarts"] == {"polymarket_trades": 2}  # after one minute, and after two
     codes = {run["spider"]: run["exit_code"] for run in manifest["summary"]["runs"]}
@@ -264,6 +368,8 @@ def test_a_kill_is_recovered_with_the_collection(tmp_path: Path) -> None:
         (["--durations", "7m"], "durations='7m': '7m' is not one of"),
         (["--duration", "soon"], "duration='soon' is not a time span"),
         (["BTC"], "collect takes options only, not 'BTC'"),
+        (["assets=BTC"], "write --assets BTC"),
+        (["-a", "assets=BTC"], "write --assets BTC"),
         (["-s", "LIMIT_SHARE=3"], "LIMIT_SHARE=3.0 is not a share"),
         (["-s", "MASTER_URL=x"], "MASTER_URL"),
         (["-s", "SIMULATOR_URL=http://127.0.0.1:9"], "no simulator answers at"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import Done, Simulator, crawl
+from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Done, Output, Simulator, crawl
 
 pytestmark = pytest.mark.e2e
 
@@ -116,3 +117,44 @@ def test_a_full_disk(world: Simulator, out: Path) -> None:
 def test_a_run_that_ends_well_says_nothing(world: Simulator, out: Path) -> None:
     done = crawl(world.url, out, "polymarket_orderbook", "durations=1d", **SILENT)
     assert (done.code, done.log) == (0, "")
+
+
+def collect(url: str, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    settings = ["-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={url}", "-s", "LOG_LEVEL=CRITICAL"]
+    return subprocess.run(
+        [*SCRAPY, "collect", "--assets", "BTC", "--no-pages", "--duration", "60", *settings, *options],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def test_a_collection_names_the_feeds_to_which_its_exit_code_is_due(world: Simulator, out: Path) -> None:
+    with dead_port(world) as url:
+        done = collect(url, out)
+    assert done.returncode == 1, done.stderr
+    last = done.stderr.splitlines()[-1]
+    found = re.fullmatch(
+        r"scrapy collect: (\w+): nothing collected in feed .* no usable answer from \S+\.polymarket\.com: "
+        r".*; exit code 1; manifest (\S+)",
+        last,
+    )
+    assert found, done.stderr
+    manifest = Output(out).root / "manifests" / Path(found[2]).name
+    assert str(manifest) == found[2]
+    assert manifest.name.startswith(f"{found[1]}-")
+    assert manifest.exists()
+
+
+def test_a_collection_on_a_full_disk(world: Simulator, out: Path) -> None:
+    files = "ARCHIVE_FILES=tests.archive.faulty_files.Stuck"
+    done = collect(world.url, out, "-s", files, "-s", "ARCHIVE_STALL_S=2")
+    assert done.returncode == 3, done.stderr
+    *_, before, last = done.stderr.splitlines()
+    for line in (before, last):
+        assert re.match(r"scrapy collect: [\w ]+: the disk (has not taken|takes no)", line), done.stderr
+    assert last.startswith("scrapy collect: the collection: ")
+    assert re.search(r"exit code 3; \S+collect-\S+\.json could not be written: the next start does it$", last)
+    assert "not sealed" in done.stderr

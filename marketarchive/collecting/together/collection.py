@@ -15,11 +15,14 @@ from marketarchive.archive.paths import manifest_path
 from marketarchive.archive.run import run_name
 from marketarchive.clock import SpeedMeter, sleep
 from marketarchive.collecting.arguments import Arguments
+from marketarchive.collecting.exit_cause import Exit, last_line
 from marketarchive.collecting.exit_codes import BLOCKED, DISK, FAILED, FINISHED
+from marketarchive.collecting.feed_context import working_for
 from marketarchive.collecting.process import Process
 from marketarchive.collecting.run import DOWN_SINCE, Run, ask_to_stop, exit_of, run_of, seal
 from marketarchive.collecting.together.board import Board
 from marketarchive.exceptions import DiskError
+from marketarchive.invocation import command
 from marketarchive.times import from_seconds, iso, to_seconds
 
 if TYPE_CHECKING:
@@ -65,6 +68,7 @@ class Ran:
     finished_at_utc: str
     exit_reason: str | None
     exit_code: int
+    exit_cause: str
 
 
 def feeds_of(arguments: Arguments, *, has_pages: bool) -> Iterator[Feed]:
@@ -89,18 +93,30 @@ def last_outcomes(feeds: Sequence[Feed]) -> Feed | None:
     return None
 
 
-def outcome(code_of: Mapping[str, int]) -> int:
-    """The exit code of all, from those of the feeds' last runs: the highest, but for refusals.
+def outcomes_command(asked: Mapping[str, str]) -> str:
+    """Return the command that fetches the outcomes of what a feed was `asked`, once."""
+    given = {"assets": asked["assets"], "durations": asked["durations"], "since": OUTCOMES_SINCE}
+    options = (word for name, value in given.items() for word in ("-a", f"{name}={value}"))
+    return command("crawl", "polymarket_resolutions", *options)
+
+
+def weigh(code_of: Mapping[str, int]) -> dict[str, int]:
+    """Return what each feed's last exit code counts for the whole.
 
     4 says that nobody lets us in anywhere. A feed that alone was refused collected nothing though due; pages
     may be refused as they may be left out.
     """
     if all(code == BLOCKED for code in code_of.values()):
-        return BLOCKED
+        return dict(code_of)
     meant = {spider: FAILED if code == BLOCKED else code for spider, code in code_of.items()}
     if code_of.get(PAGES) == BLOCKED:
         meant[PAGES] = FINISHED
-    return max(meant.values())
+    return meant
+
+
+def outcome(code_of: Mapping[str, int]) -> int:
+    """Return the exit code of all, from those of the feeds' last runs: the highest that counts."""
+    return max(weigh(code_of).values())
 
 
 class Collection:
@@ -118,19 +134,24 @@ class Collection:
         self.process = process
         self._meter = SpeedMeter(process.clock)
         self.feeds = feeds
-        self.board = process.board = Board(arguments.assets or ASSETS, arguments.durations or DURATIONS)
+        self.started = process.clock.now_ns()
+        self.board = process.board = Board(
+            arguments.assets or ASSETS, arguments.durations or DURATIONS, self.started
+        )
         self.crawlers: list[Crawler] = []  # that run now
         self.waiting: dict[str, int] = {}  # spider that ended by itself -> monotonic ns of its next start
+        self.ran: list[Ran] = []
         self.exit_code = 0
+        self.stop_reason: str | None = None
+        self._weight_of: dict[str, int] = {}  # spider -> what its last exit code counts
+        self._fault = ""  # of its own manifest
         self._arguments = arguments
         self._create = create
         self._crawl = crawl
-        self._ran: list[Ran] = []
         self._restarts: Counter[str] = Counter()
         self._past: Counter[str] = Counter()  # stats of crawlers that have ended
         self._down_since: dict[str, int] = {}  # by spider: wall ns, until a gap says so
         self._stop = asyncio.Event()
-        self._stop_reason: str | None = None
         asked = {name: value for name, value in asdict(arguments).items() if value is not None}
         asked |= {"feeds": [asdict(feed) for feed in feeds]}
         self._archive = process.writer.open_run(
@@ -141,7 +162,7 @@ class Collection:
 
     def request_stop(self, reason: str) -> None:
         """Ask all feeds to end; the first reason stays."""
-        self._stop_reason = self._stop_reason or reason
+        self.stop_reason = self.stop_reason or reason
         self._stop.set()
         ask_to_stop(self.crawlers, reason)
 
@@ -156,11 +177,16 @@ class Collection:
 
     async def _seal(self) -> None:
         try:
-            await seal(self.process, self._archive, self._stop_reason or "finished", self._summary())
+            await seal(self.process, self._archive, self.stop_reason or "finished", self._summary())
         except DiskError as error:
             logger.critical("%s", error)
-            self.exit_code = DISK
+            self.exit_code, self._fault = DISK, str(error)
         self.process.shutdown.leave(self, self.exit_code)
+
+    @property
+    def name(self) -> str:
+        """Return the name of its run: `collect-<run>`."""
+        return self._archive.name
 
     def stat(self, name: str) -> int:
         """The sum of a stat over all runs so far."""
@@ -169,18 +195,33 @@ class Collection:
 
     async def collect(self) -> None:
         """Until all is over and sealed."""
-        started = self.process.clock.now_ns()
         timer = asyncio.ensure_future(self._end_after(self._arguments.duration))
         codes = await asyncio.gather(*(self._keep(feed) for feed in self.feeds))
         timer.cancel()
         code_of = dict(zip((feed.spider for feed in self.feeds), codes, strict=True))
-        if self._stop_reason == "duration" and (feed := last_outcomes(self.feeds)) is not None:
+        if self.stop_reason == "duration" and (feed := last_outcomes(self.feeds)) is not None:
             code_of[feed.spider] = (await self._run(feed)).exit_code
-        self._tell_outcomes(started)
-        self.exit_code = outcome(code_of)
+        self._weight_of = weigh(code_of)
+        self.exit_code = max(self._weight_of.values())
         if code_of.get(PAGES) == BLOCKED != self.exit_code:
             logger.warning("%s was refused, others were not: do not work around it, give --no-pages", PAGES)
         await self.seal()
+
+    def without_outcome(self) -> int:
+        """Return how many rounds ended since its start and have no outcome yet."""
+        return self.board.without_outcome(self.started, self.process.clock.now_ns())
+
+    def last_lines(self) -> Iterator[str]:
+        """Return a line for each feed to which the exit code is due, the worst last."""
+        root = self.process.root
+        last = {ran.spider: ran for ran in self.ran}
+        for spider, weight in sorted(self._weight_of.items(), key=lambda item: item[1]):
+            if weight != FINISHED:
+                ran = last[spider]
+                ended = Exit(weight, ran.exit_cause)
+                yield last_line("collect", spider, ended, root, ran.run and run_name(spider, ran.run))
+        if self._fault:
+            yield last_line("collect", "the collection", Exit(DISK, self._fault), root, self.name)
 
     async def _end_after(self, duration: float | None) -> None:
         if duration is not None and await sleep(self.process.clock, duration, self._stop):
@@ -202,8 +243,9 @@ class Collection:
             failures = 1 if lasted >= LASTED_S else failures + 1
             wait = min(START_AGAIN_S * 2.0 ** min(failures - 1, 16), START_AGAIN_MAX_S)
             logger.error(
-                "%s ended by itself (%s, exit code %d); the others go on, it starts again in %.0f s",
+                "%s ended by itself (%s, exit code %d); the others go on, it starts again in %.0f s%s",
                 feed.spider, ran.exit_reason, ran.exit_code, wait,
+                f": {ran.exit_cause}" if ran.exit_cause else "",
             )  # fmt: skip
             self.waiting[feed.spider] = self.process.clock.mono_ns() + from_seconds(wait)
             if not await sleep(self.process.clock, wait, self._stop):
@@ -215,7 +257,8 @@ class Collection:
     async def _run(self, feed: Feed, *, is_bounded: bool = False) -> Ran:
         """From start to end; `is_bounded`: until our stop, also one that comes before its run is there."""
         started = self.process.clock.now_ns()
-        crawler = self._create(feed.spider)
+        with working_for(feed.spider):
+            crawler = self._create(feed.spider)
         crawler.settings.set("COLLECT_RUN", self._archive.run, priority="cmdline")
         is_live = cast("type[ArchiveSpider]", crawler.spidercls).is_live
         if is_live and (since := self._down_since.get(feed.spider)) is not None:
@@ -224,7 +267,8 @@ class Collection:
         failure: Exception | None = None
         passing_on = asyncio.ensure_future(self._pass_on_stop(crawler)) if is_bounded else None
         try:
-            await self._crawl(crawler, feed.arguments)
+            with working_for(feed.spider):
+                await self._crawl(crawler, feed.arguments)
         except Exception as error:
             failure = error
             logger.error("%s failed: %s", feed.spider, error, exc_info=error)
@@ -235,6 +279,7 @@ class Collection:
         run = run_of(crawler)
         self._note_end(feed, run, started)
         name = None if run is None else run.archive.run
+        ended = exit_of(crawler, failure)
         ran = Ran(
             feed.spider,
             name,
@@ -242,9 +287,10 @@ class Collection:
             iso(started),
             iso(self.process.clock.now_ns()),
             None if run is None else run.stop_reason or run.finish_reason,
-            exit_of(crawler, failure).code,
+            ended.code,
+            ended.cause,
         )
-        self._ran.append(ran)
+        self.ran.append(ran)
         if run is not None:
             figures = run.stats.get_stats()
             self._past.update({key: value for key, value in figures.items() if isinstance(value, int)})
@@ -261,24 +307,13 @@ class Collection:
         await self._stop.wait()
         while run_of(crawler) is None:  # noqa: ASYNC110  (nothing tells that it is there)
             await asyncio.sleep(OPENING_S)
-        ask_to_stop([crawler], self._stop_reason or "")
-
-    def _tell_outcomes(self, started: int) -> None:
-        now = self.process.clock.now_ns()
-        if missing := self.board.without_outcome(started, now):
-            asked = self.feeds[0].arguments
-            logger.warning(
-                "%d rounds that ended meanwhile have no outcome yet (the venue states it minutes after their "
-                "end); in a quarter of an hour this fetches them: scrapy crawl polymarket_resolutions "
-                "-a assets=%s -a durations=%s -a since=%s",
-                missing, asked["assets"], asked["durations"], OUTCOMES_SINCE,
-            )  # fmt: skip
+        ask_to_stop([crawler], self.stop_reason or "")
 
     def _summary(self) -> dict[str, Any]:
         return {
             "exit_code": self.exit_code,
-            "stop_reason": self._stop_reason,
-            "runs": [asdict(ran) for ran in self._ran],
+            "stop_reason": self.stop_reason,
+            "runs": [asdict(ran) for ran in self.ran],
             "restarts": dict(self._restarts),
             "simulated_time": self._meter.summary(),
         }

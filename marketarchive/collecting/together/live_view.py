@@ -6,67 +6,23 @@ import asyncio
 import logging
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 
-from rich import box
-from rich.console import Console, Group
-from rich.filesize import decimal
+from rich.console import Console
+from rich.control import Control
 from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
 from marketarchive.clock import sleep, sleep_until
+from marketarchive.collecting.together.board import Share
 from marketarchive.collecting.together.collection import Collection
+from marketarchive.collecting.together.look import Lane, Look, line, table
 from marketarchive.times import SECOND, to_seconds
 
 logger = logging.getLogger(__name__)
 
+REFRESH_S = 1.0
 LINE_S = 60
 """Seconds (project clock) between two lines."""
-
-
-@dataclass(frozen=True)
-class Lane:
-    """One asset and duration at a moment."""
-
-    asset: str
-    duration: str
-    market: str  # "10:05-10:10", "" = none is under way that is known
-    left_s: int | None
-    share: float | None  # of the seconds of its rounds so far
-    bid: Decimal | None  # of Up
-    ask: Decimal | None
-    chainlink_s: float | None  # age of the newest observation
-    gaps: int
-
-    @property
-    def spread(self) -> Decimal | None:
-        return None if self.bid is None or self.ask is None else self.ask - self.bid
-
-
-@dataclass(frozen=True)
-class Look:
-    """Everything at a moment; rates since the look before."""
-
-    at: str
-    lanes: tuple[Lane, ...]
-    rows_s: float
-    frames_s: float
-    written: int
-    free: int
-    master: str
-    gaps: int  # of no asset in particular
-    waiting: tuple[str, ...]  # feeds that ended by themselves
-
-    def sum_up(self) -> str:
-        master = f", master {self.master}"
-        down = f", WAITING TO START AGAIN: {', '.join(self.waiting)}" if self.waiting else ""
-        return (
-            f"{self.rows_s:.1f} rows/s, {self.frames_s:,.0f} frames/s, written {decimal(self.written)}, "
-            f"free {decimal(self.free)}{master}, other gaps {self.gaps}{down}"
-        )
 
 
 class Observer:
@@ -95,6 +51,7 @@ class Observer:
             self._master(),
             board.gaps[""],
             tuple(self._collection.waiting),
+            self._collection.stop_reason or "",
         )
 
     def _lanes(self, now: int) -> Iterator[Lane]:
@@ -103,16 +60,18 @@ class Observer:
             current, newest = lane.at(now), lane.newest
             is_known = newest is not None and current is not None and newest.market_id == current.slug
             seen = board.newest_observation.get(asset)
+            share = Share() if current is None else lane.share(current, now)
             yield Lane(
                 asset,
                 duration,
-                "" if current is None else f"{_hour(current.start_ns)}-{_hour(current.end_ns)}",
+                "" if current is None else f"{_time(current.start_ns)[:5]}-{_time(current.end_ns)[:5]}",
                 None if current is None else -((now - current.end_ns) // SECOND),
-                lane.observed / lane.due if lane.due else None,
+                share.value,
                 newest.up_bid if is_known and newest is not None else None,
                 newest.up_ask if is_known and newest is not None else None,
                 None if seen is None else to_seconds(now - seen),
                 board.gaps[asset],
+                _time(share.joined_ns) if share.due and share.joined_ns is not None else "",
             )
 
     def _master(self) -> str:
@@ -137,10 +96,14 @@ class LiveView:
         await (self._keep_table() if self._console.is_terminal else self._keep_lines())
 
     async def _keep_table(self) -> None:
-        with Live(console=self._console, auto_refresh=False, transient=True) as live:
+        console, width = self._console, self._console.width
+        with Live(console=console, auto_refresh=False, transient=True) as live:
             while True:
-                live.update(table(self._observer.look()), refresh=True)
-                await asyncio.sleep(1.0)
+                if console.width != width:  # the terminal has torn what stood there
+                    width = console.width
+                    console.control(Control.clear(), Control.home())
+                live.update(table(self._observer.look(), width), refresh=True)
+                await asyncio.sleep(REFRESH_S)
 
     async def _keep_lines(self) -> None:
         handler = logging.StreamHandler()
@@ -158,61 +121,5 @@ class LiveView:
             logger.removeHandler(handler)
 
 
-def table(look: Look) -> Group:
-    """For a terminal."""
-    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("asset", "market"):
-        shown.add_column(name, no_wrap=True)
-    for name in ("left", "observed", "up bid", "ask", "spread", "chainlink", "gaps"):
-        shown.add_column(name, justify="right", no_wrap=True)
-    before = ""
-    for lane in look.lanes:
-        is_first, before = lane.asset != before, lane.asset
-        shown.add_row(
-            Text(lane.asset, "bold") if is_first else "",
-            f"{lane.duration:>3} {lane.market or '-'}",
-            _left(lane.left_s),
-            _share(lane.share),
-            _price(lane.bid),
-            _price(lane.ask),
-            _price(lane.spread),
-            _age(lane.chainlink_s) if is_first else "",
-            f"{lane.gaps:,}" if is_first else "",
-        )
-    return Group(Text(look.at, "bold"), Text(), shown, Text(), Text(look.sum_up()))
-
-
-def line(look: Look) -> str:
-    """For a log."""
-    lanes = [
-        f"{lane.asset} {lane.duration} {lane.market or '-'} left {_left(lane.left_s)} "
-        f"observed {_share(lane.share)} up {_price(lane.bid)}/{_price(lane.ask)} "
-        f"spread {_price(lane.spread)} chainlink {_age(lane.chainlink_s)} gaps {lane.gaps:,}"
-        for lane in look.lanes
-    ]
-    return f"{look.at}: {look.sum_up()}; {'; '.join(lanes)}"
-
-
-def _hour(ns: int) -> str:
-    return f"{datetime.fromtimestamp(ns // SECOND, UTC):%H:%M}"
-
-
-def _left(seconds: int | None) -> str:
-    return "-" if seconds is None else f"{seconds // 60}:{seconds % 60:02d}"
-
-
-def _share(share: float | None) -> str:
-    """Cut, never rounded up: 100 % means all."""
-    return "-" if share is None else f"{int(share * 1000) / 10:.1f} %"
-
-
-def _price(price: Decimal | None) -> str:
-    """Whole cents with both digits, so that they stand below each other; finer ones as they are."""
-    if price is None:
-        return "-"
-    cents = round(price, 2)
-    return str(cents if cents == price else price)
-
-
-def _age(seconds: float | None) -> str:
-    return "-" if seconds is None else f"{seconds:.1f} s"
+def _time(ns: int) -> str:
+    return f"{datetime.fromtimestamp(ns // SECOND, UTC):%H:%M:%S}"

@@ -5,19 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
 from rich.console import Console
 
-from marketarchive.collecting.together.live_view import Lane, Look, line, table
+from marketarchive.collecting.together.look import COLUMNS, Lane, Look, line, table
 
 BTC = Lane("BTC", "5m", "10:05-10:10", 65, 0.99999, Decimal("0.51"), Decimal("0.53"), 1.25, 2)
 UNKNOWN = Lane("BTC", "15m", "", None, None, None, None, None, 2)
 LOOK = Look("2026-11-20 10:08:55Z", (BTC, UNKNOWN), 8.0, 95.4, 1_500_000, 2_000_000_000, "12 rows", 1, ())
 
 
-def shown(look: Look) -> list[str]:
-    console = Console(width=110)
+LATE = replace(BTC, asset="ETH", since="10:07:03")
+
+
+def shown(look: Look, width: int = 110) -> list[str]:
+    console = Console(width=width)
     with console.capture() as captured:
-        console.print(table(look))
+        console.print(table(look, width))
     return captured.get().splitlines()
 
 
@@ -41,6 +45,40 @@ def test_a_row_says_what_is_known_and_a_share_is_never_rounded_up() -> None:
     [other] = [each for each in text if "15m" in each]
     assert other.split() == ["15m", "-", "-", "-", "-", "-", "-"], "an asset is named once"
     assert "8.0 rows/s, 95 frames/s, written 1.5 MB, free 2.0 GB, master 12 rows, other gaps 1" in text[-1]
+    assert text[-2] == "observed: of the round's seconds so far"
+
+
+def test_a_share_since_the_round_was_joined_says_so() -> None:
+    text = shown(replace(LOOK, lanes=(BTC, LATE)))
+    early, late = (each for each in text if "10:05-10:10" in each)
+    assert "99.9 %" in early
+    assert "99.9 %*" not in early
+    assert "99.9 %*" in late
+    assert text[-2] == "observed: of the round's seconds so far, * since joined at 10:07:03"
+    assert "observed 99.9 % since 10:07:03 up 0.51/0.53" in line(replace(LOOK, lanes=(LATE,)))
+
+
+@pytest.mark.parametrize(
+    ("width", "dropped"),
+    [
+        (110, set()),
+        (80, set()),
+        (60, {"spread", "chainlink"}),
+        (40, {"spread", "chainlink", "up bid", "ask", "gaps"}),
+        (34, {"spread", "chainlink", "up bid", "ask", "gaps", "left"}),
+    ],
+)
+def test_a_narrow_terminal_has_fewer_columns_and_nothing_is_torn(width: int, dropped: set[str]) -> None:
+    waiting = replace(LOOK, lanes=(BTC, UNKNOWN, LATE), waiting=("polymarket_stream",), stopping="SIGINT")
+    text = shown(waiting, width)
+    assert max(map(len, text)) <= width
+    assert "…" not in "".join(text)
+    head = next(each for each in text if "asset" in each)
+    assert [name for name in COLUMNS if name in head] == [name for name in COLUMNS if name not in dropped]
+    assert sum("10:05-10:10" in each for each in text) == 2, "a row is one line"
+    whole = " ".join(text)
+    for part in (*waiting.sum_up()[:6], "since joined at 10:07:03", "STOPPING (SIGINT)"):
+        assert part in whole, part
 
 
 def test_the_same_as_one_line() -> None:

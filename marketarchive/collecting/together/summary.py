@@ -1,0 +1,218 @@
+"""What a collection leaves, told at its end: as tables on a terminal, as lines elsewhere."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.filesize import decimal
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from marketarchive.collecting.together.board import Share
+from marketarchive.collecting.together.collection import Collection, Ran, outcomes_command
+from marketarchive.collecting.together.look import ANY_WIDTH, share_text
+from marketarchive.invocation import command
+from marketarchive.times import SECOND
+
+
+@dataclass
+class FeedSummary:
+    """What one spider left in all its runs, by their manifests."""
+
+    spider: str
+    runs: int = 0
+    unsealed: int = 0  # of them: they have no manifest
+    messages: int = 0
+    bytes: int = 0  # of sealed segments
+    gaps: Counter[str] = field(default_factory=Counter)
+    feeds: set[str] = field(default_factory=set)
+    seconds: Share = field(default_factory=Share)  # of its rows, a row a second
+
+    def add(self, manifest: dict[str, Any]) -> None:
+        """Count a run."""
+        self.feeds.update(manifest["feeds"])
+        for feed in manifest["raw"]:
+            self.messages += sum(feed["counts"].get(kind, 0) for kind in ("response", "frame"))
+            self.bytes += feed["bytes"]
+            self.gaps.update(feed["gaps"])
+
+
+@dataclass(frozen=True)
+class RoundsSummary:
+    """The rounds of one asset and duration."""
+
+    name: str
+    rounds: int
+    seconds: Share
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Everything at the end."""
+
+    ended: str
+    feeds: Sequence[FeedSummary]
+    rounds: Sequence[RoundsSummary]
+    written: int  # bytes, of all files
+    folder: Path
+    log: Path | None
+    advice: Sequence[tuple[str, str]]  # what a command is for, and the command
+
+
+def summarize(collection: Collection, log: Path | None) -> Summary:
+    """Return what `collection` left. Call it when it is over."""
+    process, board = collection.process, collection.board
+    now = process.clock.now_ns()
+    feeds = {feed.spider: FeedSummary(feed.spider) for feed in collection.feeds}
+    for ran in collection.ran:
+        feed = feeds[ran.spider]
+        feed.runs += 1
+        manifest = None if process.writer.is_stalled else _manifest(process.root, ran)
+        if manifest is None:
+            feed.unsealed += 1
+        else:
+            feed.add(manifest)
+    rounds = [
+        RoundsSummary(f"{asset} {duration}", *lane.total(now))
+        for (asset, duration), lane in board.lanes.items()
+    ]
+    prices = {name: Share() for name, _, _ in board.prices}
+    for (name, _, _), seconds in board.prices.items():
+        prices[name] += seconds.share
+    if board.rounds_feed:
+        prices[board.rounds_feed] = sum((each.seconds for each in rounds), Share())
+    for feed in feeds.values():
+        feed.seconds = sum((prices[name] for name in feed.feeds & prices.keys()), Share())
+    return Summary(
+        f"{_span((now - collection.started) // SECOND)}, ended by {collection.stop_reason or 'itself'}, "
+        f"exit code {collection.exit_code}",
+        tuple(feeds.values()),
+        rounds,
+        process.writer.store.files.written,
+        process.root,
+        log,
+        tuple(_advice(collection)),
+    )
+
+
+def _manifest(root: Path, ran: Ran) -> dict[str, Any] | None:
+    try:
+        found: dict[str, Any] = json.loads((root / (ran.manifest or "")).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found
+
+
+def _advice(collection: Collection) -> Iterator[tuple[str, str]]:
+    if missing := collection.without_outcome():
+        yet = f"no outcome yet of {_count(missing, 'round')} that ended meanwhile"
+        why = "the venue states it minutes after their end"
+        yield (
+            f"{yet} ({why}); in a quarter of an hour this fetches them",
+            outcomes_command(collection.feeds[0].arguments),
+        )
+    yield "next, check every file", command("verify")
+    yield "then see whether the data can be used", command("report")
+
+
+def summary_lines(summary: Summary) -> Iterator[str]:
+    """Yield the lines for a log."""
+    yield from _figure_lines(summary)
+    yield from _copyable_lines(summary)
+
+
+def print_summary(summary: Summary, console: Console) -> None:
+    """Print it on a terminal. Commands and paths are never wrapped, so that they can be copied."""
+    tables = _feeds(summary), _rounds(summary)
+    if any(Measurement.get(ANY_WIDTH, ANY_WIDTH.options, table).maximum > console.width for table in tables):
+        for text in _figure_lines(summary):
+            console.print(Text(text))
+    else:
+        console.print(Text(f"Collected {summary.ended}", "bold"))
+        for table in tables:
+            console.print(Text(), table, sep="\n")
+        console.print()
+        for feed in summary.feeds:
+            if feed.gaps:
+                console.print(Text(f"gaps of {feed.spider}: {_gaps(feed.gaps)}"))
+        if not any(feed.gaps for feed in summary.feeds):
+            console.print(Text("no gaps"))
+    for text in _copyable_lines(summary):
+        console.print(Text(text), soft_wrap=True)
+
+
+def _figure_lines(summary: Summary) -> Iterator[str]:
+    yield f"Collected {summary.ended}"
+    for feed in summary.feeds:
+        yield f"{feed.spider}: {', '.join(_figures(feed))}"
+    for each in summary.rounds:
+        yield f"{each.name}: {_count(each.rounds, 'round')}, observed {_seconds(each.seconds)}"
+
+
+def _copyable_lines(summary: Summary) -> Iterator[str]:
+    yield f"{decimal(summary.written)} written to {summary.folder}"
+    if summary.log is not None:
+        yield f"log lines in {summary.log}"
+    for what, line in summary.advice:
+        yield f"{what}: {line}"
+
+
+def _feeds(summary: Summary) -> Table:
+    made = _table("feed", "runs", "messages", "written", "seconds observed")
+    for feed in summary.feeds:
+        runs = f"{feed.runs:,}" + (f" ({feed.unsealed:,} not sealed)" if feed.unsealed else "")
+        seconds = _seconds(feed.seconds) if feed.seconds.due else "-"
+        made.add_row(feed.spider, runs, f"{feed.messages:,}", decimal(feed.bytes), seconds)
+    return made
+
+
+def _rounds(summary: Summary) -> Table:
+    made = _table("rounds of", "rounds", "seconds observed")
+    for each in summary.rounds:
+        made.add_row(each.name, f"{each.rounds:,}", _seconds(each.seconds))
+    return made
+
+
+def _table(first: str, *others: str) -> Table:
+    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    made.add_column(first, no_wrap=True)
+    for name in others:
+        made.add_column(name, justify="right", no_wrap=True)
+    return made
+
+
+def _figures(feed: FeedSummary) -> Iterator[str]:
+    yield _count(feed.runs, "run")
+    if feed.unsealed:
+        yield f"{feed.unsealed:,} not sealed"
+    yield f"{feed.messages:,} messages"
+    if feed.seconds.due:
+        yield f"observed {_seconds(feed.seconds)}"
+    yield f"{decimal(feed.bytes)} compressed"
+    yield f"gaps: {_gaps(feed.gaps)}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def _seconds(share: Share) -> str:
+    return f"{share.observed:,} of {share.due:,} s ({share_text(share.value)})"
+
+
+def _gaps(gaps: Counter[str]) -> str:
+    return ", ".join(f"{reason} {count:,}" for reason, count in sorted(gaps.items())) or "none"
+
+
+def _span(seconds: int) -> str:
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
