@@ -81,4 +81,4 @@ def last_line(command: str, spider: str, ended: Exit, root: Path, run_name: str 
         if not manifest.exists():
             where = f"{manifest} could not be written: the next start does it"
     cause = " ".join(ended.cause.split()).rstrip(".")
-    return f"scrapy {command}: {spider}: {cause}; exit code {ended.code}; {where}"
+    return f"{command}: {spider}: {cause}; exit code {ended.code}; {where}"

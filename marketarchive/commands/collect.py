@@ -96,7 +96,7 @@ class Command(ScrapyCommand):
         except (ArgumentError, ConfigurationError) as error:
             raise UsageError(str(error), print_help=False) from error
         except (ArchiveError, OSError) as error:
-            print(f"scrapy collect: {error}", file=sys.stderr)
+            print(f"collect: {error}", file=sys.stderr)
             self.exitcode = DISK
             return
         path = None if log is None else self._open(log, collection)

@@ -60,7 +60,7 @@ class Command(BaseRunSpiderCommand):
         except (ArgumentError, ConfigurationError) as error:
             raise UsageError(str(error), print_help=False) from error
         except (ArchiveError, OSError) as error:
-            print(f"scrapy crawl: {error}", file=sys.stderr)
+            print(f"crawl: {error}", file=sys.stderr)
             self.exitcode = DISK
             return
         crawler = self._create_crawler(spider)
@@ -98,7 +98,7 @@ def unknown_spider(name: str, names: Sequence[str]) -> str:
 def exit_code(crawler: Crawler, error: BaseException | None) -> int:
     """Return the run's; what kept it from being opened is told."""
     if run_of(crawler) is None:
-        print(f"scrapy crawl: {error}", file=sys.stderr)
+        print(f"crawl: {error}", file=sys.stderr)
     return exit_of(crawler, error).code
 
 

@@ -60,5 +60,5 @@ class Command(ScrapyCommand):
         except ConfigurationError as error:
             raise UsageError(str(error), print_help=False) from error
         except DemoError as error:
-            print(f"scrapy demo: {error}", file=sys.stderr)
+            print(f"demo: {error}", file=sys.stderr)
             self.exitcode = 1

@@ -70,7 +70,7 @@ class Command(ScrapyCommand):
         except ConfigurationError as error:
             raise UsageError(str(error), print_help=False) from error
         except (ArchiveError, OSError) as error:
-            print(f"scrapy probe: {error}", file=sys.stderr)
+            print(f"probe: {error}", file=sys.stderr)
             self.exitcode = DISK
             return
         crawlers = [self.crawler_process.create_crawler(probe_spider(venue)) for venue in args or PROBES]
@@ -90,14 +90,14 @@ def _finish(crawler: Crawler, error: BaseException | None, root: Path, console: 
     code = exit_code(crawler, error)
     spider = cast("ProbeSpider | None", crawler.spider)
     if spider is None or spider.findings is None:
-        print("scrapy probe: it was ended before everything was asked; nothing is reported", file=sys.stderr)
+        print("probe: it was ended before everything was asked; nothing is reported", file=sys.stderr)
         return code or FAILED
     document = report(spider, code)
     _show(document, console)
     try:
         paths = write_report(root, document)
     except OSError as failed:
-        print(f"scrapy probe: the report cannot be written: {failed}", file=sys.stderr)
+        print(f"probe: the report cannot be written: {failed}", file=sys.stderr)
         return DISK
     for path in paths:
         print(path)

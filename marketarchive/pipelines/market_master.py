@@ -12,6 +12,7 @@ from scrapy.exceptions import NotConfigured
 from marketarchive.collecting.components import needed_run
 from marketarchive.collecting.process import output_dir
 from marketarchive.exceptions import ConfigurationError, MasterError
+from marketarchive.invocation import command
 from marketarchive.items import Market, PriceSnapshot, Resolution
 from marketarchive.master.engine import connect, open_master, sqlite_url
 from marketarchive.master.feeder import Feeder
@@ -58,7 +59,9 @@ class MarketMasterPipeline:
         self._publish(counts)
         if skipped := counts.get("rows_skipped"):
             logger.warning(
-                "%d rows are not in the market master; they are in raw: run `scrapy rebuild-master`", skipped
+                "%d rows are not in the market master; they are in raw: run `%s`",
+                skipped,
+                command("rebuild-master"),
             )
 
     def _publish(self, counts: dict[str, int]) -> None:

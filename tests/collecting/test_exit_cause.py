@@ -97,7 +97,7 @@ def test_the_last_line_names_feed_cause_code_and_manifest(tmp_path: Path, is_wri
         path.touch()
     told = last_line("crawl", "polymarket_trades", Exit(FAILED, "one\ntwo."), tmp_path, name)
     where = f"manifest {path}" if is_written else f"{path} could not be written: the next start does it"
-    assert told == f"scrapy crawl: polymarket_trades: one two; exit code 1; {where}"
+    assert told == f"crawl: polymarket_trades: one two; exit code 1; {where}"
 
 
 def test_without_a_run_there_is_no_manifest(tmp_path: Path) -> None:

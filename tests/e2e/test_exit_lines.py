@@ -51,7 +51,7 @@ def dead_port(world: Simulator) -> Iterator[str]:
 def check_last_line(done: Done, spider: str, code: int, cause: str) -> None:
     assert done.code == code, done.log
     [manifest] = (done.out.root / "manifests").glob("*.json")
-    expected = rf"scrapy crawl: {spider}: {cause}; exit code {code}; manifest {re.escape(str(manifest))}"
+    expected = rf"crawl: {spider}: {cause}; exit code {code}; manifest {re.escape(str(manifest))}"
     assert re.fullmatch(expected, done.log.splitlines()[-1]), done.log[-2000:]
     assert done.out.manifest()["summary"]["exit_cause"]
 
@@ -110,7 +110,7 @@ def test_a_full_disk(world: Simulator, out: Path) -> None:
     )  # fmt: skip
     assert done.code == 3, done.log
     last = done.log.splitlines()[-1]
-    assert last.startswith("scrapy crawl: polymarket_orderbook: the disk has not taken a write for"), done.log
+    assert last.startswith("crawl: polymarket_orderbook: the disk has not taken a write for"), done.log
     assert re.search(r"exit code 3; \S+\.json could not be written: the next start does it$", last)
 
 
@@ -137,7 +137,7 @@ def test_a_collection_names_the_feeds_to_which_its_exit_code_is_due(world: Simul
     assert done.returncode == 1, done.stderr
     last = done.stderr.splitlines()[-1]
     found = re.fullmatch(
-        r"scrapy collect: (\w+): nothing collected in feed .* no usable answer from \S+\.polymarket\.com: "
+        r"collect: (\w+): nothing collected in feed .* no usable answer from \S+\.polymarket\.com: "
         r".*; exit code 1; manifest (\S+)",
         last,
     )
@@ -154,7 +154,7 @@ def test_a_collection_on_a_full_disk(world: Simulator, out: Path) -> None:
     assert done.returncode == 3, done.stderr
     *_, before, last = done.stderr.splitlines()
     for line in (before, last):
-        assert re.match(r"scrapy collect: [\w ]+: the disk (has not taken|takes no)", line), done.stderr
-    assert last.startswith("scrapy collect: the collection: ")
+        assert re.match(r"collect: [\w ]+: the disk (has not taken|takes no)", line), done.stderr
+    assert last.startswith("collect: the collection: ")
     assert re.search(r"exit code 3; \S+collect-\S+\.json could not be written: the next start does it$", last)
     assert "not sealed" in done.stderr

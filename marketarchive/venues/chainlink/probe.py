@@ -20,7 +20,7 @@ API_PER_10S = 10
 _ANSWERS = BLOCKED | {404}
 _PAGE = replace(PAGE, final=_ANSWERS)
 _LIVE = Endpoint("live", LIVE, "chainlink/api", API_PER_10S, final=_ANSWERS)
-_BROWSER = "`scrapy crawl chainlink_streams` looks in a browser"
+_BROWSER = "the spider chainlink_streams looks in a browser"
 
 
 class _Chainlink:

@@ -78,7 +78,7 @@ def test_a_host_that_does_not_want_us_is_left_alone_at_once(
     [failed] = findings.failed
     assert failed.name == f"{endpoint}_btc"
     assert f"blocked: status {status}, {said}" in failed.evidence
-    assert "scrapy crawl chainlink_streams" in failed.evidence
+    assert "the spider chainlink_streams" in failed.evidence
     assert count == (1 if endpoint == "page" else 2)
     assert "blocked" in findings.not_asked["page_eth"]
     assert "blocked" in findings.not_asked["live_xrp"]
