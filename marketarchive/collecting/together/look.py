@@ -106,6 +106,7 @@ def _table(look: Look, columns: Sequence[str]) -> Table:
     for name in columns:
         justify: Literal["left", "right"] = "left" if name in ("asset", "market") else "right"
         shown.add_column(name, justify=justify, no_wrap=True, min_width=WIDTHS[name])
+    unmarked = " " if any(lane.since for lane in look.lanes) else ""  # figures stand below each other
     before = ""
     for lane in look.lanes:
         is_first, before = lane.asset != before, lane.asset
@@ -113,7 +114,7 @@ def _table(look: Look, columns: Sequence[str]) -> Table:
             "asset": Text(lane.asset, "bold") if is_first else "",
             "market": f"{lane.duration:>3} {lane.market or '-'}",
             "left": _left(lane.left_s),
-            "observed": share_text(lane.share) + ("*" if lane.since else ""),
+            "observed": share_text(lane.share) + ("*" if lane.since else unmarked),
             "up bid": _price(lane.bid),
             "ask": _price(lane.ask),
             "spread": _price(lane.spread),
