@@ -83,7 +83,7 @@ def collecting(
             env={**ENVIRONMENT, **(environment or {})},
             stdout=log,
             stderr=log,
-            preexec_fn=_default_signals,  # noqa: PLW1509  (it sets signals and nothing else)
+            preexec_fn=default_signals,  # noqa: PLW1509  (it sets signals and nothing else)
         )
     try:
         yield Collector(process, out, log_file)
@@ -93,7 +93,7 @@ def collecting(
         process.wait()
 
 
-def _default_signals() -> None:
+def default_signals() -> None:
     """Who started the tests in the background, or under nohup, had these ignored."""
     for signum in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(signum, signal.SIG_DFL)

@@ -27,6 +27,7 @@ from marketarchive.archive.reader import ArchiveReader, Message
 from marketarchive.collecting.pages.chromium import check_browser
 from marketarchive.exceptions import ConfigurationError
 from marketarchive.times import SECOND, from_iso, utc
+from tests.e2e.collectors import default_signals
 from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, command, simulator
 from tests.spiders_under_test import project_settings
 from tests.waiting import until
@@ -256,6 +257,7 @@ def test_a_terminal_that_is_gone_costs_nothing(tmp_path: Path) -> None:
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
+            preexec_fn=default_signals,  # noqa: PLW1509  (it sets signals and nothing else)
         )
         os.close(theirs)
         try:

@@ -17,12 +17,12 @@ pytestmark = pytest.mark.e2e
 
 
 def _children(pid: int) -> dict[str, int]:
-    """Process ids by Scrapy command."""
+    """Process ids by command."""
     found = {}
     for number in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
         words = Path(f"/proc/{number}/cmdline").read_bytes().decode().split("\0")
-        if "scrapy" in words:
-            found[words[words.index("scrapy") + 1]] = int(number)
+        if "marketarchive" in words:
+            found[words[words.index("marketarchive") + 1]] = int(number)
     return found
 
 
