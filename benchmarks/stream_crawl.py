@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from scrapy.crawler import AsyncCrawlerProcess
 from scrapy.utils.project import get_project_settings
@@ -27,7 +27,7 @@ from marketarchive.collecting.streams.link import Link
 from marketarchive.collecting.streams.stream import StreamSpider
 from marketarchive.collecting.streams.websocket import Ending, Message
 from marketarchive.items import Market
-from marketarchive.venues.endpoint import Endpoint
+from marketarchive.venues.endpoint import Endpoint, Limit
 
 ROOT = Path(__file__).parent.parent
 LOOK_EVERY = 10_000
@@ -53,7 +53,7 @@ class Watching(StreamSpider):
     venue = "polymarket"
     feed = "stream"
     feeds = ("stream",)
-    accepts: ClassVar[frozenset[str]] = frozenset()
+    accepts = ()
     heartbeat_s = 10
     answers_heartbeats = False
     keys_per_socket = 100
@@ -131,7 +131,7 @@ def crawl(kind: str, url: str, folder: Path, keys: Sequence[str] = (), **setting
 def main() -> None:
     kind, url, folder, *given = sys.argv[1:]
     spider = {"plain": Watching, "checked": Checking}[kind]
-    spider.endpoint = Endpoint("socket", url, "polymarket/socket", 100)
+    spider.endpoint = Endpoint("socket", url, Limit("polymarket/socket", 100))
     spider.keys = sys.stdin.read().split() or spider.keys
     settings = get_project_settings()
     settings.setdict(

@@ -72,7 +72,7 @@ def test_every_spider_and_argument_is_described() -> None:
     for name, spider in spiders().items():
         assert f"scrapy crawl {name}" in README
         for argument in spider.accepts:
-            assert f"`{argument}=" in page, argument
+            assert f"`{argument.name}=" in page, argument
 
 
 def test_every_setting_that_the_code_reads_is_explained() -> None:

@@ -24,6 +24,7 @@ from marketarchive.archive.tree import raw_files
 from marketarchive.exceptions import ArchiveError, CorruptError
 from marketarchive.invocation import command
 from marketarchive.times import SECOND, from_iso
+from marketarchive.venues.messages import Received
 
 SEGMENT_KINDS = ("segment", "recovered")
 """Ledger lines that stand for a readable segment."""
@@ -49,6 +50,12 @@ class Message:
     line_number: int  # from 1
     url: str  # as really asked; of a frame: its connection's, empty when that line was not read
     canonical_url: str  # without the simulator's prefix
+
+    def received(self) -> Received:
+        """Return a `response` line as the venue's parse functions take it."""
+        return Received.archived(
+            self.venue, self.feed, self.canonical_url, self.envelope, self.payload, self.received_at
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from typing import Any
 
 from marketarchive.exceptions import ArgumentError
 from marketarchive.times import from_iso
-from marketarchive.venues.chainlink.endpoints import PAGES
 
-DURATIONS = ("5m", "15m", "1h", "4h", "1d")
+LENGTHS = ("5m", "15m", "1h", "4h", "1d")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SHARD = re.compile(r"(\d+)/(\d+)")
 _SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?")
+
+
+@dataclass(frozen=True)
+class Argument:
+    """One that a spider takes with `-a name=value`."""
+
+    name: str
+    parse: Callable[[str, str], Any]  # (name, text) -> value; raises ArgumentError
+    example: str
+    meaning: str  # for docs/SPIDERS.md
 
 
 @dataclass(frozen=True)
@@ -28,9 +37,14 @@ class Arguments:
     interval: float | None = None  # seconds; None = one pass
     duration: float | None = None  # seconds; None = for ever (with an interval)
     ahead: float | None = None  # seconds before its start from which a round is taken
-    pages: tuple[str, ...] | None = None  # spot, twap30, twap60
     since: float | None = None  # seconds back from now
     shard: tuple[int, int] | None = None  # this shard, number of shards
+    others: Mapping[str, Any] = field(default_factory=dict)  # a venue's own, by name
+
+    def given(self) -> dict[str, Any]:
+        """Return what was asked, by name."""
+        own = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "others"}
+        return {name: value for name, value in {**own, **self.others}.items() if value is not None}
 
     def in_shard(self, key: str) -> bool:
         """Whether a market belongs to this shard: a stable hash, so that shards split and never overlap."""
@@ -41,19 +55,25 @@ class Arguments:
 
 
 def parse_arguments(
-    given: Mapping[str, Any], accepted: Collection[str], spider: str, *, is_one_pass: bool = True
+    given: Mapping[str, Any], accepted: Iterable[Argument], spider: str, *, is_one_pass: bool = True
 ) -> Arguments:
     """Arguments of `-a` options; raises ArgumentError naming the argument, the value and the remedy.
 
     `is_one_pass`: without an interval the spider ends by itself.
     """
-    unknown = sorted(set(given) - set(accepted))
+    by_name = {each.name: each for each in accepted}
+    unknown = sorted(set(given) - set(by_name))
     if unknown:
         raise ArgumentError(
-            f"{spider} has no argument {unknown[0]!r}; it takes {', '.join(sorted(accepted)) or 'none'}"
+            f"{spider} has no argument {unknown[0]!r}; it takes {', '.join(sorted(by_name)) or 'none'}"
         )
-    arguments = Arguments(**{name: _PARSERS[name](name, str(value)) for name, value in given.items()})
-    is_pass = is_one_pass and arguments.interval is None and "interval" in accepted
+    parsed = {name: by_name[name].parse(name, str(value)) for name, value in given.items()}
+    common = {each.name for each in fields(Arguments)}
+    arguments = Arguments(
+        **{name: value for name, value in parsed.items() if name in common},
+        others={name: value for name, value in parsed.items() if name not in common},
+    )
+    is_pass = is_one_pass and arguments.interval is None and "interval" in by_name
     if arguments.duration is not None and is_pass:
         raise ArgumentError(
             f"duration={given['duration']!r} needs an interval, e.g. -a interval=1s "
@@ -86,7 +106,8 @@ def _interval(name: str, text: str) -> float:
     return value
 
 
-def _list(name: str, text: str) -> tuple[str, ...]:
+def names(name: str, text: str) -> tuple[str, ...]:
+    """Return the names of a list, each once. Raises ArgumentError."""
     values = tuple(part.strip() for part in text.split(",") if part.strip())
     if not values:
         raise ArgumentError(f"{name}={text!r} is an empty list")
@@ -94,7 +115,7 @@ def _list(name: str, text: str) -> tuple[str, ...]:
 
 
 def _assets(name: str, text: str) -> tuple[str, ...]:
-    values = tuple(value.upper() for value in _list(name, text))
+    values = tuple(value.upper() for value in names(name, text))
     for value in values:
         if not re.fullmatch(r"[A-Z0-9]{2,10}", value):
             raise ArgumentError(f"{name}={text!r}: {value!r} is not an asset symbol like BTC")
@@ -102,23 +123,15 @@ def _assets(name: str, text: str) -> tuple[str, ...]:
 
 
 def _durations(name: str, text: str) -> tuple[str, ...]:
-    values = tuple("1d" if value == "daily" else value for value in _list(name, text))
+    values = tuple("1d" if value == "daily" else value for value in names(name, text))
     for value in values:
-        if value not in DURATIONS:
-            raise ArgumentError(f"{name}={text!r}: {value!r} is not one of {', '.join(DURATIONS)} (or daily)")
+        if value not in LENGTHS:
+            raise ArgumentError(f"{name}={text!r}: {value!r} is not one of {', '.join(LENGTHS)} (or daily)")
     return values
 
 
 def _markets(name: str, text: str) -> tuple[str, ...]:
-    return () if text.strip() == "all" else _list(name, text)
-
-
-def _pages(name: str, text: str) -> tuple[str, ...]:
-    values = tuple(value.lower() for value in _list(name, text))
-    for value in values:
-        if value not in PAGES:
-            raise ArgumentError(f"{name}={text!r}: {value!r} is not one of {', '.join(PAGES)}")
-    return values
+    return () if text.strip() == "all" else names(name, text)
 
 
 def _shard(name: str, text: str) -> tuple[int, int]:
@@ -128,14 +141,18 @@ def _shard(name: str, text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-_PARSERS: dict[str, Callable[[str, str], Any]] = {
-    "assets": _assets,
-    "durations": _durations,
-    "markets": _markets,
-    "interval": _interval,
-    "duration": seconds,
-    "pages": _pages,
-    "ahead": seconds,
-    "since": seconds,
-    "shard": _shard,
-}
+ASSETS = Argument("assets", _assets, "BTC,ETH", "of these assets")
+DURATIONS = Argument("durations", _durations, "5m,15m", f"only rounds of these lengths: {', '.join(LENGTHS)}")
+MARKETS = Argument("markets", _markets, "slug,...", "these markets; `all`: every open one")
+AHEAD = Argument(
+    "ahead",
+    seconds,
+    "1h",
+    "rounds that begin within this time; without it all that are listed, 24 hours",
+)
+INTERVAL = Argument(
+    "interval", _interval, "1s", "at each multiple of it; without it one pass, then exit: the form for cron"
+)
+DURATION = Argument("duration", seconds, "1h", "end after this time")
+SINCE = Argument("since", seconds, "1d", "how long ago a market's end date may lie")
+SHARD = Argument("shard", _shard, "0/4", "the first of four equal parts of the markets")

@@ -1,4 +1,4 @@
-"""Politeness: one token bucket and one circuit per (venue, limit class), shared by all crawlers of a process.
+"""Politeness: one token bucket and one circuit per documented limit, shared by all crawlers of a process.
 
 Our own few lines, because the buckets have to run on the project's clock, which tests make run faster.
 """
@@ -31,19 +31,15 @@ class _Bucket:
     tokens: float
     filled_at: int  # monotonic ns
 
-    @property
-    def capacity(self) -> float:
-        """Tokens after a rest."""
-        return max(1.0, self.rate * BURST_S)
-
-    def fill(self, now: int) -> None:
-        """Add what has come in since the last time."""
-        self.tokens = min(self.capacity, self.tokens + to_seconds(now - self.filled_at) * self.rate)
+    def fill(self, now: int, cost: float) -> None:
+        """Add what has come in since the last time: after a rest a burst, or as much as `cost`."""
+        capacity = max(cost, 1.0, self.rate * BURST_S)
+        self.tokens = min(capacity, self.tokens + to_seconds(now - self.filled_at) * self.rate)
         self.filled_at = now
 
-    def ready_at(self, now: int) -> int:
-        """Return when there is a whole token."""
-        return now + int(max(0.0, (1 - self.tokens) / self.rate) * SECOND)
+    def ready_at(self, now: int, cost: float) -> int:
+        """Return when there are `cost` tokens."""
+        return now + int(max(0.0, (cost - self.tokens) / self.rate) * SECOND)
 
 
 @dataclass
@@ -69,32 +65,34 @@ class Limiter:
         self._classes: dict[str, _Class] = {}
 
     def _of(self, endpoint: Endpoint) -> _Class:
-        found = self._classes.get(endpoint.limit_class)
+        limit = endpoint.limit
+        found = self._classes.get(limit.name)
         if found is None:
-            rate, now = endpoint.per_10s * self._share / 10, self._clock.mono_ns()
+            rate, now = limit.per_second * self._share, self._clock.mono_ns()
             full = max(1.0, rate * BURST_S)
             found = _Class(_Bucket(rate, full, now), _Bucket(rate, full, now))
-            self._classes[endpoint.limit_class] = found
+            self._classes[limit.name] = found
         return found
 
     async def acquire(
-        self, endpoint: Endpoint, stop: asyncio.Event, until_ns: int | None = None
+        self, endpoint: Endpoint, stop: asyncio.Event, until_ns: int | None = None, *, cost: float = 1.0
     ) -> GapReason | None:
         """Wait for permission; None when given, else why it was not given before `until_ns` or `stop`.
 
-        `until_ns` is monotonic time. First come, first served: a waiter reserves its token.
+        until_ns: monotonic time. cost: units of the endpoint's limit. First come, first served: a waiter
+        reserves its tokens.
         """
         found = self._of(endpoint)
         now = self._clock.mono_ns()
-        found.promised.fill(now)
-        ready_at = found.promised.ready_at(now)
+        found.promised.fill(now, cost)
+        ready_at = found.promised.ready_at(now, cost)
         if until_ns is not None and found.open_until > until_ns:
             return found.why
         if until_ns is not None and ready_at > until_ns:
             return "rate_limited" if ready_at > now else "missed_tick"  # asked for too late
         if until_ns is None and found.open_until - now > self._patience_ns:
             return found.why
-        found.promised.tokens -= 1
+        found.promised.tokens -= cost
         while True:
             now = self._clock.mono_ns()
             if until_ns is not None and found.open_until > until_ns:
@@ -102,11 +100,11 @@ class Limiter:
             if until_ns is None and found.open_until - now > self._patience_ns:
                 return found.why
             if (wait := max(ready_at, found.open_until) - now) <= 0:
-                found.sent.fill(now)
-                if found.sent.tokens >= 1:
-                    found.sent.tokens -= 1
+                found.sent.fill(now, cost)
+                if found.sent.tokens >= cost:
+                    found.sent.tokens -= cost
                     return None
-                ready_at = found.sent.ready_at(now) + 1
+                ready_at = found.sent.ready_at(now, cost) + 1
                 if until_ns is not None and ready_at > until_ns:
                     return "missed_tick"
             elif not await sleep(self._clock, to_seconds(wait), stop):

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
 from marketarchive.clock import SpeedMeter
@@ -65,7 +64,7 @@ class Run:
         self.ended_at: int | None = None  # wall ns from which on it received nothing
         down_since: str | None = crawler.settings.get(DOWN_SINCE)
         self.down_since = None if down_since is None else from_iso(down_since)  # until a gap says so
-        asked = {key: value for key, value in asdict(spider.arguments).items() if value is not None}
+        asked = spider.arguments.given()
         settings = {
             name: crawler.settings.get(name)
             for name in RECORDED_SETTINGS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from scrapy import Request, Spider
@@ -13,36 +13,33 @@ from scrapy.downloadermiddlewares.retry import get_retry_request
 from scrapy.exceptions import CannotResolveHostError, CloseSpider, DownloadFailedError, DownloadTimeoutError
 from scrapy.http import Response as HttpResponse
 from scrapy.settings import BaseSettings
-from twisted.python.failure import Failure
+from twisted.python.failure import Failure as TwistedFailure
 
 from marketarchive import items
 from marketarchive.clock import sleep
-from marketarchive.collecting.arguments import Arguments, parse_arguments
+from marketarchive.collecting.arguments import Argument, Arguments, parse_arguments
 from marketarchive.collecting.limits import backoff
 from marketarchive.collecting.receipt import Receipt
-from marketarchive.collecting.retry_after import retry_after
 from marketarchive.collecting.route import route, with_query
 from marketarchive.collecting.run import Run
 from marketarchive.exceptions import ParseError
-from marketarchive.items import DERIVED, Cause, Derived, GapReason, Invalid
+from marketarchive.items import DERIVED, Cause, Derived, Invalid
 from marketarchive.times import from_seconds
-from marketarchive.venues import VENUES
+from marketarchive.venues import venues
+from marketarchive.venues.answers import Answered, Failure
 from marketarchive.venues.endpoint import Query
-from marketarchive.venues.polymarket.messages import Parsed, Received
+from marketarchive.venues.messages import Parsed, Received
+from marketarchive.venues.venue import Venue
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
 
 logger = logging.getLogger(__name__)
 
-BLOCKED_STATUSES = frozenset({401, 403, 451})
-"""The venue does not want us: left alone, never evaded."""
 ROOM_S = 0.02
 """Seconds after which a request that waits for room in the archive's buffer looks again."""
 DRAIN_S = 0.005
 """Seconds (wall) between two looks whether items have passed the pipelines."""
-PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 524})
-"""Worth another try."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +68,6 @@ class Ask:
     is_concluded: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Why an attempt brought no usable answer."""
-
-    reason: GapReason
-    cause: Cause
-    detail: str
-    again: bool  # whether another attempt makes sense
-    wait: float | None = None  # seconds the venue asked for
-
-
 _DONE = object()
 
 
@@ -96,7 +82,7 @@ class ArchiveSpider(Spider):
     venue: ClassVar[str]
     feed: ClassVar[str]
     feeds: ClassVar[tuple[str, ...]]  # every feed it may write to
-    accepts: ClassVar[frozenset[str]]  # argument names
+    accepts: ClassVar[tuple[Argument, ...]]
     is_one_pass: ClassVar[bool] = True  # where it takes an interval and is given none
     is_live: ClassVar[bool] = False  # what is not received when it is sent is gone
     item_classes: ClassVar[tuple[type[Derived], ...]] = DERIVED  # what it may yield beside raw items
@@ -132,6 +118,10 @@ class ArchiveSpider(Spider):
     @classmethod
     def check_settings(cls, settings: BaseSettings) -> None:
         """Raises ConfigurationError when this machine lacks what the spider needs."""
+
+    @property
+    def _venue(self) -> Venue:
+        return venues()[self.venue]
 
     # ---- what subclasses use ---------------------------------------------------------------------------
 
@@ -251,7 +241,7 @@ class ArchiveSpider(Spider):
             callback=self.received,
             errback=self.failed,
             dont_filter=True,
-            meta={"ask": ask, "download_slot": query.endpoint.limit_class},
+            meta={"ask": ask, "download_slot": query.endpoint.limit.name},
         )
 
     async def _send(self, request: Request, after: float = 0.0) -> None:
@@ -259,7 +249,9 @@ class ArchiveSpider(Spider):
         run = self.run
         if after and not await sleep(run.clock, after, run.stop):
             return self._stopped(ask)
-        refused = await run.process.limiter.acquire(ask.query.endpoint, run.stop, ask.deadline)
+        refused = await run.process.limiter.acquire(
+            ask.query.endpoint, run.stop, ask.deadline, cost=ask.query.cost
+        )
         if refused is None:
             while not run.process.writer.has_room:
                 if ask.deadline is not None and run.clock.mono_ns() > ask.deadline:
@@ -271,17 +263,20 @@ class ArchiveSpider(Spider):
             return self._stopped(ask)
         if refused is not None:
             cause: Cause = "ours" if refused == "missed_tick" else "venue"
-            return self.put(*self._give_up(ask, Trouble(refused, cause, "not sent", again=False)))
+            return self.put(*self._give_up(ask, Failure(refused, cause, "not sent", retryable=False)))
         ask.attempts += 1
         run.stats.inc_value("requests/count")
         run.stats.inc_value(f"requests/{self.venue}/{ask.query.endpoint.name}")
+        request.headers.update(self._venue.headers(ask.query, run.clock.now_ns()))
         return self.put(request)
 
     def _stopped(self, ask: Ask) -> None:
         """The run ends before this ask could be sent, or sent again; only the latter was missed."""
         if ask.attempts:
             self.put(
-                *self._give_up(ask, Trouble("disconnect", "venue", "no answer before the end", again=False))
+                *self._give_up(
+                    ask, Failure("disconnect", "venue", "no answer before the end", retryable=False)
+                )
             )
         else:
             self.put(*self._conclude(ask))
@@ -293,7 +288,7 @@ class ArchiveSpider(Spider):
         assert response.request is not None
         yield from self._concluding(response.request, self._received(response.request, response))
 
-    def failed(self, failure: Failure) -> Iterator[Any]:
+    def failed(self, failure: TwistedFailure) -> Iterator[Any]:
         """No response, or one that another component refused after its receipt."""
         request: Request = failure.request  # type: ignore[attr-defined]  # Scrapy sets it
         yield from self._concluding(request, self._failed(request, failure))
@@ -315,28 +310,15 @@ class ArchiveSpider(Spider):
             yield from self._conclude(ask)
             return
         yield self._line(request, response.status, receipt)
-        parsed, trouble = None, None
-        if receipt.flags:
-            trouble = Trouble("disconnect", "venue", f"body {', '.join(receipt.flags)}", again=True)
-        elif response.status == 200:
-            received = Received(
-                ask.feed,
-                ask.query.url,
-                ask.query.params,
-                response.status,
-                receipt.payload,
-                receipt.received_at,
-                receipt.seq,
-            )
+        parsed, failure = None, self._judge(ask, response, receipt)
+        if failure is None and response.status == 200:
             try:
-                parsed = VENUES[self.venue].parse(received)
+                parsed = self._venue.parse(self.received_of(ask, response.status, receipt))
             except ParseError as error:
                 yield self._invalid(ask, receipt, error)
-                trouble = Trouble("disconnect", "venue", f"unusable answer: {error}", again=True)
-        elif response.status not in ask.query.endpoint.final:
-            trouble = self._judge(response, receipt)
-        if trouble is not None:
-            yield from self._again_or_give_up(request, trouble)
+                failure = Failure("disconnect", "venue", f"unusable answer: {error}", retryable=True)
+        if failure is not None:
+            yield from self._again_or_give_up(request, failure)
             return
         self.run.process.limiter.succeeded(ask.query.endpoint)
         self.run.stats.inc_value(f"responses/good/{ask.feed}")
@@ -345,12 +327,17 @@ class ArchiveSpider(Spider):
                 yield self._invalid(ask, receipt, bad)
         yield from self._conclude(ask, Answer(ask, response.status, parsed, receipt.received_at, receipt.seq))
 
-    def _failed(self, request: Request, failure: Failure) -> Iterator[Any]:
+    def received_of(self, ask: Ask, status: int, receipt: Receipt) -> Received:
+        """Return the answer as the venue's parse functions take it."""
+        at, seq = receipt.received_at, receipt.seq
+        return Received.answer(self.venue, ask.feed, ask.query, status, receipt.payload, at, seq)
+
+    def _failed(self, request: Request, failure: TwistedFailure) -> Iterator[Any]:
         receipt: Receipt | None = request.meta.get("receipt")
         if receipt is not None:
             yield self._line(request, 0, receipt)
         yield from self._again_or_give_up(
-            request, trouble_of(failure.value or DownloadFailedError("no reason given"))
+            request, failure_of(failure.value or DownloadFailedError("no reason given"))
         )
 
     def _line(self, request: Request, status: int, receipt: Receipt) -> items.Response:
@@ -378,55 +365,54 @@ class ArchiveSpider(Spider):
             self.venue, ask.feed, receipt.received_at, receipt.seq, error.item, str(error), error.fields
         )
 
-    def _judge(self, response: HttpResponse, receipt: Receipt) -> Trouble:
-        """What a status other than 200 means."""
-        status = response.status
-        limiter, endpoint = self.run.process.limiter, response.meta["ask"].query.endpoint
-        if status in BLOCKED_STATUSES:
+    def _judge(self, ask: Ask, response: HttpResponse, receipt: Receipt) -> Failure | None:
+        """Say what is wrong with an answer, and let the limiter know."""
+        if receipt.flags:
+            return Failure("disconnect", "venue", f"body {', '.join(receipt.flags)}", retryable=True)
+        failure = self._venue.judge(
+            Answered(ask.query, response.status, receipt.headers, receipt.payload, receipt.received_at)
+        )
+        limiter, endpoint = self.run.process.limiter, ask.query.endpoint
+        if failure is not None and failure.reason == "blocked":
             limiter.blocked(endpoint)
-            return Trouble("blocked", "venue", f"status {status}", again=False)
-        if status == 429:
-            wait = retry_after(receipt.headers.get("retry-after"), self.run.clock.now_ns())
-            wait = backoff(response.meta["ask"].attempts) if wait is None else wait
-            limiter.back_off(endpoint, wait)
-            return Trouble(
-                "rate_limited", "venue", "status 429", again=wait <= self.retry_after_max, wait=wait
-            )
-        cause: Cause = "venue" if status >= 500 or status in PASSING_STATUSES else "ours"
-        return Trouble("disconnect", cause, f"status {status}", again=status in PASSING_STATUSES)
+        elif failure is not None and failure.reason == "rate_limited":
+            wait_s = backoff(ask.attempts) if failure.wait_s is None else failure.wait_s
+            limiter.back_off(endpoint, wait_s)
+            return replace(failure, wait_s=wait_s, retryable=wait_s <= self.retry_after_max)
+        return failure
 
-    def _again_or_give_up(self, request: Request, trouble: Trouble) -> Iterator[Any]:
+    def _again_or_give_up(self, request: Request, failure: Failure) -> Iterator[Any]:
         ask: Ask = request.meta["ask"]
-        wait = max(backoff(ask.attempts), trouble.wait or 0.0)
+        wait = max(backoff(ask.attempts), failure.wait_s or 0.0)
         late = ask.deadline is not None and self.run.clock.mono_ns() + from_seconds(wait) > ask.deadline
         retry = None
-        if trouble.again and not late and not self.run.stop.is_set():
+        if failure.retryable and not late and not self.run.stop.is_set():
             request.meta.pop("receipt", None)
             retry = get_retry_request(
                 request,
                 spider=self,
-                reason=trouble.detail,
+                reason=failure.detail,
                 max_retry_times=self.attempts - 1,
                 give_up_log_level=logging.WARNING,
             )
         if retry is None:
-            yield from self._give_up(ask, trouble)
+            yield from self._give_up(ask, failure)
         else:
             self.spawn(self._send(retry, wait))
 
-    def _give_up(self, ask: Ask, trouble: Trouble) -> Iterator[Any]:
+    def _give_up(self, ask: Ask, failure: Failure) -> Iterator[Any]:
         now = self.run.clock.now_ns()
         scope = {"endpoint": ask.query.endpoint.name, **ask.scope}
         self.run.stats.inc_value(f"asks/failed/{ask.feed}")
         self.run.failures.note_host(ask.feed, ask.query.endpoint.url)
         yield self.run.gap(
-            trouble.reason,
-            trouble.cause,
+            failure.reason,
+            failure.cause,
             now if ask.from_ns is None else ask.from_ns,
             ask.to_ns or now,
             scope,
             ask.feed,
-            f"{trouble.detail} after {ask.attempts} attempts",
+            f"{failure.detail} after {ask.attempts} attempts",
         )
         yield from self._conclude(ask)
 
@@ -442,13 +428,13 @@ class ArchiveSpider(Spider):
                 self._settled.set()
 
 
-def trouble_of(error: BaseException) -> Trouble:
+def failure_of(error: BaseException) -> Failure:
     """The gap reason of a failed exchange: Scrapy's download errors, and what Twisted leaves in them."""
     text = f"{type(error).__name__}: {error}".strip()
     if isinstance(error, CannotResolveHostError):
-        return Trouble("dns", "unknown", text, again=True)
+        return Failure("dns", "unknown", text, retryable=True)
     if isinstance(error, DownloadTimeoutError):
-        return Trouble("stall", "venue", text, again=True)
+        return Failure("stall", "venue", text, retryable=True)
     if "SSL" in text or "certificate" in text.lower():
-        return Trouble("tls", "unknown", text, again=False)
-    return Trouble("disconnect", "unknown", text, again=True)
+        return Failure("tls", "unknown", text, retryable=False)
+    return Failure("disconnect", "unknown", text, retryable=True)

@@ -11,7 +11,7 @@ from marketarchive.clock import sleep_until
 from marketarchive.collecting.spider import Answer, ArchiveSpider, Ask
 from marketarchive.exceptions import CursorError
 from marketarchive.times import from_seconds
-from marketarchive.venues import VENUES
+from marketarchive.venues import venues
 from marketarchive.venues.endpoint import Query
 
 logger = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ class SweepSpider(ArchiveSpider):
                 self.put(self.run.gap("sequence", "venue", started, now, scope, feed, str(error)))
                 self.fault = "sweep_cursor_loop"
                 return False
-            query = VENUES[self.venue].next_page(query, answer.parsed)
+            query = venues()[self.venue].next_page(query, answer.parsed)
         self.run.stats.inc_value("sweep/keys", len(pages.keys))
         return True
 

@@ -18,7 +18,9 @@ from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 from scrapy.utils.log import log_scrapy_info
 
-from marketarchive.collecting.arguments import Arguments, parse_arguments
+from marketarchive.collecting.arguments import ASSETS as ASSETS_GIVEN
+from marketarchive.collecting.arguments import DURATION, Arguments, parse_arguments
+from marketarchive.collecting.arguments import DURATIONS as DURATIONS_GIVEN
 from marketarchive.collecting.bare_words import as_options, sort_words
 from marketarchive.collecting.exit_codes import DISK
 from marketarchive.collecting.feed_context import name_feeds
@@ -183,7 +185,7 @@ def _arguments(opts: argparse.Namespace) -> Arguments:
     given = {"assets": opts.assets, "durations": opts.durations}
     if opts.duration is not None:
         given["duration"] = opts.duration
-    return parse_arguments(given, given.keys(), "collect")
+    return parse_arguments(given, (ASSETS_GIVEN, DURATIONS_GIVEN, DURATION), "collect")
 
 
 def _not_options(args: Sequence[str]) -> str:

@@ -29,20 +29,8 @@ Written by `scrapy document` from what `marketarchive COMMAND -h` prints; change
 """
 SPIDERS_HEAD = """# Spiders
 
-Written by `scrapy document` from the docstrings; change those. Arguments are given with `-a NAME=VALUE`:
-
-| argument | meaning |
-|---|---|
-| `assets=BTC,ETH` | up/down rounds of these assets (`polymarket_orderbook`, `_stream`, `_trades`: BTC unless told otherwise) |
-| `durations=5m,15m` | only rounds of these lengths: 5m, 15m, 1h, 4h, 1d |
-| `markets=slug,...` or `all` | these markets, or every open one |
-| `ahead=1h` | rounds that begin within this time; without it all that are listed, about 24 hours ahead |
-| `pages=spot,twap60` | `chainlink_streams`: which stream pages of each asset; also twap30. It needs the extra `browser` and a Chromium |
-| `interval=1s` | at each multiple of it; without it one pass, then exit: the form for cron (`polymarket_stream`: rows at each multiple of it; without it none) |
-| `duration=1h` | end after this time |
-| `since=1d` | resolutions: how long ago a market's end date may lie |
-| `shard=0/4` | the first of four equal parts of the markets |
-"""  # noqa: E501  (rows of a table)
+Written by `scrapy document` from what spiders declare; change that. Arguments are given with `-a NAME=VALUE`:
+"""
 SETTINGS_HEAD = """# Settings
 
 Written by `scrapy document` from the comments of `marketarchive/settings/live.py`; change those. Set one for
@@ -130,7 +118,10 @@ def _options_table(options: Iterable[argparse.Action]) -> list[str]:
 
 def document(spiders: list[type[ArchiveSpider]]) -> str:
     """The page for these spiders."""
-    return "\n".join([SPIDERS_HEAD, *map(_section, spiders)])
+    found = {each.name: each for spider in spiders for each in spider.accepts}
+    rows = [f"| `{name}={each.example}` | {each.meaning} |" for name, each in sorted(found.items())]
+    table = ["| argument | meaning |", "|---|---|", *rows, ""]
+    return "\n".join([SPIDERS_HEAD, *table, *map(_section, spiders)])
 
 
 def _section(spider: type[ArchiveSpider]) -> str:

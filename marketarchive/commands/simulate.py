@@ -58,10 +58,8 @@ class Command(OfflineCommand):
             raise ConfigurationError(
                 f"{error.name} is not installed: pip install 'marketarchive[simulator]'"
             ) from error
-        from marketarchive.simulator.chainlink import Chainlink
+        from marketarchive.simulator import simulated_venues
         from marketarchive.simulator.faults import load_faults
-        from marketarchive.simulator.messages import Venue
-        from marketarchive.simulator.polymarket import Polymarket
 
         options = Options(
             port=opts.port,
@@ -71,9 +69,7 @@ class Command(OfflineCommand):
             faults=() if opts.faults is None else tuple(load_faults(opts.faults)),
             truth=opts.truth,
         )
-        polymarket = Polymarket(opts.seed)
-        venues: list[Venue] = [polymarket, Chainlink(opts.seed, polymarket.world.prices)]
-        serve(venues, options, ready=lambda url: print(f"ready {url}", flush=True))
+        serve(simulated_venues(opts.seed), options, ready=lambda url: print(f"ready {url}", flush=True))
         return 0
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable
-from typing import Any
 
 from marketarchive.archive.reader import Message
 from marketarchive.archive.report import Report
@@ -13,10 +12,8 @@ from marketarchive.archive.verify import verify
 from marketarchive.collecting.arguments import moment
 from marketarchive.exceptions import ParseError
 from marketarchive.offline import OfflineCommand
-from marketarchive.venues import polymarket
-from marketarchive.venues.polymarket.endpoints import CLOB
-
-BOOK_URLS = (f"{CLOB}/book", f"{CLOB}/books")
+from marketarchive.venues import feed_of
+from marketarchive.venues.venue import Verified
 
 
 class Command(OfflineCommand):
@@ -49,30 +46,15 @@ class Command(OfflineCommand):
         return 1 if report.problems else 0
 
 
-def books(message: Message) -> Iterable[tuple[str, str, str]]:
-    """(token, verdict, recipe) of every order book in an answer of the CLOB."""
-    if message.canonical_url not in BOOK_URLS or message.envelope.get("status") != 200:
-        return
-    received = polymarket.Received(
-        message.feed,
-        message.canonical_url,
-        _params(message),
-        200,
-        message.payload,
-        message.received_at,
-        message.seq,
-    )
+def books(message: Message) -> Iterable[Verified]:
+    """Return what its venue finds of every book in an answer."""
+    feed = feed_of(message.venue, message.feed)
+    if feed is None or feed.verify is None or message.envelope.get("status") != 200:
+        return ()
     try:
-        found = polymarket.parse(received).books
+        return list(feed.verify(message.received()))
     except ParseError:
-        return  # no book: its `invalid` line says what was wrong with it
-    for book in found:
-        yield (book.token, *polymarket.verify_book(book))
-
-
-def _params(message: Message) -> dict[str, Any]:
-    params = message.envelope.get("params", {})
-    return params if isinstance(params, dict) else {}
+        return ()  # no book: its `invalid` line says what was wrong with it
 
 
 def _text(report: Report) -> str:

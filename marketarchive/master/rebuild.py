@@ -8,7 +8,6 @@ a rebuild may be missing from it, and a rebuild `since` then brings it.
 from __future__ import annotations
 
 import heapq
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -17,21 +16,17 @@ from pathlib import Path
 from sqlalchemy import delete
 from sqlalchemy.exc import SQLAlchemyError
 
-from marketarchive.archive.reader import ArchiveReader, Message
+from marketarchive.archive.reader import ArchiveReader
 from marketarchive.exceptions import ArchiveError, ParseError
 from marketarchive.master.engine import open_master, unusable, writing
 from marketarchive.master.observation import Key, Observation, observe
 from marketarchive.master.tables import market_changes, markets, news_context, price_snapshots
 from marketarchive.master.timeline import Keep
 from marketarchive.master.upsert import CHUNK, Written, upsert
-from marketarchive.venues import VENUES
-from marketarchive.venues.polymarket.endpoints import BOOK, BOOKS, CLOB, DATA
-from marketarchive.venues.polymarket.messages import Received
+from marketarchive.venues import feed_of, venues
 
 AHEAD = 5 * CHUNK  # observations held back to put those of slightly disordered lines in order
 LOCK_WAIT_S = 60.0
-# nothing in their answers that the master keeps; books are most of raw
-WITHOUT_MARKETS = frozenset({BOOK, BOOKS, f"{CLOB}/time", f"{DATA}/v2/trades"})
 
 
 @dataclass
@@ -107,14 +102,14 @@ def _observations(root: Path, since: int | None, done: Rebuilt) -> Iterator[Obse
     for message in reader.messages(since=since, kinds=("response",), open_parts=True, by_time=True):
         envelope = message.envelope
         if (
-            message.venue not in VENUES
-            or message.canonical_url in WITHOUT_MARKETS
+            (feed := feed_of(message.venue, message.feed)) is None
+            or not feed.has_markets
             or envelope["status"] != 200
             or envelope.get("flags")  # not whole: the spider asked again
         ):
             continue
         try:
-            parsed = VENUES[message.venue].parse(_received(message))
+            parsed = venues()[message.venue].parse(message.received())
         except ParseError:
             done.unreadable += 1
             continue
@@ -122,19 +117,6 @@ def _observations(root: Path, since: int | None, done: Rebuilt) -> Iterator[Obse
         done.unreadable += len(parsed.errors)
         for item in parsed.items:
             yield observe(item.model_copy(update={"run": message.run}))
-
-
-def _received(message: Message) -> Received:
-    params = message.envelope["params"]
-    return Received(
-        message.feed,
-        message.canonical_url,
-        json.loads(params) if isinstance(params, str) else params,  # a string where it holds "payload"
-        message.envelope["status"],
-        message.payload,
-        message.received_at,
-        message.seq,
-    )
 
 
 def _in_order(observations: Iterable[Observation]) -> Iterator[Observation]:

@@ -20,6 +20,8 @@ class Asked:
     path: str
     query: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Names in lower case."""
     faults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
     """Options by kind of the faults `page_*` that hit it: those only the venue itself can do."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from marketarchive.simulator.noise import wave
 
@@ -44,3 +44,9 @@ class Prices:
     def _twap(self, asset: str, second: int, window: int) -> int:
         """Mean of the `window` prices up to and including `second`, times 10**18."""
         return sum(self.spot(asset, each) for each in range(second - window + 1, second + 1)) // window
+
+
+@cache
+def prices_of(seed: int) -> Prices:
+    """Return the prices of a world: one object, since all its venues remember what they have worked out."""
+    return Prices(seed)

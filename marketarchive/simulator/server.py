@@ -214,6 +214,7 @@ class Server:
             path=path,
             query=tuple(parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True)),
             body=await request.read(),
+            headers={name.lower(): value for name, value in request.headers.items()},
         )
         is_upgrade = request.headers.get("Upgrade", "").lower() == "websocket"
         now = shown = self.clock.now_ns()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from marketarchive.collecting.pages.stream_pages import StreamPageSpider
+from marketarchive.collecting.arguments import ASSETS, DURATION
+from marketarchive.collecting.chainlink.stream_pages import PAGES, StreamPageSpider
 from marketarchive.items import ReferencePrice
 
 
@@ -16,5 +17,5 @@ class ChainlinkStreams(StreamPageSpider):
     name = "chainlink_streams"
     feed = "pages"
     feeds = ("pages",)
-    accepts = frozenset({"assets", "pages", "duration"})
+    accepts = (ASSETS, PAGES, DURATION)
     item_classes = (ReferencePrice,)

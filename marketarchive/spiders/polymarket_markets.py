@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from marketarchive.collecting.arguments import ASSETS, DURATION, DURATIONS, INTERVAL, MARKETS, SHARD
 from marketarchive.collecting.polymarket.discovery import PolymarketSpider
 from marketarchive.items import Market, PriceSnapshot
 
@@ -16,7 +17,7 @@ class PolymarketMarkets(PolymarketSpider):
     name = "polymarket_markets"
     feed = "markets"
     feeds = ("markets",)
-    accepts = frozenset({"assets", "durations", "markets", "interval", "duration", "shard"})
+    accepts = (ASSETS, DURATIONS, MARKETS, INTERVAL, DURATION, SHARD)
     item_classes = (Market, PriceSnapshot)
 
     async def sweep_once(self) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from marketarchive.collecting.arguments import AHEAD, ASSETS, DURATION, DURATIONS, INTERVAL, MARKETS, SHARD
 from marketarchive.collecting.polymarket.book_polls import BookPollSpider
 from marketarchive.items import Market, PriceSnapshot, Quote
 
@@ -16,6 +17,6 @@ class PolymarketOrderbook(BookPollSpider):
     name = "polymarket_orderbook"
     feed = "orderbook"
     feeds = ("orderbook", "markets")
-    accepts = frozenset({"assets", "durations", "markets", "ahead", "interval", "duration", "shard"})
+    accepts = (ASSETS, DURATIONS, MARKETS, AHEAD, INTERVAL, DURATION, SHARD)
     item_classes = (Quote, Market, PriceSnapshot)
     default_assets = ("BTC",)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from marketarchive.collecting.streams.topic_stream import TopicStreamSpider
+from marketarchive.collecting.arguments import DURATION
+from marketarchive.collecting.polymarket.topic_stream import TopicStreamSpider
 from marketarchive.items import ReferencePrice
 
 
@@ -16,5 +17,5 @@ class PolymarketReference(TopicStreamSpider):
     name = "polymarket_reference"
     feed = "reference"
     feeds = ("reference",)
-    accepts = frozenset({"duration"})
+    accepts = (DURATION,)
     item_classes = (ReferencePrice,)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
+from marketarchive.collecting.arguments import ASSETS, DURATION, DURATIONS, INTERVAL, MARKETS, SHARD, SINCE
 from marketarchive.collecting.polymarket.discovery import PolymarketSpider, batches
 from marketarchive.items import Market, PriceSnapshot, Resolution
 from marketarchive.venues.polymarket import queries
@@ -21,7 +22,7 @@ class PolymarketResolutions(PolymarketSpider):
     feed = "resolutions"
     feeds = ("resolutions",)
     catalogue_feed = "resolutions"
-    accepts = frozenset({"assets", "durations", "markets", "since", "interval", "duration", "shard"})
+    accepts = (ASSETS, DURATIONS, MARKETS, SINCE, INTERVAL, DURATION, SHARD)
     item_classes = (Resolution, Market, PriceSnapshot)
 
     async def sweep_once(self) -> None:

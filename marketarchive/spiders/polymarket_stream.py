@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from marketarchive.collecting.arguments import AHEAD, ASSETS, DURATION, DURATIONS, INTERVAL, MARKETS, SHARD
 from marketarchive.collecting.polymarket.market_stream import MarketStreamSpider
 from marketarchive.items import Market, PriceSnapshot, Quote
 
@@ -16,6 +17,6 @@ class PolymarketStream(MarketStreamSpider):
     name = "polymarket_stream"
     feed = "stream"
     feeds = ("stream", "markets")
-    accepts = frozenset({"assets", "durations", "markets", "ahead", "interval", "duration", "shard"})
+    accepts = (ASSETS, DURATIONS, MARKETS, AHEAD, INTERVAL, DURATION, SHARD)
     item_classes = (Quote, Market, PriceSnapshot)
     default_assets = ("BTC",)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from marketarchive.collecting.arguments import AHEAD, ASSETS, DURATION, DURATIONS, INTERVAL, MARKETS, SHARD
 from marketarchive.collecting.polymarket.trades import TradeSpider
 from marketarchive.items import Market, PriceSnapshot
 
@@ -16,6 +17,6 @@ class PolymarketTrades(TradeSpider):
     name = "polymarket_trades"
     feed = "trades"
     feeds = ("trades", "markets")
-    accepts = frozenset({"assets", "durations", "markets", "ahead", "interval", "duration", "shard"})
+    accepts = (ASSETS, DURATIONS, MARKETS, AHEAD, INTERVAL, DURATION, SHARD)
     item_classes = (Market, PriceSnapshot)
     default_assets = ("BTC",)

@@ -1,22 +1,32 @@
-"""What is true of each venue: URLs, wire models, parse functions, identity and integrity of messages."""
+"""What is true of each venue: endpoints, wire models, parse functions, identity and integrity of messages.
+
+A package here whose module `venue` has a `VENUE` is a venue: nothing else has to be told of it.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol
+import pkgutil
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-from marketarchive.venues import chainlink, polymarket
-from marketarchive.venues.endpoint import Query
-from marketarchive.venues.polymarket.messages import Parsed, Received
-
-
-class Venue(Protocol):
-    """What every venue package offers."""
-
-    def parse(self, received: Received) -> Parsed:
-        """What an answer with status 200 says; raises ParseError."""
-
-    def next_page(self, query: Query, parsed: Parsed) -> Query | None:
-        """The query for the page after an answer; None after the last."""
+if TYPE_CHECKING:
+    from marketarchive.venues.venue import Feed, Venue
 
 
-VENUES: dict[str, Venue] = {"chainlink": chainlink, "polymarket": polymarket}
+@cache
+def venues() -> Mapping[str, Venue]:
+    """Return every venue by its name."""
+    found = {}
+    for module in pkgutil.iter_modules(__path__):
+        if module.ispkg:
+            venue: Venue = import_module(f"{__name__}.{module.name}.venue").VENUE
+            found[venue.name] = venue
+    return found
+
+
+def feed_of(venue: str, feed: str) -> Feed | None:
+    """Return what is declared of a feed; None where an archive holds one that nobody declares any more."""
+    found = venues().get(venue)
+    return None if found is None else found.feeds.get(feed)

@@ -1,4 +1,4 @@
-"""What every venue says of its HTTP interface: endpoints with their limits, and queries to them."""
+"""What every venue says of its interfaces: documented limits, endpoints, and queries to them."""
 
 from __future__ import annotations
 
@@ -8,25 +8,43 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class Limit:
+    """A documented limit per address: `amount` units in any `window_s` seconds.
+
+    Endpoints with the same limit share it. `unit` is what a query costs one of, or `Query.cost` of: requests,
+    weights, tokens, connections.
+    """
+
+    name: str  # venue/class, unique over all venues
+    amount: float
+    window_s: float = 10.0
+    unit: str = "requests"
+
+    @property
+    def per_second(self) -> float:
+        return self.amount / self.window_s
+
+
+@dataclass(frozen=True)
 class Endpoint:
-    """One documented route. Endpoints with the same `limit_class` share one documented limit."""
+    """One documented route or socket."""
 
     name: str
     url: str  # the real one; `{name}` parts are filled from Query.path
-    limit_class: str
-    per_10s: int  # documented requests per 10 seconds and address
+    limit: Limit
     method: str = "GET"
     final: frozenset[int] = frozenset()  # statuses beside 200 that are an answer, not a failure
 
 
 @dataclass(frozen=True)
 class Query:
-    """One question to an endpoint."""
+    """One request to an endpoint."""
 
     endpoint: Endpoint
     params: Mapping[str, Any] = field(default_factory=dict)  # a list repeats the key
     path: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None  # JSON
+    cost: float = 1.0  # units of the endpoint's limit
 
     @property
     def url(self) -> str:

@@ -8,6 +8,10 @@ from typing import Literal
 
 from marketarchive.exceptions import ParseError
 from marketarchive.venues.endpoint import Endpoint, Query
+from marketarchive.venues.messages import Received
+
+FEED = "probe"
+"""Where a probe's answers are archived."""
 
 Topic = Literal[
     "clock",
@@ -38,6 +42,12 @@ class Exchange:
     latency_ms: float | None = None  # project clock
     seq: int | None = None  # of its line in raw
     error: str | None = None  # why the answer cannot be used, or did not come
+
+    def received(self, venue: str) -> Received:
+        """Return it as the venue's parse functions take it."""
+        return Received.answer(
+            venue, FEED, self.query, self.status or 0, self.payload, self.received_at, self.seq or 0
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from scrapy.utils.test import get_crawler
 
 from marketarchive.clock import Instant
+from marketarchive.collecting.arguments import DURATION
 from marketarchive.collecting.limits import Limiter
 from marketarchive.collecting.process import Process
 from marketarchive.collecting.run import Run
@@ -48,7 +49,7 @@ class Letters(StreamSpider):
     venue = "polymarket"
     feed = "stream"
     feeds = ("stream",)
-    accepts = frozenset({"duration"})
+    accepts = (DURATION,)
     endpoint = sockets.MARKET_CHANNEL
     heartbeat_s = 10
     answers_heartbeats = False

@@ -6,10 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketarchive.collecting.arguments import Arguments, parse_arguments
+from marketarchive.collecting.arguments import (
+    AHEAD,
+    ASSETS,
+    DURATION,
+    DURATIONS,
+    INTERVAL,
+    MARKETS,
+    SHARD,
+    SINCE,
+    Arguments,
+    parse_arguments,
+)
 from marketarchive.exceptions import ArgumentError
 
-ALL = frozenset({"assets", "durations", "markets", "interval", "duration", "ahead", "since", "shard"})
+ALL = (ASSETS, DURATIONS, MARKETS, INTERVAL, DURATION, AHEAD, SINCE, SHARD)
 
 
 def parse(**given_: str) -> Arguments:

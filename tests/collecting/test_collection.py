@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from marketarchive.collecting.arguments import parse_arguments
+from marketarchive.collecting.arguments import ASSETS, DURATIONS, parse_arguments
 from marketarchive.collecting.together.collection import (
     OUTCOMES_SINCE,
     PAGES,
@@ -43,7 +43,7 @@ def test_without_pages_all_that_is_left_counts() -> None:
 
 def test_the_command_that_fetches_outcomes_is_one_that_its_spider_takes() -> None:
     given = {"assets": "BTC,ETH", "durations": "5m,15m"}
-    stream = next(feeds_of(parse_arguments(given, given.keys(), "collect"), has_pages=False))
+    stream = next(feeds_of(parse_arguments(given, (ASSETS, DURATIONS), "collect"), has_pages=False))
     words = shlex.split(outcomes_command(stream.arguments))
     assert words[words.index("crawl") + 1] == "polymarket_resolutions"
     arguments = [words[at + 1] for at, word in enumerate(words) if word == "-a"]

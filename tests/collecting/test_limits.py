@@ -10,9 +10,9 @@ import pytest
 from marketarchive.collecting.limits import BURST_S, Limiter, backoff
 from marketarchive.simulated_time import SimulatedClock
 from marketarchive.times import SECOND
-from marketarchive.venues.endpoint import Endpoint
+from marketarchive.venues.endpoint import Endpoint, Limit
 
-BOOKS = Endpoint("books", "https://venue.test/books", "venue/books", per_10s=200)
+BOOKS = Endpoint("books", "https://venue.test/books", Limit("venue/books", 200))
 
 
 def limiter(speed: float = 100.0, share: float = 0.5) -> tuple[Limiter, SimulatedClock]:

@@ -17,9 +17,10 @@ from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.collecting.streams.link import UNDER_WAY_S
 from marketarchive.items import Gap, Verdict
 from marketarchive.spiders.polymarket_stream import PolymarketStream
-from marketarchive.venues.polymarket import Book, market_channel
+from marketarchive.venues.messages import Parsed
+from marketarchive.venues.polymarket import market_channel
+from marketarchive.venues.polymarket.clob import Book
 from marketarchive.venues.polymarket.market_channel import BookEvent
-from marketarchive.venues.polymarket.messages import Parsed
 from tests.collecting.streams import at_work, gaps, step_clock
 from tests.master.markets import market
 from tests.venues.polymarket.tape import START_MS, Tape

@@ -91,6 +91,6 @@ def test_a_query_keeps_all_its_values() -> None:
 
 
 def test_pages_are_named_by_what_they_show() -> None:
-    assert ChainlinkStreams.check_arguments({"pages": "spot,TWAP30"}).pages == ("spot", "twap30")
+    assert ChainlinkStreams.check_arguments({"pages": "spot,TWAP30"}).others == {"pages": ("spot", "twap30")}
     with pytest.raises(ArgumentError, match="twap60"):
         ChainlinkStreams.check_arguments({"pages": "twap"})

@@ -14,7 +14,8 @@ from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.items import Market
 from marketarchive.spiders.polymarket_trades import PolymarketTrades
 from marketarchive.times import SECOND
-from marketarchive.venues.polymarket.messages import Parsed, Trade
+from marketarchive.venues.messages import Parsed
+from marketarchive.venues.polymarket.trades import Trade
 from tests.collecting.streams import at_work
 from tests.master.markets import market
 

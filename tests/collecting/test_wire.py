@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketarchive.collecting.receipt import undo_encoding
-from marketarchive.collecting.retry_after import retry_after
 from marketarchive.collecting.route import route, with_query
 from marketarchive.collecting.sweep import BARREN_PAGES, Pages
 from marketarchive.exceptions import CursorError
 from marketarchive.times import SECOND
+from marketarchive.venues.answers import retry_after
 
 
 @given(st.binary())

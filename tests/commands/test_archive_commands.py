@@ -15,8 +15,7 @@ from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.reader import ArchiveReader
 from marketarchive.commands.verify import books
 from marketarchive.items import Response
-from marketarchive.venues.polymarket import parse_book
-from marketarchive.venues.polymarket.clob import book_hash
+from marketarchive.venues.polymarket.clob import book_hash, parse_book
 from tests.archive import museum
 from tests.archive.writing import FEED, NOON, VENUE, open_run, response, writer
 

@@ -16,7 +16,7 @@ from marketarchive.clock import RealClock
 from marketarchive.collecting.streams.stream import StreamSpider
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Invalid
-from marketarchive.venues.endpoint import Endpoint
+from marketarchive.venues.endpoint import Endpoint, Limit
 
 pytestmark = pytest.mark.process
 
@@ -53,7 +53,7 @@ def test_the_frame_of_a_stream_says_all_that_its_base_needs(
     """Loaded beside a venue of three names, it takes a message that can be read and one that cannot."""
     venue = ModuleType("marketarchive.venues.example")
     venue.ticks = SimpleNamespace(  # type: ignore[attr-defined]  # what an author of a venue writes
-        SOCKET=Endpoint("ticks", "wss://example.com/ticks", "example/ticks", 10),
+        SOCKET=Endpoint("ticks", "wss://example.com/ticks", Limit("example/ticks", 10, unit="connections")),
         KEYS=("a", "b"),
         subscribe=" ".join,
         decode=_decode,

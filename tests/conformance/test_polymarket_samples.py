@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from marketarchive.items import Market, PriceSnapshot
-from marketarchive.venues.polymarket import Parsed, Received, parse, parse_book, verify_book
+from marketarchive.venues.messages import Parsed, Received
+from marketarchive.venues.polymarket.clob import parse_book, verify_book
 from marketarchive.venues.polymarket.endpoints import (
     BOOK,
     EVENTS,
@@ -21,6 +22,7 @@ from marketarchive.venues.polymarket.endpoints import (
     TRADES,
     TRADES_V1,
 )
+from marketarchive.venues.polymarket.parse import parse
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "polymarket"
 NAUTILUS = SAMPLES / "nautilus_trader_a95c8042"
@@ -30,7 +32,7 @@ pytestmark = pytest.mark.skipif(not SAMPLES.is_dir(), reason=f"the recordings ar
 
 
 def read(url: str, payload: bytes) -> Parsed:
-    return parse(Received("markets", url, {}, 200, payload, 1_784_900_000_000_000_000, 1))
+    return parse(Received("polymarket", "markets", url, {}, None, 200, payload, 1_784_900_000_000_000_000, 1))
 
 
 def one_market(path: Path) -> Market:

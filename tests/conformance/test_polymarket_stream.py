@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from marketarchive.exceptions import ParseError
-from marketarchive.venues.polymarket import market_channel, parse_book, rtds, verify_book
+from marketarchive.venues.polymarket import market_channel, rtds
+from marketarchive.venues.polymarket.clob import parse_book, verify_book
 from marketarchive.venues.polymarket.live_books import ChannelBooks, Taken
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "polymarket"

@@ -19,8 +19,8 @@ import pytest
 from marketarchive import Archive
 from marketarchive.collecting.polymarket.live_rows import ROW_GRACE_S
 from marketarchive.collecting.polymarket.market_stream import SILENT_LINK_S, SILENT_S
+from marketarchive.collecting.polymarket.topic_stream import ROW_GRACE_S as PRICE_GRACE_S
 from marketarchive.collecting.streams.link import UNDER_WAY_S
-from marketarchive.collecting.streams.topic_stream import ROW_GRACE_S as PRICE_GRACE_S
 from marketarchive.times import SECOND, from_iso, iso
 from tests.e2e.harness import ENVIRONMENT, ROOT, Output, command, simulator
 from tests.e2e.observed_truth import CHANNEL, SPOT, Truth, truth_of

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from marketarchive.archive.reader import ArchiveReader
-from marketarchive.venues.polymarket import parse_book, verify_book
+from marketarchive.venues.polymarket.clob import parse_book, verify_book
 from tests.e2e.harness import Output, command, crawl, crawling, simulator
 from tests.e2e.stream_truth import KINDS, compare, schedule, spells
 from tests.waiting import until

@@ -16,7 +16,7 @@ import pytest
 
 from marketarchive.time_page import TimePage
 from marketarchive.times import from_iso
-from marketarchive.venues.polymarket.messages import Parsed, Received
+from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.polymarket.trades import parse_trades, parse_trades_v1
 from tests.e2e.harness import Output, Simulator, crawl
 from tests.venues.polymarket.rows import CONDITION, market_row
@@ -39,7 +39,7 @@ def refusing(route: str, status: int, **options: Any) -> dict[str, Any]:
 
 
 def read(payload: bytes, *, v1: bool = False) -> Parsed:
-    received = Received("trades", "", {}, 200, payload, 0, 0)
+    received = Received("polymarket", "trades", "", {}, None, 200, payload, 0, 0)
     parsed = parse_trades_v1(received) if v1 else parse_trades(received)
     assert not parsed.errors
     return parsed

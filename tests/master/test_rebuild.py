@@ -27,8 +27,9 @@ from marketarchive.master.rebuild import Rebuilt, rebuild
 from marketarchive.master.store import Store
 from marketarchive.master.tables import market_changes, markets, metadata, price_snapshots
 from marketarchive.times import SECOND, iso
-from marketarchive.venues.polymarket import Received, parse
+from marketarchive.venues.messages import Received
 from marketarchive.venues.polymarket.endpoints import BOOKS, MARKETS_KEYSET, RESOLUTIONS
+from marketarchive.venues.polymarket.parse import parse
 from tests.archive.writing import NOON, HandClock, writer
 
 PROJECT = Path(__file__).parents[2]
@@ -96,7 +97,7 @@ class Collector:
             )
         )
         if status == 200 and not flags and payload.startswith(b"{"):
-            parsed = parse(Received(feed, url, {}, status, payload, received_at, seq))
+            parsed = parse(Received("polymarket", feed, url, {}, None, status, payload, received_at, seq))
             self.store.write([observe(item.model_copy(update={"run": run.run})) for item in parsed.items])
 
 
@@ -108,7 +109,7 @@ def live(new_url: Callable[[], str], tmp_path: Path) -> Iterator[tuple[Path, str
     clock = HandClock()
     with writer(root, clock, segment_s=60) as made:
         collector = Collector(Store(url))
-        for feed in ("markets", "resolutions"):
+        for feed in ("markets", "resolutions", "orderbook"):
             collector.runs[feed] = made.open_run(f"polymarket_{feed}", "polymarket", [feed], {}, {})
         open_page = {"markets": [gamma_row(number) for number in range(40)]}
         collector.receive("markets", 0, open_page)
@@ -118,7 +119,7 @@ def live(new_url: Callable[[], str], tmp_path: Path) -> Iterator[tuple[Path, str
         collector.receive("markets", 11, b"<html>", status=429)
         collector.receive("markets", 12, b"<html>")
         collector.receive("markets", 13, {"markets": [gamma_row(1, question="Cut off")]}, flags=("dataloss",))
-        collector.receive("markets", 14, b"[]", url=BOOKS)
+        collector.receive("orderbook", 14, b"[]", url=BOOKS)
         collector.receive("resolutions", 30, paid(1, 2, 77, first=False), RESOLUTIONS)
         clock.pass_s(70)  # another segment
         # answers are written when their callback runs: not always in the order of arrival

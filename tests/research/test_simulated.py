@@ -17,7 +17,7 @@ from marketarchive import Archive
 from marketarchive.research.tables.normalize import Normalized, normalize
 from marketarchive.simulator.polymarket.books import Books
 from marketarchive.simulator.polymarket.world import World
-from marketarchive.venues.polymarket import parse_book
+from marketarchive.venues.polymarket.clob import parse_book
 from tests.e2e.harness import command
 from tests.research.conftest import Simulated
 

@@ -11,7 +11,9 @@ from marketarchive.exceptions import ParseError
 from marketarchive.simulator.changes import change
 from marketarchive.simulator.faults import KINDS, read_faults
 from marketarchive.simulator.messages import Reply
-from marketarchive.venues.polymarket import Parsed, Received, parse, verify_book
+from marketarchive.venues.messages import Parsed, Received
+from marketarchive.venues.polymarket.clob import verify_book
+from marketarchive.venues.polymarket.parse import parse
 from tests.simulator.asking import CLOB, DATA, GAMMA, NOW, ask, closed_rounds, live_tokens
 
 MARKETS = (GAMMA, "/markets/keyset", {"closed": "false", "limit": "5", "series_id": "10684"})
@@ -24,7 +26,7 @@ def changed(reply: Reply, kind: str, cursor: str = "", **options: Any) -> Reply:
 
 
 def read(host: str, path: str, reply: Reply) -> Parsed:
-    return parse(Received("f", f"https://{host}{path}", {}, 200, reply.body, NOW, 1))
+    return parse(Received("polymarket", "f", f"https://{host}{path}", {}, None, 200, reply.body, NOW, 1))
 
 
 def books() -> Reply:

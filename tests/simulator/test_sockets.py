@@ -23,7 +23,8 @@ from aiohttp import ClientWebSocketResponse, WSMsgType
 from marketarchive.simulator.polymarket import market_channel
 from marketarchive.simulator.polymarket.books import Books
 from marketarchive.times import SECOND, from_iso, utc
-from marketarchive.venues.polymarket import parse_book, rtds
+from marketarchive.venues.polymarket import rtds
+from marketarchive.venues.polymarket.clob import parse_book
 from marketarchive.venues.polymarket.market_channel import subscribe, subscribe_more
 from tests.e2e import harness
 from tests.simulator.asking import CLOB, SECONDS, live_tokens, venue

@@ -74,7 +74,7 @@ class OpenPage:
                 "playwright_include_page": True,
                 "playwright_page_init_callback": self._attach,
                 "playwright_page_goto_kwargs": {"wait_until": "domcontentloaded", "timeout": LOAD_MS},
-                "download_slot": self._spider.endpoint.limit_class,
+                "download_slot": self._spider.endpoint.limit.name,
             },
         )
 

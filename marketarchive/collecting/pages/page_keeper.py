@@ -13,11 +13,12 @@ from scrapy.exceptions import IgnoreRequest
 from marketarchive.clock import sleep, wait_any
 from marketarchive.collecting.limits import backoff
 from marketarchive.collecting.pages.open_page import OpenPage
-from marketarchive.collecting.spider import Trouble, trouble_of
+from marketarchive.collecting.spider import failure_of
 from marketarchive.collecting.streams.losses import Loss
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Invalid, Response
 from marketarchive.times import SECOND
+from marketarchive.venues.answers import Failure
 
 if TYPE_CHECKING:
     from marketarchive.collecting.pages.page import PageSpider
@@ -55,8 +56,8 @@ class News:
     oldest: int
 
 
-RENEW = Trouble("stall", "ours", "renewed", again=True)
-"""Not a trouble: the page is replaced while it goes on."""
+RENEW = Failure("stall", "ours", "renewed", retryable=True)
+"""Not a failure: the page is replaced while it goes on."""
 
 
 class PageKeeper:
@@ -89,26 +90,26 @@ class PageKeeper:
                     await sleep(run.clock, backoff(failures), run.stop)
                     continue
             seen = self.newest_at
-            trouble = await self._watch(page)
-            if trouble is RENEW:
+            failure = await self._watch(page)
+            if failure is RENEW:
                 page = await self._renew(page)
                 continue
-            if trouble is None:
+            if failure is None:
                 break
             failures = 1 if self.newest_at > seen else failures + 1
-            await self._give_up(page, trouble)
+            await self._give_up(page, failure)
             page = None
             await sleep(run.clock, backoff(failures), run.stop)
         await asyncio.gather(*(each.close("the run ends") for each in list(self.pages)))
         self.pages.clear()
 
-    async def _give_up(self, page: OpenPage, trouble: Trouble) -> None:
+    async def _give_up(self, page: OpenPage, failure: Failure) -> None:
         if self.spider.run.stop.is_set():
             return
-        if trouble.reason == "blocked":
+        if failure.reason == "blocked":
             self.spider.blocked(BLOCKED_S)
-        self.lose(trouble)
-        await self._close(page, trouble.detail)
+        self.lose(failure)
+        await self._close(page, failure.detail)
 
     async def _close(self, page: OpenPage, why: str) -> None:
         await page.close(why)
@@ -140,17 +141,17 @@ class PageKeeper:
             run.stats.inc_value("requests/count")
             run.stats.inc_value(f"requests/{spider.venue}/{spider.endpoint.name}")
             spider.put(page.request())
-            trouble = await self._first_data(page)
-        if run.stop.is_set() or trouble is None:
+            failure = await self._first_data(page)
+        if run.stop.is_set() or failure is None:
             return page
         run.stats.inc_value(f"asks/failed/{spider.feed}")
-        if is_renewal and trouble.reason != "blocked":
-            await self._close(page, trouble.detail)
+        if is_renewal and failure.reason != "blocked":
+            await self._close(page, failure.detail)
         else:
-            await self._give_up(page, trouble)
+            await self._give_up(page, failure)
         return None
 
-    async def _first_data(self, page: OpenPage) -> Trouble | None:
+    async def _first_data(self, page: OpenPage) -> Failure | None:
         run = self.spider.run
         stopping = asyncio.ensure_future(run.stop.wait())
         try:
@@ -160,23 +161,23 @@ class PageKeeper:
             stopping.cancel()
         if run.stop.is_set():
             return None
-        failure = page.loaded.result()
-        if failure is not None:
-            return _trouble(failure)
+        refusal = page.loaded.result()
+        if refusal is not None:
+            return _failure(refusal)
         await wait_any(run.clock, [page.has_data, page.ended, run.stop], FIRST_S)
         if page.has_data.is_set() or run.stop.is_set():
             return None
         if page.ended.is_set():
-            return Trouble("disconnect", "unknown", page.why, again=True)
+            return Failure("disconnect", "unknown", page.why, retryable=True)
         if await page.is_refused():
-            return Trouble("blocked", "venue", _refused(page, FIRST_S), again=False)
+            return Failure("blocked", "venue", _refused(page, FIRST_S), retryable=False)
         if await self._read_labels(page):
             page.is_text = True
-            self.lose(Trouble("stall", "unknown", "no JSON is seen; the labels are read", again=True))
+            self.lose(Failure("stall", "unknown", "no JSON is seen; the labels are read", retryable=True))
             return None
-        return Trouble("stall", "unknown", f"the page showed no data for {FIRST_S:.0f} s", again=True)
+        return Failure("stall", "unknown", f"the page showed no data for {FIRST_S:.0f} s", retryable=True)
 
-    async def _watch(self, page: OpenPage) -> Trouble | None:
+    async def _watch(self, page: OpenPage) -> Failure | None:
         """Until something is wrong with it, it is to be renewed, or the run ends (None)."""
         run, spider = self.spider.run, self.spider
         while True:
@@ -184,7 +185,7 @@ class PageKeeper:
             if run.stop.is_set():
                 return None
             if page.ended.is_set():
-                return Trouble("disconnect", "unknown", page.why, again=True)
+                return Failure("disconnect", "unknown", page.why, retryable=True)
             if page.is_text and not page.has_data.is_set():
                 await self._read_labels(page)
             silent_s = (run.clock.now_ns() - max(self._seen_at(page), page.opened_at)) / SECOND
@@ -196,16 +197,16 @@ class PageKeeper:
     def _seen_at(self, page: OpenPage) -> int:
         return self._labels_at if page.is_text and not page.has_data.is_set() else self.newest_at
 
-    async def _stale(self, page: OpenPage, silent_s: float) -> Trouble:
+    async def _stale(self, page: OpenPage, silent_s: float) -> Failure:
         if page.refusals and await page.is_refused():
-            return Trouble("blocked", "venue", _refused(page, silent_s), again=False)
+            return Failure("blocked", "venue", _refused(page, silent_s), retryable=False)
         if await page.text() is None:
-            return Trouble("stall", "unknown", "the page does not react", again=True)
-        return Trouble(
+            return Failure("stall", "unknown", "the page does not react", retryable=True)
+        return Failure(
             "stall",
             "upstream" if page.answers else "unknown",
             f"no new observation for {silent_s:.0f} s; {page.answers} answers came",
-            again=True,
+            retryable=True,
         )
 
     async def _is_large(self, page: OpenPage) -> bool:
@@ -273,23 +274,23 @@ class PageKeeper:
 
     # ---- gaps ------------------------------------------------------------------------------------------
 
-    def lose(self, trouble: Trouble) -> None:
+    def lose(self, failure: Failure) -> None:
         """The first loss stands until data come again, but for one that turns out to be a refusal."""
         run, now = self.spider.run, self.spider.run.clock.now_ns()
         since = self.newest_at
         if self._loss is not None:
-            if trouble.reason != "blocked" or self._loss.reason == "blocked":
+            if failure.reason != "blocked" or self._loss.reason == "blocked":
                 return
             if self._loss.since < now:
                 since = now
                 self._end_loss(now)
         elif self.newest_observed is not None:
             since = min(since, self.newest_observed)  # what was observed after it may be lost too
-        self._loss = Loss(since, trouble.reason, trouble.cause, trouble.detail, "")
+        self._loss = Loss(since, failure.reason, failure.cause, failure.detail, "")
         self._write_gap(self._loss, None)
-        run.stats.inc_value(f"page/lost/{trouble.reason}")
+        run.stats.inc_value(f"page/lost/{failure.reason}")
         run.log_now_and_then(
-            trouble.reason, "Lost %s (%s): %s", self.target.slug, trouble.reason, trouble.detail
+            failure.reason, "Lost %s (%s): %s", self.target.slug, failure.reason, failure.detail
         )
 
     def finish(self) -> None:
@@ -316,15 +317,15 @@ def _refused(page: OpenPage, seconds: float) -> str:
     return f"{shown}, still there after {seconds:.0f} s"
 
 
-def _trouble(failure: object) -> Trouble:
+def _failure(refusal: object) -> Failure:
     """Why a page did not load."""
-    if isinstance(failure, IgnoreRequest):
-        return Trouble("blocked", "venue", str(failure), again=False)
-    if isinstance(failure, BaseException):
-        return trouble_of(failure)
-    return Trouble(
+    if isinstance(refusal, IgnoreRequest):
+        return Failure("blocked", "venue", str(refusal), retryable=False)
+    if isinstance(refusal, BaseException):
+        return failure_of(refusal)
+    return Failure(
         "disconnect",
-        "venue" if isinstance(failure, int) else "unknown",
-        f"status {failure}" if isinstance(failure, int) else str(failure),
-        again=True,
+        "venue" if isinstance(refusal, int) else "unknown",
+        f"status {refusal}" if isinstance(refusal, int) else str(refusal),
+        retryable=True,
     )

@@ -26,7 +26,8 @@ from marketarchive.collecting.streams.websocket import Ending, Message
 from marketarchive.exceptions import ArgumentError, ParseError
 from marketarchive.items import BookState, Invalid, Market
 from marketarchive.times import SECOND, from_ms, from_seconds, to_seconds
-from marketarchive.venues.polymarket import Book, market_channel, queries, sockets, verify_book
+from marketarchive.venues.polymarket import market_channel, queries, sockets
+from marketarchive.venues.polymarket.clob import Book, verify_book
 from marketarchive.venues.polymarket.endpoints import TOKENS_PER_BOOKS
 from marketarchive.venues.polymarket.live_books import ChannelBooks, LiveBook, Taken
 from marketarchive.venues.polymarket.market_channel import (

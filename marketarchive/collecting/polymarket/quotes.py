@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from marketarchive.items import Invalid, Market, Quote, Verdict
 from marketarchive.times import to_seconds, utc
-from marketarchive.venues.polymarket import Book, verify_book
+from marketarchive.venues.polymarket.clob import Book, verify_book
 
 if TYPE_CHECKING:
     from marketarchive.collecting.spider import Answer, ArchiveSpider

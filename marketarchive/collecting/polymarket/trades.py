@@ -16,8 +16,9 @@ from marketarchive.exceptions import CursorError
 from marketarchive.items import Cause, GapReason, Market
 from marketarchive.times import SECOND
 from marketarchive.venues.endpoint import Query
-from marketarchive.venues.polymarket import next_page, queries
+from marketarchive.venues.polymarket import queries
 from marketarchive.venues.polymarket.endpoints import CONDITIONS_PER_TRADES
+from marketarchive.venues.polymarket.queries import next_page
 
 logger = logging.getLogger(__name__)
 

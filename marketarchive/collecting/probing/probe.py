@@ -16,18 +16,17 @@ from scrapy.http import Response as HttpResponse
 
 from marketarchive.collecting.probing.probe_socket import hear
 from marketarchive.collecting.receipt import Receipt
-from marketarchive.collecting.spider import Answer, ArchiveSpider, Ask, Trouble
+from marketarchive.collecting.spider import Answer, ArchiveSpider, Ask
 from marketarchive.exceptions import ParseError
 from marketarchive.times import SECOND
-from marketarchive.venues import VENUES
+from marketarchive.venues import venues
+from marketarchive.venues.answers import Failure
 from marketarchive.venues.chainlink.probe import PROBE as CHAINLINK
 from marketarchive.venues.endpoint import Query
-from marketarchive.venues.polymarket.messages import Received
 from marketarchive.venues.polymarket.probe import PROBE as POLYMARKET
-from marketarchive.venues.probing import Exchange, Findings, Heard, Listen, Probe
+from marketarchive.venues.probing import FEED, Exchange, Findings, Heard, Listen, Probe
 
 PROBES: dict[str, Probe] = {"polymarket": POLYMARKET, "chainlink": CHAINLINK}
-FEED = "probe"
 WAIT_S = 15
 """Seconds (project clock) that a question waits for its turn at most, e.g. after a Retry-After."""
 
@@ -45,7 +44,7 @@ class ProbeSpider(ArchiveSpider):
 
     feed = FEED
     feeds = (FEED,)
-    accepts = frozenset()
+    accepts = ()
     custom_settings = {"REQUEST_ATTEMPTS": 1}  # noqa: RUF012  (Scrapy's own form)
     findings: Findings | None = None  # set when all was asked
 
@@ -106,11 +105,7 @@ class ProbeSpider(ArchiveSpider):
             yield from self._conclude(ask)
             return
         yield self._line(request, response.status, receipt)
-        trouble = None
-        if receipt.flags:
-            trouble = Trouble("disconnect", "venue", f"body {', '.join(receipt.flags)}", again=False)
-        elif response.status != 200 and response.status not in ask.query.endpoint.final:
-            trouble = self._judge(response, receipt)
+        failure = self._judge(ask, response, receipt)
         ask.exchange = Exchange(
             ask.query,
             receipt.received_at,
@@ -122,10 +117,10 @@ class ProbeSpider(ArchiveSpider):
             },
             receipt.latency_ms,
             receipt.seq,
-            f"{trouble.detail}: {_start(receipt.payload)}" if trouble else None,
+            f"{failure.detail}: {_start(receipt.payload)}" if failure else None,
         )
-        if trouble is not None:
-            yield from self._give_up(ask, trouble)
+        if failure is not None:
+            yield from self._give_up(ask, failure)
             return
         self.run.process.limiter.succeeded(ask.query.endpoint)
         self.run.stats.inc_value(f"responses/good/{FEED}")
@@ -135,22 +130,20 @@ class ProbeSpider(ArchiveSpider):
 
     def _items(self, ask: Ask, receipt: Receipt) -> Iterator[Any]:
         """Markets go to the master as a spider's would: it must come out of raw the same."""
-        url, params = ask.query.url, ask.query.params
-        received = Received(FEED, url, params, 200, receipt.payload, receipt.received_at, receipt.seq)
         try:
-            parsed = VENUES[self.venue].parse(received)
+            parsed = venues()[self.venue].parse(self.received_of(ask, 200, receipt))
         except ParseError:
             return  # a route that no spider reads, or one whose check fails by itself
         yield from parsed.items
         for bad in parsed.errors:
             yield self._invalid(ask, receipt, bad)
 
-    def _give_up(self, ask: Ask, trouble: Trouble) -> Iterator[Any]:
+    def _give_up(self, ask: Ask, failure: Failure) -> Iterator[Any]:
         assert isinstance(ask, _Ask)
         if ask.exchange is None:
-            why = f"{trouble.detail} ({trouble.reason})"
+            why = f"{failure.detail} ({failure.reason})"
             ask.exchange = Exchange(ask.query, self.run.clock.now_ns(), error=why)
-        yield from super()._give_up(ask, trouble)
+        yield from super()._give_up(ask, failure)
 
 
 def probe_spider(of: str) -> type[ProbeSpider]:

@@ -115,7 +115,7 @@ def _check(check: Check) -> dict[str, Any]:
         "url": query.url,
         "params": dict(query.params),
         "body": None if query.body is None else query.body.decode(),
-        "limit_class": query.endpoint.limit_class,
+        "limit_class": query.endpoint.limit.name,
         "status": exchange.status,
         "latency_ms": exchange.latency_ms,
         "bytes": len(exchange.payload),

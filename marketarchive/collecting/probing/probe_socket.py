@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 from marketarchive.clock import sleep
 from marketarchive.collecting.limits import backoff
 from marketarchive.collecting.receipt import KEPT_HEADERS
-from marketarchive.collecting.retry_after import retry_after
 from marketarchive.collecting.route import route
-from marketarchive.collecting.spider import BLOCKED_STATUSES
 from marketarchive.collecting.streams.websocket import Message, Refusal, WebSocket
 from marketarchive.items import Cause, Connection, ConnectionEvent, Frames, GapReason, Response
 from marketarchive.times import from_seconds
+from marketarchive.venues.answers import REFUSED_STATUSES, retry_after
 from marketarchive.venues.probing import Heard, Listen
 
 if TYPE_CHECKING:
@@ -164,7 +163,7 @@ class _Ear:
             )
         reason: GapReason = refusal.reason
         limiter, endpoint = run.process.limiter, self._listen.endpoint
-        if status in BLOCKED_STATUSES:
+        if status in REFUSED_STATUSES:
             reason = "blocked"
             limiter.blocked(endpoint)
         elif status == 429:

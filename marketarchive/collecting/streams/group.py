@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 from marketarchive.clock import sleep, wait_any
 from marketarchive.collecting.limits import BLOCKED_MAX_S, backoff
 from marketarchive.collecting.receipt import KEPT_HEADERS
-from marketarchive.collecting.retry_after import retry_after
-from marketarchive.collecting.spider import BLOCKED_STATUSES
 from marketarchive.collecting.streams.link import Link
 from marketarchive.collecting.streams.websocket import Refusal, WebSocket
 from marketarchive.items import Cause, GapReason, Response
 from marketarchive.times import from_seconds, to_seconds
+from marketarchive.venues.answers import REFUSED_STATUSES, retry_after
 
 if TYPE_CHECKING:
     from marketarchive.collecting.streams.stream import StreamSpider
@@ -244,7 +243,7 @@ class Group:
         reason: GapReason = refusal.reason
         cause: Cause = "unknown" if status is None else "venue"
         wait = 0.0
-        if status in BLOCKED_STATUSES:
+        if status in REFUSED_STATUSES:
             self._refusals += 1
             reason = "blocked"
             wait = min(BLOCKED_MAX_S, BLOCKED_S * 2.0 ** (self._refusals - 1))

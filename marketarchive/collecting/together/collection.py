@@ -152,7 +152,7 @@ class Collection:
         self._past: Counter[str] = Counter()  # stats of crawlers that have ended
         self._down_since: dict[str, int] = {}  # by spider: wall ns, until a gap says so
         self._stop = asyncio.Event()
-        asked = {name: value for name, value in asdict(arguments).items() if value is not None}
+        asked = arguments.given()
         asked |= {"feeds": [asdict(feed) for feed in feeds]}
         self._archive = process.writer.open_run(
             "collect", "", (), asked, {"SIMULATOR_URL": process.simulator}

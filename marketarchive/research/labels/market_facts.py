@@ -6,7 +6,6 @@ What a sealed segment says never changes: it is read once and kept under its dig
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
@@ -23,9 +22,8 @@ from marketarchive.invocation import command
 from marketarchive.items import Market, Resolution
 from marketarchive.research.labels.labels import SPLIT, Window
 from marketarchive.times import from_datetime
-from marketarchive.venues import polymarket
 from marketarchive.venues.polymarket.endpoints import GAMMA, RESOLUTIONS
-from marketarchive.venues.polymarket.messages import Received
+from marketarchive.venues.polymarket.parse import parse
 
 FEEDS = ("markets", "resolutions")
 """Of Polymarket: every spider archives the catalogue's answers under one of them."""
@@ -153,18 +151,8 @@ def _items(message: Message) -> list[Any]:
         or not message.canonical_url.startswith((f"{GAMMA}/", RESOLUTIONS))
     ):
         return []
-    params = envelope["params"]
-    received = Received(
-        message.feed,
-        message.canonical_url,
-        json.loads(params) if isinstance(params, str) else params,  # a string where it holds "payload"
-        envelope["status"],
-        message.payload,
-        message.received_at,
-        message.seq,
-    )
     try:
-        return list(polymarket.parse(received).items)
+        return list(parse(message.received()).items)
     except ParseError:
         return []  # the run that received it has counted it
 

@@ -26,9 +26,9 @@ from marketarchive.nesting import is_shallow
 from marketarchive.research.labels.labels import SPLIT, Label, Tick, Window, label, wanted
 from marketarchive.research.labels.market_facts import of_items, windows
 from marketarchive.venues.assets import ASSETS
+from marketarchive.venues.messages import Received
 from marketarchive.venues.polymarket import gamma
 from marketarchive.venues.polymarket.endpoints import MARKETS
-from marketarchive.venues.polymarket.messages import Received
 from marketarchive.venues.polymarket.rules import e18, spot, twap
 
 MARKETS_FILE = re.compile(r".*markets.*\.jsonl\.gz")
@@ -184,7 +184,9 @@ def _windows(path: Path) -> Iterator[tuple[_Row, Window]]:
 def _window(row: _Row, name: str, number: int) -> Window:
     """As the catalogue's own row tells it; without one, as the recorder does."""
     if bytes(row.raw) != b"null":
-        received = Received("recording", f"{MARKETS}/slug/{row.slug}", {}, 200, bytes(row.raw), 0, number)
+        received = Received(
+            "polymarket", "recording", f"{MARKETS}/slug/{row.slug}", {}, None, 200, bytes(row.raw), 0, number
+        )
         try:
             parsed = gamma.parse_one_market(received)
         except ParseError as error:

@@ -13,7 +13,7 @@ from marketarchive.simulator.chainlink.script import SCRIPT
 from marketarchive.simulator.chainlink.streams import BY_FEED_ID, BY_SLUG, Stream
 from marketarchive.simulator.messages import Asked, Reply, json_reply
 from marketarchive.simulator.noise import bits
-from marketarchive.simulator.prices import Prices
+from marketarchive.simulator.prices import Prices, prices_of
 from marketarchive.simulator.sockets import Session
 from marketarchive.times import SECOND, from_seconds
 
@@ -113,3 +113,8 @@ class Chainlink:
 
 def _json(document: Any, status: int = 200) -> Reply:
     return replace(json_reply(document, status), headers=_HEADERS)
+
+
+def simulated(seed: int) -> Chainlink:
+    """Return the venue as the simulator serves it."""
+    return Chainlink(seed, prices_of(seed))

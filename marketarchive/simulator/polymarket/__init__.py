@@ -114,3 +114,8 @@ class Polymarket:
             "payouts": payouts,
             "resolution": outcomes[payouts.index("1")] if outcomes and payouts and "1" in payouts else None,
         }
+
+
+def simulated(seed: int) -> Polymarket:
+    """Return the venue as the simulator serves it."""
+    return Polymarket(seed)

@@ -10,7 +10,7 @@ from marketarchive.simulator.noise import wave
 from marketarchive.simulator.polymarket.markets import Group, SimMarket
 from marketarchive.simulator.polymarket.others import others
 from marketarchive.simulator.polymarket.rounds import ASSET_LIST, LISTED_AHEAD_S, Rounds, is_start, starts
-from marketarchive.simulator.prices import ASSETS, Prices
+from marketarchive.simulator.prices import ASSETS, prices_of
 from marketarchive.venues.polymarket import updown
 
 HISTORY_S = 12 * 3600
@@ -24,7 +24,7 @@ class World:
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self.prices = Prices(seed)
+        self.prices = prices_of(seed)
         self.rounds = Rounds(seed)
         self.others = others(seed)
         self._by_number = {market.number: market for market in self.others}

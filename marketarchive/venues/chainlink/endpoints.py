@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from marketarchive.venues.assets import ASSETS
-from marketarchive.venues.endpoint import Endpoint
+from marketarchive.venues.endpoint import Endpoint, Limit
 
 HOST = "https://data.chain.link"
 STREAMS = f"{HOST}/streams"
@@ -22,7 +22,7 @@ TIMESCALE = f"{API}/query-timescale"  # before: dollars times 1e18 as integers
 HISTORY = f"{API}/historical-data-engine-stream-data"  # candles for the chart
 
 PAGES_PER_10S = 4
-PAGE = Endpoint("page", f"{STREAMS}/{{slug}}", "chainlink/page", PAGES_PER_10S)
+PAGE = Endpoint("page", f"{STREAMS}/{{slug}}", Limit("chainlink/page", PAGES_PER_10S, unit="pages"))
 
 PAGES: dict[str, str] = {
     "spot": "cexprice-streams",

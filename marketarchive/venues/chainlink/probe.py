@@ -11,7 +11,7 @@ from marketarchive.times import to_seconds
 from marketarchive.venues.assets import ASSETS, Asset
 from marketarchive.venues.chainlink.endpoints import LIVE, PAGE, PAGES_PER_10S
 from marketarchive.venues.chainlink.reports import CHECKPOINT, parse_answer, parse_document
-from marketarchive.venues.endpoint import Endpoint, Query
+from marketarchive.venues.endpoint import Endpoint, Limit, Query
 from marketarchive.venues.probing import Exchange, Findings, Probe, Questions, Reader, Topic
 
 BLOCKED = frozenset({401, 403, 429, 451})
@@ -19,7 +19,7 @@ API_PER_10S = 10
 """A page asks about once a second."""
 _ANSWERS = BLOCKED | {404}
 _PAGE = replace(PAGE, final=_ANSWERS)
-_LIVE = Endpoint("live", LIVE, "chainlink/api", API_PER_10S, final=_ANSWERS)
+_LIVE = Endpoint("live", LIVE, Limit("chainlink/api", API_PER_10S), final=_ANSWERS)
 _BROWSER = "the spider chainlink_streams looks in a browser"
 
 
@@ -84,7 +84,7 @@ def _wrong(text: str) -> ParseError:
     return ParseError("Probe", text)
 
 
-_LIMITS: Mapping[str, int] = {_PAGE.limit_class: PAGES_PER_10S, _LIVE.limit_class: API_PER_10S}
+_LIMITS: Mapping[str, int] = {_PAGE.limit.name: PAGES_PER_10S, _LIVE.limit.name: API_PER_10S}
 
 PROBE = Probe(
     questions=lambda findings, now_ns: _Chainlink(findings, now_ns).questions(),

@@ -14,8 +14,8 @@ from typing import Any
 
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Resolution
+from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.polymarket import wire
-from marketarchive.venues.polymarket.messages import Parsed, Received
 
 PLATFORM = "polymarket"
 MICRO = 1_000_000

@@ -15,8 +15,8 @@ from typing import Any
 
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Market, PriceSnapshot
+from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.polymarket import rules, updown, wire
-from marketarchive.venues.polymarket.messages import Parsed, Received
 
 PLATFORM = "polymarket"
 RESOLUTION_SOURCE = "polymarket gamma outcomePrices"

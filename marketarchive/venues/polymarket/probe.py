@@ -9,19 +9,12 @@ from dataclasses import replace
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Market, Resolution
 from marketarchive.times import SECOND, to_seconds
-from marketarchive.venues.endpoint import Endpoint, Query
-from marketarchive.venues.polymarket import (
-    Book,
-    Parsed,
-    Received,
-    parse,
-    queries,
-    sockets,
-    verify_book,
-    wire,
-)
-from marketarchive.venues.polymarket.clob import NO_ORDERBOOK, error_text
+from marketarchive.venues.endpoint import Endpoint, Limit, Query
+from marketarchive.venues.messages import Parsed
+from marketarchive.venues.polymarket import queries, sockets, wire
+from marketarchive.venues.polymarket.clob import NO_ORDERBOOK, Book, error_text, verify_book
 from marketarchive.venues.polymarket.endpoints import CLOB, LIMITS
+from marketarchive.venues.polymarket.parse import parse
 from marketarchive.venues.polymarket.probe_rounds import look_for_rounds
 from marketarchive.venues.polymarket.probe_sockets import MARKET_CHECKS, listen_to_market, listen_to_topics
 from marketarchive.venues.polymarket.queries import (
@@ -43,7 +36,7 @@ BOOK_READS = 3
 CLOCK_OFF_S = 5
 DAY_NS = 86_400 * SECOND
 
-TIME = Endpoint("clob_time", f"{CLOB}/time", "polymarket/clob", LIMITS["clob"])
+TIME = Endpoint("clob_time", f"{CLOB}/time", Limit("polymarket/clob", LIMITS["clob"]))
 TRADES = replace(queries.TRADES, final=frozenset())  # here nothing but trades is an answer
 TRADE_FIELDS = {"condition_id", "token_id", "side", "size", "price", "timestamp", "transaction_hash"}
 
@@ -336,17 +329,7 @@ def _is_404(exchange: Exchange) -> str:
 
 
 def _parsed(exchange: Exchange) -> Parsed:
-    return parse(
-        Received(
-            "probe",
-            exchange.query.url,
-            exchange.query.params,
-            exchange.status or 0,
-            exchange.payload,
-            exchange.received_at,
-            exchange.seq or 0,
-        )
-    )
+    return parse(exchange.received("polymarket"))
 
 
 def _markets(parsed: Parsed) -> Iterator[Market]:

@@ -9,8 +9,9 @@ from marketarchive.exceptions import ParseError
 from marketarchive.items import Market
 from marketarchive.times import SECOND, iso, to_seconds
 from marketarchive.venues.endpoint import Query
-from marketarchive.venues.polymarket import Received, parse, queries
-from marketarchive.venues.polymarket.messages import Parsed
+from marketarchive.venues.messages import Parsed
+from marketarchive.venues.polymarket import queries
+from marketarchive.venues.polymarket.parse import parse
 from marketarchive.venues.polymarket.updown import ASSETS, DURATIONS, SECONDS, of_series, of_slug, slug_of
 from marketarchive.venues.probing import Exchange, Findings, Questions, Reader
 
@@ -86,12 +87,7 @@ def _told(market: Market) -> str:
 
 
 def _parsed(exchange: Exchange) -> Parsed:
-    query, at = exchange.query, exchange.received_at
-    return parse(
-        Received(
-            "probe", query.url, query.params, exchange.status or 0, exchange.payload, at, exchange.seq or 0
-        )
-    )
+    return parse(exchange.received("polymarket"))
 
 
 def _wrong(text: str) -> ParseError:

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from marketarchive.exceptions import ParseError
-from marketarchive.venues.polymarket import Book, market_channel, rtds, sockets
+from marketarchive.venues.polymarket import market_channel, rtds, sockets
+from marketarchive.venues.polymarket.clob import Book
 from marketarchive.venues.polymarket.live_books import ChannelBooks
 from marketarchive.venues.polymarket.market_channel import BookEvent, PriceChanges, UnreadableEvent
 from marketarchive.venues.polymarket.rtds import ReferencePoint, RtdsRefused

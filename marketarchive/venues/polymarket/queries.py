@@ -8,14 +8,14 @@ from dataclasses import replace
 import msgspec
 
 from marketarchive.times import iso
-from marketarchive.venues.endpoint import Endpoint, Query
+from marketarchive.venues.endpoint import Endpoint, Limit, Query
+from marketarchive.venues.messages import Parsed
 from marketarchive.venues.polymarket import endpoints, updown
 from marketarchive.venues.polymarket.endpoints import LIMITS
-from marketarchive.venues.polymarket.messages import Parsed
 
 
 def _endpoint(name: str, url: str, limit: str, method: str = "GET", final: Sequence[int] = ()) -> Endpoint:
-    return Endpoint(name, url, f"polymarket/{limit}", LIMITS[limit], method, frozenset(final))
+    return Endpoint(name, url, Limit(f"polymarket/{limit}", LIMITS[limit]), method, frozenset(final))
 
 
 MARKETS_PAGE = _endpoint("gamma_markets_keyset", endpoints.MARKETS_KEYSET, "gamma_markets")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from marketarchive.venues.endpoint import Endpoint
+from marketarchive.venues.endpoint import Endpoint, Limit
 from marketarchive.venues.polymarket import endpoints
 
 CONNECTIONS_PER_10S = 20
 
-MARKET_CHANNEL = Endpoint(
-    "market_channel", endpoints.MARKET_CHANNEL, "polymarket/market_channel", CONNECTIONS_PER_10S
-)
-RTDS = Endpoint("rtds", endpoints.RTDS, "polymarket/rtds", CONNECTIONS_PER_10S)
+
+def _limit(name: str) -> Limit:
+    return Limit(f"polymarket/{name}", CONNECTIONS_PER_10S, unit="connections")
+
+
+MARKET_CHANNEL = Endpoint("market_channel", endpoints.MARKET_CHANNEL, _limit("market_channel"))
+RTDS = Endpoint("rtds", endpoints.RTDS, _limit("rtds"))

@@ -17,11 +17,29 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from marketarchive.exceptions import ParseError
+from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.polymarket import wire
-from marketarchive.venues.polymarket.messages import Parsed, Received, Trade
 
 _ITEM = "Trade"
 _SIDES: dict[str, Literal["BUY", "SELL"]] = {"BUY": "BUY", "SELL": "SELL"}
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One row of public trades: the taker's token and side."""
+
+    market: str  # condition id
+    token: str
+    side: Literal["BUY", "SELL"]
+    price: Decimal  # dollars per share, of the literal
+    size: Decimal  # shares
+    timestamp_s: int
+    transaction_hash: str
+    number: int  # 1-based among the rows of one answer with this transaction and token
+
+    @property
+    def key(self) -> str:
+        return f"{self.transaction_hash} {self.token} {self.number}"
 
 
 @dataclass(frozen=True, slots=True)

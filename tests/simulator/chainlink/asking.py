@@ -27,7 +27,7 @@ def ask(
     now_ns: int = NOW,
     faults: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Reply:
-    return pages().answer(Asked("GET", HOST, path, tuple((query or {}).items()), b"", faults or {}), now_ns)
+    return pages().answer(Asked("GET", HOST, path, tuple((query or {}).items()), faults=faults or {}), now_ns)
 
 
 def live_query(slug: str, **more: str) -> dict[str, str]:

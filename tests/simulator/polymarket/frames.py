@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from marketarchive.simulator.polymarket.markets import SimMarket
-from marketarchive.venues.polymarket import Book, parse_book, verify_book
+from marketarchive.venues.polymarket.clob import Book, parse_book, verify_book
 from tests.simulator.asking import SECONDS, venue
 
 

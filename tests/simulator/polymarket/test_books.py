@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from marketarchive.simulator.polymarket.books import Books
 from marketarchive.simulator.polymarket.markets import SimMarket
-from marketarchive.venues.polymarket import Book, parse_book, verify_book
+from marketarchive.venues.polymarket.clob import Book, parse_book, verify_book
 from tests.simulator.asking import SECONDS, venue
 
 

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from marketarchive.simulator.messages import Reply
-from marketarchive.venues.polymarket import Book, Received, parse
+from marketarchive.venues.messages import Received
+from marketarchive.venues.polymarket.clob import Book
+from marketarchive.venues.polymarket.parse import parse
 from tests.simulator.asking import CLOB, NOW, SECONDS, ask, closed_rounds, json_of, live_tokens, venue
 
 
@@ -17,7 +19,9 @@ def posted(path: str, tokens: Sequence[str], at: int = SECONDS, **more: str) -> 
 
 
 def books(reply: Reply) -> list[Book]:
-    result = parse(Received("orderbook", f"https://{CLOB}/books", {}, 200, reply.body, NOW, 1))
+    result = parse(
+        Received("polymarket", "orderbook", f"https://{CLOB}/books", {}, None, 200, reply.body, NOW, 1)
+    )
     assert result.errors == []
     return result.books
 

@@ -6,7 +6,8 @@ import pytest
 
 from marketarchive.items import Resolution
 from marketarchive.simulator.polymarket.markets import SimMarket
-from marketarchive.venues.polymarket import Received, parse
+from marketarchive.venues.messages import Received
+from marketarchive.venues.polymarket.parse import parse
 from tests.simulator.asking import CLOB, DATA, NOW, SECONDS, ask, closed_rounds, json_of, live_tokens, venue
 
 PATH = "/v2/resolutions"
@@ -14,7 +15,11 @@ PATH = "/v2/resolutions"
 
 def resolutions(conditions: list[str], at: int = SECONDS) -> dict[str, Resolution]:
     reply = ask(DATA, PATH, {"condition": ",".join(conditions)}, at=at)
-    result = parse(Received("resolutions", f"https://{DATA}{PATH}", {}, reply.status, reply.body, NOW, 1))
+    result = parse(
+        Received(
+            "polymarket", "resolutions", f"https://{DATA}{PATH}", {}, None, reply.status, reply.body, NOW, 1
+        )
+    )
     assert result.errors == []
     return {item.market_id: item for item in result.items if isinstance(item, Resolution)}
 

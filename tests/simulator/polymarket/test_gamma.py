@@ -10,7 +10,8 @@ import pytest
 from marketarchive.items import Market
 from marketarchive.simulator.polymarket.gamma_rows import METADATA_AFTER_S
 from marketarchive.times import utc
-from marketarchive.venues.polymarket import Parsed, Received, parse
+from marketarchive.venues.messages import Parsed, Received
+from marketarchive.venues.polymarket.parse import parse
 from tests.simulator.asking import GAMMA, NOW, SECONDS, ask, closed_rounds, json_of, venue
 
 KEYSET = "/markets/keyset"
@@ -19,7 +20,9 @@ KEYSET = "/markets/keyset"
 def read(path: str, query: dict[str, Any] | None = None, at: int = SECONDS) -> Parsed:
     reply = ask(GAMMA, path, query, at=at)
     assert reply.status == 200, reply.body[:200]
-    return parse(Received("markets", f"https://{GAMMA}{path}", {}, 200, reply.body, NOW, 1))
+    return parse(
+        Received("polymarket", "markets", f"https://{GAMMA}{path}", {}, None, 200, reply.body, NOW, 1)
+    )
 
 
 def markets(result: Parsed) -> list[Market]:

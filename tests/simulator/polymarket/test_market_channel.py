@@ -11,7 +11,7 @@ from marketarchive.simulator.polymarket.books import Books
 from marketarchive.simulator.polymarket.market_channel import MarketChannel, frames, global_frames
 from marketarchive.simulator.polymarket.markets import SimMarket
 from marketarchive.times import SECOND
-from marketarchive.venues.polymarket import parse_book
+from marketarchive.venues.polymarket.clob import parse_book
 from marketarchive.venues.polymarket.live_books import ChannelBooks
 from tests.properties import examples
 from tests.simulator.asking import CLOB, DATA, SECONDS, ask, json_of, venue

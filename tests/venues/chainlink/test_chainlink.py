@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from marketarchive.exceptions import ParseError
 from marketarchive.times import SECOND, from_iso
-from marketarchive.venues import chainlink
 from marketarchive.venues.chainlink.endpoints import (
     API,
     HISTORY,
@@ -26,7 +25,8 @@ from marketarchive.venues.chainlink.endpoints import (
 )
 from marketarchive.venues.chainlink.labels import Labels, read_labels
 from marketarchive.venues.chainlink.reports import Report, parse_answer, parse_document
-from marketarchive.venues.polymarket.messages import Received
+from marketarchive.venues.chainlink.venue import parse
+from marketarchive.venues.messages import Received
 
 AT = "2026-05-08T19:53:19.123679+00:00"
 
@@ -182,14 +182,14 @@ def test_another_feed_is_never_taken_for_a_pages_own() -> None:
 
 def test_a_venue_like_every_other() -> None:
     def received(url: str, payload: bytes) -> Received:
-        return Received("pages", url, {}, 200, payload, 1, 1)
+        return Received("chainlink", "pages", url, {}, None, 200, payload, 1, 1)
 
-    assert chainlink.parse(received(LIVE, live(node("bid", "2"), node("ask", "x")))).keys
-    assert len(chainlink.parse(received(LIVE, live(node("bid", "2"), node("ask", "x")))).errors) == 1
-    assert not chainlink.parse(received(f"{STREAMS}/btc-usd", b"<html>")).errors
-    assert not chainlink.parse(received(HISTORY, b"{}")).keys
+    assert parse(received(LIVE, live(node("bid", "2"), node("ask", "x")))).keys
+    assert len(parse(received(LIVE, live(node("bid", "2"), node("ask", "x")))).errors) == 1
+    assert not parse(received(f"{STREAMS}/btc-usd", b"<html>")).errors
+    assert not parse(received(HISTORY, b"{}")).keys
     with pytest.raises(ParseError):
-        chainlink.parse(received("https://example.com", b"{}"))
+        parse(received("https://example.com", b"{}"))
     with pytest.raises(ParseError):
-        chainlink.parse(received(LIVE, b"{}"))
+        parse(received(LIVE, b"{}"))
     assert API.startswith("https://")

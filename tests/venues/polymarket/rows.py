@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from marketarchive.venues.polymarket import Parsed, Received, clob, parse
+from marketarchive.venues.messages import Parsed, Received
+from marketarchive.venues.polymarket import clob
+from marketarchive.venues.polymarket.parse import parse
 
 CONDITION = "0x" + "6a" * 32
 TOKENS = ("61875132045", "10470803696")
 
 
 def received(url: str, payload: bytes) -> Received:
-    return Received("feed", url, {}, 200, payload, 1_795_255_200_000_000_000, 7)
+    return Received("polymarket", "feed", url, {}, None, 200, payload, 1_795_255_200_000_000_000, 7)
 
 
 def parsed(url: str, document: Any) -> Parsed:

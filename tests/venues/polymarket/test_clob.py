@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketarchive.exceptions import ParseError
-from marketarchive.venues.polymarket import parse_book, verify_book
 from marketarchive.venues.polymarket.clob import (
     CURRENT_RECIPE,
     RECIPES,
@@ -18,7 +17,9 @@ from marketarchive.venues.polymarket.clob import (
     book_hash,
     decode_book,
     error_text,
+    parse_book,
     split_books,
+    verify_book,
     verify_text,
 )
 from marketarchive.venues.polymarket.endpoints import BOOK, BOOKS

@@ -7,7 +7,7 @@ import pytest
 
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Resolution
-from marketarchive.venues.polymarket import Parsed
+from marketarchive.venues.messages import Parsed
 from marketarchive.venues.polymarket.endpoints import RESOLUTIONS
 from tests.venues.polymarket.rows import CONDITION, parsed, resolution_row
 

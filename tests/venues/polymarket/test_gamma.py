@@ -8,7 +8,7 @@ import pytest
 
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Market, PriceSnapshot
-from marketarchive.venues.polymarket import Parsed
+from marketarchive.venues.messages import Parsed
 from marketarchive.venues.polymarket.endpoints import (
     EVENTS,
     EVENTS_KEYSET,

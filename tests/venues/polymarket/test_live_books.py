@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketarchive.exceptions import ParseError
-from marketarchive.venues.polymarket import parse_book, verify_book
+from marketarchive.venues.polymarket.clob import parse_book, verify_book
 from marketarchive.venues.polymarket.live_books import KEPT_CHANGES, ChannelBooks, Taken
 from marketarchive.venues.polymarket.market_channel import TOKENS_PER_CONNECTION
 from tests.venues.polymarket.tape import Tape, compact

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketarchive.exceptions import ParseError
-from marketarchive.venues.polymarket import Parsed, endpoints
+from marketarchive.venues.messages import Parsed
+from marketarchive.venues.polymarket import endpoints
 from tests.venues.polymarket.rows import market_row, parsed
 
 URLS = [

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from marketarchive.exceptions import ParseError
-from marketarchive.venues.polymarket import Parsed, next_page, queries
+from marketarchive.venues.messages import Parsed
+from marketarchive.venues.polymarket import queries
 from marketarchive.venues.polymarket.endpoints import TRADES, TRADES_V1
+from marketarchive.venues.polymarket.queries import next_page
 from tests.venues.polymarket.rows import CONDITION, TOKENS, parsed
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from marketarchive.collecting.arguments import Argument, names
 from marketarchive.collecting.pages.open_page import OpenPage
 from marketarchive.collecting.pages.page import PageSpider
 from marketarchive.collecting.pages.page_keeper import News, PageKeeper
 from marketarchive.collecting.second_rows import Observed, SecondRows
-from marketarchive.exceptions import ParseError
+from marketarchive.exceptions import ArgumentError, ParseError
 from marketarchive.items import Invalid, ReferencePrice, Response
 from marketarchive.times import SECOND, utc
 from marketarchive.venues.chainlink import endpoints
@@ -21,6 +22,17 @@ GRACE_S = 180
 """Seconds that a row waits for its observation: pages were seen 90 s behind."""
 REMEMBERED_S = 300
 """Seconds of reports that are known as not new."""
+
+
+def _pages(name: str, text: str) -> tuple[str, ...]:
+    kinds = tuple(value.lower() for value in names(name, text))
+    for kind in kinds:
+        if kind not in endpoints.PAGES:
+            raise ArgumentError(f"{name}={text!r}: {kind!r} is not one of {', '.join(endpoints.PAGES)}")
+    return kinds
+
+
+PAGES = Argument("pages", _pages, "spot,twap60", "which stream pages of each asset; also twap30")
 
 
 class StreamPageSpider(PageSpider):
@@ -40,7 +52,7 @@ class StreamPageSpider(PageSpider):
 
     def targets(self) -> Iterable[Page]:
         for asset in self.arguments.assets or self.default_assets:
-            for kind in self.arguments.pages or self.default_pages:
+            for kind in self.arguments.others.get("pages", self.default_pages):
                 page = Page(asset, kind)
                 self._rows[page.slug] = SecondRows(self.run.clock, self, asset, page.source, GRACE_S)
                 self._known[page.slug] = KnownReports()

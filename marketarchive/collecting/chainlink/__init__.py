@@ -1,0 +1,1 @@
+"""What Chainlink's spiders share."""

@@ -1,0 +1,28 @@
+"""Chainlink's stream pages as the rest of the project sees them."""
+
+from __future__ import annotations
+
+from marketarchive.exceptions import ParseError
+from marketarchive.venues.chainlink.endpoints import API, STREAMS
+from marketarchive.venues.chainlink.probe import PROBE
+from marketarchive.venues.chainlink.reports import parse_answer
+from marketarchive.venues.messages import Parsed, Received
+from marketarchive.venues.venue import Feed, Venue
+
+
+def parse(received: Received) -> Parsed:
+    """Nothing of it goes to the market master: only whether the answer is sound. Raises ParseError."""
+    if received.canonical_url.startswith(f"{STREAMS}/"):
+        return Parsed()
+    if not received.canonical_url.startswith(f"{API}/"):
+        raise ParseError("message", f"nothing reads {received.canonical_url}")
+    answer = parse_answer(received.canonical_url, received.payload)
+    return Parsed(errors=list(answer.errors), keys=[str(report.observed_ns) for report in answer.reports])
+
+
+VENUE = Venue(
+    name="chainlink",
+    feeds={"pages": Feed(tables=("reference_prices",)), "probe": Feed(is_polled=True)},
+    parse=parse,
+    probe=PROBE,
+)

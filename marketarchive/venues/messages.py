@@ -1,0 +1,95 @@
+"""What goes into a venue's parse functions and what comes out, the same for every venue."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from marketarchive.exceptions import ParseError
+from marketarchive.items import Market, PriceSnapshot, Resolution
+from marketarchive.venues.endpoint import Query
+
+
+@dataclass(frozen=True)
+class Received:
+    """One answer of a venue, from a live spider or from the archive."""
+
+    venue: str
+    feed: str
+    canonical_url: str  # the venue's own URL, without a simulator's prefix and without the query
+    params: Mapping[str, Any]
+    body: bytes | None  # the request's
+    status: int
+    payload: bytes
+    received_at: int  # wall ns
+    seq: int
+
+    @classmethod
+    def answer(
+        cls, venue: str, feed: str, query: Query, status: int, payload: bytes, received_at: int, seq: int
+    ) -> Received:
+        """Return the answer to `query` as a live spider got it."""
+        return cls(venue, feed, query.url, query.params, query.body, status, payload, received_at, seq)
+
+    @classmethod
+    def archived(
+        cls,
+        venue: str,
+        feed: str,
+        canonical_url: str,
+        envelope: Mapping[str, Any],
+        payload: bytes,
+        received_at: int,
+    ) -> Received:
+        """Return the same from a `response` line: its keys but for the payload, and the payload's bytes."""
+        params = envelope.get("params") or {}
+        if isinstance(params, str):  # as JSON text where a key or value holds "payload"
+            params = json.loads(params)
+        body = envelope.get("body")
+        return cls(
+            venue,
+            feed,
+            canonical_url,
+            params,
+            _body(body),
+            envelope["status"],
+            payload,
+            received_at,
+            envelope.get("seq", 0),
+        )
+
+    def origin(self) -> dict[str, Any]:
+        """Return the fields that every item made from this message carries."""
+        return {
+            "venue": self.venue,
+            "feed": self.feed,
+            "received_at": self.received_at,
+            "seq": self.seq,
+        }
+
+
+@dataclass
+class Parsed:
+    """What one answer says; a bad row is one entry of `errors` and spoils nothing else."""
+
+    items: list[Market | PriceSnapshot | Resolution] = field(default_factory=list)  # for the market master
+    books: list[Any] = field(default_factory=list)  # in the venue's own form
+    trades: list[Any] = field(default_factory=list)  # likewise
+    errors: list[ParseError] = field(default_factory=list)
+    next_cursor: str | None = None
+    keys: list[str] = field(default_factory=list)  # the page's rows by id, bad ones too: to detect loops
+    series: dict[str, str] = field(default_factory=dict)  # a series' name -> its id
+
+
+def _body(kept: Any) -> bytes | None:
+    """Return the bytes of a request's body: a line holds it as the document it is, or as text."""
+    if kept is None:
+        return None
+    if isinstance(kept, dict) and kept.keys() == {"base64"}:
+        return base64.b64decode(kept["base64"])
+    return kept.encode() if isinstance(kept, str) else msgspec.json.encode(kept)

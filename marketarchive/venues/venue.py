@@ -1,0 +1,67 @@
+"""What a venue is to the rest of the project: one object that says all there is to know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from marketarchive.venues.answers import Answered, Failure, judge_status
+from marketarchive.venues.endpoint import Query
+from marketarchive.venues.messages import Parsed, Received
+from marketarchive.venues.probing import Probe
+
+Verified = tuple[str, str, str]
+"""(key of a book, ok or failed or unchecked or not_available, detail: by which recipe or why not)."""
+
+TableRow = tuple[str, Mapping[str, Any]]
+"""(table, its columns); see docs/TABLES.md for what each table has."""
+
+
+class RowMaker(Protocol):
+    """Makes the rows of tables from a feed's archived messages; it may hold state from message to message."""
+
+    def rows(self, received: Received) -> Iterable[TableRow]:
+        """Return the rows that a message makes, verified in the same pass. Raises ParseError."""
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What is archived under one name of a venue, and what becomes of it."""
+
+    tables: tuple[str, ...] = ()  # beside `gaps`: books, book_changes, trades, quotes, reference_prices, ...
+    rows: Callable[[], RowMaker] | None = None  # one for each run of a feed
+    verify: Callable[[Received], Iterable[Verified]] | None = None
+    """What each book in an answer proves by itself. Raises ParseError."""
+    is_polled: bool = False  # by requests; else what is sent on a socket or by a page
+    has_markets: bool = False  # its answers speak of markets: for the market master
+    identity: Callable[[Received], bytes] | None = None
+    """What makes a message of two collectors the same; None: its payload."""
+
+
+def no_next_page(query: Query, parsed: Parsed) -> Query | None:  # noqa: ARG001  (a venue's interface)
+    """Return None: answers are whole."""
+    return None
+
+
+def no_headers(query: Query, now_ns: int) -> Mapping[str, str]:  # noqa: ARG001  (a venue's interface)
+    """Return nothing: the venue asks for no header of its own."""
+    return {}
+
+
+@dataclass(frozen=True)
+class Venue:
+    """Everything that the neutral parts of the project need to know of a venue.
+
+    A package `marketarchive/venues/<name>` has one as `VENUE` in its module `venue`.
+    """
+
+    name: str
+    feeds: Mapping[str, Feed]
+    parse: Callable[[Received], Parsed]
+    """What an answer says that `judge` lets pass with status 200. Raises ParseError."""
+    next_page: Callable[[Query, Parsed], Query | None] = no_next_page
+    judge: Callable[[Answered], Failure | None] = judge_status
+    headers: Callable[[Query, int], Mapping[str, str]] = no_headers
+    """Headers of a request at an attempt at this wall time (ns): a signature, a version."""
+    probe: Probe | None = None
