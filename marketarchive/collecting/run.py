@@ -6,9 +6,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from marketarchive.clock import SpeedMeter
+from marketarchive.collecting.arguments import Arguments
 from marketarchive.collecting.exit_cause import CLOSE_REASONS, UNANSWERED, Exit, Failures, LastException
 from marketarchive.collecting.exit_codes import BLOCKED, DISK, FAILED, FINISHED
 from marketarchive.collecting.feed_context import current_feed, working_for
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from scrapy.crawler import Crawler
 
     from marketarchive.archive.run import RunArchive
-    from marketarchive.collecting.spider import ArchiveSpider
 
 logger = logging.getLogger(__name__)
 
@@ -40,10 +40,28 @@ RECORDED_SETTINGS = (
 """Settings that say how data was collected, repeated in segments and manifests. None may hold a secret."""
 
 
+class Runs(Protocol):
+    """What a run needs of its spider."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def venue(self) -> str: ...
+    @property
+    def feed(self) -> str: ...
+    @property
+    def feeds(self) -> tuple[str, ...]: ...
+    @property
+    def arguments(self) -> Arguments: ...
+    def good_stat(self, feed: str) -> str: ...
+    def cut_off(self) -> None: ...
+    def abandon(self) -> list[Any]: ...
+
+
 class Run:
     """What one crawler knows of itself. Made before its spider sends anything, closed after its last item."""
 
-    def __init__(self, process: Process, spider: ArchiveSpider, crawler: Crawler) -> None:
+    def __init__(self, process: Process, spider: Runs, crawler: Crawler) -> None:
         self.process = process
         self.clock = process.clock
         self._meter = SpeedMeter(self.clock)

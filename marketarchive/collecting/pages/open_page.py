@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
 from scrapy import Request
@@ -13,15 +14,15 @@ from twisted.python.failure import Failure
 
 from marketarchive.collecting.receipt import KEPT_HEADERS
 from marketarchive.collecting.route import real_url, route
+from marketarchive.collecting.run import Run
 from marketarchive.items import Connection, ConnectionEvent, Frames, Response
 from marketarchive.times import SECOND, to_seconds
+from marketarchive.venues.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from playwright.async_api import CDPSession, Page
     from playwright.async_api import Request as PageRequest
     from playwright.async_api import Response as PageResponse
-
-    from marketarchive.collecting.pages.page_keeper import PageKeeper
 
 BODY_S = 10.0
 """Seconds (wall) for the body of an answer to arrive."""
@@ -34,10 +35,50 @@ REFUSALS = frozenset({401, 403, 429, 451})
 CHECKPOINT = "Security Checkpoint"
 
 
+class Target(Protocol):
+    """What is kept open."""
+
+    @property
+    def asset(self) -> str: ...
+    @property
+    def slug(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+
+
+class Host(Protocol):
+    """What a page needs of its spider."""
+
+    @property
+    def run(self) -> Run: ...
+    @property
+    def venue(self) -> str: ...
+    @property
+    def feed(self) -> str: ...
+    @property
+    def endpoint(self) -> Endpoint: ...
+    @property
+    def host(self) -> str: ...
+    def wants(self, url: str) -> bool: ...
+    def put(self, *things: Any) -> None: ...
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
+    def kill_browser(self) -> None: ...
+
+
+class Keeper(Protocol):
+    """Who keeps a page open."""
+
+    @property
+    def spider(self) -> Host: ...
+    @property
+    def target(self) -> Target: ...
+    def answered(self, page: OpenPage, item: Response, url: str) -> None: ...
+
+
 class OpenPage:
     """Made before its page is opened; every line of it in raw is written here."""
 
-    def __init__(self, keeper: PageKeeper, name: str) -> None:
+    def __init__(self, keeper: Keeper, name: str) -> None:
         self.name = name
         self.keeper = keeper
         self.loaded = asyncio.get_running_loop().create_future()  # None, or why it did not load

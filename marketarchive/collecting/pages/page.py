@@ -1,4 +1,4 @@
-"""The base of spiders that watch pages in a browser, and the one for the pages of Chainlink's streams."""
+"""The base of spiders that watch pages in a browser."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from scrapy.settings import BaseSettings
 
 from marketarchive.clock import sleep
 from marketarchive.collecting.pages.chromium import check_browser, launch_options
-from marketarchive.collecting.pages.open_page import OpenPage
-from marketarchive.collecting.pages.page_keeper import News, PageKeeper, Target
+from marketarchive.collecting.pages.open_page import OpenPage, Target
+from marketarchive.collecting.pages.page_keeper import News, PageKeeper
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.items import Response
 from marketarchive.times import from_seconds, to_seconds

@@ -5,23 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from scrapy.exceptions import IgnoreRequest
 
 from marketarchive.clock import sleep, wait_any
 from marketarchive.collecting.limits import backoff
-from marketarchive.collecting.pages.open_page import OpenPage
+from marketarchive.collecting.pages.open_page import Host, OpenPage, Target
 from marketarchive.collecting.spider import failure_of
 from marketarchive.collecting.streams.losses import Loss
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Invalid, Response
 from marketarchive.times import SECOND
 from marketarchive.venues.answers import Failure
-
-if TYPE_CHECKING:
-    from marketarchive.collecting.pages.page import PageSpider
 
 logger = logging.getLogger(__name__)
 
@@ -37,17 +35,6 @@ RENEW_AGAIN_S = 60.0
 """Seconds that a page is left alone at least before it is renewed."""
 
 
-class Target(Protocol):
-    """What is kept open."""
-
-    @property
-    def asset(self) -> str: ...
-    @property
-    def slug(self) -> str: ...
-    @property
-    def url(self) -> str: ...
-
-
 @dataclass(frozen=True, slots=True)
 class News:
     """What an answer brought: observations (ns) that were new, ascending, and the oldest that it holds."""
@@ -60,8 +47,31 @@ RENEW = Failure("stall", "ours", "renewed", retryable=True)
 """Not a failure: the page is replaced while it goes on."""
 
 
+class Looking(Host, Protocol):
+    """What a keeper needs of its spider."""
+
+    @property
+    def keepers(self) -> Sequence[PageKeeper]: ...
+    @property
+    def is_blocked(self) -> bool: ...
+    @property
+    def stale_s(self) -> float: ...
+    @property
+    def renew_s(self) -> float: ...
+    @property
+    def memory_mb(self) -> float: ...
+    def next_name(self) -> str: ...
+    def blocked(self, seconds: float) -> None: ...
+    async def may_open(self) -> bool: ...
+    def opening(self) -> AbstractAsyncContextManager[None]: ...
+    async def renderer_mb(self) -> float: ...
+    def labels(self, text: str) -> str: ...
+    def take(self, keeper: PageKeeper, page: OpenPage, item: Response, url: str) -> News | None: ...
+    def take_labels(self, keeper: PageKeeper, text: str, at: int, seq: int) -> None: ...
+
+
 class PageKeeper:
-    def __init__(self, spider: PageSpider, target: Target) -> None:
+    def __init__(self, spider: Looking, target: Target) -> None:
         self.spider = spider
         self.target = target
         self.newest_at = spider.run.clock.now_ns()  # receipt of the newest observation
