@@ -1,19 +1,22 @@
 """The items that travel from spiders through the pipelines: few, typed, immutable.
 
 `Response`, `Frames`, `Connection`, `Gap`, `Invalid` become lines of the raw archive; `Market`,
-`Resolution`, `PriceSnapshot` go to the market master; `Quote`, `ReferencePrice` go to records/. Times are
-integer nanoseconds UTC on the project's clock unless a field says otherwise.
+`Resolution`, `PriceSnapshot` go to the market master; every `Row` goes to records/. Times are integer
+nanoseconds UTC on the project's clock unless a field says otherwise.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from marketarchive.times import from_datetime, iso
 
 GapReason = Literal[
     "disconnect",
@@ -33,6 +36,8 @@ GapReason = Literal[
 Cause = Literal["ours", "venue", "upstream", "unknown"]
 ConnectionEvent = Literal["opened", "subscribed", "unsubscribed", "closed"]
 Verdict = Literal["ok", "failed", "unchecked", "not_available"]
+Problem = tuple[str, str]
+"""(field, what is wrong with it)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +145,16 @@ class Derived(BaseModel):
     run: str = ""
     collector: str = ""
 
+    def problem(self) -> Problem | None:
+        """Return what makes it unusable as a whole, None where nothing does; its fields are valid."""
+        return None if self.seq >= 1 else ("seq", "does not name the message that the item was made from")
+
 
 class Market(Derived):
     """A market as one message described it; None = the message did not say."""
 
     platform: str
-    market_id: str = Field(min_length=1)  # Polymarket: condition id
+    market_id: str = Field(min_length=1)  # the venue's own
     slug: str | None = None
     title: str | None = None
     description: str | None = None
@@ -194,6 +203,11 @@ class Resolution(Derived):
     resolution_source: str
     resolved_at: datetime | None = None
 
+    def problem(self) -> Problem | None:
+        if self.status == "resolved" and not (self.resolution or self.payouts):
+            return "resolution", "resolved without an outcome"
+        return super().problem()
+
 
 class PriceSnapshot(Derived):
     """Prices of a market's first (yes) and second (no) outcome at one moment, dollars per share."""
@@ -207,32 +221,61 @@ class PriceSnapshot(Derived):
     spread: Decimal | None = Field(default=None, ge=0, le=1)
 
 
-class Quote(Derived):
-    """Best prices of both outcomes of a market at one due tick; values are None when is_observed is 0.
+class Row(Derived):
+    """A row of `records/`, made while collecting. Subclass it for a kind of row; the pipelines know no other.
 
-    `up_*` is the outcome labelled Up (else the first), `down_*` the other. seq is 0 when nothing arrived.
+    `columns` stands in the series' file of the tick's UTC day. What `problem` finds unusable is replaced by
+    `unobserved`.
     """
 
-    timestamp: datetime  # the due tick
-    asset: str | None
-    market_id: str  # slug
-    condition_id: str
-    up_bid: Decimal | None = None
-    up_ask: Decimal | None = None
-    down_bid: Decimal | None = None
-    down_ask: Decimal | None = None
-    is_observed: Literal[0, 1]
-    preopen: Literal[0, 1] = 0
-    source: str
-    verified: Verdict = "not_available"
+    @property
+    def series(self) -> str:
+        """Return what its file in `records/` is called, before the day; see `series_name`."""
+        raise NotImplementedError
 
-    @staticmethod
-    def mid(bid: Decimal | None, ask: Decimal | None) -> Decimal | None:
-        """Half way between bid and ask; None when either is missing."""
-        return None if bid is None or ask is None else (bid + ask) / 2
+    @property
+    def tick(self) -> int:
+        """Return the moment that it is a row of, wall ns: rows are written in this order."""
+        raise NotImplementedError
+
+    def columns(self) -> dict[str, Any]:
+        """Return what stands in the line: text, numbers (a Decimal keeps its digits) and None, in order."""
+        raise NotImplementedError
+
+    @property
+    def grace_s(self) -> float:
+        """Return the seconds after its tick at which it is written; until then slower rows may come."""
+        return 0
+
+    @property
+    def subject(self) -> str:
+        """Return what it is about, unique in its series: a market's id, or an asset."""
+        return ""
+
+    @property
+    def observed(self) -> bool:
+        """Return whether it has values; a due tick has a row without, too."""
+        return True
+
+    @property
+    def is_due(self) -> bool:
+        """Return whether each tick has such a row, so that one without values says what was missed."""
+        return True
+
+    @property
+    def best(self) -> tuple[Decimal | None, Decimal | None]:
+        """Return the best bid and ask of its subject, of the first outcome if that is a market."""
+        return None, None
+
+    def problem(self) -> Problem | None:
+        return super().problem() if self.observed else None
+
+    def unobserved(self) -> Self | None:
+        """Return the row of its tick without values, None where it was not due and can be left out."""
+        return None
 
 
-class ReferencePrice(Derived):
+class ReferencePrice(Row):
     """A reference price of one second by one source; values are None when is_observed is 0, never carried.
 
     `mid` is the source's own, not half of bid and ask. seq is 0 when nothing was observed.
@@ -245,8 +288,149 @@ class ReferencePrice(Derived):
     ask: Decimal | None = Field(default=None, gt=0)
     is_observed: Literal[0, 1]
     tick_at: datetime  # the whole second: of the observation, without one of the receipt
-    source: str  # page, page_twap60, page_twap30, page_text, rtds
+    source: str  # how it was got, in the venue's own words
+
+    @property
+    def series(self) -> str:
+        return series_name(self.venue, "reference")
+
+    @property
+    def tick(self) -> int:
+        return from_datetime(self.tick_at)
+
+    @property
+    def subject(self) -> str:
+        return self.asset
+
+    @property
+    def observed(self) -> bool:
+        return bool(self.is_observed)
+
+    @property
+    def is_due(self) -> bool:
+        """A price that does not say when it was observed was read now and then, not once a second."""
+        return not self.observed or self.timestamp is not None
+
+    @property
+    def best(self) -> tuple[Decimal | None, Decimal | None]:
+        return self.bid, self.ask
+
+    def columns(self) -> dict[str, Any]:
+        return {
+            "timestamp": None if self.timestamp is None else iso(from_datetime(self.timestamp)),
+            "asset": self.asset,
+            "mid": self.mid,
+            "bid": self.bid,
+            "ask": self.ask,
+            "is_observed": self.is_observed,
+            "tick_at": iso(self.tick),
+            "received_at": iso(self.received_at) if self.observed else None,
+            "source": self.source,
+            "run": self.run,
+            "seq": self.seq or None,
+        }
+
+    def problem(self) -> Problem | None:
+        if self.bid is not None and self.ask is not None and self.bid > self.ask:
+            return "bid", f"crossed: bid {self.bid}, ask {self.ask}"
+        if self.observed != (self.mid is not None) or (not self.observed and self.seq):
+            return "is_observed", f"{self.is_observed} on a row with mid {self.mid}"
+        return super().problem()
+
+    def unobserved(self) -> Self | None:
+        if not self.is_due:
+            return None
+        without = {"timestamp": None, "mid": None, "bid": None, "ask": None, "is_observed": 0, "seq": 0}
+        return self.model_copy(update=without)
 
 
-DERIVED: tuple[type[Derived], ...] = (Market, Resolution, PriceSnapshot, Quote, ReferencePrice)
-"""What is made from messages, each with typed fields."""
+class BookRow(Row):
+    """Best prices of one order book at one due tick; values are None when is_observed is 0.
+
+    Ready for any polled venue: its series is `<kind>_<venue>_<asset>`, e.g. kind `spot`.
+    """
+
+    timestamp: datetime  # the due tick
+    asset: str | None = None
+    market_id: str | None = None  # where an asset has several markets
+    bid: Decimal | None = None
+    ask: Decimal | None = None
+    last: Decimal | None = None  # price of the newest trade, where the venue says it beside the book
+    is_observed: Literal[0, 1]
+    source: str  # how it was got, in the venue's own words
+    kind: str = Field(min_length=1)
+
+    @property
+    def series(self) -> str:
+        return series_name(self.kind, self.venue, self.asset or "other")
+
+    @property
+    def tick(self) -> int:
+        return from_datetime(self.timestamp)
+
+    @property
+    def grace_s(self) -> float:
+        return POLL_GRACE_S
+
+    @property
+    def subject(self) -> str:
+        return self.market_id or self.asset or ""
+
+    @property
+    def observed(self) -> bool:
+        return bool(self.is_observed)
+
+    @property
+    def best(self) -> tuple[Decimal | None, Decimal | None]:
+        return self.bid, self.ask
+
+    def columns(self) -> dict[str, Any]:
+        return {
+            "timestamp": iso(self.tick),
+            "asset": self.asset,
+            "market_id": self.market_id,
+            "mid": midpoint(self.bid, self.ask),
+            "bid": self.bid,
+            "ask": self.ask,
+            "last": self.last,
+            "is_observed": self.is_observed,
+            "received_at": iso(self.received_at) if self.observed else None,
+            "source": self.source,
+            "run": self.run,
+            "seq": self.seq or None,
+        }
+
+    def problem(self) -> Problem | None:
+        if is_crossed(self.bid, self.ask):
+            return "bid", f"crossed: bid {self.bid}, ask {self.ask}"
+        if not self.observed and any(each is not None for each in (self.bid, self.ask, self.last)):
+            return "is_observed", "0 on a row with values"
+        return super().problem()
+
+    def unobserved(self) -> Self:
+        return self.model_copy(update={"bid": None, "ask": None, "last": None, "is_observed": 0})
+
+
+POLL_GRACE_S = 15
+"""Seconds that a row of polled books waits: longer than a request may take."""
+
+_NOT_IN_A_NAME = re.compile(r"[^a-z0-9.]+")
+
+
+def series_name(*parts: str) -> str:
+    """Return a series' name, fit for a file: `("spot", "acme", "BTC/USD")` -> `spot_acme_btc_usd`."""
+    return "_".join(_NOT_IN_A_NAME.sub("_", part.lower()) for part in parts)
+
+
+def midpoint(bid: Decimal | None, ask: Decimal | None) -> Decimal | None:
+    """Return half way between bid and ask; None when either is missing."""
+    return None if bid is None or ask is None else (bid + ask) / 2
+
+
+def is_crossed(bid: Decimal | None, ask: Decimal | None) -> bool:
+    """Return whether the sides of a book overlap or touch, which no book does."""
+    return bid is not None and ask is not None and bid >= ask
+
+
+DERIVED: tuple[type[Derived], ...] = (Market, Resolution, PriceSnapshot, ReferencePrice, BookRow)
+"""What is made from messages, each with typed fields; a venue may have rows of its own."""

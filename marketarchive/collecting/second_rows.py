@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
 
 from marketarchive.clock import Clock
 from marketarchive.items import ReferencePrice
@@ -33,24 +32,15 @@ class Observed:
         return (self.mid, self.bid, self.ask) != (other.mid, other.bid, other.ask)
 
 
-class Origin(Protocol):
-    """Whose rows they are: a spider."""
-
-    @property
-    def venue(self) -> str: ...
-
-    @property
-    def feed(self) -> str: ...
-
-
 class SecondRows:
-    """A row waits `grace_s` for its second's observations; the newest of them is the row's."""
+    """A row waits `grace_s` for its second's observations; the newest of them is the row's.
 
-    def __init__(self, clock: Clock, origin: Origin, asset: str, source: str, grace_s: int) -> None:
+    make: a kind of row with all that its rows share (venue, feed, asset, source) filled in.
+    """
+
+    def __init__(self, clock: Clock, make: Callable[..., ReferencePrice], grace_s: int) -> None:
         self._clock = clock
-        self._origin = origin
-        self._asset = asset
-        self._source = source
+        self._make = make
         self._grace_ns = grace_s * SECOND
         self._next = -(-clock.now_ns() // SECOND)  # Unix seconds; the first whole one
         self._waiting: dict[int, Observed] = {}  # by second
@@ -76,17 +66,13 @@ class SecondRows:
         is_observed = found is not None and found.mid is not None
         if found is None or not is_observed:
             found = Observed(0, None, None, None, now, 0)
-        return ReferencePrice(
-            venue=self._origin.venue,
-            feed=self._origin.feed,
+        return self._make(
             received_at=found.received_at,
             seq=found.seq,
             timestamp=utc(found.observed_ns) if is_observed else None,
-            asset=self._asset,
             mid=found.mid,
             bid=found.bid,
             ask=found.ask,
             is_observed=1 if is_observed else 0,
             tick_at=utc(second * SECOND),
-            source=self._source,
         )

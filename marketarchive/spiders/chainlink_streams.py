@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from marketarchive.collecting.arguments import ASSETS, DURATION
 from marketarchive.collecting.chainlink.stream_pages import PAGES, StreamPageSpider
-from marketarchive.items import ReferencePrice
+from marketarchive.venues.chainlink.rows import SpotPrice, TwapPrice
 
 
 class ChainlinkStreams(StreamPageSpider):
@@ -18,4 +18,4 @@ class ChainlinkStreams(StreamPageSpider):
     feed = "pages"
     feeds = ("pages",)
     accepts = (ASSETS, PAGES, DURATION)
-    item_classes = (ReferencePrice,)
+    item_classes = (SpotPrice, TwapPrice)

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from marketarchive.collecting.arguments import AHEAD, ASSETS, DURATION, DURATIONS, INTERVAL, MARKETS, SHARD
 from marketarchive.collecting.polymarket.book_polls import BookPollSpider
-from marketarchive.items import Market, PriceSnapshot, Quote
+from marketarchive.items import Market, PriceSnapshot
+from marketarchive.venues.polymarket.rows import Quote
 
 
 class PolymarketOrderbook(BookPollSpider):

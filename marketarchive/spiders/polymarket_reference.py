@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from marketarchive.collecting.arguments import DURATION
 from marketarchive.collecting.polymarket.topic_stream import TopicStreamSpider
-from marketarchive.items import ReferencePrice
+from marketarchive.venues.polymarket.rows import TopicPrice
 
 
 class PolymarketReference(TopicStreamSpider):
@@ -18,4 +18,4 @@ class PolymarketReference(TopicStreamSpider):
     feed = "reference"
     feeds = ("reference",)
     accepts = (DURATION,)
-    item_classes = (ReferencePrice,)
+    item_classes = (TopicPrice,)

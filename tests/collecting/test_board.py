@@ -7,8 +7,9 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from marketarchive.collecting.together.board import LATE_S, REMEMBERED_S, Board, Share
-from marketarchive.items import Frames, Gap, Market, Quote, ReferencePrice, Resolution
+from marketarchive.items import Frames, Gap, Market, ReferencePrice, Resolution
 from marketarchive.times import SECOND, utc
+from marketarchive.venues.polymarket.rows import Quote
 
 START = 1_795_168_800 * SECOND
 
@@ -139,7 +140,7 @@ def test_the_sum_of_all_rounds_outlives_their_memory() -> None:
     assert lane.total(later)[0] == 2
 
 
-def price(second: int, *, is_observed: Literal[0, 1] = 1, source: str = "rtds") -> ReferencePrice:
+def price(second: int, *, is_observed: Literal[0, 1] = 1) -> ReferencePrice:
     return ReferencePrice(
         venue="polymarket",
         feed="reference",
@@ -150,7 +151,7 @@ def price(second: int, *, is_observed: Literal[0, 1] = 1, source: str = "rtds") 
         mid=Decimal(9) if is_observed else None,
         is_observed=is_observed,
         tick_at=utc(START + second * SECOND),
-        source=source,
+        source="rtds",
     )
 
 
@@ -159,7 +160,7 @@ def test_reference_prices_are_due_each_second_between_the_first_row_and_the_newe
     for second in (3, 4, 9):
         board.take(price(second))
     board.take(price(10, is_observed=0))
-    board.take(price(11, source="page_text"))
+    board.take(price(11).model_copy(update={"timestamp": None}))  # read now and then, not once a second
     [share] = [seconds.share for seconds in board.prices.values()]
     assert (share.observed, share.due, board.rows) == (3, 8, 5)
 

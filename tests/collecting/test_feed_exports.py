@@ -10,7 +10,8 @@ from decimal import Decimal
 import pytest
 
 from marketarchive.collecting.feed_exports import CsvExporter, JsonExporter, JsonLinesExporter, columns, row
-from marketarchive.items import DERIVED, Derived, Market, Quote, ReferencePrice
+from marketarchive.items import DERIVED, Derived, Market, ReferencePrice
+from marketarchive.venues.polymarket.rows import Quote
 
 SEEN = datetime(2026, 11, 20, 10, 0, 0, 250_000, tzinfo=UTC)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from marketarchive.collecting.second_rows import Observed, SecondRows
 from marketarchive.items import ReferencePrice
-from marketarchive.spiders.chainlink_streams import ChainlinkStreams
 from marketarchive.times import SECOND
 from tests.archive.writing import NOON, HandClock
 
@@ -17,7 +17,9 @@ GRACE_S = 5
 
 
 def _rows(clock: HandClock) -> SecondRows:
-    return SecondRows(clock, ChainlinkStreams, "BTC", "page", GRACE_S)
+    return SecondRows(
+        clock, partial(ReferencePrice, venue="acme", feed="prices", asset="BTC", source="poll"), GRACE_S
+    )
 
 
 def _second(row: ReferencePrice) -> int:

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from marketarchive import Archive
+from marketarchive.archive.export_rows import tables
 from marketarchive.collecting.pages.chromium import check_browser
 from marketarchive.exceptions import ConfigurationError
 from marketarchive.simulator.chainlink.reports import Report, Reports
@@ -73,8 +74,9 @@ def orphans() -> list[int]:
 
 
 def _rows(out: Path, source: str = "page") -> list[dict[str, Any]]:
+    series = "chainlink_twap_continuous" if "twap" in source else "chainlink_continuous"
     found = []
-    for path in (out / "records").glob("chainlink_continuous-*.jsonl"):
+    for path in (out / "records").glob(f"{series}-*.jsonl"):
         found += [json.loads(line, parse_float=Decimal) for line in path.read_text().splitlines()]
     return [row for row in found if row["source"] == source]
 
@@ -126,6 +128,7 @@ def _check_gaps_explain(done: Done, slug: str, source: str) -> None:
 def test_rows_equal_the_truth_and_nothing_is_missing(tmp_path: Path) -> None:
     done = _crawl(tmp_path, 90, pages="spot,twap60")
     assert done.code == 0, done.log[-3000:]
+    assert tables(tmp_path / "out") == ["chainlink_continuous", "chainlink_twap_continuous"]
     for source, slug in (("page", SPOT), ("page_twap60", TWAP)):
         lost = _check_rows(tmp_path / "out", source, slug)
         last = max(from_iso(row["tick_at"]) // SECOND for row in _rows(tmp_path / "out", source))

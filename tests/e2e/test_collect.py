@@ -154,7 +154,7 @@ def test_every_second_of_every_asset_has_a_row_of_one_round_over_two_boundaries(
             "followed a minute before it opened"
         )
         assert {row["condition_id"] for row in primary if row["market_id"] == slugs[0]} <= resolved(out)
-        prices = [row for row in Output(out).records("chainlink_continuous") if row["asset"] == asset]
+        prices = [row for row in Output(out).records("reference_chainlink") if row["asset"] == asset]
         seconds = [second(row, "tick_at") for row in prices]
         assert seconds == list(range(seconds[0], seconds[0] + len(prices)))
         assert sum(row["is_observed"] for row in prices) >= 300

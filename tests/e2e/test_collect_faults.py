@@ -117,11 +117,11 @@ def judge_rows(out: Path, truth: Truth, asset: str, start: int) -> Figures:
 
 
 def judge_prices(out: Path, truth: Truth, asset: str, start: int) -> int:
-    """Each second's row of `chainlink_continuous`, by whether its observation came; those that came late."""
+    """Each second's row of `reference_chainlink`, by whether its observation came; those that came late."""
     rows = {
         second(row, "tick_at"): row
-        for row in Output(out).records("chainlink_continuous")
-        if row["asset"] == asset and row["source"] == "rtds"
+        for row in Output(out).records("reference_chainlink")
+        if row["asset"] == asset
     }
     late = 0
     for tick in range(start, start + ROUND_S):

@@ -17,7 +17,8 @@ from xml.etree import ElementTree as Xml
 import pytest
 
 from marketarchive.collecting.feed_exports import columns
-from marketarchive.items import Derived, Market, PriceSnapshot, Quote
+from marketarchive.items import Derived, Market, PriceSnapshot
+from marketarchive.venues.polymarket.rows import Quote
 from tests.e2e.harness import ENVIRONMENT, ROOT, Done, Output, Simulator, crawl_command
 from tests.spiders_under_test import spiders
 from tests.waiting import PATIENCE_S
@@ -130,8 +131,10 @@ def test_every_form_holds_the_typed_items_as_records_do(world: Simulator, out: P
             ["durations=15m", "interval=1s", "duration=12s"],
             {"Market", "PriceSnapshot", "Quote"},
         ),
-        ("polymarket_reference", ["duration=10s"], {"ReferencePrice"}),
-        pytest.param("chainlink_streams", ["duration=20s"], {"ReferencePrice"}, marks=pytest.mark.soak),
+        ("polymarket_reference", ["duration=10s"], {"TopicPrice"}),
+        pytest.param(
+            "chainlink_streams", ["duration=20s"], {"SpotPrice", "TwapPrice"}, marks=pytest.mark.soak
+        ),
     ],
 )
 def test_the_csv_of_a_spider_has_a_column_for_all_that_it_yields(
@@ -164,7 +167,10 @@ def test_rows_are_appended_below_one_header(world: Simulator, out: Path) -> None
 def test_what_feeds_state_themselves_stays(world: Simulator, out: Path) -> None:
     folder = out.parent
     feeds = {
-        str(folder / "quotes.csv"): {"format": "csv", "item_classes": ["marketarchive.items.Quote"]},
+        str(folder / "quotes.csv"): {
+            "format": "csv",
+            "item_classes": ["marketarchive.venues.polymarket.rows.Quote"],
+        },
         str(folder / "some.csv"): {"format": "csv", "fields": ["market_id", "up_bid"]},
         str(folder / "gaps.jsonl"): {"format": "jsonl", "item_classes": ["marketarchive.items.Gap"]},
     }

@@ -105,17 +105,32 @@ def test_every_lost_second_is_in_a_gap(tmp_path: Path) -> None:
     assert command("verify", out).returncode == 0
 
 
-def test_each_second_of_the_spot_price_is_one_row(tmp_path: Path) -> None:
+SERIES = {
+    "reference_binance": "crypto_prices",
+    "reference_chainlink": "crypto_prices_chainlink",
+    "reference_chainlink_twap30": "crypto_prices_twap_thirty",
+    "reference_chainlink_twap60": "crypto_prices_twap_sixty",
+}
+
+
+def test_each_second_of_a_topic_is_one_row_in_its_series(tmp_path: Path) -> None:
     """Exact values, once each; a second without an observation is a row that says so."""
-    done = _crawl(tmp_path, 60, {"kind": "ws_mute", "market": "btc/usd", "from_s": 50, "to_s": 60})
+    mute = {"kind": "ws_mute", "from_s": 50, "to_s": 60}
+    done = _crawl(tmp_path, 60, {**mute, "market": "btc/usd"}, {**mute, "market": "btcusdt"})
     assert done.code == 0, done.log[-2000:]
-    [path] = (tmp_path / "out" / "records").glob("chainlink_continuous-*.jsonl")
+    records = sorted((tmp_path / "out" / "records").glob("*.jsonl"))
+    assert [path.name.partition("-")[0] for path in records] == ["gaps", *SERIES]
+    for path, topic in zip(records[1:], SERIES.values(), strict=True):
+        _check_series(tmp_path / "out", path, topic)
+
+
+def _check_series(out: Path, path: Path, topic: str) -> None:
     rows = [json.loads(line, parse_float=Decimal) for line in path.read_text().splitlines()]
     said = {
         (point.asset, point.observed_ms * 10**6): point.value
-        for message in ArchiveReader(tmp_path / "out").messages(feed="reference", kinds=("frame",))
+        for message in ArchiveReader(out).messages(feed="reference", kinds=("frame",))
         for point in rtds.decode(message.payload)
-        if point.topic == "crypto_prices_chainlink" and not point.is_backfill
+        if point.topic == topic and not point.is_backfill
     }
     assert len({(row["asset"], row["tick_at"]) for row in rows}) == len(rows)
     for asset in {row["asset"] for row in rows}:
@@ -123,6 +138,7 @@ def test_each_second_of_the_spot_price_is_one_row(tmp_path: Path) -> None:
         assert ticks == list(range(ticks[0], ticks[-1] + SECOND, SECOND))
     for row in rows:
         assert row["source"] == "rtds"
+        assert row.get("window_s") == rtds.TOPICS[topic].window_s
         assert row["bid"] is row["ask"] is None
         value = said.get((row["asset"], from_iso(row["tick_at"])))
         assert row["is_observed"] == (value is not None)

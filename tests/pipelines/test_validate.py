@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from scrapy.exceptions import DropItem
 
-from marketarchive.items import Quote
 from marketarchive.pipelines.validate import ValidatePipeline
 from marketarchive.spiders.polymarket_stream import PolymarketStream
 from marketarchive.times import SECOND, utc
+from marketarchive.venues.polymarket.rows import Quote
 from tests.collecting.streams import at_work
 from tests.e2e.harness import Output
 

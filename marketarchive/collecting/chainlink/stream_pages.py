@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from marketarchive.collecting.arguments import Argument, names
@@ -14,9 +15,10 @@ from marketarchive.exceptions import ArgumentError, ParseError
 from marketarchive.items import Invalid, ReferencePrice, Response
 from marketarchive.times import SECOND, utc
 from marketarchive.venues.chainlink import endpoints
-from marketarchive.venues.chainlink.endpoints import API, LIVE, TIMESCALE, Page
+from marketarchive.venues.chainlink.endpoints import API, LIVE, TIMESCALE, WINDOWS_S, Page
 from marketarchive.venues.chainlink.labels import read_labels
 from marketarchive.venues.chainlink.reports import KnownReports, parse_answer, parse_document
+from marketarchive.venues.chainlink.rows import SpotPrice, TwapPrice
 
 GRACE_S = 180
 """Seconds that a row waits for its observation: pages were seen 90 s behind."""
@@ -54,7 +56,8 @@ class StreamPageSpider(PageSpider):
         for asset in self.arguments.assets or self.default_assets:
             for kind in self.arguments.others.get("pages", self.default_pages):
                 page = Page(asset, kind)
-                self._rows[page.slug] = SecondRows(self.run.clock, self, asset, page.source, GRACE_S)
+                make = self._kind_of_row(page, page.source)
+                self._rows[page.slug] = SecondRows(self.run.clock, make, GRACE_S)
                 self._known[page.slug] = KnownReports()
                 yield page
 
@@ -94,25 +97,22 @@ class StreamPageSpider(PageSpider):
 
     def take_labels(self, keeper: PageKeeper, text: str, at: int, seq: int) -> None:
         target, found = keeper.target, read_labels(text)
+        assert isinstance(target, Page)
         second = at // SECOND
         if found is None or self._text_second.get(target.slug, 0) >= second:
             return
         self._text_second[target.slug] = second
         self.run.stats.inc_value("page/labels_read")
         self.put(
-            ReferencePrice(
-                venue=self.venue,
-                feed=self.feed,
+            self._kind_of_row(target, target.source.replace("page", "page_text", 1))(
                 received_at=at,
                 seq=seq,
                 timestamp=None,
-                asset=target.asset,
                 mid=found.mid,
                 bid=found.bid,
                 ask=found.ask,
                 is_observed=1,
                 tick_at=utc(second * SECOND),
-                source=_text_source(target),
             )
         )
 
@@ -127,6 +127,15 @@ class StreamPageSpider(PageSpider):
         for rows in self._rows.values():
             self.put(*rows.due(is_last=True))
 
+    def _kind_of_row(self, page: Page, source: str) -> Callable[..., ReferencePrice]:
+        common = {"venue": self.venue, "feed": self.feed, "asset": page.asset, "source": source}
+        window_s = WINDOWS_S[page.kind]
+        return (
+            partial(SpotPrice, **common)
+            if window_s is None
+            else partial(TwapPrice, **common, window_s=window_s)
+        )
+
     def _check_feed(self, target: Page, page: OpenPage, asked: str) -> None:
         """Another stream's prices are never taken for this page's: raises ParseError."""
         if page.feed_id is None:
@@ -138,7 +147,3 @@ class StreamPageSpider(PageSpider):
         self.put(
             Invalid(item.venue, item.feed, item.received_at, item.seq, error.item, str(error), error.fields)
         )
-
-
-def _text_source(target: Any) -> str:
-    return str(target.source).replace("page", "page_text", 1)

@@ -15,16 +15,17 @@ from marketarchive.collecting.polymarket.discovery import batches
 from marketarchive.collecting.polymarket.live_tops import LiveTops, Top, newest
 from marketarchive.collecting.polymarket.quotes import judge, quote_of
 from marketarchive.collecting.spider import Answer, Ask
-from marketarchive.items import Market, Quote
+from marketarchive.items import Market
 from marketarchive.times import SECOND, from_seconds, to_seconds
 from marketarchive.venues.polymarket import queries
 from marketarchive.venues.polymarket.endpoints import TOKENS_PER_BOOKS
+from marketarchive.venues.polymarket.rows import GRACE_S, Quote
 
 if TYPE_CHECKING:
     from marketarchive.collecting.polymarket.market_stream import MarketLink, MarketStreamSpider
     from marketarchive.venues.polymarket.live_books import Taken
 
-ROW_GRACE_S = 5
+ROW_GRACE_S = GRACE_S["stream"]
 """Seconds that a row waits: for messages on their way, for losses noticed late, for the answer of a poll."""
 QUIET_S = 2
 """Seconds without data on a connection after which its markets are polled too."""

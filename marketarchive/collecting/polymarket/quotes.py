@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol
 
-from marketarchive.items import Invalid, Market, Quote, Verdict
+from marketarchive.items import Invalid, Market, Verdict
 from marketarchive.times import to_seconds, utc
 from marketarchive.venues.polymarket.clob import Book, verify_book
+from marketarchive.venues.polymarket.rows import Quote
 
 if TYPE_CHECKING:
     from marketarchive.collecting.spider import Answer, ArchiveSpider

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from marketarchive.clock import sleep
@@ -15,12 +16,13 @@ from marketarchive.exceptions import ParseError
 from marketarchive.items import Invalid
 from marketarchive.times import SECOND, from_ms
 from marketarchive.venues.polymarket import rtds, sockets
-from marketarchive.venues.polymarket.rtds import ReferencePoint
+from marketarchive.venues.polymarket.rows import TopicPrice
+from marketarchive.venues.polymarket.rtds import TOPICS, ReferencePoint
 
 SILENT_S = 15
 """Seconds without an update after which a topic is lost."""
 SPOT = "crypto_prices_chainlink"
-"""The topic whose prices are rows of `chainlink_continuous`, source `rtds`: they have neither bid nor ask."""
+"""The topic of Chainlink's spot price."""
 ROW_GRACE_S = 5
 """Seconds that a row waits for its observation; published about 1.4 s after it."""
 STEP_MS = 1000
@@ -53,7 +55,7 @@ class TopicStreamSpider(StreamSpider):
                 self.put(self.run.gap("sequence", "upstream", since, now, scope, detail=detail))
 
     async def prepare(self) -> None:
-        self.rows: dict[str, SecondRows] = {}  # by asset, of SPOT
+        self.rows: dict[tuple[str, str], SecondRows] = {}  # by topic and asset
         self.updated_at: dict[str, int] = {}  # topic -> wall ns of its newest update
         self.proven_at: dict[str, int] = {}  # topic -> when that was published, wall ns
         self.newest: dict[tuple[str, str], ReferencePoint] = {}  # by topic and symbol
@@ -92,7 +94,9 @@ class TopicStreamSpider(StreamSpider):
         link.heard(at, from_ms(point.published_ms))
         self.proven_at[point.topic] = published
         link.data_at = self.updated_at[point.topic] = at
-        if point.topic == SPOT:
+        if point.topic == SPOT and (board := self.run.process.board) is not None:
+            board.observed(point.asset, from_ms(point.observed_ms))
+        if point.window_s == TOPICS[point.topic].window_s:
             self._row_of(point, at, seq)
         key = (point.topic, point.symbol)
         newest = self.newest.get(key)
@@ -106,11 +110,12 @@ class TopicStreamSpider(StreamSpider):
             self._skipped(link, at, newest, point)
 
     def _row_of(self, point: ReferencePoint, at: int, seq: int) -> None:
-        rows = self.rows.get(point.asset) or self.rows.setdefault(
-            point.asset, SecondRows(self.run.clock, self, point.asset, "rtds", ROW_GRACE_S)
-        )
-        if (board := self.run.process.board) is not None:
-            board.observed(point.asset, from_ms(point.observed_ms))
+        key = (point.topic, point.asset)
+        rows = self.rows.get(key)
+        if rows is None:
+            common = {"venue": self.venue, "feed": self.feed, "asset": point.asset, "source": "rtds"}
+            make = partial(TopicPrice, **common, topic=point.topic)
+            rows = self.rows[key] = SecondRows(self.run.clock, make, ROW_GRACE_S)
         rows.add(Observed(from_ms(point.observed_ms), point.value, None, None, at, seq))
 
     async def _give_rows(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from marketarchive.items import Frames, Gap, Market, Quote, ReferencePrice, Resolution
+from marketarchive.items import Frames, Gap, Market, Resolution, Row
 from marketarchive.times import SECOND, from_datetime
 
 REMEMBERED_S = 7200
@@ -53,7 +53,7 @@ class Lane:
 
     followed_ns: int  # since when: the first row's tick, the collector's start before there is one
     rounds: dict[str, Round] = field(default_factory=dict)  # by slug
-    newest: Quote | None = None
+    newest: Row | None = None
     has_rows: bool = False
     _forgotten: Share = Share()
     _forgotten_rounds: int = 0
@@ -74,16 +74,15 @@ class Lane:
         shares = [share for each in self.rounds.values() if (share := self.share(each, now)).due]
         return self._forgotten_rounds + len(shares), sum(shares, self._forgotten)
 
-    def take(self, quote: Quote) -> None:
+    def take(self, row: Row) -> None:
         """Count a row."""
-        tick = from_datetime(quote.timestamp)
         if not self.has_rows:
-            self.has_rows, self.followed_ns = True, tick
-        if not quote.preopen:
-            of = self.rounds[quote.market_id]
-            of.observed += quote.is_observed
-            of.rows_to_ns = max(of.rows_to_ns, tick + SECOND)
-            self.newest = quote
+            self.has_rows, self.followed_ns = True, row.tick
+        of = self.rounds[row.subject]
+        if row.tick >= of.start_ns:
+            of.observed += row.observed
+            of.rows_to_ns = max(of.rows_to_ns, row.tick + SECOND)
+            self.newest = row
 
     def forget(self, of: Round, now: int) -> None:
         """Keep only the sums of a round."""
@@ -118,7 +117,7 @@ class Board:
         self.frames = 0
         self.gaps: Counter[str] = Counter()  # by asset; "" = of none of them in particular
         self.rounds_feed = ""  # whose rows tell of rounds
-        self.prices: dict[tuple[str, str, str], Seconds] = {}  # by feed, asset and source
+        self.prices: dict[tuple[str, str, str], Seconds] = {}  # by feed, series and subject
         self.newest_observation: dict[str, int] = {}  # asset -> wall ns, Chainlink
         self._lane_of: dict[str, Lane] = {}  # by slug
         self._asset_of: dict[str, str] = {}  # by slug
@@ -129,10 +128,8 @@ class Board:
         """Any item that passes."""
         if isinstance(item, Frames):
             self.frames += len(item.frames)
-        elif isinstance(item, Quote):
-            self._take_quote(item)
-        elif isinstance(item, ReferencePrice):
-            self._take_price(item)
+        elif isinstance(item, Row):
+            self._take_row(item)
         elif isinstance(item, Market):
             self._take_market(item)
         elif isinstance(item, Resolution):
@@ -164,20 +161,16 @@ class Board:
                     del self._lane_of[each.slug], self._asset_of[each.slug]
                     self._with_outcome.discard(each.market_id)
 
-    def _take_quote(self, quote: Quote) -> None:
+    def _take_row(self, row: Row) -> None:
         self.rows += 1
-        if (lane := self._lane_of.get(quote.market_id)) is not None:
-            self.rounds_feed = quote.feed
-            lane.take(quote)
-
-    def _take_price(self, price: ReferencePrice) -> None:
-        self.rows += 1
-        if price.source.startswith("page_text"):  # read now and then, not once a second
-            return
-        key, tick = (price.feed, price.asset, price.source), from_datetime(price.tick_at)
-        seconds = self.prices.setdefault(key, Seconds(tick, tick))
-        seconds.observed += price.is_observed
-        seconds.rows_to_ns = max(seconds.rows_to_ns, tick + SECOND)
+        if (lane := self._lane_of.get(row.subject)) is not None:
+            self.rounds_feed = row.feed
+            lane.take(row)
+        elif row.is_due:
+            key = (row.feed, row.series, row.subject)
+            seconds = self.prices.setdefault(key, Seconds(row.tick, row.tick))
+            seconds.observed += row.observed
+            seconds.rows_to_ns = max(seconds.rows_to_ns, row.tick + SECOND)
 
     def _take_market(self, market: Market) -> None:
         lane = self.lanes.get((market.asset or "", market.duration or ""))

@@ -58,7 +58,7 @@ class Observer:
         board = self._collection.board
         for (asset, duration), lane in board.lanes.items():
             current, newest = lane.at(now), lane.newest
-            is_known = newest is not None and current is not None and newest.market_id == current.slug
+            is_known = newest is not None and current is not None and newest.subject == current.slug
             seen = board.newest_observation.get(asset)
             share = Share() if current is None else lane.share(current, now)
             yield Lane(
@@ -67,8 +67,7 @@ class Observer:
                 "" if current is None else f"{_time(current.start_ns)[:5]}-{_time(current.end_ns)[:5]}",
                 None if current is None else -((now - current.end_ns) // SECOND),
                 share.value,
-                newest.up_bid if is_known and newest is not None else None,
-                newest.up_ask if is_known and newest is not None else None,
+                *(newest.best if is_known and newest is not None else (None, None)),
                 None if seen is None else to_seconds(now - seen),
                 board.gaps[asset],
                 _time(share.joined_ns) if share.due and share.joined_ns is not None else "",

@@ -34,6 +34,9 @@ PAGES: dict[str, str] = {
 INSTRUMENTS: dict[str, str] = {"spot": "", "twap30": "-twap-30s", "twap60": "-twap-60s"}
 """What follows `chainlink:<asset>-usd` in the name of what a page shows."""
 
+WINDOWS_S: dict[str, int | None] = {"spot": None, "twap30": 30, "twap60": 60}
+"""Seconds that the price of a page is the mean of; None = spot."""
+
 _SLUG = re.compile(r"([a-z0-9]{2,10})-usd(?:-(cexprice|twap-30s|twap-60s)-streams)?")
 _KINDS = {None: "spot", "cexprice": "spot", "twap-30s": "twap30", "twap-60s": "twap60"}
 

@@ -32,6 +32,11 @@ class Topic:
     window_s: int | None  # seconds that its mean covers; None = spot
     decimals: int | None  # full_accuracy_value is an integer of 10**-decimals; None = a plain decimal
 
+    @property
+    def name(self) -> str:
+        """Return it in short: `binance`, `chainlink`, `chainlink twap30`."""
+        return self.source if self.window_s is None else f"{self.source}{self.window_s}"
+
 
 TOPICS: dict[str, Topic] = {
     "crypto_prices": Topic("binance", None, None),
