@@ -26,7 +26,7 @@ class Command(OfflineCommand):
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
         parser.add_argument(
-            "--table", required=True, metavar="NAME", help="chainlink_continuous, polymarket_btc, ..."
+            "--table", required=True, metavar="NAME", help="a series: a file of records/ without its day"
         )
         parser.add_argument("--format", default="csv", metavar="csv", help="the form (default: csv)")
         parser.add_argument("--since", metavar="TIME", help="only ticks at or after (ISO 8601)")
