@@ -12,7 +12,7 @@ from marketarchive.collecting.arguments import moment
 from marketarchive.collecting.exit_codes import DISK, FAILED, WRONG_ARGUMENT
 from marketarchive.collecting.process import output_dir
 from marketarchive.exceptions import ArgumentError, ConfigurationError, DiskError, MarketArchiveError
-from marketarchive.venues.assets import ASSETS
+from marketarchive.venues.symbols import known_assets
 
 
 class OfflineCommand(ScrapyCommand):
@@ -62,8 +62,8 @@ def times(opts: argparse.Namespace) -> tuple[int | None, int | None]:
 def chosen_assets(opts: argparse.Namespace) -> list[str] | None:
     """--assets; None: all. Raises ArgumentError."""
     assets = None if opts.assets is None else opts.assets.upper().split(",")
-    if unknown := sorted(set(assets or ()) - set(ASSETS)):
-        raise ArgumentError(f"--assets {unknown[0]} is none of {', '.join(ASSETS)}")
+    if unknown := sorted(set(assets or ()) - set(known_assets())):
+        raise ArgumentError(f"--assets {unknown[0]} is none of {', '.join(known_assets())}")
     return assets
 
 

@@ -25,11 +25,11 @@ from marketarchive.exceptions import ArgumentError, CorruptError, ParseError
 from marketarchive.nesting import is_shallow
 from marketarchive.research.labels.labels import SPLIT, Label, Tick, Window, label, wanted
 from marketarchive.research.labels.market_facts import of_items, windows
-from marketarchive.venues.assets import ASSETS
 from marketarchive.venues.messages import Received
 from marketarchive.venues.polymarket import gamma
 from marketarchive.venues.polymarket.endpoints import MARKETS
 from marketarchive.venues.polymarket.rules import e18, spot, twap
+from marketarchive.venues.polymarket.updown import ASSETS
 
 MARKETS_FILE = re.compile(r".*markets.*\.jsonl\.gz")
 PRICES_FILE = re.compile(

@@ -15,8 +15,7 @@ from marketarchive.exceptions import ParseError
 from marketarchive.research.tables.extract import AMOUNT, LATEST_MS, Made, amount_fits
 from marketarchive.research.tables.partitions import Partition
 from marketarchive.times import SECOND, to_ms
-from marketarchive.venues.assets import ASSETS
-from marketarchive.venues.chainlink.endpoints import LIVE, STREAMS, TIMESCALE, Page, page_of
+from marketarchive.venues.chainlink.endpoints import LIVE, SPOT_FEED_IDS, STREAMS, TIMESCALE, Page, page_of
 from marketarchive.venues.chainlink.reports import KnownReports, Report, parse_answer
 
 TOPIC = "chainlink_page"
@@ -62,9 +61,7 @@ def reader(root: Path, partition: Partition) -> Callable[[Message, Made], Iterat
 
 def _pages(root: Path, partition: Partition) -> dict[str, Page]:
     """Which page a feed id belongs to: known of old, or told by the lines of the pages themselves."""
-    found = {
-        asset.feed_id: Page(asset.symbol, "spot") for asset in ASSETS.values() if asset.feed_id is not None
-    }
+    found = {feed_id: Page(asset, "spot") for asset, feed_id in SPOT_FEED_IDS.items()}
     for entry in partition.entries:
         for message in read_segment(root, entry):
             if message.kind == "connection" and message.envelope["event"] == "subscribed":

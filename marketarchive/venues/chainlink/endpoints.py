@@ -10,8 +10,8 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from marketarchive.venues.assets import ASSETS
 from marketarchive.venues.endpoint import Endpoint, Limit
+from marketarchive.venues.symbols import symbols
 
 HOST = "https://data.chain.link"
 STREAMS = f"{HOST}/streams"
@@ -23,6 +23,12 @@ HISTORY = f"{API}/historical-data-engine-stream-data"  # candles for the chart
 
 PAGES_PER_10S = 4
 PAGE = Endpoint("page", f"{STREAMS}/{{slug}}", Limit("chainlink/page", PAGES_PER_10S, unit="pages"))
+
+SPOT_FEED_IDS: dict[str, str] = {
+    asset: row["spot_feed_id"] for asset, row in symbols("chainlink").items() if row["spot_feed_id"]
+}
+"""Asset -> feed of its spot price. BTC and ETH from the pages' own metadata, the others from several public
+readers of them."""
 
 PAGES: dict[str, str] = {
     "spot": "cexprice-streams",
@@ -69,8 +75,7 @@ class Page:
     def feed_id(self) -> str | None:
         """The feed that the page must show, where it is known: those of the averages are not documented, the
         page's own document names them."""
-        known = ASSETS.get(self.asset)
-        return known.feed_id if known is not None and self.kind == "spot" else None
+        return SPOT_FEED_IDS.get(self.asset) if self.kind == "spot" else None
 
     def is_asked(self, asked: str, of_document: str | None) -> bool:
         """Whether a request (its query) is for this page's own feed, as far as that is known: the page's

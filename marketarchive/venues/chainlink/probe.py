@@ -8,11 +8,11 @@ from functools import partial
 
 from marketarchive.exceptions import ParseError
 from marketarchive.times import to_seconds
-from marketarchive.venues.assets import ASSETS, Asset
-from marketarchive.venues.chainlink.endpoints import LIVE, PAGE, PAGES_PER_10S
+from marketarchive.venues.chainlink.endpoints import LIVE, PAGE, PAGES_PER_10S, Page
 from marketarchive.venues.chainlink.reports import CHECKPOINT, parse_answer, parse_document
 from marketarchive.venues.endpoint import Endpoint, Limit, Query
 from marketarchive.venues.probing import Exchange, Findings, Probe, Questions, Reader, Topic
+from marketarchive.venues.symbols import symbols
 
 BLOCKED = frozenset({401, 403, 429, 451})
 API_PER_10S = 10
@@ -33,15 +33,16 @@ class _Chainlink:
         self._feed_ids: dict[str, str] = {}  # by asset, as its page says
 
     def questions(self) -> Questions:
-        for asset in ASSETS.values():
-            page = Query(_PAGE, path={"slug": asset.spot_page})
-            yield from self._ask(f"page_{asset.short}", "pages", page, partial(self._page, asset))
-            feed_id = self._feed_ids.get(asset.symbol, asset.feed_id)
+        for asset in symbols("chainlink"):
+            page, short = Page(asset, "spot"), asset.lower()
+            query = Query(_PAGE, path={"slug": page.slug})
+            yield from self._ask(f"page_{short}", "pages", query, partial(self._page, page))
+            feed_id = self._feed_ids.get(asset, page.feed_id)
             if feed_id is None:
-                self._findings.not_asked[f"live_{asset.short}"] = "no feed id is known"
+                self._findings.not_asked[f"live_{short}"] = "no feed id is known"
                 continue
             params = {"feedId": feed_id, "abiIndex": "0", "queryWindow": "1m"}
-            yield from self._ask(f"live_{asset.short}", "reports", Query(_LIVE, params), self._live)
+            yield from self._ask(f"live_{short}", "reports", Query(_LIVE, params), self._live)
 
     def _ask(self, name: str, topic: Topic, query: Query, read: Reader) -> Questions:
         if self._is_blocked:
@@ -60,14 +61,14 @@ class _Chainlink:
             raise _wrong("404: there is no such page")
         return read(exchange)
 
-    def _page(self, asset: Asset, exchange: Exchange) -> str:
+    def _page(self, page: Page, exchange: Exchange) -> str:
         feed_id = parse_document(exchange.payload).feed_id
         if feed_id is None:
             raise _wrong("the page does not say which feed it shows")
-        if asset.feed_id not in (None, feed_id):
-            raise _wrong(f"the page shows feed {feed_id}, not {asset.feed_id}")
-        self._feed_ids[asset.symbol] = feed_id
-        return f"{asset.spot_page} shows feed {feed_id[:12]}...; its prices need a browser: {_BROWSER}"
+        if page.feed_id not in (None, feed_id):
+            raise _wrong(f"the page shows feed {feed_id}, not {page.feed_id}")
+        self._feed_ids[page.asset] = feed_id
+        return f"{page.slug} shows feed {feed_id[:12]}...; its prices need a browser: {_BROWSER}"
 
     def _live(self, exchange: Exchange) -> str:
         answer = parse_answer(exchange.query.url, exchange.payload)

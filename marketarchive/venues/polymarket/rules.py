@@ -16,7 +16,6 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from marketarchive.times import from_iso
-from marketarchive.venues.assets import ASSETS
 
 SPOT = "chainlink spot"
 TWAP_30 = "chainlink twap 30s"
@@ -96,7 +95,7 @@ def rule_of(asset: str, duration: str, start_ns: int, said: str | None) -> Rule:
     if window := _TWAP.fullmatch(text):
         return Rule(text, by, twap(asset, int(window[1])))
     if text == BINANCE:
-        return Rule(text, by, None, f"the Binance candles of {ASSETS[asset].spot['binance']}")
+        return Rule(text, by, None, f"the Binance candles of {asset}USDT")
     return Rule(text, by, None, f"a rule that is known here: the market settles on {text!r}")
 
 

@@ -9,24 +9,24 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from marketarchive.venues import assets
-from marketarchive.venues.assets import BY_NAME, DATED_SLUGS, DURATIONS, SECONDS, TAG_IDS
+from marketarchive.venues.symbols import symbols
 
-__all__ = [
-    "ASSETS",
-    "DURATIONS",
-    "SECONDS",
-    "TAG_IDS",
-    "of_series",
-    "of_slug",
-    "series_slugs",
-    "slug_of",
-    "span_of_slug",
-    "start_of_slug",
-]
+DURATIONS = ("5m", "15m", "1h", "4h", "1d")
+SECONDS = {"5m": 300, "15m": 900, "1h": 3600, "4h": 14400, "1d": 86400}
+"""How long a round usually is. Windows of 4h, 1h and 1d lie on a US Eastern grid, where a change of clocks
+makes one longer or shorter: ask the venue for them, never compute them."""
+DATED_SLUGS = frozenset({"1h", "1d"})
+"""Durations whose slugs carry a date in US Eastern time; all others carry the start in Unix seconds."""
+TAG_IDS = {"5m": "102892", "15m": "102467", "1h": "102175", "4h": "102531", "1d": "102281"}
+"""Gamma's tag ids of the durations."""
 
-ASSETS = tuple(assets.ASSETS)
+NAMES: dict[str, str] = {asset: row["name"] for asset, row in symbols("polymarket").items()}
+"""Asset -> what hourly and daily slugs call it: bitcoin. The venue has had rounds of all of them."""
+ASSETS = tuple(NAMES)
+BY_NAME: dict[str, str] = {name: asset for asset, full in NAMES.items() for name in (full, asset.lower())}
+"""What slugs call an asset -> asset."""
 
+_SERIES_ENDINGS = {"5m": "5m", "15m": "15m", "1h": "hourly", "4h": "4h", "1d": "daily"}
 _MONTH = "january|february|march|april|may|june|july|august|september|october|november|december"
 _NUMBERED = re.compile(r"([a-z]+)-updown-(5m|15m|4h)-(\d{9,10})")
 _NUMBERED_OLD = re.compile(r"([a-z]+)-up-or-down-(15m)-(\d{9,10})")  # until about November 2025
@@ -64,12 +64,14 @@ def slug_of(asset: str, duration: str, start: int) -> str:
     """The slug of the round that starts at `start` (Unix seconds); only 5m, 15m and 4h are numbered."""
     if duration in DATED_SLUGS:
         raise ValueError(f"slugs of {duration} rounds carry a date, not a number: ask the venue by series")
-    return f"{assets.ASSETS[asset].short}-updown-{duration}-{start}"
+    return f"{asset.lower()}-updown-{duration}-{start}"
 
 
 def series_slugs(asset: str, duration: str) -> tuple[str, ...]:
     """Candidates for the series' slug, the likelier first (hourly Solana was seen under both)."""
-    return assets.ASSETS[asset].series(duration)
+    ending, short = _SERIES_ENDINGS[duration], asset.lower()
+    names = dict.fromkeys((short, NAMES[asset])) if duration in DATED_SLUGS else (short,)
+    return tuple(f"{name}-up-or-down-{ending}" for name in names)
 
 
 @cache
