@@ -18,8 +18,8 @@ from scrapy.crawler import Crawler
 from scrapy.exceptions import UsageError
 
 from marketarchive.collecting.exit_codes import BLOCKED, DISK, FAILED
-from marketarchive.collecting.probing.probe import PROBES, ProbeSpider, probe_spider
-from marketarchive.collecting.probing.probe_report import UNANSWERED, report, write_report
+from marketarchive.collecting.probing.probe import ProbeSpider, probe_spider, probes
+from marketarchive.collecting.probing.probe_report import UNANSWERED, by_reason, report, write_report
 from marketarchive.collecting.process import Process, follow_simulator
 from marketarchive.collecting.shutdown import Shutdown
 from marketarchive.commands.crawl import exit_code
@@ -34,19 +34,18 @@ class Command(ScrapyCommand):
     requires_project = True
 
     def syntax(self) -> str:
-        return "[venue]"
+        return "[VENUE ...]"
 
     def short_desc(self) -> str:
         return "Ask every public endpoint and socket of a venue once or a few times, and report"
 
     def long_desc(self) -> str:
         return (
-            f"Venues: {', '.join(PROBES)} (all of them when none is named). About 60 requests to Polymarket, "
-            "16 to Chainlink at most, and a connection of seconds to each socket, each with a timeout, paced "
-            "like a spider's and archived like a spider's (feed `probe`). Writes "
-            "probes/VENUE_public_sources_probe_v1.json and .md. Exit code 0 with one active market and one "
-            "live book whose hash is sound (Chainlink: with any answer), 1 without, 3 disk, 4 when every "
-            "request is refused. Pages that want a browser are named, and fail nothing."
+            f"All venues when none is named: {_venues()}. A connection to a socket lasts seconds. Requests "
+            "have a timeout, are paced like a spider's and archived like a spider's (feed `probe`). Writes "
+            "probes/VENUE_public_sources_probe_v1.json and .md. Exit code 0 when what the venue needs was "
+            "found (where nothing is named above: with any answer), 1 without, 3 disk, 4 when every request "
+            "is refused. Other checks that fail are named, and fail nothing."
         )
 
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
@@ -58,10 +57,10 @@ class Command(ScrapyCommand):
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         assert self.settings is not None
         assert self.crawler_process is not None
-        if len(args) > 1 or (args and args[0] not in PROBES):
-            raise UsageError(
-                f"probe takes one venue of {', '.join(PROBES)}, not {' '.join(args)}", print_help=False
-            )
+        names = list(dict.fromkeys(args)) or sorted(probes())
+        if unknown := [name for name in names if name not in probes()]:
+            venues = ", ".join(sorted(probes()))
+            raise UsageError(f"probe takes venues of {venues}, not {' '.join(unknown)}", print_help=False)
         shutdown = Shutdown(FAILED)  # without a report it has not passed
         shutdown.watch(asyncio.get_event_loop())  # the reactor's; it does not run yet
         try:
@@ -73,7 +72,7 @@ class Command(ScrapyCommand):
             print(f"probe: {error}", file=sys.stderr)
             self.exitcode = DISK
             return
-        crawlers = [self.crawler_process.create_crawler(probe_spider(venue)) for venue in args or PROBES]
+        crawlers = [self.crawler_process.create_crawler(probe_spider(venue)) for venue in names]
         crawlings = [cast("asyncio.Task[None]", self.crawler_process.crawl(crawler)) for crawler in crawlers]
         self.crawler_process.start(install_signal_handlers=False)
         console = Console(width=None if sys.stdout.isatty() else 100)
@@ -83,6 +82,15 @@ class Command(ScrapyCommand):
         )
         shutdown.finish(self.exitcode)
         Process.close_all()
+
+
+def _venues() -> str:
+    """Return each venue with how many checks it has, and what it needs."""
+    return "; ".join(
+        f"{name} ({len(probe.checks)} checks"
+        + (f", needs: {', '.join(need.what for need in probe.needs)})" if probe.needs else ")")
+        for name, probe in sorted(probes().items())
+    )
 
 
 def _finish(crawler: Crawler, error: BaseException | None, root: Path, console: Console) -> int:
@@ -122,8 +130,9 @@ def _show(document: Mapping[str, Any], console: Console) -> None:
             "" if latency is None else f"{latency:.0f}",
             Text(check["evidence"]),
         )
-    for name, why in document["not_asked"].items():
-        table.add_row(name, Text("skip", "yellow"), "", "", Text(f"not asked: {why}"))
+    for why, names in by_reason(document["not_asked"]).items():
+        others = f" ({', '.join(names[1:])} neither)" if names[1:] else ""
+        table.add_row(names[0], Text("skip", "yellow"), "", "", Text(f"not asked: {why}{others}"))
     console.print(table)
     facts = Table.grid(padding=(0, 2))
     for name, text in _facts(document):

@@ -1,33 +1,47 @@
-"""What a probe asks a venue and what it finds: the same for every venue, each asks its own questions."""
+"""A probe as data: the checks of a venue's interfaces, and what asking them finds.
+
+A minimal probe is one line for each interface that the venue's spiders use:
+
+    PROBE = Probe(
+        checks=(
+            Check("instruments", "discover", instruments()),
+            Check("book", "book", book("BTC-USD")),
+            Check("ticker", "stream", Listen(SOCKET, (subscribe(["BTC-USD"]),), seconds=5)),
+        ),
+        limits_source="https://...",
+    )
+
+Each then passes when the answer parses without errors and has rows, or the socket sends and stays open.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TypeAlias
 
 from marketarchive.exceptions import ParseError
-from marketarchive.venues.endpoint import Endpoint, Query
-from marketarchive.venues.messages import Received
+from marketarchive.times import to_seconds
+from marketarchive.venues.endpoint import Endpoint, Limit, Query
+from marketarchive.venues.messages import Parsed, Received
 
 FEED = "probe"
 """Where a probe's answers are archived."""
 
-Topic = Literal[
-    "clock",
-    "discover",
-    "rounds",
-    "filter",
-    "resolve_ids",
-    "book",
-    "batch",
-    "stream",
-    "reference",
-    "resolutions",
-    "trades",
-    "pages",
-    "reports",
-]
+TOPICS = {
+    "clock": "What is the venue's time?",
+    "discover": "How are markets discovered?",
+    "filter": "How is a list filtered?",
+    "resolve_ids": "How is an id resolved?",
+    "book": "How is the book of one token read?",
+    "batch": "And of many at once?",
+    "stream": "How are changes of a book heard at once?",
+    "reference": "How are reference prices heard?",
+    "resolutions": "How is an outcome known?",
+    "trades": "Which trades are public?",
+}
+"""Questions that fit any venue; `Probe.topics` has a venue's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,123 +57,94 @@ class Exchange:
     seq: int | None = None  # of its line in raw
     error: str | None = None  # why the answer cannot be used, or did not come
 
-    def received(self, venue: str) -> Received:
-        """Return it as the venue's parse functions take it."""
-        return Received.answer(
-            venue, FEED, self.query, self.status or 0, self.payload, self.received_at, self.seq or 0
-        )
 
-
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """A question to a socket: what is said when it stands, and until when it is listened to."""
-
-    endpoint: Endpoint
-    texts: tuple[str, ...]
-    seconds: float  # at most, on the project's clock, once it stands
-    is_enough: Callable[[Sequence[Message]], bool]  # given what is new since the last call
-
-
-Message = tuple[int, int, bytes]
+Message: TypeAlias = tuple[int, int, bytes]
 """(received_at ns, seq, payload)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """One connection, or why there is none."""
+class Listen:
+    """A question to a socket: what is sent when it is open, and until when messages are received."""
+
+    endpoint: Endpoint
+    texts: tuple[str, ...]
+    seconds: float  # at most, on the project's clock, once it is open
+    kinds: Callable[[bytes], Iterable[str]] = lambda _: ("message",)  # what a payload holds
+    wanted: Mapping[str, int] = field(default_factory=dict)  # kind -> how many; with all it ends early
+
+    def is_enough(self, received: Counter[str]) -> bool:
+        """Return whether nothing more is wanted. received: how many came of each kind."""
+        return bool(self.wanted) and all(received[kind] >= count for kind, count in self.wanted.items())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capture(Exchange):
+    """One connection with its messages. `received_at` is when it opened, `payload` the body of a refusal."""
 
     listen: Listen
-    opened_at: int  # ns, project clock; when it was given up, where none came about
-    status: int | None = None  # 101, or of the refusal; None: no answer
-    refusal: bytes = b""  # its body
-    headers: Mapping[str, str] = field(default_factory=dict)  # of a refusal, names in lower case
-    latency_ms: float | None = None  # until it stood, project clock
-    seq: int | None = None  # of its first line in raw
     messages: Sequence[Message] = ()
-    ended_at: int | None = None
+    ended_at: int = 0
     close_code: int | None = None
     close_reason: str = ""
     is_closed_by_us: bool = False
-    error: str | None = None  # why there is no connection
 
-    def exchange(self, message: Message | None = None, error: str | None = None) -> Exchange:
-        """As a check shows it: the connection itself, or one of its messages."""
-        query = Query(self.listen.endpoint)
-        if message is None:
-            return Exchange(
-                query,
-                self.opened_at,
-                self.status,
-                self.refusal,
-                self.headers,
-                self.latency_ms,
-                self.seq,
-                error or self.error,
-            )
+    @property
+    def size(self) -> int:
+        """Return the bytes of its messages."""
+        return sum(len(payload) for _, _, payload in self.messages)
+
+    @property
+    def seconds(self) -> float:
+        """Return how long it was open."""
+        return to_seconds(self.ended_at - self.received_at)
+
+    def message(self, message: Message) -> Exchange:
+        """Return one of its messages as an answer; its latency is the time since the opening."""
         at, seq, payload = message
-        since_opened = round((at - self.opened_at) / 1e6, 3)
-        return Exchange(query, at, self.status, payload, {}, since_opened, seq, error)
+        latency_ms = round((at - self.received_at) / 1e6, 3)
+        return Exchange(self.query, at, self.status, payload, {}, latency_ms, seq)
+
+
+class NotAsked(Exception):  # noqa: N818  (it is no error: something else failed before)
+    """Raised by a check's question when earlier answers lack what it is made of."""
+
+
+Question: TypeAlias = Query | Listen
+Expect: TypeAlias = Callable[[Exchange, "Findings"], str | tuple[Message, str]]
+"""Returns the evidence in a usable answer, one line; of a connection also with the message that the report
+shows. Raises ParseError."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was asked for, whether the answer is what spiders rely on, and by what it shows."""
+    """Something that spiders rely on."""
 
     name: str
-    topic: Topic
+    topic: str
+    question: Question | str | Callable[[Findings], Question]
+    """Or the name of an earlier check, of whose answer more is expected; or made from earlier answers: may
+    raise NotAsked."""
+    expect: Expect | None = None  # None: see `is_sound`
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A check that was made, whether it passed, and by what that shows."""
+
+    name: str
+    topic: str
     exchange: Exchange
     passed: bool
     evidence: str
 
 
-Reader = Callable[[Exchange], str]
-"""The evidence in a usable answer; raises ParseError when the answer is not what was promised."""
-Questions = Generator[Query | Listen, Exchange | Heard, None]
-"""Yields what to ask and is sent the answer: no I/O of its own, so that anything can drive it."""
+@dataclass(frozen=True)
+class Need:
+    """What a probe must find to pass."""
 
-
-@dataclass
-class Findings:
-    """What a probe found so far."""
-
-    needs_market: bool = True  # else it passes without a market and a book
-    checks: list[Check] = field(default_factory=list)
-    not_asked: dict[str, str] = field(default_factory=dict)  # check -> what was missing to ask it
-    active_market: str | None = None  # the evidence; None: none was found
-    live_book: str | None = None  # the evidence, with the verdict on its hash; None: none was found
-    book_ages_s: list[float] = field(default_factory=list)  # receipt minus the book's own timestamp
-    heard: list[Heard] = field(default_factory=list)
-
-    def ask(self, name: str, topic: Topic, query: Query, read: Reader) -> Questions:
-        """One check: `yield from` it."""
-        exchange = yield query
-        assert isinstance(exchange, Exchange)
-        self.judge(name, topic, exchange, read)
-
-    def judge(self, name: str, topic: Topic, exchange: Exchange, read: Reader) -> None:
-        """A check of what was received already."""
-        self.checks.append(_judged(name, topic, exchange, read))
-
-    @property
-    def missing(self) -> list[str]:
-        """What the probe needs to pass and did not find."""
-        if not self.needs_market:
-            return []
-        needed = {"active market": self.active_market, "live book with a sound hash": self.live_book}
-        return [what for what, found in needed.items() if found is None]
-
-    @property
-    def failed(self) -> list[Check]:
-        return [check for check in self.checks if not check.passed]
-
-
-def _judged(name: str, topic: Topic, exchange: Exchange, read: Reader) -> Check:
-    if exchange.error is not None:
-        return Check(name, topic, exchange, passed=False, evidence=exchange.error)
-    try:
-        return Check(name, topic, exchange, passed=True, evidence=read(exchange))
-    except ParseError as error:
-        return Check(name, topic, exchange, passed=False, evidence=str(error))
+    key: str  # in the report
+    what: str
+    find: Callable[[Findings], str | None]  # the evidence; None: not found
 
 
 @dataclass(frozen=True)
@@ -173,12 +158,142 @@ class Socket:
 
 @dataclass(frozen=True)
 class Probe:
-    """A venue's part: its questions, and what is known of it without asking."""
+    """A venue's checks, in the order of asking, and what is known of it without asking."""
 
-    questions: Callable[[Findings, int], Questions]  # given also the wall time, ns
-    how: Mapping[str, str]  # topic -> how the venue is asked, as documented
-    sockets: tuple[Socket, ...]
-    limits: Mapping[str, int]  # limit class -> documented requests per 10 s
+    checks: Sequence[Check]
     limits_source: str
-    needs_market: bool = True
+    limits: Mapping[str, Limit] = field(
+        default_factory=dict
+    )  # by name; none: those of the answers' endpoints
+    how: Mapping[str, str] = field(default_factory=dict)  # topic -> how the venue is asked, as documented
+    topics: Mapping[str, str] = field(default_factory=dict)  # its own: topic -> the question
+    sockets: Sequence[Socket] = ()
+    needs: Sequence[Need] = ()  # none: any answer will do
+    book_ages_s: Callable[[Findings], Sequence[float]] = lambda _: ()  # receipt minus a book's own timestamp
     obeys_robots: bool = False  # pages made for people, not interfaces made for programs
+
+
+@dataclass
+class Findings:
+    """What a probe found so far."""
+
+    probe: Probe
+    venue: str
+    read: Callable[[Received], Parsed]  # the venue's; raises ParseError
+    now_ns: int  # wall time at its start
+    results: list[Result] = field(default_factory=list)
+    not_asked: dict[str, str] = field(default_factory=dict)  # check -> what was missing to ask it
+    exchanges: dict[str, Exchange] = field(default_factory=dict)  # by check, judged
+
+    def parse(self, exchange: Exchange) -> Parsed:
+        """Return what an answer says. Raises ParseError."""
+        return self.read(
+            Received.answer(
+                self.venue,
+                FEED,
+                exchange.query,
+                exchange.status or 0,
+                exchange.payload,
+                exchange.received_at,
+                exchange.seq or 0,
+            )
+        )
+
+    def passed(self, *checks: str) -> list[Parsed]:
+        """Return what the answers to those of `checks` say that passed."""
+        names = {each.name for each in self.results if each.passed}
+        return [self.parse(self.exchanges[name]) for name in checks if name in names]
+
+    def ask(self) -> Generator[Question, Exchange]:
+        """Yield what to ask and be sent the answer: no I/O of its own, so that anything can drive it."""
+        for check in self.probe.checks:
+            try:
+                question = check.question(self) if callable(check.question) else check.question
+                exchange = self._earlier(question) if isinstance(question, str) else (yield question)
+            except NotAsked as missing:
+                self.not_asked[check.name] = str(missing)
+            else:
+                self.results.append(self._judge(check, exchange))
+                self.exchanges[check.name] = exchange
+
+    def _earlier(self, name: str) -> Exchange:
+        if name in self.not_asked:
+            raise NotAsked(self.not_asked[name])
+        exchange = self.exchanges[name]
+        if exchange.error is not None:
+            raise NotAsked("the socket did not open" if isinstance(exchange, Capture) else f"no {name}")
+        return exchange
+
+    def _judge(self, check: Check, exchange: Exchange) -> Result:
+        shown, evidence, passed = exchange, exchange.error, False
+        if exchange.error is None:
+            try:
+                found = (check.expect or is_sound)(exchange, self)
+            except ParseError as error:
+                evidence = str(error)
+            else:
+                passed = True
+                if isinstance(found, str):
+                    evidence = found
+                else:
+                    assert isinstance(exchange, Capture)
+                    shown, evidence = exchange.message(found[0]), found[1]
+        return Result(check.name, check.topic, shown, passed, evidence or "")
+
+    @property
+    def missing(self) -> list[str]:
+        """Return what the probe needs to pass and did not find."""
+        return [need.what for need in self.probe.needs if need.find(self) is None]
+
+    @property
+    def failed(self) -> list[Result]:
+        """Return the checks that did not pass."""
+        return [result for result in self.results if not result.passed]
+
+    @property
+    def captures(self) -> list[Capture]:
+        """Return every connection, once."""
+        found = {id(each): each for each in self.exchanges.values() if isinstance(each, Capture)}
+        return list(found.values())
+
+
+# ---- what may be expected of an answer ---------------------------------------------------------------------
+
+
+def unexpected(text: str) -> ParseError:
+    """Return the error of an answer that is not what was promised."""
+    return ParseError("Probe", text)
+
+
+def is_sound(exchange: Exchange, findings: Findings) -> str:
+    """Expect rows and no errors; of a socket: messages, and that only we closed it."""
+    if isinstance(exchange, Capture):
+        if not exchange.messages:
+            raise unexpected(f"no message within {exchange.listen.seconds} s")
+        return stays_open(exchange, findings)
+    if not (evidence := parses(exchange, findings)):
+        raise unexpected("the answer has no rows")
+    return evidence
+
+
+def parses(exchange: Exchange, findings: Findings) -> str:
+    """Expect no errors; rows may be none."""
+    parsed = findings.parse(exchange)
+    if parsed.errors:
+        raise parsed.errors[0]
+    held = {each.name: getattr(parsed, each.name) for each in fields(parsed)}
+    return ", ".join(
+        f"{name} {len(rows)}" for name, rows in held.items() if rows and not isinstance(rows, str)
+    )
+
+
+def stays_open(capture: Exchange, _: Findings) -> str:
+    """Expect a connection that only we closed."""
+    assert isinstance(capture, Capture)
+    if not capture.is_closed_by_us:
+        ended = f"closed by the venue, code {capture.close_code} {capture.close_reason}"
+        raise unexpected(ended.strip())
+    kinds = Counter(kind for _, _, payload in capture.messages for kind in capture.listen.kinds(payload))
+    came = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items())) or "nothing"
+    what = f"{len(capture.messages)} messages, {capture.size} bytes in {capture.seconds:.1f} s"
+    return f"{what}: {came}; closed by us"

@@ -1,4 +1,4 @@
-"""Asking a venue's probe questions as a run of its own: limits, receipts and raw archive like any spider's.
+"""Making a venue's probe as a run of its own: limits, receipts and raw archive like any spider's.
 
 Not in `scrapy list`: `scrapy probe` makes and runs it. Every answer is in raw, feed `probe`.
 """
@@ -14,21 +14,23 @@ from typing import Any
 from scrapy import Request
 from scrapy.http import Response as HttpResponse
 
-from marketarchive.collecting.probing.probe_socket import hear
+from marketarchive.collecting.probing.probe_socket import listen_to
 from marketarchive.collecting.receipt import Receipt
 from marketarchive.collecting.spider import Answer, ArchiveSpider, Ask
 from marketarchive.exceptions import ParseError
 from marketarchive.times import SECOND
 from marketarchive.venues import venues
 from marketarchive.venues.answers import Failure
-from marketarchive.venues.chainlink.probe import PROBE as CHAINLINK
 from marketarchive.venues.endpoint import Query
-from marketarchive.venues.polymarket.probe import PROBE as POLYMARKET
-from marketarchive.venues.probing import FEED, Exchange, Findings, Heard, Listen, Probe
+from marketarchive.venues.probing import FEED, Exchange, Findings, Listen, Probe
 
-PROBES: dict[str, Probe] = {"polymarket": POLYMARKET, "chainlink": CHAINLINK}
 WAIT_S = 15
 """Seconds (project clock) that a question waits for its turn at most, e.g. after a Retry-After."""
+
+
+def probes() -> dict[str, Probe]:
+    """Return the probe of each venue that has one."""
+    return {name: venue.probe for name, venue in venues().items() if venue.probe is not None}
 
 
 @dataclass(slots=True)
@@ -56,20 +58,22 @@ class ProbeSpider(ArchiveSpider):
         return next(self._connections)
 
     async def main(self) -> None:
-        probe = PROBES[self.venue]
-        findings = Findings(probe.needs_market)
-        questions = probe.questions(findings, self.run.clock.now_ns())
-        query = next(questions)
-        while not self.run.stop.is_set():
-            if isinstance(query, Listen):
-                answer: Exchange | Heard = await hear(self, query, WAIT_S)
+        venue = self._venue
+        assert venue.probe is not None
+        findings = Findings(venue.probe, venue.name, venue.parse, self.run.clock.now_ns())
+        questions = findings.ask()
+        question = next(questions, None)
+        while question is not None and not self.run.stop.is_set():
+            if isinstance(question, Listen):
+                exchange: Exchange = await listen_to(self, question, WAIT_S)
             else:
-                answer = await self._exchange(query)
+                exchange = await self._exchange(question)
             try:
-                query = questions.send(answer)
+                question = questions.send(exchange)
             except StopIteration:
-                self.findings = findings
-                break
+                question = None
+        if question is None:
+            self.findings = findings
         if findings.missing and not self._is_blocked():
             self.fault = "probe_failed"
 
@@ -88,13 +92,10 @@ class ProbeSpider(ArchiveSpider):
 
     def _is_blocked(self) -> bool:
         """Whether the venue refused everything: then the run says that, exit code 4."""
-        stats = self.run.stats
-        refused = stats.get_value("gaps/blocked", 0)
-        return bool(refused) and refused == stats.get_value(f"asks/failed/{FEED}", 0) and not self._good()
-
-    def _good(self) -> int:
         get = self.run.stats.get_value
-        return int(get(f"responses/good/{FEED}", 0) + get(f"frames/good/{FEED}", 0))
+        good = get(f"responses/good/{FEED}", 0) + get(f"frames/good/{FEED}", 0)
+        refused = get("gaps/blocked", 0)
+        return bool(refused) and refused == get(f"asks/failed/{FEED}", 0) and not good
 
     # ---- a spider's answers are parsed and retried; a probe's are handed over as they came ---------------
 
@@ -131,7 +132,7 @@ class ProbeSpider(ArchiveSpider):
     def _items(self, ask: Ask, receipt: Receipt) -> Iterator[Any]:
         """Markets go to the master as a spider's would: it must come out of raw the same."""
         try:
-            parsed = venues()[self.venue].parse(self.received_of(ask, 200, receipt))
+            parsed = self._venue.parse(self.received_of(ask, 200, receipt))
         except ParseError:
             return  # a route that no spider reads, or one whose check fails by itself
         yield from parsed.items
@@ -147,14 +148,14 @@ class ProbeSpider(ArchiveSpider):
 
 
 def probe_spider(of: str) -> type[ProbeSpider]:
-    """The spider of a venue's probe; `of` is a key of PROBES."""
+    """The spider of a venue's probe; `of` is a key of `probes()`."""
 
     class VenueProbe(ProbeSpider):
         name = f"{of}_probe"
         venue = of
         custom_settings = {  # noqa: RUF012  (Scrapy's own form)
             **(ProbeSpider.custom_settings or {}),
-            "ROBOTSTXT_OBEY": PROBES[of].obeys_robots,
+            "ROBOTSTXT_OBEY": probes()[of].obeys_robots,
         }
 
     return VenueProbe

@@ -11,27 +11,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from marketarchive.archive.files import Files
-from marketarchive.collecting.probing.probe import PROBES, ProbeSpider
+from marketarchive.collecting.probing.probe import ProbeSpider
 from marketarchive.collecting.probing.probe_shape import merge, shape
-from marketarchive.times import iso, to_seconds
-from marketarchive.venues.probing import Check, Heard, Socket
+from marketarchive.times import iso
+from marketarchive.venues.probing import TOPICS, Capture, Probe, Result, Socket
 from marketarchive.version import COLLECTOR
 
-TOPICS = {
-    "discover": "How are markets discovered?",
-    "rounds": "Is the current round of every asset and duration listed?",
-    "filter": "How is a list filtered?",
-    "resolve_ids": "How is an id resolved?",
-    "book": "How is the book of one token read?",
-    "batch": "And of many at once?",
-    "stream": "How are changes of a book heard at once?",
-    "reference": "How are reference prices heard?",
-    "resolutions": "How is an outcome known?",
-    "trades": "Which trades are public?",
-    "clock": "What is the venue's time?",
-    "pages": "Can the pages be looked at without a browser?",
-    "reports": "And the JSON that they fetch?",
-}
 UNANSWERED = "none"
 """Among the statuses of a report: requests without an answer."""
 INTERESTING = ("date", "age", "etag", "server", "content-type", "content-encoding", "cache-control", "vary")
@@ -39,11 +24,10 @@ INTERESTING = ("date", "age", "etag", "server", "content-type", "content-encodin
 
 
 def report(spider: ProbeSpider, exit_code: int) -> dict[str, Any]:
-    """The whole of a finished probe; `spider.findings` is there."""
-    findings, probe, run = spider.findings, PROBES[spider.venue], spider.run
+    """Return the whole of a finished probe; `spider.findings` is there."""
+    findings, run = spider.findings, spider.run
     assert findings is not None
-    share = spider.settings.getfloat("LIMIT_SHARE")
-    asked = [_check(check) for check in findings.checks]
+    probe, results = findings.probe, findings.results
     return {
         "kind": "probe",
         "schema": 1,
@@ -51,43 +35,66 @@ def report(spider: ProbeSpider, exit_code: int) -> dict[str, Any]:
         "passed": exit_code == 0,
         "exit_code": exit_code,
         "missing": findings.missing,
-        "needs_market": findings.needs_market,
-        "active_market": findings.active_market,
-        "live_book": findings.live_book,
+        "needs_market": bool(probe.needs),
+        "active_market": None,
+        "live_book": None,
+        **{need.key: need.find(findings) for need in probe.needs},
         "collector": COLLECTOR,
         "run": run.archive.name,
         "started_at_utc": run.archive.identity["started_at_utc"],
-        "finished_at_utc": iso(max((each.exchange.received_at for each in findings.checks), default=0)),
+        "finished_at_utc": iso(max((each.exchange.received_at for each in results), default=0)),
         "simulated": run.clock.simulated,
-        "answers": {
-            topic: {
-                "question": question,
-                "how": probe.how[topic],
-                "seen": [
-                    {"check": each.name, "passed": each.passed, "evidence": each.evidence}
-                    for each in findings.checks
-                    if each.topic == topic
-                ],
-            }
-            for topic, question in TOPICS.items()
-            if topic in probe.how
-        },
-        "sockets": [_socket(each, findings.heard) for each in probe.sockets],
+        "answers": _answers(probe, results),
+        "sockets": [_socket(each, findings.captures) for each in probe.sockets],
         "limits": {
             "source": probe.limits_source,
-            "documented_per_10s": dict(probe.limits),
-            "share_used_at_most": share,
-            "seen": _limits_seen(findings.checks),
+            **documented_limits(probe, results),
+            "share_used_at_most": spider.settings.getfloat("LIMIT_SHARE"),
+            "seen": _limits_seen(results),
         },
-        "latency_ms": _latencies(findings.checks),
-        "book_timestamp_age_s": _spread(findings.book_ages_s),
-        "checks": asked,
+        "latency_ms": _latencies(results),
+        "book_timestamp_age_s": _spread(probe.book_ages_s(findings)),
+        "checks": [_check(result) for result in results],
         "not_asked": findings.not_asked,
         "raw": {
             "feed": f"raw/venue={spider.venue}/feed={spider.feed}",
             "manifest": f"manifests/{run.archive.name}.json",
         },
     }
+
+
+def _answers(probe: Probe, results: Sequence[Result]) -> dict[str, Any]:
+    """Return what is known and seen of each topic."""
+    topics = dict.fromkeys((*probe.how, *(check.topic for check in probe.checks)))
+    return {
+        topic: {
+            "question": probe.topics.get(topic) or TOPICS.get(topic, topic),
+            "how": probe.how.get(topic, ""),
+            "seen": [
+                {"check": each.name, "passed": each.passed, "evidence": each.evidence}
+                for each in results
+                if each.topic == topic
+            ],
+        }
+        for topic in topics
+    }
+
+
+def documented_limits(probe: Probe, results: Sequence[Result]) -> dict[str, Any]:
+    """Return the venue's limits, or those of what was asked where it names none."""
+    asked = (each.exchange.query.endpoint.limit for each in results)
+    limits = probe.limits or {limit.name: limit for limit in asked}
+    return {
+        "documented": [
+            {"name": name, "amount": limit.amount, "window_s": limit.window_s, "unit": limit.unit}
+            for name, limit in limits.items()
+        ],
+        "documented_per_10s": {name: _whole(limit.per_second * 10) for name, limit in limits.items()},
+    }
+
+
+def _whole(number: float) -> float:
+    return int(number) if number.is_integer() else number
 
 
 def write_report(root: Path, document: Mapping[str, Any]) -> tuple[Path, Path]:
@@ -102,7 +109,7 @@ def write_report(root: Path, document: Mapping[str, Any]) -> tuple[Path, Path]:
     return data, readable
 
 
-def _check(check: Check) -> dict[str, Any]:
+def _check(check: Result) -> dict[str, Any]:
     exchange = check.exchange
     query = exchange.query
     return {
@@ -130,32 +137,29 @@ def _check(check: Check) -> dict[str, Any]:
     }
 
 
-def _socket(socket: Socket, heard: Iterable[Heard]) -> dict[str, Any]:
-    told = {"url": socket.url, "what": socket.what}
+def _socket(socket: Socket, captures: Iterable[Capture]) -> dict[str, Any]:
+    known: dict[str, Any] = {"url": socket.url, "what": socket.what}
     if socket.endpoint is None:
-        return {**told, "state": "not used by this version"}
-    for each in heard:
-        if each.listen.endpoint == socket.endpoint:
-            break
-    else:
-        return {**told, "state": "not asked"}
-    if each.error is not None:
-        return {**told, "state": "no connection", "status": each.status, "error": each.error}
-    return {
-        **told,
+        return known | {"state": "not used by this version"}
+    one = next((each for each in captures if each.listen.endpoint == socket.endpoint), None)
+    if one is None:
+        return known | {"state": "not asked"}
+    if one.error is not None:
+        return known | {"state": "no connection", "status": one.status, "error": one.error}
+    return known | {
         "state": "heard",
-        "opened_after_ms": each.latency_ms,
-        "sent": list(each.listen.texts),
-        "messages": len(each.messages),
-        "bytes": sum(len(payload) for _, _, payload in each.messages),
-        "seconds": round(to_seconds((each.ended_at or each.opened_at) - each.opened_at), 3),
-        "close_code": each.close_code,
-        "close_reason": each.close_reason,
-        "closed_by": "us" if each.is_closed_by_us else "the venue",
+        "opened_after_ms": one.latency_ms,
+        "sent": list(one.listen.texts),
+        "messages": len(one.messages),
+        "bytes": one.size,
+        "seconds": round(one.seconds, 3),
+        "close_code": one.close_code,
+        "close_reason": one.close_reason,
+        "closed_by": "us" if one.is_closed_by_us else "the venue",
     }
 
 
-def _is_http(check: Check) -> bool:
+def _is_http(check: Result) -> bool:
     """Whether it was a request; the others tell of one connection together."""
     return check.exchange.query.endpoint.url.startswith("http")
 
@@ -164,7 +168,7 @@ def _is_limit(header: str) -> bool:
     return header == "retry-after" or "ratelimit" in header.replace("-", "")
 
 
-def _limits_seen(checks: Iterable[Check]) -> dict[str, Any]:
+def _limits_seen(checks: Iterable[Result]) -> dict[str, Any]:
     headers: dict[str, list[str]] = {}
     statuses: Counter[str] = Counter()
     for check in checks:
@@ -176,7 +180,7 @@ def _limits_seen(checks: Iterable[Check]) -> dict[str, Any]:
     return {"requests": statuses.total(), "statuses": dict(sorted(statuses.items())), "headers": headers}
 
 
-def _latencies(checks: Iterable[Check]) -> dict[str, dict[str, float]]:
+def _latencies(checks: Iterable[Result]) -> dict[str, dict[str, float]]:
     """Of answers, on the project's clock: all, by host, and by endpoint."""
     groups: dict[str, list[float]] = {}
     for check in filter(_is_http, checks):
@@ -201,7 +205,7 @@ def _spread(found: Sequence[float]) -> dict[str, float]:
 
 
 def markdown(document: Mapping[str, Any]) -> str:
-    """The report as a page."""
+    """Return the report as a page."""
     lines = [f"# {document['venue']}: public sources, probed", "", *_summary(document), ""]
     for answer in document["answers"].values():
         lines += [f"## {answer['question']}", "", answer["how"], ""]
@@ -212,31 +216,35 @@ def markdown(document: Mapping[str, Any]) -> str:
         lines.append("")
     if document["sockets"]:
         lines += ["## Sockets", "", *map(_socket_line, document["sockets"]), ""]
-    lines += [*_limits(document), "", *_latency(document), "", *_checks(document), "", *_times(document), ""]
-    lines += [*_fields(document), ""]
+    for section in (_limits, _latency, _checks, _times, _fields):
+        lines += [*section(document), ""]
     return "\n".join(lines)
 
 
-def _summary(document: Mapping[str, Any]) -> list[str]:
+def _summary(document: Mapping[str, Any]) -> Iterator[str]:
     where = "on the simulator" if document["simulated"] else "on the live venue"
     verdict = "**Passed**" if document["passed"] else f"**FAILED** (exit code {document['exit_code']})"
-    lines = [
-        f"{verdict} {where}, {document['started_at_utc']}, run `{document['run']}`, {document['collector']}.",
-        "",
-    ]
+    run = f"{document['started_at_utc']}, run `{document['run']}`, {document['collector']}"
+    yield f"{verdict} {where}, {run}."
+    yield ""
     if document["needs_market"]:
-        lines += [
-            f"- active market: {_plain(document['active_market'] or 'none was found')}",
-            f"- live book: {_plain(document['live_book'] or 'none with a sound hash was found')}",
-        ]
-    lines += [
-        f"- failed: `{each['name']}`: {_plain(each['evidence'])}"
-        for each in document["checks"]
-        if not each["passed"]
-    ]
-    lines += [f"- not asked: `{name}`: {why}" for name, why in document["not_asked"].items()]
+        yield f"- active market: {_plain(document['active_market'] or 'none was found')}"
+        yield f"- live book: {_plain(document['live_book'] or 'none with a sound hash was found')}"
+    for each in document["checks"]:
+        if not each["passed"]:
+            yield f"- failed: `{each['name']}`: {_plain(each['evidence'])}"
+    for why, names in by_reason(document["not_asked"]).items():
+        yield f"- not asked: `{'`, `'.join(names)}`: {why}"
     raw = document["raw"]
-    return [*lines, f"- the answers, byte for byte: `{raw['feed']}`, manifest `{raw['manifest']}`"]
+    yield f"- the answers, byte for byte: `{raw['feed']}`, manifest `{raw['manifest']}`"
+
+
+def by_reason(not_asked: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the checks that were not asked, by what was missing to ask them."""
+    found: dict[str, list[str]] = {}
+    for name, why in not_asked.items():
+        found.setdefault(why, []).append(name)
+    return found
 
 
 def _socket_line(socket: Mapping[str, Any]) -> str:
@@ -255,8 +263,7 @@ def _socket_line(socket: Mapping[str, Any]) -> str:
 
 def _limits(document: Mapping[str, Any]) -> list[str]:
     limits = document["limits"]
-    seen = limits["seen"]
-    share = limits["share_used_at_most"]
+    seen, share = limits["seen"], limits["share_used_at_most"]
     said = [f"`{name}` ({'; '.join(map(_plain, values))})" for name, values in seen["headers"].items()]
     statuses = ", ".join(f"{count} x {status}" for status, count in seen["statuses"].items())
     return [
@@ -265,11 +272,14 @@ def _limits(document: Mapping[str, Any]) -> list[str]:
         f"Documented: {limits['source']}.",
         f"Seen in {seen['requests']} requests: {statuses}; headers on limits: {', '.join(said) or 'none'}.",
         "",
-        "| class | documented, requests in 10 s | used at most |",
-        "|---|---|---|",
+        *_table("class", "documented", "used at most"),
         *(
-            f"| {name} | {count} | {count * share:g} |"
-            for name, count in limits["documented_per_10s"].items()
+            _row(
+                each["name"],
+                f"{each['amount']:g} {each['unit']} in {each['window_s']:g} s",
+                f"{each['amount'] * share:g}",
+            )
+            for each in limits["documented"]
         ),
     ]
 
@@ -280,12 +290,8 @@ def _latency(document: Mapping[str, Any]) -> list[str]:
         "",
         "Milliseconds from sending to the whole answer, connecting included where it was needed.",
         "",
-        "| | answers | min | median | max |",
-        "|---|---|---|---|---|",
-        *(
-            f"| {group} | {found['answers']} | {found['min']} | {found['median']} | {found['max']} |"
-            for group, found in document["latency_ms"].items()
-        ),
+        *_table("", "answers", "min", "median", "max"),
+        *(_row(group, *found.values()) for group, found in document["latency_ms"].items()),
     ]
 
 
@@ -293,12 +299,16 @@ def _checks(document: Mapping[str, Any]) -> list[str]:
     return [
         "## Requests",
         "",
-        "| check | request | status | ms | bytes | headers |",
-        "|---|---|---|---|---|---|",
+        *_table("check", "request", "status", "ms", "bytes", "headers"),
         *(
-            f"| {each['name']} | {each['method']} {each['url']} | {each['status'] or 'none'} | "
-            f"{'' if each['latency_ms'] is None else round(each['latency_ms'], 1)} | {each['bytes']} | "
-            f"{_plain('; '.join(f'{name}: {value}' for name, value in each['headers'].items()))} |"
+            _row(
+                each["name"],
+                f"{each['method']} {each['url']}",
+                each["status"] or "none",
+                "" if each["latency_ms"] is None else round(each["latency_ms"], 1),
+                each["bytes"],
+                _plain("; ".join(f"{name}: {value}" for name, value in each["headers"].items())),
+            )
             for each in document["checks"]
         ),
     ]
@@ -311,10 +321,9 @@ def _times(document: Mapping[str, Any]) -> list[str]:
         "## Times",
         "",
         *([age.format(**ages), ""] if ages else []),
-        "| endpoint | field | form |",
-        "|---|---|---|",
+        *_table("endpoint", "field", "form"),
         *(
-            f"| {endpoint} | `{path}` | {'; '.join(field['time'])} |"
+            _row(endpoint, f"`{path}`", "; ".join(field["time"]))
             for endpoint, fields in _by_endpoint(document)
             for path, field in fields.items()
             if field["time"]
@@ -330,21 +339,29 @@ def _fields(document: Mapping[str, Any]) -> list[str]:
         "",
     ]
     for endpoint, fields in _by_endpoint(document):
-        told = (
+        each = (
             f"`{path}` {'/'.join(field['types'])}{'*' if field['json'] else ''} {field['seen']}"
             for path, field in fields.items()
         )
-        lines += [f"**{endpoint}**: {', '.join(told)}", ""]
+        lines += [f"**{endpoint}**: {', '.join(each)}", ""]
     return lines
 
 
 def _by_endpoint(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The fields of all answers of an endpoint, put together."""
+    """Yield the fields of all answers of an endpoint, put together."""
     whole: dict[str, dict[str, Any]] = {}
     for check in document["checks"]:
         if check["fields"]:
             merge(whole.setdefault(check["endpoint"], {}), check["fields"])
     yield from whole.items()
+
+
+def _table(*names: str) -> tuple[str, str]:
+    return _row(*names), "|---" * len(names) + "|"
+
+
+def _row(*cells: Any) -> str:
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def _plain(text: str) -> str:

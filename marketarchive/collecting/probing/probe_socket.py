@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -14,42 +15,45 @@ from marketarchive.collecting.streams.websocket import Message, Refusal, WebSock
 from marketarchive.items import Cause, Connection, ConnectionEvent, Frames, GapReason, Response
 from marketarchive.times import from_seconds
 from marketarchive.venues.answers import REFUSED_STATUSES, retry_after
-from marketarchive.venues.probing import Heard, Listen
+from marketarchive.venues.endpoint import Query
+from marketarchive.venues.probing import Capture, Listen
 
 if TYPE_CHECKING:
     from marketarchive.collecting.probing.probe import ProbeSpider
 
 
-async def hear(spider: ProbeSpider, listen: Listen, wait_s: float) -> Heard:
-    """Waits up to `wait_s` for its turn, connects, says the texts, listens, closes."""
-    return await _Ear(spider, listen).hear(wait_s)
+async def listen_to(spider: ProbeSpider, listen: Listen, wait_s: float) -> Capture:
+    """Wait up to `wait_s` for its turn, connect, send the texts, receive, close."""
+    return await _Recorder(spider, listen).record(wait_s)
 
 
-class _Ear:
-    """What a connection tells; archives first."""
+class _Recorder:
+    """Records one connection; archives first."""
 
     def __init__(self, spider: ProbeSpider, listen: Listen) -> None:
         self._spider = spider
         self._run = spider.run
         self._listen = listen
+        self._query = Query(listen.endpoint)
         self._url = route(listen.endpoint.url, spider.run.process.simulator)
         self._name = f"c{spider.next_connection()}"
         self._messages: list[Message] = []
+        self._kinds: Counter[str] = Counter()  # of them
         self._is_done = asyncio.Event()  # nothing more is waited for
         self._opened_at = 0
         self._seq = 0
         self._asked_at = 0
 
-    async def hear(self, wait_s: float) -> Heard:
+    async def record(self, wait_s: float) -> Capture:
         run, clock, endpoint = self._run, self._run.clock, self._listen.endpoint
         self._asked_at = clock.now_ns()
         deadline = clock.mono_ns() + from_seconds(wait_s)
         refused = await run.process.limiter.acquire(endpoint, run.stop, deadline)
         if run.stop.is_set():
-            return Heard(self._listen, clock.now_ns(), error="not sent: the run is stopping")
+            return self._failed("not sent: the run is stopping")
         if refused is not None:
             self._give_up(refused, "venue", "not sent")
-            return Heard(self._listen, clock.now_ns(), error=f"not sent ({refused})")
+            return self._failed(f"not sent ({refused})")
         started = clock.mono_ns()
         run.stats.inc_value("requests/count")
         run.stats.inc_value(f"requests/{self._spider.venue}/{endpoint.name}")
@@ -71,12 +75,13 @@ class _Ear:
         if not ending.is_ours:
             told = f"close code {ending.code} {ending.reason}".strip()
             self._give_up("disconnect", "venue" if ending.code != 1006 else "unknown", told)
-        return Heard(
-            self._listen,
+        return Capture(
+            self._query,
             self._opened_at,
             101,
             latency_ms=latency_ms,
             seq=self._seq,
+            listen=self._listen,
             messages=self._messages,
             ended_at=clock.now_ns(),
             close_code=ending.code,
@@ -112,9 +117,10 @@ class _Ear:
         spider, stats = self._spider, self._run.stats
         spider.put(Frames(spider.venue, spider.feed, self._name, tuple(batch)))
         self._messages += batch
+        self._kinds.update(kind for _, _, payload in batch for kind in self._listen.kinds(payload))
         stats.inc_value(f"frames/{spider.feed}", len(batch))
         stats.inc_value(f"frames/good/{spider.feed}", len(batch))
-        if self._listen.is_enough(batch) or not self._run.process.writer.has_room:
+        if self._listen.is_enough(self._kinds) or not self._run.process.writer.has_room:
             self._is_done.set()
 
     # ---- lines -----------------------------------------------------------------------------------------
@@ -137,7 +143,7 @@ class _Ear:
         )
         return seq
 
-    def _refused(self, refusal: Refusal, latency_ms: float) -> Heard:
+    def _refused(self, refusal: Refusal, latency_ms: float) -> Capture:
         """The answer that came instead of a connection, judged as any other."""
         spider, run, status = self._spider, self._run, refusal.status
         now, seq = run.clock.now_ns(), None
@@ -171,16 +177,20 @@ class _Ear:
             asked = retry_after(refusal.headers.get("retry-after"), now)
             limiter.back_off(endpoint, backoff(1) if asked is None else asked)
         self._give_up(reason, "unknown" if status is None else "venue", refusal.detail)
-        return Heard(
-            self._listen,
+        return Capture(
+            self._query,
             now,
             status,
             refusal.body,
             refusal.headers,
             None if status is None else latency_ms,
             seq,
-            error=f"no connection ({reason}): {refusal.detail}",
+            f"no connection ({reason}): {refusal.detail}",
+            listen=self._listen,
         )
+
+    def _failed(self, error: str) -> Capture:
+        return Capture(self._query, self._run.clock.now_ns(), error=error, listen=self._listen)
 
     def _give_up(self, reason: GapReason, cause: Cause, detail: str) -> None:
         spider, run = self._spider, self._run

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from marketarchive.exceptions import ParseError
 from marketarchive.times import to_seconds
-from marketarchive.venues.chainlink.endpoints import LIVE, PAGE, PAGES_PER_10S, Page
+from marketarchive.venues.chainlink.endpoints import LIVE, PAGE, Page
 from marketarchive.venues.chainlink.reports import CHECKPOINT, parse_answer, parse_document
 from marketarchive.venues.endpoint import Endpoint, Limit, Query
-from marketarchive.venues.probing import Exchange, Findings, Probe, Questions, Reader, Topic
 from marketarchive.venues.symbols import symbols
+from marketarchive.venues.probing import Check, Exchange, Findings, NotAsked, Probe, unexpected
 
 BLOCKED = frozenset({401, 403, 429, 451})
 API_PER_10S = 10
@@ -23,72 +22,85 @@ _LIVE = Endpoint("live", LIVE, Limit("chainlink/api", API_PER_10S), final=_ANSWE
 _BROWSER = "the spider chainlink_streams looks in a browser"
 
 
-class _Chainlink:
-    """One conversation, which ends where the host does not want a client like this."""
+def _checks(page: Page) -> tuple[Check, Check]:
+    """Return those of a page and of what it fetches."""
+    short = page.asset.lower()
+    return (
+        Check(
+            f"page_{short}",
+            "pages",
+            partial(_document, page),
+            _unless_blocked(partial(_names_feed, page)),
+        ),
+        Check(f"live_{short}", "reports", partial(_live, page), _unless_blocked(_has_reports)),
+    )
 
-    def __init__(self, findings: Findings, now_ns: int) -> None:
-        self._findings = findings
-        self._now_ns = now_ns
-        self._is_blocked = False
-        self._feed_ids: dict[str, str] = {}  # by asset, as its page says
 
-    def questions(self) -> Questions:
-        for asset in symbols("chainlink"):
-            page, short = Page(asset, "spot"), asset.lower()
-            query = Query(_PAGE, path={"slug": page.slug})
-            yield from self._ask(f"page_{short}", "pages", query, partial(self._page, page))
-            feed_id = self._feed_ids.get(asset, page.feed_id)
-            if feed_id is None:
-                self._findings.not_asked[f"live_{short}"] = "no feed id is known"
-                continue
-            params = {"feedId": feed_id, "abiIndex": "0", "queryWindow": "1m"}
-            yield from self._ask(f"live_{short}", "reports", Query(_LIVE, params), self._live)
+def _document(page: Page, findings: Findings) -> Query:
+    _leave_alone(findings)
+    return Query(_PAGE, path={"slug": page.slug})
 
-    def _ask(self, name: str, topic: Topic, query: Query, read: Reader) -> Questions:
-        if self._is_blocked:
-            self._findings.not_asked[name] = f"blocked, so left alone; {_BROWSER}"
-            return
-        yield from self._findings.ask(
-            name, topic, query, lambda exchange: self._unless_blocked(read, exchange)
-        )
 
-    def _unless_blocked(self, read: Reader, exchange: Exchange) -> str:
-        if exchange.status in BLOCKED or CHECKPOINT in exchange.payload:
-            self._is_blocked = True
+def _live(page: Page, findings: Findings) -> Query:
+    _leave_alone(findings)
+    name = f"page_{page.asset.lower()}"
+    told = next((one for one in findings.results if one.name == name and one.passed), None)
+    feed_id = page.feed_id if told is None else parse_document(told.exchange.payload).feed_id
+    if feed_id is None:
+        raise NotAsked("no feed id is known")
+    return Query(_LIVE, {"feedId": feed_id, "abiIndex": "0", "queryWindow": "1m"})
+
+
+def _leave_alone(findings: Findings) -> None:
+    """Raise NotAsked once the host does not want a client like this."""
+    if any(map(_is_blocked, findings.exchanges.values())):
+        raise NotAsked(f"blocked, so left alone; {_BROWSER}")
+
+
+def _is_blocked(exchange: Exchange) -> bool:
+    return exchange.status in BLOCKED or CHECKPOINT in exchange.payload
+
+
+def _unless_blocked(read: Callable[[Exchange], str]) -> Callable[[Exchange, Findings], str]:
+    def expect(exchange: Exchange, _: Findings) -> str:
+        if _is_blocked(exchange):
             what = "a checkpoint" if CHECKPOINT in exchange.payload else "refused"
-            raise _wrong(f"blocked: status {exchange.status}, {what}; {_BROWSER}")
+            raise unexpected(f"blocked: status {exchange.status}, {what}; {_BROWSER}")
         if exchange.status == 404:
-            raise _wrong("404: there is no such page")
+            raise unexpected("404: there is no such page")
         return read(exchange)
 
-    def _page(self, page: Page, exchange: Exchange) -> str:
-        feed_id = parse_document(exchange.payload).feed_id
-        if feed_id is None:
-            raise _wrong("the page does not say which feed it shows")
-        if page.feed_id not in (None, feed_id):
-            raise _wrong(f"the page shows feed {feed_id}, not {page.feed_id}")
-        self._feed_ids[page.asset] = feed_id
-        return f"{page.slug} shows feed {feed_id[:12]}...; its prices need a browser: {_BROWSER}"
-
-    def _live(self, exchange: Exchange) -> str:
-        answer = parse_answer(exchange.query.url, exchange.payload)
-        if answer.errors:
-            raise answer.errors[0]
-        if not answer.reports:
-            raise _wrong("no report of the last minute")
-        newest = answer.reports[-1]
-        age = to_seconds(exchange.received_at - newest.observed_ns)
-        return f"{len(answer.reports)} reports, the newest {newest.mid}, observed {age:.1f} s ago"
+    return expect
 
 
-def _wrong(text: str) -> ParseError:
-    return ParseError("Probe", text)
+def _names_feed(page: Page, exchange: Exchange) -> str:
+    feed_id = parse_document(exchange.payload).feed_id
+    if feed_id is None:
+        raise unexpected("the page does not say which feed it shows")
+    if page.feed_id not in (None, feed_id):
+        raise unexpected(f"the page shows feed {feed_id}, not {page.feed_id}")
+    return f"{page.slug} shows feed {feed_id[:12]}...; its prices need a browser: {_BROWSER}"
 
 
-_LIMITS: Mapping[str, int] = {_PAGE.limit.name: PAGES_PER_10S, _LIVE.limit.name: API_PER_10S}
+def _has_reports(exchange: Exchange) -> str:
+    answer = parse_answer(exchange.query.url, exchange.payload)
+    if answer.errors:
+        raise answer.errors[0]
+    if not answer.reports:
+        raise unexpected("no report of the last minute")
+    newest = answer.reports[-1]
+    age = to_seconds(exchange.received_at - newest.observed_ns)
+    return f"{len(answer.reports)} reports, the newest {newest.mid}, observed {age:.1f} s ago"
+
 
 PROBE = Probe(
-    questions=lambda findings, now_ns: _Chainlink(findings, now_ns).questions(),
+    checks=[check for asset in symbols("chainlink") for check in _checks(Page(asset, "spot"))],
+    limits_source="nothing is documented; the figures are ours",
+    limits={each.limit.name: each.limit for each in (_PAGE, _LIVE)},
+    topics={
+        "pages": "Can the pages be looked at without a browser?",
+        "reports": "And the JSON that they fetch?",
+    },
     how={
         "pages": (
             "GET data.chain.link/streams/SLUG: HTML whose __NEXT_DATA__ names the feed. The prices are "
@@ -100,9 +112,5 @@ PROBE = Probe(
             "a page's script asks about once a second, the reports of the last minute."
         ),
     },
-    sockets=(),
-    limits=_LIMITS,
-    limits_source="nothing is documented; the figures are ours",
-    needs_market=False,
     obeys_robots=True,
 )

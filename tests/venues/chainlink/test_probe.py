@@ -12,8 +12,9 @@ from marketarchive.simulator.messages import Asked, Reply
 from marketarchive.simulator.prices import Prices
 from marketarchive.times import SECOND
 from marketarchive.venues.chainlink.probe import PROBE
+from marketarchive.venues.chainlink.venue import VENUE
 from marketarchive.venues.endpoint import Query
-from marketarchive.venues.probing import Check, Exchange, Findings
+from marketarchive.venues.probing import Exchange, Findings, Result
 
 NOW = 1_795_255_300 * SECOND
 CHECKPOINT = b"<html><title>Vercel Security Checkpoint</title></html>"
@@ -21,8 +22,8 @@ CHECKPOINT = b"<html><title>Vercel Security Checkpoint</title></html>"
 
 def probe(changes: Mapping[str, Callable[[Reply], Reply]] | None = None) -> tuple[Findings, int]:
     """`changes` are made to the answers of these endpoints; with how many requests were sent."""
-    venue, findings, count = Chainlink(1, Prices(1)), Findings(PROBE.needs_market), 0
-    questions = PROBE.questions(findings, NOW)
+    venue, findings, count = Chainlink(1, Prices(1)), Findings(PROBE, VENUE.name, VENUE.parse, NOW), 0
+    questions = findings.ask()
     try:
         query = next(questions)
         while True:
@@ -41,8 +42,8 @@ def probe(changes: Mapping[str, Callable[[Reply], Reply]] | None = None) -> tupl
         return findings, count
 
 
-def check(findings: Findings, name: str) -> Check:
-    [found] = [each for each in findings.checks if each.name == name]
+def check(findings: Findings, name: str) -> Result:
+    [found] = [each for each in findings.results if each.name == name]
     return found
 
 
@@ -58,7 +59,7 @@ def test_a_page_and_its_json_are_looked_at_for_every_asset() -> None:
     assert check(findings, "page_doge").evidence == "404: there is no such page"
     assert "live_zec" in findings.not_asked
     assert findings.missing == []
-    assert count == len(findings.checks)
+    assert count == len(findings.results)
 
 
 @pytest.mark.parametrize(

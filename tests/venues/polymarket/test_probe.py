@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -15,15 +16,20 @@ from marketarchive.simulator.messages import Asked
 from marketarchive.times import SECOND
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.polymarket.probe import PROBE
-from marketarchive.venues.polymarket.probe_rounds import look_for_rounds
-from marketarchive.venues.polymarket.probe_sockets import MARKET_CHECKS
 from marketarchive.venues.polymarket.rtds import TOPICS
-from marketarchive.venues.probing import Check, Exchange, Findings, Heard, Listen, Message
+from marketarchive.venues.polymarket.updown import DURATIONS
+from marketarchive.venues.polymarket.venue import VENUE
+from marketarchive.venues.probing import Capture, Exchange, Findings, Listen, Message, Result
 from tests.simulator.asking import NOW, ask, venue
 
 Change = Callable[[bytes], bytes]
-NO_ROUNDS = {f"round_{asset}": "no series of 5m, 15m, 1h, 4h, 1d" for asset in ("doge", "bnb", "hype", "zec")}
-"""Assets of which the simulated venue has none."""
+NO_ROUNDS = {
+    f"round_{asset}_{duration}": "no such series"
+    for asset in ("doge", "bnb", "hype", "zec")
+    for duration in DURATIONS
+}
+"""Of assets of which the simulated venue has none."""
+MARKET_CHECKS = ("market_channel", "market_channel_books", "market_channel_ping", "market_channel_change")
 
 
 def answer(query: Query, change: Change | None = None) -> Exchange:
@@ -36,7 +42,7 @@ def answer(query: Query, change: Change | None = None) -> Exchange:
     )
 
 
-def hear(listen: Listen, change: Change | None = None) -> Heard:
+def receive(listen: Listen, change: Change | None = None) -> Capture:
     """A connection until enough has come; a message that `change` makes empty is lost."""
     parts = urlsplit(listen.endpoint.url)
     session = venue().connect(Asked("GET", parts.netloc, parts.path or "/", (), b""), 1, NOW)
@@ -44,18 +50,21 @@ def hear(listen: Listen, change: Change | None = None) -> Heard:
     frames = [frame for text in listen.texts for frame in session.received(text, NOW).frames]
     frames += session.due(NOW, NOW + int(listen.seconds * SECOND))
     messages: list[Message] = []
+    kinds: Counter[str] = Counter()
     for seq, frame in enumerate(frames, 2):
         payload = frame.payload if change is None else change(frame.payload)
         if payload or not frame.payload:
             messages.append((frame.ns, seq, payload))
-            if listen.is_enough(messages[-1:]):
+            kinds.update(listen.kinds(payload))
+            if listen.is_enough(kinds):
                 break
-    return Heard(
-        listen,
+    return Capture(
+        Query(listen.endpoint),
         NOW,
         101,
         latency_ms=1.0,
         seq=1,
+        listen=listen,
         messages=messages,
         ended_at=messages[-1][0] if messages else NOW,
         close_code=1000,
@@ -63,27 +72,39 @@ def hear(listen: Listen, change: Change | None = None) -> Heard:
     )
 
 
+def unchanged(capture: Capture) -> Capture:
+    return capture
+
+
 def probe(
-    changes: Mapping[str, Change] | None = None, heard: Callable[[Heard], Heard] = lambda heard: heard
+    changes: Mapping[str, Change] | None = None,
+    connected: Callable[[Capture], Capture] = unchanged,
+    answered: Callable[[Query, Change | None], Exchange] = answer,
+    now: int = NOW,
 ) -> Findings:
-    """`changes` are made to the answers of these endpoints, `heard` to what their sockets told."""
-    findings = Findings()
-    questions = PROBE.questions(findings, NOW)
+    """`changes` are made to the answers of these endpoints, `connected` to what their sockets sent."""
+    findings = Findings(PROBE, VENUE.name, VENUE.parse, now)
+    questions = findings.ask()
     try:
-        query = next(questions)
+        question = next(questions)
         while True:
-            change = (changes or {}).get(query.endpoint.name)
-            if isinstance(query, Listen):
-                query = questions.send(heard(hear(query, change)))
+            change = (changes or {}).get(question.endpoint.name)
+            if isinstance(question, Listen):
+                question = questions.send(connected(receive(question, change)))
             else:
-                query = questions.send(answer(query, change))
+                question = questions.send(answered(question, change))
     except StopIteration:
         return findings
 
 
-def check(findings: Findings, name: str) -> Check:
-    [found] = [each for each in findings.checks if each.name == name]
+def check(findings: Findings, name: str) -> Result:
+    [found] = [each for each in findings.results if each.name == name]
     return found
+
+
+def found(findings: Findings, key: str) -> str | None:
+    [evidence] = [need.find(findings) for need in PROBE.needs if need.key == key]
+    return evidence
 
 
 def edited(edit: Callable[[Any], Any]) -> Change:
@@ -100,7 +121,7 @@ def test_every_endpoint_is_asked_once_or_a_few_times_and_all_agree() -> None:
     assert [(each.name, each.evidence) for each in findings.failed] == []
     assert findings.not_asked == NO_ROUNDS
     assert findings.missing == []
-    asked = [each.exchange.query.endpoint.name for each in findings.checks]
+    asked = [each.exchange.query.endpoint.name for each in findings.results]
     assert len(asked) == 25 + 1 + 4 * 5
     assert set(asked) == {
         "clob_time",
@@ -116,16 +137,17 @@ def test_every_endpoint_is_asked_once_or_a_few_times_and_all_agree() -> None:
         "market_channel",
         "rtds",
     }
-    assert [each.listen.endpoint.name for each in findings.heard] == ["market_channel", "rtds"]
-    assert {each.topic for each in findings.checks} == set(PROBE.how)
-    assert findings.live_book is not None
-    assert "verified by recipe 2025-12" in findings.live_book
-    assert all(0 <= age < 120 for age in findings.book_ages_s)
+    assert [each.listen.endpoint.name for each in findings.captures] == ["market_channel", "rtds"]
+    assert {each.topic for each in findings.results} == set(PROBE.how)
+    assert "verified by recipe 2025-12" in (found(findings, "live_book") or "")
+    ages = PROBE.book_ages_s(findings)
+    assert len(ages) > 20
+    assert all(0 <= age < 120 for age in ages)
 
 
 def test_the_round_under_way_is_found_for_every_asset_and_duration() -> None:
     findings = probe()
-    rounds = {each.name: each.evidence for each in findings.checks if each.topic == "rounds"}
+    rounds = {each.name: each.evidence for each in findings.results if each.topic == "rounds"}
     assert rounds.pop("gamma_series_of_all") == "20 series of 4 assets"
     assert len(rounds) == 20
     assert rounds["round_btc_5m"].startswith("btc-updown-5m-1795255200, active, ends 2026-11-21T10:05:00Z")
@@ -156,20 +178,13 @@ def test_the_round_under_way_is_found_for_every_asset_and_duration() -> None:
 def test_a_round_that_is_not_as_it_should_be_fails(
     endpoint: str, change: Change, name: str, evidence: str
 ) -> None:
-    found = check(probe({endpoint: change}), name)
-    assert not found.passed
-    assert evidence in found.evidence
+    result = check(probe({endpoint: change}), name)
+    assert not result.passed
+    assert evidence in result.evidence
 
 
 def test_a_slug_that_is_not_listed_fails() -> None:
-    findings, late = Findings(), NOW + 400 * 86_400 * SECOND
-    questions = look_for_rounds(findings, late)
-    query = next(questions)
-    try:
-        while isinstance(query, Query):
-            query = questions.send(answer(query))
-    except StopIteration:
-        pass
+    findings = probe(now=NOW + 400 * 86_400 * SECOND)
     assert check(findings, "round_btc_5m").evidence == "btc-updown-5m-1829815200 is not listed"
     assert not check(findings, "round_btc_4h").passed
 
@@ -178,9 +193,9 @@ def test_a_hash_that_does_not_come_out_is_named_but_the_book_lives() -> None:
     wrong = edited(lambda book: book.update(hash="0" * 40))
     wrongs = edited(lambda books: [book.update(hash="0" * 40) for book in books])
     findings = probe({"clob_book": wrong, "clob_books": wrongs})
-    assert "does not come out by any known recipe" in check(findings, "clob_book").evidence
+    assert "does not match by any known recipe" in check(findings, "clob_book").evidence
     assert findings.missing == []
-    assert "not verified" in (findings.live_book or "")
+    assert "not verified" in (found(findings, "live_book") or "")
 
 
 def test_a_hash_that_cannot_be_one_is_no_live_book() -> None:
@@ -188,7 +203,7 @@ def test_a_hash_that_cannot_be_one_is_no_live_book() -> None:
     wrongs = edited(lambda books: [book.update(hash="none") for book in books])
     findings = probe({"clob_book": wrong, "clob_books": wrongs})
     assert findings.missing == ["live book with a sound hash"]
-    assert findings.active_market is not None
+    assert found(findings, "active_market") is not None
 
 
 def test_a_book_without_levels_is_no_live_book() -> None:
@@ -210,6 +225,8 @@ def test_without_markets_nothing_depends_on_them_is_asked() -> None:
         "gamma_market_by_slug",
         "clob_books",
         "clob_book",
+        "clob_book_2",
+        "clob_book_3",
         "data_resolutions",
         "data_trades_v1",
         *MARKET_CHECKS,
@@ -282,33 +299,30 @@ def test_without_markets_nothing_depends_on_them_is_asked() -> None:
             "data_trades",
             edited(lambda page: [row.pop("side") for row in page["data"]]),
             "data_trades",
-            "a trade lacks side",
+            "side=None is missing",
         ),
         (
             "data_trades",
             edited(lambda page: [row.update(timestamp="now") for row in page["data"]]),
             "data_trades",
-            "is not seconds",
+            "is not in seconds",
         ),
     ],
 )
 def test_what_spiders_could_not_rely_on_fails_its_check(
     endpoint: str, change: Change, name: str, evidence: str
 ) -> None:
-    found = check(probe({endpoint: change}), name)
-    assert not found.passed
-    assert evidence in found.evidence
+    result = check(probe({endpoint: change}), name)
+    assert not result.passed
+    assert evidence in result.evidence
 
 
 def test_an_unknown_slug_that_is_found_is_a_failure() -> None:
-    findings = Findings()
-    questions = PROBE.questions(findings, NOW)
-    query = next(questions)
-    while not (isinstance(query, Query) and "does-not-exist" in query.url):
-        assert isinstance(query, Query)
-        query = questions.send(answer(query))
-    questions.send(Exchange(query, NOW, 200, b"{}"))
-    assert check(findings, "gamma_market_unknown").evidence == "status 200, not 404"
+    def answered(query: Query, change: Change | None) -> Exchange:
+        is_unknown = "does-not-exist" in query.url
+        return Exchange(query, NOW, 200, b"{}") if is_unknown else answer(query, change)
+
+    assert check(probe(answered=answered), "gamma_market_unknown").evidence == "status 200, not 404"
 
 
 # ---- sockets ----------------------------------------------------------------------------------------------
@@ -333,8 +347,8 @@ def with_zeros(kind: bytes) -> Change:
 @pytest.mark.parametrize(
     ("endpoint", "change", "name", "evidence"),
     [
-        ("market_channel", with_zeros(b'"event_type":"book"'), "market_channel_books", "does not come out"),
-        ("market_channel", with_zeros(b"price_change"), "market_channel_change", "does not come out"),
+        ("market_channel", with_zeros(b'"event_type":"book"'), "market_channel_books", "does not match"),
+        ("market_channel", with_zeros(b"price_change"), "market_channel_change", "does not match"),
         ("market_channel", without(rb"^\["), "market_channel_books", "first books did not come within 10 s"),
         ("market_channel", without(rb"^PONG$"), "market_channel_ping", "not answered by PONG"),
         ("market_channel", lambda payload: payload[:-9] or payload, "market_channel_books", "not JSON"),
@@ -346,24 +360,26 @@ def test_a_socket_that_spiders_could_not_rely_on_fails_its_check(
     endpoint: str, change: Change, name: str, evidence: str
 ) -> None:
     findings = probe({endpoint: change})
-    found = check(findings, name)
-    assert not found.passed
-    assert evidence in found.evidence
+    result = check(findings, name)
+    assert not result.passed
+    assert evidence in result.evidence
     assert findings.missing == []  # it does not depend on sockets
     assert check(findings, endpoint).passed  # it stood, and was ended by us
 
 
 def test_a_market_without_a_change_is_quiet_and_no_failure() -> None:
     findings = probe({"market_channel": without(b"price_change")})
-    found = check(findings, "market_channel_change")
-    assert found.passed
-    assert found.evidence == "no change within 10 s: the market was quiet"
+    result = check(findings, "market_channel_change")
+    assert result.passed
+    assert result.evidence == "no change within 10 s: the market was quiet"
 
 
 def test_a_refused_socket_fails_one_check_and_skips_what_hangs_on_it() -> None:
     error = "no connection (blocked): status 403"
     findings = probe(
-        heard=lambda heard: Heard(heard.listen, NOW, 403, b"<html>", {"server": "x"}, 3.0, 9, error=error)
+        connected=lambda capture: Capture(
+            capture.query, NOW, 403, b"<html>", {"server": "x"}, 3.0, 9, error, listen=capture.listen
+        )
     )
     assert [(each.name, each.evidence) for each in findings.failed] == [
         ("market_channel", error),
@@ -380,7 +396,9 @@ def test_a_refused_socket_fails_one_check_and_skips_what_hangs_on_it() -> None:
 
 def test_a_socket_that_the_venue_closes_fails_with_its_code() -> None:
     findings = probe(
-        heard=lambda heard: replace(heard, close_code=1013, close_reason="slow", is_closed_by_us=False)
+        connected=lambda capture: replace(
+            capture, close_code=1013, close_reason="slow", is_closed_by_us=False
+        )
     )
     assert check(findings, "market_channel").evidence == "closed by the venue, code 1013 slow"
     assert check(findings, "market_channel_books").passed  # what came counts
