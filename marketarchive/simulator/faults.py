@@ -2,12 +2,12 @@
 
 A file or `POST /_faults` holds a JSON list of objects:
 
-    {"kind": "status", "route": "clob.polymarket.com/book*", "status": 429, "retry_after": 3, "count": 5}
+    {"kind": "status", "route": "api.example.com/book*", "status": 429, "retry_after": 3, "count": 5}
 
 `route` is a shell pattern over HOST/PATH ("*" by default). Of the requests that match, the first `after` are
 spared, then every `every`-th is hit, `count` times at most. `query` narrows them by another shell pattern,
-over the query as it was sent ("*feedId=0x00039d9e*"). `from_s` and `to_s` bound it in simulated seconds since
-the simulator's start. Every kind is named in KINDS with the options it takes.
+over the query as it was sent ("*symbol=BTC*"). `from_s` and `to_s` bound it in simulated seconds since
+the simulator's start. Every kind is named in `kinds()` with the options it takes.
 
 The kinds `ws_*` are for sockets: `route` is that of the connection, and what is counted are the frames that
 are due on all its connections together and that the kind can hit (the answers to PING never are). Their time
@@ -28,33 +28,28 @@ is the one at which they are due:
 `event` narrows the last ones and ws_close to one type ("price_change", "book", "update", ...). To refuse the
 upgrade order `status` (or checkpoint, html, hang, drop, latency) for the socket's route.
 
-The kinds `page_*` hit requests to data.chain.link only: the first two its endpoint (/api/*), the others the
-page itself (/streams/*). Their seconds after loading are of the wall:
-
-- page_lag: the endpoint is `seconds` further behind than it is anyway
-- page_stale: the endpoint repeats what it knew when the fault first hit
-- page_no_json: the page has its next 15 minutes of reports inside and asks the endpoint for nothing
-- page_crash: `after_s` seconds after it was loaded the page hangs in a loop, goes to about:blank or
-  stops at an error (`how`: loop, blank, throw); a script can neither close nor crash its own page
-- page_leak: the page keeps `mb_per_s` more megabytes each second
+A simulated venue has kinds of its own in its module `faults`, as `FAULTS`; those named `page_*` hit its
+pages.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import json
+import pkgutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from marketarchive import simulator
 from marketarchive.exceptions import ConfigurationError
 
 _SCOPE = {"route", "query", "method", "after", "count", "every", "from_s", "to_s"}
 _TEXTS = ("route", "query", "method")
-
-_PAGES = "data.chain.link/streams/*"
-_PAGE_ENDPOINTS = "data.chain.link/api/*"
 
 
 @dataclass(frozen=True)
@@ -67,6 +62,7 @@ class Kind:
     options: Mapping[str, type]
     defaults: Mapping[str, Any] = field(default_factory=dict)
     route: str = "*"
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # option -> what it may be
 
 
 KINDS: dict[str, Kind] = {
@@ -78,8 +74,8 @@ KINDS: dict[str, Kind] = {
     # on the way (seconds are wall seconds: so are a client's timeouts)
     "latency": Kind({"seconds": float}),
     "hang": Kind({}),
-    "drop": Kind({"at": str}, {"at": "body"}),
-    "truncate": Kind({"how": str}, {"how": "length"}),
+    "drop": Kind({"at": str}, {"at": "body"}, choices={"at": ("start", "body")}),
+    "truncate": Kind({"how": str}, {"how": "length"}, choices={"how": ("length", "json")}),
     "bad_gzip": Kind({}),
     # in the answer
     "nan": Kind({}),
@@ -92,12 +88,6 @@ KINDS: dict[str, Kind] = {
     "cursor_loop": Kind({}),
     # in the venue's clock: Date header, timestamps, everything
     "clock_step": Kind({"seconds": float}),
-    # in a page that a browser runs
-    "page_lag": Kind({"seconds": float}, route=_PAGE_ENDPOINTS),
-    "page_stale": Kind({}, route=_PAGE_ENDPOINTS),
-    "page_no_json": Kind({}, route=_PAGES),
-    "page_crash": Kind({"how": str, "after_s": float}, {"how": "loop", "after_s": 5.0}, route=_PAGES),
-    "page_leak": Kind({"mb_per_s": float}, {"mb_per_s": 50.0}, route=_PAGES),
     # on sockets
     "ws_stall": Kind({"seconds": float}, {"seconds": None}),
     "ws_half_open": Kind({}),
@@ -117,11 +107,17 @@ KINDS: dict[str, Kind] = {
 }
 ON_UPGRADE = frozenset({"status", "checkpoint", "html", "hang", "drop", "latency"})
 """Of the other kinds, those that also hit the request that opens a socket."""
-_CHOICES = {
-    ("drop", "at"): ("start", "body"),
-    ("truncate", "how"): ("length", "json"),
-    ("page_crash", "how"): ("loop", "blank", "throw"),
-}
+
+
+@cache
+def kinds() -> Mapping[str, Kind]:
+    """Return those of any venue, and those that simulated venues declare."""
+    found = dict(KINDS)
+    for module in pkgutil.iter_modules(simulator.__path__):
+        name = f"{simulator.__name__}.{module.name}.faults"
+        if module.ispkg and find_spec(name) is not None:
+            found |= import_module(name).FAULTS
+    return found
 
 
 @dataclass
@@ -158,7 +154,7 @@ class Fault:
             return False
         if not (
             fnmatch.fnmatchcase(route, self.route)
-            and fnmatch.fnmatchcase(route, KINDS[self.kind].route)
+            and fnmatch.fnmatchcase(route, kinds()[self.kind].route)
             and fnmatch.fnmatchcase(query, self.query)
         ):
             return False
@@ -197,10 +193,10 @@ def load_faults(path: Path) -> list[Fault]:
 def _read(given: Any, where: str) -> Fault:
     if not isinstance(given, dict):
         raise ConfigurationError(f"{where} is not an object")
-    kind = KINDS.get(str(given.get("kind", "")))
+    kind = kinds().get(str(given.get("kind", "")))
     if kind is None:
         raise ConfigurationError(
-            f"{where}: kind {given.get('kind')!r} is unknown; kinds: {', '.join(sorted(KINDS))}"
+            f"{where}: kind {given.get('kind')!r} is unknown; kinds: {', '.join(sorted(kinds()))}"
         )
     unknown = set(given) - {"kind"} - _SCOPE - set(kind.options)
     if unknown:
@@ -217,7 +213,7 @@ def _read(given: Any, where: str) -> Fault:
         value = options[name]
         if name in given and not isinstance(value, (int, float) if expected is float else expected):
             raise ConfigurationError(f"{where}: {name}={value!r} is not of type {expected.__name__}")
-        choices = _CHOICES.get((given["kind"], name))
+        choices = kind.choices.get(name)
         if choices is not None and value not in choices:
             raise ConfigurationError(f"{where}: {name}={value!r} is none of {', '.join(choices)}")
     return Fault(kind=given["kind"], options=options, **scope)

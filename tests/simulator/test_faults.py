@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from marketarchive.exceptions import ConfigurationError
 from marketarchive.simulator import faults
-from marketarchive.simulator.faults import KINDS, ON_UPGRADE, Fault, load_faults, read_faults
+from marketarchive.simulator.chainlink import faults as chainlink_faults
+from marketarchive.simulator.faults import KINDS, ON_UPGRADE, Fault, Kind, kinds, load_faults, read_faults
 
 BOOK = "clob.polymarket.com/book"
 
@@ -102,7 +105,13 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         load_faults(tmp_path / "nothing.json")
 
 
-def test_every_kind_is_described() -> None:
-    described = set(re.findall(r"\b(?:ws|page)_[a-z_]+", faults.__doc__ or ""))
-    assert {kind for kind in KINDS if kind.startswith(("ws_", "page_"))} == described
+@pytest.mark.parametrize("module", [faults, chainlink_faults])
+def test_every_kind_is_described(module: ModuleType) -> None:
+    declared: Mapping[str, Kind] = getattr(module, "FAULTS", KINDS)
+    described = set(re.findall(r"\b(?:ws|page)_[a-z]+(?:_[a-z]+)*", module.__doc__ or ""))
+    assert {kind for kind in declared if kind.startswith(("ws_", "page_"))} == described
+
+
+def test_kinds_of_simulated_venues_are_found() -> None:
+    assert set(kinds()) == {*KINDS, *chainlink_faults.FAULTS}
     assert set(KINDS) >= ON_UPGRADE
