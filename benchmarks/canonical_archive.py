@@ -23,10 +23,10 @@ from marketarchive.clock import RealClock
 from marketarchive.research.labels import label_files
 from marketarchive.research.labels.label_files import LabelStamp
 from marketarchive.research.labels.labels import Label
-from marketarchive.research.tables import book_changes, books_query, gaps, quotes, reference_prices
+from marketarchive.research.tables import gaps, prices, schemas
 from marketarchive.research.tables.extract import copy
 from marketarchive.research.tables.partitions import Stamp
-from marketarchive.research.tables.reference_prices import AT_ONCE
+from marketarchive.research.tables.prices import AT_ONCE
 from marketarchive.times import SECOND, from_iso, iso
 
 DURATION = 900
@@ -226,17 +226,28 @@ def _gaps(labels: Sequence[Label]) -> pa.Table:
 
 def _schemas() -> dict[str, pa.Schema]:
     """The columns that `scrapy normalize` writes."""
-    with duckdb.connect() as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute("CREATE TABLE names (token VARCHAR, slug VARCHAR, outcome VARCHAR)")
-        found = {"gaps": gaps.nothing().schema, "reference_prices": reference_prices.nothing().schema}
-        for table, of in (("books", books_query), ("book_changes", book_changes), ("quotes", quotes)):
-            found[table] = connection.sql(f"SELECT * FROM {of.nothing()}").to_arrow_table().schema
+    found = {"gaps": gaps.nothing().schema, "reference_prices": prices.schema()}
+    for table in ("books", "book_changes", "quotes"):
+        found[table] = pa.schema(
+            [pa.field(each.name, _narrow(each)) for each in schemas.schema(table) if each.name != "asset"]
+        )
     of_path = ("venue", "feed", "date")
     return {
         table: pa.schema([field for field in schema if field.name not in of_path])
         for table, schema in found.items()
     }
+
+
+def _narrow(column: pa.Field) -> pa.DataType:
+    """The decimals of Polymarket's books."""
+    price, size = pa.decimal128(18, 9), pa.decimal128(18, 6)
+    if column.name in ("bids", "asks"):
+        return pa.list_(pa.struct([("price", price), ("size", size)]))
+    if not pa.types.is_decimal(column.type):
+        return column.type
+    if column.name.endswith("_depth"):
+        return pa.decimal128(38, 6)
+    return size if column.name.endswith("size") and column.name != "tick_size" else price
 
 
 def _whole(rows: pa.Table, schema: pa.Schema) -> pa.Table:

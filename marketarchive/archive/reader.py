@@ -52,7 +52,7 @@ class Message:
     canonical_url: str  # without the simulator's prefix
 
     def received(self) -> Received:
-        """Return a `response` line as the venue's parse functions take it."""
+        """Return a `response` or `frame` line as the functions of its venue take it."""
         return Received.archived(
             self.venue, self.feed, self.canonical_url, self.envelope, self.payload, self.received_at
         )

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from marketarchive.archive.ledger import NOTHING, Head
 
+State = Literal["passed", "passed, no book looked at", "failed", "nothing to check"]
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -31,13 +33,16 @@ class Report:
     notes: list[str] = field(default_factory=list)  # allowed, and worth knowing
     checked: Counter[str] = field(default_factory=Counter)  # ledger lines, files by kind, lines, bytes
     books: Counter[str] = field(default_factory=Counter)  # verdicts
+    is_about_books: bool = False  # whether they were to be looked at too
     head: Head = field(default_factory=lambda: Head(0, NOTHING))
 
     @property
-    def state(self) -> Literal["passed", "failed", "nothing to check"]:
+    def state(self) -> State:
         if self.problems:
             return "failed"
-        return "passed" if self.checked else "nothing to check"
+        if not self.checked:
+            return "nothing to check"
+        return "passed, no book looked at" if self.is_about_books and not self.books else "passed"
 
     def problem(self, path: str, what: str, line: int | None = None) -> None:
         self.problems.append(Problem(path, what, line))

@@ -56,7 +56,7 @@ class _Verification:
         self._root = root
         self._since = since
         self._books = books
-        self._report = Report()
+        self._report = Report(is_about_books=books is not None)
         # In this order: what was on the disk at first is by now open in a living run, or in the ledger.
         self._found = [*raw_files(root), *_manifests(root)]
         self._alive = _alive(root)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from marketarchive.archive.reader import Message
 from marketarchive.archive.report import Report
 from marketarchive.archive.verify import verify
 from marketarchive.collecting.arguments import moment
 from marketarchive.exceptions import ParseError
+from marketarchive.invocation import command
 from marketarchive.offline import OfflineCommand
 from marketarchive.venues import feed_of
-from marketarchive.venues.venue import Verified
+from marketarchive.venues.venue import RowMaker, TableRow, Verified
 
 
 class Command(OfflineCommand):
@@ -41,20 +42,55 @@ class Command(OfflineCommand):
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
         since = None if opts.since is None else moment("--since", opts.since)
-        report = verify(self.root, since, books if opts.books else None, opts.head)
+        books = Books() if opts.books else None
+        report = verify(self.root, since, books, opts.head)
+        report.notes += [] if books is None else books.notes()
         print(json.dumps(report.as_dict(), indent=2) if opts.json else _text(report))
         return 1 if report.problems else 0
 
 
-def books(message: Message) -> Iterable[Verified]:
-    """Return what its venue finds of every book in an answer."""
-    feed = feed_of(message.venue, message.feed)
-    if feed is None or feed.verify is None or message.envelope.get("status") != 200:
-        return ()
-    try:
-        return list(feed.verify(message.received()))
-    except ParseError:
-        return ()  # no book: its `invalid` line says what was wrong with it
+class Books:
+    """Looks at every book in messages, in their order: what its venue finds of it."""
+
+    def __init__(self) -> None:
+        self._makers: dict[tuple[str, str, str], RowMaker] = {}  # by run, venue and feed
+        self._unseen: set[str] = set()  # feeds with books that nothing here looks at
+
+    def __call__(self, message: Message) -> Iterable[Verified]:
+        """Return what the feed's `verify`, or else its rows, say of the books in a message."""
+        feed = feed_of(message.venue, message.feed)
+        if feed is None:
+            return ()
+        if feed.verify is None and feed.rows is None:
+            if "books" in feed.tables:
+                self._unseen.add(f"{message.venue}/{message.feed}")
+            return ()
+        if message.kind == "response" and message.envelope.get("status") != 200:
+            return ()
+        try:
+            if feed.verify is not None:
+                return list(feed.verify(message.received()))
+            assert feed.rows is not None
+            key = (message.run, message.venue, message.feed)
+            if key not in self._makers:
+                self._makers[key] = feed.rows()
+            return list(_verdicts(self._makers[key].rows(message.received())))
+        except ParseError:
+            return ()  # no book: its `invalid` line says what was wrong with it
+
+    def notes(self) -> list[str]:
+        """Return a line for each feed whose books were not looked at."""
+        remedy = command("normalize")
+        return [
+            f"books of {feed} were not looked at: `{remedy}` replays them" for feed in sorted(self._unseen)
+        ]
+
+
+def _verdicts(rows: Iterable[TableRow]) -> Iterator[Verified]:
+    for table, row in rows:
+        if table in ("books", "book_changes") and not isinstance(row, ParseError):
+            key = row.get("token") or row.get("market") or row.get("asset") or ""
+            yield str(key), row.get("verified") or "unchecked", str(row.get("recipe") or "")
 
 
 def _text(report: Report) -> str:

@@ -44,15 +44,18 @@ _BOOK = {
 }
 _QUOTE = {name: _BOOK[name] for name in ("best_bid", "best_ask", "mid", "spread")}
 _TRADE = {name: name for name in ("price", "size", "fee_rate_bps")}
-_WHAT = "received_at, event_time, slug, outcome, market, token"
+_WHAT = "received_at, event_time, slug, outcome, market, asset, token"
+_SUBJECT = "market, asset, token"
+"""What rows of markets are told apart by."""
 _PLACE = "venue, feed, run, seq, connection, index, position"
 
 
 class Archive:
     """An OUTPUT_DIR. Tables that are not up to date are made first, from sealed segments only.
 
-    Every frame has the rows with `start` <= received_at < `end`. In those of tokens `market` is a slug or
-    condition id, `asset` that of up/down rounds ("BTC"). Amounts are floats, Arrow's decimals with `exact`.
+    Every frame has the rows with `start` <= received_at < `end`, of one `venue` or `feed` where it is named.
+    `market` is a slug or the venue's own id, `asset` what it is of ("BTC"), `token` one side of it where it
+    has sides. Amounts are floats, Arrow's decimals with `exact`.
 
     `gap_before`: since the row before it of the same token in this frame, a gap that concerns it was
     recorded; nothing may be carried across. `attrs["gaps"]` has the gaps themselves, as a list of dicts.
@@ -74,6 +77,7 @@ class Archive:
         start: Moment = None,
         end: Moment = None,
         *,
+        venue: str | None = None,
         feed: str | None = None,
         levels: bool = False,
         exact: bool = False,
@@ -83,7 +87,7 @@ class Archive:
 
         Prices are dollars per share, sizes and depths shares; what an empty side lacks is null. `levels` adds
         `bids` and `asks`, best first, each a list of {price, size} in Decimal. `distinct` keeps the first
-        receipt of each state of a book (token, event_time, hash).
+        receipt of each state of a book (token, event_time, hash), and all without a hash.
         """
         columns = [
             _WHAT,
@@ -94,9 +98,10 @@ class Archive:
             _PLACE,
             *(["bids, asks"] if levels else []),
         ]
-        state = "PARTITION BY venue, token, event_time, hash ORDER BY received_at, run, seq, index, position"
-        only = f"QUALIFY row_number() OVER ({state}) = 1" if distinct else ""
-        where = _of_tokens(market, asset, token, feed)
+        order = "ORDER BY received_at, run, seq, index, position"
+        state = f"PARTITION BY venue, {_SUBJECT}, event_time, hash {order}"
+        only = f"QUALIFY hash IS NULL OR row_number() OVER ({state}) = 1" if distinct else ""
+        where = _of_markets(market, asset, token, venue, feed)
         return self._rows("books", where, ns(start), ns(end), columns, only=only)
 
     def quotes(
@@ -107,11 +112,12 @@ class Archive:
         start: Moment = None,
         end: Moment = None,
         *,
+        venue: str | None = None,
         exact: bool = False,
     ) -> pd.DataFrame:
         """One row each time that the best bid or ask stated on a connection changed, by time of receipt."""
         columns = [_WHAT, *_amounts(_QUOTE, exact=exact), "source", "gap_before", _PLACE]
-        return self._rows("quotes", _of_tokens(market, asset, token), ns(start), ns(end), columns)
+        return self._rows("quotes", _of_markets(market, asset, token, venue), ns(start), ns(end), columns)
 
     def trades(
         self,
@@ -121,6 +127,7 @@ class Archive:
         start: Moment = None,
         end: Moment = None,
         *,
+        venue: str | None = None,
         source: Some = None,
         exact: bool = False,
     ) -> pd.DataFrame:
@@ -129,7 +136,7 @@ class Archive:
         A trade that both the socket and the Data API told stands there twice: choose by `source`
         ("market_channel"; "v2/trades", "trades").
         """
-        where = _of_tokens(market, asset, token)
+        where = _of_markets(market, asset, token, venue)
         where += [f"source IN ({many(source)})"] if source is not None else []
         identity = "transaction_hash, number, wallet, source"
         columns = [_WHAT, "side", *_amounts(_TRADE, exact=exact), identity, "gap_before", _PLACE]
@@ -143,6 +150,7 @@ class Archive:
         start: Moment = None,
         end: Moment = None,
         *,
+        venue: str | None = None,
         exact: bool = False,
         distinct: bool = False,
     ) -> pd.DataFrame:
@@ -152,9 +160,10 @@ class Archive:
         observation: what a subscription repeats, and what two connections told, stands there once.
         """
         first, last = ns(start), ns(end)
-        given = {"symbol": symbol, "asset": asset, "topic": topic}
+        given = {"symbol": symbol, "asset": asset, "topic": topic, "venue": venue}
         where = [f"{name} IN ({many(names)})" for name, names in given.items() if names is not None]
-        point = "PARTITION BY venue, topic, symbol, event_time, value ORDER BY received_at, run, seq, index"
+        order = "ORDER BY received_at, run, seq, index"
+        point = f"PARTITION BY venue, topic, symbol, asset, event_time, value {order}"
         columns = [
             "received_at, event_time, published_at, topic, symbol, asset, instrument",
             *_amounts({"value": "value", "bid": "bid", "ask": "ask"}, exact=exact),
@@ -173,14 +182,20 @@ class Archive:
                 wanted,
                 (first, last),
                 order="received_at, topic, symbol, run, seq, index",
-                after=views.after_a_gap("topic, symbol", views.ABOUT_SYMBOL),
-                only=f"QUALIFY row_number() OVER ({point}) = 1" if distinct else "",
+                after=views.after_a_gap("topic, symbol, asset", views.ABOUT_SYMBOL),
+                only=f"QUALIFY event_time IS NULL OR row_number() OVER ({point}) = 1" if distinct else "",
             )
         finally:
             connection.close()
 
     def coverage(
-        self, market: Some = None, feed: str | None = None, start: Moment = None, end: Moment = None
+        self,
+        market: Some = None,
+        feed: str | None = None,
+        start: Moment = None,
+        end: Moment = None,
+        *,
+        venue: str | None = None,
     ) -> pd.DataFrame:
         """One row per feed, market and UTC day that touches `start` <= time < `end`: tracked seconds, and how
         many of them were observed, quiet, gapped, unknown. Of reference prices `market` is topic:symbol.
@@ -189,7 +204,7 @@ class Archive:
         self._bring_up_to_date(sorted(feeds_with("coverage")), ("coverage",), first, last)
         where = ["true"]
         where += [f"(slug IN ({many(market)}) OR market IN ({many(market)}))"] if market is not None else []
-        where += [f"feed = {text(feed)}"] if feed is not None else []
+        where += _of_feed(venue, feed)
         connection = self._connect()
         try:
             views.view_plain(connection, self.root, "coverage", first, last)
@@ -278,7 +293,14 @@ class Archive:
         finally:
             connection.close()
 
-    def gaps(self, feed: str | None = None, start: Moment = None, end: Moment = None) -> pd.DataFrame:
+    def gaps(
+        self,
+        feed: str | None = None,
+        start: Moment = None,
+        end: Moment = None,
+        *,
+        venue: str | None = None,
+    ) -> pd.DataFrame:
         """One row per recorded gap that touches `start` <= time < `end`, by its beginning.
 
         `to` is null where the end is not known: until the next line of that feed and scope (a crash). `scope`
@@ -290,8 +312,8 @@ class Archive:
         connection = self._connect()
         try:
             views.view_gaps(connection, self.root, first, last)
-            where = "" if feed is None else f"WHERE feed = {text(feed)}"
-            query = f'SELECT * FROM gaps {where} ORDER BY "from", venue, feed, run, seq'
+            where = " AND ".join(_of_feed(venue, feed)) or "true"
+            query = f'SELECT * FROM gaps WHERE {where} ORDER BY "from", venue, feed, run, seq'
             return table_frame(connection.sql(query).to_arrow_table())
         finally:
             connection.close()
@@ -392,7 +414,7 @@ class Archive:
         *,
         only: str = "",
     ) -> pd.DataFrame:
-        """The rows of a table whose rows have a token."""
+        """The rows of a table whose rows are of markets."""
         wanted = sorted(feeds_with(table))
         self._bring_up_to_date(wanted, (table,), first, last)
         connection = self._connect()
@@ -407,7 +429,7 @@ class Archive:
                 wanted,
                 (first, last),
                 order="received_at, token, run, seq, index, position",
-                after=views.after_a_gap("token", views.ABOUT_MARKET),
+                after=views.after_a_gap(_SUBJECT, views.ABOUT_MARKET),
                 only=only,
             )
         finally:
@@ -449,12 +471,18 @@ def _amounts(formulas: Mapping[str, str], *, exact: bool) -> list[str]:
     return [f"({formula}){'' if exact else '::DOUBLE'} AS {name}" for name, formula in formulas.items()]
 
 
-def _of_tokens(market: Some, asset: str | None, token: Some, feed: str | None = None) -> list[str]:
+def _of_markets(
+    market: Some, asset: str | None, token: Some, venue: str | None, feed: str | None = None
+) -> list[str]:
     where = [f"(slug IN ({many(market)}) OR market IN ({many(market)}))"] if market is not None else []
     where += [f"asset = {text(asset)}"] if asset is not None else []
     where += [f"token IN ({many(token)})"] if token is not None else []
-    where += [f"feed = {text(feed)}"] if feed is not None else []
-    return where
+    return where + _of_feed(venue, feed)
+
+
+def _of_feed(venue: str | None, feed: str | None) -> list[str]:
+    where = [f"venue = {text(venue)}"] if venue is not None else []
+    return where + ([f"feed = {text(feed)}"] if feed is not None else [])
 
 
 def _times(first: int | None, last: int | None) -> list[str]:

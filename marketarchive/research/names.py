@@ -1,9 +1,13 @@
-"""Which market and outcome a token belongs to: from the manifests of runs, and from the market master."""
+"""Which market and outcome a token belongs to, and what is known of a market: from the names of markets, the
+manifests of runs, and the market master.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +18,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from marketarchive.archive.ledger import Ledger
 from marketarchive.exceptions import MarketArchiveError
 from marketarchive.master.engine import connect, sqlite_path, sqlite_url, unusable
-from marketarchive.master.fields import FIELDS, STATEMENTS, from_column, to_python
+from marketarchive.master.fields import FIELDS, STATEMENTS, from_column, microseconds, to_python
 from marketarchive.master.tables import markets
+from marketarchive.times import from_iso
+from marketarchive.venues import venues
+from marketarchive.venues.venue import MarketFacts
 
 logger = logging.getLogger(__name__)
 
@@ -23,23 +30,61 @@ IDENTITY = ("platform", "market_id", "resolution")
 COLUMNS = tuple(name for name in FIELDS if name not in STATEMENTS)
 
 
-def names(root: Path, master_url: str | None = None) -> dict[str, tuple[str, str]]:
-    """Token -> (slug, outcome), as far as finished runs and the master know them.
+class Markets:
+    """What is known of markets by their names: slugs, or ids where a venue has none."""
+
+    def __init__(self, stated: Mapping[str, MarketFacts] | None = None) -> None:
+        """`stated`: by manifests and the master."""
+        self._stated = stated or {}
+        self._venues = tuple(venues().values())
+
+    def facts(self, name: str) -> MarketFacts:
+        """Return what a market's name says by itself, and for the rest what is stated of it."""
+        found = self._stated.get(name, MarketFacts())
+        for venue in self._venues:
+            found = _completed(venue.market_facts(name), found)
+        return found
+
+    def asset(self, name: str | None) -> str | None:
+        """Return the asset of a market, None where nothing tells it."""
+        return None if name is None else self.facts(name).asset
+
+
+@dataclass(frozen=True)
+class Known:
+    """What finished runs and the master know.
 
     A run's manifest is written at its end: of a run that still goes on only the master knows.
     """
-    found: dict[str, tuple[str, str]] = {}
+
+    tokens: dict[str, tuple[str, str]]  # token -> (slug, outcome)
+    markets: Markets
+
+
+def known(root: Path, master_url: str | None = None) -> Known:
+    """Return the names of tokens and the facts of markets in an archive."""
+    tokens: dict[str, tuple[str, str]] = {}
+    stated: dict[str, MarketFacts] = {}
     try:
-        for row in master_rows(root, master_url, ("slug", "tokens")):
-            _take(found, row["slug"] or row["market_id"], row["tokens"])
+        for row in master_rows(root, master_url, ("slug", "tokens", "asset", "start_at", "end_at")):
+            _take(tokens, row["slug"] or row["market_id"], row["tokens"])
+            facts = MarketFacts(row["asset"], _ns(row["start_at"]), _ns(row["end_at"]))
+            for name in {row["slug"], row["market_id"]} - {None}:
+                stated[name] = facts
     except MarketArchiveError as error:
-        logger.warning("Slugs come from the manifests alone: %s", error)
+        logger.warning("What is known of markets comes from the manifests alone: %s", error)
     for document in _manifests(root):
         summary = document.get("summary")
         tracked = summary.get("markets", {}).get("tracked", {}) if isinstance(summary, dict) else {}
-        for slug, known in tracked.items():
-            _take(found, slug, known.get("tokens"))
-    return found
+        for name, told in tracked.items():
+            _take(tokens, name, told.get("tokens"))
+            stated[name] = _completed(_stated_in(told), stated.get(name, MarketFacts()))
+    return Known(tokens, Markets(stated))
+
+
+def names(root: Path, master_url: str | None = None) -> dict[str, tuple[str, str]]:
+    """Return token -> (slug, outcome), as far as finished runs and the master know them."""
+    return known(root, master_url).tokens
 
 
 def tokens_by_market(names: Mapping[str, tuple[str, str]]) -> dict[str, dict[str, str]]:
@@ -79,6 +124,27 @@ def master_rows(
         raise unusable(engine, error) from None
     finally:
         engine.dispose()
+
+
+def _completed(first: MarketFacts, second: MarketFacts) -> MarketFacts:
+    """Return `first`, with what it lacks from `second`."""
+    return MarketFacts(
+        second.asset if first.asset is None else first.asset,
+        second.start_ns if first.start_ns is None else first.start_ns,
+        second.end_ns if first.end_ns is None else first.end_ns,
+    )
+
+
+def _stated_in(tracked: Mapping[str, Any]) -> MarketFacts:
+    """Return what a manifest says of a market: `asset`, `start_at_utc`, `end_at_utc`, where it does."""
+    asset = tracked.get("asset")
+    times = (tracked.get(name) for name in ("start_at_utc", "end_at_utc"))
+    start, end = (from_iso(time) if isinstance(time, str) else None for time in times)
+    return MarketFacts(asset if isinstance(asset, str) else None, start, end)
+
+
+def _ns(moment: datetime | None) -> int | None:
+    return None if moment is None else microseconds(moment) * 1000
 
 
 def _take(found: dict[str, tuple[str, str]], slug: str, tokens: Any) -> None:

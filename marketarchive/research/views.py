@@ -9,20 +9,11 @@ from typing import TYPE_CHECKING
 
 from marketarchive.exceptions import ArgumentError
 from marketarchive.research.engine import run, stored, text
-from marketarchive.research.names import names
-from marketarchive.research.tables import (
-    book_changes,
-    books_query,
-    coverage,
-    gaps,
-    quotes,
-    reference_prices,
-    trades,
-)
+from marketarchive.research.names import known
+from marketarchive.research.tables import coverage, gaps, schemas
 from marketarchive.research.tables.extract import table
 from marketarchive.research.tables.partitions import files
 from marketarchive.times import from_iso, iso
-from marketarchive.venues.polymarket import updown
 
 if TYPE_CHECKING:
     import duckdb
@@ -30,23 +21,14 @@ if TYPE_CHECKING:
 Moment = str | datetime | None
 """ISO 8601 text or a datetime (a pandas Timestamp is one); without an offset it is UTC."""
 
-_EMPTY = {
-    "books": books_query.nothing,
-    "book_changes": book_changes.nothing,
-    "quotes": quotes.nothing,
-    "trades": trades.nothing,
-}
-_EMPTY_TABLES = {
-    "gaps": gaps.nothing,
-    "reference_prices": reference_prices.nothing,
-    "coverage": coverage.nothing,
-}
+_EMPTY = {"gaps": gaps.nothing, "coverage": coverage.nothing}
 
 
 def view_names(connection: duckdb.DuckDBPyConnection, root: Path, master_url: str | None) -> None:
     """`names`: what tokens are called by now, whatever they were called when a table was made."""
+    given = known(root, master_url)
     found = [
-        (token, slug, outcome, asset_of(slug)) for token, (slug, outcome) in names(root, master_url).items()
+        (token, slug, outcome, given.markets.asset(slug)) for token, (slug, outcome) in given.tokens.items()
     ]
     columns = ("token", "slug", "outcome", "asset")
     connection.register("names", table({name: [row[n] for row in found] for n, name in enumerate(columns)}))
@@ -55,14 +37,15 @@ def view_names(connection: duckdb.DuckDBPyConnection, root: Path, master_url: st
 def view_rows(
     connection: duckdb.DuckDBPyConnection, root: Path, name: str, first: int | None, last: int | None
 ) -> None:
-    """A table whose rows have a token, with the columns of its files' paths and `asset`. Needs `names`."""
+    """A table whose rows are of markets, with the columns of its files' paths. Needs `names`."""
     found = files(root, name, first, last)
-    rows = stored(*found, hive=True) if found else _EMPTY[name]()
+    rows = schemas.relation(name, stored(*found, hive=True) if found else None)
     run(
         connection,
         f"""CREATE OR REPLACE TEMP VIEW {name} AS SELECT stored.* REPLACE (
                 coalesce(names.slug, stored.slug) AS slug,
-                coalesce(names.outcome, stored.outcome) AS outcome), names.asset AS asset
+                coalesce(names.outcome, stored.outcome) AS outcome,
+                coalesce(names.asset, stored.asset) AS asset)
             FROM {rows} AS stored LEFT JOIN names ON names.token = stored.token""",
     )
 
@@ -71,9 +54,12 @@ def view_plain(
     connection: duckdb.DuckDBPyConnection, root: Path, name: str, first: int | None, last: int | None
 ) -> None:
     """A table as it stands, with the columns of its files' paths."""
-    connection.register(f"no_{name}", _EMPTY_TABLES[name]())
     found = files(root, name, first, last)
     rows = stored(*found, hive=True) if found else f"no_{name}"
+    if name in schemas.COLUMNS:
+        rows = schemas.relation(name, stored(*found, hive=True) if found else None)
+    elif not found:
+        connection.register(rows, _EMPTY[name]())
     run(connection, f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM {rows}")
 
 
@@ -117,11 +103,6 @@ ABOUT_MARKET = """NOT contains(gaps.scope, '"asked_for"')
 
 ABOUT_SYMBOL = """(gaps.topics IS NULL OR list_contains(gaps.topics, seen.topic))
     AND (gaps.symbol IS NULL OR gaps.symbol = seen.symbol)"""
-
-
-def asset_of(slug: str) -> str | None:
-    found = updown.of_slug(slug)
-    return None if found is None else found[0]
 
 
 def many(given: str | Sequence[str]) -> str:

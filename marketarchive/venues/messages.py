@@ -17,17 +17,18 @@ from marketarchive.venues.endpoint import Query
 
 @dataclass(frozen=True)
 class Received:
-    """One answer of a venue, from a live spider or from the archive."""
+    """One message of a venue, from a live spider or from the archive."""
 
     venue: str
     feed: str
     canonical_url: str  # the venue's own URL, without a simulator's prefix and without the query
     params: Mapping[str, Any]
     body: bytes | None  # the request's
-    status: int
+    status: int  # 0: a frame
     payload: bytes
     received_at: int  # wall ns
     seq: int
+    connection: str | None = None  # of a frame: c1, c2, ... of its run
 
     @classmethod
     def answer(
@@ -46,7 +47,7 @@ class Received:
         payload: bytes,
         received_at: int,
     ) -> Received:
-        """Return the same from a `response` line: its keys but for the payload, and the payload's bytes."""
+        """Return the same from a `response` or `frame` line: its keys without the payload, and its bytes."""
         params = envelope.get("params") or {}
         if isinstance(params, str):  # as JSON text where a key or value holds "payload"
             params = json.loads(params)
@@ -57,10 +58,11 @@ class Received:
             canonical_url,
             params,
             _body(body),
-            envelope["status"],
+            envelope.get("status", 0),
             payload,
             received_at,
             envelope.get("seq", 0),
+            envelope.get("connection"),
         )
 
     def origin(self) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from marketarchive.exceptions import ParseError
 from marketarchive.venues.answers import Answered, Failure, judge_status
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.messages import Parsed, Received
@@ -14,8 +15,10 @@ from marketarchive.venues.probing import Probe
 Verified = tuple[str, str, str]
 """(key of a book, ok or failed or unchecked or not_available, detail: by which recipe or why not)."""
 
-TableRow = tuple[str, Mapping[str, Any]]
-"""(table, its columns); see docs/TABLES.md for what each table has."""
+TableRow = tuple[str, Mapping[str, Any] | ParseError]
+"""(table, its columns); docs/TABLES.md has which columns a table has and how a value is given. Columns that
+are not given are null; where and when the message came is added. A ParseError in place of the columns: a row
+that cannot be read, which spoils no other."""
 
 
 class RowMaker(Protocol):
@@ -31,12 +34,31 @@ class Feed:
 
     tables: tuple[str, ...] = ()  # beside `gaps`: books, book_changes, trades, quotes, reference_prices, ...
     rows: Callable[[], RowMaker] | None = None  # one for each run of a feed
+    rows_version: int = 1  # raised when `rows` makes other rows of the same messages: all are then made again
+    books_per_market: int = 1  # a second of a market is observed when all of its books came
     verify: Callable[[Received], Iterable[Verified]] | None = None
     """What each book in an answer proves by itself. Raises ParseError."""
+    titles: Mapping[str, str] = field(default_factory=dict)
+    """What its markets are called in a report: by topic, those of a `topic:symbol`; the others by "". Without
+    any: by venue and feed."""
     is_polled: bool = False  # by requests; else what is sent on a socket or by a page
     has_markets: bool = False  # its answers speak of markets: for the market master
     identity: Callable[[Received], bytes] | None = None
     """What makes a message of two collectors the same; None: its payload."""
+
+
+@dataclass(frozen=True)
+class MarketFacts:
+    """What is known of a market: of which asset it is, and from when until when it is open, wall ns."""
+
+    asset: str | None = None
+    start_ns: int | None = None
+    end_ns: int | None = None
+
+
+def no_facts(name: str) -> MarketFacts:  # noqa: ARG001  (a venue's interface)
+    """Return nothing: names of markets say nothing."""
+    return MarketFacts()
 
 
 def no_next_page(query: Query, parsed: Parsed) -> Query | None:  # noqa: ARG001  (a venue's interface)
@@ -64,4 +86,6 @@ class Venue:
     judge: Callable[[Answered], Failure | None] = judge_status
     headers: Callable[[Query, int], Mapping[str, str]] = no_headers
     """Headers of a request at an attempt at this wall time (ns): a signature, a version."""
+    market_facts: Callable[[str], MarketFacts] = no_facts
+    """What the name of a market (a slug, a ticker) says by itself; nothing of a name of another venue."""
     probe: Probe | None = None

@@ -13,7 +13,7 @@ from scrapy.cmdline import execute
 
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.reader import ArchiveReader
-from marketarchive.commands.verify import books
+from marketarchive.commands.verify import Books
 from marketarchive.items import Response
 from marketarchive.venues.polymarket.clob import book_hash, parse_book
 from tests.archive import museum
@@ -182,7 +182,9 @@ def test_the_books_of_clob_answers_are_judged(scrapy: Scrapy, tmp_path: Path) ->
             seq = run.next_seq(VENUE, FEED)
             run.write(Response(VENUE, FEED, NOON, seq, "GET", url, {}, status, {}, 1.0, text.encode()))
         run.close("finished", {}).result()
-    found = [[verdict for _, verdict, _ in books(message)] for message in ArchiveReader(tmp_path).messages()]
+    found = [
+        [verdict for _, verdict, _ in Books()(message)] for message in ArchiveReader(tmp_path).messages()
+    ]
     assert found == [["ok"], ["ok", "failed"], [], [], []]
     done = scrapy("verify", "--books", "-s", f"OUTPUT_DIR={tmp_path}")
     assert done.returncode == 1

@@ -186,7 +186,7 @@ def test_gaps_over_the_books_of_an_asset_are_merged(tmp_path: Path) -> None:
         named = None if asset is None else frozenset({asset})
         times = {"start": NOON + start * SECOND, "end": NOON + end * SECOND}
         return Hole_(
-            "v", feed, "stall", "venue", **times, is_open=False, scope=scope, detail="", assets=named
+            "polymarket", feed, "stall", "venue", **times, is_open=False, scope=scope, detail="", assets=named
         )
 
     given = [hole(-5, 10, "BTC"), hole(5, 20, None), hole(8, 9, "ETH"), hole(30, 40, "BTC", "reference")]

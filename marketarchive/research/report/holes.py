@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from marketarchive.research.names import Known
 from marketarchive.research.report.scope import Scope, firsts
+from marketarchive.research.tables.partitions import tables_of
 from marketarchive.research.validation.check import dicts
-from marketarchive.research.views import asset_of, view_gaps
+from marketarchive.research.views import view_gaps
 from marketarchive.times import SECOND, iso, to_seconds
-from marketarchive.venues.polymarket import rtds
 
 if TYPE_CHECKING:
     import duckdb
@@ -60,21 +61,19 @@ class Hole:
         }
 
 
-def holes(
-    connection: duckdb.DuckDBPyConnection, scope: Scope, names: Mapping[str, tuple[str, str]]
-) -> list[Hole]:
+def holes(connection: duckdb.DuckDBPyConnection, scope: Scope, known: Known) -> list[Hole]:
     """By begin. Raises duckdb.Error."""
     view_gaps(connection, scope.root, scope.since, scope.until)
     rows = dicts(
         connection,
-        """SELECT venue, feed, reason, cause, scope, markets, token, symbol, detail,
+        """SELECT venue, feed, reason, cause, scope, markets, topics, token, symbol, detail,
                   epoch_us("from") * 1000 AS start, epoch_us("to") * 1000 AS ended
            FROM gaps ORDER BY "from", venue, feed, run, seq""",
     )
     begun = {key: sorted(times) for key, times in firsts(scope).items()}
     found = []
     for row in rows:
-        assets = _assets(row, names)
+        assets = _assets(row, known)
         if assets is None or any(map(scope.has, assets)):
             end = row["ended"]
             if end is None:
@@ -108,7 +107,7 @@ def over_books(found: Sequence[Hole], asset: str, scope: Scope) -> list[tuple[in
     """Stretches (ns) in which books of at least one of the asset's rounds have a gap."""
     merged: list[tuple[int, int]] = []
     for each in found:  # by begin
-        is_book = each.feed in ("stream", "orderbook") and "asked_for" not in each.scope
+        is_book = "books" in tables_of(each.venue, each.feed) and "asked_for" not in each.scope
         if is_book and (each.assets is None or asset in each.assets):
             start, end = max(each.start, scope.since), min(each.end, scope.until)
             if merged and start <= merged[-1][1]:
@@ -118,18 +117,17 @@ def over_books(found: Sequence[Hole], asset: str, scope: Scope) -> list[tuple[in
     return merged
 
 
-def _assets(row: Mapping[str, Any], names: Mapping[str, tuple[str, str]]) -> frozenset[str] | None:
+def _assets(row: Mapping[str, Any], known: Known) -> frozenset[str] | None:
     slugs = list(row["markets"] or ())
-    if row["token"] in names:
-        slugs.append(names[row["token"]][0])
-    found = {asset_of(slug) for slug in slugs}
+    if row["token"] in known.tokens:
+        slugs.append(known.tokens[row["token"]][0])
     if row["symbol"]:
-        found.add(rtds.asset_of(row["symbol"]))
+        slugs += [f"{topic}:{row['symbol']}" for topic in row["topics"] or ()] or [row["symbol"]]
+    found = {known.markets.asset(slug) for slug in slugs}
     document = _decoded(row["scope"])
     if isinstance(document.get("asset"), str):
         found.add(document["asset"])
-    known = frozenset(each for each in found if each is not None)
-    return known or None
+    return frozenset(each for each in found if each is not None) or None
 
 
 def _words(scope: str) -> str:

@@ -23,7 +23,7 @@ from marketarchive.research.engine import connect, require
 from marketarchive.research.labels.ground_truth import ground_truth
 from marketarchive.research.labels.label_files import PARQUET, read_labels
 from marketarchive.research.labels.labels import Label
-from marketarchive.research.names import names
+from marketarchive.research.names import known as known_of
 from marketarchive.research.report import depth, holes, page, rounds, sections, shares
 from marketarchive.research.report.page import Page
 from marketarchive.research.report.round_chart import one_round
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 VERSION = 1
 """Raised when a figure's meaning changes."""
 
+STREAM, POLLED, SPOT = "Order books, every change", "Order books, polled", "Chainlink spot price"
 FOLDER = "reports"
 TABLES = ("coverage", "books", "book_changes", "quotes")
 """What is drawn, beside gaps, labels and dataset."""
@@ -142,10 +143,11 @@ class _Report:
 
     def _page(self, connection: duckdb.DuckDBPyConnection) -> Page:
         about, labels = self._scope, self._labels()
-        known = names(self._root, self._master_url)
+        given = known_of(self._root, self._master_url)
+        known = given.tokens
         view_names(connection, self._root, self._master_url)
         seen, verified = shares.seen(connection, about), shares.verified(connection, about)
-        missing = holes.holes(connection, about, known)
+        missing = holes.holes(connection, about, given)
         shown = rounds.rounds(connection, about, labels, known)
         levels = depth.spread_and_depth(connection, about, labels)
         there, state = received(about), status(self._root, RealClock())
@@ -290,8 +292,8 @@ def _figures(
     labels: Sequence[Label],
     there: Received,
 ) -> list[tuple[str, str]]:
-    books = seen.total((shares.STREAM, shares.POLLED))
-    prices = seen.total((shares.SPOT,))
+    books = seen.total((STREAM, POLLED))
+    prices = seen.total((SPOT,))
     checked = verified.total()
     reproduced = sum(each.verdict == "reproduced" for each in labels)
     proven = reproduced + sum(each.verdict == "differs" for each in labels)

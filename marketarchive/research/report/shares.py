@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from marketarchive.research.engine import run
 from marketarchive.research.report.scope import Scope
 from marketarchive.research.validation.check import share
-from marketarchive.research.views import asset_of, literal, view_plain, view_rows
+from marketarchive.research.views import literal, view_plain, view_rows
 from marketarchive.times import SECOND, iso
-from marketarchive.venues.polymarket import rtds
+from marketarchive.venues import feed_of, venues
 
 if TYPE_CHECKING:
     import duckdb
@@ -22,14 +22,6 @@ SEEN = ("observed", "quiet", "unknown", "gapped")
 VERIFIED = ("ok", "unchecked", "not_available", "failed")
 """From the bottom of a bar to its top."""
 
-STREAM, POLLED = "Order books, every change", "Order books, polled"
-SPOT = "Chainlink spot price"
-_TOPICS = {
-    "crypto_prices_chainlink": SPOT,
-    "crypto_prices_twap_thirty": "Chainlink mean of 30 s",
-    "crypto_prices_twap_sixty": "Chainlink mean of 60 s",
-}
-_FEEDS = {"stream": STREAM, "orderbook": POLLED}
 BOOKS, CHANGES = "Whole books", "Changes of books"
 
 
@@ -98,19 +90,20 @@ def seen(connection: duckdb.DuckDBPyConnection, scope: Scope) -> Shares:
     view_plain(connection, scope.root, "coverage", scope.since, scope.until)
     rows = run(
         connection,
-        f"""SELECT feed, market, slug, epoch(slice.start)::BIGINT, slice.observed_s, slice.quiet_s,
+        f"""SELECT venue, feed, market, coalesce(asset, '{OTHER}'), epoch(slice.start)::BIGINT,
+                   slice.observed_s, slice.quiet_s,
                    slice.unknown_s, slice.gapped_s, epoch(first_tracked), epoch(last_tracked)
             FROM (SELECT *, unnest(slices) AS slice FROM coverage)
             WHERE slice.start >= {literal(scope.since)} AND slice.start < {literal(scope.until)}
-            ORDER BY feed DESC, market""",
+            ORDER BY venue, feed DESC, market""",
     )
-    for feed, market, slug, at, *counts, first, last in rows:
-        kind, asset = _subject(feed, market or "", slug)
+    for venue, feed, market, asset, at, *counts, first, last in rows:
+        kind = _kind(venue, feed, market or "")
         if kind is not None and scope.has(asset):
             found.lasts(kind, asset, first, last)
             for state, count in zip(SEEN, counts, strict=True):
                 found.add(kind, asset, at, state, count)
-    return _ordered(found, (STREAM, POLLED, *_TOPICS.values()))
+    return _ordered(found, _kinds())
 
 
 def verified(connection: duckdb.DuckDBPyConnection, scope: Scope) -> Shares:
@@ -132,12 +125,23 @@ def verified(connection: duckdb.DuckDBPyConnection, scope: Scope) -> Shares:
     return _ordered(found, (BOOKS, CHANGES))
 
 
-def _subject(feed: str, market: str, slug: str | None) -> tuple[str | None, str]:
-    """(what it is, asset) of a row of coverage; None: not shown."""
-    if feed == "reference":
-        topic, _, symbol = market.partition(":")
-        return _TOPICS.get(topic), rtds.asset_of(symbol)
-    return _FEEDS.get(feed), (asset_of(slug) if slug else None) or OTHER
+def _kind(venue: str, feed: str, market: str) -> str | None:
+    """Return what a feed's markets are called; None: not shown."""
+    declared = feed_of(venue, feed)
+    if declared is None or not declared.titles:
+        return f"{venue} {feed}"
+    topic, _, symbol = market.partition(":")
+    return declared.titles.get(topic if symbol else "")
+
+
+def _kinds() -> list[str]:
+    """Return all that feeds' markets are called, in the order of declaration."""
+    return [
+        kind
+        for venue in venues().values()
+        for name, feed in venue.feeds.items()
+        for kind in feed.titles.values() or [f"{venue.name} {name}"]
+    ]
 
 
 def _minute(at: int) -> str:
@@ -146,6 +150,13 @@ def _minute(at: int) -> str:
 
 def _ordered(found: Shares, kinds: Sequence[str]) -> Shares:
     found.counts = dict(
-        sorted(found.counts.items(), key=lambda each: (kinds.index(each[0][0]), each[0][1] == OTHER, each[0]))
+        sorted(
+            found.counts.items(),
+            key=lambda each: (
+                kinds.index(each[0][0]) if each[0][0] in kinds else len(kinds),
+                each[0][1] == OTHER,
+                each[0],
+            ),
+        )
     )
     return found

@@ -47,7 +47,11 @@ class Check:
 # name -> (which rows are bad, of which, the worst first)
 _OF_ROWS = {
     "best bid below best ask": ("is_crossed", "best_bid + best_ask IS NOT NULL", "best_ask - best_bid"),
-    "prices within [0, 1]": ("NOT is_in_range", "bid_levels + ask_levels > 0", "received_at"),
+    "prices within [0, 1]": (
+        "NOT is_in_range",
+        "is_in_range IS NOT NULL AND bid_levels + ask_levels > 0",
+        "received_at",
+    ),
     "sizes above 0": ("NOT is_positive", "bid_levels + ask_levels > 0", "received_at"),
     "levels in order, no price twice": ("NOT is_sorted", "true", "received_at"),
     "hashes as stated": ("verified = 'failed'", "verified IN ('ok', 'failed')", "received_at"),

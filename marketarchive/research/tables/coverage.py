@@ -7,16 +7,16 @@ gap that concerns the market touches the second. unknown: none of these.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from marketarchive.research.engine import stored
 from marketarchive.research.tables import coverage_inputs
-from marketarchive.research.tables.coverage_inputs import Watched
-from marketarchive.research.tables.extract import Made, Names, register
-from marketarchive.research.tables.partitions import METADATA, Partition
+from marketarchive.research.tables.coverage_inputs import Reading, Watched
+from marketarchive.research.tables.extract import Made, register
+from marketarchive.research.tables.making import Task
+from marketarchive.research.tables.partitions import METADATA
 from marketarchive.research.tables.seconds import (
     GAPPED,
     OBSERVED,
@@ -27,7 +27,7 @@ from marketarchive.research.tables.seconds import (
     US,
     Day,
 )
-from marketarchive.venues.polymarket import updown
+from marketarchive.venues.venue import MarketFacts
 
 if TYPE_CHECKING:
     import duckdb
@@ -39,23 +39,26 @@ SLICE_S = 300
 """Seconds of the stretches that a row tells apart."""
 
 
-def make(
-    connection: duckdb.DuckDBPyConnection, root: Path, partition: Partition, names: Names, target: Path
-) -> Made:
-    """Writes the day's rows to `target`. Raises ArchiveError, and duckdb.Error for a segment that cannot be
-    read.
+def make(task: Task) -> Made:
+    """Write the day's rows to the task's target. Raises ArchiveError, and duckdb.Error for a segment that
+    cannot be read.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    connection, root, partition = task.connection, task.root, task.partition
     day = Day(partition.first_ns // 1000)
-    paths = register(connection, root, partition, names)
+    paths = register(connection, root, partition, task.names)
     tables = {table: stored(root / partition.path_of(table)) for table in partition.needs}
     gaps = _dicts(connection, f"SELECT * FROM {tables['gaps']}")
     found: dict[tuple[str | None, str | None], States] = {}
     bounds: dict[tuple[str | None, str | None], tuple[int, int]] = {}
-    for one in coverage_inputs.watched(connection, partition, paths, tables, names, day):
+    assets: dict[tuple[str | None, str | None], str] = {}
+    read = Reading(connection, partition, paths, tables, task.names, day)
+    for one in coverage_inputs.watched(read):
         key, spans = (one.market, one.slug), _spans(one, gaps, day)
+        if one.asset is not None:
+            assets[key] = one.asset
         states = _states(one, spans, gaps, day)
         if not states.any():
             continue
@@ -68,14 +71,16 @@ def make(
         found[key], bounds[key] = states, (first, last)
     paused = _paused(gaps, day)
     for key, states in found.items():
-        bounds[key] = _close(states, paused, key[1], *bounds[key], day)
+        open_for = task.markets.facts(key[1] or key[0] or "")
+        bounds[key] = _close(states, paused, open_for, *bounds[key], day)
     rows = [
-        _row(market, slug, states, *bounds[market, slug]) | {"slices": _slices(states, day)}
-        for (market, slug), states in found.items()
+        _row(*key, states, *bounds[key])
+        | {"asset": assets.get(key) or task.markets.asset(key[1] or key[0]), "slices": _slices(states, day)}
+        for key, states in found.items()
     ]
     stamp = msgspec.json.encode(partition.stamp(verified=True))
     schema = _schema().with_metadata({METADATA.encode(): stamp})
-    pq.write_table(pa.Table.from_pylist(rows, schema), target, compression="zstd")
+    pq.write_table(pa.Table.from_pylist(rows, schema), task.target, compression="zstd")
     return Made(len(rows))
 
 
@@ -113,7 +118,7 @@ def _paused(gaps: list[dict[str, Any]], day: Day) -> Mask:
 
 
 def _close(
-    states: States, paused: Mask, slug: str | None, first: int, last: int, day: Day
+    states: States, paused: Mask, market: MarketFacts, first: int, last: int, day: Day
 ) -> tuple[int, int]:
     """What is tracked before or after a pause was to be seen in it too: between two runs, and while its round
     goes on. Since when and until when it is tracked then.
@@ -122,8 +127,8 @@ def _close(
 
     within = day.none()
     day.hold(within, first, last)
-    if slug is not None and (span := updown.span_of_slug(slug)) is not None:
-        day.hold(within, span[0] * US, span[1] * US)
+    if market.start_ns is not None and market.end_ns is not None:
+        day.hold(within, market.start_ns // 1000, market.end_ns // 1000)
     missed = np.flatnonzero(paused & within & (states == UNTRACKED))
     if not missed.size:
         return first, last
@@ -195,6 +200,7 @@ def _schema() -> pa.Schema:
         [
             ("market", text),
             ("slug", text),
+            ("asset", text),
             ("first_tracked", moment),
             ("last_tracked", moment),
             ("tracked_s", count),

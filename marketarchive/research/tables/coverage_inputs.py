@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from marketarchive.research.engine import run
+from marketarchive.research.tables import schemas
 from marketarchive.research.tables.extract import Names, lines
-from marketarchive.research.tables.partitions import STREAM_FEEDS, Partition
+from marketarchive.research.tables.making import makers
+from marketarchive.research.tables.partitions import Partition
 from marketarchive.research.tables.seconds import Day
 from marketarchive.research.tables.subscriptions import Span, Told, named, spans, tracked
 from marketarchive.times import from_iso
@@ -32,7 +33,7 @@ NAMES = ("topics", "markets", "token")
 _LIVELY_US = 60_000_000
 """A run that goes on has had a line so long before midnight."""
 
-_LINE = {
+LINE = {
     "kind": "VARCHAR",
     "collected_at_utc": "VARCHAR",
     "seq": "BIGINT",
@@ -42,8 +43,6 @@ _LINE = {
     "reason": "VARCHAR",
     "payload": "JSON",
 }
-_STATE = "run, token, hash, event_time, received_at, seq, index, position"
-_EVENT = '{"event_type":"VARCHAR","market":"VARCHAR","assets_ids":["VARCHAR"]}'
 
 
 def is_of_all(gap: Mapping[str, Any]) -> bool:
@@ -65,6 +64,7 @@ class Watched:
     connections: frozenset[str] = frozenset()  # on which it was subscribed
     topic: str | None = None
     symbol: str | None = None
+    asset: str | None = None  # as its rows say
     is_polled: bool = False  # by requests: a second counts as tracked when any part of it is
 
     def is_named_by(self, gap: Mapping[str, Any]) -> bool:
@@ -88,205 +88,101 @@ class Watched:
         return self.is_polled or '"endpoint"' not in gap["scope"]
 
 
-def watched(
-    connection: duckdb.DuckDBPyConnection,
-    partition: Partition,
-    paths: list[str],
-    tables: Mapping[str, str],
-    names: Names,
-    day: Day,
-) -> Iterator[Watched]:
-    """Every market of every run of the day. Needs `sources`."""
-    if not paths:
+@dataclass(frozen=True)
+class Reading:
+    """What a day's coverage is made from. Needs `sources` in its connection."""
+
+    connection: duckdb.DuckDBPyConnection
+    partition: Partition
+    paths: list[str]
+    tables: Mapping[str, str]  # name -> relation
+    names: Names
+    day: Day
+
+
+def watched(read: Reading) -> Iterator[Watched]:
+    """Every market of every run of the day."""
+    partition = read.partition
+    of_venue = makers("makers", "WATCHED").get((partition.venue, partition.feed))
+    if not read.paths:
         return
-    if "reference_prices" in tables:
-        yield from _of_topics(connection, partition, paths, tables, day)
-    elif (partition.venue, partition.feed) in STREAM_FEEDS:
-        yield from _of_stream(connection, partition, paths, tables, names, day)
-    else:
-        yield from _of_polls(connection, tables, names, day)
+    if of_venue is not None:
+        yield from of_venue(read)
+        return
+    if "reference_prices" in read.tables:
+        yield from _of_polled_prices(read) if partition.is_polled else _of_topics(read)
+    if "books" in read.tables:
+        yield from _of_books(read)
 
 
-# --- order books asked for -------------------------------------------------------------------------------
+# --- order books, each row a whole one -------------------------------------------------------------------
 
 
-def _of_polls(
-    connection: duckdb.DuckDBPyConnection, tables: Mapping[str, str], names: Names, day: Day
-) -> Iterator[Watched]:
+def _of_books(read: Reading) -> Iterator[Watched]:
+    """Tracked from the first to the last book of a market. An answer counts for its second, what a
+    socket sent for as long as it may be silent.
+    """
+    day, books = read.day, schemas.relation("books", read.tables["books"])
     query = f"""
-        SELECT run, market, token, list(DISTINCT {_second("received_at", day)}),
+        SELECT run, coalesce(market, asset, token) AS name, token, any_value(slug), any_value(asset),
+               list(DISTINCT connection) FILTER (connection IS NOT NULL),
+               list(DISTINCT {second("received_at", day)}),
                min(epoch_us(received_at)), max(epoch_us(received_at))
-        FROM {tables["books"]} GROUP BY run, market, token"""
+        FROM {books} GROUP BY run, name, token"""
     markets: dict[tuple[str, str], list[tuple[Any, ...]]] = defaultdict(list)
-    for found_in, market, *seen in run(connection, query):
+    for found_in, market, *seen in run(read.connection, query):
         markets[found_in, market].append(tuple(seen))
-    proofs = _proofs(connection, tables["books"], tables["books"])
-    for (found_in, market), tokens in markets.items():
-        # a market has two tokens, and one book without the other is half an observation
-        observed = _all((day.at(seconds) for _, seconds, _, _ in tokens), day)
+    proofs = proofs_of(read.connection, read.tables["books"], read.tables["books"])
+    lasts = 1 if read.partition.is_polled else STREAM_S
+    for (found_in, market), of in markets.items():
+        tokens = [token for token, *_ in of if token is not None]
+        # one book of a market without the others is no observation
+        observed = all_of((day.since(day.at(seconds), lasts) for *_, seconds, _, _ in of), day)
         yield Watched(
             found_in,
             market,
-            _slug((token for token, *_ in tokens), names),
-            [(min(first for *_, first, _ in tokens), max(last for *_, last in tokens))],
-            observed if len(tokens) > 1 else day.none(),
-            _quiet(found_in, [token for token, *_ in tokens], proofs, day),
-            frozenset(token for token, *_ in tokens),
-            is_polled=True,
+            slug_of(tokens, read.names) or first_of(slug for _, slug, *_ in of),
+            [(min(first for *_, first, _ in of), max(last for *_, last in of))],
+            observed if len(of) >= read.partition.books_per_market else day.none(),
+            quiet_of(found_in, tokens, proofs, day),
+            frozenset(tokens),
+            frozenset(name for _, _, _, names, *_ in of for name in names or ()),
+            asset=first_of(asset for _, _, asset, *_ in of),
+            is_polled=read.partition.is_polled,
         )
-
-
-# --- the market channel ----------------------------------------------------------------------------------
-
-
-@dataclass
-class _Market:
-    id: str | None = None
-    slug: str | None = None
-    tokens: set[str] = field(default_factory=set)
-    spans: list[Span] = field(default_factory=list)
-
-
-def _of_stream(
-    connection: duckdb.DuckDBPyConnection,
-    partition: Partition,
-    paths: list[str],
-    tables: Mapping[str, str],
-    names: Names,
-    day: Day,
-) -> Iterator[Watched]:
-    told, ends = _told(connection, partition, paths)
-    _read_others(connection, paths)
-    told += [
-        Told(found_in, name, at, "resolved", tuple(tokens or ()))
-        for found_in, name, at, tokens in run(
-            connection,
-            "SELECT run, connection, us, assets_ids FROM others WHERE event_type = 'market_resolved'",
-        )
-    ]
-    told.sort(key=lambda line: line.at)
-    books, changes = tables["books"], tables["book_changes"]
-    on_socket = f"""
-        (SELECT run, connection, market, token, received_at FROM {changes} UNION ALL
-         SELECT run, connection, market, token, received_at FROM {books} WHERE connection IS NOT NULL)"""
-    seen: dict[tuple[str, str, str], int] = {}
-    markets: dict[str, str] = {}  # by token
-    for found_in, name, token, market, at in run(
-        connection,
-        f"""SELECT run, connection, token, any_value(market), min(epoch_us(received_at))
-            FROM {on_socket} GROUP BY run, connection, token""",
-    ):
-        seen[found_in, name, token] = at
-        markets[token] = market
-    arrivals = {
-        tuple(key): seconds
-        for *key, seconds in run(
-            connection,
-            f"""SELECT run, connection, market, list(second) FROM (
-                    SELECT DISTINCT run, connection, market, {_second("received_at", day)} AS second
-                    FROM {changes}
-                    UNION
-                    SELECT run, connection, market, (us - {day.first}) // 1000000 FROM others
-                    WHERE event_type <> 'new_market')
-                GROUP BY run, connection, market""",
-        )
-    }
-    bases: dict[tuple[str, str | None, str], list[int]] = {
-        (found_in, name, token): times
-        for found_in, name, token, times in run(
-            connection,
-            f"""SELECT run, connection, token, list(epoch_us(received_at) ORDER BY received_at)
-                FROM {books} GROUP BY run, connection, token""",
-        )
-    }
-    states = f"""
-        (SELECT {_STATE} FROM {changes} UNION ALL SELECT {_STATE} FROM {books})"""
-    looks = f"(SELECT * FROM {books} WHERE route IN ('book', 'books'))"
-    proofs = _proofs(connection, looks, states)
-    for (found_in, _), market in _by_market(spans(told, seen, ends), markets, names).items():
-        covered = _covered(market.spans, bases, day)
-        observed, anywhere = day.none(), day.none()
-        for name, mask in covered.items():
-            seconds = arrivals.get((found_in, name, market.id), ())
-            observed |= mask & day.since(day.at(seconds), STREAM_S)
-            anywhere |= mask
-        yield Watched(
-            found_in,
-            market.id,
-            market.slug,
-            tracked(market.spans),
-            observed,
-            anywhere & _quiet(found_in, market.tokens, proofs, day),
-            frozenset(market.tokens),
-            frozenset(covered),
-        )
-
-
-def _read_others(connection: duckdb.DuckDBPyConnection, paths: list[str]) -> None:
-    """The temporary table `others`: events that are no price changes."""
-    run(
-        connection,
-        f"""CREATE OR REPLACE TEMP TABLE others AS
-            SELECT run, connection, us, event.event_type, event.market, event.assets_ids FROM (
-                SELECT run, connection, epoch_us(collected_at_utc::TIMESTAMPTZ) AS us,
-                       unnest(CASE WHEN starts_with(payload::VARCHAR, '[')
-                                   THEN from_json(payload, '[{_EVENT}]')
-                                   ELSE [from_json(payload, '{_EVENT}')] END) AS event
-                FROM {lines(paths, _LINE)}
-                WHERE kind = 'frame' AND payload IS NOT NULL
-                  AND (NOT contains(payload::VARCHAR, '"price_changes"')
-                       OR starts_with(payload::VARCHAR, '[')))
-            WHERE event.event_type IS NOT NULL""",
-    )
-
-
-def _by_market(
-    found: Iterable[Span], markets: Mapping[str, str], names: Names
-) -> dict[tuple[str, str], _Market]:
-    """By run and market; a token that nobody knows is a market of its own."""
-    ids = {names[token][0]: market for token, market in markets.items() if token in names}  # by slug
-    grouped: dict[tuple[str, str], _Market] = defaultdict(_Market)
-    for span in found:
-        token = span.name
-        slug = names[token][0] if token in names else None
-        market = markets.get(token, ids.get(slug or ""))
-        one = grouped[span.run, slug or market or token]
-        one.id, one.slug = one.id or market, one.slug or slug
-        one.tokens.add(token)
-        one.spans.append(span)
-    return grouped
-
-
-def _covered(
-    found: Iterable[Span], bases: Mapping[tuple[str, str | None, str], list[int]], day: Day
-) -> dict[str, Mask]:
-    """By connection the seconds in which it had a whole book of every token that it was to have."""
-    by_connection: dict[str, dict[str, Mask]] = defaultdict(dict)
-    for span in found:
-        masks = by_connection[span.connection]
-        mask = masks.setdefault(span.name, day.none())
-        firsts = [
-            times[place]
-            for times in (bases.get((span.run, name, span.name), []) for name in (span.connection, None))
-            if (place := bisect_left(times, span.start)) < len(times)
-        ]
-        if firsts and min(firsts) <= span.end:
-            day.hold(mask, min(firsts), span.end)
-    return {name: _all(masks.values(), day) for name, masks in by_connection.items()}
 
 
 # --- reference prices ------------------------------------------------------------------------------------
 
 
-def _of_topics(
-    connection: duckdb.DuckDBPyConnection,
-    partition: Partition,
-    paths: list[str],
-    tables: Mapping[str, str],
-    day: Day,
-) -> Iterator[Watched]:
-    told, ends = _told(connection, partition, paths)
-    points = tables["reference_prices"]
+def _of_polled_prices(read: Reading) -> Iterator[Watched]:
+    """Tracked from the first to the last price of a symbol."""
+    day, prices = read.day, schemas.relation("reference_prices", read.tables["reference_prices"])
+    query = f"""
+        SELECT run, topic, symbol, any_value(asset), coalesce(topic || ':' || symbol, symbol, asset) AS name,
+               coalesce(list(DISTINCT {second("received_at", day)})
+                        FILTER (is_backfill IS DISTINCT FROM true), []),
+               min(epoch_us(received_at)), max(epoch_us(received_at))
+        FROM {prices} GROUP BY run, topic, symbol, name"""
+    for found_in, topic, symbol, asset, name, seconds, first, last in run(read.connection, query):
+        yield Watched(
+            found_in,
+            name,
+            None,
+            [(first, last)],
+            day.at(seconds),
+            day.none(),
+            topic=topic,
+            symbol=symbol,
+            asset=asset,
+            is_polled=True,
+        )
+
+
+def _of_topics(read: Reading) -> Iterator[Watched]:
+    connection, day = read.connection, read.day
+    told, ends = told_in(read)
+    points = read.tables["reference_prices"]
     seen = {
         (found_in, name, topic): at
         for found_in, name, topic, at in run(
@@ -302,7 +198,7 @@ def _of_topics(
     for found_in, name, topic, symbol, seconds in run(
         connection,
         f"""SELECT run, connection, topic, symbol,
-                   coalesce(list(DISTINCT {_second("received_at", day)}) FILTER (NOT is_backfill), [])
+                   coalesce(list(DISTINCT {second("received_at", day)}) FILTER (NOT is_backfill), [])
             FROM {points} GROUP BY run, connection, topic, symbol""",
     ):
         arrivals[found_in, topic, symbol][name] = seconds
@@ -329,15 +225,14 @@ def _of_topics(
 # --- what they share -------------------------------------------------------------------------------------
 
 
-def _told(
-    connection: duckdb.DuckDBPyConnection, partition: Partition, paths: list[str]
-) -> tuple[list[Told], dict[str, int]]:
+def told_in(read: Reading) -> tuple[list[Told], dict[str, int]]:
     """The connection lines in their order, and when each run ended, or the part of it that is here."""
+    partition = read.partition
     found = run(
-        connection,
+        read.connection,
         f"""SELECT kind, source, run, connection, epoch_us(collected_at_utc::TIMESTAMPTZ), event,
                    subscribe::VARCHAR, reason
-            FROM {lines(paths, _LINE)} WHERE kind IN ('connection', 'end') ORDER BY run, seq""",
+            FROM {lines(read.paths, LINE)} WHERE kind IN ('connection', 'end') ORDER BY run, seq""",
     )
     told, reasons = [], {}
     for kind, source, found_in, name, at, event, subscribe, reason in found:
@@ -359,7 +254,7 @@ def _told(
     return told, ends
 
 
-def _proofs(
+def proofs_of(
     connection: duckdb.DuckDBPyConnection, looks: str, states: str
 ) -> dict[tuple[str, str], list[tuple[int, int]]]:
     """By run and token from when until when nothing changed: a look-up showed the state that was there."""
@@ -380,7 +275,7 @@ def _proofs(
     return found
 
 
-def _quiet(
+def quiet_of(
     found_in: str,
     tokens: Iterable[str],
     proofs: Mapping[tuple[str, str], list[tuple[int, int]]],
@@ -393,10 +288,10 @@ def _quiet(
         for start, end in proofs.get((found_in, token), ()):
             day.hold(mask, start, end)
         masks.append(mask)
-    return _all(masks, day)
+    return all_of(masks, day)
 
 
-def _all(masks: Iterable[Mask], day: Day) -> Mask:
+def all_of(masks: Iterable[Mask], day: Day) -> Mask:
     """What is in every one of `masks`; nothing where there is none."""
     found: Mask | None = None
     for mask in masks:
@@ -404,12 +299,17 @@ def _all(masks: Iterable[Mask], day: Day) -> Mask:
     return day.none() if found is None else found
 
 
-def _second(moment: str, day: Day) -> str:
+def second(moment: str, day: Day) -> str:
     """The number of its second in the day."""
     return f"(epoch_us({moment}) - {day.first}) // 1000000"
 
 
-def _slug(tokens: Iterable[str], names: Names) -> str | None:
+def first_of(names: Iterable[str | None]) -> str | None:
+    """Return the first name that there is."""
+    return next((name for name in names if name is not None), None)
+
+
+def slug_of(tokens: Iterable[str], names: Names) -> str | None:
     return next((names[token][0] for token in tokens if token in names), None)
 
 

@@ -52,6 +52,7 @@ class Made:
     """What became of a day's messages."""
 
     rows: int = 0
+    verified: bool = True  # False: without the verdicts that its rows can have
     unreadable: Counter[str] = field(default_factory=Counter)  # by what was wrong
     examples: list[dict[str, Any]] = field(default_factory=list)
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from marketarchive.archive.files import Files
 from marketarchive.clock import Clock, RealClock
@@ -16,22 +16,13 @@ from marketarchive.exceptions import ArchiveError, ArgumentError, DiskError
 from marketarchive.invocation import command
 from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
 from marketarchive.research.engine import connect, require
-from marketarchive.research.names import names
-from marketarchive.research.tables import (
-    book_changes,
-    books,
-    checks,
-    coverage,
-    gaps,
-    quotes,
-    reference_prices,
-    trades,
-    verdicts,
-)
+from marketarchive.research.names import Known
+from marketarchive.research.names import known as known_of
+from marketarchive.research.tables import checks, coverage, gaps, rows
 from marketarchive.research.tables.checks import Check
-from marketarchive.research.tables.extract import Made, Names
+from marketarchive.research.tables.extract import Made
+from marketarchive.research.tables.making import Shared, Task, maker
 from marketarchive.research.tables.partitions import (
-    STREAM_FEEDS,
     VERIFIED,
     VERSIONS,
     Partition,
@@ -41,7 +32,6 @@ from marketarchive.research.tables.partitions import (
     stamp_of,
     with_needs,
 )
-from marketarchive.research.tables.verdicts import Verdicts
 from marketarchive.times import iso
 
 if TYPE_CHECKING:
@@ -146,13 +136,13 @@ def _normalize(
         return done
     progress.total(_to_read(due, verify=verify))
     started = clock.now_ns()
-    known = names(root, master_url)
+    known = known_of(root, master_url)
     connection = connect(root / "tables" / ".spill")
     try:
-        with SecondPass(root, progress, verify=verify) as second:
+        with Shared(root) as shared:
             for partition in due:
                 progress.begin(f"{partition.table} {partition.feed} {partition.day}")
-                _make(connection, root, partition, known, second, progress, done)
+                _make(connection, root, partition, known, shared, progress, done, verify=verify)
     finally:
         connection.close()
     if done.outputs:
@@ -162,47 +152,24 @@ def _normalize(
 
 def _to_read(due: list[Partition], *, verify: bool) -> int:
     once = sum(one.bytes for one in due if one.table != "gaps")
-    judged = {(one.venue, one.feed, one.day): one.bytes for one in due if one.table in VERIFIED}
+    judged = {
+        (one.venue, one.feed, one.day): one.bytes
+        for one in due
+        if one.table in VERIFIED and maker(one) is not None
+    }
     return once + (sum(judged.values()) if verify else 0)
-
-
-class SecondPass:
-    """The verdicts of a day's messages, recomputed once for all the tables that have them."""
-
-    def __init__(self, root: Path, progress: Progress, *, verify: bool) -> None:
-        self.verify = verify
-        self._root = root
-        self._progress = progress
-        self._path = root / "tables" / "verdicts.parquet.tmp"
-        self._day: tuple[str, str, str] | None = None
-        self._found: Verdicts | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._path.unlink(missing_ok=True)
-
-    def of(self, partition: Partition) -> Verdicts:
-        """Raises ArchiveError, CorruptError."""
-        day = (partition.venue, partition.feed, partition.day)
-        if self._found is None or self._day != day:
-            self._day, self._found = day, None  # what fails now is tried again for the next table
-            if self.verify:
-                self._found = verdicts.judge(self._root, partition, self._path, self._progress.advance)
-            else:
-                self._found = verdicts.nothing(self._path)
-        return self._found
 
 
 def _make(
     connection: duckdb.DuckDBPyConnection,
     root: Path,
     partition: Partition,
-    known: Names,
-    second: SecondPass,
+    known: Known,
+    shared: Shared,
     progress: Progress,
     done: Normalized,
+    *,
+    verify: bool,
 ) -> None:
     """One file, replaced whole or not at all."""
     import duckdb
@@ -216,10 +183,21 @@ def _make(
     found: list[Check] = []
     try:
         _check_inputs(root, partition)
-        made = _rows(connection, root, partition, known, second, temporary)
+        task = Task(
+            connection=connection,
+            root=root,
+            partition=partition,
+            names=known.tokens,
+            markets=known.markets,
+            target=temporary,
+            shared=shared,
+            verify=verify,
+            progress=progress.advance,
+        )
+        made = _rows(task)
         if partition.table == "books":
-            asks_both = (partition.venue, partition.feed) not in STREAM_FEEDS
             unreadable = sum(made.unreadable.values())
+            asks_both = partition.is_polled and partition.books_per_market > 1
             found = checks.check(connection, temporary, unreadable, made.examples, asks_both=asks_both)
     except (ArchiveError, duckdb.Error) as error:
         files.unlink(temporary)
@@ -228,7 +206,6 @@ def _make(
     if partition.table != "gaps":
         progress.advance(partition.bytes)
     digest, size = _settle(files, temporary, path)
-    verified = second.verify or partition.table not in VERIFIED
     done.outputs.append(
         Output(
             str(partition.path),
@@ -236,7 +213,7 @@ def _make(
             size,
             digest,
             partition.key,
-            verified,
+            made.verified,
             partition.inputs,
             made.unreadable,
         )
@@ -245,32 +222,17 @@ def _make(
         done.checks.setdefault(check.name, Check(check.name)).add(check)
 
 
-def _rows(
-    connection: duckdb.DuckDBPyConnection,
-    root: Path,
-    partition: Partition,
-    known: Names,
-    second: SecondPass,
-    target: Path,
-) -> Made:
-    """Writes one table of one day to `target`. Raises ArchiveError, duckdb.Error."""
-    _check_needs(root, partition)
+def _rows(task: Task) -> Made:
+    """Writes one table of one day to its target. Raises ArchiveError, duckdb.Error."""
+    partition = task.partition
+    _check_needs(task.root, partition)
     match partition.table:
         case "gaps":
-            return gaps.make(root, partition, target)
-        case "books" | "book_changes":
-            make = books.make if partition.table == "books" else book_changes.make
-            checked, verify = second.of(partition), second.verify
-            return make(connection, root, partition, known, target, checked, verify=verify)
-        case "trades":
-            return trades.make(connection, root, partition, known, target)
-        case "quotes":
-            return quotes.make(connection, root, partition, known, target)
-        case "reference_prices":
-            return reference_prices.make(root, partition, target)
+            return gaps.make(task.root, partition, task.target)
         case "coverage":
-            return coverage.make(connection, root, partition, known, target)
-    raise AssertionError(partition.table)
+            return coverage.make(task)
+    of_venue = maker(partition)
+    return rows.make(task) if of_venue is None else of_venue(task)
 
 
 def _check_needs(root: Path, partition: Partition) -> None:

@@ -16,7 +16,9 @@ import msgspec
 from marketarchive.archive.labels import labels
 from marketarchive.archive.ledger import Entry, Ledger
 from marketarchive.archive.reader import SEGMENT_KINDS
+from marketarchive.exceptions import ConfigurationError
 from marketarchive.times import SECOND, from_iso, iso
+from marketarchive.venues import feed_of, venues
 
 METADATA = "marketarchive"
 """The key of the Parquet metadata under which a file says what it was made from."""
@@ -28,19 +30,10 @@ VERSIONS = {
     "trades": 1,
     "quotes": 2,
     "reference_prices": 2,
-    "coverage": 4,
+    "coverage": 5,
 }
 """Raised when a table's columns or their meaning change: all its days are then made again. In the order in
 which tables are made, since some are made from others."""
-
-_TABLES = {
-    ("polymarket", "orderbook"): ("books", "coverage"),
-    ("polymarket", "stream"): ("books", "book_changes", "trades", "quotes", "coverage"),
-    ("polymarket", "trades"): ("trades",),
-    ("polymarket", "reference"): ("reference_prices", "coverage"),
-    ("chainlink", "pages"): ("reference_prices",),
-}
-"""What a feed has beside `gaps`."""
 
 NEEDS = {
     "quotes": frozenset({"books", "book_changes"}),
@@ -49,10 +42,8 @@ NEEDS = {
 """What tables are made from, beside raw, as far as their feed has it."""
 
 VERIFIED = frozenset({"books", "book_changes"})
-"""Tables whose rows have a verdict of the second pass."""
+"""Tables whose rows have a verdict."""
 
-STREAM_FEEDS = frozenset({("polymarket", "stream")})
-BOOK_FEEDS = frozenset(feed for feed, tables in _TABLES.items() if "books" in tables)
 DAY = 86_400 * SECOND
 
 
@@ -87,8 +78,19 @@ class Partition:
     @property
     def needs(self) -> list[str]:
         """The tables of its feed that it is made from."""
-        of_feed = ("gaps", *_TABLES.get((self.venue, self.feed), ()))
-        return [table for table in of_feed if table in NEEDS.get(self.table, ())]
+        return [table for table in tables_of(self.venue, self.feed) if table in NEEDS.get(self.table, ())]
+
+    @property
+    def is_polled(self) -> bool:
+        """Whether its messages were asked for, as its venue declares."""
+        declared = feed_of(self.venue, self.feed)
+        return declared is not None and declared.is_polled
+
+    @property
+    def books_per_market(self) -> int:
+        """How many books make up a market, as its venue declares."""
+        declared = feed_of(self.venue, self.feed)
+        return 1 if declared is None else declared.books_per_market
 
     @property
     def first_ns(self) -> int:
@@ -110,6 +112,9 @@ class Partition:
     def key(self) -> str:
         """Two files with the same key have the same rows, but for whether hashes were recomputed."""
         parts = [self.table, VERSIONS[self.table], sorted(self.inputs.items()), sorted(self.labels.items())]
+        declared = feed_of(self.venue, self.feed)
+        if declared is not None and declared.rows_version > 1:
+            parts.append(declared.rows_version)
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
     def stamp(self, *, verified: bool) -> Stamp:
@@ -144,7 +149,7 @@ def partitions(
             key=lambda entry: (entry["first"], entry["path"]),
         )
         left_out = {path: labelled[path] for path in found if path in labelled}
-        tables = ("gaps", *_TABLES.get((venue, feed), ()))
+        tables = tables_of(venue, feed)
         made += [Partition(table, venue, feed, day, tuple(used), left_out) for table in tables]
     return made
 
@@ -156,7 +161,24 @@ def with_needs(tables: Collection[str]) -> set[str]:
 
 def feeds_with(table: str) -> set[tuple[str, str]]:
     """(venue, feed) of all that can have `table`, but for `gaps`, which every feed has."""
-    return {feed for feed, tables in _TABLES.items() if table in tables}
+    return {
+        (venue.name, name)
+        for venue in venues().values()
+        for name, feed in venue.feeds.items()
+        if table in feed.tables
+    }
+
+
+def tables_of(venue: str, feed: str) -> tuple[str, ...]:
+    """Return the tables of a feed in the order in which they are made: `gaps`, and what its venue declares.
+
+    Raises ConfigurationError when it declares a table that there is not.
+    """
+    declared = feed_of(venue, feed)
+    tables = {"gaps", *(() if declared is None else declared.tables)}
+    if unknown := sorted(tables - VERSIONS.keys()):
+        raise ConfigurationError(f"{venue}/{feed} declares tables that there are not: {', '.join(unknown)}")
+    return tuple(table for table in VERSIONS if table in tables)
 
 
 def stamp_of(path: Path) -> Stamp | None:

@@ -10,8 +10,8 @@ from marketarchive.times import to_seconds
 from marketarchive.venues.chainlink.endpoints import LIVE, PAGE, Page
 from marketarchive.venues.chainlink.reports import CHECKPOINT, parse_answer, parse_document
 from marketarchive.venues.endpoint import Endpoint, Limit, Query
-from marketarchive.venues.symbols import symbols
 from marketarchive.venues.probing import Check, Exchange, Findings, NotAsked, Probe, unexpected
+from marketarchive.venues.symbols import symbols
 
 BLOCKED = frozenset({401, 403, 429, 451})
 API_PER_10S = 10

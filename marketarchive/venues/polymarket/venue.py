@@ -2,23 +2,56 @@
 
 from __future__ import annotations
 
+from marketarchive.times import SECOND
+from marketarchive.venues.polymarket import rtds, updown
 from marketarchive.venues.polymarket.parse import parse, verify_books
 from marketarchive.venues.polymarket.probe import PROBE
 from marketarchive.venues.polymarket.queries import next_page
-from marketarchive.venues.venue import Feed, Venue
+from marketarchive.venues.venue import Feed, MarketFacts, Venue
+
+
+def market_facts(name: str) -> MarketFacts:
+    """Return the asset of a round and, where its slug carries the start, when it is open; of a price
+    (`topic:symbol`) the asset.
+    """
+    topic, _, symbol = name.partition(":")
+    if topic in rtds.TOPICS and symbol:
+        return MarketFacts(rtds.asset_of(symbol))
+    known, span = updown.of_slug(name), updown.span_of_slug(name)
+    asset = None if known is None else known[0]
+    return MarketFacts(asset) if span is None else MarketFacts(asset, span[0] * SECOND, span[1] * SECOND)
+
 
 VENUE = Venue(
     name="polymarket",
     feeds={
         "markets": Feed(is_polled=True, has_markets=True),
-        "orderbook": Feed(tables=("books", "coverage"), verify=verify_books, is_polled=True),
-        "stream": Feed(tables=("books", "book_changes", "trades", "quotes", "coverage")),
+        "stream": Feed(
+            tables=("books", "book_changes", "trades", "quotes", "coverage"),
+            titles={"": "Order books, every change"},
+            books_per_market=2,
+        ),
+        "orderbook": Feed(
+            tables=("books", "coverage"),
+            verify=verify_books,
+            titles={"": "Order books, polled"},
+            books_per_market=2,
+            is_polled=True,
+        ),
         "trades": Feed(tables=("trades",), is_polled=True),
-        "reference": Feed(tables=("reference_prices", "coverage")),
+        "reference": Feed(
+            tables=("reference_prices", "coverage"),
+            titles={
+                "crypto_prices_chainlink": "Chainlink spot price",
+                "crypto_prices_twap_thirty": "Chainlink mean of 30 s",
+                "crypto_prices_twap_sixty": "Chainlink mean of 60 s",
+            },
+        ),
         "resolutions": Feed(is_polled=True, has_markets=True),
         "probe": Feed(is_polled=True, has_markets=True),
     },
     parse=parse,
     next_page=next_page,
+    market_facts=market_facts,
     probe=PROBE,
 )

@@ -6,17 +6,13 @@ file is in order of source and token: who wants what the venue stated, or one to
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from marketarchive.research.engine import stored
-from marketarchive.research.tables import sound
-from marketarchive.research.tables.extract import PRICE, Made, Names, aside, copy, count, moment, register
-from marketarchive.research.tables.frames import events, extract, frames
-from marketarchive.research.tables.partitions import Partition
-
-if TYPE_CHECKING:
-    import duckdb
+from marketarchive.research.tables.extract import PRICE, Made, aside, copy, count, moment, register
+from marketarchive.research.tables.making import Task
+from marketarchive.research.tables.polymarket import sound
+from marketarchive.research.tables.polymarket.frames import events, extract, frames
 
 _SUSPECT = r'\.[0-9]{10}|"(?:best_bid|best_ask|asset_id|market|timestamp)":\s*[^"\s]'
 _SHAPE = (
@@ -29,13 +25,12 @@ _COLUMNS = (
 )
 
 
-def make(
-    connection: duckdb.DuckDBPyConnection, root: Path, partition: Partition, names: Names, target: Path
-) -> Made:
-    """Writes the day's rows to `target`. Raises ArchiveError, CorruptError, and duckdb.Error for a segment
-    that cannot be read.
+def make(task: Task) -> Made:
+    """Write the day's rows to the task's target. Raises ArchiveError, CorruptError, and duckdb.Error for a
+    segment that cannot be read.
     """
-    paths = register(connection, root, partition, names)
+    connection, root, partition, target = task.connection, task.root, task.partition, task.target
+    paths = register(connection, root, partition, task.names)
     stated = aside(target, "stated")
     stamp = partition.stamp(verified=True)
     given = frames(partition, paths, '"best_bid_ask"', _SUSPECT)
@@ -61,13 +56,6 @@ def rows(books: str, changes: str, stated: str) -> str:
          OR best_ask IS DISTINCT FROM lag(best_ask) OVER ({before})
          OR row_number() OVER ({before}) = 1
     ORDER BY source, token, received_at, run, seq, index, position"""
-
-
-def nothing() -> str:
-    """A relation with the columns of the stored table and no row; it needs `names`."""
-    partition = Partition("quotes", "", "", "1970-01-01", (), {})
-    empty = _stated(frames(partition, [], "", ""))
-    return f"(SELECT *, '' AS venue, '' AS feed, DATE '1970-01-01' AS date FROM ({empty}))"
 
 
 def _stated(given: str) -> str:

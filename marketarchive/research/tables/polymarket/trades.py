@@ -6,17 +6,13 @@ apart that look alike is `number`: the place among its equals in one answer or f
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from marketarchive.research.engine import stored
-from marketarchive.research.tables import answered_trades, sound
-from marketarchive.research.tables.extract import AMOUNT, Made, Names, aside, copy, count, moment, register
-from marketarchive.research.tables.frames import events, extract, frames
-from marketarchive.research.tables.partitions import STREAM_FEEDS, Partition
-
-if TYPE_CHECKING:
-    import duckdb
+from marketarchive.research.tables.extract import AMOUNT, Made, aside, copy, count, moment, register
+from marketarchive.research.tables.making import Task
+from marketarchive.research.tables.polymarket import answered_trades, sound
+from marketarchive.research.tables.polymarket.frames import events, extract, frames
 
 _SUSPECT = (
     r'\.[0-9]{19}|"(?:price|size|side|asset_id|market|timestamp|transaction_hash|fee_rate_bps)":\s*[^"\s]'
@@ -28,21 +24,20 @@ _SHAPE = (
 _ALIKE = "transaction_hash, token, wallet, side, price, size, event_time"
 
 
-def make(
-    connection: duckdb.DuckDBPyConnection, root: Path, partition: Partition, names: Names, target: Path
-) -> Made:
-    """Writes the day's rows to `target`. Raises ArchiveError, CorruptError, and duckdb.Error for a segment
-    that cannot be read.
+def make(task: Task) -> Made:
+    """Write the day's rows to the task's target. Raises ArchiveError, CorruptError, and duckdb.Error for a
+    segment that cannot be read.
     """
-    paths = register(connection, root, partition, names)
+    connection, root, partition, target = task.connection, task.root, task.partition, task.target
+    paths = register(connection, root, partition, task.names)
     told = aside(target, "told")
     stamp = partition.stamp(verified=True)
-    if (partition.venue, partition.feed) in STREAM_FEEDS:
+    if partition.is_polled:
+        made = answered_trades.make(root, partition, told)
+    else:
         given = frames(partition, paths, '"last_trade_price"', _SUSPECT)
         wanted = {"last_trade_price": _sound}
         made = extract(connection, root, partition, given, _of_frames, wanted, told, stamp)
-    else:
-        made = answered_trades.make(root, partition, told)
     copy(connection, rows(stored(told)), target, stamp)
     told.unlink()
     made.rows = count(connection, target)
@@ -61,13 +56,6 @@ def rows(told: str) -> str:
     LEFT JOIN names USING (token)
     QUALIFY transaction_hash IS NULL OR row_number() OVER (
         PARTITION BY {_ALIKE}, number ORDER BY received_at, run, seq, index, position) = 1"""
-
-
-def nothing() -> str:
-    """A relation with the columns of the stored table and no row; it needs `names`."""
-    partition = Partition("trades", "", "", "1970-01-01", (), {})
-    empty = rows(f"({_of_frames(frames(partition, [], '', ''))})")
-    return f"(SELECT *, '' AS venue, '' AS feed, DATE '1970-01-01' AS date FROM ({empty}))"
 
 
 def _of_frames(given: str) -> str:

@@ -19,6 +19,7 @@ from marketarchive.archive.scan import Scan
 from marketarchive.exceptions import ArchiveError, ParseError
 from marketarchive.research.engine import text
 from marketarchive.research.tables.extract import Progress, table
+from marketarchive.research.tables.making import Task
 from marketarchive.research.tables.partitions import Partition
 from marketarchive.research.tables.subscriptions import named
 from marketarchive.venues.polymarket import clob
@@ -83,6 +84,19 @@ class Verdicts:
             self._file = pq.ParquetWriter(self.path, batch.schema)
         self._file.write_table(batch)
         self._rows = ([], [], [], [])
+
+
+def verdicts_of(task: Task) -> Verdicts:
+    """Return the verdicts of the task's day, recomputed once for all the tables that have them.
+
+    Raises ArchiveError, CorruptError.
+    """
+
+    def make(folder: Path) -> Verdicts:
+        path = folder / "verdicts.parquet"
+        return judge(task.root, task.partition, path, task.progress) if task.verify else nothing(path)
+
+    return task.shared.once(task.partition, make)
 
 
 def nothing(path: Path) -> Verdicts:

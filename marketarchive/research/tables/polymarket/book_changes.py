@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from marketarchive.exceptions import ArchiveError, ParseError
 from marketarchive.research.engine import stored, text
-from marketarchive.research.tables import sound
-from marketarchive.research.tables.books_query import verdict
-from marketarchive.research.tables.extract import PRICE, SIZE, Made, Names, count, moment, register
-from marketarchive.research.tables.frames import events, extract, frames
-from marketarchive.research.tables.partitions import Partition
-from marketarchive.research.tables.verdicts import STALE, Verdicts
-
-if TYPE_CHECKING:
-    import duckdb
+from marketarchive.research.tables.extract import PRICE, SIZE, Made, count, moment, register
+from marketarchive.research.tables.making import Task
+from marketarchive.research.tables.polymarket import sound
+from marketarchive.research.tables.polymarket.books_query import verdict
+from marketarchive.research.tables.polymarket.frames import events, extract, frames
+from marketarchive.research.tables.polymarket.verdicts import STALE, verdicts_of
 
 # more decimals than a size has; what is no string
 SUSPECT = (
@@ -29,28 +25,22 @@ _CHANGE = (
 _SHAPE = f'{{"event_type":"VARCHAR","market":"VARCHAR","timestamp":"BIGINT","price_changes":[{_CHANGE}]}}'
 
 
-def make(
-    connection: duckdb.DuckDBPyConnection,
-    root: Path,
-    partition: Partition,
-    names: Names,
-    target: Path,
-    checked: Verdicts,
-    *,
-    verify: bool,
-) -> Made:
-    """Writes the day's rows to `target`. Raises ArchiveError, CorruptError, and duckdb.Error for a segment
-    that cannot be read.
+def make(task: Task) -> Made:
+    """Write the day's rows to the task's target. Raises ArchiveError, CorruptError, and duckdb.Error for a
+    segment that cannot be read.
     """
-    paths = register(connection, root, partition, names)
+    connection, root, partition, target = task.connection, task.root, task.partition, task.target
+    checked = verdicts_of(task)
+    paths = register(connection, root, partition, task.names)
 
     def judged(given: str) -> str:
         verdicts = f"(SELECT source, seq, codes FROM {stored(checked.path)} WHERE asset = '')"
         return rows(f"(SELECT * FROM {given} LEFT JOIN {verdicts} USING (source, seq))", checked.listed)
 
     given = frames(partition, paths, "price_change", SUSPECT)
-    stamp = partition.stamp(verified=verify)
+    stamp = partition.stamp(verified=task.verify)
     made = extract(connection, root, partition, given, judged, {"price_change": _sound}, target, stamp)
+    made.verified = task.verify
     made.rows = count(connection, target)
     unreadable = sum(made.unreadable.values())
     if made.rows + unreadable < checked.changes:
@@ -88,14 +78,6 @@ def rows(given: str, kinds: str) -> str:
            side, price, size, hash, bid AS best_bid, ask AS best_ask, judged.verified,
            CASE WHEN code <> '' THEN judged.recipe = {text(STALE)} END AS is_stale
     FROM measured LEFT JOIN names ON names.token = measured.asset_id"""
-
-
-def nothing() -> str:
-    """A relation with the columns of the stored table and no row; it needs `names`."""
-    partition = Partition("book_changes", "", "", "1970-01-01", (), {})
-    given = f"(SELECT *, NULL::VARCHAR AS codes FROM {frames(partition, [], '', '')})"
-    empty = rows(given, "[]::STRUCT(verified VARCHAR, recipe VARCHAR)[]")
-    return f"(SELECT *, '' AS venue, '' AS feed, DATE '1970-01-01' AS date FROM ({empty}))"
 
 
 def _sound(event: Any) -> dict[str, Any]:

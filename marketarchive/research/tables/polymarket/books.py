@@ -16,13 +16,11 @@ import msgspec
 from marketarchive.archive.reader import Message, read_segment
 from marketarchive.exceptions import ArchiveError, ParseError
 from marketarchive.research.engine import run, stored
-from marketarchive.research.tables.books_query import messages, rows
 from marketarchive.research.tables.extract import (
     LATEST_MS,
     PRICE,
     SIZE,
     Made,
-    Names,
     aside,
     copy,
     count,
@@ -31,36 +29,30 @@ from marketarchive.research.tables.extract import (
     size_fits,
     table,
 )
-from marketarchive.research.tables.frames import Frame, elements
+from marketarchive.research.tables.making import Task
 from marketarchive.research.tables.partitions import Partition
-from marketarchive.research.tables.verdicts import ROUTES, Verdicts, split
+from marketarchive.research.tables.polymarket.books_query import messages, rows
+from marketarchive.research.tables.polymarket.frames import Frame, elements
+from marketarchive.research.tables.polymarket.verdicts import ROUTES, split, verdicts_of
 from marketarchive.venues.polymarket import clob
 
 if TYPE_CHECKING:
-    import duckdb
     import pyarrow as pa
 
 NO_BOOKS = "the answer is not what /book or /books promise"
 
 
-def make(
-    connection: duckdb.DuckDBPyConnection,
-    root: Path,
-    partition: Partition,
-    names: Names,
-    target: Path,
-    checked: Verdicts,
-    *,
-    verify: bool,
-) -> Made:
-    """Writes the day's rows to `target`. Raises ArchiveError, CorruptError, and duckdb.Error for a segment
-    that cannot be read.
+def make(task: Task) -> Made:
+    """Write the day's rows to the task's target. Raises ArchiveError, CorruptError, and duckdb.Error for a
+    segment that cannot be read.
     """
-    paths = register(connection, root, partition, names)
+    connection, root, partition, target = task.connection, task.root, task.partition, task.target
+    checked = verdicts_of(task)
+    paths = register(connection, root, partition, task.names)
     verdicts = stored(checked.path)
-    stamp = partition.stamp(verified=verify)
+    stamp = partition.stamp(verified=task.verify)
     copy(connection, rows(messages(partition, paths, verdicts), checked.listed), target, stamp)
-    made = Made()
+    made = Made(verified=task.verify)
     marked = f"SELECT DISTINCT run, seq, route FROM {stored(target)} WHERE token IS NULL"
     if wanted := set(run(connection, marked)):
         connection.register("looked_at", _careful(root, partition, wanted, made))

@@ -5,15 +5,18 @@ An answer repeats the last minute; of what is repeated, only parts that were mis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from marketarchive.archive.reader import Message, read_segment
 from marketarchive.exceptions import ParseError
+from marketarchive.research.tables import prices
 from marketarchive.research.tables.extract import AMOUNT, LATEST_MS, Made, amount_fits
+from marketarchive.research.tables.making import Task
 from marketarchive.research.tables.partitions import Partition
+from marketarchive.research.tables.prices import Reader
 from marketarchive.times import SECOND, to_ms
 from marketarchive.venues.chainlink.endpoints import LIVE, SPOT_FEED_IDS, STREAMS, TIMESCALE, Page, page_of
 from marketarchive.venues.chainlink.reports import KnownReports, Report, parse_answer
@@ -25,8 +28,13 @@ REMEMBERED_NS = 600 * SECOND
 _WINDOWS = {"spot": None, "twap30": 30, "twap60": 60}
 
 
-def reader(root: Path, partition: Partition) -> Callable[[Message, Made], Iterator[dict[str, Any]]]:
-    """What makes rows of the day's messages, in file order. Raises ArchiveError, CorruptError."""
+def make(task: Task) -> Made:
+    """Write the day's rows to the task's target. Raises ArchiveError, CorruptError."""
+    return prices.write(task.root, task.partition, task.target, _reader(task.root, task.partition))
+
+
+def _reader(root: Path, partition: Partition) -> Reader:
+    """Return what makes rows of the day's messages, in file order. Raises ArchiveError, CorruptError."""
     pages = _pages(root, partition)
     known: dict[tuple[str, str], KnownReports] = {}  # by run and page
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from marketarchive.research.engine import text
 from marketarchive.research.tables.extract import PRICE, SIZE, frame_with, lines, moment, within
-from marketarchive.research.tables.partitions import STREAM_FEEDS, Partition
+from marketarchive.research.tables.partitions import Partition
 
 _URL = r"https?://(?:(?:127\.0\.0\.1|localhost|\[::1\]):[0-9]+/)?clob\.polymarket\.com/books?"
 # more decimals than a size has; a price or size that is no string; a side that is no array
@@ -44,7 +44,7 @@ def messages(partition: Partition, paths: list[str], verdicts: str) -> str:
         )
     answer = f"(kind = 'response' AND status = 200 AND regexp_full_match(url, {text(_URL)}))"
     suspect = f"regexp_matches(payload::VARCHAR, {text(_SUSPECT)})"
-    if (partition.venue, partition.feed) not in STREAM_FEEDS:
+    if partition.is_polled:
         return f"""(
             SELECT run, source, seq, regexp_extract(url, '[a-z]+$') AS route, NULL::VARCHAR AS connection,
                    collected_at_utc, payload, codes, {suspect} AS suspect
@@ -60,13 +60,6 @@ def messages(partition: Partition, paths: list[str], verdicts: str) -> str:
             WHERE ({answer} OR kind = 'book_state' OR (kind = 'frame' AND {frame_with('"book"')}))
               AND {within(partition)})
         LEFT JOIN {verdicts} AS verdicts USING (source, seq, asset))"""
-
-
-def nothing() -> str:
-    """A relation with the columns of the stored table and no row; it needs `names`."""
-    partition = Partition("books", "", "", "1970-01-01", (), {})
-    empty = rows(messages(partition, [], ""), "[]::STRUCT(verified VARCHAR, recipe VARCHAR)[]")
-    return f"(SELECT *, '' AS venue, '' AS feed, DATE '1970-01-01' AS date FROM ({empty}))"
 
 
 def rows(given: str, kinds: str) -> str:

@@ -1,0 +1,1 @@
+"""Tables of Chainlink's stream pages."""

@@ -1,0 +1,1 @@
+"""Tables of Polymarket's feeds: its messages taken apart by DuckDB, its hashes recomputed."""

@@ -1,0 +1,141 @@
+"""The columns of the tables that messages of any venue can become.
+
+A venue package that makes a table itself may leave columns out and have narrower decimals; readers see the
+columns that are missing as null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Kind = Literal["text", "time", "amount", "int", "long", "flag", "levels"]
+
+_ROW: dict[str, Kind] = {
+    "market": "text",
+    "slug": "text",
+    "outcome": "text",
+    "token": "text",
+    "asset": "text",
+    "event_time": "time",
+    "received_at": "time",
+    "run": "text",
+    "seq": "long",
+    "connection": "text",
+    "index": "int",
+    "position": "int",
+}
+_TOP: dict[str, Kind] = {"best_bid": "amount", "best_ask": "amount"}
+
+COLUMNS: Mapping[str, Mapping[str, Kind]] = {
+    "books": _ROW
+    | {
+        "route": "text",
+        "hash": "text",
+        "verified": "text",
+        "recipe": "text",
+        "best_bid": "amount",
+        "best_bid_size": "amount",
+        "best_ask": "amount",
+        "best_ask_size": "amount",
+        "bid_depth": "amount",
+        "ask_depth": "amount",
+        "bid_levels": "int",
+        "ask_levels": "int",
+        "is_sorted": "flag",
+        "is_crossed": "flag",
+        "is_in_range": "flag",
+        "is_positive": "flag",
+        "tick_size": "amount",
+        "last_trade_price": "amount",
+        "bids": "levels",
+        "asks": "levels",
+    },
+    "book_changes": _ROW
+    | {"side": "text", "price": "amount", "size": "amount", "hash": "text"}
+    | _TOP
+    | {"verified": "text", "is_stale": "flag"},
+    "trades": _ROW
+    | {
+        "source": "text",
+        "side": "text",
+        "price": "amount",
+        "size": "amount",
+        "transaction_hash": "text",
+        "number": "int",
+        "wallet": "text",
+        "fee_rate_bps": "amount",
+        "verified": "text",
+    },
+    "quotes": _ROW | {"source": "text"} | _TOP | {"verified": "text"},
+    "reference_prices": {
+        "topic": "text",
+        "symbol": "text",
+        "asset": "text",
+        "event_time": "time",
+        "published_at": "time",
+        "received_at": "time",
+        "instrument": "text",
+        "value": "amount",
+        "bid": "amount",
+        "ask": "amount",
+        "window_s": "int",
+        "is_backfill": "flag",
+        "run": "text",
+        "seq": "long",
+        "connection": "text",
+        "index": "int",
+        "verified": "text",
+    },
+}
+"""Table -> column -> what it holds."""
+
+_SQL: Mapping[Kind, str] = {
+    "text": "VARCHAR",
+    "time": "TIMESTAMPTZ",
+    "amount": "DECIMAL(38,18)",
+    "int": "INTEGER",
+    "long": "BIGINT",
+    "flag": "BOOLEAN",
+    "levels": "STRUCT(price DECIMAL(38,18), size DECIMAL(38,18))[]",
+}
+_EXACT: tuple[Kind, ...] = ("amount", "levels")
+
+
+def schema(table: str) -> pa.Schema:
+    """Return the columns of a table's file."""
+    import pyarrow as pa
+
+    amount = pa.decimal128(38, 18)
+    types: Mapping[Kind, pa.DataType] = {
+        "text": pa.string(),
+        "time": pa.timestamp("us", tz="UTC"),
+        "amount": amount,
+        "int": pa.int32(),
+        "long": pa.int64(),
+        "flag": pa.bool_(),
+        "levels": pa.list_(pa.struct([("price", amount), ("size", amount)])),
+    }
+    return pa.schema([(name, types[kind]) for name, kind in COLUMNS[table].items()])
+
+
+def relation(table: str, stored: str | None) -> str:
+    """Return SQL of a table's rows with every column of it and of its files' paths.
+
+    stored: a relation of the table's files; None where there are none. Columns that no file has are null.
+    """
+    if stored is None:
+        columns = {name: _SQL[kind] for name, kind in COLUMNS[table].items()}
+        columns |= {"venue": "VARCHAR", "feed": "VARCHAR", "date": "DATE"}
+        return f"({_none(columns)})"
+    # exact numbers keep the decimals of the files, which are narrower where a venue's numbers are
+    columns = {name: '"NULL"' if kind in _EXACT else _SQL[kind] for name, kind in COLUMNS[table].items()}
+    return f"(FROM {stored} UNION ALL BY NAME {_none(columns)})"
+
+
+def _none(columns: Mapping[str, str]) -> str:
+    listed = ", ".join(f'NULL::{kind} AS "{name}"' for name, kind in columns.items())
+    return f"SELECT {listed} WHERE false"
