@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from pathlib import Path
 
 from marketarchive.items import Gap
 from marketarchive.simulator.polymarket import Polymarket
 from marketarchive.simulator.polymarket.rtds import updates
 from marketarchive.spiders.polymarket_reference import PolymarketReference
-from marketarchive.times import SECOND
+from marketarchive.times import SECOND, from_datetime
 from marketarchive.venues.polymarket import rtds
 from tests.collecting.socket_peer import TEXT, Peer, frame, peer
 from tests.collecting.streams import at_work, gaps, step_clock
@@ -99,6 +100,24 @@ async def test_what_is_missing_before_the_first_word_of_a_new_connection_is_a_ga
         assert len(symbols) > 1
         told = [gap.scope["symbol"] for gap in gaps(spider) if gap.reason == "sequence"]
         assert sorted(told) == symbols
+
+
+async def test_rows_hold_prices_of_their_topics_window_only(tmp_path: Path) -> None:
+    topic = "crypto_prices_twap_thirty"
+    async with reference(tmp_path) as spider:
+        [link], now = spider.links, spider.run.clock.now_ns()
+        first = now // SECOND + 2
+        for second, value, window_s in [(0, "5.10", 30), (1, "0", 30), (2, "6", 60), (3, "7", 30)]:
+            stamp = (first + second) * 1000
+            payload = (
+                f'{{"topic":"{topic}","type":"update","timestamp":{stamp},"payload":'
+                f'{{"symbol":"btc/usd","timestamp":{stamp},"value":{value},"window_s":{window_s}}}}}'
+            )
+            spider.take(link, [(now, 1 + second, payload.encode())])
+        step_clock(spider, 30)
+        [rows] = spider.rows.values()
+        found = {from_datetime(row.tick_at) // SECOND - first: row.mid for row in rows.due()}
+        assert [found[second] for second in range(4)] == [Decimal("5.10"), None, None, Decimal(7)]
 
 
 def _lost(spider: Reference) -> dict[str, Gap]:

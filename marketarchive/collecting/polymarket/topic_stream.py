@@ -96,7 +96,8 @@ class TopicStreamSpider(StreamSpider):
         link.data_at = self.updated_at[point.topic] = at
         if point.topic == SPOT and (board := self.run.process.board) is not None:
             board.observed(point.asset, from_ms(point.observed_ms))
-        if point.window_s == TOPICS[point.topic].window_s:
+        # a series promises its topic's window; a price of 0, which `decode` lets pass, is none
+        if point.window_s == TOPICS[point.topic].window_s and point.value > 0:
             self._row_of(point, at, seq)
         key = (point.topic, point.symbol)
         newest = self.newest.get(key)
