@@ -133,7 +133,7 @@ def test_every_form_holds_the_typed_items_as_records_do(world: Simulator, out: P
         ),
         ("polymarket_reference", ["duration=10s"], {"TopicPrice"}),
         pytest.param(
-            "chainlink_streams", ["duration=20s"], {"SpotPrice", "TwapPrice"}, marks=pytest.mark.soak
+            "chainlink_streams", ["duration=4m"], {"SpotPrice", "TwapPrice"}, marks=pytest.mark.soak
         ),
     ],
 )
