@@ -27,8 +27,8 @@ import pyarrow as pa
 from benchmarks.canonical_archive import DURATION, make
 from benchmarks.canonical_pandas import build
 from benchmarks.result import Result
-from marketarchive.research.canonical.columns import schema
-from marketarchive.research.canonical.dataset import canonical
+from marketarchive.research.products.updown.canonical.columns import schema
+from marketarchive.research.products.updown.canonical.dataset import canonical
 
 MARKETS = int(os.environ.get("CANONICAL_MARKETS", "2000"))
 FEWER = 10

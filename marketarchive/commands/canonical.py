@@ -9,8 +9,8 @@ from marketarchive.invocation import command
 from marketarchive.offline import OfflineCommand, chosen_assets, times
 from marketarchive.pipelines.market_master import master_url
 from marketarchive.progress import Bar
-from marketarchive.research.canonical.columns import CLOCKS
-from marketarchive.research.canonical.dataset import CARRY_S, Canonical, canonical
+from marketarchive.research.products.updown.canonical.columns import CLOCKS
+from marketarchive.research.products.updown.canonical.dataset import CARRY_S, Canonical, canonical
 
 
 class Command(OfflineCommand):

@@ -8,7 +8,7 @@ import json
 from marketarchive.offline import OfflineCommand, times
 from marketarchive.pipelines.market_master import master_url
 from marketarchive.progress import Bar
-from marketarchive.research.validation.validate import JSON, MARKDOWN, Validation, validate
+from marketarchive.research.products.updown.validation.validate import JSON, MARKDOWN, Validation, validate
 
 
 class Command(OfflineCommand):
@@ -40,6 +40,10 @@ class Command(OfflineCommand):
 
 def _text(done: Validation) -> str:
     lines = [f"{each.state:<16} {each.title}: {each.figure}" for each in done.checks]
+    if done.not_looked_at:
+        lines.append(
+            f"{'not looked at':<16} {', '.join(done.not_looked_at)}: these checks are of rounds alone"
+        )
     return "\n".join(
         [*lines, f"made     {MARKDOWN}", f"made     {JSON}", f"manifest {done.manifest}", done.state]
     )

@@ -35,7 +35,9 @@ class Command(OfflineCommand):
             "--since", metavar="TIME", help="read only segments with lines at or after (ISO 8601)"
         )
         parser.add_argument(
-            "--books", action="store_true", help="also recompute the hash of every order book"
+            "--books",
+            action="store_true",
+            help="also check every order book that proves itself; feeds whose books do not are named",
         )
         parser.add_argument("--head", metavar="N:SHA", help="the ledger's head as an earlier call printed it")
         parser.add_argument("--json", action="store_true", help="print one JSON object")

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from marketarchive.research.labels.ground_truth import read_labels
-from marketarchive.research.labels.labels import Label
+from marketarchive.research.products.updown.labels.ground_truth import read_labels
+from marketarchive.research.products.updown.labels.labels import Label
 from marketarchive.times import from_iso
 from tests.e2e.harness import command, crawl, crawling, simulator
 from tests.e2e.stream_truth import SEED

@@ -295,6 +295,64 @@ def test_polymarkets_decimals_stay_as_they_are_beside_anothers(tmp_path: Path) -
     assert mixed.equals(Archive(alone).books()[columns])
 
 
+# --- report and validate --------------------------------------------------------------------------------
+
+
+def reported(root: Path) -> tuple[dict[str, Any], str]:
+    """What `report --json` says, and the page."""
+    told = command("report", root, "--json")
+    assert told.returncode == 0, told.stderr
+    document = json.loads(told.stdout)
+    page = Path(document["path"]).read_text(encoding="utf-8")
+    return document, page[: page.index("<script>")]
+
+
+def test_a_report_shows_coverage_gaps_and_verified_books(tmp_path: Path) -> None:
+    record(tmp_path, [*polls([0, 1, 2, 5, 6]), gap(3, 5, 6, {"markets": [MARKET]})])
+    document, page = reported(tmp_path)
+    assert document["verdict"] == "care"
+    assert document["reasons"] == [
+        "2 of 7 tracked seconds lie in recorded gaps or are unknown (sections 2 and 3)",
+        "1 recorded gaps (section 3)",
+    ]
+    assert "<b>71.43 %</b><span>of markets&#x27; tracked seconds observed or proven quiet" in page
+    assert "<b>100.00 %</b><span>of 5 books and changes verified" in page
+    assert "tulips depth: rate_limited" in page
+    assert '"kind":"tulips depth","asset":"SEMPER"' in page
+    assert "Outcomes" not in page
+    assert "polymarket" not in page
+
+
+def test_a_report_says_of_which_feeds_it_knows_nothing(tmp_path: Path) -> None:
+    record(tmp_path, [answer(b"Dear sir", 0, 1, "letters")])
+    document, page = reported(tmp_path)
+    assert document["verdict"] == "unknown"
+    assert document["reasons"] == ["not looked at: tulips/letters: their venues declare no coverage"]
+    assert "<dt>not looked at</dt><dd>tulips/letters</dd>" in page
+    assert "no second of a market or price was to be seen" not in page
+
+
+def test_a_report_of_both_has_rounds_too(tmp_path: Path) -> None:
+    record(tmp_path, polls([0, 1, 2]))
+    collect(tmp_path, [Answer(many(book("1"), book("2")), at + 0.5) for at in range(3)])
+    document, page = reported(tmp_path)
+    assert document["verdict"] == "sound"
+    assert "7. Outcomes" in page
+    assert "of markets&#x27; tracked seconds" in page
+    assert "of rounds&#x27; tracked seconds" in page
+
+
+def test_validate_says_what_it_did_not_look_at(tmp_path: Path) -> None:
+    record(tmp_path, polls([0, 1, 2]))
+    told = command("validate", tmp_path)
+    assert told.returncode == 0
+    assert "not looked at    tulips/depth: these checks are of rounds alone" in told.stdout
+    assert told.stdout.splitlines()[-1] == "nothing to check"
+    assert "| **not looked at** | tulips/depth |" in (tmp_path / "research/VALIDATION_REPORT.md").read_text(
+        encoding="utf-8"
+    )
+
+
 # --- verify ---------------------------------------------------------------------------------------------
 
 

@@ -13,15 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketarchive import Archive
-from marketarchive.research.canonical.columns import CLOCKS, COLUMNS, HINDSIGHT, Clock
-from marketarchive.research.canonical.dataset import canonical
-from marketarchive.research.canonical.grid import Grid, Inputs
-from marketarchive.research.canonical.inputs import rounds, seen
-from marketarchive.research.canonical.reading import PRICES, TOPS
-from marketarchive.research.canonical.told import Told
 from marketarchive.research.engine import connect
-from marketarchive.research.labels import label_files
-from marketarchive.research.labels.labels import Label
+from marketarchive.research.products.updown.canonical.columns import CLOCKS, COLUMNS, HINDSIGHT, Clock
+from marketarchive.research.products.updown.canonical.dataset import canonical
+from marketarchive.research.products.updown.canonical.grid import Grid, Inputs
+from marketarchive.research.products.updown.canonical.inputs import rounds, seen
+from marketarchive.research.products.updown.canonical.reading import PRICES, TOPS
+from marketarchive.research.products.updown.canonical.told import Told
+from marketarchive.research.products.updown.labels import label_files
+from marketarchive.research.products.updown.labels.labels import Label
 from marketarchive.times import iso
 from tests.properties import examples
 from tests.research.streaming import Socket, record

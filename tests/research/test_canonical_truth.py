@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from marketarchive.exceptions import ArchiveError, DiskError
-from marketarchive.research.canonical.columns import Clock
-from marketarchive.research.canonical.dataset import canonical
-from marketarchive.research.labels import label_files
-from marketarchive.research.labels.ground_truth import ground_truth, read_labels
+from marketarchive.research.products.updown.canonical.columns import Clock
+from marketarchive.research.products.updown.canonical.dataset import canonical
+from marketarchive.research.products.updown.labels import label_files
+from marketarchive.research.products.updown.labels.ground_truth import ground_truth, read_labels
 from marketarchive.simulator.chainlink.reports import Report
 from marketarchive.simulator.chainlink.streams import BY_SLUG
 from marketarchive.simulator.prices import E18
@@ -150,8 +150,8 @@ def test_it_does_not_matter_how_much_is_made_at_a_time(
     at_once = tmp_path / canonical(tmp_path).path
     made = pq.ParquetFile(at_once).read()
     at_once.unlink()
-    monkeypatch.setattr("marketarchive.research.canonical.dataset._AT_ONCE", 1)
-    monkeypatch.setattr("marketarchive.research.canonical.dataset._WAITING", 1)
+    monkeypatch.setattr("marketarchive.research.products.updown.canonical.dataset._AT_ONCE", 1)
+    monkeypatch.setattr("marketarchive.research.products.updown.canonical.dataset._WAITING", 1)
     assert len(canonical(tmp_path).made) == 6
     assert pq.ParquetFile(at_once).read().equals(made)
 

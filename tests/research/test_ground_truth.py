@@ -11,7 +11,11 @@ import pytest
 
 from marketarchive.archive.reader import ArchiveReader
 from marketarchive.exceptions import ArchiveError
-from marketarchive.research.labels.ground_truth import ground_truth, label_markets, read_labels
+from marketarchive.research.products.updown.labels.ground_truth import (
+    ground_truth,
+    label_markets,
+    read_labels,
+)
 from marketarchive.times import SECOND, iso
 from tests.archive.writing import NOON
 from tests.e2e.harness import command

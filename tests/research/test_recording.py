@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from marketarchive.exceptions import ArgumentError, CorruptError
-from marketarchive.research.labels import recording
+from marketarchive.research.products.updown.labels import recording
 
 START = 1_786_752_000  # 2026-08-15T00:00:00Z: rounds settle on the mean of 60 s
 MARKETS, SPOT, TWAP = "ETH-5m-markets.jsonl.gz", "ETHUSD-prices-a.csv.gz", "ETHUSD-twap60s-prices-a.csv.gz"

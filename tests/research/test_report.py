@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from marketarchive.exceptions import ArchiveError
+from marketarchive.research.products.updown.report.rounds import POINTS, _step
 from marketarchive.research.report import holes
 from marketarchive.research.report.holes import Hole as Hole_
 from marketarchive.research.report.holes import over_books
 from marketarchive.research.report.page import Page, Section, html, table
 from marketarchive.research.report.report import report
-from marketarchive.research.report.rounds import POINTS, _step
 from marketarchive.research.report.scope import Scope, scope
 from marketarchive.research.report.shares import SEEN, Shares
 from marketarchive.research.report.verdict import Findings, Verdict, verdict
@@ -63,6 +63,10 @@ def test_longer_times_have_longer_stretches(tmp_path: Path, hours: int, bin_s: i
 def test_a_verdict_says_why() -> None:
     assert verdict(CLEAN) == Verdict("sound")
     assert verdict(replace(CLEAN, tracked_s=0)) == Verdict("nothing")
+    assert verdict(replace(CLEAN, not_looked_at=["tulips/letters"])) == Verdict("sound")
+    unseen = verdict(replace(CLEAN, tracked_s=0, not_looked_at=["tulips/letters"]))
+    assert unseen.level == "unknown"
+    assert unseen.reasons == ["not looked at: tulips/letters: their venues declare no coverage"]
     care: dict[str, Any] = {"unseen_s": 3, "gaps": 1, "failed": 2, "unchecked": 4, "alive_runs": ["r"]}
     for name, value in care.items():
         found = verdict(replace(CLEAN, **{name: value}))

@@ -17,23 +17,22 @@ import pytest
 
 from marketarchive.archive.labels import label
 from marketarchive.archive.ledger import Ledger
-from marketarchive.research.canonical.columns import schema
+from marketarchive.research.checks import sequence, verified_books
+from marketarchive.research.checks.check import Check, share
 from marketarchive.research.engine import connect
-from marketarchive.research.labels.labels import ESTIMATED, STATED, Label
-from marketarchive.research.tables.normalize import normalize
-from marketarchive.research.validation import (
+from marketarchive.research.products.updown.canonical.columns import schema
+from marketarchive.research.products.updown.labels.labels import ESTIMATED, STATED, Label
+from marketarchive.research.products.updown.validation import (
     coverage_bounds,
     inputs,
     outcomes,
-    sequence,
     stream_gaps,
     strikes,
     sums,
-    verified_books,
 )
-from marketarchive.research.validation.check import Check, share
-from marketarchive.research.validation.report import markdown
-from marketarchive.research.validation.validate import state_of, validate
+from marketarchive.research.products.updown.validation.report import markdown
+from marketarchive.research.products.updown.validation.validate import state_of, validate
+from marketarchive.research.tables.normalize import normalize
 from marketarchive.times import SECOND, iso
 from tests.archive.writing import NOON, VENUE, HandClock, open_run, response, writer
 from tests.e2e.harness import command

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from marketarchive.research.checks.check import dicts
 from marketarchive.research.names import Known
 from marketarchive.research.report.scope import Scope, firsts
 from marketarchive.research.tables.partitions import tables_of
-from marketarchive.research.validation.check import dicts
 from marketarchive.research.views import view_gaps
 from marketarchive.times import SECOND, iso, to_seconds
 

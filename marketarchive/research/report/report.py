@@ -1,9 +1,8 @@
-"""`scrapy report`: brings tables, labels and dataset up to date, and draws what they say of a recording."""
+"""`scrapy report`: brings tables, and what products make of them, up to date, and draws what they say."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,26 +15,21 @@ from marketarchive.archive.files import Files
 from marketarchive.archive.status import RunStatus, Status, status
 from marketarchive.clock import RealClock
 from marketarchive.exceptions import ArchiveError, ConfigurationError, DiskError
-from marketarchive.invocation import command
-from marketarchive.research.canonical.dataset import canonical, path_of
+from marketarchive.research.checks import verified_books
+from marketarchive.research.checks.check import share
 from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
 from marketarchive.research.engine import connect, require
-from marketarchive.research.labels.ground_truth import ground_truth
-from marketarchive.research.labels.label_files import PARQUET, read_labels
-from marketarchive.research.labels.labels import Label
 from marketarchive.research.names import known as known_of
-from marketarchive.research.report import depth, holes, page, rounds, sections, shares
+from marketarchive.research.products import products_of
+from marketarchive.research.report import holes, page, sections, shares
 from marketarchive.research.report.page import Page
-from marketarchive.research.report.round_chart import one_round
+from marketarchive.research.report.part import Found, Part
 from marketarchive.research.report.scope import Received, Scope, received, scope
 from marketarchive.research.report.verdict import Findings, Verdict, verdict
 from marketarchive.research.tables.normalize import normalize
-from marketarchive.research.tables.partitions import feeds, files, stamp_of
-from marketarchive.research.validation import verified_books
-from marketarchive.research.validation.check import share
-from marketarchive.research.validation.validate import JSON as VALIDATION
+from marketarchive.research.tables.partitions import feeds, files, stamp_of, tables_of
 from marketarchive.research.views import view_names
-from marketarchive.times import from_iso, iso
+from marketarchive.times import iso
 from marketarchive.version import COLLECTOR
 
 if TYPE_CHECKING:
@@ -44,10 +38,9 @@ if TYPE_CHECKING:
 VERSION = 1
 """Raised when a figure's meaning changes."""
 
-STREAM, POLLED, SPOT = "Order books, every change", "Order books, polled", "Chainlink spot price"
 FOLDER = "reports"
 TABLES = ("coverage", "books", "book_changes", "quotes")
-"""What is drawn, beside gaps, labels and dataset."""
+"""What is drawn, beside gaps and what products make."""
 
 
 @dataclass
@@ -95,6 +88,7 @@ class _Report:
         self._scope = about
         self._master_url = master_url
         self._progress = progress
+        self._products = products_of(feeds(root))
         self._started = RealClock().now_ns()
 
     def make(self, output: Path | None, libraries: str) -> Report:
@@ -130,31 +124,23 @@ class _Report:
                 if done.failed:
                     path, why = next(iter(done.failed.items()))
                     raise ArchiveError(f"{path} cannot be brought up to date: {why}")
-        ground_truth(self._root, first, last, progress=self._progress)
-        canonical(self._root, first, last, master_url=self._master_url, progress=self._progress)
-
-    def _labels(self) -> list[Label]:
-        about = self._scope
-        return [
-            each
-            for each in read_labels(self._root)
-            if each.start_ns < about.until and each.end_ns > about.since and about.has(each.asset)
-        ]
+        for product in self._products:
+            product.prepare(self._root, first, last, self._master_url, self._progress)
 
     def _page(self, connection: duckdb.DuckDBPyConnection) -> Page:
-        about, labels = self._scope, self._labels()
-        given = known_of(self._root, self._master_url)
-        known = given.tokens
+        about = self._scope
+        known = known_of(self._root, self._master_url)
         view_names(connection, self._root, self._master_url)
         seen, verified = shares.seen(connection, about), shares.verified(connection, about)
-        missing = holes.holes(connection, about, given)
-        shown = rounds.rounds(connection, about, labels, known)
-        levels = depth.spread_and_depth(connection, about, labels)
+        missing = holes.holes(connection, about, known)
         there, state = received(about), status(self._root, RealClock())
-        validation = self._validation()
+        parts = [
+            product.part(Found(connection, about, known, seen, missing, there)) for product in self._products
+        ]
         books = verified_books.check(connection, self._root, about.since, about.until)
         counted, checked = seen.total(), verified.total()
         runs = [each for each in state.runs if _touches(each, about)]
+        unseen = self._not_looked_at(there)
         found = Findings(
             problems=state.problems,
             tracked_s=counted.total(),
@@ -163,53 +149,49 @@ class _Report:
             failed=checked["failed"],
             unexplained=int(books.figures.get("failed outside recorded gaps") or 0),
             unchecked=checked["unchecked"],
-            differing=sum(each.verdict == "differs" for each in labels),
-            validation=None if validation is None else validation["state"],
+            differing=sum(part.differing for part in parts),
+            validation=next((part.validation_state for part in parts if part.validation_state), None),
             dead_runs=[each.name for each in runs if each.state == "dead"],
             alive_runs=[each.name for each in runs if each.state == "alive"],
+            not_looked_at=unseen,
         )
         told = [
-            sections.coverage(seen, about, has_pages="chainlink/pages" in there.feeds),
-            sections.gaps(missing, about),
-            sections.one_round(shown, len(labels)),
-            sections.spread_and_depth(levels, missing, about),
-            sections.verified(verified, about),
-            sections.reproduced(labels),
+            (2, sections.coverage(seen, about, [note for part in parts for note in part.notes])),
+            (3, sections.gaps(missing, about)),
+            (6, sections.verified(verified, about)),
+            *(section for part in parts for section in part.sections),
         ]
+        drawn = next((part for part in parts if part.rounds), None) or next(iter(parts), Part())
         return Page(
             title=f"Recording report: {self._root.name}",
             span=f"{_minute(about.since)} to {_minute(about.until)}, UTC"
             + ("" if about.assets is None else f"; only {', '.join(sorted(about.assets))}"),
             verdict=verdict(found),
-            figures=_figures(seen, verified, len(missing), labels, there),
-            facts=self._facts(there, runs, state, labels),
-            validation=sections.validation(validation),
-            sections=told,
-            rounds=shown,
-            round_chart=one_round(),
+            figures=_figures(seen, verified, len(missing), parts, there),
+            facts=self._facts(there, runs, state, parts, unseen),
+            validation="".join(part.validation for part in parts),
+            sections=[section for _, section in sorted(told, key=lambda each: each[0])],
+            rounds=drawn.rounds,
+            round_chart=drawn.round_chart,
         )
 
-    def _validation(self) -> dict[str, Any] | None:
-        """The validation report, when it is about rounds of this time."""
-        try:
-            document: dict[str, Any] = msgspec.json.decode((self._root / VALIDATION).read_bytes())
-        except FileNotFoundError:
-            return None
-        except msgspec.DecodeError as error:
-            raise ArchiveError(
-                f"{VALIDATION} is no JSON: {error}; let `{command('validate')}` write it again"
-            ) from error
-        looked = document["looked_at"]
-        if not looked["rounds"]:
-            return None
-        touches = (
-            from_iso(looked["first_start"]) < self._scope.until
-            and from_iso(looked["last_end"]) > self._scope.since
-        )
-        return document if touches else None
+    def _not_looked_at(self, there: Received) -> list[str]:
+        """Return the feeds that came in the time and of which nothing here says how much of them was seen."""
+        joined = frozenset[str]().union(*(product.venues for product in self._products))
+        return [
+            feed
+            for feed in sorted(there.feeds)
+            if (venue := feed.split("/")[0]) not in joined
+            and "coverage" not in tables_of(venue, feed.split("/")[1])
+        ]
 
     def _facts(
-        self, there: Received, runs: Sequence[RunStatus], state: Status, labels: Sequence[Label]
+        self,
+        there: Received,
+        runs: Sequence[RunStatus],
+        state: Status,
+        parts: Sequence[Part],
+        unseen: Sequence[str],
     ) -> list[tuple[str, str]]:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in there.counts.most_common())
         collectors = sorted({self._collector(each) for each in runs if each.state != "alive"})
@@ -228,10 +210,8 @@ class _Report:
                 "on disk",
                 f"{_size(there.bytes)} of raw segments; the whole archive {_size(sum(state.disk.values()))}",
             ),
-            (
-                "rounds",
-                f"{len(labels):,} of {', '.join(sorted({each.asset for each in labels})) or 'no asset'}",
-            ),
+            *(fact for part in parts for fact in part.facts),
+            *([("not looked at", ", ".join(unseen))] if unseen else []),
             ("ledger", state.head or "empty"),
             ("report by", f"{COLLECTOR}, {iso(self._started)[:19]}Z"),
         ]
@@ -269,7 +249,7 @@ class _Report:
     def _inputs(self) -> list[dict[str, str]]:
         """With checksums; tables by their keys, which stand for the segments that they are made from."""
         found = []
-        for path in (PARQUET, path_of("observation"), VALIDATION):
+        for path in (path for product in self._products for path in product.inputs):
             if (self._root / path).exists():
                 with (self._root / path).open("rb") as file:
                     found.append(
@@ -289,30 +269,20 @@ def _figures(
     seen: shares.Shares,
     verified: shares.Shares,
     gaps: int,
-    labels: Sequence[Label],
+    parts: Sequence[Part],
     there: Received,
 ) -> list[tuple[str, str]]:
-    books = seen.total((STREAM, POLLED))
-    prices = seen.total((SPOT,))
     checked = verified.total()
-    reproduced = sum(each.verdict == "reproduced" for each in labels)
-    proven = reproduced + sum(each.verdict == "differs" for each in labels)
-    return [
-        (_observed(books), "of rounds' tracked seconds observed or proven quiet"),
-        (_observed(prices), "of seconds with a Chainlink price observed"),
-        (share(checked["ok"], checked.total()), f"of {checked.total():,} books and changes verified"),
-        (f"{gaps:,}", "recorded gaps"),
-        (
-            f"{reproduced:,} of {proven:,}",
-            f"outcomes reproduced; {len(labels) - proven:,} more cannot be proven",
-        ),
-        (f"{there.counts['frame'] + there.counts['response']:,}", "messages archived"),
+    found = [
+        (3, share(checked["ok"], checked.total()), f"of {checked.total():,} books and changes verified"),
+        (4, f"{gaps:,}", "recorded gaps"),
+        (6, f"{there.counts['frame'] + there.counts['response']:,}", "messages archived"),
+        *(figure for part in parts for figure in part.figures),
     ]
-
-
-def _observed(counted: Counter[str]) -> str:
-    """Or proven quiet, of what was tracked."""
-    return share(counted["observed"] + counted["quiet"], counted.total())
+    if others := set(seen.kinds).difference(*(part.kinds for part in parts)):
+        told = shares.observed(seen.total(others))
+        found.append((2, told, "of markets' tracked seconds observed or proven quiet"))
+    return [(number, what) for _, number, what in sorted(found, key=lambda each: each[0])]
 
 
 def _touches(each: RunStatus, about: Scope) -> bool:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from marketarchive.research.checks.check import share
 from marketarchive.research.engine import run
 from marketarchive.research.report.scope import Scope
-from marketarchive.research.validation.check import share
 from marketarchive.research.views import literal, view_plain, view_rows
 from marketarchive.times import SECOND, iso
 from marketarchive.venues import feed_of, venues
@@ -109,7 +109,10 @@ def seen(connection: duckdb.DuckDBPyConnection, scope: Scope) -> Shares:
 def verified(connection: duckdb.DuckDBPyConnection, scope: Scope) -> Shares:
     """Of the tables `books` and `book_changes`. Needs `names`. Raises duckdb.Error."""
     found = Shares(VERIFIED, VERIFIED[-1:], scope.bin_s)
-    for table, kind, where in (("books", BOOKS, "route <> 'state'"), ("book_changes", CHANGES, "true")):
+    for table, kind, where in (
+        ("books", BOOKS, "route IS DISTINCT FROM 'state'"),
+        ("book_changes", CHANGES, "true"),
+    ):
         view_rows(connection, scope.root, table, scope.since, scope.until)
         rows = run(
             connection,
@@ -142,6 +145,11 @@ def _kinds() -> list[str]:
         for name, feed in venue.feeds.items()
         for kind in feed.titles.values() or [f"{venue.name} {name}"]
     ]
+
+
+def observed(counted: Counter[str]) -> str:
+    """Return the share of tracked seconds that was observed, or proven quiet."""
+    return share(counted["observed"] + counted["quiet"], counted.total())
 
 
 def _minute(at: int) -> str:

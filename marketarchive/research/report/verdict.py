@@ -8,13 +8,14 @@ from typing import Literal
 
 from marketarchive.invocation import command
 
-Level = Literal["defect", "care", "sound", "nothing"]
+Level = Literal["defect", "care", "sound", "nothing", "unknown"]
 
 WORDS: dict[Level, str] = {
     "defect": "Not as it stands: something in it contradicts itself or is damaged.",
     "care": "Yes, within its recorded limits: mind what is missing, below.",
     "sound": "Yes: nothing that was to be seen is missing, and nothing that was checked failed.",
     "nothing": "There is nothing to trust: no second of a market or price was to be seen in this time.",
+    "unknown": "That cannot be told: feeds were recorded, and nothing says how much of them was seen.",
 }
 
 
@@ -33,6 +34,7 @@ class Findings:
     validation: str | None  # the state of the validation report, if there is one that touches the time
     dead_runs: Sequence[str] = ()
     alive_runs: Sequence[str] = ()
+    not_looked_at: Sequence[str] = ()  # feeds of which nothing says how much was seen
 
 
 @dataclass
@@ -78,6 +80,9 @@ def verdict(found: Findings) -> Verdict:
         )
     if defects:
         return Verdict("defect", defects + care)
+    if found.not_looked_at:
+        told = f"not looked at: {', '.join(found.not_looked_at)}: their venues declare no coverage"
+        care = [*care, told] if not found.tracked_s else care
     if not found.tracked_s:
-        return Verdict("nothing", care)
+        return Verdict("unknown" if found.not_looked_at else "nothing", care)
     return Verdict("care" if care else "sound", care)

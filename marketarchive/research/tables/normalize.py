@@ -87,7 +87,7 @@ def normalize(
     progress: Progress | None = None,
     clock: Clock | None = None,
 ) -> Normalized:
-    """Brings `tables` of `chosen` feeds ("orderbook" or "polymarket/orderbook"; all when empty) up to date.
+    """Brings `tables` of `chosen` feeds ("orderbook" or "VENUE/orderbook"; all when empty) up to date.
 
     Days that touch `since` <= time < `until` (ns). With `verify` the hash of every book and change is
     recomputed. What `tables` are made from is brought up to date too. One call at a time; another waits.

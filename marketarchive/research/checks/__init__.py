@@ -1,0 +1,1 @@
+"""What holds of an archive of any venue, a check a file."""

@@ -1,0 +1,122 @@
+"""Whether each run's segments are all there, and its messages numbered without a hole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from marketarchive.archive import locks
+from marketarchive.archive.check_file import check_segment
+from marketarchive.archive.check_run import FeedOfRun, check_density
+from marketarchive.archive.facts import Facts
+from marketarchive.archive.ledger import Entry, Ledger
+from marketarchive.archive.reader import SEGMENT_KINDS
+from marketarchive.archive.report import Report
+from marketarchive.archive.run import run_name
+from marketarchive.archive.seqs import claimed
+from marketarchive.archive.tree import run_locks
+from marketarchive.research.checks.check import OFFENDERS, Check, State
+from marketarchive.times import from_iso
+
+NOT_TOLD = "not all told"
+"""Of a feed with a moved segment whose ledger line does not tell all its numbers."""
+
+RULE = (
+    "Of each run, venue and feed with a line in the time looked at, segments n and lines seq are 1, 2, 3 ... "
+    "without a hole and none twice, after a crash up to the first that was lost; each segment is on the "
+    "disk in its size, unless it was moved. It rests on the ledger: only segments whose ledger line does not "
+    "tell all their numbers, and those of crashed runs, are read again. `verify` reads everything."
+)
+
+
+def check(root: Path, since: int | None = None, until: int | None = None) -> Check:
+    """Of the runs with a line in `since` <= time < `until` (ns); by `scrapy verify`'s own functions."""
+    alive = _alive(root)
+    entries = list(Ledger(root).entries())
+    alive |= _alive(root)  # also one that started meanwhile
+    moved = {entry.get("path") for entry in entries if entry.kind == "moved"}
+    runs: dict[tuple[str, str, str], list[Entry]] = {}
+    for entry in entries:
+        if entry.kind in SEGMENT_KINDS:
+            key = (run_name(entry["spider"], entry["run"]), entry["venue"], entry["feed"])
+            runs.setdefault(key, []).append(entry)
+    report = Report()
+    details: list[dict[str, Any]] = []
+    for key, segments in sorted(runs.items()):
+        if not any(_touches(entry, since, until) for entry in segments):
+            continue
+        feed, problems = FeedOfRun(), len(report.problems)
+        for entry in segments:
+            feed.add(entry, None if entry["path"] in moved else _facts(root, entry, report))
+        check_density(feed, report, is_alive=key[0] in alive)
+        details.append(
+            {
+                "run": key[0],
+                "feed": f"{key[1]}/{key[2]}",
+                "segments": len(segments),
+                "messages": sum(last - first + 1 for first, last in feed.seqs.merged()[0]),
+                "first_lost": min(feed.first_lost, default=None),
+                "state": _state(
+                    is_sound=len(report.problems) == problems,
+                    is_alive=key[0] in alive,
+                    is_whole=feed.is_whole,
+                ),
+            }
+        )
+    messages = sum(each["messages"] for each in details)
+    return Check(
+        "sequence",
+        "No message is missing between the segments",
+        RULE,
+        _state_of_all(report, {each["state"] for each in details}),
+        f"{messages:,} messages of {len(details):,} feeds of runs, {len(report.problems):,} problems",
+        {
+            "feeds of runs": len(details),
+            "segments": sum(each["segments"] for each in details),
+            "messages": messages,
+            "segments read again": sum(report.checked[kind] for kind in SEGMENT_KINDS),
+            "problems": len(report.problems),
+        },
+        [],
+        [{"path": each.path, "what": each.what} for each in report.problems[:OFFENDERS]],
+        details,
+    )
+
+
+def _facts(root: Path, entry: Entry, report: Report) -> Facts | None:
+    """What a segment holds, where its ledger line alone does not tell its numbers."""
+    if entry.kind == "recovered" or claimed(entry) is None:
+        return check_segment(root, entry, report)
+    path = root / entry["path"]
+    if not path.is_file():
+        report.problem(entry["path"], f"is in the ledger (line {entry.number}) and not on the disk")
+    elif path.stat().st_size != entry["bytes"]:
+        report.problem(
+            entry["path"],
+            f"has {path.stat().st_size} bytes; ledger line {entry.number} says {entry['bytes']}",
+        )
+    return None
+
+
+def _state_of_all(report: Report, states: set[str]) -> State:
+    if not states:
+        return "nothing to check"
+    return "fail" if report.problems else "warn" if NOT_TOLD in states else "pass"
+
+
+def _state(*, is_sound: bool, is_alive: bool, is_whole: bool) -> str:
+    if not is_sound:
+        return "problems"
+    if is_alive:
+        return "running"
+    return "dense" if is_whole else NOT_TOLD
+
+
+def _touches(entry: Entry, since: int | None, until: int | None) -> bool:
+    return (since is None or from_iso(entry["last"]) >= since) and (
+        until is None or from_iso(entry["first"]) < until
+    )
+
+
+def _alive(root: Path) -> set[str]:
+    return {path.stem for path in run_locks(root) if locks.is_alive(path)}

@@ -1,0 +1,84 @@
+"""Whether books and their changes have the hashes that the venue stated, as recomputed from raw."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from marketarchive.research.checks.check import OFFENDERS, Check, dicts, share
+from marketarchive.research.engine import run, stored
+from marketarchive.research.tables.partitions import DAY, files
+from marketarchive.research.views import literal, view_gaps
+
+if TYPE_CHECKING:
+    import duckdb
+
+RULE = (
+    "No whole book and no change has another hash than it states (verified = 'failed'), unless a recorded "
+    "gap of its run concerns its token and time: there it is a warning, since the loss is known. Unchecked: "
+    "no whole book came before it, or it was sent twice. Not available: no hash was stated."
+)
+VERDICTS = ("ok", "failed", "unchecked", "not_available")
+
+_NAMED = "venue, feed, run, seq, market, slug, token, event_time, received_at, verified"
+_TOLD = """EXISTS (FROM gaps WHERE (gaps.venue, gaps.feed, gaps.run) = (told.venue, told.feed, told.run)
+    AND NOT contains(gaps.scope, '"asked_for"')
+    AND (gaps.markets IS NULL OR list_has_any(gaps.markets, [told.slug, told.market]))
+    AND (gaps.token IS NULL OR gaps.token = told.token)
+    AND gaps."from" <= told.received_at
+    AND coalesce(gaps."to", 'infinity') >= coalesce(told.event_time, told.received_at))"""
+
+
+def check(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> Check:
+    """Of what was received in `first` <= time < `last` (ns). Raises duckdb.Error."""
+    parts = []
+    for name, where in (("books", "route IS DISTINCT FROM 'state'"), ("book_changes", "true")):
+        if paths := files(root, name, first, last):
+            parts.append(
+                f"""SELECT {_NAMED}, '{name}' AS source FROM {stored(*paths, hive=True)}
+                    WHERE {where} AND received_at >= {literal(first)} AND received_at < {literal(last)}"""
+            )
+    counted: list[dict[str, Any]] = []
+    unexplained = 0
+    offenders: list[dict[str, Any]] = []
+    if parts:
+        told = f"({' UNION ALL '.join(parts)})"
+        counts = ", ".join(f"count(*) FILTER (verified = '{name}') AS {name}" for name in VERDICTS)
+        counted = dicts(
+            connection,
+            f"""SELECT source AS "table", venue, feed, count(*) AS "rows", {counts}
+                FROM {told} GROUP BY ALL ORDER BY ALL""",
+        )
+        view_gaps(connection, root, first - DAY, None)
+        run(
+            connection,
+            f"""CREATE OR REPLACE TEMP TABLE failed AS
+                SELECT *, {_TOLD} AS is_told FROM {told} AS told WHERE verified = 'failed'""",
+        )
+        [[unexplained]] = run(connection, "SELECT count(*) FROM failed WHERE NOT is_told")
+        offenders = dicts(
+            connection,
+            f"""SELECT source AS "table", feed, run, seq, coalesce(slug, market) AS market, token,
+                       event_time::VARCHAR AS event_time, is_told AS in_a_recorded_gap
+                FROM failed ORDER BY is_told, failed.event_time, run, seq LIMIT {OFFENDERS}""",
+        )
+    sums = {name: sum(each[name] for each in counted) for name in ("rows", *VERDICTS)}
+    checked = sums["ok"] + sums["failed"]
+    return Check(
+        "books",
+        "Books have the hashes that they state",
+        RULE,
+        "nothing to check"
+        if not checked
+        else "fail"
+        if unexplained
+        else "warn"
+        if sums["failed"]
+        else "pass",
+        f"{share(sums['ok'], sums['rows'])} of {sums['rows']:,} verified, {sums['failed']:,} failed "
+        f"({unexplained:,} outside recorded gaps)",
+        {**sums, "failed outside recorded gaps": unexplained},
+        [],
+        offenders,
+        counted,
+    )

@@ -1,0 +1,1 @@
+"""Up/down rounds of Polymarket, decided by Chainlink's prices: labels, dataset, validation."""

@@ -1,0 +1,392 @@
+"""`scrapy canonical`: one row per second of each labelled round, made from tables and labels.
+
+In parts, one per UTC day of the rounds' starts and asset: a part whose inputs have not changed is taken over.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+
+from marketarchive.archive.files import Files
+from marketarchive.clock import RealClock
+from marketarchive.exceptions import ArchiveError, ArgumentError, DiskError
+from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
+from marketarchive.research.engine import connect, require
+from marketarchive.research.names import names, tokens_by_market
+from marketarchive.research.products.updown.canonical import inputs as canonical_inputs
+from marketarchive.research.products.updown.canonical.columns import (
+    CLOCKS,
+    QUOTED,
+    TEXTS,
+    VARIED,
+    Clock,
+    written,
+)
+from marketarchive.research.products.updown.canonical.grid import Grid, Inputs
+from marketarchive.research.products.updown.labels.label_files import read_labels
+from marketarchive.research.products.updown.labels.labels import Label
+from marketarchive.research.tables.normalize import normalize
+from marketarchive.research.tables.partitions import (
+    METADATA,
+    day_of,
+    feeds,
+    feeds_with,
+    files,
+    stamp_of,
+    touches,
+)
+from marketarchive.times import SECOND, from_iso, iso
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+VERSION = 3
+"""Raised when a column or its meaning changes: all parts are then made again."""
+
+CARRY_S = 60
+"""Seconds for which a value is carried, by default."""
+
+TABLES = ("gaps", "books", "book_changes", "quotes", "reference_prices")
+_AT_ONCE = 1_000_000  # rows that are made at a time: bounds memory
+_WAITING = 8  # parts that wait to be written: as many as one day of a few assets has
+
+
+class Made(msgspec.Struct):
+    """What the file says of one part."""
+
+    key: str
+    rows: int
+    groups: tuple[int, int]  # its row groups in the file, the second not included
+
+
+class Contents(msgspec.Struct):
+    """What the file says of itself."""
+
+    parts: dict[str, Made]
+    clock: str
+
+
+@dataclass
+class Canonical:
+    """What a call left."""
+
+    path: PurePosixPath
+    rows: int = 0
+    markets: int = 0
+    made: list[str] = field(default_factory=list)  # parts: "2026-11-21/BTC"
+    kept: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)  # their rounds have no labels any more
+    manifest: str | None = None  # relative to OUTPUT_DIR; None: nothing was done
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "path": str(self.path),
+            "rows": self.rows,
+            "markets": self.markets,
+            "made": self.made,
+            "kept": self.kept,
+            "dropped": self.dropped,
+            "manifest": self.manifest,
+        }
+
+
+def path_of(clock: str, *, partitioned: bool = False) -> PurePosixPath:
+    """The file of a clock, or the folder of its days; the observation clock has the plain name."""
+    stem = "canonical_dataset" if clock == "observation" else f"canonical_dataset_{clock}"
+    return PurePosixPath("research", stem if partitioned else f"{stem}.parquet")
+
+
+def canonical(
+    root: Path,
+    since: int | None = None,
+    until: int | None = None,
+    *,
+    clock: Clock = "observation",
+    assets: Collection[str] | None = None,
+    carry_s: int = CARRY_S,
+    partitioned: bool = False,
+    master_url: str | None = None,
+    progress: Progress | None = None,
+) -> Canonical:
+    """Brings the dataset of the labelled rounds of days that touch `since` <= time < `until` (ns) up to date.
+
+    Other days, and assets that are not among `assets`, stay as they are. `partitioned` writes a folder with
+    a file per day in place of one file.
+    One call at a time; another waits. Raises ArchiveError, ArgumentError, ConfigurationError, DiskError.
+    """
+    require()
+    if clock not in CLOCKS:
+        raise ArgumentError(f"clock {clock!r} is none of {', '.join(CLOCKS)}")
+    if carry_s < 0:
+        raise ArgumentError(f"a value cannot be carried for {carry_s} s")
+    import duckdb
+
+    try:
+        with alone(root / "research" / "canonical.lock"):
+            build = _Build(root, clock, carry_s, master_url, progress or Quiet())
+            return build.make(since, until, assets, partitioned=partitioned)
+    except duckdb.Error as error:
+        raise ArchiveError(f"the tables cannot be joined: {str(error).splitlines()[0]}") from error
+    except OSError as error:
+        raise DiskError(f"the dataset in {root / 'research'} cannot be written: {error}") from error
+
+
+class _Build:
+    def __init__(
+        self, root: Path, clock: Clock, carry_s: int, master_url: str | None, progress: Progress
+    ) -> None:
+        self._root = root
+        self._clock = clock
+        self._carry_s = carry_s
+        self._master_url = master_url
+        self._progress = progress
+
+    def make(
+        self, since: int | None, until: int | None, assets: Collection[str] | None, *, partitioned: bool
+    ) -> Canonical:
+        started = RealClock().now_ns()
+        parts: dict[str, list[Label]] = {}
+        for each in sorted(read_labels(self._root), key=lambda one: (one.start_ns, one.market_id)):
+            parts.setdefault(f"{iso(each.start_ns)[:10]}/{each.asset}", []).append(each)
+        chosen = {
+            part: found
+            for part, found in parts.items()
+            if _within(part, since, until) and (assets is None or found[0].asset in assets)
+        }
+        labels = [one for found in chosen.values() for one in found]
+        _normalize(self._root, labels, self._master_url, self._progress)
+        self._tokens = tokens_by_market(names(self._root, self._master_url))
+        done = Canonical(path_of(self._clock, partitioned=partitioned), markets=len(labels))
+        self._stored = list(self._stamps(labels)) if labels else []
+        keys = {part: self._key(found) for part, found in chosen.items()}
+        self._progress.total(len(labels))
+        self._progress.begin("canonical")
+        folder = self._root / done.path
+        if partitioned:
+            days = {part[:10] for part in parts} | {path.name[5:] for path in folder.glob("date=*")}
+            for day in sorted(days):
+                of_day = [part for part in parts if part[:10] == day]
+                self._write(folder / f"date={day}" / "canonical.parquet", of_day, chosen, keys, done)
+        else:
+            self._write(folder, parts, chosen, keys, done)
+        if done.made or done.dropped:
+            done.manifest = self._manifest(started, done, keys)
+        return done
+
+    def _key(self, labels: Sequence[Label]) -> str:
+        """Of all that the rows of these rounds depend on."""
+        tokens = {each.market_id: sorted(self._tokens.get(each.market_id, {}).items()) for each in labels}
+        first, last = canonical_inputs.span(labels, self._carry_s)
+        stamps = {path: key for day, path, key in self._stored if touches(day, first, last)}
+        parts = [VERSION, self._clock, self._carry_s, [repr(each) for each in labels], tokens, stamps]
+        return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
+    def _stamps(self, labels: Sequence[Label]) -> Iterator[tuple[int, str, str]]:
+        """Of every file that can be read: when its day begins (ns), its path, what it was made from."""
+        for table in TABLES:
+            for path in files(self._root, table, *canonical_inputs.span(labels, self._carry_s)):
+                stamp = stamp_of(path)
+                yield day_of(path), str(path.relative_to(self._root)), "" if stamp is None else stamp.key
+
+    def _write(
+        self,
+        path: Path,
+        known: Collection[str],
+        chosen: dict[str, list[Label]],
+        keys: dict[str, str],
+        done: Canonical,
+    ) -> None:
+        """One file of the `known` parts: those `chosen` as they are now, the others as they stand in it."""
+        import pyarrow.parquet as pq
+
+        before = contents_of(path)
+        old = {} if before is None else before.parts
+        kept = {
+            part: made
+            for part, made in old.items()
+            if part in known and (part not in chosen or keys[part] == made.key)
+        }
+        due = {part: chosen[part] for part in known if part in chosen and part not in kept}
+        dropped = sorted(set(old) - set(known))
+        done.kept += sorted(kept)
+        done.made += sorted(due)
+        done.dropped += dropped
+        done.rows += sum(each.rows for each in kept.values())
+        self._progress.advance(sum(len(chosen[part]) for part in kept if part in chosen))
+        if not due and not dropped:
+            return
+        if not due and not kept:
+            Files().unlink(path)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.tmp")
+        contents: dict[str, Made] = {}
+        source = pq.ParquetFile(path, read_dictionary=TEXTS) if kept else None
+        groups = 0
+        with closing(self._tables(due)) as made, _Writer(temporary) as writer:
+            for part in sorted({*kept, *due}):
+                first, count = groups, 0
+                if part in kept:
+                    assert source is not None
+                    tables: Iterable[pa.Table] = map(source.read_row_group, range(*kept[part].groups))
+                else:
+                    of_part, table = next(made)
+                    assert of_part == part
+                    tables = [table]
+                for each in tables:
+                    writer.write(each)
+                    count += each.num_rows
+                    groups += each.num_rows > 0
+                contents[part] = Made(kept[part].key if part in kept else keys[part], count, (first, groups))
+                done.rows += 0 if part in kept else count
+            writer.metadata = msgspec.json.encode(Contents(contents, self._clock)).decode()
+        if source is not None:
+            source.close()
+        _settle(temporary, path)
+
+    def _tables(self, parts: dict[str, list[Label]]) -> Generator[tuple[str, pa.Table]]:
+        """(part, its rows), in order; what the next are made from is read meanwhile."""
+        batches = list(_batches(parts))
+        with closing(connect(self._root / "tables" / ".spill")) as engine, ThreadPoolExecutor(1) as reader:
+
+            def ahead(some: list[str]) -> Future[Inputs]:
+                labels = [one for part in some for one in parts[part]]
+                given = (engine, self._root, labels, self._tokens, self._carry_s, self._clock)
+                return reader.submit(canonical_inputs.read, *given)
+
+            waiting = deque(map(ahead, batches[:1]))
+            for number, some in enumerate(batches, 1):
+                inputs = waiting.popleft().result()
+                waiting.extend(map(ahead, batches[number : number + 1]))
+                grid = Grid(inputs, self._clock, self._carry_s)
+                first = 0
+                for part in some:
+                    last = first + len(parts[part])
+                    rows = grid.rows(first, last)
+                    first = last
+                    self._progress.advance(len(parts[part]))
+                    yield part, rows
+
+    def _manifest(self, started: int, done: Canonical, keys: dict[str, str]) -> str:
+        made = {
+            "inputs": [{"part": part, "key": key} for part, key in sorted(keys.items())],
+            "outputs": [{"path": str(done.path), "rows": done.rows, "parts": done.made}],
+            "dropped": done.dropped,
+            "rows": done.rows,
+        }
+        arguments = {"clock": self._clock, "carry_s": self._carry_s}
+        versions = {"canonical": VERSION}
+        return leave_manifest(self._root, RealClock(), started, "canonical", arguments, versions, made)
+
+
+class _Writer:
+    """A Parquet file, a row group at a time; the next rows are made while the last ones are encoded."""
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow.parquet as pq
+
+        self._file = pq.ParquetWriter(
+            path,
+            written(),
+            store_schema=False,
+            compression="zstd",
+            use_dictionary=[*TEXTS, *QUOTED],
+            use_byte_stream_split=list(VARIED),
+            write_statistics=[name for name in written().names if name not in (*VARIED, *QUOTED)],
+        )
+        self._thread = ThreadPoolExecutor(1)
+        self._waiting: deque[Future[None]] = deque()
+        self.metadata = ""
+
+    def write(self, rows: pa.Table) -> None:
+        if len(self._waiting) == _WAITING:
+            self._waiting.popleft().result()
+        write = self._thread.submit(self._file.write_table, rows, row_group_size=max(1, rows.num_rows))
+        self._waiting.append(write)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        self._thread.shutdown(cancel_futures=failed is not None)
+        try:
+            if failed is None:
+                while self._waiting:
+                    self._waiting.popleft().result()
+                self._file.add_key_value_metadata({METADATA: self.metadata})
+                self._file.close()
+        finally:
+            with suppress(OSError, ValueError):  # what failed has been told
+                self._file.close()
+
+
+def contents_of(path: Path) -> Contents | None:
+    """None when there is no file, or none that can be read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        metadata: dict[bytes, bytes] = pq.read_metadata(path).metadata or {}
+        return msgspec.json.decode(metadata[METADATA.encode()], type=Contents)
+    except (FileNotFoundError, KeyError, msgspec.DecodeError, pa.ArrowInvalid):
+        return None
+
+
+def _rows_of(label: Label) -> int:
+    return (label.end_ns - label.start_ns) // SECOND + 1
+
+
+def _batches(parts: dict[str, list[Label]]) -> Iterator[list[str]]:
+    """Parts of one day that are made at a time: their tables are read once for all of them."""
+    for _, of_day in groupby(sorted(parts), key=lambda part: part[:10]):
+        some: list[str] = []
+        count = 0
+        for part in of_day:
+            rows = sum(map(_rows_of, parts[part]))
+            if some and count + rows > _AT_ONCE:
+                yield some
+                some, count = [], 0
+            some.append(part)
+            count += rows
+        yield some
+
+
+def _within(part: str, since: int | None, until: int | None) -> bool:
+    return touches(from_iso(part[:10]), since, until)
+
+
+def _normalize(root: Path, labels: Sequence[Label], master_url: str | None, progress: Progress) -> None:
+    if not labels:
+        return
+    wanted = set().union(*(feeds_with(table) for table in TABLES))
+    present = [f"{venue}/{feed}" for venue, feed in feeds(root) if (venue, feed) in wanted]
+    if not present:
+        return
+    first, last = canonical_inputs.span(labels, 0)
+    done = normalize(root, present, first, last, tables=TABLES, master_url=master_url, progress=progress)
+    if done.failed:
+        path, why = next(iter(done.failed.items()))
+        raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+
+
+def _settle(temporary: Path, path: Path) -> None:
+    """`temporary` lastingly takes the place of `path`."""
+    store = Files()
+    handle = os.open(temporary, os.O_RDONLY)
+    try:
+        store.fsync(handle)
+    finally:
+        os.close(handle)
+    store.rename(temporary, path)
+    store.sync_dir(path.parent)

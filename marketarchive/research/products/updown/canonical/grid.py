@@ -1,0 +1,328 @@
+"""The rows of the canonical dataset, on a grid with a cell for each second. Pure: columns in, a table out.
+
+An input falls into the cell of the first second at whose end it was known. Of a cell's inputs the newest
+counts; it holds in the cells after it until another comes, or until it is too old.
+
+Places are numbers of rows of the inputs, or of cells; -1 is none, and every array has one more element at its
+end to say so: NaN, 0 or -1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from marketarchive.research.products.updown.canonical.cells import filled, newest
+from marketarchive.research.products.updown.canonical.columns import Clock, written
+from marketarchive.research.products.updown.canonical.told import (
+    OF_PRICES,
+    OF_QUOTES,
+    OF_TOPS,
+    US,
+    Told,
+    seconds_of,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+
+    Array = np.ndarray[tuple[int], np.dtype[Any]]
+
+
+_AT: dict[Clock, str] = {"observation": "event_us", "received": "received_us"}
+"""When an input counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What rows are made of. Times are us since the epoch, but for `start_s`.
+
+    `rounds`  market_id, asset, start_s, duration, strike, settlement, outcome (1 Up, 0 Down),
+              strike_received_us, spot_no, twap_no (numbers of instruments), up, down (numbers of tokens)
+    `prices`  instrument (a number), event_us, received_us, value, bid, ask, source and, by the clock of
+              receipt, is_first (of all that was told of one observation)
+    `tops`    token (a number), event_us, received_us, run, seq, index, position, bid, ask, source, is_proof
+              (a whole book that the venue was asked for: it had not changed from event_us until received_us)
+    `holes`   market_no (a row of `rounds`), from_us, to_us: recorded gaps that concern a market
+    """
+
+    rounds: pa.Table
+    prices: Told
+    tops: Told
+    holes: pa.Table
+
+
+@dataclass(frozen=True, slots=True)
+class _Seconds:
+    """Of each row: its round, second of the round, second since the epoch, and place among all seconds."""
+
+    round: Array
+    t: Array
+    sec: Array
+    start: Array  # the second since the epoch at which its round starts
+    place: Array
+
+
+class Grid:
+    """The seconds t = 0..duration of some rounds, one round after another."""
+
+    def __init__(self, inputs: Inputs, clock: Clock, carry_s: int) -> None:
+        import numpy as np
+
+        self._rounds = inputs.rounds
+        self._clock = clock
+        self._start = _ints(inputs.rounds, "start_s")[:-1]
+        self._lengths = _ints(inputs.rounds, "duration")[:-1] + 1
+        self._begins = np.cumsum(self._lengths) - self._lengths  # where each round's seconds begin
+        times = (self._start, self._lengths, self._begins)
+        self._prices = _Prices(inputs.prices, inputs.rounds, times, clock, carry_s)
+        self._books = _Books(inputs.tops, inputs.rounds, times, clock, carry_s)
+        self._is_in_hole = self._in_holes(inputs.holes)
+
+    def rows(self, first: int = 0, last: int | None = None) -> pa.Table:
+        """By round and second, of the rounds `first` <= place < `last`, by default of all."""
+        import numpy as np
+        import pyarrow as pa
+
+        mine = slice(first, last)
+        rounds = self._rounds.slice(first, None if last is None else last - first)
+        each = np.repeat(np.arange(len(self._lengths))[mine], self._lengths[mine])
+        place = np.arange(len(each)) + self._begins[mine][:1].sum()
+        t = place - self._begins[each]
+        start = self._start[each]
+        at = _Seconds(each, t, start + t, start, place)
+        of_rounds = each - first
+        strike = _floats(rounds, "strike")[of_rounds]
+        known_us = _ints(rounds, "strike_received_us", missing=-1)[of_rounds]
+        if self._clock == "received":
+            is_known = (known_us >= 0) & (known_us <= at.sec * US)
+            strike, known_us = np.where(is_known, strike, np.nan), np.where(is_known, known_us, -1)
+        out = self._prices.at(at) | self._books.at(at)
+        delta = out["cl_mid"] - strike
+        out |= {
+            "t": t,
+            "tau": self._lengths[each] - 1 - t,
+            **{name: _repeated(rounds[name], of_rounds) for name in ("market_id", "asset")},
+            "K": strike,
+            "settlement": _floats(rounds, "settlement")[of_rounds],
+            "Y": rounds["outcome"].combine_chunks().take(pa.array(of_rounds)),
+            "delta": delta,
+            "delta_bps": 1e4 * delta / np.where(strike == 0, np.nan, strike),
+            "ref_mid": pa.nulls(len(delta)),
+            "ref_source": pa.nulls(len(delta)),
+            "K_received_at": pa.array(known_us, mask=known_us < 0),
+            "gap": self._is_in_hole[place],
+        }
+        return pa.table([_typed(out[field.name], field.type) for field in written()], schema=written())
+
+    def _in_holes(self, holes: pa.Table) -> Array:
+        import numpy as np
+
+        number = _ints(holes, "market_no")[:-1]
+        begin, start = self._begins[number], self._start[number]
+        last = self._lengths[number] - 1
+        first = np.clip(_ints(holes, "from_us")[:-1] // US - start, 0, last + 1)
+        end = np.clip(-(-_ints(holes, "to_us")[:-1] // US) - start + 1, first, last + 1)
+        change = np.zeros(self._lengths.sum() + 1, np.int64)
+        np.add.at(change, begin + first, 1)
+        np.add.at(change, begin + end, -1)
+        return np.cumsum(change)[:-1] > 0
+
+
+class _Prices:
+    """Prices of the rounds' instruments. All cells of one come before those of the next."""
+
+    def __init__(
+        self, prices: Told, rounds: pa.Table, times: tuple[Array, Array, Array], clock: Clock, carry_s: int
+    ) -> None:
+        import numpy as np
+
+        self._columns, self._sources, self._carry_s = prices.columns, prices.sources, carry_s
+        start, lengths, _ = times
+        self._numbers = {name: _ints(rounds, f"{name}_no", missing=-1) for name in ("spot", "twap")}
+        self._first = start.min(initial=2**62)
+        last = (start + lengths - 1).max(initial=0)
+        self._span = max(0, int(last - self._first + 1))
+        self._sec = sec = seconds_of(prices.columns[_AT[clock]])
+        cells = self._span * (1 + max(int(each.max(initial=-1)) for each in self._numbers.values()))
+        cell = np.maximum(sec - self._first, 0)
+        cell += prices.columns["instrument"].astype(np.int64) * self._span
+        is_in = (sec <= last) & (cell < cells)
+        is_in[-1] = False
+        told = np.flatnonzero(is_in & prices.columns.get("is_first", True))
+        parts = np.isfinite(prices.columns["bid"]).astype(np.int64) + np.isfinite(prices.columns["ask"])
+        quotes = np.flatnonzero(is_in & (parts > 0))
+        self._newest = newest(cells, cell, told, prices.columns, OF_PRICES)
+        self._quoted = newest(cells, cell, quotes, {**prices.columns, "parts": parts}, OF_QUOTES)
+        self._filled = filled(self._newest)
+
+    def at(self, seconds: _Seconds) -> dict[str, Any]:
+        import numpy as np
+
+        of, sec = self._columns, self._sec
+        of_spot = self._held("spot", seconds)
+        spot, quote = self._newest[of_spot], self._quoted[of_spot]
+        twap = self._newest[self._held("twap", seconds)]
+        quote = np.where(sec[quote] == sec[spot], quote, -1)  # the first cell also holds what is older
+        return {
+            "cl_mid": of["value"][spot],
+            "cl_bid": of["bid"][quote],
+            "cl_ask": of["ask"][quote],
+            "cl_ffill": _known(seconds.sec > sec[spot], spot >= 0),
+            "cl_twap": of["value"][twap],
+            "cl_twap_ffill": _known(seconds.sec > sec[twap], twap >= 0),
+            "cl_source": _text(np.where(spot < 0, -1, of["source"][spot]), self._sources),
+            "cl_lag": _lags(of, spot),
+        }
+
+    def _held(self, name: str, seconds: _Seconds) -> Array:
+        """The cells of which the rows' prices of an instrument are."""
+        import numpy as np
+
+        begin = self._numbers[name][seconds.round] * self._span
+        found = self._filled[np.where(begin < 0, -1, begin + seconds.sec - self._first)]
+        age = seconds.sec - self._sec[self._newest[found]]
+        return np.where((found >= begin) & (age <= self._carry_s), found, -1)
+
+
+class _Books:
+    """Best prices of the rounds' tokens. All cells of Up come before those of Down."""
+
+    def __init__(
+        self, tops: Told, rounds: pa.Table, times: tuple[Array, Array, Array], clock: Clock, carry_s: int
+    ) -> None:
+        import numpy as np
+
+        self._columns, self._sources, self._carry_s = tops.columns, tops.sources, carry_s
+        start, lengths, begins = times
+        self._count = count = int(lengths.sum())
+        self._sec = sec = seconds_of(tops.columns[_AT[clock]])
+        sides = [_ints(rounds, name, missing=-1)[:-1] for name in ("up", "down")]
+        token = tops.columns["token"]
+        tokens = 1 + max(int(each.max(initial=-1)) for each in (*sides, token))
+        first_cell, begin_s, end_s = (np.full(tokens + 1, -1) for _ in range(3))
+        for number, of_round in enumerate(sides):
+            first_cell[of_round] = number * count + begins
+            begin_s[of_round], end_s[of_round] = start, start + lengths - 1
+        first_cell[-1] = end_s[-1] = -1
+        cell = np.maximum(sec - begin_s[token], 0)
+        cell += first_cell[token]
+        is_in = sec <= end_s[token]
+        is_in[-1] = False
+        self._newest = newest(2 * count, cell, np.flatnonzero(is_in), tops.columns, OF_TOPS)
+        self._filled = filled(self._newest)
+        # a value ages from when it was last known to be unchanged
+        event, received = tops.columns["event_us"], tops.columns["received_us"]
+        asked = np.flatnonzero(is_in & tops.columns["is_proof"])
+        proof = newest(2 * count, cell, asked, tops.columns, ("event_us", "received_us"))
+        cells = np.flatnonzero(proof >= 0)
+        cells = cells[event[proof[cells]] == event[self._newest[cells]]]
+        self._proven = np.zeros(2 * count + 1, np.int64)
+        self._proven[cells] = received[proof[cells]] // US
+
+    def at(self, seconds: _Seconds) -> dict[str, Any]:
+        import numpy as np
+
+        of, sec, sources = self._columns, self._sec, self._sources
+        up, down = (self._side(number, seconds) for number in (0, 1))
+        out: dict[str, Any] = {}
+        for name, side in (("up", up), ("down", down)):
+            bid, ask = of["bid"][side.top], of["ask"][side.top]
+            out |= {f"pm_{name}_bid": bid, f"pm_{name}_ask": ask}
+            out |= {f"pm_{name}_mid": (bid + ask) / 2, f"pm_{name}_spread": ask - bid}
+        out["sum_bids"] = out["pm_up_bid"] + out["pm_down_bid"]
+        out["sum_asks"] = out["pm_up_ask"] + out["pm_down_ask"]
+
+        event, source = of["event_us"], of["source"]
+        has_up, has_down = up.top >= 0, down.top >= 0
+        is_known = has_up | has_down
+        is_carried = (up.is_old & ~up.is_quiet) | (down.is_old & ~down.is_quiet)
+        is_quiet = (up.is_old & up.is_quiet) | (down.is_old & down.is_quiet)
+        is_early = (has_up & (sec[up.top] < seconds.start)) | (has_down & (sec[down.top] < seconds.start))
+        newer = np.where(has_up & ~(has_down & (event[down.top] > event[up.top])), up.top, down.top)
+        of_up = np.where(has_up, source[up.top], source[down.top])
+        of_down = np.where(has_down, source[down.top], source[up.top])
+        both = [one if one == other else f"{one}, {other}" for one in sources for other in sources]
+        return out | {
+            "pm_ffill": _known(is_carried, is_known),
+            "pm_quiet": _known(is_quiet & ~is_carried, is_known),
+            "preopen": _known(is_early, is_known),
+            "pm_lag": _lags(of, newer),
+            "pm_source": _text(np.where(is_known, of_up * len(sources) + of_down, -1), both),
+        }
+
+    def _side(self, number: int, seconds: _Seconds) -> _Side:
+        """Of Up (0) or Down (1)."""
+        import numpy as np
+
+        cell = number * self._count + seconds.place
+        found = self._filled[cell]
+        found = np.where(found >= cell - seconds.t, found, -1)
+        top = self._newest[found]
+        proven = self._proven[found]
+        is_held = (top >= 0) & (seconds.sec <= np.maximum(self._sec[top], proven) + self._carry_s)
+        top = np.where(is_held, top, -1)
+        return _Side(top, is_held & (seconds.sec > self._sec[top]), is_held & (proven >= seconds.sec))
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """At each second: the place of the best prices of a token that hold, whether they are from an earlier
+    second, and whether they were proven unchanged since.
+    """
+
+    top: Array
+    is_old: Array
+    is_quiet: Array
+
+
+def _lags(columns: Mapping[str, Array], places: Array) -> Array:
+    """Seconds."""
+    import numpy as np
+
+    lags = (columns["received_us"][places] - columns["event_us"][places]) / 1e6
+    return np.where(places >= 0, lags, np.nan)
+
+
+def _ints(table: pa.Table, name: str, missing: int = 0) -> Array:
+    import numpy as np
+    import pyarrow as pa
+
+    values = table[name].cast(pa.int64()).fill_null(missing).to_numpy()
+    return np.append(values, missing)
+
+
+def _floats(table: pa.Table, name: str) -> Array:
+    import numpy as np
+
+    return np.append(table[name].to_numpy(), np.nan)
+
+
+def _known(values: Array, is_known: Array) -> pa.Array:
+    """Null where it is not known."""
+    import pyarrow as pa
+
+    return pa.array(values.view("i1"), mask=~is_known)
+
+
+def _text(codes: Array, texts: Sequence[str]) -> pa.Array:
+    import numpy as np
+    import pyarrow as pa
+
+    indices = pa.array(codes.astype(np.int32), mask=codes < 0)
+    return pa.DictionaryArray.from_arrays(indices, pa.array(texts, pa.string()))
+
+
+def _repeated(column: pa.ChunkedArray, places: Array) -> pa.Array:
+    import pyarrow as pa
+
+    return column.combine_chunks().dictionary_encode().take(pa.array(places))
+
+
+def _typed(values: Any, kind: pa.DataType) -> pa.Array:
+    import pyarrow as pa
+
+    given = values if isinstance(values, pa.Array) else pa.array(values, from_pandas=True)
+    return given if given.type == kind else given.cast(kind)

@@ -1,0 +1,257 @@
+"""What the canonical dataset is made from, out of tables and labels, for some rounds at a time.
+
+Relations of a DuckDB connection, times in us since the epoch:
+`rounds`  market_no, market_id, condition_id, asset, start_s, duration, strike, settlement, outcome (1 Up, 0
+          Down), strike_received_us, spot, twap (instruments), spot_no, twap_no (their numbers), up, down
+          (numbers of tokens)
+`tokens`  number, token, slug
+`prices`  instrument (its number), event_us, received_us, value, bid, ask, source (a number)
+`holes`   market_no, stream, reason, from_us, to_us: recorded gaps that concern a market
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from marketarchive.research.engine import run, stored
+from marketarchive.research.products.updown.canonical import reading
+from marketarchive.research.products.updown.canonical.columns import Clock
+from marketarchive.research.products.updown.canonical.grid import Inputs
+from marketarchive.research.products.updown.canonical.told import Told
+from marketarchive.research.products.updown.labels.labels import Label
+from marketarchive.research.tables.gaps import LASTING
+from marketarchive.research.tables.partitions import files
+from marketarchive.times import SECOND
+from marketarchive.venues.polymarket.rules import spot
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+LATE_S = 600
+"""A price is told at most so long after its second, as far as gaps are concerned."""
+
+Tokens = Mapping[str, Mapping[str, str]]
+"""Slug -> outcome -> token."""
+
+_RANK = {"Up": 1, "Down": 0}
+
+
+def span(labels: Sequence[Label], carry_s: int) -> tuple[int, int]:
+    """In ns, when what the rounds need can have been received."""
+    return _span(labels, carry_s).received
+
+
+def _span(labels: Sequence[Label], carry_s: int) -> reading.Span:
+    first = min(each.start_ns for each in labels) - carry_s * SECOND
+    return reading.Span(first, max(each.end_ns for each in labels))
+
+
+def read(
+    connection: duckdb.DuckDBPyConnection,
+    root: Path,
+    labels: Sequence[Label],
+    tokens: Tokens,
+    carry_s: int,
+    clock: Clock,
+) -> Inputs:
+    """All that the rows of `labels` are made from, as a clock sees it.
+
+    Raises ArchiveError, duckdb.Error.
+    """
+    made = register_rounds(connection, labels, tokens)
+    prices = register_prices(connection, root, labels, carry_s)
+    tops = reading.tops(root, _span(labels, carry_s), _numbers(labels, tokens), clock)
+    holes(connection, root, *span(labels, carry_s))
+    concern = connection.sql("SELECT market_no, from_us, to_us FROM holes").to_arrow_table()
+    return Inputs(made, *seen(connection, prices, tops, clock), concern)
+
+
+def register_rounds(
+    connection: duckdb.DuckDBPyConnection, labels: Sequence[Label], tokens: Tokens
+) -> pa.Table:
+    """Makes `rounds`, which it gives back, and `tokens`."""
+    import pyarrow as pa
+
+    made = rounds(labels, tokens)
+    mine = _mine(labels, tokens)
+    columns = {
+        "number": pa.array(range(len(mine)), pa.int64()),
+        "token": pa.array([token for token, _ in mine], pa.string()),
+        "slug": pa.array([slug for _, slug in mine], pa.string()),
+    }
+    connection.register("rounds", made)
+    connection.register("tokens", pa.table(columns))
+    return made
+
+
+def _mine(labels: Sequence[Label], tokens: Tokens) -> list[tuple[str, str]]:
+    """The rounds' tokens, each with its slug; their places are their numbers."""
+    slugs = sorted({each.market_id for each in labels})
+    return [(token, slug) for slug in slugs for _, token in sorted(tokens.get(slug, {}).items())]
+
+
+def _numbers(labels: Sequence[Label], tokens: Tokens) -> dict[str, int]:
+    return {token: number for number, (token, _) in enumerate(_mine(labels, tokens))}
+
+
+def _instruments(labels: Sequence[Label]) -> dict[str, int]:
+    mine = {spot(each.asset) for each in labels} | {_twap(each) for each in labels}
+    return {name: number for number, name in enumerate(sorted(name for name in mine if name is not None))}
+
+
+def _twap(label: Label) -> str | None:
+    return label.instrument if label.instrument and "-twap-" in label.instrument else None
+
+
+def rounds(labels: Sequence[Label], tokens: Tokens) -> pa.Table:
+    """By the places in `labels`."""
+    import pyarrow as pa
+
+    numbers, instruments = _numbers(labels, tokens), _instruments(labels)
+    number, label, amount = pa.int64(), pa.string(), pa.float64()
+    received = [each.strike_received_at_ns if each.strike is not None else None for each in labels]
+    mine = [tokens.get(each.market_id, {}) for each in labels]
+    twaps = [_twap(each) for each in labels]
+    columns: dict[str, tuple[pa.DataType, Iterable[Any]]] = {
+        "market_no": (number, range(len(labels))),
+        "market_id": (label, [each.market_id for each in labels]),
+        "condition_id": (label, [each.condition_id for each in labels]),
+        "asset": (label, [each.asset for each in labels]),
+        "start_s": (number, [each.start_ns // SECOND for each in labels]),
+        "duration": (number, [(each.end_ns - each.start_ns) // SECOND for each in labels]),
+        "strike": (amount, [None if each.strike is None else float(each.strike) for each in labels]),
+        "settlement": (
+            amount,
+            [None if each.settlement is None else float(each.settlement) for each in labels],
+        ),
+        "outcome": (pa.int8(), [_RANK.get(each.resolved_outcome or "") for each in labels]),
+        "strike_received_us": (number, [None if each is None else -(-each // 1000) for each in received]),
+        "spot": (label, [spot(each.asset) for each in labels]),
+        "twap": (label, twaps),
+        "spot_no": (number, [instruments[spot(each.asset)] for each in labels]),
+        "twap_no": (number, [instruments.get(each or "") for each in twaps]),
+        "up": (number, [numbers.get(each.get("Up", "")) for each in mine]),
+        "down": (number, [numbers.get(each.get("Down", "")) for each in mine]),
+    }
+    return pa.table({name: pa.array(values, kind) for name, (kind, values) in columns.items()})
+
+
+def register_prices(
+    connection: duckdb.DuckDBPyConnection, root: Path, labels: Sequence[Label], carry_s: int
+) -> Told:
+    """Makes `prices` of the instruments of `rounds`, which it gives back.
+
+    Raises ArchiveError.
+    """
+    found = reading.prices(root, _span(labels, carry_s), _instruments(labels))
+    connection.register("prices", _table(found))
+    return found
+
+
+ABOUT_BOOKS = """gaps.feed IN ('stream', 'orderbook') AND NOT contains(gaps.scope, '"asked_for"')
+    AND (gaps.markets IS NULL OR list_has_any(gaps.markets, [rounds.market_id, rounds.condition_id]))
+    AND (gaps.token IS NULL OR gaps.token IN (SELECT token FROM tokens WHERE slug = rounds.market_id))"""
+ABOUT_PRICE = """gaps.feed IN ('reference', 'pages')
+    AND (gaps.topics IS NULL OR list_has_any(gaps.topics, ['crypto_prices_chainlink',
+         CASE WHEN rounds.twap LIKE '%-30s' THEN 'crypto_prices_twap_thirty'
+              WHEN rounds.twap IS NOT NULL THEN 'crypto_prices_twap_sixty' END]))
+    AND (gaps.symbol IS NULL OR starts_with(lower(gaps.symbol), lower(rounds.asset)))
+    AND coalesce(CASE WHEN json_valid(gaps.scope) THEN gaps.scope->>'asset' END, rounds.asset)
+        = rounds.asset"""
+
+
+def holes(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> None:
+    """`holes` of `rounds` and `tokens`: gaps of a market's books (`pm`), or of its asset's prices (`cl`).
+
+    A gap is told by times of receipt. What is missing of `prices`, which come late, begins with what was
+    observed last before it.
+    """
+    paths = files(root, "gaps", first, last)
+    if not paths:
+        run(
+            connection,
+            "CREATE OR REPLACE TEMP TABLE holes (market_no BIGINT, stream VARCHAR, reason VARCHAR, "
+            "from_us BIGINT, to_us BIGINT)",
+        )
+        return
+    run(
+        connection,
+        f"""CREATE OR REPLACE TEMP TABLE holes AS
+            WITH gaps AS (
+                SELECT *, epoch_us("from") AS from_us,
+                       coalesce(epoch_us("to"), epoch_us(noticed_at)) AS to_us
+                FROM {stored(*paths, hive=True)} QUALIFY {LASTING}
+            ), seen AS (
+                SELECT instrument, received_us,
+                       max(max(event_us)) OVER (PARTITION BY instrument ORDER BY received_us) AS event_us
+                FROM prices WHERE EXISTS (FROM gaps WHERE feed IN ('reference', 'pages'))
+                GROUP BY instrument, received_us
+            ), found AS (
+                SELECT market_no, start_s, duration, spot_no, twap_no, reason, from_us, to_us,
+                       CASE WHEN {ABOUT_BOOKS} THEN 'pm' ELSE 'cl' END AS stream
+                FROM gaps JOIN rounds ON to_us > (start_s - 1) * 1000000
+                    AND from_us <= (start_s + duration + {LATE_S}) * 1000000
+                    AND (({ABOUT_BOOKS}) OR ({ABOUT_PRICE}))
+            ), observed AS (
+                SELECT found.* EXCLUDE (from_us),
+                       CASE WHEN stream = 'pm' THEN from_us
+                            ELSE least(from_us, {_newest("spots")}, {_newest("twaps")}) END AS from_us
+                FROM found
+                ASOF LEFT JOIN seen AS spots
+                    ON spots.instrument = found.spot_no AND found.from_us >= spots.received_us
+                ASOF LEFT JOIN seen AS twaps
+                    ON twaps.instrument = found.twap_no AND found.from_us >= twaps.received_us
+            )
+            SELECT market_no, stream, reason, greatest(from_us, start_s * 1000000) AS from_us,
+                   least(to_us, (start_s + duration) * 1000000) AS to_us
+            FROM observed WHERE from_us <= (start_s + duration) * 1000000""",
+    )
+
+
+def _newest(seen: str) -> str:
+    """Null where nothing of late was seen."""
+    return f"CASE WHEN {seen}.event_us > found.from_us - {LATE_S} * 1000000 THEN {seen}.event_us END"
+
+
+def seen(connection: duckdb.DuckDBPyConnection, prices: Told, tops: Told, clock: Clock) -> tuple[Told, Told]:
+    """Of prices, and of best prices of tokens, what counts by a clock. Raises duckdb.Error."""
+    if clock == "observation":
+        return prices, tops
+    return _received(connection, prices, _PRICES), _received(connection, tops, _TOPS)
+
+
+def _received(connection: duckdb.DuckDBPyConnection, told: Told, query: str) -> Told:
+    import numpy as np
+
+    connection.register("told", _table(told))
+    found = connection.sql(query).to_arrow_table()
+    connection.unregister("told")
+    nothing = {name: told.columns[name][-1:] for name in told.columns} | {"is_first": np.zeros(1, "?")}
+    columns = {name: np.concatenate([found[name].to_numpy(), nothing[name]]) for name in found.column_names}
+    return Told(columns, told.sources)
+
+
+def _table(told: Told) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.table({name: values[:-1] for name, values in told.columns.items()})
+
+
+# an observation counts from its first receipt, and only if it is newer than all that was known; parts of it
+# (bid, ask) can be told later
+_PRICES = """
+    SELECT *, row_number() OVER (
+        PARTITION BY instrument, event_us ORDER BY received_us, value, source, bid, ask) = 1 AS is_first
+    FROM told
+    QUALIFY event_us >= coalesce(max(event_us) OVER (
+        PARTITION BY instrument ORDER BY received_us, event_us DESC, value, source
+        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), -1)"""
+# what was proven later was not known
+_TOPS = """
+    SELECT * REPLACE (false AS is_proof) FROM told
+    QUALIFY event_us >= coalesce(max(event_us) OVER (
+        PARTITION BY token ORDER BY received_us, run, seq, index, position
+        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), -1)"""

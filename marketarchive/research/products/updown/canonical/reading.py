@@ -1,0 +1,270 @@
+"""What tables say of some instruments and tokens, for some time, as columns of numbers.
+
+Arrow reads a batch at a time, of which only the rows that are wanted are kept; texts become numbers at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from marketarchive.exceptions import ArchiveError
+from marketarchive.invocation import command
+from marketarchive.research.decimals import doubles
+from marketarchive.research.products.updown.canonical.columns import Clock
+from marketarchive.research.products.updown.canonical.told import Told, seconds_of
+from marketarchive.research.tables.partitions import DAY, files
+from marketarchive.times import SECOND
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    Array = np.ndarray[tuple[int], np.dtype[Any]]
+    _Rows = tuple[str, pa.RecordBatch, Array]
+
+_LATE_NS = 3_600 * SECOND
+"""What is received so much before it is wanted, or is stamped so much after it, plays no part."""
+_ASKED = (" book", " books")
+"""Routes of whole books that the venue was asked for."""
+
+_FEW = 4  # so many cells for a row: hardly one has two
+_AMOUNT, _MOMENT, _NUMBER = ("f8", float("nan")), ("i8", 0), ("i4", 0)
+PRICES = {
+    **dict.fromkeys(("instrument", "source"), _NUMBER),
+    **dict.fromkeys(("event_us", "received_us"), _MOMENT),
+    **dict.fromkeys(("value", "bid", "ask"), _AMOUNT),
+}
+TOPS = {
+    **dict.fromkeys(("token", "source", "run", "index", "position"), _NUMBER),
+    **dict.fromkeys(("event_us", "received_us", "seq"), _MOMENT),
+    **dict.fromkeys(("bid", "ask"), _AMOUNT),
+    "is_proof": ("?", False),
+}
+"""Columns: their kinds, and what stands in them for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The time `first_ns` <= time <= `last_ns` whose values are wanted; one can be received a day late."""
+
+    first_ns: int
+    last_ns: int
+
+    @property
+    def received(self) -> tuple[int, int]:
+        """From when until when (ns) they can have been received: a book long before, a price a day late."""
+        return self.first_ns - DAY, self.last_ns + DAY + 1
+
+    def files(self, root: Path, table: str) -> list[Path]:
+        return files(root, table, *self.received)
+
+    def rows(self) -> pc.Expression:
+        """Which rows can matter: said so that Arrow leaves out what it need not read."""
+        import pyarrow.compute as pc
+
+        received, event = pc.field("received_at"), pc.field("event_time")
+        return (
+            (received >= _moment(self.first_ns - _LATE_NS))
+            & (received <= _moment(self.last_ns + DAY))
+            & (event <= _moment(self.last_ns + _LATE_NS))
+        )
+
+
+def prices(root: Path, span: Span, instruments: Mapping[str, int]) -> Told:
+    """Of `reference_prices`, the columns PRICES. Raises ArchiveError."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    price = pa.decimal128(38, 18)
+    fields = {"instrument": _text(), **_times(), "value": price, "bid": price, "ask": price}
+    where = span.rows() & pc.field("value").is_valid()
+    sources = _Numbers()
+    parts = [
+        {
+            "instrument": number,
+            "event_us": _us(rows["event_time"]),
+            "received_us": _us(rows["received_at"]),
+            "source": np.full(len(number), sources[feed], "i4"),
+            **{name: doubles(rows[name]) for name in ("value", "bid", "ask")},
+        }
+        for feed, rows, number in _wanted(span.files(root, "reference_prices"), fields, instruments, where)
+    ]
+    for part in parts:
+        part["source"] = sources.ranked(part["source"])
+    return Told(_joined(parts, PRICES), sorted(sources))
+
+
+def tops(root: Path, span: Span, tokens: Mapping[str, int], clock: Clock) -> Told:
+    """Best prices of `books`, `book_changes` and `quotes`, the columns TOPS; a run that is later has a
+    greater number.
+
+    Raises ArchiveError.
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    order, price = {"seq": pa.int64(), "index": pa.int32(), "position": pa.int32()}, pa.decimal128(18, 9)
+    fields = {"token": _text(), **_times(), "run": _text(), **order, "best_bid": price, "best_ask": price}
+    sources, runs = _Numbers(), _Numbers()
+    parts = []
+    for table, kind, where in (
+        ("books", "route", pc.field("route") != "state"),
+        ("book_changes", "", pc.scalar(True)),
+        ("quotes", "source", pc.field("source") == "best_bid_ask"),
+    ):
+        more = {kind: pa.string()} if kind else {}  # by a dictionary's statistics Arrow leaves out nothing
+        given = _wanted(span.files(root, table), fields | more, tokens, where & span.rows())
+        for feed, rows, number in _thinned(given, clock) if table == "book_changes" else given:
+            parts.append(
+                {
+                    "token": number,
+                    "event_us": _us(rows["event_time"]),
+                    "received_us": _us(rows["received_at"]),
+                    "run": runs.of(rows["run"]),
+                    **{name: rows[name].to_numpy() for name in order},
+                    "bid": doubles(rows["best_bid"]),
+                    "ask": doubles(rows["best_ask"]),
+                    "source": sources.of(rows[kind].dictionary_encode(), f"{feed} ")
+                    if kind
+                    else np.full(len(number), sources[f"{feed} price_change"], "i4"),
+                }
+            )
+    is_asked = np.array([name.endswith(_ASKED) for name in sorted(sources)], "?")
+    for part in parts:
+        part["source"], part["run"] = sources.ranked(part["source"]), runs.ranked(part["run"])
+        part["is_proof"] = is_asked[part["source"]]
+    return Told(_joined(parts, TOPS), sorted(sources))
+
+
+def _thinned(given: Iterable[_Rows], clock: Clock) -> Iterator[_Rows]:
+    """Without rows that are older than what came last in the same second of the same token: they can be the
+    newest of none. Where hardly two are in one second, as they are.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    for feed, rows, number in given:
+        if not len(number):
+            continue
+        event = _us(rows["event_time"])
+        sec = seconds_of(event if clock == "observation" else _us(rows["received_at"]))
+        tokens = np.cumsum(np.bincount(number) > 0) - 1  # numbers without gaps
+        first = sec.min()
+        width = int(sec.max() - first) + 1
+        cells = width * (int(tokens[-1]) + 1)
+        if cells > _FEW * len(number):
+            yield feed, rows, number
+            continue
+        cell = tokens[number] * width + sec - first
+        last = np.empty(cells, np.int64)
+        last[cell] = event
+        is_left = event >= last[cell]
+        yield feed, rows.filter(pa.array(is_left)), number[is_left]
+
+
+def _joined(parts: Sequence[Mapping[str, Array]], kinds: Mapping[str, tuple[str, Any]]) -> dict[str, Array]:
+    """Each column with one more element at its end, which stands for none."""
+    import numpy as np
+
+    return {
+        name: np.concatenate([*(part[name] for part in parts), np.array([nothing], kind)], dtype=kind)
+        for name, (kind, nothing) in kinds.items()
+    }
+
+
+class _Numbers(dict[str, int]):
+    """Texts and their numbers, in the order in which they came."""
+
+    def __missing__(self, text: str) -> int:
+        self[text] = len(self)
+        return self[text]
+
+    def of(self, column: pa.DictionaryArray, prefix: str = "") -> Array:
+        import numpy as np
+
+        numbers = np.array([self[f"{prefix}{each}"] for each in column.dictionary.to_pylist()], "i4")
+        found: Array = numbers[column.indices.to_numpy()]
+        return found
+
+    def ranked(self, numbers: Array) -> Array:
+        """In place of the texts' numbers, their places among all in alphabetical order."""
+        import numpy as np
+
+        names = sorted(self)
+        if names == list(self):
+            return numbers
+        ranks: Array = np.array([names.index(each) for each in self], "i4")
+        return ranks[numbers]
+
+
+def _wanted(
+    paths: Sequence[Path], fields: Mapping[str, pa.DataType], wanted: Mapping[str, int], where: pc.Expression
+) -> Iterator[_Rows]:
+    """Feed ("venue/name"), rows of it whose first column is `wanted`, and its number in each."""
+    import numpy as np
+    import pyarrow as pa
+
+    for feed, of_feed in groupby(sorted(paths, key=_feed), key=_feed):
+        for batch in _batches(list(of_feed), pa.schema(fields), where):
+            key = batch[0]
+            numbers = np.array([wanted.get(text, -1) for text in (*key.dictionary.to_pylist(), None)], "i4")
+            number = numbers[key.indices.fill_null(len(numbers) - 1).to_numpy()]
+            is_wanted = number >= 0
+            if is_wanted.all():
+                yield feed, batch, number
+            else:
+                yield feed, batch.filter(pa.array(is_wanted)), number[is_wanted]
+
+
+def _batches(paths: Sequence[Path], schema: pa.Schema, where: pc.Expression) -> Iterator[pa.RecordBatch]:
+    """Rows of files of one table."""
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    texts = [field.name for field in schema if pa.types.is_dictionary(field.type)]
+    layout = ds.ParquetFileFormat(read_options=ds.ParquetReadOptions(dictionary_columns=texts))
+    try:
+        dataset = ds.dataset(list(map(str, paths)), schema=schema, format=layout)
+        yield from dataset.to_batches(filter=where)
+    except (OSError, pa.ArrowException) as error:
+        raise ArchiveError(
+            f"{paths[0]}, or the table of a day after it, cannot be read: {str(error).splitlines()[0]}; "
+            f"delete what is broken: `{command('normalize')}` makes it anew"
+        ) from error
+
+
+def _feed(path: Path) -> str:
+    venue, feed = (path.parents[place].name.partition("=")[2] for place in (2, 1))
+    return f"{venue}/{feed}"
+
+
+def _times() -> dict[str, pa.DataType]:
+    import pyarrow as pa
+
+    return dict.fromkeys(("event_time", "received_at"), pa.timestamp("us", tz="UTC"))
+
+
+def _text() -> pa.DataType:
+    import pyarrow as pa
+
+    return pa.dictionary(pa.int32(), pa.string())
+
+
+def _us(times: pa.Array) -> Array:
+    import pyarrow as pa
+
+    found: Array = times.cast(pa.int64()).to_numpy()
+    return found
+
+
+def _moment(ns: int) -> pa.Scalar:
+    import pyarrow as pa
+
+    return pa.scalar(ns // 1000, pa.int64()).cast(pa.timestamp("us", tz="UTC"))

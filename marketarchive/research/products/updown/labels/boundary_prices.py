@@ -1,0 +1,87 @@
+"""Prices stamped with the very second at which a window begins or ends, from the table `reference_prices`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from marketarchive.research.engine import connect, pattern
+from marketarchive.research.products.updown.labels.labels import Tick
+from marketarchive.research.tables.extract import table
+from marketarchive.research.tables.partitions import DAY, files
+from marketarchive.venues.polymarket.rules import e18
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Ticks = dict[tuple[str, int], list[Tick]]
+
+INSTRUMENT = """CASE
+    WHEN topic = 'crypto_prices_chainlink' THEN 'chainlink:' || lower(asset) || '-usd'
+    WHEN topic IN ('crypto_prices_twap_thirty', 'crypto_prices_twap_sixty') AND window_s IS NOT NULL
+        THEN 'chainlink:' || lower(asset) || '-usd-twap-' || window_s || 's'
+    WHEN topic = 'crypto_prices' THEN 'binance:' || lower(symbol) END"""
+
+
+def paths(root: Path, wanted: Collection[tuple[str, int]]) -> list[Path]:
+    """Files of the table in which a tick of `wanted` can be: it is received within a day of its second."""
+    if not wanted:
+        return []
+    seconds = [at for _, at in wanted]
+    return files(root, "reference_prices", min(seconds), max(seconds) + DAY + 1)
+
+
+def ticks(root: Path, wanted: Collection[tuple[str, int]]) -> Ticks:
+    """Every different value received for each of `wanted` (instrument, ns), at its first receipt per source.
+
+    What a subscription repeats carries the second in which the price was valid, so it counts; it was received
+    later, and says so. Raises duckdb.Error.
+    """
+    found: Ticks = {}
+    for (instrument, at), told in near(root, wanted, 0, 0).items():
+        found[instrument, at] = [tick for _, tick in told]
+    return found
+
+
+def near(
+    root: Path, wanted: Collection[tuple[str, int]], before_s: int, after_s: int
+) -> dict[tuple[str, int], list[tuple[int, Tick]]]:
+    """(second in ns, tick) of what lies at most so many seconds around each of `wanted`, by second."""
+    found: dict[tuple[str, int], list[tuple[int, Tick]]] = {}
+    if not (stored := paths(root, wanted)):
+        return found
+    listed = ", ".join(map(pattern, stored))
+    connection = connect(root / "tables" / ".spill")
+    try:
+        relation = f"read_parquet([{listed}], hive_partitioning = true, union_by_name = true)"
+        has_instrument = "instrument" in connection.sql(f"SELECT * FROM {relation} LIMIT 0").columns
+        instrument = f"coalesce(instrument, {INSTRUMENT})" if has_instrument else INSTRUMENT
+        connection.register("wanted", _around(wanted, before_s, after_s))
+        rows = connection.sql(
+            f"""WITH prices AS (SELECT {instrument} AS instrument, epoch_us(event_time) AS at_us, value,
+                    received_at, venue || '/' || feed || ' ' || topic || ' ' || symbol AS source
+                FROM {relation} WHERE value IS NOT NULL)
+            SELECT instrument, for_us, at_us, value, source, epoch_us(min(received_at)) AS received_us
+            FROM prices JOIN wanted USING (instrument, at_us)
+            GROUP BY ALL ORDER BY instrument, for_us, at_us, received_us, source, value"""
+        ).to_arrow_table()
+    finally:
+        connection.close()
+    for row in rows.to_pylist():
+        tick = Tick(e18(row["value"]), row["received_us"] * 1000, row["source"])
+        key = (row["instrument"], row["for_us"] * 1000)
+        found.setdefault(key, []).append((row["at_us"] * 1000, tick))
+    return found
+
+
+def _around(wanted: Collection[tuple[str, int]], before_s: int, after_s: int) -> pa.Table:
+    every = [
+        (instrument, at // 1000, at // 1000 + second * 1_000_000)
+        for instrument, at in sorted(wanted)
+        for second in range(-before_s, after_s + 1)
+    ]
+    columns: dict[str, list[Any]] = {
+        name: [row[n] for row in every] for n, name in enumerate(("instrument", "for_us", "at_us"))
+    }
+    return table(columns, {"for_us": "i8", "at_us": "i8"})

@@ -1,0 +1,71 @@
+"""Boundary prices that nobody stated, out of prices around them. Never proof of an outcome."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from marketarchive.research.products.updown.labels.boundary_prices import near
+from marketarchive.research.products.updown.labels.labels import ESTIMATED, Estimate, Tick
+
+NEAR_S = 5
+"""How far from the boundary a price of the very instrument may be taken instead."""
+ENOUGH = 0.9
+"""Share of a mean's seconds whose spot price must be there."""
+SHIFT_S = 3
+"""One study found a mean to end so many seconds before its stamp, others not: part of the error."""
+
+_TWAP = re.compile(r"(chainlink:[a-z0-9]+-usd)-twap-(\d+)s")
+
+
+def estimates(root: Path, missing: Collection[tuple[str, int]]) -> dict[tuple[str, int], Estimate]:
+    """Of as many of `missing` (instrument, ns) as there are prices for. Raises duckdb.Error."""
+    made: dict[tuple[str, int], Estimate] = {}
+    windows: dict[int, list[tuple[str, int, str]]] = {}
+    for instrument, at in missing:
+        if named := _TWAP.fullmatch(instrument):
+            windows.setdefault(int(named[2]), []).append((instrument, at, named[1]))
+    for window_s, each in windows.items():
+        spot = near(root, {(of, at) for _, at, of in each}, window_s - 1, 0)
+        for instrument, at, of in each:
+            if (mean := mean_of(spot.get((of, at), ()), window_s, of)) is not None:
+                made[instrument, at] = mean
+    around = near(root, set(missing) - set(made), NEAR_S, NEAR_S)
+    for (instrument, at), told in around.items():
+        if (nearest := nearest_of(told, at)) is not None:
+            made[instrument, at] = nearest
+    return made
+
+
+def mean_of(told: Sequence[tuple[int, Tick]], window_s: int, of: str) -> Estimate | None:
+    """The mean of a window's spot prices; its error grows with the seconds that lack one."""
+    by_second: dict[int, Tick] = {}
+    for at, tick in told:
+        by_second.setdefault(at, tick)
+    values = [tick.value_e18 for tick in by_second.values()]
+    if len(values) < ENOUGH * window_s:
+        return None
+    unsure = window_s - len(values) + SHIFT_S
+    return Estimate(
+        sum(values) // len(values),
+        (max(values) - min(values)) * unsure // window_s,
+        max(tick.received_at_ns for tick in by_second.values()),
+        f"{ESTIMATED}mean of {len(values)} of {window_s} ticks of {of}",
+    )
+
+
+def nearest_of(told: Sequence[tuple[int, Tick]], at: int) -> Estimate | None:
+    """The last price before the boundary, else the first after it; its error is their range around it."""
+    if len(told) < 2:
+        return None
+    values = [tick.value_e18 for _, tick in told]
+    before = [each for each in told if each[0] < at]
+    second, tick = before[-1] if before else told[0]
+    distance = abs(at - second) / 1_000_000_000
+    return Estimate(
+        tick.value_e18,
+        max(values) - min(values),
+        tick.received_at_ns,
+        f"{ESTIMATED}tick {distance:g} s {'before' if before else 'after'} the boundary",
+    )

@@ -1,0 +1,161 @@
+"""`research/ground_truth.parquet`, one row per market, and the same as `research/market_master.json`."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, get_type_hints
+
+import msgspec
+
+from marketarchive.archive.files import Files
+from marketarchive.research.products.updown.labels.labels import Label
+from marketarchive.research.tables.partitions import METADATA
+from marketarchive.times import SECOND, to_seconds
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PARQUET = PurePosixPath("research", "ground_truth.parquet")
+JSON = PurePosixPath("research", "market_master.json")
+
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+_E18 = ("strike_e18", "settlement_e18")
+
+
+class LabelStamp(msgspec.Struct):
+    """What the Parquet file says of itself."""
+
+    key: str  # of all inputs
+    since: int | None = None  # the windows that were looked at with these inputs, ns
+    until: int | None = None
+
+    def covers(self, key: str, since: int | None, until: int | None) -> bool:
+        """Whether nothing can have changed in `since` <= time < `until`."""
+        begins = self.since is None or (since is not None and since >= self.since)
+        ends = self.until is None or (until is not None and until <= self.until)
+        return self.key == key and begins and ends
+
+
+def read_labels(root: Path) -> list[Label]:
+    """As they were made last, by start and slug; none where `scrapy ground-truth` has not run."""
+    import pyarrow.parquet as pq
+
+    path = root / PARQUET
+    if not path.exists():
+        return []
+    names = [each.name for each in dataclasses.fields(Label)]
+    rows: list[dict[str, Any]] = pq.ParquetFile(path).read(columns=names).to_pylist()
+    for row in rows:
+        row |= {name: None if row[name] is None else int(row[name]) for name in _E18}
+    return [Label(**row) for row in rows]
+
+
+def stamp_of(root: Path) -> LabelStamp | None:
+    """None when there is no file, or none that can be read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        metadata: dict[bytes, bytes] = pq.read_metadata(root / PARQUET).metadata or {}
+        return msgspec.json.decode(metadata[METADATA.encode()], type=LabelStamp)
+    except (FileNotFoundError, KeyError, msgspec.DecodeError, pa.ArrowInvalid):
+        return None
+
+
+def write(root: Path, labels: Sequence[Label], stamp: LabelStamp) -> None:
+    """Both files, each whole or as it was before. Raises OSError."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    files = Files()
+    path = root / PARQUET
+    files.make_dirs(path.parent, root)
+    files.write_whole(root / JSON, market_master(labels))
+    schema = _schema().with_metadata({METADATA.encode(): msgspec.json.encode(stamp)})
+    rows = [_row(each) for each in labels]
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(rows, schema), sink, compression="zstd")
+    files.write_whole(path, sink.getvalue().to_pybytes())  # last: its stamp speaks for both
+
+
+def market_master(labels: Iterable[Label]) -> bytes:
+    """A JSON list of objects; prices are numbers with all their digits, and integers of 10**-18 as text."""
+    lines = [_ENCODER.encode(master_row(each)) for each in labels]
+    return b"[\n" + b",\n".join(lines) + b"\n]\n"
+
+
+def pretty(document: Any) -> str:
+    """JSON for people, numbers with all their digits."""
+    return msgspec.json.format(_ENCODER.encode(document), indent=2).decode()
+
+
+def master_row(label: Label) -> dict[str, Any]:
+    """Times in Unix seconds."""
+    return {
+        "market_id": label.market_id,
+        "asset": label.asset,
+        "start_timestamp": _seconds(label.start_ns),
+        "end_timestamp": _seconds(label.end_ns),
+        "strike_K": _plain(label.strike),
+        "settlement_price": _plain(label.settlement),
+        "resolved_outcome": label.resolved_outcome,
+        "computed_outcome": label.computed_outcome,
+        "outcome_match": label.outcome_match,
+        "strike_source": label.strike_source,
+        "settlement_source": label.settlement_source,
+        "rule": label.rule,
+        "verdict": label.verdict,
+        "reason": label.reason,
+        "condition_id": label.condition_id,
+        "duration": label.duration,
+        "strike_e18": None if label.strike_e18 is None else str(label.strike_e18),
+        "settlement_e18": None if label.settlement_e18 is None else str(label.settlement_e18),
+        "strike_received_at_ns": label.strike_received_at_ns,
+        "settlement_received_at_ns": label.settlement_received_at_ns,
+        "rule_by": label.rule_by,
+        "instrument": label.instrument,
+        "resolution_source": label.resolution_source,
+        "stated_strike": _plain(label.stated_strike),
+        "stated_settlement": _plain(label.stated_settlement),
+        "error": _plain(label.error),
+    }
+
+
+def _seconds(ns: int) -> int | float:
+    return ns // SECOND if ns % SECOND == 0 else to_seconds(ns)
+
+
+def _plain(value: Decimal | None) -> Decimal | None:
+    """Without trailing zeros, and without rounding to the context's digits."""
+    if value is None:
+        return None
+    text = f"{value:f}"
+    return Decimal(text.rstrip("0").rstrip(".") if "." in text else text)
+
+
+def _row(label: Label) -> dict[str, Any]:
+    row = {each.name: getattr(label, each.name) for each in dataclasses.fields(label)}
+    return row | {name: None if row[name] is None else Decimal(row[name]) for name in _E18}
+
+
+def _schema() -> pa.Schema:
+    """In the order of Label's fields."""
+    import pyarrow as pa
+
+    columns = []
+    for name, hint in get_type_hints(Label).items():
+        if name in _E18:
+            kind = pa.decimal128(38, 0)
+        elif hint in (Decimal, Decimal | None):
+            kind = pa.decimal128(38, 18)
+        elif hint in (int, int | None):
+            kind = pa.int64()
+        elif hint in (bool, bool | None):
+            kind = pa.bool_()
+        else:
+            kind = pa.string()
+        columns.append((name, kind))
+    return pa.schema(columns)

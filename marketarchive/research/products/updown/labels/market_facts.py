@@ -1,0 +1,211 @@
+"""What the archive's catalogue says of each round: the window, the rule, the outcome. From raw.
+
+What a sealed segment says never changes: it is read once and kept under its digest in research/.market_facts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from marketarchive.archive.files import Files
+from marketarchive.archive.ledger import Entry
+from marketarchive.archive.reader import ArchiveReader, Message, read_segment
+from marketarchive.exceptions import ArchiveError, ParseError
+from marketarchive.invocation import command
+from marketarchive.items import Market, Resolution
+from marketarchive.research.products.updown.labels.labels import SPLIT, Window
+from marketarchive.times import from_datetime
+from marketarchive.venues.polymarket.endpoints import GAMMA, RESOLUTIONS
+from marketarchive.venues.polymarket.parse import parse
+
+FEEDS = ("markets", "resolutions")
+"""Of Polymarket: every spider archives the catalogue's answers under one of them."""
+VERSION = 1
+"""Raised when what is taken from a segment changes."""
+
+
+class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What answers between `first` and `last` (ns) said of a market; null: they did not say."""
+
+    condition_id: str
+    first: int
+    last: int
+    slug: str | None = None
+    asset: str | None = None
+    duration: str | None = None
+    start: int | None = None  # ns
+    end: int | None = None
+    rule: str | None = None
+    outcomes: tuple[str, ...] | None = None
+    resolution: str | None = None
+    payouts: tuple[str, ...] | None = None
+    resolution_source: str | None = None
+    strike: str | None = None
+    settlement: str | None = None
+
+
+class Progress(Protocol):
+    def advance(self, read: int) -> None: ...
+
+
+def segments(root: Path) -> list[Entry]:
+    """Those that speak of markets, without labelled ones."""
+    reader = ArchiveReader(root)
+    return [entry for feed in FEEDS for entry in reader.segments("polymarket", feed)]
+
+
+def facts(root: Path, entries: Iterable[Entry], progress: Progress) -> Iterator[Fact]:
+    """Of all `entries`. Raises ArchiveError, CorruptError, OSError."""
+    folder = root / "research" / ".market_facts" / f"v{VERSION}"
+    for entry in entries:
+        kept = folder / f"{entry['sha256']}.json"
+        try:
+            found = msgspec.json.decode(kept.read_bytes(), type=list[Fact])
+        except (FileNotFoundError, msgspec.DecodeError):
+            found = _read(root, entry)
+            files = Files()
+            files.make_dirs(folder, root)
+            files.write_whole(kept, msgspec.json.encode(found))
+        progress.advance(entry["bytes"])
+        yield from found
+
+
+def windows(found: Iterable[Fact]) -> tuple[list[Window], int]:
+    """Every round that they tell of, by start; and how many there are whose window is not told."""
+    by_market: dict[str, list[Fact]] = {}
+    for fact in found:
+        by_market.setdefault(fact.condition_id, []).append(fact)
+    made = [_window(each) for each in by_market.values() if any(one.asset for one in each)]
+    known = [window for window in made if window is not None]
+    return sorted(known, key=lambda each: (each.start_ns, each.market_id)), len(made) - len(known)
+
+
+def of_items(items: Iterable[Any]) -> list[Fact]:
+    """What parsed messages say, one fact per different content."""
+    seen: dict[Fact, tuple[int, int]] = {}
+    for item in items:
+        if isinstance(item, Market) and item.asset is not None and item.duration is not None:
+            content = _of_market(item)
+        elif isinstance(item, Resolution):
+            content = Fact(
+                item.market_id,
+                0,
+                0,
+                resolution=item.resolution,
+                payouts=item.payouts,
+                resolution_source=item.resolution_source,
+            )
+        else:
+            continue
+        first, last = seen.get(content, (item.received_at, item.received_at))
+        seen[content] = min(first, item.received_at), max(last, item.received_at)
+    return [
+        msgspec.structs.replace(content, first=first, last=last) for content, (first, last) in seen.items()
+    ]
+
+
+def _of_market(item: Market) -> Fact:
+    return Fact(
+        condition_id=item.market_id,
+        first=0,
+        last=0,
+        slug=item.slug,
+        asset=item.asset,
+        duration=item.duration,
+        start=_ns(item.start_at),
+        end=_ns(item.end_at),
+        rule=item.rule,
+        outcomes=item.outcomes,
+        resolution=item.resolution,
+        payouts=item.payouts,
+        resolution_source=item.resolution_source,
+        strike=_text(item.strike),
+        settlement=_text(item.settlement),
+    )
+
+
+def _read(root: Path, entry: Entry) -> list[Fact]:
+    path = root / entry["path"]
+    if path.exists():  # else the reader says what to do
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != entry["sha256"]:
+                raise ArchiveError(
+                    f"{entry['path']} is not the file that the ledger describes: run `{command('verify')}`"
+                )
+    return of_items(item for message in read_segment(root, entry) for item in _items(message))
+
+
+def _items(message: Message) -> list[Any]:
+    envelope = message.envelope
+    if (
+        message.kind != "response"
+        or envelope["status"] != 200
+        or envelope.get("flags")  # not whole: the spider asked again
+        or not message.canonical_url.startswith((f"{GAMMA}/", RESOLUTIONS))
+    ):
+        return []
+    try:
+        return list(parse(message.received()).items)
+    except ParseError:
+        return []  # the run that received it has counted it
+
+
+def _window(told: list[Fact]) -> Window | None:
+    """The newest statement of each thing; None without both ends of the window."""
+    told.sort(key=lambda each: (each.last, each.first, msgspec.json.encode(each)), reverse=True)
+    slug, start, end = (_newest(told, name) for name in ("slug", "start", "end"))
+    if start is None or end is None or end <= start:
+        return None
+    strike, settlement = _newest(told, "strike"), _newest(told, "settlement")
+    outcome, source = _official(told)
+    return Window(
+        market_id=slug or told[0].condition_id,
+        condition_id=told[0].condition_id,
+        asset=_newest(told, "asset"),
+        duration=_newest(told, "duration"),
+        start_ns=start,
+        end_ns=end,
+        rule=_newest(told, "rule"),
+        resolved_outcome=outcome,
+        resolution_source=source,
+        stated_strike=None if strike is None else Decimal(strike),
+        stated_settlement=None if settlement is None else Decimal(settlement),
+        strike_stated_at_ns=_first(told, "strike", strike),
+        settlement_stated_at_ns=_first(told, "settlement", settlement),
+    )
+
+
+def _newest(told: list[Fact], name: str) -> Any:
+    return next((value for each in told if (value := getattr(each, name)) is not None), None)
+
+
+def _first(told: list[Fact], name: str, value: Any) -> int | None:
+    """When it was first told."""
+    return None if value is None else min(each.first for each in told if getattr(each, name) == value)
+
+
+def _official(told: list[Fact]) -> tuple[str | None, str | None]:
+    """(outcome, who says so). Payouts of the Data API have no labels: they are in the catalogue's order."""
+    outcomes = _newest(told, "outcomes") or ()
+    for each in told:
+        if each.resolution is not None:
+            return each.resolution, each.resolution_source
+        if each.payouts is not None and len(each.payouts) == len(outcomes):
+            winner = outcomes[each.payouts.index("1")] if "1" in each.payouts else SPLIT
+            return winner, each.resolution_source
+    return None, None
+
+
+def _ns(moment: datetime | None) -> int | None:
+    return None if moment is None else from_datetime(moment)
+
+
+def _text(value: Decimal | None) -> str | None:
+    return None if value is None else str(value)

@@ -1,0 +1,234 @@
+"""A folder with somebody's recording: rounds, a price feed, and a manifest with their checksums.
+
+`*-markets-*.jsonl.gz`: one market a line (slug, asset, interval_sec, condition_id, start_sec, end_sec,
+resolved, outcome_prices in the order Up, Down, strike_value, and `raw`, the catalogue's own row).
+`<ASSET>USD-prices-*.csv.gz`: Chainlink spot, one tick a line (feed_ts_ms, value, full_accuracy_value as an
+integer of 10**-18, server_ts_ms, recv_ms); `<ASSET>USD-twap60s-prices-*.csv.gz`: its mean of 60 s. Files of
+other names in the manifest are left alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+
+import msgspec
+
+from marketarchive.exceptions import ArgumentError, CorruptError, ParseError
+from marketarchive.nesting import is_shallow
+from marketarchive.research.products.updown.labels.labels import SPLIT, Label, Tick, Window, label, wanted
+from marketarchive.research.products.updown.labels.market_facts import of_items, windows
+from marketarchive.venues.messages import Received
+from marketarchive.venues.polymarket import gamma
+from marketarchive.venues.polymarket.endpoints import MARKETS
+from marketarchive.venues.polymarket.rules import e18, spot, twap
+from marketarchive.venues.polymarket.updown import ASSETS
+
+MARKETS_FILE = re.compile(r".*markets.*\.jsonl\.gz")
+PRICES_FILE = re.compile(
+    r"([A-Za-z0-9]+?)[-_]?USDT?(?:[-_]twap[-_]?(\d+)s?)?[-_]prices.*\.csv\.gz", re.IGNORECASE
+)
+
+_MS = 1_000_000
+_OUTCOMES: dict[tuple[str, ...], str] = {("1", "0"): "Up", ("0", "1"): "Down", ("0.5", "0.5"): SPLIT}
+_DURATIONS = {300: "5m", 900: "15m", 3600: "1h", 14400: "4h", 86400: "1d"}
+
+
+class _File(msgspec.Struct):
+    name: str
+    sha256: str
+    bytes: int | None = None
+    rows: int | None = None
+
+
+class _Manifest(msgspec.Struct):
+    files: list[_File]
+
+
+class _Row(msgspec.Struct):
+    """A line of a markets file."""
+
+    slug: str
+    asset: str
+    condition_id: str
+    start_sec: int
+    end_sec: int
+    interval_sec: int | None = None
+    resolved: bool | None = None
+    outcome_prices: list[str] | None = None
+    strike_value: str | None = None
+    raw: msgspec.Raw = msgspec.Raw(b"null")
+
+
+_ROW = msgspec.json.Decoder(_Row)
+
+
+@dataclass
+class Recording:
+    """What a folder's markets and prices give."""
+
+    labels: list[Label] = field(default_factory=list)
+    checked: list[str] = field(default_factory=list)  # files whose bytes are the manifest's
+    absent: list[str] = field(default_factory=list)  # files of other kinds that the folder does not have
+    ticks: int = 0
+    strikes: int = 0  # markets whose strike the recorder stated and a tick here gives too
+    equal_strikes: int = 0
+
+    def count(self, *verdicts: str) -> int:
+        return sum(each.verdict in verdicts for each in self.labels)
+
+
+def read(folder: Path) -> Recording:
+    """Labels of all markets of a recording, by start.
+
+    Raises ArgumentError for a folder of another form, CorruptError where a file is not the manifest's.
+    """
+    made = Recording()
+    names = _checked(folder, made)
+    stated: dict[str, str] = {}
+    chosen = {}
+    for name in names:
+        if MARKETS_FILE.fullmatch(name):
+            for row, window in _windows(folder / name):
+                chosen[window.market_id] = window  # what crosses midnight stands in both days' files
+                if row.strike_value:
+                    stated[window.market_id] = row.strike_value
+    needed = wanted(chosen.values())
+    found: dict[tuple[str, int], list[Tick]] = {}
+    for name in names:
+        if named := PRICES_FILE.fullmatch(name):
+            instrument = _instrument(name, named)
+            for at, tick in _ticks(folder / name):
+                made.ticks += 1
+                if (instrument, at) in needed:
+                    found.setdefault((instrument, at), []).append(tick)
+    ordered = sorted(chosen.values(), key=lambda each: (each.start_ns, each.market_id))
+    made.labels = [label(each, lambda instrument, at: found.get((instrument, at), ())) for each in ordered]
+    for each in made.labels:
+        if each.strike_e18 is not None and each.market_id in stated:
+            made.strikes += 1
+            made.equal_strikes += str(each.strike_e18) == stated[each.market_id]
+    return made
+
+
+def _checked(folder: Path, made: Recording) -> list[str]:
+    """Names of the manifest's files that are markets or prices; all that are here have the right digest."""
+    path = folder / "manifest.json"
+    try:
+        data = path.read_bytes()
+        if not is_shallow(data):
+            raise ArgumentError(f"{path} is nested too deep for a manifest")
+        manifest = msgspec.json.decode(data, type=_Manifest)
+    except OSError as error:
+        raise ArgumentError(f"{folder} is no recording: {error}") from error
+    except msgspec.DecodeError as error:
+        raise ArgumentError(f"{path} is no manifest of a recording: {error}") from error
+    names = []
+    for file in manifest.files:
+        if "/" in file.name or "\\" in file.name or file.name in ("", ".", ".."):
+            raise ArgumentError(f"{path} names {file.name!r}, which is no file of its folder")
+        is_wanted = MARKETS_FILE.fullmatch(file.name) or PRICES_FILE.fullmatch(file.name)
+        if not (folder / file.name).is_file():
+            if is_wanted:
+                raise CorruptError(f"{file.name} stands in the manifest and not in {folder}")
+            made.absent.append(file.name)
+            continue
+        _check(folder / file.name, file)
+        made.checked.append(file.name)
+        names += [file.name] if is_wanted else []
+    for what, form in (("markets", MARKETS_FILE), ("prices", PRICES_FILE)):
+        if not any(form.fullmatch(name) for name in names):
+            raise ArgumentError(f"{path} names no file of {what} like {_EXAMPLES[what]}")
+    return names
+
+
+_EXAMPLES = {"markets": "BTC-5m-markets-2026-07-24.jsonl.gz", "prices": "BTCUSD-prices-2026-07-24.csv.gz"}
+
+
+def _check(path: Path, file: _File) -> None:
+    with path.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    if digest != file.sha256.lower():
+        raise CorruptError(f"{path} has sha256 {digest}, its manifest says {file.sha256}")
+    if file.bytes is not None and path.stat().st_size != file.bytes:
+        raise CorruptError(f"{path} has {path.stat().st_size} bytes, its manifest says {file.bytes}")
+
+
+def _instrument(name: str, named: re.Match[str]) -> str:
+    asset = named[1].upper()
+    if asset not in ASSETS:
+        raise ArgumentError(f"{name}: {asset} is none of {', '.join(ASSETS)}")
+    return twap(asset, int(named[2])) if named[2] else spot(asset)
+
+
+def _windows(path: Path) -> Iterator[tuple[_Row, Window]]:
+    for number, line in enumerate(_lines(path), 1):
+        if not line.strip():
+            continue
+        if not is_shallow(line):
+            raise CorruptError(f"{path.name} line {number} is nested too deep")
+        try:
+            row = _ROW.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise CorruptError(f"{path.name} line {number} is no market: {error}") from error
+        yield row, _window(row, path.name, number)
+
+
+def _window(row: _Row, name: str, number: int) -> Window:
+    """As the catalogue's own row tells it; without one, as the recorder does."""
+    if bytes(row.raw) != b"null":
+        received = Received(
+            "polymarket", "recording", f"{MARKETS}/slug/{row.slug}", {}, None, 200, bytes(row.raw), 0, number
+        )
+        try:
+            parsed = gamma.parse_one_market(received)
+        except ParseError as error:
+            raise CorruptError(f"{name} line {number}: raw is no market: {error}") from error
+        if parsed.errors:
+            raise CorruptError(f"{name} line {number}: raw is no market: {parsed.errors[0]}")
+        found, _ = windows(of_items(parsed.items))
+        if found:
+            return found[0]
+    prices = row.outcome_prices if row.resolved else None
+    outcome = _OUTCOMES.get(tuple(prices or ()))
+    return Window(
+        market_id=row.slug,
+        condition_id=row.condition_id,
+        asset=row.asset.upper(),
+        duration=_DURATIONS.get(row.interval_sec or row.end_sec - row.start_sec, "unknown"),
+        start_ns=row.start_sec * 1_000_000_000,
+        end_ns=row.end_sec * 1_000_000_000,
+        resolved_outcome=outcome,
+        resolution_source=f"recording {name}" if outcome else None,
+    )
+
+
+def _ticks(path: Path) -> Iterator[tuple[int, Tick]]:
+    """(observation in ns, tick)"""
+    rows = csv.DictReader(line.decode() for line in _lines(path))
+    missing = {"feed_ts_ms", "value", "recv_ms"} - set(rows.fieldnames or ())
+    if missing:
+        raise CorruptError(f"{path.name} has no column {', '.join(sorted(missing))}")
+    for number, row in enumerate(rows, 2):
+        try:
+            exact = row.get("full_accuracy_value")
+            value = int(exact) if exact else e18(Decimal(row["value"]))
+            at, received = int(row["feed_ts_ms"]) * _MS, int(row["recv_ms"]) * _MS
+        except (TypeError, ValueError, InvalidOperation) as error:
+            raise CorruptError(f"{path.name} line {number} is no tick: {error}") from error
+        yield at, Tick(value, received, f"recording {path.name}")
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with gzip.open(path) as file:
+            yield from file
+    except (OSError, EOFError, zlib.error) as error:
+        raise CorruptError(f"{path} cannot be read: {error}") from error

@@ -1,0 +1,107 @@
+"""What up/down rounds have in a report: what is made for it, its sections, figures and facts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from marketarchive.exceptions import ArchiveError
+from marketarchive.invocation import command
+from marketarchive.research.derived import Progress
+from marketarchive.research.products.updown.canonical.dataset import canonical, path_of
+from marketarchive.research.products.updown.labels.ground_truth import ground_truth
+from marketarchive.research.products.updown.labels.label_files import PARQUET, read_labels
+from marketarchive.research.products.updown.labels.labels import Label
+from marketarchive.research.products.updown.report import depth, rounds, sections
+from marketarchive.research.products.updown.report.round_chart import one_round
+from marketarchive.research.products.updown.validation.validate import JSON as VALIDATION
+from marketarchive.research.products.updown.validation.validate import VENUES
+from marketarchive.research.report.part import Found, Part, Product
+from marketarchive.research.report.scope import Scope
+from marketarchive.research.report.shares import observed
+from marketarchive.times import from_iso
+from marketarchive.venues import venues
+
+BOOKS = ("stream", "orderbook")
+SPOT = "crypto_prices_chainlink"
+
+
+def prepare(root: Path, since: int, until: int, master_url: str | None, progress: Progress) -> None:
+    """Bring labels and dataset up to date."""
+    ground_truth(root, since, until, progress=progress)
+    canonical(root, since, until, master_url=master_url, progress=progress)
+
+
+def part(found: Found) -> Part:
+    """Return what a report shows of rounds."""
+    about, labels = found.scope, _labels(found.scope)
+    shown = rounds.rounds(found.connection, about, labels, found.known.tokens)
+    levels = depth.spread_and_depth(found.connection, about, labels)
+    validation = _validation(about)
+    feeds = venues()["polymarket"].feeds
+    books = found.seen.total(title for feed in BOOKS for title in feeds[feed].titles.values())
+    prices = found.seen.total((feeds["reference"].titles[SPOT],))
+    reproduced = sum(each.verdict == "reproduced" for each in labels)
+    differing = sum(each.verdict == "differs" for each in labels)
+    proven = reproduced + differing
+    assets = ", ".join(sorted({each.asset for each in labels})) or "no asset"
+    return Part(
+        sections=[
+            (4, sections.one_round(shown, len(labels))),
+            (5, sections.spread_and_depth(levels, found.gaps, about)),
+            (7, sections.reproduced(labels)),
+        ],
+        figures=[
+            (1, observed(books), "of rounds' tracked seconds observed or proven quiet"),
+            (1, observed(prices), "of seconds with a Chainlink price observed"),
+            (
+                5,
+                f"{reproduced:,} of {proven:,}",
+                f"outcomes reproduced; {len(labels) - proven:,} more cannot be proven",
+            ),
+        ],
+        facts=[("rounds", f"{len(labels):,} of {assets}")],
+        notes=[sections.PAGES] if "chainlink/pages" in found.there.feeds else [],
+        kinds=frozenset(title for feed in feeds.values() for title in feed.titles.values()),
+        validation=sections.validation(validation),
+        validation_state=None if validation is None else validation["state"],
+        differing=differing,
+        rounds=shown,
+        round_chart=one_round(),
+    )
+
+
+def _labels(about: Scope) -> list[Label]:
+    return [
+        each
+        for each in read_labels(about.root)
+        if each.start_ns < about.until and each.end_ns > about.since and about.has(each.asset)
+    ]
+
+
+def _validation(about: Scope) -> dict[str, Any] | None:
+    """Return the validation report, when it is about rounds of this time."""
+    try:
+        document: dict[str, Any] = msgspec.json.decode((about.root / VALIDATION).read_bytes())
+    except FileNotFoundError:
+        return None
+    except msgspec.DecodeError as error:
+        raise ArchiveError(
+            f"{VALIDATION} is no JSON: {error}; let `{command('validate')}` write it again"
+        ) from error
+    looked = document["looked_at"]
+    if not looked["rounds"]:
+        return None
+    touches = from_iso(looked["first_start"]) < about.until and from_iso(looked["last_end"]) > about.since
+    return document if touches else None
+
+
+PRODUCT = Product(
+    name="updown",
+    venues=VENUES,
+    prepare=prepare,
+    part=part,
+    inputs=(PARQUET, path_of("observation"), VALIDATION),
+)

@@ -1,0 +1,119 @@
+"""Rounds for the page's chart of one of them: prices thinned to every n-th second, states at their worst."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from marketarchive.research.engine import run
+from marketarchive.research.products.updown.canonical.dataset import path_of
+from marketarchive.research.products.updown.labels.labels import Label
+from marketarchive.research.products.updown.validation import inputs
+from marketarchive.research.report.scope import Scope
+from marketarchive.times import SECOND
+
+if TYPE_CHECKING:
+    import duckdb
+
+POINTS = 200_000
+"""Of all rounds together, about: a few MB."""
+_MOST, _LEAST = 300, 60  # of one round
+_STEPS = (1, 2, 3, 5, 6, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800)
+_SHARE = 10_000  # a price of a share is told in parts of a dollar
+_DIGITS = 7  # of a reference price
+
+STATES = "oqcn"
+"""Of a second of a stream: observed, quiet (proven unchanged), carried, nothing; the best first."""
+
+_PRICE_STATE = "CASE WHEN cl_mid IS NULL THEN 3 WHEN cl_ffill = 1 THEN 2 ELSE 0 END"
+_BOOK_STATE = "CASE WHEN pm_ffill IS NULL THEN 3 WHEN pm_ffill = 1 THEN 2 WHEN pm_quiet = 1 THEN 1 ELSE 0 END"
+
+
+def rounds(
+    connection: duckdb.DuckDBPyConnection,
+    scope: Scope,
+    labels: Sequence[Label],
+    names: Mapping[str, tuple[str, str]],
+) -> list[dict[str, Any]]:
+    """Those of `labels` of which the dataset has a second with a price or a book. Raises duckdb.Error."""
+    path = scope.root / path_of("observation")
+    if not labels or not path.exists():
+        return []
+    inputs.register(connection, scope.root, labels, names, path)
+    steps = {each.market_id: _step(_duration(each), len(labels)) for each in labels}
+    connection.execute("CREATE OR REPLACE TEMP TABLE steps (market_id VARCHAR, step INTEGER)")
+    connection.executemany("INSERT INTO steps VALUES (?, ?)", [list(each) for each in steps.items()])
+    series: dict[str, list[tuple[Any, ...]]] = {}
+    for market, *values in run(
+        connection,
+        f"""SELECT dataset.market_id, last(cl_mid ORDER BY t),
+                   last(CASE WHEN cl_twap_ffill = 0 THEN cl_twap END ORDER BY t),
+                   last(pm_up_mid ORDER BY t), max({_PRICE_STATE}), max({_BOOK_STATE})
+            FROM dataset JOIN steps ON steps.market_id = dataset.market_id
+            GROUP BY dataset.market_id, (t + step - 1) // step
+            ORDER BY dataset.market_id, (t + step - 1) // step""",
+    ):
+        series.setdefault(market, []).append(tuple(values))
+    gaps: dict[int, list[list[Any]]] = {}
+    for number, stream, reason, start, end in run(
+        connection,
+        "SELECT DISTINCT market_no, stream, reason, from_us // 1000, to_us // 1000 FROM holes ORDER BY ALL",
+    ):
+        gaps.setdefault(number, []).append([stream, reason, start, end])
+    return [
+        _round(each, steps[each.market_id], points, gaps.get(number, []))
+        for number, each in enumerate(labels)
+        if (points := series.get(each.market_id)) and any(_has_any(point) for point in points)
+    ]
+
+
+def _has_any(point: tuple[Any, ...]) -> bool:
+    return any(value is not None for value in point[:3])
+
+
+def _round(
+    label: Label, step: int, points: Sequence[tuple[Any, ...]], gaps: Sequence[Sequence[Any]]
+) -> dict[str, Any]:
+    prices, means, ups, seen, books = zip(*points, strict=True)
+    strike = None if label.strike is None else float(label.strike)
+    base = strike if strike is not None else next((each for each in prices if each is not None), 0.0)
+    digits = _DIGITS - 1 - math.floor(math.log10(base)) if base > 0 else 0
+    scale = 10 ** max(0, digits)
+    return {
+        "id": label.market_id,
+        "asset": label.asset,
+        "duration": label.duration,
+        "from": label.start_ns // SECOND,
+        "until": label.end_ns // SECOND,
+        "step": step,
+        "strike": strike,
+        "settlement": None if label.settlement is None else float(label.settlement),
+        "computed": label.computed_outcome,
+        "official": label.resolved_outcome,
+        "verdict": label.verdict,
+        "reason": label.reason,
+        "rule": label.rule,
+        "base": base,
+        "scale": scale,
+        "price": _whole(prices, base, scale),
+        "mean": _whole(means, base, scale) if any(each is not None for each in means) else None,
+        "up": _whole(ups, 0.0, _SHARE),
+        "seen": "".join(STATES[state] for state in seen),
+        "books": "".join(STATES[state] for state in books),
+        "gaps": list(gaps),
+    }
+
+
+def _whole(values: Iterable[float | None], base: float, scale: int) -> list[int | None]:
+    """Parts of `scale` above `base`: short in the page."""
+    return [None if each is None else round((each - base) * scale) for each in values]
+
+
+def _duration(label: Label) -> int:
+    return (label.end_ns - label.start_ns) // SECOND
+
+
+def _step(duration: int, rounds: int) -> int:
+    most = min(_MOST, max(_LEAST, POINTS // rounds))
+    return next((step for step in _STEPS if duration <= step * most), _STEPS[-1])

@@ -1,0 +1,81 @@
+"""Whether each round has its rows, and its shares of observed seconds can be shares of one denominator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from marketarchive.research.checks.check import OFFENDERS, Check, dicts, share
+
+if TYPE_CHECKING:
+    import duckdb
+
+RULE = (
+    "Each round has one row for each second t = 0..duration, none missing and none twice. Of its duration "
+    "(one denominator; the settlement row t = duration stands outside) the shares cl, pm and both of "
+    "observed seconds keep max(0, cl + pm - 1) <= both <= min(cl, pm). Observed: a value is there and not "
+    "carried, or, of books, it is proven that nothing changed (quiet)."
+)
+NOT_TRUE = (
+    "cl <= both is not true in general: the seconds with both are among those with Chainlink, so both <= cl. "
+    "both <= max(cl, pm) holds too, and says less than the bound that is checked."
+)
+
+_COUNTED = """
+    SELECT rounds.market_id, any_value(rounds.duration) AS duration,
+           count(dataset.t) AS n, count(DISTINCT dataset.t) AS distinct_n,
+           coalesce(min(dataset.t) = 0 AND max(dataset.t) = any_value(rounds.duration), false) AS is_whole,
+           count(*) FILTER (within AND cl_ffill = 0) AS cl,
+           count(*) FILTER (within AND pm_ffill = 0) AS pm,
+           count(*) FILTER (within AND cl_ffill = 0 AND pm_ffill = 0) AS both_n,
+           count(*) FILTER (within AND pm_ffill = 0 AND pm_quiet = 1) AS quiet
+    FROM rounds LEFT JOIN (SELECT *, t < duration AS within FROM dataset) AS dataset
+        ON dataset.market_no = rounds.market_no
+    GROUP BY rounds.market_no, rounds.market_id"""
+_HAS_ROWS = "n = duration + 1 AND distinct_n = n AND is_whole"
+_IS_BOUND = "both_n BETWEEN greatest(0, cl + pm - duration) AND least(cl, pm)"
+
+
+def check(connection: duckdb.DuckDBPyConnection) -> Check:
+    [all_of] = dicts(connection, _sums("true"))
+    [seen] = dicts(connection, _sums("cl + pm > 0"))
+    offenders = dicts(
+        connection,
+        f"""SELECT market_id, n AS "rows", duration + 1 AS rows_due, cl, pm, both_n AS "both"
+            FROM ({_COUNTED}) WHERE NOT ({_HAS_ROWS}) OR NOT ({_IS_BOUND})
+            ORDER BY abs(n - duration - 1) DESC, market_id LIMIT {OFFENDERS}""",
+    )
+    shares = [f"{name} {share(seen[name], seen['seconds'])}" for name in ("cl", "pm", "quiet", "both")]
+    return Check(
+        "coverage",
+        "Coverage adds up",
+        RULE,
+        "nothing to check" if not all_of["rounds"] else "fail" if offenders else "pass",
+        f"{', '.join(shares)} of the {seen['seconds']:,} seconds of {seen['rounds']:,} rounds that were seen",
+        {
+            "rounds without their rows": all_of["without_rows"],
+            "rounds beyond a bound": all_of["beyond"],
+            "rounds with both < cl": all_of["below"],
+        },
+        [NOT_TRUE],
+        offenders,
+        [
+            {"of": name, **{key: found[key] for key in ("rounds", "seconds", "cl", "pm", "quiet", "both")}}
+            for name, found in (("all rounds", all_of), ("rounds with an observation", seen))
+        ],
+    )
+
+
+def _sums(where: str) -> str:
+    sums = ", ".join(
+        f'coalesce(sum({column}), 0)::BIGINT AS "{name}"'
+        for name, column in (
+            ("seconds", "duration"),
+            ("cl", "cl"),
+            ("pm", "pm"),
+            ("quiet", "quiet"),
+            ("both", "both_n"),
+        )
+    )
+    return f"""SELECT count(*) AS rounds, {sums}, count(*) FILTER (NOT ({_HAS_ROWS})) AS without_rows,
+                      count(*) FILTER (NOT ({_IS_BOUND})) AS beyond, count(*) FILTER (both_n < cl) AS below
+               FROM ({_COUNTED}) WHERE {where}"""

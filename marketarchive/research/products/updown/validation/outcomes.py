@@ -1,0 +1,65 @@
+"""Whether the outcomes that the archive proves are the official ones. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from marketarchive.research.checks.check import OFFENDERS, Check, share
+from marketarchive.research.products.updown.labels.labels import VERDICTS, Label
+
+RULE = (
+    "Of every round with both boundary prices of the very instrument that its rule names and an official "
+    "outcome, the outcome computed from them is the official one (100 %). Rounds that are restated, "
+    "estimated or not provable are no part of this, and are counted apart."
+)
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:]+Z")
+_INSTRUMENT = re.compile(r"chainlink:[a-z0-9]+-usd")
+
+
+def check(labels: Sequence[Label]) -> Check:
+    verdicts = Counter(each.verdict for each in labels)
+    proven = verdicts["reproduced"] + verdicts["differs"]
+    figure = (
+        f"{verdicts['reproduced']:,} of {proven:,} reproduced ({share(verdicts['reproduced'], proven)}); "
+        f"provable {proven:,} of {len(labels):,} ({share(proven, len(labels))})"
+    )
+    differing = [each for each in labels if each.verdict == "differs"]
+    return Check(
+        "outcomes",
+        "Outcomes are reproduced",
+        RULE,
+        "nothing to check" if not proven else "fail" if differing else "pass",
+        figure,
+        {"rounds": len(labels), "provable": proven, **{name: verdicts[name] for name in VERDICTS}},
+        [
+            f"{count:,} {verdict}: {reason}"
+            for (verdict, reason), count in _reasons(labels).most_common(OFFENDERS)
+        ],
+        [
+            {
+                "market_id": each.market_id,
+                "computed": each.computed_outcome,
+                "official": each.resolved_outcome,
+                "strike": _text(each.strike),
+                "settlement": _text(each.settlement),
+                "rule": each.rule,
+                "official_by": each.resolution_source,
+            }
+            for each in differing[:OFFENDERS]
+        ],
+    )
+
+
+def _reasons(labels: Sequence[Label]) -> Counter[tuple[str, str]]:
+    """(verdict, reason without the round's own times and asset) of what is neither reproduced nor differs."""
+    return Counter(
+        (each.verdict, _INSTRUMENT.sub("chainlink:*-usd", _TIME.sub("...", each.reason)))
+        for each in labels
+        if each.verdict not in ("reproduced", "differs")
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)

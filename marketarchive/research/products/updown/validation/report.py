@@ -1,0 +1,130 @@
+"""The validation report as Markdown, for a researcher to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from marketarchive.research.checks.check import Check
+
+SHOWN = 50
+"""Rows of a table at most; all stand in the JSON."""
+
+_RESULT = {"pass": "pass", "warn": "**warn**", "fail": "**FAIL**", "nothing to check": "nothing to check"}
+_MEANING = """\
+- pass: the rule holds of everything that could be checked.
+- warn: something that the archive knows of itself, and that is worth knowing.
+- fail: the archive, or what was made of it, says something that is not so, or hides a hole.
+- nothing to check: there is no data of this kind. That is no pass.
+"""
+_CANNOT_TELL = """
+- What happened in seconds that no run was to see (untracked), and whether a second that is missing and
+  recorded held anything.
+- Losses that nothing in the messages shows: `docs/METHODOLOGY.md` lists, message by message, what is not
+  noticed.
+- Anything of rounds that are restated, estimated or not provable: their outcomes rest on the venue's word, or
+  on nothing.
+- Whether the venue's own words are right. Official outcomes, published strikes and hashes are what labels,
+  strikes and books are held against; nothing else here comes from outside. A fault that raw, tables and
+  dataset share goes unnoticed.
+- Whether the bytes on the disk are those that were written: `verify` reads them again.
+- What a live reader knew when: this judges the dataset on the observation clock.
+  `canonical --clock received` has the other one.
+"""
+
+
+def markdown(document: Mapping[str, Any], checks: Sequence[Check]) -> str:
+    looked = document["looked_at"]
+    unseen = document.get("not_looked_at", ())
+    made, span = _second(document["made_at_utc"]), "none"
+    if looked["rounds"]:
+        span = f"{_second(looked['first_start'])} to {_second(looked['last_end'])}"
+    rows = [[_link(each), _RESULT[each.state], each.figure] for each in checks]
+    return "\n".join(
+        [
+            "# Validation report",
+            "",
+            f"**{document['state'].upper()}** · {document['collector']} · made {made}"
+            + (" · strict" if document["strict"] else ""),
+            "",
+            *_table(["check", "result", "figure"], rows),
+            "",
+            _MEANING,
+            "## What was looked at",
+            *_table(
+                ["", ""],
+                [
+                    ["asked for", f"{document['since'] or 'the beginning'} to {document['until'] or 'now'}"],
+                    ["rounds", f"{looked['rounds']:,}: {span}"],
+                    ["days (UTC, of starts)", _days(looked["days"])],
+                    ["assets", _counted(looked["assets"])],
+                    ["durations", _counted(looked["durations"])],
+                    ["dataset", f"`{looked['dataset']}`, {looked['rows']:,} rows of these rounds"],
+                    ["versions", _counted(document["versions"])],
+                    ["ledger", f"`{document['ledger']['count']}:{document['ledger']['head']}`"],
+                    *([["**not looked at**", ", ".join(unseen)]] if unseen else []),
+                    ["inputs", f"{len(document['inputs']):,} files; the JSON lists them with their keys"],
+                ],
+            ),
+            "",
+            *(line for each in checks for line in _section(each)),
+            "## What this report cannot tell",
+            _CANNOT_TELL,
+        ]
+    )
+
+
+def _section(check: Check) -> list[str]:
+    lines = [f"## {check.title}", "", f"{_RESULT[check.state]}: {check.figure}", "", f"*Rule.* {check.rule}"]
+    if check.figures:
+        lines += ["", *_table(["figure", "value"], [[name, value] for name, value in check.figures.items()])]
+    if check.notes:
+        lines += ["", *(f"- {note}" for note in check.notes)]
+    if check.offenders:
+        lines += ["", "Worst offenders:", "", *_records(check.offenders)]
+    if check.details:
+        lines += ["", "Counted one by one:", "", *_records(check.details)]
+    return [*lines, ""]
+
+
+def _records(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    lines = _table(list(found[0]), [list(one.values()) for one in found[:SHOWN]])
+    return [*lines, "", f"... and {len(found) - SHOWN:,} more"] if len(found) > SHOWN else lines
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
+    lines = [_row(head), "|" + "---|" * len(head)]
+    return ["", *lines, *map(_row, rows)] if not any(head) else [*lines, *map(_row, rows)]
+
+
+def _row(cells: Sequence[Any]) -> str:
+    return "| " + " | ".join(map(_cell, cells)) + " |"
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _link(check: Check) -> str:
+    anchor = "".join(each for each in check.title.lower() if each.isalnum() or each in " -").replace(" ", "-")
+    return f"[{check.title}](#{anchor})"
+
+
+def _second(moment: str) -> str:
+    return moment[:19] + "Z"
+
+
+def _days(days: Sequence[str]) -> str:
+    return ", ".join(days) if len(days) <= 7 else f"{len(days):,}, from {days[0]} to {days[-1]}"
+
+
+def _counted(found: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in found.items()) or "none"

@@ -1,0 +1,182 @@
+"""What is known of each second of a round in which a stream brought nothing of its own.
+
+quiet     (in the dataset) an answer of the venue proved that the books had not changed
+silent    nothing came on an open connection, and what came before and after it on that connection fits
+recorded  a gap that concerns the stream touches it
+untracked no run was to see it
+unknown   none of these
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from marketarchive.archive.ledger import Ledger
+from marketarchive.research.engine import run, stored
+from marketarchive.research.products.updown.labels.boundary_prices import INSTRUMENT
+from marketarchive.research.products.updown.labels.labels import Label
+from marketarchive.research.products.updown.validation.sessions import as_table, sessions
+from marketarchive.research.tables.partitions import files
+from marketarchive.research.views import literal
+from marketarchive.times import SECOND
+
+if TYPE_CHECKING:
+    import duckdb
+
+STREAMS = ("cl", "pm")
+SILENT_S = 30
+"""After so many seconds of silence a stream asks for the book: a longer one is proven, or a gap."""
+
+_AROUND = 3_600 * SECOND  # before and after the rounds: messages that tell what lies between
+
+
+def register(connection: duckdb.DuckDBPyConnection, root: Path, labels: Sequence[Label]) -> None:
+    """Makes `observed`, what the dataset says of seconds before the end, and `bare`: market_no, stream, t,
+    state of each second of `seconds` without an observation.
+
+    Needs `rounds`, `tokens`, `holes`, `dataset`, `seconds` of `labels`. Raises duckdb.Error.
+    """
+    first = min(each.start_ns for each in labels) - _AROUND
+    last = max(each.end_ns for each in labels) + _AROUND
+    connection.register("sessions", as_table(sessions(Ledger(root).entries())))
+    _messages(connection, root, first, last)
+    _tracked(connection, root, first, last)
+    _islands(connection)
+    run(
+        connection,
+        """CREATE OR REPLACE TEMP TABLE observed AS
+           SELECT market_no, t, cl_ffill, pm_ffill, pm_quiet FROM dataset WHERE t < duration""",
+    )
+    run(
+        connection,
+        f"""CREATE OR REPLACE TEMP TABLE bare AS
+        WITH missing AS (
+            SELECT seconds.*, unnest({list(STREAMS)}) AS stream,
+                   unnest([coalesce(cl_ffill, 1), coalesce(pm_ffill, 1)]) <> 0 AS is_bare
+            FROM seconds LEFT JOIN observed
+                ON observed.market_no = seconds.market_no AND observed.t = seconds.t
+        ), bare AS (SELECT * FROM missing WHERE is_bare)
+        SELECT market_no, stream, t,
+               CASE WHEN EXISTS (FROM holes WHERE holes.market_no = bare.market_no
+                                 AND holes.stream = bare.stream AND bare.sec >= holes.from_us // 1000000
+                                 AND bare.sec <= (holes.to_us + 999999) // 1000000) THEN 'recorded'
+                    WHEN NOT EXISTS (FROM tracked WHERE tracked.market_no = bare.market_no
+                                     AND tracked.stream = bare.stream
+                                     AND bare.sec * 1000000 BETWEEN tracked.from_us AND tracked.to_us)
+                    THEN 'untracked'
+                    WHEN stream = 'pm' AND EXISTS ({_silent("up")}) AND EXISTS ({_silent("down")})
+                    THEN 'silent' ELSE 'unknown' END AS state
+        FROM bare""",
+    )
+
+
+def _silent(side: str) -> str:
+    return f"""FROM islands JOIN rounds ON islands.number = rounds.{side}
+               WHERE rounds.market_no = bare.market_no
+               AND bare.sec * 1000000 BETWEEN islands.from_us AND islands.to_us"""
+
+
+_SESSION = """(sessions.run, sessions.venue, sessions.feed) = (told.run, told.venue, told.feed)
+    AND epoch_us(received_at) BETWEEN first_us AND last_us"""
+
+
+def _messages(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> None:
+    """`messages`: every whole book and every change of the rounds' tokens that counts."""
+    parts = []
+    times = f"received_at >= {literal(first)} AND received_at < {literal(last)}"
+    for name, is_change, where in (
+        ("books", "false", "route <> 'state'"),
+        ("book_changes", "true", "is_stale IS NOT TRUE"),
+    ):
+        if paths := files(root, name, first, last):
+            parts.append(
+                f"""SELECT venue, feed, run, connection, seq, index, position, token, event_time,
+                           received_at, verified = 'ok' AS is_sound, {is_change} AS is_change
+                    FROM {stored(*paths, hive=True)} WHERE {where} AND {times}"""
+            )
+    empty = """SELECT '' AS venue, '' AS feed, '' AS run, '' AS connection, 0 AS seq, 0 AS index,
+        0 AS position, '' AS token, NULL::TIMESTAMPTZ AS event_time, NULL::TIMESTAMPTZ AS received_at,
+        false AS is_sound, false AS is_change WHERE false"""
+    run(
+        connection,
+        f"""CREATE OR REPLACE TEMP TABLE messages AS
+            SELECT session, last_us AS end_us, connection, seq, index, position, is_sound, is_change,
+                   tokens.number, tokens.slug, epoch_us(coalesce(event_time, received_at)) AS event_us,
+                   epoch_us(received_at) AS received_us
+            FROM ({" UNION ALL ".join(parts) or empty}) AS told
+            JOIN tokens ON tokens.token = told.token
+            JOIN sessions ON {_SESSION}""",
+    )
+
+
+def _tracked(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> None:
+    """`tracked`: from the first data that a recording had of a round's stream until its end.
+
+    Prices come with a delay: what was observed within the last one's before the end had not arrived.
+    """
+    paths = files(root, "reference_prices", first, last)
+    columns = set(connection.sql(f"SELECT * FROM {stored(*paths)} LIMIT 0").columns) if paths else set()
+    instrument = f"coalesce(instrument, {INSTRUMENT})" if "instrument" in columns else INSTRUMENT
+    prices = (
+        f"""UNION ALL
+            SELECT market_no, 'cl', from_us, last_us - delay_us
+            FROM (SELECT {instrument} AS instrument, session, last_us, min(epoch_us(event_time)) AS from_us,
+                         arg_max(epoch_us(received_at) - epoch_us(event_time), epoch_us(received_at))
+                             AS delay_us
+                  FROM {stored(*paths, hive=True)} AS told JOIN sessions ON {_SESSION}
+                  WHERE event_time IS NOT NULL GROUP BY ALL)
+            JOIN rounds ON rounds.spot = instrument"""
+        if paths
+        else ""
+    )
+    run(
+        connection,
+        f"""CREATE OR REPLACE TEMP TABLE tracked AS
+            SELECT market_no, 'pm' AS stream, from_us, end_us AS to_us
+            FROM (SELECT session, end_us, slug, min(received_us) AS from_us FROM messages GROUP BY ALL)
+            JOIN rounds ON rounds.market_id = slug
+            {prices}""",
+    )
+
+
+def _islands(connection: duckdb.DuckDBPyConnection) -> None:
+    """`islands`: times in which all that a connection sent of a token is here, as far as it tells.
+
+    A change whose hash comes out shows that none before it is missing. A whole book does not, nor does the
+    end: there a silence counts as long as the stream itself does not doubt it.
+    """
+    run(
+        connection,
+        f"""CREATE OR REPLACE TEMP TABLE islands AS
+        WITH ordered AS (
+            SELECT number, session, connection, seq, index, position, event_us,
+                   coalesce(is_sound AND lag(is_sound) OVER told
+                       AND (is_change OR event_us - lag(event_us) OVER told <= {SILENT_S} * 1000000), false)
+                       AS is_linked, is_sound
+            FROM messages WHERE connection IS NOT NULL AND is_sound IS NOT NULL
+            WINDOW told AS (PARTITION BY number, session, connection ORDER BY seq, index, position)
+        ), counted AS (
+            SELECT *, sum(CASE WHEN is_linked THEN 0 ELSE 1 END) OVER (
+                PARTITION BY number, session, connection ORDER BY seq, index, position) AS island
+            FROM ordered
+        ), connections AS (
+            SELECT session, connection, end_us, max(received_us) AS newest_us
+            FROM messages WHERE connection IS NOT NULL GROUP BY ALL
+        ), closed AS (
+            SELECT session, connection,
+                   CASE WHEN newest_us = max(newest_us) OVER (PARTITION BY session)
+                        THEN end_us ELSE newest_us END AS end_us
+            FROM connections
+        ), found AS (
+            SELECT number, session, connection, island, min(event_us) AS from_us,
+                   max(event_us) AS to_us, bool_or(is_sound) AS is_sound,
+                   island = max(island) OVER (PARTITION BY number, session, connection) AS is_last
+            FROM counted GROUP BY number, session, connection, island
+        )
+        SELECT number, from_us,
+               CASE WHEN is_last THEN greatest(to_us, least(to_us + {SILENT_S} * 1000000, end_us))
+                    ELSE to_us END AS to_us
+        FROM (SELECT * FROM found WHERE is_sound) JOIN closed USING (session, connection)""",
+    )

@@ -1,0 +1,63 @@
+"""Whether the books of Up and Down could be traded against each other for a sure profit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from marketarchive.research.checks.check import OFFENDERS, Check, dicts, share
+from marketarchive.research.engine import run
+
+if TYPE_CHECKING:
+    import duckdb
+
+LOW, HIGH = "0.95", "1.05"
+"""Within these, in dollars; as SQL decimals, since prices have at most 9 decimals."""
+
+RULE = (
+    f"In every observed row before the end with both sides, sum_bids <= {HIGH} and sum_asks >= {LOW}: a pair "
+    "of shares pays exactly $1, so bids above or asks below are a sure profit, which a market does not leave "
+    "standing: the books are wrong, or not of the same moment. The other side (sum_bids below "
+    f"{LOW}, sum_asks above {HIGH}) is a wide spread, as thin books have it near the close: a warning."
+)
+_BIDS, _ASKS = "sum_bids::DECIMAL(18,9)", "sum_asks::DECIMAL(18,9)"
+_ROWS = "dataset WHERE t < duration AND pm_ffill = 0 AND (sum_bids IS NOT NULL OR sum_asks IS NOT NULL)"
+_PROFIT = f"coalesce({_BIDS} > {HIGH}, false) OR coalesce({_ASKS} < {LOW}, false)"
+_SOME = f"coalesce({_BIDS} > 1, false) OR coalesce({_ASKS} < 1, false)"
+_WIDE = f"coalesce({_BIDS} < {LOW}, false) OR coalesce({_ASKS} > {HIGH}, false)"
+
+
+def check(connection: duckdb.DuckDBPyConnection) -> Check:
+    [[rows, profit, some, wide, low_bids, high_bids, low_asks, high_asks]] = run(
+        connection,
+        f"""SELECT count(*), count(*) FILTER ({_PROFIT}), count(*) FILTER ({_SOME}),
+                   count(*) FILTER ({_WIDE}),
+                   min({_BIDS})::DOUBLE, max({_BIDS})::DOUBLE, min({_ASKS})::DOUBLE, max({_ASKS})::DOUBLE
+            FROM {_ROWS}""",
+    )
+    offenders = dicts(
+        connection,
+        f"""SELECT market_id, t, pm_up_bid, pm_up_ask, pm_down_bid, pm_down_ask, sum_bids, sum_asks, pm_source
+            FROM {_ROWS} AND (({_PROFIT}) OR ({_WIDE}))
+            ORDER BY ({_PROFIT}) DESC,
+                     greatest(abs(coalesce(sum_bids, 1) - 1), abs(coalesce(sum_asks, 1) - 1)) DESC,
+                     market_id, t LIMIT {OFFENDERS}""",
+    )
+    return Check(
+        "sums",
+        "No arbitrage between Up and Down",
+        RULE,
+        "nothing to check" if not rows else "fail" if profit else "warn" if wide else "pass",
+        f"{profit:,} of {rows:,} rows leave a profit of over 5 cents; {share(wide, rows)} have a wide spread",
+        {
+            "rows": rows,
+            "profit of more than 5 cents": profit,
+            "any profit": some,
+            "wide spread": wide,
+            "lowest sum_bids": low_bids,
+            "highest sum_bids": high_bids,
+            "lowest sum_asks": low_asks,
+            "highest sum_asks": high_asks,
+        },
+        [],
+        offenders,
+    )

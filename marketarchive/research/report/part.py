@@ -1,0 +1,62 @@
+"""What a product has in a report beside what every archive has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from marketarchive.research.derived import Progress
+from marketarchive.research.names import Known
+from marketarchive.research.report.drawing import Chart
+from marketarchive.research.report.holes import Hole
+from marketarchive.research.report.page import Section
+from marketarchive.research.report.scope import Received, Scope
+from marketarchive.research.report.shares import Shares
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a report found of its time, whatever the venue. The connection has the view `names`."""
+
+    connection: duckdb.DuckDBPyConnection
+    scope: Scope
+    known: Known
+    seen: Shares
+    gaps: Sequence[Hole]
+    there: Received
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a product shows. Places order it among what every report has."""
+
+    sections: Sequence[tuple[int, Section]] = ()  # 2 is coverage, 3 gaps, 6 verified books
+    figures: Sequence[tuple[int, str, str]] = ()  # 3 is verified, 4 gaps, 6 messages; number, what it counts
+    facts: Sequence[tuple[str, str]] = ()
+    notes: Sequence[str] = ()  # of coverage
+    kinds: frozenset[str] = frozenset()  # of covered seconds: those that its figures count
+    validation: str = ""  # HTML
+    validation_state: str | None = None
+    differing: int = 0  # outcomes that are not the official ones
+    rounds: Sequence[Mapping[str, Any]] = ()
+    round_chart: Chart = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Product:
+    """What joins the messages of named venues.
+
+    A package `research/products/<name>` has one as `PRODUCT` in its module `product`.
+    """
+
+    name: str
+    venues: frozenset[str]
+    prepare: Callable[[Path, int, int, str | None, Progress], None]
+    """Brings up to date what its part shows: root, since, until (ns), the master's URL."""
+    part: Callable[[Found], Part]
+    inputs: tuple[PurePosixPath, ...] = ()  # files that its part is made from, in OUTPUT_DIR
