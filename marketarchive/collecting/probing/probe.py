@@ -52,10 +52,7 @@ class ProbeSpider(ArchiveSpider):
 
     def __init__(self, name: str | None = None, **given: Any) -> None:
         super().__init__(name, **given)
-        self._connections = itertools.count(1)
-
-    def next_connection(self) -> int:
-        return next(self._connections)
+        self._names = (f"c{number}" for number in itertools.count(1))  # of connections
 
     async def main(self) -> None:
         venue = self._venue
@@ -65,7 +62,7 @@ class ProbeSpider(ArchiveSpider):
         question = next(questions, None)
         while question is not None and not self.run.stop.is_set():
             if isinstance(question, Listen):
-                exchange: Exchange = await listen_to(self, question, WAIT_S)
+                exchange: Exchange = await listen_to(self, next(self._names), question, WAIT_S)
             else:
                 exchange = await self._exchange(question)
             try:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from marketarchive.clock import sleep
 from marketarchive.collecting.limits import backoff
 from marketarchive.collecting.receipt import KEPT_HEADERS
 from marketarchive.collecting.route import route
+from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.collecting.streams.websocket import Message, Refusal, WebSocket
 from marketarchive.items import Cause, Connection, ConnectionEvent, Frames, GapReason, Response
 from marketarchive.times import from_seconds
@@ -18,25 +18,22 @@ from marketarchive.venues.answers import REFUSED_STATUSES, retry_after
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.probing import Capture, Listen
 
-if TYPE_CHECKING:
-    from marketarchive.collecting.probing.probe import ProbeSpider
 
-
-async def listen_to(spider: ProbeSpider, listen: Listen, wait_s: float) -> Capture:
-    """Wait up to `wait_s` for its turn, connect, send the texts, receive, close."""
-    return await _Recorder(spider, listen).record(wait_s)
+async def listen_to(spider: ArchiveSpider, name: str, listen: Listen, wait_s: float) -> Capture:
+    """Wait up to `wait_s` for its turn, connect as `name`, send the texts, receive, close."""
+    return await _Recorder(spider, name, listen).record(wait_s)
 
 
 class _Recorder:
     """Records one connection; archives first."""
 
-    def __init__(self, spider: ProbeSpider, listen: Listen) -> None:
+    def __init__(self, spider: ArchiveSpider, name: str, listen: Listen) -> None:
         self._spider = spider
         self._run = spider.run
         self._listen = listen
         self._query = Query(listen.endpoint)
         self._url = route(listen.endpoint.url, spider.run.process.simulator)
-        self._name = f"c{spider.next_connection()}"
+        self._name = name
         self._messages: list[Message] = []
         self._kinds: Counter[str] = Counter()  # of them
         self._is_done = asyncio.Event()  # nothing more is waited for
