@@ -89,6 +89,7 @@ TWISTED_REACTOR = "twisted.internet.asyncioreactor.AsyncioSelectorReactor"
 # Class of the event loop; with SIMULATOR_URL always one that the simulator's time waits for.
 ASYNCIO_EVENT_LOOP = None
 # Default True since 2.19: a local server that runs code sent to it. Not in an unattended collector.
+SPIDER_LOADER_WARN_ONLY = True  # default False; a spider that is being written keeps no other from running
 REMOTE_CONTROL_ENABLED = False
 TELNETCONSOLE_ENABLED = False  # default True
 DOWNLOAD_VERIFY_CERTIFICATES = True  # default False

@@ -6,9 +6,11 @@ A package here whose module `venue` has a `VENUE` is a venue: nothing else has t
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,13 +19,25 @@ if TYPE_CHECKING:
 
 @cache
 def venues() -> Mapping[str, Venue]:
-    """Return every venue by its name."""
-    found = {}
-    for module in pkgutil.iter_modules(__path__):
-        if module.ispkg:
-            venue: Venue = import_module(f"{__name__}.{module.name}.venue").VENUE
+    """Return every venue by its name; one that cannot be loaded is left out with a warning."""
+    found: dict[str, Venue] = {}
+    for name in declared(__name__, __path__, "venue"):
+        try:
+            venue: Venue = import_module(f"{__name__}.{name}.venue").VENUE
+        except Exception as error:
+            warnings.warn(f"venue {name} is left out: {type(error).__name__}: {error}", stacklevel=2)
+        else:
             found[venue.name] = venue
     return found
+
+
+def declared(package: str, path: Iterable[str], module: str) -> list[str]:
+    """Return the names of the packages in `package` that have such a module: others are being written."""
+    return [
+        found.name
+        for found in pkgutil.iter_modules(path)
+        if found.ispkg and find_spec(f"{package}.{found.name}.{module}") is not None
+    ]
 
 
 def feed_of(venue: str, feed: str) -> Feed | None:

@@ -1,0 +1,210 @@
+"""A stranger follows docs/ADDING_A_VENUE.md in a checkout of his own: its files, as they stand, work."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.harness import UNMEASURED, Output, stop
+
+pytestmark = pytest.mark.e2e
+ROOT = Path(__file__).parent.parent
+GUIDE = (ROOT / "docs" / "ADDING_A_VENUE.md").read_text(encoding="utf-8")
+FILES = dict(re.findall(r"^\*\*`([^`]+)`\*\*\n```\w*\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL))
+START = "2026-11-21T10:01:40Z"
+
+
+class Checkout:
+    """A copy of the project, its commands called in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.env = {**UNMEASURED, "PYTHONPATH": str(folder)}
+        self.env = {name: value for name, value in self.env.items() if not name.startswith("COV_")}
+
+    def run(self, *words: str, code: int = 0) -> str:
+        """Run a command of `scrapy`; what it printed."""
+        command = [sys.executable, "-m", "scrapy", *words]
+        done = subprocess.run(command, cwd=self.folder, env=self.env, capture_output=True, text=True)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def ask(self, lines: str) -> Any:
+        """What these lines of Python print, as JSON."""
+        command = [sys.executable, "-c", lines]
+        done = subprocess.run(command, cwd=self.folder, env=self.env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    @contextmanager
+    def simulator(self, *options: str) -> Iterator[str]:
+        """A running one; its address."""
+        command = [sys.executable, "-m", "scrapy", "simulate", "--port", "0", "--start", START, *options]
+        process = subprocess.Popen(command, cwd=self.folder, env=self.env, stdout=subprocess.PIPE, text=True)
+        try:
+            assert process.stdout is not None
+            ready = process.stdout.readline().split()
+            assert ready[:1] == ["ready"], ready
+            yield ready[1]
+        finally:
+            stop(process)
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """With the files of the guide, and nothing else changed."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in ("marketarchive", "settings"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "scrapy.cfg", folder)
+    for name, text in FILES.items():
+        path = folder / name
+        assert not path.exists(), f"{name} is a file of the project: nothing is to be edited"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return Checkout(folder)
+
+
+@pytest.fixture(scope="module")
+def recorded(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Half a minute of its books, with a fault, beside another venue in one OUTPUT_DIR; and a probe."""
+    out, folder = tmp_path_factory.mktemp("out"), tmp_path_factory.mktemp("faults")
+    fault = {"kind": "status", "route": "api.acme.example/*", "status": 500, "from_s": 12, "to_s": 16}
+    faults = folder / "faults.json"
+    faults.write_text(json.dumps([fault]))
+    with checkout.simulator("--speed", "10", "--faults", str(faults)) as url:
+        where = ["-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={url}"]
+        every = ["-a", "interval=1s", "-a", "duration=30s"]
+        checkout.run("crawl", "acme_books", *every, *where)
+        checkout.run("crawl", "polymarket_orderbook", "-a", "ahead=5m", *where)
+        checkout.run("probe", "acme", *where)
+    return out
+
+
+def test_the_guide_has_every_file() -> None:
+    assert {name.partition("/")[2] for name in FILES} == {
+        "plans/acme.py",
+        "simulator/acme/__init__.py",
+        "spiders/acme_books.py",
+        *(
+            f"venues/acme/{name}"
+            for name in ("__init__.py", "books.py", "queries.py", "symbols.csv", "venue.py")
+        ),
+    }
+
+
+def test_its_files_are_of_the_projects_form(checkout: Checkout) -> None:
+    written = [name for name in FILES if name.endswith(".py")]
+    for words in (["check"], ["format", "--check"]):
+        command = [sys.executable, "-m", "ruff", *words, "--config", str(ROOT / "pyproject.toml"), *written]
+        done = subprocess.run(command, cwd=checkout.folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_it_is_there_beside_the_others(checkout: Checkout) -> None:
+    names = checkout.run("list").split()
+    assert "acme_books" in names
+    assert "polymarket_orderbook" in names
+
+
+def test_rows_say_what_was_and_was_not_observed(checkout: Checkout, recorded: Path) -> None:
+    rows = [row for asset in ("btc", "eth") for row in Output(recorded).records(f"spot_acme_{asset}")]
+    assert len(rows) == 60
+    observed = [row for row in rows if row["is_observed"]]
+    assert 40 <= len(observed) < 60
+    asked = {row["timestamp"][:19]: row for row in observed if row["asset"] == "BTC"}
+    truth = checkout.ask(
+        "import json; from marketarchive.simulator.acme import simulated\n"
+        "from marketarchive.times import from_iso\n"
+        f"moments = [from_iso(f'{{at}}Z') for at in {list(asked)!r}]\n"
+        "print(json.dumps([simulated(1).book('BTC-USD', at) for at in moments]))"
+    )
+    for row, book in zip(asked.values(), truth, strict=True):
+        assert (row["bid"], row["ask"]) == (float(book["bids"][0][0]), float(book["asks"][0][0]))
+
+
+def test_everything_is_sound_and_every_checksum_looked_at(checkout: Checkout, recorded: Path) -> None:
+    told = checkout.run("verify", "--books", "-s", f"OUTPUT_DIR={recorded}")
+    [count] = re.findall(r"books +(\d+) ok", told)
+    books = len(Output(recorded).lines("books", "response"))
+    polled = [line for line in Output(recorded).lines("orderbook", "response") if line["status"] == 200]
+    assert int(count) > books - 20
+    assert polled
+    assert "failed" not in told
+
+
+def test_tables_frames_and_coverage_tell_the_venues_apart(checkout: Checkout, recorded: Path) -> None:
+    found = checkout.ask(
+        "import json; from marketarchive import Archive\n"
+        f"archive = Archive({str(recorded)!r})\n"
+        "books, coverage = archive.books(venue='acme'), archive.coverage(venue='acme')\n"
+        "gaps = archive.gaps()\n"
+        "print(json.dumps({'books': books[['market', 'asset', 'verified']].values.tolist(),"
+        "'coverage': coverage[['market', 'observed_s', 'gapped_s', 'tracked_s']].values.tolist(),"
+        "'others': len(archive.books(venue='polymarket')), 'gaps': sorted(set(gaps['venue']))}, default=str))"
+    )
+    assert {row[0] for row in found["books"]} == {"BTC-USD", "ETH-USD"}
+    assert {row[2] for row in found["books"]} == {"ok"}
+    assert {row[0] for row in found["coverage"]} == {"BTC-USD", "ETH-USD"}
+    for _, observed, gapped, tracked in found["coverage"]:
+        assert observed >= 20
+        assert gapped >= 3
+        assert observed + gapped <= tracked <= 32
+    assert found["others"] > 0
+    assert found["gaps"] == ["acme"]
+
+
+def test_probe_status_and_report_know_it(checkout: Checkout, recorded: Path) -> None:
+    where = ("-s", f"OUTPUT_DIR={recorded}")
+    probe = json.loads((recorded / "probes" / "acme_public_sources_probe_v1.json").read_text())
+    assert probe["passed"]
+    assert "acme" in checkout.run("status", *where)
+    told = json.loads(checkout.run("report", "--json", *where))
+    page = (
+        (recorded / told["path"]).read_text()
+        if "path" in told
+        else next(recorded.glob("reports/*.html")).read_text()
+    )
+    assert "acme" in page
+
+
+def test_it_has_a_place_in_collect(checkout: Checkout, tmp_path: Path) -> None:
+    with checkout.simulator("--speed", "10") as url:
+        where = ["-s", f"OUTPUT_DIR={tmp_path}", "-s", f"SIMULATOR_URL={url}"]
+        checkout.run("collect", "acme", "--duration", "20s", *where)
+    [manifest] = [each for each in Output(tmp_path).manifests() if each.get("spider") == "collect"]
+    assert [run["spider"] for run in manifest["summary"]["runs"]] == ["acme_books"]
+    assert len(Output(tmp_path).records("spot_acme_btc")) >= 18
+
+
+@pytest.mark.parametrize("template", ["sweep", "cadence", "stream", "page"])
+def test_a_frame_that_is_not_filled_yet_keeps_nothing_else_from_loading(
+    template: str, checkout: Checkout
+) -> None:
+    made = checkout.folder / "marketarchive" / "spiders" / f"other_{template}.py"
+    checkout.run("genspider", "-t", template, f"other_{template}", "api.other.example")
+    try:
+        assert "acme_books" in checkout.run("list")
+    finally:
+        made.unlink()
+
+
+def test_a_venue_that_is_being_written_keeps_nothing_else_from_loading(checkout: Checkout) -> None:
+    folder = checkout.folder / "marketarchive" / "venues" / "halfway"
+    folder.mkdir()
+    try:
+        (folder / "__init__.py").touch()
+        assert "halfway" not in checkout.run("probe", "-h")
+        (folder / "venue.py").write_text("import nothing_of_this_name\n")
+        assert "venue halfway is left out: ModuleNotFoundError" in checkout.run("probe", "-h")
+    finally:
+        shutil.rmtree(folder)
