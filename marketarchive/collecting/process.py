@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 from scrapy.settings import BaseSettings
 
@@ -16,7 +17,7 @@ from marketarchive.archive.writer import ArchiveWriter
 from marketarchive.clock import Clock, RealClock, SteppedClock, parse_steps
 from marketarchive.collecting.limits import Limiter
 from marketarchive.collecting.shutdown import Shutdown
-from marketarchive.collecting.together.board import Board
+from marketarchive.collecting.together.listener import Listener
 from marketarchive.exceptions import ConfigurationError, DiskError
 from marketarchive.simulated_time import FollowedEventLoop, SimulatedClock
 from marketarchive.time_page import TimePage
@@ -43,7 +44,7 @@ class Process:
             raise ConfigurationError(
                 f"LIMIT_SHARE={share!r} is not a share of the venues' limits: 0 < it <= 1"
             )
-        self.board: Board | None = None  # set by who wants to look
+        self.listeners: list[Listener] = []  # of who wants to look
         self.limiter = Limiter(self.clock, share, settings.getfloat("RETRY_AFTER_MAX_S"))
         files, config = files_from_settings(settings), ArchiveConfig.from_settings(settings)
         try:
@@ -71,6 +72,11 @@ class Process:
         if root not in cls._made:
             cls._made[root] = cls(settings, shutdown)
         return cls._made[root]
+
+    def notify(self, item: Any) -> None:
+        """Give whoever looks an item that passes, or an Observation."""
+        for listener in self.listeners:
+            listener.take(item)
 
     def close(self) -> None:
         """Join the writer; every run must have been closed before."""

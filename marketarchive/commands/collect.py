@@ -1,4 +1,4 @@
-"""`scrapy collect`: all feeds of some assets in one process."""
+"""`scrapy collect`: all feeds of a plan, or of several, in one process."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 from scrapy.utils.log import log_scrapy_info
 
-from marketarchive.collecting.arguments import ASSETS as ASSETS_GIVEN
-from marketarchive.collecting.arguments import DURATION, Arguments, parse_arguments
-from marketarchive.collecting.arguments import DURATIONS as DURATIONS_GIVEN
+from marketarchive.collecting.arguments import seconds
 from marketarchive.collecting.bare_words import as_options, sort_words
 from marketarchive.collecting.exit_codes import DISK
 from marketarchive.collecting.feed_context import name_feeds
 from marketarchive.collecting.process import Process, follow_simulator
 from marketarchive.collecting.shutdown import Shutdown
 from marketarchive.collecting.spider import ArchiveSpider
-from marketarchive.collecting.together.collection import ASSETS, DURATIONS, PAGES, Collection, Feed, feeds_of
+from marketarchive.collecting.together.collection import Collection
 from marketarchive.collecting.together.live_view import LiveView
+from marketarchive.collecting.together.plan import Chosen, Plan, PlannedFeed, all_feeds
 from marketarchive.collecting.together.summary import print_summary, summarize, summary_lines
 from marketarchive.collecting.together.terminal_log import TerminalLog, is_free
 from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError
 from marketarchive.pipelines.market_master import check_settings, prepare_master
+from marketarchive.plans import DEFAULT, plans
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
@@ -44,14 +44,15 @@ class Command(ScrapyCommand):
     requires_project = True
 
     def syntax(self) -> str:
-        return "[--assets A,B] [--durations 5m,15m] [--duration SPAN] [--no-pages]"
+        return "[PLAN ...] [options]"
 
     def short_desc(self) -> str:
-        return "Collect everything of some assets: books, rows, prices, trades, outcomes (exit codes: 0 to 4)"
+        return "Collect everything of a plan in one process (exit codes: 0 to 4)"
 
     def long_desc(self) -> str:
         return (
-            "Runs all spiders of the up/down rounds of these assets in one process, each a run of its own, "
+            f"Plans: {'; '.join(_plan_lines())}. "
+            "Runs all spiders of the plans in one process, each a run of its own, "
             "and shows how they do: a table on a terminal, a line a minute elsewhere, at the end a summary. "
             "On a terminal log lines below WARNING go to a file in OUTPUT_DIR/logs, unless LOG_FILE or -L "
             "says otherwise. A feed that ends by itself is started again; the others go on. The exit code is "
@@ -60,10 +61,18 @@ class Command(ScrapyCommand):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        parser.add_argument("--assets", metavar="A,B", default=",".join(ASSETS), help="%(default)s")
-        parser.add_argument("--durations", metavar="D,E", default=",".join(DURATIONS), help="%(default)s")
+        for argument in dict.fromkeys(each for plan in plans().values() for each in plan.takes):
+            defaults = "; ".join(
+                f"default of {plan.name}: {plan.defaults[argument.name]}"
+                for plan in plans().values()
+                if argument.name in plan.defaults
+            )
+            meaning = f"{argument.meaning} ({defaults})" if defaults else argument.meaning
+            parser.add_argument(f"--{argument.name}", metavar=argument.example, help=meaning)
         parser.add_argument("--duration", metavar="SPAN", help="seconds, or 15m, 1h; without it for ever")
-        parser.add_argument("--no-pages", action="store_true", help="leave Chainlink's pages out")
+        for option, title in _optional().items():
+            parser.add_argument(f"--{option}", action="store_true", help=f"leave {title} out")
+        parser.add_argument("--list", action="store_true", help="print the plans and end")
 
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
         super().process_options(args, opts)
@@ -78,22 +87,26 @@ class Command(ScrapyCommand):
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         assert self.crawler_process is not None
         assert self.settings is not None
+        if opts.list:
+            for line in _plan_lines():
+                print(line)
+            return
         log = TerminalLog(self.settings, self._console) if self._has_own_log else None
         if log is not None:
             log_scrapy_info(self.settings)  # what Scrapy said of itself before had nowhere to go
         name_feeds()
-        if args:
-            raise UsageError(_not_options(args), print_help=False)
+        named = _named(args)
         shutdown = Shutdown()
         shutdown.watch(asyncio.get_event_loop())  # the reactor's; it does not run yet
         try:
-            arguments = _arguments(opts)
+            duration = None if opts.duration is None else seconds("duration", opts.duration)
             check_settings(self.settings)
-            feeds = self._feeds(arguments, has_pages=not opts.no_pages)
+            chosen = self._choose(named, opts)
+            all_feeds(chosen)
             process = Process.of(self.settings, shutdown)
             prepare_master(self.settings)
             collection = Collection(
-                process, feeds, arguments, self.crawler_process.create_crawler, self._crawl
+                process, chosen, duration, self.crawler_process.create_crawler, self._crawl
             )
         except (ArgumentError, ConfigurationError) as error:
             raise UsageError(str(error), print_help=False) from error
@@ -131,23 +144,38 @@ class Command(ScrapyCommand):
             for text in summary_lines(summary):
                 print(f"collect: {text}", file=sys.stderr)
 
-    def _feeds(self, arguments: Arguments, *, has_pages: bool) -> list[Feed]:
-        """All that can be collected here. Raises ArgumentError, ConfigurationError."""
-        feeds = []
-        for feed in feeds_of(arguments, has_pages=has_pages):
-            assert self.crawler_process is not None
-            assert self.settings is not None
-            spider = cast("type[ArchiveSpider]", self.crawler_process.spider_loader.load(feed.spider))
-            spider.check_arguments(feed.arguments)
-            try:
-                spider.check_settings(self.settings)
-            except ConfigurationError as error:
-                if feed.spider != PAGES:
-                    raise
-                logger.warning("Chainlink's pages are left out (--no-pages: without this line): %s", error)
-            else:
-                feeds.append(feed)
-        return feeds
+    def _choose(self, named: Sequence[Plan], opts: argparse.Namespace) -> list[Chosen]:
+        """Return what of these plans can be collected here. Raises ArgumentError, ConfigurationError."""
+        takes = {argument.name for plan in plans().values() for argument in plan.takes}
+        given = {name: getattr(opts, name) for name in takes if getattr(opts, name) is not None}
+        taken = {argument.name for plan in named for argument in plan.takes}
+        if unknown := sorted(given.keys() - taken):
+            raise ArgumentError(f"{' and '.join(plan.name for plan in named)} takes no --{unknown[0]}")
+        chosen = []
+        for plan in named:
+            arguments = plan.arguments(given)
+            wanted = [feed for feed in plan.feeds(arguments) if not (feed.option and _is_given(opts, feed))]
+            usable = [(feed, spider) for feed in wanted if (spider := self._check(feed)) is not None]
+            if not usable:
+                raise ArgumentError(f"nothing of {plan.name} is left to be collected here")
+            sources = frozenset((spider.venue, name) for _, spider in usable for name in spider.feeds)
+            chosen.append(Chosen(plan, arguments, [feed for feed, _ in usable], sources))
+        return chosen
+
+    def _check(self, feed: PlannedFeed) -> type[ArchiveSpider] | None:
+        """Return its spider; None where this machine lacks what it needs and it is optional."""
+        assert self.crawler_process is not None
+        assert self.settings is not None
+        spider = cast("type[ArchiveSpider]", self.crawler_process.spider_loader.load(feed.spider))
+        spider.check_arguments(feed.arguments)
+        try:
+            spider.check_settings(self.settings)
+        except ConfigurationError as error:
+            if not feed.option:
+                raise
+            logger.warning("%s are left out (--%s: without this line): %s", feed.title, feed.option, error)
+            return None
+        return spider
 
     def _crawl(self, crawler: Crawler, arguments: Mapping[str, str]) -> asyncio.Task[None]:
         assert self.crawler_process is not None
@@ -180,17 +208,28 @@ def _tell_fault(looking: asyncio.Task[Any]) -> None:
         logger.error("Nothing is shown any more; collecting goes on", exc_info=error)
 
 
-def _arguments(opts: argparse.Namespace) -> Arguments:
-    """Raises ArgumentError."""
-    given = {"assets": opts.assets, "durations": opts.durations}
-    if opts.duration is not None:
-        given["duration"] = opts.duration
-    return parse_arguments(given, (ASSETS_GIVEN, DURATIONS_GIVEN, DURATION), "collect")
+def _plan_lines() -> list[str]:
+    return [
+        f"{plan.name}{' (default)' if plan.name == DEFAULT else ''}: {plan.what}" for plan in plans().values()
+    ]
 
 
-def _not_options(args: Sequence[str]) -> str:
-    """Return what to write for words that are no options."""
+def _optional() -> dict[str, str]:
+    """Return what each option leaves out."""
+    feeds = (feed for plan in plans().values() for feed in plan.feeds(plan.arguments({})))
+    return {feed.option: feed.title for feed in feeds if feed.option}
+
+
+def _is_given(opts: argparse.Namespace, feed: PlannedFeed) -> bool:
+    return bool(getattr(opts, feed.option.replace("-", "_")))
+
+
+def _named(args: Sequence[str]) -> list[Plan]:
+    """Return the plans that words of the command line name. Raises UsageError."""
     words, given = sort_words([word for word in args if word != "-a"])
     if given:
-        return f"write {as_options(given)}: collect takes options only"
-    return f"collect takes options only, not {words[0]!r}"
+        raise UsageError(f"write {as_options(given)}: collect takes plans and options only", print_help=False)
+    for word in words:
+        if word not in plans():
+            raise UsageError(f"there is no plan {word!r}; plans: {', '.join(plans())}", print_help=False)
+    return [plans()[name] for name in dict.fromkeys(words or [DEFAULT])]

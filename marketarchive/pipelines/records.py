@@ -34,8 +34,7 @@ class RecordsPipeline:
         return cls(needed_run(crawler))
 
     def process_item(self, item: Any) -> Any:
-        if (board := self._run.process.board) is not None:
-            board.take(item)
+        self._run.process.notify(item)
         if isinstance(item, Row):
             self._add(item.series, item.tick, item.tick + from_seconds(item.grace_s), item.columns())
         elif isinstance(item, Gap) and item.to_ns is not None:

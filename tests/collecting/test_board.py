@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Literal
 
-from marketarchive.collecting.together.board import LATE_S, REMEMBERED_S, Board, Share
+from marketarchive.collecting.together.listener import Observation, Share, Traffic
 from marketarchive.items import Frames, Gap, Market, ReferencePrice, Resolution
+from marketarchive.plans.updown.board import LATE_S, REMEMBERED_S, Board
 from marketarchive.times import SECOND, utc
 from marketarchive.venues.polymarket.rows import Quote
 
@@ -76,7 +77,6 @@ def test_only_seconds_of_a_round_count_for_its_share() -> None:
     lane = board.lanes["BTC", "5m"]
     share = lane.share(lane.rounds[str(known.slug)], START + 2 * SECOND)
     assert (share.observed, share.due, share.joined_ns, share.value) == (1, 2, None, 0.5)
-    assert board.rows == 3
 
 
 def followed(begin: int, seconds: Iterable[int], now: int, number: int = 0) -> Share:
@@ -161,8 +161,8 @@ def test_reference_prices_are_due_each_second_between_the_first_row_and_the_newe
         board.take(price(second))
     board.take(price(10, is_observed=0))
     board.take(price(11).model_copy(update={"timestamp": None}))  # read now and then, not once a second
-    [share] = [seconds.share for seconds in board.prices.values()]
-    assert (share.observed, share.due, board.rows) == (3, 8, 5)
+    [share] = [seconds.share for seconds in board.prices.seconds.values()]
+    assert (share.observed, share.due) == (3, 8)
 
 
 def test_a_gap_counts_for_each_asset_that_it_concerns_once_it_has_its_end() -> None:
@@ -198,9 +198,24 @@ def test_outcomes_are_missed_until_they_are_told_and_rounds_without_are_not_forg
     assert [each.market_id for each in board.lanes["BTC", "5m"].rounds.values()] == ["BTC-2"]
 
 
-def test_frames_are_counted_and_observations_never_go_back() -> None:
+def test_frames_and_rows_are_counted() -> None:
+    traffic = Traffic()
+    for item in (Frames("v", "stream", "c1", ((1, 1, b"a"), (2, 2, b"b"))), quote(market(0), 1), market(0)):
+        traffic.take(item)
+    assert (traffic.frames, traffic.rows) == (2, 1)
+
+
+def test_observations_never_go_back() -> None:
     board = Board(["BTC"], ["5m"], START)
-    board.take(Frames("polymarket", "stream", "c1", ((1, 1, b"a"), (2, 2, b"b"))))
-    board.observed("BTC", 5)
-    board.observed("BTC", 3)
-    assert (board.frames, board.newest_observation) == (2, {"BTC": 5})
+    for at in (5, 3):
+        board.take(Observation("polymarket", "reference", "BTC", at))
+    assert board.newest_observation == {"BTC": 5}
+
+
+def test_missing_outcomes_are_advised_to_be_fetched() -> None:
+    board = Board(["BTC"], ["5m"], START, "fetch them")
+    board.take(market(0))
+    assert list(board.advice(START + 299 * SECOND)) == []
+    [(what, how)] = board.advice(START + 300 * SECOND)
+    assert what.startswith("no outcome yet of 1 round that ended meanwhile")
+    assert how == "fetch them"

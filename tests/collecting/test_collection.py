@@ -6,15 +6,15 @@ import shlex
 
 import pytest
 
-from marketarchive.collecting.arguments import ASSETS, DURATIONS, parse_arguments
-from marketarchive.collecting.together.collection import (
-    OUTCOMES_SINCE,
-    PAGES,
-    feeds_of,
-    outcome,
-    outcomes_command,
-)
+from marketarchive.collecting.together.collection import weigh
+from marketarchive.plans.updown.plan import OUTCOMES_SINCE, PLAN, outcomes_command
 from marketarchive.spiders.polymarket_resolutions import PolymarketResolutions
+
+PAGES = "chainlink_streams"
+
+
+def outcome(code_of: dict[str, int]) -> int:
+    return max(weigh(code_of, {PAGES}).values())
 
 
 @pytest.mark.parametrize(
@@ -43,8 +43,7 @@ def test_without_pages_all_that_is_left_counts() -> None:
 
 def test_the_command_that_fetches_outcomes_is_one_that_its_spider_takes() -> None:
     given = {"assets": "BTC,ETH", "durations": "5m,15m"}
-    stream = next(feeds_of(parse_arguments(given, (ASSETS, DURATIONS), "collect"), has_pages=False))
-    words = shlex.split(outcomes_command(stream.arguments))
+    words = shlex.split(outcomes_command(PLAN.arguments(given)))
     assert words[words.index("crawl") + 1] == "polymarket_resolutions"
     arguments = [words[at + 1] for at, word in enumerate(words) if word == "-a"]
     expected = {"assets": "BTC,ETH", "durations": "5m,15m", "since": OUTCOMES_SINCE}

@@ -8,11 +8,13 @@ from decimal import Decimal
 import pytest
 from rich.console import Console
 
-from marketarchive.collecting.together.look import COLUMNS, Lane, Look, line, table
+from marketarchive.collecting.together.look import Look, line, table
+from marketarchive.plans.updown.market_rows import COLUMNS, MarketRow, MarketRows
 
-BTC = Lane("BTC", "5m", "10:05-10:10", 65, 0.99999, Decimal("0.51"), Decimal("0.53"), 1.25, 2)
-UNKNOWN = Lane("BTC", "15m", "", None, None, None, None, None, 2)
-LOOK = Look("2026-11-20 10:08:55Z", (BTC, UNKNOWN), 8.0, 95.4, 1_500_000, 2_000_000_000, "12 rows", 1, ())
+BTC = MarketRow("BTC", "5m", "10:05-10:10", 65, 0.99999, Decimal("0.51"), Decimal("0.53"), 1.25, 2)
+UNKNOWN = MarketRow("BTC", "15m", "", None, None, None, None, None, 2)
+PARTS = (MarketRows((BTC, UNKNOWN)),)
+LOOK = Look("2026-11-20 10:08:55Z", PARTS, 8.0, 95.4, 1_500_000, 2_000_000_000, "12 rows", 1, ())
 
 
 LATE = replace(BTC, asset="ETH", since="10:07:03")
@@ -49,13 +51,13 @@ def test_a_row_says_what_is_known_and_a_share_is_never_rounded_up() -> None:
 
 
 def test_a_share_since_the_round_was_joined_says_so() -> None:
-    text = shown(replace(LOOK, lanes=(BTC, LATE)))
+    text = shown(replace(LOOK, parts=(MarketRows((BTC, LATE)),)))
     early, late = (each for each in text if "10:05-10:10" in each)
     assert "99.9 %" in early
     assert "99.9 %*" not in early
     assert "99.9 %*" in late
     assert text[-2] == "observed: of the round's seconds so far, * since joined at 10:07:03"
-    assert "observed 99.9 % since 10:07:03 up 0.51/0.53" in line(replace(LOOK, lanes=(LATE,)))
+    assert "observed 99.9 % since 10:07:03 up 0.51/0.53" in line(replace(LOOK, parts=(MarketRows((LATE,)),)))
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,8 @@ def test_a_share_since_the_round_was_joined_says_so() -> None:
     ],
 )
 def test_a_narrow_terminal_has_fewer_columns_and_nothing_is_torn(width: int, dropped: set[str]) -> None:
-    waiting = replace(LOOK, lanes=(BTC, UNKNOWN, LATE), waiting=("polymarket_stream",), stopping="SIGINT")
+    parts = (MarketRows((BTC, UNKNOWN, LATE)),)
+    waiting = replace(LOOK, parts=parts, waiting=("polymarket_stream",), stopping="SIGINT")
     text = shown(waiting, width)
     assert max(map(len, text)) <= width
     assert "…" not in "".join(text)
@@ -93,7 +96,9 @@ def test_the_same_as_one_line() -> None:
 
 
 def test_cents_have_both_digits_and_finer_prices_all_of_theirs() -> None:
-    lanes = (replace(BTC, bid=Decimal("0.4"), ask=Decimal(1)), replace(BTC, bid=Decimal("0.906"), ask=None))
-    cents, finer = (each.split() for each in shown(replace(LOOK, lanes=lanes)) if "10:05-10:10" in each)
+    rows = (replace(BTC, bid=Decimal("0.4"), ask=Decimal(1)), replace(BTC, bid=Decimal("0.906"), ask=None))
+    cents, finer = (
+        each.split() for each in shown(replace(LOOK, parts=(MarketRows(rows),))) if "10:05-10:10" in each
+    )
     assert cents[6:9] == ["0.40", "1.00", "0.60"]
     assert finer[5:] == ["0.906", "-", "-"]

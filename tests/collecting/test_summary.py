@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from marketarchive.collecting.together.board import Share
+from marketarchive.collecting.together.listener import Share, Total
 from marketarchive.collecting.together.summary import (
     FeedSummary,
-    RoundsSummary,
     Summary,
     print_summary,
     summary_lines,
@@ -34,7 +33,7 @@ FIGURES = "2 runs, 1,234,567 messages, observed 890 of 900 s (98.8 %), 8.1 MB co
 SUMMARY = Summary(
     "1 h 2 min, ended by SIGINT, exit code 0",
     [STREAM, OUTCOMES],
-    [RoundsSummary("BTC 5m", 3, Share(890, 900)), RoundsSummary("BTC 15m", 0, Share())],
+    [Total("BTC 5m", 3, Share(890, 900)), Total("BTC 15m", 0, Share())],
     9_000_000,
     OUT,
     OUT / "logs" / "collect-x.log",

@@ -11,6 +11,7 @@ from marketarchive.collecting.pages.open_page import OpenPage
 from marketarchive.collecting.pages.page import PageSpider
 from marketarchive.collecting.pages.page_keeper import News, PageKeeper
 from marketarchive.collecting.second_rows import Observed, SecondRows
+from marketarchive.collecting.together.listener import Observation
 from marketarchive.exceptions import ArgumentError, ParseError
 from marketarchive.items import Invalid, ReferencePrice, Response
 from marketarchive.times import SECOND, utc
@@ -83,8 +84,8 @@ class StreamPageSpider(PageSpider):
             )
             if is_new:
                 new.append(report.observed_ns)
-        if new and (board := self.run.process.board) is not None:
-            board.observed(target.asset, max(new))
+        if new:
+            self.run.process.notify(Observation(self.venue, self.feed, target.asset, max(new)))
         self.run.stats.inc_value("page/observations", len(new))
         return News(new, answer.reports[0].observed_ns)
 

@@ -12,6 +12,7 @@ from marketarchive.collecting.second_rows import Observed, SecondRows
 from marketarchive.collecting.streams.link import Link
 from marketarchive.collecting.streams.stream import StreamSpider
 from marketarchive.collecting.streams.websocket import Message
+from marketarchive.collecting.together.listener import Observation
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Invalid
 from marketarchive.times import SECOND, from_ms
@@ -94,8 +95,9 @@ class TopicStreamSpider(StreamSpider):
         link.heard(at, from_ms(point.published_ms))
         self.proven_at[point.topic] = published
         link.data_at = self.updated_at[point.topic] = at
-        if point.topic == SPOT and (board := self.run.process.board) is not None:
-            board.observed(point.asset, from_ms(point.observed_ms))
+        if point.topic == SPOT:
+            at_venue = from_ms(point.observed_ms)
+            self.run.process.notify(Observation(self.venue, self.feed, point.asset, at_venue))
         # a series promises its topic's window; a price of 0, which `decode` lets pass, is none
         if point.window_s == TOPICS[point.topic].window_s and point.value > 0:
             self._row_of(point, at, seq)

@@ -1,11 +1,11 @@
-"""All feeds of some assets in one process: each a run of its own, started again when it ends by itself."""
+"""The feeds of some plans in one process: each a run of its own, started again when it ends by itself."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,15 +14,14 @@ from scrapy.crawler import Crawler
 from marketarchive.archive.paths import manifest_path
 from marketarchive.archive.run import run_name
 from marketarchive.clock import SpeedMeter, sleep
-from marketarchive.collecting.arguments import Arguments
 from marketarchive.collecting.exit_cause import Exit, last_line
 from marketarchive.collecting.exit_codes import BLOCKED, DISK, FAILED, FINISHED
 from marketarchive.collecting.feed_context import working_for
 from marketarchive.collecting.process import Process
 from marketarchive.collecting.run import DOWN_SINCE, Run, ask_to_stop, exit_of, run_of, seal
-from marketarchive.collecting.together.board import Board
+from marketarchive.collecting.together.listener import Selected, Traffic
+from marketarchive.collecting.together.plan import Chosen, PlannedFeed, all_feeds
 from marketarchive.exceptions import DiskError
-from marketarchive.invocation import command
 from marketarchive.times import from_seconds, iso, to_seconds
 
 if TYPE_CHECKING:
@@ -30,14 +29,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-ASSETS = ("BTC", "ETH", "SOL", "XRP")
-DURATIONS = ("15m",)
-PAGES = "chainlink_streams"
-"""The one feed that may be left out, or refused."""
-AHEAD = "3m"
-"""Rounds are looked up every minute, so each is subscribed two minutes before it opens."""
-OUTCOMES_SINCE = "2h"
-"""Longer than the longest wait for a new start, and than an outcome has been seen to take."""
 START_AGAIN_S = 60
 """A feed that ended by itself is started again after this, then after twice it, ... up to the longest."""
 START_AGAIN_MAX_S = 3600
@@ -45,16 +36,6 @@ OPENING_S = 0.02
 """Between two looks (wall) whether a run has been opened."""
 LASTED_S = 600
 """A run that lasted this long begins the waits anew."""
-
-
-@dataclass(frozen=True)
-class Feed:
-    """A spider and what it is asked."""
-
-    spider: str
-    arguments: Mapping[str, str]
-    after_s: float = 0.0
-    """Seconds after the others: what can be fetched later too makes way for what cannot."""
 
 
 @dataclass
@@ -71,52 +52,16 @@ class Ran:
     exit_cause: str
 
 
-def feeds_of(arguments: Arguments, *, has_pages: bool) -> Iterator[Feed]:
-    """What is collected of the chosen assets and durations."""
-    assets = {"assets": ",".join(arguments.assets or ASSETS)}
-    rounds = {**assets, "durations": ",".join(arguments.durations or DURATIONS)}
-    yield Feed("polymarket_stream", {**rounds, "ahead": AHEAD, "interval": "1s"})
-    yield Feed("polymarket_reference", {})
-    if has_pages:
-        yield Feed(PAGES, assets)
-    yield Feed("polymarket_trades", {**rounds, "ahead": AHEAD, "interval": "1m"}, after_s=10)
-    yield Feed("polymarket_resolutions", {**rounds, "since": OUTCOMES_SINCE, "interval": "1m"}, after_s=20)
-
-
-def last_outcomes(feeds: Sequence[Feed]) -> Feed | None:
-    """The feed that reads outcomes, as one pass."""
-    for feed in feeds:
-        if feed.spider == "polymarket_resolutions":
-            return Feed(
-                feed.spider, {name: value for name, value in feed.arguments.items() if name != "interval"}
-            )
-    return None
-
-
-def outcomes_command(asked: Mapping[str, str]) -> str:
-    """Return the command that fetches the outcomes of what a feed was `asked`, once."""
-    given = {"assets": asked["assets"], "durations": asked["durations"], "since": OUTCOMES_SINCE}
-    options = (word for name, value in given.items() for word in ("-a", f"{name}={value}"))
-    return command("crawl", "polymarket_resolutions", *options)
-
-
-def weigh(code_of: Mapping[str, int]) -> dict[str, int]:
+def weigh(code_of: Mapping[str, int], optional: Iterable[str] = ()) -> dict[str, int]:
     """Return what each feed's last exit code counts for the whole.
 
-    4 says that nobody lets us in anywhere. A feed that alone was refused collected nothing though due; pages
-    may be refused as they may be left out.
+    4 says that nobody lets us in anywhere. A feed that alone was refused collected nothing though due; those
+    that are optional may be refused as they may be left out.
     """
     if all(code == BLOCKED for code in code_of.values()):
         return dict(code_of)
-    meant = {spider: FAILED if code == BLOCKED else code for spider, code in code_of.items()}
-    if code_of.get(PAGES) == BLOCKED:
-        meant[PAGES] = FINISHED
-    return meant
-
-
-def outcome(code_of: Mapping[str, int]) -> int:
-    """Return the exit code of all, from those of the feeds' last runs: the highest that counts."""
-    return max(weigh(code_of).values())
+    refused = {spider: FINISHED if spider in optional else FAILED for spider in code_of}
+    return {spider: refused[spider] if code == BLOCKED else code for spider, code in code_of.items()}
 
 
 class Collection:
@@ -125,19 +70,21 @@ class Collection:
     def __init__(
         self,
         process: Process,
-        feeds: Sequence[Feed],
-        arguments: Arguments,
+        chosen: Sequence[Chosen],
+        duration: float | None,
         create: Callable[[str], Crawler],
         crawl: Callable[[Crawler, Mapping[str, str]], Awaitable[None]],
     ) -> None:
-        """Opens its run: raises DiskError. `create` makes the crawler of a spider, `crawl` runs it."""
+        """Open its run. Raises ArgumentError, DiskError.
+
+        duration: seconds. create: makes the crawler of a spider, `crawl` runs it.
+        """
         self.process = process
         self._meter = SpeedMeter(process.clock)
-        self.feeds = feeds
+        self.feeds = all_feeds(chosen)
         self.started = process.clock.now_ns()
-        self.board = process.board = Board(
-            arguments.assets or ASSETS, arguments.durations or DURATIONS, self.started
-        )
+        self.traffic = Traffic()
+        self.listeners = [each.listener(self.started) for each in chosen]  # of each plan
         self.crawlers: list[Crawler] = []  # that run now
         self.waiting: dict[str, int] = {}  # spider that ended by itself -> monotonic ns of its next start
         self.ran: list[Ran] = []
@@ -145,19 +92,30 @@ class Collection:
         self.stop_reason: str | None = None
         self._weight_of: dict[str, int] = {}  # spider -> what its last exit code counts
         self._fault = ""  # of its own manifest
-        self._arguments = arguments
+        self._chosen = chosen
+        self._duration = duration
         self._create = create
         self._crawl = crawl
         self._restarts: Counter[str] = Counter()
         self._past: Counter[str] = Counter()  # stats of crawlers that have ended
         self._down_since: dict[str, int] = {}  # by spider: wall ns, until a gap says so
         self._stop = asyncio.Event()
-        asked = arguments.given()
-        asked |= {"feeds": [asdict(feed) for feed in feeds]}
+        asked: dict[str, Any] = {} if duration is None else {"duration": duration}
+        for each in chosen:
+            asked |= each.arguments.given()
+        asked["plans"] = [each.plan.name for each in chosen]
+        asked["feeds"] = [
+            {"spider": feed.spider, "arguments": feed.arguments, "after_s": feed.after_s}
+            for feed in self.feeds
+        ]
         self._archive = process.writer.open_run(
             "collect", "", (), asked, {"SIMULATOR_URL": process.simulator}
         )
         self._sealing: asyncio.Task[None] | None = None
+        process.listeners += [
+            self.traffic,
+            *(Selected(own, each.sources) for own, each in zip(self.listeners, chosen, strict=True)),
+        ]
         process.shutdown.join(self)
 
     def request_stop(self, reason: str) -> None:
@@ -195,21 +153,21 @@ class Collection:
 
     async def collect(self) -> None:
         """Until all is over and sealed."""
-        timer = asyncio.ensure_future(self._end_after(self._arguments.duration))
+        timer = asyncio.ensure_future(self._end_after(self._duration))
         codes = await asyncio.gather(*(self._keep(feed) for feed in self.feeds))
         timer.cancel()
         code_of = dict(zip((feed.spider for feed in self.feeds), codes, strict=True))
-        if self.stop_reason == "duration" and (feed := last_outcomes(self.feeds)) is not None:
-            code_of[feed.spider] = (await self._run(feed)).exit_code
-        self._weight_of = weigh(code_of)
+        if self.stop_reason == "duration":
+            for feed in filter(None, (each.plan.last_pass(each.feeds) for each in self._chosen)):
+                code_of[feed.spider] = (await self._run(feed)).exit_code
+        optional = {feed.spider: feed.option for feed in self.feeds if feed.option}
+        self._weight_of = weigh(code_of, optional)
         self.exit_code = max(self._weight_of.values())
-        if code_of.get(PAGES) == BLOCKED != self.exit_code:
-            logger.warning("%s was refused, others were not: do not work around it, give --no-pages", PAGES)
+        for spider, option in optional.items():
+            if code_of[spider] == BLOCKED != self.exit_code:
+                refused = "%s was refused, others were not: do not work around it, give --%s"
+                logger.warning(refused, spider, option)
         await self.seal()
-
-    def without_outcome(self) -> int:
-        """Return how many rounds ended since its start and have no outcome yet."""
-        return self.board.without_outcome(self.started, self.process.clock.now_ns())
 
     def last_lines(self) -> Iterator[str]:
         """Return a line for each feed to which the exit code is due, the worst last."""
@@ -227,7 +185,7 @@ class Collection:
         if duration is not None and await sleep(self.process.clock, duration, self._stop):
             self.request_stop("duration")
 
-    async def _keep(self, feed: Feed) -> int:
+    async def _keep(self, feed: PlannedFeed) -> int:
         """Run it until the end; the exit code of its last run."""
         failures = 0
         if not await sleep(self.process.clock, feed.after_s, self._stop):
@@ -254,7 +212,7 @@ class Collection:
             self._restarts[feed.spider] += 1
         return FINISHED
 
-    async def _run(self, feed: Feed, *, is_bounded: bool = False) -> Ran:
+    async def _run(self, feed: PlannedFeed, *, is_bounded: bool = False) -> Ran:
         """From start to end; `is_bounded`: until our stop, also one that comes before its run is there."""
         started = self.process.clock.now_ns()
         with working_for(feed.spider):
@@ -296,7 +254,7 @@ class Collection:
             self._past.update({key: value for key, value in figures.items() if isinstance(value, int)})
         return ran
 
-    def _note_end(self, feed: Feed, run: Run | None, started: int) -> None:
+    def _note_end(self, feed: PlannedFeed, run: Run | None, started: int) -> None:
         """Since when nothing is received of a feed: also over runs that ended before they listened."""
         was_down = run is None or run.down_since is not None
         ended = run.ended_at if run is not None and run.ended_at is not None else started

@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from rich.console import Console
 from rich.control import Control
 from rich.live import Live
 
 from marketarchive.clock import sleep, sleep_until
-from marketarchive.collecting.together.board import Share
 from marketarchive.collecting.together.collection import Collection
-from marketarchive.collecting.together.look import Lane, Look, line, table
-from marketarchive.times import SECOND, to_seconds
+from marketarchive.collecting.together.look import Look, line, table
+from marketarchive.times import SECOND, to_seconds, utc
 
 logger = logging.getLogger(__name__)
 
@@ -35,43 +32,24 @@ class Observer:
 
     def look(self) -> Look:
         """The figures of now. Raises OSError when the disk does not say how full it is."""
-        process, board = self._collection.process, self._collection.board
+        process, traffic = self._collection.process, self._collection.traffic
+        listeners = self._collection.listeners
         now, mono = self._clock.now_ns(), self._clock.mono_ns()
-        board.forget(now)
         then, rows, frames = self._before
-        self._before = (mono, board.rows, board.frames)
+        self._before = (mono, traffic.rows, traffic.frames)
         seconds = max(to_seconds(mono - then), 1e-9)
         return Look(
-            f"{datetime.fromtimestamp(now // SECOND, UTC):%Y-%m-%d %H:%M:%S}Z",
-            tuple(self._lanes(now)),
-            (board.rows - rows) / seconds,
-            (board.frames - frames) / seconds,
+            f"{utc(now):%Y-%m-%d %H:%M:%S}Z",
+            tuple(listener.look(now) for listener in listeners),
+            (traffic.rows - rows) / seconds,
+            (traffic.frames - frames) / seconds,
             process.writer.store.files.written,
             shutil.disk_usage(process.root).free,
             self._master(),
-            board.gaps[""],
+            sum(listener.other_gaps() for listener in listeners),
             tuple(self._collection.waiting),
             self._collection.stop_reason or "",
         )
-
-    def _lanes(self, now: int) -> Iterator[Lane]:
-        board = self._collection.board
-        for (asset, duration), lane in board.lanes.items():
-            current, newest = lane.at(now), lane.newest
-            is_known = newest is not None and current is not None and newest.subject == current.slug
-            seen = board.newest_observation.get(asset)
-            share = Share() if current is None else lane.share(current, now)
-            yield Lane(
-                asset,
-                duration,
-                "" if current is None else f"{_time(current.start_ns)[:5]}-{_time(current.end_ns)[:5]}",
-                None if current is None else -((now - current.end_ns) // SECOND),
-                share.value,
-                *(newest.best if is_known and newest is not None else (None, None)),
-                None if seen is None else to_seconds(now - seen),
-                board.gaps[asset],
-                _time(share.joined_ns) if share.due and share.joined_ns is not None else "",
-            )
 
     def _master(self) -> str:
         stat = self._collection.stat
@@ -118,7 +96,3 @@ class LiveView:
                 await sleep(self._clock, 1.0)
         finally:
             logger.removeHandler(handler)
-
-
-def _time(ns: int) -> str:
-    return f"{datetime.fromtimestamp(ns // SECOND, UTC):%H:%M:%S}"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Literal
+from typing import Literal, Protocol
 
 from rich import box
 from rich.console import Console, Group
@@ -15,24 +14,17 @@ from rich.table import Table
 from rich.text import Text
 
 
-@dataclass(frozen=True)
-class Lane:
-    """One asset and duration at a moment."""
+class Part(Protocol):
+    """What a listener shows at a moment."""
 
-    asset: str
-    duration: str
-    market: str  # "10:05-10:10", "" = none is under way that is known
-    left_s: int | None
-    share: float | None  # observed of the round's seconds so far
-    bid: Decimal | None  # of Up
-    ask: Decimal | None
-    chainlink_s: float | None  # age of the newest observation
-    gaps: int
-    since: str = ""  # "10:07:03": counted from then on, the round had begun before; "" = from its opening
+    def table(self, width: int) -> Table:
+        """Return it for a terminal of `width` columns."""
 
-    @property
-    def spread(self) -> Decimal | None:
-        return None if self.bid is None or self.ask is None else self.ask - self.bid
+    def legend(self) -> Sequence[str]:
+        """Return what its signs mean."""
+
+    def lines(self) -> Sequence[str]:
+        """Return it for a log, joined by semicolons."""
 
 
 @dataclass(frozen=True)
@@ -40,18 +32,18 @@ class Look:
     """Everything at a moment; rates since the look before."""
 
     at: str
-    lanes: tuple[Lane, ...]
+    parts: tuple[Part, ...]
     rows_s: float
     frames_s: float
     written: int
     free: int
     master: str
-    gaps: int  # of no asset in particular
+    gaps: int  # that no part shows
     waiting: tuple[str, ...]  # feeds that ended by themselves
     stopping: str = ""  # why, while it ends
 
     def sum_up(self) -> list[str]:
-        """Return the figures that are of no asset in particular."""
+        """Return the figures that are of no part."""
         found = [
             f"{self.rows_s:.1f} rows/s",
             f"{self.frames_s:,.0f} frames/s",
@@ -67,62 +59,41 @@ class Look:
         return found
 
 
-WIDTHS = {
-    "asset": 5, "market": 15, "left": 5, "observed": 8, "up bid": 6, "ask": 5, "spread": 6, "chainlink": 9,
-    "gaps": 4,
-}  # fmt: skip
-"""What each column has at least, so that none comes and goes with what stands in it."""
-COLUMNS = tuple(WIDTHS)
-LEAST_FIRST = ("spread", "chainlink", "ask", "up bid", "gaps", "left")
-"""What a narrow terminal does without, in this order; asset, market and observed stay."""
 ANY_WIDTH = Console(width=1000)
 """Measures what a table needs."""
 
 
 def table(look: Look, width: int) -> Group:
     """For a terminal of `width` columns."""
-    shown = list(COLUMNS)
-    for name in ("", *LEAST_FIRST):
+    shown: list[Text | Table] = [Text(look.at, "bold")]
+    for part in look.parts:
+        shown += [Text(), part.table(width)]
+    shown.append(Text())
+    if legend := [each for part in look.parts for each in part.legend()]:
+        shown.append(Text(fold(legend, width), "dim"))
+    return Group(*shown, Text(fold(look.sum_up(), width)))
+
+
+def fitting(
+    width: int, columns: Sequence[str], least_first: Sequence[str], build: Callable[[list[str]], Table]
+) -> Table:
+    """Return a table of so many columns that it fits. least_first: what it does without, in this order."""
+    shown = list(columns)
+    for name in ("", *least_first):
         shown = [each for each in shown if each != name]
-        built = _table(look, shown)
+        built = build(shown)
         if Measurement.get(ANY_WIDTH, ANY_WIDTH.options, built).maximum <= width:
             break
-    joined = sorted({lane.since for lane in look.lanes if lane.since})
-    legend = ["observed: of the round's seconds so far"]
-    if joined:
-        legend.append(f"* since joined at {joined[0]}")
-    return Group(
-        Text(look.at, "bold"),
-        Text(),
-        built,
-        Text(),
-        Text(fold(legend, width), "dim"),
-        Text(fold(look.sum_up(), width)),
-    )
+    return built
 
 
-def _table(look: Look, columns: Sequence[str]) -> Table:
-    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+def new_table(columns: Sequence[str], left: Sequence[str], widths: Mapping[str, int] | None = None) -> Table:
+    """Return one without rows. widths: what columns have at least, so that none comes and goes."""
+    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name in columns:
-        justify: Literal["left", "right"] = "left" if name in ("asset", "market") else "right"
-        shown.add_column(name, justify=justify, no_wrap=True, min_width=WIDTHS[name])
-    unmarked = " " if any(lane.since for lane in look.lanes) else ""  # figures stand below each other
-    before = ""
-    for lane in look.lanes:
-        is_first, before = lane.asset != before, lane.asset
-        cells: dict[str, str | Text] = {
-            "asset": Text(lane.asset, "bold") if is_first else "",
-            "market": f"{lane.duration:>3} {lane.market or '-'}",
-            "left": _left(lane.left_s),
-            "observed": share_text(lane.share) + ("*" if lane.since else unmarked),
-            "up bid": _price(lane.bid),
-            "ask": _price(lane.ask),
-            "spread": _price(lane.spread),
-            "chainlink": _age(lane.chainlink_s) if is_first else "",
-            "gaps": f"{lane.gaps:,}" if is_first else "",
-        }
-        shown.add_row(*(cells[name] for name in columns))
-    return shown
+        justify: Literal["left", "right"] = "left" if name in left else "right"
+        made.add_column(name, justify=justify, no_wrap=True, min_width=(widths or {}).get(name))
+    return made
 
 
 def fold(parts: Sequence[str], width: int) -> str:
@@ -138,18 +109,8 @@ def fold(parts: Sequence[str], width: int) -> str:
 
 def line(look: Look) -> str:
     """For a log."""
-    lanes = [
-        f"{lane.asset} {lane.duration} {lane.market or '-'} left {_left(lane.left_s)} "
-        f"observed {share_text(lane.share)}{lane.since and f' since {lane.since}'} "
-        f"up {_price(lane.bid)}/{_price(lane.ask)} spread {_price(lane.spread)} "
-        f"chainlink {_age(lane.chainlink_s)} gaps {lane.gaps:,}"
-        for lane in look.lanes
-    ]
-    return f"{look.at}: {', '.join(look.sum_up())}; {'; '.join(lanes)}"
-
-
-def _left(seconds: int | None) -> str:
-    return "-" if seconds is None else f"{seconds // 60}:{seconds % 60:02d}"
+    parts = [text for part in look.parts for text in part.lines()]
+    return f"{look.at}: {', '.join(look.sum_up())}" + (f"; {'; '.join(parts)}" if parts else "")
 
 
 def share_text(share: float | None) -> str:
@@ -157,13 +118,6 @@ def share_text(share: float | None) -> str:
     return "-" if share is None else f"{int(share * 1000) / 10:.1f} %"
 
 
-def _price(price: Decimal | None) -> str:
-    """Whole cents with both digits, so that they stand below each other; finer ones as they are."""
-    if price is None:
-        return "-"
-    cents = round(price, 2)
-    return str(cents if cents == price else price)
-
-
-def _age(seconds: float | None) -> str:
+def age_text(seconds: float | None) -> str:
+    """Return the seconds since something, "-" where it never was."""
     return "-" if seconds is None else f"{seconds:.1f} s"

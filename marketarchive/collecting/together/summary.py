@@ -9,16 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.filesize import decimal
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from marketarchive.collecting.together.board import Share
-from marketarchive.collecting.together.collection import Collection, Ran, outcomes_command
-from marketarchive.collecting.together.look import ANY_WIDTH, share_text
+from marketarchive.collecting.together.collection import Collection, Ran
+from marketarchive.collecting.together.listener import Share, Total
+from marketarchive.collecting.together.look import ANY_WIDTH, new_table, share_text
 from marketarchive.invocation import command
 from marketarchive.times import SECOND
 
@@ -46,21 +45,12 @@ class FeedSummary:
 
 
 @dataclass(frozen=True)
-class RoundsSummary:
-    """The rounds of one asset and duration."""
-
-    name: str
-    rounds: int
-    seconds: Share
-
-
-@dataclass(frozen=True)
 class Summary:
     """Everything at the end."""
 
     ended: str
     feeds: Sequence[FeedSummary]
-    rounds: Sequence[RoundsSummary]
+    totals: Sequence[Total]
     written: int  # bytes, of all files
     folder: Path
     log: Path | None
@@ -69,7 +59,7 @@ class Summary:
 
 def summarize(collection: Collection, log: Path | None) -> Summary:
     """Return what `collection` left. Call it when it is over."""
-    process, board = collection.process, collection.board
+    process, listeners = collection.process, collection.listeners
     now = process.clock.now_ns()
     feeds = {feed.spider: FeedSummary(feed.spider) for feed in collection.feeds}
     for ran in collection.ran:
@@ -80,26 +70,20 @@ def summarize(collection: Collection, log: Path | None) -> Summary:
             feed.unsealed += 1
         else:
             feed.add(manifest)
-    rounds = [
-        RoundsSummary(f"{asset} {duration}", *lane.total(now))
-        for (asset, duration), lane in board.lanes.items()
-    ]
-    prices = {name: Share() for name, _, _ in board.prices}
-    for (name, _, _), seconds in board.prices.items():
-        prices[name] += seconds.share
-    if board.rounds_feed:
-        prices[board.rounds_feed] = sum((each.seconds for each in rounds), Share())
+    seconds: dict[str, Share] = {}
+    for listener in listeners:
+        seconds |= listener.seconds(now)
     for feed in feeds.values():
-        feed.seconds = sum((prices[name] for name in feed.feeds & prices.keys()), Share())
+        feed.seconds = sum((seconds[name] for name in feed.feeds & seconds.keys()), Share())
     return Summary(
         f"{_span((now - collection.started) // SECOND)}, ended by {collection.stop_reason or 'itself'}, "
         f"exit code {collection.exit_code}",
         tuple(feeds.values()),
-        rounds,
+        [total for listener in listeners for total in listener.totals(now)],
         process.writer.store.files.written,
         process.root,
         log,
-        tuple(_advice(collection)),
+        (*(advice for listener in listeners for advice in listener.advice(now)), *_advice()),
     )
 
 
@@ -111,16 +95,11 @@ def _manifest(root: Path, ran: Ran) -> dict[str, Any] | None:
     return found
 
 
-def _advice(collection: Collection) -> Iterator[tuple[str, str]]:
-    if missing := collection.without_outcome():
-        yet = f"no outcome yet of {_count(missing, 'round')} that ended meanwhile"
-        why = "the venue states it minutes after their end"
-        yield (
-            f"{yet} ({why}); in a quarter of an hour this fetches them",
-            outcomes_command(collection.feeds[0].arguments),
-        )
-    yield "next, check every file", command("verify")
-    yield "then see whether the data can be used", command("report")
+def _advice() -> list[tuple[str, str]]:
+    return [
+        ("next, check every file", command("verify")),
+        ("then see whether the data can be used", command("report")),
+    ]
 
 
 def summary_lines(summary: Summary) -> Iterator[str]:
@@ -131,7 +110,7 @@ def summary_lines(summary: Summary) -> Iterator[str]:
 
 def print_summary(summary: Summary, console: Console) -> None:
     """Print it on a terminal. Commands and paths are never wrapped, so that they can be copied."""
-    tables = _feeds(summary), _rounds(summary)
+    tables = _feeds(summary), *_totals(summary)
     if any(Measurement.get(ANY_WIDTH, ANY_WIDTH.options, table).maximum > console.width for table in tables):
         for text in _figure_lines(summary):
             console.print(Text(text))
@@ -153,8 +132,8 @@ def _figure_lines(summary: Summary) -> Iterator[str]:
     yield f"Collected {summary.ended}"
     for feed in summary.feeds:
         yield f"{feed.spider}: {', '.join(_figures(feed))}"
-    for each in summary.rounds:
-        yield f"{each.name}: {_count(each.rounds, 'round')}, observed {_seconds(each.seconds)}"
+    for each in summary.totals:
+        yield f"{each.name}: {_count(each.count, each.what)}, observed {_seconds(each.seconds)}"
 
 
 def _copyable_lines(summary: Summary) -> Iterator[str]:
@@ -166,7 +145,7 @@ def _copyable_lines(summary: Summary) -> Iterator[str]:
 
 
 def _feeds(summary: Summary) -> Table:
-    made = _table("feed", "runs", "messages", "written", "seconds observed")
+    made = new_table(("feed", "runs", "messages", "written", "seconds observed"), left=("feed",))
     for feed in summary.feeds:
         runs = f"{feed.runs:,}" + (f" ({feed.unsealed:,} not sealed)" if feed.unsealed else "")
         seconds = _seconds(feed.seconds) if feed.seconds.due else "-"
@@ -174,19 +153,14 @@ def _feeds(summary: Summary) -> Table:
     return made
 
 
-def _rounds(summary: Summary) -> Table:
-    made = _table("rounds of", "rounds", "seconds observed")
-    for each in summary.rounds:
-        made.add_row(each.name, f"{each.rounds:,}", _seconds(each.seconds))
-    return made
-
-
-def _table(first: str, *others: str) -> Table:
-    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    made.add_column(first, no_wrap=True)
-    for name in others:
-        made.add_column(name, justify="right", no_wrap=True)
-    return made
+def _totals(summary: Summary) -> Iterator[Table]:
+    for what in dict.fromkeys(each.what for each in summary.totals):
+        first = f"{what}s of"
+        made = new_table((first, f"{what}s", "seconds observed"), left=(first,))
+        for each in summary.totals:
+            if each.what == what:
+                made.add_row(each.name, f"{each.count:,}", _seconds(each.seconds))
+        yield made
 
 
 def _figures(feed: FeedSummary) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What is going on at the moment, told while it happens; there only where somebody looks."""
+"""The listener of up/down rounds: what is going on with each asset and duration at the moment."""
 
 from __future__ import annotations
 
@@ -7,32 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from marketarchive.items import Frames, Gap, Market, Resolution, Row
-from marketarchive.times import SECOND, from_datetime
+from marketarchive.collecting.together.listener import DueRows, Listener, Observation, Share, Total
+from marketarchive.items import Gap, Market, Resolution, Row
+from marketarchive.plans.updown.market_rows import MarketRow, MarketRows
+from marketarchive.times import SECOND, from_datetime, to_seconds, utc
 
 REMEMBERED_S = 7200
 """Seconds after its end for which a round is remembered; longer only while it has no outcome."""
 
 
+NOTHING = Share()
 LATE_S = 15
 """A second without a row counts as not observed after this; rows come about 5 s after their tick."""
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """Seconds observed of seconds due."""
-
-    observed: int = 0
-    due: int = 0
-    joined_ns: int | None = None  # counted from here on only: the round had begun before; None = all of it
-
-    def __add__(self, other: Share) -> Share:
-        return Share(self.observed + other.observed, self.due + other.due)
-
-    @property
-    def value(self) -> float | None:
-        """Return it as a number, 1 = all; None as long as nothing is due."""
-        return self.observed / self.due if self.due else None
 
 
 @dataclass(slots=True)
@@ -55,7 +41,7 @@ class Lane:
     rounds: dict[str, Round] = field(default_factory=dict)  # by slug
     newest: Row | None = None
     has_rows: bool = False
-    _forgotten: Share = Share()
+    _forgotten: Share = NOTHING
     _forgotten_rounds: int = 0
 
     def at(self, now: int) -> Round | None:
@@ -92,33 +78,21 @@ class Lane:
         del self.rounds[of.slug]
 
 
-@dataclass(slots=True)
-class Seconds:
-    """The rows of one reference price, a row a second; times in wall ns."""
+class Board(Listener):
+    """Given the items of all feeds of the rounds. outcomes_command: the one that fetches missing outcomes."""
 
-    first_ns: int
-    rows_to_ns: int
-    observed: int = 0
-
-    @property
-    def share(self) -> Share:
-        """Return what was observed of the seconds from the first row to the newest."""
-        return Share(self.observed, max((self.rows_to_ns - self.first_ns) // SECOND, self.observed))
-
-
-class Board:
-    """Fed with the items on their way to the disk: it reads no file and is read by nobody who collects."""
-
-    def __init__(self, assets: Iterable[str], durations: Iterable[str], began_ns: int) -> None:
+    def __init__(
+        self, assets: Iterable[str], durations: Iterable[str], began_ns: int, outcomes_command: str = ""
+    ) -> None:
         durations = tuple(durations)
+        self.began_ns = began_ns
         self.lanes = {(asset, duration): Lane(began_ns) for asset in assets for duration in durations}
         self.assets = tuple(dict.fromkeys(asset for asset, _ in self.lanes))
-        self.rows = 0
-        self.frames = 0
         self.gaps: Counter[str] = Counter()  # by asset; "" = of none of them in particular
         self.rounds_feed = ""  # whose rows tell of rounds
-        self.prices: dict[tuple[str, str, str], Seconds] = {}  # by feed, series and subject
+        self.prices = DueRows()  # of reference prices
         self.newest_observation: dict[str, int] = {}  # asset -> wall ns, Chainlink
+        self._outcomes_command = outcomes_command
         self._lane_of: dict[str, Lane] = {}  # by slug
         self._asset_of: dict[str, str] = {}  # by slug
         self._with_outcome: set[str] = set()  # market ids
@@ -126,9 +100,7 @@ class Board:
 
     def take(self, item: Any) -> None:
         """Any item that passes."""
-        if isinstance(item, Frames):
-            self.frames += len(item.frames)
-        elif isinstance(item, Row):
+        if isinstance(item, Row):
             self._take_row(item)
         elif isinstance(item, Market):
             self._take_market(item)
@@ -137,11 +109,8 @@ class Board:
                 self._with_outcome.add(item.market_id)
         elif isinstance(item, Gap) and item.to_ns is not None:
             self.gaps.update(self._assets_of(item.scope) or ("",))
-
-    def observed(self, asset: str, at: int) -> None:
-        """Chainlink's price of `asset` was seen as it was at `at`."""
-        if at > self.newest_observation.get(asset, 0):
-            self.newest_observation[asset] = at
+        elif isinstance(item, Observation) and item.at > self.newest_observation.get(item.subject, 0):
+            self.newest_observation[item.subject] = item.at
 
     def without_outcome(self, since: int, now: int) -> int:
         """How many rounds ended between these times and have no outcome yet."""
@@ -161,16 +130,59 @@ class Board:
                     del self._lane_of[each.slug], self._asset_of[each.slug]
                     self._with_outcome.discard(each.market_id)
 
+    def look(self, now: int) -> MarketRows:
+        """Return the figures of now."""
+        self.forget(now)
+        return MarketRows(tuple(self._rows(now)))
+
+    def _rows(self, now: int) -> Iterator[MarketRow]:
+        for (asset, duration), lane in self.lanes.items():
+            current, newest = lane.at(now), lane.newest
+            is_known = newest is not None and current is not None and newest.subject == current.slug
+            observed_at = self.newest_observation.get(asset)
+            share = Share() if current is None else lane.share(current, now)
+            yield MarketRow(
+                asset,
+                duration,
+                "" if current is None else f"{_time(current.start_ns)[:5]}-{_time(current.end_ns)[:5]}",
+                None if current is None else -((now - current.end_ns) // SECOND),
+                share.value,
+                *(newest.best if is_known and newest is not None else (None, None)),
+                None if observed_at is None else to_seconds(now - observed_at),
+                self.gaps[asset],
+                _time(share.joined_ns) if share.due and share.joined_ns is not None else "",
+            )
+
+    def other_gaps(self) -> int:
+        """Return those of no asset in particular."""
+        return self.gaps[""]
+
+    def seconds(self, now: int) -> Mapping[str, Share]:
+        """Return by feed what was observed of the seconds of rounds and of reference prices."""
+        found = self.prices.by_feed()
+        if self.rounds_feed:
+            found[self.rounds_feed] = sum((total.seconds for total in self.totals(now)), Share())
+        return found
+
+    def totals(self, now: int) -> list[Total]:
+        """Return the rounds of each asset and duration."""
+        return [
+            Total(f"{asset} {duration}", *lane.total(now)) for (asset, duration), lane in self.lanes.items()
+        ]
+
+    def advice(self, now: int) -> Iterator[tuple[str, str]]:
+        """Yield how to fetch outcomes that are missing."""
+        if missing := self.without_outcome(self.began_ns, now):
+            yet = f"no outcome yet of {missing:,} round{'' if missing == 1 else 's'} that ended meanwhile"
+            why = "the venue states it minutes after their end"
+            yield f"{yet} ({why}); in a quarter of an hour this fetches them", self._outcomes_command
+
     def _take_row(self, row: Row) -> None:
-        self.rows += 1
         if (lane := self._lane_of.get(row.subject)) is not None:
             self.rounds_feed = row.feed
             lane.take(row)
-        elif row.is_due:
-            key = (row.feed, row.series, row.subject)
-            seconds = self.prices.setdefault(key, Seconds(row.tick, row.tick))
-            seconds.observed += row.observed
-            seconds.rows_to_ns = max(seconds.rows_to_ns, row.tick + SECOND)
+        else:
+            self.prices.take(row)
 
     def _take_market(self, market: Market) -> None:
         lane = self.lanes.get((market.asset or "", market.duration or ""))
@@ -195,3 +207,7 @@ class Board:
                 yield self._asset_of[slug]
         said = str(scope.get("asset") or scope.get("symbol") or "").upper()
         yield from (asset for asset in self.assets if said.startswith(asset))
+
+
+def _time(ns: int) -> str:
+    return f"{utc(ns):%H:%M:%S}"

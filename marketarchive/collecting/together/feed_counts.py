@@ -1,0 +1,100 @@
+"""What is shown of a plan that brings no listener of its own: a line for each feed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+
+from marketarchive.collecting.together.listener import DueRows, Feeds, Listener, Share
+from marketarchive.collecting.together.look import age_text, fitting, new_table
+from marketarchive.items import Frames, Gap, Response, Row
+from marketarchive.times import to_seconds
+
+COLUMNS = ("feed", "messages", "rows", "gaps", "last data")
+LEAST_FIRST = ("rows", "gaps", "messages")
+"""What a narrow terminal does without, in this order."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What passed of one feed."""
+
+    messages: int = 0
+    rows: int = 0
+    gaps: int = 0
+    newest: int | None = None  # wall ns of the receipt
+
+
+@dataclass(frozen=True)
+class FeedLines:
+    """Every feed at a moment."""
+
+    feeds: Mapping[str, tuple[int, int, int, float | None]]  # messages, rows, gaps, seconds since the newest
+
+    def table(self, width: int) -> Table:
+        """Return it for a terminal of `width` columns."""
+        return fitting(width, COLUMNS, LEAST_FIRST, self._table)
+
+    def _table(self, columns: list[str]) -> Table:
+        made = new_table(columns, left=("feed",))
+        for name, (*counts, age) in self.feeds.items():
+            cells = dict(
+                zip(COLUMNS, (name, *(f"{count:,}" for count in counts), age_text(age)), strict=True)
+            )
+            made.add_row(*(cells[column] for column in columns))
+        return made
+
+    def legend(self) -> list[str]:
+        """Return nothing: the columns say what they are."""
+        return []
+
+    def lines(self) -> list[str]:
+        """Return it for a log."""
+        return [
+            f"{name} messages {messages:,} rows {rows:,} gaps {gaps:,} last data {age_text(age)}"
+            for name, (messages, rows, gaps, age) in self.feeds.items()
+        ]
+
+
+class FeedCounts(Listener):
+    """Counts messages, rows and gaps of each feed."""
+
+    def __init__(self, feeds: Feeds) -> None:
+        self.counts = {feed: Counts() for feed in sorted(feeds)}
+        self._due = DueRows()
+
+    def take(self, item: Any) -> None:
+        """Count any item that passes."""
+        counts = self.counts.setdefault((item.venue, item.feed), Counts())
+        if isinstance(item, Frames):
+            counts.messages += len(item.frames)
+            counts.newest = item.frames[-1][0]
+        elif isinstance(item, Response):
+            counts.messages += 1
+            counts.newest = item.received_at
+        elif isinstance(item, Row):
+            counts.rows += 1
+            self._due.take(item)
+        elif isinstance(item, Gap) and item.to_ns is not None:
+            counts.gaps += 1
+
+    def look(self, now: int) -> FeedLines:
+        """Return the figures of now."""
+        return FeedLines(
+            {
+                f"{venue}/{feed}": (
+                    each.messages,
+                    each.rows,
+                    each.gaps,
+                    None if each.newest is None else to_seconds(now - each.newest),
+                )
+                for (venue, feed), each in self.counts.items()
+            }
+        )
+
+    def seconds(self, now: int) -> Mapping[str, Share]:  # noqa: ARG002  (a listener's interface)
+        """Return by feed what was observed of the seconds that were due."""
+        return self._due.by_feed()

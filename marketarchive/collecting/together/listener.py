@@ -1,0 +1,148 @@
+"""What a listener is: given the items of a collection as they pass, it knows what is shown of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from marketarchive.items import Frames, Row
+from marketarchive.times import SECOND
+
+if TYPE_CHECKING:
+    from marketarchive.collecting.together.look import Part
+
+Feeds = frozenset[tuple[str, str]]
+"""(venue, feed)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Something was seen as it was at a moment; its row follows once the second is over."""
+
+    venue: str
+    feed: str
+    subject: str
+    at: int  # wall ns, the venue's
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Seconds observed of seconds due."""
+
+    observed: int = 0
+    due: int = 0
+    joined_ns: int | None = (
+        None  # counted from here on only: what it is of had begun before; None = all of it
+    )
+
+    def __add__(self, other: Share) -> Share:
+        return Share(self.observed + other.observed, self.due + other.due)
+
+    @property
+    def value(self) -> float | None:
+        """Return it as a number, 1 = all; None as long as nothing is due."""
+        return self.observed / self.due if self.due else None
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """A line at the end: of how many what were observed, and how much of their seconds."""
+
+    name: str
+    count: int
+    seconds: Share
+    what: str = "round"
+
+
+@dataclass(slots=True)
+class Seconds:
+    """The rows of one series and subject, a row a second; times in wall ns."""
+
+    first_ns: int
+    rows_to_ns: int
+    observed: int = 0
+
+    @property
+    def share(self) -> Share:
+        """Return what was observed of the seconds from the first row to the newest."""
+        return Share(self.observed, max((self.rows_to_ns - self.first_ns) // SECOND, self.observed))
+
+
+class DueRows:
+    """Rows of which there is one a second, observed or not."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[tuple[str, str, str], Seconds] = {}  # by feed, series and subject
+
+    def take(self, row: Row) -> None:
+        """Count a row, if each second has such a one."""
+        if row.is_due:
+            key = (row.feed, row.series, row.subject)
+            seconds = self.seconds.setdefault(key, Seconds(row.tick, row.tick))
+            seconds.observed += row.observed
+            seconds.rows_to_ns = max(seconds.rows_to_ns, row.tick + SECOND)
+
+    def by_feed(self) -> dict[str, Share]:
+        """Return what was observed of the seconds of each feed."""
+        found: dict[str, Share] = {}
+        for (feed, _, _), seconds in self.seconds.items():
+            found[feed] = found.get(feed, Share()) + seconds.share
+        return found
+
+
+class Listener:
+    """Given the items of a plan's feeds on their way to the disk; it reads no file.
+
+    A plan brings a subclass, or does with `FeedCounts`.
+    """
+
+    def take(self, item: Any) -> None:
+        """Count any item that passes, or an Observation."""
+        raise NotImplementedError
+
+    def look(self, now: int) -> Part:
+        """Return what is shown at `now` (wall ns)."""
+        raise NotImplementedError
+
+    def other_gaps(self) -> int:
+        """Return how many gaps `look` does not show."""
+        return 0
+
+    def seconds(self, now: int) -> Mapping[str, Share]:  # noqa: ARG002  (a hook)
+        """Return by feed what was observed of the seconds that were due."""
+        return {}
+
+    def totals(self, now: int) -> Sequence[Total]:  # noqa: ARG002  (a hook)
+        """Return what more is told at the end."""
+        return ()
+
+    def advice(self, now: int) -> Iterable[tuple[str, str]]:  # noqa: ARG002  (a hook)
+        """Return what to do next at the end: what for, and the command."""
+        return ()
+
+
+class Selected(Listener):
+    """Hands to a listener what is of some feeds."""
+
+    def __init__(self, listener: Listener, feeds: Feeds) -> None:
+        self._listener = listener
+        self._feeds = feeds
+
+    def take(self, item: Any) -> None:
+        if (item.venue, item.feed) in self._feeds:
+            self._listener.take(item)
+
+
+class Traffic(Listener):
+    """Counts what passes, of whatever feed."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.frames = 0
+
+    def take(self, item: Any) -> None:
+        if isinstance(item, Frames):
+            self.frames += len(item.frames)
+        elif isinstance(item, Row):
+            self.rows += 1

@@ -1,0 +1,70 @@
+"""Everything of the up/down rounds of some assets: books, rows, prices, trades, outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from marketarchive.collecting.arguments import ASSETS, DURATIONS, Arguments
+from marketarchive.collecting.together.plan import Plan, PlannedFeed
+from marketarchive.invocation import command
+from marketarchive.plans.updown.board import Board
+
+AHEAD = "3m"
+"""Rounds are looked up every minute, so each is subscribed two minutes before it opens."""
+OUTCOMES = "polymarket_resolutions"
+OUTCOMES_SINCE = "2h"
+"""Longer than the longest wait for a new start, and than an outcome has been seen to take."""
+
+
+def feeds(arguments: Arguments) -> list[PlannedFeed]:
+    """Return what is collected of the chosen assets and durations."""
+    assets = _assets(arguments)
+    rounds = assets | _durations(arguments)
+    return [
+        PlannedFeed("polymarket_stream", {**rounds, "ahead": AHEAD, "interval": "1s"}),
+        PlannedFeed("polymarket_reference", {}),
+        PlannedFeed("chainlink_streams", assets, option="no-pages", title="Chainlink's pages"),
+        PlannedFeed("polymarket_trades", {**rounds, "ahead": AHEAD, "interval": "1m"}, after_s=10),
+        PlannedFeed(OUTCOMES, {**rounds, "since": OUTCOMES_SINCE, "interval": "1m"}, after_s=20),
+    ]
+
+
+def last_outcomes(planned: Sequence[PlannedFeed]) -> PlannedFeed | None:
+    """Return the feed that reads outcomes, as one pass."""
+    for feed in planned:
+        if feed.spider == OUTCOMES:
+            once = {name: value for name, value in feed.arguments.items() if name != "interval"}
+            return replace(feed, arguments=once)
+    return None
+
+
+def outcomes_command(arguments: Arguments) -> str:
+    """Return the command that fetches the outcomes of what was asked for, once."""
+    given: Mapping[str, str] = {**_assets(arguments), **_durations(arguments), "since": OUTCOMES_SINCE}
+    options = (word for name, value in given.items() for word in ("-a", f"{name}={value}"))
+    return command("crawl", OUTCOMES, *options)
+
+
+def _assets(arguments: Arguments) -> dict[str, str]:
+    return {"assets": ",".join(arguments.assets or ())}
+
+
+def _durations(arguments: Arguments) -> dict[str, str]:
+    return {"durations": ",".join(arguments.durations or ())}
+
+
+def listener(arguments: Arguments, now: int) -> Board:
+    """Return what shows each asset and duration."""
+    return Board(arguments.assets or (), arguments.durations or (), now, outcomes_command(arguments))
+
+
+PLAN = Plan(
+    name="updown",
+    what="everything of the up/down rounds of some assets: books, rows, prices, trades, outcomes",
+    feeds=feeds,
+    takes=(ASSETS, DURATIONS),
+    defaults={"assets": "BTC,ETH,SOL,XRP", "durations": "15m"},
+    last_pass=last_outcomes,
+    listener=listener,
+)
