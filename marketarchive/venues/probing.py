@@ -16,12 +16,14 @@ Each then passes when the answer parses without errors and has rows, or the sock
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TypeAlias
 
 from marketarchive.exceptions import ParseError
+from marketarchive.nesting import is_shallow
 from marketarchive.times import to_seconds
 from marketarchive.venues.endpoint import Endpoint, Limit, Query
 from marketarchive.venues.messages import Parsed, Received
@@ -62,6 +64,24 @@ Message: TypeAlias = tuple[int, int, bytes]
 """(received_at ns, seq, payload)."""
 
 
+def kinds_by(*keys: str) -> Callable[[bytes], list[str]]:
+    """Return what names the kinds of a payload: these keys of its object, or of each in its list."""
+
+    def kinds(payload: bytes) -> list[str]:
+        try:
+            document = json.loads(payload) if is_shallow(payload) else None
+        except ValueError:  # no JSON: PONG
+            return [payload[:20].decode("utf-8", "replace") or "empty"]
+        objects = document if isinstance(document, list) else [document]
+        rows = [each if isinstance(each, dict) else {} for each in objects]
+        return [" ".join(str(row[key]) for key in keys if key in row) or "other" for row in rows]
+
+    return kinds
+
+
+USUAL_KINDS = kinds_by("channel", "event", "type")
+
+
 @dataclass(frozen=True, slots=True)
 class Listen:
     """A question to a socket: what is sent when it is open, and until when messages are received."""
@@ -69,7 +89,7 @@ class Listen:
     endpoint: Endpoint
     texts: tuple[str, ...]
     seconds: float  # at most, on the project's clock, once it is open
-    kinds: Callable[[bytes], Iterable[str]] = lambda _: ("message",)  # what a payload holds
+    kinds: Callable[[bytes], Iterable[str]] = USUAL_KINDS  # of a payload
     wanted: Mapping[str, int] = field(default_factory=dict)  # kind -> how many; with all it ends early
 
     def is_enough(self, received: Counter[str]) -> bool:

@@ -12,7 +12,7 @@ from marketarchive.collecting.probing.probe_report import documented_limits
 from marketarchive.exceptions import ParseError
 from marketarchive.venues.endpoint import Endpoint, Limit, Query
 from marketarchive.venues.messages import Parsed, Received
-from marketarchive.venues.probing import Capture, Check, Exchange, Findings, Listen, NotAsked, Probe
+from marketarchive.venues.probing import Capture, Check, Exchange, Findings, Listen, NotAsked, Probe, kinds_by
 
 NOW = 1_795_255_300_000_000_000
 WEIGHT = Limit("swapmeet/rest", 1200, 60.0, "weights")
@@ -85,7 +85,7 @@ def evidence(findings: Findings) -> dict[str, tuple[bool, str]]:
 
 def test_rows_without_errors_and_messages_pass() -> None:
     findings = probe({"book": GOOD, "ticker": GOOD, "socket": b""})
-    socket = (True, "1 messages, 2 bytes in 1.0 s: message 1; closed by us")
+    socket = (True, "1 messages, 2 bytes in 1.0 s: other 1; closed by us")
     assert evidence(findings) == {
         "book": (True, "books 1"),
         "ticker": (True, "books 1"),
@@ -141,3 +141,12 @@ def test_checks_are_named_once_and_hang_on_earlier_ones() -> None:
         for number, check in enumerate(probe_of.checks):
             if isinstance(check.question, str):
                 assert check.question in names[:number]
+
+
+def test_kinds_of_messages_are_named_by_their_keys() -> None:
+    kinds = kinds_by("channel", "type")
+    assert kinds(b'{"channel": "ticker", "type": "update"}') == ["ticker update"]
+    assert kinds(b'[{"type": "ack"}, 5]') == ["ack", "other"]
+    assert kinds(b"PONG") == ["PONG"]
+    assert kinds(b"") == ["empty"]
+    assert kinds(b"[" * 5000) == ["other"]

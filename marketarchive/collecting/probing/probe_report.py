@@ -266,69 +266,53 @@ def _limits(document: Mapping[str, Any]) -> list[str]:
     seen, share = limits["seen"], limits["share_used_at_most"]
     said = [f"`{name}` ({'; '.join(map(_plain, values))})" for name, values in seen["headers"].items()]
     statuses = ", ".join(f"{count} x {status}" for status, count in seen["statuses"].items())
-    return [
-        "## Limits",
-        "",
+    headers = ", ".join(said) or "none"
+    known = [
         f"Documented: {limits['source']}.",
-        f"Seen in {seen['requests']} requests: {statuses}; headers on limits: {', '.join(said) or 'none'}.",
-        "",
-        *_table("class", "documented", "used at most"),
-        *(
-            _row(
-                each["name"],
-                f"{each['amount']:g} {each['unit']} in {each['window_s']:g} s",
-                f"{each['amount'] * share:g}",
-            )
-            for each in limits["documented"]
-        ),
+        f"Seen in {seen['requests']} requests: {statuses}; headers on limits: {headers}.",
     ]
+    rows = (
+        (
+            each["name"],
+            f"{each['amount']:g} {each['unit']} in {each['window_s']:g} s",
+            f"{each['amount'] * share:g}",
+        )
+        for each in limits["documented"]
+    )
+    return _section("Limits", known, ("class", "documented", "used at most"), rows)
 
 
 def _latency(document: Mapping[str, Any]) -> list[str]:
-    return [
-        "## Latency",
-        "",
-        "Milliseconds from sending to the whole answer, connecting included where it was needed.",
-        "",
-        *_table("", "answers", "min", "median", "max"),
-        *(_row(group, *found.values()) for group, found in document["latency_ms"].items()),
-    ]
+    what = "Milliseconds from sending to the whole answer, connecting included where it was needed."
+    rows = ((group, *found.values()) for group, found in document["latency_ms"].items())
+    return _section("Latency", [what], ("", "answers", "min", "median", "max"), rows)
 
 
 def _checks(document: Mapping[str, Any]) -> list[str]:
-    return [
-        "## Requests",
-        "",
-        *_table("check", "request", "status", "ms", "bytes", "headers"),
-        *(
-            _row(
-                each["name"],
-                f"{each['method']} {each['url']}",
-                each["status"] or "none",
-                "" if each["latency_ms"] is None else round(each["latency_ms"], 1),
-                each["bytes"],
-                _plain("; ".join(f"{name}: {value}" for name, value in each["headers"].items())),
-            )
-            for each in document["checks"]
-        ),
-    ]
+    rows = (
+        (
+            each["name"],
+            f"{each['method']} {each['url']}",
+            each["status"] or "none",
+            "" if each["latency_ms"] is None else round(each["latency_ms"], 1),
+            each["bytes"],
+            _plain("; ".join(f"{name}: {value}" for name, value in each["headers"].items())),
+        )
+        for each in document["checks"]
+    )
+    return _section("Requests", [], ("check", "request", "status", "ms", "bytes", "headers"), rows)
 
 
 def _times(document: Mapping[str, Any]) -> list[str]:
     ages = document["book_timestamp_age_s"]
     age = "A book's timestamp was {min} to {max} s old (median {median}) when the book arrived."
-    return [
-        "## Times",
-        "",
-        *([age.format(**ages), ""] if ages else []),
-        *_table("endpoint", "field", "form"),
-        *(
-            _row(endpoint, f"`{path}`", "; ".join(field["time"]))
-            for endpoint, fields in _by_endpoint(document)
-            for path, field in fields.items()
-            if field["time"]
-        ),
-    ]
+    rows = (
+        (endpoint, f"`{path}`", "; ".join(field["time"]))
+        for endpoint, fields in _by_endpoint(document)
+        for path, field in fields.items()
+        if field["time"]
+    )
+    return _section("Times", [age.format(**ages)] if ages else [], ("endpoint", "field", "form"), rows)
 
 
 def _fields(document: Mapping[str, Any]) -> list[str]:
@@ -356,12 +340,12 @@ def _by_endpoint(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, A
     yield from whole.items()
 
 
-def _table(*names: str) -> tuple[str, str]:
-    return _row(*names), "|---" * len(names) + "|"
-
-
-def _row(*cells: Any) -> str:
-    return f"| {' | '.join(map(str, cells))} |"
+def _section(
+    title: str, text: Sequence[str], columns: Sequence[str], rows: Iterable[Iterable[Any]]
+) -> list[str]:
+    head = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    body = [f"| {' | '.join(map(str, row))} |" for row in rows]
+    return [f"## {title}", "", *text, *([""] if text else []), *head, *body]
 
 
 def _plain(text: str) -> str:

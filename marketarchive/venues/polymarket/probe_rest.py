@@ -47,13 +47,6 @@ def _short(query: Query) -> Query:
     return replace(query, params={**query.params, "limit": PAGE})
 
 
-def _series(exchange: Exchange, findings: Findings) -> str:
-    series = findings.parse(exchange).series
-    if not series:
-        raise unexpected("no series of BTC rounds is listed")
-    return "ids: " + ", ".join(f"{slug} {key}" for slug, key in series.items())
-
-
 def _ask_rounds(findings: Findings) -> Query:
     for listed in findings.passed("gamma_series"):
         number = next(iter(listed.series.values()))
@@ -307,7 +300,7 @@ def _ask_resolutions(findings: Findings) -> Query:
 
 REST = (
     Check("clob_time", "clock", TIME, _time),
-    Check("gamma_series", "discover", queries.series(("BTC",), DURATIONS), _series),
+    Check("gamma_series", "discover", queries.series(("BTC",), DURATIONS)),
     Check("gamma_events_keyset", "discover", _ask_rounds, _listed),
     Check("gamma_events_keyset_next", "discover", _ask_more_rounds, _more_rounds),
     Check("gamma_markets_keyset", "filter", _short(queries.markets(closed=False)), _listed),

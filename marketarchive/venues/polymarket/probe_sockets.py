@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,7 +11,7 @@ from marketarchive.venues.polymarket import market_channel, rtds, sockets
 from marketarchive.venues.polymarket.live_books import ChannelBooks
 from marketarchive.venues.polymarket.market_channel import BookEvent, PriceChanges, UnreadableEvent
 from marketarchive.venues.polymarket.probe_rest import active, books, liveliest
-from marketarchive.venues.polymarket.rtds import ReferencePoint, RtdsRefused
+from marketarchive.venues.polymarket.rtds import ReferencePoint
 from marketarchive.venues.probing import (
     Capture,
     Check,
@@ -20,6 +19,7 @@ from marketarchive.venues.probing import (
     Findings,
     Listen,
     Message,
+    kinds_by,
     stays_open,
     unexpected,
 )
@@ -43,26 +43,7 @@ def _listen(findings: Findings) -> Listen:
     tokens = _tokens(findings)
     texts = (market_channel.subscribe(tokens), market_channel.PING)
     wanted = {"book": len(tokens), "PONG": 1, "price_change": 1}
-    return Listen(sockets.MARKET_CHANNEL, texts, CHANGE_S, _market_kinds, wanted)
-
-
-def _market_kinds(payload: bytes) -> Iterator[str]:
-    if payload == b"PONG":
-        yield "PONG"
-    try:
-        events = market_channel.decode(payload)
-    except ParseError:
-        yield "unreadable"
-        return
-    for event in events:
-        if isinstance(event, BookEvent):
-            yield "book"
-        elif isinstance(event, UnreadableEvent):
-            yield "unreadable"
-        elif isinstance(event, market_channel.Unknown):
-            yield event.event_type
-        else:
-            yield str(event.__struct_config__.tag)
+    return Listen(sockets.MARKET_CHANNEL, texts, CHANGE_S, kinds_by("event_type"), wanted)
 
 
 @dataclass
@@ -143,20 +124,6 @@ def _points(payload: bytes) -> list[ReferencePoint]:
         return []
 
 
-def _topic_kinds(payload: bytes) -> Iterator[str]:
-    if payload in (b"", b"PONG"):
-        yield payload.decode() or "empty"
-        return
-    try:
-        points = rtds.decode(payload)
-    except RtdsRefused as error:
-        yield f"error ({str(error)[:80]})"
-    except ParseError:
-        yield "unreadable"
-    else:
-        yield f"{points[0].topic}{' repeated' if points[0].is_backfill else ''}" if points else "other"
-
-
 def _sends_topic(topic: str, capture: Exchange, _: Findings) -> tuple[Message, str]:
     assert isinstance(capture, Capture)
     of_topic = [
@@ -187,8 +154,8 @@ TOPICS = Listen(
     sockets.RTDS,
     (*(rtds.subscribe([topic]) for topic in rtds.TOPICS), rtds.PING),
     UPDATE_S,
-    _topic_kinds,
-    dict.fromkeys(rtds.TOPICS, 1),
+    kinds_by("topic", "type", "statusCode"),
+    {f"{topic} update": 1 for topic in rtds.TOPICS},
 )
 """All on one connection."""
 

@@ -148,7 +148,7 @@ def test_every_endpoint_is_asked_once_or_a_few_times_and_all_agree() -> None:
 def test_the_round_under_way_is_found_for_every_asset_and_duration() -> None:
     findings = probe()
     rounds = {each.name: each.evidence for each in findings.results if each.topic == "rounds"}
-    assert rounds.pop("gamma_series_of_all") == "20 series of 4 assets"
+    assert rounds.pop("gamma_series_of_all") == "keys 20, series 20"
     assert len(rounds) == 20
     assert rounds["round_btc_5m"].startswith("btc-updown-5m-1795255200, active, ends 2026-11-21T10:05:00Z")
     assert rounds["round_eth_15m"].startswith("eth-updown-15m-1795255200, active")
@@ -172,7 +172,7 @@ def test_the_round_under_way_is_found_for_every_asset_and_duration() -> None:
             "round_eth_1h",
             "is not what slugs of ETH 1h were like",
         ),
-        ("gamma_series", lambda _: b"[]", "gamma_series_of_all", "no series of rounds is listed"),
+        ("gamma_series", lambda _: b"[]", "gamma_series_of_all", "the answer has no rows"),
     ],
 )
 def test_a_round_that_is_not_as_it_should_be_fails(
@@ -241,7 +241,7 @@ def test_without_markets_nothing_depends_on_them_is_asked() -> None:
     [
         ("clob_time", lambda _: b"soon", "clob_time", "is not a number of seconds"),
         ("clob_time", lambda body: str(int(body) - 90).encode(), "clob_time", "differ by -90 s"),
-        ("gamma_series", lambda _: b"[]", "gamma_series", "no series of BTC rounds"),
+        ("gamma_series", lambda _: b"[]", "gamma_series", "the answer has no rows"),
         ("gamma_series", lambda _: b"<html>", "gamma_series", "not JSON"),
         (
             "gamma_markets_keyset",
