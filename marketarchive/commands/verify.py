@@ -57,6 +57,9 @@ class Books:
     def __init__(self) -> None:
         self._makers: dict[tuple[str, str, str], RowMaker] = {}  # by run, venue and feed
         self._unseen: set[str] = set()  # feeds with books that nothing here looks at
+        self._faults: dict[
+            str, str
+        ] = {}  # by feed what went wrong first while looking: ours, not the archive's
 
     def __call__(self, message: Message) -> Iterable[Verified]:
         """Return what the feed's `verify`, or else its rows, say of the books in a message."""
@@ -79,13 +82,20 @@ class Books:
             return list(_verdicts(self._makers[key].rows(message.received())))
         except ParseError:
             return ()  # no book: its `invalid` line says what was wrong with it
+        except Exception as error:
+            where = f"{message.path} line {message.line_number}"
+            self._faults.setdefault(f"{message.venue}/{message.feed}", f"{where}: {error!r}")
+            return ()
 
     def notes(self) -> list[str]:
-        """Return a line for each feed whose books were not looked at."""
+        """Return a line for each feed whose books were not looked at, or not all of them."""
         remedy = command("normalize")
-        return [
-            f"books of {feed} were not looked at: `{remedy}` replays them" for feed in sorted(self._unseen)
+        unseen = [f"books of {feed} were not looked at: `{remedy}` replays them" for feed in self._unseen]
+        faults = [
+            f"not all books of {feed} were looked at: its venue's functions fail at {where}"
+            for feed, where in self._faults.items()
         ]
+        return sorted(unseen) + sorted(faults)
 
 
 def _verdicts(rows: Iterable[TableRow]) -> Iterator[Verified]:

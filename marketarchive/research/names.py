@@ -19,7 +19,7 @@ from marketarchive.archive.ledger import Ledger
 from marketarchive.exceptions import MarketArchiveError
 from marketarchive.master.engine import connect, sqlite_path, sqlite_url, unusable
 from marketarchive.master.fields import FIELDS, STATEMENTS, from_column, microseconds, to_python
-from marketarchive.master.tables import markets
+from marketarchive.master.tables import markets as master_markets
 from marketarchive.times import from_iso
 from marketarchive.venues import venues
 from marketarchive.venues.venue import MarketFacts
@@ -31,23 +31,33 @@ COLUMNS = tuple(name for name in FIELDS if name not in STATEMENTS)
 
 
 class Markets:
-    """What is known of markets by their names: slugs, or ids where a venue has none."""
+    """What is known of markets by their names: slugs, or ids of the venue."""
 
-    def __init__(self, stated: Mapping[str, MarketFacts] | None = None) -> None:
-        """`stated`: by manifests and the master."""
-        self._stated = stated or {}
-        self._venues = tuple(venues().values())
+    def __init__(self) -> None:
+        self._stated: dict[str, dict[str, MarketFacts]] = {}  # by name and venue
+        self._venues = venues()
 
-    def facts(self, name: str) -> MarketFacts:
-        """Return what a market's name says by itself, and for the rest what is stated of it."""
-        found = self._stated.get(name, MarketFacts())
-        for venue in self._venues:
-            found = _completed(venue.market_facts(name), found)
+    def state(self, venue: str, name: str, facts: MarketFacts) -> None:
+        """Keep what a manifest or the master says; what was kept before fills in what it does not."""
+        of_name = self._stated.setdefault(name, {})
+        of_name[venue] = _completed(facts, of_name.get(venue, MarketFacts()))
+
+    def facts(self, name: str, venue: str | None = None) -> MarketFacts:
+        """Return what a market's name says by itself, and for the rest what is stated of it.
+
+        Without a venue of any that knows the name.
+        """
+        found = MarketFacts()
+        for each in self._venues if venue is None else {venue} & self._venues.keys():
+            found = _completed(found, self._venues[each].market_facts(name))
+        for each, stated in self._stated.get(name, {}).items():
+            if venue in (None, each):
+                found = _completed(found, stated)
         return found
 
-    def asset(self, name: str | None) -> str | None:
+    def asset(self, name: str | None, venue: str | None = None) -> str | None:
         """Return the asset of a market, None where nothing tells it."""
-        return None if name is None else self.facts(name).asset
+        return None if name is None else self.facts(name, venue).asset
 
 
 @dataclass(frozen=True)
@@ -64,13 +74,13 @@ class Known:
 def known(root: Path, master_url: str | None = None) -> Known:
     """Return the names of tokens and the facts of markets in an archive."""
     tokens: dict[str, tuple[str, str]] = {}
-    stated: dict[str, MarketFacts] = {}
+    markets = Markets()
     try:
         for row in master_rows(root, master_url, ("slug", "tokens", "asset", "start_at", "end_at")):
             _take(tokens, row["slug"] or row["market_id"], row["tokens"])
             facts = MarketFacts(row["asset"], _ns(row["start_at"]), _ns(row["end_at"]))
             for name in {row["slug"], row["market_id"]} - {None}:
-                stated[name] = facts
+                markets.state(row["platform"], name, facts)
     except MarketArchiveError as error:
         logger.warning("What is known of markets comes from the manifests alone: %s", error)
     for document in _manifests(root):
@@ -78,8 +88,8 @@ def known(root: Path, master_url: str | None = None) -> Known:
         tracked = summary.get("markets", {}).get("tracked", {}) if isinstance(summary, dict) else {}
         for name, told in tracked.items():
             _take(tokens, name, told.get("tokens"))
-            stated[name] = _completed(_stated_in(told), stated.get(name, MarketFacts()))
-    return Known(tokens, Markets(stated))
+            markets.state(str(document.get("venue")), name, _stated_in(told))
+    return Known(tokens, markets)
 
 
 def names(root: Path, master_url: str | None = None) -> dict[str, tuple[str, str]]:
@@ -111,8 +121,8 @@ def master_rows(
             return  # to ask would make one
         with engine.connect() as connection:
             # these columns only: a master that no collector has opened since an upgrade lacks newer ones
-            wanted = [markets.c[name] for name in dict.fromkeys((*IDENTITY, *columns))]
-            for row in connection.execute(select(*wanted).order_by(markets.c.id)).mappings():
+            wanted = [master_markets.c[name] for name in dict.fromkeys((*IDENTITY, *columns))]
+            for row in connection.execute(select(*wanted).order_by(master_markets.c.id)).mappings():
                 yield {
                     **{name: row[name] for name in IDENTITY},
                     **{

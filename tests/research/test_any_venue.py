@@ -13,9 +13,14 @@ import pytest
 
 from marketarchive import Archive
 from marketarchive.exceptions import ConfigurationError
+from marketarchive.items import Market
+from marketarchive.master.engine import open_master, writing
+from marketarchive.master.observation import observe
+from marketarchive.master.upsert import upsert
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.tables.partitions import feeds_with, partitions, tables_of
 from marketarchive.venues import feed_of, venues
+from tests.archive.writing import NOON
 from tests.e2e.harness import command
 from tests.research.made_up import VENUE, answer, depth, frame, gap, record, rows, tulips
 from tests.research.making import Answer, book, collect, many
@@ -237,6 +242,28 @@ def test_a_pause_lasts_as_long_as_the_market_was_open(tmp_path: Path) -> None:
     assert counted(tmp_path)[MARKET] == {"tracked": 10, "observed": 2, "gapped": 8}
 
 
+@pytest.mark.parametrize("platform", [VENUE, "polymarket"])
+def test_the_master_says_when_a_market_of_its_venue_was_open(tmp_path: Path, platform: str) -> None:
+    times = {"start_at": "2026-11-21T12:00:00Z", "end_at": "2026-11-21T12:00:20Z"}
+    found = Market(
+        venue=platform,
+        feed="markets",
+        received_at=NOON,
+        seq=1,
+        run="r1",
+        platform=platform,
+        market_id=MARKET,
+        **{name: datetime.fromisoformat(text) for name, text in times.items()},
+    )
+    engine = open_master(f"sqlite:///{tmp_path / 'master.db'}")
+    with writing(engine) as connection:
+        upsert(connection, [observe(found)], "changes")
+    engine.dispose()
+    record(tmp_path, [*polls([10, 11]), gap(12, 60, 3, {"feed": "depth"})])
+    tracked = 10 if platform == VENUE else 2
+    assert counted(tmp_path)[MARKET]["tracked"] == tracked
+
+
 def test_prices_are_covered_by_symbol(tmp_path: Path) -> None:
     payload = json.dumps({"prices": {"SEMPER-EUR": "10", "GOUDA-EUR": "1"}}).encode()
     record(tmp_path, [answer(payload, at + 0.2, seq, "fixing") for seq, at in enumerate((0, 1, 3), 1)])
@@ -375,3 +402,14 @@ def test_verify_names_feeds_whose_books_it_did_not_look_at(tmp_path: Path) -> No
         "passed, no book looked at"
     )
     assert command("verify", tmp_path).stdout.splitlines()[-1] == "passed: 0 problems"
+
+
+def test_verify_goes_on_where_a_venues_functions_fail(tmp_path: Path) -> None:
+    broken = json.dumps(json.loads(depth(MARKET, BIDS, ASKS)) | {"bids": 3}).encode()
+    record(tmp_path, [answer(broken, 0, 1), *polls([1], first_seq=2)])
+    told = command("verify", tmp_path, "--books")
+    assert told.returncode == 0
+    [note] = [line for line in told.stdout.splitlines() if line.startswith("note")]
+    assert "not all books of tulips/depth were looked at: its venue's functions fail at raw/" in note
+    assert "TypeError" in note
+    assert "books    1 ok" in told.stdout

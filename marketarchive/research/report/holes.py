@@ -123,7 +123,7 @@ def _assets(row: Mapping[str, Any], known: Known) -> frozenset[str] | None:
         slugs.append(known.tokens[row["token"]][0])
     if row["symbol"]:
         slugs += [f"{topic}:{row['symbol']}" for topic in row["topics"] or ()] or [row["symbol"]]
-    found = {known.markets.asset(slug) for slug in slugs}
+    found = {known.markets.asset(slug, row["venue"]) for slug in slugs}
     document = _decoded(row["scope"])
     if isinstance(document.get("asset"), str):
         found.add(document["asset"])

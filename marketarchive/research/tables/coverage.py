@@ -71,11 +71,14 @@ def make(task: Task) -> Made:
         found[key], bounds[key] = states, (first, last)
     paused = _paused(gaps, day)
     for key, states in found.items():
-        open_for = task.markets.facts(key[1] or key[0] or "")
+        open_for = task.markets.facts(key[1] or key[0] or "", partition.venue)
         bounds[key] = _close(states, paused, open_for, *bounds[key], day)
     rows = [
         _row(*key, states, *bounds[key])
-        | {"asset": assets.get(key) or task.markets.asset(key[1] or key[0]), "slices": _slices(states, day)}
+        | {
+            "asset": assets.get(key) or task.markets.asset(key[1] or key[0], partition.venue),
+            "slices": _slices(states, day),
+        }
         for key, states in found.items()
     ]
     stamp = msgspec.json.encode(partition.stamp(verified=True))
