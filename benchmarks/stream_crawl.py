@@ -12,7 +12,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -71,9 +71,6 @@ class Watching(StreamSpider):
     def subscriptions(self, keys: Sequence[str], *, is_first: bool) -> list[str]:  # noqa: ARG002  (a hook)
         self.opened_s, self.opened_cpu = time.perf_counter(), time.process_time()
         return ["go"]
-
-    def scopes(self, keys: Iterable[str]) -> list[Mapping[str, Any]]:
-        return [{"keys": sorted(keys)}]
 
     def take(self, link: Link, batch: Sequence[Message]) -> None:
         link.data_at = batch[-1][0]

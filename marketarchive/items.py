@@ -16,6 +16,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from marketarchive.scope import Scope
 from marketarchive.times import from_datetime, iso
 
 GapReason = Literal[
@@ -83,6 +84,7 @@ class Connection:
     subscribe: tuple[str, ...] = ()  # the exact texts that were sent
     close_code: int | None = None
     close_reason: str | None = None
+    keys: tuple[str, ...] | None = None  # what was subscribed or unsubscribed; None: only the texts say it
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +110,16 @@ class Gap:
     seq: int
     from_ns: int
     to_ns: int | None  # None: until the next line of this venue, feed and scope
-    scope: Mapping[str, Any]  # connection, market, asset, endpoint, ...: what was not observed
+    scope: Scope  # what was not observed
     reason: GapReason
     cause: Cause
     detail: str = ""  # one line for a reader: status, exception, count
+    id: str = ""  # run:seq of the gap's first line; a later one says of what in `scope` it has ended
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the gap's first line."""
+        return not self.id or self.id.rpartition(":")[2] == str(self.seq)
 
 
 @dataclass(frozen=True, slots=True)

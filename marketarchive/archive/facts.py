@@ -152,7 +152,8 @@ class Facts:
         if seq is not None:
             seqs.append(int(seq))
         if kind == "gap":
-            self.gaps[envelope["reason"]] += 1
+            if lines.is_first_line(envelope):
+                self.gaps[envelope["reason"]] += 1
             if seq is None:
                 self.first_lost.append(int(envelope["first_lost_seq"]))
         elif seq is None and kind in ("response", "frame", "connection"):

@@ -20,10 +20,12 @@ import msgspec
 from marketarchive.archive import payload
 from marketarchive.exceptions import CorruptError
 from marketarchive.items import BookState, Connection, Frames, Gap, Invalid, Response
+from marketarchive.scope import Scope
 from marketarchive.times import SECOND, iso
 from marketarchive.version import COLLECTOR
 
-SCHEMA = 1
+SCHEMA = 2
+"""2: connection lines have `keys`; a gap has an `id`, and its end lines name only what came back."""
 PART_BYTES = 8 * 2**20
 """Bodies over this many bytes are written in numbered `part` lines of at most this many."""
 _AT_ONCE = 128  # frames looked at together: so many stay in the processor's cache
@@ -52,7 +54,7 @@ class Built(NamedTuple):
     seq_min: int | None
     seq_max: int | None
     status: int | None = None  # HTTP
-    reason: str | None = None  # of a gap
+    reason: str | None = None  # of a gap, in its first line
 
     @property
     def data(self) -> bytes:
@@ -172,6 +174,8 @@ def connection(item: Connection) -> Built:
         "subscribe": b"[%b]"
         % b",".join(_verbatim(text.encode("utf-8", "backslashreplace")) for text in item.subscribe),
     }
+    if item.keys is not None:
+        line["keys"] = b"[%b]" % b",".join(map(_text, item.keys))
     if item.event == "closed":
         line["close_code"] = _encode(item.close_code)
         line["close_reason"] = b"null" if item.close_reason is None else _text(item.close_reason)
@@ -194,9 +198,11 @@ def gap(item: Gap) -> Built:
         "kind": b'"gap"',
         "collected_at_utc": _time(item.received_at),
         "seq": b"%d" % item.seq,
-        **_gap_values(item.scope, item.from_ns, item.to_ns, item.reason, item.cause, item.detail),
+        **({"id": _text(item.id)} if item.id else {}),
+        **_gap_values(item.scope.as_dict(), item.from_ns, item.to_ns, item.reason, item.cause, item.detail),
     }
-    return _built("gap", line, item.received_at, item.seq)._replace(reason=item.reason)
+    built = _built("gap", line, item.received_at, item.seq)
+    return built._replace(reason=item.reason) if item.is_first else built
 
 
 def crash_gap(
@@ -206,10 +212,15 @@ def crash_gap(
     line = {
         "kind": b'"gap"',
         "collected_at_utc": _time(now_ns),
-        **_gap_values({"venue": venue, "feed": feed}, from_ns, None, reason, "ours", detail),
+        **_gap_values(Scope(venue, feed).as_dict(), from_ns, None, reason, "ours", detail),
         "first_lost_seq": b"%d" % first_lost_seq,
     }
     return _built("gap", line, now_ns, None)._replace(reason=reason)
+
+
+def is_first_line(gap: Mapping[str, Any]) -> bool:
+    """Whether a `gap` line, as its envelope, is the first of its gap; in schema 1 each counts as one."""
+    return "id" not in gap or gap["id"].rpartition(":")[2] == str(gap["seq"])
 
 
 def invalid(item: Invalid) -> Built:

@@ -24,6 +24,7 @@ from marketarchive.archive.store import Store
 from marketarchive.clock import Instant
 from marketarchive.exceptions import ArchiveError
 from marketarchive.items import Frames, Gap
+from marketarchive.scope import Scope
 from marketarchive.times import iso, to_seconds
 from marketarchive.version import COLLECTOR
 
@@ -119,17 +120,19 @@ class RunArchive:
         detail = f"wall clock stepped {to_seconds(jump_ns):+.3f} s against the monotonic clock"
         for feed in list(self._feeds.values()):
             if feed.has_lines:
+                seq = next(feed.counter)
                 gap = Gap(
                     venue=feed.venue,
                     feed=feed.feed,
                     received_at=later.wall,
-                    seq=next(feed.counter),
+                    seq=seq,
                     from_ns=first,
                     to_ns=last,
-                    scope={"venue": feed.venue, "feed": feed.feed},
+                    scope=Scope(feed.venue, feed.feed),
                     reason="clock",
                     cause="ours",
                     detail=detail,
+                    id=f"{self.run}:{seq}",
                 )
                 built = lines.gap(gap)
                 self._queue.put(feed, built, built.size, 1)

@@ -168,6 +168,7 @@ class _Gap(msgspec.Struct):
     feed: str
     reason: str
     noticed_at: str
+    id: str = ""  # since schema 2; a gap has a row for each part of it that has ended
 
 
 class _Quote(msgspec.Struct):
@@ -354,11 +355,16 @@ class _Look:
         """Gaps of the last 24 hours, and those of runs that have no manifest yet."""
         unfinished = {run.run: run for run in self._runs.values() if run.ended is None}
         since = self.status.at - DAY_NS
+        known: set[tuple[str, str, str]] = set()
         first = min([since, *(run.started for run in unfinished.values() if run.started is not None)])
         for path in sorted((self._root / "records").glob("gaps-*.jsonl")):
             if path.name[len("gaps-") : len("gaps-YYYY-MM-DD")] < f"{utc(first):%Y-%m-%d}":
                 continue
             for gap in _decoded(path.read_bytes().splitlines(), _Gap):
+                key = (gap.venue, gap.feed, gap.id)
+                if gap.id and key in known:
+                    continue
+                known.add(key)
                 feed = self._feed(gap.venue, gap.feed)
                 if gap.run in unfinished:
                     unfinished[gap.run].gaps[gap.reason] += 1

@@ -9,6 +9,7 @@ from typing import Any
 from marketarchive.clock import LOOK_AGAIN_S, sleep
 from marketarchive.collecting.spider import Ask
 from marketarchive.collecting.sweep import SweepSpider
+from marketarchive.scope import Scope
 from marketarchive.times import SECOND, from_seconds, to_seconds
 
 MISSED_ROWS_MAX = 5_000
@@ -90,6 +91,6 @@ class CadenceSpider(SweepSpider):
         self.run.stats.inc_value("ticks/due", count)
         self.run.stats.inc_value("ticks/missed", count)
         self.put(
-            self.run.gap("missed_tick", "ours", first, end, {"feed": self.feed}, detail=f"{count} ticks")
+            self.run.gap("missed_tick", "ours", first, end, Scope(self.venue, self.feed), f"{count} ticks")
         )
         self.put(*islice(self.missed(range(first, end, step)), MISSED_ROWS_MAX))

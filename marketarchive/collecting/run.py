@@ -16,6 +16,7 @@ from marketarchive.collecting.feed_context import current_feed, working_for
 from marketarchive.collecting.process import Process
 from marketarchive.exceptions import DiskError
 from marketarchive.items import Cause, Gap, GapReason
+from marketarchive.scope import Scope
 from marketarchive.times import from_iso, from_seconds, to_seconds
 
 if TYPE_CHECKING:
@@ -129,28 +130,33 @@ class Run:
         cause: Cause,
         from_ns: int,
         to_ns: int | None,
-        scope: Mapping[str, Any],
-        feed: str | None = None,
+        scope: Scope,
         detail: str = "",
+        begun: str = "",
     ) -> Gap:
-        """A gap item with its seq; counted when it has its end: one without is written again with it."""
-        feed = feed or self.spider.feed
+        """A gap item with its seq; `begun`: the id of the gap whose end it is, for what `scope` says.
+
+        A gap is counted once, by its first line.
+        """
+        feed, seq = scope.feed, self.next_seq(scope.feed)
         if reason in UNANSWERED:
             self.failures.note_reason(feed, detail)
-        if to_ns is not None:
+        if not begun:
             self.stats.inc_value(f"gaps/{reason}")
+        if to_ns is not None:
             self.log_now_and_then(reason, "Gap (%s): %s %s %s", reason, feed, detail, _short(scope))
         return Gap(
-            self.spider.venue,
+            scope.venue,
             feed,
             self.clock.now_ns(),
-            self.next_seq(feed),
+            seq,
             from_ns,
             to_ns,
             scope,
             reason,
             cause,
             detail,
+            begun or f"{self.archive.run}:{seq}",
         )
 
     def log_now_and_then(self, about: str, message: str, *values: object) -> None:
@@ -284,6 +290,6 @@ def archive_run(crawler: Crawler) -> Run:
     return cast("Run", crawler.archive_run)  # type: ignore[attr-defined]
 
 
-def _short(scope: Mapping[str, Any]) -> str:
-    text = ", ".join(f"{key}={value}" for key, value in scope.items())
+def _short(scope: Scope) -> str:
+    text = ", ".join(f"{key}={value}" for key, value in scope.as_dict().items())
     return text if len(text) <= 120 else f"{text[:117]}..."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from scrapy import Request, Spider
@@ -24,6 +24,7 @@ from marketarchive.collecting.route import route, with_query
 from marketarchive.collecting.run import Run
 from marketarchive.exceptions import ParseError
 from marketarchive.items import DERIVED, Cause, Derived, Invalid
+from marketarchive.scope import Scope
 from marketarchive.times import from_seconds
 from marketarchive.venues import venues
 from marketarchive.venues.answers import Answered, Failure
@@ -60,11 +61,12 @@ class Ask:
     query: Query
     then: Callable[[Answer], Iterable[Any]]  # returns items
     feed: str
-    scope: Mapping[str, Any] = field(default_factory=dict)  # what is not observed when it fails
+    scope: Scope | None = None  # what is not observed when it fails; None: all of the endpoint
     from_ns: int | None = None  # start of the gap when it fails; None = when submitted
     to_ns: int | None = None  # end of that gap; None = when given up
     deadline: int | None = None  # monotonic ns after which nothing is sent any more
     attempts: int = 0
+    detail: str = ""  # what the gap says of the request, beside what failed
     is_concluded: bool = False
 
 
@@ -154,7 +156,7 @@ class ArchiveSpider(Spider):
         """For live spiders: listening begins. If an earlier run ended by itself, what came since is gone."""
         run = self.run
         if run.down_since is not None:
-            scope = {"venue": self.venue, "feed": self.feed}
+            scope = Scope(self.venue, self.feed)
             detail = "nothing listened between a run that ended by itself and this one"
             now = run.clock.now_ns()
             run.archive.write(run.gap("crash", "ours", run.down_since, now, scope, detail=detail))  # raw only
@@ -402,7 +404,8 @@ class ArchiveSpider(Spider):
 
     def _give_up(self, ask: Ask, failure: Failure) -> Iterator[Any]:
         now = self.run.clock.now_ns()
-        scope = {"endpoint": ask.query.endpoint.name, **ask.scope}
+        scope = replace(ask.scope or Scope(self.venue, ask.feed), endpoint=ask.query.endpoint.name)
+        detail = f"{failure.detail} after {ask.attempts} attempts"
         self.run.stats.inc_value(f"asks/failed/{ask.feed}")
         self.run.failures.note_host(ask.feed, ask.query.endpoint.url)
         yield self.run.gap(
@@ -411,8 +414,7 @@ class ArchiveSpider(Spider):
             now if ask.from_ns is None else ask.from_ns,
             ask.to_ns or now,
             scope,
-            ask.feed,
-            f"{failure.detail} after {ask.attempts} attempts",
+            f"{detail}: {ask.detail}" if ask.detail else detail,
         )
         yield from self._conclude(ask)
 

@@ -10,6 +10,7 @@ from typing import Any
 from marketarchive.clock import sleep_until
 from marketarchive.collecting.spider import Answer, ArchiveSpider, Ask
 from marketarchive.exceptions import CursorError
+from marketarchive.scope import Scope
 from marketarchive.times import from_seconds
 from marketarchive.venues import venues
 from marketarchive.venues.endpoint import Query
@@ -77,7 +78,7 @@ class SweepSpider(ArchiveSpider):
                 if not concluded.done():
                     concluded.set_result(answer)
 
-        self.submit(Ask(query, then, feed, scope=_scope(query)))
+        self.submit(Ask(query, then, feed, detail=_selection(query)))
         return await concluded
 
     async def sweep(
@@ -99,8 +100,9 @@ class SweepSpider(ArchiveSpider):
                 logger.error("Sweep of %s ended: %s", query.endpoint.name, error)
                 self.run.stats.inc_value("sweep/cursor_errors")
                 now = self.run.clock.now_ns()
-                scope = {"endpoint": query.endpoint.name, **_scope(query)}
-                self.put(self.run.gap("sequence", "venue", started, now, scope, feed, str(error)))
+                scope = Scope(self.venue, feed, endpoint=query.endpoint.name)
+                detail = f"{error}: {_selection(query)}"
+                self.put(self.run.gap("sequence", "venue", started, now, scope, detail))
                 self.fault = "sweep_cursor_loop"
                 return False
             query = venues()[self.venue].next_page(query, answer.parsed)
@@ -113,6 +115,7 @@ def items_of(answer: Answer) -> Iterable[Any]:
     return answer.parsed.items if answer.parsed else ()
 
 
-def _scope(query: Query) -> dict[str, Any]:
-    """What a failed question leaves unobserved: its parameters, without the page size."""
-    return {**query.path, **{key: value for key, value in query.params.items() if key != "limit"}}
+def _selection(query: Query) -> str:
+    """What a request chooses of its endpoint: its parameters, without the page size."""
+    chosen = {**query.path, **{key: value for key, value in query.params.items() if key != "limit"}}
+    return ", ".join(f"{key}={value}" for key, value in chosen.items())

@@ -64,11 +64,12 @@ def gap_row(gap: Gap, run: str) -> dict[str, Any]:
         "to": None if gap.to_ns is None else iso(gap.to_ns),
         "venue": gap.venue,
         "feed": gap.feed,
-        "scope": dict(gap.scope),
+        "scope": gap.scope.as_dict(),
         "reason": gap.reason,
         "cause": gap.cause,
         "detail": gap.detail,
         "noticed_at": iso(gap.received_at),
         "run": run,
         "seq": gap.seq,
+        "id": gap.id or f"{run}:{gap.seq}",
     }

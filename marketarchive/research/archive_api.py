@@ -20,6 +20,7 @@ from marketarchive.research.pandas_frames import labels_frame, markets_frame, ta
 from marketarchive.research.products.updown.canonical.columns import COLUMNS, HINDSIGHT, Clock
 from marketarchive.research.products.updown.canonical.dataset import canonical
 from marketarchive.research.products.updown.labels.label_files import read_labels
+from marketarchive.research.tables import gap_scope
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.tables.partitions import DAY, feeds, feeds_with
 from marketarchive.research.views import Moment, literal, many, ns
@@ -173,6 +174,7 @@ class Archive:
         self._bring_up_to_date(wanted, ("reference_prices",), first, last)
         connection = self._connect()
         try:
+            views.view_names(connection, self.root, self._master_url)
             views.view_plain(connection, self.root, "reference_prices", first, last)
             return self._frame(
                 connection,
@@ -182,7 +184,7 @@ class Archive:
                 wanted,
                 (first, last),
                 order="received_at, topic, symbol, run, seq, index",
-                after=views.after_a_gap("topic, symbol, asset", views.ABOUT_SYMBOL),
+                after=views.after_a_gap("topic, symbol, asset", gap_scope.SYMBOL_NAMES),
                 only=f"QUALIFY event_time IS NULL OR row_number() OVER ({point}) = 1" if distinct else "",
             )
         finally:
@@ -288,7 +290,7 @@ class Archive:
             for table in ("books", "book_changes"):
                 views.view_rows(connection, self.root, table, first, last)
             views.view_plain(connection, self.root, "coverage", at, last)
-            views.view_gaps(connection, self.root, first, last)
+            views.view_gaps(connection, self.root, first, last, is_named=True)
             return find(connection, token, at, exact=exact)
         finally:
             connection.close()
@@ -311,7 +313,8 @@ class Archive:
         self._bring_up_to_date(feeds(self.root), ("gaps",), first, None)
         connection = self._connect()
         try:
-            views.view_gaps(connection, self.root, first, last)
+            views.view_names(connection, self.root, self._master_url)
+            views.view_gaps(connection, self.root, first, last, is_named=True)
             where = " AND ".join(_of_feed(venue, feed)) or "true"
             query = f'SELECT * FROM gaps WHERE {where} ORDER BY "from", venue, feed, run, seq'
             return table_frame(connection.sql(query).to_arrow_table())
@@ -429,7 +432,7 @@ class Archive:
                 wanted,
                 (first, last),
                 order="received_at, token, run, seq, index, position",
-                after=views.after_a_gap(_SUBJECT, views.ABOUT_MARKET),
+                after=views.after_a_gap(_SUBJECT, gap_scope.MARKET_NAMES),
                 only=only,
             )
         finally:
@@ -455,7 +458,7 @@ class Archive:
             f"""CREATE TEMP TABLE chosen AS SELECT *, row_number() OVER (ORDER BY {order}) AS place
                 FROM {table} WHERE {" AND ".join(where) or "true"} {only}""",
         )
-        views.view_gaps(connection, self.root, *times)
+        views.view_gaps(connection, self.root, *times, is_named=True)
         listed = ", ".join(columns).replace("gap_before", f"place IN ({after}) AS gap_before")
         frame = connection.sql(f"SELECT {listed} FROM chosen ORDER BY place").to_arrow_table()
         missing = connection.sql(

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from marketarchive.research.engine import text
+from marketarchive.research.tables.gap_scope import concerns
 from marketarchive.research.views import literal
 
 if TYPE_CHECKING:
@@ -165,15 +166,14 @@ def _is_tracked(connection: duckdb.DuckDBPyConnection, base: dict[str, Any], at:
 def _gaps(connection: duckdb.DuckDBPyConnection, best: _Replayed, at: int) -> list[dict[str, Any]]:
     """Those of its recording that concern the token, and reach behind its newest data."""
     base = best.base
-    names = ", ".join(text(name) for name in (base["slug"], base["market"]) if name is not None)
+    names = ", ".join(text(base[name]) for name in ("slug", "market", "token") if base[name] is not None)
+    on = "NULL" if best.connection is None else text(best.connection)
+    is_concerned = concerns(text(base["venue"]), text(base["feed"]), f"[{names}]", on)
     return _dicts(
         connection,
-        f"""SELECT * FROM gaps WHERE run = {text(base["run"])} AND feed = {text(base["feed"])}
-              AND venue = {text(base["venue"])} AND NOT contains(scope, '"asked_for"')
+        f"""SELECT * FROM gaps WHERE run = {text(base["run"])} AND {is_concerned}
               AND "from" <= {literal(at)}
               AND ("to" IS NULL OR "to" > {text(best.received_at.isoformat())}::TIMESTAMPTZ)
-              AND (markets IS NULL OR list_has_any(markets, [{names}]))
-              AND (token IS NULL OR token = {text(base["token"])})
             ORDER BY "from", seq""",
     )
 

@@ -12,6 +12,7 @@ from marketarchive.research.engine import run, stored, text
 from marketarchive.research.names import known
 from marketarchive.research.tables import coverage, gaps, schemas
 from marketarchive.research.tables.extract import table
+from marketarchive.research.tables.gap_scope import concerns
 from marketarchive.research.tables.partitions import files
 from marketarchive.times import from_iso, iso
 
@@ -63,46 +64,59 @@ def view_plain(
     run(connection, f"CREATE OR REPLACE TEMP VIEW {name} AS SELECT * FROM {rows}")
 
 
-def view_gaps(connection: duckdb.DuckDBPyConnection, root: Path, first: int | None, last: int | None) -> None:
-    """`gaps` that touch the time; those of a crash are noticed long after it."""
+def view_gaps(
+    connection: duckdb.DuckDBPyConnection,
+    root: Path,
+    first: int | None,
+    last: int | None,
+    *,
+    is_named: bool = False,
+) -> None:
+    """`gaps` that touch the time; those of a crash are noticed long after it.
+
+    `is_named`: `markets` has also those whose tokens are concerned. Needs `names`.
+    """
     connection.register("no_gaps", gaps.nothing())
     found = files(root, "gaps", first)
     where = [f'"from" < {literal(last)}'] if last is not None else ["true"]
     if first is not None:
         where.append(f'("to" IS NULL OR "to" > {literal(first)})')
+    rows = gaps.lasting(stored(*found, hive=True) if found else "no_gaps")
     run(
         connection,
-        f"""CREATE OR REPLACE TEMP VIEW gaps AS SELECT * EXCLUDE (date) FROM (
-                SELECT * FROM {stored(*found, hive=True) if found else "no_gaps"} QUALIFY {gaps.LASTING})
-            WHERE {" AND ".join(where)}""",
+        f"""CREATE OR REPLACE TEMP VIEW {"unnamed" if is_named else "gaps"} AS
+            SELECT * EXCLUDE (date) FROM {rows} WHERE {" AND ".join(where)}""",
     )
+    if is_named:
+        run(connection, f"CREATE OR REPLACE TEMP VIEW gaps AS {_WITH_MARKETS}")
+
+
+_WITH_MARKETS = """
+    SELECT unnamed.* REPLACE (coalesce(unnamed.markets, found.slugs) AS markets)
+    FROM unnamed LEFT JOIN (
+        SELECT venue, feed, run, seq, list(DISTINCT slug ORDER BY slug) AS slugs
+        FROM (SELECT venue, feed, run, seq, unnest(subjects) AS token FROM unnamed WHERE kind = 'token')
+        JOIN names USING (token) GROUP BY ALL) AS found
+    ON unnamed.venue = found.venue AND unnamed.feed = found.feed
+        AND unnamed.run = found.run AND unnamed.seq = found.seq"""
 
 
 # rows between which and the row before them something was missed: by the row's own recording; or before its
 # first row, or by one that ended there without saying until when, and no recording saw the same meanwhile
-def after_a_gap(subject: str, concerns: str) -> str:
-    """The places of such rows in `chosen`; `subject` is what rows are told apart by, and `concerns` whether
-    one of `gaps` is about a row (`seen`).
+def after_a_gap(subject: str, names: str) -> str:
+    """The places of such rows in `chosen`; `subject` is what rows are told apart by, and `names` the list of
+    what a row (`seen`) goes by.
     """
     return f"""
     SELECT place FROM (
         SELECT *, lag(received_at) OVER (PARTITION BY venue, feed, {subject}, run ORDER BY place) AS own,
                lag(received_at) OVER (PARTITION BY venue, feed, {subject} ORDER BY place) AS latest
         FROM chosen) AS seen
-    JOIN gaps ON gaps.venue = seen.venue AND gaps.feed = seen.feed AND gaps."from" < seen.received_at
+    JOIN gaps ON {concerns("seen.venue", "seen.feed", names, "seen.connection")}
+        AND gaps."from" < seen.received_at
         AND CASE WHEN gaps.run = seen.run AND seen.own IS NOT NULL
                  THEN coalesce(gaps."to", 'infinity') > seen.own
-                 ELSE (gaps."to" IS NULL OR gaps.run = seen.run) AND gaps."from" >= seen.latest END
-        AND ({concerns})"""
-
-
-ABOUT_MARKET = """NOT contains(gaps.scope, '"asked_for"')
-    AND (gaps.markets IS NULL OR list_has_any(gaps.markets, [seen.slug, seen.market]))
-    AND (gaps.token IS NULL OR gaps.token = seen.token)"""
-"""Whether a gap is about the token of a row. A look-up that failed leaves no hole in what a socket sends."""
-
-ABOUT_SYMBOL = """(gaps.topics IS NULL OR list_contains(gaps.topics, seen.topic))
-    AND (gaps.symbol IS NULL OR gaps.symbol = seen.symbol)"""
+                 ELSE (gaps."to" IS NULL OR gaps.run = seen.run) AND gaps."from" >= seen.latest END"""
 
 
 def many(given: str | Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -28,6 +28,11 @@ class RowMaker(Protocol):
         """Return the rows that a message makes, verified in the same pass. Raises ParseError."""
 
 
+def no_keys(texts: Sequence[Any]) -> tuple[str, ...]:  # noqa: ARG001  (a venue's interface)
+    """Return nothing: no archive of schema 1 has connections of this feed."""
+    return ()
+
+
 @dataclass(frozen=True)
 class Feed:
     """What is archived under one name of a venue, and what becomes of it."""
@@ -45,6 +50,9 @@ class Feed:
     has_markets: bool = False  # its answers speak of markets: for the market master
     identity: Callable[[Received], bytes] | None = None
     """What makes a message of two collectors the same; None: its payload."""
+    keys: Callable[[Sequence[Any]], tuple[str, ...]] = no_keys
+    """What the texts of a connection line subscribe, each as sent or decoded: archives of schema 1 have only
+    them."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from marketarchive.archive.recover import recover
 from marketarchive.items import Connection, Gap, Invalid
+from marketarchive.scope import Scope
 from tests.archive.writing import FEED, NOON, VENUE, HandClock, frames, ledger_of, open_run, response, writer
 
 
@@ -28,7 +29,8 @@ def build(root: Path) -> None:
         url = "ws://127.0.0.1:8900/ws-subscriptions-clob.polymarket.com/ws/market"
         run.write(Connection(VENUE, "stream", NOON, seq, "c1", "opened", url, ("{}",)))
         seq = run.next_seq(VENUE, FEED)
-        run.write(Gap(VENUE, FEED, NOON, seq, NOON - 5, NOON, {"endpoint": "book"}, "stall", "unknown"))
+        scope = Scope(VENUE, FEED, endpoint="book")
+        run.write(Gap(VENUE, FEED, NOON, seq, NOON - 5, NOON, scope, "stall", "unknown"))
         run.write(Invalid(VENUE, FEED, NOON, 1, "Book", "no hash", ("hash",)))
         run.write(response(run, bytes(range(256))))
         run.write_record("quotes", NOON, b'{"timestamp":"x","run":"%b"}' % run.run.encode())

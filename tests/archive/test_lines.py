@@ -14,6 +14,7 @@ from marketarchive.archive.lines import Built, Line
 from marketarchive.exceptions import CorruptError
 from marketarchive.items import BookState, Connection, Frames, Gap, Invalid, Response
 from marketarchive.nesting import MAX_NESTING
+from marketarchive.scope import Scope
 from marketarchive.times import iso
 from marketarchive.version import COLLECTOR
 from tests.properties import examples
@@ -356,12 +357,21 @@ def test_a_url_that_is_not_unicode_is_escaped() -> None:
 
 def test_connection_lines() -> None:
     opened = Connection(
-        "v", "f", AT, 1, "c1", "opened", "wss://h", ('{"type":"market"}', "PING", '{"payload":1}')
+        "v",
+        "f",
+        AT,
+        1,
+        "c1",
+        "opened",
+        "wss://h",
+        ('{"type":"market"}', "PING", '{"payload":1}'),
+        keys=("k", '"'),
     )
     (line,) = split(lines.connection(opened))
     assert line == (
         b'{"kind":"connection","collected_at_utc":"2026-11-21T10:00:00.000112Z","seq":1,"connection":"c1",'
-        b'"event":"opened","url":"wss://h","subscribe":[{"type":"market"},"PING","{\\"payload\\":1}"]}'
+        b'"event":"opened","url":"wss://h","subscribe":[{"type":"market"},"PING","{\\"payload\\":1}"],'
+        b'"keys":["k","\\""]}'
     )
     (line,) = split(lines.connection(Connection("v", "f", AT, 2, "c1", "closed", "wss://h", (), 1006)))
     assert json.loads(line) == {
@@ -378,20 +388,28 @@ def test_connection_lines() -> None:
 
 
 def test_gap_lines() -> None:
-    gap = Gap("v", "f", AT, 4, AT - 10**9, AT, {"connection": "c1"}, "disconnect", "venue")
+    gap = Gap(
+        "v", "f", AT, 4, AT - 10**9, AT, Scope("v", "f", connection="c1"), "disconnect", "venue", id="r:4"
+    )
     built = lines.gap(gap)
     assert (built.reason, built.seq_min, built.seq_max) == ("disconnect", 4, 4)
     assert split(built) == [
         (
-            b'{"kind":"gap","collected_at_utc":"2026-11-21T10:00:00.000112Z","seq":4,"scope":{"connection":"c1"},'
-            b'"from":"2026-11-21T09:59:59.000112Z","to":"2026-11-21T10:00:00.000112Z","reason":"disconnect",'
+            b'{"kind":"gap","collected_at_utc":"2026-11-21T10:00:00.000112Z","seq":4,"id":"r:4",'
+            b'"scope":{"connection":"c1"},"from":"2026-11-21T09:59:59.000112Z","to":"2026-11-21T10:00:00.000112Z","reason":"disconnect",'
             b'"cause":"venue"}'
         )
     ]
-    (line,) = split(lines.gap(replace(gap, to_ns=None, detail="503, 3 times", scope={"payload": 1})))
+    (line,) = split(
+        lines.gap(
+            replace(gap, to_ns=None, detail="503, 3 times", scope=Scope("v", "f", ("payload",), kind="x"))
+        )
+    )
     assert json.loads(line)["to"] is None
     assert json.loads(line)["detail"] == "503, 3 times"
-    assert json.loads(line)["scope"] == '{"payload":1}'
+    assert json.loads(line)["scope"] == '{"subjects":["payload"],"kind":"x"}'
+    later = lines.gap(replace(gap, seq=9))
+    assert later.reason is None  # the gap was counted by its first line
 
 
 def test_a_crash_gap_has_no_seq_and_names_the_first_lost_one() -> None:
@@ -430,7 +448,7 @@ def test_book_state_and_invalid_lines() -> None:
 def test_segment_and_end_lines() -> None:
     built = lines.segment("r-1", "s", "v", "f", 2, 9, AT, 12, {"synchronised": None}, {"payload": "kept"})
     assert split(built) == [
-        b'{"kind":"segment","schema":1,"run":"r-1","collector":"%b","spider":"s","venue":"v","feed":"f",'
+        b'{"kind":"segment","schema":2,"run":"r-1","collector":"%b","spider":"s","venue":"v","feed":"f",'
         b'"n":2,"seq_next":9,"collected_at_utc":"2026-11-21T10:00:00.000112Z","mono_ns":12,'
         b'"clock":{"synchronised":null},"settings":"{\\"payload\\":\\"kept\\"}"}' % COLLECTOR.encode()
     ]

@@ -17,6 +17,7 @@ from marketarchive.archive.recover import recover
 from marketarchive.exceptions import ArchiveError, CorruptError
 from marketarchive.invocation import command as named
 from marketarchive.items import BookState, Connection, Frames, Gap, Invalid, Response
+from marketarchive.scope import Scope
 from marketarchive.times import SECOND
 from tests.archive.writing import (
     NOON,
@@ -97,7 +98,17 @@ def test_messages_carry_where_they_come_from(tmp_path: Path) -> None:
         run.write(Connection(VENUE, "stream", NOON, run.next_seq(VENUE, "stream"), "c1", "opened", url))
         run.write(frames(run, b"[]"))
         run.write(BookState(VENUE, "stream", NOON, "c1", "1", 2, b'{"bids":[]}'))
-        gap = Gap(VENUE, "stream", NOON, run.next_seq(VENUE, "stream"), NOON, None, {}, "stall", "venue")
+        gap = Gap(
+            VENUE,
+            "stream",
+            NOON,
+            run.next_seq(VENUE, "stream"),
+            NOON,
+            None,
+            Scope(VENUE, "stream"),
+            "stall",
+            "venue",
+        )
         run.write(gap)
         run.write(Invalid(VENUE, "stream", NOON, 2, "Book", "no hash", ("hash",)))
         run.flush().result()

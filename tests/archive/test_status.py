@@ -14,6 +14,7 @@ from marketarchive.archive.recover import recover
 from marketarchive.archive.status import FeedStatus, RunStatus, Status, status
 from marketarchive.archive.tree import raw_files
 from marketarchive.items import Gap, GapReason, Invalid
+from marketarchive.scope import Scope
 from marketarchive.times import SECOND, iso
 from tests.archive import museum
 from tests.archive.writing import (
@@ -158,7 +159,7 @@ def test_gaps_that_have_no_row_count_by_the_end_of_their_run(tmp_path: Path) -> 
         for reason in get_args(GapReason):
             if reason in ("clock", "stall"):
                 seq = run.next_seq(VENUE, FEED)
-                run.write(Gap(VENUE, FEED, NOON, seq, NOON - 5, NOON, {}, reason, "ours"))
+                run.write(Gap(VENUE, FEED, NOON, seq, NOON - 5, NOON, Scope(VENUE, FEED), reason, "ours"))
         run.close("finished", {}).result()
     clock.pass_s(3600)
     assert status(tmp_path, clock).gaps() == {"clock": (1, 1), "stall": (0, 1)}

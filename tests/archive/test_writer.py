@@ -24,6 +24,7 @@ from marketarchive.archive.writer import ArchiveWriter
 from marketarchive.clock import Clock, RealClock, SteppedClock
 from marketarchive.exceptions import ArchiveError, ConfigurationError, DiskError
 from marketarchive.items import Connection, Frames, Gap, Invalid
+from marketarchive.scope import Scope
 from marketarchive.simulated_time import SimulatedClock
 from marketarchive.times import SECOND, iso
 from tests.archive.checking import check
@@ -55,7 +56,18 @@ def test_a_run_leaves_a_sealed_segment_a_manifest_and_a_ledger(tmp_path: Path) -
         run.write(response(run, b"<html>slow down</html>", status=429))
         gap_seq = run.next_seq(VENUE, FEED)
         run.write(
-            Gap(VENUE, FEED, NOON, gap_seq, NOON, None, {"market": "m"}, "rate_limited", "venue", "429")
+            Gap(
+                VENUE,
+                FEED,
+                NOON,
+                gap_seq,
+                NOON,
+                None,
+                Scope(VENUE, FEED, ("m",), kind="market"),
+                "rate_limited",
+                "venue",
+                "429",
+            )
         )
         run.write(Invalid(VENUE, FEED, NOON, 1, "Market", "no end", ("endDate",)))
         run.flush().result(10)

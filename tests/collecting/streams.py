@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from scrapy.utils.test import get_crawler
 
@@ -54,6 +54,7 @@ class Letters(StreamSpider):
     heartbeat_s = 10
     answers_heartbeats = False
     keys_per_socket = 10
+    key_kind = "topic"
     url = ""
 
     @property
@@ -62,9 +63,6 @@ class Letters(StreamSpider):
 
     def subscriptions(self, keys: Sequence[str], *, is_first: bool) -> list[str]:
         return ["".join(sorted(keys))]
-
-    def scopes(self, keys: Iterable[str]) -> list[Mapping[str, Any]]:
-        return [{"topics": sorted(keys)}]
 
     def take(self, link: Link, batch: Sequence[Message]) -> None:
         for at, _, payload in batch:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Literal
 
 from marketarchive.collecting.together.listener import Observation, Share, Traffic
 from marketarchive.items import Frames, Gap, Market, ReferencePrice, Resolution
 from marketarchive.plans.updown.board import LATE_S, REMEMBERED_S, Board
+from marketarchive.scope import Scope
 from marketarchive.times import SECOND, utc
 from marketarchive.venues.polymarket.rows import Quote
 
@@ -51,7 +53,17 @@ def quote(of: Market, second: int, *, is_observed: Literal[0, 1] = 1, preopen: L
 
 
 def gap(**scope: Any) -> Gap:
-    return Gap("polymarket", "stream", START, 1, START, START + SECOND, scope, "stall", "venue")
+    return Gap(
+        "polymarket",
+        "stream",
+        START,
+        1,
+        START,
+        START + SECOND,
+        Scope.read("polymarket", "stream", scope),
+        "stall",
+        "venue",
+    )
 
 
 def test_the_round_under_way_is_the_one_whose_time_it_is() -> None:
@@ -175,7 +187,7 @@ def test_a_gap_counts_for_each_asset_that_it_concerns_once_it_has_its_end() -> N
     board.take(gap(topics=["crypto_prices"], symbol="btcusdt"))
     board.take(gap(page="eth-usd-cexprice-streams", asset="ETH"))
     board.take(gap(topics=["crypto_prices"]))
-    board.take(Gap("polymarket", "stream", START, 1, START, None, {"symbol": "btc/usd"}, "stall", "venue"))
+    board.take(replace(gap(symbol="btc/usd"), to_ns=None))
     assert board.gaps == {"BTC": 2, "ETH": 2, "": 1}
 
 

@@ -14,6 +14,7 @@ from marketarchive.collecting.feed_context import working_for
 from marketarchive.collecting.run import Run
 from marketarchive.exceptions import DiskError
 from marketarchive.items import GapReason
+from marketarchive.scope import Scope
 from tests.collecting.streams import Letters, at_work
 
 
@@ -21,7 +22,7 @@ def lose(run: Run, reason: GapReason, detail: str, times: int = 1) -> None:
     for _ in range(times):
         now = run.clock.now_ns()
         run.stats.inc_value("asks/failed/stream")
-        run.gap(reason, "venue", now, now, {}, detail=detail)
+        run.gap(reason, "venue", now, now, Scope(run.spider.venue, run.spider.feed), detail=detail)
 
 
 async def test_a_feed_that_collected_nothing_names_host_reason_and_count(tmp_path: Path) -> None:

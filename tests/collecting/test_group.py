@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
-from marketarchive.items import Gap
+from marketarchive.archive.lines import build
+from marketarchive.items import Connection, Gap
 from marketarchive.times import SECOND
 from tests.collecting.socket_peer import TEXT, Peer, close, frame, peer
 from tests.collecting.streams import Letters, at_work, gaps
@@ -61,9 +63,42 @@ async def test_a_lost_connection_is_a_gap_from_what_was_proven_to_what_is_found(
         await until_async(lambda: _ended(spider))
         [lost], [ended] = _open(spider), _ended(spider)
         assert lost.from_ns == ended.from_ns == proven
-        assert (ended.reason, ended.cause, ended.scope["topics"]) == ("disconnect", "venue", ["a", "b"])
+        assert (ended.reason, ended.cause, ended.scope.subjects) == ("disconnect", "venue", ("a", "b"))
         assert ended.detail == lost.detail == "close code 1001 away"
+        assert ended.id == lost.id == f"{spider.run.archive.run}:{lost.seq}"
+        put: list[Any] = list(spider._outbox._queue)  # type: ignore[attr-defined]  # of asyncio.Queue
+        events = {one.event: one.keys for one in put if isinstance(one, Connection)}
+        assert events == {"opened": ("a", "b"), "closed": None}
         assert spider.covers("a")
+
+
+class Many(Letters):
+    """All letters on one connection, each message one letter."""
+
+    name = "many"
+    keys_per_socket = 2000
+
+
+async def test_one_disconnect_of_many_keys_names_each_twice(tmp_path: Path) -> None:
+    """In the gap and in an end line; a third time in the connection on which it is subscribed again."""
+    keys = [chr(0x4E00 + number) for number in range(Many.keys_per_socket)]
+    async with at_work(Many, tmp_path) as spider:
+        spider.want(keys)
+        spider.run.stop.set()  # no connection is needed
+        link = spider.new_link(keys)
+        now = spider.run.clock.now_ns()
+        assert spider.lose(link, keys, now - SECOND, "disconnect", "venue", "cut") == keys
+        for number, key in enumerate(keys):  # one after the other, as first books come
+            spider.seen(link, key, now + number)
+            spider.settle()
+        begun, *ended = gaps(spider)
+    assert begun.to_ns is None
+    assert begun.scope.subjects == tuple(keys)
+    assert [one.scope.subjects for one in ended] == [(key,) for key in keys]
+    assert {one.id for one in ended} == {begun.id}
+    assert [one.is_first for one in (begun, *ended[:2])] == [True, False, False]
+    assert sum(build(one).size for one in (begun, *ended)) < 500 * len(keys)
+    assert spider.run.stats.get_value("gaps/disconnect") == 1
 
 
 async def test_a_replacement_comes_before_the_break_and_is_no_gap(tmp_path: Path) -> None:

@@ -160,8 +160,8 @@ async def test_a_mute_is_noticed_whenever_it_ends(ends: str, tmp_path: Path) -> 
         await at.spider.take_over(at.old, at.new)
         closed = [gap for gap in gaps(at.spider) if gap.to_ns is not None]
         assert len(closed) == 1
-        assert (closed[0].reason, closed[0].scope["markets"]) == ("stall", ["a-round"])
-        assert closed[0].scope["connection"] == at.old.name
+        assert (closed[0].reason, set(closed[0].scope.subjects)) == ("stall", set(at.tape.tokens))
+        assert closed[0].scope.connection == at.old.name
         assert _spans(closed[0], missed_at)
         assert closed[0].from_ns >= proven
         assert at.old.told is None
@@ -232,7 +232,7 @@ async def test_a_book_asked_for_after_messages_were_passed_over_proves_nothing_b
         await at.passes(UNDER_WAY_S)
         await asyncio.gather(*at.spider._tasks)
         found = gaps(at.spider)
-        assert {gap.scope["token"] for gap in found} == set(at.tape.tokens)
+        assert {token for gap in found for token in gap.scope.subjects} == set(at.tape.tokens)
         assert all(gap.from_ns < missed_at and gap.to_ns is None for gap in found)
 
 
@@ -360,7 +360,7 @@ async def test_a_change_that_a_look_up_shows_has_to_be_told(then: str, tmp_path:
         assert any(gap.to_ns is None for gap in found) == bool(found)
         closed = [gap for gap in found if gap.to_ns is not None]
         assert bool(closed) == (then == "goes on")
-        assert {gap.scope["token"] for gap in found if "token" in gap.scope} <= set(at.tape.tokens)
+        assert {token for gap in found for token in gap.scope.subjects} <= set(at.tape.tokens)
         for gap in closed:
             assert _spans(gap, missed_at)
             assert gap.from_ns >= proven
@@ -429,7 +429,7 @@ async def test_a_silence_that_began_just_before_the_end_is_waited_for(goes_on: b
         found = gaps(at.spider)
         assert len(found) == (not goes_on)
         for gap in found:
-            assert gap.scope["markets"] == ["a-round"]
+            assert set(gap.scope.subjects) == set(at.tape.tokens)
             assert gap.from_ns == proven
             assert gap.to_ns is not None
             assert abs(gap.to_ns - ended_at) < 1_000_000_000
@@ -456,7 +456,7 @@ async def test_a_market_may_end_while_another_connection_takes_over(told_late: b
         found = gaps(at.spider)
         assert len(found) == (not told_late)
         for gap in found:
-            assert gap.scope == {"connection": at.old.name, "markets": ["a-round"]}
+            assert (gap.scope.connection, set(gap.scope.subjects)) == (at.old.name, set(at.tape.tokens))
             assert gap.from_ns == proven
             assert _spans(gap, missed_at)
 
@@ -517,7 +517,7 @@ async def test_a_change_that_was_waited_for_when_the_connection_broke(tmp_path: 
         await asyncio.gather(*at.spider._tasks)
         at.ends(is_told=False)
         stalls = [gap for gap in gaps(at.spider) if gap.reason == "stall"]
-        assert {gap.scope["token"] for gap in stalls} == set(at.tape.tokens)
+        assert {token for gap in stalls for token in gap.scope.subjects} == set(at.tape.tokens)
         assert all(_spans(gap, missed_at) for gap in stalls)
 
 

@@ -20,6 +20,7 @@ from marketarchive.collecting.together.look import Look, line, table
 from marketarchive.collecting.together.plan import Chosen, Plan, PlannedFeed, all_feeds
 from marketarchive.exceptions import ArgumentError
 from marketarchive.items import Frames, Gap, ReferencePrice, Response
+from marketarchive.scope import Scope
 from marketarchive.times import SECOND, utc
 from tests.e2e.harness import ENVIRONMENT, ROOT, simulator
 
@@ -75,7 +76,7 @@ def response(feed: str, second: int) -> Response:
 
 
 def gap(to_ns: int | None) -> Gap:
-    return Gap("acme", "stream", START, 1, START, to_ns, {}, "stall", "venue")
+    return Gap("acme", "stream", START, 1, START, to_ns, Scope("acme", "stream"), "stall", "venue")
 
 
 def counted() -> FeedCounts:

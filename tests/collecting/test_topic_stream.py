@@ -98,7 +98,7 @@ async def test_what_is_missing_before_the_first_word_of_a_new_connection_is_a_ga
         await spider.hear([FIRST])
         symbols = sorted(symbol for topic, symbol in spider.newest if topic == FIRST)
         assert len(symbols) > 1
-        told = [gap.scope["symbol"] for gap in gaps(spider) if gap.reason == "sequence"]
+        told = [gap.scope.subjects[0].partition(":")[2] for gap in gaps(spider) if gap.reason == "sequence"]
         assert sorted(told) == symbols
 
 
@@ -122,6 +122,4 @@ async def test_rows_hold_prices_of_their_topics_window_only(tmp_path: Path) -> N
 
 def _lost(spider: Reference) -> dict[str, Gap]:
     """By topic."""
-    return {
-        gap.scope["topics"][0]: gap for gap in gaps(spider) if gap.reason == "stall" and gap.to_ns is None
-    }
+    return {gap.scope.subjects[0]: gap for gap in gaps(spider) if gap.reason == "stall" and gap.to_ns is None}

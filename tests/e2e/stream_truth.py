@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from marketarchive.archive.reader import ArchiveReader, Message
+from marketarchive.archive.reader import ArchiveReader
 from marketarchive.collecting.polymarket.market_stream import SILENT_LINK_S, SILENT_S
 from marketarchive.collecting.streams.group import FIRST_DATA_S
 from marketarchive.collecting.streams.link import UNDER_WAY_S
+from marketarchive.scope import Scope
 from marketarchive.simulator.polymarket import Polymarket, market_channel
 from marketarchive.simulator.polymarket.markets import SimMarket
 from marketarchive.times import SECOND, from_iso
@@ -25,13 +26,13 @@ LOOKED_INTO_S = SILENT_S + SILENT_LINK_S / 2 + UNDER_WAY_S
 
 @dataclass(frozen=True)
 class Spell:
-    """A gap line that counts, times in ns."""
+    """A gap, or what of it ended together; times in ns."""
 
     first: int
     last: int
     reason: str
     markets: frozenset[str]
-    token: str | None
+    tokens: frozenset[str]
     connection: str
     detail: str
 
@@ -39,7 +40,7 @@ class Spell:
         return (
             self.first - slack_ns <= at <= self.last + slack_ns
             and (not self.markets or market in self.markets)
-            and (self.token is None or not tokens or self.token in tokens)
+            and (not self.tokens or not tokens or not self.tokens.isdisjoint(tokens))
         )
 
 
@@ -66,29 +67,35 @@ class Comparison:
 
 
 def spells(root: Path, feed: str, end_ns: int) -> list[Spell]:
-    """The gaps of a feed; a loss that was written again with its end counts once."""
-    lines: dict[tuple[Any, ...], list[Message]] = {}
-    for message in ArchiveReader(root).messages("polymarket", feed, kinds=("gap",)):
-        line = message.envelope
-        key = (message.run, line["scope"].get("connection"), line["from"], line["reason"])
-        lines.setdefault(key, []).append(message)
+    """The gaps of a feed; what has come back of one counts by its end line, the rest lasts to the end."""
+    world = Polymarket(SEED).world
+    messages = list(ArchiveReader(root).messages("polymarket", feed, kinds=("gap",)))
+    back: dict[str, set[str]] = {}
+    for message in messages:
+        if message.envelope["to"] is not None and "id" in message.envelope:
+            scope = Scope.read("polymarket", feed, message.envelope["scope"])
+            back.setdefault(message.envelope["id"], set()).update(scope.subjects)
     found = []
-    for written in lines.values():
-        for message in written:
-            line, scope = message.envelope, message.envelope["scope"]
-            if line["to"] is None and written[-1] is not message:
+    for message in messages:
+        line = message.envelope
+        scope = Scope.read("polymarket", feed, line["scope"])
+        subjects = set(scope.subjects)
+        if line["to"] is None and line.get("id") in back:
+            subjects -= back[line["id"]]
+            if not subjects:
                 continue
-            found.append(
-                Spell(
-                    from_iso(line["from"]),
-                    end_ns if line["to"] is None else from_iso(line["to"]),
-                    line["reason"],
-                    frozenset(scope.get("markets", ())),
-                    scope.get("token"),
-                    scope.get("connection", ""),
-                    line.get("detail", ""),
-                )
+        tokens = frozenset(subjects if scope.kind == "token" else ())
+        found.append(
+            Spell(
+                from_iso(line["from"]),
+                end_ns if line["to"] is None else from_iso(line["to"]),
+                line["reason"],
+                frozenset(known[0].slug for token in tokens if (known := world.by_token(token))),
+                tokens,
+                scope.connection or "",
+                line.get("detail", ""),
             )
+        )
     return found
 
 
@@ -103,7 +110,7 @@ def watched(root: Path) -> dict[str, tuple[int, int]]:
     for message in ArchiveReader(root).messages("polymarket", "stream", kinds=("connection",)):
         line, at = message.envelope, message.received_at
         connection, event = line["connection"], line["event"]
-        tokens = {token for text in line["subscribe"] for token in text.get("assets_ids", ())}
+        tokens = set(line.get("keys", ()))
         if event in ("opened", "subscribed"):
             on.setdefault(connection, set()).update(tokens)
             for token in tokens:

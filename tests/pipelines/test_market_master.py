@@ -17,6 +17,7 @@ from marketarchive.items import Gap
 from marketarchive.master.feeder import BATCH, Feeder
 from marketarchive.master.store import Store
 from marketarchive.pipelines.market_master import MarketMasterPipeline
+from marketarchive.scope import Scope
 from tests.master.markets import market, priced, resolved
 from tests.waiting import until
 
@@ -51,7 +52,7 @@ async def test_items_reach_the_master_and_go_on(tmp_path: Path) -> None:
     made = pipeline(tmp_path)
     items = [market(0, title="a"), priced(1), resolved(2, resolution="Up")]
     assert [made.process_item(item) for item in items] == items
-    gap = Gap("polymarket", "markets", 1, 1, 1, None, {}, "stall", "unknown")
+    gap = Gap("polymarket", "markets", 1, 1, 1, None, Scope("polymarket", "markets"), "stall", "unknown")
     assert made.process_item(gap) is gap
     await made.close_spider()
     assert rows(tmp_path, "market_id, title, resolution") == [("0xabc", "a", "Up")]

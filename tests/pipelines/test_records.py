@@ -20,6 +20,7 @@ from marketarchive.items import BookRow, Derived, Gap, Problem, ReferencePrice, 
 from marketarchive.pipelines.records import RecordsPipeline
 from marketarchive.pipelines.stamp import StampPipeline
 from marketarchive.pipelines.validate import ValidatePipeline
+from marketarchive.scope import Scope
 from marketarchive.times import SECOND, from_datetime, iso, utc
 from marketarchive.venues.chainlink.rows import SpotPrice, TwapPrice
 from marketarchive.venues.polymarket.rows import Quote, TopicPrice
@@ -118,7 +119,8 @@ def through(spider: ArchiveSpider, items: Iterable[Any]) -> list[str]:
 
 
 async def test_rows_of_two_venues_in_one_folder_stay_apart(tmp_path: Path) -> None:
-    gap = Gap("acme", "spot", START, 1, START, START + SECOND, {"asset": "BTC"}, "stall", "venue")
+    about = Scope("acme", "spot", ("BTC",), kind="asset")
+    gap = Gap("acme", "spot", START, 1, START, START + SECOND, about, "stall", "venue")
     async with at_work(AcmeSpot, tmp_path) as acme, at_work(BoltSpot, tmp_path) as bolt:
         given = [book("acme", 1), gap, price(ReferencePrice, 1, "86000.10"), book("acme", 0, asset="ETH/USD")]
         assert not through(acme, given)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from marketarchive.items import Gap, Response
+from marketarchive.scope import Scope
 from marketarchive.times import SECOND
 from marketarchive.venues.polymarket.clob import book_hash, decode_book
 from tests.archive.writing import FEED, NOON, VENUE, HandClock, open_run, writer
@@ -62,7 +63,7 @@ def collect(
                         seq=seq,
                         from_ns=NOON + int(line.start * SECOND),
                         to_ns=NOON + int(line.end * SECOND),
-                        scope=line.scope,
+                        scope=Scope.read(VENUE, feed, line.scope),
                         reason="rate_limited",
                         cause="venue",
                         detail="",

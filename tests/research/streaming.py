@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from marketarchive.items import BookState, Connection, ConnectionEvent, Frames, Gap, Response
+from marketarchive.scope import Scope
 from marketarchive.venues.polymarket.endpoints import MARKET_CHANNEL
 from marketarchive.venues.polymarket.market_channel import subscribe
 from tests.archive.writing import NOON, VENUE, HandClock, open_run, writer
@@ -40,6 +41,7 @@ class Socket(Line):
     tokens: Sequence[str] = ()
     connection: str = "c1"
     text: str | None = None  # in place of the market channel's own
+    has_keys: bool = False  # schema 2
 
 
 @dataclass
@@ -69,6 +71,7 @@ class Lost(Line):
     end: float
     scope: dict[str, Any] = field(default_factory=dict)
     is_open: bool = False
+    begun: int | None = None  # schema 2: the place in the list of lines of the gap's first line
 
 
 class Rotate(Line):
@@ -90,7 +93,7 @@ def record(
                 seqs.append(0)
                 continue
             seqs.append(0 if isinstance(line, State) else run.next_seq(VENUE, feed))
-            run.write(_item(line, feed, seqs))
+            run.write(_item(line, feed, seqs, run.run))
         run.close("finished", {"markets": {"tracked": tracked or {}}}).result()
     return run.run
 
@@ -99,7 +102,7 @@ def ns(at: float) -> int:
     return NOON + round(at * 1_000_000) * 1000
 
 
-def _item(line: Line, feed: str, seqs: list[int]) -> Any:
+def _item(line: Line, feed: str, seqs: list[int], run: str) -> Any:
     if isinstance(line, Lost):
         return Gap(
             venue=VENUE,
@@ -108,9 +111,10 @@ def _item(line: Line, feed: str, seqs: list[int]) -> Any:
             seq=seqs[-1],
             from_ns=ns(line.start),
             to_ns=None if line.is_open else ns(line.end),
-            scope=line.scope,
+            scope=Scope.read(VENUE, feed, line.scope),
             reason="disconnect",
             cause="venue",
+            id="" if line.begun is None else f"{run}:{seqs[line.begun]}",
         )
     assert isinstance(line, (Frame, Socket, State, Rest))
     common: dict[str, Any] = {"venue": VENUE, "feed": feed}
@@ -136,6 +140,7 @@ def _item(line: Line, feed: str, seqs: list[int]) -> Any:
             event=line.event,
             url=MARKET_CHANNEL,
             subscribe=() if text is None else (text,),
+            keys=tuple(line.tokens) if line.has_keys else None,
         )
     return Response(
         **common,

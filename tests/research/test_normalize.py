@@ -272,10 +272,11 @@ def test_gap_lines_are_a_table_too(tmp_path: Path) -> None:
     assert (gap["reason"], gap["cause"], gap["markets"], gap["token"]) == (
         "rate_limited",
         "venue",
-        ["a", "b"],
+        None,
         "1",
     )
-    assert json.loads(gap["scope"]) == {"markets": ["a", "b"], "token": "1", "endpoint": "x"}
+    assert json.loads(gap["scope"]) == {"endpoint": "x", "tokens": ["1"]}
+    assert (gap["kind"], gap["subjects"], gap["endpoint"], gap["id"]) == ("token", ["1"], "x", None)
 
 
 def test_any_folder_will_do(tmp_path: Path) -> None:

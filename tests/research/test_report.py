@@ -186,15 +186,21 @@ def test_a_gap_without_an_end_is_drawn_until_its_feed_goes_on(
 def test_gaps_over_the_books_of_an_asset_are_merged(tmp_path: Path) -> None:
     about = Scope(tmp_path, NOON, NOON + 300 * SECOND)
 
-    def hole(start: int, end: int, asset: str | None, feed: str = "stream", scope: str = "") -> Hole_:
+    def hole(
+        start: int, end: int, asset: str | None, feed: str = "stream", *, is_of_books: bool = True
+    ) -> Hole_:
         named = None if asset is None else frozenset({asset})
-        times = {"start": NOON + start * SECOND, "end": NOON + end * SECOND}
-        return Hole_(
-            "polymarket", feed, "stall", "venue", **times, is_open=False, scope=scope, detail="", assets=named
-        )
+        begin, until = NOON + start * SECOND, NOON + end * SECOND
+        more: dict[str, Any] = {"is_open": False, "scope": "", "detail": "", "assets": named}
+        return Hole_("v", feed, "stall", "venue", begin, until, **more, is_of_books=is_of_books)
 
-    given = [hole(-5, 10, "BTC"), hole(5, 20, None), hole(8, 9, "ETH"), hole(30, 40, "BTC", "reference")]
-    given += [hole(50, 60, "BTC", scope="asked_for books"), hole(290, 400, "BTC")]
+    given = [
+        hole(-5, 10, "BTC"),
+        hole(5, 20, None),
+        hole(8, 9, "ETH"),
+        hole(30, 40, "BTC", "reference", is_of_books=False),
+    ]
+    given += [hole(50, 60, "BTC", is_of_books=False), hole(290, 400, "BTC")]
     merged = over_books(given, "BTC", about)
     seconds = [((start - NOON) // SECOND, (end - NOON) // SECOND) for start, end in merged]
     assert seconds == [(0, 20), (290, 300)]

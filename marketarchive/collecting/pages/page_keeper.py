@@ -6,8 +6,8 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from scrapy.exceptions import IgnoreRequest
 
@@ -18,6 +18,7 @@ from marketarchive.collecting.spider import failure_of
 from marketarchive.collecting.streams.losses import Loss
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Invalid, Response
+from marketarchive.scope import Scope
 from marketarchive.times import SECOND
 from marketarchive.venues.answers import Failure
 
@@ -84,8 +85,9 @@ class PageKeeper:
         self._labels_at = 0
 
     @property
-    def scope(self) -> dict[str, Any]:
-        return {"page": self.target.slug, "asset": self.target.asset}
+    def scope(self) -> Scope:
+        venue, feed = self.spider.venue, self.spider.feed
+        return Scope(venue, feed, (self.target.asset,), connection=self.target.slug, kind="page")
 
     # ---- the life of a page ----------------------------------------------------------------------------
 
@@ -296,8 +298,8 @@ class PageKeeper:
                 self._end_loss(now)
         elif self.newest_observed is not None:
             since = min(since, self.newest_observed)  # what was observed after it may be lost too
-        self._loss = Loss(since, failure.reason, failure.cause, failure.detail, "")
-        self._write_gap(self._loss, None)
+        loss = Loss(since, failure.reason, failure.cause, failure.detail, "")
+        self._loss = replace(loss, gap=self._write_gap(loss, None))
         run.stats.inc_value(f"page/lost/{failure.reason}")
         run.log_now_and_then(
             failure.reason, "Lost %s (%s): %s", self.target.slug, failure.reason, failure.detail
@@ -316,9 +318,12 @@ class PageKeeper:
         loss, self._loss = self._loss, None
         self._write_gap(loss, max(at, loss.since))
 
-    def _write_gap(self, loss: Loss, to_ns: int | None) -> None:
+    def _write_gap(self, loss: Loss, to_ns: int | None) -> str:
+        """A line of the gap that `loss` has begun, else of a new one; the gap's id."""
         run = self.spider.run
-        self.spider.put(run.gap(loss.reason, loss.cause, loss.since, to_ns, self.scope, detail=loss.detail))
+        gap = run.gap(loss.reason, loss.cause, loss.since, to_ns, self.scope, loss.detail, loss.gap)
+        self.spider.put(gap)
+        return gap.id
 
 
 def _refused(page: OpenPage, seconds: float) -> str:

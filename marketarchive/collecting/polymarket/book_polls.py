@@ -11,6 +11,7 @@ from marketarchive.collecting.polymarket.quotes import judge, quote_of
 from marketarchive.collecting.polymarket.tracking import TrackingSpider
 from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.items import Market
+from marketarchive.scope import Scope
 from marketarchive.times import SECOND
 from marketarchive.venues.polymarket import queries
 from marketarchive.venues.polymarket.endpoints import TOKENS_PER_BOOKS
@@ -33,7 +34,8 @@ class BookPollSpider(TrackingSpider):
             self.run.markets.setdefault(market.slug or market.market_id, known)
         for batch in batches(chosen, TOKENS_PER_BOOKS // 2):
             tokens = [token for market in batch for token in (market.tokens or {}).values()]
-            scope = {"markets": [market.slug for market in batch]}
+            slugs = tuple(market.slug or market.market_id for market in batch)
+            scope = Scope(self.venue, self.feed, slugs, kind="market")
             yield Ask(queries.books(tokens), partial(self._observe, tick, batch), self.feed, scope)
 
     def missed(self, ticks: Iterable[int]) -> Iterable[Any]:
@@ -57,7 +59,7 @@ class BookPollSpider(TrackingSpider):
                 if token in seen or tick - self._asked_alone.get(token, 0) < LEFT_OUT_AGAIN_S * SECOND:
                     continue
                 self._asked_alone[token] = tick
-                scope = {"markets": [market.slug], "token": token}
+                scope = Scope(self.venue, self.feed, (token,), kind="token")
                 self.submit(Ask(queries.book(token), partial(self._alone, market), self.feed, scope))
 
     def _alone(self, market: Market, answer: Answer) -> Iterable[Any]:

@@ -16,6 +16,7 @@ from marketarchive.collecting.polymarket.live_tops import LiveTops, Top, newest
 from marketarchive.collecting.polymarket.quotes import judge, quote_of
 from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.items import Market
+from marketarchive.scope import LOOKUP, Scope
 from marketarchive.times import SECOND, from_seconds, to_seconds
 from marketarchive.venues.polymarket import queries
 from marketarchive.venues.polymarket.endpoints import TOKENS_PER_BOOKS
@@ -149,9 +150,8 @@ class LiveRows:
         run.stats.inc_value("ticks/missed", len(ticks))
         end = ticks[-1] + self._step
         detail = f"{len(ticks)} ticks of rows"
-        self._spider.put(
-            run.gap("missed_tick", "ours", ticks[0], end, {"records": True}, feed, detail=detail)
-        )
+        scope = Scope(self._spider.venue, feed, kind="records")
+        self._spider.put(run.gap("missed_tick", "ours", ticks[0], end, scope, detail))
         rows = 0
         for tick in ticks:
             markets = self._markets(tick)
@@ -195,7 +195,7 @@ class LiveRows:
                     queries.books(asked),
                     partial(self._polled, tick, batch),
                     spider.feed,
-                    {"asked_for": asked},
+                    Scope(spider.venue, spider.feed, tuple(asked), kind=LOOKUP),
                     from_ns=tick.at,
                     to_ns=end,
                     deadline=self._clock.mono_ns() + max(end - now, 0),

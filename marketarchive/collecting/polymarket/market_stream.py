@@ -25,6 +25,7 @@ from marketarchive.collecting.streams.stream import StreamSpider
 from marketarchive.collecting.streams.websocket import Ending, Message
 from marketarchive.exceptions import ArgumentError, ParseError
 from marketarchive.items import BookState, Invalid, Market
+from marketarchive.scope import LOOKUP, Scope
 from marketarchive.times import SECOND, from_ms, from_seconds, to_seconds
 from marketarchive.venues.polymarket import market_channel, queries, sockets
 from marketarchive.venues.polymarket.clob import Book, verify_book
@@ -99,6 +100,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
     heartbeat = market_channel.PING
     heartbeat_s = market_channel.PING_EVERY_S
     answers_heartbeats = True
+    key_kind = "token"
     keys_per_socket = market_channel.TOKENS_PER_CONNECTION
     renew_s = 1800.0
 
@@ -219,7 +221,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
     def _record(self, link: MarketLink, tokens: Sequence[str], since: int, to_ns: int, detail: str) -> None:
         """A gap of tokens of which nothing more is wanted, so that they cannot be lost any more."""
         loss = Loss(since, "stall", "venue", detail, link.name)
-        self._write_gaps(loss, tokens, max(since, to_ns))
+        self._write_gap(loss, tokens, max(since, to_ns))
         self.run.stats.inc_value(f"stream/lost/{loss.reason}")
 
     def _is_past_end(self, market: Market) -> bool:
@@ -242,10 +244,10 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
             self.rows.ended(link)
         return super().forget(link)
 
-    def _write_gaps(self, loss: Loss, keys: Sequence[str], to_ns: int | None) -> None:
-        super()._write_gaps(loss, keys, to_ns)
+    def _write_gap(self, loss: Loss, keys: Sequence[str], to_ns: int | None) -> str:
         if self.rows is not None:
             self.rows.lost(keys, loss.since, to_ns)
+        return super()._write_gap(loss, keys, to_ns)
 
     def is_over(self, link: Link, ending: Ending) -> bool:
         """1000 is what the venue says when every market of a connection is resolved."""
@@ -260,22 +262,6 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         """Without a first book nothing can be applied: ask for it."""
         self.run.stats.inc_value("stream/first_books_missing", len(keys))
         self._ask_for(keys)
-
-    def scopes(self, keys: Iterable[str]) -> list[Mapping[str, Any]]:
-        """Markets of which both tokens are concerned together, the others token by token."""
-        by_market: dict[str, list[str]] = {}
-        tokens_of: dict[str, int] = {}
-        for key in keys:
-            if (watched := self.watched.get(key) or self.let_go.get(key)) is not None:
-                slug = watched.market.slug or watched.market.market_id
-                by_market.setdefault(slug, []).append(key)
-                tokens_of[slug] = len(watched.market.tokens or ())
-        whole = [slug for slug, tokens in by_market.items() if len(tokens) == tokens_of[slug]]
-        found: list[Mapping[str, Any]] = [{"markets": whole}] if whole else []
-        for slug, tokens in by_market.items():
-            if slug not in whole:
-                found += [{"markets": [slug], "token": token} for token in tokens]
-        return found
 
     # ---- what arrives ----------------------------------------------------------------------------------
 
@@ -399,13 +385,8 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
             return
         if from_ms(book.timestamp_ms) > watched.proven_at:
             detail = "changed while it was lost, and had been silent before"
-            if self.rows is not None:
-                self.rows.lost([token], watched.proven_at, loss.since)
-            for scope in self.scopes([token]):
-                where = {"connection": loss.connection, **scope}
-                self.put(
-                    self.run.gap("stall", "unknown", watched.proven_at, loss.since, where, detail=detail)
-                )
+            before = Loss(watched.proven_at, "stall", "unknown", detail, loss.connection)
+            self._write_gap(before, [token], loss.since)
 
     def _pass_over(self, link: MarketLink, batch: Sequence[Message]) -> None:
         """Too much for the processor: it is archived, the books are asked for when there is time again."""
@@ -449,7 +430,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         listening = [link.books for link in self._links()]
         for batch in batches(list(tokens), TOKENS_PER_BOOKS):
             self.run.stats.inc_value("stream/resyncs", len(batch))
-            scope = {"asked_for": list(batch)}
+            scope = Scope(self.venue, self.feed, tuple(batch), kind=LOOKUP)
             then = partial(self._answered, batch, listening)
             self.submit(Ask(queries.books(batch), then, self.feed, scope))
 

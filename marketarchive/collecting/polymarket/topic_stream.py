@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 from marketarchive.clock import sleep
 from marketarchive.collecting.second_rows import Observed, SecondRows
@@ -15,6 +14,7 @@ from marketarchive.collecting.streams.websocket import Message
 from marketarchive.collecting.together.listener import Observation
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Invalid
+from marketarchive.scope import Scope
 from marketarchive.times import SECOND, from_ms
 from marketarchive.venues.polymarket import rtds, sockets
 from marketarchive.venues.polymarket.rows import TopicPrice
@@ -41,6 +41,7 @@ class TopicStreamSpider(StreamSpider):
     heartbeat_s = rtds.PING_EVERY_S
     answers_heartbeats = False
     keys_per_socket = len(rtds.TOPICS)
+    key_kind = "topic"
 
     async def main(self) -> None:
         await super().main()
@@ -51,7 +52,7 @@ class TopicStreamSpider(StreamSpider):
             since = from_ms(point.published_ms)
             went_on = self.updated_at[topic] - since > LATE_S * SECOND
             if went_on and now - since > LATE_S * SECOND:
-                scope = {"connection": self.link_of[topic, symbol], "topics": [topic], "symbol": symbol}
+                scope = self._scope_of(self.link_of[topic, symbol], topic, symbol)
                 detail = "no observation until the end"
                 self.put(self.run.gap("sequence", "upstream", since, now, scope, detail=detail))
 
@@ -68,9 +69,6 @@ class TopicStreamSpider(StreamSpider):
 
     def subscriptions(self, keys: Sequence[str], *, is_first: bool) -> list[str]:  # noqa: ARG002  (a hook)
         return [rtds.subscribe([topic]) for topic in keys]  # one that is gone would mute all others
-
-    def scopes(self, keys: Iterable[str]) -> list[Mapping[str, Any]]:
-        return [{"topics": sorted(keys)}]
 
     def never_came(self, link: Link, keys: Sequence[str]) -> None:  # noqa: ARG002  (a hook)
         self.renew(keys[0])  # now and then: it may come back
@@ -128,11 +126,14 @@ class TopicStreamSpider(StreamSpider):
 
     def _skipped(self, link: Link, at: int, before: ReferencePoint, point: ReferencePoint) -> None:
         """Seconds of one symbol never came, while its topic went on: messages are missing."""
-        scope = {"connection": link.name, "topics": [point.topic], "symbol": point.symbol}
+        scope = self._scope_of(link.name, point.topic, point.symbol)
         missing = (point.observed_ms - before.observed_ms) // STEP_MS - 1
         since = min(from_ms(before.published_ms), at)
         detail = f"{missing} seconds without an observation"
         self.put(self.run.gap("sequence", "upstream", since, at, scope, detail=detail))
+
+    def _scope_of(self, connection: str, topic: str, symbol: str) -> Scope:
+        return Scope(self.venue, self.feed, (f"{topic}:{symbol}",), connection, kind="symbol")
 
     async def _watch(self) -> None:
         """A PONG is no data: a topic without updates is lost, and its connection replaced."""

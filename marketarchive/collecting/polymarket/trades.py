@@ -14,6 +14,7 @@ from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.collecting.sweep import Pages
 from marketarchive.exceptions import CursorError
 from marketarchive.items import Cause, GapReason, Market
+from marketarchive.scope import Scope
 from marketarchive.times import SECOND
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.polymarket import queries
@@ -47,9 +48,9 @@ class Walk:
         starts = [market.start_at.timestamp() for market in self.markets if market.start_at]
         return min([self.begun_ns, *(int(start) * SECOND for start in starts)])
 
-    @property
-    def scope(self) -> dict[str, Any]:
-        return {"markets": [market.slug for market in self.markets]}
+    def scope(self, venue: str, feed: str) -> Scope:
+        slugs = (market.slug or market.market_id for market in self.markets)
+        return Scope(venue, feed, tuple(slugs), endpoint=queries.TRADES.name, kind="market")
 
 
 class TradeSpider(TrackingSpider):
@@ -120,7 +121,8 @@ class TradeSpider(TrackingSpider):
 
     def _ask(self, walk: Walk, query: Query) -> None:
         then = partial(self._page, walk)
-        self.submit(Ask(query, then, self.feed, walk.scope, from_ns=walk.from_ns))
+        scope = walk.scope(self.venue, self.feed)
+        self.submit(Ask(query, then, self.feed, scope, from_ns=walk.from_ns))
 
     def _page(self, walk: Walk, answer: Answer) -> Iterable[Any]:
         if answer.parsed is None:
@@ -182,8 +184,8 @@ class TradeSpider(TrackingSpider):
 
     def _cut(self, walk: Walk, reason: GapReason, cause: Cause, detail: str) -> Any:
         self._leave(walk)
-        scope = {"endpoint": queries.TRADES.name, **walk.scope}
-        return self.run.gap(reason, cause, walk.from_ns, walk.begun_ns, scope, self.feed, detail)
+        scope = walk.scope(self.venue, self.feed)
+        return self.run.gap(reason, cause, walk.from_ns, walk.begun_ns, scope, detail)
 
     def _done(self, walk: Walk) -> None:
         self._leave(walk)

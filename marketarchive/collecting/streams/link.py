@@ -74,7 +74,7 @@ class Link:
             self.keys.update(new)
             self.waiting.update(new)
             self.has_all.clear()
-            self._send("subscribed", self._spider.subscriptions(new, is_first=False))
+            self._send("subscribed", self._spider.subscriptions(new, is_first=False), new)
 
     def unsubscribe(self, keys: Iterable[str]) -> None:
         gone = [key for key in keys if key in self.keys]
@@ -82,12 +82,13 @@ class Link:
         self.came(gone)
         texts = self._spider.unsubscriptions(gone)
         if self.is_open and gone and texts:
-            self._send("unsubscribed", texts)
+            self._send("unsubscribed", texts, gone)
 
     def write(
         self,
         event: ConnectionEvent,
         texts: Iterable[str] = (),
+        keys: Iterable[str] | None = None,
         code: int | None = None,
         reason: str | None = None,
     ) -> None:
@@ -105,14 +106,15 @@ class Link:
                 tuple(texts),
                 code,
                 reason,
+                None if keys is None else tuple(keys),
             )
         )
 
-    def _send(self, event: ConnectionEvent, texts: Sequence[str]) -> None:
+    def _send(self, event: ConnectionEvent, texts: Sequence[str], keys: Sequence[str]) -> None:
         assert self.socket is not None
         for text in texts:
             self.socket.send(text)
-        self.write(event, texts)
+        self.write(event, texts, keys)
 
     # ---- what the connection calls ---------------------------------------------------------------------
 
@@ -121,7 +123,8 @@ class Link:
         clock = self._spider.run.clock
         self.opened_at, self.opened_mono = clock.now_ns(), clock.mono_ns()
         self.data_at = self.opened_at
-        self._send("opened", self._spider.subscriptions(sorted(self.keys), is_first=True))
+        keys = sorted(self.keys)
+        self._send("opened", self._spider.subscriptions(keys, is_first=True), keys)
 
     def received(self, batch: list[Message]) -> None:
         spider = self._spider

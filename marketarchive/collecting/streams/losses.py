@@ -18,6 +18,7 @@ class Loss:
     detail: str
     connection: str
     noticed_mono: int = field(default=0, compare=False)  # monotonic ns
+    gap: str = ""  # the id of the gap that was begun for it
 
 
 class Losses:
@@ -48,10 +49,6 @@ class Losses:
         ]
         self._begin.update(dict.fromkeys(later, since))
         return later
-
-    def of(self, loss: Loss) -> list[str]:
-        """The keys that are still lost by it."""
-        return [key for key, found in self._of.items() if found == loss]
 
     def find(self, keys: Iterable[str]) -> dict[Loss, list[str]]:
         """The losses that end for `keys` now."""

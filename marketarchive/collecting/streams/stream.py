@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from marketarchive.clock import wait_any
@@ -16,6 +17,7 @@ from marketarchive.collecting.streams.link import Link
 from marketarchive.collecting.streams.losses import Loss, Losses
 from marketarchive.collecting.streams.websocket import Ending, Message
 from marketarchive.items import Cause, GapReason
+from marketarchive.scope import Scope
 from marketarchive.venues.endpoint import Endpoint
 
 logger = logging.getLogger(__name__)
@@ -29,7 +31,7 @@ class StreamSpider(ArchiveSpider):
     """Use it for a socket to which one subscribes: it connects, subscribes, sends heartbeats, reconnects.
 
     Keys are what is subscribed: tokens, topics. A subclass states what is below, writes `prepare`,
-    `subscriptions`, `scopes` and `take`, and says by `want` and `unwant` what it listens to.
+    `subscriptions` and `take`, and says by `want` and `unwant` what it listens to.
     """
 
     is_one_pass = False
@@ -39,6 +41,7 @@ class StreamSpider(ArchiveSpider):
     heartbeat_s: ClassVar[float]
     answers_heartbeats: ClassVar[bool]  # whether silence after them means a dead peer
     keys_per_socket: ClassVar[int]
+    key_kind: ClassVar[str] = "key"  # what keys are, in the scope of a gap: token, topic, ...
     renew_s: ClassVar[float | None] = None  # a connection this old is replaced, the new one first
 
     def __init__(self, name: str | None = None, **given: Any) -> None:
@@ -65,10 +68,6 @@ class StreamSpider(ArchiveSpider):
     def unsubscriptions(self, keys: Sequence[str]) -> list[str]:  # noqa: ARG002  (a hook)
         """The texts that end the subscription of `keys`; none where a venue has no such thing."""
         return []
-
-    def scopes(self, keys: Iterable[str]) -> list[Mapping[str, Any]]:
-        """What the gaps of `keys` say they concern: as few gaps as say it exactly."""
-        raise NotImplementedError
 
     def take(self, link: Link, batch: Sequence[Message]) -> None:
         """Look at what arrived (it is archived already) and call `seen` for keys that sent data."""
@@ -158,8 +157,7 @@ class StreamSpider(ArchiveSpider):
         """From `since` on `keys` are not seen completely; those of them that were not lost before.
 
         Keys that were lost already, but from a later moment on, get a gap of its own that reaches until now.
-        A gap without an end is written now, for the case that we die meanwhile, and the one that counts when
-        they are found.
+        A gap without an end is written now; when some of them are found, an end line names it and them.
         """
         self.settle()
         now, mono = self.run.clock.now_ns(), self.run.clock.mono_ns()
@@ -168,10 +166,10 @@ class StreamSpider(ArchiveSpider):
         loss = Loss(since, reason, cause, detail, link.name, mono)
         keys = [key for key in keys if key in self._group_of]
         if earlier := self.losses.begin_at(since, keys):
-            self._write_gaps(loss, earlier, now)
-        new = self.losses.lose(keys, loss)
+            self._write_gap(loss, earlier, now)
+        new = [key for key in keys if key not in self.losses]
         if new:
-            self._write_gaps(loss, new, None)
+            self.losses.lose(new, replace(loss, gap=self._write_gap(loss, new, None)))
             self.run.stats.inc_value(f"asks/failed/{self.feed}")
             self.run.stats.inc_value(f"stream/lost/{reason}")
             self.run.log_now_and_then(
@@ -265,14 +263,14 @@ class StreamSpider(ArchiveSpider):
     def _close_gaps(self, keys: Sequence[str], at: int) -> None:
         for loss, found in self.losses.find(keys).items():
             lasted = self.run.clock.mono_ns() - loss.noticed_mono  # our clock may have stepped back meanwhile
-            self._write_gaps(loss, found, at if at >= loss.since else loss.since + lasted)
-            if left := self.losses.of(loss):
-                self._write_gaps(loss, left, None)
+            self._write_gap(loss, found, at if at >= loss.since else loss.since + lasted)
 
-    def _write_gaps(self, loss: Loss, keys: Sequence[str], to_ns: int | None) -> None:
-        for scope in self.scopes(keys):
-            where = {"connection": loss.connection, **scope}
-            self.put(self.run.gap(loss.reason, loss.cause, loss.since, to_ns, where, detail=loss.detail))
+    def _write_gap(self, loss: Loss, keys: Sequence[str], to_ns: int | None) -> str:
+        """A line of the gap that `loss` has begun, else of a new one; the gap's id."""
+        scope = Scope(self.venue, self.feed, tuple(sorted(keys)), loss.connection, kind=self.key_kind)
+        gap = self.run.gap(loss.reason, loss.cause, loss.since, to_ns, scope, loss.detail, loss.gap)
+        self.put(gap)
+        return gap.id
 
     def _has_room(self) -> bool:
         return self.run.process.writer.has_room and self._outbox.qsize() < OUTBOX_MAX

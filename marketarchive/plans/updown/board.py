@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from marketarchive.collecting.together.listener import DueRows, Listener, Observation, Share, Total
 from marketarchive.items import Gap, Market, Resolution, Row
 from marketarchive.plans.updown.market_rows import MarketRow, MarketRows
+from marketarchive.scope import Scope
 from marketarchive.times import SECOND, from_datetime, to_seconds, utc
 
 REMEMBERED_S = 7200
@@ -94,7 +95,8 @@ class Board(Listener):
         self.newest_observation: dict[str, int] = {}  # asset -> wall ns, Chainlink
         self._outcomes_command = outcomes_command
         self._lane_of: dict[str, Lane] = {}  # by slug
-        self._asset_of: dict[str, str] = {}  # by slug
+        self._asset_of: dict[str, str] = {}  # by slug, and by token
+        self._tokens_of: dict[str, Collection[str]] = {}  # by slug
         self._with_outcome: set[str] = set()  # market ids
         self._forgotten_to = 0  # wall ns; a round that ended before it and is not known is over and summed up
 
@@ -127,7 +129,9 @@ class Board(Listener):
             for each in list(lane.rounds.values()):
                 if each.end_ns < before and each.market_id in self._with_outcome:
                     lane.forget(each, now)
-                    del self._lane_of[each.slug], self._asset_of[each.slug]
+                    for name in (each.slug, *self._tokens_of.pop(each.slug)):
+                        self._asset_of.pop(name, None)
+                    del self._lane_of[each.slug]
                     self._with_outcome.discard(each.market_id)
 
     def look(self, now: int) -> MarketRows:
@@ -196,17 +200,17 @@ class Board(Listener):
                 return
             lane.rounds[market.slug] = Round(market.slug, market.market_id, start, end)
             self._lane_of[market.slug] = lane
-            self._asset_of[market.slug] = market.asset or ""
+            self._tokens_of[market.slug] = tuple((market.tokens or {}).values())
+            names = (market.slug, *self._tokens_of[market.slug])
+            self._asset_of.update(dict.fromkeys(names, market.asset or ""))
 
-    def _assets_of(self, scope: Mapping[str, Any]) -> set[str]:
-        return set(self._named_in(scope))
-
-    def _named_in(self, scope: Mapping[str, Any]) -> Iterator[str]:
-        for slug in scope.get("markets", ()):
-            if slug in self._asset_of:
-                yield self._asset_of[slug]
-        said = str(scope.get("asset") or scope.get("symbol") or "").upper()
-        yield from (asset for asset in self.assets if said.startswith(asset))
+    def _assets_of(self, scope: Scope) -> set[str]:
+        """By slug, token, or what a symbol (topic:symbol) begins with."""
+        found = {self._asset_of[name] for name in scope.subjects if name in self._asset_of}
+        if scope.kind in ("symbol", "asset", "page"):
+            said = [subject.rpartition(":")[2].upper() for subject in scope.subjects]
+            found |= {asset for asset in self.assets if any(each.startswith(asset) for each in said)}
+        return found
 
 
 def _time(ns: int) -> str:

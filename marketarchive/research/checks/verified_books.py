@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from marketarchive.research.checks.check import OFFENDERS, Check, dicts, share
 from marketarchive.research.engine import run, stored
+from marketarchive.research.tables.gap_scope import concerns
 from marketarchive.research.tables.partitions import DAY, files
 from marketarchive.research.views import literal, view_gaps
 
@@ -20,11 +21,10 @@ RULE = (
 )
 VERDICTS = ("ok", "failed", "unchecked", "not_available")
 
-_NAMED = "venue, feed, run, seq, market, slug, token, event_time, received_at, verified"
-_TOLD = """EXISTS (FROM gaps WHERE (gaps.venue, gaps.feed, gaps.run) = (told.venue, told.feed, told.run)
-    AND NOT contains(gaps.scope, '"asked_for"')
-    AND (gaps.markets IS NULL OR list_has_any(gaps.markets, [told.slug, told.market]))
-    AND (gaps.token IS NULL OR gaps.token = told.token)
+_NAMED = "venue, feed, run, seq, connection, market, slug, token, event_time, received_at, verified"
+_NAMES = "[told.slug, told.market, told.token]"
+_TOLD = f"""EXISTS (FROM gaps
+    WHERE gaps.run = told.run AND {concerns("told.venue", "told.feed", _NAMES, "told.connection")}
     AND gaps."from" <= told.received_at
     AND coalesce(gaps."to", 'infinity') >= coalesce(told.event_time, told.received_at))"""
 

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from marketarchive.research.checks.check import dicts
 from marketarchive.research.names import Known
 from marketarchive.research.report.scope import Scope, firsts
+from marketarchive.research.tables.gap_scope import of_row
 from marketarchive.research.tables.partitions import tables_of
 from marketarchive.research.views import view_gaps
+from marketarchive.scope import LOOKUP
+from marketarchive.scope import Scope as About
 from marketarchive.times import SECOND, iso, to_seconds
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 DRAWN = 2_000
 """Gaps of a timeline at most, the longest ones."""
-_NAMED = 6  # markets of a scope that are named
+_NAMED = 6  # subjects of a scope that are named
 _MS = SECOND // 1000
 
 
@@ -40,6 +41,7 @@ class Hole:
     scope: str
     detail: str
     assets: frozenset[str] | None
+    is_of_books: bool  # of the rounds, in what is recorded of them
 
     @property
     def lane(self) -> str:
@@ -66,14 +68,15 @@ def holes(connection: duckdb.DuckDBPyConnection, scope: Scope, known: Known) -> 
     view_gaps(connection, scope.root, scope.since, scope.until)
     rows = dicts(
         connection,
-        """SELECT venue, feed, reason, cause, scope, markets, topics, token, symbol, detail,
+        """SELECT venue, feed, reason, cause, scope, subjects, connection, endpoint, kind, detail,
                   epoch_us("from") * 1000 AS start, epoch_us("to") * 1000 AS ended
            FROM gaps ORDER BY "from", venue, feed, run, seq""",
     )
     begun = {key: sorted(times) for key, times in firsts(scope).items()}
     found = []
     for row in rows:
-        assets = _assets(row, known)
+        about = of_row(row, row["venue"], row["feed"])
+        assets = _assets(about, known)
         if assets is None or any(map(scope.has, assets)):
             end = row["ended"]
             if end is None:
@@ -86,9 +89,10 @@ def holes(connection: duckdb.DuckDBPyConnection, scope: Scope, known: Known) -> 
                     start=row["start"],
                     end=max(end, row["start"]),
                     is_open=row["ended"] is None,
-                    scope=_words(row["scope"]),
+                    scope=_words(about, known.tokens, row["scope"]),
                     detail=row["detail"] or "",
                     assets=assets,
+                    is_of_books="books" in tables_of(row["venue"], row["feed"]) and about.kind != LOOKUP,
                 )
             )
     return [each for each in found if each.start < scope.until and each.end >= scope.since]
@@ -107,8 +111,7 @@ def over_books(found: Sequence[Hole], asset: str, scope: Scope) -> list[tuple[in
     """Stretches (ns) in which books of at least one of the asset's rounds have a gap."""
     merged: list[tuple[int, int]] = []
     for each in found:  # by begin
-        is_book = "books" in tables_of(each.venue, each.feed) and "asked_for" not in each.scope
-        if is_book and (each.assets is None or asset in each.assets):
+        if each.is_of_books and (each.assets is None or asset in each.assets):
             start, end = max(each.start, scope.since), min(each.end, scope.until)
             if merged and start <= merged[-1][1]:
                 merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
@@ -117,35 +120,27 @@ def over_books(found: Sequence[Hole], asset: str, scope: Scope) -> list[tuple[in
     return merged
 
 
-def _assets(row: Mapping[str, Any], known: Known) -> frozenset[str] | None:
-    slugs = list(row["markets"] or ())
-    if row["token"] in known.tokens:
-        slugs.append(known.tokens[row["token"]][0])
-    if row["symbol"]:
-        slugs += [f"{topic}:{row['symbol']}" for topic in row["topics"] or ()] or [row["symbol"]]
-    found = {known.markets.asset(slug, row["venue"]) for slug in slugs}
-    document = _decoded(row["scope"])
-    if isinstance(document.get("asset"), str):
-        found.add(document["asset"])
+def _assets(about: About, known: Known) -> frozenset[str] | None:
+    if about.kind in ("asset", "page"):
+        return frozenset(about.subjects) or None
+    names = (known.tokens.get(subject, (subject, ""))[0] for subject in about.subjects)
+    found = {known.markets.asset(name, about.venue) for name in names}
     return frozenset(each for each in found if each is not None) or None
 
 
-def _words(scope: str) -> str:
-    """A scope for a reader: `connection c1 · markets a, b and 9 more`."""
-    parts = []
-    for name, value in _decoded(scope).items():
-        if isinstance(value, list):
-            more = f" and {len(value) - _NAMED} more" if len(value) > _NAMED else ""
-            parts.append(f"{name} {', '.join(map(str, value[:_NAMED]))}{more}")
-        else:
-            text = str(value)
-            parts.append(f"{name} {text if len(text) < 40 else text[:12] + '…' + text[-6:]}")
+def _words(about: About, names: Mapping[str, tuple[str, str]], scope: str) -> str:
+    """A scope for a reader: `connection c1 · token btc-updown-5m-1 Up, btc-updown-5m-1 Down and 9 more`."""
+    parts = [f"connection {about.connection}"] if about.connection is not None else []
+    if about.endpoint is not None:
+        parts.append(f"endpoint {about.endpoint}")
+    if about.subjects:
+        shown = ", ".join(_word(subject, names) for subject in about.subjects[:_NAMED])
+        left = len(about.subjects) - _NAMED
+        parts.append(f"{about.kind} {shown}" + (f" and {left} more" if left > 0 else ""))
     return " · ".join(parts) or scope
 
 
-def _decoded(scope: str) -> dict[str, Any]:
-    try:
-        document = msgspec.json.decode(scope)
-    except msgspec.DecodeError:
-        return {}
-    return document if isinstance(document, dict) else {}
+def _word(subject: str, names: Mapping[str, tuple[str, str]]) -> str:
+    if subject in names:
+        return " ".join(names[subject])
+    return subject if len(subject) < 40 else f"{subject[:12]}…{subject[-6:]}"

@@ -15,6 +15,7 @@ from marketarchive.research.engine import stored
 from marketarchive.research.tables import coverage_inputs
 from marketarchive.research.tables.coverage_inputs import Reading, Watched
 from marketarchive.research.tables.extract import Made, register
+from marketarchive.research.tables.gap_scope import of_row
 from marketarchive.research.tables.making import Task
 from marketarchive.research.tables.partitions import METADATA
 from marketarchive.research.tables.seconds import (
@@ -50,7 +51,10 @@ def make(task: Task) -> Made:
     day = Day(partition.first_ns // 1000)
     paths = register(connection, root, partition, task.names)
     tables = {table: stored(root / partition.path_of(table)) for table in partition.needs}
-    gaps = _dicts(connection, f"SELECT * FROM {tables['gaps']}")
+    gaps = [
+        gap | {"scope": of_row(gap, partition.venue, partition.feed)}
+        for gap in _dicts(connection, f"SELECT * FROM {tables['gaps']}")
+    ]
     found: dict[tuple[str | None, str | None], States] = {}
     bounds: dict[tuple[str | None, str | None], tuple[int, int]] = {}
     assets: dict[tuple[str | None, str | None], str] = {}
@@ -92,7 +96,7 @@ def _spans(one: Watched, gaps: list[dict[str, Any]], day: Day) -> list[tuple[int
     named = [
         _ends(gap, day)
         for gap in gaps
-        if gap["run"] == one.run and gap["to"] is not None and one.is_named_by(gap)
+        if gap["run"] == one.run and gap["to"] is not None and one.is_named_by(gap["scope"])
     ]
     cut = ((max(start, day.first), min(end, day.end)) for start, end in [*one.tracked, *named])
     return [(start, end) for start, end in cut if start < end]
@@ -103,7 +107,7 @@ def _states(one: Watched, spans: Iterable[tuple[int, int]], gaps: list[dict[str,
     for start, end in spans:
         (day.touch if one.is_polled else day.hold)(tracked, start, end)
     for gap in gaps:
-        if gap["run"] == one.run and (one.is_named_by(gap) or one.is_meant_by(gap)):
+        if gap["run"] == one.run and one.is_concerned_by(gap["scope"]):
             day.touch(gapped, *_ends(gap, day))
     return day.states(tracked, gapped, one.observed, one.quiet)
 
@@ -114,7 +118,7 @@ def _paused(gaps: list[dict[str, Any]], day: Day) -> Mask:
     """
     paused = day.none()
     for gap in gaps:
-        if coverage_inputs.is_of_all(gap):
+        if gap["scope"].is_whole_feed:
             start, _ = _ends(gap, day)
             day.touch(paused, start, round((gap["to"] or gap["noticed_at"]).timestamp() * 1_000_000))
     return paused

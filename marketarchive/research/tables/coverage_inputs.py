@@ -15,7 +15,8 @@ from marketarchive.research.tables.extract import Names, lines
 from marketarchive.research.tables.making import makers
 from marketarchive.research.tables.partitions import Partition
 from marketarchive.research.tables.seconds import Day
-from marketarchive.research.tables.subscriptions import Span, Told, named, spans, tracked
+from marketarchive.research.tables.subscriptions import Span, Told, keys_of, spans, tracked
+from marketarchive.scope import Scope
 from marketarchive.times import from_iso
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ STREAM_S = 30
 REFERENCE_S = 5
 """Seconds for which a reference price counts as observed; one is due each second."""
 
-NAMES = ("topics", "markets", "token")
-"""What a gap's scope can name."""
 _LIVELY_US = 60_000_000
 """A run that goes on has had a line so long before midnight."""
 
@@ -40,20 +39,18 @@ LINE = {
     "connection": "VARCHAR",
     "event": "VARCHAR",
     "subscribe": "JSON",
+    "keys": "VARCHAR[]",
     "reason": "VARCHAR",
     "payload": "JSON",
 }
-
-
-def is_of_all(gap: Mapping[str, Any]) -> bool:
-    """Whether it concerns all that a feed tells, whoever was listening."""
-    return '"feed"' in gap["scope"] and all(gap[name] is None for name in (*NAMES, "connection"))
 
 
 @dataclass
 class Watched:
     """One market in one recording. Times are us."""
 
+    venue: str
+    feed: str
     run: str
     market: str | None  # condition id; of reference prices topic:symbol
     slug: str | None
@@ -67,25 +64,22 @@ class Watched:
     asset: str | None = None  # as its rows say
     is_polled: bool = False  # by requests: a second counts as tracked when any part of it is
 
-    def is_named_by(self, gap: Mapping[str, Any]) -> bool:
-        """Whether the gap's scope names it."""
-        if gap["topics"] is not None:
-            return self.topic in gap["topics"] and gap["symbol"] in (None, self.symbol)
-        if gap["markets"] is not None:
-            is_one = any(name is not None and name in gap["markets"] for name in (self.slug, self.market))
-            # of a market whose slug nobody knows only the connection tells
-            is_likely = self.slug is None and gap["connection"] in self.connections
-            return (is_one or is_likely) and gap["token"] in (None, *self.tokens)
-        return gap["token"] is not None and gap["token"] in self.tokens
+    @property
+    def names(self) -> frozenset[str]:
+        """What it goes by in the scope of a gap."""
+        known = (self.slug, self.market, self.topic, self.symbol, self.asset)
+        return self.tokens | {name for name in known if name is not None}
 
-    def is_meant_by(self, gap: Mapping[str, Any]) -> bool:
-        """Whether it is among all that a gap without names concerns."""
-        if any(gap[name] is not None for name in NAMES):
-            return False
-        if gap["connection"] is not None:
-            return gap["connection"] in self.connections
-        # an answer that did not come is no hole in what a socket sends
-        return self.is_polled or '"endpoint"' not in gap["scope"]
+    def is_concerned_by(self, scope: Scope) -> bool:
+        """Whether something of it may be missing in a gap of its run."""
+        on = None if self.is_polled else self.connections
+        if self.slug is None and scope.kind == "market" and scope.connection in self.connections:
+            return True  # of a market whose slug nobody knows only the connection tells
+        return scope.concerns(self.venue, self.feed, self.names, on)
+
+    def is_named_by(self, scope: Scope) -> bool:
+        """Whether it is one of those that the gap names."""
+        return bool(scope.subjects) and self.is_concerned_by(scope)
 
 
 @dataclass(frozen=True)
@@ -139,6 +133,8 @@ def _of_books(read: Reading) -> Iterator[Watched]:
         # one book of a market without the others is no observation
         observed = all_of((day.since(day.at(seconds), lasts) for *_, seconds, _, _ in of), day)
         yield Watched(
+            read.partition.venue,
+            read.partition.feed,
             found_in,
             market,
             slug_of(tokens, read.names) or first_of(slug for _, slug, *_ in of),
@@ -166,6 +162,8 @@ def _of_polled_prices(read: Reading) -> Iterator[Watched]:
         FROM {prices} GROUP BY run, topic, symbol, name"""
     for found_in, topic, symbol, asset, name, seconds, first, last in run(read.connection, query):
         yield Watched(
+            read.partition.venue,
+            read.partition.feed,
             found_in,
             name,
             None,
@@ -210,6 +208,8 @@ def _of_topics(read: Reading) -> Iterator[Watched]:
             day.hold(mask, span.start, span.end)
             observed |= mask & day.since(day.at(by_connection.get(span.connection, ())), REFERENCE_S)
         yield Watched(
+            read.partition.venue,
+            read.partition.feed,
             found_in,
             f"{topic}:{symbol}",
             None,
@@ -231,16 +231,18 @@ def told_in(read: Reading) -> tuple[list[Told], dict[str, int]]:
     found = run(
         read.connection,
         f"""SELECT kind, source, run, connection, epoch_us(collected_at_utc::TIMESTAMPTZ), event,
-                   subscribe::VARCHAR, reason
+                   subscribe::VARCHAR, keys, reason
             FROM {lines(read.paths, LINE)} WHERE kind IN ('connection', 'end') ORDER BY run, seq""",
     )
     told, reasons = [], {}
-    for kind, source, found_in, name, at, event, subscribe, reason in found:
+    for kind, source, found_in, name, at, event, subscribe, keys, reason in found:
         if kind == "end":
             reasons[source] = reason
         else:
             texts = msgspec.json.decode(subscribe) if subscribe else ()
-            told.append(Told(found_in, name, at, event, named(texts)))
+            told.append(
+                Told(found_in, name, at, event, keys_of(partition.venue, partition.feed, keys, texts))
+            )
     ends: dict[str, int] = {}
     last: dict[str, tuple[int, int]] = {}  # of each run the number of its last segment, and which it is
     for source, entry in enumerate(partition.entries):

@@ -24,7 +24,7 @@ METADATA = "marketarchive"
 """The key of the Parquet metadata under which a file says what it was made from."""
 
 VERSIONS = {
-    "gaps": 2,
+    "gaps": 3,
     "books": 2,
     "book_changes": 1,
     "trades": 1,

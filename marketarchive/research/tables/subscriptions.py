@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import msgspec
-
-from marketarchive.nesting import is_shallow
+from marketarchive.venues import feed_of
 
 
 class Told(NamedTuple):
@@ -33,31 +31,14 @@ class Span:
     is_final: bool  # unsubscribed, or resolved: nothing more was expected
 
 
-def named(subscribe: Any) -> tuple[str, ...]:
-    """The tokens or topics in the texts that a connection line repeats, each as sent or decoded."""
-    return tuple(name for text in subscribe or () for name in _named(text))
-
-
-def _named(text: Any) -> Iterator[str]:
-    if isinstance(text, str):
-        if not is_shallow(text.encode()):
-            return
-        try:
-            text = msgspec.json.decode(text)
-        except msgspec.DecodeError:
-            return  # a PING, or what no reader can say anything about
-    if not isinstance(text, dict):
-        return
-    for token in _listed(text.get("assets_ids")):
-        if isinstance(token, str):
-            yield token
-    for wanted in _listed(text.get("subscriptions")):
-        if isinstance(wanted, dict) and isinstance(wanted.get("topic"), str):
-            yield wanted["topic"]
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+def keys_of(venue: str, feed: str, keys: Sequence[str] | None, texts: Sequence[Any]) -> tuple[str, ...]:
+    """Return what a connection line subscribes or unsubscribes. Schema 1 has no `keys`: there its texts say
+    it, in the venue's own words.
+    """
+    if keys is not None:
+        return tuple(keys)
+    declared = feed_of(venue, feed)
+    return () if declared is None else declared.keys(texts)
 
 
 def spans(

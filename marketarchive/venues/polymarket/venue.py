@@ -7,6 +7,7 @@ from marketarchive.venues.polymarket import rtds, updown
 from marketarchive.venues.polymarket.parse import parse, verify_books
 from marketarchive.venues.polymarket.probe import PROBE
 from marketarchive.venues.polymarket.queries import next_page
+from marketarchive.venues.polymarket.subscribed import keys
 from marketarchive.venues.venue import Feed, MarketFacts, Venue
 
 
@@ -30,6 +31,7 @@ VENUE = Venue(
             tables=("books", "book_changes", "trades", "quotes", "coverage"),
             titles={"": "Order books, every change"},
             books_per_market=2,
+            keys=keys,
         ),
         "orderbook": Feed(
             tables=("books", "coverage"),
@@ -46,6 +48,7 @@ VENUE = Venue(
                 "crypto_prices_twap_thirty": "Chainlink mean of 30 s",
                 "crypto_prices_twap_sixty": "Chainlink mean of 60 s",
             },
+            keys=keys,
         ),
         "resolutions": Feed(is_polled=True, has_markets=True),
         "probe": Feed(is_polled=True, has_markets=True),

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 import marketarchive.venues
 from marketarchive.items import Frames, Gap, Response
+from marketarchive.scope import Scope
 from marketarchive.times import SECOND
 from tests.archive.writing import NOON, HandClock, writer
 
@@ -75,7 +76,7 @@ def gap(
         seq=seq,
         from_ns=NOON + int(start * SECOND),
         to_ns=NOON + int(end * SECOND),
-        scope=scope,
+        scope=Scope.read(venue, feed, scope),
         reason="rate_limited",
         cause="venue",
     )

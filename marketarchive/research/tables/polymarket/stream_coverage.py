@@ -102,6 +102,8 @@ def watched(read: Reading) -> Iterator[Watched]:
             observed |= mask & day.since(day.at(seconds), STREAM_S)
             anywhere |= mask
         yield Watched(
+            read.partition.venue,
+            read.partition.feed,
             found_in,
             market.id,
             market.slug,

@@ -21,7 +21,7 @@ from marketarchive.research.engine import text
 from marketarchive.research.tables.extract import Progress, table
 from marketarchive.research.tables.making import Task
 from marketarchive.research.tables.partitions import Partition
-from marketarchive.research.tables.subscriptions import named
+from marketarchive.research.tables.subscriptions import keys_of
 from marketarchive.venues.polymarket import clob
 from marketarchive.venues.polymarket.endpoints import BOOK, BOOKS
 from marketarchive.venues.polymarket.live_books import ChannelBooks, Taken
@@ -181,7 +181,8 @@ class _Replay:
 
     def connect(self, message: Message) -> None:
         name, event = message.envelope["connection"], message.envelope["event"]
-        tokens = named(message.envelope.get("subscribe"))
+        keys, texts = message.envelope.get("keys"), message.envelope.get("subscribe") or ()
+        tokens = keys_of(message.venue, message.feed, keys, texts)
         if event == "closed":
             for held in (self._books, self._states, self._subscribed):
                 held.pop(name, None)

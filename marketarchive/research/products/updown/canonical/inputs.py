@@ -15,16 +15,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marketarchive.research.engine import run, stored
+from marketarchive.research.engine import run, stored, text
 from marketarchive.research.products.updown.canonical import reading
 from marketarchive.research.products.updown.canonical.columns import Clock
 from marketarchive.research.products.updown.canonical.grid import Inputs
 from marketarchive.research.products.updown.canonical.told import Told
 from marketarchive.research.products.updown.labels.labels import Label
-from marketarchive.research.tables.gaps import LASTING
+from marketarchive.research.tables.gap_scope import concerns
+from marketarchive.research.tables.gaps import lasting
 from marketarchive.research.tables.partitions import files
 from marketarchive.times import SECOND
 from marketarchive.venues.polymarket.rules import spot
+from marketarchive.venues.polymarket.venue import VENUE
 
 if TYPE_CHECKING:
     import duckdb
@@ -151,16 +153,29 @@ def register_prices(
     return found
 
 
-ABOUT_BOOKS = """gaps.feed IN ('stream', 'orderbook') AND NOT contains(gaps.scope, '"asked_for"')
-    AND (gaps.markets IS NULL OR list_has_any(gaps.markets, [rounds.market_id, rounds.condition_id]))
-    AND (gaps.token IS NULL OR gaps.token IN (SELECT token FROM tokens WHERE slug = rounds.market_id))"""
-ABOUT_PRICE = """gaps.feed IN ('reference', 'pages')
-    AND (gaps.topics IS NULL OR list_has_any(gaps.topics, ['crypto_prices_chainlink',
-         CASE WHEN rounds.twap LIKE '%-30s' THEN 'crypto_prices_twap_thirty'
-              WHEN rounds.twap IS NOT NULL THEN 'crypto_prices_twap_sixty' END]))
-    AND (gaps.symbol IS NULL OR starts_with(lower(gaps.symbol), lower(rounds.asset)))
-    AND coalesce(CASE WHEN json_valid(gaps.scope) THEN gaps.scope->>'asset' END, rounds.asset)
-        = rounds.asset"""
+_BOOK_FEEDS = [(VENUE.name, feed) for feed, declared in VENUE.feeds.items() if "books" in declared.tables]
+_PRICE_FEEDS = [("polymarket", "reference"), ("chainlink", "pages")]
+_NAMED = """
+    SELECT * EXCLUDE (topics),
+           topics || [asset] || [topic || ':' || lower(asset) || '/usd' FOR topic IN topics]
+               AS price_names
+    FROM (SELECT rounds.*,
+                 [market_id, condition_id] || coalesce(mine.tokens, []) AS book_names,
+                 ['crypto_prices_chainlink', CASE WHEN twap LIKE '%-30s' THEN 'crypto_prices_twap_thirty'
+                     WHEN twap IS NOT NULL THEN 'crypto_prices_twap_sixty' END] AS topics
+          FROM rounds LEFT JOIN (SELECT slug, list(token) AS tokens FROM tokens GROUP BY slug) AS mine
+              ON mine.slug = rounds.market_id)"""
+"""`rounds` with what their books and their prices go by in the scopes of gaps."""
+
+
+def _about(feeds: Iterable[tuple[str, str]], names: str) -> str:
+    """Whether one of `gaps` is about what a round has of any of `feeds`."""
+    return " OR ".join(concerns(text(venue), text(feed), names, "NULL") for venue, feed in feeds)
+
+
+_PRICE_FEEDS_SQL = ", ".join(f"({text(venue)}, {text(feed)})" for venue, feed in _PRICE_FEEDS)
+_ABOUT_BOOKS = _about(_BOOK_FEEDS, "named.book_names")
+_ABOUT_PRICE = _about(_PRICE_FEEDS, "named.price_names")
 
 
 def holes(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> None:
@@ -183,18 +198,19 @@ def holes(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: i
             WITH gaps AS (
                 SELECT *, epoch_us("from") AS from_us,
                        coalesce(epoch_us("to"), epoch_us(noticed_at)) AS to_us
-                FROM {stored(*paths, hive=True)} QUALIFY {LASTING}
+                FROM {lasting(stored(*paths, hive=True))}
             ), seen AS (
                 SELECT instrument, received_us,
                        max(max(event_us)) OVER (PARTITION BY instrument ORDER BY received_us) AS event_us
-                FROM prices WHERE EXISTS (FROM gaps WHERE feed IN ('reference', 'pages'))
+                FROM prices WHERE EXISTS (FROM gaps WHERE (venue, feed) IN ({_PRICE_FEEDS_SQL}))
                 GROUP BY instrument, received_us
+            ), named AS ({_NAMED}
             ), found AS (
                 SELECT market_no, start_s, duration, spot_no, twap_no, reason, from_us, to_us,
-                       CASE WHEN {ABOUT_BOOKS} THEN 'pm' ELSE 'cl' END AS stream
-                FROM gaps JOIN rounds ON to_us > (start_s - 1) * 1000000
+                       CASE WHEN {_ABOUT_BOOKS} THEN 'pm' ELSE 'cl' END AS stream
+                FROM gaps JOIN named ON to_us > (start_s - 1) * 1000000
                     AND from_us <= (start_s + duration + {LATE_S}) * 1000000
-                    AND (({ABOUT_BOOKS}) OR ({ABOUT_PRICE}))
+                    AND ({_ABOUT_BOOKS} OR {_ABOUT_PRICE})
             ), observed AS (
                 SELECT found.* EXCLUDE (from_us),
                        CASE WHEN stream = 'pm' THEN from_us

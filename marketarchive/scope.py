@@ -1,0 +1,125 @@
+"""What a gap is about, and the one answer to whether it concerns something."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+LOOKUP = "lookup"
+"""The kind of a request beside a socket, for the state of its subjects: it leaves no hole in what is sent."""
+
+_LISTS = {"token": "tokens", "topic": "topics", "market": "markets", LOOKUP: "asked_for"}
+"""Kind of subject -> the word that lists them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What could not be observed. Without subjects: all of the feed, or of the connection or endpoint.
+
+    `research/tables/gap_scope.py` says `concerns` as SQL.
+    """
+
+    venue: str
+    feed: str
+    subjects: tuple[str, ...] = ()  # keys or names of what is concerned
+    connection: str | None = None  # of a socket its name in the run, of a page its own
+    endpoint: str | None = None  # of requests
+    kind: str = ""
+    """What the subjects are: market, token, topic, symbol (topic:symbol), asset, page (an asset on the page
+    `connection`), lookup; or records: rows that were not made, while all messages are there."""
+
+    @property
+    def is_whole_feed(self) -> bool:
+        """Whether it concerns all that the feed sends, whoever listens."""
+        return not self.subjects and self.connection is None and self.endpoint is None and not self.kind
+
+    def concerns(
+        self, venue: str, feed: str, names: Collection[str], connections: Collection[str] | None = None
+    ) -> bool:
+        """Return whether something of the feed may be missing in what goes by any of `names`.
+
+        connections: those on which it is sent; None where it is polled, or nobody knows.
+        """
+        if (self.venue, self.feed) != (venue, feed) or self.kind == LOOKUP:
+            return False
+        if connections is not None and self.connection is None and self.endpoint is not None:
+            return False  # an answer that did not come is no hole in what a socket sends
+        if self.subjects:
+            return any(subject in names for subject in self.subjects)
+        return connections is None or self.connection is None or self.connection in connections
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as gap lines and rows of records/ have it; `read` takes it back."""
+        if self.is_whole_feed:
+            return {"venue": self.venue, "feed": self.feed}
+        found: dict[str, Any] = {}
+        if self.connection is not None:
+            found["page" if self.kind == "page" else "connection"] = self.connection
+        if self.endpoint is not None:
+            found["endpoint"] = self.endpoint
+        return {**found, **self._words()}
+
+    def _words(self) -> dict[str, Any]:
+        if not self.subjects:
+            return {self.kind: True} if self.kind else {}
+        if self.kind in _LISTS:
+            return {_LISTS[self.kind]: list(self.subjects)}
+        if len(self.subjects) == 1:
+            [subject] = self.subjects
+            topic, colon, symbol = subject.partition(":")
+            if self.kind == "symbol" and colon:
+                return {"topics": [topic], "symbol": symbol}
+            if self.kind in ("asset", "page"):
+                return {"asset": subject}
+        return {"subjects": list(self.subjects), "kind": self.kind}
+
+    @classmethod
+    def read(cls, venue: str, feed: str, document: Any) -> Scope:
+        """Return the scope of a gap line of this feed, of any schema; what says nothing is left out."""
+        if isinstance(document, str):  # as JSON text where a key or value holds "payload"
+            try:
+                document = json.loads(document)
+            except (ValueError, RecursionError):
+                document = None
+        if not isinstance(document, dict):
+            document = {}
+        connection = _text(document.get("connection"))
+        subjects, kind = _subjects(document)
+        if (page := _text(document.get("page"))) is not None and connection is None:
+            connection, kind = page, "page"
+        return cls(venue, feed, subjects, connection, _text(document.get("endpoint")), kind)
+
+
+def _subjects(document: dict[str, Any]) -> tuple[tuple[str, ...], str]:
+    """Return what a scope names and of which kind it is: the most exact word that it has."""
+    if isinstance(document.get("subjects"), list):
+        return _texts(document["subjects"]), _text(document.get("kind")) or ""
+    if "asked_for" in document:
+        return _texts(document["asked_for"]), LOOKUP
+    token, symbol, topics = (document.get(word) for word in ("token", "symbol", "topics"))
+    if isinstance(token, str):
+        return (token,), "token"
+    if isinstance(symbol, str):
+        within = _texts(topics)
+        return tuple(f"{topic}:{symbol}" for topic in within) or (symbol,), "symbol"
+    for kind, word in _LISTS.items():
+        if isinstance(document.get(word), list):
+            return _texts(document[word]), kind
+    if isinstance(document.get("asset"), str):
+        return (document["asset"],), "asset"
+    if slugs := _texts(document.get("slug")):  # schema 1 wrote the parameters of a failed request
+        return slugs, "market"
+    return (), "records" if document.get("records") is True else ""
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,)
+    found: Iterable[Any] = value if isinstance(value, list) else ()
+    return tuple(each for each in found if isinstance(each, str))
