@@ -17,6 +17,7 @@ from marketarchive.items import Market
 from marketarchive.master.engine import open_master, writing
 from marketarchive.master.observation import observe
 from marketarchive.master.upsert import upsert
+from marketarchive.research.tables.making import makers
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.tables.partitions import feeds_with, partitions, tables_of
 from marketarchive.venues import feed_of, venues
@@ -168,6 +169,16 @@ def test_every_declared_table_is_one_that_is_made() -> None:
     declared = {(venue.name, name) for venue in venues().values() for name in venue.feeds}
     assert all("gaps" in tables_of(*feed) for feed in declared)
     assert (VENUE, "depth") in feeds_with("books")
+    own = makers("makers", "MAKERS")
+    made_by_nothing = {
+        (venue.name, name, table)
+        for venue in venues().values()
+        for name, feed in venue.feeds.items()
+        for table in feed.tables
+        if table != "coverage" and feed.rows is None and (venue.name, name, table) not in own
+    }
+    assert made_by_nothing == {(VENUE, "blind", "books")}
+    assert {(venue, feed) for venue, feed, _ in own} <= declared
 
 
 def test_a_tables_key_has_the_version_of_its_rows(tmp_path: Path) -> None:
