@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import msgspec
 
 from marketarchive.archive import lines
+from marketarchive.archive.clock_evidence import wall_step
 from marketarchive.archive.dayfile import DayFile, day_of
 from marketarchive.archive.feed import Feed
 from marketarchive.archive.lines import RawItem
@@ -117,7 +118,8 @@ class RunArchive:
     def note_step(self, jump_ns: int, earlier: Instant, later: Instant) -> None:
         """A gap in every feed that has lines: stamps between the two looks cannot be trusted."""
         first, last = sorted((earlier.wall, later.wall))
-        detail = f"wall clock stepped {to_seconds(jump_ns):+.3f} s against the monotonic clock"
+        verb = "stepped" if wall_step(earlier, later) else "has drifted by"
+        detail = f"wall clock {verb} {to_seconds(jump_ns):+.3f} s against the monotonic clock"
         for feed in list(self._feeds.values()):
             if feed.has_lines:
                 seq = next(feed.counter)

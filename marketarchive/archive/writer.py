@@ -102,6 +102,7 @@ class ArchiveWriter:
         self._is_busy = False
         self._progressed = time.monotonic()
         self._looked = clock.instant()
+        self._trusted = self._looked  # since then the wall clock has run with the monotonic one
         self._look_due = time.monotonic() + _LOOK_S  # for open files
         self._thread = threading.Thread(target=self._work, name="archive-writer", daemon=True)
 
@@ -232,8 +233,10 @@ class ArchiveWriter:
     def _watch_clock(self) -> None:
         """Before anything is taken, so that the gap lines of a run reach it before its end does."""
         seen = self.store.clock.instant()
-        jump = wall_step(self._looked, seen)
+        # a slew takes many looks for what a step does in one; until the look before this, stamps were sound
+        jump = wall_step(self._looked, seen) or wall_step(self._trusted, seen)
         if jump:
+            self._trusted = seen
             with self._changed:
                 runs = list(self._runs)
             for run in runs:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from scrapy import Request
-from scrapy.http import Response
+from scrapy import Request, signals
+from scrapy.exceptions import DownloadTimeoutError
+from scrapy.http import Headers, Response
 
 from marketarchive.collecting.components import needed_run
 from marketarchive.collecting.run import Run
@@ -15,7 +16,12 @@ from marketarchive.collecting.run import Run
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
 
-KEPT_HEADERS = ("date", "age", "etag", "retry-after", "content-type", "content-encoding", "cf-ray", "server")
+KEPT_HEADERS = (
+    "date", "age", "etag", "retry-after", "content-type", "content-encoding", "cf-ray", "server",
+    "location", "cf-mitigated", "www-authenticate",
+)  # fmt: skip
+TIMED_OUT = "timeout"
+"""The flag of an answer that our own time-out cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,14 @@ class Receipt:
     flags: tuple[str, ...]
 
 
+@dataclass(slots=True)
+class Arriving:
+    """What has come so far of an answer, should a time-out cut it: Scrapy then drops what it holds itself."""
+
+    headers: Headers
+    chunks: list[bytes] = field(default_factory=list)
+
+
 class ReceiptMiddleware:
     """At order 999: the last to see a request, the first to see its answer."""
 
@@ -39,7 +53,18 @@ class ReceiptMiddleware:
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> ReceiptMiddleware:
-        return cls(needed_run(crawler), crawler.settings.getint("DOWNLOAD_MAXSIZE"))
+        made = cls(needed_run(crawler), crawler.settings.getint("DOWNLOAD_MAXSIZE"))
+        crawler.signals.connect(made.headers_received, signals.headers_received)
+        crawler.signals.connect(made.bytes_received, signals.bytes_received)
+        return made
+
+    def headers_received(self, headers: Headers, request: Request) -> None:
+        if "ask" in request.meta:
+            request.meta["arriving"] = Arriving(headers)
+
+    def bytes_received(self, data: bytes, request: Request) -> None:
+        if (arriving := request.meta.get("arriving")) is not None:
+            arriving.chunks.append(data)
 
     def process_request(self, request: Request) -> None:
         if "ask" not in request.meta:
@@ -49,25 +74,34 @@ class ReceiptMiddleware:
         request.meta["sent_mono"] = self._run.clock.mono_ns()
 
     def process_response(self, request: Request, response: Response) -> Response:
-        if "ask" not in request.meta:
-            return response
+        if "ask" in request.meta:
+            request.meta.pop("arriving", None)
+            self._stamp(request, response.headers, response.body, tuple(response.flags))
+        return response
+
+    def process_exception(self, request: Request, exception: Exception) -> None:
+        """Keep what had come when our time-out cut an answer; its status Scrapy does not tell."""
+        arriving: Arriving | None = request.meta.pop("arriving", None)
+        if arriving is not None and isinstance(exception, DownloadTimeoutError):
+            self._stamp(request, arriving.headers, b"".join(arriving.chunks), (TIMED_OUT,))
+
+    def _stamp(self, request: Request, given: Headers, body: bytes, flags: tuple[str, ...]) -> None:
         received_at = self._run.clock.now_ns()
         latency = self._run.clock.mono_ns() - request.meta["sent_mono"]
         headers = {
             name: b", ".join(values).decode("latin-1")
             for name in KEPT_HEADERS
-            if (values := response.headers.getlist(name))
+            if (values := given.getlist(name))
         }
-        payload, flags = undo_encoding(response.body, headers.get("content-encoding", ""), self._largest)
+        payload, undone = undo_encoding(body, headers.get("content-encoding", ""), self._largest)
         request.meta["receipt"] = Receipt(
             received_at,
             self._run.next_seq(request.meta["ask"].feed),
             round(latency / 1e6, 3),
             headers,
             payload,
-            (*response.flags, *flags),
+            (*flags, *undone),
         )
-        return response
 
 
 def undo_encoding(body: bytes, encoding: str, largest: int) -> tuple[bytes, tuple[str, ...]]:
@@ -79,11 +113,14 @@ def undo_encoding(body: bytes, encoding: str, largest: int) -> tuple[bytes, tupl
         return body, ()
     if encoding.lower() not in ("gzip", "x-gzip"):
         return body, ("undecoded",)
-    decoder = zlib.decompressobj(wbits=31)
-    try:
-        plain = decoder.decompress(body, largest)
-    except zlib.error:
-        return body, ("undecoded",)
-    if not decoder.eof or decoder.unused_data:
-        return body, ("undecoded",)
-    return plain, ()
+    plain, rest = bytearray(), body
+    while rest:  # a gzip body may have several members (RFC 1952, 2.2)
+        decoder = zlib.decompressobj(wbits=31)
+        try:
+            plain += decoder.decompress(rest, largest - len(plain) or 1)
+        except zlib.error:
+            return body, ("undecoded",)
+        if not decoder.eof or len(plain) > largest:
+            return body, ("undecoded",)
+        rest = decoder.unused_data
+    return bytes(plain), ()

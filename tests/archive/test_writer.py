@@ -432,6 +432,29 @@ def test_a_step_of_the_clock_is_a_gap_in_every_open_feed(tmp_path: Path) -> None
     assert [feed["gaps"] for feed in manifest["raw"]] == [{"clock": 1}, {"clock": 1}]
 
 
+def test_a_slew_of_the_clock_is_a_gap_when_it_amounts_to_a_step(tmp_path: Path) -> None:
+    """Nine hundredths of a second in each second: no look differs from the one before by what a step is."""
+    clock = HandClock(NOON)
+    with writer(tmp_path, clock, flush_s=3600) as made:  # it looks only when it is woken
+        run = open_run(made)
+        run.write(response(run))
+        for _ in range(6):
+            run.flush().result(10)
+            clock.pass_s(1)
+            clock.step_s(0.09)
+        run.close("finished", {}).result(10)
+    [entry] = ledger_of(tmp_path)
+    gaps = [line.envelope for line in readable(tmp_path / entry["path"]) if line.kind == "gap"]
+    assert [(gap["reason"], gap["cause"]) for gap in gaps] == [("clock", "ours")] * 3
+    assert {gap["detail"] for gap in gaps} == {
+        "wall clock has drifted by +0.180 s against the monotonic clock"
+    }
+    look = SECOND + SECOND * 9 // 100
+    assert [(gap["from"], gap["to"]) for gap in gaps] == [
+        (iso(NOON + (number - 1) * look), iso(NOON + number * look)) for number in (2, 4, 6)
+    ]
+
+
 def test_real_and_simulated_clocks_do_not_step_by_themselves(tmp_path: Path) -> None:
     clocks: list[Clock] = [RealClock(), SimulatedClock.fixed(NOON, 200.0)]
     for number, clock in enumerate(clocks):

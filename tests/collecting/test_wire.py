@@ -23,6 +23,19 @@ def test_gzip_is_undone_exactly(body: bytes) -> None:
     assert undo_encoding(body, "", 2**20) == (body, ())
 
 
+@given(st.lists(st.binary(), min_size=1, max_size=4))
+def test_a_body_of_several_gzip_members_is_their_sum(parts: list[bytes]) -> None:
+    packed = b"".join(map(gzip.compress, parts))
+    assert undo_encoding(packed, "gzip", 2**20) == (b"".join(parts), ())
+
+
+def test_members_count_together_against_the_largest_size() -> None:
+    packed = gzip.compress(bytes(600)) * 2
+    assert undo_encoding(packed, "gzip", 1300) == (bytes(1200), ())
+    assert undo_encoding(packed, "gzip", 1199) == (packed, ("undecoded",))
+    assert undo_encoding(packed, "gzip", 600) == (packed, ("undecoded",))
+
+
 @given(st.binary(min_size=1), st.data())
 def test_a_damaged_stream_is_kept_as_it_came(body: bytes, data: st.DataObject) -> None:
     packed = gzip.compress(body)

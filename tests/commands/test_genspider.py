@@ -78,7 +78,7 @@ def test_the_frame_of_a_stream_says_all_that_its_base_needs(
         for name, member in vars(StreamSpider).items()
         if inspect.isfunction(member) and "raise NotImplementedError" in inspect.getsource(member)
     }
-    assert unwritten == {"prepare", "subscriptions", "scopes", "take"}
+    assert unwritten == {"prepare", "subscriptions", "take"}
     assert unwritten <= vars(made).keys()
     stated = {name for name in inspect.get_annotations(StreamSpider) if not hasattr(StreamSpider, name)}
     assert stated <= vars(made).keys()
