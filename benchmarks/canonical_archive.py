@@ -214,6 +214,8 @@ def _gaps(labels: Sequence[Label]) -> pa.Table:
             "cause": "venue",
             "scope": json.dumps({"markets": [each.market_id]}),
             "markets": [each.market_id],
+            "subjects": [each.market_id],
+            "kind": "market",
             "detail": "",
             "noticed_at": (each.start_ns + 110 * SECOND) // 1000,
             "run": RUN,

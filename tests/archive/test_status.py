@@ -4,16 +4,21 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
+from marketarchive.archive.facts import Facts
 from marketarchive.archive.ledger import Ledger
+from marketarchive.archive.reader import ArchiveReader
 from marketarchive.archive.recover import recover
+from marketarchive.archive.scan import Scan
 from marketarchive.archive.status import FeedStatus, RunStatus, Status, status
 from marketarchive.archive.tree import raw_files
 from marketarchive.items import Gap, GapReason, Invalid
+from marketarchive.pipelines.records import gap_row
 from marketarchive.scope import Scope
 from marketarchive.times import SECOND, iso
 from tests.archive import museum
@@ -150,6 +155,27 @@ def test_gaps_of_a_living_run_and_of_the_last_day(tmp_path: Path) -> None:
         found = status(tmp_path, clock)
     assert found.gaps() == {"dns": (1, 0), "stall": (2, 4)}
     assert run_of(found, "alive").gaps == {"stall": 4}
+
+
+def test_a_gap_that_ended_in_parts_is_one_while_its_run_lives_and_after(tmp_path: Path) -> None:
+    clock = HandClock()
+    with writer(tmp_path, clock) as made:
+        run = open_run(made)
+        scope = Scope(VENUE, FEED, ("a", "b", "c"), "c1", kind="token")
+        first = Gap(VENUE, FEED, NOON, run.next_seq(VENUE, FEED), NOON - 5, None, scope, "stall", "venue")
+        first = replace(first, id=f"{run.run}:{first.seq}")
+        run.write(first)
+        for key in scope.subjects:
+            about = replace(scope, subjects=(key,))
+            end = replace(first, seq=run.next_seq(VENUE, FEED), to_ns=NOON, scope=about)
+            run.write(end)
+            run.write_record("gaps", NOON, json.dumps(gap_row(end, run.run)).encode())
+        run.flush().result()
+        assert status(tmp_path, clock).gaps() == {"stall": (1, 1)}
+        run.close("finished", {}).result()
+    assert status(tmp_path, clock).gaps() == {"stall": (1, 1)}
+    [entry] = ArchiveReader(tmp_path).segments()
+    assert Facts.of(Scan(tmp_path / entry["path"])).gaps == {"stall": 1}
 
 
 def test_gaps_that_have_no_row_count_by_the_end_of_their_run(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ def concerns(venue: str, feed: str, names: str, connection: str) -> str:
 
     names: a list of what it goes by; connection: NULL where it is polled, or nobody knows.
     """
-    return f"""(gaps.venue = {venue} AND gaps.feed = {feed} AND gaps.kind <> '{LOOKUP}'
+    return f"""(gaps.venue = {venue} AND gaps.feed = {feed} AND gaps.kind IS DISTINCT FROM '{LOOKUP}'
         AND ({connection} IS NULL OR gaps.connection IS NOT NULL OR gaps.endpoint IS NULL)
         AND CASE WHEN len(gaps.subjects) > 0 THEN list_has_any(gaps.subjects, {names})
                  ELSE {connection} IS NULL OR coalesce(gaps.connection, {connection}) = {connection} END)"""
