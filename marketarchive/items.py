@@ -109,7 +109,7 @@ class Gap:
     received_at: int  # when the gap was noticed
     seq: int
     from_ns: int
-    to_ns: int | None  # None: until the next line of this venue, feed and scope
+    to_ns: int | None  # None: no end is known yet
     scope: Scope  # what was not observed
     reason: GapReason
     cause: Cause

@@ -22,7 +22,7 @@ OPENED: list[Line] = [
 ]
 
 
-def told(found: list[dict[str, Any]]) -> list[tuple[float, float | None, list[str]]]:
+def spans(found: list[dict[str, Any]]) -> list[tuple[float, float | None, list[str]]]:
     """From, to (seconds after noon) and subjects, by seq."""
     return [
         (
@@ -44,7 +44,7 @@ def test_a_gap_that_ended_is_one_row_with_both_ends(tmp_path: Path) -> None:
     record(tmp_path, [*OPENED, Lost(3, 5, BOTH, begun=BEGUN), Socket("closed", 10)], tracked=TRACKED)
     normalize(tmp_path)
     [gap] = rows(tmp_path, "gaps")
-    assert told([gap]) == [(3, 5, ["1", "2"])]
+    assert spans([gap]) == [(3, 5, ["1", "2"])]
     assert gap["id"] == f"{gap['run']}:{gap['seq'] - 1}"
     [shown] = of_archive(tmp_path)
     assert list(shown["markets"]) == [SLUG]  # by its tokens
@@ -53,8 +53,8 @@ def test_a_gap_that_ended_is_one_row_with_both_ends(tmp_path: Path) -> None:
 def test_what_came_back_alone_has_its_end_and_the_rest_has_none(tmp_path: Path) -> None:
     record(tmp_path, [*OPENED, Lost(3, 5, UP, begun=BEGUN)], tracked=TRACKED)
     normalize(tmp_path)
-    assert told(rows(tmp_path, "gaps")) == [(3, None, ["2"]), (3, 5, ["1"])]
-    assert told(of_archive(tmp_path)) == [(3, None, ["2"]), (3, 5, ["1"])]
+    assert spans(rows(tmp_path, "gaps")) == [(3, None, ["2"]), (3, 5, ["1"])]
+    assert spans(of_archive(tmp_path)) == [(3, None, ["2"]), (3, 5, ["1"])]
 
 
 def test_ends_of_other_days_count_too(tmp_path: Path) -> None:
@@ -62,16 +62,16 @@ def test_ends_of_other_days_count_too(tmp_path: Path) -> None:
     lines = [*OPENED, Lost(3, 5, UP, begun=BEGUN), *[Rotate()] * 24, Lost(3, day + 5, DOWN, begun=BEGUN)]
     record(tmp_path, lines, tracked=TRACKED)
     normalize(tmp_path)
-    assert told(rows(tmp_path, "gaps")) == [(3, None, ["2"]), (3, 5, ["1"])]
-    assert told(rows(tmp_path, "gaps", day="2026-11-22")) == [(3, day + 5, ["2"])]
-    assert told(of_archive(tmp_path)) == [(3, 5, ["1"]), (3, day + 5, ["2"])]
+    assert spans(rows(tmp_path, "gaps")) == [(3, None, ["2"]), (3, 5, ["1"])]
+    assert spans(rows(tmp_path, "gaps", day="2026-11-22")) == [(3, day + 5, ["2"])]
+    assert spans(of_archive(tmp_path)) == [(3, 5, ["1"]), (3, day + 5, ["2"])]
 
 
 def test_two_gaps_alike_are_told_apart_by_their_ids(tmp_path: Path) -> None:
     lines = [*OPENED, Lost(3, 3, BOTH, is_open=True, begun=3), Lost(3, 5, BOTH, begun=3)]
     record(tmp_path, lines, tracked=TRACKED)
     normalize(tmp_path)
-    assert told(rows(tmp_path, "gaps")) == [(3, None, ["1", "2"]), (3, 5, ["1", "2"])]
+    assert spans(rows(tmp_path, "gaps")) == [(3, None, ["1", "2"]), (3, 5, ["1", "2"])]
 
 
 def test_a_day_with_lines_of_both_schemas(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_day_with_lines_of_both_schemas(tmp_path: Path) -> None:
     record(tmp_path, [*OPENED, Lost(3, 5, UP, begun=BEGUN), Lost(3, 6, old)], tracked=TRACKED)
     record(tmp_path, [Socket(tokens=("1", "2")), Lost(3, 3, old, is_open=True), Lost(3, 7, old)])
     normalize(tmp_path)
-    found = told(rows(tmp_path, "gaps"))
+    found = spans(rows(tmp_path, "gaps"))
     assert sorted(found, key=str) == sorted(
         [(3, None, ["2"]), (3, 5, ["1"]), (3, 6, [SLUG]), (3, 7, [SLUG])], key=str
     )

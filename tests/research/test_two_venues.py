@@ -12,6 +12,8 @@ from marketarchive import Archive
 from marketarchive.items import Gap
 from marketarchive.research.engine import connect, run
 from marketarchive.research.products.updown.canonical import inputs
+from marketarchive.research.report.holes import holes, over_books
+from marketarchive.research.report.scope import Scope as ReportScope
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.scope import Scope
 from tests.archive.writing import NOON, HandClock, open_run, writer
@@ -38,7 +40,7 @@ def miss(root: Path, venue: str, feed: str) -> None:
         other.close("finished", {}).result()
 
 
-def holes(root: Path) -> list[tuple[int, int]]:
+def of_round(root: Path) -> list[tuple[int, int]]:
     """Of the round that begins at noon, in seconds after it, as the canonical dataset has them."""
     connection = connect()
     begun = replace(label(None), market_id=SLUG, start_ns=NOON, end_ns=NOON + 60 * 10**9)
@@ -52,6 +54,15 @@ def holes(root: Path) -> list[tuple[int, int]]:
     return [((first - start) // 10**6, (last - start) // 10**6) for first, last in found]
 
 
+def of_report(root: Path) -> list[tuple[int, int]]:
+    """Over the books of its asset, as the report draws them."""
+    about = ReportScope(root, NOON, NOON + 60 * 10**9)
+    connection = connect()
+    found = over_books(holes(connection, about, {}), "BTC", about)
+    connection.close()
+    return [((first - NOON) // 10**9, (last - NOON) // 10**9) for first, last in found]
+
+
 @pytest.mark.parametrize(
     ("venue", "feed"), [("kraken", "stream"), ("kalshi", "orderbook"), ("kraken", "pages")]
 )
@@ -59,7 +70,7 @@ def test_a_gap_of_another_venue_makes_no_hole(venue: str, feed: str, tmp_path: P
     record(tmp_path, LINES, tracked=TRACKED)
     miss(tmp_path, venue, feed)
     normalize(tmp_path)
-    assert holes(tmp_path) == []
+    assert of_round(tmp_path) == of_report(tmp_path) == []
     archive = Archive(tmp_path)
     assert [(gap["venue"], gap["feed"]) for gap in archive.gaps().to_dict("records")] == [(venue, feed)]
     changes = archive.quotes(market=SLUG)
@@ -75,5 +86,5 @@ def test_a_gap_of_its_own_does(tmp_path: Path) -> None:
     everything = {"venue": "polymarket", "feed": "stream"}
     record(tmp_path, [*LINES[:2], Lost(5, 15, everything), *LINES[2:]], tracked=TRACKED)
     normalize(tmp_path)
-    assert holes(tmp_path) == [(5, 15)]
+    assert of_round(tmp_path) == of_report(tmp_path) == [(5, 15)]
     assert Archive(tmp_path).quotes(market=SLUG)["gap_before"].any()
