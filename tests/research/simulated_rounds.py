@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from marketarchive.items import Connection, Frames, Gap, Response
+from marketarchive.scope import Scope
 from marketarchive.simulator.chainlink import Chainlink
 from marketarchive.simulator.chainlink.streams import BY_SLUG
 from marketarchive.simulator.messages import Asked
@@ -75,8 +76,9 @@ def archive(
                 frame = (at, run.next_seq("polymarket", feed), payload)
                 run.write(Frames(**common, connection="c1", frames=(frame,)))
             for begin, end in _spans(zero, holes):
+                scope = Scope("polymarket", feed, connection="c1")
                 put(
-                    Gap, **common, at=end, from_ns=begin, to_ns=end, scope={"connection": "c1"},
+                    Gap, **common, at=end, from_ns=begin, to_ns=end, scope=scope,
                     reason="disconnect", cause="venue", detail="",
                 )  # fmt: skip
 
