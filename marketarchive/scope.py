@@ -47,7 +47,7 @@ class Scope:
         if connections is not None and self.connection is None and self.endpoint is not None:
             return False  # an answer that did not come is no hole in what a socket sends
         if self.subjects:
-            return any(subject in names for subject in self.subjects)
+            return not frozenset(names).isdisjoint(self.subjects)
         return connections is None or self.connection is None or self.connection in connections
 
     def as_dict(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from marketarchive import Archive
 from marketarchive.items import Gap
 from marketarchive.research.engine import connect, run
 from marketarchive.research.products.updown.canonical import inputs
+from marketarchive.research.names import known
 from marketarchive.research.report.holes import holes, over_books
 from marketarchive.research.report.scope import Scope as ReportScope
 from marketarchive.research.tables.normalize import normalize
@@ -58,7 +59,7 @@ def of_report(root: Path) -> list[tuple[int, int]]:
     """Over the books of its asset, as the report draws them."""
     about = ReportScope(root, NOON, NOON + 60 * 10**9)
     connection = connect()
-    found = over_books(holes(connection, about, {}), "BTC", about)
+    found = over_books(holes(connection, about, known(root, "")), "BTC", about)
     connection.close()
     return [((first - NOON) // 10**9, (last - NOON) // 10**9) for first, last in found]
 

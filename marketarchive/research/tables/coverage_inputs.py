@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -64,7 +65,7 @@ class Watched:
     asset: str | None = None  # as its rows say
     is_polled: bool = False  # by requests: a second counts as tracked when any part of it is
 
-    @property
+    @cached_property
     def names(self) -> frozenset[str]:
         """What it goes by in the scope of a gap."""
         known = (self.slug, self.market, self.topic, self.symbol, self.asset)
