@@ -11,8 +11,8 @@ import pytest
 from marketarchive import Archive
 from marketarchive.items import Gap
 from marketarchive.research.engine import connect, run
-from marketarchive.research.products.updown.canonical import inputs
 from marketarchive.research.names import known
+from marketarchive.research.products.updown.canonical import inputs
 from marketarchive.research.report.holes import holes, over_books
 from marketarchive.research.report.scope import Scope as ReportScope
 from marketarchive.research.tables.normalize import normalize
