@@ -19,7 +19,13 @@ from scrapy.exceptions import UsageError
 
 from marketarchive.collecting.exit_codes import BLOCKED, DISK, FAILED
 from marketarchive.collecting.probing.probe import ProbeSpider, probe_spider, probes
-from marketarchive.collecting.probing.probe_report import UNANSWERED, by_reason, report, write_report
+from marketarchive.collecting.probing.probe_report import (
+    UNANSWERED,
+    by_reason,
+    report,
+    socket_text,
+    write_report,
+)
 from marketarchive.collecting.process import Process, follow_simulator
 from marketarchive.collecting.shutdown import Shutdown
 from marketarchive.commands.crawl import exit_code
@@ -142,23 +148,16 @@ def _show(document: Mapping[str, Any], console: Console) -> None:
 
 
 def _facts(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if document["needs_market"]:
-        yield "active market", document["active_market"] or "NONE"
-        yield "live book", document["live_book"] or "NONE"
+    for key, evidence in document["found"].items():
+        yield key.replace("_", " "), evidence or "NONE"
     if latency := document["latency_ms"].get("all"):
         yield "latency", f"min {latency['min']}, median {latency['median']}, max {latency['max']} ms"
     seen = document["limits"]["seen"]
     limited = f"{seen['statuses'].get('429', 0)} times 429"
-    said = ", ".join(seen["headers"]) or "none"
-    yield "limits seen", f"{seen['requests']} requests, {limited}, headers on limits: {said}"
+    headers = ", ".join(seen["headers"]) or "none"
+    yield "limits seen", f"{seen['requests']} requests, {limited}, headers on limits: {headers}"
     for socket in document["sockets"]:
-        where = socket["url"].removeprefix("wss://")
-        if "messages" in socket:
-            came = f"{socket['messages']} messages in {socket['seconds']:.1f} s"
-            ended = f"{socket['close_code']} {socket['close_reason']}".strip()
-            yield "socket", f"{where}: {came}, closed by {socket['closed_by']} with {ended}"
-        else:
-            yield "socket", f"{where}: {socket['state']}"
+        yield "socket", socket_text(socket)
 
 
 def _verdict(document: Mapping[str, Any]) -> Text:

@@ -75,6 +75,8 @@ def test_it_passes_reports_and_archives_every_answer(venue: Simulator, tmp_path:
     assert document["passed"]
     assert document["simulated"]
     assert all(results(tmp_path).values())
+    assert document["found"] == {key: document[key] for key in ("active_market", "live_book")}
+    assert all(document["found"].values())
     assert len(results(tmp_path)) == 46
     assert document["limits"]["documented_per_10s"]["clob_books"] == 500
     books = {"name": "clob_books", "amount": 500, "window_s": 10.0, "unit": "requests"}

@@ -177,6 +177,8 @@ def test_every_second_of_every_asset_has_a_row_of_one_round_over_two_boundaries(
     lines = [line for line in told if "rows/s" in line]
     assert 6 <= len(lines) <= 7, "one a minute"
     assert re.search(r"BTC 5m 10:\d\d-10:\d\d left \d:\d\d observed \d+\.\d % up 0\.\d+/0\.\d+", lines[3])
+    assert re.search(r"BTC 5m .* chainlink \d+\.\d s gaps \d+", lines[3])
+    assert manifest["arguments"]["plans"] == ["updown"]
     assert command("verify", out).returncode == 0
 
 

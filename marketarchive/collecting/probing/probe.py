@@ -50,19 +50,15 @@ class ProbeSpider(ArchiveSpider):
     custom_settings = {"REQUEST_ATTEMPTS": 1}  # noqa: RUF012  (Scrapy's own form)
     findings: Findings | None = None  # set when all was asked
 
-    def __init__(self, name: str | None = None, **given: Any) -> None:
-        super().__init__(name, **given)
-        self._names = (f"c{number}" for number in itertools.count(1))  # of connections
-
     async def main(self) -> None:
         venue = self._venue
         assert venue.probe is not None
         findings = Findings(venue.probe, venue.name, venue.parse, self.run.clock.now_ns())
-        questions = findings.ask()
+        connections, questions = itertools.count(1), findings.ask()
         question = next(questions, None)
         while question is not None and not self.run.stop.is_set():
             if isinstance(question, Listen):
-                exchange: Exchange = await listen_to(self, next(self._names), question, WAIT_S)
+                exchange: Exchange = await listen_to(self, question, f"c{next(connections)}", WAIT_S)
             else:
                 exchange = await self._exchange(question)
             try:

@@ -28,6 +28,7 @@ def report(spider: ProbeSpider, exit_code: int) -> dict[str, Any]:
     findings, run = spider.findings, spider.run
     assert findings is not None
     probe, results = findings.probe, findings.results
+    found = {need.key: need.find(findings) for need in probe.needs}
     return {
         "kind": "probe",
         "schema": 1,
@@ -38,7 +39,8 @@ def report(spider: ProbeSpider, exit_code: int) -> dict[str, Any]:
         "needs_market": bool(probe.needs),
         "active_market": None,
         "live_book": None,
-        **{need.key: need.find(findings) for need in probe.needs},
+        **found,
+        "found": found,
         "collector": COLLECTOR,
         "run": run.archive.name,
         "started_at_utc": run.archive.identity["started_at_utc"],
@@ -215,7 +217,7 @@ def markdown(document: Mapping[str, Any]) -> str:
         ] or ["- nothing was asked"]
         lines.append("")
     if document["sockets"]:
-        lines += ["## Sockets", "", *map(_socket_line, document["sockets"]), ""]
+        lines += ["## Sockets", "", *(f"- {_plain(socket_text(each))}" for each in document["sockets"]), ""]
     for section in (_limits, _latency, _checks, _times, _fields):
         lines += [*section(document), ""]
     return "\n".join(lines)
@@ -227,9 +229,8 @@ def _summary(document: Mapping[str, Any]) -> Iterator[str]:
     run = f"{document['started_at_utc']}, run `{document['run']}`, {document['collector']}"
     yield f"{verdict} {where}, {run}."
     yield ""
-    if document["needs_market"]:
-        yield f"- active market: {_plain(document['active_market'] or 'none was found')}"
-        yield f"- live book: {_plain(document['live_book'] or 'none with a sound hash was found')}"
+    for key, evidence in document["found"].items():
+        yield f"- {key.replace('_', ' ')}: {_plain(evidence or 'none was found')}"
     for each in document["checks"]:
         if not each["passed"]:
             yield f"- failed: `{each['name']}`: {_plain(each['evidence'])}"
@@ -247,17 +248,17 @@ def by_reason(not_asked: Mapping[str, str]) -> dict[str, list[str]]:
     return found
 
 
-def _socket_line(socket: Mapping[str, Any]) -> str:
-    line = f"- `{socket['url']}` ({socket['what']}): {socket['state']}"
+def socket_text(socket: Mapping[str, Any]) -> str:
+    """Return what became of a socket, one line."""
+    text = f"{socket['url']} ({socket['what']}): {socket['state']}"
     if "error" in socket:
-        return f"{line}: {_plain(socket['error'])}"
+        return f"{text}: {socket['error']}"
     if "messages" not in socket:
-        return line
+        return text
     ended = f"{socket['close_code']} {socket['close_reason']}".strip()
     return (
-        f"{line}, opened after {socket['opened_after_ms']:.0f} ms, {socket['messages']} messages of "
-        f"{socket['bytes']} bytes in {socket['seconds']:.1f} s, closed by {socket['closed_by']} with "
-        f"{_plain(ended)}"
+        f"{text}, opened after {socket['opened_after_ms']:.0f} ms, {socket['messages']} messages of "
+        f"{socket['bytes']} bytes in {socket['seconds']:.1f} s, closed by {socket['closed_by']} with {ended}"
     )
 
 

@@ -13,22 +13,24 @@ from marketarchive.collecting.route import route
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.collecting.streams.websocket import Message, Refusal, WebSocket
 from marketarchive.items import Cause, Connection, ConnectionEvent, Frames, GapReason, Response
-from marketarchive.scope import Scope
 from marketarchive.times import from_seconds
 from marketarchive.venues.answers import REFUSED_STATUSES, retry_after
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.probing import Capture, Listen
 
 
-async def listen_to(spider: ArchiveSpider, name: str, listen: Listen, wait_s: float) -> Capture:
-    """Wait up to `wait_s` for its turn, connect as `name`, send the texts, receive, close."""
-    return await _Recorder(spider, name, listen).record(wait_s)
+async def listen_to(spider: ArchiveSpider, listen: Listen, name: str, wait_s: float) -> Capture:
+    """Wait up to `wait_s` for its turn, connect, send the texts, receive, close.
+
+    name: of the connection, in raw.
+    """
+    return await _Recorder(spider, listen, name).record(wait_s)
 
 
 class _Recorder:
     """Records one connection; archives first."""
 
-    def __init__(self, spider: ArchiveSpider, name: str, listen: Listen) -> None:
+    def __init__(self, spider: ArchiveSpider, listen: Listen, name: str) -> None:
         self._spider = spider
         self._run = spider.run
         self._listen = listen
@@ -193,5 +195,5 @@ class _Recorder:
     def _give_up(self, reason: GapReason, cause: Cause, detail: str) -> None:
         spider, run = self._spider, self._run
         run.stats.inc_value(f"asks/failed/{spider.feed}")
-        scope = Scope(spider.venue, spider.feed, connection=self._name, endpoint=self._listen.endpoint.name)
+        scope = {"connection": self._name, "endpoint": self._listen.endpoint.name}
         spider.put(run.gap(reason, cause, self._asked_at, run.clock.now_ns(), scope, detail=detail))
