@@ -12,7 +12,8 @@ from unittest.mock import patch
 
 import pytest
 
-from marketarchive.collecting.polymarket.market_stream import MarketLink, Watched
+from marketarchive.collecting.polymarket.market_link import MarketLink
+from marketarchive.collecting.polymarket.market_stream import Watched
 from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.collecting.streams.link import UNDER_WAY_S
 from marketarchive.items import Gap, Verdict

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from marketarchive.archive.clock_evidence import wall_step
 from marketarchive.clock import LOOK_AGAIN_S, Instant, sleep
 from marketarchive.collecting.cadence import MISSED_ROWS_MAX
 from marketarchive.collecting.polymarket.discovery import batches
 from marketarchive.collecting.polymarket.live_tops import LiveTops, Top, newest
+from marketarchive.collecting.polymarket.market_link import MarketLink
 from marketarchive.collecting.polymarket.quotes import judge, quote_of
 from marketarchive.collecting.spider import Answer, Ask
+from marketarchive.collecting.streams.stream import StreamSpider
 from marketarchive.items import Market
 from marketarchive.scope import LOOKUP, Scope
 from marketarchive.times import SECOND, from_seconds, to_seconds
@@ -23,7 +25,6 @@ from marketarchive.venues.polymarket.endpoints import TOKENS_PER_BOOKS
 from marketarchive.venues.polymarket.rows import GRACE_S, Quote
 
 if TYPE_CHECKING:
-    from marketarchive.collecting.polymarket.market_stream import MarketLink, MarketStreamSpider
     from marketarchive.venues.polymarket.live_books import Taken
 
 ROW_GRACE_S = GRACE_S["stream"]
@@ -45,12 +46,21 @@ class _Tick:
     polled: dict[str, Quote] = field(default_factory=dict)  # by market id
 
 
+class OfMarket(Protocol):
+    """Something that is watched of a market."""
+
+    @property
+    def market(self) -> Market: ...
+
+
 class LiveRows:
     """Never two rows for a market and tick, also where the clock steps back over ticks that had theirs."""
 
-    def __init__(self, spider: MarketStreamSpider, step: int) -> None:
+    def __init__(self, spider: StreamSpider, watched: Mapping[str, OfMarket], step: int) -> None:
+        """watched: by token, as the spider keeps it."""
         self.tops = LiveTops(step)
         self._spider = spider
+        self._watched = watched
         self._run = spider.run
         self._clock = spider.run.clock
         self._step = step
@@ -161,7 +171,7 @@ class LiveRows:
             self._waiting.append(_Tick(tick, markets, is_missed=True))
 
     def _markets(self, tick: int) -> list[Market]:
-        watched = {each.market.market_id: each.market for each in self._spider.watched.values()}
+        watched = {each.market.market_id: each.market for each in self._watched.values()}
         return [
             market
             for market in watched.values()
@@ -222,7 +232,7 @@ class LiveRows:
             self.tops.forget(settled + self._step)
             while self._gone and self._gone[0][0] <= settled:
                 token = self._gone.pop(0)[1]
-                if token not in self._spider.watched:
+                if token not in self._watched:
                     self.tops.drop(token)
 
     def _row(self, tick: _Tick, market: Market) -> Quote:

@@ -16,6 +16,7 @@ from marketarchive.clock import sleep
 from marketarchive.collecting.arguments import Arguments
 from marketarchive.collecting.polymarket.discovery import batches
 from marketarchive.collecting.polymarket.live_rows import LiveRows
+from marketarchive.collecting.polymarket.market_link import MarketLink
 from marketarchive.collecting.polymarket.tracking import LOOK_UP_S, TrackedMarkets
 from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.collecting.streams.cpu_budget import CpuBudget
@@ -74,21 +75,6 @@ class Watched:
             self.untold = {at: heard for at, heard in self.untold.items() if at < loss.since}
 
 
-class MarketLink(Link):
-    """A connection with the books that its frames make."""
-
-    def __init__(self, spider: StreamSpider, name: str, keys: Iterable[str]) -> None:
-        super().__init__(spider, name, keys)
-        self.books = ChannelBooks()
-        self.proven: dict[str, int] = {}  # token -> wall ns up to which nothing of it is missing here
-        self.first: dict[str, tuple[int, int]] = {}
-        """By token: its first book's time, 0 where a loss is known that the book ends; wall ns of receipt."""
-        self.before: dict[str, tuple[int, int]] = {}
-        """By token, when `told` began: its book's time, 0 where it had none; proven."""
-        self.told: dict[str, set[int]] | None = None
-        """By token, times of its changes while one takes over; None also if messages were passed over."""
-
-
 class MarketStreamSpider(StreamSpider, TrackedMarkets):
     """Use it for the market channel: both tokens of every chosen market, each book checked change by change.
 
@@ -141,7 +127,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         self.let_go: dict[str, Watched] = {}  # those that are over, as long as a doubt may concern them
         self._over: set[str] = set()  # market ids of which nothing more comes
         interval = self.arguments.interval
-        self.rows = None if interval is None else LiveRows(self, from_seconds(interval))
+        self.rows = None if interval is None else LiveRows(self, self.watched, from_seconds(interval))
         loop = asyncio.get_running_loop()
 
         def rotated() -> None:  # called by the writer's thread

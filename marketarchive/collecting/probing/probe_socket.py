@@ -13,6 +13,7 @@ from marketarchive.collecting.route import route
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.collecting.streams.websocket import Message, Refusal, WebSocket
 from marketarchive.items import Cause, Connection, ConnectionEvent, Frames, GapReason, Response
+from marketarchive.scope import Scope
 from marketarchive.times import from_seconds
 from marketarchive.venues.answers import REFUSED_STATUSES, retry_after
 from marketarchive.venues.endpoint import Query
@@ -195,5 +196,6 @@ class _Recorder:
     def _give_up(self, reason: GapReason, cause: Cause, detail: str) -> None:
         spider, run = self._spider, self._run
         run.stats.inc_value(f"asks/failed/{spider.feed}")
-        scope = {"connection": self._name, "endpoint": self._listen.endpoint.name}
+        endpoint = self._listen.endpoint.name
+        scope = Scope(spider.venue, spider.feed, connection=self._name, endpoint=endpoint)
         spider.put(run.gap(reason, cause, self._asked_at, run.clock.now_ns(), scope, detail=detail))

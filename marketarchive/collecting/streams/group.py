@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any, Protocol
+
+from scrapy.settings import BaseSettings
 
 from marketarchive.clock import sleep, wait_any
 from marketarchive.collecting.limits import BLOCKED_MAX_S, backoff
 from marketarchive.collecting.receipt import KEPT_HEADERS
-from marketarchive.collecting.streams.link import Link
-from marketarchive.collecting.streams.websocket import Refusal, WebSocket
+from marketarchive.collecting.streams.link import Link, Listening
+from marketarchive.collecting.streams.losses import Losses
+from marketarchive.collecting.streams.websocket import Ending, Refusal, WebSocket
 from marketarchive.items import Cause, GapReason, Response
 from marketarchive.times import from_seconds, to_seconds
 from marketarchive.venues.answers import REFUSED_STATUSES, retry_after
-
-if TYPE_CHECKING:
-    from marketarchive.collecting.streams.stream import StreamSpider
+from marketarchive.venues.endpoint import Endpoint
 
 FIRST_DATA_S = 10
 """Seconds (project clock) in which everything subscribed has to send something."""
@@ -29,10 +30,41 @@ BLOCKED_S = 60
 """A venue that refuses us is left alone for this long, then for twice it, ... up to BLOCKED_MAX_S."""
 
 
+class Grouping(Listening, Protocol):
+    """What a group needs of its spider."""
+
+    @property
+    def settings(self) -> BaseSettings: ...
+    @property
+    def endpoint(self) -> Endpoint: ...
+    @property
+    def heartbeat(self) -> str: ...
+    @property
+    def heartbeat_s(self) -> float: ...
+    @property
+    def answers_heartbeats(self) -> bool: ...
+    @property
+    def losses(self) -> Losses: ...
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
+    def new_link(self, keys: Iterable[str]) -> Link: ...
+    def opened(self, link: Link) -> None: ...
+    def covers(self, key: str) -> bool: ...
+    def never_came(self, link: Link, keys: Sequence[str]) -> None: ...
+    def taking_over(self, old: Link) -> None: ...
+    def stays(self, old: Link) -> None: ...
+    async def take_over(self, old: Link, new: Link) -> None: ...
+    def forget(self, link: Link) -> bool: ...
+    def is_over(self, link: Link, ending: Ending) -> bool: ...
+    def unwant(self, keys: Iterable[str]) -> None: ...
+    def lose(
+        self, link: Link, keys: Iterable[str], since: int, reason: GapReason, cause: Cause, detail: str
+    ) -> list[str]: ...
+
+
 class Group:
     """Keys that share a connection."""
 
-    def __init__(self, spider: StreamSpider) -> None:
+    def __init__(self, spider: Grouping) -> None:
         self.keys: dict[str, int] = {}  # key -> wall ns since when it is wanted
         self.link: Link | None = None
         self.is_over = False  # it keeps no connection any more

@@ -5,23 +5,42 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
+from marketarchive.collecting.run import Run
 from marketarchive.collecting.streams.websocket import Message, WebSocket
 from marketarchive.items import Connection, ConnectionEvent, Frames
 from marketarchive.times import SECOND
-
-if TYPE_CHECKING:
-    from marketarchive.collecting.streams.stream import StreamSpider
 
 UNDER_WAY_S = 3
 """Seconds that a message may be under way: what a venue shows may lack what it made this much earlier."""
 
 
+class Listening(Protocol):
+    """What a connection needs of its spider."""
+
+    @property
+    def venue(self) -> str: ...
+    @property
+    def feed(self) -> str: ...
+    @property
+    def run(self) -> Run: ...
+    @property
+    def renew_s(self) -> float | None: ...
+    @property
+    def socket_url(self) -> str: ...
+    def subscriptions(self, keys: Sequence[str], *, is_first: bool) -> list[str]: ...
+    def unsubscriptions(self, keys: Sequence[str]) -> list[str]: ...
+    def put(self, *things: Any) -> None: ...
+    def take(self, link: Link, batch: Sequence[Message]) -> None: ...
+    def settle(self) -> None: ...
+    def hold_if_full(self) -> None: ...
+
+
 class Link:
     """Made before its connection, whose lines it writes; `waiting` are keys of which nothing came yet."""
 
-    def __init__(self, spider: StreamSpider, name: str, keys: Iterable[str]) -> None:
+    def __init__(self, spider: Listening, name: str, keys: Iterable[str]) -> None:
         self.name = name
         self.keys = set(keys)
         self.waiting = set(self.keys)
