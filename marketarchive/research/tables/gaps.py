@@ -95,8 +95,8 @@ def nothing() -> pa.Table:
 def _row(message: Message) -> dict[str, Any]:
     line = message.envelope
     scope = line["scope"]
-    within = scope if isinstance(scope, dict) else {}
     about = Scope.read(message.venue, message.feed, scope)
+    within = scope if isinstance(scope, dict) else about.as_dict()
     return {
         "from": from_iso(line["from"]) // 1000,
         "to": None if line["to"] is None else from_iso(line["to"]) // 1000,
