@@ -186,6 +186,65 @@ def test_it_has_a_place_in_collect(checkout: Checkout, tmp_path: Path) -> None:
     assert len(Output(tmp_path).records("spot_acme_btc")) >= 18
 
 
+SIGNED = """
+def judge(answered: Answered) -> Failure | None:
+    if answered.payload.startswith(b'{"code":'):  # with status 200
+        return Failure("rate_limited", "venue", "code 10006", retryable=True, wait_s=0.5)
+    return judge_status(answered)
+
+
+def sign(query: Query, now_ns: int) -> dict[str, str]:
+    return {"X-Acme-Signed": f"{query.params['symbol']} {now_ns // 10**9}"}
+
+
+VENUE = replace(VENUE, judge=judge, headers=sign)
+"""
+STRICT = """
+class Strict(Acme):
+    def answer(self, asked: Asked, now_ns: int) -> Reply:
+        symbol, _, second = asked.headers.get("x-acme-signed", "").partition(" ")
+        if symbol != asked.first("symbol") or abs(int(second or 0) - now_ns // SECOND) > 1:
+            return json_reply({"error": "not signed"}, 401)
+        if now_ns // SECOND % 7 == 0:
+            return json_reply({"code": 10006})
+        return super().answer(asked, now_ns)
+
+
+def simulated(seed: int) -> Strict:
+    return Strict(seed)
+"""
+
+
+def test_a_venue_signs_its_requests_anew_and_judges_its_answers(checkout: Checkout, tmp_path: Path) -> None:
+    """Each attempt has a signature of its time; what is no answer is a failure, whatever its status."""
+    venue = checkout.folder / "marketarchive" / "venues" / "acme" / "venue.py"
+    simulated = checkout.folder / "marketarchive" / "simulator" / "acme" / "__init__.py"
+    kept = {path: path.read_text() for path in (venue, simulated)}
+    imports = (
+        "from dataclasses import replace\n"
+        "from marketarchive.venues.answers import Answered, Failure, judge_status\n"
+        "from marketarchive.venues.endpoint import Query\n"
+    )
+    out = tmp_path / "out"
+    try:
+        venue.write_text(
+            kept[venue].replace("import annotations\n", f"import annotations\n{imports}") + SIGNED
+        )
+        simulated.write_text(kept[simulated] + STRICT)
+        with checkout.simulator("--speed", "10") as url:
+            where = ["-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={url}"]
+            checkout.run("crawl", "acme_books", "-a", "interval=1s", "-a", "duration=20s", *where)
+    finally:
+        for path, text in kept.items():
+            path.write_text(text)
+    answers = Output(out).lines("books", "response")
+    assert {line["status"] for line in answers} == {200}
+    assert any("code" in line["payload"] for line in answers)
+    rows = Output(out).records("spot_acme_btc")
+    assert sum(row["is_observed"] for row in rows) >= 12
+    assert {gap["reason"] for gap in Output(out).gaps()} <= {"rate_limited"}
+
+
 @pytest.mark.parametrize("template", ["sweep", "cadence", "stream", "page"])
 def test_a_frame_that_is_not_filled_yet_keeps_nothing_else_from_loading(
     template: str, checkout: Checkout

@@ -58,6 +58,21 @@ async def test_after_a_stop_of_the_process_no_more_goes_out_than_one_burst() -> 
     assert len(window) <= rate * (1 + BURST_S) * 1.1
 
 
+async def test_a_limit_has_a_unit_a_window_and_costs() -> None:
+    """1,200 weights in five minutes, of which we use half: two a second; a burst is two seconds' worth."""
+    limits, clock = limiter(speed=50.0)
+    heavy = Endpoint("depth", "https://venue.test/depth", Limit("venue/weight", 1200, 300, unit="weights"))
+    stop = asyncio.Event()
+    started = clock.mono_ns()
+    for _ in range(4):
+        assert await limits.acquire(heavy, stop, cost=10) is None
+    # the first waits for more than a burst holds
+    assert clock.mono_ns() - started >= (4 * 10 - 2 * BURST_S) / 2 * SECOND
+    late = clock.mono_ns() + SECOND
+    assert await limits.acquire(heavy, stop, late, cost=10) == "rate_limited"
+    assert await limits.acquire(heavy, stop, clock.mono_ns() + 10 * SECOND) is None
+
+
 async def test_who_cannot_be_served_in_time_is_told_why_at_once() -> None:
     limits, clock = limiter(speed=1.0)
     stop = asyncio.Event()
