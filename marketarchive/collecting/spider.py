@@ -18,6 +18,7 @@ from twisted.python.failure import Failure as TwistedFailure
 from marketarchive import items
 from marketarchive.clock import sleep
 from marketarchive.collecting.arguments import Argument, Arguments, parse_arguments
+from marketarchive.collecting.exit_cause import UNANSWERED
 from marketarchive.collecting.limits import backoff
 from marketarchive.collecting.receipt import Receipt
 from marketarchive.collecting.route import route, with_query
@@ -408,7 +409,7 @@ class ArchiveSpider(Spider):
         detail = f"{failure.detail} after {ask.attempts} attempts"
         self.run.stats.inc_value(f"asks/failed/{ask.feed}")
         self.run.failures.note_host(ask.feed, ask.query.endpoint.url)
-        yield self.run.gap(
+        gap = self.run.gap(
             failure.reason,
             failure.cause,
             now if ask.from_ns is None else ask.from_ns,
@@ -416,6 +417,9 @@ class ArchiveSpider(Spider):
             scope,
             f"{detail}: {ask.detail}" if ask.detail else detail,
         )
+        if failure.reason in UNANSWERED:  # told at the end of the run without what was asked for
+            self.run.failures.note_reason(ask.feed, detail)
+        yield gap
         yield from self._conclude(ask)
 
     def _conclude(self, ask: Ask, answer: Answer | None = None) -> Iterator[Any]:

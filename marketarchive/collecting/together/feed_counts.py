@@ -65,6 +65,7 @@ class FeedCounts(Listener):
     def __init__(self, feeds: Feeds) -> None:
         self.counts = {feed: Counts() for feed in sorted(feeds)}
         self._due = DueRows()
+        self._ended: set[str] = set()  # ids of gaps that have ended in part at least: they count once
 
     def take(self, item: Any) -> None:
         """Count any item that passes."""
@@ -78,7 +79,8 @@ class FeedCounts(Listener):
         elif isinstance(item, Row):
             counts.rows += 1
             self._due.take(item)
-        elif isinstance(item, Gap) and item.to_ns is not None:
+        elif isinstance(item, Gap) and item.to_ns is not None and item.id not in self._ended:
+            self._ended.update({item.id} - {""})
             counts.gaps += 1
 
     def look(self, now: int) -> FeedLines:

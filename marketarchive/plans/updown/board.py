@@ -98,6 +98,7 @@ class Board(Listener):
         self._asset_of: dict[str, str] = {}  # by slug, and by token
         self._tokens_of: dict[str, Collection[str]] = {}  # by slug
         self._with_outcome: set[str] = set()  # market ids
+        self._ended: set[str] = set()  # ids of gaps that have ended in part at least: they count once
         self._forgotten_to = 0  # wall ns; a round that ended before it and is not known is over and summed up
 
     def take(self, item: Any) -> None:
@@ -109,7 +110,8 @@ class Board(Listener):
         elif isinstance(item, Resolution):
             if item.status == "resolved":
                 self._with_outcome.add(item.market_id)
-        elif isinstance(item, Gap) and item.to_ns is not None:
+        elif isinstance(item, Gap) and item.to_ns is not None and item.id not in self._ended:
+            self._ended.update({item.id} - {""})
             self.gaps.update(self._assets_of(item.scope) or ("",))
         elif isinstance(item, Observation) and item.at > self.newest_observation.get(item.subject, 0):
             self.newest_observation[item.subject] = item.at
