@@ -66,7 +66,7 @@ class Books:
         feed = feed_of(message.venue, message.feed)
         if feed is None:
             return ()
-        if feed.verify is None and feed.rows is None:
+        if feed.rows is None and (feed.verify is None or message.kind == "frame"):
             if "books" in feed.tables:
                 self._unseen.add(f"{message.venue}/{message.feed}")
             return ()
@@ -90,7 +90,7 @@ class Books:
     def notes(self) -> list[str]:
         """Return a line for each feed whose books were not looked at, or not all of them."""
         remedy = command("normalize")
-        unseen = [f"books of {feed} were not looked at: `{remedy}` replays them" for feed in self._unseen]
+        unseen = [f"not all books of {feed} were looked at: `{remedy}` replays them" for feed in self._unseen]
         faults = [
             f"not all books of {feed} were looked at: its venue's functions fail at {where}"
             for feed, where in self._faults.items()

@@ -29,6 +29,7 @@ VENUE = Venue(
         "markets": Feed(is_polled=True, has_markets=True),
         "stream": Feed(
             tables=("books", "book_changes", "trades", "quotes", "coverage"),
+            verify=verify_books,  # its REST snapshots; what the socket sent is replayed by `normalize`
             titles={"": "Order books, every change"},
             books_per_market=2,
             keys=keys,
