@@ -104,10 +104,10 @@ def _collect(out: Path, console: Console, form: Form) -> None:
             _watch(collect, simulator, page, form, console)
         finally:
             _stop(collect)
+        if simulator.poll() is not None:  # then collect has failed for want of it
+            _raise_with(log, console, f"the simulator ended by itself, exit code {simulator.returncode}")
         if collect.returncode:
             _raise_with(log, console, f"`{typed(*command)}` ended with exit code {collect.returncode}")
-        if simulator.poll() is not None:
-            _raise_with(log, console, f"the simulator ended by itself, exit code {simulator.returncode}")
         mean = page.mean_speed()
     console.print(
         f"  done in {time.monotonic() - started:.0f} s, exit code 0; simulated time ran {mean:.1f} times as "
