@@ -12,6 +12,7 @@ import pytest
 
 from marketarchive.archive.reader import ArchiveReader
 from marketarchive.venues.polymarket.clob import parse_book, verify_book
+from marketarchive.venues.polymarket.market_channel import BookEvent, PriceChanges, decode
 from tests.e2e.harness import Output, command, crawl, crawling, simulator
 from tests.e2e.stream_truth import KINDS, compare, schedule, spells
 from tests.waiting import until
@@ -76,7 +77,9 @@ def test_without_faults_nothing_is_missing_and_segments_stand_alone(tmp_path: Pa
     books = [parse_book(state.payload) for state in states]
     tracked = {token for known in _tracked(tmp_path / "out") for token in known["tokens"].values()}
     assert {book.token for book in books} <= tracked
-    assert len(books) >= 8
+    carried = _events(tmp_path / "out", "10")[0] & _events(tmp_path / "out", "11")[1]
+    assert len(carried) >= 6  # both tokens of the three rounds that went on
+    assert carried <= {book.token for book in books}
     assert {verify_book(book)[0] for book in books} == {"ok"}
     assert all("hour=11" in state.path and state.envelope["derived_from_seq"] > 0 for state in states)
 
@@ -155,6 +158,20 @@ def test_a_half_open_venue_does_not_keep_it_from_stopping(tmp_path: Path) -> Non
             process.send_signal(signal.SIGTERM)
             assert process.wait(120) == 0
     assert command("verify", out).returncode == 0
+
+
+def _events(out: Path, hour: str) -> tuple[set[str], set[str]]:
+    """Return the tokens that have a whole book in a segment of this hour, and those that have a change."""
+    books: set[str] = set()
+    changes: set[str] = set()
+    for message in ArchiveReader(out).messages(feed="stream", kinds=("frame",)):
+        if f"hour={hour}/" in message.path:
+            for event in decode(message.payload):
+                if isinstance(event, BookEvent):
+                    books.add(event.book.token)
+                elif isinstance(event, PriceChanges):
+                    changes.update(change.token for change in event.price_changes)
+    return books, changes
 
 
 def _tracked(out: Path) -> list[dict[str, dict[str, str]]]:

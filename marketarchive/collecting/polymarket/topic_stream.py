@@ -62,6 +62,7 @@ class TopicStreamSpider(StreamSpider):
         self.proven_at: dict[str, int] = {}  # topic -> when that was published, wall ns
         self.newest: dict[tuple[str, str], ReferencePoint] = {}  # by topic and symbol
         self.link_of: dict[tuple[str, str], str] = {}
+        self.newest_on: dict[tuple[str, str, str], ReferencePoint] = {}  # by connection, topic and symbol
         self.want(rtds.TOPICS)
 
     def upkeep(self) -> list[asyncio.Task[None]]:
@@ -101,14 +102,27 @@ class TopicStreamSpider(StreamSpider):
             self._row_of(point, at, seq)
         key = (point.topic, point.symbol)
         newest = self.newest.get(key)
+        before = self.newest_on.get((link.name, *key))
+        if before is None or point.observed_ms > before.observed_ms:
+            self.newest_on[link.name, *key] = point
+        if before is None and not self._is_sent_elsewhere(link, point.topic):
+            before = newest  # of a connection that has ended
         if newest is None or point.observed_ms > newest.observed_ms:
             self.newest[key] = point
             self.link_of[key] = link.name
         is_lost = point.topic in self.losses
         if is_lost or point.topic in link.waiting:
             self.seen(link, [point.topic], at)
-        if not is_lost and newest is not None and point.observed_ms - newest.observed_ms > STEP_MS:
-            self._skipped(link, at, newest, point)
+        if not is_lost and before is not None and point.observed_ms - before.observed_ms > STEP_MS:
+            self._skipped(link, at, before, point)
+
+    def _is_sent_elsewhere(self, link: Link, topic: str) -> bool:
+        return any(other.covers(topic) for other in self.links if other is not link)
+
+    def forget(self, link: Link) -> bool:
+        for key in [key for key in self.newest_on if key[0] == link.name]:
+            del self.newest_on[key]
+        return super().forget(link)
 
     def _row_of(self, point: ReferencePoint, at: int, seq: int) -> None:
         key = (point.topic, point.asset)

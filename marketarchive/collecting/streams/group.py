@@ -200,6 +200,9 @@ class Group:
         if isinstance(opened, Refusal):
             self._refused(link, opened, (self._clock.mono_ns() - started) / 1e6)
             return None
+        if self._stop.is_set():
+            await opened.close()
+            return None
         self._refusals = 0
         run.stats.inc_value("stream/connections")
         spider.opened(link)

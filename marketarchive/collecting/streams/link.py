@@ -139,6 +139,8 @@ class Link:
 
     def opened(self, socket: WebSocket) -> None:
         self.socket = socket
+        if self._spider.run.stop.is_set():
+            return  # it was under way when the run was to end: nothing is subscribed any more
         clock = self._spider.run.clock
         self.opened_at, self.opened_mono = clock.now_ns(), clock.mono_ns()
         self.data_at = self.opened_at

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from marketarchive.clock import wait_any
+from marketarchive.clock import sleep, wait_any
 from marketarchive.collecting.route import route
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.collecting.streams.group import Group
-from marketarchive.collecting.streams.link import Link
+from marketarchive.collecting.streams.link import UNDER_WAY_S, Link
 from marketarchive.collecting.streams.losses import Loss, Losses
 from marketarchive.collecting.streams.websocket import Ending, Message
 from marketarchive.items import Cause, GapReason
@@ -54,6 +54,7 @@ class StreamSpider(ArchiveSpider):
         self._names = (f"c{number}" for number in itertools.count(1))
         self._has_nothing_left = asyncio.Event()
         self._is_held = False
+        self._closed_last: frozenset[str] = frozenset()  # keys whose gap lasted to the end of the run
 
     # ---- what subclasses write -------------------------------------------------------------------------
 
@@ -89,8 +90,9 @@ class StreamSpider(ArchiveSpider):
     def stays(self, old: Link) -> None:
         """It did not come about: `old` is kept."""
 
-    async def take_over(self, old: Link, new: Link) -> None:
-        """`new` has begun to send what `old`, still open, has: the place to see whether `old` told it all."""
+    async def take_over(self, old: Link, new: Link) -> None:  # noqa: ARG002  (a hook)
+        """Wait until `old`, still open, has brought what was sent before `new` began."""
+        await sleep(self.run.clock, UNDER_WAY_S, self.run.stop)
 
     @property
     def expects_more(self) -> bool:
@@ -164,7 +166,7 @@ class StreamSpider(ArchiveSpider):
         if since > now:  # our clock has stepped back: what was proven was so when it was heard, at the latest
             since = now - (mono - link.heard_mono)
         loss = Loss(since, reason, cause, detail, link.name, mono)
-        keys = [key for key in keys if key in self._group_of]
+        keys = [key for key in keys if key in self._group_of and key not in self._closed_last]
         if earlier := self.losses.begin_at(since, keys):
             self._write_gap(loss, earlier, now)
         new = [key for key in keys if key not in self.losses]
@@ -226,6 +228,7 @@ class StreamSpider(ArchiveSpider):
             task.cancel()
         run.stop.set()  # nothing reconnects from here on
         await asyncio.gather(*(self._shut(link) for link in list(self.links)))
+        self._closed_last = frozenset(key for key in self._group_of if key in self.losses)
         self._close_gaps(list(self._group_of), run.clock.now_ns())
 
     def abandon(self) -> list[Any]:
