@@ -1,0 +1,576 @@
+"""Live completeness by positive evidence: a gap is what is wanted and not proven.
+
+`Completeness` is the whole of it for one group of keys that share connections. Events go in, with the
+monotonic time at which they happened; effects come out. It knows no socket, no task and no clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from marketarchive.clock import Instant
+from marketarchive.collecting.streams.axis import Axis, Limits, Outage
+from marketarchive.collecting.streams.coverage import Change, Coverage
+from marketarchive.collecting.streams.effects import (
+    CloseConnection,
+    DropBooks,
+    Effect,
+    GapLine,
+    LoadStatement,
+    OpenConnection,
+    RequestResync,
+    RequestStatements,
+    Subscribe,
+    Unsubscribe,
+)
+from marketarchive.collecting.streams.reconnect import ReconnectPolicy
+from marketarchive.collecting.streams.track import NO_PROOF, NOT_ARRIVED, Mark, Row, Track, TrackState, row
+from marketarchive.collecting.streams.witness import Witness, succeeds
+from marketarchive.times import SECOND, from_seconds
+from marketarchive.venues.channel import Channel, Statement, Update
+
+RESYNC_EVERY_S = 2
+"""A key's snapshot is requested at most so often: damaged answers would request again for ever."""
+STATEMENT_EVERY_S = 1
+"""A key's state is requested over REST at most so often."""
+PAUSE_S = 2
+"""Nothing having happened for longer means that we were paused ourselves: ticks come more often."""
+DRAIN_S = 1
+"""After a pause nothing is judged for so long: what arrived meanwhile waits in the sockets."""
+RENEW_JITTER = 0.1
+"""The part of a connection's age that is random, so that not all are renewed at once."""
+
+SILENT = Outage("stall", "unknown", "the connection brought nothing")
+REPLACED = Outage("disconnect", "ours", "replaced by a newer connection")
+SHED_LOAD = Outage("stall", "ours", "messages were skipped under load")
+
+
+class Connection:
+    """An open connection: the tracks of its keys and the watermarks that they share."""
+
+    def __init__(self, name: str, opened_at: int, renew_at: int | None) -> None:
+        """Times are monotonic ns."""
+        self.name = name
+        self.opened_at = opened_at
+        self.renew_at = renew_at
+        self.live_since: int | None = None  # its first data
+        self.has_lived = False
+        self.is_replaced = False  # a newer one is wanted: it is in doubt, or old
+        self.tracks: dict[str, Track] = {}
+        self.order = Mark()
+        self.numbers: dict[str, Mark] = {}
+        self.requested: dict[str, list[int]] = {}  # key -> when its snapshots were requested, of the axis
+        self.resynced_at: dict[str, int] = {}  # key -> when it was requested last, monotonic
+
+    def request(self, key: str, now: int) -> None:
+        """Remember a request for a snapshot; of many that are not answered, the oldest few are enough."""
+        times = self.requested.setdefault(key, [])
+        if len(times) < 4:
+            times.append(now)
+
+    def answered(self, key: str) -> int:
+        """Return when the snapshot was requested that has arrived; 0 where none was."""
+        times = self.requested.get(key)
+        return times.pop(0) if times else 0
+
+
+class Completeness:
+    """Tracks, coverage, witness and the connections of one group of keys."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        policy: ReconnectPolicy,
+        now: Instant,
+        *,
+        new_gap_id: Callable[[], str],
+        new_connection: Callable[[], str],
+        random: Callable[[], float],
+    ) -> None:
+        """new_gap_id and new_connection return a name that is unique in the run; random: as ReconnectPolicy."""
+        self._channel = channel
+        self._policy = policy
+        self._limits = Limits.of(channel)
+        self._witness = Witness(self._limits)
+        self._axis = Axis(now)
+        self._mono = now.mono
+        self._new_gap_id = new_gap_id
+        self._new_connection = new_connection
+        self._random = random
+        self._coverage: dict[str, Coverage] = {}
+        self._connections: dict[str, Connection] = {}  # oldest first
+        self._connecting: str | None = None
+        self._refusal: Outage | None = None
+        self._stated_at: dict[str, int] = {}  # key -> when its state was requested last, monotonic
+        self._judge_from = now.mono  # nothing is judged before
+        self._dirty: set[str] = set()
+        self._effects: list[Effect] = []
+
+    # ---- what is known -----------------------------------------------------------------------------------
+
+    @property
+    def keys(self) -> list[str]:
+        """Return the keys that are wanted."""
+        return list(self._coverage)
+
+    @property
+    def connections(self) -> list[str]:
+        """Return the names of the open connections, oldest first."""
+        return list(self._connections)
+
+    def axis(self, mono: int) -> int:
+        """Return the time of the axis at `mono`: the date of a message that has none of the venue."""
+        return self._axis.at(mono)
+
+    def effects(self) -> list[Effect]:
+        """Return what has to be done since the last call, in order."""
+        effects, self._effects = self._effects, []
+        return effects
+
+    def is_live(self, key: str) -> bool:
+        """Return whether the key is followed at the moment, on any connection."""
+        return key in self._coverage and self._coverage[key].is_live
+
+    def watermark(self, key: str) -> int:
+        """Return up to when anything is proven of the key; 0 where nothing is."""
+        return self._coverage[key].until if key in self._coverage else 0
+
+    def row(self, key: str, tick: int) -> Row | None:
+        """Return the newest state with venue time <= `tick`; None where the tick is not proven."""
+        if key not in self._coverage:
+            return None
+        rows = [found for track in self._coverage[key].tracks if (found := row(track, tick)) is not None]
+        return max(rows, key=lambda each: (each.at, each.is_strong), default=None)
+
+    def forget(self, before_ns: int) -> None:
+        """Let go of what was settled before `before_ns` of the axis, so that memory stays flat."""
+        for coverage in self._coverage.values():
+            coverage.forget(before_ns)
+
+    # ---- keys --------------------------------------------------------------------------------------------
+
+    def subscribe(self, keys: Iterable[str], mono: int) -> None:
+        """Want `keys` from now on."""
+        now = self._advance(mono)
+        new = [key for key in dict.fromkeys(keys) if key not in self._coverage]
+        for key in new:
+            self._coverage[key] = Coverage(self._limits, key, now)
+        for connection in self._connections.values():
+            self._subscribe(connection, new)
+        self._pool()
+
+    def unsubscribe(self, keys: Iterable[str], mono: int) -> None:
+        """Want `keys` no more: what is pending is settled as if its deadline had come."""
+        self._advance(mono)
+        gone = [key for key in keys if key in self._coverage]
+        self._finish(gone)
+        for key in gone:
+            del self._coverage[key]
+            self._stated_at.pop(key, None)
+            self._dirty.discard(key)
+        for connection in self._connections.values():
+            ended = tuple(key for key in gone if connection.tracks.pop(key, None) is not None)
+            if ended:
+                self._effects.append(Unsubscribe(connection.name, ended))
+        self._pool()
+
+    def stop(self, mono: int) -> None:
+        """Settle all that is pending and end every gap; no other event may follow."""
+        self._advance(mono)
+        self._finish(list(self._coverage))
+
+    def _finish(self, keys: Iterable[str]) -> None:
+        now = self._axis.at(self._mono)
+        self._write([change for key in keys for change in self._coverage[key].finish(now, self._refusal)])
+
+    def _subscribe(self, connection: Connection, keys: Sequence[str]) -> None:
+        now = self._axis.at(self._mono)
+        for key in keys:
+            sent_at = now - self._limits.axis_error
+            track = Track(self._limits, key, connection.name, sent_at, connection.order)
+            connection.tracks[key] = track
+            connection.request(key, now)
+            self._coverage[key].tracks.append(track)
+        if keys:
+            self._effects.append(Subscribe(connection.name, tuple(keys)))
+
+    # ---- connections -------------------------------------------------------------------------------------
+
+    def connected(self, name: str, mono: int) -> None:
+        """Subscribe all keys on a connection that is open now."""
+        self._advance(mono)
+        if name == self._connecting:
+            self._connecting = None
+        renew_at = None
+        if self._channel.renew_s is not None:
+            age_s = self._channel.renew_s * (1 - RENEW_JITTER * self._random())
+            renew_at = mono + from_seconds(age_s)
+        connection = self._connections[name] = Connection(name, mono, renew_at)
+        self._subscribe(connection, list(self._coverage))
+
+    def refused(self, outage: Outage, mono: int, at_least_s: float = 0) -> None:
+        """Wait after a connection could not be opened; at_least_s: what the venue demands."""
+        self._advance(mono)
+        self._connecting, self._refusal = None, outage
+        if outage.reason == "blocked":
+            self._policy.blocked(mono, at_least_s)
+        else:
+            self._policy.failed(mono, at_least_s)
+
+    def closed(self, name: str, outage: Outage, mono: int) -> None:
+        """End the tracks of a connection that was closed, by whomever."""
+        self._advance(mono)
+        connection = self._connections.get(name)
+        if connection is None:
+            return
+        if not connection.has_lived:
+            self._policy.failed(mono)
+        self._drop(connection, outage)
+        self._settle()
+        self._pool()
+
+    def _drop(self, connection: Connection, outage: Outage) -> None:
+        del self._connections[connection.name]
+        for key, track in connection.tracks.items():
+            track.is_judged = any(succeeds(track, other) for other in self._others(track))
+            track.close(outage)
+            self._dirty.add(key)
+
+    def _others(self, track: Track) -> list[Track]:
+        return [each for each in self._coverage[track.key].tracks if each is not track]
+
+    # ---- what arrives ------------------------------------------------------------------------------------
+
+    def apply(self, name: str, mono: int, updates: Iterable[Update]) -> None:
+        """Apply what one message said, received at `mono`."""
+        now = self._advance(mono)
+        connection = self._connections.get(name)
+        if connection is None:
+            return
+        for update in updates:
+            self._apply(connection, update, now)
+        if self._dirty:
+            self._settle()
+
+    def _apply(self, connection: Connection, update: Update, now: int) -> None:
+        numbers = self._numbers(connection, update)
+        track = connection.tracks.get(update.key)
+        is_answer = update.kind == "snapshot" and not update.is_known
+        requested = connection.answered(update.key) if is_answer else 0
+        if numbers is not None and update.integrity == "failed":
+            self._break_sequence(connection, update, numbers, now)
+        if track is not None:
+            self._apply_to_track(connection, track, update, now, requested, numbers)
+        if self._limits.is_believed(update.at, now):
+            until = self._limits.proven_until(update.at, now) - self._limits.axis_error
+            connection.order.extend(until)
+            if numbers is not None and update.integrity == "ok":
+                numbers.extend(max(until, requested - self._limits.axis_error))
+
+    def _numbers(self, connection: Connection, update: Update) -> Mark | None:
+        if not self._limits.is_numbered:
+            return None
+        numbers = connection.numbers.get(update.group)
+        if numbers is None:
+            numbers = connection.numbers[update.group] = Mark()
+        return numbers
+
+    def _apply_to_track(
+        self,
+        connection: Connection,
+        track: Track,
+        update: Update,
+        now: int,
+        requested: int,
+        numbers: Mark | None,
+    ) -> None:
+        was_subscribed = track.state is TrackState.SUBSCRIBED
+        if track.apply(update, now, requested, numbers):
+            if not self._limits.is_believed(max(update.at, update.base), now):
+                self._effects.append(DropBooks(connection.name, (track.key,)))
+            self._resync(connection, (track.key,))
+        if was_subscribed and track.state is TrackState.LIVE:
+            if connection.live_since is None:
+                connection.live_since = self._mono
+            self._compare_others(track, update, now)
+        if track.is_changed or self._coverage[track.key].has_open_gap:
+            self._dirty.add(track.key)
+
+    def _compare_others(self, track: Track, first: Update, now: int) -> None:
+        """Compare the first snapshot of a track with the key's other tracks."""
+        for other in self._others(track):
+            if other.state is TrackState.CLOSED:
+                self._witness.judge_closed(other, first.at, first.state)
+            else:
+                asked = track.subscribed_at
+                self._witness.compare(other, first.at, first.state, asked, now, self._mono)
+            self._dirty.add(other.key)
+
+    def _break_sequence(self, connection: Connection, update: Update, numbers: Mark, now: int) -> None:
+        """Take out all keys that share the numbers of a message that is missing."""
+        outage = Outage("sequence", "unknown", update.detail)
+        broken = [key for key, track in connection.tracks.items() if track.shares(numbers)]
+        for key in broken:
+            connection.tracks[key].go_out(outage, now)
+        self._dirty.update(broken)
+        self._resync(connection, broken)
+
+    def failed(self, name: str, keys: Iterable[str] | None, outage: Outage, mono: int) -> None:
+        """Cut the tracks of a connection, or `keys` of it: a message could not be read, or not be applied."""
+        self._cut(name, keys, outage, mono)
+
+    def skipped(self, name: str, mono: int) -> None:
+        """Cut the tracks of a connection: load was shed, messages are archived but were not looked at."""
+        self._cut(name, None, SHED_LOAD, mono)
+
+    def _cut(self, name: str, keys: Iterable[str] | None, outage: Outage, mono: int) -> None:
+        now = self._advance(mono)
+        connection = self._connections.get(name)
+        if connection is None:
+            return
+        cut = [key for key in (connection.tracks if keys is None else keys) if key in connection.tracks]
+        for key in cut:
+            connection.tracks[key].go_out(outage, now, is_damaged=True)
+        if (
+            cut and self._limits.is_numbered
+        ):  # a hash shows whether the book is still right, a number does not
+            self._effects.append(DropBooks(name, tuple(cut)))
+        self._dirty.update(cut)
+        self._resync(connection, cut)
+        self._settle()
+
+    def stated(self, statements: Iterable[Statement], requested_mono: int, mono: int) -> None:
+        """Compare states that REST gave, requested at `requested_mono`, with all tracks of their keys."""
+        now = self._advance(mono)
+        proves_until = self._axis.at(requested_mono) - self._limits.statement_lag
+        for statement in statements:
+            if (coverage := self._coverage.get(statement.key)) is None:
+                continue
+            for track in coverage.tracks:
+                at, state = statement.at, statement.state
+                if self._witness.compare(track, at, state, proves_until, now, mono):
+                    self._effects.append(LoadStatement(track.connection, statement))
+            self._dirty.add(statement.key)
+        self._settle()
+
+    def loaded(self, name: str, update: Update, mono: int) -> None:
+        """Apply the state that a session reached from a statement that it was given to load."""
+        now = self._advance(mono)
+        connection = self._connections.get(name)
+        if connection is not None and (track := connection.tracks.get(update.key)) is not None:
+            track.load(update, now)
+            self._dirty.add(update.key)
+            self._settle()
+
+    def request_failed(self, keys: Iterable[str], mono: int) -> None:
+        """Request the states of `keys` again soon: the request brought none, which says nothing of them."""
+        self._advance(mono)
+        again = mono - from_seconds(self._channel.silent_s - RESYNC_EVERY_S)
+        for key in keys:
+            if key in self._stated_at:
+                self._stated_at[key] = min(self._stated_at[key], again)
+
+    # ---- time --------------------------------------------------------------------------------------------
+
+    def tick(self, mono: int) -> None:
+        """Judge what has had its time; called at least once a second."""
+        now = self._advance(mono)
+        if mono < self._judge_from:
+            return
+        silent: list[str] = []
+        for key, coverage in self._coverage.items():
+            self._judge(coverage, now)
+            if self._is_silent(coverage, now):
+                silent.append(key)
+            if coverage.has_open_gap or coverage.is_late(now) or any(t.is_changed for t in coverage.tracks):
+                self._dirty.add(key)
+        self._request_silent(silent)
+        self._pool()
+        self._settle()
+
+    def _advance(self, mono: int) -> int:
+        """Move time forward; return the axis's. After a pause of our own the sockets are drained first."""
+        if mono - self._mono > PAUSE_S * SECOND:
+            self._judge_from = mono + DRAIN_S * SECOND
+        self._mono = max(self._mono, mono)
+        return self._axis.at(self._mono)
+
+    def _judge(self, coverage: Coverage, now: int) -> None:
+        """Take out what did not keep its deadline, and want another connection where one is in doubt."""
+        for track in coverage.tracks:
+            connection = self._connections.get(track.connection)
+            if connection is None:
+                continue
+            if track.state is TrackState.LIVE:
+                connection.is_replaced |= self._judge_live(track, now)
+                connection.is_replaced |= coverage.has_open_gap
+            elif track.state is TrackState.OUT:
+                connection.is_replaced |= now - track.broken_at > self._limits.first_data
+            else:
+                late = now - track.subscribed_at > self._limits.first_data + self._limits.axis_error
+                connection.is_replaced |= late and connection.live_since is not None
+                if now - track.subscribed_at > self._limits.in_flight + self._limits.axis_error:
+                    self._request_snapshots(connection, (track.key,))
+
+    def _judge_live(self, track: Track, now: int) -> bool:
+        if any(pending.deadline <= self._mono for pending in track.pending.values()):
+            track.go_out(NOT_ARRIVED, now, is_suspect=True)
+            return True
+        if self._limits.counts_order and now - track.strong > self._limits.weak_max:
+            track.refute_weak(NO_PROOF)
+            return True
+        return False
+
+    def _is_silent(self, coverage: Coverage, now: int) -> bool:
+        return any(
+            track.state is TrackState.OUT
+            or (
+                track.state is TrackState.LIVE
+                and now - max(track.received, track.strong) > self._limits.silent
+            )
+            for track in coverage.tracks
+        )
+
+    # ---- requests ----------------------------------------------------------------------------------------
+
+    def _resync(self, connection: Connection, keys: Sequence[str]) -> None:
+        """Request what brings broken keys back; where there is no such thing, another connection does."""
+        if self._channel.has_resync:
+            self._request_snapshots(connection, keys)
+        elif self._channel.has_statements:
+            self._request_statements(keys, from_seconds(STATEMENT_EVERY_S))
+        else:
+            connection.is_replaced = True
+
+    def _request_silent(self, keys: Sequence[str]) -> None:
+        if self._channel.has_statements and not self._limits.is_numbered:
+            live = [key for key in keys if self._coverage[key].is_live]
+            out = [key for key in keys if not self._coverage[key].is_live]
+            self._request_statements(live, self._limits.silent)
+            self._request_statements(out, from_seconds(RESYNC_EVERY_S))
+        elif self._channel.has_resync:
+            for connection in self._connections.values():
+                self._request_snapshots(connection, self._one_per_sequence(connection, keys))
+
+    def _one_per_sequence(self, connection: Connection, keys: Sequence[str]) -> list[str]:
+        """Return the keys to request: all that are out, and one of each sequence that is silent."""
+        found: dict[int, str] = {}
+        out: list[str] = []
+        for key in keys:
+            track = connection.tracks.get(key)
+            if track is None or track.state is TrackState.SUBSCRIBED:
+                continue
+            if track.state is TrackState.OUT or track.numbers is None:
+                out.append(key)
+            else:
+                found.setdefault(id(track.numbers), key)
+        return out + list(found.values())
+
+    def _request_statements(self, keys: Sequence[str], every: int) -> None:
+        due = [key for key in keys if self._mono - self._stated_at.get(key, -every) >= every]
+        if due:
+            self._stated_at.update(dict.fromkeys(due, self._mono))
+            self._effects.append(RequestStatements(tuple(due)))
+
+    def _request_snapshots(self, connection: Connection, keys: Sequence[str]) -> None:
+        if not self._channel.has_resync:
+            return
+        every = RESYNC_EVERY_S * SECOND
+        due = [key for key in keys if self._mono - connection.resynced_at.get(key, -every) >= every]
+        if due:
+            now = self._axis.at(self._mono)
+            for key in due:
+                connection.resynced_at[key] = self._mono
+                connection.request(key, now)
+            self._effects.append(RequestResync(connection.name, tuple(due)))
+
+    # ---- pool --------------------------------------------------------------------------------------------
+
+    def _pool(self) -> None:
+        """Open and close connections: an old one goes only when a newer one has taken over from it."""
+        if self._mono < self._judge_from:
+            return
+        connections = list(self._connections.values())
+        for place, connection in enumerate(connections):
+            self._look_at(connection, connections[place + 1 :])
+        if not self._coverage:
+            for connection in list(self._connections.values()):
+                self._close(connection, REPLACED)
+        elif self._wants_connection() and self._policy.is_due(self._mono):
+            self._open()
+
+    def _look_at(self, connection: Connection, newer: Sequence[Connection]) -> None:
+        connection.is_replaced |= connection.renew_at is not None and self._mono >= connection.renew_at
+        if self._is_taken_over(connection, newer):
+            self._close(connection, REPLACED)
+        elif connection.live_since is None:
+            if connection.tracks and self._mono - connection.opened_at > self._limits.first_data:
+                self._policy.failed(self._mono)
+                self._close(connection, SILENT)
+        elif not connection.has_lived and self._mono - connection.live_since > self._limits.lived:
+            connection.has_lived = True
+            self._policy.lived()
+
+    def _is_taken_over(self, connection: Connection, newer: Sequence[Connection]) -> bool:
+        if not any(t.state is TrackState.LIVE for each in newer for t in each.tracks.values()):
+            return False
+        return all(
+            track.state is not TrackState.LIVE or any(succeeds(track, each.tracks.get(key)) for each in newer)
+            for key, track in connection.tracks.items()
+        )
+
+    def _wants_connection(self) -> bool:
+        connections = self._connections.values()
+        if self._connecting is not None or any(each.live_since is None for each in connections):
+            return False
+        return not connections or any(each.is_replaced for each in connections)
+
+    def _open(self) -> None:
+        self._connecting = self._new_connection()
+        self._effects.append(OpenConnection(self._connecting))
+        if self._connections:  # a replacement counts as a failure until one has lived
+            self._policy.failed(self._mono)
+
+    def _close(self, connection: Connection, outage: Outage) -> None:
+        self._effects.append(CloseConnection(connection.name))
+        self._drop(connection, outage)
+
+    # ---- lines -------------------------------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Write how the gaps of the keys differ from what was written of them."""
+        if self._mono < self._judge_from:
+            return
+        now, dirty = self._axis.at(self._mono), self._dirty
+        self._dirty = set()
+        keys = [key for key in self._coverage if key in dirty] if len(dirty) > 1 else list(dirty)
+        found = [self._coverage[key].settle(now, self._refusal) for key in keys if key in self._coverage]
+        self._write([change for changes in found for change in changes])
+
+    def _write(self, changes: Sequence[Change]) -> None:
+        """Merge the lines of keys that share everything into one."""
+        merged: dict[tuple[object, ...], list[Change]] = {}
+        for change in changes:
+            record = change.record
+            same = (record.id, change.from_ns, change.to_ns, record.outage, record.connection)
+            merged.setdefault(same, []).append(change)
+        for group in merged.values():
+            first = group[0].record
+            is_first = not first.id
+            gap_id = first.id or self._new_gap_id()
+            for change in group:
+                change.record.id = gap_id
+            outage = first.outage
+            self._effects.append(
+                GapLine(
+                    gap_id,
+                    tuple(change.key for change in group),
+                    group[0].from_ns,
+                    group[0].to_ns,
+                    outage.reason,
+                    outage.cause,
+                    outage.detail,
+                    first.connection,
+                    is_first,
+                )
+            )

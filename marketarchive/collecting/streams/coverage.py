@@ -1,0 +1,185 @@
+"""What is proven of one key: wanted minus the union of its tracks. The only source of gap lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from marketarchive.collecting.streams.axis import Limits, Outage
+from marketarchive.collecting.streams.track import NO_PROOF, NOT_ARRIVED, Track, TrackState
+from marketarchive.collecting.streams.witness import is_succeeded
+from marketarchive.times import SECOND
+
+NEVER_SUBSCRIBED = Outage("disconnect", "unknown", "no connection yet")
+
+
+@dataclass(slots=True)
+class GapRecord:
+    """A gap of one key as its newest line has it."""
+
+    from_ns: int
+    to_ns: int | None  # None: open
+    outage: Outage
+    connection: str | None
+    id: str = ""  # of its first line
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A line that is due: the record of a key as it is now."""
+
+    key: str
+    record: GapRecord
+    from_ns: int
+    to_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    from_ns: int
+    to_ns: int | None
+    outage: Outage
+    connection: str | None
+
+
+class Coverage:
+    """The tracks of one key and the gaps that were written of it."""
+
+    def __init__(self, limits: Limits, key: str, subscribed_at: int) -> None:
+        self.key = key
+        self.tracks: list[Track] = []
+        self._limits = limits
+        self._subscribed_at = subscribed_at
+        self._wanted_from: int | None = None  # known with the first data, or when that is late
+        self._records: list[GapRecord] = []
+        self._forgotten = 0  # what was before is settled for good
+
+    @property
+    def has_open_gap(self) -> bool:
+        """Return whether a gap of it has no end yet."""
+        return bool(self._records) and self._records[-1].to_ns is None
+
+    @property
+    def is_live(self) -> bool:
+        """Return whether any track of it is live."""
+        return any(track.state is TrackState.LIVE for track in self.tracks)
+
+    @property
+    def until(self) -> int:
+        """Return up to when anything is proven, 0 where nothing is."""
+        return max((track.until for track in self.tracks if track.since), default=0)
+
+    def is_late(self, now: int) -> bool:
+        """Return whether nothing extended it for the channel's patience."""
+        return now - max(self.until, self._subscribed_at) > self._limits.patience
+
+    def finish(self, now: int, refusal: Outage | None) -> list[Change]:
+        """Settle what is pending as if its deadline had come; return the last lines of the key."""
+        for track in self.tracks:
+            if track.state is TrackState.LIVE:
+                if track.pending:
+                    track.refute_weak(NOT_ARRIVED)
+                elif self._limits.counts_order and now - track.strong > self._limits.weak_max:
+                    track.refute_weak(NO_PROOF)
+            elif track.state is TrackState.CLOSED and not is_succeeded(track, self.tracks):
+                track.refute_weak(NO_PROOF)
+        return self.settle(now, refusal, is_final=True)
+
+    def settle(self, now: int, refusal: Outage | None, *, is_final: bool = False) -> list[Change]:
+        """Compute the gaps anew and return how they differ from those written.
+
+        refusal: why no connection could be opened last, for a gap without another cause.
+        """
+        for track in self.tracks:
+            track.is_changed = False
+        written, self._records = self._records, []
+        changes: list[Change] = []
+        for gap in self._gaps(now, refusal, is_final=is_final):
+            record = next((each for each in written if _overlap(each, gap, now)), None)
+            if record is None:
+                record = GapRecord(gap.from_ns, gap.to_ns, gap.outage, gap.connection)
+                changes.append(Change(self.key, record, gap.from_ns, gap.to_ns))
+            else:
+                written.remove(record)
+                if record.from_ns > gap.from_ns or record.to_ns != gap.to_ns or gap.to_ns is not None:
+                    changes += self._revise(record, gap)
+            self._records.append(record)
+        # a gap that turned out void: nothing was missing
+        changes += [Change(self.key, record, record.from_ns, record.from_ns) for record in written]
+        return changes
+
+    def _revise(self, record: GapRecord, gap: _Found) -> list[Change]:
+        if (record.from_ns, record.to_ns) == (gap.from_ns, gap.to_ns):
+            return []
+        record.from_ns, record.to_ns = gap.from_ns, gap.to_ns
+        return [Change(self.key, record, gap.from_ns, gap.to_ns)]
+
+    def _gaps(self, now: int, refusal: Outage | None, *, is_final: bool) -> list[_Found]:
+        """Return what is wanted and not proven, in order; the last is open where nothing proves its end."""
+        start = self._start(now, is_final=is_final)
+        if start is None:
+            return []
+        found: list[_Found] = []
+        for begin, end in sorted(pair for track in self.tracks for pair in track.covered()):
+            if begin > start:
+                found.append(_Found(start, begin, *self._evidence(start, refusal)))
+            start = max(start, end)
+        if start < now and self._is_open(start, now):
+            found.append(_Found(start, now if is_final else None, *self._evidence(start, refusal)))
+        return found
+
+    def _start(self, now: int, *, is_final: bool) -> int | None:
+        """Return since when it is wanted; None where the first data may still come in time."""
+        if self._wanted_from is None:
+            first = min((track.since for track in self.tracks if track.since), default=None)
+            if first is not None and first - self._subscribed_at <= self._limits.first_data:
+                self._wanted_from = first
+            elif first is not None or is_final or now - self._subscribed_at > self._limits.first_data:
+                self._wanted_from = self._subscribed_at
+        return self._wanted_from if self._wanted_from is None else max(self._wanted_from, self._forgotten)
+
+    def _is_open(self, start: int, now: int) -> bool:
+        """Return whether nothing being proven from `start` to `now` is a gap: by evidence, or by patience."""
+        if not self.is_live or now - start > self._limits.patience:
+            return True
+        return any(gap.from_ns <= start < gap.to_ns for track in self.tracks for gap in track.inner_gaps)
+
+    def _evidence(self, start: int, refusal: Outage | None) -> tuple[Outage, str | None]:
+        """Return what took the key out at `start`, and the connection it was on."""
+        for track in self.tracks:
+            for gap in track.inner_gaps:
+                if gap.from_ns <= start < gap.to_ns:
+                    return gap.outage, track.connection
+        ended = [track for track in self.tracks if track.outage and track.until <= start]
+        if ended:
+            last = max(ended, key=lambda track: track.until)
+            return last.outage or NO_PROOF, last.connection
+        live = next((track for track in self.tracks if track.state is TrackState.LIVE), None)
+        if live is not None:
+            seconds = self._limits.patience // SECOND
+            return Outage("stall", "unknown", f"nothing proven for {seconds} s"), live.connection
+        return refusal or NEVER_SUBSCRIBED, None
+
+    def forget(self, before_ns: int) -> None:
+        """Drop what was settled before `before_ns`, but never what can still be refuted."""
+        cut = min([before_ns, *(t.strong for t in self.tracks if t.since and not t.is_judged)])
+        for record in reversed(self._records):
+            if record.from_ns < cut and (record.to_ns is None or record.to_ns >= cut):
+                cut = record.from_ns
+        self._forgotten = max(self._forgotten, cut)
+        self._records = [each for each in self._records if each.to_ns is None or each.to_ns >= cut]
+        for track in self.tracks:
+            track.forget(self._forgotten)
+        self.tracks = [track for track in self.tracks if not self._is_over(track)]
+
+    def _is_over(self, track: Track) -> bool:
+        return (
+            track.state is TrackState.CLOSED
+            and track.until < self._forgotten
+            and self._wanted_from is not None
+        )
+
+
+def _overlap(record: GapRecord, gap: _Found, now: int) -> bool:
+    gap_end = now if gap.to_ns is None else gap.to_ns
+    record_end = now if record.to_ns is None else record.to_ns
+    return record.from_ns <= gap_end and gap.from_ns <= record_end

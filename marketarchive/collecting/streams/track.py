@@ -1,0 +1,350 @@
+"""One key on one connection: what its messages prove, and when it is out.
+
+Times are ns of the axis (see `axis.py`). Proven are the open interval (since, strong) by the venue's own proof
+and (strong, weak) by the order of the connection, less the closed gaps inside.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, NamedTuple
+
+from marketarchive.collecting.streams.axis import Limits, Outage
+from marketarchive.collecting.streams.history import History
+from marketarchive.venues.channel import Update
+
+
+class TrackState(enum.Enum):
+    """SUBSCRIBED -> LIVE -> OUT -> LIVE, any -> CLOSED."""
+
+    SUBSCRIBED = "subscribed"
+    LIVE = "live"
+    OUT = "out"
+    CLOSED = "closed"
+
+
+class Mark:
+    """A watermark that keys share: up to when the order, or the numbers, of their messages prove all of them."""
+
+    __slots__ = ("until",)
+
+    def __init__(self) -> None:
+        self.until = 0
+
+    def extend(self, until: int) -> None:
+        """Move it forward to `until`, never back."""
+        if until > self.until:
+            self.until = until
+
+
+class InnerGap(NamedTuple):
+    """A closed interval within a track in which something is missing, or may be."""
+
+    from_ns: int
+    to_ns: int
+    outage: Outage
+
+
+class Pending(NamedTuple):
+    """What becomes of a state stated elsewhere and not reported here yet."""
+
+    deadline: int  # monotonic: reported by then, or the track is out
+    proves_until: int  # up to when nothing is missing once it is reported
+
+
+NO_PROOF = Outage("stall", "unknown", "no proof for too long")
+PASSED_OVER = Outage("stall", "unknown", "a state that another source has was never reported")
+NOT_ARRIVED = Outage("stall", "unknown", "a newer state that another source has did not arrive")
+DATED_AHEAD = Outage("clock", "venue", "dated well after its receipt")
+OUT_OF_ORDER = Outage("sequence", "venue", "unknown and older than the state held")
+CADENCE_BROKEN = Outage("stall", "unknown", "observations are missing between two")
+
+
+class Track:
+    """The state machine of one key on one connection."""
+
+    def __init__(self, limits: Limits, key: str, connection: str, subscribed_at: int, order: Mark) -> None:
+        """subscribed_at: when its subscription was sent; order: the watermark of its connection."""
+        self.key = key
+        self.connection = connection
+        self.subscribed_at = subscribed_at
+        self.state = TrackState.SUBSCRIBED
+        self.since = 0  # 0: nothing was proven yet
+        self.at = 0  # venue's date of the state held
+        self.chain_from = 0  # venue's date where the chain of states that is held begins
+        self.received = subscribed_at  # receipt of its newest message
+        self.history = History()
+        self.inner_gaps: list[InnerGap] = []
+        self.pending: dict[tuple[int, str], Pending] = {}
+        self.stated_at = 0  # newest date that any statement gave
+        self.broken_at = 0  # when it was broken last
+        self.outage: Outage | None = None  # what took it out
+        self.is_suspect = False  # out on suspicion: its chain is unbroken
+        self.is_judged = False  # closed: succeeded without a break, or compared with what came after
+        self.is_changed = True  # gaps may have changed since this was reset
+        self._limits = limits
+        self._order = order
+        self._has_book = False  # trades alone do not start it, nor bring it back
+        self._numbers: Mark | None = None
+        self._strong = 0
+        self._weak = 0
+        self._is_weak_valid = True
+        self._held_at = 0  # date of the state held when it went out
+        self._floor = 0  # receipt of a damaged message: no state makes up for it before
+        self._settled_until = 0  # what the statement that was settled last proves
+
+    # ---- what is proven ----------------------------------------------------------------------------------
+
+    @property
+    def strong(self) -> int:
+        """Return up to when the venue's own proof reaches."""
+        if self._numbers is not None and self.state is TrackState.LIVE:
+            return max(self._strong, self._numbers.until)
+        return self._strong
+
+    @property
+    def weak(self) -> int:
+        """Return up to when the order of the connection reaches, whether it counts or not."""
+        return max(self._weak, self._order.until) if self.state is TrackState.LIVE else self._weak
+
+    @property
+    def numbers(self) -> Mark | None:
+        """Return the watermark of its sequence; None where it has none, or nothing came yet."""
+        return self._numbers
+
+    def shares(self, numbers: Mark) -> bool:
+        """Return whether it is of that sequence, as far as is known."""
+        return self._numbers is None or self._numbers is numbers
+
+    @property
+    def until(self) -> int:
+        """Return up to when anything is proven; 0 where nothing is."""
+        strong = self.strong
+        counts = self._limits.counts_order and self._is_weak_valid
+        if counts and self.state in (TrackState.LIVE, TrackState.CLOSED):
+            return max(strong, self.weak)
+        return strong
+
+    def covered(self) -> list[tuple[int, int]]:
+        """Return the open intervals that are proven, in order."""
+        if not self.since:
+            return []
+        found, start, end = [], self.since, self.until
+        for gap in sorted(self.inner_gaps, key=lambda each: each.from_ns):
+            if gap.from_ns > start:
+                found.append((start, gap.from_ns))
+            start = max(start, gap.to_ns)
+        if end > start:
+            found.append((start, end))
+        return found
+
+    def prove(self, until: int) -> None:
+        """Extend the strong proof to `until`, where the state held is proven unbroken."""
+        until = max(until, self._settled_until)
+        self._settled_until = 0
+        if until <= self.strong:
+            return
+        if not self._is_weak_valid:
+            if not self._limits.is_chained:  # a state says nothing of those before it
+                self.add_gap(self.strong, until, self.outage or NO_PROOF)
+            self._is_weak_valid = self.is_changed = True
+            self.outage = None
+        self._strong = until
+
+    def refute_weak(self, outage: Outage) -> None:
+        """Take back what was proven by order alone, until the next strong proof."""
+        if self._is_weak_valid:
+            self._is_weak_valid, self.is_changed = False, True
+            self.outage = self.outage or outage
+
+    def add_gap(self, from_ns: int, to_ns: int, outage: Outage) -> None:
+        """Cut [from_ns, to_ns] out of what is proven."""
+        self.inner_gaps.append(InnerGap(from_ns, to_ns, outage))
+        self.is_changed = True
+
+    def forget(self, before_ns: int) -> None:
+        """Drop gaps inside that ended before `before_ns`."""
+        self.inner_gaps = [gap for gap in self.inner_gaps if gap.to_ns >= before_ns]
+
+    # ---- out and closed ----------------------------------------------------------------------------------
+
+    def go_out(self, outage: Outage, now: int, *, is_suspect: bool = False, is_damaged: bool = False) -> None:
+        """Leave LIVE; broken while out is broken anew.
+
+        is_suspect: only doubted, by another source: the chain is unbroken. is_damaged: a message of unknown
+        content was lost, received at `now`.
+        """
+        if self.state not in (TrackState.LIVE, TrackState.OUT):
+            return
+        if is_damaged:
+            self._floor = now
+        if self.state is TrackState.LIVE:
+            self._freeze()
+            self.state, self.outage, self._held_at = TrackState.OUT, self.outage or outage, self.at
+            self.is_suspect, self.is_changed = is_suspect, True
+        self.broken_at = now
+        if not is_suspect:
+            self.is_suspect = False
+            self.pending.clear()
+
+    def close(self, outage: Outage) -> None:
+        """End it: what is pending is settled as if its deadline had come."""
+        self._freeze()
+        if self.state is TrackState.OUT or self.pending:
+            self.refute_weak(NOT_ARRIVED)
+        self.state, self.outage, self.is_changed = TrackState.CLOSED, self.outage or outage, True
+
+    def _freeze(self) -> None:
+        """Keep what shared watermarks gave to it; they move on without it."""
+        self._strong, self._weak = self.strong, self.weak
+
+    def _come_back(self, base: int, now: int) -> None:
+        """Enter LIVE again on a chain that begins at `base`."""
+        start = max(base if base > self._held_at else 0, self._floor)
+        if start > self._strong:
+            self.add_gap(self._strong, start, self.outage or NO_PROOF)
+            self.chain_from = start
+        self._floor = 0
+        self.state, self.outage, self.is_changed = TrackState.LIVE, None, True
+        self.is_suspect, self._is_weak_valid = False, True
+        self._strong = max(self._strong, self._limits.proven_until(self.at, now))
+        self._weak = self._strong
+
+    # ---- what arrives ------------------------------------------------------------------------------------
+
+    def apply(self, update: Update, now: int, requested: int, numbers: Mark | None) -> bool:
+        """Apply one message received at `now`; return whether the key has to be resynced.
+
+        requested: when the snapshot was requested that this may be the answer to, 0 where none was;
+        numbers: the watermark of its sequence.
+        """
+        if not self._limits.is_believed(max(update.at, update.base), now):
+            self.go_out(DATED_AHEAD, now)
+            return True
+        if update.is_known or update.kind == "mark" or self.state is TrackState.CLOSED:
+            return False
+        self._numbers = numbers
+        if update.integrity == "failed":
+            return self._apply_failed(update, now)
+        if update.kind == "trade" and (self._has_book or self._limits.needs_book):
+            if self.state is TrackState.LIVE and self._is_proof(update):
+                self.prove(self._limits.proven_until(update.at, now))
+            return False
+        if update.kind == "delta":
+            return self._apply_delta(update, now)
+        self._has_book = self._has_book or update.kind == "snapshot"
+        return self._apply_snapshot(update, now, requested)
+
+    def _apply_failed(self, update: Update, now: int) -> bool:
+        self.received = now
+        self.go_out(failure(update, self._limits), now)
+        self._report(update)
+        return True
+
+    def _apply_snapshot(self, update: Update, now: int, requested: int) -> bool:
+        if self.state is TrackState.LIVE and update.at < self.at:
+            return False
+        self._check_cadence(update)
+        self.received = now
+        self._hold(update)
+        if self.state is TrackState.SUBSCRIBED:
+            self.since = self.chain_from = max(self.subscribed_at, update.at)
+            self._strong = self._weak = self.since
+            self.state, self.is_changed = TrackState.LIVE, True
+        elif self.state is TrackState.OUT:
+            base = max(update.at, now) if self._limits.is_numbered else update.at
+            self._come_back(base, now)
+            self._strong = max(self._strong, self._limits.proven_until(base, now))
+        else:
+            self.prove(max(self._limits.proven_until(update.at, now), requested - self._limits.axis_error))
+        return False
+
+    def _apply_delta(self, update: Update, now: int) -> bool:
+        is_proof = self._is_proof(update)
+        self.received = now
+        if self.state is TrackState.SUBSCRIBED:
+            return False
+        if self.state is TrackState.OUT and not is_proof:
+            self._report(update)
+            return False
+        if update.at < self.at:
+            self.go_out(OUT_OF_ORDER, now)
+            return True
+        self._check_cadence(update)
+        self._hold(update)
+        if self.state is TrackState.OUT:
+            self._come_back(update.base, now)
+        if is_proof:
+            self.prove(self._limits.proven_until(update.at, now))
+        return False
+
+    def _is_proof(self, update: Update) -> bool:
+        return update.integrity == "ok" or (
+            update.integrity == "not_available" and self._limits.proves_itself
+        )
+
+    def _check_cadence(self, update: Update) -> None:
+        cadence = self._limits.cadence
+        if cadence is not None and self.state is TrackState.LIVE and update.at - self.at > cadence:
+            self.add_gap(self.at, update.at, CADENCE_BROKEN)
+
+    def load(self, update: Update, now: int) -> None:
+        """Come back on a state of another source where this connection's own word matches it."""
+        if self.state is not TrackState.OUT or self.is_suspect:
+            return
+        if not self._limits.is_believed(max(update.at, update.base), now):
+            return
+        # shown only from where a match proves it: a later message may be the first that does
+        self.history.show(update.at, update.value)
+        if update.integrity == "ok" or self.history.has(update.at, update.state):
+            self.at = max(self.at, update.at)
+            self._come_back(update.base, now)
+
+    def confirm(self, now: int) -> None:
+        """Come back, out by a damaged message: another source has the very state that is held."""
+        self._come_back(self._held_at, now)
+
+    def _hold(self, update: Update) -> None:
+        self._report(update)
+        self.at = update.at
+        self.history.show(update.at, update.value)
+
+    def _report(self, update: Update) -> None:
+        """Remember what the connection named, and settle what statements are waiting for."""
+        if self.pending:
+            self._settle(update)
+        self.history.report(update.at, update.state)
+
+    def _settle(self, update: Update) -> None:
+        for (at, state), pending in list(self.pending.items()):
+            if (at, state) == (update.at, update.state):
+                self._settled_until = max(self._settled_until, pending.proves_until)
+                del self.pending[at, state]
+            elif at < update.at:  # passed over: it is missing, for certain, unless the venue conflates
+                del self.pending[at, state]
+                if not self._limits.conflates:
+                    before = self.history.before(at)
+                    self.add_gap(self.since if before is None else before, update.at, PASSED_OVER)
+
+
+def failure(update: Update, limits: Limits) -> Outage:
+    """Return the outage that a failed `update` begins."""
+    if limits.is_numbered:
+        return Outage("sequence", "unknown", update.detail)
+    return Outage("hash", "unknown", update.detail)
+
+
+class Row(NamedTuple):
+    """What is known of a key at a tick."""
+
+    value: Any
+    at: int  # venue's date of the state
+    is_strong: bool  # proven by the venue's own proof; else by the order of the connection
+
+
+def row(track: Track, tick: int) -> Row | None:
+    """Return the newest state of `track` at `tick`; None where the tick is not strictly inside what it proves."""
+    if not any(start < tick < end for start, end in track.covered()):
+        return None
+    shown = track.history.shown(tick)
+    return None if shown is None else Row(shown[1], shown[0], tick < track.strong)
