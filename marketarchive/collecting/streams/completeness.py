@@ -24,7 +24,7 @@ from marketarchive.collecting.streams.effects import (
     Unsubscribe,
 )
 from marketarchive.collecting.streams.reconnect import ReconnectPolicy
-from marketarchive.collecting.streams.track import NO_PROOF, NOT_ARRIVED, Mark, Row, Track, TrackState, row
+from marketarchive.collecting.streams.track import NO_PROOF, NOT_ARRIVED, Mark, Need, Row, Track, TrackState, row
 from marketarchive.collecting.streams.witness import Witness, succeeds
 from marketarchive.times import SECOND, from_seconds
 from marketarchive.venues.channel import Channel, Statement, Update
@@ -285,8 +285,9 @@ class Completeness:
         numbers: Mark | None,
     ) -> None:
         was_subscribed = track.state is TrackState.SUBSCRIBED
-        if track.apply(update, now, requested, numbers):
-            if not self._limits.is_believed(max(update.at, update.base), now):
+        need = track.apply(update, now, requested, numbers)
+        if need is not Need.NOTHING:
+            if need is Need.NEW_BASE:
                 self._effects.append(DropBooks(connection.name, (track.key,)))
             self._resync(connection, (track.key,))
         if was_subscribed and track.state is TrackState.LIVE:
@@ -519,11 +520,18 @@ class Completeness:
             for key, track in connection.tracks.items()
         )
 
+    def _is_continued(self, old: Track, new: Track | None) -> bool:
+        """Return whether `new` has taken over; an old one that does not get so far is not waited for for ever."""
+        if succeeds(old, new):
+            return True
+        waited = 0 if new is None else self._axis.at(self._mono) - new.live_since
+        return new is not None and new.state is TrackState.LIVE and waited > self._limits.patience
+
     def _wants_connection(self) -> bool:
-        connections = self._connections.values()
+        connections = list(self._connections.values())
         if self._connecting is not None or any(each.live_since is None for each in connections):
             return False
-        return not connections or any(each.is_replaced for each in connections)
+        return not connections or connections[-1].is_replaced  # an older one is being replaced already
 
     def _open(self) -> None:
         self._connecting = self._new_connection()

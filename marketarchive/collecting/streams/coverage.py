@@ -51,6 +51,7 @@ class Coverage:
         self._subscribed_at = subscribed_at
         self._wanted_from: int | None = None  # known with the first data, or when that is late
         self._records: list[GapRecord] = []
+        self._waits = False  # a gap is not written yet because a live track may close it
         self._forgotten = 0  # what was before is settled for good
 
     @property
@@ -69,8 +70,8 @@ class Coverage:
         return max((track.until for track in self.tracks if track.since), default=0)
 
     def is_late(self, now: int) -> bool:
-        """Return whether nothing extended it for the channel's patience."""
-        return now - max(self.until, self._subscribed_at) > self._limits.patience
+        """Return whether it has to be looked at: nothing extended it for the channel's patience."""
+        return self._waits or now - max(self.until, self._subscribed_at) > self._limits.patience
 
     def finish(self, now: int, refusal: Outage | None) -> list[Change]:
         """Settle what is pending as if its deadline had come; return the last lines of the key."""
@@ -119,8 +120,9 @@ class Coverage:
         if start is None:
             return []
         found: list[_Found] = []
+        self._waits = False
         for begin, end in sorted(pair for track in self.tracks for pair in track.covered()):
-            if begin > start:
+            if begin > start and (is_final or not self._may_close(start, now)):
                 found.append(_Found(start, begin, *self._evidence(start, refusal)))
             start = max(start, end)
         if start < now and self._is_open(start, now):
@@ -142,6 +144,14 @@ class Coverage:
         if not self.is_live or now - start > self._limits.patience:
             return True
         return any(gap.from_ns <= start < gap.to_ns for track in self.tracks for gap in track.inner_gaps)
+
+    def _may_close(self, start: int, now: int) -> bool:
+        """Return whether a live track that has proven up to `start` may still reach where a newer one begins."""
+        if now - start > self._limits.patience:
+            return False
+        live = any(t.state is TrackState.LIVE and t.since and t.until == start for t in self.tracks)
+        self._waits = self._waits or live
+        return live
 
     def _evidence(self, start: int, refusal: Outage | None) -> tuple[Outage, str | None]:
         """Return what took the key out at `start`, and the connection it was on."""

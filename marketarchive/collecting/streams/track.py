@@ -37,6 +37,14 @@ class Mark:
             self.until = until
 
 
+class Need(enum.Enum):
+    """What a message leaves to be done for its key."""
+
+    NOTHING = "nothing"
+    RESYNC = "resync"
+    NEW_BASE = "new base"  # resync, and its book must not be held on to
+
+
 class InnerGap(NamedTuple):
     """A closed interval within a track in which something is missing, or may be."""
 
@@ -69,6 +77,7 @@ class Track:
         self.connection = connection
         self.subscribed_at = subscribed_at
         self.state = TrackState.SUBSCRIBED
+        self.live_since = 0  # receipt of its first data
         self.since = 0  # 0: nothing was proven yet
         self.at = 0  # venue's date of the state held
         self.chain_from = 0  # venue's date where the chain of states that is held begins
@@ -85,6 +94,7 @@ class Track:
         self._limits = limits
         self._order = order
         self._has_book = False  # trades alone do not start it, nor bring it back
+        self._is_base_ahead = False  # the snapshot that is held was dated after its receipt
         self._numbers: Mark | None = None
         self._strong = 0
         self._weak = 0
@@ -204,6 +214,8 @@ class Track:
         if start > self._strong:
             self.add_gap(self._strong, start, self.outage or NO_PROOF)
             self.chain_from = start
+        if base > self._held_at:
+            self.history.show(base - 1, None)  # states from before it say nothing of after
         self._floor = 0
         self.state, self.outage, self.is_changed = TrackState.LIVE, None, True
         self.is_suspect, self._is_weak_valid = False, True
@@ -212,44 +224,51 @@ class Track:
 
     # ---- what arrives ------------------------------------------------------------------------------------
 
-    def apply(self, update: Update, now: int, requested: int, numbers: Mark | None) -> bool:
-        """Apply one message received at `now`; return whether the key has to be resynced.
+    def apply(self, update: Update, now: int, requested: int, numbers: Mark | None) -> Need:
+        """Apply one message received at `now`; return what has to be done for the key.
 
         requested: when the snapshot was requested that this may be the answer to, 0 where none was;
         numbers: the watermark of its sequence.
         """
         if not self._limits.is_believed(max(update.at, update.base), now):
             self.go_out(DATED_AHEAD, now)
-            return True
+            return Need.NEW_BASE
+        if update.is_known and update.kind == "delta" and self._is_base_ahead and self._limits.is_numbered:
+            self.go_out(OUT_OF_ORDER, now)  # the base is dated after it, but does not hold it
+            return Need.NEW_BASE
         if update.is_known or update.kind == "mark" or self.state is TrackState.CLOSED:
-            return False
+            return Need.NOTHING
         self._numbers = numbers
         if update.integrity == "failed":
             return self._apply_failed(update, now)
         if update.kind == "trade" and (self._has_book or self._limits.needs_book):
             if self.state is TrackState.LIVE and self._is_proof(update):
                 self.prove(self._limits.proven_until(update.at, now))
-            return False
+            return Need.NOTHING
         if update.kind == "delta":
             return self._apply_delta(update, now)
         self._has_book = self._has_book or update.kind == "snapshot"
         return self._apply_snapshot(update, now, requested)
 
-    def _apply_failed(self, update: Update, now: int) -> bool:
+    def _apply_failed(self, update: Update, now: int) -> Need:
         self.received = now
         self.go_out(failure(update, self._limits), now)
         self._report(update)
-        return True
+        return Need.RESYNC
 
-    def _apply_snapshot(self, update: Update, now: int, requested: int) -> bool:
+    def _apply_snapshot(self, update: Update, now: int, requested: int) -> Need:
         if self.state is TrackState.LIVE and update.at < self.at:
-            return False
+            return Need.NOTHING
         self._check_cadence(update)
         self.received = now
+        self._is_base_ahead = update.at > now + self._limits.axis_error
+        if requested and update.at > self.at > 0:  # deltas between are still under way: they will not be shown
+            self.history.show(self.at + 1, None)
         self._hold(update)
         if self.state is TrackState.SUBSCRIBED:
             self.since = self.chain_from = max(self.subscribed_at, update.at)
             self._strong = self._weak = self.since
+            self.live_since = now
             self.state, self.is_changed = TrackState.LIVE, True
         elif self.state is TrackState.OUT:
             base = max(update.at, now) if self._limits.is_numbered else update.at
@@ -257,26 +276,26 @@ class Track:
             self._strong = max(self._strong, self._limits.proven_until(base, now))
         else:
             self.prove(max(self._limits.proven_until(update.at, now), requested - self._limits.axis_error))
-        return False
+        return Need.NOTHING
 
-    def _apply_delta(self, update: Update, now: int) -> bool:
+    def _apply_delta(self, update: Update, now: int) -> Need:
         is_proof = self._is_proof(update)
         self.received = now
         if self.state is TrackState.SUBSCRIBED:
-            return False
+            return Need.NOTHING
         if self.state is TrackState.OUT and not is_proof:
             self._report(update)
-            return False
+            return Need.NOTHING
         if update.at < self.at:
             self.go_out(OUT_OF_ORDER, now)
-            return True
+            return Need.NEW_BASE
         self._check_cadence(update)
         self._hold(update)
         if self.state is TrackState.OUT:
             self._come_back(update.base, now)
         if is_proof:
             self.prove(self._limits.proven_until(update.at, now))
-        return False
+        return Need.NOTHING
 
     def _is_proof(self, update: Update) -> bool:
         return update.integrity == "ok" or (
@@ -347,4 +366,4 @@ def row(track: Track, tick: int) -> Row | None:
     if not any(start < tick < end for start, end in track.covered()):
         return None
     shown = track.history.shown(tick)
-    return None if shown is None else Row(shown[1], shown[0], tick < track.strong)
+    return None if shown is None or shown[1] is None else Row(shown[1], shown[0], tick < track.strong)

@@ -62,7 +62,7 @@ class Judge:
 
     def _undetectable(self, key: str, item: Item) -> str:
         world = self.world
-        if self.in_gap(key, item.made):
+        if self.in_gap(key, item.made) or 1_000 < item.at - item.made <= 5_000:
             return "dated ahead"
         tail = (14_000 if world.proof in ("hash", "none") else 10_000) + 1_500
         if item.made >= world.ended[key] - tail:
@@ -78,7 +78,7 @@ class Judge:
 
     def _is_overwritten(self, key: str, item: Item) -> bool:
         """Return whether the next message that arrived leads to its state without the missing ones, too."""
-        items, received = self.world.items[key], self.world.received[key]
+        items, received = self.world.items[key], self.world.applied[key]
         place = items.index(item)
         earlier = next((n for n in range(place - 1, -1, -1) if id(items[n]) in received), None)
         later = next((each for each in items[place + 1 :] if id(each) in received), None)
@@ -107,7 +107,8 @@ class Judge:
             return []  # dated ahead: out until its next event
         if world.rates[key] > 60_000 and world.proof != "hash":
             return []
-        last = max([_over(f) for f in world.faults], default=0) + RECOVERY
+        overs = [_over(f) for f in world.faults] + [end for _, end in world.happened]
+        last = max(overs, default=0) + RECOVERY
         return [
             f"not resumed: {key} from {start} to {end}, last fault over at {last - RECOVERY}"
             for start, end in self.gaps[key]
@@ -133,7 +134,8 @@ class Judge:
             return True
         if any(f.arg <= 15_000 and tick <= f.end + f.arg + 6_000 for f in ahead):
             return True  # by whose clock?
-        lost = [item for item in self.missing[key] if item.at <= tick]
+        applied = world.applied[key]
+        lost = [item for item in world.items[key] if item.at <= tick and id(item) not in applied]
         if not is_strong:
             return bool(lost) or self.in_gap(key, tick)
         if not lost:

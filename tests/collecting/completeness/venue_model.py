@@ -151,15 +151,19 @@ class ModelSession:
         """Start a book and replay what was waiting for it."""
         self._books[item.key] = (item.at, item.at, item.book)
         waiting = self._waiting.pop(item.key, [])
-        return [self._delta(each) for each in waiting if each.at > item.at]
+        return [self._replay(each) for each in waiting if each.at > item.at]
 
     def _delta(self, item: Item) -> Update:
         key, known = item.key, self._known.setdefault(item.key, set())
-        update = Update(key, "delta", ns(item.at), "ok", self._state(item))
         if self._proof == "hash":
-            if (item.at, item.state) in known and key in self._books:
-                return update._replace(is_known=True)
+            if (item.at, item.state) in known:
+                return Update(key, "delta", ns(item.at), "ok", item.state, is_known=True)
             known.add((item.at, item.state))
+        return self._replay(item)
+
+    def _replay(self, item: Item) -> Update:
+        key = item.key
+        update = Update(key, "delta", ns(item.at), "ok", self._state(item))
         if key not in self._books:
             self._waiting.setdefault(key, []).append(item)
             return update._replace(integrity="unchecked")
@@ -225,6 +229,7 @@ class World:
         self.now = 0
         self.items: dict[str, list[Item]] = {key: [] for key in self.keys}
         self.received: dict[str, set[int]] = {key: set() for key in self.keys}  # id of each item
+        self.applied: dict[str, set[int]] = {key: set() for key in self.keys}
         self.first_received: dict[str, int] = {}
         self.ended = dict.fromkeys(self.keys, length)
         self.lines: list[fx.GapLine] = []
@@ -447,4 +452,5 @@ class World:
         if self.on("shed"):
             self.live.skipped(name, self.mono)
         else:
+            self.applied[key].add(id(message.item))
             self.live.apply(name, self.mono, socket.session.apply(message))
