@@ -24,7 +24,16 @@ from marketarchive.collecting.streams.effects import (
     Unsubscribe,
 )
 from marketarchive.collecting.streams.reconnect import ReconnectPolicy
-from marketarchive.collecting.streams.track import NO_PROOF, NOT_ARRIVED, Mark, Need, Row, Track, TrackState, row
+from marketarchive.collecting.streams.track import (
+    NO_PROOF,
+    NOT_ARRIVED,
+    Mark,
+    Need,
+    Row,
+    Track,
+    TrackState,
+    row,
+)
 from marketarchive.collecting.streams.witness import Witness, succeeds
 from marketarchive.times import SECOND, from_seconds
 from marketarchive.venues.channel import Channel, Statement, Update
@@ -451,21 +460,23 @@ class Completeness:
             self._request_statements(out, from_seconds(RESYNC_EVERY_S))
         elif self._channel.has_resync:
             for connection in self._connections.values():
-                self._request_snapshots(connection, self._one_per_sequence(connection, keys))
+                out, silent = self._one_per_sequence(connection, keys)
+                self._request_snapshots(connection, out)
+                self._request_snapshots(connection, silent, self._limits.silent)
 
-    def _one_per_sequence(self, connection: Connection, keys: Sequence[str]) -> list[str]:
-        """Return the keys to request: all that are out, and one of each sequence that is silent."""
+    def _one_per_sequence(self, connection: Connection, keys: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Return all keys that are out, and one of each sequence that is silent."""
         found: dict[int, str] = {}
         out: list[str] = []
         for key in keys:
             track = connection.tracks.get(key)
             if track is None or track.state is TrackState.SUBSCRIBED:
                 continue
-            if track.state is TrackState.OUT or track.numbers is None:
+            if track.state is TrackState.OUT:
                 out.append(key)
             else:
-                found.setdefault(id(track.numbers), key)
-        return out + list(found.values())
+                found.setdefault(id(track.numbers or track), key)
+        return out, list(found.values())
 
     def _request_statements(self, keys: Sequence[str], every: int) -> None:
         due = [key for key in keys if self._mono - self._stated_at.get(key, -every) >= every]
@@ -473,10 +484,11 @@ class Completeness:
             self._stated_at.update(dict.fromkeys(due, self._mono))
             self._effects.append(RequestStatements(tuple(due)))
 
-    def _request_snapshots(self, connection: Connection, keys: Sequence[str]) -> None:
+    def _request_snapshots(
+        self, connection: Connection, keys: Sequence[str], every: int = RESYNC_EVERY_S * SECOND
+    ) -> None:
         if not self._channel.has_resync:
             return
-        every = RESYNC_EVERY_S * SECOND
         due = [key for key in keys if self._mono - connection.resynced_at.get(key, -every) >= every]
         if due:
             now = self._axis.at(self._mono)

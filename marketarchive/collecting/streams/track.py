@@ -144,8 +144,8 @@ class Track:
             if gap.from_ns > start:
                 found.append((start, gap.from_ns))
             start = max(start, gap.to_ns)
-        if end > start:
-            found.append((start, end))
+        if end > start or self.state is TrackState.LIVE:
+            found.append((start, max(start, end)))  # empty where a live one has just begun: a gap ends there
         return found
 
     def prove(self, until: int) -> None:
@@ -262,7 +262,9 @@ class Track:
         self._check_cadence(update)
         self.received = now
         self._is_base_ahead = update.at > now + self._limits.axis_error
-        if requested and update.at > self.at > 0:  # deltas between are still under way: they will not be shown
+        if (
+            requested and update.at > self.at > 0
+        ):  # deltas between are still under way: they will not be shown
             self.history.show(self.at + 1, None)
         self._hold(update)
         if self.state is TrackState.SUBSCRIBED:

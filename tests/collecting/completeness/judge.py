@@ -67,14 +67,16 @@ class Judge:
         tail = (14_000 if world.proof in ("hash", "none") else 10_000) + 1_500
         if item.made >= world.ended[key] - tail:
             return "tail"
-        if world.proof == "none" and not self._near("close", item.made):
+        if world.proof == "none" and self._is_lost_while_open(item.made):
             return "no proof"
         if world.proof == "hash" and self._is_overwritten(key, item):
             return "overwritten"
         return ""
 
-    def _near(self, kind: str, at: int) -> bool:
-        return any(f.kind == kind and f.start <= at <= f.start + 6_000 for f in self.world.faults)
+    def _is_lost_while_open(self, at: int) -> bool:
+        faults = self.world.faults
+        closed = any(f.kind == "close" and f.start <= at <= f.start + 6_000 for f in faults)
+        return not closed or any(f.kind == "drop" and f.start - 1_000 <= at for f in faults)
 
     def _is_overwritten(self, key: str, item: Item) -> bool:
         """Return whether the next message that arrived leads to its state without the missing ones, too."""

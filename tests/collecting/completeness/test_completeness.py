@@ -1,0 +1,166 @@
+"""What goes in and out of `Completeness`, one thing at a time."""
+
+from __future__ import annotations
+
+import time
+
+from marketarchive.collecting.streams import effects as fx
+from marketarchive.collecting.streams.axis import Outage
+from marketarchive.collecting.streams.reconnect import ReconnectPolicy
+from marketarchive.times import SECOND
+from marketarchive.venues.channel import Update
+from tests.collecting.completeness.script import Script
+from tests.collecting.completeness.venue_model import ns
+
+DISCONNECT = Outage("disconnect", "venue", "1006")
+
+
+def test_lines_of_a_disconnect_are_merged_and_end_for_what_came_back() -> None:
+    script = Script("hash")
+    script.run(2_000)
+    script.live.closed("c1", DISCONNECT, script.mono)
+    script.run(4_000)
+    script.snapshot("k0", 4_000, "new", connection="c2")
+    script.run(6_000)
+    script.snapshot("k1", 6_000, "new", connection="c2")
+    first, *ends = script.lines
+    assert first == fx.GapLine(
+        "g1", ("k0", "k1"), ns(0), None, "disconnect", "venue", "1006", "c1", is_first=True
+    )
+    assert [(line.id, line.keys, line.is_first) for line in ends] == [
+        ("g1", ("k0",), False),
+        ("g1", ("k1",), False),
+    ]
+    assert [line.to_ns for line in ends] == [ns(4_000), ns(6_000)]
+
+
+def test_a_refusal_is_the_reason_of_a_gap_without_a_connection() -> None:
+    script = Script("hash", snapshots=False)
+    script.live.closed("c1", DISCONNECT, script.mono)
+    script.live.refused(Outage("dns", "ours", "no such host"), script.mono)
+    script.run(500)
+    script.stop(after=11_000)
+    assert {line.reason for line in script.lines} <= {"dns", "disconnect"}
+    assert script.gaps("k0") == [(0, 11_500)]
+
+
+def test_an_unsubscribed_key_gets_its_last_words_and_no_more() -> None:
+    script = Script("hash")
+    script.run(2_000)
+    script.live.closed("c1", DISCONNECT, script.mono)
+    script.live.unsubscribe(["k0"], script.mono)
+    script.run(30_000)
+    assert script.gaps("k0") == [(0, 2_000)]
+    assert script.live.keys == ["k1"]
+    assert script.live.row("k0", ns(1_000)) is None
+    assert script.watermark("k0") == -(ns(0) // 1_000_000)  # 0: not known
+
+
+def test_a_row_is_the_newest_state_strictly_inside_what_is_proven() -> None:
+    script = Script("hash")
+    script.run(1_000)
+    script.delta("k0", 1_000, "one")
+    script.run(2_000)
+    script.delta("k0", 2_000, "two")
+    script.delta("k1", 4_000, "chatter")
+    row = script.live.row
+    assert (found := row("k0", ns(1_999))) is not None
+    assert (found.value, found.is_strong) == ("one", True)
+    assert (found := row("k0", ns(2_500))) is not None
+    assert (found.value, found.is_strong) == ("two", False)
+    assert row("k0", ns(3_500)) is None  # the order of the connection proves to its newest date less 1 s
+    assert row("k0", ns(0)) is None
+
+
+def test_skipped_messages_are_no_proof() -> None:
+    script = Script("hash")
+    script.run(3_000)
+    script.live.skipped("c1", script.mono)
+    assert not script.live.is_live("k0")
+    script.run(4_000)
+    script.delta("k0", 4_000, "next")
+    script.stop()
+    assert script.did(fx.RequestStatements) == 1
+    assert script.gaps("k0") == [(0, 3_000)]
+    assert script.lines[0].cause == "ours"
+
+
+def test_keys_that_are_all_gone_close_the_connection() -> None:
+    script = Script("hash")
+    script.live.unsubscribe(["k0", "k1"], script.mono)
+    script.run(1_000)
+    assert script.live.connections == []
+    assert script.lines == []
+
+
+def test_a_late_key_is_subscribed_on_the_open_connection() -> None:
+    script = Script("hash")
+    script.run(5_000)
+    script.live.subscribe(["k2", "k0"], script.mono)
+    assert script.live.effects() == [fx.Subscribe("c1", ("k2",))]
+
+
+def test_forgetting_what_is_settled_changes_no_line() -> None:
+    script = Script("hash")
+    for round_ in range(1, 6):
+        script.run(10_000 * round_)
+        for key in ("k0", "k1"):
+            script.delta(key, script.now, f"at the end of {round_}", connection=f"c{round_}")
+        script.live.closed(f"c{round_}", DISCONNECT, script.mono)
+        while not script.live.connections:
+            script.run(script.now + 100)
+        for key in ("k0", "k1"):
+            script.snapshot(key, script.now, f"of round {round_}", connection=f"c{round_ + 1}")
+        before = len(script.lines)
+        script.live.forget(ns(script.now - 5_000))
+        script.run(script.now + 500)
+        assert len(script.lines) == before
+    assert len(script.gaps("k0")) == 5
+
+
+def test_a_message_takes_the_same_time_with_many_keys() -> None:
+    """Nothing is done for each key when a message comes."""
+    script = Script("sequence")
+    few = _seconds(script)
+    script.live.subscribe([f"more{n}" for n in range(2_000)], script.mono)
+    script.live.effects()
+    for n in range(2_000):
+        script.live.apply("c1", script.mono, [Update(f"more{n}", "snapshot", ns(0), "ok", base=ns(0))])
+    assert _seconds(script) < 5 * few + 0.01
+
+
+def _seconds(script: Script) -> float:
+    best = 1.0
+    for _ in range(5):
+        began = time.perf_counter()
+        for n in range(500):
+            script.live.apply("c1", script.mono, [Update("k0", "delta", ns(n // 100), "ok", value=n)])
+        best = min(best, time.perf_counter() - began)
+    return best
+
+
+def test_the_back_off_grows_until_a_connection_has_lived() -> None:
+    policy = ReconnectPolicy(lambda: 0.0)
+    waits = []
+    for _ in range(7):
+        policy.failed(0)
+        waits.append(policy.due() // SECOND)
+    assert waits == [1, 2, 4, 8, 16, 30, 30]
+    policy.lived()
+    now = 100 * SECOND
+    policy.failed(now)
+    assert policy.due() - now == SECOND
+    assert not policy.is_due(now)
+    assert policy.is_due(now + SECOND)
+
+
+def test_the_back_off_obeys_retry_after_and_blocks() -> None:
+    policy = ReconnectPolicy(lambda: 0.5)
+    policy.failed(0, at_least_s=45)
+    assert policy.due() == 45 * SECOND
+    waits = []
+    for _ in range(8):
+        now = policy.due()
+        policy.blocked(now)
+        waits.append((policy.due() - now) // SECOND)
+    assert waits == [60, 120, 240, 480, 960, 1920, 3600, 3600]
