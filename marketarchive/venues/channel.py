@@ -69,7 +69,7 @@ class Session(Protocol):
         """Start a key again from a snapshot of another source, deltas received since replayed on it.
 
         Returns the state reached, integrity `ok` when a delta's own proof matched on it, `unchecked` when
-        there was none to match; None when it does not fit what is held (older, or deltas between are unknown).
+        there was none to match; None when it does not fit what is held: older, or deltas are unknown.
         """
 
     def drop(self, keys: Iterable[str]) -> None:

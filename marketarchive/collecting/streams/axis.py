@@ -1,4 +1,4 @@
-"""The axis that coverage, gaps and ticks stand on: the venue's time as estimated here, ns since the Unix epoch.
+"""The axis that coverage, gaps and ticks stand on: the venue's time as estimated here, Unix ns.
 
 It is the wall clock at start carried on by the monotonic clock, so that a step of the wall never moves it.
 """

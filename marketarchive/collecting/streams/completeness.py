@@ -96,7 +96,7 @@ class Completeness:
         new_connection: Callable[[], str],
         random: Callable[[], float],
     ) -> None:
-        """new_gap_id and new_connection return a name that is unique in the run; random: as ReconnectPolicy."""
+        """new_gap_id, new_connection: return a name unique in the run; random: as of ReconnectPolicy."""
         self._channel = channel
         self._policy = policy
         self._limits = Limits.of(channel)
@@ -533,7 +533,7 @@ class Completeness:
         )
 
     def _is_continued(self, old: Track, new: Track | None) -> bool:
-        """Return whether `new` has taken over; an old one that does not get so far is not waited for for ever."""
+        """Return whether `new` has taken over; an old one that never gets so far is not waited for."""
         if succeeds(old, new):
             return True
         waited = 0 if new is None else self._axis.at(self._mono) - new.live_since

@@ -122,7 +122,7 @@ class Coverage:
         found: list[_Found] = []
         self._waits = False
         for begin, end in sorted(pair for track in self.tracks for pair in track.covered()):
-            if begin > start and (is_final or not self._may_close(start, now)):
+            if begin > start and not self._may_close(start, now):
                 found.append(_Found(start, begin, *self._evidence(start, refusal)))
             start = max(start, end)
         if start < now and self._is_open(start, now):
@@ -146,7 +146,7 @@ class Coverage:
         return any(gap.from_ns <= start < gap.to_ns for track in self.tracks for gap in track.inner_gaps)
 
     def _may_close(self, start: int, now: int) -> bool:
-        """Return whether a live track that has proven up to `start` may still reach where a newer one begins."""
+        """Return whether a live track that has proven up to `start` may still reach a newer one's begin."""
         if now - start > self._limits.patience:
             return False
         live = any(t.state is TrackState.LIVE and t.since and t.until == start for t in self.tracks)

@@ -1,7 +1,7 @@
 """One key on one connection: what its messages prove, and when it is out.
 
-Times are ns of the axis (see `axis.py`). Proven are the open interval (since, strong) by the venue's own proof
-and (strong, weak) by the order of the connection, less the closed gaps inside.
+Times are ns of the axis (see `axis.py`). Proven are the open interval (since, strong) by the venue's own
+proof and (strong, weak) by the order of the connection, less the closed gaps inside.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class TrackState(enum.Enum):
 
 
 class Mark:
-    """A watermark that keys share: up to when the order, or the numbers, of their messages prove all of them."""
+    """A watermark that keys share: until when the order, or the numbers, of messages prove all of them."""
 
     __slots__ = ("until",)
 
@@ -364,7 +364,7 @@ class Row(NamedTuple):
 
 
 def row(track: Track, tick: int) -> Row | None:
-    """Return the newest state of `track` at `tick`; None where the tick is not strictly inside what it proves."""
+    """Return the newest state of `track` at `tick`; None where that is not strictly inside its proof."""
     if not any(start < tick < end for start, end in track.covered()):
         return None
     shown = track.history.shown(tick)

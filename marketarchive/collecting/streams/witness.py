@@ -18,7 +18,7 @@ class Witness:
         self._limits = limits
 
     def compare(self, track: Track, at: int, state: str, proves_until: int, now: int, mono: int) -> bool:
-        """Judge `track` by a state stated elsewhere; return whether it should be loaded into the track's session.
+        """Judge `track` by a state stated elsewhere; return whether the track's session should load it.
 
         proves_until: the statement is of this moment at least, so it shows what was missing before.
         """
@@ -54,7 +54,7 @@ class Witness:
         return True
 
     def judge_closed(self, track: Track, at: int, state: str) -> None:
-        """Judge a closed track once, by the first snapshot after it: newer and never reported refutes its order."""
+        """Judge a closed track once, by the first snapshot after it: newer, never reported: refuted."""
         if not track.is_judged and state and at > track.at and not track.history.has(at, state):
             track.refute_weak(PASSED_OVER)
         track.is_judged = True
@@ -68,5 +68,5 @@ def succeeds(old: Track, new: Track | None) -> bool:
 
 
 def is_succeeded(old: Track, others: Iterable[Track]) -> bool:
-    """Return whether any of `others` continues what the closed track `old` proved, so that none need judge it."""
+    """Return whether any of `others` continues what the closed track `old` proved."""
     return any(each.since > old.weak or each.state is TrackState.LIVE for each in others if each is not old)

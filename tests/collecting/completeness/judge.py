@@ -14,6 +14,8 @@ TOLERANCE = 2_000
 BACK_OFF = 30_000
 RECOVERY = BACK_OFF + 16_000
 """ms after the last fault by which all is covered again."""
+IN_FLIGHT = 3_500
+"""A statement that a connection has not reported so long before the end is one of its last words, ms."""
 HARMLESS = ("double", "lag")
 
 
@@ -99,6 +101,8 @@ class Judge:
             if any(start <= item.at <= end for item in self.missing[key]):
                 continue
             until = min(end, world.length)
+            if until >= world.ended[key] - IN_FLIGHT:
+                continue  # what is pending at the end is settled as if its deadline had come
             if not any(start <= b + BACK_OFF + 12_000 and until >= a - TOLERANCE for a, b in causes):
                 found.append(f"no cause: {key} from {start} to {end}")
         return found

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from marketarchive.collecting.streams import completeness as real, effects as fx
+from marketarchive.collecting.streams import completeness as real
+from marketarchive.collecting.streams import effects as fx
 from marketarchive.collecting.streams.axis import Outage
-from marketarchive.venues.channel import Proof, Statement, Update
+from marketarchive.venues.channel import Proof, Update
 from tests.collecting.completeness.judge import Judge
 from tests.collecting.completeness.script import Script
 from tests.collecting.completeness.venue_model import Fault, World, ns

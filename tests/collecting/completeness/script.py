@@ -1,4 +1,4 @@
-"""Completeness by hand: single messages at given times, ms after the start, on connections that open at once."""
+"""Completeness by hand: single messages at given times, ms after the start; connections open at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import itertools
 from typing import Any
 
 from marketarchive.clock import Instant
-from marketarchive.collecting.streams import completeness as real, effects as fx
+from marketarchive.collecting.streams import completeness as real
+from marketarchive.collecting.streams import effects as fx
 from marketarchive.collecting.streams.reconnect import ReconnectPolicy
 from marketarchive.items import Verdict
 from marketarchive.times import MILLISECOND

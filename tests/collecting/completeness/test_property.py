@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import get_args
 
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from marketarchive.venues.channel import Proof
 from tests.collecting.completeness.judge import Judge

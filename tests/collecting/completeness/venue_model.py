@@ -211,7 +211,7 @@ class World:
         unsubscribe_at: int | None = None,
         module: Any = real,
     ) -> None:
-        """rates: mean ms between events, per key; skew: our clock's error at start, ms; module: as `completeness`."""
+        """rates: mean ms between events, per key; skew: our clock's error, ms; module: as `completeness`."""
         self.proof, self.faults, self.length = proof, list(faults), length
         self.skew, self.unsubscribe_at = skew, unsubscribe_at
         self.random = Random(seed)
