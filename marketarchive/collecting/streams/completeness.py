@@ -64,7 +64,7 @@ class Connection:
         self.renew_at = renew_at
         self.live_since: int | None = None  # its first data
         self.has_lived = False
-        self.is_replaced = False  # a newer one is wanted: it is in doubt, or old
+        self.is_replaced = False  # a newer one is wanted: it is suspected, or old
         self.tracks: dict[str, Track] = {}
         self.order = Mark()
         self.numbers: dict[str, Mark] = {}
@@ -406,7 +406,7 @@ class Completeness:
         return self._axis.at(self._mono)
 
     def _judge(self, coverage: Coverage, now: int) -> None:
-        """Take out what did not keep its deadline, and want another connection where one is in doubt."""
+        """Take out what did not keep its deadline, and want another connection where one is suspected."""
         for track in coverage.tracks:
             connection = self._connections.get(track.connection)
             if connection is None:
