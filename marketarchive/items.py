@@ -16,8 +16,9 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from marketarchive.gap_lines import is_first, is_void
 from marketarchive.scope import Scope
-from marketarchive.times import from_datetime, iso
+from marketarchive.times import MICROSECOND, from_datetime, iso
 
 GapReason = Literal[
     "disconnect",
@@ -114,12 +115,18 @@ class Gap:
     reason: GapReason
     cause: Cause
     detail: str = ""  # one line for a reader: status, exception, count
-    id: str = ""  # run:seq of the gap's first line; a later one says of what in `scope` it has ended
+    id: str = ""  # run:seq of the gap's first line; a later one replaces it for what is in its `scope`
 
     @property
     def is_first(self) -> bool:
         """Whether this is the gap's first line."""
-        return not self.id or self.id.rpartition(":")[2] == str(self.seq)
+        return is_first(self.id, self.seq)
+
+    @property
+    def is_void(self) -> bool:
+        """Whether this line says that there was no gap for its subjects, as its text will (microseconds)."""
+        end = None if self.to_ns is None else self.to_ns // MICROSECOND
+        return is_void(self.id, self.seq, self.from_ns // MICROSECOND, end)
 
 
 @dataclass(frozen=True, slots=True)

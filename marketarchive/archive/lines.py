@@ -19,6 +19,7 @@ import msgspec
 
 from marketarchive.archive import payload
 from marketarchive.exceptions import CorruptError
+from marketarchive.gap_lines import is_first
 from marketarchive.items import BookState, Connection, Frames, Gap, Invalid, Response
 from marketarchive.scope import Scope
 from marketarchive.times import SECOND, iso
@@ -220,7 +221,7 @@ def crash_gap(
 
 def is_first_line(gap: Mapping[str, Any]) -> bool:
     """Whether a `gap` line, as its envelope, is the first of its gap; in schema 1 each counts as one."""
-    return "id" not in gap or gap["id"].rpartition(":")[2] == str(gap["seq"])
+    return is_first(gap.get("id"), gap.get("seq"))
 
 
 def invalid(item: Invalid) -> Built:
