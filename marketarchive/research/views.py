@@ -81,7 +81,7 @@ def view_gaps(
     where = [f'"from" < {literal(last)}'] if last is not None else ["true"]
     if first is not None:
         where.append(f'("to" IS NULL OR "to" > {literal(first)})')
-    rows = gaps.lasting(stored(*found, hive=True) if found else "no_gaps")
+    rows = gaps.current(stored(*found, hive=True) if found else "no_gaps")
     run(
         connection,
         f"""CREATE OR REPLACE TEMP VIEW {"unnamed" if is_named else "gaps"} AS

@@ -28,6 +28,7 @@ from scrapy.cmdline import execute
 from marketarchive.simulated_time import SimulatedClock
 from marketarchive.time_page import FOREVER_NS, TimePage
 from marketarchive.times import from_seconds, to_seconds
+from tests.gap_lines import holding
 from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parent.parent.parent
@@ -213,6 +214,19 @@ def command(name: str, out: Path, *options: str) -> Told:
     return Told(code if isinstance(code, int) else 1, printed.getvalue(), complained.getvalue())
 
 
+def _subjects(scope: dict[str, Any]) -> list[str]:
+    """What a scope names, in the words of docs/DATA_CONTRACT.md."""
+    listed = [
+        each
+        for word in ("tokens", "markets", "topics", "asked_for", "subjects")
+        for each in scope.get(word, ())
+    ]
+    single = [str(scope[word]) for word in ("token", "asset") if word in scope]
+    if "symbol" in scope:
+        listed = [f"{each}:{scope['symbol']}" for each in listed] or [scope["symbol"]]
+    return listed + single
+
+
 class Output:
     """What lies in an OUTPUT_DIR, read with the standard library only."""
 
@@ -267,7 +281,17 @@ class Output:
         return digests
 
     def gaps(self) -> list[dict[str, Any]]:
-        return self.lines(kind="gap")
+        """The gap lines that hold for something; `lines(kind="gap")` has those that were replaced, too."""
+        found: list[tuple[str, str, dict[str, Any], list[str]]] = []
+        for path in self.segments():
+            venue, feed = (path.parents[place].name.partition("=")[2] for place in (3, 2))
+            with gzip.open(path) as file:
+                found += [
+                    (venue, feed, line, _subjects(line["scope"]))
+                    for line in map(json.loads, file)
+                    if line["kind"] == "gap"
+                ]
+        return [dict(line) for line, _ in holding(found)]
 
     def ledger(self) -> list[dict[str, Any]]:
         path = self.root / "manifests" / "ledger.jsonl"

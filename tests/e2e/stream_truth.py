@@ -18,6 +18,7 @@ from marketarchive.scope import Scope
 from marketarchive.simulator.polymarket import Polymarket, market_channel
 from marketarchive.simulator.polymarket.markets import SimMarket
 from marketarchive.times import SECOND, from_iso
+from tests.gap_lines import holding
 
 SEED = 1
 LOOKED_INTO_S = SILENT_S + SILENT_LINK_S / 2 + UNDER_WAY_S
@@ -67,23 +68,14 @@ class Comparison:
 
 
 def spells(root: Path, feed: str, end_ns: int) -> list[Spell]:
-    """The gaps of a feed; what has come back of one counts by its end line, the rest lasts to the end."""
+    """Return the gaps of a feed: lines that hold, with what they hold for; without an end until `end_ns`."""
     world = Polymarket(SEED).world
-    messages = list(ArchiveReader(root).messages("polymarket", feed, kinds=("gap",)))
-    back: dict[str, set[str]] = {}
-    for message in messages:
-        if message.envelope["to"] is not None and "id" in message.envelope:
-            scope = Scope.read("polymarket", feed, message.envelope["scope"])
-            back.setdefault(message.envelope["id"], set()).update(scope.subjects)
+    lines = [message.envelope for message in ArchiveReader(root).messages("polymarket", feed, kinds=("gap",))]
     found = []
-    for message in messages:
-        line = message.envelope
+    for line, subjects in holding(
+        ("polymarket", feed, line, Scope.read("polymarket", feed, line["scope"]).subjects) for line in lines
+    ):
         scope = Scope.read("polymarket", feed, line["scope"])
-        subjects = set(scope.subjects)
-        if line["to"] is None and line.get("id") in back:
-            subjects -= back[line["id"]]
-            if not subjects:
-                continue
         tokens = frozenset(subjects if scope.kind == "token" else ())
         found.append(
             Spell(

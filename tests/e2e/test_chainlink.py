@@ -108,7 +108,7 @@ def _check_rows(out: Path, source: str, slug: str) -> list[int]:
 def _closed(done: Done) -> list[dict[str, Any]]:
     """Each was told when it began, too, in words by which readers find the two lines together."""
     names = ("from", "reason", "detail", "scope")
-    begun = [[gap[name] for name in names] for gap in done.out.gaps() if gap["to"] is None]
+    begun = [[gap[name] for name in names] for gap in done.out.lines(kind="gap") if gap["to"] is None]
     closed = [gap for gap in done.out.gaps() if gap["to"] is not None]
     assert sorted(map(str, begun)) == sorted(str([gap[name] for name in names]) for gap in closed)
     return closed

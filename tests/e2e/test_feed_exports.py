@@ -189,4 +189,4 @@ def test_what_feeds_state_themselves_stays(world: Simulator, out: Path) -> None:
     }
     assert list(table(folder / "some.csv")[0]) == ["market_id", "up_bid"]
     gaps = lines(folder / "gaps.jsonl")
-    assert [gap["reason"] for gap in gaps] == [gap["reason"] for gap in done.out.gaps()]
+    assert [gap["reason"] for gap in gaps] == [gap["reason"] for gap in done.out.lines(kind="gap")]

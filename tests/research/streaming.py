@@ -65,13 +65,14 @@ class Rest(Line):
 
 @dataclass
 class Lost(Line):
-    """A gap line, noticed at its end."""
+    """A gap line, noticed at its end where `noticed` does not say when."""
 
     start: float
     end: float
     scope: dict[str, Any] = field(default_factory=dict)
     is_open: bool = False
     begun: int | None = None  # schema 2: the place in the list of lines of the gap's first line
+    noticed: float | None = None
 
 
 class Rotate(Line):
@@ -107,7 +108,7 @@ def _item(line: Line, feed: str, seqs: list[int], run: str) -> Any:
         return Gap(
             venue=VENUE,
             feed=feed,
-            received_at=ns(line.end),
+            received_at=ns(line.end if line.noticed is None else line.noticed),
             seq=seqs[-1],
             from_ns=ns(line.start),
             to_ns=None if line.is_open else ns(line.end),

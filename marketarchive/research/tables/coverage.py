@@ -16,6 +16,7 @@ from marketarchive.research.tables import coverage_inputs
 from marketarchive.research.tables.coverage_inputs import Reading, Watched
 from marketarchive.research.tables.extract import Made, register
 from marketarchive.research.tables.gap_scope import of_row
+from marketarchive.research.tables.gaps import current
 from marketarchive.research.tables.making import Task
 from marketarchive.research.tables.partitions import METADATA
 from marketarchive.research.tables.seconds import (
@@ -51,9 +52,10 @@ def make(task: Task) -> Made:
     day = Day(partition.first_ns // 1000)
     paths = register(connection, root, partition, task.names)
     tables = {table: stored(root / partition.path_of(table)) for table in partition.needs}
+    stated = current(stored(root / partition.path_of("gaps"), hive=True))
     gaps = [
         gap | {"scope": of_row(gap, partition.venue, partition.feed)}
-        for gap in _dicts(connection, f"SELECT * FROM {tables['gaps']}")
+        for gap in _dicts(connection, f"SELECT * FROM {stated}")
     ]
     found: dict[tuple[str | None, str | None], States] = {}
     bounds: dict[tuple[str | None, str | None], tuple[int, int]] = {}

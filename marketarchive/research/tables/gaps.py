@@ -1,4 +1,4 @@
-"""The table `gaps`: one row per gap line of raw, what could have been observed and was not."""
+"""The table `gaps`: one row per gap line of raw that holds, what could have been observed and was not."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from marketarchive.archive.reader import Message, read_segment
+from marketarchive.gap_lines import GapLine, held_subjects
 from marketarchive.research.tables.extract import Made
 from marketarchive.research.tables.partitions import METADATA, Partition
 from marketarchive.scope import Scope
@@ -23,65 +24,83 @@ _SAME = ("from", "reason", "connection", "detail")
 
 
 def make(root: Path, partition: Partition, target: Path) -> Made:
-    """Writes the day's gap lines to `target`. Only segments that have some are read."""
+    """Write the day's gap lines that hold to `target`. Only segments that have some are read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = _lasting(
+    found = (
         _row(message)
         for entry in partition.entries
         if entry["counts"].get("gap")
         for message in read_segment(root, entry)
         if message.kind == "gap" and partition.first_ns <= message.received_at < partition.until_ns
     )
+    rows = newest_lines(found, partition.venue, partition.feed)
     stamp = msgspec.json.encode(partition.stamp(verified=True))
     schema = _schema().with_metadata({METADATA.encode(): stamp})
     pq.write_table(pa.Table.from_pylist(rows, schema), target, compression="zstd")
     return Made(len(rows))
 
 
-def _lasting(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A gap is written when it is noticed, without an end, and again with it: the first line is left out
-    then, or keeps the subjects that have no end.
+def newest_lines(rows: Iterable[dict[str, Any]], venue: str, feed: str) -> list[dict[str, Any]]:
+    """Return the rows of one feed that hold, each with the subjects that no newer line of its gap names.
+
+    Void ones stay: the line that they make void may be one of another day. Who reads the table by
+    `current` does not see them.
     """
-    found = list(rows)
-    ended: dict[tuple[Any, ...], int] = {}  # schema 1: the seq of the newest line with the end
-    back: dict[str, set[str]] = {}  # by id
-    for row in found:
-        if row["to"] is not None and row["id"] is not None:
-            back.setdefault(row["id"], set()).update(row["subjects"])
-        elif row["to"] is not None and row["seq"] is not None:
+    found = _without_ended(list(rows))
+    lines = [GapLine(venue, feed, row["id"], row["seq"], row["subjects"]) for row in found]
+    return [
+        row if held == row["subjects"] else row | {"subjects": held}
+        for row, held in zip(found, held_subjects(lines), strict=True)
+        if held is not None
+    ]
+
+
+def _without_ended(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Leave out each line of schema 1 without an end that a later one with the end repeats."""
+    ended: dict[tuple[Any, ...], int] = {}  # the seq of the newest line with the end
+    for row in rows:
+        if row["id"] is None and row["to"] is not None and row["seq"] is not None:
             key = (row["run"], *(row[name] for name in _SAME))
             ended[key] = max(row["seq"], ended.get(key, 0))
-    return [row for row in found if row["to"] is not None or not _has_ended(row, ended, back)]
+    return [
+        row
+        for row in rows
+        if row["id"] is not None
+        or row["to"] is not None
+        or row["seq"] is None
+        or row["seq"] > ended.get((row["run"], *(row[name] for name in _SAME)), 0)
+    ]
 
 
-def _has_ended(row: dict[str, Any], ended: dict[tuple[Any, ...], int], back: dict[str, set[str]]) -> bool:
-    """Whether later lines say the end of a row that has none; of a part of it they take the subjects."""
-    if row["id"] is None:
-        last = ended.get((row["run"], *(row[name] for name in _SAME)), 0)
-        return row["seq"] is not None and row["seq"] <= last
-    if row["id"] not in back:
-        return False
-    row["subjects"] = [each for each in row["subjects"] if each not in back[row["id"]]]
-    return not row["subjects"]
+def current(rows: str) -> str:
+    """Return the relation of the gaps that hold, of all days in `rows` together: `newest_lines` as SQL.
 
-
-def lasting(rows: str) -> str:
-    """The same as SQL, over files of several days."""
+    Without void ones. `rows` are those of the table, with its columns `venue` and `feed`.
+    """
     return f"""(
-        WITH stored AS (FROM {rows}), ended AS (
-            SELECT venue, feed, id, flatten(list(subjects)) AS back FROM stored
-            WHERE "to" IS NOT NULL AND id IS NOT NULL GROUP BY venue, feed, id)
-        SELECT * EXCLUDE (back) FROM (
-            SELECT stored.* REPLACE (CASE WHEN back IS NULL THEN subjects ELSE
-                       [each FOR each IN subjects IF NOT list_contains(back, each)] END AS subjects), back
-            FROM stored LEFT JOIN ended ON stored."to" IS NULL AND stored.id = ended.id
-                AND stored.venue = ended.venue AND stored.feed = ended.feed)
-        WHERE back IS NULL OR len(subjects) > 0
-        QUALIFY "to" IS NOT NULL OR seq IS NULL OR id IS NOT NULL
-            OR coalesce(max(seq) FILTER ("to" IS NOT NULL AND id IS NULL) OVER (
-                   PARTITION BY venue, feed, run, "from", reason, connection, detail), 0) < seq)"""
+        WITH stored AS (FROM {rows}), named AS (
+            SELECT venue, feed, id, seq, unnest(subjects) AS subject,
+                   generate_subscripts(subjects, 1) AS place
+            FROM stored WHERE id IS NOT NULL
+        ), held AS (
+            SELECT venue, feed, id, seq, list(subject ORDER BY place) AS held
+            FROM (FROM named QUALIFY coalesce(seq, 0)
+                      = max(coalesce(seq, 0)) OVER (PARTITION BY venue, feed, id, subject))
+            GROUP BY venue, feed, id, seq
+        ), lines AS (
+            SELECT stored.*, held, id IS NOT NULL AND coalesce(len(subjects), 0) = 0 AS is_whole
+            FROM stored LEFT JOIN held USING (venue, feed, id, seq))
+        SELECT * EXCLUDE (held, is_whole) REPLACE (coalesce(held, subjects) AS subjects) FROM lines
+        WHERE id IS NULL OR is_whole OR held IS NOT NULL
+        QUALIFY CASE
+            WHEN id IS NULL THEN "to" IS NOT NULL OR seq IS NULL
+                OR coalesce(max(seq) FILTER ("to" IS NOT NULL AND id IS NULL) OVER (
+                       PARTITION BY venue, feed, run, "from", reason, connection, detail), 0) < seq
+            ELSE ("to" IS DISTINCT FROM "from" OR split_part(id, ':', -1) = seq::VARCHAR)
+                AND (NOT is_whole OR coalesce(seq, 0)
+                    = max(coalesce(seq, 0)) FILTER (is_whole) OVER (PARTITION BY venue, feed, id)) END)"""
 
 
 def nothing() -> pa.Table:

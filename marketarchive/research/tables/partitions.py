@@ -24,13 +24,13 @@ METADATA = "marketarchive"
 """The key of the Parquet metadata under which a file says what it was made from."""
 
 VERSIONS = {
-    "gaps": 3,
+    "gaps": 4,
     "books": 2,
     "book_changes": 1,
     "trades": 1,
     "quotes": 2,
     "reference_prices": 2,
-    "coverage": 5,
+    "coverage": 6,
 }
 """Raised when a table's columns or their meaning change: all its days are then made again. In the order in
 which tables are made, since some are made from others."""

@@ -22,7 +22,7 @@ from marketarchive.research.products.updown.canonical.grid import Inputs
 from marketarchive.research.products.updown.canonical.told import Told
 from marketarchive.research.products.updown.labels.labels import Label
 from marketarchive.research.tables.gap_scope import concerns
-from marketarchive.research.tables.gaps import lasting
+from marketarchive.research.tables.gaps import current
 from marketarchive.research.tables.partitions import files
 from marketarchive.times import SECOND
 from marketarchive.venues.polymarket.rules import spot
@@ -198,7 +198,7 @@ def holes(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: i
             WITH gaps AS (
                 SELECT *, epoch_us("from") AS from_us,
                        coalesce(epoch_us("to"), epoch_us(noticed_at)) AS to_us
-                FROM {lasting(stored(*paths, hive=True))}
+                FROM {current(stored(*paths, hive=True))}
             ), seen AS (
                 SELECT instrument, received_us,
                        max(max(event_us)) OVER (PARTITION BY instrument ORDER BY received_us) AS event_us
