@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +23,8 @@ from marketarchive.archive.locks import is_alive, read_identity
 from marketarchive.archive.paths import PART, TORN, lock_path, parse_segment_path
 from marketarchive.archive.tree import raw_files, run_locks, walk
 from marketarchive.clock import Clock
+from marketarchive.gap_lines import GapLine, held_subjects, is_void
+from marketarchive.scope import Scope
 from marketarchive.times import SECOND, from_iso, utc
 
 DAY_NS = 86_400 * SECOND
@@ -168,7 +170,20 @@ class _Gap(msgspec.Struct):
     feed: str
     reason: str
     noticed_at: str
-    id: str = ""  # since schema 2; a gap has a row for each part of it that has ended
+    id: str = ""  # since schema 2; a gap has a row for each part that has ended, and for what changed it
+    seq: int | None = None
+    begin: str = msgspec.field(name="from", default="")
+    end: str | None = msgspec.field(name="to", default=None)
+    scope: Any = None
+
+    @property
+    def line(self) -> GapLine:
+        subjects = Scope.read(self.venue, self.feed, self.scope).subjects
+        return GapLine(self.venue, self.feed, self.id, self.seq, subjects)
+
+    @property
+    def is_void(self) -> bool:
+        return is_void(self.id, self.seq, self.begin, self.end)
 
 
 class _Quote(msgspec.Struct):
@@ -355,22 +370,18 @@ class _Look:
         """Gaps of the last 24 hours, and those of runs that have no manifest yet."""
         unfinished = {run.run: run for run in self._runs.values() if run.ended is None}
         since = self.status.at - DAY_NS
-        known: set[tuple[str, str, str]] = set()
         first = min([since, *(run.started for run in unfinished.values() if run.started is not None)])
+        rows: list[_Gap] = []
         for path in sorted((self._root / "records").glob("gaps-*.jsonl")):
-            if path.name[len("gaps-") : len("gaps-YYYY-MM-DD")] < f"{utc(first):%Y-%m-%d}":
-                continue
-            for gap in _decoded(path.read_bytes().splitlines(), _Gap):
-                key = (gap.venue, gap.feed, gap.id)
-                if gap.id and key in known:
-                    continue
-                known.add(key)
-                feed = self._feed(gap.venue, gap.feed)
-                if gap.run in unfinished:
-                    unfinished[gap.run].gaps[gap.reason] += 1
-                    feed.gaps[gap.reason] += 1
-                if from_iso(gap.noticed_at) >= since:
-                    feed.gaps_24h[gap.reason] += 1
+            if path.name[len("gaps-") : len("gaps-YYYY-MM-DD")] >= f"{utc(first):%Y-%m-%d}":
+                rows += _decoded(path.read_bytes().splitlines(), _Gap)
+        for gap in _without_void(rows):
+            feed = self._feed(gap.venue, gap.feed)
+            if gap.run in unfinished:
+                unfinished[gap.run].gaps[gap.reason] += 1
+                feed.gaps[gap.reason] += 1
+            if from_iso(gap.noticed_at) >= since:
+                feed.gaps_24h[gap.reason] += 1
 
     def _read_newest_rows(self) -> None:
         """How many markets a living run's newest rows tell of, added up over its files."""
@@ -389,6 +400,21 @@ class _Look:
 
     def _feed(self, venue: str, feed: str) -> FeedStatus:
         return self._feeds.setdefault((venue, feed), FeedStatus(venue, feed))
+
+
+def _without_void(rows: Sequence[_Gap]) -> Iterator[_Gap]:
+    """Yield the first row of each gap that was one, for some subject at least; without an id each row."""
+    held = held_subjects([row.line for row in rows])
+    real = {
+        (row.venue, row.feed, row.id)
+        for row, subjects in zip(rows, held, strict=True)
+        if subjects is not None and not row.is_void
+    }
+    for row in rows:
+        key = (row.venue, row.feed, row.id)
+        if not row.id or key in real:
+            real.discard(key)
+            yield row
 
 
 def _is_written(ledger: Ledger) -> bool:

@@ -28,6 +28,7 @@ class RecordsPipeline:
         self._run = run
         self._waiting: list[tuple[int, int, int, str, bytes]] = []  # tick, arrival, due, series, line
         self._arrivals = count()
+        self._with_row: set[tuple[str, str, str]] = set()  # venue, feed, id of gaps
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> RecordsPipeline:
@@ -37,13 +38,25 @@ class RecordsPipeline:
         self._run.process.notify(item)
         if isinstance(item, Row):
             self._add(item.series, item.tick, item.tick + from_seconds(item.grace_s), item.columns())
-        elif isinstance(item, Gap) and item.to_ns is not None:
+        elif isinstance(item, Gap) and self._has_row(item):
             self._add("gaps", item.received_at, item.received_at, gap_row(item, self._run.archive.run))
         self._write(self._run.clock.now_ns())
         return item
 
     def close_spider(self) -> None:
         self._write(None)
+
+    def _has_row(self, gap: Gap) -> bool:
+        """Whether a gap line has a row: when its end is known, or when an earlier line of its gap has one.
+
+        So a row that turns out wrong is followed by the one that replaces it, and no other is void or open.
+        """
+        known = (gap.venue, gap.feed, gap.id)
+        if gap.to_ns is None or gap.is_void:
+            return known in self._with_row
+        if gap.id:
+            self._with_row.add(known)
+        return True
 
     def _add(self, series: str, tick: int, due: int, row: dict[str, Any]) -> None:
         line = _ENCODER.encode(row)

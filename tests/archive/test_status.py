@@ -178,6 +178,29 @@ def test_a_gap_that_ended_in_parts_is_one_while_its_run_lives_and_after(tmp_path
     assert Facts.of(Scan(tmp_path / entry["path"])).gaps == {"stall": 1}
 
 
+def test_a_gap_that_turned_out_void_does_not_count_while_its_run_lives(tmp_path: Path) -> None:
+    clock = HandClock()
+
+    def ends(seq: int, id_seq: int, keys: tuple[str, ...], end: int) -> Gap:
+        scope = Scope(VENUE, FEED, keys, "c1", kind="token")
+        gap_id = f"{run.run}:{id_seq}"
+        return Gap(VENUE, FEED, NOON, seq, NOON - SECOND, end, scope, "stall", "venue", id=gap_id)
+
+    with writer(tmp_path, clock) as made:
+        run = open_run(made)
+        lines = [
+            ends(2, 1, ("a", "b"), NOON),
+            ends(3, 1, ("a",), NOON - SECOND),  # one of two is void
+            ends(5, 4, ("a", "b"), NOON),
+            ends(6, 4, ("b",), NOON - SECOND),
+            ends(7, 4, ("a",), NOON - SECOND),
+        ]
+        for line in lines:
+            run.write_record("gaps", NOON, json.dumps(gap_row(line, run.run)).encode())
+        run.flush().result()
+        assert status(tmp_path, clock).gaps() == {"stall": (1, 1)}
+
+
 def test_gaps_that_have_no_row_count_by_the_end_of_their_run(tmp_path: Path) -> None:
     clock = HandClock()
     with writer(tmp_path, clock) as made:

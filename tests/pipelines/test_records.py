@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -153,6 +154,25 @@ async def test_rows_of_two_venues_in_one_folder_stay_apart(tmp_path: Path) -> No
     assert (other["run"], other["mid"], other["bid"]) == (runs["bolt"], None, 98)
     assert [row["mid"] for row in Output(tmp_path).records("acme_reference")] == [86000.1]
     assert [row["venue"] for row in Output(tmp_path).records("gaps")] == ["acme"]
+
+
+async def test_a_row_of_a_gap_is_followed_by_what_replaces_it(tmp_path: Path) -> None:
+    """By seq: no row while its end is not known, and none that is void or open but after a row."""
+    begun = Gap("acme", "spot", START, 1, START, None, Scope("acme", "spot", ("BTC",)), "stall", "venue")
+
+    def line(seq: int, number: int, to_s: float | None) -> Gap:
+        end = None if to_s is None else START + round(to_s * SECOND)
+        return replace(begun, seq=seq, id=f"r:{number}", to_ns=end, received_at=START + seq * SECOND)
+
+    ended_again = [line(1, 1, None), line(2, 1, 5), line(3, 1, None), line(4, 1, 8)]
+    void_at_once = [line(5, 5, None), line(6, 5, 0.0000001)]  # the same microsecond
+    void_in_the_end = [line(7, 7, None), line(8, 7, 5), line(9, 7, 0)]
+    one_line = [line(10, 10, 0)]
+    async with at_work(AcmeSpot, tmp_path) as acme:
+        assert not through(acme, [*ended_again, *void_at_once, *void_in_the_end, *one_line])
+    rows = Output(tmp_path).records("gaps")
+    assert [row["seq"] for row in rows] == [2, 3, 4, 8, 9, 10]
+    assert [row["to"] is None for row in rows] == [False, True, False, False, False, False]
 
 
 @pytest.mark.parametrize(

@@ -110,11 +110,15 @@ class Board(Listener):
         elif isinstance(item, Resolution):
             if item.status == "resolved":
                 self._with_outcome.add(item.market_id)
-        elif isinstance(item, Gap) and item.to_ns is not None and item.id not in self._ended:
-            self._ended.update({item.id} - {""})
-            self.gaps.update(self._assets_of(item.scope) or ("",))
+        elif isinstance(item, Gap):
+            self._take_gap(item)
         elif isinstance(item, Observation) and item.at > self.newest_observation.get(item.subject, 0):
             self.newest_observation[item.subject] = item.at
+
+    def _take_gap(self, item: Gap) -> None:
+        if item.to_ns is not None and not item.is_void and item.id not in self._ended:
+            self._ended.update({item.id} - {""})
+            self.gaps.update(self._assets_of(item.scope) or ("",))
 
     def without_outcome(self, since: int, now: int) -> int:
         """How many rounds ended between these times and have no outcome yet."""
