@@ -84,10 +84,11 @@ def current(rows: str) -> str:
             SELECT venue, feed, id, seq, unnest(subjects) AS subject,
                    generate_subscripts(subjects, 1) AS place
             FROM stored WHERE id IS NOT NULL
+        ), newest AS (
+            SELECT venue, feed, id, subject, max(named.seq) AS seq, max_by(place, named.seq) AS place
+            FROM named GROUP BY venue, feed, id, subject
         ), held AS (
-            SELECT venue, feed, id, seq, list(subject ORDER BY place) AS held
-            FROM (FROM named QUALIFY coalesce(seq, 0)
-                      = max(coalesce(seq, 0)) OVER (PARTITION BY venue, feed, id, subject))
+            SELECT venue, feed, id, seq, list(subject ORDER BY place) AS held FROM newest
             GROUP BY venue, feed, id, seq
         ), lines AS (
             SELECT stored.*, held, id IS NOT NULL AND coalesce(len(subjects), 0) = 0 AS is_whole
@@ -99,8 +100,8 @@ def current(rows: str) -> str:
                 OR coalesce(max(seq) FILTER ("to" IS NOT NULL AND id IS NULL) OVER (
                        PARTITION BY venue, feed, run, "from", reason, connection, detail), 0) < seq
             ELSE ("to" IS DISTINCT FROM "from" OR split_part(id, ':', -1) = seq::VARCHAR)
-                AND (NOT is_whole OR coalesce(seq, 0)
-                    = max(coalesce(seq, 0)) FILTER (is_whole) OVER (PARTITION BY venue, feed, id)) END)"""
+                AND (NOT is_whole
+                     OR seq = max(seq) FILTER (is_whole) OVER (PARTITION BY venue, feed, id)) END)"""
 
 
 def nothing() -> pa.Table:
