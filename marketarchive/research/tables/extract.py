@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from marketarchive.archive.reader import Message
+from marketarchive.exceptions import ArchiveError
 from marketarchive.research.engine import pattern, run, stored, text
 from marketarchive.research.tables.partitions import METADATA, Partition, Stamp
 from marketarchive.times import iso
@@ -62,6 +63,18 @@ class Made:
         if len(self.examples) < EXAMPLES:
             self.examples.append(
                 {"run": message.run, "seq": message.seq, "position": position, "why": detail[:200]}
+            )
+
+    def require_all(self, received: int, what: str, partition: Partition) -> None:
+        """Compare rows and unreadable ones with what was received: less than that is a fault of ours.
+
+        received: how many, counted apart from the rows; what: their name, plural. Raises ArchiveError.
+        """
+        unreadable = sum(self.unreadable.values())
+        if self.rows + unreadable < received:
+            raise ArchiveError(
+                f"{partition.path}: {self.rows} rows and {unreadable} unreadable messages were made of "
+                f"{received} {what} that were received; nothing was replaced"
             )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from marketarchive.exceptions import ArchiveError, ParseError
+from marketarchive.exceptions import ParseError
 from marketarchive.research.engine import stored, text
 from marketarchive.research.tables.extract import PRICE, SIZE, Made, count, moment, register
 from marketarchive.research.tables.making import Task
@@ -42,12 +42,7 @@ def make(task: Task) -> Made:
     made = extract(connection, root, partition, given, judged, {"price_change": _sound}, target, stamp)
     made.verified = task.verify
     made.rows = count(connection, target)
-    unreadable = sum(made.unreadable.values())
-    if made.rows + unreadable < checked.changes:
-        raise ArchiveError(
-            f"{partition.path}: {made.rows} rows and {unreadable} unreadable events were made of "
-            f"{checked.changes} changes that were received; nothing was replaced"
-        )
+    made.require_all(checked.changes, "changes", partition)
     return made
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from marketarchive.archive.reader import Message, read_segment
-from marketarchive.exceptions import ArchiveError, ParseError
+from marketarchive.exceptions import ParseError
 from marketarchive.research.engine import run, stored
 from marketarchive.research.tables.extract import (
     LATEST_MS,
@@ -64,12 +64,7 @@ def make(task: Task) -> Made:
         copy(connection, f"{keep} UNION ALL {careful}", target, stamp)
         first.unlink()
     made.rows = count(connection, target)
-    unreadable = sum(made.unreadable.values())
-    if made.rows + unreadable < checked.books:
-        raise ArchiveError(
-            f"{partition.path}: {made.rows} rows and {unreadable} unreadable books were made of "
-            f"{checked.books} that were received; nothing was replaced"
-        )
+    made.require_all(checked.books, "books", partition)
     return made
 
 
