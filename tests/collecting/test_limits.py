@@ -20,7 +20,10 @@ def limiter(speed: float = 100.0, share: float = 0.5) -> tuple[Limiter, Simulate
     return Limiter(clock, share), clock
 
 
-async def test_in_any_ten_seconds_no_more_than_the_share_and_one_burst() -> None:
+def requesting(count: int) -> tuple[asyncio.Future[list[None]], list[int]]:
+    """Return `count` requests under way at once, at twenty times the speed of the wall, and when each was
+    sent (ns, unordered), which is complete when they are.
+    """
     limits, clock = limiter(speed=20.0)
     stop = asyncio.Event()
     sent: list[int] = []
@@ -29,7 +32,12 @@ async def test_in_any_ten_seconds_no_more_than_the_share_and_one_burst() -> None
         assert await limits.acquire(BOOKS, stop) is None
         sent.append(clock.mono_ns())
 
-    await asyncio.gather(*(one() for _ in range(400)))
+    return asyncio.gather(*(one() for _ in range(count))), sent
+
+
+async def test_in_any_ten_seconds_no_more_than_the_share_and_one_burst() -> None:
+    waiting, sent = requesting(400)
+    await waiting
     rate = 200 * 0.5 / 10
     sent.sort()
     for index, first in enumerate(sent):
@@ -40,15 +48,7 @@ async def test_in_any_ten_seconds_no_more_than_the_share_and_one_burst() -> None
 
 async def test_after_a_stop_of_the_process_no_more_goes_out_than_one_burst() -> None:
     """All that waited meanwhile is due at once; the venue counts what arrives."""
-    limits, clock = limiter(speed=20.0)
-    stop = asyncio.Event()
-    sent: list[int] = []
-
-    async def one() -> None:
-        assert await limits.acquire(BOOKS, stop) is None
-        sent.append(clock.mono_ns())
-
-    waiting = asyncio.gather(*(one() for _ in range(200)))
+    waiting, sent = requesting(200)
     await asyncio.sleep(0)
     time.sleep(0.5)  # noqa: ASYNC251  (ten seconds of this clock, in which a hundred would have been sent)
     await waiting
