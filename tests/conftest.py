@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import pytest
 from hypothesis import settings
 
+from tests.e2e.forking import Forked
 from tests.properties import PROFILE, examples
 
 settings.register_profile(PROFILE, examples(100))
@@ -31,6 +32,7 @@ def _no_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     """A unit test that starts a process is marked wrongly."""
     if request.node.get_closest_marker("unit"):
         monkeypatch.setattr(subprocess.Popen, "__init__", _refuse)
+        monkeypatch.setattr(Forked, "__init__", _refuse)
 
 
 def _refuse(*_: Any, **__: Any) -> NoReturn:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import UNMEASURED, Output, stop
+from tests.e2e.harness import SCRAPY, UNMEASURED, Output, serving
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parent.parent
@@ -48,15 +48,9 @@ class Checkout:
     @contextmanager
     def simulator(self, *options: str) -> Iterator[str]:
         """A running one; its address."""
-        command = [sys.executable, "-m", "scrapy", "simulate", "--port", "0", "--start", START, *options]
-        process = subprocess.Popen(command, cwd=self.folder, env=self.env, stdout=subprocess.PIPE, text=True)
-        try:
-            assert process.stdout is not None
-            ready = process.stdout.readline().split()
-            assert ready[:1] == ["ready"], ready
-            yield ready[1]
-        finally:
-            stop(process)
+        command = [*SCRAPY, "simulate", "--start", START, *options]
+        with serving(command, self.folder, self.env) as url:
+            yield url
 
 
 @pytest.fixture(scope="module")

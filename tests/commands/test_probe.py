@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from marketarchive.archive.reader import ArchiveReader
-from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, Simulator, command, simulator
+from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, Simulator, command, run, simulator
 from tests.spiders_under_test import spiders
 from tests.waiting import until
 
@@ -42,14 +42,7 @@ def arguments(venue: Simulator, out: Path, *given: str) -> list[str]:
 def probe(
     venue: Simulator, out: Path, *given: str, of: str = "polymarket"
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        arguments(venue, out, of, *given),
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    return run(arguments(venue, out, of, *given), 300)
 
 
 def report(out: Path, venue: str = "polymarket") -> Any:
@@ -313,15 +306,7 @@ def asked_for_the_time(venue: Simulator) -> bool:
 def test_a_wrong_argument_is_exit_code_2(
     venue: Simulator, tmp_path: Path, given: list[str], message: str
 ) -> None:
-    command = [*SCRAPY, "probe", "-s", f"OUTPUT_DIR={tmp_path}", "-s", f"SIMULATOR_URL={venue.url}", *given]
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    done = run(arguments(venue, tmp_path, *given), 300)
     assert done.returncode == 2
     assert message in done.stdout + done.stderr
     assert not list(tmp_path.iterdir())

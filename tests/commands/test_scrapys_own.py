@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Simulator, simulator
+from tests.e2e.harness import SCRAPY, Simulator, run, simulator
 from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.process
@@ -40,14 +40,7 @@ def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
 
 
 def scrapy(out: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [*SCRAPY, *arguments, "-s", f"OUTPUT_DIR={out}"],
-        cwd=ROOT,
-        env={**ENVIRONMENT, **environment},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-    )
+    done = run([*SCRAPY, *arguments, "-s", f"OUTPUT_DIR={out}"], PATIENCE_S, **environment)
     assert "Traceback" not in done.stdout + done.stderr, done.stderr
     assert not out.exists(), "it opened an archive"
     return done

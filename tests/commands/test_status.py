@@ -16,7 +16,7 @@ from scrapy.cmdline import execute
 from marketarchive.archive.ledger import Ledger
 from marketarchive.commands.status import _bytes, _span
 from tests.archive import museum
-from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, crawling, simulator, stop
+from tests.e2e.harness import SCRAPY, Output, crawling, run, simulator, stop
 from tests.waiting import until
 
 pytestmark = pytest.mark.process
@@ -45,14 +45,7 @@ def call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
 
 
 def run_status(out: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*SCRAPY, "status", *options, "-s", f"OUTPUT_DIR={out}"],
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    return run([*SCRAPY, "status", *options, "-s", f"OUTPUT_DIR={out}"], 300)
 
 
 def read(call: Call, out: Path, url: str) -> Any:

@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +29,8 @@ from marketarchive.simulated_time import SimulatedClock
 from marketarchive.time_page import FOREVER_NS, TimePage
 from marketarchive.times import from_seconds, to_seconds
 from tests.gap_lines import holding
+from tests.e2e.forking import Forked, Running
+from tests.e2e.forking import run as run_forked
 from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parent.parent.parent
@@ -57,7 +59,7 @@ class Simulator:
 
     url: str
     truth: Path
-    process: subprocess.Popen[str]
+    process: Running
 
     @cached_property
     def clock(self) -> SimulatedClock:
@@ -89,6 +91,15 @@ class Simulator:
         """Replace the faults."""
         request = urllib.request.Request(f"{self.url}/_faults", json.dumps(faults).encode(), method="POST")
         urllib.request.urlopen(request, timeout=60).close()
+
+    @contextmanager
+    def ordered(self, *faults: dict[str, Any]) -> Iterator[None]:
+        """Have these faults, and no others, while the block runs; then none."""
+        self.order(*faults)
+        try:
+            yield
+        finally:
+            self.order()
 
     def served(self) -> list[dict[str, Any]]:
         """What was sent to clients, as the simulator wrote it down."""
@@ -123,18 +134,37 @@ def _chosen(lines: list[dict[str, Any]], wanted: dict[str, Any]) -> list[dict[st
 @contextmanager
 def simulator(folder: Path, *options: str) -> Iterator[Simulator]:
     """On a free port, with its truth in `folder`."""
-    command = [*SCRAPY, "simulate", "--port", "0", "--truth", str(folder), *options]
-    process = subprocess.Popen(command, cwd=ROOT, env=UNMEASURED, stdout=subprocess.PIPE, text=True)
+    words = ["scrapy", "simulate", "--port", "0", "--truth", str(folder), *options]
+    process = Forked(words, UNMEASURED, subprocess.PIPE)
+    with ready(process) as url:
+        yield Simulator(url, folder, process)
+
+
+@contextmanager
+def serving(command: Sequence[str], folder: Path, env: Mapping[str, str]) -> Iterator[str]:
+    """Yield the address of the simulator that `command` starts in `folder`, on a free port.
+
+    command: its words up to the port; env: the whole environment. It is ended with the block.
+    """
+    line = [*command, "--port", "0"]
+    process = subprocess.Popen(line, cwd=folder, env=env, stdout=subprocess.PIPE, text=True)
+    with ready(process) as url:
+        yield url
+
+
+@contextmanager
+def ready(process: Running) -> Iterator[str]:
+    """Yield the address that a simulator prints when it listens; end it with the block."""
     try:
         assert process.stdout is not None
-        ready = process.stdout.readline().split()
-        assert ready[:1] == ["ready"], ready
-        yield Simulator(ready[1], folder, process)
+        told = process.stdout.readline().split()
+        assert told[:1] == ["ready"], told
+        yield told[1]
     finally:
         stop(process)
 
 
-def stop(process: subprocess.Popen[str]) -> None:
+def stop(process: Running) -> None:
     """SIGTERM, by its id, and wait."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
@@ -169,23 +199,26 @@ def crawl(
     url: str, out: Path, spider: str, *arguments: str, timeout: float = 2 * PATIENCE_S, **settings: Any
 ) -> Done:
     """Runs to its end."""
-    command = crawl_command(url, out, spider, *arguments, **settings)
-    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout)
+    done = run(crawl_command(url, out, spider, *arguments, **settings), timeout)
     return Done(done.returncode, done.stderr, Output(out))
 
 
+def run(line: Sequence[str], timeout: float = 600, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command line that begins with SCRAPY to its end, in a process. Raises TimeoutExpired."""
+    assert list(line[:3]) == SCRAPY
+    return run_forked(line[2:], {**ENVIRONMENT, **environment}, timeout)
+
+
 @contextmanager
-def crawling(
-    url: str, out: Path, spider: str, *arguments: str, **settings: Any
-) -> Iterator[subprocess.Popen[str]]:
+def crawling(url: str, out: Path, spider: str, *arguments: str, **settings: Any) -> Iterator[Running]:
     """A crawl under way; killed when the block is left."""
     command = crawl_command(url, out, spider, *arguments, **settings)
-    process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.DEVNULL, text=True)
+    with Path(os.devnull).open("w") as nowhere:
+        process = Forked(command[2:], ENVIRONMENT, stderr=nowhere)
     try:
         yield process
     finally:
-        if process.poll() is None:
-            process.kill()
+        process.kill()
         process.wait()
 
 

@@ -28,7 +28,7 @@ from marketarchive.collecting.pages.chromium import check_browser
 from marketarchive.exceptions import ConfigurationError
 from marketarchive.times import SECOND, from_iso, utc
 from tests.e2e.collectors import default_signals
-from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, command, simulator
+from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, command, run, simulator
 from tests.spiders_under_test import project_settings
 from tests.waiting import until
 
@@ -48,14 +48,7 @@ def collect_command(url: str, out: Path, *options: str) -> list[str]:
 
 def collect(url: str, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
     """Runs to its end."""
-    return subprocess.run(
-        collect_command(url, out, *options),
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    return run(collect_command(url, out, *options))
 
 
 def collected(out: Path) -> dict[str, Any]:
@@ -165,10 +158,10 @@ def test_every_second_of_every_asset_has_a_row_of_one_round_over_two_boundaries(
         "polymarket_trades": 1,
         "polymarket_resolutions": 2,  # the last one is a pass at the end
     }
-    for run in runs:
-        own = json.loads((out / run["manifest"]).read_text())
+    for each in runs:
+        own = json.loads((out / each["manifest"]).read_text())
         assert own["settings"]["COLLECT_RUN"] == manifest["run"]
-        assert own["summary"]["exit_code"] == run["exit_code"] == 0
+        assert own["summary"]["exit_code"] == each["exit_code"] == 0
     assert manifest["exit_reason"] == "duration"
     assert manifest["arguments"]["assets"] == list(ASSETS)
     told = [line for line in done.stderr.splitlines() if line.startswith("collect: ")]

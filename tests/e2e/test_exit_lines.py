@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Done, Output, Simulator, crawl
+from tests.e2e.harness import SCRAPY, Done, Output, Simulator, crawl, run
 
 pytestmark = pytest.mark.e2e
 
@@ -68,11 +68,8 @@ def test_a_dead_port(world: Simulator, out: Path, logging: dict[str, Any]) -> No
 
 
 def test_a_feed_that_collected_nothing(world: Simulator, out: Path) -> None:
-    world.order({"kind": "status", "route": "clob.polymarket.com/*", "status": 500})
-    try:
+    with world.ordered({"kind": "status", "route": "clob.polymarket.com/*", "status": 500}):
         done = crawl(world.url, out, "polymarket_orderbook", "durations=1d", **SILENT)
-    finally:
-        world.order()
     cause = (
         "nothing collected in feed orderbook though due: no usable answer from clob.polymarket.com: "
         r"status 500 after 1 attempts?, \d+ requests? failed"
@@ -81,11 +78,8 @@ def test_a_feed_that_collected_nothing(world: Simulator, out: Path) -> None:
 
 
 def test_a_venue_that_refuses(world: Simulator, out: Path) -> None:
-    world.order({"kind": "status", "route": "*", "status": 403})
-    try:
+    with world.ordered({"kind": "status", "route": "*", "status": 403}):
         done = crawl(world.url, out, "polymarket_markets", "assets=BTC", **SILENT)
-    finally:
-        world.order()
     cause = "gamma-api.polymarket.com refuses us: status 403 after 1 attempts?"
     check_last_line(done, "polymarket_markets", 4, cause)
 
@@ -121,14 +115,7 @@ def test_a_run_that_ends_well_says_nothing(world: Simulator, out: Path) -> None:
 
 def collect(url: str, out: Path, *options: str) -> subprocess.CompletedProcess[str]:
     settings = ["-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={url}", "-s", "LOG_LEVEL=CRITICAL"]
-    return subprocess.run(
-        [*SCRAPY, "collect", "--assets", "BTC", "--no-pages", "--duration", "60", *settings, *options],
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    return run([*SCRAPY, "collect", "--assets", "BTC", "--no-pages", "--duration", "60", *settings, *options])
 
 
 def test_a_collection_names_the_feeds_to_which_its_exit_code_is_due(world: Simulator, out: Path) -> None:

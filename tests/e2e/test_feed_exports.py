@@ -6,7 +6,6 @@ import csv
 import json
 import marshal
 import pickle
-import subprocess
 from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
@@ -19,7 +18,7 @@ import pytest
 from marketarchive.collecting.feed_exports import columns
 from marketarchive.items import Derived, Market, PriceSnapshot
 from marketarchive.venues.polymarket.rows import Quote
-from tests.e2e.harness import ENVIRONMENT, ROOT, Done, Output, Simulator, crawl_command
+from tests.e2e.harness import Done, Output, Simulator, crawl_command, run
 from tests.spiders_under_test import spiders
 from tests.waiting import PATIENCE_S
 
@@ -39,9 +38,7 @@ def exported(
     **settings: Any,
 ) -> Done:
     command = [*crawl_command(world.url, out, spider, *arguments, **settings), *outputs]
-    done = subprocess.run(
-        command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=2 * PATIENCE_S
-    )
+    done = run(command, 2 * PATIENCE_S)
     assert "Traceback" not in done.stderr, done.stderr
     assert "dropped fields" not in done.stderr, done.stderr
     return Done(done.returncode, done.stderr, Output(out))
@@ -174,13 +171,10 @@ def test_what_feeds_state_themselves_stays(world: Simulator, out: Path) -> None:
         str(folder / "some.csv"): {"format": "csv", "fields": ["market_id", "up_bid"]},
         str(folder / "gaps.jsonl"): {"format": "jsonl", "item_classes": ["marketarchive.items.Gap"]},
     }
-    world.order({"kind": "status", "route": "clob.polymarket.com/book*", "status": 500})
-    try:
+    with world.ordered({"kind": "status", "route": "clob.polymarket.com/book*", "status": 500}):
         done = exported(
             world, out, "polymarket_orderbook", ["durations=15m"], ["-s", f"FEEDS={json.dumps(feeds)}"]
         )
-    finally:
-        world.order()
     quotes = table(folder / "quotes.csv")
     assert list(quotes[0]) == columns([Quote])
     assert {row["item"] for row in quotes} == {"Quote"}

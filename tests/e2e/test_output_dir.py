@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Simulator
+from tests.e2e.harness import ROOT, SCRAPY, Simulator, run
 
 pytestmark = pytest.mark.e2e
 
@@ -21,13 +20,8 @@ def test_a_home_folder_and_odd_characters_are_one_place_for_all(world: Simulator
     home.mkdir()
 
     def scrapy(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*SCRAPY, *arguments, "-s", f"OUTPUT_DIR=~/{NAME}", "-s", f"SIMULATOR_URL={world.url}"],
-            cwd=ROOT,
-            env={**ENVIRONMENT, "HOME": str(home), "PYTHONPATH": os.pathsep.join([str(ROOT)])},
-            capture_output=True,
-            text=True,
-        )
+        where = ["-s", f"OUTPUT_DIR=~/{NAME}", "-s", f"SIMULATOR_URL={world.url}"]
+        return run([*SCRAPY, *arguments, *where], HOME=str(home))
 
     crawled = scrapy("crawl", "polymarket_orderbook", "-a", "durations=1d")
     assert crawled.returncode == 0, crawled.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from marketarchive.master.compare import compare
-from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, Simulator, command, crawl, simulator
+from tests.e2e.harness import SCRAPY, Output, Simulator, command, crawl, run, simulator
 from tests.master.postgres import cluster
 
 pytestmark = pytest.mark.e2e
@@ -48,9 +48,7 @@ def url(server: str, name: str) -> str:
 
 def rebuild(out: Path, master: str) -> subprocess.CompletedProcess[str]:
     options = ["-s", f"OUTPUT_DIR={out}", "-s", f"MASTER_URL={master}"]
-    return subprocess.run(
-        [*SCRAPY, "rebuild-master", *options], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True
-    )
+    return run([*SCRAPY, "rebuild-master", *options])
 
 
 def test_collectors_at_once_and_a_rebuild_make_the_same_master(
@@ -69,13 +67,7 @@ def test_collectors_at_once_and_a_rebuild_make_the_same_master(
     sqlite = f"sqlite:///{out / 'again.db'}"
     assert rebuild(out, sqlite).returncode == 0
     assert compare(master, sqlite) == [], "PostgreSQL as collected, SQLite as rebuilt"
-    status = subprocess.run(
-        [*SCRAPY, "status", "-s", f"OUTPUT_DIR={out}", "-s", f"MASTER_URL={master}"],
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-    )
+    status = run([*SCRAPY, "status", "-s", f"OUTPUT_DIR={out}", "-s", f"MASTER_URL={master}"])
     assert status.returncode == 0
     assert "markets (" in status.stdout
 

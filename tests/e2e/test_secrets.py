@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gzip
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Simulator, crawl
+from tests.e2e.harness import SCRAPY, Simulator, crawl, run
 from tests.master.test_engine import MALFORMED
 
 pytestmark = pytest.mark.e2e
@@ -34,14 +33,7 @@ def check_not_printed(out: Path, arguments: list[str], url: str) -> None:
     nobody = "http://127.0.0.1:9"  # nothing may be sent to the venue, whatever is wrong
     settings = [f"OUTPUT_DIR={out}", f"MASTER_URL={url}", f"SIMULATOR_URL={nobody}", "LOG_LEVEL=DEBUG"]
     options = [word for setting in settings for word in ("-s", setting)]
-    done = subprocess.run(
-        [*SCRAPY, *arguments, *options],
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = run([*SCRAPY, *arguments, *options], 60)
     assert "s3cr3t" not in done.stdout + done.stderr
     assert "MASTER_URL" in done.stdout + done.stderr
     assert done.returncode == 2, done.stderr

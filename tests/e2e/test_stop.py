@@ -23,6 +23,7 @@ from tests.e2e.harness import (
     crawl,
     crawl_command,
     crawling,
+    run,
     simulator,
 )
 from tests.waiting import until
@@ -122,9 +123,7 @@ def test_a_wrong_argument_or_setting_is_exit_code_2(
 ) -> None:
     before = len(world.served())
     options = ["-s", f"SIMULATOR_URL={world.url}", "-s", f"OUTPUT_DIR={out}"]
-    done = subprocess.run(
-        [*SCRAPY, "crawl", *options, *arguments], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True
-    )
+    done = run([*SCRAPY, "crawl", *options, *arguments])
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert len(world.served()) == before
@@ -158,14 +157,7 @@ def test_a_disk_that_takes_nothing_ends_the_run_with_3(world: Simulator, out: Pa
     command_line = crawl_command(
         world.url, out, "polymarket_orderbook", *ENDLESS, ARCHIVE_FILES=files, ARCHIVE_STALL_S=2
     )
-    done = subprocess.run(
-        command_line,
-        cwd=ROOT,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    done = run(command_line, 300)
     assert done.returncode == 3
     assert "the disk has not taken a write for" in done.stderr
     assert command("recover", out).returncode == 0

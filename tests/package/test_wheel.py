@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import Output, stop
+from tests.e2e.harness import Output, serving
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
@@ -61,17 +61,9 @@ class Installed:
     @contextmanager
     def simulator(self) -> Iterator[str]:
         """A running one, by the program itself; its address."""
-        process = subprocess.Popen(
-            ["marketarchive", "simulate", "--port", "0", "--start", "2026-08-06T23:55:00Z"],
-            cwd=self.folder, env=self.env, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        try:
-            assert process.stdout is not None
-            ready = process.stdout.readline().split()
-            assert ready[:1] == ["ready"], ready
-            yield ready[1]
-        finally:
-            stop(process)
+        command = ["marketarchive", "simulate", "--start", "2026-08-06T23:55:00Z"]
+        with serving(command, self.folder, self.env) as url:
+            yield url
 
 
 @pytest.fixture(scope="module")
