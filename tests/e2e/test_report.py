@@ -19,37 +19,17 @@ from scrapy.settings import Settings
 from marketarchive import Archive
 from marketarchive.collecting.pages.chromium import check_browser, launch_options
 from marketarchive.exceptions import ConfigurationError
-from tests.e2e.harness import command, crawl, crawling, simulator
-from tests.e2e.stream_truth import SEED
+from tests.e2e.harness import command
+from tests.e2e.recordings import copy_of, recorded_with_faults
 
 pytestmark = pytest.mark.e2e
 
-START = "2026-08-06T23:58:40Z"
-SECONDS = 450
-ROUNDS = ("assets=BTC,ETH", "durations=5m")
-FAULTS = [
-    # the socket is cut, and refused for a while
-    {"kind": "ws_close", "route": "ws-subscriptions*", "code": 1006, "reason": "", "from_s": 180, "count": 1},
-    {"kind": "status", "route": "ws-subscriptions*", "status": 503, "from_s": 180, "to_s": 200},
-    {"kind": "ws_mute", "route": "ws-live-data*", "market": "btc/usd", "from_s": 240, "to_s": 255},
-]
 CHARTS = ("coverage", "gaps", "depth", "verified")
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("report")
-    out, faults = folder / "out", folder / "faults.json"
-    faults.write_text(json.dumps(FAULTS))
-    options = ("--speed", "40", "--seed", str(SEED), "--start", START, "--faults", str(faults))
-    with simulator(folder / "truth", *options) as venue:
-        with crawling(venue.url, out, "polymarket_reference", f"duration={SECONDS}") as reference:
-            done = crawl(venue.url, out, "polymarket_stream", *ROUNDS, "ahead=3m", "duration=420s")
-            assert done.code == 0, done.log[-2000:]
-            assert reference.wait(600) == 0
-        done = crawl(venue.url, out, "polymarket_resolutions", *ROUNDS, "since=1h")
-        assert done.code == 0, done.log[-2000:]
-    return out
+    return copy_of(recorded_with_faults, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +79,7 @@ def embedded(path: str, name: str) -> Any:
 def test_a_file_and_its_manifest_are_left(recorded: Path, made: dict[str, Any]) -> None:
     path = Path(made["path"])
     assert path.parent == recorded / "reports"
-    assert path.name == "report-2026-08-06T2355Z-2026-08-07T0010Z.html"
+    assert path.name == "report-2026-08-06T2350Z-2026-08-07T0010Z.html"
     assert path.stat().st_size == made["bytes"] < 3_000_000
     manifest = json.loads((recorded / made["manifest"]).read_text())
     assert manifest["outputs"][0]["path"] == f"reports/{path.name}"
