@@ -90,7 +90,7 @@ def test_view_opens_the_answer_in_a_browser(venue: Simulator, out: Path, tmp_pat
 
 
 def test_bench_runs(out: Path) -> None:
-    done = scrapy(out, "bench", "-s", "CLOSESPIDER_PAGECOUNT=50")
+    done = scrapy(out, "bench", "-s", "CLOSESPIDER_PAGECOUNT=1")
     assert done.returncode == 0, done.stderr
     assert "'downloader/response_status_count/200'" in done.stderr
     assert "] ERROR:" not in done.stderr

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from marketarchive.collecting.shutdown import END_S
+from tests.e2e.forking import Forked, Running, default_signals
 from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, command
 from tests.waiting import until
 
@@ -33,7 +34,7 @@ HELD = "Something holds this process"
 class Collector:
     """A collector's process; its log is a file."""
 
-    process: subprocess.Popen[bytes]
+    process: Running
     out: Path
     log_file: Path
     sent: list[str] = field(default_factory=list)
@@ -65,38 +66,41 @@ def collecting(
     out: Path,
     arguments: Sequence[str],
     environment: dict[str, str] | None = None,
-    before: Sequence[str] = (),
+    before: Sequence[str] | None = None,
     **settings: Any,
 ) -> Iterator[Collector]:
-    """A collector under way, started by the command `before`; killed when the block is left."""
+    """Yield a collector under way; it is killed when the block is left.
+
+    before: the command that starts it from nothing, no words for none; without, it is forked.
+    """
     options = [f"OUTPUT_DIR={out}", f"SIMULATOR_URL={url}"]
     options += [
         f"{name}={json.dumps(value) if isinstance(value, dict) else value}"
         for name, value in settings.items()
     ]
-    line = [*before, *SCRAPY, *arguments, *(word for option in options for word in ("-s", option))]
+    line = [*SCRAPY, *arguments, *(word for option in options for word in ("-s", option))]
+    everything = {**ENVIRONMENT, **(environment or {})}
     log_file = log_of(out)
-    with log_file.open("wb") as log:
-        process = subprocess.Popen(
-            line,
-            cwd=ROOT,
-            env={**ENVIRONMENT, **(environment or {})},
-            stdout=log,
-            stderr=log,
-            preexec_fn=default_signals,  # noqa: PLW1509  (it sets signals and nothing else)
-        )
+    with log_file.open("w") as log:
+        process: Running
+        if before is None:
+            process = Forked(line[2:], everything, log, log)
+        else:
+            process = subprocess.Popen(
+                [*before, *line],
+                cwd=ROOT,
+                env=everything,
+                stdout=log,
+                stderr=log,
+                text=True,
+                preexec_fn=default_signals,  # noqa: PLW1509  (it sets signals and nothing else)
+            )
     try:
         yield Collector(process, out, log_file)
     finally:
         if process.poll() is None:
             process.kill()
         process.wait()
-
-
-def default_signals() -> None:
-    """Who started the tests in the background, or under nohup, had these ignored."""
-    for signum in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(signum, signal.SIG_DFL)
 
 
 def log_of(out: Path) -> Path:

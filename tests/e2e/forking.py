@@ -3,7 +3,7 @@
 A whole run starts two to five processes, and one that starts from nothing takes longer to import than many
 runs take to work. What is forked here differs in that alone: it is a process with an id, streams, signals and
 an end of its own. Where the start is the subject, processes start from nothing: in the tests of
-`collectors`, of the wheel, the demo, terminals and interrupts.
+the moments of a stop, the wheel, the demo, terminals and interrupts.
 
 Run as a module this is the one from which is forked: one thread that starts
 nothing; it ends with the tests.
@@ -33,9 +33,6 @@ from typing import IO, Any, Protocol
 ROOT = Path(__file__).parent.parent.parent
 PACKAGES = (
     "scrapy.commands",
-    "scrapy.downloadermiddlewares",
-    "scrapy.extensions",
-    "scrapy.spidermiddlewares",
     "marketarchive.commands",
     "marketarchive.pipelines",
     "marketarchive.settings",
@@ -170,11 +167,18 @@ def _origin(environment: Mapping[str, str]) -> socket.socket:
                     [sys.executable, "-m", __name__, str(theirs.fileno())],
                     cwd=ROOT, env=environment, pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                    preexec_fn=default_signals,  # noqa: PLW1509  (it sets signals and nothing else)
                 )  # fmt: skip
             _origins[key] = ours
             atexit.register(process.wait)
             atexit.register(ours.close)  # this first: it is what ends the process
         return _origins[key]
+
+
+def default_signals() -> None:
+    """Who started the tests in the background, or under nohup, had these ignored."""
+    for signum in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_DFL)
 
 
 # ---- in the process from which is forked ----------------------------------------------------------------
@@ -185,7 +189,9 @@ def _import_all() -> None:
     for name in PACKAGES:
         for found in pkgutil.iter_modules(import_module(name).__path__, f"{name}."):
             import_module(found.name)
-    for name in MODULES:
+    settings = import_module("scrapy.settings.default_settings")
+    parts = settings.EXTENSIONS_BASE | settings.DOWNLOADER_MIDDLEWARES_BASE | settings.SPIDER_MIDDLEWARES_BASE
+    for name in (*MODULES, *(part.rpartition(".")[0] for part in parts)):
         import_module(name)
     assert "twisted.internet.reactor" not in sys.modules, "each process chooses its own"
     assert threading.active_count() == len(os.listdir("/proc/self/task")) == 1, "a fork has one thread"  # noqa: PTH208

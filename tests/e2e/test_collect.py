@@ -27,7 +27,7 @@ from marketarchive.archive.reader import ArchiveReader, Message
 from marketarchive.collecting.pages.chromium import check_browser
 from marketarchive.exceptions import ConfigurationError
 from marketarchive.times import SECOND, from_iso, utc
-from tests.e2e.collectors import default_signals
+from tests.e2e.forking import default_signals
 from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, command, run, simulator
 from tests.spiders_under_test import project_settings
 from tests.waiting import until

@@ -3,37 +3,34 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import ROOT, SCRAPY, Simulator, run
+from tests.e2e.harness import ROOT, Simulator, command, crawl_command, run
 
 pytestmark = pytest.mark.e2e
 
 NAME = "what? #1 100%20 größe"
 
 
-def test_a_home_folder_and_odd_characters_are_one_place_for_all(world: Simulator, tmp_path: Path) -> None:
-    home = tmp_path / "home"
+def test_a_home_folder_and_odd_characters_are_one_place_for_all(
+    world: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, named = tmp_path / "home", Path("~", NAME)
     home.mkdir()
-
-    def scrapy(*arguments: str) -> subprocess.CompletedProcess[str]:
-        where = ["-s", f"OUTPUT_DIR=~/{NAME}", "-s", f"SIMULATOR_URL={world.url}"]
-        return run([*SCRAPY, *arguments, *where], HOME=str(home))
-
-    crawled = scrapy("crawl", "polymarket_orderbook", "-a", "durations=1d")
+    monkeypatch.setenv("HOME", str(home))
+    crawled = run(crawl_command(world.url, named, "polymarket_orderbook", "durations=1d"), HOME=str(home))
     assert crawled.returncode == 0, crawled.stderr
     out = home / NAME
     assert (out / "master.db").exists()
-    rebuilt = scrapy("rebuild-master")
+    rebuilt = command("rebuild-master", named)
     assert rebuilt.returncode == 0, rebuilt.stderr
     assert " rows from " in rebuilt.stdout
-    status = scrapy("status", "--json")
+    status = command("status", named, "--json")
     assert json.loads(status.stdout)["master"]["markets"] > 0, status.stderr
     for name in ("normalize", "ground-truth", "canonical", "validate", "report"):
-        done = scrapy(name)
+        done = command(name, named)
         assert done.returncode in (0, 1), (name, done.stderr)  # 1: no round has ended yet
         assert "Traceback" not in done.stderr
         assert "Slugs come from the manifests alone" not in done.stderr

@@ -52,7 +52,7 @@ def endings(count: int, within_s: float, seed: int) -> list[Ending]:
 
 def end_at(url: str, out: Path, ending: Ending) -> tuple[int, float, bool]:
     """Return exit code, seconds from the first signal to the end, and whether the last resort was needed."""
-    with collecting(url, out, ending.arguments) as collector:
+    with collecting(url, out, ending.arguments, before=()) as collector:
         time.sleep(ending.first_s)
         asked = time.monotonic()
         collector.send(ending.signals[0])
