@@ -239,16 +239,17 @@ def test_a_venue_signs_its_requests_anew_and_judges_its_answers(checkout: Checko
     assert {gap["reason"] for gap in Output(out).gaps()} <= {"rate_limited"}
 
 
-@pytest.mark.parametrize("template", ["sweep", "cadence", "stream", "page"])
-def test_a_frame_that_is_not_filled_yet_keeps_nothing_else_from_loading(
-    template: str, checkout: Checkout
-) -> None:
-    made = checkout.folder / "marketarchive" / "spiders" / f"other_{template}.py"
-    checkout.run("genspider", "-t", template, f"other_{template}", "api.other.example")
+def test_frames_that_are_not_filled_yet_keep_nothing_else_from_loading(checkout: Checkout) -> None:
+    made = []
     try:
+        for template in ("sweep", "cadence", "stream", "page"):
+            made.append(checkout.folder / "marketarchive" / "spiders" / f"other_{template}.py")
+            checkout.run("genspider", "-t", template, f"other_{template}", "api.other.example")
+            assert made[-1].exists()
         assert "acme_books" in checkout.run("list")
     finally:
-        made.unlink()
+        for path in made:
+            path.unlink(missing_ok=True)
 
 
 def test_a_venue_that_is_being_written_keeps_nothing_else_from_loading(checkout: Checkout) -> None:
