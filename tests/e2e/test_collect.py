@@ -217,27 +217,37 @@ def test_ctrl_c_seals_everything_and_the_table_is_readable(tmp_path: Path) -> No
     assert re.search(r"next, check every file: .*scrapy verify", end)
 
 
-@pytest.mark.parametrize(("columns", "words"), [(80, 9), (60, 7), (40, 4)])
-def test_the_table_fits_the_terminal_also_after_it_was_resized(
-    columns: int, words: int, tmp_path: Path
-) -> None:
-    out = tmp_path / "out"
+def test_the_table_fits_the_terminal_also_after_it_was_resized(tmp_path: Path) -> None:
+    out, widths = tmp_path / "out", {40: 4, 60: 7, 80: 9}
+    shown_at: dict[int, list[str]] = {}
     with (
         simulator(tmp_path / "truth", "--speed", "20", "--start", START) as venue,
-        on_terminal(collect_command(venue.url, out, *ROUNDS), columns) as shown,
+        on_terminal(collect_command(venue.url, out, *ROUNDS), min(widths)) as shown,
     ):
-        until(lambda: re.search(r"10:\d\d-10:\d\d .* %\*", shown.text))
+        for columns, words in widths.items():
+            shown.resize(columns)
+            before = len(shown.lines)
+            first = before - 1 + until(lambda: _head_with(words, shown.lines[before:]))  # noqa: B023
+            until(lambda: re.search(r"10:\d\d-10:\d\d .* %\*", "\n".join(shown.lines[first:])))  # noqa: B023
+            shown_at[columns] = shown.lines[first:-1]  # the last may be a part
         before = len(shown.lines)
-        shown.resize(columns + 40)
-        until(lambda: "spread" in "".join(shown.lines[before:]) or columns == 40)
+        shown.resize(120)
+        until(lambda: "spread" in "".join(shown.lines[before:]))
         shown.process.send_signal(signal.SIGINT)
         assert shown.process.wait(120) == 0
-    tables = [line for line in shown.lines[:before] if re.match(r"(asset|BTC|ETH|SOL|XRP|20\d\d-) ?", line)]
-    assert tables
-    assert max(map(len, tables)) <= columns
-    heads = {len(re.findall(NAMES, line)) for line in tables if line.startswith("asset")}
-    assert heads == {words}
+    for columns, words in widths.items():
+        tables = [line for line in shown_at[columns] if re.match(r"(asset|BTC|ETH|SOL|XRP|20\d\d-) ?", line)]
+        assert tables
+        assert max(map(len, tables)) <= columns
+        heads = {len(re.findall(NAMES, line)) for line in tables if line.startswith("asset")}
+        assert heads == {words}
     assert "* since joined at 10:" in shown.text
+
+
+def _head_with(words: int, lines: list[str]) -> int:
+    """Return the place, counted from 1, of the first head of a table of `words` columns, 0 without one."""
+    heads = (at for at, line in enumerate(lines, 1) if line.startswith("asset"))
+    return next((at for at in heads if len(re.findall(NAMES, lines[at - 1])) == words), 0)
 
 
 def test_a_terminal_that_is_gone_costs_nothing(tmp_path: Path) -> None:
