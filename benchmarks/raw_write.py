@@ -98,7 +98,7 @@ def _plain(folder: Path, responses: Sequence[Response], frames: Sequence[Frames]
             b'{"kind":"response","collected_at_utc":"%b","seq":%d,"collector":%b,"method":"%b","url":"%b",'
             b'"params":%b,"status":%d,"latency_ms":%b,"headers":%b,"sha256":"%b","payload":%b}\n'
             % (
-                _stamp(item.received_at),
+                stamp_of(item.received_at),
                 item.seq,
                 collector,
                 item.method.encode(),
@@ -118,7 +118,7 @@ def _plain(folder: Path, responses: Sequence[Response], frames: Sequence[Frames]
         for received_at, seq, payload in many.frames:
             file.add(
                 b'{"kind":"frame","collected_at_utc":"%b","seq":%d,"connection":"%b","payload":%b}\n'
-                % (_stamp(received_at), seq, connection, payload)
+                % (stamp_of(received_at), seq, connection, payload)
             )
     file.close()
     return sum(path.stat().st_size for path in folder.glob("*.gz"))
@@ -166,7 +166,7 @@ class PlainFile:
 _second, _text = 0, b""
 
 
-def _stamp(ns: int) -> bytes:
+def stamp_of(ns: int) -> bytes:
     """An expert formats the date once a second too."""
     global _second, _text
     second, rest = divmod(ns, 1_000_000_000)
@@ -191,7 +191,7 @@ def _response(random: Random, token: str, n: int) -> Response:
             "content-encoding": "gzip",
         },
         latency_ms=41.7,
-        payload=_book(random, token),
+        payload=make_book(random, token),
     )
 
 
@@ -202,13 +202,13 @@ def _frames(random: Random, tokens: Sequence[str], first: int) -> Frames:
         feed="stream",
         connection="c1",
         frames=tuple(
-            (START + n * 1_000_003, n + 1, _price_change(random, tokens[n % 8]))
+            (START + n * 1_000_003, n + 1, make_price_change(random, tokens[n % 8]))
             for n in range(first, first + count)
         ),
     )
 
 
-def _book(random: Random, token: str) -> bytes:
+def make_book(random: Random, token: str) -> bytes:
     """As GET /book answers: about 3 kB."""
     levels = 36 + random.randrange(8)
     book = {
@@ -230,7 +230,7 @@ def _level(random: Random, cents: int) -> dict[str, str]:
     return {"price": f"0.{cents:02d}", "size": f"{random.expovariate(0.002):.2f}".rstrip("0").rstrip(".")}
 
 
-def _price_change(random: Random, token: str) -> bytes:
+def make_price_change(random: Random, token: str) -> bytes:
     """As the market socket sends it, both outcomes in one message: about 600 bytes."""
     cents = random.randrange(1, 99)
     change = {

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from random import Random
 
-from benchmarks.raw_write import _book
+from benchmarks.raw_write import make_book
 from benchmarks.result import Result, pairs
 from marketarchive.archive import codec
 from marketarchive.archive.config import ArchiveConfig
@@ -74,7 +74,7 @@ def _write(root: Path) -> None:
     writer.start()
     archive = writer.open_run("polymarket_orderbook", "polymarket", ["orderbook"], {}, {})
     for n in range(ANSWERS):
-        payload = b"[%b]" % b",".join(_book(random, token) for token in tokens)
+        payload = b"[%b]" % b",".join(make_book(random, token) for token in tokens)
         seq = archive.next_seq("polymarket", "orderbook")
         archive.write(
             Response(

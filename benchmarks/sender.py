@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from random import Random
 
-from benchmarks.raw_write import _price_change
+from benchmarks.raw_write import make_price_change
 
 CLOSE = b"\x88\x02\x03\xe8"  # code 1000
 ACCEPT_KEY = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, 1.3
@@ -29,7 +29,7 @@ def price_changes(count: int) -> list[bytes]:
     """Different messages of the market socket, about 600 bytes each."""
     random = Random(7)
     tokens = [str(random.getrandbits(256)) for _ in range(8)]
-    return [_price_change(random, tokens[n % 8]) for n in range(count)]
+    return [make_price_change(random, tokens[n % 8]) for n in range(count)]
 
 
 def framed(payload: bytes) -> bytes:

@@ -24,7 +24,7 @@ from typing import Any
 
 import picows
 
-from benchmarks.raw_write import PlainFile, _stamp
+from benchmarks.raw_write import PlainFile, stamp_of
 from benchmarks.result import Result
 from benchmarks.sender import at_full_speed, price_changes, sender
 from benchmarks.sockets import CLOSE_TYPE, LIBRARIES, MAX_CONTROL_BYTES
@@ -126,9 +126,7 @@ def _checked(folder: Path) -> dict[str, Any]:
     feeds = Feeds(CHECKED_S)
     payloads = [payload for _, payload in feeds.stream()]
     with sender(at_full_speed(payloads)) as port:
-        crawled = crawl(
-            "checked", f"ws://127.0.0.1:{port}/", folder / "checked", feeds.tokens, STREAM_CHECK_SHARE=1
-        )
+        crawled = crawl("checked", f"ws://127.0.0.1:{port}/", folder / "checked", feeds.tokens)
     assert archived(folder / "checked", payloads) == len(payloads)
     verdicts = {
         name.removeprefix("books/"): count
@@ -169,7 +167,7 @@ async def _record(url: str, path: Path) -> tuple[float, float]:
             self.count += 1
             add(
                 b'{"kind":"frame","collected_at_utc":"%b","seq":%d,"connection":"c1","payload":%b}\n'
-                % (_stamp(time.time_ns()), self.count, payload)
+                % (stamp_of(time.time_ns()), self.count, payload)
             )
 
     file = PlainFile(path)

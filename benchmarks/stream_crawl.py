@@ -12,8 +12,8 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +21,29 @@ from scrapy.crawler import AsyncCrawlerProcess
 from scrapy.utils.project import get_project_settings
 
 from benchmarks.timed_files import SYNCS
-from marketarchive.collecting.polymarket.market_stream import MarketStreamSpider, Watched
+from marketarchive.collecting.polymarket.due_rounds import DueRounds
+from marketarchive.collecting.polymarket.market_stream import MarketStreamSpider
 from marketarchive.collecting.process import Process
-from marketarchive.collecting.streams.link import Link
 from marketarchive.collecting.streams.stream import StreamSpider
-from marketarchive.collecting.streams.websocket import Ending, Message
+from marketarchive.collecting.streams.websocket import Ending
 from marketarchive.items import Market
+from marketarchive.venues.channel import Session, Update
 from marketarchive.venues.endpoint import Endpoint, Limit
+from marketarchive.venues.polymarket.market_session import MarketSession
+from marketarchive.venues.polymarket.sockets import MARKETS, TOPIC_CHANNEL
 
 ROOT = Path(__file__).parent.parent
 LOOK_EVERY = 10_000
 """Frames after which the process looks at its memory."""
+DAY_S = 86_400.0
+NOTHING_DUE: Mapping[str, Any] = {
+    "patience_s": DAY_S,
+    "weak_max_s": DAY_S,
+    "silent_s": DAY_S,
+    "renew_s": None,
+    "expects_pong": False,
+}
+"""Frames made before are dated before the crawl, so they prove nothing of it: no deadline may come."""
 
 
 @dataclass
@@ -46,6 +58,58 @@ class Crawled:
     syncs: list[tuple[str, int, int]]  # see timed_files
 
 
+class CountingSession:
+    """Looks into no message; the first one is the proof of all keys."""
+
+    def __init__(self, spider: Watching) -> None:
+        self._spider = spider
+        self._keys: list[str] = []
+
+    def subscribe(self, keys: Sequence[str], *, is_first: bool) -> list[str]:  # noqa: ARG002  (said once)
+        self._spider.connected()
+        self._keys.extend(keys)
+        return ["go"]
+
+    def unsubscribe(self, keys: Sequence[str]) -> list[str]:  # noqa: ARG002  (the sender only sends)
+        return []
+
+    def resync(self, keys: Sequence[str]) -> list[str]:  # noqa: ARG002
+        return []
+
+    def apply(self, received_at: int, seq: int, payload: bytes, *, latest: int, verify: bool) -> list[Update]:  # noqa: ARG002
+        self._spider.count_frame()
+        first, self._keys = self._keys, []
+        return [Update(key, "snapshot", received_at) for key in first]
+
+    def concerned(self, payload: bytes) -> Sequence[str] | None:  # noqa: ARG002
+        return None
+
+    def load(self, received_at: int, seq: int, snapshot: Any) -> Update | None:  # noqa: ARG002
+        return None
+
+    def drop(self, keys: Iterable[str]) -> None:
+        """Do nothing: there are no books."""
+
+    def states(self) -> Iterator[tuple[str, bytes]]:
+        return iter(())
+
+
+class CountingMarketSession(MarketSession):
+    """The market channel's."""
+
+    def __init__(self, spider: Watching) -> None:
+        super().__init__()
+        self._spider = spider
+
+    def subscribe(self, keys: Sequence[str], *, is_first: bool) -> list[str]:
+        self._spider.connected()
+        return super().subscribe(keys, is_first=is_first)
+
+    def apply(self, received_at: int, seq: int, payload: bytes, *, latest: int, verify: bool) -> list[Update]:
+        self._spider.count_frame()
+        return super().apply(received_at, seq, payload, latest=latest, verify=verify)
+
+
 class Watching(StreamSpider):
     """Looks at the process while it receives; ends when the other side closes with code 1000."""
 
@@ -54,51 +118,52 @@ class Watching(StreamSpider):
     feed = "stream"
     feeds = ("stream",)
     accepts = ()
-    heartbeat_s = 10
-    answers_heartbeats = False
-    keys_per_socket = 100
+    channel = replace(TOPIC_CHANNEL, proof="none", heartbeat_s=10.0, **NOTHING_DUE)
     keys: Sequence[str] = ("all",)
 
     def __init__(self, name: str | None = None, **given: Any) -> None:
         super().__init__(name, **given)
         self.opened_s = self.opened_cpu = 0.0
-        self.taken = self.looked = 0
+        self.taken = 0
         self.rss_mb: list[tuple[int, float]] = []
 
     async def prepare(self) -> None:
-        self.want(self.keys)
+        self.subscribe(self.keys)
 
-    def subscriptions(self, keys: Sequence[str], *, is_first: bool) -> list[str]:  # noqa: ARG002  (a hook)
+    def new_session(self) -> Session:
+        return CountingSession(self)
+
+    def is_complete(self, keys: Iterable[str], ending: Ending) -> bool:  # noqa: ARG002  (a hook)
+        return ending.code == 1000
+
+    def connected(self) -> None:
+        """Measure from here."""
         self.opened_s, self.opened_cpu = time.perf_counter(), time.process_time()
-        return ["go"]
 
-    def take(self, link: Link, batch: Sequence[Message]) -> None:
-        link.data_at = batch[-1][0]
-        if link.waiting:
-            self.seen(link, list(link.keys), batch[0][0])
-        self.run.stats.inc_value(f"frames/good/{self.feed}", len(batch))
-        self.look(len(batch))
-
-    def is_over(self, link: Link, ending: Ending) -> bool:  # noqa: ARG002  (a hook)
-        return ending.code == 1000 and not ending.is_ours
-
-    def look(self, count: int) -> None:
-        self.taken += count
-        if self.taken >= self.looked + LOOK_EVERY:
-            self.looked = self.taken
+    def count_frame(self) -> None:
+        """Count a frame, and look at the process after each LOOK_EVERY."""
+        self.taken += 1
+        if self.taken % LOOK_EVERY == 0:
             self.rss_mb.append((self.taken, _rss_mb()))
 
 
 class Checking(Watching, MarketStreamSpider):
-    """The market channel's spider, told its tokens instead of asking the venue for them."""
+    """The market channel's spider, given its tokens instead of discovering its markets."""
+
+    channel = replace(MARKETS, **NOTHING_DUE)
 
     async def prepare(self) -> None:
-        now = self.run.clock.now_ns()
         market = Market(
-            venue=self.venue, feed="markets", received_at=now, seq=1, platform=self.venue, market_id="0x0"
+            venue=self.venue,
+            feed="markets",
+            received_at=self.run.clock.now_ns(),
+            seq=1,
+            platform=self.venue,
+            market_id="0x0",
         )
-        self.watched = {token: Watched(market, now, now) for token in self.keys}
-        self.want(self.keys)
+        self.watched = dict.fromkeys(self.keys, market)
+        self.due = DueRounds(self)
+        self.subscribe(self.keys)
 
     @property
     def expects_more(self) -> bool:
@@ -107,12 +172,8 @@ class Checking(Watching, MarketStreamSpider):
     def upkeep(self) -> list[Any]:
         return []
 
-    def new_link(self, keys: Iterable[str]) -> Link:
-        return MarketStreamSpider.new_link(self, keys)
-
-    def take(self, link: Link, batch: Sequence[Message]) -> None:
-        MarketStreamSpider.take(self, link, batch)
-        self.look(len(batch))
+    def new_session(self) -> CountingMarketSession:
+        return CountingMarketSession(self)
 
 
 def crawl(kind: str, url: str, folder: Path, keys: Sequence[str] = (), **settings: Any) -> Crawled:
@@ -128,11 +189,12 @@ def crawl(kind: str, url: str, folder: Path, keys: Sequence[str] = (), **setting
 def main() -> None:
     kind, url, folder, *given = sys.argv[1:]
     spider = {"plain": Watching, "checked": Checking}[kind]
-    spider.endpoint = Endpoint("socket", url, Limit("polymarket/socket", 100))
+    endpoint = Endpoint("socket", url, Limit("polymarket/socket", 100))
+    spider.channel = replace(spider.channel, endpoint=endpoint)
     spider.keys = sys.stdin.read().split() or spider.keys
     settings = get_project_settings()
     settings.setdict(
-        {"OUTPUT_DIR": folder, "SIMULATOR_URL": "", "LOG_LEVEL": "ERROR"}
+        {"OUTPUT_DIR": folder, "SIMULATOR_URL": "", "LOG_LEVEL": "ERROR", "STREAM_CHECK_SHARE": 1}
         | dict(each.split("=", 1) for each in given),
         "cmdline",
     )

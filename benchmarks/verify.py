@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
-from benchmarks.raw_write import _book, _price_change
+from benchmarks.raw_write import make_book, make_price_change
 from benchmarks.result import Result, pairs
 from marketarchive.archive import codec
 from marketarchive.archive.config import ArchiveConfig
@@ -82,7 +82,7 @@ def _books(writer: ArchiveWriter) -> int:
     run = writer.open_run("polymarket_orderbook", "polymarket", ["orderbook"], {}, {})
     total = 0
     for n in range(ANSWERS):
-        payload = b"[%b]" % b",".join(_book(random, token) for token in TOKENS)
+        payload = b"[%b]" % b",".join(make_book(random, token) for token in TOKENS)
         total += len(payload)
         run.write(
             Response(
@@ -112,7 +112,7 @@ def _frames(writer: ArchiveWriter) -> int:
     run = writer.open_run("polymarket_stream", "polymarket", ["stream"], {}, {})
     total = 0
     for n in range(0, FRAMES, FRAMES_PER_ITEM):
-        payloads = [_price_change(random, TOKENS[k % 8]) for k in range(FRAMES_PER_ITEM)]
+        payloads = [make_price_change(random, TOKENS[k % 8]) for k in range(FRAMES_PER_ITEM)]
         total += sum(map(len, payloads))
         run.write(
             Frames(

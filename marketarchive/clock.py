@@ -1,7 +1,8 @@
 """The project's clock: the one object asked for every time stamp and for every wait.
 
-Wall time is Unix time in integer nanoseconds UTC, monotonic time is CLOCK_MONOTONIC in nanoseconds; a
-simulator's clock (`simulated_time.py`) has both of its own, which may stand still or run faster.
+Wall time is Unix time in integer nanoseconds UTC, monotonic time is CLOCK_BOOTTIME in nanoseconds (where a
+system has no such clock, CLOCK_MONOTONIC, which stands still while the machine is suspended). A simulator's
+clock (`simulated_time.py`) has both of its own, which may stand still or run faster.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from marketarchive.times import MILLISECOND, from_seconds, to_seconds
 
 LOOK_AGAIN_S = 0.5
 """Seconds (wall) after which a waiter for a wall time looks again: the wall clock may have been set."""
+_BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _PAIR_NS = 10 * MILLISECOND  # wall and monotonic time read further apart than this are read again
 
 
@@ -67,14 +69,14 @@ class RealClock:
         return time.time_ns()
 
     def mono_ns(self) -> int:
-        return time.monotonic_ns()
+        return time.clock_gettime_ns(_BOOT_CLOCK)
 
     def instant(self) -> Instant:
         """Read both close together, even when the thread is held up between the two reads."""
         for _ in range(5):
-            before = time.monotonic_ns()
+            before = self.mono_ns()
             wall = time.time_ns()
-            after = time.monotonic_ns()
+            after = self.mono_ns()
             if after - before < _PAIR_NS:
                 break
         return Instant(wall, (before + after) // 2)

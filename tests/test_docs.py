@@ -11,10 +11,26 @@ from typing import get_args
 import pytest
 
 from marketarchive.archive.config import ArchiveConfig
+from marketarchive.collecting import reconnect
+from marketarchive.collecting.polymarket.live_rows import QUIET_S, ROW_GRACE_S
+from marketarchive.collecting.polymarket.market_stream import STATEMENT_S
+from marketarchive.collecting.streams.completeness import (
+    DRAIN_S,
+    PAUSE_S,
+    RENEW_JITTER,
+    RENEW_PAUSE_MAX_S,
+    RENEW_PAUSE_S,
+    RESYNC_EVERY_S,
+)
+from marketarchive.collecting.streams.connection import MISSED_PONGS
+from marketarchive.collecting.streams.history import HISTORY_S
+from marketarchive.collecting.streams.stream import QUEUE_MAX
 from marketarchive.items import GapReason
 from marketarchive.simulator.pace import ALLOWED_NS, HIGHEST, PAGE_ALLOWED_NS
 from marketarchive.time_page import SILENT_NS
 from marketarchive.times import MILLISECOND, SECOND
+from marketarchive.venues.polymarket.live_books import KEPT_CHANGES
+from marketarchive.venues.polymarket.sockets import MARKETS, TOPIC_CHANNEL
 from tests.spiders_under_test import spiders
 
 ROOT = Path(__file__).parent.parent
@@ -99,6 +115,15 @@ def test_every_stat_is_explained() -> None:
         assert f"`{stat}" in OPERATIONS, stat
 
 
+def test_no_stat_is_explained_that_there_is_not() -> None:
+    written = set(re.findall(r"(?:inc|set)_value\(\s*f?\"([^\"{]+)", code())) | {"retry/"}  # Scrapy's
+    table = OPERATIONS.partition("\n## Stats\n")[2].partition("\n## ")[0]
+    explained = re.findall(r"`(\w+/[^`<.]*)", "".join(re.findall(r"^\|([^|]*)\|", table, re.MULTILINE)))
+    assert len(explained) > 50
+    for stat in explained:
+        assert stat.startswith(tuple(written)), stat
+
+
 def test_every_close_reason_and_gap_reason_is_explained() -> None:
     reasons = set(re.findall(r"fault = \"(\w+)\"|request_stop\(\"(\w+)\"\)", code()))
     assert len(reasons) >= 4
@@ -138,6 +163,58 @@ def test_the_figures_of_simulated_time_are_those_of_the_code() -> None:
     source = (ROOT / "marketarchive" / "commands" / "simulate.py").read_text(encoding="utf-8")
     page = (ROOT / "docs" / "SIMULATOR.md").read_text(encoding="utf-8")
     assert set(re.findall(r'"(--[a-z]+)"', source)) == set(re.findall(r"^\| `(--[a-z]+)", page, re.MULTILINE))
+
+
+def words(name: str) -> str:
+    """A document, each space and line break one space."""
+    return " ".join((ROOT / "docs" / name).read_text(encoding="utf-8").split())
+
+
+def test_the_figures_of_what_proves_a_stream_are_those_of_the_code() -> None:
+    text, each = words("METHODOLOGY.md"), MARKETS
+    renew_s = each.renew_s or 0
+    for figure in (
+        f"up to {each.axis_error_s:g} s before its own time. That counts for {each.weak_max_s:g} s after",
+        f"nothing was proven for {each.silent_s:g} s is requested over REST, and again every",
+        f"A token that is out is requested every {RESYNC_EVERY_S:g} s",
+        f"not answered within {STATEMENT_S:g} s is given up",
+        f"nothing happened until {each.statement_lag_s:g} s before the request",
+        f"that state has {each.in_flight_s:g} s to arrive",
+        f"the last {KEPT_CHANGES} of a token",
+        f"nothing has proven further for {each.patience_s:g} s has an open gap",
+        f"brought nothing within {each.first_data_s:g} s is closed",
+        f"A token without a first book after {each.first_data_s:g} s",
+        f"three heartbeats ({MISSED_PONGS * each.heartbeat_s:g} s)",
+        f"replaced after {renew_s * (1 - RENEW_JITTER) / 60:g} to {renew_s / 60:g} min",
+        f"more than {each.ahead_s:g} s slow",
+        f"more than {each.patience_s:g} s fast",
+        f"a step of more than {TOPIC_CHANNEL.cadence_s:g} s is a gap",
+        f"seen on it, for {TOPIC_CHANNEL.patience_s:g} s is a gap `stall`",
+    ):
+        assert figure in text, figure
+
+
+def test_the_figures_of_streams_are_those_of_the_code() -> None:
+    text, each = words("ARCHITECTURE.md"), MARKETS
+    for figure in (
+        f"reported, for {HISTORY_S} s at least",
+        f"`axis_error` ({each.axis_error_s:g} s)",
+        f"`ahead` ({each.ahead_s:g} s)",
+        f"`weak_max` ({each.weak_max_s:g} s)",
+        f"`patience` ({each.patience_s:g} s)",
+        f"`in_flight` ({each.in_flight_s:g} s)",
+        f"up to {each.statement_lag_s:g} s before the request",
+        f"doubles from {reconnect.FIRST_S:g} s to {reconnect.MAX_S:g} s, up to half of it random",
+        f"from {reconnect.BLOCKED_FIRST_S / 60:g} min to {reconnect.BLOCKED_MAX_S / 3600:g} h",
+        f"has lived for {each.lived_s:g} s",
+        f"When more than {PAUSE_S} s have passed between two events, nothing is judged for {DRAIN_S} s",
+        f"the outbox ({QUEUE_MAX} items)",
+        f"made {ROW_GRACE_S:g} s later",
+        f"nothing was proven for {QUIET_S} s",
+        f"after {RENEW_PAUSE_S} s, twice that, ... up to every {RENEW_PAUSE_MAX_S // 60} min",
+    ):
+        assert figure in text, figure
+    assert reconnect.JITTER == 0.5
 
 
 def test_the_documented_check_is_the_one_the_demo_prints() -> None:

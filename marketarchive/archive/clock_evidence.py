@@ -77,7 +77,6 @@ def _kernel() -> dict[str, Any]:
     }
 
 
-@cache
 def _adjtimex() -> Any:
     if sys.platform != "linux":
         return None

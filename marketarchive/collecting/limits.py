@@ -10,6 +10,7 @@ import random
 from dataclasses import dataclass
 
 from marketarchive.clock import Clock, sleep
+from marketarchive.collecting.reconnect import ReconnectPolicy
 from marketarchive.items import GapReason
 from marketarchive.times import SECOND, from_seconds, to_seconds
 from marketarchive.venues.endpoint import Endpoint
@@ -63,6 +64,7 @@ class Limiter:
         self._share = share
         self._patience_ns = from_seconds(patience_s)
         self._classes: dict[str, _Class] = {}
+        self._policies: dict[str, ReconnectPolicy] = {}  # by URL
 
     def _of(self, endpoint: Endpoint) -> _Class:
         limit = endpoint.limit
@@ -109,6 +111,10 @@ class Limiter:
                     return "missed_tick"
             elif not await sleep(self._clock, to_seconds(wait), stop):
                 return found.why
+
+    def reconnects(self, endpoint: Endpoint) -> ReconnectPolicy:
+        """Return the one policy of connections to the endpoint, whoever opens them."""
+        return self._policies.setdefault(endpoint.url, ReconnectPolicy(random.random))
 
     def back_off(self, endpoint: Endpoint, seconds: float) -> None:
         """The venue asked for a pause (429): nothing of this class goes out for `seconds`."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from marketarchive.clock import Clock
 from marketarchive.items import ReferencePrice
 from marketarchive.times import SECOND, utc
 
@@ -38,11 +37,12 @@ class SecondRows:
     make: a kind of row with all that its rows share (venue, feed, asset, source) filled in.
     """
 
-    def __init__(self, clock: Clock, make: Callable[..., ReferencePrice], grace_s: int) -> None:
-        self._clock = clock
+    def __init__(self, now: Callable[[], int], make: Callable[..., ReferencePrice], grace_s: int) -> None:
+        """now: returns the time of the axis that rows stand on, ns, which no step of the wall moves."""
+        self._now = now
         self._make = make
         self._grace_ns = grace_s * SECOND
-        self._next = -(-clock.now_ns() // SECOND)  # Unix seconds; the first whole one
+        self._next = -(-now() // SECOND)  # Unix seconds; the first whole one
         self._waiting: dict[int, Observed] = {}  # by second
 
     def add(self, new: Observed) -> None:
@@ -54,7 +54,7 @@ class SecondRows:
 
     def due(self, *, is_last: bool = False) -> Iterator[ReferencePrice]:
         """The rows of all seconds old enough, or of all that are over."""
-        now = self._clock.now_ns()
+        now = self._now()
         end = (now if is_last else now - self._grace_ns) // SECOND
         if not is_last:
             end = min(end, self._next + ROWS_AT_ONCE)

@@ -67,6 +67,7 @@ class Ask:
     to_ns: int | None = None  # end of that gap; None = when given up
     deadline: int | None = None  # monotonic ns after which nothing is sent any more
     attempts: int = 0
+    failure: Failure | None = None  # of the last attempt
     detail: str = ""  # what the gap says of the request, beside what failed
     is_concluded: bool = False
 
@@ -149,6 +150,13 @@ class ArchiveSpider(Spider):
         for thing in things:
             self._outbox.put_nowait(thing)
 
+    def queued_items(self) -> list[Any]:
+        """Return what was put and not handed over to Scrapy yet, the oldest first; it stays in the queue."""
+        queued = self._empty_outbox()
+        for thing in queued:
+            self._outbox.put_nowait(thing)
+        return [*self._withheld, *(thing for thing in queued if thing is not _DONE)]
+
     async def settled(self) -> None:
         """Wait until everything submitted is concluded."""
         await self._settled.wait()
@@ -173,7 +181,8 @@ class ArchiveSpider(Spider):
         """Ends what still waits, and gives back what `start` was not allowed to hand over any more."""
         for task in self._tasks:
             task.cancel()
-        left, self._withheld = [*self._withheld, *self._empty_outbox()], []
+        left, self._withheld = self.queued_items(), []
+        self._empty_outbox()
         return left
 
     def _empty_outbox(self) -> list[Any]:
@@ -276,11 +285,9 @@ class ArchiveSpider(Spider):
     def _stopped(self, ask: Ask) -> None:
         """The run ends before this ask could be sent, or sent again; only the latter was missed."""
         if ask.attempts:
-            self.put(
-                *self._give_up(
-                    ask, Failure("disconnect", "venue", "no answer before the end", retryable=False)
-                )
-            )
+            last = ask.failure or Failure("disconnect", "venue", "", retryable=False)
+            failure = replace(last, detail="no answer before the end", retryable=False)
+            self.put(*self._give_up(ask, failure))
         else:
             self.put(*self._conclude(ask))
 
@@ -398,6 +405,7 @@ class ArchiveSpider(Spider):
                 max_retry_times=self.attempts - 1,
                 give_up_log_level=logging.WARNING,
             )
+        ask.failure = failure
         if retry is None:
             yield from self._give_up(ask, failure)
         else:

@@ -18,9 +18,13 @@ from scrapy.spiderloader import get_spider_loader
 
 from marketarchive.checkout import checkout
 from marketarchive.collecting.spider import ArchiveSpider
+from marketarchive.collecting.streams.detection import table
+from marketarchive.collecting.streams.stream import StreamSpider
 from marketarchive.invocation import command
 
 COMMANDS, SPIDERS, SETTINGS = "docs/COMMANDS.md", "docs/SPIDERS.md", "docs/SETTINGS.md"
+METHODOLOGY = "docs/METHODOLOGY.md"  # only what stands between BEGIN and END
+BEGIN, END = "<!-- written by `scrapy document` -->\n", "<!-- until here -->\n"
 COMMANDS_HEAD = """# Commands
 
 Written by `scrapy document` from what `marketarchive COMMAND -h` prints; change that. In a checkout,
@@ -44,7 +48,7 @@ class Command(ScrapyCommand):
     default_settings = {"LOG_ENABLED": False}  # noqa: RUF012  (Scrapy's own form)
 
     def short_desc(self) -> str:
-        return f"Write {COMMANDS}, {SPIDERS} and {SETTINGS} from the code"
+        return f"Write {COMMANDS}, {SPIDERS}, {SETTINGS} and tables of {METHODOLOGY} from the code"
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
@@ -61,6 +65,7 @@ class Command(ScrapyCommand):
             COMMANDS: commands_page(self.settings),
             SPIDERS: document([spider for spider in spiders if issubclass(spider, ArchiveSpider)]),
             SETTINGS: settings_page((root / "marketarchive/settings/live.py").read_text(encoding="utf-8")),
+            METHODOLOGY: methodology_page((root / METHODOLOGY).read_text(encoding="utf-8"), spiders),
         }
         for name, text in pages.items():
             path = root / name
@@ -153,3 +158,20 @@ def settings_page(source: str) -> str:
         elif not line:
             above = []
     return "\n".join(parts).replace("|\n## ", "|\n\n## ") + "\n"
+
+
+def methodology_page(page: str, spiders: Iterable[type[Any]]) -> str:
+    """Return `page` with a table of what is noticed for each channel to which one of `spiders` listens."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{METHODOLOGY} has no place between {BEGIN!r} and {END!r}")
+    streams = {spider.channel.endpoint: spider for spider in spiders if issubclass(spider, StreamSpider)}
+    tables = [_channel_section(spider) for spider in streams.values()]
+    return "".join((before, begin, *tables, "\n", end, after))
+
+
+def _channel_section(spider: type[StreamSpider]) -> str:
+    channel = spider.channel
+    title = f"### {spider.venue}, {channel.endpoint.name} (proof: {channel.proof})"
+    return "\n".join(["", title, *table(channel), ""])

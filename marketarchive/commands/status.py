@@ -224,8 +224,8 @@ def _facts(found: Status, master: Master) -> Iterator[tuple[str, str]]:
     lines = f"{totals['lines']:,} lines sealed, {totals['invalid']:,} of them invalid"
     yield "segments", f"{segments}; {lines}"
     yield "rows", f"{totals['rows_of_ended_runs']:,} in records/ by runs that have ended"
-    used = ", ".join(f"{name} {_bytes(size)}" for name, size in found.disk.items() if size)
-    yield "disk", f"{_bytes(sum(found.disk.values()))} used: {used}; {_bytes(found.free)} free"
+    used = ", ".join(f"{name} {size_text(size)}" for name, size in found.disk.items() if size)
+    yield "disk", f"{size_text(sum(found.disk.values()))} used: {used}; {size_text(found.free)} free"
     yield "master", _about(master)
 
 
@@ -253,11 +253,11 @@ def _runs_table(found: Status, listed: int) -> Table:
             Text(_state(run), STYLES.get(run.state, "red" if run.exit_code else "")),
             run.spider,
             run.run,
-            "-" if seconds is None else _span(seconds),
+            "-" if seconds is None else span_text(seconds),
             _number(run.markets),
             _number(run.rows),
             _number(run.lines) + ("+" if run.open_bytes else ""),
-            _bytes(run.bytes + run.open_bytes),
+            size_text(run.bytes + run.open_bytes),
             _number(run.gaps.total()),
         )
     return table
@@ -277,13 +277,13 @@ def _feeds_table(found: Status) -> Table:
         table.add_row(
             f"{feed.venue}/{feed.feed}",
             "never" if feed.last is None else f"{iso(feed.last)[5:19].replace('T', ' ')}",
-            "-" if feed.last is None else _span(to_seconds(found.at - feed.last)),
+            "-" if feed.last is None else span_text(to_seconds(found.at - feed.last)),
             "-" if feed.last is None else feed.last_from,
             _number(feed.sealed),
             _number(feed.recovered),
             _number(feed.open),
             _number(feed.lines) + ("+" if feed.open else ""),
-            _bytes(feed.bytes + feed.open_bytes),
+            size_text(feed.bytes + feed.open_bytes),
             _number(feed.gaps.total()),
             _number(feed.invalid),
         )
@@ -322,7 +322,8 @@ def _number(count: int | None) -> str:
     return f"{count / 1e6:.1f}M" if count < 1e9 else f"{count / 1e9:.1f}G"
 
 
-def _bytes(size: float) -> str:
+def size_text(size: float) -> str:
+    """Return a size in bytes for a table: `999 B`, `12.3 kB`, `5.0 GB`."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "B" or size >= 100 else f"{size:.1f} {unit}"
@@ -330,8 +331,11 @@ def _bytes(size: float) -> str:
     return f"{size:.1f} TB"
 
 
-def _span(seconds: float) -> str:
-    """`12 s`, `3m05s`, `1h02m`, `3d04h`; negative where the archive's clock is ahead of this machine's."""
+def span_text(seconds: float) -> str:
+    """Return a time in seconds for a table: `12 s`, `3m05s`, `1h02m`, `3d04h`.
+
+    Negative where the archive's clock is ahead of this machine's.
+    """
     whole, sign = int(abs(seconds)), "-" if seconds <= -1 else ""
     for below, large, small in ((3600, (60, "m"), (1, "s")), (86400, (3600, "h"), (60, "m"))):
         if whole < 60:

@@ -51,7 +51,7 @@ class MarketMasterPipeline:
     def process_item(self, item: Any) -> Any:
         if isinstance(item, (Market, Resolution, PriceSnapshot)):
             self._feeder.put(item)
-            self._publish(self._feeder.counts())
+            self._publish(self.counts())
         return item
 
     async def close_spider(self) -> None:
@@ -63,6 +63,10 @@ class MarketMasterPipeline:
                 skipped,
                 command("rebuild-master"),
             )
+
+    def counts(self) -> dict[str, int]:
+        """Return what the master has taken so far, by the names of `Feeder`: ahead of the stats."""
+        return self._feeder.counts()
 
     def _publish(self, counts: dict[str, int]) -> None:
         """Stats belong to the reactor's thread: carry over what the feeder has counted since."""

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from marketarchive.version import __version__
 
+_spiders = Path(__file__).parent.parent / "spiders"
+
 BOT_NAME = "marketarchive"
-SPIDER_MODULES = ["marketarchive.spiders"]
+# Each by itself: of a package, Scrapy leaves out all that follows a module that cannot be imported.
+SPIDER_MODULES = [f"marketarchive.spiders.{path.stem}" for path in sorted(_spiders.glob("[a-z]*.py"))]
 COMMANDS_MODULE = "marketarchive.commands"
 
 # ---- where everything goes -------------------------------------------------------------------------------
@@ -100,6 +103,8 @@ RETRY_ENABLED = False  # default True; it swallows the bodies of 429 and 5xx, ou
 HTTPERROR_ALLOW_ALL = True  # default False; every answer is archived before it is judged
 COMPRESSION_ENABLED = False  # default True; ours undoes gzip strictly, or keeps the bytes as they came
 DOWNLOAD_FAIL_ON_DATALOSS = False  # default True; what arrived of a cut body is archived and flagged
+# Default: Scrapy's own; ours cuts what is in flight 3 s after a stop.
+DOWNLOAD_HANDLERS = dict.fromkeys(("http", "https"), "marketarchive.collecting.downloads.DownloadHandler")
 DOWNLOAD_TIMEOUT = 10  # default 180; seconds (wall)
 DOWNLOAD_DELAY = 0  # default 0; our limiter paces on the project's clock, Scrapy's slots on the wall's
 DOWNLOAD_MAXSIZE = 256 * 2**20  # default 1 GiB

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from aiohttp import WSMsgType, web
 
 from marketarchive.simulated_time import SimulatedClock
-from marketarchive.simulator.faults import Fault
+from marketarchive.simulator.faults import ON_ACCEPT, Fault
 from marketarchive.simulator.sockets import ABNORMAL, Frame, Session
 from marketarchive.simulator.truth import Truth
 from marketarchive.times import SECOND, from_seconds, to_ms, to_seconds
@@ -56,7 +56,9 @@ class Connection:
         clock: SimulatedClock,
         faults: Callable[[], Sequence[Fault]],
         truth: Truth | None,
+        accepted: Sequence[Fault] = (),
     ) -> None:
+        """`accepted`: faults that hit the request that opened it."""
         self._number = number
         self._url = url
         self._route = url.removeprefix("wss://")
@@ -72,9 +74,12 @@ class Connection:
         self._cursor = self._horizon = clock.now_ns()
         self._pending: deque[Frame] = deque()
         self._held: list[tuple[Frame, bytes, list[str]]] = []  # put back by ws_reorder
+        self._late: list[tuple[int, Frame, bytes, list[str]]] = []  # until when (ns), by ws_late
         self._stall: tuple[Fault, int | None] | None = None  # until when (ns)
         self._is_half_open = False
         self.ended = asyncio.Event()
+        for fault in accepted:
+            self._accept(fault)
         transport.set_write_buffer_limits(high=2 * SEND_BUFFER)  # sending never waits for the client
 
     def stop(self) -> None:
@@ -95,7 +100,8 @@ class Connection:
             raise
         finally:
             reading.cancel()
-            for frame, payload, faults in self._held:
+            left = [(frame, payload, faults) for _, frame, payload, faults in self._late]
+            for frame, payload, faults in self._held + left:
                 self._note(frame, payload, None, faults)
             if (ended := self._ending) is not None:
                 self._tell("closed", code=ended.code, reason=ended.reason, by=ended.by)
@@ -170,7 +176,8 @@ class Connection:
                 self._truth.flush()
             if self._ending is not None:
                 return self._ending
-            await self._wait(self._pending[0].ns if self._pending else self._horizon)
+            due = self._pending[0].ns if self._pending else self._horizon
+            await self._wait(min(due, self._late[0][0]) if self._late else due)
 
     async def _advance(self, now_ns: int) -> None:
         """Sends everything due up to `now_ns`."""
@@ -181,10 +188,13 @@ class Connection:
                 self._pending = deque(self._session.due(self._cursor, self._horizon))
             until = min(now_ns, self._horizon)
             while self._pending and self._pending[0].ns <= until and self._ending is None:
-                await self._send(self._pending.popleft())
+                frame = self._pending.popleft()
+                await self._send_late(frame.ns)
+                await self._send(frame)
                 sent += 1
                 if sent % _IN_A_ROW == 0:
                     await asyncio.sleep(0)
+            await self._send_late(until)
             self._cursor = until
 
     async def _wait(self, until_ns: int) -> None:
@@ -220,6 +230,14 @@ class Connection:
             payload = re.sub(rb'"hash":"[0-9a-f]{40}"', _ZEROS, payload, count=1)
         if "ws_truncate" in names:
             payload = payload[: len(payload) * 2 // 3]
+        for fault in hit:
+            if fault.kind == "ws_dated_ahead":
+                payload = self._session.dated_ahead(frame, from_seconds(fault.options["seconds"]))
+            elif fault.kind == "ws_late":
+                at = frame.ns + from_seconds(fault.options["seconds"])
+                self._late.append((at, frame, payload, names))
+                self._late.sort(key=lambda each: each[0])
+                return
         if "ws_unknown_event" in names:
             await self._write(_surprise(frame), None, ["ws_unknown_event"])
         if "ws_reorder" in names:
@@ -237,6 +255,15 @@ class Connection:
         for frame, payload, names in held:
             await self._write(frame, payload, names)
 
+    async def _send_late(self, now_ns: int) -> None:
+        """What was to come later comes now; not on a connection that is silent meanwhile."""
+        while self._late and self._late[0][0] <= now_ns and self._ending is None:
+            _, frame, payload, names = self._late.pop(0)
+            if why := "ws_half_open" if self._is_half_open else self._is_silent(frame):
+                self._note(frame, payload, None, [*names, why])
+            else:
+                await self._write(frame, payload, names)
+
     async def _write(self, frame: Frame, payload: bytes | None, faults: list[str]) -> None:
         payload = frame.payload if payload is None else payload
         if self._transport.get_write_buffer_size() > SEND_BUFFER:
@@ -247,6 +274,14 @@ class Connection:
         await self._socket.send_frame(payload, WSMsgType.TEXT)
 
     # --- faults ------------------------------------------------------------------------------------------
+
+    def _accept(self, fault: Fault) -> None:
+        """Do what was ordered for a connection as a whole."""
+        if fault.kind == "ws_accept_close":
+            self._end(fault.options["code"], fault.options["reason"], "server")
+        elif fault.kind == "ws_accept_silent":
+            seconds = fault.options["seconds"]
+            self._stall = fault, None if seconds is None else self._cursor + from_seconds(seconds)
 
     def _is_silent(self, frame: Frame) -> str:
         """The name of what keeps this connection from sending data; "" where nothing does."""
@@ -262,7 +297,7 @@ class Connection:
 
     def _concerns(self, fault: Fault, frame: Frame) -> bool:
         """Whether `fault` could hit a frame like this."""
-        if not fault.is_for_sockets or frame.kind in _NO_DATA:
+        if not fault.is_for_sockets or fault.kind in ON_ACCEPT or frame.kind in _NO_DATA:
             return False
         options = fault.options
         match fault.kind:

@@ -22,11 +22,17 @@ is the one at which they are due:
 - ws_topic_gone: the frame is left out, updates and backfill; counts those of one RTDS `topic`
 - ws_drop, ws_duplicate, ws_truncate: the frame is lost, sent twice, cut within its text
 - ws_reorder: the frame is sent after the one that follows it
+- ws_late: the frame is sent `seconds` later, those that follow it are not held up
+- ws_dated_ahead: the frame's dates are moved `seconds` ahead, its hashes are right for them
 - ws_wrong_hash: the first hash of a price_change becomes zeros
 - ws_unknown_event: an event of a type that nobody knows comes before the frame
 
 `event` narrows the last ones and ws_close to one type ("price_change", "book", "update", ...). To refuse the
-upgrade order `status` (or checkpoint, html, hang, drop, latency) for the socket's route.
+upgrade order `status` (or checkpoint, html, hang, drop, latency) for the socket's route. Two more kinds count
+upgrades, and hit the connection that comes of one:
+
+- ws_accept_silent: nothing but answers to PING, for `seconds` from its opening or as long as it stands
+- ws_accept_close: a close with `code` and `reason` at once
 
 A simulated venue has kinds of its own in its module `faults`, as `FAULTS`; those named `page_*` hit its
 pages.
@@ -102,11 +108,19 @@ KINDS: dict[str, Kind] = {
     "ws_duplicate": Kind({"event": str}, {"event": None}),
     "ws_truncate": Kind({"event": str}, {"event": None}),
     "ws_reorder": Kind({"event": str}, {"event": None}),
+    "ws_late": Kind({"seconds": float, "event": str}, {"event": None}),
+    "ws_dated_ahead": Kind({"seconds": float, "event": str}, {"event": None}),
     "ws_wrong_hash": Kind({}),
     "ws_unknown_event": Kind({"event": str}, {"event": None}),
+    "ws_accept_silent": Kind({"seconds": float}, {"seconds": None}),
+    "ws_accept_close": Kind(
+        {"code": int, "reason": str}, {"code": 1013, "reason": "slow consumer: send buffer full"}
+    ),
 }
-ON_UPGRADE = frozenset({"status", "checkpoint", "html", "hang", "drop", "latency"})
-"""Of the other kinds, those that also hit the request that opens a socket."""
+ON_ACCEPT = frozenset({"latency", "ws_accept_silent", "ws_accept_close"})
+"""Kinds that hit the request that opens a socket and let it be opened."""
+ON_UPGRADE = ON_ACCEPT | {"status", "checkpoint", "html", "hang", "drop"}
+"""Kinds that hit the request that opens a socket."""
 
 
 @cache

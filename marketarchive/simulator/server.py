@@ -27,7 +27,7 @@ from marketarchive.exceptions import ConfigurationError
 from marketarchive.simulated_time import FollowedEventLoop, SimulatedClock
 from marketarchive.simulator.changes import change
 from marketarchive.simulator.connections import Connection
-from marketarchive.simulator.faults import ON_UPGRADE, Fault, read_faults
+from marketarchive.simulator.faults import ON_ACCEPT, ON_UPGRADE, Fault, read_faults
 from marketarchive.simulator.limits import Limits
 from marketarchive.simulator.messages import (
     Asked,
@@ -226,7 +226,7 @@ class Server:
             if (each.kind in ON_UPGRADE if is_upgrade else not each.is_for_sockets)
             and each.is_due(asked.method, route, elapsed_s, request.rel_url.raw_query_string)
         ]
-        if is_upgrade and {each.kind for each in hit} <= {"latency"}:
+        if is_upgrade and {each.kind for each in hit} <= ON_ACCEPT:
             return await self._connect(request, asked, hit)
         for fault in hit:
             if fault.kind == "clock_step":
@@ -253,8 +253,9 @@ class Server:
 
     async def _connect(self, request: web.Request, asked: Asked, hit: list[Fault]) -> web.StreamResponse:
         """Opens a socket and serves it until it ends."""
-        for latency in hit:
-            await asyncio.sleep(latency.options["seconds"])
+        for fault in hit:
+            if fault.kind == "latency":
+                await asyncio.sleep(fault.options["seconds"])
         venue = self._venues.get(asked.host)
         number = self._connections + 1
         session = None if venue is None else venue.connect(asked, number, self.clock.now_ns())
@@ -272,6 +273,7 @@ class Server:
             self.clock,
             lambda: self._faults,
             self._truth,
+            hit,
         )
         self._open.add(connection)
         try:

@@ -52,6 +52,9 @@ class Session(Protocol):
     def is_deaf(self, now_ns: int) -> bool:
         """Whether the venue has silently stopped sending because the client did not say PING."""
 
+    def dated_ahead(self, frame: Frame, ns: int) -> bytes:
+        """Return the payload of `frame` as if it had happened that much later, hashes right for its dates."""
+
     def place(self, market: str) -> int | None:
         """0 for the market that was subscribed first on this connection, and so on."""
 

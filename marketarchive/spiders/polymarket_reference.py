@@ -10,8 +10,8 @@ class PolymarketReference(TopicStreamSpider):
 
     Source: RTDS (WebSocket), topics crypto_prices, crypto_prices_chainlink, crypto_prices_twap_thirty, crypto_prices_twap_sixty
     Arguments: duration
-    Cadence: as sent, once a second and symbol; heartbeat every 5 s, a topic without updates for 15 s is reconnected
-    Caveats: the venue calls these topics deprecated; while they are absent there is one gap and nothing else
+    Cadence: as sent, once a second and symbol; heartbeat every 5 s; each symbol is followed by its own seconds, and one that shows none for 10 s has an open gap and a new connection
+    Caveats: the venue calls these topics deprecated; while one is absent it has one open gap, and its connection is replaced after 30 s, twice that, ... up to every 10 min
     """
 
     name = "polymarket_reference"

@@ -11,8 +11,8 @@ class PolymarketStream(MarketStreamSpider):
 
     Source: CLOB market channel (WebSocket); POST /books where a book breaks or is silent; Gamma for the markets
     Arguments: assets (BTC), durations (all), markets (slugs, or all), ahead (all: how long before its start a round is taken, 2m at least), interval, duration, shard
-    Cadence: as sent; with interval also a row per market at each multiple of it, from polls while the stream shows nothing; heartbeat every 10 s, silent tokens looked up every 30 s, connections renewed every 30 min, markets looked up every 60 s
-    Caveats: a lost last_trade_price or tick_size_change cannot be noticed; nothing can be asked for again, so a gap stays a gap
+    Cadence: as sent; with interval also a row per market at each multiple of it, by the venue's time where both books are proven, from polls while they are not; heartbeat every 10 s, a token silent for 5 s is requested over REST, connections renewed every 30 min, markets looked up every 60 s
+    Caveats: a lost last_trade_price or tick_size_change cannot be noticed; nothing can be requested again, so a gap stays a gap; a request for books not answered within 5 s is given up, and a token that is silent for 14 s without one is a gap
     """
 
     name = "polymarket_stream"

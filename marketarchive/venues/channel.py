@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol
 
+import msgspec
+
 from marketarchive.items import Verdict
 from marketarchive.venues.endpoint import Endpoint
 
@@ -22,11 +24,18 @@ statement of the same state tells.
 """
 
 
-class Update(NamedTuple):
+UpdateKind = Literal["snapshot", "delta", "trade", "mark", "end", "damage"]
+"""snapshot and delta: of the key's state. trade and mark: the venue was there at `at`, no state is said.
+end: nothing more will come of the key. damage: a part of the message could not be read, `value` is the
+ParseError; of "" when nobody can say which key it was about.
+"""
+
+
+class Update(msgspec.Struct, frozen=True, gc=False):
     """What one message says of one key."""
 
     key: str
-    kind: Literal["snapshot", "delta", "trade", "mark"]  # mark: only that the venue was heard at `at`
+    kind: UpdateKind
     at: int  # venue's time, ns since the Unix epoch; the time of receipt where a message has none
     integrity: Verdict = "not_available"
     state: str = ""  # names the key's state after it (a hash); "" where the venue names none
@@ -34,6 +43,7 @@ class Update(NamedTuple):
     is_known: bool = False  # a repeat, or a delta that its base holds already: proves and breaks nothing
     value: Any = None  # what a row of this moment shows
     detail: str = ""  # of a failure: what does not match
+    observed: int = 0  # of a cadence channel: what its message observed, ns, where `at` is its publication
     group: str = ""  # of a sequence channel: the keys that share its numbers; "" = all of the connection
 
 
@@ -44,6 +54,8 @@ class Statement(NamedTuple):
     at: int  # venue's time of the state, ns
     state: str  # as in Update
     snapshot: Any = None  # what `Session.load` takes
+    received_at: int = 0  # receipt of the answer, ns since the Unix epoch
+    seq: int = 0  # of the answer
 
 
 class Session(Protocol):
@@ -58,18 +70,24 @@ class Session(Protocol):
     def resync(self, keys: Sequence[str]) -> list[str]:
         """Return the texts that request new snapshots on this connection; none where that is impossible."""
 
-    def apply(self, received_at: int, payload: bytes, *, verify: bool) -> list[Update]:
+    def apply(self, received_at: int, seq: int, payload: bytes, *, latest: int, verify: bool) -> list[Update]:
         """Apply one message and return what it says, in order.
 
-        verify: False = compare only what is cheap; the integrity is then `unchecked`. Raises ParseError for
-        a damaged message; nothing is applied then.
+        received_at: as archived, ns since the Unix epoch. seq: of the message. latest: a state of a later
+        venue time, ns, is reported as failed and not applied: it would make all that follows look old.
+        verify: False = compare only what is cheap; the integrity is then `unchecked`. Raises ParseError for a
+        damaged message; nothing is applied then.
         """
 
-    def load(self, snapshot: Any) -> Update | None:
+    def concerned(self, payload: bytes) -> Sequence[str] | None:
+        """Return the keys that a damaged message may have been about; None: all of the connection."""
+
+    def load(self, received_at: int, seq: int, snapshot: Any) -> Update | None:
         """Start a key again from a snapshot of another source, deltas received since replayed on it.
 
         Returns the state reached, integrity `ok` when a delta's own proof matched on it, `unchecked` when
-        there was none to match; None when it does not fit what is held: older, or deltas are unknown.
+        there was none to match; None when it does not fit what is held: it is older, or deltas between the
+        two are unknown.
         """
 
     def drop(self, keys: Iterable[str]) -> None:

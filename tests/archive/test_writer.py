@@ -4,8 +4,10 @@ import errno
 import fcntl
 import gzip
 import hashlib
+import importlib
 import json
 import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import Future
@@ -489,7 +491,7 @@ def test_clock_evidence_says_what_the_kernel_says() -> None:
 
 
 def test_where_the_kernel_does_not_say_the_evidence_is_null(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("marketarchive.archive.clock_evidence._adjtimex", lambda: None)
+    monkeypatch.setattr(sys, "platform", "darwin")
     found = evidence(RealClock())
     assert (found["synchronised"], found["offset_ms"], found["error_bound_ms"], found["source"]) == (
         None,
@@ -499,16 +501,21 @@ def test_where_the_kernel_does_not_say_the_evidence_is_null(monkeypatch: pytest.
 def test_without_isal_the_standard_library_writes_the_same_lines(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import zlib
-
-    monkeypatch.setattr(codec, "_codec", zlib)
-    with writer(tmp_path, gzip_level=9) as made:
-        run = open_run(made)
-        run.write(response(run))
-        run.flush().result(10)
-        run.write(response(run))
-        run.close("finished", {}).result(10)
-    assert seqs(segments(tmp_path)) == [1, 2]
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "isal", None)
+        importlib.reload(codec)
+        try:
+            assert (codec.CODEC, codec.MAX_LEVEL) == ("zlib", 9)
+            with writer(tmp_path, gzip_level=9) as made:
+                run = open_run(made)
+                run.write(response(run))
+                run.flush().result(10)
+                run.write(response(run))
+                run.close("finished", {}).result(10)
+            assert seqs(segments(tmp_path)) == [1, 2]
+        finally:
+            patch.undo()
+            importlib.reload(codec)
 
 
 def test_a_fault_of_our_own_ends_the_run_as_loudly_as_a_broken_disk(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -12,18 +12,14 @@ from typing import TypeVar
 from scrapy.utils.test import get_crawler
 
 from marketarchive.clock import Instant
-from marketarchive.collecting.arguments import DURATION
 from marketarchive.collecting.limits import Limiter
 from marketarchive.collecting.process import Process
 from marketarchive.collecting.run import Run
 from marketarchive.collecting.spider import ArchiveSpider
-from marketarchive.collecting.streams.link import Link
 from marketarchive.collecting.streams.stream import StreamSpider
-from marketarchive.collecting.streams.websocket import Message
 from marketarchive.items import Gap
 from marketarchive.simulated_time import SimulatedClock
 from marketarchive.times import SECOND
-from marketarchive.venues.polymarket import sockets
 from tests.spiders_under_test import project_settings
 
 S = TypeVar("S", bound=ArchiveSpider)
@@ -40,34 +36,6 @@ class SteppableClock(SimulatedClock):
 
     def step(self, seconds: float) -> None:
         self.shift += int(seconds * SECOND)
-
-
-class Letters(StreamSpider):
-    """Keys are letters; a message is the letters that have sent."""
-
-    name = "letters"
-    venue = "polymarket"
-    feed = "stream"
-    feeds = ("stream",)
-    accepts = (DURATION,)
-    endpoint = sockets.MARKET_CHANNEL
-    heartbeat_s = 10
-    answers_heartbeats = False
-    keys_per_socket = 10
-    key_kind = "topic"
-    url = ""
-
-    @property
-    def socket_url(self) -> str:
-        return self.url
-
-    def subscriptions(self, keys: Sequence[str], *, is_first: bool) -> list[str]:
-        return ["".join(sorted(keys))]
-
-    def take(self, link: Link, batch: Sequence[Message]) -> None:
-        for at, _, payload in batch:
-            link.newest_event = link.data_at = at
-            self.seen(link, payload.decode(), at)
 
 
 @asynccontextmanager
@@ -87,9 +55,8 @@ async def at_work(
         yield made
     finally:
         made.run.stop.set()
-        for link in list(made.links) if isinstance(made, StreamSpider) else ():
-            if link.socket is not None:
-                await link.socket.close()
+        for pool in made.pools if isinstance(made, StreamSpider) else ():
+            await pool.close()
         made.abandon()
         await made.run.close("finished")
         await asyncio.to_thread(process.writer.close)
@@ -102,6 +69,5 @@ def step_clock(spider: ArchiveSpider, seconds: float) -> None:
 
 
 def gaps(spider: ArchiveSpider) -> list[Gap]:
-    """What was put so far."""
-    things = list(spider._outbox._queue)  # type: ignore[attr-defined]  # of asyncio.Queue
-    return [thing for thing in things if isinstance(thing, Gap)]
+    """Return the gaps that were put so far."""
+    return [thing for thing in spider.queued_items() if isinstance(thing, Gap)]

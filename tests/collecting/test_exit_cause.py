@@ -15,7 +15,8 @@ from marketarchive.collecting.run import Run
 from marketarchive.exceptions import DiskError
 from marketarchive.items import GapReason
 from marketarchive.scope import Scope
-from tests.collecting.streams import Letters, at_work
+from tests.collecting.letters import Letters
+from tests.collecting.streams import at_work
 
 
 def lose(run: Run, reason: GapReason, detail: str, times: int = 1) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.collecting.streams import Letters, at_work, step_clock
+from tests.collecting.letters import Letters
+from tests.collecting.streams import at_work, step_clock
 
 
 async def test_a_step_of_our_clock_does_not_change_how_long_a_run_lasts(tmp_path: Path) -> None:

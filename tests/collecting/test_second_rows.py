@@ -18,7 +18,9 @@ GRACE_S = 5
 
 def _rows(clock: HandClock) -> SecondRows:
     return SecondRows(
-        clock, partial(ReferencePrice, venue="acme", feed="prices", asset="BTC", source="poll"), GRACE_S
+        clock.now_ns,
+        partial(ReferencePrice, venue="acme", feed="prices", asset="BTC", source="poll"),
+        GRACE_S,
     )
 
 

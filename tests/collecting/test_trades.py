@@ -16,7 +16,7 @@ from marketarchive.spiders.polymarket_trades import PolymarketTrades
 from marketarchive.times import SECOND
 from marketarchive.venues.messages import Parsed
 from marketarchive.venues.polymarket.trades import Trade
-from tests.collecting.streams import at_work
+from tests.collecting.streams import at_work, step_clock
 from tests.master.markets import market
 
 VENUE_S = 1_795_255_300
@@ -34,15 +34,21 @@ class Trades(PolymarketTrades):
 
     def tick(self, *markets: Market) -> Ask:
         """The one question of a tick at which these are tracked."""
-        self.tracked = {each.market_id: each for each in markets}
-        assert not list(self.due(self.run.clock.now_ns()))
-        [ask] = self.asked
+        [ask] = self.tick_all(*markets)
         return ask
 
-    def answer(self, *times_s: int, more: bool = False) -> None:
-        """A page with trades of these times, newest first."""
-        [ask] = self.asked
-        self.asked.clear()
+    def tick_all(self, *markets: Market) -> list[Ask]:
+        """Return all questions after a tick at which these are tracked."""
+        self.tracked = {each.market_id: each for each in markets}
+        assert not list(self.due(self.run.clock.now_ns()))
+        return list(self.asked)
+
+    def answer(self, *times_s: int, more: bool = False, to: Ask | None = None) -> None:
+        """A page with trades of these times, newest first, to the only question or to one of several."""
+        if to is None:
+            [to] = self.asked
+        ask = to
+        self.asked.remove(ask)
         trades = [
             Trade("0xa", "1", "BUY", Decimal("0.5"), Decimal(1), at, f"0x{len(times_s)}{place}{at}", 1)
             for place, at in enumerate(times_s)
@@ -58,6 +64,11 @@ async def trading(folder: Path, ahead_s: int = 0) -> AsyncIterator[Trades]:
     async with at_work(Trades, folder, start=(VENUE_S + ahead_s) * SECOND) as spider:
         await spider.prepare()
         yield spider
+
+
+def asked_markets(ask: Ask) -> tuple[str, ...]:
+    assert ask.scope is not None
+    return ask.scope.subjects
 
 
 @pytest.mark.parametrize("ahead_s", [0, 3600])
@@ -89,31 +100,63 @@ async def test_what_nobody_trades_is_not_walked_for_ever(tmp_path: Path) -> None
     async with trading(tmp_path) as spider:
         spider.tick(market(0, "0xa"))
         spider.answer()
-        spider.tracked = {}
-        now = spider.run.clock.now_ns()
-        assert [each.market_id for each in spider._wanted(now)] == ["0xa"]
-        spider._walked["0xa"] = now // SECOND + LATE_S
-        assert spider._wanted(now) == []
-        assert not spider._followed
+        for _ in range(2):  # the second time the last walk is too young for what is listed late
+            assert asked_markets(spider.tick()) == ("0xa",)
+            spider.answer()
+        step_clock(spider, LATE_S)
+        assert asked_markets(spider.tick()) == ("0xa",)
+        spider.answer()
+        for _ in range(2):  # nor once it is forgotten
+            assert spider.tick_all() == []
+
+
+async def test_what_is_tracked_again_after_its_end_is_read_from_its_first_trade(tmp_path: Path) -> None:
+    """Nothing is kept of a market that is not walked any more."""
+    async with trading(tmp_path) as spider:
+        one = market(0, "0xa")
+        spider.tick(one)
+        spider.answer(VENUE_S - 5)
+        spider.tick()
+        step_clock(spider, LATE_S)
+        spider.answer()
+        spider.tick()
+        spider.answer()
+        assert spider.tick_all() == []
+        spider.tick(one)
+        spider.answer(VENUE_S - 5, VENUE_S - 5 - LATE_S - 1, more=True)
+        assert spider.asked, "the first page does not reach the first trade"
 
 
 async def test_a_walk_with_others_takes_nothing_back(tmp_path: Path) -> None:
     async with trading(tmp_path) as spider:
         one, other = market(0, "0xa"), market(0, "0xb")
-        spider.tick(one)
-        spider.answer(VENUE_S - 5)
-        read = spider._read["0xa"]
-        assert read == VENUE_S - 5 - LATE_S
-        spider._read["0xb"] = read - 1000
-        spider.tick(one, other)
+        read = VENUE_S - 5 - LATE_S
+        spider.tick(other)
+        spider.answer(read - 1000 + LATE_S)
+        of_one, of_other = spider.tick_all(one, other)
+        spider.answer(VENUE_S - 5, to=of_one)
+        assert of_other.from_ns == (read - 1000) * SECOND
+        spider.answer(to=of_other)
+        assert spider.tick(one, other).from_ns == (read - 1000) * SECOND
         spider.answer(read - 900, read - 1001)
-        assert spider._read == {"0xa": read, "0xb": read - 900 - LATE_S}
+        assert spider.tick(one, other).from_ns == (read - 900 - LATE_S) * SECOND
+        spider.answer()
+        spider.tick(one)  # the other's last walk
+        step_clock(spider, LATE_S)
+        spider.answer()
+        spider.tick(one)
+        spider.answer()
+        ask = spider.tick(one)
+        assert asked_markets(ask) == ("0xa",)
+        assert ask.from_ns == read * SECOND
 
 
 async def test_the_gap_of_a_walk_begins_before_it_ends(tmp_path: Path) -> None:
-    async with trading(tmp_path, -3600) as spider:
+    async with trading(tmp_path) as spider:
         one = market(0, "0xa")
-        spider._read["0xa"] = VENUE_S - LATE_S
+        spider.tick(one)
+        spider.answer(VENUE_S)
+        step_clock(spider, -3600)
         ask = spider.tick(one)
         assert ask.from_ns is not None
         assert ask.from_ns <= spider.run.clock.now_ns()

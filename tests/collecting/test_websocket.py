@@ -110,8 +110,7 @@ async def aiohttp_server(handler: Callable[[web.Request], object]) -> AsyncItera
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
-    assert site._server is not None
-    port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]  # of an asyncio server
+    [(_, port)] = runner.addresses
     try:
         yield f"ws://127.0.0.1:{port}/"
     finally:

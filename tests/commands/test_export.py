@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 from decimal import Decimal
@@ -13,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketarchive.archive import export_rows
 from marketarchive.archive.export_rows import export
 from marketarchive.archive.labels import label
 from marketarchive.archive.ledger import Ledger
@@ -115,13 +115,21 @@ def test_a_torn_line_may_be_cut_meanwhile(tmp_path: Path, monkeypatch: pytest.Mo
     with path.open("a") as file:
         file.write("x" * 2**20)  # many pages
 
-    def cut_first(line: bytes) -> Any:
-        os.truncate(path, whole)
-        return row(line)
+    class CutWhileRead(io.BufferedReader):
+        def __next__(self) -> bytes:
+            line = super().__next__()
+            cut.append(path.stat().st_size)
+            os.truncate(path, whole)
+            return line
 
-    row = export_rows._row
-    monkeypatch.setattr(export_rows, "_row", cut_first)
+    def opened(self: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+        return CutWhileRead(io.FileIO(self)) if self == path else original(self, mode, *args, **kwargs)
+
+    cut: list[int] = []
+    original = Path.open
+    monkeypatch.setattr(Path, "open", opened)
     assert export(tmp_path, "polymarket_btc", tmp_path / "x.csv").rows == 1
+    assert cut[0] > whole, "the line was torn when its file was opened"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import inspect
 import re
@@ -12,11 +13,15 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from marketarchive.clock import RealClock
 from marketarchive.collecting.streams.stream import StreamSpider
-from marketarchive.exceptions import ParseError
-from marketarchive.items import Invalid
+from marketarchive.items import Connection, Frames, Invalid
+from marketarchive.scope import Scope
+from marketarchive.venues.channel import Channel
 from marketarchive.venues.endpoint import Endpoint, Limit
+from tests.collecting.letters import LetterSession
+from tests.collecting.socket_peer import TEXT, Peer, frame, peer
+from tests.collecting.streams import at_work, gaps
+from tests.waiting import until_async
 
 pytestmark = pytest.mark.process
 
@@ -47,57 +52,76 @@ def test_a_frame_is_named_as_its_file_and_has_the_four_keys(template: str, tmp_p
     compile(written, "example_symbols.py", "exec")
 
 
-def test_the_frame_of_a_stream_says_all_that_its_base_needs(
+async def test_the_frame_of_a_stream_says_all_that_its_base_needs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Loaded beside a venue of three names, it takes a message that can be read and one that cannot."""
-    venue = ModuleType("marketarchive.venues.example")
-    venue.ticks = SimpleNamespace(  # type: ignore[attr-defined]  # what an author of a venue writes
-        SOCKET=Endpoint("ticks", "wss://example.com/ticks", Limit("example/ticks", 10, unit="connections")),
-        KEYS=("a", "b"),
-        subscribe=" ".join,
-        decode=_decode,
-    )
-    monkeypatch.setitem(sys.modules, "marketarchive.venues.example", venue)
+    subscribed: list[bytes] = []
+
+    async def send_one_of_each(client: Peer) -> None:
+        await client.accept()
+        subscribed.append((await client.frame())[1])
+        await client.send(frame(TEXT, b"ab"), frame(TEXT, b"?"))
+        await client.gone()
+
+    async with peer(send_one_of_each) as url:
+        endpoint = Endpoint("ticks", url, Limit("example/ticks", 10, unit="connections"))
+        venue = ModuleType("marketarchive.venues.example")
+        venue.ticks = SimpleNamespace(  # type: ignore[attr-defined]  # what an author of a venue writes
+            CHANNEL=Channel(endpoint, "none", "symbol", 10), KEYS=("a", "b"), Session=LetterSession
+        )
+        monkeypatch.setitem(sys.modules, "marketarchive.venues.example", venue)
+        made = await asyncio.to_thread(_made, tmp_path)
+        assert _unwritten(StreamSpider) == {"prepare", "new_session"}
+        assert _unwritten(StreamSpider) <= vars(made).keys()
+        stated = {name for name in inspect.get_annotations(StreamSpider) if not hasattr(StreamSpider, name)}
+        assert stated == {"channel"}
+        assert stated <= vars(made).keys()
+
+        async with at_work(made, tmp_path / "out") as spider:
+            await spider.prepare()
+            await until_async(lambda: bool(gaps(spider)))
+            opened, frames, invalid, *_ = spider.queued_items()
+            assert isinstance(opened, Connection)
+            assert (opened.event, opened.subscribe, opened.keys) == ("opened", ("ab",), ("a", "b"))
+            assert isinstance(frames, Frames)
+            assert [payload for _, _, payload in frames.frames] == [b"ab", b"?"]
+            assert isinstance(invalid, Invalid)
+            assert invalid.ref_seq == frames.frames[1][1]
+            [gap] = gaps(spider)
+            assert (gap.reason, gap.to_ns, gap.scope) == (
+                "checksum",
+                None,
+                Scope("example", "ticks", ("a", "b"), opened.connection, kind="symbol"),
+            )
+            stats = spider.run.stats.get_stats()
+            assert (stats["frames/ticks"], stats["frames/good/ticks"]) == (2, 1)
+    assert subscribed[0] == b"ab"
+
+
+def _made(folder: Path) -> type[StreamSpider]:
+    """What `scrapy genspider -t stream` wrote, loaded."""
     command = [sys.executable, "-m", "scrapy", "genspider", "-t", "stream", "example_ticks", "example.com"]
     subprocess.run(
         [*command, "-s", "NEWSPIDER_MODULE="],
         capture_output=True,
-        cwd=tmp_path,
+        cwd=folder,
         env={"SCRAPY_SETTINGS_MODULE": "settings.base", "PYTHONPATH": str(Path.cwd()), "PATH": ""},
         check=True,
     )
-    spec = importlib.util.spec_from_file_location("example_ticks", tmp_path / "example_ticks.py")
+    spec = importlib.util.spec_from_file_location("example_ticks", folder / "example_ticks.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    made = module.ExampleTicks
-    unwritten = {
+    made: type[StreamSpider] = module.ExampleTicks
+    return made
+
+
+def _unwritten(base: type[StreamSpider]) -> set[str]:
+    """Methods of `base` that a subclass has to write."""
+    return {
         name
-        for name, member in vars(StreamSpider).items()
+        for name, member in vars(base).items()
         if inspect.isfunction(member) and "raise NotImplementedError" in inspect.getsource(member)
     }
-    assert unwritten == {"prepare", "subscriptions", "take"}
-    assert unwritten <= vars(made).keys()
-    stated = {name for name in inspect.get_annotations(StreamSpider) if not hasattr(StreamSpider, name)}
-    assert stated <= vars(made).keys()
-
-    counted: dict[str, int] = {}
-    spider = made()
-    stats = SimpleNamespace(inc_value=counted.__setitem__)
-    spider.run = SimpleNamespace(stats=stats, clock=RealClock())
-    link = spider.new_link(["a", "b"])
-    spider.take(link, [(5, 1, b"a"), (6, 2, b"?")])
-    assert link.waiting == {"b"}
-    assert (link.data_at, link.newest_event) == (5, 4)
-    assert counted == {"frames/good/ticks": 1}
-    invalid = spider._outbox.get_nowait()
-    assert isinstance(invalid, Invalid)
-    assert spider.subscriptions(["a", "b"], is_first=True) == ["a b"]
-
-
-def _decode(payload: bytes) -> list[SimpleNamespace]:
-    if payload == b"?":
-        raise ParseError("Tick", "no tick")
-    return [SimpleNamespace(key=payload.decode(), sent_ns=4)]

@@ -14,7 +14,7 @@ import pytest
 from scrapy.cmdline import execute
 
 from marketarchive.archive.ledger import Ledger
-from marketarchive.commands.status import _bytes, _span
+from marketarchive.commands.status import size_text, span_text
 from tests.archive import museum
 from tests.e2e.harness import SCRAPY, Output, crawling, run, simulator, stop
 from tests.waiting import until
@@ -188,7 +188,9 @@ def test_a_wrong_argument_is_exit_code_2(call: Call, tmp_path: Path, given: list
 
 
 def test_spans_and_sizes_are_short() -> None:
-    spans = [_span(seconds) for seconds in (0.4, 59.9, 60, 3599, 3600, 86399, 86400, 40 * 86400, -5, -0.5)]
+    spans = [
+        span_text(seconds) for seconds in (0.4, 59.9, 60, 3599, 3600, 86399, 86400, 40 * 86400, -5, -0.5)
+    ]
     assert spans == ["0 s", "59 s", "1m00s", "59m59s", "1h00m", "23h59m", "1d00h", "40d00h", "-5 s", "0 s"]
-    sizes = [_bytes(size) for size in (0, 999, 1000, 12_345, 123_456, 5_000_000_000, 2_500_000_000_000)]
+    sizes = [size_text(size) for size in (0, 999, 1000, 12_345, 123_456, 5_000_000_000, 2_500_000_000_000)]
     assert sizes == ["0 B", "999 B", "1.0 kB", "12.3 kB", "123 kB", "5.0 GB", "2.5 TB"]

@@ -28,9 +28,9 @@ from scrapy.cmdline import execute
 from marketarchive.simulated_time import SimulatedClock
 from marketarchive.time_page import FOREVER_NS, TimePage
 from marketarchive.times import from_seconds, to_seconds
-from tests.gap_lines import holding
 from tests.e2e.forking import Forked, Running
 from tests.e2e.forking import run as run_forked
+from tests.gap_lines import holding
 from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parent.parent.parent

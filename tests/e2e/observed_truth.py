@@ -31,6 +31,10 @@ _OF_ALL = frozenset({"new_market", "market_resolved"})
 _MS = SECOND // 1000
 PUBLISHED_NS = 2 * SECOND
 """A price is published so long after its second began, at most."""
+SHOWN_NS = SECOND
+"""A first book shows its state as of its own date, which may lie before the subscription: an edge."""
+FOUND_NS = 3 * SECOND
+"""A book that is out is requested every 2 s, and its answer takes its time: an edge as well."""
 
 State = Literal["clear", "edge", "dark"]
 
@@ -203,7 +207,8 @@ def _between(seen: Iterable[_Seen], first: int, until: int) -> Iterator[Dark]:
     reach = _Seen(first, first, first, frozenset())
     for spell in seen:
         if spell.start > reach.end:
-            yield Dark(reach.last, reach.end, spell.start, spell.start, reach.faults)
+            shown = max(reach.end, spell.start - SHOWN_NS)
+            yield Dark(reach.last, reach.end, shown, spell.start + FOUND_NS, reach.faults)
         if spell.end > reach.end:
             reach = spell
     if reach.end < until:

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from marketarchive.archive.reader import ArchiveReader
-from marketarchive.collecting.polymarket.market_stream import SILENT_LINK_S, SILENT_S
-from marketarchive.collecting.streams.group import FIRST_DATA_S
-from marketarchive.collecting.streams.link import UNDER_WAY_S
-from marketarchive.scope import Scope
+from marketarchive.scope import LOOKUP, Scope
 from marketarchive.simulator.polymarket import Polymarket, market_channel
 from marketarchive.simulator.polymarket.markets import SimMarket
-from marketarchive.times import SECOND, from_iso
+from marketarchive.times import MILLISECOND, SECOND, from_iso
+from marketarchive.venues.polymarket.sockets import MARKETS
 from tests.gap_lines import holding
+from tests.simulator.polymarket.frames import Reader
 
 SEED = 1
-LOOKED_INTO_S = SILENT_S + SILENT_LINK_S / 2 + UNDER_WAY_S
+HASHES = re.compile(rb'"hash":"[0-9a-f]*"')
+FIRST_DATA_S = MARKETS.first_data_s
+LOOKED_INTO_S = MARKETS.weak_max_s + 1.5
 """Seconds after which a silence has been looked into."""
 
 
@@ -36,6 +38,7 @@ class Spell:
     tokens: frozenset[str]
     connection: str
     detail: str
+    noticed: int = 0  # when its first line was written
 
     def covers(self, at: int, market: str, tokens: tuple[str, ...], slack_ns: int) -> bool:
         return (
@@ -62,21 +65,28 @@ class Comparison:
     frames: int = 0  # due, of watched markets while they were watched
     missing: list[Missing] = field(default_factory=list)
     unexplained: list[Missing] = field(default_factory=list)  # missing, and no gap says so
-    hidden: int = 0  # missing, and nothing could tell: whole books followed before a look-up was due
+    hidden: int = 0  # missing, and nothing could tell: the next message set the same, or was a whole book
     gaps: list[Spell] = field(default_factory=list)
     groundless: list[Spell] = field(default_factory=list)  # gaps without a missing frame or an ordered fault
 
 
 def spells(root: Path, feed: str, end_ns: int) -> list[Spell]:
-    """Return the gaps of a feed: lines that hold, with what they hold for; without an end until `end_ns`."""
+    """Return the gaps of what a feed sends: lines that hold, with what they hold for; without an end until
+    `end_ns`. Requests that failed, rows that were not made and steps of the clock are none.
+    """
     world = Polymarket(SEED).world
-    lines = [message.envelope for message in ArchiveReader(root).messages("polymarket", feed, kinds=("gap",))]
+    lines, noticed = [], dict[str, int]()
+    for message in ArchiveReader(root).messages("polymarket", feed, kinds=("gap",)):
+        lines.append(message.envelope)
+        noticed.setdefault(message.envelope.get("id", ""), message.received_at)
     found = []
     for line, subjects in holding(
         ("polymarket", feed, line, Scope.read("polymarket", feed, line["scope"]).subjects) for line in lines
     ):
         scope = Scope.read("polymarket", feed, line["scope"])
-        tokens = frozenset(subjects if scope.kind == "token" else ())
+        if scope.kind in (LOOKUP, "records") or (scope.is_whole_feed and line["reason"] == "clock"):
+            continue
+        tokens = frozenset(subjects)
         found.append(
             Spell(
                 from_iso(line["from"]),
@@ -86,6 +96,7 @@ def spells(root: Path, feed: str, end_ns: int) -> list[Spell]:
                 tokens,
                 scope.connection or "",
                 line.get("detail", ""),
+                noticed.get(line.get("id", ""), 0),
             )
         )
     return found
@@ -115,8 +126,16 @@ def watched(root: Path) -> dict[str, tuple[int, int]]:
     return {token: (begin, last.get(token, begin)) for token, begin in first.items()}
 
 
-def compare(root: Path, truth: Path) -> Comparison:
-    """Frames of the market channel. Slack: what a frame may take on its way (a tenth of a second, wall)."""
+def _digest(payload: bytes) -> bytes:
+    """Return what a message says: one whose hash alone was spoiled lacks nothing."""
+    return hashlib.sha256(HASHES.sub(b"", payload)).digest()
+
+
+def compare(root: Path, truth: Path, faults: Sequence[int] = ()) -> Comparison:
+    """Frames of the market channel. Slack: what a frame may take on its way (a tenth of a second, wall).
+
+    `faults`: when something was done beside the simulator's faults (ns).
+    """
     slack = SECOND
     venue = Polymarket(SEED)
     archived: Counter[bytes] = Counter()
@@ -124,7 +143,7 @@ def compare(root: Path, truth: Path) -> Comparison:
     for message in ArchiveReader(root).messages("polymarket", "stream", kinds=("frame", "connection")):
         end_ns = max(end_ns, message.received_at)
         if message.kind == "frame":
-            archived[hashlib.sha256(message.payload).digest()] += 1
+            archived[_digest(message.payload)] += 1
     result = Comparison(gaps=spells(root, "stream", end_ns))
     spans = watched(root)
     mended: list[Mended] = []
@@ -137,7 +156,7 @@ def compare(root: Path, truth: Path) -> Comparison:
         is_tracked = False  # from its first message on; until then it is waited for
         silence = Silence(set(market.tokens), begin)
         for at, payload in market_channel.frames(venue.books, market, begin + slack, until - slack):
-            is_there = bool(archived[hashlib.sha256(payload).digest()])
+            is_there = bool(archived[_digest(payload)])
             is_tracked = is_tracked or is_there or at > begin + FIRST_DATA_S * SECOND
             result.frames += is_tracked
             one = _missing(at, market, payload)
@@ -152,16 +171,50 @@ def compare(root: Path, truth: Path) -> Comparison:
         if not any(gap.covers(one.at, one.market, one.tokens, slack) for gap in result.gaps)
     ]
     hidden = {id(one) for each in mended for one in each.hidden(unexplained, result.gaps, slack)}
+    hidden |= {id(one) for one in unexplained if _is_overwritten(venue, one, archived)}
     result.unexplained = [one for one in unexplained if id(one) not in hidden]
     result.hidden = len(unexplained) - len(result.unexplained)
-    faults = list(_faults(truth))
-    result.groundless = [
+    result.groundless = groundless(result, truth, slack, faults)
+    return result
+
+
+def groundless(result: Comparison, truth: Path, slack: int, faults: Sequence[int]) -> list[Spell]:
+    """Return the gaps in which nothing is missing, and no fault hit."""
+    causes = [*((at, at) for at in (*_faults(truth), *faults)), *_disconnected(truth)]
+    return [
         gap
         for gap in result.gaps
         if not any(gap.covers(one.at, one.market, one.tokens, slack) for one in result.missing)
-        and not any(gap.first - slack <= at <= gap.last + slack for at in faults)
+        and not any(gap.first - slack <= end and begin <= gap.last + slack for begin, end in causes)
     ]
-    return result
+
+
+def _is_overwritten(venue: Polymarket, one: Missing, archived: Counter[bytes]) -> bool:
+    """Return whether the state is right again by the next message of each token: a hash proves the state,
+    not what led to it.
+    """
+    found = venue.world.by_token(one.tokens[0])
+    assert found is not None
+    market, reader, wanted = found[0], Reader(), set(one.tokens)
+    bodies = [venue.books.body_at(market, side, one.at // MILLISECOND - 1) for side in (0, 1)]
+    reader.read(json.dumps([{**json.loads(body), "event_type": "book"} for body in bodies]).encode())
+    for _, payload in market_channel.frames(
+        venue.books, market, one.at - 1, one.at + int(FIRST_DATA_S * SECOND)
+    ):
+        if not archived[_digest(payload)]:
+            continue
+        try:
+            events = reader.read(payload)
+        except (AssertionError, KeyError):  # a best price that is not told, a level that is not there
+            return False
+        if reader.verdicts["failed"]:
+            return False
+        for event in events:
+            if event["event_type"] in ("book", "price_change"):
+                wanted -= {leg["asset_id"] for leg in event.get("price_changes", [event])}
+        if not wanted:
+            return True
+    return False
 
 
 @dataclass
@@ -220,6 +273,22 @@ def _faults(truth: Path) -> Iterator[int]:
             line = json.loads(text)
             if line.get("faults") or (line.get("event") == "closed" and line.get("by") == "server"):
                 yield line["simulated_ns"]
+
+
+def _disconnected(truth: Path) -> Iterator[tuple[int, int]]:
+    """(from, to) in ns of each time in which there was no connection any more."""
+    opened: dict[str, set[int]] = {}
+    since: dict[str, int] = {}
+    for line in map(json.loads, (truth / "frames.jsonl").read_text().splitlines()):
+        there = opened.setdefault(line["url"], set())
+        if line.get("event") == "closed":
+            there.discard(line["connection"])
+            if not there:
+                since[line["url"]] = line["simulated_ns"]
+        elif line.get("event") == "opened":
+            there.add(line["connection"])
+            if line["url"] in since:
+                yield since.pop(line["url"]), line["simulated_ns"]
 
 
 KINDS: tuple[dict[str, Any], ...] = (

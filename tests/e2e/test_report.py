@@ -102,7 +102,7 @@ def test_what_is_drawn_is_what_the_tables_say(recorded: Path, made: dict[str, An
     assert table["gapped_s"].sum() > 20
     gaps = archive.gaps()
     assert len(gaps) == len(charts["gaps"]["data"]["values"]) > 1
-    assert {"disconnect", "sequence"} <= {row["reason"] for row in charts["gaps"]["data"]["values"]}
+    assert {"disconnect", "stall"} <= {row["reason"] for row in charts["gaps"]["data"]["values"]}
     assert f"{len(gaps)} recorded gaps (section 3)" in made["reasons"]
     assert made["verdict"] == "care"
 

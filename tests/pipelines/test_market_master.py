@@ -3,12 +3,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from scrapy import Spider
+from scrapy.crawler import Crawler
 from scrapy.exceptions import NotConfigured
 from scrapy.utils.test import get_crawler
 
@@ -26,16 +28,17 @@ class AnySpider(Spider):
     name = "any"
 
 
-def pipeline(tmp_path: Path, **settings: Any) -> MarketMasterPipeline:
+def pipeline(tmp_path: Path, **settings: Any) -> tuple[MarketMasterPipeline, Crawler]:
     crawler = get_crawler(AnySpider, {"OUTPUT_DIR": str(tmp_path), **settings})
     crawler.archive_run = object()  # type: ignore[attr-defined]  # it asks only whether there is one
     made = MarketMasterPipeline.from_crawler(crawler)
     made.open_spider()
-    return made
+    return made, crawler
 
 
-def stats(made: MarketMasterPipeline) -> dict[str, int]:
-    found = made._stats.get_stats()
+def stats(crawler: Crawler) -> dict[str, int]:
+    assert crawler.stats is not None
+    found = crawler.stats.get_stats()
     return {
         name.removeprefix("master/"): value for name, value in found.items() if name.startswith("master/")
     }
@@ -49,14 +52,14 @@ def rows(tmp_path: Path, what: str = "market_id, title") -> list[tuple[Any, ...]
 
 
 async def test_items_reach_the_master_and_go_on(tmp_path: Path) -> None:
-    made = pipeline(tmp_path)
+    made, crawler = pipeline(tmp_path)
     items = [market(0, title="a"), priced(1), resolved(2, resolution="Up")]
     assert [made.process_item(item) for item in items] == items
     gap = Gap("polymarket", "markets", 1, 1, 1, None, Scope("polymarket", "markets"), "stall", "unknown")
     assert made.process_item(gap) is gap
     await made.close_spider()
     assert rows(tmp_path, "market_id, title, resolution") == [("0xabc", "a", "Up")]
-    assert stats(made) == {"rows_upserted": 3, "changes": 6}
+    assert stats(crawler) == {"rows_upserted": 3, "changes": 6}
 
 
 def test_without_a_master_only_files_are_written(tmp_path: Path) -> None:
@@ -77,31 +80,34 @@ def test_a_wrong_setting_ends_the_run_before_anything_is_sent(
 async def test_a_locked_master_delays_nothing_and_gets_everything_when_unlocked(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made = pipeline(tmp_path)
+    made, crawler = pipeline(tmp_path)
     made.process_item(market(0))
-    until(lambda: made._feeder.counts().get("rows_upserted") == 1)
+    until(lambda: made.counts().get("rows_upserted") == 1)
     other = sqlite3.connect(tmp_path / "master.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     begun = time.perf_counter()
     for t in range(1, 1001):
         made.process_item(market(t, market_id=f"m{t:04}"))
     assert time.perf_counter() - begun < 1.0
-    until(lambda: made._feeder.counts().get("errors", 0) >= 2)
+    until(lambda: made.counts().get("errors", 0) >= 2)
     other.execute("ROLLBACK")
     other.close()
     await made.close_spider()
     assert len(rows(tmp_path)) == 1001
-    assert stats(made)["rows_upserted"] == 1001
-    assert "rows_skipped" not in stats(made)
+    assert stats(crawler)["rows_upserted"] == 1001
+    assert "rows_skipped" not in stats(crawler)
     assert len([record for record in caplog.records if "database is locked" in record.message]) == 1
 
 
 async def test_rows_beyond_the_queue_and_beyond_the_time_to_close_are_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made = pipeline(tmp_path, MASTER_QUEUE=10, MASTER_CLOSE_TIMEOUT=0.3)
+    others = set(threading.enumerate())
+    made, crawler = pipeline(tmp_path, MASTER_QUEUE=10, MASTER_CLOSE_TIMEOUT=0.3)
     made.process_item(market(0))
-    until(lambda: made._feeder.counts().get("rows_upserted") == 1)
+    until(lambda: made.counts().get("rows_upserted") == 1)
+    threads = [each for each in threading.enumerate() if each not in others and each.name == "market-master"]
+    assert len(threads) == 1
     other = sqlite3.connect(tmp_path / "master.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     for t in range(1, 101):
@@ -109,18 +115,19 @@ async def test_rows_beyond_the_queue_and_beyond_the_time_to_close_are_counted(
     begun = time.perf_counter()
     await made.close_spider()
     assert time.perf_counter() - begun < 2
-    made._feeder._thread.join(10)
+    for thread in threads:
+        thread.join(10)
     other.execute("ROLLBACK")
     other.close()
-    assert stats(made)["rows_upserted"] == 1
-    assert stats(made)["rows_skipped"] == 100
+    assert stats(crawler)["rows_upserted"] == 1
+    assert stats(crawler)["rows_skipped"] == 100
     assert "100 rows are not in the market master" in caplog.text
-    assert not made._feeder._thread.is_alive()
+    assert not any(thread.is_alive() for thread in threads)
     assert len(rows(tmp_path)) == 1
 
 
 async def test_a_closing_pipeline_leaves_the_loop_free(tmp_path: Path) -> None:
-    made = pipeline(
+    made, crawler = pipeline(
         tmp_path, MASTER_URL=f"sqlite:////proc/{tmp_path.name}/master.db", MASTER_CLOSE_TIMEOUT=0.5
     )
     made.process_item(market(0))
@@ -136,14 +143,14 @@ async def test_a_closing_pipeline_leaves_the_loop_free(tmp_path: Path) -> None:
     await made.close_spider()
     task.cancel()
     assert turns > 10
-    assert stats(made)["rows_skipped"] == 1
-    assert stats(made)["errors"] >= 1
+    assert stats(crawler)["rows_skipped"] == 1
+    assert stats(crawler)["errors"] >= 1
 
 
 async def test_a_deleted_master_is_begun_anew(tmp_path: Path) -> None:
-    made = pipeline(tmp_path)
+    made, _ = pipeline(tmp_path)
     made.process_item(market(0, market_id="before"))
-    until(lambda: made._feeder.counts().get("rows_upserted") == 1)
+    until(lambda: made.counts().get("rows_upserted") == 1)
     (tmp_path / "master.db").unlink()
     made.process_item(market(1, market_id="after"))
     await made.close_spider()

@@ -221,7 +221,7 @@ def test_what_is_left_out_of_a_second_counts_for_nothing(
 ) -> None:
     """Much that a token is told in a second is thinned as it is read; little is not."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reading, "_FEW", 0)
+        patch.setattr(reading, "SPARSE", 0)
         whole = build(given_rows, of_label, clock)
-        patch.setattr(reading, "_FEW", 10**9)
+        patch.setattr(reading, "SPARSE", 10**9)
         assert build(given_rows, of_label, clock) == whole

@@ -150,8 +150,8 @@ def test_it_does_not_matter_how_much_is_made_at_a_time(
     at_once = tmp_path / canonical(tmp_path).path
     made = pq.ParquetFile(at_once).read()
     at_once.unlink()
-    monkeypatch.setattr("marketarchive.research.products.updown.canonical.dataset._AT_ONCE", 1)
-    monkeypatch.setattr("marketarchive.research.products.updown.canonical.dataset._WAITING", 1)
+    monkeypatch.setattr("marketarchive.research.products.updown.canonical.dataset.ROWS_AT_ONCE", 1)
+    monkeypatch.setattr("marketarchive.research.products.updown.canonical.dataset.PARTS_WAITING", 1)
     assert len(canonical(tmp_path).made) == 6
     assert pq.ParquetFile(at_once).read().equals(made)
 

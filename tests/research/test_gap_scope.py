@@ -39,7 +39,7 @@ def as_row(scope: Scope) -> dict[str, Any]:
     gap = Gap(scope.venue, scope.feed, NOON, 1, NOON, NOON, scope, "stall", "venue", id="r:1")
     envelope = lines.parse(lines.gap(gap).data).envelope
     message = Message("r", scope.venue, scope.feed, "gap", NOON, 1, b"", envelope, "", 1, "", "")
-    return gaps._row(message)
+    return gaps.table_row(message)
 
 
 @given(scope=scopes(), feed=FEEDS, names=NAMES, connection=CONNECTIONS)
@@ -48,9 +48,7 @@ def test_the_condition_and_the_method_agree(
     scope: Scope, feed: tuple[str, str], names: Sequence[str], connection: str | None
 ) -> None:
     row = as_row(scope)
-    stored = pa.Table.from_pylist([row], gaps._schema())
-    for name, value in (("venue", scope.venue), ("feed", scope.feed)):
-        stored = stored.append_column(name, pa.array([value]))
+    stored = pa.Table.from_pylist([{**row, "venue": scope.venue, "feed": scope.feed}], gaps.nothing().schema)
     database = connect()
     database.register("gaps", stored)
     kinds = [("v", pa.string()), ("f", pa.string()), ("names", pa.list_(pa.string())), ("on", pa.string())]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from marketarchive.exceptions import ArchiveError
-from marketarchive.research.products.updown.report.rounds import POINTS, _step
+from marketarchive.research.products.updown.report.rounds import POINTS, thinning_step
 from marketarchive.research.report import holes
 from marketarchive.research.report.holes import Hole as Hole_
 from marketarchive.research.report.holes import over_books
@@ -113,7 +113,7 @@ def test_parts_of_a_bar_fill_it_and_it_ends_with_the_recording() -> None:
     ("duration", "rounds"), [(300, 1), (300, 1152), (900, 2000), (86_400, 10), (14_400, 50)]
 )
 def test_rounds_are_thinned_to_a_bounded_page(duration: int, rounds: int) -> None:
-    step = _step(duration, rounds)
+    step = thinning_step(duration, rounds)
     assert duration % step == 0
     assert duration // step <= 300
     assert (duration // step) * rounds <= max(POINTS, 60 * rounds)

@@ -374,7 +374,7 @@ async def test_half_open_nothing_is_sent_nor_answered(sim: harness.Simulator) ->
         assert await is_silent(client)
         assert not client.closed
         await asyncio.to_thread(until, lambda: len(due(sim, number)) > 30)
-        client._response.close()  # the TCP connection, without a word
+        client.get_extra_info("socket").shutdown(socket.SHUT_RDWR)  # without a word
     await asyncio.to_thread(until, lambda: sim.connections(connection=number, event="closed"))
     assert not any(line["sent"] for line in due(sim, number)[10:])
     assert sim.connections(connection=number)[-1]["code"] == 1006
@@ -475,6 +475,70 @@ async def test_reference_prices_go_wrong_as_well(sim: harness.Simulator) -> None
         "sol/usd",
         "xrp/usd",
     }
+
+
+async def test_an_accepted_connection_stays_silent_while_others_flow(sim: harness.Simulator) -> None:
+    sim.order({"kind": "ws_accept_silent", "route": MARKET, "after": 1, "count": 1})
+    async with connected(sim) as one, connected(sim) as silent:
+        for client in (one, silent):
+            await client.send_str(subscribe(live_tokens(4)))
+        await silent.send_str("PING")
+        assert await texts(silent, 1) == [b"PONG"]
+        await texts(one, 20)
+        assert await is_silent(silent, 0.1)
+    lines = due(sim, last_connection(sim))
+    assert {(line["sent"], *line["faults"]) for line in lines} == {(False, "ws_accept_silent")}
+    async with connected(sim) as client:
+        await client.send_str(subscribe(live_tokens(4)))
+        await texts(client, 2)
+
+
+async def test_an_accepted_connection_is_closed_at_once(sim: harness.Simulator) -> None:
+    sim.order({"kind": "ws_accept_close", "route": RTDS, "count": 1})
+    async with connected(sim, RTDS) as client:
+        message = await the_end(client)
+    assert (message.type, message.data) == (WSMsgType.CLOSE, 1013)
+    until(lambda: sim.connections(event="closed", code=1013, by="server"))
+    async with connected(sim, RTDS) as client:
+        await client.send_str(rtds.subscribe([SPOT]))
+        await texts(client, 2)
+
+
+async def test_the_first_books_come_late(sim: harness.Simulator) -> None:
+    sim.order({"kind": "ws_late", "route": MARKET, "event": "books", "count": 1, "seconds": 4})
+    async with connected(sim) as client:
+        await client.send_str(subscribe(live_tokens(4)))
+        got = await texts_until(client, lambda payload: payload.startswith(b"["))
+    assert len(got) > 5
+    lines = due(sim, last_connection(sim))
+    books = next(line for line in lines if line["faults"] == ["ws_late"])
+    assert books["sent_ns"] - books["simulated_ns"] >= 4 * SECOND
+    assert all(line["sent"] for line in lines)
+
+
+@pytest.mark.parametrize("event", ["books", "book", "price_change"])
+async def test_a_state_is_dated_ahead_and_proves_itself(sim: harness.Simulator, event: str) -> None:
+    market = live_round("4h")
+    sim.order({"kind": "ws_dated_ahead", "route": MARKET, "event": event, "count": 1, "seconds": 600})
+    reader, dates = Reader(), []
+    async with connected(sim) as client:
+        await client.send_str(subscribe(market.tokens))
+        for payload in await texts(client, 80):
+            dates += [int(told["timestamp"]) for told in reader.read(payload)]
+    [line] = [line for line in due(sim, last_connection(sim)) if line["faults"]]
+    assert line["faults"] == ["ws_dated_ahead"]
+    assert set(reader.verdicts) == {"ok"}
+    ahead = [date for date in dates if date > line["sent_ns"] // 1_000_000 + 500_000]
+    assert len(ahead) == (2 if event == "books" else 1)
+
+
+async def test_a_price_is_dated_ahead(sim: harness.Simulator) -> None:
+    sim.order({"kind": "ws_dated_ahead", "route": RTDS, "event": "update", "count": 1, "seconds": 600})
+    async with connected(sim, RTDS) as client:
+        await client.send_str(rtds.subscribe([SPOT]))
+        got = await texts(client, 20)
+    observed = [point.observed_ms for payload in got for point in rtds.decode(payload)]
+    assert sum(each > sim.clock.now_ns() // 1_000_000 + 500_000 for each in observed) == 1
 
 
 async def test_one_topic_is_gone(sim: harness.Simulator) -> None:

@@ -58,7 +58,7 @@ class StreamPageSpider(PageSpider):
             for kind in self.arguments.others.get("pages", self.default_pages):
                 page = Page(asset, kind)
                 make = self._kind_of_row(page, page.source)
-                self._rows[page.slug] = SecondRows(self.run.clock, make, GRACE_S)
+                self._rows[page.slug] = SecondRows(self.now, make, GRACE_S)
                 self._known[page.slug] = KnownReports()
                 yield page
 
@@ -87,7 +87,7 @@ class StreamPageSpider(PageSpider):
         if new:
             self.run.process.notify(Observation(self.venue, self.feed, target.asset, max(new)))
         self.run.stats.inc_value("page/observations", len(new))
-        return News(new, answer.reports[0].observed_ns)
+        return News(new, answer.reports[0].observed_ns, answer.reports[-1].observed_ns)
 
     def labels(self, text: str) -> str:
         found = read_labels(text)

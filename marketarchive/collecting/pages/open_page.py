@@ -85,7 +85,6 @@ class OpenPage:
         self.has_data = asyncio.Event()  # a sound answer has come
         self.ended = asyncio.Event()
         self.why = ""  # it ended
-        self.opened_at = 0  # wall ns
         self.opened_mono = 0
         self.refusals: list[int] = []  # statuses since the last good answer
         self.document_status: int | None = None
@@ -121,7 +120,7 @@ class OpenPage:
 
     async def _attach(self, page: Page, request: Request) -> None:  # noqa: ARG002  (a hook)
         self._page = page
-        self.opened_at, self.opened_mono = self._now(), self._spider.run.clock.mono_ns()
+        self.opened_mono = self._spider.run.clock.mono_ns()
         page.on("request", self._asked)
         page.on("requestfailed", self._failed)
         page.on("response", self._answered)

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from scrapy.settings import BaseSettings
@@ -15,6 +16,7 @@ from marketarchive.collecting.pages.chromium import check_browser, launch_option
 from marketarchive.collecting.pages.open_page import OpenPage, Target
 from marketarchive.collecting.pages.page_keeper import News, PageKeeper
 from marketarchive.collecting.spider import ArchiveSpider
+from marketarchive.collecting.streams.axis import Axis
 from marketarchive.items import Response
 from marketarchive.times import from_seconds, to_seconds
 from marketarchive.venues.endpoint import Endpoint
@@ -109,6 +111,15 @@ class PageSpider(ArchiveSpider):
 
     # ---- what keepers use ------------------------------------------------------------------------------
 
+    @cached_property
+    def axis(self) -> Axis:
+        """What coverage and gaps stand on: it begins where the run does."""
+        return Axis(self.run.clock.instant())
+
+    def now(self) -> int:
+        """Return the time of the axis, ns since the Unix epoch."""
+        return self.axis.at(self.run.clock.mono_ns())
+
     def next_name(self) -> str:
         return next(self._names)
 
@@ -153,6 +164,8 @@ class PageSpider(ArchiveSpider):
         keeping = [self.spawn(keeper.keep()) for keeper in self.keepers]
         while await sleep(run.clock, 1.0, run.stop):
             self.each_second()
+            for keeper in self.keepers:
+                keeper.settle()
         await asyncio.wait(keeping, timeout=STOP_S)
         for task in keeping:
             task.cancel()

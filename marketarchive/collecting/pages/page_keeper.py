@@ -1,4 +1,4 @@
-"""Keeps one page open: opened, watched, renewed, opened again; what is not seen meanwhile is a gap."""
+"""Keeps one page open: opened, watched, renewed, opened again; what no page proves is a gap."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from scrapy.exceptions import IgnoreRequest
@@ -15,12 +15,15 @@ from marketarchive.clock import sleep, wait_any
 from marketarchive.collecting.limits import backoff
 from marketarchive.collecting.pages.open_page import Host, OpenPage, Target
 from marketarchive.collecting.spider import failure_of
-from marketarchive.collecting.streams.losses import Loss
+from marketarchive.collecting.streams.axis import Axis, Limits, Outage
+from marketarchive.collecting.streams.coverage import Change, Coverage
+from marketarchive.collecting.streams.track import Mark, Track, TrackState
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Invalid, Response
 from marketarchive.scope import Scope
-from marketarchive.times import SECOND
+from marketarchive.times import SECOND, to_seconds
 from marketarchive.venues.answers import Failure
+from marketarchive.venues.channel import Channel, Update
 
 logger = logging.getLogger(__name__)
 
@@ -34,14 +37,23 @@ MEMORY_CHECK_S = 10.0
 """Seconds (wall) between two looks at a page's memory."""
 RENEW_AGAIN_S = 60.0
 """Seconds that a page is left alone at least before it is renewed."""
+LAG_S = 180.0
+"""Seconds that a page's newest observation may be old while new ones come: pages were seen 90 s behind."""
+KEPT_S = 600
+"""Seconds of settled coverage that are kept: more than a page may be behind."""
+
+NOT_WHOLE = Outage("sequence", "unknown", "the answer does not reach back to the one before")
+REPLACED = Outage("disconnect", "ours", "renewed")
+LEFT_ALONE = Outage("blocked", "venue", "left alone after a refusal")
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What an answer brought: observations (ns) that were new, ascending, and the oldest that it holds."""
+    """What an answer brought: observations (ns) that were new, ascending, and the ends of all it holds."""
 
     new: Sequence[int]
     oldest: int
+    newest: int
 
 
 RENEW = Failure("stall", "ours", "renewed", retryable=True)
@@ -51,6 +63,8 @@ RENEW = Failure("stall", "ours", "renewed", retryable=True)
 class Looking(Host, Protocol):
     """What a keeper needs of its spider."""
 
+    @property
+    def axis(self) -> Axis: ...
     @property
     def keepers(self) -> Sequence[PageKeeper]: ...
     @property
@@ -75,14 +89,16 @@ class PageKeeper:
     def __init__(self, spider: Looking, target: Target) -> None:
         self.spider = spider
         self.target = target
-        self.newest_at = spider.run.clock.now_ns()  # receipt of the newest observation
-        self.newest_observed: int | None = None
         self.renew_asked = False
         self.pages: list[OpenPage] = []
-        self._loss: Loss | None = None
+        self._newest_mono = spider.run.clock.mono_ns()  # receipt of the newest observation, monotonic
+        self._limits = _limits(spider)
+        self._coverage = Coverage(self._limits, target.slug, self._now)
+        self._tracks: dict[str, Track] = {}  # by the name of a page that brought observations
+        self._refusal: Outage | None = None  # why no page shows any, for a gap that has no other reason
         self._memory_mono = 0.0
         self._labels = ""
-        self._labels_at = 0
+        self._labels_mono = 0
 
     @property
     def scope(self) -> Scope:
@@ -96,19 +112,19 @@ class PageKeeper:
         page: OpenPage | None = None
         while not run.stop.is_set():
             if page is None:
-                page = await self._open()
+                page = await self.open_page()
                 if page is None:
                     failures += 1
                     await sleep(run.clock, backoff(failures), run.stop)
                     continue
-            seen = self.newest_at
+            newest_mono = self._newest_mono
             failure = await self._watch(page)
             if failure is RENEW:
-                page = await self._renew(page)
+                page = await self.renew(page)
                 continue
             if failure is None:
                 break
-            failures = 1 if self.newest_at > seen else failures + 1
+            failures = 1 if self._newest_mono > newest_mono else failures + 1
             await self._give_up(page, failure)
             page = None
             await sleep(run.clock, backoff(failures), run.stop)
@@ -120,25 +136,26 @@ class PageKeeper:
             return
         if failure.reason == "blocked":
             self.spider.blocked(BLOCKED_S)
-        self.lose(failure)
+        self.lose(_outage(failure), page)
         await self._close(page, failure.detail)
 
     async def _close(self, page: OpenPage, why: str) -> None:
         await page.close(why)
         self.pages.remove(page)
 
-    async def _renew(self, old: OpenPage) -> OpenPage:
+    async def renew(self, old: OpenPage) -> OpenPage:
         """The new page first: nothing is missed meanwhile."""
         self.spider.run.stats.inc_value("page/renewed")
         self.renew_asked = False
-        new = await self._open(is_renewal=True)
+        new = await self.open_page(is_renewal=True)
         if new is None:
             old.opened_mono = self.spider.run.clock.mono_ns()  # it goes on; tried again later
             return old
+        self._end_track(old, self._refusal or REPLACED)
         await self._close(old, "renewed")
         return new
 
-    async def _open(self, *, is_renewal: bool = False) -> OpenPage | None:
+    async def open_page(self, *, is_renewal: bool = False) -> OpenPage | None:
         """A page that brings data, or labels at least; None when it does not, which is recorded."""
         run, spider = self.spider.run, self.spider
         if not await spider.may_open():
@@ -153,7 +170,7 @@ class PageKeeper:
             run.stats.inc_value("requests/count")
             run.stats.inc_value(f"requests/{spider.venue}/{spider.endpoint.name}")
             spider.put(page.request())
-            failure = await self._first_data(page)
+            failure = await self.first_data(page)
         if run.stop.is_set() or failure is None:
             return page
         run.stats.inc_value(f"asks/failed/{spider.feed}")
@@ -163,7 +180,7 @@ class PageKeeper:
             await self._give_up(page, failure)
         return None
 
-    async def _first_data(self, page: OpenPage) -> Failure | None:
+    async def first_data(self, page: OpenPage) -> Failure | None:
         run = self.spider.run
         stopping = asyncio.ensure_future(run.stop.wait())
         try:
@@ -185,7 +202,7 @@ class PageKeeper:
             return Failure("blocked", "venue", _refused(page, FIRST_S), retryable=False)
         if await self._read_labels(page):
             page.is_text = True
-            self.lose(Failure("stall", "unknown", "no JSON is seen; the labels are read", retryable=True))
+            self.lose(Outage("stall", "unknown", "no JSON is seen; the labels are read"))
             return None
         return Failure("stall", "unknown", f"the page showed no data for {FIRST_S:.0f} s", retryable=True)
 
@@ -200,14 +217,15 @@ class PageKeeper:
                 return Failure("disconnect", "unknown", page.why, retryable=True)
             if page.is_text and not page.has_data.is_set():
                 await self._read_labels(page)
-            silent_s = (run.clock.now_ns() - max(self._seen_at(page), page.opened_at)) / SECOND
+            silent_s = to_seconds(run.clock.mono_ns() - max(self._seen_mono(page), page.opened_mono))
             if silent_s > spider.stale_s:
                 return await self._stale(page, silent_s)
             if page.age_s > spider.renew_s or await self._is_large(page):
                 return RENEW
 
-    def _seen_at(self, page: OpenPage) -> int:
-        return self._labels_at if page.is_text and not page.has_data.is_set() else self.newest_at
+    def _seen_mono(self, page: OpenPage) -> int:
+        is_text = page.is_text and not page.has_data.is_set()
+        return self._labels_mono if is_text else self._newest_mono
 
     async def _stale(self, page: OpenPage, silent_s: float) -> Failure:
         if page.refusals and await page.is_refused():
@@ -239,7 +257,7 @@ class PageKeeper:
         if not text:
             return False
         if text != self._labels:
-            self._labels, self._labels_at = text, self.spider.run.clock.now_ns()
+            self._labels, self._labels_mono = text, self.spider.run.clock.mono_ns()
         at, seq = page.read_as_frame(text.encode())
         self.spider.take_labels(self, text, at, seq)
         return True
@@ -257,7 +275,8 @@ class PageKeeper:
             page.has_data.set()
             if news.new:
                 page.answers = 0
-                self._found(news, item.received_at)
+                self._newest_mono = self.spider.run.clock.mono_ns()
+            self._prove(page, news)
 
     def _looked_at(self, page: OpenPage, item: Response, url: str) -> News | None:
         try:
@@ -269,61 +288,99 @@ class PageKeeper:
             self.spider.put(bad)
             return None
 
-    def _found(self, news: News, at: int) -> None:
-        before = self.newest_observed
-        is_whole = before is not None and news.oldest <= before
-        if self._loss is not None:
-            self._end_loss(at)
-        elif before is not None and not is_whole:
-            detail = "the answer does not reach back to the one before"
-            self.spider.put(
-                self.spider.run.gap(
-                    "sequence", "unknown", min(before, self.newest_at), at, self.scope, detail=detail
-                )
-            )
-        self.newest_at = at
-        self.newest_observed = news.new[-1] if before is None else max(before, news.new[-1])
+    # ---- what is proven, and gaps ----------------------------------------------------------------------
 
-    # ---- gaps ------------------------------------------------------------------------------------------
+    @property
+    def _now(self) -> int:
+        return self.spider.axis.at(self.spider.run.clock.mono_ns())
 
-    def lose(self, failure: Failure) -> None:
-        """The first loss stands until data come again, but for one that turns out to be a refusal."""
-        run, now = self.spider.run, self.spider.run.clock.now_ns()
-        since = self.newest_at
-        if self._loss is not None:
-            if failure.reason != "blocked" or self._loss.reason == "blocked":
-                return
-            if self._loss.since < now:
-                since = now
-                self._end_loss(now)
-        elif self.newest_observed is not None:
-            since = min(since, self.newest_observed)  # what was observed after it may be lost too
-        loss = Loss(since, failure.reason, failure.cause, failure.detail, "")
-        self._loss = replace(loss, gap=self._write_gap(loss, None))
-        run.stats.inc_value(f"page/lost/{failure.reason}")
-        run.log_now_and_then(
-            failure.reason, "Lost %s (%s): %s", self.target.slug, failure.reason, failure.detail
-        )
+    def _prove(self, page: OpenPage, news: News) -> None:
+        """Extend what the page proves to the newest observation, from the one before if the answer holds it.
+
+        A page begins with the oldest that it holds, so an answer that reaches back leaves no gap.
+        """
+        now, track = self._now, self._tracks.get(page.name)
+        if track is None:
+            if not news.new and not self._coverage.is_live:
+                return  # it repeats what an earlier page showed last: nothing says that it goes on
+            # 0: answers hold what was before the page was opened
+            track = self._tracks[page.name] = Track(self._limits, self.target.slug, page.name, 0, Mark())
+            self._coverage.tracks.append(track)
+        if track.state is TrackState.LIVE and news.oldest > track.strong:
+            track.add_gap(track.strong, news.oldest, NOT_WHOLE)
+        for at in (news.oldest, news.newest):
+            track.apply(Update(self.target.slug, "snapshot", at), now, 0, None)
+        self._refusal = None
+        self.settle()
+
+    def lose(self, outage: Outage, page: OpenPage | None = None) -> None:
+        """End what `page` proves. Only a refusal replaces the reason of a gap that is open."""
+        if outage.reason == "blocked":
+            self._coverage.replace_outage(self._now, outage)
+        self._refusal = outage
+        if page is not None:
+            self._end_track(page, outage)
+        self.settle()
+
+    def _end_track(self, page: OpenPage, outage: Outage) -> None:
+        if (track := self._tracks.pop(page.name, None)) is not None:
+            track.close(outage)
+            track.is_judged = True  # no other source refutes a page
+
+    def settle(self) -> None:
+        """Write how the gaps differ from what was written of them; called once a second at least."""
+        now = self._now
+        if not self._coverage.tracks and self._why_not_open is None:
+            return  # the first page is loading: its own failure says more than its time
+        self._write(self._coverage.settle(now, self._why_not_open))
+        self._coverage.forget(now - KEPT_S * SECOND)
 
     def finish(self) -> None:
-        """The run is over: what is lost stays so."""
+        """Settle for good: the run is over, what is not proven stays so."""
         for page in self.pages:
             page.forget("the run was cut short")
         self.pages.clear()
-        if self._loss is not None:
-            self._end_loss(self.spider.run.clock.now_ns())
+        self._write(self._coverage.finish(self._now, self._why_not_open))
 
-    def _end_loss(self, at: int) -> None:
-        assert self._loss is not None
-        loss, self._loss = self._loss, None
-        self._write_gap(loss, max(at, loss.since))
+    @property
+    def _why_not_open(self) -> Outage | None:
+        is_left_alone = self.spider.is_blocked and not self.pages  # else a page is about to say more
+        return self._refusal or (LEFT_ALONE if is_left_alone else None)
 
-    def _write_gap(self, loss: Loss, to_ns: int | None) -> str:
-        """A line of the gap that `loss` has begun, else of a new one; the gap's id."""
+    def _write(self, changes: Sequence[Change]) -> None:
         run = self.spider.run
-        gap = run.gap(loss.reason, loss.cause, loss.since, to_ns, self.scope, loss.detail, loss.gap)
-        self.spider.put(gap)
-        return gap.id
+        for change in changes:
+            record = change.record
+            outage, is_first = record.outage, not record.id
+            gap = run.gap(
+                outage.reason,
+                outage.cause,
+                change.from_ns,
+                change.to_ns,
+                self.scope,
+                outage.detail,
+                record.id,
+            )
+            record.id = gap.id
+            self.spider.put(gap)
+            if is_first:
+                run.stats.inc_value(f"page/lost/{outage.reason}")
+                run.log_now_and_then(
+                    outage.reason, "Lost %s (%s): %s", self.target.slug, outage.reason, outage.detail
+                )
+
+
+def _limits(spider: Looking) -> Limits:
+    """Nothing of the venue proves that an answer is whole: what it repeats of those before does."""
+    patience_s = spider.stale_s + LAG_S  # a page that shows nothing new is closed before
+    channel = Channel(
+        spider.endpoint, "none", "page", 1, first_data_s=FIRST_S, patience_s=patience_s, conflates=True
+    )
+    return Limits.of(channel)
+
+
+def _outage(failure: Failure) -> Outage:
+    return Outage(failure.reason, failure.cause, failure.detail)
 
 
 def _refused(page: OpenPage, seconds: float) -> str:

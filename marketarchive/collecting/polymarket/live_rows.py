@@ -1,4 +1,7 @@
-"""A row per market and due tick from the books of the stream, from polls while the stream shows nothing."""
+"""A row per market and due tick from the proven books of the stream, from polls while it shows nothing.
+
+Ticks stand on the axis of completeness: venue time, which a step of the wall clock never moves.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
-from marketarchive.archive.clock_evidence import wall_step
-from marketarchive.clock import LOOK_AGAIN_S, Instant, sleep
+from marketarchive.clock import sleep
 from marketarchive.collecting.cadence import MISSED_ROWS_MAX
 from marketarchive.collecting.polymarket.discovery import batches
-from marketarchive.collecting.polymarket.live_tops import LiveTops, Top, newest
-from marketarchive.collecting.polymarket.market_link import MarketLink
+from marketarchive.collecting.polymarket.due_rounds import DueRounds
 from marketarchive.collecting.polymarket.quotes import judge, quote_of
 from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.collecting.streams.stream import StreamSpider
@@ -22,15 +23,13 @@ from marketarchive.scope import LOOKUP, Scope
 from marketarchive.times import SECOND, from_seconds, to_seconds
 from marketarchive.venues.polymarket import queries
 from marketarchive.venues.polymarket.endpoints import TOKENS_PER_BOOKS
+from marketarchive.venues.polymarket.market_session import Top
 from marketarchive.venues.polymarket.rows import GRACE_S, Quote
 
-if TYPE_CHECKING:
-    from marketarchive.venues.polymarket.live_books import Taken
-
 ROW_GRACE_S = GRACE_S["stream"]
-"""Seconds that a row waits: for messages on their way, for losses noticed late, for the answer of a poll."""
-QUIET_S = 2
-"""Seconds without data on a connection after which its markets are polled too."""
+"""Seconds that a row waits: for messages in flight, for outages noticed late, for the answer of a poll."""
+QUIET_S = 3
+"""Seconds for which nothing was proven of a market after which it is polled too: 2, and the axis's error."""
 LATE_S = 1.0
 """Seconds by which a tick may be noticed late before it is missed."""
 
@@ -39,108 +38,67 @@ LATE_S = 1.0
 class _Tick:
     """Due, and not written yet."""
 
-    at: int
+    at: int  # of the axis, ns
     markets: Sequence[Market]
     is_missed: bool = False
-    asked: set[str] = field(default_factory=set)  # market ids that were polled
+    requested: set[str] = field(default_factory=set)  # market ids that were polled
     polled: dict[str, Quote] = field(default_factory=dict)  # by market id
 
 
-class OfMarket(Protocol):
-    """Something that is watched of a market."""
-
-    @property
-    def market(self) -> Market: ...
-
-
 class LiveRows:
-    """Never two rows for a market and tick, also where the clock steps back over ticks that had theirs."""
+    """The rows of one spider."""
 
-    def __init__(self, spider: StreamSpider, watched: Mapping[str, OfMarket], step: int) -> None:
-        """watched: by token, as the spider keeps it."""
-        self.tops = LiveTops(step)
+    def __init__(
+        self, spider: StreamSpider, watched: Mapping[str, Market], due: DueRounds, step: int
+    ) -> None:
+        """watched: by token, as the spider keeps it; due: rounds without tokens; step: ns between ticks."""
+        self._due = due
         self._spider = spider
         self._watched = watched
         self._run = spider.run
         self._clock = spider.run.clock
         self._step = step
-        self._grace = ROW_GRACE_S * SECOND
-        self._quiet = QUIET_S * SECOND
         self._late = max(step, from_seconds(LATE_S))
-        self._first = self._next = 0  # ticks between them had their rows or wait for them
-        self._given: list[range] = []  # other ticks that had theirs, before the clock was set
-        self._until: Instant | None = None  # when the run was asked to end
-        self._set_at = Instant(0, 0)  # when the wall clock was first seen as it is set now
+        self._next = self._tick_from(self._now())
         self._waiting: deque[_Tick] = deque()
-        self._gone: list[tuple[int, str]] = []  # (wall ns, token) not watched any more
+        self._until: int | None = None  # when the run was to end
+        self._last: dict[tuple[str, int], Top | None] = {}  # (token, tick), of tokens not watched any more
 
-    # ---- what the spider tells -------------------------------------------------------------------------
-
-    def taken(self, link: MarketLink, at: int, seq: int, taken: Sequence[Taken]) -> None:
-        """A message was applied to the books of `link`."""
-        self.tops.heard(link.name, at)
-        for token in {one.token for one in taken if one.token is not None}:
-            self.changed(link, token, at, seq)
-
-    def changed(self, link: MarketLink, token: str, at: int, seq: int) -> None:
-        """The book of `token` on `link` is now as the message `seq` left it."""
-        if (book := link.books.books.get(token)) is not None:
-            top = Top(at, seq, book.timestamp_ms, book.best_bid, book.best_ask, book.verdict)
-            self.tops.told(link.name, token, top)
-
-    def ended(self, link: MarketLink) -> None:
-        self.tops.ended(link.name, self._clock.now_ns())
-
-    def lost(self, tokens: Iterable[str], since: int, until: int | None) -> None:
+    def unwatch(self, tokens: Iterable[str]) -> None:
+        """Keep what the stream shows at ticks whose rows still wait; call it before `unsubscribe`."""
         for token in tokens:
-            self.tops.lost(token, since, until)
-
-    def unwatched(self, tokens: Iterable[str]) -> None:
-        """Rows of ticks before now may still wait."""
-        now = self._clock.now_ns()
-        self._gone += [(now, token) for token in tokens]
+            for tick in self._waiting:
+                self._last[token, tick.at] = self._top(token, tick.at)
 
     # ---- ticks -----------------------------------------------------------------------------------------
 
     async def keep(self) -> None:
         """Until it is cancelled."""
-        self._set_at = self._clock.instant()
-        self._first = self._next = -(-self._set_at.wall // self._step) * self._step
         try:
             while True:
-                await sleep(
-                    self._clock, min(max(to_seconds(self._next - self._clock.now_ns()), 0.0), LOOK_AGAIN_S)
-                )
-                now = self._clock.instant()
-                self._follow_clock(now)
-                self._reach(now.wall)
-                self._spider.put(*self._due_rows(now.wall - self._grace))
+                await sleep(self._clock, max(to_seconds(self._next - self._now()), 0.0))
+                now = self._now()
+                self._reach(now)
+                self._spider.put(*self._due_rows(now - ROW_GRACE_S * SECOND))
         finally:
-            self._until = self._clock.instant()
+            self._until = self._now()
 
     def finish(self) -> Iterator[Quote]:
-        """The rows of all ticks that were due before the end, with what is known."""
+        """Yield the rows of all ticks that were due before the end, with what is known."""
         if self._until is not None:
-            self._follow_clock(self._until)
-            self._reach(self._until.wall, is_last=True)
+            self._reach(self._until, is_last=True)
             yield from self._due_rows(None)
 
-    def _follow_clock(self, now: Instant) -> None:
-        """Was it set? Then rows that wait are settled, and ticks that had theirs do not get another."""
-        if wall_step(self._set_at, now):
-            self._set_at = now
-            self._spider.put(*self._due_rows(None))
-            self.tops.restart(now.wall)
-            if now.wall < self._next - self._step:
-                self._given.append(range(self._first, self._next, self._step))
-                self._first = self._next = -(-now.wall // self._step) * self._step
+    def _now(self) -> int:
+        return self._spider.now()
+
+    def _tick_from(self, at: int) -> int:
+        return -(-at // self._step) * self._step
 
     def _reach(self, now: int, *, is_last: bool = False) -> None:
-        """Ticks up to `now` are due; those long past are missed."""
-        end = (now // self._step + 1) * self._step
-        if is_last and now % self._step == 0:
-            end = now
-        due = [tick for tick in range(self._next, end, self._step) if not self._had_row(tick)]
+        """Take ticks up to `now` as due; those long past are missed."""
+        end = self._tick_from(now) if is_last else self._tick_from(now + 1)
+        due = list(range(self._next, end, self._step))
         self._next = max(self._next, end)
         missed = [tick for tick in due if now - tick > self._late]
         self._run.stats.inc_value("ticks/due", len(due))
@@ -151,11 +109,8 @@ class LiveRows:
         if len(due) > len(missed) and not is_last and now < due[-1] + self._step:
             self._poll(self._waiting[-1], now)
 
-    def _had_row(self, tick: int) -> bool:
-        return any(tick in given for given in self._given)
-
     def _miss(self, ticks: Sequence[int]) -> None:
-        """This process did not run (load, sleep, a step of the clock)."""
+        """Record that this process did not run (load, sleep)."""
         run, feed = self._run, self._spider.feed
         run.stats.inc_value("ticks/missed", len(ticks))
         end = ticks[-1] + self._step
@@ -171,46 +126,45 @@ class LiveRows:
             self._waiting.append(_Tick(tick, markets, is_missed=True))
 
     def _markets(self, tick: int) -> list[Market]:
-        watched = {each.market.market_id: each.market for each in self._watched.values()}
+        watched = {market.market_id: market for market in self._watched.values()}
         return [
             market
-            for market in watched.values()
+            for market in (*watched.values(), *self._due.markets(tick))
             if market.end_at is None or tick < market.end_at.timestamp() * SECOND
         ]
 
     # ---- polls -----------------------------------------------------------------------------------------
 
     def _poll(self, tick: _Tick, now: int) -> None:
-        """Ask for the books of markets that the stream does not show."""
+        """Request the books of markets that the stream does not show."""
         spider = self._spider
-        open_links = [link for link in spider.links if link.is_open]
-        seen: set[str] = set()
-        for link in open_links:
-            if now - link.data_at <= self._quiet:
-                seen.update(link.keys - link.waiting)
-        subscribed = {token for link in open_links for token in link.keys - link.waiting}
-        down = []
-        for market in tick.markets:
-            tokens = (market.tokens or {}).values()
-            is_seen = all(token in seen and token not in spider.losses for token in tokens)
-            had_any = any(token in subscribed or token in spider.losses for token in tokens)
-            if not is_seen and (had_any or _has_begun(market, tick.at)):
-                down.append(market)
-        for batch in batches(down, TOKENS_PER_BOOKS // 2):
-            asked = [token for market in batch for token in (market.tokens or {}).values()]
-            tick.asked.update(market.market_id for market in batch)
+        unseen = [each for each in tick.markets if each.tokens and self._is_unseen(each, tick.at, now)]
+        for batch in batches(unseen, TOKENS_PER_BOOKS // 2):
+            tokens = [token for market in batch for token in (market.tokens or {}).values()]
+            tick.requested.update(market.market_id for market in batch)
             end = tick.at + self._step
             spider.submit(
                 Ask(
-                    queries.books(asked),
+                    queries.books(tokens),
                     partial(self._polled, tick, batch),
                     spider.feed,
-                    Scope(spider.venue, spider.feed, tuple(asked), kind=LOOKUP),
+                    Scope(spider.venue, spider.feed, tuple(tokens), kind=LOOKUP),
                     from_ns=tick.at,
                     to_ns=end,
                     deadline=self._clock.mono_ns() + max(end - now, 0),
                 )
             )
+
+    def _is_unseen(self, market: Market, tick: int, now: int) -> bool:
+        """Return whether nothing was proven lately of a market that has begun, or was followed before."""
+        proven = [self._proven_until(token) for token in (market.tokens or {}).values()]
+        if all(now - until <= QUIET_S * SECOND for until in proven):
+            return False
+        return any(proven) or _has_begun(market, tick)
+
+    def _proven_until(self, token: str) -> int:
+        pool = self._spider.pool_of(token)
+        return 0 if pool is None else pool.completeness.watermark(token)
 
     def _polled(self, tick: _Tick, markets: Sequence[Market], answer: Answer) -> Iterator[Any]:
         books, verdicts, invalid = judge(self._spider, answer)
@@ -221,33 +175,32 @@ class LiveRows:
     # ---- rows ------------------------------------------------------------------------------------------
 
     def _due_rows(self, up_to: int | None) -> Iterator[Quote]:
-        """Of ticks up to `up_to`, or of all."""
-        settled = None
+        """Yield those of ticks up to `up_to`, or of all."""
         while self._waiting and (up_to is None or self._waiting[0].at <= up_to):
             tick = self._waiting.popleft()
-            settled = tick.at
             for market in tick.markets:
                 yield self._row(tick, market)
-        if settled is not None:
-            self.tops.forget(settled + self._step)
-            while self._gone and self._gone[0][0] <= settled:
-                token = self._gone.pop(0)[1]
-                if token not in self._watched:
-                    self.tops.drop(token)
+            self._last = {key: top for key, top in self._last.items() if key[1] > tick.at}
 
     def _row(self, tick: _Tick, market: Market) -> Quote:
-        tops: dict[str, Top] = {}
-        if not tick.is_missed:
-            for token in (market.tokens or {}).values():
-                if (top := self.tops.at(token, tick.at, self._grace)) is not None:
-                    tops[token] = top
-        if len(tops) < len(market.tokens or ()) or not tops:
+        tokens = (market.tokens or {}).values()
+        tops = {} if tick.is_missed else {token: self._top(token, tick.at) for token in tokens}
+        found = {token: top for token, top in tops.items() if top is not None}
+        if not found or len(found) < len(tokens):
             if (polled := tick.polled.get(market.market_id)) is not None:
                 return polled
-            source = "books" if market.market_id in tick.asked else "stream"
+            source = "books" if market.market_id in tick.requested else "stream"
             return quote_of(self._spider, tick.at, market, {}, None, source=source)
-        verdicts = {token: top.verdict for token, top in tops.items()}
-        return quote_of(self._spider, tick.at, market, tops, newest(tops.values()), verdicts, source="stream")
+        verdicts = {token: top.verdict for token, top in found.items()}
+        last = max(found.values(), key=lambda top: (top.received_at, top.seq))
+        return quote_of(self._spider, tick.at, market, found, last, verdicts, source="stream")
+
+    def _top(self, token: str, tick: int) -> Top | None:
+        pool = self._spider.pool_of(token)
+        if pool is None:
+            return self._last.get((token, tick))
+        row = pool.completeness.row(token, tick)
+        return None if row is None else row.value
 
 
 def _has_begun(market: Market, tick: int) -> bool:

@@ -81,7 +81,7 @@ def quote_of(
         "timestamp": utc(tick),
         "asset": market.asset,
         "market_id": market.slug or market.market_id,
-        "condition_id": market.market_id,
+        "condition_id": None if market.market_id == market.slug else market.market_id,
         "preopen": int(preopen),
         "source": source,
         "verified": verified,

@@ -40,6 +40,7 @@ class Limits:
     is_chained: bool  # a good message proves that none before it is missing
     counts_order: bool  # the order of a connection proves a key weakly
     is_numbered: bool
+    has_hashes: bool  # each delta proves the state after it
     proves_itself: bool  # a message proves without a proof of the venue: there is none better
     needs_book: bool  # only a book proves a key; trades say nothing of it
     conflates: bool
@@ -61,6 +62,7 @@ class Limits:
             is_chained=channel.proof != "none",
             counts_order=channel.proof in ("hash", "none"),
             is_numbered=channel.proof == "sequence",
+            has_hashes=channel.proof == "hash",
             proves_itself=channel.proof in ("cadence", "none"),
             needs_book=channel.proof == "hash",
             conflates=channel.conflates,

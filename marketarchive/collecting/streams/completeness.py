@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from marketarchive.clock import Instant
+from marketarchive.collecting.reconnect import ReconnectPolicy
 from marketarchive.collecting.streams.axis import Axis, Limits, Outage
 from marketarchive.collecting.streams.coverage import Change, Coverage
 from marketarchive.collecting.streams.effects import (
@@ -23,7 +24,6 @@ from marketarchive.collecting.streams.effects import (
     Subscribe,
     Unsubscribe,
 )
-from marketarchive.collecting.streams.reconnect import ReconnectPolicy
 from marketarchive.collecting.streams.track import (
     NO_PROOF,
     NOT_ARRIVED,
@@ -46,6 +46,9 @@ PAUSE_S = 2
 """Nothing having happened for longer means that we were paused ourselves: ticks come more often."""
 DRAIN_S = 1
 """After a pause nothing is judged for so long: what arrived meanwhile waits in the sockets."""
+RENEW_PAUSE_S = 30
+"""A connection that lacks some of its keys is replaced at once; where that did not help, after this, ..."""
+RENEW_PAUSE_MAX_S = 600
 RENEW_JITTER = 0.1
 """The part of a connection's age that is random, so that not all are renewed at once."""
 
@@ -64,6 +67,7 @@ class Connection:
         self.renew_at = renew_at
         self.live_since: int | None = None  # its first data
         self.has_lived = False
+        self.is_old = False  # its renewal is due
         self.is_replaced = False  # a newer one is wanted: it is suspected, or old
         self.tracks: dict[str, Track] = {}
         self.order = Mark()
@@ -111,8 +115,11 @@ class Completeness:
         self._connecting: str | None = None
         self._refusal: Outage | None = None
         self._stated_at: dict[str, int] = {}  # key -> when its state was requested last, monotonic
+        self._renew_from = 0  # monotonic: where some keys go on, no replacement is opened before
+        self._renew_pause_s = float(RENEW_PAUSE_S)
         self._judge_from = now.mono  # nothing is judged before
         self._dirty: set[str] = set()
+        self._is_stopped = False  # all is settled
         self._effects: list[Effect] = []
 
     # ---- what is known -----------------------------------------------------------------------------------
@@ -187,6 +194,7 @@ class Completeness:
         """Settle all that is pending and end every gap; no other event may follow."""
         self._advance(mono)
         self._finish(list(self._coverage))
+        self._is_stopped = True
 
     def _finish(self, keys: Iterable[str]) -> None:
         now = self._axis.at(self._mono)
@@ -210,6 +218,7 @@ class Completeness:
         self._advance(mono)
         if name == self._connecting:
             self._connecting = None
+        self._refusal = None
         renew_at = None
         if self._channel.renew_s is not None:
             age_s = self._channel.renew_s * (1 - RENEW_JITTER * self._random())
@@ -241,7 +250,10 @@ class Completeness:
     def _drop(self, connection: Connection, outage: Outage) -> None:
         del self._connections[connection.name]
         for key, track in connection.tracks.items():
-            track.is_judged = any(succeeds(track, other) for other in self._others(track))
+            track.is_judged = any(
+                succeeds(track, other) or (other.state is TrackState.LIVE and other.since > track.until)
+                for other in self._others(track)
+            )
             track.close(outage)
             self._dirty.add(key)
 
@@ -257,9 +269,19 @@ class Completeness:
         if connection is None:
             return
         for update in updates:
-            self._apply(connection, update, now)
+            if not (self._limits.has_hashes and self._follow(connection, update, now)):
+                self._apply(connection, update, now)
         if self._dirty:
             self._settle()
+
+    def _follow(self, connection: Connection, update: Update, now: int) -> bool:
+        track = connection.tracks.get(update.key)
+        if track is None or not track.follow(update, now):
+            return False
+        connection.order.extend(update.at - self._limits.axis_error)
+        if track.is_changed or self._coverage[track.key].has_open_gap:
+            self._dirty.add(track.key)
+        return True
 
     def _apply(self, connection: Connection, update: Update, now: int) -> None:
         numbers = self._numbers(connection, update)
@@ -330,8 +352,24 @@ class Completeness:
         self._cut(name, keys, outage, mono)
 
     def skipped(self, name: str, mono: int) -> None:
-        """Cut the tracks of a connection: load was shed, messages are archived but were not looked at."""
-        self._cut(name, None, SHED_LOAD, mono)
+        """Note that load was shed: messages are archived, so none is missing, but no book is known any more.
+
+        The books are requested; the order of the connection proves the keys meanwhile, for as long as it may.
+        Numbers that were not looked at prove nothing: there the keys are out.
+        """
+        now = self._advance(mono)
+        connection = self._connections.get(name)
+        if self._limits.is_numbered or connection is None:
+            self._cut(name, None, SHED_LOAD, mono)
+            return
+        keys = tuple(connection.tracks)
+        for track in connection.tracks.values():
+            track.skip(now)
+        connection.order.extend(now - self._limits.in_flight - self._limits.axis_error)
+        self._effects.append(DropBooks(name, keys))
+        self._dirty.update(keys)
+        self._resync(connection, keys)
+        self._settle()
 
     def _cut(self, name: str, keys: Iterable[str] | None, outage: Outage, mono: int) -> None:
         now = self._advance(mono)
@@ -339,11 +377,11 @@ class Completeness:
         if connection is None:
             return
         cut = [key for key in (connection.tracks if keys is None else keys) if key in connection.tracks]
+        if not cut:
+            return
         for key in cut:
             connection.tracks[key].go_out(outage, now, is_damaged=True)
-        if (
-            cut and self._limits.is_numbered
-        ):  # a hash shows whether the book is still right, a number does not
+        if self._limits.is_numbered:  # a hash shows whether the book is still right, a number does not
             self._effects.append(DropBooks(name, tuple(cut)))
         self._dirty.update(cut)
         self._resync(connection, cut)
@@ -432,8 +470,10 @@ class Completeness:
         return False
 
     def _is_silent(self, coverage: Coverage, now: int) -> bool:
+        first_due = self._limits.in_flight + self._limits.axis_error
         return any(
             track.state is TrackState.OUT
+            or (track.state is TrackState.SUBSCRIBED and now - track.subscribed_at > first_due)
             or (
                 track.state is TrackState.LIVE
                 and now - max(track.received, track.strong) > self._limits.silent
@@ -444,12 +484,15 @@ class Completeness:
     # ---- requests ----------------------------------------------------------------------------------------
 
     def _resync(self, connection: Connection, keys: Sequence[str]) -> None:
-        """Request what brings broken keys back; where there is no such thing, another connection does."""
+        """Request what brings broken keys back; where there is no such thing, another connection does.
+
+        On a cadence channel the next observation does.
+        """
         if self._channel.has_resync:
             self._request_snapshots(connection, keys)
         elif self._channel.has_statements:
             self._request_statements(keys, from_seconds(STATEMENT_EVERY_S))
-        else:
+        elif self._limits.cadence is None:
             connection.is_replaced = True
 
     def _request_silent(self, keys: Sequence[str]) -> None:
@@ -504,6 +547,8 @@ class Completeness:
         if self._mono < self._judge_from:
             return
         connections = list(self._connections.values())
+        if any(each.has_lived and not each.is_replaced for each in connections):
+            self._renew_pause_s = float(RENEW_PAUSE_S)
         for place, connection in enumerate(connections):
             self._look_at(connection, connections[place + 1 :])
         if not self._coverage:
@@ -513,7 +558,8 @@ class Completeness:
             self._open()
 
     def _look_at(self, connection: Connection, newer: Sequence[Connection]) -> None:
-        connection.is_replaced |= connection.renew_at is not None and self._mono >= connection.renew_at
+        if connection.renew_at is not None and self._mono >= connection.renew_at:
+            connection.is_old = connection.is_replaced = True
         if self._is_taken_over(connection, newer):
             self._close(connection, REPLACED)
         elif connection.live_since is None:
@@ -528,28 +574,37 @@ class Completeness:
         if not any(t.state is TrackState.LIVE for each in newer for t in each.tracks.values()):
             return False
         return all(
-            track.state is not TrackState.LIVE or any(succeeds(track, each.tracks.get(key)) for each in newer)
+            track.state is not TrackState.LIVE
+            or self._has_stopped(track)
+            or any(succeeds(track, each.tracks.get(key)) for each in newer)
             for key, track in connection.tracks.items()
         )
 
-    def _is_continued(self, old: Track, new: Track | None) -> bool:
-        """Return whether `new` has taken over; an old one that never gets so far is not waited for."""
-        if succeeds(old, new):
-            return True
-        waited = 0 if new is None else self._axis.at(self._mono) - new.live_since
-        return new is not None and new.state is TrackState.LIVE and waited > self._limits.patience
+    def _has_stopped(self, track: Track) -> bool:
+        """Return whether a key of a cadence channel is silent for too long to be waited for."""
+        silent = self._axis.at(self._mono) - track.strong
+        return self._limits.cadence is not None and silent > self._limits.patience
 
     def _wants_connection(self) -> bool:
         connections = list(self._connections.values())
         if self._connecting is not None or any(each.live_since is None for each in connections):
             return False
-        return not connections or connections[-1].is_replaced  # an older one is being replaced already
+        if not connections:
+            return True
+        newest = connections[-1]
+        if not newest.is_replaced:  # an older one is being replaced already
+            return False
+        if newest.is_old or self._mono >= self._renew_from:
+            return True
+        return not any(track.state is TrackState.LIVE for track in newest.tracks.values())
 
     def _open(self) -> None:
         self._connecting = self._new_connection()
         self._effects.append(OpenConnection(self._connecting))
         if self._connections:  # a replacement counts as a failure until one has lived
             self._policy.failed(self._mono)
+            self._renew_from = self._mono + from_seconds(self._renew_pause_s)
+            self._renew_pause_s = min(RENEW_PAUSE_MAX_S, 2 * self._renew_pause_s)
 
     def _close(self, connection: Connection, outage: Outage) -> None:
         self._effects.append(CloseConnection(connection.name))
@@ -559,7 +614,7 @@ class Completeness:
 
     def _settle(self) -> None:
         """Write how the gaps of the keys differ from what was written of them."""
-        if self._mono < self._judge_from:
+        if self._mono < self._judge_from or self._is_stopped:
             return
         now, dirty = self._axis.at(self._mono), self._dirty
         self._dirty = set()

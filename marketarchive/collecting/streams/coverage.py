@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from marketarchive.collecting.streams.axis import Limits, Outage
@@ -9,6 +10,7 @@ from marketarchive.collecting.streams.track import NO_PROOF, NOT_ARRIVED, Track,
 from marketarchive.collecting.streams.witness import is_succeeded
 from marketarchive.times import SECOND
 
+NO_FIRST_DATA = Outage("stall", "venue", "nothing came since it was subscribed")
 NEVER_SUBSCRIBED = Outage("disconnect", "unknown", "no connection yet")
 
 
@@ -51,6 +53,7 @@ class Coverage:
         self._subscribed_at = subscribed_at
         self._wanted_from: int | None = None  # known with the first data, or when that is late
         self._records: list[GapRecord] = []
+        self._replaced: list[tuple[int, Outage]] = []  # (from, outage): why it stayed missing
         self._waits = False  # a gap is not written yet because a live track may close it
         self._forgotten = 0  # what was before is settled for good
 
@@ -72,6 +75,11 @@ class Coverage:
     def is_late(self, now: int) -> bool:
         """Return whether it has to be looked at: nothing extended it for the channel's patience."""
         return self._waits or now - max(self.until, self._subscribed_at) > self._limits.patience
+
+    def replace_outage(self, at: int, outage: Outage) -> None:
+        """End an open gap of another reason than `outage` at `at`, and begin one of `outage` there."""
+        if self.has_open_gap and self._records[-1].outage.reason != outage.reason:
+            self._replaced.append((at, outage))
 
     def finish(self, now: int, refusal: Outage | None) -> list[Change]:
         """Settle what is pending as if its deadline had come; return the last lines of the key."""
@@ -127,7 +135,14 @@ class Coverage:
             start = max(start, end)
         if start < now and self._is_open(start, now):
             found.append(_Found(start, now if is_final else None, *self._evidence(start, refusal)))
-        return found
+        return [part for gap in found for part in self._split(gap)]
+
+    def _split(self, gap: _Found) -> Iterator[_Found]:
+        for at, outage in self._replaced:
+            if gap.from_ns < at and (gap.to_ns is None or at < gap.to_ns):
+                yield _Found(gap.from_ns, at, gap.outage, gap.connection)
+                gap = _Found(at, gap.to_ns, outage, None)
+        yield gap
 
     def _start(self, now: int, *, is_final: bool) -> int | None:
         """Return since when it is wanted; None where the first data may still come in time."""
@@ -159,14 +174,20 @@ class Coverage:
             for gap in track.inner_gaps:
                 if gap.from_ns <= start < gap.to_ns:
                     return gap.outage, track.connection
+        reached = [track for track in self.tracks if track.since and track.until <= start]
+        last = max(reached, key=lambda track: track.until, default=None)
         ended = [track for track in self.tracks if track.outage and track.until <= start]
-        if ended:
+        if ended and (last is None or last.outage or last.state is not TrackState.LIVE):
             last = max(ended, key=lambda track: track.until)
             return last.outage or NO_PROOF, last.connection
         live = next((track for track in self.tracks if track.state is TrackState.LIVE), None)
+        live = last if last is not None and last.state is TrackState.LIVE else live
         if live is not None:
             seconds = self._limits.patience // SECOND
             return Outage("stall", "unknown", f"nothing proven for {seconds} s"), live.connection
+        waiting = next((track for track in self.tracks if track.state is TrackState.SUBSCRIBED), None)
+        if waiting is not None:
+            return waiting.outage or NO_FIRST_DATA, waiting.connection
         return refusal or NEVER_SUBSCRIBED, None
 
     def forget(self, before_ns: int) -> None:
@@ -177,6 +198,7 @@ class Coverage:
                 cut = record.from_ns
         self._forgotten = max(self._forgotten, cut)
         self._records = [each for each in self._records if each.to_ns is None or each.to_ns >= cut]
+        self._replaced = [each for each in self._replaced if each[0] >= self._forgotten]
         for track in self.tracks:
             track.forget(self._forgotten)
         self.tracks = [track for track in self.tracks if not self._is_over(track)]

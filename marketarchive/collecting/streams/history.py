@@ -40,6 +40,18 @@ class History:
             self._shown.append(entry)
         self._count(at)
 
+    def append(self, at: int, state: str, value: Any) -> None:
+        """Report and show the state that follows on all others: the usual case, done quickly."""
+        report = (at, state)
+        if self._reported and report <= self._reported[-1]:
+            self.report(at, state)
+        else:
+            self._reported.append(report)
+        self._shown.append((at, self._added, value))
+        self._added += 1
+        if self._added % _TRIM_EVERY == 0:
+            self._trim(at)
+
     def has(self, at: int, state: str) -> bool:
         """Return whether that state was reported; a message that names no state was reported by its date."""
         place = bisect_left(self._reported, (at, state))
@@ -66,7 +78,10 @@ class History:
     def _count(self, at: int) -> None:
         self._added += 1
         if self._added % _TRIM_EVERY == 0:
-            oldest = at - HISTORY_S * SECOND
-            # the newest one before the window stays: it is the state at its beginning
-            del self._reported[: max(0, bisect_left(self._reported, (oldest, "")) - 1)]
-            del self._shown[: max(0, bisect_left(self._shown, oldest, key=lambda each: each[0]) - 1)]
+            self._trim(at)
+
+    def _trim(self, at: int) -> None:
+        oldest = at - HISTORY_S * SECOND
+        # the newest one before the window stays: it is the state at its beginning
+        del self._reported[: max(0, bisect_left(self._reported, (oldest, "")) - 1)]
+        del self._shown[: max(0, bisect_left(self._shown, oldest, key=lambda each: each[0]) - 1)]

@@ -65,7 +65,7 @@ PASSED_OVER = Outage("stall", "unknown", "a state that another source has was ne
 NOT_ARRIVED = Outage("stall", "unknown", "a newer state that another source has did not arrive")
 DATED_AHEAD = Outage("clock", "venue", "dated well after its receipt")
 OUT_OF_ORDER = Outage("sequence", "venue", "unknown and older than the state held")
-CADENCE_BROKEN = Outage("stall", "unknown", "observations are missing between two")
+CADENCE_BROKEN = Outage("sequence", "upstream", "observations are missing between two")
 
 
 class Track:
@@ -88,11 +88,13 @@ class Track:
         self.stated_at = 0  # newest date that any statement gave
         self.broken_at = 0  # when it was broken last
         self.outage: Outage | None = None  # what took it out
+        self.is_unverified = False  # live, while messages were skipped: its book is not known
         self.is_suspect = False  # out on suspicion: its chain is unbroken
         self.is_judged = False  # closed: succeeded without a break, or compared with what came after
         self.is_changed = True  # gaps may have changed since this was reset
         self._limits = limits
         self._order = order
+        self._observed = 0  # of a cadence channel: what its newest message observed
         self._has_book = False  # trades alone do not start it, nor bring it back
         self._is_base_ahead = False  # the snapshot that is held was dated after its receipt
         self._numbers: Mark | None = None
@@ -101,6 +103,7 @@ class Track:
         self._is_weak_valid = True
         self._held_at = 0  # date of the state held when it went out
         self._floor = 0  # receipt of a damaged message: no state makes up for it before
+        self._failed_at = 0  # date of the newest message that did not match since it went out
         self._settled_until = 0  # what the statement that was settled last proves
 
     # ---- what is proven ----------------------------------------------------------------------------------
@@ -148,14 +151,14 @@ class Track:
             found.append((start, max(start, end)))  # empty where a live one has just begun: a gap ends there
         return found
 
-    def prove(self, until: int) -> None:
+    def prove(self, until: int, *, is_chain: bool = True) -> None:
         """Extend the strong proof to `until`, where the state held is proven unbroken."""
         until = max(until, self._settled_until)
         self._settled_until = 0
         if until <= self.strong:
             return
         if not self._is_weak_valid:
-            if not self._limits.is_chained:  # a state says nothing of those before it
+            if not (is_chain and self._limits.is_chained):  # a state says nothing of those before it
                 self.add_gap(self.strong, until, self.outage or NO_PROOF)
             self._is_weak_valid = self.is_changed = True
             self.outage = None
@@ -197,6 +200,15 @@ class Track:
             self.is_suspect = False
             self.pending.clear()
 
+    def skip(self, now: int) -> None:
+        """Note that messages were archived and not looked at: none is missing, but no book is known."""
+        self.pending.clear()  # what it waited for may have been among them
+        if self.state is TrackState.LIVE:
+            self.is_unverified = True
+            self.history.show(self.at + 1, None)
+        elif self.state is TrackState.OUT:
+            self.broken_at, self.is_suspect = now, False
+
     def close(self, outage: Outage) -> None:
         """End it: what is pending is settled as if its deadline had come."""
         self._freeze()
@@ -210,19 +222,47 @@ class Track:
 
     def _come_back(self, base: int, now: int) -> None:
         """Enter LIVE again on a chain that begins at `base`."""
-        start = max(base if base > self._held_at else 0, self._floor)
+        # a later match on the same base proves the state, but something before the failure was missing
+        start = max(base if base > self._held_at else 0, self._floor, self._failed_at)
         if start > self._strong:
             self.add_gap(self._strong, start, self.outage or NO_PROOF)
             self.chain_from = start
         if base > self._held_at:
             self.history.show(base - 1, None)  # states from before it say nothing of after
-        self._floor = 0
+        self._floor = self._failed_at = 0
         self.state, self.outage, self.is_changed = TrackState.LIVE, None, True
         self.is_suspect, self._is_weak_valid = False, True
         self._strong = max(self._strong, self._limits.proven_until(self.at, now))
         self._weak = self._strong
 
     # ---- what arrives ------------------------------------------------------------------------------------
+
+    def follow(self, update: Update, now: int) -> bool:
+        """Apply the next delta of an unbroken, proven chain; return False where more has to be looked at.
+
+        The usual case of a channel with hashes, without what it does not need.
+        """
+        at = update.at
+        if (
+            self.state is not TrackState.LIVE
+            or update.kind != "delta"
+            or update.integrity != "ok"
+            or not self.at < at <= now
+            or update.base > now
+            or update.is_known
+            or self.pending
+            or self.is_unverified
+            or not self._is_weak_valid
+        ):
+            return False
+        self.received = now
+        self.at = at
+        self.history.append(at, update.state, update.value)
+        proven = max(at, self._settled_until)
+        self._settled_until = 0
+        if proven > self._strong:
+            self._strong = proven
+        return True
 
     def apply(self, update: Update, now: int, requested: int, numbers: Mark | None) -> Need:
         """Apply one message received at `now`; return what has to be done for the key.
@@ -231,6 +271,7 @@ class Track:
         numbers: the watermark of its sequence.
         """
         if not self._limits.is_believed(max(update.at, update.base), now):
+            self.outage = self.outage or DATED_AHEAD
             self.go_out(DATED_AHEAD, now)
             return Need.NEW_BASE
         if update.is_known and update.kind == "delta" and self._is_base_ahead and self._limits.is_numbered:
@@ -253,6 +294,7 @@ class Track:
     def _apply_failed(self, update: Update, now: int) -> Need:
         self.received = now
         self.go_out(failure(update, self._limits), now)
+        self._failed_at = max(self._failed_at, update.at)
         self._report(update)
         return Need.RESYNC
 
@@ -267,6 +309,7 @@ class Track:
         ):  # deltas between are still under way: they will not be shown
             self.history.show(self.at + 1, None)
         self._hold(update)
+        self.is_unverified = False
         if self.state is TrackState.SUBSCRIBED:
             self.since = self.chain_from = max(self.subscribed_at, update.at)
             self._strong = self._weak = self.since
@@ -277,7 +320,8 @@ class Track:
             self._come_back(base, now)
             self._strong = max(self._strong, self._limits.proven_until(base, now))
         else:
-            self.prove(max(self._limits.proven_until(update.at, now), requested - self._limits.axis_error))
+            until = max(self._limits.proven_until(update.at, now), requested - self._limits.axis_error)
+            self.prove(until, is_chain=not self._limits.has_hashes)
         return Need.NOTHING
 
     def _apply_delta(self, update: Update, now: int) -> Need:
@@ -306,20 +350,32 @@ class Track:
 
     def _check_cadence(self, update: Update) -> None:
         cadence = self._limits.cadence
-        if cadence is not None and self.state is TrackState.LIVE and update.at - self.at > cadence:
+        if cadence is None:
+            return
+        before, self._observed = self._observed, update.observed or update.at
+        if self.state is TrackState.LIVE and self._observed - before > cadence:
             self.add_gap(self.at, update.at, CADENCE_BROKEN)
 
     def load(self, update: Update, now: int) -> None:
         """Come back on a state of another source where this connection's own word matches it."""
-        if self.state is not TrackState.OUT or self.is_suspect:
-            return
         if not self._limits.is_believed(max(update.at, update.base), now):
+            return
+        if self.is_unverified and self.state is TrackState.LIVE:
+            self._verify(update, now)
+        if self.state is not TrackState.OUT or self.is_suspect:
             return
         # shown only from where a match proves it: a later message may be the first that does
         self.history.show(update.at, update.value)
         if update.integrity == "ok" or self.history.has(update.at, update.state):
             self.at = max(self.at, update.at)
             self._come_back(update.base, now)
+
+    def _verify(self, update: Update, now: int) -> None:
+        """Know the book again, in which the deltas received since the statement are replayed."""
+        if update.integrity != "failed" and update.at >= self.at:
+            self.is_unverified = False
+            self._hold(update)
+            self.prove(self._limits.proven_until(update.at, now))
 
     def confirm(self, now: int) -> None:
         """Come back, out by a damaged message: another source has the very state that is held."""

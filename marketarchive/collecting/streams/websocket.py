@@ -15,6 +15,7 @@ import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 from picows import (
@@ -113,9 +114,18 @@ class WebSocket(WSListener):
 
     @classmethod
     async def connect(
-        cls, url: str, user_agent: str, owner: Owner, clock: Clock, seqs: Iterator[int]
+        cls,
+        url: str,
+        user_agent: str,
+        owner: Owner,
+        clock: Clock,
+        seqs: Iterator[int],
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> WebSocket | Refusal:
-        """An open connection, or why there is none. Certificates are verified, redirects not followed."""
+        """Return an open connection, or why there is none.
+
+        headers: further ones of the handshake. Certificates are verified, redirects not followed.
+        """
         attempts: list[WebSocket] = []
         is_over = False
 
@@ -132,7 +142,7 @@ class WebSocket(WSListener):
                 await ws_connect(
                     listener,
                     url,
-                    extra_headers={"User-Agent": user_agent},
+                    extra_headers={"User-Agent": user_agent, **headers},
                     max_frame_size=MESSAGE_MAX,
                     max_redirects=0,
                     websocket_handshake_timeout=CONNECT_S,  # it closes what we have left

@@ -79,8 +79,12 @@ class FeedCounts(Listener):
         elif isinstance(item, Row):
             counts.rows += 1
             self._due.take(item)
-        elif isinstance(item, Gap) and item.to_ns is not None and item.id not in self._ended:
-            self._ended.update({item.id} - {""})
+        elif isinstance(item, Gap):
+            self._count_end(counts, item)
+
+    def _count_end(self, counts: Counts, gap: Gap) -> None:
+        if gap.to_ns is not None and not gap.is_void and gap.id not in self._ended:
+            self._ended.update({gap.id} - {""})
             counts.gaps += 1
 
     def look(self, now: int) -> FeedLines:

@@ -29,7 +29,7 @@ def make(root: Path, partition: Partition, target: Path) -> Made:
     import pyarrow.parquet as pq
 
     found = (
-        _row(message)
+        table_row(message)
         for entry in partition.entries
         if entry["counts"].get("gap")
         for message in read_segment(root, entry)
@@ -112,7 +112,8 @@ def nothing() -> pa.Table:
     return pa.schema([*_schema(), *named]).empty_table()
 
 
-def _row(message: Message) -> dict[str, Any]:
+def table_row(message: Message) -> dict[str, Any]:
+    """Return the row of a gap line, without the columns `venue`, `feed`, `date`; times in µs."""
     line = message.envelope
     scope = line["scope"]
     about = Scope.read(message.venue, message.feed, scope)

@@ -92,5 +92,8 @@ class MarketSession:
         del now_ns
         return False
 
+    def dated_ahead(self, frame: Frame, ns: int) -> bytes:
+        return self._channel.dated_ahead(frame, ns)
+
     def place(self, market: str) -> int | None:
         return self._places.get(market)

@@ -7,6 +7,7 @@ for the connection's own id.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -165,6 +166,12 @@ class RtdsSession:
     def is_deaf(self, now_ns: int) -> bool:
         self._is_deaf = self._is_deaf or now_ns - self._pinged_ns > SILENT_AFTER_NS
         return self._is_deaf
+
+    def dated_ahead(self, frame: Frame, ns: int) -> bytes:
+        def later(found: re.Match[bytes]) -> bytes:
+            return b"%b%d" % (found[1], int(found[2]) + ns // _MS)
+
+        return re.sub(rb'("timestamp":)(\d+)', later, frame.payload)
 
     def place(self, market: str) -> int | None:
         del market

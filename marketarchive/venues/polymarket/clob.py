@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import lru_cache
 from operator import gt, lt
 from typing import Any
 
@@ -21,6 +20,7 @@ import msgspec
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Verdict
 from marketarchive.nesting import MAX_NESTING, is_shallow
+from marketarchive.venues.book import price_of
 from marketarchive.venues.polymarket import wire
 
 # what /book says of an unknown, a malformed and a closed token alike (404)
@@ -179,11 +179,6 @@ def _check_side(name: str, levels: tuple[Level, ...]) -> None:
         if not _SIZE(level.size) or not level.size.strip("0."):
             raise ParseError("Book", f"{name}: size {level.size!r} is not a number above 0", (name, "size"))
     raise AssertionError("a side is refused and each of its levels is not")
-
-
-@lru_cache(maxsize=65536)  # a venue's prices lie on a few grids
-def price_of(text: str) -> Decimal:
-    return Decimal(text)
 
 
 def _build(book: Book) -> Book:

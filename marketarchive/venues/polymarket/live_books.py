@@ -8,19 +8,17 @@ tick size (carried; searched when that fails), the smallest order and the neg_ri
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_left
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
-from functools import lru_cache
 from itertools import groupby
 from typing import Literal, TypeAlias
 
 import msgspec
 
 from marketarchive.items import Verdict
+from marketarchive.venues.book import BookSide
 from marketarchive.venues.polymarket import clob
-from marketarchive.venues.polymarket.clob import Book, price_of
+from marketarchive.venues.polymarket.clob import Book
 from marketarchive.venues.polymarket.market_channel import (
     TOKENS_PER_CONNECTION,
     BestBidAsk,
@@ -32,6 +30,7 @@ from marketarchive.venues.polymarket.market_channel import (
     TickSizeChange,
     decode,
 )
+from marketarchive.venues.resync import DeltaBuffer
 
 TICKS = ("0.01", "0.001", "0.1", "0.005", "0.0025", "0.0001")
 """Tick sizes that the venue has used, the likelier first."""
@@ -41,7 +40,6 @@ SEARCHES = 4
 """A book that has failed this often in a row is searched for unsent values only at every 32nd check."""
 
 _Outcome: TypeAlias = tuple[Verdict, bool]  # verdict, is_stale
-_Kept: TypeAlias = tuple[int, PriceChange]  # venue's ms, change
 _Search: TypeAlias = Literal["", "trades", "all"]
 _NO_BASE: _Outcome = ("unchecked", False)
 _STALE: _Outcome = ("unchecked", True)
@@ -84,68 +82,36 @@ class _Market:
             self.found(f'"{text}"}}'.encode())
 
 
-@lru_cache(maxsize=65536)
-def _negated(text: str) -> Decimal:
-    return price_of(text).copy_negate()  # copy: no rounding to the context's precision
+def _side(levels: Iterable[clob.Level], *, is_bid: bool) -> BookSide:
+    pairs = ((level.price, level.size) for level in levels)
+    return BookSide(pairs, is_bid=is_bid, text=_level, separator=b",")
 
 
-class _Side:
-    """One side of a book, best price last: sorted keys, and the text of each level in the same order."""
-
-    __slots__ = ("_joined", "_key", "keys", "levels")
-
-    def __init__(self, levels: Iterable[clob.Level], *, is_bid: bool) -> None:
-        self._key = price_of if is_bid else _negated
-        texts = {self._key(level.price): _level(level.price, level.size) for level in levels}
-        self.keys = sorted(texts)
-        self.levels = [texts[key] for key in self.keys]
-        self._joined: bytes | None = None
-
-    @property
-    def best(self) -> Decimal | None:
-        return abs(self.keys[-1]) if self.keys else None
-
-    def set(self, price: str, size: str) -> None:
-        """`size` shares at `price` from now on; "0" removes the level."""
-        key, keys = self._key(price), self.keys
-        place = bisect_left(keys, key)
-        is_there = place < len(keys) and keys[place] == key
-        self._joined = None
-        if not size.strip("0."):
-            if is_there:
-                del keys[place], self.levels[place]
-        elif is_there:
-            self.levels[place] = _level(price, size)
-        else:
-            keys.insert(place, key)
-            self.levels.insert(place, _level(price, size))
-
-    def agrees(self, best: str | None, nothing: str) -> bool:
-        """Whether `best`, sent with a change, is the best price here; "" or `nothing` is an empty side."""
-        if best is None:
-            return True
-        if not self.keys:
-            return best in ("", nothing)
-        return best != "" and self.keys[-1] == self._key(best)
-
-    def copy(self) -> _Side:
-        made = _Side((), is_bid=self._key is price_of)
-        made.keys, made.levels = self.keys.copy(), self.levels.copy()
-        return made
-
-    def text(self) -> bytes:
-        if self._joined is None:
-            self._joined = b",".join(self.levels)
-        return self._joined
+def _agrees(side: BookSide, best: str | None, nothing: str) -> bool:
+    """Return whether `best`, sent with a change, is the best price; "" or `nothing` is an empty side."""
+    if best is None:
+        return True
+    if not side.keys:
+        return best in ("", nothing)
+    return best != "" and side.is_best(best)
 
 
 def _level(price: str, size: str) -> bytes:
     return f'{{"price":"{price}","size":"{size}"}}'.encode()
 
 
-def _covers(kept: Sequence[_Kept], book: Book) -> bool:
-    """Whether no change after `book` can have been forgotten."""
-    return len(kept) < KEPT_CHANGES or kept[0][0] <= book.timestamp_ms
+def _is_dated_after(event: Event, latest_ms: int) -> bool:
+    if isinstance(event, BookEvent):
+        return event.book.timestamp_ms > latest_ms
+    return isinstance(event, PriceChanges) and event.timestamp_ms > latest_ms
+
+
+def _refused(event: Event, index: int) -> Iterator[Taken]:
+    if isinstance(event, BookEvent):
+        yield Taken(event, event.book.token, index, 1, "failed", is_stale=False)
+    elif isinstance(event, PriceChanges):
+        for position, change in enumerate(event.price_changes, 1):
+            yield Taken(event, change.token, index, position, "failed", is_stale=False)
 
 
 def _is_due(failures: int) -> bool:
@@ -190,12 +156,17 @@ class LiveBook:
         self._trade: bytes | None = None
         self._failures = 0  # of changes in a row
         self._failed_books = 0
-        self._kept: deque[_Kept] = deque(maxlen=KEPT_CHANGES)  # since the base
+        self._kept = DeltaBuffer[PriceChange](KEPT_CHANGES)  # since the base
         market_text, token_text = (msgspec.json.encode(name).decode() for name in (book.market, book.token))
         self._head = f'{{"market":{market_text},"asset_id":{token_text},"timestamp":"'
         self.load(book, verify=verify)
 
     # ---- what it says ----------------------------------------------------------------------------------
+
+    @property
+    def base_ms(self) -> int:
+        """Venue's time of the whole book on which the held chain of changes stands."""
+        return self._base_ms
 
     @property
     def best_bid(self) -> Decimal | None:
@@ -233,8 +204,8 @@ class LiveBook:
         """Start again from a whole book; values that it does not bring are carried."""
         self.timestamp_ms = self._base_ms = book.timestamp_ms
         self.hash = book.hash
-        self._bids = _Side(book.bids, is_bid=True)
-        self._asks = _Side(book.asks, is_bid=False)
+        self._bids = _side(book.bids, is_bid=True)
+        self._asks = _side(book.asks, is_bid=False)
         self._kept.clear()
         if book.min_order_size is not None:
             self._min_order_size = book.min_order_size
@@ -263,26 +234,27 @@ class LiveBook:
 
         None, and nothing is done, when changes after it may be unknown here.
         """
-        kept = list(self._kept)
+        kept = self._kept.copy()
         is_newer = book.timestamp_ms > self._base_ms or (
             book.timestamp_ms == self._base_ms
             and self.verdict == "failed"  # else either may be the later one
         )
-        if not is_newer or not _covers(kept, book):
+        if not is_newer or not kept.covers(book.timestamp_ms):
             return None
         self.load(book)
         return self.repeat(kept)
 
-    def repeat(self, kept: Sequence[_Kept]) -> Verdict:
+    def repeat(self, kept: DeltaBuffer[PriceChange]) -> Verdict:
         """Take those changes of `kept`, told before the base came, that are newer than it."""
-        held = [place for place, (_, change) in enumerate(kept) if change.hash and change.hash == self.hash]
+        deltas = list(kept)
+        held = [place for place, (_, change) in enumerate(deltas) if change.hash and change.hash == self.hash]
         start = held[-1] + 1 if held else 0
-        for (at, _), group in groupby(kept[start:], lambda each: (each[0], each[1].hash)):
+        for (at, _), group in groupby(deltas[start:], lambda each: (each[0], each[1].hash)):
             if at >= self._base_ms:
                 self.change([change for _, change in group], at, verify=False)
         if self._kept:
             self._failures = 0
-            self._judge(self._kept[-1][1], verify=True)
+            self._judge(self._kept.last, verify=True)
         return self.verdict
 
     def announce_tick_size(self, tick_size: str) -> None:
@@ -303,7 +275,7 @@ class LiveBook:
         Several of one event may each bring the hash of the book after themselves, or after the last of them.
         """
         if at <= self.timestamp_ms:
-            was_taken = any(self._was_taken(change, at) for change in changes)
+            was_taken = any(self._kept.has(at, change) for change in changes)
             is_known = was_taken or at == self._base_ms
             if at < self._base_ms or (is_known and at < self.timestamp_ms):
                 return [_STALE] * len(changes)
@@ -320,14 +292,6 @@ class LiveBook:
             waits = change is not last and change.hash == last.hash
             verdicts.append(None if waits else self._judge(change, verify=verify, is_last=change is last))
         return [(verdict or self.verdict, False) for verdict in verdicts]
-
-    def _was_taken(self, change: PriceChange, at: int) -> bool:
-        for kept_at, kept in reversed(self._kept):
-            if kept_at < at:
-                return False
-            if kept == change and kept_at == at:
-                return True
-        return False
 
     def _change_if_proven(self, changes: Sequence[PriceChange], at: int) -> list[_Outcome]:
         """The base may hold these changes already, or they were sent a second time: only the hash tells.
@@ -351,7 +315,7 @@ class LiveBook:
     def _apply(self, change: PriceChange, at: int) -> None:
         (self._bids if change.side == "BUY" else self._asks).set(change.price, change.size)
         self.hash = change.hash
-        self._kept.append((at, change))
+        self._kept.add(at, change)
 
     # ---- what proves it --------------------------------------------------------------------------------
 
@@ -362,7 +326,7 @@ class LiveBook:
         something is wrong, and that there is no use in searching.
         """
         has_top = not is_last or (
-            self._bids.agrees(change.best_bid, "0") and self._asks.agrees(change.best_ask, "1")
+            _agrees(self._bids, change.best_bid, "0") and _agrees(self._asks, change.best_ask, "1")
         )
         if verify and change.hash:
             search: _Search = "all" if has_top and _is_due(self._failures) else ""
@@ -463,17 +427,20 @@ class ChannelBooks:
     def __init__(self) -> None:
         self.books: dict[str, LiveBook] = {}
         self._markets: dict[str, _Market] = {}
-        self._early: dict[str, deque[_Kept]] = {}  # by token without a book
+        self._early: dict[str, DeltaBuffer[PriceChange]] = {}  # by token without a book
 
-    def take(self, payload: bytes, *, verify: bool = True) -> list[Taken]:
+    def take(self, payload: bytes, *, verify: bool = True, latest_ms: int | None = None) -> list[Taken]:
         """Apply one frame. One entry per book, per element of price_changes, per other event, in order.
 
         With `verify` each hash is recomputed; without, only the best prices that come with a change are
-        compared. Raises ParseError (nothing is applied then).
+        compared. What is dated after `latest_ms` (venue's time) is not applied: a base of the future would
+        make all that follows look old. Raises ParseError (nothing is applied then).
         """
         taken: list[Taken] = []
         for index, event in enumerate(decode(payload), 1):
-            if isinstance(event, PriceChanges):
+            if latest_ms is not None and _is_dated_after(event, latest_ms):
+                taken += _refused(event, index)
+            elif isinstance(event, PriceChanges):
                 self._change(event, index, taken, verify=verify)
             elif isinstance(event, BookEvent):
                 book = event.book
@@ -505,10 +472,10 @@ class ChannelBooks:
         """None: not taken. `is_next`: it came in the stream, after all that was taken before."""
         held = self.books.get(book.token)
         if held is None or held.market != book.market:
-            early = list(self._early.get(book.token, ()))
+            early = self._early.get(book.token) or DeltaBuffer[PriceChange](KEPT_CHANGES)
             if is_next:  # it holds what is of its own millisecond
-                early = [each for each in early if each[0] > book.timestamp_ms]
-            if not _covers(early, book):
+                early = early.after(book.timestamp_ms)
+            if not early.covers(book.timestamp_ms):
                 return None
             held = self.books[book.token] = LiveBook(book, self._market(book.market), verify=verify)
             self._early.pop(book.token, None)
@@ -553,8 +520,9 @@ class ChannelBooks:
         if early is None:
             if len(self._early) == TOKENS_PER_CONNECTION:  # the venue tells more than was subscribed
                 del self._early[next(iter(self._early))]
-            early = self._early[changes[0].token] = deque(maxlen=KEPT_CHANGES)
-        early.extend((at, change) for change in changes)
+            early = self._early[changes[0].token] = DeltaBuffer[PriceChange](KEPT_CHANGES)
+        for change in changes:
+            early.add(at, change)
 
     def _note(self, event: Event) -> str | None:
         """Remember what the hashes will need; the token that the event is about."""

@@ -36,7 +36,7 @@ class Quote(Row):
     timestamp: datetime  # the due tick
     asset: str | None
     market_id: str  # slug
-    condition_id: str
+    condition_id: str | None  # null while the venue has not told it
     up_bid: Decimal | None = None
     up_ask: Decimal | None = None
     down_bid: Decimal | None = None

@@ -1,9 +1,13 @@
-"""Polymarket's sockets as endpoints. How often one may connect is not documented; the figure is ours."""
+"""Polymarket's sockets as endpoints and channels.
+
+How often one may connect is not documented; the figure is ours.
+"""
 
 from __future__ import annotations
 
+from marketarchive.venues.channel import Channel
 from marketarchive.venues.endpoint import Endpoint, Limit
-from marketarchive.venues.polymarket import endpoints
+from marketarchive.venues.polymarket import endpoints, market_channel, rtds
 
 CONNECTIONS_PER_10S = 20
 
@@ -14,3 +18,23 @@ def _limit(name: str) -> Limit:
 
 MARKET_CHANNEL = Endpoint("market_channel", endpoints.MARKET_CHANNEL, _limit("market_channel"))
 RTDS = Endpoint("rtds", endpoints.RTDS, _limit("rtds"))
+
+MARKETS = Channel(
+    MARKET_CHANNEL,
+    proof="hash",
+    key_kind="token",
+    keys_per_connection=market_channel.TOKENS_PER_CONNECTION,
+    heartbeat=market_channel.PING,
+    heartbeat_s=market_channel.PING_EVERY_S,
+    has_statements=True,
+    renew_s=1800.0,
+)
+TOPIC_CHANNEL = Channel(
+    RTDS,
+    proof="cadence",
+    key_kind="topic",
+    keys_per_connection=1000,
+    heartbeat=rtds.PING,
+    heartbeat_s=rtds.PING_EVERY_S,
+    expects_pong=False,
+)

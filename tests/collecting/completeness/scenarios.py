@@ -30,7 +30,7 @@ def quiet_world(proof: Proof, module: Any = real) -> World:
 
 @scenario
 def dated_ten_minutes_ahead(module: Any = real) -> None:
-    """L2: a state dated well ahead is no base, and nothing is frozen by it."""
+    """A state dated well ahead is no base, and nothing is frozen by it."""
     for proof in ("hash", "sequence"):
         faults = [Fault("ahead", 20_000, 20_700, 600_000)]
         world = World(proof, [300, 4_000], faults, seed=3, length=90_000, module=module).run()
@@ -42,7 +42,7 @@ def dated_ten_minutes_ahead(module: Any = real) -> None:
 
 @scenario
 def renewal_meets_accept_and_silent(module: Any = real) -> None:
-    """L3: a healthy connection is never given up for one that brings nothing."""
+    """A healthy connection is never given up for one that brings nothing."""
     for proof in ("hash", "sequence", "cadence", "none"):
         faults = [Fault("silent", 27_000, 60_000)]
         world = World(proof, [300, 4_000], faults, seed=3, length=90_000, renew_s=30.0, module=module)
@@ -285,6 +285,19 @@ def a_silent_key_is_requested(module: Any = real) -> None:
 
 
 @scenario
+def a_key_without_its_first_snapshot_is_requested(module: Any = real) -> None:
+    """REST may say that it is over: nothing will come of it on any connection."""
+    script = Script("hash", module, snapshots=False)
+    script.snapshot("k1", 0, "first")
+    script.run(3_000, chatter="k1")
+    assert script.did(fx.RequestStatements) == 0
+    script.run(4_500, chatter="k1")
+    assert script.did(fx.RequestStatements) == 1
+    script.run(9_000, chatter="k1")
+    assert script.did(fx.RequestStatements) <= 4
+
+
+@scenario
 def a_connection_that_brings_nothing(module: Any = real) -> None:
     script = Script("hash", module, snapshots=False)
     script.run(11_000)
@@ -309,6 +322,19 @@ def a_hash_that_does_not_match(module: Any = real) -> None:
     script.delta("k0", 1_000, "broken", integrity="failed")
     assert not script.live.is_live("k0")
     assert script.live.is_live("k1")
+
+
+@scenario
+def a_match_does_not_undo_a_failure(module: Any = real) -> None:
+    """The state is right again on the same base; what was missing, or damaged, before it is missing still."""
+    script = Script("hash", module)
+    script.delta("k0", 1_000, "good")
+    for at in (2_000, 3_000):
+        script.delta("k0", at, "broken", integrity="failed")
+    script.delta("k0", 4_000, "right again")
+    script.stop()
+    assert script.gaps("k0") == [(1_000, 3_000)]
+    assert script.live.row("k0", ns(2_500)) is None
 
 
 @scenario

@@ -6,9 +6,9 @@ import itertools
 from typing import Any
 
 from marketarchive.clock import Instant
+from marketarchive.collecting.reconnect import ReconnectPolicy
 from marketarchive.collecting.streams import completeness as real
 from marketarchive.collecting.streams import effects as fx
-from marketarchive.collecting.streams.reconnect import ReconnectPolicy
 from marketarchive.items import Verdict
 from marketarchive.times import MILLISECOND
 from marketarchive.venues.channel import Channel, Proof, Statement, Update

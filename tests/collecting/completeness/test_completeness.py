@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
+from marketarchive.collecting.reconnect import ReconnectPolicy
 from marketarchive.collecting.streams import effects as fx
 from marketarchive.collecting.streams.axis import Outage
-from marketarchive.collecting.streams.reconnect import ReconnectPolicy
 from marketarchive.times import SECOND
 from marketarchive.venues.channel import Update
 from tests.collecting.completeness.script import Script
@@ -32,6 +32,43 @@ def test_lines_of_a_disconnect_are_merged_and_end_for_what_came_back() -> None:
         ("g1", ("k1",), False),
     ]
     assert [line.to_ns for line in ends] == [ns(4_000), ns(6_000)]
+
+
+def test_a_stall_is_not_laid_to_an_outage_that_had_ended() -> None:
+    script = Script("hash")
+    script.run(2_000)
+    script.live.closed("c1", DISCONNECT, script.mono)
+    for at in (4_000, 5_000, 6_000):
+        script.run(at)
+        for key in ("k0", "k1"):
+            script.snapshot(key, at, "new", connection="c2")
+    script.run(18_000)
+    told = [line for line in script.lines if line.is_first]
+    assert [(line.reason, line.from_ns) for line in told] == [("disconnect", ns(0)), ("stall", ns(6_000))]
+
+
+def test_a_damaged_message_that_names_no_key_takes_nothing_out() -> None:
+    """On a cadence channel its neighbours tell what is missing: the connection is not replaced."""
+    script = Script("cadence")
+    script.live.failed("c1", (), Outage("checksum", "venue", "cut"), script.mono)
+    script.run(5_000)
+    assert script.lines == []
+    assert script.did(fx.OpenConnection) == 1
+
+
+def test_what_the_next_observation_brings_back_wants_no_connection() -> None:
+    script = Script("cadence")
+    script.run(1_000)
+    for key in ("k0", "k1"):
+        script.delta(key, 1_000, "next")
+    script.live.failed("c1", None, Outage("checksum", "ours", "fault"), script.mono)
+    for second in (2_000, 3_000, 4_000):
+        script.run(second)
+        for key in ("k0", "k1"):
+            script.snapshot(key, second, "next")
+    script.run(4_500)
+    assert script.gaps("k0") == [(1_000, 2_000)]
+    assert script.did(fx.OpenConnection) == 1
 
 
 def test_a_refusal_is_the_reason_of_a_gap_without_a_connection() -> None:
@@ -72,17 +109,37 @@ def test_a_row_is_the_newest_state_strictly_inside_what_is_proven() -> None:
     assert row("k0", ns(0)) is None
 
 
-def test_skipped_messages_are_no_proof() -> None:
+def test_skipped_messages_are_no_gap_and_show_nothing_until_the_book_is_known_again() -> None:
     script = Script("hash")
     script.run(3_000)
     script.live.skipped("c1", script.mono)
-    assert not script.live.is_live("k0")
-    script.run(4_000)
-    script.delta("k0", 4_000, "next")
+    assert script.live.is_live("k0")
+    script.run(5_000)
+    script.delta("k0", 5_000, "next")  # its hash matches again
+    script.run(6_000)
+    script.delta("k1", 7_000, "chatter")
+    assert script.live.row("k0", ns(4_000)) is None
+    assert (found := script.live.row("k0", ns(5_500))) is not None
+    assert found.value == "next"
     script.stop()
     assert script.did(fx.RequestStatements) == 1
-    assert script.gaps("k0") == [(0, 3_000)]
-    assert script.lines[0].cause == "ours"
+    assert script.gaps("k0") == []
+
+
+def test_skipped_messages_that_nothing_proves_in_time_are_a_gap() -> None:
+    script = Script("hash")
+    script.run(3_000)
+    script.live.skipped("c1", script.mono)
+    script.run(30_000)
+    script.stop()
+    assert script.gaps("k0") != []
+
+
+def test_skipped_numbers_are_out() -> None:
+    script = Script("sequence")
+    script.run(3_000)
+    script.live.skipped("c1", script.mono)
+    assert not script.live.is_live("k0")
 
 
 def test_keys_that_are_all_gone_close_the_connection() -> None:
@@ -143,8 +200,10 @@ def test_the_back_off_grows_until_a_connection_has_lived() -> None:
     policy = ReconnectPolicy(lambda: 0.0)
     waits = []
     for _ in range(7):
-        policy.failed(0)
-        waits.append(policy.due() // SECOND)
+        failed_at = policy.due()
+        policy.failed(failed_at)
+        policy.failed(failed_at)  # another pool, at the same moment: the same failure
+        waits.append((policy.due() - failed_at) // SECOND)
     assert waits == [1, 2, 4, 8, 16, 30, 30]
     policy.lived()
     now = 100 * SECOND
@@ -164,3 +223,52 @@ def test_the_back_off_obeys_retry_after_and_blocks() -> None:
         policy.blocked(now)
         waits.append((policy.due() - now) // SECOND)
     assert waits == [60, 120, 240, 480, 960, 1920, 3600, 3600]
+
+
+def test_a_key_that_is_gone_keeps_no_old_connection_and_is_looked_for_more_and_more_rarely() -> None:
+    script = Script("cadence")
+    opened: list[int] = []
+    for second in range(1, 1_200):
+        script.run(1_000 * second)
+        for name in script.live.connections:
+            script.snapshot("k0", script.now, f"at {second}", connection=name)
+            if second < 5:
+                script.snapshot("k1", script.now, f"at {second}", connection=name)
+        opened += [second] * (script.did(fx.OpenConnection) - len(opened))
+    assert len(script.live.connections) <= 2
+    assert 3 <= len(opened) <= 9
+    assert {key for line in script.lines for key in line.keys} == {"k1"}
+
+
+def test_an_answer_that_comes_after_the_stop_opens_no_gap_again() -> None:
+    script = Script("hash")
+    script.run(30_000)
+    script.stop()
+    ended = script.gaps("k0")
+    assert ended
+    script.stated("k0", 29_000, "newer")
+    assert script.gaps("k0") == ended
+
+
+def test_a_stall_that_is_over_is_let_go() -> None:
+    """A connection that stalled is closed when another has taken over, and nothing judges it later."""
+    script = Script("cadence")
+    for second in range(1, 600):
+        script.run(1_000 * second)
+        live = script.live.connections[-1:]
+        for name in live if second % 20 else ():
+            script.snapshot("k0", script.now, f"at {second}", connection=name)
+            script.snapshot("k1", script.now, f"at {second}", connection=name)
+        script.live.forget(ns(script.now - 60_000))
+    before = len(script.lines)
+    script.stop()
+    assert len(script.lines) - before <= 6  # no gap of long ago is written again
+
+
+def test_a_snapshot_does_not_make_up_for_what_a_silence_hid() -> None:
+    script = Script("hash")
+    script.run(20_000)  # mute, and REST says nothing
+    script.snapshot("k0", 20_000, "whole")
+    script.run(21_000)
+    script.stop()
+    assert script.gaps("k0") == [(0, 20_000)]

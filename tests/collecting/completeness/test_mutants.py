@@ -32,8 +32,8 @@ RULES: dict[str, tuple[str, str, str]] = {
     ),
     "dated ahead is not believed": (
         "track",
-        "max(update.at, update.base), now):\n            self.go",
-        "0, now):\n            self.go",
+        "max(update.at, update.base), now):\n            self.out",
+        "0, now):\n            self.out",
     ),
     "a base dated ahead is dropped": ("completeness", "if need is Need.NEW_BASE:", "if False:"),
     "a base dated ahead holds nothing": ("track", "and self._is_base_ahead and", "and False and"),

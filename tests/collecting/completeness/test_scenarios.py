@@ -22,7 +22,7 @@ def test_scenario(name: str) -> None:
 @pytest.mark.parametrize("proof", PROOFS)
 @pytest.mark.parametrize("rest", ["down", "hang"])
 def test_all_is_withheld_to_the_stop(proof: Proof, rest: str) -> None:
-    """L1: every item that was withheld lies in a gap, whether REST fails or hangs."""
+    """Every item that was withheld lies in a gap, whether REST fails or hangs."""
     faults = [Fault("stall", 20_000, 99_000), Fault("silent", 20_000, 99_000)]
     faults.append(Fault("down" if rest == "down" else "hang", 20_000, 99_000))
     judge = Judge(World(proof, [300, 4_000, 20_000], faults, seed=3, length=65_000).run())

@@ -14,11 +14,13 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any, Literal, NamedTuple
 
+from msgspec import structs
+
 from marketarchive.clock import Instant
+from marketarchive.collecting.reconnect import ReconnectPolicy
 from marketarchive.collecting.streams import completeness as real
 from marketarchive.collecting.streams import effects as fx
 from marketarchive.collecting.streams.axis import Outage
-from marketarchive.collecting.streams.reconnect import ReconnectPolicy
 from marketarchive.times import MILLISECOND
 from marketarchive.venues.channel import Channel, Proof, Statement, Update
 from marketarchive.venues.endpoint import Endpoint, Limit
@@ -166,17 +168,17 @@ class ModelSession:
         update = Update(key, "delta", ns(item.at), "ok", self._state(item))
         if key not in self._books:
             self._waiting.setdefault(key, []).append(item)
-            return update._replace(integrity="unchecked")
+            return structs.replace(update, integrity="unchecked")
         at, base, book = self._books[key]
         if item.at <= base:
-            return update._replace(is_known=True)
+            return structs.replace(update, is_known=True)
         book = {**book, **item.change}
         if self._proof == "hash" and (item.at < at or name_of(key, item.at, book) != item.state):
             del self._books[key]
             self._waiting.setdefault(key, []).append(item)
-            return update._replace(integrity="failed", detail="the hash does not match")
+            return structs.replace(update, integrity="failed", detail="the hash does not match")
         self._books[key] = (item.at, base, book)
-        return update._replace(base=ns(base), value=book)
+        return structs.replace(update, base=ns(base), value=book)
 
     def _state(self, item: Item) -> str:
         return item.state if self._proof == "hash" else ""

@@ -58,8 +58,10 @@ CARRY_S = 60
 """Seconds for which a value is carried, by default."""
 
 TABLES = ("gaps", "books", "book_changes", "quotes", "reference_prices")
-_AT_ONCE = 1_000_000  # rows that are made at a time: bounds memory
-_WAITING = 8  # parts that wait to be written: as many as one day of a few assets has
+ROWS_AT_ONCE = 1_000_000
+"""Rows that are made at a time: bounds memory."""
+PARTS_WAITING = 8
+"""Parts that wait to be written at most: as many as one day of a few assets has."""
 
 
 class Made(msgspec.Struct):
@@ -310,7 +312,7 @@ class _Writer:
         self.metadata = ""
 
     def write(self, rows: pa.Table) -> None:
-        if len(self._waiting) == _WAITING:
+        if len(self._waiting) == PARTS_WAITING:
             self._waiting.popleft().result()
         write = self._thread.submit(self._file.write_table, rows, row_group_size=max(1, rows.num_rows))
         self._waiting.append(write)
@@ -354,7 +356,7 @@ def _batches(parts: dict[str, list[Label]]) -> Iterator[list[str]]:
         count = 0
         for part in of_day:
             rows = sum(map(_rows_of, parts[part]))
-            if some and count + rows > _AT_ONCE:
+            if some and count + rows > ROWS_AT_ONCE:
                 yield some
                 some, count = [], 0
             some.append(part)

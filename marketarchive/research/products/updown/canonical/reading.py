@@ -32,7 +32,8 @@ _LATE_NS = 3_600 * SECOND
 _ASKED = (" book", " books")
 """Routes of whole books that the venue was asked for."""
 
-_FEW = 4  # so many cells for a row: hardly one has two
+SPARSE = 4
+"""Cells (one second of one token) per row above which rows are not thinned: hardly a cell has two."""
 _AMOUNT, _MOMENT, _NUMBER = ("f8", float("nan")), ("i8", 0), ("i4", 0)
 PRICES = {
     **dict.fromkeys(("instrument", "source"), _NUMBER),
@@ -159,7 +160,7 @@ def _thinned(given: Iterable[_Rows], clock: Clock) -> Iterator[_Rows]:
         first = sec.min()
         width = int(sec.max() - first) + 1
         cells = width * (int(tokens[-1]) + 1)
-        if cells > _FEW * len(number):
+        if cells > SPARSE * len(number):
             yield feed, rows, number
             continue
         cell = tokens[number] * width + sec - first

@@ -41,7 +41,7 @@ def rounds(
     if not labels or not path.exists():
         return []
     inputs.register(connection, scope.root, labels, names, path)
-    steps = {each.market_id: _step(_duration(each), len(labels)) for each in labels}
+    steps = {each.market_id: thinning_step(_duration(each), len(labels)) for each in labels}
     connection.execute("CREATE OR REPLACE TEMP TABLE steps (market_id VARCHAR, step INTEGER)")
     connection.executemany("INSERT INTO steps VALUES (?, ?)", [list(each) for each in steps.items()])
     series: dict[str, list[tuple[Any, ...]]] = {}
@@ -114,6 +114,7 @@ def _duration(label: Label) -> int:
     return (label.end_ns - label.start_ns) // SECOND
 
 
-def _step(duration: int, rounds: int) -> int:
+def thinning_step(duration: int, rounds: int) -> int:
+    """Return the seconds between two points of a round of `duration` seconds on a page of `rounds` rounds."""
     most = min(_MOST, max(_LEAST, POINTS // rounds))
     return next((step for step in _STEPS if duration <= step * most), _STEPS[-1])

@@ -37,16 +37,17 @@ class ReconnectPolicy:
 
     def failed(self, mono: int, at_least_s: float = 0) -> None:
         """Wait longer after each failure; at_least_s: what the venue demands, by Retry-After."""
-        self._wait(
-            mono, max(at_least_s, self._jittered(min(MAX_S, FIRST_S * 2.0 ** min(self._failures, 10))))
-        )
-        self._failures += 1
+        if mono >= self._due:  # else of several that fail together, which are one failure
+            self._failures += 1
+        seconds = min(MAX_S, FIRST_S * 2.0 ** min(max(0, self._failures - 1), 10))
+        self._wait(mono, max(at_least_s, self._jittered(seconds)))
 
     def blocked(self, mono: int, at_least_s: float = 0) -> None:
         """Wait much longer after a refusal by status 401, 403 or 451."""
-        seconds = min(BLOCKED_MAX_S, BLOCKED_FIRST_S * 2.0 ** min(self._blocks, 10))
+        if mono >= self._due:
+            self._blocks += 1
+        seconds = min(BLOCKED_MAX_S, BLOCKED_FIRST_S * 2.0 ** min(max(0, self._blocks - 1), 10))
         self._wait(mono, max(at_least_s, seconds))
-        self._blocks += 1
 
     def lived(self) -> None:
         """Start again with the shortest wait: a connection has lived."""

@@ -1,0 +1,118 @@
+"""Rounds that are due by their grid while the venue does not tell their tokens: not observed, and said so.
+
+5m and 15m rounds begin at multiples of their length (UTC), so their slugs can be computed; which series exist
+is known from the rounds that were listed before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from marketarchive.collecting.spider import ArchiveSpider
+from marketarchive.items import Market
+from marketarchive.scope import Scope
+from marketarchive.times import SECOND, utc
+from marketarchive.venues.polymarket import updown
+
+GRID = ("5m", "15m")
+"""Durations whose rounds can be computed."""
+LATE_S = 2
+"""Seconds after its start from which on a round without tokens is a gap."""
+DETAIL = "its tokens could not be looked up"
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    market: Market
+    gap_id: str  # of the gap that was begun
+
+
+class DueRounds:
+    """The rounds that one spider should watch and cannot."""
+
+    def __init__(self, spider: ArchiveSpider) -> None:
+        self._spider = spider
+        self._series: set[tuple[str, str]] = set()  # (asset, duration) that the venue has listed
+        self._slugs: set[str] = set()  # of rounds whose tokens were told
+        self._due: dict[str, _Due] = {}  # by slug
+        self._looked_at = 0  # ns; 0: not yet
+
+    def learn(self, markets: Iterable[Market]) -> None:
+        """Note rounds that the venue has listed with their tokens."""
+        for market in markets:
+            if market.slug and market.tokens and market.asset and market.duration in GRID:
+                self._series.add((market.asset, market.duration))
+                self._slugs.add(market.slug)
+
+    def look(self, now: int) -> None:
+        """Begin the gaps of rounds due at `now` (ns), end those that were told since, or are over."""
+        for slug, due in list(self._due.items()):
+            assert due.market.end_at is not None
+            end = int(due.market.end_at.timestamp()) * SECOND
+            if slug in self._slugs or now >= end:
+                self._end(slug, min(now, end))
+        for asset, duration in self._series:
+            length = updown.SECONDS[duration]
+            current = now // SECOND // length * length
+            first = (self._looked_at or now) // SECOND // length * length
+            for start in range(first, current, length):  # begun and ended while this process stood still
+                slug = updown.slug_of(asset, duration, start)
+                if start > first and slug not in self._slugs:
+                    self._write(slug, start * SECOND, (start + length) * SECOND, "")
+            slug = updown.slug_of(asset, duration, current)
+            if slug not in self._slugs and slug not in self._due and now >= (current + LATE_S) * SECOND:
+                self._begin(slug, asset, duration, current)
+        self._looked_at = now
+        self._forget(now)
+
+    def markets(self, tick: int) -> list[Market]:
+        """Return the rounds to which `tick` (ns) belongs, without tokens."""
+        return [
+            due.market
+            for slug, due in self._due.items()
+            if slug not in self._slugs
+            and due.market.start_at is not None
+            and due.market.start_at.timestamp() * SECOND <= tick
+        ]
+
+    def finish(self, now: int) -> None:
+        """End all gaps with the run."""
+        for slug in list(self._due):
+            self._end(slug, now)
+
+    def _begin(self, slug: str, asset: str, duration: str, start: int) -> None:
+        market = Market(
+            venue=self._spider.venue,
+            feed=self._spider.feed,
+            received_at=start * SECOND,
+            seq=0,
+            platform=self._spider.venue,
+            market_id=slug,  # the venue's own is not known
+            slug=slug,
+            asset=asset,
+            duration=duration,
+            outcomes=("Up", "Down"),
+            start_at=utc(start * SECOND),
+            end_at=utc((start + updown.SECONDS[duration]) * SECOND),
+        )
+        self._due[slug] = _Due(market, self._write(slug, start * SECOND, None, ""))
+
+    def _end(self, slug: str, at: int) -> None:
+        due = self._due.pop(slug)
+        assert due.market.start_at is not None
+        self._write(slug, int(due.market.start_at.timestamp()) * SECOND, at, due.gap_id)
+
+    def _write(self, slug: str, since: int, until: int | None, begun: str) -> str:
+        scope = Scope(self._spider.venue, self._spider.feed, (slug,), kind="market")
+        gap = self._spider.run.gap("disconnect", "venue", since, until, scope, DETAIL, begun)
+        self._spider.put(gap)
+        return gap.id
+
+    def _forget(self, now: int) -> None:
+        """Let go of rounds that are long over."""
+        self._slugs = {
+            slug
+            for slug in self._slugs
+            if (span := updown.span_of_slug(slug)) is None or span[1] * SECOND > now - 3600 * SECOND
+        }

@@ -1,0 +1,391 @@
+"""A group of keys over the connections that carry them.
+
+`Completeness` decides, the pool carries out: it opens and closes sockets, hands their messages through the
+session, and tells what happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, Protocol
+
+from scrapy.settings import BaseSettings
+
+from marketarchive.clock import Instant, sleep
+from marketarchive.collecting.receipt import KEPT_HEADERS
+from marketarchive.collecting.streams.axis import Axis, Outage
+from marketarchive.collecting.streams.completeness import Completeness
+from marketarchive.collecting.streams.connection import Connection, ConnectionHost
+from marketarchive.collecting.streams.cpu_budget import CpuBudget
+from marketarchive.collecting.streams.effects import (
+    CloseConnection,
+    DropBooks,
+    Effect,
+    GapLine,
+    LoadStatement,
+    OpenConnection,
+    RequestResync,
+    RequestStatements,
+    Subscribe,
+    Unsubscribe,
+)
+from marketarchive.collecting.streams.websocket import Ending, Message, Refusal, WebSocket
+from marketarchive.exceptions import ParseError
+from marketarchive.items import Cause, GapReason, Invalid, Response
+from marketarchive.times import SECOND, from_seconds
+from marketarchive.venues.answers import REFUSED_STATUSES, retry_after
+from marketarchive.venues.channel import Session, Statement, Update
+
+TICK_S = 0.5
+"""Seconds between two looks at what has become due."""
+FORGET_S = 10
+"""Seconds between two times at which settled coverage is let go."""
+KEPT_S = 120
+"""Seconds of settled coverage that are kept: rows wait for less."""
+FAULT = Outage("checksum", "ours", "looking at a message failed")
+
+
+class PoolHost(ConnectionHost, Protocol):
+    """What a pool needs of its spider."""
+
+    @property
+    def settings(self) -> BaseSettings: ...
+    @property
+    def axis(self) -> Axis: ...
+    @property
+    def budget(self) -> CpuBudget: ...
+    @property
+    def is_paused(self) -> bool: ...
+    def new_session(self) -> Session: ...
+    def next_name(self) -> str: ...
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
+    def applied(self, at: int, seq: int, updates: Sequence[Update]) -> None: ...
+    def skipped(self, batch: Sequence[Message]) -> None: ...
+    def request_statements(self, pool: ConnectionPool, keys: Sequence[str]) -> None: ...
+    def write_gap(self, line: GapLine) -> None: ...
+    def closed_by_venue(self, keys: Sequence[str], ending: Ending) -> None: ...
+
+
+class ConnectionPool:
+    """Keys that share connections."""
+
+    def __init__(self, host: PoolHost, new_gap_id: Callable[[], str]) -> None:
+        self._host = host
+        self._run = host.run
+        self._clock = host.run.clock
+        self._connections: dict[str, Connection] = {}
+        self._ahead = from_seconds(host.channel.ahead_s)
+        self._forget_at = 0  # monotonic ns
+        self._effects: deque[Effect] = deque()  # decided and not done yet
+        self._is_at_work = False  # doing them
+        self._is_closing = False
+        self._is_stopped = False
+        mono = self._clock.mono_ns()
+        self.completeness = Completeness(
+            host.channel,
+            self._run.process.limiter.reconnects(host.channel.endpoint),
+            Instant(host.axis.at(mono), mono),
+            new_gap_id=new_gap_id,
+            new_connection=host.next_name,
+            random=random.random,
+        )
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Return the connections that are open, oldest first."""
+        return [each for each in self._connections.values() if each.is_open]
+
+    # ---- keys ------------------------------------------------------------------------------------------
+
+    def subscribe(self, keys: Iterable[str]) -> None:
+        """Want `keys` too."""
+        self.completeness.subscribe(keys, self._clock.mono_ns())
+        self._carry_out()
+
+    def unsubscribe(self, keys: Iterable[str]) -> None:
+        """Want `keys` no more."""
+        self.completeness.unsubscribe(keys, self._clock.mono_ns())
+        self._carry_out()
+
+    async def keep(self) -> None:
+        """Judge what becomes due, until the run stops."""
+        while await sleep(self._clock, TICK_S, self._run.stop):
+            if not self._host.is_paused:  # what is silent then waits in the sockets
+                try:
+                    self._tick(self._clock.mono_ns())
+                except Exception as error:  # the next look may succeed, and without any nothing is judged
+                    self._count_fault(error)
+
+    def _tick(self, mono: int) -> None:
+        self.completeness.tick(mono)
+        if mono >= self._forget_at:
+            self._forget_at = mono + FORGET_S * SECOND
+            self.completeness.forget(self.completeness.axis(mono) - KEPT_S * SECOND)
+        self._carry_out()
+
+    async def close(self) -> None:
+        """Close all connections, then settle: what was not proven by then is a gap."""
+        self._is_closing = True  # how they end then is no outage
+        try:
+            await asyncio.gather(*(self._close(each) for each in list(self._connections.values())))
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        """Settle; nothing follows."""
+        if not self._is_stopped:
+            self._is_closing = self._is_stopped = True
+            self.completeness.stop(self._clock.mono_ns())
+            self._carry_out()
+
+    def abandon(self) -> None:
+        """End all connections at once, and settle."""
+        for connection in self._connections.values():
+            if connection.socket is not None:
+                connection.socket.flush()
+                connection.socket.abort()
+            connection.write("closed", code=1006, reason="the run was cut short")
+        self._connections.clear()
+        self.stop()
+
+    # ---- statements from elsewhere ---------------------------------------------------------------------
+
+    def stated(self, statements: Sequence[Statement], requested_mono: int) -> None:
+        """Compare states that REST gave, requested at `requested_mono`."""
+        if not self._is_stopped:  # else all is settled: an answer that comes later changes nothing
+            self.completeness.stated(statements, requested_mono, self._clock.mono_ns())
+            self._carry_out()
+
+    def request_failed(self, keys: Iterable[str]) -> None:
+        """Note that a request brought no states."""
+        if not self._is_stopped:
+            self.completeness.request_failed(keys, self._clock.mono_ns())
+
+    # ---- what connections tell -------------------------------------------------------------------------
+
+    def connected(self, connection: Connection) -> None:
+        self._connections[connection.name] = connection
+        self.completeness.connected(connection.name, self._clock.mono_ns())
+        self._carry_out()
+
+    def received(self, connection: Connection, batch: Sequence[Message]) -> None:
+        """Look at messages that are archived already."""
+        if self._is_stopped:
+            return
+        budget = self._host.budget
+        if budget.is_overdrawn:
+            self.completeness.skipped(connection.name, self._clock.mono_ns())
+            self._host.skipped(batch)
+        else:
+            with budget.spend():
+                for at, seq, payload in batch:
+                    try:
+                        self._apply(connection, at, seq, payload)
+                    except Exception as error:  # a fault of ours must not keep more from arriving
+                        self._count_fault(error)
+                        self._cut(connection)
+        self._carry_out()
+
+    def _apply(self, connection: Connection, at: int, seq: int, payload: bytes) -> None:
+        mono, verify = self._clock.mono_ns(), self._host.budget.is_left
+        latest = self._host.axis.at(mono) + self._ahead
+        try:
+            updates = connection.session.apply(at, seq, payload, latest=latest, verify=verify)
+        except ParseError as error:
+            self._damaged(connection, at, seq, payload, error)
+            return
+        self.completeness.apply(connection.name, mono, updates)
+        for update in updates:
+            if update.kind == "damage":
+                self._damaged(connection, at, seq, payload, update.value)
+        if any(update.kind != "damage" for update in updates):
+            self._run.stats.inc_value(f"frames/good/{self._host.feed}")
+            self._host.applied(at, seq, updates)
+
+    def _damaged(self, connection: Connection, at: int, seq: int, payload: bytes, error: ParseError) -> None:
+        """Cut the tracks of all keys that a damaged message may have been about."""
+        host = self._host
+        host.put(Invalid(host.venue, host.feed, at, seq, error.item, str(error), error.fields))
+        outage = Outage("checksum", "venue", f"seq {seq}: {error}"[:200])
+        concerned = connection.session.concerned(payload)
+        self.completeness.failed(connection.name, concerned, outage, self._clock.mono_ns())
+
+    def _count_fault(self, error: Exception) -> None:
+        self._run.stats.inc_value("spider_exceptions/count")
+        self._run.log_now_and_then("pool", "Following a stream failed: %r", error)
+
+    def _cut(self, connection: Connection) -> None:
+        """Believe nothing that the session holds, after a fault of our own."""
+        connection.session.drop(self.completeness.keys)
+        self.completeness.failed(connection.name, None, FAULT, self._clock.mono_ns())
+
+    # ---- what is decided -------------------------------------------------------------------------------
+
+    def _carry_out(self) -> None:
+        """Do what was decided, in order: what follows from it comes after what was decided before."""
+        self._effects.extend(self.completeness.effects())
+        if self._is_at_work:
+            return
+        self._is_at_work = True
+        try:
+            while self._effects:
+                self._attempt(self._effects.popleft())
+        finally:
+            self._is_at_work = False
+
+    def _attempt(self, effect: Effect) -> None:
+        try:
+            self._do(effect)
+        except Exception as error:  # a fault of ours in one must not cost the others
+            self._count_fault(error)
+            connection = self._connections.get(getattr(effect, "connection", None) or "")
+            if connection is not None:
+                self._cut(connection)
+
+    def _do(self, effect: Effect) -> None:
+        if isinstance(effect, GapLine):
+            self._host.write_gap(effect)
+        elif isinstance(effect, RequestStatements):
+            if not self._run.stop.is_set():
+                self._host.request_statements(self, effect.keys)
+        elif isinstance(effect, OpenConnection):
+            if not self._run.stop.is_set():
+                self._host.spawn(self._open(effect.connection))
+        elif (connection := self._connections.get(effect.connection)) is not None:
+            self._do_on(connection, effect)
+
+    def _do_on(self, connection: Connection, effect: Effect) -> None:
+        if isinstance(effect, Subscribe):
+            connection.subscribe(effect.keys)
+        elif isinstance(effect, Unsubscribe):
+            connection.unsubscribe(effect.keys)
+        elif isinstance(effect, RequestResync):
+            connection.resync(effect.keys)
+        elif isinstance(effect, DropBooks):
+            connection.session.drop(effect.keys)
+        elif isinstance(effect, LoadStatement):
+            self._load(connection, effect.statement)
+        elif isinstance(effect, CloseConnection):
+            if self.completeness.keys:
+                self._run.stats.inc_value("stream/replaced")
+            self._host.spawn(self._close(connection))
+
+    def _load(self, connection: Connection, statement: Statement) -> None:
+        update = connection.session.load(statement.received_at, statement.seq, statement.snapshot)
+        if update is not None:
+            self.completeness.loaded(connection.name, update, self._clock.mono_ns())
+            self._carry_out()
+
+    # ---- sockets ---------------------------------------------------------------------------------------
+
+    async def _open(self, name: str) -> None:
+        """Open a connection and follow it to its end."""
+        try:
+            await self._follow(Connection(self._host, self, name, self._host.new_session()))
+        except Exception as error:  # a fault of ours: without an answer no other would be opened
+            self._count_fault(error)
+            if name in self._connections:
+                await self._close(self._connections[name])
+            else:
+                self._refused(Outage("disconnect", "ours", repr(error)[:200]), 0)
+
+    async def _follow(self, connection: Connection) -> None:
+        host, run = self._host, self._run
+        refusal = await run.process.limiter.acquire(host.channel.endpoint, run.stop)
+        started = self._clock.mono_ns()
+        if run.stop.is_set():
+            return
+        if refusal is not None:
+            self._refused(Outage(refusal, "ours", "not opened"), 0)
+            return
+        opened = await WebSocket.connect(
+            host.socket_url,
+            host.settings.get("USER_AGENT"),
+            connection,
+            self._clock,
+            run.archive.seqs(host.venue, host.feed),
+            host.channel.headers(),
+        )
+        if isinstance(opened, Refusal):
+            self._archive_refusal(opened, (self._clock.mono_ns() - started) / 1e6)
+            return
+        if self._is_stopped or run.stop.is_set():
+            await opened.close()
+            return
+        run.stats.inc_value("stream/connections")
+        if host.is_paused:
+            opened.pause(True)
+        alive = host.spawn(connection.keep_alive())
+        await opened.ended.wait()
+        alive.cancel()
+        self._ended(connection)
+
+    async def _close(self, connection: Connection) -> None:
+        if connection.socket is not None:
+            await connection.socket.close()
+        self._ended(connection)
+
+    def _ended(self, connection: Connection) -> None:
+        """Write how a connection ended, once, and let completeness know."""
+        if self._connections.pop(connection.name, None) is None:
+            return
+        assert connection.socket is not None
+        ending = connection.socket.ending
+        assert ending is not None
+        connection.write("closed", code=ending.code, reason=connection.close_reason or ending.reason)
+        self._run.stats.inc_value(f"stream/closes/{ending.code}")
+        if self._is_closing:
+            return
+        if not ending.is_ours:
+            self._host.closed_by_venue(self.completeness.keys, ending)
+        self.completeness.closed(connection.name, _outage(connection, ending), self._clock.mono_ns())
+        self._carry_out()
+
+    def _archive_refusal(self, refusal: Refusal, latency_ms: float) -> None:
+        """Record what came instead of a connection, and how long to leave the venue alone."""
+        host, run, status = self._host, self._run, refusal.status
+        run.stats.inc_value("stream/refusals")
+        if status is not None or refusal.body:
+            host.put(
+                Response(
+                    host.venue,
+                    host.feed,
+                    self._clock.now_ns(),
+                    run.next_seq(host.feed),
+                    "GET",
+                    host.socket_url,
+                    {},
+                    status or 0,
+                    {name: refusal.headers[name] for name in KEPT_HEADERS if name in refusal.headers},
+                    round(latency_ms, 3),
+                    refusal.body,
+                    flags=refusal.flags,
+                )
+            )
+        reason: GapReason = refusal.reason
+        cause: Cause = "unknown" if status is None else "venue"
+        wait_s = retry_after(refusal.headers.get("retry-after"), self._clock.now_ns()) or 0.0
+        if status in REFUSED_STATUSES:
+            reason = "blocked"
+        elif status == 429:
+            reason = "rate_limited"
+        self._refused(Outage(reason, cause, refusal.detail), wait_s)
+
+    def _refused(self, outage: Outage, wait_s: float) -> None:
+        if not self._is_stopped:
+            self.completeness.refused(outage, self._clock.mono_ns(), wait_s)
+            self._carry_out()
+
+
+_CAUSES: dict[int, Cause] = {1013: "ours", 1006: "unknown"}
+
+
+def _outage(connection: Connection, ending: Ending) -> Outage:
+    """Return whose fault a close is, as far as its code tells: 1013 = we read too slowly, 1006 = unknown."""
+    if connection.close_reason is not None:
+        return Outage("stall", "unknown", connection.close_reason)
+    detail = f"close code {ending.code} {ending.reason}".strip()
+    return Outage("disconnect", _CAUSES.get(ending.code, "venue"), detail)

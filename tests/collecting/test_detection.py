@@ -1,0 +1,41 @@
+"""What documents say is noticed, for every kind of proof."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import get_args
+
+import pytest
+
+from marketarchive.collecting.streams.detection import detections, silence_s, table
+from marketarchive.venues.channel import Channel, Proof
+from tests.collecting.completeness.venue_model import ENDPOINT
+
+
+def channel(proof: Proof) -> Channel:
+    has_statements = proof in ("hash", "none")
+    return Channel(ENDPOINT, proof, "key", 2, has_statements=has_statements, has_resync=proof == "sequence")
+
+
+@pytest.mark.parametrize("proof", get_args(Proof))
+def test_each_fault_has_one_line(proof: Proof) -> None:
+    faults = [each.fault for each in detections(channel(proof))]
+    assert len(set(faults)) == len(faults) > 12
+    lines = table(channel(proof))
+    assert len(lines) == len(faults) + 2
+    assert {line.count("|") for line in lines} == {5}
+
+
+def test_figures_are_those_of_the_channel() -> None:
+    assert silence_s(channel("hash")) == 14
+    assert silence_s(channel("sequence")) == silence_s(channel("cadence")) == 10
+    slow = replace(channel("cadence"), patience_s=20.0)
+    mute = next(each for each in detections(slow) if each.fault == "one key is mute")
+    assert mute.within == "20 s"
+    assert "the last 21.5 s" in mute.unnoticed
+
+
+def test_only_a_channel_that_renews_says_so() -> None:
+    lines = "\n".join(table(replace(channel("hash"), renew_s=1800.0)))
+    assert "renewed after 30 min" in lines
+    assert "renewal" not in "\n".join(table(channel("hash")))

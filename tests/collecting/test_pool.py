@@ -1,0 +1,44 @@
+"""A pool goes on after faults of our own."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from tests.collecting.letters import Letters, LetterSession
+from tests.collecting.socket_peer import TEXT, Peer, frame, peer
+from tests.collecting.streams import at_work, gaps
+from tests.waiting import until_async
+
+
+class Clumsy(Letters):
+    """Its first session cannot be made."""
+
+    made = 0
+
+    def new_session(self) -> LetterSession:
+        self.made += 1
+        if self.made == 1:
+            raise RuntimeError("no session")
+        return LetterSession()
+
+
+async def test_a_session_that_cannot_be_made_costs_one_attempt(tmp_path: Path) -> None:
+    peers: list[Peer] = []
+
+    async def accept(one: Peer) -> None:
+        await one.accept()
+        peers.append(one)
+        await one.gone()
+
+    async with peer(accept) as url, at_work(Clumsy, tmp_path, speed=20) as spider:
+        spider.url = url
+        spider.subscribe(["a", "b"])
+        [pool] = spider.pools
+        keeping = asyncio.ensure_future(pool.keep())
+        await until_async(lambda: peers)
+        await peers[0].send(frame(TEXT, b"ab"))
+        await until_async(lambda: pool.completeness.is_live("a") and pool.completeness.is_live("b"))
+        keeping.cancel()
+        assert spider.run.stats.get_value("spider_exceptions/count") == 1
+        assert all(gap.to_ns is not None for gap in gaps(spider)[1:])
