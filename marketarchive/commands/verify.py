@@ -14,7 +14,8 @@ from marketarchive.exceptions import ParseError
 from marketarchive.invocation import command
 from marketarchive.offline import OfflineCommand
 from marketarchive.venues import feed_of
-from marketarchive.venues.venue import RowMaker, TableRow, Verified
+from marketarchive.venues.table_rows import BookChangesRow, BooksRow, TableRow
+from marketarchive.venues.venue import RowMaker, Verified
 
 
 class Command(OfflineCommand):
@@ -99,10 +100,10 @@ class Books:
 
 
 def _verdicts(rows: Iterable[TableRow]) -> Iterator[Verified]:
-    for table, row in rows:
-        if table in ("books", "book_changes") and not isinstance(row, ParseError):
-            key = row.get("token") or row.get("market") or row.get("asset") or ""
-            yield str(key), row.get("verified") or "unchecked", str(row.get("recipe") or "")
+    for row in rows:
+        if isinstance(row, BooksRow | BookChangesRow):
+            recipe = row.recipe if isinstance(row, BooksRow) else None
+            yield row.token or row.market or row.asset or "", row.verified or "unchecked", recipe or ""
 
 
 def _text(report: Report) -> str:

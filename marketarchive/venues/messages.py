@@ -6,7 +6,7 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -73,6 +73,15 @@ class Received:
             "received_at": self.received_at,
             "seq": self.seq,
         }
+
+
+class ConnectionLine(NamedTuple):
+    """What a `connection` line says."""
+
+    connection: str  # c1, c2, ... of its run
+    event: str  # opened, subscribed, unsubscribed, closed
+    keys: tuple[str, ...]  # that the event is about
+    received_at: int  # wall ns
 
 
 @dataclass

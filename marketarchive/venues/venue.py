@@ -4,28 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-from marketarchive.exceptions import ParseError
 from marketarchive.venues.answers import Answered, Failure, judge_status
 from marketarchive.venues.endpoint import Query
-from marketarchive.venues.messages import Parsed, Received
+from marketarchive.venues.messages import ConnectionLine, Parsed, Received
 from marketarchive.venues.probing import Probe
+from marketarchive.venues.table_rows import TableRow
 
 Verified = tuple[str, str, str]
 """(key of a book, ok or failed or unchecked or not_available, detail: by which recipe or why not)."""
 
-TableRow = tuple[str, Mapping[str, Any] | ParseError]
-"""(table, its columns); docs/TABLES.md has which columns a table has and how a value is given. Columns that
-are not given are null; where and when the message came is added. A ParseError in place of the columns: a row
-that cannot be read, which spoils no other."""
 
+class RowMaker:
+    """Makes rows of tables from a feed's archived messages and verifies them in the same pass; one a run.
 
-class RowMaker(Protocol):
-    """Makes the rows of tables from a feed's archived messages; it may hold state from message to message."""
+    Subclass it. Messages come in their order, so state may be held from one to the next.
+    """
 
     def rows(self, received: Received) -> Iterable[TableRow]:
-        """Return the rows that a message makes, verified in the same pass. Raises ParseError."""
+        """Return the rows of an answer with status 200 or of a frame. Raises ParseError."""
+        raise NotImplementedError
+
+    def restore(self, received: Received, key: str) -> Iterable[TableRow]:  # noqa: ARG002
+        """Return the rows of a `book_state` line: the book of `key` as the session wrote it at a rotation.
+
+        It comes before the first frame of its connection that it does not hold. Raises ParseError.
+        """
+        return ()
+
+    def connect(self, line: ConnectionLine) -> None:
+        """Note that a connection was opened or closed, or that its subscriptions changed."""
 
 
 def no_keys(texts: Sequence[Any]) -> tuple[str, ...]:  # noqa: ARG001  (a venue's interface)

@@ -127,14 +127,15 @@ def test_a_maker_at_fault_fails_its_day_and_names_the_line(tmp_path: Path) -> No
 
 
 def test_a_trade_without_a_market_is_no_row(tmp_path: Path) -> None:
-    trades = [{"market": MARKET, "price": "7.6", "size": "1"}, {"price": "7.6"}, {"market": MARKET, "fee": 1}]
+    fit = {"price": "7.6", "size": "1"}
+    trades = [{"market": MARKET, **fit}, fit, {"market": MARKET, **fit, "number": "one"}]
     document = {"prices": {}, "trades": trades}
     record(tmp_path, [answer(json.dumps(document).encode(), 0, 1, "fixing")])
     done = normalize(tmp_path)
     [output] = [one for one in done.outputs if "/trades/" in one.path]
     assert (output.rows, dict(output.unreadable)) == (
         1,
-        {"market, asset, token, symbol": 1, "fee": 1},
+        {"market, asset, token, symbol": 1, "number": 1},
     )
 
 

@@ -6,7 +6,7 @@ counted with its reason.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from marketarchive.archive.reader import Message, read_segment
+from marketarchive.archive.reader import Message
 from marketarchive.exceptions import ArchiveError, ParseError
 from marketarchive.research.tables import schemas
 from marketarchive.research.tables.extract import Made
 from marketarchive.research.tables.making import Task
 from marketarchive.research.tables.partitions import METADATA, VERIFIED, Partition, tables_of
+from marketarchive.research.tables.replay import connection_line, replayed
 from marketarchive.research.tables.values import fitting, with_measures
 from marketarchive.venues import feed_of
-from marketarchive.venues.venue import RowMaker, TableRow
+from marketarchive.venues.table_rows import TABLE_OF, TableRow, UnreadableRow
+from marketarchive.venues.venue import RowMaker
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -92,20 +94,33 @@ def _messages(root: Path, partition: Partition) -> Iterator[tuple[Message, Itera
     for entry in partition.entries:
         if entry["run"] not in makers:
             makers[entry["run"]] = declared.rows()
-        for message in read_segment(root, entry):
-            if is_read(message) and message.received_at < partition.until_ns:
-                yield message, iter(_rows(makers[entry["run"]], message))
+        maker = makers[entry["run"]]
+        for message in replayed(root, entry):
+            if message.received_at < partition.until_ns:
+                if message.kind == "connection":
+                    maker.connect(connection_line(message))
+                elif is_read(message):
+                    yield message, _rows(maker, message)
 
 
 def is_read(message: Message) -> bool:
-    """Return whether rows are made of a message: a frame, or an answer with status 200."""
-    return message.kind == "frame" or (message.kind == "response" and message.envelope["status"] == 200)
+    """Return whether rows are made of a message: a frame, a kept book, or an answer with status 200."""
+    return message.kind in ("frame", "book_state") or (
+        message.kind == "response" and message.envelope["status"] == 200
+    )
+
+
+def rows_of(maker: RowMaker, message: Message) -> Iterable[TableRow]:
+    """Return the rows of a message that `is_read`. Raises what the maker raises."""
+    if message.kind == "book_state":
+        return maker.restore(message.received(), message.envelope["asset"])
+    return maker.rows(message.received())
 
 
 def _rows(maker: RowMaker, message: Message) -> Iterator[TableRow]:
     """Yield the rows of a message. Raises ParseError, and ArchiveError when the maker itself is at fault."""
     try:
-        yield from maker.rows(message.received())
+        yield from rows_of(maker, message)
     except ParseError:
         raise
     except Exception as error:
@@ -116,17 +131,18 @@ def _rows(maker: RowMaker, message: Message) -> Iterator[TableRow]:
 def _add(files: Mapping[str, _File], message: Message, made: Iterator[TableRow], *, is_due: bool) -> None:
     positions: dict[str, int] = dict.fromkeys(files, 0)
     try:
-        for table, row in made:
+        for row in made:
+            table = row.table if isinstance(row, UnreadableRow) else TABLE_OF[type(row)]
             if table not in files:
                 raise ArchiveError(f"{message.venue}/{message.feed} makes rows of {table}, not declared")
             positions[table] += 1
             if not is_due:
                 continue
-            file = files[table]
+            file, position = files[table], row.position or positions[table]
             try:
-                file.rows.append(_row(table, row, message, positions[table]))
+                file.rows.append(_row(table, row, message, position))
             except ParseError as error:
-                _miss(file, error, message, positions[table])
+                _miss(file, error, message, position)
             if len(file.rows) >= _AT_ONCE:
                 file.write()
     except ParseError as error:
@@ -138,16 +154,16 @@ def _miss(file: _File, error: ParseError, message: Message, position: int) -> No
     file.made.miss(", ".join(error.fields) or "not readable", str(error), message, position)
 
 
-def _row(
-    table: str, given: Mapping[str, Any] | ParseError, message: Message, position: int
-) -> dict[str, Any]:
+def _row(table: str, given: TableRow, message: Message, position: int) -> dict[str, Any]:
     """Return a row as its file holds it. Raises ParseError when it does not fit."""
-    if isinstance(given, ParseError):
-        raise given
+    if isinstance(given, UnreadableRow):
+        raise given.error
     columns = schemas.COLUMNS[table]
-    if unknown := sorted(given.keys() - columns.keys()):
-        raise ParseError(table, f"has no columns {', '.join(unknown)}", tuple(unknown))
-    row = {name: fitting(table, name, columns[name], value) for name, value in given.items()}
+    row = {
+        name: fitting(table, name, columns[name], value)
+        for name, value in msgspec.structs.asdict(given).items()
+        if name in columns
+    }
     if all(row.get(name) is None for name in SUBJECTS):
         raise ParseError(table, f"names none of {', '.join(SUBJECTS)}", SUBJECTS)
     if table == "books":
@@ -156,14 +172,14 @@ def _row(
         row["verified"] = row.get("verified") or "unchecked"
     if row.get("verified") not in (None, *VERDICTS):
         raise ParseError(table, f"verified={row['verified']!r} is no verdict", ("verified",))
-    place = {"index": 1, "position": position} if "position" in columns else {"index": position}
+    place = {"index": row["index"], "position": position} if "position" in columns else {"index": position}
     return (
-        place
-        | row
+        row
+        | place
         | {
             "received_at": message.received_at // 1000,
             "run": message.run,
-            "seq": message.seq,
+            "seq": message.seq or message.envelope.get("derived_from_seq", 0),
             "connection": message.envelope.get("connection"),
         }
     )

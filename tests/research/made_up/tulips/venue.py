@@ -9,10 +9,18 @@ from typing import Any
 
 from marketarchive.exceptions import ParseError
 from marketarchive.venues.messages import Parsed, Received
-from marketarchive.venues.venue import Feed, TableRow, Venue
+from marketarchive.venues.table_rows import (
+    BooksRow,
+    QuotesRow,
+    ReferencePricesRow,
+    TableRow,
+    TradesRow,
+    UnreadableRow,
+)
+from marketarchive.venues.venue import Feed, RowMaker, Venue
 
 
-class Depth:
+class Depth(RowMaker):
     """Rows of books: of an answer or of a frame; the last price of each market is remembered."""
 
     def __init__(self) -> None:
@@ -26,37 +34,37 @@ class Depth:
             raise ParseError("Depth", str(error), ("payload",)) from None
         for row in document if isinstance(document, list) else [document]:
             if "market" not in row:
-                yield "books", ParseError("Depth", "no market", ("market",))
+                yield UnreadableRow("books", ParseError("Depth", "no market", ("market",)))
                 continue
-            yield "books", _book(row)
+            yield _book(row)
             if row["bids"] and self._prices.get(row["market"]) != row["bids"][0][0]:
                 self._prices[row["market"]] = row["bids"][0][0]
-                yield "quotes", {"market": row["market"], "asset": _asset(row), "best_bid": row["bids"][0][0]}
+                yield QuotesRow(market=row["market"], asset=_asset(row), best_bid=row["bids"][0][0])
 
 
-class Fixing:
+class Fixing(RowMaker):
     """Rows of reference prices and trades."""
 
     def rows(self, received: Received) -> Iterator[TableRow]:
         """Return the price of each bulb, and the trades that made it."""
         document = json.loads(received.payload)
         for symbol, price in document["prices"].items():
-            yield "reference_prices", {"symbol": symbol, "asset": symbol.split("-")[0], "value": price}
+            yield ReferencePricesRow(symbol=symbol, asset=symbol.split("-")[0], value=price)
         for trade in document.get("trades", ()):
-            yield "trades", trade
+            yield TradesRow(**trade)
 
 
-def _book(row: Mapping[str, Any]) -> Mapping[str, Any]:
+def _book(row: Mapping[str, Any]) -> BooksRow:
     text = json.dumps([row["bids"], row["asks"]], separators=(",", ":"))
-    return {
-        "market": row["market"],
-        "asset": _asset(row),
-        "event_time": row["time_ns"],
-        "bids": row["bids"],
-        "asks": row["asks"],
-        "verified": "ok" if row["crc"] == zlib.crc32(text.encode()) else "failed",
-        "recipe": "crc32",
-    }
+    return BooksRow(
+        market=row["market"],
+        asset=_asset(row),
+        event_time=row["time_ns"],
+        bids=row["bids"],
+        asks=row["asks"],
+        verified="ok" if row["crc"] == zlib.crc32(text.encode()) else "failed",
+        recipe="crc32",
+    )
 
 
 def _asset(row: Mapping[str, Any]) -> str:
