@@ -85,7 +85,8 @@ def test_every_command_is_described() -> None:
 
 def test_every_spider_and_argument_is_described() -> None:
     page = (ROOT / "docs" / "SPIDERS.md").read_text(encoding="utf-8")
-    collector = (ROOT / "docs" / "POLYMARKET_COLLECTOR.md").read_text(encoding="utf-8")
+    pages = sorted((ROOT / "docs").glob("*_COLLECTOR.md"))
+    collector = "\n".join(each.read_text(encoding="utf-8") for each in pages)
     for name, spider in spiders().items():
         assert f"scrapy crawl {name}" in collector
         for argument in spider.accepts:

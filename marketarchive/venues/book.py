@@ -64,6 +64,12 @@ class BookSide:
             keys.insert(place, key)
             self.levels.insert(place, self._text(price, size))
 
+    def cut(self, depth: int) -> None:
+        """Drop the levels that are worse than the best `depth`."""
+        if len(self.keys) > depth:
+            del self.keys[:-depth], self.levels[:-depth]
+            self._joined = None
+
     def is_best(self, price: str) -> bool:
         """Return whether `price` is the best one."""
         return bool(self.keys) and self.keys[-1] == self._key(price)

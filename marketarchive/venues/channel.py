@@ -39,7 +39,8 @@ class Update(msgspec.Struct, frozen=True, gc=False):
     at: int  # venue's time, ns since the Unix epoch; the time of receipt where a message has none
     integrity: Verdict = "not_available"
     state: str = ""  # names the key's state after it (a hash); "" where the venue names none
-    base: int = 0  # venue's time of the snapshot that the held chain of deltas stands on, ns
+    base: int = 0  # venue's time of the snapshot that the held chain of deltas stands on, ns; of a trade that
+    # failed the time of the trade after which others are missing
     is_known: bool = False  # a repeat, or a delta that its base holds already: proves and breaks nothing
     value: Any = None  # what a row of this moment shows
     detail: str = ""  # of a failure: what does not match

@@ -1,8 +1,8 @@
 """The rows that archived messages become, one class a table; docs/TABLES.md says what the columns mean.
 
-Times are integer ns since the Unix epoch. Amounts are exact: text, `Decimal` or integer, never a float. None is
-null. `index` is the place of the event in its message, `position` that of the row in its list, both from 1;
-where `position` is 0 the rows of a message are counted.
+Times are integer ns since the Unix epoch. Amounts are exact: text, `Decimal` or integer, never a float. None
+is null. `index` is the place of the event in its message, `position` that of the row in its list, both from
+1; where `position` is 0 the rows of a message are counted.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ class TradesRow(_MarketRow, frozen=True, kw_only=True, gc=False):
     size: Amount
     side: str | None = None
     source: str | None = None
+    trade_id: str | None = None
     transaction_hash: str | None = None
     number: int | None = None
     wallet: str | None = None

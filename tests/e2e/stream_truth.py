@@ -165,6 +165,8 @@ def compare(root: Path, truth: Path, faults: Sequence[int] = ()) -> Comparison:
                 silence.missed.append(one)
             elif is_there:
                 mended += silence.told(one)
+        if market.closed_at is not None and until == market.closed_at * SECOND and silence.missed:
+            mended.append(Mended(silence.missed, silence.told_at, until))  # before it was looked into
     unexplained = [
         one
         for one in result.missing
@@ -219,8 +221,9 @@ def _is_overwritten(venue: Polymarket, one: Missing, archived: Counter[bytes]) -
 
 @dataclass
 class Mended:
-    """What was missed of a market until whole books of all its tokens came. METHODOLOGY says that nobody can
-    notice it, unless there was time to look into the silence.
+    """What was missed of a market until whole books of all its tokens came, or until the market was closed.
+
+    METHODOLOGY says that nobody can notice it, unless there was time to look into the silence.
     """
 
     missed: list[Missing]

@@ -19,7 +19,7 @@ from marketarchive.collecting.streams.pool import ConnectionPool
 from marketarchive.collecting.streams.stream import StreamSpider
 from marketarchive.collecting.streams.websocket import Ending
 from marketarchive.exceptions import ArgumentError
-from marketarchive.items import BookState, Invalid, Market
+from marketarchive.items import Invalid, Market
 from marketarchive.scope import LOOKUP, Scope
 from marketarchive.times import from_ms, from_seconds, to_seconds
 from marketarchive.venues.channel import Statement, Update
@@ -73,12 +73,6 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         interval = self.arguments.interval
         if interval is not None:
             self.rows = LiveRows(self, self.watched, self.due, from_seconds(interval))
-        loop = asyncio.get_running_loop()
-
-        def rotated() -> None:  # called by the writer's thread
-            loop.call_soon_threadsafe(self._write_books)
-
-        self.run.archive.on_rotation(self.venue, self.feed, rotated)
         await self.look_up()
 
     @property
@@ -181,15 +175,3 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
             market = self.watched.get(token)
             if market is not None and self._is_past_end(market):
                 self._stop_watching(market)
-
-    # ---- books -----------------------------------------------------------------------------------------
-
-    def _write_books(self) -> None:
-        """Write what is needed to read a new segment alone."""
-        now = self.run.clock.now_ns()
-        for pool in self.pools:
-            for connection in pool.connections:
-                for token, payload in connection.session.states():
-                    if pool.completeness.is_live(token):
-                        name, seq = connection.name, connection.last_seq
-                        self.put(BookState(self.venue, self.feed, now, name, token, seq, payload))

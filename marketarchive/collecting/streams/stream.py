@@ -18,6 +18,7 @@ from marketarchive.collecting.streams.cpu_budget import CpuBudget
 from marketarchive.collecting.streams.effects import GapLine
 from marketarchive.collecting.streams.pool import ConnectionPool
 from marketarchive.collecting.streams.websocket import Ending, Message
+from marketarchive.items import BookState
 from marketarchive.scope import Scope
 from marketarchive.venues.channel import Channel, Session, Update
 
@@ -187,6 +188,7 @@ class StreamSpider(ArchiveSpider):
     async def main(self) -> None:
         run = self.run
         run.counted_from = None  # looking up what to listen to does not shorten the run
+        self._keep_books_at_rotations()
         await self.prepare()
         self.note_pause()
         run.count_from_now()
@@ -197,6 +199,24 @@ class StreamSpider(ArchiveSpider):
             task.cancel()
         run.stop.set()  # nothing is opened from here on
         await asyncio.gather(*(pool.close() for pool in self.pools))
+
+    def _keep_books_at_rotations(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def rotated() -> None:  # called by the writer's thread
+            loop.call_soon_threadsafe(self._write_books)
+
+        self.run.archive.on_rotation(self.venue, self.feed, rotated)
+
+    def _write_books(self) -> None:
+        """Write what is needed to read a new segment alone."""
+        now = self.run.clock.now_ns()
+        for pool in self.pools:
+            for connection in pool.connections:
+                for key, payload in connection.session.states():
+                    if pool.completeness.is_live(key):
+                        name, seq = connection.name, connection.last_seq
+                        self.put(BookState(self.venue, self.feed, now, name, key, seq, payload))
 
     def abandon(self) -> list[Any]:
         for pool in self.pools:

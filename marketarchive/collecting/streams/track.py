@@ -280,6 +280,9 @@ class Track:
         if update.is_known or update.kind == "mark" or self.state is TrackState.CLOSED:
             return Need.NOTHING
         self._numbers = numbers
+        if update.kind == "trade" and update.integrity == "failed":
+            self.add_gap(update.base, update.at, Outage("sequence", "unknown", update.detail))
+            return Need.NOTHING  # the book is right all the same
         if update.integrity == "failed":
             return self._apply_failed(update, now)
         if update.kind == "trade" and (self._has_book or self._limits.needs_book):

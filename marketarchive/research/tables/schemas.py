@@ -64,6 +64,7 @@ COLUMNS: Mapping[str, Mapping[str, Kind]] = {
         "side": "text",
         "price": "amount",
         "size": "amount",
+        "trade_id": "text",
         "transaction_hash": "text",
         "number": "int",
         "wallet": "text",

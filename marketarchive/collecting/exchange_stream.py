@@ -1,0 +1,148 @@
+"""Exchanges' sockets: books, trades and tickers of markets, and a row a second of each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+from marketarchive.clock import sleep
+from marketarchive.collecting.spider import Answer, Ask
+from marketarchive.collecting.streams.pool import ConnectionPool
+from marketarchive.collecting.streams.stream import StreamSpider
+from marketarchive.collecting.together.listener import Observation
+from marketarchive.items import BookRow
+from marketarchive.scope import LOOKUP, Scope
+from marketarchive.times import SECOND, from_seconds, utc
+from marketarchive.venues.channel import Statement, Update
+from marketarchive.venues.endpoint import Query
+from marketarchive.venues.exchange_session import BookTop, ExchangeSession
+from marketarchive.venues.market_messages import TradeMessage, WireFormat
+from marketarchive.venues.symbols import symbols
+
+ROW_GRACE_S = 5
+"""Seconds that a row waits for messages of its tick."""
+ROWS_AT_ONCE = 5_000
+"""After a sleep of the machine; the rest follows a second later."""
+STATEMENT_S = 5.0
+"""Seconds after which a request for a book is not sent, or sent again, any more: another one follows."""
+
+
+class ExchangeStreamSpider(StreamSpider):
+    """Use it for an exchange: the markets of `symbols.csv`, as its column `symbol` names them."""
+
+    feed = "spot"
+    kind = "spot"
+    wire: ClassVar[WireFormat]
+    statement: ClassVar[Any] = None  # (market) -> Query for its whole book, where REST has a state to compare
+
+    async def main(self) -> None:
+        await super().main()
+        self.put(*self._rows.due(self.now()))
+
+    async def prepare(self) -> None:
+        chosen = self.arguments.assets or tuple(symbols(self.venue))
+        self._markets = {symbols(self.venue)[asset]["symbol"]: asset for asset in chosen}
+        self._rows = SecondBooks(self, self._markets)
+        self.subscribe(self._markets)
+
+    def upkeep(self) -> list[asyncio.Task[None]]:
+        return [self.spawn(self._rows.keep())]
+
+    def new_session(self) -> ExchangeSession:
+        return ExchangeSession(self.wire)
+
+    def applied(self, at: int, seq: int, updates: Sequence[Update]) -> None:  # noqa: ARG002
+        verdicts = Counter(
+            "stale" if update.is_known else update.integrity
+            for update in updates
+            if update.kind in ("snapshot", "delta")
+        )
+        for verdict, count in verdicts.items():
+            self.run.stats.inc_value(f"books/{verdict}", count)
+        for update in updates:
+            if update.kind == "trade":
+                self._rows.trade(update.value)
+            elif update.kind != "mark" and update.key in self._markets:
+                asset = self._markets[update.key]
+                self.run.process.notify(Observation(self.venue, self.feed, asset, update.at))
+
+    def request_statements(self, pool: ConnectionPool, keys: Sequence[str]) -> None:
+        requested = self.run.clock.mono_ns()
+        for market in keys:
+            self.run.stats.inc_value("stream/resyncs")
+            scope = Scope(self.venue, self.feed, (market,), kind=LOOKUP)
+            then = partial(self._stated, pool, market, requested)
+            deadline = requested + from_seconds(STATEMENT_S)
+            query: Query = self.statement(market)
+            self.submit(Ask(query, then, self.feed, scope, deadline=deadline))
+
+    def _stated(self, pool: ConnectionPool, market: str, requested: int, answer: Answer) -> Iterable[Any]:
+        if answer.parsed is None:
+            pool.request_failed([market])
+            return ()
+        at, seq = answer.received_at, answer.seq
+        books = answer.parsed.books
+        pool.stated([Statement(book.market, book.at, book.state, book, at, seq) for book in books], requested)
+        return ()
+
+
+class SecondBooks:
+    """Makes a row of best prices a second and market, of the newest state that is proven at it."""
+
+    def __init__(self, spider: ExchangeStreamSpider, markets: dict[str, str]) -> None:
+        """markets: with the asset of each."""
+        self._spider = spider
+        self._markets = markets
+        self._next = -(-spider.now() // SECOND) * SECOND
+        self._trades: dict[str, deque[TradeMessage]] = {market: deque() for market in markets}
+        self._last: dict[str, TradeMessage] = {}  # the newest that is older than those
+
+    async def keep(self) -> None:
+        """Give rows as they become due, until the run stops."""
+        spider = self._spider
+        while await sleep(spider.run.clock, 1.0, spider.run.stop):
+            spider.put(*self.due(spider.now() - ROW_GRACE_S * SECOND))
+
+    def trade(self, trade: TradeMessage) -> None:
+        """Remember a trade for rows to come."""
+        if trade.market in self._trades:
+            self._trades[trade.market].append(trade)
+
+    def due(self, until: int) -> Iterator[BookRow]:
+        """Yield the rows of ticks before `until`, ns."""
+        end = min(until, self._next + ROWS_AT_ONCE * SECOND)
+        for tick in range(self._next, end, SECOND):
+            self._spider.run.stats.inc_value("ticks/due")
+            for market, asset in self._markets.items():
+                yield self._row(tick, market, asset)
+            self._next = tick + SECOND
+
+    def _row(self, tick: int, market: str, asset: str) -> BookRow:
+        spider = self._spider
+        pool = spider.pool_of(market)
+        found = None if pool is None else pool.completeness.row(market, tick)
+        top: BookTop | None = None if found is None else found.value
+        last = self._last_trade(market, tick)
+        return BookRow(
+            venue=spider.venue,
+            feed=spider.feed,
+            received_at=spider.run.clock.now_ns() if top is None else top.received_at,
+            seq=0 if top is None else top.seq,
+            timestamp=utc(tick),
+            asset=asset,
+            bid=None if top is None else top.best_bid,
+            ask=None if top is None else top.best_ask,
+            last=None if top is None or last is None else last.price,
+            is_observed=0 if top is None else 1,
+            source="book",
+            kind=spider.kind,
+        )
+
+    def _last_trade(self, market: str, tick: int) -> TradeMessage | None:
+        trades = self._trades[market]
+        while trades and trades[0].at <= tick:
+            self._last[market] = trades.popleft()
+        return self._last.get(market)

@@ -1,0 +1,24 @@
+"""The spot markets of every exchange that is listened to."""
+
+from __future__ import annotations
+
+from marketarchive.collecting.arguments import ASSETS, Arguments
+from marketarchive.collecting.together.plan import Plan, PlannedFeed
+from marketarchive.venues import venues
+
+FEED = "spot"
+
+
+def feeds(arguments: Arguments) -> list[PlannedFeed]:
+    """Return a feed of each venue that has one of this name; its spider is called after both."""
+    chosen = {} if arguments.assets is None else {"assets": ",".join(arguments.assets)}
+    found = sorted(venue.name for venue in venues().values() if FEED in venue.feeds)
+    return [PlannedFeed(f"{name}_{FEED}", chosen) for name in found]
+
+
+PLAN = Plan(
+    name="spot",
+    what="order books, trades and best prices of spot exchanges",
+    feeds=feeds,
+    takes=(ASSETS,),
+)

@@ -1,0 +1,157 @@
+"""Spot markets of an exchange: books and trades whose every moment is a function of seed and time.
+
+A book is a grid of levels around the mid; within a second it moves from the state at its beginning to that at
+its end, the levels that go first, so that it never crosses.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+
+from marketarchive.simulator.noise import bits, wave
+from marketarchive.simulator.prices import E18, prices_of
+from marketarchive.times import SECOND
+
+Levels = tuple[tuple[str, str], ...]
+"""(price, size), best first."""
+
+_GRID = {"BTC": Decimal("1.00"), "ETH": Decimal("0.05"), "SOL": Decimal("0.010"), "XRP": Decimal("0.00010")}
+_SIZE = {"BTC": 0.2, "ETH": 4.0, "SOL": 60.0, "XRP": 4_000.0}  # of a level, about
+_PERIOD_S = 40
+"""Seconds after which the size of a level is another one; each level at a time of its own."""
+_AT_ONCE = 3
+"""Levels that one message changes."""
+_TRADES = (0, 2, 3, 5, 6, 9)
+"""Seconds of each ten in which there is a trade: so that they can be counted from the epoch on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One trade; `number` counts those of its market without a hole."""
+
+    number: int
+    side: str  # BUY or SELL, of the taker
+    price: str
+    size: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What happens at a moment: levels that change, or a trade, and the book after it."""
+
+    ns: int
+    number: int  # counts the steps of its market upwards
+    bids: Levels
+    asks: Levels
+    changes: Sequence[tuple[str, str, str]] = ()  # (bid or ask, price, size); "0" removes
+    trade: Trade | None = None
+
+
+class SpotWorld:
+    """The markets of one exchange."""
+
+    def __init__(self, seed: int, venue: str, assets: Mapping[str, str], depth: int) -> None:
+        """assets: of each symbol; depth: levels a side."""
+        self.assets = dict(assets)
+        self._seed = seed
+        self._venue = venue
+        self._depth = depth
+        self._prices = prices_of(seed)
+        self.steps = lru_cache(maxsize=1 << 10)(self._steps)
+        self._levels = lru_cache(maxsize=1 << 10)(self._levels_at)
+        self._size = lru_cache(maxsize=1 << 16)(self._size_of)
+
+    def book(self, symbol: str, ns: int) -> tuple[Levels, Levels]:
+        """Return (bids, asks) at a moment."""
+        second = ns // SECOND
+        found = self._sorted(*self._levels(symbol, second))
+        for step in self.steps(symbol, second):
+            if step.ns > ns:
+                break
+            found = step.bids, step.asks
+        return found
+
+    def newest(self, symbol: str, ns: int) -> int:
+        """Return the number of the newest step up to a moment."""
+        second = ns // SECOND
+        while not (found := [step.number for step in self.steps(symbol, second) if step.ns <= ns]):
+            second -= 1
+        return found[-1]
+
+    def trades_before(self, symbol: str, ns: int, count: int) -> list[tuple[int, Trade]]:
+        """Return (ns, trade) of the newest trades up to a moment, oldest first."""
+        found: list[tuple[int, Trade]] = []
+        second = ns // SECOND
+        while len(found) < count:
+            steps = [step for step in self.steps(symbol, second) if step.trade is not None and step.ns <= ns]
+            found[:0] = [(step.ns, step.trade) for step in steps if step.trade is not None]
+            second -= 1
+        return found[-count:]
+
+    def _steps(self, symbol: str, second: int) -> tuple[Step, ...]:
+        """All that happens in a second, in order; moments are whole microseconds."""
+        before, after = self._levels(symbol, second), self._levels(symbol, second + 1)
+        gone, new = [], []
+        for side, old, now in zip(("bid", "ask"), before, after, strict=True):
+            gone += [(side, price, "0") for price in old if price not in now]
+            new += [(side, price, size) for price, size in now.items() if old.get(price) != size]
+        changes = gone + new
+        parts = [changes[place : place + _AT_ONCE] for place in range(0, len(changes), _AT_ONCE)]
+        trade = self._trade(symbol, second, before)
+        events: list[tuple[int, Sequence[tuple[str, str, str]], Trade | None]] = [
+            (second * SECOND + (place + 1) * 990_000 // (len(parts) + 1) * 1000, part, None)
+            for place, part in enumerate(parts)
+        ]
+        if trade is not None:
+            at = second * SECOND + (1 + bits(self._seed, self._venue, symbol, second, "at") % 989_999) * 1000
+            events.append((at, (), trade))
+        events.sort(key=lambda event: (event[0], event[2] is not None))
+        bids, asks = dict(before[0]), dict(before[1])
+        steps = []
+        for number, (ns, part, traded) in enumerate(events, second * 1000 + 1):
+            for side, price, size in part:
+                levels = bids if side == "bid" else asks
+                if size == "0":
+                    del levels[price]
+                else:
+                    levels[price] = size
+            steps.append(Step(ns, number, *self._sorted(bids, asks), part, traded))
+        return tuple(steps)
+
+    def _sorted(self, bids: Mapping[str, str], asks: Mapping[str, str]) -> tuple[Levels, Levels]:
+        best_bids = sorted(bids.items(), key=lambda level: -float(level[0]))
+        return tuple(best_bids), tuple(sorted(asks.items(), key=lambda level: float(level[0])))
+
+    def _levels_at(self, symbol: str, second: int) -> tuple[dict[str, str], dict[str, str]]:
+        """Price -> size of both sides at the beginning of a second."""
+        asset = self.assets[symbol]
+        grid = _GRID[asset]
+        basis = math.exp(5e-5 * wave(self._seed, f"{self._venue}{asset}", 6, second))
+        mid = int(self._prices.spot(asset, second) * basis / E18 / float(grid))
+        bids = {f"{each * grid}": self._size(symbol, each, second) for each in self._places(mid, -1)}
+        asks = {f"{each * grid}": self._size(symbol, each, second) for each in self._places(mid + 1, 1)}
+        return bids, asks
+
+    def _places(self, best: int, step: int) -> range:
+        return range(best, best + step * self._depth, step)
+
+    def _size_of(self, symbol: str, place: int, second: int) -> str:
+        phase = bits(self._seed, self._venue, symbol, place) % _PERIOD_S
+        drawn = bits(self._seed, self._venue, symbol, place, (second + phase) // _PERIOD_S) % 10_000
+        return f"{_SIZE[self.assets[symbol]] * (1 + drawn) / 5_000:.8f}"
+
+    def _trade(
+        self, symbol: str, second: int, levels: tuple[Mapping[str, str], Mapping[str, str]]
+    ) -> Trade | None:
+        if second % 10 not in _TRADES:
+            return None
+        number = second // 10 * len(_TRADES) + _TRADES.index(second % 10)
+        drawn = bits(self._seed, self._venue, symbol, second, "trade")
+        is_buy = bool(drawn % 2)
+        price = next(iter(levels[1 if is_buy else 0]))
+        size = f"{_SIZE[self.assets[symbol]] * (1 + drawn % 997) / 5_000:.8f}"
+        return Trade(number, "BUY" if is_buy else "SELL", price, size)

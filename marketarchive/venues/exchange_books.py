@@ -1,0 +1,237 @@
+"""Books of one connection to an exchange, kept up to date and proven by whatever its messages offer.
+
+A checksum proves a book, a number without a hole that none of the messages before is missing. The live
+session and the tables use the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from marketarchive.exceptions import ParseError
+from marketarchive.items import Verdict
+from marketarchive.venues.book import BookSide
+from marketarchive.venues.market_messages import (
+    BookMessage,
+    Decoded,
+    Level,
+    MarketMessage,
+    TradeMessage,
+    WireFormat,
+)
+
+
+class Taken(msgspec.Struct, frozen=True, gc=False):
+    """What became of one message."""
+
+    message: MarketMessage | None  # None: the frame's number, which says that frames before it are missing
+    verdict: Verdict
+    is_known: bool = False  # sent before, or older than the book: not applied
+    detail: str = ""  # of a failure
+    before: int = 0  # of a trade: venue's time of the one before, ns
+
+
+class MarketBook:
+    """The book of one market as it stands."""
+
+    __slots__ = ("asks", "at", "base_at", "bids", "last", "verdict")
+
+    def __init__(self, message: BookMessage, verdict: Verdict) -> None:
+        self.bids = _side(message.bids, is_bid=True)
+        self.asks = _side(message.asks, is_bid=False)
+        self.at = self.base_at = message.at
+        self.last = message.last  # number of the newest update in it
+        self.verdict = verdict
+
+    @property
+    def best_bid(self) -> Decimal | None:
+        return self.bids.best
+
+    @property
+    def best_ask(self) -> Decimal | None:
+        return self.asks.best
+
+    def change(self, message: BookMessage, depth: int | None) -> None:
+        """Apply a delta."""
+        for price, size in message.bids:
+            self.bids.set(price, size)
+        for price, size in message.asks:
+            self.asks.set(price, size)
+        if depth is not None:
+            self.bids.cut(depth)
+            self.asks.cut(depth)
+        self.at = max(self.at, message.at)
+        self.last = message.last
+
+    def payload(self) -> bytes:
+        """Return the book for a `book_state` line, best levels first."""
+        bids, asks = (b",".join(reversed(side.levels)) for side in (self.bids, self.asks))
+        last = b"null" if self.last is None else b"%d" % self.last
+        return b'{"at":%d,"last":%b,"bids":[%b],"asks":[%b]}' % (self.at, last, bids, asks)
+
+
+class _State(msgspec.Struct):
+    at: int
+    last: int | None
+    bids: list[Level]
+    asks: list[Level]
+
+
+class ExchangeBooks:
+    """The books of one connection."""
+
+    def __init__(self, wire: WireFormat) -> None:
+        self.books: dict[str, MarketBook] = {}
+        self._wire = wire
+        self._number: int | None = None  # of the newest frame
+        self._trades: dict[str, TradeMessage] = {}  # the newest of each market
+
+    def take(
+        self, payload: bytes, received_at: int, *, verify: bool = True, latest: int | None = None
+    ) -> list[Taken]:
+        """Apply one frame and return what became of each of its messages, in order.
+
+        latest: a book of a later venue time, ns, is reported as failed and not applied. Raises ParseError;
+        nothing is applied then.
+        """
+        decoded = self._wire.decode(payload, received_at)
+        taken: list[Taken] = []
+        if decoded.number is not None:
+            if self._number is not None and decoded.number <= self._number:
+                return []  # sent before
+            if (broken := self._count(decoded)) is not None:
+                taken.append(broken)
+        for message in decoded.messages:
+            if isinstance(message, BookMessage):
+                taken.append(self._take_book(message, decoded, verify=verify, latest=latest))
+            elif isinstance(message, TradeMessage):
+                taken.append(self._take_trade(message, decoded))
+            else:
+                taken.append(Taken(message, self._of_number(decoded)))
+        if not decoded.messages and decoded.number is not None:
+            taken.append(Taken(None, "ok"))
+        return taken
+
+    def load(self, message: BookMessage) -> bool:
+        """Start a market again from a book of another source; return whether it is newer than that held."""
+        held = self.books.get(message.market)
+        if held is not None and message.at <= held.at:
+            return False
+        self.books[message.market] = MarketBook(message, "unchecked")
+        return True
+
+    def restore(self, market: str, payload: bytes) -> BookMessage:
+        """Take back a book that `MarketBook.payload` wrote. Raises ParseError."""
+        try:
+            state = msgspec.json.decode(payload, type=_State)
+        except msgspec.DecodeError as error:
+            raise ParseError("BookState", str(error), ("payload",)) from error
+        message = BookMessage(market, state.at, state.bids, state.asks, is_snapshot=True, last=state.last)
+        self.books[market] = MarketBook(message, "unchecked")
+        return message
+
+    def drop(self, markets: Iterable[str]) -> None:
+        """Forget the books of `markets`."""
+        for market in markets:
+            self.books.pop(market, None)
+
+    def payloads(self) -> Iterator[tuple[str, bytes]]:
+        """Yield (market, book) for `book_state` lines."""
+        for market, book in self.books.items():
+            yield market, book.payload()
+
+    # ---- frames ------------------------------------------------------------------------------------------
+
+    def _count(self, decoded: Decoded) -> Taken | None:
+        """Note a frame's number; where others before it are missing no book is known any more."""
+        before, self._number = self._number, decoded.number
+        if before is None or decoded.number == before + 1:
+            return None
+        self.books.clear()
+        self._trades.clear()
+        return Taken(None, "failed", detail=f"frames {before + 1} to {(decoded.number or 0) - 1} are missing")
+
+    def _of_number(self, decoded: Decoded) -> Verdict:
+        return "not_available" if decoded.number is None else "ok"
+
+    # ---- messages ----------------------------------------------------------------------------------------
+
+    def _take_book(
+        self, message: BookMessage, decoded: Decoded, *, verify: bool, latest: int | None
+    ) -> Taken:
+        if latest is not None and message.at > latest:
+            return Taken(message, "failed", detail="dated ahead")
+        market = message.market
+        held = self.books.get(market)
+        if message.is_snapshot:
+            return self._take_snapshot(message, held, decoded, verify=verify)
+        if held is None:
+            return Taken(message, "unchecked")
+        if message.first is not None and message.last is not None and held.last is not None:
+            if message.last <= held.last:
+                return Taken(message, "unchecked", is_known=True)
+            if message.first > held.last + 1:
+                del self.books[market]
+                detail = f"updates {held.last + 1} to {message.first - 1} are missing"
+                return Taken(message, "failed", detail=detail)
+        if message.at < held.at and self._wire.checksum is not None:
+            return Taken(message, "unchecked", is_known=True)
+        held.change(message, self._wire.depth)
+        held.verdict, detail = self._judge(message, held, decoded, verify=verify)
+        return Taken(message, held.verdict, detail=detail)
+
+    def _take_snapshot(
+        self, message: BookMessage, held: MarketBook | None, decoded: Decoded, *, verify: bool
+    ) -> Taken:
+        if held is not None and message.at < held.at and decoded.number is None and message.last is None:
+            return Taken(message, "unchecked", is_known=True)
+        book = MarketBook(message, "unchecked")
+        book.verdict, detail = self._judge(message, book, decoded, verify=verify)
+        self.books[message.market] = book
+        return Taken(message, book.verdict, detail=detail)
+
+    def _judge(
+        self, message: BookMessage, book: MarketBook, decoded: Decoded, *, verify: bool
+    ) -> tuple[Verdict, str]:
+        """Return what proves the book after `message`, and what does not match."""
+        if self._wire.checksum is not None and message.checksum is not None:
+            if not verify:
+                return "unchecked", ""
+            found = self._wire.checksum(book.bids, book.asks)
+            if found == message.checksum:
+                return "ok", ""
+            return "failed", f"the checksum is {found}, not {message.checksum}"
+        if message.last is not None:
+            return "ok", ""
+        return self._of_number(decoded), ""
+
+    def _take_trade(self, message: TradeMessage, decoded: Decoded) -> Taken:
+        before = self._trades.get(message.market)
+        if before is not None and message.number is not None and before.number is not None:
+            if message.number <= before.number:
+                return Taken(message, "unchecked", is_known=True)
+            if message.number > before.number + 1:
+                self._trades[message.market] = message
+                missing = f"trades {before.number + 1} to {message.number - 1} are missing"
+                return Taken(message, "failed", detail=missing, before=before.at)
+        self._trades[message.market] = message
+        is_counted = before is not None and message.number is not None
+        return Taken(message, "ok" if is_counted else self._of_number(decoded))
+
+
+def _side(levels: Iterable[Level], *, is_bid: bool) -> BookSide:
+    return BookSide(levels, is_bid=is_bid, text=_level, separator=b",")
+
+
+def _level(price: str, size: str) -> bytes:
+    return f'["{price}","{size}"]'.encode()
+
+
+def level_of(text: bytes) -> Any:
+    """Return (price, size) of a level as `BookSide.levels` holds it."""
+    price, _, size = text[2:-2].partition(b'","')
+    return price, size

@@ -1,0 +1,169 @@
+"""Rows of an exchange's archived frames: books, changes, trades and quotes, verified as they are replayed."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
+from functools import partial
+
+from marketarchive.items import Verdict
+from marketarchive.venues.exchange_books import ExchangeBooks, Taken
+from marketarchive.venues.market_messages import BookMessage, TradeMessage, WireFormat
+from marketarchive.venues.messages import ConnectionLine, Parsed, Received
+from marketarchive.venues.table_rows import BookChangesRow, BooksRow, QuotesRow, TableRow, TradesRow
+from marketarchive.venues.venue import RowMaker
+
+TRADES_KEPT = 10_000
+"""Trades of a market that are remembered: overlapping connections and subscriptions repeat them."""
+
+Best = tuple[Decimal | None, Decimal | None]
+
+
+class ExchangeRows(RowMaker):
+    """Makes the rows of one run of an exchange's feed."""
+
+    def __init__(
+        self,
+        wire: WireFormat,
+        assets: Mapping[str, str],
+        parse: Callable[[Received], Parsed] | None = None,
+    ) -> None:
+        """assets: of each market; parse: books of answers, where the feed has some."""
+        self._wire = wire
+        self._assets = assets
+        self._parse = parse
+        self._connections: dict[str, ExchangeBooks] = {}
+        self._bests: dict[tuple[str, str], Best] = {}  # of a connection's market
+        self._trades: dict[str, OrderedDict[str, None]] = {}
+
+    def rows(self, received: Received) -> Iterator[TableRow]:
+        name = received.connection
+        if name is None:
+            for book in [] if self._parse is None else self._parse(received).books:
+                yield self._book(book, "unchecked", "rest", 1)
+            return
+        books = self._books(name)
+        for index, one in enumerate(books.take(received.payload, received.received_at), 1):
+            message = one.message
+            if isinstance(message, BookMessage):
+                yield from self._of_book(name, books, one, message, index)
+            elif isinstance(message, TradeMessage):
+                if self._is_new(message):
+                    yield self._trade(message, one.verdict, index)
+            elif message is not None:
+                yield QuotesRow(
+                    market=message.market,
+                    asset=self._assets.get(message.market),
+                    event_time=message.at,
+                    best_bid=message.bid,
+                    best_ask=message.ask,
+                    source="ticker",
+                    verified=one.verdict,
+                    index=index,
+                )
+
+    def restore(self, received: Received, key: str) -> Iterable[TableRow]:
+        name = received.connection or ""
+        message = self._books(name).restore(key, received.payload)
+        yield self._book(message, "unchecked", "state", 1)
+        yield from self._quote(name, self._books(name), message, "unchecked", 1)
+
+    def connect(self, line: ConnectionLine) -> None:
+        if line.event == "closed":
+            self._connections.pop(line.connection, None)
+            self._bests = {key: best for key, best in self._bests.items() if key[0] != line.connection}
+
+    def _books(self, name: str) -> ExchangeBooks:
+        if name not in self._connections:
+            self._connections[name] = ExchangeBooks(self._wire)
+        return self._connections[name]
+
+    def _of_book(
+        self, name: str, books: ExchangeBooks, one: Taken, message: BookMessage, index: int
+    ) -> Iterator[TableRow]:
+        if message.is_snapshot:
+            yield self._book(message, one.verdict, "snapshot", index)
+        else:
+            yield from self._changes(books, one, message, index)
+        if not one.is_known:
+            yield from self._quote(name, books, message, one.verdict, index)
+
+    def _book(self, message: BookMessage, verdict: Verdict, route: str, index: int) -> BooksRow:
+        return BooksRow(
+            market=message.market,
+            asset=self._assets.get(message.market),
+            event_time=message.at,
+            route=route,
+            hash=message.state or (None if message.checksum is None else str(message.checksum)),
+            verified=verdict,
+            recipe=self._wire.recipe if verdict == "ok" else None,
+            bids=message.bids,
+            asks=message.asks,
+            index=index,
+        )
+
+    def _changes(
+        self, books: ExchangeBooks, one: Taken, message: BookMessage, index: int
+    ) -> Iterator[BookChangesRow]:
+        held = books.books.get(message.market)
+        bid, ask = (None, None) if held is None or one.is_known else (held.best_bid, held.best_ask)
+        row = partial(
+            BookChangesRow,
+            market=message.market,
+            asset=self._assets.get(message.market),
+            event_time=message.at,
+            hash=None if message.checksum is None else str(message.checksum),
+            best_bid=bid,
+            best_ask=ask,
+            verified=one.verdict,
+            is_stale=one.is_known,
+            index=index,
+        )
+        for side, levels in (("BUY", message.bids), ("SELL", message.asks)):
+            for price, size in levels:
+                yield row(side=side, price=price, size=size)
+
+    def _quote(
+        self, name: str, books: ExchangeBooks, message: BookMessage, verdict: Verdict, index: int
+    ) -> Iterator[QuotesRow]:
+        """Yield the best prices where they are others than before."""
+        held = books.books.get(message.market)
+        if held is None:
+            return
+        key, best = (name, message.market), (held.best_bid, held.best_ask)
+        if self._bests.get(key) != best:
+            self._bests[key] = best
+            yield QuotesRow(
+                market=message.market,
+                asset=self._assets.get(message.market),
+                event_time=message.at,
+                best_bid=best[0],
+                best_ask=best[1],
+                source="book",
+                verified=verdict,
+                index=index,
+            )
+
+    def _is_new(self, message: TradeMessage) -> bool:
+        known = self._trades.setdefault(message.market, OrderedDict())
+        if message.id in known:
+            return False
+        known[message.id] = None
+        if len(known) > TRADES_KEPT:
+            known.popitem(last=False)
+        return True
+
+    def _trade(self, message: TradeMessage, verdict: Verdict, index: int) -> TradesRow:
+        return TradesRow(
+            market=message.market,
+            asset=self._assets.get(message.market),
+            event_time=message.at,
+            trade_id=message.id,
+            side=message.side,
+            price=message.price,
+            size=message.size,
+            source="backfill" if message.is_backfill else "trade",
+            verified=verdict,
+            index=index,
+        )

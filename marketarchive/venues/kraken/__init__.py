@@ -1,0 +1,1 @@
+"""Kraken's public market data."""

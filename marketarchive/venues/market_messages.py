@@ -1,0 +1,92 @@
+"""What frames of exchanges say of markets, in one form: a venue decodes its own into it.
+
+Times are ns since the Unix epoch. Prices and sizes are the venue's text, digit for digit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+
+from marketarchive.venues.book import BookSide
+
+Amount: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,20}(\.[0-9]{1,18})?$")]
+"""A price or size as text, in the wire models of venues that send it so."""
+Level: TypeAlias = tuple[str, str]
+"""(price, size)."""
+SentLevel: TypeAlias = tuple[Amount, Amount]
+"""The same, in wire models."""
+
+
+class BookMessage(msgspec.Struct, frozen=True, gc=False):
+    """A whole book, or levels of one that are set anew."""
+
+    market: str  # as the venue calls it
+    at: int  # the venue's time; of receipt where it has none
+    bids: Sequence[Level]  # of a snapshot best first; of a delta a size of zero removes its level
+    asks: Sequence[Level]
+    is_snapshot: bool = False
+    checksum: int | None = None  # as stated of the book after it
+    first: int | None = None  # numbers of the market's updates that it covers, where they are numbered
+    last: int | None = None
+    state: str = ""  # names the book after it, where the venue does
+
+
+class TradeMessage(msgspec.Struct, frozen=True, gc=False):
+    """One trade."""
+
+    market: str
+    at: int
+    side: Literal["BUY", "SELL"]  # of the taker
+    price: str
+    size: str
+    id: str
+    number: int | None = None  # among the trades of its market, without holes, where the venue counts them
+    is_backfill: bool = False  # sent on subscription: it may have been sent before
+
+
+class QuoteMessage(msgspec.Struct, frozen=True, gc=False):
+    """Best prices as a ticker states them; None of an empty side."""
+
+    market: str
+    at: int
+    bid: str | None
+    ask: str | None
+
+
+MarketMessage: TypeAlias = BookMessage | TradeMessage | QuoteMessage
+
+
+class Decoded(msgspec.Struct, frozen=True, gc=False):
+    """What one frame says."""
+
+    messages: Sequence[MarketMessage] = ()
+    number: int | None = None  # of the frame on its connection, where the venue counts them
+    at: int = 0  # the venue's time of the frame; 0 where it has none
+
+
+@dataclass(frozen=True)
+class WireFormat:
+    """How a venue's socket is spoken to, and what its frames say."""
+
+    decode: Callable[[bytes, int], Decoded]
+    """Given a payload and its receipt (ns). Raises ParseError."""
+    subscribe: Callable[[Sequence[str]], list[str]]
+    unsubscribe: Callable[[Sequence[str]], list[str]]
+    resync: Callable[[Sequence[str]], list[str]] = lambda markets: []  # noqa: ARG005  (impossible)
+    """Texts that request new snapshots on the same connection."""
+    checksum: Callable[[BookSide, BookSide], int] | None = None
+    """Of bids and asks, as the venue states it."""
+    recipe: str = ""  # how a book is proven, in a word: crc32, sequence
+    depth: int | None = None  # levels a side that a book is cut to after each message
+
+
+def amount(raw: bytes | msgspec.Raw) -> str:
+    """Return the text of a JSON number, digit for digit. Raises ValueError for anything else."""
+    text = bytes(raw).decode("ascii")
+    if not text[:1].isdigit():
+        raise ValueError(f"{text[:40]!r} is no price or size")
+    return text
