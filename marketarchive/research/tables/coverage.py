@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from marketarchive.research.engine import stored
-from marketarchive.research.tables import coverage_inputs
+from marketarchive.research.tables import coverage_inputs, market_streams
 from marketarchive.research.tables.coverage_inputs import Reading, Watched
 from marketarchive.research.tables.extract import Made, register
 from marketarchive.research.tables.gap_scope import of_row
@@ -61,7 +61,7 @@ def make(task: Task) -> Made:
     bounds: dict[tuple[str | None, str | None], tuple[int, int]] = {}
     assets: dict[tuple[str | None, str | None], str] = {}
     read = Reading(connection, partition, paths, tables, task.names, day)
-    for one in coverage_inputs.watched(read):
+    for one in list(market_streams.watched(read)) or coverage_inputs.watched(read):
         key, spans = (one.market, one.slug), _spans(one, gaps, day)
         if one.asset is not None:
             assets[key] = one.asset

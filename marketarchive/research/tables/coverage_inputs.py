@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -95,14 +95,22 @@ class Reading:
     day: Day
 
 
+def of_venue(partition: Partition) -> Callable[[Reading], Iterator[Watched]] | None:
+    """Return what the venue's own package tells coverage with; None: its tables do."""
+    found: Callable[[Reading], Iterator[Watched]] | None = makers("makers", "WATCHED").get(
+        (partition.venue, partition.feed)
+    )
+    return found
+
+
 def watched(read: Reading) -> Iterator[Watched]:
     """Every market of every run of the day."""
     partition = read.partition
-    of_venue = makers("makers", "WATCHED").get((partition.venue, partition.feed))
+    own = of_venue(partition)
     if not read.paths:
         return
-    if of_venue is not None:
-        yield from of_venue(read)
+    if own is not None:
+        yield from own(read)
         return
     if "reference_prices" in read.tables:
         yield from _of_polled_prices(read) if partition.is_polled else _of_topics(read)

@@ -1,0 +1,86 @@
+"""What a day of an exchange's socket says of each market: when it was to be seen, and when it was."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator
+
+from marketarchive.research.engine import run
+from marketarchive.research.tables import schemas
+from marketarchive.research.tables.coverage_inputs import (
+    STREAM_S,
+    Reading,
+    Watched,
+    of_venue,
+    second,
+    told_in,
+)
+from marketarchive.research.tables.subscriptions import Span, spans, tracked
+
+
+def watched(read: Reading) -> Iterator[Watched]:
+    """Return every market of every run of the day, of a feed whose connection lines name what they subscribe.
+
+    A second is observed on an open connection that has had a whole book of the market since it was
+    subscribed, and sent something of the market in the 30 s before the second's end.
+    """
+    partition = read.partition
+    if not read.paths or partition.is_polled or "books" not in read.tables or of_venue(partition) is not None:
+        return
+    told, ends = told_in(read)
+    if not any(line.names for line in told):
+        return
+    day, messages = read.day, _messages(read)
+    seen: dict[tuple[str, str, str], int] = {}
+    arrivals: dict[tuple[str, str, str], list[int]] = {}
+    bases: dict[tuple[str, str, str], list[int]] = {}
+    assets: dict[str, str | None] = {}
+    for found_in, name, market, asset, first, seconds, books in run(
+        read.connection,
+        f"""SELECT run, connection, market, any_value(asset), min(epoch_us(received_at)),
+                   list(DISTINCT {second("received_at", day)}),
+                   list(epoch_us(received_at) ORDER BY received_at) FILTER (is_book)
+            FROM {messages} GROUP BY run, connection, market""",
+    ):
+        key = (found_in, name, market)
+        seen[key], arrivals[key], bases[key], assets[market] = first, seconds, books or [], asset
+    found: dict[tuple[str, str], list[Span]] = defaultdict(list)
+    for span in spans(told, seen, ends):
+        found[span.run, span.name].append(span)
+    for (found_in, market), of in found.items():
+        observed = day.none()
+        for span in of:
+            key = (found_in, span.connection, market)
+            books = bases.get(key, [])
+            place = bisect_left(books, span.start)
+            if place == len(books) or books[place] > span.end:
+                continue
+            mask = day.none()
+            day.hold(mask, books[place], span.end)
+            observed |= mask & day.since(day.at(arrivals[key]), STREAM_S)
+        yield Watched(
+            partition.venue,
+            partition.feed,
+            found_in,
+            market,
+            None,
+            tracked(of),
+            observed,
+            day.none(),
+            connections=frozenset(span.connection for span in of),
+            asset=assets.get(market),
+        )
+
+
+def _messages(read: Reading) -> str:
+    """Return a relation of books and changes that the socket sent."""
+    columns = "run, connection, market, asset, received_at"
+    parts = [
+        f"SELECT {columns}, {table == 'books'} AS is_book FROM {schemas.relation(table, read.tables[table])}"
+        for table in ("books", "book_changes")
+        if table in read.tables
+    ]
+    return (
+        f"(SELECT * FROM ({' UNION ALL '.join(parts)}) WHERE connection IS NOT NULL AND market IS NOT NULL)"
+    )
