@@ -109,6 +109,7 @@ class Channel:
     heartbeat: str | None = "PING"  # None: the venue wants none
     heartbeat_s: float = 10.0
     expects_pong: bool = True  # silence after heartbeats means a dead peer
+    unproven: str = ""  # what the proof does not cover, in words
     conflates: bool = False  # may leave out states between two that it sends
     has_statements: bool = False  # an independent state of a key can be requested over REST
     has_resync: bool = False  # a new snapshot of a key can be requested on the connection

@@ -10,13 +10,16 @@ from typing import Any
 
 from marketarchive.archive.reader import ArchiveReader
 from marketarchive.exceptions import ParseError
+from marketarchive.simulator.kraken import KrakenSession
 from marketarchive.simulator.polymarket import Polymarket
 from marketarchive.simulator.polymarket.rtds import updates
 from marketarchive.times import SECOND, from_iso, from_ms
 from marketarchive.venues.channel import Channel
+from marketarchive.venues.kraken import socket as kraken
 from marketarchive.venues.polymarket import rtds
 from marketarchive.venues.polymarket.sockets import MARKETS, TOPIC_CHANNEL
 from tests.e2e import stream_truth
+from tests.e2e.exchange_truth import ExchangeTruth
 from tests.e2e.harness import Output
 from tests.e2e.row_truth import wrong
 from tests.e2e.stream_truth import SEED, Comparison, Missing, Spell, spells
@@ -80,9 +83,10 @@ class Scenario:
 def scenarios(feed: StreamFeed, start_s: float) -> list[Scenario]:
     """Return what happens in one run, one after the other; the last goes on to its end."""
     cut = feed.fault("ws_close", code=1006, reason="", count=1)
-    loss = frozenset({"hash": {"hash"}, "cadence": {"sequence"}}.get(feed.channel.proof, {"sequence"}))
+    proof = feed.channel.proof
+    loss = frozenset[str]() if proof == "none" else frozenset({"hash" if proof == "hash" else "sequence"})
     stall, disconnect = frozenset({"stall"}), frozenset({"disconnect"})
-    damage = loss if feed.channel.proof == "cadence" else frozenset({"checksum"})
+    damage = loss if proof == "cadence" else frozenset({"checksum"})
     one = {"event": feed.message, "count": 3, "every": 5}
     refused = {**feed.fault("status", status=503), "to_s": 15}
     accept_close = {**feed.fault("ws_accept_close"), "to_s": 60}
@@ -287,6 +291,22 @@ def _rows(path: Path) -> Iterator[Any]:
     yield from map(json.loads, path.read_text().splitlines())
 
 
+def exchange(truth: ExchangeTruth, market: str, **more: Any) -> StreamFeed:
+    """Return an exchange's feed of spot markets."""
+    return StreamFeed(
+        f"{truth.venue}_spot",
+        truth.channel,
+        f"{truth.channel.endpoint.url.removeprefix('wss://').split('/')[0]}*",
+        truth.compare,
+        message="book",
+        state="book",
+        mute={"market": market},
+        has_snapshots=True,
+        wrong_rows=truth.wrong_rows,
+        **more,
+    )
+
+
 FEEDS = (
     StreamFeed(
         "polymarket_stream",
@@ -310,4 +330,5 @@ FEEDS = (
         state="update",
         mute={"market": "btc/usd"},
     ),
+    exchange(ExchangeTruth("kraken", kraken.WIRE, kraken.CHANNEL, KrakenSession), "BTC/USD"),
 )

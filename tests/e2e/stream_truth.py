@@ -70,20 +70,20 @@ class Comparison:
     groundless: list[Spell] = field(default_factory=list)  # gaps without a missing frame or an ordered fault
 
 
-def spells(root: Path, feed: str, end_ns: int) -> list[Spell]:
+def spells(root: Path, feed: str, end_ns: int, venue: str = "polymarket") -> list[Spell]:
     """Return the gaps of what a feed sends: lines that hold, with what they hold for; without an end until
     `end_ns`. Requests that failed, rows that were not made and steps of the clock are none.
     """
     world = Polymarket(SEED).world
     lines, noticed = [], dict[str, int]()
-    for message in ArchiveReader(root).messages("polymarket", feed, kinds=("gap",)):
+    for message in ArchiveReader(root).messages(venue, feed, kinds=("gap",)):
         lines.append(message.envelope)
         noticed.setdefault(message.envelope.get("id", ""), message.received_at)
     found = []
     for line, subjects in holding(
-        ("polymarket", feed, line, Scope.read("polymarket", feed, line["scope"]).subjects) for line in lines
+        (venue, feed, line, Scope.read(venue, feed, line["scope"]).subjects) for line in lines
     ):
-        scope = Scope.read("polymarket", feed, line["scope"])
+        scope = Scope.read(venue, feed, line["scope"])
         if scope.kind in (LOOKUP, "records") or (scope.is_whole_feed and line["reason"] == "clock"):
             continue
         tokens = frozenset(subjects)

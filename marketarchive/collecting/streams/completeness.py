@@ -457,7 +457,9 @@ class Completeness:
             else:
                 late = now - track.subscribed_at > self._limits.first_data + self._limits.axis_error
                 connection.is_replaced |= late and connection.live_since is not None
-                if now - track.subscribed_at > self._limits.in_flight + self._limits.axis_error:
+                has_data = connection.live_since is not None or track.received > track.subscribed_at
+                first_due = self._limits.in_flight + self._limits.axis_error
+                if has_data and now - track.subscribed_at > first_due:
                     self._request_snapshots(connection, (track.key,))
 
     def _judge_live(self, track: Track, now: int) -> bool:
@@ -471,12 +473,13 @@ class Completeness:
 
     def _is_silent(self, coverage: Coverage, now: int) -> bool:
         first_due = self._limits.in_flight + self._limits.axis_error
+        judged = self._axis.at(self._judge_from)  # what came while we were paused may still be on its way
         return any(
             track.state is TrackState.OUT
-            or (track.state is TrackState.SUBSCRIBED and now - track.subscribed_at > first_due)
+            or (track.state is TrackState.SUBSCRIBED and now - max(track.subscribed_at, judged) > first_due)
             or (
                 track.state is TrackState.LIVE
-                and now - max(track.received, track.strong) > self._limits.silent
+                and now - max(track.received, track.strong, judged) > self._limits.silent
             )
             for track in coverage.tracks
         )

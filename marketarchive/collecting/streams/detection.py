@@ -58,6 +58,10 @@ def _lost(channel: Channel) -> Detection:
             hidden = "all that REST does not contradict"
     if channel.has_statements and channel.proof == "hash":
         by += f"; if none follows, its state over REST, requested after {channel.silent_s:g} s of silence"
+    elif channel.has_resync and channel.proof == "hash":
+        by += f"; if none follows, a new snapshot, requested after {channel.silent_s:g} s of silence"
+    if channel.unproven:
+        hidden += f"; {channel.unproven}"
     return Detection("a message is lost", by, silence, hidden)
 
 
@@ -89,6 +93,9 @@ def _of_messages(channel: Channel) -> Iterator[Detection]:
     elif channel.has_statements:
         mute = f"its state over REST, requested after {channel.silent_s:g} s: newer and not reported within "
         mute += f"{channel.in_flight_s:g} s; without an answer {channel.weak_max_s:g} s without proof"
+    elif channel.has_resync and channel.proof == "hash":
+        mute = f"a new snapshot of another state, requested after {channel.silent_s:g} s; "
+        mute += f"without an answer nothing proven for {channel.patience_s:g} s"
     else:
         mute = f"nothing proven for {channel.patience_s:g} s"
     end_s = silence + 1.5

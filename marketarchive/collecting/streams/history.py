@@ -57,6 +57,11 @@ class History:
         place = bisect_left(self._reported, (at, state))
         return place < len(self._reported) and self._reported[place] == (at, state)
 
+    @property
+    def newest(self) -> str:
+        """Return the state that was reported last by its date; "" where none was."""
+        return self._reported[-1][1] if self._reported else ""
+
     def before(self, at: int) -> int | None:
         """Return the date of the newest report before `at`; None where none is remembered."""
         place = bisect_left(self._reported, (at, ""))

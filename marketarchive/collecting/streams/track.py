@@ -307,10 +307,8 @@ class Track:
         self._check_cadence(update)
         self.received = now
         self._is_base_ahead = update.at > now + self._limits.axis_error
-        if (
-            requested and update.at > self.at > 0
-        ):  # deltas between are still under way: they will not be shown
-            self.history.show(self.at + 1, None)
+        if requested and update.at > self.at > 0:
+            self._check_answer(update)
         self._hold(update)
         self.is_unverified = False
         if self.state is TrackState.SUBSCRIBED:
@@ -326,6 +324,16 @@ class Track:
             until = max(self._limits.proven_until(update.at, now), requested - self._limits.axis_error)
             self.prove(until, is_chain=not self._limits.has_hashes)
         return Need.NOTHING
+
+    def _check_answer(self, update: Update) -> None:
+        """Compare a snapshot that was requested on the connection with the state held.
+
+        The connection is in order: what led to another state has not come, or came too late for the snapshot.
+        """
+        self.history.show(self.at + 1, None)
+        is_other = update.state != self.history.newest
+        if self._limits.has_hashes and self.state is TrackState.LIVE and is_other and not self.is_unverified:
+            self.add_gap(self.at, update.at, PASSED_OVER)
 
     def _apply_delta(self, update: Update, now: int) -> Need:
         is_proof = self._is_proof(update)

@@ -19,16 +19,25 @@ class Script:
     """Two keys, `k0` and `k1`, on connections `c1`, `c2`, ...; REST answers only what the script says."""
 
     def __init__(
-        self, proof: Proof, module: Any = real, *, snapshots: bool = True, renew_s: float | None = None
+        self,
+        proof: Proof,
+        module: Any = real,
+        *,
+        snapshots: bool = True,
+        renew_s: float | None = None,
+        resyncs: bool | None = None,
     ) -> None:
-        """snapshots: the first connection brings both keys' snapshots, dated 0."""
+        """snapshots: the first connection brings both keys' snapshots, dated 0. resyncs: snapshots can be
+        requested on the connection, and REST has none; by default so on a numbered channel.
+        """
+        resyncs = proof == "sequence" if resyncs is None else resyncs
         channel = Channel(
             ENDPOINT,
             proof,
             "key",
             2,
-            has_statements=proof in ("hash", "none"),
-            has_resync=proof == "sequence",
+            has_statements=proof in ("hash", "none") and not resyncs,
+            has_resync=resyncs,
             renew_s=renew_s,
         )
         names, ids = itertools.count(1), itertools.count(1)

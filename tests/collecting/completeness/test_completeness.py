@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from marketarchive.collecting.reconnect import ReconnectPolicy
 from marketarchive.collecting.streams import effects as fx
 from marketarchive.collecting.streams.axis import Outage
@@ -272,3 +274,30 @@ def test_a_snapshot_does_not_make_up_for_what_a_silence_hid() -> None:
     script.run(21_000)
     script.stop()
     assert script.gaps("k0") == [(0, 20_000)]
+
+
+@pytest.mark.parametrize(("answer", "gaps"), [("first", []), ("other", [(0, 7_000)])])
+def test_a_requested_snapshot_shows_what_a_silent_key_missed(
+    answer: str, gaps: list[tuple[int, int | None]]
+) -> None:
+    """It comes on the connection, in order: what led to another state should have come before it."""
+    script = Script("hash", resyncs=True)
+    script.run(7_000, chatter="k1")
+    assert script.did(fx.RequestResync) >= 1
+    script.snapshot("k0", 7_000, answer)
+    script.run(9_000, chatter="k1")
+    assert script.gaps("k0") == gaps
+    assert script.gaps("k1") == []
+
+
+def test_trades_that_are_missing_by_their_numbers_are_a_gap_of_their_own() -> None:
+    """The book goes on: only what lies between two trades is missing."""
+    script = Script("hash")
+    script.delta("k0", 1_000, "s1")
+    script.now = 3_000
+    script.apply(Update("k0", "trade", ns(3_000), "failed", base=ns(500), detail="trades 4 to 5 are missing"))
+    script.delta("k0", 4_000, "s2", base=0)
+    script.run(5_000, chatter="k1")
+    assert script.gaps("k0") == [(500, 3_000)]
+    [line] = script.lines
+    assert (line.reason, line.detail) == ("sequence", "trades 4 to 5 are missing")

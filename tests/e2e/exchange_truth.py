@@ -1,0 +1,157 @@
+"""What an exchange's stream archived, against all that the simulated exchange said."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from marketarchive.archive.reader import ArchiveReader
+from marketarchive.exceptions import ParseError
+from marketarchive.simulator.sockets import Frame
+from marketarchive.simulator.spot_session import SpotSession
+from marketarchive.simulator.spot_world import SpotWorld
+from marketarchive.times import SECOND, from_iso
+from marketarchive.venues.channel import Channel
+from marketarchive.venues.market_messages import BookMessage, MarketMessage, TradeMessage, WireFormat
+from tests.e2e import stream_truth
+from tests.e2e.stream_truth import SEED, Comparison, Missing, spells
+
+CHECKED = 10
+"""Levels a side that a checksum covers."""
+
+
+@dataclass(frozen=True)
+class ExchangeTruth:
+    """An exchange as the suite knows it."""
+
+    venue: str
+    wire: WireFormat
+    channel: Channel
+    session: Callable[[SpotWorld, int], SpotSession]
+
+    @cached_property
+    def world(self) -> SpotWorld:
+        simulated = import_module(f"marketarchive.simulator.{self.venue}").simulated(SEED)
+        world: SpotWorld = simulated.world
+        return world
+
+    def frames(self, first: int, last: int) -> list[Frame]:
+        """Return all that a connection with every market is sent with first < ns <= last."""
+        session = self.session(self.world, first)
+        for text in self.wire.subscribe(list(self.world.assets)):
+            session.received(text, first)
+        return session.due(first, last)
+
+    def messages(self, payload: bytes, at: int) -> Sequence[MarketMessage]:
+        try:
+            return self.wire.decode(payload, at).messages
+        except ParseError:
+            return ()
+
+    def compare(self, out: Path, truth: Path, faults: Sequence[int]) -> Comparison:
+        """Messages of all markets, by what they say."""
+        slack = SECOND
+        archived: set[Hashable] = set()
+        times: dict[str, list[int]] = defaultdict(list)  # of each market, of books that were archived
+        ends: list[int] = []
+        for message in ArchiveReader(out).messages(self.venue, "spot", kinds=("frame", "connection")):
+            ends.append(message.received_at)
+            if message.kind == "frame":
+                for one in self.messages(message.payload, message.received_at):
+                    archived.add(said(one))
+                    if isinstance(one, BookMessage) and not one.is_snapshot:
+                        times[one.market].append(one.at)
+        first, last = min(ends), max(ends)
+        result = Comparison(gaps=spells(out, "spot", last, self.venue))
+        lacking: list[tuple[Missing, MarketMessage]] = []
+        for frame in self.frames(first + slack, last - slack):
+            for one in self.messages(frame.payload, frame.ns):
+                result.frames += 1
+                if said(one) not in archived:
+                    missing = Missing(frame.ns, one.market, (one.market,), frame.kind)
+                    lacking.append((missing, one))
+        result.missing = [missing for missing, _ in lacking]
+        unexplained = [
+            (missing, one)
+            for missing, one in lacking
+            if not any(gap.covers(missing.at, missing.market, missing.tokens, slack) for gap in result.gaps)
+        ]
+        for each in times.values():
+            each.sort()
+        shown = [missing for missing, one in unexplained if not self._is_hidden(one, times)]
+        result.hidden = len(unexplained) - len(shown)
+        result.unexplained = shown
+        result.groundless = stream_truth.groundless(result, truth, slack, faults)
+        return result
+
+    def _is_hidden(self, one: MarketMessage, times: dict[str, list[int]]) -> bool:
+        """Return whether nothing that the venue offers could tell; docs/METHODOLOGY.md says so."""
+        if self.channel.proof == "sequence":
+            return False  # all frames are counted, or all of a market's books
+        if isinstance(one, TradeMessage):
+            return one.number is None
+        if not isinstance(one, BookMessage):
+            return True  # a ticker repeats what the book says
+        following = bisect_right(times[one.market], one.at)
+        if following == len(times[one.market]):
+            return False
+        until = times[one.market][following]
+        if self.channel.proof == "none":
+            return until - one.at < stream_truth.LOOKED_INTO_S * SECOND
+        return self._is_right_by(one, until)
+
+    def _is_right_by(self, one: BookMessage, until: int) -> bool:
+        """Return whether the levels that are checked are right by the next message all the same."""
+        before, after = self.world.book(one.market, one.at - 1), self.world.book(one.market, until)
+        for side, changed, is_bid in ((0, one.bids, True), (1, one.asks, False)):
+            had, has = dict(before[side]), dict(after[side])
+            without = dict(has)
+            for price, size in changed:
+                if has.get(price) == (None if Decimal(size) == 0 else size):
+                    if price in had:
+                        without[price] = had[price]
+                    else:
+                        without.pop(price, None)
+            if _best(without, is_bid=is_bid) != _best(has, is_bid=is_bid):
+                return False
+        return True
+
+    def wrong_rows(self, out: Path) -> list[Any]:
+        """Rows that are observed and not the book at their second; there have to be many that are right."""
+        rows = list(_rows(out, self.venue))
+        observed = [row for row in rows if row["is_observed"]]
+        assert len(observed) > 50
+        symbols = {asset: symbol for symbol, asset in self.world.assets.items()}
+        found = []
+        for row in observed:
+            tick = from_iso(row["timestamp"])
+            bids, asks = self.world.book(symbols[row["asset"]], tick)
+            if (row["bid"], row["ask"]) != (float(bids[0][0]), float(asks[0][0])):
+                found.append(row | {"market_id": symbols[row["asset"]]})
+        return found
+
+
+def said(message: MarketMessage) -> Hashable:
+    """Return what a message says, whichever frame it came in."""
+    if isinstance(message, BookMessage):
+        return ("book", message.market, message.at, tuple(message.bids), tuple(message.asks))
+    if isinstance(message, TradeMessage):
+        return ("trade", message.market, message.id)
+    return ("quote", message.market, message.at, message.bid, message.ask)
+
+
+def _best(levels: dict[str, str], *, is_bid: bool) -> list[tuple[Decimal, str]]:
+    return sorted(((Decimal(price), size) for price, size in levels.items()), reverse=is_bid)[:CHECKED]
+
+
+def _rows(out: Path, venue: str) -> Iterator[Any]:
+    for path in sorted((out / "records").glob(f"spot_{venue}_*.jsonl")):
+        yield from map(json.loads, path.read_text().splitlines())
