@@ -19,6 +19,7 @@ from marketarchive.research.products.updown.canonical.dataset import canonical
 from marketarchive.research.products.updown.canonical.grid import Grid, Inputs
 from marketarchive.research.products.updown.canonical.inputs import rounds, seen
 from marketarchive.research.products.updown.canonical.reading import PRICES, TOPS
+from marketarchive.research.products.updown.canonical.references import nothing
 from marketarchive.research.products.updown.canonical.told import Told
 from marketarchive.research.products.updown.labels import label_files
 from marketarchive.research.products.updown.labels.labels import Label
@@ -90,7 +91,7 @@ def build(
     none = pa.schema([(name, pa.int64()) for name in ("market_no", "from_us", "to_us")]).empty_table()
     with closing(connect()) as connection:
         as_seen = seen(connection, given_prices, given_tops, clock)
-    inputs = Inputs(given_rounds, *as_seen, pa.table(of_holes) if holes else none)
+    inputs = Inputs(given_rounds, *as_seen, pa.table(of_holes) if holes else none, nothing())
     found: list[dict[str, Any]] = Grid(inputs, clock, CARRY).rows().to_pylist()
     return found
 

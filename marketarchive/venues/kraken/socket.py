@@ -48,7 +48,7 @@ CHANNEL = Channel(
     heartbeat='{"method":"ping"}',
     heartbeat_s=10.0,
     has_resync=True,
-    unproven=f"levels beyond the {CHECKED} best, until they are among them; tickers: the book has their prices",
+    unproven=f"levels beyond the {CHECKED} best, until they are among them; tickers, which the book outdoes",
 )
 
 _SUBSCRIBED: tuple[dict[str, Any], ...] = (

@@ -51,7 +51,7 @@ from marketarchive.times import SECOND, from_iso, iso
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 3
+VERSION = 4
 """Raised when a column or its meaning changes: all parts are then made again."""
 
 CARRY_S = 60

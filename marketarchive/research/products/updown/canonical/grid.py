@@ -46,12 +46,14 @@ class Inputs:
     `tops`    token (a number), event_us, received_us, run, seq, index, position, bid, ask, source, is_proof
               (a whole book that the venue was asked for: it had not changed from event_us until received_us)
     `holes`   market_no (a row of `rounds`), from_us, to_us: recorded gaps that concern a market
+    `references`  asset, sec (since the epoch), mid, source: of spot exchanges
     """
 
     rounds: pa.Table
     prices: Told
     tops: Told
     holes: pa.Table
+    references: pa.Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Grid:
         self._prices = _Prices(inputs.prices, inputs.rounds, times, clock, carry_s)
         self._books = _Books(inputs.tops, inputs.rounds, times, clock, carry_s)
         self._is_in_hole = self._in_holes(inputs.holes)
+        self._references = _References(inputs.references, inputs.rounds)
 
     def rows(self, first: int = 0, last: int | None = None) -> pa.Table:
         """By round and second, of the rounds `first` <= place < `last`, by default of all."""
@@ -110,8 +113,7 @@ class Grid:
             "Y": rounds["outcome"].combine_chunks().take(pa.array(of_rounds)),
             "delta": delta,
             "delta_bps": 1e4 * delta / np.where(strike == 0, np.nan, strike),
-            "ref_mid": pa.nulls(len(delta)),
-            "ref_source": pa.nulls(len(delta)),
+            **self._references.at(at),
             "K_received_at": pa.array(known_us, mask=known_us < 0),
             "gap": self._is_in_hole[place],
         }
@@ -185,6 +187,36 @@ class _Prices:
         found = self._filled[np.where(begin < 0, -1, begin + seconds.sec - self._first)]
         age = seconds.sec - self._sec[self._newest[found]]
         return np.where((found >= begin) & (age <= self._carry_s), found, -1)
+
+
+class _References:
+    """Prices of spot exchanges, by asset and second."""
+
+    def __init__(self, references: pa.Table, rounds: pa.Table) -> None:
+        import numpy as np
+
+        assets = {asset: number for number, asset in enumerate(rounds["asset"].unique().to_pylist())}
+        self._asset = np.array([assets[asset] for asset in rounds["asset"].to_pylist()], np.int64)
+        seconds = _ints(references, "sec")[:-1]
+        self._first, last = seconds.min(initial=2**62), seconds.max(initial=-1)
+        self._span = max(0, int(last - self._first + 1)) if len(seconds) else 0
+        self._places = np.full(self._span * len(assets) + 1, -1)
+        of = np.array([assets.get(asset, -1) for asset in references["asset"].to_pylist()], np.int64)
+        mine = np.flatnonzero(of >= 0)
+        self._places[of[mine] * self._span + seconds[mine] - self._first] = mine
+        self._mid = _floats(references, "mid")
+        source = references["source"].combine_chunks().dictionary_encode()
+        self._sources = source.dictionary.to_pylist()
+        self._source = np.append(source.indices.to_numpy(), -1)
+
+    def at(self, seconds: _Seconds) -> dict[str, Any]:
+        import numpy as np
+
+        second = seconds.sec - self._first
+        is_in = (second >= 0) & (second < self._span)
+        cell = np.where(is_in, self._asset[seconds.round] * self._span + second, -1)
+        place = self._places[cell]
+        return {"ref_mid": self._mid[place], "ref_source": _text(self._source[place], self._sources)}
 
 
 class _Books:

@@ -19,6 +19,7 @@ from marketarchive.research.engine import run, stored, text
 from marketarchive.research.products.updown.canonical import reading
 from marketarchive.research.products.updown.canonical.columns import Clock
 from marketarchive.research.products.updown.canonical.grid import Inputs
+from marketarchive.research.products.updown.canonical.references import references
 from marketarchive.research.products.updown.canonical.told import Told
 from marketarchive.research.products.updown.labels.labels import Label
 from marketarchive.research.tables.gap_scope import concerns
@@ -68,7 +69,13 @@ def read(
     tops = reading.tops(root, _span(labels, carry_s), _numbers(labels, tokens), clock)
     holes(connection, root, *span(labels, carry_s))
     concern = connection.sql("SELECT market_no, from_us, to_us FROM holes").to_arrow_table()
-    return Inputs(made, *seen(connection, prices, tops, clock), concern)
+    spans: dict[str, tuple[int, int]] = {}
+    for each in labels:
+        start, end = each.start_ns // SECOND, each.end_ns // SECOND
+        first, last = spans.get(each.asset, (start, end))
+        spans[each.asset] = min(start, first), max(end, last)
+    found = references(connection, root, spans, clock)
+    return Inputs(made, *seen(connection, prices, tops, clock), concern, found)
 
 
 def register_rounds(

@@ -18,6 +18,7 @@ from marketarchive.research.products.updown.canonical.columns import Clock
 from marketarchive.research.products.updown.canonical.told import Told, seconds_of
 from marketarchive.research.tables.partitions import DAY, files
 from marketarchive.times import SECOND
+from marketarchive.venues.polymarket.venue import VENUE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -121,7 +122,8 @@ def tops(root: Path, span: Span, tokens: Mapping[str, int], clock: Clock) -> Tol
         ("quotes", "source", pc.field("source") == "best_bid_ask"),
     ):
         more = {kind: pa.string()} if kind else {}  # by a dictionary's statistics Arrow leaves out nothing
-        given = _wanted(span.files(root, table), fields | more, tokens, where & span.rows())
+        paths = [path for path in span.files(root, table) if _feed(path).startswith(f"{VENUE.name}/")]
+        given = _wanted(paths, fields | more, tokens, where & span.rows())
         for feed, rows, number in _thinned(given, clock) if table == "book_changes" else given:
             parts.append(
                 {
