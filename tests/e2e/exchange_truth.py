@@ -15,11 +15,13 @@ from typing import Any
 
 from marketarchive.archive.reader import ArchiveReader
 from marketarchive.exceptions import ParseError
+from marketarchive.simulator.kraken import KrakenSession
 from marketarchive.simulator.sockets import Frame
 from marketarchive.simulator.spot_session import SpotSession
 from marketarchive.simulator.spot_world import SpotWorld
 from marketarchive.times import SECOND, from_iso
 from marketarchive.venues.channel import Channel
+from marketarchive.venues.kraken import socket as kraken
 from marketarchive.venues.market_messages import BookMessage, MarketMessage, TradeMessage, WireFormat
 from tests.e2e import stream_truth
 from tests.e2e.stream_truth import SEED, Comparison, Missing, spells
@@ -36,6 +38,12 @@ class ExchangeTruth:
     wire: WireFormat
     channel: Channel
     session: Callable[[SpotWorld, int], SpotSession]
+    rest: str | None = None  # route of its independent states
+
+    @property
+    def socket(self) -> str:
+        """Return the simulator's routes of its socket."""
+        return f"{self.channel.endpoint.url.removeprefix('wss://').split('/')[0]}*"
 
     @cached_property
     def world(self) -> SpotWorld:
@@ -155,3 +163,7 @@ def _best(levels: dict[str, str], *, is_bid: bool) -> list[tuple[Decimal, str]]:
 def _rows(out: Path, venue: str) -> Iterator[Any]:
     for path in sorted((out / "records").glob(f"spot_{venue}_*.jsonl")):
         yield from map(json.loads, path.read_text().splitlines())
+
+
+EXCHANGES = (ExchangeTruth("kraken", kraken.WIRE, kraken.CHANNEL, KrakenSession),)
+"""Every exchange; a further one adds a line."""

@@ -10,16 +10,14 @@ from typing import Any
 
 from marketarchive.archive.reader import ArchiveReader
 from marketarchive.exceptions import ParseError
-from marketarchive.simulator.kraken import KrakenSession
 from marketarchive.simulator.polymarket import Polymarket
 from marketarchive.simulator.polymarket.rtds import updates
 from marketarchive.times import SECOND, from_iso, from_ms
 from marketarchive.venues.channel import Channel
-from marketarchive.venues.kraken import socket as kraken
 from marketarchive.venues.polymarket import rtds
 from marketarchive.venues.polymarket.sockets import MARKETS, TOPIC_CHANNEL
 from tests.e2e import stream_truth
-from tests.e2e.exchange_truth import ExchangeTruth
+from tests.e2e.exchange_truth import EXCHANGES, ExchangeTruth
 from tests.e2e.harness import Output
 from tests.e2e.row_truth import wrong
 from tests.e2e.stream_truth import SEED, Comparison, Missing, Spell, spells
@@ -291,19 +289,19 @@ def _rows(path: Path) -> Iterator[Any]:
     yield from map(json.loads, path.read_text().splitlines())
 
 
-def exchange(truth: ExchangeTruth, market: str, **more: Any) -> StreamFeed:
+def exchange(truth: ExchangeTruth) -> StreamFeed:
     """Return an exchange's feed of spot markets."""
     return StreamFeed(
         f"{truth.venue}_spot",
         truth.channel,
-        f"{truth.channel.endpoint.url.removeprefix('wss://').split('/')[0]}*",
+        truth.socket,
         truth.compare,
         message="book",
         state="book",
-        mute={"market": market},
-        has_snapshots=True,
+        mute={"market": next(iter(truth.world.assets))},
+        rest=truth.rest,
+        has_snapshots=truth.channel.proof != "none",
         wrong_rows=truth.wrong_rows,
-        **more,
     )
 
 
@@ -330,5 +328,5 @@ FEEDS = (
         state="update",
         mute={"market": "btc/usd"},
     ),
-    exchange(ExchangeTruth("kraken", kraken.WIRE, kraken.CHANNEL, KrakenSession), "BTC/USD"),
+    *map(exchange, EXCHANGES),
 )
