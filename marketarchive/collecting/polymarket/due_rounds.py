@@ -24,7 +24,9 @@ DETAIL = "its tokens could not be looked up"
 
 @dataclass(frozen=True, slots=True)
 class _Due:
-    market: Market
+    market: Market  # of its rows
+    start: int  # ns, as `end`
+    end: int
     gap_id: str  # of the gap that was begun
 
 
@@ -48,10 +50,8 @@ class DueRounds:
     def look(self, now: int) -> None:
         """Begin the gaps of rounds due at `now` (ns), end those that were told since, or are over."""
         for slug, due in list(self._due.items()):
-            assert due.market.end_at is not None
-            end = int(due.market.end_at.timestamp()) * SECOND
-            if slug in self._slugs or now >= end:
-                self._end(slug, min(now, end))
+            if slug in self._slugs or now >= due.end:
+                self._end(slug, min(now, due.end))
         for asset, duration in self._series:
             length = updown.SECONDS[duration]
             current = now // SECOND // length * length
@@ -62,18 +62,14 @@ class DueRounds:
                     self._write(slug, start * SECOND, (start + length) * SECOND, "")
             slug = updown.slug_of(asset, duration, current)
             if slug not in self._slugs and slug not in self._due and now >= (current + LATE_S) * SECOND:
-                self._begin(slug, asset, duration, current)
+                self._begin(slug, asset, duration, current * SECOND)
         self._looked_at = now
         self._forget(now)
 
     def markets(self, tick: int) -> list[Market]:
         """Return the rounds to which `tick` (ns) belongs, without tokens."""
         return [
-            due.market
-            for slug, due in self._due.items()
-            if slug not in self._slugs
-            and due.market.start_at is not None
-            and due.market.start_at.timestamp() * SECOND <= tick
+            due.market for slug, due in self._due.items() if slug not in self._slugs and due.start <= tick
         ]
 
     def finish(self, now: int) -> None:
@@ -82,10 +78,11 @@ class DueRounds:
             self._end(slug, now)
 
     def _begin(self, slug: str, asset: str, duration: str, start: int) -> None:
+        end = start + updown.SECONDS[duration] * SECOND
         market = Market(
             venue=self._spider.venue,
             feed=self._spider.feed,
-            received_at=start * SECOND,
+            received_at=start,
             seq=0,
             platform=self._spider.venue,
             market_id=slug,  # the venue's own is not known
@@ -93,15 +90,14 @@ class DueRounds:
             asset=asset,
             duration=duration,
             outcomes=("Up", "Down"),
-            start_at=utc(start * SECOND),
-            end_at=utc((start + updown.SECONDS[duration]) * SECOND),
+            start_at=utc(start),
+            end_at=utc(end),
         )
-        self._due[slug] = _Due(market, self._write(slug, start * SECOND, None, ""))
+        self._due[slug] = _Due(market, start, end, self._write(slug, start, None, ""))
 
     def _end(self, slug: str, at: int) -> None:
         due = self._due.pop(slug)
-        assert due.market.start_at is not None
-        self._write(slug, int(due.market.start_at.timestamp()) * SECOND, at, due.gap_id)
+        self._write(slug, due.start, at, due.gap_id)
 
     def _write(self, slug: str, since: int, until: int | None, begun: str) -> str:
         scope = Scope(self._spider.venue, self._spider.feed, (slug,), kind="market")

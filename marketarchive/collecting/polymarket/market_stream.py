@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
@@ -30,6 +29,7 @@ from marketarchive.venues.polymarket.market_session import MarketSession
 from marketarchive.venues.polymarket.sockets import MARKETS
 
 DUE_EVERY_S = 1.0
+"""Seconds between two looks for rounds that are due: well under the 2 s after which one is a gap."""
 STATEMENT_S = 5.0
 """Seconds after which a request for books is not sent, or sent again, any more: another one follows."""
 
@@ -139,14 +139,6 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
                 self._stop_watching(market)
 
     def applied(self, at: int, seq: int, updates: Sequence[Update]) -> None:  # noqa: ARG002
-        stats = self.run.stats
-        verdicts = Counter(
-            "stale" if update.is_known else update.integrity
-            for update in updates
-            if update.kind in ("snapshot", "delta")
-        )
-        for verdict, count in verdicts.items():
-            stats.inc_value(f"books/{verdict}", count)
         for update in updates:
             if update.kind == "end" and update.key in self.watched:
                 self._stop_watching(self.watched[update.key])

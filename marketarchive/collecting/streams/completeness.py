@@ -129,11 +129,6 @@ class Completeness:
         """Return the keys that are wanted."""
         return list(self._coverage)
 
-    @property
-    def connections(self) -> list[str]:
-        """Return the names of the open connections, oldest first."""
-        return list(self._connections)
-
     def axis(self, mono: int) -> int:
         """Return the time of the axis at `mono`: the date of a message that has none of the venue."""
         return self._axis.at(mono)
@@ -330,13 +325,19 @@ class Completeness:
 
     def _compare_others(self, track: Track, first: Update, now: int) -> None:
         """Compare the first snapshot of a track with the key's other tracks."""
-        for other in self._others(track):
+        others = self._others(track)
+        for other in others:
             if other.state is TrackState.CLOSED:
                 self._witness.judge_closed(other, first.at, first.state)
-            else:
-                asked = track.subscribed_at
-                self._witness.compare(other, first.at, first.state, asked, now, self._mono)
-            self._dirty.add(other.key)
+        self._compare(others, Statement(track.key, first.at, first.state), track.subscribed_at, now)
+
+    def _compare(
+        self, tracks: Iterable[Track], statement: Statement, proves_until: int, now: int
+    ) -> list[Track]:
+        """Compare a state of another source with `tracks`; return those whose session should load it."""
+        self._dirty.add(statement.key)
+        at, state, mono = statement.at, statement.state, self._mono
+        return [track for track in tracks if self._witness.compare(track, at, state, proves_until, now, mono)]
 
     def _break_sequence(self, connection: Connection, update: Update, numbers: Mark, now: int) -> None:
         """Take out all keys that share the numbers of a message that is missing."""
@@ -347,10 +348,6 @@ class Completeness:
         self._dirty.update(broken)
         self._resync(connection, broken)
 
-    def failed(self, name: str, keys: Iterable[str] | None, outage: Outage, mono: int) -> None:
-        """Cut the tracks of a connection, or `keys` of it: a message could not be read, or not be applied."""
-        self._cut(name, keys, outage, mono)
-
     def skipped(self, name: str, mono: int) -> None:
         """Note that load was shed: messages are archived, so none is missing, but no book is known any more.
 
@@ -360,7 +357,7 @@ class Completeness:
         now = self._advance(mono)
         connection = self._connections.get(name)
         if self._limits.is_numbered or connection is None:
-            self._cut(name, None, SHED_LOAD, mono)
+            self.failed(name, None, SHED_LOAD, mono)
             return
         keys = tuple(connection.tracks)
         for track in connection.tracks.values():
@@ -371,7 +368,8 @@ class Completeness:
         self._resync(connection, keys)
         self._settle()
 
-    def _cut(self, name: str, keys: Iterable[str] | None, outage: Outage, mono: int) -> None:
+    def failed(self, name: str, keys: Iterable[str] | None, outage: Outage, mono: int) -> None:
+        """Cut the tracks of a connection, or `keys` of it: a message could not be read, or not be applied."""
         now = self._advance(mono)
         connection = self._connections.get(name)
         if connection is None:
@@ -392,13 +390,9 @@ class Completeness:
         now = self._advance(mono)
         proves_until = self._axis.at(requested_mono) - self._limits.statement_lag
         for statement in statements:
-            if (coverage := self._coverage.get(statement.key)) is None:
-                continue
-            for track in coverage.tracks:
-                at, state = statement.at, statement.state
-                if self._witness.compare(track, at, state, proves_until, now, mono):
+            if (coverage := self._coverage.get(statement.key)) is not None:
+                for track in self._compare(coverage.tracks, statement, proves_until, now):
                     self._effects.append(LoadStatement(track.connection, statement))
-            self._dirty.add(statement.key)
         self._settle()
 
     def loaded(self, name: str, update: Update, mono: int) -> None:

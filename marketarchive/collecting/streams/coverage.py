@@ -109,15 +109,17 @@ class Coverage:
                 changes.append(Change(self.key, record, gap.from_ns, gap.to_ns))
             else:
                 written.remove(record)
-                if record.from_ns > gap.from_ns or record.to_ns != gap.to_ns or gap.to_ns is not None:
-                    changes += self._revise(record, gap)
+                changes += self._revise(record, gap)
             self._records.append(record)
         # a gap that turned out void: nothing was missing
         changes += [Change(self.key, record, record.from_ns, record.from_ns) for record in written]
         return changes
 
     def _revise(self, record: GapRecord, gap: _Found) -> list[Change]:
-        if (record.from_ns, record.to_ns) == (gap.from_ns, gap.to_ns):
+        is_open_still = record.to_ns is None and gap.to_ns is None
+        if (record.from_ns, record.to_ns) == (gap.from_ns, gap.to_ns) or (
+            is_open_still and record.from_ns < gap.from_ns  # its end line will say that it began later
+        ):
             return []
         record.from_ns, record.to_ns = gap.from_ns, gap.to_ns
         return [Change(self.key, record, gap.from_ns, gap.to_ns)]

@@ -76,6 +76,15 @@ class StreamSpider(ArchiveSpider):
         kind = self.channel.key_kind
         return [Scope(self.venue, self.feed, tuple(keys), connection, kind=kind)]
 
+    def count_good(self, updates: Sequence[Update]) -> None:
+        """Count a message that was applied, and what the venue's own proofs say of the books in it."""
+        stats = self.run.stats
+        stats.inc_value(self.good_stat(self.feed))
+        if self.channel.proof in ("hash", "sequence"):
+            books = [update for update in updates if update.kind in ("snapshot", "delta")]
+            for update in books:
+                stats.inc_value(f"books/{'stale' if update.is_known else update.integrity}")
+
     def skipped(self, batch: Sequence[Message]) -> None:
         """Note that messages were archived and not looked at, for want of time."""
         self.run.stats.inc_value("stream/frames_passed_over", len(batch))

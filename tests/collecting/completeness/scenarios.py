@@ -352,7 +352,7 @@ def closed_while_a_newer_state_is_awaited(module: Any = real) -> None:
     script = Script("hash", module)
     script.run(8_000, chatter="k1")
     script.stated("k0", 7_500, "newer")
-    script.live.closed("c1", Outage("disconnect", "unknown"), script.mono)
+    script.closed("c1")
     script.run(9_500)
     script.snapshot("k0", 0, "first", connection="c2")  # by a server that lags behind REST
     script.stop()

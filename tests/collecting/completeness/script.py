@@ -9,10 +9,13 @@ from marketarchive.clock import Instant
 from marketarchive.collecting.reconnect import ReconnectPolicy
 from marketarchive.collecting.streams import completeness as real
 from marketarchive.collecting.streams import effects as fx
+from marketarchive.collecting.streams.axis import Outage
 from marketarchive.items import Verdict
 from marketarchive.times import MILLISECOND
 from marketarchive.venues.channel import Channel, Proof, Statement, Update
 from tests.collecting.completeness.venue_model import ENDPOINT, START, ns
+
+DISCONNECT = Outage("disconnect", "venue", "1006")
 
 
 class Script:
@@ -35,6 +38,7 @@ class Script:
         self._proof = proof
         self.now = 0
         self.lines: list[fx.GapLine] = []
+        self.connections: list[str] = []  # that are open, oldest first
         self._effects: list[fx.Effect] = []
         self.live = module.Completeness(
             channel,
@@ -70,6 +74,11 @@ class Script:
         self.now += after
         self.live.stop(self.mono)
         self._carry_out()
+
+    def closed(self, connection: str) -> None:
+        """Let the venue close a connection, with code 1006."""
+        self.connections.remove(connection)
+        self.live.closed(connection, DISCONNECT, self.mono)
 
     def apply(self, update: Update, connection: str = "c1") -> None:
         self.live.apply(connection, self.mono, [update])
@@ -129,8 +138,11 @@ class Script:
             if isinstance(effect, fx.GapLine):
                 self.lines.append(effect)
             elif isinstance(effect, fx.OpenConnection):
+                self.connections.append(effect.connection)
                 self.live.connected(effect.connection, self.mono)
                 self._carry_out()
+            elif isinstance(effect, fx.CloseConnection):
+                self.connections.remove(effect.connection)
 
 
 def ms(at: int) -> int:
