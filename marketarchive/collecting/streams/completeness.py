@@ -310,15 +310,14 @@ class Completeness:
         requested: int,
         numbers: Mark | None,
     ) -> None:
-        was_subscribed = track.state is TrackState.SUBSCRIBED
+        is_first = not track.since
         need = track.apply(update, now, requested, numbers)
         if need is not Need.NOTHING:
             if need is Need.NEW_BASE:
                 self._effects.append(DropBooks(connection.name, (track.key,)))
             self._resync(connection, (track.key,))
-        if was_subscribed and track.state is TrackState.LIVE:
-            if connection.live_since is None:
-                connection.live_since = self._mono
+        if is_first and track.since:
+            connection.live_since = connection.live_since or self._mono
             self._compare_others(track, update, now)
         if track.is_changed or self._coverage[track.key].has_open_gap:
             self._dirty.add(track.key)
@@ -338,6 +337,13 @@ class Completeness:
         self._dirty.add(statement.key)
         at, state, mono = statement.at, statement.state, self._mono
         return [track for track in tracks if self._witness.compare(track, at, state, proves_until, now, mono)]
+
+    def _refute_closed(self, track: Track) -> None:
+        """Judge closed tracks where `track` began on a statement: it may be from before their last losses."""
+        for other in self._others(track):
+            if other.state is TrackState.CLOSED and not other.is_judged:
+                other.refute_weak(NO_PROOF)
+                other.is_judged = True
 
     def _break_sequence(self, connection: Connection, update: Update, numbers: Mark, now: int) -> None:
         """Take out all keys that share the numbers of a message that is missing."""
@@ -400,7 +406,11 @@ class Completeness:
         now = self._advance(mono)
         connection = self._connections.get(name)
         if connection is not None and (track := connection.tracks.get(update.key)) is not None:
+            is_first = not track.since
             track.load(update, now)
+            if is_first and track.since:
+                connection.live_since = connection.live_since or self._mono
+                self._refute_closed(track)
             self._dirty.add(update.key)
             self._settle()
 

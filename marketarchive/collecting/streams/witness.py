@@ -25,7 +25,7 @@ class Witness:
         if not state or not self._limits.is_believed(at, now) or at < track.stated_at:
             return False
         track.stated_at = at
-        if track.is_unverified and track.state is TrackState.LIVE:
+        if track.awaits_book:
             return True  # it may have been among the messages that were skipped
         if track.state is TrackState.LIVE:
             self._compare_live(track, at, state, proves_until, mono)

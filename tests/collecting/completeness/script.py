@@ -111,10 +111,12 @@ class Script:
         self.live.stated([Statement(key, ns(at), state)], self.mono, self.mono)
         self._carry_out()
 
-    def loaded(self, key: str, at: int, state: str, *, integrity: Verdict, base: int) -> None:
+    def loaded(
+        self, key: str, at: int, state: str, *, integrity: Verdict, base: int, connection: str = "c1"
+    ) -> None:
         self.now = max(self.now, at)
         update = Update(key, "snapshot", ns(at), integrity, state, ns(base), value=state)
-        self.live.loaded("c1", update, self.mono)
+        self.live.loaded(connection, update, self.mono)
         self._carry_out()
 
     def gaps(self, key: str) -> list[tuple[int, int | None]]:

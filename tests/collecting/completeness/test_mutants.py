@@ -32,8 +32,8 @@ RULES: dict[str, tuple[str, str, str]] = {
     ),
     "dated ahead is not believed": (
         "track",
-        "max(update.at, update.base), now):\n            self.out",
-        "0, now):\n            self.out",
+        "max(update.at, update.base), now):\n            self.go_out",
+        "0, now):\n            self.go_out",
     ),
     "a base dated ahead is dropped": ("completeness", "if need is Need.NEW_BASE:", "if False:"),
     "a base dated ahead holds nothing": ("track", "and self._is_base_ahead and", "and False and"),
@@ -105,6 +105,21 @@ RULES: dict[str, tuple[str, str, str]] = {
     "first snapshots are compared": (
         "completeness",
         "            self._compare_others(track, update, now)\n",
+        "",
+    ),
+    "a first snapshot that fails is made up for": (
+        "track",
+        "        if self.state is TrackState.CLOSED:\n            return\n",
+        "        if self.state not in (TrackState.LIVE, TrackState.OUT):\n            return\n",
+    ),
+    "a first snapshot that was skipped is made up for": (
+        "track",
+        "self.state in (TrackState.SUBSCRIBED, TrackState.LIVE)",
+        "self.state is TrackState.LIVE",
+    ),
+    "a first book of REST does not judge": (
+        "completeness",
+        "                other.refute_weak(NO_PROOF)\n",
         "",
     ),
     "only checked messages prove": ("track", 'return update.integrity == "ok" or (', "return True or ("),
