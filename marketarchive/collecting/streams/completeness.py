@@ -129,6 +129,11 @@ class Completeness:
         """Return the keys that are wanted."""
         return list(self._coverage)
 
+    @property
+    def gap_ids(self) -> set[str]:
+        """Return the ids of gaps of which another line may follow."""
+        return {gap_id for coverage in self._coverage.values() for gap_id in coverage.gap_ids}
+
     def axis(self, mono: int) -> int:
         """Return the time of the axis at `mono`: the date of a message that has none of the venue."""
         return self._axis.at(mono)

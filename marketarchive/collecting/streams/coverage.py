@@ -58,6 +58,11 @@ class Coverage:
         self._forgotten = 0  # what was before is settled for good
 
     @property
+    def gap_ids(self) -> Iterator[str]:
+        """Yield the ids of gaps of which another line may follow."""
+        return (record.id for record in self._records)
+
+    @property
     def has_open_gap(self) -> bool:
         """Return whether a gap of it has no end yet."""
         return bool(self._records) and self._records[-1].to_ns is None

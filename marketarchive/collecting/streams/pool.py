@@ -7,9 +7,10 @@ session, and tells what happened.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any, Protocol
 
 from scrapy.settings import BaseSettings
@@ -66,20 +67,21 @@ class PoolHost(ConnectionHost, Protocol):
     def applied(self, at: int, seq: int, updates: Sequence[Update]) -> None: ...
     def skipped(self, batch: Sequence[Message]) -> None: ...
     def request_statements(self, pool: ConnectionPool, keys: Sequence[str]) -> None: ...
-    def write_gap(self, line: GapLine) -> None: ...
+    def write_gap(self, line: GapLine, begun: str) -> str: ...
     def closed_by_venue(self, keys: Sequence[str], ending: Ending) -> None: ...
 
 
 class ConnectionPool:
     """Keys that share connections."""
 
-    def __init__(self, host: PoolHost, new_gap_id: Callable[[], str]) -> None:
+    def __init__(self, host: PoolHost) -> None:
         self._host = host
         self._run = host.run
         self._clock = host.run.clock
         self._connections: dict[str, Connection] = {}
         self._ahead = from_seconds(host.channel.ahead_s)
         self._forget_at = 0  # monotonic ns
+        self._gap_ids: dict[str, str] = {}  # completeness's -> the archive's, of gaps that may change still
         self._effects: deque[Effect] = deque()  # decided and not done yet
         self._is_at_work = False  # doing them
         self._is_closing = False
@@ -89,7 +91,7 @@ class ConnectionPool:
             host.channel,
             self._run.process.limiter.reconnects(host.channel.endpoint),
             Instant(host.axis.at(mono), mono),
-            new_gap_id=new_gap_id,
+            new_gap_id=map(str, itertools.count(1)).__next__,
             new_connection=host.next_name,
             random=random.random,
         )
@@ -122,10 +124,12 @@ class ConnectionPool:
 
     def _tick(self, mono: int) -> None:
         self.completeness.tick(mono)
+        self._carry_out()
         if mono >= self._forget_at:
             self._forget_at = mono + FORGET_S * SECOND
             self.completeness.forget(self.completeness.axis(mono) - KEPT_S * SECOND)
-        self._carry_out()
+            kept = self.completeness.gap_ids
+            self._gap_ids = {each: name for each, name in self._gap_ids.items() if each in kept}
 
     async def close(self) -> None:
         """Close all connections, then settle: what was not proven by then is a gap."""
@@ -248,7 +252,8 @@ class ConnectionPool:
 
     def _do(self, effect: Effect) -> None:
         if isinstance(effect, GapLine):
-            self._host.write_gap(effect)
+            begun = self._gap_ids.get(effect.id, "")
+            self._gap_ids[effect.id] = self._host.write_gap(effect, begun)
         elif isinstance(effect, RequestStatements):
             if not self._run.stop.is_set():
                 self._host.request_statements(self, effect.keys)

@@ -44,8 +44,6 @@ class StreamSpider(ArchiveSpider):
         self.is_paused = False
         self._pool_of: dict[str, ConnectionPool] = {}
         self._names = (f"c{number}" for number in itertools.count(1))
-        self._gap_ids: dict[str, str] = {}  # completeness's -> the archive's
-        self._gap_names = (f"g{number}" for number in itertools.count(1))
         self._has_nothing_left = asyncio.Event()
 
     @classmethod
@@ -168,13 +166,15 @@ class StreamSpider(ArchiveSpider):
     def next_name(self) -> str:
         return next(self._names)
 
-    def write_gap(self, line: GapLine) -> None:
-        """Write a line of a gap; the archive names a gap by its first line."""
+    def write_gap(self, line: GapLine, begun: str) -> str:
+        """Write a line of a gap and return the archive's id of it, which its first line gives.
+
+        begun: that id; "" where this is the first line.
+        """
         run = self.run
         for scope in self.scopes(sorted(line.keys), line.connection):
-            begun = self._gap_ids.get(line.id, "")
             gap = run.gap(line.reason, line.cause, line.from_ns, line.to_ns, scope, line.detail, begun)
-            self._gap_ids.setdefault(line.id, gap.id)
+            begun = gap.id
             self.put(gap)
         if line.is_first:
             if not run.stop.is_set():  # else it is how the run found the key, not what went wrong
@@ -183,6 +183,7 @@ class StreamSpider(ArchiveSpider):
             run.log_now_and_then(
                 line.reason, "Lost %d of %s (%s): %s", len(line.keys), self.feed, line.reason, line.detail
             )
+        return begun
 
     def pause_if_full(self) -> None:
         """Stop reading while the archive has no room; what has arrived is kept."""
@@ -216,7 +217,7 @@ class StreamSpider(ArchiveSpider):
         return self.channel.keys_per_connection - len(pool.completeness.keys)
 
     def _new_pool(self) -> ConnectionPool:
-        pool = ConnectionPool(self, lambda: next(self._gap_names))
+        pool = ConnectionPool(self)
         self.pools.append(pool)
         self.spawn(pool.keep())
         return pool
