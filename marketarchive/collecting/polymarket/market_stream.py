@@ -92,10 +92,9 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
 
     async def look_up(self) -> None:
         await super().look_up()
-        now = self.run.clock.now_ns()
         self._over &= self.tracked.keys()
         self.due.learn(self.tracked.values())
-        chosen = [market for market in self.chosen(now) if market.market_id not in self._over]
+        chosen = [market for market in self.chosen(self.now()) if market.market_id not in self._over]
         tokens: list[str] = []
         for market in sorted(chosen, key=lambda each: (each.end_at is None, each.end_at)):
             known = {"condition_id": market.market_id, "tokens": market.tokens}
@@ -124,7 +123,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
                 self.due.look(self.now())
 
     def _is_past_end(self, market: Market) -> bool:
-        return market.end_at is not None and market.end_at.timestamp() <= to_seconds(self.run.clock.now_ns())
+        return market.end_at is not None and market.end_at.timestamp() <= to_seconds(self.now())
 
     # ---- what arrives ----------------------------------------------------------------------------------
 

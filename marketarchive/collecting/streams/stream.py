@@ -13,7 +13,6 @@ from scrapy.crawler import Crawler
 from marketarchive.clock import wait_any
 from marketarchive.collecting.route import route
 from marketarchive.collecting.spider import ArchiveSpider
-from marketarchive.collecting.streams.axis import Axis
 from marketarchive.collecting.streams.cpu_budget import CpuBudget
 from marketarchive.collecting.streams.effects import GapLine
 from marketarchive.collecting.streams.pool import ConnectionPool
@@ -113,15 +112,6 @@ class StreamSpider(ArchiveSpider):
     def socket_url(self) -> str:
         """As really requested."""
         return route(self.channel.endpoint.url, self.run.process.simulator)
-
-    @cached_property
-    def axis(self) -> Axis:
-        """What ticks, coverage and gaps stand on: it begins where the run does."""
-        return Axis(self.run.clock.instant())
-
-    def now(self) -> int:
-        """Return the time of the axis, ns since the Unix epoch."""
-        return self.axis.at(self.run.clock.mono_ns())
 
     @cached_property
     def budget(self) -> CpuBudget:
