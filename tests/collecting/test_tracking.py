@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from marketarchive.clock import sleep
 from marketarchive.collecting.streams.websocket import Ending
 from marketarchive.items import Market
 from marketarchive.spiders.polymarket_stream import PolymarketStream
 from marketarchive.times import SECOND, utc
 from marketarchive.venues.polymarket import queries, updown
-from tests.collecting.streams import at_work, step_clock
+from tests.collecting.streams import at_work, gaps, step_clock
 from tests.master.markets import market
 
 START = 1_795_168_800 * SECOND
@@ -109,3 +110,22 @@ async def test_no_step_of_the_wall_clock_ends_a_live_round_or_makes_one_late(tmp
         step_clock(spider, -6 * 3600)
         await spider.look_up()
         assert set(spider.subscribed) == _tokens(now, soon)
+
+
+async def test_a_round_that_is_subscribed_late_is_due_from_its_start(tmp_path: Path) -> None:
+    """Or from the run's: what began before it is not its gap."""
+    earlier, late = START - 300 * SECOND, START + 20 * SECOND
+    async with at_work(ListedRounds, tmp_path, start=START, speed=20, ahead="3m") as spider:
+        before = spider.now()
+        await spider.prepare()
+        began = spider.now()
+        await sleep(spider.run.clock, 25, spider.run.stop)
+        spider.starts = (earlier, late)
+        await spider.look_up()
+        [pool] = spider.pools
+        pool.stop()
+        found = {token: gap for gap in gaps(spider) for token in gap.scope.subjects}
+    assert found.keys() == _tokens(earlier, late)
+    assert {found[token].from_ns for token in _tokens(late)} == {late}
+    assert all(before <= found[token].from_ns <= began for token in _tokens(earlier))
+    assert {(gap.reason, gap.cause) for gap in found.values()} == {("disconnect", "ours")}

@@ -1,4 +1,4 @@
-"""Rounds that are due by their grid while the venue does not tell their tokens: not observed, and said so.
+"""Rounds that are due by their grid and not watched, as their tokens are not known: a gap each.
 
 5m and 15m rounds begin at multiples of their length (UTC), so their slugs can be computed; which series exist
 is known from the rounds that were listed before.
@@ -19,7 +19,7 @@ GRID = ("5m", "15m")
 """Durations whose rounds can be computed."""
 LATE_S = 2
 """Seconds after its start from which on a round without tokens is a gap."""
-DETAIL = "its tokens could not be looked up"
+DETAIL = "its tokens were not known in time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +36,23 @@ class DueRounds:
     def __init__(self, spider: ArchiveSpider) -> None:
         self._spider = spider
         self._series: set[tuple[str, str]] = set()  # (asset, duration) that the venue has listed
-        self._slugs: set[str] = set()  # of rounds whose tokens were told
+        self._slugs: set[str] = set()  # of rounds that were watched
         self._due: dict[str, _Due] = {}  # by slug
         self._looked_at = 0  # ns; 0: not yet
 
-    def learn(self, markets: Iterable[Market]) -> None:
-        """Note rounds that the venue has listed with their tokens."""
-        for market in markets:
+    def learn(self, listed: Iterable[Market], watched: Iterable[Market]) -> None:
+        """Note rounds that the venue has listed with their tokens, and those that are listened to."""
+        for market in listed:
             if market.slug and market.tokens and market.asset and market.duration in GRID:
                 self._series.add((market.asset, market.duration))
-                self._slugs.add(market.slug)
+        self._slugs.update(market.slug for market in watched if market.slug)
+
+    def has_gap(self, market: Market) -> bool:
+        """Return whether a gap of `market` says since when it is not watched."""
+        return market.slug in self._due
 
     def look(self, now: int) -> None:
-        """Begin the gaps of rounds due at `now` (ns), end those that were told since, or are over."""
+        """Begin the gaps of rounds due at `now` (ns), end those that are watched since, or over."""
         for slug, due in list(self._due.items()):
             if slug in self._slugs or now >= due.end:
                 self._end(slug, min(now, due.end))

@@ -20,7 +20,7 @@ from marketarchive.collecting.streams.websocket import Ending
 from marketarchive.exceptions import ArgumentError
 from marketarchive.items import BookState, Invalid, Market
 from marketarchive.scope import LOOKUP, Scope
-from marketarchive.times import from_ms, from_seconds, to_seconds
+from marketarchive.times import SECOND, from_ms, from_seconds, to_seconds
 from marketarchive.venues.channel import Statement, Update
 from marketarchive.venues.polymarket import queries
 from marketarchive.venues.polymarket.clob import verify_book
@@ -70,6 +70,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
     async def prepare(self) -> None:
         self.watched: dict[str, Market] = {}  # by token
         self._over: set[str] = set()  # market ids of which nothing more comes
+        self._begun_at: int | None = None  # of the axis; None: what to listen to is being looked up
         interval = self.arguments.interval
         if interval is not None:
             self.rows = LiveRows(self, self.watched, self.due, from_seconds(interval))
@@ -80,6 +81,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
 
         self.run.archive.on_rotation(self.venue, self.feed, rotated)
         await self.look_up()
+        self._begun_at = self.now()
 
     @property
     def expects_more(self) -> bool:
@@ -93,19 +95,33 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
     async def look_up(self) -> None:
         await super().look_up()
         self._over &= self.tracked.keys()
-        self.due.learn(self.tracked.values())
         chosen = [market for market in self.chosen(self.now()) if market.market_id not in self._over]
         tokens: list[str] = []
+        due_from: dict[str, int] = {}
         for market in sorted(chosen, key=lambda each: (each.end_at is None, each.end_at)):
+            is_new = (market.slug or market.market_id) not in self.run.markets
             known = {"condition_id": market.market_id, "tokens": market.tokens}
             self.run.markets.setdefault(market.slug or market.market_id, known)
             for token in (market.tokens or {}).values():
                 tokens.append(token)
+                if is_new and (due := self._due_from(market)) is not None:
+                    due_from[token] = due
                 self.watched.setdefault(token, market)
-        self.subscribe(tokens)
+        self.due.learn(self.tracked.values(), chosen)
+        self.subscribe(tokens, due_from)
         for market in list(self.watched.values()):
             if market.market_id not in self.tracked:
                 self._stop_watching(market)
+
+    def _due_from(self, market: Market) -> int | None:
+        """Return since when a round is due, of the axis: it may be subscribed late, after a standstill.
+
+        None where that is not known, where another gap says so, and before the run counts.
+        """
+        start = None if market.duration is None else market.start_at
+        if start is None or self._begun_at is None or self.due.has_gap(market):
+            return None
+        return max(self._begun_at, int(start.timestamp()) * SECOND)
 
     def _stop_watching(self, market: Market) -> None:
         """Expect nothing more of `market`."""

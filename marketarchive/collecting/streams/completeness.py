@@ -6,7 +6,7 @@ monotonic time at which they happened; effects come out. It knows no socket, no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from marketarchive.clock import Instant
 from marketarchive.collecting.reconnect import ReconnectPolicy
@@ -165,14 +165,15 @@ class Completeness:
 
     # ---- keys --------------------------------------------------------------------------------------------
 
-    def subscribe(self, keys: Iterable[str], mono: int) -> None:
-        """Want `keys` from now on."""
+    def subscribe(self, keys: Iterable[str], mono: int, due_from: Mapping[str, int] | None = None) -> None:
+        """Want `keys` from now on, or from when they were due (of the axis) if that is earlier."""
         now = self._advance(mono)
         new = [key for key in dict.fromkeys(keys) if key not in self._coverage]
         for key in new:
-            self._coverage[key] = Coverage(self._limits, key, now)
+            self._coverage[key] = Coverage(self._limits, key, now, (due_from or {}).get(key))
         for connection in self._connections.values():
             self._subscribe(connection, new)
+        self._dirty.update(new)
         self._pool()
 
     def unsubscribe(self, keys: Iterable[str], mono: int) -> None:

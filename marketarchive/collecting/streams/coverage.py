@@ -11,6 +11,7 @@ from marketarchive.collecting.streams.witness import is_succeeded
 from marketarchive.times import SECOND
 
 NO_FIRST_DATA = Outage("stall", "venue", "nothing came since it was subscribed")
+SUBSCRIBED_LATE = Outage("disconnect", "ours", "subscribed after it had begun")
 NEVER_SUBSCRIBED = Outage("disconnect", "unknown", "no connection yet")
 
 
@@ -46,12 +47,14 @@ class _Found:
 class Coverage:
     """The tracks of one key and the gaps that were written of it."""
 
-    def __init__(self, limits: Limits, key: str, subscribed_at: int) -> None:
+    def __init__(self, limits: Limits, key: str, subscribed_at: int, due_from: int | None = None) -> None:
+        """due_from: since when it is wanted, where that is before it is subscribed."""
         self.key = key
         self.tracks: list[Track] = []
         self._limits = limits
         self._subscribed_at = subscribed_at
-        self._wanted_from: int | None = None  # known with the first data, or when that is late
+        # known with the first data, or when that is late
+        self._wanted_from = due_from if due_from is not None and due_from < subscribed_at else None
         self._records: list[GapRecord] = []
         self._replaced: list[tuple[int, Outage]] = []  # (from, outage): why it stayed missing
         self._waits = False  # a gap is not written yet because a live track may close it
@@ -181,6 +184,8 @@ class Coverage:
             for gap in track.inner_gaps:
                 if gap.from_ns <= start < gap.to_ns:
                     return gap.outage, track.connection
+        if start < self._subscribed_at:
+            return SUBSCRIBED_LATE, None
         reached = [track for track in self.tracks if track.since and track.until <= start]
         last = max(reached, key=lambda track: track.until, default=None)
         ended = [track for track in self.tracks if track.outage and track.until <= start]

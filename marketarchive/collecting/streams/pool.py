@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import random
 from collections import deque
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from scrapy.settings import BaseSettings
@@ -103,9 +103,9 @@ class ConnectionPool:
 
     # ---- keys ------------------------------------------------------------------------------------------
 
-    def subscribe(self, keys: Iterable[str]) -> None:
-        """Want `keys` too."""
-        self.completeness.subscribe(keys, self._clock.mono_ns())
+    def subscribe(self, keys: Iterable[str], due_from: Mapping[str, int] | None = None) -> None:
+        """Want `keys` too; due_from: as of `Completeness`."""
+        self.completeness.subscribe(keys, self._clock.mono_ns(), due_from)
         self._carry_out()
 
     def unsubscribe(self, keys: Iterable[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -130,14 +130,17 @@ class StreamSpider(ArchiveSpider):
         """Return the pool that carries `key`."""
         return self._pool_of.get(key)
 
-    def subscribe(self, keys: Iterable[str]) -> None:
-        """Listen to `keys` too; those that belong together should follow one another."""
+    def subscribe(self, keys: Iterable[str], due_from: Mapping[str, int] | None = None) -> None:
+        """Listen to `keys` too; those that belong together should follow one another.
+
+        due_from: the time of the axis, ns, since when a key should have been listened to: a gap begins there.
+        """
         new = [key for key in keys if key not in self._pool_of]
         while new:
             pool = next((each for each in self.pools if self._room(each)), None) or self._new_pool()
             room = self._room(pool)
             self._pool_of.update(dict.fromkeys(new[:room], pool))
-            pool.subscribe(new[:room])
+            pool.subscribe(new[:room], due_from)
             new = new[room:]
 
     def unsubscribe(self, keys: Iterable[str]) -> None:

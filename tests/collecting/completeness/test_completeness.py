@@ -156,6 +156,19 @@ def test_a_late_key_is_subscribed_on_the_open_connection() -> None:
     assert script.live.effects() == [fx.Subscribe("c1", ("k2",))]
 
 
+def test_a_key_that_was_due_before_it_was_subscribed_has_its_gap_from_then() -> None:
+    script = Script("hash")
+    script.run(5_000)
+    script.live.subscribe(["k2", "k3"], script.mono, {"k2": ns(1_000), "k3": ns(60_000)})
+    script.run(5_500)
+    for key in ("k2", "k3"):
+        script.snapshot(key, 5_500, "first")
+    script.run(6_000)
+    assert script.gaps("k2") == [(1_000, 5_500)]
+    assert {(line.reason, line.cause) for line in script.lines} == {("disconnect", "ours")}
+    assert script.gaps("k3") == []
+
+
 def test_forgetting_what_is_settled_changes_no_line() -> None:
     script = Script("hash")
     for round_ in range(1, 6):
