@@ -72,12 +72,12 @@ RULES: dict[str, tuple[str, str, str]] = {
     ),
     "silent keys are requested": ("completeness", "        self._request_silent(silent)\n", ""),
     "a silent connection is given up": (
-        "completeness",
-        "self._mono - connection.opened_at > self._limits.first_data",
+        "connection_set",
+        "mono - connection.opened_at > self._limits.first_data",
         "False",
     ),
     "an old connection waits for all its keys": (
-        "completeness",
+        "connection_set",
         "        return all(\n",
         "        return any(\n",
     ),
