@@ -441,6 +441,7 @@ class Completeness:
         first_due = self._limits.in_flight + self._limits.axis_error
         return any(
             track.state is TrackState.OUT
+            or track.awaits_book
             or (track.state is TrackState.SUBSCRIBED and now - track.subscribed_at > first_due)
             or (
                 track.state is TrackState.LIVE

@@ -89,6 +89,7 @@ class Track:
         self.broken_at = 0  # when it was broken last
         self.outage: Outage | None = None  # what took it out
         self.is_unverified = False  # while messages were skipped: its book is not known
+        self.skipped_at = 0  # receipt of what was skipped last
         self.is_suspect = False  # out on suspicion: its chain is unbroken
         self.is_judged = False  # closed: succeeded without a break, or compared with what came after
         self.is_changed = True  # gaps may have changed since this was reset
@@ -206,7 +207,7 @@ class Track:
         if self.state is TrackState.OUT:
             self.broken_at, self.is_suspect = now, False
         elif self.state is not TrackState.CLOSED:  # the first snapshot may have been among them
-            self.is_unverified = True
+            self.is_unverified, self.skipped_at = True, now
             self.history.show(self.at + 1, None)
 
     @property

@@ -26,7 +26,8 @@ class Witness:
             return False
         track.stated_at = at
         if track.awaits_book:
-            return True  # it may have been among the messages that were skipped
+            # it may have been among the messages that were skipped, unless more were since its request
+            return proves_until + self._limits.statement_lag >= track.skipped_at
         if track.state is TrackState.LIVE:
             self._compare_live(track, at, state, proves_until, mono)
             return False

@@ -452,3 +452,21 @@ def a_closed_connection_is_not_judged_by_a_first_book_of_rest(module: Any = real
     assert start == 0
     assert end is not None
     assert end >= 8_000
+
+
+@scenario
+def skipped_again_since_the_request(module: Any = real) -> None:
+    """What was skipped after a statement's request may be newer than it: its book is not the book."""
+    for is_subscribed in (True, False):
+        script = Script("hash", module, snapshots=is_subscribed)
+        script.run(3_000)
+        script.live.skipped("c1", script.mono)
+        script.run(3_500)
+        script.live.skipped("c1", script.mono)
+        script.run(4_000)
+        script.stated("k0", 2_900, "before", age=1_000)
+        assert script.did(fx.LoadStatement) == 0
+        script.run(9_000)
+        script.stated("k0", 3_400, "after", age=100)
+        assert script.did(fx.LoadStatement) == 1
+        assert script.did(fx.RequestStatements) > 1

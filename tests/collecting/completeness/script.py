@@ -106,9 +106,9 @@ class Script:
         update = Update(key, "delta", ns(at), integrity, self._named(state), ns(base), is_known, state)
         self.apply(update, connection)
 
-    def stated(self, key: str, at: int, state: str) -> None:
-        """Give a state over REST, requested now."""
-        self.live.stated([Statement(key, ns(at), state)], self.mono, self.mono)
+    def stated(self, key: str, at: int, state: str, *, age: int = 0) -> None:
+        """Give a state over REST, requested `age` ms ago."""
+        self.live.stated([Statement(key, ns(at), state)], self.mono - age * MILLISECOND, self.mono)
         self._carry_out()
 
     def loaded(

@@ -117,6 +117,11 @@ RULES: dict[str, tuple[str, str, str]] = {
         "self.state in (TrackState.SUBSCRIBED, TrackState.LIVE)",
         "self.state is TrackState.LIVE",
     ),
+    "what was skipped since a request is not in its answer": (
+        "witness",
+        "return proves_until + self._limits.statement_lag >= track.skipped_at",
+        "return True",
+    ),
     "a first book of REST does not judge": (
         "completeness",
         "                other.refute_weak(NO_PROOF)\n",
