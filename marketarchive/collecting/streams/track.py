@@ -327,8 +327,9 @@ class Track:
             self.history.show(self.at + 1, None)
         self._hold(update)
         self.is_unverified = False
-        if not self.since:
-            self._begin(update.at, now)
+        if not self.since:  # what was replayed on its base is proven, but shown only as it is now
+            self._begin(update.base or update.at, now)
+            self.prove(self._limits.proven_until(update.at, now))
         elif self.state is TrackState.OUT:
             base = max(update.at, now) if self._limits.is_numbered else update.at
             self._come_back(base, now)

@@ -470,3 +470,20 @@ def skipped_again_since_the_request(module: Any = real) -> None:
         script.stated("k0", 3_400, "after", age=100)
         assert script.did(fx.LoadStatement) == 1
         assert script.did(fx.RequestStatements) > 1
+
+
+@scenario
+def a_late_first_snapshot_with_deltas_before_it(module: Any = real) -> None:
+    """They prove the key from the snapshot's date on; what a row shows is the book after them."""
+    script = Script("hash", module)
+    script.run(2_000)
+    script.closed("c1")
+    script.run(7_500)
+    script.apply(Update("k0", "snapshot", ns(7_500), "ok", "after", ns(4_000), value="after"), "c2")
+    script.run(8_500)
+    script.delta("k0", 8_500, "next", base=4_000, connection="c2")
+    script.stop()
+    assert script.gaps("k0") == [(0, 4_000)]
+    assert script.live.row("k0", ns(6_000)) is None
+    assert (found := script.live.row("k0", ns(8_000))) is not None
+    assert found.value == "after"

@@ -122,6 +122,11 @@ RULES: dict[str, tuple[str, str, str]] = {
         "return proves_until + self._limits.statement_lag >= track.skipped_at",
         "return True",
     ),
+    "a first snapshot proves from its base": (
+        "track",
+        "self._begin(update.base or update.at, now)",
+        "self._begin(update.at, now)",
+    ),
     "a first book of REST does not judge": (
         "completeness",
         "                other.refute_weak(NO_PROOF)\n",
