@@ -17,12 +17,14 @@ from marketarchive.collecting.polymarket.market_stream import STATEMENT_S
 from marketarchive.collecting.streams.completeness import (
     DRAIN_S,
     PAUSE_S,
-    RENEW_JITTER,
-    RENEW_PAUSE_MAX_S,
-    RENEW_PAUSE_S,
     RESYNC_EVERY_S,
 )
 from marketarchive.collecting.streams.connection import MISSED_PONGS
+from marketarchive.collecting.streams.connection_set import (
+    RENEW_JITTER,
+    RENEW_PAUSE_MAX_S,
+    RENEW_PAUSE_S,
+)
 from marketarchive.collecting.streams.history import HISTORY_S
 from marketarchive.collecting.streams.stream import QUEUE_MAX
 from marketarchive.items import GapReason

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -55,13 +55,6 @@ class ExchangeStreamSpider(StreamSpider):
         return ExchangeSession(self.wire)
 
     def applied(self, at: int, seq: int, updates: Sequence[Update]) -> None:  # noqa: ARG002
-        verdicts = Counter(
-            "stale" if update.is_known else update.integrity
-            for update in updates
-            if update.kind in ("snapshot", "delta")
-        )
-        for verdict, count in verdicts.items():
-            self.run.stats.inc_value(f"books/{verdict}", count)
         for update in updates:
             if update.kind == "trade":
                 self._rows.trade(update.value)

@@ -31,10 +31,6 @@ class ReconnectPolicy:
         """Return whether a connection may be opened at monotonic time `mono`, ns."""
         return mono >= self._due
 
-    def due(self) -> int:
-        """Return the monotonic time, ns, from which on one may be opened; 0 where nothing failed yet."""
-        return self._due
-
     def failed(self, mono: int, at_least_s: float = 0) -> None:
         """Wait longer after each failure; at_least_s: what the venue demands, by Retry-After."""
         if mono >= self._due:  # else of several that fail together, which are one failure

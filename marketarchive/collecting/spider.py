@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from scrapy import Request, Spider
@@ -23,6 +24,7 @@ from marketarchive.collecting.limits import backoff
 from marketarchive.collecting.receipt import Receipt
 from marketarchive.collecting.route import route, with_query
 from marketarchive.collecting.run import Run
+from marketarchive.collecting.streams.axis import Axis
 from marketarchive.exceptions import ParseError
 from marketarchive.items import DERIVED, Cause, Derived, Invalid
 from marketarchive.scope import Scope
@@ -136,6 +138,15 @@ class ArchiveSpider(Spider):
     def good_stat(self, feed: str) -> str:
         """The stat that says whether something usable was collected in `feed`."""
         return f"responses/good/{feed}"
+
+    @cached_property
+    def axis(self) -> Axis:
+        """What coverage, gaps and ends of markets stand on: it begins where the run does."""
+        return Axis(self.run.clock.instant())
+
+    def now(self) -> int:
+        """Return the time of the axis, ns since the Unix epoch: no step of the wall clock moves it."""
+        return self.axis.at(self.run.clock.mono_ns())
 
     def submit(self, ask: Ask) -> None:
         """Send as soon as limits and the archive's buffer allow; `ask.then` is called exactly once."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from marketarchive.collecting.polymarket.due_rounds import DueRounds
+from marketarchive.items import Market
 from marketarchive.times import SECOND, utc
 from tests.collecting.letters import Letters
 from tests.collecting.streams import at_work, gaps
@@ -13,20 +16,28 @@ from tests.master.markets import market
 START = 1_795_168_800
 
 
-async def test_rounds_that_pass_while_the_process_stands_still_have_their_gaps(tmp_path: Path) -> None:
+def _round(start: int) -> Market:
+    return market(
+        0,
+        f"0x{start}",
+        slug=f"btc-updown-5m-{start}",
+        asset="BTC",
+        duration="5m",
+        tokens={"Up": "1", "Down": "2"},
+        start_at=utc(start * SECOND),
+        end_at=utc((start + 300) * SECOND),
+    )
+
+
+@pytest.mark.parametrize("listed", [1, 4])
+async def test_rounds_that_pass_while_the_process_stands_still_have_their_gaps(
+    listed: int, tmp_path: Path
+) -> None:
+    """Also those that were listed, and were to be subscribed later."""
     async with at_work(Letters, tmp_path) as spider:
         due = DueRounds(spider)
-        known = market(
-            0,
-            "0x1",
-            slug=f"btc-updown-5m-{START}",
-            asset="BTC",
-            duration="5m",
-            tokens={"Up": "1", "Down": "2"},
-            start_at=utc(START * SECOND),
-            end_at=utc((START + 300) * SECOND),
-        )
-        due.learn([known])
+        rounds = [_round(START + 300 * place) for place in range(listed)]
+        due.learn(rounds, rounds[:1])
         due.look((START + 10) * SECOND)
         assert not gaps(spider)
         due.look((START + 1510) * SECOND)

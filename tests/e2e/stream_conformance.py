@@ -8,19 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from marketarchive.archive.reader import ArchiveReader
-from marketarchive.exceptions import ParseError
-from marketarchive.simulator.polymarket import Polymarket
-from marketarchive.simulator.polymarket.rtds import updates
 from marketarchive.times import SECOND, from_iso, from_ms
 from marketarchive.venues.channel import Channel
-from marketarchive.venues.polymarket import rtds
 from marketarchive.venues.polymarket.sockets import MARKETS, TOPIC_CHANNEL
 from tests.e2e import stream_truth
 from tests.e2e.exchange_truth import EXCHANGES, ExchangeTruth
 from tests.e2e.harness import Output
 from tests.e2e.row_truth import wrong
-from tests.e2e.stream_truth import SEED, Comparison, Missing, Spell, spells
+from tests.e2e.rtds_truth import SLACK, keys, missing_updates, published_updates
+from tests.e2e.stream_truth import Comparison, Missing, Spell, spells
 
 START = "2026-11-20T10:00:00Z"
 LAG_NS = 2 * SECOND
@@ -248,31 +244,16 @@ def _hits(truth: Path, socket: str) -> tuple[list[int], list[int]]:
 
 def compare_prices(out: Path, truth: Path, faults: Sequence[int]) -> Comparison:
     """Observations of RTDS by their own dates, of topics and symbols that were subscribed."""
-    slack = SECOND
-    lines = Output(out).lines("reference", "connection")
-    first = from_iso(min(line["collected_at_utc"] for line in lines))
-    last = from_iso(max(line["collected_at_utc"] for line in lines))
-    archived = set()
-    for message in ArchiveReader(out).messages(feed="reference", kinds=("frame",)):
-        try:
-            points = rtds.decode(message.payload)
-        except ParseError:
-            continue
-        archived |= {(each.topic, each.symbol, each.observed_ms) for each in points if not each.is_backfill}
-    result = Comparison(gaps=spells(out, "reference", last))
-    due = updates(Polymarket(SEED).rtds, list(rtds.TOPICS), first + slack, last - slack, "")
-    for frame in due:
-        for point in rtds.decode(frame.payload):
-            result.frames += 1
-            if (point.topic, point.symbol, point.observed_ms) not in archived:
-                names = (point.topic, f"{point.topic}:{point.symbol}")
-                result.missing.append(Missing(from_ms(point.observed_ms), "", names, "update"))
+    end = from_iso(max(line["collected_at_utc"] for line in Output(out).lines("reference", "connection")))
+    result = Comparison(frames=sum(1 for _ in published_updates(out)), gaps=spells(out, "reference", end))
+    for _, point in missing_updates(out):
+        result.missing.append(Missing(from_ms(point.observed_ms), "", keys(point), "update"))
     result.unexplained = [
         one
         for one in result.missing
-        if not any(gap.covers(one.at, one.market, one.tokens, slack) for gap in result.gaps)
+        if not any(gap.covers(one.at, one.market, one.tokens, SLACK) for gap in result.gaps)
     ]
-    result.groundless = stream_truth.groundless(result, truth, slack, faults)
+    result.groundless = stream_truth.groundless(result, truth, SLACK, faults)
     return result
 
 

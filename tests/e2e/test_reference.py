@@ -10,14 +10,12 @@ from typing import Any
 import pytest
 
 from marketarchive.archive.reader import ArchiveReader
-from marketarchive.exceptions import ParseError
 from marketarchive.scope import Scope
-from marketarchive.simulator.polymarket import Polymarket
-from marketarchive.simulator.polymarket.rtds import updates
 from marketarchive.times import SECOND, from_iso
 from marketarchive.venues.polymarket import rtds
+from marketarchive.venues.polymarket.rtds import ReferencePoint
 from tests.e2e.harness import Done, Output, command, crawl, simulator
-from tests.e2e.stream_truth import SEED
+from tests.e2e.rtds_truth import SLACK, archived_updates, keys, missing_updates
 
 pytestmark = pytest.mark.e2e
 
@@ -34,44 +32,15 @@ def _crawl(folder: Path, seconds: int, *faults: dict[str, Any]) -> Done:
         return crawl(venue.url, folder / "out", "polymarket_reference", f"duration={seconds}")
 
 
-def _points(out: Path) -> set[tuple[str, str, int]]:
-    """(topic, symbol, observation) of every update that was archived."""
-    found = set()
-    for message in ArchiveReader(out).messages(feed="reference", kinds=("frame",)):
-        try:
-            points = rtds.decode(message.payload)
-        except ParseError:
-            continue
-        found |= {(each.topic, each.symbol, each.observed_ms) for each in points if not each.is_backfill}
-    return found
-
-
-def _missing(out: Path) -> list[tuple[int, str, str]]:
-    """(publication, topic, symbol) of what was published while we were subscribed, and is not archived."""
-    lines = Output(out).lines("reference", "connection")
-    first = from_iso(min(line["collected_at_utc"] for line in lines))
-    last = from_iso(max(line["collected_at_utc"] for line in lines))
-    slack = SECOND
-    due = updates(Polymarket(SEED).rtds, list(rtds.TOPICS), first + slack, last - slack, "")
-    have = _points(out)
-    return [
-        (frame.ns, point.topic, point.symbol)
-        for frame in due
-        for point in rtds.decode(frame.payload)
-        if (point.topic, point.symbol, point.observed_ms) not in have
-    ]
-
-
-def _unexplained(out: Path) -> list[tuple[int, str, str]]:
-    slack = SECOND
+def _unexplained(out: Path) -> list[tuple[int, ReferencePoint]]:
     gaps = [gap for gap in Output(out).gaps() if gap["to"] is not None]
     return [
-        (at, topic, symbol)
-        for at, topic, symbol in _missing(out)
+        (at, point)
+        for at, point in missing_updates(out)
         if not any(
-            from_iso(gap["from"]) - slack <= at <= from_iso(gap["to"]) + slack
+            from_iso(gap["from"]) - SLACK <= at <= from_iso(gap["to"]) + SLACK
             and Scope.read("polymarket", "reference", gap["scope"]).concerns(
-                "polymarket", "reference", (topic, f"{topic}:{symbol}")
+                "polymarket", "reference", keys(point)
             )
             for gap in gaps
         )
@@ -81,8 +50,8 @@ def _unexplained(out: Path) -> list[tuple[int, str, str]]:
 def test_without_faults_every_second_is_there(tmp_path: Path) -> None:
     done = _crawl(tmp_path, 100)
     assert done.code == 0, done.log[-2000:]
-    assert len(_points(tmp_path / "out")) > 90 * 4 * len(rtds.TOPICS)
-    assert not _missing(tmp_path / "out")
+    assert len(archived_updates(tmp_path / "out")) > 90 * 4 * len(rtds.TOPICS)
+    assert not missing_updates(tmp_path / "out")
     assert not done.out.gaps()
 
 
@@ -101,7 +70,7 @@ def test_every_lost_second_is_in_a_gap(tmp_path: Path) -> None:
     )
     assert done.code == 0, done.log[-2000:]
     out = tmp_path / "out"
-    assert len(_missing(out)) > 100
+    assert len(missing_updates(out)) > 100
     assert not _unexplained(out)
     assert {"disconnect", "stall", "sequence"} == {gap["reason"] for gap in done.out.gaps()}
     assert command("verify", out).returncode == 0
@@ -157,7 +126,7 @@ def test_an_absent_topic_is_one_gap_and_the_others_go_on(tmp_path: Path) -> None
     [gap] = [gap for gap in done.out.gaps() if gap["to"] is not None]
     assert gap["scope"]["topics"] == ["crypto_prices_chainlink"]
     assert from_iso(gap["to"]) - from_iso(gap["from"]) > 95 * SECOND
-    assert {topic for topic, _, _ in _points(tmp_path / "out")} == set(rtds.TOPICS) - {
+    assert {topic for topic, _, _ in archived_updates(tmp_path / "out")} == set(rtds.TOPICS) - {
         "crypto_prices_chainlink"
     }
     assert not _unexplained(tmp_path / "out")
@@ -167,7 +136,7 @@ def test_a_symbol_that_stops_has_a_gap_though_its_topic_goes_on(tmp_path: Path) 
     done = _crawl(tmp_path, 70, {"kind": "ws_mute", "market": "eth/usd", "from_s": 50})
     assert done.code == 0, done.log[-2000:]
     assert {gap["scope"]["symbol"] for gap in done.out.gaps()} == {"eth/usd"}
-    assert _missing(tmp_path / "out")
+    assert missing_updates(tmp_path / "out")
     assert not _unexplained(tmp_path / "out")
 
 

@@ -6,7 +6,6 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from scrapy.settings import BaseSettings
@@ -16,7 +15,6 @@ from marketarchive.collecting.pages.chromium import check_browser, launch_option
 from marketarchive.collecting.pages.open_page import OpenPage, Target
 from marketarchive.collecting.pages.page_keeper import News, PageKeeper
 from marketarchive.collecting.spider import ArchiveSpider
-from marketarchive.collecting.streams.axis import Axis
 from marketarchive.items import Response
 from marketarchive.times import from_seconds, to_seconds
 from marketarchive.venues.endpoint import Endpoint
@@ -110,15 +108,6 @@ class PageSpider(ArchiveSpider):
         """Called when nothing more comes."""
 
     # ---- what keepers use ------------------------------------------------------------------------------
-
-    @cached_property
-    def axis(self) -> Axis:
-        """What coverage and gaps stand on: it begins where the run does."""
-        return Axis(self.run.clock.instant())
-
-    def now(self) -> int:
-        """Return the time of the axis, ns since the Unix epoch."""
-        return self.axis.at(self.run.clock.mono_ns())
 
     def next_name(self) -> str:
         return next(self._names)

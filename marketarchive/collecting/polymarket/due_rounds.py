@@ -1,4 +1,4 @@
-"""Rounds that are due by their grid while the venue does not tell their tokens: not observed, and said so.
+"""Rounds that are due by their grid and not watched, as their tokens are not known: a gap each.
 
 5m and 15m rounds begin at multiples of their length (UTC), so their slugs can be computed; which series exist
 is known from the rounds that were listed before.
@@ -19,12 +19,14 @@ GRID = ("5m", "15m")
 """Durations whose rounds can be computed."""
 LATE_S = 2
 """Seconds after its start from which on a round without tokens is a gap."""
-DETAIL = "its tokens could not be looked up"
+DETAIL = "its tokens were not known in time"
 
 
 @dataclass(frozen=True, slots=True)
 class _Due:
-    market: Market
+    market: Market  # of its rows
+    start: int  # ns, as `end`
+    end: int
     gap_id: str  # of the gap that was begun
 
 
@@ -34,24 +36,26 @@ class DueRounds:
     def __init__(self, spider: ArchiveSpider) -> None:
         self._spider = spider
         self._series: set[tuple[str, str]] = set()  # (asset, duration) that the venue has listed
-        self._slugs: set[str] = set()  # of rounds whose tokens were told
+        self._slugs: set[str] = set()  # of rounds that were watched
         self._due: dict[str, _Due] = {}  # by slug
         self._looked_at = 0  # ns; 0: not yet
 
-    def learn(self, markets: Iterable[Market]) -> None:
-        """Note rounds that the venue has listed with their tokens."""
-        for market in markets:
+    def learn(self, listed: Iterable[Market], watched: Iterable[Market]) -> None:
+        """Note rounds that the venue has listed with their tokens, and those that are listened to."""
+        for market in listed:
             if market.slug and market.tokens and market.asset and market.duration in GRID:
                 self._series.add((market.asset, market.duration))
-                self._slugs.add(market.slug)
+        self._slugs.update(market.slug for market in watched if market.slug)
+
+    def has_gap(self, market: Market) -> bool:
+        """Return whether a gap of `market` says since when it is not watched."""
+        return market.slug in self._due
 
     def look(self, now: int) -> None:
-        """Begin the gaps of rounds due at `now` (ns), end those that were told since, or are over."""
+        """Begin the gaps of rounds due at `now` (ns), end those that are watched since, or over."""
         for slug, due in list(self._due.items()):
-            assert due.market.end_at is not None
-            end = int(due.market.end_at.timestamp()) * SECOND
-            if slug in self._slugs or now >= end:
-                self._end(slug, min(now, end))
+            if slug in self._slugs or now >= due.end:
+                self._end(slug, min(now, due.end))
         for asset, duration in self._series:
             length = updown.SECONDS[duration]
             current = now // SECOND // length * length
@@ -62,18 +66,14 @@ class DueRounds:
                     self._write(slug, start * SECOND, (start + length) * SECOND, "")
             slug = updown.slug_of(asset, duration, current)
             if slug not in self._slugs and slug not in self._due and now >= (current + LATE_S) * SECOND:
-                self._begin(slug, asset, duration, current)
+                self._begin(slug, asset, duration, current * SECOND)
         self._looked_at = now
         self._forget(now)
 
     def markets(self, tick: int) -> list[Market]:
         """Return the rounds to which `tick` (ns) belongs, without tokens."""
         return [
-            due.market
-            for slug, due in self._due.items()
-            if slug not in self._slugs
-            and due.market.start_at is not None
-            and due.market.start_at.timestamp() * SECOND <= tick
+            due.market for slug, due in self._due.items() if slug not in self._slugs and due.start <= tick
         ]
 
     def finish(self, now: int) -> None:
@@ -82,10 +82,11 @@ class DueRounds:
             self._end(slug, now)
 
     def _begin(self, slug: str, asset: str, duration: str, start: int) -> None:
+        end = start + updown.SECONDS[duration] * SECOND
         market = Market(
             venue=self._spider.venue,
             feed=self._spider.feed,
-            received_at=start * SECOND,
+            received_at=start,
             seq=0,
             platform=self._spider.venue,
             market_id=slug,  # the venue's own is not known
@@ -93,15 +94,14 @@ class DueRounds:
             asset=asset,
             duration=duration,
             outcomes=("Up", "Down"),
-            start_at=utc(start * SECOND),
-            end_at=utc((start + updown.SECONDS[duration]) * SECOND),
+            start_at=utc(start),
+            end_at=utc(end),
         )
-        self._due[slug] = _Due(market, self._write(slug, start * SECOND, None, ""))
+        self._due[slug] = _Due(market, start, end, self._write(slug, start, None, ""))
 
     def _end(self, slug: str, at: int) -> None:
         due = self._due.pop(slug)
-        assert due.market.start_at is not None
-        self._write(slug, int(due.market.start_at.timestamp()) * SECOND, at, due.gap_id)
+        self._write(slug, due.start, at, due.gap_id)
 
     def _write(self, slug: str, since: int, until: int | None, begun: str) -> str:
         scope = Scope(self._spider.venue, self._spider.feed, (slug,), kind="market")

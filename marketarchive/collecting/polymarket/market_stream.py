@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
@@ -21,7 +20,7 @@ from marketarchive.collecting.streams.websocket import Ending
 from marketarchive.exceptions import ArgumentError
 from marketarchive.items import Invalid, Market
 from marketarchive.scope import LOOKUP, Scope
-from marketarchive.times import from_ms, from_seconds, to_seconds
+from marketarchive.times import SECOND, from_ms, from_seconds, to_seconds
 from marketarchive.venues.channel import Statement, Update
 from marketarchive.venues.polymarket import queries
 from marketarchive.venues.polymarket.clob import verify_book
@@ -30,6 +29,7 @@ from marketarchive.venues.polymarket.market_session import MarketSession
 from marketarchive.venues.polymarket.sockets import MARKETS
 
 DUE_EVERY_S = 1.0
+"""Seconds between two looks for rounds that are due: well under the 2 s after which one is a gap."""
 STATEMENT_S = 5.0
 """Seconds after which a request for books is not sent, or sent again, any more: another one follows."""
 
@@ -70,10 +70,12 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
     async def prepare(self) -> None:
         self.watched: dict[str, Market] = {}  # by token
         self._over: set[str] = set()  # market ids of which nothing more comes
+        self._begun_at: int | None = None  # of the axis; None: what to listen to is being looked up
         interval = self.arguments.interval
         if interval is not None:
             self.rows = LiveRows(self, self.watched, self.due, from_seconds(interval))
         await self.look_up()
+        self._begun_at = self.now()
 
     @property
     def expects_more(self) -> bool:
@@ -86,21 +88,34 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
 
     async def look_up(self) -> None:
         await super().look_up()
-        now = self.run.clock.now_ns()
         self._over &= self.tracked.keys()
-        self.due.learn(self.tracked.values())
-        chosen = [market for market in self.chosen(now) if market.market_id not in self._over]
+        chosen = [market for market in self.chosen(self.now()) if market.market_id not in self._over]
         tokens: list[str] = []
+        due_from: dict[str, int] = {}
         for market in sorted(chosen, key=lambda each: (each.end_at is None, each.end_at)):
+            is_new = (market.slug or market.market_id) not in self.run.markets
             known = {"condition_id": market.market_id, "tokens": market.tokens}
             self.run.markets.setdefault(market.slug or market.market_id, known)
             for token in (market.tokens or {}).values():
                 tokens.append(token)
+                if is_new and (due := self._due_from(market)) is not None:
+                    due_from[token] = due
                 self.watched.setdefault(token, market)
-        self.subscribe(tokens)
+        self.due.learn(self.tracked.values(), chosen)
+        self.subscribe(tokens, due_from)
         for market in list(self.watched.values()):
             if market.market_id not in self.tracked:
                 self._stop_watching(market)
+
+    def _due_from(self, market: Market) -> int | None:
+        """Return since when a round is due, of the axis: it may be subscribed late, after a standstill.
+
+        None where that is not known, where another gap says so, and before the run counts.
+        """
+        start = None if market.duration is None else market.start_at
+        if start is None or self._begun_at is None or self.due.has_gap(market):
+            return None
+        return max(self._begun_at, int(start.timestamp()) * SECOND)
 
     def _stop_watching(self, market: Market) -> None:
         """Expect nothing more of `market`."""
@@ -118,7 +133,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
                 self.due.look(self.now())
 
     def _is_past_end(self, market: Market) -> bool:
-        return market.end_at is not None and market.end_at.timestamp() <= to_seconds(self.run.clock.now_ns())
+        return market.end_at is not None and market.end_at.timestamp() <= to_seconds(self.now())
 
     # ---- what arrives ----------------------------------------------------------------------------------
 
@@ -133,14 +148,6 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
                 self._stop_watching(market)
 
     def applied(self, at: int, seq: int, updates: Sequence[Update]) -> None:  # noqa: ARG002
-        stats = self.run.stats
-        verdicts = Counter(
-            "stale" if update.is_known else update.integrity
-            for update in updates
-            if update.kind in ("snapshot", "delta")
-        )
-        for verdict, count in verdicts.items():
-            stats.inc_value(f"books/{verdict}", count)
         for update in updates:
             if update.kind == "end" and update.key in self.watched:
                 self._stop_watching(self.watched[update.key])

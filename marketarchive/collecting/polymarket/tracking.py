@@ -32,7 +32,7 @@ class TrackedMarkets(PolymarketSpider):
     async def look_up(self) -> None:
         """Add what the venue lists now; a page that fails costs nothing that was known before."""
         self.tracked.update(await self.discover(ends_until_ns=self._ends_until()))
-        now = to_seconds(self.run.clock.now_ns())
+        now = to_seconds(self.now())
         for market_id, market in list(self.tracked.items()):
             over = market.end_at is not None and market.end_at.timestamp() + OVER_S < now
             if over or market.status != "active" or not market.tokens:
@@ -46,7 +46,7 @@ class TrackedMarkets(PolymarketSpider):
         if self.arguments.ahead is None or not self.assets:
             return None
         longest = max(updown.SECONDS[each] for each in self.arguments.durations or updown.DURATIONS)
-        return self.run.clock.now_ns() + from_seconds(self.arguments.ahead + 2 * LOOK_UP_S + 2 * longest)
+        return self.now() + from_seconds(self.arguments.ahead + 2 * LOOK_UP_S + 2 * longest)
 
     def chosen(self, tick: int) -> list[Market]:
         """The tracked markets whose round has begun at `tick` or begins within `ahead`."""

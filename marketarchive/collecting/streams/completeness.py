@@ -6,11 +6,12 @@ monotonic time at which they happened; effects come out. It knows no socket, no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from marketarchive.clock import Instant
 from marketarchive.collecting.reconnect import ReconnectPolicy
 from marketarchive.collecting.streams.axis import Axis, Limits, Outage
+from marketarchive.collecting.streams.connection_set import ConnectionSet, TrackedConnection
 from marketarchive.collecting.streams.coverage import Change, Coverage
 from marketarchive.collecting.streams.effects import (
     CloseConnection,
@@ -46,45 +47,8 @@ PAUSE_S = 2
 """Nothing having happened for longer means that we were paused ourselves: ticks come more often."""
 DRAIN_S = 1
 """After a pause nothing is judged for so long: what arrived meanwhile waits in the sockets."""
-RENEW_PAUSE_S = 30
-"""A connection that lacks some of its keys is replaced at once; where that did not help, after this, ..."""
-RENEW_PAUSE_MAX_S = 600
-RENEW_JITTER = 0.1
-"""The part of a connection's age that is random, so that not all are renewed at once."""
 
-SILENT = Outage("stall", "unknown", "the connection brought nothing")
-REPLACED = Outage("disconnect", "ours", "replaced by a newer connection")
 SHED_LOAD = Outage("stall", "ours", "messages were skipped under load")
-
-
-class Connection:
-    """An open connection: the tracks of its keys and the watermarks that they share."""
-
-    def __init__(self, name: str, opened_at: int, renew_at: int | None) -> None:
-        """Times are monotonic ns."""
-        self.name = name
-        self.opened_at = opened_at
-        self.renew_at = renew_at
-        self.live_since: int | None = None  # its first data
-        self.has_lived = False
-        self.is_old = False  # its renewal is due
-        self.is_replaced = False  # a newer one is wanted: it is suspected, or old
-        self.tracks: dict[str, Track] = {}
-        self.order = Mark()
-        self.numbers: dict[str, Mark] = {}
-        self.requested: dict[str, list[int]] = {}  # key -> when its snapshots were requested, of the axis
-        self.resynced_at: dict[str, int] = {}  # key -> when it was requested last, monotonic
-
-    def request(self, key: str, now: int) -> None:
-        """Remember a request for a snapshot; of many that are not answered, the oldest few are enough."""
-        times = self.requested.setdefault(key, [])
-        if len(times) < 4:
-            times.append(now)
-
-    def answered(self, key: str) -> int:
-        """Return when the snapshot was requested that has arrived; 0 where none was."""
-        times = self.requested.get(key)
-        return times.pop(0) if times else 0
 
 
 class Completeness:
@@ -102,21 +66,16 @@ class Completeness:
     ) -> None:
         """new_gap_id, new_connection: return a name unique in the run; random: as of ReconnectPolicy."""
         self._channel = channel
-        self._policy = policy
         self._limits = Limits.of(channel)
         self._witness = Witness(self._limits)
         self._axis = Axis(now)
         self._mono = now.mono
         self._new_gap_id = new_gap_id
-        self._new_connection = new_connection
-        self._random = random
         self._coverage: dict[str, Coverage] = {}
-        self._connections: dict[str, Connection] = {}  # oldest first
-        self._connecting: str | None = None
-        self._refusal: Outage | None = None
+        self._connections = ConnectionSet(
+            channel.renew_s, self._limits, policy, new_connection=new_connection, random=random
+        )
         self._stated_at: dict[str, int] = {}  # key -> when its state was requested last, monotonic
-        self._renew_from = 0  # monotonic: where some keys go on, no replacement is opened before
-        self._renew_pause_s = float(RENEW_PAUSE_S)
         self._judge_from = now.mono  # nothing is judged before
         self._dirty: set[str] = set()
         self._is_stopped = False  # all is settled
@@ -130,9 +89,9 @@ class Completeness:
         return list(self._coverage)
 
     @property
-    def connections(self) -> list[str]:
-        """Return the names of the open connections, oldest first."""
-        return list(self._connections)
+    def gap_ids(self) -> set[str]:
+        """Return the ids of gaps of which another line may follow."""
+        return {gap_id for coverage in self._coverage.values() for gap_id in coverage.gap_ids}
 
     def axis(self, mono: int) -> int:
         """Return the time of the axis at `mono`: the date of a message that has none of the venue."""
@@ -165,14 +124,15 @@ class Completeness:
 
     # ---- keys --------------------------------------------------------------------------------------------
 
-    def subscribe(self, keys: Iterable[str], mono: int) -> None:
-        """Want `keys` from now on."""
+    def subscribe(self, keys: Iterable[str], mono: int, due_from: Mapping[str, int] | None = None) -> None:
+        """Want `keys` from now on, or from when they were due (of the axis) if that is earlier."""
         now = self._advance(mono)
         new = [key for key in dict.fromkeys(keys) if key not in self._coverage]
         for key in new:
-            self._coverage[key] = Coverage(self._limits, key, now)
-        for connection in self._connections.values():
+            self._coverage[key] = Coverage(self._limits, key, now, (due_from or {}).get(key))
+        for connection in self._connections:
             self._subscribe(connection, new)
+        self._dirty.update(new)
         self._pool()
 
     def unsubscribe(self, keys: Iterable[str], mono: int) -> None:
@@ -184,7 +144,7 @@ class Completeness:
             del self._coverage[key]
             self._stated_at.pop(key, None)
             self._dirty.discard(key)
-        for connection in self._connections.values():
+        for connection in self._connections:
             ended = tuple(key for key in gone if connection.tracks.pop(key, None) is not None)
             if ended:
                 self._effects.append(Unsubscribe(connection.name, ended))
@@ -198,9 +158,11 @@ class Completeness:
 
     def _finish(self, keys: Iterable[str]) -> None:
         now = self._axis.at(self._mono)
-        self._write([change for key in keys for change in self._coverage[key].finish(now, self._refusal)])
+        self._write(
+            [change for key in keys for change in self._coverage[key].finish(now, self._connections.refusal)]
+        )
 
-    def _subscribe(self, connection: Connection, keys: Sequence[str]) -> None:
+    def _subscribe(self, connection: TrackedConnection, keys: Sequence[str]) -> None:
         now = self._axis.at(self._mono)
         for key in keys:
             sent_at = now - self._limits.axis_error
@@ -216,39 +178,36 @@ class Completeness:
     def connected(self, name: str, mono: int) -> None:
         """Subscribe all keys on a connection that is open now."""
         self._advance(mono)
-        if name == self._connecting:
-            self._connecting = None
-        self._refusal = None
-        renew_at = None
-        if self._channel.renew_s is not None:
-            age_s = self._channel.renew_s * (1 - RENEW_JITTER * self._random())
-            renew_at = mono + from_seconds(age_s)
-        connection = self._connections[name] = Connection(name, mono, renew_at)
+        connection = self._connections.connected(name, mono)
         self._subscribe(connection, list(self._coverage))
 
     def refused(self, outage: Outage, mono: int, at_least_s: float = 0) -> None:
         """Wait after a connection could not be opened; at_least_s: what the venue demands."""
         self._advance(mono)
-        self._connecting, self._refusal = None, outage
-        if outage.reason == "blocked":
-            self._policy.blocked(mono, at_least_s)
-        else:
-            self._policy.failed(mono, at_least_s)
+        self._connections.refused(outage, mono, at_least_s)
 
     def closed(self, name: str, outage: Outage, mono: int) -> None:
         """End the tracks of a connection that was closed, by whomever."""
         self._advance(mono)
-        connection = self._connections.get(name)
-        if connection is None:
-            return
-        if not connection.has_lived:
-            self._policy.failed(mono)
-        self._drop(connection, outage)
-        self._settle()
-        self._pool()
+        connection = self._connections.closed(name, mono)
+        if connection is not None:
+            self._end_tracks(connection, outage)
+            self._settle()
+            self._pool()
 
-    def _drop(self, connection: Connection, outage: Outage) -> None:
-        del self._connections[connection.name]
+    def _pool(self) -> None:
+        """Carry out what is decided about the connections."""
+        if self._mono < self._judge_from:
+            return
+        has_keys = bool(self._coverage)
+        decision = self._connections.decide(self._mono, self._axis.at(self._mono), has_keys=has_keys)
+        for connection, outage in decision.closed:
+            self._effects.append(CloseConnection(connection.name))
+            self._end_tracks(connection, outage)
+        if decision.opened is not None:
+            self._effects.append(OpenConnection(decision.opened))
+
+    def _end_tracks(self, connection: TrackedConnection, outage: Outage) -> None:
         for key, track in connection.tracks.items():
             track.is_judged = any(
                 succeeds(track, other) or (other.state is TrackState.LIVE and other.since > track.until)
@@ -274,7 +233,7 @@ class Completeness:
         if self._dirty:
             self._settle()
 
-    def _follow(self, connection: Connection, update: Update, now: int) -> bool:
+    def _follow(self, connection: TrackedConnection, update: Update, now: int) -> bool:
         track = connection.tracks.get(update.key)
         if track is None or not track.follow(update, now):
             return False
@@ -283,7 +242,7 @@ class Completeness:
             self._dirty.add(track.key)
         return True
 
-    def _apply(self, connection: Connection, update: Update, now: int) -> None:
+    def _apply(self, connection: TrackedConnection, update: Update, now: int) -> None:
         numbers = self._numbers(connection, update)
         track = connection.tracks.get(update.key)
         is_answer = update.kind == "snapshot" and not update.is_known
@@ -298,7 +257,7 @@ class Completeness:
             if numbers is not None and update.integrity == "ok":
                 numbers.extend(max(until, requested - self._limits.axis_error))
 
-    def _numbers(self, connection: Connection, update: Update) -> Mark | None:
+    def _numbers(self, connection: TrackedConnection, update: Update) -> Mark | None:
         if not self._limits.is_numbered:
             return None
         numbers = connection.numbers.get(update.group)
@@ -308,37 +267,49 @@ class Completeness:
 
     def _apply_to_track(
         self,
-        connection: Connection,
+        connection: TrackedConnection,
         track: Track,
         update: Update,
         now: int,
         requested: int,
         numbers: Mark | None,
     ) -> None:
-        was_subscribed = track.state is TrackState.SUBSCRIBED
+        is_first = not track.since
         need = track.apply(update, now, requested, numbers)
         if need is not Need.NOTHING:
             if need is Need.NEW_BASE:
                 self._effects.append(DropBooks(connection.name, (track.key,)))
             self._resync(connection, (track.key,))
-        if was_subscribed and track.state is TrackState.LIVE:
-            if connection.live_since is None:
-                connection.live_since = self._mono
+        if is_first and track.since:
+            connection.has_begun(self._mono)
             self._compare_others(track, update, now)
         if track.is_changed or self._coverage[track.key].has_open_gap:
             self._dirty.add(track.key)
 
     def _compare_others(self, track: Track, first: Update, now: int) -> None:
         """Compare the first snapshot of a track with the key's other tracks."""
-        for other in self._others(track):
+        others = self._others(track)
+        for other in others:
             if other.state is TrackState.CLOSED:
                 self._witness.judge_closed(other, first.at, first.state)
-            else:
-                asked = track.subscribed_at
-                self._witness.compare(other, first.at, first.state, asked, now, self._mono)
-            self._dirty.add(other.key)
+        self._compare(others, Statement(track.key, first.at, first.state), track.subscribed_at, now)
 
-    def _break_sequence(self, connection: Connection, update: Update, numbers: Mark, now: int) -> None:
+    def _compare(
+        self, tracks: Iterable[Track], statement: Statement, proves_until: int, now: int
+    ) -> list[Track]:
+        """Compare a state of another source with `tracks`; return those whose session should load it."""
+        self._dirty.add(statement.key)
+        at, state, mono = statement.at, statement.state, self._mono
+        return [track for track in tracks if self._witness.compare(track, at, state, proves_until, now, mono)]
+
+    def _refute_closed(self, track: Track) -> None:
+        """Judge closed tracks where `track` began on a statement: it may be from before their last losses."""
+        for other in self._others(track):
+            if other.state is TrackState.CLOSED and not other.is_judged:
+                other.refute_weak(NO_PROOF)
+                other.is_judged = True
+
+    def _break_sequence(self, connection: TrackedConnection, update: Update, numbers: Mark, now: int) -> None:
         """Take out all keys that share the numbers of a message that is missing."""
         outage = Outage("sequence", "unknown", update.detail)
         broken = [key for key, track in connection.tracks.items() if track.shares(numbers)]
@@ -346,10 +317,6 @@ class Completeness:
             connection.tracks[key].go_out(outage, now)
         self._dirty.update(broken)
         self._resync(connection, broken)
-
-    def failed(self, name: str, keys: Iterable[str] | None, outage: Outage, mono: int) -> None:
-        """Cut the tracks of a connection, or `keys` of it: a message could not be read, or not be applied."""
-        self._cut(name, keys, outage, mono)
 
     def skipped(self, name: str, mono: int) -> None:
         """Note that load was shed: messages are archived, so none is missing, but no book is known any more.
@@ -360,7 +327,7 @@ class Completeness:
         now = self._advance(mono)
         connection = self._connections.get(name)
         if self._limits.is_numbered or connection is None:
-            self._cut(name, None, SHED_LOAD, mono)
+            self.failed(name, None, SHED_LOAD, mono)
             return
         keys = tuple(connection.tracks)
         for track in connection.tracks.values():
@@ -371,7 +338,8 @@ class Completeness:
         self._resync(connection, keys)
         self._settle()
 
-    def _cut(self, name: str, keys: Iterable[str] | None, outage: Outage, mono: int) -> None:
+    def failed(self, name: str, keys: Iterable[str] | None, outage: Outage, mono: int) -> None:
+        """Cut the tracks of a connection, or `keys` of it: a message could not be read, or not be applied."""
         now = self._advance(mono)
         connection = self._connections.get(name)
         if connection is None:
@@ -392,13 +360,9 @@ class Completeness:
         now = self._advance(mono)
         proves_until = self._axis.at(requested_mono) - self._limits.statement_lag
         for statement in statements:
-            if (coverage := self._coverage.get(statement.key)) is None:
-                continue
-            for track in coverage.tracks:
-                at, state = statement.at, statement.state
-                if self._witness.compare(track, at, state, proves_until, now, mono):
+            if (coverage := self._coverage.get(statement.key)) is not None:
+                for track in self._compare(coverage.tracks, statement, proves_until, now):
                     self._effects.append(LoadStatement(track.connection, statement))
-            self._dirty.add(statement.key)
         self._settle()
 
     def loaded(self, name: str, update: Update, mono: int) -> None:
@@ -406,7 +370,11 @@ class Completeness:
         now = self._advance(mono)
         connection = self._connections.get(name)
         if connection is not None and (track := connection.tracks.get(update.key)) is not None:
+            is_first = not track.since
             track.load(update, now)
+            if is_first and track.since:
+                connection.has_begun(self._mono)
+                self._refute_closed(track)
             self._dirty.add(update.key)
             self._settle()
 
@@ -476,6 +444,7 @@ class Completeness:
         judged = self._axis.at(self._judge_from)  # what came while we were paused may still be on its way
         return any(
             track.state is TrackState.OUT
+            or track.awaits_book
             or (track.state is TrackState.SUBSCRIBED and now - max(track.subscribed_at, judged) > first_due)
             or (
                 track.state is TrackState.LIVE
@@ -486,7 +455,7 @@ class Completeness:
 
     # ---- requests ----------------------------------------------------------------------------------------
 
-    def _resync(self, connection: Connection, keys: Sequence[str]) -> None:
+    def _resync(self, connection: TrackedConnection, keys: Sequence[str]) -> None:
         """Request what brings broken keys back; where there is no such thing, another connection does.
 
         On a cadence channel the next observation does.
@@ -505,12 +474,14 @@ class Completeness:
             self._request_statements(live, self._limits.silent)
             self._request_statements(out, from_seconds(RESYNC_EVERY_S))
         elif self._channel.has_resync:
-            for connection in self._connections.values():
+            for connection in self._connections:
                 out, silent = self._one_per_sequence(connection, keys)
                 self._request_snapshots(connection, out)
                 self._request_snapshots(connection, silent, self._limits.silent)
 
-    def _one_per_sequence(self, connection: Connection, keys: Sequence[str]) -> tuple[list[str], list[str]]:
+    def _one_per_sequence(
+        self, connection: TrackedConnection, keys: Sequence[str]
+    ) -> tuple[list[str], list[str]]:
         """Return all keys that are out, and one of each sequence that is silent."""
         found: dict[int, str] = {}
         out: list[str] = []
@@ -531,7 +502,7 @@ class Completeness:
             self._effects.append(RequestStatements(tuple(due)))
 
     def _request_snapshots(
-        self, connection: Connection, keys: Sequence[str], every: int = RESYNC_EVERY_S * SECOND
+        self, connection: TrackedConnection, keys: Sequence[str], every: int = RESYNC_EVERY_S * SECOND
     ) -> None:
         if not self._channel.has_resync:
             return
@@ -543,76 +514,6 @@ class Completeness:
                 connection.request(key, now)
             self._effects.append(RequestResync(connection.name, tuple(due)))
 
-    # ---- pool --------------------------------------------------------------------------------------------
-
-    def _pool(self) -> None:
-        """Open and close connections: an old one goes only when a newer one has taken over from it."""
-        if self._mono < self._judge_from:
-            return
-        connections = list(self._connections.values())
-        if any(each.has_lived and not each.is_replaced for each in connections):
-            self._renew_pause_s = float(RENEW_PAUSE_S)
-        for place, connection in enumerate(connections):
-            self._look_at(connection, connections[place + 1 :])
-        if not self._coverage:
-            for connection in list(self._connections.values()):
-                self._close(connection, REPLACED)
-        elif self._wants_connection() and self._policy.is_due(self._mono):
-            self._open()
-
-    def _look_at(self, connection: Connection, newer: Sequence[Connection]) -> None:
-        if connection.renew_at is not None and self._mono >= connection.renew_at:
-            connection.is_old = connection.is_replaced = True
-        if self._is_taken_over(connection, newer):
-            self._close(connection, REPLACED)
-        elif connection.live_since is None:
-            if connection.tracks and self._mono - connection.opened_at > self._limits.first_data:
-                self._policy.failed(self._mono)
-                self._close(connection, SILENT)
-        elif not connection.has_lived and self._mono - connection.live_since > self._limits.lived:
-            connection.has_lived = True
-            self._policy.lived()
-
-    def _is_taken_over(self, connection: Connection, newer: Sequence[Connection]) -> bool:
-        if not any(t.state is TrackState.LIVE for each in newer for t in each.tracks.values()):
-            return False
-        return all(
-            track.state is not TrackState.LIVE
-            or self._has_stopped(track)
-            or any(succeeds(track, each.tracks.get(key)) for each in newer)
-            for key, track in connection.tracks.items()
-        )
-
-    def _has_stopped(self, track: Track) -> bool:
-        """Return whether a key of a cadence channel is silent for too long to be waited for."""
-        silent = self._axis.at(self._mono) - track.strong
-        return self._limits.cadence is not None and silent > self._limits.patience
-
-    def _wants_connection(self) -> bool:
-        connections = list(self._connections.values())
-        if self._connecting is not None or any(each.live_since is None for each in connections):
-            return False
-        if not connections:
-            return True
-        newest = connections[-1]
-        if not newest.is_replaced:  # an older one is being replaced already
-            return False
-        if newest.is_old or self._mono >= self._renew_from:
-            return True
-        return not any(track.state is TrackState.LIVE for track in newest.tracks.values())
-
-    def _open(self) -> None:
-        self._connecting = self._new_connection()
-        self._effects.append(OpenConnection(self._connecting))
-        if self._connections:  # a replacement counts as a failure until one has lived
-            self._policy.failed(self._mono)
-            self._renew_from = self._mono + from_seconds(self._renew_pause_s)
-            self._renew_pause_s = min(RENEW_PAUSE_MAX_S, 2 * self._renew_pause_s)
-
-    def _close(self, connection: Connection, outage: Outage) -> None:
-        self._effects.append(CloseConnection(connection.name))
-        self._drop(connection, outage)
-
     # ---- lines -------------------------------------------------------------------------------------------
 
     def _settle(self) -> None:
@@ -622,7 +523,11 @@ class Completeness:
         now, dirty = self._axis.at(self._mono), self._dirty
         self._dirty = set()
         keys = [key for key in self._coverage if key in dirty] if len(dirty) > 1 else list(dirty)
-        found = [self._coverage[key].settle(now, self._refusal) for key in keys if key in self._coverage]
+        found = [
+            self._coverage[key].settle(now, self._connections.refusal)
+            for key in keys
+            if key in self._coverage
+        ]
         self._write([change for changes in found for change in changes])
 
     def _write(self, changes: Sequence[Change]) -> None:

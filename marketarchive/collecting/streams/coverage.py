@@ -11,6 +11,7 @@ from marketarchive.collecting.streams.witness import is_succeeded
 from marketarchive.times import SECOND
 
 NO_FIRST_DATA = Outage("stall", "venue", "nothing came since it was subscribed")
+SUBSCRIBED_LATE = Outage("disconnect", "ours", "subscribed after it had begun")
 NEVER_SUBSCRIBED = Outage("disconnect", "unknown", "no connection yet")
 
 
@@ -46,16 +47,23 @@ class _Found:
 class Coverage:
     """The tracks of one key and the gaps that were written of it."""
 
-    def __init__(self, limits: Limits, key: str, subscribed_at: int) -> None:
+    def __init__(self, limits: Limits, key: str, subscribed_at: int, due_from: int | None = None) -> None:
+        """due_from: since when it is wanted, where that is before it is subscribed."""
         self.key = key
         self.tracks: list[Track] = []
         self._limits = limits
         self._subscribed_at = subscribed_at
-        self._wanted_from: int | None = None  # known with the first data, or when that is late
+        # known with the first data, or when that is late
+        self._wanted_from = due_from if due_from is not None and due_from < subscribed_at else None
         self._records: list[GapRecord] = []
         self._replaced: list[tuple[int, Outage]] = []  # (from, outage): why it stayed missing
         self._waits = False  # a gap is not written yet because a live track may close it
         self._forgotten = 0  # what was before is settled for good
+
+    @property
+    def gap_ids(self) -> Iterator[str]:
+        """Yield the ids of gaps of which another line may follow."""
+        return (record.id for record in self._records)
 
     @property
     def has_open_gap(self) -> bool:
@@ -109,15 +117,17 @@ class Coverage:
                 changes.append(Change(self.key, record, gap.from_ns, gap.to_ns))
             else:
                 written.remove(record)
-                if record.from_ns > gap.from_ns or record.to_ns != gap.to_ns or gap.to_ns is not None:
-                    changes += self._revise(record, gap)
+                changes += self._revise(record, gap)
             self._records.append(record)
         # a gap that turned out void: nothing was missing
         changes += [Change(self.key, record, record.from_ns, record.from_ns) for record in written]
         return changes
 
     def _revise(self, record: GapRecord, gap: _Found) -> list[Change]:
-        if (record.from_ns, record.to_ns) == (gap.from_ns, gap.to_ns):
+        is_open_still = record.to_ns is None and gap.to_ns is None
+        if (record.from_ns, record.to_ns) == (gap.from_ns, gap.to_ns) or (
+            is_open_still and record.from_ns < gap.from_ns  # its end line will say that it began later
+        ):
             return []
         record.from_ns, record.to_ns = gap.from_ns, gap.to_ns
         return [Change(self.key, record, gap.from_ns, gap.to_ns)]
@@ -174,6 +184,8 @@ class Coverage:
             for gap in track.inner_gaps:
                 if gap.from_ns <= start < gap.to_ns:
                     return gap.outage, track.connection
+        if start < self._subscribed_at:
+            return SUBSCRIBED_LATE, None
         reached = [track for track in self.tracks if track.since and track.until <= start]
         last = max(reached, key=lambda track: track.until, default=None)
         ended = [track for track in self.tracks if track.outage and track.until <= start]

@@ -7,9 +7,10 @@ session, and tells what happened.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from scrapy.settings import BaseSettings
@@ -62,23 +63,25 @@ class PoolHost(ConnectionHost, Protocol):
     def new_session(self) -> Session: ...
     def next_name(self) -> str: ...
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
+    def count_good(self, updates: Sequence[Update]) -> None: ...
     def applied(self, at: int, seq: int, updates: Sequence[Update]) -> None: ...
     def skipped(self, batch: Sequence[Message]) -> None: ...
     def request_statements(self, pool: ConnectionPool, keys: Sequence[str]) -> None: ...
-    def write_gap(self, line: GapLine) -> None: ...
+    def write_gap(self, line: GapLine, begun: str) -> str: ...
     def closed_by_venue(self, keys: Sequence[str], ending: Ending) -> None: ...
 
 
 class ConnectionPool:
     """Keys that share connections."""
 
-    def __init__(self, host: PoolHost, new_gap_id: Callable[[], str]) -> None:
+    def __init__(self, host: PoolHost) -> None:
         self._host = host
         self._run = host.run
         self._clock = host.run.clock
         self._connections: dict[str, Connection] = {}
         self._ahead = from_seconds(host.channel.ahead_s)
         self._forget_at = 0  # monotonic ns
+        self._gap_ids: dict[str, str] = {}  # completeness's -> the archive's, of gaps that may change still
         self._effects: deque[Effect] = deque()  # decided and not done yet
         self._is_at_work = False  # doing them
         self._is_closing = False
@@ -88,7 +91,7 @@ class ConnectionPool:
             host.channel,
             self._run.process.limiter.reconnects(host.channel.endpoint),
             Instant(host.axis.at(mono), mono),
-            new_gap_id=new_gap_id,
+            new_gap_id=map(str, itertools.count(1)).__next__,
             new_connection=host.next_name,
             random=random.random,
         )
@@ -100,9 +103,9 @@ class ConnectionPool:
 
     # ---- keys ------------------------------------------------------------------------------------------
 
-    def subscribe(self, keys: Iterable[str]) -> None:
-        """Want `keys` too."""
-        self.completeness.subscribe(keys, self._clock.mono_ns())
+    def subscribe(self, keys: Iterable[str], due_from: Mapping[str, int] | None = None) -> None:
+        """Want `keys` too; due_from: as of `Completeness`."""
+        self.completeness.subscribe(keys, self._clock.mono_ns(), due_from)
         self._carry_out()
 
     def unsubscribe(self, keys: Iterable[str]) -> None:
@@ -121,10 +124,12 @@ class ConnectionPool:
 
     def _tick(self, mono: int) -> None:
         self.completeness.tick(mono)
+        self._carry_out()
         if mono >= self._forget_at:
             self._forget_at = mono + FORGET_S * SECOND
             self.completeness.forget(self.completeness.axis(mono) - KEPT_S * SECOND)
-        self._carry_out()
+            kept = self.completeness.gap_ids
+            self._gap_ids = {each: name for each, name in self._gap_ids.items() if each in kept}
 
     async def close(self) -> None:
         """Close all connections, then settle: what was not proven by then is a gap."""
@@ -202,7 +207,7 @@ class ConnectionPool:
             if update.kind == "damage":
                 self._damaged(connection, at, seq, payload, update.value)
         if any(update.kind != "damage" for update in updates):
-            self._run.stats.inc_value(f"frames/good/{self._host.feed}")
+            self._host.count_good(updates)
             self._host.applied(at, seq, updates)
 
     def _damaged(self, connection: Connection, at: int, seq: int, payload: bytes, error: ParseError) -> None:
@@ -247,7 +252,8 @@ class ConnectionPool:
 
     def _do(self, effect: Effect) -> None:
         if isinstance(effect, GapLine):
-            self._host.write_gap(effect)
+            begun = self._gap_ids.get(effect.id, "")
+            self._gap_ids[effect.id] = self._host.write_gap(effect, begun)
         elif isinstance(effect, RequestStatements):
             if not self._run.stop.is_set():
                 self._host.request_statements(self, effect.keys)

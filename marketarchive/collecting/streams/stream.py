@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -13,7 +13,6 @@ from scrapy.crawler import Crawler
 from marketarchive.clock import wait_any
 from marketarchive.collecting.route import route
 from marketarchive.collecting.spider import ArchiveSpider
-from marketarchive.collecting.streams.axis import Axis
 from marketarchive.collecting.streams.cpu_budget import CpuBudget
 from marketarchive.collecting.streams.effects import GapLine
 from marketarchive.collecting.streams.pool import ConnectionPool
@@ -45,8 +44,6 @@ class StreamSpider(ArchiveSpider):
         self.is_paused = False
         self._pool_of: dict[str, ConnectionPool] = {}
         self._names = (f"c{number}" for number in itertools.count(1))
-        self._gap_ids: dict[str, str] = {}  # completeness's -> the archive's
-        self._gap_names = (f"g{number}" for number in itertools.count(1))
         self._has_nothing_left = asyncio.Event()
 
     @classmethod
@@ -76,6 +73,15 @@ class StreamSpider(ArchiveSpider):
         """Return what a gap of `keys` is about."""
         kind = self.channel.key_kind
         return [Scope(self.venue, self.feed, tuple(keys), connection, kind=kind)]
+
+    def count_good(self, updates: Sequence[Update]) -> None:
+        """Count a message that was applied, and what the venue's own proofs say of the books in it."""
+        stats = self.run.stats
+        stats.inc_value(self.good_stat(self.feed))
+        if self.channel.proof in ("hash", "sequence"):
+            books = [update for update in updates if update.kind in ("snapshot", "delta")]
+            for update in books:
+                stats.inc_value(f"books/{'stale' if update.is_known else update.integrity}")
 
     def skipped(self, batch: Sequence[Message]) -> None:
         """Note that messages were archived and not looked at, for want of time."""
@@ -109,15 +115,6 @@ class StreamSpider(ArchiveSpider):
         return route(self.channel.endpoint.url, self.run.process.simulator)
 
     @cached_property
-    def axis(self) -> Axis:
-        """What ticks, coverage and gaps stand on: it begins where the run does."""
-        return Axis(self.run.clock.instant())
-
-    def now(self) -> int:
-        """Return the time of the axis, ns since the Unix epoch."""
-        return self.axis.at(self.run.clock.mono_ns())
-
-    @cached_property
     def budget(self) -> CpuBudget:
         """What looking at messages may cost."""
         return CpuBudget(self.check_share, self.run.clock)
@@ -134,14 +131,17 @@ class StreamSpider(ArchiveSpider):
         """Return the pool that carries `key`."""
         return self._pool_of.get(key)
 
-    def subscribe(self, keys: Iterable[str]) -> None:
-        """Listen to `keys` too; those that belong together should follow one another."""
+    def subscribe(self, keys: Iterable[str], due_from: Mapping[str, int] | None = None) -> None:
+        """Listen to `keys` too; those that belong together should follow one another.
+
+        due_from: the time of the axis, ns, since when a key should have been listened to: a gap begins there.
+        """
         new = [key for key in keys if key not in self._pool_of]
         while new:
             pool = next((each for each in self.pools if self._room(each)), None) or self._new_pool()
             room = self._room(pool)
             self._pool_of.update(dict.fromkeys(new[:room], pool))
-            pool.subscribe(new[:room])
+            pool.subscribe(new[:room], due_from)
             new = new[room:]
 
     def unsubscribe(self, keys: Iterable[str]) -> None:
@@ -160,13 +160,15 @@ class StreamSpider(ArchiveSpider):
     def next_name(self) -> str:
         return next(self._names)
 
-    def write_gap(self, line: GapLine) -> None:
-        """Write a line of a gap; the archive names a gap by its first line."""
+    def write_gap(self, line: GapLine, begun: str) -> str:
+        """Write a line of a gap and return the archive's id of it, which its first line gives.
+
+        begun: that id; "" where this is the first line.
+        """
         run = self.run
         for scope in self.scopes(sorted(line.keys), line.connection):
-            begun = self._gap_ids.get(line.id, "")
             gap = run.gap(line.reason, line.cause, line.from_ns, line.to_ns, scope, line.detail, begun)
-            self._gap_ids.setdefault(line.id, gap.id)
+            begun = gap.id
             self.put(gap)
         if line.is_first:
             if not run.stop.is_set():  # else it is how the run found the key, not what went wrong
@@ -175,6 +177,7 @@ class StreamSpider(ArchiveSpider):
             run.log_now_and_then(
                 line.reason, "Lost %d of %s (%s): %s", len(line.keys), self.feed, line.reason, line.detail
             )
+        return begun
 
     def pause_if_full(self) -> None:
         """Stop reading while the archive has no room; what has arrived is kept."""
@@ -227,7 +230,7 @@ class StreamSpider(ArchiveSpider):
         return self.channel.keys_per_connection - len(pool.completeness.keys)
 
     def _new_pool(self) -> ConnectionPool:
-        pool = ConnectionPool(self, lambda: next(self._gap_names))
+        pool = ConnectionPool(self)
         self.pools.append(pool)
         self.spawn(pool.keep())
         return pool

@@ -15,7 +15,7 @@ from marketarchive.venues.channel import Update
 
 
 class TrackState(enum.Enum):
-    """SUBSCRIBED -> LIVE -> OUT -> LIVE, any -> CLOSED."""
+    """SUBSCRIBED -> LIVE -> OUT -> LIVE, SUBSCRIBED -> OUT by a first snapshot that fails, any -> CLOSED."""
 
     SUBSCRIBED = "subscribed"
     LIVE = "live"
@@ -88,7 +88,8 @@ class Track:
         self.stated_at = 0  # newest date that any statement gave
         self.broken_at = 0  # when it was broken last
         self.outage: Outage | None = None  # what took it out
-        self.is_unverified = False  # live, while messages were skipped: its book is not known
+        self.is_unverified = False  # while messages were skipped: its book is not known
+        self.skipped_at = 0  # receipt of what was skipped last
         self.is_suspect = False  # out on suspicion: its chain is unbroken
         self.is_judged = False  # closed: succeeded without a break, or compared with what came after
         self.is_changed = True  # gaps may have changed since this was reset
@@ -182,16 +183,16 @@ class Track:
     # ---- out and closed ----------------------------------------------------------------------------------
 
     def go_out(self, outage: Outage, now: int, *, is_suspect: bool = False, is_damaged: bool = False) -> None:
-        """Leave LIVE; broken while out is broken anew.
+        """Leave SUBSCRIBED or LIVE; broken while out is broken anew.
 
         is_suspect: only doubted, by another source: the chain is unbroken. is_damaged: a message of unknown
         content was lost, received at `now`.
         """
-        if self.state not in (TrackState.LIVE, TrackState.OUT):
+        if self.state is TrackState.CLOSED:
             return
         if is_damaged:
             self._floor = now
-        if self.state is TrackState.LIVE:
+        if self.state is not TrackState.OUT:
             self._freeze()
             self.state, self.outage, self._held_at = TrackState.OUT, self.outage or outage, self.at
             self.is_suspect, self.is_changed = is_suspect, True
@@ -203,11 +204,16 @@ class Track:
     def skip(self, now: int) -> None:
         """Note that messages were archived and not looked at: none is missing, but no book is known."""
         self.pending.clear()  # what it waited for may have been among them
-        if self.state is TrackState.LIVE:
-            self.is_unverified = True
-            self.history.show(self.at + 1, None)
-        elif self.state is TrackState.OUT:
+        if self.state is TrackState.OUT:
             self.broken_at, self.is_suspect = now, False
+        elif self.state is not TrackState.CLOSED:  # the first snapshot may have been among them
+            self.is_unverified, self.skipped_at = True, now
+            self.history.show(self.at + 1, None)
+
+    @property
+    def awaits_book(self) -> bool:
+        """Return whether the book of a statement stands for what was skipped."""
+        return self.is_unverified and self.state in (TrackState.SUBSCRIBED, TrackState.LIVE)
 
     def close(self, outage: Outage) -> None:
         """End it: what is pending is settled as if its deadline had come."""
@@ -220,8 +226,20 @@ class Track:
         """Keep what shared watermarks gave to it; they move on without it."""
         self._strong, self._weak = self.strong, self.weak
 
+    def _begin(self, base: int, now: int) -> None:
+        """Enter LIVE for the first time, on a chain that begins at `base`."""
+        self.since = self.chain_from = max(self.subscribed_at, base)
+        self._strong = self._weak = self.since
+        self.live_since = now
+        self._floor = self._failed_at = 0
+        self.state, self.outage, self.is_changed = TrackState.LIVE, None, True
+
     def _come_back(self, base: int, now: int) -> None:
         """Enter LIVE again on a chain that begins at `base`."""
+        if not self.since:
+            self._begin(max(base, self._floor, self._failed_at), now)
+            self.prove(self._limits.proven_until(self.at, now))
+            return
         # a later match on the same base proves the state, but something before the failure was missing
         start = max(base if base > self._held_at else 0, self._floor, self._failed_at)
         if start > self._strong:
@@ -271,7 +289,6 @@ class Track:
         numbers: the watermark of its sequence.
         """
         if not self._limits.is_believed(max(update.at, update.base), now):
-            self.outage = self.outage or DATED_AHEAD
             self.go_out(DATED_AHEAD, now)
             return Need.NEW_BASE
         if update.is_known and update.kind == "delta" and self._is_base_ahead and self._limits.is_numbered:
@@ -311,11 +328,9 @@ class Track:
             self._check_answer(update)
         self._hold(update)
         self.is_unverified = False
-        if self.state is TrackState.SUBSCRIBED:
-            self.since = self.chain_from = max(self.subscribed_at, update.at)
-            self._strong = self._weak = self.since
-            self.live_since = now
-            self.state, self.is_changed = TrackState.LIVE, True
+        if not self.since:  # what was replayed on its base is proven, but shown only as it is now
+            self._begin(update.base or update.at, now)
+            self.prove(self._limits.proven_until(update.at, now))
         elif self.state is TrackState.OUT:
             base = max(update.at, now) if self._limits.is_numbered else update.at
             self._come_back(base, now)
@@ -371,7 +386,7 @@ class Track:
         """Come back on a state of another source where this connection's own word matches it."""
         if not self._limits.is_believed(max(update.at, update.base), now):
             return
-        if self.is_unverified and self.state is TrackState.LIVE:
+        if self.awaits_book:
             self._verify(update, now)
         if self.state is not TrackState.OUT or self.is_suspect:
             return
@@ -386,6 +401,8 @@ class Track:
         if update.integrity != "failed" and update.at >= self.at:
             self.is_unverified = False
             self._hold(update)
+            if not self.since:
+                self._begin(update.at, now)
             self.prove(self._limits.proven_until(update.at, now))
 
     def confirm(self, now: int) -> None:

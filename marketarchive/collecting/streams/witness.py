@@ -25,8 +25,9 @@ class Witness:
         if not state or not self._limits.is_believed(at, now) or at < track.stated_at:
             return False
         track.stated_at = at
-        if track.is_unverified and track.state is TrackState.LIVE:
-            return True  # it may have been among the messages that were skipped
+        if track.awaits_book:
+            # it may have been among the messages that were skipped, unless more were since its request
+            return proves_until + self._limits.statement_lag >= track.skipped_at
         if track.state is TrackState.LIVE:
             self._compare_live(track, at, state, proves_until, mono)
             return False

@@ -61,6 +61,7 @@ class Taken(msgspec.Struct, frozen=True, gc=False):
     position: int  # 1-based place in the event's list, else 1
     verdict: Verdict
     is_stale: bool  # not newer than the base, or sent before: not applied
+    reached: tuple[int, str] | None = None  # of a whole book: time (ms) and hash of what was replayed on it
 
 
 class _Market:
@@ -446,7 +447,9 @@ class ChannelBooks:
                 book = event.book
                 verdict = self._base(book, verify=verify, is_next=True)
                 is_stale = verdict is None
-                taken.append(Taken(event, book.token, index, 1, verdict or "unchecked", is_stale))
+                held = self.books.get(book.token)
+                reached = None if held is None else (held.timestamp_ms, held.hash)
+                taken.append(Taken(event, book.token, index, 1, verdict or "unchecked", is_stale, reached))
             else:
                 taken.append(Taken(event, self._note(event), index, 1, "not_available", is_stale=False))
         return taken

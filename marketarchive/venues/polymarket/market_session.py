@@ -107,6 +107,8 @@ class MarketSession:
             return Update(token, "mark", at)
         if held is None:
             return Update(token, "snapshot", at, verdict, state, detail="dated ahead")
+        if one.reached is not None:  # later than the book's own where deltas were there before it
+            at, state = from_ms(one.reached[0]), one.reached[1]
         value = Top(received_at, seq, held.timestamp_ms, held.best_bid, held.best_ask, verdict)
         detail = f"the hash {state} of a snapshot does not match" if verdict == "failed" else ""
         return Update(token, "snapshot", at, verdict, state, from_ms(held.base_ms), False, value, detail)

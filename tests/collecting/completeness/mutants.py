@@ -12,7 +12,7 @@ from typing import Any
 from marketarchive.collecting import streams
 
 PACKAGE = "marketarchive.collecting.streams"
-MODULES = ("axis", "history", "track", "witness", "coverage", "effects", "completeness")
+MODULES = ("axis", "history", "track", "witness", "coverage", "effects", "connection_set", "completeness")
 """In the order of their imports."""
 
 

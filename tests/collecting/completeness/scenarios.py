@@ -352,7 +352,7 @@ def closed_while_a_newer_state_is_awaited(module: Any = real) -> None:
     script = Script("hash", module)
     script.run(8_000, chatter="k1")
     script.stated("k0", 7_500, "newer")
-    script.live.closed("c1", Outage("disconnect", "unknown"), script.mono)
+    script.closed("c1")
     script.run(9_500)
     script.snapshot("k0", 0, "first", connection="c2")  # by a server that lags behind REST
     script.stop()
@@ -370,3 +370,120 @@ def unchecked_messages_prove_nothing(module: Any = real) -> None:
         script.run(at)
         script.delta("k0", at, f"s{at}", integrity="unchecked")
     assert script.gaps("k0") == [(0, None)]
+
+
+@scenario
+def a_first_snapshot_that_fails(module: Any = real) -> None:
+    """REST's book takes its place where the connection named that state, or a delta matches on it."""
+    script = Script("hash", module, snapshots=False)
+    script.run(1_000)
+    script.snapshot("k1", 0, "first")
+    script.apply(Update("k0", "snapshot", ns(500), "failed", "first"))
+    assert script.did(fx.RequestStatements) == 1
+    script.stated("k0", 400, "earlier")
+    assert script.did(fx.LoadStatement) == 1
+    script.loaded("k0", 400, "earlier", integrity="unchecked", base=400)
+    assert not script.live.is_live("k0")
+    script.stated("k0", 500, "first")
+    script.loaded("k0", 500, "first", integrity="unchecked", base=500)
+    assert script.live.is_live("k0")
+    script.run(12_500, chatter="k1", confirmed="k0")
+    assert script.did(fx.OpenConnection) == 1
+    assert script.gaps("k0") == []
+
+
+@scenario
+def a_delta_that_matches_on_the_first_book_of_rest(module: Any = real) -> None:
+    script = Script("hash", module, snapshots=False)
+    script.apply(Update("k0", "snapshot", ns(0), "failed", "first"))
+    script.stated("k0", 400, "of rest")
+    script.loaded("k0", 400, "of rest", integrity="unchecked", base=400)
+    script.run(1_000)
+    assert script.watermark("k0") < 0
+    script.delta("k0", 1_000, "next", base=400)
+    script.delta("k0", 1_500, "and next", base=400)
+    assert script.live.row("k0", ns(300)) is None
+    assert (found := script.live.row("k0", ns(1_200))) is not None
+    assert found.value == "next"
+
+
+@scenario
+def a_first_snapshot_that_was_skipped(module: Any = real) -> None:
+    """It is archived: REST's book takes its place, and no connection is opened while there is no time."""
+    script = Script("hash", module, snapshots=False)
+    script.run(500)
+    script.live.skipped("c1", script.mono)
+    script.stated("k0", 0, "first")
+    assert script.did(fx.LoadStatement) == 1
+    for key in ("k0", "k1"):
+        script.loaded(key, 0, "first", integrity="unchecked", base=0)
+    assert script.live.is_live("k0")
+    script.run(12_500, chatter="k1", confirmed="k0")
+    assert script.did(fx.OpenConnection) == 1
+    assert script.gaps("k0") == []
+
+
+@scenario
+def a_first_snapshot_that_fails_is_requested_again(module: Any = real) -> None:
+    script = Script("sequence", module, snapshots=False)
+    script.snapshot("k1", 0, "")
+    script.apply(Update("k0", "snapshot", ns(100), "failed"))
+    script.run(1_000)
+    assert script.did(fx.RequestResync) == 1
+    for at in (1_000, 5_000, 9_000):
+        script.run(at)
+        for key in ("k0", "k1"):
+            script.snapshot(key, at, "")
+    assert script.did(fx.OpenConnection) == 1
+    assert script.gaps("k0") == []
+
+
+@scenario
+def a_closed_connection_is_not_judged_by_a_first_book_of_rest(module: Any = real) -> None:
+    """It may be from before what the connection missed last."""
+    script = Script("hash", module)
+    script.run(8_000, chatter="k1")
+    script.closed("c1")
+    script.run(9_500)
+    script.apply(Update("k0", "snapshot", ns(9_000), "failed", "broken"), "c2")
+    script.loaded("k0", 0, "first", integrity="ok", base=0, connection="c2")
+    script.stop()
+    [(start, end)] = script.gaps("k0")
+    assert start == 0
+    assert end is not None
+    assert end >= 8_000
+
+
+@scenario
+def skipped_again_since_the_request(module: Any = real) -> None:
+    """What was skipped after a statement's request may be newer than it: its book is not the book."""
+    for is_subscribed in (True, False):
+        script = Script("hash", module, snapshots=is_subscribed)
+        script.run(3_000)
+        script.live.skipped("c1", script.mono)
+        script.run(3_500)
+        script.live.skipped("c1", script.mono)
+        script.run(4_000)
+        script.stated("k0", 2_900, "before", age=1_000)
+        assert script.did(fx.LoadStatement) == 0
+        script.run(9_000)
+        script.stated("k0", 3_400, "after", age=100)
+        assert script.did(fx.LoadStatement) == 1
+        assert script.did(fx.RequestStatements) > 1
+
+
+@scenario
+def a_late_first_snapshot_with_deltas_before_it(module: Any = real) -> None:
+    """They prove the key from the snapshot's date on; what a row shows is the book after them."""
+    script = Script("hash", module)
+    script.run(2_000)
+    script.closed("c1")
+    script.run(7_500)
+    script.apply(Update("k0", "snapshot", ns(7_500), "ok", "after", ns(4_000), value="after"), "c2")
+    script.run(8_500)
+    script.delta("k0", 8_500, "next", base=4_000, connection="c2")
+    script.stop()
+    assert script.gaps("k0") == [(0, 4_000)]
+    assert script.live.row("k0", ns(6_000)) is None
+    assert (found := script.live.row("k0", ns(8_000))) is not None
+    assert found.value == "after"

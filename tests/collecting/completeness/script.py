@@ -9,10 +9,13 @@ from marketarchive.clock import Instant
 from marketarchive.collecting.reconnect import ReconnectPolicy
 from marketarchive.collecting.streams import completeness as real
 from marketarchive.collecting.streams import effects as fx
+from marketarchive.collecting.streams.axis import Outage
 from marketarchive.items import Verdict
 from marketarchive.times import MILLISECOND
 from marketarchive.venues.channel import Channel, Proof, Statement, Update
 from tests.collecting.completeness.venue_model import ENDPOINT, START, ns
+
+DISCONNECT = Outage("disconnect", "venue", "1006")
 
 
 class Script:
@@ -44,6 +47,7 @@ class Script:
         self._proof = proof
         self.now = 0
         self.lines: list[fx.GapLine] = []
+        self.connections: list[str] = []  # that are open, oldest first
         self._effects: list[fx.Effect] = []
         self.live = module.Completeness(
             channel,
@@ -80,6 +84,11 @@ class Script:
         self.live.stop(self.mono)
         self._carry_out()
 
+    def closed(self, connection: str) -> None:
+        """Let the venue close a connection, with code 1006."""
+        self.connections.remove(connection)
+        self.live.closed(connection, DISCONNECT, self.mono)
+
     def apply(self, update: Update, connection: str = "c1") -> None:
         self.live.apply(connection, self.mono, [update])
         self._carry_out()
@@ -106,15 +115,17 @@ class Script:
         update = Update(key, "delta", ns(at), integrity, self._named(state), ns(base), is_known, state)
         self.apply(update, connection)
 
-    def stated(self, key: str, at: int, state: str) -> None:
-        """Give a state over REST, requested now."""
-        self.live.stated([Statement(key, ns(at), state)], self.mono, self.mono)
+    def stated(self, key: str, at: int, state: str, *, age: int = 0) -> None:
+        """Give a state over REST, requested `age` ms ago."""
+        self.live.stated([Statement(key, ns(at), state)], self.mono - age * MILLISECOND, self.mono)
         self._carry_out()
 
-    def loaded(self, key: str, at: int, state: str, *, integrity: Verdict, base: int) -> None:
+    def loaded(
+        self, key: str, at: int, state: str, *, integrity: Verdict, base: int, connection: str = "c1"
+    ) -> None:
         self.now = max(self.now, at)
         update = Update(key, "snapshot", ns(at), integrity, state, ns(base), value=state)
-        self.live.loaded("c1", update, self.mono)
+        self.live.loaded(connection, update, self.mono)
         self._carry_out()
 
     def gaps(self, key: str) -> list[tuple[int, int | None]]:
@@ -138,8 +149,11 @@ class Script:
             if isinstance(effect, fx.GapLine):
                 self.lines.append(effect)
             elif isinstance(effect, fx.OpenConnection):
+                self.connections.append(effect.connection)
                 self.live.connected(effect.connection, self.mono)
                 self._carry_out()
+            elif isinstance(effect, fx.CloseConnection):
+                self.connections.remove(effect.connection)
 
 
 def ms(at: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import pytest
@@ -14,13 +15,11 @@ from marketarchive.venues.channel import Update
 from tests.collecting.completeness.script import Script
 from tests.collecting.completeness.venue_model import ns
 
-DISCONNECT = Outage("disconnect", "venue", "1006")
-
 
 def test_lines_of_a_disconnect_are_merged_and_end_for_what_came_back() -> None:
     script = Script("hash")
     script.run(2_000)
-    script.live.closed("c1", DISCONNECT, script.mono)
+    script.closed("c1")
     script.run(4_000)
     script.snapshot("k0", 4_000, "new", connection="c2")
     script.run(6_000)
@@ -39,7 +38,7 @@ def test_lines_of_a_disconnect_are_merged_and_end_for_what_came_back() -> None:
 def test_a_stall_is_not_laid_to_an_outage_that_had_ended() -> None:
     script = Script("hash")
     script.run(2_000)
-    script.live.closed("c1", DISCONNECT, script.mono)
+    script.closed("c1")
     for at in (4_000, 5_000, 6_000):
         script.run(at)
         for key in ("k0", "k1"):
@@ -75,7 +74,7 @@ def test_what_the_next_observation_brings_back_wants_no_connection() -> None:
 
 def test_a_refusal_is_the_reason_of_a_gap_without_a_connection() -> None:
     script = Script("hash", snapshots=False)
-    script.live.closed("c1", DISCONNECT, script.mono)
+    script.closed("c1")
     script.live.refused(Outage("dns", "ours", "no such host"), script.mono)
     script.run(500)
     script.stop(after=11_000)
@@ -86,7 +85,7 @@ def test_a_refusal_is_the_reason_of_a_gap_without_a_connection() -> None:
 def test_an_unsubscribed_key_gets_its_last_words_and_no_more() -> None:
     script = Script("hash")
     script.run(2_000)
-    script.live.closed("c1", DISCONNECT, script.mono)
+    script.closed("c1")
     script.live.unsubscribe(["k0"], script.mono)
     script.run(30_000)
     assert script.gaps("k0") == [(0, 2_000)]
@@ -148,7 +147,7 @@ def test_keys_that_are_all_gone_close_the_connection() -> None:
     script = Script("hash")
     script.live.unsubscribe(["k0", "k1"], script.mono)
     script.run(1_000)
-    assert script.live.connections == []
+    assert script.connections == []
     assert script.lines == []
 
 
@@ -159,14 +158,27 @@ def test_a_late_key_is_subscribed_on_the_open_connection() -> None:
     assert script.live.effects() == [fx.Subscribe("c1", ("k2",))]
 
 
+def test_a_key_that_was_due_before_it_was_subscribed_has_its_gap_from_then() -> None:
+    script = Script("hash")
+    script.run(5_000)
+    script.live.subscribe(["k2", "k3"], script.mono, {"k2": ns(1_000), "k3": ns(60_000)})
+    script.run(5_500)
+    for key in ("k2", "k3"):
+        script.snapshot(key, 5_500, "first")
+    script.run(6_000)
+    assert script.gaps("k2") == [(1_000, 5_500)]
+    assert {(line.reason, line.cause) for line in script.lines} == {("disconnect", "ours")}
+    assert script.gaps("k3") == []
+
+
 def test_forgetting_what_is_settled_changes_no_line() -> None:
     script = Script("hash")
     for round_ in range(1, 6):
         script.run(10_000 * round_)
         for key in ("k0", "k1"):
             script.delta(key, script.now, f"at the end of {round_}", connection=f"c{round_}")
-        script.live.closed(f"c{round_}", DISCONNECT, script.mono)
-        while not script.live.connections:
+        script.closed(f"c{round_}")
+        while not script.connections:
             script.run(script.now + 100)
         for key in ("k0", "k1"):
             script.snapshot(key, script.now, f"of round {round_}", connection=f"c{round_ + 1}")
@@ -174,6 +186,7 @@ def test_forgetting_what_is_settled_changes_no_line() -> None:
         script.live.forget(ns(script.now - 5_000))
         script.run(script.now + 500)
         assert len(script.lines) == before
+        assert len(script.live.gap_ids) <= 2  # of which a line may follow: nothing grows with the run
     assert len(script.gaps("k0")) == 5
 
 
@@ -200,31 +213,33 @@ def _seconds(script: Script) -> float:
 
 def test_the_back_off_grows_until_a_connection_has_lived() -> None:
     policy = ReconnectPolicy(lambda: 0.0)
-    waits = []
+    waits, now = [], 0
     for _ in range(7):
-        failed_at = policy.due()
-        policy.failed(failed_at)
-        policy.failed(failed_at)  # another pool, at the same moment: the same failure
-        waits.append((policy.due() - failed_at) // SECOND)
+        policy.failed(now)
+        policy.failed(now)  # another pool, at the same moment: the same failure
+        waits.append(_wait_s(policy, now))
+        now += waits[-1] * SECOND
     assert waits == [1, 2, 4, 8, 16, 30, 30]
     policy.lived()
-    now = 100 * SECOND
     policy.failed(now)
-    assert policy.due() - now == SECOND
-    assert not policy.is_due(now)
-    assert policy.is_due(now + SECOND)
+    assert _wait_s(policy, now) == 1
 
 
 def test_the_back_off_obeys_retry_after_and_blocks() -> None:
     policy = ReconnectPolicy(lambda: 0.5)
     policy.failed(0, at_least_s=45)
-    assert policy.due() == 45 * SECOND
-    waits = []
+    assert _wait_s(policy, 0) == 45
+    waits, now = [], 45 * SECOND
     for _ in range(8):
-        now = policy.due()
         policy.blocked(now)
-        waits.append((policy.due() - now) // SECOND)
+        waits.append(_wait_s(policy, now))
+        now += waits[-1] * SECOND
     assert waits == [60, 120, 240, 480, 960, 1920, 3600, 3600]
+
+
+def _wait_s(policy: ReconnectPolicy, now: int) -> int:
+    """Return the whole seconds after `now` in which no connection may be opened."""
+    return next(seconds for seconds in itertools.count() if policy.is_due(now + seconds * SECOND))
 
 
 def test_a_key_that_is_gone_keeps_no_old_connection_and_is_looked_for_more_and_more_rarely() -> None:
@@ -232,12 +247,12 @@ def test_a_key_that_is_gone_keeps_no_old_connection_and_is_looked_for_more_and_m
     opened: list[int] = []
     for second in range(1, 1_200):
         script.run(1_000 * second)
-        for name in script.live.connections:
+        for name in list(script.connections):
             script.snapshot("k0", script.now, f"at {second}", connection=name)
             if second < 5:
                 script.snapshot("k1", script.now, f"at {second}", connection=name)
         opened += [second] * (script.did(fx.OpenConnection) - len(opened))
-    assert len(script.live.connections) <= 2
+    assert len(script.connections) <= 2
     assert 3 <= len(opened) <= 9
     assert {key for line in script.lines for key in line.keys} == {"k1"}
 
@@ -257,7 +272,7 @@ def test_a_stall_that_is_over_is_let_go() -> None:
     script = Script("cadence")
     for second in range(1, 600):
         script.run(1_000 * second)
-        live = script.live.connections[-1:]
+        live = script.connections[-1:]
         for name in live if second % 20 else ():
             script.snapshot("k0", script.now, f"at {second}", connection=name)
             script.snapshot("k1", script.now, f"at {second}", connection=name)

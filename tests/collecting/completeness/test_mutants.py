@@ -32,8 +32,8 @@ RULES: dict[str, tuple[str, str, str]] = {
     ),
     "dated ahead is not believed": (
         "track",
-        "max(update.at, update.base), now):\n            self.out",
-        "0, now):\n            self.out",
+        "max(update.at, update.base), now):\n            self.go_out",
+        "0, now):\n            self.go_out",
     ),
     "a base dated ahead is dropped": ("completeness", "if need is Need.NEW_BASE:", "if False:"),
     "a base dated ahead holds nothing": ("track", "and self._is_base_ahead and", "and False and"),
@@ -72,12 +72,12 @@ RULES: dict[str, tuple[str, str, str]] = {
     ),
     "silent keys are requested": ("completeness", "        self._request_silent(silent)\n", ""),
     "a silent connection is given up": (
-        "completeness",
-        "self._mono - connection.opened_at > self._limits.first_data",
+        "connection_set",
+        "mono - connection.opened_at > self._limits.first_data",
         "False",
     ),
     "an old connection waits for all its keys": (
-        "completeness",
+        "connection_set",
         "        return all(\n",
         "        return any(\n",
     ),
@@ -105,6 +105,31 @@ RULES: dict[str, tuple[str, str, str]] = {
     "first snapshots are compared": (
         "completeness",
         "            self._compare_others(track, update, now)\n",
+        "",
+    ),
+    "a first snapshot that fails is made up for": (
+        "track",
+        "        if self.state is TrackState.CLOSED:\n            return\n",
+        "        if self.state not in (TrackState.LIVE, TrackState.OUT):\n            return\n",
+    ),
+    "a first snapshot that was skipped is made up for": (
+        "track",
+        "self.state in (TrackState.SUBSCRIBED, TrackState.LIVE)",
+        "self.state is TrackState.LIVE",
+    ),
+    "what was skipped since a request is not in its answer": (
+        "witness",
+        "return proves_until + self._limits.statement_lag >= track.skipped_at",
+        "return True",
+    ),
+    "a first snapshot proves from its base": (
+        "track",
+        "self._begin(update.base or update.at, now)",
+        "self._begin(update.at, now)",
+    ),
+    "a first book of REST does not judge": (
+        "completeness",
+        "                other.refute_weak(NO_PROOF)\n",
         "",
     ),
     "only checked messages prove": ("track", 'return update.integrity == "ok" or (', "return True or ("),
