@@ -33,7 +33,8 @@ FAULTY_S = ((95, 185), (195, 235), (325, 520), (535, 590))
 
 
 def copy_of(make: Callable[[Path], None], factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the OUTPUT_DIR that `make` leaves as `out` in a folder; it is the caller's own.
+    """Return a copy of the OUTPUT_DIR that `make` leaves as `out` in a folder; it is the caller's own. Beside
+    it lies what else it leaves there, but the folder `truth`.
 
     It is made once for all workers of this run of the tests; who comes meanwhile waits.
     """
@@ -47,7 +48,8 @@ def copy_of(make: Callable[[Path], None], factory: pytest.TempPathFactory) -> Pa
             folder.mkdir()
             make(folder)
             (folder / "made").touch()
-    return shutil.copytree(folder / "out", factory.mktemp(make.__name__) / "out")
+    copied = factory.mktemp(make.__name__) / "copy"
+    return shutil.copytree(folder, copied, ignore=shutil.ignore_patterns("truth")) / "out"
 
 
 def recorded_with_faults(folder: Path) -> None:
