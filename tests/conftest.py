@@ -15,16 +15,22 @@ settings.register_profile(PROFILE, examples(100))
 settings.load_profile(PROFILE)
 
 COSTS = ("process", "e2e", "soak")
+FIRST = ("e2e", "process")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole runs first: they wait more than they work, so several at once fill a processor, undisturbed by
-    tests that only work; and none is left to the end, where one worker would wait for it alone.
+    """Whole runs first, then what starts a process: they wait more than they work, so several at once fill a
+    processor, undisturbed by tests that only work; and none is left to the end, where one worker would wait
+    for it alone.
     """
     for item in items:
         if not any(item.get_closest_marker(cost) for cost in COSTS):
             item.add_marker(pytest.mark.unit)
-    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    return next((place for place, cost in enumerate(FIRST) if item.get_closest_marker(cost)), len(FIRST))
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,8 @@ T = TypeVar("T")
 PATIENCE_S = 300.0
 """Seconds (wall) after which a test gives up: far more than any machine needs."""
 LOOK_S = 0.01
+PAUSE_FACTOR = 4
+"""A pause is so many times as long as the look before it: what is awaited shall have the processor."""
 
 
 def until(condition: Callable[[], T], seconds: float = PATIENCE_S) -> T:
@@ -20,10 +22,13 @@ def until(condition: Callable[[], T], seconds: float = PATIENCE_S) -> T:
 
     Fails after `seconds`, on the wall.
     """
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
+    deadline = began + seconds
     while not (value := condition()):
-        assert time.monotonic() < deadline, _in_vain(seconds, condition)
-        time.sleep(LOOK_S)
+        ended = time.monotonic()
+        assert ended < deadline, _in_vain(seconds, condition)
+        time.sleep(max(LOOK_S, PAUSE_FACTOR * (ended - began)))
+        began = time.monotonic()
     return value
 
 

@@ -40,6 +40,15 @@ UNMEASURED = {name: value for name, value in ENVIRONMENT.items() if not name.sta
 """Measuring coverage slows a process down, and the simulator must not be late. It has tests of its own."""
 
 
+@contextmanager
+def unmeasured() -> Iterator[None]:
+    """Have no coverage measured in what `crawl`, `crawling` and `run` start: it nearly doubles the work of
+    runs of many minutes, which pass no line that shorter ones do not.
+    """
+    with patch(f"{__name__}.ENVIRONMENT", UNMEASURED):
+        yield
+
+
 def get_bytes(url: str) -> bytes:
     """The body at a URL of the simulator."""
     request = urllib.request.Request(url, headers={"User-Agent": "marketarchive tests"})

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import crawl, crawling, simulator
+from tests.e2e.harness import crawl, crawling, simulator, unmeasured
 from tests.e2e.stream_truth import SEED
 
 START = "2026-08-06T23:54:40Z"  # a round of spot and one of the average follow
@@ -33,7 +33,8 @@ FAULTY_S = ((95, 185), (195, 235), (325, 520), (535, 590))
 
 
 def copy_of(make: Callable[[Path], None], factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the OUTPUT_DIR that `make` leaves as `out` in a folder; it is the caller's own.
+    """Return a copy of the OUTPUT_DIR that `make` leaves as `out` in a folder; it is the caller's own. Beside
+    it lies what else it leaves there, but the folder `truth`.
 
     It is made once for all workers of this run of the tests; who comes meanwhile waits.
     """
@@ -47,13 +48,15 @@ def copy_of(make: Callable[[Path], None], factory: pytest.TempPathFactory) -> Pa
             folder.mkdir()
             make(folder)
             (folder / "made").touch()
-    return shutil.copytree(folder / "out", factory.mktemp(make.__name__) / "out")
+    copied = factory.mktemp(make.__name__) / "copy"
+    return shutil.copytree(folder, copied, ignore=shutil.ignore_patterns("truth")) / "out"
 
 
 def recorded_with_faults(folder: Path) -> None:
     """Record two assets over two whole rounds, with FAULTS, and the outcomes."""
     out, chosen = folder / "out", ("assets=BTC,ETH", "durations=5m")
-    with simulator(folder / "truth", "--speed", "40", "--seed", str(SEED), "--start", START) as venue:
+    options = ("--speed", "40", "--seed", str(SEED), "--start", START)
+    with unmeasured(), simulator(folder / "truth", *options) as venue:
         venue.order(*FAULTS)
         with crawling(venue.url, out, "polymarket_reference", f"duration={SECONDS}") as reference:
             done = crawl(venue.url, out, "polymarket_stream", *chosen, "ahead=3m", f"duration={SECONDS}")

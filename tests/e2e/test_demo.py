@@ -7,10 +7,12 @@ import re
 import signal
 import subprocess
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
-from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output
+from marketarchive import demo
+from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, UNMEASURED, Output, command
 from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
@@ -27,10 +29,8 @@ def _children(pid: int) -> dict[str, int]:
 
 
 def test_it_does_the_main_job_and_says_how_fast_time_ran(tmp_path: Path) -> None:
-    command = [*SCRAPY, "demo", "--no-pages", "--minutes", "8", "-s", f"OUTPUT_DIR={tmp_path}"]
-    done = subprocess.run(
-        command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=900, check=False
-    )
+    with patch.object(demo, "ENVIRONMENT", UNMEASURED):
+        done = command("demo", tmp_path, "--no-pages", "--minutes", "8")
     assert done.returncode == 0, done.stdout + done.stderr
     [mean] = re.findall(r"simulated time ran ([0-9.]+) times as\s+fast as the wall", done.stdout)
     assert 0 < float(mean) <= 40
@@ -43,9 +43,9 @@ def test_it_does_the_main_job_and_says_how_fast_time_ran(tmp_path: Path) -> None
 
 
 def test_it_ends_when_its_simulator_does(tmp_path: Path) -> None:
-    command = [*SCRAPY, "demo", "--no-pages", "--minutes", "60", "-s", f"OUTPUT_DIR={tmp_path}"]
+    line = [*SCRAPY, "demo", "--no-pages", "--minutes", "60", "-s", f"OUTPUT_DIR={tmp_path}"]
     process = subprocess.Popen(
-        command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        line, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     try:
         until(lambda: list(tmp_path.glob("demo-*/raw/venue=*/feed=stream/**/*.part")))

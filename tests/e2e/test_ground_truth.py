@@ -3,54 +3,70 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from marketarchive.research.products.updown.labels.ground_truth import read_labels
 from marketarchive.research.products.updown.labels.labels import Label
-from marketarchive.times import from_iso
-from tests.e2e.harness import command, crawl, crawling, simulator
+from marketarchive.times import SECOND, from_iso, iso
+from tests.e2e.harness import Simulator, command, crawl, crawling, simulator, unmeasured
+from tests.e2e.recordings import SECONDS, START, copy_of, recorded_with_faults
 from tests.e2e.stream_truth import SEED
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.no_cover]
 
 ROUNDS = ("assets=BTC,ETH,SOL,XRP", "durations=5m,15m,1h")
 ASSETS = 4
-SECONDS = 710  # beginning so long before the first boundary that a slow start does not cost it
 RULES = {
-    "2026-08-06T23:53:40Z": {"chainlink spot", "chainlink twap 30s"},  # across the change
-    "2026-08-13T23:53:40Z": {"chainlink twap 30s", "chainlink twap 60s"},
+    "2026-08-06T23:54:40Z": {"chainlink spot", "chainlink twap 30s"},  # across the change
+    "2026-08-13T23:54:40Z": {"chainlink twap 30s", "chainlink twap 60s"},
 }
 
-Collected = tuple[Path, dict[str, dict[str, Any]]]
-"""(OUTPUT_DIR, what was true by slug)"""
+
+class Collected(NamedTuple):
+    """Rounds that were collected, and what decided them."""
+
+    out: Path
+    truth: dict[str, dict[str, Any]]  # by slug
+    rules: set[str]
 
 
-@pytest.fixture(scope="module")
-def collected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Collected]:
-    """By start. At the same time: they do little but wait for their rounds to end."""
-    folders = [tmp_path_factory.mktemp("ground_truth") for _ in RULES]
-    with ThreadPoolExecutor(len(RULES)) as pool:
-        return dict(zip(RULES, pool.map(_collect, folders, RULES), strict=True))
+@pytest.fixture(scope="module", params=RULES)
+def collected(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Collected:
+    """Of what begins then: of the first the recording that others look at too, with its faults."""
+    folder = tmp_path_factory.mktemp("ground_truth")
+    with unmeasured():
+        if request.param == START:
+            out = copy_of(recorded_with_faults, tmp_path_factory)
+        else:
+            out = folder / "out"
+            _collect(folder / "before", out, request.param)
+        ended = iso(from_iso(request.param) + SECONDS * SECOND)
+        with _simulator(folder / "after", ended) as venue:
+            done = crawl(venue.url, out, "polymarket_resolutions", *ROUNDS, "since=2h")
+            assert done.code == 0, done.log[-2000:]
+            truth = {market["slug"]: market for market in venue.markets() if market["asset"]}
+    return Collected(out, truth, RULES[request.param])
 
 
-def _collect(folder: Path, start: str) -> Collected:
-    """Reference prices, open rounds before, closed ones after."""
-    out = folder / "out"
-    options = ("--speed", "40", "--seed", str(SEED), "--start", start)
-    with simulator(folder / "truth", *options) as venue:
-        with crawling(venue.url, out, "polymarket_reference", f"duration={SECONDS}") as reference:
-            for name in ("polymarket_markets", "polymarket_orderbook"):
-                more = ("duration=20s", "interval=5s", "ahead=5m") if name == "polymarket_orderbook" else ()
-                done = crawl(venue.url, out, name, *ROUNDS, *more)
-                assert done.code == 0, done.log[-2000:]
-            assert reference.wait(600) == 0
-        done = crawl(venue.url, out, "polymarket_resolutions", *ROUNDS, "since=2h")
-        assert done.code == 0, done.log[-2000:]
-        return out, {market["slug"]: market for market in venue.markets() if market["asset"]}
+def _collect(truth: Path, out: Path, start: str) -> None:
+    """Reference prices, and the rounds that are open."""
+    with (
+        _simulator(truth, start) as venue,
+        crawling(venue.url, out, "polymarket_reference", f"duration={SECONDS}") as reference,
+    ):
+        for name in ("polymarket_markets", "polymarket_orderbook"):
+            more = ("duration=20s", "interval=5s", "ahead=5m") if name == "polymarket_orderbook" else ()
+            done = crawl(venue.url, out, name, *ROUNDS, *more)
+            assert done.code == 0, done.log[-2000:]
+        assert reference.wait(600) == 0
+
+
+def _simulator(truth: Path, start: str) -> AbstractContextManager[Simulator]:
+    return simulator(truth, "--speed", "40", "--seed", str(SEED), "--start", start)
 
 
 def _is_true(label: Label, market: dict[str, Any]) -> bool:
@@ -65,9 +81,8 @@ def _is_true(label: Label, market: dict[str, Any]) -> bool:
     )
 
 
-@pytest.mark.parametrize("start", RULES)
-def test_labels_are_what_was_true(collected: dict[str, Collected], start: str) -> None:
-    (out, truth), rules = collected[start], RULES[start]
+def test_labels_are_what_was_true(collected: Collected) -> None:
+    out, truth, rules = collected
     done = command("ground-truth", out)
     assert done.returncode == 0, done.stderr
     labels = {label.market_id: label for label in read_labels(out)}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,10 +19,16 @@ from marketarchive.research.tables import gaps
 from tests.gap_lines import holding
 from tests.properties import examples
 
+if TYPE_CHECKING:
+    import duckdb
+
 Row = dict[str, Any]
 NOON = datetime(2026, 11, 21, 12, tzinfo=ZoneInfo("UTC"))  # as Arrow gives it back
 FEEDS = [("kraken", "stream"), ("kraken", "orderbook"), ("polymarket", "stream")]
 RUN = "20261121T120000Z-0123abcd"
+SCHEMA = gaps.nothing().schema
+NOTHING: Row = dict.fromkeys(SCHEMA.names)
+CURRENT = f"SELECT * FROM {gaps.current('stated')}"
 OF_A_FEED = itemgetter("venue", "feed")
 OF_A_DAY = itemgetter("venue", "feed", "date")
 
@@ -40,7 +47,7 @@ def rows_of_lines(draw: st.DrawFn) -> list[Row]:
         begin = draw(st.integers(0, 2))
         end = draw(st.none() | st.integers(begin, begin + 2))
         made.append(
-            dict.fromkeys(gaps.nothing().column_names)
+            NOTHING
             | {
                 "venue": venue,
                 "feed": feed,
@@ -58,12 +65,17 @@ def rows_of_lines(draw: st.DrawFn) -> list[Row]:
     return draw(st.permutations(made))
 
 
-def by_sql(rows: Iterable[Row]) -> list[str]:
+@pytest.fixture(scope="module")
+def database() -> Iterator[duckdb.DuckDBPyConnection]:
+    """One for all examples: to open it takes longer than to ask it."""
+    with connect() as opened:
+        yield opened
+
+
+def by_sql(database: duckdb.DuckDBPyConnection, rows: Iterable[Row]) -> list[str]:
     """The rows that hold by the SQL over all of them; comparable."""
-    database = connect()
-    database.register("stated", pa.Table.from_pylist(list(rows), gaps.nothing().schema))
-    found = database.sql(f"SELECT * FROM {gaps.current('stated')}").to_arrow_table().to_pylist()
-    database.close()
+    database.register("stated", pa.Table.from_pylist(list(rows), SCHEMA))
+    found = database.sql(CURRENT).to_arrow_table().to_pylist()
     return comparable(found)
 
 
@@ -86,24 +98,26 @@ def is_void(row: Row) -> bool:
 
 
 @given(rows=rows_of_lines())
-@examples(300)
-def test_sql_and_python_agree(rows: list[Row]) -> None:
+@examples(100)
+def test_sql_and_python_agree(database: duckdb.DuckDBPyConnection, rows: list[Row]) -> None:
     alike = comparable(row for row in by_python(rows, OF_A_FEED) if not is_void(row))
-    assert by_sql(rows) == alike
-    assert by_sql(by_python(rows, OF_A_DAY)) == alike, "a day's file keeps what the other days need"
-
-
-@given(rows=rows_of_lines())
-@examples(300)
-def test_the_newest_line_of_a_subject_holds(rows: list[Row]) -> None:
-    stated = [row for row in rows if row["id"] is not None]
-    due = holding((row["venue"], row["feed"], row, row["subjects"]) for row in stated)
-    assert by_sql(stated) == comparable(dict(row) | {"subjects": list(held)} for row, held in due)
+    assert by_sql(database, rows) == alike
+    assert by_sql(database, by_python(rows, OF_A_DAY)) == alike, "a day's file keeps what the other days need"
 
 
 @given(rows=rows_of_lines())
 @examples(100)
-def test_lines_without_an_id_are_read_as_they_were(rows: list[Row]) -> None:
+def test_the_newest_line_of_a_subject_holds(database: duckdb.DuckDBPyConnection, rows: list[Row]) -> None:
+    stated = [row for row in rows if row["id"] is not None]
+    due = holding((row["venue"], row["feed"], row, row["subjects"]) for row in stated)
+    assert by_sql(database, stated) == comparable(dict(row) | {"subjects": list(held)} for row, held in due)
+
+
+@given(rows=rows_of_lines())
+@examples(100)
+def test_lines_without_an_id_are_read_as_they_were(
+    database: duckdb.DuckDBPyConnection, rows: list[Row]
+) -> None:
     """A line without an end counts where none with an end, the same beginning and connection is newer."""
     old = [row | {"id": None} for row in rows]
     same = itemgetter("venue", "feed", "from", "connection")
@@ -116,4 +130,4 @@ def test_lines_without_an_id_are_read_as_they_were(rows: list[Row]) -> None:
             for other in old
         )
     ]
-    assert by_sql(old) == comparable(due)
+    assert by_sql(database, old) == comparable(due)

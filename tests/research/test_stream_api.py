@@ -167,6 +167,7 @@ def truth(tape: Tape, token: str) -> tuple[list[tuple[Decimal, Decimal]], ...]:
     )
 
 
+@pytest.mark.no_cover
 @examples(12)
 @given(st.integers(0, 10**6), st.booleans(), st.booleans())
 def test_the_book_at_any_moment_is_what_the_venue_had(

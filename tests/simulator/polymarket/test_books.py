@@ -3,6 +3,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -115,6 +116,7 @@ def test_a_millisecond_asked_for_alone_is_the_one_reached_in_order(
         assert Books(world).body_at(market, 0, ms) == bodies[ms]
 
 
+@pytest.mark.no_cover
 def test_steps_lead_from_second_to_second_one_level_at_a_time() -> None:
     market, books = one_live_round(), Books(venue().world)
     start = market.start or 0
@@ -147,6 +149,7 @@ def test_a_quiet_book_changes_rarely() -> None:
     assert 10 <= len(steps) <= 100
 
 
+@pytest.mark.no_cover
 def test_the_tick_turns_fine_at_once() -> None:
     books = Books(venue().world)
     turned = 0
