@@ -7,13 +7,13 @@ the removal of the ledger's newest lines with their files: for that, give it a h
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from marketarchive.archive import locks
+from marketarchive.archive.book_checks import BookChecks
 from marketarchive.archive.check_file import check_bytes, check_segment
 from marketarchive.archive.check_run import FeedOfRun, check_density, check_manifest
 from marketarchive.archive.dayfile import day_files
@@ -21,7 +21,7 @@ from marketarchive.archive.facts import Facts
 from marketarchive.archive.ledger import NOTHING, Entry, Head, Ledger, check_chain
 from marketarchive.archive.paths import LEDGER, PART, RECOVERING, parse_segment_path, relative
 from marketarchive.archive.provenance import Provenance, first_run
-from marketarchive.archive.reader import SEGMENT_KINDS, Message, read_segment
+from marketarchive.archive.reader import SEGMENT_KINDS, read_segment
 from marketarchive.archive.report import Report
 from marketarchive.archive.run import run_name
 from marketarchive.archive.scan import Scan
@@ -31,9 +31,6 @@ from marketarchive.exceptions import ArgumentError
 from marketarchive.invocation import command
 from marketarchive.times import from_iso
 
-Books = Callable[[Message], Iterable[tuple[str, str, str]]]
-"""(token, verdict, recipe) of every book in a message."""
-
 FILE_KINDS = (*SEGMENT_KINDS, "torn", "manifest", "day_file")
 KINDS = (*FILE_KINDS, "label", "moved")
 
@@ -42,7 +39,7 @@ _DAY = re.compile(r"-(\d{4}-\d\d-\d\d)")
 
 
 def verify(
-    root: Path, since: int | None = None, books: Books | None = None, head: str | None = None
+    root: Path, since: int | None = None, books: BookChecks | None = None, head: str | None = None
 ) -> Report:
     """Checks the archive below `root`; reads of its segments those with a last time >= `since` (ns).
 
@@ -52,7 +49,7 @@ def verify(
 
 
 class _Verification:
-    def __init__(self, root: Path, since: int | None, books: Books | None) -> None:
+    def __init__(self, root: Path, since: int | None, books: BookChecks | None) -> None:
         self._root = root
         self._since = since
         self._books = books
@@ -79,6 +76,8 @@ class _Verification:
         entered = {entry["path"] for entry in known if entry.kind in FILE_KINDS}
         self._check_unentered(entered)
         self._check_day_files(entered)
+        if self._books is not None:
+            self._books.finish(self._report)
         return self._report
 
     def _check_ledger(self, head: str | None) -> None:
@@ -167,13 +166,7 @@ class _Verification:
         if self._books is None:
             return
         for message in read_segment(self._root, entry):
-            if message.kind not in ("response", "frame"):
-                continue
-            for token, verdict, recipe in self._books(message):
-                self._report.books[verdict] += 1
-                if verdict == "failed":
-                    what = f"the book of {token} does not have the hash it states ({recipe})"
-                    self._report.problem(message.path, what, message.line_number)
+            self._books.look(message, self._report)
 
     def _check_runs(self, manifests: list[Entry]) -> None:
         report = self._report

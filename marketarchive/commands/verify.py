@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator
 
-from marketarchive.archive.reader import Message
+from marketarchive.archive.book_checks import BookChecks
 from marketarchive.archive.report import Report
 from marketarchive.archive.verify import verify
 from marketarchive.collecting.arguments import moment
-from marketarchive.exceptions import ParseError
-from marketarchive.invocation import command
 from marketarchive.offline import OfflineCommand
-from marketarchive.venues import feed_of
-from marketarchive.venues.table_rows import BookChangesRow, BooksRow, TableRow
-from marketarchive.venues.venue import RowMaker, Verified
 
 
 class Command(OfflineCommand):
@@ -45,65 +39,9 @@ class Command(OfflineCommand):
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
         since = None if opts.since is None else moment("--since", opts.since)
-        books = Books() if opts.books else None
-        report = verify(self.root, since, books, opts.head)
-        report.notes += [] if books is None else books.notes()
+        report = verify(self.root, since, BookChecks() if opts.books else None, opts.head)
         print(json.dumps(report.as_dict(), indent=2) if opts.json else _text(report))
         return 1 if report.problems else 0
-
-
-class Books:
-    """Looks at every book in messages, in their order: what its venue finds of it."""
-
-    def __init__(self) -> None:
-        self._makers: dict[tuple[str, str, str], RowMaker] = {}  # by run, venue and feed
-        self._unseen: set[str] = set()  # feeds with books that nothing here looks at
-        self._faults: dict[
-            str, str
-        ] = {}  # by feed what went wrong first while looking: ours, not the archive's
-
-    def __call__(self, message: Message) -> Iterable[Verified]:
-        """Return what the feed's `verify`, or else its rows, say of the books in a message."""
-        feed = feed_of(message.venue, message.feed)
-        if feed is None:
-            return ()
-        if feed.rows is None and (feed.verify is None or message.kind == "frame"):
-            if "books" in feed.tables:
-                self._unseen.add(f"{message.venue}/{message.feed}")
-            return ()
-        if message.kind == "response" and message.envelope.get("status") != 200:
-            return ()
-        try:
-            if feed.verify is not None:
-                return list(feed.verify(message.received()))
-            assert feed.rows is not None
-            key = (message.run, message.venue, message.feed)
-            if key not in self._makers:
-                self._makers[key] = feed.rows()
-            return list(_verdicts(self._makers[key].rows(message.received())))
-        except ParseError:
-            return ()  # no book: its `invalid` line says what was wrong with it
-        except Exception as error:
-            where = f"{message.path} line {message.line_number}"
-            self._faults.setdefault(f"{message.venue}/{message.feed}", f"{where}: {error!r}")
-            return ()
-
-    def notes(self) -> list[str]:
-        """Return a line for each feed whose books were not looked at, or not all of them."""
-        remedy = command("normalize")
-        unseen = [f"not all books of {feed} were looked at: `{remedy}` replays them" for feed in self._unseen]
-        faults = [
-            f"not all books of {feed} were looked at: its venue's functions fail at {where}"
-            for feed, where in self._faults.items()
-        ]
-        return sorted(unseen) + sorted(faults)
-
-
-def _verdicts(rows: Iterable[TableRow]) -> Iterator[Verified]:
-    for row in rows:
-        if isinstance(row, BooksRow | BookChangesRow):
-            recipe = row.recipe if isinstance(row, BooksRow) else None
-            yield row.token or row.market or row.asset or "", row.verified or "unchecked", recipe or ""
 
 
 def _text(report: Report) -> str:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 from random import Random
 
 import pytest
 
+from marketarchive.archive.book_checks import BookChecks
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.reader import Message
+from marketarchive.archive.report import Report
 from marketarchive.archive.verify import verify
 from marketarchive.exceptions import ArgumentError
 from marketarchive.invocation import command as named
@@ -190,13 +191,15 @@ def test_nothing_to_check_is_its_own_state(tmp_path: Path) -> None:
 
 
 def test_books_are_counted_and_failed_ones_named(whole: Path) -> None:
-    def books(message: Message) -> Iterable[tuple[str, str, str]]:
-        if message.seq == 1:
-            yield "token", "failed", "2026-01"
-        elif message.kind == "response":
-            yield "token", "ok", "2026-01"
+    class FirstFails(BookChecks):
+        def look(self, message: Message, report: Report) -> None:
+            if message.seq == 1:
+                report.books["failed"] += 1
+                report.problem(message.path, "the book does not match", message.line_number)
+            elif message.kind == "response":
+                report.books["ok"] += 1
 
-    report = verify(whole, books=books)
+    report = verify(whole, books=FirstFails())
     responses = sum(
         entry["counts"].get("response", 0)
         for kind in ("segment", "recovered")

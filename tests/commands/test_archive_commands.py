@@ -11,9 +11,10 @@ from typing import NamedTuple, Protocol
 import pytest
 from scrapy.cmdline import execute
 
+from marketarchive.archive.book_checks import BookChecks
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.reader import ArchiveReader
-from marketarchive.commands.verify import Books
+from marketarchive.archive.report import Report
 from marketarchive.items import Response
 from marketarchive.venues.polymarket.clob import book_hash, parse_book
 from tests.archive import museum
@@ -182,10 +183,12 @@ def test_the_books_of_clob_answers_are_judged(scrapy: Scrapy, tmp_path: Path) ->
             seq = run.next_seq(VENUE, FEED)
             run.write(Response(VENUE, FEED, NOON, seq, "GET", url, {}, status, {}, 1.0, text.encode()))
         run.close("finished", {}).result()
-    found = [
-        [verdict for _, verdict, _ in Books()(message)] for message in ArchiveReader(tmp_path).messages()
-    ]
-    assert found == [["ok"], ["ok", "failed"], [], [], []]
+    found = []
+    for message in ArchiveReader(tmp_path).messages():
+        report = Report()
+        BookChecks().look(message, report)
+        found.append(dict(report.books))
+    assert found == [{"ok": 1}, {"ok": 1, "failed": 1}, {}, {}, {}]
     done = scrapy("verify", "--books", "-s", f"OUTPUT_DIR={tmp_path}")
     assert done.returncode == 1
     assert "line 3: the book of 7 does not have the hash it states" in done.stdout

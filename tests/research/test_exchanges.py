@@ -163,3 +163,17 @@ def test_notebooks_and_verify_know_it(tmp_path: Path) -> None:
     told = command("verify", tmp_path, "--books")
     assert told.returncode == 0, told.stdout
     assert " ok" in told.stdout.split("books ", 1)[1].splitlines()[0]
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_verify_names_a_failed_book_that_no_gap_explains(tmp_path: Path, is_recorded: bool) -> None:
+    one = day()
+    one.open("c1", ("BTC/USD",), 0)
+    one.send("c1", 0, 10, lost=5)
+    if is_recorded:
+        one.gap(0, 10, ["BTC/USD"])
+    one.write(tmp_path)
+    told = command("verify", tmp_path, "--books")
+    assert (told.returncode == 0) is is_recorded
+    assert ("the book of BTC/USD does not have the hash it states" in told.stdout) is not is_recorded
+    assert " failed\n" in told.stdout
