@@ -35,6 +35,16 @@ def test_figures_are_those_of_the_channel() -> None:
     assert "the last 21.5 s" in mute.unnoticed
 
 
+def test_without_numbers_and_rest_nothing_tells_of_a_lost_message() -> None:
+    [lost] = [
+        each
+        for each in detections(replace(channel("none"), has_statements=False))
+        if each.fault == "a message is lost"
+    ]
+    assert "REST" not in lost.noticed_by
+    assert lost.unnoticed == "every one"
+
+
 def test_only_a_channel_that_renews_says_so() -> None:
     lines = "\n".join(table(replace(channel("hash"), renew_s=1800.0)))
     assert "renewed after 30 min" in lines

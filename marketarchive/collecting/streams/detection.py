@@ -53,9 +53,12 @@ def _lost(channel: Channel) -> Detection:
         case "cadence":
             by = f"the next observation, which is more than {channel.cadence_s:g} s after the last"
             hidden = "an observation after which none follows, at the end of the run"
-        case "none":
+        case "none" if channel.has_statements:
             by = "a state over REST that was never reported"
             hidden = "all that REST does not contradict"
+        case "none":
+            by = "a next snapshot alone makes the state right again"
+            hidden = "every one"
     if channel.has_statements and channel.proof == "hash":
         by += f"; if none follows, its state over REST, requested after {channel.silent_s:g} s of silence"
     return Detection("a message is lost", by, silence, hidden)
