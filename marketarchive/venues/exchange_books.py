@@ -116,8 +116,8 @@ class ExchangeBooks:
                 taken.append(self._take_trade(message, decoded))
             else:
                 taken.append(Taken(message, self._of_number(decoded)))
-        if not decoded.messages and (decoded.number is not None or decoded.at):
-            taken.append(Taken(None, self._of_number(decoded), at=decoded.at))
+        if not decoded.messages and decoded.number is not None:  # without one it says nothing of any book
+            taken.append(Taken(None, "ok", at=decoded.at))
         return taken
 
     def load(self, message: BookMessage) -> bool:
@@ -157,8 +157,7 @@ class ExchangeBooks:
         before, self._number = self._number, decoded.number
         if before is None or decoded.number == before + 1:
             return None
-        self.books.clear()
-        self._trades.clear()
+        self.books.clear()  # trades are kept: their own numbers tell which of them are missing
         missing = f"frames {before + 1} to {(decoded.number or 0) - 1} are missing"
         return Taken(None, "failed", detail=missing, at=decoded.at)
 

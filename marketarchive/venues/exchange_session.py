@@ -89,7 +89,8 @@ class ExchangeSession:
             if held is not None and is_whole
             else None,
             one.detail,
-            group=message.market if message.last is not None else "",
+            # what fails by itself says nothing of the numbers that markets share
+            group=message.market if message.last is not None or one.verdict == "failed" else "",
         )
 
     def concerned(self, payload: bytes) -> Sequence[str] | None:

@@ -12,7 +12,7 @@ from marketarchive.simulator.coinbase import EXCHANGE_HOST, HOST, Coinbase, simu
 from marketarchive.simulator.messages import Asked
 from marketarchive.simulator.sockets import Frame, Session
 from marketarchive.simulator.spot_world import Levels
-from marketarchive.times import SECOND
+from marketarchive.times import SECOND, from_iso
 from marketarchive.venues.book import BookSide
 from marketarchive.venues.coinbase import exchange_feed, socket
 from marketarchive.venues.exchange_books import ExchangeBooks, level_of
@@ -173,9 +173,7 @@ def test_a_heartbeat_of_the_exchange_feed_names_the_last_trade() -> None:
     beats = [json.loads(frame.payload) for frame in client.received if frame.kind == "pong"]
     assert [beat["product_id"] for beat in beats] == [BTC, ETH] * 2
     for beat in beats:
-        [(_, trade)] = venue().world.trades_before(
-            beat["product_id"], exchange_feed.decode(json.dumps(beat).encode(), 0).at, 1
-        )
+        [(_, trade)] = venue().world.trades_before(beat["product_id"], from_iso(beat["time"]), 1)
         assert beat["last_trade_id"] == trade.number
 
 

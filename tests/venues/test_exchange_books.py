@@ -105,11 +105,12 @@ def test_a_hole_is_reported_once_and_ends_all_books() -> None:
     assert books.one(delta(at=4), number=6).verdict == "ok"
 
 
-def test_a_trade_after_a_hole_is_not_compared_with_those_before() -> None:
+def test_after_a_hole_trades_tell_by_themselves_which_of_them_are_missing() -> None:
     books = Books()
-    books.take(trade(1), number=1)
-    _, after = books.take(trade(5), number=3)
-    assert (after.verdict, after.is_known) == ("ok", False)
+    books.take(trade(1, A), trade(1, B), number=1)
+    _, whole = books.take(trade(2, A), number=3)
+    _, hole = books.take(trade(3, B, at=9), number=5)
+    assert (whole.verdict, hole.verdict, hole.before) == ("ok", "failed", 5)
 
 
 def test_a_frame_that_comes_again_or_late_changes_nothing_and_keeps_its_messages() -> None:
@@ -303,8 +304,7 @@ def test_a_number_alone_says_that_the_venue_was_there() -> None:
         ("mark", "", 77, "ok"),
         ("mark", "", NOW, "ok"),
     ]
-    assert [each.at for each in Live().apply(at=5)] == [5]
-    assert Live().apply() == []
+    assert Live().apply(at=5) == []
 
 
 def test_a_trade_does_not_begin_a_book_and_a_missing_one_is_told() -> None:
@@ -321,6 +321,15 @@ def test_trades_sent_again_on_subscription_prove_nothing_but_do_not_hide_a_hole(
     live.apply(snapshot(), number=1)
     updates = live.apply(trade(1, is_backfill=True), trade(4, at=9, is_backfill=True), number=2)
     assert [(each.is_known, each.integrity) for each in updates] == [(True, "ok"), (False, "failed")]
+
+
+def test_a_book_that_fails_takes_no_other_out() -> None:
+    """Numbers are of the connection; what is dated ahead was not missing among them."""
+    live = Live()
+    live.apply(snapshot(A), snapshot(B), number=1)
+    [ahead] = live.apply(delta(A, at=3 * NOW), number=2)
+    assert (ahead.integrity, ahead.group) == ("failed", A)
+    assert [(each.integrity, each.group) for each in live.apply(delta(B), number=3)] == [("ok", "")]
 
 
 def test_rows_of_a_market_never_go_back_behind_its_numbers() -> None:

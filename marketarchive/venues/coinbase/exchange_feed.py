@@ -78,10 +78,6 @@ class _Ticker(msgspec.Struct, frozen=True, gc=False):
     time: str | None = None
 
 
-class _Heartbeat(msgspec.Struct, frozen=True, gc=False):
-    time: str
-
-
 class _Error(msgspec.Struct, frozen=True, gc=False):
     message: str = ""
     reason: str = ""
@@ -94,7 +90,6 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     "match": msgspec.json.Decoder(_Match),
     "last_match": msgspec.json.Decoder(_Match),
     "ticker": msgspec.json.Decoder(_Ticker),
-    "heartbeat": msgspec.json.Decoder(_Heartbeat),
     "error": msgspec.json.Decoder(_Error),
 }
 
@@ -114,8 +109,6 @@ def _decoded(sent: Any, kind: str, received_at: int) -> Decoded:
     match sent:
         case _Error():
             raise ParseError("Frame", f"{sent.message}: {sent.reason}", ("message",))
-        case _Heartbeat():
-            return Decoded(at=from_iso(sent.time))
         case _Match():
             return Decoded([_trade(sent, is_backfill=kind == "last_match")])
         case _Ticker():
