@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import insort
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
 from marketarchive.clock import sleep
+from marketarchive.collecting.arguments import Argument, Arguments
 from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.collecting.streams.pool import ConnectionPool
 from marketarchive.collecting.streams.stream import StreamSpider
 from marketarchive.collecting.together.listener import Observation
+from marketarchive.exceptions import ArgumentError
 from marketarchive.items import BookRow
 from marketarchive.scope import LOOKUP, Scope
 from marketarchive.times import SECOND, from_seconds, utc
-from marketarchive.venues.channel import Statement, Update
+from marketarchive.venues.channel import Channel, Statement, Update
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.exchange_session import BookTop, ExchangeSession
 from marketarchive.venues.market_messages import TradeMessage, WireFormat
@@ -28,6 +31,10 @@ ROWS_AT_ONCE = 5_000
 """After a sleep of the machine; the rest follows a second later."""
 STATEMENT_S = 5.0
 """Seconds after which a request for a book is not sent, or sent again, any more: another one follows."""
+CHANNEL = Argument(
+    "channel", lambda _, text: text.strip().lower(), "exchange", "which of the venue's sockets"
+)
+"""For a spider that has `sockets` to choose from."""
 
 
 class ExchangeStreamSpider(StreamSpider):
@@ -35,8 +42,26 @@ class ExchangeStreamSpider(StreamSpider):
 
     feed = "spot"
     kind = "spot"
-    wire: ClassVar[WireFormat]
+    wire: WireFormat
+    sockets: ClassVar[Mapping[str, tuple[Channel, WireFormat]]] = {}  # by the argument `channel`
     statement: ClassVar[Any] = None  # (market) -> Query for its whole book, where REST has a state to compare
+
+    def __init__(self, name: str | None = None, **given: Any) -> None:
+        super().__init__(name, **given)
+        if (chosen := self.arguments.others.get(CHANNEL.name)) is not None:
+            self.channel, self.wire = self.sockets[chosen]
+
+    @classmethod
+    def check_arguments(cls, given: Mapping[str, Any]) -> Arguments:
+        arguments = super().check_arguments(given)
+        chosen = arguments.others.get(CHANNEL.name)
+        if chosen is not None and chosen not in cls.sockets:
+            raise ArgumentError(f"{CHANNEL.name}={chosen!r} is not one of {', '.join(cls.sockets)}")
+        return arguments
+
+    @classmethod
+    def channels(cls) -> tuple[Channel, ...]:
+        return tuple(dict.fromkeys((cls.channel, *(channel for channel, _ in cls.sockets.values()))))
 
     async def main(self) -> None:
         await super().main()
@@ -101,8 +126,8 @@ class SecondBooks:
 
     def trade(self, trade: TradeMessage) -> None:
         """Remember a trade for rows to come."""
-        if trade.market in self._trades:
-            self._trades[trade.market].append(trade)
+        if trade.market in self._trades:  # one that is sent again on another connection comes late
+            insort(self._trades[trade.market], trade, key=_order)
 
     def due(self, until: int) -> Iterator[BookRow]:
         """Yield the rows of ticks before `until`, ns."""
@@ -137,5 +162,10 @@ class SecondBooks:
     def _last_trade(self, market: str, tick: int) -> TradeMessage | None:
         trades = self._trades[market]
         while trades and trades[0].at <= tick:
-            self._last[market] = trades.popleft()
+            trade = trades.popleft()
+            self._last[market] = max(self._last.get(market, trade), trade, key=_order)
         return self._last.get(market)
+
+
+def _order(trade: TradeMessage) -> tuple[int, int]:
+    return trade.at, trade.number or 0

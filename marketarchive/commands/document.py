@@ -21,6 +21,7 @@ from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.collecting.streams.detection import table
 from marketarchive.collecting.streams.stream import StreamSpider
 from marketarchive.invocation import command
+from marketarchive.venues.channel import Channel
 
 COMMANDS, SPIDERS, SETTINGS = "docs/COMMANDS.md", "docs/SPIDERS.md", "docs/SETTINGS.md"
 METHODOLOGY = "docs/METHODOLOGY.md"  # only what stands between BEGIN and END
@@ -166,12 +167,16 @@ def methodology_page(page: str, spiders: Iterable[type[Any]]) -> str:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{METHODOLOGY} has no place between {BEGIN!r} and {END!r}")
-    streams = {spider.channel.endpoint: spider for spider in spiders if issubclass(spider, StreamSpider)}
-    tables = [_channel_section(spider) for spider in streams.values()]
+    streams = {
+        channel.endpoint: (spider.venue, channel)
+        for spider in spiders
+        if issubclass(spider, StreamSpider)
+        for channel in spider.channels()
+    }
+    tables = [_channel_section(venue, channel) for venue, channel in streams.values()]
     return "".join((before, begin, *tables, "\n", end, after))
 
 
-def _channel_section(spider: type[StreamSpider]) -> str:
-    channel = spider.channel
-    title = f"### {spider.venue}, {channel.endpoint.name} (proof: {channel.proof})"
+def _channel_section(venue: str, channel: Channel) -> str:
+    title = f"### {venue}, {channel.endpoint.name} (proof: {channel.proof})"
     return "\n".join(["", title, *table(channel), ""])

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 
@@ -33,17 +32,19 @@ class Taken(msgspec.Struct, frozen=True, gc=False):
     is_known: bool = False  # sent before, or older than the book: not applied
     detail: str = ""  # of a failure
     before: int = 0  # of a trade: venue's time of the one before, ns
+    at: int = 0  # venue's time, ns, of the book after a delta, or of a frame without messages; else 0
 
 
 class MarketBook:
     """The book of one market as it stands."""
 
-    __slots__ = ("asks", "at", "base_at", "bids", "last", "verdict")
+    __slots__ = ("asks", "at", "base_at", "bids", "dated_at", "last", "verdict")
 
     def __init__(self, message: BookMessage, verdict: Verdict) -> None:
         self.bids = _side(message.bids, is_bid=True)
         self.asks = _side(message.asks, is_bid=False)
         self.at = self.base_at = message.at
+        self.dated_at = message.at if message.is_dated else 0  # newest date that the venue gave
         self.last = message.last  # number of the newest update in it
         self.verdict = verdict
 
@@ -65,6 +66,8 @@ class MarketBook:
             self.bids.cut(depth)
             self.asks.cut(depth)
         self.at = max(self.at, message.at)
+        if message.is_dated:
+            self.dated_at = max(self.dated_at, message.at)
         self.last = message.last
 
     def payload(self) -> bytes:
@@ -102,7 +105,8 @@ class ExchangeBooks:
         taken: list[Taken] = []
         if decoded.number is not None:
             if self._number is not None and decoded.number <= self._number:
-                return []  # sent before
+                # sent before, or late: those between were reported as missing
+                return [Taken(message, "unchecked", is_known=True) for message in decoded.messages]
             if (broken := self._count(decoded)) is not None:
                 taken.append(broken)
         for message in decoded.messages:
@@ -112,8 +116,8 @@ class ExchangeBooks:
                 taken.append(self._take_trade(message, decoded))
             else:
                 taken.append(Taken(message, self._of_number(decoded)))
-        if not decoded.messages and decoded.number is not None:
-            taken.append(Taken(None, "ok"))
+        if not decoded.messages and decoded.number is not None:  # without one it says nothing of any book
+            taken.append(Taken(None, "ok", at=decoded.at))
         return taken
 
     def load(self, message: BookMessage) -> bool:
@@ -130,7 +134,9 @@ class ExchangeBooks:
             state = msgspec.json.decode(payload, type=_State)
         except msgspec.DecodeError as error:
             raise ParseError("BookState", str(error), ("payload",)) from error
-        message = BookMessage(market, state.at, state.bids, state.asks, is_snapshot=True, last=state.last)
+        message = BookMessage(
+            market, state.at, state.bids, state.asks, is_snapshot=True, is_dated=False, last=state.last
+        )  # what follows it is not measured by its date, which may have been a receipt
         self.books[market] = MarketBook(message, "unchecked")
         return message
 
@@ -151,9 +157,9 @@ class ExchangeBooks:
         before, self._number = self._number, decoded.number
         if before is None or decoded.number == before + 1:
             return None
-        self.books.clear()
-        self._trades.clear()
-        return Taken(None, "failed", detail=f"frames {before + 1} to {(decoded.number or 0) - 1} are missing")
+        self.books.clear()  # trades are kept: their own numbers tell which of them are missing
+        missing = f"frames {before + 1} to {(decoded.number or 0) - 1} are missing"
+        return Taken(None, "failed", detail=missing, at=decoded.at)
 
     def _of_number(self, decoded: Decoded) -> Verdict:
         return "not_available" if decoded.number is None else "ok"
@@ -163,9 +169,10 @@ class ExchangeBooks:
     def _take_book(
         self, message: BookMessage, decoded: Decoded, *, verify: bool, latest: int | None
     ) -> Taken:
-        if latest is not None and message.at > latest:
-            return Taken(message, "failed", detail="dated ahead")
         market = message.market
+        if latest is not None and message.at > latest:
+            self.books.pop(market, None)  # which lacks it from now on
+            return Taken(message, "failed", detail="dated ahead")
         held = self.books.get(market)
         if message.is_snapshot:
             return self._take_snapshot(message, held, decoded, verify=verify)
@@ -178,16 +185,20 @@ class ExchangeBooks:
                 del self.books[market]
                 detail = f"updates {held.last + 1} to {message.first - 1} are missing"
                 return Taken(message, "failed", detail=detail)
-        if message.at < held.at and self._wire.checksum is not None:
+        is_older = message.is_dated and message.at < held.dated_at
+        if is_older and self._wire.checksum is not None:
             return Taken(message, "unchecked", is_known=True)
         held.change(message, self._wire.depth)
         held.verdict, detail = self._judge(message, held, decoded, verify=verify)
-        return Taken(message, held.verdict, detail=detail)
+        # a number proves the order, whatever the dates; without one they alone tell of changed places
+        at = message.at if is_older and held.verdict != "ok" else held.at
+        return Taken(message, held.verdict, detail=detail, at=at)
 
     def _take_snapshot(
         self, message: BookMessage, held: MarketBook | None, decoded: Decoded, *, verify: bool
     ) -> Taken:
-        if held is not None and message.at < held.at and decoded.number is None and message.last is None:
+        is_numbered = decoded.number is not None or message.last is not None
+        if held is not None and message.is_dated and message.at < held.dated_at and not is_numbered:
             return Taken(message, "unchecked", is_known=True)
         book = MarketBook(message, "unchecked")
         book.verdict, detail = self._judge(message, book, decoded, verify=verify)
@@ -231,7 +242,7 @@ def _level(price: str, size: str) -> bytes:
     return f'["{price}","{size}"]'.encode()
 
 
-def level_of(text: bytes) -> Any:
-    """Return (price, size) of a level as `BookSide.levels` holds it."""
+def level_of(text: bytes) -> tuple[bytes, bytes]:
+    """Return (price, size) of a level as `BookSide.levels` holds it, each as text in ASCII."""
     price, _, size = text[2:-2].partition(b'","')
     return price, size

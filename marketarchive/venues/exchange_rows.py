@@ -51,7 +51,7 @@ class ExchangeRows(RowMaker):
             elif isinstance(message, TradeMessage):
                 if self._is_new(message):
                     yield self._trade(message, one.verdict, index)
-            elif message is not None:
+            elif message is not None and not one.is_known:
                 yield QuotesRow(
                     market=message.market,
                     asset=self._assets.get(message.market),

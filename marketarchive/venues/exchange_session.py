@@ -55,11 +55,13 @@ class ExchangeSession:
     def _update(self, one: Taken, received_at: int, seq: int) -> Update:
         message = one.message
         if message is None:
-            return Update("", "mark", received_at, one.verdict, detail=one.detail)
+            return Update("", "mark", one.at or received_at, one.verdict, detail=one.detail)
         if isinstance(message, BookMessage):
             return self._of_book(one, message, received_at, seq)
         if isinstance(message, TradeMessage):
-            is_known = one.is_known or message.is_backfill
+            # where there is no book a trade does not prove one; a missing trade is missing all the same
+            says_nothing = message.is_backfill or message.market not in self.books.books
+            is_known = one.is_known or (says_nothing and one.verdict != "failed")
             return Update(
                 message.market,
                 "trade",
@@ -78,7 +80,7 @@ class ExchangeSession:
         return Update(
             message.market,
             "snapshot" if message.is_snapshot else "delta",
-            message.at,
+            one.at or message.at,
             one.verdict,
             message.state if message.checksum is None else str(message.checksum),
             held.base_at if held is not None else 0,
@@ -87,7 +89,8 @@ class ExchangeSession:
             if held is not None and is_whole
             else None,
             one.detail,
-            group=message.market if message.last is not None else "",
+            # what fails by itself says nothing of the numbers that markets share
+            group=message.market if message.last is not None or one.verdict == "failed" else "",
         )
 
     def concerned(self, payload: bytes) -> Sequence[str] | None:

@@ -29,6 +29,7 @@ class BookMessage(msgspec.Struct, frozen=True, gc=False):
     bids: Sequence[Level]  # of a snapshot best first; of a delta a size of zero removes its level
     asks: Sequence[Level]
     is_snapshot: bool = False
+    is_dated: bool = True  # False: `at` is the time of receipt
     checksum: int | None = None  # as stated of the book after it
     first: int | None = None  # numbers of the market's updates that it covers, where they are numbered
     last: int | None = None

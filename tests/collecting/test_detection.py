@@ -35,6 +35,25 @@ def test_figures_are_those_of_the_channel() -> None:
     assert "the last 21.5 s" in mute.unnoticed
 
 
+def test_without_numbers_and_rest_nothing_tells_of_a_lost_message() -> None:
+    [lost] = [
+        each
+        for each in detections(replace(channel("none"), has_statements=False))
+        if each.fault == "a message is lost"
+    ]
+    assert "REST" not in lost.noticed_by
+    assert lost.within == "the next message"
+    assert "a book" in lost.unnoticed
+
+
+@pytest.mark.parametrize("proof", ["hash", "none"])
+def test_messages_of_others_prove_a_mute_key_for_a_while(proof: Proof) -> None:
+    alone = replace(channel(proof), has_statements=False)
+    mute = next(each for each in detections(alone) if each.fault == "one key is mute")
+    assert mute.within == "14 s"
+    assert "14 s without proof of its own" in mute.noticed_by
+
+
 def test_only_a_channel_that_renews_says_so() -> None:
     lines = "\n".join(table(replace(channel("hash"), renew_s=1800.0)))
     assert "renewed after 30 min" in lines

@@ -36,8 +36,8 @@ def detections(channel: Channel) -> list[Detection]:
 
 def silence_s(channel: Channel) -> float:
     """Return the seconds in which a key that stands still, unseen by us, is a recorded gap."""
-    if channel.proof in ("hash", "none") and channel.has_statements:
-        return channel.weak_max_s  # without an answer of REST; with one it is sooner
+    if channel.proof in ("hash", "none"):  # messages of other keys prove it weakly for so long
+        return channel.weak_max_s  # with an answer of REST it is sooner
     return channel.patience_s
 
 
@@ -53,9 +53,12 @@ def _lost(channel: Channel) -> Detection:
         case "cadence":
             by = f"the next observation, which is more than {channel.cadence_s:g} s after the last"
             hidden = "an observation after which none follows, at the end of the run"
-        case "none":
+        case "none" if channel.has_statements:
             by = "a state over REST that was never reported"
             hidden = "all that REST does not contradict"
+        case "none":
+            hidden = "one of a book, which is wrong until the level is set anew or a snapshot comes"
+            return Detection("a message is lost", "numbers of trades, where it has some", None, hidden)
     if channel.has_statements and channel.proof == "hash":
         by += f"; if none follows, its state over REST, requested after {channel.silent_s:g} s of silence"
     elif channel.has_resync and channel.proof == "hash":
@@ -96,6 +99,8 @@ def _of_messages(channel: Channel) -> Iterator[Detection]:
     elif channel.has_resync and channel.proof == "hash":
         mute = f"a new snapshot of another state, requested after {channel.silent_s:g} s; "
         mute += f"without an answer nothing proven for {channel.patience_s:g} s"
+    elif channel.proof in ("hash", "none"):
+        mute = f"{channel.weak_max_s:g} s without proof of its own"
     else:
         mute = f"nothing proven for {channel.patience_s:g} s"
     end_s = silence + 1.5

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 from scrapy.crawler import Crawler
 
@@ -35,7 +35,7 @@ class StreamSpider(ArchiveSpider):
 
     is_one_pass = False
     is_live = True
-    channel: ClassVar[Channel]
+    channel: Channel  # of the class; of an instance where an argument chooses another
     check_share = 0.25  # of one processor, for looking at messages
 
     def __init__(self, name: str | None = None, **given: Any) -> None:
@@ -51,6 +51,11 @@ class StreamSpider(ArchiveSpider):
         spider = super().from_crawler(crawler, *args, **kwargs)
         spider.check_share = crawler.settings.getfloat("STREAM_CHECK_SHARE")
         return spider
+
+    @classmethod
+    def channels(cls) -> tuple[Channel, ...]:
+        """Return the channels that an instance may listen to, the usual one first."""
+        return (cls.channel,)
 
     # ---- what subclasses write -------------------------------------------------------------------------
 

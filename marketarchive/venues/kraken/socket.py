@@ -123,9 +123,17 @@ def decode(payload: bytes, received_at: int) -> Decoded:
 
 
 def _book(sent: _Book, received_at: int, is_snapshot: bool) -> BookMessage:
+    is_dated = sent.timestamp is not None
     at = received_at if sent.timestamp is None else from_iso(sent.timestamp)
-    bids, asks = _levels(sent.bids), _levels(sent.asks)
-    return BookMessage(sent.symbol, at, bids, asks, is_snapshot=is_snapshot, checksum=sent.checksum)
+    return BookMessage(
+        sent.symbol,
+        at,
+        _levels(sent.bids),
+        _levels(sent.asks),
+        is_snapshot=is_snapshot,
+        is_dated=is_dated,
+        checksum=sent.checksum,
+    )
 
 
 def _levels(sent: Iterable[_Level]) -> list[Level]:

@@ -143,6 +143,20 @@ def test_skipped_numbers_are_out() -> None:
     assert not script.live.is_live("k0")
 
 
+def test_a_trade_that_is_missing_takes_no_book_out() -> None:
+    """Its market counts trades by themselves; the numbers of the connection are whole."""
+    script = Script("sequence")
+    script.run(2_000)
+    script.apply(Update("k0", "trade", ns(2_000), "failed", base=ns(1_000), detail="trade 7 is missing"))
+    assert script.live.is_live("k0")
+    assert script.live.is_live("k1")
+    assert script.did(fx.RequestResync) == 0
+    script.delta("k0", 4_000, "next")
+    script.stop()
+    assert script.gaps("k0") == [(1_000, 2_000)]
+    assert script.gaps("k1") == []
+
+
 def test_keys_that_are_all_gone_close_the_connection() -> None:
     script = Script("hash")
     script.live.unsubscribe(["k0", "k1"], script.mono)

@@ -1,0 +1,49 @@
+"""Coinbase as the simulator serves it: Advanced Trade, whose frames are numbered, and the Exchange feed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marketarchive.simulator.coinbase.advanced import AdvancedSession
+from marketarchive.simulator.coinbase.exchange_feed import ExchangeFeedSession
+from marketarchive.simulator.messages import Asked, Reply, json_reply
+from marketarchive.simulator.sockets import Session
+from marketarchive.simulator.spot_world import SpotWorld
+from marketarchive.venues.exchange import assets_of
+
+HOST = "advanced-trade-ws.coinbase.com"
+EXCHANGE_HOST = "ws-feed.exchange.coinbase.com"
+DEPTH = 100
+"""Levels a side of the whole book; all of them are told."""
+
+
+class Coinbase:
+    """The venue as the server sees it."""
+
+    hosts = frozenset({HOST, EXCHANGE_HOST})
+
+    def __init__(self, seed: int) -> None:
+        self.world = SpotWorld(seed, "coinbase", assets_of("coinbase"), DEPTH)
+
+    def answer(self, asked: Asked, now_ns: int) -> Reply:
+        del asked, now_ns
+        return json_reply({"message": "NotFound"}, 404)
+
+    def limit(self, asked: Asked) -> tuple[str, int]:
+        return asked.host, 1000
+
+    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
+        del number
+        if asked.path.strip("/"):
+            return None
+        session = AdvancedSession if asked.host == HOST else ExchangeFeedSession
+        return session(self.world, now_ns)
+
+    def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
+        del start_ns, end_ns
+        return []
+
+
+def simulated(seed: int) -> Coinbase:
+    """Return the venue as the simulator serves it."""
+    return Coinbase(seed)

@@ -1,0 +1,1 @@
+"""Coinbase's public market data."""

@@ -1,0 +1,166 @@
+"""Coinbase's Exchange feed: how its socket is spoken to, and what its frames say.
+
+https://docs.cdp.coinbase.com/exchange/websocket-feed/channels (as cited on 2025-08-13). Without a key the
+book comes as `level2_batch`, changes of 50 ms at once; its frames have no number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from marketarchive.exceptions import ParseError
+from marketarchive.times import from_iso
+from marketarchive.venues.channel import Channel
+from marketarchive.venues.endpoint import Endpoint, Limit
+from marketarchive.venues.market_messages import (
+    Amount,
+    BookMessage,
+    Decoded,
+    QuoteMessage,
+    SentLevel,
+    TradeMessage,
+    WireFormat,
+)
+
+SOCKET = Endpoint(
+    "exchange",
+    "wss://ws-feed.exchange.coinbase.com",
+    # docs.cdp.coinbase.com/exchange/websocket-feed/rate-limits (2026): 8 requests a second and address
+    Limit("coinbase/exchange", 8, window_s=1.0, unit="connections"),
+)
+CHANNEL = Channel(
+    SOCKET,
+    proof="none",
+    key_kind="market",
+    keys_per_connection=50,
+    heartbeat=None,  # the venue sends its own, one a second and product
+    has_resync=True,
+    renew_s=3600.0,  # what a book lacks, unseen, is right again on the next connection
+)
+
+_BOOK = "level2_batch"  # acknowledged as level2_50 (2026)
+_SUBSCRIBED = (_BOOK, "matches", "ticker", "heartbeat")
+
+
+class _Kind(msgspec.Struct, frozen=True, gc=False):
+    type: str = ""
+
+
+class _Snapshot(msgspec.Struct, frozen=True, gc=False):
+    product_id: str
+    bids: list[SentLevel]
+    asks: list[SentLevel]
+    time: str | None = None
+
+
+class _Update(msgspec.Struct, frozen=True, gc=False):
+    product_id: str
+    changes: list[tuple[Literal["buy", "sell"], Amount, Amount]]
+    time: str
+
+
+class _Match(msgspec.Struct, frozen=True, gc=False):
+    product_id: str
+    trade_id: int
+    side: Literal["buy", "sell"]
+    price: Amount
+    size: Amount
+    time: str
+
+
+class _Ticker(msgspec.Struct, frozen=True, gc=False):
+    product_id: str
+    best_bid: str = ""
+    best_ask: str = ""
+    time: str | None = None
+
+
+class _Error(msgspec.Struct, frozen=True, gc=False):
+    message: str = ""
+    reason: str = ""
+
+
+_KIND = msgspec.json.Decoder(_Kind)
+_DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
+    "snapshot": msgspec.json.Decoder(_Snapshot),
+    "l2update": msgspec.json.Decoder(_Update),
+    "match": msgspec.json.Decoder(_Match),
+    "last_match": msgspec.json.Decoder(_Match),
+    "ticker": msgspec.json.Decoder(_Ticker),
+    "error": msgspec.json.Decoder(_Error),
+}
+
+
+def decode(payload: bytes, received_at: int) -> Decoded:
+    """Return what a frame says. Raises ParseError, also for a request that the venue refused."""
+    try:
+        kind = _KIND.decode(payload).type
+        if kind not in _DECODERS:
+            return Decoded()
+        return _decoded(_DECODERS[kind].decode(payload), kind, received_at)
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        raise ParseError("Frame", f"not a frame of Coinbase: {error}", ("payload",)) from error
+
+
+def _decoded(sent: Any, kind: str, received_at: int) -> Decoded:
+    match sent:
+        case _Error():
+            raise ParseError("Frame", f"{sent.message}: {sent.reason}", ("message",))
+        case _Match():
+            return Decoded([_trade(sent, is_backfill=kind == "last_match")])
+        case _Ticker():
+            at = received_at if sent.time is None else from_iso(sent.time)
+            return Decoded([QuoteMessage(sent.product_id, at, sent.best_bid or None, sent.best_ask or None)])
+        case _Snapshot():
+            is_dated = sent.time is not None
+            at = received_at if sent.time is None else from_iso(sent.time)
+            book = BookMessage(sent.product_id, at, sent.bids, sent.asks, is_snapshot=True, is_dated=is_dated)
+            return Decoded([book])
+    bids = [(price, size) for side, price, size in sent.changes if side == "buy"]
+    asks = [(price, size) for side, price, size in sent.changes if side == "sell"]
+    return Decoded([BookMessage(sent.product_id, from_iso(sent.time), bids, asks)])
+
+
+def _trade(sent: _Match, *, is_backfill: bool) -> TradeMessage:
+    """Turn the side round: "The side field indicates the maker order side" (page "channels", 2025-08-13).
+
+    A ticker's side is the taker's: trade 563678 of NU-GBP, 2021-04-17, is buy there and sell here.
+    """
+    return TradeMessage(
+        sent.product_id,
+        from_iso(sent.time),
+        "SELL" if sent.side == "buy" else "BUY",
+        sent.price,
+        sent.size,
+        str(sent.trade_id),
+        number=sent.trade_id,
+        is_backfill=is_backfill,
+    )
+
+
+# ---- what is sent ----------------------------------------------------------------------------------------
+
+
+def subscribe(markets: Sequence[str]) -> list[str]:
+    """Return the text that subscribes all channels."""
+    return [_text("subscribe", markets, _SUBSCRIBED)]
+
+
+def unsubscribe(markets: Sequence[str]) -> list[str]:
+    """Return the text that ends all channels; none where there is no market."""
+    return [_text("unsubscribe", markets, _SUBSCRIBED)] if markets else []
+
+
+def resync(markets: Sequence[str]) -> list[str]:
+    """Return the texts that end and begin the books: a snapshot comes first."""
+    return [_text(kind, markets, (_BOOK,)) for kind in ("unsubscribe", "subscribe")]
+
+
+def _text(kind: str, markets: Sequence[str], channels: Sequence[str]) -> str:
+    return msgspec.json.encode({"type": kind, "product_ids": list(markets), "channels": channels}).decode()
+
+
+WIRE = WireFormat(decode, subscribe, unsubscribe, resync)

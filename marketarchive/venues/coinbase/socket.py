@@ -1,0 +1,196 @@
+"""Coinbase's Advanced Trade market data: how its socket is spoken to, and what its frames say.
+
+https://docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/websocket/websocket-channels and the schemas of
+https://docs.cdp.coinbase.com/api-reference/advanced-trade-api/advanced-trade-asyncapi.json (as cited on
+2026-08-27). `sequence_num` counts every frame of a connection from 0, whatever its channel or product; the
+page "overview" says "for each product", a session of 2026-08-27 with several channels did not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from marketarchive.exceptions import ParseError
+from marketarchive.times import from_iso
+from marketarchive.venues.book import price_of
+from marketarchive.venues.channel import Channel
+from marketarchive.venues.endpoint import Endpoint, Limit
+from marketarchive.venues.market_messages import (
+    Amount,
+    BookMessage,
+    Decoded,
+    Level,
+    MarketMessage,
+    QuoteMessage,
+    TradeMessage,
+    WireFormat,
+)
+
+SOCKET = Endpoint(
+    "advanced trade",
+    "wss://advanced-trade-ws.coinbase.com",
+    Limit("coinbase/advanced", 8, window_s=1.0, unit="connections"),  # page "rate limits", 2026-08-27
+)
+CHANNEL = Channel(
+    SOCKET,
+    proof="sequence",
+    key_kind="market",
+    keys_per_connection=50,
+    heartbeat=None,  # the venue sends its own; nothing proven for the patience tells a dead peer
+    has_resync=True,
+)
+
+_BOOK = "level2"  # arrives as l2_data
+_SUBSCRIBED = (_BOOK, "market_trades", "ticker")
+_HEARTBEATS = "heartbeats"
+"""Of no product: one a second. Without them channels close after 60 to 90 s in which nothing happens."""
+
+
+class _Change(msgspec.Struct, frozen=True, gc=False):
+    side: Literal["bid", "offer"]
+    price_level: Amount
+    new_quantity: Amount
+
+
+class _BookEvent(msgspec.Struct, frozen=True, gc=False):
+    type: Literal["snapshot", "update"]
+    product_id: str
+    updates: list[_Change]
+
+
+class _Trade(msgspec.Struct, frozen=True, gc=False):
+    trade_id: str
+    product_id: str
+    price: Amount
+    size: Amount
+    side: Literal["BUY", "SELL"]
+    time: str
+
+
+class _TradesEvent(msgspec.Struct, frozen=True, gc=False):
+    type: Literal["snapshot", "update"]
+    trades: list[_Trade]
+
+
+class _Ticker(msgspec.Struct, frozen=True, gc=False):
+    product_id: str
+    best_bid: str = ""
+    best_ask: str = ""
+
+
+class _TickersEvent(msgspec.Struct, frozen=True, gc=False):
+    tickers: list[_Ticker]
+
+
+class _Frame(msgspec.Struct, frozen=True, gc=False):
+    channel: str = ""
+    timestamp: str | None = None
+    sequence_num: int | None = None
+    events: msgspec.Raw = msgspec.Raw(b"[]")
+    type: str = ""
+    message: str = ""
+
+
+_FRAME = msgspec.json.Decoder(_Frame)
+_BOOKS = msgspec.json.Decoder(list[_BookEvent])
+_TRADES = msgspec.json.Decoder(list[_TradesEvent])
+_TICKERS = msgspec.json.Decoder(list[_TickersEvent])
+
+
+def decode(payload: bytes, received_at: int) -> Decoded:
+    """Return what a frame says. Raises ParseError, also for a request that the venue refused."""
+    try:
+        frame = _FRAME.decode(payload)
+        if frame.type == "error":
+            raise ParseError("Frame", f"a request was refused: {frame.message}", ("message",))
+        at = 0 if frame.timestamp is None else from_iso(frame.timestamp)
+        return Decoded(list(_messages(frame, at, received_at)), frame.sequence_num, at)
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        raise ParseError("Frame", f"not a frame of Coinbase: {error}", ("payload",)) from error
+
+
+def _messages(frame: _Frame, at: int, received_at: int) -> Iterable[MarketMessage]:
+    match frame.channel:
+        case "l2_data":
+            for book in _BOOKS.decode(frame.events):
+                yield _book(book, at, received_at)
+        case "market_trades":
+            for event in _TRADES.decode(frame.events):
+                # an event may list the newest first; `number` wants them in order
+                for trade in sorted(event.trades, key=lambda each: (len(each.trade_id), each.trade_id)):
+                    yield _trade(trade, event.type == "snapshot")
+        case "ticker":
+            for tickers in _TICKERS.decode(frame.events):
+                for ticker in tickers.tickers:
+                    bid, ask = ticker.best_bid or None, ticker.best_ask or None
+                    yield QuoteMessage(ticker.product_id, at or received_at, bid, ask)
+
+
+def _book(event: _BookEvent, at: int, received_at: int) -> BookMessage:
+    """Date a book by its frame: levels of a snapshot are dated 1970 (frames of 2026-09-26), and those of a
+    delta may be older than the snapshot that holds them.
+    """
+    is_snapshot = event.type == "snapshot"
+    bids = [(each.price_level, each.new_quantity) for each in event.updates if each.side == "bid"]
+    asks = [(each.price_level, each.new_quantity) for each in event.updates if each.side == "offer"]
+    if is_snapshot:
+        bids.sort(key=_price, reverse=True)
+        asks.sort(key=_price)
+    return BookMessage(
+        event.product_id, at or received_at, bids, asks, is_snapshot=is_snapshot, is_dated=at > 0
+    )
+
+
+def _price(level: Level) -> Decimal:
+    return price_of(level[0])
+
+
+def _trade(sent: _Trade, is_backfill: bool) -> TradeMessage:
+    """Turn the side round: "the maker's side of the trade" (AsyncAPI and page "channels", 2026-08-27).
+
+    Ids are those of the Exchange feed, counted by product. The channel leaves some out though its frames are
+    numbered without a hole: 16 trades of three products on 2026-10-01, found in the REST history by an audit.
+    """
+    return TradeMessage(
+        sent.product_id,
+        from_iso(sent.time),
+        "SELL" if sent.side == "BUY" else "BUY",
+        sent.price,
+        sent.size,
+        sent.trade_id,
+        number=int(sent.trade_id) if sent.trade_id.isdecimal() else None,
+        is_backfill=is_backfill,
+    )
+
+
+# ---- what is sent ----------------------------------------------------------------------------------------
+
+
+def subscribe(markets: Sequence[str]) -> list[str]:
+    """Return a text for each channel: a message names one only."""
+    return [
+        *(_text("subscribe", channel, markets) for channel in _SUBSCRIBED),
+        _text("subscribe", _HEARTBEATS),
+    ]
+
+
+def unsubscribe(markets: Sequence[str]) -> list[str]:
+    """Return a text for each channel; none where there is no market, which would end all of them."""
+    return [_text("unsubscribe", channel, markets) for channel in _SUBSCRIBED if markets]
+
+
+def resync(markets: Sequence[str]) -> list[str]:
+    """Return the texts that end and begin the books: a snapshot comes first."""
+    return [_text(kind, _BOOK, markets) for kind in ("unsubscribe", "subscribe")]
+
+
+def _text(kind: str, channel: str, markets: Sequence[str] | None = None) -> str:
+    products = {} if markets is None else {"product_ids": list(markets)}
+    return msgspec.json.encode({"type": kind, **products, "channel": channel}).decode()
+
+
+WIRE = WireFormat(decode, subscribe, unsubscribe, resync, recipe="sequence")
