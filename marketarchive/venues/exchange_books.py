@@ -20,6 +20,7 @@ from marketarchive.venues.market_messages import (
     Decoded,
     Level,
     MarketMessage,
+    RenewMessage,
     TradeMessage,
     WireFormat,
 )
@@ -28,7 +29,7 @@ from marketarchive.venues.market_messages import (
 class Taken(msgspec.Struct, frozen=True, gc=False):
     """What became of one message."""
 
-    message: MarketMessage | None  # None: the frame's number, which says that frames before it are missing
+    message: MarketMessage | RenewMessage | None  # None: by its number, frames before it are missing
     verdict: Verdict
     is_known: bool = False  # sent before, or older than the book: not applied
     detail: str = ""  # of a failure

@@ -11,7 +11,7 @@ import msgspec
 from marketarchive.items import Verdict
 from marketarchive.venues.channel import Update
 from marketarchive.venues.exchange_books import ExchangeBooks, Taken
-from marketarchive.venues.market_messages import BookMessage, TradeMessage, WireFormat
+from marketarchive.venues.market_messages import BookMessage, RenewMessage, TradeMessage, WireFormat
 
 
 class BookTop(msgspec.Struct, frozen=True, gc=False):
@@ -56,6 +56,8 @@ class ExchangeSession:
         message = one.message
         if message is None:
             return Update("", "mark", received_at, one.verdict, detail=one.detail)
+        if isinstance(message, RenewMessage):
+            return Update("", "renew", received_at)
         if isinstance(message, BookMessage):
             return self._of_book(one, message, received_at, seq)
         if isinstance(message, TradeMessage):
@@ -64,7 +66,7 @@ class ExchangeSession:
                 message.market,
                 "trade",
                 message.at,
-                one.verdict,
+                _proof_of(one, message),
                 base=one.before,
                 is_known=is_known,
                 value=message,
@@ -91,7 +93,7 @@ class ExchangeSession:
         )
 
     def concerned(self, payload: bytes) -> Sequence[str] | None:
-        named = [key for key in self._keys if re.search(rb'"%b\b' % re.escape(key.encode()), payload)]
+        named = [key for key in self._keys if re.search(rb'["_]%b\b' % re.escape(key.encode()), payload)]
         return named or None
 
     # ---- books -----------------------------------------------------------------------------------------
@@ -118,3 +120,10 @@ class ExchangeSession:
         for market, payload in self.books.payloads():
             if market in self._keys:
                 yield market, payload
+
+
+def _proof_of(one: Taken, trade: TradeMessage) -> Verdict:
+    """Return what a trade proves of its market: its own number says nothing of the book, a frame's does."""
+    if one.verdict == "failed" or (one.verdict == "ok" and trade.number is None):
+        return one.verdict
+    return "unchecked"

@@ -57,13 +57,17 @@ class QuoteMessage(msgspec.Struct, frozen=True, gc=False):
     ask: str | None
 
 
+class RenewMessage(msgspec.Struct, frozen=True, gc=False):
+    """The venue is about to close the connection, and wants another one opened."""
+
+
 MarketMessage: TypeAlias = BookMessage | TradeMessage | QuoteMessage
 
 
 class Decoded(msgspec.Struct, frozen=True, gc=False):
     """What one frame says."""
 
-    messages: Sequence[MarketMessage] = ()
+    messages: Sequence[MarketMessage | RenewMessage] = ()
     number: int | None = None  # of the frame on its connection, where the venue counts them
     at: int = 0  # the venue's time of the frame; 0 where it has none
 

@@ -67,7 +67,7 @@ class Connection:
         self.renew_at = renew_at
         self.live_since: int | None = None  # its first data
         self.has_lived = False
-        self.is_old = False  # its renewal is due
+        self.is_old = False  # its renewal is due, by its age or because the venue says so
         self.is_replaced = False  # a newer one is wanted: it is suspected, or old
         self.tracks: dict[str, Track] = {}
         self.order = Mark()
@@ -269,7 +269,9 @@ class Completeness:
         if connection is None:
             return
         for update in updates:
-            if not (self._limits.has_hashes and self._follow(connection, update, now)):
+            if update.kind == "renew":
+                connection.is_old = connection.is_replaced = True
+            elif not (self._limits.has_hashes and self._follow(connection, update, now)):
                 self._apply(connection, update, now)
         if self._dirty:
             self._settle()
