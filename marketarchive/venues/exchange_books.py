@@ -89,6 +89,7 @@ class ExchangeBooks:
         self.books: dict[str, MarketBook] = {}
         self._wire = wire
         self._number: int | None = None  # of the newest frame
+        self._ended: dict[str, int] = {}  # market whose book is requested anew -> newest update that came
         self._trades: dict[str, TradeMessage] = {}  # the newest of each market
 
     def take(
@@ -108,6 +109,8 @@ class ExchangeBooks:
                 taken.append(broken)
         for message in decoded.messages:
             if isinstance(message, BookMessage):
+                if (unseen := self._unseen(message)) is not None:
+                    taken.append(unseen)
                 taken.append(self._take_book(message, decoded, verify=verify, latest=latest))
             elif isinstance(message, TradeMessage):
                 taken.append(self._take_trade(message, decoded))
@@ -139,6 +142,14 @@ class ExchangeBooks:
         """Forget the books of `markets`."""
         for market in markets:
             self.books.pop(market, None)
+            self._ended.pop(market, None)
+
+    def restart(self, markets: Iterable[str]) -> None:
+        """Forget the books of `markets`: new ones are requested, which show whether updates never came."""
+        for market in markets:
+            book = self.books.pop(market, None)
+            if book is not None and book.last is not None:
+                self._ended[market] = book.last
 
     def payloads(self) -> Iterator[tuple[str, bytes]]:
         """Yield (market, book) for `book_state` lines."""
@@ -184,6 +195,21 @@ class ExchangeBooks:
         held.change(message, self._wire.depth)
         held.verdict, detail = self._judge(message, held, decoded, verify=verify)
         return Taken(message, held.verdict, detail=detail)
+
+    def _unseen(self, message: BookMessage) -> Taken | None:
+        """Return the failure that a book requested anew shows: updates in it never came."""
+        ended = self._ended.get(message.market)
+        if ended is None or message.last is None:
+            return None
+        if not message.is_snapshot:  # still under way when the book was requested
+            if message.first is not None and message.first <= ended + 1:
+                self._ended[message.market] = max(ended, message.last)
+            return None
+        del self._ended[message.market]
+        if message.last <= ended:
+            return None
+        change = msgspec.structs.replace(message, is_snapshot=False, bids=(), asks=())
+        return Taken(change, "failed", detail=f"updates {ended + 1} to {message.last} never came")
 
     def _take_snapshot(
         self, message: BookMessage, held: MarketBook | None, decoded: Decoded, *, verify: bool

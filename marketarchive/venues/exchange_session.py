@@ -43,7 +43,7 @@ class ExchangeSession:
         return self._wire.unsubscribe(keys)
 
     def resync(self, keys: Sequence[str]) -> list[str]:
-        self.books.drop(keys)
+        self.books.restart(keys)
         return self._wire.resync(keys)
 
     # ---- what comes ------------------------------------------------------------------------------------

@@ -26,3 +26,19 @@ def test_a_lost_delta_is_a_gap_until_the_new_book(tmp_path: Path) -> None:
     assert [line["connection"] for line in opened] == ["c1"]  # the book came on the same one
     assert command("verify", out).returncode == 0
     assert command("normalize", out).returncode == 0
+
+
+def test_changes_that_are_not_sent_are_a_gap(tmp_path: Path) -> None:
+    """A silent market is subscribed anew: its book holds what never came."""
+    mute = {"kind": "ws_mute", "market": "ethusd", "from_s": 20, "to_s": 40}
+    out = collect(tmp_path, "gemini_spot", 60, mute)
+    spells = sorted(
+        (seconds_after_start(gap["from"]), seconds_after_start(gap["to"])) for _, gap in gaps(out)
+    )
+    assert {market for market, _ in gaps(out)} == {"ethusd"}
+    reached = 20.0
+    for first, last in spells:
+        assert first <= reached + 1
+        reached = max(reached, last)
+    assert reached >= 40
+    assert compare(out, "gemini", simulated(1).world).wrong == []

@@ -89,3 +89,27 @@ def test_markets_have_their_own_chains() -> None:
 def test_a_refusal_concerns_the_market_of_its_text() -> None:
     refusal = b'{"id":"ethusd-subscribe","status":400,"error":{"code":-1013,"msg":"Invalid stream name"}}'
     assert session().concerned(refusal) == ["ethusd"]
+
+
+def test_a_book_requested_anew_tells_whether_updates_never_came() -> None:
+    """As when the venue stops to send a market's changes."""
+    one = session()
+    applied(one, frame(10, 10, BOOK))
+    one.resync(["btcusd"])
+    assert applied(one, frame(10, 12, [("100.60", "3")])).integrity == "unchecked"  # was under way
+    same = applied(one, frame(12, 12, BOOK))
+    assert (same.kind, same.integrity) == ("snapshot", "ok")
+    one.resync(["btcusd"])
+    payload = frame(15, 15, BOOK)
+    failed, again = one.apply(NOW, 1, payload, latest=NOW + 3600 * SECOND, verify=True)
+    assert (failed.kind, failed.integrity, failed.group) == ("delta", "failed", "btcusd")
+    assert failed.detail == "updates 13 to 15 never came"
+    assert (again.kind, again.integrity, best_bid(again)) == ("snapshot", "ok", Decimal("100.00"))
+
+
+def test_one_that_was_dropped_has_nothing_to_compare() -> None:
+    one = session()
+    applied(one, frame(10, 10, BOOK))
+    one.drop(["btcusd"])
+    one.resync(["btcusd"])
+    assert applied(one, frame(15, 15, BOOK)).integrity == "ok"
