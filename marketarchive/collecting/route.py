@@ -14,7 +14,8 @@ def route(url: str, simulator: str | None) -> str:
     parts = urlsplit(url)
     base = urlsplit(simulator)
     scheme = "ws" if parts.scheme in ("ws", "wss") else base.scheme
-    return f"{scheme}://{base.netloc}/{parts.netloc}{parts.path}"
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{scheme}://{base.netloc}/{parts.netloc}{parts.path}{query}"
 
 
 def real_url(asked: str, host: str, simulator: str | None) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from aiohttp import WSMsgType, web
 
 from marketarchive.simulated_time import SimulatedClock
-from marketarchive.simulator.faults import ON_ACCEPT, Fault
+from marketarchive.simulator.faults import ON_ACCEPT, Fault, kinds
 from marketarchive.simulator.sockets import ABNORMAL, Frame, Session
 from marketarchive.simulator.truth import Truth
 from marketarchive.times import SECOND, from_seconds, to_ms, to_seconds
@@ -238,6 +238,9 @@ class Connection:
                 self._late.append((at, frame, payload, names))
                 self._late.sort(key=lambda each: each[0])
                 return
+        for fault in hit:
+            if text := kinds()[fault.kind].text:
+                await self._write(replace(frame, kind="nothing", payload=text), None, [fault.kind])
         if "ws_unknown_event" in names:
             await self._write(_surprise(frame), None, ["ws_unknown_event"])
         if "ws_reorder" in names:

@@ -62,13 +62,15 @@ _TEXTS = ("route", "query", "method")
 class Kind:
     """Options with their types; those without a default in `defaults` have to be given.
 
-    `route` are the only requests that it can hit at all.
+    `route` are the only requests that it can hit at all; `text` is sent before each frame that a kind of a
+    venue's own hits.
     """
 
     options: Mapping[str, type]
     defaults: Mapping[str, Any] = field(default_factory=dict)
     route: str = "*"
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # option -> what it may be
+    text: bytes = b""
 
 
 KINDS: dict[str, Kind] = {

@@ -75,6 +75,15 @@ class SpotWorld:
             found = step.bids, step.asks
         return found
 
+    def changed(self, symbol: str, ns: int) -> Step:
+        """Return the newest step up to a moment that changed the book."""
+        second = ns // SECOND
+        while True:
+            for step in reversed(self.steps(symbol, second)):
+                if step.ns <= ns and step.trade is None:
+                    return step
+            second -= 1
+
     def newest(self, symbol: str, ns: int) -> int:
         """Return the number of the newest step up to a moment."""
         second = ns // SECOND

@@ -24,10 +24,10 @@ statement of the same state tells.
 """
 
 
-UpdateKind = Literal["snapshot", "delta", "trade", "mark", "end", "damage"]
+UpdateKind = Literal["snapshot", "delta", "trade", "mark", "end", "damage", "renew"]
 """snapshot and delta: of the key's state. trade and mark: the venue was there at `at`, no state is said.
 end: nothing more will come of the key. damage: a part of the message could not be read, `value` is the
-ParseError; of "" when nobody can say which key it was about.
+ParseError; of "" when nobody can say which key it was about. renew: the venue wants the connection replaced.
 """
 
 

@@ -27,12 +27,13 @@ from marketarchive.venues.market_messages import (
 class Taken(msgspec.Struct, frozen=True, gc=False):
     """What became of one message."""
 
-    message: MarketMessage | None  # None: the frame's number, which says that frames before it are missing
+    message: MarketMessage | None  # None: of a frame as a whole, its number or a wish of the venue
     verdict: Verdict
     is_known: bool = False  # sent before, or older than the book: not applied
     detail: str = ""  # of a failure
     before: int = 0  # of a trade: venue's time of the one before, ns
     at: int = 0  # venue's time, ns, of the book after a delta, or of a frame without messages; else 0
+    is_renewal: bool = False  # the connection is to be replaced
 
 
 class MarketBook:
@@ -91,6 +92,7 @@ class ExchangeBooks:
         self.books: dict[str, MarketBook] = {}
         self._wire = wire
         self._number: int | None = None  # of the newest frame
+        self._ended: dict[str, int] = {}  # market whose book is requested anew -> newest update that came
         self._trades: dict[str, TradeMessage] = {}  # the newest of each market
 
     def take(
@@ -109,8 +111,12 @@ class ExchangeBooks:
                 return [Taken(message, "unchecked", is_known=True) for message in decoded.messages]
             if (broken := self._count(decoded)) is not None:
                 taken.append(broken)
+        if decoded.is_renewal:
+            taken.append(Taken(None, "not_available", is_renewal=True))
         for message in decoded.messages:
             if isinstance(message, BookMessage):
+                if (unseen := self._unseen(message)) is not None:
+                    taken.append(unseen)
                 taken.append(self._take_book(message, decoded, verify=verify, latest=latest))
             elif isinstance(message, TradeMessage):
                 taken.append(self._take_trade(message, decoded))
@@ -144,6 +150,14 @@ class ExchangeBooks:
         """Forget the books of `markets`."""
         for market in markets:
             self.books.pop(market, None)
+            self._ended.pop(market, None)
+
+    def restart(self, markets: Iterable[str]) -> None:
+        """Forget the books of `markets`: new ones are requested, which show whether updates never came."""
+        for market in markets:
+            book = self.books.pop(market, None)
+            if book is not None and book.last is not None:
+                self._ended[market] = book.last
 
     def payloads(self) -> Iterator[tuple[str, bytes]]:
         """Yield (market, book) for `book_state` lines."""
@@ -193,6 +207,21 @@ class ExchangeBooks:
         # a number proves the order, whatever the dates; without one they alone tell of changed places
         at = message.at if is_older and held.verdict != "ok" else held.at
         return Taken(message, held.verdict, detail=detail, at=at)
+
+    def _unseen(self, message: BookMessage) -> Taken | None:
+        """Return the failure that a book requested anew shows: updates in it never came."""
+        ended = self._ended.get(message.market)
+        if ended is None or message.last is None:
+            return None
+        if not message.is_snapshot:  # still under way when the book was requested
+            if message.first is not None and message.first <= ended + 1:
+                self._ended[message.market] = max(ended, message.last)
+            return None
+        del self._ended[message.market]
+        if message.last <= ended:
+            return None
+        change = msgspec.structs.replace(message, is_snapshot=False, bids=(), asks=())
+        return Taken(change, "failed", detail=f"updates {ended + 1} to {message.last} never came")
 
     def _take_snapshot(
         self, message: BookMessage, held: MarketBook | None, decoded: Decoded, *, verify: bool

@@ -9,7 +9,7 @@ from functools import partial
 
 from marketarchive.items import Verdict
 from marketarchive.venues.exchange_books import ExchangeBooks, Taken
-from marketarchive.venues.market_messages import BookMessage, TradeMessage, WireFormat
+from marketarchive.venues.market_messages import BookMessage, QuoteMessage, TradeMessage, WireFormat
 from marketarchive.venues.messages import ConnectionLine, Parsed, Received
 from marketarchive.venues.table_rows import BookChangesRow, BooksRow, QuotesRow, TableRow, TradesRow
 from marketarchive.venues.venue import RowMaker
@@ -51,7 +51,7 @@ class ExchangeRows(RowMaker):
             elif isinstance(message, TradeMessage):
                 if self._is_new(message):
                     yield self._trade(message, one.verdict, index)
-            elif message is not None and not one.is_known:
+            elif isinstance(message, QuoteMessage) and not one.is_known:
                 yield QuotesRow(
                     market=message.market,
                     asset=self._assets.get(message.market),

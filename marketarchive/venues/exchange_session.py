@@ -43,7 +43,7 @@ class ExchangeSession:
         return self._wire.unsubscribe(keys)
 
     def resync(self, keys: Sequence[str]) -> list[str]:
-        self.books.drop(keys)
+        self.books.restart(keys)
         return self._wire.resync(keys)
 
     # ---- what comes ------------------------------------------------------------------------------------
@@ -54,6 +54,8 @@ class ExchangeSession:
 
     def _update(self, one: Taken, received_at: int, seq: int) -> Update:
         message = one.message
+        if one.is_renewal:
+            return Update("", "renew", received_at)
         if message is None:
             return Update("", "mark", one.at or received_at, one.verdict, detail=one.detail)
         if isinstance(message, BookMessage):
@@ -66,7 +68,7 @@ class ExchangeSession:
                 message.market,
                 "trade",
                 message.at,
-                one.verdict,
+                _proof_of(one, message),
                 base=one.before,
                 is_known=is_known,
                 value=message,
@@ -94,7 +96,7 @@ class ExchangeSession:
         )
 
     def concerned(self, payload: bytes) -> Sequence[str] | None:
-        named = [key for key in self._keys if re.search(rb'"%b\b' % re.escape(key.encode()), payload)]
+        named = [key for key in self._keys if re.search(rb'["_]%b\b' % re.escape(key.encode()), payload)]
         return named or None
 
     # ---- books -----------------------------------------------------------------------------------------
@@ -121,3 +123,10 @@ class ExchangeSession:
         for market, payload in self.books.payloads():
             if market in self._keys:
                 yield market, payload
+
+
+def _proof_of(one: Taken, trade: TradeMessage) -> Verdict:
+    """Return what a trade proves of its market: its own number says nothing of the book, a frame's does."""
+    if one.verdict == "failed" or (one.verdict == "ok" and trade.number is None):
+        return one.verdict
+    return "unchecked"

@@ -67,6 +67,7 @@ class Decoded(msgspec.Struct, frozen=True, gc=False):
     messages: Sequence[MarketMessage] = ()
     number: int | None = None  # of the frame on its connection, where the venue counts them
     at: int = 0  # the venue's time of the frame; 0 where it has none
+    is_renewal: bool = False  # the venue wants its connection to be replaced
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ def test_urls_are_the_venues_own_or_the_simulators() -> None:
     simulator = "http://127.0.0.1:8900"
     assert route("https://clob.polymarket.com/book", simulator) == f"{simulator}/clob.polymarket.com/book"
     assert route("wss://ws.test/market", simulator) == "ws://127.0.0.1:8900/ws.test/market"
+    assert route("wss://ws.test/?all=1", simulator) == "ws://127.0.0.1:8900/ws.test/?all=1"
     assert with_query("u", {"a": "1 2", "b": ["x", "y"]}) == "u?a=1+2&b=x&b=y"
     assert with_query("u", {}) == "u"
 

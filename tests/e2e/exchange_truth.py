@@ -8,19 +8,25 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from marketarchive.archive.reader import ArchiveReader
 from marketarchive.exceptions import ParseError
+from marketarchive.simulator.bitstamp import BitstampSession
+from marketarchive.simulator.coinbase.advanced import AdvancedSession
+from marketarchive.simulator.gemini import GeminiSession
 from marketarchive.simulator.kraken import KrakenSession
 from marketarchive.simulator.sockets import Frame
 from marketarchive.simulator.spot_session import SpotSession
 from marketarchive.simulator.spot_world import SpotWorld
 from marketarchive.times import SECOND, from_iso
+from marketarchive.venues.bitstamp import socket as bitstamp
 from marketarchive.venues.channel import Channel
+from marketarchive.venues.coinbase import socket as coinbase
+from marketarchive.venues.gemini import socket as gemini
 from marketarchive.venues.kraken import socket as kraken
 from marketarchive.venues.market_messages import BookMessage, MarketMessage, TradeMessage, WireFormat
 from tests.e2e import stream_truth
@@ -165,5 +171,10 @@ def _rows(out: Path, venue: str) -> Iterator[Any]:
         yield from map(json.loads, path.read_text().splitlines())
 
 
-EXCHANGES = (ExchangeTruth("kraken", kraken.WIRE, kraken.CHANNEL, KrakenSession),)
+EXCHANGES = (
+    ExchangeTruth("bitstamp", bitstamp.WIRE, bitstamp.CHANNEL, BitstampSession, "www.bitstamp.net/*"),
+    ExchangeTruth("coinbase", coinbase.WIRE, coinbase.CHANNEL, AdvancedSession),
+    ExchangeTruth("gemini", gemini.WIRE, gemini.CHANNEL, partial(GeminiSession, snapshot=-1)),
+    ExchangeTruth("kraken", kraken.WIRE, kraken.CHANNEL, KrakenSession),
+)
 """Every exchange; a further one adds a line."""

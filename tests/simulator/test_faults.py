@@ -11,6 +11,7 @@ import pytest
 
 from marketarchive.exceptions import ConfigurationError
 from marketarchive.simulator import faults
+from marketarchive.simulator.bitstamp import faults as bitstamp_faults
 from marketarchive.simulator.chainlink import faults as chainlink_faults
 from marketarchive.simulator.faults import KINDS, ON_UPGRADE, Fault, Kind, kinds, load_faults, read_faults
 
@@ -105,7 +106,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         load_faults(tmp_path / "nothing.json")
 
 
-@pytest.mark.parametrize("module", [faults, chainlink_faults])
+@pytest.mark.parametrize("module", [faults, bitstamp_faults, chainlink_faults])
 def test_every_kind_is_described(module: ModuleType) -> None:
     declared: Mapping[str, Kind] = getattr(module, "FAULTS", KINDS)
     described = set(re.findall(r"\b(?:ws|page)_[a-z]+(?:_[a-z]+)*", module.__doc__ or ""))
@@ -113,5 +114,5 @@ def test_every_kind_is_described(module: ModuleType) -> None:
 
 
 def test_kinds_of_simulated_venues_are_found() -> None:
-    assert set(kinds()) == {*KINDS, *chainlink_faults.FAULTS}
+    assert set(kinds()) == {*KINDS, *bitstamp_faults.FAULTS, *chainlink_faults.FAULTS}
     assert set(KINDS) >= ON_UPGRADE

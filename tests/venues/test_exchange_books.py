@@ -320,7 +320,7 @@ def test_trades_sent_again_on_subscription_prove_nothing_but_do_not_hide_a_hole(
     live = Live()
     live.apply(snapshot(), number=1)
     updates = live.apply(trade(1, is_backfill=True), trade(4, at=9, is_backfill=True), number=2)
-    assert [(each.is_known, each.integrity) for each in updates] == [(True, "ok"), (False, "failed")]
+    assert [(each.is_known, each.integrity) for each in updates] == [(True, "unchecked"), (False, "failed")]
 
 
 def test_a_book_that_fails_takes_no_other_out() -> None:

@@ -64,7 +64,7 @@ class Limits:
             is_numbered=channel.proof == "sequence",
             has_hashes=channel.proof == "hash",
             proves_itself=channel.proof in ("cadence", "none"),
-            needs_book=channel.proof == "hash",
+            needs_book=channel.proof != "cadence",
             conflates=channel.conflates,
             cadence=from_seconds(channel.cadence_s) if channel.proof == "cadence" else None,
             patience=from_seconds(channel.patience_s),

@@ -228,7 +228,9 @@ class Completeness:
         if connection is None:
             return
         for update in updates:
-            if not (self._limits.has_hashes and self._follow(connection, update, now)):
+            if update.kind == "renew":
+                connection.is_old = connection.is_replaced = True
+            elif not (self._limits.has_hashes and self._follow(connection, update, now)):
                 self._apply(connection, update, now)
         if self._dirty:
             self._settle()

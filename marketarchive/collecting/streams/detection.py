@@ -133,7 +133,9 @@ def _of_connections(channel: Channel) -> Iterator[Detection]:
         yield Detection("the first snapshot is late", late, first)
         yield Detection("the first snapshot is missing", late, first)
     if channel.renew_s is not None:
-        kept = f"the old connection (renewed after {channel.renew_s / 60:g} min) stays until the new one has "
+        minutes = channel.renew_s / 60
+        age = f"{minutes:g} min" if minutes < 1440 else f"{minutes / 1440:g} days"
+        kept = f"the old connection (renewed after {age}) stays until the new one has "
         yield Detection("a renewal meets silence", kept + "proven all that it had: nothing is lost", 0)
 
 

@@ -1,0 +1,1 @@
+"""Gemini's public market data."""
