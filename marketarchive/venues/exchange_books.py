@@ -227,6 +227,9 @@ class ExchangeBooks:
         self, message: BookMessage, held: MarketBook | None, decoded: Decoded, *, verify: bool
     ) -> Taken:
         is_numbered = decoded.number is not None or message.last is not None
+        newest = None if held is None else held.last
+        if message.last is not None and newest is not None and message.last < newest:
+            return Taken(message, "unchecked", is_known=True)  # it came late: a newer one is held
         if held is not None and message.is_dated and message.at < held.dated_at and not is_numbered:
             return Taken(message, "unchecked", is_known=True)
         book = MarketBook(message, "unchecked")

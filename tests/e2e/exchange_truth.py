@@ -81,7 +81,8 @@ class ExchangeTruth:
             if message.kind == "frame":
                 for one in self.messages(message.payload, message.received_at):
                     archived.add(said(one))
-                    if isinstance(one, BookMessage) and not one.is_snapshot:
+                    is_whole = isinstance(one, BookMessage) and one.is_snapshot
+                    if isinstance(one, BookMessage) and (self.channel.proof == "none" or not is_whole):
                         times[one.market].append(one.at)
         first, last = min(ends), max(ends)
         result = Comparison(gaps=spells(out, "spot", last, self.venue))

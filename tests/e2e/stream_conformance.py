@@ -126,7 +126,7 @@ def scenarios(feed: StreamFeed, start_s: float) -> list[Scenario]:
                 "the connection is open and silent",
                 100,
                 [feed.fault("ws_stall", count=1, seconds=40.0)],
-                stall,
+                stall | loss if proof == "sequence" else stall,  # its next number says it more exactly
                 connections=4,
             ),
             Scenario("the handshake is refused", 100, [cut, refused], disconnect, connections=8),
@@ -148,7 +148,7 @@ def scenarios(feed: StreamFeed, start_s: float) -> list[Scenario]:
                 "the run ends meanwhile",
                 50,
                 [feed.fault("ws_stall"), *feed.no_rest],
-                stall,
+                stall | loss if proof == "sequence" else stall,
                 connections=4,
             ),
         ],

@@ -359,3 +359,12 @@ def test_a_late_frame_is_in_the_tables_once() -> None:
     assert len([row for row in rows if isinstance(row, TradesRow)]) == 1
     assert [row.is_stale for row in rows if isinstance(row, BookChangesRow)] == [False, True, True]
     assert not [row for row in rows if isinstance(row, QuotesRow) and row.source == "ticker"]
+
+
+def test_a_numbered_book_that_comes_late_does_not_replace_a_newer_one() -> None:
+    """It was requested again meanwhile, and what follows stands on the newer one."""
+    books = Books()
+    books.take(snapshot(last=20, bid="98"))
+    assert books.one(snapshot(last=10, bid="97")).is_known
+    assert books.one(delta(first=21, last=21)).verdict == "ok"
+    assert books.books.books[A].best_bid == Decimal(100)

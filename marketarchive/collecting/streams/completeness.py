@@ -249,7 +249,8 @@ class Completeness:
         track = connection.tracks.get(update.key)
         is_answer = update.kind == "snapshot" and not update.is_known
         requested = connection.answered(update.key) if is_answer else 0
-        if numbers is not None and update.integrity == "failed" and update.kind != "trade":
+        is_break = update.integrity == "failed" and update.kind != "trade"
+        if numbers is not None and is_break and self._limits.is_believed(update.at, now):
             self._break_sequence(connection, update, numbers, now)
         if track is not None:
             self._apply_to_track(connection, track, update, now, requested, numbers)

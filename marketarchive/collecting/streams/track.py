@@ -352,7 +352,8 @@ class Track:
 
     def _apply_delta(self, update: Update, now: int) -> Need:
         is_proof = self._is_proof(update)
-        self.received = now
+        if not (self._limits.is_numbered and update.integrity == "unchecked"):
+            self.received = now  # else its book is not known: it is silent until a new one comes
         if self.state is TrackState.SUBSCRIBED:
             return Need.NOTHING
         if self.state is TrackState.OUT and not is_proof:
