@@ -67,7 +67,7 @@ class Books:
         feed = feed_of(message.venue, message.feed)
         if feed is None:
             return ()
-        if feed.rows is None and (feed.verify is None or message.kind == "frame"):
+        if message.kind == "frame" if feed.verify is not None else feed.rows is None:
             if "books" in feed.tables:
                 self._unseen.add(f"{message.venue}/{message.feed}")
             return ()

@@ -22,9 +22,9 @@ from marketarchive.research.products.updown.canonical.dataset import canonical
 from marketarchive.research.products.updown.labels.label_files import read_labels
 from marketarchive.research.tables import gap_scope
 from marketarchive.research.tables.normalize import normalize
-from marketarchive.research.tables.partitions import DAY, feeds, feeds_with
+from marketarchive.research.tables.partitions import feeds, feeds_with
 from marketarchive.research.views import Moment, literal, many, ns
-from marketarchive.times import SECOND, iso, utc
+from marketarchive.times import DAY, SECOND, iso, utc
 
 if TYPE_CHECKING:
     import duckdb

@@ -1,8 +1,8 @@
 """The rows that archived messages become, one class a table; docs/TABLES.md says what the columns mean.
 
-Times are integer ns since the Unix epoch. Amounts are exact: text, `Decimal` or integer, never a float. None is
-null. `index` is the place of the event in its message, `position` that of the row in its list, both from 1;
-where `position` is 0 the rows of a message are counted.
+Times are integer ns since the Unix epoch. Amounts are exact: text, `Decimal` or integer, never a float. None
+is null. `index` is the place of the event in its message, `position` that of the row in its list, both from
+1; where `position` is 0 the rows of a message are counted.
 """
 
 from __future__ import annotations
@@ -103,6 +103,7 @@ class UnreadableRow(msgspec.Struct, frozen=True):
     table: str
     error: ParseError
     position: int = 0
+    reason: str = ""  # under which it is counted where the error names no field
 
 
 TableRow: TypeAlias = BooksRow | BookChangesRow | TradesRow | QuotesRow | ReferencePricesRow | UnreadableRow

@@ -17,7 +17,7 @@ from marketarchive.archive.labels import labels
 from marketarchive.archive.ledger import Entry, Ledger
 from marketarchive.archive.reader import SEGMENT_KINDS
 from marketarchive.exceptions import ConfigurationError
-from marketarchive.times import SECOND, from_iso, iso
+from marketarchive.times import DAY, from_iso, iso
 from marketarchive.venues import feed_of, venues
 
 METADATA = "marketarchive"
@@ -25,26 +25,23 @@ METADATA = "marketarchive"
 
 VERSIONS = {
     "gaps": 4,
-    "books": 2,
-    "book_changes": 1,
-    "trades": 1,
-    "quotes": 2,
-    "reference_prices": 2,
+    "books": 3,
+    "book_changes": 2,
+    "trades": 2,
+    "quotes": 3,
+    "reference_prices": 3,
     "coverage": 6,
 }
 """Raised when a table's columns or their meaning change: all its days are then made again. In the order in
 which tables are made, since some are made from others."""
 
 NEEDS = {
-    "quotes": frozenset({"books", "book_changes"}),
     "coverage": frozenset({"gaps", "books", "book_changes", "reference_prices"}),
 }
 """What tables are made from, beside raw, as far as their feed has it."""
 
-VERIFIED = frozenset({"books", "book_changes"})
-"""Tables whose rows have a verdict."""
-
-DAY = 86_400 * SECOND
+VERIFIED = frozenset({"books", "book_changes", "quotes"})
+"""Tables whose verdicts are recomputed, unless that is left for later."""
 
 
 class Stamp(msgspec.Struct):
