@@ -34,6 +34,7 @@ class Normalized:
     up_to_date: int = 0
     outputs: list[Output] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)  # path of a table's file -> why it was left as it is
+    former: list[str] = field(default_factory=list)  # paths of files that were left at a former version
     checks: dict[str, Check] = field(default_factory=dict)
     manifest: str | None = None  # relative to OUTPUT_DIR
 
@@ -58,6 +59,7 @@ def normalize(
     *,
     tables: Collection[str] = tuple(VERSIONS),
     verify: bool = True,
+    upgrade: bool = True,
     master_url: str | None = None,
     processes: int | None = 1,
     progress: Progress | None = None,
@@ -67,6 +69,7 @@ def normalize(
 
     Days that touch `since` <= time < `until` (ns). With `verify` the hash of every book and change is
     recomputed. What `tables` are made from is brought up to date too. One call at a time; another waits.
+    upgrade: whether to make files of a former version again that can be read as they are.
     processes: at once, each making a feed's day; 1: here; None: on all cores, if there is enough to do.
     Raises ArgumentError, ConfigurationError, DiskError.
     """
@@ -81,6 +84,7 @@ def normalize(
                 root,
                 [one for one in partitions(root, wanted, since, until) if one.table in with_needs(tables)],
                 verify,
+                upgrade,
                 master_url,
                 processes,
                 progress or Quiet(),
@@ -95,6 +99,7 @@ def _normalize(
     root: Path,
     found: list[Partition],
     verify: bool,
+    upgrade: bool,
     master_url: str | None,
     processes: int | None,
     progress: Progress,
@@ -107,6 +112,8 @@ def _normalize(
         stamp = stamp_of(root / partition.path)
         if stamp is not None and stamp.key == partition.key and (stamp.verified or not verify):
             done.up_to_date += 1
+        elif stamp is not None and not upgrade and stamp.key in partition.former_keys:
+            done.former.append(str(partition.path))
         elif (missing := _missing(root, partition, stamp)) is not None:
             done.failed[str(partition.path)] = missing
         else:

@@ -35,6 +35,9 @@ VERSIONS = {
 """Raised when a table's columns or their meaning change: all its days are then made again. In the order in
 which tables are made, since some are made from others."""
 
+READABLE = {"books": 2, "book_changes": 1, "trades": 1, "quotes": 2, "reference_prices": 2}
+"""The first version of a table that only lacks columns: readers take its files as they are."""
+
 NEEDS = {
     "coverage": frozenset({"gaps", "books", "book_changes", "reference_prices"}),
 }
@@ -108,10 +111,24 @@ class Partition:
     @property
     def key(self) -> str:
         """Two files with the same key have the same rows, but for whether hashes were recomputed."""
-        parts = [self.table, VERSIONS[self.table], sorted(self.inputs.items()), sorted(self.labels.items())]
+        return self._key(VERSIONS[self.table], self._rows_version)
+
+    @property
+    def former_keys(self) -> frozenset[str]:
+        """The keys of files of former versions, of the same segments, that can be read all the same."""
+        versions = range(READABLE.get(self.table, VERSIONS[self.table]), VERSIONS[self.table] + 1)
+        of_rows = range(1, self._rows_version + 1)
+        return frozenset(self._key(version, rows) for version in versions for rows in of_rows) - {self.key}
+
+    @property
+    def _rows_version(self) -> int:
         declared = feed_of(self.venue, self.feed)
-        if declared is not None and declared.rows_version > 1:
-            parts.append(declared.rows_version)
+        return 1 if declared is None else declared.rows_version
+
+    def _key(self, version: int, rows_version: int) -> str:
+        parts = [self.table, version, sorted(self.inputs.items()), sorted(self.labels.items())]
+        if rows_version > 1:
+            parts.append(rows_version)
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
     def stamp(self, *, verified: bool) -> Stamp:

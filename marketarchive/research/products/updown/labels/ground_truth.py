@@ -160,7 +160,9 @@ def _normalize(root: Path, chosen: Sequence[Window], progress: Progress) -> None
         return
     first = min(each.start_ns for each in chosen)
     last = max(each.end_ns for each in chosen) + DAY + 1
-    done = normalize(root, present, first, last, tables=("reference_prices",), progress=progress)
+    done = normalize(
+        root, present, first, last, tables=("reference_prices",), upgrade=False, progress=progress
+    )
     if done.failed:
         path, why = next(iter(done.failed.items()))
         raise ArchiveError(f"{path} cannot be brought up to date: {why}")
