@@ -11,6 +11,7 @@ size is told as `two_processes`, what leaving the hashes out gains as `unverifie
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import shutil
 import tempfile
@@ -249,7 +250,8 @@ def _text(price: str, size: str) -> bytes:
 def _floor(segments: list[Path], folder: Path) -> None:
     found: dict[str, list[tuple[Any, ...]]] = {table: [] for table in TABLES}
     held: dict[str, _Held] = {}
-    tops: dict[str, tuple[str | None, str | None]] = {}
+    tops: dict[str, Any] = {}
+    gc.disable()  # ours does so too
     for segment in segments:
         run = "-".join(segment.name.split("-")[1:3])
         with igzip.open(segment) as lines:
@@ -257,6 +259,7 @@ def _floor(segments: list[Path], folder: Path) -> None:
                 line = _LINE.decode(text)
                 if line.kind == "frame":
                     _take(line, run, found, held, tops)
+    gc.enable()
     for table, rows in found.items():
         pq.write_table(_columns(table, rows), folder / f"{table}.parquet", compression="zstd")
 
