@@ -23,11 +23,11 @@ from marketarchive.clock import RealClock
 from marketarchive.research.products.updown.labels import label_files
 from marketarchive.research.products.updown.labels.label_files import LabelStamp
 from marketarchive.research.products.updown.labels.labels import Label
-from marketarchive.research.tables import gaps, prices, schemas
+from marketarchive.research.tables import gaps, schemas
 from marketarchive.research.tables.extract import copy
 from marketarchive.research.tables.partitions import Stamp
-from marketarchive.research.tables.prices import AT_ONCE
 from marketarchive.times import SECOND, from_iso, iso
+from marketarchive.venues.polymarket.venue import DECIMALS
 
 DURATION = 900
 DAY_S = 86_400
@@ -36,6 +36,8 @@ PER_DAY = len(ASSETS) * DAY_S // DURATION
 START = from_iso("2026-09-01T00:00:00Z")
 RUN = "20260901T000000Z-0000"
 EARLY_S = 60  # books are there so long before their round begins
+ROWS_AT_ONCE = {"books": 5_000}  # in a row group, as `scrapy normalize` writes them
+ROWS = 50_000
 CHANGES = 10  # of a token's book in a second, of which about one moves its best prices
 STATED = 50  # every so many seconds a token's best prices are stated by themselves too
 
@@ -228,28 +230,14 @@ def _gaps(labels: Sequence[Label]) -> pa.Table:
 
 def _schemas() -> dict[str, pa.Schema]:
     """The columns that `scrapy normalize` writes."""
-    found = {"gaps": gaps.nothing().schema, "reference_prices": prices.schema()}
-    for table in ("books", "book_changes", "quotes"):
-        found[table] = pa.schema(
-            [pa.field(each.name, _narrow(each)) for each in schemas.schema(table) if each.name != "asset"]
-        )
+    found = {"gaps": gaps.nothing().schema}
+    for table in ("books", "book_changes", "quotes", "reference_prices"):
+        found[table] = schemas.schema(table, DECIMALS)
     of_path = ("venue", "feed", "date")
     return {
         table: pa.schema([field for field in schema if field.name not in of_path])
         for table, schema in found.items()
     }
-
-
-def _narrow(column: pa.Field) -> pa.DataType:
-    """The decimals of Polymarket's books."""
-    price, size = pa.decimal128(18, 9), pa.decimal128(18, 6)
-    if column.name in ("bids", "asks"):
-        return pa.list_(pa.struct([("price", price), ("size", size)]))
-    if not pa.types.is_decimal(column.type):
-        return column.type
-    if column.name.endswith("_depth"):
-        return pa.decimal128(38, 6)
-    return size if column.name.endswith("size") and column.name != "tick_size" else price
 
 
 def _whole(rows: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -267,18 +255,18 @@ def _whole(rows: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _write(root: Path, table: str, day: int, rows: pa.Table) -> None:
-    """As `scrapy normalize` does: rows of books by DuckDB, others by Arrow, some at a time."""
+    """As `scrapy normalize` does: quotes by DuckDB, others by Arrow, some at a time."""
     date = iso(START + day * DAY_S * SECOND)[:10]
     feed = "reference" if table == "reference_prices" else "stream"
     path = root / "tables" / table / "venue=polymarket" / f"feed={feed}" / f"date={date}" / f"{table}.parquet"
     path.parent.mkdir(parents=True)
-    if table in ("books", "book_changes", "quotes"):
+    if table == "quotes":
         with duckdb.connect() as connection:
             connection.execute("SET TimeZone = 'UTC'")
             connection.register("given", rows)
             copy(connection, "FROM given", path, Stamp("benchmark", True, {}))
     else:
-        pq.write_table(rows, path, compression="zstd", row_group_size=AT_ONCE)
+        pq.write_table(rows, path, compression="zstd", row_group_size=ROWS_AT_ONCE.get(table, ROWS))
 
 
 def _times(us: Any) -> pa.Array:

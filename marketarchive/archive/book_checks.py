@@ -56,7 +56,7 @@ class BookChecks:
             if maker is not None:
                 maker.connect(_connection(message))
             return
-        if feed.rows is None and (feed.verify is None or message.kind == "frame"):
+        if message.kind == "frame" if feed.verify is not None else feed.rows is None:
             if "books" in feed.tables:
                 self._unseen.add(f"{message.venue}/{message.feed}")
             return

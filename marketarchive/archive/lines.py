@@ -297,6 +297,33 @@ def parse(line: bytes) -> Line:
         raise CorruptError(f"not a line of the archive ({error}): {line[:80]!r}") from error
 
 
+class Frame(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """The keys of a `frame` line that has its payload in one piece."""
+
+    kind: str
+    collected_at_utc: str
+    seq: int
+    connection: str
+
+
+_FRAME = b'{"kind":"frame",'
+_FRAME_HEAD = msgspec.json.Decoder(Frame)
+
+
+def parse_frame(line: bytes) -> tuple[Frame, bytes] | None:
+    """Return what `parse` returns of a usual `frame` line, in a third of the time; None of all other lines.
+
+    line: without its newline.
+    """
+    head, embedded, rest = line.partition(_PAYLOAD)
+    if not embedded or not head.startswith(_FRAME) or rest[-1:] != b"}":
+        return None
+    try:
+        return _FRAME_HEAD.decode(head + b"}"), rest[:-1]
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None  # it has other keys, or `parse` says what is wrong with it
+
+
 def _parts(body: bytes, stamp: bytes, seq: int) -> tuple[Sequence[bytes], int]:
     """The end of a large message's line, its part lines, and how many these are."""
     pieces = payload.pieces(body, PART_BYTES)

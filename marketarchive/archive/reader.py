@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from marketarchive.archive import lines
 from marketarchive.archive.labels import labels
@@ -34,8 +36,7 @@ _SIMULATED = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """One line of a segment."""
 
     run: str
@@ -53,6 +54,19 @@ class Message:
 
     def received(self) -> Received:
         """Return a `response` or `frame` line as the functions of its venue take it."""
+        if self.kind == "frame":
+            return Received(
+                self.venue,
+                self.feed,
+                self.canonical_url,
+                {},
+                None,
+                0,
+                self.payload,
+                self.received_at,
+                self.seq,
+                self.envelope.get("connection"),
+            )
         return Received.archived(
             self.venue, self.feed, self.canonical_url, self.envelope, self.payload, self.received_at
         )
@@ -196,9 +210,13 @@ def _read(source: _Source, connections: dict[tuple[str, ...], str]) -> Iterator[
     number = 0
     waiting: tuple[int, lines.Line, list[bytes]] | None = None  # a message whose parts are coming
     scan = _open(source)
+    frame = _frames(source, connections)
     for batch in scan:
         for raw in batch:
             number += 1
+            if waiting is None and (message := frame(raw, number)) is not None:
+                yield message
+                continue
             try:
                 line = lines.parse(raw)
                 if waiting is not None:
@@ -222,6 +240,50 @@ def _read(source: _Source, connections: dict[tuple[str, ...], str]) -> Iterator[
         raise CorruptError(f"{source.relative}, after line {number}: {what}; run `{command('verify')}`")
 
 
+def _frames(
+    source: _Source, connections: dict[tuple[str, ...], str]
+) -> Callable[[bytes, int], Message | None]:
+    """Return what makes a message of a usual frame's line and its number, and None of all other lines.
+
+    Nearly all lines of a stream are such frames.
+    """
+    name, path = source.name, source.relative
+    run, venue, feed = name.run, name.venue, name.feed
+    urls: dict[str, tuple[str, str]] = {}  # by connection: as asked, canonical
+
+    def frame(raw: bytes, number: int) -> Message | None:
+        found = lines.parse_frame(raw)
+        if found is None:
+            return None
+        head, payload = found
+        stamp, seq, connection = head.collected_at_utc, head.seq, head.connection
+        if connection not in urls:
+            url = connections.get(_connection_key(source, connection), "")
+            if not url:  # its line may still come
+                envelope = {"kind": "frame", "collected_at_utc": stamp, "seq": seq, "connection": connection}
+                return _message(source, number, lines.Line("frame", envelope, payload), payload, connections)
+            urls[connection] = url, canonical_url(url)
+        return Message(
+            run,
+            venue,
+            feed,
+            "frame",
+            _ns(stamp),
+            seq,
+            payload,
+            {"kind": "frame", "collected_at_utc": stamp, "seq": seq, "connection": connection},
+            path,
+            number,
+            *urls[connection],
+        )
+
+    return frame
+
+
+def _connection_key(source: _Source, connection: str) -> tuple[str, ...]:
+    return source.name.spider, source.name.run, source.name.venue, source.name.feed, connection
+
+
 def _open(source: _Source) -> Scan:
     for path in (source.path, source.path.with_name(source.path.name.removesuffix(PART))):
         if path.exists():
@@ -235,13 +297,7 @@ def _message(
     envelope = line.envelope
     url = envelope.get("url", "")
     if "connection" in envelope:
-        key = (
-            source.name.spider,
-            source.name.run,
-            source.name.venue,
-            source.name.feed,
-            envelope["connection"],
-        )
+        key = _connection_key(source, envelope["connection"])
         url = connections.setdefault(key, url) if url else connections.get(key, "")
     return Message(
         source.name.run,

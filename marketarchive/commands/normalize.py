@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
+from marketarchive.exceptions import ArgumentError
 from marketarchive.offline import OfflineCommand, times
 from marketarchive.pipelines.market_master import master_url
 from marketarchive.progress import Bar
@@ -38,6 +39,12 @@ class Command(OfflineCommand):
         parser.add_argument(
             "--no-verify", action="store_true", help="do not recompute the hashes of books and changes"
         )
+        parser.add_argument(
+            "--processes",
+            metavar="N",
+            help="make so many days of feeds at once; by default as many as there are processors, or one if "
+            "there is little to do",
+        )
         parser.add_argument("--strict", action="store_true", help="exit code 1 when a sanity check fails")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -46,11 +53,24 @@ class Command(OfflineCommand):
         url = master_url(self.settings)
         with Bar() as bar:
             done = normalize(
-                self.root, args, *times(opts), verify=not opts.no_verify, master_url=url, progress=bar
+                self.root,
+                args,
+                *times(opts),
+                verify=not opts.no_verify,
+                master_url=url,
+                processes=None if opts.processes is None else _count(opts.processes),
+                progress=bar,
             )
         print(json.dumps(done.as_dict(), indent=2) if opts.json else _text(done))
         is_bad = any(check.passed is False for check in done.checks.values())
         return 1 if done.failed or (opts.strict and is_bad) else 0
+
+
+def _count(text: str) -> int:
+    """Return a number of processes. Raises ArgumentError."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 1000):
+        raise ArgumentError(f"--processes {text!r} is not a number of processes")
+    return int(text)
 
 
 def _text(done: Normalized) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -22,9 +23,9 @@ from marketarchive.research.products.updown.canonical.dataset import canonical
 from marketarchive.research.products.updown.labels.label_files import read_labels
 from marketarchive.research.tables import gap_scope
 from marketarchive.research.tables.normalize import normalize
-from marketarchive.research.tables.partitions import DAY, feeds, feeds_with
+from marketarchive.research.tables.partitions import feeds, feeds_with
 from marketarchive.research.views import Moment, literal, many, ns
-from marketarchive.times import SECOND, iso, utc
+from marketarchive.times import DAY, SECOND, iso, utc
 
 if TYPE_CHECKING:
     import duckdb
@@ -52,7 +53,8 @@ _PLACE = "venue, feed, run, seq, connection, index, position"
 
 
 class Archive:
-    """An OUTPUT_DIR. Tables that are not up to date are made first, from sealed segments only.
+    """An OUTPUT_DIR. Tables that are not up to date are made first, from sealed segments only; those of an
+    earlier version are read as they are, with a warning.
 
     Every frame has the rows with `start` <= received_at < `end`, of one `venue` or `feed` where it is named.
     `market` is a slug or the venue's own id, `asset` what it is of ("BTC"), `token` one side of it where it
@@ -67,6 +69,7 @@ class Archive:
         require()
         self.root = Path(path).expanduser().absolute()
         self._master_url = master_url
+        self._is_former_told = False
         if not self.root.is_dir():
             raise ArgumentError(f"there is no folder {self.root}")
 
@@ -402,10 +405,19 @@ class Archive:
         present = [f"{venue}/{feed}" for venue, feed in feeds(self.root) if (venue, feed) in asked]
         if not present:
             return
-        done = normalize(self.root, present, first, last, tables=tables, master_url=self._master_url)
+        done = normalize(
+            self.root, present, first, last, tables=tables, upgrade=False, master_url=self._master_url
+        )
         if done.failed:
             path, why = next(iter(done.failed.items()))
             raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+        if done.former and not self._is_former_told:
+            self._is_former_told = True
+            warnings.warn(
+                f"{done.former[0]} and perhaps others were made by an earlier version: columns that it did "
+                f"not have are null; `{command('normalize', root=self.root)}` makes them again",
+                stacklevel=4,
+            )
 
     def _rows(
         self,

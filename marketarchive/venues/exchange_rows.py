@@ -44,7 +44,9 @@ class ExchangeRows(RowMaker):
                 yield self._book(book, "unchecked", "rest", 1)
             return
         books = self._books(name)
-        for index, one in enumerate(books.take(received.payload, received.received_at), 1):
+        for index, one in enumerate(
+            books.take(received.payload, received.received_at, verify=self.verify), 1
+        ):
             message = one.message
             if isinstance(message, BookMessage):
                 yield from self._of_book(name, books, one, message, index)

@@ -15,8 +15,7 @@ from marketarchive.items import Market, PriceSnapshot, Resolution
 from marketarchive.venues.endpoint import Query
 
 
-@dataclass(frozen=True)
-class Received:
+class Received(msgspec.Struct, frozen=True):
     """One message of a venue, from a live spider or from the archive."""
 
     venue: str
@@ -29,6 +28,12 @@ class Received:
     received_at: int  # wall ns
     seq: int
     connection: str | None = None  # of a frame: c1, c2, ... of its run
+    latency_ms: float = 0.0  # of an answer: from the request to its last byte
+
+    @property
+    def requested_at(self) -> int:
+        """When an answer was requested, wall ns."""
+        return self.received_at - int(self.latency_ms * 1_000_000)
 
     @classmethod
     def answer(
@@ -63,6 +68,7 @@ class Received:
             received_at,
             envelope.get("seq", 0),
             envelope.get("connection"),
+            envelope.get("latency_ms", 0.0),
         )
 
     def origin(self) -> dict[str, Any]:
@@ -82,6 +88,8 @@ class ConnectionLine(NamedTuple):
     event: str  # opened, subscribed, unsubscribed, closed
     keys: tuple[str, ...]  # that the event is about
     received_at: int  # wall ns
+    url: str = ""  # the venue's own
+    texts: tuple[Any, ...] = ()  # that were sent for it, or what it shows, each as it was or decoded
 
 
 @dataclass

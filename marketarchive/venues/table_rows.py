@@ -104,6 +104,7 @@ class UnreadableRow(msgspec.Struct, frozen=True):
     table: str
     error: ParseError
     position: int = 0
+    reason: str = ""  # under which it is counted where the error names no field
 
 
 TableRow: TypeAlias = BooksRow | BookChangesRow | TradesRow | QuotesRow | ReferencePricesRow | UnreadableRow

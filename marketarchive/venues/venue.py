@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from marketarchive.venues.answers import Answered, Failure, judge_status
 from marketarchive.venues.endpoint import Query
@@ -22,6 +22,11 @@ class RowMaker:
     Subclass it. Messages come in their order, so state may be held from one to the next.
     """
 
+    verify: bool = True
+    """Whether to recompute what proves a message; else its rows are `unchecked`. Set before the first one."""
+    reads_ahead: bool = False
+    """Whether `connect` is told the lines of a whole day, of all its runs, before the first message."""
+
     def rows(self, received: Received) -> Iterable[TableRow]:
         """Return the rows of an answer with status 200 or of a frame. Raises ParseError."""
         raise NotImplementedError
@@ -37,6 +42,16 @@ class RowMaker:
         """Note that a connection was opened or closed, or that its subscriptions changed."""
 
 
+class Decimals(NamedTuple):
+    """(digits, of them decimals) of the exact numbers in `books`, `book_changes` and `quotes`; at most 38."""
+
+    price: tuple[int, int] = (38, 18)
+    size: tuple[int, int] = (38, 18)
+
+
+WIDEST = Decimals()
+
+
 def no_keys(texts: Sequence[Any]) -> tuple[str, ...]:  # noqa: ARG001  (a venue's interface)
     """Return nothing: no archive of schema 1 has connections of this feed."""
     return ()
@@ -49,6 +64,8 @@ class Feed:
     tables: tuple[str, ...] = ()  # beside `gaps`: books, book_changes, trades, quotes, reference_prices, ...
     rows: Callable[[], RowMaker] | None = None  # one for each run of a feed
     rows_version: int = 1  # raised when `rows` makes other rows of the same messages: all are then made again
+    decimals: Decimals = WIDEST
+    price_range: tuple[int, int] | None = None  # within which all prices of its books should lie
     books_per_market: int = 1  # a second of a market is observed when all of its books came
     verify: Callable[[Received], Iterable[Verified]] | None = None
     """What each book in an answer proves by itself. Raises ParseError."""

@@ -162,6 +162,36 @@ def test_bytes_in_are_bytes_out(body: bytes) -> None:
 
 
 @examples(150)
+@given(bodies=st.lists(BODIES, min_size=1, max_size=4), connection=st.text(max_size=4))
+def test_a_usual_frame_is_read_quickly_as_parse_reads_it(bodies: list[bytes], connection: str) -> None:
+    item = Frames("v", "f", connection, tuple((AT, n, body) for n, body in enumerate(bodies, 1)))
+    for line in split(lines.frames(item)):
+        whole, quick = lines.parse(line), lines.parse_frame(line)
+        if quick is not None:
+            assert quick[1] == whole.payload
+            assert {name: getattr(quick[0], name) for name in quick[0].__struct_fields__} == whole.envelope
+
+
+FRAME = b'{"kind":"frame","collected_at_utc":"2026-11-21T12:00:00.000000Z","seq":1,"connection":"c1"'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        FRAME.replace(b"frame", b"response") + b',"payload":1}',
+        FRAME.replace(b'"seq":1,', b"") + b',"payload":1}',
+        FRAME + b',"new":2,"payload":1}',
+        FRAME + b',"payload_pre":" ","payload":1}',
+        FRAME + b',"payload":1',
+        FRAME + b"}",
+        b"",
+    ],
+)
+def test_every_other_line_is_left_to_parse(line: bytes) -> None:
+    assert lines.parse_frame(line) is None
+
+
+@examples(150)
 @given(
     bodies=st.lists(BODIES, min_size=1, max_size=5), connection=st.text(alphabet=st.characters(codec="utf-8"))
 )

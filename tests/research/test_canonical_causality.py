@@ -21,7 +21,7 @@ from marketarchive.research.products.updown.canonical.columns import CLOCKS, COL
 from marketarchive.research.products.updown.canonical.grid import Grid
 from marketarchive.research.products.updown.canonical.inputs import read
 from marketarchive.research.products.updown.labels.labels import Label
-from marketarchive.research.tables import gaps, prices
+from marketarchive.research.tables import gaps, schemas
 from marketarchive.times import iso
 from tests.properties import examples
 from tests.research.test_canonical import START, label
@@ -154,7 +154,7 @@ def _store(root: Path, given_rows: Sequence[Row]) -> None:
 
 def _schema(table: str) -> pa.Schema:
     if table in ("gaps", "reference_prices"):
-        stored = gaps.nothing().schema if table == "gaps" else prices.schema()
+        stored = gaps.nothing().schema if table == "gaps" else schemas.schema("reference_prices")
         return pa.schema([field for field in stored if field.name not in ("venue", "feed", "date")])
     moment, text, amount = pa.timestamp("us", tz="UTC"), pa.string(), pa.decimal128(18, 6)
     return pa.schema(

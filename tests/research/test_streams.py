@@ -451,15 +451,18 @@ def test_hashes_can_be_left_for_later_but_are_not_forgotten(tmp_path: Path) -> N
     before = rows(tmp_path, "book_changes")
     assert {(row["verified"], row["is_stale"]) for row in before} == {("unchecked", None)}
     again = normalize(tmp_path)
-    assert {one.path.split("/")[1] for one in again.outputs} == {"books", "book_changes"}
+    assert {one.path.split("/")[1] for one in again.outputs} == {"books", "book_changes", "quotes"}
     assert "ok" in {row["verified"] for row in rows(tmp_path, "book_changes")}
 
 
 def test_a_table_brings_what_it_is_made_from(tmp_path: Path) -> None:
     record(tmp_path, taped(Tape(9), 30))
+    done = normalize(tmp_path, tables=("coverage",))
+    made = {one.path.split("/")[1] for one in done.outputs}
+    assert made == {"gaps", "books", "book_changes", "coverage"}
+    assert not normalize(tmp_path, tables=("coverage",)).outputs
     done = normalize(tmp_path, tables=("quotes",))
-    assert {one.path.split("/")[1] for one in done.outputs} == {"books", "book_changes", "quotes"}
-    assert not normalize(tmp_path, tables=("quotes",)).outputs
+    assert {one.path.split("/")[1] for one in done.outputs} == {"quotes"}
 
 
 def test_a_run_over_midnight_replays_across_it(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from marketarchive.research.checks.check import OFFENDERS, Check, dicts, share
 from marketarchive.research.engine import run, stored
 from marketarchive.research.tables.gap_scope import concerns
-from marketarchive.research.tables.partitions import DAY, files
+from marketarchive.research.tables.partitions import files
 from marketarchive.research.views import literal, view_gaps
+from marketarchive.times import DAY
 
 if TYPE_CHECKING:
     import duckdb

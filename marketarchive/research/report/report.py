@@ -118,6 +118,7 @@ class _Report:
                     since=first,
                     until=until,
                     tables=tables,
+                    upgrade=False,
                     master_url=self._master_url,
                     progress=self._progress,
                 )

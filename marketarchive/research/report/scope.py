@@ -11,8 +11,8 @@ from marketarchive.archive.ledger import Entry, Ledger
 from marketarchive.archive.reader import SEGMENT_KINDS
 from marketarchive.exceptions import ArchiveError
 from marketarchive.research.tables.coverage import SLICE_S
-from marketarchive.research.tables.partitions import DAY, feeds_with
-from marketarchive.times import SECOND, from_iso, iso
+from marketarchive.research.tables.partitions import feeds_with
+from marketarchive.times import DAY, SECOND, from_iso, iso
 
 _HOUR = 3_600
 _SLICE = SLICE_S * SECOND

@@ -1,13 +1,7 @@
-"""What the tables that DuckDB extracts share: where they read, how they are written, what was no row.
-
-DuckDB takes messages apart and marks what it cannot be trusted with (a row whose `token` is null). Those
-messages are looked at one by one in Python and given to the same SQL again, as text that it can be trusted
-with; what is no row even then is counted with its reason.
-"""
+"""What the tables share: how they are written, what was no row, and how DuckDB reads and writes them."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,11 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from marketarchive.archive.reader import Message
-from marketarchive.exceptions import ArchiveError
 from marketarchive.research.engine import pattern, run, stored, text
 from marketarchive.research.tables.partitions import METADATA, Partition, Stamp
-from marketarchive.times import iso
 
 if TYPE_CHECKING:
     import duckdb
@@ -28,18 +19,6 @@ if TYPE_CHECKING:
 
 EXAMPLES = 10
 """How many unreadable things are named; all are counted."""
-
-PRICE = "DECIMAL(18,9)"
-SIZE = "DECIMAL(18,6)"
-AMOUNT = "DECIMAL(38,18)"
-"""What is no number of a book: an average price, an oracle's value."""
-
-LATEST_MS = 253_402_300_799_999
-"""The end of the year 9999: what every reader of a table can hold."""
-
-price_fits = re.compile(r"-?(?=\.?[0-9])[0-9]{0,9}(?:\.[0-9]{0,9}0*)?").fullmatch
-size_fits = re.compile(r"-?(?=\.?[0-9])[0-9]{0,12}(?:\.[0-9]{0,6}0*)?").fullmatch
-amount_fits = re.compile(r"-?(?=\.?[0-9])[0-9]{0,20}(?:\.[0-9]{0,18}0*)?").fullmatch
 
 Names = Mapping[str, tuple[str, str]]
 """Token -> (slug, outcome)."""
@@ -57,25 +36,11 @@ class Made:
     unreadable: Counter[str] = field(default_factory=Counter)  # by what was wrong
     examples: list[dict[str, Any]] = field(default_factory=list)
 
-    def miss(self, reason: str, detail: str, message: Message, position: int) -> None:
-        """Something that is no row; `position` is its place in the message, 0 for all of it."""
+    def miss(self, reason: str, detail: str, run: str, seq: int, position: int) -> None:
+        """Count something that is no row; `position` is its place in the message, 0 for all of it."""
         self.unreadable[reason] += 1
         if len(self.examples) < EXAMPLES:
-            self.examples.append(
-                {"run": message.run, "seq": message.seq, "position": position, "why": detail[:200]}
-            )
-
-    def require_all(self, received: int, what: str, partition: Partition) -> None:
-        """Compare rows and unreadable ones with what was received: less than that is a fault of ours.
-
-        received: how many, counted apart from the rows; what: their name, plural. Raises ArchiveError.
-        """
-        unreadable = sum(self.unreadable.values())
-        if self.rows + unreadable < received:
-            raise ArchiveError(
-                f"{partition.path}: {self.rows} rows and {unreadable} unreadable messages were made of "
-                f"{received} {what} that were received; nothing was replaced"
-            )
+            self.examples.append({"run": run, "seq": seq, "position": position, "why": detail[:200]})
 
 
 def register(
@@ -105,26 +70,6 @@ def lines(paths: list[str], columns: Mapping[str, str]) -> str:
         f"read_json([{', '.join(map(pattern, paths))}], format = 'newline_delimited', columns = {{{read}}}, "
         "compression = 'gzip', filename = true) AS lines JOIN sources ON sources.file = lines.filename"
     )
-
-
-def within(partition: Partition) -> str:
-    """Whether a line lies in the partition's day."""
-    first, until = text(iso(partition.first_ns)), text(iso(partition.until_ns))
-    return f"collected_at_utc >= {first} AND collected_at_utc < {until}"
-
-
-def frame_with(word: str) -> str:
-    """Whether a frame may have an event with `word` in its text; so may one that is no JSON."""
-    return (
-        r"CASE WHEN payload IS NULL THEN coalesce(payload_text, '?') NOT IN ('', 'PONG') "
-        rf"ELSE contains(payload::VARCHAR, {text(word)}) OR contains(payload::VARCHAR, '\u') END"
-    )
-
-
-def moment(milliseconds: str) -> str:
-    """A time of the venue; null for one that no calendar has."""
-    within = f"{milliseconds} BETWEEN 0 AND {LATEST_MS}"
-    return f"make_timestamp_ms(CASE WHEN {within} THEN {milliseconds} END)::TIMESTAMPTZ"
 
 
 def copy(connection: duckdb.DuckDBPyConnection, query: str, target: Path, stamp: Stamp) -> None:

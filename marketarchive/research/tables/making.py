@@ -1,58 +1,28 @@
-"""How a table of a feed and day is made: by a maker of the venue's own package, or of `Feed.rows`.
+"""What a table of a feed and day is made with, and what packages of venues add to it.
 
-A package `research/tables/<venue>` whose module `makers` has `MAKERS` makes those tables itself: nothing else
-has to be told of it.
+A package `research/tables/<venue>` may have a module `makers` with `FINISHED` (what SQL makes of the rows of
+`Feed.rows`) and `WATCHED` (what tells a feed's coverage): nothing else has to be told of it.
 """
 
 from __future__ import annotations
 
 import pkgutil
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from marketarchive.research.names import Markets
-from marketarchive.research.tables.extract import Made, Names, Progress
+from marketarchive.research.tables.extract import Names
 from marketarchive.research.tables.partitions import Partition
 
 if TYPE_CHECKING:
     import duckdb
 
-T = TypeVar("T")
-
-
-class Shared:
-    """What the tables of one feed and day share: made for the first of them, kept for the others.
-
-    Its files lie in a folder that is emptied for the next day.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self._folder = root / "tables" / ".shared"
-        self._day: tuple[str, str, str] | None = None
-        self._made: Any = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def once(self, partition: Partition, make: Callable[[Path], T]) -> T:
-        """Return what `make` returned for the partition's feed and day; it gets a folder for its files."""
-        day = (partition.venue, partition.feed, partition.day)
-        if self._day != day:
-            self._day = None  # what fails now is tried again for the next table
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder.mkdir(parents=True)
-            self._made = make(self._folder)
-            self._day = day
-        made: T = self._made
-        return made
+Finish = Callable[[str], str]
+"""Returns a query of a table's rows, given the relation of what `Feed.rows` made of a day."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +35,6 @@ class Task:
     names: Names
     markets: Markets
     target: Path
-    shared: Shared
-    verify: bool  # whether hashes are to be recomputed
-    progress: Progress  # told bytes of segments that are read once more, for the verification
-
-
-Maker = Callable[[Task], Made]
-"""Writes the day's rows to the task's target. Raises ArchiveError, CorruptError, and duckdb.Error for a
-segment that cannot be read."""
 
 
 @cache
@@ -87,9 +49,11 @@ def makers(module: str, name: str) -> Mapping[tuple[str, ...], Any]:
     return found
 
 
-def maker(partition: Partition) -> Maker | None:
-    """Return what the venue's own package makes the table with; None: it is made of `Feed.rows`."""
-    found: Maker | None = makers("makers", "MAKERS").get((partition.venue, partition.feed, partition.table))
+def finish_of(partition: Partition) -> Finish | None:
+    """Return what a venue's package has still to do with a table's rows."""
+    found: Finish | None = makers("makers", "FINISHED").get(
+        (partition.venue, partition.feed, partition.table)
+    )
     return found
 
 

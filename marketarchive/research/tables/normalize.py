@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from marketarchive.archive.files import Files
 from marketarchive.clock import Clock, RealClock
-from marketarchive.exceptions import ArchiveError, ArgumentError, DiskError
-from marketarchive.invocation import command
+from marketarchive.exceptions import ArgumentError, DiskError
 from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
-from marketarchive.research.engine import connect, require
-from marketarchive.research.names import Known
+from marketarchive.research.engine import require
 from marketarchive.research.names import known as known_of
-from marketarchive.research.tables import checks, coverage, gaps, rows
 from marketarchive.research.tables.checks import Check
-from marketarchive.research.tables.extract import Made
-from marketarchive.research.tables.making import Shared, Task, maker
+from marketarchive.research.tables.jobs import Done, Job, Output, do
 from marketarchive.research.tables.partitions import (
-    VERIFIED,
     VERSIONS,
     Partition,
     Stamp,
@@ -32,24 +23,8 @@ from marketarchive.research.tables.partitions import (
     stamp_of,
     with_needs,
 )
+from marketarchive.research.tables.workers import WORTH_BYTES, cores, do_all
 from marketarchive.times import iso
-
-if TYPE_CHECKING:
-    import duckdb
-
-
-@dataclass
-class Output:
-    """A file that was made."""
-
-    path: str
-    rows: int
-    bytes: int
-    sha256: str
-    key: str
-    verified: bool
-    inputs: dict[str, str]
-    unreadable: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass
@@ -59,6 +34,7 @@ class Normalized:
     up_to_date: int = 0
     outputs: list[Output] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)  # path of a table's file -> why it was left as it is
+    former: list[str] = field(default_factory=list)  # paths of files that were left at a former version
     checks: dict[str, Check] = field(default_factory=dict)
     manifest: str | None = None  # relative to OUTPUT_DIR
 
@@ -83,7 +59,9 @@ def normalize(
     *,
     tables: Collection[str] = tuple(VERSIONS),
     verify: bool = True,
+    upgrade: bool = True,
     master_url: str | None = None,
+    processes: int | None = 1,
     progress: Progress | None = None,
     clock: Clock | None = None,
 ) -> Normalized:
@@ -91,6 +69,8 @@ def normalize(
 
     Days that touch `since` <= time < `until` (ns). With `verify` the hash of every book and change is
     recomputed. What `tables` are made from is brought up to date too. One call at a time; another waits.
+    upgrade: whether to make files of a former version again that can be read as they are.
+    processes: at once, each making a feed's day; 1: here; None: on all cores, if there is enough to do.
     Raises ArgumentError, ConfigurationError, DiskError.
     """
     require()
@@ -104,7 +84,9 @@ def normalize(
                 root,
                 [one for one in partitions(root, wanted, since, until) if one.table in with_needs(tables)],
                 verify,
+                upgrade,
                 master_url,
+                processes,
                 progress or Quiet(),
                 clock or RealClock(),
                 {"feeds": sorted(chosen), "since": since and iso(since), "until": until and iso(until)},
@@ -117,7 +99,9 @@ def _normalize(
     root: Path,
     found: list[Partition],
     verify: bool,
+    upgrade: bool,
     master_url: str | None,
+    processes: int | None,
     progress: Progress,
     clock: Clock,
     arguments: Mapping[str, Any],
@@ -128,119 +112,49 @@ def _normalize(
         stamp = stamp_of(root / partition.path)
         if stamp is not None and stamp.key == partition.key and (stamp.verified or not verify):
             done.up_to_date += 1
+        elif stamp is not None and not upgrade and stamp.key in partition.former_keys:
+            done.former.append(str(partition.path))
         elif (missing := _missing(root, partition, stamp)) is not None:
             done.failed[str(partition.path)] = missing
         else:
             due.append(partition)
     if not due:
         return done
-    progress.total(_to_read(due, verify=verify))
+    jobs = _jobs(root, due, verify=verify)
+    progress.total(sum(job.bytes for job in jobs))
     started = clock.now_ns()
-    known = known_of(root, master_url)
-    connection = connect(root / "tables" / ".spill")
-    try:
-        with Shared(root) as shared:
-            for partition in due:
-                progress.begin(f"{partition.table} {partition.feed} {partition.day}")
-                _make(connection, root, partition, known, shared, progress, done, verify=verify)
-    finally:
-        connection.close()
+    for made in _do(jobs, root, master_url, processes, progress):
+        done.outputs += made.outputs
+        done.failed |= made.failed
+        for check in made.checks:
+            done.checks.setdefault(check.name, Check(check.name)).add(check)
     if done.outputs:
         done.manifest = _manifest(root, clock, started, done, {**arguments, "verify": verify})
     return done
 
 
-def _to_read(due: list[Partition], *, verify: bool) -> int:
-    once = sum(one.bytes for one in due if one.table != "gaps")
-    judged = {
-        (one.venue, one.feed, one.day): one.bytes
-        for one in due
-        if one.table in VERIFIED and maker(one) is not None
-    }
-    return once + (sum(judged.values()) if verify else 0)
+def _do(
+    jobs: list[Job], root: Path, master_url: str | None, processes: int | None, progress: Progress
+) -> Iterable[Done]:
+    """Return what each job did, in their order."""
+    if processes is None:
+        processes = cores() if sum(job.bytes for job in jobs) >= WORTH_BYTES else 1
+    if processes > 1 and len(jobs) > 1:
+        return do_all(jobs, processes, master_url, progress)
+    known = known_of(root, master_url)
+    made = []
+    for job in jobs:
+        progress.begin(job.name)
+        made.append(do(job, known, progress.advance))
+    return made
 
 
-def _make(
-    connection: duckdb.DuckDBPyConnection,
-    root: Path,
-    partition: Partition,
-    known: Known,
-    shared: Shared,
-    progress: Progress,
-    done: Normalized,
-    *,
-    verify: bool,
-) -> None:
-    """One file, replaced whole or not at all."""
-    import duckdb
-
-    files = Files()
-    path = root / partition.path
-    files.make_dirs(path.parent, root)
-    temporary = path.with_name(path.name + ".tmp")
-    for left in path.parent.glob(f"{temporary.name}*"):
-        files.unlink(left)  # by a call that was killed
-    found: list[Check] = []
-    try:
-        _check_inputs(root, partition)
-        task = Task(
-            connection=connection,
-            root=root,
-            partition=partition,
-            names=known.tokens,
-            markets=known.markets,
-            target=temporary,
-            shared=shared,
-            verify=verify,
-            progress=progress.advance,
-        )
-        made = _rows(task)
-        if partition.table == "books":
-            unreadable = sum(made.unreadable.values())
-            asks_both = partition.is_polled and partition.books_per_market > 1
-            found = checks.check(connection, temporary, unreadable, made.examples, asks_both=asks_both)
-    except (ArchiveError, duckdb.Error) as error:
-        files.unlink(temporary)
-        done.failed[str(partition.path)] = str(error).splitlines()[0]
-        return
-    if partition.table != "gaps":
-        progress.advance(partition.bytes)
-    digest, size = _settle(files, temporary, path)
-    done.outputs.append(
-        Output(
-            str(partition.path),
-            made.rows,
-            size,
-            digest,
-            partition.key,
-            made.verified,
-            partition.inputs,
-            made.unreadable,
-        )
-    )
-    for check in found:
-        done.checks.setdefault(check.name, Check(check.name)).add(check)
-
-
-def _rows(task: Task) -> Made:
-    """Writes one table of one day to its target. Raises ArchiveError, duckdb.Error."""
-    partition = task.partition
-    _check_needs(task.root, partition)
-    match partition.table:
-        case "gaps":
-            return gaps.make(task.root, partition, task.target)
-        case "coverage":
-            return coverage.make(task)
-    of_venue = maker(partition)
-    return rows.make(task) if of_venue is None else of_venue(task)
-
-
-def _check_needs(root: Path, partition: Partition) -> None:
-    """Raises ArchiveError when a table that this one is made from is not of the same segments."""
-    for table in partition.needs:
-        stamp = stamp_of(root / partition.path_of(table))
-        if stamp is None or stamp.inputs != partition.inputs:
-            raise ArchiveError(f"it is made from {partition.path_of(table)}, which is not up to date")
+def _jobs(root: Path, due: Iterable[Partition], *, verify: bool) -> list[Job]:
+    """Return a job for each feed and day."""
+    days: dict[tuple[str, str, str], list[Partition]] = {}
+    for partition in due:
+        days.setdefault((partition.venue, partition.feed, partition.day), []).append(partition)
+    return [Job(root, tuple(partitions), verify) for partitions in days.values()]
 
 
 def _missing(root: Path, partition: Partition, stamp: Stamp | None) -> str | None:
@@ -258,31 +172,6 @@ def _missing(root: Path, partition: Partition, stamp: Stamp | None) -> str | Non
             f"{lost[0]}): restore the ledger, or delete the file to have it made from what is left"
         )
     return None
-
-
-def _check_inputs(root: Path, partition: Partition) -> None:
-    """Raises ArchiveError when a segment is not the file that the ledger describes."""
-    for path, sha256 in partition.inputs.items():
-        if _digest(root / path) != sha256:
-            raise ArchiveError(f"{path} is not the file that the ledger describes: run `{command('verify')}`")
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _settle(files: Files, temporary: Path, path: Path) -> tuple[str, int]:
-    """(sha256, bytes) of `temporary`, which lastingly takes the place of `path`."""
-    handle = os.open(temporary, os.O_RDONLY)
-    try:
-        files.fsync(handle)
-    finally:
-        os.close(handle)
-    digest, size = _digest(temporary), temporary.stat().st_size
-    files.rename(temporary, path)
-    files.sync_dir(path.parent)
-    return digest, size
 
 
 def _manifest(root: Path, clock: Clock, started: int, done: Normalized, arguments: Mapping[str, Any]) -> str:

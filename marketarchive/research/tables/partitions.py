@@ -17,7 +17,7 @@ from marketarchive.archive.labels import labels
 from marketarchive.archive.ledger import Entry, Ledger
 from marketarchive.archive.reader import SEGMENT_KINDS
 from marketarchive.exceptions import ConfigurationError
-from marketarchive.times import SECOND, from_iso, iso
+from marketarchive.times import DAY, from_iso, iso
 from marketarchive.venues import feed_of, venues
 
 METADATA = "marketarchive"
@@ -25,26 +25,26 @@ METADATA = "marketarchive"
 
 VERSIONS = {
     "gaps": 4,
-    "books": 2,
-    "book_changes": 1,
-    "trades": 1,
-    "quotes": 2,
-    "reference_prices": 2,
+    "books": 3,
+    "book_changes": 2,
+    "trades": 2,
+    "quotes": 3,
+    "reference_prices": 3,
     "coverage": 6,
 }
 """Raised when a table's columns or their meaning change: all its days are then made again. In the order in
 which tables are made, since some are made from others."""
 
+READABLE = {"books": 2, "book_changes": 1, "trades": 1, "quotes": 2, "reference_prices": 2}
+"""The first version of a table that only lacks columns: readers take its files as they are."""
+
 NEEDS = {
-    "quotes": frozenset({"books", "book_changes"}),
     "coverage": frozenset({"gaps", "books", "book_changes", "reference_prices"}),
 }
 """What tables are made from, beside raw, as far as their feed has it."""
 
-VERIFIED = frozenset({"books", "book_changes"})
-"""Tables whose rows have a verdict."""
-
-DAY = 86_400 * SECOND
+VERIFIED = frozenset({"books", "book_changes", "quotes"})
+"""Tables whose verdicts are recomputed, unless that is left for later."""
 
 
 class Stamp(msgspec.Struct):
@@ -111,10 +111,24 @@ class Partition:
     @property
     def key(self) -> str:
         """Two files with the same key have the same rows, but for whether hashes were recomputed."""
-        parts = [self.table, VERSIONS[self.table], sorted(self.inputs.items()), sorted(self.labels.items())]
+        return self._key(VERSIONS[self.table], self._rows_version)
+
+    @property
+    def former_keys(self) -> frozenset[str]:
+        """The keys of files of former versions, of the same segments, that can be read all the same."""
+        versions = range(READABLE.get(self.table, VERSIONS[self.table]), VERSIONS[self.table] + 1)
+        of_rows = range(1, self._rows_version + 1)
+        return frozenset(self._key(version, rows) for version in versions for rows in of_rows) - {self.key}
+
+    @property
+    def _rows_version(self) -> int:
         declared = feed_of(self.venue, self.feed)
-        if declared is not None and declared.rows_version > 1:
-            parts.append(declared.rows_version)
+        return 1 if declared is None else declared.rows_version
+
+    def _key(self, version: int, rows_version: int) -> str:
+        parts = [self.table, version, sorted(self.inputs.items()), sorted(self.labels.items())]
+        if rows_version > 1:
+            parts.append(rows_version)
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
     def stamp(self, *, verified: bool) -> Stamp:

@@ -35,7 +35,14 @@ def connection_line(message: Message) -> ConnectionLine:
     envelope = message.envelope
     keys, texts = envelope.get("keys"), envelope.get("subscribe") or ()
     named = keys_of(message.venue, message.feed, keys, texts)
-    return ConnectionLine(envelope["connection"], envelope["event"], named, message.received_at)
+    return ConnectionLine(
+        envelope["connection"],
+        envelope["event"],
+        named,
+        message.received_at,
+        message.canonical_url,
+        tuple(texts),
+    )
 
 
 def _states(root: Path, entry: Entry) -> dict[str, list[Message]]:

@@ -1,106 +1,144 @@
 """Tables of `Feed.rows`: what a venue makes of its archived messages, in the columns that all venues share.
 
-One pass over a feed's day makes all of its tables. What does not fit its column exactly is no row; it is
-counted with its reason.
+One pass over a feed's day verifies its messages and makes all of its tables. What does not fit its column
+exactly is no row; it is counted with its reason.
 """
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from marketarchive.archive.reader import Message
+from marketarchive.archive.reader import Message, read_segment
 from marketarchive.exceptions import ArchiveError, ParseError
 from marketarchive.research.tables import schemas
-from marketarchive.research.tables.extract import Made
-from marketarchive.research.tables.making import Task
+from marketarchive.research.tables.columns import Batch, Place
+from marketarchive.research.tables.extract import Made, Names, Progress
 from marketarchive.research.tables.partitions import METADATA, VERIFIED, Partition, tables_of
 from marketarchive.research.tables.replay import connection_line, replayed
-from marketarchive.research.tables.values import fitting, with_measures
 from marketarchive.venues import feed_of
+from marketarchive.venues.messages import ConnectionLine
 from marketarchive.venues.table_rows import TABLE_OF, TableRow, UnreadableRow
-from marketarchive.venues.venue import RowMaker
+from marketarchive.venues.venue import Feed, RowMaker
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-VERDICTS = ("ok", "failed", "unchecked", "not_available")
-SUBJECTS = ("market", "asset", "token", "symbol")
-"""What a row is about: at least one of them."""
-_AT_ONCE = 50_000  # rows kept before they are written
+GROUP_ROWS: Mapping[str, int] = {"books": 5_000}
+"""Rows in a row group, if it is not the last one; books have many levels."""
+_GROUP_ROWS = 50_000
+_AT_ONCE: Mapping[str, int] = {"books": 250}
+_ROWS_AT_ONCE = 4_000  # are converted together: so many stay in the processor's cache
+_LOOK_EVERY = 64  # messages, whether there are that many
 
 
 @dataclass
-class _File:
+class _Table:
     """A table's file that is being written."""
 
-    table: str
-    path: Path
-    schema: pa.Schema
     file: pq.ParquetWriter
-    made: Made = field(default_factory=Made)
-    rows: list[dict[str, Any]] = field(default_factory=list)
+    batch: Batch
+    made: Made
+    group_rows: int
+    at_once: int
+    group: list[pa.Table] = field(default_factory=list)
+    grouped: int = 0  # rows in `group`
+    number: int = 0  # of the message that the last row is of
+    count: int = 0  # of its rows
 
-    def write(self) -> None:
-        import pyarrow as pa
+    def position(self, given: int, number: int) -> int:
+        """Return the place of a row in its message: what was given, or the rows of the message counted."""
+        if self.number != number:
+            self.number, self.count = number, 0
+        self.count += 1
+        return given or self.count
 
-        self.file.write_table(pa.Table.from_pylist(self.rows, self.schema))
-        self.made.rows += len(self.rows)
-        self.rows.clear()
+    def write(self, *, is_last: bool = False) -> None:
+        """Write the rows that are kept, when they are enough or the last ones."""
+        if self.batch.rows and (is_last or len(self.batch.rows) >= self.at_once):
+            self._convert()
+        if self.group and (is_last or self.grouped >= self.group_rows):
+            import pyarrow as pa
+
+            self.file.write_table(pa.concat_tables(self.group), row_group_size=2 * self.group_rows)
+            self.group, self.grouped = [], 0
+
+    def _convert(self) -> None:
+        """Make columns of the rows that are kept. What does not fit is counted."""
+        batch = self.batch
+        rows, errors = batch.convert()
+        self.group.append(rows)
+        self.grouped += rows.num_rows
+        self.made.rows += rows.num_rows
+        for number, error in sorted(errors.items()):
+            self.miss(error, batch.places[number], batch.positions[number])
+        batch.clear()
+
+    def miss(self, error: ParseError, place: Place, position: int, reason: str = "") -> None:
+        """Count what is no row. Position 0 is the whole message."""
+        named = ", ".join(error.fields) or reason or "not readable"
+        self.made.miss(named, str(error), place.run, place.seq, position)
 
 
-def make(task: Task) -> Made:
-    """Write the day's rows to the task's target. Raises ArchiveError, CorruptError."""
-    files = task.shared.once(task.partition, lambda folder: _make_all(task, folder))
-    found = files[task.partition.table]
-    found.path.rename(task.target)
-    return found.made
+def make(
+    root: Path,
+    partition: Partition,
+    targets: Mapping[str, Path],
+    names: Names,
+    progress: Progress,
+    *,
+    verify: bool,
+) -> dict[str, Made]:
+    """Write the day's rows of the tables of `targets`, each to its file.
 
-
-def _make_all(task: Task, folder: Path) -> dict[str, _File]:
-    """Return the files of all tables of the feed's day, written to `folder`."""
+    partition: of any table of the feed and day; progress: told bytes of segments as they are read. Raises
+    ArchiveError, CorruptError.
+    """
     import pyarrow.parquet as pq
 
-    partition = task.partition
-    files: dict[str, _File] = {}
-    with ExitStack() as stack:
-        for table in tables_of(partition.venue, partition.feed):
-            if table in schemas.COLUMNS:
-                path = folder / f"{table}.parquet"
-                stamp = replace(partition, table=table).stamp(verified=True)
-                schema = schemas.schema(table).with_metadata({METADATA.encode(): msgspec.json.encode(stamp)})
-                file = stack.enter_context(pq.ParquetWriter(path, schema, compression="zstd"))
-                files[table] = _File(table, path, schema, file)
-        for message, made in _messages(task.root, partition):
-            is_due = message.received_at >= partition.first_ns
-            _add(files, message, made, is_due=is_due)
-        for each in files.values():
-            each.write()
-    return files
-
-
-def _messages(root: Path, partition: Partition) -> Iterator[tuple[Message, Iterator[TableRow]]]:
-    """Each message of the day, and of its segments before it, with its rows; each run has its own maker."""
     declared = feed_of(partition.venue, partition.feed)
     if declared is None or declared.rows is None:
         raise ArchiveError(f"{partition.venue}/{partition.feed} declares tables, and nothing that makes them")
-    makers: dict[str, RowMaker] = {}
-    for entry in partition.entries:
-        if entry["run"] not in makers:
-            makers[entry["run"]] = declared.rows()
-        maker = makers[entry["run"]]
-        for message in replayed(root, entry):
-            if message.received_at < partition.until_ns:
-                if message.kind == "connection":
-                    maker.connect(connection_line(message))
-                elif is_read(message):
-                    yield message, _rows(maker, message)
+    tables: dict[str, _Table] = {}
+    with ExitStack() as stack:
+        for table, target in targets.items():
+            is_verified = verify or table not in VERIFIED
+            stamp = replace(partition, table=table).stamp(verified=is_verified)
+            schema = schemas.schema(table, declared.decimals)
+            schema = schema.with_metadata({METADATA.encode(): msgspec.json.encode(stamp)})
+            file = stack.enter_context(pq.ParquetWriter(target, schema, compression="zstd"))
+            batch = Batch(table, declared.decimals, declared.price_range, names)
+            tables[table] = _Table(
+                file,
+                batch,
+                Made(verified=is_verified),
+                GROUP_ROWS.get(table, _GROUP_ROWS),
+                _AT_ONCE.get(table, _ROWS_AT_ONCE),
+            )
+        stack.enter_context(_without_cycle_collection())
+        _Pass(root, partition, declared, tables, progress, verify=verify).run()
+    return {table: each.made for table, each in tables.items()}
+
+
+@contextmanager
+def _without_cycle_collection() -> Iterator[None]:
+    """Rows refer to nothing that refers to them: to search them for cycles, batch after batch, finds nothing
+    and takes a fifth of the time.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def is_read(message: Message) -> bool:
@@ -110,76 +148,114 @@ def is_read(message: Message) -> bool:
     )
 
 
-def rows_of(maker: RowMaker, message: Message) -> Iterable[TableRow]:
+class _Pass:
+    """Gives the messages of a feed's day to its makers, one a run, and their rows to the tables."""
+
+    def __init__(
+        self,
+        root: Path,
+        partition: Partition,
+        declared: Feed,
+        tables: Mapping[str, _Table],
+        progress: Progress,
+        *,
+        verify: bool,
+    ) -> None:
+        self._root = root
+        self._partition = partition
+        self._declared = declared
+        self._tables = tables
+        self._progress = progress
+        self._verify = verify
+        self._first_ns, self._until_ns = partition.first_ns, partition.until_ns
+        self._makers: dict[str, RowMaker] = {}
+        self._of_type: dict[type, _Table] = {
+            kind: tables[table] for kind, table in TABLE_OF.items() if table in tables
+        }
+        self._known = set(tables_of(partition.venue, partition.feed))
+
+    def run(self) -> None:
+        """Raises ArchiveError, CorruptError."""
+        partition, root = self._partition, self._root
+        ahead = self._ahead()
+        number = 0
+        for entry in partition.entries:
+            maker = self._maker(entry["run"])
+            for each in ahead.pop(entry["run"], ()):
+                maker.connect(each)
+            for message in replayed(root, entry):
+                number += 1
+                if message.received_at >= self._until_ns:
+                    continue
+                if message.kind == "connection":
+                    maker.connect(connection_line(message))
+                elif is_read(message):
+                    self._add(maker, message, number)
+                if not number % _LOOK_EVERY:
+                    for table in self._tables.values():
+                        table.write()
+            self._progress(entry["bytes"])
+        for table in self._tables.values():
+            table.write(is_last=True)
+
+    def _maker(self, run: str) -> RowMaker:
+        if run not in self._makers:
+            assert self._declared.rows is not None
+            maker = self._makers[run] = self._declared.rows()
+            maker.verify = self._verify
+        return self._makers[run]
+
+    def _ahead(self) -> dict[str, list[ConnectionLine]]:
+        """Return by run the connection lines of the whole day, where its maker wants them ahead."""
+        entries = self._partition.entries
+        runs = {entry["run"] for entry in entries}
+        if not any(self._maker(run).reads_ahead for run in runs):
+            return {}
+        found = [
+            connection_line(message)
+            for entry in entries
+            for message in read_segment(self._root, entry)
+            if message.kind == "connection"
+        ]
+        return dict.fromkeys(runs, found)
+
+    def _add(self, maker: RowMaker, message: Message, number: int) -> None:
+        is_due = message.received_at >= self._first_ns
+        seq = message.seq or message.envelope.get("derived_from_seq", 0)
+        place = Place(message.received_at // 1000, message.run, seq, message.envelope.get("connection"))
+        of_type = self._of_type
+        try:
+            for row in _rows(maker, message):
+                table = of_type.get(type(row))
+                if table is None:
+                    self._add_other(row, place, number, is_due=is_due)
+                elif is_due:
+                    batch = table.batch
+                    batch.rows.append(row)
+                    batch.places.append(place)
+                    batch.positions.append(table.position(row.position, number))
+        except ParseError as error:
+            for table in self._tables.values() if is_due else ():
+                table.miss(error, place, 0)
+        except ArchiveError:
+            raise
+        except Exception as error:
+            where = f"{message.path} line {message.line_number}"
+            raise ArchiveError(f"{where}: the rows of its venue fail at it: {error!r}") from error
+
+    def _add_other(self, row: TableRow, place: Place, number: int, *, is_due: bool) -> None:
+        """Count a row that cannot be read, and leave out one of a table that is not made now."""
+        name = row.table if isinstance(row, UnreadableRow) else TABLE_OF[type(row)]
+        if name not in self._known:
+            feed = f"{self._partition.venue}/{self._partition.feed}"
+            raise ArchiveError(f"{feed} makes rows of {name}, not declared")
+        table = self._tables.get(name)
+        if table is not None and is_due and isinstance(row, UnreadableRow):
+            table.miss(row.error, place, table.position(row.position, number), row.reason)
+
+
+def _rows(maker: RowMaker, message: Message) -> Iterable[TableRow]:
     """Return the rows of a message that `is_read`. Raises what the maker raises."""
     if message.kind == "book_state":
         return maker.restore(message.received(), message.envelope["asset"])
     return maker.rows(message.received())
-
-
-def _rows(maker: RowMaker, message: Message) -> Iterator[TableRow]:
-    """Yield the rows of a message. Raises ParseError, and ArchiveError when the maker itself is at fault."""
-    try:
-        yield from rows_of(maker, message)
-    except ParseError:
-        raise
-    except Exception as error:
-        where = f"{message.path} line {message.line_number}"
-        raise ArchiveError(f"{where}: the rows of its venue fail at it: {error!r}") from error
-
-
-def _add(files: Mapping[str, _File], message: Message, made: Iterator[TableRow], *, is_due: bool) -> None:
-    positions: dict[str, int] = dict.fromkeys(files, 0)
-    try:
-        for row in made:
-            table = row.table if isinstance(row, UnreadableRow) else TABLE_OF[type(row)]
-            if table not in files:
-                raise ArchiveError(f"{message.venue}/{message.feed} makes rows of {table}, not declared")
-            positions[table] += 1
-            if not is_due:
-                continue
-            file, position = files[table], row.position or positions[table]
-            try:
-                file.rows.append(_row(table, row, message, position))
-            except ParseError as error:
-                _miss(file, error, message, position)
-            if len(file.rows) >= _AT_ONCE:
-                file.write()
-    except ParseError as error:
-        for file in files.values() if is_due else ():
-            _miss(file, error, message, 0)
-
-
-def _miss(file: _File, error: ParseError, message: Message, position: int) -> None:
-    file.made.miss(", ".join(error.fields) or "not readable", str(error), message, position)
-
-
-def _row(table: str, given: TableRow, message: Message, position: int) -> dict[str, Any]:
-    """Return a row as its file holds it. Raises ParseError when it does not fit."""
-    if isinstance(given, UnreadableRow):
-        raise given.error
-    columns = schemas.COLUMNS[table]
-    row = {
-        name: fitting(table, name, columns[name], value)
-        for name, value in msgspec.structs.asdict(given).items()
-        if name in columns
-    }
-    if all(row.get(name) is None for name in SUBJECTS):
-        raise ParseError(table, f"names none of {', '.join(SUBJECTS)}", SUBJECTS)
-    if table == "books":
-        row = with_measures(row)
-    if table in VERIFIED:
-        row["verified"] = row.get("verified") or "unchecked"
-    if row.get("verified") not in (None, *VERDICTS):
-        raise ParseError(table, f"verified={row['verified']!r} is no verdict", ("verified",))
-    place = {"index": row["index"], "position": position} if "position" in columns else {"index": position}
-    return (
-        row
-        | place
-        | {
-            "received_at": message.received_at // 1000,
-            "run": message.run,
-            "seq": message.seq or message.envelope.get("derived_from_seq", 0),
-            "connection": message.envelope.get("connection"),
-        }
-    )

@@ -1,7 +1,6 @@
 """The columns of the tables that messages of any venue can become.
 
-A venue package that makes a table itself may leave columns out and have narrower decimals; readers see the
-columns that are missing as null.
+A feed may declare narrower decimals. Files of former versions may lack columns; readers see them as null.
 """
 
 from __future__ import annotations
@@ -9,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
+from marketarchive.venues.venue import WIDEST, Decimals
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Kind = Literal["text", "time", "amount", "int", "long", "flag", "levels"]
+Kind = Literal["text", "time", "amount", "price", "size", "depth", "int", "long", "flag", "levels"]
 
 _ROW: dict[str, Kind] = {
     "market": "text",
@@ -28,7 +29,7 @@ _ROW: dict[str, Kind] = {
     "index": "int",
     "position": "int",
 }
-_TOP: dict[str, Kind] = {"best_bid": "amount", "best_ask": "amount"}
+_TOP: dict[str, Kind] = {"best_bid": "price", "best_ask": "price"}
 
 COLUMNS: Mapping[str, Mapping[str, Kind]] = {
     "books": _ROW
@@ -37,25 +38,25 @@ COLUMNS: Mapping[str, Mapping[str, Kind]] = {
         "hash": "text",
         "verified": "text",
         "recipe": "text",
-        "best_bid": "amount",
-        "best_bid_size": "amount",
-        "best_ask": "amount",
-        "best_ask_size": "amount",
-        "bid_depth": "amount",
-        "ask_depth": "amount",
+        "best_bid": "price",
+        "best_bid_size": "size",
+        "best_ask": "price",
+        "best_ask_size": "size",
+        "bid_depth": "depth",
+        "ask_depth": "depth",
         "bid_levels": "int",
         "ask_levels": "int",
         "is_sorted": "flag",
         "is_crossed": "flag",
         "is_in_range": "flag",
         "is_positive": "flag",
-        "tick_size": "amount",
-        "last_trade_price": "amount",
+        "tick_size": "price",
+        "last_trade_price": "price",
         "bids": "levels",
         "asks": "levels",
     },
     "book_changes": _ROW
-    | {"side": "text", "price": "amount", "size": "amount", "hash": "text"}
+    | {"side": "text", "price": "price", "size": "size", "hash": "text"}
     | _TOP
     | {"verified": "text", "is_stale": "flag"},
     "trades": _ROW
@@ -98,29 +99,51 @@ _SQL: Mapping[Kind, str] = {
     "text": "VARCHAR",
     "time": "TIMESTAMPTZ",
     "amount": "DECIMAL(38,18)",
+    "price": "DECIMAL(38,18)",
+    "size": "DECIMAL(38,18)",
+    "depth": "DECIMAL(38,18)",
     "int": "INTEGER",
     "long": "BIGINT",
     "flag": "BOOLEAN",
     "levels": "STRUCT(price DECIMAL(38,18), size DECIMAL(38,18))[]",
 }
-_EXACT: tuple[Kind, ...] = ("amount", "levels")
+_EXACT: tuple[Kind, ...] = ("amount", "price", "size", "depth", "levels")
+_AMOUNT = (38, 18)
 
 
-def schema(table: str) -> pa.Schema:
-    """Return the columns of a table's file."""
+def digits(kind: Kind, decimals: Decimals) -> tuple[int, int]:
+    """Return (digits, of them decimals) of an exact number of `kind`; a depth is a sum of sizes."""
+    if kind == "price":
+        return decimals.price
+    if kind == "size":
+        return decimals.size
+    return (38, decimals.size[1]) if kind == "depth" else _AMOUNT
+
+
+def arrow_type(kind: Kind, decimals: Decimals = WIDEST) -> pa.DataType:
+    """Return how a column holds values of `kind`."""
     import pyarrow as pa
 
-    amount = pa.decimal128(38, 18)
-    types: Mapping[Kind, pa.DataType] = {
+    if kind == "levels":
+        fields = [(name, pa.decimal128(*size)) for name, size in decimals._asdict().items()]
+        return pa.list_(pa.struct(fields))
+    if kind in _EXACT:
+        return pa.decimal128(*digits(kind, decimals))
+    types: Mapping[str, pa.DataType] = {
         "text": pa.string(),
         "time": pa.timestamp("us", tz="UTC"),
-        "amount": amount,
         "int": pa.int32(),
         "long": pa.int64(),
         "flag": pa.bool_(),
-        "levels": pa.list_(pa.struct([("price", amount), ("size", amount)])),
     }
-    return pa.schema([(name, types[kind]) for name, kind in COLUMNS[table].items()])
+    return types[kind]
+
+
+def schema(table: str, decimals: Decimals = WIDEST) -> pa.Schema:
+    """Return the columns of a table's file."""
+    import pyarrow as pa
+
+    return pa.schema([(name, arrow_type(kind, decimals)) for name, kind in COLUMNS[table].items()])
 
 
 def relation(table: str, stored: str | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from marketarchive.exceptions import ParseError
 from marketarchive.venues.chainlink.endpoints import API, STREAMS
+from marketarchive.venues.chainlink.price_rows import PageRows
 from marketarchive.venues.chainlink.probe import PROBE
 from marketarchive.venues.chainlink.reports import parse_answer
 from marketarchive.venues.messages import Parsed, Received
@@ -22,7 +23,10 @@ def parse(received: Received) -> Parsed:
 
 VENUE = Venue(
     name="chainlink",
-    feeds={"pages": Feed(tables=("reference_prices",)), "probe": Feed(is_polled=True)},
+    feeds={
+        "pages": Feed(tables=("reference_prices",), rows=PageRows),
+        "probe": Feed(is_polled=True),
+    },
     parse=parse,
     probe=PROBE,
 )

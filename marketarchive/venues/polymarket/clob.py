@@ -104,7 +104,7 @@ def decode_book(payload: Any) -> Book:
     """
     is_text = isinstance(payload, bytes | msgspec.Raw)
     if is_text:
-        _refuse_deep(bytes(payload), "Book")
+        refuse_deep(bytes(payload), "Book")
     try:
         sent = _ONE.decode(payload) if is_text else msgspec.convert(payload, SentBook)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -135,7 +135,7 @@ def book_of(sent: SentBook) -> Book:
 
 def split_books(payload: bytes, item: str = "Book") -> list[Any]:
     """The elements of an array, as /books answers, for parse_book. Raises ParseError."""
-    _refuse_deep(payload, item)
+    refuse_deep(payload, item)
     try:
         return list(_LIST.decode(payload))
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -143,8 +143,8 @@ def split_books(payload: bytes, item: str = "Book") -> list[Any]:
         return wire.rows(wire.decode(payload, item), None, item)
 
 
-def _refuse_deep(payload: bytes, item: str) -> None:
-    """The decoder recurses on the C stack."""
+def refuse_deep(payload: bytes, item: str) -> None:
+    """Raise ParseError for a text that is nested too deep: the decoder recurses on the C stack."""
     if not is_shallow(payload):
         raise ParseError(item, f"nested more than {MAX_NESTING} deep; the body has {len(payload)} bytes")
 

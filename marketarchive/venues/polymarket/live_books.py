@@ -43,9 +43,11 @@ _Outcome: TypeAlias = tuple[Verdict, bool]  # verdict, is_stale
 _Search: TypeAlias = Literal["", "trades", "all"]
 _NO_BASE: _Outcome = ("unchecked", False)
 _STALE: _Outcome = ("unchecked", True)
+_PROVEN: _Outcome = ("ok", False)
 
 _GRID = tuple(f'"{thousandth / 1000:.3f}"}}'.encode() for thousandth in range(1001))
 _NEVER_TRADED = b'""}'
+_BIDS, _ASKS = b'","hash":"","bids":[', b'],"asks":['
 
 
 class Taken(msgspec.Struct, frozen=True, gc=False):
@@ -158,8 +160,8 @@ class LiveBook:
         self._failures = 0  # of changes in a row
         self._failed_books = 0
         self._kept = DeltaBuffer[PriceChange](KEPT_CHANGES)  # since the base
-        market_text, token_text = (msgspec.json.encode(name).decode() for name in (book.market, book.token))
-        self._head = f'{{"market":{market_text},"asset_id":{token_text},"timestamp":"'
+        market_text, token_text = map(msgspec.json.encode, (book.market, book.token))
+        self._head = b'{"market":%b,"asset_id":%b,"timestamp":"' % (market_text, token_text)
         self.load(book, verify=verify)
 
     # ---- what it says ----------------------------------------------------------------------------------
@@ -268,6 +270,10 @@ class LiveBook:
             return self.change((change,), at, verify=verify)[0]
         self.timestamp_ms = at
         self._apply(change, at)
+        # as a rule only levels have changed: then the hash is computed once, and proves all else too
+        if verify and self._is_known and self._hash_as_known() == change.hash:
+            self.verdict, self._failures = "ok", 0
+            return _PROVEN
         return self._judge(change, verify=verify), False
 
     def change(self, changes: Sequence[PriceChange], at: int, *, verify: bool) -> list[_Outcome]:
@@ -341,13 +347,11 @@ class LiveBook:
 
     def _proves(self, expected: str, *, search: _Search) -> bool:
         """Whether the book has this hash, with some value for what was not sent; that value is then kept."""
+        if self._trade is not None and self._hash_as_known() == expected:
+            if not self._is_known:
+                self._keep_defaults()
+            return True
         text = self._text(b'""')
-        if self._trade is not None:
-            whole = hashlib.sha1(text + self._tail + self._trade, usedforsecurity=False)
-            if whole.hexdigest() == expected:
-                if self._tick_size is None or self._neg_risk is None:
-                    self._keep_defaults()
-                return True
         try:
             target = bytes.fromhex(expected)
         except ValueError:
@@ -367,6 +371,19 @@ class LiveBook:
                     return True
         return False
 
+    @property
+    def _is_known(self) -> bool:
+        """Whether everything is known that the socket does not send."""
+        return self._trade is not None and self._tick_size is not None and self._neg_risk is not None
+
+    def _hash_as_known(self) -> str:
+        """Return the book's hash with the values that are held. Needs a last trade price."""
+        assert self._trade is not None
+        at = b"%d" % self.timestamp_ms
+        bids, asks = self._bids.text(), self._asks.text()
+        text = b"".join((self._head, at, _BIDS, bids, _ASKS, asks, self._tail, self._trade))
+        return hashlib.sha1(text, usedforsecurity=False).hexdigest()
+
     def _keep_defaults(self) -> None:
         """What was taken for granted has just been proven."""
         if self._tick_size is None:
@@ -376,8 +393,8 @@ class LiveBook:
 
     def _text(self, hash_: bytes) -> bytes:
         """The book's JSON up to its last level."""
-        head = f'{self._head}{self.timestamp_ms}","hash":'.encode()
-        return b"".join((head, hash_, b',"bids":[', self._bids.text(), b'],"asks":[', self._asks.text()))
+        head = b'%b%d","hash":' % (self._head, self.timestamp_ms)
+        return b"".join((head, hash_, b',"bids":[', self._bids.text(), _ASKS, self._asks.text()))
 
     def _tail_of(self, tick_size: str | None, neg_risk: bool | None) -> bytes:
         """The book's JSON from there to the last trade price."""
@@ -494,8 +511,9 @@ class ChannelBooks:
         changes = event.price_changes
         places = {change.token: place for place, change in enumerate(changes)}
         if len(places) == len(changes):
+            books = self.books
             for position, change in enumerate(changes, 1):
-                held = self.books.get(change.token)
+                held = books.get(change.token)
                 if held is None:
                     self._wait((change,), at)
                     outcome = _NO_BASE

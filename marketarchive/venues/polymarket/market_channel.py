@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeAlias
+from functools import lru_cache
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -54,12 +55,11 @@ def _text(document: dict[str, Any]) -> str:
 _Price = Annotated[str, msgspec.Meta(pattern=rf"\A{PRICE}\Z")]
 _PriceOrNone = Annotated[str, msgspec.Meta(pattern=rf"\A(?:{PRICE})?\Z")]  # "": an empty side
 _Size = Annotated[str, msgspec.Meta(pattern=rf"\A{SIZE}\Z")]
-_Milliseconds = Annotated[str, msgspec.Meta(pattern=r"\A[0-9]{1,18}\Z")]
 
 
 class _Stamped(msgspec.Struct, frozen=True, gc=False, tag_field="event_type"):
     market: str
-    timestamp: _Milliseconds
+    timestamp: str  # checked by `_check`
 
     @property
     def timestamp_ms(self) -> int:
@@ -74,12 +74,12 @@ class PriceChange(msgspec.Struct, frozen=True, gc=False, rename={"token": "asset
     """
 
     token: str
-    price: _Price
-    size: _Size
+    price: str  # numbers are checked by `_check`: a pattern costs more than all the rest
+    size: str
     side: Literal["BUY", "SELL"]
     hash: str = ""
-    best_bid: _PriceOrNone | None = None  # "" = no bids; None = not sent
-    best_ask: _PriceOrNone | None = None
+    best_bid: str | None = None  # "" = no bids; None = not sent
+    best_ask: str | None = None
 
 
 class PriceChanges(_Stamped, frozen=True, gc=False, tag="price_change"):
@@ -183,6 +183,8 @@ class _Tag(msgspec.Struct):
     event_type: str
 
 
+_Checked = TypeVar("_Checked", bound=_Stamped)
+
 _ONE = msgspec.json.Decoder(_Sent)
 _LIST = msgspec.json.Decoder(list[_Sent])
 _TAG = msgspec.json.Decoder(_Tag)
@@ -211,7 +213,7 @@ def decode(payload: bytes) -> list[Event]:
     is_list = payload.lstrip()[:1] == b"["
     try:
         sent = _LIST.decode(payload) if is_list else [_ONE.decode(payload)]
-        return [BookEvent(_book(each)) if isinstance(each, _SentBook) else each for each in sent]
+        return [BookEvent(_book(each)) if isinstance(each, _SentBook) else _check(each) for each in sent]
     except (*_BROKEN, ParseError):
         pass
     if not is_list:
@@ -236,7 +238,7 @@ def _event(raw: Any) -> Event:
         if kind not in _NAMES:
             return Unknown(kind)
         raise ParseError(_NAMES[kind], f"not a {kind}: {error}", _fields_of(error)) from error
-    return BookEvent(_book(sent)) if isinstance(sent, _SentBook) else sent
+    return BookEvent(_book(sent)) if isinstance(sent, _SentBook) else _check(sent)
 
 
 def _kind(raw: Any, *, is_text: bool) -> str:
@@ -246,6 +248,39 @@ def _kind(raw: Any, *, is_text: bool) -> str:
         start = bytes(raw)[:60] if is_text else repr(raw)[:60]
         raise ParseError("Frame", f"not an event ({error}): {start!r}", ("event_type",)) from error
     return tag.event_type
+
+
+_is_size = re.compile(SIZE).fullmatch
+
+
+@lru_cache(maxsize=4096)
+def _is_price(text: str | None) -> bool:
+    """Return whether a text is a price, or the "" of an empty side; None is one that was not sent."""
+    return not text or re.fullmatch(PRICE, text) is not None
+
+
+def _check(event: _Checked) -> _Checked:
+    """Return an event whose texts of numbers are some. Raises ParseError."""
+    at = event.timestamp
+    if not (at.isdigit() and at.isascii() and len(at) <= 18):
+        raise _bad(event, "timestamp", at)
+    if isinstance(event, PriceChanges):
+        for change in event.price_changes:
+            price = change.price
+            if not (price and _is_price(price)):
+                raise _bad(event, "price_changes.price", price)
+            if not _is_size(change.size):
+                raise _bad(event, "price_changes.size", change.size)
+            if not _is_price(change.best_bid):
+                raise _bad(event, "price_changes.best_bid", change.best_bid)
+            if not _is_price(change.best_ask):
+                raise _bad(event, "price_changes.best_ask", change.best_ask)
+    return event
+
+
+def _bad(event: _Stamped, path: str, value: Any) -> ParseError:
+    text = f"not what {path} should be: {str(value)[:80]!r}"
+    return ParseError(type(event).__name__, text, tuple(path.split(".")))
 
 
 def _book(sent: _SentBook) -> Book:

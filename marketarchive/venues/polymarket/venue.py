@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from marketarchive.times import SECOND
 from marketarchive.venues.polymarket import rtds, updown
+from marketarchive.venues.polymarket.book_rows import BookRows
 from marketarchive.venues.polymarket.parse import parse, verify_books
+from marketarchive.venues.polymarket.price_rows import PriceRows
 from marketarchive.venues.polymarket.probe import PROBE
 from marketarchive.venues.polymarket.queries import next_page
+from marketarchive.venues.polymarket.stream_rows import StreamRows
 from marketarchive.venues.polymarket.subscribed import keys
-from marketarchive.venues.venue import Feed, MarketFacts, Venue
+from marketarchive.venues.polymarket.trade_rows import AnsweredTrades
+from marketarchive.venues.venue import Decimals, Feed, MarketFacts, Venue
+
+DECIMALS = Decimals(price=(18, 9), size=(18, 6))
+"""Prices are dollars per share in at most four decimals so far, sizes shares in six (the token's unit)."""
 
 
 def market_facts(name: str) -> MarketFacts:
@@ -29,6 +36,9 @@ VENUE = Venue(
         "markets": Feed(is_polled=True, has_markets=True),
         "stream": Feed(
             tables=("books", "book_changes", "trades", "quotes", "coverage"),
+            rows=StreamRows,
+            decimals=DECIMALS,
+            price_range=(0, 1),
             verify=verify_books,  # its REST snapshots; what the socket sent is replayed by `normalize`
             titles={"": "Order books, every change"},
             books_per_market=2,
@@ -36,14 +46,18 @@ VENUE = Venue(
         ),
         "orderbook": Feed(
             tables=("books", "coverage"),
+            rows=BookRows,
+            decimals=DECIMALS,
+            price_range=(0, 1),
             verify=verify_books,
             titles={"": "Order books, polled"},
             books_per_market=2,
             is_polled=True,
         ),
-        "trades": Feed(tables=("trades",), is_polled=True),
+        "trades": Feed(tables=("trades",), rows=AnsweredTrades, is_polled=True),
         "reference": Feed(
             tables=("reference_prices", "coverage"),
+            rows=PriceRows,
             titles={
                 "crypto_prices_chainlink": "Chainlink spot price",
                 "crypto_prices_twap_thirty": "Chainlink mean of 30 s",

@@ -1,30 +1,19 @@
-"""Which tables of Polymarket's feeds are made by which module."""
+"""What is made of the rows of Polymarket's feeds, and what tells their coverage."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
 from marketarchive.research.tables.coverage_inputs import Reading, Watched
-from marketarchive.research.tables.making import Maker
-from marketarchive.research.tables.polymarket import (
-    book_changes,
-    books,
-    quotes,
-    reference_prices,
-    stream_coverage,
-    trades,
-)
+from marketarchive.research.tables.making import Finish
+from marketarchive.research.tables.polymarket import finished, stream_coverage
 
-MAKERS: Mapping[tuple[str, str], Maker] = {
-    ("orderbook", "books"): books.make,
-    ("stream", "books"): books.make,
-    ("stream", "book_changes"): book_changes.make,
-    ("stream", "trades"): trades.make,
-    ("stream", "quotes"): quotes.make,
-    ("trades", "trades"): trades.make,
-    ("reference", "reference_prices"): reference_prices.make,
+FINISHED: Mapping[tuple[str, str], Finish] = {
+    ("stream", "trades"): finished.trades,
+    ("stream", "quotes"): finished.quotes,
+    ("trades", "trades"): finished.trades,
 }
-"""(feed, table) -> what makes it."""
+"""(feed, table) -> what SQL makes of its rows."""
 
 WATCHED: Mapping[str, Callable[[Reading], Iterator[Watched]]] = {"stream": stream_coverage.watched}
 """Feed -> what tells its coverage."""

@@ -376,7 +376,9 @@ def _normalize(root: Path, labels: Sequence[Label], master_url: str | None, prog
     if not present:
         return
     first, last = canonical_inputs.span(labels, 0)
-    done = normalize(root, present, first, last, tables=TABLES, master_url=master_url, progress=progress)
+    done = normalize(
+        root, present, first, last, tables=TABLES, upgrade=False, master_url=master_url, progress=progress
+    )
     if done.failed:
         path, why = next(iter(done.failed.items()))
         raise ArchiveError(f"{path} cannot be brought up to date: {why}")

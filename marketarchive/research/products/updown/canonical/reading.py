@@ -16,8 +16,8 @@ from marketarchive.invocation import command
 from marketarchive.research.decimals import doubles
 from marketarchive.research.products.updown.canonical.columns import Clock
 from marketarchive.research.products.updown.canonical.told import Told, seconds_of
-from marketarchive.research.tables.partitions import DAY, files
-from marketarchive.times import SECOND
+from marketarchive.research.tables.partitions import files
+from marketarchive.times import DAY, SECOND
 from marketarchive.venues.polymarket.venue import VENUE
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from marketarchive.research.engine import connect, pattern
 from marketarchive.research.products.updown.labels.labels import Tick
 from marketarchive.research.tables.extract import table
-from marketarchive.research.tables.partitions import DAY, files
+from marketarchive.research.tables.partitions import files
+from marketarchive.times import DAY
 from marketarchive.venues.polymarket.rules import e18
 
 if TYPE_CHECKING:

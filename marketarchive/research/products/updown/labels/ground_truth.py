@@ -30,9 +30,9 @@ from marketarchive.research.products.updown.labels import (
 from marketarchive.research.products.updown.labels.label_files import LabelStamp, read_labels
 from marketarchive.research.products.updown.labels.labels import VERDICTS, Label, Window, label, wanted
 from marketarchive.research.tables.normalize import normalize
-from marketarchive.research.tables.partitions import DAY, feeds, feeds_with
+from marketarchive.research.tables.partitions import feeds, feeds_with
 from marketarchive.research.tables.partitions import stamp_of as stamp_of_table
-from marketarchive.times import from_iso, iso
+from marketarchive.times import DAY, from_iso, iso
 
 __all__ = ["GroundTruth", "Label", "ground_truth", "label_markets", "read_labels"]
 
@@ -160,7 +160,9 @@ def _normalize(root: Path, chosen: Sequence[Window], progress: Progress) -> None
         return
     first = min(each.start_ns for each in chosen)
     last = max(each.end_ns for each in chosen) + DAY + 1
-    done = normalize(root, present, first, last, tables=("reference_prices",), progress=progress)
+    done = normalize(
+        root, present, first, last, tables=("reference_prices",), upgrade=False, progress=progress
+    )
     if done.failed:
         path, why = next(iter(done.failed.items()))
         raise ArchiveError(f"{path} cannot be brought up to date: {why}")

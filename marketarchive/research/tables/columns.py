@@ -1,0 +1,237 @@
+"""Rows that a venue made as Arrow columns, a whole column at a time.
+
+Exact: text becomes a decimal by Arrow's cast, which refuses what would lose a digit. A column that does not
+convert as a whole is looked at value by value, and the rows whose values do not fit are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from itertools import chain
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+
+from marketarchive.exceptions import ParseError
+from marketarchive.items import Verdict
+from marketarchive.research.tables.extract import Names
+from marketarchive.research.tables.measures import measure
+from marketarchive.research.tables.schemas import COLUMNS, Kind, arrow_type
+from marketarchive.research.tables.values import LATEST_NS, fitting
+from marketarchive.venues.table_rows import TableRow
+from marketarchive.venues.venue import Decimals
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SUBJECTS = ("market", "asset", "token", "symbol")
+"""What a row is about: at least one of them."""
+_VERDICTS = frozenset(get_args(Verdict))
+_NONE = type(None)
+
+
+class Place(NamedTuple):
+    """Where a message came from."""
+
+    received_at: int  # us
+    run: str
+    seq: int
+    connection: str | None
+
+
+@dataclass
+class Batch:
+    """Rows of one table, each with its message and its position there."""
+
+    table: str
+    decimals: Decimals
+    price_range: tuple[int, int] | None
+    names: Names
+    rows: list[TableRow] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+
+    def clear(self) -> None:
+        """Begin the next batch."""
+        self.rows, self.places, self.positions = [], [], []
+
+    def convert(self) -> tuple[pa.Table, dict[int, ParseError]]:
+        """Return the rows that fit, and of the others their number in the batch and what does not fit."""
+        import pyarrow as pa
+
+        kinds = COLUMNS[self.table]
+        errors: dict[int, ParseError] = {}
+        made: dict[str, pa.Array] = {}
+        given = self._given(kinds)
+        for name, kind in kinds.items():
+            if name in given:
+                made[name], misfits = column(kind, given[name], self.decimals)
+                for number, error in misfits.items():
+                    errors.setdefault(number, ParseError(self.table, f"{name}: {error}", (name,)))
+        self._check_subjects(made, errors)
+        self._check_verdicts(given["verified"], made, errors)
+        if self.table == "books":
+            self._measure(made, errors)
+        if "slug" in kinds:
+            _name(made, self.names)
+        absent = {
+            name: pa.nulls(len(self.rows), arrow_type(kind, self.decimals))
+            for name, kind in kinds.items()
+            if name not in made
+        }
+        found = pa.table({name: made.get(name, absent.get(name)) for name in kinds})
+        if errors:
+            found = found.filter(pa.array([number not in errors for number in range(len(self.rows))]))
+        return found, errors
+
+    def _given(self, kinds: Mapping[str, Kind]) -> dict[str, Sequence[Any]]:
+        rows = self.rows
+        given: dict[str, Sequence[Any]] = {
+            name: list(map(attrgetter(name), rows))
+            for name in rows[0].__struct_fields__
+            if name in kinds and name not in ("index", "position")
+        }
+        if "position" in kinds:
+            given["index"] = [row.index for row in rows]  # type: ignore[union-attr]  # no UnreadableRow
+            given["position"] = self.positions
+        else:
+            given["index"] = self.positions
+        received, given["run"], given["seq"], given["connection"] = zip(*self.places, strict=True)
+        given["received_at"] = [at * 1000 for at in received]
+        return given
+
+    def _check_subjects(self, made: Mapping[str, pa.Array], errors: dict[int, ParseError]) -> None:
+        import pyarrow.compute as pc
+
+        about = [made[name] for name in SUBJECTS if name in made]
+        if any(not column.null_count for column in about):
+            return
+        for number in pc.indices_nonzero(pc.is_null(pc.coalesce(*about))).to_pylist():
+            error = ParseError(self.table, f"names none of {', '.join(SUBJECTS)}", SUBJECTS)
+            errors.setdefault(number, error)
+
+    def _check_verdicts(
+        self, given: Sequence[Any], made: dict[str, pa.Array], errors: dict[int, ParseError]
+    ) -> None:
+        import pyarrow.compute as pc
+
+        made["verified"] = pc.fill_null(made["verified"], "unchecked")
+        if not set(pc.unique(made["verified"]).to_pylist()) <= _VERDICTS:
+            for number, verdict in enumerate(given):
+                if verdict is not None and verdict not in _VERDICTS:
+                    error = ParseError(self.table, f"verified={verdict!r} is no verdict", ("verified",))
+                    errors.setdefault(number, error)
+
+    def _measure(self, made: dict[str, pa.Array], errors: dict[int, ParseError]) -> None:
+        """Add what follows from the levels."""
+        found, misfits = measure(made["bids"], made["asks"], self.decimals, self.price_range)
+        made.update(found)
+        for number, error in misfits.items():
+            errors.setdefault(number, error)
+
+
+def column(
+    kind: Kind, values: Sequence[Any], decimals: Decimals
+) -> tuple[pa.Array, Mapping[int, ValueError]]:
+    """Return a column of `kind`, and of the values that do not fit their places and why; those are null."""
+    import pyarrow as pa
+
+    wanted = arrow_type(kind, decimals)
+    try:
+        return _at_once(kind, values, wanted), {}
+    except (pa.ArrowException, ValueError, TypeError, OverflowError):
+        pass  # one of them, or a kind of value that is converted singly
+    fit, fitted, misfits = fitting(kind, decimals), [], {}
+    for number, value in enumerate(values):
+        try:
+            fitted.append(fit(value))
+        except ValueError as error:
+            misfits[number] = error
+            fitted.append(None)
+    if kind == "levels":
+        return _levels(fitted, wanted), misfits
+    return pa.array(fitted, pa.int64() if kind == "time" else wanted).cast(wanted), misfits
+
+
+def _at_once(kind: Kind, values: Sequence[Any], wanted: pa.DataType) -> pa.Array:
+    """Return a column. Raises what Arrow and Python raise for what does not fit, or is not of one type."""
+    import pyarrow as pa
+
+    if kind == "levels":
+        return _levels(values, wanted)
+    types = set(map(type, values)) - {_NONE}
+    if not types:
+        return pa.nulls(len(values), wanted)
+    if kind == "text":
+        return pa.array(values, _only(types, str) and wanted)
+    if kind == "time":
+        return _times(pa.array(values, _only(types, int) and pa.int64()), wanted)
+    if kind == "flag":
+        return pa.array(values, _only(types, bool) and wanted)
+    if kind in ("int", "long"):
+        return pa.array(values, _only(types, int) and wanted)
+    return _exact(values, types, wanted)
+
+
+def _only(types: set[type], kind: type) -> bool:
+    if types != {kind}:
+        raise TypeError(f"{types} are not all {kind}")
+    return True
+
+
+def _times(nanoseconds: pa.Array, wanted: pa.DataType) -> pa.Array:
+    import pyarrow.compute as pc
+
+    ends = pc.min_max(nanoseconds).as_py()
+    if ends["min"] < 0 or ends["max"] > LATEST_NS:
+        raise ValueError("a time in no calendar")
+    return pc.divide(nanoseconds, 1000).cast(wanted)
+
+
+def _exact(values: Sequence[Any], types: set[type], wanted: pa.DataType) -> pa.Array:
+    """Return decimals of texts, or of Decimals and integers."""
+    import pyarrow as pa
+
+    if types == {str}:
+        return pa.array(values, pa.string()).cast(wanted)
+    if types == {Decimal}:
+        if not all(value.is_finite() for value in values if value is not None):
+            raise ValueError("not finite")  # Arrow would take it for null
+        return pa.array(values, wanted)
+    raise TypeError(f"{types} are no exact numbers of one kind")
+
+
+def _levels(values: Sequence[Any], wanted: pa.DataType) -> pa.Array:
+    """Return lists of (price, size)."""
+    import numpy as np
+    import pyarrow as pa
+
+    counts = [0 if levels is None else len(levels) for levels in values]
+    offsets = np.zeros(len(values) + 1, np.int32)
+    np.cumsum(counts, out=offsets[1:])
+    pairs = list(chain.from_iterable(levels for levels in values if levels is not None))
+    sides = [price for price, _ in pairs], [size for _, size in pairs]
+    parts = []
+    for part, kind in zip(sides, wanted.value_type, strict=True):
+        types = set(map(type, part))
+        parts.append(_exact(part, types, kind.type) if types else pa.array([], kind.type))
+    structs = pa.StructArray.from_arrays(parts, fields=list(wanted.value_type))
+    mask = (
+        pa.array([levels is None for levels in values]) if any(levels is None for levels in values) else None
+    )
+    return pa.ListArray.from_arrays(pa.array(offsets), structs, type=wanted, mask=mask)
+
+
+def _name(made: dict[str, pa.Array], names: Names) -> None:
+    """Say what tokens are called by now, whatever their messages called them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if "token" not in made or not names:
+        return
+    tokens = made["token"].dictionary_encode()
+    known = [names.get(token) for token in tokens.dictionary.to_pylist()]
+    for place, name in enumerate(("slug", "outcome")):
+        called = pa.array([each and each[place] for each in known], pa.string()).take(tokens.indices)
+        made[name] = pc.coalesce(called, made[name]) if name in made else called

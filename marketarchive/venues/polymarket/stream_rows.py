@@ -1,0 +1,433 @@
+"""Rows of the market channel: books, changes, trades and quotes, verified as they are replayed.
+
+The frames of each connection go through the same live books as when they came. Whole books in REST answers
+and states of our own begin them where the socket's own did not come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+
+from marketarchive.exceptions import ParseError
+from marketarchive.items import Verdict
+from marketarchive.times import DAY
+from marketarchive.venues.book import price_of
+from marketarchive.venues.messages import ConnectionLine, Received
+from marketarchive.venues.polymarket import clob
+from marketarchive.venues.polymarket.book_rows import NO_BOOK, answered, book_row, sent_row
+from marketarchive.venues.polymarket.event_values import (
+    mapping,
+    nanoseconds,
+    side,
+    string,
+    string_or_none,
+    time,
+)
+from marketarchive.venues.polymarket.live_books import ChannelBooks, Taken
+from marketarchive.venues.polymarket.market_channel import (
+    BestBidAsk,
+    BookEvent,
+    Event,
+    LastTrade,
+    PriceChanges,
+    UnreadableEvent,
+    decode,
+)
+from marketarchive.venues.table_rows import (
+    BookChangesRow,
+    QuotesRow,
+    TableRow,
+    TradesRow,
+    UnreadableRow,
+)
+from marketarchive.venues.venue import RowMaker
+
+NO_EVENT = "not an event of the market channel"
+TABLES = ("books", "book_changes", "trades", "quotes")
+SOURCE = "market_channel"
+
+_TABLE_OF = {
+    "book": "books",
+    "price_change": "book_changes",
+    "last_trade_price": "trades",
+    "best_bid_ask": "quotes",
+}
+_Top = tuple[str | None, str | None]
+
+
+class StreamRows(RowMaker):
+    """Makes rows of the frames of all connections of a run, and of the REST snapshots beside them."""
+
+    def __init__(self) -> None:
+        self._books: dict[str, ChannelBooks] = {}  # by connection
+        self._subscribed: dict[str, dict[str, int]] = {}  # by connection: token -> wall ns since when
+        self._closed: set[str] = set()
+        self._quotes = _Quotes()
+
+    def rows(self, received: Received) -> Iterable[TableRow]:
+        """Return the rows of a frame or an answer, those that cannot be read among them."""
+        if received.connection is None:
+            return self._answer(received)
+        rows: list[TableRow] = []
+        frame = _Frame(received, rows, self._quotes)
+        try:
+            if self.verify:
+                frame.add_taken(self._books_of(received.connection).take(received.payload))
+            else:
+                for index, event in enumerate(decode(received.payload), 1):
+                    frame.add(event, index)
+        except ParseError as error:
+            frame.add_loose(error, 1)
+        return rows
+
+    def restore(self, received: Received, key: str) -> Iterable[TableRow]:  # noqa: ARG002  (its payload has it)
+        """Return the row of a book that was kept, and begin the connection's book with it."""
+        name = received.connection
+        if self.verify and name is not None and name not in self._closed:
+            self._load([received.payload], [self._books_of(name)])
+        return [sent_row(received.payload, "state", 1, verify=self.verify)]
+
+    def connect(self, line: ConnectionLine) -> None:
+        """Note since when each token was subscribed, and forget what no frame can follow any more."""
+        name = line.connection
+        if line.event == "closed":
+            self._closed.add(name)
+            self._books.pop(name, None)
+            self._subscribed.pop(name, None)
+        elif line.event == "unsubscribed":
+            for token in line.keys:
+                self._subscribed.get(name, {}).pop(token, None)
+            if name in self._books:
+                self._books[name].drop(line.keys)
+        else:
+            self._closed.discard(name)
+            self._books_of(name)
+            self._subscribed.setdefault(name, {}).update(dict.fromkeys(line.keys, line.received_at))
+
+    def _answer(self, received: Received) -> Iterator[TableRow]:
+        sound = []
+        for row, raw in answered(received, verify=self.verify):
+            if raw is not None:
+                sound.append(raw)
+            yield row
+        if self.verify and self._books:
+            self._load(sound, self._books.values(), received.requested_at)
+
+    def _books_of(self, connection: str) -> ChannelBooks:
+        books = self._books.get(connection)
+        if books is None:
+            books = self._books[connection] = ChannelBooks()
+        return books
+
+    def _load(
+        self, sent: list[Any], channels: Iterable[ChannelBooks], requested_at: int | None = None
+    ) -> None:
+        """Begin books anew from whole ones that came another way.
+
+        requested_at: when they were requested, wall ns. Only who listened to their tokens by then can have
+        what came since.
+        """
+        for raw in sent:
+            try:
+                book = clob.parse_book(raw)
+            except ParseError:
+                continue  # no changes can be applied to it
+            for channel in channels:
+                if requested_at is None or self._has_listened(channel, book.token, requested_at):
+                    channel.rebase(book)
+
+    def _has_listened(self, channel: ChannelBooks, token: str, requested_at: int) -> bool:
+        if token in channel.books:
+            return True
+        name = next(name for name, each in self._books.items() if each is channel)
+        since = self._subscribed.get(name, {}).get(token)
+        return since is not None and since <= requested_at
+
+
+class _Quotes:
+    """The best prices last stated of each token on each connection, anew each UTC day."""
+
+    def __init__(self) -> None:
+        self._day = -1
+        self._texts: dict[tuple[str | None, str], _Top] = {}
+
+    def begin(self, received_at: int) -> None:
+        """Note when a message came (wall ns)."""
+        if received_at // DAY != self._day:
+            self._day = received_at // DAY
+            self._texts.clear()
+
+    def is_new(self, connection: str | None, token: str, top: _Top) -> bool:
+        """Return whether these best prices are others than before. Raises InvalidOperation for no numbers."""
+        key = (connection, token)
+        before = self._texts.get(key)
+        if before == top:
+            return False
+        self._texts[key] = top
+        numbers = _number(top[0]), _number(top[1])
+        return before is None or numbers != (_number(before[0]), _number(before[1]))
+
+
+class _Frame:
+    """Adds the rows of one frame."""
+
+    def __init__(self, received: Received, rows: list[TableRow], quotes: _Quotes) -> None:
+        self._received = received
+        self._rows = rows
+        self._quotes = quotes
+        self._connection = received.connection
+        quotes.begin(received.received_at)
+
+    def add_taken(self, taken: Sequence[Taken]) -> None:
+        """Add what became of the frame's events."""
+        place, count = 0, len(taken)
+        while place < count:
+            one = taken[place]
+            if isinstance(one.event, PriceChanges):
+                until = place + len(one.event.price_changes)
+                self._add(one.event, one.index, taken[place:until])
+                place = until
+            else:
+                self._add(one.event, one.index, (one,))
+                place += 1
+
+    def add(self, event: Event, index: int) -> None:
+        """Add an event that nothing looked at."""
+        self._add(event, index, None)
+
+    def _add(self, event: Event, index: int, taken: Sequence[Taken] | None) -> None:
+        try:
+            if isinstance(event, PriceChanges):
+                self._add_changes(event, index, taken)
+            elif isinstance(event, BookEvent):
+                self._add_book(event, index, taken)
+            elif isinstance(event, LastTrade):
+                self._add_trade(event, index)
+            elif isinstance(event, BestBidAsk):
+                top = (event.best_bid or None, event.best_ask or None)
+                at = nanoseconds(event.timestamp_ms)
+                self._add_quote(event.market, event.token, at, top, "best_bid_ask", "not_available", index, 1)
+            elif isinstance(event, UnreadableEvent):
+                self.add_loose(event.error, index)
+        except ParseError as error:
+            self._rows.append(UnreadableRow(_table_of(event), error, index, NO_EVENT))
+
+    def _add_changes(self, event: PriceChanges, index: int, taken: Sequence[Taken] | None) -> None:
+        at, market, rows = nanoseconds(event.timestamp_ms), event.market, self._rows
+        verdict: Verdict = "unchecked"
+        is_stale: bool | None = None
+        for position, change in enumerate(event.price_changes, 1):
+            if taken is not None:
+                one = taken[position - 1]
+                verdict, is_stale = one.verdict, one.is_stale
+            bid, ask = change.best_bid or None, change.best_ask or None
+            rows.append(
+                BookChangesRow(
+                    market=market,
+                    token=change.token,
+                    event_time=at,
+                    side=change.side,
+                    price=change.price,
+                    size=change.size,
+                    hash=change.hash or None,
+                    best_bid=bid,
+                    best_ask=ask,
+                    verified=verdict,
+                    is_stale=is_stale,
+                    index=index,
+                    position=position,
+                )
+            )
+            self._add_quote(market, change.token, at, (bid, ask), "price_change", verdict, index, position)
+
+    def _add_book(self, event: BookEvent, index: int, taken: Sequence[Taken] | None) -> None:
+        book, verdict = event.book, "unchecked" if taken is None else taken[0].verdict
+        recipe = clob.CURRENT_RECIPE if verdict == "ok" else ""
+        row = book_row(book, "ws", index, 1, verdict, recipe)
+        self._rows.append(row)
+        top = (_text(book.best_bid), _text(book.best_ask))
+        self._add_quote(book.market, book.token, row.event_time or 0, top, "book", verdict, index, 1)
+
+    def _add_trade(self, event: LastTrade, index: int) -> None:
+        self._rows.append(
+            TradesRow(
+                market=event.market,
+                token=event.token,
+                event_time=nanoseconds(event.timestamp_ms),
+                source=SOURCE,
+                side=event.side,
+                price=event.price,
+                size=event.size,
+                transaction_hash=event.transaction_hash or None,
+                fee_rate_bps=event.fee_rate_bps or None,
+                verified="not_available",
+                index=index,
+                position=1,
+            )
+        )
+
+    def _add_quote(
+        self,
+        market: str,
+        token: str,
+        at: int,
+        top: _Top,
+        source: str,
+        verdict: Verdict,
+        index: int,
+        position: int,
+    ) -> None:
+        try:
+            if not self._quotes.is_new(self._connection, token, top):
+                return
+        except InvalidOperation:
+            if source != "best_bid_ask":
+                return  # it is counted with its change
+        self._rows.append(
+            QuotesRow(
+                market=market,
+                token=token,
+                event_time=at,
+                source=source,
+                best_bid=top[0],
+                best_ask=top[1],
+                verified=verdict,
+                index=index,
+                position=position,
+            )
+        )
+
+    # ---- what is not quite an event --------------------------------------------------------------------
+
+    def add_loose(self, error: ParseError, index: int) -> None:
+        """Add what can be read of an event that is not as its type promises."""
+        try:
+            event = _element(self._received.payload, index)
+        except ParseError:
+            self._rows += [
+                UnreadableRow(table, ParseError(error.item, str(error)), 0, NO_EVENT) for table in TABLES
+            ]
+            return
+        kind = event.get("event_type") if isinstance(event, dict) else None
+        if not isinstance(kind, str):
+            found = ParseError("Frame", f"no event_type: {str(event)[:60]!r}")
+            self._rows += [UnreadableRow(table, found, index, NO_EVENT) for table in TABLES]
+        elif kind in _TABLE_OF:
+            try:
+                self._add_mapping(kind, event, index)
+            except ParseError as wrong:
+                self._rows.append(UnreadableRow(_TABLE_OF[kind], wrong, index, NO_EVENT))
+
+    def _add_mapping(self, kind: str, event: dict[str, Any], index: int) -> None:
+        if kind == "book":
+            self._add_loose_book(event, index)
+            return
+        market, at = string(event, "market"), time(event)
+        if kind == "price_change":
+            self._add_loose_changes(event, market, at, index)
+            return
+        token = string(event, "asset_id")
+        if kind == "best_bid_ask":
+            self._add_quote(market, token, at, _top(event), kind, "not_available", index, 1)
+            return
+        self._rows.append(
+            TradesRow(
+                market=market,
+                token=token,
+                event_time=at,
+                source=SOURCE,
+                side=side(event),
+                price=string(event, "price"),
+                size=string(event, "size"),
+                transaction_hash=string_or_none(event, "transaction_hash"),
+                fee_rate_bps=string_or_none(event, "fee_rate_bps"),
+                verified="not_available",
+                index=index,
+                position=1,
+            )
+        )
+
+    def _add_loose_book(self, event: dict[str, Any], index: int) -> None:
+        """A book with prices that cannot be: it begins nothing, and its row shows what is wrong."""
+        try:
+            row = book_row(clob.decode_book(event), "ws", index, 1, "unchecked", "")
+        except ParseError as error:
+            self._rows.append(UnreadableRow("books", error, index, NO_BOOK))
+            return
+        self._rows.append(row)
+        top = _best(row.bids, max), _best(row.asks, min)
+        self._add_quote(
+            row.market or "", row.token or "", row.event_time or 0, top, "book", "unchecked", index, 1
+        )
+
+    def _add_loose_changes(self, event: dict[str, Any], market: str, at: int, index: int) -> None:
+        sent = event.get("price_changes")
+        if not isinstance(sent, list):
+            raise ParseError("PriceChanges", f"price_changes={sent!r} is not a list", ("price_changes",))
+        rows = [
+            BookChangesRow(
+                market=market,
+                token=string(change, "asset_id"),
+                event_time=at,
+                side=side(change),
+                price=string(change, "price"),
+                size=string(change, "size"),
+                hash=string_or_none(change, "hash"),
+                best_bid=string_or_none(change, "best_bid"),
+                best_ask=string_or_none(change, "best_ask"),
+                verified="unchecked",
+                index=index,
+                position=position,
+            )
+            for position, change in enumerate((mapping(each, "PriceChange") for each in sent), 1)
+        ]
+        for row in rows:
+            self._rows.append(row)
+            top = (row.best_bid, row.best_ask)
+            token, position = row.token or "", row.position
+            self._add_quote(market, token, at, top, "price_change", "unchecked", index, position)  # type: ignore[arg-type]  # texts, see above
+
+
+def _element(payload: bytes, index: int) -> Any:
+    """Return an event of a frame, decoded whatever it is. Raises ParseError."""
+    elements = clob.split_books(payload, "Frame") if payload.lstrip()[:1] == b"[" else None
+    raw = msgspec.Raw(payload) if elements is None else elements[index - 1]
+    if not isinstance(raw, msgspec.Raw):
+        return raw
+    try:
+        clob.refuse_deep(bytes(raw), "Frame")
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ParseError("Frame", str(error)) from error
+
+
+def _table_of(event: Event) -> str:
+    if isinstance(event, PriceChanges):
+        return "book_changes"
+    if isinstance(event, BookEvent):
+        return "books"
+    return "trades" if isinstance(event, LastTrade) else "quotes"
+
+
+def _number(text: str | None) -> Decimal | None:
+    return None if text is None else price_of(text)
+
+
+def _text(number: Decimal | None) -> str | None:
+    return None if number is None else f"{number:f}"
+
+
+def _top(event: dict[str, Any]) -> _Top:
+    return string_or_none(event, "best_bid"), string_or_none(event, "best_ask")
+
+
+def _best(levels: Any, choose: Any) -> str | None:
+    """Return the best price of levels, None where there is none or one of them is no number."""
+    try:
+        return choose((price for price, _ in levels), key=price_of, default=None)  # type: ignore[no-any-return]
+    except InvalidOperation:
+        return None
