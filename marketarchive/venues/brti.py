@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
+from itertools import chain
 from statistics import median
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -205,8 +206,8 @@ def _units_of(level: bytes) -> tuple[int, int]:
 def merged(books: Iterable[ConstituentBook]) -> tuple[Levels, Levels]:
     """Return bids and asks of all books, best first; levels of two venues at one price stay apart."""
     every = list(books)
-    bids = sorted((level for book in every for level in book.bids), reverse=True)
-    return bids, sorted(level for book in every for level in book.asks)
+    bids = sorted(chain.from_iterable(book.bids for book in every), reverse=True)
+    return bids, sorted(chain.from_iterable(book.asks for book in every))
 
 
 def size_cap(bids: Levels, asks: Levels) -> int:
@@ -255,10 +256,11 @@ def mid_curve(bids: Levels, asks: Levels, spacing: int, deviation: Fraction) -> 
     At each the prices of bid and ask at which the volume is reached. The utilized depth is the greatest one
     at which the ask is within D above the mid; at least s. Empty when either side does not reach s.
     """
+    part, whole = deviation.as_integer_ratio()
     found: list[int] = []
     for bid, ask in zip(_prices_at(bids, spacing), _prices_at(asks, spacing), strict=False):
         # ask / mid - 1 <= D, without a division
-        if found and (ask - bid) * deviation.denominator > deviation.numerator * (ask + bid):
+        if found and (ask - bid) * whole > part * (ask + bid):
             break
         found.append(bid + ask)
     return found
