@@ -157,8 +157,8 @@ class RealTimeIndex:
         """Return the books whose mid is too far from the median of the others.
 
         One that was dropped comes back when it is nearer than half of the bound. Of three books a wrong one
-        spoils the median of either other: so the farthest goes first, and of two that contradict each other
-        none is known to be right.
+        spoils the median of either other: so the farthest goes first. Of two that contradict each other the
+        one that was dropped before goes, or both: none is known to be right.
         """
         bound, kept = self._parameters.erroneous, dict(mids)
         while len(kept) > 1:
@@ -170,10 +170,12 @@ class RealTimeIndex:
                     away[venue] = max(mid / centre, centre / mid)
             if not away:
                 break
-            farthest, is_pair = max(away.values()), len(kept) == 2
-            for venue, factor in away.items():
-                if factor == farthest or is_pair:
-                    del kept[venue]
+            farthest = max(away.values())
+            gone = {venue for venue, factor in away.items() if factor == farthest}
+            if len(kept) == 2:
+                gone = (away.keys() & self._deviating) or set(away)
+            for venue in gone:
+                del kept[venue]
         return frozenset(mids.keys() - kept.keys())
 
 

@@ -222,6 +222,15 @@ def test_a_dropped_book_comes_back_at_half_the_bound() -> None:
     assert used(1040) == ("a", "b", "c")
 
 
+def test_of_two_the_one_that_was_dropped_before_is_wrong() -> None:
+    made = RealTimeIndex(BTC, needed=1)
+    books = {name: book("1000/9", "1000.1/9") for name in "ab"} | {"c": book("1100/9", "1100.1/9")}
+    assert made.at(NOW, books).venues == ("a", "b")
+    found = made.at(NOW, {name: books[name] for name in "ac"})
+    assert (found.venues, found.dropped) == (("a",), {"c": "deviating"})
+    assert found.value is not None
+
+
 def test_contradiction_ends_when_the_books_agree_again() -> None:
     made = RealTimeIndex(BTC)
     first = book("1000/9", "1000.1/9")
