@@ -151,6 +151,22 @@ def test_depth_moves_the_index_beyond_the_best_prices() -> None:
     assert found.unrounded < 100
 
 
+def test_a_giant_order_counts_as_one_of_the_cap() -> None:
+    def with_wall(size: int) -> IndexValue:
+        bids = [(units(1000 - step / 100), UNIT) for step in range(1, 60)]
+        asks = [(units(1000 + step / 100), UNIT) for step in range(1, 60)]
+        return index({"a": ConstituentBook([(units(1000), units(size)), *bids], asks, NOW)}, needed=1)
+
+    assert with_wall(30) == with_wall(60) == with_wall(1)
+    assert with_wall(30).size_cap == 1
+
+
+def test_the_utilized_depth_is_at_least_one_step() -> None:
+    """Also where the ask is further than D above the mid."""
+    found = index({"a": book("100/5", "103/5"), "b": book("99/5", "104/5")})
+    assert (found.value, found.utilized_depth) == (Decimal("101.50"), 1)
+
+
 def test_a_side_that_does_not_reach_one_step_gives_no_value() -> None:
     shallow = {"a": book("100/0.3", "101/5"), "b": book("100/0.4", "101/5")}
     found = index(shallow)
