@@ -12,7 +12,7 @@ from marketarchive.venues import venues
 PACKAGE = Path(__file__).parent.parent / "marketarchive"
 OF_VENUES = ("collecting", "research/tables", "simulator", "venues")
 """Packages with a package for each venue that needs one."""
-MAY_NAME = ("spiders/", "plans/", "research/products/", "demo.py")
+MAY_NAME = ("spiders/", "plans/", "research/products/", "venues/brti.py", "demo.py")
 """What joins named venues, and declarations."""
 
 

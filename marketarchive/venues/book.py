@@ -6,6 +6,9 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from functools import lru_cache
+from typing import NamedTuple
+
+from marketarchive.items import Verdict
 
 LevelText = Callable[[str, str], bytes]
 """Writes a level (price, size) as the venue's hash or checksum wants it."""
@@ -85,3 +88,15 @@ class BookSide:
         if self._joined is None:
             self._joined = self._separator.join(self.levels)
         return self._joined
+
+
+class KeptBook(NamedTuple):
+    """A market's book as it stands after the messages of one connection."""
+
+    market: str
+    asset: str | None
+    connection: str
+    bids: BookSide
+    asks: BookSide
+    verified: Verdict  # of its last change
+    received_at: int  # ns: when the newest message came that said anything of the market

@@ -8,8 +8,15 @@ from decimal import Decimal
 from functools import partial
 
 from marketarchive.items import Verdict
+from marketarchive.venues.book import KeptBook
 from marketarchive.venues.exchange_books import ExchangeBooks, Taken
-from marketarchive.venues.market_messages import BookMessage, QuoteMessage, TradeMessage, WireFormat
+from marketarchive.venues.market_messages import (
+    BookMessage,
+    MarketMessage,
+    QuoteMessage,
+    TradeMessage,
+    WireFormat,
+)
 from marketarchive.venues.messages import ConnectionLine, Parsed, Received
 from marketarchive.venues.table_rows import BookChangesRow, BooksRow, QuotesRow, TableRow, TradesRow
 from marketarchive.venues.venue import RowMaker
@@ -34,6 +41,7 @@ class ExchangeRows(RowMaker):
         self._assets = assets
         self._parse = parse
         self._connections: dict[str, ExchangeBooks] = {}
+        self._received: dict[tuple[str, str], int] = {}  # when a connection's market was last spoken of
         self._bests: dict[tuple[str, str], Best] = {}  # of a connection's market
         self._trades: dict[str, OrderedDict[str, None]] = {}
 
@@ -48,6 +56,8 @@ class ExchangeRows(RowMaker):
             books.take(received.payload, received.received_at, verify=self.verify), 1
         ):
             message = one.message
+            if isinstance(message, MarketMessage) and not one.is_known:
+                self._received[name, message.market] = received.received_at
             if isinstance(message, BookMessage):
                 yield from self._of_book(name, books, one, message, index)
             elif isinstance(message, TradeMessage):
@@ -75,6 +85,15 @@ class ExchangeRows(RowMaker):
         if line.event == "closed":
             self._connections.pop(line.connection, None)
             self._bests = {key: best for key, best in self._bests.items() if key[0] != line.connection}
+            self._received = {key: at for key, at in self._received.items() if key[0] != line.connection}
+
+    def books(self) -> Iterator[KeptBook]:
+        """Return them but for those of which nothing came since a `book_state` line."""
+        for name, books in self._connections.items():
+            for market, book in books.books.items():
+                if (at := self._received.get((name, market))) is not None:
+                    asset = self._assets.get(market)
+                    yield KeptBook(market, asset, name, book.bids, book.asks, book.verdict, at)
 
     def _books(self, name: str) -> ExchangeBooks:
         if name not in self._connections:

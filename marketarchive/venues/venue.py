@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from marketarchive.venues.answers import Answered, Failure, judge_status
+from marketarchive.venues.book import KeptBook
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.messages import ConnectionLine, Parsed, Received
 from marketarchive.venues.probing import Probe
@@ -40,6 +41,13 @@ class RowMaker:
 
     def connect(self, line: ConnectionLine) -> None:
         """Note that a connection was opened or closed, or that its subscriptions changed."""
+
+    def books(self) -> Iterable[KeptBook]:
+        """Return the books of the open connections as they stand after the last message.
+
+        They change with the next one.
+        """
+        return ()
 
 
 class Decimals(NamedTuple):

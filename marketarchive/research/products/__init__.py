@@ -1,15 +1,16 @@
 """What joins the messages of named venues into data of its own, and may import these venues.
 
-A package here whose module `product` has a `PRODUCT` is one: nothing else has to be told of it.
+A package here is one. If its module `product` has a `PRODUCT`, reports show it: nothing else has to be told.
 """
 
 from __future__ import annotations
 
-import pkgutil
 from collections.abc import Collection
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+from marketarchive.venues import declared
 
 if TYPE_CHECKING:
     from marketarchive.research.report.part import Product
@@ -17,11 +18,10 @@ if TYPE_CHECKING:
 
 @cache
 def products() -> tuple[Product, ...]:
-    """Return every product, by its name."""
+    """Return every product that reports show, by its name."""
     return tuple(
-        import_module(f"{__name__}.{module.name}.product").PRODUCT
-        for module in pkgutil.iter_modules(__path__)
-        if module.ispkg
+        import_module(f"{__name__}.{name}.product").PRODUCT
+        for name in declared(__name__, __path__, "product")
     )
 
 

@@ -1,0 +1,58 @@
+"""Recorded gaps of spot feeds: a book that one concerns is not known to be the book of that moment."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from marketarchive.exceptions import ArchiveError
+from marketarchive.research import views
+from marketarchive.research.engine import connect
+from marketarchive.research.products.brti.books import FEED, RunBook
+from marketarchive.research.tables.gap_scope import of_row
+from marketarchive.research.tables.normalize import normalize
+from marketarchive.research.tables.partitions import feeds
+from marketarchive.scope import Scope
+from marketarchive.times import from_datetime
+
+
+class RecordedGaps:
+    """The gaps of some venues' spot feeds that touch a time."""
+
+    def __init__(self, root: Path, venues: Collection[str], first: int, last: int) -> None:
+        """first, last: ns. Brings the table `gaps` up to date. Raises ArchiveError."""
+        self._of_run: dict[tuple[str, str], list[tuple[int, int | None, Scope]]] = defaultdict(list)
+        present = [f"{venue}/{feed}" for venue, feed in feeds(root) if venue in venues and feed == FEED]
+        if not present:
+            return
+        done = normalize(root, present, first, None, tables=("gaps",))  # a crash is noticed long after it
+        for path, why in done.failed.items():
+            raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+        with closing(connect()) as connection:
+            views.view_gaps(connection, root, first, last)
+            for row in connection.sql("SELECT * FROM gaps").to_arrow_table().to_pylist():
+                self._add(row)
+
+    def _add(self, row: Mapping[str, Any]) -> None:
+        end: datetime | None = row["to"]
+        gap = (
+            from_datetime(row["from"]),
+            None if end is None else from_datetime(end),
+            of_row(row, row["venue"], row["feed"]),
+        )
+        self._of_run[row["venue"], row["run"]].append(gap)
+
+    def concern(self, venue: str, held: RunBook, at: int) -> bool:
+        """Return whether a book's own recording has a gap of it at `at`, ns."""
+        book = held.book
+        names = {book.market} if book.asset is None else {book.market, book.asset}
+        return any(
+            begin <= at
+            and (end is None or at < end)
+            and scope.concerns(venue, FEED, names, {book.connection})
+            for begin, end, scope in self._of_run.get((venue, held.run), ())
+        )

@@ -1,0 +1,103 @@
+"""The BRTI proxy of each second of an archive, and its means before a close."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from marketarchive.exceptions import ArgumentError
+from marketarchive.research.engine import require
+from marketarchive.research.products.brti.books import RunBook, books_each_second
+from marketarchive.research.products.brti.gaps import RecordedGaps
+from marketarchive.research.views import Moment, ns
+from marketarchive.times import SECOND
+from marketarchive.venues.brti import (
+    CONSTITUENTS,
+    DELAYED_NS,
+    PARAMETERS,
+    VENUES_NEEDED,
+    ConstituentBook,
+    IndexValue,
+    RealTimeIndex,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSecond:
+    """The index of one Unix second, of the messages received up to its beginning."""
+
+    second: int
+    index: IndexValue
+    unproven: Mapping[str, str]  # venue -> failed or gap: why no book of it is known to be right
+
+
+def index_seconds(
+    root: Path, asset: str, first: int, last: int, *, needed: int = VENUES_NEEDED
+) -> Iterator[IndexSecond]:
+    """Yield the index of each Unix second `first` <= second < `last`, in order.
+
+    A venue has its newest book that did not fail its proof and is in no recorded gap. Raises ArgumentError
+    for an asset that there is no index of, ArchiveError, CorruptError.
+    """
+    if asset not in PARAMETERS:
+        raise ArgumentError(f"there is no index of {asset!r}, but of {', '.join(PARAMETERS)}")
+    venues = CONSTITUENTS[asset]
+    gaps = RecordedGaps(root, venues, first * SECOND, last * SECOND)
+    calculated = RealTimeIndex(PARAMETERS[asset], needed=needed)
+    for second, standing in books_each_second(root, venues, first, last, before_ns=DELAYED_NS):
+        now = second * SECOND
+        books: dict[str, ConstituentBook] = {}
+        unproven: dict[str, str] = {}
+        for venue, of_runs in standing.items():
+            of_asset = [held for held in of_runs if held.book.asset == asset]
+            sound = [held for held in of_asset if held.book.verified != "failed"]
+            known = [held for held in sound if not gaps.concern(venue, held, now)]
+            if known:
+                books[venue] = _newest(known)
+            elif of_asset:
+                unproven[venue] = "gap" if sound else "failed"
+        yield IndexSecond(second, calculated.at(now, books), unproven)
+
+
+def brti(
+    root: str | Path,
+    asset: str = "BTC",
+    start: Moment = None,
+    end: Moment = None,
+    *,
+    needed: int = VENUES_NEEDED,
+) -> pd.DataFrame:
+    """Return a row for each whole second in `start` <= second < `end` of an archive.
+
+    second: UTC; value: dollars, Decimal as it would be published, None where fewer than `needed` books count;
+    unrounded: float; venues: those that count; dropped: venue -> why it does not, but for those that nothing
+    was received of; utilized_depth and size_cap: of the asset. Raises ArgumentError, ArchiveError.
+    """
+    require()
+    import pandas as pd
+
+    first, last = ns(start), ns(end)
+    if first is None or last is None:
+        raise ArgumentError("brti needs a start and an end")
+    seconds = range(-(-first // SECOND), -(-last // SECOND))
+    found = list(index_seconds(Path(root), asset, seconds.start, seconds.stop, needed=needed))
+    columns = {
+        "second": pd.to_datetime([each.second for each in found], unit="s", utc=True),
+        "value": pd.Series([each.index.value for each in found], dtype=object),
+        "unrounded": pd.Series([each.index.unrounded for each in found], dtype=float),
+        "venues": [list(each.index.venues) for each in found],
+        "dropped": [{**each.index.dropped, **each.unproven} for each in found],
+        "utilized_depth": pd.Series([each.index.utilized_depth for each in found], dtype=float),
+        "size_cap": pd.Series([each.index.size_cap for each in found], dtype=float),
+    }
+    return pd.DataFrame(columns)
+
+
+def _newest(known: Sequence[RunBook]) -> ConstituentBook:
+    book = max(known, key=lambda held: held.book.received_at).book
+    return ConstituentBook.of(book.bids, book.asks, book.received_at)
