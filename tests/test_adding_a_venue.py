@@ -174,7 +174,7 @@ def test_probe_status_and_report_know_it(checkout: Checkout, recorded: Path) -> 
 def test_it_has_a_place_in_collect(checkout: Checkout, tmp_path: Path) -> None:
     with checkout.simulator("--speed", "10") as url:
         where = ["-s", f"OUTPUT_DIR={tmp_path}", "-s", f"SIMULATOR_URL={url}"]
-        checkout.run("collect", "acme", "--duration", "20s", *where)
+        checkout.run("collect", "acme", "--duration", "40s", *where)
     [manifest] = [each for each in Output(tmp_path).manifests() if each.get("spider") == "collect"]
     assert [run["spider"] for run in manifest["summary"]["runs"]] == ["acme_books"]
     assert len(Output(tmp_path).records("spot_acme_btc")) >= 18
@@ -236,7 +236,8 @@ def test_a_venue_signs_its_requests_anew_and_judges_its_answers(checkout: Checko
     assert any("code" in line["payload"] for line in answers)
     rows = Output(out).records("spot_acme_btc")
     assert sum(row["is_observed"] for row in rows) >= 12
-    assert {gap["reason"] for gap in Output(out).gaps()} <= {"rate_limited"}
+    # a second is a tenth of one here: a busy machine may miss it
+    assert {gap["reason"] for gap in Output(out).gaps()} <= {"rate_limited", "missed_tick"}
 
 
 def test_frames_that_are_not_filled_yet_keep_nothing_else_from_loading(checkout: Checkout) -> None:
