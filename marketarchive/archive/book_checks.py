@@ -41,6 +41,7 @@ class BookChecks:
         self._unseen: set[str] = set()  # feeds with books that nothing here looks at
         self._faults: dict[str, str] = {}  # by feed what went wrong first: ours, not the archive's
         self._failures: list[_Failure] = []
+        self._open: dict[tuple[str, str, str], set[str]] = {}  # connections, by run, venue and feed
         self._gaps: list[tuple[GapLine, Scope, int, int | None]] = []
 
     def look(self, message: Message, report: Report) -> None:
@@ -52,9 +53,7 @@ class BookChecks:
         if feed is None or message.kind not in ("response", "frame", "connection"):
             return
         if message.kind == "connection":
-            maker = self._makers.get((message.run, message.venue, message.feed))
-            if maker is not None:
-                maker.connect(_connection(message))
+            self._connect(message)
             return
         if message.kind == "frame" if feed.verify is not None else feed.rows is None:
             if "books" in feed.tables:
@@ -66,6 +65,8 @@ class BookChecks:
             report.books[verdict] += 1
             if verdict == "failed":
                 what = f"the book of {key} does not have the hash it states ({recipe})"
+                if message.kind == "frame" and self._has_another(message):
+                    continue  # what this connection lacks, another may have brought
                 if message.kind == "frame":
                     where = (message.path, message.line_number, what)
                     self._failures.append(_Failure(message.venue, message.feed, key, at, *where))
@@ -104,6 +105,20 @@ class BookChecks:
             where = f"{message.path} line {message.line_number}"
             self._faults.setdefault(f"{message.venue}/{message.feed}", f"{where}: {error!r}")
             return []
+
+    def _connect(self, message: Message) -> None:
+        key, line = (message.run, message.venue, message.feed), _connection(message)
+        names = self._open.setdefault(key, set())
+        if line.event == "closed":
+            names.discard(line.connection)
+        else:
+            names.add(line.connection)
+        if key in self._makers:
+            self._makers[key].connect(line)
+
+    def _has_another(self, message: Message) -> bool:
+        names = self._open.get((message.run, message.venue, message.feed), set())
+        return bool(names - {message.envelope["connection"]})
 
     def _note_gap(self, message: Message) -> None:
         line = message.envelope

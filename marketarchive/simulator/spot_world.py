@@ -63,12 +63,14 @@ class SpotWorld:
         self._prices = prices_of(seed)
         self.steps = lru_cache(maxsize=1 << 10)(self._steps)
         self._levels = lru_cache(maxsize=1 << 10)(self._levels_at)
-        self._size = lru_cache(maxsize=1 << 16)(self._size_of)
+        self._size = lru_cache(maxsize=1 << 14)(self._size_of)
+        self._phase = lru_cache(maxsize=1 << 14)(self._phase_of)
 
     def book(self, symbol: str, ns: int) -> tuple[Levels, Levels]:
         """Return (bids, asks) at a moment."""
         second = ns // SECOND
-        found = self._sorted(*self._levels(symbol, second))
+        bids, asks = self._levels(symbol, second)
+        found = _sorted(bids, is_bid=True), _sorted(asks, is_bid=False)
         for step in self.steps(symbol, second):
             if step.ns > ns:
                 break
@@ -120,6 +122,7 @@ class SpotWorld:
             events.append((at, (), trade))
         events.sort(key=lambda event: (event[0], event[2] is not None))
         bids, asks = dict(before[0]), dict(before[1])
+        sides = {"bid": _sorted(bids, is_bid=True), "ask": _sorted(asks, is_bid=False)}
         steps = []
         for number, (ns, part, traded) in enumerate(events, second * 1000 + 1):
             for side, price, size in part:
@@ -128,12 +131,10 @@ class SpotWorld:
                     del levels[price]
                 else:
                     levels[price] = size
-            steps.append(Step(ns, number, *self._sorted(bids, asks), part, traded))
+            for side in {side for side, *_ in part}:
+                sides[side] = _sorted(bids if side == "bid" else asks, is_bid=side == "bid")
+            steps.append(Step(ns, number, sides["bid"], sides["ask"], part, traded))
         return tuple(steps)
-
-    def _sorted(self, bids: Mapping[str, str], asks: Mapping[str, str]) -> tuple[Levels, Levels]:
-        best_bids = sorted(bids.items(), key=lambda level: -float(level[0]))
-        return tuple(best_bids), tuple(sorted(asks.items(), key=lambda level: float(level[0])))
 
     def _levels_at(self, symbol: str, second: int) -> tuple[dict[str, str], dict[str, str]]:
         """Price -> size of both sides at the beginning of a second."""
@@ -141,16 +142,20 @@ class SpotWorld:
         grid = _GRID[asset]
         basis = math.exp(5e-5 * wave(self._seed, f"{self._venue}{asset}", 6, second))
         mid = int(self._prices.spot(asset, second) * basis / E18 / float(grid))
-        bids = {f"{each * grid}": self._size(symbol, each, second) for each in self._places(mid, -1)}
-        asks = {f"{each * grid}": self._size(symbol, each, second) for each in self._places(mid + 1, 1)}
-        return bids, asks
+        found = []
+        for best, step in ((mid, -1), (mid + 1, 1)):
+            places = range(best, best + step * self._depth, step)
+            found.append({f"{each * grid}": self._size_at(symbol, each, second) for each in places})
+        return found[0], found[1]
 
-    def _places(self, best: int, step: int) -> range:
-        return range(best, best + step * self._depth, step)
+    def _size_at(self, symbol: str, place: int, second: int) -> str:
+        return self._size(symbol, place, (second + self._phase(symbol, place)) // _PERIOD_S)
 
-    def _size_of(self, symbol: str, place: int, second: int) -> str:
-        phase = bits(self._seed, self._venue, symbol, place) % _PERIOD_S
-        drawn = bits(self._seed, self._venue, symbol, place, (second + phase) // _PERIOD_S) % 10_000
+    def _phase_of(self, symbol: str, place: int) -> int:
+        return bits(self._seed, self._venue, symbol, place) % _PERIOD_S
+
+    def _size_of(self, symbol: str, place: int, period: int) -> str:
+        drawn = bits(self._seed, self._venue, symbol, place, period) % 10_000
         return f"{_SIZE[self.assets[symbol]] * (1 + drawn) / 5_000:.8f}"
 
     def _trade(
@@ -164,3 +169,12 @@ class SpotWorld:
         price = next(iter(levels[1 if is_buy else 0]))
         size = f"{_SIZE[self.assets[symbol]] * (1 + drawn % 997) / 5_000:.8f}"
         return Trade(number, "BUY" if is_buy else "SELL", price, size)
+
+
+def _sorted(levels: Mapping[str, str], *, is_bid: bool) -> Levels:
+    """Return the levels of a side, best first."""
+    return tuple(sorted(levels.items(), key=_by_price, reverse=is_bid))
+
+
+def _by_price(level: tuple[str, str]) -> float:
+    return float(level[0])

@@ -89,7 +89,7 @@ def test_ten_minutes_side_by_side(tmp_path: Path) -> None:
                 for path in (out / "records").glob(f"spot_{each.venue}_{asset.lower()}-*")
                 for line in path.read_text().splitlines()
             ]
-            assert 590 <= len(rows) <= 610
+            assert 590 <= len(rows) <= 640  # the last ones while the run is being stopped
             assert len({row["timestamp"] for row in rows}) == len(rows)
             assert {row["asset"] for row in rows} == {asset}
         assert not [row for row in each.wrong_rows(out) if not _is_near_a_gap(each.venue, out, row)][:3]

@@ -74,7 +74,8 @@ class Watched:
     def is_concerned_by(self, scope: Scope) -> bool:
         """Whether something of it may be missing in a gap of its run."""
         on = None if self.is_polled else self.connections
-        if self.slug is None and scope.kind == "market" and scope.connection in self.connections:
+        is_nameless = self.slug is None and bool(self.tokens)
+        if is_nameless and scope.kind == "market" and scope.connection in self.connections:
             return True  # of a market whose slug nobody knows only the connection tells
         return scope.concerns(self.venue, self.feed, self.names, on)
 
