@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property, partial
@@ -57,10 +57,10 @@ class ExchangeTruth:
         world: SpotWorld = simulated.world
         return world
 
-    def frames(self, first: int, last: int) -> list[Frame]:
-        """Return all that a connection with every market is sent with first < ns <= last."""
+    def frames(self, first: int, last: int, markets: Collection[str] = ()) -> list[Frame]:
+        """Return all that a connection with `markets`, or all, is sent with first < ns <= last."""
         session = self.session(self.world, first)
-        for text in self.wire.subscribe(list(self.world.assets)):
+        for text in self.wire.subscribe(list(markets or self.world.assets)):
             session.received(text, first)
         return session.due(first, last)
 
@@ -76,8 +76,10 @@ class ExchangeTruth:
         archived: set[Hashable] = set()
         times: dict[str, list[int]] = defaultdict(list)  # of each market, of books that were archived
         ends: list[int] = []
+        markets: set[str] = set()
         for message in ArchiveReader(out).messages(self.venue, "spot", kinds=("frame", "connection")):
             ends.append(message.received_at)
+            markets.update(message.envelope.get("keys") or ())
             if message.kind == "frame":
                 for one in self.messages(message.payload, message.received_at):
                     archived.add(said(one))
@@ -87,7 +89,7 @@ class ExchangeTruth:
         first, last = min(ends), max(ends)
         result = Comparison(gaps=spells(out, "spot", last, self.venue))
         lacking: list[tuple[Missing, MarketMessage]] = []
-        for frame in self.frames(first + slack, last - slack):
+        for frame in self.frames(first + slack, last - slack, sorted(markets)):
             for one in self.messages(frame.payload, frame.ns):
                 result.frames += 1
                 if said(one) not in archived:

@@ -280,6 +280,7 @@ def exchange(truth: ExchangeTruth) -> StreamFeed:
         message="book",
         state="book",
         mute={"market": next(iter(truth.world.assets))},
+        arguments=("assets=BTC,XRP",),
         rest=truth.rest,
         has_snapshots=truth.channel.proof != "none",
         wrong_rows=truth.wrong_rows,

@@ -77,6 +77,7 @@ def side_by_side(folder: Path, seconds: int, every_s: float, speed: float) -> Pa
     return out
 
 
+@pytest.mark.no_cover
 def test_ten_minutes_side_by_side(tmp_path: Path) -> None:
     """Every product tells them apart: rows, tables, notebooks, coverage, the dataset's reference."""
     out = side_by_side(tmp_path, 600, 60, 30)

@@ -125,7 +125,7 @@ def _of_connections(channel: Channel) -> Iterator[Detection]:
         first,
     )
     yield Detection("a connection is accepted and closed at once", f"its end; {back_off}", 0)
-    if channel.proof != "cadence":
+    if channel.proof != "cadence" and not (channel.proof == "none" and channel.conflates):
         can_ask = channel.has_resync or channel.has_statements
         after_s = channel.in_flight_s + channel.axis_error_s
         asked = f"requested after {after_s:g} s, " if can_ask else ""
