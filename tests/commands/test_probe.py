@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from marketarchive.archive.reader import ArchiveReader
+from marketarchive.venues import venues
 from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, Simulator, command, run, simulator
 from tests.spiders_under_test import spiders
 from tests.waiting import until
@@ -279,7 +280,7 @@ def test_without_an_answer_from_the_pages_it_fails_without_a_traceback(
 def test_ended_by_a_signal_it_seals_and_reports_nothing(venue: Simulator, tmp_path: Path) -> None:
     venue.order({"kind": "latency", "route": "clob.polymarket.com/time", "seconds": 1.0})
     process = subprocess.Popen(
-        arguments(venue, tmp_path), cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+        arguments(venue, tmp_path, "polymarket"), cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
     )
     try:
         until(lambda: list(tmp_path.glob("manifests/polymarket_probe-*.lock")))
@@ -305,7 +306,7 @@ def asked_for_the_time(venue: Simulator) -> bool:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["kalshi9"], "probe takes venues of chainlink, polymarket, not kalshi9"),
+        (["nasdaq"], f"probe takes venues of {', '.join(sorted(venues()))}, not nasdaq"),
         (["-s", "MASTER_URL=mysql://x"], "mysql is not supported"),
     ],
 )
