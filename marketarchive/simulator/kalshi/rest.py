@@ -299,18 +299,18 @@ def _page(
     page = left[:limit]
     cursor = _write_cursor(key(page[-1])) if len(left) > limit else ""
     if "kalshi_empty_page" in asked.faults and cursor:
-        return [], asked.first("cursor") or _write_cursor((2**50, ""))
+        return [], _write_cursor((2**50, "") if after is None else after, "empty")  # same place, other text
     return page, cursor
 
 
-def _write_cursor(key: tuple[int, str]) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
+def _write_cursor(key: tuple[int, str], mark: str = "") -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode((*key, mark))).decode().rstrip("=")
 
 
 def _read_cursor(text: str) -> tuple[int, str] | None:
     try:
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        return msgspec.json.decode(raw, type=tuple[int, str])
+        return msgspec.json.decode(raw, type=tuple[int, str, str])[:2]
     except (binascii.Error, ValueError, msgspec.DecodeError):
         return None
 
@@ -319,7 +319,8 @@ def _limit(asked: Asked, usual: int, most: int, operation: str) -> int:
     text = asked.first("limit", str(usual))
     if not text.isdigit() or int(text) > most:
         raise _invalid(operation, "Limit", "lte")
-    return int(text) or usual
+    shorter: int = asked.faults.get("kalshi_short_pages", {}).get("rows", most)
+    return min(int(text) or usual, shorter)
 
 
 def _whole(asked: Asked, name: str, otherwise: int) -> int:

@@ -225,6 +225,7 @@ def test_faults_of_pages() -> None:
     assert second is not None
     assert read(second, kalshi_first_page_again={}).keys == read(query).keys
     assert ask(queries.books(["X"]), kalshi_needs_key={}).status == 401
+    assert len(read(queries.markets(), kalshi_short_pages={"rows": 3}).keys) == 3
 
 
 def test_its_limit_is_a_bucket_of_tokens() -> None:
