@@ -19,6 +19,7 @@ from marketarchive.venues.kalshi.rows import BookRows, TradeRows
 from marketarchive.venues.kalshi.tickers import market_facts
 from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.table_rows import BooksRow, TradesRow
+from tests.simulator.kalshi.asking import AT, json_of, venue
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "kalshi"
 DEMO, CRYPTO, PROBES = "rest-2026-06-demo", "rest-2026-08-17-prod-crypto", "rest-2026-08-probes"
@@ -215,3 +216,75 @@ def test_error_bodies_say_why() -> None:
         assert failure is not None
         assert failure.retryable == (status == 429)
         assert len(failure.detail) > len(f"status {status}: "), body
+
+
+# --- which recordings these are ----------------------------------------------------------------------------
+
+PARTS = {
+    f"{ROUND}/KXBTC15M_finalized_partial.json",
+    f"{CRYPTO}/KXBTC15M_open.json",
+    f"{CRYPTO}/KXBTCD_open.json",
+    f"{CRYPTO}/KXBTC15M_2026-09-10_partial_series_and_market.json",
+    f"{PROBES}/market_finalized_partial.json",
+    f"{PROBES}/trade_row.json",
+    f"{PROBES}/error_bodies.json",
+    f"{DEMO}/markets__limit_over_max.json",
+}
+"""Rows, and bodies of refusals, that tests above read."""
+NOT_ASKED = (
+    "candlestick", "event_metadata", "announcements", "schedule", "filters_by_sport", "incentive_programs",
+    "live_data", "milestone", "multivariate_event_collection", "fee_changes", "structured_target",
+    "tags_by_categories", "user_data_timestamp", "account__", "auth__",
+)  # fmt: skip
+"""Of routes that no spider asks."""
+
+
+def test_no_recording_of_a_route_that_is_asked_is_left_out() -> None:
+    there = {
+        str(path.relative_to(SAMPLES))
+        for path in SAMPLES.glob("rest-*/*.json")
+        if not path.name.endswith(".meta.json") and not any(word in path.name for word in NOT_ASKED)
+    }
+    assert there == {*WHOLE, *PARTS}
+
+
+# --- what is simulated has the same shape -------------------------------------------------------------------
+
+
+def kinds(row: dict[str, Any]) -> dict[str, str]:
+    """Keys and kinds of values."""
+    numbers = {"float": "number", "Decimal": "number"}
+    names = ((key, type(value).__name__) for key, value in row.items())
+    return {key: numbers.get(name, name) for key, name in names}
+
+
+def test_a_simulated_round_has_the_keys_of_a_recorded_one() -> None:
+    recorded = kinds(document(f"{CRYPTO}/KXBTC15M_open.json"))
+    each = next(found for found in venue().rounds.between(AT, AT + 900) if found.series == "KXBTC15M")
+    made = kinds(json_of(queries.market(each.ticker))["market"])
+    del recorded["liquidity_dollars"]  # gone since 2026-10-01
+    newest = kinds(document(f"{NEWEST}/market_single.json")["market"])
+    assert {key: made.pop(key) for key in ("price_ranges", "settlement_bounds_type")} == {
+        key: newest[key] for key in ("price_ranges", "settlement_bounds_type")
+    }
+    assert made == recorded
+    assert list(made) == sorted(made)
+
+
+def test_other_simulated_answers_have_the_keys_of_recorded_ones() -> None:
+    each = next(found for found in venue().rounds.between(AT, AT + 900) if found.series == "KXBTC15M")
+    trades = json_of(queries.trades(each.ticker))
+    recorded = document(f"{DEMO}/trades__public_recorded.json")
+    assert kinds(trades) == kinds(recorded)
+    assert kinds(trades["trades"][0]) == kinds(recorded["trades"][0])
+    assert kinds(json_of(queries.book(each.ticker))) == kinds(document(f"{DEMO}/orderbook__base.json"))
+    status = document(f"{NEWEST}/exchange_status.json")
+    assert kinds(json_of(queries.status())) == kinds(status)
+    (index, *_), (told, *_) = (
+        each["exchange_index_statuses"] for each in (json_of(queries.status()), status)
+    )
+    assert kinds(index) == kinds(told)
+    cutoff = document(f"{PROBES}/historical_cutoff.json")
+    assert kinds(json_of(queries.cutoff())) == kinds(cutoff)
+    series = document(f"{NEWEST}/series_single.json")["series"]
+    assert json_of(queries.series("KXBTC15M"))["series"].keys() == series.keys()

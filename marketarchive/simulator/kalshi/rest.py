@@ -38,7 +38,7 @@ STATUSES = {
     "closed": {"closed", "determined"},
     "settled": {"finalized"},
 }
-EXCHANGE = ("default", "combos", "Crypto & Commodities")
+EXCHANGE = ("Default", "Combos", "Crypto & Commodities")
 
 
 class _RefusedError(Exception):
@@ -106,18 +106,21 @@ class Rest:
     def _status(self, asked: Asked, second: int) -> Reply:
         del asked
         trades = not is_paused(second)
+        resumed = {} if trades else {"exchange_estimated_resume_time": rows.time(paused_since(second) + 7200)}
         document = {
             "exchange_active": True,
-            "exchange_estimated_resume_time": None if trades else rows.time(paused_since(second) + 7200),
+            **resumed,
             "exchange_index_statuses": [
                 {
                     "description": text,
                     "exchange_active": True,
                     "exchange_index": index,
+                    "intra_exchange_transfers_active": True,
                     "trading_active": trades,
                 }
                 for index, text in enumerate(EXCHANGE)
             ],
+            "intra_exchange_transfers_active": True,
             "trading_active": trades,
         }
         return json_reply(document)

@@ -127,6 +127,7 @@ def series_row(series: str) -> dict[str, Any]:
         "fee_type": "quadratic",
         "frequency": "fifteen_min",
         "last_updated_ts": "0001-01-01T00:00:00Z",
+        "product_metadata": None,
         "settlement_sources": [{"name": "CF Benchmarks", "url": "https://www.cfbenchmarks.com/"}],
         "tags": None,
         "ticker": series,
