@@ -15,7 +15,7 @@ import pytest
 
 from marketarchive import Archive
 from marketarchive.simulator.kalshi.books import SimBook
-from marketarchive.times import SECOND, from_iso
+from marketarchive.times import SECOND, from_iso, iso
 from marketarchive.venues.kalshi.tickers import market_facts, round_at
 from tests.e2e.harness import Done, Simulator, command, crawl, simulator
 from tests.simulator.kalshi.asking import venue
@@ -187,6 +187,43 @@ def test_results_agree_with_the_truth(tmp_path: Path, out: Path) -> None:
 
 def plain(text: str | None) -> str | None:
     return None if text is None else f"{Decimal(text):f}".rstrip("0").rstrip(".") if "." in text else text
+
+
+def journal(out: Path, field: str) -> dict[str, list[tuple[str | None, int]]]:
+    """What a field became, and when (us), of each market."""
+    found: dict[str, list[tuple[str | None, int]]] = {}
+    query = "SELECT market_id, new, observed_at FROM market_changes WHERE field = ? ORDER BY observed_at"
+    with closing(sqlite3.connect(out / "master.db")) as connection:
+        for ticker, new, at in connection.execute(query, (field,)):
+            found.setdefault(ticker, []).append((new, at))
+    return found
+
+
+def test_a_strike_is_known_from_when_the_venue_shows_it(tmp_path: Path, out: Path) -> None:
+    """Over the open of four rounds; the strike of one comes late."""
+    start, late = next(
+        (each.start, each)
+        for each in venue().rounds.between(1_795_255_300, 1_795_255_300 + 5 * 86_400)
+        if each.oddity == "late_strike"
+    )
+    options = ("--speed", "40", "--start", iso((start - 240) * SECOND))
+    with simulator(tmp_path / "truth", *options) as world:
+        done = crawl(
+            world.url, out, "kalshi_markets", "assets=BTC,ETH,SOL,XRP", "interval=10s", "duration=420s"
+        )
+        assert done.code == 0, done.log
+    strikes, statuses = journal(out, "strike"), journal(out, "status")
+    opened = [each for each in venue().rounds.between(start, start + 900) if each.start == start]
+    assert late in opened
+    for each in opened:
+        assert [status for status, _ in statuses[each.ticker]][:2] == ["unopened", "active"]
+        if each.strike is None or each.strike_from is None:
+            assert each.ticker not in strikes
+            continue
+        (known,) = strikes[each.ticker]
+        assert known[0] == plain(str(each.strike))
+        assert each.strike_from * 1_000_000 <= known[1]
+        assert known[1] < (each.strike_from + 120) * 1_000_000
 
 
 def test_trades_are_read_whole_over_faults(kalshi: Simulator, out: Path) -> None:
