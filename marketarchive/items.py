@@ -38,6 +38,10 @@ GapReason = Literal[
 Cause = Literal["ours", "venue", "upstream", "unknown"]
 ConnectionEvent = Literal["opened", "subscribed", "unsubscribed", "closed"]
 Verdict = Literal["ok", "failed", "unchecked", "not_available"]
+ResultKind = Literal["winner", "scalar"]
+"""One outcome is paid all, or each is paid a part; None where the venue has no word for it."""
+ResolutionState = Literal["proposed", "disputed", "final"]
+"""How far a result is from being paid, where the venue says it."""
 Problem = tuple[str, str]
 """(field, what is wrong with it)."""
 
@@ -171,7 +175,9 @@ class Market(Derived):
     platform: str
     market_id: str = Field(min_length=1)  # the venue's own
     slug: str | None = None
+    event_id: str | None = None  # of what it is one of several markets, or the only one
     title: str | None = None
+    subtitle: str | None = None  # what its first outcome stands for, where the title is the event's
     description: str | None = None
     category: str | None = None
     outcomes: tuple[str, ...] | None = None
@@ -181,15 +187,20 @@ class Market(Derived):
     duration: str | None = None  # 5m, 15m, 1h, 4h, 1d
     start_at: datetime | None = None
     end_at: datetime | None = None
+    expected_end_at: datetime | None = None  # when its outcome is expected to be known
     volume: Decimal | None = Field(default=None, ge=0)
     liquidity: Decimal | None = Field(default=None, ge=0)
-    status: Literal["active", "closed", "resolved"] | None = None
+    status: Literal["unopened", "active", "closed", "resolved"] | None = None
     strike: Decimal | None = None
+    strike_type: str | None = None  # in the venue's words: greater_or_equal, between, ...
+    strike_cap: Decimal | None = None  # where the strike is a range
     strike_source: str | None = None
     settlement: Decimal | None = None
     settlement_source: str | None = None
     resolution: str | None = None
+    result_kind: ResultKind | None = None
     payouts: tuple[str, ...] | None = None  # decimal strings, dollars per share, in the order of outcomes
+    resolution_state: ResolutionState | None = None
     resolution_source: str | None = None
     rule: str | None = None
     resolved_at: datetime | None = None
@@ -214,7 +225,9 @@ class Resolution(Derived):
     market_id: str = Field(min_length=1)
     status: Literal["closed", "resolved"]
     resolution: str | None = None  # the winner's label, where the message has labels; None on a split
+    result_kind: ResultKind | None = None
     payouts: tuple[str, ...] | None = None  # decimal strings, dollars per share, in the venue's outcome order
+    resolution_state: ResolutionState | None = None
     resolution_source: str
     resolved_at: datetime | None = None
 

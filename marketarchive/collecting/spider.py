@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -55,6 +55,7 @@ class Answer:
     parsed: Parsed | None
     received_at: int
     seq: int
+    headers: Mapping[str, str] = field(default_factory=dict)  # those that are kept, names in lower case
 
 
 @dataclass(slots=True)
@@ -346,7 +347,8 @@ class ArchiveSpider(Spider):
         if parsed is not None:
             for bad in parsed.errors:
                 yield self._invalid(ask, receipt, bad)
-        yield from self._conclude(ask, Answer(ask, response.status, parsed, receipt.received_at, receipt.seq))
+        answer = Answer(ask, response.status, parsed, receipt.received_at, receipt.seq, receipt.headers)
+        yield from self._conclude(ask, answer)
 
     def received_of(self, ask: Ask, status: int, receipt: Receipt) -> Received:
         """Return the answer as the venue's parse functions take it."""

@@ -50,6 +50,13 @@ FIELDS: Final[dict[str, Kind]] = {
     "tick_size": "decimal",
     "listed_outcome": "json",
     "reported_outcome": "json",
+    "event_id": "text",
+    "subtitle": "text",
+    "expected_end_at": "time",
+    "strike_type": "text",
+    "strike_cap": "decimal",
+    "result_kind": "text",
+    "resolution_state": "text",
 }
 PRICES_BIT: Final = 1  # a price snapshot
 BITS: Final = {name: 2 << place for place, name in enumerate(FIELDS)}
@@ -59,7 +66,15 @@ JOURNALED: Final = tuple(name for name in FIELDS if name not in UNJOURNALED)
 JOURNALED_BITS: Final = sum(BITS[name] for name in JOURNALED)
 
 # Made of the statements of each source (`outcome.revise`); no message states them by itself.
-OUTCOME: Final = ("status", "stated_resolution", "payouts", "resolution_source", "resolved_at")
+OUTCOME: Final = (
+    "status",
+    "stated_resolution",
+    "payouts",
+    "resolution_source",
+    "resolved_at",
+    "result_kind",
+    "resolution_state",
+)
 STATEMENTS: Final = ("listed_outcome", "reported_outcome")
 CONTENT: Final = tuple(name for name in JOURNALED if name not in STATEMENTS)
 

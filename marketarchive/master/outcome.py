@@ -14,7 +14,7 @@ from typing import NamedTuple
 from marketarchive.items import Market, Resolution
 from marketarchive.master.fields import FIELDS, encode, resolution
 
-_PROGRESS = (None, "active", "closed", "resolved")
+_PROGRESS = (None, "unopened", "active", "closed", "resolved")
 
 
 class Outcome(NamedTuple):
@@ -25,6 +25,8 @@ class Outcome(NamedTuple):
     payouts: str | None = None
     resolution_source: str | None = None
     resolved_at: str | None = None
+    result_kind: str | None = None
+    resolution_state: str | None = None
 
     @classmethod
     def of(cls, item: Market | Resolution) -> Outcome:
@@ -35,6 +37,8 @@ class Outcome(NamedTuple):
             "payouts": item.payouts,
             "resolution_source": item.resolution_source,
             "resolved_at": item.resolved_at,
+            "result_kind": item.result_kind,
+            "resolution_state": item.resolution_state,
         }
         return cls(
             **{name: encode(FIELDS[name], value) for name, value in stated.items() if value is not None}
@@ -62,7 +66,12 @@ class Outcome(NamedTuple):
         return self.stated_resolution is not None or self.payouts is not None
 
     def label(self, outcomes: str | None) -> str | None:
-        """Return the winner's label, None on a split; `outcomes` are the market's labels."""
+        """Return the winner's label, None on a split; `outcomes` are the market's labels.
+
+        A scalar result names none, though its value be that of a whole share.
+        """
+        if self.result_kind == "scalar":
+            return self.stated_resolution
         return resolution(self.stated_resolution, outcomes, self.payouts)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from marketarchive.archive.ledger import Ledger
@@ -120,15 +120,15 @@ def master_rows(
         if path is not None and not path.exists():
             return  # to ask would make one
         with engine.connect() as connection:
-            # these columns only: a master that no collector has opened since an upgrade lacks newer ones
-            wanted = [master_markets.c[name] for name in dict.fromkeys((*IDENTITY, *columns))]
+            # a master that no collector has opened since an upgrade lacks newer columns
+            there = {column["name"] for column in inspect(connection).get_columns(master_markets.name)}
+            held = [name for name in columns if name in there]
+            wanted = [master_markets.c[name] for name in dict.fromkeys((*IDENTITY, *held))]
             for row in connection.execute(select(*wanted).order_by(master_markets.c.id)).mappings():
                 yield {
                     **{name: row[name] for name in IDENTITY},
-                    **{
-                        name: to_python(FIELDS[name], from_column(FIELDS[name], row[name]))
-                        for name in columns
-                    },
+                    **dict.fromkeys(columns),
+                    **{name: to_python(FIELDS[name], from_column(FIELDS[name], row[name])) for name in held},
                 }
     except SQLAlchemyError as error:
         raise unusable(engine, error) from None

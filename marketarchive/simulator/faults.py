@@ -34,8 +34,8 @@ upgrades, and hit the connection that comes of one:
 - ws_accept_silent: nothing but answers to PING, for `seconds` from its opening or as long as it stands
 - ws_accept_close: a close with `code` and `reason` at once
 
-A simulated venue has kinds of its own in its module `faults`, as `FAULTS`; those named `page_*` hit its
-pages.
+A simulated venue has kinds of its own in its module `faults`, as `FAULTS`, and does them itself; those named
+`page_*` hit its pages.
 """
 
 from __future__ import annotations
@@ -159,8 +159,9 @@ class Fault:
         return self.kind.startswith("ws_")
 
     @property
-    def is_for_pages(self) -> bool:
-        return self.kind.startswith("page_")
+    def is_of_venue(self) -> bool:
+        """Whether a simulated venue declares it and does it itself."""
+        return self.kind not in KINDS
 
     def is_due(self, method: str, route: str, elapsed_s: float, query: str = "") -> bool:
         """Whether this request (or frame) is hit; counts it if it matches."""

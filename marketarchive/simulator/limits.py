@@ -1,10 +1,11 @@
-"""The documented request limits, over a sliding window of ten simulated seconds."""
+"""The documented request limits: over a sliding window of ten simulated seconds, or token buckets."""
 
 from __future__ import annotations
 
 from collections import deque
 
-from marketarchive.times import SECOND
+from marketarchive.simulator.messages import Bucket
+from marketarchive.times import SECOND, to_seconds
 
 WINDOW_NS = 10 * SECOND
 
@@ -14,6 +15,15 @@ class Limits:
 
     def __init__(self) -> None:
         self._seen: dict[str, deque[int]] = {}
+        self._left: dict[str, tuple[float, int]] = {}  # of a bucket: tokens, at which time
+
+    def take(self, bucket: Bucket, now_ns: int) -> bool:
+        """Take the tokens of a request; return whether they were there."""
+        left, since = self._left.get(bucket.name, (bucket.capacity, now_ns))
+        left = min(bucket.capacity, left + to_seconds(max(now_ns - since, 0)) * bucket.per_second)
+        is_within = left >= bucket.cost
+        self._left[bucket.name] = (left - bucket.cost if is_within else left, now_ns)
+        return is_within
 
     def wait(self, name: str, limit: int, now_ns: int) -> int:
         """0 when the request is within its limit, else whole seconds until it would be (Retry-After)."""

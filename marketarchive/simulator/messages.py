@@ -23,7 +23,7 @@ class Asked:
     headers: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Names in lower case."""
     faults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
-    """Options by kind of the faults `page_*` that hit it: those only the venue itself can do."""
+    """Options by kind of the faults that hit it and that only the venue itself can do."""
 
     def first(self, name: str, default: str = "") -> str:
         return next((value for key, value in self.query if key == name), default)
@@ -43,6 +43,17 @@ class Reply:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Bucket:
+    """A limit of tokens: a request takes `cost` of at most `capacity`, `per_second` come back."""
+
+    name: str
+    per_second: float
+    capacity: float
+    cost: float
+    refusal: Reply  # of a request that finds too few
+
+
 class Venue(Protocol):
     """A simulated venue: its answers are a pure function of (seed, request, time)."""
 
@@ -50,8 +61,8 @@ class Venue(Protocol):
 
     def answer(self, asked: Asked, now_ns: int) -> Reply: ...
 
-    def limit(self, asked: Asked) -> tuple[str, int]:
-        """The documented limit that a request counts against: (class, requests per 10 s)."""
+    def limit(self, asked: Asked) -> tuple[str, int] | Bucket:
+        """The documented limit that a request counts against: (class, requests per 10 s), or a bucket."""
 
     def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
         """The venue's side of a socket, the `number`-th of the run; None where there is none."""

@@ -31,6 +31,7 @@ from marketarchive.simulator.faults import ON_ACCEPT, ON_UPGRADE, Fault, read_fa
 from marketarchive.simulator.limits import Limits
 from marketarchive.simulator.messages import (
     Asked,
+    Bucket,
     Reply,
     Venue,
     json_reply,
@@ -231,11 +232,9 @@ class Server:
         for fault in hit:
             if fault.kind == "clock_step":
                 shown += from_seconds(fault.options["seconds"])
-            if fault.is_for_pages:
+            if fault.is_of_venue:
                 fault.since_ns = now if fault.since_ns is None else fault.since_ns
-        ordered = {
-            each.kind: {**each.options, "since_ns": each.since_ns} for each in hit if each.is_for_pages
-        }
+        ordered = {each.kind: {**each.options, "since_ns": each.since_ns} for each in hit if each.is_of_venue}
         asked = replace(asked, faults=ordered)
         reply = self._answer(asked, request, now, shown)
         cursor = asked.first("after_cursor") or asked.first("next_cursor")
@@ -301,7 +300,10 @@ class Server:
             return json_reply({"error": f"no venue {asked.host} is simulated"}, 404)
         if _LIBRARY_DEFAULT.match(request.headers.get("User-Agent", "")):
             return _BLOCKED
-        if wait := self._limits.wait(*venue.limit(asked), now):
+        limit = venue.limit(asked)
+        if isinstance(limit, Bucket):
+            return venue.answer(asked, shown) if self._limits.take(limit, now) else limit.refusal
+        if wait := self._limits.wait(*limit, now):
             return Reply(b"error code: 1015", 429, "text/plain; charset=UTF-8", {"Retry-After": str(wait)})
         return venue.answer(asked, shown)
 

@@ -103,6 +103,7 @@ class Parsed:
     next_cursor: str | None = None
     keys: list[str] = field(default_factory=list)  # the page's rows by id, bad ones too: to detect loops
     series: dict[str, str] = field(default_factory=dict)  # a series' name -> its id
+    statements: list[Any] = field(default_factory=list)  # what it says of itself, in the venue's own form
 
 
 def _body(kept: Any) -> bytes | None:

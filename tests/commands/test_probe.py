@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from marketarchive.archive.reader import ArchiveReader
+from marketarchive.venues import venues
 from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, Output, Simulator, command, run, simulator
 from tests.spiders_under_test import spiders
 from tests.waiting import until
@@ -305,7 +306,7 @@ def asked_for_the_time(venue: Simulator) -> bool:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["kalshi9"], ", polymarket, not kalshi9"),
+        (["nasdaq"], f"probe takes venues of {', '.join(sorted(venues()))}, not nasdaq"),
         (["-s", "MASTER_URL=mysql://x"], "mysql is not supported"),
     ],
 )

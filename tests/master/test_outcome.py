@@ -48,6 +48,8 @@ def test_two_sources_in_turn_state_a_resolution_once(engine: Engine) -> None:
     assert {name: len(journal(engine, name)) for name in (*OUTCOME, "resolution")} == {
         **dict.fromkeys((*OUTCOME, "resolution"), 1),
         "status": 2,
+        "result_kind": 0,  # these sources have no words for it
+        "resolution_state": 0,
     }
     assert put(engine, listed(30, "resolved", "Up"), reported(31, **UP)).changes == 0
     row = now(engine)
@@ -55,6 +57,31 @@ def test_two_sources_in_turn_state_a_resolution_once(engine: Engine) -> None:
     assert row["listed_outcome"]["stated_resolution"] == "Up"
     assert row["reported_outcome"]["payouts"] == ["1", "0"]
     assert row["reported_outcome"]["resolution_source"] == "data-api"
+
+
+@pytest.mark.parametrize("paid", [("0.24", "0.76"), ("0.5", "0.5"), ("1", "0")])
+def test_a_scalar_result_names_no_winner(engine: Engine, paid: tuple[str, str]) -> None:
+    scalar: dict[str, Any] = {"result_kind": "scalar", "payouts": paid, "resolution_source": "list"}
+    put(engine, listed(0, "active"))
+    put(engine, listed(1, "resolved", **scalar, resolution_state="proposed"))
+    put(engine, listed(2, "resolved", **scalar, resolution_state="final"))
+    row = now(engine)
+    assert (row["result_kind"], row["payouts"], row["resolution"]) == ("scalar", list(paid), None)
+    assert [entry[-1] for entry in journal(engine, "resolution_state")] == ["proposed", "final"]
+    assert journal(engine, "resolution") == []
+
+
+def test_a_market_that_is_not_open_yet_opens(engine: Engine) -> None:
+    put(
+        engine,
+        listed(0, "unopened", event_id="E1", subtitle="above 5", strike_type="between", strike_cap="7"),
+    )
+    put(engine, listed(1, "active"))
+    row = now(engine)
+    assert row["status"] == "active"
+    assert (row["event_id"], row["subtitle"], row["strike_type"]) == ("E1", "above 5", "between")
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT strike_cap FROM markets_view")).scalar_one() == 7
 
 
 def test_a_list_that_lags_behind_withdraws_nothing(engine: Engine) -> None:

@@ -59,7 +59,7 @@ def of_report(root: Path) -> list[tuple[int, int]]:
     """Over the books of its asset, as the report draws them."""
     about = ReportScope(root, NOON, NOON + 60 * 10**9)
     connection = connect()
-    found = over_books(holes(connection, about, known(root, "")), "BTC", about)
+    found = over_books(holes(connection, about, known(root, "")), "BTC", about, "polymarket")
     connection.close()
     return [((first - NOON) // 10**9, (last - NOON) // 10**9) for first, last in found]
 

@@ -14,6 +14,7 @@ from marketarchive.simulator import faults
 from marketarchive.simulator.bitstamp import faults as bitstamp_faults
 from marketarchive.simulator.chainlink import faults as chainlink_faults
 from marketarchive.simulator.faults import KINDS, ON_UPGRADE, Fault, Kind, kinds, load_faults, read_faults
+from marketarchive.simulator.kalshi import faults as kalshi_faults
 
 BOOK = "clob.polymarket.com/book"
 
@@ -106,13 +107,14 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         load_faults(tmp_path / "nothing.json")
 
 
-@pytest.mark.parametrize("module", [faults, bitstamp_faults, chainlink_faults])
+@pytest.mark.parametrize("module", [faults, bitstamp_faults, chainlink_faults, kalshi_faults])
 def test_every_kind_is_described(module: ModuleType) -> None:
     declared: Mapping[str, Kind] = getattr(module, "FAULTS", KINDS)
-    described = set(re.findall(r"\b(?:ws|page)_[a-z]+(?:_[a-z]+)*", module.__doc__ or ""))
-    assert {kind for kind in declared if kind.startswith(("ws_", "page_"))} == described
+    described = set(re.findall(r"\b(?:ws|page|kalshi)_[a-z]+(?:_[a-z]+)*", module.__doc__ or ""))
+    assert {kind for kind in declared if kind.startswith(("ws_", "page_", "kalshi_"))} == described
 
 
 def test_kinds_of_simulated_venues_are_found() -> None:
-    assert set(kinds()) == {*KINDS, *bitstamp_faults.FAULTS, *chainlink_faults.FAULTS}
+    others = {*bitstamp_faults.FAULTS, *chainlink_faults.FAULTS, *kalshi_faults.FAULTS}
+    assert set(kinds()) == {*KINDS, *others}
     assert set(KINDS) >= ON_UPGRADE

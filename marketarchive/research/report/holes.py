@@ -107,11 +107,18 @@ def reasons(found: Sequence[Hole]) -> Counter[str]:
     return Counter(each.reason for each in found)
 
 
-def over_books(found: Sequence[Hole], asset: str, scope: Scope) -> list[tuple[int, int]]:
-    """Stretches (ns) in which books of at least one of the asset's rounds have a gap."""
+def over_books(
+    found: Sequence[Hole], asset: str, scope: Scope, venue: str | None = None
+) -> list[tuple[int, int]]:
+    """Return the stretches (ns) in which books of at least one of the asset's markets have a gap.
+
+    venue: of this one only; other venues have books of the same asset.
+    """
     merged: list[tuple[int, int]] = []
     for each in found:  # by begin
-        if each.is_of_books and (each.assets is None or asset in each.assets):
+        if not each.is_of_books or (venue is not None and each.venue != venue):
+            continue
+        if each.assets is None or asset in each.assets:
             start, end = max(each.start, scope.since), min(each.end, scope.until)
             if merged and start <= merged[-1][1]:
                 merged[-1] = (merged[-1][0], max(end, merged[-1][1]))

@@ -5,6 +5,7 @@ The columns are written out, not imported: what a revision makes must never chan
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -92,8 +93,8 @@ def upgrade() -> None:
         op.execute(f"CREATE VIEW {table}_view AS SELECT {', '.join(columns)} FROM {table}")  # noqa: S608  (names from this file)
 
 
-def views(sqlite: bool) -> dict[str, list[str]]:
-    """Table -> what its view selects: times as ISO 8601 text to the microsecond, numbers one can sort."""
+def forms(sqlite: bool) -> tuple[Callable[[str, str], str], Callable[[str], str]]:
+    """Return what writes a time as ISO 8601 text to the microsecond, and a number that one can sort."""
 
     def iso(column: str, name: str) -> str:
         micros = f"((({column} % 1000000) + 1000000) % 1000000)"  # of times before 1970 too
@@ -109,6 +110,12 @@ def views(sqlite: bool) -> dict[str, list[str]]:
     def number(column: str) -> str:
         return f"CAST({column} AS REAL) AS {column}" if sqlite else column
 
+    return iso, number
+
+
+def views(sqlite: bool) -> dict[str, list[str]]:
+    """Table -> what its view selects: times as text, numbers one can sort."""
+    iso, number = forms(sqlite)
     return {
         "markets": [
             *("platform", "market_id", "slug", "title", "description", "category", "outcomes", "tokens"),

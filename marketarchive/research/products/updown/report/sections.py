@@ -64,7 +64,7 @@ def spread_and_depth(rows: Sequence[dict[str, Any]], found: Sequence[Hole], scop
     shaded = [
         {"asset": asset, "x": start // _MS, "x2": end // _MS}
         for asset in sorted({row["asset"] for row in rows})
-        for start, end in holes.over_books(found, asset, scope)
+        for start, end in holes.over_books(found, asset, scope, "polymarket")
     ]
     return Section("depth", title, told, charts.spread_and_depth(rows, shaded, scope))
 

@@ -1,0 +1,1 @@
+"""What Kalshi's spiders stand on."""

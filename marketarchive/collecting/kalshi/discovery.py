@@ -1,0 +1,108 @@
+"""How Kalshi's spiders choose and discover their markets."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+from marketarchive.collecting.arguments import Argument, Arguments, names
+from marketarchive.collecting.spider import Answer
+from marketarchive.collecting.sweep import SweepSpider, items_of
+from marketarchive.exceptions import ArgumentError
+from marketarchive.items import Market
+from marketarchive.venues.endpoint import Query
+from marketarchive.venues.kalshi import queries
+from marketarchive.venues.symbols import symbols
+
+logger = logging.getLogger(__name__)
+
+
+def _series(name: str, text: str) -> tuple[str, ...]:
+    return tuple(series.upper() for series in names(name, text))
+
+
+SERIES = Argument("series", _series, "KXBTC15M,KXETH15M", "the markets of these series")
+
+Take = Callable[[Answer], Iterable[Any]]
+
+
+class KalshiSpider(SweepSpider):
+    """Use it for all of Kalshi: it turns `assets`, `series`, `markets`, `shard` into markets."""
+
+    venue = "kalshi"
+    catalogue_feed: ClassVar[str] = "markets"
+    default_series: ClassVar[tuple[str, ...]] = ()  # () = without arguments, all markets of the venue
+
+    @classmethod
+    def check_arguments(cls, given: Mapping[str, Any]) -> Arguments:
+        arguments = super().check_arguments(given)
+        for asset in arguments.assets or ():
+            if asset not in symbols(cls.venue):
+                known = ", ".join(symbols(cls.venue))
+                raise ArgumentError(
+                    f"assets={given['assets']!r}: Kalshi has 15-minute rounds of {known}, not of {asset}"
+                )
+        if len({"assets", "series", "markets"} & set(given)) > 1:
+            raise ArgumentError("assets=, series= and markets= each name markets: give one of them")
+        return arguments
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """Series that are taken; () when markets are chosen otherwise."""
+        if self.arguments.markets is not None:
+            return ()
+        if self.arguments.assets is not None:
+            return tuple(symbols(self.venue)[asset]["series"] for asset in self.arguments.assets)
+        return self.arguments.others.get("series") or self.default_series
+
+    async def discover(self, statuses: Sequence[queries.Status]) -> dict[str, Market]:
+        """Return the chosen markets that have one of the statuses, by ticker, as far as the answers go."""
+        found: dict[str, Market] = {}
+        if self.arguments.markets:
+            await self.look_up_named(self.arguments.markets, found)
+        else:
+            await self.sweep_markets(
+                [partial(queries.markets, status=status) for status in statuses], self.taking(found)
+            )
+        self.run.stats.inc_value("discovery/cycles")
+        self.run.stats.set_value("discovery/markets", len(found))
+        return found
+
+    async def sweep_markets(self, questions: Sequence[Callable[..., Query]], take: Take) -> None:
+        """Read each list to its end, of every chosen series or of all together."""
+        sweeps = [
+            self.sweep(question(series=series), self.catalogue_feed, take)
+            for question in questions
+            for series in self.series or (None,)
+        ]
+        await asyncio.gather(*sweeps)
+
+    def taking(self, found: dict[str, Market]) -> Take:
+        """Return what yields the items of a page and notes its markets, those of this shard, in `found`."""
+
+        def take(answer: Answer) -> Iterable[Any]:
+            for item in items_of(answer):
+                if isinstance(item, Market) and self.arguments.in_shard(item.market_id):
+                    found[item.market_id] = item
+                yield item
+
+        return take
+
+    async def look_up_named(self, tickers: Iterable[str], found: dict[str, Market]) -> None:
+        """Request markets by ticker, from the historical tier where the live one has none."""
+        take = self.taking(found)
+        for question in (queries.market, queries.old_market):
+            missing = [
+                ticker for ticker in tickers if ticker not in found and self.arguments.in_shard(ticker)
+            ]
+            await asyncio.gather(*(self.ask(question(each), self.catalogue_feed, take) for each in missing))
+        for ticker in tickers:
+            if ticker not in found and self.arguments.in_shard(ticker):
+                logger.warning("Kalshi has no market %r", ticker)
+                self.run.stats.inc_value("discovery/unknown_tickers")
+        if not found and self.arguments.shard is None and not self.run.stop.is_set():
+            logger.error("None of markets=%s is known; a ticker is the end of its page's address", tickers)
+            self.fault = "unknown_markets"

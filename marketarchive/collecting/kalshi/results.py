@@ -1,0 +1,45 @@
+"""Reading results: what settled, what is closed and has not, and what is in the historical tier by now."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+
+from marketarchive.collecting.kalshi.discovery import KalshiSpider
+from marketarchive.collecting.sweep import items_of
+from marketarchive.items import Market
+from marketarchive.times import from_iso, from_seconds
+from marketarchive.venues.kalshi import queries
+
+logger = logging.getLogger(__name__)
+
+SINCE_S = 86_400
+
+
+class ResultSpider(KalshiSpider):
+    """Use it to read results of the chosen markets since a moment, from both tiers."""
+
+    async def sweep_once(self) -> None:
+        found: dict[str, Market] = {}
+        if self.arguments.markets:
+            await self.look_up_named(self.arguments.markets, found)
+            return
+        since_ns = self.run.clock.now_ns() - from_seconds(self.arguments.since or SINCE_S)
+        take = self.taking(found)
+        settled = partial(queries.markets, status="settled", settled_since_ns=since_ns)
+        closed = partial(queries.markets, status="closed", closed_since_ns=since_ns)
+        await self.sweep_markets([settled, closed], take)
+        if await self._reaches_back(since_ns):
+            await self.sweep_markets([queries.old_markets], take)
+        self.run.stats.set_value("resolutions/markets", len(found))
+        decided = sum(market.result_kind is not None for market in found.values())
+        self.run.stats.set_value("resolutions/decided", decided)
+
+    async def _reaches_back(self, since_ns: int) -> bool:
+        """Return whether what settled since then may be in the historical tier only, and is to be read."""
+        answer = await self.ask(queries.cutoff(), self.catalogue_feed, items_of)
+        if answer.parsed is None or since_ns >= from_iso(answer.parsed.statements[0].market_settled_ts):
+            return False
+        if not self.series:
+            logger.warning("The historical tier is read for named series only: give series= or assets=")
+        return bool(self.series)

@@ -1,0 +1,97 @@
+"""Which markets are open at a tick: by the times they state and our clock, and on the grid of rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from marketarchive.clock import sleep
+from marketarchive.collecting.cadence import CadenceSpider
+from marketarchive.collecting.kalshi.discovery import KalshiSpider
+from marketarchive.items import Market
+from marketarchive.times import SECOND, from_datetime, iso
+from marketarchive.venues.kalshi.tickers import round_at, rounds_series, series_of
+
+LOOK_UP_S = 60
+OVER_S = 900
+"""A market is remembered for this long after its close."""
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A market that can be traded at a moment; None: it does not say."""
+
+    ticker: str
+    series: str
+    asset: str | None
+    start_ns: int | None
+    end_ns: int | None
+
+    @classmethod
+    def of(cls, market: Market) -> Open:
+        """Return what a market says of itself."""
+        return cls(
+            market.market_id,
+            market.series or series_of(market.market_id),
+            market.asset,
+            None if market.start_at is None else from_datetime(market.start_at),
+            None if market.end_at is None else from_datetime(market.end_at),
+        )
+
+    def is_open(self, now_ns: int) -> bool:
+        """Return whether a moment lies between open and close."""
+        is_begun = self.start_ns is None or self.start_ns <= now_ns
+        return is_begun and (self.end_ns is None or now_ns < self.end_ns)
+
+
+class TrackingSpider(KalshiSpider, CadenceSpider):
+    """Use it when the same question is asked of every chosen market while it is open.
+
+    The venue does not report an opening: markets are taken before it and begin by the clock. A round that no
+    list has shown by then has the ticker of its place on the grid.
+    """
+
+    async def prepare(self) -> None:
+        self.tracked: dict[str, Open] = {}  # by ticker
+        await self.look_up()
+
+    async def main(self) -> None:
+        looking_up = self.spawn(self._keep_looking_up())
+        try:
+            await super().main()
+        finally:
+            looking_up.cancel()
+
+    async def _keep_looking_up(self) -> None:
+        while await sleep(self.run.clock, LOOK_UP_S, self.run.stop):
+            if self.run.counted_from is not None:  # the first look-up is done
+                await self.look_up()
+
+    async def look_up(self) -> None:
+        """Add what the venue lists now; a list that fails costs nothing that was known before."""
+        found = await self.discover(("unopened", "open"))
+        self.tracked.update((ticker, Open.of(market)) for ticker, market in found.items())
+        oldest = self.now() - OVER_S * SECOND
+        for ticker, each in list(self.tracked.items()):
+            if each.end_ns is not None and each.end_ns < oldest:
+                del self.tracked[ticker]
+
+    def chosen(self, tick: int) -> list[Open]:
+        """Return the markets that are open at `tick`, wall ns, noted for the manifest."""
+        found = [each for each in self.tracked.values() if each.is_open(tick)]
+        found += self._on_the_grid(tick, {each.series for each in found})
+        for each in found:
+            told = {"asset": each.asset}
+            if each.start_ns is not None and each.end_ns is not None:
+                told |= {"start_at_utc": iso(each.start_ns), "end_at_utc": iso(each.end_ns)}
+            self.run.markets.setdefault(each.ticker, told)
+        return found
+
+    def _on_the_grid(self, tick: int, covered: set[str]) -> Iterator[Open]:
+        for series in self.series:
+            if series in covered or series not in rounds_series():
+                continue
+            due = round_at(series, tick)
+            if due is not None and self.arguments.in_shard(due.ticker):
+                self.run.stats.inc_value("discovery/by_clock")
+                yield Open(due.ticker, series, due.asset, due.start_ns, due.end_ns)

@@ -1,0 +1,119 @@
+"""Walking back through trades, newest first, to what was read before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from marketarchive.collecting.kalshi.tracking import Open, TrackingSpider
+from marketarchive.collecting.spider import Answer, Ask
+from marketarchive.collecting.sweep import Pages
+from marketarchive.exceptions import CursorError
+from marketarchive.scope import Scope
+from marketarchive.times import SECOND
+from marketarchive.venues.endpoint import Query
+from marketarchive.venues.kalshi import queries
+from marketarchive.venues.kalshi.endpoints import TRADES
+from marketarchive.venues.kalshi.queries import next_page
+
+LATE_S = 60
+"""A trade is listed so long after it happened at the latest (seconds; assumed, a copy may be 15 s old)."""
+
+
+@dataclass
+class Walk:
+    """One way back through a market's trades."""
+
+    market: Open
+    begun_ns: int
+    since_ns: (
+        int | None
+    )  # trades before were read by an earlier walk, by the venue's clock; None: to the first
+    pages: Pages = field(default_factory=Pages)
+    newest_ns: int | None = None  # the newest trade read
+
+    @property
+    def from_ns(self) -> int:
+        """Return from when on trades are missing if it does not come to its end."""
+        known = self.since_ns if self.since_ns is not None else self.market.start_ns
+        return self.begun_ns if known is None else min(known, self.begun_ns)
+
+
+class TradeSpider(TrackingSpider):
+    """Use it to read trades: all of a market at first, then at each tick what came since.
+
+    How far back that is the venue's own times say. A market is read once more after its close. A walk that
+    fails is begun again from the same place at the next tick.
+    """
+
+    async def prepare(self) -> None:
+        self._followed: dict[str, Open] = {}  # by ticker, until read to its end
+        self._read: dict[str, int] = {}  # ticker -> the venue's time (ns) before which all is read
+        self._walking: set[str] = set()
+        await super().prepare()
+
+    def due(self, tick: int) -> Iterable[Ask]:
+        self._followed.update((market.ticker, market) for market in self.chosen(tick))
+        for market in self._followed.values():
+            if market.ticker not in self._walking:
+                self._walking.add(market.ticker)
+                since_ns = self._read.get(market.ticker)
+                walk = Walk(market, self.run.clock.now_ns(), since_ns)
+                self._walk_on(walk, queries.trades(market.ticker, since_ns=since_ns))
+        return ()  # a walk has no deadline: what it does not reach in time is not lost
+
+    def _missed(self, first: int, end: int, step: int) -> None:
+        """The next walk goes back over what such ticks would have brought: nothing is missing."""
+        self.run.stats.inc_value("ticks/due", (end - first) // step)
+        self.run.stats.inc_value("ticks/missed", (end - first) // step)
+
+    def _scope(self, walk: Walk) -> Scope:
+        return Scope(self.venue, self.feed, (walk.market.ticker,), endpoint=TRADES.name, kind="market")
+
+    def _walk_on(self, walk: Walk, query: Query) -> None:
+        then = partial(self._page, walk)
+        self.submit(Ask(query, then, self.feed, self._scope(walk), from_ns=walk.from_ns))
+
+    def _page(self, walk: Walk, answer: Answer) -> Iterable[Any]:
+        ticker = walk.market.ticker
+        if answer.parsed is None:  # the gap is recorded, or the run ends before it was asked for
+            self._walking.discard(ticker)
+            if not answer.ask.attempts and walk.newest_ns is not None:
+                yield self._cut(walk, "ours", "stopped before trades read earlier were reached")
+            return
+        parsed = answer.parsed
+        self.run.stats.inc_value("trades/pages")
+        self.run.stats.inc_value("trades/rows", len(parsed.keys))
+        times = [trade.at for trade in parsed.trades]
+        walk.newest_ns = max([*times, *([] if walk.newest_ns is None else [walk.newest_ns])], default=None)
+        following = next_page(answer.ask.query, parsed)
+        if following is None:
+            self._done(walk)
+            return
+        try:
+            walk.pages.check(parsed.keys, parsed.next_cursor)
+        except CursorError as error:
+            self._walking.discard(ticker)
+            self.run.stats.inc_value("sweep/cursor_errors")
+            yield self._cut(walk, "venue", str(error))
+            self.fault = "sweep_cursor_loop"
+        else:
+            self._walk_on(walk, following)
+
+    def _cut(self, walk: Walk, cause: Any, detail: str) -> Any:
+        return self.run.gap("sequence", cause, walk.from_ns, walk.begun_ns, self._scope(walk), detail)
+
+    def _done(self, walk: Walk) -> None:
+        ticker = walk.market.ticker
+        self._walking.discard(ticker)
+        self.run.stats.inc_value("trades/walks")
+        late_ns = LATE_S * SECOND
+        if walk.newest_ns is not None:  # else nothing was read, and the next walk goes as far back
+            read = min(walk.begun_ns, walk.newest_ns) - late_ns
+            self._read[ticker] = max(read, self._read.get(ticker, read))
+        end_ns = walk.market.end_ns
+        if end_ns is not None and walk.begun_ns > end_ns + late_ns:
+            self._followed.pop(ticker, None)
+            self._read.pop(ticker, None)

@@ -1,0 +1,88 @@
+"""Kalshi as the simulator serves it without a key: rounds of 15 minutes on the prices of the one world."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marketarchive.simulator.kalshi.books import Books
+from marketarchive.simulator.kalshi.rest import Rest
+from marketarchive.simulator.kalshi.rounds import LISTED_AHEAD_S, LIVE_S, Rounds, SimRound
+from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
+from marketarchive.simulator.prices import prices_of
+from marketarchive.simulator.sockets import Session
+from marketarchive.times import SECOND, iso
+from marketarchive.venues.kalshi.endpoints import REQUEST_TOKENS
+
+HOSTS = frozenset({"api.elections.kalshi.com", "external-api.kalshi.com"})
+BUCKET = Bucket(
+    "kalshi/public",
+    per_second=200.0,
+    capacity=400.0,
+    cost=REQUEST_TOKENS,
+    refusal=json_reply({"error": {"code": "too_many_requests", "message": "too many requests"}}, 429),
+)
+"""The documented one of a key's read requests; its refusal says nothing of how long to wait."""
+
+
+class Kalshi:
+    """The venue as the server sees it."""
+
+    hosts = HOSTS
+
+    def __init__(self, seed: int) -> None:
+        prices = prices_of(seed)
+        self.rounds = Rounds(seed, prices)
+        self.books = Books(seed, prices)
+        self._rest = Rest(self.rounds, self.books)
+
+    def answer(self, asked: Asked, now_ns: int) -> Reply:
+        return self._rest.answer(asked, now_ns // SECOND)
+
+    def limit(self, asked: Asked) -> Bucket:
+        del asked
+        return BUCKET
+
+    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
+        del asked, number, now_ns
+        return None
+
+    def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
+        """Return every round that could be seen between two moments, by close.
+
+        How it ended is null of one that had not closed by `end_ns`.
+        """
+        start, end = start_ns // SECOND, end_ns // SECOND
+        found = self.rounds.between(start - LIVE_S - 60, end + LISTED_AHEAD_S)
+        return [_true(each, has_ended=each.end <= end) for each in found]
+
+
+def _true(each: SimRound, *, has_ended: bool) -> dict[str, Any]:
+    is_settled = has_ended and each.finalized is not None
+    payouts = [f"{value.normalize():f}" for value in (each.value, 1 - each.value)]
+    return {
+        "platform": "kalshi",
+        "market_id": each.ticker,
+        "slug": each.ticker,
+        "outcomes": ("yes", "no"),
+        "tokens": None,
+        "asset": each.asset,
+        "duration": "15m",
+        "series": each.series,
+        "listed_at": iso(each.created * SECOND),
+        "start_at": iso(each.start * SECOND),
+        "end_at": iso(each.end * SECOND),
+        "closed_at": None if each.finalized is None else iso(each.finalized * SECOND),
+        "oddity": each.oddity,
+        "strike_at": None if each.strike_from is None else iso(each.strike_from * SECOND),
+        "shown_strike": None if each.strike is None else str(each.strike),
+        "strike": str(each.true_strike) if has_ended else None,
+        "settlement": str(each.final) if has_ended else None,
+        "result": each.result if is_settled else None,
+        "payouts": payouts if is_settled else None,
+        "resolution": each.result if is_settled and each.result != "scalar" else None,
+    }
+
+
+def simulated(seed: int) -> Kalshi:
+    """Return the venue as the simulator serves it."""
+    return Kalshi(seed)

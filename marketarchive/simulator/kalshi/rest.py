@@ -1,0 +1,347 @@
+"""The simulated REST interface: routes, filters, cursors, error bodies."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from marketarchive.simulator.kalshi import rows
+from marketarchive.simulator.kalshi.books import Books, SimBook, SimTrade
+from marketarchive.simulator.kalshi.rounds import (
+    LIVE_S,
+    SERIES,
+    Rounds,
+    SimRound,
+    by_ticker,
+    cutoff,
+    is_paused,
+    paused_since,
+)
+from marketarchive.simulator.kalshi.rows import Rows, combination, series_row, trade_row
+from marketarchive.simulator.messages import Asked, Reply, json_reply
+from marketarchive.times import SECOND
+from marketarchive.venues.kalshi.tickers import market_facts
+
+T = TypeVar("T")
+
+PREFIX = "/trade-api/v2"
+COMBINATIONS = 40
+STATUSES = {
+    "unopened": {"initialized"},
+    "open": {"active"},
+    "paused": {"inactive"},
+    "closed": {"closed", "determined"},
+    "settled": {"finalized"},
+}
+EXCHANGE = ("Default", "Combos", "Crypto & Commodities")
+
+
+class _RefusedError(Exception):
+    """A request that is refused, with its status and body."""
+
+    def __init__(self, body: dict[str, Any], status: int = 400) -> None:
+        super().__init__(str(body))
+        self.body = body
+        self.status = status
+
+
+class Rest:
+    """Answers requests at a second."""
+
+    def __init__(self, rounds: Rounds, books: Books) -> None:
+        self._rounds = rounds
+        self._books = books
+        self._rows = Rows(rounds, books)
+        self._routes: list[tuple[re.Pattern[str], Callable[..., Reply]]] = [
+            (re.compile(r"/exchange/status"), self._status),
+            (re.compile(r"/series"), self._series_list),
+            (re.compile(r"/series/([^/]+)"), self._series),
+            (re.compile(r"/events"), self._events),
+            (re.compile(r"/events/([^/]+)"), self._event),
+            (re.compile(r"/markets"), self._markets),
+            (re.compile(r"/markets/trades"), self._trades),
+            (re.compile(r"/markets/orderbooks"), self._orderbooks),
+            (re.compile(r"/markets/([^/]+)"), self._market),
+            (re.compile(r"/markets/([^/]+)/orderbook"), self._orderbook),
+            (re.compile(r"/historical/cutoff"), self._cutoff),
+            (re.compile(r"/historical/markets"), self._old_markets),
+            (re.compile(r"/historical/markets/([^/]+)"), self._old_market),
+            (re.compile(r"/historical/trades"), self._old_trades),
+        ]
+
+    def answer(self, asked: Asked, second: int) -> Reply:
+        """Return the answer to a request, with the faults that are the venue's own."""
+        if asked.method != "GET":
+            return _error(405, "method_not_allowed", "method not allowed")
+        if "kalshi_needs_key" in asked.faults:
+            return _error(401, "signature_is_missing_from_headers", "signature is missing from headers")
+        path = asked.path.removeprefix(PREFIX)
+        if path == asked.path:
+            return _error(404, "not_found", "not found")
+        if path.endswith("/"):
+            return Reply(b"", 301, headers={"Location": asked.path.rstrip("/")})
+        copies = asked.faults.get("kalshi_copies")
+        headers = {"Cache-Control": "public, max-age=15"}
+        if copies is not None:
+            age = second % copies["seconds"]
+            second -= age
+            if copies["age"]:
+                headers["Age"] = str(age)
+        for pattern, read in self._routes:
+            if found := pattern.fullmatch(path):
+                try:
+                    reply = read(asked, second, *found.groups())
+                except _RefusedError as refused:
+                    return json_reply(refused.body, refused.status)
+                return Reply(reply.body, reply.status, reply.content_type, headers)
+        return _error(404, "not_found", "not found")
+
+    # --- the exchange ------------------------------------------------------------------------------------
+
+    def _status(self, asked: Asked, second: int) -> Reply:
+        del asked
+        trades = not is_paused(second)
+        resumed = {} if trades else {"exchange_estimated_resume_time": rows.time(paused_since(second) + 7200)}
+        document = {
+            "exchange_active": True,
+            **resumed,
+            "exchange_index_statuses": [
+                {
+                    "description": text,
+                    "exchange_active": True,
+                    "exchange_index": index,
+                    "intra_exchange_transfers_active": True,
+                    "trading_active": trades,
+                }
+                for index, text in enumerate(EXCHANGE)
+            ],
+            "intra_exchange_transfers_active": True,
+            "trading_active": trades,
+        }
+        return json_reply(document)
+
+    def _series_list(self, asked: Asked, second: int) -> Reply:
+        del asked, second
+        return json_reply({"series": [series_row(series) for series in SERIES]})
+
+    def _series(self, asked: Asked, second: int, series: str) -> Reply:
+        del asked, second
+        if series not in SERIES:
+            return _error(404, "not_found", "not found")
+        return json_reply({"series": series_row(series)})
+
+    def _cutoff(self, asked: Asked, second: int) -> Reply:
+        del asked
+        names = ("market_positions_last_updated_ts", "market_settled_ts", "orders_updated_ts")
+        at = rows.time(cutoff(second))
+        return json_reply({**dict.fromkeys(names, at), "trades_created_ts": at})
+
+    # --- events ------------------------------------------------------------------------------------------
+
+    def _events(self, asked: Asked, second: int) -> Reply:
+        limit = _limit(asked, 200, 200, "GetEvents")
+        found = _selected(asked, self._rounds.listed(second), second)
+        page, cursor = _page(asked, found, limit, lambda each: (each.created, each.event))
+        nested = asked.first("with_nested_markets") == "true"
+        events = [self._rows.event(each, second, nested=nested) for each in page]
+        return json_reply({"cursor": cursor, "events": events})
+
+    def _event(self, asked: Asked, second: int, event: str) -> Reply:
+        found = self._find(f"{event}-{event[-2:]}", second)
+        if found is None:
+            return _error(404, "not_found", "event not found")
+        nested = asked.first("with_nested_markets") == "true"
+        beside = [] if nested or found.end <= second - LIVE_S else [self._rows.market(found, second)]
+        return json_reply({"event": self._rows.event(found, second, nested=nested), "markets": beside})
+
+    # --- markets -----------------------------------------------------------------------------------------
+
+    def _markets(self, asked: Asked, second: int) -> Reply:
+        limit = _limit(asked, 100, 1000, "GetMarkets")
+        found: list[Any] = list(_selected(asked, self._rounds.listed(second), second))
+        narrow = ("series_ticker", "event_ticker", "tickers")
+        if asked.first("mve_filter") != "exclude" and not any(map(asked.first, narrow)):
+            made = [combination(number, second) for number in range(COMBINATIONS)]
+            found = (made if asked.first("status") in ("", "open") else []) + found
+        page, cursor = _page(asked, found, limit, _market_key)
+        document = [each if isinstance(each, dict) else self._rows.market(each, second) for each in page]
+        return json_reply({"cursor": cursor, "markets": document})
+
+    def _market(self, asked: Asked, second: int, ticker: str) -> Reply:
+        del asked
+        found = self._find(ticker, second)
+        if found is None or not found.is_listed(second):
+            return _error(404, "not_found", "market not found")
+        return json_reply({"market": self._rows.market(found, second)})
+
+    def _old_markets(self, asked: Asked, second: int) -> Reply:
+        limit = _limit(asked, 100, 1000, "GetHistoricalMarkets")
+        series, event = asked.first("series_ticker"), asked.first("event_ticker")
+        tickers = set(filter(None, asked.first("tickers").split(",")))
+        found = [
+            each
+            for each in self._rounds.historical(second)
+            if (not series or each.series == series)
+            and (not event or each.event == event)
+            and (not tickers or each.ticker in tickers)
+        ]
+        page, cursor = _page(asked, found, limit, _market_key)
+        return json_reply({"cursor": cursor, "markets": [self._rows.market(each, second) for each in page]})
+
+    def _old_market(self, asked: Asked, second: int, ticker: str) -> Reply:
+        del asked
+        found = self._find(ticker, second)
+        if found is None or found not in self._rounds.historical(second):
+            return _error(404, "not_found", "market not found")
+        return json_reply({"market": self._rows.market(found, second)})
+
+    def _find(self, ticker: str, second: int) -> SimRound | None:
+        end_ns = market_facts(ticker).end_ns
+        found = by_ticker(self._rounds, ticker, None if end_ns is None else end_ns // SECOND)
+        return found if found is not None and found.created <= second else None
+
+    # --- books and trades --------------------------------------------------------------------------------
+
+    def _orderbook(self, asked: Asked, second: int, ticker: str) -> Reply:
+        found = self._find(ticker, second)
+        if found is None or not found.is_listed(second):
+            return _error(404, "not_found", "market not found")
+        depth = asked.first("depth", "0")
+        if not depth.isdigit() or int(depth) > 100:
+            raise _invalid("GetMarketOrderbook", "Depth", "lte")
+        return json_reply({"orderbook_fp": _book(self._books.at(found, second), int(depth))})
+
+    def _orderbooks(self, asked: Asked, second: int) -> Reply:
+        tickers = asked.all("tickers")
+        if not 0 < len(tickers) <= 100:
+            raise _invalid("GetMarketOrderbooks", "Tickers", "lte" if tickers else "required")
+        found = [(ticker, self._find(ticker, second)) for ticker in tickers]
+        books = [
+            {"orderbook_fp": _book(self._books.at(each, second), 0), "ticker": ticker}
+            for ticker, each in found
+            if each is not None and each.is_listed(second)
+        ]
+        return json_reply({"orderbooks": books})
+
+    def _trades(self, asked: Asked, second: int) -> Reply:
+        return self._trade_page(asked, second, second - LIVE_S)
+
+    def _old_trades(self, asked: Asked, second: int) -> Reply:
+        return self._trade_page(asked, min(second, cutoff(second)), 0)
+
+    def _trade_page(self, asked: Asked, until: int, since: int) -> Reply:
+        limit = _limit(asked, 100, 1000, "GetTrades")
+        low = max(_whole(asked, "min_ts", 0), since)
+        high = min(_whole(asked, "max_ts", until), until)
+        if ticker := asked.first("ticker"):
+            each = self._find(ticker, until)
+            markets = [] if each is None else [each]
+        else:
+            markets = list(self._rounds.between(max(low, high - 7200), high + 900))
+        found = [
+            trade
+            for each in markets
+            for trade in self._books.trades_until(each, high * 1_000_000)
+            if trade.at_us >= low * 1_000_000
+        ]
+        found.sort(key=_trade_key, reverse=True)
+        page, cursor = _page(asked, found, limit, _trade_key)
+        return json_reply({"cursor": cursor, "trades": list(map(trade_row, page))})
+
+
+# --- filters, pages, bodies ------------------------------------------------------------------------------
+
+
+def _selected(asked: Asked, found: Sequence[SimRound], second: int) -> list[SimRound]:
+    """Return what passes the filters; names that are not known are ignored, as the venue does."""
+    status = asked.first("status")
+    if status and status not in STATUSES:
+        raise _RefusedError(
+            {"code": "bad_request", "details": "invalid status filter", "message": "bad request"}
+        )
+    if asked.first("mve_filter") == "only":
+        return []
+    series, event = asked.first("series_ticker"), asked.first("event_ticker")
+    tickers = set(filter(None, asked.first("tickers").split(",")))
+    settled, closed = _whole(asked, "min_settled_ts", 0), _whole(asked, "min_close_ts", 0)
+    return [
+        each
+        for each in found
+        if (not status or each.status(second) in STATUSES[status])
+        and (not series or each.series == series)
+        and (not event or each.event == event)
+        and (not tickers or each.ticker in tickers)
+        and each.end >= closed
+        and (not settled or (each.finalized is not None and settled <= each.finalized <= second))
+    ]
+
+
+def _market_key(each: Any) -> tuple[int, str]:
+    if isinstance(each, dict):
+        return (2**40, each["ticker"])  # combinations stand at the head of an unfiltered list
+    return each.created, each.ticker
+
+
+def _trade_key(trade: SimTrade) -> tuple[int, str]:
+    return trade.at_us, trade.id
+
+
+def _page(
+    asked: Asked, found: Sequence[T], limit: int, key: Callable[[T], tuple[int, str]]
+) -> tuple[list[T], str]:
+    """Return the rows of a page, the newest first, and the cursor of the next; a cursor that cannot be read
+    is as none.
+    """
+    after = None if "kalshi_first_page_again" in asked.faults else _read_cursor(asked.first("cursor"))
+    left = sorted((each for each in found if after is None or key(each) < after), key=key, reverse=True)
+    page = left[:limit]
+    cursor = _write_cursor(key(page[-1])) if len(left) > limit else ""
+    if "kalshi_empty_page" in asked.faults and cursor:
+        return [], _write_cursor((2**50, "") if after is None else after, "empty")  # same place, other text
+    return page, cursor
+
+
+def _write_cursor(key: tuple[int, str], mark: str = "") -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode((*key, mark))).decode().rstrip("=")
+
+
+def _read_cursor(text: str) -> tuple[int, str] | None:
+    try:
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        return msgspec.json.decode(raw, type=tuple[int, str, str])[:2]
+    except (binascii.Error, ValueError, msgspec.DecodeError):
+        return None
+
+
+def _limit(asked: Asked, usual: int, most: int, operation: str) -> int:
+    text = asked.first("limit", str(usual))
+    if not text.isdigit() or int(text) > most:
+        raise _invalid(operation, "Limit", "lte")
+    shorter: int = asked.faults.get("kalshi_short_pages", {}).get("rows", most)
+    return min(int(text) or usual, shorter)
+
+
+def _whole(asked: Asked, name: str, otherwise: int) -> int:
+    text = asked.first(name)
+    return int(text) if text.isdigit() else otherwise
+
+
+def _invalid(operation: str, field: str, tag: str) -> _RefusedError:
+    text = (
+        f"Parameter validation failed for {operation}: Key: '{operation}Params.{field}' Error:Field "
+        f"validation for '{field}' failed on the '{tag}' tag"
+    )
+    return _RefusedError({"msg": text})
+
+
+def _error(status: int, code: str, message: str) -> Reply:
+    return json_reply({"error": {"code": code, "message": message}}, status)
+
+
+def _book(book: SimBook, depth: int) -> dict[str, Any]:
+    return {"no_dollars": book.no[-depth:], "yes_dollars": book.yes[-depth:]}

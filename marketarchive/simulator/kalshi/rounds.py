@@ -1,0 +1,176 @@
+"""The 15-minute rounds of the simulated venue: their grid, strikes and results, and what is odd of some.
+
+A strike is the mean of the 60 prices before the open, the final value that of the 60 before the close, so one
+round's final value is the next one's strike. A few rounds are odd in a way that was seen on the venue or in
+public recordings of it (2026): `ODDITIES` says which, and the truth of a round names its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
+
+from marketarchive.simulator.noise import bits
+from marketarchive.simulator.prices import ASSETS, E18, Prices
+from marketarchive.times import SECOND, utc
+from marketarchive.venues.kalshi.tickers import EASTERN, event_of, series_of, ticker_of
+from marketarchive.venues.symbols import symbols
+
+ROUND_S = 900
+MEAN_S = 60
+LISTED_AHEAD_S = 17_000  # about 4 h 43 min before the open (one observation, 2026-08-17)
+LIVE_S = 12 * 3600
+"""Rounds that closed longer ago stand in the historical tier only."""
+OVERLAP_S = 3600  # the live tier reaches further back than the cutoff says
+HISTORICAL_S = 24 * 3600  # the historical tier reaches so far back before the live one
+
+SERIES = {row["series"]: asset for asset, row in symbols("kalshi").items() if asset in ASSETS}
+INDICES = {asset: row["index"] for asset, row in symbols("kalshi").items()}
+DIGITS = {"BTC": 2, "ETH": 2, "SOL": 4, "XRP": 4}
+"""Decimals of a strike; `custom_strike` says them."""
+
+ODDITIES = ("late_strike", "no_strike", "implausible_strike", "never_settled", "scalar", "differs")
+ODD_ONE_IN = 64
+"""Of so many rounds each oddity has one, by chance."""
+
+
+@dataclass(frozen=True)
+class SimRound:
+    """One market. Times are Unix seconds."""
+
+    ticker: str
+    event: str
+    series: str
+    asset: str
+    start: int
+    end: int
+    created: int
+    oddity: str | None
+    true_strike: Decimal
+    final: Decimal
+    strike_from: int | None  # since when the strike is shown; None: never
+    strike: Decimal | None  # as it is shown
+    determined: int | None  # None: never
+    finalized: int | None
+    result: str
+    value: Decimal  # what a contract of YES pays
+
+    def status(self, second: int) -> str:
+        """Return its status as markets carry it."""
+        if second < self.start:
+            return "initialized"
+        if second < self.end:
+            return "inactive" if is_paused(second) else "active"
+        if self.finalized is not None and second >= self.finalized:
+            return "finalized"
+        return "determined" if self.determined is not None and second >= self.determined else "closed"
+
+    def is_listed(self, second: int) -> bool:
+        """Return whether the live tier has it."""
+        return self.created <= second and self.end > second - LIVE_S
+
+
+def is_paused(second: int) -> bool:
+    """Return whether trading rests: Thursdays from 03:00 to 05:00 US Eastern time."""
+    at = utc(second * SECOND).astimezone(EASTERN)
+    return at.weekday() == 3 and 3 <= at.hour < 5
+
+
+def paused_since(second: int) -> int:
+    """Return when the pause began that a second lies in."""
+    at = utc(second * SECOND).astimezone(EASTERN)
+    begun = at.replace(hour=3, minute=0, second=0, microsecond=0)
+    return second - int((at - begun) / timedelta(seconds=1))
+
+
+def cutoff(second: int) -> int:
+    """Return the time before which settled rounds are in the historical tier."""
+    return (second - LIVE_S + OVERLAP_S) // 3600 * 3600
+
+
+class Rounds:
+    """The rounds of a seed."""
+
+    def __init__(self, seed: int, prices: Prices) -> None:
+        self._seed = seed
+        self._prices = prices
+        self.make = lru_cache(maxsize=1 << 13)(self._make)
+
+    def between(self, low: int, high: int) -> Iterator[SimRound]:
+        """Yield the rounds with low < end <= high, by end."""
+        first = low // ROUND_S * ROUND_S + ROUND_S
+        for end in range(first, high + 1, ROUND_S):
+            for series in SERIES:
+                yield self.make(series, end)
+
+    def listed(self, second: int) -> list[SimRound]:
+        """Return those of the live tier, the newest first."""
+        found = self.between(second - LIVE_S, second + LISTED_AHEAD_S + 2 * ROUND_S)
+        there = (each for each in found if each.is_listed(second))
+        return sorted(there, key=lambda each: (each.created, each.ticker), reverse=True)
+
+    def historical(self, second: int) -> list[SimRound]:
+        """Return those of the historical tier: settled before the cutoff, the newest first."""
+        limit = cutoff(second)
+        found = self.between(second - LIVE_S - HISTORICAL_S, limit)
+        settled = (each for each in found if each.finalized is not None and each.finalized < limit)
+        return sorted(settled, key=lambda each: (each.created, each.ticker), reverse=True)
+
+    def mean(self, asset: str, second: int) -> Decimal:
+        """Return the mean of the 60 prices up to a second, rounded as strikes are."""
+        exact = Decimal(self._prices.twap(asset, second, MEAN_S)) / E18
+        return exact.quantize(Decimal(1).scaleb(-DIGITS[asset]), ROUND_HALF_UP)
+
+    def _make(self, series: str, end: int) -> SimRound:
+        asset, start = SERIES[series], end - ROUND_S
+        draw = bits(self._seed, "kalshi round", asset, end)
+        place = draw % ODD_ONE_IN
+        oddity = ODDITIES[place] if place < len(ODDITIES) else None
+        strike, final = self.mean(asset, start), self.mean(asset, end)
+        result, value = ("yes", Decimal(1)) if final >= strike else ("no", Decimal(0))
+        if oddity == "scalar":
+            result, value = "scalar", Decimal("0.5")
+        elif oddity == "differs":
+            result, value = ("no", Decimal(0)) if value else ("yes", Decimal(1))
+        elif oddity == "no_strike":
+            result, value = "no", Decimal(0)
+        late = 15 + (draw >> 16) % 60 if oddity == "late_strike" else 1
+        determined = None if oddity == "never_settled" else end + 2
+        return SimRound(
+            ticker=ticker_of(series, end * SECOND),
+            event=event_of(series, end * SECOND),
+            series=series,
+            asset=asset,
+            start=start,
+            end=end,
+            created=start - LISTED_AHEAD_S + (draw >> 32) % 60,
+            oddity=oddity,
+            true_strike=strike,
+            final=final,
+            strike_from=None if oddity == "no_strike" else start + late,
+            strike=_shown(strike, oddity),
+            determined=determined,
+            finalized=None if determined is None else determined + 4 + (draw >> 40) % 8,
+            result=result,
+            value=value,
+        )
+
+
+def by_ticker(rounds: Rounds, ticker: str, end: int | None) -> SimRound | None:
+    """Return the round of a ticker whose close is `end`; None where it is none of ours."""
+    series = series_of(ticker)
+    if series not in SERIES or end is None or end % ROUND_S:
+        return None
+    found = rounds.make(series, end)
+    return found if found.ticker == ticker else None
+
+
+def _shown(strike: Decimal, oddity: str | None) -> Decimal | None:
+    if oddity == "no_strike":
+        return None
+    if oddity == "implausible_strike":  # 7 of 72,000 was seen
+        return (strike / 10_000).quantize(Decimal("0.01"), ROUND_HALF_UP)
+    return strike

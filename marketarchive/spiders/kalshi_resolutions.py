@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from marketarchive.collecting.arguments import ASSETS, DURATION, INTERVAL, MARKETS, SHARD, SINCE
+from marketarchive.collecting.kalshi.discovery import SERIES
+from marketarchive.collecting.kalshi.results import ResultSpider
+from marketarchive.items import Market, PriceSnapshot
+
+
+class KalshiResolutions(ResultSpider):
+    """Results of Kalshi's markets that have closed, yes, no or scalar, into raw and the market master.
+
+    Source: GET /markets with status settled and closed; /historical/markets for what settled before /historical/cutoff
+    Arguments: assets (their 15-minute rounds), series, markets (tickers, or all: the default), since (1d: how long ago a market may have settled or closed), interval, duration, shard
+    Cadence: one sweep and exit; with interval, a sweep at each multiple of it
+    Caveats: a result may change until its state is final; the historical tier has no filter of time and is read for named series only, as a whole
+    """
+
+    name = "kalshi_resolutions"
+    feed = "resolutions"
+    feeds = ("resolutions",)
+    catalogue_feed = "resolutions"
+    accepts = (ASSETS, SERIES, MARKETS, SINCE, INTERVAL, DURATION, SHARD)
+    item_classes = (Market, PriceSnapshot)

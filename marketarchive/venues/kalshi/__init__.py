@@ -1,0 +1,1 @@
+"""Kalshi, read without a key: https://docs.kalshi.com (October 2026)."""

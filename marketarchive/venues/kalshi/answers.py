@@ -1,0 +1,32 @@
+"""Which answers of Kalshi are failures, and what they say of themselves."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from marketarchive.venues.answers import Answered, Failure, judge_status
+from marketarchive.venues.kalshi.wire import error_text
+
+NEEDS_KEY = 401
+
+
+def is_needing_key(status: int) -> bool:
+    """Return whether a status says that the route needs a key."""
+    return status == NEEDS_KEY
+
+
+def judge(answered: Answered) -> Failure | None:
+    """Return what is wrong with an answer, with the venue's words; None when it is one to parse.
+
+    A 401 of a public route says that it needs a key by now, which this program does not have: it is not the
+    refusal of an address, so the other routes are not left alone for it. A 429 never carries Retry-After
+    (rate_limits, 2026-08-22): the usual backoff holds.
+    """
+    failure = judge_status(answered)
+    if failure is None:
+        return None
+    said = error_text(answered.payload)
+    detail = f"{failure.detail}: {said}" if said else failure.detail
+    if is_needing_key(answered.status):
+        return Failure("disconnect", "venue", f"{detail} (it needs a key)", retryable=False)
+    return replace(failure, detail=detail)

@@ -1,0 +1,43 @@
+"""Where Kalshi answers without a key, and how often it may be asked.
+
+Routes: OpenAPI 3.28 (2026-08-22) and the changelog up to 2026-10-09, https://docs.kalshi.com. The host named
+"elections" serves all markets; a path with a slash at its end is redirected.
+"""
+
+from __future__ import annotations
+
+from marketarchive.venues.endpoint import Endpoint, Limit
+
+BASE = "https://api.elections.kalshi.com/trade-api/v2"
+
+REQUEST_TOKENS = 10.0
+"""What a read costs (rate_limits, 2026-08-22); dearer ones are in GET /account/endpoint_costs."""
+PUBLIC = Limit("kalshi/public", 1000, window_s=10.0, unit="tokens")
+"""The documented 200 tokens a second are of a key. Without one nothing is documented; measured in August 2026
+from one address: 6 requests a second without a refusal in 550, 11 with 0.8 % refused. So 10 a second."""
+
+MARKETS_PAGE = 1000  # rows; 1001 is refused with 400
+EVENTS_PAGE = 200
+TRADES_PAGE = 1000
+TICKERS_PER_BOOKS = 100
+
+
+def _endpoint(name: str, path: str, *final: int) -> Endpoint:
+    return Endpoint(f"kalshi_{name}", f"{BASE}{path}", PUBLIC, final=frozenset(final))
+
+
+STATUS = _endpoint("status", "/exchange/status", 500, 503, 504)  # answers with these and the same body
+SERIES = _endpoint("series", "/series")
+ONE_SERIES = _endpoint("one_series", "/series/{series}", 404)
+EVENTS = _endpoint("events", "/events")
+ONE_EVENT = _endpoint("one_event", "/events/{event}", 404)
+MARKETS = _endpoint("markets", "/markets")
+ONE_MARKET = _endpoint("one_market", "/markets/{ticker}", 404)
+BOOK = _endpoint("orderbook", "/markets/{ticker}/orderbook", 404)
+# signed by the specification, keyless by one report: a refusal says that books are to be asked for singly
+BOOKS = _endpoint("orderbooks", "/markets/orderbooks", 401, 404)
+TRADES = _endpoint("trades", "/markets/trades")
+CUTOFF = _endpoint("historical_cutoff", "/historical/cutoff")
+OLD_MARKETS = _endpoint("historical_markets", "/historical/markets")
+ONE_OLD_MARKET = _endpoint("one_historical_market", "/historical/markets/{ticker}", 404)
+OLD_TRADES = _endpoint("historical_trades", "/historical/trades")

@@ -1,0 +1,272 @@
+"""Kalshi's markets, of the live and of the historical tier, and the events that hold them.
+
+A market says neither its series nor its category: its event does. The strike of a 15-minute round is not
+there before its open, and on some never; `expiration_value` is "" until it is known (real objects of
+2026-08-17).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Literal
+
+import msgspec
+from pydantic import ValidationError
+
+from marketarchive.exceptions import ParseError
+from marketarchive.items import Market, PriceSnapshot
+from marketarchive.times import from_datetime
+from marketarchive.venues.kalshi import wire
+from marketarchive.venues.kalshi.tickers import ROUND_NS, market_facts, rounds_series, series_of
+from marketarchive.venues.messages import Parsed, Received
+
+PLATFORM = "kalshi"
+ITEM = "Market"
+OUTCOMES = ("yes", "no")
+STRIKE_SOURCE = "kalshi floor_strike"
+SETTLEMENT_SOURCE = "kalshi expiration_value"
+RESOLUTION_SOURCE = "kalshi result"
+
+Status = Literal["unopened", "active", "closed", "resolved"]
+State = Literal["proposed", "disputed", "final"]
+
+_OPEN: dict[str, Status] = {"initialized": "unopened", "active": "active", "inactive": "active"}
+"""Statuses before the close; `inactive` is paused."""
+_STATES: dict[str, State] = {
+    "determined": "proposed",
+    "amended": "proposed",
+    "disputed": "disputed",
+    "finalized": "final",
+    "settled": "final",  # not seen in answers, which say finalized; socket messages say it
+}
+"""Statuses with a result, market_lifecycle (2026-08-22)."""
+_CLOSED = "closed"
+_MEAN = re.compile(
+    r"simple average of the sixty seconds of CF Benchmarks' (?:Bitcoin Real-Time Index \()?(\w+)"
+)
+
+
+def parse_markets(received: Received) -> Parsed:
+    """Return a page of /markets or /historical/markets; a bad row costs itself alone. Raises ParseError."""
+    page = wire.decode(received.payload, wire.MarketsPage, ITEM)
+    parsed = Parsed(next_cursor=page.cursor or None)
+    _add_markets(parsed, received, page.markets, None, keys=True)
+    return parsed
+
+
+def parse_market(received: Received) -> Parsed:
+    """Return one market. Raises ParseError."""
+    parsed = Parsed()
+    sent = wire.decode(received.payload, wire.OneMarket, ITEM)
+    _add_markets(parsed, received, [sent.market], None, keys=True)
+    if parsed.errors and not parsed.items:
+        raise parsed.errors[0]
+    return parsed
+
+
+def parse_events(received: Received) -> Parsed:
+    """Return the markets of a page of /events. Raises ParseError."""
+    page = wire.decode(received.payload, wire.EventsPage, "Event")
+    parsed = Parsed(next_cursor=page.cursor or None)
+    for key, event in wire.rows(page.events, wire.SentEvent, "Event"):
+        parsed.keys.append(key)
+        if isinstance(event, ParseError):
+            parsed.errors.append(event)
+        else:
+            _add_markets(parsed, received, event.markets or [], event)
+    return parsed
+
+
+def parse_event(received: Received) -> Parsed:
+    """Return the markets of one event, which stand in it or beside it. Raises ParseError."""
+    sent = wire.decode(received.payload, wire.OneEvent, "Event")
+    event = wire.decode(sent.event, wire.SentEvent, "Event")
+    parsed = Parsed(keys=[event.event_ticker])
+    _add_markets(parsed, received, event.markets or sent.markets or [], event)
+    return parsed
+
+
+def _add_markets(
+    parsed: Parsed,
+    received: Received,
+    page: list[msgspec.Raw],
+    event: wire.SentEvent | None,
+    *,
+    keys: bool = False,
+) -> None:
+    for key, row in wire.rows(page, wire.SentMarket, ITEM):
+        if keys:
+            parsed.keys.append(key)
+        try:
+            _add_market(parsed, received, row, event)
+        except ParseError as error:
+            parsed.errors.append(error)
+        except ValidationError as error:
+            parsed.errors.append(_invalid(key, error))
+
+
+def _add_market(
+    parsed: Parsed, received: Received, row: wire.SentMarket | ParseError, event: wire.SentEvent | None
+) -> None:
+    if isinstance(row, ParseError):
+        raise row
+    market = _market(row, event, received)
+    parsed.items.append(market)
+    if (snapshot := _snapshot(row, market, received)) is not None:
+        parsed.items.append(snapshot)
+    if market.payouts is not None and market.resolution is not None:
+        paid = dict(zip(OUTCOMES, market.payouts, strict=True))[market.resolution]
+        if paid != "1":  # both stand in the item; this makes it known
+            text = f"{row.ticker}: result={row.result!r} and settlement_value_dollars={market.payouts[0]}"
+            parsed.errors.append(ParseError("Result", text, ("result", "settlement_value_dollars")))
+
+
+def _market(row: wire.SentMarket, event: wire.SentEvent | None, received: Received) -> Market:
+    start_at, end_at = _time(row, "open_time"), _time(row, "close_time")
+    asset, duration = _round(row.ticker, start_at, end_at)
+    state = _STATES.get(row.status)
+    kind, resolution, payouts = _result(row)
+    settlement = _number(row.expiration_value)
+    steps = [each.step for each in row.price_ranges or () if each.step.is_finite() and each.step > 0]
+    return Market(
+        **received.origin(),
+        platform=PLATFORM,
+        market_id=row.ticker,
+        slug=row.ticker,
+        event_id=row.event_ticker,
+        title=row.title or None,
+        subtitle=row.yes_sub_title or None,
+        description="\n\n".join(filter(None, (row.rules_primary, row.rules_secondary))) or None,
+        category=_category(event),
+        outcomes=OUTCOMES,
+        asset=asset,
+        series=series_of(row.ticker) if event is None else event.series_ticker,
+        duration=duration,
+        start_at=start_at,
+        end_at=end_at,
+        expected_end_at=_time(row, "expected_expiration_time"),
+        volume=row.volume if row.volume_fp is None else row.volume_fp,
+        status=_status(row, is_decided=kind is not None),
+        strike=row.floor_strike,
+        strike_type=row.strike_type or None,
+        strike_cap=row.cap_strike,
+        strike_source=None if row.floor_strike is None else STRIKE_SOURCE,
+        settlement=settlement,
+        settlement_source=None if settlement is None else SETTLEMENT_SOURCE,
+        resolution=resolution,
+        result_kind=kind,
+        payouts=payouts,
+        resolution_state=None if kind is None else state,
+        resolution_source=None if kind is None else RESOLUTION_SOURCE,
+        rule=_rule(row),
+        resolved_at=_time(row, "settlement_ts") if kind is not None else None,
+        tick_size=min(steps, default=None),
+    )
+
+
+def _snapshot(row: wire.SentMarket, market: Market, received: Received) -> PriceSnapshot | None:
+    """Return the prices of a market that is open: half way between bid and ask, else of the last trade."""
+    if market.status != "active":
+        return None
+    bid = _real(wire.dollars(row.yes_bid_dollars, row.yes_bid), row.yes_bid_size_fp)
+    ask = _real(wire.dollars(row.yes_ask_dollars, row.yes_ask), row.yes_ask_size_fp)
+    yes = None if bid is None or ask is None else (bid + ask) / 2
+    if yes is None:
+        yes = _real(wire.dollars(row.last_price_dollars, row.last_price), None)
+    if yes is None:
+        return None
+    return PriceSnapshot(
+        **received.origin(),
+        platform=PLATFORM,
+        market_id=row.ticker,
+        yes_price=yes,
+        no_price=1 - yes,
+        volume=market.volume,
+        spread=None if bid is None or ask is None else ask - bid,
+    )
+
+
+def _real(price: Decimal | None, size: Decimal | None) -> Decimal | None:
+    """Return a price that is one: of an empty side the venue states 0 or 1, with a size of zero."""
+    if price is None or not 0 < price < 1 or (size is not None and size <= 0):
+        return None
+    return price
+
+
+def _round(
+    ticker: str, start_at: datetime | None, end_at: datetime | None
+) -> tuple[str | None, Literal["15m"] | None]:
+    """Return asset and duration; the times that the market states decide whether it is a round."""
+    asset = market_facts(ticker).asset
+    if series_of(ticker) not in rounds_series():
+        return asset, None
+    if start_at is None or end_at is None:
+        return asset, "15m"
+    return asset, "15m" if from_datetime(end_at) - from_datetime(start_at) == ROUND_NS else None
+
+
+def _status(row: wire.SentMarket, *, is_decided: bool) -> Status:
+    if row.status in _STATES:
+        return "resolved" if is_decided else "closed"
+    if row.status == _CLOSED:
+        return "closed"
+    if row.status not in _OPEN:
+        raise ParseError(ITEM, f"{row.ticker}: status={row.status!r} is not known", ("status",))
+    return _OPEN[row.status]
+
+
+def _result(
+    row: wire.SentMarket,
+) -> tuple[Literal["winner", "scalar"] | None, str | None, tuple[str, str] | None]:
+    """Return (kind, winner's label, payouts of yes and no); None thrice without a result."""
+    value = wire.dollars(row.settlement_value_dollars, row.settlement_value)
+    if value is not None and not (value.is_finite() and 0 <= value <= 1):
+        raise ParseError(
+            ITEM,
+            f"{row.ticker}: settlement value {value} is not within [0, 1]",
+            ("settlement_value_dollars",),
+        )
+    if not row.result or row.status not in _STATES:
+        return None, None, None
+    if row.result in OUTCOMES:
+        value = Decimal(row.result == "yes") if value is None else value
+        return "winner", row.result, (wire.plain(value), wire.plain(1 - value))
+    if row.result != "scalar":
+        raise ParseError(ITEM, f"{row.ticker}: result={row.result!r} is not known", ("result",))
+    if value is None:
+        raise ParseError(
+            ITEM, f"{row.ticker}: a scalar result without its value", ("settlement_value_dollars",)
+        )
+    return "scalar", None, (wire.plain(value), wire.plain(1 - value))
+
+
+def _rule(row: wire.SentMarket) -> str | None:
+    """Return what the market settles on, where its rules name an index and its mean."""
+    found = _MEAN.search(row.rules_primary or "")
+    return None if found is None else f"cf benchmarks {found[1].lower()} mean 60s"
+
+
+def _category(event: wire.SentEvent | None) -> str | None:
+    return None if event is None else event.category or None
+
+
+def _time(row: wire.SentMarket, field: str) -> datetime | None:
+    return wire.time(getattr(row, field), field, ITEM)
+
+
+def _number(value: str | float | None) -> Decimal | None:
+    """Return a number; None of a text that is none: other markets expire to words."""
+    try:
+        found = Decimal(str(value)) if value not in (None, "") else None
+    except InvalidOperation:
+        return None
+    return found if found is not None and found.is_finite() else None
+
+
+def _invalid(key: str, error: ValidationError) -> ParseError:
+    details = error.errors(include_url=False, include_context=False)
+    fields = tuple(str(each["loc"][0]) if each["loc"] else "" for each in details)
+    texts = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in details)
+    return ParseError(ITEM, f"{key}: {'; '.join(texts)}", fields)

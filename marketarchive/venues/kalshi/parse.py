@@ -1,0 +1,38 @@
+"""What an answer of Kalshi says, by its route: for live spiders, `rebuild-master` and notebooks alike."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from marketarchive.exceptions import ParseError
+from marketarchive.venues.kalshi import books, exchange, markets, trades
+from marketarchive.venues.kalshi.endpoints import BASE
+from marketarchive.venues.messages import Parsed, Received
+
+_ROUTES: list[tuple[re.Pattern[str], Callable[[Received], Parsed]]] = [
+    (re.compile(r"/exchange/status"), exchange.parse_status),
+    (re.compile(r"/series"), exchange.parse_series_list),
+    (re.compile(r"/series/[^/]+"), exchange.parse_series),
+    (re.compile(r"/events"), markets.parse_events),
+    (re.compile(r"/events/[^/]+"), markets.parse_event),
+    (re.compile(r"/markets/orderbooks"), books.parse_books),
+    (re.compile(r"/markets/[^/]+/orderbook"), books.parse_book),
+    (re.compile(r"/(?:markets|historical)/trades"), trades.parse_trades),
+    (re.compile(r"(?:/historical)?/markets"), markets.parse_markets),
+    (re.compile(r"(?:/historical)?/markets/[^/]+"), markets.parse_market),
+    (re.compile(r"/historical/cutoff"), exchange.parse_cutoff),
+]
+
+
+def parse(received: Received) -> Parsed:
+    """Return what a message with status 200 says.
+
+    One bad row is one entry of `errors`; a document that is not what its route promises, or that no function
+    here reads, raises ParseError.
+    """
+    path = received.canonical_url.removeprefix(BASE)
+    for pattern, read in _ROUTES:
+        if path != received.canonical_url and pattern.fullmatch(path):
+            return read(received)
+    raise ParseError("message", f"nothing reads {received.canonical_url}")

@@ -1,0 +1,91 @@
+"""Rows of `records/` that Kalshi's polled books leave."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal, Self
+
+from pydantic import Field
+
+from marketarchive.items import POLL_GRACE_S, Problem, Row, is_crossed, series_name
+from marketarchive.times import from_datetime, iso
+
+AGE_MAX_S = 2.0
+"""A state that may be older does not count as observed: the venue's public answers may be copies of up to
+15 s ago (reported, August 2026)."""
+
+_VALUES = ("yes_bid", "yes_ask", "no_bid", "no_ask", "yes_bid_size", "yes_ask_size")
+
+AgeSource = Literal["header", "unchanged", "new"]
+
+
+class KalshiQuote(Row):
+    """Best prices of a market at one due tick; values are None when is_observed is 0, and of an empty side.
+
+    An offer of one side is 1 minus the bid for the other, and has its size. seq is 0 when nothing arrived.
+    """
+
+    timestamp: datetime  # the due tick
+    asset: str | None
+    ticker_series: str
+    market_id: str  # ticker
+    yes_bid: Decimal | None = None
+    yes_ask: Decimal | None = None
+    no_bid: Decimal | None = None
+    no_ask: Decimal | None = None
+    yes_bid_size: Decimal | None = None
+    yes_ask_size: Decimal | None = None
+    is_observed: Literal[0, 1]
+    age_s: float | None = Field(default=None, ge=0)  # that the state may have had at receipt, at most
+    age_source: AgeSource | None = None
+    source: Literal["orderbook", "orderbooks"]
+
+    @property
+    def series(self) -> str:
+        return series_name(self.venue, self.ticker_series)
+
+    @property
+    def tick(self) -> int:
+        return from_datetime(self.timestamp)
+
+    @property
+    def grace_s(self) -> float:
+        return POLL_GRACE_S
+
+    @property
+    def subject(self) -> str:
+        return self.market_id
+
+    @property
+    def observed(self) -> bool:
+        return bool(self.is_observed)
+
+    @property
+    def best(self) -> tuple[Decimal | None, Decimal | None]:
+        return self.yes_bid, self.yes_ask
+
+    def columns(self) -> dict[str, Any]:
+        return {
+            "timestamp": iso(self.tick),
+            "asset": self.asset,
+            "market_id": self.market_id,
+            **{name: getattr(self, name) for name in _VALUES},
+            "is_observed": self.is_observed,
+            "age_s": self.age_s,
+            "age_source": self.age_source,
+            "received_at": iso(self.received_at) if self.seq else None,
+            "source": self.source,
+            "run": self.run,
+            "seq": self.seq or None,
+        }
+
+    def problem(self) -> Problem | None:
+        if is_crossed(self.yes_bid, self.yes_ask):
+            return "yes_bid", f"crossed: bid {self.yes_bid}, ask {self.yes_ask}"
+        if not self.observed and any(getattr(self, name) is not None for name in _VALUES):
+            return "is_observed", "0 on a row with values"
+        return super().problem()
+
+    def unobserved(self) -> Self:
+        return self.model_copy(update={**dict.fromkeys(_VALUES), "is_observed": 0})

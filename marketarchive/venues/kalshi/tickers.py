@@ -1,0 +1,99 @@
+"""What the tickers of Kalshi's crypto markets say.
+
+    KXBTC15M-26AUG170100-00     closes on 2026-08-17 at 01:00 US Eastern time, "-00" repeats the minute
+    KXBTCD-26AUG1717-T72749.99  closes on 2026-08-17 at 17:00; KXBTC-... are ranges
+
+The venue advises not to read tickers (terms, 2026-08-22): what a market's own row says comes first. How it
+names the hour that the end of daylight saving time repeats is not known: times in it are not read.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from zoneinfo import ZoneInfo
+
+from marketarchive.times import SECOND, from_datetime, utc
+from marketarchive.venues.symbols import symbols
+from marketarchive.venues.venue import MarketFacts
+
+EASTERN = ZoneInfo("America/New_York")
+ROUND_S = 900
+ROUND_NS = ROUND_S * SECOND
+
+_MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_TICKER = re.compile(
+    r"KX([A-Z]+?)(15M|D|)-(\d{2})(" + "|".join(_MONTHS) + r")(\d{2})(\d{2})(\d{2})?(?:-([A-Z]?[0-9.]+))?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A 15-minute market as its grid has it."""
+
+    ticker: str
+    series: str
+    asset: str
+    start_ns: int
+    end_ns: int
+
+
+@cache
+def rounds_series() -> dict[str, str]:
+    """Return the asset of each series of 15-minute rounds."""
+    return {row["series"]: asset for asset, row in symbols("kalshi").items() if row["series"]}
+
+
+def series_of(ticker: str) -> str:
+    """Return the series of a market or event: what stands before its date."""
+    return ticker.partition("-")[0]
+
+
+def market_facts(ticker: str) -> MarketFacts:
+    """Return the asset of a crypto market and, as far as its ticker says, when it is open."""
+    found = _TICKER.fullmatch(ticker)
+    if found is None or found[1] not in symbols("kalshi"):
+        return MarketFacts()
+    asset, kind, minute, suffix = found[1], found[2], found[7], found[8]
+    if (kind == "15M") != (minute is not None) or (kind == "15M" and suffix not in (None, minute)):
+        return MarketFacts(asset)
+    end_ns = _close(found[3], found[4], found[5], found[6], minute or "00")
+    if end_ns is None:
+        return MarketFacts(asset)
+    return MarketFacts(asset, end_ns - ROUND_NS if kind == "15M" else None, end_ns)
+
+
+def round_at(series: str, now_ns: int) -> Round | None:
+    """Return the 15-minute round that is open at a moment; None in the hour that has two names."""
+    asset = rounds_series()[series]
+    start_ns = now_ns // ROUND_NS * ROUND_NS
+    end_ns = start_ns + ROUND_NS
+    at = utc(end_ns).astimezone(EASTERN)
+    if at.replace(fold=0).utcoffset() != at.replace(fold=1).utcoffset():
+        return None
+    return Round(ticker_of(series, end_ns), series, asset, start_ns, end_ns)
+
+
+def event_of(series: str, end_ns: int) -> str:
+    """Return the event of the round that closes at a moment."""
+    at = utc(end_ns).astimezone(EASTERN)
+    return f"{series}-{at:%y}{_MONTHS[at.month - 1]}{at:%d%H%M}"
+
+
+def ticker_of(series: str, end_ns: int) -> str:
+    """Return the market of the round that closes at a moment."""
+    return f"{event_of(series, end_ns)}-{utc(end_ns).astimezone(EASTERN):%M}"
+
+
+def _close(year: str, month: str, day: str, hour: str, minute: str) -> int | None:
+    """Return a close in wall ns; None of a time that is none, or that occurs twice."""
+    number = _MONTHS.index(month) + 1
+    try:
+        at = datetime(2000 + int(year), number, int(day), int(hour), int(minute), tzinfo=EASTERN)
+    except ValueError:
+        return None
+    if at.utcoffset() != at.replace(fold=1).utcoffset():
+        return None
+    return from_datetime(at.astimezone(UTC))

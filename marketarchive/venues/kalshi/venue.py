@@ -1,0 +1,32 @@
+"""Kalshi as the rest of the project sees it."""
+
+from __future__ import annotations
+
+from marketarchive.venues.kalshi.answers import judge
+from marketarchive.venues.kalshi.parse import parse
+from marketarchive.venues.kalshi.probe import PROBE
+from marketarchive.venues.kalshi.queries import next_page
+from marketarchive.venues.kalshi.rows import BookRows, TradeRows
+from marketarchive.venues.kalshi.tickers import market_facts
+from marketarchive.venues.venue import Feed, Venue
+
+VENUE = Venue(
+    name="kalshi",
+    feeds={
+        "markets": Feed(is_polled=True, has_markets=True),
+        "orderbook": Feed(
+            tables=("books", "coverage"),
+            rows=BookRows,
+            titles={"": "Kalshi, order books, polled"},
+            is_polled=True,
+        ),
+        "trades": Feed(tables=("trades",), rows=TradeRows, is_polled=True),
+        "resolutions": Feed(is_polled=True, has_markets=True),
+        "probe": Feed(is_polled=True, has_markets=True),
+    },
+    parse=parse,
+    next_page=next_page,
+    judge=judge,
+    market_facts=market_facts,
+    probe=PROBE,
+)
