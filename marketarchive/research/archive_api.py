@@ -142,7 +142,7 @@ class Archive:
         """
         where = _of_markets(market, asset, token, venue)
         where += [f"source IN ({many(source)})"] if source is not None else []
-        identity = "transaction_hash, number, wallet, source"
+        identity = "trade_id, transaction_hash, number, wallet, source"
         columns = [_WHAT, "side", *_amounts(_TRADE, exact=exact), identity, "gap_before", _PLACE]
         return self._rows("trades", where, ns(start), ns(end), columns)
 

@@ -158,7 +158,9 @@ def test_notebooks_and_verify_know_it(tmp_path: Path) -> None:
     quotes = archive.quotes(venue="kraken", asset="XRP")
     assert 1 <= quotes["gap_before"].sum() < 10  # those in it, and the first after it
     assert not archive.quotes(venue="kraken", asset="BTC")["gap_before"].any()
-    assert len(archive.trades(venue="kraken", asset="BTC")) > 10
+    trades = archive.trades(venue="kraken", asset="BTC")
+    assert len(trades) > 10
+    assert trades["trade_id"].is_unique
     assert archive.coverage(venue="kraken")["asset"].tolist() == ["BTC", "XRP"]
     told = command("verify", tmp_path, "--books")
     assert told.returncode == 0, told.stdout
