@@ -247,6 +247,8 @@ class Track:
             self.chain_from = start
         if base > self._held_at:
             self.history.show(base - 1, None)  # states from before it say nothing of after
+        elif self.at > self._held_at:
+            self.history.show(self._held_at + 1, None)  # nor of those that did not match meanwhile
         self._floor = self._failed_at = 0
         self.state, self.outage, self.is_changed = TrackState.LIVE, None, True
         self.is_suspect, self._is_weak_valid = False, True

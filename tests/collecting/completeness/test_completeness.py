@@ -330,3 +330,16 @@ def test_trades_that_are_missing_by_their_numbers_are_a_gap_of_their_own() -> No
     assert script.gaps("k0") == [(500, 3_000)]
     [line] = script.lines
     assert (line.reason, line.detail) == ("sequence", "trades 4 to 5 are missing")
+
+
+def test_a_row_between_what_failed_and_what_matches_again_is_not_known() -> None:
+    """The later match proves what is held from then on; what was missing before it changed the book."""
+    script = Script("hash")
+    script.delta("k0", 1_000, "s1")
+    script.delta("k0", 2_000, "s2", integrity="failed")
+    script.delta("k0", 4_000, "s4", base=0)
+    script.run(9_000, chatter="k0")
+    shown = {at: script.live.row("k0", ns(at)) for at in (500, 1_500, 3_000, 4_500)}
+    assert {at: None if row is None else row.value for at, row in shown.items()} == {
+        500: "first", 1_500: None, 3_000: None, 4_500: "s4",
+    }  # fmt: skip

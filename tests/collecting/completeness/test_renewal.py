@@ -28,7 +28,7 @@ def test_a_connection_is_replaced_when_the_venue_says_so(proof: Proof) -> None:
             for key in ("k0", "k1"):
                 script.snapshot(key, at, f"s{at}", connection=connection)
     script.run(5_000)
-    assert script.live.connections == ["c2"]
+    assert script.connections == ["c2"]
     assert script.did(fx.CloseConnection) == 1
     assert script.lines == []
 
