@@ -399,11 +399,11 @@ class Completeness:
         silent: list[str] = []
         for key, coverage in self._coverage.items():
             self._judge(coverage, now)
-            if self._is_silent(coverage, now):
+            if any(self._is_silent(track, now) for track in coverage.tracks):
                 silent.append(key)
             if coverage.has_open_gap or coverage.is_late(now) or any(t.is_changed for t in coverage.tracks):
                 self._dirty.add(key)
-        self._request_silent(silent)
+        self._request_silent(silent, now)
         self._pool()
         self._settle()
 
@@ -442,10 +442,10 @@ class Completeness:
             return True
         return False
 
-    def _is_silent(self, coverage: Coverage, now: int) -> bool:
+    def _is_silent(self, track: Track, now: int) -> bool:
         first_due = self._limits.in_flight + self._limits.axis_error
         judged = self._axis.at(self._judge_from)  # what came while we were paused may still be on its way
-        return any(
+        return (
             track.state is TrackState.OUT
             or track.awaits_book
             or (track.state is TrackState.SUBSCRIBED and now - max(track.subscribed_at, judged) > first_due)
@@ -453,7 +453,6 @@ class Completeness:
                 track.state is TrackState.LIVE
                 and now - max(track.received, track.strong, judged) > self._limits.silent
             )
-            for track in coverage.tracks
         )
 
     # ---- requests ----------------------------------------------------------------------------------------
@@ -470,7 +469,7 @@ class Completeness:
         elif self._limits.cadence is None:
             connection.is_replaced = True
 
-    def _request_silent(self, keys: Sequence[str]) -> None:
+    def _request_silent(self, keys: Sequence[str], now: int) -> None:
         if self._channel.has_statements and not self._limits.is_numbered:
             live = [key for key in keys if self._coverage[key].is_live]
             out = [key for key in keys if not self._coverage[key].is_live]
@@ -478,20 +477,20 @@ class Completeness:
             self._request_statements(out, from_seconds(RESYNC_EVERY_S))
         elif self._channel.has_resync:
             for connection in self._connections:
-                out, silent = self._one_per_sequence(connection, keys)
+                out, silent = self._one_per_sequence(connection, keys, now)
                 self._request_snapshots(connection, out)
                 self._request_snapshots(connection, silent, self._limits.silent)
 
     def _one_per_sequence(
-        self, connection: TrackedConnection, keys: Sequence[str]
+        self, connection: TrackedConnection, keys: Sequence[str], now: int
     ) -> tuple[list[str], list[str]]:
-        """Return all keys that are out, and one of each sequence that is silent."""
+        """Return all keys that are out on a connection, and one of each sequence that is silent on it."""
         found: dict[int, str] = {}
         out: list[str] = []
         for key in keys:
             track = connection.tracks.get(key)
-            if track is None or track.state is TrackState.SUBSCRIBED:
-                continue
+            if track is None or track.state is TrackState.SUBSCRIBED or not self._is_silent(track, now):
+                continue  # it may be silent on another connection
             if track.state is TrackState.OUT:
                 out.append(key)
             else:

@@ -136,6 +136,11 @@ class Script:
     def watermark(self, key: str) -> int:
         return ms(self.live.watermark(key))
 
+    @property
+    def requested(self) -> list[fx.RequestResync]:
+        """Return the requests for new snapshots on a connection."""
+        return [effect for effect in self._effects if isinstance(effect, fx.RequestResync)]
+
     def did(self, kind: type[Any]) -> int:
         """Return how many effects of a kind there were."""
         return sum(isinstance(effect, kind) for effect in self._effects)

@@ -343,3 +343,13 @@ def test_a_row_between_what_failed_and_what_matches_again_is_not_known() -> None
     assert {at: None if row is None else row.value for at, row in shown.items()} == {
         500: "first", 1_500: None, 3_000: None, 4_500: "s4",
     }  # fmt: skip
+
+
+def test_a_key_that_goes_on_is_not_requested_because_of_a_silent_connection() -> None:
+    """To request it is to subscribe it anew, and what is sent between the two texts would be missing."""
+    script = Script("sequence", renew_s=10.0)
+    for at in range(1_000, 18_000, 1_000):
+        script.run(at)
+        for key in ("k0", "k1") if at < 3_000 or len(script.connections) > 1 else ():
+            script.snapshot(key, at, f"s{at}", connection=script.connections[-1])  # the older one is silent
+    assert {each.connection for each in script.requested} == {"c1"}

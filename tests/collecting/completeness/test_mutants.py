@@ -70,7 +70,7 @@ RULES: dict[str, tuple[str, str, str]] = {
         "            self._floor = now\n",
         "            pass\n",
     ),
-    "silent keys are requested": ("completeness", "        self._request_silent(silent)\n", ""),
+    "silent keys are requested": ("completeness", "        self._request_silent(silent, now)\n", ""),
     "a silent connection is given up": (
         "connection_set",
         "mono - connection.opened_at > self._limits.first_data",
