@@ -21,7 +21,8 @@ from marketarchive.archive.facts import Facts
 from marketarchive.archive.ledger import NOTHING, Entry, Head, Ledger, check_chain
 from marketarchive.archive.paths import LEDGER, PART, RECOVERING, parse_segment_path, relative
 from marketarchive.archive.provenance import Provenance, first_run
-from marketarchive.archive.reader import SEGMENT_KINDS, read_segment
+from marketarchive.archive.reader import SEGMENT_KINDS
+from marketarchive.archive.replay import replayed
 from marketarchive.archive.report import Report
 from marketarchive.archive.run import run_name
 from marketarchive.archive.scan import Scan
@@ -165,7 +166,7 @@ class _Verification:
     def _check_books(self, entry: Entry) -> None:
         if self._books is None:
             return
-        for message in read_segment(self._root, entry):
+        for message in replayed(self._root, entry):
             self._books.look(message, self._report)
 
     def _check_runs(self, manifests: list[Entry]) -> None:

@@ -21,6 +21,7 @@ from marketarchive.scope import LOOKUP, Scope
 from marketarchive.times import SECOND, from_seconds, utc
 from marketarchive.venues.channel import Channel, Statement, Update
 from marketarchive.venues.endpoint import Query
+from marketarchive.venues.exchange import SPOT
 from marketarchive.venues.exchange_session import BookTop, ExchangeSession
 from marketarchive.venues.market_messages import TradeMessage, WireFormat
 from marketarchive.venues.symbols import symbols
@@ -40,8 +41,8 @@ CHANNEL = Argument(
 class ExchangeStreamSpider(StreamSpider):
     """Use it for an exchange: the markets of `symbols.csv`, as its column `symbol` names them."""
 
-    feed = "spot"
-    kind = "spot"
+    feed = SPOT
+    kind = SPOT
     wire: WireFormat
     sockets: ClassVar[Mapping[str, tuple[Channel, WireFormat]]] = {}  # by the argument `channel`
     statement: ClassVar[Any] = None  # (market) -> Query for its whole book, where REST has a state to compare

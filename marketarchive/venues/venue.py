@@ -13,9 +13,6 @@ from marketarchive.venues.messages import ConnectionLine, Parsed, Received
 from marketarchive.venues.probing import Probe
 from marketarchive.venues.table_rows import TableRow
 
-Verified = tuple[str, str, str]
-"""(key of a book, ok or failed or unchecked or not_available, detail: by which recipe or why not)."""
-
 
 class RowMaker:
     """Makes rows of tables from a feed's archived messages and verifies them in the same pass; one a run.
@@ -75,8 +72,6 @@ class Feed:
     decimals: Decimals = WIDEST
     price_range: tuple[int, int] | None = None  # within which all prices of its books should lie
     books_per_market: int = 1  # a second of a market is observed when all of its books came
-    verify: Callable[[Received], Iterable[Verified]] | None = None
-    """What each book in an answer proves by itself. Raises ParseError."""
     titles: Mapping[str, str] = field(default_factory=dict)
     """What its markets are called in a report: by topic, those of a `topic:symbol`; the others by "". Without
     any: by venue and feed."""
