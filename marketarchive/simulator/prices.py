@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import cache, lru_cache
 
-from marketarchive.simulator.noise import wave
+from marketarchive.simulator.noise import wave, waves
 
 E18 = 10**18
 
@@ -17,7 +17,7 @@ ASSETS: dict[str, tuple[float, float]] = {
     "XRP": (2.05, 1.1e-4),
 }
 _BINANCE_STEPS = {"BTC": 10**16, "ETH": 10**16, "SOL": 10**16, "XRP": 10**14}
-_OCTAVES = range(19)  # 1 s to 3 days
+_WEIGHTS = tuple(2 ** (octave / 2) for octave in range(19))  # of periods from 1 s to 3 days
 
 
 class Prices:
@@ -31,9 +31,13 @@ class Prices:
 
     def _spot(self, asset: str, second: int) -> int:
         """Dollars times 10**18; eight decimals are used."""
+        return self._row(asset, range(second, second + 1))[0]
+
+    def _row(self, asset: str, seconds: range) -> list[int]:
+        """The prices of some seconds in a row."""
         base, volatility = ASSETS[asset]
-        moved = sum(2 ** (octave / 2) * wave(self._seed, asset, octave, second) for octave in _OCTAVES)
-        return round(base * math.exp(volatility * moved) * 10**8) * 10**10
+        moved = waves(self._seed, asset, _WEIGHTS, seconds)
+        return [round(base * math.exp(volatility * each) * 10**8) * 10**10 for each in moved]
 
     def _binance(self, asset: str, second: int) -> int:
         """The price on Binance, times 10**18: near the other one, in whole steps of its own."""
@@ -43,7 +47,7 @@ class Prices:
 
     def _twap(self, asset: str, second: int, window: int) -> int:
         """Mean of the `window` prices up to and including `second`, times 10**18."""
-        return sum(self.spot(asset, each) for each in range(second - window + 1, second + 1)) // window
+        return sum(self._row(asset, range(second - window + 1, second + 1))) // window
 
 
 @cache

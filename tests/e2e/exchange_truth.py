@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from bisect import bisect_right
 from collections import defaultdict
@@ -74,6 +75,7 @@ class ExchangeTruth:
         """Messages of all markets, by what they say."""
         slack = SECOND
         archived: set[Hashable] = set()
+        counts: dict[bytes, int] = {}  # of what an archived payload says, by its digest
         times: dict[str, list[int]] = defaultdict(list)  # of each market, of books that were archived
         ends: list[int] = []
         markets: set[str] = set()
@@ -81,7 +83,9 @@ class ExchangeTruth:
             ends.append(message.received_at)
             markets.update(message.envelope.get("keys") or ())
             if message.kind == "frame":
-                for one in self.messages(message.payload, message.received_at):
+                found = self.messages(message.payload, message.received_at)
+                counts[digest(message.payload)] = len(found)
+                for one in found:
                     archived.add(said(one))
                     is_whole = isinstance(one, BookMessage) and one.is_snapshot
                     if isinstance(one, BookMessage) and (self.channel.proof == "none" or not is_whole):
@@ -90,6 +94,9 @@ class ExchangeTruth:
         result = Comparison(gaps=spells(out, "spot", last, self.venue))
         lacking: list[tuple[Missing, MarketMessage]] = []
         for frame in self.frames(first + slack, last - slack, sorted(markets)):
+            if (count := counts.get(digest(frame.payload))) is not None:
+                result.frames += count  # byte for byte: all that it says was archived
+                continue
             for one in self.messages(frame.payload, frame.ns):
                 result.frames += 1
                 if said(one) not in archived:
@@ -154,6 +161,10 @@ class ExchangeTruth:
             if (row["bid"], row["ask"]) != (float(bids[0][0]), float(asks[0][0])):
                 found.append(row | {"market_id": symbols[row["asset"]]})
         return found
+
+
+def digest(payload: bytes) -> bytes:
+    return hashlib.sha256(payload).digest()
 
 
 def said(message: MarketMessage) -> Hashable:

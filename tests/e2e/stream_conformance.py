@@ -228,14 +228,13 @@ def _hits(truth: Path, socket: str) -> tuple[list[int], list[int]]:
     """Return when faults hit, and when connections to `socket` were tried."""
     hits, attempts = [], []
     host = socket.partition("/")[0].rstrip("*")
-    for name in ("frames.jsonl", "served.jsonl"):
-        for line in map(json.loads, (truth / name).read_text().splitlines()):
-            at, is_socket = line["simulated_ns"], host in line["url"]
-            is_close = line.get("event") == "closed" and line.get("by") == "server"
-            if is_socket and (line.get("faults") or is_close):
-                hits.append(at)
-            if is_socket and (line.get("event") == "opened" or name == "served.jsonl"):
-                attempts.append(at)
+    for line in stream_truth.noted(truth):
+        at, is_socket = line["simulated_ns"], host in line["url"]
+        is_close = line.get("event") == "closed" and line.get("by") == "server"
+        if is_socket and (line.get("faults") or is_close):
+            hits.append(at)
+        if is_socket and (line.get("event") == "opened" or "status" in line):
+            attempts.append(at)
     return hits, attempts
 
 
