@@ -20,9 +20,9 @@ from marketarchive.archive.manifest import store_manifest
 from marketarchive.archive.paths import new_run_id
 from marketarchive.archive.store import Store
 from marketarchive.clock import RealClock
-from marketarchive.research.products.updown.labels import label_files
-from marketarchive.research.products.updown.labels.label_files import LabelStamp
-from marketarchive.research.products.updown.labels.labels import Label
+from marketarchive.research.labels import label_files
+from marketarchive.research.labels.label import Label
+from marketarchive.research.labels.label_files import LabelStamp
 from marketarchive.research.tables import gaps, schemas
 from marketarchive.research.tables.extract import copy
 from marketarchive.research.tables.partitions import Stamp

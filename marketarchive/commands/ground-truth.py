@@ -12,10 +12,11 @@ from marketarchive.exceptions import ArgumentError, DiskError
 from marketarchive.offline import OfflineCommand, times
 from marketarchive.progress import Bar
 from marketarchive.research.engine import require
-from marketarchive.research.products.updown.labels import label_files, recording
-from marketarchive.research.products.updown.labels.ground_truth import GroundTruth, ground_truth
-from marketarchive.research.products.updown.labels.label_files import LabelStamp
-from marketarchive.research.products.updown.labels.labels import Label
+from marketarchive.research.labels import label_files
+from marketarchive.research.labels.ground_truth import GroundTruth, ground_truth
+from marketarchive.research.labels.label import Label
+from marketarchive.research.labels.label_files import LabelStamp
+from marketarchive.research.products.updown.labels import recording
 
 SHOWN = 20
 """Markets of an archive that are named one by one."""

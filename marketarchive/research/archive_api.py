@@ -16,11 +16,11 @@ from marketarchive.research import views
 from marketarchive.research.book_at import BookAt, find
 from marketarchive.research.engine import connect, require, run, stored, text
 from marketarchive.research.fills import Fill, fill, latency_ns, side_of, size_of
+from marketarchive.research.labels.label_files import read_labels
 from marketarchive.research.names import master_rows
 from marketarchive.research.pandas_frames import labels_frame, markets_frame, table_frame
 from marketarchive.research.products.updown.canonical.columns import COLUMNS, HINDSIGHT, Clock
 from marketarchive.research.products.updown.canonical.dataset import canonical
-from marketarchive.research.products.updown.labels.label_files import read_labels
 from marketarchive.research.tables import gap_scope
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.tables.partitions import feeds, feeds_with

@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from marketarchive.master.fields import FIELDS
+from marketarchive.research.labels.label import Label
 from marketarchive.research.names import COLUMNS
-from marketarchive.research.products.updown.labels.labels import Label
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from marketarchive.research.products.updown.labels.label_files import read_labels
+from marketarchive.research.labels.label_files import read_labels
 from marketarchive.times import SECOND, from_iso
 from tests.e2e.harness import ENVIRONMENT, ROOT, Output, command, simulator
 from tests.e2e.test_collect import ASSETS, collect_command, second

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from marketarchive.research.products.updown.labels.ground_truth import read_labels
-from marketarchive.research.products.updown.labels.labels import Label
+from marketarchive.research.labels.ground_truth import read_labels
+from marketarchive.research.labels.label import Label
 from marketarchive.times import SECOND, from_iso, iso
 from tests.e2e.harness import Simulator, command, crawl, crawling, simulator, unmeasured
 from tests.e2e.recordings import SECONDS, START, copy_of, recorded_with_faults

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from marketarchive.research.products.updown.labels.ground_truth import read_labels
-from marketarchive.research.products.updown.labels.labels import Label
+from marketarchive.research.labels.ground_truth import read_labels
+from marketarchive.research.labels.label import Label
 from marketarchive.research.products.updown.validation.validate import validate
 from marketarchive.times import SECOND, from_iso, iso
 from tests.e2e.harness import command, crawl, crawling, simulator, unmeasured

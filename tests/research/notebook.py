@@ -12,7 +12,7 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 
-from marketarchive.research.products.updown.labels.ground_truth import ground_truth
+from marketarchive.research.labels.ground_truth import ground_truth
 from tests.e2e.harness import ROOT, crawl, crawling, simulator
 
 NOTEBOOKS = {

@@ -15,8 +15,8 @@ import pytest
 from marketarchive import Archive
 from marketarchive.archive.recover import recover
 from marketarchive.exceptions import ArchiveError, ArgumentError
-from marketarchive.research.products.updown.labels.label_files import LabelStamp
-from marketarchive.research.products.updown.labels.label_files import write as write_labels
+from marketarchive.research.labels.label_files import LabelStamp
+from marketarchive.research.labels.label_files import write as write_labels
 from marketarchive.times import SECOND
 from tests.archive.writing import HandClock, ledger_of, open_run, response, writer
 from tests.research.conftest import Simulated

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from marketarchive import Archive
 from marketarchive.research.engine import connect
+from marketarchive.research.labels import label_files
+from marketarchive.research.labels.label import Label
 from marketarchive.research.products.updown.canonical.columns import CLOCKS, COLUMNS, HINDSIGHT, Clock
 from marketarchive.research.products.updown.canonical.dataset import canonical
 from marketarchive.research.products.updown.canonical.grid import Grid, Inputs
@@ -21,8 +23,6 @@ from marketarchive.research.products.updown.canonical.inputs import rounds, seen
 from marketarchive.research.products.updown.canonical.reading import PRICES, TOPS
 from marketarchive.research.products.updown.canonical.references import nothing
 from marketarchive.research.products.updown.canonical.told import Told
-from marketarchive.research.products.updown.labels import label_files
-from marketarchive.research.products.updown.labels.labels import Label
 from marketarchive.times import iso
 from tests.properties import examples
 from tests.research.streaming import Socket, record

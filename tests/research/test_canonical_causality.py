@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketarchive.research.engine import connect
+from marketarchive.research.labels.label import Label
 from marketarchive.research.products.updown.canonical import reading
 from marketarchive.research.products.updown.canonical.columns import CLOCKS, COLUMNS, HINDSIGHT, Clock
 from marketarchive.research.products.updown.canonical.grid import Grid
 from marketarchive.research.products.updown.canonical.inputs import read
-from marketarchive.research.products.updown.labels.labels import Label
 from marketarchive.research.tables import gaps, schemas
 from marketarchive.times import iso
 from tests.properties import examples

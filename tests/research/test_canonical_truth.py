@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from marketarchive.exceptions import ArchiveError, DiskError
+from marketarchive.research.labels import label_files
+from marketarchive.research.labels.ground_truth import ground_truth, read_labels
 from marketarchive.research.products.updown.canonical.columns import Clock
 from marketarchive.research.products.updown.canonical.dataset import canonical
-from marketarchive.research.products.updown.labels import label_files
-from marketarchive.research.products.updown.labels.ground_truth import ground_truth, read_labels
 from marketarchive.simulator.chainlink.reports import Report
 from marketarchive.simulator.chainlink.streams import BY_SLUG
 from marketarchive.simulator.prices import E18

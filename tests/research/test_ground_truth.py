@@ -11,7 +11,7 @@ import pytest
 
 from marketarchive.archive.reader import ArchiveReader
 from marketarchive.exceptions import ArchiveError
-from marketarchive.research.products.updown.labels.ground_truth import (
+from marketarchive.research.labels.ground_truth import (
     ground_truth,
     label_markets,
     read_labels,

@@ -10,15 +10,16 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketarchive.research.products.updown.labels.estimates import mean_of, nearest_of
-from marketarchive.research.products.updown.labels.label_files import (
+from marketarchive.research.labels.label import SPLIT, Label
+from marketarchive.research.labels.label_files import (
     LabelStamp,
     market_master,
     read_labels,
     stamp_of,
     write,
 )
-from marketarchive.research.products.updown.labels.labels import SPLIT, Label, Tick, Window, label, wanted
+from marketarchive.research.products.updown.labels.estimates import mean_of, nearest_of
+from marketarchive.research.products.updown.labels.labels import Tick, Window, label, wanted
 from marketarchive.research.products.updown.labels.market_facts import Fact, windows
 from marketarchive.times import SECOND, from_iso
 

@@ -11,7 +11,7 @@ from typing import Any
 import nbformat
 import pytest
 
-from marketarchive.research.products.updown.labels.ground_truth import ground_truth
+from marketarchive.research.labels.ground_truth import ground_truth
 from marketarchive.times import SECOND, from_iso
 from tests.e2e.harness import ROOT
 from tests.research.conftest import Simulated

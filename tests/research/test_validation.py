@@ -20,8 +20,8 @@ from marketarchive.archive.ledger import Ledger
 from marketarchive.research.checks import sequence, verified_books
 from marketarchive.research.checks.check import Check, share
 from marketarchive.research.engine import connect
+from marketarchive.research.labels.label import Label
 from marketarchive.research.products.updown.canonical.columns import schema
-from marketarchive.research.products.updown.labels.labels import ESTIMATED, STATED, Label
 from marketarchive.research.products.updown.validation import (
     coverage_bounds,
     inputs,
@@ -193,8 +193,8 @@ def test_strikes_that_prove_nothing_are_counted_apart() -> None:
     apart = [
         labelled(stated_strike=None),
         labelled(strike=None, strike_source=None),
-        labelled(strike=Decimal(1), strike_source=f"{STATED}priceToBeat"),
-        labelled(strike=Decimal(1), strike_source=f"{ESTIMATED}tick 2 s before the boundary"),
+        labelled(strike=Decimal(1), strike_kind="stated"),
+        labelled(strike=Decimal(1), strike_kind="estimated"),
     ]
     made = strikes.check(apart)
     assert made.state == "nothing to check"

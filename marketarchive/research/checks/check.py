@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import duckdb
+
+    from marketarchive.research.labels.label import Label
 
 State = Literal["pass", "warn", "fail", "nothing to check"]
 STATES: tuple[State, ...] = ("pass", "warn", "fail", "nothing to check")
@@ -41,6 +45,15 @@ class Check:
             "offenders": self.offenders,
             "details": self.details,
         }
+
+
+@dataclass(frozen=True)
+class ProductChecks:
+    """Checks that a product adds: `research/products/<name>` has them as `CHECKS` in its module `checks`."""
+
+    venues: frozenset[str]  # whose feeds they look at
+    check: Callable[[Path, Sequence[Label]], Sequence[Check]]
+    """Takes OUTPUT_DIR and the labels of every venue's rounds of the asked time."""
 
 
 def share(part: float, of: float) -> str:

@@ -1,6 +1,8 @@
 """What joins the messages of named venues into data of its own, and may import these venues.
 
-A package here is one. If its module `product` has a `PRODUCT`, reports show it: nothing else has to be told.
+A package here is one, and nothing else has to be told of it. If its module `product` has a `PRODUCT`,
+reports show it; if its module `rounds` has a `SOURCE`, `scrapy ground-truth` labels its rounds; if its module
+`checks` has `CHECKS`, `scrapy validate` makes them.
 """
 
 from __future__ import annotations
@@ -8,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from marketarchive.venues import declared
 
 if TYPE_CHECKING:
+    from marketarchive.research.checks.check import ProductChecks
+    from marketarchive.research.labels.source import RoundSource
     from marketarchive.research.report.part import Product
 
 
@@ -29,3 +33,19 @@ def products_of(feeds: Collection[tuple[str, str]]) -> list[Product]:
     """Return the products that join a venue of `feeds` (venue, feed)."""
     there = {venue for venue, _ in feeds}
     return [product for product in products() if there & product.venues]
+
+
+@cache
+def round_sources() -> tuple[RoundSource[Any], ...]:
+    """Return what declares the rounds of a venue, by the names of its packages."""
+    return tuple(
+        import_module(f"{__name__}.{name}.rounds").SOURCE for name in declared(__name__, __path__, "rounds")
+    )
+
+
+@cache
+def product_checks() -> tuple[ProductChecks, ...]:
+    """Return the checks that products add to the validation report, by the names of their packages."""
+    return tuple(
+        import_module(f"{__name__}.{name}.checks").CHECKS for name in declared(__name__, __path__, "checks")
+    )

@@ -19,6 +19,7 @@ from marketarchive.exceptions import ParseError
 from marketarchive.items import Market, PriceSnapshot
 from marketarchive.times import from_datetime
 from marketarchive.venues.kalshi import wire
+from marketarchive.venues.kalshi.settlement import terms_of
 from marketarchive.venues.kalshi.tickers import ROUND_NS, market_facts, rounds_series, series_of
 from marketarchive.venues.messages import Parsed, Received
 
@@ -112,6 +113,8 @@ def _add_market(
 ) -> None:
     if isinstance(row, ParseError):
         raise row
+    if series_of(row.ticker) in rounds_series():
+        parsed.statements.append(terms_of(row, _rule(row)))
     market = _market(row, event, received)
     parsed.items.append(market)
     if (snapshot := _snapshot(row, market, received)) is not None:

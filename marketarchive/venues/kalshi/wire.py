@@ -48,6 +48,7 @@ class SentMarket(msgspec.Struct):
     strike_type: str | None = None
     floor_strike: Decimal | None = None
     cap_strike: Decimal | None = None
+    custom_strike: Any = None  # of rounds an object with `round_digits`; of other markets anything
     result: str | None = None
     expiration_value: str | int | float | None = None
     settlement_value_dollars: Decimal | None = None

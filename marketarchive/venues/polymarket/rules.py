@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Literal
 
 from marketarchive.times import from_iso
@@ -121,24 +120,3 @@ def instrument_of(topic: str, symbol: str, asset: str, window_s: int | None) -> 
 def winner(strike_e18: int, settlement_e18: int) -> Outcome:
     """A tie is Up."""
     return "Up" if settlement_e18 >= strike_e18 else "Down"
-
-
-def e18(value: Decimal) -> int:
-    """Dollars as an integer of 10**-18, exactly. Raises ValueError for what has more than 18 decimals."""
-    sign, digits, exponent = value.as_tuple()
-    if not isinstance(exponent, int):
-        raise ValueError(f"{value} is no number")
-    whole: int = int("".join(map(str, digits)) or "0")
-    power = exponent + 18
-    if power < 0:
-        whole, rest = divmod(whole, int(10 ** (-power)))
-        if rest:
-            raise ValueError(f"{value} has more than 18 decimals")
-    else:
-        whole *= int(10**power)
-    return -whole if sign else whole
-
-
-def dollars(value_e18: int) -> Decimal:
-    """The reverse of `e18`, all its digits kept, with 18 decimals."""
-    return Decimal((value_e18 < 0, tuple(map(int, str(abs(value_e18)))), -18))

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketarchive.times import SECOND, from_iso
+from marketarchive.venues.exact import dollars, e18
 from marketarchive.venues.polymarket import rules
 
 AUGUST_7 = from_iso("2026-08-07T00:00:00Z")
@@ -107,16 +108,16 @@ def test_a_tie_is_up_and_one_unit_less_is_down(strike: int) -> None:
 @given(st.integers(-(10**60), 10**60))
 def test_prices_are_exact_integers_both_ways(value: int) -> None:
     """Far beyond what a float, or a Decimal in its default context, would keep."""
-    assert rules.e18(rules.dollars(value)) == value
+    assert e18(dollars(value)) == value
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=6))
 def test_a_decimal_keeps_its_digits(value: Decimal) -> None:
-    assert Fraction(rules.e18(value), 10**18) == Fraction(value)
+    assert Fraction(e18(value), 10**18) == Fraction(value)
 
 
 def test_more_than_18_decimals_is_refused() -> None:
     with pytest.raises(ValueError, match="18 decimals"):
-        rules.e18(Decimal("1.0000000000000000001"))
+        e18(Decimal("1.0000000000000000001"))
     with pytest.raises(ValueError, match="no number"):
-        rules.e18(Decimal("NaN"))
+        e18(Decimal("NaN"))

@@ -47,6 +47,15 @@ class RecordedGaps:
         )
         self._of_run[row["venue"], row["run"]].append(gap)
 
+    def touching(self, since: int, until: int) -> list[str]:
+        """Return what tells the gaps that touch `since` <= time < `until` (ns) from others, in order."""
+        return sorted(
+            f"{venue} {run} {begin} {end} {scope}"
+            for (venue, run), found in self._of_run.items()
+            for begin, end, scope in found
+            if begin < until and (end is None or end > since)
+        )
+
     def concern(self, venue: str, held: RunBook, at: int) -> bool:
         """Return whether a book's own recording has a gap of it at `at`, ns."""
         book = held.book

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,9 +37,15 @@ class IndexSecond:
 
 
 def index_seconds(
-    root: Path, asset: str, first: int, last: int, *, needed: int = VENUES_NEEDED
+    root: Path,
+    asset: str,
+    first: int,
+    last: int,
+    *,
+    needed: int = VENUES_NEEDED,
+    seconds: Collection[int] | None = None,
 ) -> Iterator[IndexSecond]:
-    """Yield the index of each Unix second `first` <= second < `last`, in order.
+    """Yield the index of each Unix second `first` <= second < `last`, in order; only of `seconds` if given.
 
     A venue has its newest book that did not fail its proof and is in no recorded gap. Raises ArgumentError
     for an asset that there is no index of, ArchiveError, CorruptError.
@@ -50,6 +56,8 @@ def index_seconds(
     gaps = RecordedGaps(root, venues, first * SECOND, last * SECOND)
     calculated = RealTimeIndex(PARAMETERS[asset], needed=needed)
     for second, standing in books_each_second(root, venues, first, last, before_ns=DELAYED_NS):
+        if seconds is not None and second not in seconds:
+            continue
         now = second * SECOND
         books: dict[str, ConstituentBook] = {}
         unproven: dict[str, str] = {}

@@ -10,12 +10,13 @@ import msgspec
 from marketarchive.exceptions import ArchiveError
 from marketarchive.invocation import command
 from marketarchive.research.derived import Progress
+from marketarchive.research.labels.ground_truth import ground_truth
+from marketarchive.research.labels.label import Label
+from marketarchive.research.labels.label_files import PARQUET
 from marketarchive.research.products.updown.canonical.dataset import canonical, path_of
-from marketarchive.research.products.updown.labels.ground_truth import ground_truth
-from marketarchive.research.products.updown.labels.label_files import PARQUET, read_labels
-from marketarchive.research.products.updown.labels.labels import Label
 from marketarchive.research.products.updown.report import depth, rounds, sections
 from marketarchive.research.products.updown.report.round_chart import one_round
+from marketarchive.research.products.updown.rounds import labels_of
 from marketarchive.research.products.updown.validation.validate import JSON as VALIDATION
 from marketarchive.research.products.updown.validation.validate import VENUES
 from marketarchive.research.report.part import Found, Part, Product
@@ -76,7 +77,7 @@ def part(found: Found) -> Part:
 def _labels(about: Scope) -> list[Label]:
     return [
         each
-        for each in read_labels(about.root)
+        for each in labels_of(about.root)
         if each.start_ns < about.until and each.end_ns > about.since and about.has(each.asset)
     ]
 

@@ -23,6 +23,7 @@ from marketarchive.clock import RealClock
 from marketarchive.exceptions import ArchiveError, ArgumentError, DiskError
 from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
 from marketarchive.research.engine import connect, require
+from marketarchive.research.labels.label import Label
 from marketarchive.research.names import names, tokens_by_market
 from marketarchive.research.products.updown.canonical import inputs as canonical_inputs
 from marketarchive.research.products.updown.canonical.columns import (
@@ -34,8 +35,7 @@ from marketarchive.research.products.updown.canonical.columns import (
     written,
 )
 from marketarchive.research.products.updown.canonical.grid import Grid, Inputs
-from marketarchive.research.products.updown.labels.label_files import read_labels
-from marketarchive.research.products.updown.labels.labels import Label
+from marketarchive.research.products.updown.rounds import labels_of
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.tables.partitions import (
     METADATA,
@@ -159,7 +159,7 @@ class _Build:
     ) -> Canonical:
         started = RealClock().now_ns()
         parts: dict[str, list[Label]] = {}
-        for each in sorted(read_labels(self._root), key=lambda one: (one.start_ns, one.market_id)):
+        for each in sorted(labels_of(self._root), key=lambda one: (one.start_ns, one.market_id)):
             parts.setdefault(f"{iso(each.start_ns)[:10]}/{each.asset}", []).append(each)
         chosen = {
             part: found

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from marketarchive.research.engine import run, stored, text
+from marketarchive.research.labels.label import Label
 from marketarchive.research.products.updown.canonical import reading
 from marketarchive.research.products.updown.canonical.columns import Clock
 from marketarchive.research.products.updown.canonical.grid import Inputs
 from marketarchive.research.products.updown.canonical.references import references
 from marketarchive.research.products.updown.canonical.told import Told
-from marketarchive.research.products.updown.labels.labels import Label
 from marketarchive.research.tables.gap_scope import concerns
 from marketarchive.research.tables.gaps import current
 from marketarchive.research.tables.partitions import files

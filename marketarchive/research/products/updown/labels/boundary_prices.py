@@ -11,7 +11,7 @@ from marketarchive.research.products.updown.labels.labels import Tick
 from marketarchive.research.tables.extract import table
 from marketarchive.research.tables.partitions import files
 from marketarchive.times import DAY
-from marketarchive.venues.polymarket.rules import e18
+from marketarchive.venues.exact import e18
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,22 +5,22 @@ What a sealed segment says never changes: it is read once and kept under its dig
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Entry
-from marketarchive.archive.reader import ArchiveReader, Message, read_segment
-from marketarchive.exceptions import ArchiveError, ParseError
-from marketarchive.invocation import command
+from marketarchive.archive.reader import ArchiveReader, Message
+from marketarchive.exceptions import ParseError
 from marketarchive.items import Market, Resolution
-from marketarchive.research.products.updown.labels.labels import SPLIT, Window
+from marketarchive.research.derived import Progress
+from marketarchive.research.labels.kept_facts import kept_facts
+from marketarchive.research.labels.label import SPLIT
+from marketarchive.research.products.updown.labels.labels import Window
 from marketarchive.times import from_datetime
 from marketarchive.venues.polymarket.endpoints import GAMMA, RESOLUTIONS
 from marketarchive.venues.polymarket.parse import parse
@@ -51,10 +51,6 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
     settlement: str | None = None
 
 
-class Progress(Protocol):
-    def advance(self, read: int) -> None: ...
-
-
 def segments(root: Path) -> list[Entry]:
     """Those that speak of markets, without labelled ones."""
     reader = ArchiveReader(root)
@@ -64,17 +60,7 @@ def segments(root: Path) -> list[Entry]:
 def facts(root: Path, entries: Iterable[Entry], progress: Progress) -> Iterator[Fact]:
     """Of all `entries`. Raises ArchiveError, CorruptError, OSError."""
     folder = root / "research" / ".market_facts" / f"v{VERSION}"
-    for entry in entries:
-        kept = folder / f"{entry['sha256']}.json"
-        try:
-            found = msgspec.json.decode(kept.read_bytes(), type=list[Fact])
-        except (FileNotFoundError, msgspec.DecodeError):
-            found = _read(root, entry)
-            files = Files()
-            files.make_dirs(folder, root)
-            files.write_whole(kept, msgspec.json.encode(found))
-        progress.advance(entry["bytes"])
-        yield from found
+    return kept_facts(root, folder, entries, Fact, _read, progress)
 
 
 def windows(found: Iterable[Fact]) -> tuple[list[Window], int]:
@@ -131,15 +117,8 @@ def _of_market(item: Market) -> Fact:
     )
 
 
-def _read(root: Path, entry: Entry) -> list[Fact]:
-    path = root / entry["path"]
-    if path.exists():  # else the reader says what to do
-        with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != entry["sha256"]:
-                raise ArchiveError(
-                    f"{entry['path']} is not the file that the ledger describes: run `{command('verify')}`"
-                )
-    return of_items(item for message in read_segment(root, entry) for item in _items(message))
+def _read(messages: Iterable[Message]) -> list[Fact]:
+    return of_items(item for message in messages for item in _items(message))
 
 
 def _items(message: Message) -> list[Any]:

@@ -23,12 +23,14 @@ import msgspec
 
 from marketarchive.exceptions import ArgumentError, CorruptError, ParseError
 from marketarchive.nesting import is_shallow
-from marketarchive.research.products.updown.labels.labels import SPLIT, Label, Tick, Window, label, wanted
+from marketarchive.research.labels.label import SPLIT, Label
+from marketarchive.research.products.updown.labels.labels import Tick, Window, label, wanted
 from marketarchive.research.products.updown.labels.market_facts import of_items, windows
+from marketarchive.venues.exact import e18
 from marketarchive.venues.messages import Received
 from marketarchive.venues.polymarket import gamma
 from marketarchive.venues.polymarket.endpoints import MARKETS
-from marketarchive.venues.polymarket.rules import e18, spot, twap
+from marketarchive.venues.polymarket.rules import spot, twap
 from marketarchive.venues.polymarket.updown import ASSETS
 
 MARKETS_FILE = re.compile(r".*markets.*\.jsonl\.gz")

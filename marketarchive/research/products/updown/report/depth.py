@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from marketarchive.research.engine import run
-from marketarchive.research.products.updown.labels.labels import Label
+from marketarchive.research.labels.label import Label
 from marketarchive.research.report.scope import Scope
 from marketarchive.research.views import literal, view_rows
 from marketarchive.times import SECOND, iso

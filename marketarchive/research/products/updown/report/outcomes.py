@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from marketarchive.research.products.updown.labels.labels import VERDICTS, Label
+from marketarchive.research.labels.label import VERDICTS, Label
 from marketarchive.times import iso
 from marketarchive.venues.polymarket.updown import DURATIONS
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from marketarchive.research.engine import run
+from marketarchive.research.labels.label import Label
 from marketarchive.research.products.updown.canonical.dataset import path_of
-from marketarchive.research.products.updown.labels.labels import Label
 from marketarchive.research.products.updown.validation import inputs
 from marketarchive.research.report.scope import Scope
 from marketarchive.times import SECOND

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from marketarchive.research.products.updown.labels.labels import VERDICTS, Label
+from marketarchive.research.labels.label import VERDICTS, Label
 from marketarchive.research.products.updown.report import outcomes
 from marketarchive.research.report import charts, holes
 from marketarchive.research.report.holes import Hole

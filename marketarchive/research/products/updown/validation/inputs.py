@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marketarchive.research.engine import run, stored
+from marketarchive.research.labels.label import Label
 from marketarchive.research.names import tokens_by_market
 from marketarchive.research.products.updown.canonical import inputs as canonical_inputs
 from marketarchive.research.products.updown.canonical.columns import schema
-from marketarchive.research.products.updown.labels.labels import Label
 
 if TYPE_CHECKING:
     import duckdb

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from marketarchive.research.checks.check import OFFENDERS, Check, share
-from marketarchive.research.products.updown.labels.labels import VERDICTS, Label
+from marketarchive.research.labels.label import VERDICTS, Label
 
 RULE = (
     "Of every round with both boundary prices of the very instrument that its rule names and an official "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from marketarchive.research.checks.check import OFFENDERS, Check, State, dicts, share
 from marketarchive.research.derived import Progress
 from marketarchive.research.engine import run
-from marketarchive.research.products.updown.labels.labels import Label
+from marketarchive.research.labels.label import Label
 from marketarchive.research.products.updown.validation import inputs, stream_seconds
 from marketarchive.research.products.updown.validation.stream_seconds import SILENT_S, STREAMS
 from marketarchive.times import iso

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from marketarchive.archive.ledger import Ledger
 from marketarchive.research.engine import run, stored
+from marketarchive.research.labels.label import Label
 from marketarchive.research.products.updown.labels.boundary_prices import INSTRUMENT
-from marketarchive.research.products.updown.labels.labels import Label
 from marketarchive.research.products.updown.validation.sessions import as_table, sessions
 from marketarchive.research.tables.partitions import files
 from marketarchive.research.views import literal

@@ -7,7 +7,7 @@ from decimal import Decimal
 from statistics import median
 
 from marketarchive.research.checks.check import OFFENDERS, Check, share
-from marketarchive.research.products.updown.labels.labels import Label
+from marketarchive.research.labels.label import Label
 
 DOLLARS = Decimal(1)
 BASIS_POINTS = Decimal(1)

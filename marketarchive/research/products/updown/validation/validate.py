@@ -19,14 +19,16 @@ from marketarchive.research.checks import sequence, verified_books
 from marketarchive.research.checks.check import Check, State
 from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
 from marketarchive.research.engine import connect, require, run
+from marketarchive.research.labels import ground_truth as truth
+from marketarchive.research.labels import label_files
+from marketarchive.research.labels.ground_truth import ground_truth
+from marketarchive.research.labels.label import Label
 from marketarchive.research.names import names
+from marketarchive.research.products import product_checks
 from marketarchive.research.products.updown.canonical import dataset as canonical_dataset
 from marketarchive.research.products.updown.canonical import inputs as canonical_inputs
 from marketarchive.research.products.updown.canonical.dataset import canonical, path_of
-from marketarchive.research.products.updown.labels import ground_truth as truth
-from marketarchive.research.products.updown.labels import label_files
-from marketarchive.research.products.updown.labels.ground_truth import ground_truth
-from marketarchive.research.products.updown.labels.labels import Label
+from marketarchive.research.products.updown.rounds import is_mine
 from marketarchive.research.products.updown.validation import (
     coverage_bounds,
     inputs,
@@ -117,11 +119,12 @@ def _validate(
     started: int,
 ) -> Validation:
     since, until = times
-    labels = [
+    every = [
         each
         for each in label_files.read_labels(root)
         if (since is None or each.start_ns >= since) and (until is None or each.start_ns < until)
     ]
+    labels = [each for each in every if is_mine(each)]
     progress.total(len(labels))
     progress.begin("checks")
     dataset = root / path_of("observation")
@@ -130,21 +133,23 @@ def _validate(
     try:
         inputs.register(connection, root, labels, known, dataset)
         [[rows]] = run(connection, "SELECT count(*) FROM dataset")
-        checks = [outcomes.check(labels), coverage_bounds.check(connection)]
+        checks = [outcomes.check(every), coverage_bounds.check(connection)]
         no_arbitrage = sums.check(connection)
         checks += [
             stream_gaps.check(connection, root, labels, known, dataset, progress, strict=strict),
             no_arbitrage,
-            strikes.check(labels),
+            strikes.check(every),
             verified_books.check(connection, root, *_times(labels)),
         ]
     finally:
         connection.close()
+    checks += [check for product in product_checks() for check in product.check(root, every)]
     checks.append(sequence.check(root, since, until))
     head = Ledger(root).head()
-    others = [f"{venue}/{feed}" for venue, feed in feeds(root) if venue not in VENUES]
+    looked = VENUES.union(*(product.venues for product in product_checks()))
+    others = [f"{venue}/{feed}" for venue, feed in feeds(root) if venue not in looked]
     state = state_of(checks)
-    if state == "pass" and others and not labels:
+    if state == "pass" and others and not every:
         state = "nothing to check"  # that no number is missing says nothing of what was received
     document = {
         "kind": "validation",
@@ -156,7 +161,7 @@ def _validate(
         "made_at_utc": iso(started),
         "since": None if since is None else iso(since),
         "until": None if until is None else iso(until),
-        "looked_at": _looked_at(labels, rows),
+        "looked_at": _looked_at(every, rows),
         "versions": _versions(),
         "inputs": _inputs(root, labels),
         "ledger": {"count": head.count, "head": head.sha256},

@@ -1,17 +1,16 @@
 """`scrapy ground-truth`: what decided each up/down round of an archive, and whether that is proven.
 
-Windows, rules and outcomes come from the catalogue's answers in raw, prices from the table
-`reference_prices`, which is brought up to date first.
+Which rounds there are, and what decides one, every product with a module `rounds` says of its venue.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -21,22 +20,16 @@ from marketarchive.clock import Clock, RealClock
 from marketarchive.exceptions import ArchiveError, DiskError
 from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
 from marketarchive.research.engine import require
-from marketarchive.research.products.updown.labels import (
-    boundary_prices,
-    estimates,
-    label_files,
-    market_facts,
-)
-from marketarchive.research.products.updown.labels.label_files import LabelStamp, read_labels
-from marketarchive.research.products.updown.labels.labels import VERDICTS, Label, Window, label, wanted
-from marketarchive.research.tables.normalize import normalize
-from marketarchive.research.tables.partitions import feeds, feeds_with
-from marketarchive.research.tables.partitions import stamp_of as stamp_of_table
-from marketarchive.times import DAY, from_iso, iso
+from marketarchive.research.labels import label_files
+from marketarchive.research.labels.label import VERDICTS, Label, touches
+from marketarchive.research.labels.label_files import LabelStamp, read_labels
+from marketarchive.research.labels.source import RoundSource
+from marketarchive.research.products import round_sources
+from marketarchive.times import from_iso, iso
 
 __all__ = ["GroundTruth", "Label", "ground_truth", "label_markets", "read_labels"]
 
-VERSION = 1
+VERSION = 2
 """Raised when a label's meaning or columns change: all are then made again."""
 
 
@@ -102,25 +95,34 @@ def label_markets(
     """
     require()
     shown = progress or Quiet()
-    chosen, _, newest = _windows(root, since, until, shown)
-    return _labels(root, chosen, newest, estimate, shown)
+    rounds = _rounds(root, since, until, shown)
+    _prepare(root, rounds.chosen, shown)
+    return _label(root, rounds, estimate, shown)
+
+
+class _Rounds(NamedTuple):
+    """The rounds that touch the asked time and have begun."""
+
+    chosen: Sequence[tuple[RoundSource[Any], Sequence[Any]]]
+    without_window: int
+    newest: int  # time of the archive's newest line, ns
 
 
 def _ground_truth(
     root: Path, since: int | None, until: int | None, estimate: bool, progress: Progress, clock: Clock
 ) -> GroundTruth:
     started = clock.now_ns()
-    chosen, without_window, newest = _windows(root, since, until, progress)
-    _normalize(root, chosen, progress)
-    inputs = _inputs(root)
+    rounds = _rounds(root, since, until, progress)
+    _prepare(root, rounds.chosen, progress)
+    inputs = _inputs(root, rounds.chosen)
     key = hashlib.sha256(msgspec.json.encode([VERSION, estimate, sorted(inputs.items())])).hexdigest()
     stamp, before = label_files.stamp_of(root), read_labels(root)
-    done = GroundTruth(before, without_window=without_window)
+    done = GroundTruth(before, without_window=rounds.without_window)
     if stamp is not None and stamp.covers(key, since, until):
         return done
-    found = _label(root, chosen, newest, estimate, progress)
-    kept = [each for each in before if not _touches(each, since, until)]
-    done.labels = sorted([*kept, *found], key=lambda each: (each.start_ns, each.market_id))
+    found = _label(root, rounds, estimate, progress)
+    kept = [each for each in before if not each.touches(since, until)]
+    done.labels = _ordered([*kept, *found])
     done.made = len(set(found) - set(before))
     if done.labels or before:
         label_files.write(root, done.labels, LabelStamp(key, since, until))
@@ -128,82 +130,62 @@ def _ground_truth(
     return done
 
 
-def _windows(
-    root: Path, since: int | None, until: int | None, progress: Progress
-) -> tuple[list[Window], int, int]:
-    """(rounds that touch the range and have begun, rounds without a window, time of the newest line)."""
-    entries = market_facts.segments(root)
-    progress.total(sum(entry["bytes"] for entry in entries))
+def _rounds(root: Path, since: int | None, until: int | None, progress: Progress) -> _Rounds:
+    of_sources = [(source, source.segments(root)) for source in round_sources()]
+    progress.total(sum(entry["bytes"] for _, entries in of_sources for entry in entries))
     progress.begin("markets")
-    known, without_window = market_facts.windows(market_facts.facts(root, entries, progress))
     newest = max((from_iso(entry["last"]) for entry in _segments(root)), default=0)
-    chosen = [each for each in known if each.start_ns <= newest and _touches(each, since, until)]
-    return chosen, without_window, newest
+    chosen, without_window = [], 0
+    for source, entries in of_sources:
+        known, unknown = source.windows(root, entries, progress)
+        without_window += unknown
+        found = [
+            each
+            for each in known
+            if each.start_ns <= newest and touches(each.start_ns, each.end_ns, since, until)
+        ]
+        chosen.append((source, found))
+    return _Rounds(chosen, without_window, newest)
 
 
-def _touches(each: Window | Label, since: int | None, until: int | None) -> bool:
-    return (since is None or each.end_ns >= since) and (until is None or each.start_ns < until)
+def _prepare(
+    root: Path, chosen: Iterable[tuple[RoundSource[Any], Sequence[Any]]], progress: Progress
+) -> None:
+    for source, windows in chosen:
+        if windows:
+            source.prepare(root, windows, progress)
 
 
-def _labels(
-    root: Path, chosen: Sequence[Window], newest: int, estimate: bool, progress: Progress
-) -> list[Label]:
-    _normalize(root, chosen, progress)
-    return _label(root, chosen, newest, estimate, progress)
-
-
-def _normalize(root: Path, chosen: Sequence[Window], progress: Progress) -> None:
-    """The reference prices around the windows. Raises ArchiveError when a day of them cannot be made."""
-    asked = feeds_with("reference_prices")
-    present = [f"{venue}/{feed}" for venue, feed in feeds(root) if (venue, feed) in asked]
-    if not present or not chosen:
-        return
-    first = min(each.start_ns for each in chosen)
-    last = max(each.end_ns for each in chosen) + DAY + 1
-    done = normalize(
-        root, present, first, last, tables=("reference_prices",), upgrade=False, progress=progress
-    )
-    if done.failed:
-        path, why = next(iter(done.failed.items()))
-        raise ArchiveError(f"{path} cannot be brought up to date: {why}")
-
-
-def _label(
-    root: Path, chosen: Sequence[Window], newest: int, estimate: bool, progress: Progress
-) -> list[Label]:
+def _label(root: Path, rounds: _Rounds, estimate: bool, progress: Progress) -> list[Label]:
     import duckdb
 
     progress.begin("labels")
     try:
-        needed = wanted(chosen)
-        ticks = boundary_prices.ticks(root, needed)
-        near = estimates.estimates(root, needed - set(ticks)) if estimate else {}
-    except duckdb.Error as error:
-        raise ArchiveError(f"the reference prices cannot be read: {str(error).splitlines()[0]}") from error
-    found = [
-        label(
-            each,
-            lambda instrument, at: ticks.get((instrument, at), ()),
-            (lambda instrument, at: near.get((instrument, at))) if estimate else None,
-            newest,
+        return _ordered(
+            label
+            for source, windows in rounds.chosen
+            if windows
+            for label in source.label(root, windows, rounds.newest, estimate)
         )
-        for each in chosen
-    ]
-    return sorted(found, key=lambda each: (each.start_ns, each.market_id))
+    except duckdb.Error as error:
+        raise ArchiveError(f"the prices cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def _ordered(labels: Iterable[Label]) -> list[Label]:
+    return sorted(labels, key=lambda each: (each.start_ns, each.market_id))
 
 
 def _segments(root: Path) -> Iterator[Entry]:
     return (entry for entry in Ledger(root).entries() if entry.kind in SEGMENT_KINDS)
 
 
-def _inputs(root: Path) -> dict[str, str]:
-    """Path -> what tells one content of it from another: all that labels depend on."""
-    found = {entry["path"]: entry["sha256"] for entry in market_facts.segments(root)}
-    for path in sorted((root / "tables" / "reference_prices").glob("venue=*/feed=*/date=*/*.parquet")):
-        stamp = stamp_of_table(path)
-        found[str(path.relative_to(root))] = "" if stamp is None else stamp.key
-    newest = max((entry["last"] for entry in _segments(root)), default="")
-    return {**found, "newest": newest}
+def _inputs(root: Path, chosen: Iterable[tuple[RoundSource[Any], Sequence[Any]]]) -> dict[str, str]:
+    """Return path -> what tells one content of it from another: all that labels depend on."""
+    found: dict[str, str] = {}
+    for source, _ in chosen:
+        found |= {entry["path"]: entry["sha256"] for entry in source.segments(root)}
+        found |= source.inputs(root)
+    return {**found, "newest": max((entry["last"] for entry in _segments(root)), default="")}
 
 
 def _manifest(
@@ -242,5 +224,7 @@ def _manifest(
         "verdicts": {name: done.verdicts[name] for name in VERDICTS},
         "without_window": done.without_window,
     }
-    versions = {"ground_truth": VERSION, "market_facts": market_facts.VERSION}
+    versions = {"ground_truth": VERSION}
+    for source in round_sources():
+        versions |= {f"{source.platform} {name}": version for name, version in source.versions.items()}
     return leave_manifest(root, clock, started, "ground-truth", arguments, versions, made)

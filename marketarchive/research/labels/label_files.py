@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import msgspec
 
 from marketarchive.archive.files import Files
-from marketarchive.research.products.updown.labels.labels import Label
+from marketarchive.research.labels.label import Label
 from marketarchive.research.tables.partitions import METADATA
 from marketarchive.times import SECOND, to_seconds
 
@@ -46,8 +46,10 @@ def read_labels(root: Path) -> list[Label]:
     path = root / PARQUET
     if not path.exists():
         return []
-    names = [each.name for each in dataclasses.fields(Label)]
-    rows: list[dict[str, Any]] = pq.ParquetFile(path).read(columns=names).to_pylist()
+    file = pq.ParquetFile(path)
+    there = set(file.schema_arrow.names)  # labels of an earlier version lack newer columns
+    names = [each.name for each in dataclasses.fields(Label) if each.name in there]
+    rows: list[dict[str, Any]] = file.read(columns=names).to_pylist()
     for row in rows:
         row |= {name: None if row[name] is None else int(row[name]) for name in _E18}
     return [Label(**row) for row in rows]
@@ -121,6 +123,10 @@ def master_row(label: Label) -> dict[str, Any]:
         "stated_strike": _plain(label.stated_strike),
         "stated_settlement": _plain(label.stated_settlement),
         "error": _plain(label.error),
+        "platform": label.platform,
+        "strike_kind": label.strike_kind,
+        "settlement_kind": label.settlement_kind,
+        "flag": label.flag,
     }
 
 

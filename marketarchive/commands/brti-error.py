@@ -1,0 +1,78 @@
+"""`scrapy brti-error`: how far the proxy of the index is off the means that were published."""
+
+# ruff: noqa: N999  (Scrapy names a command after its file)
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from marketarchive.offline import OfflineCommand, chosen_assets, times
+from marketarchive.progress import Bar
+from marketarchive.research.engine import require
+from marketarchive.research.products.brti.error import BrtiErrors, ErrorRow, brti_errors
+
+HEAD = ("asset", "mean", "seconds", "windows", "recorded", "whole", "n of 60")
+FIGURES = ("median $", "p95 $", "max $", "bias $", "median bp", "p95 bp", "max bp")
+
+
+class Command(OfflineCommand):
+    def short_desc(self) -> str:
+        return "Compare the BRTI proxy with the means that are published with each 15-minute round"
+
+    def long_desc(self) -> str:
+        return (
+            "Of each round whose strike or final value is archived, the proxy's mean of the same 60 seconds, "
+            "from the archived books of spot exchanges, by both definitions of these seconds: with the one "
+            "at the boundary T itself, (T-60s, T], and with the one at T-60s instead, [T-60s, T). A line has "
+            "how many windows state the mean, how many have any second of the proxy and how many all 60, "
+            "the median of the seconds that are there, and, of the whole ones, the absolute error: median, "
+            "95th percentile, maximum, in dollars and basis points; the bias is proxy - published. Published "
+            "values more than 5 % off are no part of it. Replayed books are kept in research/.brti_minutes."
+        )
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        super().add_options(parser)
+        parser.add_argument("--since", metavar="TIME", help="only rounds that end at or after (ISO 8601)")
+        parser.add_argument("--until", metavar="TIME", help="only rounds that start before")
+        parser.add_argument("--assets", metavar="BTC,ETH", help="only rounds of these")
+        parser.add_argument("--json", action="store_true", help="print one JSON object, with every window")
+
+    def work(self, args: list[str], opts: argparse.Namespace) -> int:
+        require()
+        with Bar() as bar:
+            found = brti_errors(self.root, *times(opts), assets=chosen_assets(opts), progress=bar)
+        print(json.dumps(found.as_dict()) if opts.json else _text(found))
+        return 0
+
+
+def _text(found: BrtiErrors) -> str:
+    lines = [_line((*HEAD, *FIGURES)), *(_line(_cells(row)) for row in found.rows)] if found.rows else []
+    if odd := sum(row.implausible for row in found.rows):
+        lines.append(f"left out: {odd} published values more than 5 % off, counted by definition")
+    if found.nothing is not None:
+        lines.append(f"no error is known: {found.nothing}")
+    return "\n".join(lines)
+
+
+def _cells(row: ErrorRow) -> tuple[str, ...]:
+    figures = (
+        row.median_dollars, row.p95_dollars, row.max_dollars, row.bias_dollars,
+        row.median_bps, row.p95_bps, row.max_bps,
+    )  # fmt: skip
+    counts = (f"{row.windows}", f"{row.recorded}", f"{row.whole}")
+    seconds = "-" if row.median_seconds is None else f"{row.median_seconds:g}"
+    return row.asset, row.kind, row.definition, *counts, seconds, *map(_figure, figures)
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    widths = (6, 17, 11, 8, 9, 6, 8, *[10] * len(FIGURES))
+    left = 3  # columns of words
+    return "".join(
+        cell.ljust(width) if n < left else cell.rjust(width)
+        for n, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ).rstrip()

@@ -1,0 +1,56 @@
+"""What sealed segments say, read once: a segment never changes, so it is kept under its digest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from marketarchive.archive.files import Files
+from marketarchive.archive.ledger import Entry
+from marketarchive.archive.reader import Message, read_segment
+from marketarchive.exceptions import ArchiveError
+from marketarchive.invocation import command
+from marketarchive.research.derived import Progress
+
+T = TypeVar("T")
+
+
+def kept_facts(
+    root: Path,
+    folder: Path,
+    entries: Iterable[Entry],
+    kind: type[T],
+    read: Callable[[Iterable[Message]], list[T]],
+    progress: Progress,
+) -> Iterator[T]:
+    """Yield what `read` makes of the messages of each segment; `folder` keeps it, a file a segment.
+
+    folder: has the version of `read` in its name; kind: what is yielded, as msgspec decodes it. Raises
+    ArchiveError, CorruptError, OSError.
+    """
+    files = Files()
+    for entry in entries:
+        kept = folder / f"{entry['sha256']}.json"
+        try:
+            found = msgspec.json.decode(kept.read_bytes(), type=list[kind])  # type: ignore[valid-type]
+        except (FileNotFoundError, msgspec.DecodeError):
+            found = read(_messages(root, entry))
+            files.make_dirs(folder, root)
+            files.write_whole(kept, msgspec.json.encode(found))
+        progress.advance(entry["bytes"])
+        yield from found
+
+
+def _messages(root: Path, entry: Entry) -> Iterator[Message]:
+    path = root / entry["path"]
+    if path.exists():  # else the reader says what to do
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != entry["sha256"]:
+                raise ArchiveError(
+                    f"{entry['path']} is not the file that the ledger describes: run `{command('verify')}`"
+                )
+    yield from read_segment(root, entry)

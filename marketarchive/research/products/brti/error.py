@@ -1,0 +1,223 @@
+"""`scrapy brti-error`: how far the proxy is off the means that Kalshi publishes with each round.
+
+`floor_strike` is the mean of the 60 seconds before a round's open, `expiration_value` that of the 60 before
+its close: two exact means of the real index, free of charge.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any, Literal
+
+from marketarchive.exceptions import ArgumentError
+from marketarchive.invocation import command
+from marketarchive.research.derived import Progress, Quiet
+from marketarchive.research.labels.label import touches
+from marketarchive.research.products.brti.means import ProxyMinute, proxy_minutes
+from marketarchive.research.products.kalshi_rounds import terms
+from marketarchive.research.products.kalshi_rounds.labels import IMPLAUSIBLE
+from marketarchive.research.products.kalshi_rounds.terms import KalshiRound
+from marketarchive.times import SECOND, iso
+from marketarchive.venues.brti import MEAN_S, PARAMETERS
+
+Kind = Literal["floor_strike", "expiration_value"]
+KINDS: tuple[Kind, ...] = ("floor_strike", "expiration_value")
+DEFINITIONS = {"(T-60s, T]": True, "[T-60s, T)": False}
+"""Which seconds a mean that ends at T is of; whether the one at T is among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One published mean beside the proxy's, by one definition of the 60 seconds."""
+
+    asset: str
+    market_id: str
+    kind: Kind
+    definition: str
+    at: str  # T, ISO 8601
+    published: Decimal
+    seconds: int  # of the 60 that the proxy has a value of
+    proxy: Decimal | None  # None where one is missing
+    dollars: Decimal | None  # proxy - published
+    bps: float | None  # of the published mean
+    is_implausible: bool  # the published mean cannot be meant: no part of any figure
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRow:
+    """The errors of an asset, a kind of mean and a definition; amounts are absolute but for the bias."""
+
+    asset: str
+    kind: Kind
+    definition: str
+    windows: int  # that state such a mean
+    recorded: int  # with any second of the proxy
+    whole: int  # with all 60: what the errors are of
+    implausible: int
+    median_seconds: float | None  # of the recorded ones
+    bias_dollars: float | None = None
+    median_dollars: float | None = None
+    p95_dollars: float | None = None
+    max_dollars: float | None = None
+    median_bps: float | None = None
+    p95_bps: float | None = None
+    max_bps: float | None = None
+
+
+@dataclass
+class BrtiErrors:
+    """What a call found. Without any error `nothing` says why, and what to do."""
+
+    rows: list[ErrorRow] = field(default_factory=list)
+    windows: list[Window] = field(default_factory=list)
+    nothing: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON: numbers of the rows, digits of the windows."""
+        return {
+            "rows": [asdict(row) for row in self.rows],
+            "windows": [
+                {name: str(value) if isinstance(value, Decimal) else value for name, value in one.items()}
+                for one in map(asdict, self.windows)
+            ],
+            "nothing": self.nothing,
+        }
+
+
+def brti_errors(
+    root: Path,
+    since: int | None = None,
+    until: int | None = None,
+    *,
+    assets: Collection[str] | None = None,
+    progress: Progress | None = None,
+) -> BrtiErrors:
+    """Return the proxy's errors at the ends of rounds that touch `since` <= time < `until` (ns).
+
+    assets: all that there is a proxy of, where not given. Only sealed segments are read. Raises
+    ArgumentError, ArchiveError, CorruptError, DiskError, OSError.
+    """
+    if unknown := sorted(set(assets or ()) - PARAMETERS.keys()):
+        raise ArgumentError(f"there is no proxy of {unknown[0]}, but of {', '.join(PARAMETERS)}")
+    shown = progress or Quiet()
+    rounds, _ = terms.rounds(terms.stated(root, terms.segments(root), Quiet()))
+    chosen = [
+        each
+        for each in rounds
+        if each.asset in (assets or PARAMETERS) and touches(each.start_ns, each.end_ns, since, until)
+    ]
+    means = list(_published(chosen))
+    wanted = {(each.asset, close) for each, _, close, _ in means}
+    shown.total(len(wanted))
+    shown.begin("proxy")
+    minutes = proxy_minutes(root, wanted, shown)
+    windows = [
+        _window(each, kind, close, value, minutes.get((each.asset, close)), definition)
+        for each, kind, close, value in means
+        for definition in DEFINITIONS
+    ]
+    rows = list(_rows(windows))
+    return BrtiErrors(rows, windows, _nothing(chosen, windows))
+
+
+def _published(chosen: Sequence[KalshiRound]) -> Iterator[tuple[KalshiRound, Kind, int, Decimal]]:
+    """Yield (round, kind, Unix second that the mean ends at, mean)."""
+    for each in chosen:
+        if each.strike is not None:
+            yield each, "floor_strike", each.start_ns // SECOND, each.strike
+        if each.settlement is not None:
+            yield each, "expiration_value", each.end_ns // SECOND, each.settlement
+
+
+def _window(
+    each: KalshiRound, kind: Kind, close: int, published: Decimal, minute: ProxyMinute | None, definition: str
+) -> Window:
+    with_close = DEFINITIONS[definition]
+    rough = None if minute is None else minute.rough_mean()
+    proxy = None if minute is None else minute.mean(with_close=with_close)
+    is_implausible = published <= 0 or (rough is not None and abs(published / rough - 1) > IMPLAUSIBLE)
+    error = None if proxy is None else proxy - published
+    return Window(
+        each.asset,
+        each.ticker,
+        kind,
+        definition,
+        f"{iso(close * SECOND)[:19]}Z",
+        published,
+        0 if minute is None else minute.count(with_close=with_close),
+        proxy,
+        error,
+        None if error is None or published <= 0 else float(10_000 * error / published),
+        is_implausible,
+    )
+
+
+def _rows(windows: Sequence[Window]) -> Iterator[ErrorRow]:
+    for asset in sorted({each.asset for each in windows}):
+        for kind in KINDS:
+            for definition in DEFINITIONS:
+                key = asset, kind, definition
+                found = [each for each in windows if (each.asset, each.kind, each.definition) == key]
+                if found:
+                    yield _row(asset, kind, definition, found)
+
+
+def _row(asset: str, kind: Kind, definition: str, found: Sequence[Window]) -> ErrorRow:
+    recorded = [each.seconds for each in found if each.seconds]
+    whole = [each for each in found if each.dollars is not None and not each.is_implausible]
+    row = ErrorRow(
+        asset,
+        kind,
+        definition,
+        windows=len(found),
+        recorded=len(recorded),
+        whole=len(whole),
+        implausible=sum(each.is_implausible for each in found),
+        median_seconds=median(recorded) if recorded else None,
+    )
+    if not whole:
+        return row
+    signed = [float(each.dollars) for each in whole if each.dollars is not None]
+    dollars = sorted(map(abs, signed))
+    bps = sorted(abs(each.bps) for each in whole if each.bps is not None)
+    figures = {"bias_dollars": fmean(signed)}
+    for unit, values in (("dollars", dollars), ("bps", bps)):
+        figures |= {
+            f"median_{unit}": median(values),
+            f"p95_{unit}": values[math.ceil(0.95 * len(values)) - 1],  # nearest rank: one that occurred
+            f"max_{unit}": values[-1],
+        }
+    return ErrorRow(**(asdict(row) | figures))
+
+
+def _nothing(chosen: Sequence[KalshiRound], windows: Sequence[Window]) -> str | None:
+    """Return why there is no error to show, and what to do; None where there is one."""
+    if any(each.dollars is not None and not each.is_implausible for each in windows):
+        return None
+    if not chosen:
+        return (
+            "no archived answer speaks of a round of an asset that there is a proxy of: "
+            f"run `{command('crawl')} kalshi_resolutions`, or ask for another time"
+        )
+    if not windows:
+        return (
+            f"none of {len(chosen):,} rounds states a mean yet: run `{command('crawl')} kalshi_resolutions` "
+            "when they are over"
+        )
+    fullest = max(each.seconds for each in windows)
+    if not fullest:
+        return (
+            f"no spot books are archived in the minute before any of {len(windows) // len(DEFINITIONS):,} "
+            f"published means: run `{command('collect')} spot` while rounds open and close (an hour of it "
+            "has four boundaries an asset), and stop it, or wait for its hourly seal"
+        )
+    return (
+        f"no minute is whole: the fullest has {fullest} of {MEAN_S} seconds, and a mean of fewer is another "
+        f"number. A second needs two books that count: `{command('status')}` says which feeds came, "
+        f"`{command('report')}` where their gaps are"
+    )

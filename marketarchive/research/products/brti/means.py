@@ -1,0 +1,180 @@
+"""The proxy in the minutes that published means are of, kept: books are replayed once for each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+
+from marketarchive.archive.files import Files
+from marketarchive.archive.ledger import Entry
+from marketarchive.archive.reader import ArchiveReader
+from marketarchive.research.derived import Progress
+from marketarchive.research.products.brti.books import FEED
+from marketarchive.research.products.brti.gaps import RecordedGaps
+from marketarchive.research.products.brti.seconds import index_seconds
+from marketarchive.times import SECOND, from_iso, iso
+from marketarchive.venues.brti import CONSTITUENTS, DELAYED_NS, MEAN_S, PARAMETERS, mean_before
+
+VERSION = 1
+"""Raised when the proxy gives other values of the same messages."""
+TOGETHER_S = 3600
+"""Minutes that are no further apart are replayed in one pass: reading over the time between them costs less
+than to begin again, since a segment is read from its beginning."""
+
+Boundary = tuple[str, int]
+"""(asset, Unix second at which a mean ends)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyMinute:
+    """The proxy of the seconds around one boundary, close - 60 s to close, both included."""
+
+    close: int
+    values: Mapping[int, Decimal | None]  # by Unix second; None: no value
+
+    def count(self, *, with_close: bool) -> int:
+        """Return how many of the 60 seconds have a value."""
+        return len(self._there(with_close=with_close))
+
+    def mean(self, *, with_close: bool) -> Decimal | None:
+        """Return the mean of (close - 60 s, close], or of [close - 60 s, close); None without all 60."""
+        return mean_before(self.values, self.close, with_close=with_close)
+
+    def rough_mean(self) -> Decimal | None:
+        """Return the mean of the seconds that are there: enough to tell a strike that cannot be meant."""
+        there = self._there(with_close=True)
+        return sum(there, Decimal(0)) / len(there) if there else None
+
+    def _there(self, *, with_close: bool) -> list[Decimal]:
+        first = self.close - MEAN_S + with_close
+        found = (self.values.get(second) for second in range(first, first + MEAN_S))
+        return [value for value in found if value is not None]
+
+
+class _Kept(msgspec.Struct):
+    """A minute in its file."""
+
+    key: str  # of all that it was made from
+    values: list[str | None]  # from close - 60 s on
+
+
+def segments(root: Path) -> list[Entry]:
+    """Return the segments that the proxy of any asset is made from, without labelled ones."""
+    reader = ArchiveReader(root)
+    venues = frozenset[str]().union(*CONSTITUENTS.values())
+    return [entry for venue in sorted(venues) for entry in reader.segments(venue, FEED)]
+
+
+def proxy_minutes(
+    root: Path, wanted: Collection[Boundary], progress: Progress | None = None
+) -> dict[Boundary, ProxyMinute]:
+    """Return the minutes of `wanted` that spot frames were archived of, of assets that have an index.
+
+    Minutes that are kept and whose messages and gaps are still the same are not made again. Raises
+    ArchiveError, CorruptError, OSError.
+    """
+    entries = segments(root)
+    found: dict[Boundary, ProxyMinute] = {}
+    for asset in sorted({asset for asset, _ in wanted} & PARAMETERS.keys()):
+        closes = sorted({close for each, close in wanted if each == asset})
+        of_asset = [entry for entry in entries if entry["venue"] in CONSTITUENTS[asset]]
+        for minute in _of_asset(root, asset, closes, of_asset, progress):
+            found[asset, minute.close] = minute
+    return found
+
+
+def _of_asset(
+    root: Path, asset: str, closes: Sequence[int], entries: Sequence[Entry], progress: Progress | None
+) -> Iterator[ProxyMinute]:
+    times = [(from_iso(entry["first"]), from_iso(entry["last"]), entry["sha256"]) for entry in entries]
+    read = {close: _touching(times, close) for close in closes}
+    there = [close for close in closes if read[close]]
+    if not there:
+        return
+    first, last = (there[0] - MEAN_S) * SECOND, (there[-1] + 1) * SECOND
+    gaps = RecordedGaps(root, CONSTITUENTS[asset], first, last)
+    kept = _Minutes(root, asset)
+    keys = {close: _key(read[close], gaps, close) for close in there}
+    due = [close for close in there if kept.of(close, keys[close]) is None]
+    for some in _together(due):
+        seconds = {close - MEAN_S + n for close in some for n in range(MEAN_S + 1)}
+        made: dict[int, Decimal | None] = {}
+        for each in index_seconds(root, asset, some[0] - MEAN_S, some[-1] + 1, seconds=seconds):
+            made[each.second] = each.index.value
+        for close in some:
+            kept.put(close, keys[close], [made.get(close - MEAN_S + n) for n in range(MEAN_S + 1)])
+        if progress is not None:
+            progress.advance(len(some))
+    kept.store()
+    for close in there:
+        values = kept.of(close, keys[close])
+        assert values is not None
+        yield ProxyMinute(close, {close - MEAN_S + n: value for n, value in enumerate(values)})
+
+
+def _touching(times: Sequence[tuple[int, int, str]], close: int) -> list[str]:
+    since, until = (close - MEAN_S) * SECOND - DELAYED_NS, (close + 1) * SECOND
+    return [sha256 for first, last, sha256 in times if first < until and last >= since]
+
+
+def _key(read: Sequence[str], gaps: RecordedGaps, close: int) -> str:
+    known = gaps.touching((close - MEAN_S) * SECOND, (close + 1) * SECOND)
+    return hashlib.sha256(msgspec.json.encode([VERSION, sorted(read), known])).hexdigest()
+
+
+def _together(closes: Sequence[int]) -> list[list[int]]:
+    found: list[list[int]] = []
+    for close in closes:
+        if found and close - found[-1][-1] <= TOGETHER_S:
+            found[-1].append(close)
+        else:
+            found.append([close])
+    return found
+
+
+class _Minutes:
+    """The kept minutes of an asset, a file a UTC day."""
+
+    def __init__(self, root: Path, asset: str) -> None:
+        self._root = root
+        self._folder = root / "research" / ".brti_minutes" / f"v{VERSION}" / asset
+        self._days: dict[str, dict[str, _Kept]] = {}
+        self._changed: set[str] = set()
+
+    def of(self, close: int, key: str) -> list[Decimal | None] | None:
+        """Return the values of a minute; None when it is not kept, or was made from something else."""
+        found = self._of_day(close).get(str(close))
+        if found is None or found.key != key:
+            return None
+        return [None if value is None else Decimal(value) for value in found.values]
+
+    def put(self, close: int, key: str, values: Sequence[Decimal | None]) -> None:
+        texts = [None if value is None else str(value) for value in values]
+        self._of_day(close)[str(close)] = _Kept(key, texts)
+        self._changed.add(_day(close))
+
+    def store(self) -> None:
+        """Write the days that changed, each whole. Raises OSError."""
+        files = Files()
+        for day in sorted(self._changed):
+            files.make_dirs(self._folder, self._root)
+            files.write_whole(self._folder / f"{day}.json", msgspec.json.encode(self._days[day]))
+
+    def _of_day(self, close: int) -> dict[str, _Kept]:
+        day = _day(close)
+        if day not in self._days:
+            try:
+                data = (self._folder / f"{day}.json").read_bytes()
+                self._days[day] = msgspec.json.decode(data, type=dict[str, _Kept])
+            except (FileNotFoundError, msgspec.DecodeError):
+                self._days[day] = {}
+        return self._days[day]
+
+
+def _day(close: int) -> str:
+    return iso(close * SECOND)[:10]

@@ -1,0 +1,112 @@
+"""What `scrapy validate` checks of Kalshi's rounds: that the venue's own statements agree."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from marketarchive.research.checks.check import OFFENDERS, Check, ProductChecks, share
+from marketarchive.research.labels.label import Label
+from marketarchive.venues.kalshi.venue import VENUE
+
+CHAIN_RULE = (
+    "The strike of each round is the final value of the round before it, of the same series: both are the "
+    "mean of the same 60 seconds, as published (floor_strike[N] = expiration_value[N-1], exactly). A strike "
+    "that is flagged as implausible is an offender here too. Rounds without a neighbour, or without either "
+    "value, are not compared."
+)
+RESULT_RULE = (
+    "The result that the venue states is the one that its own values give (YES if expiration_value is at "
+    "least floor_strike) and its own payout says. One of 25,065 published results was seen that is not."
+)
+
+
+def chain(labels: Sequence[Label]) -> Check:
+    """Return the check of each round's strike against the final value of the round before."""
+    finals = {(each.asset, each.end_ns): each for each in labels if each.stated_settlement is not None}
+    pairs = [
+        (before, each)
+        for each in labels
+        if each.stated_strike is not None and (before := finals.get((each.asset, each.start_ns))) is not None
+    ]
+    broken = [(before, each) for before, each in pairs if before.stated_settlement != each.stated_strike]
+    broken.sort(key=lambda pair: (-_off(*pair), pair[1].market_id))
+    equal = len(pairs) - len(broken)
+    return Check(
+        "kalshi_chain",
+        "Strikes are the final values before them",
+        CHAIN_RULE,
+        "nothing to check" if not pairs else "fail" if broken else "pass",
+        f"{equal:,} of {len(pairs):,} equal ({share(equal, len(pairs))}); "
+        f"{len(labels) - len(pairs):,} rounds not compared",
+        {
+            "compared": len(pairs),
+            "broken": len(broken),
+            "of them implausible strikes": sum(each.flag == "implausible_strike" for _, each in broken),
+            "largest difference, $": float(_off(*broken[0])) if broken else None,
+        },
+        [],
+        [
+            {
+                "market_id": each.market_id,
+                "floor_strike": str(each.stated_strike),
+                "before": before.market_id,
+                "expiration_value": str(before.stated_settlement),
+                "flag": each.flag,
+            }
+            for before, each in broken[:OFFENDERS]
+        ],
+    )
+
+
+def results(labels: Sequence[Label]) -> Check:
+    """Return the check of each result against the venue's own values; other oddities are counted."""
+    graded = [
+        each for each in labels if each.resolved_outcome is not None and each.computed_outcome is not None
+    ]
+    bad = [each for each in labels if each.flag == "contradicted"]
+    flags = Counter(each.flag for each in labels if each.flag is not None)
+    count = max(len(graded), len(bad))
+    return Check(
+        "kalshi_results",
+        "Results follow from the values that they are stated with",
+        RESULT_RULE,
+        "nothing to check" if not count else "fail" if bad else "pass",
+        f"{count - len(bad):,} of {count:,} agree ({share(count - len(bad), count)}); "
+        f"{len(labels) - count:,} of {len(labels):,} rounds are not graded",
+        {"compared": count, **{name: flags[name] for name in sorted(flags)}},
+        [f"{each.market_id}: {each.reason}" for each in labels if each.flag not in (None, "contradicted")][
+            :OFFENDERS
+        ],
+        [_contradicted(each) for each in bad[:OFFENDERS]],
+    )
+
+
+def _contradicted(each: Label) -> dict[str, Any]:
+    return {
+        "market_id": each.market_id,
+        "floor_strike": None if each.stated_strike is None else str(each.stated_strike),
+        "expiration_value": None if each.stated_settlement is None else str(each.stated_settlement),
+        "computed": each.computed_outcome,
+        "official": each.resolved_outcome,
+        "verdict": each.verdict,
+        "reason": each.reason,
+    }
+
+
+def _off(before: Label, each: Label) -> Decimal:
+    assert before.stated_settlement is not None
+    assert each.stated_strike is not None
+    return abs(before.stated_settlement - each.stated_strike)
+
+
+def _check(root: Path, labels: Sequence[Label]) -> list[Check]:
+    del root
+    mine = [each for each in labels if each.platform == VENUE.name]
+    return [chain(mine), results(mine)] if mine else []
+
+
+CHECKS = ProductChecks(venues=frozenset({VENUE.name}), check=_check)

@@ -1,0 +1,113 @@
+"""Means of the index itself, from archived frames of the channel `cfbenchmarks_value`. From raw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+
+from marketarchive.archive.ledger import Entry
+from marketarchive.archive.reader import ArchiveReader, Message
+from marketarchive.exceptions import ParseError
+from marketarchive.research.derived import Quiet
+from marketarchive.research.labels.kept_facts import kept_facts
+from marketarchive.venues.kalshi.index_values import index_value
+from marketarchive.venues.kalshi.settlement import MEAN_S
+from marketarchive.venues.kalshi.tickers import ROUND_S
+from marketarchive.venues.kalshi.venue import VENUE
+
+VERSION = 1
+"""Raised when what is taken from a segment changes."""
+
+_SECOND_MS, _MEAN_MS, _ROUND_MS = 1000, MEAN_S * 1000, ROUND_S * 1000
+
+
+class KeptValue(msgspec.Struct, frozen=True, array_like=True):
+    """A value of the last minute of a quarter of an hour."""
+
+    index: str
+    at_ms: int
+    value: str
+    received_at: int  # ns
+    closing: str | None = None  # the venue's own mean of all 60 values, which the last one carries
+
+
+@dataclass(slots=True)
+class IndexMinute:
+    """The values of an index in (close - 60 s, close]."""
+
+    values: dict[int, Decimal] = field(default_factory=dict)  # by the index's own time, ms
+    received_at_ns: int = 0  # when the last of them was first received
+    closing: Decimal | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Return whether there is a value of each of the 60 seconds, and no other."""
+        seconds = {-(-at // _SECOND_MS) for at in self.values}
+        return len(self.values) == len(seconds) == MEAN_S
+
+    def samples(self) -> list[Decimal] | None:
+        """Return numbers whose mean is the mean of the minute; None where values are missing.
+
+        The 60 values, or the venue's own mean of 60.
+        """
+        if self.is_whole:
+            return list(self.values.values())
+        return None if self.closing is None else [self.closing]
+
+
+def segments(root: Path) -> list[Entry]:
+    """Return those with frames, without labelled ones."""
+    return [entry for entry in ArchiveReader(root).segments(VENUE.name) if entry["counts"].get("frame")]
+
+
+def index_minutes(root: Path) -> Mapping[tuple[str, int], IndexMinute]:
+    """Return the minutes of the archive by (index, Unix second of the close).
+
+    Raises ArchiveError, CorruptError, OSError.
+    """
+    folder = root / "research" / ".kalshi_index" / f"v{VERSION}"
+    found: dict[tuple[str, int], IndexMinute] = {}
+    for each in kept_facts(root, folder, segments(root), KeptValue, values_of, Quiet()):
+        minute = found.setdefault((each.index, close_of(each.at_ms) or 0), IndexMinute())
+        if each.at_ms not in minute.values:
+            minute.values[each.at_ms] = Decimal(each.value)
+            minute.received_at_ns = max(minute.received_at_ns, each.received_at)
+        if each.closing is not None and minute.closing is None:
+            minute.closing = Decimal(each.closing)
+    return found
+
+
+def values_of(messages: Iterable[Message]) -> list[KeptValue]:
+    """Return the values among messages that means are of, each time it was received on a connection once."""
+    found: dict[tuple[str, int], KeptValue] = {}
+    for message in messages:
+        if message.kind != "frame":
+            continue
+        try:
+            value = index_value(message.payload)
+        except ParseError:
+            continue  # the run that received it has counted it
+        if value is None or close_of(value.at_ms) is None or (value.index_id, value.at_ms) in found:
+            continue
+        closing = value.closing if value.closing is not None and value.closing.size == MEAN_S else None
+        found[value.index_id, value.at_ms] = KeptValue(
+            value.index_id,
+            value.at_ms,
+            str(value.value),
+            message.received_at,
+            None if closing is None else str(closing.value),
+        )
+    return list(found.values())
+
+
+def close_of(at_ms: int) -> int | None:
+    """Return the Unix second of the close whose minute a time is in; None of a time that is in none.
+
+    The minute is (close - 60 s, close]: the value at its beginning is not in it, the one at the close is.
+    """
+    close_ms = -(-at_ms // _ROUND_MS) * _ROUND_MS
+    return close_ms // _SECOND_MS if close_ms - at_ms < _MEAN_MS else None

@@ -1,0 +1,179 @@
+"""The label of one round: its two means, the outcome they give, and how far it is proven. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from marketarchive.research.labels.label import BoundaryPrice, Label, Verdict, priced, second, verdict_of
+from marketarchive.research.products.brti.means import ProxyMinute
+from marketarchive.research.products.kalshi_rounds.index_means import IndexMinute
+from marketarchive.research.products.kalshi_rounds.terms import KalshiRound
+from marketarchive.times import SECOND
+from marketarchive.venues.exact import e18
+from marketarchive.venues.kalshi.markets import RESOLUTION_SOURCE, SETTLEMENT_SOURCE, STRIKE_SOURCE
+from marketarchive.venues.kalshi.settlement import (
+    MEAN_S,
+    index_named,
+    index_of,
+    roundings,
+    rule_of_index,
+    winner,
+)
+from marketarchive.venues.kalshi.venue import VENUE
+
+OUTCOMES = ("yes", "no")
+FINAL = ("finalized", "settled")
+NOT_GRADED: Verdict = "not_provable"
+OPEN = ("initialized", "active", "inactive")
+IMPLAUSIBLE = Decimal("0.05")
+"""A strike that is further off is none that can be meant: 7 of 72,000 was seen."""
+ENOUGH = 54
+"""Of the 60 seconds, so many that an estimate needs."""
+
+Flag = Literal["no_strike", "implausible_strike", "no_rounding", "scalar", "void", "contradicted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What an archive has of the means of a round's index. Each function takes a Unix second and may fail."""
+
+    index: Callable[[str, int], IndexMinute | None]  # (index, close)
+    proxy: Callable[[str, int], ProxyMinute | None]  # (asset, close)
+    published: Callable[[str, int], Decimal | None]  # (asset, close): expiration_value of the round before
+    error: Callable[[str], Decimal | None]  # of an asset's proxy, against means that were published
+
+
+def label(each: KalshiRound, evidence: Evidence, newest_ns: int, *, estimate: bool) -> Label:
+    """Return the label of a round; newest_ns: time of the archive's newest line."""
+    index = index_of(each.asset) or ""
+    rule = each.rule or rule_of_index(index)
+    is_known = index_named(rule) == index
+    strike, no_strike = _boundary(each, index, "start", evidence, estimate=estimate and is_known)
+    settlement, no_settlement = _boundary(each, index, "end", evidence, estimate=estimate and is_known)
+    missing = [text for text in (no_strike, no_settlement) if text is not None]
+    if not is_known:
+        missing.insert(0, f"nothing archived here has a rule that is known: the market settles on {rule!r}")
+    if each.end_ns > newest_ns:
+        missing.append("the archive ends before the window does")
+    flag, why_not = _not_graded(each, evidence)
+    outcome = each.result if each.result in OUTCOMES and each.status in FINAL else None
+    if why_not is not None:
+        verdict, reasons, computed = NOT_GRADED, [why_not], None
+    else:
+        computed = winner(strike.value_e18, settlement.value_e18) if strike and settlement else None
+        verdict, reasons = verdict_of(outcome, strike, settlement, winner, missing)
+        if outcome is None and verdict in ("restated", "not_provable"):
+            reasons.append(_no_outcome(each))
+        if (told := _contradiction(each, computed if verdict != "estimated" else None)) is not None:
+            flag = "contradicted"
+            reasons += [told] if verdict != "differs" else []
+    return Label(
+        market_id=each.ticker,
+        condition_id=each.ticker,
+        asset=each.asset,
+        duration="15m",
+        start_ns=each.start_ns,
+        end_ns=each.end_ns,
+        resolved_outcome=outcome,
+        computed_outcome=computed,
+        outcome_match={"reproduced": True, "differs": False}.get(verdict),
+        rule=rule,
+        verdict=verdict,
+        reason="; ".join(dict.fromkeys(reasons)),
+        rule_by="market" if each.rule else "series",
+        instrument=f"cfbenchmarks:{index.lower()}" if is_known else None,
+        resolution_source=None if outcome is None else RESOLUTION_SOURCE,
+        stated_strike=each.strike,
+        stated_settlement=each.settlement,
+        platform=VENUE.name,
+        flag=flag,
+        **priced(strike, settlement),
+    )
+
+
+def _boundary(
+    each: KalshiRound, index: str, side: Literal["start", "end"], evidence: Evidence, *, estimate: bool
+) -> tuple[BoundaryPrice | None, str | None]:
+    """Return the best mean there is of one boundary, and what is missing where it is none of the index."""
+    at = each.start_ns if side == "start" else each.end_ns
+    digits, close = each.round_digits, at // SECOND
+    missing = f"no {MEAN_S} archived values of {index} before {second(at)} (window {side})"
+    minute = evidence.index(index, close)
+    if digits is not None and minute is not None and (samples := minute.samples()) is not None:
+        first, *others = map(e18, roundings(samples, digits))
+        source = f"{VENUE.name} cfbenchmarks_value {index}"
+        return BoundaryPrice("tick", first, source, minute.received_at_ns, tuple(others)), None
+    stated = each.strike if side == "start" else each.settlement
+    if stated is not None:
+        source = STRIKE_SOURCE if side == "start" else SETTLEMENT_SOURCE
+        told_at = each.strike_at_ns if side == "start" else each.settlement_at_ns
+        return BoundaryPrice("stated", e18(stated), source, told_at), missing
+    proxy = evidence.proxy(each.asset, close) if estimate else None
+    if digits is None or proxy is None or (there := proxy.count(with_close=True)) < ENOUGH:
+        return None, missing
+    values = [value for at, value in proxy.values.items() if at > close - MEAN_S and value is not None]
+    error = evidence.error(each.asset)
+    source = f"estimate: mean of {there} of {MEAN_S} seconds of the {index} proxy"
+    made = e18(roundings(values, digits)[0])
+    return BoundaryPrice(
+        "estimated", made, source, at, error_e18=None if error is None else e18(error)
+    ), missing
+
+
+def _not_graded(each: KalshiRound, evidence: Evidence) -> tuple[Flag | None, str | None]:
+    """Return (flag, reason) of a round that no verdict is given on, whatever its means are."""
+    if each.result == "scalar":
+        return "scalar", f"the result is scalar: a contract of YES is paid {each.payout}"
+    if each.status in FINAL and each.result not in OUTCOMES:
+        return "void", f"it ended without yes or no: result {each.result or ''!r}"
+    if each.strike is None:
+        if each.status in OPEN:
+            return None, None  # it may still be stated
+        return "no_strike", "no strike was ever stated"
+    if (found := _implausible(each, evidence)) is not None:
+        return "implausible_strike", found
+    if each.round_digits is None:
+        return (
+            "no_rounding",
+            "custom_strike.round_digits is absent: how the means are rounded is not stated",
+        )
+    return None, None
+
+
+def _implausible(each: KalshiRound, evidence: Evidence) -> str | None:
+    """Return how far the strike is off: the proxy's mean, else a mean that was published beside it."""
+    assert each.strike is not None
+    close = each.start_ns // SECOND
+    proxy = evidence.proxy(each.asset, close)
+    known = (
+        ("the proxy", None if proxy is None else proxy.rough_mean()),
+        ("expiration_value of the round before", evidence.published(each.asset, close)),
+        ("its own expiration_value", each.settlement),
+    )
+    for name, value in known:
+        if value is not None and value > 0:
+            off = abs(each.strike / value - 1)
+            if off <= IMPLAUSIBLE:
+                return None
+            return f"the strike {each.strike} is {100 * off:.1f} % off {name} ({value:.2f}): implausible"
+    return None
+
+
+def _no_outcome(each: KalshiRound) -> str:
+    if each.result in OUTCOMES:
+        return f"no final outcome: {each.result} is only proposed ({each.status})"
+    return f"no official outcome ({each.status})"
+
+
+def _contradiction(each: KalshiRound, computed: str | None) -> str | None:
+    """Return how a result differs from the venue's own values, as far as both are there."""
+    if each.result not in OUTCOMES:
+        return None
+    if each.payout is not None and each.payout != (each.result == "yes"):
+        return f"the result {each.result} differs from its own payout, {each.payout}"
+    if computed is not None and computed != each.result:
+        return f"the result {each.result} differs from its own values, which give {computed}"
+    return None

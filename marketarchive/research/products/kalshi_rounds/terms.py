@@ -1,0 +1,135 @@
+"""What the archived answers say of each round: its window, how it settles, its result. From raw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from marketarchive.archive.ledger import Entry
+from marketarchive.archive.reader import ArchiveReader, Message
+from marketarchive.exceptions import ParseError
+from marketarchive.research.derived import Progress
+from marketarchive.research.labels.kept_facts import kept_facts
+from marketarchive.venues.kalshi.parse import parse
+from marketarchive.venues.kalshi.settlement import RoundTerms, series_asset
+from marketarchive.venues.kalshi.tickers import ROUND_NS
+from marketarchive.venues.kalshi.venue import VENUE
+
+VERSION = 1
+"""Raised when what is taken from a segment changes."""
+
+
+class Stated(msgspec.Struct, frozen=True):
+    """What answers between `first` and `last` (ns) said of a round, the same each time."""
+
+    terms: RoundTerms
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class KalshiRound:
+    """A round as the venue described it: of each thing what it said last."""
+
+    ticker: str
+    asset: str
+    start_ns: int
+    end_ns: int
+    status: str
+    round_digits: int | None = None
+    rule: str | None = None
+    strike: Decimal | None = None  # floor_strike
+    strike_at_ns: int | None = None  # when it was first received
+    settlement: Decimal | None = None  # expiration_value
+    settlement_at_ns: int | None = None
+    result: str | None = None
+    payout: Decimal | None = None  # dollars of a contract of YES
+
+
+def segments(root: Path) -> list[Entry]:
+    """Return those that speak of markets, without labelled ones."""
+    reader = ArchiveReader(root)
+    feeds = [name for name, feed in VENUE.feeds.items() if feed.has_markets]
+    return [entry for feed in feeds for entry in reader.segments(VENUE.name, feed)]
+
+
+def stated(root: Path, entries: Iterable[Entry], progress: Progress) -> list[Stated]:
+    """Return what all `entries` say. Raises ArchiveError, CorruptError, OSError."""
+    folder = root / "research" / ".kalshi_terms" / f"v{VERSION}"
+    return list(kept_facts(root, folder, entries, Stated, _read, progress))
+
+
+def rounds(found: Iterable[Stated]) -> tuple[list[KalshiRound], int]:
+    """Return every round by start, and how many there are whose window is not that of a round."""
+    by_ticker: dict[str, list[Stated]] = {}
+    for each in found:
+        by_ticker.setdefault(each.terms.ticker, []).append(each)
+    made = [_round(each) for each in by_ticker.values()]
+    known = [each for each in made if each is not None]
+    return sorted(known, key=lambda each: (each.start_ns, each.ticker)), len(made) - len(known)
+
+
+def _read(messages: Iterable[Message]) -> list[Stated]:
+    seen: dict[RoundTerms, tuple[int, int]] = {}
+    for message in messages:
+        for terms in _terms(message):
+            first, last = seen.get(terms, (message.received_at, message.received_at))
+            seen[terms] = min(first, message.received_at), max(last, message.received_at)
+    return [Stated(terms, first, last) for terms, (first, last) in seen.items()]
+
+
+def _terms(message: Message) -> list[RoundTerms]:
+    envelope = message.envelope
+    if message.kind != "response" or envelope["status"] != 200 or envelope.get("flags"):
+        return []  # or not whole: the spider asked again
+    try:
+        said = parse(message.received()).statements
+    except ParseError:
+        return []  # the run that received it has counted it
+    return [each for each in said if isinstance(each, RoundTerms)]
+
+
+def _round(found: Sequence[Stated]) -> KalshiRound | None:
+    told = sorted(found, key=lambda each: (each.last, each.first), reverse=True)
+    newest = told[0].terms
+    asset, start = series_asset(newest.ticker), _newest(told, "start")
+    if asset is None or start is None or newest.end - start != ROUND_NS:
+        return None
+    strike, settlement, payout = (_newest(told, name) for name in ("strike", "settlement", "payout"))
+    return KalshiRound(
+        ticker=newest.ticker,
+        asset=asset,
+        start_ns=start,
+        end_ns=newest.end,
+        status=newest.status,
+        round_digits=_newest(told, "round_digits"),
+        rule=_newest(told, "rule"),
+        strike=_number(strike),
+        strike_at_ns=_first(told, "strike", strike),
+        settlement=_number(settlement),
+        settlement_at_ns=_first(told, "settlement", settlement),
+        result=newest.result,  # not one of before, which may have been taken back
+        payout=_number(payout),
+    )
+
+
+def _newest(told: Sequence[Stated], name: str) -> Any:
+    return next((value for each in told if (value := getattr(each.terms, name)) is not None), None)
+
+
+def _first(told: Sequence[Stated], name: str, value: Any) -> int | None:
+    return None if value is None else min(each.first for each in told if getattr(each.terms, name) == value)
+
+
+def _number(text: str | None) -> Decimal | None:
+    """Return a number; None of a text that is none: some markets expire to words."""
+    try:
+        found = None if text is None else Decimal(text)
+    except ArithmeticError:
+        return None
+    return found if found is not None and found.is_finite() else None

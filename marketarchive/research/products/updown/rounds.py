@@ -1,0 +1,86 @@
+"""The up/down rounds as `scrapy ground-truth` labels them.
+
+Windows, rules and outcomes come from the catalogue's answers in raw, prices from the table
+`reference_prices`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from marketarchive.archive.ledger import Entry
+from marketarchive.exceptions import ArchiveError
+from marketarchive.research.derived import Progress
+from marketarchive.research.labels.label import Label
+from marketarchive.research.labels.label_files import read_labels
+from marketarchive.research.labels.source import RoundSource
+from marketarchive.research.products.updown.labels import boundary_prices, estimates, market_facts
+from marketarchive.research.products.updown.labels.labels import PLATFORM, Window, label, wanted
+from marketarchive.research.tables.normalize import normalize
+from marketarchive.research.tables.partitions import feeds, feeds_with, stamp_of
+from marketarchive.times import DAY
+
+
+def labels_of(root: Path) -> list[Label]:
+    """Return the labels of these rounds alone, as they were made last."""
+    return [each for each in read_labels(root) if is_mine(each)]
+
+
+def is_mine(label: Label) -> bool:
+    """Return whether a label is of one of these rounds; once they were the only ones, and did not say it."""
+    return label.platform in (PLATFORM, "")
+
+
+def _windows(root: Path, entries: Sequence[Entry], progress: Progress) -> tuple[list[Window], int]:
+    return market_facts.windows(market_facts.facts(root, entries, progress))
+
+
+def _prepare(root: Path, chosen: Sequence[Window], progress: Progress) -> None:
+    """Bring the reference prices around the windows up to date. Raises ArchiveError."""
+    asked = feeds_with("reference_prices")
+    present = [f"{venue}/{feed}" for venue, feed in feeds(root) if (venue, feed) in asked]
+    if not present:
+        return
+    first = min(each.start_ns for each in chosen)
+    last = max(each.end_ns for each in chosen) + DAY + 1
+    done = normalize(
+        root, present, first, last, tables=("reference_prices",), upgrade=False, progress=progress
+    )
+    if done.failed:
+        path, why = next(iter(done.failed.items()))
+        raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+
+
+def _inputs(root: Path) -> Mapping[str, str]:
+    found = {}
+    for path in sorted((root / "tables" / "reference_prices").glob("venue=*/feed=*/date=*/*.parquet")):
+        stamp = stamp_of(path)
+        found[str(path.relative_to(root))] = "" if stamp is None else stamp.key
+    return found
+
+
+def _label(root: Path, chosen: Sequence[Window], newest: int, estimate: bool) -> list[Label]:
+    needed = wanted(chosen)
+    ticks = boundary_prices.ticks(root, needed)
+    near = estimates.estimates(root, needed - set(ticks)) if estimate else {}
+    return [
+        label(
+            each,
+            lambda instrument, at: ticks.get((instrument, at), ()),
+            (lambda instrument, at: near.get((instrument, at))) if estimate else None,
+            newest,
+        )
+        for each in chosen
+    ]
+
+
+SOURCE = RoundSource(
+    platform=PLATFORM,
+    versions={"market_facts": market_facts.VERSION},
+    segments=market_facts.segments,
+    windows=_windows,
+    prepare=_prepare,
+    inputs=_inputs,
+    label=_label,
+)

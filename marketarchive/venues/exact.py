@@ -1,0 +1,26 @@
+"""Amounts of dollars as integers of 10**-18, so that they are compared and counted exactly."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+
+def e18(value: Decimal) -> int:
+    """Return dollars as an integer of 10**-18, exactly. Raises ValueError for more than 18 decimals."""
+    sign, digits, exponent = value.as_tuple()
+    if not isinstance(exponent, int):
+        raise ValueError(f"{value} is no number")
+    whole: int = int("".join(map(str, digits)) or "0")
+    power = exponent + 18
+    if power < 0:
+        whole, rest = divmod(whole, int(10 ** (-power)))
+        if rest:
+            raise ValueError(f"{value} has more than 18 decimals")
+    else:
+        whole *= int(10**power)
+    return -whole if sign else whole
+
+
+def dollars(value_e18: int) -> Decimal:
+    """Return what `e18` was given, all its digits kept, with 18 decimals."""
+    return Decimal((value_e18 < 0, tuple(map(int, str(abs(value_e18)))), -18))
