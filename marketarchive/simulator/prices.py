@@ -16,7 +16,7 @@ ASSETS: dict[str, tuple[float, float]] = {
     "SOL": (130.0, 1.1e-4),
     "XRP": (2.05, 1.1e-4),
 }
-_BINANCE_STEPS = {"BTC": 10**16, "ETH": 10**16, "SOL": 10**16, "XRP": 10**14}
+_EXCHANGE_STEPS = {"BTC": 10**16, "ETH": 10**16, "SOL": 10**16, "XRP": 10**14}
 _OCTAVES = range(19)  # 1 s to 3 days
 
 
@@ -26,7 +26,7 @@ class Prices:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self.spot = lru_cache(maxsize=1 << 16)(self._spot)
-        self.binance = lru_cache(maxsize=1 << 12)(self._binance)
+        self.exchange = lru_cache(maxsize=1 << 12)(self._exchange)
         self.twap = lru_cache(maxsize=1 << 12)(self._twap)
 
     def _spot(self, asset: str, second: int) -> int:
@@ -35,10 +35,10 @@ class Prices:
         moved = sum(2 ** (octave / 2) * wave(self._seed, asset, octave, second) for octave in _OCTAVES)
         return round(base * math.exp(volatility * moved) * 10**8) * 10**10
 
-    def _binance(self, asset: str, second: int) -> int:
-        """The price on Binance, times 10**18: near the other one, in whole steps of its own."""
+    def _exchange(self, asset: str, second: int) -> int:
+        """The price on the exchange that settles by candles, times 10**18: near the other, in steps of its own."""
         basis = math.exp(1e-4 * wave(self._seed, f"basis{asset}", 6, second))
-        step = _BINANCE_STEPS[asset]
+        step = _EXCHANGE_STEPS[asset]
         return round(self.spot(asset, second) * basis / step) * step
 
     def _twap(self, asset: str, second: int, window: int) -> int:
