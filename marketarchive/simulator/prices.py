@@ -36,7 +36,7 @@ class Prices:
         return round(base * math.exp(volatility * moved) * 10**8) * 10**10
 
     def _exchange(self, asset: str, second: int) -> int:
-        """The price on the exchange that settles by candles, times 10**18: near the other, in steps of its own."""
+        """The price on the exchange whose candles settle rounds, times 10**18: in steps of its own."""
         basis = math.exp(1e-4 * wave(self._seed, f"basis{asset}", 6, second))
         step = _EXCHANGE_STEPS[asset]
         return round(self.spot(asset, second) * basis / step) * step
