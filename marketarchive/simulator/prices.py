@@ -16,7 +16,7 @@ ASSETS: dict[str, tuple[float, float]] = {
     "SOL": (130.0, 1.1e-4),
     "XRP": (2.05, 1.1e-4),
 }
-_BINANCE_STEPS = {"BTC": 10**16, "ETH": 10**16, "SOL": 10**16, "XRP": 10**14}
+_EXCHANGE_STEPS = {"BTC": 10**16, "ETH": 10**16, "SOL": 10**16, "XRP": 10**14}
 _WEIGHTS = tuple(2 ** (octave / 2) for octave in range(19))  # of periods from 1 s to 3 days
 
 
@@ -26,7 +26,7 @@ class Prices:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self.spot = lru_cache(maxsize=1 << 16)(self._spot)
-        self.binance = lru_cache(maxsize=1 << 12)(self._binance)
+        self.exchange = lru_cache(maxsize=1 << 12)(self._exchange)
         self.twap = lru_cache(maxsize=1 << 12)(self._twap)
 
     def _spot(self, asset: str, second: int) -> int:
@@ -39,10 +39,10 @@ class Prices:
         moved = waves(self._seed, asset, _WEIGHTS, seconds)
         return [round(base * math.exp(volatility * each) * 10**8) * 10**10 for each in moved]
 
-    def _binance(self, asset: str, second: int) -> int:
-        """The price on Binance, times 10**18: near the other one, in whole steps of its own."""
+    def _exchange(self, asset: str, second: int) -> int:
+        """The price on the exchange whose candles settle rounds, times 10**18: in steps of its own."""
         basis = math.exp(1e-4 * wave(self._seed, f"basis{asset}", 6, second))
-        step = _BINANCE_STEPS[asset]
+        step = _EXCHANGE_STEPS[asset]
         return round(self.spot(asset, second) * basis / step) * step
 
     def _twap(self, asset: str, second: int, window: int) -> int:

@@ -10,6 +10,7 @@ from marketarchive.venues.answers import Answered, Failure, judge_status
 from marketarchive.venues.book import KeptBook
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.messages import ConnectionLine, Parsed, Received
+from marketarchive.venues.perps import Perps
 from marketarchive.venues.probing import Probe
 from marketarchive.venues.table_rows import TableRow
 
@@ -126,3 +127,4 @@ class Venue:
     market_facts: Callable[[str], MarketFacts] = no_facts
     """What the name of a market (a slug, a ticker) says by itself; nothing of a name of another venue."""
     probe: Probe | None = None
+    perps: Perps | None = None
