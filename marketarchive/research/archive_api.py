@@ -18,7 +18,8 @@ from marketarchive.research.engine import connect, require, run, stored, text
 from marketarchive.research.fills import Fill, fill, latency_ns, side_of, size_of
 from marketarchive.research.labels.label_files import read_labels
 from marketarchive.research.names import master_rows
-from marketarchive.research.pandas_frames import labels_frame, markets_frame, table_frame
+from marketarchive.research.pandas_frames import floats_frame, labels_frame, markets_frame, table_frame
+from marketarchive.research.products.pairs.pairs import pair_seconds, pair_windows
 from marketarchive.research.products.updown.canonical.columns import COLUMNS, HINDSIGHT, Clock
 from marketarchive.research.products.updown.canonical.dataset import canonical
 from marketarchive.research.tables import gap_scope
@@ -97,6 +98,7 @@ class Archive:
             _WHAT,
             *_amounts(_BOOK, exact=exact),
             "bid_levels, ask_levels, verified, recipe, is_sorted, is_crossed, is_in_range, is_positive",
+            "age_ms / 1000 AS age_s",
             "gap_before",
             "hash, route",
             _PLACE,
@@ -368,6 +370,26 @@ class Archive:
             and _touches(each.start_ns, each.end_ns, ns(start), ns(end))
         ]
         return labels_frame(found, exact=exact)
+
+    def pairs(
+        self,
+        asset: Some = None,
+        start: Moment = None,
+        end: Moment = None,
+        *,
+        windows: bool = False,
+        exact: bool = False,
+    ) -> pd.DataFrame:
+        """One row per second of two venues' 15-minute rounds of the same asset and window, on the clock of
+        receipt; with `windows` one row per window: rules, strikes, outcomes, relation and polarity.
+
+        Windows that touch `start` <= time < `end`; labels are brought up to date. `*_gap`: a gap was recorded
+        since the price was received; `*_age_s` is its age, 60 s at most.
+        """
+        assets = None if asset is None else _names(asset)
+        made = pair_windows if windows else pair_seconds
+        frame = table_frame(made(self.root, ns(start), ns(end), assets, self._master_url))
+        return frame if exact else floats_frame(frame)
 
     def markets(
         self,

@@ -29,6 +29,7 @@ class Received(msgspec.Struct, frozen=True):
     seq: int
     connection: str | None = None  # of a frame: c1, c2, ... of its run
     latency_ms: float = 0.0  # of an answer: from the request to its last byte
+    headers: Mapping[str, Any] = {}  # of an archived answer: those that are kept, names in lower case
 
     @property
     def requested_at(self) -> int:
@@ -69,6 +70,7 @@ class Received(msgspec.Struct, frozen=True):
             envelope.get("seq", 0),
             envelope.get("connection"),
             envelope.get("latency_ms", 0.0),
+            envelope.get("headers") or {},
         )
 
     def origin(self) -> dict[str, Any]:

@@ -48,6 +48,7 @@ class BooksRow(_MarketRow, frozen=True, kw_only=True, gc=False):
     recipe: str | None = None
     tick_size: Amount | None = None
     last_trade_price: Amount | None = None
+    age_ms: int | None = None  # that the state may have had at receipt, at most
 
 
 class BookChangesRow(_MarketRow, frozen=True, kw_only=True, gc=False):

@@ -2,7 +2,8 @@
 
 A package here is one, and nothing else has to be told of it. If its module `product` has a `PRODUCT`,
 reports show it; if its module `rounds` has a `SOURCE`, `scrapy ground-truth` labels its rounds; if its module
-`checks` has `CHECKS`, `scrapy validate` makes them.
+`checks` has `CHECKS`, `scrapy validate` makes them; if its module `exports` has `EXPORTS`, `scrapy export`
+writes them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from marketarchive.venues import declared
 
 if TYPE_CHECKING:
     from marketarchive.research.checks.check import ProductChecks
+    from marketarchive.research.exports import ExportedTable
     from marketarchive.research.labels.source import RoundSource
     from marketarchive.research.report.part import Product
 
@@ -49,3 +51,13 @@ def product_checks() -> tuple[ProductChecks, ...]:
     return tuple(
         import_module(f"{__name__}.{name}.checks").CHECKS for name in declared(__name__, __path__, "checks")
     )
+
+
+@cache
+def exported_tables() -> dict[str, ExportedTable]:
+    """Return the tables that products let `scrapy export` write, by their names."""
+    return {
+        each.name: each
+        for name in declared(__name__, __path__, "exports")
+        for each in import_module(f"{__name__}.{name}.exports").EXPORTS
+    }
