@@ -1,4 +1,4 @@
-"""Everything of Kalshi's 15-minute rounds on some assets: the stream, all trades once more over REST, results."""
+"""Kalshi's 15-minute rounds on some assets: the stream, all trades once more over REST, results."""
 
 from __future__ import annotations
 
