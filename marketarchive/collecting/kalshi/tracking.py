@@ -56,13 +56,14 @@ class TrackingSpider(KalshiSpider, CadenceSpider):
         await self.look_up()
 
     async def main(self) -> None:
-        looking_up = self.spawn(self._keep_looking_up())
+        looking_up = self.spawn(self.keep_looking_up())
         try:
             await super().main()
         finally:
             looking_up.cancel()
 
-    async def _keep_looking_up(self) -> None:
+    async def keep_looking_up(self) -> None:
+        """Look markets up again and again, until the run stops."""
         while await sleep(self.run.clock, LOOK_UP_S, self.run.stop):
             if self.run.counted_from is not None:  # the first look-up is done
                 await self.look_up()
@@ -71,6 +72,10 @@ class TrackingSpider(KalshiSpider, CadenceSpider):
         """Add what the venue lists now; a list that fails costs nothing that was known before."""
         found = await self.discover(("unopened", "open"))
         self.tracked.update((ticker, Open.of(market)) for ticker, market in found.items())
+        self.forget_old()
+
+    def forget_old(self) -> None:
+        """Let go of markets that closed some time ago."""
         oldest = self.now() - OVER_S * SECOND
         for ticker, each in list(self.tracked.items()):
             if each.end_ns is not None and each.end_ns < oldest:

@@ -20,6 +20,7 @@ VENUE = Venue(
             titles={"": "Kalshi, order books, polled"},
             is_polled=True,
         ),
+        "prices": Feed(is_polled=True),
         "trades": Feed(tables=("trades",), rows=TradeRows, is_polled=True),
         "resolutions": Feed(is_polled=True, has_markets=True),
         "probe": Feed(is_polled=True, has_markets=True),
