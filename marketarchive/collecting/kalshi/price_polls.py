@@ -92,8 +92,10 @@ class PricePollSpider(TrackingSpider):
             self._note(market)
             quoted = quotes[market.market_id]
             age_s, age_source = self._freshness.age(quoted, self.now(), answer.headers)
-            stat = "prices/fresh" if age_source != "unchanged" else "prices/unchanged"
-            self.run.stats.inc_value(stat)
+            if age_source == "unchanged":
+                self.run.stats.inc_value("prices/unchanged")
+            else:
+                self.run.stats.inc_value("prices/fresh")
             self.run.process.notify(
                 PolledMarket(
                     self.venue, self.feed, tick, answer.received_at, market, quoted, age_s, age_source
