@@ -158,7 +158,7 @@ class Connection:
             self._tell(told.event, text=text)
         for frame in told.frames:
             await self._send(frame)
-        if told.event in ("subscribed", "unsubscribed"):
+        if told.event and told.event != "ping":  # what follows may be numbered after it
             self._pending = deque(self._session.due(self._cursor, self._horizon))
 
     # --- what is sent ------------------------------------------------------------------------------------

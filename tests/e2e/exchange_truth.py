@@ -28,7 +28,13 @@ from marketarchive.venues.channel import Channel
 from marketarchive.venues.coinbase import socket as coinbase
 from marketarchive.venues.gemini import socket as gemini
 from marketarchive.venues.kraken import socket as kraken
-from marketarchive.venues.market_messages import BookMessage, MarketMessage, TradeMessage, WireFormat
+from marketarchive.venues.market_messages import (
+    BookMessage,
+    IndexMessage,
+    MarketMessage,
+    TradeMessage,
+    WireFormat,
+)
 from tests.e2e import stream_truth
 from tests.e2e.stream_truth import SEED, Comparison, Missing, spells
 
@@ -162,6 +168,8 @@ def said(message: MarketMessage) -> Hashable:
         return ("book", message.market, message.at, tuple(message.bids), tuple(message.asks))
     if isinstance(message, TradeMessage):
         return ("trade", message.market, message.id)
+    if isinstance(message, IndexMessage):
+        return ("index", message.market, message.at, message.value)
     return ("quote", message.market, message.at, message.bid, message.ask)
 
 

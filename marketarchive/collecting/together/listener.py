@@ -26,6 +26,7 @@ class Observation:
     feed: str
     subject: str
     at: int  # wall ns, the venue's
+    value: Any = None  # what was seen, where a listener may want it: the top of a book, a ticker
 
 
 @dataclass(frozen=True, slots=True)
