@@ -1,13 +1,13 @@
-"""Live books of exchanges, for who joins them while they are collected.
+"""Live books and states, for who joins them while they are collected.
 
-A spider hands a `BookSource` to the listeners of its process once; who wants the books of a moment asks it.
+A spider hands a source to the listeners of its process once; who wants what stands at a moment asks it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from marketarchive.venues.book import BookSide
 
@@ -28,3 +28,13 @@ class BookSource:
     venue: str
     feed: str
     books: Callable[[], Iterable[LiveBook]]
+
+
+@dataclass(frozen=True, slots=True)
+class StateSource:
+    """Gives what a stream proves of a key."""
+
+    venue: str
+    feed: str
+    state: Callable[[str, int], Any]
+    """(key, moment in ns) -> the value of its session, None where nothing is proven of that moment (yet)."""

@@ -20,7 +20,7 @@ from marketarchive.collecting.process import make_clock, output_dir
 from marketarchive.exceptions import ArgumentError, ConfigurationError
 from marketarchive.invocation import KEPT, program
 from marketarchive.offline import OfflineCommand
-from marketarchive.plans.kxbtc15m import collector, environment
+from marketarchive.plans.kxbtc15m import collector
 from marketarchive.plans.kxbtc15m.claim import LOG_FILE, running
 from marketarchive.plans.kxbtc15m.plan import PLAN, chosen_series, output
 from marketarchive.times import iso
@@ -60,7 +60,6 @@ class Command(OfflineCommand):
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
         if len(args) != 1 or args[0] not in VERBS:
             raise UsageError(f"say one of {', '.join(VERBS)}", print_help=False)
-        environment.load(Path.cwd())
         try:
             given = arglist_to_dict(opts.arguments)
         except ValueError as error:

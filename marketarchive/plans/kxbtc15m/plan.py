@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from scrapy.settings import BaseSettings
+
 from marketarchive.collecting.arguments import Argument, Arguments, names
 from marketarchive.collecting.together.plan import Plan, PlannedFeed
+from marketarchive.collecting.user_settings import user_setting
 from marketarchive.exceptions import ArgumentError
-from marketarchive.plans.kxbtc15m import environment
 from marketarchive.plans.kxbtc15m.record import Record
 from marketarchive.venues.brti import CONSTITUENTS
 from marketarchive.venues.kalshi.tickers import rounds_series
 from marketarchive.venues.symbols import symbols
 
+DATA_OUTPUT_DIR = "DATA_OUTPUT_DIR"
+"""In the environment or in `.env`: what `output` says else."""
 EXCHANGES = tuple(sorted(frozenset().union(*CONSTITUENTS.values())))
 """Constituents of the index; the feeds that a tick shows are among them."""
 
@@ -41,9 +45,12 @@ OUTPUT = Argument("output", _output, "DIR", "folder of the record, in place of r
 
 def feeds(arguments: Arguments) -> list[PlannedFeed]:
     """Return what is collected for the record of the chosen series."""
-    environment.load(Path.cwd())
     series = chosen_series(arguments)
-    planned = [PlannedFeed("kalshi_prices", {"series": ",".join(series), "interval": "1s"})]
+    chosen = {"series": ",".join(series)}
+    planned = [
+        PlannedFeed("kalshi_prices", {**chosen, "interval": "1s"}),
+        PlannedFeed("kalshi_stream", chosen, option="no-kalshi-stream", title="Kalshi's books and tickers"),
+    ]
     for venue in EXCHANGES:
         assets = [asset for asset in _assets(series) if asset in symbols(venue)]
         if assets:
@@ -67,7 +74,8 @@ def chosen_series(arguments: Arguments) -> tuple[str, ...]:
 def output(arguments: Arguments) -> Path | None:
     """Return the folder of the record, None where that is records/ in OUTPUT_DIR."""
     given: Path | None = arguments.others.get("output")
-    return given or environment.data_output_dir()
+    text = user_setting(BaseSettings(), DATA_OUTPUT_DIR)
+    return _output(DATA_OUTPUT_DIR, text) if given is None and text else given
 
 
 def _assets(series: tuple[str, ...]) -> list[str]:

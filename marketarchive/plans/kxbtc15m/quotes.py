@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Protocol
 
 from marketarchive.collecting.kalshi.price_polls import PolledMarket
+from marketarchive.collecting.live_books import StateSource
 from marketarchive.times import to_seconds
 from marketarchive.venues.kalshi.quotes import AGE_MAX_S
+from marketarchive.venues.market_messages import QuoteMessage
 
+KEPT_TICKERS = 256
 KEPT = 16
 """Answers that are remembered of each market: a tick waits for its answer for less than so many seconds."""
 
@@ -25,7 +28,7 @@ class Quote:
     yes_ask: Decimal | None
     volume: Decimal | None
     open_interest: Decimal | None
-    is_trading: bool
+    is_trading: bool | None  # None: its source does not say
     age_s: float  # that the state may have at the moment asked for, at most
     age_source: str  # what says so
 
@@ -79,8 +82,63 @@ class PolledQuotes:
         )
 
 
+class StreamedQuotes:
+    """By the socket: the top of a book that the stream proves at the tick, volumes of the newest ticker."""
+
+    def __init__(self) -> None:
+        self._source: StateSource | None = None
+        self._tickers: dict[str, OrderedDict[int, QuoteMessage]] = {}
+
+    def take_source(self, source: StateSource) -> None:
+        """Ask `source` from now on."""
+        self._source = source
+
+    def take(self, ticker: QuoteMessage) -> None:
+        """Remember what a ticker said."""
+        held = self._tickers.setdefault(ticker.market, OrderedDict())
+        held[ticker.at] = ticker
+        while len(held) > KEPT_TICKERS:
+            held.popitem(last=False)
+
+    def forget(self, ticker: str) -> None:
+        """Let go of a market that is over."""
+        self._tickers.pop(ticker, None)
+
+    def at(self, ticker: str, tick: int) -> Quote | None:
+        """Return the state at `tick`, None where the stream does not prove it."""
+        top = None if self._source is None else self._source.state(ticker, tick)
+        if top is None:
+            return None
+        before = [at for at in self._tickers.get(ticker, ()) if at <= tick]
+        said = self._tickers[ticker][max(before)] if before else None
+        return Quote(
+            "stream",
+            top.best_bid,
+            top.best_ask,
+            None if said is None or said.volume is None else Decimal(said.volume),
+            None if said is None or said.open_interest is None else Decimal(said.open_interest),
+            None,
+            0.0,
+            "sequence",
+        )
+
+
+def completed(quote: Quote, other: Quote | None) -> Quote:
+    """Return `quote` with what its source does not say taken from a fresh other one."""
+    if other is None or not other.is_fresh:
+        return quote
+    return replace(
+        quote,
+        volume=other.volume if quote.volume is None else quote.volume,
+        open_interest=other.open_interest if quote.open_interest is None else quote.open_interest,
+        is_trading=other.is_trading if quote.is_trading is None else quote.is_trading,
+    )
+
+
 def best_quote(sources: Sequence[QuoteSource], ticker: str, tick: int) -> Quote | None:
     """Return the first fresh quote of `sources`, the best first; where none is fresh, the newest."""
     found = [quote for source in sources if (quote := source.at(ticker, tick)) is not None]
-    fresh = next((quote for quote in found if quote.is_fresh), None)
-    return fresh or min(found, key=lambda quote: quote.age_s, default=None)
+    fresh = [quote for quote in found if quote.is_fresh]
+    if not fresh:
+        return min(found, key=lambda quote: quote.age_s, default=None)
+    return completed(fresh[0], next(iter(fresh[1:]), None))

@@ -14,19 +14,20 @@ from typing import Any
 
 from marketarchive.clock import Clock, sleep_until
 from marketarchive.collecting.kalshi.price_polls import PolledMarket
-from marketarchive.collecting.live_books import BookSource
-from marketarchive.collecting.together.listener import Listener, RowWriter, Total
+from marketarchive.collecting.live_books import BookSource, StateSource
+from marketarchive.collecting.together.listener import Listener, Observation, RowWriter, Total
 from marketarchive.items import Gap, Market
 from marketarchive.plans.kxbtc15m import history
 from marketarchive.plans.kxbtc15m.claim import claim
 from marketarchive.plans.kxbtc15m.lines import line, number, opening, prices, seconds, settlement, strike_set
 from marketarchive.plans.kxbtc15m.market import Followed
-from marketarchive.plans.kxbtc15m.quotes import PolledQuotes, Quote, QuoteSource, best_quote
+from marketarchive.plans.kxbtc15m.quotes import PolledQuotes, Quote, QuoteSource, StreamedQuotes, best_quote
 from marketarchive.plans.kxbtc15m.shown import Counts, Shown
 from marketarchive.plans.kxbtc15m.spot import NOTHING, SHOWN, SpotMarkets, SpotSecond
 from marketarchive.times import SECOND, utc
 from marketarchive.venues.brti import MEAN_S
 from marketarchive.venues.kalshi.tickers import ROUND_S, round_at, rounds_series
+from marketarchive.venues.market_messages import QuoteMessage
 
 WAIT_S = 2
 """A second is written so long after it: an answer that takes longer is too old to count."""
@@ -53,7 +54,8 @@ class Record(Listener):
         self._with_spot = frozenset(with_spot)
         self._markets: dict[str, Followed] = {}
         self._polled = PolledQuotes()
-        self._sources: list[QuoteSource] = [self._polled]
+        self._streamed = StreamedQuotes()
+        self._sources: list[QuoteSource] = [self._streamed, self._polled]  # the best first
         self._spot = SpotMarkets(self._assets.values())
         self._index: dict[str, dict[int, Decimal | None]] = {asset: {} for asset in self._assets.values()}
         self._waiting: dict[int, Mapping[str, SpotSecond]] = {}  # by Unix second, to be written
@@ -88,6 +90,10 @@ class Record(Listener):
             self._take_market(item)
         elif isinstance(item, BookSource):
             self._spot.take(item)
+        elif isinstance(item, StateSource):
+            self._streamed.take_source(item)
+        elif isinstance(item, Observation) and isinstance(item.value, QuoteMessage):
+            self._streamed.take(item.value)
         elif isinstance(item, Gap) and item.is_first:
             self._gaps += 1
 
@@ -160,6 +166,7 @@ class Record(Listener):
         for ticker, market in list(self._markets.items()):
             if (market.is_settled and market.close_ns < at - ROUND_S * SECOND) or market.close_ns < oldest:
                 self._polled.forget(ticker)
+                self._streamed.forget(ticker)
                 del self._markets[ticker]
         for values in self._index.values():
             for second in [second for second in values if second < at // SECOND - 2 * MEAN_S]:
@@ -235,7 +242,7 @@ class Record(Listener):
             "secs_until_close": seconds(market.close_ns - at),
             "brti_venues": list(spot.venues),
             "is_observed": int(is_observed),
-            "is_trading": None if seen is None else int(seen.is_trading),
+            "is_trading": None if seen is None or seen.is_trading is None else int(seen.is_trading),
             "source": None if quote is None else quote.source,
             "age_s": None if quote is None else quote.age_s,
             "age_source": None if quote is None else quote.age_source,
