@@ -14,6 +14,7 @@ from scrapy.settings import BaseSettings
 from marketarchive.clock import sleep
 from marketarchive.collecting.kalshi.discovery import environment_of
 from marketarchive.collecting.kalshi.tracking import Open, TrackedMarkets
+from marketarchive.collecting.live_books import StateSource
 from marketarchive.collecting.streams.second_books import ROW_GRACE_S, SecondBooks
 from marketarchive.collecting.streams.stream import StreamSpider
 from marketarchive.collecting.together.listener import Observation
@@ -68,6 +69,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         self._begun_at: int | None = None  # of the axis; None: what to listen to is being looked up
         interval = self.arguments.interval
         self._rows = None if interval is None else _Rows(self, from_seconds(interval))
+        self.run.process.notify(StateSource(self.venue, self.feed, self.state_at))
         await self.look_up()
         self._follow()
         self.subscribe(key_of_index(index) for index in self._indices())
@@ -130,6 +132,13 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         if markets or not keys:
             found.insert(0, Scope(self.venue, self.feed, tuple(markets), connection, kind="market"))
         return found
+
+    def state_at(self, ticker: str, moment: int) -> KalshiTop | None:
+        """Return the top of a market's book at a moment, ns, None where that is not proven (yet)."""
+        pool = self.pool_of(ticker)
+        found = None if pool is None else pool.completeness.row(ticker, moment)
+        value = None if found is None else found.value
+        return value if isinstance(value, KalshiTop) else None
 
     # ---- what arrives ----------------------------------------------------------------------------------
 

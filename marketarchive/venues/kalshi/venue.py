@@ -25,6 +25,7 @@ VENUE = Venue(
             titles={"": "Kalshi, order books, polled"},
             is_polled=True,
         ),
+        "prices": Feed(is_polled=True),
         "stream": Feed(
             tables=("books", "book_changes", "trades", "quotes", "reference_prices", "coverage"),
             rows=StreamRows,
