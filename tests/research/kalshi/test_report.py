@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from marketarchive.research.report.report import report
-from tests.research.kalshi.recording import answered, minute, row, streamed
+from tests.research.kalshi.recording import START, answered, minute, row, streamed
 from tests.research.kalshi.test_coverage import polled
 from tests.research.kalshi.test_labels import FLAT
-from tests.research.kalshi.test_pairs import START, catalogue
+from tests.research.kalshi.test_pairs import catalogue
 
 
 def page(root: Path) -> str:
@@ -24,7 +25,11 @@ def section(text: str, name: str) -> str:
 def test_a_report_counts_verdicts_and_names_what_is_odd(tmp_path: Path) -> None:
     polled(tmp_path, *((n, "0.5100", None if n % 2 else "1") for n in range(6)))
     streamed(tmp_path, [*minute(START, FLAT), *minute(START + 900, [*FLAT[1:], "84000.61"])], feed="markets")
-    odd = {"result": "scalar", "settlement_value_dollars": "0.24", "ticker": "KXETH15M-26NOV210715-15"}
+    odd: dict[str, Any] = {
+        "result": "scalar",
+        "settlement_value_dollars": "0.24",
+        "ticker": "KXETH15M-26NOV210715-15",
+    }
     answered(tmp_path, row(), row(**odd))
     text = page(tmp_path)
     told = section(text, "kalshi")
