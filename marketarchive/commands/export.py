@@ -24,7 +24,7 @@ class Command(OfflineCommand):
             "Writes OUTPUT_DIR/exports/TABLE.csv: the columns, values and digits of the rows, by tick, with "
             "what several runs wrote on a day in one sequence. Exit code 1 when a line could not be read; it "
             "is named and left out. Tables that are made for it: "
-            + "; ".join(f"{each.name}, a row {each.row}" for each in exported_tables().values())
+            + "; ".join(f"{each.name}, {each.rows}" for each in exported_tables().values())
             + "."
         )
 
@@ -65,7 +65,7 @@ class Command(OfflineCommand):
         assert self.settings is not None
         rows = joined.make(self.root, *times(opts), chosen_assets(opts), master_url(self.settings))
         write_csv(rows, target)
-        print(f"made     {target}: {rows.num_rows:,} rows, one a {joined.row.removeprefix('a ')}")
+        print(f"made     {target}: {rows.num_rows:,} rows: {joined.rows}")
         return 0
 
 

@@ -277,7 +277,8 @@ class Archive:
         return known
 
     def book_at(self, token: str, t: Moment, *, exact: bool = False) -> BookAt | None:
-        """The whole book of a token, as far as it was received at `t`; None before its first book.
+        """The whole book of a token, or of a market without tokens (its ticker), as far as it was received at
+        `t`; None before its first book.
 
         It is replayed from the last whole book of the connection with the newest data. `gap` tells whether
         something may be missing between that data and `t`: it is never carried silently.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from marketarchive.archive.files import Files
+from marketarchive.research.labels.label import plain
 from marketarchive.times import from_datetime, iso
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class ExportedTable:
     """A table of a product: `research/products/<name>` has a tuple of them as `EXPORTS` in `exports`."""
 
     name: str
-    row: str  # what a row of it is
+    rows: str  # what its rows are: "a row a second of ..."
     make: Callable[[Path, int | None, int | None, Any, str | None], pa.Table]
     """Takes OUTPUT_DIR, since, until (ns), assets or None for all, the master's URL. Raises ArchiveError,
     ConfigurationError, DiskError."""
@@ -53,6 +54,5 @@ def _text(value: Any) -> Any:
     if isinstance(value, datetime):
         return iso(from_datetime(value))
     if isinstance(value, Decimal):
-        text = f"{value:f}"
-        return text.rstrip("0").rstrip(".") if "." in text else text
+        return plain(value)
     return value

@@ -22,6 +22,7 @@ VENUE = Venue(
             rows=BookRows,
             rows_version=2,
             age_max_ms=round(AGE_MAX_S * 1000),
+            price_range=(0, 1),
             titles={"": "Kalshi, order books, polled"},
             is_polled=True,
         ),

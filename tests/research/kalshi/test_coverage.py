@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 
 from marketarchive import Archive
@@ -39,3 +40,15 @@ def test_without_a_statement_a_book_is_as_old_as_its_first_receipt(tmp_path: Pat
     [found] = Archive(tmp_path).coverage().to_dict("records")
     assert (found["tracked_s"], found["observed_s"], found["unknown_s"]) == (6, 5, 1)
     assert list(Archive(tmp_path).books()["age_s"]) == [0, 1, 2, 3, 0, 1]
+
+
+def test_the_book_of_a_market_without_tokens_is_found_by_its_ticker(tmp_path: Path) -> None:
+    polled(tmp_path, (0, "0.5100", None), (1, "0.5200", None), (2, "0.4900", "9"))
+    archive = Archive(tmp_path)
+    assert archive.book_at(TICKER, "2026-11-21T12:00:00Z") is None
+    found = archive.book_at(TICKER, "2026-11-21T12:00:05Z")
+    assert found is not None
+    assert (found.bids, found.asks, found.outcome) == (((0.52, 3.0),), ((0.6, 5.0),), "yes")
+    assert (found.event_time, found.verified) == (None, "not_available")  # the copy that came later is older
+    filled = archive.fill(TICKER, "buy", 2, "2026-11-21T12:00:02Z")
+    assert (filled.filled, filled.value) == (Decimal(2), Decimal("1.2"))

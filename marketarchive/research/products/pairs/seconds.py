@@ -31,7 +31,9 @@ TOGETHER = 96
 
 
 def seconds(root: Path, found: Sequence[Pair], master_url: str | None = None) -> pa.Table:
-    """Return the rows of all pairs, by window and second; tables are brought up to date first.
+    """Return the rows of all pairs of which any price came, by window and second.
+
+    Tables are brought up to date first.
 
     Raises ArchiveError, DiskError, duckdb.Error.
     """
@@ -199,4 +201,5 @@ _ROWS = f"""
         for venue in SIDES
     )
 }
+    WHERE grid.pair IN (SELECT pair FROM seen)
     ORDER BY grid.start_s, grid.asset, grid.t"""
