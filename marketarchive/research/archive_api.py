@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from marketarchive.research.engine import connect, require, run, stored, text
 from marketarchive.research.fills import Fill, fill, latency_ns, side_of, size_of
 from marketarchive.research.names import master_rows
 from marketarchive.research.pandas_frames import labels_frame, markets_frame, table_frame
+from marketarchive.research.products import frame_of
 from marketarchive.research.products.updown.canonical.columns import COLUMNS, HINDSIGHT, Clock
 from marketarchive.research.products.updown.canonical.dataset import canonical
 from marketarchive.research.products.updown.labels.label_files import read_labels
@@ -72,6 +74,13 @@ class Archive:
         self._is_former_told = False
         if not self.root.is_dir():
             raise ArgumentError(f"there is no folder {self.root}")
+
+    def __getattr__(self, name: str) -> Callable[..., pd.DataFrame]:
+        """Return the method of a product, e.g. `kxbtc15m(date)`: see `marketarchive.research.products`."""
+        found = frame_of(name)
+        if found is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return partial(found, self.root)
 
     def books(
         self,
