@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,8 @@ from marketarchive.research.engine import connect, require, run, stored, text
 from marketarchive.research.fills import Fill, fill, latency_ns, side_of, size_of
 from marketarchive.research.labels.label_files import read_labels
 from marketarchive.research.names import master_rows
-from marketarchive.research.pandas_frames import floats_frame, labels_frame, markets_frame, table_frame
-from marketarchive.research.products.pairs.pairs import pair_seconds, pair_windows
+from marketarchive.research.pandas_frames import labels_frame, markets_frame, table_frame
+from marketarchive.research.products import frame_of
 from marketarchive.research.products.updown.canonical.columns import COLUMNS, HINDSIGHT, Clock
 from marketarchive.research.products.updown.canonical.dataset import canonical
 from marketarchive.research.tables import gap_scope
@@ -73,6 +74,13 @@ class Archive:
         self._is_former_told = False
         if not self.root.is_dir():
             raise ArgumentError(f"there is no folder {self.root}")
+
+    def __getattr__(self, name: str) -> Callable[..., pd.DataFrame]:
+        """Return the method of a product, e.g. `pairs()`: see `marketarchive.research.products`."""
+        found = frame_of(name)
+        if found is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return partial(found, self.root, self._master_url)
 
     def books(
         self,
@@ -371,26 +379,6 @@ class Archive:
             and _touches(each.start_ns, each.end_ns, ns(start), ns(end))
         ]
         return labels_frame(found, exact=exact)
-
-    def pairs(
-        self,
-        asset: Some = None,
-        start: Moment = None,
-        end: Moment = None,
-        *,
-        windows: bool = False,
-        exact: bool = False,
-    ) -> pd.DataFrame:
-        """One row per second of two venues' 15-minute rounds of the same asset and window, on the clock of
-        receipt; with `windows` one row per window: rules, strikes, outcomes, relation and polarity.
-
-        Windows that touch `start` <= time < `end`; labels are brought up to date. `*_gap`: a gap was recorded
-        since the price was received; `*_age_s` is its age, 60 s at most.
-        """
-        assets = None if asset is None else _names(asset)
-        made = pair_windows if windows else pair_seconds
-        frame = table_frame(made(self.root, ns(start), ns(end), assets, self._master_url))
-        return frame if exact else floats_frame(frame)
 
     def markets(
         self,

@@ -3,12 +3,13 @@
 A package here is one, and nothing else has to be told of it. If its module `product` has a `PRODUCT`,
 reports show it; if its module `rounds` has a `SOURCE`, `scrapy ground-truth` labels its rounds; if its module
 `checks` has `CHECKS`, `scrapy validate` makes them; if its module `exports` has `EXPORTS`, `scrapy export`
-writes them.
+writes them; if its module `frame` has a function `frame`, it is a method of `Archive`, called like the
+package.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from marketarchive.venues import declared
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from marketarchive.research.checks.check import ProductChecks
     from marketarchive.research.exports import ExportedTable
     from marketarchive.research.labels.source import RoundSource
@@ -61,3 +64,11 @@ def exported_tables() -> dict[str, ExportedTable]:
         for name in declared(__name__, __path__, "exports")
         for each in import_module(f"{__name__}.{name}.exports").EXPORTS
     }
+
+
+def frame_of(name: str) -> Callable[..., pd.DataFrame] | None:
+    """Return what reads a product, given folder and master URL of an archive first; None: no such."""
+    if name not in declared(__name__, __path__, "frame"):
+        return None
+    made: Callable[..., pd.DataFrame] = import_module(f"{__name__}.{name}.frame").frame
+    return made
