@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
 import pytest
 
 from marketarchive.simulator.perps_world import PerpsWorld
@@ -18,7 +19,7 @@ from marketarchive.times import SECOND, from_iso
 from marketarchive.venues import venues
 from marketarchive.venues.perps import Perps, sectors
 from marketarchive.venues.symbols import symbols
-from tests.e2e.harness import Done, Simulator, command, crawl, simulator
+from tests.e2e.harness import SCRAPY, Done, Simulator, command, crawl, run, simulator
 
 pytestmark = pytest.mark.e2e
 
@@ -202,3 +203,54 @@ def test_a_contract_that_ended_has_nothing_after_its_end(world: Simulator, out: 
     assert max(row["event_time"] for row in rows(done, "fundings")) // 60 * 60 == ended
     assert max(row["event_time"] + row["interval_s"] for row in rows(done, "candles")) == ended
     assert Decimal(0) not in {row["rate"] for row in rows(done, "fundings")}
+
+
+def test_all_venues_in_one_file(world: Simulator, out: Path) -> None:
+    options = ("--start", "2026-11-18", "--end", END, "--assets", "BTC,CRV", "--json")
+    line = [*SCRAPY, "perps", "-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={world.url}", *options]
+    fault = {"kind": "status", "status": 500, "route": "fapi.binance.com/fapi/v1/klines", "count": 10}
+    with world.ordered(fault):  # one series fails, and is there at the second attempt
+        told = run(line)
+    assert told.returncode == 0, told.stderr
+    done = json.loads(told.stdout)
+    assert {each["venue"]: each["attempts"] for each in done["venues"]} == {
+        venue: 1 + (venue == "binance") for venue in VENUES
+    }
+    found = pd.read_parquet(out / "perps" / "unified_data.parquet")
+    keys = ["timestamp", "venue", "symbol"]
+    assert found.equals(found.sort_values(keys, ignore_index=True))
+    assert not found.duplicated(keys).any()
+    assert len(found) == done["rows"] == len(VENUES) * 2 * 7
+    for row in found.to_dict("records"):
+        check_unified(row)
+    one = pd.read_parquet(out / "perps" / "binance" / "BTCUSDT.parquet")
+    assert len(one) == 7
+    symbols_map = pd.read_csv(out / "perps" / "symbols_map.csv")
+    assert set(symbols_map["venue"]) == set(VENUES)
+    again = run([*line, "--no-crawl"])
+    assert json.loads(again.stdout)["made"] == []
+
+
+def check_unified(row: Mapping[Any, Any]) -> None:
+    """Every column is the truth after its conversion, the nearest double of it."""
+    asset, at, world = row["asset"], int(row["timestamp"].timestamp()), truth(row["venue"])
+    settled = world.settlements(asset, at - EIGHT_H + 1, at)
+    assert row["funding_rate"] == float(sum((each.rate for each in settled), Decimal(0)))
+    assert row["funding_rate_30m"] == row["funding_rate"] / 16
+    assert (row["n_settlements"], row["funding_kind"]) == (len(settled), "settled")
+    assert row["funding_interval_h"] == settled[-1].interval_s / 3600
+    for kind in ("mark", "index", "trade"):
+        candle = world.candle(asset, kind, at - EIGHT_H, EIGHT_H, at)
+        if kind == "trade":
+            assert row["volume"] == float(candle.volume)
+            assert row["volume_quote"] == float(candle.volume_quote)
+        else:
+            prices = [float(price) for price in (candle.open, candle.high, candle.low, candle.close)]
+            assert [row[f"{kind}_{each}"] for each in "ohlc"] == prices
+            assert row[f"{kind}_source"] == "candles"
+    assert row["open_interest"] == float(world.open_interest(asset, at))
+    assert row["open_interest_usd"] == float(world.open_interest_value(asset, at))
+    perps = declared(row["venue"])
+    assert row["fees_taker_bps_perp"] == float(perps.taker_bps)
+    assert row["sector"] == sectors()[asset]
+    assert row["listed_from"].timestamp() == world.listed(asset)
