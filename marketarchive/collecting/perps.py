@@ -18,6 +18,7 @@ from marketarchive.collecting.arguments import (
 )
 from marketarchive.collecting.cadence import CadenceSpider
 from marketarchive.collecting.spider import Answer, Ask
+from marketarchive.collecting.sweep import Pages
 from marketarchive.exceptions import ArgumentError, CursorError
 from marketarchive.items import Market
 from marketarchive.scope import Scope
@@ -158,12 +159,23 @@ class PerpsSpider(CadenceSpider):
     async def _instruments(self) -> dict[str, InstrumentsRow]:
         """Return what the venue lists now, by its name for it: what came, nothing of what failed."""
         found: dict[str, InstrumentsRow] = {}
-        for query in self.perps.instruments:
-            parsed = await self._fetch(query, Scope(self.venue, self.feed))
-            rows = [] if parsed is None else parsed.statements
-            for row in rows:
-                if row.listed_at is not None or row.market not in found:
-                    found[row.market] = row
+        for first in self.perps.instruments:
+            query: Query | None = first
+            pages = Pages()
+            while query is not None:
+                parsed = await self._fetch(query, Scope(self.venue, self.feed))
+                if parsed is None:
+                    break
+                for row in parsed.statements:
+                    if row.listed_at is not None or row.market not in found:
+                        found[row.market] = row
+                try:
+                    pages.check((row.market for row in parsed.statements), parsed.next_cursor)
+                except CursorError as error:
+                    self.run.stats.inc_value("sweep/cursor_errors")
+                    logger.error("The list of contracts ended: %s", error)
+                    break
+                query = venues()[self.venue].next_page(query, parsed)
         return found
 
     async def _walk(

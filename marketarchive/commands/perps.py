@@ -119,6 +119,8 @@ class Command(ScrapyCommand):
                 print(f"perps: {error}", file=sys.stderr)
                 self.exitcode = max(self.exitcode, FAILED)
                 return
+        if made.failed:
+            self.exitcode = max(self.exitcode, FAILED)
         print(_json(chosen, made) if opts.json else _text(chosen, made))
 
     def _chosen(self, args: list[str]) -> list[_Venue]:
@@ -183,5 +185,6 @@ def _text(chosen: Sequence[_Venue], made: Unified) -> str:
             state = "crawled " if venue.code == FINISHED else "FAILED  "
             told = venue.cause or (f"gaps: {gaps}" if gaps else "nothing is missing")
             lines.append(f"{state} {venue.spider.venue}: {told}")
+    lines += [f"FAILED   {venue}: {why}" for venue, why in made.failed.items()]
     verb = "up to date" if made.manifest is None else "made      "
     return "\n".join([*lines, f"{verb} {made.path}: {made.rows:,} rows"])

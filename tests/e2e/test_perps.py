@@ -274,8 +274,10 @@ def check_unified(row: Mapping[Any, Any]) -> None:
     perps = declared(row["venue"])
     if any(route.kind == "open_interest" for route in perps.routes):
         assert row["open_interest"] == float(world.open_interest(asset, at))
-        if has(row["venue"], "open_interest_usd"):
-            assert row["open_interest_usd"] == float(world.open_interest_value(asset, at))
+        worth = world.open_interest_value(asset, at)
+        if not has(row["venue"], "open_interest_usd"):
+            worth = world.open_interest(asset, at) * world.price(asset, "mark", at)
+        assert row["open_interest_usd"] == float(worth)
     for column, found in row.items():  # what a venue does not say is not zero
         if column in perps.columns and perps.columns[str(column)].origin == "null":
             assert pd.isna(found)

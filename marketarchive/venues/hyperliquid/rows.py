@@ -22,8 +22,8 @@ from marketarchive.venues.perp_rows import (
     Contracts,
     MarketStatus,
     PerpRows,
+    candle,
     decode,
-    is_over,
     listed,
     moment,
     number,
@@ -132,21 +132,10 @@ def _fundings(received: Received) -> Parsed:
 
 def _candles(received: Received, step_s: int) -> Parsed:
     def rows(sent: SentCandle) -> Iterator[CandlesRow]:
+        prices = (sent.open, sent.high, sent.low, sent.close)
+        traded = (sent.volume, None)
         contract = CONTRACTS.of(sent.coin)
-        opened = moment(sent.opened)
-        yield CandlesRow(
-            market=sent.coin,
-            asset=contract.asset,
-            event_time=opened,
-            source="trade",
-            interval_s=step_s,
-            open=contract.price(sent.open),
-            high=contract.price(sent.high),
-            low=contract.price(sent.low),
-            close=contract.price(sent.close),
-            volume=contract.amount(sent.volume),
-            is_closed=is_over(opened, step_s, received),
-        )
+        yield candle(contract, sent.coin, "trade", step_s, sent.opened, prices, traded, received)
 
     return page("candles", decode(received, _RAW), SentCandle, lambda sent: sent.opened, rows)
 

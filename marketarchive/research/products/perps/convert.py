@@ -251,6 +251,9 @@ def _unified(found: pa.Table, venue: str, perps: Perps) -> pa.Table:
         "listed_from": found["listed_at"],
         "listed_to": found["delisted_at"],
     }
+    worth = perps.columns.get("open_interest_usd")
+    if worth is not None and worth.origin == "substitute":
+        made["open_interest_usd"] = _worth(found)
     for source in ("mark", "index"):
         for each in ("o", "h", "l", "c"):
             made[f"{source}_{each}"] = _double(found[f"{source}_{each}"])
@@ -267,6 +270,19 @@ def _borrowed(found: pa.Table, perps: Perps) -> pa.Array:
     if perps.borrow_bps_per_day is None:
         return _double(found["bps"])
     return pa.array([float(perps.borrow_bps_per_day)] * found.num_rows, pa.float64())
+
+
+def _worth(found: pa.Table) -> pa.Array:
+    """Return what the venue says open interest is worth, else by the mark price at the end of the period."""
+    import pyarrow as pa
+
+    named = (found[name].to_pylist() for name in ("amount_quote", "amount", "mark_c"))
+    with localcontext(prec=50):
+        worth = [
+            told if told is not None else None if amount is None or mark is None else amount * mark
+            for told, amount, mark in zip(*named, strict=True)
+        ]
+    return pa.array([None if each is None else float(each) for each in worth], pa.float64())
 
 
 def _source(found: pa.Table, source: str, taken_as: str) -> pa.Array:
