@@ -127,9 +127,15 @@ class PerpsSpider(CadenceSpider):
             logger.warning("No period of %s ends in the time asked for", self.venue)
             return
         instruments = await self._instruments()
+        contracts = self.contracts()
+        if self.perps.lists_ended and instruments:
+            for contract in contracts:
+                if contract.market not in instruments:
+                    self._put_unlisted(contract, due)
+            contracts = [each for each in contracts if each.market in instruments]
         series = [
             (contract._replace(kind=route.kind, step_s=route.step_of(self.period_s)), route)
-            for contract in self.contracts()
+            for contract in contracts
             for route in self.perps.routes
         ]
         others = [self._fetch(query, Scope(self.venue, self.feed)) for query in self.perps.once]
@@ -263,6 +269,12 @@ class PerpsSpider(CadenceSpider):
     def _scope(self, series: Series, route: Route) -> Scope:
         endpoint = route.page(series, Range(0, 1)).endpoint.name
         return Scope(self.venue, self.feed, (series.market,), endpoint=endpoint, kind="market")
+
+    def _put_unlisted(self, contract: Series, due: Range) -> None:
+        scope = Scope(self.venue, self.feed, (contract.market,), kind="market")
+        from_ns, to_ns = from_ms(due.first) - self.period_s * SECOND, from_ms(due.last)
+        detail = f"{contract.market} is not among the contracts that {self.venue} lists"
+        self.put(self.run.gap("not_served", "venue", from_ns, to_ns, scope, detail))
 
     def _put_gap(
         self, reason: Any, cause: Any, series: Series, route: Route, missing: Range, detail: str

@@ -97,6 +97,8 @@ class Column:
 
     origin: Origin
     how: str  # of a null one: why
+    taken_as: str = "candles"
+    """Of prices, what `mark_source` and `index_source` say; "samples": points of `fundings`, not candles."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,10 @@ class Perps:
     maker_bps: str
     fee_schedule_date: str  # of the schedule, YYYY-MM-DD
     columns: Mapping[str, Column]
+    lists_ended: bool = False
+    """Whether contracts that ended stay among `instruments`: what is not there is not asked for."""
+    borrow_bps_per_day: str | None = None
+    """Of every row, 0 where the venue has no such fee; None: as its table of rates says."""
     once: tuple[Query, ...] = ()  # what has no past and is asked for once a pass: rates of borrowing
     settled_every_s: tuple[int, ...] = (28_800, 14_400, 7_200, 3_600)  # intervals that occur
     unproven: Mapping[str, str] = field(default_factory=dict)  # route -> why nobody has seen a recording

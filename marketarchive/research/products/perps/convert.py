@@ -184,7 +184,7 @@ def rows_of(
     sources = {}
     for source in ("mark", "index"):
         declared = perps.columns.get(source)
-        is_sampled = declared is not None and declared.origin == "substitute"
+        is_sampled = declared is not None and declared.taken_as == "samples"
         sources[source] = f"{source} samples" if is_sampled else source
         if is_sampled:
             run(connection, _SAMPLES.format(period=period, source=source))
@@ -247,7 +247,7 @@ def _unified(found: pa.Table, venue: str, perps: Perps) -> pa.Table:
         "fees_taker_bps_perp": pa.array([float(perps.taker_bps)] * count, pa.float64()),
         "fees_maker_bps_perp": pa.array([float(perps.maker_bps)] * count, pa.float64()),
         "fee_schedule_date": pa.array([perps.fee_schedule_date] * count, pa.string()).cast(pa.date32()),
-        "borrow_bps_per_day": _double(found["bps"]),
+        "borrow_bps_per_day": _borrowed(found, perps),
         "listed_from": found["listed_at"],
         "listed_to": found["delisted_at"],
     }
@@ -257,8 +257,19 @@ def _unified(found: pa.Table, venue: str, perps: Perps) -> pa.Table:
     for source in ("mark", "index"):
         for each in ("o", "h", "l", "c"):
             made[f"{source}_{each}"] = _double(found[f"{source}_{each}"])
-        made[f"{source}_source"] = _source(found, source)
+        declared = perps.columns.get(source)
+        taken_as = "candles" if declared is None else declared.taken_as
+        made[f"{source}_source"] = _source(found, source, taken_as)
     return pa.table({name: made[name] for name in COLUMNS}).cast(schema())
+
+
+def _borrowed(found: pa.Table, perps: Perps) -> pa.Array:
+    """Return what it costs to borrow: what the venue declares of all, else what its table says."""
+    import pyarrow as pa
+
+    if perps.borrow_bps_per_day is None:
+        return _double(found["bps"])
+    return pa.array([float(perps.borrow_bps_per_day)] * found.num_rows, pa.float64())
 
 
 def _worth(found: pa.Table) -> pa.Array:
@@ -274,15 +285,15 @@ def _worth(found: pa.Table) -> pa.Array:
     return pa.array([None if each is None else float(each) for each in worth], pa.float64())
 
 
-def _source(found: pa.Table, source: str) -> pa.Array:
-    """Return where a price is from: candles of the venue, or how many samples; null where there is none."""
+def _source(found: pa.Table, source: str, taken_as: str) -> pa.Array:
+    """Return where a price is from: what candles are of, or how many samples; null where there is none."""
     import pyarrow as pa
 
     pairs = zip(
         found[f"{source}_c"].is_valid().to_pylist(), found[f"{source}_count"].to_pylist(), strict=True
     )
     told = [
-        None if not is_there else "candles" if number is None else f"{int(number)} samples"
+        None if not is_there else taken_as if number is None else f"{int(number)} samples"
         for is_there, number in pairs
     ]
     return pa.array(told, pa.string())
