@@ -34,7 +34,7 @@ class _Failure(NamedTuple):
 
 
 class BookChecks:
-    """Looks at messages in their order, and says at the end what is wrong."""
+    """Check of book messages in their order, with the findings reported at the end."""
 
     def __init__(self) -> None:
         self._makers: dict[tuple[str, str, str], RowMaker] = {}  # by run, venue and feed
