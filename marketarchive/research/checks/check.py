@@ -57,7 +57,7 @@ class ProductChecks:
 
 
 def share(part: float, of: float) -> str:
-    """`99.98 %`; never rounded up to all, nor down to none."""
+    """Format a share as `99.98 %`; never rounded up to all, nor down to none."""
     if not of:
         return "none to count"
     percent = 100 * part / of

@@ -30,7 +30,9 @@ RULE = (
 
 
 def check(root: Path, since: int | None = None, until: int | None = None) -> Check:
-    """Of the runs with a line in `since` <= time < `until` (ns); by `scrapy verify`'s own functions."""
+    """Check the runs with a line in `since` <= time < `until` (ns).
+
+    It uses `scrapy verify`'s own functions."""
     alive = _alive(root)
     entries = list(Ledger(root).entries())
     alive |= _alive(root)  # also one that started meanwhile
@@ -84,7 +86,7 @@ def check(root: Path, since: int | None = None, until: int | None = None) -> Che
 
 
 def _facts(root: Path, entry: Entry, report: Report) -> Facts | None:
-    """What a segment holds, where its ledger line alone does not tell its numbers."""
+    """Return a segment's content, read only where its ledger line alone does not tell its numbers."""
     if entry.kind == "recovered" or claimed(entry) is None:
         return check_segment(root, entry, report)
     path = root / entry["path"]

@@ -45,7 +45,7 @@ TABLES = ("coverage", "books", "book_changes", "quotes")
 
 @dataclass
 class Report:
-    """What a call left."""
+    """Result of a call: the files written and the verdict."""
 
     path: Path
     bytes: int
@@ -63,10 +63,11 @@ def report(
     master_url: str | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """Of `since` <= time < `until` (ns), by default the last 24 hours of recording; to `output`, or reports/.
+    """Write a report of `since` <= time < `until` (ns) to `output`, or into reports/.
 
-    One call at a time; another waits. Raises ArchiveError, ConfigurationError, DiskError.
-    """
+    By default it covers the last 24 hours of recording.
+
+    One call at a time; another waits. Raises ArchiveError, ConfigurationError, DiskError."""
     require()
     libraries = _libraries()
     import duckdb
@@ -248,7 +249,9 @@ class _Report:
         return leave_manifest(root, RealClock(), self._started, "report", arguments, _versions(), made)
 
     def _inputs(self) -> list[dict[str, str]]:
-        """With checksums; tables by their keys, which stand for the segments that they are made from."""
+        """List the inputs with checksums.
+
+        Tables have their keys, which stand for the segments that they are made from."""
         found = []
         for path in (path for product in self._products for path in product.inputs):
             if (self._root / path).exists():
@@ -301,7 +304,9 @@ def _size(count: int) -> str:
 
 
 def _libraries() -> str:
-    """Vega, Vega-Lite and their embedding, out of the installed package. Raises ConfigurationError."""
+    """Return Vega, Vega-Lite and their embedding from the installed package.
+
+    Raises ConfigurationError."""
     try:
         import vl_convert
     except ImportError as error:

@@ -32,7 +32,7 @@ _NONE = type(None)
 
 
 class Place(NamedTuple):
-    """Where a message came from."""
+    """Origin of a message."""
 
     received_at: int  # us
     run: str

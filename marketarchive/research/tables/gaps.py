@@ -105,7 +105,7 @@ def current(rows: str) -> str:
 
 
 def nothing() -> pa.Table:
-    """The columns of the stored table and no row."""
+    """Return the stored table's columns without a row."""
     import pyarrow as pa
 
     named = [pa.field(name, pa.string()) for name in ("venue", "feed", "date")]

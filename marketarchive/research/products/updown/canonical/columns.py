@@ -65,7 +65,9 @@ TEXTS = ("market_id", "asset", "cl_source", "ref_source", "pm_source")
 
 
 def schema() -> pa.Schema:
-    """Prices in dollars, those of pm per share; lags in seconds."""
+    """Return the dataset's schema.
+
+    Prices are in dollars, those of pm per share; lags in seconds."""
     import pyarrow as pa
 
     kinds = {
@@ -79,7 +81,9 @@ def schema() -> pa.Schema:
 
 
 def written() -> pa.Schema:
-    """As rows are made and written: texts, which hardly vary, by numbers. The file's columns are the same."""
+    """Return the schema in which rows are made and written.
+
+    Texts, which hardly vary, are dictionary-encoded. The file's columns are the same."""
     import pyarrow as pa
 
     return pa.schema(

@@ -29,5 +29,5 @@ class Told:
 
 
 def seconds_of(us: Array) -> Array:
-    """The first second at whose end each time lies."""
+    """Return for each time (us) the first second that ends at or after it."""
     return (us + (US - 1)) // US

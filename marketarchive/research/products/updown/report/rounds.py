@@ -36,7 +36,7 @@ def rounds(
     labels: Sequence[Label],
     names: Mapping[str, tuple[str, str]],
 ) -> list[dict[str, Any]]:
-    """Those of `labels` of which the dataset has a second with a price or a book. Raises duckdb.Error."""
+    """Return those of `labels` with a price or a book in the dataset. Raises duckdb.Error."""
     path = scope.root / path_of("observation")
     if not labels or not path.exists():
         return []
@@ -106,7 +106,7 @@ def _round(
 
 
 def _whole(values: Iterable[float | None], base: float, scale: int) -> list[int | None]:
-    """Parts of `scale` above `base`: short in the page."""
+    """Return each value as an integer in parts of `scale` above `base`: short in the page."""
     return [None if each is None else round((each - base) * scale) for each in values]
 
 
