@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 
 class GapLine(NamedTuple):
-    """What tells a gap's lines apart. id: None or "" in schema 1, where each line stands for itself."""
+    """Fields that distinguish the lines of a gap.
+
+    id: None or "" in schema 1, where each line is a gap of its own."""
 
     venue: str
     feed: str

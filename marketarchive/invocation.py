@@ -34,7 +34,9 @@ def command(*words: str, root: Path | None = None) -> str:
 
 
 def _program() -> tuple[str, ...]:
-    """What was typed before the command's name; nothing where it was neither Scrapy's program nor ours."""
+    """Return what was typed before the command's name.
+
+    Empty where it was neither Scrapy's program nor ours."""
     words = sys.orig_argv
     at = words.index("-m") if "-m" in words[:-1] else 0
     if at and words[at + 1] in PROGRAMS:
@@ -47,7 +49,7 @@ def _program() -> tuple[str, ...]:
 
 
 def _profile(argv: Sequence[str]) -> tuple[str, ...]:
-    """`--profile X` as our program takes it; Scrapy's option of that name measures."""
+    """Return `--profile X` as our program accepts it; Scrapy's option of that name profiles."""
     given = tuple(_values(argv, ("--profile",)))
     return ("--profile", given[-1]) if given else ()
 
@@ -59,7 +61,7 @@ def _settings(argv: Sequence[str]) -> dict[str, str]:
 
 
 def _values(argv: Sequence[str], options: Sequence[str]) -> Iterator[str]:
-    """The values given to these options, in all ways that argparse takes."""
+    """Yield the values given to these options, in all ways that argparse accepts."""
     words = iter(argv)
     for word in words:
         for option in options:

@@ -124,19 +124,21 @@ class Gap:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the gap's first line."""
+        """Return whether this is the gap's first line."""
         return is_first(self.id, self.seq)
 
     @property
     def is_void(self) -> bool:
-        """Whether this line says that there was no gap for its subjects, as its text will (microseconds)."""
+        """Return whether this line withdraws the gap for its subjects.
+
+        Times are compared in microseconds, as its text will have them."""
         end = None if self.to_ns is None else self.to_ns // MICROSECOND
         return is_void(self.id, self.seq, self.from_ns // MICROSECOND, end)
 
 
 @dataclass(frozen=True, slots=True)
 class Invalid:
-    """Something in a message (its line is already in raw) that did not make a valid item."""
+    """Part of a message that did not make a valid item; its line is already in raw."""
 
     venue: str
     feed: str
@@ -152,7 +154,7 @@ RAW = (Response, Frames, Connection, BookState, Gap, Invalid)
 
 
 class Derived(BaseModel):
-    """What every item made from a message carries: where it came from."""
+    """Origin fields of every item made from a message."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -220,7 +222,7 @@ class Market(Derived):
 
 
 class Resolution(Derived):
-    """What a venue says about the outcome of a market it has closed."""
+    """Statement of a venue about the outcome of a market it has closed."""
 
     platform: str
     market_id: str = Field(min_length=1)
@@ -337,7 +339,9 @@ class ReferencePrice(Row):
 
     @property
     def is_due(self) -> bool:
-        """A price that does not say when it was observed was read now and then, not once a second."""
+        """Return whether the price was read at intervals, not once a second.
+
+        Such a price does not say when it was observed."""
         return not self.observed or self.timestamp is not None
 
     @property

@@ -16,10 +16,10 @@ _LISTS = {"token": "tokens", "topic": "topics", "market": "markets", LOOKUP: "as
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What could not be observed. Without subjects: all of the feed, or of the connection or endpoint.
+    """Extent of what could not be observed.
 
-    `research/tables/gap_scope.py` says `concerns` as SQL.
-    """
+    Without subjects it is all of the feed, or of the connection or endpoint. `research/tables/gap_scope.py`
+    says `concerns` as SQL."""
 
     venue: str
     feed: str
@@ -32,7 +32,7 @@ class Scope:
 
     @property
     def is_whole_feed(self) -> bool:
-        """Whether it concerns all that the feed sends, whoever listens."""
+        """Return whether it concerns all that the feed sends, on any connection."""
         return not self.subjects and self.connection is None and self.endpoint is None and not self.kind
 
     def concerns(
