@@ -80,11 +80,11 @@ class PageSpider(ArchiveSpider):
     # ---- what subclasses write -------------------------------------------------------------------------
 
     def targets(self) -> Iterable[Target]:
-        """The pages to keep open."""
+        """Return the pages to keep open."""
         raise NotImplementedError
 
     def wants(self, url: str) -> bool:
-        """Whether an answer of `url` (the venue's own, without query) is archived."""
+        """Return whether a response of `url` (the venue's own, without query) is archived."""
         raise NotImplementedError
 
     def take(self, keeper: PageKeeper, page: OpenPage, item: Response, url: str) -> News | None:
@@ -95,17 +95,17 @@ class PageSpider(ArchiveSpider):
         raise NotImplementedError
 
     def labels(self, text: str) -> str:  # noqa: ARG002  (a hook)
-        """The part of a page's text that shows values; "" where a page has none."""
+        """Return the part of a page's text that shows values; "" where a page has none."""
         return ""
 
     def take_labels(self, keeper: PageKeeper, text: str, at: int, seq: int) -> None:
         """Look at what `labels` gave, archived already as a frame."""
 
     def each_second(self) -> None:
-        """Called about once a second of the project clock."""
+        """Do the spider's work of about once a second of the project clock."""
 
     def at_end(self) -> None:
-        """Called when nothing more comes."""
+        """Do the spider's work after the last data."""
 
     # ---- what keepers use ------------------------------------------------------------------------------
 
@@ -128,7 +128,7 @@ class PageSpider(ArchiveSpider):
 
     @asynccontextmanager
     async def opening(self) -> AsyncIterator[None]:
-        """After a refusal one page tries alone: the others wait for what it finds."""
+        """Let one page try alone after a refusal: the others wait for its result."""
         if not self._blocked_until:
             yield
             return

@@ -17,7 +17,7 @@ MISSED_PONGS = 3
 
 
 class ConnectionHost(Protocol):
-    """What a connection needs of its spider."""
+    """Interface of the spider that a connection needs."""
 
     @property
     def venue(self) -> str: ...
@@ -35,7 +35,7 @@ class ConnectionHost(Protocol):
 
 
 class ConnectionPoolEvents(Protocol):
-    """Whom a connection tells what happens to it."""
+    """Receiver of a connection's events."""
 
     def connected(self, connection: Connection) -> None: ...
     def received(self, connection: Connection, batch: Sequence[Message]) -> None: ...

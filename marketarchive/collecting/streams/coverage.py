@@ -48,7 +48,9 @@ class Coverage:
     """The tracks of one key and the gaps that were written of it."""
 
     def __init__(self, limits: Limits, key: str, subscribed_at: int, due_from: int | None = None) -> None:
-        """due_from: since when it is wanted, where that is before it is subscribed."""
+        """Start the coverage of a key.
+
+        due_from: since when it is wanted, where that is before it is subscribed."""
         self.key = key
         self.tracks: list[Track] = []
         self._limits = limits

@@ -25,12 +25,12 @@ class CpuBudget:
 
     @property
     def is_left(self) -> bool:
-        """Whether checks may still be made in this window."""
+        """Return whether checks may still be made in this window."""
         return self._spent() < self._allowed_ns
 
     @property
     def is_overdrawn(self) -> bool:
-        """Twice the share is spent: even what is cheap has to wait."""
+        """Return whether twice the share is spent: then even cheap checks have to wait."""
         return self._spent() > 2 * self._allowed_ns
 
     @contextmanager

@@ -14,7 +14,7 @@ from marketarchive.venues.channel import Channel
 
 
 class Detection(NamedTuple):
-    """What becomes of one thing that goes wrong."""
+    """Handling of one kind of fault."""
 
     fault: str
     noticed_by: str

@@ -22,7 +22,9 @@ class SecondBooks(Generic[R]):
     """Subclass it: which markets have a row at a tick, and how one is made."""
 
     def __init__(self, spider: StreamSpider, step: int = SECOND) -> None:
-        """step: ns between two ticks."""
+        """Start at the next tick.
+
+        step: ns between two ticks."""
         self._stream = spider
         self._step = step
         self._next = -(-spider.now() // step) * step

@@ -20,7 +20,7 @@ LEAST_FIRST = ("rows", "gaps", "messages")
 
 @dataclass(slots=True)
 class Counts:
-    """What passed of one feed."""
+    """Counts of one feed's messages, rows and gaps."""
 
     messages: int = 0
     rows: int = 0
@@ -60,7 +60,7 @@ class FeedLines:
 
 
 class FeedCounts(Listener):
-    """Counts messages, rows and gaps of each feed."""
+    """Counter of messages, rows and gaps of each feed."""
 
     def __init__(self, feeds: Feeds) -> None:
         self.counts = {feed: Counts() for feed in sorted(feeds)}

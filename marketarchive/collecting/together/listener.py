@@ -18,7 +18,7 @@ Feeds = frozenset[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Something was seen as it was at a moment; its row follows once the second is over."""
+    """State seen at a moment; its row follows once the second is over."""
 
     venue: str
     feed: str
@@ -136,7 +136,7 @@ class Selected(Listener):
 
 
 class Traffic(Listener):
-    """Counts what passes, of whatever feed."""
+    """Counter of rows and frames of all feeds."""
 
     def __init__(self) -> None:
         self.rows = 0

@@ -24,7 +24,7 @@ from marketarchive.times import SECOND
 
 @dataclass
 class FeedSummary:
-    """What one spider left in all its runs, by their manifests."""
+    """Result of one spider over all its runs, by their manifests."""
 
     spider: str
     runs: int = 0
@@ -46,7 +46,7 @@ class FeedSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """Everything at the end."""
+    """Result of a whole collection."""
 
     ended: str
     feeds: Sequence[FeedSummary]
