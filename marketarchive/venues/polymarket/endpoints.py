@@ -66,7 +66,7 @@ _FIRST_SEGMENT = {
 
 
 def endpoint_class(url: str) -> str:
-    """The key of LIMITS that a URL of this venue counts against; ValueError for another host."""
+    """Return the key of LIMITS that a URL counts against. Raises ValueError for another host."""
     parts = urlsplit(url)
     host = f"{parts.scheme}://{parts.netloc}"
     group = {GAMMA: "gamma", CLOB: "clob", DATA: "data"}.get(host)

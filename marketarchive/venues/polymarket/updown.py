@@ -35,7 +35,7 @@ _DAILY = re.compile(rf"([a-z]+)-up-or-down-on-(?:{_MONTH})-\d{{1,2}}(?:-\d{{4}})
 
 
 def of_slug(slug: str) -> tuple[str, str] | None:
-    """`btc-updown-5m-1784853900` -> ("BTC", "5m"); None for anything that is no up/down round."""
+    """Parse `btc-updown-5m-1784853900` to ("BTC", "5m"); None for anything that is no up/down round."""
     if numbered := _NUMBERED.fullmatch(slug) or _NUMBERED_OLD.fullmatch(slug):
         name, duration = numbered[1], numbered[2]
     elif hourly := _HOURLY.fullmatch(slug):
@@ -49,26 +49,32 @@ def of_slug(slug: str) -> tuple[str, str] | None:
 
 
 def start_of_slug(slug: str) -> int | None:
-    """The window's start in Unix seconds, where the slug carries it."""
+    """Return the window's start in Unix seconds, where the slug carries it."""
     numbered = _NUMBERED.fullmatch(slug) or _NUMBERED_OLD.fullmatch(slug)
     return int(numbered[3]) if numbered and numbered[1] in BY_NAME else None
 
 
 def span_of_slug(slug: str) -> tuple[int, int] | None:
-    """From when until when the window is open, in Unix seconds, where the slug carries it."""
+    """Return start and end of the window in Unix seconds, where the slug carries it."""
     start, known = start_of_slug(slug), of_slug(slug)
     return None if start is None or known is None else (start, start + SECONDS[known[1]])
 
 
 def slug_of(asset: str, duration: str, start: int) -> str:
-    """The slug of the round that starts at `start` (Unix seconds); only 5m, 15m and 4h are numbered."""
+    """Return the slug of the round that starts at `start` (Unix seconds).
+
+    Only 5m, 15m and 4h are numbered.
+    """
     if duration in DATED_SLUGS:
         raise ValueError(f"slugs of {duration} rounds carry a date, not a number: ask the venue by series")
     return f"{asset.lower()}-updown-{duration}-{start}"
 
 
 def series_slugs(asset: str, duration: str) -> tuple[str, ...]:
-    """Candidates for the series' slug, the likelier first (hourly Solana was seen under both)."""
+    """Return candidates for the series' slug, the likelier first.
+
+    Hourly Solana was seen under both.
+    """
     ending, short = _SERIES_ENDINGS[duration], asset.lower()
     names = dict.fromkeys((short, NAMES[asset])) if duration in DATED_SLUGS else (short,)
     return tuple(f"{name}-up-or-down-{ending}" for name in names)
@@ -85,5 +91,5 @@ def _series() -> dict[str, tuple[str, str]]:
 
 
 def of_series(slug: str) -> tuple[str, str] | None:
-    """`btc-up-or-down-5m` -> ("BTC", "5m"); None for any other series."""
+    """Parse `btc-up-or-down-5m` to ("BTC", "5m"); None for any other series."""
     return _series().get(slug)
