@@ -77,7 +77,8 @@ def _load(module: str) -> ScrapyCommand:
 def _run(command: ScrapyCommand, name: str, words: Sequence[str], settings: Settings) -> None:
     """Run a command as Scrapy's own command line does, but for the names it prints.
 
-    See scrapy.cmdline.execute of Scrapy 2.19."""
+    See scrapy.cmdline.execute of Scrapy 2.19.
+    """
     from scrapy.cmdline import ScrapyArgumentParser
     from scrapy.commands import ScrapyHelpFormatter
     from scrapy.crawler import AsyncCrawlerProcess

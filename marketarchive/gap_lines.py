@@ -12,7 +12,8 @@ from typing import NamedTuple
 class GapLine(NamedTuple):
     """Fields that distinguish the lines of a gap.
 
-    id: None or "" in schema 1, where each line is a gap of its own."""
+    id: None or "" in schema 1, where each line is a gap of its own.
+    """
 
     venue: str
     feed: str

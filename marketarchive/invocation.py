@@ -36,7 +36,8 @@ def command(*words: str, root: Path | None = None) -> str:
 def _program() -> tuple[str, ...]:
     """Return what was typed before the command's name.
 
-    Empty where it was neither Scrapy's program nor ours."""
+    Empty where it was neither Scrapy's program nor ours.
+    """
     words = sys.orig_argv
     at = words.index("-m") if "-m" in words[:-1] else 0
     if at and words[at + 1] in PROGRAMS:

@@ -131,7 +131,8 @@ class Gap:
     def is_void(self) -> bool:
         """Return whether this line withdraws the gap for its subjects.
 
-        Times are compared in microseconds, as its text will have them."""
+        Times are compared in microseconds, as its text will have them.
+        """
         end = None if self.to_ns is None else self.to_ns // MICROSECOND
         return is_void(self.id, self.seq, self.from_ns // MICROSECOND, end)
 
@@ -341,7 +342,8 @@ class ReferencePrice(Row):
     def is_due(self) -> bool:
         """Return whether the price was read at intervals, not once a second.
 
-        Such a price does not say when it was observed."""
+        Such a price does not say when it was observed.
+        """
         return not self.observed or self.timestamp is not None
 
     @property

@@ -21,7 +21,8 @@ _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b'{}[]"')
 def is_shallow(text: bytes) -> bool:
     """Return whether `text`, if valid JSON, is at most MAX_NESTING deep.
 
-    Invalid text is never called shallow when a parser would go much deeper before it notices."""
+    Invalid text is never called shallow when a parser would go much deeper before it notices.
+    """
     if len(text.translate(None, _NO_OPENING)) <= MAX_NESTING:
         return True
     if b"\\" in text:

@@ -19,7 +19,8 @@ class Scope:
     """Extent of what could not be observed.
 
     Without subjects it is all of the feed, or of the connection or endpoint. `research/tables/gap_scope.py`
-    says `concerns` as SQL."""
+    says `concerns` as SQL.
+    """
 
     venue: str
     feed: str

@@ -54,7 +54,8 @@ class SimulatedClock:
     def wait_s(self, ns: int) -> float:
         """Return the wall seconds to sleep, at the highest speed.
 
-        A sleeper must not miss its moment when time runs faster again."""
+        A sleeper must not miss its moment when time runs faster again.
+        """
         return min(PIECE_S, max(LEAST_PIECE_S, to_seconds(ns) / self.speed))
 
     def passed_ns(self, machine_ns: int) -> int:

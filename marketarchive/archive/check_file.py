@@ -55,7 +55,8 @@ def check_segment(root: Path, entry: Entry, report: Report) -> Facts | None:
 def check_bytes(root: Path, entry: Entry, report: Report) -> bool:
     """Check that a file of any other kind exists with the same bytes.
 
-    Its lines are compared too where the ledger counts them."""
+    Its lines are compared too where the ledger counts them.
+    """
     path: str = entry["path"]
     digest, size, lines = hashlib.sha256(), 0, 0
     try:
@@ -86,7 +87,8 @@ def check_bytes(root: Path, entry: Entry, report: Report) -> bool:
 def _changed(scan: Scan, entry: Entry) -> tuple[str, int | None]:
     """Return what to report of a segment whose bytes differ from the sealed ones.
 
-    The second value is the first line that can differ, None when all complete members are intact."""
+    The second value is the first line that can differ, None when all complete members are intact.
+    """
     what = (
         f"is not the file that was sealed: {scan.bytes} bytes, sha256 {scan.sha256}; "
         f"ledger line {entry.number} says {entry['bytes']}, {entry['sha256']}"

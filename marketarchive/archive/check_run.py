@@ -45,7 +45,8 @@ def check_density(feed: FeedOfRun, report: Report, *, is_alive: bool) -> None:
     """Check that segment numbers n and line numbers seq are 1, 2, 3, ... without a gap.
 
     After a crash they are checked up to the first lost seq. Of a living run only duplicates are wrong: what
-    is missing may stand in its open parts."""
+    is missing may stand in its open parts.
+    """
     newest = feed.entries[-1]
     who = f"run {newest['run']}, venue {newest['venue']}, feed {newest['feed']}"
     path: str = newest["path"]

@@ -46,7 +46,8 @@ def compressor(level: int) -> Compressor:
 def decompressor() -> Decompressor:
     """Start reading one gzip member.
 
-    ISA-L holds the last two bytes of text back until more data comes."""
+    ISA-L holds the last two bytes of text back until more data comes.
+    """
     found: Decompressor = _codec.decompressobj(GZIP)
     return found
 

@@ -52,7 +52,8 @@ class ArchiveConfig:
 def files_from_settings(settings: Mapping[str, Any]) -> Files:
     """Return the object named by `ARCHIVE_FILES`, a dotted path; the real disk by default.
 
-    Raises ConfigurationError."""
+    Raises ConfigurationError.
+    """
     dotted = settings.get("ARCHIVE_FILES")
     if not dotted:
         return Files()

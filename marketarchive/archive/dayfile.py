@@ -54,7 +54,8 @@ class DayFile:
     def sync(self) -> None:
         """Bring everything written to the disk; enter the file in the ledger once it is final.
 
-        A file of late rows stays open until the run ends, since more may come."""
+        A file of late rows stays open until the run ends, since more may come.
+        """
         self._flush()
         if not self._is_late and self._store.clock.now_ns() >= self._final_ns:
             self._enter()
@@ -89,7 +90,8 @@ class DayFile:
     def _names(self) -> Iterator[PurePosixPath]:
         """Yield the names to try: the day's own, then this run's own.
 
-        Late rows never go to a file that is final."""
+        Late rows never go to a file that is final.
+        """
         final = _entered(self._store.ledger) if self._is_late else set()
         if not self._is_late:
             yield PurePosixPath("records", f"{self._base}.jsonl")

@@ -214,7 +214,8 @@ class DeadRun:
     def _record_losses(self, reason: str) -> None:
         """Give every feed of the run a crash gap.
 
-        It stands in a segment of its own where no torn one could hold it."""
+        It stands in a segment of its own where no torn one could hold it.
+        """
         for feed in self._identity["feeds"]:
             self._feeds.setdefault((self._identity["venue"], feed), _Feed())
         for (venue, feed_name), feed in self._feeds.items():

@@ -48,7 +48,8 @@ def export(
     """Write the rows of `table` with `since` <= tick < `until` (ns) to `target`, whole or not at all.
 
     Rows of one tick stand in the order of their files. An index of one day's rows is held in memory. Raises
-    ArgumentError for a table that is not there, OSError."""
+    ArgumentError for a table that is not there, OSError.
+    """
     if table not in (there := tables(root)):
         raise ArgumentError(f"--table {table!r} is not here; there is {', '.join(there) or 'none yet'}")
     done = Exported(target)
@@ -93,7 +94,8 @@ def _days(
 def _columns(paths: Iterator[Path]) -> list[str]:
     """Return the columns of all rows, in order of appearance.
 
-    A later version of the program may have added some, also within a day."""
+    A later version of the program may have added some, also within a day.
+    """
     found: dict[str, None] = {}
     for path in paths:
         with path.open("rb") as file:
@@ -132,7 +134,8 @@ def _write_day(
 def _lines(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
     """Yield (offset, size in bytes, line).
 
-    The file is not mapped into memory: a collector may cut a torn last line meanwhile."""
+    The file is not mapped into memory: a collector may cut a torn last line meanwhile.
+    """
     begin = 0
     for line in file:
         yield begin, len(line), line
@@ -153,7 +156,8 @@ def _row(line: bytes) -> tuple[int, dict[str, msgspec.Raw]] | None:
 def _text(value: msgspec.Raw) -> str:
     """Return a value as the row has it.
 
-    A string is without its quotes, a number has all its digits, null is empty."""
+    A string is without its quotes, a number has all its digits, null is empty.
+    """
     raw = bytes(value)
     if raw == b"null":
         return ""
@@ -163,6 +167,7 @@ def _text(value: msgspec.Raw) -> str:
 def _csv(fields: Sequence[str]) -> str:
     """Return a line of CSV (RFC 4180, but ended by a newline alone).
 
-    The csv module would leave a lone CR unquoted then."""
+    The csv module would leave a lone CR unquoted then.
+    """
     quoted = ('"' + each.replace('"', '""') + '"' if _SPECIAL.search(each) else each for each in fields)
     return ",".join(quoted) + "\n"

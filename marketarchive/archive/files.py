@@ -91,7 +91,8 @@ class Files:
     def make_dirs(self, path: Path, below: Path) -> None:
         """Create `path` and its parents below `below`, each entered durably in its own parent.
 
-        Existing ones are synced too: whoever created them may have died before that."""
+        Existing ones are synced too: whoever created them may have died before that.
+        """
         folders = [path, *path.parents]
         for folder in reversed(folders[: folders.index(below)]):
             if not folder.is_dir():

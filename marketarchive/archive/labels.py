@@ -16,7 +16,8 @@ LABELS = ("deprecated", "invalid")
 def label(root: Path, path: str | Path, label: str, why: str, clock: Clock | None = None) -> Head:
     """Enter a label for a file of the archive in the ledger; return the ledger's new head.
 
-    `path` is relative to `root`, or to the working directory, or absolute. Raises ArgumentError."""
+    `path` is relative to `root`, or to the working directory, or absolute. Raises ArgumentError.
+    """
     if label not in LABELS:
         raise ArgumentError(f"{label!r} is no label: use {' or '.join(LABELS)}")
     if not why.strip():

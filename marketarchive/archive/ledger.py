@@ -114,7 +114,8 @@ class Ledger:
     def paths(self, kind: str | None = None) -> Iterator[str]:
         """Yield the paths of all lines, or of those of one kind, without decoding the rest of a line.
 
-        Lines that cannot be read are left out: `check` names them."""
+        Lines that cannot be read are left out: `check` names them.
+        """
         for raw in self._lines():
             if match := _KIND_AND_PATH(raw):
                 found, path = match[1].decode(), match[2].decode()
@@ -127,7 +128,8 @@ class Ledger:
     def _lines(self) -> Iterator[bytes]:
         """Yield the lines without newlines.
 
-        What is there never changes, so only reading its size needs the lock."""
+        What is there never changes, so only reading its size needs the lock.
+        """
         with self._shared() as handle:
             size = 0 if handle is None else os.fstat(handle).st_size
         if size:
@@ -166,7 +168,8 @@ def check_chain(entries: Iterable[Entry]) -> list[str]:
     """Return the problems of all entries: lines changed, removed, added, moved or torn.
 
     `entries` are consecutive from line 1 on. A torn line is no problem when the next line names it, or when
-    it is the last: that is what a crash leaves."""
+    it is the last: that is what a crash leaves.
+    """
     problems: list[str] = []
     previous = NOTHING
     for entry, damaged in with_damage(entries):

@@ -222,7 +222,8 @@ def crash_gap(
 def is_first_line(gap: Mapping[str, Any]) -> bool:
     """Return whether a `gap` line, as its envelope, is the first of its gap.
 
-    In schema 1 each line is a gap of its own."""
+    In schema 1 each line is a gap of its own.
+    """
     return is_first(gap.get("id"), gap.get("seq"))
 
 
@@ -252,7 +253,8 @@ def segment(
 ) -> Built:
     """Build a segment's first line.
 
-    `seq_next` is one more than the highest seq in this feed's earlier segments."""
+    `seq_next` is one more than the highest seq in this feed's earlier segments.
+    """
     line = {
         "kind": b'"segment"',
         "schema": b"%d" % SCHEMA,
@@ -274,7 +276,8 @@ def segment(
 def end(lines: int, seq_min: int | None, seq_max: int | None, reason: str) -> bytes:
     """Build a segment's last line.
 
-    `lines` counts all of the file, the segment line and this one included."""
+    `lines` counts all of the file, the segment line and this one included.
+    """
     return (
         _encode({"kind": "end", "lines": lines, "seq_min": seq_min, "seq_max": seq_max, "reason": reason})
         + b"\n"
@@ -371,7 +374,8 @@ def _built(kind: str, values: Mapping[str, bytes], at: int, seq: int | None, tai
 def _verbatim(text: bytes) -> bytes:
     """Encode what was sent.
 
-    A JSON object or array stands as such, other text as a JSON string, the rest as base64."""
+    A JSON object or array stands as such, other text as a JSON string, the rest as base64.
+    """
     if (
         text[:1] in (b"{", b"[")
         and _PAYLOAD_KEY not in text
@@ -388,7 +392,8 @@ def _verbatim(text: bytes) -> bytes:
 def _object(value: Any) -> bytes:
     """Encode a value as compact JSON.
 
-    It becomes a JSON string where readers could take a key of it for the payload's."""
+    It becomes a JSON string where readers could take a key of it for the payload's.
+    """
     try:
         text = _encode(value)
     except UnicodeEncodeError:  # a lone surrogate: only an escape can carry it, and only inside a string

@@ -18,7 +18,8 @@ from marketarchive.archive.paths import RECOVERY_LOCK, parse_run_name
 def claim(path: Path) -> int | None:
     """Return a handle that holds the lock of a dead run until closed.
 
-    None when the run lives, or is done."""
+    None when the run lives, or is done.
+    """
     return _try(path, os.O_RDWR, fcntl.LOCK_EX)  # NFS grants exclusive locks to writers only
 
 
@@ -47,7 +48,8 @@ def recovery(root: Path, files: Files) -> Iterator[None]:
 def read_identity(name: str, lock: Path | None, venue: str | None) -> tuple[dict[str, Any], str]:
     """Return (the run's identity by its lock file, why the run failed).
 
-    Without a lock the identity is what its name and `venue` tell."""
+    Without a lock the identity is what its name and `venue` tell.
+    """
     found = parse_run_name(name)
     assert found is not None, name
     at = found.run

@@ -37,7 +37,8 @@ def manifest(
 ) -> dict[str, Any]:
     """Build a run's manifest.
 
-    `identity` is the lock file's, `entries` the ledger lines of the run's segments in order."""
+    `identity` is the lock file's, `entries` the ledger lines of the run's segments in order.
+    """
     by_feed: dict[FeedKey, list[Mapping[str, Any]]] = {}
     for entry in entries:
         by_feed.setdefault((entry["venue"], entry["feed"]), []).append(entry)
@@ -59,7 +60,8 @@ def manifest(
 def store_manifest(store: Store, name: str, document: Mapping[str, Any]) -> str:
     """Write a manifest durably and enter it in the ledger.
 
-    Returns its path relative to OUTPUT_DIR. Raises OSError."""
+    Returns its path relative to OUTPUT_DIR. Raises OSError.
+    """
     data = msgspec.json.format(msgspec.json.encode(document, enc_hook=str), indent=2) + b"\n"
     path = manifest_path(name)
     store.files.write_whole(store.root / path, data)
@@ -80,7 +82,8 @@ def feed_summary(
 ) -> dict[str, Any]:
     """Sum up the ledger lines of a feed's segments: one element of `raw`.
 
-    `verify` computes it again."""
+    `verify` computes it again.
+    """
     counts: Counter[str] = Counter()
     statuses: Counter[str] = Counter()
     for entry in entries:

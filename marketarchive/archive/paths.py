@@ -100,7 +100,8 @@ def run_of(path: str) -> str | None:
 def lock_path(name: str) -> PurePosixPath:
     """Return the lock path of the run called `<spider>-<run>`.
 
-    It is held from before the run's first part until its manifest is entered."""
+    It is held from before the run's first part until its manifest is entered.
+    """
     return PurePosixPath("manifests", f"{name}.lock")
 
 

@@ -30,7 +30,8 @@ def field(body: bytes) -> tuple[bytes, bytes]:
     """Return the end of a line but for its brace: `body` embedded, or as text or base64.
 
     The first piece is the key (`,"payload":`), the second the bytes, so that a large body is copied only
-    once, into its line."""
+    once, into its line.
+    """
     core = body.strip(_WHITE)
     if not embeddable(core):
         return text_field(body)
@@ -46,7 +47,8 @@ def field(body: bytes) -> tuple[bytes, bytes]:
 def are_plain(bodies: Sequence[bytes]) -> bool:
     """Return whether `field` would embed each of `bodies` as it is.
 
-    They are checked together, at half the cost."""
+    They are checked together, at half the cost.
+    """
     if not {body[:1] for body in bodies}.isdisjoint(_NO_STARTS):
         return False
     text = b",\n".join((b"[0", *bodies, b"0]"))
@@ -95,7 +97,8 @@ def pieces(body: bytes, size: int) -> list[bytes]:
 def embeddable(core: bytes) -> bool:
     """Return whether `core` is strict JSON in one line of UTF-8, nested at most 200 deep.
 
-    There is no white space around it."""
+    There is no white space around it.
+    """
     marks = core.translate(None, _NO_MARKS)  # line ends and opening brackets: all that is left of most
     if b"\n" in marks or b"\r" in marks:
         return False

@@ -98,7 +98,8 @@ class ArchiveReader:
     ) -> list[Entry]:
         """Return the ledger lines of segments with a line in `since` <= time < `until` (ns), by first time.
 
-        Segments labelled deprecated or invalid only with `labelled`; moved ones are included."""
+        Segments labelled deprecated or invalid only with `labelled`; moved ones are included.
+        """
         entries = list(Ledger(self.root).entries())
         excluded = set() if labelled else set(labels(entries))
         found = {
@@ -131,7 +132,8 @@ class ArchiveReader:
         a segment lines keep their order, in which an answer may stand behind a slightly later one.
         With `open_parts` also what is not in the ledger yet: files being written, up to their last whole
         line, and those waiting for recovery, up to any damage. Raises CorruptError for a damaged sealed
-        segment, ArchiveError for one that is not there."""
+        segment, ArchiveError for one that is not there.
+        """
         parts = self._parts(venue, feed) if open_parts else []  # before the ledger: one may be sealed between
         sealed = self.segments(venue, feed, since, until, labelled=labelled)
         entered = {entry.get("path") for entry in Ledger(self.root).entries()} if parts else set()
@@ -172,7 +174,8 @@ def read_segment(root: Path, entry: Entry) -> Iterator[Message]:
 def canonical_url(url: str) -> str:
     """Return the venue's URL of a simulated one; other URLs as they are.
 
-    `http://127.0.0.1:8900/HOST/PATH` becomes `https://HOST/PATH`, `ws:` becomes `wss:`."""
+    `http://127.0.0.1:8900/HOST/PATH` becomes `https://HOST/PATH`, `ws:` becomes `wss:`.
+    """
     match = _SIMULATED.fullmatch(url)
     return url if match is None else f"{match[1]}s://{match[2]}{match[3]}"
 
@@ -189,7 +192,8 @@ def _sealed(root: Path, entry: Entry) -> _Source:
 def _interleaved(streams: Iterable[tuple[int, Iterator[Message]]]) -> Iterator[Message]:
     """Merge `streams`, given with the ascending times of their first lines, by time.
 
-    Only those that overlap are open at once."""
+    Only those that overlap are open at once.
+    """
     ahead: list[tuple[int, int, Message, Iterator[Message]]] = []  # the next message of each open stream
 
     def advance(order: int, stream: Iterator[Message]) -> None:
@@ -320,7 +324,8 @@ def _message(
 def _ns(text: str) -> int:
     """Parse a line's own time form like `clock.from_iso`.
 
-    It has 20 characters up to the second's point."""
+    It has 20 characters up to the second's point.
+    """
     return _whole_second(text[:19]) + int(text[20:26]) * 1000
 
 

@@ -120,7 +120,8 @@ class _Dead:
 def _dead_runs(store: Store, held: ExitStack, provenance: Provenance, recovery: Recovery) -> list[_Dead]:
     """Return runs whose lock could be taken, and those with unentered files and no lock at all.
 
-    `held` keeps the locks."""
+    `held` keeps the locks.
+    """
     claimed: dict[str, Path] = {}
     for path in run_locks(store.root):
         with recovery.attempt(path.stem):
@@ -154,7 +155,8 @@ def _foreign_files(
 ) -> set[str]:
     """Return the unentered files that do not belong to the archive; log a warning for each.
 
-    Of two that claim to be the same segment, the one in the hour in which it was opened counts."""
+    Of two that claim to be the same segment, the one in the hour in which it was opened counts.
+    """
     found: set[str] = set()
     for path in sorted(unentered, key=lambda path: (home_of(root / path) != final_path(path), path)):
         if objection := provenance.objection(path):

@@ -66,7 +66,8 @@ class RunArchive:
     def on_rotation(self, venue: str, feed: str, call: Callable[[], None]) -> None:
         """Call `call` from the writer thread whenever a segment of the feed has followed another.
 
-        What a segment needs to be read alone can be written then."""
+        What a segment needs to be read alone can be written then.
+        """
         self._feed(venue, feed).on_rotation = call
 
     def write(self, item: RawItem) -> None:
@@ -82,7 +83,8 @@ class RunArchive:
     def write_record(self, series: str, tick_ns: int, line: bytes) -> None:
         """Accept a row, one line of JSON, for `records/<series>-<UTC day of tick_ns>.jsonl`.
 
-        Raises as `write` does."""
+        Raises as `write` does.
+        """
         self._check_open()
         key = (series, day_of(tick_ns))
         sink = self._day_files.get(key) or self._day_files.setdefault(
@@ -94,13 +96,15 @@ class RunArchive:
     def flush(self) -> Future[None]:
         """Return a future that resolves when everything written so far is on the disk.
 
-        It raises DiskError when that can never be."""
+        It raises DiskError when that can never be.
+        """
         return self._queue.flush()
 
     def close(self, reason: str, summary: Mapping[str, Any]) -> Future[str]:
         """Seal everything, write the manifest (with `summary` as it is) and release the lock.
 
-        Resolves to the manifest's path relative to OUTPUT_DIR, or raises DiskError."""
+        Resolves to the manifest's path relative to OUTPUT_DIR, or raises DiskError.
+        """
         self._check_open()
         self._is_closed = True
         return self._queue.finish(self, reason, summary)
@@ -121,7 +125,8 @@ class RunArchive:
     def note_step(self, jump_ns: int, earlier: Instant, later: Instant) -> None:
         """Record a gap in every feed that has lines.
 
-        Stamps between the instants `earlier` and `later` cannot be trusted."""
+        Stamps between the instants `earlier` and `later` cannot be trusted.
+        """
         first, last = sorted((earlier.wall, later.wall))
         verb = "stepped" if wall_step(earlier, later) else "has drifted by"
         detail = f"wall clock {verb} {to_seconds(jump_ns):+.3f} s against the monotonic clock"
@@ -213,7 +218,8 @@ def open_lock(
 ) -> tuple[dict[str, Any], int]:
     """Return a new run's identity and the handle of its lock file. Raises OSError.
 
-    The file gets its name only when it is locked and whole, so that nobody can take it for a dead run's."""
+    The file gets its name only when it is locked and whole, so that nobody can take it for a dead run's.
+    """
     files, folder = store.files, store.root / "manifests"
     files.make_dirs(folder, next(parent for parent in folder.parents if parent.is_dir()))
     now_ns = store.clock.now_ns()

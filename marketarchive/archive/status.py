@@ -348,7 +348,8 @@ class _Look:
     def _see_file(self, feed: FeedStatus, path: str) -> int | None:
         """Return the size in bytes of a file that `feed` was last written to; None when it is missing.
 
-        Its time is the machine's; in a simulation the archive's clock is another."""
+        Its time is the machine's; in a simulation the archive's clock is another.
+        """
         try:
             stat = (self._root / path).stat()
         except FileNotFoundError:
@@ -428,7 +429,8 @@ def _is_written(ledger: Ledger) -> bool:
 def _manifest(data: bytes) -> _Manifest:
     """Decode the manifest of a run; return an empty one for anything else.
 
-    Raises msgspec.DecodeError."""
+    Raises msgspec.DecodeError.
+    """
     try:
         return msgspec.json.decode(data, type=_Manifest)
     except msgspec.ValidationError:

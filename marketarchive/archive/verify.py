@@ -44,7 +44,8 @@ def verify(
 ) -> Report:
     """Check the archive below `root`; read its segments with a last time >= `since` (ns).
 
-    `head` is `N:SHA` as an earlier call gave it. Raises ArgumentError when it has another form."""
+    `head` is `N:SHA` as an earlier call gave it. Raises ArgumentError when it has another form.
+    """
     return _Verification(root, since, books).run(head)
 
 
@@ -228,7 +229,8 @@ class _Verification:
     def _check_day_files(self, entered: set[str]) -> None:
         """Report files of rows that no run of this archive has begun.
 
-        Others may still grow."""
+        Others may still grow.
+        """
         found: dict[str, str] = {}
         for path, _ in day_files(self._root):
             name = relative(self._root, path)
@@ -260,7 +262,8 @@ def _is_inside(path: Any) -> bool:
 def _has_keys(entry: Entry) -> bool:
     """Return whether the line has the keys of its kind, with values of their types.
 
-    What follows need not check again."""
+    What follows need not check again.
+    """
     try:
         if entry.kind in SEGMENT_KINDS:
             line = msgspec.convert(entry.fields, _SegmentLine)

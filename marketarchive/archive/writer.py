@@ -119,7 +119,8 @@ class ArchiveWriter:
     ) -> RunArchive:
         """Start a new run, alive on the disk when this returns.
 
-        `settings` go into every segment line as they are. Raises DiskError."""
+        `settings` go into every segment line as they are. Raises DiskError.
+        """
         if self.failure is not None:
             raise self.failure
         try:
@@ -144,7 +145,8 @@ class ArchiveWriter:
     def is_stalled(self) -> bool:
         """Return whether there was no progress for `stall_s` with work waiting.
 
-        Nobody should wait for the thread any more."""
+        Nobody should wait for the thread any more.
+        """
         return self.stalled_s() > self.store.config.stall_s
 
     def close(self) -> None:

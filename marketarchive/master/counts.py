@@ -28,7 +28,8 @@ class Counts:
 def counts(url: str, *, wait_s: float = 2.0) -> Counts | None:
     """Count the rows of the master at `url`; None when its file does not exist yet.
 
-    Raises MasterError, ConfigurationError."""
+    Raises MasterError, ConfigurationError.
+    """
     engine = connect(url, wait_s=wait_s)
     try:
         path = sqlite_path(engine.url)

@@ -35,7 +35,8 @@ def connect(url: str, *, wait_s: float = 5.0) -> Engine:
     """Return an engine for `url`, opening nothing yet.
 
     A lock held by another is waited for `wait_s` wall seconds. Raises ConfigurationError when the URL is
-    malformed or its driver is not installed."""
+    malformed or its driver is not installed.
+    """
     parsed = _parsed(url)
     make = {"sqlite": _sqlite, "postgresql": _postgresql}.get(parsed.get_backend_name())
     if make is None:
@@ -51,7 +52,8 @@ def connect(url: str, *, wait_s: float = 5.0) -> Engine:
 def open_master(url: str, *, wait_s: float = 5.0) -> Engine:
     """Connect as `connect` and bring the tables up to date.
 
-    Raises MasterError, ConfigurationError."""
+    Raises MasterError, ConfigurationError.
+    """
     engine = connect(url, wait_s=wait_s)
     try:
         migrate(engine)

@@ -121,7 +121,8 @@ def encode(kind: Kind, value: Any) -> str:
 def to_column(kind: Kind, text: str | None) -> Any:
     """Return the value of a `markets` column for a canonical text.
 
-    A Decimal, microseconds, or the text itself."""
+    A Decimal, microseconds, or the text itself.
+    """
     if text is None:
         return None
     match kind:
@@ -164,7 +165,8 @@ def to_python(kind: Kind, text: str | None) -> Any:
 def resolution(stated: str | None, outcomes: str | None, payouts: str | None) -> str | None:
     """Return the winner's label: the one stated, else the only outcome that `payouts` pays 1.
 
-    Arguments are canonical texts of one moment. None on a split, or while the outcomes are not known."""
+    Arguments are canonical texts of one moment. None on a split, or while the outcomes are not known.
+    """
     if stated is not None or outcomes is None or payouts is None:
         return stated
     labels: Sequence[str] = json.loads(outcomes)

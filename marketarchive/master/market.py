@@ -58,7 +58,8 @@ class MarketState:
     ) -> None:
         """Start from `row` of `markets` (None when new) and `journal`.
 
-        `journal` is (field, key, new) as written; it is needed only for late observations."""
+        `journal` is (field, key, new) as written; it is needed only for late observations.
+        """
         self.platform = platform
         self.market_id = market_id
         self.created_at: int | None = None if row is None else row["created_at"]

@@ -21,7 +21,8 @@ from marketarchive.master.timeline import Timeline
 class JournalEntry:
     """Change of a market: from `observed_at` on `field` was `new`.
 
-    `capture` (run/venue/feed/seq) names the raw line."""
+    `capture` (run/venue/feed/seq) names the raw line.
+    """
 
     field: str
     old: Any

@@ -27,7 +27,8 @@ class Store:
         """Write observations in one transaction, all or nothing.
 
         Raises MasterError and ConfigurationError when the database is the reason, anything else when an
-        observation is."""
+        observation is.
+        """
         if self._engine is not None and _file(self._engine) != self._file:
             self.close()  # deleted or replaced: what is written to the open file would be lost
         if self._engine is None:

@@ -86,7 +86,8 @@ class PriceLine:
     def __init__(self, keep: Keep, rows: Mapping[Key, Prices]) -> None:
         """Start with `rows` of the table.
 
-        They reach from the last one before what will be inserted to the first one after it."""
+        They reach from the last one before what will be inserted to the first one after it.
+        """
         self.keep = keep
         self.rows = dict(rows)
 

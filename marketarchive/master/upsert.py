@@ -86,7 +86,8 @@ def _merge(connection: Connection, observations: Sequence[Observation], keep: Ke
 def _by_platform(identities: Iterable[Identity]) -> Iterator[tuple[str, list[str]]]:
     """Yield each platform with its market ids.
 
-    `platform = ? AND market_id IN (...)` uses the index on every database."""
+    `platform = ? AND market_id IN (...)` uses the index on every database.
+    """
     platforms: dict[str, list[str]] = {}
     for platform, market_id in dict.fromkeys(identities):
         platforms.setdefault(platform, []).append(market_id)
@@ -121,7 +122,8 @@ def _journal(
 def _prices(connection: Connection, observations: Sequence[Observation]) -> dict[Identity, dict[Key, Prices]]:
     """Return the rows around the snapshots of a batch.
 
-    They are those between them, the last before and the first after."""
+    They are those between them, the last before and the first after.
+    """
     found: dict[Identity, dict[Key, Prices]] = {}
     if not observations:
         return found

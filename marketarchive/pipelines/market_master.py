@@ -28,7 +28,8 @@ logger = logging.getLogger(__name__)
 class MarketMasterPipeline:
     """Pipeline that hands items to a writer thread; it never waits and never fails.
 
-    Items that the thread cannot accept are counted and remain in raw."""
+    Items that the thread cannot accept are counted and remain in raw.
+    """
 
     def __init__(self, crawler: Crawler, feeder: Feeder, close_timeout_s: float) -> None:
         self._stats = crawler.stats

@@ -174,7 +174,8 @@ class OpenPage:
     ) -> None:
         """Archive a response, stamped when the whole body is here.
 
-        No reader could have known it before."""
+        No reader could have known it before.
+        """
         flags: tuple[str, ...] = ()
         body = b""
         try:
@@ -259,7 +260,8 @@ class OpenPage:
     def tell_subscribed(self, feed_id: str, at: int) -> None:
         """Record which feed it shows, once an hour.
 
-        Responses name feeds only, and a day's must be readable alone."""
+        Responses name feeds only, and a day's must be readable alone.
+        """
         if self._is_told and self._told != (told := (feed_id, at // HOUR)):
             self._told = told
             self._write("subscribed", texts=(feed_id,))

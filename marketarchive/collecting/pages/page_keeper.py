@@ -158,7 +158,8 @@ class PageKeeper:
     async def open_page(self, *, is_renewal: bool = False) -> OpenPage | None:
         """Open a page that brings data, or labels at least.
 
-        None when it does not, which is recorded."""
+        None when it does not, which is recorded.
+        """
         run, spider = self.spider.run, self.spider
         if not await spider.may_open():
             return None
@@ -244,7 +245,8 @@ class PageKeeper:
     async def _is_large(self, page: OpenPage) -> bool:
         """Return whether its scripts, or any renderer, use too much memory.
 
-        Which process a page is in, the browser does not tell."""
+        Which process a page is in, the browser does not tell.
+        """
         now = asyncio.get_running_loop().time()
         if now - self._memory_mono < MEMORY_CHECK_S or page.age_s < RENEW_AGAIN_S:
             return False
@@ -377,7 +379,8 @@ class PageKeeper:
 def _limits(spider: Looking) -> Limits:
     """Return the limits of a page.
 
-    Nothing of the venue proves that a response is complete: what it repeats of earlier ones does."""
+    Nothing of the venue proves that a response is complete: what it repeats of earlier ones does.
+    """
     patience_s = spider.stale_s + LAG_S  # a page that shows nothing new is closed before
     channel = Channel(
         spider.endpoint, "none", "page", 1, first_data_s=FIRST_S, patience_s=patience_s, conflates=True

@@ -58,7 +58,8 @@ class PolymarketSpider(SweepSpider):
         """Return the chosen markets by id, as far as the venue answers.
 
         All markets seen go to the master. ends_until_ns: of rounds only those that end by then, which are no
-        list for discovery files."""
+        list for discovery files.
+        """
         found: dict[str, Market] = {}
         source: dict[str, str] = {}
 

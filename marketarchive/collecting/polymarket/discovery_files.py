@@ -28,7 +28,8 @@ def write_discovery(
     """Write the three discovery files of an asset, each replaced as a whole.
 
     They are `discovery/<venue>_<asset>_markets{_latest.json,_manifest.json,.md}`. source: endpoint per market
-    id; complete: whether every page was answered."""
+    id; complete: whether every page was answered.
+    """
     folder = root / "discovery"
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{venue}_{asset.lower()}_markets"

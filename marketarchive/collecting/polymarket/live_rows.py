@@ -53,7 +53,8 @@ class LiveRows:
     ) -> None:
         """Start at the next tick.
 
-        watched: by token, as the spider keeps it; due: rounds without tokens; step: ns between ticks."""
+        watched: by token, as the spider keeps it; due: rounds without tokens; step: ns between ticks.
+        """
         self._due = due
         self._spider = spider
         self._watched = watched

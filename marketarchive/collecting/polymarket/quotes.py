@@ -64,7 +64,8 @@ def quote_of(
 ) -> Quote:
     """Return the quote of `market` at `tick` (wall ns).
 
-    It is observed only where both books arrived and are sound."""
+    It is observed only where both books arrived and are sound.
+    """
     outcomes = market.outcomes or ()
     tokens = market.tokens or {}
     first, second = (

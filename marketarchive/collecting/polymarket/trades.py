@@ -89,7 +89,8 @@ class TradeSpider(TrackingSpider):
     def _wanted(self, tick: int) -> list[Market]:
         """Return the chosen markets, and untracked ones not read again since then.
 
-        Rounds trade on after their end, until the venue closes them; they are tracked longer than that."""
+        Rounds trade on after their end, until the venue closes them; they are tracked longer than that.
+        """
         for market in self.chosen(tick):
             self._followed.setdefault(market.market_id, market)
             known = {"condition_id": market.market_id, "tokens": market.tokens}

@@ -37,7 +37,8 @@ Fields = dict[str, dict[str, Any]]
 def shape(payload: bytes) -> Fields:
     """Return the fields of a JSON payload; empty when it is none.
 
-    For example `{"bids[].price": {"types": ["text"], "seen": 12, ...}}`."""
+    For example `{"bids[].price": {"types": ["text"], "seen": 12, ...}}`.
+    """
     if not is_shallow(payload):
         return {}
     try:

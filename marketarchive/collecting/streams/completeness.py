@@ -66,7 +66,8 @@ class Completeness:
     ) -> None:
         """Start without subscriptions.
 
-        new_gap_id, new_connection: return a name unique in the run; random: as of ReconnectPolicy."""
+        new_gap_id, new_connection: return a name unique in the run; random: as of ReconnectPolicy.
+        """
         self._channel = channel
         self._limits = Limits.of(channel)
         self._witness = Witness(self._limits)

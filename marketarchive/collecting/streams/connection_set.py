@@ -82,7 +82,8 @@ class ConnectionSet:
     ) -> None:
         """Start without connections.
 
-        renew_s: as of `Channel`; new_connection, random: as of `Completeness`."""
+        renew_s: as of `Channel`; new_connection, random: as of `Completeness`.
+        """
         self.refusal: Outage | None = None  # why none could be opened last
         self._renew_s = renew_s
         self._limits = limits

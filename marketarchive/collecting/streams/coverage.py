@@ -50,7 +50,8 @@ class Coverage:
     def __init__(self, limits: Limits, key: str, subscribed_at: int, due_from: int | None = None) -> None:
         """Start the coverage of a key.
 
-        due_from: since when it is wanted, where that is before it is subscribed."""
+        due_from: since when it is wanted, where that is before it is subscribed.
+        """
         self.key = key
         self.tracks: list[Track] = []
         self._limits = limits

@@ -24,7 +24,8 @@ class SecondBooks(Generic[R]):
     def __init__(self, spider: StreamSpider, step: int = SECOND) -> None:
         """Start at the next tick.
 
-        step: ns between two ticks."""
+        step: ns between two ticks.
+        """
         self._stream = spider
         self._step = step
         self._next = -(-spider.now() // step) * step

@@ -74,7 +74,8 @@ class Track:
     def __init__(self, limits: Limits, key: str, connection: str, subscribed_at: int, order: Mark) -> None:
         """Start a track.
 
-        subscribed_at: when its subscription was sent; order: the watermark of its connection."""
+        subscribed_at: when its subscription was sent; order: the watermark of its connection.
+        """
         self.key = key
         self.connection = connection
         self.subscribed_at = subscribed_at

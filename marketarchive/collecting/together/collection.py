@@ -215,7 +215,8 @@ class Collection:
     async def _run(self, feed: PlannedFeed, *, is_bounded: bool = False) -> Ran:
         """Run a feed from start to end.
 
-        is_bounded: until our stop, also one that comes before its run exists."""
+        is_bounded: until our stop, also one that comes before its run exists.
+        """
         started = self.process.clock.now_ns()
         with working_for(feed.spider):
             crawler = self._create(feed.spider)
@@ -259,7 +260,8 @@ class Collection:
     def _note_end(self, feed: PlannedFeed, run: Run | None, started: int) -> None:
         """Note since when nothing is received of a feed.
 
-        It holds over runs that ended before they listened."""
+        It holds over runs that ended before they listened.
+        """
         was_down = run is None or run.down_since is not None
         ended = run.ended_at if run is not None and run.ended_at is not None else started
         self._down_since[feed.spider] = self._down_since.get(feed.spider, ended) if was_down else ended

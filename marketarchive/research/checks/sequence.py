@@ -32,7 +32,8 @@ RULE = (
 def check(root: Path, since: int | None = None, until: int | None = None) -> Check:
     """Check the runs with a line in `since` <= time < `until` (ns).
 
-    It uses `scrapy verify`'s own functions."""
+    It uses `scrapy verify`'s own functions.
+    """
     alive = _alive(root)
     entries = list(Ledger(root).entries())
     alive |= _alive(root)  # also one that started meanwhile

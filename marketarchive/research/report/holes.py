@@ -138,7 +138,8 @@ def _assets(about: About, known: Known) -> frozenset[str] | None:
 def _words(about: About, names: Mapping[str, tuple[str, str]], scope: str) -> str:
     """Describe a scope for a reader.
 
-    For example: `connection c1 · token btc-updown-5m-1 Up, btc-updown-5m-1 Down and 9 more`."""
+    For example: `connection c1 · token btc-updown-5m-1 Up, btc-updown-5m-1 Down and 9 more`.
+    """
     parts = [f"connection {about.connection}"] if about.connection is not None else []
     if about.endpoint is not None:
         parts.append(f"endpoint {about.endpoint}")

@@ -91,7 +91,8 @@ def html(page: Page, libraries: str) -> str:
 def table(columns: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, Any]]) -> str:
     """Render a table.
 
-    columns: (key, title) each; numbers are aligned to the right."""
+    columns: (key, title) each; numbers are aligned to the right.
+    """
     numbers = {key for key, _ in columns if rows and all(isinstance(row[key], int) for row in rows)}
     head = "".join(f"<th{_number(key in numbers)}>{escape(title)}</th>" for key, title in columns)
     body = "".join(

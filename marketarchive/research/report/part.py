@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 class Found:
     """Venue-independent findings of a report.
 
-    The connection has the view `names`."""
+    The connection has the view `names`.
+    """
 
     connection: duckdb.DuckDBPyConnection
     scope: Scope
@@ -53,7 +54,8 @@ class Part:
 class Product:
     """Report interface of messages of named venues.
 
-    A package `research/products/<name>` has one as `PRODUCT` in its module `product`."""
+    A package `research/products/<name>` has one as `PRODUCT` in its module `product`.
+    """
 
     name: str
     venues: frozenset[str]

@@ -67,7 +67,8 @@ def report(
 
     By default it covers the last 24 hours of recording.
 
-    One call at a time; another waits. Raises ArchiveError, ConfigurationError, DiskError."""
+    One call at a time; another waits. Raises ArchiveError, ConfigurationError, DiskError.
+    """
     require()
     libraries = _libraries()
     import duckdb
@@ -251,7 +252,8 @@ class _Report:
     def _inputs(self) -> list[dict[str, str]]:
         """List the inputs with checksums.
 
-        Tables have their keys, which stand for the segments that they are made from."""
+        Tables have their keys, which stand for the segments that they are made from.
+        """
         found = []
         for path in (path for product in self._products for path in product.inputs):
             if (self._root / path).exists():
@@ -306,7 +308,8 @@ def _size(count: int) -> str:
 def _libraries() -> str:
     """Return Vega, Vega-Lite and their embedding from the installed package.
 
-    Raises ConfigurationError."""
+    Raises ConfigurationError.
+    """
     try:
         import vl_convert
     except ImportError as error:

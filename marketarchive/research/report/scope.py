@@ -65,7 +65,8 @@ class Received:
 def scope(root: Path, since: int | None, until: int | None, assets: Collection[str] | None) -> Scope:
     """Return the scope; by default the last 24 hours before `until` or the newest line.
 
-    Raises ArchiveError when there is no recording."""
+    Raises ArchiveError when there is no recording.
+    """
     entries = list(_segments(root))
     if not entries:
         raise ArchiveError(f"{root} has no sealed segment: a report tells of a recording that was sealed")
@@ -110,6 +111,7 @@ def _last(entry: Entry) -> int:
     """Return the time of a segment's last line, ns.
 
     In a recovered segment it is recovery's own, which may be days later; then an hour after the first line
-    bounds it."""
+    bounds it.
+    """
     last = from_iso(entry["last"])
     return last if entry.kind == "segment" else min(last, from_iso(entry["first"]) + _HOUR * SECOND)

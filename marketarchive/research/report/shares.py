@@ -28,7 +28,8 @@ BOOKS, CHANGES = "Whole books", "Changes of books"
 @dataclass
 class Shares:
     """Counts by kind and asset, of each stretch of `bin_s` by its begin in s; `states` are what is "
-    "counted."""
+    "counted.
+    """
 
     states: Sequence[str]
     marked: Sequence[str]  # states that a reader must not miss, the worst last

@@ -117,7 +117,8 @@ def _states(one: Watched, spans: Iterable[tuple[int, int]], gaps: list[dict[str,
 def _paused(gaps: list[dict[str, Any]], day: Day) -> Mask:
     """Return the seconds in which nothing listened to the feed and a gap says so.
 
-    A gap without an end lasts until it was noticed: then the next run begins."""
+    A gap without an end lasts until it was noticed: then the next run begins.
+    """
     paused = day.none()
     for gap in gaps:
         if gap["scope"].is_whole_feed:
@@ -131,7 +132,8 @@ def _close(
 ) -> tuple[int, int]:
     """Extend tracking over a pause between two runs and while the round goes on.
 
-    Such a second was to be observed too. Returns since when and until when it is tracked then."""
+    Such a second was to be observed too. Returns since when and until when it is tracked then.
+    """
     import numpy as np
 
     within = day.none()

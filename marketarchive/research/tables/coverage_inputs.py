@@ -126,7 +126,8 @@ def watched(read: Reading) -> Iterator[Watched]:
 def _of_books(read: Reading) -> Iterator[Watched]:
     """Yield markets tracked from their first to their last book.
 
-    A response counts for its second, a socket's message for as long as the socket may be silent."""
+    A response counts for its second, a socket's message for as long as the socket may be silent.
+    """
     day, books = read.day, schemas.relation("books", read.tables["books"])
     query = f"""
         SELECT run, coalesce(market, asset, token) AS name, token, any_value(slug), any_value(asset),

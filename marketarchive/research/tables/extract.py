@@ -66,7 +66,8 @@ def register(
 def lines(paths: list[str], columns: Mapping[str, str]) -> str:
     """Return the SQL of the segments' lines with `columns` (name -> type), `source` and `run`.
 
-    Needs `sources`."""
+    Needs `sources`.
+    """
     read = ", ".join(f"{name}: {text(kind)}" for name, kind in columns.items())
     return (
         f"read_json([{', '.join(map(pattern, paths))}], format = 'newline_delimited', columns = {{{read}}}, "

@@ -71,7 +71,8 @@ def normalize(
     recomputed. What `tables` are made from is brought up to date too. One call at a time; another waits.
     upgrade: whether to make files of a former version again that can be read as they are.
     processes: at once, each making a feed's day; 1: here; None: on all cores, if there is enough to do.
-    Raises ArgumentError, ConfigurationError, DiskError."""
+    Raises ArgumentError, ConfigurationError, DiskError.
+    """
     require()
     present = feeds(root)
     wanted = _feeds(present, chosen)

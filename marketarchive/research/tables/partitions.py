@@ -150,7 +150,8 @@ def partitions(
 ) -> list[Partition]:
     """Return the tables of `chosen` feeds per UTC day with a line in `since` <= time < `until` (ns).
 
-    Segments of which only labelled ones remain still give their (empty) day."""
+    Segments of which only labelled ones remain still give their (empty) day.
+    """
     entries = list(Ledger(root).entries())
     labelled = labels(entries)
     days: dict[tuple[str, str, str], dict[str, Entry]] = {}

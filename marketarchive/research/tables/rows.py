@@ -131,7 +131,8 @@ def make(
 def _without_cycle_collection() -> Iterator[None]:
     """Suspend cycle collection.
 
-    Rows form no cycles: searching them batch after batch finds nothing and costs a fifth of the time."""
+    Rows form no cycles: searching them batch after batch finds nothing and costs a fifth of the time.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:

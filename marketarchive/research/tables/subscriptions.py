@@ -35,7 +35,8 @@ def spans(
     """Yield the spans of subscription from connection lines.
 
     told: lines in the order of each run; seen: first evidence of each (run, connection, name), for
-    connections opened before the lines begin; ends: end of each run; all times in us."""
+    connections opened before the lines begin; ends: end of each run; all times in us.
+    """
     lines = sorted(told, key=lambda line: line.run)  # stable: keeps the order within each run
     open_now: dict[tuple[str, str], dict[str, int]] = {}  # of what is subscribed the start
     whole = {(line.run, line.connection) for line in lines if line.event == "opened"}
@@ -61,7 +62,8 @@ def spans(
 def tracked(found: Iterable[Span]) -> list[tuple[int, int]]:
     """Return from when until when data was due.
 
-    A connection that is followed by another leaves no end."""
+    A connection that is followed by another leaves no end.
+    """
     merged: list[tuple[int, int, bool]] = []
     for span in sorted(found, key=lambda each: (each.start, each.end)):
         if merged and (span.start <= merged[-1][1] or not merged[-1][2]):

@@ -99,7 +99,8 @@ class Chainlink:
     def _make_nodes(self, report: Report) -> list[tuple[int, str, str, str]]:
         """Return (place, attribute, value, time) of each attribute.
 
-        No order is promised, and none is kept."""
+        No order is promised, and none is kept.
+        """
         observed = stamp(report)
         return [
             (bits(self._seed, "order", name, value, observed), name, decimal(value), observed)

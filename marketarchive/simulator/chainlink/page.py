@@ -37,7 +37,8 @@ def render(
 ) -> bytes:
     """Render a page.
 
-    asked: slug in the address; carried: (milliseconds from now on, report) each, or None."""
+    asked: slug in the address; carried: (milliseconds from now on, report) each, or None.
+    """
     data = {
         "props": {"pageProps": {"streamData": stream_data(stream)}, "__N_SSP": True},
         "page": "/streams/[slug]",

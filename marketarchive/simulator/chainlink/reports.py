@@ -89,7 +89,8 @@ class Reports:
     def value(self, stream: Stream, us: int) -> int:
         """Return the true price (dollars times 10**18) at a moment.
 
-        Between two seconds it is interpolated linearly."""
+        Between two seconds it is interpolated linearly.
+        """
         second, rest = divmod(us, 10**6)
         before = self._at(stream, second)
         if not rest:

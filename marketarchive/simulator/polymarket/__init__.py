@@ -80,7 +80,8 @@ class Polymarket:
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
         """Return every market that could be seen between two moments, by rising number.
 
-        How it ended is null of a round that had not ended by `end_ns`."""
+        How it ended is null of a round that had not ended by `end_ns`.
+        """
         start, end = start_ns // SECOND, end_ns // SECOND
         rounds = self.world.rounds_between(start - HISTORY_S - 60, end + LISTED_AHEAD_S)
         markets = [*self.world.others, *sorted(rounds, key=lambda each: each.number)]

@@ -169,7 +169,8 @@ class Books:
     def _base(self, market: SimMarket, second: int, *, take: bool = False) -> Ladder:
         """Return the book of a whole second, for the caller to change.
 
-        take: the caller keeps it and changes it into the next second's."""
+        take: the caller keeps it and changes it into the next second's.
+        """
         kept = self._ends.get(market.number)
         if kept is not None and kept[0] == self._stamp(market, second):
             if take:

@@ -89,7 +89,8 @@ class DataApi:
     def _traded_v1(self, asked: Asked, second: int) -> Reply:
         """Return trades as the first version: a bare array, pages by offset up to a cap.
 
-        Times are not filtered by."""
+        Times are not filtered by.
+        """
         numbers = [asked.first("limit", str(LIMIT)), asked.first("offset", "0")]
         if not all(number.isdigit() for number in numbers):
             return json_reply({"error": "invalid limit or offset"}, 400)

@@ -128,7 +128,8 @@ class Gamma:
     def _key(self, order: str, second: int, what: str) -> Callable[[_Row], tuple[Any, int]]:
         """Return the sort key of an order.
 
-        Names in snake case are ignored, like any unknown order."""
+        Names in snake case are ignored, like any unknown order.
+        """
 
         def number(row: _Row) -> int:
             return row[1][0].number if what == "markets" else row[0].number

@@ -109,7 +109,8 @@ class Rows:
     def _ids(self, market: SimMarket, row: dict[str, Any]) -> None:
         """Write the ids of a version.
 
-        v1 hides them in a string; v2 has a real array, and a v1 list of something else beside it."""
+        v1 hides them in a string; v2 has a real array, and a v1 list of something else beside it.
+        """
         ids = json.dumps(market.tokens)
         if market.version == "v2":
             row["positionIds"] = list(market.tokens)
@@ -165,7 +166,8 @@ class Rows:
     ) -> dict[str, Any]:
         """Return a row of /events with `markets`.
 
-        With `rounds` instead it is the trimmed parent of a market row."""
+        With `rounds` instead it is the trimmed parent of a market row.
+        """
         every = [*markets, *rounds]
         start = every[0].start
         row: dict[str, Any] = {

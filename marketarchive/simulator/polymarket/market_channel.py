@@ -100,7 +100,8 @@ def frames(
 ) -> Iterator[tuple[int, bytes]]:
     """Yield (simulated ns, payload) of a market's messages with from_ns < ns <= to_ns.
 
-    First snapshots and frames for all connections are left out."""
+    First snapshots and frames for all connections are left out.
+    """
     channel = MarketChannel(books)
     for second in range(max(from_ns // SECOND, market.listed_at), -(-to_ns // SECOND)):
         if market.is_closed(second):
@@ -179,7 +180,8 @@ def _price_change(market: SimMarket, step: Step) -> str:
 def _refresh(market: SimMarket, side: int, step: Step) -> bytes:
     """Return a snapshot after a trade or a change of tick.
 
-    Its keys have another order, and it lacks tick size and last trade."""
+    Its keys have another order, and it lacks tick size and last trade.
+    """
     bids, asks = step.sides[side]
     head = f'{{"market":"{market.condition_id}","asset_id":"{market.tokens[side]}","bids":['
     tail = f'],"hash":"{step.hashes[side]}","timestamp":"{step.ms}","event_type":"book"}}'

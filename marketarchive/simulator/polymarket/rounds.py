@@ -48,7 +48,8 @@ def _eastern(day: date, hour: int) -> int:
 def starts(duration: str, low: int, high: int) -> Iterator[int]:
     """Yield the starts of rounds with low <= start < high, rising.
 
-    4h and 1d rounds lie on a US Eastern grid."""
+    4h and 1d rounds lie on a US Eastern grid.
+    """
     if duration in ("5m", "15m", "1h"):
         step = updown.SECONDS[duration]
         yield from range(-(-low // step) * step, high, step)
@@ -66,7 +67,8 @@ def starts(duration: str, low: int, high: int) -> Iterator[int]:
 def end_of(duration: str, start: int) -> int:
     """Return the next round's start.
 
-    On a change of clocks a 4h or 1d round is an hour longer or shorter."""
+    On a change of clocks a 4h or 1d round is an hour longer or shorter.
+    """
     length = updown.SECONDS[duration]
     return (
         next(starts(duration, start + length - 3600, start + length + 7200))
@@ -175,7 +177,8 @@ class Rounds:
 def _twap_s(duration: str, start: int) -> int | None:
     """Return the seconds that the dated rules average over, None for Binance candles.
 
-    Hourly and daily rounds stay with those."""
+    Hourly and daily rounds stay with those.
+    """
     if duration in ("1h", "1d") or start < TWAP_SINCE:
         return None
     return 30 if duration == "5m" and start < TWAP_60_SINCE else 60

@@ -218,7 +218,8 @@ def _symbol(topic: Topic, asset: str) -> str:
 def _is_plain(wanted: Any) -> bool:
     """Return whether a subscription is understood.
 
-    Filters and the dotted names of the venue's own library are not."""
+    Filters and the dotted names of the venue's own library are not.
+    """
     return (
         isinstance(wanted, dict)
         and set(wanted) <= {"topic", "type"}

@@ -41,7 +41,8 @@ class Trades:
     ) -> tuple[list[dict[str, Any]], bool]:
         """Return (rows, whether there are more) as of `second`.
 
-        side: BUY, SELL or "" for both."""
+        side: BUY, SELL or "" for both.
+        """
         each = [self._of(market, side, second) for market in markets]
         merged = heapq.merge(*each, key=lambda row: (-row["timestamp"], row["transaction_hash"]))
         rows = list(islice(merged, skip, skip + limit + 1))
@@ -87,7 +88,8 @@ def first_version(row: dict[str, Any]) -> dict[str, Any]:
 def write_cursor(second: int, skip: int) -> str:
     """Return a cursor opaque to clients: the moment of the first page, and the place.
 
-    Because of the moment new trades shift nothing."""
+    Because of the moment new trades shift nothing.
+    """
     return base64.urlsafe_b64encode(f"{second}:{skip}".encode()).decode()
 
 

@@ -20,7 +20,8 @@ def newest(
     """Return the index of the newest input per cell, -1 where a cell is empty.
 
     count: number of cells; cell: (n,) cell of each input; places: indices of the inputs to consider; order:
-    sort keys, most significant first, the greatest value is the newest, '-x' the least."""
+    sort keys, most significant first, the greatest value is the newest, '-x' the least.
+    """
     import numpy as np
 
     first, of_places = columns[order[0]], cell[places]

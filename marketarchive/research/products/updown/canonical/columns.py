@@ -67,7 +67,8 @@ TEXTS = ("market_id", "asset", "cl_source", "ref_source", "pm_source")
 def schema() -> pa.Schema:
     """Return the dataset's schema.
 
-    Prices are in dollars, those of pm per share; lags in seconds."""
+    Prices are in dollars, those of pm per share; lags in seconds.
+    """
     import pyarrow as pa
 
     kinds = {
@@ -83,7 +84,8 @@ def schema() -> pa.Schema:
 def written() -> pa.Schema:
     """Return the schema in which rows are made and written.
 
-    Texts, which hardly vary, are dictionary-encoded. The file's columns are the same."""
+    Texts, which hardly vary, are dictionary-encoded. The file's columns are the same.
+    """
     import pyarrow as pa
 
     return pa.schema(

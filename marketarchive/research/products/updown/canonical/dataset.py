@@ -106,7 +106,8 @@ class Canonical:
 def path_of(clock: str, *, partitioned: bool = False) -> PurePosixPath:
     """Return the file of a clock, or the folder of its days.
 
-    The observation clock has the plain name."""
+    The observation clock has the plain name.
+    """
     stem = "canonical_dataset" if clock == "observation" else f"canonical_dataset_{clock}"
     return PurePosixPath("research", stem if partitioned else f"{stem}.parquet")
 
@@ -127,7 +128,8 @@ def canonical(
 
     Other days, and assets that are not among `assets`, stay as they are. `partitioned` writes a folder with
     a file per day in place of one file.
-    One call at a time; another waits. Raises ArchiveError, ArgumentError, ConfigurationError, DiskError."""
+    One call at a time; another waits. Raises ArchiveError, ArgumentError, ConfigurationError, DiskError.
+    """
     require()
     if clock not in CLOCKS:
         raise ArgumentError(f"clock {clock!r} is none of {', '.join(CLOCKS)}")

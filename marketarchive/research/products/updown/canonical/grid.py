@@ -46,7 +46,8 @@ class Inputs:
     `tops`    token (a number), event_us, received_us, run, seq, index, position, bid, ask, source, is_proof
               (a whole book that the venue was asked for: it had not changed from event_us until received_us)
     `holes`   market_no (a row of `rounds`), from_us, to_us: recorded gaps that concern a market
-    `references`  asset, sec (since the epoch), mid, source: of spot exchanges"""
+    `references`  asset, sec (since the epoch), mid, source: of spot exchanges
+    """
 
     rounds: pa.Table
     prices: Told
@@ -303,7 +304,8 @@ class _Side:
     """Best prices of a token at each second.
 
     For each second: the index of the best prices that hold, whether they are from an earlier second, and
-    whether they were proven unchanged since."""
+    whether they were proven unchanged since.
+    """
 
     top: Array
     is_old: Array

@@ -62,7 +62,8 @@ def read(
 ) -> Inputs:
     """Read all inputs for the rows of `labels`, as seen by a clock.
 
-    Raises ArchiveError, duckdb.Error."""
+    Raises ArchiveError, duckdb.Error.
+    """
     made = register_rounds(connection, labels, tokens)
     prices = register_prices(connection, root, labels, carry_s)
     tops = reading.tops(root, _span(labels, carry_s), _numbers(labels, tokens), clock)
@@ -152,7 +153,8 @@ def register_prices(
 ) -> Told:
     """Register `prices` of the instruments of `rounds` in the connection and return it.
 
-    Raises ArchiveError."""
+    Raises ArchiveError.
+    """
     found = reading.prices(root, _span(labels, carry_s), _instruments(labels))
     connection.register("prices", _table(found))
     return found
@@ -187,7 +189,8 @@ def holes(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: i
     """Create `holes` of `rounds` and `tokens`: gaps of a market's books (`pm`) or its prices (`cl`).
 
     A gap is given in times of receipt. What is missing of `prices`, which arrive late, begins with the last
-    observation before it."""
+    observation before it.
+    """
     paths = files(root, "gaps", first, last)
     if not paths:
         run(

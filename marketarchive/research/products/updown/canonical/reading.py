@@ -105,7 +105,8 @@ def prices(root: Path, span: Span, instruments: Mapping[str, int]) -> Told:
 def tops(root: Path, span: Span, tokens: Mapping[str, int], clock: Clock) -> Told:
     """Read the columns TOPS: best prices of `books`, `book_changes` and `quotes`.
 
-    A later run has a greater number. Raises ArchiveError."""
+    A later run has a greater number. Raises ArchiveError.
+    """
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -147,7 +148,8 @@ def tops(root: Path, span: Span, tokens: Mapping[str, int], clock: Clock) -> Tol
 def _thinned(given: Iterable[_Rows], clock: Clock) -> Iterator[_Rows]:
     """Drop rows older than the last one in the same second of the same token.
 
-    They can be the newest of no second. Where few seconds have two rows, they are left as they are."""
+    They can be the newest of no second. Where few seconds have two rows, they are left as they are.
+    """
     import numpy as np
     import pyarrow as pa
 

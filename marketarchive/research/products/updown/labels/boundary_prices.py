@@ -37,7 +37,8 @@ def ticks(root: Path, wanted: Collection[tuple[str, int]]) -> Ticks:
     """Return every distinct value received for each of `wanted` (instrument, ns), per source.
 
     Each is given at its first receipt. A value repeated on subscription carries the second in which it was
-    valid, so it counts; its receipt time is later. Raises duckdb.Error."""
+    valid, so it counts; its receipt time is later. Raises duckdb.Error.
+    """
     found: Ticks = {}
     for (instrument, at), told in near(root, wanted, 0, 0).items():
         found[instrument, at] = [tick for _, tick in told]
@@ -49,7 +50,8 @@ def near(
 ) -> dict[tuple[str, int], list[tuple[int, Tick]]]:
     """Return ticks at most `before_s` or `after_s` seconds around each of `wanted`, by second.
 
-    Each is (second in ns, tick). Raises duckdb.Error."""
+    Each is (second in ns, tick). Raises duckdb.Error.
+    """
     found: dict[tuple[str, int], list[tuple[int, Tick]]] = {}
     if not (stored := paths(root, wanted)):
         return found

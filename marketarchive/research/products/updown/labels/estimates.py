@@ -22,7 +22,8 @@ _TWAP = re.compile(r"(chainlink:[a-z0-9]+-usd)-twap-(\d+)s")
 def estimates(root: Path, missing: Collection[tuple[str, int]]) -> dict[tuple[str, int], Estimate]:
     """Estimate as many of `missing` (instrument, ns) as there are prices for.
 
-    Raises duckdb.Error."""
+    Raises duckdb.Error.
+    """
     made: dict[tuple[str, int], Estimate] = {}
     windows: dict[int, list[tuple[str, int, str]]] = {}
     for instrument, at in missing:
@@ -60,7 +61,8 @@ def mean_of(told: Sequence[tuple[int, Tick]], window_s: int, of: str) -> Estimat
 def nearest_of(told: Sequence[tuple[int, Tick]], at: int) -> Estimate | None:
     """Return the last price before the boundary, else the first after it.
 
-    Its error is the range of the prices around the boundary."""
+    Its error is the range of the prices around the boundary.
+    """
     if len(told) < 2:
         return None
     values = [tick.value_e18 for _, tick in told]

@@ -65,7 +65,8 @@ def label(
 ) -> Label:
     """Return the label of a market.
 
-    newest_ns: time of the archive's newest line, for a window that may not have ended."""
+    newest_ns: time of the archive's newest line, for a window that may not have ended.
+    """
     rule = rule_of(window.asset, window.duration, window.start_ns, window.rule)
     strike, no_strike = _boundary(window, rule, "start", prices, estimates)
     settlement, no_settlement = _boundary(window, rule, "end", prices, estimates)
@@ -132,7 +133,8 @@ def _boundary(
 def _near_e18(stated: Decimal) -> int:
     """Parse a stated price times 1e18.
 
-    A statement is a float's text: digits beyond 18 decimals are noise."""
+    A statement is a float's text: digits beyond 18 decimals are noise.
+    """
     try:
         return e18(stated)
     except ValueError:

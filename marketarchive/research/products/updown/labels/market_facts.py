@@ -34,7 +34,8 @@ VERSION = 1
 class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
     """Content of answers received between `first` and `last` (ns) about a market.
 
-    A field is null where they did not state it."""
+    A field is null where they did not state it.
+    """
 
     condition_id: str
     first: int
@@ -175,7 +176,8 @@ def _first(told: list[Fact], name: str, value: Any) -> int | None:
 def _official(told: list[Fact]) -> tuple[str | None, str | None]:
     """Return (outcome, its source).
 
-    Payouts of the Data API have no labels: they are in the catalogue's order."""
+    Payouts of the Data API have no labels: they are in the catalogue's order.
+    """
     outcomes = _newest(told, "outcomes") or ()
     for each in told:
         if each.resolution is not None:

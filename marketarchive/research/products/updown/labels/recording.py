@@ -90,7 +90,8 @@ class Recording:
 def read(folder: Path) -> Recording:
     """Return the labels of all markets of a recording, by start.
 
-    Raises ArgumentError for a folder of another form, CorruptError where a file is not the manifest's."""
+    Raises ArgumentError for a folder of another form, CorruptError where a file is not the manifest's.
+    """
     made = Recording()
     names = _checked(folder, made)
     stated: dict[str, str] = {}
@@ -122,7 +123,8 @@ def read(folder: Path) -> Recording:
 def _checked(folder: Path, made: Recording) -> list[str]:
     """Return the manifest's files of markets or prices.
 
-    The digest of each file that is here is checked."""
+    The digest of each file that is here is checked.
+    """
     path = folder / "manifest.json"
     try:
         data = path.read_bytes()

@@ -22,7 +22,8 @@ def spread_and_depth(
 ) -> list[dict[str, Any]]:
     """Return a row for each asset and time bin, also where there is no data.
 
-    Needs `names`. Raises duckdb.Error."""
+    Needs `names`. Raises duckdb.Error.
+    """
     connection.execute("CREATE OR REPLACE TEMP TABLE under_way (slug VARCHAR, start BIGINT, until BIGINT)")
     if not labels:
         return []

@@ -30,7 +30,8 @@ def counted(labels: Sequence[Label]) -> list[dict[str, Any]]:
 def without_proof(labels: Sequence[Label]) -> list[dict[str, str]]:
     """Return the rounds without proof and their reasons.
 
-    Those that differ come first, then those not provable, restated, estimated."""
+    Those that differ come first, then those not provable, restated, estimated.
+    """
     order = ("differs", "not_provable", "restated", "estimated")
     found = sorted(
         (each for each in labels if each.verdict in order),

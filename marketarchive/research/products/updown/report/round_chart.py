@@ -27,7 +27,8 @@ _WIDTH = 800  # leaves room for the names of levels
 def one_round() -> Chart:
     """Return the chart of a round.
 
-    Needs the data sets `points`, `strips`, `gaps`, `levels`, `ends`, and the parameters BOUNDS."""
+    Needs the data sets `points`, `strips`, `gaps`, `levels`, `ends`, and the parameters BOUNDS.
+    """
     x = {
         "field": "x",
         "type": "temporal",

@@ -28,7 +28,8 @@ def register(
     They are `rounds`, `tokens` and `holes` as the dataset is made from them, `dataset` (its rows of these
     rounds with their `market_no`), and `seconds` (market_no, t, sec of each second before a round's end).
 
-    Raises ArchiveError, duckdb.Error."""
+    Raises ArchiveError, duckdb.Error.
+    """
     canonical_inputs.register_rounds(connection, labels, tokens_by_market(names))
     if labels:
         canonical_inputs.register_prices(connection, root, labels, canonical_inputs.LATE_S)

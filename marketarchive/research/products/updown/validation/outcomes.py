@@ -55,7 +55,8 @@ def check(labels: Sequence[Label]) -> Check:
 def _reasons(labels: Sequence[Label]) -> Counter[tuple[str, str]]:
     """Count (verdict, reason) of rounds that are neither reproduced nor differ.
 
-    Reasons are stripped of the round's own times and asset."""
+    Reasons are stripped of the round's own times and asset.
+    """
     return Counter(
         (each.verdict, _INSTRUMENT.sub("chainlink:*-usd", _TIME.sub("...", each.reason)))
         for each in labels

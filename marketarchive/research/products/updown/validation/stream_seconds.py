@@ -38,7 +38,8 @@ def register(connection: duckdb.DuckDBPyConnection, root: Path, labels: Sequence
     `observed` has the dataset's seconds before the end; `bare` (market_no, stream, t, state) those of
     `seconds` without an observation.
 
-    Needs `rounds`, `tokens`, `holes`, `dataset`, `seconds` of `labels`. Raises duckdb.Error."""
+    Needs `rounds`, `tokens`, `holes`, `dataset`, `seconds` of `labels`. Raises duckdb.Error.
+    """
     first = min(each.start_ns for each in labels) - _AROUND
     last = max(each.end_ns for each in labels) + _AROUND
     connection.register("sessions", as_table(sessions(Ledger(root).entries())))
@@ -115,7 +116,8 @@ def _messages(connection: duckdb.DuckDBPyConnection, root: Path, first: int, las
 def _tracked(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> None:
     """Create `tracked`: from a recording's first data of a round's stream until its end.
 
-    Prices come with a delay: what was observed within the last one's before the end had not arrived."""
+    Prices come with a delay: what was observed within the last one's before the end had not arrived.
+    """
     paths = files(root, "reference_prices", first, last)
     columns = set(connection.sql(f"SELECT * FROM {stored(*paths)} LIMIT 0").columns) if paths else set()
     instrument = f"coalesce(instrument, {INSTRUMENT})" if "instrument" in columns else INSTRUMENT
@@ -145,7 +147,8 @@ def _islands(connection: duckdb.DuckDBPyConnection) -> None:
     """Create `islands`: times in which all that a connection sent of a token is here.
 
     A delta whose hash matches proves that none before it is missing. A snapshot does not, nor does the end:
-    there a silence counts as long as the stream itself records no gap."""
+    there a silence counts as long as the stream itself records no gap.
+    """
     run(
         connection,
         f"""CREATE OR REPLACE TEMP TABLE islands AS

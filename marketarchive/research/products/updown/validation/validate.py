@@ -94,7 +94,8 @@ def validate(
 
     strict: recorded gaps fail too.
 
-    One call at a time; another waits. Raises ArchiveError, ConfigurationError, DiskError."""
+    One call at a time; another waits. Raises ArchiveError, ConfigurationError, DiskError.
+    """
     require()
     import duckdb
 
@@ -209,7 +210,8 @@ def _versions() -> dict[str, Any]:
 def _inputs(root: Path, labels: Sequence[Label]) -> list[dict[str, str]]:
     """List the inputs with checksums.
 
-    Tables have their keys, which stand for the segments that they are made from."""
+    Tables have their keys, which stand for the segments that they are made from.
+    """
     found = []
     for path in (label_files.PARQUET, path_of("observation")):
         if (root / path).exists():
@@ -227,7 +229,8 @@ def _inputs(root: Path, labels: Sequence[Label]) -> list[dict[str, str]]:
 def _write(root: Path, started: int, document: Mapping[str, Any], checks: Sequence[Check]) -> str:
     """Write both files, each whole or as it was before, and the manifest; return its path.
 
-    Raises OSError."""
+    Raises OSError.
+    """
     store_files = Files()
     written = {
         JSON: msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n",
