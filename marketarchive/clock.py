@@ -123,7 +123,7 @@ class SteppedClock:
 
 
 class SpeedMeter:
-    """Measures how fast a clock runs beside the machine's, from when it is made."""
+    """Meter of how fast a clock runs beside the machine's, from when it is made."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from scrapy.settings import Settings
 
 PACKAGES = ("scrapy.commands", "marketarchive.commands")
-"""Where commands are found; of two with one name the later counts."""
+"""Packages of commands; of two commands with one name the later package's counts."""
 PROFILE_HELP = "settings to begin with: live (the venues), simulator, vps (a small server); default: live"
 WRONG = 2
 

@@ -1,7 +1,7 @@
-"""The main job from end to end on the simulator: collect four assets across the change of the rule, label,
-build the dataset, validate, report.
+"""Demonstration of the main job from end to end on the simulator.
 
-Runs the very commands a user would type, and prints them.
+It collects four assets across the change of the rule, labels, builds the dataset, validates and reports, by
+the very commands that a user would type, and prints them.
 """
 
 from __future__ import annotations

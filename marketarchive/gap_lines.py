@@ -1,4 +1,4 @@
-"""Which lines of a gap hold: of those with the same id the newest one that names a subject.
+"""Selection of the gap lines that hold: of those with one id the newest that names a subject.
 
 `research/tables/gaps.py` says the same as SQL.
 """

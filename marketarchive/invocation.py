@@ -1,4 +1,4 @@
-"""How this process was called, so that a command which a message names can be copied and works."""
+"""Command line of this process, so that a command named in a message can be copied and works."""
 
 from __future__ import annotations
 

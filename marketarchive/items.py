@@ -42,7 +42,7 @@ Verdict = Literal["ok", "failed", "unchecked", "not_available"]
 ResultKind = Literal["winner", "scalar"]
 """One outcome is paid all, or each is paid a part; None where the venue has no word for it."""
 ResolutionState = Literal["proposed", "disputed", "final"]
-"""How far a result is from being paid, where the venue says it."""
+"""State of a result before it is paid, where the venue says it."""
 Problem = tuple[str, str]
 """(field, what is wrong with it)."""
 
@@ -151,7 +151,7 @@ class Invalid:
 
 
 RAW = (Response, Frames, Connection, BookState, Gap, Invalid)
-"""What becomes lines of the raw archive."""
+"""Items that become lines of the raw archive."""
 
 
 class Derived(BaseModel):
@@ -468,4 +468,4 @@ def is_crossed(bid: Decimal | None, ask: Decimal | None) -> bool:
 
 
 DERIVED: tuple[type[Derived], ...] = (Market, Resolution, PriceSnapshot, ReferencePrice, BookRow)
-"""What is made from messages, each with typed fields; a venue may have rows of its own."""
+"""Items made from messages, each with typed fields; a venue may have rows of its own."""

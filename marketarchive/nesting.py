@@ -1,4 +1,4 @@
-"""How deep a JSON text is nested, found before anything recursive reads it.
+"""Nesting depth of a JSON text, found before anything recursive reads it.
 
 Parsers recurse on the C stack: a body of a hundred thousand brackets must be refused by counting, not by
 trying. The limit is one that all tools which read our files cope with.

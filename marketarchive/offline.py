@@ -1,4 +1,4 @@
-"""What the commands share that work on an OUTPUT_DIR and crawl nothing."""
+"""Shared base of commands that work on an OUTPUT_DIR and crawl nothing."""
 
 from __future__ import annotations
 

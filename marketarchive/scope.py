@@ -1,4 +1,4 @@
-"""What a gap is about, and the one answer to whether it concerns something."""
+"""Scope of a gap, and the one test whether it concerns something."""
 
 from __future__ import annotations
 
@@ -28,8 +28,11 @@ class Scope:
     connection: str | None = None  # of a socket its name in the run, of a page its own
     endpoint: str | None = None  # of requests
     kind: str = ""
-    """What the subjects are: market, token, topic, symbol (topic:symbol), asset, page (an asset on the page
-    `connection`), lookup; or records: rows that were not made, while all messages are there."""
+    """Kind of the subjects.
+
+    It is market, token, topic, symbol (topic:symbol), asset, page (an asset on the page `connection`),
+    lookup; or records: rows that were not made, while all messages are there.
+    """
 
     @property
     def is_whole_feed(self) -> bool:

@@ -89,7 +89,7 @@ _watched: list[Slot] = []  # of this process
 
 
 class IdleSelector(selectors.DefaultSelector):
-    """Tells this process's slots whether its event loop has caught up: whether it waits or works.
+    """Selector that reports to this process's slots whether its event loop waits or works.
 
     A loop is caught up when nothing is ready at the moment in which it begins to wait. Frames that lie unread
     in a socket keep it from being so, which its timers alone would not show.

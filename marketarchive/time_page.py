@@ -53,8 +53,10 @@ class Anchor(NamedTuple):
     limit: float  # the highest speed
 
     def at(self, monotonic_ns: int) -> int:
-        """Return the simulated time. Past its lease it stands; a simulator silent for longer counts as gone
-        and time goes on, no faster than the wall: what waits for it must come to its end.
+        """Return the simulated time at `monotonic_ns`.
+
+        Past its lease it stands; a simulator silent for longer counts as gone and time goes on, no faster
+        than the wall: what waits for it must come to its end.
         """
         elapsed = monotonic_ns - self.monotonic_ns
         if elapsed <= self.lease_ns:
@@ -246,7 +248,7 @@ class TimePage:
 
 
 class Slot:
-    """This process's part in a simulator's time."""
+    """Slot of this process in a simulator's time."""
 
     def __init__(self, words: Any, number: int, place: int) -> None:
         self.number = number

@@ -1,4 +1,4 @@
-"""Whether every book in the archive is what its venue says it is: by hash, checksum or number."""
+"""Check of every archived book against its venue: by hash, checksum or sequence number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far the machine's clock could be trusted: what the kernel says of it, and steps we saw ourselves."""
+"""Evidence of how far the machine's clock could be trusted: the kernel's state and steps we saw."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TIME_ERROR = 5
 
 
 class _Timex(ctypes.Structure):
-    """`struct timex` of Linux, adjtimex(2)."""
+    """Layout of Linux's `struct timex`, adjtimex(2)."""
 
     _fields_ = (
         ("modes", ctypes.c_int),

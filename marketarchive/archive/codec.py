@@ -17,7 +17,7 @@ except ImportError:  # no wheel for this machine
 GZIP = 16 + zlib.MAX_WBITS  # window bits that mean a gzip header and trailer
 
 DAMAGED: tuple[type[Exception], ...] = (zlib.error, _codec.error)
-"""What a decompressor raises for data that is no gzip."""
+"""Errors that a decompressor raises for data that is no gzip."""
 
 
 class Decompressor(Protocol):

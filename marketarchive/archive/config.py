@@ -1,4 +1,4 @@
-"""How the archive writes: every setting with its unit and default."""
+"""Settings of the archive's writing, each with its unit and default."""
 
 from __future__ import annotations
 

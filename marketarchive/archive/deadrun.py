@@ -80,9 +80,10 @@ class _Torn:
 
 
 class DeadRun:
-    """`lock` is None when the run left none; `entries` are its ledger lines.
+    """Recovery of one dead run.
 
-    `paths` are its files below raw/, no foreign ones: what else lies under one of their names stays there.
+    lock: None when the run left none; entries: its ledger lines; paths: its files below raw/, no foreign
+    ones: what else lies under one of their names stays there.
     """
 
     def __init__(

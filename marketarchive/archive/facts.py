@@ -1,4 +1,4 @@
-"""What a segment really holds, found by reading all of it: for the ledger's line, and against it."""
+"""Content of a segment, found by reading all of it: for the ledger's line, and against it."""
 
 from __future__ import annotations
 

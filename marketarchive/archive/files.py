@@ -21,7 +21,7 @@ class Files:
 
     def __init__(self) -> None:
         self.paths: dict[int, Path] = {}
-        """What each open handle was opened as."""
+        """Path that each open handle was opened as."""
         self.written = 0  # bytes, by `write`
 
     def create(self, path: Path) -> int:

@@ -1,4 +1,4 @@
-"""Who is alive: a run holds `flock` on its lock file exactly as long as it may still write."""
+"""Liveness of runs: a run holds `flock` on its lock file exactly as long as it may still write."""
 
 from __future__ import annotations
 

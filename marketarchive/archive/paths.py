@@ -1,4 +1,4 @@
-"""Where things lie below OUTPUT_DIR, and the names that tell what they are."""
+"""Layout below OUTPUT_DIR, and names that identify the files."""
 
 from __future__ import annotations
 

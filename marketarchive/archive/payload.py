@@ -1,4 +1,4 @@
-"""How arbitrary bytes stand in a JSON line so that the same bytes come back.
+"""Encoding of arbitrary bytes in a JSON line so that the same bytes come back.
 
 A body that is strict one-line UTF-8 JSON (RFC 8259) is embedded byte for byte under the key `payload`,
 the last of its line: tools see it as JSON, and slicing the line gives the very bytes. White space around

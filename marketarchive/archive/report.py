@@ -1,4 +1,4 @@
-"""What `verify` found."""
+"""Findings of `verify`."""
 
 from __future__ import annotations
 

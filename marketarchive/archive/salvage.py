@@ -36,7 +36,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Loose:
-    """Whole lines, with newlines, of a member that does not end as it should."""
+    """Complete lines, with newlines, of a member that does not end as it should."""
 
     text: bytes
 

@@ -1,5 +1,6 @@
-"""What an archive says of itself now: runs, feeds, gaps, disk. Reads the ledger, manifests, locks and the
-newest rows of records/, never a segment.
+"""Present state of an archive: runs, feeds, gaps, disk.
+
+It is read from the ledger, manifests, locks and the newest rows of records/, never from a segment.
 
 A feed's last data is the newest time in the ledger, or, of a segment that is open or was when its run died,
 when its file was last written, which is at most a flush later.
@@ -200,7 +201,10 @@ def status(root: Path, clock: Clock) -> Status:
 
 
 class _Look:
-    """Gathers; what a run ends or begins meanwhile is told in one consistent way or the other."""
+    """Collector of a status.
+
+    A run that ends or begins meanwhile is shown consistently in one way or the other.
+    """
 
     def __init__(self, root: Path, clock: Clock) -> None:
         self._root = root

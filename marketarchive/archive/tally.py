@@ -1,4 +1,4 @@
-"""What a segment's lines add up to: the figures of its ledger line."""
+"""Sums over a segment's lines: the figures of its ledger line."""
 
 from __future__ import annotations
 

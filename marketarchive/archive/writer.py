@@ -77,7 +77,7 @@ class _Job:
 
 
 class ArchiveWriter:
-    """Start it once, open runs on it, close them, close it.
+    """Thread that writes runs; start it once, open runs on it, close them, close it.
 
     After the first OSError it never writes again: `failure` says why, `on_failure` is called (from the
     writer thread), futures raise it, and what is still handed over is counted in `lost_lines`.

@@ -1,4 +1,4 @@
-"""What two masters say differently: rows without their surrogate ids, and the journal by what it means.
+"""Differences of two masters: rows without surrogate ids, and the journal by what it means.
 
 Two journals of the same observations may hold different entries when some arrived late; compared is the value
 of every field over time.

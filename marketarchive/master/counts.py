@@ -1,4 +1,4 @@
-"""How much the master holds: a look that neither makes nor migrates anything."""
+"""Size of the master; counting neither creates nor migrates anything."""
 
 from __future__ import annotations
 

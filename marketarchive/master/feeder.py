@@ -20,7 +20,7 @@ LONGEST_WAIT_S = 5.0
 
 
 class Feeder:
-    """Takes items without ever waiting, writes them in batches, tries again while the database refuses.
+    """Queue of items that never blocks; a thread writes batches and retries refused ones.
 
     Counts `rows_upserted`, `changes` (journal entries), `errors` (failed attempts) and `rows_skipped` (items
     that were not written: the queue was full, they were refused as such, or time was up). What was skipped is

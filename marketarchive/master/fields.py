@@ -1,4 +1,4 @@
-"""How a value is written in the master: one canonical text for equal values, the same on every database.
+"""Canonical text of values in the master: one for equal values, the same on every database.
 
 Merging, the journal and comparisons work on this text:
 

@@ -45,7 +45,10 @@ class Change(NamedTuple):
 
 
 class MarketState:
-    """Give observations to `merge`, then `settle`, then store `row()`, `changes` and `prices.rows`."""
+    """State of a market while observations are merged.
+
+    Give observations to `merge`, then `settle`, then store `row()`, `changes` and `prices.rows`.
+    """
 
     def __init__(
         self,

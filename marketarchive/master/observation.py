@@ -1,4 +1,4 @@
-"""What one message said of one market, and where that stands in time. Pure: no database.
+"""One message's statement about one market, and its place in time. Pure: no database.
 
 Observations are ordered by `Key`: time of receipt, then capture reference, so the order is total and the same
 in every process and in every rebuild.
@@ -19,7 +19,7 @@ Prices = tuple[str | None, ...]  # canonical texts in the order of fields.PRICES
 
 
 class Key(NamedTuple):
-    """`origin` is run/venue/feed, and breaks ties together with `seq`."""
+    """Order of observations: `origin` is run/venue/feed, and breaks ties together with `seq`."""
 
     observed_at: int  # microseconds since the epoch: as precise as the lines of the raw archive
     origin: str

@@ -1,4 +1,4 @@
-"""What decided a market, out of what each of its sources says. Pure: no database.
+"""Outcome of a market, merged from the statements of each of its sources. Pure: no database.
 
 A venue states an outcome in two places: its list of markets (`Market` items) and its resolutions
 (`Resolution` items). Each is kept whole and apart, in `listed_outcome` and `reported_outcome`: their forms

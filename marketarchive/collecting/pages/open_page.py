@@ -76,7 +76,7 @@ class Keeper(Protocol):
 
 
 class OpenPage:
-    """Made before its page is opened; every line of it in raw is written here."""
+    """Page with all its lines in raw; it is made before the page is opened."""
 
     def __init__(self, keeper: Keeper, name: str) -> None:
         self.name = name

@@ -29,8 +29,9 @@ STOP_S = 3.0
 
 
 class PageSpider(ArchiveSpider):
-    """Use it where a venue shows its data on web pages only: each is loaded once in a stock browser, and the
-    answers that the page itself fetches are archived.
+    """Use it where a venue shows its data on web pages only.
+
+    Each page is loaded once in a stock browser, and the responses that the page itself fetches are archived.
 
     A page that ends, hangs, shows nothing new or grows is opened again; a refusal is recorded as `blocked`
     and left alone for an hour. A subclass states what is below and writes `targets`, `wants` and `take`.

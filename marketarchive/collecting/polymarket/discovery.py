@@ -1,4 +1,4 @@
-"""How Polymarket's spiders choose and discover their markets."""
+"""Choice and discovery of markets by Polymarket's spiders."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ LATE_S = 1.0
 
 @dataclass(slots=True)
 class _Tick:
-    """Due, and not written yet."""
+    """Row that is due, and not written yet."""
 
     at: int  # of the axis, ns
     markets: Sequence[Market]

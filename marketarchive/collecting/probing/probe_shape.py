@@ -1,4 +1,4 @@
-"""What a JSON answer consists of: every field with its types, and which of them are times, in what form."""
+"""Shape of a JSON response: every field with its types, and which of them are times, in what form."""
 
 from __future__ import annotations
 

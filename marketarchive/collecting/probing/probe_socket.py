@@ -29,7 +29,7 @@ async def listen_to(spider: ArchiveSpider, listen: Listen, name: str, wait_s: fl
 
 
 class _Recorder:
-    """Records one connection; archives first."""
+    """Recorder of one connection; it archives first."""
 
     def __init__(self, spider: ArchiveSpider, listen: Listen, name: str) -> None:
         self._spider = spider

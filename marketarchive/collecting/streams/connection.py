@@ -42,7 +42,7 @@ class ConnectionPoolEvents(Protocol):
 
 
 class Connection:
-    """Made before its socket stands; `name` is unique in the run."""
+    """Connection of a stream, made before its socket stands; `name` is unique in the run."""
 
     def __init__(self, host: ConnectionHost, pool: ConnectionPoolEvents, name: str, session: Session) -> None:
         self.name = name

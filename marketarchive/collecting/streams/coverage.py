@@ -1,4 +1,4 @@
-"""What is proven of one key: wanted minus the union of its tracks. The only source of gap lines."""
+"""Proven coverage of one key: wanted minus the union of its tracks; the only source of gap lines."""
 
 from __future__ import annotations
 

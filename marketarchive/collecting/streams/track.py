@@ -15,7 +15,10 @@ from marketarchive.venues.channel import Update
 
 
 class TrackState(enum.Enum):
-    """SUBSCRIBED -> LIVE -> OUT -> LIVE, SUBSCRIBED -> OUT by a first snapshot that fails, any -> CLOSED."""
+    """State of a track.
+
+    SUBSCRIBED -> LIVE -> OUT -> LIVE, SUBSCRIBED -> OUT by a first snapshot that fails, any -> CLOSED.
+    """
 
     SUBSCRIBED = "subscribed"
     LIVE = "live"

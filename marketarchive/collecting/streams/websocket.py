@@ -92,7 +92,7 @@ class Owner(Protocol):
 
 
 class WebSocket(WSListener):
-    """Open it with `connect`; it stays open until `ended` is set."""
+    """Client of one connection; open it with `connect`; it stays open until `ended` is set."""
 
     def __init__(self, owner: Owner, clock: Clock, seqs: Iterator[int]) -> None:
         """Start unconnected; `seqs` counts the messages of a feed."""

@@ -1,4 +1,4 @@
-"""What a listener is: given the items of a collection as they pass, it knows what is shown of them."""
+"""Listeners: given the items of a collection as they pass, they know what is shown of them."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class DueRows:
 
 
 class Listener:
-    """Given the items of a plan's feeds on their way to the disk; it reads no file.
+    """Receiver of the items of a plan's feeds on their way to the disk; it reads no file.
 
     A plan brings a subclass, or does with `FeedCounts`.
     """
@@ -124,7 +124,7 @@ class Listener:
 
 
 class Selected(Listener):
-    """Hands to a listener what is of some feeds."""
+    """Listener that passes on the items of some feeds."""
 
     def __init__(self, listener: Listener, feeds: Feeds) -> None:
         self._listener = listener

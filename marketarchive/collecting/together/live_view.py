@@ -1,4 +1,4 @@
-"""What `scrapy collect` shows while it runs: a table on a terminal, a line a minute elsewhere."""
+"""Live view of `scrapy collect`: a table on a terminal, a line a minute elsewhere."""
 
 from __future__ import annotations
 

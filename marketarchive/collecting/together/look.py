@@ -1,4 +1,4 @@
-"""What is seen of a collection at a moment, and how it is shown: as a table that fits, as a line."""
+"""Figures of a collection at a moment, shown as a table that fits, or as a line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a collection leaves, told at its end: as tables on a terminal, as lines elsewhere."""
+"""Summary at the end of a collection: tables on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether each run's segments are all there, and its messages numbered without a hole."""
+"""Check that each run's segments are complete and its messages numbered without a gap."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from marketarchive.research.checks.check import OFFENDERS, Check, State
 from marketarchive.times import from_iso
 
 NOT_TOLD = "not all told"
-"""Of a feed with a moved segment whose ledger line does not tell all its numbers."""
+"""State of a feed with a moved segment whose ledger line does not tell all its numbers."""
 
 RULE = (
     "Of each run, venue and feed with a line in the time looked at, segments n and lines seq are 1, 2, 3 ... "

@@ -1,4 +1,4 @@
-"""Whether books and their changes have the hashes that the venue stated, as recomputed from raw."""
+"""Check that books and deltas have the hashes that the venue stated, as recomputed from raw."""
 
 from __future__ import annotations
 

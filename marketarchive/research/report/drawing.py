@@ -1,4 +1,4 @@
-"""What the charts share: colours, axes, tooltips. Pure."""
+"""Shared parts of charts: colours, axes, tooltips. Pure."""
 
 from __future__ import annotations
 

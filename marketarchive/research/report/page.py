@@ -21,7 +21,10 @@ _POLICY = (
 
 @dataclass
 class Section:
-    """`told` is HTML; `chart` None where there is nothing to draw, which `told` says."""
+    """Section of the page.
+
+    told: HTML; chart: None where there is nothing to draw, which `told` says.
+    """
 
     id: str
     title: str

@@ -1,4 +1,4 @@
-"""What a product has in a report beside what every archive has."""
+"""Contribution of a product to a report beside what every archive has."""
 
 from __future__ import annotations
 

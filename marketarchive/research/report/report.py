@@ -40,7 +40,7 @@ VERSION = 1
 
 FOLDER = "reports"
 TABLES = ("coverage", "books", "book_changes", "quotes")
-"""What is drawn, beside gaps and what products make."""
+"""Tables that are drawn, beside gaps and what products make."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What a report is about: a stretch of time, and what the ledger says was received in it."""
+"""Scope of a report: a range of time, and what the ledger has of it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _POINTS = 240  # of a line over the whole time, at most
 
 @dataclass(frozen=True)
 class Scope:
-    """`since` <= time < `until`, ns, at whole five minutes; `assets` None: all."""
+    """Range `since` <= time < `until` (ns) in whole five minutes, and assets (None: all)."""
 
     root: Path
     since: int

@@ -1,4 +1,4 @@
-"""How much of each stretch of time was seen, and how much of what came was verified, per asset."""
+"""Shares of each time bin that were observed, and of messages that were verified, per asset."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ BOOKS, CHANGES = "Whole books", "Changes of books"
 
 @dataclass
 class Shares:
-    """Counts by kind and asset, of each stretch of `bin_s` by its begin in s; `states` are what is "
-    "counted.
+    """Counts by kind and asset, for each bin of `bin_s` by its begin in s.
+
+    `states` are what is counted.
     """
 
     states: Sequence[str]

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     import duckdb
 
 OFFENDERS = 5
-"""How many of the worst are named."""
+"""Number of the worst that are named."""
 
 
 @dataclass
 class Check:
-    """`bad` of `of`; passed when none is bad, None when there was nothing to check."""
+    """Count of `bad` among `of`; passed when none is bad, None when there was nothing to check."""
 
     name: str
     bad: int = 0

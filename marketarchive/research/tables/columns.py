@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SUBJECTS = ("market", "asset", "token", "symbol")
-"""What a row is about: at least one of them."""
+"""Columns that name a row's subject: at least one of them."""
 _VERDICTS = frozenset(get_args(Verdict))
 _NONE = type(None)
 

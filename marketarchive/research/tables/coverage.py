@@ -42,8 +42,9 @@ SLICE_S = 300
 
 
 def make(task: Task) -> Made:
-    """Write the day's rows to the task's target. Raises ArchiveError, and duckdb.Error for a segment that
-    cannot be read.
+    """Write the day's rows to the task's target.
+
+    Raises ArchiveError, and duckdb.Error for a segment that cannot be read.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

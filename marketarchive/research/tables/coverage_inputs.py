@@ -1,4 +1,4 @@
-"""What a day's files say of each market: when it was to be seen, when it was, when nothing changed."""
+"""Each market's tracked, observed and quiet times, from a day's files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tables share: how they are written, what was no row, and how DuckDB reads and writes them."""
+"""Shared parts of tables: writing, unreadable rows, reading and writing by DuckDB."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 EXAMPLES = 10
-"""How many unreadable things are named; all are counted."""
+"""Number of unreadable things that are named; all are counted."""
 
 Names = Mapping[str, tuple[str, str]]
 """Token -> (slug, outcome)."""

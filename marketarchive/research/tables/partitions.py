@@ -1,4 +1,4 @@
-"""Which tables there are, per feed and UTC day, what each is made from, and whether it still is.
+"""Tables per feed and UTC day: what each is made from, and whether it is still up to date.
 
 A table's file carries its key and inputs in its Parquet metadata, so that file and key cannot part.
 """
@@ -46,7 +46,7 @@ READABLE = {"books": 2, "book_changes": 1, "trades": 1, "quotes": 2, "reference_
 NEEDS = {
     "coverage": frozenset({"gaps", "books", "book_changes", "reference_prices"}),
 }
-"""What tables are made from, beside raw, as far as their feed has it."""
+"""Tables that a table is made from, beside raw, as far as its feed has them."""
 
 VERIFIED = frozenset({"books", "book_changes", "quotes"})
 """Tables whose verdicts are recomputed, unless that is left for later."""

@@ -143,7 +143,7 @@ def _without_cycle_collection() -> Iterator[None]:
 
 
 class _Pass:
-    """Gives the messages of a feed's day to its makers, one a run, and their rows to the tables."""
+    """One pass over a feed's day: messages to its makers, one a run, and their rows to the tables."""
 
     def __init__(
         self,

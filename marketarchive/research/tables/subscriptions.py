@@ -1,4 +1,4 @@
-"""What was subscribed on which connection, and from when until when: out of the connection lines of a day."""
+"""Spans of subscription per connection, from the connection lines of a day."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def space_time(second: int) -> str:
 
 
 class Rows:
-    """Renders markets and events at a moment."""
+    """Source of rows of markets and events at a moment."""
 
     def __init__(self, world: World, books: Books) -> None:
         self._world = world

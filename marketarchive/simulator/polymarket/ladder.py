@@ -94,7 +94,7 @@ class Ladder:
 
 
 class _Side:
-    """Bids upwards or asks downwards: the best price last, the mirrored texts in the same order."""
+    """One side: bids upwards or asks downwards, the best price last, mirrored texts in the same order."""
 
     def __init__(self, sizes: dict[int, int], ticks: int, *, is_bid: bool) -> None:
         self._ticks = ticks

@@ -1,4 +1,4 @@
-"""What a book comes to hold at a whole second: its best prices, its levels and their sizes.
+"""Books at whole seconds: best prices, levels and their sizes.
 
 A live round changes about each second, others more rarely. From one change to the next few levels differ:
 those at the touch, those that the price has moved over, and each other one about every 32 changes.

@@ -85,7 +85,7 @@ def is_start(duration: str, second: int) -> bool:
 
 
 class Ids:
-    """Condition and token ids of rounds, both ways."""
+    """Encoding of rounds in condition and token ids, both ways."""
 
     def __init__(self, seed: int) -> None:
         self._key = str(seed).encode()

@@ -27,7 +27,10 @@ _SECONDS_KEPT = 16
 
 @dataclass(frozen=True)
 class Topic:
-    """`lag_ms` from the observation to its publication; `window_s` averaged, 0: spot."""
+    """Topic of prices.
+
+    lag_ms: from the observation to its publication; window_s: averaged over, 0 for spot.
+    """
 
     name: str
     quote: str

@@ -1,4 +1,4 @@
-"""Where Chainlink shows its data streams, and how often its pages may be opened.
+"""Pages of Chainlink's data streams, and how often they may be opened.
 
 A page fetches its own data from `/api/...` on the same host; without a browser that host answers every
 request with a checkpoint (429). No limit is documented: the figure is ours.
@@ -35,10 +35,10 @@ PAGES: dict[str, str] = {
     "twap30": "twap-30s-streams",
     "twap60": "twap-60s-streams",
 }
-"""What follows `<asset>-usd-` in a page's slug, by the name that users give."""
+"""Ending after `<asset>-usd-` in a page's slug, by the name that users give."""
 
 INSTRUMENTS: dict[str, str] = {"spot": "", "twap30": "-twap-30s", "twap60": "-twap-60s"}
-"""What follows `chainlink:<asset>-usd` in the name of what a page shows."""
+"""Ending after `chainlink:<asset>-usd` in the name of what a page shows."""
 
 WINDOWS_S: dict[str, int | None] = {"spot": None, "twap30": 30, "twap60": 60}
 """Seconds that the price of a page is the mean of; None = spot."""

@@ -1,4 +1,4 @@
-"""What a reader sees on a stream's page: three labels, each followed by its price. They carry no time."""
+"""Visible text of a stream's page: three labels, each followed by its price, without a time."""
 
 from __future__ import annotations
 

@@ -29,8 +29,10 @@ _PARTS = {"benchmark": "mid", "bid": "bid", "ask": "ask"}
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One observation of a stream in dollars. `mid` is a median of its own, not half of bid and ask; a part
-    is None where the answer, which may have been asked for one attribute only, does not hold it.
+    """Observation of a stream in dollars.
+
+    `mid` is a median of its own, not half of bid and ask; a part is None where the response, whose request
+    may have named one attribute only, does not hold it.
     """
 
     observed_ns: int

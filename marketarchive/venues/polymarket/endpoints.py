@@ -1,4 +1,4 @@
-"""Where Polymarket answers, and how often it may be asked.
+"""Endpoints of Polymarket, and their rate limits.
 
 Limits are Cloudflare's, per address, over a sliding window of 10 s:
 https://docs.polymarket.com/api-reference/rate-limits (November 2026).

@@ -67,7 +67,7 @@ class Taken(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Market:
-    """Last trade prices heard of in one market, newest first: both its tokens are hashed with the same."""
+    """Last trade prices reported in one market, newest first: both its tokens are hashed with the same."""
 
     __slots__ = ("trades",)
 

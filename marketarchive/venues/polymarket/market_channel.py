@@ -92,7 +92,7 @@ class PriceChange(msgspec.Struct, frozen=True, gc=False, rename={"token": "asset
 
 
 class PriceChanges(_Stamped, frozen=True, gc=False, tag="price_change"):
-    """Changed levels of one market, as a rule of both its tokens."""
+    """Deltas: changed levels of one market, as a rule of both its tokens."""
 
     price_changes: tuple[PriceChange, ...]
 
@@ -126,7 +126,7 @@ class BestBidAsk(_Stamped, frozen=True, gc=False, tag="best_bid_ask", rename={"t
 
 
 class NewMarket(_Stamped, frozen=True, gc=False, tag="new_market"):
-    """Sent to every connection, whatever it subscribed to."""
+    """Announcement of a new market, sent to every connection, whatever it subscribed to."""
 
     id: str | None = None
     question: str | None = None
@@ -136,7 +136,7 @@ class NewMarket(_Stamped, frozen=True, gc=False, tag="new_market"):
 
 
 class MarketResolved(_Stamped, frozen=True, gc=False, tag="market_resolved"):
-    """Sent to every connection, whatever it subscribed to."""
+    """Announcement of an outcome, sent to every connection, whatever it subscribed to."""
 
     id: str | None = None
     assets_ids: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What an answer of Polymarket says, by its route: for live spiders, `rebuild-master` and notebooks alike."""
+"""Parsing of Polymarket's responses by route, for live spiders, `rebuild-master` and notebooks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be asked of Polymarket's REST interfaces, as data; `following` says what an answer opens up."""
+"""Requests to Polymarket's REST interfaces, as data; `following` names those that a response leads to."""
 
 from __future__ import annotations
 

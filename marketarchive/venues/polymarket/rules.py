@@ -1,4 +1,4 @@
-"""What decides an up/down round: which price, at which seconds, compared how.
+"""Settlement rule of an up/down round: which price, at which seconds, compared how.
 
 A market states it itself: `cryptoMarketConfig` before `resolutionSource`. What neither says is filled in by
 the date of its start, from the venue's announcements.

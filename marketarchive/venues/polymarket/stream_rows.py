@@ -173,7 +173,7 @@ class _Quotes:
 
 
 class _Frame:
-    """Adds the rows of one frame."""
+    """Maker of the rows of one frame."""
 
     def __init__(self, received: Received, rows: list[TableRow], quotes: _Quotes) -> None:
         self._received = received

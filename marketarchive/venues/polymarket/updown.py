@@ -13,8 +13,11 @@ from marketarchive.venues.symbols import symbols
 
 DURATIONS = ("5m", "15m", "1h", "4h", "1d")
 SECONDS = {"5m": 300, "15m": 900, "1h": 3600, "4h": 14400, "1d": 86400}
-"""How long a round usually is. Windows of 4h, 1h and 1d lie on a US Eastern grid, where a change of clocks
-makes one longer or shorter: ask the venue for them, never compute them."""
+"""Usual length of a round in seconds.
+
+Windows of 4h, 1h and 1d lie on a US Eastern grid, where a change of clocks makes one longer or shorter: take
+them from the venue, never compute them.
+"""
 DATED_SLUGS = frozenset({"1h", "1d"})
 """Durations whose slugs carry a date in US Eastern time; all others carry the start in Unix seconds."""
 TAG_IDS = {"5m": "102892", "15m": "102467", "1h": "102175", "4h": "102531", "1d": "102281"}
@@ -24,7 +27,7 @@ NAMES: dict[str, str] = {asset: row["name"] for asset, row in symbols("polymarke
 """Asset -> what hourly and daily slugs call it: bitcoin. The venue has had rounds of all of them."""
 ASSETS = tuple(NAMES)
 BY_NAME: dict[str, str] = {name: asset for asset, full in NAMES.items() for name in (full, asset.lower())}
-"""What slugs call an asset -> asset."""
+"""Name of an asset in slugs -> asset."""
 
 _SERIES_ENDINGS = {"5m": "5m", "15m": "15m", "1h": "hourly", "4h": "4h", "1d": "daily"}
 _MONTH = "january|february|march|april|may|june|july|august|september|october|november|december"

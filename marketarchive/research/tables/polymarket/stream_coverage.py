@@ -1,6 +1,4 @@
-"""What a day of the market channel says of each market: when it was to be seen, when it was, when nothing
-changed.
-"""
+"""Each market's tracked, observed and quiet times on a day of the market channel."""
 
 from __future__ import annotations
 

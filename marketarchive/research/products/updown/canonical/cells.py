@@ -1,4 +1,4 @@
-"""Which inputs fall into which cells of a grid, and which of a cell is the newest. Pure.
+"""As-of join: the cells of a grid that inputs fall into, and the newest input of each. Pure.
 
 Places are numbers of rows of the inputs, cells are numbered from 0; -1 is none.
 """

@@ -50,7 +50,7 @@ COLUMNS = (
 )
 
 HINDSIGHT = ("settlement", "Y", "gap")
-"""What nobody knew at the second: labels, and holes, which are noticed after they began."""
+"""Columns that nobody knew at the second: labels, and gaps, which are noticed after they began."""
 
 VARIED = ("cl_mid", "cl_bid", "cl_ask", "cl_twap", "delta", "delta_bps", "cl_lag", "pm_lag")
 """Hardly a value stands in them twice."""

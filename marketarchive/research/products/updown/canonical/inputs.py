@@ -1,4 +1,4 @@
-"""What the canonical dataset is made from, out of tables and labels, for some rounds at a time.
+"""Inputs of the canonical dataset out of tables and labels, for some rounds at a time.
 
 Relations of a DuckDB connection, times in us since the epoch:
 `rounds`  market_no, market_id, condition_id, asset, start_s, duration, strike, settlement, outcome (1 Up, 0

@@ -1,4 +1,4 @@
-"""What tables say of some instruments and tokens, for some time, as columns of numbers.
+"""Reading of tables for some instruments, tokens and time, as columns of numbers.
 
 Arrow reads a batch at a time, of which only the rows that are wanted are kept; texts become numbers at once.
 """
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     _Rows = tuple[str, pa.RecordBatch, Array]
 
 _LATE_NS = 3_600 * SECOND
-"""What is received so much before it is wanted, or is stamped so much after it, plays no part."""
+"""Margin: rows received earlier before the rounds, or stamped later after them, have no effect."""
 _ASKED = (" book", " books")
 """Routes of whole books that the venue was asked for."""
 

@@ -1,4 +1,4 @@
-"""What an archive was told, as columns of numbers, and which of it is the newest. Pure."""
+"""Received values as columns of numbers, and which of them are the newest. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ of a name with a minus, the least."""
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Columns, and the texts of which `source` has the numbers."""
+    """Columns of numbers, and the texts that the numbers of `source` stand for."""
 
     columns: Mapping[str, Array]
     sources: Sequence[str]  # in alphabetical order

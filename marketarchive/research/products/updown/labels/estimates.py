@@ -10,7 +10,7 @@ from marketarchive.research.products.updown.labels.boundary_prices import near
 from marketarchive.research.products.updown.labels.labels import ESTIMATED, Estimate, Tick
 
 NEAR_S = 5
-"""How far from the boundary a price of the very instrument may be taken instead."""
+"""Greatest distance from the boundary, s, of a price of the same instrument used instead."""
 ENOUGH = 0.9
 """Share of a mean's seconds whose spot price must be there."""
 SHIFT_S = 3

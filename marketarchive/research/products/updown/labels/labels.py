@@ -14,7 +14,7 @@ from marketarchive.venues.polymarket.rules import Rule, rule_of, winner
 PLATFORM = "polymarket"
 STATED = "polymarket eventMetadata."
 ESTIMATED = "estimate: "
-"""How the source of a price begins that is no tick."""
+"""Prefix of a price's source that is no tick."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
-"""What the archive's catalogue says of each round: the window, the rule, the outcome. From raw.
+"""Catalogue's statements about each round, from raw: the window, the rule, the outcome.
 
-What a sealed segment says never changes: it is read once and kept under its digest in research/.market_facts.
+A sealed segment never changes: it is read once and kept under its digest in research/.market_facts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from marketarchive.venues.polymarket.endpoints import GAMMA, RESOLUTIONS
 from marketarchive.venues.polymarket.parse import parse
 
 FEEDS = ("markets", "resolutions")
-"""Of Polymarket: every spider archives the catalogue's answers under one of them."""
+"""Polymarket's feeds of the catalogue: every spider archives its responses under one of them."""
 VERSION = 1
 """Raised when what is taken from a segment changes."""
 

@@ -1,4 +1,4 @@
-"""What became of the rounds: their verdicts counted, and those that differ or prove nothing. Pure."""
+"""Outcomes of the rounds: verdicts counted, and the rounds that differ or prove nothing. Pure."""
 
 from __future__ import annotations
 

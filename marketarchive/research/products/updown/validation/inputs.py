@@ -1,4 +1,4 @@
-"""What the checks of the dataset read, as relations of one DuckDB connection."""
+"""Inputs of the dataset's checks, as relations of one DuckDB connection."""
 
 from __future__ import annotations
 

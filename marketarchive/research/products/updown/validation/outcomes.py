@@ -1,4 +1,4 @@
-"""Whether the outcomes that the archive proves are the official ones. Pure."""
+"""Check that the outcomes which the archive proves are the official ones. Pure."""
 
 from __future__ import annotations
 

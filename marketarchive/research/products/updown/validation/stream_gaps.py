@@ -1,4 +1,4 @@
-"""Whether each hole of more than two seconds in a stream is recorded as one."""
+"""Check that each interval of more than two seconds without data in a stream is a recorded gap."""
 
 from __future__ import annotations
 

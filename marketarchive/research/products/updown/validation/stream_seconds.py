@@ -1,4 +1,4 @@
-"""What is known of each second of a round in which a stream brought nothing of its own.
+"""States of the seconds of a round in which a stream brought nothing of its own.
 
 quiet     (in the dataset) an answer of the venue proved that the books had not changed
 silent    nothing came on an open connection, and what came before and after it on that connection fits

@@ -51,7 +51,7 @@ VENUES = frozenset({"polymarket", "chainlink"})
 MARKDOWN = PurePosixPath("research", "VALIDATION_REPORT.md")
 JSON = PurePosixPath("research", "VALIDATION_REPORT.json")
 TABLES = ("gaps", "books", "book_changes", "reference_prices")
-"""What checks read beside labels and dataset."""
+"""Tables that checks read beside labels and dataset."""
 
 
 @dataclass
