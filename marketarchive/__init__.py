@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """`from marketarchive import Archive`: research is imported only by those who ask for it."""
+    """Import research only for those who use `from marketarchive import Archive`."""
     if name == "Archive":
         from marketarchive.research.archive_api import Archive
 

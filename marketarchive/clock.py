@@ -30,15 +30,15 @@ class Instant(NamedTuple):
 
 
 class Clock(Protocol):
-    """What the rest of the project knows of time."""
+    """Interface through which the rest of the project reads time."""
 
     @property
     def simulated(self) -> bool:
-        """Whether time is a simulator's."""
+        """Return whether time is a simulator's."""
 
     @property
     def speed(self) -> float:
-        """Seconds of this clock per second of the wall, at most."""
+        """Return the seconds of this clock per second of the wall, at most."""
 
     def now_ns(self) -> int:
         """Return wall time, ns since the Unix epoch."""
@@ -95,7 +95,7 @@ class SteppedClock:
     """Another clock whose wall time jumps at given moments: faults for tests (`CLOCK_STEPS`)."""
 
     def __init__(self, inner: Clock, steps: Sequence[tuple[float, float]]) -> None:
-        """`steps` are (seconds after now, seconds of the jump)."""
+        """Schedule `steps` of (seconds after now, seconds of the jump)."""
         self.inner = inner
         self.simulated = inner.simulated
         self.speed = inner.speed
@@ -123,7 +123,7 @@ class SteppedClock:
 
 
 class SpeedMeter:
-    """Measures how fast a clock runs beside the machine's, from when it is made."""
+    """Meter of how fast a clock runs beside the machine's, from when it is made."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

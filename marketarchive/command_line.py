@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from scrapy.settings import Settings
 
 PACKAGES = ("scrapy.commands", "marketarchive.commands")
-"""Where commands are found; of two with one name the later counts."""
+"""Packages of commands; of two commands with one name the later package's counts."""
 PROFILE_HELP = "settings to begin with: live (the venues), simulator, vps (a small server); default: live"
 WRONG = 2
 
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
 
 def _profile(words: Sequence[str]) -> tuple[str, list[str]]:
-    """The profile, of --profile or SCRAPY_PROJECT, and the words without it."""
+    """Return the profile, of --profile or SCRAPY_PROJECT, and the words without it."""
     parser = argparse.ArgumentParser(prog="marketarchive", add_help=False, allow_abbrev=False)
     parser.add_argument("--profile")
     opts, rest = parser.parse_known_args(words)
@@ -61,7 +61,7 @@ def _profile(words: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def _modules() -> dict[str, str]:
-    """Command -> module that holds it."""
+    """Return command -> module that holds it."""
     return {
         found.name: f"{package}.{found.name}"
         for package in PACKAGES
@@ -75,7 +75,10 @@ def _load(module: str) -> ScrapyCommand:
 
 
 def _run(command: ScrapyCommand, name: str, words: Sequence[str], settings: Settings) -> None:
-    """As Scrapy's own command line does (scrapy.cmdline.execute of 2.19), but for the names it prints."""
+    """Run a command as Scrapy's own command line does, but for the names it prints.
+
+    See scrapy.cmdline.execute of Scrapy 2.19.
+    """
     from scrapy.cmdline import ScrapyArgumentParser
     from scrapy.commands import ScrapyHelpFormatter
     from scrapy.crawler import AsyncCrawlerProcess

@@ -1,7 +1,7 @@
-"""The main job from end to end on the simulator: collect four assets across the change of the rule, label,
-build the dataset, validate, report.
+"""Demonstration of the main job from end to end on the simulator.
 
-Runs the very commands a user would type, and prints them.
+It collects four assets across the change of the rule, labels, builds the dataset, validates and reports, by
+the very commands that a user would type, and prints them.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class DemoError(MarketArchiveError):
 
 @dataclass(frozen=True)
 class Form:
-    """How much of it."""
+    """Size and speed of a demonstration."""
 
     minutes: int = MINUTES  # simulated
     speed: float = PAGES_SPEED  # simulated seconds per second
@@ -67,7 +67,7 @@ class Form:
 
 
 def demo(folder: Path, console: Console, form: Form) -> None:
-    """Leaves an archive in a new folder below `folder`; raises DemoError."""
+    """Create an archive in a new folder below `folder`. Raises DemoError."""
     out = folder.absolute() / f"demo-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     out.mkdir(parents=True)
     console.print(
@@ -173,7 +173,7 @@ def _step(console: Console, title: str, command: Sequence[str], settings: Sequen
 
 @contextmanager
 def _simulator(speed: float, log: IO[str]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """A running one: its address and its process."""
+    """Run a simulator; yields its address and its process."""
     command = [*OURS, "simulate", "--port", "0", "--speed", str(speed), "--start", START]
     process = subprocess.Popen(  # noqa: S603 (our own command)
         command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=log, text=True

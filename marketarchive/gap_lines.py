@@ -1,4 +1,4 @@
-"""Which lines of a gap hold: of those with the same id the newest one that names a subject.
+"""Selection of the gap lines that hold: of those with one id the newest that names a subject.
 
 `research/tables/gaps.py` says the same as SQL.
 """
@@ -10,7 +10,10 @@ from typing import NamedTuple
 
 
 class GapLine(NamedTuple):
-    """What tells a gap's lines apart. id: None or "" in schema 1, where each line stands for itself."""
+    """Fields that distinguish the lines of a gap.
+
+    id: None or "" in schema 1, where each line is a gap of its own.
+    """
 
     venue: str
     feed: str

@@ -1,4 +1,4 @@
-"""How this process was called, so that a command which a message names can be copied and works."""
+"""Command line of this process, so that a command named in a message can be copied and works."""
 
 from __future__ import annotations
 
@@ -43,7 +43,10 @@ def program() -> list[str]:
 
 
 def _program() -> tuple[str, ...]:
-    """What was typed before the command's name; nothing where it was neither Scrapy's program nor ours."""
+    """Return what was typed before the command's name.
+
+    Empty where it was neither Scrapy's program nor ours.
+    """
     words = sys.orig_argv
     at = words.index("-m") if "-m" in words[:-1] else 0
     if at and words[at + 1] in PROGRAMS:
@@ -56,7 +59,7 @@ def _program() -> tuple[str, ...]:
 
 
 def _profile(argv: Sequence[str]) -> tuple[str, ...]:
-    """`--profile X` as our program takes it; Scrapy's option of that name measures."""
+    """Return `--profile X` as our program accepts it; Scrapy's option of that name profiles."""
     given = tuple(_values(argv, ("--profile",)))
     return ("--profile", given[-1]) if given else ()
 
@@ -68,7 +71,7 @@ def _settings(argv: Sequence[str]) -> dict[str, str]:
 
 
 def _values(argv: Sequence[str], options: Sequence[str]) -> Iterator[str]:
-    """The values given to these options, in all ways that argparse takes."""
+    """Yield the values given to these options, in all ways that argparse accepts."""
     words = iter(argv)
     for word in words:
         for option in options:

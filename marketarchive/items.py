@@ -42,7 +42,7 @@ Verdict = Literal["ok", "failed", "unchecked", "not_available"]
 ResultKind = Literal["winner", "scalar"]
 """One outcome is paid all, or each is paid a part; None where the venue has no word for it."""
 ResolutionState = Literal["proposed", "disputed", "final"]
-"""How far a result is from being paid, where the venue says it."""
+"""State of a result before it is paid, where the venue says it."""
 Problem = tuple[str, str]
 """(field, what is wrong with it)."""
 
@@ -124,19 +124,22 @@ class Gap:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the gap's first line."""
+        """Return whether this is the gap's first line."""
         return is_first(self.id, self.seq)
 
     @property
     def is_void(self) -> bool:
-        """Whether this line says that there was no gap for its subjects, as its text will (microseconds)."""
+        """Return whether this line withdraws the gap for its subjects.
+
+        Times are compared in microseconds, as its text will have them.
+        """
         end = None if self.to_ns is None else self.to_ns // MICROSECOND
         return is_void(self.id, self.seq, self.from_ns // MICROSECOND, end)
 
 
 @dataclass(frozen=True, slots=True)
 class Invalid:
-    """Something in a message (its line is already in raw) that did not make a valid item."""
+    """Part of a message that did not make a valid item; its line is already in raw."""
 
     venue: str
     feed: str
@@ -148,11 +151,11 @@ class Invalid:
 
 
 RAW = (Response, Frames, Connection, BookState, Gap, Invalid)
-"""What becomes lines of the raw archive."""
+"""Items that become lines of the raw archive."""
 
 
 class Derived(BaseModel):
-    """What every item made from a message carries: where it came from."""
+    """Origin fields of every item made from a message."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -220,7 +223,7 @@ class Market(Derived):
 
 
 class Resolution(Derived):
-    """What a venue says about the outcome of a market it has closed."""
+    """Statement of a venue about the outcome of a market it has closed."""
 
     platform: str
     market_id: str = Field(min_length=1)
@@ -337,7 +340,10 @@ class ReferencePrice(Row):
 
     @property
     def is_due(self) -> bool:
-        """A price that does not say when it was observed was read now and then, not once a second."""
+        """Return whether the price was read at intervals, not once a second.
+
+        Such a price does not say when it was observed.
+        """
         return not self.observed or self.timestamp is not None
 
     @property
@@ -462,4 +468,4 @@ def is_crossed(bid: Decimal | None, ask: Decimal | None) -> bool:
 
 
 DERIVED: tuple[type[Derived], ...] = (Market, Resolution, PriceSnapshot, ReferencePrice, BookRow)
-"""What is made from messages, each with typed fields; a venue may have rows of its own."""
+"""Items made from messages, each with typed fields; a venue may have rows of its own."""

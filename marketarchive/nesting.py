@@ -1,4 +1,4 @@
-"""How deep a JSON text is nested, found before anything recursive reads it.
+"""Nesting depth of a JSON text, found before anything recursive reads it.
 
 Parsers recurse on the C stack: a body of a hundred thousand brackets must be refused by counting, not by
 trying. The limit is one that all tools which read our files cope with.
@@ -19,8 +19,10 @@ _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b'{}[]"')
 
 
 def is_shallow(text: bytes) -> bool:
-    """At most MAX_NESTING deep, where `text` is valid JSON; what is not is never called shallow when a
-    parser would go much deeper before it notices."""
+    """Return whether `text`, if valid JSON, is at most MAX_NESTING deep.
+
+    Invalid text is never called shallow when a parser would go much deeper before it notices.
+    """
     if len(text.translate(None, _NO_OPENING)) <= MAX_NESTING:
         return True
     if b"\\" in text:

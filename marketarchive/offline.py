@@ -1,4 +1,4 @@
-"""What the commands share that work on an OUTPUT_DIR and crawl nothing."""
+"""Shared base of commands that work on an OUTPUT_DIR and crawl nothing."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class OfflineCommand(ScrapyCommand):
 
     @property
     def root(self) -> Path:
-        """OUTPUT_DIR, which is there. Raises ArgumentError, ConfigurationError."""
+        """Return OUTPUT_DIR, which exists. Raises ArgumentError, ConfigurationError."""
         assert self.settings is not None
         root = output_dir(self.settings)
         if not root.is_dir():
@@ -51,7 +51,7 @@ class OfflineCommand(ScrapyCommand):
 
 
 def times(opts: argparse.Namespace) -> tuple[int | None, int | None]:
-    """--since and --until in ns. Raises ArgumentError."""
+    """Return --since and --until in ns. Raises ArgumentError."""
     since = None if opts.since is None else moment("--since", opts.since)
     until = None if opts.until is None else moment("--until", opts.until)
     if since is not None and until is not None and until <= since:
@@ -60,7 +60,7 @@ def times(opts: argparse.Namespace) -> tuple[int | None, int | None]:
 
 
 def chosen_assets(opts: argparse.Namespace) -> list[str] | None:
-    """--assets; None: all. Raises ArgumentError."""
+    """Return --assets; None for all. Raises ArgumentError."""
     assets = None if opts.assets is None else opts.assets.upper().split(",")
     if unknown := sorted(set(assets or ()) - set(known_assets())):
         raise ArgumentError(f"--assets {unknown[0]} is none of {', '.join(known_assets())}")

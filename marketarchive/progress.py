@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 
 class Bar:
-    """On the terminal, if stderr is one; gone when it is done."""
+    """Progress bar on the terminal, if stderr is one; it disappears when done."""
 
     def __init__(self) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
@@ -25,7 +25,7 @@ class Bar:
         self._shown.stop()
 
     def total(self, read: int) -> None:
-        """A new stretch of work begins, of so many bytes to read."""
+        """Begin a new piece of work of `read` bytes to read."""
         self._shown.reset(self._task, total=read)
 
     def begin(self, what: str) -> None:

@@ -1,4 +1,4 @@
-"""What a gap is about, and the one answer to whether it concerns something."""
+"""Scope of a gap, and the one test whether it concerns something."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ _LISTS = {"token": "tokens", "topic": "topics", "market": "markets", LOOKUP: "as
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What could not be observed. Without subjects: all of the feed, or of the connection or endpoint.
+    """Extent of what could not be observed.
 
-    `research/tables/gap_scope.py` says `concerns` as SQL.
+    Without subjects it is all of the feed, or of the connection or endpoint. `research/tables/gap_scope.py`
+    says `concerns` as SQL.
     """
 
     venue: str
@@ -27,12 +28,15 @@ class Scope:
     connection: str | None = None  # of a socket its name in the run, of a page its own
     endpoint: str | None = None  # of requests
     kind: str = ""
-    """What the subjects are: market, token, topic, symbol (topic:symbol), asset, page (an asset on the page
-    `connection`), lookup; or records: rows that were not made, while all messages are there."""
+    """Kind of the subjects.
+
+    It is market, token, topic, symbol (topic:symbol), asset, page (an asset on the page `connection`),
+    lookup; or records: rows that were not made, while all messages are there.
+    """
 
     @property
     def is_whole_feed(self) -> bool:
-        """Whether it concerns all that the feed sends, whoever listens."""
+        """Return whether it concerns all that the feed sends, on any connection."""
         return not self.subjects and self.connection is None and self.endpoint is None and not self.kind
 
     def concerns(

@@ -52,11 +52,14 @@ class SimulatedClock:
         return Instant(now, monotonic + now - simulated)
 
     def wait_s(self, ns: int) -> float:
-        """At the highest speed: whoever waits must not sleep past its moment when time runs faster again."""
+        """Return the wall seconds to sleep, at the highest speed.
+
+        A sleeper must not miss its moment when time runs faster again.
+        """
         return min(PIECE_S, max(LEAST_PIECE_S, to_seconds(ns) / self.speed))
 
     def passed_ns(self, machine_ns: int) -> int:
-        """By the mean speed: which speed it was then is not kept."""
+        """Convert by the mean speed: the speed at that time is not kept."""
         return int(machine_ns * self.page.mean_speed())
 
     @contextmanager
@@ -86,7 +89,7 @@ _watched: list[Slot] = []  # of this process
 
 
 class IdleSelector(selectors.DefaultSelector):
-    """Tells this process's slots whether its event loop has caught up: whether it waits or works.
+    """Selector that reports to this process's slots whether its event loop waits or works.
 
     A loop is caught up when nothing is ready at the moment in which it begins to wait. Frames that lie unread
     in a socket keep it from being so, which its timers alone would not show.

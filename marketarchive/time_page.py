@@ -44,7 +44,7 @@ _READS_MAX = 2_000  # then the writer has died in the middle
 
 
 class Anchor(NamedTuple):
-    """From `monotonic_ns` (of the machine) on, simulated time runs from `simulated_ns` at `speed`."""
+    """Line of simulated time: from machine time `monotonic_ns` on it runs from `simulated_ns` at `speed`."""
 
     monotonic_ns: int
     simulated_ns: int
@@ -53,8 +53,10 @@ class Anchor(NamedTuple):
     limit: float  # the highest speed
 
     def at(self, monotonic_ns: int) -> int:
-        """Return the simulated time. Past its lease it stands; a simulator silent for longer counts as gone
-        and time goes on, no faster than the wall: what waits for it must come to its end.
+        """Return the simulated time at `monotonic_ns`.
+
+        Past its lease it stands; a simulator silent for longer counts as gone and time goes on, no faster
+        than the wall: what waits for it must come to its end.
         """
         elapsed = monotonic_ns - self.monotonic_ns
         if elapsed <= self.lease_ns:
@@ -64,7 +66,7 @@ class Anchor(NamedTuple):
 
 
 class SlotView(NamedTuple):
-    """What a process says of itself, in the machine's monotonic ns."""
+    """State that a process reports, in the machine's monotonic ns."""
 
     number: int
     pid: int
@@ -145,12 +147,12 @@ class TimePage:
 
     @property
     def limit(self) -> float:
-        """The speed asked for: an upper bound."""
+        """Return the requested speed: an upper bound."""
         return self._floats[_LIMIT]
 
     @property
     def start(self) -> Instant:
-        """The simulated and the machine's monotonic time at which it began."""
+        """Return the simulated and the machine's monotonic time at which it began."""
         return Instant(self._words[_START_SIMULATED], self._words[_START_MONOTONIC])
 
     def write(self, speed: float, lease_ns: int, simulated_ns: int | None = None) -> None:
@@ -184,7 +186,7 @@ class TimePage:
         return Anchor(words[_MONOTONIC], words[_SIMULATED], floats[_SPEED], words[_LEASE], floats[_LIMIT])
 
     def _read(self) -> tuple[Anchor, int]:
-        """An anchor and a monotonic time taken while it was in force."""
+        """Return an anchor and a monotonic time read while it was in force."""
         words = self._words
         for attempt in range(_READS_MAX):
             sequence = words[_SEQUENCE]
@@ -246,7 +248,7 @@ class TimePage:
 
 
 class Slot:
-    """This process's part in a simulator's time."""
+    """Slot of this process in a simulator's time."""
 
     def __init__(self, words: Any, number: int, place: int) -> None:
         self.number = number
@@ -298,7 +300,7 @@ def is_alive(pid: int) -> bool:
 
 
 def _remove_orphans(folder: Path) -> None:
-    """Pages of simulators that were killed."""
+    """Delete the pages of simulators that were killed."""
     for path in folder.glob(f"{_PREFIX}*"):
         pid = path.name.removeprefix(_PREFIX).partition("-")[0]
         if pid.isdigit() and not is_alive(int(pid)):

@@ -3,4 +3,4 @@
 __version__ = "0.1.0"
 
 COLLECTOR = f"marketarchive {__version__}"
-"""Who wrote a line; stands in every segment and response line."""
+"""Name of the program that wrote a line; stands in every segment and response line."""

@@ -1,4 +1,4 @@
-"""Whether every book in the archive is what its venue says it is: by hash, checksum or number."""
+"""Check of every archived book against its venue: by hash, checksum or sequence number."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _Failure(NamedTuple):
 
 
 class BookChecks:
-    """Looks at messages in their order, and says at the end what is wrong."""
+    """Check of book messages in their order, with the findings reported at the end."""
 
     def __init__(self) -> None:
         self._makers: dict[tuple[str, str, str], RowMaker] = {}  # by run, venue and feed

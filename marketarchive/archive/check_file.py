@@ -19,7 +19,7 @@ _NAMED = ("run", "spider", "venue", "feed", "n")
 
 
 def check_segment(root: Path, entry: Entry, report: Report) -> Facts | None:
-    """Reads the whole segment once; what it holds, or None when it is not there."""
+    """Read the whole segment once; return what it holds, None where the file is missing."""
     path: str = entry["path"]
     if not (root / path).is_file():
         report.problem(path, f"is in the ledger (line {entry.number}) and not on the disk")
@@ -53,7 +53,10 @@ def check_segment(root: Path, entry: Entry, report: Report) -> Facts | None:
 
 
 def check_bytes(root: Path, entry: Entry, report: Report) -> bool:
-    """A file of any other kind: there, and the same bytes (and lines, where the ledger counts them)."""
+    """Check that a file of any other kind exists with the same bytes.
+
+    Its lines are compared too where the ledger counts them.
+    """
     path: str = entry["path"]
     digest, size, lines = hashlib.sha256(), 0, 0
     try:
@@ -82,7 +85,10 @@ def check_bytes(root: Path, entry: Entry, report: Report) -> bool:
 
 
 def _changed(scan: Scan, entry: Entry) -> tuple[str, int | None]:
-    """What to say of a segment with other bytes than were sealed, and the first line that can differ."""
+    """Return what to report of a segment whose bytes differ from the sealed ones.
+
+    The second value is the first line that can differ, None when all complete members are intact.
+    """
     what = (
         f"is not the file that was sealed: {scan.bytes} bytes, sha256 {scan.sha256}; "
         f"ledger line {entry.number} says {entry['bytes']}, {entry['sha256']}"

@@ -26,7 +26,7 @@ class FeedOfRun:
     is_read: bool = True  # all of them by being read
 
     def add(self, entry: Entry, facts: Facts | None) -> None:
-        """With `facts` where the segment was read, else by its ledger line."""
+        """Add a segment: by its `facts` where it was read, else by its ledger line."""
         self.entries.append(entry)
         if facts is None:
             self.is_read = False
@@ -42,9 +42,10 @@ class FeedOfRun:
 
 
 def check_density(feed: FeedOfRun, report: Report, *, is_alive: bool) -> None:
-    """Segments n and lines seq are 1, 2, 3, ... without a hole; after a crash up to the first that was lost.
+    """Check that segment numbers n and line numbers seq are 1, 2, 3, ... without a gap.
 
-    Of a living run only what stands twice is wrong: what is missing may stand in its open parts.
+    After a crash they are checked up to the first lost seq. Of a living run only duplicates are wrong: what
+    is missing may stand in its open parts.
     """
     newest = feed.entries[-1]
     who = f"run {newest['run']}, venue {newest['venue']}, feed {newest['feed']}"
@@ -75,7 +76,7 @@ def check_manifest(
     feeds: Sequence[FeedOfRun],
     report: Report,
 ) -> None:
-    """What a manifest says of the ledger (`entries`: all of it) and of its run's `feeds`."""
+    """Check a manifest against the ledger (`entries`: all of it) and its run's `feeds`."""
     said = document.get("ledger")
     if said is not None:
         count = said["count"]
@@ -108,7 +109,7 @@ def check_manifest(
 
 
 def _gaps(feed: FeedOfRun | None, stated: Mapping[str, Any] | None) -> Mapping[str, int]:
-    """By reason, as counted; the manifest's own word where not all segments were read."""
+    """Return the gaps counted by reason, or the manifest's where not all segments were read."""
     if feed is not None and feed.is_read:
         return feed.gaps
     return {} if stated is None else dict(stated["gaps"])

@@ -1,4 +1,4 @@
-"""How far the machine's clock could be trusted: what the kernel says of it, and steps we saw ourselves."""
+"""Evidence of how far the machine's clock could be trusted: the kernel's state and steps we saw."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TIME_ERROR = 5
 
 
 class _Timex(ctypes.Structure):
-    """`struct timex` of Linux, adjtimex(2)."""
+    """Layout of Linux's `struct timex`, adjtimex(2)."""
 
     _fields_ = (
         ("modes", ctypes.c_int),
@@ -53,7 +53,7 @@ def wall_step(earlier: Instant, later: Instant) -> int:
 
 
 def evidence(clock: Clock) -> dict[str, Any]:
-    """The `clock` of a segment line; null where this system does not say."""
+    """Return the `clock` object of a segment line; a value is null where the system does not tell it."""
     return {
         **_kernel(),
         "boot_id": _boot_id(),

@@ -17,7 +17,7 @@ except ImportError:  # no wheel for this machine
 GZIP = 16 + zlib.MAX_WBITS  # window bits that mean a gzip header and trailer
 
 DAMAGED: tuple[type[Exception], ...] = (zlib.error, _codec.error)
-"""What a decompressor raises for data that is no gzip."""
+"""Errors that a decompressor raises for data that is no gzip."""
 
 
 class Decompressor(Protocol):
@@ -38,22 +38,25 @@ class Compressor(Protocol):
 
 
 def compressor(level: int) -> Compressor:
-    """A new gzip member; `level` is 0 to 3 for ISA-L (its scale is its own) and 0 to 9 for zlib."""
+    """Start a gzip member; `level` is 0 to 3 for ISA-L (its scale is its own), 0 to 9 for zlib."""
     found: Compressor = _codec.compressobj(level, zlib.DEFLATED, GZIP)
     return found
 
 
 def decompressor() -> Decompressor:
-    """For one gzip member. ISA-L holds the last two bytes of text back until more data comes."""
+    """Start reading one gzip member.
+
+    ISA-L holds the last two bytes of text back until more data comes.
+    """
     found: Decompressor = _codec.decompressobj(GZIP)
     return found
 
 
 def flushed(stream: Compressor) -> bytes:
-    """What makes everything compressed so far readable without ending the member."""
+    """Return the bytes that make all compressed data so far readable without ending the member."""
     return stream.flush(zlib.Z_SYNC_FLUSH)
 
 
 def finished(stream: Compressor) -> bytes:
-    """The end of the member."""
+    """Return the bytes that end the member."""
     return stream.flush(zlib.Z_FINISH)

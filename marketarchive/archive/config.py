@@ -1,4 +1,4 @@
-"""How the archive writes: every setting with its unit and default."""
+"""Settings of the archive's writing, each with its unit and default."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class ArchiveConfig:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> ArchiveConfig:
-        """Of Scrapy settings; raises ConfigurationError naming the setting."""
+        """Read the ARCHIVE_ settings of Scrapy. Raises ConfigurationError naming the setting."""
         default = cls()
         found: dict[str, float] = {}
         for field in fields(cls):
@@ -50,7 +50,10 @@ class ArchiveConfig:
 
 
 def files_from_settings(settings: Mapping[str, Any]) -> Files:
-    """The object named by `ARCHIVE_FILES`, a dotted path; the real disk by default."""
+    """Return the object named by `ARCHIVE_FILES`, a dotted path; the real disk by default.
+
+    Raises ConfigurationError.
+    """
     dotted = settings.get("ARCHIVE_FILES")
     if not dotted:
         return Files()

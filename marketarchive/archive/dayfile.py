@@ -43,7 +43,7 @@ class DayFile:
         self._is_dirty = False
 
     def write(self, batch: Sequence[bytes]) -> None:
-        """Rows, each with its newline; lasting only after `sync`."""
+        """Write rows, each with its newline; durable only after `sync`."""
         if self.handle is None:
             self._open()
         assert self.handle is not None
@@ -52,7 +52,7 @@ class DayFile:
         self._is_dirty = True
 
     def sync(self) -> None:
-        """Everything written is on the disk; the file is entered in the ledger once it is final.
+        """Bring everything written to the disk; enter the file in the ledger once it is final.
 
         A file of late rows stays open until the run ends, since more may come.
         """
@@ -61,14 +61,14 @@ class DayFile:
             self._enter()
 
     def close(self) -> None:
-        """At the end of the run."""
+        """Enter the file at the end of the run and close it."""
         self.sync()
         if self._is_late:
             self._enter()
         self.abandon()
 
     def abandon(self) -> None:
-        """Closes the file as it is."""
+        """Close the file as it is."""
         if self.handle is not None:
             self._store.files.close(self.handle)
             self.handle = None
@@ -90,7 +90,10 @@ class DayFile:
         self.written.append({"path": str(path), **place, "rows": 0, "torn_bytes_cut": cut})
 
     def _names(self) -> Iterator[PurePosixPath]:
-        """Names to try: the day's own, then this run's own; late rows never go to a final file."""
+        """Yield the names to try: the day's own, then this run's own.
+
+        Late rows never go to a file that is final.
+        """
         final = _entered(self._store.ledger) if self._is_late else set()
         if not self._is_late:
             yield PurePosixPath(self._store.rows, f"{self._base}.jsonl")
@@ -140,12 +143,12 @@ def enter_day_file(store: Store, path: Path) -> None:
 
 
 def day_of(ns: int) -> str:
-    """The UTC day, YYYY-MM-DD."""
+    """Return the UTC day of a time in ns, YYYY-MM-DD."""
     return f"{utc(ns):%Y-%m-%d}"
 
 
 def cut_torn_line(files: Files, handle: int) -> int:
-    """Cuts what follows the last newline, lastingly; the number of bytes cut."""
+    """Cut durably what follows the last newline; return the number of bytes cut."""
     size = os.fstat(handle).st_size
     keep = size
     while keep > 0:

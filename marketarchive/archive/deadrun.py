@@ -43,7 +43,7 @@ _BLOCK = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What recovery did for one run; paths relative to OUTPUT_DIR."""
+    """Result of the recovery of one run; paths relative to OUTPUT_DIR."""
 
     name: str
     reason: str  # crash, disk, or the exit reason of a run that had only its last steps left
@@ -55,7 +55,7 @@ class Recovered:
 
 @dataclass(slots=True)
 class _Feed:
-    """What is known of one feed of the run, over all its segments."""
+    """State of one feed of the run over all its segments."""
 
     seqs: Seqs = field(default_factory=Seqs)
     gaps: Counter[str] = field(default_factory=Counter)
@@ -80,9 +80,10 @@ class _Torn:
 
 
 class DeadRun:
-    """`lock` is None when the run left none; `entries` are its ledger lines.
+    """Recovery of one dead run.
 
-    `paths` are its files below raw/, no foreign ones: what else lies under one of their names stays there.
+    lock: None when the run left none; entries: its ledger lines; paths: its files below raw/, no foreign
+    ones: what else lies under one of their names stays there.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class DeadRun:
         self._new: list[dict[str, Any]] = []  # ledger lines
 
     def recover(self) -> Recovered:
-        """All of it; raises OSError, after which it can be done again."""
+        """Recover the whole run. Raises OSError, after which it can be tried again."""
         store = self._store
         for path in self._paths:
             if path.endswith(RECOVERING):
@@ -128,13 +129,13 @@ class DeadRun:
         )
 
     def _segments(self) -> list[str]:
-        """Final paths, each feed's in order."""
+        """Return the final paths of the run's segments, each feed's in order."""
         names = {path.removesuffix(PART).removesuffix(TORN) for path in self._paths}
         found = [(name, path) for path in names if (name := parse_segment_path(path)) is not None]
         return [path for name, path in sorted(found, key=lambda one: (one[0].venue, one[0].feed, one[0].n))]
 
     def _close(self, path: str) -> _Torn | None:
-        """Enters a segment that is complete; a torn one is given back, its original renamed."""
+        """Enter a segment that is complete, or rename a torn one and return it."""
         root, files = self._store.root, self._store.files
         final, part, torn = root / path, root / (path + PART), root / (path + TORN)
         name = parse_segment_path(path)
@@ -182,14 +183,14 @@ class DeadRun:
         feed.n = max(feed.n, name.n)
 
     def _rebuild(self, torn: _Torn, reason: str) -> None:
-        """Writes the recovered segment of what is whole in a torn one."""
+        """Write the recovered segment from the intact members of a torn one."""
         kept = torn.found.facts.lines
         detail = f"{kept} lines of {Path(torn.path).name}{TORN} are whole"
         self._write(torn.path, self._content(torn, reason, self._failure or detail))
         self._enter_torn(torn.path)
 
     def _content(self, torn: _Torn, reason: str, detail: str) -> Iterator[bytes]:
-        """The gzip members of a recovered segment."""
+        """Yield the gzip members of a recovered segment."""
         facts = torn.found.facts
         feed = self._feeds[torn.name.venue, torn.name.feed]
         count = facts.lines
@@ -212,7 +213,10 @@ class DeadRun:
             yield self._member(gap + lines.end(count + 2, facts.seq_min, facts.seq_max, reason))
 
     def _record_losses(self, reason: str) -> None:
-        """Every feed of the run has a crash gap: in a segment of its own where no torn one could hold it."""
+        """Give every feed of the run a crash gap.
+
+        It stands in a segment of its own where no torn one could hold it.
+        """
         for feed in self._identity["feeds"]:
             self._feeds.setdefault((self._identity["venue"], feed), _Feed())
         for (venue, feed_name), feed in self._feeds.items():
@@ -228,7 +232,7 @@ class DeadRun:
             feed.has_crash_gap = True
 
     def _write(self, path: str, content: Iterator[bytes]) -> None:
-        """Lastingly; then reads it back for its ledger line."""
+        """Write a segment durably, then read it back for its ledger line."""
         files, final = self._store.files, self._store.root / path
         self._check_way(path)
         fresh = final.with_name(final.name + RECOVERING)
@@ -258,7 +262,7 @@ class DeadRun:
             raise ArchiveError(f"{path} is a foreign file in the way: move it out of the archive")
 
     def _finish(self, document: Path, reason: str) -> str:
-        """The manifest, written and entered; the run's exit reason."""
+        """Write the manifest and enter it in the ledger; return the run's exit reason."""
         store, path = self._store, str(manifest_path(self._name))
         if path in self._entered:
             return reason
@@ -359,7 +363,7 @@ class DeadRun:
         return stream.compress(text) + codec.finished(stream)
 
     def _sync(self, path: Path) -> None:
-        """What is read here is on the disk: after a kill it may still be in memory only."""
+        """Bring a file that is read here to the disk: after a kill it may still be in memory only."""
         handle = self._store.files.open_append(path)
         try:
             self._store.files.fsync(handle)

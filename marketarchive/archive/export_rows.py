@@ -26,7 +26,7 @@ _DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 @dataclass
 class Exported:
-    """What was written, and what was left out."""
+    """Result of an export: the rows written and those left out."""
 
     path: Path
     rows: int = 0
@@ -37,7 +37,7 @@ class Exported:
 
 
 def tables(root: Path) -> list[str]:
-    """What can be exported."""
+    """Return the names of the tables that can be exported."""
     found = (FILE.fullmatch(path.name) for path in (root / "records").glob("*.jsonl"))
     return sorted({match["series"] for match in found if match})
 
@@ -45,7 +45,7 @@ def tables(root: Path) -> list[str]:
 def export(
     root: Path, table: str, target: Path, since: int | None = None, until: int | None = None
 ) -> Exported:
-    """Writes the rows of `table` with `since` <= tick < `until` (ns) to `target`, whole or not at all.
+    """Write the rows of `table` with `since` <= tick < `until` (ns) to `target`, whole or not at all.
 
     Rows of one tick stand in the order of their files. An index of one day's rows is held in memory. Raises
     ArgumentError for a table that is not there, OSError.
@@ -71,7 +71,7 @@ def export(
 def _days(
     root: Path, table: str, since: int | None, until: int | None, done: Exported
 ) -> dict[str, list[Path]]:
-    """Day -> its files that are in use."""
+    """Return day -> its files that are in use."""
     out_of_use = labels(list(Ledger(root).entries()))
     found: dict[str, list[Path]] = {}
     by_age = sorted((root / "records").glob(f"{table}-*.jsonl"), key=lambda path: (len(path.name), path.name))
@@ -92,7 +92,10 @@ def _days(
 
 
 def _columns(paths: Iterator[Path]) -> list[str]:
-    """Of all rows: a later version of the program may have added some, also within a day."""
+    """Return the columns of all rows, in order of appearance.
+
+    A later version of the program may have added some, also within a day.
+    """
     found: dict[str, None] = {}
     for path in paths:
         with path.open("rb") as file:
@@ -129,7 +132,10 @@ def _write_day(
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
-    """Offset, size, line. Not mapped into memory: a collector may cut a torn last line meanwhile."""
+    """Yield (offset, size in bytes, line).
+
+    The file is not mapped into memory: a collector may cut a torn last line meanwhile.
+    """
     begin = 0
     for line in file:
         yield begin, len(line), line
@@ -137,7 +143,7 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _row(line: bytes) -> tuple[int, dict[str, msgspec.Raw]] | None:
-    """Its tick (wall ns) and values; None where it is no row."""
+    """Return a row's tick (wall ns) and its values; None for a line that is no row."""
     try:
         line.decode()  # msgspec skips the bytes of a string that it leaves raw
         row = _DECODER.decode(line)
@@ -148,7 +154,10 @@ def _row(line: bytes) -> tuple[int, dict[str, msgspec.Raw]] | None:
 
 
 def _text(value: msgspec.Raw) -> str:
-    """As the row has it: a string without its quotes, a number with all its digits, null as nothing."""
+    """Return a value as the row has it.
+
+    A string is without its quotes, a number has all its digits, null is empty.
+    """
     raw = bytes(value)
     if raw == b"null":
         return ""
@@ -156,6 +165,9 @@ def _text(value: msgspec.Raw) -> str:
 
 
 def _csv(fields: Sequence[str]) -> str:
-    """A line of CSV (RFC 4180, ended by a newline alone); the csv module leaves a lone CR unquoted then."""
+    """Return a line of CSV (RFC 4180, but ended by a newline alone).
+
+    The csv module would leave a lone CR unquoted then.
+    """
     quoted = ('"' + each.replace('"', '""') + '"' if _SPECIAL.search(each) else each for each in fields)
     return ",".join(quoted) + "\n"

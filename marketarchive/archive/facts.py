@@ -1,4 +1,4 @@
-"""What a segment really holds, found by reading all of it: for the ledger's line, and against it."""
+"""Content of a segment, found by reading all of it: for the ledger's line, and against it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Facts:
 
     @classmethod
     def of(cls, scan: Scan) -> Facts:
-        """Reads all of `scan`."""
+        """Read all of `scan`."""
         facts = cls()
         for batch in scan:
             facts.add(batch)
@@ -78,18 +78,18 @@ class Facts:
 
     @property
     def end_fits(self) -> bool:
-        """There is an end line, and it says what is there."""
+        """Return whether there is an end line that agrees with the lines read."""
         said = (self.end.get("lines"), self.end.get("seq_min"), self.end.get("seq_max"))
         return said == (self.lines, self.seq_min, self.seq_max)
 
     def drop_end(self) -> None:
-        """As if the end line, the last one added, had not been there."""
+        """Undo the end line, the last line added."""
         self.end = {}
         self.lines -= 1
         del self.counts["end"]
 
     def fields(self) -> dict[str, Any]:
-        """As the ledger writes them; the same as `Tally.fields` of what was written."""
+        """Return the fields of the ledger line; equal to `Tally.fields` of what was written."""
         return {
             "lines": self.lines,
             "first": self.first or None,
@@ -105,7 +105,7 @@ class Facts:
             self.problems.append((self.lines, what))
 
     def _add_frames(self, batch: list[bytes], frames: list[Any], seqs: list[int]) -> None:
-        """Lines that `_FRAME` matched, counted together."""
+        """Count together the lines that `_FRAME` matched."""
         if not frames:
             return
         self._close_body()
@@ -190,7 +190,7 @@ class _Body:
         self._digest = hashlib.sha256()
 
     def add(self, line: lines.Line) -> bool:
-        """Whether this is the part that is due."""
+        """Add a part line; return whether it is the next expected part."""
         found = line.envelope
         self._parts += 1
         self._bytes += len(line.payload or b"")
@@ -202,7 +202,7 @@ class _Body:
         )
 
     def wrong(self) -> str:
-        """What is wrong with the whole; empty when nothing is."""
+        """Return what is wrong with the whole body; empty when nothing is."""
         if (self._parts, self._bytes) != (self._envelope["parts"], self._envelope["bytes"]):
             return (
                 f"{self._parts} of {self._envelope['parts']} parts, "

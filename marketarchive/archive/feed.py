@@ -34,21 +34,21 @@ class Feed:
         self._seq_next = 1
 
     def write(self, batch: Sequence[Built]) -> None:
-        """Into the open segment, or a new one."""
+        """Write lines into the open segment, or into a new one."""
         self._rotate()
         segment = self._segment or self._open()
         segment.write(batch)
         self._limit(segment)
 
     def sync(self) -> None:
-        """Everything written is on the disk; the segment is sealed when its time is over."""
+        """Bring everything written to the disk; seal the segment when its time is over."""
         self._rotate()
         if self._segment is not None:
             self._segment.sync(self._store.clock.mono_ns(), self._store.member_ns)
             self._limit(self._segment)
 
     def seal(self, reason: str) -> None:
-        """Ends the open segment, if there is one, and enters it in the ledger."""
+        """End the open segment, if there is one, and enter it in the ledger."""
         if self._segment is None:
             return
         segment = self._segment
@@ -72,11 +72,11 @@ class Feed:
 
     @property
     def handle(self) -> int | None:
-        """The open segment's; None when there is none."""
+        """Return the open segment's file handle; None when there is none."""
         return None if self._segment is None else self._segment.handle
 
     def abandon(self) -> None:
-        """Closes the open segment as it is, for recovery to find."""
+        """Close the open segment as it is, for recovery to find."""
         if self._segment is not None:
             self._segment.abandon()
 

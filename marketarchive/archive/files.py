@@ -21,19 +21,19 @@ class Files:
 
     def __init__(self) -> None:
         self.paths: dict[int, Path] = {}
-        """What each open handle was opened as."""
+        """Path that each open handle was opened as."""
         self.written = 0  # bytes, by `write`
 
     def create(self, path: Path) -> int:
-        """A new empty file, open for appending; FileExistsError when there is one."""
+        """Open a new empty file for appending. Raises FileExistsError."""
         return self._open(path, os.O_EXCL)
 
     def open_append(self, path: Path) -> int:
-        """`path` open for reading and appending, created when missing."""
+        """Open `path` for reading and appending; create it when it is missing."""
         return self._open(path, 0)
 
     def write(self, handle: int, data: bytes) -> None:
-        """All of `data`, however many short writes that takes."""
+        """Write all of `data`, however many short writes that takes."""
         view = memoryview(data)
         with self._naming(handle):
             while view:
@@ -45,12 +45,12 @@ class Files:
             os.ftruncate(handle, size)
 
     def fdatasync(self, handle: int) -> None:
-        """Contents and size are on the disk."""
+        """Bring contents and size to the disk."""
         with self._naming(handle):
             _fdatasync(handle)
 
     def fsync(self, handle: int) -> None:
-        """Contents and all metadata are on the disk."""
+        """Bring contents and all metadata to the disk."""
         with self._naming(handle):
             os.fsync(handle)
 
@@ -60,7 +60,7 @@ class Files:
             os.close(handle)
 
     def rename(self, source: Path, target: Path) -> None:
-        """Atomic; replaces `target`. Lasting only after `sync_dir` of the folder."""
+        """Rename atomically, replacing `target`; durable only after `sync_dir` of the folder."""
         source.rename(target)
         for handle, path in list(self.paths.items()):
             if path == source:
@@ -73,15 +73,15 @@ class Files:
             raise FileNotFoundError(errno.ENOENT, "another file has its name", str(path))
 
     def unlink(self, path: Path) -> None:
-        """Nothing happens when there is no such file."""
+        """Delete a file; do nothing when there is none."""
         path.unlink(missing_ok=True)
 
     def make_dir(self, path: Path) -> None:
-        """Nothing happens when it is there already (two runs may need it at once)."""
+        """Create a folder; do nothing when it exists (two runs may need it at once)."""
         path.mkdir(exist_ok=True)
 
     def sync_dir(self, path: Path) -> None:
-        """The folder's entries (creations, renames, deletions) are on the disk."""
+        """Bring the folder's entries (creations, renames, deletions) to the disk."""
         handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(handle)
@@ -89,9 +89,9 @@ class Files:
             os.close(handle)
 
     def make_dirs(self, path: Path, below: Path) -> None:
-        """`path` with its parents below `below`, each lastingly entered in its own parent.
+        """Create `path` and its parents below `below`, each entered durably in its own parent.
 
-        Also those that were there before: whoever made them may have died before that.
+        Existing ones are synced too: whoever created them may have died before that.
         """
         folders = [path, *path.parents]
         for folder in reversed(folders[: folders.index(below)]):
@@ -100,7 +100,7 @@ class Files:
             self.sync_dir(folder.parent)
 
     def write_whole(self, path: Path, data: bytes) -> None:
-        """`path` holds either what it held before or all of `data`, whenever the power fails."""
+        """Write `path` so that after a power failure it holds either its old content or all of `data`."""
         temporary = path.with_name(path.name + ".tmp")
         self.unlink(temporary)
         handle = self.create(temporary)

@@ -14,7 +14,7 @@ LABELS = ("deprecated", "invalid")
 
 
 def label(root: Path, path: str | Path, label: str, why: str, clock: Clock | None = None) -> Head:
-    """Enters a label for a file of the archive in the ledger; returns the ledger's new head.
+    """Enter a label for a file of the archive in the ledger; return the ledger's new head.
 
     `path` is relative to `root`, or to the working directory, or absolute. Raises ArgumentError.
     """

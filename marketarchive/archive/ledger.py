@@ -33,7 +33,7 @@ _KIND_AND_PATH = re.compile(rb'\{"kind":"(\w+)","path":"([ !#-\[\]-~]+)"').match
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """How many lines the ledger has, and the sha256 of the last one (64 zeros when it has none)."""
+    """Number of lines of the ledger and sha256 of the last one (64 zeros when it is empty)."""
 
     count: int
     sha256: str
@@ -107,12 +107,12 @@ class Ledger:
             self._files.close(handle)  # and with it the lock
 
     def entries(self) -> Iterator[Entry]:
-        """Every line in order, as the file is now; nothing when there is no ledger yet."""
+        """Yield every line in order, as the file is now; nothing when there is no ledger yet."""
         for number, raw in enumerate(self._lines(), 1):
             yield Entry(number, raw, _decoded(raw))
 
     def paths(self, kind: str | None = None) -> Iterator[str]:
-        """The paths of all lines, or of those of one kind: without decoding what else they hold.
+        """Yield the paths of all lines, or of those of one kind, without decoding the rest of a line.
 
         Lines that cannot be read are left out: `check` names them.
         """
@@ -126,7 +126,10 @@ class Ledger:
                 yield path
 
     def _lines(self) -> Iterator[bytes]:
-        """Without newlines, one at a time: what is there never changes, so only its size needs the lock."""
+        """Yield the lines without newlines.
+
+        What is there never changes, so only reading its size needs the lock.
+        """
         with self._shared() as handle:
             size = 0 if handle is None else os.fstat(handle).st_size
         if size:
@@ -136,7 +139,7 @@ class Ledger:
                     yield raw.removesuffix(b"\n")
 
     def head(self) -> Head:
-        """The newest line, as the next writer would chain to it."""
+        """Return the newest line's head, as the next writer would chain to it."""
         with self._shared() as handle:
             if handle is None:
                 return Head(0, NOTHING)
@@ -144,7 +147,7 @@ class Ledger:
             return Head(count, NOTHING if last is None else hashlib.sha256(last).hexdigest())
 
     def check(self) -> list[str]:
-        """What is wrong with the chain, each naming its line; empty when nothing is."""
+        """Return the problems of the chain, each naming its line; empty when there are none."""
         return check_chain(self.entries())
 
     @contextmanager
@@ -162,9 +165,10 @@ class Ledger:
 
 
 def check_chain(entries: Iterable[Entry]) -> list[str]:
-    """Problems of consecutive entries from line 1 on: a line changed, removed, added, moved or torn.
+    """Return the problems of all entries: lines changed, removed, added, moved or torn.
 
-    A torn line is none when the next line names it, or when it is the last: that is what a crash leaves.
+    `entries` are consecutive from line 1 on. A torn line is no problem when the next line names it, or when
+    it is the last: that is what a crash leaves.
     """
     problems: list[str] = []
     previous = NOTHING
@@ -192,7 +196,7 @@ def with_damage(entries: Iterable[Entry]) -> Iterator[tuple[Entry, int]]:
 
 
 def _tail(handle: int) -> tuple[int, bytes | None, bool]:
-    """(number of lines, the last one without newline or None, whether it lacks its newline)."""
+    """Return (number of lines, the last one without newline or None, whether it lacks its newline)."""
     size = os.fstat(handle).st_size
     if size == 0:
         return 0, None, False

@@ -59,7 +59,7 @@ class Built(NamedTuple):
 
     @property
     def data(self) -> bytes:
-        """The lines, each with its newline."""
+        """Return the lines, each with its newline."""
         return b"".join(self.pieces)
 
 
@@ -72,7 +72,7 @@ class Line(NamedTuple):
 
 
 def build(item: RawItem) -> Built:
-    """The lines of any raw item."""
+    """Build the lines of any raw item."""
     if isinstance(item, Response):
         return response(item)
     if isinstance(item, Frames):
@@ -128,7 +128,7 @@ def frames(item: Frames) -> Built:
 
 
 def _frames(connection: str, some: Sequence[tuple[int, int, bytes]]) -> tuple[Sequence[bytes], int]:
-    """(their lines in pieces, how many of them are part lines)."""
+    """Return (the frames' lines in pieces, how many of them are part lines)."""
     times, _, bodies = zip(*some, strict=True)
     second = min(times) // SECOND
     is_usual = max(times) // SECOND == second and max(map(len, bodies)) <= PART_BYTES
@@ -138,7 +138,7 @@ def _frames(connection: str, some: Sequence[tuple[int, int, bytes]]) -> tuple[Se
 
 
 def _plain_frames(connection: str, some: Sequence[tuple[int, int, bytes]], second: int) -> bytes:
-    """The lines of frames that all came within `second`, with payloads that can stand in them as they are."""
+    """Build the lines of frames of one `second` whose payloads can be embedded as they are."""
     start = second * SECOND
     line = b'{"kind":"frame","collected_at_utc":"%b%%06dZ","seq":%%d,"connection":%b,"payload":%%b}\n' % (
         _whole_second(second),
@@ -209,7 +209,7 @@ def gap(item: Gap) -> Built:
 def crash_gap(
     now_ns: int, venue: str, feed: str, from_ns: int, reason: str, detail: str, first_lost_seq: int
 ) -> Built:
-    """The gap that recovery writes for a dead run: no seq of its own, open at its end."""
+    """Build the gap that recovery writes for a dead run: without a seq of its own, open at its end."""
     line = {
         "kind": b'"gap"',
         "collected_at_utc": _time(now_ns),
@@ -220,7 +220,10 @@ def crash_gap(
 
 
 def is_first_line(gap: Mapping[str, Any]) -> bool:
-    """Whether a `gap` line, as its envelope, is the first of its gap; in schema 1 each counts as one."""
+    """Return whether a `gap` line, as its envelope, is the first of its gap.
+
+    In schema 1 each line is a gap of its own.
+    """
     return is_first(gap.get("id"), gap.get("seq"))
 
 
@@ -248,7 +251,10 @@ def segment(
     clock: Mapping[str, Any],
     settings: Mapping[str, Any],
 ) -> Built:
-    """A segment's first line; `seq_next` is one more than the highest seq in this feed's earlier segments."""
+    """Build a segment's first line.
+
+    `seq_next` is one more than the highest seq in this feed's earlier segments.
+    """
     line = {
         "kind": b'"segment"',
         "schema": b"%d" % SCHEMA,
@@ -268,7 +274,10 @@ def segment(
 
 
 def end(lines: int, seq_min: int | None, seq_max: int | None, reason: str) -> bytes:
-    """A segment's last line; `lines` counts all of the file, the segment line and this one included."""
+    """Build a segment's last line.
+
+    `lines` counts all of the file, the segment line and this one included.
+    """
     return (
         _encode({"kind": "end", "lines": lines, "seq_min": seq_min, "seq_max": seq_max, "reason": reason})
         + b"\n"
@@ -276,7 +285,7 @@ def end(lines: int, seq_min: int | None, seq_max: int | None, reason: str) -> by
 
 
 def parse(line: bytes) -> Line:
-    """A line with or without its newline; CorruptError when it is none of ours."""
+    """Parse a line with or without its newline. Raises CorruptError for one not of this format."""
     line = line.removesuffix(b"\n")
     head, embedded, rest = line.partition(_PAYLOAD)
     try:
@@ -325,7 +334,7 @@ def parse_frame(line: bytes) -> tuple[Frame, bytes] | None:
 
 
 def _parts(body: bytes, stamp: bytes, seq: int) -> tuple[Sequence[bytes], int]:
-    """The end of a large message's line, its part lines, and how many these are."""
+    """Return (the end of a large message's line with its part lines, the number of part lines)."""
     pieces = payload.pieces(body, PART_BYTES)
     count = len(pieces)
     chunks = [b',"bytes":%d,"parts":%d,"sha256":"%b"}\n' % (len(body), count, _sha256(body))]
@@ -363,7 +372,10 @@ def _built(kind: str, values: Mapping[str, bytes], at: int, seq: int | None, tai
 
 
 def _verbatim(text: bytes) -> bytes:
-    """What was sent: a JSON object or array as such, other text as a JSON string, the rest as base64."""
+    """Encode what was sent.
+
+    A JSON object or array stands as such, other text as a JSON string, the rest as base64.
+    """
     if (
         text[:1] in (b"{", b"[")
         and _PAYLOAD_KEY not in text
@@ -378,7 +390,10 @@ def _verbatim(text: bytes) -> bytes:
 
 
 def _object(value: Any) -> bytes:
-    """Compact JSON; the same as a JSON string where readers could take a key of it for the payload's."""
+    """Encode a value as compact JSON.
+
+    It becomes a JSON string where readers could take a key of it for the payload's.
+    """
     try:
         text = _encode(value)
     except UnicodeEncodeError:  # a lone surrogate: only an escape can carry it, and only inside a string
@@ -398,7 +413,7 @@ def _time(ns: int) -> bytes:
 
 
 def _stamp(ns: int) -> bytes:
-    """`clock.iso` in bytes; formats the date once a second, for streams."""
+    """Return `clock.iso` in bytes; format the date once a second only, for streams."""
     second, rest = divmod(ns, SECOND)
     return b"%b%06dZ" % (_whole_second(second), rest // 1000)
 

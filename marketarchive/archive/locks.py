@@ -1,4 +1,4 @@
-"""Who is alive: a run holds `flock` on its lock file exactly as long as it may still write."""
+"""Liveness of runs: a run holds `flock` on its lock file exactly as long as it may still write."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from marketarchive.archive.paths import RECOVERY_LOCK, parse_run_name
 
 
 def claim(path: Path) -> int | None:
-    """A handle that holds the lock of a dead run until it is closed; None when the run lives, or is done."""
+    """Return a handle that holds the lock of a dead run until closed.
+
+    None when the run lives, or is done.
+    """
     return _try(path, os.O_RDWR, fcntl.LOCK_EX)  # NFS grants exclusive locks to writers only
 
 
 def is_alive(path: Path) -> bool:
-    """Whether a process holds this run's lock; False when the file is not there."""
+    """Return whether a process holds this run's lock; False when the file is missing."""
     handle = _try(path, os.O_RDONLY, fcntl.LOCK_SH)  # so that a read-only archive can be looked at
     if handle is None:
         return path.exists()
@@ -31,7 +34,7 @@ def is_alive(path: Path) -> bool:
 
 @contextmanager
 def recovery(root: Path, files: Files) -> Iterator[None]:
-    """Waits until no other recovery works on this archive, and keeps others out."""
+    """Wait until no other recovery works on this archive, and keep others out."""
     path = root / RECOVERY_LOCK
     files.make_dirs(path.parent, root)
     handle = files.open_append(path)
@@ -43,7 +46,10 @@ def recovery(root: Path, files: Files) -> Iterator[None]:
 
 
 def read_identity(name: str, lock: Path | None, venue: str | None) -> tuple[dict[str, Any], str]:
-    """(what the lock file says the run is, why it failed); without a lock what its name and `venue` tell."""
+    """Return (the run's identity by its lock file, why the run failed).
+
+    Without a lock the identity is what its name and `venue` tell.
+    """
     found = parse_run_name(name)
     assert found is not None, name
     at = found.run

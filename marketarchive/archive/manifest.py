@@ -35,7 +35,10 @@ def manifest(
     *,
     recovered: bool = False,
 ) -> dict[str, Any]:
-    """`identity` is the lock file's, `entries` the ledger lines of the run's segments in order."""
+    """Build a run's manifest.
+
+    `identity` is the lock file's, `entries` the ledger lines of the run's segments in order.
+    """
     by_feed: dict[FeedKey, list[Mapping[str, Any]]] = {}
     for entry in entries:
         by_feed.setdefault((entry["venue"], entry["feed"]), []).append(entry)
@@ -55,7 +58,10 @@ def manifest(
 
 
 def store_manifest(store: Store, name: str, document: Mapping[str, Any]) -> str:
-    """Writes it lastingly and enters it in the ledger; its path relative to OUTPUT_DIR. Raises OSError."""
+    """Write a manifest durably and enter it in the ledger.
+
+    Returns its path relative to OUTPUT_DIR. Raises OSError.
+    """
     data = msgspec.json.format(msgspec.json.encode(document, enc_hook=str), indent=2) + b"\n"
     path = manifest_path(name)
     store.files.write_whole(store.root / path, data)
@@ -74,7 +80,10 @@ def store_manifest(store: Store, name: str, document: Mapping[str, Any]) -> str:
 def feed_summary(
     venue: str, feed: str, entries: Sequence[Mapping[str, Any]], gaps: Mapping[str, int]
 ) -> dict[str, Any]:
-    """One of `raw`: the sums over the ledger lines of a feed's segments; `verify` makes it again."""
+    """Sum up the ledger lines of a feed's segments: one element of `raw`.
+
+    `verify` computes it again.
+    """
     counts: Counter[str] = Counter()
     statuses: Counter[str] = Counter()
     for entry in entries:

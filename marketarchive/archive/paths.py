@@ -1,4 +1,4 @@
-"""Where things lie below OUTPUT_DIR, and the names that tell what they are."""
+"""Layout below OUTPUT_DIR, and names that identify the files."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def new_run_id(now_ns: int) -> str:
 
 
 def checked_name(name: str) -> str:
-    """`name`, fit for a path; ValueError when it is not (spider, venue, feed and series names)."""
+    """Return `name` (of a spider, venue, feed or series) if it is fit for a path. Raises ValueError."""
     if not _NAME.fullmatch(name) or name.startswith("."):
         raise ValueError(f"{name!r} cannot be part of a file name: use letters, digits, '_' and '.'")
     return name
 
 
 def segment_path(venue: str, feed: str, opened_ns: int, spider: str, run: str, n: int) -> PurePosixPath:
-    """The final path of a segment; while open it has `.part` behind it."""
+    """Return the final path of a segment; while open it ends in `.part`."""
     moment = utc(opened_ns)
     return PurePosixPath(
         "raw",
@@ -58,7 +58,7 @@ def segment_path(venue: str, feed: str, opened_ns: int, spider: str, run: str, n
 
 @dataclass(frozen=True)
 class SegmentName:
-    """What a segment's path says of it."""
+    """Parts of a segment's path."""
 
     venue: str
     feed: str
@@ -68,7 +68,7 @@ class SegmentName:
 
 
 def parse_segment_path(path: PurePosixPath | str) -> SegmentName | None:
-    """Of a path relative to OUTPUT_DIR, sealed, `.part` or `.torn`; None when it is no segment's."""
+    """Parse a path relative to OUTPUT_DIR, sealed, `.part` or `.torn`; None when it is no segment's."""
     match = _SEGMENT.fullmatch(str(path))
     if match is None:
         return None
@@ -98,7 +98,10 @@ def run_of(path: str) -> str | None:
 
 
 def lock_path(name: str) -> PurePosixPath:
-    """Of the run called `<spider>-<run>`; held from before its first part until its manifest is entered."""
+    """Return the lock path of the run called `<spider>-<run>`.
+
+    It is held from before the run's first part until its manifest is entered.
+    """
     return PurePosixPath("manifests", f"{name}.lock")
 
 
@@ -107,5 +110,5 @@ def manifest_path(name: str) -> PurePosixPath:
 
 
 def relative(root: Path, path: Path) -> str:
-    """POSIX, below `root`, as the ledger writes it."""
+    """Return `path` below `root` in POSIX form, as the ledger writes it."""
     return path.relative_to(root).as_posix()

@@ -1,4 +1,4 @@
-"""How arbitrary bytes stand in a JSON line so that the same bytes come back.
+"""Encoding of arbitrary bytes in a JSON line so that the same bytes come back.
 
 A body that is strict one-line UTF-8 JSON (RFC 8259) is embedded byte for byte under the key `payload`,
 the last of its line: tools see it as JSON, and slicing the line gives the very bytes. White space around
@@ -27,9 +27,10 @@ _quote = msgspec.json.encode
 
 
 def field(body: bytes) -> tuple[bytes, bytes]:
-    """(`,"payload":`, the bytes of) `body`, or as text or base64: the end of a line but for its brace.
+    """Return the end of a line but for its brace: `body` embedded, or as text or base64.
 
-    Two pieces, so that a large body is copied once, into its line.
+    The first piece is the key (`,"payload":`), the second the bytes, so that a large body is copied only
+    once, into its line.
     """
     core = body.strip(_WHITE)
     if not embeddable(core):
@@ -44,7 +45,10 @@ def field(body: bytes) -> tuple[bytes, bytes]:
 
 
 def are_plain(bodies: Sequence[bytes]) -> bool:
-    """Whether `field` would give each of them as it is: looked at in one go, at half the cost."""
+    """Return whether `field` would embed each of `bodies` as it is.
+
+    They are checked together, at half the cost.
+    """
     if not {body[:1] for body in bodies}.isdisjoint(_NO_STARTS):
         return False
     text = b",\n".join((b"[0", *bodies, b"0]"))
@@ -66,7 +70,7 @@ def are_plain(bodies: Sequence[bytes]) -> bool:
 
 
 def text_field(body: bytes) -> tuple[bytes, bytes]:
-    """(`,"payload_text":`, a JSON string) where `body` is UTF-8, else (`,"payload_base64":`, another)."""
+    """Return (`,"payload_text":`, a JSON string), or `payload_base64` where `body` is not UTF-8."""
     try:
         return b',"payload_text":', _quote(body.decode())
     except UnicodeDecodeError:
@@ -74,7 +78,7 @@ def text_field(body: bytes) -> tuple[bytes, bytes]:
 
 
 def pieces(body: bytes, size: int) -> list[bytes]:
-    """`body` in pieces of at most `size` bytes; where it is UTF-8, no character is cut."""
+    """Cut `body` into pieces of at most `size` bytes; no character of UTF-8 is cut."""
     try:
         body.decode()
         is_text = True
@@ -91,7 +95,10 @@ def pieces(body: bytes, size: int) -> list[bytes]:
 
 
 def embeddable(core: bytes) -> bool:
-    """Strict JSON in one line of UTF-8 without white space around it, nested at most 200 deep."""
+    """Return whether `core` is strict JSON in one line of UTF-8, nested at most 200 deep.
+
+    There is no white space around it.
+    """
     marks = core.translate(None, _NO_MARKS)  # line ends and opening brackets: all that is left of most
     if b"\n" in marks or b"\r" in marks:
         return False

@@ -35,7 +35,7 @@ _LONGEST_ROW = 2**20
 
 
 class Provenance:
-    """What the files themselves, locks, manifests and the ledger of one OUTPUT_DIR say of a file's origin."""
+    """Evidence of a file's origin: itself, locks, manifests and the ledger of one OUTPUT_DIR."""
 
     def __init__(self, root: Path, ledger: Ledger) -> None:
         self._root = root
@@ -69,7 +69,7 @@ class Provenance:
 
     @cached_property
     def _places(self) -> dict[SegmentName, str]:
-        """The final path of each segment in the ledger, by what its line says that it is."""
+        """Return the final path of each segment in the ledger by its name."""
         found = {}
         for entry in self._ledger.entries():
             if isinstance(n := entry.get("n"), int):
@@ -78,7 +78,7 @@ class Provenance:
         return found
 
     def _is_listed(self, path: str) -> bool:
-        """Whether the manifest of the run lists the segment."""
+        """Return whether the manifest of the run lists the segment."""
         try:
             data = (self._root / manifest_path(str(run_of(path)))).read_bytes()
             raw = msgspec.json.decode(data, type=_Manifest).raw
@@ -96,13 +96,13 @@ class _Feed(msgspec.Struct):
 
 
 class _Manifest(msgspec.Struct):
-    """What is needed of a run's manifest."""
+    """Fields needed of a run's manifest."""
 
     raw: list[_Feed]
 
 
 class _Row(msgspec.Struct):
-    """What every row of records/ has."""
+    """Fields that every row of records/ has."""
 
     run: str
 

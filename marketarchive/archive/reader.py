@@ -96,9 +96,9 @@ class ArchiveReader:
         *,
         labelled: bool = False,
     ) -> list[Entry]:
-        """Ledger lines of the segments that have a line in `since` <= time < `until` (ns), by first time.
+        """Return the ledger lines of segments with a line in `since` <= time < `until` (ns), by first time.
 
-        Segments labelled deprecated or invalid only with `labelled`; moved ones are among them.
+        Segments labelled deprecated or invalid only with `labelled`; moved ones are included.
         """
         entries = list(Ledger(self.root).entries())
         excluded = set() if labelled else set(labels(entries))
@@ -126,7 +126,7 @@ class ArchiveReader:
         labelled: bool = False,
         by_time: bool = False,
     ) -> Iterator[Message]:
-        """Lines of `kinds` with `since` <= collected_at_utc < `until` (ns), segment after segment.
+        """Yield lines of `kinds` with `since` <= collected_at_utc < `until` (ns), segment after segment.
 
         With `by_time` segments that overlap are interleaved by time, each opened when its time comes; within
         a segment lines keep their order, in which an answer may stand behind a slightly later one.
@@ -151,7 +151,7 @@ class ArchiveReader:
                 yield message
 
     def _parts(self, venue: str | None, feed: str | None) -> list[_Source]:
-        """Segments on the disk, open or sealed; the ledger tells which of them are final."""
+        """Return segments on the disk, open or sealed; the ledger tells which of them are final."""
         found = []
         for path in raw_files(self.root):
             name = parse_segment_path(path)
@@ -166,13 +166,16 @@ class ArchiveReader:
 
 
 def read_segment(root: Path, entry: Entry) -> Iterator[Message]:
-    """Every line with a time of one segment in the ledger, in file order."""
+    """Yield every line with a time of one segment in the ledger, in file order."""
     return _read(_sealed(root, entry), {})
 
 
 @lru_cache(maxsize=256)
 def canonical_url(url: str) -> str:
-    """`http://127.0.0.1:8900/HOST/PATH` -> `https://HOST/PATH`, `ws:` -> `wss:`; other URLs as they are."""
+    """Return the venue's URL of a simulated one; other URLs as they are.
+
+    `http://127.0.0.1:8900/HOST/PATH` becomes `https://HOST/PATH`, `ws:` becomes `wss:`.
+    """
     match = _SIMULATED.fullmatch(url)
     return url if match is None else f"{match[1]}s://{match[2]}{match[3]}"
 
@@ -187,7 +190,10 @@ def _sealed(root: Path, entry: Entry) -> _Source:
 
 
 def _interleaved(streams: Iterable[tuple[int, Iterator[Message]]]) -> Iterator[Message]:
-    """`streams` with the time of their first line, ascending; only those that overlap are open at once."""
+    """Merge `streams`, given with the ascending times of their first lines, by time.
+
+    Only those that overlap are open at once.
+    """
     ahead: list[tuple[int, int, Message, Iterator[Message]]] = []  # the next message of each open stream
 
     def advance(order: int, stream: Iterator[Message]) -> None:
@@ -316,7 +322,10 @@ def _message(
 
 
 def _ns(text: str) -> int:
-    """`clock.from_iso` of a line's own form, which has 20 characters up to the second's point."""
+    """Parse a line's own time form like `clock.from_iso`.
+
+    It has 20 characters up to the second's point.
+    """
     return _whole_second(text[:19]) + int(text[20:26]) * 1000
 
 

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RecoveryFailure:
-    """Something that could not be recovered; its lock and files are there for the next try."""
+    """Run that could not be recovered; its lock and files stay for the next try."""
 
     name: str  # of a run, or the path of a day file
     error: Exception
@@ -46,7 +46,7 @@ class RecoveryFailure:
 
 @dataclass(slots=True)
 class Recovery:
-    """What a recovery did and what it had to leave; failures and warnings have been logged."""
+    """Result of a recovery and what it had to leave; failures and warnings have been logged."""
 
     runs: list[Recovered] = field(default_factory=list)
     failures: list[RecoveryFailure] = field(default_factory=list)
@@ -118,7 +118,10 @@ class _Dead:
 
 
 def _dead_runs(store: Store, held: ExitStack, provenance: Provenance, recovery: Recovery) -> list[_Dead]:
-    """Runs whose lock could be taken (`held` keeps it), and those with unentered files and no lock at all."""
+    """Return runs whose lock could be taken, and those with unentered files and no lock at all.
+
+    `held` keeps the locks.
+    """
     claimed: dict[str, Path] = {}
     for path in run_locks(store.root):
         with recovery.attempt(path.stem):
@@ -150,9 +153,9 @@ def _dead_runs(store: Store, held: ExitStack, provenance: Provenance, recovery: 
 def _foreign_files(
     root: Path, unentered: Iterable[str], provenance: Provenance, recovery: Recovery
 ) -> set[str]:
-    """Those of files not in the ledger that do not belong there; warned of.
+    """Return the unentered files that do not belong to the archive; log a warning for each.
 
-    Of two that say they are the same segment, the one in the hour in which it was opened counts.
+    Of two that claim to be the same segment, the one in the hour in which it was opened counts.
     """
     found: set[str] = set()
     for path in sorted(unentered, key=lambda path: (home_of(root / path) != final_path(path), path)):
@@ -180,7 +183,7 @@ def _enter_day_files(store: Store, provenance: Provenance, recovery: Recovery) -
 
 
 def _entered(ledger: Ledger, recovery: Recovery) -> set[str]:
-    """The paths in the ledger; lines that cannot be read are warned of."""
+    """Return the paths in the ledger; log a warning for lines that cannot be read."""
     entered: set[str] = set()
     for entry, damaged in with_damage(ledger.entries()):
         if damaged:

@@ -34,8 +34,9 @@ def replayed(root: Path, entry: Entry) -> Iterator[Message]:
 
 
 def keys_of(venue: str, feed: str, keys: Sequence[str] | None, texts: Sequence[Any]) -> tuple[str, ...]:
-    """Return what a connection line subscribes or unsubscribes. Schema 1 has no `keys`: there its texts say
-    it, in the venue's own words.
+    """Return the keys that a connection line subscribes or unsubscribes.
+
+    Schema 1 has no `keys`: there its texts say it, in the venue's own words.
     """
     if keys is not None:
         return tuple(keys)

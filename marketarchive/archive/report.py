@@ -1,4 +1,4 @@
-"""What `verify` found."""
+"""Findings of `verify`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ State = Literal["passed", "passed, no book looked at", "failed", "nothing to che
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that is not as it was written, or not as it must be."""
+    """Deviation from what was written, or from what must hold."""
 
     path: str  # relative to OUTPUT_DIR
     what: str
@@ -26,7 +26,7 @@ class Problem:
 
 @dataclass(slots=True)
 class Report:
-    """Counts are of what was really read."""
+    """Problems found, with counts of what was really read."""
 
     problems: list[Problem] = field(default_factory=list)
     open: list[str] = field(default_factory=list)  # of living runs: not checked, and no problem

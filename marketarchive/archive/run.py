@@ -32,7 +32,7 @@ from marketarchive.version import COLLECTOR
 
 
 class Queue(Protocol):
-    """What a run needs of the writer."""
+    """Interface of the writer that a run needs."""
 
     def put(self, sink: Feed | DayFile, chunk: Any, size: int, lines: int) -> None: ...
 
@@ -57,21 +57,22 @@ class RunArchive:
         self._is_closed = False
 
     def next_seq(self, venue: str, feed: str) -> int:
-        """1, 2, 3, ... of (run, venue, feed): take it where the bytes arrive."""
+        """Return the next of 1, 2, 3, ... of (run, venue, feed); call it where the bytes arrive."""
         return next(self._feed(venue, feed).counter)
 
     def seqs(self, venue: str, feed: str) -> Iterator[int]:
-        """The counter behind `next_seq`, for those who take many."""
+        """Return the counter behind `next_seq`, for callers that need many."""
         return self._feed(venue, feed).counter
 
     def on_rotation(self, venue: str, feed: str, call: Callable[[], None]) -> None:
-        """`call` when a new segment of the feed has followed another, from the writer thread: what a segment
-        needs to be read alone can be written then.
+        """Call `call` from the writer thread whenever a segment of the feed has followed another.
+
+        What a segment needs to be read alone can be written then.
         """
         self._feed(venue, feed).on_rotation = call
 
     def write(self, item: RawItem) -> None:
-        """Accepts an item, whatever the state of the disk; ArchiveError only after `close`."""
+        """Accept an item, whatever the state of the disk. Raises ArchiveError only after `close`."""
         self._check_open()
         if isinstance(item, Frames) and not item.frames:
             return
@@ -81,9 +82,9 @@ class RunArchive:
         self._queue.put(feed, built, built.size, built.lines)
 
     def write_record(self, series: str, tick_ns: int, line: bytes, folder: Path | None = None) -> None:
-        """Accepts a row, one line of JSON, for `records/<series>-<UTC day of tick_ns>.jsonl`, as `write`.
+        """Accept a row, one line of JSON, for `records/<series>-<UTC day of tick_ns>.jsonl`.
 
-        folder: instead of records/; it has a ledger of its own.
+        folder: instead of records/; it has a ledger of its own. Raises as `write` does.
         """
         self._check_open()
         key = (folder, series, day_of(tick_ns))
@@ -95,11 +96,14 @@ class RunArchive:
         self._queue.put(sink, row, len(row), 1)
 
     def flush(self) -> Future[None]:
-        """Resolves when everything written so far is on the disk; DiskError when it never will be."""
+        """Return a future that resolves when everything written so far is on the disk.
+
+        It raises DiskError when that can never be.
+        """
         return self._queue.flush()
 
     def close(self, reason: str, summary: Mapping[str, Any]) -> Future[str]:
-        """Seals everything, writes the manifest (`summary` stands in it as it is), releases the lock.
+        """Seal everything, write the manifest (with `summary` as it is) and release the lock.
 
         Resolves to the manifest's path relative to OUTPUT_DIR, or raises DiskError.
         """
@@ -110,7 +114,7 @@ class RunArchive:
     # What follows is called by the writer thread only.
 
     def sync(self) -> None:
-        """Everything written is on the disk; what is due is sealed. Raises OSError."""
+        """Bring everything written to the disk; seal what is due. Raises OSError."""
         for sink in self._sinks():
             sink.sync()
 
@@ -121,7 +125,10 @@ class RunArchive:
                 self._store.files.check_in_place(handle)
 
     def note_step(self, jump_ns: int, earlier: Instant, later: Instant) -> None:
-        """A gap in every feed that has lines: stamps between the two looks cannot be trusted."""
+        """Record a gap in every feed that has lines.
+
+        Stamps between the instants `earlier` and `later` cannot be trusted.
+        """
         first, last = sorted((earlier.wall, later.wall))
         verb = "stepped" if wall_step(earlier, later) else "has drifted by"
         detail = f"wall clock {verb} {to_seconds(jump_ns):+.3f} s against the monotonic clock"
@@ -145,7 +152,7 @@ class RunArchive:
                 self._queue.put(feed, built, built.size, 1)
 
     def finish(self, reason: str, summary: Mapping[str, Any]) -> str:
-        """See `close`. Raises OSError."""
+        """Do the work of `close`. Raises OSError."""
         for feed in self._feeds.values():
             feed.seal(reason)
         for day_file in self._day_files.values():
@@ -168,7 +175,7 @@ class RunArchive:
         return path
 
     def note_failure(self, message: str) -> None:
-        """Tells recovery why the run died, if the disk still takes it."""
+        """Write into the lock file why the run died, for recovery, if the disk still takes it."""
         if self._lock is not None:
             try:
                 self._store.files.write(self._lock, msgspec.json.encode({"failed": message}) + b"\n")
@@ -177,7 +184,7 @@ class RunArchive:
                 return  # recovery then writes `crash` for `disk`
 
     def release(self) -> None:
-        """Closes every file as it is, and the lock with them: from here on the run is dead or done."""
+        """Close every file as it is, and the lock with them: from here on the run is dead or done."""
         for sink in self._sinks():
             sink.abandon()
         if self._lock is not None:
@@ -211,7 +218,7 @@ def open_lock(
     arguments: Mapping[str, Any],
     settings: Mapping[str, Any],
 ) -> tuple[dict[str, Any], int]:
-    """A new run's identity and the handle of its lock file. Raises OSError.
+    """Return a new run's identity and the handle of its lock file. Raises OSError.
 
     The file gets its name only when it is locked and whole, so that nobody can take it for a dead run's.
     """

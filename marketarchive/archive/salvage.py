@@ -36,14 +36,14 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Loose:
-    """Whole lines, with newlines, of a member that does not end as it should."""
+    """Complete lines, with newlines, of a member that does not end as it should."""
 
     text: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """Something unreadable with readable members behind it."""
+    """Unreadable bytes with readable members behind them."""
 
     offset: int
     last_received: str  # before it; empty when nothing was
@@ -51,7 +51,7 @@ class Hole:
 
 @dataclass(slots=True)
 class Salvage:
-    """What is whole, in file order, and what those lines hold."""
+    """Intact content of a torn segment in file order, and the counts of its lines."""
 
     pieces: list[Kept | Loose | Hole] = field(default_factory=list)
     facts: Facts = field(default_factory=Facts)
@@ -62,7 +62,7 @@ class Salvage:
 
 
 def salvage(path: Path) -> Salvage:
-    """Reads the file at `path`, whatever is in it."""
+    """Read the torn segment at `path`, whatever is in it."""
     found = Salvage()
     if path.stat().st_size == 0:
         return found
@@ -90,7 +90,7 @@ def salvage(path: Path) -> Salvage:
 
 
 def _drop_end(found: Salvage, data: mmap.mmap) -> None:
-    """Takes the end line off the last piece: with a hole before it, what it says is no longer so."""
+    """Take the end line off the last piece: with lost bytes before it, its counts no longer hold."""
     last = found.pieces.pop()
     if isinstance(last, Kept):
         last = Loose(b"".join(_texts(data, last.offset, last.offset + last.bytes)))
@@ -102,7 +102,7 @@ def _drop_end(found: Salvage, data: mmap.mmap) -> None:
 
 
 def _end_of_member(data: mmap.mmap, offset: int) -> int | None:
-    """Where the member at `offset` ends, its CRC being right; None when it does not."""
+    """Return the offset where the member at `offset` ends with a right CRC, else None."""
     inflater = zlib.decompressobj(GZIP)
     at = offset
     try:
@@ -116,7 +116,7 @@ def _end_of_member(data: mmap.mmap, offset: int) -> int | None:
 
 
 def _next_member(data: mmap.mmap, start: int) -> int:
-    """The offset of the next thing that inflates to lines of ours; the end when there is none."""
+    """Return the offset of the next bytes that inflate to lines of ours; the end when there are none."""
     while (start := data.find(_MEMBER, start)) >= 0:
         head = next(_texts(data, start, len(data)), b"")
         if head.startswith(_LINE):
@@ -126,7 +126,7 @@ def _next_member(data: mmap.mmap, start: int) -> int:
 
 
 def _texts(data: mmap.mmap, offset: int, end: int) -> Iterator[bytes]:
-    """All text that inflates from `offset` on, up to the byte where it fails."""
+    """Yield all text that inflates from `offset` on, up to the byte where it fails."""
     inflater = zlib.decompressobj(GZIP)
     for at in range(offset, end, CHUNK):
         chunk = data[at : min(at + CHUNK, end)]
@@ -143,7 +143,7 @@ def _texts(data: mmap.mmap, offset: int, end: int) -> Iterator[bytes]:
 
 
 def _whole(texts: Iterator[bytes]) -> Iterator[bytes]:
-    """The same text cut behind newlines, without the last newline of each."""
+    """Yield the same text cut behind newlines, without the last newline of each piece."""
     rest = b""
     for text in texts:
         whole, newline, rest = (rest + text).rpartition(b"\n")
@@ -152,7 +152,7 @@ def _whole(texts: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _trusted(data: mmap.mmap, offset: int, end: int) -> Iterator[bytes]:
-    """The lines of a member without a good end, up to the first that cannot be what was written."""
+    """Yield the lines of a member without a good end, up to the first that may not be what was written."""
     if _fails_its_check(data, offset, end):
         return
     group: list[bytes] = []  # a message and its parts: whole or not at all
@@ -191,7 +191,7 @@ def _fails_its_check(data: mmap.mmap, offset: int, end: int) -> bool:
 
 
 def _bounded(texts: Iterator[bytes]) -> Iterator[bytes]:
-    """Ends where a line grows beyond any that was ever written: noise inflates without end."""
+    """Yield `texts` until a line grows beyond any ever written: noise inflates without end."""
     length = 0
     for text in texts:
         length = len(text) - 1 - at if (at := text.rfind(b"\n")) >= 0 else length + len(text)
@@ -201,7 +201,7 @@ def _bounded(texts: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _strict(raw: bytes) -> lines.Line | None:
-    """The line, when all of it is as we write it."""
+    """Return the parsed line if all of it is as we write it, else None."""
     try:
         line = lines.parse(raw)
     except CorruptError:

@@ -27,10 +27,11 @@ class Member:
 
 
 class Scan:
-    """Iterate for batches of whole lines without their newline; afterwards the attributes are complete.
+    """Reader of a segment; iterate for batches of whole lines without their newline.
 
-    `unfinished`: the file ends inside a member, as a part in use or after a crash does. `error`: damage,
-    with the byte where the member in question begins. `rest`: text after the last newline.
+    Afterwards the attributes are complete. `unfinished`: the file ends inside a member, as a part in use or
+    after a crash does. `error`: damage, with the byte where the member in question begins. `rest`: text after
+    the last newline.
     """
 
     def __init__(self, path: Path) -> None:

@@ -25,7 +25,7 @@ class Segment:
     def __init__(
         self, root: Path, path: PurePosixPath, files: Files, level: int, opened_ns: int, mono_ns: int
     ) -> None:
-        """Creates the file lastingly; `path` is the final one, relative to `root`."""
+        """Create the file durably; `path` is the final one, relative to `root`."""
         self.path = path
         self.opened_ns = opened_ns
         self.bytes = 0  # compressed, written
@@ -47,13 +47,13 @@ class Segment:
         self._start_member(mono_ns)
 
     def write(self, batch: Sequence[Built]) -> None:
-        """Compresses; readable and lasting only after `sync`."""
+        """Compress lines; they are readable and durable only after `sync`."""
         for built in batch:
             self.tally.add(built)
         self._add(b"".join(chain.from_iterable([built.pieces for built in batch])))
 
     def sync(self, mono_ns: int, member_ns: int) -> None:
-        """Everything written is on the disk; the member ends when it is `member_ns` old."""
+        """Bring everything written to the disk; end the member when it is `member_ns` old."""
         if not self._is_dirty:
             return
         if mono_ns - self._member_started >= member_ns:
@@ -66,7 +66,7 @@ class Segment:
         self._is_dirty = False
 
     def seal(self, reason: str) -> dict[str, Any]:
-        """Ends the file and gives it its final name; what of it belongs in the ledger."""
+        """End the file and give it its final name; return the segment's part of the ledger line."""
         self.tally.add_end()
         self._add(lines.end(self.tally.lines, self.tally.seq_min, self.tally.seq_max, reason))
         self._end_member()
@@ -82,7 +82,7 @@ class Segment:
         }
 
     def abandon(self) -> None:
-        """Closes the file as it is, for recovery to find."""
+        """Close the file as it is, for recovery to find."""
         if self.handle in self._files.paths:
             self._files.close(self.handle)
 

@@ -11,7 +11,7 @@ class Seqs:
     """A set of sequence numbers, kept as ranges: a feed's run has millions, nearly all in order."""
 
     def __init__(self, ranges: Iterable[tuple[int, int]] = ()) -> None:
-        """`ranges` are (first, last)."""
+        """Start with `ranges` of (first, last)."""
         self._ranges = list(ranges)
 
     def add(self, seqs: list[int]) -> None:
@@ -35,7 +35,7 @@ class Seqs:
             self._ranges.append((first, last))
 
     def merged(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-        """(the set as ascending ranges that do not touch, the ranges that were added more than once)."""
+        """Return (ascending ranges that do not touch, ranges that were added more than once)."""
         whole: list[tuple[int, int]] = []
         twice: list[tuple[int, int]] = []
         for first, last in sorted(self._ranges):
@@ -49,13 +49,16 @@ class Seqs:
         return whole, twice
 
     def first_missing(self) -> int:
-        """The smallest number from 1 on that is not in the set."""
+        """Return the smallest number from 1 on that is not in the set."""
         whole, _ = self.merged()
         return whole[0][1] + 1 if whole and whole[0][0] == 1 else 1
 
 
 def claimed(entry: Entry) -> Seqs | None:
-    """The seqs of a segment by its ledger line alone; None when that does not tell (lines crossed over)."""
+    """Return the seqs of a segment by its ledger line alone.
+
+    None when that does not tell (lines crossed over).
+    """
     first, last = entry["seq_min"], entry["seq_max"]
     with_seq = sum(entry["counts"].get(kind, 0) for kind in ("response", "frame", "connection", "gap"))
     if first is None or last is None:

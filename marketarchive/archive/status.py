@@ -1,5 +1,6 @@
-"""What an archive says of itself now: runs, feeds, gaps, disk. Reads the ledger, manifests, locks and the
-newest rows of records/, never a segment.
+"""Present state of an archive: runs, feeds, gaps, disk.
+
+It is read from the ledger, manifests, locks and the newest rows of records/, never from a segment.
 
 A feed's last data is the newest time in the ledger, or, of a segment that is open or was when its run died,
 when its file was last written, which is at most a flush later.
@@ -109,7 +110,7 @@ class Status:
         return not (self.runs or self.ledger_lines or self.feeds or self.problems)
 
     def gaps(self) -> dict[str, tuple[int, int]]:
-        """Reason -> (of the last 24 hours, in all)."""
+        """Return reason -> (number in the last 24 hours, number in all)."""
         recent: Counter[str] = Counter()
         whole: Counter[str] = Counter()
         for feed in self.feeds:
@@ -142,7 +143,7 @@ class _Summary(msgspec.Struct):
 
 
 class _Manifest(msgspec.Struct):
-    """What is needed of a run's manifest; a derived product's has no `spider`."""
+    """Fields needed of a run's manifest; a derived product's has no `spider`."""
 
     run: str = ""
     spider: str = ""
@@ -195,12 +196,15 @@ class _Quote(msgspec.Struct):
 
 
 def status(root: Path, clock: Clock) -> Status:
-    """Of the archive at `root` as `clock` has it; a running one is not disturbed."""
+    """Return the status of the archive at `root` at the time of `clock`; a running one is not disturbed."""
     return _Look(root, clock).status
 
 
 class _Look:
-    """Gathers; what a run ends or begins meanwhile is told in one consistent way or the other."""
+    """Collector of a status.
+
+    A run that ends or begins meanwhile is shown consistently in one way or the other.
+    """
 
     def __init__(self, root: Path, clock: Clock) -> None:
         self._root = root
@@ -223,7 +227,7 @@ class _Look:
     # ---- runs ------------------------------------------------------------------------------------------
 
     def _add_lock(self, name: str) -> RunStatus | None:
-        """A run that has no manifest yet, as its lock tells; None when there is none any more."""
+        """Add a run that has no manifest yet, by its lock; None when there is no lock any more."""
         lock = self._root / lock_path(name)
         state: State
         try:
@@ -328,7 +332,7 @@ class _Look:
             each.invalid += entry["counts"].get("invalid", 0)
 
     def _measure_parts(self) -> None:
-        """Segments that are still open, or that a dead run left so."""
+        """Measure segments that are still open, or that a dead run left so."""
         for path in raw_files(self._root):
             name = parse_segment_path(path)
             if name is None or not path.endswith(PART):
@@ -346,7 +350,7 @@ class _Look:
             run.open_bytes += size
 
     def _see_file(self, feed: FeedStatus, path: str) -> int | None:
-        """The size of a file that `feed` was last written to; None when it is not there.
+        """Return the size in bytes of a file that `feed` was last written to; None when it is missing.
 
         Its time is the machine's; in a simulation the archive's clock is another.
         """
@@ -367,7 +371,7 @@ class _Look:
     # ---- rows ------------------------------------------------------------------------------------------
 
     def _read_gaps(self) -> None:
-        """Gaps of the last 24 hours, and those of runs that have no manifest yet."""
+        """Read the gaps of the last 24 hours, and those of runs that have no manifest yet."""
         unfinished = {run.run: run for run in self._runs.values() if run.ended is None}
         since = self.status.at - DAY_NS
         first = min([since, *(run.started for run in unfinished.values() if run.started is not None)])
@@ -384,7 +388,7 @@ class _Look:
                 feed.gaps_24h[gap.reason] += 1
 
     def _read_newest_rows(self) -> None:
-        """How many markets a living run's newest rows tell of, added up over its files."""
+        """Count the markets in a living run's newest rows, summed over its files."""
         alive = {run.run: run for run in self._runs.values() if run.state == "alive"}
         for path in sorted((self._root / "records").glob("*.jsonl")) if alive else ():
             is_new = self._wall_ns - path.stat().st_mtime_ns < NEWLY_S * SECOND
@@ -418,7 +422,7 @@ def _without_void(rows: Sequence[_Gap]) -> Iterator[_Gap]:
 
 
 def _is_written(ledger: Ledger) -> bool:
-    """Whether a ledger has a line, or gets it now: that of a segment follows its file at once."""
+    """Return whether a ledger has a line, or gets one now: a segment's line follows its file at once."""
     for wait_s in (0.0, 0.1, 0.4, 0.5):
         time.sleep(wait_s)
         if next(iter(ledger.entries()), None) is not None:
@@ -427,7 +431,10 @@ def _is_written(ledger: Ledger) -> bool:
 
 
 def _manifest(data: bytes) -> _Manifest:
-    """Of a run; an empty one of anything else. Raises msgspec.DecodeError."""
+    """Decode the manifest of a run; return an empty one for anything else.
+
+    Raises msgspec.DecodeError.
+    """
     try:
         return msgspec.json.decode(data, type=_Manifest)
     except msgspec.ValidationError:
@@ -437,14 +444,14 @@ def _manifest(data: bytes) -> _Manifest:
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file, or of all files at and below a folder."""
+    """Return the bytes of a file, or of all files at and below a folder."""
     if not path.is_dir():
         return path.lstat().st_size
     return sum((folder / name).lstat().st_size for folder, names in walk(path) for name in names)
 
 
 def _tail(path: Path) -> list[bytes]:
-    """The last whole lines of a file."""
+    """Return the last whole lines of a file."""
     with path.open("rb") as file:
         start = max(0, file.seek(0, os.SEEK_END) - TAIL)
         file.seek(start)
@@ -453,7 +460,7 @@ def _tail(path: Path) -> list[bytes]:
 
 
 def _decoded(lines: Iterable[bytes], kind: type[Any]) -> Iterator[Any]:
-    """Rows of a kind; others, and a last line still in the writing, are passed over."""
+    """Yield rows of a kind; skip others, and a last line that is still being written."""
     decoder = msgspec.json.Decoder(kind)
     for line in lines:
         try:

@@ -1,4 +1,4 @@
-"""What every writing part of the archive works with: one OUTPUT_DIR, one clock, one disk, one ledger."""
+"""Shared parts of everything that writes: one OUTPUT_DIR, one clock, one disk, one ledger."""
 
 from __future__ import annotations
 

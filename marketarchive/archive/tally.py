@@ -1,4 +1,4 @@
-"""What a segment's lines add up to: the figures of its ledger line."""
+"""Sums over a segment's lines: the figures of its ledger line."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Tally:
             self.seq_max = seq_max
 
     def add_end(self) -> None:
-        """The end line has neither time nor seq."""
+        """Count the end line, which has neither time nor seq."""
         self.lines += 1
         self.counts["end"] += 1
 
     def fields(self) -> dict[str, Any]:
-        """As the ledger writes them."""
+        """Return the fields of the ledger line."""
         return {
             "lines": self.lines,
             "first": None if self.first is None else iso(self.first),

@@ -43,7 +43,7 @@ _DAY = re.compile(r"-(\d{4}-\d\d-\d\d)")
 def verify(
     root: Path, since: int | None = None, books: BookChecks | None = None, head: str | None = None
 ) -> Report:
-    """Checks the archive below `root`; reads of its segments those with a last time >= `since` (ns).
+    """Check the archive below `root`; read its segments with a last time >= `since` (ns).
 
     `head` is `N:SHA` as an earlier call gave it. Raises ArgumentError when it has another form.
     """
@@ -110,7 +110,7 @@ class _Verification:
             report.problem(path, "is not the line that the given head names", count)
 
     def _check_lines(self) -> list[Entry]:
-        """The lines that can be used, each path once."""
+        """Return the ledger lines that can be used, each path once."""
         report, known, paths = self._report, [], set()
         for entry in self._entries:
             if entry.fields is None:
@@ -162,7 +162,7 @@ class _Verification:
             self._report.problem(entry["path"], f"does not hold the bytes of sha256 {entry['replaces']}")
 
     def _is_there(self, entry: Entry) -> bool:
-        """For what is too old to be read again: at least the file is there, in its size."""
+        """Check that a file too old to be read again exists, in its size."""
         path = self._root / entry["path"]
         if not path.is_file():
             self._report.problem(entry["path"], f"is in the ledger (line {entry.number}) and not on the disk")
@@ -239,7 +239,10 @@ class _Verification:
                 )
 
     def _check_day_files(self, entered: set[str]) -> None:
-        """Files of rows that no run of this archive has begun; others may still grow."""
+        """Report files of rows that no run of this archive has begun.
+
+        Others may still grow.
+        """
         for path in sorted((*self._root.glob("records/*.jsonl.gz"), *self._root.glob("*.jsonl.gz"))):
             if (name := relative(self._root, path)) not in entered:
                 beside = name.removesuffix(".gz")
@@ -274,7 +277,10 @@ def _is_inside(path: Any) -> bool:
 
 
 def _has_keys(entry: Entry) -> bool:
-    """The keys of its kind, with values of their types: what follows need not ask again."""
+    """Return whether the line has the keys of its kind, with values of their types.
+
+    What follows need not check again.
+    """
     try:
         if entry.kind in SEGMENT_KINDS:
             line = msgspec.convert(entry.fields, _SegmentLine)
@@ -312,7 +318,7 @@ class _SegmentLine(_FileLine):
 
 
 def _end(entry: Entry) -> int:
-    """Until when a file can hold something, ns; a torn original as long as its run."""
+    """Return until when a file can hold something, ns; a torn original as long as its run."""
     match = _DAY.search(entry["path"])
     if entry.kind == "day_file" and match is not None:
         return from_iso(f"{match[1]}T23:59:59Z")

@@ -37,7 +37,7 @@ _BATCH_BYTES = 4 * 2**20  # and at most about this much at once
 
 
 class _Waiting(NamedTuple):
-    """Something handed over and not yet written."""
+    """Data handed over and not yet written."""
 
     sink: Sink
     chunk: Any  # Built for a Feed, bytes for a DayFile
@@ -47,7 +47,7 @@ class _Waiting(NamedTuple):
 
 @dataclass(slots=True)
 class _Batch:
-    """What is written to a sink at once."""
+    """Data that is written to a sink at once."""
 
     sink: Sink
     chunks: list[Any] = field(default_factory=list)
@@ -67,7 +67,7 @@ class _Finish:
 
 @dataclass
 class _Job:
-    """What the thread has taken in hand."""
+    """Work that the thread has in hand."""
 
     waiting: Sequence[_Waiting] = ()
     unwritten: int = 0  # lines of it that no sink has yet
@@ -77,7 +77,7 @@ class _Job:
 
 
 class ArchiveWriter:
-    """Start it once, open runs on it, close them, close it.
+    """Thread that writes runs; start it once, open runs on it, close them, close it.
 
     After the first OSError it never writes again: `failure` says why, `on_failure` is called (from the
     writer thread), futures raise it, and what is still handed over is counted in `lost_lines`.
@@ -117,9 +117,9 @@ class ArchiveWriter:
         arguments: Mapping[str, Any],
         settings: Mapping[str, Any],
     ) -> RunArchive:
-        """A new run, alive on the disk when this returns; `settings` go into every segment line as they are.
+        """Start a new run, alive on the disk when this returns.
 
-        Raises DiskError.
+        `settings` go into every segment line as they are. Raises DiskError.
         """
         if self.failure is not None:
             raise self.failure
@@ -134,20 +134,23 @@ class ArchiveWriter:
 
     @property
     def has_room(self) -> bool:
-        """Less is waiting than the soft limit: go on asking."""
+        """Return whether less is waiting than the soft limit, so that requests may go on."""
         return self.buffered < self.store.config.buffer_soft
 
     def stalled_s(self) -> float:
-        """Wall seconds since the thread last got something done; 0.0 when it has nothing to do."""
+        """Return wall seconds since the thread last made progress; 0.0 when it has nothing to do."""
         return time.monotonic() - self._progressed if self._is_busy or self.buffered else 0.0
 
     @property
     def is_stalled(self) -> bool:
-        """No progress for `stall_s` while there was something to do: nobody should wait for it any more."""
+        """Return whether there was no progress for `stall_s` with work waiting.
+
+        Nobody should wait for the thread any more.
+        """
         return self.stalled_s() > self.store.config.stall_s
 
     def close(self) -> None:
-        """Writes what is waiting and ends the thread; runs not closed before are left to recovery."""
+        """Write what is waiting and end the thread; runs not closed before are left to recovery."""
         with self._changed:
             self._is_stopping = True
             self._changed.notify()
@@ -231,7 +234,7 @@ class ArchiveWriter:
             run.check_in_place()
 
     def _watch_clock(self) -> None:
-        """Before anything is taken, so that the gap lines of a run reach it before its end does."""
+        """Look for clock steps before any batch, so that a run's gap lines reach it before its end."""
         seen = self.store.clock.instant()
         # a slew takes many looks for what a step does in one; until the look before this, stamps were sound
         jump = wall_step(self._looked, seen) or wall_step(self._trusted, seen)
@@ -310,7 +313,7 @@ class ArchiveWriter:
 
 
 def _batches(waiting: Sequence[_Waiting]) -> Iterator[_Batch]:
-    """By sink, in the order of each, of about _BATCH_BYTES."""
+    """Yield batches of about _BATCH_BYTES by sink, each in its sink's order."""
     open_batches: dict[Sink, _Batch] = {}
     for sink, chunk, size, lines in waiting:
         batch = open_batches.get(sink)
@@ -325,7 +328,7 @@ def _batches(waiting: Sequence[_Waiting]) -> Iterator[_Batch]:
 
 
 def _running() -> Future[Any]:
-    """A future that its holder cannot cancel: an impatient waiter must not break the writer."""
+    """Return a future that its holder cannot cancel: an impatient waiter must not break the writer."""
     future: Future[Any] = Future()
     future.set_running_or_notify_cancel()
     return future

@@ -1,4 +1,4 @@
-"""What two masters say differently: rows without their surrogate ids, and the journal by what it means.
+"""Differences of two masters: rows without surrogate ids, and the journal by what it means.
 
 Two journals of the same observations may hold different entries when some arrived late; compared is the value
 of every field over time.
@@ -23,7 +23,7 @@ Identity = tuple[str, str]
 
 
 def compare(url_a: str, url_b: str) -> list[str]:
-    """One line for every difference; none when both hold the same. Raises MasterError."""
+    """Return one line for every difference; none when both masters are equal. Raises MasterError."""
     a, b = open_master(url_a), open_master(url_b)
     try:
         with a.connect() as left, b.connect() as right:
@@ -62,7 +62,7 @@ def _identities(connection: Connection) -> set[Identity]:
 
 
 def _of(connection: Connection, table: Table, identities: list[Identity]) -> Iterator[dict[str, Any]]:
-    """Rows of these markets, in order of writing."""
+    """Yield the rows of these markets in order of writing."""
     for platform in sorted({platform for platform, _ in identities}):
         ids = [market_id for each, market_id in identities if each == platform]
         query = select(table).where(table.c.platform == platform, table.c.market_id.in_(ids))
@@ -73,7 +73,7 @@ def _of(connection: Connection, table: Table, identities: list[Identity]) -> Ite
 def _rows(
     connection: Connection, table: Table, identities: list[Identity]
 ) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """Identity and moment of a row -> what else it holds."""
+    """Return identity and moment of a row -> its other values."""
     naming = [
         name
         for name in ("platform", "market_id", "snapshot_at", "capture", "captured_at", "headline", "url")
@@ -88,7 +88,7 @@ def _rows(
 
 
 def _journal(connection: Connection, identities: list[Identity]) -> dict[tuple[str, ...], list[Any]]:
-    """(platform, market, field) -> [(time, capture, value)], where the value changes."""
+    """Return (platform, market, field) -> [(time, capture, value)] where the value changes."""
     entries: dict[tuple[str, ...], list[tuple[Key, str | None]]] = {}
     for row in _of(connection, market_changes, identities):
         named = (row["platform"], row["market_id"], row["field"])

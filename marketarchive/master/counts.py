@@ -1,4 +1,4 @@
-"""How much the master holds: a look that neither makes nor migrates anything."""
+"""Size of the master; counting neither creates nor migrates anything."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ class Counts:
 
 
 def counts(url: str, *, wait_s: float = 2.0) -> Counts | None:
-    """Of the master at `url`; None when its file is not there yet. Raises MasterError, ConfigurationError."""
+    """Count the rows of the master at `url`; None when its file does not exist yet.
+
+    Raises MasterError, ConfigurationError.
+    """
     engine = connect(url, wait_s=wait_s)
     try:
         path = sqlite_path(engine.url)

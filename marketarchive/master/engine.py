@@ -32,9 +32,10 @@ WRITES = "master_writes"  # execution option of connections that will write
 
 
 def connect(url: str, *, wait_s: float = 5.0) -> Engine:
-    """An engine for `url`; nothing is opened yet. A lock held by another is waited for `wait_s` wall seconds.
+    """Return an engine for `url`, opening nothing yet.
 
-    Raises ConfigurationError when the URL is malformed or its driver is not installed.
+    A lock held by another is waited for `wait_s` wall seconds. Raises ConfigurationError when the URL is
+    malformed or its driver is not installed.
     """
     parsed = _parsed(url)
     make = {"sqlite": _sqlite, "postgresql": _postgresql}.get(parsed.get_backend_name())
@@ -49,7 +50,10 @@ def connect(url: str, *, wait_s: float = 5.0) -> Engine:
 
 
 def open_master(url: str, *, wait_s: float = 5.0) -> Engine:
-    """As `connect`, with tables that are there and up to date; raises MasterError, ConfigurationError."""
+    """Connect as `connect` and bring the tables up to date.
+
+    Raises MasterError, ConfigurationError.
+    """
     engine = connect(url, wait_s=wait_s)
     try:
         migrate(engine)
@@ -61,7 +65,7 @@ def open_master(url: str, *, wait_s: float = 5.0) -> Engine:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """One write transaction, alone among the writers of this database."""
+    """Open one write transaction, alone among the writers of this database."""
     with engine.connect().execution_options(**{WRITES: True}) as connection, connection.begin():
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": WRITE_LOCK})
@@ -112,7 +116,7 @@ def sqlite_url(path: Path) -> str:
 
 
 def sqlite_path(url: URL) -> Path | None:
-    """The file of a SQLite URL, None for other databases."""
+    """Return the file of a SQLite URL, None for other databases."""
     if url.get_backend_name() != "sqlite":
         return None
     return Path(str(url.database).removeprefix("file:"))
@@ -204,7 +208,7 @@ def _postgresql(url: URL, wait_s: float) -> Engine:
 
 
 def _revisions(engine: Engine) -> set[str]:
-    """The revisions the database says it has; none for a new one."""
+    """Return the revisions the database says it has; none for a new one."""
     from alembic.migration import MigrationContext
 
     with engine.connect() as connection:
@@ -213,7 +217,7 @@ def _revisions(engine: Engine) -> set[str]:
 
 @contextmanager
 def _alone(engine: Engine) -> Iterator[None]:
-    """The only process that migrates this database."""
+    """Keep every other process from migrating this database."""
     if engine.dialect.name == "postgresql":
         with engine.connect() as connection:
             connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": MIGRATION_LOCK})

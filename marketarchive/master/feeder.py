@@ -20,7 +20,7 @@ LONGEST_WAIT_S = 5.0
 
 
 class Feeder:
-    """Takes items without ever waiting, writes them in batches, tries again while the database refuses.
+    """Queue of items that never blocks; a thread writes batches and retries refused ones.
 
     Counts `rows_upserted`, `changes` (journal entries), `errors` (failed attempts) and `rows_skipped` (items
     that were not written: the queue was full, they were refused as such, or time was up). What was skipped is
@@ -28,7 +28,7 @@ class Feeder:
     """
 
     def __init__(self, store: Store, limit: int) -> None:
-        """At most `limit` items wait."""
+        """Start without items; at most `limit` may wait."""
         self._store = store
         self._limit = limit
         self._waiting: deque[MasterItem] = deque()
@@ -75,7 +75,7 @@ class Feeder:
         self._store.close()
 
     def _take(self) -> list[MasterItem]:
-        """The next items; none when closing and there are no more, or no more time."""
+        """Return the next items; none when closing and there are no more, or no more time."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._deadline is not None)
             if self._left() <= 0:
@@ -85,7 +85,7 @@ class Feeder:
             return batch
 
     def _left(self) -> float:
-        """Wall seconds until time is up."""
+        """Return the wall seconds until time is up."""
         return float("inf") if self._deadline is None else self._deadline - time.monotonic()
 
     def _deliver(self, batch: Sequence[MasterItem]) -> None:

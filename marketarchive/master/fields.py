@@ -1,4 +1,4 @@
-"""How a value is written in the master: one canonical text for equal values, the same on every database.
+"""Canonical text of values in the master: one for equal values, the same on every database.
 
 Merging, the journal and comparisons work on this text:
 
@@ -82,18 +82,18 @@ PRICES: Final = ("yes_price", "no_price", "volume", "liquidity", "spread")
 
 
 def microseconds(moment: datetime) -> int:
-    """Microseconds since the Unix epoch, exact; a time without an offset is taken as UTC."""
+    """Return exact microseconds since the Unix epoch; a time without an offset is taken as UTC."""
     aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
     return (aware - EPOCH) // MICROSECOND
 
 
 def iso_us(us: int) -> str:
-    """`2026-11-21T10:15:00.000112Z` of microseconds since the epoch; any year from 1 to 9999."""
+    """Format microseconds since the epoch as `2026-11-21T10:15:00.000112Z`; years from 1 to 9999."""
     return f"{(EPOCH + us * MICROSECOND).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def decimal_text(value: Decimal) -> str:
-    """Exact plain notation, the same text for equal numbers: `0.50` and `5E-1` are both `0.5`."""
+    """Return exact plain notation, equal for equal numbers: `0.50` and `5E-1` are both `0.5`."""
     text = f"{value:f}"
     if "." in text:
         text = text.rstrip("0").rstrip(".")
@@ -101,7 +101,7 @@ def decimal_text(value: Decimal) -> str:
 
 
 def encode(kind: Kind, value: Any) -> str:
-    """The canonical text of an item's value."""
+    """Return the canonical text of an item's value."""
     match kind:
         case "decimal":
             return decimal_text(value)
@@ -119,7 +119,10 @@ def encode(kind: Kind, value: Any) -> str:
 
 
 def to_column(kind: Kind, text: str | None) -> Any:
-    """What the column of `markets` holds for a canonical text: Decimal, microseconds, or the text itself."""
+    """Return the value of a `markets` column for a canonical text.
+
+    A Decimal, microseconds, or the text itself.
+    """
     if text is None:
         return None
     match kind:
@@ -132,7 +135,7 @@ def to_column(kind: Kind, text: str | None) -> Any:
 
 
 def from_column(kind: Kind, value: Any) -> str | None:
-    """The canonical text of a column's value."""
+    """Return the canonical text of a column's value."""
     if value is None:
         return None
     match kind:
@@ -145,7 +148,7 @@ def from_column(kind: Kind, value: Any) -> str | None:
 
 
 def to_python(kind: Kind, text: str | None) -> Any:
-    """What a reader gets: str, Decimal, aware datetime, list or dict."""
+    """Return the reader's value of a canonical text: str, Decimal, aware datetime, list or dict."""
     if text is None:
         return None
     match kind:
@@ -160,7 +163,7 @@ def to_python(kind: Kind, text: str | None) -> Any:
 
 
 def resolution(stated: str | None, outcomes: str | None, payouts: str | None) -> str | None:
-    """The winner's label: as a message wrote it, else the one outcome that `payouts` pays 1, all others 0.
+    """Return the winner's label: the one stated, else the only outcome that `payouts` pays 1.
 
     Arguments are canonical texts of one moment. None on a split, or while the outcomes are not known.
     """

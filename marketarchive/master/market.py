@@ -45,7 +45,10 @@ class Change(NamedTuple):
 
 
 class MarketState:
-    """Give observations to `merge`, then `settle`, then store `row()`, `changes` and `prices.rows`."""
+    """State of a market while observations are merged.
+
+    Give observations to `merge`, then `settle`, then store `row()`, `changes` and `prices.rows`.
+    """
 
     def __init__(
         self,
@@ -56,7 +59,10 @@ class MarketState:
         prices: Mapping[Key, Prices],
         keep: Keep,
     ) -> None:
-        """`row` of `markets`, None when new; `journal` (field, key, new) as written, needed when late."""
+        """Start from `row` of `markets` (None when new) and `journal`.
+
+        `journal` is (field, key, new) as written; it is needed only for late observations.
+        """
         self.platform = platform
         self.market_id = market_id
         self.created_at: int | None = None if row is None else row["created_at"]
@@ -73,7 +79,7 @@ class MarketState:
             self._timelines |= {name: Timeline(entries.get(name, ())) for name in (*JOURNALED, "resolution")}
 
     def _from_row(self, row: Mapping[str, Any] | None) -> dict[str, Timeline]:
-        """Timelines that know the present only: enough for whatever is not late."""
+        """Return timelines that know the present only: enough for observations that are not late."""
         timelines = {name: Timeline() for name in (*FIELDS, "resolution")}
         if row is not None:
             timelines["resolution"].put(BEGINNING, row["resolution"])
@@ -103,7 +109,7 @@ class MarketState:
         self.recent[key] = self.recent.get(key, 0) | observation.mask
 
     def settle(self) -> None:
-        """Journal what the merged observations mean for the outcome, forget what need not be remembered."""
+        """Journal what the merged observations mean for the outcome; drop keys no longer needed."""
         outcomes = self._timelines["outcomes"]
         statements = [self._timelines[name] for name in STATEMENTS]
         first = self._first or BEGINNING
@@ -127,7 +133,7 @@ class MarketState:
         return sorted(key for key, mask in self.recent.items() if mask & bit)
 
     def row(self) -> dict[str, Any]:
-        """The columns of `markets`, without the surrogate id."""
+        """Return the columns of `markets`, without the surrogate id."""
         texts = {name: self._timelines[name].last for name in FIELDS}
         winner = self._timelines["resolution"].last
         content = [*(texts[name] for name in CONTENT), winner]
@@ -147,7 +153,7 @@ class MarketState:
 
 
 def recent_of(row: Mapping[str, Any] | None) -> dict[Key, int]:
-    """The remembered observations of a row: key -> bits of what it stated."""
+    """Return a row's remembered observations: key -> bits of the fields it stated."""
     return (
         {} if row is None else {Key.of(at, capture): mask for at, capture, mask in json.loads(row["recent"])}
     )
@@ -159,7 +165,7 @@ def is_late(row: Mapping[str, Any] | None, key: Key) -> bool:
 
 
 def _remember(recent: Mapping[Key, int]) -> dict[Key, int]:
-    """The newest keys, and of older ones those that were the last to state some field; ascending."""
+    """Return the keys to keep, ascending: the newest, and any that was the last to state some field."""
     kept: dict[Key, int] = {}
     covered = 0
     for key in sorted(recent, reverse=True):

@@ -1,4 +1,4 @@
-"""What one message said of one market, and where that stands in time. Pure: no database.
+"""One message's statement about one market, and its place in time. Pure: no database.
 
 Observations are ordered by `Key`: time of receipt, then capture reference, so the order is total and the same
 in every process and in every rebuild.
@@ -19,7 +19,7 @@ Prices = tuple[str | None, ...]  # canonical texts in the order of fields.PRICES
 
 
 class Key(NamedTuple):
-    """`origin` is run/venue/feed, and breaks ties together with `seq`."""
+    """Order of observations: `origin` is run/venue/feed, and breaks ties together with `seq`."""
 
     observed_at: int  # microseconds since the epoch: as precise as the lines of the raw archive
     origin: str
@@ -27,7 +27,7 @@ class Key(NamedTuple):
 
     @property
     def capture(self) -> str:
-        """The capture reference `run/venue/feed/seq`: the raw line that said so."""
+        """Return the capture reference of the raw line: `run/venue/feed/seq`."""
         return f"{self.origin}/{self.seq}"
 
     @classmethod
@@ -48,12 +48,12 @@ class Observation:
 
     @property
     def mask(self) -> int:
-        """The stated fields as bits, as in `markets.recent`."""
+        """Return the stated fields as bits, as in `markets.recent`."""
         return sum(BITS[name] for name in self.values) | (PRICES_BIT if self.prices is not None else 0)
 
 
 def observe(item: MasterItem) -> Observation:
-    """The observation an item makes; `item.run` is the id of the run that received its message."""
+    """Return an item's observation; `item.run` is the id of the run that received its message."""
     key = Key(item.received_at // 1000, f"{item.run}/{item.venue}/{item.feed}", item.seq)
     market_id = encode("text", item.market_id)
     if isinstance(item, PriceSnapshot):

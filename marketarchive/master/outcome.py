@@ -1,4 +1,4 @@
-"""What decided a market, out of what each of its sources says. Pure: no database.
+"""Outcome of a market, merged from the statements of each of its sources. Pure: no database.
 
 A venue states an outcome in two places: its list of markets (`Market` items) and its resolutions
 (`Resolution` items). Each is kept whole and apart, in `listed_outcome` and `reported_outcome`: their forms
@@ -54,7 +54,7 @@ class Outcome(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The canonical text: a JSON object of what is stated."""
+        """Return the canonical text: a JSON object of what is stated."""
         stated = {name: value for name, value in self._asdict().items() if value is not None}
         if self.payouts is not None:
             stated["payouts"] = json.loads(self.payouts)
@@ -62,7 +62,7 @@ class Outcome(NamedTuple):
 
     @property
     def is_decided(self) -> bool:
-        """Whether it names a winner or what shares pay."""
+        """Return whether a winner or payouts are stated."""
         return self.stated_resolution is not None or self.payouts is not None
 
     def label(self, outcomes: str | None) -> str | None:
@@ -97,7 +97,7 @@ def revise(present: Outcome, before: Outcome, after: Outcome, outcomes: str | No
 
 
 def _agree(one: Outcome, other: Outcome, outcomes: str | None) -> bool:
-    """Whether both state the same result, by labels where both have one, else by payouts."""
+    """Return whether both state the same result, by labels where both have one, else by payouts."""
     if not (one.is_decided and other.is_decided):
         return False
     labels = one.label(outcomes), other.label(outcomes)

@@ -19,7 +19,10 @@ from marketarchive.master.timeline import Timeline
 
 @dataclass(frozen=True)
 class JournalEntry:
-    """From `observed_at` on `field` was `new`; `capture` (run/venue/feed/seq) names the raw line."""
+    """Change of a market: from `observed_at` on `field` was `new`.
+
+    `capture` (run/venue/feed/seq) names the raw line.
+    """
 
     field: str
     old: Any
@@ -29,7 +32,7 @@ class JournalEntry:
 
 
 def market(connection: Connection, platform: str, market_id: str) -> dict[str, Any] | None:
-    """All columns of a market but the surrogate id and what merging remembers; None when not known."""
+    """Return all columns of a market but the surrogate id and merge state; None when not known."""
     query = select(markets).where(markets.c.platform == platform, markets.c.market_id == market_id)
     row = connection.execute(query).mappings().one_or_none()
     if row is None:
@@ -43,7 +46,7 @@ def market(connection: Connection, platform: str, market_id: str) -> dict[str, A
 
 
 def journal(connection: Connection, platform: str, market_id: str) -> list[JournalEntry]:
-    """The changes of a market in order of observation, which need not be the order of writing."""
+    """Return the changes of a market by observation, which need not be the order of writing."""
     query = (
         select(market_changes)
         .where(market_changes.c.platform == platform, market_changes.c.market_id == market_id)
@@ -63,7 +66,7 @@ def journal(connection: Connection, platform: str, market_id: str) -> list[Journ
 
 
 def as_of(connection: Connection, platform: str, market_id: str, moment: int) -> dict[str, Any] | None:
-    """What was known of a market at `moment` (ns): every journaled field and `resolution`.
+    """Return every journaled field and `resolution` of a market as known at `moment` (ns).
 
     Volume and liquidity are not journaled; price_snapshots has them. None when the market was not known yet.
     """
@@ -91,5 +94,5 @@ def as_of(connection: Connection, platform: str, market_id: str, moment: int) ->
 
 
 def kind_of(field: str) -> Kind:
-    """How a journaled field's text is read; `resolution` is text."""
+    """Return how a journaled field's text is read; `resolution` is text."""
     return FIELDS.get(field, "text")

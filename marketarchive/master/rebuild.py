@@ -31,7 +31,7 @@ LOCK_WAIT_S = 60.0
 
 @dataclass
 class Rebuilt:
-    """What was read and written so far."""
+    """Progress of a rebuild: counts of what was read and written."""
 
     messages: int = 0  # answers that venues' parse functions read
     unreadable: int = 0  # answers they refused, and rows of the others
@@ -97,7 +97,7 @@ def _take(done: Rebuilt, batch: list[Observation], written: Written, progress: P
 
 
 def _observations(root: Path, since: int | None, done: Rebuilt) -> Iterator[Observation]:
-    """What every answer in raw says of markets, just as the live spiders understood it."""
+    """Yield the observations of every response in raw, parsed as by the live spiders."""
     reader = ArchiveReader(root)
     for message in reader.messages(since=since, kinds=("response",), open_parts=True, by_time=True):
         envelope = message.envelope
@@ -120,7 +120,7 @@ def _observations(root: Path, since: int | None, done: Rebuilt) -> Iterator[Obse
 
 
 def _in_order(observations: Iterable[Observation]) -> Iterator[Observation]:
-    """By key, if none comes more than `AHEAD` observations too late."""
+    """Yield observations by key, if none comes more than `AHEAD` observations too late."""
     held: list[tuple[Key, int, Observation]] = []
     for arrival, observation in enumerate(observations):
         heapq.heappush(held, (observation.key, arrival, observation))

@@ -14,7 +14,7 @@ from marketarchive.master.upsert import Written, upsert
 
 
 class Store:
-    """Not shared between threads."""
+    """Connection to a master database; not shared between threads."""
 
     def __init__(self, url: str, *, keep: Keep = "changes", wait_s: float = 1.0) -> None:
         self.url = url
@@ -24,8 +24,10 @@ class Store:
         self._file: tuple[int, int] | None = None
 
     def write(self, observations: Sequence[Observation]) -> Written:
-        """One transaction, all or nothing. Raises MasterError and ConfigurationError when the database is the
-        reason, anything else when an observation is.
+        """Write observations in one transaction, all or nothing.
+
+        Raises MasterError and ConfigurationError when the database is the reason, anything else when an
+        observation is.
         """
         if self._engine is not None and _file(self._engine) != self._file:
             self.close()  # deleted or replaced: what is written to the open file would be lost
@@ -49,7 +51,7 @@ class Store:
 
 
 def _file(engine: Engine) -> tuple[int, int] | None:
-    """Device and inode of a SQLite file; None when there is none."""
+    """Return device and inode of a SQLite file; None when there is none."""
     path = sqlite_path(engine.url)
     try:
         stat = None if path is None else path.stat()

@@ -20,7 +20,7 @@ DAY_US = 86_400_000_000
 
 
 class Step(NamedTuple):
-    """From `key` on the value is `new`; `old` is the value before it, as known now."""
+    """Change of a value: from `key` on it is `new`; `old` is the value before, as known now."""
 
     key: Key
     old: str | None
@@ -36,7 +36,7 @@ class Timeline:
         self.values = list(known.values())
 
     def at(self, key: Key) -> str | None:
-        """The value at `key`, inclusive."""
+        """Return the value at `key`, inclusive."""
         place = bisect_right(self.keys, key)
         return self.values[place - 1] if place else None
 
@@ -84,7 +84,10 @@ class PriceLine:
     """
 
     def __init__(self, keep: Keep, rows: Mapping[Key, Prices]) -> None:
-        """`rows` of the table, from the last one before what will be inserted to the first one after it."""
+        """Start with `rows` of the table.
+
+        They reach from the last one before what will be inserted to the first one after it.
+        """
         self.keep = keep
         self.rows = dict(rows)
 

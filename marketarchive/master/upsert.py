@@ -25,7 +25,7 @@ CHUNK = 1000  # observations merged at a time: bounds memory and the parameters 
 
 @dataclass
 class Written:
-    """What a call wrote: observations taken in, journal entries."""
+    """Result of a write: observations merged and journal entries."""
 
     rows: int = 0
     changes: int = 0
@@ -84,7 +84,10 @@ def _merge(connection: Connection, observations: Sequence[Observation], keep: Ke
 
 
 def _by_platform(identities: Iterable[Identity]) -> Iterator[tuple[str, list[str]]]:
-    """Platform and its market ids: `platform = ? AND market_id IN (...)` uses the index on every database."""
+    """Yield each platform with its market ids.
+
+    `platform = ? AND market_id IN (...)` uses the index on every database.
+    """
     platforms: dict[str, list[str]] = {}
     for platform, market_id in dict.fromkeys(identities):
         platforms.setdefault(platform, []).append(market_id)
@@ -117,7 +120,10 @@ def _journal(
 
 
 def _prices(connection: Connection, observations: Sequence[Observation]) -> dict[Identity, dict[Key, Prices]]:
-    """The rows around the snapshots of a batch: between them, the last before and the first after."""
+    """Return the rows around the snapshots of a batch.
+
+    They are those between them, the last before and the first after.
+    """
     found: dict[Identity, dict[Key, Prices]] = {}
     if not observations:
         return found

@@ -26,7 +26,10 @@ logger = logging.getLogger(__name__)
 
 
 class MarketMasterPipeline:
-    """Never waits and never fails: a thread writes, what it cannot take is counted and remains in raw."""
+    """Pipeline that hands items to a writer thread; it never waits and never fails.
+
+    Items that the thread cannot accept are counted and remain in raw.
+    """
 
     def __init__(self, crawler: Crawler, feeder: Feeder, close_timeout_s: float) -> None:
         self._stats = crawler.stats
@@ -69,7 +72,7 @@ class MarketMasterPipeline:
         return self._feeder.counts()
 
     def _publish(self, counts: dict[str, int]) -> None:
-        """Stats belong to the reactor's thread: carry over what the feeder has counted since."""
+        """Add what the feeder has counted since to the stats, which belong to the reactor's thread."""
         for name, value in counts.items():
             if more := value - self._published.get(name, 0):
                 self._stats.inc_value(f"master/{name}", more)
@@ -77,7 +80,7 @@ class MarketMasterPipeline:
 
 
 def check_settings(settings: BaseSettings) -> None:
-    """Raises ConfigurationError when MASTER_URL or MASTER_SNAPSHOTS cannot be meant; connects to nothing."""
+    """Check MASTER_URL and MASTER_SNAPSHOTS without connecting. Raises ConfigurationError."""
     snapshots_kept(settings)
     if url := master_url(settings):
         connect(url).dispose()
@@ -91,7 +94,7 @@ def prepare_master(settings: BaseSettings) -> None:
 
 
 def master_url(settings: BaseSettings) -> str:
-    """MASTER_URL, by default a SQLite file in OUTPUT_DIR; "" when there shall be no master."""
+    """Return MASTER_URL, by default a SQLite file in OUTPUT_DIR; "" for no master."""
     url = settings.get("MASTER_URL")
     if url is None:
         return sqlite_url(output_dir(settings) / "master.db")
@@ -99,7 +102,7 @@ def master_url(settings: BaseSettings) -> str:
 
 
 def snapshots_kept(settings: BaseSettings) -> Literal["changes", "all"]:
-    """MASTER_SNAPSHOTS, checked."""
+    """Return MASTER_SNAPSHOTS. Raises ConfigurationError for any other value."""
     kept = settings.get("MASTER_SNAPSHOTS", "changes")
     if kept not in ("changes", "all"):
         raise ConfigurationError(f"MASTER_SNAPSHOTS={kept!r} is neither 'changes' nor 'all'")

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class RawArchivePipeline:
-    """Never waits: back-pressure acts on the spiders, which hold back while the buffer is full."""
+    """Pipeline that writes raw items; it never waits.
+
+    Back-pressure acts on the spiders, which hold back while the buffer is full.
+    """
 
     def __init__(self, run: Run) -> None:
         self._run = run

@@ -47,7 +47,7 @@ class RecordsPipeline:
         self._write(None)
 
     def _has_row(self, gap: Gap) -> bool:
-        """Whether a gap line has a row: when its end is known, or when an earlier line of its gap has one.
+        """Return whether a gap line gets a row: its end is known, or an earlier line has a row.
 
         So a row that turns out wrong is followed by the one that replaces it, and no other is void or open.
         """
@@ -71,7 +71,7 @@ class RecordsPipeline:
 
 
 def gap_row(gap: Gap, run: str) -> dict[str, Any]:
-    """A gap as it stands in raw, with the run that recorded it."""
+    """Return a gap as it stands in raw, with the run that recorded it."""
     return {
         "from": iso(gap.from_ns),
         "to": None if gap.to_ns is None else iso(gap.to_ns),

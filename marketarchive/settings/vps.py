@@ -1,4 +1,4 @@
-"""What the profile `vps` changes, for a small server under systemd or cron: quieter logs, less memory."""
+"""Profile `vps` for a small server under systemd or cron: quieter logs, less memory."""
 
 LOG_LEVEL = "WARNING"
 # The journal stamps lines itself.

@@ -27,7 +27,7 @@ LAUNCH_MS = 30_000  # wall
 
 
 def launch_options(settings: BaseSettings) -> dict[str, Any]:
-    """What Chromium is started with; PLAYWRIGHT_LAUNCH_OPTIONS of the user win."""
+    """Return Chromium's launch options; the user's PLAYWRIGHT_LAUNCH_OPTIONS win."""
     ours: dict[str, Any] = {
         "headless": True,
         "args": [*QUIET, *(["--no-sandbox"] if os.geteuid() == 0 else [])],  # root has no sandbox
@@ -43,12 +43,12 @@ def launch_options(settings: BaseSettings) -> dict[str, Any]:
 
 
 def find_program() -> str | None:
-    """The system's Chromium; None = the one that playwright may have."""
+    """Return the system's Chromium; None for the one that playwright may have."""
     return next((path for name in PROGRAMS if (path := shutil.which(name))), None)
 
 
 def check_browser(settings: BaseSettings) -> None:
-    """Raises ConfigurationError, with the remedy, when pages cannot be opened here."""
+    """Check that pages can be opened here. Raises ConfigurationError, with the remedy."""
     for package in ("playwright", "scrapy_playwright"):
         if importlib.util.find_spec(package) is None:
             raise ConfigurationError(
@@ -65,6 +65,6 @@ def check_browser(settings: BaseSettings) -> None:
 
 
 def _has_own() -> bool:
-    """Whether playwright has downloaded a Chromium before."""
+    """Return whether playwright has downloaded a Chromium before."""
     folder = os.environ.get("PLAYWRIGHT_BROWSERS_PATH") or "~/.cache/ms-playwright"
     return any(Path(folder).expanduser().glob("chromium*-*/*/*"))

@@ -36,7 +36,7 @@ CHECKPOINT = "Security Checkpoint"
 
 
 class Target(Protocol):
-    """What is kept open."""
+    """Page to keep open."""
 
     @property
     def asset(self) -> str: ...
@@ -47,7 +47,7 @@ class Target(Protocol):
 
 
 class Host(Protocol):
-    """What a page needs of its spider."""
+    """Interface of the spider that a page needs."""
 
     @property
     def run(self) -> Run: ...
@@ -66,7 +66,7 @@ class Host(Protocol):
 
 
 class Keeper(Protocol):
-    """Who keeps a page open."""
+    """Interface of the owner of a page."""
 
     @property
     def spider(self) -> Host: ...
@@ -76,7 +76,7 @@ class Keeper(Protocol):
 
 
 class OpenPage:
-    """Made before its page is opened; every line of it in raw is written here."""
+    """Page with all its lines in raw; it is made before the page is opened."""
 
     def __init__(self, keeper: Keeper, name: str) -> None:
         self.name = name
@@ -155,7 +155,7 @@ class OpenPage:
         self._sent.pop(request, None)
 
     def _navigated(self, frame: Any) -> None:
-        """A page that leaves for elsewhere shows nothing of ours any more."""
+        """End a page that left for elsewhere: it shows nothing of ours any more."""
         simulator = self._spider.run.process.simulator
         if self._page is not None and frame == self._page.main_frame and self._is_told:
             host = self._spider.host
@@ -172,7 +172,10 @@ class OpenPage:
     async def _archive(
         self, response: PageResponse, url: str, sent: int | None, *, is_document: bool
     ) -> None:
-        """Stamped when the whole body is here: no reader could have known it before."""
+        """Archive a response, stamped when the whole body is here.
+
+        No reader could have known it before.
+        """
         flags: tuple[str, ...] = ()
         body = b""
         try:
@@ -214,7 +217,7 @@ class OpenPage:
     # ---- asking the page -------------------------------------------------------------------------------
 
     async def text(self) -> str | None:
-        """What a reader sees; None when the page does not react."""
+        """Return the visible text; None when the page does not react."""
         if self._page is None:
             return None
         try:
@@ -224,7 +227,7 @@ class OpenPage:
             return None
 
     async def heap_mb(self) -> float:
-        """What its scripts hold, arrays outside the heap included; 0 where it does not say."""
+        """Return the memory of its scripts, arrays outside the heap included; 0 where unknown."""
         if self._page is None:
             return 0.0
         try:
@@ -237,7 +240,7 @@ class OpenPage:
         return float(sum(used.get(name, 0) for name in _HEAP) / 2**20)
 
     async def is_refused(self) -> bool:
-        """Whether the venue shows a checkpoint or answers nothing but refusals."""
+        """Return whether the venue shows a checkpoint or answers nothing but refusals."""
         if self.refusals and set(self.refusals) <= REFUSALS:
             return True
         if self.document_status in REFUSALS or CHECKPOINT.encode() in self.document:
@@ -249,13 +252,16 @@ class OpenPage:
         return to_seconds(self._spider.run.clock.mono_ns() - self.opened_mono)
 
     def read_as_frame(self, payload: bytes) -> tuple[int, int]:
-        """Archive what was read from the page itself; (received_at, seq)."""
+        """Archive what was read from the page itself; return (received_at, seq)."""
         at, seq = self._now(), self._spider.run.next_seq(self._spider.feed)
         self._spider.put(Frames(self._spider.venue, self._spider.feed, self.name, ((at, seq, payload),)))
         return at, seq
 
     def tell_subscribed(self, feed_id: str, at: int) -> None:
-        """Which feed it shows, once an hour: answers name feeds only, and a day's must be readable alone."""
+        """Record which feed it shows, once an hour.
+
+        Responses name feeds only, and a day's must be readable alone.
+        """
         if self._is_told and self._told != (told := (feed_id, at // HOUR)):
             self._told = told
             self._write("subscribed", texts=(feed_id,))
@@ -263,7 +269,7 @@ class OpenPage:
     # ---- the end ---------------------------------------------------------------------------------------
 
     async def close(self, why: str) -> None:
-        """Within seconds: a page that does not close goes with its browser."""
+        """Close the page within seconds: one that does not close goes with its browser."""
         self.forget(why)
         page, self._page = self._page, None
         if page is None or page.is_closed():
@@ -275,7 +281,7 @@ class OpenPage:
             self._spider.kill_browser()
 
     def forget(self, why: str) -> None:
-        """Nothing of it is taken any more."""
+        """Stop archiving anything of it."""
         if not self._is_closed:
             self._is_closed = True
             self._write("closed", why)
@@ -306,7 +312,7 @@ _HEAP = ("usedSize", "embedderHeapUsedSize", "backingStorageSize")
 
 
 def params_of(url: str) -> dict[str, Any]:
-    """The query; a list where a key repeats."""
+    """Return the query; a list where a key repeats."""
     found: dict[str, Any] = {}
     for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
         before = found.get(name)

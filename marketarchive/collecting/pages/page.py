@@ -29,8 +29,9 @@ STOP_S = 3.0
 
 
 class PageSpider(ArchiveSpider):
-    """Use it where a venue shows its data on web pages only: each is loaded once in a stock browser, and the
-    answers that the page itself fetches are archived.
+    """Use it where a venue shows its data on web pages only.
+
+    Each page is loaded once in a stock browser, and the responses that the page itself fetches are archived.
 
     A page that ends, hangs, shows nothing new or grows is opened again; a refusal is recorded as `blocked`
     and left alone for an hour. A subclass states what is below and writes `targets`, `wants` and `take`.
@@ -80,11 +81,11 @@ class PageSpider(ArchiveSpider):
     # ---- what subclasses write -------------------------------------------------------------------------
 
     def targets(self) -> Iterable[Target]:
-        """The pages to keep open."""
+        """Return the pages to keep open."""
         raise NotImplementedError
 
     def wants(self, url: str) -> bool:
-        """Whether an answer of `url` (the venue's own, without query) is archived."""
+        """Return whether a response of `url` (the venue's own, without query) is archived."""
         raise NotImplementedError
 
     def take(self, keeper: PageKeeper, page: OpenPage, item: Response, url: str) -> News | None:
@@ -95,17 +96,17 @@ class PageSpider(ArchiveSpider):
         raise NotImplementedError
 
     def labels(self, text: str) -> str:  # noqa: ARG002  (a hook)
-        """The part of a page's text that shows values; "" where a page has none."""
+        """Return the part of a page's text that shows values; "" where a page has none."""
         return ""
 
     def take_labels(self, keeper: PageKeeper, text: str, at: int, seq: int) -> None:
         """Look at what `labels` gave, archived already as a frame."""
 
     def each_second(self) -> None:
-        """Called about once a second of the project clock."""
+        """Do the spider's work of about once a second of the project clock."""
 
     def at_end(self) -> None:
-        """Called when nothing more comes."""
+        """Do the spider's work after the last data."""
 
     # ---- what keepers use ------------------------------------------------------------------------------
 
@@ -128,7 +129,7 @@ class PageSpider(ArchiveSpider):
 
     @asynccontextmanager
     async def opening(self) -> AsyncIterator[None]:
-        """After a refusal one page tries alone: the others wait for what it finds."""
+        """Let one page try alone after a refusal: the others wait for its result."""
         if not self._blocked_until:
             yield
             return

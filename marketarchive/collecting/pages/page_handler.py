@@ -67,7 +67,7 @@ class PageHandler(ScrapyPlaywrightDownloadHandler):  # type: ignore[misc]  # the
         self.pid = self._session = None
 
     async def processes(self) -> list[tuple[str, int]]:
-        """(kind, process id) of the browser and of its renderers; [] where it does not say."""
+        """Return (kind, process id) of the browser and its renderers; [] where unknown."""
         if self._session is None:
             return []
         try:
@@ -78,7 +78,7 @@ class PageHandler(ScrapyPlaywrightDownloadHandler):  # type: ignore[misc]  # the
         return [(each["type"], each["id"]) for each in found["processInfo"]]
 
     async def renderer_mb(self) -> float:
-        """Memory (RSS) of the largest renderer."""
+        """Return the memory (RSS) of the largest renderer in MiB."""
         pids = [pid for kind, pid in await self.processes() if kind == "renderer"]
         return max((resident_mb(pid) for pid in pids), default=0.0)
 
@@ -112,7 +112,7 @@ class PageHandler(ScrapyPlaywrightDownloadHandler):  # type: ignore[misc]  # the
 
 
 def resident_mb(pid: int) -> float:
-    """Memory of a process; 0 when there is none."""
+    """Return the memory of a process in MiB; 0 when there is none."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except (OSError, IndexError, ValueError):

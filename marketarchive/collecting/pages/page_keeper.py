@@ -49,7 +49,7 @@ LEFT_ALONE = Outage("blocked", "venue", "left alone after a refusal")
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What an answer brought: observations (ns) that were new, ascending, and the ends of all it holds."""
+    """Content of a response: its new observations (ns), ascending, and the ends of all it holds."""
 
     new: Sequence[int]
     oldest: int
@@ -61,7 +61,7 @@ RENEW = Failure("stall", "ours", "renewed", retryable=True)
 
 
 class Looking(Host, Protocol):
-    """What a keeper needs of its spider."""
+    """Interface of the spider that a keeper needs."""
 
     @property
     def axis(self) -> Axis: ...
@@ -144,7 +144,7 @@ class PageKeeper:
         self.pages.remove(page)
 
     async def renew(self, old: OpenPage) -> OpenPage:
-        """The new page first: nothing is missed meanwhile."""
+        """Replace a page, opening the new one first, so that nothing is missed meanwhile."""
         self.spider.run.stats.inc_value("page/renewed")
         self.renew_asked = False
         new = await self.open_page(is_renewal=True)
@@ -156,7 +156,10 @@ class PageKeeper:
         return new
 
     async def open_page(self, *, is_renewal: bool = False) -> OpenPage | None:
-        """A page that brings data, or labels at least; None when it does not, which is recorded."""
+        """Open a page that brings data, or labels at least.
+
+        None when it does not, which is recorded.
+        """
         run, spider = self.spider.run, self.spider
         if not await spider.may_open():
             return None
@@ -207,7 +210,7 @@ class PageKeeper:
         return Failure("stall", "unknown", f"the page showed no data for {FIRST_S:.0f} s", retryable=True)
 
     async def _watch(self, page: OpenPage) -> Failure | None:
-        """Until something is wrong with it, it is to be renewed, or the run ends (None)."""
+        """Watch a page until it fails, is to be renewed (None), or the run ends (None)."""
         run, spider = self.spider.run, self.spider
         while True:
             await wait_any(run.clock, [page.ended, run.stop], CHECK_S)
@@ -240,7 +243,10 @@ class PageKeeper:
         )
 
     async def _is_large(self, page: OpenPage) -> bool:
-        """Its own scripts, or any renderer: which process a page is in, the browser does not tell."""
+        """Return whether its scripts, or any renderer, use too much memory.
+
+        Which process a page is in, the browser does not tell.
+        """
         now = asyncio.get_running_loop().time()
         if now - self._memory_mono < MEMORY_CHECK_S or page.age_s < RENEW_AGAIN_S:
             return False
@@ -265,7 +271,7 @@ class PageKeeper:
     # ---- what comes ------------------------------------------------------------------------------------
 
     def answered(self, page: OpenPage, item: Response, url: str) -> None:
-        """An answer of `url` (the venue's own, without query), archived already."""
+        """Note a response of `url` (the venue's own, without query), which is archived already."""
         page.answers += 1
         if item.status != 200:
             page.refusals.append(item.status)
@@ -371,7 +377,10 @@ class PageKeeper:
 
 
 def _limits(spider: Looking) -> Limits:
-    """Nothing of the venue proves that an answer is whole: what it repeats of those before does."""
+    """Return the limits of a page.
+
+    Nothing of the venue proves that a response is complete: what it repeats of earlier ones does.
+    """
     patience_s = spider.stale_s + LAG_S  # a page that shows nothing new is closed before
     channel = Channel(
         spider.endpoint, "none", "page", 1, first_data_s=FIRST_S, patience_s=patience_s, conflates=True
@@ -390,7 +399,7 @@ def _refused(page: OpenPage, seconds: float) -> str:
 
 
 def _failure(refusal: object) -> Failure:
-    """Why a page did not load."""
+    """Return why a page did not load."""
     if isinstance(refusal, IgnoreRequest):
         return Failure("blocked", "venue", str(refusal), retryable=False)
     if isinstance(refusal, BaseException):

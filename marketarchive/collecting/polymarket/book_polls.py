@@ -1,4 +1,4 @@
-"""What a batch of books says: a verdict on each, a quote of each market, a closer look where one lacks."""
+"""Polling of books in batches: a verdict on each, a quote of each market, a retry where one lacks."""
 
 from __future__ import annotations
 

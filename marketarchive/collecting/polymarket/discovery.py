@@ -1,4 +1,4 @@
-"""How Polymarket's spiders choose and discover their markets."""
+"""Choice and discovery of markets by Polymarket's spiders."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class PolymarketSpider(SweepSpider):
 
     @property
     def assets(self) -> tuple[str, ...]:
-        """Assets whose rounds are taken; () when markets are chosen otherwise."""
+        """Return the assets whose rounds are chosen; () when markets are chosen otherwise."""
         if self.arguments.markets is not None:
             return ()
         if self.arguments.assets is None and self.arguments.durations is not None:
@@ -55,9 +55,10 @@ class PolymarketSpider(SweepSpider):
     async def discover(
         self, *, closed: bool = False, ended_since_ns: int | None = None, ends_until_ns: int | None = None
     ) -> dict[str, Market]:
-        """The chosen markets by market id, as far as the venue's answers go; all seen go to the master.
+        """Return the chosen markets by id, as far as the venue answers.
 
-        `ends_until_ns`: of rounds only those that end by then, which are no list for discovery files.
+        All markets seen go to the master. ends_until_ns: of rounds only those that end by then, which are no
+        list for discovery files.
         """
         found: dict[str, Market] = {}
         source: dict[str, str] = {}
@@ -151,11 +152,11 @@ class PolymarketSpider(SweepSpider):
                 run.stats.inc_value("discovery/write_errors")
 
     def ended_since(self, default_s: float) -> int:
-        """Wall ns from which on ended markets are looked at."""
+        """Return the wall ns from which on ended markets are looked at."""
         return self.run.clock.now_ns() - from_seconds(self.arguments.since or default_s)
 
 
 def batches(things: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """`things` in pieces of at most `size`."""
+    """Yield `things` in pieces of at most `size`."""
     for start in range(0, len(things), size):
         yield things[start : start + size]

@@ -25,9 +25,10 @@ def write_discovery(
     run: str,
     complete: bool,
 ) -> None:
-    """`discovery/<venue>_<asset>_markets{_latest.json,_manifest.json,.md}`, each replaced as a whole.
+    """Write the three discovery files of an asset, each replaced as a whole.
 
-    `source` gives the endpoint per market id; `complete` says whether every page was answered.
+    They are `discovery/<venue>_<asset>_markets{_latest.json,_manifest.json,.md}`. source: endpoint per market
+    id; complete: whether every page was answered.
     """
     folder = root / "discovery"
     folder.mkdir(parents=True, exist_ok=True)

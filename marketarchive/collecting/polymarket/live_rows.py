@@ -36,7 +36,7 @@ LATE_S = 1.0
 
 @dataclass(slots=True)
 class _Tick:
-    """Due, and not written yet."""
+    """Row that is due, and not written yet."""
 
     at: int  # of the axis, ns
     markets: Sequence[Market]
@@ -51,7 +51,10 @@ class LiveRows:
     def __init__(
         self, spider: StreamSpider, watched: Mapping[str, Market], due: DueRounds, step: int
     ) -> None:
-        """watched: by token, as the spider keeps it; due: rounds without tokens; step: ns between ticks."""
+        """Start at the next tick.
+
+        watched: by token, as the spider keeps it; due: rounds without tokens; step: ns between ticks.
+        """
         self._due = due
         self._spider = spider
         self._watched = watched
@@ -73,7 +76,7 @@ class LiveRows:
     # ---- ticks -----------------------------------------------------------------------------------------
 
     async def keep(self) -> None:
-        """Until it is cancelled."""
+        """Write rows until cancelled."""
         try:
             while True:
                 await sleep(self._clock, max(to_seconds(self._next - self._now()), 0.0))

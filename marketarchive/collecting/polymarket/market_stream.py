@@ -60,7 +60,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
 
     @cached_property
     def due(self) -> DueRounds:
-        """The rounds that should be watched and cannot."""
+        """Return the rounds that should be watched and cannot."""
         return DueRounds(self)
 
     def abandon(self) -> list[Any]:
@@ -79,7 +79,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
 
     @property
     def expects_more(self) -> bool:
-        """Named markets end; of all others there will be new ones."""
+        """Return whether new markets can appear: named ones end."""
         return not self.arguments.markets and self.fault is None
 
     def upkeep(self) -> list[asyncio.Task[None]]:

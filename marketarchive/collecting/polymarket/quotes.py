@@ -26,7 +26,7 @@ class Best(Protocol):
 
 
 class Receipt(Protocol):
-    """Of the message that a quote is made from."""
+    """Fields needed of the message that a quote is made from."""
 
     @property
     def received_at(self) -> int: ...
@@ -36,7 +36,7 @@ class Receipt(Protocol):
 
 
 def judge(spider: ArchiveSpider, answer: Answer) -> tuple[dict[str, Book], dict[str, Verdict], list[Invalid]]:
-    """The books of an answer by token, the verdict on each, and what is to be said of those that fail."""
+    """Return an answer's books by token, the verdict on each, and items for those that fail."""
     books = {book.token: book for book in answer.parsed.books} if answer.parsed else {}
     verdicts: dict[str, Verdict] = {}
     invalid = []
@@ -62,7 +62,10 @@ def quote_of(
     *,
     source: str = "books",
 ) -> Quote:
-    """The quote of `market` at `tick` (wall ns): observed only where both books arrived and are sound."""
+    """Return the quote of `market` at `tick` (wall ns).
+
+    It is observed only where both books arrived and are sound.
+    """
     outcomes = market.outcomes or ()
     tokens = market.tokens or {}
     first, second = (

@@ -24,7 +24,7 @@ class TrackedMarkets(PolymarketSpider):
         self.tracked: dict[str, Market] = {}  # by market id
 
     async def keep_looking_up(self) -> None:
-        """For ever; the first look-up is the caller's."""
+        """Look up markets for ever; the first look-up is the caller's."""
         while await sleep(self.run.clock, LOOK_UP_S, self.run.stop):
             if self.run.counted_from is not None:  # the first look-up is done
                 await self.look_up()
@@ -39,9 +39,9 @@ class TrackedMarkets(PolymarketSpider):
                 del self.tracked[market_id]
 
     def _ends_until(self) -> int | None:
-        """Of the rounds that begin before the next look-up and `ahead` are over; None = all are wanted.
+        """Return the latest end of rounds that begin by the next look-up and `ahead`.
 
-        Twice their usual length, since a change of clocks makes some of them longer.
+        None: all are wanted. Twice their usual length is added, since a change of clocks makes some longer.
         """
         if self.arguments.ahead is None or not self.assets:
             return None
@@ -49,7 +49,7 @@ class TrackedMarkets(PolymarketSpider):
         return self.now() + from_seconds(self.arguments.ahead + 2 * LOOK_UP_S + 2 * longest)
 
     def chosen(self, tick: int) -> list[Market]:
-        """The tracked markets whose round has begun at `tick` or begins within `ahead`."""
+        """Return tracked markets whose round has begun at `tick` or begins within `ahead`."""
         ahead = self.arguments.ahead
         if ahead is None:
             return list(self.tracked.values())

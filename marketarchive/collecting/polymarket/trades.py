@@ -42,7 +42,7 @@ class Walk:
 
     @property
     def from_ns(self) -> int:
-        """From when on trades are missing if it does not come to its end."""
+        """Return since when trades are missing if the walk does not reach its end."""
         if self.until_s is not None:
             return min(self.until_s * SECOND, self.begun_ns)
         starts = [market.start_at.timestamp() for market in self.markets if market.start_at]
@@ -82,12 +82,12 @@ class TradeSpider(TrackingSpider):
         return ()  # a walk has no deadline: what it does not reach in time is not lost
 
     def _missed(self, first: int, end: int, step: int) -> None:
-        """The next walk goes back over what such ticks would have brought: nothing is missing."""
+        """Count ticks missed; the next walk reads what they would have brought, so nothing is missing."""
         self.run.stats.inc_value("ticks/due", (end - first) // step)
         self.run.stats.inc_value("ticks/missed", (end - first) // step)
 
     def _wanted(self, tick: int) -> list[Market]:
-        """The chosen markets, and those that are tracked no more and were not read again since then.
+        """Return the chosen markets, and untracked ones not read again since then.
 
         Rounds trade on after their end, until the venue closes them; they are tracked longer than that.
         """
@@ -156,7 +156,7 @@ class TradeSpider(TrackingSpider):
             self._done(walk)  # also where the venue gives no more: another walk would not reach further
 
     def _no_page(self, walk: Walk, answer: Answer) -> Iterable[Any]:
-        """Refused, failed (the gap is recorded already), or the run ends before the page was asked for."""
+        """Handle a page that was refused, failed (its gap is recorded), or not requested before the end."""
         if answer.status is None:
             self._leave(walk)
             if not answer.ask.attempts and walk.count:

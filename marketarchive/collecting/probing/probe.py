@@ -71,7 +71,7 @@ class ProbeSpider(ArchiveSpider):
             self.fault = "probe_failed"
 
     async def _exchange(self, query: Query) -> Exchange:
-        """Sends `query` and waits for its end."""
+        """Send `query` and wait for its end."""
         concluded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def then(_: Answer) -> Iterable[Any]:
@@ -84,7 +84,7 @@ class ProbeSpider(ArchiveSpider):
         return ask.exchange or Exchange(query, self.run.clock.now_ns(), error="not sent: the run is stopping")
 
     def _is_blocked(self) -> bool:
-        """Whether the venue refused everything: then the run says that, exit code 4."""
+        """Return whether the venue refused everything: then the run says that, exit code 4."""
         get = self.run.stats.get_value
         good = get(f"responses/good/{FEED}", 0) + get(f"frames/good/{FEED}", 0)
         refused = get("gaps/blocked", 0)
@@ -123,7 +123,7 @@ class ProbeSpider(ArchiveSpider):
         yield from self._conclude(ask)
 
     def _items(self, ask: Ask, receipt: Receipt) -> Iterator[Any]:
-        """Markets go to the master as a spider's would: it must come out of raw the same."""
+        """Yield markets for the master, as a spider would: a rebuild from raw must match."""
         try:
             parsed = self._venue.parse(self.received_of(ask, 200, receipt))
         except ParseError:
@@ -141,7 +141,7 @@ class ProbeSpider(ArchiveSpider):
 
 
 def probe_spider(of: str) -> type[ProbeSpider]:
-    """The spider of a venue's probe; `of` is a key of `probes()`."""
+    """Return the spider of a venue's probe; `of` is a key of `probes()`."""
 
     class VenueProbe(ProbeSpider):
         name = f"{of}_probe"

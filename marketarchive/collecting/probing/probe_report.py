@@ -100,7 +100,7 @@ def _whole(number: float) -> float:
 
 
 def write_report(root: Path, document: Mapping[str, Any]) -> tuple[Path, Path]:
-    """Replaces both files as a whole, lastingly; raises OSError."""
+    """Replace both files as a whole, durably. Raises OSError."""
     files, folder = Files(), root / "probes"
     files.make_dirs(folder, root)
     stem = f"{document['venue']}_public_sources_probe_v1"
@@ -162,7 +162,7 @@ def _socket(socket: Socket, captures: Iterable[Capture]) -> dict[str, Any]:
 
 
 def _is_http(check: Result) -> bool:
-    """Whether it was a request; the others tell of one connection together."""
+    """Return whether it was a request; other checks share one connection."""
     return check.exchange.query.endpoint.url.startswith("http")
 
 
@@ -183,7 +183,7 @@ def _limits_seen(checks: Iterable[Result]) -> dict[str, Any]:
 
 
 def _latencies(checks: Iterable[Result]) -> dict[str, dict[str, float]]:
-    """Of answers, on the project's clock: all, by host, and by endpoint."""
+    """Return response latencies on the project's clock: all, by host, and by endpoint."""
     groups: dict[str, list[float]] = {}
     for check in filter(_is_http, checks):
         if (latency := check.exchange.latency_ms) is not None:
@@ -350,5 +350,5 @@ def _section(
 
 
 def _plain(text: str) -> str:
-    """Of a venue's text: one line that is no markup."""
+    """Return a venue's text as one line that is no markup."""
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;").replace("`", "'")

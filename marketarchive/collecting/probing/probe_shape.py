@@ -1,4 +1,4 @@
-"""What a JSON answer consists of: every field with its types, and which of them are times, in what form."""
+"""Shape of a JSON response: every field with its types, and which of them are times, in what form."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ Fields = dict[str, dict[str, Any]]
 
 
 def shape(payload: bytes) -> Fields:
-    """`{"bids[].price": {"types": ["text"], "seen": 12, ...}}`; nothing when the payload is no JSON."""
+    """Return the fields of a JSON payload; empty when it is none.
+
+    For example `{"bids[].price": {"types": ["text"], "seen": 12, ...}}`.
+    """
     if not is_shallow(payload):
         return {}
     try:
@@ -52,7 +55,7 @@ def shape(payload: bytes) -> Fields:
 
 
 def merge(into: Fields, more: Mapping[str, Mapping[str, Any]]) -> None:
-    """Adds what was seen in another answer."""
+    """Add the fields of another response."""
     for path, field in more.items():
         known = into.setdefault(path, {"types": [], "seen": 0, "time": [], "json": False})
         known["seen"] += field["seen"]
@@ -62,7 +65,7 @@ def merge(into: Fields, more: Mapping[str, Mapping[str, Any]]) -> None:
 
 
 def time_form(path: str, value: Any) -> str | None:
-    """In what form `value` is a time; None when it is none."""
+    """Return in what form `value` is a time; None when it is none."""
     if isinstance(value, str):
         for pattern, form in _FORMS:
             if pattern.fullmatch(value):
@@ -75,7 +78,7 @@ def time_form(path: str, value: Any) -> str | None:
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Every value that holds no others, with its path; an empty list or object is one."""
+    """Yield every leaf value with its path; an empty list or object is one."""
     if isinstance(value, dict) and value:
         for key, each in value.items():
             yield from _leaves(each, f"{path}.{key}" if path else key)

@@ -29,7 +29,7 @@ async def listen_to(spider: ArchiveSpider, listen: Listen, name: str, wait_s: fl
 
 
 class _Recorder:
-    """Records one connection; archives first."""
+    """Recorder of one connection; it archives first."""
 
     def __init__(self, spider: ArchiveSpider, listen: Listen, name: str) -> None:
         self._spider = spider
@@ -91,7 +91,7 @@ class _Recorder:
         )
 
     async def _follow(self, socket: WebSocket) -> None:
-        """Until enough has come, time is up, or one side ends it."""
+        """Listen until enough has come, time is up, or one side ends it."""
         waits = [
             asyncio.ensure_future(self._is_done.wait()),
             asyncio.ensure_future(socket.ended.wait()),
@@ -133,7 +133,7 @@ class _Recorder:
         code: int | None = None,
         reason: str | None = None,
     ) -> int:
-        """A `connection` line; its seq."""
+        """Write a `connection` line; return its seq."""
         spider, run = self._spider, self._run
         seq = run.next_seq(spider.feed)
         now = run.clock.now_ns()
@@ -145,7 +145,7 @@ class _Recorder:
         return seq
 
     def _refused(self, refusal: Refusal, latency_ms: float) -> Capture:
-        """The answer that came instead of a connection, judged as any other."""
+        """Archive the response that came instead of a connection and classify it as any other."""
         spider, run, status = self._spider, self._run, refusal.status
         now, seq = run.clock.now_ns(), None
         run.stats.inc_value("stream/refusals")

@@ -26,7 +26,7 @@ class Axis:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """Why something is not observed any more."""
+    """Reason why something is not observed any more."""
 
     reason: GapReason
     cause: Cause

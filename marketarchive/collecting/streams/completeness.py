@@ -64,7 +64,10 @@ class Completeness:
         new_connection: Callable[[], str],
         random: Callable[[], float],
     ) -> None:
-        """new_gap_id, new_connection: return a name unique in the run; random: as of ReconnectPolicy."""
+        """Start without subscriptions.
+
+        new_gap_id, new_connection: return a name unique in the run; random: as of ReconnectPolicy.
+        """
         self._channel = channel
         self._limits = Limits.of(channel)
         self._witness = Witness(self._limits)

@@ -17,7 +17,7 @@ MISSED_PONGS = 3
 
 
 class ConnectionHost(Protocol):
-    """What a connection needs of its spider."""
+    """Interface of the spider that a connection needs."""
 
     @property
     def venue(self) -> str: ...
@@ -35,14 +35,14 @@ class ConnectionHost(Protocol):
 
 
 class ConnectionPoolEvents(Protocol):
-    """Whom a connection tells what happens to it."""
+    """Receiver of a connection's events."""
 
     def connected(self, connection: Connection) -> None: ...
     def received(self, connection: Connection, batch: Sequence[Message]) -> None: ...
 
 
 class Connection:
-    """Made before its socket stands; `name` is unique in the run."""
+    """Connection of a stream, made before its socket stands; `name` is unique in the run."""
 
     def __init__(self, host: ConnectionHost, pool: ConnectionPoolEvents, name: str, session: Session) -> None:
         self.name = name

@@ -25,7 +25,7 @@ class TrackedConnection:
     """An open connection: the tracks of its keys and the watermarks that they share."""
 
     def __init__(self, name: str, opened_at: int, renew_at: int | None) -> None:
-        """Times are monotonic ns."""
+        """Note a new connection; times are monotonic ns."""
         self.name = name
         self.opened_at = opened_at
         self.renew_at = renew_at
@@ -62,7 +62,7 @@ class TrackedConnection:
 
 
 class Decision(NamedTuple):
-    """What is done about the connections of a group."""
+    """Action to take on the connections of a pool."""
 
     closed: Sequence[tuple[TrackedConnection, Outage]]
     opened: str | None  # the name of the new one
@@ -80,7 +80,10 @@ class ConnectionSet:
         new_connection: Callable[[], str],
         random: Callable[[], float],
     ) -> None:
-        """renew_s: as of `Channel`; new_connection, random: as of `Completeness`."""
+        """Start without connections.
+
+        renew_s: as of `Channel`; new_connection, random: as of `Completeness`.
+        """
         self.refusal: Outage | None = None  # why none could be opened last
         self._renew_s = renew_s
         self._limits = limits

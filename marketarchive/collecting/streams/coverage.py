@@ -1,4 +1,4 @@
-"""What is proven of one key: wanted minus the union of its tracks. The only source of gap lines."""
+"""Proven coverage of one key: wanted minus the union of its tracks; the only source of gap lines."""
 
 from __future__ import annotations
 
@@ -48,7 +48,10 @@ class Coverage:
     """The tracks of one key and the gaps that were written of it."""
 
     def __init__(self, limits: Limits, key: str, subscribed_at: int, due_from: int | None = None) -> None:
-        """due_from: since when it is wanted, where that is before it is subscribed."""
+        """Start the coverage of a key.
+
+        due_from: since when it is wanted, where that is before it is subscribed.
+        """
         self.key = key
         self.tracks: list[Track] = []
         self._limits = limits

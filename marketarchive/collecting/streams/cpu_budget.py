@@ -1,4 +1,4 @@
-"""How much of the processor checks may take that can also be made later."""
+"""Limit of the processor time for checks that can also be made later."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ WINDOW_S = 1.0
 
 
 class CpuBudget:
-    """A share of one processor, spent within windows of a second of `clock`: a simulator's time waits for
-    who works, so what its second costs at any speed is held against that second.
+    """Share of one processor, spent within windows of a second of `clock`.
+
+    A simulator's time waits for who works, so what its second costs at any speed is held against that second.
     """
 
     def __init__(self, share: float, clock: Clock) -> None:
@@ -25,12 +26,12 @@ class CpuBudget:
 
     @property
     def is_left(self) -> bool:
-        """Whether checks may still be made in this window."""
+        """Return whether checks may still be made in this window."""
         return self._spent() < self._allowed_ns
 
     @property
     def is_overdrawn(self) -> bool:
-        """Twice the share is spent: even what is cheap has to wait."""
+        """Return whether twice the share is spent: then even cheap checks have to wait."""
         return self._spent() > 2 * self._allowed_ns
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""What a stream notices of each thing that can go wrong, by what its channel declares.
+"""Detection of each thing that can go wrong in a stream, by what its channel declares.
 
 Tables of docs/METHODOLOGY.md are made of it; the stream conformance suite has a scenario for each line.
 """
@@ -14,7 +14,7 @@ from marketarchive.venues.channel import Channel
 
 
 class Detection(NamedTuple):
-    """What becomes of one thing that goes wrong."""
+    """Handling of one kind of fault."""
 
     fault: str
     noticed_by: str

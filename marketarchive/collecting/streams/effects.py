@@ -1,4 +1,4 @@
-"""What completeness wants done: it decides, the stream carries out."""
+"""Actions that completeness decides and the stream carries out."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from marketarchive.venues.channel import Statement
 
 @dataclass(frozen=True, slots=True)
 class OpenConnection:
-    """Open a connection; answer with `connected`, or with `refused`."""
+    """Request to open a connection, answered with `connected`, or with `refused`."""
 
     connection: str
 
 
 @dataclass(frozen=True, slots=True)
 class CloseConnection:
-    """Close a connection; it is not looked at any more, and need not be answered."""
+    """Request to close a connection, which needs no answer and is not looked at any more."""
 
     connection: str
 
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
-    """Subscribe keys on an open connection."""
+    """Request to subscribe keys on an open connection."""
 
     connection: str
     keys: tuple[str, ...]
@@ -32,7 +32,7 @@ class Subscribe:
 
 @dataclass(frozen=True, slots=True)
 class Unsubscribe:
-    """End the subscription of keys."""
+    """Request to end the subscription of keys."""
 
     connection: str
     keys: tuple[str, ...]
@@ -40,7 +40,7 @@ class Unsubscribe:
 
 @dataclass(frozen=True, slots=True)
 class RequestResync:
-    """Request new snapshots of keys on their connection."""
+    """Request for new snapshots of keys on their connection."""
 
     connection: str
     keys: tuple[str, ...]
@@ -48,14 +48,17 @@ class RequestResync:
 
 @dataclass(frozen=True, slots=True)
 class RequestStatements:
-    """Request states of keys over REST; answer with `stated`, or with `request_failed`."""
+    """Request for states of keys over REST, answered with `stated`, or with `request_failed`."""
 
     keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class LoadStatement:
-    """Load a statement into the session of a connection; answer with `loaded` unless it did not fit."""
+    """Request to load a statement into a connection's session.
+
+    It is answered with `loaded` unless the statement did not fit.
+    """
 
     connection: str
     statement: Statement
@@ -63,7 +66,7 @@ class LoadStatement:
 
 @dataclass(frozen=True, slots=True)
 class DropBooks:
-    """Drop the books of keys from the session of a connection: their base is not believed."""
+    """Request to drop the books of keys from a connection's session: their snapshot is not believed."""
 
     connection: str
     keys: tuple[str, ...]

@@ -13,7 +13,10 @@ _TRIM_EVERY = 64  # reports between two looks at what is too old
 
 
 class History:
-    """Reports of one key, oldest first: of the last HISTORY_S and at most `_TRIM_EVERY` before them."""
+    """Reports of one key, oldest first.
+
+    It keeps those of the last HISTORY_S and at most `_TRIM_EVERY` before them.
+    """
 
     __slots__ = ("_added", "_reported", "_shown")
 

@@ -50,7 +50,7 @@ FAULT = Outage("checksum", "ours", "looking at a message failed")
 
 
 class PoolHost(ConnectionHost, Protocol):
-    """What a pool needs of its spider."""
+    """Interface of the spider that a pool needs."""
 
     @property
     def settings(self) -> BaseSettings: ...
@@ -141,7 +141,7 @@ class ConnectionPool:
             self.stop()
 
     def stop(self) -> None:
-        """Settle; nothing follows."""
+        """Settle all gaps and connections for good."""
         if not self._is_stopped:
             self._is_closing = self._is_stopped = True
             self.completeness.stop(self._clock.mono_ns())

@@ -19,10 +19,13 @@ ROWS_AT_ONCE = 5_000
 
 
 class SecondBooks(Generic[R]):
-    """Subclass it: which markets have a row at a tick, and how one is made."""
+    """Use it for a row per market and tick: a subclass says which markets, and how one is made."""
 
     def __init__(self, spider: StreamSpider, step: int = SECOND) -> None:
-        """step: ns between two ticks."""
+        """Start at the next tick.
+
+        step: ns between two ticks.
+        """
         self._stream = spider
         self._step = step
         self._next = -(-spider.now() // step) * step

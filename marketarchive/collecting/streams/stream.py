@@ -104,7 +104,7 @@ class StreamSpider(ArchiveSpider):
 
     @property
     def expects_more(self) -> bool:
-        """Whether to wait on when nothing is subscribed any more."""
+        """Return whether to wait on when nothing is subscribed any more."""
         return False
 
     def upkeep(self) -> list[asyncio.Task[None]]:
@@ -115,17 +115,17 @@ class StreamSpider(ArchiveSpider):
 
     @property
     def endpoint(self) -> Any:
-        """The channel's, for messages about the venue."""
+        """Return the channel's endpoint, for messages about the venue."""
         return self.channel.endpoint
 
     @property
     def socket_url(self) -> str:
-        """As really requested."""
+        """Return the URL as really requested."""
         return route(self.channel.endpoint.url, self.run.process.simulator)
 
     @cached_property
     def budget(self) -> CpuBudget:
-        """What looking at messages may cost."""
+        """Return the processor time that checks of messages may cost."""
         return CpuBudget(self.check_share, self.run.clock)
 
     def good_stat(self, feed: str) -> str:
@@ -133,7 +133,7 @@ class StreamSpider(ArchiveSpider):
 
     @property
     def subscribed(self) -> Iterable[str]:
-        """The keys that are listened to."""
+        """Return the subscribed keys."""
         return self._pool_of.keys()
 
     def pool_of(self, key: str) -> ConnectionPool | None:

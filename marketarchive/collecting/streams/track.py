@@ -15,7 +15,10 @@ from marketarchive.venues.channel import Update
 
 
 class TrackState(enum.Enum):
-    """SUBSCRIBED -> LIVE -> OUT -> LIVE, SUBSCRIBED -> OUT by a first snapshot that fails, any -> CLOSED."""
+    """State of a track.
+
+    SUBSCRIBED -> LIVE -> OUT -> LIVE, SUBSCRIBED -> OUT by a first snapshot that fails, any -> CLOSED.
+    """
 
     SUBSCRIBED = "subscribed"
     LIVE = "live"
@@ -38,7 +41,7 @@ class Mark:
 
 
 class Need(enum.Enum):
-    """What a message leaves to be done for its key."""
+    """Work that a message leaves to be done for its key."""
 
     NOTHING = "nothing"
     RESYNC = "resync"
@@ -54,7 +57,7 @@ class InnerGap(NamedTuple):
 
 
 class Pending(NamedTuple):
-    """What becomes of a state stated elsewhere and not reported here yet."""
+    """State stated elsewhere and not reported here yet."""
 
     deadline: int  # monotonic: reported by then, or the track is out
     proves_until: int  # up to when nothing is missing once it is reported
@@ -72,7 +75,10 @@ class Track:
     """The state machine of one key on one connection."""
 
     def __init__(self, limits: Limits, key: str, connection: str, subscribed_at: int, order: Mark) -> None:
-        """subscribed_at: when its subscription was sent; order: the watermark of its connection."""
+        """Start a track.
+
+        subscribed_at: when its subscription was sent; order: the watermark of its connection.
+        """
         self.key = key
         self.connection = connection
         self.subscribed_at = subscribed_at
@@ -443,7 +449,7 @@ def failure(update: Update, limits: Limits) -> Outage:
 
 
 class Row(NamedTuple):
-    """What is known of a key at a tick."""
+    """State of a key at a tick."""
 
     value: Any
     at: int  # venue's date of the state

@@ -62,7 +62,7 @@ _picows_logger.setLevel(logging.WARNING)  # it would tell of every connection; w
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a connection did not come about; status, headers (lower case) and body where HTTP was spoken."""
+    """Reason why a handshake failed; status, headers (lower case) and body where HTTP was spoken."""
 
     reason: Literal["dns", "tls", "stall", "disconnect"]
     detail: str
@@ -74,7 +74,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a connection ended; code 1006 = without a close message."""
+    """Close of a connection; code 1006 = without a close message."""
 
     code: int
     reason: str
@@ -82,20 +82,20 @@ class Ending:
 
 
 class Owner(Protocol):
-    """Whom a connection tells what happens, in the event loop."""
+    """Receiver of a connection's events, in the event loop."""
 
     def opened(self, socket: WebSocket) -> None:
-        """The moment it stands, before anything is read: the place to subscribe."""
+        """Subscribe: the connection stands, and nothing has been read yet."""
 
     def received(self, batch: list[Message]) -> None:
-        """Messages, at least one."""
+        """Handle messages, at least one."""
 
 
 class WebSocket(WSListener):
-    """Open it with `connect`; it stays open until `ended` is set."""
+    """Client of one connection; open it with `connect`; it stays open until `ended` is set."""
 
     def __init__(self, owner: Owner, clock: Clock, seqs: Iterator[int]) -> None:
-        """`seqs` counts the messages of a feed."""
+        """Start unconnected; `seqs` counts the messages of a feed."""
         self.ended = asyncio.Event()
         self.ending: Ending | None = None
         self.last_at: int | None = None  # wall ns at which the newest message arrived, whatever it said
@@ -284,13 +284,13 @@ class WebSocket(WSListener):
 
 
 class _Unwanted(WSListener):
-    """What comes of a handshake that was answered after the attempt had been given up."""
+    """Listener of a handshake that was answered after the attempt had been given up."""
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         transport.disconnect(graceful=False)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Nobody has subscribed to anything."""
+        """Ignore the frame: nobody has subscribed to anything."""
 
 
 def _refused(error: WSHandshakeError) -> Refusal:
@@ -312,7 +312,7 @@ def _refused(error: WSHandshakeError) -> Refusal:
 
 
 def _flags(headers: Mapping[str, str], body: bytes) -> tuple[str, ...]:
-    """What a body is that arrived with its head: picows reads no further."""
+    """Return the flags of a body that arrived with its head: picows reads no further."""
     length = headers.get("content-length", "")
     chunked = "transfer-encoding" in headers
     is_cut = not body.endswith(b"0\r\n\r\n") if chunked else length.isdigit() and int(length) > len(body)

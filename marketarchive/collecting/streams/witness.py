@@ -12,7 +12,7 @@ from marketarchive.collecting.streams.track import PASSED_OVER, Pending, Track, 
 
 
 class Witness:
-    """Compares statements with tracks."""
+    """Comparison of statements with tracks."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits

@@ -176,12 +176,12 @@ class Collection:
         return self._archive.name
 
     def stat(self, name: str) -> int:
-        """The sum of a stat over all runs so far."""
+        """Return the sum of a stat over all runs so far."""
         now = sum(run.stats.get_value(name, 0) for each in self.crawlers if (run := run_of(each)))
         return int(now) + self._past[name]
 
     async def collect(self) -> None:
-        """Until all is over and sealed."""
+        """Collect until all feeds have ended and are sealed."""
         self._keeping = [asyncio.ensure_future(listener.keep()) for listener in self.listeners]
         for task in self._keeping:
             task.add_done_callback(self._kept)
@@ -248,7 +248,10 @@ class Collection:
         return FINISHED
 
     async def _run(self, feed: PlannedFeed, *, is_bounded: bool = False) -> Ran:
-        """From start to end; `is_bounded`: until our stop, also one that comes before its run is there."""
+        """Run a feed from start to end.
+
+        is_bounded: until our stop, also one that comes before its run exists.
+        """
         started = self.process.clock.now_ns()
         with working_for(feed.spider):
             crawler = self._create(feed.spider)
@@ -290,13 +293,16 @@ class Collection:
         return ran
 
     def _note_end(self, feed: PlannedFeed, run: Run | None, started: int) -> None:
-        """Since when nothing is received of a feed: also over runs that ended before they listened."""
+        """Note since when nothing is received of a feed.
+
+        It holds over runs that ended before they listened.
+        """
         was_down = run is None or run.down_since is not None
         ended = run.ended_at if run is not None and run.ended_at is not None else started
         self._down_since[feed.spider] = self._down_since.get(feed.spider, ended) if was_down else ended
 
     async def _pass_on_stop(self, crawler: Crawler) -> None:
-        """A crawler opens its run while it is made, so a stop can come between."""
+        """Pass a stop on, also one that comes before the crawler has opened its run."""
         await self._stop.wait()
         while run_of(crawler) is None:  # noqa: ASYNC110  (nothing tells that it is there)
             await asyncio.sleep(OPENING_S)

@@ -1,4 +1,4 @@
-"""What is shown of a plan that brings no listener of its own: a line for each feed."""
+"""Live figures of a plan without a listener of its own: a line for each feed."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from marketarchive.times import to_seconds
 
 COLUMNS = ("feed", "messages", "rows", "gaps", "last data")
 LEAST_FIRST = ("rows", "gaps", "messages")
-"""What a narrow terminal does without, in this order."""
+"""Columns that a narrow terminal does without, in this order."""
 
 
 @dataclass(slots=True)
 class Counts:
-    """What passed of one feed."""
+    """Counts of one feed's messages, rows and gaps."""
 
     messages: int = 0
     rows: int = 0
@@ -30,7 +30,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class FeedLines:
-    """Every feed at a moment."""
+    """Figures of every feed at a moment."""
 
     feeds: Mapping[str, tuple[int, int, int, float | None]]  # messages, rows, gaps, seconds since the newest
 
@@ -60,7 +60,7 @@ class FeedLines:
 
 
 class FeedCounts(Listener):
-    """Counts messages, rows and gaps of each feed."""
+    """Counter of messages, rows and gaps of each feed."""
 
     def __init__(self, feeds: Feeds) -> None:
         self.counts = {feed: Counts() for feed in sorted(feeds)}

@@ -1,4 +1,4 @@
-"""What a listener is: given the items of a collection as they pass, it knows what is shown of them."""
+"""Listeners: given the items of a collection as they pass, they know what is shown of them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Feeds = frozenset[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Something was seen as it was at a moment; its row follows once the second is over."""
+    """State seen at a moment; its row follows once the second is over."""
 
     venue: str
     feed: str
@@ -103,7 +103,7 @@ class RowWriter(Protocol):
 
 
 class Listener:
-    """Given the items of a plan's feeds on their way to the disk.
+    """Receiver of the items of a plan's feeds on their way to the disk.
 
     A plan brings a subclass, or does with `FeedCounts`. One that joins what it is given into rows of its own
     writes them in `keep` and `finish`.
@@ -147,7 +147,7 @@ class Listener:
 
 
 class Selected(Listener):
-    """Hands to a listener what is of some feeds."""
+    """Listener that passes on the items of some feeds."""
 
     def __init__(self, listener: Listener, feeds: Feeds) -> None:
         self._listener = listener
@@ -159,7 +159,7 @@ class Selected(Listener):
 
 
 class Traffic(Listener):
-    """Counts what passes, of whatever feed."""
+    """Counter of rows and frames of all feeds."""
 
     def __init__(self) -> None:
         self.rows = 0

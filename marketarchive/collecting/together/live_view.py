@@ -1,4 +1,4 @@
-"""What `scrapy collect` shows while it runs: a table on a terminal, a line a minute elsewhere."""
+"""Live view of `scrapy collect`: a table on a terminal, a line a minute elsewhere."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LINE_S = 60
 
 
 class Observer:
-    """Looks at a collection now and then."""
+    """Source of a collection's figures at intervals."""
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
@@ -31,7 +31,7 @@ class Observer:
         self._before = (self._clock.mono_ns(), 0, 0)  # monotonic ns, rows, frames
 
     def look(self) -> Look:
-        """The figures of now. Raises OSError when the disk does not say how full it is."""
+        """Return the present figures. Raises OSError when the disk does not say how full it is."""
         process, traffic = self._collection.process, self._collection.traffic
         listeners = self._collection.listeners
         now, mono = self._clock.now_ns(), self._clock.mono_ns()
@@ -61,7 +61,7 @@ class Observer:
 
 
 class LiveView:
-    """On `console` if that is a terminal, else lines on stderr, whatever LOG_LEVEL says."""
+    """Live figures on `console` if it is a terminal, else as lines on stderr, whatever LOG_LEVEL is."""
 
     def __init__(self, collection: Collection, console: Console) -> None:
         self._observer = Observer(collection)
@@ -69,7 +69,7 @@ class LiveView:
         self._console = console
 
     async def keep(self) -> None:
-        """Until it is cancelled."""
+        """Show figures until cancelled."""
         await (self._keep_table() if self._console.is_terminal else self._keep_lines())
 
     async def _keep_table(self) -> None:

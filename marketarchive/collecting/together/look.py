@@ -1,4 +1,4 @@
-"""What is seen of a collection at a moment, and how it is shown: as a table that fits, as a line."""
+"""Figures of a collection at a moment, shown as a table that fits, or as a line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.text import Text
 
 
 class Part(Protocol):
-    """What a listener shows at a moment."""
+    """Contents that a listener shows at a moment."""
 
     def table(self, width: int) -> Table:
         """Return it for a terminal of `width` columns."""
@@ -29,7 +29,7 @@ class Part(Protocol):
 
 @dataclass(frozen=True)
 class Look:
-    """Everything at a moment; rates since the look before."""
+    """Figures at a moment; rates since the look before."""
 
     at: str
     parts: tuple[Part, ...]
@@ -64,7 +64,7 @@ ANY_WIDTH = Console(width=1000)
 
 
 def table(look: Look, width: int) -> Group:
-    """For a terminal of `width` columns."""
+    """Render for a terminal of `width` columns."""
     shown: list[Text | Table] = [Text(look.at, "bold")]
     for part in look.parts:
         shown += [Text(), part.table(width)]
@@ -108,7 +108,7 @@ def fold(parts: Sequence[str], width: int) -> str:
 
 
 def line(look: Look) -> str:
-    """For a log."""
+    """Render as one line for a log."""
     parts = [text for part in look.parts for text in part.lines()]
     return f"{look.at}: {', '.join(look.sum_up())}" + (f"; {'; '.join(parts)}" if parts else "")
 

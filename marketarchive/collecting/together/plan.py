@@ -1,4 +1,4 @@
-"""What a plan is: the feeds that are collected together, each a run of its own."""
+"""Plans: feeds that are collected together, each a run of its own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PlannedFeed:
     option: str = ""
     """`--<option>` leaves it out. So does a machine that lacks what it needs, and it may be refused."""
     title: str = ""
-    """What `option` leaves out, in words."""
+    """Name, in words, of what `option` leaves out."""
 
 
 def no_last_pass(feeds: Sequence[PlannedFeed]) -> PlannedFeed | None:  # noqa: ARG001  (a plan's interface)

@@ -1,4 +1,4 @@
-"""What a collection leaves, told at its end: as tables on a terminal, as lines elsewhere."""
+"""Summary at the end of a collection: tables on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from marketarchive.times import SECOND
 
 @dataclass
 class FeedSummary:
-    """What one spider left in all its runs, by their manifests."""
+    """Result of one spider over all its runs, by their manifests."""
 
     spider: str
     runs: int = 0
@@ -46,7 +46,7 @@ class FeedSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """Everything at the end."""
+    """Result of a whole collection."""
 
     ended: str
     feeds: Sequence[FeedSummary]

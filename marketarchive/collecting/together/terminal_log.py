@@ -31,7 +31,10 @@ def is_free(settings: BaseSettings) -> bool:
 
 
 class TerminalLog:
-    """Installed once Scrapy has configured logging, without a handler of its own."""
+    """Log lines above the live table, without a handler of its own.
+
+    It is installed once Scrapy has configured logging.
+    """
 
     def __init__(self, settings: BaseSettings, console: Console) -> None:
         self.path: Path | None = None
@@ -57,7 +60,10 @@ class TerminalLog:
 
 
 class _Screen(logging.Handler):
-    """Above the table. Of a traceback only its last line: the rest stands in the file."""
+    """Output above the table.
+
+    Of a traceback it shows only the last line: the rest stands in the file.
+    """
 
     def __init__(self, console: Console, time_format: str) -> None:
         super().__init__()

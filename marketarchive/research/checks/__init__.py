@@ -1,1 +1,1 @@
-"""What holds of an archive of any venue, a check a file."""
+"""Checks that hold for an archive of any venue, one per file."""

@@ -1,4 +1,4 @@
-"""What every check of the validation report gives back."""
+"""Result of a check of the validation report."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ State = Literal["pass", "warn", "fail", "nothing to check"]
 STATES: tuple[State, ...] = ("pass", "warn", "fail", "nothing to check")
 
 OFFENDERS = 10
-"""How many of the worst are named."""
+"""Number of the worst that are named."""
 
 
 @dataclass
 class Check:
-    """`warn`: true of the archive, known to it, and worth knowing. Offenders stand the worst first."""
+    """Result of one check, its offenders with the worst first.
+
+    `warn`: true of the archive, known to it, and worth knowing.
+    """
 
     name: str
     title: str
@@ -57,7 +60,7 @@ class ProductChecks:
 
 
 def share(part: float, of: float) -> str:
-    """`99.98 %`; never rounded up to all, nor down to none."""
+    """Format a share as `99.98 %`; never rounded up to all, nor down to none."""
     if not of:
         return "none to count"
     percent = 100 * part / of

@@ -1,4 +1,4 @@
-"""Whether each run's segments are all there, and its messages numbered without a hole."""
+"""Check that each run's segments are complete and its messages numbered without a gap."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from marketarchive.research.checks.check import OFFENDERS, Check, State
 from marketarchive.times import from_iso
 
 NOT_TOLD = "not all told"
-"""Of a feed with a moved segment whose ledger line does not tell all its numbers."""
+"""State of a feed with a moved segment whose ledger line does not tell all its numbers."""
 
 RULE = (
     "Of each run, venue and feed with a line in the time looked at, segments n and lines seq are 1, 2, 3 ... "
@@ -30,7 +30,10 @@ RULE = (
 
 
 def check(root: Path, since: int | None = None, until: int | None = None) -> Check:
-    """Of the runs with a line in `since` <= time < `until` (ns); by `scrapy verify`'s own functions."""
+    """Check the runs with a line in `since` <= time < `until` (ns).
+
+    It uses `scrapy verify`'s own functions.
+    """
     alive = _alive(root)
     entries = list(Ledger(root).entries())
     alive |= _alive(root)  # also one that started meanwhile
@@ -84,7 +87,7 @@ def check(root: Path, since: int | None = None, until: int | None = None) -> Che
 
 
 def _facts(root: Path, entry: Entry, report: Report) -> Facts | None:
-    """What a segment holds, where its ledger line alone does not tell its numbers."""
+    """Return a segment's content, read only where its ledger line alone does not tell its numbers."""
     if entry.kind == "recovered" or claimed(entry) is None:
         return check_segment(root, entry, report)
     path = root / entry["path"]

@@ -1,4 +1,4 @@
-"""Whether books and their changes have the hashes that the venue stated, as recomputed from raw."""
+"""Check that books and deltas have the hashes that the venue stated, as recomputed from raw."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TOLD = f"""EXISTS (FROM gaps
 
 
 def check(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> Check:
-    """Of what was received in `first` <= time < `last` (ns). Raises duckdb.Error."""
+    """Check what was received in `first` <= time < `last` (ns). Raises duckdb.Error."""
     parts = []
     for name, where in (("books", "route IS DISTINCT FROM 'state'"), ("book_changes", "true")):
         if paths := files(root, name, first, last):

@@ -35,8 +35,7 @@ _COLORS = {
 
 
 def shares(found: Shares, scope: Scope) -> Chart:
-    """Bars of whole stretches, one strip for each kind and asset; marks where a part may be too thin to "
-    "see."""
+    """Return bars of time bins, a strip per kind and asset, with marks where a part may be too thin."""
     rows = found.rows()
     for row in rows:
         row["middle"] = (row["x"] + row["x2"]) // 2
@@ -134,7 +133,7 @@ def timeline(rows: Sequence[dict[str, Any]], scope: Scope) -> Chart:
 
 
 def spread_and_depth(rows: Sequence[dict[str, Any]], gaps: Sequence[dict[str, Any]], scope: Scope) -> Chart:
-    """A line with its band for each asset; shaded where a gap of its books lies."""
+    """Return a line with its band for each asset, shaded where its books have a gap."""
     spread, depth = ("spread", "$ per share", ("spread",)), ("depth", "shares", ("bids", "asks"))
     parts = [
         {

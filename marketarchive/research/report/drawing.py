@@ -1,4 +1,4 @@
-"""What the charts share: colours, axes, tooltips. Pure."""
+"""Shared parts of charts: colours, axes, tooltips. Pure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _CLOCK = (
 
 
 def moments(field: str, scope: Scope, *, is_bound: bool = False) -> Chart:
-    """The time axis; of the layers that share it one is bound to the whole time."""
+    """Return the time axis; of layers that share it, bind one to the whole time."""
     bounds = {"expr": f"[{scope.since // _MS}, {scope.until // _MS}]"}
     return {
         "field": field,
@@ -52,15 +52,15 @@ def moments(field: str, scope: Scope, *, is_bound: bool = False) -> Chart:
 
 
 def clock(fine: str) -> str:
-    """The label of a moment: its day at midnight."""
+    """Return the label expression of a moment: its day at midnight."""
     return _CLOCK.format(fine=f"'{fine}'")
 
 
 def tooltip(names: Sequence[tuple[str, str]]) -> list[Chart]:
-    """(title, field) each."""
+    """Return tooltip fields of (title, field) each."""
     return [{"field": field, "type": "nominal", "title": title} for title, field in names]
 
 
 def amount(field: str, title: str) -> Chart:
-    """In a tooltip."""
+    """Return a number's field of a tooltip."""
     return {"field": field, "type": "quantitative", "format": ",.8~f", "title": title}

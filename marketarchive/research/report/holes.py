@@ -64,7 +64,7 @@ class Hole:
 
 
 def holes(connection: duckdb.DuckDBPyConnection, scope: Scope, known: Known) -> list[Hole]:
-    """By begin. Raises duckdb.Error."""
+    """Return the gaps that concern the scope, by begin. Raises duckdb.Error."""
     view_gaps(connection, scope.root, scope.since, scope.until)
     rows = dicts(
         connection,
@@ -136,7 +136,10 @@ def _assets(about: About, known: Known) -> frozenset[str] | None:
 
 
 def _words(about: About, names: Mapping[str, tuple[str, str]], scope: str) -> str:
-    """A scope for a reader: `connection c1 · token btc-updown-5m-1 Up, btc-updown-5m-1 Down and 9 more`."""
+    """Describe a scope for a reader.
+
+    For example: `connection c1 · token btc-updown-5m-1 Up, btc-updown-5m-1 Down and 9 more`.
+    """
     parts = [f"connection {about.connection}"] if about.connection is not None else []
     if about.endpoint is not None:
         parts.append(f"endpoint {about.endpoint}")

@@ -21,7 +21,10 @@ _POLICY = (
 
 @dataclass
 class Section:
-    """`told` is HTML; `chart` None where there is nothing to draw, which `told` says."""
+    """Section of the page.
+
+    told: HTML; chart: None where there is nothing to draw, which `told` says.
+    """
 
     id: str
     title: str
@@ -44,7 +47,7 @@ class Page:
 
 
 def html(page: Page, libraries: str) -> str:
-    """`libraries` is JavaScript that has vegaEmbed."""
+    """Render the page; `libraries` is JavaScript that has vegaEmbed."""
     charts = {each.id: each.chart for each in page.sections if each.chart is not None}
     own = files("marketarchive.research.report")
     reasons = "".join(f"<li>{escape(each)}</li>" for each in page.verdict.reasons)
@@ -89,7 +92,10 @@ def html(page: Page, libraries: str) -> str:
 
 
 def table(columns: Sequence[tuple[str, str]], rows: Sequence[Mapping[str, Any]]) -> str:
-    """Columns are (key, title); numbers stand to the right."""
+    """Render a table.
+
+    columns: (key, title) each; numbers are aligned to the right.
+    """
     numbers = {key for key, _ in columns if rows and all(isinstance(row[key], int) for row in rows)}
     head = "".join(f"<th{_number(key in numbers)}>{escape(title)}</th>" for key, title in columns)
     body = "".join(
@@ -115,5 +121,5 @@ def _section(each: Section) -> str:
 
 
 def _json(document: Any) -> str:
-    """As the text of a script element: no text of the archive can end it."""
+    """Encode as the text of a script element: no text of the archive can end it."""
     return msgspec.json.encode(document).decode().replace("<", "\\u003c")

@@ -1,4 +1,4 @@
-"""What a product has in a report beside what every archive has."""
+"""Contribution of a product to a report beside what every archive has."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Found:
-    """What a report found of its time, whatever the venue. The connection has the view `names`."""
+    """Venue-independent findings of a report.
+
+    The connection has the view `names`.
+    """
 
     connection: duckdb.DuckDBPyConnection
     scope: Scope
@@ -33,7 +36,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Part:
-    """What a product shows. Places order it among what every report has."""
+    """Contribution of a product to the page; places order it among the parts of every report."""
 
     sections: Sequence[tuple[int, Section]] = ()  # 2 is coverage, 3 gaps, 6 verified books
     figures: Sequence[tuple[int, str, str]] = ()  # 3 is verified, 4 gaps, 6 messages; number, what it counts
@@ -49,7 +52,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Product:
-    """What joins the messages of named venues.
+    """Report interface of messages of named venues.
 
     A package `research/products/<name>` has one as `PRODUCT` in its module `product`.
     """

@@ -40,12 +40,12 @@ VERSION = 1
 
 FOLDER = "reports"
 TABLES = ("coverage", "books", "book_changes", "quotes")
-"""What is drawn, beside gaps and what products make."""
+"""Tables that are drawn, beside gaps and what products make."""
 
 
 @dataclass
 class Report:
-    """What a call left."""
+    """Result of a call: the files written and the verdict."""
 
     path: Path
     bytes: int
@@ -63,7 +63,9 @@ def report(
     master_url: str | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """Of `since` <= time < `until` (ns), by default the last 24 hours of recording; to `output`, or reports/.
+    """Write a report of `since` <= time < `until` (ns) to `output`, or into reports/.
+
+    By default it covers the last 24 hours of recording.
 
     One call at a time; another waits. Raises ArchiveError, ConfigurationError, DiskError.
     """
@@ -248,7 +250,10 @@ class _Report:
         return leave_manifest(root, RealClock(), self._started, "report", arguments, _versions(), made)
 
     def _inputs(self) -> list[dict[str, str]]:
-        """With checksums; tables by their keys, which stand for the segments that they are made from."""
+        """List the inputs with checksums.
+
+        Tables have their keys, which stand for the segments that they are made from.
+        """
         found = []
         for path in (path for product in self._products for path in product.inputs):
             if (self._root / path).exists():
@@ -301,7 +306,10 @@ def _size(count: int) -> str:
 
 
 def _libraries() -> str:
-    """Vega, Vega-Lite and their embedding, out of the installed package. Raises ConfigurationError."""
+    """Return Vega, Vega-Lite and their embedding from the installed package.
+
+    Raises ConfigurationError.
+    """
     try:
         import vl_convert
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""What a report is about: a stretch of time, and what the ledger says was received in it."""
+"""Scope of a report: a range of time, and what the ledger has of it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _POINTS = 240  # of a line over the whole time, at most
 
 @dataclass(frozen=True)
 class Scope:
-    """`since` <= time < `until`, ns, at whole five minutes; `assets` None: all."""
+    """Range `since` <= time < `until` (ns) in whole five minutes, and assets (None: all)."""
 
     root: Path
     since: int
@@ -38,20 +38,20 @@ class Scope:
 
     @property
     def bin_s(self) -> int:
-        """Of charts of shares: five minutes, an hour or a day."""
+        """Return the bin of charts of shares in seconds: five minutes, an hour or a day."""
         if self.seconds <= 6 * _HOUR:
             return SLICE_S
         return _HOUR if self.seconds <= 100 * _HOUR else 24 * _HOUR
 
     @property
     def step_s(self) -> int:
-        """Of charts of lines over the whole time."""
+        """Return the step in seconds of charts of lines over the whole time."""
         return next((step for step in _STEPS if self.seconds <= step * _POINTS), _STEPS[-1])
 
 
 @dataclass
 class Received:
-    """What the ledger has of the time; a segment counts whole when a part of it lies within."""
+    """Contents of the ledger in the time; a segment counts whole when a part of it lies within."""
 
     segments: int = 0
     lines: int = 0
@@ -63,9 +63,9 @@ class Received:
 
 
 def scope(root: Path, since: int | None, until: int | None, assets: Collection[str] | None) -> Scope:
-    """Without `since` the last 24 hours before `until`, without that before the newest line of a recording.
+    """Return the scope; by default the last 24 hours before `until` or the newest line.
 
-    Raises ArchiveError when there is none.
+    Raises ArchiveError when there is no recording.
     """
     entries = list(_segments(root))
     if not entries:
@@ -96,7 +96,7 @@ def received(scope: Scope) -> Received:
 
 
 def firsts(scope: Scope) -> dict[tuple[str, str], list[int]]:
-    """By venue and feed when segments began: an end for gaps that have none."""
+    """Return by venue and feed when segments began: an end for gaps that have none."""
     found: dict[tuple[str, str], list[int]] = {}
     for entry in _segments(scope.root):
         found.setdefault((entry["venue"], entry["feed"]), []).append(from_iso(entry["first"]))
@@ -108,6 +108,10 @@ def _segments(root: Path) -> Iterator[Entry]:
 
 
 def _last(entry: Entry) -> int:
-    """Of a recovered segment the last line is recovery's own, which may be of days later."""
+    """Return the time of a segment's last line, ns.
+
+    In a recovered segment it is recovery's own, which may be days later; then an hour after the first line
+    bounds it.
+    """
     last = from_iso(entry["last"])
     return last if entry.kind == "segment" else min(last, from_iso(entry["first"]) + _HOUR * SECOND)

@@ -1,4 +1,4 @@
-"""How much of each stretch of time was seen, and how much of what came was verified, per asset."""
+"""Shares of each time bin that were observed, and of messages that were verified, per asset."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ BOOKS, CHANGES = "Whole books", "Changes of books"
 
 @dataclass
 class Shares:
-    """Counts by kind and asset, of each stretch of `bin_s` by its begin in s; `states` are what is "
-    "counted."""
+    """Counts by kind and asset, for each bin of `bin_s` by its begin in s.
+
+    `states` are what is counted.
+    """
 
     states: Sequence[str]
     marked: Sequence[str]  # states that a reader must not miss, the worst last
@@ -43,12 +45,12 @@ class Shares:
             self.counts[kind, asset][at // self.bin_s * self.bin_s][state] += count
 
     def lasts(self, kind: str, asset: str, first: float, last: float) -> None:
-        """Bars end where there was nothing to count any more."""
+        """Extend the time in which there was something to count; bars end with it."""
         known = self.times.get((kind, asset), (first, last))
         self.times[kind, asset] = (min(first, known[0]), max(last, known[1]))
 
     def total(self, kinds: Iterable[str] = ()) -> Counter[str]:
-        """Over all time and assets, of all kinds when none is named."""
+        """Sum up the counts over all time and assets, of all kinds when none is named."""
         wanted = set(kinds)
         found: Counter[str] = Counter()
         for (kind, _), stretches in self.counts.items():
@@ -62,7 +64,7 @@ class Shares:
         return list(dict.fromkeys(kind for kind, _ in self.counts))
 
     def rows(self) -> list[dict[str, Any]]:
-        """A part of a bar each: `y` to `y2` of the stretch from `x` to `x2` (ms)."""
+        """Return a row for each part of a bar: `y` to `y2` of the bin from `x` to `x2` (ms)."""
         found = []
         for (kind, asset), stretches in self.counts.items():
             first, last = self.times[kind, asset]
@@ -85,7 +87,7 @@ class Shares:
 
 
 def seen(connection: duckdb.DuckDBPyConnection, scope: Scope) -> Shares:
-    """Of the table `coverage`. Raises duckdb.Error."""
+    """Count the table `coverage`. Raises duckdb.Error."""
     found = Shares(SEEN, SEEN[-2:], scope.bin_s)
     view_plain(connection, scope.root, "coverage", scope.since, scope.until)
     rows = run(
@@ -107,7 +109,7 @@ def seen(connection: duckdb.DuckDBPyConnection, scope: Scope) -> Shares:
 
 
 def verified(connection: duckdb.DuckDBPyConnection, scope: Scope) -> Shares:
-    """Of the tables `books` and `book_changes`. Needs `names`. Raises duckdb.Error."""
+    """Count the tables `books` and `book_changes`. Needs `names`. Raises duckdb.Error."""
     found = Shares(VERIFIED, VERIFIED[-1:], scope.bin_s)
     for table, kind, where in (
         ("books", BOOKS, "route IS DISTINCT FROM 'state'"),

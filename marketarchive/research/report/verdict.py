@@ -1,4 +1,4 @@
-"""Whether a recording can be trusted, in words, out of what the report found. Pure."""
+"""Verdict, in words, whether a recording can be trusted, from a report's findings. Pure."""
 
 from __future__ import annotations
 

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     import duckdb
 
 OFFENDERS = 5
-"""How many of the worst are named."""
+"""Number of the worst that are named."""
 
 
 @dataclass
 class Check:
-    """`bad` of `of`; passed when none is bad, None when there was nothing to check."""
+    """Count of `bad` among `of`; passed when none is bad, None when there was nothing to check."""
 
     name: str
     bad: int = 0
@@ -29,7 +29,7 @@ class Check:
         return None if not self.of else not self.bad
 
     def add(self, other: Check) -> None:
-        """Another day of the same check."""
+        """Add another day of the same check."""
         self.bad += other.bad
         self.of += other.of
         self.offenders = (self.offenders + other.offenders)[:OFFENDERS]
@@ -69,8 +69,9 @@ def check(
     *,
     asks_both: bool,
 ) -> list[Check]:
-    """The checks of one day's file of books; `unreadable` books gave no row. `asks_both`: its answers of
-    /books were asked for both tokens of each market.
+    """Return the checks of one day's file of books.
+
+    unreadable: books that gave no row; asks_both: each request to /books named both tokens of its markets.
     """
     rows = stored(path)
     figures = ", ".join(
@@ -94,7 +95,7 @@ def check(
 
 
 def _both(connection: duckdb.DuckDBPyConnection, rows: str) -> Check:
-    """A market asked about in a batch has two tokens; one book without the other is half an answer."""
+    """Count markets with one book only in a batch answer: a market has two tokens."""
     # by hash: a day has millions of answers' markets, and a condition id has 66 characters
     query = f"""
         SELECT any_value(run) AS run, seq, any_value(market) AS market, any_value(token) AS token

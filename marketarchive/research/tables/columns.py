@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SUBJECTS = ("market", "asset", "token", "symbol")
-"""What a row is about: at least one of them."""
+"""Columns that name a row's subject: at least one of them."""
 _VERDICTS = frozenset(get_args(Verdict))
 _NONE = type(None)
 
 
 class Place(NamedTuple):
-    """Where a message came from."""
+    """Origin of a message."""
 
     received_at: int  # us
     run: str

@@ -42,8 +42,9 @@ SLICE_S = 300
 
 
 def make(task: Task) -> Made:
-    """Write the day's rows to the task's target. Raises ArchiveError, and duckdb.Error for a segment that
-    cannot be read.
+    """Write the day's rows to the task's target.
+
+    Raises ArchiveError, and duckdb.Error for a segment that cannot be read.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -94,7 +95,7 @@ def make(task: Task) -> Made:
 
 
 def _spans(one: Watched, gaps: list[dict[str, Any]], day: Day) -> list[tuple[int, int]]:
-    """From when until when it was tracked: also in gaps that name it, before and after all data."""
+    """Return from when until when it was tracked, gaps that name it before and after data included."""
     named = [
         _ends(gap, day)
         for gap in gaps
@@ -115,8 +116,9 @@ def _states(one: Watched, spans: Iterable[tuple[int, int]], gaps: list[dict[str,
 
 
 def _paused(gaps: list[dict[str, Any]], day: Day) -> Mask:
-    """When nothing listened to the feed, and a gap says so. One without an end lasts until it was noticed:
-    then the next run begins.
+    """Return the seconds in which nothing listened to the feed and a gap says so.
+
+    A gap without an end lasts until it was noticed: then the next run begins.
     """
     paused = day.none()
     for gap in gaps:
@@ -129,8 +131,9 @@ def _paused(gaps: list[dict[str, Any]], day: Day) -> Mask:
 def _close(
     states: States, paused: Mask, market: MarketFacts, first: int, last: int, day: Day
 ) -> tuple[int, int]:
-    """What is tracked before or after a pause was to be seen in it too: between two runs, and while its round
-    goes on. Since when and until when it is tracked then.
+    """Extend tracking over a pause between two runs and while the round goes on.
+
+    Such a second was to be observed too. Returns since when and until when it is tracked then.
     """
     import numpy as np
 
@@ -168,7 +171,7 @@ def _row(market: str | None, slug: str | None, states: States, first: int, last:
 
 
 def _slices(states: States, day: Day) -> list[dict[str, Any]]:
-    """Of each stretch of SLICE_S with a tracked second, what was known of its seconds."""
+    """Count the states of the seconds in each slice of SLICE_S that has a tracked second."""
     import numpy as np
 
     kinds, count = OBSERVED + 1, SECONDS // SLICE_S
@@ -188,7 +191,7 @@ def _slices(states: States, day: Day) -> list[dict[str, Any]]:
 
 
 def nothing() -> pa.Table:
-    """The columns of the stored table and no row."""
+    """Return the stored table's columns without a row."""
     import pyarrow as pa
 
     named = [pa.field(name, pa.string()) for name in ("venue", "feed", "date")]

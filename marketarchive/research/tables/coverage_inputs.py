@@ -1,4 +1,4 @@
-"""What a day's files say of each market: when it was to be seen, when it was, when nothing changed."""
+"""Each market's tracked, observed and quiet times, from a day's files."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ class Watched:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """What it goes by in the scope of a gap."""
+        """Return the names by which the scope of a gap can mean it."""
         known = (self.slug, self.market, self.topic, self.symbol, self.asset)
         return self.tokens | {name for name in known if name is not None}
 
     def is_concerned_by(self, scope: Scope) -> bool:
-        """Whether something of it may be missing in a gap of its run."""
+        """Return whether some of its data may be missing in a gap of its run."""
         on = None if self.is_polled else self.connections
         is_nameless = self.slug is None and bool(self.tokens)
         if is_nameless and scope.kind == "market" and scope.connection in self.connections:
@@ -81,13 +81,13 @@ class Watched:
         return scope.concerns(self.venue, self.feed, self.names, on)
 
     def is_named_by(self, scope: Scope) -> bool:
-        """Whether it is one of those that the gap names."""
+        """Return whether the gap names it."""
         return bool(scope.subjects) and self.is_concerned_by(scope)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a day's coverage is made from. Needs `sources` in its connection."""
+    """Inputs of a day's coverage. Needs `sources` in its connection."""
 
     connection: duckdb.DuckDBPyConnection
     partition: Partition
@@ -106,7 +106,7 @@ def of_venue(partition: Partition) -> Callable[[Reading], Iterator[Watched]] | N
 
 
 def watched(read: Reading) -> Iterator[Watched]:
-    """Every market of every run of the day."""
+    """Yield every market of every run of the day."""
     partition = read.partition
     own = of_venue(partition)
     if not read.paths:
@@ -124,8 +124,10 @@ def watched(read: Reading) -> Iterator[Watched]:
 
 
 def _of_books(read: Reading) -> Iterator[Watched]:
-    """Tracked from the first to the last book of a market. An answer counts for its second, unless its state
-    may be older than the feed lets pass; what a socket sent counts for as long as it may be silent.
+    """Yield markets tracked from their first to their last book.
+
+    A response counts for its second, unless its state may be older than the feed lets pass; a socket's
+    message for as long as the socket may be silent.
     """
     most = read.partition.age_max_ms
     is_fresh = "true" if most is None else f"coalesce(age_ms, 0) <= {most}"
@@ -165,7 +167,7 @@ def _of_books(read: Reading) -> Iterator[Watched]:
 
 
 def _of_polled_prices(read: Reading) -> Iterator[Watched]:
-    """Tracked from the first to the last price of a symbol."""
+    """Yield symbols tracked from their first to their last price."""
     day, prices = read.day, schemas.relation("reference_prices", read.tables["reference_prices"])
     query = f"""
         SELECT run, topic, symbol, any_value(asset), coalesce(topic || ':' || symbol, symbol, asset) AS name,
@@ -239,7 +241,7 @@ def _of_topics(read: Reading) -> Iterator[Watched]:
 
 
 def told_in(read: Reading) -> tuple[list[Told], dict[str, int]]:
-    """The connection lines in their order, and when each run ended, or the part of it that is here."""
+    """Return the connection lines in order, and when each run ended, or the part of it that is here."""
     partition = read.partition
     found = run(
         read.connection,
@@ -272,7 +274,7 @@ def told_in(read: Reading) -> tuple[list[Told], dict[str, int]]:
 def proofs_of(
     connection: duckdb.DuckDBPyConnection, looks: str, states: str
 ) -> dict[tuple[str, str], list[tuple[int, int]]]:
-    """By run and token from when until when nothing changed: a look-up showed the state that was there."""
+    """Return by run and token the times without a change, proven by a REST snapshot of the same state."""
     found: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
     for found_in, token, start, end in run(
         connection,
@@ -296,7 +298,7 @@ def quiet_of(
     proofs: Mapping[tuple[str, str], list[tuple[int, int]]],
     day: Day,
 ) -> Mask:
-    """The seconds in which it is proven of all `tokens` that nothing changed."""
+    """Return the seconds in which it is proven of all `tokens` that nothing changed."""
     masks = []
     for token in tokens:
         mask = day.none()
@@ -307,7 +309,7 @@ def quiet_of(
 
 
 def all_of(masks: Iterable[Mask], day: Day) -> Mask:
-    """What is in every one of `masks`; nothing where there is none."""
+    """Return the intersection of `masks`; empty where there are none."""
     found: Mask | None = None
     for mask in masks:
         found = mask.copy() if found is None else found & mask
@@ -315,7 +317,7 @@ def all_of(masks: Iterable[Mask], day: Day) -> Mask:
 
 
 def second(moment: str, day: Day) -> str:
-    """The number of its second in the day."""
+    """Return the SQL of a moment's second in the day."""
     return f"(epoch_us({moment}) - {day.first}) // 1000000"
 
 

@@ -1,4 +1,4 @@
-"""What the tables share: how they are written, what was no row, and how DuckDB reads and writes them."""
+"""Shared parts of tables: writing, unreadable rows, reading and writing by DuckDB."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 EXAMPLES = 10
-"""How many unreadable things are named; all are counted."""
+"""Number of unreadable things that are named; all are counted."""
 
 Names = Mapping[str, tuple[str, str]]
 """Token -> (slug, outcome)."""
@@ -29,7 +29,7 @@ Progress = Callable[[int], None]
 
 @dataclass
 class Made:
-    """What became of a day's messages."""
+    """Result of making a day's file."""
 
     rows: int = 0
     verified: bool = True  # False: without the verdicts that its rows can have
@@ -46,7 +46,7 @@ class Made:
 def register(
     connection: duckdb.DuckDBPyConnection, root: Path, partition: Partition, names: Names
 ) -> list[str]:
-    """`sources` (of each segment its number, file and run) and `names`; the segments' files."""
+    """Register `sources` (number, file and run of each segment) and `names`; return the files."""
     paths = [str(root / entry["path"]) for entry in partition.entries]
     columns: dict[str, list[Any]] = {
         "source": list(range(len(paths))),
@@ -64,7 +64,10 @@ def register(
 
 
 def lines(paths: list[str], columns: Mapping[str, str]) -> str:
-    """The segments' lines with `columns` (name -> type), their `source` and `run`. Needs `sources`."""
+    """Return the SQL of the segments' lines with `columns` (name -> type), `source` and `run`.
+
+    Needs `sources`.
+    """
     read = ", ".join(f"{name}: {text(kind)}" for name, kind in columns.items())
     return (
         f"read_json([{', '.join(map(pattern, paths))}], format = 'newline_delimited', columns = {{{read}}}, "
@@ -73,7 +76,7 @@ def lines(paths: list[str], columns: Mapping[str, str]) -> str:
 
 
 def copy(connection: duckdb.DuckDBPyConnection, query: str, target: Path, stamp: Stamp) -> None:
-    """Writes the rows of `query` with what they were made from."""
+    """Write the rows of `query` with the stamp of what they were made from."""
     metadata = text(msgspec.json.encode(stamp).decode())
     run(
         connection,
@@ -88,7 +91,7 @@ def count(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
 
 
 def aside(path: Path, mark: str) -> Path:
-    """`path` under another name, which a later call sweeps up."""
+    """Return `path` under another name, which a later call deletes."""
     return path.with_name(f"{path.name}.{mark}")
 
 
@@ -96,7 +99,7 @@ _TYPES = {"source": "i4", "seq": "i8", "suspect": "b"}
 
 
 def table(columns: Mapping[str, list[Any]], kinds: Mapping[str, str] = _TYPES) -> pa.Table:
-    """Text, but for the columns in `kinds` (i4, i8, b)."""
+    """Return a table of text columns, but for those in `kinds` (i4, i8, b)."""
     import pyarrow as pa
 
     types = {"s": pa.string(), "i4": pa.int32(), "i8": pa.int64(), "b": pa.bool_()}

@@ -21,7 +21,7 @@ def concerns(venue: str, feed: str, names: str, connection: str) -> str:
 
 MARKET_NAMES = "[seen.slug, seen.market, seen.token]"
 SYMBOL_NAMES = "[seen.topic, seen.symbol, seen.topic || ':' || seen.symbol, seen.asset]"
-"""What a row `seen` goes by."""
+"""SQL list of the names of a row `seen`."""
 
 
 def of_row(row: Mapping[str, Any], venue: str, feed: str) -> Scope:

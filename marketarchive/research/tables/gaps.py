@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 _SAME = ("from", "reason", "connection", "detail")
-"""What the line of schema 1 that has a gap's end shares with the line that has not."""
+"""Fields that a gap's two lines of schema 1, without its end and with it, have in common."""
 
 
 def make(root: Path, partition: Partition, target: Path) -> Made:
@@ -105,7 +105,7 @@ def current(rows: str) -> str:
 
 
 def nothing() -> pa.Table:
-    """The columns of the stored table and no row."""
+    """Return the stored table's columns without a row."""
     import pyarrow as pa
 
     named = [pa.field(name, pa.string()) for name in ("venue", "feed", "date")]

@@ -50,13 +50,13 @@ class Job:
 
     @property
     def name(self) -> str:
-        """What is shown of it."""
+        """Return the name to show."""
         first = self.partitions[0]
         return f"{first.venue}/{first.feed} {first.day}"
 
     @property
     def bytes(self) -> int:
-        """How much of its segments is read."""
+        """Return how many bytes of its segments are read."""
         return self.partitions[0].bytes
 
     def failed(self, why: str) -> Done:
@@ -66,7 +66,7 @@ class Job:
 
 @dataclass
 class Done:
-    """What a job did."""
+    """Result of a job."""
 
     outputs: list[Output] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)  # path of a table's file -> why it was left as it is

@@ -1,4 +1,4 @@
-"""What a table of a feed and day is made with, and what packages of venues add to it.
+"""Interface between making a table of a feed and day and the packages of venues.
 
 A package `research/tables/<venue>` may have a module `makers` with `FINISHED` (what SQL makes of the rows of
 `Feed.rows`) and `WATCHED` (what tells a feed's coverage): nothing else has to be told of it.

@@ -1,4 +1,4 @@
-"""What a day of an exchange's socket says of each market: when it was to be seen, and when it was."""
+"""Each market's tracked and observed times on a day of an exchange's socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What follows from the levels of whole books: best prices, depths, and what must hold of every book."""
+"""Measures of a book's levels: best prices, depths, and what must hold of every book."""
 
 from __future__ import annotations
 

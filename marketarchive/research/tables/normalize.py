@@ -29,7 +29,7 @@ from marketarchive.times import iso
 
 @dataclass
 class Normalized:
-    """What a call did; nothing but `up_to_date` when there was nothing to do."""
+    """Result of a call; only `up_to_date` is set when there was nothing to do."""
 
     up_to_date: int = 0
     outputs: list[Output] = field(default_factory=list)
@@ -65,7 +65,7 @@ def normalize(
     progress: Progress | None = None,
     clock: Clock | None = None,
 ) -> Normalized:
-    """Brings `tables` of `chosen` feeds ("orderbook" or "VENUE/orderbook"; all when empty) up to date.
+    """Bring `tables` of `chosen` feeds ("orderbook" or "VENUE/orderbook"; default all) up to date.
 
     Days that touch `since` <= time < `until` (ns). With `verify` the hash of every book and change is
     recomputed. What `tables` are made from is brought up to date too. One call at a time; another waits.
@@ -158,7 +158,7 @@ def _jobs(root: Path, due: Iterable[Partition], *, verify: bool) -> list[Job]:
 
 
 def _missing(root: Path, partition: Partition, stamp: Stamp | None) -> str | None:
-    """Why a file cannot be made anew without losing what it holds, None when it can."""
+    """Return why a file cannot be made anew without losing its content, None when it can."""
     gone = [path for path in partition.inputs if not (root / path).exists()]
     if gone:
         return (
@@ -198,7 +198,7 @@ def _manifest(root: Path, clock: Clock, started: int, done: Normalized, argument
 
 
 def _feeds(present: Collection[tuple[str, str]], chosen: Collection[str]) -> set[tuple[str, str]]:
-    """The (venue, feed)s that `chosen` names; raises ArgumentError for one that is not there."""
+    """Return the (venue, feed)s that `chosen` names. Raises ArgumentError for an unknown one."""
     found = set()
     for name in chosen:
         named = {(venue, feed) for venue, feed in present if name in (feed, f"{venue}/{feed}")}

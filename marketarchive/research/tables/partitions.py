@@ -1,4 +1,4 @@
-"""Which tables there are, per feed and UTC day, what each is made from, and whether it still is.
+"""Tables per feed and UTC day: what each is made from, and whether it is still up to date.
 
 A table's file carries its key and inputs in its Parquet metadata, so that file and key cannot part.
 """
@@ -46,14 +46,14 @@ READABLE = {"books": 2, "book_changes": 1, "trades": 1, "quotes": 2, "reference_
 NEEDS = {
     "coverage": frozenset({"gaps", "books", "book_changes", "reference_prices"}),
 }
-"""What tables are made from, beside raw, as far as their feed has it."""
+"""Tables that a table is made from, beside raw, as far as its feed has them."""
 
 VERIFIED = frozenset({"books", "book_changes", "quotes"})
 """Tables whose verdicts are recomputed, unless that is left for later."""
 
 
 class Stamp(msgspec.Struct):
-    """What a table's file says of itself."""
+    """Metadata of a table's file: what it was made from."""
 
     key: str
     verified: bool  # whether hashes were recomputed
@@ -76,18 +76,18 @@ class Partition:
         return self.path_of(self.table)
 
     def path_of(self, table: str) -> PurePosixPath:
-        """Of another table of the same feed and day."""
+        """Return the path of another table of the same feed and day."""
         folder = PurePosixPath("tables", table, f"venue={self.venue}", f"feed={self.feed}")
         return folder / f"date={self.day}" / f"{table}.parquet"
 
     @property
     def needs(self) -> list[str]:
-        """The tables of its feed that it is made from."""
+        """Return the tables of its feed that it is made from."""
         return [table for table in tables_of(self.venue, self.feed) if table in NEEDS.get(self.table, ())]
 
     @property
     def is_polled(self) -> bool:
-        """Whether its messages were asked for, as its venue declares."""
+        """Return whether its venue declares the feed as polled."""
         declared = feed_of(self.venue, self.feed)
         return declared is not None and declared.is_polled
 
@@ -99,7 +99,7 @@ class Partition:
 
     @property
     def books_per_market(self) -> int:
-        """How many books make up a market, as its venue declares."""
+        """Return how many books make up a market, as its venue declares."""
         declared = feed_of(self.venue, self.feed)
         return 1 if declared is None else declared.books_per_market
 
@@ -121,12 +121,12 @@ class Partition:
 
     @property
     def key(self) -> str:
-        """Two files with the same key have the same rows, but for whether hashes were recomputed."""
+        """Return a key; equal keys mean equal rows, but for whether hashes were recomputed."""
         return self._key(VERSIONS[self.table], self._rows_version)
 
     @property
     def former_keys(self) -> frozenset[str]:
-        """The keys of files of former versions, of the same segments, that can be read all the same."""
+        """Return the keys of readable files of former versions, of the same segments."""
         versions = range(READABLE.get(self.table, VERSIONS[self.table]), VERSIONS[self.table] + 1)
         of_rows = range(1, self._rows_version + 1)
         return frozenset(self._key(version, rows) for version in versions for rows in of_rows) - {self.key}
@@ -147,14 +147,14 @@ class Partition:
 
 
 def feeds(root: Path) -> list[tuple[str, str]]:
-    """(venue, feed) of everything that has a sealed segment."""
+    """Return (venue, feed) of everything that has a sealed segment."""
     return sorted({(entry["venue"], entry["feed"]) for entry in _segments(Ledger(root).entries())})
 
 
 def partitions(
     root: Path, chosen: Collection[tuple[str, str]], since: int | None = None, until: int | None = None
 ) -> list[Partition]:
-    """The tables of `chosen` feeds for each UTC day with a line that touches `since` <= time < `until` (ns).
+    """Return the tables of `chosen` feeds per UTC day with a line in `since` <= time < `until` (ns).
 
     Segments of which only labelled ones remain still give their (empty) day.
     """
@@ -180,12 +180,12 @@ def partitions(
 
 
 def with_needs(tables: Collection[str]) -> set[str]:
-    """`tables` and all that they are made from."""
+    """Return `tables` and all that they are made from."""
     return set(tables).union(*(NEEDS.get(table, ()) for table in tables))
 
 
 def feeds_with(table: str) -> set[tuple[str, str]]:
-    """(venue, feed) of all that can have `table`, but for `gaps`, which every feed has."""
+    """Return (venue, feed) of all that can have `table`, but for `gaps`, which every feed has."""
     return {
         (venue.name, name)
         for venue in venues().values()
@@ -207,7 +207,7 @@ def tables_of(venue: str, feed: str) -> tuple[str, ...]:
 
 
 def stamp_of(path: Path) -> Stamp | None:
-    """Of a table's file; None when there is none, or it is not one that can be read."""
+    """Return the stamp of a table's file; None when it does not exist or cannot be read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -219,19 +219,19 @@ def stamp_of(path: Path) -> Stamp | None:
 
 
 def files(root: Path, table: str, since: int | None = None, until: int | None = None) -> list[Path]:
-    """Of a table, whose day touches `since` <= time < `until` (ns), by day."""
+    """Return the files of a table whose day touches `since` <= time < `until` (ns), by day."""
     paths = (root / "tables" / table).glob(f"venue=*/feed=*/date=*/{table}.parquet")
     found = [path for path in paths if touches(day_of(path), since, until)]
     return sorted(found, key=lambda path: (path.parent.name, path))
 
 
 def day_of(path: Path) -> int:
-    """When the day of a table's file begins, in ns."""
+    """Return when the day of a table's file begins, in ns."""
     return from_iso(path.parent.name.removeprefix("date="))
 
 
 def touches(day: int, since: int | None, until: int | None) -> bool:
-    """Whether the UTC day that begins at `day` touches `since` <= time < `until` (all ns)."""
+    """Return whether the UTC day that begins at `day` touches `since` <= time < `until` (all ns)."""
     return (since is None or day + DAY > since) and (until is None or day < until)
 
 

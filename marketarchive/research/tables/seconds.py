@@ -31,17 +31,17 @@ class Day:
         return np.zeros(SECONDS, dtype=np.bool_)
 
     def hold(self, mask: Mask, start: int, end: int) -> None:
-        """Marks the seconds at whose end `start` < t <= `end`."""
+        """Mark the seconds at whose end `start` < t <= `end`."""
         first, last = (start - self.first) // US, (end - self.first) // US
         mask[max(0, first) : max(0, last)] = True
 
     def touch(self, mask: Mask, start: int, end: int) -> None:
-        """Marks the seconds of which any part lies within `start` and `end`; an instant touches one."""
+        """Mark the seconds of which any part lies within `start` and `end`; an instant touches one."""
         first, last = (start - self.first) // US, -((self.first - end) // US)
         mask[max(0, first) : max(0, last, first + 1)] = True
 
     def at(self, seconds: Iterable[int]) -> Mask:
-        """The seconds with these numbers, from 0."""
+        """Return a mask of the seconds with these numbers, from 0."""
         import numpy as np
 
         found = self.none()
@@ -49,7 +49,7 @@ class Day:
         return found
 
     def since(self, mask: Mask, seconds: int) -> Mask:
-        """Each second of `mask` and those after it, `seconds` of them in all."""
+        """Return a mask of each second of `mask` and those after it, `seconds` of them in all."""
         import numpy as np
 
         total = np.cumsum(mask, dtype=np.int64)
@@ -57,7 +57,7 @@ class Day:
         return total > before
 
     def states(self, tracked: Mask, gapped: Mask, observed: Mask, quiet: Mask) -> States:
-        """What one run knew of each second; a gap outweighs what it saw."""
+        """Return what one run knew of each second; a gap outweighs an observation."""
         import numpy as np
 
         known = np.select([gapped, observed, quiet], [GAPPED, OBSERVED, QUIET], UNKNOWN)

@@ -1,4 +1,4 @@
-"""What was subscribed on which connection, and from when until when: out of the connection lines of a day."""
+"""Spans of subscription per connection, from the connection lines of a day."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Told(NamedTuple):
 
 @dataclass
 class Span:
-    """From when until when one token or topic was subscribed on one connection, in us."""
+    """Time from and until (us) one token or topic was subscribed on one connection."""
 
     run: str
     connection: str
@@ -32,8 +32,10 @@ class Span:
 def spans(
     told: Iterable[Told], seen: Mapping[tuple[str, str, str], int], ends: Mapping[str, int]
 ) -> Iterator[Span]:
-    """`told` in the order of each run; `seen` has the first evidence of each (run, connection, name), for
-    connections opened before the lines begin; `ends` the end of each run, all in us.
+    """Yield the spans of subscription from connection lines.
+
+    told: lines in the order of each run; seen: first evidence of each (run, connection, name), for
+    connections opened before the lines begin; ends: end of each run; all times in us.
     """
     lines = sorted(told, key=lambda line: line.run)  # stable: keeps the order within each run
     open_now: dict[tuple[str, str], dict[str, int]] = {}  # of what is subscribed the start
@@ -58,7 +60,10 @@ def spans(
 
 
 def tracked(found: Iterable[Span]) -> list[tuple[int, int]]:
-    """From when until when something was to be seen: a connection that another one follows leaves no end."""
+    """Return from when until when data was due.
+
+    A connection that is followed by another leaves no end.
+    """
     merged: list[tuple[int, int, bool]] = []
     for span in sorted(found, key=lambda each: (each.start, each.end)):
         if merged and (span.start <= merged[-1][1] or not merged[-1][2]):

@@ -58,7 +58,7 @@ class _Pool:
         self._is_stopped = False
 
     def run(self, processes: int) -> list[Done]:
-        """Raises OSError."""
+        """Run all jobs. Raises OSError."""
         count = min(processes, len(self._jobs))
         with ThreadPoolExecutor(count, "normalize") as threads:
             try:

@@ -62,7 +62,7 @@ class Chainlink:
         return "chainlink_pages", _LIMIT
 
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
-        """No markets; `reports` are the truth of what the pages show."""
+        """Return no markets; `reports` are the truth of what the pages show."""
         del start_ns, end_ns
         return []
 
@@ -97,7 +97,10 @@ class Chainlink:
         return _json({"data": {"allStreamValuesGenerics": {"nodes": nodes}}})
 
     def _make_nodes(self, report: Report) -> list[tuple[int, str, str, str]]:
-        """(place, attribute, value, time) of each attribute; no order is promised, and none is kept."""
+        """Return (place, attribute, value, time) of each attribute.
+
+        No order is promised, and none is kept.
+        """
         observed = stamp(report)
         return [
             (bits(self._seed, "order", name, value, observed), name, decimal(value), observed)

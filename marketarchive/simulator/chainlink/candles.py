@@ -17,7 +17,7 @@ _PART_NS = 3 * SECOND  # holds a report, wherever it begins
 
 @dataclass(frozen=True)
 class Range:
-    """What `timeRange` gives: buckets of `bucket_s`, `count` of them up to now."""
+    """Size of a `timeRange`: `count` buckets of `bucket_s` up to now."""
 
     name: str
     bucket_s: int
@@ -39,7 +39,7 @@ class Candles:
         self._nodes = lru_cache(maxsize=1 << 13)(self._make)
 
     def nodes(self, stream: Stream, wanted: Range, now_ns: int) -> list[dict[str, Any]]:
-        """The newest bucket first; the one that `now_ns` lies in is left out."""
+        """Return the buckets, the newest first; the one that `now_ns` lies in is left out."""
         last = now_ns // SECOND // wanted.bucket_s
         return [
             node
@@ -57,7 +57,7 @@ class Candles:
         ]
 
     def _some(self, stream: Stream, begin_ns: int, length_ns: int) -> Iterator[Report]:
-        """The first report of the bucket, some between, and the last."""
+        """Yield the first report of the bucket, some between, and the last."""
         for part in range(_LOOKED_AT - 1):
             at = begin_ns + part * length_ns // _LOOKED_AT
             yield next(self._reports.observed(stream, at, at + _PART_NS))
@@ -66,7 +66,7 @@ class Candles:
 
 
 def _text(report: Report, at_ns: int | None = None) -> str:
-    """`2026-04-13 12:08:00.339431+00`."""
+    """Format an observation as `2026-04-13 12:08:00.339431+00`."""
     at = report.observed_at
     if at_ns is not None:
         at = at.fromtimestamp(to_seconds(at_ns), at.tzinfo)

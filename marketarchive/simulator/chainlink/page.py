@@ -35,7 +35,10 @@ def render(
     faults: Mapping[str, Mapping[str, Any]],
     carried: Sequence[tuple[int, Report]] | None,
 ) -> bytes:
-    """`asked` is the slug in the address; `carried` are (milliseconds from now on, report) or None."""
+    """Render a page.
+
+    asked: slug in the address; carried: (milliseconds from now on, report) each, or None.
+    """
     data = {
         "props": {"pageProps": {"streamData": stream_data(stream)}, "__N_SSP": True},
         "page": "/streams/[slug]",

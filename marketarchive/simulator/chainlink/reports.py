@@ -48,7 +48,7 @@ class Report:
 
 
 class Reports:
-    """All reports of all streams of a seed."""
+    """Source of all reports of all streams of a seed."""
 
     def __init__(self, seed: int, prices: Prices) -> None:
         self._seed = seed
@@ -56,7 +56,7 @@ class Reports:
         self.make = lru_cache(maxsize=1 << 14)(self._make)
 
     def observed(self, stream: Stream, from_ns: int, to_ns: int) -> Iterator[Report]:
-        """Those with from_ns <= observation < to_ns, the oldest first."""
+        """Yield the reports with from_ns <= observation < to_ns, the oldest first."""
         step = _STEP_US[not stream.window_s]
         for number in range(from_ns // _US // step - 1, to_ns // _US // step + 2):
             report = self.make(stream, number)
@@ -64,7 +64,7 @@ class Reports:
                 yield report
 
     def told(self, stream: Stream, now_ns: int, window_s: int) -> list[Report]:
-        """What the endpoint knows of the last `window_s` seconds at `now_ns`, the oldest first."""
+        """Return the reports of the last `window_s` seconds published by `now_ns`, the oldest first."""
         found = self.observed(stream, now_ns - window_s * SECOND, now_ns)
         return [report for report in found if report.told_ns <= now_ns]
 
@@ -87,7 +87,10 @@ class Reports:
         )
 
     def value(self, stream: Stream, us: int) -> int:
-        """The true price (dollars times 10**18) at a moment: between two seconds it moves on a line."""
+        """Return the true price (dollars times 10**18) at a moment.
+
+        Between two seconds it is interpolated linearly.
+        """
         second, rest = divmod(us, 10**6)
         before = self._at(stream, second)
         if not rest:
@@ -102,11 +105,11 @@ class Reports:
 
 
 def decimal(value: int) -> str:
-    """Dollars times 10**18 as the endpoint writes them: `80108.829825`."""
+    """Format dollars times 10**18 as the endpoint writes them: `80108.829825`."""
     whole, rest = divmod(value, E18)
     return f"{whole}.{rest:018d}".rstrip("0").rstrip(".")
 
 
 def stamp(report: Report) -> str:
-    """`2026-05-08T19:53:19.123679+00:00`; a whole second has no decimals."""
+    """Format as `2026-05-08T19:53:19.123679+00:00`; a whole second has no decimals."""
     return report.observed_at.isoformat()

@@ -40,7 +40,7 @@ def _spot(asset: str) -> Stream:
 
 
 def _twap(asset: str, window_s: int) -> Stream:
-    """Nobody has published the ids of these: ours only look like one."""
+    """Return a TWAP stream with an invented id: nobody has published the ids of these."""
     slug = f"{asset.lower()}-usd-twap-{window_s}s-streams"
     return Stream(asset, window_s, slug, f"0x0003{digest(30, slug).hex()}")
 
@@ -58,7 +58,7 @@ BY_SLUG = {stream.slug: stream for stream in STREAMS} | {
 
 
 def stream_data(stream: Stream) -> dict[str, Any]:
-    """`streamData` of a page's __NEXT_DATA__: what the stream is, no price."""
+    """Return `streamData` of a page's __NEXT_DATA__: what the stream is, no price."""
     asset = stream.asset
     kind = f"TWAP-{stream.window_s}s" if stream.window_s else "RefPrice"
     product = f"{asset}/USD-{kind}-DS-Premium-Global-003"

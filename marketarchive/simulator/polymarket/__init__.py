@@ -78,7 +78,7 @@ class Polymarket:
         return name, LIMITS[name]
 
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
-        """Every market that could be seen between two moments, by rising number.
+        """Return every market that could be seen between two moments, by rising number.
 
         How it ended is null of a round that had not ended by `end_ns`.
         """

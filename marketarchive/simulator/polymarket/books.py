@@ -42,7 +42,7 @@ class Step:
 
 
 class Books:
-    """All books of a world; what was made last is kept, so that going forward in time is quick."""
+    """Source of all books of a world; the newest ones are cached, so that going forward is quick."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -55,21 +55,21 @@ class Books:
     # --- at a whole second -------------------------------------------------------------------------------
 
     def body(self, market: SimMarket, side: int, second: int) -> bytes:
-        """The book of one token as /book sends it; the caller knows that the market is open."""
+        """Return the book of one token as /book sends it; the caller knows that the market is open."""
         return self.body_at(market, side, second * 1000)
 
     def top(self, market: SimMarket, second: int) -> Top:
         return self.levels.top(market, self.levels.changed(market, second))
 
     def last_trade(self, market: SimMarket, second: int) -> str:
-        """Three decimals, the same for both tokens; "" before the first trade."""
+        """Return the last trade's price, three decimals, same for both tokens; "" before any trade."""
         trade = self.tape.last(market, second - 1)
         return trade.last_price if trade else ""
 
     # --- at a millisecond --------------------------------------------------------------------------------
 
     def body_at(self, market: SimMarket, side: int, ms: int) -> bytes:
-        """The book of one token as /book sends it, after everything that happened up to `ms`."""
+        """Return the book of one token as /book sends it, after everything that happened up to `ms`."""
         second = ms // 1000
         done = self._done(market, ms)
         stamp = done[-1].ms if done else self._stamp(market, second)
@@ -93,14 +93,14 @@ class Books:
         return done[-1].last if done else self.last_trade(market, ms // 1000)
 
     def _done(self, market: SimMarket, ms: int) -> list[Step]:
-        """The steps of the second that `ms` lies in, up to `ms`."""
+        """Return the steps of the second that `ms` lies in, up to `ms`."""
         second, rest = divmod(ms, 1000)
         return [step for step in self.steps(market, second) if step.ms <= ms] if rest else []
 
     # --- what happens ------------------------------------------------------------------------------------
 
     def steps(self, market: SimMarket, second: int) -> tuple[Step, ...]:
-        """All that happens after `second` up to and including the next one, in order."""
+        """Return all that happens after `second` up to and including the next one, in order."""
         trade = self.tape.at(market, second)
         is_changed = self.levels.changes_into(market, second + 1)
         if trade is None and not is_changed:
@@ -161,13 +161,16 @@ class Books:
             yield Step(ms, "change", hashes, before, top, ladder.last, is_bid, level, size)
 
     def _stamp(self, market: SimMarket, second: int) -> int:
-        """Milliseconds of the last change at or before a whole second."""
+        """Return the milliseconds of the last change at or before a whole second."""
         stamp = self.levels.stamp(market, self.levels.changed(market, second))
         trade = self.tape.last(market, second - 1)
         return stamp if trade is None else max(stamp, trade.ms)
 
     def _base(self, market: SimMarket, second: int, *, take: bool = False) -> Ladder:
-        """The book of a whole second, for the caller to change; `take`: it keeps the one of the next."""
+        """Return the book of a whole second, for the caller to change.
+
+        take: the caller keeps it and changes it into the next second's.
+        """
         kept = self._ends.get(market.number)
         if kept is not None and kept[0] == self._stamp(market, second):
             if take:

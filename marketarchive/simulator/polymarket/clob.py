@@ -30,7 +30,7 @@ _Open = tuple[SimMarket, int, str]  # market, side, token
 
 
 class Clob:
-    """Answers of the order book's REST interface at a moment."""
+    """Responses of the order book's REST interface at a moment."""
 
     def __init__(self, world: World, books: Books) -> None:
         self._world = world
@@ -91,7 +91,7 @@ class Clob:
     # --- tokens ------------------------------------------------------------------------------------------
 
     def _open(self, token: str, second: int) -> _Open | None:
-        """The open market of a token; unknown and closed ones are alike None."""
+        """Return the open market of a token; None for unknown and closed ones alike."""
         found = self._world.by_token(token)
         if found is None or not found[0].is_listed(second) or found[0].is_closed(second):
             return None
@@ -116,13 +116,13 @@ class Clob:
         )
 
     def _many_books(self, found: list[_Open], ms: int) -> Reply:
-        """The venue gives no order; here it differs from second to second."""
+        """Return books shuffled anew each second: the venue gives no order."""
         shuffled = random.Random(f"{self._world.seed}/{ms // 1000}").sample(found, len(found))
         bodies = [self._books.body_at(market, side, ms) for market, side, _ in shuffled]
         return Reply(b"[" + b",".join(bodies) + b"]")
 
     def _sides(self, found: _Open, ms: int) -> tuple[Top, int | None, int | None]:
-        """Best bid and ask of this token, in ticks."""
+        """Return the best bid and ask of this token, in ticks."""
         market, side, _ = found
         top = self._books.top_at(market, ms)
         if side == 0:
@@ -149,7 +149,7 @@ class Clob:
         return None if best is None else f"{best / top.ticks:g}"
 
     def _price(self, found: _Open, ms: int, asked: Asked) -> Reply:
-        """BUY is the best bid, SELL the best ask."""
+        """Return the best bid for BUY, the best ask for SELL."""
         side = asked.first("side").upper()
         if side not in ("BUY", "SELL"):
             return json_reply({"error": "Invalid side"}, 400)
@@ -243,7 +243,7 @@ class Clob:
         )
 
     def _list(self, asked: Asked, which: str, second: int) -> Reply:
-        """Pages by a cursor that is the base64 of an offset; `closed` is ignored."""
+        """Return a page by a cursor that is the base64 of an offset; `closed` is ignored."""
         try:
             text = base64.b64decode(asked.first("next_cursor") or "MA==", validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):

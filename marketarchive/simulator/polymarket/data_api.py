@@ -27,7 +27,7 @@ _CONDITIONS_MAX = 20
 
 
 class DataApi:
-    """Answers of the Data API at a moment."""
+    """Responses of the Data API at a moment."""
 
     def __init__(self, world: World, books: Books) -> None:
         self._world = world
@@ -57,7 +57,7 @@ class DataApi:
         return [market for market in found if market.is_listed(second)]
 
     def _traded(self, asked: Asked, conditions: list[str], event: str, second: int) -> Reply:
-        """Without a filter: of the rounds whose window is open."""
+        """Return trades; without a filter those of the rounds whose window is open."""
         limit = asked.first("limit", str(LIMIT))
         if not limit.isdigit() or not 0 < int(limit) <= LIMIT_MAX:
             return _error("invalid_request", f"limit is 1 to {LIMIT_MAX}", 400, "limit")
@@ -87,7 +87,10 @@ class DataApi:
         )
 
     def _traded_v1(self, asked: Asked, second: int) -> Reply:
-        """The first version: a bare array, pages by offset up to a cap, times not filtered by."""
+        """Return trades as the first version: a bare array, pages by offset up to a cap.
+
+        Times are not filtered by.
+        """
         numbers = [asked.first("limit", str(LIMIT)), asked.first("offset", "0")]
         if not all(number.isdigit() for number in numbers):
             return json_reply({"error": "invalid limit or offset"}, 400)
@@ -103,7 +106,7 @@ class DataApi:
         return json_reply([first_version(row) for row in rows])
 
     def _live(self, second: int) -> list[SimMarket]:
-        """Rounds whose window is open."""
+        """Return the rounds whose window is open."""
         listed = self._world.listed(second)
         return [each for each in listed if each.start and each.start <= second < each.end]
 
@@ -117,7 +120,7 @@ class DataApi:
         )
 
     def _row(self, market: SimMarket, second: int) -> dict[str, Any] | None:
-        """None before the resolution is reported; legacy rows have no payouts."""
+        """Return a resolution, None before it is reported; legacy rows have no payouts."""
         closed_at = market.closed_at
         if closed_at is None or second < closed_at + REPORTED_AFTER_S:
             return None

@@ -29,7 +29,7 @@ class _RefusedError(Exception):
 
 
 class Gamma:
-    """Answers of the catalogue at a moment."""
+    """Responses of the catalogue at a moment."""
 
     def __init__(self, world: World, rows: Rows) -> None:
         self._world = world
@@ -112,7 +112,7 @@ class Gamma:
     def _selected(
         self, asked: Asked, second: int, what: str
     ) -> tuple[list[_Row], Callable[[_Row], tuple[Any, int]]]:
-        """Rows that match the filters, in the order asked for, and their sort key."""
+        """Return the rows that match the filters, in the requested order, and their sort key."""
         found = list(filter(_filter(asked), self._world.listed(second)))
         rows: list[_Row]
         if what == "markets":
@@ -126,7 +126,10 @@ class Gamma:
         return sorted(rows, key=key, reverse=not _rising(asked)), key
 
     def _key(self, order: str, second: int, what: str) -> Callable[[_Row], tuple[Any, int]]:
-        """Names in snake case are ignored, like any unknown order."""
+        """Return the sort key of an order.
+
+        Names in snake case are ignored, like any unknown order.
+        """
 
         def number(row: _Row) -> int:
             return row[1][0].number if what == "markets" else row[0].number
@@ -147,7 +150,7 @@ class Gamma:
         return [self._rows.event(group, markets, second) for group, markets in rows]
 
     def _series(self, asked: Asked) -> Reply:
-        """The up/down series."""
+        """Return the up/down series."""
         found = []
         for asset in ASSET_LIST:
             for duration in updown.DURATIONS:
@@ -175,7 +178,7 @@ class Gamma:
 
 
 def _filter(asked: Asked) -> Callable[[SimMarket], bool]:
-    """Whether a market passes every filter of the request."""
+    """Return a test whether a market passes every filter of the request."""
     tests: list[Callable[[SimMarket], bool]] = []
     if series := _wanted(asked, "series_id"):
         tests.append(lambda market: market.group.series_id in series)

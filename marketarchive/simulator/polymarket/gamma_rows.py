@@ -25,19 +25,19 @@ def iso(second: int, fraction: int = 0) -> str:
 
 
 def space_time(second: int) -> str:
-    """`2026-07-24 00:50:52+00`, as closedTime is written."""
+    """Format as `2026-07-24 00:50:52+00`, as closedTime is written."""
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%d %H:%M:%S+00")
 
 
 class Rows:
-    """Renders markets and events at a moment."""
+    """Source of rows of markets and events at a moment."""
 
     def __init__(self, world: World, books: Books) -> None:
         self._world = world
         self._books = books
 
     def market(self, market: SimMarket, second: int, *, with_event: bool = True) -> dict[str, Any]:
-        """A row of /markets; inside an event it has no `events`."""
+        """Return a row of /markets; inside an event it has no `events`."""
         seen = second - second % REFRESH_S
         draw = bits(self._world.seed, "row", market.number)
         row: dict[str, Any] = {
@@ -107,7 +107,10 @@ class Rows:
         return row
 
     def _ids(self, market: SimMarket, row: dict[str, Any]) -> None:
-        """v1 hides its ids in a string, v2 has a real array, and a v1 list of something else beside it."""
+        """Write the ids of a version.
+
+        v1 hides them in a string; v2 has a real array, and a v1 list of something else beside it.
+        """
         ids = json.dumps(market.tokens)
         if market.version == "v2":
             row["positionIds"] = list(market.tokens)
@@ -153,7 +156,7 @@ class Rows:
             row["lastTradePrice"] = float(last)
 
     def volume(self, market: SimMarket, second: int) -> float:
-        """Dollars traded so far, with the venue's float noise; 0 before the first trade."""
+        """Return dollars traded so far, with the venue's float noise; 0 before the first trade."""
         first = market.listed_at if market.kind == "other" else (market.start or 0) - 7200
         done = (second - first) / (market.end - first)
         return 90_000 * unit(self._world.seed, "volume", market.number) * min(max(done, 0.0), 1.0)
@@ -161,7 +164,10 @@ class Rows:
     def event(
         self, group: Group, markets: Sequence[SimMarket], second: int, rounds: Sequence[SimMarket] = ()
     ) -> dict[str, Any]:
-        """A row of /events with `markets`, or (with `rounds` instead) the trimmed parent of a market row."""
+        """Return a row of /events with `markets`.
+
+        With `rounds` instead it is the trimmed parent of a market row.
+        """
         every = [*markets, *rounds]
         start = every[0].start
         row: dict[str, Any] = {
@@ -212,7 +218,7 @@ class Rows:
         }
 
     def _metadata(self, market: SimMarket, second: int) -> dict[str, Any] | None:
-        """The two boundary prices as JSON numbers, once they are stated; None until then."""
+        """Return the two boundary prices as JSON numbers, once they are stated; None until then."""
         if market.kind == "other":
             return {"context_description": "Traders weigh the news.", "context_requires_regen": False}
         if market.closed_at is None or second < market.closed_at + METADATA_AFTER_S:

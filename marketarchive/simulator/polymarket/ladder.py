@@ -25,7 +25,7 @@ class Ladder:
         self.reset(target)
 
     def reset(self, target: Target) -> None:
-        """All levels anew, on the grid of `target`."""
+        """Replace all levels, on the grid of `target`."""
         self.ticks = target.ticks
         self._bids = _Side(target.bids, target.ticks, is_bid=True)
         self._asks = _Side(target.asks, target.ticks, is_bid=False)
@@ -44,11 +44,11 @@ class Ladder:
         return (self._bids if is_bid else self._asks).sizes.get(level, 0)
 
     def put(self, level: int, size: int, *, is_bid: bool) -> None:
-        """`size` is the new total at `level`; 0 removes it."""
+        """Set the total size at `level`; 0 removes it."""
         (self._bids if is_bid else self._asks).put(level, size)
 
     def differences(self, target: Target) -> list[tuple[bool, int, int]]:
-        """(is_bid, level, size) of all that has to change; removals first, the best first."""
+        """Return (is_bid, level, size) of all that has to change; removals first, the best first."""
         gone, kept = [], []
         for is_bid, side, wanted in ((True, self._bids, target.bids), (False, self._asks, target.asks)):
             gone += [(is_bid, level, 0) for level in side.levels_best_first() if level not in wanted]
@@ -58,7 +58,7 @@ class Ladder:
     # --- texts -------------------------------------------------------------------------------------------
 
     def sides(self, token: int) -> tuple[bytes, bytes]:
-        """(bids, asks) of a token, without brackets."""
+        """Return (bids, asks) of a token, without brackets."""
         if token == 0:
             return self._bids.text(0), self._asks.text(0)
         return self._asks.text(1), self._bids.text(1)
@@ -77,13 +77,13 @@ class Ladder:
         ).encode()
 
     def hash(self, token: int, stamp: int) -> str:
-        """sha1 of the book as /book sends it at `stamp` (ms), with the hash left empty."""
+        """Return the sha1 of the book as /book sends it at `stamp` (ms), with the hash left empty."""
         bids, asks = self.sides(token)
         text = b"".join((self._head(token, stamp), b'","bids":[', bids, b'],"asks":[', asks, self._tail()))
         return hashlib.sha1(text, usedforsecurity=False).hexdigest()
 
     def body(self, token: int, stamp: int) -> bytes:
-        """As /book sends it."""
+        """Return the book as /book sends it."""
         bids, asks = self.sides(token)
         head, rest = (
             self._head(token, stamp),
@@ -94,7 +94,7 @@ class Ladder:
 
 
 class _Side:
-    """Bids upwards or asks downwards: the best price last, the mirrored texts in the same order."""
+    """One side: bids upwards or asks downwards, the best price last, mirrored texts in the same order."""
 
     def __init__(self, sizes: dict[int, int], ticks: int, *, is_bid: bool) -> None:
         self._ticks = ticks
@@ -144,7 +144,7 @@ class _Side:
         self._texts[1].insert(place, made[1])
 
     def text(self, mirrored: int) -> bytes:
-        """Of the first token's side, or (1) of the side of the second that mirrors it."""
+        """Return the text of the first token's side, or (1) of the second's side that mirrors it."""
         joined = self._joined[mirrored]
         if joined is None:
             joined = self._joined[mirrored] = b",".join(self._texts[mirrored])
@@ -156,17 +156,17 @@ def _level(price: str, size: str) -> bytes:
 
 
 def size_text(hundredths: int) -> str:
-    """ "374.34", "110.5", "60"; "0" for none."""
+    """Format a size: "374.34", "110.5", "60"; "0" for none."""
     whole, rest = divmod(hundredths, 100)
     return f"{whole}.{rest:02d}".rstrip("0") if rest else str(whole)
 
 
 def tick_text(ticks: int) -> str:
-    """ "0.01" of 100 ticks per dollar."""
+    """Format a tick size: "0.01" for 100 ticks per dollar."""
     return f"{1 / ticks:g}"
 
 
 @lru_cache(maxsize=8)
 def price_names(ticks: int) -> list[str]:
-    """Text of each price on the grid: "0.1", "0.49", "0.999"."""
+    """Return the text of each price on the grid: "0.1", "0.49", "0.999"."""
     return [f"{level / ticks:.3f}".rstrip("0") for level in range(ticks)]

@@ -1,4 +1,4 @@
-"""What a book comes to hold at a whole second: its best prices, its levels and their sizes.
+"""Books at whole seconds: best prices, levels and their sizes.
 
 A live round changes about each second, others more rarely. From one change to the next few levels differ:
 those at the touch, those that the price has moved over, and each other one about every 32 changes.
@@ -56,7 +56,7 @@ class Levels:
         self._drawn = lru_cache(maxsize=1 << 13)(self._draw)
 
     def changed(self, market: SimMarket, second: int) -> int:
-        """The second of the last change at or before `second`; the listing counts as one."""
+        """Return the second of the last change at or before `second`; the listing counts as one."""
         start = market.start if market.kind == "round" else None
         if start is None:
             period, since = _OTHER_S, market.listed_at
@@ -73,11 +73,11 @@ class Levels:
         return second
 
     def changes_into(self, market: SimMarket, second: int) -> bool:
-        """Whether the book changes in the second that ends at `second`."""
+        """Return whether the book changes in the second that ends at `second`."""
         return second > market.listed_at and self.changed(market, second) == second
 
     def stamp(self, market: SimMarket, changed: int) -> int:
-        """Milliseconds of the last of the changes that lead to the book of `changed`."""
+        """Return the milliseconds of the last of the changes that lead to the book of `changed`."""
         return changed * 1000 - bits(self._world.seed, "stamp", market.number, changed) % _STAMP_MS
 
     def top(self, market: SimMarket, changed: int) -> Top:
@@ -97,7 +97,7 @@ class Levels:
         return Top(ticks, bid if bid > 0 else None, ask if ask < ticks else None)
 
     def target(self, market: SimMarket, changed: int) -> Target:
-        """The whole book of a second at which it changed."""
+        """Return the whole book of a second at which it changed."""
         top = self.top(market, changed)
         ticks = top.ticks
         bids = [] if top.bid is None else _grid(range(top.bid, 0, -1), ticks)
@@ -122,12 +122,12 @@ class Levels:
         return Target(ticks, sides[0], sides[1])
 
     def _draw(self, number: int, side: int, block: int, ticks: int) -> bytes:
-        """Two bytes for each price."""
+        """Return two random bytes for each price."""
         return shake_128(f"{self._world.seed}|sizes|{number}|{side}|{block}".encode()).digest(2 * ticks)
 
 
 def _step(market: SimMarket, changed: int) -> int:
-    """Rises by about one with each change of the book."""
+    """Return a number that rises by about one with each change of the book."""
     if market.kind != "round" or market.start is None:
         return changed // _OTHER_S
     live = market.start - LIVE_BEFORE_S
@@ -140,7 +140,7 @@ def _step(market: SimMarket, changed: int) -> int:
 
 
 def _grid(levels: range, ticks: int) -> list[int]:
-    """Of the prices from the best on, best first, those that hold orders."""
+    """Return the prices that hold orders, from the best on."""
     if ticks == 100:
         return list(levels)
     near, rest = levels[:_EACH], levels[_EACH:]

@@ -30,7 +30,7 @@ _HASH = re.compile(rb'"hash":"([0-9a-f]{40})"')
 
 
 class MarketChannel:
-    """Makes frames; those of the last seconds are kept for the next connection that needs them."""
+    """Source of frames; those of the last seconds are cached for the next connection."""
 
     def __init__(self, books: Books) -> None:
         self.world = books.world
@@ -39,7 +39,7 @@ class MarketChannel:
         self._minutes: dict[int, list[Frame]] = {}
 
     def frames(self, market: SimMarket, second: int) -> tuple[Frame, ...]:
-        """Of one market, after `second` up to and including the next one."""
+        """Return a market's frames after `second` up to and including the next one."""
         steps = self.books.steps(market, second)
         if not steps:
             return ()
@@ -53,7 +53,7 @@ class MarketChannel:
         return found
 
     def of_all(self, second: int) -> list[Frame]:
-        """What every connection with the custom feature gets, after `second` up to the next one."""
+        """Return frames for every connection with the custom feature, of the second after `second`."""
         minute = second // 60
         if minute not in self._minutes:
             if len(self._minutes) > 4:
@@ -63,7 +63,7 @@ class MarketChannel:
         return [frame for frame in self._minutes[minute] if low < frame.ns <= low + SECOND]
 
     def first(self, markets: list[SimMarket], now_ns: int) -> Frame:
-        """The array of whole books that answers a subscription."""
+        """Return the array of snapshots that answers a subscription."""
         ms = now_ns // _MS
         books = [self._first(market, side, ms) for market in markets for side in (0, 1)]
         return Frame(
@@ -75,7 +75,7 @@ class MarketChannel:
         )
 
     def dated_ahead(self, frame: Frame, ns: int) -> bytes:
-        """The frame as if it had happened that much later; the hash of a book covers its date."""
+        """Return the frame dated `ns` later; the hash of a book covers its date."""
         payload = frame.payload
         for token in frame.tokens:
             if (known := self.world.by_token(token)) is not None:
@@ -88,7 +88,7 @@ class MarketChannel:
         return _later(payload, ns)
 
     def _first(self, market: SimMarket, side: int, ms: int) -> bytes:
-        """The book as /book sends it, less min_order_size and neg_risk."""
+        """Return the book as /book sends it, less min_order_size and neg_risk."""
         head, _, rest = self.books.body_at(market, side, ms).partition(b',"min_order_size":')
         tick = rest.partition(b'"tick_size":')[2].partition(b",")[0]
         last = rest.rpartition(b":")[2]
@@ -98,9 +98,9 @@ class MarketChannel:
 def frames(
     books: Books, market: SimMarket, from_ns: int, to_ns: int, *, custom: bool = True
 ) -> Iterator[tuple[int, bytes]]:
-    """(simulated ns, payload) of all that the venue says of a market with from_ns < ns <= to_ns.
+    """Yield (simulated ns, payload) of a market's messages with from_ns < ns <= to_ns.
 
-    Neither first books nor what goes to all connections is among it.
+    First snapshots and frames for all connections are left out.
     """
     channel = MarketChannel(books)
     for second in range(max(from_ns // SECOND, market.listed_at), -(-to_ns // SECOND)):
@@ -112,7 +112,7 @@ def frames(
 
 
 def global_frames(books: Books, from_ns: int, to_ns: int) -> Iterator[tuple[int, bytes]]:
-    """(simulated ns, payload) of new_market and market_resolved with from_ns < ns <= to_ns."""
+    """Yield (simulated ns, payload) of new_market and market_resolved with from_ns < ns <= to_ns."""
     channel = MarketChannel(books)
     for second in range(from_ns // SECOND, -(-to_ns // SECOND)):
         for frame in channel.of_all(second):
@@ -152,7 +152,7 @@ def _frames(market: SimMarket, step: Step, slug: str) -> Iterator[Frame]:
 
 
 def _best(top: Top, side: int) -> tuple[str, str]:
-    """Best bid and ask of a token as texts; "" where that side is empty."""
+    """Return the best bid and ask of a token as texts; "" where that side is empty."""
     names = price_names(top.ticks)
     bid, ask = top.bid, top.ask
     if side == 1:
@@ -178,7 +178,10 @@ def _price_change(market: SimMarket, step: Step) -> str:
 
 
 def _refresh(market: SimMarket, side: int, step: Step) -> bytes:
-    """A whole book after a trade or a change of tick: in another order of keys, and without either."""
+    """Return a snapshot after a trade or a change of tick.
+
+    Its keys have another order, and it lacks tick size and last trade.
+    """
     bids, asks = step.sides[side]
     head = f'{{"market":"{market.condition_id}","asset_id":"{market.tokens[side]}","bids":['
     tail = f'],"hash":"{step.hashes[side]}","timestamp":"{step.ms}","event_type":"book"}}'
@@ -220,7 +223,7 @@ def _best_bid_ask(market: SimMarket, side: int, step: Step) -> str:
 
 
 def _of_minute(world: World, minute: int) -> Iterator[Frame]:
-    """Rounds that are listed and that close within a minute."""
+    """Yield frames of rounds that are listed or that close within a minute."""
     low, high = minute * 60, minute * 60 + 60
     for market in world.rounds_between(low + LISTED_AHEAD_S - 300, high + LISTED_AHEAD_S + 300):
         if low <= market.listed_at < high:
@@ -234,7 +237,7 @@ def _of_minute(world: World, minute: int) -> Iterator[Frame]:
 
 
 def _told_ms(world: World, market: SimMarket, kind: str, second: int) -> int:
-    """Within the second that follows."""
+    """Return when it is published, ms: within the second that follows."""
     return second * 1000 + 1 + bits(world.seed, kind, market.number) % 900
 
 

@@ -63,7 +63,7 @@ class MarketSession:
         return [self._channel.first(list(found.values()), now_ns)]
 
     def due(self, from_ns: int, to_ns: int) -> list[Frame]:
-        """Markets are listed and closed at whole seconds."""
+        """Return the frames due; markets are listed and closed at whole seconds."""
         found: list[Frame] = []
         markets = {market.number: market for market in self._tokens.values()}.values()
         for second in range(from_ns // SECOND, -(-to_ns // SECOND)):

@@ -54,7 +54,7 @@ class SimMarket:
 
     @property
     def is_of_binance(self) -> bool:
-        """Whether that venue's prices settle it."""
+        """Return whether Binance's prices settle it."""
         return "binance.com" in self.resolution_source
 
     def is_listed(self, second: int) -> bool:

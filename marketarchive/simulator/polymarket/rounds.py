@@ -46,7 +46,10 @@ def _eastern(day: date, hour: int) -> int:
 
 
 def starts(duration: str, low: int, high: int) -> Iterator[int]:
-    """Starts of rounds with low <= start < high, rising. 4h and 1d lie on a US Eastern grid."""
+    """Yield the starts of rounds with low <= start < high, rising.
+
+    4h and 1d rounds lie on a US Eastern grid.
+    """
     if duration in ("5m", "15m", "1h"):
         step = updown.SECONDS[duration]
         yield from range(-(-low // step) * step, high, step)
@@ -62,7 +65,10 @@ def starts(duration: str, low: int, high: int) -> Iterator[int]:
 
 
 def end_of(duration: str, start: int) -> int:
-    """The next round's start: on a change of clocks a 4h or 1d round is an hour longer or shorter."""
+    """Return the next round's start.
+
+    On a change of clocks a 4h or 1d round is an hour longer or shorter.
+    """
     length = updown.SECONDS[duration]
     return (
         next(starts(duration, start + length - 3600, start + length + 7200))
@@ -79,13 +85,13 @@ def is_start(duration: str, second: int) -> bool:
 
 
 class Ids:
-    """Condition and token ids of rounds, both ways."""
+    """Encoding of rounds in condition and token ids, both ways."""
 
     def __init__(self, seed: int) -> None:
         self._key = str(seed).encode()
 
     def make(self, role: Role, key: Key) -> bytes:
-        """32 bytes."""
+        """Return the 32 bytes of an id."""
         asset, duration, start = key
         packed = struct.pack(
             ">BBBBI", _ROLES.index(role), ASSET_LIST.index(asset), updown.DURATIONS.index(duration), 0, start
@@ -94,7 +100,7 @@ class Ids:
         return head + bytes(a ^ b for a, b in zip(packed, self._hash(head, 8), strict=True))
 
     def read(self, raw: bytes) -> tuple[Role, Key] | None:
-        """What an id stands for; None when it is none of ours."""
+        """Return what an id stands for; None when it is none of ours."""
         if len(raw) != 32:
             return None
         packed = bytes(a ^ b for a, b in zip(raw[24:], self._hash(raw[:24], 8), strict=True))
@@ -111,7 +117,7 @@ class Ids:
 
 
 class Rounds:
-    """Makes the round of a key; the same key always makes the same round."""
+    """Source of rounds; the same key always makes the same round."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -119,7 +125,7 @@ class Rounds:
         self.make = lru_cache(maxsize=1 << 14)(self._make)
 
     def numbered(self, number: int) -> SimMarket | None:
-        """The round with this Gamma id."""
+        """Return the round with this Gamma id."""
         seconds, slot = divmod(number - _FIRST_NUMBER, 64)
         asset, duration = divmod(slot, 8)
         if seconds < 0 or asset >= len(ASSET_LIST) or duration >= len(updown.DURATIONS):
@@ -169,7 +175,10 @@ class Rounds:
 
 
 def _twap_s(duration: str, start: int) -> int | None:
-    """What the dated rules average over; hourly and daily rounds stay with Binance candles."""
+    """Return the seconds that the dated rules average over, None for Binance candles.
+
+    Hourly and daily rounds stay with those.
+    """
     if duration in ("1h", "1d") or start < TWAP_SINCE:
         return None
     return 30 if duration == "5m" and start < TWAP_60_SINCE else 60

@@ -27,7 +27,10 @@ _SECONDS_KEPT = 16
 
 @dataclass(frozen=True)
 class Topic:
-    """`lag_ms` from the observation to its publication; `window_s` averaged, 0: spot."""
+    """Topic of prices.
+
+    lag_ms: from the observation to its publication; window_s: averaged over, 0 for spot.
+    """
 
     name: str
     quote: str
@@ -49,7 +52,7 @@ TOPICS = {
 
 
 class Rtds:
-    """Makes frames; those of the last seconds are kept for the next connection that needs them."""
+    """Source of frames; those of the last seconds are cached for the next connection."""
 
     def __init__(self, seed: int, prices: Prices) -> None:
         self.seed = seed
@@ -57,7 +60,7 @@ class Rtds:
         self._seconds: dict[tuple[str, int], list[tuple[int, str, bytes]]] = {}
 
     def updates(self, topic: Topic, second: int) -> list[tuple[int, str, bytes]]:
-        """(ms of publication, symbol, frame from `"payload"` on) of the points observed at `second`."""
+        """Return (publication in ms, symbol, frame from `"payload"` on) of the points of `second`."""
         key = (topic.name, second)
         if (found := self._seconds.get(key)) is None:
             found = self._seconds[key] = [self._update(topic, asset, second) for asset in ASSETS]
@@ -80,7 +83,7 @@ class Rtds:
         return ms, payload["symbol"], msgspec.json.encode(whole)[1:]
 
     def backfill(self, topic: Topic, now_ns: int) -> Iterator[Frame]:
-        """One frame per symbol with what was published lately, as a subscription is answered."""
+        """Yield one frame per symbol with recent points, as a subscription is answered."""
         ms = now_ns // _MS
         for asset in ASSETS:
             seconds = range(ms // 1000 - topic.backfill_s + 1, ms // 1000 + 1)
@@ -111,7 +114,7 @@ class Rtds:
         return second * 1000 + topic.lag_ms + jitter
 
     def _point(self, topic: Topic, asset: str, second: int) -> tuple[str, float]:
-        """(full_accuracy_value, value)."""
+        """Return (full_accuracy_value, value)."""
         if topic.name == BINANCE:
             value = self._prices.exchange(asset, second)
             return f"{value // E18}.{value % E18 // 10**10:08d}", value / E18
@@ -187,12 +190,12 @@ class RtdsSession:
 
 
 def connection_id(seed: int, number: int) -> str:
-    """As the venue calls the n-th connection, from 1."""
+    """Return the venue's name of the n-th connection, from 1."""
     return base64.b64encode(digest(13, seed, "connection", number)).decode()
 
 
 def updates(rtds: Rtds, topics: list[str], from_ns: int, to_ns: int, name: str) -> list[Frame]:
-    """All updates of `topics` with from_ns < ns <= to_ns, as the connection with the id `name` gets them."""
+    """Return the updates of `topics` with from_ns < ns <= to_ns, as connection `name` gets them."""
     head = f'{{"connection_id":"{name}",'.encode()
     found = []
     for topic in (TOPICS[each] for each in topics):
@@ -206,7 +209,7 @@ def updates(rtds: Rtds, topics: list[str], from_ns: int, to_ns: int, name: str) 
 
 
 def frames(rtds: Rtds, topics: list[str], from_ns: int, to_ns: int, name: str) -> Iterator[tuple[int, bytes]]:
-    """(simulated ns, payload) of `updates`."""
+    """Yield (simulated ns, payload) of `updates`."""
     for frame in updates(rtds, topics, from_ns, to_ns, name):
         yield frame.ns, frame.payload
 
@@ -216,7 +219,10 @@ def _symbol(topic: Topic, asset: str) -> str:
 
 
 def _is_plain(wanted: Any) -> bool:
-    """Filters and the dotted names of the venue's own library are not understood."""
+    """Return whether a subscription is understood.
+
+    Filters and the dotted names of the venue's own library are not.
+    """
     return (
         isinstance(wanted, dict)
         and set(wanted) <= {"topic", "type"}

@@ -32,13 +32,13 @@ class Trade:
 
     @property
     def price(self) -> float:
-        """What the taker's token cost."""
+        """Return the price of the taker's token."""
         level = self.level if self.token == 0 else self.ticks - self.level
         return round(level / self.ticks, 3)
 
     @property
     def last_price(self) -> str:
-        """What both books call the last trade's price: three decimals, of the first token."""
+        """Return the last trade's price of both books: three decimals, of the first token."""
         return f"{self.level / self.ticks:.3f}"
 
 
@@ -57,12 +57,12 @@ class Tape:
         return max(market.listed_at, market.start - _BEFORE_S)
 
     def slot(self, market: SimMarket, second: int) -> int:
-        """The last second at or before `second` at which this market may have traded."""
+        """Return the last second at or before `second` at which this market may have traded."""
         second = min(second, market.end - 1, market.end if market.closed_at is None else market.closed_at - 1)
         return second - (second - market.number) % EVERY_S
 
     def at(self, market: SimMarket, second: int) -> Trade | None:
-        """The trade of this second."""
+        """Return the trade of this second."""
         if (second - market.number) % EVERY_S:
             return None
         key = (market.number, second)
@@ -73,7 +73,7 @@ class Tape:
         return self._made[key]
 
     def last(self, market: SimMarket, second: int) -> Trade | None:
-        """The newest trade at or before `second`."""
+        """Return the newest trade at or before `second`."""
         top = self.slot(market, second)
         kept = self._lasts.get(market.number)
         if kept is not None and kept[0] <= top <= kept[1]:
@@ -87,7 +87,7 @@ class Tape:
         return found
 
     def between(self, market: SimMarket, first: int, last: int) -> list[Trade]:
-        """Trades with first <= second <= last, rising."""
+        """Return the trades with first <= second <= last, rising."""
         slots = range(first + (market.number - first) % EVERY_S, last + 1, EVERY_S)
         return [trade for second in slots if (trade := self.at(market, second))]
 

@@ -39,7 +39,10 @@ class Trades:
     def page(
         self, markets: Iterable[SimMarket], side: str, second: int, skip: int, limit: int
     ) -> tuple[list[dict[str, Any]], bool]:
-        """(rows, whether there are more) as of `second`; `side` is BUY, SELL or "" for both."""
+        """Return (rows, whether there are more) as of `second`.
+
+        side: BUY, SELL or "" for both.
+        """
         each = [self._of(market, side, second) for market in markets]
         merged = heapq.merge(*each, key=lambda row: (-row["timestamp"], row["transaction_hash"]))
         rows = list(islice(merged, skip, skip + limit + 1))
@@ -78,12 +81,15 @@ class Trades:
 
 
 def first_version(row: dict[str, Any]) -> dict[str, Any]:
-    """A row as the first version of the Data API names its fields."""
+    """Return a row with the field names of the Data API's first version."""
     return {_V1_NAMES.get(name, name): value for name, value in row.items()}
 
 
 def write_cursor(second: int, skip: int) -> str:
-    """Opaque to clients: the moment of the first page, so that new trades shift nothing, and the place."""
+    """Return a cursor opaque to clients: the moment of the first page, and the place.
+
+    Because of the moment new trades shift nothing.
+    """
     return base64.urlsafe_b64encode(f"{second}:{skip}".encode()).decode()
 
 

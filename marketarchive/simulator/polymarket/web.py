@@ -27,7 +27,7 @@ _UNTOLD = {
 
 
 class Web:
-    """Answers of polymarket.com at a moment."""
+    """Responses of polymarket.com at a moment."""
 
     def __init__(self, seed: int, prices: Prices) -> None:
         self._seed = seed
@@ -62,7 +62,7 @@ class Web:
         )
 
     def _window_s(self, asked: Asked) -> int | None:
-        """0: spot, as it is told without the two parameters; None where they make no sense."""
+        """Return the TWAP window in s; 0 for spot, without the two parameters; None where invalid."""
         if asked.first("twapEnabled") != "true":
             return 0
         window = asked.first("twapLookbackSeconds")
@@ -78,7 +78,7 @@ class Web:
 
 
 def _second(text: str) -> int | None:
-    """`2026-08-21T11:35:00Z`, also with milliseconds; Unix seconds."""
+    """Parse `2026-08-21T11:35:00Z`, also with milliseconds, to Unix seconds."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

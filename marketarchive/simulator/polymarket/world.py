@@ -39,7 +39,7 @@ class World:
     # --- what exists -------------------------------------------------------------------------------------
 
     def listed(self, second: int) -> list[SimMarket]:
-        """Markets of the catalogue, by rising number (time of listing)."""
+        """Return the markets of the catalogue, by rising number (time of listing)."""
         return [market for market in self._listing(second // 60) if market.is_listed(second)]
 
     def _list(self, minute: int) -> list[SimMarket]:
@@ -48,7 +48,7 @@ class World:
         return [*self.others, *sorted(rounds, key=lambda market: market.number)]
 
     def rounds_between(self, low: int, high: int) -> Iterable[SimMarket]:
-        """Rounds that end after `low` and start before `high`."""
+        """Return the rounds that end after `low` and start before `high`."""
         return [
             market
             for asset in ASSET_LIST
@@ -70,7 +70,7 @@ class World:
         return self.rounds.make(*read[1]) if read and read[0] == "condition" else None
 
     def _find_token(self, token: str) -> tuple[SimMarket, int] | None:
-        """(market, 0 or 1) of a token id."""
+        """Return (market, 0 or 1) of a token id."""
         if found := self._by_token.get(token):
             return found
         if not (token.isascii() and token.isdigit()) or len(token) > 78 or (value := int(token)) >= 2**256:
@@ -104,7 +104,7 @@ class World:
     # --- how it ends -------------------------------------------------------------------------------------
 
     def boundary(self, market: SimMarket, second: int) -> int:
-        """The price that a round's rule takes at `second`, dollars times 10**18."""
+        """Return the price that a round's rule uses at `second`, dollars times 10**18."""
         if market.asset is None:
             raise AssertionError(f"{market.slug} is no round")
         if market.twap_s is None:
@@ -112,7 +112,7 @@ class World:
         return self.prices.twap(market.asset, second, market.twap_s)
 
     def _tick(self, market: SimMarket, asset: str, second: int) -> int:
-        """The price of a second, of Binance where its candles settle the round."""
+        """Return the price of a second, of Binance where its candles settle the round."""
         return (self.prices.exchange if market.is_of_binance else self.prices.spot)(asset, second)
 
     def strike(self, market: SimMarket) -> int | None:
@@ -122,7 +122,7 @@ class World:
         return None if market.asset is None else self.boundary(market, market.end)
 
     def payouts(self, market: SimMarket) -> tuple[str, ...] | None:
-        """What a share of each outcome pays in the end, now or later; a tie is Up."""
+        """Return what a share of each outcome pays in the end; a tie is Up."""
         strike, settlement = self.strike(market), self.settlement(market)
         if strike is None or settlement is None:
             return market.payouts
@@ -131,7 +131,7 @@ class World:
     # --- how likely --------------------------------------------------------------------------------------
 
     def chance(self, market: SimMarket, second: int) -> float:
-        """Probability of the first outcome, as the crowd sees it; within [0.003, 0.997]."""
+        """Return the crowd's probability of the first outcome, within [0.003, 0.997]."""
         if market.kind == "other":
             name = f"other{market.number}"
             moved = sum(wave(self.seed, name, octave, second) * 0.008 * octave for octave in (8, 11, 14))
@@ -148,7 +148,7 @@ class World:
         return min(max(0.5 * math.erfc(-distance / math.sqrt(2)), 0.003), 0.997)
 
     def ticks(self, market: SimMarket, second: int) -> int:
-        """Ticks per dollar: 100, or 1000 from the first check at which the price lay near an end."""
+        """Return ticks per dollar: 100, or 1000 from the first check with a price near an end."""
         if market.kind == "other":
             return 1000 if market.neg_risk else 100
         if market.start is None:

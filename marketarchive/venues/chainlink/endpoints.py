@@ -1,4 +1,4 @@
-"""Where Chainlink shows its data streams, and how often its pages may be opened.
+"""Pages of Chainlink's data streams, and how often they may be opened.
 
 A page fetches its own data from `/api/...` on the same host; without a browser that host answers every
 request with a checkpoint (429). No limit is documented: the figure is ours.
@@ -35,10 +35,10 @@ PAGES: dict[str, str] = {
     "twap30": "twap-30s-streams",
     "twap60": "twap-60s-streams",
 }
-"""What follows `<asset>-usd-` in a page's slug, by the name that users give."""
+"""Ending after `<asset>-usd-` in a page's slug, by the name that users give."""
 
 INSTRUMENTS: dict[str, str] = {"spot": "", "twap30": "-twap-30s", "twap60": "-twap-60s"}
-"""What follows `chainlink:<asset>-usd` in the name of what a page shows."""
+"""Ending after `chainlink:<asset>-usd` in the name of what a page shows."""
 
 WINDOWS_S: dict[str, int | None] = {"spot": None, "twap30": 30, "twap60": 60}
 """Seconds that the price of a page is the mean of; None = spot."""
@@ -68,30 +68,34 @@ class Page:
 
     @property
     def source(self) -> str:
-        """What rows of this page call it: `page` for spot, `page_twap60`, `page_twap30`."""
+        """Return the source in rows of this page: `page` for spot, `page_twap60`, `page_twap30`."""
         return "page" if self.kind == "spot" else f"page_{self.kind}"
 
     @property
     def feed_id(self) -> str | None:
-        """The feed that the page must show, where it is known: those of the averages are not documented, the
-        page's own document names them."""
+        """Return the feed that the page must show, None where it is not known.
+
+        The ids of the averages are not documented; the page's own document names them.
+        """
         return SPOT_FEED_IDS.get(self.asset) if self.kind == "spot" else None
 
     def is_asked(self, asked: str, of_document: str | None) -> bool:
-        """Whether a request (its query) is for this page's own feed, as far as that is known: the page's
-        document may name it too."""
+        """Return whether a request (its query) is for this page's own feed.
+
+        As far as that is known: the page's document may name the feed too.
+        """
         feed_id = self.feed_id or of_document
         return feed_id is None or feed_id in asked
 
 
 def page_of(slug: str) -> Page | None:
-    """`btc-usd-twap-60s-streams`, also the alias `btc-usd`; None for a page of another kind."""
+    """Parse a slug: `btc-usd-twap-60s-streams`, also the alias `btc-usd`; None for another kind."""
     match = _SLUG.fullmatch(slug)
     return None if match is None else Page(match[1].upper(), _KINDS[match[2]])
 
 
 def page_named_by(resolution_source: str) -> Page | None:
-    """The page that a market names as the source of its settlement; None where it names something else."""
+    """Return the page that a market names as its settlement source; None for another source."""
     parts = urlsplit(resolution_source.strip())
     is_stream = f"{parts.scheme}://{parts.netloc}" == HOST and parts.path.startswith("/streams/")
     return page_of(parts.path.removeprefix("/streams/").rstrip("/")) if is_stream else None

@@ -1,4 +1,4 @@
-"""What a reader sees on a stream's page: three labels, each followed by its price. They carry no time."""
+"""Visible text of a stream's page: three labels, each followed by its price, without a time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ class Labels:
 
 
 def read_labels(text: str) -> Labels | None:
-    """The labelled prices in a page's text; None without a mid price. No other number is ever taken."""
+    """Return the labelled prices in a page's text; None without a mid price.
+
+    No other number is ever read.
+    """
     found = {name: pattern.search(text) for name, pattern in _LABELS.items()}
     prices = {name: match and Decimal(match[1].replace(",", "")) for name, match in found.items()}
     mid = prices["mid"]

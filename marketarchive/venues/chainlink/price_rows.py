@@ -28,7 +28,7 @@ _TABLE = "reference_prices"
 
 
 class PageRows(RowMaker):
-    """Makes rows of the answers that pages were given."""
+    """Maker of rows from the responses that pages received."""
 
     reads_ahead = True  # which page a feed belongs to is told after the first answer, once an hour
 

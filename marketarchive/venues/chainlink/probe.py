@@ -1,4 +1,4 @@
-"""What a probe asks of the stream pages, as a stock client without a browser: it evades nothing."""
+"""Probe of the stream pages as a stock client without a browser: it evades nothing."""
 
 from __future__ import annotations
 

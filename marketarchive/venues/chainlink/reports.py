@@ -29,8 +29,11 @@ _PARTS = {"benchmark": "mid", "bid": "bid", "ask": "ask"}
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One observation of a stream in dollars. `mid` is a median of its own, not half of bid and ask; a part
-    is None where the answer, which may have been asked for one attribute only, does not hold it."""
+    """Observation of a stream in dollars.
+
+    `mid` is a median of its own, not half of bid and ask; a part is None where the response, whose request
+    may have named one attribute only, does not hold it.
+    """
 
     observed_ns: int
     mid: Decimal | None = None
@@ -38,7 +41,7 @@ class Report:
     ask: Decimal | None = None
 
     def with_parts_of(self, other: Report) -> Report:
-        """The same report, completed from another answer."""
+        """Return the same report, completed from another response."""
         return Report(
             self.observed_ns,
             other.mid if self.mid is None else self.mid,
@@ -49,7 +52,10 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one answer says: oldest first; a bad row is one entry of `errors` and spoils nothing else."""
+    """Content of a response, oldest first.
+
+    A bad row is one entry of `errors` and spoils nothing else.
+    """
 
     reports: tuple[Report, ...] = ()
     errors: tuple[ParseError, ...] = ()
@@ -62,7 +68,7 @@ class KnownReports:
         self._known: dict[int, Report] = {}  # by observation
 
     def news(self, answer: Answer) -> list[tuple[Report, bool]]:
-        """(report, whether its observation is new) of what is new or more complete than before, whole."""
+        """Return (report, whether its observation is new) of what is new or more complete, merged."""
         found = []
         for report in answer.reports:
             before = self._known.get(report.observed_ns)
@@ -73,7 +79,7 @@ class KnownReports:
         return found
 
     def forget(self, before_ns: int) -> None:
-        """Observations that no answer repeats any more."""
+        """Forget observations that no response repeats any more."""
         for observed in [each for each in self._known if each < before_ns]:
             del self._known[observed]
 
@@ -121,7 +127,7 @@ _NEXT_DATA = re.compile(rb"<script\b[^>]*__NEXT_DATA__[^>]*>\s*(\{.*?)\s*</scrip
 
 
 def parse_answer(url: str, payload: bytes) -> Answer:
-    """The reports in an answer of `url` (the venue's own, without query); none for its other endpoints.
+    """Return the reports in a response of `url` (the venue's, without query); none for other ones.
 
     Raises ParseError when the answer is not the document that its endpoint promises.
     """
@@ -172,7 +178,7 @@ def _timescale(nodes: Iterable[msgspec.Raw]) -> Answer:
 
 
 def _put(found: dict[int, dict[str, Decimal]], observed: int, part: str, value: Decimal) -> None:
-    """Raises ParseError when the same part of the same report was said to be something else."""
+    """Add a part of a report. Raises ParseError when it contradicts an earlier value."""
     before = found.setdefault(observed, {}).setdefault(part, value)
     if before != value:
         raise ParseError("Report", f"{part} of one report is both {before} and {value}", ("valueNumeric",))
@@ -190,7 +196,10 @@ def _observed(text: str | None, name: str) -> int:
 
 
 def _dollars(node: _Node) -> Decimal:
-    """The current endpoint's price; raises ParseError, also for one scaled as the older endpoint's are."""
+    """Return the current endpoint's price.
+
+    Raises ParseError, also for one scaled as the older endpoint's are.
+    """
     text = bytes(node.number).decode().strip().strip('"')  # as text or as a number, its digits count
     if _PLAIN(text) is None or not 0 < (value := Decimal(text)) < DOLLARS_MAX:
         raise ParseError("Report", f"valueNumeric={text[:80]!r} is not a price in dollars", ("valueNumeric",))
@@ -198,7 +207,7 @@ def _dollars(node: _Node) -> Decimal:
 
 
 def _scaled(text: str) -> Decimal:
-    """The older endpoint's integer of 1e-18 dollars; raises ParseError, also for dollars."""
+    """Return the older endpoint's integer of 1e-18 dollars. Raises ParseError, also for dollars."""
     if _INTEGER(text) is None or len(text) < SCALE - 8 or not 0 < (value := _down(text)) < DOLLARS_MAX:
         raise ParseError("Report", f"price={text[:80]!r} is not an integer of 1e-18 dollars", ("price",))
     return value
@@ -210,7 +219,7 @@ def _down(text: str) -> Decimal:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What the HTML of a page says of the stream it shows."""
+    """Content of a page's HTML about the stream it shows."""
 
     feed_id: str | None = None
     is_checkpoint: bool = False
@@ -241,7 +250,10 @@ CHECKPOINT = b"Security Checkpoint"
 
 
 def parse_document(html: bytes) -> Document:
-    """Never raises: a page that says nothing of itself may still show prices."""
+    """Parse a page's HTML; never raises.
+
+    A page that says nothing of itself may still show prices.
+    """
     is_checkpoint = CHECKPOINT in html
     match = _NEXT_DATA.search(html)
     if match is None or not is_shallow(match[1]):

@@ -12,7 +12,10 @@ from marketarchive.venues.venue import Feed, Venue
 
 
 def parse(received: Received) -> Parsed:
-    """Nothing of it goes to the market master: only whether the answer is sound. Raises ParseError."""
+    """Check whether the response is sound; nothing of it goes to the market master.
+
+    Raises ParseError.
+    """
     if received.canonical_url.startswith(f"{STREAMS}/"):
         return Parsed()
     if not received.canonical_url.startswith(f"{API}/"):

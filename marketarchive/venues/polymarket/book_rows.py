@@ -24,7 +24,7 @@ _UNCHECKED: tuple[Verdict, str] = ("unchecked", "")
 
 
 class BookRows(RowMaker):
-    """Makes rows of the books in answers of /book and /books, each proven by its own hash."""
+    """Maker of rows from the books in responses of /book and /books, each checked by its own hash."""
 
     def rows(self, received: Received) -> list[TableRow]:
         """Return a row for each book."""

@@ -81,26 +81,27 @@ _PRICES = re.compile(r"(?:(?:0(?:\.[0-9]+)?|\.[0-9]+|1(?:\.0+)?) )*").fullmatch
 
 
 def parse_book(payload: Any) -> Book:
-    """One book, of /book, of an element of /books or of a `book` event: bytes, or decoded already.
+    """Parse one book of /book, of an element of /books or of a `book` event.
 
-    Raises ParseError, also for prices outside [0, 1], sizes not above 0 and crossed sides.
+    The payload is bytes, or decoded already. Raises ParseError, also for prices outside [0, 1], sizes not
+    above 0 and crossed sides.
     """
     book = decode_book(payload)
     return check_book(book)
 
 
 def check_book(book: Book) -> Book:
-    """A book from `decode_book` with its prices and sizes looked at. Raises ParseError."""
+    """Check prices and sizes of a book from `decode_book`. Raises ParseError."""
     _check_side("bids", book.bids)
     _check_side("asks", book.asks)
     return _build(book)
 
 
 def decode_book(payload: Any) -> Book:
-    """As `parse_book`, but prices and sizes are not looked at: best_bid, best_ask and is_sorted are not set.
+    """Decode as `parse_book`, without a check of prices and sizes.
 
-    Of a key that occurs twice the last counts, as everywhere; the hash tells whether that was meant.
-    Raises ParseError.
+    best_bid, best_ask and is_sorted are not set. Of a key that occurs twice the last counts, as everywhere;
+    the hash tells whether that was meant. Raises ParseError.
     """
     is_text = isinstance(payload, bytes | msgspec.Raw)
     if is_text:
@@ -113,7 +114,7 @@ def decode_book(payload: Any) -> Book:
 
 
 def book_of(sent: SentBook) -> Book:
-    """What was sent as a `Book`, prices and sizes not looked at. Raises ParseError."""
+    """Return what was sent as a `Book`, prices and sizes unchecked. Raises ParseError."""
     if not (sent.timestamp.isascii() and sent.timestamp.isdigit() and len(sent.timestamp) <= 18):
         raise ParseError("Book", f"timestamp={sent.timestamp!r} is not milliseconds", ("timestamp",))
     return Book(
@@ -134,7 +135,7 @@ def book_of(sent: SentBook) -> Book:
 
 
 def split_books(payload: bytes, item: str = "Book") -> list[Any]:
-    """The elements of an array, as /books answers, for parse_book. Raises ParseError."""
+    """Return the elements of an array of /books for parse_book. Raises ParseError."""
     refuse_deep(payload, item)
     try:
         return list(_LIST.decode(payload))
@@ -150,7 +151,7 @@ def refuse_deep(payload: bytes, item: str) -> None:
 
 
 def error_text(payload: bytes) -> str | None:
-    """The message of a body `{"error": "..."}`; None when the body is anything else."""
+    """Return the message of a body `{"error": "..."}`; None when the body is anything else."""
     if not is_shallow(payload):
         return None
     try:
@@ -162,7 +163,7 @@ def error_text(payload: bytes) -> str | None:
 
 
 def _fields_of(error: Exception) -> tuple[str, ...]:
-    """The field in "... - at `$.bids[0].price`" or "missing required field `hash`"."""
+    """Return the field in "... - at `$.bids[0].price`" or "missing required field `hash`"."""
     at = re.search(r"at `\$\.(\w+)", str(error)) or re.search(r"required field `(\w+)`", str(error))
     return (at[1],) if at else ()
 
@@ -182,7 +183,7 @@ def _check_side(name: str, levels: tuple[Level, ...]) -> None:
 
 
 def _build(book: Book) -> Book:
-    """`book` with its best prices and the check of its order; ParseError when it is crossed."""
+    """Set best prices and the check of order in `book`. Raises ParseError when it is crossed."""
     bids = [price_of(level.price) for level in book.bids]
     asks = [price_of(level.price) for level in book.asks]
     rising, falling = all(map(lt, bids, bids[1:])), all(map(gt, asks, asks[1:]))
@@ -231,7 +232,7 @@ DEFAULTS = {"min_order_size": "5", "tick_size": "0.01", "neg_risk": False}
 
 
 def _head(book: Book, keys: Sequence[str]) -> bytes:
-    """The hashed text of `book` without its closing brace."""
+    """Return the hashed text of `book` without its closing brace."""
     values: dict[str, Any] = {
         "market": book.market,
         "asset_id": book.token,
@@ -248,7 +249,7 @@ def _head(book: Book, keys: Sequence[str]) -> bytes:
 
 
 def book_hash(book: Book, recipe: str = CURRENT_RECIPE) -> str:
-    """The hash that `recipe` gives for `book`."""
+    """Return the hash that `recipe` gives for `book`."""
     keys = RECIPES[recipe]
     if keys[-1] != "last_trade_price":
         return hashlib.sha1(_head(book, keys) + b"}", usedforsecurity=False).hexdigest()
@@ -256,7 +257,7 @@ def book_hash(book: Book, recipe: str = CURRENT_RECIPE) -> str:
 
 
 def _hashes(book: Book, last_trade_prices: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(last_trade_price, hash) by the current recipe, the common text hashed once."""
+    """Yield (last_trade_price, hash) by the current recipe, the common text hashed once."""
     head = hashlib.sha1(_head(book, RECIPES[CURRENT_RECIPE][:-1]), usedforsecurity=False)
     for price in last_trade_prices:
         whole = head.copy()
@@ -269,7 +270,7 @@ _GRID = ("", *(f"{thousandth / 1000:.3f}" for thousandth in range(1001)))
 
 
 def _recipe_of(book: Book) -> str | None:
-    """The recipe by which the hash of `book` comes out.
+    """Return the recipe by which the hash of `book` matches, None if none does.
 
     The socket hashes the last trade price that the server knows, which it may not have sent: where it did
     not, the grid of possible prices is searched.
@@ -282,7 +283,7 @@ def _recipe_of(book: Book) -> str | None:
 
 
 def verify_book(book: Book) -> tuple[Verdict, str]:
-    """Whether the book is what the venue hashed, and by which recipe ("" when by none)."""
+    """Return whether the book is what the venue hashed, and the recipe ("" when none matches)."""
     if not book.hash:
         return "not_available", ""
     recipe = _recipe_of(book)
@@ -298,7 +299,7 @@ _LAST_KEY = (
 
 
 def verify_text(payload: bytes | msgspec.Raw) -> tuple[Verdict, str]:
-    """`verify_book` of a book as it was received, whatever its prices; most are settled without decoding.
+    """Verify a book as received, whatever its prices; most are settled without decoding.
 
     Where the very bytes, with the hash left empty, give the hash, they are what the venue hashed; the recipe
     is told by the last key. Everything else is decoded. Raises ParseError.

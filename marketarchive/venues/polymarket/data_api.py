@@ -42,7 +42,7 @@ def parse_resolutions(received: Received) -> Parsed:
 
 
 def _resolution(row: Mapping[str, Any], received: Received) -> Resolution | None:
-    """None while the oracle has not spoken (requested, proposed, disputed)."""
+    """Return the resolution; None before the oracle has spoken (requested, proposed, disputed)."""
     market_id = wire.text(row, "condition_id")
     if market_id is None:
         raise wire.bad("condition_id", row.get("condition_id"), "is missing")
@@ -65,7 +65,7 @@ def _resolution(row: Mapping[str, Any], received: Received) -> Resolution | None
 
 
 def _payouts(row: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Dollars per share as decimal strings; None when the row has none, or only zeros (no result)."""
+    """Return dollars per share as decimal strings; None for none, or only zeros (no result)."""
     payouts = row.get("payouts")
     if payouts is None or payouts == []:
         return None

@@ -1,4 +1,4 @@
-"""Where Polymarket answers, and how often it may be asked.
+"""Endpoints of Polymarket, and their rate limits.
 
 Limits are Cloudflare's, per address, over a sliding window of 10 s:
 https://docs.polymarket.com/api-reference/rate-limits (November 2026).
@@ -66,7 +66,7 @@ _FIRST_SEGMENT = {
 
 
 def endpoint_class(url: str) -> str:
-    """The key of LIMITS that a URL of this venue counts against; ValueError for another host."""
+    """Return the key of LIMITS that a URL counts against. Raises ValueError for another host."""
     parts = urlsplit(url)
     host = f"{parts.scheme}://{parts.netloc}"
     group = {GAMMA: "gamma", CLOB: "clob", DATA: "data"}.get(host)

@@ -40,7 +40,7 @@ _CATEGORIES = (
 
 
 def parse_markets_page(received: Received) -> Parsed:
-    """/markets/keyset: `{"markets": [...], "next_cursor"?}`."""
+    """Parse /markets/keyset: `{"markets": [...], "next_cursor"?}`."""
     document = wire.decode(received.payload, "Market")
     parsed = Parsed(next_cursor=_cursor(document))
     for row in wire.rows(document, "markets", "Market"):
@@ -49,7 +49,7 @@ def parse_markets_page(received: Received) -> Parsed:
 
 
 def parse_events_page(received: Received) -> Parsed:
-    """/events/keyset: `{"events": [{..., "markets": [...]}], "next_cursor"?}`."""
+    """Parse /events/keyset: `{"events": [{..., "markets": [...]}], "next_cursor"?}`."""
     document = wire.decode(received.payload, "Event")
     parsed = Parsed(next_cursor=_cursor(document))
     for row in wire.rows(document, "events", "Event"):
@@ -58,7 +58,7 @@ def parse_events_page(received: Received) -> Parsed:
 
 
 def parse_markets(received: Received) -> Parsed:
-    """/markets: a bare array."""
+    """Parse /markets: a bare array."""
     parsed = Parsed()
     for row in wire.rows(wire.decode(received.payload, "Market"), None, "Market"):
         _add_market(parsed, received, row, None)
@@ -66,7 +66,7 @@ def parse_markets(received: Received) -> Parsed:
 
 
 def parse_events(received: Received) -> Parsed:
-    """/events: a bare array."""
+    """Parse /events: a bare array."""
     parsed = Parsed()
     for row in wire.rows(wire.decode(received.payload, "Event"), None, "Event"):
         _add_event(parsed, received, row)
@@ -74,7 +74,7 @@ def parse_events(received: Received) -> Parsed:
 
 
 def parse_one_market(received: Received) -> Parsed:
-    """/markets/{id}, /markets/slug/{slug}: one object."""
+    """Parse /markets/{id}, /markets/slug/{slug}: one object."""
     document = wire.decode(received.payload, "Market")
     if not isinstance(document, dict):
         raise ParseError("Market", f"expected an object, got {type(document).__name__}")
@@ -84,7 +84,7 @@ def parse_one_market(received: Received) -> Parsed:
 
 
 def parse_one_event(received: Received) -> Parsed:
-    """/events/{id}, /events/slug/{slug}: one object."""
+    """Parse /events/{id}, /events/slug/{slug}: one object."""
     document = wire.decode(received.payload, "Event")
     if not isinstance(document, dict):
         raise ParseError("Event", f"expected an object, got {type(document).__name__}")
@@ -94,7 +94,7 @@ def parse_one_event(received: Received) -> Parsed:
 
 
 def parse_series(received: Received) -> Parsed:
-    """/series: a bare array of series with slug and id."""
+    """Parse /series: a bare array of series with slug and id."""
     parsed = Parsed()
     for row in wire.rows(wire.decode(received.payload, "Series"), None, "Series"):
         parsed.keys.append(_row_id(row))
@@ -111,7 +111,7 @@ def parse_series(received: Received) -> Parsed:
 
 
 def _cursor(document: Any) -> str | None:
-    """The opaque cursor; absent, null or empty on the last page."""
+    """Return the opaque cursor; absent, null or empty on the last page."""
     if not isinstance(document, dict):
         return None
     cursor = document.get("next_cursor")
@@ -121,7 +121,7 @@ def _cursor(document: Any) -> str | None:
 
 
 def _row_id(row: Any) -> str:
-    """What tells this row from others of its page, as far as it can be read."""
+    """Return what distinguishes this row on its page, as far as it can be read."""
     if isinstance(row, dict):
         for field in ("id", "conditionId", "slug"):
             if row.get(field):
@@ -211,7 +211,10 @@ def _market(row: Mapping[str, Any], event: Mapping[str, Any], received: Received
 
 
 def _snapshot(row: Mapping[str, Any], market: Market, received: Received) -> PriceSnapshot | None:
-    """Prices of a market that is open; the figures of a closed one are payouts, or nothing at all."""
+    """Return the prices of an open market.
+
+    The figures of a closed one are payouts, or nothing at all.
+    """
     prices = None if market.status in ("closed", "resolved") else _prices(row)
     if prices is None:
         return None
@@ -229,7 +232,10 @@ def _snapshot(row: Mapping[str, Any], market: Market, received: Received) -> Pri
 
 
 def condition_id(row: Mapping[str, Any]) -> str:
-    """The market's identity: 32 bytes, 31 for protocol v2 (whose padded form is brought back to 31)."""
+    """Return the market's identity: 32 bytes, 31 for protocol v2.
+
+    The padded form of v2 is brought back to 31.
+    """
     found = wire.text(row, "conditionId")
     if found is None or not _CONDITION.fullmatch(found):
         raise wire.bad("conditionId", found, "is not 0x and 64 (protocol v2: 62) hexadecimal digits")
@@ -249,7 +255,7 @@ def _outcomes(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _tokens(row: Mapping[str, Any], version: str | None, outcomes: tuple[str, ...]) -> dict[str, str] | None:
-    """Outcome label -> token id; None while the venue has not given the ids yet."""
+    """Return outcome label -> token id; None while the venue has not given the ids yet."""
     field = "positionIds" if version == "v2" else "clobTokenIds"
     ids = wire.strings(row, field)
     if ids is None:
@@ -272,7 +278,7 @@ def _prices(row: Mapping[str, Any]) -> tuple[Decimal, Decimal] | None:
 
 
 def _payouts(row: Mapping[str, Any], count: int) -> tuple[str, ...] | None:
-    """What a closed market pays per share; None unless its prices leave no doubt.
+    """Return the payout per share of a closed market; None unless its prices are decisive.
 
     (1, 0) and (0.5, 0.5) do. Legacy rows say (0, 0), scalar ones a fraction, and a market closed a moment
     ago still shows its last prices: none of these is a result.
@@ -302,7 +308,7 @@ def _start(
     *,
     is_updown: bool,
 ) -> datetime | None:
-    """The start of the window. `startDate` is the time of listing and never taken."""
+    """Return the start of the window. `startDate` is the time of listing and never used."""
     start = wire.time(row, "eventStartTime")
     if is_updown:
         number = updown.start_of_slug(slug) if slug else None
@@ -316,7 +322,10 @@ def _start(
 
 
 def _boundary_prices(event: Mapping[str, Any]) -> tuple[Decimal | None, Decimal | None]:
-    """Price to beat and final price; on other events the same key holds texts for the web page."""
+    """Return price to beat and final price.
+
+    On other events the same key holds texts for the web page.
+    """
     metadata = event.get("eventMetadata")
     if not isinstance(metadata, dict):
         return None, None
@@ -325,7 +334,7 @@ def _boundary_prices(event: Mapping[str, Any]) -> tuple[Decimal | None, Decimal 
 
 
 def _rule(row: Mapping[str, Any], event: Mapping[str, Any], asset: str | None) -> str | None:
-    """What the market settles on, as the market itself says; None where it does not.
+    """Return the settlement that the market itself states; None where it does not.
 
     Of a round (of `asset`) a source that is not known stands as it is: no date may be taken for its rule.
     """

@@ -51,7 +51,7 @@ _BIDS, _ASKS = b'","hash":"","bids":[', b'],"asks":['
 
 
 class Taken(msgspec.Struct, frozen=True, gc=False):
-    """What became of one event, or of one element of its list.
+    """Result of one event, or of one element of its list.
 
     verdict: `unchecked` where no base book is there yet, no check was asked for, or it is stale;
     `not_available` where such events carry no hash.
@@ -67,7 +67,7 @@ class Taken(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Market:
-    """Last trade prices heard of in one market, newest first: both its tokens are hashed with the same."""
+    """Last trade prices reported in one market, newest first: both its tokens are hashed with the same."""
 
     __slots__ = ("trades",)
 
@@ -75,12 +75,12 @@ class _Market:
         self.trades: tuple[bytes, ...] = ()
 
     def found(self, trade: bytes) -> None:
-        """`trade` is the text that ends a book's JSON."""
+        """Put `trade`, the text that ends a book's JSON, first among the known ones."""
         if self.trades[:1] != (trade,):
             self.trades = (trade, *(each for each in self.trades if each != trade))[:6]
 
     def heard(self, price: str) -> None:
-        """A trade at `price`, on either token."""
+        """Note a trade at `price`, on either token."""
         for text in (f"{1 - float(price):.3f}", price, f"{float(price):.3f}"):
             self.found(f'"{text}"}}'.encode())
 
@@ -118,7 +118,7 @@ def _refused(event: Event, index: int) -> Iterator[Taken]:
 
 
 def _is_due(failures: int) -> bool:
-    """A whole search takes some 10 ms: not each time where it stays in vain."""
+    """Return whether to search: a search takes some 10 ms, so not each time after failures."""
     return failures < SEARCHES or failures % 32 == 0
 
 
@@ -168,7 +168,7 @@ class LiveBook:
 
     @property
     def base_ms(self) -> int:
-        """Venue's time of the whole book on which the held chain of changes stands."""
+        """Return the venue's time of the snapshot under the present chain of deltas, ms."""
         return self._base_ms
 
     @property
@@ -181,21 +181,24 @@ class LiveBook:
 
     @property
     def tick_size(self) -> str | None:
-        """None: neither sent nor found yet."""
+        """Return the tick size; None: neither sent nor found yet."""
         return self._announced or self._tick_size
 
     @property
     def last_trade_price(self) -> str | None:
-        """What the last search found, or a whole book said; "" = never traded, None = not known."""
+        """Return the last trade price searched or sent; "" = never traded, None = not known."""
         return None if self._trade is None else msgspec.json.decode(self._trade[:-1], type=str)
 
     @property
     def is_crossed(self) -> bool:
-        """Only after something was missed; `parse_book` refuses such a payload."""
+        """Return whether it is crossed, which happens only after a missed delta.
+
+        `parse_book` refuses such a payload.
+        """
         return bool(self._bids.keys and self._asks.keys) and -self._asks.keys[-1] <= self._bids.keys[-1]
 
     def payload(self) -> bytes:
-        """The book as /book sends it, with the hash of its last change.
+        """Return the book as /book sends it, with the hash of its last delta.
 
         What is not known stands there as markets of crypto rounds have it.
         """
@@ -261,11 +264,11 @@ class LiveBook:
         return self.verdict
 
     def announce_tick_size(self, tick_size: str) -> None:
-        """The next hash will be made with it, the last one was not."""
+        """Use the tick size from the next hash on; the last one was made without it."""
         self._announced = tick_size
 
     def change_one(self, change: PriceChange, at: int, *, verify: bool) -> _Outcome:
-        """`changes` of one: the usual case, without what it does not need."""
+        """Apply one delta as `changes` does: the usual case, without what it does not need."""
         if at <= self.timestamp_ms or self._announced is not None:
             return self.change((change,), at, verify=verify)[0]
         self.timestamp_ms = at
@@ -301,9 +304,10 @@ class LiveBook:
         return [(verdict or self.verdict, False) for verdict in verdicts]
 
     def _change_if_proven(self, changes: Sequence[PriceChange], at: int) -> list[_Outcome]:
-        """The base may hold these changes already, or they were sent a second time: only the hash tells.
+        """Apply deltas only if the hash proves them.
 
-        (Within a millisecond a level may also come back to where it was: the hash is then the same one.)
+        The snapshot may hold them already, or they were sent a second time. (Within a millisecond a level may
+        also come back to where it was: the hash is then the same one.)
         """
         expected = changes[-1].hash
         saved = self._bids, self._asks, self.timestamp_ms, self.hash, self._kept.copy()
@@ -346,7 +350,7 @@ class LiveBook:
         return self.verdict
 
     def _proves(self, expected: str, *, search: _Search) -> bool:
-        """Whether the book has this hash, with some value for what was not sent; that value is then kept."""
+        """Return whether the book has this hash for some value of what was not sent; keep that value."""
         if self._trade is not None and self._hash_as_known() == expected:
             if not self._is_known:
                 self._keep_defaults()
@@ -373,7 +377,7 @@ class LiveBook:
 
     @property
     def _is_known(self) -> bool:
-        """Whether everything is known that the socket does not send."""
+        """Return whether everything is known that the socket does not send."""
         return self._trade is not None and self._tick_size is not None and self._neg_risk is not None
 
     def _hash_as_known(self) -> str:
@@ -385,19 +389,19 @@ class LiveBook:
         return hashlib.sha1(text, usedforsecurity=False).hexdigest()
 
     def _keep_defaults(self) -> None:
-        """What was taken for granted has just been proven."""
+        """Keep the assumed defaults, which have just been proven."""
         if self._tick_size is None:
             self._tick_size = str(clob.DEFAULTS["tick_size"])
         if self._neg_risk is None:
             self._neg_risk = bool(clob.DEFAULTS["neg_risk"])
 
     def _text(self, hash_: bytes) -> bytes:
-        """The book's JSON up to its last level."""
+        """Return the book's JSON up to its last level."""
         head = b'%b%d","hash":' % (self._head, self.timestamp_ms)
         return b"".join((head, hash_, b',"bids":[', self._bids.text(), _ASKS, self._asks.text()))
 
     def _tail_of(self, tick_size: str | None, neg_risk: bool | None) -> bytes:
-        """The book's JSON from there to the last trade price."""
+        """Return the book's JSON from its last level to the last trade price."""
         defaults = clob.DEFAULTS
         values = (
             defaults["min_order_size"] if self._min_order_size is None else self._min_order_size,
@@ -408,7 +412,7 @@ class LiveBook:
         return b'],"min_order_size":%b,"tick_size":%b,"neg_risk":%b,"last_trade_price":' % texts
 
     def _tails(self, *, search: bool) -> Iterator[tuple[str | None, bool | None, bytes]]:
-        """(tick size, neg_risk, text): what is carried first."""
+        """Yield (tick size, neg_risk, text), the present values first."""
         yield self._tick_size, self._neg_risk, self._tail
         if search:
             for neg_risk in (False, True) if self._neg_risk is None else (self._neg_risk,):
@@ -418,7 +422,10 @@ class LiveBook:
                         yield tick_size, neg_risk, tail
 
     def _trades(self) -> Iterator[bytes]:
-        """Every last trade price that may be: those heard of, then the grid outwards from the last one."""
+        """Yield every possible last trade price.
+
+        Reported ones come first, then the grid outwards from the last one.
+        """
         yield from self._market.trades
         yield _NEVER_TRADED
         try:
@@ -434,12 +441,12 @@ class LiveBook:
 
 
 class ChannelBooks:
-    """All books of one connection: frames in, verdicts out. Knows no clock and sends nothing.
+    """Books of one connection: frames in, verdicts out; it knows no clock and sends nothing.
 
-    A lost change fails the token's next check, and each later one until the level that it changed is set
-    again or a whole book comes; a next change that sets that very level is `ok`, for nothing is wrong any
-    more. Changes in the wrong order fail likewise. One that came before (KEPT_CHANGES back) is left out as
-    stale. What lies in the millisecond of the whole book itself is applied only when its hash agrees then.
+    A lost delta fails the token's next check, and each later one until the level that it set is set again or
+    a snapshot comes; a next delta that sets that very level is `ok`, for nothing is wrong any more. Deltas in
+    the wrong order fail likewise. One received before (KEPT_CHANGES back) is left out as stale. A delta in
+    the millisecond of the snapshot itself is applied only when its hash matches then.
     """
 
     def __init__(self) -> None:
@@ -489,7 +496,10 @@ class ChannelBooks:
             del self._markets[market]
 
     def _base(self, book: Book, *, verify: bool, is_next: bool) -> Verdict | None:
-        """None: not taken. `is_next`: it came in the stream, after all that was taken before."""
+        """Load a snapshot; None when it is not applied.
+
+        is_next: it came in the stream, after all that was applied before.
+        """
         held = self.books.get(book.token)
         if held is None or held.market != book.market:
             early = self._early.get(book.token) or DeltaBuffer[PriceChange](KEPT_CHANGES)

@@ -32,17 +32,26 @@ TOKENS_PER_CONNECTION = 200  # past about 500 no first books come; both tokens o
 
 
 def subscribe(tokens: Iterable[str]) -> str:
-    """The first text on a connection. The custom feature adds best_bid_ask, new_market, market_resolved."""
+    """Return the first text on a connection.
+
+    The custom feature adds best_bid_ask, new_market, market_resolved.
+    """
     return _text({"type": "market", "assets_ids": list(tokens), "custom_feature_enabled": True})
 
 
 def subscribe_more(tokens: Iterable[str]) -> str:
-    """Further tokens on the same connection. Never name one twice: that toggles the custom feature."""
+    """Return the text that adds tokens on a connection.
+
+    Never name one twice: that toggles the custom feature.
+    """
     return _text({"operation": "subscribe", "assets_ids": list(tokens), "custom_feature_enabled": True})
 
 
 def unsubscribe(tokens: Iterable[str]) -> str:
-    """Takes effect for whole markets: name both tokens."""
+    """Return the text that removes tokens.
+
+    It takes effect for whole markets: name both tokens.
+    """
     return _text({"operation": "unsubscribe", "assets_ids": list(tokens), "custom_feature_enabled": True})
 
 
@@ -63,7 +72,7 @@ class _Stamped(msgspec.Struct, frozen=True, gc=False, tag_field="event_type"):
 
     @property
     def timestamp_ms(self) -> int:
-        """When the venue says that it happened."""
+        """Return the venue's time of the event in ms."""
         return int(self.timestamp)
 
 
@@ -83,7 +92,7 @@ class PriceChange(msgspec.Struct, frozen=True, gc=False, rename={"token": "asset
 
 
 class PriceChanges(_Stamped, frozen=True, gc=False, tag="price_change"):
-    """Changed levels of one market, as a rule of both its tokens."""
+    """Deltas: changed levels of one market, as a rule of both its tokens."""
 
     price_changes: tuple[PriceChange, ...]
 
@@ -117,7 +126,7 @@ class BestBidAsk(_Stamped, frozen=True, gc=False, tag="best_bid_ask", rename={"t
 
 
 class NewMarket(_Stamped, frozen=True, gc=False, tag="new_market"):
-    """Sent to every connection, whatever it subscribed to."""
+    """Announcement of a new market, sent to every connection, whatever it subscribed to."""
 
     id: str | None = None
     question: str | None = None
@@ -127,7 +136,7 @@ class NewMarket(_Stamped, frozen=True, gc=False, tag="new_market"):
 
 
 class MarketResolved(_Stamped, frozen=True, gc=False, tag="market_resolved"):
-    """Sent to every connection, whatever it subscribed to."""
+    """Announcement of an outcome, sent to every connection, whatever it subscribed to."""
 
     id: str | None = None
     assets_ids: tuple[str, ...] = ()
@@ -201,7 +210,7 @@ _BROKEN = (msgspec.DecodeError, UnicodeDecodeError)
 
 
 def decode(payload: bytes) -> list[Event]:
-    """The events of a frame; none for `PONG` and empty frames.
+    """Return the events of a frame; none for `PONG` and empty frames.
 
     An event type that nothing here knows is `Unknown`, never an error. A bad event inside an array costs only
     itself. Raises ParseError for what is no JSON, or a single object that is no event.
@@ -229,7 +238,7 @@ def _event_or_error(raw: Any) -> Event:
 
 
 def _event(raw: Any) -> Event:
-    """One event, as bytes or decoded already. Raises ParseError."""
+    """Return one event, given as bytes or decoded already. Raises ParseError."""
     is_text = isinstance(raw, msgspec.Raw)
     try:
         sent = _ONE.decode(raw) if is_text else msgspec.convert(raw, _Sent)
@@ -288,6 +297,6 @@ def _book(sent: _SentBook) -> Book:
 
 
 def _fields_of(error: Exception) -> tuple[str, ...]:
-    """Every field that "... - at `$.price_changes[0].price`" names, or the missing one."""
+    """Return the fields that "... - at `$.price_changes[0].price`" names, or the missing one."""
     at = re.search(r"at `\$\.([\w.\[\]]+)`", str(error)) or re.search(r"required field `(\w+)`", str(error))
     return tuple(re.sub(r"\[[^]]*\]", "", at[1]).split(".")) if at else ()

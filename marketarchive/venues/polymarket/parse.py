@@ -1,4 +1,4 @@
-"""What an answer of Polymarket says, by its route: for live spiders, `rebuild-master` and notebooks alike."""
+"""Parsing of Polymarket's responses by route, for live spiders, `rebuild-master` and notebooks."""
 
 from __future__ import annotations
 
@@ -54,10 +54,10 @@ _ROUTES: list[tuple[str, re.Pattern[str], Callable[[Received], Parsed]]] = [
 
 
 def parse(received: Received) -> Parsed:
-    """What a message with status 200 says.
+    """Parse a message with status 200.
 
-    One bad row is one entry of `errors`; a payload that is no JSON, or not the document that its
-    route promises, raises ParseError, and so does a route that nothing here reads.
+    One bad row is one entry of `errors`. Raises ParseError for a payload that is no JSON, or not the document
+    of its route, and for a route that nothing here reads.
     """
     parts = urlsplit(received.canonical_url)
     for base, path, read in _ROUTES:

@@ -13,7 +13,7 @@ NO_POINT = "not a frame of RTDS"
 
 
 class PriceRows(RowMaker):
-    """Makes rows of the points in frames of RTDS."""
+    """Maker of rows from the points in frames of RTDS."""
 
     def rows(self, received: Received) -> list[TableRow]:
         """Return a row for each point."""

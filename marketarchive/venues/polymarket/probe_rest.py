@@ -1,4 +1,4 @@
-"""What a probe asks Polymarket over REST, and what it expects of the answers."""
+"""Probe of Polymarket over REST: requests, and expectations of the responses."""
 
 from __future__ import annotations
 

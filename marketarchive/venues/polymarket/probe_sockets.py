@@ -1,4 +1,4 @@
-"""What a probe expects of Polymarket's sockets: first books, changes, heartbeats, every price topic."""
+"""Probe of Polymarket's sockets: first snapshots, deltas, heartbeats, every price topic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be asked of Polymarket's REST interfaces, as data; `following` says what an answer opens up."""
+"""Requests to Polymarket's REST interfaces, as data; `following` names those that a response leads to."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TRADES_V1 = _endpoint("data_trades_v1", endpoints.TRADES_V1, "data_trades")
 
 
 def markets(*, closed: bool, ended_since_ns: int | None = None) -> Query:
-    """All markets that are open, or those closed whose end date is not before a moment."""
+    """Request all open markets, or those closed whose end date is not before a moment."""
     params = {"closed": "true" if closed else "false", "limit": str(endpoints.MARKETS_PAGE)}
     if ended_since_ns is not None:
         params["end_date_min"] = _seconds(ended_since_ns)
@@ -43,7 +43,7 @@ def markets(*, closed: bool, ended_since_ns: int | None = None) -> Query:
 
 
 def series(assets: Sequence[str], durations: Sequence[str]) -> Query:
-    """The ids of the up/down series of these assets and durations."""
+    """Request the ids of the up/down series of these assets and durations."""
     slugs = [
         slug for asset in assets for duration in durations for slug in updown.series_slugs(asset, duration)
     ]
@@ -53,7 +53,10 @@ def series(assets: Sequence[str], durations: Sequence[str]) -> Query:
 def rounds(
     series_id: str, *, closed: bool, ended_since_ns: int | None = None, ends_until_ns: int | None = None
 ) -> Query:
-    """The rounds of one series. `closed` is always sent: its default was seen to be either."""
+    """Request the rounds of one series.
+
+    `closed` is always sent: its default was seen to be either.
+    """
     params = {
         "series_id": series_id,
         "closed": "true" if closed else "false",
@@ -71,7 +74,7 @@ def market(slug: str) -> Query:
 
 
 def books(tokens: Sequence[str]) -> Query:
-    """Up to TOKENS_PER_BOOKS books at once; unknown and closed tokens are left out of the answer."""
+    """Request up to TOKENS_PER_BOOKS books; the response leaves out unknown and closed tokens."""
     return Query(BOOKS, body=msgspec.json.encode([{"token_id": token} for token in tokens]))
 
 
@@ -80,27 +83,30 @@ def book(token: str) -> Query:
 
 
 def resolutions(conditions: Sequence[str]) -> Query:
-    """Up to CONDITIONS_PER_RESOLUTIONS markets at once."""
+    """Request up to CONDITIONS_PER_RESOLUTIONS markets at once."""
     return Query(RESOLUTIONS, {"condition": ",".join(conditions)})
 
 
 def trades(conditions: Sequence[str]) -> Query:
-    """The trades of up to CONDITIONS_PER_TRADES markets, newest first; no filter of time is known."""
+    """Request the trades of up to CONDITIONS_PER_TRADES markets, newest first.
+
+    No filter of time is known.
+    """
     params = {"condition": ",".join(conditions), "taker_only": "true", "limit": str(endpoints.TRADES_PAGE)}
     return Query(TRADES, params)
 
 
 def trades_v1(condition: str) -> Query:
-    """The same of one market, by the older route."""
+    """Request the trades of one market by the older route."""
     params = {"market": condition, "takerOnly": "true", "limit": str(endpoints.TRADES_PAGE), "offset": "0"}
     return Query(TRADES_V1, params)
 
 
 def next_page(query: Query, parsed: Parsed) -> Query | None:
-    """The page after an answer to `query`; None after the last. Gamma's parameter is not named `cursor`.
+    """Return the request of the next page; None after the last.
 
-    /trades does not say which page is the last, and may give less than was asked for: an empty one is. None
-    also where its offset would be more than it takes.
+    Gamma's parameter is not named `cursor`. /trades does not say which page is the last, and may give less
+    than requested: an empty one is. None also where its offset would exceed the maximum.
     """
     if query.endpoint is TRADES_V1:
         offset = int(query.params["offset"]) + len(parsed.keys)

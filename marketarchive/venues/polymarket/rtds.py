@@ -26,7 +26,7 @@ PING_EVERY_S = 5
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """What the points of a topic are."""
+    """Kind of the points of a topic."""
 
     source: str
     window_s: int | None  # seconds that its mean covers; None = spot
@@ -104,18 +104,21 @@ _QUOTE = re.compile(r"(?:/usd|usdt|usd)$")
 
 
 def subscribe(topics: Iterable[str]) -> str:
-    """Whole topics: of the filters that documents describe, none was seen to work."""
+    """Return the text that subscribes whole topics.
+
+    Of the filters that documents describe, none was seen to work.
+    """
     wanted = [{"topic": topic, "type": "update"} for topic in topics]
     return msgspec.json.encode({"action": "subscribe", "subscriptions": wanted}).decode()
 
 
 def asset_of(symbol: str) -> str:
-    """`btcusdt`, `btc/usd` -> BTC."""
+    """Return the asset of a symbol: `btcusdt`, `btc/usd` -> BTC."""
     return _QUOTE.sub("", symbol.lower()).upper()
 
 
 def decode(payload: bytes) -> list[ReferencePoint]:
-    """The points of a frame; none for empty frames, `PONG` and topics other than TOPICS.
+    """Return the points of a frame; none for empty frames, `PONG` and topics other than TOPICS.
 
     Raises RtdsRefused for the venue's errors, ParseError for everything else that is no frame of RTDS.
     """
@@ -166,7 +169,10 @@ def _refused(envelope: _Envelope, payload: bytes) -> ParseError:
 
 
 def _exact(point: _Point, topic: Topic) -> Decimal:
-    """The price, all its digits kept. Raises ParseError, also where the two ways to write it disagree."""
+    """Return the price, all its digits kept.
+
+    Raises ParseError, also where the two ways to write it disagree.
+    """
     rough, text = point.value, point.full_accuracy_value
     if rough is not None and not (rough.is_finite() and 0 <= rough < 10**15):
         raise ParseError("ReferencePoint", f"value={rough} is not a price", ("value",))

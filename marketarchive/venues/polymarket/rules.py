@@ -1,4 +1,4 @@
-"""What decides an up/down round: which price, at which seconds, compared how.
+"""Settlement rule of an up/down round: which price, at which seconds, compared how.
 
 A market states it itself: `cryptoMarketConfig` before `resolutionSource`. What neither says is filled in by
 the date of its start, from the venue's announcements.
@@ -50,7 +50,7 @@ DATED = (
 
 @dataclass(frozen=True)
 class Rule:
-    """What decides one market."""
+    """Settlement rule of one market."""
 
     text: str  # as the market master has it: "chainlink twap 60s"
     stated_by: Literal["market", "date"]
@@ -62,9 +62,9 @@ class Rule:
 
 
 def stated(row: Mapping[str, Any], source: str, asset: str | None = None) -> str | None:
-    """What a market's row says that it settles on, with `source` its resolutionSource; None: nothing known.
+    """Return the settlement that a market's row states; None: nothing known.
 
-    Of a round of `asset`, the page of another asset's stream is nothing known.
+    source: its resolutionSource; asset: of a round. The page of another asset's stream is nothing known.
     """
     config = row.get("cryptoMarketConfig")
     config = config if isinstance(config, dict) else {}
@@ -80,13 +80,16 @@ def stated(row: Mapping[str, Any], source: str, asset: str | None = None) -> str
 
 
 def by_date(duration: str, start_ns: int) -> str | None:
-    """What the dates say of a round that starts then (ns)."""
+    """Return the rule by the dates for a round that starts then (ns)."""
     found = [each for each in DATED if duration in each.durations and from_iso(each.since) <= start_ns]
     return max(found, key=lambda each: each.since).rule if found else None
 
 
 def rule_of(asset: str, duration: str, start_ns: int, said: str | None) -> Rule:
-    """Of a round; `said` is what the market says (`Market.rule`), which wins over the dates."""
+    """Return the rule of a round.
+
+    said: the market's own statement (`Market.rule`), which wins over the dates.
+    """
     text = said or by_date(duration, start_ns) or "none"
     by: Literal["market", "date"] = "market" if said else "date"
     if text == SPOT:
@@ -99,17 +102,17 @@ def rule_of(asset: str, duration: str, start_ns: int, said: str | None) -> Rule:
 
 
 def spot(asset: str) -> str:
-    """`chainlink:btc-usd`"""
+    """Return the spot instrument of an asset: `chainlink:btc-usd`."""
     return f"chainlink:{asset.lower()}-usd"
 
 
 def twap(asset: str, window_s: int) -> str:
-    """`chainlink:btc-usd-twap-60s`"""
+    """Return the TWAP instrument of an asset: `chainlink:btc-usd-twap-60s`."""
     return f"{spot(asset)}-twap-{window_s}s"
 
 
 def instrument_of(topic: str, symbol: str, asset: str, window_s: int | None) -> str | None:
-    """What a topic of RTDS carries; None for one that is not known."""
+    """Return the instrument of a topic of RTDS; None for one that is not known."""
     if topic == "crypto_prices":
         return f"binance:{symbol.lower()}"
     if topic == "crypto_prices_chainlink":
@@ -118,5 +121,5 @@ def instrument_of(topic: str, symbol: str, asset: str, window_s: int | None) -> 
 
 
 def winner(strike_e18: int, settlement_e18: int) -> Outcome:
-    """A tie is Up."""
+    """Return the winning outcome; a tie is Up."""
     return "Up" if settlement_e18 >= strike_e18 else "Down"

@@ -60,7 +60,7 @@ _Top = tuple[str | None, str | None]
 
 
 class StreamRows(RowMaker):
-    """Makes rows of the frames of all connections of a run, and of the REST snapshots beside them."""
+    """Maker of rows from a run's frames on all connections, and the REST snapshots beside them."""
 
     def __init__(self) -> None:
         self._books: dict[str, ChannelBooks] = {}  # by connection
@@ -173,7 +173,7 @@ class _Quotes:
 
 
 class _Frame:
-    """Adds the rows of one frame."""
+    """Maker of the rows of one frame."""
 
     def __init__(self, received: Received, rows: list[TableRow], quotes: _Quotes) -> None:
         self._received = received
@@ -352,7 +352,7 @@ class _Frame:
         )
 
     def _add_loose_book(self, event: dict[str, Any], index: int) -> None:
-        """A book with prices that cannot be: it begins nothing, and its row shows what is wrong."""
+        """Add the row of a book with impossible prices: it starts nothing, and its row shows why."""
         try:
             row = book_row(clob.decode_book(event), "ws", index, 1, "unchecked", "")
         except ParseError as error:

@@ -1,4 +1,4 @@
-"""What a text subscribes or unsubscribes: connection lines of schema 1 have nothing but the texts."""
+"""Keys that a text subscribes or unsubscribes: connection lines of schema 1 have only the texts."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ _ROUTES: dict[str, tuple[str, str | None, Mapping[str, str]]] = {
 
 
 class AnsweredTrades(RowMaker):
-    """Makes rows of the trades in answers of /trades and /v2/trades."""
+    """Maker of rows from the trades in responses of /trades and /v2/trades."""
 
     def rows(self, received: Received) -> list[TableRow]:
         """Return a row for each trade, those that cannot be read among them."""

@@ -44,7 +44,7 @@ class Trade:
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """What a version calls the fields that differ."""
+    """Names of the fields that differ between versions."""
 
     market: str
     token: str
@@ -56,7 +56,7 @@ _V2 = _Names("condition_id", "token_id", "transaction_hash")
 
 
 def parse_trades(received: Received) -> Parsed:
-    """A page of /v2/trades. Raises ParseError."""
+    """Parse a page of /v2/trades. Raises ParseError."""
     document = wire.decode(received.payload, _ITEM)
     parsed = _rows(wire.rows(document, "data", _ITEM), _V2)
     with wire.reading("Page"):
@@ -69,7 +69,7 @@ def parse_trades(received: Received) -> Parsed:
 
 
 def parse_trades_v1(received: Received) -> Parsed:
-    """A page of /trades. Raises ParseError."""
+    """Parse a page of /trades. Raises ParseError."""
     return _rows(wire.rows(wire.decode(received.payload, _ITEM), None, _ITEM), _V1)
 
 

@@ -13,8 +13,11 @@ from marketarchive.venues.symbols import symbols
 
 DURATIONS = ("5m", "15m", "1h", "4h", "1d")
 SECONDS = {"5m": 300, "15m": 900, "1h": 3600, "4h": 14400, "1d": 86400}
-"""How long a round usually is. Windows of 4h, 1h and 1d lie on a US Eastern grid, where a change of clocks
-makes one longer or shorter: ask the venue for them, never compute them."""
+"""Usual length of a round in seconds.
+
+Windows of 4h, 1h and 1d lie on a US Eastern grid, where a change of clocks makes one longer or shorter: take
+them from the venue, never compute them.
+"""
 DATED_SLUGS = frozenset({"1h", "1d"})
 """Durations whose slugs carry a date in US Eastern time; all others carry the start in Unix seconds."""
 TAG_IDS = {"5m": "102892", "15m": "102467", "1h": "102175", "4h": "102531", "1d": "102281"}
@@ -24,7 +27,7 @@ NAMES: dict[str, str] = {asset: row["name"] for asset, row in symbols("polymarke
 """Asset -> what hourly and daily slugs call it: bitcoin. The venue has had rounds of all of them."""
 ASSETS = tuple(NAMES)
 BY_NAME: dict[str, str] = {name: asset for asset, full in NAMES.items() for name in (full, asset.lower())}
-"""What slugs call an asset -> asset."""
+"""Name of an asset in slugs -> asset."""
 
 _SERIES_ENDINGS = {"5m": "5m", "15m": "15m", "1h": "hourly", "4h": "4h", "1d": "daily"}
 _MONTH = "january|february|march|april|may|june|july|august|september|october|november|december"
@@ -35,7 +38,7 @@ _DAILY = re.compile(rf"([a-z]+)-up-or-down-on-(?:{_MONTH})-\d{{1,2}}(?:-\d{{4}})
 
 
 def of_slug(slug: str) -> tuple[str, str] | None:
-    """`btc-updown-5m-1784853900` -> ("BTC", "5m"); None for anything that is no up/down round."""
+    """Parse `btc-updown-5m-1784853900` to ("BTC", "5m"); None for anything that is no up/down round."""
     if numbered := _NUMBERED.fullmatch(slug) or _NUMBERED_OLD.fullmatch(slug):
         name, duration = numbered[1], numbered[2]
     elif hourly := _HOURLY.fullmatch(slug):
@@ -49,26 +52,32 @@ def of_slug(slug: str) -> tuple[str, str] | None:
 
 
 def start_of_slug(slug: str) -> int | None:
-    """The window's start in Unix seconds, where the slug carries it."""
+    """Return the window's start in Unix seconds, where the slug carries it."""
     numbered = _NUMBERED.fullmatch(slug) or _NUMBERED_OLD.fullmatch(slug)
     return int(numbered[3]) if numbered and numbered[1] in BY_NAME else None
 
 
 def span_of_slug(slug: str) -> tuple[int, int] | None:
-    """From when until when the window is open, in Unix seconds, where the slug carries it."""
+    """Return start and end of the window in Unix seconds, where the slug carries it."""
     start, known = start_of_slug(slug), of_slug(slug)
     return None if start is None or known is None else (start, start + SECONDS[known[1]])
 
 
 def slug_of(asset: str, duration: str, start: int) -> str:
-    """The slug of the round that starts at `start` (Unix seconds); only 5m, 15m and 4h are numbered."""
+    """Return the slug of the round that starts at `start` (Unix seconds).
+
+    Only 5m, 15m and 4h are numbered.
+    """
     if duration in DATED_SLUGS:
         raise ValueError(f"slugs of {duration} rounds carry a date, not a number: ask the venue by series")
     return f"{asset.lower()}-updown-{duration}-{start}"
 
 
 def series_slugs(asset: str, duration: str) -> tuple[str, ...]:
-    """Candidates for the series' slug, the likelier first (hourly Solana was seen under both)."""
+    """Return candidates for the series' slug, the likelier first.
+
+    Hourly Solana was seen under both.
+    """
     ending, short = _SERIES_ENDINGS[duration], asset.lower()
     names = dict.fromkeys((short, NAMES[asset])) if duration in DATED_SLUGS else (short,)
     return tuple(f"{name}-up-or-down-{ending}" for name in names)
@@ -85,5 +94,5 @@ def _series() -> dict[str, tuple[str, str]]:
 
 
 def of_series(slug: str) -> tuple[str, str] | None:
-    """`btc-up-or-down-5m` -> ("BTC", "5m"); None for any other series."""
+    """Parse `btc-up-or-down-5m` to ("BTC", "5m"); None for any other series."""
     return _series().get(slug)

@@ -19,8 +19,9 @@ DECIMALS = Decimals(price=(18, 9), size=(18, 6))
 
 
 def market_facts(name: str) -> MarketFacts:
-    """Return the asset of a round and, where its slug carries the start, when it is open; of a price
-    (`topic:symbol`) the asset.
+    """Return the asset of a round and, where its slug carries the start, when it is open.
+
+    Of a price (`topic:symbol`) return the asset.
     """
     topic, _, symbol = name.partition(":")
     if topic in rtds.TOPICS and symbol:

@@ -38,9 +38,9 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=Decimal, pars
 
 
 def decode(payload: bytes, item: str) -> Any:
-    """The document, numbers with a point or exponent as Decimal of their literal text.
+    """Decode a document; numbers with a point or exponent are Decimal of their literal text.
 
-    NaN and Infinity, which are no JSON, come as Decimal too, so that they cost their row, not the page.
+    NaN and Infinity, which are no JSON, are Decimal too, so that they cost their row, not the page.
     """
     if not is_shallow(payload):
         raise ParseError(item, f"nested more than {MAX_NESTING} deep; the body has {len(payload)} bytes")
@@ -54,7 +54,7 @@ def decode(payload: bytes, item: str) -> Any:
 
 
 def rows(document: Any, key: str | None, item: str) -> list[Any]:
-    """The list of a page: bare, or under `key`."""
+    """Return the list of a page: bare, or under `key`."""
     found = document if key is None else document.get(key) if isinstance(document, dict) else None
     if not isinstance(found, list):
         where = "a bare array" if key is None else f"an object with a list {key!r}"
@@ -79,7 +79,7 @@ def bad(field: str, value: Any, why: str) -> ParseError:
 
 @contextmanager
 def reading(item: str) -> Iterator[None]:
-    """Turns whatever goes wrong with one row into a ParseError of `item`."""
+    """Turn whatever goes wrong with one row into a ParseError of `item`."""
     try:
         yield
     except ParseError as error:
@@ -94,7 +94,7 @@ def reading(item: str) -> Iterator[None]:
 
 
 def text(row: Mapping[str, Any], field: str) -> str | None:
-    """A string; None when missing, null or empty."""
+    """Return a string; None when missing, null or empty."""
     value = row.get(field)
     if value is None or value == "":
         return None
@@ -104,7 +104,7 @@ def text(row: Mapping[str, Any], field: str) -> str | None:
 
 
 def identifier(row: Mapping[str, Any], field: str) -> str | None:
-    """An id sent as a string or as an integer."""
+    """Return an id sent as a string or as an integer."""
     value = row.get(field)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else text(row, field)
 
@@ -117,7 +117,7 @@ def flag(row: Mapping[str, Any], field: str) -> bool | None:
 
 
 def number(value: Any, field: str, *, low: int | None = 0, high: int | None = None) -> Decimal:
-    """A finite number within [low, high], written as a JSON number or as a string."""
+    """Return a finite number within [low, high], written as a JSON number or as a string."""
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         raise bad(field, value, "is not a number")
     try:
@@ -134,7 +134,7 @@ def number(value: Any, field: str, *, low: int | None = 0, high: int | None = No
 def decimal(
     row: Mapping[str, Any], *fields: str, low: int | None = 0, high: int | None = None
 ) -> Decimal | None:
-    """The first of `fields` that is there; None when all are missing, null or empty."""
+    """Return the first of `fields` that is there; None when all are missing, null or empty."""
     for field in fields:
         value = row.get(field)
         if value is not None and value != "":
@@ -143,7 +143,7 @@ def decimal(
 
 
 def strings(row: Mapping[str, Any], field: str) -> tuple[str, ...] | None:
-    """A list of strings, as a real array or as JSON inside a string; None when missing or empty."""
+    """Return a list of strings, as a real array or as JSON inside a string; None when missing or empty."""
     value = row.get(field)
     if isinstance(value, str) and value:
         try:
@@ -160,7 +160,10 @@ def strings(row: Mapping[str, Any], field: str) -> tuple[str, ...] | None:
 
 
 def time(row: Mapping[str, Any], *fields: str) -> datetime | None:
-    """The first of `fields` there is: `2026-07-24T00:50:00Z`, `2026-07-24 00:50:52+00`, Unix seconds."""
+    """Return the first of `fields` that is there as a time.
+
+    Forms: `2026-07-24T00:50:00Z`, `2026-07-24 00:50:52+00`, Unix seconds.
+    """
     for field in fields:
         value = row.get(field)
         if value is None or value == "":
@@ -180,5 +183,5 @@ def time(row: Mapping[str, Any], *fields: str) -> datetime | None:
 
 
 def plain(value: Decimal) -> str:
-    """`1`, `0.5`, `0`: no exponent, no trailing zeros."""
+    """Format as `1`, `0.5`, `0`: no exponent, no trailing zeros."""
     return format(value.normalize(), "f") if value else "0"

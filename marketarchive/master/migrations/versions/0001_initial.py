@@ -114,7 +114,7 @@ def forms(sqlite: bool) -> tuple[Callable[[str, str], str], Callable[[str], str]
 
 
 def views(sqlite: bool) -> dict[str, list[str]]:
-    """Table -> what its view selects: times as text, numbers one can sort."""
+    """Return table -> columns that its view selects: times as text, numbers one can sort."""
     iso, number = forms(sqlite)
     return {
         "markets": [

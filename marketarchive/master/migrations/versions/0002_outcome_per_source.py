@@ -1,4 +1,4 @@
-"""What each source states of a market's outcome, kept apart.
+"""Separate columns for each source's statement of a market's outcome.
 
 The new columns begin empty: a source is known from its first statement on. `scrapy rebuild-master` fills them
 from raw.

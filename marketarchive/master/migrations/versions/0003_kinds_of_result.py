@@ -1,4 +1,4 @@
-"""What markets of events with several strikes say, and of which kind a result is.
+"""Fields of markets of events with several strikes, and the kind of a result.
 
 The new columns begin empty; `scrapy rebuild-master` fills them from raw.
 """

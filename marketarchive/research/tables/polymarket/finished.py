@@ -1,4 +1,4 @@
-"""What SQL makes of rows of Polymarket's feeds that are there: each trade once, quotes in their order."""
+"""Finishing of rows of Polymarket's feeds by SQL: each trade once, quotes in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is made of the rows of Polymarket's feeds, and what tells their coverage."""
+"""Makers of Polymarket's feeds: their finished rows and the source of their coverage."""
 
 from __future__ import annotations
 

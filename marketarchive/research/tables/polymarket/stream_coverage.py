@@ -1,6 +1,4 @@
-"""What a day of the market channel says of each market: when it was to be seen, when it was, when nothing
-changed.
-"""
+"""Each market's tracked, observed and quiet times on a day of the market channel."""
 
 from __future__ import annotations
 
@@ -116,7 +114,7 @@ def watched(read: Reading) -> Iterator[Watched]:
 
 
 def _read_others(connection: duckdb.DuckDBPyConnection, paths: list[str]) -> None:
-    """The temporary table `others`: events that are no price changes."""
+    """Create the temporary table `others`: events that are no price changes."""
     run(
         connection,
         f"""CREATE OR REPLACE TEMP TABLE others AS
@@ -136,7 +134,7 @@ def _read_others(connection: duckdb.DuckDBPyConnection, paths: list[str]) -> Non
 def _by_market(
     found: Iterable[Span], markets: Mapping[str, str], names: Names
 ) -> dict[tuple[str, str], _Market]:
-    """By run and market; a token that nobody knows is a market of its own."""
+    """Group spans by run and market; an unknown token is a market of its own."""
     ids = {names[token][0]: market for token, market in markets.items() if token in names}  # by slug
     grouped: dict[tuple[str, str], _Market] = defaultdict(_Market)
     for span in found:
@@ -153,7 +151,7 @@ def _by_market(
 def _covered(
     found: Iterable[Span], bases: Mapping[tuple[str, str | None, str], list[int]], day: Day
 ) -> dict[str, Mask]:
-    """By connection the seconds in which it had a whole book of every token that it was to have."""
+    """Return by connection the seconds in which it had a snapshot of every token subscribed."""
     by_connection: dict[str, dict[str, Mask]] = defaultdict(dict)
     for span in found:
         masks = by_connection[span.connection]

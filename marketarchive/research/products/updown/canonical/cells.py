@@ -1,4 +1,4 @@
-"""Which inputs fall into which cells of a grid, and which of a cell is the newest. Pure.
+"""As-of join: the cells of a grid that inputs fall into, and the newest input of each. Pure.
 
 Places are numbers of rows of the inputs, cells are numbered from 0; -1 is none.
 """
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 def newest(
     count: int, cell: Array, places: Array, columns: Mapping[str, Array], order: Sequence[str]
 ) -> Array:
-    """Of each of `count` cells, of the inputs `places` in it (`cell` of each input), the place of the one
-    with the greatest values of `order`, the first first; of a name with a minus, the least.
+    """Return the index of the newest input per cell, -1 where a cell is empty.
+
+    count: number of cells; cell: (n,) cell of each input; places: indices of the inputs to consider; order:
+    sort keys, most significant first, the greatest value is the newest, '-x' the least.
     """
     import numpy as np
 
@@ -55,7 +57,7 @@ def _greatest(
 
 
 def filled(newest: Array) -> Array:
-    """Per cell the last one up to it that has something."""
+    """Return per cell the last cell up to it that is not empty, -1 for none: a forward fill."""
     import numpy as np
 
     found: Array = np.maximum.accumulate(np.where(newest >= 0, np.arange(len(newest)), -1))

@@ -50,7 +50,7 @@ COLUMNS = (
 )
 
 HINDSIGHT = ("settlement", "Y", "gap")
-"""What nobody knew at the second: labels, and holes, which are noticed after they began."""
+"""Columns that nobody knew at the second: labels, and gaps, which are noticed after they began."""
 
 VARIED = ("cl_mid", "cl_bid", "cl_ask", "cl_twap", "delta", "delta_bps", "cl_lag", "pm_lag")
 """Hardly a value stands in them twice."""
@@ -65,7 +65,10 @@ TEXTS = ("market_id", "asset", "cl_source", "ref_source", "pm_source")
 
 
 def schema() -> pa.Schema:
-    """Prices in dollars, those of pm per share; lags in seconds."""
+    """Return the dataset's schema.
+
+    Prices are in dollars, those of pm per share; lags in seconds.
+    """
     import pyarrow as pa
 
     kinds = {
@@ -79,7 +82,10 @@ def schema() -> pa.Schema:
 
 
 def written() -> pa.Schema:
-    """As rows are made and written: texts, which hardly vary, by numbers. The file's columns are the same."""
+    """Return the schema in which rows are made and written.
+
+    Texts, which hardly vary, are dictionary-encoded. The file's columns are the same.
+    """
     import pyarrow as pa
 
     return pa.schema(

@@ -65,7 +65,7 @@ PARTS_WAITING = 8
 
 
 class Made(msgspec.Struct):
-    """What the file says of one part."""
+    """Metadata of one part in the file."""
 
     key: str
     rows: int
@@ -73,7 +73,7 @@ class Made(msgspec.Struct):
 
 
 class Contents(msgspec.Struct):
-    """What the file says of itself."""
+    """Metadata of the whole file."""
 
     parts: dict[str, Made]
     clock: str
@@ -81,7 +81,7 @@ class Contents(msgspec.Struct):
 
 @dataclass
 class Canonical:
-    """What a call left."""
+    """Result of a call: files written and the parts made, kept or dropped."""
 
     path: PurePosixPath
     rows: int = 0
@@ -104,7 +104,10 @@ class Canonical:
 
 
 def path_of(clock: str, *, partitioned: bool = False) -> PurePosixPath:
-    """The file of a clock, or the folder of its days; the observation clock has the plain name."""
+    """Return the file of a clock, or the folder of its days.
+
+    The observation clock has the plain name.
+    """
     stem = "canonical_dataset" if clock == "observation" else f"canonical_dataset_{clock}"
     return PurePosixPath("research", stem if partitioned else f"{stem}.parquet")
 
@@ -121,7 +124,7 @@ def canonical(
     master_url: str | None = None,
     progress: Progress | None = None,
 ) -> Canonical:
-    """Brings the dataset of the labelled rounds of days that touch `since` <= time < `until` (ns) up to date.
+    """Update the dataset of labelled rounds of days touching `since` <= time < `until` (ns).
 
     Other days, and assets that are not among `assets`, stay as they are. `partitioned` writes a folder with
     a file per day in place of one file.
@@ -187,7 +190,7 @@ class _Build:
         return done
 
     def _key(self, labels: Sequence[Label]) -> str:
-        """Of all that the rows of these rounds depend on."""
+        """Return a hash of all that the rows of these rounds depend on."""
         tokens = {each.market_id: sorted(self._tokens.get(each.market_id, {}).items()) for each in labels}
         first, last = canonical_inputs.span(labels, self._carry_s)
         stamps = {path: key for day, path, key in self._stored if touches(day, first, last)}
@@ -195,7 +198,7 @@ class _Build:
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
     def _stamps(self, labels: Sequence[Label]) -> Iterator[tuple[int, str, str]]:
-        """Of every file that can be read: when its day begins (ns), its path, what it was made from."""
+        """Yield for every input file: begin of its day (ns), its path, the key of what it was made from."""
         for table in TABLES:
             for path in files(self._root, table, *canonical_inputs.span(labels, self._carry_s)):
                 stamp = stamp_of(path)
@@ -209,7 +212,7 @@ class _Build:
         keys: dict[str, str],
         done: Canonical,
     ) -> None:
-        """One file of the `known` parts: those `chosen` as they are now, the others as they stand in it."""
+        """Write one file of the `known` parts: those `chosen` as they are now, the others as stored."""
         import pyarrow.parquet as pq
 
         before = contents_of(path)
@@ -258,7 +261,7 @@ class _Build:
         _settle(temporary, path)
 
     def _tables(self, parts: dict[str, list[Label]]) -> Generator[tuple[str, pa.Table]]:
-        """(part, its rows), in order; what the next are made from is read meanwhile."""
+        """Yield (part, its rows) in order; the inputs of the next are read meanwhile."""
         batches = list(_batches(parts))
         with closing(connect(self._root / "tables" / ".spill")) as engine, ThreadPoolExecutor(1) as reader:
 
@@ -334,7 +337,7 @@ class _Writer:
 
 
 def contents_of(path: Path) -> Contents | None:
-    """None when there is no file, or none that can be read."""
+    """Return a file's metadata; None when it does not exist or cannot be read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -350,7 +353,7 @@ def _rows_of(label: Label) -> int:
 
 
 def _batches(parts: dict[str, list[Label]]) -> Iterator[list[str]]:
-    """Parts of one day that are made at a time: their tables are read once for all of them."""
+    """Yield parts of one day that are made together: their tables are read once for all of them."""
     for _, of_day in groupby(sorted(parts), key=lambda part: part[:10]):
         some: list[str] = []
         count = 0
@@ -385,7 +388,7 @@ def _normalize(root: Path, labels: Sequence[Label], master_url: str | None, prog
 
 
 def _settle(temporary: Path, path: Path) -> None:
-    """`temporary` lastingly takes the place of `path`."""
+    """Put `temporary` durably in the place of `path`."""
     store = Files()
     handle = os.open(temporary, os.O_RDONLY)
     try:

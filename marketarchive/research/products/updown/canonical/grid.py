@@ -37,7 +37,7 @@ _AT: dict[Clock, str] = {"observation": "event_us", "received": "received_us"}
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What rows are made of. Times are us since the epoch, but for `start_s`.
+    """Tables from which rows are made; times are us since the epoch, but for `start_s`.
 
     `rounds`  market_id, asset, start_s, duration, strike, settlement, outcome (1 Up, 0 Down),
               strike_received_us, spot_no, twap_no (numbers of instruments), up, down (numbers of tokens)
@@ -58,7 +58,7 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class _Seconds:
-    """Of each row: its round, second of the round, second since the epoch, and place among all seconds."""
+    """Columns of each row: its round, second of the round, second since the epoch, index of the second."""
 
     round: Array
     t: Array
@@ -85,7 +85,7 @@ class Grid:
         self._references = _References(inputs.references, inputs.rounds)
 
     def rows(self, first: int = 0, last: int | None = None) -> pa.Table:
-        """By round and second, of the rounds `first` <= place < `last`, by default of all."""
+        """Return the rows of rounds `first` <= index < `last`, by round and second; default all."""
         import numpy as np
         import pyarrow as pa
 
@@ -180,7 +180,7 @@ class _Prices:
         }
 
     def _held(self, name: str, seconds: _Seconds) -> Array:
-        """The cells of which the rows' prices of an instrument are."""
+        """Return the cells that hold the rows' prices of an instrument, -1 where none is recent enough."""
         import numpy as np
 
         begin = self._numbers[name][seconds.round] * self._span
@@ -286,7 +286,7 @@ class _Books:
         }
 
     def _side(self, number: int, seconds: _Seconds) -> _Side:
-        """Of Up (0) or Down (1)."""
+        """Return the side of Up (0) or Down (1)."""
         import numpy as np
 
         cell = number * self._count + seconds.place
@@ -301,8 +301,10 @@ class _Books:
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """At each second: the place of the best prices of a token that hold, whether they are from an earlier
-    second, and whether they were proven unchanged since.
+    """Best prices of a token at each second.
+
+    For each second: the index of the best prices that hold, whether they are from an earlier second, and
+    whether they were proven unchanged since.
     """
 
     top: Array
@@ -311,7 +313,7 @@ class _Side:
 
 
 def _lags(columns: Mapping[str, Array], places: Array) -> Array:
-    """Seconds."""
+    """Return receipt minus observation in seconds, NaN for index -1."""
     import numpy as np
 
     lags = (columns["received_us"][places] - columns["event_us"][places]) / 1e6
@@ -333,7 +335,7 @@ def _floats(table: pa.Table, name: str) -> Array:
 
 
 def _known(values: Array, is_known: Array) -> pa.Array:
-    """Null where it is not known."""
+    """Return int8 values, null where not known."""
     import pyarrow as pa
 
     return pa.array(values.view("i1"), mask=~is_known)

@@ -1,4 +1,4 @@
-"""What the canonical dataset is made from, out of tables and labels, for some rounds at a time.
+"""Inputs of the canonical dataset out of tables and labels, for some rounds at a time.
 
 Relations of a DuckDB connection, times in us since the epoch:
 `rounds`  market_no, market_id, condition_id, asset, start_s, duration, strike, settlement, outcome (1 Up, 0
@@ -43,7 +43,7 @@ _RANK = {"Up": 1, "Down": 0}
 
 
 def span(labels: Sequence[Label], carry_s: int) -> tuple[int, int]:
-    """In ns, when what the rounds need can have been received."""
+    """Return the range of receipt times (ns) that the rounds need."""
     return _span(labels, carry_s).received
 
 
@@ -60,7 +60,7 @@ def read(
     carry_s: int,
     clock: Clock,
 ) -> Inputs:
-    """All that the rows of `labels` are made from, as a clock sees it.
+    """Read all inputs for the rows of `labels`, as seen by a clock.
 
     Raises ArchiveError, duckdb.Error.
     """
@@ -81,7 +81,7 @@ def read(
 def register_rounds(
     connection: duckdb.DuckDBPyConnection, labels: Sequence[Label], tokens: Tokens
 ) -> pa.Table:
-    """Makes `rounds`, which it gives back, and `tokens`."""
+    """Register `rounds`, which is returned, and `tokens` in the connection."""
     import pyarrow as pa
 
     made = rounds(labels, tokens)
@@ -97,7 +97,7 @@ def register_rounds(
 
 
 def _mine(labels: Sequence[Label], tokens: Tokens) -> list[tuple[str, str]]:
-    """The rounds' tokens, each with its slug; their places are their numbers."""
+    """Return the rounds' tokens, each with its slug; the index in the list is its number."""
     slugs = sorted({each.market_id for each in labels})
     return [(token, slug) for slug in slugs for _, token in sorted(tokens.get(slug, {}).items())]
 
@@ -116,7 +116,7 @@ def _twap(label: Label) -> str | None:
 
 
 def rounds(labels: Sequence[Label], tokens: Tokens) -> pa.Table:
-    """By the places in `labels`."""
+    """Return the table of rounds, in the order of `labels`."""
     import pyarrow as pa
 
     numbers, instruments = _numbers(labels, tokens), _instruments(labels)
@@ -151,7 +151,7 @@ def rounds(labels: Sequence[Label], tokens: Tokens) -> pa.Table:
 def register_prices(
     connection: duckdb.DuckDBPyConnection, root: Path, labels: Sequence[Label], carry_s: int
 ) -> Told:
-    """Makes `prices` of the instruments of `rounds`, which it gives back.
+    """Register `prices` of the instruments of `rounds` in the connection and return it.
 
     Raises ArchiveError.
     """
@@ -176,7 +176,7 @@ _NAMED = """
 
 
 def _about(feeds: Iterable[tuple[str, str]], names: str) -> str:
-    """Whether one of `gaps` is about what a round has of any of `feeds`."""
+    """Return the SQL condition that one of `gaps` concerns a round's data of any of `feeds`."""
     return " OR ".join(concerns(text(venue), text(feed), names, "NULL") for venue, feed in feeds)
 
 
@@ -186,10 +186,10 @@ _ABOUT_PRICE = _about(_PRICE_FEEDS, "named.price_names")
 
 
 def holes(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> None:
-    """`holes` of `rounds` and `tokens`: gaps of a market's books (`pm`), or of its asset's prices (`cl`).
+    """Create `holes` of `rounds` and `tokens`: gaps of a market's books (`pm`) or its prices (`cl`).
 
-    A gap is told by times of receipt. What is missing of `prices`, which come late, begins with what was
-    observed last before it.
+    A gap is given in times of receipt. What is missing of `prices`, which arrive late, begins with the last
+    observation before it.
     """
     paths = files(root, "gaps", first, last)
     if not paths:
@@ -235,12 +235,12 @@ def holes(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: i
 
 
 def _newest(seen: str) -> str:
-    """Null where nothing of late was seen."""
+    """Return the SQL of the newest observation, null where none is recent."""
     return f"CASE WHEN {seen}.event_us > found.from_us - {LATE_S} * 1000000 THEN {seen}.event_us END"
 
 
 def seen(connection: duckdb.DuckDBPyConnection, prices: Told, tops: Told, clock: Clock) -> tuple[Told, Told]:
-    """Of prices, and of best prices of tokens, what counts by a clock. Raises duckdb.Error."""
+    """Return the prices and best prices of tokens that count by a clock. Raises duckdb.Error."""
     if clock == "observation":
         return prices, tops
     return _received(connection, prices, _PRICES), _received(connection, tops, _TOPS)

@@ -1,4 +1,4 @@
-"""What tables say of some instruments and tokens, for some time, as columns of numbers.
+"""Reading of tables for some instruments, tokens and time, as columns of numbers.
 
 Arrow reads a batch at a time, of which only the rows that are wanted are kept; texts become numbers at once.
 """
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     _Rows = tuple[str, pa.RecordBatch, Array]
 
 _LATE_NS = 3_600 * SECOND
-"""What is received so much before it is wanted, or is stamped so much after it, plays no part."""
+"""Margin: rows received earlier before the rounds, or stamped later after them, have no effect."""
 _ASKED = (" book", " books")
 """Routes of whole books that the venue was asked for."""
 
@@ -59,14 +59,14 @@ class Span:
 
     @property
     def received(self) -> tuple[int, int]:
-        """From when until when (ns) they can have been received: a book long before, a price a day late."""
+        """Return the first and last possible receipt (ns): a book long before, a price a day late."""
         return self.first_ns - DAY, self.last_ns + DAY + 1
 
     def files(self, root: Path, table: str) -> list[Path]:
         return files(root, table, *self.received)
 
     def rows(self) -> pc.Expression:
-        """Which rows can matter: said so that Arrow leaves out what it need not read."""
+        """Return a filter of the rows that can matter, in a form by which Arrow skips row groups."""
         import pyarrow.compute as pc
 
         received, event = pc.field("received_at"), pc.field("event_time")
@@ -78,7 +78,7 @@ class Span:
 
 
 def prices(root: Path, span: Span, instruments: Mapping[str, int]) -> Told:
-    """Of `reference_prices`, the columns PRICES. Raises ArchiveError."""
+    """Read the columns PRICES of `reference_prices`. Raises ArchiveError."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -103,10 +103,9 @@ def prices(root: Path, span: Span, instruments: Mapping[str, int]) -> Told:
 
 
 def tops(root: Path, span: Span, tokens: Mapping[str, int], clock: Clock) -> Told:
-    """Best prices of `books`, `book_changes` and `quotes`, the columns TOPS; a run that is later has a
-    greater number.
+    """Read the columns TOPS: best prices of `books`, `book_changes` and `quotes`.
 
-    Raises ArchiveError.
+    A later run has a greater number. Raises ArchiveError.
     """
     import numpy as np
     import pyarrow as pa
@@ -147,8 +146,9 @@ def tops(root: Path, span: Span, tokens: Mapping[str, int], clock: Clock) -> Tol
 
 
 def _thinned(given: Iterable[_Rows], clock: Clock) -> Iterator[_Rows]:
-    """Without rows that are older than what came last in the same second of the same token: they can be the
-    newest of none. Where hardly two are in one second, as they are.
+    """Drop rows older than the last one in the same second of the same token.
+
+    They can be the newest of no second. Where few seconds have two rows, they are left as they are.
     """
     import numpy as np
     import pyarrow as pa
@@ -173,7 +173,7 @@ def _thinned(given: Iterable[_Rows], clock: Clock) -> Iterator[_Rows]:
 
 
 def _joined(parts: Sequence[Mapping[str, Array]], kinds: Mapping[str, tuple[str, Any]]) -> dict[str, Array]:
-    """Each column with one more element at its end, which stands for none."""
+    """Join the parts of each column, with one more element at its end, which stands for none."""
     import numpy as np
 
     return {
@@ -197,7 +197,7 @@ class _Numbers(dict[str, int]):
         return found
 
     def ranked(self, numbers: Array) -> Array:
-        """In place of the texts' numbers, their places among all in alphabetical order."""
+        """Replace the texts' numbers by their ranks in alphabetical order."""
         import numpy as np
 
         names = sorted(self)
@@ -210,7 +210,7 @@ class _Numbers(dict[str, int]):
 def _wanted(
     paths: Sequence[Path], fields: Mapping[str, pa.DataType], wanted: Mapping[str, int], where: pc.Expression
 ) -> Iterator[_Rows]:
-    """Feed ("venue/name"), rows of it whose first column is `wanted`, and its number in each."""
+    """Yield feed ("venue/name"), rows whose first column is `wanted`, and the number of each."""
     import numpy as np
     import pyarrow as pa
 
@@ -227,7 +227,7 @@ def _wanted(
 
 
 def _batches(paths: Sequence[Path], schema: pa.Schema, where: pc.Expression) -> Iterator[pa.RecordBatch]:
-    """Rows of files of one table."""
+    """Yield the rows of files of one table."""
     import pyarrow as pa
     import pyarrow.dataset as ds
 

@@ -1,4 +1,4 @@
-"""What an archive was told, as columns of numbers, and which of it is the newest. Pure."""
+"""Received values as columns of numbers, and which of them are the newest. Pure."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ of a name with a minus, the least."""
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Columns, and the texts of which `source` has the numbers."""
+    """Columns of numbers, and the texts that the numbers of `source` stand for."""
 
     columns: Mapping[str, Array]
     sources: Sequence[str]  # in alphabetical order
 
 
 def seconds_of(us: Array) -> Array:
-    """The first second at whose end each time lies."""
+    """Return for each time (us) the first second that ends at or after it."""
     return (us + (US - 1)) // US

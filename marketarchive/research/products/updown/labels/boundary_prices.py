@@ -26,7 +26,7 @@ INSTRUMENT = """CASE
 
 
 def paths(root: Path, wanted: Collection[tuple[str, int]]) -> list[Path]:
-    """Files of the table in which a tick of `wanted` can be: it is received within a day of its second."""
+    """Return the files in which a tick of `wanted` can be: received within a day of its second."""
     if not wanted:
         return []
     seconds = [at for _, at in wanted]
@@ -34,10 +34,10 @@ def paths(root: Path, wanted: Collection[tuple[str, int]]) -> list[Path]:
 
 
 def ticks(root: Path, wanted: Collection[tuple[str, int]]) -> Ticks:
-    """Every different value received for each of `wanted` (instrument, ns), at its first receipt per source.
+    """Return every distinct value received for each of `wanted` (instrument, ns), per source.
 
-    What a subscription repeats carries the second in which the price was valid, so it counts; it was received
-    later, and says so. Raises duckdb.Error.
+    Each is given at its first receipt. A value repeated on subscription carries the second in which it was
+    valid, so it counts; its receipt time is later. Raises duckdb.Error.
     """
     found: Ticks = {}
     for (instrument, at), told in near(root, wanted, 0, 0).items():
@@ -48,7 +48,10 @@ def ticks(root: Path, wanted: Collection[tuple[str, int]]) -> Ticks:
 def near(
     root: Path, wanted: Collection[tuple[str, int]], before_s: int, after_s: int
 ) -> dict[tuple[str, int], list[tuple[int, Tick]]]:
-    """(second in ns, tick) of what lies at most so many seconds around each of `wanted`, by second."""
+    """Return ticks at most `before_s` or `after_s` seconds around each of `wanted`, by second.
+
+    Each is (second in ns, tick). Raises duckdb.Error.
+    """
     found: dict[tuple[str, int], list[tuple[int, Tick]]] = {}
     if not (stored := paths(root, wanted)):
         return found

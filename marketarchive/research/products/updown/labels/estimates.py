@@ -10,7 +10,7 @@ from marketarchive.research.products.updown.labels.boundary_prices import near
 from marketarchive.research.products.updown.labels.labels import ESTIMATED, Estimate, Tick
 
 NEAR_S = 5
-"""How far from the boundary a price of the very instrument may be taken instead."""
+"""Greatest distance from the boundary, s, of a price of the same instrument used instead."""
 ENOUGH = 0.9
 """Share of a mean's seconds whose spot price must be there."""
 SHIFT_S = 3
@@ -20,7 +20,10 @@ _TWAP = re.compile(r"(chainlink:[a-z0-9]+-usd)-twap-(\d+)s")
 
 
 def estimates(root: Path, missing: Collection[tuple[str, int]]) -> dict[tuple[str, int], Estimate]:
-    """Of as many of `missing` (instrument, ns) as there are prices for. Raises duckdb.Error."""
+    """Estimate as many of `missing` (instrument, ns) as there are prices for.
+
+    Raises duckdb.Error.
+    """
     made: dict[tuple[str, int], Estimate] = {}
     windows: dict[int, list[tuple[str, int, str]]] = {}
     for instrument, at in missing:
@@ -39,7 +42,7 @@ def estimates(root: Path, missing: Collection[tuple[str, int]]) -> dict[tuple[st
 
 
 def mean_of(told: Sequence[tuple[int, Tick]], window_s: int, of: str) -> Estimate | None:
-    """The mean of a window's spot prices; its error grows with the seconds that lack one."""
+    """Return the mean of a window's spot prices; its error grows with the seconds that lack one."""
     by_second: dict[int, Tick] = {}
     for at, tick in told:
         by_second.setdefault(at, tick)
@@ -56,7 +59,10 @@ def mean_of(told: Sequence[tuple[int, Tick]], window_s: int, of: str) -> Estimat
 
 
 def nearest_of(told: Sequence[tuple[int, Tick]], at: int) -> Estimate | None:
-    """The last price before the boundary, else the first after it; its error is their range around it."""
+    """Return the last price before the boundary, else the first after it.
+
+    Its error is the range of the prices around the boundary.
+    """
     if len(told) < 2:
         return None
     values = [tick.value_e18 for _, tick in told]

@@ -14,7 +14,7 @@ from marketarchive.venues.polymarket.rules import Rule, rule_of, winner
 PLATFORM = "polymarket"
 STATED = "polymarket eventMetadata."
 ESTIMATED = "estimate: "
-"""How the source of a price begins that is no tick."""
+"""Prefix of a price's source that is no tick."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,10 @@ Estimates = Callable[[str, int], Estimate | None]
 def label(
     window: Window, prices: Prices, estimates: Estimates | None = None, newest_ns: int | None = None
 ) -> Label:
-    """Of a market; `newest_ns` is the time of the archive's newest line, when it may not have ended."""
+    """Return the label of a market.
+
+    newest_ns: time of the archive's newest line, for a window that may not have ended.
+    """
     rule = rule_of(window.asset, window.duration, window.start_ns, window.rule)
     strike, no_strike = _boundary(window, rule, "start", prices, estimates)
     settlement, no_settlement = _boundary(window, rule, "end", prices, estimates)
@@ -102,7 +105,7 @@ def _boundary(
     prices: Prices,
     estimates: Estimates | None,
 ) -> tuple[BoundaryPrice | None, str | None]:
-    """The best price there is of one boundary, and what is missing where it is no tick."""
+    """Return the best price of one boundary, and what is missing where it is no tick."""
     at = window.start_ns if side == "start" else window.end_ns
     if rule.instrument is None:
         missing = f"nothing archived here has {rule.missing}"
@@ -128,7 +131,10 @@ def _boundary(
 
 
 def _near_e18(stated: Decimal) -> int:
-    """A statement is a float's text: what it has beyond 18 decimals is noise."""
+    """Parse a stated price times 1e18.
+
+    A statement is a float's text: digits beyond 18 decimals are noise.
+    """
     try:
         return e18(stated)
     except ValueError:
@@ -136,7 +142,7 @@ def _near_e18(stated: Decimal) -> int:
 
 
 def wanted(windows: Iterable[Window]) -> set[tuple[str, int]]:
-    """(instrument, ns) of every boundary price that decides one of `windows`."""
+    """Return (instrument, ns) of every boundary price that decides one of `windows`."""
     found = set()
     for window in windows:
         rule = rule_of(window.asset, window.duration, window.start_ns, window.rule)

@@ -1,6 +1,6 @@
-"""What the archive's catalogue says of each round: the window, the rule, the outcome. From raw.
+"""Catalogue's statements about each round, from raw: the window, the rule, the outcome.
 
-What a sealed segment says never changes: it is read once and kept under its digest in research/.market_facts.
+A sealed segment never changes: it is read once and kept under its digest in research/.market_facts.
 """
 
 from __future__ import annotations
@@ -26,13 +26,16 @@ from marketarchive.venues.polymarket.endpoints import GAMMA, RESOLUTIONS
 from marketarchive.venues.polymarket.parse import parse
 
 FEEDS = ("markets", "resolutions")
-"""Of Polymarket: every spider archives the catalogue's answers under one of them."""
+"""Polymarket's feeds of the catalogue: every spider archives its responses under one of them."""
 VERSION = 1
 """Raised when what is taken from a segment changes."""
 
 
 class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What answers between `first` and `last` (ns) said of a market; null: they did not say."""
+    """Content of answers received between `first` and `last` (ns) about a market.
+
+    A field is null where they did not state it.
+    """
 
     condition_id: str
     first: int
@@ -52,19 +55,19 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def segments(root: Path) -> list[Entry]:
-    """Those that speak of markets, without labelled ones."""
+    """Return the segments of feeds about markets, without labelled ones."""
     reader = ArchiveReader(root)
     return [entry for feed in FEEDS for entry in reader.segments("polymarket", feed)]
 
 
 def facts(root: Path, entries: Iterable[Entry], progress: Progress) -> Iterator[Fact]:
-    """Of all `entries`. Raises ArchiveError, CorruptError, OSError."""
+    """Yield the facts of all `entries`. Raises ArchiveError, CorruptError, OSError."""
     folder = root / "research" / ".market_facts" / f"v{VERSION}"
     return kept_facts(root, folder, entries, Fact, _read, progress)
 
 
 def windows(found: Iterable[Fact]) -> tuple[list[Window], int]:
-    """Every round that they tell of, by start; and how many there are whose window is not told."""
+    """Return every round found, by start, and the number of rounds without a stated window."""
     by_market: dict[str, list[Fact]] = {}
     for fact in found:
         by_market.setdefault(fact.condition_id, []).append(fact)
@@ -74,7 +77,7 @@ def windows(found: Iterable[Fact]) -> tuple[list[Window], int]:
 
 
 def of_items(items: Iterable[Any]) -> list[Fact]:
-    """What parsed messages say, one fact per different content."""
+    """Return the facts of parsed messages, one per distinct content."""
     seen: dict[Fact, tuple[int, int]] = {}
     for item in items:
         if isinstance(item, Market) and item.asset is not None and item.duration is not None:
@@ -137,7 +140,7 @@ def _items(message: Message) -> list[Any]:
 
 
 def _window(told: list[Fact]) -> Window | None:
-    """The newest statement of each thing; None without both ends of the window."""
+    """Return a window of the newest statement of each field; None without both of its ends."""
     told.sort(key=lambda each: (each.last, each.first, msgspec.json.encode(each)), reverse=True)
     slug, start, end = (_newest(told, name) for name in ("slug", "start", "end"))
     if start is None or end is None or end <= start:
@@ -166,12 +169,15 @@ def _newest(told: list[Fact], name: str) -> Any:
 
 
 def _first(told: list[Fact], name: str, value: Any) -> int | None:
-    """When it was first told."""
+    """Return when a value was first stated, ns."""
     return None if value is None else min(each.first for each in told if getattr(each, name) == value)
 
 
 def _official(told: list[Fact]) -> tuple[str | None, str | None]:
-    """(outcome, who says so). Payouts of the Data API have no labels: they are in the catalogue's order."""
+    """Return (outcome, its source).
+
+    Payouts of the Data API have no labels: they are in the catalogue's order.
+    """
     outcomes = _newest(told, "outcomes") or ()
     for each in told:
         if each.resolution is not None:

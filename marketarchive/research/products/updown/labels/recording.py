@@ -74,7 +74,7 @@ _ROW = msgspec.json.Decoder(_Row)
 
 @dataclass
 class Recording:
-    """What a folder's markets and prices give."""
+    """Labels made of a folder's markets and prices."""
 
     labels: list[Label] = field(default_factory=list)
     checked: list[str] = field(default_factory=list)  # files whose bytes are the manifest's
@@ -88,7 +88,7 @@ class Recording:
 
 
 def read(folder: Path) -> Recording:
-    """Labels of all markets of a recording, by start.
+    """Return the labels of all markets of a recording, by start.
 
     Raises ArgumentError for a folder of another form, CorruptError where a file is not the manifest's.
     """
@@ -121,7 +121,10 @@ def read(folder: Path) -> Recording:
 
 
 def _checked(folder: Path, made: Recording) -> list[str]:
-    """Names of the manifest's files that are markets or prices; all that are here have the right digest."""
+    """Return the manifest's files of markets or prices.
+
+    The digest of each file that is here is checked.
+    """
     path = folder / "manifest.json"
     try:
         data = path.read_bytes()
@@ -184,7 +187,7 @@ def _windows(path: Path) -> Iterator[tuple[_Row, Window]]:
 
 
 def _window(row: _Row, name: str, number: int) -> Window:
-    """As the catalogue's own row tells it; without one, as the recorder does."""
+    """Return the window by the catalogue's own row, without one by the recorder's."""
     if bytes(row.raw) != b"null":
         received = Received(
             "polymarket", "recording", f"{MARKETS}/slug/{row.slug}", {}, None, 200, bytes(row.raw), 0, number
@@ -213,7 +216,7 @@ def _window(row: _Row, name: str, number: int) -> Window:
 
 
 def _ticks(path: Path) -> Iterator[tuple[int, Tick]]:
-    """(observation in ns, tick)"""
+    """Yield (observation in ns, tick)."""
     rows = csv.DictReader(line.decode() for line in _lines(path))
     missing = {"feed_ts_ms", "value", "recv_ms"} - set(rows.fieldnames or ())
     if missing:

@@ -20,7 +20,10 @@ _LOW, _HIGH = 0.1, 0.9
 def spread_and_depth(
     connection: duckdb.DuckDBPyConnection, scope: Scope, labels: Sequence[Label]
 ) -> list[dict[str, Any]]:
-    """A row for each asset and stretch, also where there is nothing. Needs `names`. Raises duckdb.Error."""
+    """Return a row for each asset and time bin, also where there is no data.
+
+    Needs `names`. Raises duckdb.Error.
+    """
     connection.execute("CREATE OR REPLACE TEMP TABLE under_way (slug VARCHAR, start BIGINT, until BIGINT)")
     if not labels:
         return []

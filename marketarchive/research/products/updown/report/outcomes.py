@@ -1,4 +1,4 @@
-"""What became of the rounds: their verdicts counted, and those that differ or prove nothing. Pure."""
+"""Outcomes of the rounds: verdicts counted, and the rounds that differ or prove nothing. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LISTED = 300
 
 
 def counted(labels: Sequence[Label]) -> list[dict[str, Any]]:
-    """A row for each asset and duration."""
+    """Count the verdicts, a row for each asset and duration."""
     groups: dict[tuple[str, str], Counter[str]] = {}
     for each in labels:
         groups.setdefault((each.asset, each.duration), Counter())[each.verdict] += 1
@@ -28,7 +28,10 @@ def counted(labels: Sequence[Label]) -> list[dict[str, Any]]:
 
 
 def without_proof(labels: Sequence[Label]) -> list[dict[str, str]]:
-    """With their reasons: those that differ, then those not provable, restated, estimated."""
+    """Return the rounds without proof and their reasons.
+
+    Those that differ come first, then those not provable, restated, estimated.
+    """
     order = ("differs", "not_provable", "restated", "estimated")
     found = sorted(
         (each for each in labels if each.verdict in order),

@@ -25,7 +25,10 @@ _WIDTH = 800  # leaves room for the names of levels
 
 
 def one_round() -> Chart:
-    """Needs the data sets `points`, `strips`, `gaps`, `levels`, `ends`, and the parameters BOUNDS."""
+    """Return the chart of a round.
+
+    Needs the data sets `points`, `strips`, `gaps`, `levels`, `ends`, and the parameters BOUNDS.
+    """
     x = {
         "field": "x",
         "type": "temporal",

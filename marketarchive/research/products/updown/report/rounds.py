@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     import duckdb
 
 POINTS = 200_000
-"""Of all rounds together, about: a few MB."""
+"""Points of all rounds together, about: a few MB."""
 _MOST, _LEAST = 300, 60  # of one round
 _STEPS = (1, 2, 3, 5, 6, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800)
 _SHARE = 10_000  # a price of a share is told in parts of a dollar
 _DIGITS = 7  # of a reference price
 
 STATES = "oqcn"
-"""Of a second of a stream: observed, quiet (proven unchanged), carried, nothing; the best first."""
+"""States of a stream's second, the best first: observed, quiet (proven unchanged), carried, none."""
 
 _PRICE_STATE = "CASE WHEN cl_mid IS NULL THEN 3 WHEN cl_ffill = 1 THEN 2 ELSE 0 END"
 _BOOK_STATE = "CASE WHEN pm_ffill IS NULL THEN 3 WHEN pm_ffill = 1 THEN 2 WHEN pm_quiet = 1 THEN 1 ELSE 0 END"
@@ -36,7 +36,7 @@ def rounds(
     labels: Sequence[Label],
     names: Mapping[str, tuple[str, str]],
 ) -> list[dict[str, Any]]:
-    """Those of `labels` of which the dataset has a second with a price or a book. Raises duckdb.Error."""
+    """Return those of `labels` with a price or a book in the dataset. Raises duckdb.Error."""
     path = scope.root / path_of("observation")
     if not labels or not path.exists():
         return []
@@ -106,7 +106,7 @@ def _round(
 
 
 def _whole(values: Iterable[float | None], base: float, scale: int) -> list[int | None]:
-    """Parts of `scale` above `base`: short in the page."""
+    """Return each value as an integer in parts of `scale` above `base`: short in the page."""
     return [None if each is None else round((each - base) * scale) for each in values]
 
 

@@ -94,7 +94,7 @@ def reproduced(labels: Sequence[Label]) -> Section:
 
 
 def validation(document: Mapping[str, Any] | None) -> str:
-    """The last validation report in short, as HTML."""
+    """Return the last validation report in short, as HTML."""
     if document is None:
         return paragraph("There is no validation report: <code>scrapy validate</code> makes one.", soft=True)
     asked = f"{document['since'] or 'the beginning'} to {document['until'] or 'the end'}"

@@ -1,4 +1,4 @@
-"""Whether each round has its rows, and its shares of observed seconds can be shares of one denominator."""
+"""Check that each round has its rows, and shares of observed seconds with one denominator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the checks of the dataset read, as relations of one DuckDB connection."""
+"""Inputs of the dataset's checks, as relations of one DuckDB connection."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ def register(
     names: Mapping[str, tuple[str, str]],
     dataset: Path,
 ) -> None:
-    """`rounds`, `tokens` and `holes` as the dataset is made from them, `dataset`: its rows of these rounds
-    with their `market_no`, and `seconds`: market_no, t, sec of each second before a round's end.
+    """Register the tables that the checks read.
+
+    They are `rounds`, `tokens` and `holes` as the dataset is made from them, `dataset` (its rows of these
+    rounds with their `market_no`), and `seconds` (market_no, t, sec of each second before a round's end).
 
     Raises ArchiveError, duckdb.Error.
     """

@@ -1,4 +1,4 @@
-"""Whether the outcomes that the archive proves are the official ones. Pure."""
+"""Check that the outcomes which the archive proves are the official ones. Pure."""
 
 from __future__ import annotations
 
@@ -53,7 +53,10 @@ def check(labels: Sequence[Label]) -> Check:
 
 
 def _reasons(labels: Sequence[Label]) -> Counter[tuple[str, str]]:
-    """(verdict, reason without the round's own times and asset) of what is neither reproduced nor differs."""
+    """Count (verdict, reason) of rounds that are neither reproduced nor differ.
+
+    Reasons are stripped of the round's own times and asset.
+    """
     return Counter(
         (each.verdict, _INSTRUMENT.sub("chainlink:*-usd", _TIME.sub("...", each.reason)))
         for each in labels

@@ -21,7 +21,7 @@ Feed = tuple[str, str, str]
 
 @dataclass
 class Session:
-    """From the first line to the last of segments without one between them that is labelled or missing."""
+    """Time from the first to the last line of consecutive segments, none of them labelled or missing."""
 
     feed: Feed
     first_us: int
@@ -30,7 +30,7 @@ class Session:
 
 
 def sessions(entries: Iterable[Entry]) -> list[Session]:
-    """Of all sealed segments that have no label."""
+    """Return the sessions of all sealed segments that have no label."""
     known = list(entries)
     left_out = labels(known)
     used = [each for each in known if each.kind in SEGMENT_KINDS and each["path"] not in left_out]
@@ -47,7 +47,7 @@ def sessions(entries: Iterable[Entry]) -> list[Session]:
 
 
 def as_table(found: Iterable[Session]) -> pa.Table:
-    """(session, run, venue, feed, first_us, last_us)"""
+    """Return a table (session, run, venue, feed, first_us, last_us)."""
     rows = [(number, *each.feed, each.first_us, each.last_us) for number, each in enumerate(found)]
     names = ("session", "run", "venue", "feed", "first_us", "last_us")
     columns = {name: [row[n] for row in rows] for n, name in enumerate(names)}

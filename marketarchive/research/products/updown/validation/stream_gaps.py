@@ -1,4 +1,4 @@
-"""Whether each hole of more than two seconds in a stream is recorded as one."""
+"""Check that each interval of more than two seconds without data in a stream is a recorded gap."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def check(
     *,
     strict: bool = False,
 ) -> Check:
-    """UTC day by UTC day, which bounds memory. Raises duckdb.Error."""
+    """Check UTC day by UTC day, which bounds memory. Raises duckdb.Error."""
     days: dict[str, list[Label]] = {}
     for each in labels:
         days.setdefault(iso(each.start_ns)[:10], []).append(each)
@@ -134,7 +134,7 @@ def _check(
 
 
 def _counts(connection: duckdb.DuckDBPyConnection, stream: str) -> Counter[str]:
-    """Seconds by what is known of them."""
+    """Count seconds by what is known of them."""
     [[seconds]] = run(connection, "SELECT count(*) FROM seconds")
     bare = run(connection, f"SELECT state, count(*) FROM bare WHERE stream = '{stream}' GROUP BY state")
     counted: Counter[str] = Counter(dict(bare))

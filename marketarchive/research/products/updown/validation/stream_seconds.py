@@ -1,4 +1,4 @@
-"""What is known of each second of a round in which a stream brought nothing of its own.
+"""States of the seconds of a round in which a stream brought nothing of its own.
 
 quiet     (in the dataset) an answer of the venue proved that the books had not changed
 silent    nothing came on an open connection, and what came before and after it on that connection fits
@@ -33,8 +33,10 @@ _AROUND = 3_600 * SECOND  # before and after the rounds: messages that tell what
 
 
 def register(connection: duckdb.DuckDBPyConnection, root: Path, labels: Sequence[Label]) -> None:
-    """Makes `observed`, what the dataset says of seconds before the end, and `bare`: market_no, stream, t,
-    state of each second of `seconds` without an observation.
+    """Create the tables `observed` and `bare`.
+
+    `observed` has the dataset's seconds before the end; `bare` (market_no, stream, t, state) those of
+    `seconds` without an observation.
 
     Needs `rounds`, `tokens`, `holes`, `dataset`, `seconds` of `labels`. Raises duckdb.Error.
     """
@@ -83,7 +85,7 @@ _SESSION = """(sessions.run, sessions.venue, sessions.feed) = (told.run, told.ve
 
 
 def _messages(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> None:
-    """`messages`: every whole book and every change of the rounds' tokens that counts."""
+    """Create `messages`: every snapshot and delta of the rounds' tokens that counts."""
     parts = []
     times = f"received_at >= {literal(first)} AND received_at < {literal(last)}"
     for name, is_change, where in (
@@ -112,7 +114,7 @@ def _messages(connection: duckdb.DuckDBPyConnection, root: Path, first: int, las
 
 
 def _tracked(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> None:
-    """`tracked`: from the first data that a recording had of a round's stream until its end.
+    """Create `tracked`: from a recording's first data of a round's stream until its end.
 
     Prices come with a delay: what was observed within the last one's before the end had not arrived.
     """
@@ -142,10 +144,10 @@ def _tracked(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last
 
 
 def _islands(connection: duckdb.DuckDBPyConnection) -> None:
-    """`islands`: times in which all that a connection sent of a token is here, as far as it tells.
+    """Create `islands`: times in which all that a connection sent of a token is here.
 
-    A change whose hash comes out shows that none before it is missing. A whole book does not, nor does the
-    end: there a silence counts as long as the stream itself does not doubt it.
+    A delta whose hash matches proves that none before it is missing. A snapshot does not, nor does the end:
+    there a silence counts as long as the stream itself records no gap.
     """
     run(
         connection,

@@ -1,4 +1,4 @@
-"""Whether the strikes that the archive computed are those that the venue published. Pure."""
+"""Check that the computed strikes are those that the venue published. Pure."""
 
 from __future__ import annotations
 

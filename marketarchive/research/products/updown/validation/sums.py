@@ -1,4 +1,4 @@
-"""Whether the books of Up and Down could be traded against each other for a sure profit."""
+"""Check that the books of Up and Down could not be traded against each other for a sure profit."""
 
 from __future__ import annotations
 

@@ -51,12 +51,12 @@ VENUES = frozenset({"polymarket", "chainlink"})
 MARKDOWN = PurePosixPath("research", "VALIDATION_REPORT.md")
 JSON = PurePosixPath("research", "VALIDATION_REPORT.json")
 TABLES = ("gaps", "books", "book_changes", "reference_prices")
-"""What checks read beside labels and dataset."""
+"""Tables that checks read beside labels and dataset."""
 
 
 @dataclass
 class Validation:
-    """What a call found."""
+    """Result of a validation."""
 
     checks: list[Check]
     document: dict[str, Any]  # as it stands in the JSON
@@ -75,7 +75,7 @@ class Validation:
 
 
 def state_of(checks: Sequence[Check]) -> State:
-    """The worst; `nothing to check` where that is all there is."""
+    """Return the worst state; `nothing to check` where that is all there is."""
     states = {each.state for each in checks}
     worst: tuple[State, ...] = ("fail", "warn", "pass")
     return next((state for state in worst if state in states), "nothing to check")
@@ -90,7 +90,9 @@ def validate(
     master_url: str | None = None,
     progress: Progress | None = None,
 ) -> Validation:
-    """Of the rounds that start in `since` <= time < `until` (ns); `strict`: recorded gaps fail too.
+    """Validate the rounds that start in `since` <= time < `until` (ns).
+
+    strict: recorded gaps fail too.
 
     One call at a time; another waits. Raises ArchiveError, ConfigurationError, DiskError.
     """
@@ -171,7 +173,7 @@ def _validate(
 
 
 def _times(labels: Sequence[Label]) -> tuple[int, int]:
-    """From the first start until the last end; nothing without rounds."""
+    """Return the first start and the last end (ns); (0, 0) without rounds."""
     if not labels:
         return 0, 0
     return min(each.start_ns for each in labels), max(each.end_ns for each in labels)
@@ -206,7 +208,10 @@ def _versions() -> dict[str, Any]:
 
 
 def _inputs(root: Path, labels: Sequence[Label]) -> list[dict[str, str]]:
-    """With checksums; tables by their keys, which stand for the segments that they are made from."""
+    """List the inputs with checksums.
+
+    Tables have their keys, which stand for the segments that they are made from.
+    """
     found = []
     for path in (label_files.PARQUET, path_of("observation")):
         if (root / path).exists():
@@ -222,7 +227,10 @@ def _inputs(root: Path, labels: Sequence[Label]) -> list[dict[str, str]]:
 
 
 def _write(root: Path, started: int, document: Mapping[str, Any], checks: Sequence[Check]) -> str:
-    """Both files, each whole or as it was before, and the manifest; its path. Raises OSError."""
+    """Write both files, each whole or as it was before, and the manifest; return its path.
+
+    Raises OSError.
+    """
     store_files = Files()
     written = {
         JSON: msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n",
