@@ -1,4 +1,4 @@
-"""Everything of Kalshi's 15-minute rounds on some assets: the stream, all trades once more over REST, results."""
+"""Everything of Kalshi's 15-minute rounds on some assets: the stream, trades and results over REST."""
 
 from __future__ import annotations
 

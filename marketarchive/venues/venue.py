@@ -80,6 +80,7 @@ class Feed:
     titles: Mapping[str, str] = field(default_factory=dict)
     """What its markets are called in a report: by topic, those of a `topic:symbol`; the others by "". Without
     any: by venue and feed."""
+    is_numbered: bool = False  # books of all markets of a connection are counted together: none is missing
     is_polled: bool = False  # by requests; else what is sent on a socket or by a page
     has_markets: bool = False  # its answers speak of markets: for the market master
     identity: Callable[[Received], bytes] | None = None

@@ -27,6 +27,7 @@ VENUE = Venue(
             tables=("books", "book_changes", "trades", "quotes", "reference_prices", "coverage"),
             rows=StreamRows,
             price_range=(0, 1),
+            is_numbered=True,
             titles={"": "Kalshi, order books", INDEX: "CF Benchmarks, by Kalshi"},
         ),
         "trades": Feed(tables=("trades",), rows=TradeRows, is_polled=True),
