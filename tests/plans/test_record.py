@@ -13,12 +13,14 @@ import pytest
 
 from marketarchive.collecting.live_books import StateSource
 from marketarchive.collecting.together.listener import Observation
+from marketarchive.items import Market
 from marketarchive.plans.kxbtc15m.record import WAIT_S
 from marketarchive.times import SECOND, from_iso, iso
+from marketarchive.venues.kalshi import queries
 from marketarchive.venues.kalshi.session import KalshiTop
 from marketarchive.venues.market_messages import QuoteMessage
 from tests.plans.recording import AFTER_S, Recording, round_with
-from tests.simulator.kalshi.asking import AT
+from tests.simulator.kalshi.asking import AT, read
 
 
 def whole(root: Path, oddity: str | None, *, asleep: bool = False) -> tuple[Recording, str]:
@@ -244,3 +246,18 @@ def test_what_the_stream_proves_comes_before_an_answer(tmp_path: Path) -> None:
     assert streamed["is_trading"] == 1  # the socket does not say it, the last answer does
     assert ticks[2]["volume"] != 7.5  # the ticker came later
     assert {ticks[n]["source"] for n in range(11, 20)} == {"rest"}
+
+
+def test_a_listed_market_takes_the_place_of_the_grids(tmp_path: Path) -> None:
+    each = round_with(None, AT)
+    made = Recording(tmp_path, each.start + 1, spot=float(each.true_strike))
+    made.pass_to(each.start + 10)
+    [listed] = [
+        item for item in read(queries.market(each.ticker), made.second).items if isinstance(item, Market)
+    ]
+    made.record.take(listed.model_copy(update={"market_id": "KXBTC15M-OTHERWISE"}))
+    made.pass_to(each.start + 20 + WAIT_S)
+    tickers = [line["ticker"] for line in made.lines("tick")]
+    assert tickers == [each.ticker] * tickers.count(each.ticker) + ["KXBTC15M-OTHERWISE"] * 12
+    seconds = [line["time"] for line in made.lines("tick")]
+    assert seconds == sorted(set(seconds))
