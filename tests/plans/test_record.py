@@ -261,3 +261,18 @@ def test_a_listed_market_takes_the_place_of_the_grids(tmp_path: Path) -> None:
     assert tickers == [each.ticker] * tickers.count(each.ticker) + ["KXBTC15M-OTHERWISE"] * 12
     seconds = [line["time"] for line in made.lines("tick")]
     assert seconds == sorted(set(seconds))
+
+
+def test_a_settlement_is_of_the_60_seconds_after_its_first_boundary_up_to_the_close(tmp_path: Path) -> None:
+    each = round_with(None, AT)
+    made = Recording(tmp_path, each.end - 70, spot=70_000.0)
+    made.pass_to(each.end - 60, each.ticker)
+    made.spot = 80_000.0
+    made.pass_to(each.end - 1, each.ticker)
+    made.spot = 90_000.0
+    made.pass_to(each.end, each.ticker)
+    made.spot = 60_000.0
+    made.pass_to(each.end + AFTER_S, each.ticker)
+    [settled] = of(made, "settlement", each.ticker)
+    assert settled["settlement_ticks"] == [80_000] * 59 + [90_000]
+    assert settled["avg_brti"] == pytest.approx((59 * 80_000 + 90_000) / 60, abs=0.01)
