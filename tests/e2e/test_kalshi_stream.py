@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 from collections.abc import Iterator
 from decimal import Decimal
@@ -163,6 +164,20 @@ def test_from_the_environment_and_demo(kalshi: Simulator, key: dict[str, Any], o
         "external-api-ws.demo.kalshi.co/trade-api/ws/v2",
         "external-api.demo.kalshi.co/trade-api/v2/markets",
     }
+
+
+def test_a_probe_asks_the_socket_where_there_is_a_key(
+    kalshi: Simulator, key: dict[str, Any], out: Path
+) -> None:
+    given = {"OUTPUT_DIR": out, "SIMULATOR_URL": kalshi.url, **key}
+    options = [word for name, value in given.items() for word in ("-s", f"{name}={value}")]
+    done = run([*SCRAPY, "probe", "kalshi", *options], 60)
+    assert done.returncode == 0, done.stderr
+    [found] = (out / "probes").glob("*.json")
+    [socket] = [each for each in json.loads(found.read_text())["checks"] if each["name"] == "socket"]
+    assert socket["passed"], socket
+    assert "orderbook_delta" in socket["evidence"]
+    check_secrets(Done(0, done.stderr + done.stdout, Output(out)), key)
 
 
 def test_collect_leaves_out_what_has_no_key(kalshi: Simulator, out: Path) -> None:
