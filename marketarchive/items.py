@@ -29,6 +29,7 @@ GapReason = Literal[
     "missed_tick",
     "rate_limited",
     "blocked",
+    "not_served",
     "dns",
     "tls",
     "clock",

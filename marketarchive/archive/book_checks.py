@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 from marketarchive.archive.reader import Message
+from marketarchive.archive.replay import make_rows
 from marketarchive.archive.report import Report
 from marketarchive.exceptions import ParseError
 from marketarchive.gap_lines import GapLine, held_subjects
-from marketarchive.invocation import command
 from marketarchive.scope import Scope
 from marketarchive.times import SECOND, from_iso
 from marketarchive.venues import feed_of
-from marketarchive.venues.messages import ConnectionLine
 from marketarchive.venues.table_rows import BookChangesRow, BooksRow, TableRow
-from marketarchive.venues.venue import RowMaker, Verified
+from marketarchive.venues.venue import RowMaker
 
 SLACK_S = 1
 """Seconds that a gap's ends may be off: they stand on our estimate of the venue's time."""
@@ -38,67 +38,62 @@ class BookChecks:
 
     def __init__(self) -> None:
         self._makers: dict[tuple[str, str, str], RowMaker] = {}  # by run, venue and feed
-        self._unseen: set[str] = set()  # feeds with books that nothing here looks at
+        self._unseen: set[str] = set()  # feeds with books that nothing makes rows of
         self._faults: dict[str, str] = {}  # by feed what went wrong first: ours, not the archive's
         self._failures: list[_Failure] = []
         self._open: dict[tuple[str, str, str], set[str]] = {}  # connections, by run, venue and feed
         self._gaps: list[tuple[GapLine, Scope, int, int | None]] = []
 
     def look(self, message: Message, report: Report) -> None:
-        """Take one line of a segment."""
+        """Take one line of a segment, in the order of `replayed`."""
         if message.kind == "gap":
             self._note_gap(message)
             return
         feed = feed_of(message.venue, message.feed)
-        if feed is None or message.kind not in ("response", "frame", "connection"):
+        if feed is None or "books" not in feed.tables:
             return
+        if feed.rows is None:
+            self._unseen.add(f"{message.venue}/{message.feed}")
+            return
+        key = (message.run, message.venue, message.feed)
+        if key not in self._makers:
+            self._makers[key] = feed.rows()
         if message.kind == "connection":
-            self._connect(message)
-            return
-        if message.kind == "frame" if feed.verify is not None else feed.rows is None:
-            if "books" in feed.tables:
-                self._unseen.add(f"{message.venue}/{message.feed}")
-            return
-        if message.kind == "response" and message.envelope.get("status") != 200:
-            return
-        for key, verdict, recipe, at in self._verdicts(message):
+            self._note_connection(message)
+        for book, verdict, recipe, at in self._verdicts(self._makers[key], message):
             report.books[verdict] += 1
             if verdict == "failed":
-                what = f"the book of {key} does not have the hash it states ({recipe})"
-                if message.kind == "frame" and self._has_another(message):
-                    continue  # what this connection lacks, another may have brought
-                if message.kind == "frame":
-                    where = (message.path, message.line_number, what)
-                    self._failures.append(_Failure(message.venue, message.feed, key, at, *where))
-                else:
+                what = f"the book of {book} does not have the hash it states ({recipe})"
+                if message.kind == "response":
                     report.problem(message.path, what, message.line_number)
+                elif not self._has_another(message):  # what this connection lacks, another may have brought
+                    where = (message.path, message.line_number, what)
+                    self._failures.append(_Failure(message.venue, message.feed, book, at, *where))
 
     def finish(self, report: Report) -> None:
         """Name the failures of sockets that lie in no recorded gap, and feeds that were not looked at."""
+        held = held_subjects([about for about, *_ in self._gaps])
+        gaps = [
+            (replace(scope, subjects=tuple(subjects)), start, end)
+            for (_, scope, start, end), subjects in zip(self._gaps, held, strict=True)
+            if subjects is not None
+        ]
         for failure in self._failures:
-            if not self._is_in_gap(failure):
+            if not _is_in_gap(failure, gaps):
                 report.problem(failure.path, failure.what, failure.line)
-        remedy = command("normalize")
-        notes = [f"not all books of {feed} were looked at: `{remedy}` replays them" for feed in self._unseen]
-        notes += [
+        report.notes += sorted(
+            f"no books of {feed} were looked at: its venue declares no rows of it" for feed in self._unseen
+        )
+        report.notes += sorted(
             f"not all books of {feed} were looked at: its venue's functions fail at {where}"
             for feed, where in self._faults.items()
-        ]
-        report.notes += sorted(notes)
+        )
 
-    def _verdicts(self, message: Message) -> list[tuple[str, str, str, int]]:
-        """Return what the feed's `verify`, or else its rows, say of the books in a message."""
-        feed = feed_of(message.venue, message.feed)
-        assert feed is not None
+    def _verdicts(self, maker: RowMaker, message: Message) -> list[tuple[str, str, str, int]]:
+        """Return (key, verdict, recipe, venue's time) of the books in a message."""
         try:
-            if feed.verify is not None:
-                found: Iterable[Verified] = feed.verify(message.received())
-                return [(*each, message.received_at) for each in found]
-            assert feed.rows is not None
-            key = (message.run, message.venue, message.feed)
-            if key not in self._makers:
-                self._makers[key] = feed.rows()
-            return list(_of_rows(self._makers[key].rows(message.received()), message.received_at))
+            rows = make_rows(maker, message)
+            return [] if message.kind == "book_state" else list(_judged(rows, message.received_at))
         except ParseError:
             return []  # no book: its `invalid` line says what was wrong with it
         except Exception as error:
@@ -106,15 +101,12 @@ class BookChecks:
             self._faults.setdefault(f"{message.venue}/{message.feed}", f"{where}: {error!r}")
             return []
 
-    def _connect(self, message: Message) -> None:
-        key, line = (message.run, message.venue, message.feed), _connection(message)
-        names = self._open.setdefault(key, set())
-        if line.event == "closed":
-            names.discard(line.connection)
+    def _note_connection(self, message: Message) -> None:
+        names = self._open.setdefault((message.run, message.venue, message.feed), set())
+        if message.envelope["event"] == "closed":
+            names.discard(message.envelope["connection"])
         else:
-            names.add(line.connection)
-        if key in self._makers:
-            self._makers[key].connect(line)
+            names.add(message.envelope["connection"])
 
     def _has_another(self, message: Message) -> bool:
         names = self._open.get((message.run, message.venue, message.feed), set())
@@ -127,26 +119,18 @@ class BookChecks:
         about = GapLine(message.venue, message.feed, line.get("id"), message.seq, scope.subjects)
         self._gaps.append((about, scope, from_iso(line["from"]), end))
 
-    def _is_in_gap(self, failure: _Failure) -> bool:
-        slack = SLACK_S * SECOND
-        held = held_subjects([about for about, *_ in self._gaps])
-        return any(
-            subjects is not None
-            and (about.venue, about.feed) == (failure.venue, failure.feed)
-            and (not scope.subjects or failure.key in subjects)
-            and start - slack <= failure.at
-            and (end is None or failure.at <= end + slack)
-            for (about, scope, start, end), subjects in zip(self._gaps, held, strict=True)
-        )
+
+def _is_in_gap(failure: _Failure, gaps: Iterable[tuple[Scope, int, int | None]]) -> bool:
+    slack = SLACK_S * SECOND
+    return any(
+        scope.concerns(failure.venue, failure.feed, [failure.key])
+        and start - slack <= failure.at
+        and (end is None or failure.at <= end + slack)
+        for scope, start, end in gaps
+    )
 
 
-def _connection(message: Message) -> ConnectionLine:
-    line = message.envelope
-    keys = tuple(line.get("keys") or ())
-    return ConnectionLine(line["connection"], line["event"], keys, message.received_at)
-
-
-def _of_rows(rows: Iterable[TableRow], received_at: int) -> Iterator[tuple[str, str, str, int]]:
+def _judged(rows: Iterable[TableRow], received_at: int) -> Iterator[tuple[str, str, str, int]]:
     for row in rows:
         if isinstance(row, BooksRow | BookChangesRow):
             recipe = row.recipe if isinstance(row, BooksRow) else None

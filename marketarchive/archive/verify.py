@@ -16,12 +16,14 @@ from marketarchive.archive import locks
 from marketarchive.archive.book_checks import BookChecks
 from marketarchive.archive.check_file import check_bytes, check_segment
 from marketarchive.archive.check_run import FeedOfRun, check_density, check_manifest
+from marketarchive.archive.compress_rows import content_digest
 from marketarchive.archive.dayfile import day_files
 from marketarchive.archive.facts import Facts
 from marketarchive.archive.ledger import NOTHING, Entry, Head, Ledger, check_chain
 from marketarchive.archive.paths import LEDGER, PART, RECOVERING, parse_segment_path, relative
 from marketarchive.archive.provenance import Provenance, first_run
-from marketarchive.archive.reader import SEGMENT_KINDS, read_segment
+from marketarchive.archive.reader import SEGMENT_KINDS
+from marketarchive.archive.replay import replayed
 from marketarchive.archive.report import Report
 from marketarchive.archive.run import run_name
 from marketarchive.archive.scan import Scan
@@ -62,6 +64,9 @@ class _Verification:
         self._provenance = Provenance(root, ledger)
         self._alive |= _alive(root)  # also a run that started meanwhile and has sealed something already
         self._feeds: dict[tuple[str, str, str], FeedOfRun] = {}
+        self._replaced = {
+            digest for entry in self._entries if isinstance(digest := entry.get("replaces"), str)
+        }
         self._moved = {entry.get("path") for entry in self._entries if entry.kind == "moved"}
 
     def run(self, head: str | None) -> Report:
@@ -143,10 +148,18 @@ class _Verification:
     def _check_other(self, entry: Entry) -> None:
         if entry["path"] in self._moved:
             self._report.checked["moved"] += 1
+        elif entry["sha256"] in self._replaced and not (self._root / entry["path"]).exists():
+            self._report.checked["replaced"] += 1  # the gzip that holds its bytes has a line of its own
         elif self._since is None or entry.kind == "manifest" or _end(entry) >= self._since:
-            check_bytes(self._root, entry, self._report)
+            if check_bytes(self._root, entry, self._report) and "replaces" in (entry.fields or {}):
+                self._check_content(entry)
         else:
             self._is_there(entry)
+
+    def _check_content(self, entry: Entry) -> None:
+        """Compare what a gzip holds with the plain file that it replaces."""
+        if content_digest(self._root / entry["path"]) != entry["replaces"]:
+            self._report.problem(entry["path"], f"does not hold the bytes of sha256 {entry['replaces']}")
 
     def _is_there(self, entry: Entry) -> bool:
         """For what is too old to be read again: at least the file is there, in its size."""
@@ -165,7 +178,7 @@ class _Verification:
     def _check_books(self, entry: Entry) -> None:
         if self._books is None:
             return
-        for message in read_segment(self._root, entry):
+        for message in replayed(self._root, entry):
             self._books.look(message, self._report)
 
     def _check_runs(self, manifests: list[Entry]) -> None:
@@ -227,6 +240,11 @@ class _Verification:
 
     def _check_day_files(self, entered: set[str]) -> None:
         """Files of rows that no run of this archive has begun; others may still grow."""
+        for path in sorted((*self._root.glob("records/*.jsonl.gz"), *self._root.glob("*.jsonl.gz"))):
+            if (name := relative(self._root, path)) not in entered:
+                beside = name.removesuffix(".gz")
+                also = f"; {beside} lies beside it" if (self._root / beside).exists() else ""
+                self._report.problem(name, f"is not in the ledger{also}")
         found: dict[str, str] = {}
         for path, _ in day_files(self._root):
             name = relative(self._root, path)

@@ -9,26 +9,24 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from marketarchive.clock import sleep
 from marketarchive.collecting.arguments import Argument, Arguments
+from marketarchive.collecting.live_books import BookSource, LiveBook
 from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.collecting.streams.pool import ConnectionPool
+from marketarchive.collecting.streams.second_books import SecondBooks
 from marketarchive.collecting.streams.stream import StreamSpider
 from marketarchive.collecting.together.listener import Observation
 from marketarchive.exceptions import ArgumentError
 from marketarchive.items import BookRow
 from marketarchive.scope import LOOKUP, Scope
-from marketarchive.times import SECOND, from_seconds, utc
+from marketarchive.times import from_seconds, utc
 from marketarchive.venues.channel import Channel, Statement, Update
 from marketarchive.venues.endpoint import Query
+from marketarchive.venues.exchange import SPOT
 from marketarchive.venues.exchange_session import BookTop, ExchangeSession
 from marketarchive.venues.market_messages import TradeMessage, WireFormat
 from marketarchive.venues.symbols import symbols
 
-ROW_GRACE_S = 5
-"""Seconds that a row waits for messages of its tick."""
-ROWS_AT_ONCE = 5_000
-"""After a sleep of the machine; the rest follows a second later."""
 STATEMENT_S = 5.0
 """Seconds after which a request for a book is not sent, or sent again, any more: another one follows."""
 CHANNEL = Argument(
@@ -40,8 +38,8 @@ CHANNEL = Argument(
 class ExchangeStreamSpider(StreamSpider):
     """Use it for an exchange: the markets of `symbols.csv`, as its column `symbol` names them."""
 
-    feed = "spot"
-    kind = "spot"
+    feed = SPOT
+    kind = SPOT
     wire: WireFormat
     sockets: ClassVar[Mapping[str, tuple[Channel, WireFormat]]] = {}  # by the argument `channel`
     statement: ClassVar[Any] = None  # (market) -> Query for its whole book, where REST has a state to compare
@@ -70,7 +68,9 @@ class ExchangeStreamSpider(StreamSpider):
     async def prepare(self) -> None:
         chosen = self.arguments.assets or tuple(symbols(self.venue))
         self._markets = {symbols(self.venue)[asset]["symbol"]: asset for asset in chosen}
-        self._rows = SecondBooks(self, self._markets)
+        self._rows = SpotRows(self, self._markets)
+        self._newest_at: dict[str, int] = {}  # market -> receipt of its newest message, wall ns
+        self.run.process.notify(BookSource(self.venue, self.feed, self.live_books))
         self.subscribe(self._markets)
 
     def upkeep(self) -> list[asyncio.Task[None]]:
@@ -79,13 +79,27 @@ class ExchangeStreamSpider(StreamSpider):
     def new_session(self) -> ExchangeSession:
         return ExchangeSession(self.wire)
 
-    def applied(self, at: int, seq: int, updates: Sequence[Update]) -> None:  # noqa: ARG002
+    def applied(self, at: int, seq: int, updates: Sequence[Update]) -> None:  # noqa: ARG002  (a hook)
         for update in updates:
+            self._newest_at[update.key] = at
             if update.kind == "trade":
                 self._rows.trade(update.value)
             elif update.kind != "mark" and update.key in self._markets:
                 asset = self._markets[update.key]
-                self.run.process.notify(Observation(self.venue, self.feed, asset, update.at))
+                self.run.process.notify(Observation(self.venue, self.feed, asset, update.at, update.value))
+
+    def live_books(self) -> Iterator[LiveBook]:
+        """Yield the book of each market that is followed without a gap at this moment."""
+        for market, asset in self._markets.items():
+            pool = self.pool_of(market)
+            if pool is None or not pool.completeness.is_live(market) or market not in self._newest_at:
+                continue
+            for connection in reversed(pool.connections):  # the newest that has the book
+                session = connection.session
+                book = session.books.books.get(market) if isinstance(session, ExchangeSession) else None
+                if book is not None and book.verdict != "failed":
+                    yield LiveBook(asset, book.bids, book.asks, self._newest_at[market])
+                    break
 
     def request_statements(self, pool: ConnectionPool, keys: Sequence[str]) -> None:
         requested = self.run.clock.mono_ns()
@@ -107,54 +121,39 @@ class ExchangeStreamSpider(StreamSpider):
         return ()
 
 
-class SecondBooks:
-    """Makes a row of best prices a second and market, of the newest state that is proven at it."""
+class SpotRows(SecondBooks[BookRow]):
+    """Rows of best prices, with the newest trade up to each second."""
 
     def __init__(self, spider: ExchangeStreamSpider, markets: dict[str, str]) -> None:
         """markets: with the asset of each."""
+        super().__init__(spider)
         self._spider = spider
         self._markets = markets
-        self._next = -(-spider.now() // SECOND) * SECOND
         self._trades: dict[str, deque[TradeMessage]] = {market: deque() for market in markets}
         self._last: dict[str, TradeMessage] = {}  # the newest that is older than those
 
-    async def keep(self) -> None:
-        """Give rows as they become due, until the run stops."""
-        spider = self._spider
-        while await sleep(spider.run.clock, 1.0, spider.run.stop):
-            spider.put(*self.due(spider.now() - ROW_GRACE_S * SECOND))
+    def markets(self, tick: int) -> Iterable[str]:  # noqa: ARG002  (they do not change)
+        return self._markets
 
     def trade(self, trade: TradeMessage) -> None:
         """Remember a trade for rows to come."""
         if trade.market in self._trades:  # one that is sent again on another connection comes late
             insort(self._trades[trade.market], trade, key=_order)
 
-    def due(self, until: int) -> Iterator[BookRow]:
-        """Yield the rows of ticks before `until`, ns."""
-        end = min(until, self._next + ROWS_AT_ONCE * SECOND)
-        for tick in range(self._next, end, SECOND):
-            self._spider.run.stats.inc_value("ticks/due")
-            for market, asset in self._markets.items():
-                yield self._row(tick, market, asset)
-            self._next = tick + SECOND
-
-    def _row(self, tick: int, market: str, asset: str) -> BookRow:
+    def row(self, tick: int, market: str, shown: BookTop | None) -> BookRow:
         spider = self._spider
-        pool = spider.pool_of(market)
-        found = None if pool is None else pool.completeness.row(market, tick)
-        top: BookTop | None = None if found is None else found.value
         last = self._last_trade(market, tick)
         return BookRow(
             venue=spider.venue,
             feed=spider.feed,
-            received_at=spider.run.clock.now_ns() if top is None else top.received_at,
-            seq=0 if top is None else top.seq,
+            received_at=spider.run.clock.now_ns() if shown is None else shown.received_at,
+            seq=0 if shown is None else shown.seq,
             timestamp=utc(tick),
-            asset=asset,
-            bid=None if top is None else top.best_bid,
-            ask=None if top is None else top.best_ask,
-            last=None if top is None or last is None else last.price,
-            is_observed=0 if top is None else 1,
+            asset=self._markets[market],
+            bid=None if shown is None else shown.best_bid,
+            ask=None if shown is None else shown.best_ask,
+            last=None if shown is None or last is None else last.price,
+            is_observed=0 if shown is None else 1,
             source="book",
             kind=spider.kind,
         )

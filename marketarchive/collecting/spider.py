@@ -149,6 +149,10 @@ class ArchiveSpider(Spider):
         """Return the time of the axis, ns since the Unix epoch: no step of the wall clock moves it."""
         return self.axis.at(self.run.clock.mono_ns())
 
+    def address(self, query: Query) -> str:
+        """Return where the venue answers a query, without its parameters."""
+        return query.url
+
     def submit(self, ask: Ask) -> None:
         """Send as soon as limits and the archive's buffer allow; `ask.then` is called exactly once."""
         self._open += 1
@@ -258,7 +262,7 @@ class ArchiveSpider(Spider):
     def _request(self, ask: Ask) -> Request:
         query = ask.query
         return Request(
-            with_query(route(query.url, self.run.process.simulator), query.params),
+            with_query(route(self.address(query), self.run.process.simulator), query.params),
             method=query.endpoint.method,
             body=query.body or b"",
             headers={"Content-Type": "application/json"} if query.body else None,

@@ -21,9 +21,11 @@ from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.collecting.streams.detection import table
 from marketarchive.collecting.streams.stream import StreamSpider
 from marketarchive.invocation import command
+from marketarchive.venues import venues
 from marketarchive.venues.channel import Channel
 
 COMMANDS, SPIDERS, SETTINGS = "docs/COMMANDS.md", "docs/SPIDERS.md", "docs/SETTINGS.md"
+PERPS = "docs/PERPS.md"  # only what stands between BEGIN and END
 METHODOLOGY = "docs/METHODOLOGY.md"  # only what stands between BEGIN and END
 BEGIN, END = "<!-- written by `scrapy document` -->\n", "<!-- until here -->\n"
 COMMANDS_HEAD = """# Commands
@@ -49,7 +51,9 @@ class Command(ScrapyCommand):
     default_settings = {"LOG_ENABLED": False}  # noqa: RUF012  (Scrapy's own form)
 
     def short_desc(self) -> str:
-        return f"Write {COMMANDS}, {SPIDERS}, {SETTINGS} and tables of {METHODOLOGY} from the code"
+        return (
+            f"Write {COMMANDS}, {SPIDERS}, {SETTINGS} and tables of {METHODOLOGY} and {PERPS} from the code"
+        )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
@@ -67,6 +71,7 @@ class Command(ScrapyCommand):
             SPIDERS: document([spider for spider in spiders if issubclass(spider, ArchiveSpider)]),
             SETTINGS: settings_page((root / "marketarchive/settings/live.py").read_text(encoding="utf-8")),
             METHODOLOGY: methodology_page((root / METHODOLOGY).read_text(encoding="utf-8"), spiders),
+            PERPS: _between((root / PERPS).read_text(encoding="utf-8"), PERPS, perps_tables()),
         }
         for name, text in pages.items():
             path = root / name
@@ -163,10 +168,6 @@ def settings_page(source: str) -> str:
 
 def methodology_page(page: str, spiders: Iterable[type[Any]]) -> str:
     """Return `page` with a table of what is noticed for each channel to which one of `spiders` listens."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{METHODOLOGY} has no place between {BEGIN!r} and {END!r}")
     streams = {
         channel.endpoint: (spider.venue, channel)
         for spider in spiders
@@ -174,7 +175,40 @@ def methodology_page(page: str, spiders: Iterable[type[Any]]) -> str:
         for channel in spider.channels()
     }
     tables = [_channel_section(venue, channel) for venue, channel in streams.values()]
-    return "".join((before, begin, *tables, "\n", end, after))
+    return _between(page, METHODOLOGY, tables)
+
+
+def _between(page: str, name: str, parts: Iterable[str]) -> str:
+    """Return `page` with `parts` where the code writes it."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{name} has no place between {BEGIN!r} and {END!r}")
+    return "".join((before, begin, *parts, "\n", end, after))
+
+
+def perps_tables() -> Iterable[str]:
+    """Yield a table of where each column is from, column by venue, and how, venue by venue."""
+    declared = {name: venue.perps for name, venue in venues().items() if venue.perps is not None}
+    columns = list(dict.fromkeys(column for perps in declared.values() for column in perps.columns))
+    yield "\n" + _row(["column", *declared]) + _row(["---"] * (len(declared) + 1))
+    for column in columns:
+        found = [perps.columns.get(column) for perps in declared.values()]
+        yield _row([f"`{column}`", *("null" if each is None else each.origin for each in found)])
+    for name, perps in declared.items():
+        yield f"\n### {name}\n" + _row(["column", "", "how"]) + _row(["---"] * 3)
+        yield from (
+            _row([f"`{column}`", each.origin, each.how.replace("|", "\\|")])
+            for column, each in perps.columns.items()
+        )
+        fees = f"taker {perps.taker_bps}, maker {perps.maker_bps} basis points"
+        yield f"\nFees by the schedule of {perps.fee_schedule_date}: {fees}.\n"
+        for route, why in perps.unproven.items():
+            yield f"- Not proven: {route}: {why}.\n"
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |\n"
 
 
 def _channel_section(venue: str, channel: Channel) -> str:

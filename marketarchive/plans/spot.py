@@ -5,15 +5,14 @@ from __future__ import annotations
 from marketarchive.collecting.arguments import ASSETS, Arguments
 from marketarchive.collecting.together.plan import Plan, PlannedFeed
 from marketarchive.venues import venues
-
-FEED = "spot"
+from marketarchive.venues.exchange import SPOT
 
 
 def feeds(arguments: Arguments) -> list[PlannedFeed]:
     """Return a feed of each venue that has one of this name; its spider is called after both."""
     chosen = {} if arguments.assets is None else {"assets": ",".join(arguments.assets)}
-    found = sorted(venue.name for venue in venues().values() if FEED in venue.feeds)
-    return [PlannedFeed(f"{name}_{FEED}", chosen) for name in found]
+    found = sorted(venue.name for venue in venues().values() if SPOT in venue.feeds)
+    return [PlannedFeed(f"{name}_{SPOT}", chosen) for name in found]
 
 
 PLAN = Plan(

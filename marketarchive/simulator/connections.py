@@ -58,7 +58,9 @@ class Connection:
         truth: Truth | None,
         accepted: Sequence[Fault] = (),
     ) -> None:
-        """`accepted`: faults that hit the request that opened it."""
+        """`faults`: those ordered by now, another object when they are others; `accepted`: those that hit the
+        request that opened it.
+        """
         self._number = number
         self._url = url
         self._route = url.removeprefix("wss://")
@@ -67,6 +69,9 @@ class Connection:
         self._transport = transport
         self._clock = clock
         self._faults = faults
+        self._ordered: Sequence[Fault] = ()
+        self._fitting: Sequence[Fault] = ()
+        self._start_ns = clock.page.start.wall
         self._truth = truth
         self._inbox: deque[str] = deque()
         self._wake = asyncio.Event()
@@ -158,7 +163,7 @@ class Connection:
             self._tell(told.event, text=text)
         for frame in told.frames:
             await self._send(frame)
-        if told.event in ("subscribed", "unsubscribed"):
+        if told.event and told.event != "ping":  # what follows may be numbered after it
             self._pending = deque(self._session.due(self._cursor, self._horizon))
 
     # --- what is sent ------------------------------------------------------------------------------------
@@ -218,8 +223,11 @@ class Connection:
         if frame.kind != "pong" and (why := self._is_silent(frame)):
             self._note(frame, frame.payload, None, [why])
             return
+        elapsed_s = to_seconds(frame.ns - self._start_ns)
         hit = [
-            fault for fault in self._faults() if self._concerns(fault, frame) and self._is_due(fault, frame)
+            fault
+            for fault in self._possible()
+            if fault.is_on(elapsed_s) and self._concerns(fault, frame) and fault.strikes()
         ]
         names = [fault.kind for fault in hit]
         if self._is_broken_by(hit, frame) or not _LEFT_OUT.isdisjoint(names):
@@ -295,12 +303,21 @@ class Connection:
             self._stall = None
         return "no_ping" if self._session.is_deaf(frame.ns) else ""
 
-    def _is_due(self, fault: Fault, frame: Frame) -> bool:
-        return fault.is_due("GET", self._route, to_seconds(frame.ns - self._clock.page.start.wall))
+    def _possible(self) -> Sequence[Fault]:
+        """Those ordered that can hit frames of this connection; looked for once, not with each frame."""
+        ordered = self._faults()
+        if ordered is not self._ordered:
+            self._ordered = ordered
+            self._fitting = [
+                each
+                for each in ordered
+                if each.is_for_sockets and each.kind not in ON_ACCEPT and each.fits("GET", self._route)
+            ]
+        return self._fitting
 
     def _concerns(self, fault: Fault, frame: Frame) -> bool:
         """Whether `fault` could hit a frame like this."""
-        if not fault.is_for_sockets or fault.kind in ON_ACCEPT or frame.kind in _NO_DATA:
+        if frame.kind in _NO_DATA:
             return False
         options = fault.options
         match fault.kind:
@@ -332,7 +349,7 @@ class Connection:
                 if seconds is not None:
                     until_ns = frame.ns + from_seconds(seconds)
                 elif fault.to_s is not None:
-                    until_ns = self._clock.page.start.wall + from_seconds(fault.to_s)
+                    until_ns = self._start_ns + from_seconds(fault.to_s)
                 self._stall = fault, until_ns
         return any(fault.kind in ("ws_half_open", "ws_close", "ws_stall") for fault in hit)
 

@@ -164,17 +164,25 @@ class Fault:
         return self.kind not in KINDS
 
     def is_due(self, method: str, route: str, elapsed_s: float, query: str = "") -> bool:
-        """Whether this request (or frame) is hit; counts it if it matches."""
-        if elapsed_s < (self.from_s or 0) or (self.to_s is not None and elapsed_s >= self.to_s):
-            return False  # first, since it costs least: long runs order hundreds
-        if self.method is not None and method != self.method:
-            return False
-        if not (
-            fnmatch.fnmatchcase(route, self.route)
+        """Whether this request is hit; counts it if it matches."""
+        # the time first, since it costs least: long runs order hundreds
+        return self.is_on(elapsed_s) and self.fits(method, route, query) and self.strikes()
+
+    def is_on(self, elapsed_s: float) -> bool:
+        """Whether it is ordered for this moment."""
+        return elapsed_s >= (self.from_s or 0) and (self.to_s is None or elapsed_s < self.to_s)
+
+    def fits(self, method: str, route: str, query: str = "") -> bool:
+        """Whether it is ordered for such requests, or for the frames of a socket that was opened so."""
+        return (
+            self.method in (None, method)
+            and fnmatch.fnmatchcase(route, self.route)
             and fnmatch.fnmatchcase(route, kinds()[self.kind].route)
             and fnmatch.fnmatchcase(query, self.query)
-        ):
-            return False
+        )
+
+    def strikes(self) -> bool:
+        """Whether it hits one that matches; counts it."""
         self.seen += 1
         if self.seen <= self.after or (self.seen - self.after - 1) % self.every:
             return False

@@ -64,8 +64,8 @@ class Venue(Protocol):
     def limit(self, asked: Asked) -> tuple[str, int] | Bucket:
         """The documented limit that a request counts against: (class, requests per 10 s), or a bucket."""
 
-    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
-        """The venue's side of a socket, the `number`-th of the run; None where there is none."""
+    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | Reply | None:
+        """The venue's side of a socket, the `number`-th of the run; a refusal; None where there is none."""
 
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
         """Every market that existed between two moments, with its outcome."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -23,14 +24,36 @@ def unit(*key: object) -> float:
 
 @lru_cache(maxsize=1 << 17)
 def _lattice(seed: int, name: str, octave: int, index: int) -> float:
-    return 2 * unit(seed, name, octave, index) - 1
+    key = f"{seed}|{name}|{octave}|{index}"  # as in `digest`, which takes longer to put it together
+    return 2 * (int.from_bytes(blake2b(key.encode(), digest_size=8).digest()) / 2**64) - 1
+
+
+@lru_cache(maxsize=1 << 16)
+def _stretch(seed: int, name: str, octave: int, index: int) -> tuple[float, float]:
+    """Where a period of an octave begins, and how far it rises until the next."""
+    left = _lattice(seed, name, octave, index)
+    return left, _lattice(seed, name, octave, index + 1) - left
 
 
 def wave(seed: int, name: str, octave: int, second: int) -> float:
     """Value noise in [-1, 1] at a period of 2**octave seconds, smooth in between."""
     index, rest = divmod(second, 1 << octave)
-    left = _lattice(seed, name, octave, index)
-    if rest == 0:
-        return left
+    left, rise = _stretch(seed, name, octave, index)
     x = rest / (1 << octave)
-    return left + (_lattice(seed, name, octave, index + 1) - left) * x * x * (3 - 2 * x)
+    return left + rise * x * x * (3 - 2 * x)
+
+
+def waves(seed: int, name: str, weights: Sequence[float], seconds: range) -> list[float]:
+    """For each of some seconds in a row: the octaves from 0 on, each `wave` times its weight, added up."""
+    totals = [0.0] * len(seconds)
+    for octave, weight in enumerate(weights):
+        size = 1 << octave
+        newest = None
+        for place, second in enumerate(seconds):
+            index = second >> octave
+            if index != newest:
+                newest = index
+                left, rise = _stretch(seed, name, octave, index)
+            x = (second & size - 1) / size
+            totals[place] += weight * (left + rise * x * x * (3 - 2 * x))
+    return totals

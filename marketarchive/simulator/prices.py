@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from functools import cache, lru_cache
 
-from marketarchive.simulator.noise import wave
+from marketarchive.simulator.noise import wave, waves
 
 E18 = 10**18
 
@@ -16,8 +16,8 @@ ASSETS: dict[str, tuple[float, float]] = {
     "SOL": (130.0, 1.1e-4),
     "XRP": (2.05, 1.1e-4),
 }
-_BINANCE_STEPS = {"BTC": 10**16, "ETH": 10**16, "SOL": 10**16, "XRP": 10**14}
-_OCTAVES = range(19)  # 1 s to 3 days
+_EXCHANGE_STEPS = {"BTC": 10**16, "ETH": 10**16, "SOL": 10**16, "XRP": 10**14}
+_WEIGHTS = tuple(2 ** (octave / 2) for octave in range(19))  # of periods from 1 s to 3 days
 
 
 class Prices:
@@ -26,24 +26,28 @@ class Prices:
     def __init__(self, seed: int) -> None:
         self._seed = seed
         self.spot = lru_cache(maxsize=1 << 16)(self._spot)
-        self.binance = lru_cache(maxsize=1 << 12)(self._binance)
+        self.exchange = lru_cache(maxsize=1 << 12)(self._exchange)
         self.twap = lru_cache(maxsize=1 << 12)(self._twap)
 
     def _spot(self, asset: str, second: int) -> int:
         """Dollars times 10**18; eight decimals are used."""
-        base, volatility = ASSETS[asset]
-        moved = sum(2 ** (octave / 2) * wave(self._seed, asset, octave, second) for octave in _OCTAVES)
-        return round(base * math.exp(volatility * moved) * 10**8) * 10**10
+        return self._row(asset, range(second, second + 1))[0]
 
-    def _binance(self, asset: str, second: int) -> int:
-        """The price on Binance, times 10**18: near the other one, in whole steps of its own."""
+    def _row(self, asset: str, seconds: range) -> list[int]:
+        """The prices of some seconds in a row."""
+        base, volatility = ASSETS[asset]
+        moved = waves(self._seed, asset, _WEIGHTS, seconds)
+        return [round(base * math.exp(volatility * each) * 10**8) * 10**10 for each in moved]
+
+    def _exchange(self, asset: str, second: int) -> int:
+        """The price on the exchange whose candles settle rounds, times 10**18: in steps of its own."""
         basis = math.exp(1e-4 * wave(self._seed, f"basis{asset}", 6, second))
-        step = _BINANCE_STEPS[asset]
+        step = _EXCHANGE_STEPS[asset]
         return round(self.spot(asset, second) * basis / step) * step
 
     def _twap(self, asset: str, second: int, window: int) -> int:
         """Mean of the `window` prices up to and including `second`, times 10**18."""
-        return sum(self.spot(asset, each) for each in range(second - window + 1, second + 1)) // window
+        return sum(self._row(asset, range(second - window + 1, second + 1))) // window
 
 
 @cache

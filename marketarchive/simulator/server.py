@@ -258,6 +258,9 @@ class Server:
         venue = self._venues.get(asked.host)
         number = self._connections + 1
         session = None if venue is None else venue.connect(asked, number, self.clock.now_ns())
+        if isinstance(session, Reply):
+            now = self.clock.now_ns()
+            return await self._send(request, asked, session, hit, now, now)
         if session is None or request.transport is None:
             return _plain(json_reply({"error": f"no socket at {_route(asked)} is simulated"}, 404))
         self._connections = number

@@ -7,6 +7,7 @@ its end, the levels that go first, so that it never crosses.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -64,18 +65,17 @@ class SpotWorld:
         self.steps = lru_cache(maxsize=1 << 10)(self._steps)
         self._levels = lru_cache(maxsize=1 << 10)(self._levels_at)
         self._size = lru_cache(maxsize=1 << 14)(self._size_of)
-        self._phase = lru_cache(maxsize=1 << 14)(self._phase_of)
+        self._level = lru_cache(maxsize=1 << 14)(self._level_of)
 
     def book(self, symbol: str, ns: int) -> tuple[Levels, Levels]:
         """Return (bids, asks) at a moment."""
         second = ns // SECOND
+        steps = self.steps(symbol, second)
+        place = bisect_right(steps, ns, key=_moment)
+        if place:
+            return steps[place - 1].bids, steps[place - 1].asks
         bids, asks = self._levels(symbol, second)
-        found = _sorted(bids, is_bid=True), _sorted(asks, is_bid=False)
-        for step in self.steps(symbol, second):
-            if step.ns > ns:
-                break
-            found = step.bids, step.asks
-        return found
+        return tuple(bids.items()), tuple(asks.items())
 
     def changed(self, symbol: str, ns: int) -> Step:
         """Return the newest step up to a moment that changed the book."""
@@ -121,38 +121,33 @@ class SpotWorld:
             at = second * SECOND + (1 + bits(self._seed, self._venue, symbol, second, "at") % 989_999) * 1000
             events.append((at, (), trade))
         events.sort(key=lambda event: (event[0], event[2] is not None))
-        bids, asks = dict(before[0]), dict(before[1])
-        sides = {"bid": _sorted(bids, is_bid=True), "ask": _sorted(asks, is_bid=False)}
+        bids, asks = _Side(before[0], is_bid=True), _Side(before[1], is_bid=False)
         steps = []
         for number, (ns, part, traded) in enumerate(events, second * 1000 + 1):
             for side, price, size in part:
-                levels = bids if side == "bid" else asks
-                if size == "0":
-                    del levels[price]
-                else:
-                    levels[price] = size
-            for side in {side for side, *_ in part}:
-                sides[side] = _sorted(bids if side == "bid" else asks, is_bid=side == "bid")
-            steps.append(Step(ns, number, sides["bid"], sides["ask"], part, traded))
+                (bids if side == "bid" else asks).change(price, size)
+            steps.append(Step(ns, number, bids.levels(), asks.levels(), part, traded))
         return tuple(steps)
 
     def _levels_at(self, symbol: str, second: int) -> tuple[dict[str, str], dict[str, str]]:
-        """Price -> size of both sides at the beginning of a second."""
+        """Price -> size of both sides at the beginning of a second, best first."""
         asset = self.assets[symbol]
         grid = _GRID[asset]
         basis = math.exp(5e-5 * wave(self._seed, f"{self._venue}{asset}", 6, second))
         mid = int(self._prices.spot(asset, second) * basis / E18 / float(grid))
         found = []
         for best, step in ((mid, -1), (mid + 1, 1)):
-            places = range(best, best + step * self._depth, step)
-            found.append({f"{each * grid}": self._size_at(symbol, each, second) for each in places})
+            levels = {}
+            for place in range(best, best + step * self._depth, step):
+                price, phase = self._level(symbol, place)
+                levels[price] = self._size(symbol, place, (second + phase) // _PERIOD_S)
+            found.append(levels)
         return found[0], found[1]
 
-    def _size_at(self, symbol: str, place: int, second: int) -> str:
-        return self._size(symbol, place, (second + self._phase(symbol, place)) // _PERIOD_S)
-
-    def _phase_of(self, symbol: str, place: int) -> int:
-        return bits(self._seed, self._venue, symbol, place) % _PERIOD_S
+    def _level_of(self, symbol: str, place: int) -> tuple[str, int]:
+        """Return its price, and the second of its period in which it has its size anew."""
+        phase = bits(self._seed, self._venue, symbol, place) % _PERIOD_S
+        return f"{place * _GRID[self.assets[symbol]]}", phase
 
     def _size_of(self, symbol: str, place: int, period: int) -> str:
         drawn = bits(self._seed, self._venue, symbol, place, period) % 10_000
@@ -171,10 +166,35 @@ class SpotWorld:
         return Trade(number, "BUY" if is_buy else "SELL", price, size)
 
 
-def _sorted(levels: Mapping[str, str], *, is_bid: bool) -> Levels:
-    """Return the levels of a side, best first."""
-    return tuple(sorted(levels.items(), key=_by_price, reverse=is_bid))
+class _Side:
+    """The levels of a side while they change, best first: no sorting at each step."""
+
+    def __init__(self, levels: Mapping[str, str], *, is_bid: bool) -> None:
+        """levels: price -> size, best first."""
+        self._sign = -1 if is_bid else 1
+        self._places = [self._sign * float(price) for price in levels]  # upwards
+        self._levels = list(levels.items())
+        self._told: Levels | None = None
+
+    def change(self, price: str, size: str) -> None:
+        """Give a level another size, or take it away with "0"."""
+        wanted = self._sign * float(price)
+        place = bisect_left(self._places, wanted)
+        is_there = place < len(self._places) and self._places[place] == wanted
+        if size == "0":
+            del self._places[place], self._levels[place]
+        elif is_there:
+            self._levels[place] = price, size
+        else:
+            self._places.insert(place, wanted)
+            self._levels.insert(place, (price, size))
+        self._told = None
+
+    def levels(self) -> Levels:
+        """Return the levels by now; the same object until one changes."""
+        self._told = tuple(self._levels) if self._told is None else self._told
+        return self._told
 
 
-def _by_price(level: tuple[str, str]) -> float:
-    return float(level[0])
+def _moment(step: Step) -> int:
+    return step.ns

@@ -67,6 +67,12 @@ class BookSide:
             keys.insert(place, key)
             self.levels.insert(place, self._text(price, size))
 
+    def level(self, price: str) -> bytes | None:
+        """Return the text of the level at `price`; None where there is none."""
+        key = self._key(price)
+        place = bisect_left(self.keys, key)
+        return self.levels[place] if place < len(self.keys) and self.keys[place] == key else None
+
     def cut(self, depth: int) -> None:
         """Drop the levels that are worse than the best `depth`."""
         if len(self.keys) > depth:

@@ -125,6 +125,6 @@ class Channel:
     weak_max_s: float = 14.0  # weak proof older than this against the last strong one counts no more
     lived_s: float = 60.0  # a connection that lived so long resets the reconnect policy
 
-    def headers(self) -> Mapping[str, str]:
-        """Return headers of the handshake, computed at each attempt."""
+    def headers(self, now_ns: int) -> Mapping[str, str]:  # noqa: ARG002  (a hook)
+        """Return headers of the handshake at an attempt at this wall time, ns."""
         return {}

@@ -9,6 +9,9 @@ from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.symbols import symbols
 from marketarchive.venues.venue import MarketFacts
 
+SPOT = "spot"
+"""The feed of an exchange's spot markets has this name at every venue."""
+
 
 def assets_of(venue: str) -> Mapping[str, str]:
     """Return the asset of each market in a venue's `symbols.csv`."""

@@ -1,7 +1,8 @@
 """Books of one connection to an exchange, kept up to date and proven by whatever its messages offer.
 
-A checksum proves a book, a number without a hole that none of the messages before is missing. The live
-session and the tables use the same ones.
+A checksum proves a book, a number without a hole that none of the messages before is missing; numbers may
+count all frames of a connection or those of several sequences apart. The live session and the tables use the
+same ones.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from marketarchive.venues.book import BookSide
 from marketarchive.venues.market_messages import (
     BookMessage,
     Decoded,
+    IndexMessage,
     Level,
     MarketMessage,
     TradeMessage,
@@ -31,7 +33,9 @@ class Taken(msgspec.Struct, frozen=True, gc=False):
     verdict: Verdict
     is_known: bool = False  # sent before, or older than the book: not applied
     detail: str = ""  # of a failure
-    before: int = 0  # of a trade: venue's time of the one before, ns
+    before: int = 0  # time, ns, after which something is missing: of the trade, or the frame, before it
+    sequence: str = ""  # whose number it is, of a trade or a frame
+    is_confirmed: bool = False  # a snapshot of the very book that its numbers had proven
     at: int = 0  # venue's time, ns, of the book after a delta, or of a frame without messages; else 0
     is_renewal: bool = False  # the connection is to be replaced
 
@@ -56,6 +60,16 @@ class MarketBook:
     @property
     def best_ask(self) -> Decimal | None:
         return self.asks.best
+
+    def absolute(self, message: BookMessage) -> BookMessage:
+        """Return a relative delta with the sizes that it leads to. Raises ValueError for one under zero."""
+        bids = [_sum(self.bids, *level) for level in message.bids]
+        asks = [_sum(self.asks, *level) for level in message.asks]
+        return msgspec.structs.replace(message, bids=bids, asks=asks)
+
+    def equals(self, other: MarketBook) -> bool:
+        """Return whether both have the same levels."""
+        return (self.bids.levels, self.asks.levels) == (other.bids.levels, other.asks.levels)
 
     def change(self, message: BookMessage, depth: int | None) -> None:
         """Apply a delta."""
@@ -91,7 +105,8 @@ class ExchangeBooks:
     def __init__(self, wire: WireFormat) -> None:
         self.books: dict[str, MarketBook] = {}
         self._wire = wire
-        self._number: int | None = None  # of the newest frame
+        self._newest: dict[str, tuple[int, int]] = {}  # sequence -> number and time of its newest frame
+        self._sequences: dict[str, str] = {}  # market -> the sequence that its states came in
         self._ended: dict[str, int] = {}  # market whose book is requested anew -> newest update that came
         self._trades: dict[str, TradeMessage] = {}  # the newest of each market
 
@@ -106,14 +121,17 @@ class ExchangeBooks:
         decoded = self._wire.decode(payload, received_at)
         taken: list[Taken] = []
         if decoded.number is not None:
-            if self._number is not None and decoded.number <= self._number:
+            newest, _ = self._newest.get(decoded.sequence, (None, 0))
+            if newest is not None and decoded.number <= newest:
                 # sent before, or late: those between were reported as missing
-                return [Taken(message, "unchecked", is_known=True) for message in decoded.messages]
-            if (broken := self._count(decoded)) is not None:
+                return [Taken(_bare(message), "unchecked", is_known=True) for message in decoded.messages]
+            if (broken := self._count(decoded, received_at)) is not None:
                 taken.append(broken)
         if decoded.is_renewal:
             taken.append(Taken(None, "not_available", is_renewal=True))
         for message in decoded.messages:
+            if isinstance(message, BookMessage | IndexMessage):
+                self._sequences[message.market] = decoded.sequence
             if isinstance(message, BookMessage):
                 if (unseen := self._unseen(message)) is not None:
                     taken.append(unseen)
@@ -123,8 +141,16 @@ class ExchangeBooks:
             else:
                 taken.append(Taken(message, self._of_number(decoded)))
         if not decoded.messages and decoded.number is not None:  # without one it says nothing of any book
-            taken.append(Taken(None, "ok", at=decoded.at))
+            taken.append(Taken(None, "ok", at=decoded.at, sequence=decoded.sequence))
         return taken
+
+    def sequence_of(self, market: str) -> str:
+        """Return the sequence that the states of a market come in; "" where it is the connection's."""
+        return self._sequences.get(market, "")
+
+    def carries_states(self, sequence: str) -> bool:
+        """Return whether any market's states come in a sequence, or all frames of the connection are one."""
+        return not sequence or sequence in self._sequences.values()
 
     def load(self, message: BookMessage) -> bool:
         """Start a market again from a book of another source; return whether it is newer than that held."""
@@ -166,14 +192,18 @@ class ExchangeBooks:
 
     # ---- frames ------------------------------------------------------------------------------------------
 
-    def _count(self, decoded: Decoded) -> Taken | None:
-        """Note a frame's number; where others before it are missing no book is known any more."""
-        before, self._number = self._number, decoded.number
-        if before is None or decoded.number == before + 1:
+    def _count(self, decoded: Decoded, received_at: int) -> Taken | None:
+        """Note a frame's number; where some before it are missing no book of its sequence is known."""
+        number, sequence = decoded.number or 0, decoded.sequence
+        before, at = self._newest.get(sequence, (None, 0))
+        self._newest[sequence] = number, decoded.at or received_at
+        if before is None or number == before + 1:
             return None
-        self.books.clear()  # trades are kept: their own numbers tell which of them are missing
-        missing = f"frames {before + 1} to {(decoded.number or 0) - 1} are missing"
-        return Taken(None, "failed", detail=missing, at=decoded.at)
+        # trades are kept: their own numbers tell which of them are missing
+        for market in [name for name in self.books if self._sequences.get(name, sequence) == sequence]:
+            del self.books[market]
+        missing = f"frames {before + 1} to {number - 1}{sequence and f' of {sequence}'} are missing"
+        return Taken(None, "failed", detail=missing, at=decoded.at, before=at, sequence=sequence)
 
     def _of_number(self, decoded: Decoded) -> Verdict:
         return "not_available" if decoded.number is None else "ok"
@@ -186,12 +216,12 @@ class ExchangeBooks:
         market = message.market
         if latest is not None and message.at > latest:
             self.books.pop(market, None)  # which lacks it from now on
-            return Taken(message, "failed", detail="dated ahead")
+            return Taken(_bare(message), "failed", detail="dated ahead")
         held = self.books.get(market)
         if message.is_snapshot:
             return self._take_snapshot(message, held, decoded, verify=verify)
         if held is None:
-            return Taken(message, "unchecked")
+            return Taken(_bare(message), "unchecked")
         if message.first is not None and message.last is not None and held.last is not None:
             if message.last <= held.last:
                 return Taken(message, "unchecked", is_known=True)
@@ -202,6 +232,12 @@ class ExchangeBooks:
         is_older = message.is_dated and message.at < held.dated_at
         if is_older and self._wire.checksum is not None:
             return Taken(message, "unchecked", is_known=True)
+        if message.is_relative:
+            try:
+                message = held.absolute(message)
+            except ValueError as error:
+                del self.books[market]
+                return Taken(_bare(message), "failed", detail=str(error))
         held.change(message, self._wire.depth)
         held.verdict, detail = self._judge(message, held, decoded, verify=verify)
         # a number proves the order, whatever the dates; without one they alone tell of changed places
@@ -235,7 +271,8 @@ class ExchangeBooks:
         book = MarketBook(message, "unchecked")
         book.verdict, detail = self._judge(message, book, decoded, verify=verify)
         self.books[message.market] = book
-        return Taken(message, book.verdict, detail=detail)
+        is_confirmed = held is not None and decoded.number is not None and book.equals(held)
+        return Taken(message, book.verdict, detail=detail, is_confirmed=is_confirmed)
 
     def _judge(
         self, message: BookMessage, book: MarketBook, decoded: Decoded, *, verify: bool
@@ -263,7 +300,23 @@ class ExchangeBooks:
                 return Taken(message, "failed", detail=missing, before=before.at)
         self._trades[message.market] = message
         is_counted = before is not None and message.number is not None
-        return Taken(message, "ok" if is_counted else self._of_number(decoded))
+        verdict = "ok" if is_counted else self._of_number(decoded)
+        return Taken(message, verdict, sequence=decoded.sequence)
+
+
+def _bare(message: MarketMessage) -> MarketMessage:
+    """Return a relative delta that was not applied without its levels: their sizes are not known."""
+    if isinstance(message, BookMessage) and message.is_relative:
+        return msgspec.structs.replace(message, bids=(), asks=())
+    return message
+
+
+def _sum(side: BookSide, price: str, change: str) -> Level:
+    held = side.level(price)
+    size = Decimal(change) if held is None else Decimal(level_of(held)[1].decode()) + Decimal(change)
+    if size < 0:
+        raise ValueError(f"the level at {price} would hold {size}")
+    return price, f"{size:f}"
 
 
 def _side(levels: Iterable[Level], *, is_bid: bool) -> BookSide:

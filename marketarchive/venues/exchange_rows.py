@@ -30,6 +30,8 @@ Best = tuple[Decimal | None, Decimal | None]
 class ExchangeRows(RowMaker):
     """Makes the rows of one run of an exchange's feed."""
 
+    outcome: str | None = None  # whose prices they are, where a market has several
+
     def __init__(
         self,
         wire: WireFormat,
@@ -44,6 +46,14 @@ class ExchangeRows(RowMaker):
         self._received: dict[tuple[str, str], int] = {}  # when a connection's market was last spoken of
         self._bests: dict[tuple[str, str], Best] = {}  # of a connection's market
         self._trades: dict[str, OrderedDict[str, None]] = {}
+
+    def asset(self, market: str) -> str | None:
+        """Return the asset of a market."""
+        return self._assets.get(market)
+
+    def others(self, one: Taken, index: int) -> Iterable[TableRow]:  # noqa: ARG002  (a hook)
+        """Return the rows of a message that is no book, trade or quote."""
+        return ()
 
     def rows(self, received: Received) -> Iterator[TableRow]:
         name = received.connection
@@ -66,7 +76,8 @@ class ExchangeRows(RowMaker):
             elif isinstance(message, QuoteMessage) and not one.is_known:
                 yield QuotesRow(
                     market=message.market,
-                    asset=self._assets.get(message.market),
+                    asset=self.asset(message.market),
+                    outcome=self.outcome,
                     event_time=message.at,
                     best_bid=message.bid,
                     best_ask=message.ask,
@@ -74,6 +85,8 @@ class ExchangeRows(RowMaker):
                     verified=one.verdict,
                     index=index,
                 )
+            else:
+                yield from self.others(one, index)
 
     def restore(self, received: Received, key: str) -> Iterable[TableRow]:
         name = received.connection or ""
@@ -92,7 +105,7 @@ class ExchangeRows(RowMaker):
         for name, books in self._connections.items():
             for market, book in books.books.items():
                 if (at := self._received.get((name, market))) is not None:
-                    asset = self._assets.get(market)
+                    asset = self.asset(market)
                     yield KeptBook(market, asset, name, book.bids, book.asks, book.verdict, at)
 
     def _books(self, name: str) -> ExchangeBooks:
@@ -113,7 +126,8 @@ class ExchangeRows(RowMaker):
     def _book(self, message: BookMessage, verdict: Verdict, route: str, index: int) -> BooksRow:
         return BooksRow(
             market=message.market,
-            asset=self._assets.get(message.market),
+            asset=self.asset(message.market),
+            outcome=self.outcome,
             event_time=message.at,
             route=route,
             hash=message.state or (None if message.checksum is None else str(message.checksum)),
@@ -132,7 +146,8 @@ class ExchangeRows(RowMaker):
         row = partial(
             BookChangesRow,
             market=message.market,
-            asset=self._assets.get(message.market),
+            asset=self.asset(message.market),
+            outcome=self.outcome,
             event_time=message.at,
             hash=None if message.checksum is None else str(message.checksum),
             best_bid=bid,
@@ -157,7 +172,8 @@ class ExchangeRows(RowMaker):
             self._bests[key] = best
             yield QuotesRow(
                 market=message.market,
-                asset=self._assets.get(message.market),
+                asset=self.asset(message.market),
+                outcome=self.outcome,
                 event_time=message.at,
                 best_bid=best[0],
                 best_ask=best[1],
@@ -178,7 +194,8 @@ class ExchangeRows(RowMaker):
     def _trade(self, message: TradeMessage, verdict: Verdict, index: int) -> TradesRow:
         return TradesRow(
             market=message.market,
-            asset=self._assets.get(message.market),
+            asset=self.asset(message.market),
+            outcome=self.outcome,
             event_time=message.at,
             trade_id=message.id,
             side=message.side,

@@ -10,8 +10,14 @@ import msgspec
 
 from marketarchive.items import Verdict
 from marketarchive.venues.channel import Update
-from marketarchive.venues.exchange_books import ExchangeBooks, Taken
-from marketarchive.venues.market_messages import BookMessage, TradeMessage, WireFormat
+from marketarchive.venues.exchange_books import ExchangeBooks, MarketBook, Taken
+from marketarchive.venues.market_messages import (
+    BookMessage,
+    IndexMessage,
+    MarketMessage,
+    TradeMessage,
+    WireFormat,
+)
 
 
 class BookTop(msgspec.Struct, frozen=True, gc=False):
@@ -50,16 +56,38 @@ class ExchangeSession:
 
     def apply(self, received_at: int, seq: int, payload: bytes, *, latest: int, verify: bool) -> list[Update]:
         taken = self.books.take(payload, received_at, verify=verify, latest=latest)
-        return [self._update(each, received_at, seq) for each in taken]
+        return [update for each in taken for update in self._updates(each, received_at, seq)]
 
-    def _update(self, one: Taken, received_at: int, seq: int) -> Update:
+    def _updates(self, one: Taken, received_at: int, seq: int) -> Iterator[Update]:
         message = one.message
         if one.is_renewal:
-            return Update("", "renew", received_at)
-        if message is None:
-            return Update("", "mark", one.at or received_at, one.verdict, detail=one.detail)
+            yield Update("", "renew", received_at)
+        elif message is not None:
+            yield self._update(one, message, received_at, seq)
+        elif self.books.carries_states(one.sequence):
+            at = one.at or received_at
+            yield Update("", "mark", at, one.verdict, detail=one.detail, group=one.sequence)
+        elif one.verdict == "failed":  # trades are missing, nobody knows of which market
+            for key in sorted(self._keys):
+                at, group = one.at or received_at, self.books.sequence_of(key)
+                yield Update(key, "trade", at, "failed", base=one.before, detail=one.detail, group=group)
+
+    def _update(self, one: Taken, message: MarketMessage, received_at: int, seq: int) -> Update:
+        sequence = self.books.sequence_of(message.market)
         if isinstance(message, BookMessage):
             return self._of_book(one, message, received_at, seq)
+        if isinstance(message, IndexMessage):
+            at, state = message.at, message.value
+            return Update(
+                message.market,
+                "snapshot",
+                at,
+                one.verdict,
+                state,
+                is_known=one.is_known,
+                value=message,
+                group=sequence,
+            )
         if isinstance(message, TradeMessage):
             # where there is no book a trade does not prove one; a missing trade is missing all the same
             says_nothing = message.is_backfill or message.market not in self.books.books
@@ -68,17 +96,20 @@ class ExchangeSession:
                 message.market,
                 "trade",
                 message.at,
-                _proof_of(one, message),
+                _proof_of(one, message, sequence),
                 base=one.before,
                 is_known=is_known,
                 value=message,
                 detail=one.detail,
+                group=sequence,
             )
-        return Update(message.market, "mark", message.at, one.verdict)
+        return Update(message.market, "mark", message.at, one.verdict, value=message, group=sequence)
 
     def _of_book(self, one: Taken, message: BookMessage, received_at: int, seq: int) -> Update:
         held = self.books.books.get(message.market)
-        is_whole = held is not None and not one.is_known
+        sequence = self.books.sequence_of(message.market)
+        if one.is_confirmed:  # nothing has changed: it only proves that nothing is missing
+            return Update(message.market, "mark", message.at, one.verdict, group=sequence)
         return Update(
             message.market,
             "snapshot" if message.is_snapshot else "delta",
@@ -87,13 +118,15 @@ class ExchangeSession:
             message.state if message.checksum is None else str(message.checksum),
             held.base_at if held is not None else 0,
             one.is_known,
-            BookTop(received_at, seq, held.best_bid, held.best_ask, one.verdict)
-            if held is not None and is_whole
-            else None,
+            None if held is None or one.is_known else self.top(held, received_at, seq, one.verdict),
             one.detail,
             # what fails by itself says nothing of the numbers that markets share
-            group=message.market if message.last is not None or one.verdict == "failed" else "",
+            group=message.market if message.last is not None or one.verdict == "failed" else sequence,
         )
+
+    def top(self, book: MarketBook, received_at: int, seq: int, verdict: Verdict) -> BookTop:
+        """Return what rows show of a book."""
+        return BookTop(received_at, seq, book.best_bid, book.best_ask, verdict)
 
     def concerned(self, payload: bytes) -> Sequence[str] | None:
         named = [key for key in self._keys if re.search(rb'["_]%b\b' % re.escape(key.encode()), payload)]
@@ -105,7 +138,7 @@ class ExchangeSession:
         if not self.books.load(snapshot):
             return None
         held = self.books.books[snapshot.market]
-        value = BookTop(received_at, seq, held.best_bid, held.best_ask, "unchecked")
+        value = self.top(held, received_at, seq, "unchecked")
         return Update(
             snapshot.market,
             "snapshot",
@@ -125,8 +158,12 @@ class ExchangeSession:
                 yield market, payload
 
 
-def _proof_of(one: Taken, trade: TradeMessage) -> Verdict:
-    """Return what a trade proves of its market: its own number says nothing of the book, a frame's does."""
-    if one.verdict == "failed" or (one.verdict == "ok" and trade.number is None):
+def _proof_of(one: Taken, trade: TradeMessage, sequence: str) -> Verdict:
+    """Return what a trade proves of its market: its own number says nothing of the book, a frame's does.
+
+    sequence: that of the book, which another one does not prove.
+    """
+    is_of_book = trade.number is None and one.sequence == sequence
+    if one.verdict == "failed" or (one.verdict == "ok" and is_of_book):
         return one.verdict
     return "unchecked"

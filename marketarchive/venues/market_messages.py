@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -31,6 +31,7 @@ class BookMessage(msgspec.Struct, frozen=True, gc=False):
     is_snapshot: bool = False
     is_dated: bool = True  # False: `at` is the time of receipt
     checksum: int | None = None  # as stated of the book after it
+    is_relative: bool = False  # of a delta: sizes are to be added to those held, not set
     first: int | None = None  # numbers of the market's updates that it covers, where they are numbered
     last: int | None = None
     state: str = ""  # names the book after it, where the venue does
@@ -56,18 +57,42 @@ class QuoteMessage(msgspec.Struct, frozen=True, gc=False):
     at: int
     bid: str | None
     ask: str | None
+    last: str | None = None  # price of the newest trade
+    volume: str | None = None  # contracts traded so far, where the ticker says it
+    open_interest: str | None = None
 
 
-MarketMessage: TypeAlias = BookMessage | TradeMessage | QuoteMessage
+class Mean(NamedTuple):
+    """A mean of an index's prices that the venue publishes beside the newest one."""
+
+    name: str  # as the venue calls it
+    value: str
+    prices: int  # how many it is of
+    from_ns: int
+    to_ns: int
+
+
+class IndexMessage(msgspec.Struct, frozen=True, gc=False):
+    """An index as it was observed at a moment."""
+
+    market: str  # topic:symbol
+    at: int  # of the observation
+    value: str
+    published_at: int
+    means: Sequence[Mean] = ()
+
+
+MarketMessage: TypeAlias = BookMessage | TradeMessage | QuoteMessage | IndexMessage
 
 
 class Decoded(msgspec.Struct, frozen=True, gc=False):
     """What one frame says."""
 
     messages: Sequence[MarketMessage] = ()
-    number: int | None = None  # of the frame on its connection, where the venue counts them
+    number: int | None = None  # of the frame in its sequence, where the venue counts them
     at: int = 0  # the venue's time of the frame; 0 where it has none
     is_renewal: bool = False  # the venue wants its connection to be replaced
+    sequence: str = ""  # which frames its number counts; "" = all of the connection
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -99,6 +99,81 @@ class ReferencePricesRow(_Row, frozen=True, kw_only=True, gc=False):
     is_backfill: bool | None = None
 
 
+FundingKind: TypeAlias = Literal["settled", "predicted", "continuous"]
+"""Charged at its moment; expected for a coming one; or a rate in force from its moment on."""
+CandleSource: TypeAlias = Literal["trade", "mark", "index"]
+
+
+class _PerpRow(_Row, frozen=True, kw_only=True, gc=False):
+    """What every row of a perpetual says. Amounts are in base units, prices in quote per base unit."""
+
+    market: str  # as the venue calls the contract
+    verified: Verdict | None = "not_available"
+
+
+class FundingsRow(_PerpRow, frozen=True, kw_only=True, gc=False):
+    """A funding rate as a decimal fraction of the notional; positive: longs pay.
+
+    `rate` is of `interval_s` seconds (None: the venue does not say), not converted. Where the sides differ
+    it is what longs pay; `rate_short` is what shorts receive.
+    """
+
+    kind: FundingKind
+    rate: Amount
+    rate_short: Amount | None = None
+    interval_s: int | None = None
+    next_at: int | None = None  # ns, the next settlement
+    mark_price: Amount | None = None
+    index_price: Amount | None = None
+
+
+class CandlesRow(_PerpRow, frozen=True, kw_only=True, gc=False):
+    """A candle; `event_time` is when it opens. Only of trades it has a volume."""
+
+    source: CandleSource
+    interval_s: int
+    open: Amount
+    high: Amount
+    low: Amount
+    close: Amount
+    volume: Amount | None = None
+    volume_quote: Amount | None = None
+    is_closed: bool = True
+
+
+class OpenInterestRow(_PerpRow, frozen=True, kw_only=True, gc=False):
+    """Open interest, each long counted once with its short; `rule` says how it follows from the answer."""
+
+    amount: Amount
+    amount_quote: Amount | None = None
+    amount_long: Amount | None = None
+    amount_short: Amount | None = None
+    contracts: Amount | None = None
+    rule: str
+
+
+class InstrumentsRow(_PerpRow, frozen=True, kw_only=True, gc=False):
+    """What a venue says of a contract; None where it does not."""
+
+    status: str  # in the venue's words
+    quote: str | None = None
+    multiplier: Amount | None = None  # base units that a unit of the symbol stands for
+    contract_size: Amount | None = None  # base units a contract
+    listed_at: int | None = None  # ns
+    delisted_at: int | None = None  # ns
+    funding_interval_s: int | None = None
+    taker_bps: Amount | None = None
+    maker_bps: Amount | None = None
+
+
+class BorrowRatesRow(_Row, frozen=True, kw_only=True, gc=False):
+    """What it costs to borrow the asset, basis points a day."""
+
+    symbol: str  # the coin, as the venue calls it
+    verified: Verdict | None = "not_available"
+    bps_per_day: Amount
+
+
 class UnreadableRow(msgspec.Struct, frozen=True):
     """A row of a table that cannot be read; it spoils no other."""
 
@@ -108,7 +183,10 @@ class UnreadableRow(msgspec.Struct, frozen=True):
     reason: str = ""  # under which it is counted where the error names no field
 
 
-TableRow: TypeAlias = BooksRow | BookChangesRow | TradesRow | QuotesRow | ReferencePricesRow | UnreadableRow
+PerpRow: TypeAlias = FundingsRow | CandlesRow | OpenInterestRow | InstrumentsRow | BorrowRatesRow
+TableRow: TypeAlias = (
+    BooksRow | BookChangesRow | TradesRow | QuotesRow | ReferencePricesRow | PerpRow | UnreadableRow
+)
 
 TABLE_OF: dict[type[_Row], str] = {
     BooksRow: "books",
@@ -116,4 +194,9 @@ TABLE_OF: dict[type[_Row], str] = {
     TradesRow: "trades",
     QuotesRow: "quotes",
     ReferencePricesRow: "reference_prices",
+    FundingsRow: "fundings",
+    CandlesRow: "candles",
+    OpenInterestRow: "open_interest",
+    InstrumentsRow: "instruments",
+    BorrowRatesRow: "borrow_rates",
 }

@@ -10,11 +10,9 @@ from marketarchive.venues.answers import Answered, Failure, judge_status
 from marketarchive.venues.book import KeptBook
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.messages import ConnectionLine, Parsed, Received
+from marketarchive.venues.perps import Perps
 from marketarchive.venues.probing import Probe
 from marketarchive.venues.table_rows import TableRow
-
-Verified = tuple[str, str, str]
-"""(key of a book, ok or failed or unchecked or not_available, detail: by which recipe or why not)."""
 
 
 class RowMaker:
@@ -76,8 +74,6 @@ class Feed:
     price_range: tuple[int, int] | None = None  # within which all prices of its books should lie
     books_per_market: int = 1  # a second of a market is observed when all of its books came
     age_max_ms: int | None = None  # a book whose state may be older (`age_ms`) does not count as observed
-    verify: Callable[[Received], Iterable[Verified]] | None = None
-    """What each book in an answer proves by itself. Raises ParseError."""
     titles: Mapping[str, str] = field(default_factory=dict)
     """What its markets are called in a report: by topic, those of a `topic:symbol`; the others by "". Without
     any: by venue and feed."""
@@ -132,3 +128,4 @@ class Venue:
     market_facts: Callable[[str], MarketFacts] = no_facts
     """What the name of a market (a slug, a ticker) says by itself; nothing of a name of another venue."""
     probe: Probe | None = None
+    perps: Perps | None = None

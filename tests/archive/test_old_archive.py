@@ -39,7 +39,6 @@ def test_verify_names_the_dead_run_and_nothing_else(old: Path) -> None:
     assert [line for line in told.stdout.splitlines() if line.startswith(("PROBLEM", "note", "open"))] == [
         f"PROBLEM  {lock}: its run is dead: run `{remedy}`",
         *(f"PROBLEM  {part}: was left open by a run that died: run `{remedy}`" for part in parts),
-        f"note     not all books of polymarket/stream were looked at: `{named('normalize')}` replays them",
     ]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketarchive.collecting.exchange_stream import SecondBooks
+from marketarchive.collecting.exchange_stream import SpotRows
 from marketarchive.collecting.streams.track import Row
 from marketarchive.times import MILLISECOND, SECOND
 from marketarchive.venues.exchange_session import BookTop
@@ -37,9 +37,9 @@ class _Spider:
         return self.pool
 
 
-def _rows() -> SecondBooks:
+def _rows() -> SpotRows:
     spider: Any = _Spider()
-    return SecondBooks(spider, {MARKET: "A"})
+    return SpotRows(spider, {MARKET: "A"})
 
 
 def _trade(number: int, at: int) -> TradeMessage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from bisect import bisect_right
 from collections import defaultdict
@@ -28,7 +29,13 @@ from marketarchive.venues.channel import Channel
 from marketarchive.venues.coinbase import socket as coinbase
 from marketarchive.venues.gemini import socket as gemini
 from marketarchive.venues.kraken import socket as kraken
-from marketarchive.venues.market_messages import BookMessage, MarketMessage, TradeMessage, WireFormat
+from marketarchive.venues.market_messages import (
+    BookMessage,
+    IndexMessage,
+    MarketMessage,
+    TradeMessage,
+    WireFormat,
+)
 from tests.e2e import stream_truth
 from tests.e2e.stream_truth import SEED, Comparison, Missing, spells
 
@@ -74,6 +81,7 @@ class ExchangeTruth:
         """Messages of all markets, by what they say."""
         slack = SECOND
         archived: set[Hashable] = set()
+        counts: dict[bytes, int] = {}  # of what an archived payload says, by its digest
         times: dict[str, list[int]] = defaultdict(list)  # of each market, of books that were archived
         ends: list[int] = []
         markets: set[str] = set()
@@ -81,7 +89,9 @@ class ExchangeTruth:
             ends.append(message.received_at)
             markets.update(message.envelope.get("keys") or ())
             if message.kind == "frame":
-                for one in self.messages(message.payload, message.received_at):
+                found = self.messages(message.payload, message.received_at)
+                counts[digest(message.payload)] = len(found)
+                for one in found:
                     archived.add(said(one))
                     is_whole = isinstance(one, BookMessage) and one.is_snapshot
                     if isinstance(one, BookMessage) and (self.channel.proof == "none" or not is_whole):
@@ -90,6 +100,9 @@ class ExchangeTruth:
         result = Comparison(gaps=spells(out, "spot", last, self.venue))
         lacking: list[tuple[Missing, MarketMessage]] = []
         for frame in self.frames(first + slack, last - slack, sorted(markets)):
+            if (count := counts.get(digest(frame.payload))) is not None:
+                result.frames += count  # byte for byte: all that it says was archived
+                continue
             for one in self.messages(frame.payload, frame.ns):
                 result.frames += 1
                 if said(one) not in archived:
@@ -156,12 +169,18 @@ class ExchangeTruth:
         return found
 
 
+def digest(payload: bytes) -> bytes:
+    return hashlib.sha256(payload).digest()
+
+
 def said(message: MarketMessage) -> Hashable:
     """Return what a message says, whichever frame it came in."""
     if isinstance(message, BookMessage):
         return ("book", message.market, message.at, tuple(message.bids), tuple(message.asks))
     if isinstance(message, TradeMessage):
         return ("trade", message.market, message.id)
+    if isinstance(message, IndexMessage):
+        return ("index", message.market, message.at, message.value)
     return ("quote", message.market, message.at, message.bid, message.ask)
 
 

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -102,15 +103,15 @@ def spells(root: Path, feed: str, end_ns: int, venue: str = "polymarket") -> lis
     return found
 
 
-def watched(root: Path) -> dict[str, tuple[int, int]]:
-    """Token -> (from, to) in ns: from the first connection that named it to the last that dropped it.
+def watched(root: Path, venue: str = "polymarket") -> dict[str, tuple[int, int]]:
+    """Key -> (from, to) in ns: from the first connection that named it to the last that dropped it.
 
     Breaks in between are what gaps are for.
     """
     first: dict[str, int] = {}
     last: dict[str, int] = {}
     on: dict[str, set[str]] = {}
-    for message in ArchiveReader(root).messages("polymarket", "stream", kinds=("connection",)):
+    for message in ArchiveReader(root).messages(venue, "stream", kinds=("connection",)):
         line, at = message.envelope, message.received_at
         connection, event = line["connection"], line["event"]
         tokens = set(line.get("keys", ()))
@@ -268,21 +269,35 @@ def _missing(at: int, market: SimMarket, payload: bytes) -> Missing:
     return Missing(at, market.slug, (token,) if token else market.tokens, document["event_type"])
 
 
+def noted(truth: Path) -> Sequence[dict[str, Any]]:
+    """Return what is worth looking at of a simulator that has ended: the lines of its sockets without frames
+    that were sent as they were due, then those of its answers.
+    """
+    sockets, answers = truth / "frames.jsonl", truth / "served.jsonl"
+    found = [] if not answers.exists() else list(map(json.loads, answers.read_text().splitlines()))
+    return [*(_noted(sockets, sockets.stat().st_size) if sockets.exists() else ()), *found]
+
+
+@lru_cache(maxsize=4)
+def _noted(path: Path, size: int) -> Sequence[dict[str, Any]]:
+    """Most lines are of frames that no fault hit: they are not even parsed. The size tells files apart."""
+    with path.open("rb") as file:
+        texts = [text for text in file if not (b'"line":"frame"' in text and b'"faults":[]' in text)]
+    return [json.loads(text) for text in texts]
+
+
 def _faults(truth: Path) -> Iterator[int]:
     """When an ordered fault hit something (simulated ns)."""
-    for name in ("frames.jsonl", "served.jsonl"):
-        path = truth / name
-        for text in path.read_text().splitlines() if path.exists() else ():
-            line = json.loads(text)
-            if line.get("faults") or (line.get("event") == "closed" and line.get("by") == "server"):
-                yield line["simulated_ns"]
+    for line in noted(truth):
+        if line.get("faults") or (line.get("event") == "closed" and line.get("by") == "server"):
+            yield line["simulated_ns"]
 
 
 def _disconnected(truth: Path) -> Iterator[tuple[int, int]]:
     """(from, to) in ns of each time in which there was no connection any more."""
     opened: dict[str, set[int]] = {}
     since: dict[str, int] = {}
-    for line in map(json.loads, (truth / "frames.jsonl").read_text().splitlines()):
+    for line in noted(truth):
         there = opened.setdefault(line["url"], set())
         if line.get("event") == "closed":
             there.discard(line["connection"])

@@ -37,7 +37,7 @@ def test_the_average_is_over_the_seconds_up_to_the_boundary() -> None:
 @pytest.mark.parametrize(("asset", "step"), [("BTC", 10**16), ("XRP", 10**14)])
 def test_binance_is_near_and_in_steps_of_its_own(asset: str, step: int) -> None:
     prices = Prices(1)
-    pairs = [(prices.binance(asset, second), prices.spot(asset, second)) for second in range(NOW, NOW + 300)]
+    pairs = [(prices.exchange(asset, second), prices.spot(asset, second)) for second in range(NOW, NOW + 300)]
     assert all(value % step == 0 for value, _ in pairs)
     assert 0 < max(abs(value / spot - 1) for value, spot in pairs) < 2e-4
     assert sum(value != spot for value, spot in pairs) > 250

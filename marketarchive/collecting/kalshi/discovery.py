@@ -6,15 +6,21 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
+
+from scrapy.crawler import Crawler
+from scrapy.settings import BaseSettings
 
 from marketarchive.collecting.arguments import Argument, Arguments, names
 from marketarchive.collecting.spider import Answer
 from marketarchive.collecting.sweep import SweepSpider, items_of
+from marketarchive.collecting.user_settings import user_setting
 from marketarchive.exceptions import ArgumentError
 from marketarchive.items import Market
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.kalshi import queries
+from marketarchive.venues.kalshi.endpoints import BASE, DEMO_BASE
+from marketarchive.venues.kalshi.signing import ENVIRONMENT, PROD, check_environment
 from marketarchive.venues.symbols import symbols
 
 logger = logging.getLogger(__name__)
@@ -29,12 +35,18 @@ SERIES = Argument("series", _series, "KXBTC15M,KXETH15M", "the markets of these 
 Take = Callable[[Answer], Iterable[Any]]
 
 
+def environment_of(settings: BaseSettings) -> str:
+    """Return whether the venue itself is meant or its own simulation. Raises ConfigurationError."""
+    return check_environment(user_setting(settings, ENVIRONMENT, PROD))
+
+
 class KalshiSpider(SweepSpider):
     """Use it for all of Kalshi: it turns `assets`, `series`, `markets`, `shard` into markets."""
 
     venue = "kalshi"
     catalogue_feed: ClassVar[str] = "markets"
     default_series: ClassVar[tuple[str, ...]] = ()  # () = without arguments, all markets of the venue
+    environment: str = PROD
 
     @classmethod
     def check_arguments(cls, given: Mapping[str, Any]) -> Arguments:
@@ -48,6 +60,21 @@ class KalshiSpider(SweepSpider):
         if len({"assets", "series", "markets"} & set(given)) > 1:
             raise ArgumentError("assets=, series= and markets= each name markets: give one of them")
         return arguments
+
+    @classmethod
+    def from_crawler(cls, crawler: Crawler, *args: Any, **kwargs: Any) -> Self:
+        spider = super().from_crawler(crawler, *args, **kwargs)
+        spider.environment = environment_of(crawler.settings)
+        return spider
+
+    @classmethod
+    def check_settings(cls, settings: BaseSettings) -> None:
+        super().check_settings(settings)
+        environment_of(settings)
+
+    def address(self, query: Query) -> str:
+        url = super().address(query)
+        return url.replace(BASE, DEMO_BASE, 1) if self.environment == "demo" else url
 
     @property
     def series(self) -> tuple[str, ...]:

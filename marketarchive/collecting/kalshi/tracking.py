@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from marketarchive.clock import sleep
 from marketarchive.collecting.cadence import CadenceSpider
@@ -44,25 +45,19 @@ class Open:
         return is_begun and (self.end_ns is None or now_ns < self.end_ns)
 
 
-class TrackingSpider(KalshiSpider, CadenceSpider):
-    """Use it when the same question is asked of every chosen market while it is open.
+class TrackedMarkets(KalshiSpider):
+    """The chosen markets, as they open and close.
 
     The venue does not report an opening: markets are taken before it and begin by the clock. A round that no
     list has shown by then has the ticker of its place on the grid.
     """
 
-    async def prepare(self) -> None:
+    def __init__(self, name: str | None = None, **given: Any) -> None:
+        super().__init__(name, **given)
         self.tracked: dict[str, Open] = {}  # by ticker
-        await self.look_up()
 
-    async def main(self) -> None:
-        looking_up = self.spawn(self._keep_looking_up())
-        try:
-            await super().main()
-        finally:
-            looking_up.cancel()
-
-    async def _keep_looking_up(self) -> None:
+    async def keep_looking_up(self) -> None:
+        """Look up for ever; the first look-up is the caller's."""
         while await sleep(self.run.clock, LOOK_UP_S, self.run.stop):
             if self.run.counted_from is not None:  # the first look-up is done
                 await self.look_up()
@@ -71,6 +66,10 @@ class TrackingSpider(KalshiSpider, CadenceSpider):
         """Add what the venue lists now; a list that fails costs nothing that was known before."""
         found = await self.discover(("unopened", "open"))
         self.tracked.update((ticker, Open.of(market)) for ticker, market in found.items())
+        self.forget_old()
+
+    def forget_old(self) -> None:
+        """Let go of markets that closed some time ago."""
         oldest = self.now() - OVER_S * SECOND
         for ticker, each in list(self.tracked.items()):
             if each.end_ns is not None and each.end_ns < oldest:
@@ -95,3 +94,17 @@ class TrackingSpider(KalshiSpider, CadenceSpider):
             if due is not None and self.arguments.in_shard(due.ticker):
                 self.run.stats.inc_value("discovery/by_clock")
                 yield Open(due.ticker, series, due.asset, due.start_ns, due.end_ns)
+
+
+class TrackingSpider(TrackedMarkets, CadenceSpider):
+    """Use it when the same question is asked of every chosen market while it is open."""
+
+    async def prepare(self) -> None:
+        await self.look_up()
+
+    async def main(self) -> None:
+        looking_up = self.spawn(self.keep_looking_up())
+        try:
+            await super().main()
+        finally:
+            looking_up.cancel()

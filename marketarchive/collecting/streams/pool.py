@@ -313,7 +313,7 @@ class ConnectionPool:
             connection,
             self._clock,
             run.archive.seqs(host.venue, host.feed),
-            host.channel.headers(),
+            host.channel.headers(self._clock.now_ns()),
         )
         if isinstance(opened, Refusal):
             self._archive_refusal(opened, (self._clock.mono_ns() - started) / 1e6)

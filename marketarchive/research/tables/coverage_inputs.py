@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from marketarchive.archive.replay import keys_of
 from marketarchive.research.engine import run
 from marketarchive.research.tables import schemas
 from marketarchive.research.tables.extract import Names, lines
 from marketarchive.research.tables.making import makers
 from marketarchive.research.tables.partitions import Partition
 from marketarchive.research.tables.seconds import Day
-from marketarchive.research.tables.subscriptions import Span, Told, keys_of, spans, tracked
+from marketarchive.research.tables.subscriptions import Span, Told, spans, tracked
 from marketarchive.scope import Scope
 from marketarchive.times import from_iso
 

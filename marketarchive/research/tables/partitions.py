@@ -30,6 +30,11 @@ VERSIONS = {
     "trades": 2,
     "quotes": 3,
     "reference_prices": 3,
+    "fundings": 1,
+    "candles": 1,
+    "open_interest": 1,
+    "instruments": 1,
+    "borrow_rates": 1,
     "coverage": 6,
 }
 """Raised when a table's columns or their meaning change: all its days are then made again. In the order in

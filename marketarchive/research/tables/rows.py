@@ -7,7 +7,7 @@ exactly is no row; it is counted with its reason.
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from marketarchive.archive.reader import Message, read_segment
+from marketarchive.archive.replay import connection_line, make_rows, replayed
 from marketarchive.exceptions import ArchiveError, ParseError
 from marketarchive.research.tables import schemas
 from marketarchive.research.tables.columns import Batch, Place
 from marketarchive.research.tables.extract import Made, Names, Progress
 from marketarchive.research.tables.partitions import METADATA, VERIFIED, Partition, tables_of
-from marketarchive.research.tables.replay import connection_line, replayed
 from marketarchive.venues import feed_of
 from marketarchive.venues.messages import ConnectionLine
 from marketarchive.venues.table_rows import TABLE_OF, TableRow, UnreadableRow
@@ -141,13 +141,6 @@ def _without_cycle_collection() -> Iterator[None]:
             gc.enable()
 
 
-def is_read(message: Message) -> bool:
-    """Return whether rows are made of a message: a frame, a kept book, or an answer with status 200."""
-    return message.kind in ("frame", "book_state") or (
-        message.kind == "response" and message.envelope["status"] == 200
-    )
-
-
 class _Pass:
     """Gives the messages of a feed's day to its makers, one a run, and their rows to the tables."""
 
@@ -187,10 +180,7 @@ class _Pass:
                 number += 1
                 if message.received_at >= self._until_ns:
                     continue
-                if message.kind == "connection":
-                    maker.connect(connection_line(message))
-                elif is_read(message):
-                    self._add(maker, message, number)
+                self._add(maker, message, number)
                 if not number % _LOOK_EVERY:
                     for table in self._tables.values():
                         table.write()
@@ -225,7 +215,7 @@ class _Pass:
         place = Place(message.received_at // 1000, message.run, seq, message.envelope.get("connection"))
         of_type = self._of_type
         try:
-            for row in _rows(maker, message):
+            for row in make_rows(maker, message):
                 table = of_type.get(type(row))
                 if table is None:
                     self._add_other(row, place, number, is_due=is_due)
@@ -252,10 +242,3 @@ class _Pass:
         table = self._tables.get(name)
         if table is not None and is_due and isinstance(row, UnreadableRow):
             table.miss(row.error, place, table.position(row.position, number), row.reason)
-
-
-def _rows(maker: RowMaker, message: Message) -> Iterable[TableRow]:
-    """Return the rows of a message that `is_read`. Raises what the maker raises."""
-    if message.kind == "book_state":
-        return maker.restore(message.received(), message.envelope["asset"])
-    return maker.rows(message.received())

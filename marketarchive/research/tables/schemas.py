@@ -31,6 +31,17 @@ _ROW: dict[str, Kind] = {
 }
 _TOP: dict[str, Kind] = {"best_bid": "price", "best_ask": "price"}
 
+_PERP: dict[str, Kind] = {
+    "market": "text",
+    "asset": "text",
+    "event_time": "time",
+    "received_at": "time",
+    "run": "text",
+    "seq": "long",
+    "index": "int",
+    "verified": "text",
+}
+
 COLUMNS: Mapping[str, Mapping[str, Kind]] = {
     "books": _ROW
     | {
@@ -93,6 +104,51 @@ COLUMNS: Mapping[str, Mapping[str, Kind]] = {
         "index": "int",
         "verified": "text",
     },
+    "fundings": _PERP
+    | {
+        "kind": "text",
+        "rate": "amount",
+        "rate_short": "amount",
+        "interval_s": "int",
+        "next_at": "time",
+        "mark_price": "amount",
+        "index_price": "amount",
+    },
+    "candles": _PERP
+    | {
+        "source": "text",
+        "interval_s": "int",
+        "open": "amount",
+        "high": "amount",
+        "low": "amount",
+        "close": "amount",
+        "volume": "amount",
+        "volume_quote": "amount",
+        "is_closed": "flag",
+    },
+    "open_interest": _PERP
+    | {
+        "amount": "amount",
+        "amount_quote": "amount",
+        "amount_long": "amount",
+        "amount_short": "amount",
+        "contracts": "amount",
+        "rule": "text",
+    },
+    "instruments": _PERP
+    | {
+        "status": "text",
+        "quote": "text",
+        "multiplier": "amount",
+        "contract_size": "amount",
+        "listed_at": "time",
+        "delisted_at": "time",
+        "funding_interval_s": "int",
+        "taker_bps": "amount",
+        "maker_bps": "amount",
+    },
+    "borrow_rates": {name: kind for name, kind in _PERP.items() if name != "market"}
+    | {"symbol": "text", "bps_per_day": "amount"},
 }
 """Table -> column -> what it holds."""
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
-
-from marketarchive.venues import feed_of
+from typing import NamedTuple
 
 
 class Told(NamedTuple):
@@ -29,16 +27,6 @@ class Span:
     start: int
     end: int
     is_final: bool  # unsubscribed, or resolved: nothing more was expected
-
-
-def keys_of(venue: str, feed: str, keys: Sequence[str] | None, texts: Sequence[Any]) -> tuple[str, ...]:
-    """Return what a connection line subscribes or unsubscribes. Schema 1 has no `keys`: there its texts say
-    it, in the venue's own words.
-    """
-    if keys is not None:
-        return tuple(keys)
-    declared = feed_of(venue, feed)
-    return () if declared is None else declared.keys(texts)
 
 
 def spans(

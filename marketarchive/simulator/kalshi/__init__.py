@@ -1,19 +1,31 @@
-"""Kalshi as the simulator serves it without a key: rounds of 15 minutes on the prices of the one world."""
+"""Kalshi as the simulator serves it: 15-minute rounds on the prices of the one world, a signed socket."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from marketarchive.simulator.kalshi.access import ROUTE, Access
 from marketarchive.simulator.kalshi.books import Books
 from marketarchive.simulator.kalshi.rest import Rest
-from marketarchive.simulator.kalshi.rounds import LISTED_AHEAD_S, LIVE_S, Rounds, SimRound
+from marketarchive.simulator.kalshi.rounds import INDICES, LISTED_AHEAD_S, LIVE_S, Rounds, SimRound, by_ticker
+from marketarchive.simulator.kalshi.stream import StreamSession
+from marketarchive.simulator.kalshi.stream_world import StreamWorld
 from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
-from marketarchive.simulator.prices import prices_of
+from marketarchive.simulator.prices import ASSETS, prices_of
 from marketarchive.simulator.sockets import Session
 from marketarchive.times import SECOND, iso
 from marketarchive.venues.kalshi.endpoints import REQUEST_TOKENS
+from marketarchive.venues.kalshi.tickers import market_facts
 
-HOSTS = frozenset({"api.elections.kalshi.com", "external-api.kalshi.com"})
+SOCKET_HOSTS = frozenset({"external-api-ws.kalshi.com", "external-api-ws.demo.kalshi.co"})
+HOSTS = SOCKET_HOSTS | {
+    "api.elections.kalshi.com",
+    "external-api.kalshi.com",
+    "external-api.demo.kalshi.co",
+    "demo-api.kalshi.co",
+}
+"""The REST hosts have the socket as well; the venue's own simulation shows the same world."""
+SOCKET_PATH = "/trade-api/ws/v2"
 BUCKET = Bucket(
     "kalshi/public",
     per_second=200.0,
@@ -33,18 +45,35 @@ class Kalshi:
         prices = prices_of(seed)
         self.rounds = Rounds(seed, prices)
         self.books = Books(seed, prices)
+        self.stream = StreamWorld(self.books, prices)
+        self.access = Access()
         self._rest = Rest(self.rounds, self.books)
 
     def answer(self, asked: Asked, now_ns: int) -> Reply:
+        if asked.path == ROUTE:
+            return self.access.give(asked)
+        if asked.path == SOCKET_PATH:  # asked for without an upgrade, or refused by it
+            return self.access.refusal(asked, now_ns) or json_reply({"error": "upgrade required"}, 426)
         return self._rest.answer(asked, now_ns // SECOND)
 
     def limit(self, asked: Asked) -> Bucket:
         del asked
         return BUCKET
 
-    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
-        del asked, number, now_ns
-        return None
+    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | Reply | None:
+        del number
+        if asked.path != SOCKET_PATH:
+            return None
+        return self.access.refusal(asked, now_ns) or self.session()
+
+    def session(self) -> StreamSession:
+        """Return the venue's side of a connection that is let in."""
+        indices = {index: asset for asset, index in INDICES.items() if asset in ASSETS}
+        return StreamSession(self.stream, self._round_of, indices)
+
+    def _round_of(self, ticker: str) -> SimRound | None:
+        end_ns = market_facts(ticker).end_ns
+        return by_ticker(self.rounds, ticker, None if end_ns is None else end_ns // SECOND)
 
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
         """Return every round that could be seen between two moments, by close.

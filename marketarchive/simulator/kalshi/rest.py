@@ -163,7 +163,12 @@ class Rest:
 
     def _markets(self, asked: Asked, second: int) -> Reply:
         limit = _limit(asked, 100, 1000, "GetMarkets")
-        found: list[Any] = list(_selected(asked, self._rounds.listed(second), second))
+        named = filter(None, asked.first("tickers").split(","))
+        listed = [each for ticker in named if (each := self._find(ticker, second)) is not None]
+        if not asked.first("tickers"):
+            listed = self._rounds.listed(second)
+        there = [each for each in listed if each.is_listed(second)]
+        found: list[Any] = list(_selected(asked, there, second))
         narrow = ("series_ticker", "event_ticker", "tickers")
         if asked.first("mve_filter") != "exclude" and not any(map(asked.first, narrow)):
             made = [combination(number, second) for number in range(COMBINATIONS)]

@@ -132,6 +132,8 @@ class KrakenSession(SpotSession):
 
 def _seen(before: Levels, after: Levels, depth: int) -> Levels:
     """Return what is told of a side: levels that are new in the depth or changed, and those that are gone."""
+    if before == after:
+        return ()
     had, has = dict(before[:depth]), dict(after[:depth])
     whole = dict(after)
     gone = [(price, "0.00000000") for price in had if price not in whole]

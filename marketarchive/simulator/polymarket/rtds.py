@@ -113,7 +113,7 @@ class Rtds:
     def _point(self, topic: Topic, asset: str, second: int) -> tuple[str, float]:
         """(full_accuracy_value, value)."""
         if topic.name == BINANCE:
-            value = self._prices.binance(asset, second)
+            value = self._prices.exchange(asset, second)
             return f"{value // E18}.{value % E18 // 10**10:08d}", value / E18
         if topic.window_s:
             value = self._prices.twap(asset, second, topic.window_s)

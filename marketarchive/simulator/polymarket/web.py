@@ -74,7 +74,7 @@ class Web:
     def _price(self, asset: str, second: int, window_s: int, *, is_binance: bool) -> float:
         if window_s:
             return self._prices.twap(asset, second, window_s) / E18
-        return (self._prices.binance if is_binance else self._prices.spot)(asset, second) / E18
+        return (self._prices.exchange if is_binance else self._prices.spot)(asset, second) / E18
 
 
 def _second(text: str) -> int | None:

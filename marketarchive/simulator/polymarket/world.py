@@ -113,7 +113,7 @@ class World:
 
     def _tick(self, market: SimMarket, asset: str, second: int) -> int:
         """The price of a second, of Binance where its candles settle the round."""
-        return (self.prices.binance if market.is_of_binance else self.prices.spot)(asset, second)
+        return (self.prices.exchange if market.is_of_binance else self.prices.spot)(asset, second)
 
     def strike(self, market: SimMarket) -> int | None:
         return None if market.start is None or market.asset is None else self.boundary(market, market.start)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from marketarchive.venues.endpoint import Endpoint, Limit
 
 BASE = "https://api.elections.kalshi.com/trade-api/v2"
+DEMO_BASE = "https://external-api.demo.kalshi.co/trade-api/v2"
+"""The same routes on the venue's own simulation, with markets and keys of its own."""
 
 REQUEST_TOKENS = 10.0
 """What a read costs (rate_limits, 2026-08-22); dearer ones are in GET /account/endpoint_costs."""
@@ -20,6 +22,8 @@ MARKETS_PAGE = 1000  # rows; 1001 is refused with 400
 EVENTS_PAGE = 200
 TRADES_PAGE = 1000
 TICKERS_PER_BOOKS = 100
+TICKERS_PER_LIST = 100
+"""Of `tickers=` of /markets. Ours: nothing is documented, and the line of a request has to end."""
 
 
 def _endpoint(name: str, path: str, *final: int) -> Endpoint:

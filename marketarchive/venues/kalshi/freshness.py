@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from marketarchive.times import to_seconds
-from marketarchive.venues.kalshi.books import Book
 from marketarchive.venues.kalshi.quotes import AgeSource
 
 
+class State(Protocol):
+    """What an answer says of a market; two that say the same are equal."""
+
+    @property
+    def ticker(self) -> str: ...
+
+
 class Freshness:
-    """Remembers since when each book is as it is."""
+    """Remembers since when each market's state is as it is."""
 
     def __init__(self) -> None:
-        self._since: dict[str, tuple[Book, int]] = {}
+        self._since: dict[str, tuple[State, int]] = {}
 
-    def age(self, book: Book, at_ns: int, headers: Mapping[str, str]) -> tuple[float, AgeSource]:
-        """Return the greatest age that a book may have, in seconds, and what says so.
+    def age(self, state: State, at_ns: int, headers: Mapping[str, str]) -> tuple[float, AgeSource]:
+        """Return the greatest age that a state may have, in seconds, and what says so.
 
         at_ns: its receipt, on a clock that no step moves. A cache states the age of its copy. Without a
-        statement a book that is as it was may be quiet or a copy: it is as old as its first receipt.
+        statement a state that is as it was may be quiet or a copy: it is as old as its first receipt.
         """
-        held = self._since.get(book.ticker)
-        if held is None or held[0] != book:
-            held = self._since[book.ticker] = (book, at_ns)
+        held = self._since.get(state.ticker)
+        if held is None or held[0] != state:
+            held = self._since[state.ticker] = (state, at_ns)
         stated = headers.get("age", "").strip()
         if stated.isascii() and stated.isdigit():
             return float(stated), "header"

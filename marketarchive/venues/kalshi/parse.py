@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from marketarchive.exceptions import ParseError
 from marketarchive.venues.kalshi import books, exchange, markets, trades
-from marketarchive.venues.kalshi.endpoints import BASE
+from marketarchive.venues.kalshi.endpoints import BASE, DEMO_BASE
 from marketarchive.venues.messages import Parsed, Received
 
 _ROUTES: list[tuple[re.Pattern[str], Callable[[Received], Parsed]]] = [
@@ -31,7 +31,7 @@ def parse(received: Received) -> Parsed:
     One bad row is one entry of `errors`; a document that is not what its route promises, or that no function
     here reads, raises ParseError.
     """
-    path = received.canonical_url.removeprefix(BASE)
+    path = received.canonical_url.removeprefix(BASE).removeprefix(DEMO_BASE)
     for pattern, read in _ROUTES:
         if path != received.canonical_url and pattern.fullmatch(path):
             return read(received)

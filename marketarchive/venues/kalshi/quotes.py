@@ -1,4 +1,4 @@
-"""Rows of `records/` that Kalshi's polled books leave."""
+"""Rows of `records/` that Kalshi's books leave, polled or streamed."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class KalshiQuote(Row):
     yes_bid_size: Decimal | None = None
     yes_ask_size: Decimal | None = None
     is_observed: Literal[0, 1]
-    age_s: float | None = Field(default=None, ge=0)  # that the state may have had at receipt, at most
+    age_s: float | None = Field(default=None, ge=0)  # that a polled state may have had at receipt, at most
     age_source: AgeSource | None = None
-    source: Literal["orderbook", "orderbooks"]
+    source: Literal["orderbook", "orderbooks", "stream"]
 
     @property
     def series(self) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
 
 from marketarchive.times import SECOND, from_datetime, utc
@@ -63,6 +63,18 @@ def market_facts(ticker: str) -> MarketFacts:
     if end_ns is None:
         return MarketFacts(asset)
     return MarketFacts(asset, end_ns - ROUND_NS if kind == "15M" else None, end_ns)
+
+
+@lru_cache(maxsize=4096)
+def asset_of(ticker: str) -> str | None:
+    """Return the asset of a crypto market; None of another one."""
+    return market_facts(ticker).asset
+
+
+@cache
+def assets_of_indices() -> dict[str, str]:
+    """Return the asset of each index that rounds settle on."""
+    return {row["index"]: asset for asset, row in symbols("kalshi").items() if row["index"]}
 
 
 def round_at(series: str, now_ns: int) -> Round | None:

@@ -8,6 +8,8 @@ from marketarchive.venues.kalshi.probe import PROBE
 from marketarchive.venues.kalshi.queries import next_page
 from marketarchive.venues.kalshi.quotes import AGE_MAX_S
 from marketarchive.venues.kalshi.rows import BookRows, TradeRows
+from marketarchive.venues.kalshi.socket import INDEX
+from marketarchive.venues.kalshi.stream_rows import StreamRows
 from marketarchive.venues.kalshi.tickers import market_facts
 from marketarchive.venues.venue import Feed, Venue
 
@@ -23,6 +25,13 @@ VENUE = Venue(
             price_range=(0, 1),
             titles={"": "Kalshi, order books, polled"},
             is_polled=True,
+        ),
+        "prices": Feed(is_polled=True),
+        "stream": Feed(
+            tables=("books", "book_changes", "trades", "quotes", "reference_prices", "coverage"),
+            rows=StreamRows,
+            price_range=(0, 1),
+            titles={"": "Kalshi, order books", INDEX: "CF Benchmarks, by Kalshi"},
         ),
         "trades": Feed(tables=("trades",), rows=TradeRows, is_polled=True),
         "resolutions": Feed(is_polled=True, has_markets=True),

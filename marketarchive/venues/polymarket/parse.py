@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 from marketarchive.exceptions import ParseError
 from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.polymarket import clob, data_api, gamma, trades
-from marketarchive.venues.polymarket.clob import parse_book, verify_book
-from marketarchive.venues.polymarket.endpoints import BOOK, BOOKS, CLOB, DATA, GAMMA
-from marketarchive.venues.venue import Verified
+from marketarchive.venues.polymarket.clob import parse_book
+from marketarchive.venues.polymarket.endpoints import CLOB, DATA, GAMMA
 
 
 def _book(received: Received) -> Parsed:
@@ -65,10 +64,3 @@ def parse(received: Received) -> Parsed:
         if f"{parts.scheme}://{parts.netloc}" == base and path.fullmatch(parts.path):
             return read(received)
     raise ParseError("message", f"nothing reads {received.canonical_url}")
-
-
-def verify_books(received: Received) -> Iterator[Verified]:
-    """Yield (token, verdict, recipe) of every order book in an answer of the CLOB. Raises ParseError."""
-    if received.canonical_url in (BOOK, BOOKS):
-        for book in parse(received).books:
-            yield (book.token, *verify_book(book))

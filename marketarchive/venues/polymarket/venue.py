@@ -5,7 +5,7 @@ from __future__ import annotations
 from marketarchive.times import SECOND
 from marketarchive.venues.polymarket import rtds, updown
 from marketarchive.venues.polymarket.book_rows import BookRows
-from marketarchive.venues.polymarket.parse import parse, verify_books
+from marketarchive.venues.polymarket.parse import parse
 from marketarchive.venues.polymarket.price_rows import PriceRows
 from marketarchive.venues.polymarket.probe import PROBE
 from marketarchive.venues.polymarket.queries import next_page
@@ -39,7 +39,6 @@ VENUE = Venue(
             rows=StreamRows,
             decimals=DECIMALS,
             price_range=(0, 1),
-            verify=verify_books,  # its REST snapshots; what the socket sent is replayed by `normalize`
             titles={"": "Order books, every change"},
             books_per_market=2,
             keys=keys,
@@ -49,7 +48,6 @@ VENUE = Venue(
             rows=BookRows,
             decimals=DECIMALS,
             price_range=(0, 1),
-            verify=verify_books,
             titles={"": "Order books, polled"},
             books_per_market=2,
             is_polled=True,

@@ -84,9 +84,11 @@ def index_frame(value: str, at_ms: int, index: str = "BRTI", closing: tuple[str,
     """Return a frame as the specification has it."""
     data = json.dumps({"type": "value", "id": index, "time": at_ms, "value": value}, separators=(",", ":"))
     message: dict[str, Any] = {"index_id": index, "received_at": at_ms + 40, "data": data}
-    message["avg_60s_data"] = {"value": value, "window_size": 3, "window_start_ts_ms": at_ms - 60_000}
+    window = {"window_start_ts_ms": at_ms - 60_000, "window_end_ts_exclusive": at_ms}
+    message["avg_60s_data"] = {"value": value, "window_size": 3, **window}
     if closing is not None:
-        message["last_60s_windowed_average_15min"] = {"value": closing[0], "window_size": closing[1]}
+        mean = {"value": closing[0], "window_size": closing[1], **window}
+        message["last_60s_windowed_average_15min"] = mean
     frame = {"type": "cfbenchmarks_value", "sid": 1, "seq": 1, "msg": message}
     return json.dumps(frame, separators=(",", ":")).encode() + b"\n"
 

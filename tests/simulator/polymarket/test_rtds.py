@@ -51,7 +51,7 @@ def test_values_are_the_worlds_prices() -> None:
             assert exact(point) == prices.twap(point.asset, point.observed_ms // 1000, window)
             assert point.window_s == window
     for point in points("crypto_prices"):
-        assert exact(point) == prices.binance(point.asset, point.observed_ms // 1000)
+        assert exact(point) == prices.exchange(point.asset, point.observed_ms // 1000)
         assert 0 < abs(exact(point) / prices.spot(point.asset, point.observed_ms // 1000) - 1) < 0.002
 
 

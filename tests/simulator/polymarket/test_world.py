@@ -115,7 +115,7 @@ def test_rounds_settle_by_the_rule_of_their_start(at: str, five: int | None, lon
                 assert told(market) == prices.twap(asset, boundary, window)
                 assert market.resolution_source.endswith(f"/{asset.lower()}-usd-twap-{window}s-streams")
             elif market.is_of_binance:
-                assert told(market) == prices.binance(asset, boundary)
+                assert told(market) == prices.exchange(asset, boundary)
                 assert market.duration in ("1h", "1d")
             else:
                 assert told(market) == prices.spot(asset, boundary)

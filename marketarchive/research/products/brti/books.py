@@ -11,15 +11,13 @@ from typing import NamedTuple
 
 from marketarchive.archive.ledger import Entry
 from marketarchive.archive.reader import ArchiveReader, Message
+from marketarchive.archive.replay import make_rows, replayed
 from marketarchive.exceptions import ParseError
-from marketarchive.research.tables.replay import connection_line, replayed
 from marketarchive.times import SECOND
 from marketarchive.venues import feed_of
 from marketarchive.venues.book import KeptBook
+from marketarchive.venues.exchange import SPOT
 from marketarchive.venues.venue import RowMaker
-
-FEED = "spot"
-"""Feeds of this name are of spot exchanges."""
 
 
 class RunBook(NamedTuple):
@@ -58,9 +56,9 @@ def _streams(
     """Return what each run received of each venue, by time of receipt."""
     runs: dict[tuple[str, str], list[Entry]] = defaultdict(list)
     for venue in sorted(venues):
-        declared = feed_of(venue, FEED)
+        declared = feed_of(venue, SPOT)
         if declared is not None and declared.rows is not None:
-            for entry in ArchiveReader(root).segments(venue, FEED, since, until):
+            for entry in ArchiveReader(root).segments(venue, SPOT, since, until):
                 runs[venue, entry["run"]].append(entry)
     return [_in_order(root, entries) for entries in runs.values()]
 
@@ -83,15 +81,8 @@ def _apply(makers: dict[tuple[str, str], RowMaker], message: Message) -> None:
         assert declared is not None
         assert declared.rows is not None
         makers[key] = declared.rows()
-    maker = makers[key]
-    if message.kind == "connection":
-        maker.connect(connection_line(message))
-        return
     try:
-        received = message.received()
-        is_state = message.kind == "book_state"
-        rows = maker.restore(received, message.envelope["asset"]) if is_state else maker.rows(received)
-        for _ in rows:
+        for _ in make_rows(makers[key], message):
             pass  # made with the books; only these are wanted
     except ParseError:
         pass  # `scrapy normalize` counts it, and the venue's own proof tells what it did to the book

@@ -12,12 +12,13 @@ from typing import Any
 from marketarchive.exceptions import ArchiveError
 from marketarchive.research import views
 from marketarchive.research.engine import connect
-from marketarchive.research.products.brti.books import FEED, RunBook
+from marketarchive.research.products.brti.books import RunBook
 from marketarchive.research.tables.gap_scope import of_row
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.tables.partitions import feeds
 from marketarchive.scope import Scope
 from marketarchive.times import from_datetime
+from marketarchive.venues.exchange import SPOT
 
 
 class RecordedGaps:
@@ -26,7 +27,7 @@ class RecordedGaps:
     def __init__(self, root: Path, venues: Collection[str], first: int, last: int) -> None:
         """first, last: ns. Brings the table `gaps` up to date. Raises ArchiveError."""
         self._of_run: dict[tuple[str, str], list[tuple[int, int | None, Scope]]] = defaultdict(list)
-        present = [f"{venue}/{feed}" for venue, feed in feeds(root) if venue in venues and feed == FEED]
+        present = [f"{venue}/{feed}" for venue, feed in feeds(root) if venue in venues and feed == SPOT]
         if not present:
             return
         done = normalize(root, present, first, None, tables=("gaps",))  # a crash is noticed long after it
@@ -62,6 +63,6 @@ class RecordedGaps:
         return any(
             begin <= at
             and (end is None or at < end)
-            and scope.concerns(venue, FEED, names, {book.connection})
+            and scope.concerns(venue, SPOT, names, {book.connection})
             for begin, end, scope in self._of_run.get((venue, held.run), ())
         )

@@ -14,11 +14,11 @@ from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Entry
 from marketarchive.archive.reader import ArchiveReader
 from marketarchive.research.derived import Progress
-from marketarchive.research.products.brti.books import FEED
 from marketarchive.research.products.brti.gaps import RecordedGaps
 from marketarchive.research.products.brti.seconds import index_seconds
 from marketarchive.times import SECOND, from_iso, iso
 from marketarchive.venues.brti import CONSTITUENTS, DELAYED_NS, MEAN_S, PARAMETERS, mean_before
+from marketarchive.venues.exchange import SPOT
 
 VERSION = 1
 """Raised when the proxy gives other values of the same messages."""
@@ -67,7 +67,7 @@ def segments(root: Path) -> list[Entry]:
     """Return the segments that the proxy of any asset is made from, without labelled ones."""
     reader = ArchiveReader(root)
     venues = frozenset[str]().union(*CONSTITUENTS.values())
-    return [entry for venue in sorted(venues) for entry in reader.segments(venue, FEED)]
+    return [entry for venue in sorted(venues) for entry in reader.segments(venue, SPOT)]
 
 
 def proxy_minutes(

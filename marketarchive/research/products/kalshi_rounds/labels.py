@@ -102,8 +102,8 @@ def _boundary(
     digits, close = each.round_digits, at // SECOND
     missing = f"no {MEAN_S} archived values of {index} before {second(at)} (window {side})"
     minute = evidence.index(index, close)
-    if digits is not None and minute is not None and (samples := minute.samples()) is not None:
-        first, *others = map(e18, roundings(samples, digits))
+    if digits is not None and minute is not None and (means := minute.means(digits)):
+        first, *others = map(e18, means)
         source = f"{VENUE.name} cfbenchmarks_value {index}"
         return BoundaryPrice("tick", first, source, minute.received_at_ns, tuple(others)), None
     stated = each.strike if side == "start" else each.settlement

@@ -15,7 +15,6 @@ from marketarchive.research.derived import Progress, Quiet
 from marketarchive.research.labels.label import Label
 from marketarchive.research.labels.source import RoundSource
 from marketarchive.research.products.brti import means
-from marketarchive.research.products.brti.books import FEED
 from marketarchive.research.products.brti.means import Boundary, ProxyMinute, proxy_minutes
 from marketarchive.research.products.kalshi_rounds import index_means, terms
 from marketarchive.research.products.kalshi_rounds.index_means import index_minutes
@@ -23,6 +22,7 @@ from marketarchive.research.products.kalshi_rounds.labels import Evidence, label
 from marketarchive.research.products.kalshi_rounds.terms import KalshiRound
 from marketarchive.research.tables.partitions import stamp_of
 from marketarchive.times import SECOND
+from marketarchive.venues.exchange import SPOT
 from marketarchive.venues.kalshi.venue import VENUE
 
 PLATFORM = VENUE.name
@@ -54,7 +54,7 @@ def _prepare(root: Path, chosen: Sequence[KalshiRound], progress: Progress) -> N
 
 def _inputs(root: Path) -> Mapping[str, str]:
     found = {entry["path"]: entry["sha256"] for entry in (*means.segments(root), *index_means.segments(root))}
-    for path in sorted((root / "tables" / "gaps").glob(f"venue=*/feed={FEED}/date=*/*.parquet")):
+    for path in sorted((root / "tables" / "gaps").glob(f"venue=*/feed={SPOT}/date=*/*.parquet")):
         stamp = stamp_of(path)
         found[str(path.relative_to(root))] = "" if stamp is None else stamp.key
     return found

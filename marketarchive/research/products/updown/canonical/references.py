@@ -10,13 +10,12 @@ from marketarchive.research.engine import stored, text
 from marketarchive.research.products.updown.canonical.columns import Clock
 from marketarchive.research.tables.partitions import files
 from marketarchive.times import SECOND
+from marketarchive.venues.exchange import SPOT
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-FEED = "spot"
-"""Feeds of this name are of spot exchanges."""
 FRESH_S = 10
 """Best prices that are older say nothing any more; as of the indices on which Kalshi settles."""
 _AT: Mapping[Clock, str] = {"observation": "event_time", "received": "received_at"}
@@ -41,7 +40,7 @@ def references(
     first = min(start for start, _ in spans.values()) - FRESH_S if spans else 0
     last = max(end for _, end in spans.values()) if spans else 0
     found = files(root, "quotes", first * SECOND, (last + 1) * SECOND)
-    paths = [path for path in found if path.parents[1].name == f"feed={FEED}"]
+    paths = [path for path in found if path.parents[1].name == f"feed={SPOT}"]
     if not paths:
         return nothing()
     wanted = ", ".join(f"({text(asset)}, {start}, {end})" for asset, (start, end) in spans.items())

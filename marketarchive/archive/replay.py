@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from marketarchive.archive.ledger import Entry
 from marketarchive.archive.reader import Message, read_segment
-from marketarchive.research.tables.subscriptions import keys_of
+from marketarchive.venues import feed_of
 from marketarchive.venues.messages import ConnectionLine
+from marketarchive.venues.table_rows import TableRow
+from marketarchive.venues.venue import RowMaker
 
 
 def replayed(root: Path, entry: Entry) -> Iterator[Message]:
@@ -30,6 +33,16 @@ def replayed(root: Path, entry: Entry) -> Iterator[Message]:
         yield from reversed(waiting)
 
 
+def keys_of(venue: str, feed: str, keys: Sequence[str] | None, texts: Sequence[Any]) -> tuple[str, ...]:
+    """Return what a connection line subscribes or unsubscribes. Schema 1 has no `keys`: there its texts say
+    it, in the venue's own words.
+    """
+    if keys is not None:
+        return tuple(keys)
+    declared = feed_of(venue, feed)
+    return () if declared is None else declared.keys(texts)
+
+
 def connection_line(message: Message) -> ConnectionLine:
     """Return what a `connection` line says."""
     envelope = message.envelope
@@ -43,6 +56,28 @@ def connection_line(message: Message) -> ConnectionLine:
         message.canonical_url,
         tuple(texts),
     )
+
+
+def is_read(message: Message) -> bool:
+    """Return whether a maker makes rows of a message: a frame, a kept book, or an answer with status 200."""
+    return message.kind in ("frame", "book_state") or (
+        message.kind == "response" and message.envelope["status"] == 200
+    )
+
+
+def make_rows(maker: RowMaker, message: Message) -> Iterable[TableRow]:
+    """Give `message` to the maker of its run; return the rows of one that `is_read`.
+
+    Raises what the maker raises.
+    """
+    if message.kind == "connection":
+        maker.connect(connection_line(message))
+        return ()
+    if not is_read(message):
+        return ()
+    if message.kind == "book_state":
+        return maker.restore(message.received(), message.envelope["asset"])
+    return maker.rows(message.received())
 
 
 def _states(root: Path, entry: Entry) -> dict[str, list[Message]]:

@@ -1,0 +1,265 @@
+"""Perpetuals of any venue: their past, page by page, or their present at each tick."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+from marketarchive.collecting.arguments import (
+    ASSETS,
+    DURATION,
+    INTERVAL,
+    Argument,
+    Arguments,
+    moment,
+)
+from marketarchive.collecting.cadence import CadenceSpider
+from marketarchive.collecting.spider import Answer, Ask
+from marketarchive.exceptions import ArgumentError, CursorError
+from marketarchive.items import Market
+from marketarchive.scope import Scope
+from marketarchive.times import DAY, SECOND, from_ms, iso, to_ms
+from marketarchive.venues import venues
+from marketarchive.venues.endpoint import Query
+from marketarchive.venues.messages import Parsed
+from marketarchive.venues.perps import FEED, PERIODS_S, Perps, Range, Route, Series, following, sectors
+from marketarchive.venues.symbols import symbols
+from marketarchive.venues.table_rows import InstrumentsRow
+
+logger = logging.getLogger(__name__)
+
+HOUR = 3600 * SECOND
+DEFAULT_S = 7 * 86_400
+"""How far back a pass goes where it is given no start."""
+
+
+def period(name: str, text: str) -> int:
+    """Return the seconds of a period. Raises ArgumentError."""
+    if text not in PERIODS_S:
+        raise ArgumentError(f"{name}={text!r} is not one of {', '.join(PERIODS_S)}")
+    return PERIODS_S[text]
+
+
+START = Argument("start", moment, "2026-11-01", "from the row of this time on (ISO 8601, UTC)")
+END = Argument("end", moment, "2026-11-08", "up to the row of this time; without it now")
+PERIOD = Argument("period", period, "8h", f"of what a row is to be: {', '.join(PERIODS_S)} (8h)")
+ACCEPTS = (ASSETS, START, END, PERIOD, INTERVAL, DURATION)
+
+
+class PerpsSpider(CadenceSpider):
+    """Use it for a venue that declares `Venue.perps`: it has the arguments `ACCEPTS`.
+
+    Without an interval it lists what settled and the candles of the periods that end in start <= time <= end,
+    and of a failed request the part of the past that is missing is a gap. With one it asks for the present.
+    """
+
+    feed = FEED
+    feeds = (FEED,)
+    accepts = ACCEPTS
+    item_classes = (Market,)
+
+    @classmethod
+    def check_arguments(cls, given: Mapping[str, Any]) -> Arguments:
+        arguments = super().check_arguments(given)
+        for asset in arguments.assets or ():
+            if asset not in symbols(cls.venue):
+                known = ", ".join(symbols(cls.venue))
+                raise ArgumentError(
+                    f"assets={given['assets']!r}: {cls.venue} has perpetuals of {known}, not of {asset}"
+                )
+        past = sorted({"start", "end", "period"} & set(given))
+        if arguments.interval is not None and past:
+            raise ArgumentError(f"{past[0]}= is of the past, interval= of the present: give one of them")
+        start, end = arguments.others.get("start"), arguments.others.get("end")
+        if start is not None and end is not None and end < start:
+            raise ArgumentError(f"end={given['end']!r} is before start={given['start']!r}")
+        return arguments
+
+    @cached_property
+    def perps(self) -> Perps:
+        """What the venue declares of them."""
+        found = venues()[self.venue].perps
+        assert found is not None
+        return found
+
+    def contracts(self) -> list[Series]:
+        """Return the series of funding of the chosen contracts."""
+        known = symbols(self.venue)
+        chosen = self.arguments.assets or [asset for asset in sectors() if asset in known]
+        return [Series(asset, known[asset], "funding") for asset in chosen]
+
+    # ---- the present -----------------------------------------------------------------------------------
+
+    async def main(self) -> None:
+        if self.arguments.interval is not None:
+            await super().main()
+            return
+        await self._past()
+
+    def due(self, tick: int) -> Iterable[Ask]:
+        for query in self._of_tick(tick):
+            scope = Scope(self.venue, self.feed, _market(query), kind="market" if _market(query) else "")
+            yield Ask(query, _items, self.feed, scope)
+
+    def missed(self, ticks: Iterable[int]) -> Iterable[Any]:  # noqa: ARG002  (rows are made of tables)
+        return ()
+
+    def _of_tick(self, tick: int) -> list[Query]:
+        queries = list(self.perps.live(self.contracts()))
+        if self._is_first or tick % HOUR == 0:
+            queries += self.perps.once
+        if self._is_first or tick % DAY == 0:
+            queries += self.perps.instruments
+        self._is_first = False
+        return queries
+
+    _is_first = True
+
+    # ---- the past --------------------------------------------------------------------------------------
+
+    async def _past(self) -> None:
+        due = self._rows_due()
+        if due is None:
+            logger.warning("No period of %s ends in the time asked for", self.venue)
+            return
+        instruments = await self._instruments()
+        series = [
+            (contract._replace(kind=route.kind, step_s=route.step_of(self.period_s)), route)
+            for contract in self.contracts()
+            for route in self.perps.routes
+        ]
+        others = [self._fetch(query, Scope(self.venue, self.feed)) for query in self.perps.once]
+        walks = [self._walk(each, route, due, instruments.get(each.market)) for each, route in series]
+        await asyncio.gather(*others, *walks)
+
+    @property
+    def period_s(self) -> int:
+        """Return what a row is of, seconds."""
+        return int(self.arguments.others.get("period", PERIODS_S["8h"]))
+
+    def _rows_due(self) -> Range | None:
+        """Return the times of the first and the last row, ms; None where there is none."""
+        step = self.period_s * SECOND
+        now = self.run.clock.now_ns()
+        end = min(self.arguments.others.get("end", now), now)
+        start = self.arguments.others.get("start", end - DEFAULT_S * SECOND)
+        first, last = -(-start // step) * step, end // step * step
+        return Range(to_ms(first), to_ms(last)) if first <= last else None
+
+    async def _instruments(self) -> dict[str, InstrumentsRow]:
+        """Return what the venue lists now, by its name for it: what came, nothing of what failed."""
+        found: dict[str, InstrumentsRow] = {}
+        for query in self.perps.instruments:
+            parsed = await self._fetch(query, Scope(self.venue, self.feed))
+            rows = [] if parsed is None else parsed.statements
+            for row in rows:
+                if row.listed_at is not None or row.market not in found:
+                    found[row.market] = row
+        return found
+
+    async def _walk(
+        self, series: Series, route: Route, due: Range, instrument: InstrumentsRow | None
+    ) -> None:
+        """List a series to its end."""
+        wanted: Range | None = self._served(series, route, self._wanted(series, route, due, instrument))
+        while wanted is not None:
+            parsed = await self._fetch(route.page(series, wanted), self._scope(series, route), wanted, series)
+            if parsed is None:
+                return
+            self.run.stats.inc_value("perps/pages")
+            self.run.stats.inc_value("perps/rows", len(parsed.keys))
+            asked = wanted
+            try:
+                left = following(route.direction, asked, [int(key) for key in parsed.keys])
+            except CursorError as error:
+                self.run.stats.inc_value("sweep/cursor_errors")
+                self._put_gap("sequence", "venue", series, route, asked, str(error))
+                self.fault = "sweep_cursor_loop"
+                return
+            wanted = left if left is not None and series.is_in(left) else None
+
+    def _wanted(
+        self, series: Series, route: Route, due: Range, instrument: InstrumentsRow | None
+    ) -> Range | None:
+        """Return the times of what rows are made of: a row is of the period that ends at its time.
+
+        Of candles that is when they open. What was settled or counted at the beginning of the first period
+        belongs to the row before.
+        """
+        since = due.first - self.period_s * 1000
+        late = route.late_s * 1000
+        if series.kind in ("trade", "mark", "index"):
+            wanted = Range(since, due.last - series.step_s * 1000)
+        else:
+            wanted = Range(since + late + 1, due.last + late)
+        if instrument is not None and instrument.listed_at is not None:
+            step = max(series.step_s * 1000, 1)
+            wanted = wanted._replace(first=max(wanted.first, to_ms(instrument.listed_at) // step * step))
+        if instrument is not None and instrument.delisted_at is not None:
+            wanted = wanted._replace(last=min(wanted.last, to_ms(instrument.delisted_at) + late))
+        return wanted if wanted.first <= wanted.last else None
+
+    def _served(self, series: Series, route: Route, wanted: Range | None) -> Range | None:
+        """Return the part that the venue serves; the other part is a gap."""
+        reach_s = route.reach_s(series.step_s)
+        if wanted is None or reach_s is None:
+            return wanted
+        earliest = to_ms(self.run.clock.now_ns()) - int(reach_s * 1000)
+        if wanted.first >= earliest:
+            return wanted
+        missing = wanted._replace(last=min(wanted.last, earliest - 1))
+        detail = f"only the last {reach_s / 86_400:g} days are served"
+        self._put_gap("not_served", "venue", series, route, missing, detail)
+        return wanted._replace(first=earliest) if earliest <= wanted.last else None
+
+    async def _fetch(
+        self, query: Query, scope: Scope, wanted: Range | None = None, series: Series | None = None
+    ) -> Parsed | None:
+        """Return what an answer says, None without one: what of `wanted` is missing then is a gap."""
+        concluded: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+        def then(answer: Answer) -> Iterable[Any]:
+            try:
+                yield from _items(answer)
+            finally:
+                if not concluded.done():
+                    concluded.set_result(answer)
+
+        ask = Ask(query, then, self.feed, scope)
+        if wanted is not None and series is not None:
+            ask.from_ns, ask.to_ns = from_ms(wanted.first), from_ms(wanted.last)
+            ask.detail = _told(series, wanted)
+        self.submit(ask)
+        answer = await concluded
+        if answer.parsed is None and not ask.attempts and wanted is not None and series is not None:
+            detail = f"stopped before it was asked for: {_told(series, wanted)}"
+            self.put(self.run.gap("missed_tick", "ours", ask.from_ns or 0, ask.to_ns, scope, detail))
+        return answer.parsed
+
+    def _scope(self, series: Series, route: Route) -> Scope:
+        endpoint = route.page(series, Range(0, 1)).endpoint.name
+        return Scope(self.venue, self.feed, (series.market,), endpoint=endpoint, kind="market")
+
+    def _put_gap(
+        self, reason: Any, cause: Any, series: Series, route: Route, missing: Range, detail: str
+    ) -> None:
+        scope = self._scope(series, route)
+        text = f"{detail}: {_told(series, missing)}"
+        self.put(self.run.gap(reason, cause, from_ms(missing.first), from_ms(missing.last), scope, text))
+
+
+def _items(answer: Answer) -> Iterable[Any]:
+    return answer.parsed.items if answer.parsed is not None else ()
+
+
+def _market(query: Query) -> tuple[str, ...]:
+    """Return the one contract that a request is about, as far as its parameters say it."""
+    return tuple(str(query.params[name]) for name in ("symbol", "instId") if name in query.params)
+
+
+def _told(series: Series, wanted: Range) -> str:
+    step = f" of {series.step_s} s" if series.step_s else ""
+    return f"{series.market} {series.kind}{step}, {iso(from_ms(wanted.first))} to {iso(from_ms(wanted.last))}"

@@ -1,0 +1,53 @@
+"""A row for each second of each market, of the newest state that its stream proves at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Generic, TypeVar
+
+from marketarchive.clock import sleep
+from marketarchive.collecting.streams.stream import StreamSpider
+from marketarchive.items import Row
+from marketarchive.times import SECOND, to_seconds
+
+R = TypeVar("R", bound=Row)
+
+ROW_GRACE_S = 5
+"""Seconds that a row waits for messages of its tick."""
+ROWS_AT_ONCE = 5_000
+"""Ticks; after a sleep of the machine the rest follows later."""
+
+
+class SecondBooks(Generic[R]):
+    """Subclass it: which markets have a row at a tick, and how one is made."""
+
+    def __init__(self, spider: StreamSpider, step: int = SECOND) -> None:
+        """step: ns between two ticks."""
+        self._stream = spider
+        self._step = step
+        self._next = -(-spider.now() // step) * step
+
+    def markets(self, tick: int) -> Iterable[str]:
+        """Return the keys that have a row at `tick`, ns."""
+        raise NotImplementedError
+
+    def row(self, tick: int, market: str, shown: Any) -> R:
+        """Return the row; shown: the value of its state by its session, None where none is proven."""
+        raise NotImplementedError
+
+    async def keep(self) -> None:
+        """Give rows as they become due, until the run stops."""
+        spider = self._stream
+        while await sleep(spider.run.clock, to_seconds(self._step), spider.run.stop):
+            spider.put(*self.due(spider.now() - ROW_GRACE_S * SECOND))
+
+    def due(self, until: int) -> Iterator[R]:
+        """Yield the rows of ticks before `until`, ns."""
+        end = min(until, self._next + ROWS_AT_ONCE * self._step)
+        for tick in range(self._next, end, self._step):
+            self._stream.run.stats.inc_value("ticks/due")
+            for market in self.markets(tick):
+                pool = self._stream.pool_of(market)
+                found = None if pool is None else pool.completeness.row(market, tick)
+                yield self.row(tick, market, None if found is None else found.value)
+            self._next = tick + self._step

@@ -1,0 +1,38 @@
+"""What a user sets outside of the project's files: Scrapy's settings, the environment, `.env`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from io import StringIO
+from pathlib import Path
+
+from dotenv import dotenv_values
+from scrapy.settings import BaseSettings
+
+from marketarchive.exceptions import ConfigurationError
+
+DOTENV = ".env"
+"""In the folder in which a command is run: lines NAME=VALUE, as other tools write them."""
+
+
+def user_setting(settings: BaseSettings, name: str, default: str = "") -> str:
+    """Return the first value of: the setting, the environment variable, the line in `.env`, `default`.
+
+    Nothing that is read reaches Scrapy's settings or the environment, where it could be logged. Raises
+    ConfigurationError for a `.env` that cannot be read.
+    """
+    return settings.get(name) or os.environ.get(name) or _dotenv(Path(DOTENV)).get(name) or default
+
+
+def _dotenv(path: Path) -> Mapping[str, str | None]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:  # a decode error's own text would quote the file
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigurationError(
+            f"{path.absolute()} cannot be read: {why}; mend it or move it away"
+        ) from None
+    return dotenv_values(stream=StringIO(text), interpolate=False)

@@ -1,0 +1,291 @@
+"""Binance's perpetuals as the simulator serves them: routes of fapi.binance.com without a key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
+from marketarchive.simulator.noise import bits
+from marketarchive.simulator.perps_world import BAR_S, DAY_S, HOUR_S, PerpsWorld
+from marketarchive.simulator.sockets import Session
+from marketarchive.times import to_ms
+from marketarchive.venues.binance.queries import PERIODS_S, STEPS
+from marketarchive.venues.binance.rows import NEVER_MS
+from marketarchive.venues.symbols import symbols
+
+HOST = "fapi.binance.com"
+_TOO_MANY = json_reply(
+    {"code": -1003, "msg": "Too many requests; current limit is 2400 request weight per 1 MINUTE."}, 429
+)
+_REFUSAL = Reply(_TOO_MANY.body, 429, headers={"Retry-After": "10"})
+_STATISTICS = Bucket("binance/statistics", 1000 / 300, 1000, 1, _REFUSAL)
+_FUNDING = Bucket("binance/funding", 500 / 300, 500, 1, _REFUSAL)
+_STATISTICS_REACH_MS = 30 * DAY_S * 1000
+_KINDS = {"klines": "trade", "markPriceKlines": "mark", "indexPriceKlines": "index"}
+
+
+class _RefusedError(Exception):
+    """A request that is refused with a code of the venue."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class _Contract:
+    asset: str
+    symbol: str
+    multiplier: int
+
+
+CONTRACTS = {
+    row["symbol"]: _Contract(asset, row["symbol"], int(row["multiplier"]))
+    for asset, row in symbols("binance").items()
+}
+
+
+class Binance:
+    """The venue as the server sees it."""
+
+    hosts = frozenset({HOST})
+
+    def __init__(self, seed: int) -> None:
+        self.world = PerpsWorld(seed, "binance")
+        self._seed = seed
+        self._routes: dict[str, Callable[[Asked, int], Any]] = {
+            "/fapi/v1/time": lambda _, now: {"serverTime": now},
+            "/fapi/v1/exchangeInfo": self._instruments,
+            "/fapi/v1/fundingInfo": self._funding_info,
+            "/fapi/v1/fundingRate": self._funding_rates,
+            "/fapi/v1/premiumIndex": self._premium,
+            "/fapi/v1/openInterest": self._open_interest,
+            "/futures/data/openInterestHist": self._open_interest_history,
+            **{f"/fapi/v1/{name}": self._candles for name in _KINDS},
+        }
+
+    def answer(self, asked: Asked, now_ns: int) -> Reply:
+        read = self._routes.get(asked.path)
+        if read is None or asked.method != "GET":
+            return json_reply(
+                {"code": -5000, "msg": f"Path {asked.path}, Method {asked.method} is invalid"}, 404
+            )
+        try:
+            return json_reply(read(asked, to_ms(now_ns)))
+        except _RefusedError as refused:
+            return json_reply({"code": refused.code, "msg": str(refused)}, 400)
+
+    def limit(self, asked: Asked) -> Bucket:
+        if asked.path.startswith("/futures/data/"):
+            return _STATISTICS
+        if asked.path.startswith("/fapi/v1/funding"):
+            return _FUNDING
+        return Bucket("binance/weight", 40.0, 2400.0, _weight(asked), _REFUSAL)
+
+    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
+        del asked, number, now_ns
+        return None
+
+    def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
+        del start_ns, end_ns
+        return []
+
+    # ---- routes ----------------------------------------------------------------------------------------
+
+    def _instruments(self, asked: Asked, now: int) -> Any:
+        """All contracts, whatever symbol is asked for; beside perpetuals one that is dated, one on shares."""
+        del asked
+        rows = [self._instrument(contract, now) for contract in CONTRACTS.values()]
+        dated = {**rows[0], "symbol": "BTCUSDT_261225", "contractType": "CURRENT_QUARTER"}
+        share = {**rows[0], "symbol": "TSLAUSDT", "pair": "TSLAUSDT", "contractType": "TRADIFI_PERPETUAL"}
+        weights = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 2400}
+        return {
+            "timezone": "UTC",
+            "serverTime": now,
+            "rateLimits": [weights],
+            "symbols": [*rows, dated, share],
+        }
+
+    def _instrument(self, contract: _Contract, now: int) -> dict[str, Any]:
+        ended = self.world.delisted(contract.asset)
+        is_over = ended is not None and ended * 1000 <= now
+        base = contract.symbol.removesuffix("USDT")
+        return {
+            "symbol": contract.symbol, "pair": contract.symbol, "contractType": "PERPETUAL",
+            "deliveryDate": NEVER_MS if ended is None else ended * 1000,
+            "onboardDate": self.world.listed(contract.asset) * 1000,
+            "status": "SETTLING" if is_over else "TRADING",
+            "maintMarginPercent": "2.5000", "requiredMarginPercent": "5.0000",
+            "baseAsset": base, "quoteAsset": "USDT", "marginAsset": "USDT",
+            "pricePrecision": 8, "quantityPrecision": 3, "baseAssetPrecision": 8, "quotePrecision": 8,
+            "underlyingType": "COIN", "underlyingSubType": ["PoW"], "filters": [],
+        }  # fmt: skip
+
+    def _funding_info(self, asked: Asked, now: int) -> Any:
+        """Only contracts that ever had another interval than 8 h, and what is settled in coins."""
+        del asked
+        rows = [
+            {
+                "symbol": contract.symbol,
+                "adjustedFundingRateCap": "0.02000000",
+                "adjustedFundingRateFloor": "-0.02000000",
+                "fundingIntervalHours": self.world.interval(contract.asset, now // 1000 + 1) // HOUR_S,
+                "disclaimer": False,
+                "updateTime": now // (DAY_S * 1000) * DAY_S * 1000,
+            }
+            for contract in CONTRACTS.values()
+            if contract.asset not in ("BTC", "ETH")
+        ]
+        coin = {
+            "symbol": "BCHUSD_PERP",
+            "adjustedFundingRateCap": "0.00300",
+            "adjustedFundingRateFloor": "-0.00300",
+        }
+        return [*rows, {**coin, "fundingIntervalHours": 8, "disclaimer": True, "updateTime": None}]
+
+    def _funding_rates(self, asked: Asked, now: int) -> Any:
+        contract = _contract(asked.first("symbol"))
+        size = _size(asked, 100, 1000)
+        first, last = _range(asked, now)
+        found = self.world.settlements(
+            contract.asset, ((first or now - 40 * DAY_S * 1000) - 10) // 1000, min(last, now) // 1000
+        )
+        rows = []
+        for each in found:
+            at = each.at * 1000 + self._jitter(contract.asset, each.at)
+            if (first or 0) <= at <= min(last, now):
+                rows.append(
+                    {
+                        "symbol": contract.symbol,
+                        "fundingTime": at,
+                        "fundingRate": f"{each.rate:.8f}",
+                        "markPrice": _price(each.mark, contract),
+                        "rateType": "Regular",
+                    }
+                )
+        return rows[-size:] if first is None else rows[:size]
+
+    def _jitter(self, asset: str, second: int) -> int:
+        return bits(self._seed, asset, second, "jitter") % 8
+
+    def _candles(self, asked: Asked, now: int) -> Any:
+        kind = _KINDS[asked.path.rpartition("/")[2]]
+        contract = _contract(asked.first("pair" if kind == "index" else "symbol"))
+        length = STEPS.get(asked.first("interval"))
+        if length is None or length < BAR_S:
+            raise _RefusedError(-1120, "Invalid interval.")
+        size = _size(asked, 500, 1500)
+        first, last = _range(asked, now)
+        if first is None:
+            first = (min(last, now) // 1000 // length - size + 1) * length * 1000
+        until = min(last // 1000, first // 1000 + (size + 1) * length)
+        found = self.world.candles(contract.asset, kind, length, -(-first // 1000), until, now // 1000)
+        return [self._candle(contract, kind, length, each) for each in list(found)[:size]]
+
+    def _candle(self, contract: _Contract, kind: str, length: int, each: Any) -> list[Any]:
+        prices = [_price(price, contract) for price in (each.open, each.high, each.low, each.close)]
+        ended = (each.opened + length) * 1000 - 1
+        if kind != "trade":
+            return [each.opened * 1000, *prices, "0", ended, "0", length, "0", "0", "0"]
+        volume = f"{each.volume / contract.multiplier:.3f}"
+        quote = f"{each.volume_quote:.8f}"
+        return [each.opened * 1000, *prices, volume, ended, quote, each.trades, "0", "0", "0"]
+
+    def _open_interest_history(self, asked: Asked, now: int) -> Any:
+        """A page that is full holds the newest of the range, oldest first."""
+        length = STEPS.get(asked.first("period"))
+        if length not in PERIODS_S:
+            raise _RefusedError(-1130, "parameter 'period' is invalid.")
+        contract = CONTRACTS.get(asked.first("symbol"))
+        size = _size(asked, 30, 500)
+        first, last = _range(asked, now)
+        if first is not None and first < now - _STATISTICS_REACH_MS:
+            raise _RefusedError(-1130, "parameter 'startTime' is invalid.")
+        if contract is None:
+            return []
+        first = max(first or 0, now - _STATISTICS_REACH_MS)
+        last = min(last, now)
+        rows: list[dict[str, Any]] = []
+        for at in range(last // 1000 // length * length, first // 1000, -length):
+            if at * 1000 < first or len(rows) == size:
+                break
+            if self.world.is_open(contract.asset, at):
+                rows.append(self._interest(contract, at))
+        return rows[::-1]
+
+    def _interest(self, contract: _Contract, at: int) -> dict[str, Any]:
+        amount = self.world.open_interest(contract.asset, at)
+        value = self.world.open_interest_value(contract.asset, at)
+        return {
+            "symbol": contract.symbol,
+            "sumOpenInterest": f"{amount / contract.multiplier:.8f}",
+            "sumOpenInterestValue": f"{value:.8f}",
+            "CMCCirculatingSupply": "0.00000000",
+            "timestamp": at * 1000,
+        }
+
+    def _open_interest(self, asked: Asked, now: int) -> Any:
+        contract = _contract(asked.first("symbol"))
+        amount = self.world.open_interest(contract.asset, now // 1000)
+        shown = f"{amount / contract.multiplier:.3f}"
+        return {"symbol": contract.symbol, "openInterest": shown, "time": now // 1000 * 1000}
+
+    def _premium(self, asked: Asked, now: int) -> Any:
+        if asked.first("symbol"):
+            return self._premium_of(_contract(asked.first("symbol")), now)
+        return [self._premium_of(contract, now) for contract in CONTRACTS.values()]
+
+    def _premium_of(self, contract: _Contract, now: int) -> dict[str, Any]:
+        second, asset = now // 1000, contract.asset
+        is_open = self.world.is_open(asset, second)
+        due = self.world.next_settlement(asset, second) if is_open else 0
+        mark, index = (_price(self.world.price(asset, kind, second), contract) for kind in ("mark", "index"))
+        return {
+            "symbol": contract.symbol,
+            "markPrice": mark,
+            "indexPrice": index,
+            "estimatedSettlePrice": index,
+            "lastFundingRate": f"{self.world.rate(asset, due):.8f}" if is_open else "0.00000000",
+            "interestRate": "0.00010000",
+            "nextFundingTime": due * 1000,
+            "time": second * 1000,
+        }
+
+
+def _contract(symbol: str) -> _Contract:
+    if symbol not in CONTRACTS:
+        raise _RefusedError(-1121, "Invalid symbol.")
+    return CONTRACTS[symbol]
+
+
+def _price(price: Decimal, contract: _Contract) -> str:
+    return f"{price * contract.multiplier:.8f}"
+
+
+def _size(asked: Asked, usual: int, largest: int) -> int:
+    text = asked.first("limit", str(usual))
+    if not text.isdigit() or not 0 < int(text) <= largest:
+        raise _RefusedError(-1130, "Data sent for parameter 'limit' is not valid.")
+    return int(text)
+
+
+def _range(asked: Asked, now: int) -> tuple[int | None, int]:
+    first = asked.first("startTime")
+    return (int(first) if first else None), int(asked.first("endTime") or now)
+
+
+def _weight(asked: Asked) -> float:
+    if asked.path.removeprefix("/fapi/v1/") not in _KINDS:
+        return 10.0 if asked.path.endswith("premiumIndex") and not asked.first("symbol") else 1.0
+    size = int(asked.first("limit", "500")) if asked.first("limit", "500").isdigit() else 500
+    return next(
+        weight for most, weight in ((99, 1.0), (499, 2.0), (1000, 5.0), (10**9, 10.0)) if size <= most
+    )
+
+
+def simulated(seed: int) -> Binance:
+    """Return the venue as the simulator serves it."""
+    return Binance(seed)

@@ -1,0 +1,97 @@
+"""Who may connect to the simulated Kalshi: keys that it has given out or was given, and signatures by them.
+
+    GET  HOST/_simulator/api_key   a key made now: {"api_key_id", "private_key"}, as the venue's page gives
+    POST HOST/_simulator/api_key   takes a public key (PEM) and answers {"api_key_id"}
+
+Both are routes of the simulator's own. Refusals are those of captures of 2026-06-11.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_public_key,
+)
+
+from marketarchive.simulator.messages import Asked, Reply, json_reply
+from marketarchive.simulator.noise import digest
+from marketarchive.times import to_ms
+
+ROUTE = "/_simulator/api_key"
+SKEW_MS = 10_000
+"""A time stamp that is 5 s wrong is accepted, one of 30 s is not; in between nobody looked."""
+
+PublicKey = RSAPublicKey | Ed25519PublicKey
+
+
+class Access:
+    """The keys of one simulator."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, PublicKey] = {}
+
+    def give(self, asked: Asked) -> Reply:
+        """Answer a request for a key, or one that brings a public key."""
+        if asked.method == "POST":
+            try:
+                public = load_pem_public_key(asked.body)
+            except (ValueError, UnsupportedAlgorithm):
+                return json_reply({"error": "no public key in PEM"}, 400)
+            if not isinstance(public, RSAPublicKey | Ed25519PublicKey):
+                return json_reply({"error": "neither RSA nor Ed25519"}, 400)
+            return json_reply({"api_key_id": self._add(public)})
+        private = Ed25519PrivateKey.generate()
+        text = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+        return json_reply({"api_key_id": self._add(private.public_key()), "private_key": text})
+
+    def refusal(self, asked: Asked, now_ns: int) -> Reply | None:
+        """Return the answer to a request that is not signed as it has to be; None where it is."""
+        key_id, stamp, signature = (
+            asked.headers.get(f"kalshi-access-{name}", "") for name in ("key", "timestamp", "signature")
+        )
+        if not signature:
+            return _refused("signature_is_missing_from_headers")
+        if not stamp.isdecimal() or abs(int(stamp) - to_ms(now_ns)) > SKEW_MS:
+            return _refused("header_timestamp_expired")
+        public = self._keys.get(key_id)
+        if public is None:
+            return _refused("authentication_error", "NOT_FOUND")
+        paths = (asked.path, f"/{asked.host}{asked.path}")  # a client may take all after our own host for it
+        if not any(_verifies(public, f"{stamp}{asked.method}{path}", signature) for path in paths):
+            return _refused("authentication_error", "INCORRECT_API_KEY_SIGNATURE")
+        return None
+
+    def _add(self, public: PublicKey) -> str:
+        text = digest(16, "kalshi api key", len(self._keys)).hex()
+        key_id = "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
+        self._keys[key_id] = public
+        return key_id
+
+
+def _verifies(public: PublicKey, text: str, signature: str) -> bool:
+    try:
+        signed = base64.b64decode(signature, validate=True)
+        if isinstance(public, RSAPublicKey):
+            padding = PSS(MGF1(SHA256()), PSS.DIGEST_LENGTH)
+            public.verify(signed, text.encode(), padding, SHA256())
+        else:
+            public.verify(signed, text.encode())
+    except (InvalidSignature, binascii.Error):
+        return False
+    return True
+
+
+def _refused(code: str, details: str = "") -> Reply:
+    message = code if details else code.replace("_", " ")
+    error = {"code": code, "message": message, **({"details": details} if details else {})}
+    return json_reply({"error": error}, 401)

@@ -1,0 +1,185 @@
+"""Perpetuals of an exchange whose past and present are a function of seed and time.
+
+Prices, volumes and open interest are kept as whole numbers of small units, so that every venue can write
+them without losing a digit. Candles are put together of bars of five minutes; there are no shorter ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+
+from marketarchive.simulator.noise import bits, wave
+from marketarchive.times import SECOND, from_iso
+
+BAR_S = 300
+HOUR_S = 3600
+DAY_S = 86_400
+_BLOCK_S = 3 * DAY_S
+"""How long a contract keeps an interval of funding; not that of BTC and ETH, which never changes."""
+_UNIT = Decimal("1E-12")
+_OCTAVES = range(8, 22)  # 4 min to 24 days
+_VOLATILITY = 8.0e-5  # per square root of a second
+
+# dollars, and base units traded in a bar
+_ASSETS: dict[str, tuple[float, int]] = {
+    "BTC": (84_000.0, 40), "ETH": (2_750.0, 900), "AAVE": (180.0, 700), "UNI": (6.4, 9_000),
+    "COMP": (41.0, 800), "CRV": (0.52, 90_000), "OP": (0.71, 60_000), "ARB": (0.34, 90_000),
+    "GALA": (0.0151, 3_000_000), "IMX": (0.55, 40_000), "DOGE": (0.182, 900_000),
+    "PEPE": (0.0000072, 4_000_000_000), "A2Z": (0.0024, 5_000_000),
+}  # fmt: skip
+_COARSE = {"PEPE": 1000}
+"""Base units that are traded at once at least."""
+DELISTED = {"A2Z": from_iso("2026-03-24T08:00:00Z") // SECOND}
+
+
+@dataclass(frozen=True, slots=True)
+class Candle:
+    """What happened from `opened` on, Unix seconds. Prices are dollars a base unit, volume base units."""
+
+    opened: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+    volume: Decimal
+    volume_quote: Decimal
+    trades: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What longs paid to shorts at a moment, as a fraction of the notional, for the interval before."""
+
+    at: int  # Unix seconds
+    rate: Decimal
+    interval_s: int
+    mark: Decimal
+
+
+class PerpsWorld:
+    """The perpetuals of one exchange."""
+
+    def __init__(self, seed: int, venue: str) -> None:
+        self._seed = seed
+        self._venue = venue
+        self._price = lru_cache(maxsize=1 << 18)(self._price_at)
+        self._bar = lru_cache(maxsize=1 << 18)(self._bar_of)
+
+    def listed(self, asset: str) -> int:
+        """Return since when there is a contract, Unix seconds."""
+        return from_iso("2021-01-04T08:00:00Z") // SECOND + bits(self._seed, self._venue, asset) % 400 * DAY_S
+
+    def delisted(self, asset: str) -> int | None:
+        """Return when its contract ended, None where it goes on."""
+        return DELISTED.get(asset)
+
+    def is_open(self, asset: str, second: int) -> bool:
+        """Return whether a contract is traded from `second` on."""
+        ended = self.delisted(asset)
+        return self.listed(asset) <= second and (ended is None or second < ended)
+
+    def price(self, asset: str, kind: str, second: int) -> Decimal:
+        """Return the price of trades, the mark price or the index."""
+        return self._price(asset, kind, second) * _UNIT
+
+    def candle(self, asset: str, kind: str, opened: int, length_s: int, now: int) -> Candle:
+        """Return a candle; one that still runs as it stands at `now`, in whole bars."""
+        count = max(1, min(length_s, now - opened) // BAR_S)
+        bars = [self._bar(asset, kind, opened + number * BAR_S) for number in range(count)]
+        volume = sum(bar[4] for bar in bars)
+        return Candle(
+            opened=opened,
+            open=bars[0][0] * _UNIT,
+            high=max(bar[1] for bar in bars) * _UNIT,
+            low=min(bar[2] for bar in bars) * _UNIT,
+            close=bars[-1][3] * _UNIT,
+            volume=Decimal(volume) / 1000,
+            volume_quote=sum((bar[5] for bar in bars), Decimal(0)),
+            trades=sum(bar[4] % 89 + 1 for bar in bars),
+        )
+
+    def candles(
+        self, asset: str, kind: str, length_s: int, first: int, last: int, now: int
+    ) -> Iterator[Candle]:
+        """Yield the candles that open in first <= opened <= last, while the contract was traded."""
+        for opened in range(-(-first // length_s) * length_s, min(last, now) + 1, length_s):
+            if self.is_open(asset, opened):
+                yield self.candle(asset, kind, opened, length_s, now)
+
+    def interval(self, asset: str, second: int) -> int:
+        """Return the interval of funding that ends with the settlement at or after `second`."""
+        if asset in ("BTC", "ETH"):
+            return 8 * HOUR_S
+        chosen = bits(self._seed, self._venue, asset, (second - 1) // _BLOCK_S, "interval") % 4
+        return (8, 8, 4, 1)[chosen] * HOUR_S
+
+    def settlements(self, asset: str, first: int, last: int) -> list[Settlement]:
+        """Return what was settled in first <= at <= last."""
+        found = []
+        for at in range(-(-first // HOUR_S) * HOUR_S, last + 1, HOUR_S):
+            interval = self.interval(asset, at)
+            if at % interval == 0 and self.is_open(asset, at - 1):
+                found.append(Settlement(at, self.rate(asset, at), interval, self.price(asset, "mark", at)))
+        return found
+
+    def next_settlement(self, asset: str, second: int) -> int:
+        """Return when funding is settled after `second`."""
+        at = second // HOUR_S * HOUR_S + HOUR_S
+        while at % self.interval(asset, at):
+            at += HOUR_S
+        return at
+
+    def rate(self, asset: str, at: int) -> Decimal:
+        """Return the rate of the settlement at `at`, which is also what is expected before it."""
+        share = self.interval(asset, at) / (8 * HOUR_S)
+        moved = 1 + 4 * wave(self._seed, f"{self._venue}{asset}funding", 17, at)
+        return Decimal(round(1e4 * share * moved)) * Decimal("1E-8")
+
+    def open_interest(self, asset: str, second: int) -> Decimal:
+        """Return base units, each long counted once with its short."""
+        bars = 400 * (2 + wave(self._seed, f"{self._venue}{asset}interest", 15, second))
+        coarse = _COARSE.get(asset, 1)
+        return Decimal(round(_ASSETS[asset][1] * bars * 1000 / coarse) * coarse) / 1000
+
+    def open_interest_value(self, asset: str, second: int) -> Decimal:
+        """Return its worth by the mark price, dollars."""
+        exact = self.open_interest(asset, second) * self.price(asset, "mark", second)
+        return exact.quantize(Decimal("1E-8"))
+
+    def borrow_per_day(self, asset: str, second: int) -> Decimal:
+        """Return the rate of a loan of the asset for a day, as a fraction."""
+        return Decimal(1000 + bits(self._seed, asset, second // DAY_S, "loan") % 9000) * Decimal("1E-8") * 24
+
+    def _price_at(self, asset: str, kind: str, second: int) -> int:
+        """Dollars times 10**12, with eight decimals; of a coarse asset more."""
+        if kind == "index":
+            base = _ASSETS[asset][0]
+            moved = sum(2 ** (octave / 2) * wave(self._seed, asset, octave, second) for octave in _OCTAVES)
+            exact = base * math.exp(_VOLATILITY * moved)
+        else:
+            basis = 4e-4 * wave(self._seed, f"{self._venue}{asset}basis", 13, second)
+            near = 1e-4 * wave(self._seed, f"{self._venue}{asset}{kind}", 8, second)
+            exact = self._price(asset, "index", second) / 1e12 * (1 + basis + near)
+        digits = 10**8 * _COARSE.get(asset, 1)
+        return round(exact * digits) * (10**12 // digits)
+
+    def _bar_of(self, asset: str, kind: str, opened: int) -> tuple[int, int, int, int, int, Decimal]:
+        """(open, high, low, close, thousandths of base units, dollars) of five minutes."""
+        first, last = self._price(asset, kind, opened), self._price(asset, kind, opened + BAR_S)
+        digits = 10**12 // (10**8 * _COARSE.get(asset, 1))
+        chance = bits(self._seed, self._venue, asset, kind, opened)
+        above, below = (first * (chance >> shift & 1023) // 2_000_000 // digits * digits for shift in (0, 10))
+        coarse = _COARSE.get(asset, 1)
+        volume = _ASSETS[asset][1] * (200 + (chance >> 20) % 1800) // coarse * coarse
+        dollars = (Decimal(volume) / 1000 * (first + last) * _UNIT / 2).quantize(Decimal("1E-8"))
+        return first, max(first, last) + above, min(first, last) - below, last, volume, dollars
+
+
+def written(number: Decimal) -> str:
+    """Return a number as venues write it: no exponent, no zeros at its end."""
+    text = f"{number:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -1,0 +1,1 @@
+"""Binance: perpetuals settled in dollars (USD-M futures)."""

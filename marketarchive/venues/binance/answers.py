@@ -1,0 +1,60 @@
+"""Which answers of Binance are failures."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import msgspec
+
+from marketarchive.times import from_ms, to_seconds
+from marketarchive.venues.answers import Answered, Failure, judge_status, retry_after
+
+BANNED = 418
+"""The address went on after 429s: it is banned, for 2 min to 3 days. To ask meanwhile makes it longer."""
+BAN_S = 120.0
+_UNTIL = re.compile(rb"banned until (\d{13})")
+INVALID_PARAMETER = -1130
+INVALID_SYMBOL = -1121
+
+
+class Refusal(msgspec.Struct):
+    """The body of an error."""
+
+    code: int
+    msg: str = ""
+
+
+def judge(answered: Answered) -> Failure | None:
+    """Return what is wrong with an answer, with the venue's words; None when it is one to parse.
+
+    429 and 418 both carry Retry-After, seconds; a 418 may say in its body until when the ban lasts
+    (`IP banned until 1787546698129`, seen 2026-08-23). 451 is a place that is not served, 403 a firewall.
+    """
+    if answered.status == BANNED:
+        wait_s = retry_after(answered.headers.get("retry-after"), answered.received_at)
+        if (until := _UNTIL.search(answered.payload)) is not None:
+            wait_s = max(0.0, to_seconds(from_ms(int(until[1])) - answered.received_at))
+        failure: Failure | None = Failure(
+            "rate_limited", "venue", "status 418", retryable=True, wait_s=BAN_S if wait_s is None else wait_s
+        )
+    else:
+        failure = judge_status(answered)
+    if failure is None:
+        return None
+    said = refusal(answered.payload)
+    if said is None:
+        return failure
+    failure = replace(failure, detail=f"{failure.detail}: {said.code} {said.msg}"[:300])
+    is_too_old = said.code == INVALID_PARAMETER and "startTime" in said.msg
+    if is_too_old or said.code == INVALID_SYMBOL:
+        return replace(failure, reason="not_served", cause="venue")
+    return failure
+
+
+def refusal(payload: bytes) -> Refusal | None:
+    """Return what the body of an error says, None where it is not the venue's own."""
+    try:
+        return msgspec.json.decode(payload, type=Refusal)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None

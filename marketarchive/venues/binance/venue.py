@@ -1,0 +1,65 @@
+"""Binance as the rest of the project sees it."""
+
+from __future__ import annotations
+
+from marketarchive.venues.binance import queries
+from marketarchive.venues.binance.answers import judge
+from marketarchive.venues.binance.probe import PROBE
+from marketarchive.venues.binance.rows import Rows, parse
+from marketarchive.venues.perps import PERP_TABLES, Column, Perps, Route
+from marketarchive.venues.venue import Feed, Venue
+
+_COLUMNS = {
+    "funding_rate": Column(
+        "source",
+        "`fundingRate` of /fapi/v1/fundingRate: what was settled",
+    ),
+    "funding_interval_h": Column("source", "from one settlement to the next"),
+    "mark": Column("source", "/fapi/v1/markPriceKlines"),
+    "index": Column("source", "/fapi/v1/indexPriceKlines"),
+    "open_interest": Column(
+        "source",
+        "`sumOpenInterest` of /futures/data/openInterestHist, base units, of the last 30 days",
+    ),
+    "open_interest_usd": Column("source", "`sumOpenInterestValue`, USDT"),
+    "volume": Column("source", "column 6 of /fapi/v1/klines, base units"),
+    "volume_quote": Column("source", "column 8 of /fapi/v1/klines, USDT"),
+    "fees": Column("source", "regular user, no BNB discount (ccxt 4.5.90)"),
+    "borrow_bps_per_day": Column("null", "rates of margin loans need a key"),
+    "listed": Column("source", "`onboardDate`, `deliveryDate` of /fapi/v1/exchangeInfo"),
+}
+
+PERPS = Perps(
+    routes=(
+        Route("funding", queries.funding_rates, "forward", late_s=60),
+        Route("mark", queries.candles, "forward", queries.CANDLE_STEPS_S),
+        Route("index", queries.candles, "forward", queries.CANDLE_STEPS_S),
+        Route("trade", queries.candles, "forward", queries.CANDLE_STEPS_S),
+        Route(
+            "open_interest",
+            queries.open_interest_history,
+            "backward",
+            queries.PERIODS_S,
+            reach_s=lambda step_s: queries.OPEN_INTEREST_REACH_S,  # noqa: ARG005
+        ),
+    ),
+    instruments=(queries.instruments(), queries.funding_info()),
+    live=queries.live,
+    taker_bps="5",
+    maker_bps="2",
+    fee_schedule_date="2026-11-21",
+    columns=_COLUMNS,
+    settled_every_s=(28_800, 14_400, 7_200, 3_600),
+)
+
+VENUE = Venue(
+    name="binance",
+    feeds={
+        "perps": Feed(tables=PERP_TABLES, rows=Rows, is_polled=True, has_markets=True),
+        "probe": Feed(is_polled=True, has_markets=True),
+    },
+    parse=parse,
+    judge=judge,
+    probe=PROBE,
+    perps=PERPS,
+)

@@ -1,0 +1,361 @@
+"""Kalshi's WebSocket API v2: how it is spoken to, and what its frames say.
+
+https://docs.kalshi.com/websockets and its AsyncAPI 2.0.0 (2026-08-22), changelog up to 2026-10-09. Every
+connection is signed, also for public channels. A subscription to a channel has an id on its connection,
+`sid`, and `seq` numbers all frames of it from 1, whatever their market, answers to commands too; tickers have
+none.
+
+    {"type":"orderbook_snapshot","sid":1,"seq":1,"msg":{"market_ticker","yes_dollars_fp":[["0.4700","3.00"]],
+     "no_dollars_fp":[["0.5200","1.00"]]}}                                   a side without levels is left out
+    {"type":"orderbook_delta","sid":1,"seq":2,"msg":{"market_ticker","price_dollars":"0.4700",
+     "delta_fp":"-3.00","side":"yes","ts":"2026-06-11T06:31:29.957081Z","ts_ms":1781159489957}}
+
+A delta's size is a signed change. Levels of NO stand at the price of YES that they offer at (0.52 of a bid
+for NO at 0.48), because the subscription says `use_yes_price`: without it the venue sends the NO price, and
+it has announced to turn that round. Until 2026-03-12 tickers had whole cents beside the texts of dollars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from marketarchive.exceptions import ParseError
+from marketarchive.times import from_iso, from_ms
+from marketarchive.venues.book import price_of
+from marketarchive.venues.channel import Channel
+from marketarchive.venues.endpoint import Endpoint, Limit
+from marketarchive.venues.market_messages import (
+    Amount,
+    BookMessage,
+    Decoded,
+    IndexMessage,
+    Level,
+    MarketMessage,
+    Mean,
+    QuoteMessage,
+    SentLevel,
+    TradeMessage,
+    WireFormat,
+)
+
+PATH = "/trade-api/ws/v2"
+_CONNECTIONS = Limit("kalshi/socket", 60, window_s=60.0, unit="connections")
+"""How often one may connect is not documented; 200 connections of a user may stand (changelog, 2025-09)."""
+SOCKET = Endpoint("kalshi_socket", f"wss://external-api-ws.kalshi.com{PATH}", _CONNECTIONS)
+DEMO_SOCKET = Endpoint("kalshi_socket", f"wss://external-api-ws.demo.kalshi.co{PATH}", _CONNECTIONS)
+CHANNEL = Channel(
+    SOCKET,
+    proof="sequence",
+    key_kind="market",
+    keys_per_connection=500,
+    heartbeat=None,  # the venue pings every 10 s; a silent book is requested, and a dead peer sends none
+    has_resync=True,
+    unproven="trades after which none of any market follows on their connection; tickers",
+)
+
+BOOK, TICKER, TRADE = "orderbook_delta", "ticker", "trade"
+INDEX = "cfbenchmarks_value"
+OF_MARKETS = (BOOK, TICKER, TRADE)
+"""Channels that take market_tickers."""
+TERMINAL = frozenset({10, 25})
+"""Errors after which a subscription brings nothing more: of the channel; of its buffer, read too slowly."""
+_INDEX_PREFIX = f"{INDEX}:"
+
+
+class RefusedError(ParseError):
+    """Raised for an error frame: what the venue says to a command, or of a subscription."""
+
+    def __init__(self, command: int | None, code: int, said: str, at: int) -> None:
+        super().__init__("Frame", f"the venue says error {code}: {said}", ("type",))
+        self.command = command
+        self.code = code
+        self.at = at
+
+
+class Subscribed(msgspec.Struct, frozen=True, gc=False):
+    """The venue's word for a subscription that it has made."""
+
+    channel: str
+    sid: int
+
+
+class _Frame(msgspec.Struct, frozen=True, gc=False):
+    type: str = ""
+    id: int | None = None
+    sid: int | None = None
+    seq: int | None = None
+    sending_ts_ms: int | None = None
+    msg: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _Snapshot(msgspec.Struct, frozen=True, gc=False):
+    market_ticker: str
+    yes_dollars_fp: list[SentLevel] = []
+    no_dollars_fp: list[SentLevel] = []
+
+
+class _Delta(msgspec.Struct, frozen=True, gc=False):
+    market_ticker: str
+    price_dollars: Amount
+    delta_fp: Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]{1,20}(\.[0-9]{1,18})?$")]
+    side: Literal["yes", "no"]
+    ts: str | None = None
+    ts_ms: int | None = None
+
+
+class _Ticker(msgspec.Struct, frozen=True, gc=False):
+    market_ticker: str
+    yes_bid_dollars: Amount
+    yes_ask_dollars: Amount
+    price_dollars: str = ""
+    yes_bid_size_fp: Amount | None = None
+    yes_ask_size_fp: Amount | None = None
+    volume_fp: Amount | None = None
+    open_interest_fp: Amount | None = None
+    volume: int | None = None
+    open_interest: int | None = None
+    ts: int | None = None
+    ts_ms: int | None = None
+    time: str | None = None
+
+
+class _Trade(msgspec.Struct, frozen=True, gc=False):
+    trade_id: str
+    market_ticker: str
+    yes_price_dollars: Amount
+    count_fp: Amount
+    taker_outcome_side: str = ""
+    taker_side: str = ""
+    ts: int | None = None
+    ts_ms: int | None = None
+
+
+class _Mean(msgspec.Struct, frozen=True, gc=False):
+    value: Amount
+    window_size: int
+    window_start_ts_ms: int
+    window_end_ts_exclusive: int
+
+
+class _Index(msgspec.Struct, frozen=True, gc=False):
+    index_id: str
+    received_at: int
+    data: str
+    avg_60s_data: _Mean | None = None
+    last_60s_windowed_average_15min: _Mean | None = None
+
+
+class _IndexData(msgspec.Struct, frozen=True, gc=False):
+    time: int
+    value: Amount
+
+
+class _Error(msgspec.Struct, frozen=True, gc=False):
+    code: int = 0
+    msg: str = ""
+
+
+_FRAME = msgspec.json.Decoder(_Frame)
+_DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
+    "orderbook_snapshot": msgspec.json.Decoder(_Snapshot),
+    "orderbook_delta": msgspec.json.Decoder(_Delta),
+    "ticker": msgspec.json.Decoder(_Ticker),
+    "trade": msgspec.json.Decoder(_Trade),
+    INDEX: msgspec.json.Decoder(_Index),
+}
+_INDEX_DATA = msgspec.json.Decoder(_IndexData)
+_ERROR = msgspec.json.Decoder(_Error)
+_SUBSCRIBED = msgspec.json.Decoder(Subscribed)
+
+
+def decode(payload: bytes, received_at: int) -> Decoded:
+    """Return what a frame says. Raises ParseError, of an error frame `RefusedError`."""
+    try:
+        frame = _FRAME.decode(payload)
+        at = 0 if frame.sending_ts_ms is None else from_ms(frame.sending_ts_ms)
+        if frame.type == "error":
+            error = _ERROR.decode(frame.msg)
+            raise RefusedError(frame.id, error.code, error.msg, at or received_at)
+        messages: list[MarketMessage] = []
+        if frame.type in _DECODERS:
+            messages = [_message(_DECODERS[frame.type].decode(frame.msg), at, received_at)]
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        raise ParseError("Frame", f"not a frame of Kalshi: {error}", ("payload",)) from error
+    return Decoded(messages, frame.seq, at, sequence="" if frame.sid is None else str(frame.sid))
+
+
+def subscribed(payload: bytes) -> Subscribed | None:
+    """Return what a frame says of a subscription that was made; None where it says nothing of one."""
+    if b'"subscribed"' not in payload:
+        return None
+    try:
+        frame = _FRAME.decode(payload)
+        return _SUBSCRIBED.decode(frame.msg) if frame.type == "subscribed" else None
+    except msgspec.DecodeError:
+        return None
+
+
+def _message(sent: Any, sent_at: int, received_at: int) -> MarketMessage:
+    match sent:
+        case _Delta():
+            return _delta(sent, received_at)
+        case _Snapshot():
+            at = sent_at or received_at
+            bids, asks = (
+                sorted(sent.yes_dollars_fp, key=_price, reverse=True),
+                sorted(sent.no_dollars_fp, key=_price),
+            )
+            return BookMessage(sent.market_ticker, at, bids, asks, is_snapshot=True, is_dated=sent_at > 0)
+        case _Ticker():
+            return _quote(sent, received_at)
+        case _Trade():
+            return _trade(sent, received_at)
+    return _index(sent)
+
+
+def _price(level: Level) -> Decimal:
+    return price_of(level[0])
+
+
+def _delta(sent: _Delta, received_at: int) -> BookMessage:
+    """Date it by `ts`, which has microseconds, though it is deprecated."""
+    level = [(sent.price_dollars, sent.delta_fp)]
+    at = from_iso(sent.ts) if sent.ts is not None else _moment(sent.ts_ms, None, received_at)
+    is_dated = sent.ts is not None or sent.ts_ms is not None
+    bids, asks = (level, []) if sent.side == "yes" else ([], level)
+    return BookMessage(sent.market_ticker, at, bids, asks, is_dated=is_dated, is_relative=True)
+
+
+def _quote(sent: _Ticker, received_at: int) -> QuoteMessage:
+    """A price without a size is that of an empty side: 0.0000 and 1.0000 (real frames, 2026-07-19)."""
+    volume = str(sent.volume) if sent.volume_fp is None else sent.volume_fp
+    interest = str(sent.open_interest) if sent.open_interest_fp is None else sent.open_interest_fp
+    if "None" in (volume, interest):
+        raise ValueError("a ticker without volume_fp or open_interest_fp")
+    at = from_iso(sent.time) if sent.time is not None else _moment(sent.ts_ms, sent.ts, received_at)
+    return QuoteMessage(
+        sent.market_ticker,
+        at,
+        _real(sent.yes_bid_dollars, sent.yes_bid_size_fp, "0"),
+        _real(sent.yes_ask_dollars, sent.yes_ask_size_fp, "1"),
+        sent.price_dollars or None,
+        volume,
+        interest,
+    )
+
+
+def _real(price: str, size: str | None, empty: str) -> str | None:
+    is_empty = price_of(price) == price_of(empty) if size is None else not price_of(size)
+    return None if is_empty else price
+
+
+def _trade(sent: _Trade, received_at: int) -> TradeMessage:
+    """Its side is the taker's: `yes` buys YES, `no` sells it; the price is of YES either way."""
+    taker = sent.taker_outcome_side or sent.taker_side
+    if taker not in ("yes", "no"):
+        raise ValueError(f"taker_outcome_side={taker!r} is neither yes nor no")
+    return TradeMessage(
+        sent.market_ticker,
+        _moment(sent.ts_ms, sent.ts, received_at),
+        "BUY" if taker == "yes" else "SELL",
+        sent.yes_price_dollars,
+        sent.count_fp,
+        sent.trade_id,
+    )
+
+
+def _index(sent: _Index) -> IndexMessage:
+    """`avg_60s_data` is of [time - 60 s, time), the other of (close - 60 s, close] as far as it has come."""
+    data = _INDEX_DATA.decode(sent.data)
+    found = {name: getattr(sent, name) for name in ("avg_60s_data", "last_60s_windowed_average_15min")}
+    means = [_mean(name, mean) for name, mean in found.items() if mean is not None]
+    return IndexMessage(
+        key_of_index(sent.index_id), from_ms(data.time), data.value, from_ms(sent.received_at), means
+    )
+
+
+def _mean(name: str, sent: _Mean) -> Mean:
+    from_ns, to_ns = from_ms(sent.window_start_ts_ms), from_ms(sent.window_end_ts_exclusive)
+    return Mean(name, sent.value, sent.window_size, from_ns, to_ns)
+
+
+def _moment(ms: int | None, seconds: int | None, received_at: int) -> int:
+    if ms is not None:
+        return from_ms(ms)
+    return received_at if seconds is None else from_ms(1000 * seconds)
+
+
+# ---- keys ------------------------------------------------------------------------------------------------
+
+
+def key_of_index(index_id: str) -> str:
+    """Return the key of an index among those of a connection: topic:symbol."""
+    return f"{_INDEX_PREFIX}{index_id}"
+
+
+def indices_of(keys: Iterable[str]) -> list[str]:
+    """Return the ids of the indices among `keys`."""
+    return [key.removeprefix(_INDEX_PREFIX) for key in keys if key.startswith(_INDEX_PREFIX)]
+
+
+def markets_of(keys: Iterable[str]) -> list[str]:
+    """Return the tickers of the markets among `keys`."""
+    return [key for key in keys if not key.startswith(_INDEX_PREFIX)]
+
+
+# ---- what is sent ----------------------------------------------------------------------------------------
+
+
+def subscribe(keys: Sequence[str], first_id: int = 1) -> list[str]:
+    """Return a text for the channels of markets and one for indices, as far as there are any.
+
+    A second one for a channel adds to its subscription (changelog, 2025-10-01). first_id: of the commands.
+    """
+    texts = []
+    if markets := markets_of(keys):
+        params = {
+            "channels": list(OF_MARKETS),
+            "market_tickers": markets,
+            "use_yes_price": True,
+            "send_initial_snapshot": True,  # of tickers; books always have one
+        }
+        texts.append(_command(first_id, "subscribe", params))
+    if indices := indices_of(keys):
+        params = {"channels": [INDEX], "index_ids": indices}
+        texts.append(_command(first_id + len(texts), "subscribe", params))
+    return texts
+
+
+def delete_markets(sid: int, markets: Sequence[str], command: int) -> str:
+    """Return the text that takes markets out of a subscription."""
+    return _update(sid, command, action="delete_markets", market_tickers=list(markets))
+
+
+def delete_indices(sid: int, indices: Sequence[str], command: int) -> str:
+    """Return the text that takes indices out of a subscription."""
+    return _update(sid, command, action="unsubscribe_indices", index_ids=list(indices))
+
+
+def get_snapshot(sid: int, markets: Sequence[str], command: int) -> str:
+    """Return the text that requests the books of markets anew; the subscription goes on."""
+    return _update(sid, command, action="get_snapshot", market_tickers=list(markets))
+
+
+def _update(sid: int, command: int, **params: Any) -> str:
+    return _command(command, "update_subscription", {"sids": [sid], **params})
+
+
+def _command(number: int, name: str, params: dict[str, Any]) -> str:
+    return msgspec.json.encode({"id": number, "cmd": name, "params": params}).decode()
+
+
+def _needs_sid(keys: Sequence[str]) -> list[str]:  # noqa: ARG001  (a wire format's interface)
+    """Return nothing: what is done about a subscription names its sid, which `KalshiSession` knows."""
+    return []
+
+
+WIRE = WireFormat(decode, subscribe, _needs_sid, recipe="sequence")

@@ -1,0 +1,50 @@
+"""Rows of the tables of Kalshi's archived frames; all prices are of YES."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from marketarchive.times import SECOND
+from marketarchive.venues.exchange_books import Taken
+from marketarchive.venues.exchange_rows import ExchangeRows
+from marketarchive.venues.kalshi.socket import WIRE
+from marketarchive.venues.kalshi.tickers import asset_of, assets_of_indices
+from marketarchive.venues.market_messages import IndexMessage
+from marketarchive.venues.table_rows import ReferencePricesRow, TableRow
+
+
+class StreamRows(ExchangeRows):
+    """Makes the rows of one run."""
+
+    outcome = "yes"
+
+    def __init__(self) -> None:
+        super().__init__(WIRE, {})
+
+    def asset(self, market: str) -> str | None:
+        return asset_of(market)
+
+    def others(self, one: Taken, index: int) -> Iterator[TableRow]:
+        """Yield the prices of an index: the newest one, then the means that came with it."""
+        message = one.message
+        if not isinstance(message, IndexMessage):
+            return
+        topic, _, symbol = message.market.partition(":")
+        row = partial(
+            ReferencePricesRow,
+            topic=topic,
+            symbol=symbol,
+            asset=assets_of_indices().get(symbol),
+            published_at=message.published_at,
+            verified=one.verdict,
+            index=index,
+        )
+        yield row(event_time=message.at, value=message.value, instrument="value")
+        for mean in message.means:
+            yield row(
+                event_time=message.at,
+                value=mean.value,
+                instrument=mean.name,
+                window_s=(mean.to_ns - mean.from_ns) // SECOND,
+            )

@@ -1,0 +1,27 @@
+"""The probe of a venue of perpetuals, made of what it declares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from marketarchive.venues.endpoint import Query
+from marketarchive.venues.probing import Check, Probe
+
+
+def perp_probe(
+    instruments: Sequence[Query], live: Sequence[Query], once: Sequence[Query], limits_source: str
+) -> Probe:
+    """Return the checks that each of these routes answers with rows that can be read."""
+    topics = {"instruments": instruments, "now": live, "once": once}
+    checks = [
+        Check(query.endpoint.name, topic, query) for topic, queries in topics.items() for query in queries
+    ]
+    return Probe(
+        checks=checks,
+        limits_source=limits_source,
+        topics={
+            "instruments": "Which contracts are listed?",
+            "now": "Are prices, expected funding and open interest told?",
+            "once": "What does it cost to borrow?",
+        },
+    )

@@ -1,0 +1,204 @@
+"""What the parse functions of venues of perpetuals share: rows of lists, one bad row costing itself alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation, localcontext
+from typing import Any, Literal, TypeAlias, TypeVar
+
+import msgspec
+
+from marketarchive.exceptions import ParseError
+from marketarchive.items import Market
+from marketarchive.times import SECOND, from_ms, utc
+from marketarchive.venues.messages import Parsed, Received
+from marketarchive.venues.symbols import symbols
+from marketarchive.venues.table_rows import InstrumentsRow, TableRow, UnreadableRow
+from marketarchive.venues.venue import RowMaker
+
+T = TypeVar("T")
+MarketStatus: TypeAlias = Literal["unopened", "active", "closed"]
+
+_EARLIEST_MS = 10**12
+"""Milliseconds of 2001: what is less is in seconds."""
+_DIGITS = 60
+
+
+class BadRowError(ValueError):
+    """Raised by what reads a row, where it makes no sense."""
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What is known of a contract before anything is asked."""
+
+    asset: str | None
+    multiplier: Decimal  # base units that a unit of the symbol stands for
+
+    def price(self, text: str) -> Decimal:
+        """Return a price per base unit. Raises BadRowError."""
+        found = number(text)
+        return found if self.multiplier == 1 else divided(found, self.multiplier)
+
+    def amount(self, text: str) -> Decimal:
+        """Return base units. Raises BadRowError."""
+        found = number(text)
+        return found if self.multiplier == 1 else times(found, self.multiplier)
+
+
+class Contracts:
+    """The contracts of a venue by the names in one column of its `symbols.csv`."""
+
+    def __init__(self, venue: str, column: str = "symbol") -> None:
+        self._known = {
+            row[column]: Contract(asset, Decimal(row["multiplier"])) for asset, row in symbols(venue).items()
+        }
+
+    def of(self, symbol: str) -> Contract:
+        """Return the contract; one that is not in the file is taken as it stands."""
+        return self._known.get(symbol) or Contract(None, Decimal(1))
+
+
+@dataclass
+class Page:
+    """Collects what an answer says."""
+
+    table: str
+    rows: list[TableRow] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
+    errors: list[ParseError] = field(default_factory=list)
+
+    def parsed(self) -> Parsed:
+        """Return it as parse functions do: `keys` are the times of all rows, ms, `statements` its rows."""
+        return Parsed(statements=self.rows, keys=self.keys, errors=self.errors)
+
+
+def page(
+    table: str,
+    sent: Iterable[msgspec.Raw],
+    wire: type[T],
+    time_of: Callable[[T], int | str | None],
+    make: Callable[[T], Iterable[TableRow]],
+) -> Parsed:
+    """Return the rows that `make` makes of each row that was sent.
+
+    time_of: of a row in the venue's own writing (ms, or s); None where rows have none.
+    """
+    found = Page(table)
+    for position, raw in enumerate(sent, 1):
+        try:
+            row = msgspec.json.decode(raw, type=wire)
+            at = time_of(row)
+            if at is not None:
+                found.keys.append(str(milliseconds(at)))
+            found.rows += make(row)
+        except (msgspec.DecodeError, UnicodeDecodeError, BadRowError) as error:
+            found.errors.append(ParseError(table, f"row {position}: {error}"))
+    return found.parsed()
+
+
+def decode(received: Received, wire: type[T]) -> T:
+    """Return an answer's document. Raises ParseError."""
+    try:
+        return msgspec.json.decode(received.payload, type=wire)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ParseError(wire.__name__, str(error), ("payload",)) from error
+
+
+def milliseconds(at: int | str) -> int:
+    """Return ms since the Unix epoch, of a time of 10 digits (s) or 13. Raises BadRowError."""
+    try:
+        found = int(at)
+    except ValueError as error:
+        raise BadRowError(f"{at!r} is not a time") from error
+    if found <= 0:
+        raise BadRowError(f"{at!r} is not a time")
+    return found * 1000 if found < _EARLIEST_MS else found
+
+
+def moment(at: int | str) -> int:
+    """Return ns since the Unix epoch. Raises BadRowError."""
+    return from_ms(milliseconds(at))
+
+
+def maybe_moment(at: int | str | None) -> int | None:
+    """Return ns, None of what venues write where there is no such time."""
+    return None if at in (None, "", "0", 0) else moment(at)
+
+
+def number(text: str) -> Decimal:
+    """Return a finite number, exact. Raises BadRowError."""
+    try:
+        found = Decimal(text)
+    except (InvalidOperation, TypeError, ValueError) as error:
+        raise BadRowError(f"{text!r} is not a number") from error
+    if not found.is_finite():
+        raise BadRowError(f"{text!r} is not a number")
+    return found
+
+
+def maybe(text: str | None) -> Decimal | None:
+    """Return a number, None of an empty text. Raises BadRowError."""
+    return number(text) if text else None
+
+
+def times(left: Decimal, right: Decimal | int) -> Decimal:
+    """Return a product with all its digits."""
+    with localcontext(prec=_DIGITS):
+        return left * right
+
+
+def divided(left: Decimal, right: Decimal | int) -> Decimal:
+    """Return a quotient; exact where the divisor is a power of two and ten."""
+    with localcontext(prec=_DIGITS):
+        return left / right
+
+
+def is_over(opened_ns: int, step_s: int, received: Received) -> bool:
+    """Return whether a candle had ended when the answer came."""
+    return opened_ns + step_s * SECOND <= received.received_at
+
+
+def listed(received: Received, parsed: Parsed, status_of: Mapping[str, MarketStatus]) -> Parsed:
+    """Add what the market master keeps of instruments with an asset. status_of: the venue's word -> ours."""
+    parsed.items += [
+        Market(
+            **received.origin(),
+            platform=received.venue,
+            market_id=row.market,
+            title=f"{row.market} perpetual",
+            category="perpetual",
+            asset=row.asset,
+            start_at=None if row.listed_at is None else utc(row.listed_at),
+            end_at=None if row.delisted_at is None else utc(row.delisted_at),
+            status=status_of.get(row.status),
+        )
+        for row in parsed.statements
+        if isinstance(row, InstrumentsRow) and row.asset is not None and row.status
+    ]
+    return parsed
+
+
+class PerpRows(RowMaker):
+    """Makes the rows of answers that a parse function has as `statements`; subclass it with `parse`."""
+
+    @staticmethod
+    def parse(received: Received) -> Parsed:
+        """Return what an answer says. Raises ParseError."""
+        raise NotImplementedError
+
+    def rows(self, received: Received) -> Iterator[TableRow]:
+        """Yield the rows of an answer. Raises ParseError."""
+        parsed = self.parse(received)
+        yield from parsed.statements
+        for error in parsed.errors:
+            yield UnreadableRow(error.item, error)
+
+
+def param(received: Received, name: str) -> str:
+    """Return a parameter of the request. Raises ParseError where there is none."""
+    found: Any = received.params.get(name)
+    if found is None:
+        raise ParseError("request", f"{received.canonical_url} was asked for without {name}", (name,))
+    return str(found)

@@ -1,0 +1,127 @@
+"""What a venue of perpetuals declares: what lists its past and its present, and where each column is from.
+
+Requests of the past are for a range of time in whole milliseconds, both ends inclusive; a page holds what
+its times say, whatever its size or the interval of what is listed.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import Literal, NamedTuple
+
+from marketarchive.exceptions import CursorError
+from marketarchive.venues.endpoint import Query
+
+SeriesKind = Literal["funding", "trade", "mark", "index", "open_interest"]
+Direction = Literal["forward", "backward", "whole"]
+"""Which end of a range that does not fit on a page comes first: its oldest, its newest, or all of it fits."""
+Origin = Literal["source", "substitute", "null"]
+
+
+PERP_TABLES = ("fundings", "candles", "open_interest", "instruments", "borrow_rates")
+"""What the feed `perps` of a venue becomes."""
+FEED = "perps"
+PERIODS_S: Mapping[str, int] = {"30m": 1800, "1h": 3600, "8h": 28_800, "1d": 86_400}
+"""What a row of the unified data may be of."""
+
+
+class Range(NamedTuple):
+    """From `first` to `last`, ms, both inclusive."""
+
+    first: int
+    last: int
+
+
+class Series(NamedTuple):
+    """What is listed of one contract."""
+
+    asset: str
+    symbol: Mapping[str, str]  # of the venue's `symbols.csv`
+    kind: SeriesKind
+    step_s: int = 0  # of candles and open interest; 0: at times of its own
+
+    @property
+    def market(self) -> str:
+        """Return what the venue calls the contract."""
+        return self.symbol["symbol"]
+
+    def is_in(self, asked: Range) -> bool:
+        """Return whether anything of it may lie in a range: of steps, a multiple of the step."""
+        step = self.step_s * 1000
+        return not step or asked.last // step * step >= asked.first
+
+
+@dataclass(frozen=True)
+class Route:
+    """What lists the past of a series."""
+
+    kind: SeriesKind
+    page: Callable[[Series, Range], Query]
+    direction: Direction
+    steps_s: tuple[int, ...] = ()  # of candles and open interest that it serves
+    reach_s: Callable[[int], float | None] = lambda step_s: None  # noqa: ARG005
+    """Seconds back from now that it serves at a step; None: all since the listing."""
+    late_s: int = 0
+    """Seconds by which an event may be stamped after its due time: a range is asked for as much longer."""
+
+    def step_of(self, period_s: int) -> int:
+        """Return the longest step that divides a period, 0 where it has none. Raises ValueError."""
+        if not self.steps_s:
+            return 0
+        fitting = [step for step in self.steps_s if period_s % step == 0]
+        if not fitting:
+            raise ValueError(f"nothing that it serves divides {period_s} s")
+        return max(fitting)
+
+
+@dataclass(frozen=True)
+class Column:
+    """Where a column of the unified data is from at a venue."""
+
+    origin: Origin
+    how: str  # of a null one: why
+
+
+@dataclass(frozen=True)
+class Perps:
+    """The perpetuals of a venue."""
+
+    routes: tuple[Route, ...]
+    instruments: tuple[Query, ...]  # which contracts there are, and since when
+    live: Callable[[Collection[Series]], Sequence[Query]]
+    """What tells of the present of these contracts (their series of funding)."""
+    taker_bps: str
+    maker_bps: str
+    fee_schedule_date: str  # of the schedule, YYYY-MM-DD
+    columns: Mapping[str, Column]
+    once: tuple[Query, ...] = ()  # what has no past and is asked for once a pass: rates of borrowing
+    settled_every_s: tuple[int, ...] = (28_800, 14_400, 7_200, 3_600)  # intervals that occur
+    unproven: Mapping[str, str] = field(default_factory=dict)  # route -> why nobody has seen a recording
+
+
+def following(direction: Direction, asked: Range, times: Collection[int]) -> Range | None:
+    """Return what of a range a page left to be asked for, None where that is nothing.
+
+    times: ms, of all rows of the page, whatever became of them. A page that is shorter than others is not
+    taken for the last: venues change what fits on one. Only an empty one is, or one that reaches the end.
+    Raises CursorError where a page brought nothing of what was asked for, so that it would go on for ever.
+    """
+    if not times or direction == "whole":
+        return None
+    left = Range(max(times) + 1, asked.last) if direction == "forward" else Range(asked.first, min(times) - 1)
+    if left.first > left.last:
+        return None
+    if left.first < asked.first or left.last > asked.last or left == asked:
+        raise CursorError(f"a page of {asked.first} to {asked.last} ms holds nothing of it")
+    return left
+
+
+@cache
+def sectors() -> Mapping[str, str]:
+    """Return asset -> sector of the assets that are collected where nothing else is asked for."""
+    text = (files("marketarchive.venues") / "perp_assets.csv").read_text(encoding="utf-8")
+    return {row["asset"]: row["sector"] for row in csv.DictReader(text.splitlines())}
