@@ -102,13 +102,15 @@ def minute(close: int, values: Sequence[str | Decimal], index: str = "BRTI") -> 
     ]
 
 
-def streamed(root: Path, frames: Iterable[tuple[int, bytes]], feed: str = "stream") -> None:
-    """Archive frames of a socket."""
+def streamed(
+    root: Path, frames: Iterable[tuple[int, bytes]], feed: str = "stream", key: str | None = None
+) -> None:
+    """Archive frames of a socket on which a market, or nothing in particular, was subscribed."""
     with writer(root, HandClock()) as made:
         run = made.open_run("kalshi_stream", "kalshi", [feed], {}, {})
         url = "wss://api.elections.kalshi.com/trade-api/ws/v2"
-        seq = run.next_seq("kalshi", feed)
-        run.write(Connection("kalshi", feed, NOON, seq, "c1", "opened", url, keys=(), subscribe=("{}",)))
+        seq, keys = run.next_seq("kalshi", feed), () if key is None else (key,)
+        run.write(Connection("kalshi", feed, NOON, seq, "c1", "opened", url, keys=keys, subscribe=("{}",)))
         for at, payload in frames:
             run.write(Frames("kalshi", feed, "c1", ((at, run.next_seq("kalshi", feed), payload),)))
         run.close("finished", {}).result()
