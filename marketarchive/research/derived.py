@@ -30,7 +30,7 @@ class Progress(Protocol):
     def advance(self, read: int) -> None: ...
 
 
-class Quiet:
+class NullProgress:
     """Nobody looks."""
 
     def total(self, read: int) -> None: ...
@@ -41,7 +41,7 @@ class Quiet:
 
 
 @contextmanager
-def alone(lock: Path) -> Iterator[None]:
+def exclusive_lock(lock: Path) -> Iterator[None]:
     """One at a time; another waits. Raises OSError."""
     lock.parent.mkdir(exist_ok=True)
     with lock.open("w") as file:

@@ -43,7 +43,7 @@ class Ending:
     by: str
 
 
-class Connection:
+class ServedConnection:
     """The `number`-th connection of a run. Made for a socket that is open already."""
 
     def __init__(

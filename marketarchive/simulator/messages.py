@@ -54,7 +54,7 @@ class Bucket:
     refusal: Reply  # of a request that finds too few
 
 
-class Venue(Protocol):
+class SimulatedVenue(Protocol):
     """A simulated venue: its answers are a pure function of (seed, request, time)."""
 
     hosts: frozenset[str]

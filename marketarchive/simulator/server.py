@@ -26,14 +26,14 @@ from marketarchive.clock import sleep_until
 from marketarchive.exceptions import ConfigurationError
 from marketarchive.simulated_time import FollowedEventLoop, SimulatedClock
 from marketarchive.simulator.changes import change
-from marketarchive.simulator.connections import Connection
+from marketarchive.simulator.connections import ServedConnection
 from marketarchive.simulator.faults import ON_ACCEPT, ON_UPGRADE, Fault, read_faults
 from marketarchive.simulator.limits import Limits
 from marketarchive.simulator.messages import (
     Asked,
     Bucket,
     Reply,
-    Venue,
+    SimulatedVenue,
     json_reply,
 )
 from marketarchive.simulator.pace import HIGHEST, Pace, PageTurn
@@ -61,7 +61,7 @@ class Options:
 class Server:
     """Serves venues at `/HOST/PATH` on a clock of its own."""
 
-    def __init__(self, venues: list[Venue], options: Options) -> None:
+    def __init__(self, venues: list[SimulatedVenue], options: Options) -> None:
         self._truth = None if options.truth is None else _truth(options.truth)
         self.start_ns = time.time_ns() if options.start_ns is None else options.start_ns
         limit, lease_ns = (
@@ -78,7 +78,7 @@ class Server:
         self._limits = Limits()
         self._requests = 0
         self._connections = 0
-        self._open: set[Connection] = set()
+        self._open: set[ServedConnection] = set()
         self._watching: set[web.WebSocketResponse] = set()  # pages in a browser
 
     async def run(self, ready: Callable[[str], None]) -> None:
@@ -266,7 +266,7 @@ class Server:
         self._connections = number
         socket = web.WebSocketResponse(autoclose=False, autoping=False, compress=False)
         await socket.prepare(request)
-        connection = Connection(
+        connection = ServedConnection(
             number,
             f"wss://{_route(asked)}",
             session,
@@ -407,7 +407,7 @@ async def _send_part(
     return response
 
 
-def serve(venues: list[Venue], options: Options, ready: Callable[[str], None]) -> None:
+def serve(venues: list[SimulatedVenue], options: Options, ready: Callable[[str], None]) -> None:
     """Run a server until it is stopped. Raises ConfigurationError."""
     if not 0 <= options.port <= 65535:
         raise ConfigurationError(f"--port {options.port} is no port: 1 to 65535, or 0 for any free one")

@@ -14,9 +14,9 @@ from marketarchive.clock import wait_any
 from marketarchive.collecting.route import route
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.collecting.streams.cpu_budget import CpuBudget
-from marketarchive.collecting.streams.effects import GapLine
+from marketarchive.collecting.streams.effects import WriteGap
 from marketarchive.collecting.streams.pool import ConnectionPool
-from marketarchive.collecting.streams.websocket import Ending, Message
+from marketarchive.collecting.streams.websocket import CloseInfo, Message
 from marketarchive.items import BookState
 from marketarchive.scope import Scope
 from marketarchive.venues.channel import Channel, Session, Update
@@ -95,7 +95,7 @@ class StreamSpider(ArchiveSpider):
     def request_statements(self, pool: ConnectionPool, keys: Sequence[str]) -> None:
         """Request the states of `keys` from another source, and answer `pool.stated` or `request_failed`."""
 
-    def closed_by_venue(self, keys: Sequence[str], ending: Ending) -> None:
+    def closed_by_venue(self, keys: Sequence[str], ending: CloseInfo) -> None:
         """Unsubscribe those of a connection's `keys` of which nothing more will come, if `ending` says so."""
 
     @property
@@ -165,7 +165,7 @@ class StreamSpider(ArchiveSpider):
     def next_name(self) -> str:
         return next(self._names)
 
-    def write_gap(self, line: GapLine, begun: str) -> str:
+    def write_gap(self, line: WriteGap, begun: str) -> str:
         """Write a line of a gap and return the archive's id of it, which its first line gives.
 
         begun: that id; "" where this is the first line.
