@@ -25,7 +25,7 @@ from benchmarks.result import Result
 from benchmarks.venue_feeds import START, Feeds, Sent
 from marketarchive.archive import codec, lines
 from marketarchive.archive.config import ArchiveConfig
-from marketarchive.archive.feed import Feed
+from marketarchive.archive.feed import FeedWriter
 from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.lines import RawItem
@@ -141,7 +141,7 @@ def _archived(root: Path, feed: str, seconds: Sequence[tuple[int, list[RawItem]]
     """Written and synced second by second."""
     clock, files, config = SetClock(START), Files(), ArchiveConfig(member_s=MEMBER_S)
     identity = {"run": "20261121T100000Z-4f2a", "spider": f"polymarket_{feed}", "settings": {}}
-    archive = Feed(Store(root, clock, config, files, Ledger(root, files)), identity, "polymarket", feed)
+    archive = FeedWriter(Store(root, clock, config, files, Ledger(root, files)), identity, "polymarket", feed)
     (root / "manifests").mkdir()
     for at, some in seconds:
         archive.write([lines.build(each) for each in some])

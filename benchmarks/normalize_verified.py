@@ -33,7 +33,7 @@ from marketarchive.archive.writer import ArchiveWriter
 from marketarchive.items import Connection, Frames
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.simulated_time import SimulatedClock
-from marketarchive.simulator.polymarket.books import Books
+from marketarchive.simulator.polymarket.books import SimBooks
 from marketarchive.simulator.polymarket.market_channel import MarketChannel
 from marketarchive.simulator.polymarket.world import World
 from marketarchive.times import DAY, SECOND, from_iso
@@ -88,7 +88,7 @@ def run() -> Result:
 def _fill(root: Path, start: int) -> None:
     """What the simulated venue sends on one connection, FRAMES frames of it, as one run."""
     second = start // SECOND
-    channel = MarketChannel(Books(world := World(1)))
+    channel = MarketChannel(SimBooks(world := World(1)))
     markets = [
         market for market in world.listed(second) if market.kind == "round" and market.end > second + SECONDS
     ][:MARKETS]

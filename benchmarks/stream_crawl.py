@@ -22,10 +22,10 @@ from scrapy.utils.project import get_project_settings
 
 from benchmarks.timed_files import SYNCS
 from marketarchive.collecting.polymarket.due_rounds import DueRounds
-from marketarchive.collecting.polymarket.market_stream import MarketStreamSpider
+from marketarchive.collecting.polymarket.market_stream import PolymarketStreamSpider
 from marketarchive.collecting.process import Process
 from marketarchive.collecting.streams.stream import StreamSpider
-from marketarchive.collecting.streams.websocket import Ending
+from marketarchive.collecting.streams.websocket import CloseInfo
 from marketarchive.items import Market
 from marketarchive.venues.channel import Session, Update
 from marketarchive.venues.endpoint import Endpoint, Limit
@@ -133,7 +133,7 @@ class Watching(StreamSpider):
     def new_session(self) -> Session:
         return CountingSession(self)
 
-    def is_complete(self, keys: Iterable[str], ending: Ending) -> bool:  # noqa: ARG002  (a hook)
+    def is_complete(self, keys: Iterable[str], ending: CloseInfo) -> bool:  # noqa: ARG002  (a hook)
         return ending.code == 1000
 
     def connected(self) -> None:
@@ -147,7 +147,7 @@ class Watching(StreamSpider):
             self.rss_mb.append((self.taken, _rss_mb()))
 
 
-class Checking(Watching, MarketStreamSpider):
+class Checking(Watching, PolymarketStreamSpider):
     """The market channel's spider, given its tokens instead of discovering its markets."""
 
     channel = replace(MARKETS, **NOTHING_DUE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from marketarchive.simulator.polymarket import market_channel, rtds
-from marketarchive.simulator.polymarket.books import Books
+from marketarchive.simulator.polymarket.books import SimBooks
 from marketarchive.simulator.polymarket.markets import SimMarket
 from marketarchive.simulator.polymarket.trades import Trades
 from marketarchive.simulator.polymarket.world import World
@@ -25,7 +25,7 @@ class Feeds:
     """All of it is of the rounds under way at START, and of those that begin soon."""
 
     def __init__(self, seconds: int) -> None:
-        self.books = Books(World(7))
+        self.books = SimBooks(World(7))
         self.seconds = seconds
         self.until = START + seconds * SECOND
         now = START // SECOND

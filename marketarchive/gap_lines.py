@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 
-class GapLine(NamedTuple):
+class GapLineKey(NamedTuple):
     """Fields that distinguish the lines of a gap.
 
     id: None or "" in schema 1, where each line is a gap of its own.
@@ -22,7 +22,7 @@ class GapLine(NamedTuple):
     subjects: Sequence[str]
 
 
-def held_subjects(lines: Sequence[GapLine]) -> list[list[str] | None]:
+def held_subjects(lines: Sequence[GapLineKey]) -> list[list[str] | None]:
     """Return for each line the subjects that no newer line of its gap names, None where it is replaced.
 
     The whole scope of a line without subjects counts as one. Lines may stand in any order.

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from marketarchive.archive.reader import Message
 from marketarchive.archive.replay import make_rows
-from marketarchive.archive.report import Report
+from marketarchive.archive.report import VerifyReport
 from marketarchive.exceptions import ParseError
-from marketarchive.gap_lines import GapLine, held_subjects
+from marketarchive.gap_lines import GapLineKey, held_subjects
 from marketarchive.scope import Scope
 from marketarchive.times import SECOND, from_iso
 from marketarchive.venues import feed_of
@@ -42,9 +42,9 @@ class BookChecks:
         self._faults: dict[str, str] = {}  # by feed what went wrong first: ours, not the archive's
         self._failures: list[_Failure] = []
         self._open: dict[tuple[str, str, str], set[str]] = {}  # connections, by run, venue and feed
-        self._gaps: list[tuple[GapLine, Scope, int, int | None]] = []
+        self._gaps: list[tuple[GapLineKey, Scope, int, int | None]] = []
 
-    def look(self, message: Message, report: Report) -> None:
+    def look(self, message: Message, report: VerifyReport) -> None:
         """Take one line of a segment, in the order of `replayed`."""
         if message.kind == "gap":
             self._note_gap(message)
@@ -70,7 +70,7 @@ class BookChecks:
                     where = (message.path, message.line_number, what)
                     self._failures.append(_Failure(message.venue, message.feed, book, at, *where))
 
-    def finish(self, report: Report) -> None:
+    def finish(self, report: VerifyReport) -> None:
         """Name the failures of sockets that lie in no recorded gap, and feeds that were not looked at."""
         held = held_subjects([about for about, *_ in self._gaps])
         gaps = [
@@ -116,7 +116,7 @@ class BookChecks:
         line = message.envelope
         scope = Scope.read(message.venue, message.feed, line["scope"])
         end = None if line["to"] is None else from_iso(line["to"])
-        about = GapLine(message.venue, message.feed, line.get("id"), message.seq, scope.subjects)
+        about = GapLineKey(message.venue, message.feed, line.get("id"), message.seq, scope.subjects)
         self._gaps.append((about, scope, from_iso(line["from"]), end))
 
 

@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from marketarchive.archive.facts import Facts
 from marketarchive.archive.ledger import Entry
 from marketarchive.archive.paths import parse_segment_path
-from marketarchive.archive.report import Report
+from marketarchive.archive.report import VerifyReport
 from marketarchive.archive.scan import Scan
+from marketarchive.archive.segment_scan import SegmentScan
 
 _BLOCK = 2**20
 _COUNTED = ("lines", "first", "last", "seq_min", "seq_max", "counts", "statuses")
 _NAMED = ("run", "spider", "venue", "feed", "n")
 
 
-def check_segment(root: Path, entry: Entry, report: Report) -> Facts | None:
+def check_segment(root: Path, entry: Entry, report: VerifyReport) -> SegmentScan | None:
     """Read the whole segment once; return what it holds, None where the file is missing."""
     path: str = entry["path"]
     if not (root / path).is_file():
@@ -26,7 +26,7 @@ def check_segment(root: Path, entry: Entry, report: Report) -> Facts | None:
         return None
     scan = Scan(root / path)
     try:
-        facts = Facts.of(scan)
+        facts = SegmentScan.of(scan)
     except OSError as error:
         report.problem(path, f"cannot be read: {error.strerror}")
         return None
@@ -52,7 +52,7 @@ def check_segment(root: Path, entry: Entry, report: Report) -> Facts | None:
     return facts
 
 
-def check_bytes(root: Path, entry: Entry, report: Report) -> bool:
+def check_bytes(root: Path, entry: Entry, report: VerifyReport) -> bool:
     """Check that a file of any other kind exists with the same bytes.
 
     Its lines are compared too where the ledger counts them.
@@ -113,7 +113,7 @@ def _compare(
     keys: tuple[str, ...],
     found: Mapping[str, Any],
     said: Mapping[str, Any],
-    report: Report,
+    report: VerifyReport,
 ) -> None:
     for key in keys:
         if said.get(key) != found.get(key):

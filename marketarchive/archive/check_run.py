@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from marketarchive.archive.facts import Facts
 from marketarchive.archive.ledger import NOTHING, Entry
 from marketarchive.archive.manifest import feed_summary
-from marketarchive.archive.report import Report
+from marketarchive.archive.report import VerifyReport
+from marketarchive.archive.segment_scan import SegmentScan
 from marketarchive.archive.seqs import Seqs, claimed
 
 
@@ -25,7 +25,7 @@ class FeedOfRun:
     is_whole: bool = True  # every segment told its seqs
     is_read: bool = True  # all of them by being read
 
-    def add(self, entry: Entry, facts: Facts | None) -> None:
+    def add(self, entry: Entry, facts: SegmentScan | None) -> None:
         """Add a segment: by its `facts` where it was read, else by its ledger line."""
         self.entries.append(entry)
         if facts is None:
@@ -41,7 +41,7 @@ class FeedOfRun:
             self.seqs.update(seqs)
 
 
-def check_density(feed: FeedOfRun, report: Report, *, is_alive: bool) -> None:
+def check_density(feed: FeedOfRun, report: VerifyReport, *, is_alive: bool) -> None:
     """Check that segment numbers n and line numbers seq are 1, 2, 3, ... without a gap.
 
     After a crash they are checked up to the first lost seq. Of a living run only duplicates are wrong: what
@@ -74,7 +74,7 @@ def check_manifest(
     entry: Entry,
     entries: Sequence[Entry],
     feeds: Sequence[FeedOfRun],
-    report: Report,
+    report: VerifyReport,
 ) -> None:
     """Check a manifest against the ledger (`entries`: all of it) and its run's `feeds`."""
     said = document.get("ledger")

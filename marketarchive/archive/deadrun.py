@@ -18,7 +18,6 @@ import msgspec
 
 from marketarchive.archive import codec, lines
 from marketarchive.archive.clock_evidence import evidence
-from marketarchive.archive.facts import Facts
 from marketarchive.archive.ledger import Entry
 from marketarchive.archive.locks import read_identity
 from marketarchive.archive.manifest import manifest, store_manifest
@@ -31,10 +30,11 @@ from marketarchive.archive.paths import (
     parse_segment_path,
     segment_path,
 )
-from marketarchive.archive.salvage import Kept, Loose, Salvage, salvage
 from marketarchive.archive.scan import Scan
+from marketarchive.archive.segment_scan import SegmentScan
 from marketarchive.archive.seqs import Seqs, claimed
 from marketarchive.archive.store import Store
+from marketarchive.archive.torn import IntactMember, LooseLines, TornScan, scan_torn
 from marketarchive.exceptions import ArchiveError
 from marketarchive.times import from_iso, iso
 
@@ -42,7 +42,7 @@ _BLOCK = 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Recovered:
+class CrashRecovery:
     """Result of the recovery of one run; paths relative to OUTPUT_DIR."""
 
     name: str
@@ -54,7 +54,7 @@ class Recovered:
 
 
 @dataclass(slots=True)
-class _Feed:
+class _DeadFeed:
     """State of one feed of the run over all its segments."""
 
     seqs: Seqs = field(default_factory=Seqs)
@@ -76,7 +76,7 @@ class _Torn:
     path: str  # final
     name: SegmentName
     seq_next: int
-    found: Salvage
+    found: TornScan
 
 
 class DeadRun:
@@ -96,10 +96,10 @@ class DeadRun:
         self._entered = {entry["path"]: entry for entry in entries if entry.get("path")}
         venue = next((found.venue for path in paths if (found := parse_segment_path(path))), None)
         self._identity, self._failure = read_identity(name, lock, venue)
-        self._feeds: dict[tuple[str, str], _Feed] = {}
+        self._feeds: dict[tuple[str, str], _DeadFeed] = {}
         self._new: list[dict[str, Any]] = []  # ledger lines
 
-    def recover(self) -> Recovered:
+    def recover(self) -> CrashRecovery:
         """Recover the whole run. Raises OSError, after which it can be tried again."""
         store = self._store
         for path in self._paths:
@@ -119,7 +119,7 @@ class DeadRun:
             store.files.unlink(self._lock)
             store.files.sync_dir(self._lock.parent)
         made = {kind: tuple(line["path"] for line in self._new if line["kind"] == kind) for kind in _KINDS}
-        return Recovered(
+        return CrashRecovery(
             self._name,
             reason,
             made["segment"],
@@ -140,7 +140,7 @@ class DeadRun:
         final, part, torn = root / path, root / (path + PART), root / (path + TORN)
         name = parse_segment_path(path)
         assert name is not None
-        feed = self._feeds.setdefault((name.venue, name.feed), _Feed())
+        feed = self._feeds.setdefault((name.venue, name.feed), _DeadFeed())
         if path in self._entered:
             self._note_entered(feed, name, self._entered[path])
             if path + TORN in self._paths:
@@ -151,7 +151,7 @@ class DeadRun:
         source = next((one for one in (final, part) if one.exists()), None)
         if source is not None:
             scan = Scan(source)
-            facts = Facts.of(scan)
+            facts = SegmentScan.of(scan)
             if _is_complete(scan, facts):
                 if source is part:
                     self._sync(part)
@@ -166,17 +166,17 @@ class DeadRun:
                 self._sync(source)
                 files.rename(source, torn)
                 files.sync_dir(torn.parent)
-        found = salvage(torn)
+        found = scan_torn(torn)
         one = _Torn(path, name, feed.seq_next, found)
         _note(feed, name, found.facts)
         feed.gaps.subtract(found.facts.gaps)  # they are counted in the file that is made of it
         return one
 
-    def _note_entered(self, feed: _Feed, name: SegmentName, entry: Entry) -> None:
+    def _note_entered(self, feed: _DeadFeed, name: SegmentName, entry: Entry) -> None:
         seqs = claimed(entry)
         path = self._store.root / entry["path"]
         if path.exists() and (seqs is None or entry.kind == "recovered" or entry["counts"].get("gap")):
-            _note(feed, name, Facts.of(Scan(path)))
+            _note(feed, name, SegmentScan.of(Scan(path)))
             return
         feed.seqs.update(seqs or Seqs([(entry["seq_min"], entry["seq_max"])]))
         feed.last = max(feed.last, entry["last"] or "")
@@ -199,9 +199,9 @@ class DeadRun:
             yield self._member(self._segment_line(torn.name, torn.seq_next))
         with (self._store.root / (torn.path + TORN)).open("rb") as source:
             for piece in torn.found.pieces:
-                if isinstance(piece, Kept):
+                if isinstance(piece, IntactMember):
                     yield from _copied(source, piece)
-                elif isinstance(piece, Loose):
+                elif isinstance(piece, LooseLines):
                     yield self._member(piece.text)
                 else:
                     count += 1
@@ -218,7 +218,7 @@ class DeadRun:
         It stands in a segment of its own where no torn one could hold it.
         """
         for feed in self._identity["feeds"]:
-            self._feeds.setdefault((self._identity["venue"], feed), _Feed())
+            self._feeds.setdefault((self._identity["venue"], feed), _DeadFeed())
         for (venue, feed_name), feed in self._feeds.items():
             if feed.has_crash_gap:
                 continue
@@ -250,7 +250,7 @@ class DeadRun:
         name = parse_segment_path(path)
         assert name is not None
         scan = Scan(final)
-        facts = Facts.of(scan)
+        facts = SegmentScan.of(scan)
         self._enter("recovered", path, name, scan, facts)
         feed = self._feeds[name.venue, name.feed]
         feed.gaps.update(facts.gaps)
@@ -303,7 +303,7 @@ class DeadRun:
         )
         return reason
 
-    def _enter(self, kind: str, path: str, name: SegmentName, scan: Scan, facts: Facts) -> None:
+    def _enter(self, kind: str, path: str, name: SegmentName, scan: Scan, facts: SegmentScan) -> None:
         self._new.append(
             {
                 "kind": kind,
@@ -374,11 +374,11 @@ class DeadRun:
 _KINDS = ("segment", "recovered", "torn")
 
 
-def _is_complete(scan: Scan, facts: Facts) -> bool:
+def _is_complete(scan: Scan, facts: SegmentScan) -> bool:
     return bool(facts.segment) and facts.end_fits and not (scan.error or scan.unfinished or scan.rest)
 
 
-def _note(feed: _Feed, name: SegmentName, facts: Facts) -> None:
+def _note(feed: _DeadFeed, name: SegmentName, facts: SegmentScan) -> None:
     feed.seqs.update(facts.seqs)
     feed.gaps.update(facts.gaps)
     feed.last = max(feed.last, facts.last_received)
@@ -386,7 +386,7 @@ def _note(feed: _Feed, name: SegmentName, facts: Facts) -> None:
     feed.has_crash_gap |= bool(facts.first_lost)
 
 
-def _copied(source: Any, piece: Kept) -> Iterator[bytes]:
+def _copied(source: Any, piece: IntactMember) -> Iterator[bytes]:
     source.seek(piece.offset)
     left = piece.bytes
     while left:

@@ -16,7 +16,7 @@ from marketarchive.archive.store import Store
 from marketarchive.times import iso
 
 
-class Feed:
+class FeedWriter:
     """Used by the writer thread, but for `counter`. Methods may raise OSError."""
 
     def __init__(self, store: Store, identity: Mapping[str, Any], venue: str, feed: str) -> None:
@@ -67,8 +67,8 @@ class Feed:
         }
         self._store.ledger.append(entry)
         self.entries.append({key: value for key, value in entry.items() if key != "members"})
-        self.gaps.update(segment.tally.gaps)
-        self._seq_next = max(self._seq_next, (segment.tally.seq_max or 0) + 1)
+        self.gaps.update(segment.stats.gaps)
+        self._seq_next = max(self._seq_next, (segment.stats.seq_max or 0) + 1)
 
     @property
     def handle(self) -> int | None:

@@ -306,7 +306,7 @@ def parse(line: bytes) -> Line:
         raise CorruptError(f"not a line of the archive ({error}): {line[:80]!r}") from error
 
 
-class Frame(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+class FrameLine(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """The keys of a `frame` line that has its payload in one piece."""
 
     kind: str
@@ -316,10 +316,10 @@ class Frame(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
 
 
 _FRAME = b'{"kind":"frame",'
-_FRAME_HEAD = msgspec.json.Decoder(Frame)
+_FRAME_HEAD = msgspec.json.Decoder(FrameLine)
 
 
-def parse_frame(line: bytes) -> tuple[Frame, bytes] | None:
+def parse_frame(line: bytes) -> tuple[FrameLine, bytes] | None:
     """Return what `parse` returns of a usual `frame` line, in a third of the time; None of all other lines.
 
     line: without its newline.

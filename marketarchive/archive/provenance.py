@@ -81,27 +81,27 @@ class Provenance:
         """Return whether the manifest of the run lists the segment."""
         try:
             data = (self._root / manifest_path(str(run_of(path)))).read_bytes()
-            raw = msgspec.json.decode(data, type=_Manifest).raw
+            raw = msgspec.json.decode(data, type=_ListedManifest).raw
         except (OSError, ValueError):  # msgspec's errors are ValueErrors
             return False
         return any(path == file.path for feed in raw for file in feed.files)
 
 
-class _File(msgspec.Struct):
+class _ManifestFile(msgspec.Struct):
     path: str
 
 
 class _Feed(msgspec.Struct):
-    files: list[_File]
+    files: list[_ManifestFile]
 
 
-class _Manifest(msgspec.Struct):
+class _ListedManifest(msgspec.Struct):
     """Fields needed of a run's manifest."""
 
     raw: list[_Feed]
 
 
-class _Row(msgspec.Struct):
+class _RecordRow(msgspec.Struct):
     """Fields that every row of records/ has."""
 
     run: str
@@ -132,6 +132,6 @@ def first_run(path: Path) -> str | None:
     if not line.endswith(b"\n"):
         return None
     try:
-        return msgspec.json.decode(line, type=_Row).run
+        return msgspec.json.decode(line, type=_RecordRow).run
     except (ValueError, RecursionError):
         return ""

@@ -20,7 +20,7 @@ from pathlib import Path
 from marketarchive.archive import locks
 from marketarchive.archive.config import ArchiveConfig
 from marketarchive.archive.dayfile import enter_day_file, finished_day_files
-from marketarchive.archive.deadrun import DeadRun, Recovered
+from marketarchive.archive.deadrun import CrashRecovery, DeadRun
 from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Entry, Ledger, LedgerWriteError, with_damage
 from marketarchive.archive.paths import LEDGER, RECOVERING, relative, run_of
@@ -48,7 +48,7 @@ class RecoveryFailure:
 class Recovery:
     """Result of a recovery and what it had to leave; failures and warnings have been logged."""
 
-    runs: list[Recovered] = field(default_factory=list)
+    runs: list[CrashRecovery] = field(default_factory=list)
     failures: list[RecoveryFailure] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)  # what is wrong here and in nobody's way
 

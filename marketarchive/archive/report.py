@@ -25,7 +25,7 @@ class Problem:
 
 
 @dataclass(slots=True)
-class Report:
+class VerifyReport:
     """Problems found, with counts of what was really read."""
 
     problems: list[Problem] = field(default_factory=list)

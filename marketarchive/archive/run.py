@@ -18,7 +18,7 @@ import msgspec
 from marketarchive.archive import lines
 from marketarchive.archive.clock_evidence import wall_step
 from marketarchive.archive.dayfile import DayFile, day_of
-from marketarchive.archive.feed import Feed
+from marketarchive.archive.feed import FeedWriter
 from marketarchive.archive.lines import RawItem
 from marketarchive.archive.manifest import manifest, store_manifest
 from marketarchive.archive.paths import checked_name, lock_path, manifest_path, new_run_id
@@ -34,7 +34,7 @@ from marketarchive.version import COLLECTOR
 class Queue(Protocol):
     """Interface of the writer that a run needs."""
 
-    def put(self, sink: Feed | DayFile, chunk: Any, size: int, lines: int) -> None: ...
+    def put(self, sink: FeedWriter | DayFile, chunk: Any, size: int, lines: int) -> None: ...
 
     def flush(self) -> Future[None]: ...
 
@@ -52,7 +52,7 @@ class RunArchive:
         self._store = store
         self._queue = queue
         self._lock: int | None = lock
-        self._feeds: dict[tuple[str, str], Feed] = {}
+        self._feeds: dict[tuple[str, str], FeedWriter] = {}
         self._day_files: dict[tuple[Path | None, str, str], DayFile] = {}
         self._is_closed = False
 
@@ -191,14 +191,14 @@ class RunArchive:
             self._store.files.close(self._lock)
             self._lock = None
 
-    def _sinks(self) -> Sequence[Feed | DayFile]:
+    def _sinks(self) -> Sequence[FeedWriter | DayFile]:
         return [*self._feeds.values(), *self._day_files.values()]
 
-    def _feed(self, venue: str, feed: str) -> Feed:
+    def _feed(self, venue: str, feed: str) -> FeedWriter:
         key = (venue, feed)
         found = self._feeds.get(key)
         if found is None:  # setdefault is atomic: of two threads both get the same object
-            found = self._feeds.setdefault(key, Feed(self._store, self.identity, venue, feed))
+            found = self._feeds.setdefault(key, FeedWriter(self._store, self.identity, venue, feed))
         return found
 
     def _check_open(self) -> None:

@@ -16,7 +16,7 @@ from marketarchive.archive import codec, lines
 from marketarchive.archive.files import Files
 from marketarchive.archive.lines import Built
 from marketarchive.archive.paths import PART
-from marketarchive.archive.tally import Tally
+from marketarchive.archive.segment_stats import SegmentStats
 
 
 class Segment:
@@ -29,7 +29,7 @@ class Segment:
         self.path = path
         self.opened_ns = opened_ns
         self.bytes = 0  # compressed, written
-        self.tally = Tally()
+        self.stats = SegmentStats()
         self.members: list[tuple[int, int, int, str]] = []
         self._final = root / path
         self._part = self._final.with_name(self._final.name + PART)
@@ -49,7 +49,7 @@ class Segment:
     def write(self, batch: Sequence[Built]) -> None:
         """Compress lines; they are readable and durable only after `sync`."""
         for built in batch:
-            self.tally.add(built)
+            self.stats.add(built)
         self._add(b"".join(chain.from_iterable([built.pieces for built in batch])))
 
     def sync(self, mono_ns: int, member_ns: int) -> None:
@@ -67,8 +67,8 @@ class Segment:
 
     def seal(self, reason: str) -> dict[str, Any]:
         """End the file and give it its final name; return the segment's part of the ledger line."""
-        self.tally.add_end()
-        self._add(lines.end(self.tally.lines, self.tally.seq_min, self.tally.seq_max, reason))
+        self.stats.add_end()
+        self._add(lines.end(self.stats.lines, self.stats.seq_min, self.stats.seq_max, reason))
         self._end_member()
         self._files.fsync(self.handle)
         self._files.close(self.handle)
@@ -76,7 +76,7 @@ class Segment:
         self._files.sync_dir(self._final.parent)
         return {
             "bytes": self.bytes,
-            **self.tally.fields(),
+            **self.stats.fields(),
             "members": self.members,
             "sha256": self._sha256.hexdigest(),
         }
@@ -89,7 +89,7 @@ class Segment:
     def _start_member(self, mono_ns: int) -> None:
         self._member_started = mono_ns
         self._member_offset = self.bytes
-        self._member_first_line = self.tally.lines
+        self._member_first_line = self.stats.lines
         self._member_sha256 = hashlib.sha256()
         self._compressor = codec.compressor(self._level)
 
@@ -99,7 +99,7 @@ class Segment:
             (
                 self._member_offset,
                 self.bytes - self._member_offset,
-                self.tally.lines - self._member_first_line,
+                self.stats.lines - self._member_first_line,
                 self._member_sha256.hexdigest(),
             )
         )

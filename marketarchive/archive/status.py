@@ -24,7 +24,7 @@ from marketarchive.archive.locks import is_alive, read_identity
 from marketarchive.archive.paths import PART, TORN, lock_path, parse_segment_path
 from marketarchive.archive.tree import raw_files, run_locks, walk
 from marketarchive.clock import Clock
-from marketarchive.gap_lines import GapLine, held_subjects, is_void
+from marketarchive.gap_lines import GapLineKey, held_subjects, is_void
 from marketarchive.scope import Scope
 from marketarchive.times import SECOND, from_iso, utc
 
@@ -128,7 +128,7 @@ class _Raw(msgspec.Struct):
     gaps: dict[str, int]
 
 
-class _Rows(msgspec.Struct):
+class _NewestRows(msgspec.Struct):
     rows: int
 
 
@@ -155,7 +155,7 @@ class _Manifest(msgspec.Struct):
     pid: int | None = None
     settings: dict[str, Any] = {}
     raw: list[_Raw] = []
-    records: list[_Rows] = []
+    records: list[_NewestRows] = []
     summary: _Summary = msgspec.field(default_factory=_Summary)
 
 
@@ -178,9 +178,9 @@ class _Gap(msgspec.Struct):
     scope: Any = None
 
     @property
-    def line(self) -> GapLine:
+    def line(self) -> GapLineKey:
         subjects = Scope.read(self.venue, self.feed, self.scope).subjects
-        return GapLine(self.venue, self.feed, self.id, self.seq, subjects)
+        return GapLineKey(self.venue, self.feed, self.id, self.seq, subjects)
 
     @property
     def is_void(self) -> bool:

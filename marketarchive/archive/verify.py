@@ -18,15 +18,15 @@ from marketarchive.archive.check_file import check_bytes, check_segment
 from marketarchive.archive.check_run import FeedOfRun, check_density, check_manifest
 from marketarchive.archive.compress_rows import content_digest
 from marketarchive.archive.dayfile import day_files
-from marketarchive.archive.facts import Facts
 from marketarchive.archive.ledger import NOTHING, Entry, Head, Ledger, check_chain
 from marketarchive.archive.paths import LEDGER, PART, RECOVERING, parse_segment_path, relative
 from marketarchive.archive.provenance import Provenance, first_run
 from marketarchive.archive.reader import SEGMENT_KINDS
 from marketarchive.archive.replay import replayed
-from marketarchive.archive.report import Report
+from marketarchive.archive.report import VerifyReport
 from marketarchive.archive.run import run_name
 from marketarchive.archive.scan import Scan
+from marketarchive.archive.segment_scan import SegmentScan
 from marketarchive.archive.seqs import claimed
 from marketarchive.archive.tree import raw_files, run_locks, stray_locks
 from marketarchive.exceptions import ArgumentError
@@ -42,7 +42,7 @@ _DAY = re.compile(r"-(\d{4}-\d\d-\d\d)")
 
 def verify(
     root: Path, since: int | None = None, books: BookChecks | None = None, head: str | None = None
-) -> Report:
+) -> VerifyReport:
     """Check the archive below `root`; read its segments with a last time >= `since` (ns).
 
     `head` is `N:SHA` as an earlier call gave it. Raises ArgumentError when it has another form.
@@ -55,7 +55,7 @@ class _Verification:
         self._root = root
         self._since = since
         self._books = books
-        self._report = Report(is_about_books=books is not None)
+        self._report = VerifyReport(is_about_books=books is not None)
         # In this order: what was on the disk at first is by now open in a living run, or in the ledger.
         self._found = [*raw_files(root), *_manifests(root)]
         self._alive = _alive(root)
@@ -69,7 +69,7 @@ class _Verification:
         }
         self._moved = {entry.get("path") for entry in self._entries if entry.kind == "moved"}
 
-    def run(self, head: str | None) -> Report:
+    def run(self, head: str | None) -> VerifyReport:
         self._check_ledger(head)
         known = self._check_lines()
         for entry in known:
@@ -141,7 +141,7 @@ class _Verification:
             if facts is not None and len(report.problems) == before:
                 self._check_books(entry)
         elif self._is_there(entry) and (entry.kind == "recovered" or claimed(entry) is None):
-            facts = Facts.of(Scan(self._root / entry["path"]))
+            facts = SegmentScan.of(Scan(self._root / entry["path"]))
         key = (run_name(entry["spider"], entry["run"]), entry["venue"], entry["feed"])
         self._feeds.setdefault(key, FeedOfRun()).add(entry, facts)
 

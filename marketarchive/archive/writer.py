@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from marketarchive.archive.clock_evidence import wall_step
 from marketarchive.archive.config import ArchiveConfig
 from marketarchive.archive.dayfile import DayFile
-from marketarchive.archive.feed import Feed
+from marketarchive.archive.feed import FeedWriter
 from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.run import RunArchive, open_lock
@@ -29,7 +29,7 @@ from marketarchive.exceptions import DiskError
 
 logger = logging.getLogger(__name__)
 
-Sink = Feed | DayFile
+Sink = FeedWriter | DayFile
 
 _WAKE_BYTES = 2**20  # this much is compressed without waiting for the next flush
 _LOOK_S = 10.0  # wall; between two looks whether open files are still in place

@@ -29,7 +29,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class Arguments:
-    """What a user asked of a spider with `-a name=value`; None = not asked."""
+    """Arguments of a spider, given with `-a name=value`; None = not given."""
 
     assets: tuple[str, ...] | None = None
     durations: tuple[str, ...] | None = None
@@ -47,7 +47,10 @@ class Arguments:
         return {name: value for name, value in {**own, **self.others}.items() if value is not None}
 
     def in_shard(self, key: str) -> bool:
-        """Whether a market belongs to this shard: a stable hash, so that shards split and never overlap."""
+        """Return whether a market belongs to this shard.
+
+        The hash is stable, so shards split the markets and never overlap.
+        """
         if self.shard is None:
             return True
         mine, shards = self.shard
@@ -57,7 +60,7 @@ class Arguments:
 def parse_arguments(
     given: Mapping[str, Any], accepted: Iterable[Argument], spider: str, *, is_one_pass: bool = True
 ) -> Arguments:
-    """Arguments of `-a` options; raises ArgumentError naming the argument, the value and the remedy.
+    """Parse `-a` options. Raises ArgumentError naming the argument, the value and the remedy.
 
     `is_one_pass`: without an interval the spider ends by itself.
     """
@@ -83,7 +86,7 @@ def parse_arguments(
 
 
 def seconds(name: str, text: str) -> float:
-    """`90`, `1s`, `15m`, `1h`, `2d`, `500ms` -> seconds > 0."""
+    """Parse `90`, `1s`, `15m`, `1h`, `2d`, `500ms` to seconds > 0. Raises ArgumentError."""
     match = _SPAN.fullmatch(text.strip())
     value = float(match[1]) * _UNITS[match[2] or "s"] if match else 0.0
     if value <= 0:
@@ -92,7 +95,7 @@ def seconds(name: str, text: str) -> float:
 
 
 def moment(name: str, text: str) -> int:
-    """An ISO 8601 time -> wall ns."""
+    """Parse an ISO 8601 time to wall ns. Raises ArgumentError."""
     try:
         return from_iso(text)
     except ValueError as error:

@@ -24,14 +24,14 @@ class CadenceSpider(SweepSpider):
     """
 
     async def prepare(self) -> None:
-        """Whatever must be known before the first tick, e.g. which markets there are."""
+        """Learn whatever must be known before the first tick, e.g. which markets there are."""
 
     def due(self, tick: int) -> Iterable[Ask]:
-        """What to ask at `tick` (wall ns)."""
+        """Return the requests of `tick` (wall ns)."""
         raise NotImplementedError
 
     def missed(self, ticks: Iterable[int]) -> Iterable[Any]:
-        """The rows of ticks at which nothing was asked."""
+        """Return the rows of ticks at which nothing was requested."""
         raise NotImplementedError
 
     async def main(self) -> None:
@@ -86,7 +86,7 @@ class CadenceSpider(SweepSpider):
             self.submit(ask)
 
     def _missed(self, first: int, end: int, step: int) -> None:
-        """Ticks that passed while this process did not run (load, sleep, a step of the clock)."""
+        """Record ticks that passed while this process did not run (load, sleep, a step of the clock)."""
         count = (end - first) // step
         self.run.stats.inc_value("ticks/due", count)
         self.run.stats.inc_value("ticks/missed", count)

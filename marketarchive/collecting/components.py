@@ -1,4 +1,4 @@
-"""What middleware and pipelines of ours need of their crawler: its run."""
+"""Access of our middleware and pipelines to their crawler's run."""
 
 from __future__ import annotations
 

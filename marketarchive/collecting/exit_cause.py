@@ -1,4 +1,4 @@
-"""How a run ended: its exit code and, in one sentence, why."""
+"""End of a run: its exit code and, in one sentence, why."""
 
 from __future__ import annotations
 

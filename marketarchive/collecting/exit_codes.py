@@ -1,4 +1,4 @@
-"""What a collector's process says to cron and systemd; docs/OPERATIONS.md explains each."""
+"""Exit codes of a collector's process for cron and systemd; docs/OPERATIONS.md explains each."""
 
 from __future__ import annotations
 

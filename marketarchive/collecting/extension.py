@@ -90,7 +90,7 @@ class RunExtension:
         self.run.process.shutdown.leave(self, self.run.exit_code())
 
     async def _watching(self) -> None:
-        """The run's duration, and a writer that failed before we listened, or makes no progress."""
+        """Watch the run's duration, and a writer that failed before we listened or makes no progress."""
         writer = self.run.process.writer
         while True:
             left = self.run.left_s

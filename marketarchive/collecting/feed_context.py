@@ -1,4 +1,4 @@
-"""Which feed the running code works for, so that a log line of a process with many feeds can name it.
+"""Current feed of the running code, to name it in log lines of a process with many feeds.
 
 A context variable knows it: tasks and callbacks inherit the context in which they are made, so everything
 that begins within a crawl belongs to its feed.

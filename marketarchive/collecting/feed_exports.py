@@ -105,7 +105,7 @@ def _value(value: Any) -> Any:
 
 
 def _text(value: Any) -> Any:
-    """A value for forms that know only texts and numbers: JSON for what holds others."""
+    """Return a value for forms that know only texts and numbers: JSON for what holds others."""
     if value is None:
         return ""
     if isinstance(value, list | tuple | dict):
@@ -129,7 +129,7 @@ class _TextRows(_Rows):
 
 
 class _DigitsEncoder(ScrapyJSONEncoder):
-    """Writes decimals as numbers with all their digits, which Python's own encoder cannot."""
+    """Encoder of decimals as numbers with all their digits, which Python's own cannot."""
 
     def encode(self, o: Any) -> str:
         text = _ENCODER.encode(o)

@@ -22,7 +22,7 @@ BLOCKED_MAX_S = 3600.0
 
 
 def backoff(attempt: int, longest: float = BACKOFF_MAX_S) -> float:
-    """Seconds to wait after the `attempt`-th failure (1, 2, ...): doubling from 0.5 s, with jitter."""
+    """Return seconds to wait after the `attempt`-th failure (1, 2, ...): doubling from 0.5 s, with jitter."""
     return float(min(longest, 0.5 * 2.0 ** (attempt - 1)) * random.uniform(0.75, 1.25))
 
 
@@ -56,9 +56,9 @@ class Limiter:
     """Says when a request may go out."""
 
     def __init__(self, clock: Clock, share: float, patience_s: float = 300.0) -> None:
-        """`share` of each documented limit is used at most.
+        """Use `share` of each documented limit at most.
 
-        Who has no time limit of its own waits for an open circuit `patience_s` at most.
+        A caller without a time limit of its own waits for an open circuit `patience_s` at most.
         """
         self._clock = clock
         self._share = share
@@ -117,11 +117,11 @@ class Limiter:
         return self._policies.setdefault(endpoint.url, ReconnectPolicy(random.random))
 
     def back_off(self, endpoint: Endpoint, seconds: float) -> None:
-        """The venue asked for a pause (429): nothing of this class goes out for `seconds`."""
+        """Send nothing of this class for `seconds`: the venue requested a pause (429)."""
         self._open(endpoint, seconds, "rate_limited")
 
     def blocked(self, endpoint: Endpoint) -> None:
-        """The venue refuses us: left alone for a minute, then two, ... at most an hour."""
+        """Leave a venue that refuses us alone for a minute, then two, ... at most an hour."""
         found = self._of(endpoint)
         if found.why == "blocked" and self._clock.mono_ns() < found.open_until:
             return  # one of several that were under way: the same refusal
@@ -129,7 +129,7 @@ class Limiter:
         self._open(endpoint, min(BLOCKED_MAX_S, 60.0 * 2.0 ** (found.blocks - 1)), "blocked")
 
     def succeeded(self, endpoint: Endpoint) -> None:
-        """The venue answered: refusals no longer stand in a row."""
+        """Note a response: refusals are no longer consecutive."""
         self._of(endpoint).blocks = 0
 
     def _open(self, endpoint: Endpoint, seconds: float, why: GapReason) -> None:

@@ -1,4 +1,4 @@
-"""What all crawlers of one process share: the clock, the limiter, the archive's writer."""
+"""Shared parts of all crawlers of a process: the clock, the limiter, the archive's writer."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _simulated(clock: Clock) -> SimulatedClock | None:
 
 
 def output_dir(settings: BaseSettings) -> Path:
-    """OUTPUT_DIR as an absolute path; raises ConfigurationError when it cannot be a folder."""
+    """Return OUTPUT_DIR as an absolute path. Raises ConfigurationError when it cannot be a folder."""
     root = Path(settings["OUTPUT_DIR"] or "").expanduser().absolute()
     if not settings["OUTPUT_DIR"] or (root.exists() and not root.is_dir()):
         raise ConfigurationError(
@@ -131,7 +131,10 @@ def output_dir(settings: BaseSettings) -> Path:
 
 
 def make_clock(settings: BaseSettings) -> Clock:
-    """The machine's clock, or the simulator's, with the steps of CLOCK_STEPS. Raises ConfigurationError."""
+    """Return the machine's clock, or the simulator's, with the steps of CLOCK_STEPS.
+
+    Raises ConfigurationError.
+    """
     simulator = settings.get("SIMULATOR_URL")
     clock: Clock = SimulatedClock(TimePage.of(simulator)) if simulator else RealClock()
     steps = settings.get("CLOCK_STEPS")

@@ -26,7 +26,7 @@ TIMED_OUT = "timeout"
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What is known of an answer the moment it arrives."""
+    """Time and place of a response, noted the moment it arrives."""
 
     received_at: int  # ns, project clock
     seq: int
@@ -38,14 +38,14 @@ class Receipt:
 
 @dataclass(slots=True)
 class Arriving:
-    """What has come so far of an answer, should a time-out cut it: Scrapy then drops what it holds itself."""
+    """Part of a response received so far, for a time-out: Scrapy then drops what it holds itself."""
 
     headers: Headers
     chunks: list[bytes] = field(default_factory=list)
 
 
 class ReceiptMiddleware:
-    """At order 999: the last to see a request, the first to see its answer."""
+    """Middleware at order 999: the last to see a request, the first to see its response."""
 
     def __init__(self, run: Run, largest: int) -> None:
         self._run = run
@@ -105,9 +105,10 @@ class ReceiptMiddleware:
 
 
 def undo_encoding(body: bytes, encoding: str, largest: int) -> tuple[bytes, tuple[str, ...]]:
-    """The body without its Content-Encoding; where that fails or exceeds `largest`, as it came, flagged.
+    """Return the body without its Content-Encoding.
 
-    Strict, where Scrapy's own middleware returns what it could read of a damaged stream.
+    Where that fails or exceeds `largest`, it is returned as it came, flagged. Strict, where Scrapy's own
+    middleware returns what it could read of a damaged stream.
     """
     if encoding in ("", "identity") or not body:
         return body, ()

@@ -21,7 +21,10 @@ class ReconnectPolicy:
     """
 
     def __init__(self, random: Callable[[], float]) -> None:
-        """random: returns the next number in [0, 1)."""
+        """Start without failures.
+
+        random: returns the next number in [0, 1).
+        """
         self._random = random
         self._failures = 0
         self._blocks = 0

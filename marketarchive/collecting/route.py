@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 
 def route(url: str, simulator: str | None) -> str:
-    """`https://HOST/PATH` -> itself, or `http://127.0.0.1:8900/HOST/PATH` (sockets: `ws://...`)."""
+    """Return the URL to request: itself, or `http://127.0.0.1:8900/HOST/PATH` (sockets: `ws://...`)."""
     if not simulator:
         return url
     parts = urlsplit(url)
@@ -19,7 +19,10 @@ def route(url: str, simulator: str | None) -> str:
 
 
 def real_url(asked: str, host: str, simulator: str | None) -> str:
-    """The inverse of `route` for what a page of `host` (`https://HOST`) has asked, root-relative URLs too."""
+    """Return the inverse of `route` for requests of a page of `host` (`https://HOST`).
+
+    URLs relative to its root are included.
+    """
     if not simulator or not asked.startswith(f"{simulator.rstrip('/')}/"):
         return asked
     parts = urlsplit(asked)
@@ -28,5 +31,5 @@ def real_url(asked: str, host: str, simulator: str | None) -> str:
 
 
 def with_query(url: str, params: Mapping[str, Any]) -> str:
-    """`url?a=1&b=x&b=y`; a list repeats its key."""
+    """Return `url?a=1&b=x&b=y`; a list repeats its key."""
     return f"{url}?{urlencode(params, doseq=True)}" if params else url

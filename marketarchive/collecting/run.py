@@ -42,7 +42,7 @@ RECORDED_SETTINGS = (
 
 
 class Runs(Protocol):
-    """What a run needs of its spider."""
+    """Interface of the spider that a run needs."""
 
     @property
     def name(self) -> str: ...
@@ -60,7 +60,7 @@ class Runs(Protocol):
 
 
 class Run:
-    """What one crawler knows of itself. Made before its spider sends anything, closed after its last item."""
+    """State of one crawler's run, made before its spider sends anything, closed after its last item."""
 
     def __init__(self, process: Process, spider: Runs, crawler: Crawler) -> None:
         self.process = process
@@ -94,7 +94,7 @@ class Run:
 
     @property
     def ends_at(self) -> int | None:
-        """Wall ns at which the run was asked to end; None = no duration."""
+        """Return the wall ns at which the run shall end; None = no duration."""
         duration = self.spider.arguments.duration
         if duration is None or self.counted_from is None:
             return None
@@ -102,18 +102,18 @@ class Run:
 
     @property
     def left_s(self) -> float | None:
-        """Seconds until then, whatever steps the wall clock takes meanwhile."""
+        """Return seconds until then, whatever steps the wall clock takes meanwhile."""
         duration = self.spider.arguments.duration
         if duration is None or self.counted_from is None:
             return None
         return duration - to_seconds(self.clock.mono_ns() - self._counted_mono)
 
     def count_from_now(self) -> None:
-        """The run's duration begins."""
+        """Begin the run's duration."""
         self.counted_from, self._counted_mono = self.clock.now_ns(), self.clock.mono_ns()
 
     def next_seq(self, feed: str) -> int:
-        """The next seq of this run in `feed`."""
+        """Return the next seq of this run in `feed`."""
         return self.archive.next_seq(self.spider.venue, feed)
 
     def request_stop(self, reason: str) -> None:
@@ -134,9 +134,9 @@ class Run:
         detail: str = "",
         begun: str = "",
     ) -> Gap:
-        """A gap item with its seq; `begun`: the id of the gap whose end it is, for what `scope` says.
+        """Return a gap item with its seq.
 
-        A gap is counted once, by its first line.
+        begun: id of the gap whose end it is, for what `scope` says. A gap is counted once, by its first line.
         """
         feed, seq = scope.feed, self.next_seq(scope.feed)
         if reason in UNANSWERED:
@@ -160,7 +160,7 @@ class Run:
         )
 
     def log_now_and_then(self, about: str, message: str, *values: object) -> None:
-        """A warning, at most one a minute with the same `message` about the same thing."""
+        """Log a warning, at most one a minute with the same `message` about the same thing."""
         now = time.monotonic()
         if now - self._logged.get((about, message), -LOG_AGAIN_S) >= LOG_AGAIN_S:
             self._logged[about, message] = now
@@ -209,7 +209,7 @@ class Run:
         return f"{cause}: {self._last_exception.text}" if self._last_exception.text else cause
 
     def summary(self) -> dict[str, Any]:
-        """What the manifest says beside what the archive knows itself."""
+        """Return the manifest's part that the archive does not know itself."""
         stats = self.stats.get_stats()
 
         def part(prefix: str) -> dict[str, Any]:
@@ -265,12 +265,12 @@ async def seal(process: Process, archive: RunArchive, reason: str, summary: Mapp
 
 
 def run_of(crawler: Crawler) -> Run | None:
-    """The run of a crawler; None when it could not be opened, or is not yet."""
+    """Return the run of a crawler; None when it could not be opened, or is not yet."""
     return getattr(crawler, "archive_run", None)
 
 
 def ask_to_stop(crawlers: Iterable[Crawler], reason: str) -> None:
-    """Each spider ends by itself, with all it has."""
+    """Stop each spider gracefully, with all it has."""
     for crawler in crawlers:
         if (run := run_of(crawler)) is not None:
             run.request_stop(reason)
@@ -287,7 +287,7 @@ def exit_of(crawler: Crawler, error: BaseException | None) -> Exit:
 
 
 def archive_run(crawler: Crawler) -> Run:
-    """The run of a crawler, as RunExtension left it there."""
+    """Return the run of a crawler, as RunExtension left it there."""
     return cast("Run", crawler.archive_run)  # type: ignore[attr-defined]
 
 

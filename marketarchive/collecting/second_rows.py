@@ -25,7 +25,7 @@ class Observed:
     seq: int
 
     def is_before(self, other: Observed) -> bool:
-        """Whether `other` is newer, or the same observation with parts that were missing."""
+        """Return whether `other` is newer, or the same observation with parts that were missing."""
         if self.observed_ns != other.observed_ns:
             return self.observed_ns < other.observed_ns
         return (self.mid, self.bid, self.ask) != (other.mid, other.bid, other.ask)
@@ -38,7 +38,10 @@ class SecondRows:
     """
 
     def __init__(self, now: Callable[[], int], make: Callable[..., ReferencePrice], grace_s: int) -> None:
-        """now: returns the time of the axis that rows stand on, ns, which no step of the wall moves."""
+        """Start at the next second.
+
+        now: returns the time of the axis that rows stand on, ns, which no step of the wall moves.
+        """
         self._now = now
         self._make = make
         self._grace_ns = grace_s * SECOND
@@ -46,14 +49,17 @@ class SecondRows:
         self._waiting: dict[int, Observed] = {}  # by second
 
     def add(self, new: Observed) -> None:
-        """What is older than the rows already given stays in raw; what is repeated changes nothing."""
+        """Add an observation.
+
+        One older than the rows already given stays in raw; a repeated one changes nothing.
+        """
         second = new.observed_ns // SECOND
         before = self._waiting.get(second)
         if second >= self._next and (before is None or before.is_before(new)):
             self._waiting[second] = new
 
     def due(self, *, is_last: bool = False) -> Iterator[ReferencePrice]:
-        """The rows of all seconds old enough, or of all that are over."""
+        """Yield the rows of all seconds old enough, or of all that are over."""
         now = self._now()
         end = (now if is_last else now - self._grace_ns) // SECOND
         if not is_last:

@@ -1,4 +1,4 @@
-"""How a collector's process ends: the first wish to stop, what follows from it, and a last resort.
+"""End of a collector's process: the first wish to stop, its consequences, and a last resort.
 
 A wish may come at any moment: before a run, a spider or Scrapy's engine exists, and while the event loop is
 blocked. So a thread of its own receives it (signals reach it by Python's wake-up descriptor), remembers it
@@ -44,7 +44,7 @@ LOG_S = 2.0
 
 
 class Participant(Protocol):
-    """What has to end before the process may. Called by the event loop."""
+    """Part of the process that has to end before it may; called by the event loop."""
 
     def request_stop(self, reason: str) -> None:
         """End by itself, soon."""
@@ -109,7 +109,7 @@ class Shutdown:
             self._code = max(code, self._least_code)
 
     def finish(self, code: int) -> None:
-        """All is over and nothing but the exit code is left: ignore signals."""
+        """Ignore signals: all is over and nothing but the exit code is left."""
         self._participants.clear()
         self._code = code
         for signum in STOP_SIGNALS:

@@ -30,7 +30,7 @@ class Pages:
         self._barren = 0
 
     def check(self, keys: Iterable[str], cursor: str | None) -> None:
-        """Raises CursorError when the sweep would never end."""
+        """Note a page. Raises CursorError when the sweep would never end."""
         before = len(self.keys)
         self.keys.update(keys)
         self._barren = 0 if len(self.keys) > before else self._barren + 1
@@ -52,7 +52,7 @@ class SweepSpider(ArchiveSpider):
     """
 
     async def sweep_once(self) -> None:
-        """Everything this spider lists, once."""
+        """Request everything this spider lists, once."""
         raise NotImplementedError
 
     async def main(self) -> None:
@@ -84,7 +84,10 @@ class SweepSpider(ArchiveSpider):
     async def sweep(
         self, query: Query | None, feed: str, take: Callable[[Answer], Iterable[Any]] | None = None
     ) -> bool:
-        """All pages of `query`; whether it came to its end. By default each page's items are yielded."""
+        """Request all pages of `query`; return whether the last was reached.
+
+        By default each page's items are yielded.
+        """
         pages = Pages()
         started = self.run.clock.now_ns()
         while query is not None:
@@ -111,11 +114,11 @@ class SweepSpider(ArchiveSpider):
 
 
 def items_of(answer: Answer) -> Iterable[Any]:
-    """The items of a page, none of a failed one."""
+    """Return the items of a page, none of a failed one."""
     return answer.parsed.items if answer.parsed else ()
 
 
 def _selection(query: Query) -> str:
-    """What a request chooses of its endpoint: its parameters, without the page size."""
+    """Return a request's parameters, without the page size."""
     chosen = {**query.path, **{key: value for key, value in query.params.items() if key != "limit"}}
     return ", ".join(f"{key}={value}" for key, value in chosen.items())

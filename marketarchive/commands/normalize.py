@@ -9,7 +9,7 @@ from marketarchive.exceptions import ArgumentError
 from marketarchive.offline import OfflineCommand, times
 from marketarchive.pipelines.market_master import master_url
 from marketarchive.progress import Bar
-from marketarchive.research.tables.checks import Check
+from marketarchive.research.tables.checks import BookCheck
 from marketarchive.research.tables.normalize import Normalized, normalize
 
 
@@ -92,7 +92,7 @@ def _text(done: Normalized) -> str:
     return "\n".join([*lines, "there is no sealed segment to make a table of" if nothing else made])
 
 
-def _line(check: Check) -> str:
+def _line(check: BookCheck) -> str:
     verdict = {True: "pass", False: "FAIL", None: "none"}[check.passed]
     figure = (
         f"{check.of:,} checked"

@@ -11,7 +11,7 @@ from marketarchive.exceptions import ArgumentError
 from marketarchive.offline import OfflineCommand, chosen_assets, times
 from marketarchive.pipelines.market_master import master_url
 from marketarchive.progress import Bar
-from marketarchive.research.report.report import Report, report
+from marketarchive.research.report.report import WrittenReport, report
 
 
 class Command(OfflineCommand):
@@ -47,7 +47,7 @@ class Command(OfflineCommand):
         return FINISHED
 
 
-def _as_dict(done: Report) -> dict[str, object]:
+def _as_dict(done: WrittenReport) -> dict[str, object]:
     return {
         "path": str(done.path),
         "bytes": done.bytes,
@@ -57,6 +57,6 @@ def _as_dict(done: Report) -> dict[str, object]:
     }
 
 
-def _text(done: Report) -> str:
+def _text(done: WrittenReport) -> str:
     lines = [done.verdict.words, *(f"- {each}" for each in done.verdict.reasons)]
     return "\n".join([*lines, f"made     {done.path} ({done.bytes:,} bytes)", f"manifest {done.manifest}"])

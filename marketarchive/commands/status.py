@@ -20,7 +20,7 @@ from marketarchive.clock import Clock, RealClock
 from marketarchive.collecting.process import make_clock
 from marketarchive.exceptions import ArgumentError, ConfigurationError, MasterError
 from marketarchive.invocation import command
-from marketarchive.master.counts import Counts, counts
+from marketarchive.master.counts import MasterCounts, counts
 from marketarchive.offline import OfflineCommand
 from marketarchive.pipelines.market_master import master_url
 from marketarchive.times import iso, to_seconds
@@ -33,7 +33,7 @@ STYLES = {"alive": "green", "dead": "bold red", "recovered": "yellow", "unknown"
 class Master:
     """What was found where the master should be."""
 
-    counts: Counts | None
+    counts: MasterCounts | None
     said: str  # why there are no counts
 
 

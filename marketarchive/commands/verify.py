@@ -6,7 +6,7 @@ import argparse
 import json
 
 from marketarchive.archive.book_checks import BookChecks
-from marketarchive.archive.report import Report
+from marketarchive.archive.report import VerifyReport
 from marketarchive.archive.verify import verify
 from marketarchive.collecting.arguments import moment
 from marketarchive.offline import OfflineCommand
@@ -44,7 +44,7 @@ class Command(OfflineCommand):
         return 1 if report.problems else 0
 
 
-def _text(report: Report) -> str:
+def _text(report: VerifyReport) -> str:
     lines = [f"PROBLEM  {problem}" for problem in report.problems]
     lines += [f"note     {note}" for note in report.notes]
     lines += [f"open     {path}" for path in report.open]

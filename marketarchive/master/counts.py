@@ -12,7 +12,7 @@ from marketarchive.master.tables import market_changes, markets, price_snapshots
 
 
 @dataclass(frozen=True)
-class Counts:
+class MasterCounts:
     """Rows of a master."""
 
     url: str  # without its password
@@ -25,7 +25,7 @@ class Counts:
         return sum(self.by_status.values())
 
 
-def counts(url: str, *, wait_s: float = 2.0) -> Counts | None:
+def counts(url: str, *, wait_s: float = 2.0) -> MasterCounts | None:
     """Count the rows of the master at `url`; None when its file does not exist yet.
 
     Raises MasterError, ConfigurationError.
@@ -37,7 +37,7 @@ def counts(url: str, *, wait_s: float = 2.0) -> Counts | None:
             return None
         with engine.connect() as connection:
             statuses = select(markets.c.status, func.count()).group_by(markets.c.status)
-            return Counts(
+            return MasterCounts(
                 shown(engine),
                 {status or "unknown": count for status, count in connection.execute(statuses)},
                 *(

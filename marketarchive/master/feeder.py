@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from marketarchive.exceptions import ConfigurationError, MasterError
 from marketarchive.master.observation import MasterItem, observe
-from marketarchive.master.store import Store
+from marketarchive.master.store import MasterStore
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ class Feeder:
     in raw: `scrapy rebuild-master --since` catches up.
     """
 
-    def __init__(self, store: Store, limit: int) -> None:
+    def __init__(self, store: MasterStore, limit: int) -> None:
         """Start without items; at most `limit` may wait."""
         self._store = store
         self._limit = limit

@@ -29,9 +29,9 @@ from marketarchive.master.fields import (
     from_column,
     to_column,
 )
-from marketarchive.master.observation import Key, Observation, Prices
+from marketarchive.master.observation import Key, MarketObservation, Prices
 from marketarchive.master.outcome import Outcome, revise
-from marketarchive.master.timeline import Keep, PriceLine, Step, Timeline
+from marketarchive.master.timeline import Keep, PriceLine, Timeline, ValueChange
 
 REMEMBERED = 16
 BEGINNING = Key(-(2**63), "", 0)
@@ -41,7 +41,7 @@ class Change(NamedTuple):
     """A journal entry."""
 
     field: str
-    step: Step
+    step: ValueChange
 
 
 class MarketState:
@@ -93,7 +93,7 @@ class MarketState:
                     timelines[name].put(newest, from_column(kind, row[name]))
         return timelines
 
-    def merge(self, observation: Observation) -> None:
+    def merge(self, observation: MarketObservation) -> None:
         key = observation.key
         self._first = key if self._first is None else min(key, self._first)
         self.created_at = min(at for at in (key.observed_at, self.created_at) if at is not None)

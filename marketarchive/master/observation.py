@@ -37,7 +37,7 @@ class Key(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class MarketObservation:
     """A field that is not in `values` was not stated, and keeps its value."""
 
     platform: str
@@ -52,7 +52,7 @@ class Observation:
         return sum(BITS[name] for name in self.values) | (PRICES_BIT if self.prices is not None else 0)
 
 
-def observe(item: MasterItem) -> Observation:
+def observe(item: MasterItem) -> MarketObservation:
     """Return an item's observation; `item.run` is the id of the run that received its message."""
     key = Key(item.received_at // 1000, f"{item.run}/{item.venue}/{item.feed}", item.seq)
     market_id = encode("text", item.market_id)
@@ -60,7 +60,7 @@ def observe(item: MasterItem) -> Observation:
         prices = tuple(
             None if (price := getattr(item, name)) is None else encode("decimal", price) for name in PRICES
         )
-        return Observation(item.platform, market_id, key, {}, prices)
+        return MarketObservation(item.platform, market_id, key, {}, prices)
     values: dict[str, str | None] = {
         name: encode(kind, value)
         for name, kind in FIELDS.items()
@@ -70,4 +70,4 @@ def observe(item: MasterItem) -> Observation:
     if outcome != NOTHING:
         # whole, not field by field: payouts without a label end an older label (split, corrected result)
         values["reported_outcome" if isinstance(item, Resolution) else "listed_outcome"] = outcome.text
-    return Observation(item.platform, market_id, key, values)
+    return MarketObservation(item.platform, market_id, key, values)

@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from marketarchive.archive.reader import ArchiveReader
 from marketarchive.exceptions import ArchiveError, ParseError
 from marketarchive.master.engine import open_master, unusable, writing
-from marketarchive.master.observation import Key, Observation, observe
+from marketarchive.master.observation import Key, MarketObservation, observe
 from marketarchive.master.tables import market_changes, markets, news_context, price_snapshots
 from marketarchive.master.timeline import Keep
 from marketarchive.master.upsert import CHUNK, Written, upsert
@@ -88,7 +88,7 @@ def rebuild(
     return done
 
 
-def _take(done: Rebuilt, batch: list[Observation], written: Written, progress: Progress | None) -> None:
+def _take(done: Rebuilt, batch: list[MarketObservation], written: Written, progress: Progress | None) -> None:
     done.rows += written.rows
     done.changes += written.changes
     done.reached = max(done.reached, batch[-1].key.observed_at * 1000)
@@ -96,7 +96,7 @@ def _take(done: Rebuilt, batch: list[Observation], written: Written, progress: P
         progress(done)
 
 
-def _observations(root: Path, since: int | None, done: Rebuilt) -> Iterator[Observation]:
+def _observations(root: Path, since: int | None, done: Rebuilt) -> Iterator[MarketObservation]:
     """Yield the observations of every response in raw, parsed as by the live spiders."""
     reader = ArchiveReader(root)
     for message in reader.messages(since=since, kinds=("response",), open_parts=True, by_time=True):
@@ -119,9 +119,9 @@ def _observations(root: Path, since: int | None, done: Rebuilt) -> Iterator[Obse
             yield observe(item.model_copy(update={"run": message.run}))
 
 
-def _in_order(observations: Iterable[Observation]) -> Iterator[Observation]:
+def _in_order(observations: Iterable[MarketObservation]) -> Iterator[MarketObservation]:
     """Yield observations by key, if none comes more than `AHEAD` observations too late."""
-    held: list[tuple[Key, int, Observation]] = []
+    held: list[tuple[Key, int, MarketObservation]] = []
     for arrival, observation in enumerate(observations):
         heapq.heappush(held, (observation.key, arrival, observation))
         if len(held) > AHEAD:
@@ -130,6 +130,6 @@ def _in_order(observations: Iterable[Observation]) -> Iterator[Observation]:
         yield heapq.heappop(held)[2]
 
 
-def _batches(observations: Iterator[Observation]) -> Iterator[list[Observation]]:
+def _batches(observations: Iterator[MarketObservation]) -> Iterator[list[MarketObservation]]:
     while batch := list(islice(observations, CHUNK)):
         yield batch

@@ -8,12 +8,12 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from marketarchive.master.engine import open_master, sqlite_path, unusable, writing
-from marketarchive.master.observation import Observation
+from marketarchive.master.observation import MarketObservation
 from marketarchive.master.timeline import Keep
 from marketarchive.master.upsert import Written, upsert
 
 
-class Store:
+class MasterStore:
     """Connection to a master database; not shared between threads."""
 
     def __init__(self, url: str, *, keep: Keep = "changes", wait_s: float = 1.0) -> None:
@@ -23,7 +23,7 @@ class Store:
         self._engine: Engine | None = None
         self._file: tuple[int, int] | None = None
 
-    def write(self, observations: Sequence[Observation]) -> Written:
+    def write(self, observations: Sequence[MarketObservation]) -> Written:
         """Write observations in one transaction, all or nothing.
 
         Raises MasterError and ConfigurationError when the database is the reason, anything else when an

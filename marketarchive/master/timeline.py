@@ -19,7 +19,7 @@ Keep = Literal["changes", "all"]
 DAY_US = 86_400_000_000
 
 
-class Step(NamedTuple):
+class ValueChange(NamedTuple):
     """Change of a value: from `key` on it is `new`; `old` is the value before, as known now."""
 
     key: Key
@@ -49,9 +49,9 @@ class Timeline:
     def last(self) -> str | None:
         return self.values[-1] if self.values else None
 
-    def put(self, key: Key, value: str | None) -> Step:
+    def put(self, key: Key, value: str | None) -> ValueChange:
         """Let `value` hold from `key` on, until the next key."""
-        step = Step(key, self.at(key), value)
+        step = ValueChange(key, self.at(key), value)
         place = bisect_left(self.keys, key)
         if self.keys[place : place + 1] == [key]:
             self.values[place] = value
@@ -60,7 +60,7 @@ class Timeline:
             self.values.insert(place, value)
         return step
 
-    def insert(self, key: Key, value: str | None, stated: Sequence[Key]) -> list[Step]:
+    def insert(self, key: Key, value: str | None, stated: Sequence[Key]) -> list[ValueChange]:
         """Take in a statement; `stated` are the remembered keys that stated this field, ascending.
 
         Returns the steps this makes: none, its own, or its own and the one that restores the newer value.

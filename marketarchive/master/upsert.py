@@ -14,7 +14,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select
 
 from marketarchive.master.fields import PRICES, from_column, to_column
 from marketarchive.master.market import MarketState, is_late
-from marketarchive.master.observation import Key, Observation, Prices
+from marketarchive.master.observation import Key, MarketObservation, Prices
 from marketarchive.master.tables import market_changes, markets, price_snapshots
 from marketarchive.master.timeline import Keep
 
@@ -36,7 +36,9 @@ class Written:
         return self
 
 
-def upsert(connection: Connection, observations: Sequence[Observation], keep: Keep = "changes") -> Written:
+def upsert(
+    connection: Connection, observations: Sequence[MarketObservation], keep: Keep = "changes"
+) -> Written:
     """Merge observations, in any order, new or known, in a transaction that holds the write lock."""
     written = Written()
     for start in range(0, len(observations), CHUNK):
@@ -44,8 +46,8 @@ def upsert(connection: Connection, observations: Sequence[Observation], keep: Ke
     return written
 
 
-def _merge(connection: Connection, observations: Sequence[Observation], keep: Keep) -> Written:
-    wanted: dict[Identity, list[Observation]] = {}
+def _merge(connection: Connection, observations: Sequence[MarketObservation], keep: Keep) -> Written:
+    wanted: dict[Identity, list[MarketObservation]] = {}
     for observation in sorted(observations, key=lambda each: each.key):
         wanted.setdefault((observation.platform, observation.market_id), []).append(observation)
     rows = _rows(connection, wanted)
@@ -119,7 +121,9 @@ def _journal(
     return found
 
 
-def _prices(connection: Connection, observations: Sequence[Observation]) -> dict[Identity, dict[Key, Prices]]:
+def _prices(
+    connection: Connection, observations: Sequence[MarketObservation]
+) -> dict[Identity, dict[Key, Prices]]:
     """Return the rows around the snapshots of a batch.
 
     They are those between them, the last before and the first after.

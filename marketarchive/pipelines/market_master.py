@@ -16,7 +16,7 @@ from marketarchive.invocation import command
 from marketarchive.items import Market, PriceSnapshot, Resolution
 from marketarchive.master.engine import connect, open_master, sqlite_url
 from marketarchive.master.feeder import Feeder
-from marketarchive.master.store import Store
+from marketarchive.master.store import MasterStore
 
 if TYPE_CHECKING:
     from scrapy.crawler import Crawler
@@ -45,7 +45,9 @@ class MarketMasterPipeline:
         if not url:
             raise NotConfigured("MASTER_URL is empty: collecting with files only")
         check_settings(settings)
-        feeder = Feeder(Store(url, keep=snapshots_kept(settings)), settings.getint("MASTER_QUEUE", 10_000))
+        feeder = Feeder(
+            MasterStore(url, keep=snapshots_kept(settings)), settings.getint("MASTER_QUEUE", 10_000)
+        )
         return cls(crawler, feeder, settings.getfloat("MASTER_CLOSE_TIMEOUT", 10.0))
 
     def open_spider(self) -> None:

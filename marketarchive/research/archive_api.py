@@ -50,13 +50,15 @@ _QUOTE = {name: _BOOK[name] for name in ("best_bid", "best_ask", "mid", "spread"
 _TRADE = {name: name for name in ("price", "size", "fee_rate_bps")}
 _WHAT = "received_at, event_time, slug, outcome, market, asset, token"
 _SUBJECT = "market, asset, token"
-"""What rows of markets are told apart by."""
+"""Columns that distinguish the subjects of rows."""
 _PLACE = "venue, feed, run, seq, connection, index, position"
 
 
 class Archive:
-    """An OUTPUT_DIR. Tables that are not up to date are made first, from sealed segments only; those of an
-    earlier version are read as they are, with a warning.
+    """Archive of one OUTPUT_DIR, read as data frames.
+
+    Tables that are not up to date are made first, from sealed segments only; those of an earlier version are
+    read as they are, with a warning.
 
     Every frame has the rows with `start` <= received_at < `end`, of one `venue` or `feed` where it is named.
     `market` is a slug or the venue's own id, `asset` what it is of ("BTC"), `token` one side of it where it
@@ -67,7 +69,10 @@ class Archive:
     """
 
     def __init__(self, path: str | Path = "pipelines_out", *, master_url: str | None = None) -> None:
-        """`master_url`: where the market master is, by default the SQLite file in the archive."""
+        """Open the archive.
+
+        master_url: of the market master, by default the SQLite file in the archive.
+        """
         require()
         self.root = Path(path).expanduser().absolute()
         self._master_url = master_url
@@ -96,7 +101,7 @@ class Archive:
         exact: bool = False,
         distinct: bool = False,
     ) -> pd.DataFrame:
-        """One row per whole book received, polled or streamed, by time of receipt.
+        """Return one row per snapshot of a book received, polled or streamed, by time of receipt.
 
         Prices are dollars per share, sizes and depths shares; what an empty side lacks is null. `levels` adds
         `bids` and `asks`, best first, each a list of {price, size} in Decimal. `distinct` keeps the first
@@ -129,7 +134,7 @@ class Archive:
         venue: str | None = None,
         exact: bool = False,
     ) -> pd.DataFrame:
-        """One row each time that the best bid or ask stated on a connection changed, by time of receipt."""
+        """Return one row per change of the best bid or ask on a connection, by time of receipt."""
         columns = [_WHAT, *_amounts(_QUOTE, exact=exact), "source", "gap_before", _PLACE]
         return self._rows("quotes", _of_markets(market, asset, token, venue), ns(start), ns(end), columns)
 
@@ -145,7 +150,7 @@ class Archive:
         source: Some = None,
         exact: bool = False,
     ) -> pd.DataFrame:
-        """One row per trade and feed, by time of receipt: `side` is the taker's.
+        """Return one row per trade and feed, by time of receipt: `side` is the taker's.
 
         A trade that both the socket and the Data API told stands there twice: choose by `source`
         ("market_channel"; "v2/trades", "trades").
@@ -168,10 +173,11 @@ class Archive:
         exact: bool = False,
         distinct: bool = False,
     ) -> pd.DataFrame:
-        """One row per reference price received, by time of receipt; `event_time` is its observation.
+        """Return one row per reference price received, by time of receipt.
 
-        `symbol` as the venue writes it ("btc/usd"), `asset` "BTC". `distinct` keeps the first receipt of each
-        observation: what a subscription repeats, and what two connections told, stands there once.
+        `event_time` is its observation. `symbol` is as the venue writes it ("btc/usd"), `asset` "BTC".
+        `distinct` keeps the first receipt of each observation: one repeated by a subscription, or received on
+        two connections, stands there once.
         """
         first, last = ns(start), ns(end)
         given = {"symbol": symbol, "asset": asset, "topic": topic, "venue": venue}
@@ -212,8 +218,10 @@ class Archive:
         *,
         venue: str | None = None,
     ) -> pd.DataFrame:
-        """One row per feed, market and UTC day that touches `start` <= time < `end`: tracked seconds, and how
-        many of them were observed, quiet, gapped, unknown. Of reference prices `market` is topic:symbol.
+        """Return one row per feed, market and UTC day that touches `start` <= time < `end`.
+
+        It has the tracked seconds, and how many of them were observed, quiet, gapped, unknown. Of reference
+        prices `market` is topic:symbol.
         """
         first, last = ns(start), ns(end)
         self._bring_up_to_date(sorted(feeds_with("coverage")), ("coverage",), first, last)
@@ -238,10 +246,11 @@ class Archive:
         *,
         features_only: bool = False,
     ) -> pd.DataFrame:
-        """One row per second of the labelled rounds whose UTC day of start touches `start` <= time < `end`.
+        """Return one row per second of labelled rounds.
 
-        By default on the clock of validity, with labels. `features_only`: as a live reader knew it, on the
-        clock of receipt, without what is only known afterwards (settlement, Y, gap).
+        They are those whose UTC day of start touches `start` <= time < `end`. By default on the clock of
+        validity, with labels. `features_only`: as a live reader knew it, on the clock of receipt, without
+        what is only known afterwards (settlement, Y, gap).
         """
         clock: Clock = "received" if features_only else "observation"
         first, last = ns(start), ns(end)
@@ -269,7 +278,7 @@ class Archive:
             connection.close()
 
     def as_of(self, t: Moment) -> pd.DataFrame:
-        """The row of each labelled round in progress as a live reader knew it at the last whole second."""
+        """Return each labelled round's row as a live reader knew it at the last whole second."""
         at = ns(t)
         if at is None:
             raise ArgumentError("as_of needs a time")
@@ -285,8 +294,8 @@ class Archive:
         return known
 
     def book_at(self, token: str, t: Moment, *, exact: bool = False) -> BookAt | None:
-        """The whole book of a token, or of a market without tokens (its ticker), as far as it was received at
-        `t`; None before its first book.
+        """Return the book of a token, or of a market without tokens (its ticker), as received by `t`; None
+        before its first snapshot.
 
         It is replayed from the last whole book of the connection with the newest data. `gap` tells whether
         something may be missing between that data and `t`: it is never carried silently.
@@ -317,7 +326,7 @@ class Archive:
         *,
         venue: str | None = None,
     ) -> pd.DataFrame:
-        """One row per recorded gap that touches `start` <= time < `end`, by its beginning.
+        """Return one row per recorded gap that touches `start` <= time < `end`, by its beginning.
 
         `to` is null where the end is not known: until the next line of that feed and scope (a crash). `scope`
         is JSON; what it names is taken out of it. No row means: no gap was recorded, which for a time when
@@ -344,7 +353,7 @@ class Archive:
         *,
         latency: timedelta | float = 0,
     ) -> Fill:
-        """What a market order of `size` shares would have got: "buy" walks the asks, "sell" the bids.
+        """Return the fill of a market order of `size` shares: "buy" walks the asks, "sell" the bids.
 
         The book is the one a live reader knew at `at` + `latency` (seconds or a timedelta), by time of
         receipt; the order itself moves nothing. Without fees. Only whether a gap reaches to that moment is
@@ -368,8 +377,10 @@ class Archive:
         venue: Some = None,
         exact: bool = False,
     ) -> pd.DataFrame:
-        """One row per label of `scrapy ground-truth` whose round touches `start` <= time < `end`, as they
-        were made last; `strike_e18` and `settlement_e18` are the ticks' exact integers, `platform` the venue.
+        """Return one row per label of `scrapy ground-truth` as made last.
+
+        Their rounds touch `start` <= time < `end`; `strike_e18` and `settlement_e18` are the ticks' exact
+        integers, `platform` the venue.
         """
         found = [
             each
@@ -392,8 +403,10 @@ class Archive:
         venue: Some = None,
         exact: bool = False,
     ) -> pd.DataFrame:
-        """Every market of the market master, as it is known now, whose round touches `start` <= time < `end`;
-        one without known times only where none are asked for. Raises MasterError.
+        """Return the markets of the market master, as known now.
+
+        Their rounds touch `start` <= time < `end`; a market without known times is included only where no
+        times are given. Raises MasterError.
         """
         first, last = ns(start), ns(end)
         found = [
@@ -444,7 +457,7 @@ class Archive:
         *,
         only: str = "",
     ) -> pd.DataFrame:
-        """The rows of a table whose rows are of markets."""
+        """Return the rows of a table whose rows are of markets."""
         wanted = sorted(feeds_with(table))
         self._bring_up_to_date(wanted, (table,), first, last)
         connection = self._connect()
@@ -478,7 +491,10 @@ class Archive:
         after: str,
         only: str,
     ) -> pd.DataFrame:
-        """The chosen rows in their order, and the gaps of their feeds. A crash is noticed long after it."""
+        """Return the chosen rows in order, with the gaps of their feeds.
+
+        A crash is noticed long after it.
+        """
         self._bring_up_to_date(wanted, ("gaps",), times[0], None)
         run(
             connection,
@@ -525,7 +541,7 @@ def _names(some: str | Sequence[str]) -> Sequence[str]:
 
 
 def _touches(begins: int | None, ends: int | None, first: int | None, last: int | None) -> bool:
-    """Whether [begins, ends) has a moment in common with [first, last)."""
+    """Return whether [begins, ends) has a moment in common with [first, last)."""
     after = first is None or (ends is not None and ends > first)
     return after and (last is None or (begins is not None and begins < last))
 

@@ -41,7 +41,7 @@ class BookAt:
 
     @property
     def gap(self) -> bool:
-        """Whether something may be missing in it: nothing says that this is the book of that moment."""
+        """Return whether data may be missing: nothing proves that this is the book of that moment."""
         return bool(self.gaps) or not self.is_tracked
 
 
@@ -71,7 +71,10 @@ class _Replayed:
 
 
 def find(connection: duckdb.DuckDBPyConnection, token: str, at: int, *, exact: bool) -> BookAt | None:
-    """Needs the views `books`, `book_changes`, `coverage` of the day of `at` (ns), and `gaps`."""
+    """Return the book of a token at `at` (ns), None before its first.
+
+    Needs the views `books`, `book_changes`, `coverage` of the day of `at`, and `gaps`.
+    """
     replayed = _replayed(connection, token, at)
     if not replayed:
         return None
@@ -143,7 +146,7 @@ def _valid_at(row: dict[str, Any]) -> datetime:
 def _changes(
     connection: duckdb.DuckDBPyConnection, base: dict[str, Any], on: dict[str, Any], until: str
 ) -> list[dict[str, Any]]:
-    """What was changed since `base`, on one connection."""
+    """Return the deltas since `base` on one connection."""
     after = ["true"]
     if base["connection"] is not None:
         after.append(
@@ -163,7 +166,7 @@ def _changes(
 
 
 def _is_tracked(connection: duckdb.DuckDBPyConnection, base: dict[str, Any], at: int) -> bool:
-    """Whether any recording was to see the market at `at`, as far as that day's coverage tells."""
+    """Return whether any recording tracked the market at `at`, by that day's coverage."""
     names = ", ".join(text(name) for name in (base["market"], base["slug"]) if name is not None)
     [(known,)] = connection.execute(
         f"""SELECT count(*) FROM coverage WHERE (market IN ({names}) OR slug IN ({names}))
@@ -173,7 +176,7 @@ def _is_tracked(connection: duckdb.DuckDBPyConnection, base: dict[str, Any], at:
 
 
 def _gaps(connection: duckdb.DuckDBPyConnection, best: _Replayed, at: int) -> list[dict[str, Any]]:
-    """Those of its recording that concern the token, and reach behind its newest data."""
+    """Return the gaps of its recording that concern the token and reach behind its newest data."""
     base = best.base
     names = ", ".join(text(base[name]) for name in ("slug", "market", "token") if base[name] is not None)
     on = "NULL" if best.connection is None else text(best.connection)

@@ -16,7 +16,7 @@ _POWER = 22
 
 
 def doubles(values: pa.Array) -> Array:
-    """The nearest doubles of decimal128 `values`, ties to even; NaN where null."""
+    """Return the nearest doubles of decimal128 `values`, ties to even; NaN where null."""
     import numpy as np
 
     if values.null_count == len(values):
@@ -40,7 +40,7 @@ def doubles(values: pa.Array) -> Array:
 
 
 def _quotients(low: Array, high: Array, scale: int) -> tuple[Array, Array]:
-    """(high * 2**64 + low) / 10**scale, and where that is the nearest double for certain.
+    """Return (high * 2**64 + low) / 10**scale, and where it certainly is the nearest double.
 
     A quotient of doubles is some units of its last place off at most. How many tells the remainder, which is
     so small that 64 bits hold it, whatever is lost above them on the way.

@@ -1,4 +1,4 @@
-"""What all that is made from an archive has in common: made by one process at a time, with a manifest."""
+"""Shared parts of all derived products: made by one process at a time, with a manifest."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from marketarchive.version import COLLECTOR
 
 
 class Progress(Protocol):
-    """What is told while something is made."""
+    """Interface through which progress is reported."""
 
     def total(self, read: int) -> None:
-        """A new stretch of work begins, of so many units."""
+        """Begin a new piece of work of `read` units."""
 
     def begin(self, what: str) -> None: ...
 
     def advance(self, read: int) -> None: ...
 
 
-class Quiet:
+class NullProgress:
     """Nobody looks."""
 
     def total(self, read: int) -> None: ...
@@ -41,8 +41,8 @@ class Quiet:
 
 
 @contextmanager
-def alone(lock: Path) -> Iterator[None]:
-    """One at a time; another waits. Raises OSError."""
+def exclusive_lock(lock: Path) -> Iterator[None]:
+    """Hold a lock file; wait for another holder. Raises OSError."""
     lock.parent.mkdir(exist_ok=True)
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -58,9 +58,9 @@ def leave_manifest(
     versions: Mapping[str, Any],
     made: Mapping[str, Any],
 ) -> str:
-    """`manifests/<command>-<run>.json`, entered in the ledger: its path. `made`: inputs, outputs, ...
+    """Write `manifests/<command>-<run>.json`, enter it in the ledger, return its path.
 
-    `versions` are ours; those of the engine are added. Raises DiskError, OSError.
+    versions: ours; those of the engine are added; made: inputs, outputs, ... Raises DiskError, OSError.
     """
     import duckdb
     import pyarrow as pa

@@ -16,13 +16,13 @@ PACKAGES = ("duckdb", "pyarrow", "pandas")
 
 
 def require() -> None:
-    """Raises ConfigurationError when a package of the extra is missing."""
+    """Check that the packages of the extra are installed. Raises ConfigurationError."""
     if missing := [name for name in PACKAGES if importlib.util.find_spec(name) is None]:
         raise ConfigurationError(f'{", ".join(missing)} not installed: pip install "marketarchive[research]"')
 
 
 def connect(spill: Path | None = None) -> duckdb.DuckDBPyConnection:
-    """An engine of its own with UTC as its time zone, nothing fetched from the network.
+    """Return a new engine with UTC as its time zone, which fetches nothing from the network.
 
     What does not fit into memory goes to the folder `spill`. Joins are done as they are written, the right
     side held in memory: DuckDB cannot know how many lines a segment has. Raises ConfigurationError.
@@ -42,23 +42,25 @@ def connect(spill: Path | None = None) -> duckdb.DuckDBPyConnection:
 
 
 def stored(*paths: object, hive: bool = False) -> str:
-    """Parquet files as a relation; with `hive` the columns venue, feed and date of their folders too, and
-    null for a column that a file of an earlier version lacks.
+    """Return the SQL of Parquet files as a relation.
+
+    hive: with the columns venue, feed and date of their folders, and null for a column that a file of an
+    earlier version lacks.
     """
     listed, kind = ", ".join(map(pattern, paths)), str(hive).lower()
     return f"read_parquet([{listed}], hive_partitioning = {kind}, union_by_name = {kind})"
 
 
 def run(connection: duckdb.DuckDBPyConnection, query: str) -> list[Any]:
-    """All rows: a result that is not read to its end blocks its connection."""
+    """Return all rows: a result that is not read to its end blocks its connection."""
     return connection.execute(query).fetchall()
 
 
 def pattern(path: object) -> str:
-    """A path as an SQL literal that DuckDB does not take for a pattern of many."""
+    """Return a path as an SQL literal that DuckDB does not expand as a pattern."""
     return text(re.sub(r"[\[*?]", r"[\g<0>]", str(path)))
 
 
 def text(value: object) -> str:
-    """A value as an SQL string literal."""
+    """Return a value as an SQL string literal."""
     return "'" + str(value).replace("'", "''") + "'"

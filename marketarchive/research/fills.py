@@ -1,4 +1,4 @@
-"""What a market order would have got from a book as a live reader knew it. Pure."""
+"""Fill of a market order from a book as a live reader knew it. Pure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Fill:
 
     @property
     def is_partial(self) -> bool:
-        """Whether the book, as it is known, had less than `size`."""
+        """Return whether the book, as it is known, had less than `size`."""
         return not self.gap and self.filled < self.size
 
     @property
@@ -49,7 +49,10 @@ class Fill:
 
 
 def fill(token: str, side: Side, size: Decimal, book: BookAt | None, age: timedelta | None) -> Fill:
-    """`book` has exact levels; a buy walks its asks, a sale its bids, the best first."""
+    """Fill an order from `book` with exact levels.
+
+    A buy walks its asks, a sale its bids, the best first.
+    """
     gap = book is None or book.gap
     levels: Sequence[Any] = () if book is None or gap else book.asks if side == "buy" else book.bids
     filled, value, used = Decimal(0), Decimal(0), 0
@@ -87,7 +90,7 @@ def side_of(side: str) -> Side:
 
 
 def size_of(size: Decimal | float | str) -> Decimal:
-    """Shares; of a float the digits that Python shows."""
+    """Return the number of shares; of a float the digits that Python shows. Raises ArgumentError."""
     try:
         found = Decimal(str(size))
     except ArithmeticError as error:
@@ -98,7 +101,7 @@ def size_of(size: Decimal | float | str) -> Decimal:
 
 
 def latency_ns(latency: timedelta | float) -> int:
-    """Seconds or a timedelta, in ns."""
+    """Return seconds or a timedelta in ns. Raises ArgumentError."""
     given = latency if isinstance(latency, timedelta) else timedelta(seconds=latency)
     if given < timedelta(0):
         raise ArgumentError(f"latency={latency!r} is negative: nothing is known before it was received")

@@ -1,5 +1,6 @@
-"""Which market and outcome a token belongs to, and what is known of a market: from the names of markets, the
-manifests of runs, and the market master.
+"""Market and outcome of each token, and facts of markets.
+
+They come from the names of markets, the manifests of runs, and the market master.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ COLUMNS = tuple(name for name in FIELDS if name not in STATEMENTS)
 
 
 class Markets:
-    """What is known of markets by their names: slugs, or ids of the venue."""
+    """Facts of markets by their names: slugs, or ids of the venue."""
 
     def __init__(self) -> None:
         self._stated: dict[str, dict[str, MarketFacts]] = {}  # by name and venue
@@ -62,7 +63,7 @@ class Markets:
 
 @dataclass(frozen=True)
 class Known:
-    """What finished runs and the master know.
+    """Names and facts known to finished runs and the master.
 
     A run's manifest is written at its end: of a run that still goes on only the master knows.
     """
@@ -98,7 +99,7 @@ def names(root: Path, master_url: str | None = None) -> dict[str, tuple[str, str
 
 
 def tokens_by_market(names: Mapping[str, tuple[str, str]]) -> dict[str, dict[str, str]]:
-    """Slug -> outcome -> token."""
+    """Return slug -> outcome -> token."""
     found: dict[str, dict[str, str]] = {}
     for token, (slug, outcome) in sorted(names.items()):
         found.setdefault(slug, {})[outcome] = token
@@ -108,9 +109,10 @@ def tokens_by_market(names: Mapping[str, tuple[str, str]]) -> dict[str, dict[str
 def master_rows(
     root: Path, master_url: str | None, columns: Sequence[str] = COLUMNS
 ) -> Iterator[dict[str, Any]]:
-    """platform, market_id, resolution and `columns` of every market; none where there is no master.
+    """Yield platform, market_id, resolution and `columns` of every market.
 
-    `master_url` is the SQLite file in `root` when None, no master when empty. Raises MasterError.
+    There are none without a master. master_url: None is the SQLite file in `root`, empty is no master. Raises
+    MasterError.
     """
     if master_url == "":
         return
@@ -164,7 +166,7 @@ def _take(found: dict[str, tuple[str, str]], slug: str, tokens: Any) -> None:
 
 
 def _manifests(root: Path) -> Iterator[dict[str, Any]]:
-    """Of runs, in the ledger's order."""
+    """Yield the manifests of runs, in the ledger's order."""
     for entry in Ledger(root).entries():
         if entry.kind == "manifest":
             try:

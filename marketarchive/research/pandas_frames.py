@@ -19,7 +19,7 @@ _MASTER |= {name: FIELDS[name] for name in COLUMNS}
 
 
 def table_frame(table: pa.Table) -> pd.DataFrame:
-    """Decimals stay exact, as Arrow's; a truth value can be null."""
+    """Return a frame; decimals stay exact, as Arrow's; a truth value can be null."""
     import pandas as pd
     import pyarrow as pa
 
@@ -46,7 +46,10 @@ def floats_frame(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def markets_frame(rows: Iterable[Mapping[str, Any]], *, exact: bool) -> pd.DataFrame:
-    """Times are UTC, numbers float or Arrow's decimals; of no row the same columns as of many."""
+    """Return the frame of markets.
+
+    Times are UTC, numbers float or Arrow's decimals; of no row it has the same columns as of many.
+    """
     import pandas as pd
 
     found = list(rows)
@@ -63,7 +66,10 @@ def markets_frame(rows: Iterable[Mapping[str, Any]], *, exact: bool) -> pd.DataF
 
 
 def labels_frame(labels: Iterable[Label], *, exact: bool) -> pd.DataFrame:
-    """Label's fields in their order; `<name>_ns` becomes the time `<name>`, 10**-18 stays an integer."""
+    """Return the frame of labels: Label's fields in their order.
+
+    `<name>_ns` becomes the time `<name>`; integers of 10**-18 stay integers.
+    """
     import pandas as pd
 
     found = list(labels)

@@ -26,7 +26,7 @@ _EMPTY = {"gaps": gaps.nothing, "coverage": coverage.nothing}
 
 
 def view_names(connection: duckdb.DuckDBPyConnection, root: Path, master_url: str | None) -> None:
-    """`names`: what tokens are called by now, whatever they were called when a table was made."""
+    """Create the view `names`: present names of tokens, whatever they were when a table was made."""
     given = known(root, master_url)
     found = [
         (token, slug, outcome, given.markets.asset(slug)) for token, (slug, outcome) in given.tokens.items()
@@ -38,7 +38,10 @@ def view_names(connection: duckdb.DuckDBPyConnection, root: Path, master_url: st
 def view_rows(
     connection: duckdb.DuckDBPyConnection, root: Path, name: str, first: int | None, last: int | None
 ) -> None:
-    """A table whose rows are of markets, with the columns of its files' paths. Needs `names`."""
+    """Create a view of a table whose rows are of markets.
+
+    It has the columns of its files' paths. Needs `names`.
+    """
     found = files(root, name, first, last)
     rows = schemas.relation(name, stored(*found, hive=True) if found else None)
     run(
@@ -54,7 +57,7 @@ def view_rows(
 def view_plain(
     connection: duckdb.DuckDBPyConnection, root: Path, name: str, first: int | None, last: int | None
 ) -> None:
-    """A table as it stands, with the columns of its files' paths."""
+    """Create a view of a table as it stands, with the columns of its files' paths."""
     found = files(root, name, first, last)
     rows = stored(*found, hive=True) if found else f"no_{name}"
     if name in schemas.COLUMNS:
@@ -72,9 +75,9 @@ def view_gaps(
     *,
     is_named: bool = False,
 ) -> None:
-    """`gaps` that touch the time; those of a crash are noticed long after it.
+    """Create the view `gaps` of those that touch the time; a crash is noticed long after it.
 
-    `is_named`: `markets` has also those whose tokens are concerned. Needs `names`.
+    is_named: `markets` has also those whose tokens are concerned. Needs `names`.
     """
     connection.register("no_gaps", gaps.nothing())
     found = files(root, "gaps", first)
@@ -104,8 +107,9 @@ _WITH_MARKETS = """
 # rows between which and the row before them something was missed: by the row's own recording; or before its
 # first row, or by one that ended there without saying until when, and no recording saw the same meanwhile
 def after_a_gap(subject: str, names: str) -> str:
-    """The places of such rows in `chosen`; `subject` is what rows are told apart by, and `names` the list of
-    what a row (`seen`) goes by.
+    """Return the SQL of the places in `chosen` of rows after a gap.
+
+    subject: columns that distinguish the subjects of rows; names: list of the names of a row (`seen`).
     """
     return f"""
     SELECT place FROM (
@@ -120,12 +124,12 @@ def after_a_gap(subject: str, names: str) -> str:
 
 
 def many(given: str | Sequence[str]) -> str:
-    """As the inside of an SQL list."""
+    """Return the inside of an SQL list."""
     return ", ".join(map(text, [given] if isinstance(given, str) else given))
 
 
 def ns(moment: Moment) -> int | None:
-    """Raises ArgumentError."""
+    """Return a moment in ns. Raises ArgumentError."""
     try:
         return None if moment is None else from_iso(moment if isinstance(moment, str) else moment.isoformat())
     except ValueError as error:

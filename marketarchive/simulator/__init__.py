@@ -11,10 +11,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from marketarchive.simulator.messages import Venue
+    from marketarchive.simulator.messages import SimulatedVenue
 
 
-def simulated_venues(seed: int) -> list[Venue]:
+def simulated_venues(seed: int) -> list[SimulatedVenue]:
     """Return every simulated venue, in a world that depends on the seed alone."""
     packages = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg)
     return [import_module(f"{__name__}.{name}").simulated(seed) for name in packages]

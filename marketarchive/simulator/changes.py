@@ -1,4 +1,4 @@
-"""What an ordered fault does to an answer."""
+"""Effects of an ordered fault on a response."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ _NUMBERS = [
 
 
 def change(reply: Reply, fault: Fault, cursor: str, host: str = "") -> Reply:
-    """The answer after `fault`; faults that act on the way or on the clock leave it as it is.
+    """Return the response after `fault`.
 
-    `cursor` is the one that the request carried.
+    Faults that act on the way or on the clock leave it as it is. cursor: the one that the request carried.
     """
     match fault.kind:
         case "status":
@@ -79,7 +79,7 @@ def _status(reply: Reply, status: int, retry_after: int | None, body: str | None
 
 
 def _checkpoint(reply: Reply, host: str) -> Reply:
-    """Behind one firewall a challenge is a 403, behind the other a 429 without Retry-After."""
+    """Return a challenge: behind one firewall a 403, behind the other a 429 without Retry-After."""
     if host != _CHALLENGED_HOST:
         return replace(reply, status=403, body=CHECKPOINT, content_type=_HTML)
     headers = {
@@ -91,13 +91,13 @@ def _checkpoint(reply: Reply, host: str) -> Reply:
 
 
 def _padded(size: int) -> bytes:
-    """A JSON document of `size` bytes."""
+    """Return a JSON document of `size` bytes."""
     head, tail = b'{"data":[],"pad":"', b'"}'
     return head + b"x" * max(0, size - len(head) - len(tail)) + tail
 
 
 def _with_number(reply: Reply, value: bytes) -> Reply:
-    """The first number becomes `value`, quoted where it was quoted."""
+    """Replace the first number by `value`, quoted where it was quoted."""
     for pattern in _NUMBERS:
         body, found = pattern.subn(rb'"\1":\g<2>' + value + rb"\3", reply.body, count=1)
         if found:
@@ -106,13 +106,13 @@ def _with_number(reply: Reply, value: bytes) -> Reply:
 
 
 def _with_duplicate(reply: Reply) -> Reply:
-    """The first member of the first row stands there twice, first with another value."""
+    """Repeat the first member of the first row, first with another value."""
     twice = rb'{"\1":"twice","\1":"\2"'
     return replace(reply, body=re.sub(rb'\{"(market|id|condition_id)":"([^"]*)"', twice, reply.body, count=1))
 
 
 def _edited(reply: Reply, edit: Callable[[Any], Any]) -> Reply:
-    """An edit of the document; an answer that is no JSON stays as it is."""
+    """Edit the document; a response that is no JSON stays as it is."""
     try:
         document = json.loads(reply.body)
     except ValueError:
@@ -121,7 +121,7 @@ def _edited(reply: Reply, edit: Callable[[Any], Any]) -> Reply:
 
 
 def _first_row(document: Any) -> dict[str, Any]:
-    """The row that an edit touches: the first of the document's list, or the document itself."""
+    """Return the row that an edit touches: the first of the document's list, or the document itself."""
     if isinstance(document, dict):
         page = next((document[name] for name in _LISTS if name in document and "id" not in document), None)
         document = document if page is None else page
@@ -139,7 +139,7 @@ def _crossed(document: Any) -> Any:
 
 
 def _without(document: Any, field: str | None) -> Any:
-    """Without a name, the first field goes that identifies the row."""
+    """Remove a field; without a name, the first field that identifies the row."""
     row = _first_row(document)
     names = [field] if field else ["asset_id", "conditionId", "condition_id", "slug"]
     row.pop(next((name for name in names if name in row), ""), None)
@@ -147,7 +147,7 @@ def _without(document: Any, field: str | None) -> Any:
 
 
 def _emptied(document: Any) -> Any:
-    """No rows, but the cursor stays."""
+    """Remove the rows, but not the cursor."""
     if isinstance(document, list):
         return []
     return (
@@ -158,7 +158,7 @@ def _emptied(document: Any) -> Any:
 
 
 def _looped(document: Any, cursor: str) -> Any:
-    """The page names the cursor that led to it as the next one."""
+    """Name the cursor that led to the page as the next one."""
     if not isinstance(document, dict):
         return document
     return document | {"next_cursor": cursor or document.get("next_cursor") or "bG9vcA=="}

@@ -36,14 +36,14 @@ _ZEROS = b'"hash":"' + b"0" * 40 + b'"'
 
 @dataclass(frozen=True)
 class Ending:
-    """How a connection ended; `by` is client or server."""
+    """Close of a connection; `by` is client or server."""
 
     code: int
     reason: str
     by: str
 
 
-class Connection:
+class ServedConnection:
     """The `number`-th connection of a run. Made for a socket that is open already."""
 
     def __init__(
@@ -58,7 +58,9 @@ class Connection:
         truth: Truth | None,
         accepted: Sequence[Fault] = (),
     ) -> None:
-        """`faults`: those ordered by now, another object when they are others; `accepted`: those that hit the
+        """Prepare to serve a connection.
+
+        faults: those ordered by now, another object when they are others; accepted: those that hit the
         request that opened it.
         """
         self._number = number
@@ -88,11 +90,11 @@ class Connection:
         transport.set_write_buffer_limits(high=2 * SEND_BUFFER)  # sending never waits for the client
 
     def stop(self) -> None:
-        """The server goes away: a close with 1001."""
+        """Close with 1001: the server goes away."""
         self._end(*GOING_AWAY, "server")
 
     async def run(self) -> None:
-        """Until one side closes."""
+        """Serve until one side closes."""
         self._tell("opened", **({"connection_id": self._session.name} if self._session.name else {}))
         reading = asyncio.create_task(self._read())
         try:
@@ -185,7 +187,7 @@ class Connection:
             await self._wait(min(due, self._late[0][0]) if self._late else due)
 
     async def _advance(self, now_ns: int) -> None:
-        """Sends everything due up to `now_ns`."""
+        """Send everything due up to `now_ns`."""
         sent = 0
         while self._cursor < now_ns and self._ending is None:
             if self._horizon <= self._cursor:
@@ -203,7 +205,7 @@ class Connection:
             self._cursor = until
 
     async def _wait(self, until_ns: int) -> None:
-        """Until a simulated moment, or until something has happened."""
+        """Wait until a simulated moment, or until something has happened."""
         now_ns = self._clock.now_ns()
         if until_ns <= now_ns and self._cursor < now_ns:
             await asyncio.sleep(0)
@@ -261,13 +263,13 @@ class Connection:
             await self._flush()
 
     async def _flush(self) -> None:
-        """What was held back goes after the frame that followed it."""
+        """Send what was held back, after the frame that followed it."""
         held, self._held = self._held, []
         for frame, payload, names in held:
             await self._write(frame, payload, names)
 
     async def _send_late(self, now_ns: int) -> None:
-        """What was to come later comes now; not on a connection that is silent meanwhile."""
+        """Send delayed frames now; not on a connection that is silent meanwhile."""
         while self._late and self._late[0][0] <= now_ns and self._ending is None:
             _, frame, payload, names = self._late.pop(0)
             if why := "ws_half_open" if self._is_half_open else self._is_silent(frame):
@@ -295,7 +297,7 @@ class Connection:
             self._stall = fault, None if seconds is None else self._cursor + from_seconds(seconds)
 
     def _is_silent(self, frame: Frame) -> str:
-        """The name of what keeps this connection from sending data; "" where nothing does."""
+        """Return the name of what keeps this connection from sending data; "" where nothing does."""
         if self._stall is not None:
             fault, until_ns = self._stall
             if fault in self._faults() and (until_ns is None or frame.ns < until_ns):
@@ -304,7 +306,7 @@ class Connection:
         return "no_ping" if self._session.is_deaf(frame.ns) else ""
 
     def _possible(self) -> Sequence[Fault]:
-        """Those ordered that can hit frames of this connection; looked for once, not with each frame."""
+        """Return the ordered faults that can hit its frames; looked for once, not with each frame."""
         ordered = self._faults()
         if ordered is not self._ordered:
             self._ordered = ordered
@@ -316,7 +318,7 @@ class Connection:
         return self._fitting
 
     def _concerns(self, fault: Fault, frame: Frame) -> bool:
-        """Whether `fault` could hit a frame like this."""
+        """Return whether `fault` could hit a frame like this."""
         if frame.kind in _NO_DATA:
             return False
         options = fault.options
@@ -338,7 +340,7 @@ class Connection:
         return options.get("event", frame.kind) in {None, frame.kind}
 
     def _is_broken_by(self, hit: list[Fault], frame: Frame) -> bool:
-        """Begins a silence or an end that was ordered with this frame."""
+        """Begin a silence or an end that was ordered with this frame; return whether there is one."""
         for fault in hit:
             if fault.kind == "ws_half_open":
                 self._is_half_open = True
@@ -365,7 +367,7 @@ class Connection:
 
 
 def _surprise(frame: Frame) -> Frame:
-    """An event that no reader knows, at the place of `frame`."""
+    """Return an event that no reader knows, at the place of `frame`."""
     ms = to_ms(frame.ns)
     if frame.topic is None:
         text = f'{{"event_type":"surprise","timestamp":"{ms}"}}'

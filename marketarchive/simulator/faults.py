@@ -160,20 +160,20 @@ class Fault:
 
     @property
     def is_of_venue(self) -> bool:
-        """Whether a simulated venue declares it and does it itself."""
+        """Return whether a simulated venue declares it and does it itself."""
         return self.kind not in KINDS
 
     def is_due(self, method: str, route: str, elapsed_s: float, query: str = "") -> bool:
-        """Whether this request is hit; counts it if it matches."""
+        """Return whether this request is hit; count it if it matches."""
         # the time first, since it costs least: long runs order hundreds
         return self.is_on(elapsed_s) and self.fits(method, route, query) and self.strikes()
 
     def is_on(self, elapsed_s: float) -> bool:
-        """Whether it is ordered for this moment."""
+        """Return whether it is ordered for this moment."""
         return elapsed_s >= (self.from_s or 0) and (self.to_s is None or elapsed_s < self.to_s)
 
     def fits(self, method: str, route: str, query: str = "") -> bool:
-        """Whether it is ordered for such requests, or for the frames of a socket that was opened so."""
+        """Return whether it is ordered for such requests, or for frames of a socket opened so."""
         return (
             self.method in (None, method)
             and fnmatch.fnmatchcase(route, self.route)
@@ -182,7 +182,7 @@ class Fault:
         )
 
     def strikes(self) -> bool:
-        """Whether it hits one that matches; counts it."""
+        """Return whether it hits one that matches; count it."""
         self.seen += 1
         if self.seen <= self.after or (self.seen - self.after - 1) % self.every:
             return False
@@ -192,13 +192,13 @@ class Fault:
         return True
 
     def told(self, now_ns: int) -> dict[str, Any]:
-        """Its options, and since when it has been hitting (the first call says it)."""
+        """Return its options, and since when it has been hitting (the first call says it)."""
         self.since_ns = now_ns if self.since_ns is None else self.since_ns
         return {**self.options, "since_ns": self.since_ns}
 
 
 def read_faults(text: str | bytes, where: str) -> list[Fault]:
-    """The faults of a JSON list; raises ConfigurationError that names what is not understood."""
+    """Return the faults of a JSON list. Raises ConfigurationError that names what is not understood."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:

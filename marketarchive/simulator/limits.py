@@ -11,7 +11,7 @@ WINDOW_NS = 10 * SECOND
 
 
 class Limits:
-    """Counts requests per class; past the limit a request is refused and not counted."""
+    """Counter of requests per class; past the limit a request is refused and not counted."""
 
     def __init__(self) -> None:
         self._seen: dict[str, deque[int]] = {}
@@ -26,7 +26,7 @@ class Limits:
         return is_within
 
     def wait(self, name: str, limit: int, now_ns: int) -> int:
-        """0 when the request is within its limit, else whole seconds until it would be (Retry-After)."""
+        """Return 0 within the limit, else whole seconds until the request would be (Retry-After)."""
         seen = self._seen.setdefault(name, deque())
         while seen and seen[0] <= now_ns - WINDOW_NS:
             seen.popleft()

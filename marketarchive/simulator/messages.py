@@ -29,7 +29,7 @@ class Asked:
         return next((value for key, value in self.query if key == name), default)
 
     def all(self, name: str) -> list[str]:
-        """Every value of a repeated key; `name[]` counts too."""
+        """Return every value of a repeated key; `name[]` counts too."""
         return [value for key, value in self.query if key in (name, f"{name}[]")]
 
 
@@ -54,7 +54,7 @@ class Bucket:
     refusal: Reply  # of a request that finds too few
 
 
-class Venue(Protocol):
+class SimulatedVenue(Protocol):
     """A simulated venue: its answers are a pure function of (seed, request, time)."""
 
     hosts: frozenset[str]
@@ -62,13 +62,13 @@ class Venue(Protocol):
     def answer(self, asked: Asked, now_ns: int) -> Reply: ...
 
     def limit(self, asked: Asked) -> tuple[str, int] | Bucket:
-        """The documented limit that a request counts against: (class, requests per 10 s), or a bucket."""
+        """Return the documented limit of a request: (class, requests per 10 s), or a bucket."""
 
     def connect(self, asked: Asked, number: int, now_ns: int) -> Session | Reply | None:
-        """The venue's side of a socket, the `number`-th of the run; a refusal; None where there is none."""
+        """Return the venue's side of a socket, the run's `number`-th; a refusal; None for no socket."""
 
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
-        """Every market that existed between two moments, with its outcome."""
+        """Return every market that existed between two moments, with its outcome."""
 
 
 def json_reply(document: Any, status: int = 200) -> Reply:

@@ -8,17 +8,17 @@ from hashlib import blake2b
 
 
 def digest(size: int, *key: object) -> bytes:
-    """`size` bytes (at most 64) that depend on `key` only."""
+    """Return `size` bytes (at most 64) that depend on `key` only."""
     return blake2b("|".join(map(str, key)).encode(), digest_size=size).digest()
 
 
 def bits(*key: object) -> int:
-    """A whole number of 64 bits."""
+    """Return a whole number of 64 bits."""
     return int.from_bytes(digest(8, *key))
 
 
 def unit(*key: object) -> float:
-    """A number in [0, 1)."""
+    """Return a number in [0, 1)."""
     return bits(*key) / 2**64
 
 
@@ -30,13 +30,13 @@ def _lattice(seed: int, name: str, octave: int, index: int) -> float:
 
 @lru_cache(maxsize=1 << 16)
 def _stretch(seed: int, name: str, octave: int, index: int) -> tuple[float, float]:
-    """Where a period of an octave begins, and how far it rises until the next."""
+    """Return where a period of an octave begins, and how far it rises until the next."""
     left = _lattice(seed, name, octave, index)
     return left, _lattice(seed, name, octave, index + 1) - left
 
 
 def wave(seed: int, name: str, octave: int, second: int) -> float:
-    """Value noise in [-1, 1] at a period of 2**octave seconds, smooth in between."""
+    """Return value noise in [-1, 1] at a period of 2**octave seconds, smooth in between."""
     index, rest = divmod(second, 1 << octave)
     left, rise = _stretch(seed, name, octave, index)
     x = rest / (1 << octave)
@@ -44,7 +44,7 @@ def wave(seed: int, name: str, octave: int, second: int) -> float:
 
 
 def waves(seed: int, name: str, weights: Sequence[float], seconds: range) -> list[float]:
-    """For each of some seconds in a row: the octaves from 0 on, each `wave` times its weight, added up."""
+    """Return for consecutive seconds the sum of the octaves from 0 on, each `wave` times its weight."""
     totals = [0.0] * len(seconds)
     for octave, weight in enumerate(weights):
         size = 1 << octave

@@ -28,13 +28,13 @@ PAGE_ALLOWED_NS = SECOND // 2
 
 @dataclass(eq=False)
 class PageTurn:
-    """Of a page in a browser: since when it is about to ask for and show what a second brought."""
+    """Turn of a page in a browser: since when it is about to fetch and show what a second brought."""
 
     told_ns: int | None = None  # simulated
     late_since: int | None = None  # machine's monotonic time
 
     def ended(self) -> None:
-        """The page has said that it shows it."""
+        """Note that the page shows it."""
         self.told_ns = self.late_since = None
 
 
@@ -83,7 +83,7 @@ class Pace:
         return slower if slower >= 1 else 0.0
 
     def _late_ns(self, slot: SlotView, now: int) -> int:
-        """By which a process is late; 0 of those that are not waited for: silent for long, or dead."""
+        """Return by which a process is late; 0 of one not waited for: silent for long, or dead."""
         late = now - slot.late_since
         if late <= 0 or now - max(slot.late_since, slot.beat) > SILENT_NS:
             return 0

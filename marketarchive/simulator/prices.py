@@ -30,23 +30,26 @@ class Prices:
         self.twap = lru_cache(maxsize=1 << 12)(self._twap)
 
     def _spot(self, asset: str, second: int) -> int:
-        """Dollars times 10**18; eight decimals are used."""
+        """Return dollars times 10**18; eight decimals are used."""
         return self._row(asset, range(second, second + 1))[0]
 
     def _row(self, asset: str, seconds: range) -> list[int]:
-        """The prices of some seconds in a row."""
+        """Return the prices of consecutive seconds."""
         base, volatility = ASSETS[asset]
         moved = waves(self._seed, asset, _WEIGHTS, seconds)
         return [round(base * math.exp(volatility * each) * 10**8) * 10**10 for each in moved]
 
     def _exchange(self, asset: str, second: int) -> int:
-        """The price on the exchange whose candles settle rounds, times 10**18: in steps of its own."""
+        """Return the price on the exchange whose candles settle rounds, times 10**18.
+
+        It has steps of its own.
+        """
         basis = math.exp(1e-4 * wave(self._seed, f"basis{asset}", 6, second))
         step = _EXCHANGE_STEPS[asset]
         return round(self.spot(asset, second) * basis / step) * step
 
     def _twap(self, asset: str, second: int, window: int) -> int:
-        """Mean of the `window` prices up to and including `second`, times 10**18."""
+        """Return the mean of the `window` prices up to and including `second`, times 10**18."""
         return sum(self._row(asset, range(second - window + 1, second + 1))) // window
 
 

@@ -26,14 +26,14 @@ from marketarchive.clock import sleep_until
 from marketarchive.exceptions import ConfigurationError
 from marketarchive.simulated_time import FollowedEventLoop, SimulatedClock
 from marketarchive.simulator.changes import change
-from marketarchive.simulator.connections import Connection
+from marketarchive.simulator.connections import ServedConnection
 from marketarchive.simulator.faults import ON_ACCEPT, ON_UPGRADE, Fault, read_faults
 from marketarchive.simulator.limits import Limits
 from marketarchive.simulator.messages import (
     Asked,
     Bucket,
     Reply,
-    Venue,
+    SimulatedVenue,
     json_reply,
 )
 from marketarchive.simulator.pace import HIGHEST, Pace, PageTurn
@@ -48,7 +48,7 @@ _BLOCKED = Reply(b"error code: 1010", 403, "text/plain; charset=UTF-8")
 
 @dataclass(frozen=True)
 class Options:
-    """What `scrapy simulate` was asked for."""
+    """Options of `scrapy simulate`."""
 
     port: int = 8900
     speed: float = 1.0  # at most
@@ -61,7 +61,7 @@ class Options:
 class Server:
     """Serves venues at `/HOST/PATH` on a clock of its own."""
 
-    def __init__(self, venues: list[Venue], options: Options) -> None:
+    def __init__(self, venues: list[SimulatedVenue], options: Options) -> None:
         self._truth = None if options.truth is None else _truth(options.truth)
         self.start_ns = time.time_ns() if options.start_ns is None else options.start_ns
         limit, lease_ns = (
@@ -78,7 +78,7 @@ class Server:
         self._limits = Limits()
         self._requests = 0
         self._connections = 0
-        self._open: set[Connection] = set()
+        self._open: set[ServedConnection] = set()
         self._watching: set[web.WebSocketResponse] = set()  # pages in a browser
 
     async def run(self, ready: Callable[[str], None]) -> None:
@@ -174,7 +174,7 @@ class Server:
         return _plain(json_reply({**counts, **self._pace_reached()}))
 
     def _pace_reached(self) -> dict[str, float]:
-        """How fast simulated time ran, beside how fast it was to run."""
+        """Return how fast simulated time ran, beside how fast it was to run."""
         return {
             "speed_limit": self.page.limit,
             "mean_speed": round(self.page.mean_speed(), 3),
@@ -243,7 +243,7 @@ class Server:
         return await self._send(request, asked, reply, hit, now, shown)
 
     def _place(self, request: web.Request) -> tuple[str, str]:
-        """(host, path); what a page asks from its root belongs to the host of the page."""
+        """Return (host, path); what a page requests from its root belongs to the host of the page."""
         host, path = request.match_info["host"], "/" + request.match_info.get("path", "")
         page = _PAGE_OF.match(request.headers.get("Referer", ""))
         if host in self._venues or page is None or page[1] not in self._venues:
@@ -251,7 +251,7 @@ class Server:
         return page[1], request.path
 
     async def _connect(self, request: web.Request, asked: Asked, hit: list[Fault]) -> web.StreamResponse:
-        """Opens a socket and serves it until it ends."""
+        """Open a socket and serve it until it ends."""
         for fault in hit:
             if fault.kind == "latency":
                 await asyncio.sleep(fault.options["seconds"])
@@ -266,7 +266,7 @@ class Server:
         self._connections = number
         socket = web.WebSocketResponse(autoclose=False, autoping=False, compress=False)
         await socket.prepare(request)
-        connection = Connection(
+        connection = ServedConnection(
             number,
             f"wss://{_route(asked)}",
             session,
@@ -297,7 +297,7 @@ class Server:
             await connection.ended.wait()  # each ends within its own bound
 
     def _answer(self, asked: Asked, request: web.Request, now: int, shown: int) -> Reply:
-        """`shown` is the time on the venue's own clock, which a fault may have moved."""
+        """Return the response; `shown` is the venue's own clock, which a fault may have moved."""
         venue = self._venues.get(asked.host)
         if venue is None:
             return json_reply({"error": f"no venue {asked.host} is simulated"}, 404)
@@ -360,7 +360,7 @@ class Server:
 
 
 def _truth(folder: Path) -> Truth:
-    """Raises ConfigurationError."""
+    """Open the truth. Raises ConfigurationError."""
     try:
         return Truth(folder)
     except OSError as error:
@@ -370,7 +370,7 @@ def _truth(folder: Path) -> Truth:
 
 
 def _route(asked: Asked) -> str:
-    """HOST/PATH; HOST alone for the root."""
+    """Return HOST/PATH; HOST alone for the root."""
     return f"{asked.host}{asked.path}".rstrip("/")
 
 
@@ -379,7 +379,7 @@ def _plain(reply: Reply) -> web.Response:
 
 
 def _gzip(body: bytes) -> bytes:
-    """The quickest level that compresses well enough; no time stamp in the header."""
+    """Compress at the quickest level that is good enough, without a time stamp in the header."""
     packer = compressor(level=1)
     return packer.compress(body) + finished(packer)
 
@@ -393,7 +393,7 @@ def _cut_off(request: web.Request) -> web.Response:
 async def _send_part(
     request: web.Request, status: int, headers: dict[str, str], body: bytes, *, abort: bool
 ) -> web.StreamResponse:
-    """Half of the body under a Content-Length of the whole, then the end of the connection."""
+    """Send half of the body under a Content-Length of the whole, then end the connection."""
     response = web.StreamResponse(status=status, headers=headers)
     response.content_length = len(body)
     response.force_close()
@@ -407,7 +407,7 @@ async def _send_part(
     return response
 
 
-def serve(venues: list[Venue], options: Options, ready: Callable[[str], None]) -> None:
+def serve(venues: list[SimulatedVenue], options: Options, ready: Callable[[str], None]) -> None:
     """Run a server until it is stopped. Raises ConfigurationError."""
     if not 0 <= options.port <= 65535:
         raise ConfigurationError(f"--port {options.port} is no port: 1 to 65535, or 0 for any free one")

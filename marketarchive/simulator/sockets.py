@@ -29,38 +29,38 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a client's text led to: `event` names it in the truth, "" where nothing was understood."""
+    """Result of a client's text: `event` names it in the truth, "" where nothing was understood."""
 
     event: str = ""
     frames: Sequence[Frame] = field(default=())
 
 
 class Session(Protocol):
-    """What a venue owes to one connection; its frames depend on what was subscribed and on time only."""
+    """Venue's side of one connection; frames depend only on the subscriptions and on time."""
 
     name: str  # the venue's own id of the connection; "" where it has none
 
     def received(self, text: str, now_ns: int) -> Told:
-        """Takes a text of the client, after everything due until `now_ns` was taken."""
+        """Handle a text of the client, after everything due until `now_ns`."""
 
     def due(self, from_ns: int, to_ns: int) -> list[Frame]:
-        """All frames with from_ns < ns <= to_ns, in order."""
+        """Return all frames with from_ns < ns <= to_ns, in order."""
 
     def end(self, now_ns: int) -> tuple[int, str] | None:
-        """(code, reason) once the venue closes the connection; ABNORMAL cuts it."""
+        """Return (code, reason) once the venue closes the connection; ABNORMAL cuts it."""
 
     def is_deaf(self, now_ns: int) -> bool:
-        """Whether the venue has silently stopped sending because the client did not say PING."""
+        """Return whether the venue has silently stopped sending because the client sent no PING."""
 
     def dated_ahead(self, frame: Frame, ns: int) -> bytes:
         """Return the payload of `frame` as if it had happened that much later, hashes right for its dates."""
 
     def place(self, market: str) -> int | None:
-        """0 for the market that was subscribed first on this connection, and so on."""
+        """Return 0 for the market that was subscribed first on this connection, and so on."""
 
 
 def message_of(text: str) -> dict[str, Any]:
-    """A client's JSON object; {} for everything else."""
+    """Return a client's JSON object; {} for everything else."""
     raw = text.encode()
     if not is_shallow(raw):
         return {}

@@ -42,7 +42,7 @@ class Trade:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What happens at a moment: levels that change, or a trade, and the book after it."""
+    """Event at a moment: levels that change, or a trade, and the book after it."""
 
     ns: int
     number: int  # counts the steps of its market upwards
@@ -56,7 +56,10 @@ class SpotWorld:
     """The markets of one exchange."""
 
     def __init__(self, seed: int, venue: str, assets: Mapping[str, str], depth: int) -> None:
-        """assets: of each symbol; depth: levels a side."""
+        """Prepare a world.
+
+        assets: of each symbol; depth: levels a side.
+        """
         self.assets = dict(assets)
         self._seed = seed
         self._venue = venue
@@ -104,7 +107,7 @@ class SpotWorld:
         return found[-count:]
 
     def _steps(self, symbol: str, second: int) -> tuple[Step, ...]:
-        """All that happens in a second, in order; moments are whole microseconds."""
+        """Return all that happens in a second, in order; moments are whole microseconds."""
         before, after = self._levels(symbol, second), self._levels(symbol, second + 1)
         gone, new = [], []
         for side, old, now in zip(("bid", "ask"), before, after, strict=True):
@@ -130,7 +133,7 @@ class SpotWorld:
         return tuple(steps)
 
     def _levels_at(self, symbol: str, second: int) -> tuple[dict[str, str], dict[str, str]]:
-        """Price -> size of both sides at the beginning of a second, best first."""
+        """Return price -> size of both sides at the beginning of a second, best first."""
         asset = self.assets[symbol]
         grid = _GRID[asset]
         basis = math.exp(5e-5 * wave(self._seed, f"{self._venue}{asset}", 6, second))

@@ -1,4 +1,4 @@
-"""What was really served and what really happened, written beside the run for tests to compare with."""
+"""Truth of a run: what was really served and happened, written for tests to compare with."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ class Truth:
         *,
         whole: bool,
     ) -> None:
-        """`body` is what a client holds after Content-Encoding is undone; None: nothing whole can be held.
+        """Write a served response.
 
-        `status` is None where no answer was given at all; `whole` is False where the body was cut on the way.
+        body: what a client holds after Content-Encoding is undone; None: nothing whole can be held. status:
+        None where no response was given at all; whole: False where the body was cut on the way.
         """
         self._count += 1
         line = {
@@ -56,7 +57,7 @@ class Truth:
         self._served.write(msgspec.json.encode(line) + b"\n")
 
     def connection(self, now_ns: int, connection: int, url: str, event: str, **more: Any) -> None:
-        """Connections are numbered from 1 in the order of their opening."""
+        """Write an event of a connection, numbered from 1 in the order of opening."""
         line = {
             "line": "connection",
             "event": event,
@@ -77,10 +78,10 @@ class Truth:
         sent_ns: int | None,
         faults: list[str],
     ) -> None:
-        """`payload` is what went to the socket, or would have gone (`sent_ns` None).
+        """Write a frame.
 
-        Where a fault changed it, `due_sha256` is of what was due. `tokens` are told where they are not all
-        of the markets'.
+        payload: what went to the socket, or would have gone (`sent_ns` None). Where a fault changed it,
+        `due_sha256` is of what was due. `tokens` are told where they are not all of the markets'.
         """
         line = {
             "line": "frame",

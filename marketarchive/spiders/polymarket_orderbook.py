@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 from marketarchive.collecting.arguments import AHEAD, ASSETS, DURATION, DURATIONS, INTERVAL, MARKETS, SHARD
-from marketarchive.collecting.polymarket.book_polls import BookPollSpider
+from marketarchive.collecting.polymarket.book_polls import PolymarketBookPollSpider
 from marketarchive.items import Market, PriceSnapshot
 from marketarchive.venues.polymarket.rows import Quote
 
 
-class PolymarketOrderbook(BookPollSpider):
+class PolymarketOrderbook(PolymarketBookPollSpider):
     """Order books of both outcome tokens, every one checked against its hash; a quote per market and tick.
 
     Source: CLOB POST /books in batches, GET /book for tokens that a batch leaves out; Gamma for the markets

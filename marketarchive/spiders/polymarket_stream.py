@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 from marketarchive.collecting.arguments import AHEAD, ASSETS, DURATION, DURATIONS, INTERVAL, MARKETS, SHARD
-from marketarchive.collecting.polymarket.market_stream import MarketStreamSpider
+from marketarchive.collecting.polymarket.market_stream import PolymarketStreamSpider
 from marketarchive.items import Market, PriceSnapshot
 from marketarchive.venues.polymarket.rows import Quote
 
 
-class PolymarketStream(MarketStreamSpider):
+class PolymarketStream(PolymarketStreamSpider):
     """Every change of the order books of both outcome tokens, as it happens, each checked against its hash; trades too.
 
     Source: CLOB market channel (WebSocket); POST /books where a book breaks or is silent; Gamma for the markets

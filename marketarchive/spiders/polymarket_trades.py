@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 from marketarchive.collecting.arguments import AHEAD, ASSETS, DURATION, DURATIONS, INTERVAL, MARKETS, SHARD
-from marketarchive.collecting.polymarket.trades import TradeSpider
+from marketarchive.collecting.polymarket.trades import PolymarketTradeSpider
 from marketarchive.items import Market, PriceSnapshot
 
 
-class PolymarketTrades(TradeSpider):
+class PolymarketTrades(PolymarketTradeSpider):
     """Public trades of the chosen markets: each from its first on, until it is closed.
 
     Source: Data API /v2/trades, up to 20 markets a request; /trades where that is refused; Gamma for the markets

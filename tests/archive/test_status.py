@@ -10,11 +10,11 @@ from typing import get_args
 
 import pytest
 
-from marketarchive.archive.facts import Facts
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.reader import ArchiveReader
 from marketarchive.archive.recover import recover
 from marketarchive.archive.scan import Scan
+from marketarchive.archive.segment_scan import SegmentScan
 from marketarchive.archive.status import FeedStatus, RunStatus, Status, status
 from marketarchive.archive.tree import raw_files
 from marketarchive.items import Gap, GapReason, Invalid
@@ -175,7 +175,7 @@ def test_a_gap_that_ended_in_parts_is_one_while_its_run_lives_and_after(tmp_path
         run.close("finished", {}).result()
     assert status(tmp_path, clock).gaps() == {"stall": (1, 1)}
     [entry] = ArchiveReader(tmp_path).segments()
-    assert Facts.of(Scan(tmp_path / entry["path"])).gaps == {"stall": 1}
+    assert SegmentScan.of(Scan(tmp_path / entry["path"])).gaps == {"stall": 1}
 
 
 def test_a_gap_that_turned_out_void_does_not_count_while_its_run_lives(tmp_path: Path) -> None:

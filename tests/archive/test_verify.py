@@ -11,7 +11,7 @@ import pytest
 from marketarchive.archive.book_checks import BookChecks
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.reader import Message
-from marketarchive.archive.report import Report
+from marketarchive.archive.report import VerifyReport
 from marketarchive.archive.verify import verify
 from marketarchive.exceptions import ArgumentError
 from marketarchive.invocation import command as named
@@ -192,7 +192,7 @@ def test_nothing_to_check_is_its_own_state(tmp_path: Path) -> None:
 
 def test_books_are_counted_and_failed_ones_named(whole: Path) -> None:
     class FirstFails(BookChecks):
-        def look(self, message: Message, report: Report) -> None:
+        def look(self, message: Message, report: VerifyReport) -> None:
             if message.seq == 1:
                 report.books["failed"] += 1
                 report.problem(message.path, "the book does not match", message.line_number)

@@ -8,19 +8,19 @@ from decimal import Decimal
 import pytest
 from rich.console import Console
 
-from marketarchive.collecting.together.look import Look, line, table
+from marketarchive.collecting.together.look import StatusSnapshot, line, table
 from marketarchive.plans.updown.market_rows import COLUMNS, MarketRow, MarketRows
 
 BTC = MarketRow("BTC", "5m", "10:05-10:10", 65, 0.99999, Decimal("0.51"), Decimal("0.53"), 1.25, 2)
 UNKNOWN = MarketRow("BTC", "15m", "", None, None, None, None, None, 2)
 PARTS = (MarketRows((BTC, UNKNOWN)),)
-LOOK = Look("2026-11-20 10:08:55Z", PARTS, 8.0, 95.4, 1_500_000, 2_000_000_000, "12 rows", 1, ())
+LOOK = StatusSnapshot("2026-11-20 10:08:55Z", PARTS, 8.0, 95.4, 1_500_000, 2_000_000_000, "12 rows", 1, ())
 
 
 LATE = replace(BTC, asset="ETH", since="10:07:03")
 
 
-def shown(look: Look, width: int = 110) -> list[str]:
+def shown(look: StatusSnapshot, width: int = 110) -> list[str]:
     console = Console(width=width)
     with console.capture() as captured:
         console.print(table(look, width))

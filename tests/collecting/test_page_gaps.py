@@ -15,7 +15,7 @@ from marketarchive.collecting.streams.axis import Outage
 from marketarchive.items import Response
 from marketarchive.spiders.chainlink_streams import ChainlinkStreams
 from marketarchive.times import SECOND
-from marketarchive.venues.chainlink.endpoints import LIVE, Page
+from marketarchive.venues.chainlink.endpoints import LIVE, StreamPage
 from tests.collecting.streams import at_work, gaps
 from tests.gap_lines import holding
 
@@ -47,7 +47,7 @@ class Script:
     def __init__(self, spider: ChainlinkStreams, monkeypatch: pytest.MonkeyPatch) -> None:
         self.spider = spider
         self.clock = spider.run.clock = HandClock()
-        self.keeper = PageKeeper(spider, Page("BTC", "spot"))
+        self.keeper = PageKeeper(spider, StreamPage("BTC", "spot"))
         self._news: News | None = None
         self._newest = -1
         monkeypatch.setattr(spider, "take", lambda *_: self._news)

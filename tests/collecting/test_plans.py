@@ -16,7 +16,7 @@ from marketarchive import plans
 from marketarchive.collecting.arguments import ASSETS, Arguments
 from marketarchive.collecting.together.feed_counts import FeedCounts
 from marketarchive.collecting.together.listener import Selected, Traffic
-from marketarchive.collecting.together.look import Look, line, table
+from marketarchive.collecting.together.look import StatusSnapshot, line, table
 from marketarchive.collecting.together.plan import Chosen, Plan, PlannedFeed, all_feeds
 from marketarchive.exceptions import ArgumentError
 from marketarchive.items import Frames, Gap, ReferencePrice, Response
@@ -110,9 +110,11 @@ def counted() -> FeedCounts:
     return counts
 
 
-def look(counts: FeedCounts) -> Look:
+def look(counts: FeedCounts) -> StatusSnapshot:
     part = counts.look(START + 5 * SECOND)
-    return Look("2026-11-20 10:08:55Z", (part,), 8.0, 95.4, 1_500_000, 2_000_000_000, "12 rows", 1, ())
+    return StatusSnapshot(
+        "2026-11-20 10:08:55Z", (part,), 8.0, 95.4, 1_500_000, 2_000_000_000, "12 rows", 1, ()
+    )
 
 
 def test_a_plan_without_a_listener_is_shown_feed_by_feed() -> None:

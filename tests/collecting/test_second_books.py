@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketarchive.collecting.exchange_stream import SpotRows
-from marketarchive.collecting.streams.track import Row
+from marketarchive.collecting.streams.track import KeyState
 from marketarchive.times import MILLISECOND, SECOND
 from marketarchive.venues.exchange_session import BookTop
 from marketarchive.venues.market_messages import TradeMessage
@@ -30,7 +30,7 @@ class _Spider:
         self.run = SimpleNamespace(clock=clock, stats=SimpleNamespace(inc_value=lambda name: None))
         self.now = clock.now_ns
         top = BookTop(NOON, 1, Decimal(1), Decimal(2), "ok")
-        completeness = SimpleNamespace(row=lambda market, tick: Row(top, tick, is_strong=True))
+        completeness = SimpleNamespace(row=lambda market, tick: KeyState(top, tick, is_strong=True))
         self.pool = SimpleNamespace(completeness=completeness)
 
     def pool_of(self, market: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from marketarchive.clock import sleep
-from marketarchive.collecting.streams.websocket import Ending
+from marketarchive.collecting.streams.websocket import CloseInfo
 from marketarchive.items import Market
 from marketarchive.spiders.polymarket_stream import PolymarketStream
 from marketarchive.times import SECOND, utc
@@ -104,7 +104,7 @@ async def test_no_step_of_the_wall_clock_ends_a_live_round_or_makes_one_late(tmp
         await spider.prepare()
         step_clock(spider, 3 * 3600)
         await spider.look_up()
-        spider.closed_by_venue(list(_tokens(now)), Ending(1000, "", is_ours=False))
+        spider.closed_by_venue(list(_tokens(now)), CloseInfo(1000, "", is_ours=False))
         assert set(spider.subscribed) == _tokens(now)
         spider.starts = (now, soon)
         step_clock(spider, -6 * 3600)

@@ -15,7 +15,7 @@ from marketarchive.items import Market
 from marketarchive.spiders.polymarket_trades import PolymarketTrades
 from marketarchive.times import SECOND
 from marketarchive.venues.messages import Parsed
-from marketarchive.venues.polymarket.trades import Trade
+from marketarchive.venues.polymarket.trades import AnsweredTrade
 from tests.collecting.streams import at_work, step_clock
 from tests.master.markets import market
 
@@ -50,7 +50,9 @@ class Trades(PolymarketTrades):
         ask = to
         self.asked.remove(ask)
         trades = [
-            Trade("0xa", "1", "BUY", Decimal("0.5"), Decimal(1), at, f"0x{len(times_s)}{place}{at}", 1)
+            AnsweredTrade(
+                "0xa", "1", "BUY", Decimal("0.5"), Decimal(1), at, f"0x{len(times_s)}{place}{at}", 1
+            )
             for place, at in enumerate(times_s)
         ]
         cursor = f"after {times_s}" if more else None

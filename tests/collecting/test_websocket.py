@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from marketarchive.clock import RealClock
 from marketarchive.collecting.streams import websocket
-from marketarchive.collecting.streams.websocket import Ending, Message, Refusal, WebSocket
+from marketarchive.collecting.streams.websocket import CloseInfo, HandshakeFailure, Message, WebSocket
 from tests.collecting.socket_peer import (
     BINARY,
     CLOSE,
@@ -74,7 +74,9 @@ class Listener:
                 await self._came.wait()
 
 
-async def attempt(url: str, listener: Listener, seqs: Iterator[int] | None = None) -> WebSocket | Refusal:
+async def attempt(
+    url: str, listener: Listener, seqs: Iterator[int] | None = None
+) -> WebSocket | HandshakeFailure:
     return await WebSocket.connect(url, AGENT, listener, RealClock(), seqs or itertools.count(1))
 
 
@@ -84,15 +86,15 @@ async def opened(url: str, listener: Listener, seqs: Iterator[int] | None = None
     return socket
 
 
-async def refused(url: str) -> Refusal:
+async def refused(url: str) -> HandshakeFailure:
     listener = Listener()
     refusal = await attempt(url, listener)
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, HandshakeFailure)
     assert listener.sockets == []
     return refusal
 
 
-async def ending(socket: WebSocket, within: float = 20) -> Ending:
+async def ending(socket: WebSocket, within: float = 20) -> CloseInfo:
     async with asyncio.timeout(within):
         await socket.ended.wait()
     assert socket.ending is not None
@@ -143,7 +145,7 @@ async def test_with_a_servers_library_text_and_binary_both_ways() -> None:
     assert heard == [AGENT, "subscribe", "PING"]
     assert listener.payloads == ["grüße".encode(), bytes(range(256)), b"", b"PONG"]
     assert listener.sockets == [socket]
-    assert socket.ending == Ending(1000, "", is_ours=True)
+    assert socket.ending == CloseInfo(1000, "", is_ours=True)
 
 
 @pytest.mark.parametrize("count", [1, 5, 2000])
@@ -318,7 +320,7 @@ async def test_a_close_is_answered_and_told_with_its_code_and_reason(code: int, 
 
     listener = Listener()
     async with peer(behave) as url:
-        assert await ending(await opened(url, listener)) == Ending(code, reason, is_ours=False)
+        assert await ending(await opened(url, listener)) == CloseInfo(code, reason, is_ours=False)
     assert listener.payloads == [b"last"]
     assert answers == [(CLOSE, code.to_bytes(2) + reason.encode())]
 
@@ -331,7 +333,7 @@ async def test_a_close_without_a_code_is_1005() -> None:
 
     listener = Listener()
     async with peer(behave) as url:
-        assert await ending(await opened(url, listener)) == Ending(1005, "", is_ours=False)
+        assert await ending(await opened(url, listener)) == CloseInfo(1005, "", is_ours=False)
     assert listener.payloads == [b"last"]
 
 
@@ -379,7 +381,7 @@ async def test_a_cut_is_1006_and_an_unfinished_message_is_kept(*, is_reset: bool
         socket = await opened(url, listener)
         await listener.has(1)
         socket.send("arrived")
-        assert await ending(socket) == Ending(1006, "", is_ours=False)
+        assert await ending(socket) == CloseInfo(1006, "", is_ours=False)
     assert listener.payloads == [b"whole", b"half of it"]
 
 
@@ -399,7 +401,7 @@ async def test_a_half_open_connection_is_ended_by_us() -> None:
             socket.send("PING" * 1000)
         assert not socket.ended.is_set()
         socket.abort()
-        assert await ending(socket, within=1) == Ending(1006, "", is_ours=True)
+        assert await ending(socket, within=1) == CloseInfo(1006, "", is_ours=True)
     assert listener.payloads == [b"last"]
 
 
@@ -418,7 +420,7 @@ async def test_a_close_that_is_not_answered_is_over_after_a_moment() -> None:
         await listener.has(1)
         async with asyncio.timeout(websocket.CLOSE_S + 2):
             await socket.close()
-    assert socket.ending == Ending(1006, "", is_ours=True)
+    assert socket.ending == CloseInfo(1006, "", is_ours=True)
     assert heard == [(CLOSE, (1000).to_bytes(2))]
     assert listener.payloads == [b"1", b"2"]
 
@@ -475,7 +477,7 @@ async def test_a_pause_loses_nothing_and_little_still_arrives() -> None:
         assert len(listener.messages) * size <= 2 * websocket.RECEIVE_BUFFER + websocket.BATCH * size
         assert not socket.ended.is_set()
         socket.pause(False)
-        assert await ending(socket) == Ending(1000, "", is_ours=False)
+        assert await ending(socket) == CloseInfo(1000, "", is_ours=False)
     assert listener.payloads == [number.to_bytes(size) for number in range(count)]
 
 
@@ -495,7 +497,7 @@ async def test_a_close_while_paused_hands_over_what_waits() -> None:
         socket.send("go on")
         await socket.close()
     assert listener.payloads == [b"%d" % number for number in range(100)]
-    assert socket.ending == Ending(1000, "", is_ours=True)
+    assert socket.ending == CloseInfo(1000, "", is_ours=True)
 
 
 # ---- no connection -----------------------------------------------------------------------------------------
@@ -629,7 +631,7 @@ async def test_over_tls_a_peer_that_says_close_and_stays_is_left_soon(
     listener = Listener()
     async with peer(behave, tls) as url:
         socket = await opened(url, listener)
-        assert await ending(socket, within=websocket.CLOSE_S + 3) == Ending(1012, "restart", is_ours=False)
+        assert await ending(socket, within=websocket.CLOSE_S + 3) == CloseInfo(1012, "restart", is_ours=False)
     assert listener.payloads == [b"last" * 100]
 
 
@@ -644,7 +646,7 @@ async def test_a_handshake_that_is_never_answered_is_given_up(monkeypatch: pytes
 
     async with peer(behave) as url:
         refusal = await refused(url)
-        assert refusal == Refusal("stall", "no connection within 0.2 s")
+        assert refusal == HandshakeFailure("stall", "no connection within 0.2 s")
         async with asyncio.timeout(5):
             await left.wait()  # nothing of it stays open
 
@@ -677,7 +679,7 @@ async def test_a_handshake_answered_after_it_was_given_up_opens_nothing(
             with pytest.raises(asyncio.CancelledError):
                 await trying
         else:
-            assert isinstance(await trying, Refusal)
+            assert isinstance(await trying, HandshakeFailure)
         given_up.set()
         async with asyncio.timeout(5):
             await left.wait()

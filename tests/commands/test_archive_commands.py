@@ -14,7 +14,7 @@ from scrapy.cmdline import execute
 from marketarchive.archive.book_checks import BookChecks
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.reader import ArchiveReader
-from marketarchive.archive.report import Report
+from marketarchive.archive.report import VerifyReport
 from marketarchive.items import Response
 from marketarchive.venues.polymarket.clob import book_hash, parse_book
 from tests.archive import museum
@@ -185,7 +185,7 @@ def test_the_books_of_clob_answers_are_judged(scrapy: Scrapy, tmp_path: Path) ->
         run.close("finished", {}).result()
     found = []
     for message in ArchiveReader(tmp_path).messages():
-        report = Report()
+        report = VerifyReport()
         BookChecks().look(message, report)
         found.append(dict(report.books))
     assert found == [{"ok": 1}, {"ok": 1, "failed": 1}, {}, {}, {}]

@@ -11,7 +11,7 @@ import pytest
 from marketarchive.exceptions import ParseError
 from marketarchive.venues.polymarket import market_channel, rtds
 from marketarchive.venues.polymarket.clob import parse_book, verify_book
-from marketarchive.venues.polymarket.live_books import ChannelBooks, Taken
+from marketarchive.venues.polymarket.live_books import AppliedEvent, ChannelBooks
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "polymarket"
 NAUTILUS = SAMPLES / "nautilus_trader_a95c8042"
@@ -29,7 +29,7 @@ def lines(name: str) -> list[bytes]:
     return found
 
 
-def told(taken: list[Taken]) -> list[tuple[str, str]]:
+def told(taken: list[AppliedEvent]) -> list[tuple[str, str]]:
     return [(type(each.event).__name__, each.verdict) for each in taken]
 
 

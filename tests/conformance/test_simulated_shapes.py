@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from marketarchive.simulator.polymarket.books import Books
+from marketarchive.simulator.polymarket.books import SimBooks
 from marketarchive.simulator.polymarket.market_channel import MarketChannel, frames, global_frames
-from marketarchive.simulator.polymarket.rtds import TOPICS, RtdsSession
+from marketarchive.simulator.polymarket.rtds import TOPICS, SimRtdsSession
 from marketarchive.times import SECOND
 from marketarchive.venues.polymarket import rtds
 from tests.simulator.asking import DATA, NOW, SECONDS, ask, json_of, venue
@@ -42,7 +42,7 @@ def lines(name: str) -> list[Any]:
 
 
 def simulated(kind: str) -> list[Any]:
-    books, market = Books(venue().world), live_round(asset="XRP")  # its tick turns fine
+    books, market = SimBooks(venue().world), live_round(asset="XRP")  # its tick turns fine
     start, end = (market.start or 0) * SECOND, (market.end + 60) * SECOND
     own = frames(books, market, start, end)
     found = [json.loads(payload) for _, payload in (*own, *global_frames(books, start, end))]
@@ -86,7 +86,7 @@ def test_first_books_and_refreshes() -> None:
         for line in lines("ws_market_frames_live_2026.jsonl")
         if isinstance(line["frame"], list) and line["frame"]
     ]
-    first = json.loads(MarketChannel(Books(venue().world)).first([market], NOW).payload)
+    first = json.loads(MarketChannel(SimBooks(venue().world)).first([market], NOW).payload)
     assert [list(book) for book in first] == [list(book) for book in expected]
     assert shape(first[0]) == shape(expected[0])
     [refresh] = [
@@ -103,7 +103,7 @@ def _kinds(documents: Iterable[Any]) -> set[Any]:
 
 
 def test_reference_prices() -> None:
-    session = RtdsSession(venue().rtds, 1, NOW)
+    session = SimRtdsSession(venue().rtds, 1, NOW)
     told = session.received(rtds.subscribe(TOPICS), NOW)
     ours = [json.loads(frame.payload) for frame in (*told.frames, *session.due(NOW, NOW + 3 * SECOND))]
     by_topic: dict[tuple[str, str], set[Any]] = {}
@@ -120,7 +120,7 @@ def test_reference_prices() -> None:
 
 def test_a_topic_that_is_not_there() -> None:
     expected = next(line for line in lines("rtds_frames_2026-09-05.jsonl") if "statusCode" in line)
-    session = RtdsSession(venue().rtds, 1, NOW)
+    session = SimRtdsSession(venue().rtds, 1, NOW)
     told = session.received(rtds.subscribe(["definitely_not_a_topic"]), NOW)
     assert [json.loads(frame.payload) for frame in told.frames] == [expected]
 

@@ -21,7 +21,7 @@ from marketarchive import Archive
 from marketarchive.archive.export_rows import tables
 from marketarchive.collecting.pages.chromium import check_browser
 from marketarchive.exceptions import ConfigurationError
-from marketarchive.simulator.chainlink.reports import Report, Reports
+from marketarchive.simulator.chainlink.reports import Reports, SimReport
 from marketarchive.simulator.chainlink.streams import BY_SLUG
 from marketarchive.simulator.prices import Prices
 from marketarchive.times import MILLISECOND, SECOND, from_iso
@@ -81,9 +81,9 @@ def _rows(out: Path, source: str = "page") -> list[dict[str, Any]]:
     return [row for row in found if row["source"] == source]
 
 
-def _truth(slug: str, first: int, last: int) -> dict[int, list[Report]]:
+def _truth(slug: str, first: int, last: int) -> dict[int, list[SimReport]]:
     """The reports of each second (Unix) from `first` on, the newest last."""
-    found: dict[int, list[Report]] = {}
+    found: dict[int, list[SimReport]] = {}
     reports = Reports(SEED, Prices(SEED)).observed(BY_SLUG[slug], first * SECOND, (last + 1) * SECOND)
     for report in reports:
         found.setdefault(report.observed_us // 10**6, []).append(report)

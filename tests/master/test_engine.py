@@ -15,7 +15,7 @@ from sqlalchemy import Engine, func, select, text
 from marketarchive.exceptions import ConfigurationError, MasterError
 from marketarchive.master.engine import connect, open_master, shown, sqlite_path, sqlite_url, writing
 from marketarchive.master.observation import observe
-from marketarchive.master.store import Store
+from marketarchive.master.store import MasterStore
 from marketarchive.master.tables import market_changes, markets
 from marketarchive.master.upsert import upsert
 from tests.master.markets import market
@@ -136,7 +136,7 @@ def test_processes_that_start_and_write_at_once(url: str) -> None:
 
 def test_a_deleted_file_is_made_again_by_the_next_write(tmp_path: Path) -> None:
     path = tmp_path / "master.db"
-    store = Store(f"sqlite:///{path}")
+    store = MasterStore(f"sqlite:///{path}")
     store.write([observe(market(0))])
     path.unlink()
     assert store.write([observe(market(1, market_id="other"))]).rows == 1
@@ -149,7 +149,7 @@ def test_a_deleted_file_is_made_again_by_the_next_write(tmp_path: Path) -> None:
 
 def test_a_locked_file_is_a_master_error_and_works_again_when_unlocked(tmp_path: Path) -> None:
     path = tmp_path / "master.db"
-    store = Store(f"sqlite:///{path}", wait_s=0.05)
+    store = MasterStore(f"sqlite:///{path}", wait_s=0.05)
     store.write([observe(market(0))])
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -164,7 +164,7 @@ def test_a_locked_file_is_a_master_error_and_works_again_when_unlocked(tmp_path:
 def test_a_server_that_restarts_costs_one_attempt(engine: Engine, url: str) -> None:
     if engine.dialect.name == "sqlite":
         pytest.skip("SQLite has no server")
-    store = Store(url)
+    store = MasterStore(url)
     store.write([observe(market(0))])
     with engine.connect() as connection:
         others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
@@ -177,7 +177,7 @@ def test_a_server_that_restarts_costs_one_attempt(engine: Engine, url: str) -> N
 
 def test_a_read_only_file_is_a_master_error(tmp_path: Path) -> None:
     open_master(f"sqlite:///{tmp_path}/master.db").dispose()
-    store = Store(f"sqlite:///file:{tmp_path}/master.db?mode=ro&uri=true")
+    store = MasterStore(f"sqlite:///file:{tmp_path}/master.db?mode=ro&uri=true")
     with pytest.raises(MasterError, match="attempt to write a readonly database"):
         store.write([observe(market(1))])
     store.close()

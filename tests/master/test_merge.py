@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from marketarchive.master.fields import FIELDS, JOURNALED, OUTCOME, STATEMENTS
 from marketarchive.master.market import REMEMBERED, MarketState, is_late
-from marketarchive.master.observation import Key, Observation, Prices
+from marketarchive.master.observation import Key, MarketObservation, Prices
 from marketarchive.master.outcome import NOTHING, Outcome, revise
 from marketarchive.master.timeline import DAY_US, Keep, Timeline
 from tests.properties import examples
@@ -27,7 +27,7 @@ class Memory:
         self.journal: list[tuple[str, Key, str | None]] = []
         self.prices: dict[Key, Prices] = {}
 
-    def write(self, batch: Iterable[Observation]) -> None:
+    def write(self, batch: Iterable[MarketObservation]) -> None:
         ordered = sorted(batch, key=lambda each: each.key)
         late = is_late(self.row, ordered[0].key)
         state = MarketState("p", "m", self.row, self.journal if late else None, self.prices, self.keep)
@@ -46,7 +46,7 @@ class Memory:
         }
 
 
-def known_at(observations: Sequence[Observation], moment: int) -> dict[str, str | None]:
+def known_at(observations: Sequence[MarketObservation], moment: int) -> dict[str, str | None]:
     """The model: the newest statement of each field up to `moment`, and what they make of the outcome."""
     values: dict[str, str | None] = dict.fromkeys(JOURNALED)
     present = NOTHING
@@ -83,7 +83,7 @@ prices = st.one_of(st.none(), st.tuples(*[st.sampled_from(["0.4", "0.6", None])]
 
 
 @st.composite
-def histories(draw: st.DrawFn, most: int = REMEMBERED) -> list[Observation]:
+def histories(draw: st.DrawFn, most: int = REMEMBERED) -> list[MarketObservation]:
     """Distinct messages about one market, over a few days, some in the same microsecond."""
     keys = draw(
         st.lists(
@@ -98,10 +98,12 @@ def histories(draw: st.DrawFn, most: int = REMEMBERED) -> list[Observation]:
             unique=True,
         )
     )
-    return [Observation("p", "m", key, draw(statements), draw(prices)) for key in sorted(keys)]
+    return [MarketObservation("p", "m", key, draw(statements), draw(prices)) for key in sorted(keys)]
 
 
-def cut(observations: Sequence[Observation], chance: random.Random) -> list[Sequence[Observation]]:
+def cut(
+    observations: Sequence[MarketObservation], chance: random.Random
+) -> list[Sequence[MarketObservation]]:
     """In batches of any size."""
     batches, start = [], 0
     while start < len(observations):
@@ -111,7 +113,7 @@ def cut(observations: Sequence[Observation], chance: random.Random) -> list[Sequ
     return batches
 
 
-def taken(batches: Iterable[Sequence[Observation]], keep: Keep = "changes") -> Memory:
+def taken(batches: Iterable[Sequence[MarketObservation]], keep: Keep = "changes") -> Memory:
     memory = Memory(keep)
     for batch in batches:
         memory.write(batch)
@@ -122,7 +124,7 @@ def taken(batches: Iterable[Sequence[Observation]], keep: Keep = "changes") -> M
 @given(history=histories(), chance=st.randoms(use_true_random=False))
 @examples(80)
 def test_any_order_and_duplication_gives_the_same_market_and_snapshots(
-    keep: Keep, history: list[Observation], chance: random.Random
+    keep: Keep, history: list[MarketObservation], chance: random.Random
 ) -> None:
     shuffled = history + chance.choices(history, k=len(history))
     chance.shuffle(shuffled)
@@ -135,7 +137,7 @@ def test_any_order_and_duplication_gives_the_same_market_and_snapshots(
 @given(history=histories(), chance=st.randoms(use_true_random=False))
 @examples(80)
 def test_a_point_in_time_view_is_right_whatever_the_order_of_arrival(
-    history: list[Observation], chance: random.Random
+    history: list[MarketObservation], chance: random.Random
 ) -> None:
     shuffled = history + chance.choices(history, k=len(history))
     chance.shuffle(shuffled)
@@ -147,7 +149,7 @@ def test_a_point_in_time_view_is_right_whatever_the_order_of_arrival(
 @given(history=histories(most=40), chance=st.randoms(use_true_random=False))
 @examples(100)
 def test_in_order_with_duplicates_gives_the_identical_journal(
-    history: list[Observation], chance: random.Random
+    history: list[MarketObservation], chance: random.Random
 ) -> None:
     doubled = sorted(history + chance.choices(history, k=5), key=lambda each: each.key)
     assert taken(cut(doubled, chance)).journal == taken([history]).journal
@@ -164,7 +166,7 @@ def stated_of(row: dict[str, Any] | None) -> dict[str, Any]:
 @given(history=histories(most=60), chance=st.randoms(use_true_random=False))
 @examples(40)
 def test_behind_more_than_is_remembered_what_is_stated_is_the_same_and_a_replay_mends_the_rest(
-    history: list[Observation], chance: random.Random
+    history: list[MarketObservation], chance: random.Random
 ) -> None:
     shuffled = history.copy()
     chance.shuffle(shuffled)
@@ -180,9 +182,9 @@ def test_behind_more_than_is_remembered_what_is_stated_is_the_same_and_a_replay_
 
 @given(history=histories())
 @examples(40)
-def test_snapshots_stand_on_change_and_once_a_day(history: list[Observation]) -> None:
+def test_snapshots_stand_on_change_and_once_a_day(history: list[MarketObservation]) -> None:
     expected: dict[Key, Prices] = {}
-    before: Observation | None = None
+    before: MarketObservation | None = None
     for observation in history:
         if observation.prices is None:
             continue
@@ -197,10 +199,10 @@ def test_snapshots_stand_on_change_and_once_a_day(history: list[Observation]) ->
 
 
 def test_the_last_statement_of_every_field_is_remembered_however_old() -> None:
-    first = Observation("p", "m", Key(1, "r", 1), {"title": "a"})
-    later = [Observation("p", "m", Key(t, "r", t), {"category": "c"}) for t in range(10, 60)]
+    first = MarketObservation("p", "m", Key(1, "r", 1), {"title": "a"})
+    later = [MarketObservation("p", "m", Key(t, "r", t), {"category": "c"}) for t in range(10, 60)]
     memory = taken([[first], *([each] for each in later)])
-    memory.write([Observation("p", "m", Key(0, "r", 1), {"title": "older"})])
+    memory.write([MarketObservation("p", "m", Key(0, "r", 1), {"title": "older"})])
     assert memory.row is not None
     assert memory.row["title"] == "a"
     assert memory.at(0)["title"] == "older"
@@ -209,8 +211,8 @@ def test_the_last_statement_of_every_field_is_remembered_however_old() -> None:
 
 def test_two_values_in_one_message_do_not_depend_on_their_order() -> None:
     key = Key(1, "r", 1)
-    one, two = (Observation("p", "m", key, {"title": title}) for title in ("a", "b"))
-    after = Observation("p", "m", Key(2, "r", 2), {"title": "a"})
+    one, two = (MarketObservation("p", "m", key, {"title": title}) for title in ("a", "b"))
+    after = MarketObservation("p", "m", Key(2, "r", 2), {"title": "a"})
     for order in ([one, two, after], [two, one, after], [after, two, one], [after, one, two]):
         memory = taken([[each] for each in order])
         assert [memory.at(moment)["title"] for moment in (0, 1, 2)] == [None, "b", "a"], order

@@ -24,7 +24,7 @@ from marketarchive.master.compare import compare
 from marketarchive.master.engine import open_master, writing
 from marketarchive.master.observation import observe
 from marketarchive.master.rebuild import Rebuilt, rebuild
-from marketarchive.master.store import Store
+from marketarchive.master.store import MasterStore
 from marketarchive.master.tables import market_changes, markets, metadata, price_snapshots
 from marketarchive.times import SECOND, iso
 from marketarchive.venues.messages import Received
@@ -74,7 +74,7 @@ def paid(*numbers: int, first: bool) -> dict[str, Any]:
 class Collector:
     """Archives answers as a spider does and hands what they say to a live master."""
 
-    store: Store
+    store: MasterStore
     runs: dict[str, RunArchive] = field(default_factory=dict)  # feed -> run
 
     def receive(
@@ -108,7 +108,7 @@ def live(new_url: Callable[[], str], tmp_path: Path) -> Iterator[tuple[Path, str
     root = tmp_path / "out"
     clock = HandClock()
     with writer(root, clock, segment_s=60) as made:
-        collector = Collector(Store(url))
+        collector = Collector(MasterStore(url))
         for feed in ("markets", "resolutions", "orderbook"):
             collector.runs[feed] = made.open_run(f"polymarket_{feed}", "polymarket", [feed], {}, {})
         open_page = {"markets": [gamma_row(number) for number in range(40)]}

@@ -17,7 +17,7 @@ from scrapy.utils.test import get_crawler
 from marketarchive.exceptions import ConfigurationError, MasterError
 from marketarchive.items import Gap
 from marketarchive.master.feeder import BATCH, Feeder
-from marketarchive.master.store import Store
+from marketarchive.master.store import MasterStore
 from marketarchive.pipelines.market_master import MarketMasterPipeline
 from marketarchive.scope import Scope
 from tests.master.markets import market, priced, resolved
@@ -157,7 +157,7 @@ async def test_a_deleted_master_is_begun_anew(tmp_path: Path) -> None:
     assert rows(tmp_path, "market_id") == [("after",)]
 
 
-class Refusing(Store):
+class Refusing(MasterStore):
     """Cannot store one market, as a database that does not take a value."""
 
     def write(self, observations: Any) -> Any:
@@ -180,7 +180,7 @@ def test_one_item_that_cannot_be_stored_does_not_take_others_with_it(
     ]
 
 
-class Failing(Store):
+class Failing(MasterStore):
     """Fails so many times first."""
 
     def __init__(self, url: str, times: int) -> None:

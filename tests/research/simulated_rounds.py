@@ -13,7 +13,7 @@ from marketarchive.simulator.chainlink import Chainlink
 from marketarchive.simulator.chainlink.streams import BY_SLUG
 from marketarchive.simulator.messages import Asked
 from marketarchive.simulator.polymarket import DATA_HOST, Polymarket, market_channel, rtds
-from marketarchive.simulator.polymarket.gamma_rows import Rows
+from marketarchive.simulator.polymarket.gamma_rows import GammaRows
 from marketarchive.simulator.polymarket.markets import SimMarket
 from marketarchive.times import SECOND
 from marketarchive.venues.chainlink.endpoints import LIVE
@@ -146,7 +146,7 @@ def _pages(
 
 def _facts(markets: Sequence[SimMarket], first: int, last: int) -> Iterator[tuple[str, str, int, bytes]]:
     """What the catalogue said at first, and the resolutions in the end."""
-    rows = Rows(VENUE.world, VENUE.books)
+    rows = GammaRows(VENUE.world, VENUE.books)
     listed = json.dumps({"markets": [rows.market(each, first // SECOND) for each in markets]}).encode()
     yield "markets", "https://gamma-api.polymarket.com/markets/keyset", first, listed
     at = last + 600 * SECOND

@@ -21,8 +21,8 @@ from marketarchive.research.products.updown.canonical.dataset import canonical
 from marketarchive.research.products.updown.canonical.grid import Grid, Inputs
 from marketarchive.research.products.updown.canonical.inputs import rounds, seen
 from marketarchive.research.products.updown.canonical.reading import PRICES, TOPS
+from marketarchive.research.products.updown.canonical.received import ReceivedColumns
 from marketarchive.research.products.updown.canonical.references import nothing
-from marketarchive.research.products.updown.canonical.told import Told
 from marketarchive.times import iso
 from tests.properties import examples
 from tests.research.streaming import Socket, record
@@ -83,8 +83,8 @@ def build(
         | {"bid": bid, "ask": bid + 0.01, "is_proof": is_proof}
         for number, (token, event, received, bid, is_proof) in enumerate(tops)
     ]
-    given_prices = Told(columns(of_prices, PRICES), ["page", "rtds"])
-    given_tops = Told(columns(of_tops, TOPS), ["books"])
+    given_prices = ReceivedColumns(columns(of_prices, PRICES), ["page", "rtds"])
+    given_tops = ReceivedColumns(columns(of_tops, TOPS), ["books"])
     of_holes = {"market_no": [0] * len(holes)}
     for name, times in zip(("from_us", "to_us"), zip(*holes, strict=True), strict=False):
         of_holes[name] = [us(each) for each in times]

@@ -15,7 +15,7 @@ from marketarchive.research.labels import label_files
 from marketarchive.research.labels.ground_truth import ground_truth, read_labels
 from marketarchive.research.products.updown.canonical.columns import Clock
 from marketarchive.research.products.updown.canonical.dataset import canonical
-from marketarchive.simulator.chainlink.reports import Report
+from marketarchive.simulator.chainlink.reports import SimReport
 from marketarchive.simulator.chainlink.streams import BY_SLUG
 from marketarchive.simulator.prices import E18
 from marketarchive.times import SECOND, from_iso
@@ -78,7 +78,7 @@ def test_gaps_are_where_something_is_missing(tmp_path: Path) -> None:
     assert {row["pm_up_bid"] for row in rows[262:285]} == {None}, "nothing is carried over a minute"
 
 
-def _newest(slug: str, second: int) -> Report | None:
+def _newest(slug: str, second: int) -> SimReport | None:
     """The report of a page that is observed in the second up to `second`."""
     reports = PAGES.reports.observed(BY_SLUG[slug], (second - 1) * SECOND + 1, second * SECOND + 1)
     return next(iter(sorted(reports, key=lambda one: -one.observed_us)), None)

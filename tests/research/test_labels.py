@@ -19,14 +19,14 @@ from marketarchive.research.labels.label_files import (
     write,
 )
 from marketarchive.research.products.updown.labels.estimates import mean_of, nearest_of
-from marketarchive.research.products.updown.labels.labels import Tick, Window, label, wanted
+from marketarchive.research.products.updown.labels.labels import MarketWindow, Tick, label, wanted
 from marketarchive.research.products.updown.labels.market_facts import Fact, windows
 from marketarchive.times import SECOND, from_iso
 
 START = from_iso("2026-08-06T10:00:00Z")
 END = START + 300 * SECOND
 SPOT = "chainlink:btc-usd"
-WINDOW = Window("btc-updown-5m-1786010400", "0x1", "BTC", "5m", START, END, resolved_outcome="Up")
+WINDOW = MarketWindow("btc-updown-5m-1786010400", "0x1", "BTC", "5m", START, END, resolved_outcome="Up")
 
 amounts = st.integers(1, 10**24)
 outcomes = st.sampled_from(["Up", "Down", SPLIT, None])
@@ -36,7 +36,7 @@ def ticks(value: int, at: int = 0, source: str = "rtds") -> list[Tick]:
     return [Tick(value, at, source)]
 
 
-def made(window: Window, found: dict[tuple[str, int], list[Tick]]) -> Label:
+def made(window: MarketWindow, found: dict[tuple[str, int], list[Tick]]) -> Label:
     return label(window, lambda instrument, at: found.get((instrument, at), ()))
 
 

@@ -12,14 +12,14 @@ import pytest
 
 from marketarchive.exceptions import ArchiveError
 from marketarchive.research.products.updown.report.rounds import POINTS, thinning_step
-from marketarchive.research.report import holes
-from marketarchive.research.report.holes import Hole as Hole_
-from marketarchive.research.report.holes import over_books
-from marketarchive.research.report.page import Page, Section, html, table
+from marketarchive.research.report import recorded_gaps
+from marketarchive.research.report.page import ReportPage, Section, html, table
+from marketarchive.research.report.recorded_gaps import ReportedGap as Hole_
+from marketarchive.research.report.recorded_gaps import over_books
 from marketarchive.research.report.report import report
-from marketarchive.research.report.scope import Scope, scope
+from marketarchive.research.report.scope import ReportScope, scope
 from marketarchive.research.report.shares import SEEN, Shares
-from marketarchive.research.report.verdict import Findings, Verdict, verdict
+from marketarchive.research.report.verdict import ReportFindings, Verdict, verdict
 from marketarchive.times import SECOND, from_iso
 from tests.e2e.harness import command
 from tests.research.making import Answer, Hole, book, collect, many
@@ -27,7 +27,7 @@ from tests.research.streaming import Frame, Lost, Socket, record
 from tests.research.test_coverage import SLUG, TRACKED, dump
 
 NOON = from_iso("2026-11-21T12:00:00Z")
-CLEAN = Findings([], 1000, 0, 0, 0, 0, 0, 0, None)
+CLEAN = ReportFindings([], 1000, 0, 0, 0, 0, 0, 0, None)
 
 
 def gaps_of(root: Path, **chosen: Any) -> list[dict[str, Any]]:
@@ -56,7 +56,7 @@ def test_the_last_day_of_recording_is_looked_at(tmp_path: Path) -> None:
     ("hours", "bin_s", "step_s"), [(1, 300, 15), (24, 3600, 600), (24 * 14, 86_400, 10_800)]
 )
 def test_longer_times_have_longer_stretches(tmp_path: Path, hours: int, bin_s: int, step_s: int) -> None:
-    found = Scope(tmp_path, NOON, NOON + hours * 3600 * SECOND)
+    found = ReportScope(tmp_path, NOON, NOON + hours * 3600 * SECOND)
     assert (found.bin_s, found.step_s) == (bin_s, step_s)
 
 
@@ -123,7 +123,7 @@ def test_rounds_are_thinned_to_a_bounded_page(duration: int, rounds: int) -> Non
 def test_no_text_of_the_archive_can_become_markup() -> None:
     evil = "</script><script>alert(1)</script><!--"
     chart = {"data": {"values": [{"detail": evil}]}}
-    shown = Page(
+    shown = ReportPage(
         evil,
         evil,
         Verdict("care", [evil]),
@@ -178,13 +178,13 @@ def test_a_gap_without_an_end_is_drawn_until_its_feed_goes_on(
     assert (found["x2"] // 1000 - NOON // SECOND, found["to"]) == (300, "not known")  # the report's end
     assert (other["lane"], other["lasted"]) == ("polymarket orderbook: rate_limited", "1.0 s")
     begun = {("polymarket", "stream"): [NOON + at * SECOND for at in (0, 77, 99)]}
-    monkeypatch.setattr(holes, "firsts", lambda scope: begun)
+    monkeypatch.setattr(recorded_gaps, "firsts", lambda scope: begun)
     assert gaps_of(tmp_path)[0]["x2"] // 1000 - NOON // SECOND == 77
     assert len(gaps_of(tmp_path, assets=["ETH"])) == 1  # what names no asset may concern every one
 
 
 def test_gaps_over_the_books_of_an_asset_are_merged(tmp_path: Path) -> None:
-    about = Scope(tmp_path, NOON, NOON + 300 * SECOND)
+    about = ReportScope(tmp_path, NOON, NOON + 300 * SECOND)
 
     def hole(
         start: int, end: int, asset: str | None, feed: str = "stream", *, is_of_books: bool = True

@@ -15,7 +15,7 @@ import pytest
 
 from marketarchive import Archive
 from marketarchive.research.tables.normalize import Normalized, normalize
-from marketarchive.simulator.polymarket.books import Books
+from marketarchive.simulator.polymarket.books import SimBooks
 from marketarchive.simulator.polymarket.world import World
 from marketarchive.venues.polymarket.clob import parse_book
 from tests.e2e.harness import command
@@ -39,7 +39,7 @@ def table(simulated: Simulated, done: Normalized) -> pa.Table:
 
 def test_every_row_is_the_venues_book(simulated: Simulated, table: pa.Table) -> None:
     world = World(1)
-    rendered = Books(world)
+    rendered = SimBooks(world)
     sent = Counter(
         (line["run"], answer["seq"], book["asset_id"], book["hash"])
         for line, answer in _answers(simulated)

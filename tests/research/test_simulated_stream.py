@@ -18,7 +18,7 @@ from marketarchive import Archive
 from marketarchive.archive.reader import ArchiveReader
 from marketarchive.research.book_at import BookAt
 from marketarchive.research.tables.normalize import Normalized, normalize
-from marketarchive.simulator.polymarket.books import Books
+from marketarchive.simulator.polymarket.books import SimBooks
 from marketarchive.simulator.polymarket.world import World
 from tests.e2e.harness import crawl, simulator
 
@@ -107,7 +107,7 @@ def test_losses_fail_their_changes_and_all_else_is_proven(recorded: Recorded) ->
 
 def test_the_book_at_any_moment_is_the_venues_or_says_that_it_may_not_be(recorded: Recorded) -> None:
     archive, world = Archive(recorded.root), World(1)
-    truth, random = Books(world), Random(3)
+    truth, random = SimBooks(world), Random(3)
     quotes = archive.quotes()
     slack_ms = 1000  # what a frame may take on its way, on a busy machine
     sound = told = 0

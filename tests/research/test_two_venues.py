@@ -13,8 +13,8 @@ from marketarchive.items import Gap
 from marketarchive.research.engine import connect, run
 from marketarchive.research.names import known
 from marketarchive.research.products.updown.canonical import inputs
-from marketarchive.research.report.holes import holes, over_books
-from marketarchive.research.report.scope import Scope as ReportScope
+from marketarchive.research.report.recorded_gaps import over_books, recorded_gaps
+from marketarchive.research.report.scope import ReportScope
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.scope import Scope
 from tests.archive.writing import NOON, HandClock, open_run, writer
@@ -48,7 +48,7 @@ def of_round(root: Path) -> list[tuple[int, int]]:
     inputs.register_rounds(connection, [begun], {SLUG: {"Up": "1", "Down": "2"}})
     kinds = [("instrument", pa.int64()), ("received_us", pa.int64()), ("event_us", pa.int64())]
     connection.register("prices", pa.schema(kinds).empty_table())
-    inputs.holes(connection, root, *inputs.span([begun], 60))
+    inputs.create_gaps(connection, root, *inputs.span([begun], 60))
     start = NOON // 1000
     found = run(connection, "SELECT from_us, to_us FROM holes ORDER BY ALL")
     connection.close()
@@ -59,7 +59,7 @@ def of_report(root: Path) -> list[tuple[int, int]]:
     """Over the books of its asset, as the report draws them."""
     about = ReportScope(root, NOON, NOON + 60 * 10**9)
     connection = connect()
-    found = over_books(holes(connection, about, known(root, "")), "BTC", about, "polymarket")
+    found = over_books(recorded_gaps(connection, about, known(root, "")), "BTC", about, "polymarket")
     connection.close()
     return [((first - NOON) // 10**9, (last - NOON) // 10**9) for first, last in found]
 

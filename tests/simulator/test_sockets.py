@@ -21,7 +21,7 @@ import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
 from marketarchive.simulator.polymarket import market_channel
-from marketarchive.simulator.polymarket.books import Books
+from marketarchive.simulator.polymarket.books import SimBooks
 from marketarchive.times import SECOND, from_iso, utc
 from marketarchive.venues.polymarket import rtds
 from marketarchive.venues.polymarket.clob import parse_book
@@ -138,7 +138,7 @@ async def test_a_client_gets_what_the_truth_says_and_what_the_world_owes(sim: ha
             for payload, line in zip(got[1:], lines[1:], strict=False)
             if line["markets"] == [market.slug] and event_of(payload) not in ("market_resolved", "new_market")
         ]
-        owed = market_channel.frames(Books(venue().world), market, first_ns, last_ns - 1)
+        owed = market_channel.frames(SimBooks(venue().world), market, first_ns, last_ns - 1)
         for payload, (_, expected) in zip(own, owed, strict=False):
             assert payload == expected
     opened, told, closed = sim.connections(connection=number)
@@ -428,7 +428,7 @@ async def test_single_frames_go_wrong(sim: harness.Simulator, kind: str) -> None
     owed = [
         payload
         for _, payload in market_channel.frames(
-            Books(venue().world), market, lines[0]["simulated_ns"] - 1, lines[-1]["simulated_ns"]
+            SimBooks(venue().world), market, lines[0]["simulated_ns"] - 1, lines[-1]["simulated_ns"]
         )
     ]
     own = [payload for payload in got if b"_market" not in payload and b"market_resolved" not in payload]

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from marketarchive.venues import venues
-from marketarchive.venues.chainlink.endpoints import SPOT_FEED_IDS, Page
+from marketarchive.venues.chainlink.endpoints import SPOT_FEED_IDS, StreamPage
 from marketarchive.venues.polymarket import updown
 from marketarchive.venues.polymarket.updown import (
     ASSETS,
@@ -43,8 +43,8 @@ def test_known_slugs_are_of_their_asset_and_duration(key: tuple[str, str], slug:
 @pytest.mark.parametrize("asset", ASSETS)
 def test_an_asset_is_one_in_every_table(asset: str) -> None:
     assert asset == BY_NAME[asset.lower()] == BY_NAME[NAMES[asset]]
-    assert Page(asset, "spot").slug == f"{asset.lower()}-usd-cexprice-streams"
-    assert Page(asset, "twap60").slug == f"{asset.lower()}-usd-twap-60s-streams"
+    assert StreamPage(asset, "spot").slug == f"{asset.lower()}-usd-cexprice-streams"
+    assert StreamPage(asset, "twap60").slug == f"{asset.lower()}-usd-twap-60s-streams"
     for duration in DURATIONS:
         for slug in series_slugs(asset, duration):
             assert updown.of_series(slug) == (asset, duration)

@@ -16,7 +16,7 @@ from marketarchive.exceptions import ArgumentError, ParseError
 from marketarchive.items import Invalid, ReferencePrice, Response
 from marketarchive.times import SECOND, utc
 from marketarchive.venues.chainlink import endpoints
-from marketarchive.venues.chainlink.endpoints import API, LIVE, TIMESCALE, WINDOWS_S, Page
+from marketarchive.venues.chainlink.endpoints import API, LIVE, TIMESCALE, WINDOWS_S, StreamPage
 from marketarchive.venues.chainlink.labels import read_labels
 from marketarchive.venues.chainlink.reports import KnownReports, parse_answer, parse_document
 from marketarchive.venues.chainlink.rows import SpotPrice, TwapPrice
@@ -53,10 +53,10 @@ class StreamPageSpider(PageSpider):
         self._known: dict[str, KnownReports] = {}  # by page slug
         self._text_second: dict[str, int] = {}  # by page slug
 
-    def targets(self) -> Iterable[Page]:
+    def targets(self) -> Iterable[StreamPage]:
         for asset in self.arguments.assets or self.default_assets:
             for kind in self.arguments.others.get("pages", self.default_pages):
-                page = Page(asset, kind)
+                page = StreamPage(asset, kind)
                 make = self._kind_of_row(page, page.source)
                 self._rows[page.slug] = SecondRows(self.now, make, GRACE_S)
                 self._known[page.slug] = KnownReports()
@@ -69,7 +69,7 @@ class StreamPageSpider(PageSpider):
         if url not in (LIVE, TIMESCALE):
             return None
         target = keeper.target
-        assert isinstance(target, Page)
+        assert isinstance(target, StreamPage)
         self._check_feed(target, page, str(item.params))
         answer = parse_answer(url, item.payload)
         for error in answer.errors:
@@ -98,7 +98,7 @@ class StreamPageSpider(PageSpider):
 
     def take_labels(self, keeper: PageKeeper, text: str, at: int, seq: int) -> None:
         target, found = keeper.target, read_labels(text)
-        assert isinstance(target, Page)
+        assert isinstance(target, StreamPage)
         second = at // SECOND
         if found is None or self._text_second.get(target.slug, 0) >= second:
             return
@@ -128,7 +128,7 @@ class StreamPageSpider(PageSpider):
         for rows in self._rows.values():
             self.put(*rows.due(is_last=True))
 
-    def _kind_of_row(self, page: Page, source: str) -> Callable[..., ReferencePrice]:
+    def _kind_of_row(self, page: StreamPage, source: str) -> Callable[..., ReferencePrice]:
         common = {"venue": self.venue, "feed": self.feed, "asset": page.asset, "source": source}
         window_s = WINDOWS_S[page.kind]
         return (
@@ -137,7 +137,7 @@ class StreamPageSpider(PageSpider):
             else partial(TwapPrice, **common, window_s=window_s)
         )
 
-    def _check_feed(self, target: Page, page: OpenPage, asked: str) -> None:
+    def _check_feed(self, target: StreamPage, page: OpenPage, asked: str) -> None:
         """Another stream's prices are never taken for this page's: raises ParseError."""
         if page.feed_id is None:
             page.feed_id = parse_document(page.document).feed_id

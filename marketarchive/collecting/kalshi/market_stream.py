@@ -17,7 +17,7 @@ from marketarchive.collecting.kalshi.tracking import Open, TrackedMarkets
 from marketarchive.collecting.live_books import StateSource
 from marketarchive.collecting.streams.second_books import ROW_GRACE_S, SecondBooks
 from marketarchive.collecting.streams.stream import StreamSpider
-from marketarchive.collecting.streams.websocket import Refusal
+from marketarchive.collecting.streams.websocket import HandshakeFailure
 from marketarchive.collecting.together.listener import Observation
 from marketarchive.collecting.user_settings import user_setting
 from marketarchive.scope import Scope
@@ -150,7 +150,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         value = None if found is None else found.value
         return value if isinstance(value, KalshiTop) else None
 
-    def refusal_detail(self, refusal: Refusal) -> str:
+    def refusal_detail(self, refusal: HandshakeFailure) -> str:
         """Say what to do about a key that the venue does not take."""
         said = error_text(refusal.body)
         if not is_needing_key(refusal.status or 0):

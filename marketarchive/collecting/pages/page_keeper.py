@@ -15,8 +15,8 @@ from marketarchive.clock import sleep, wait_any
 from marketarchive.collecting.limits import backoff
 from marketarchive.collecting.pages.open_page import Host, OpenPage, Target
 from marketarchive.collecting.spider import failure_of
-from marketarchive.collecting.streams.axis import Axis, Limits, Outage
-from marketarchive.collecting.streams.coverage import Change, Coverage
+from marketarchive.collecting.streams.axis import Axis, Outage, StreamLimits
+from marketarchive.collecting.streams.coverage import Coverage, CoverageChange
 from marketarchive.collecting.streams.track import Mark, Track, TrackState
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Invalid, Response
@@ -353,7 +353,7 @@ class PageKeeper:
         is_left_alone = self.spider.is_blocked and not self.pages  # else a page is about to say more
         return self._refusal or (LEFT_ALONE if is_left_alone else None)
 
-    def _write(self, changes: Sequence[Change]) -> None:
+    def _write(self, changes: Sequence[CoverageChange]) -> None:
         run = self.spider.run
         for change in changes:
             record = change.record
@@ -376,7 +376,7 @@ class PageKeeper:
                 )
 
 
-def _limits(spider: Looking) -> Limits:
+def _limits(spider: Looking) -> StreamLimits:
     """Return the limits of a page.
 
     Nothing of the venue proves that a response is complete: what it repeats of earlier ones does.
@@ -385,7 +385,7 @@ def _limits(spider: Looking) -> Limits:
     channel = Channel(
         spider.endpoint, "none", "page", 1, first_data_s=FIRST_S, patience_s=patience_s, conflates=True
     )
-    return Limits.of(channel)
+    return StreamLimits.of(channel)
 
 
 def _outage(failure: Failure) -> Outage:

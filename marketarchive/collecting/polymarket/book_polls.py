@@ -8,7 +8,7 @@ from typing import Any
 
 from marketarchive.collecting.polymarket.discovery import batches
 from marketarchive.collecting.polymarket.quotes import judge, quote_of
-from marketarchive.collecting.polymarket.tracking import TrackingSpider
+from marketarchive.collecting.polymarket.tracking import PolymarketTrackingSpider
 from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.items import Market
 from marketarchive.scope import Scope
@@ -20,7 +20,7 @@ LEFT_OUT_AGAIN_S = 60
 """A token that batches leave out is asked for alone at most this often."""
 
 
-class BookPollSpider(TrackingSpider):
+class PolymarketBookPollSpider(PolymarketTrackingSpider):
     """Use it to ask for whole books: every book's hash is recomputed, every market leaves a row each tick."""
 
     async def prepare(self) -> None:

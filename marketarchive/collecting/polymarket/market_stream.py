@@ -12,11 +12,11 @@ from marketarchive.collecting.arguments import Arguments
 from marketarchive.collecting.polymarket.discovery import batches
 from marketarchive.collecting.polymarket.due_rounds import DueRounds
 from marketarchive.collecting.polymarket.live_rows import LiveRows
-from marketarchive.collecting.polymarket.tracking import LOOK_UP_S, TrackedMarkets
+from marketarchive.collecting.polymarket.tracking import LOOK_UP_S, PolymarketTrackedMarkets
 from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.collecting.streams.pool import ConnectionPool
 from marketarchive.collecting.streams.stream import StreamSpider
-from marketarchive.collecting.streams.websocket import Ending
+from marketarchive.collecting.streams.websocket import CloseInfo
 from marketarchive.exceptions import ArgumentError
 from marketarchive.items import Invalid, Market
 from marketarchive.scope import LOOKUP, Scope
@@ -34,7 +34,7 @@ STATEMENT_S = 5.0
 """Seconds after which a request for books is not sent, or sent again, any more: another one follows."""
 
 
-class MarketStreamSpider(StreamSpider, TrackedMarkets):
+class PolymarketStreamSpider(StreamSpider, PolymarketTrackedMarkets):
     """Use it for the market channel: both tokens of every chosen market, each book checked delta by delta."""
 
     channel = MARKETS
@@ -140,7 +140,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
     def new_session(self) -> MarketSession:
         return MarketSession()
 
-    def closed_by_venue(self, keys: Sequence[str], ending: Ending) -> None:
+    def closed_by_venue(self, keys: Sequence[str], ending: CloseInfo) -> None:
         """Expect nothing more: 1000 is what the venue says when every market of a connection is resolved."""
         markets = [self.watched[token] for token in keys if token in self.watched]
         if ending.code == 1000 and all(self._is_past_end(market) for market in markets):

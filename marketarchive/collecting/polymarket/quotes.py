@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from marketarchive.items import Invalid, Market, Verdict
 from marketarchive.times import to_seconds, utc
-from marketarchive.venues.polymarket.clob import Book, verify_book
+from marketarchive.venues.polymarket.clob import ClobBook, verify_book
 from marketarchive.venues.polymarket.rows import Quote
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Best(Protocol):
     def best_ask(self) -> Decimal | None: ...
 
 
-class Receipt(Protocol):
+class QuoteReceipt(Protocol):
     """Fields needed of the message that a quote is made from."""
 
     @property
@@ -35,7 +35,9 @@ class Receipt(Protocol):
     def seq(self) -> int: ...
 
 
-def judge(spider: ArchiveSpider, answer: Answer) -> tuple[dict[str, Book], dict[str, Verdict], list[Invalid]]:
+def judge(
+    spider: ArchiveSpider, answer: Answer
+) -> tuple[dict[str, ClobBook], dict[str, Verdict], list[Invalid]]:
     """Return an answer's books by token, the verdict on each, and items for those that fail."""
     books = {book.token: book for book in answer.parsed.books} if answer.parsed else {}
     verdicts: dict[str, Verdict] = {}
@@ -57,7 +59,7 @@ def quote_of(
     tick: int,
     market: Market,
     books: Mapping[str, Best],
-    answer: Receipt | None,
+    answer: QuoteReceipt | None,
     verdicts: Mapping[str, Verdict] | None = None,
     *,
     source: str = "books",

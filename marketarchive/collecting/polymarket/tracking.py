@@ -16,7 +16,7 @@ OVER_S = 900
 """A market is kept for this long after its end, if the venue does not close it before."""
 
 
-class TrackedMarkets(PolymarketSpider):
+class PolymarketTrackedMarkets(PolymarketSpider):
     """The chosen markets, as rounds come and go."""
 
     def __init__(self, name: str | None = None, **given: Any) -> None:
@@ -61,7 +61,7 @@ class TrackedMarkets(PolymarketSpider):
         ]
 
 
-class TrackingSpider(TrackedMarkets, CadenceSpider):
+class PolymarketTrackingSpider(PolymarketTrackedMarkets, CadenceSpider):
     """Use it when the same question is asked of every chosen market, and rounds come and go meanwhile."""
 
     async def prepare(self) -> None:

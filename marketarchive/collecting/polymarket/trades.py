@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from marketarchive.collecting.polymarket.discovery import batches
-from marketarchive.collecting.polymarket.tracking import TrackingSpider
+from marketarchive.collecting.polymarket.tracking import PolymarketTrackingSpider
 from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.collecting.sweep import Pages
 from marketarchive.exceptions import CursorError
@@ -28,7 +28,7 @@ LATE_S = 60
 
 
 @dataclass
-class Walk:
+class TradeWalk:
     """One way back through the trades of some markets."""
 
     markets: Sequence[Market]
@@ -53,7 +53,7 @@ class Walk:
         return Scope(venue, feed, tuple(slugs), endpoint=queries.TRADES.name, kind="market")
 
 
-class TradeSpider(TrackingSpider):
+class PolymarketTradeSpider(PolymarketTrackingSpider):
     """Use it to read trades: everything of a market at first, then at each tick what came since.
 
     How far back that is the venue's own times say: our clock may be ahead of them, or step.
@@ -115,16 +115,16 @@ class TradeSpider(TrackingSpider):
         self._walking.update(ids)
         if self._v2_is_gone:
             for market in markets:
-                self._ask(Walk([market], now, until_s), queries.trades_v1(market.market_id))
+                self._ask(TradeWalk([market], now, until_s), queries.trades_v1(market.market_id))
         else:
-            self._ask(Walk(markets, now, until_s), queries.trades(ids))
+            self._ask(TradeWalk(markets, now, until_s), queries.trades(ids))
 
-    def _ask(self, walk: Walk, query: Query) -> None:
+    def _ask(self, walk: TradeWalk, query: Query) -> None:
         then = partial(self._page, walk)
         scope = walk.scope(self.venue, self.feed)
         self.submit(Ask(query, then, self.feed, scope, from_ns=walk.from_ns))
 
-    def _page(self, walk: Walk, answer: Answer) -> Iterable[Any]:
+    def _page(self, walk: TradeWalk, answer: Answer) -> Iterable[Any]:
         if answer.parsed is None:
             yield from self._no_page(walk, answer)
             return
@@ -155,7 +155,7 @@ class TradeSpider(TrackingSpider):
                 yield self._cut(walk, "sequence", "venue", text)
             self._done(walk)  # also where the venue gives no more: another walk would not reach further
 
-    def _no_page(self, walk: Walk, answer: Answer) -> Iterable[Any]:
+    def _no_page(self, walk: TradeWalk, answer: Answer) -> Iterable[Any]:
         """Handle a page that was refused, failed (its gap is recorded), or not requested before the end."""
         if answer.status is None:
             self._leave(walk)
@@ -175,19 +175,19 @@ class TradeSpider(TrackingSpider):
             )
         for market in walk.markets:
             self.run.stats.inc_value("trades/v1_walks")
-            alone = Walk([market], walk.begun_ns, walk.until_s)
+            alone = TradeWalk([market], walk.begun_ns, walk.until_s)
             self._ask(alone, queries.trades_v1(market.market_id))
 
     def _note_refusal(self, answer: Answer) -> None:
         if answer.ask.query.endpoint is queries.TRADES_V1:
             self.fault = "trades_refused"  # an answer of /v2/trades that refuses counts as good
 
-    def _cut(self, walk: Walk, reason: GapReason, cause: Cause, detail: str) -> Any:
+    def _cut(self, walk: TradeWalk, reason: GapReason, cause: Cause, detail: str) -> Any:
         self._leave(walk)
         scope = walk.scope(self.venue, self.feed)
         return self.run.gap(reason, cause, walk.from_ns, walk.begun_ns, scope, detail)
 
-    def _done(self, walk: Walk) -> None:
+    def _done(self, walk: TradeWalk) -> None:
         self._leave(walk)
         begun_s = walk.begun_ns // SECOND
         for market in walk.markets:
@@ -197,5 +197,5 @@ class TradeSpider(TrackingSpider):
                 self._read[market.market_id] = max(read, self._read.get(market.market_id, read))
         self.run.stats.inc_value("trades/walks")
 
-    def _leave(self, walk: Walk) -> None:
+    def _leave(self, walk: TradeWalk) -> None:
         self._walking.difference_update(market.market_id for market in walk.markets)

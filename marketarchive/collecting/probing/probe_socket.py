@@ -11,7 +11,7 @@ from marketarchive.collecting.limits import backoff
 from marketarchive.collecting.receipt import KEPT_HEADERS
 from marketarchive.collecting.route import route
 from marketarchive.collecting.spider import ArchiveSpider
-from marketarchive.collecting.streams.websocket import Message, Refusal, WebSocket
+from marketarchive.collecting.streams.websocket import HandshakeFailure, Message, WebSocket
 from marketarchive.items import Cause, Connection, ConnectionEvent, Frames, GapReason, Response
 from marketarchive.scope import Scope
 from marketarchive.times import from_seconds
@@ -67,7 +67,7 @@ class _Recorder:
             self._listen.headers(clock.now_ns()),
         )
         latency_ms = round((clock.mono_ns() - started) / 1e6, 3)
-        if isinstance(socket, Refusal):
+        if isinstance(socket, HandshakeFailure):
             return self._refused(socket, latency_ms)
         await self._follow(socket)
         ending = socket.ending
@@ -145,7 +145,7 @@ class _Recorder:
         )
         return seq
 
-    def _refused(self, refusal: Refusal, latency_ms: float) -> Capture:
+    def _refused(self, refusal: HandshakeFailure, latency_ms: float) -> Capture:
         """Archive the response that came instead of a connection and classify it as any other."""
         spider, run, status = self._spider, self._run, refusal.status
         now, seq = run.clock.now_ns(), None

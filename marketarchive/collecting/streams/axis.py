@@ -34,7 +34,7 @@ class Outage:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class StreamLimits:
     """The durations of a channel in ns, and what follows from its kind of proof."""
 
     is_chained: bool  # a good message proves that none before it is missing
@@ -56,7 +56,7 @@ class Limits:
     lived: int
 
     @classmethod
-    def of(cls, channel: Channel) -> Limits:
+    def of(cls, channel: Channel) -> StreamLimits:
         """Return the limits of `channel`."""
         return cls(
             is_chained=channel.proof != "none",

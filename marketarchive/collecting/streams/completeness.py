@@ -10,27 +10,27 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from marketarchive.clock import Instant
 from marketarchive.collecting.reconnect import ReconnectPolicy
-from marketarchive.collecting.streams.axis import Axis, Limits, Outage
+from marketarchive.collecting.streams.axis import Axis, Outage, StreamLimits
 from marketarchive.collecting.streams.connection_set import ConnectionSet, TrackedConnection
-from marketarchive.collecting.streams.coverage import Change, Coverage
+from marketarchive.collecting.streams.coverage import Coverage, CoverageChange
 from marketarchive.collecting.streams.effects import (
     CloseConnection,
     DropBooks,
     Effect,
-    GapLine,
     LoadStatement,
     OpenConnection,
     RequestResync,
     RequestStatements,
     Subscribe,
     Unsubscribe,
+    WriteGap,
 )
 from marketarchive.collecting.streams.track import (
     NO_PROOF,
     NOT_ARRIVED,
+    FollowUp,
+    KeyState,
     Mark,
-    Need,
-    Row,
     Track,
     TrackState,
     row,
@@ -69,7 +69,7 @@ class Completeness:
         new_gap_id, new_connection: return a name unique in the run; random: as of ReconnectPolicy.
         """
         self._channel = channel
-        self._limits = Limits.of(channel)
+        self._limits = StreamLimits.of(channel)
         self._witness = Witness(self._limits)
         self._axis = Axis(now)
         self._mono = now.mono
@@ -113,7 +113,7 @@ class Completeness:
         """Return up to when anything is proven of the key; 0 where nothing is."""
         return self._coverage[key].until if key in self._coverage else 0
 
-    def row(self, key: str, tick: int) -> Row | None:
+    def row(self, key: str, tick: int) -> KeyState | None:
         """Return the newest state with venue time <= `tick`; None where the tick is not proven."""
         if key not in self._coverage:
             return None
@@ -282,8 +282,8 @@ class Completeness:
     ) -> None:
         is_first = not track.since
         need = track.apply(update, now, requested, numbers)
-        if need is not Need.NOTHING:
-            if need is Need.NEW_BASE:
+        if need is not FollowUp.NOTHING:
+            if need is FollowUp.NEW_BASE:
                 self._effects.append(DropBooks(connection.name, (track.key,)))
             self._resync(connection, (track.key,))
         if is_first and track.since:
@@ -535,9 +535,9 @@ class Completeness:
         ]
         self._write([change for changes in found for change in changes])
 
-    def _write(self, changes: Sequence[Change]) -> None:
+    def _write(self, changes: Sequence[CoverageChange]) -> None:
         """Merge the lines of keys that share everything into one."""
-        merged: dict[tuple[object, ...], list[Change]] = {}
+        merged: dict[tuple[object, ...], list[CoverageChange]] = {}
         for change in changes:
             record = change.record
             same = (record.id, change.from_ns, change.to_ns, record.outage, record.connection)
@@ -550,7 +550,7 @@ class Completeness:
                 change.record.id = gap_id
             outage = first.outage
             self._effects.append(
-                GapLine(
+                WriteGap(
                     gap_id,
                     tuple(change.key for change in group),
                     group[0].from_ns,

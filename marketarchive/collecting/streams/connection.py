@@ -37,11 +37,11 @@ class ConnectionHost(Protocol):
 class ConnectionPoolEvents(Protocol):
     """Receiver of a connection's events."""
 
-    def connected(self, connection: Connection) -> None: ...
-    def received(self, connection: Connection, batch: Sequence[Message]) -> None: ...
+    def connected(self, connection: StreamConnection) -> None: ...
+    def received(self, connection: StreamConnection, batch: Sequence[Message]) -> None: ...
 
 
-class Connection:
+class StreamConnection:
     """Connection of a stream, made before its socket stands; `name` is unique in the run."""
 
     def __init__(self, host: ConnectionHost, pool: ConnectionPoolEvents, name: str, session: Session) -> None:

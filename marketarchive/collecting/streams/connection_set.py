@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from marketarchive.collecting.reconnect import ReconnectPolicy
-from marketarchive.collecting.streams.axis import Limits, Outage
+from marketarchive.collecting.streams.axis import Outage, StreamLimits
 from marketarchive.collecting.streams.track import Mark, Track, TrackState
 from marketarchive.collecting.streams.witness import succeeds
 from marketarchive.times import from_seconds
@@ -74,7 +74,7 @@ class ConnectionSet:
     def __init__(
         self,
         renew_s: float | None,
-        limits: Limits,
+        limits: StreamLimits,
         policy: ReconnectPolicy,
         *,
         new_connection: Callable[[], str],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from marketarchive.collecting.streams.axis import Limits, Outage
+from marketarchive.collecting.streams.axis import Outage, StreamLimits
 from marketarchive.collecting.streams.track import NO_PROOF, NOT_ARRIVED, Track, TrackState
 from marketarchive.collecting.streams.witness import is_succeeded
 from marketarchive.times import SECOND
@@ -27,7 +27,7 @@ class GapRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class CoverageChange:
     """A line that is due: the record of a key as it is now."""
 
     key: str
@@ -47,7 +47,9 @@ class _Found:
 class Coverage:
     """The tracks of one key and the gaps that were written of it."""
 
-    def __init__(self, limits: Limits, key: str, subscribed_at: int, due_from: int | None = None) -> None:
+    def __init__(
+        self, limits: StreamLimits, key: str, subscribed_at: int, due_from: int | None = None
+    ) -> None:
         """Start the coverage of a key.
 
         due_from: since when it is wanted, where that is before it is subscribed.
@@ -92,7 +94,7 @@ class Coverage:
         if self.has_open_gap and self._records[-1].outage.reason != outage.reason:
             self._replaced.append((at, outage))
 
-    def finish(self, now: int, refusal: Outage | None) -> list[Change]:
+    def finish(self, now: int, refusal: Outage | None) -> list[CoverageChange]:
         """Settle what is pending as if its deadline had come; return the last lines of the key."""
         for track in self.tracks:
             if track.state is TrackState.LIVE:
@@ -104,7 +106,7 @@ class Coverage:
                 track.refute_weak(NO_PROOF)
         return self.settle(now, refusal, is_final=True)
 
-    def settle(self, now: int, refusal: Outage | None, *, is_final: bool = False) -> list[Change]:
+    def settle(self, now: int, refusal: Outage | None, *, is_final: bool = False) -> list[CoverageChange]:
         """Compute the gaps anew and return how they differ from those written.
 
         refusal: why no connection could be opened last, for a gap without another cause.
@@ -112,28 +114,28 @@ class Coverage:
         for track in self.tracks:
             track.is_changed = False
         written, self._records = self._records, []
-        changes: list[Change] = []
+        changes: list[CoverageChange] = []
         for gap in self._gaps(now, refusal, is_final=is_final):
             record = next((each for each in written if _overlap(each, gap, now)), None)
             if record is None:
                 record = GapRecord(gap.from_ns, gap.to_ns, gap.outage, gap.connection)
-                changes.append(Change(self.key, record, gap.from_ns, gap.to_ns))
+                changes.append(CoverageChange(self.key, record, gap.from_ns, gap.to_ns))
             else:
                 written.remove(record)
                 changes += self._revise(record, gap)
             self._records.append(record)
         # a gap that turned out void: nothing was missing
-        changes += [Change(self.key, record, record.from_ns, record.from_ns) for record in written]
+        changes += [CoverageChange(self.key, record, record.from_ns, record.from_ns) for record in written]
         return changes
 
-    def _revise(self, record: GapRecord, gap: _Found) -> list[Change]:
+    def _revise(self, record: GapRecord, gap: _Found) -> list[CoverageChange]:
         is_open_still = record.to_ns is None and gap.to_ns is None
         if (record.from_ns, record.to_ns) == (gap.from_ns, gap.to_ns) or (
             is_open_still and record.from_ns < gap.from_ns  # its end line will say that it began later
         ):
             return []
         record.from_ns, record.to_ns = gap.from_ns, gap.to_ns
-        return [Change(self.key, record, gap.from_ns, gap.to_ns)]
+        return [CoverageChange(self.key, record, gap.from_ns, gap.to_ns)]
 
     def _gaps(self, now: int, refusal: Outage | None, *, is_final: bool) -> list[_Found]:
         """Return what is wanted and not proven, in order; the last is open where nothing proves its end."""

@@ -73,7 +73,7 @@ class DropBooks:
 
 
 @dataclass(frozen=True, slots=True)
-class GapLine:
+class WriteGap:
     """A gap as it is known now. The newest line of an id and key holds; `to_ns` = `from_ns` is a void gap."""
 
     id: str
@@ -96,5 +96,5 @@ Effect = (
     | RequestStatements
     | LoadStatement
     | DropBooks
-    | GapLine
+    | WriteGap
 )

@@ -19,21 +19,21 @@ from marketarchive.clock import Instant, sleep
 from marketarchive.collecting.receipt import KEPT_HEADERS
 from marketarchive.collecting.streams.axis import Axis, Outage
 from marketarchive.collecting.streams.completeness import Completeness
-from marketarchive.collecting.streams.connection import Connection, ConnectionHost
+from marketarchive.collecting.streams.connection import ConnectionHost, StreamConnection
 from marketarchive.collecting.streams.cpu_budget import CpuBudget
 from marketarchive.collecting.streams.effects import (
     CloseConnection,
     DropBooks,
     Effect,
-    GapLine,
     LoadStatement,
     OpenConnection,
     RequestResync,
     RequestStatements,
     Subscribe,
     Unsubscribe,
+    WriteGap,
 )
-from marketarchive.collecting.streams.websocket import Ending, Message, Refusal, WebSocket
+from marketarchive.collecting.streams.websocket import CloseInfo, HandshakeFailure, Message, WebSocket
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Cause, GapReason, Invalid, Response
 from marketarchive.times import SECOND, from_seconds
@@ -66,10 +66,10 @@ class PoolHost(ConnectionHost, Protocol):
     def count_good(self, updates: Sequence[Update]) -> None: ...
     def applied(self, at: int, seq: int, updates: Sequence[Update]) -> None: ...
     def skipped(self, batch: Sequence[Message]) -> None: ...
-    def refusal_detail(self, refusal: Refusal) -> str: ...
+    def refusal_detail(self, refusal: HandshakeFailure) -> str: ...
     def request_statements(self, pool: ConnectionPool, keys: Sequence[str]) -> None: ...
-    def write_gap(self, line: GapLine, begun: str) -> str: ...
-    def closed_by_venue(self, keys: Sequence[str], ending: Ending) -> None: ...
+    def write_gap(self, line: WriteGap, begun: str) -> str: ...
+    def closed_by_venue(self, keys: Sequence[str], ending: CloseInfo) -> None: ...
 
 
 class ConnectionPool:
@@ -79,7 +79,7 @@ class ConnectionPool:
         self._host = host
         self._run = host.run
         self._clock = host.run.clock
-        self._connections: dict[str, Connection] = {}
+        self._connections: dict[str, StreamConnection] = {}
         self._ahead = from_seconds(host.channel.ahead_s)
         self._forget_at = 0  # monotonic ns
         self._gap_ids: dict[str, str] = {}  # completeness's -> the archive's, of gaps that may change still
@@ -98,7 +98,7 @@ class ConnectionPool:
         )
 
     @property
-    def connections(self) -> list[Connection]:
+    def connections(self) -> list[StreamConnection]:
         """Return the connections that are open, oldest first."""
         return [each for each in self._connections.values() if each.is_open]
 
@@ -172,12 +172,12 @@ class ConnectionPool:
 
     # ---- what connections tell -------------------------------------------------------------------------
 
-    def connected(self, connection: Connection) -> None:
+    def connected(self, connection: StreamConnection) -> None:
         self._connections[connection.name] = connection
         self.completeness.connected(connection.name, self._clock.mono_ns())
         self._carry_out()
 
-    def received(self, connection: Connection, batch: Sequence[Message]) -> None:
+    def received(self, connection: StreamConnection, batch: Sequence[Message]) -> None:
         """Look at messages that are archived already."""
         if self._is_stopped:
             return
@@ -195,7 +195,7 @@ class ConnectionPool:
                         self._cut(connection)
         self._carry_out()
 
-    def _apply(self, connection: Connection, at: int, seq: int, payload: bytes) -> None:
+    def _apply(self, connection: StreamConnection, at: int, seq: int, payload: bytes) -> None:
         mono, verify = self._clock.mono_ns(), self._host.budget.is_left
         latest = self._host.axis.at(mono) + self._ahead
         try:
@@ -211,7 +211,9 @@ class ConnectionPool:
             self._host.count_good(updates)
             self._host.applied(at, seq, updates)
 
-    def _damaged(self, connection: Connection, at: int, seq: int, payload: bytes, error: ParseError) -> None:
+    def _damaged(
+        self, connection: StreamConnection, at: int, seq: int, payload: bytes, error: ParseError
+    ) -> None:
         """Cut the tracks of all keys that a damaged message may have been about."""
         host = self._host
         host.put(Invalid(host.venue, host.feed, at, seq, error.item, str(error), error.fields))
@@ -223,7 +225,7 @@ class ConnectionPool:
         self._run.stats.inc_value("spider_exceptions/count")
         self._run.log_now_and_then("pool", "Following a stream failed: %r", error)
 
-    def _cut(self, connection: Connection) -> None:
+    def _cut(self, connection: StreamConnection) -> None:
         """Believe nothing that the session holds, after a fault of our own."""
         connection.session.drop(self.completeness.keys)
         self.completeness.failed(connection.name, None, FAULT, self._clock.mono_ns())
@@ -252,7 +254,7 @@ class ConnectionPool:
                 self._cut(connection)
 
     def _do(self, effect: Effect) -> None:
-        if isinstance(effect, GapLine):
+        if isinstance(effect, WriteGap):
             begun = self._gap_ids.get(effect.id, "")
             self._gap_ids[effect.id] = self._host.write_gap(effect, begun)
         elif isinstance(effect, RequestStatements):
@@ -264,7 +266,7 @@ class ConnectionPool:
         elif (connection := self._connections.get(effect.connection)) is not None:
             self._do_on(connection, effect)
 
-    def _do_on(self, connection: Connection, effect: Effect) -> None:
+    def _do_on(self, connection: StreamConnection, effect: Effect) -> None:
         if isinstance(effect, Subscribe):
             connection.subscribe(effect.keys)
         elif isinstance(effect, Unsubscribe):
@@ -280,7 +282,7 @@ class ConnectionPool:
                 self._run.stats.inc_value("stream/replaced")
             self._host.spawn(self._close(connection))
 
-    def _load(self, connection: Connection, statement: Statement) -> None:
+    def _load(self, connection: StreamConnection, statement: Statement) -> None:
         update = connection.session.load(statement.received_at, statement.seq, statement.snapshot)
         if update is not None:
             self.completeness.loaded(connection.name, update, self._clock.mono_ns())
@@ -291,7 +293,7 @@ class ConnectionPool:
     async def _open(self, name: str) -> None:
         """Open a connection and follow it to its end."""
         try:
-            await self._follow(Connection(self._host, self, name, self._host.new_session()))
+            await self._follow(StreamConnection(self._host, self, name, self._host.new_session()))
         except Exception as error:  # a fault of ours: without an answer no other would be opened
             self._count_fault(error)
             if name in self._connections:
@@ -299,7 +301,7 @@ class ConnectionPool:
             else:
                 self._refused(Outage("disconnect", "ours", repr(error)[:200]), 0)
 
-    async def _follow(self, connection: Connection) -> None:
+    async def _follow(self, connection: StreamConnection) -> None:
         host, run = self._host, self._run
         refusal = await run.process.limiter.acquire(host.channel.endpoint, run.stop)
         started = self._clock.mono_ns()
@@ -316,7 +318,7 @@ class ConnectionPool:
             run.archive.seqs(host.venue, host.feed),
             host.channel.headers(self._clock.now_ns()),
         )
-        if isinstance(opened, Refusal):
+        if isinstance(opened, HandshakeFailure):
             self._archive_refusal(opened, (self._clock.mono_ns() - started) / 1e6)
             return
         if self._is_stopped or run.stop.is_set():
@@ -330,12 +332,12 @@ class ConnectionPool:
         alive.cancel()
         self._ended(connection)
 
-    async def _close(self, connection: Connection) -> None:
+    async def _close(self, connection: StreamConnection) -> None:
         if connection.socket is not None:
             await connection.socket.close()
         self._ended(connection)
 
-    def _ended(self, connection: Connection) -> None:
+    def _ended(self, connection: StreamConnection) -> None:
         """Write how a connection ended, once, and let completeness know."""
         if self._connections.pop(connection.name, None) is None:
             return
@@ -351,7 +353,7 @@ class ConnectionPool:
         self.completeness.closed(connection.name, _outage(connection, ending), self._clock.mono_ns())
         self._carry_out()
 
-    def _archive_refusal(self, refusal: Refusal, latency_ms: float) -> None:
+    def _archive_refusal(self, refusal: HandshakeFailure, latency_ms: float) -> None:
         """Record what came instead of a connection, and how long to leave the venue alone."""
         host, run, status = self._host, self._run, refusal.status
         run.stats.inc_value("stream/refusals")
@@ -390,7 +392,7 @@ class ConnectionPool:
 _CAUSES: dict[int, Cause] = {1013: "ours", 1006: "unknown"}
 
 
-def _outage(connection: Connection, ending: Ending) -> Outage:
+def _outage(connection: StreamConnection, ending: CloseInfo) -> Outage:
     """Return whose fault a close is, as far as its code tells: 1013 = we read too slowly, 1006 = unknown."""
     if connection.close_reason is not None:
         return Outage("stall", "unknown", connection.close_reason)

@@ -14,9 +14,9 @@ from marketarchive.clock import wait_any
 from marketarchive.collecting.route import route
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.collecting.streams.cpu_budget import CpuBudget
-from marketarchive.collecting.streams.effects import GapLine
+from marketarchive.collecting.streams.effects import WriteGap
 from marketarchive.collecting.streams.pool import ConnectionPool
-from marketarchive.collecting.streams.websocket import Ending, Message, Refusal
+from marketarchive.collecting.streams.websocket import CloseInfo, HandshakeFailure, Message
 from marketarchive.items import BookState
 from marketarchive.scope import Scope
 from marketarchive.venues.channel import Channel, Session, Update
@@ -88,7 +88,7 @@ class StreamSpider(ArchiveSpider):
             for update in books:
                 stats.inc_value(f"books/{'stale' if update.is_known else update.integrity}")
 
-    def refusal_detail(self, refusal: Refusal) -> str:
+    def refusal_detail(self, refusal: HandshakeFailure) -> str:
         """Return what a gap says of a handshake that was refused."""
         return refusal.detail
 
@@ -99,7 +99,7 @@ class StreamSpider(ArchiveSpider):
     def request_statements(self, pool: ConnectionPool, keys: Sequence[str]) -> None:
         """Request the states of `keys` from another source, and answer `pool.stated` or `request_failed`."""
 
-    def closed_by_venue(self, keys: Sequence[str], ending: Ending) -> None:
+    def closed_by_venue(self, keys: Sequence[str], ending: CloseInfo) -> None:
         """Unsubscribe those of a connection's `keys` of which nothing more will come, if `ending` says so."""
 
     @property
@@ -169,7 +169,7 @@ class StreamSpider(ArchiveSpider):
     def next_name(self) -> str:
         return next(self._names)
 
-    def write_gap(self, line: GapLine, begun: str) -> str:
+    def write_gap(self, line: WriteGap, begun: str) -> str:
         """Write a line of a gap and return the archive's id of it, which its first line gives.
 
         begun: that id; "" where this is the first line.

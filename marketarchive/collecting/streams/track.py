@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from typing import Any, NamedTuple
 
-from marketarchive.collecting.streams.axis import Limits, Outage
+from marketarchive.collecting.streams.axis import Outage, StreamLimits
 from marketarchive.collecting.streams.history import History
 from marketarchive.venues.channel import Update
 
@@ -40,7 +40,7 @@ class Mark:
             self.until = until
 
 
-class Need(enum.Enum):
+class FollowUp(enum.Enum):
     """Work that a message leaves to be done for its key."""
 
     NOTHING = "nothing"
@@ -74,7 +74,9 @@ CADENCE_BROKEN = Outage("sequence", "upstream", "observations are missing betwee
 class Track:
     """The state machine of one key on one connection."""
 
-    def __init__(self, limits: Limits, key: str, connection: str, subscribed_at: int, order: Mark) -> None:
+    def __init__(
+        self, limits: StreamLimits, key: str, connection: str, subscribed_at: int, order: Mark
+    ) -> None:
         """Start a track.
 
         subscribed_at: when its subscription was sent; order: the watermark of its connection.
@@ -290,7 +292,7 @@ class Track:
             self._strong = proven
         return True
 
-    def apply(self, update: Update, now: int, requested: int, numbers: Mark | None) -> Need:
+    def apply(self, update: Update, now: int, requested: int, numbers: Mark | None) -> FollowUp:
         """Apply one message received at `now`; return what has to be done for the key.
 
         requested: when the snapshot was requested that this may be the answer to, 0 where none was;
@@ -298,37 +300,37 @@ class Track:
         """
         if not self._limits.is_believed(max(update.at, update.base), now):
             self.go_out(DATED_AHEAD, now)
-            return Need.NEW_BASE
+            return FollowUp.NEW_BASE
         if update.is_known and update.kind == "delta" and self._is_base_ahead and self._limits.is_numbered:
             self.go_out(OUT_OF_ORDER, now)  # the base is dated after it, but does not hold it
-            return Need.NEW_BASE
+            return FollowUp.NEW_BASE
         if update.is_known or update.kind == "mark" or self.state is TrackState.CLOSED:
-            return Need.NOTHING
+            return FollowUp.NOTHING
         self._numbers = numbers
         if update.kind == "trade" and update.integrity == "failed":
             self.add_gap(update.base, update.at, Outage("sequence", "unknown", update.detail))
-            return Need.NOTHING  # the book is right all the same
+            return FollowUp.NOTHING  # the book is right all the same
         if update.integrity == "failed":
             return self._apply_failed(update, now)
         if update.kind == "trade" and (self._has_book or self._limits.needs_book):
             if self.state is TrackState.LIVE and self._is_proof(update):
                 self.prove(self._limits.proven_until(update.at, now))
-            return Need.NOTHING
+            return FollowUp.NOTHING
         if update.kind == "delta":
             return self._apply_delta(update, now)
         self._has_book = self._has_book or update.kind == "snapshot"
         return self._apply_snapshot(update, now, requested)
 
-    def _apply_failed(self, update: Update, now: int) -> Need:
+    def _apply_failed(self, update: Update, now: int) -> FollowUp:
         self.received = now
         self.go_out(failure(update, self._limits), now)
         self._failed_at = max(self._failed_at, update.at)
         self._report(update)
-        return Need.RESYNC
+        return FollowUp.RESYNC
 
-    def _apply_snapshot(self, update: Update, now: int, requested: int) -> Need:
+    def _apply_snapshot(self, update: Update, now: int, requested: int) -> FollowUp:
         if self.state is TrackState.LIVE and update.at < self.at:
-            return Need.NOTHING
+            return FollowUp.NOTHING
         self._check_cadence(update)
         self.received = now
         self._is_base_ahead = update.at > now + self._limits.axis_error
@@ -346,7 +348,7 @@ class Track:
         else:
             until = max(self._limits.proven_until(update.at, now), requested - self._limits.axis_error)
             self.prove(until, is_chain=not self._limits.has_hashes)
-        return Need.NOTHING
+        return FollowUp.NOTHING
 
     def _check_answer(self, update: Update) -> None:
         """Compare a snapshot that was requested on the connection with the state held.
@@ -358,25 +360,25 @@ class Track:
         if self._limits.has_hashes and self.state is TrackState.LIVE and is_other and not self.is_unverified:
             self.add_gap(self.at, update.at, PASSED_OVER)
 
-    def _apply_delta(self, update: Update, now: int) -> Need:
+    def _apply_delta(self, update: Update, now: int) -> FollowUp:
         is_proof = self._is_proof(update)
         if not (self._limits.is_numbered and update.integrity == "unchecked"):
             self.received = now  # else its book is not known: it is silent until a new one comes
         if self.state is TrackState.SUBSCRIBED:
-            return Need.NOTHING
+            return FollowUp.NOTHING
         if self.state is TrackState.OUT and not is_proof:
             self._report(update)
-            return Need.NOTHING
+            return FollowUp.NOTHING
         if update.at < self.at:
             self.go_out(OUT_OF_ORDER, now)
-            return Need.NEW_BASE
+            return FollowUp.NEW_BASE
         self._check_cadence(update)
         self._hold(update)
         if self.state is TrackState.OUT:
             self._come_back(update.base, now)
         if is_proof:
             self.prove(self._limits.proven_until(update.at, now))
-        return Need.NOTHING
+        return FollowUp.NOTHING
 
     def _is_proof(self, update: Update) -> bool:
         return update.integrity == "ok" or (
@@ -441,14 +443,14 @@ class Track:
                     self.add_gap(self.since if before is None else before, update.at, PASSED_OVER)
 
 
-def failure(update: Update, limits: Limits) -> Outage:
+def failure(update: Update, limits: StreamLimits) -> Outage:
     """Return the outage that a failed `update` begins."""
     if limits.is_numbered:
         return Outage("sequence", "unknown", update.detail)
     return Outage("hash", "unknown", update.detail)
 
 
-class Row(NamedTuple):
+class KeyState(NamedTuple):
     """State of a key at a tick."""
 
     value: Any
@@ -456,9 +458,9 @@ class Row(NamedTuple):
     is_strong: bool  # proven by the venue's own proof; else by the order of the connection
 
 
-def row(track: Track, tick: int) -> Row | None:
+def row(track: Track, tick: int) -> KeyState | None:
     """Return the newest state of `track` at `tick`; None where that is not strictly inside its proof."""
     if not any(start < tick < end for start, end in track.covered()):
         return None
     shown = track.history.shown(tick)
-    return None if shown is None or shown[1] is None else Row(shown[1], shown[0], tick < track.strong)
+    return None if shown is None or shown[1] is None else KeyState(shown[1], shown[0], tick < track.strong)

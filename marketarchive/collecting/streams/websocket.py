@@ -61,7 +61,7 @@ _picows_logger.setLevel(logging.WARNING)  # it would tell of every connection; w
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class HandshakeFailure:
     """Reason why a handshake failed; status, headers (lower case) and body where HTTP was spoken."""
 
     reason: Literal["dns", "tls", "stall", "disconnect"]
@@ -73,7 +73,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class CloseInfo:
     """Close of a connection; code 1006 = without a close message."""
 
     code: int
@@ -97,7 +97,7 @@ class WebSocket(WSListener):
     def __init__(self, owner: Owner, clock: Clock, seqs: Iterator[int]) -> None:
         """Start unconnected; `seqs` counts the messages of a feed."""
         self.ended = asyncio.Event()
-        self.ending: Ending | None = None
+        self.ending: CloseInfo | None = None
         self.last_at: int | None = None  # wall ns at which the newest message arrived, whatever it said
         self._now = clock.now_ns
         self._next_seq = seqs.__next__
@@ -121,7 +121,7 @@ class WebSocket(WSListener):
         clock: Clock,
         seqs: Iterator[int],
         headers: Mapping[str, str] = MappingProxyType({}),
-    ) -> WebSocket | Refusal:
+    ) -> WebSocket | HandshakeFailure:
         """Return an open connection, or why there is none.
 
         headers: further ones of the handshake. Certificates are verified, redirects not followed.
@@ -136,7 +136,7 @@ class WebSocket(WSListener):
             return attempts[-1]
 
         more: dict[str, Any] = {"ssl_shutdown_timeout": CLOSE_S} if url.startswith("wss:") else {}
-        refusal = Refusal("disconnect", "closed during the handshake")
+        refusal = HandshakeFailure("disconnect", "closed during the handshake")
         try:
             async with asyncio.timeout(CONNECT_S):
                 await ws_connect(
@@ -152,13 +152,13 @@ class WebSocket(WSListener):
         except WSHandshakeError as error:
             refusal = _refused(error)
         except socket.gaierror as error:
-            refusal = Refusal("dns", error.strerror or str(error))
+            refusal = HandshakeFailure("dns", error.strerror or str(error))
         except ssl.SSLError as error:
-            refusal = Refusal("tls", str(error))
+            refusal = HandshakeFailure("tls", str(error))
         except TimeoutError:
-            refusal = Refusal("stall", f"no connection within {CONNECT_S:g} s")
+            refusal = HandshakeFailure("stall", f"no connection within {CONNECT_S:g} s")
         except OSError as error:
-            refusal = Refusal("disconnect", error.strerror or str(error))
+            refusal = HandshakeFailure("disconnect", error.strerror or str(error))
         except asyncio.CancelledError:
             for each in attempts:
                 each.abort()
@@ -263,7 +263,7 @@ class WebSocket(WSListener):
         handshake = transport.close_handshake
         told = None if handshake is None else handshake.recv
         code = 1006 if told is None else told.code.value or 1005  # 1005: a close message without a code
-        self.ending = Ending(code, fault or (told.reason if told else "") or "", self._is_ours)
+        self.ending = CloseInfo(code, fault or (told.reason if told else "") or "", self._is_ours)
         self.ended.set()
 
     def _reassemble(self) -> None:
@@ -293,14 +293,14 @@ class _Unwanted(WSListener):
         """Ignore the frame: nobody has subscribed to anything."""
 
 
-def _refused(error: WSHandshakeError) -> Refusal:
+def _refused(error: WSHandshakeError) -> HandshakeFailure:
     """Read from the bytes: picows gives up on statuses that it does not know, such as Cloudflare's 52x."""
     head, body = error.raw_header or b"", error.raw_body or b""
     first, *lines = head.decode("latin-1").split("\r\n")
     found = _STATUS_LINE.match(first)
     why = f"no WebSocket handshake: {error}"[:300]
     if found is None:
-        return Refusal("disconnect", why, body=b"\r\n\r\n".join((head, body)) if body else head)
+        return HandshakeFailure("disconnect", why, body=b"\r\n\r\n".join((head, body)) if body else head)
     headers: dict[str, str] = {}
     for line in lines:
         name, _, value = line.partition(":")
@@ -308,7 +308,7 @@ def _refused(error: WSHandshakeError) -> Refusal:
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     status = int(found[1])
     detail = why if status == 101 else f"status {status}"
-    return Refusal("disconnect", detail, status, headers, body, _flags(headers, body))
+    return HandshakeFailure("disconnect", detail, status, headers, body, _flags(headers, body))
 
 
 def _flags(headers: Mapping[str, str], body: bytes) -> tuple[str, ...]:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from marketarchive.collecting.streams.axis import Limits
+from marketarchive.collecting.streams.axis import StreamLimits
 from marketarchive.collecting.streams.track import PASSED_OVER, Pending, Track, TrackState
 
 
 class Witness:
     """Comparison of statements with tracks."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: StreamLimits) -> None:
         self._limits = limits
 
     def compare(self, track: Track, at: int, state: str, proves_until: int, now: int, mono: int) -> bool:

@@ -39,7 +39,7 @@ LASTED_S = 600
 
 
 @dataclass
-class Ran:
+class RunRecord:
     """One run of a feed, as the manifest tells it."""
 
     spider: str
@@ -89,7 +89,7 @@ class Collection:
             own.open(process.root)
         self.crawlers: list[Crawler] = []  # that run now
         self.waiting: dict[str, int] = {}  # spider that ended by itself -> monotonic ns of its next start
-        self.ran: list[Ran] = []
+        self.ran: list[RunRecord] = []
         self.exit_code = 0
         self.stop_reason: str | None = None
         self._weight_of: dict[str, int] = {}  # spider -> what its last exit code counts
@@ -247,7 +247,7 @@ class Collection:
             self._restarts[feed.spider] += 1
         return FINISHED
 
-    async def _run(self, feed: PlannedFeed, *, is_bounded: bool = False) -> Ran:
+    async def _run(self, feed: PlannedFeed, *, is_bounded: bool = False) -> RunRecord:
         """Run a feed from start to end.
 
         is_bounded: until our stop, also one that comes before its run exists.
@@ -276,7 +276,7 @@ class Collection:
         self._note_end(feed, run, started)
         name = None if run is None else run.archive.run
         ended = exit_of(crawler, failure)
-        ran = Ran(
+        ran = RunRecord(
             feed.spider,
             name,
             None if name is None else str(manifest_path(run_name(feed.spider, name))),

@@ -19,7 +19,7 @@ LEAST_FIRST = ("rows", "gaps", "messages")
 
 
 @dataclass(slots=True)
-class Counts:
+class FeedFigures:
     """Counts of one feed's messages, rows and gaps."""
 
     messages: int = 0
@@ -63,13 +63,13 @@ class FeedCounts(Listener):
     """Counter of messages, rows and gaps of each feed."""
 
     def __init__(self, feeds: Feeds) -> None:
-        self.counts = {feed: Counts() for feed in sorted(feeds)}
+        self.counts = {feed: FeedFigures() for feed in sorted(feeds)}
         self._due = DueRows()
         self._ended: set[str] = set()  # ids of gaps that have ended in part at least: they count once
 
     def take(self, item: Any) -> None:
         """Count any item that passes."""
-        counts = self.counts.setdefault((item.venue, item.feed), Counts())
+        counts = self.counts.setdefault((item.venue, item.feed), FeedFigures())
         if isinstance(item, Frames):
             counts.messages += len(item.frames)
             counts.newest = item.frames[-1][0]
@@ -82,7 +82,7 @@ class FeedCounts(Listener):
         elif isinstance(item, Gap):
             self._count_end(counts, item)
 
-    def _count_end(self, counts: Counts, gap: Gap) -> None:
+    def _count_end(self, counts: FeedFigures, gap: Gap) -> None:
         if gap.to_ns is not None and not gap.is_void and gap.id not in self._ended:
             self._ended.update({gap.id} - {""})
             counts.gaps += 1

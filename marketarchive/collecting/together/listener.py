@@ -12,7 +12,7 @@ from marketarchive.items import Frames, Row
 from marketarchive.times import SECOND
 
 if TYPE_CHECKING:
-    from marketarchive.collecting.together.look import Part
+    from marketarchive.collecting.together.look import ViewPart
 
 Feeds = frozenset[tuple[str, str]]
 """(venue, feed)."""
@@ -125,7 +125,7 @@ class Listener:
         """Count any item that passes, or an Observation."""
         raise NotImplementedError
 
-    def look(self, now: int) -> Part:
+    def look(self, now: int) -> ViewPart:
         """Return what is shown at `now` (wall ns)."""
         raise NotImplementedError
 

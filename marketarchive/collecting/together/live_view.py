@@ -12,7 +12,7 @@ from rich.live import Live
 
 from marketarchive.clock import sleep, sleep_until
 from marketarchive.collecting.together.collection import Collection
-from marketarchive.collecting.together.look import Look, line, table
+from marketarchive.collecting.together.look import StatusSnapshot, line, table
 from marketarchive.times import SECOND, to_seconds, utc
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class Observer:
         self._clock = collection.process.clock
         self._before = (self._clock.mono_ns(), 0, 0)  # monotonic ns, rows, frames
 
-    def look(self) -> Look:
+    def look(self) -> StatusSnapshot:
         """Return the present figures. Raises OSError when the disk does not say how full it is."""
         process, traffic = self._collection.process, self._collection.traffic
         listeners = self._collection.listeners
@@ -38,7 +38,7 @@ class Observer:
         then, rows, frames = self._before
         self._before = (mono, traffic.rows, traffic.frames)
         seconds = max(to_seconds(mono - then), 1e-9)
-        return Look(
+        return StatusSnapshot(
             f"{utc(now):%Y-%m-%d %H:%M:%S}Z",
             tuple(listener.look(now) for listener in listeners),
             (traffic.rows - rows) / seconds,

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 
-class Part(Protocol):
+class ViewPart(Protocol):
     """Contents that a listener shows at a moment."""
 
     def table(self, width: int) -> Table:
@@ -28,11 +28,11 @@ class Part(Protocol):
 
 
 @dataclass(frozen=True)
-class Look:
+class StatusSnapshot:
     """Figures at a moment; rates since the look before."""
 
     at: str
-    parts: tuple[Part, ...]
+    parts: tuple[ViewPart, ...]
     rows_s: float
     frames_s: float
     written: int
@@ -63,7 +63,7 @@ ANY_WIDTH = Console(width=1000)
 """Measures what a table needs."""
 
 
-def table(look: Look, width: int) -> Group:
+def table(look: StatusSnapshot, width: int) -> Group:
     """Render for a terminal of `width` columns."""
     shown: list[Text | Table] = [Text(look.at, "bold")]
     for part in look.parts:
@@ -107,7 +107,7 @@ def fold(parts: Sequence[str], width: int) -> str:
     return ",\n".join(lines)
 
 
-def line(look: Look) -> str:
+def line(look: StatusSnapshot) -> str:
     """Render as one line for a log."""
     parts = [text for part in look.parts for text in part.lines()]
     return f"{look.at}: {', '.join(look.sum_up())}" + (f"; {'; '.join(parts)}" if parts else "")

@@ -15,7 +15,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from marketarchive.collecting.together.collection import Collection, Ran
+from marketarchive.collecting.together.collection import Collection, RunRecord
 from marketarchive.collecting.together.listener import Share, Total
 from marketarchive.collecting.together.look import ANY_WIDTH, new_table, share_text
 from marketarchive.invocation import command
@@ -87,7 +87,7 @@ def summarize(collection: Collection, log: Path | None) -> Summary:
     )
 
 
-def _manifest(root: Path, ran: Ran) -> dict[str, Any] | None:
+def _manifest(root: Path, ran: RunRecord) -> dict[str, Any] | None:
     try:
         found: dict[str, Any] = json.loads((root / (ran.manifest or "")).read_bytes())
     except (OSError, ValueError):

@@ -49,7 +49,7 @@ class TerminalLog:
     def open(self, path: Path) -> None:
         """Write all lines to the file `path`, those that have been before too. Raises OSError."""
         path.parent.mkdir(exist_ok=True)
-        file = _File(path, encoding="utf-8")
+        file = _LogFile(path, encoding="utf-8")
         file.setFormatter(self._formatter)
         file.setLevel(self._early.level)
         logging.root.addHandler(file)
@@ -89,6 +89,6 @@ class _OneLine(logging.Formatter):
         return text if error is None else f"{text} ({type(error).__name__}: {error})"
 
 
-class _File(logging.FileHandler):
+class _LogFile(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (logging's name)
         """Go on: the disk is full, which the archive on it tells."""

@@ -8,11 +8,11 @@ from typing import Any
 from marketarchive.archive import locks
 from marketarchive.archive.check_file import check_segment
 from marketarchive.archive.check_run import FeedOfRun, check_density
-from marketarchive.archive.facts import Facts
 from marketarchive.archive.ledger import Entry, Ledger
 from marketarchive.archive.reader import SEGMENT_KINDS
-from marketarchive.archive.report import Report
+from marketarchive.archive.report import VerifyReport
 from marketarchive.archive.run import run_name
+from marketarchive.archive.segment_scan import SegmentScan
 from marketarchive.archive.seqs import claimed
 from marketarchive.archive.tree import run_locks
 from marketarchive.research.checks.check import OFFENDERS, Check, State
@@ -43,7 +43,7 @@ def check(root: Path, since: int | None = None, until: int | None = None) -> Che
         if entry.kind in SEGMENT_KINDS:
             key = (run_name(entry["spider"], entry["run"]), entry["venue"], entry["feed"])
             runs.setdefault(key, []).append(entry)
-    report = Report()
+    report = VerifyReport()
     details: list[dict[str, Any]] = []
     for key, segments in sorted(runs.items()):
         if not any(_touches(entry, since, until) for entry in segments):
@@ -86,7 +86,7 @@ def check(root: Path, since: int | None = None, until: int | None = None) -> Che
     )
 
 
-def _facts(root: Path, entry: Entry, report: Report) -> Facts | None:
+def _facts(root: Path, entry: Entry, report: VerifyReport) -> SegmentScan | None:
     """Return a segment's content, read only where its ledger line alone does not tell its numbers."""
     if entry.kind == "recovered" or claimed(entry) is None:
         return check_segment(root, entry, report)
@@ -101,7 +101,7 @@ def _facts(root: Path, entry: Entry, report: Report) -> Facts | None:
     return None
 
 
-def _state_of_all(report: Report, states: set[str]) -> State:
+def _state_of_all(report: VerifyReport, states: set[str]) -> State:
     if not states:
         return "nothing to check"
     return "fail" if report.problems else "warn" if NOT_TOLD in states else "pass"

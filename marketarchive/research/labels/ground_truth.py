@@ -18,7 +18,7 @@ from marketarchive.archive.ledger import Entry, Ledger
 from marketarchive.archive.reader import SEGMENT_KINDS
 from marketarchive.clock import Clock, RealClock
 from marketarchive.exceptions import ArchiveError, DiskError
-from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
+from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, leave_manifest
 from marketarchive.research.engine import require
 from marketarchive.research.labels import label_files
 from marketarchive.research.labels.label import VERDICTS, Label, touches
@@ -74,8 +74,10 @@ def ground_truth(
     """
     require()
     try:
-        with alone(root / "research" / "ground_truth.lock"):
-            return _ground_truth(root, since, until, estimate, progress or Quiet(), clock or RealClock())
+        with exclusive_lock(root / "research" / "ground_truth.lock"):
+            return _ground_truth(
+                root, since, until, estimate, progress or NullProgress(), clock or RealClock()
+            )
     except OSError as error:
         raise DiskError(f"the labels in {root / 'research'} cannot be written: {error}") from error
 
@@ -94,7 +96,7 @@ def label_markets(
     ArchiveError, ConfigurationError, DiskError.
     """
     require()
-    shown = progress or Quiet()
+    shown = progress or NullProgress()
     rounds = _rounds(root, since, until, shown)
     _prepare(root, rounds.chosen, shown)
     return _label(root, rounds, estimate, shown)

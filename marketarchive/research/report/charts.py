@@ -19,7 +19,7 @@ from marketarchive.research.report.drawing import (
     moments,
     tooltip,
 )
-from marketarchive.research.report.scope import Scope
+from marketarchive.research.report.scope import ReportScope
 from marketarchive.research.report.shares import Shares
 
 _COLORS = {
@@ -34,7 +34,7 @@ _COLORS = {
 }
 
 
-def shares(found: Shares, scope: Scope) -> Chart:
+def shares(found: Shares, scope: ReportScope) -> Chart:
     """Return bars of time bins, a strip per kind and asset, with marks where a part may be too thin."""
     rows = found.rows()
     for row in rows:
@@ -106,7 +106,7 @@ def shares(found: Shares, scope: Scope) -> Chart:
     return {"data": {"values": rows}, "vconcat": parts, "spacing": 14, "config": CONFIG}
 
 
-def timeline(rows: Sequence[dict[str, Any]], scope: Scope) -> Chart:
+def timeline(rows: Sequence[dict[str, Any]], scope: ReportScope) -> Chart:
     names = ("lane", "from", "to", "lasted", "cause", "scope", "detail")
     color = {"field": "reason", "type": "nominal", "legend": None, "scale": {"scheme": "dark2"}}
     return {
@@ -132,7 +132,9 @@ def timeline(rows: Sequence[dict[str, Any]], scope: Scope) -> Chart:
     }
 
 
-def spread_and_depth(rows: Sequence[dict[str, Any]], gaps: Sequence[dict[str, Any]], scope: Scope) -> Chart:
+def spread_and_depth(
+    rows: Sequence[dict[str, Any]], gaps: Sequence[dict[str, Any]], scope: ReportScope
+) -> Chart:
     """Return a line with its band for each asset, shaded where its books have a gap."""
     spread, depth = ("spread", "$ per share", ("spread",)), ("depth", "shares", ("bids", "asks"))
     parts = [
@@ -161,7 +163,7 @@ def _panel(
     names: Sequence[str],
     rows: Sequence[dict[str, Any]],
     gaps: Sequence[dict[str, Any]],
-    scope: Scope,
+    scope: ReportScope,
 ) -> Chart:
     layers: list[Chart] = []
     for name in names:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from marketarchive.research.report.scope import Scope
+from marketarchive.research.report.scope import ReportScope
 
 Chart = dict[str, Any]
 
@@ -34,7 +34,7 @@ _CLOCK = (
 )
 
 
-def moments(field: str, scope: Scope, *, is_bound: bool = False) -> Chart:
+def moments(field: str, scope: ReportScope, *, is_bound: bool = False) -> Chart:
     """Return the time axis; of layers that share it, bind one to the whole time."""
     bounds = {"expr": f"[{scope.since // _MS}, {scope.until // _MS}]"}
     return {

@@ -34,7 +34,7 @@ class Section:
 
 
 @dataclass
-class Page:
+class ReportPage:
     title: str
     span: str
     verdict: Verdict
@@ -46,7 +46,7 @@ class Page:
     round_chart: Chart = field(default_factory=dict)
 
 
-def html(page: Page, libraries: str) -> str:
+def html(page: ReportPage, libraries: str) -> str:
     """Render the page; `libraries` is JavaScript that has vegaEmbed."""
     charts = {each.id: each.chart for each in page.sections if each.chart is not None}
     own = files("marketarchive.research.report")

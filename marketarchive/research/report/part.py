@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from marketarchive.research.derived import Progress
 from marketarchive.research.names import Known
 from marketarchive.research.report.drawing import Chart
-from marketarchive.research.report.holes import Hole
 from marketarchive.research.report.page import Section
-from marketarchive.research.report.scope import Received, Scope
+from marketarchive.research.report.recorded_gaps import ReportedGap
+from marketarchive.research.report.scope import ReceivedFeeds, ReportScope
 from marketarchive.research.report.shares import Shares
 
 if TYPE_CHECKING:
@@ -27,15 +27,15 @@ class Found:
     """
 
     connection: duckdb.DuckDBPyConnection
-    scope: Scope
+    scope: ReportScope
     known: Known
     seen: Shares
-    gaps: Sequence[Hole]
-    there: Received
+    gaps: Sequence[ReportedGap]
+    there: ReceivedFeeds
 
 
 @dataclass(frozen=True)
-class Part:
+class ReportPart:
     """Contribution of a product to the page; places order it among the parts of every report."""
 
     sections: Sequence[tuple[int, Section]] = ()  # 2 is coverage, 3 gaps, 6 verified books
@@ -61,5 +61,5 @@ class Product:
     venues: frozenset[str]
     prepare: Callable[[Path, int, int, str | None, Progress], None]
     """Brings up to date what its part shows: root, since, until (ns), the master's URL."""
-    part: Callable[[Found], Part]
+    part: Callable[[Found], ReportPart]
     inputs: tuple[PurePosixPath, ...] = ()  # files that its part is made from, in OUTPUT_DIR

@@ -17,15 +17,15 @@ from marketarchive.clock import RealClock
 from marketarchive.exceptions import ArchiveError, ConfigurationError, DiskError
 from marketarchive.research.checks import verified_books
 from marketarchive.research.checks.check import share
-from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
+from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, leave_manifest
 from marketarchive.research.engine import connect, require
 from marketarchive.research.names import known as known_of
 from marketarchive.research.products import products_of
-from marketarchive.research.report import holes, page, sections, shares
-from marketarchive.research.report.page import Page
-from marketarchive.research.report.part import Found, Part
-from marketarchive.research.report.scope import Received, Scope, received, scope
-from marketarchive.research.report.verdict import Findings, Verdict, verdict
+from marketarchive.research.report import page, recorded_gaps, sections, shares
+from marketarchive.research.report.page import ReportPage
+from marketarchive.research.report.part import Found, ReportPart
+from marketarchive.research.report.scope import ReceivedFeeds, ReportScope, received, scope
+from marketarchive.research.report.verdict import ReportFindings, Verdict, verdict
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.tables.partitions import feeds, files, stamp_of, tables_of
 from marketarchive.research.views import view_names
@@ -44,7 +44,7 @@ TABLES = ("coverage", "books", "book_changes", "quotes")
 
 
 @dataclass
-class Report:
+class WrittenReport:
     """Result of a call: the files written and the verdict."""
 
     path: Path
@@ -62,7 +62,7 @@ def report(
     output: Path | None = None,
     master_url: str | None = None,
     progress: Progress | None = None,
-) -> Report:
+) -> WrittenReport:
     """Write a report of `since` <= time < `until` (ns) to `output`, or into reports/.
 
     By default it covers the last 24 hours of recording.
@@ -74,10 +74,10 @@ def report(
     import duckdb
 
     try:
-        with alone(root / FOLDER / "report.lock"):
-            return _Report(root, scope(root, since, until, assets), master_url, progress or Quiet()).make(
-                output, libraries
-            )
+        with exclusive_lock(root / FOLDER / "report.lock"):
+            return _Report(
+                root, scope(root, since, until, assets), master_url, progress or NullProgress()
+            ).make(output, libraries)
     except duckdb.Error as error:
         raise ArchiveError(f"the tables cannot be read: {str(error).splitlines()[0]}") from error
     except OSError as error:
@@ -85,7 +85,7 @@ def report(
 
 
 class _Report:
-    def __init__(self, root: Path, about: Scope, master_url: str | None, progress: Progress) -> None:
+    def __init__(self, root: Path, about: ReportScope, master_url: str | None, progress: Progress) -> None:
         self._root = root
         self._scope = about
         self._master_url = master_url
@@ -93,7 +93,7 @@ class _Report:
         self._products = products_of(feeds(root))
         self._started = RealClock().now_ns()
 
-    def make(self, output: Path | None, libraries: str) -> Report:
+    def make(self, output: Path | None, libraries: str) -> WrittenReport:
         self._bring_up_to_date()
         self._progress.total(1)
         self._progress.begin("report")
@@ -109,7 +109,7 @@ class _Report:
             store_files.make_dirs(target.parent, self._root)
         store_files.write_whole(target, data)
         self._progress.advance(1)
-        return Report(target, len(data), drawn.verdict, self._manifest(target, data, drawn.verdict))
+        return WrittenReport(target, len(data), drawn.verdict, self._manifest(target, data, drawn.verdict))
 
     def _bring_up_to_date(self) -> None:
         first, last = self._scope.since, self._scope.until
@@ -130,12 +130,12 @@ class _Report:
         for product in self._products:
             product.prepare(self._root, first, last, self._master_url, self._progress)
 
-    def _page(self, connection: duckdb.DuckDBPyConnection) -> Page:
+    def _page(self, connection: duckdb.DuckDBPyConnection) -> ReportPage:
         about = self._scope
         known = known_of(self._root, self._master_url)
         view_names(connection, self._root, self._master_url)
         seen, verified = shares.seen(connection, about), shares.verified(connection, about)
-        missing = holes.holes(connection, about, known)
+        missing = recorded_gaps.recorded_gaps(connection, about, known)
         there, state = received(about), status(self._root, RealClock())
         parts = [
             product.part(Found(connection, about, known, seen, missing, there)) for product in self._products
@@ -144,7 +144,7 @@ class _Report:
         counted, checked = seen.total(), verified.total()
         runs = [each for each in state.runs if _touches(each, about)]
         unseen = self._not_looked_at(there)
-        found = Findings(
+        found = ReportFindings(
             problems=state.problems,
             tracked_s=counted.total(),
             unseen_s=counted["gapped"] + counted["unknown"],
@@ -164,8 +164,8 @@ class _Report:
             (6, sections.verified(verified, about)),
             *(section for part in parts for section in part.sections),
         ]
-        drawn = next((part for part in parts if part.rounds), None) or next(iter(parts), Part())
-        return Page(
+        drawn = next((part for part in parts if part.rounds), None) or next(iter(parts), ReportPart())
+        return ReportPage(
             title=f"Recording report: {self._root.name}",
             span=f"{_minute(about.since)} to {_minute(about.until)}, UTC"
             + ("" if about.assets is None else f"; only {', '.join(sorted(about.assets))}"),
@@ -178,7 +178,7 @@ class _Report:
             round_chart=drawn.round_chart,
         )
 
-    def _not_looked_at(self, there: Received) -> list[str]:
+    def _not_looked_at(self, there: ReceivedFeeds) -> list[str]:
         """Return the feeds that came in the time and of which nothing here says how much of them was seen."""
         joined = frozenset[str]().union(*(product.venues for product in self._products))
         return [
@@ -190,10 +190,10 @@ class _Report:
 
     def _facts(
         self,
-        there: Received,
+        there: ReceivedFeeds,
         runs: Sequence[RunStatus],
         state: Status,
-        parts: Sequence[Part],
+        parts: Sequence[ReportPart],
         unseen: Sequence[str],
     ) -> list[tuple[str, str]]:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in there.counts.most_common())
@@ -275,8 +275,8 @@ def _figures(
     seen: shares.Shares,
     verified: shares.Shares,
     gaps: int,
-    parts: Sequence[Part],
-    there: Received,
+    parts: Sequence[ReportPart],
+    there: ReceivedFeeds,
 ) -> list[tuple[str, str]]:
     checked = verified.total()
     found = [
@@ -291,7 +291,7 @@ def _figures(
     return [(number, what) for _, number, what in sorted(found, key=lambda each: each[0])]
 
 
-def _touches(each: RunStatus, about: Scope) -> bool:
+def _touches(each: RunStatus, about: ReportScope) -> bool:
     return (each.started is None or each.started < about.until) and (
         each.ended is None or each.ended >= about.since
     )

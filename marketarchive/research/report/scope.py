@@ -21,7 +21,7 @@ _POINTS = 240  # of a line over the whole time, at most
 
 
 @dataclass(frozen=True)
-class Scope:
+class ReportScope:
     """Range `since` <= time < `until` (ns) in whole five minutes, and assets (None: all)."""
 
     root: Path
@@ -50,7 +50,7 @@ class Scope:
 
 
 @dataclass
-class Received:
+class ReceivedFeeds:
     """Contents of the ledger in the time; a segment counts whole when a part of it lies within."""
 
     segments: int = 0
@@ -62,7 +62,7 @@ class Received:
     recovered: int = 0
 
 
-def scope(root: Path, since: int | None, until: int | None, assets: Collection[str] | None) -> Scope:
+def scope(root: Path, since: int | None, until: int | None, assets: Collection[str] | None) -> ReportScope:
     """Return the scope; by default the last 24 hours before `until` or the newest line.
 
     Raises ArchiveError when there is no recording.
@@ -78,11 +78,11 @@ def scope(root: Path, since: int | None, until: int | None, assets: Collection[s
     if start >= end:
         span = f"{iso(min(from_iso(each['first']) for each in told))} to {iso(max(map(_last, told)))}"
         raise ArchiveError(f"nothing was recorded in the time asked for: the recording is of {span}")
-    return Scope(root, start, end, None if assets is None else frozenset(assets))
+    return ReportScope(root, start, end, None if assets is None else frozenset(assets))
 
 
-def received(scope: Scope) -> Received:
-    found = Received()
+def received(scope: ReportScope) -> ReceivedFeeds:
+    found = ReceivedFeeds()
     for entry in _segments(scope.root):
         if from_iso(entry["first"]) < scope.until and _last(entry) >= scope.since:
             found.segments += 1
@@ -95,7 +95,7 @@ def received(scope: Scope) -> Received:
     return found
 
 
-def firsts(scope: Scope) -> dict[tuple[str, str], list[int]]:
+def firsts(scope: ReportScope) -> dict[tuple[str, str], list[int]]:
     """Return by venue and feed when segments began: an end for gaps that have none."""
     found: dict[tuple[str, str], list[int]] = {}
     for entry in _segments(scope.root):

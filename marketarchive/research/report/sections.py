@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from marketarchive.research.report import charts, holes
-from marketarchive.research.report.holes import Hole
+from marketarchive.research.report import charts, recorded_gaps
 from marketarchive.research.report.page import Section, table
-from marketarchive.research.report.scope import Scope
+from marketarchive.research.report.recorded_gaps import ReportedGap
+from marketarchive.research.report.scope import ReportScope
 from marketarchive.research.report.shares import Shares
 from marketarchive.times import SECOND
 
@@ -32,7 +32,7 @@ Shares of messages, {bin} a bar; a red mark: at least one failed. It cannot tell
 last message of a stretch; section 2 does."""
 
 
-def coverage(found: Shares, scope: Scope, notes: Sequence[str] = ()) -> Section:
+def coverage(found: Shares, scope: ReportScope, notes: Sequence[str] = ()) -> Section:
     title = "2. How much was seen"
     told = paragraph(_COVERAGE.format(bin=length(found.bin_s)))
     told += "".join(paragraph(note, soft=True) for note in notes)
@@ -41,14 +41,14 @@ def coverage(found: Shares, scope: Scope, notes: Sequence[str] = ()) -> Section:
     return Section("coverage", title, told, charts.shares(found, scope))
 
 
-def gaps(found: Sequence[Hole], scope: Scope) -> Section:
+def gaps(found: Sequence[ReportedGap], scope: ReportScope) -> Section:
     title, told = "3. Recorded gaps", paragraph(_GAPS)
     if not found:
         return Section("gaps", title, told + nothing("No gap was recorded in this time."))
-    drawn = holes.drawn(found)
+    drawn = recorded_gaps.drawn(found)
     if len(drawn) < len(found):
         told += paragraph(f"Of {len(found):,} gaps the longest {len(drawn):,} are drawn.")
-    groups: dict[str, list[Hole]] = {}
+    groups: dict[str, list[ReportedGap]] = {}
     for each in found:
         groups.setdefault(each.lane, []).append(each)
     rows = [
@@ -72,7 +72,7 @@ def gaps(found: Sequence[Hole], scope: Scope) -> Section:
     return Section("gaps", title, told, chart, table(columns, rows))
 
 
-def verified(found: Shares, scope: Scope) -> Section:
+def verified(found: Shares, scope: ReportScope) -> Section:
     title, told = (
         "6. Books that are what the venue hashed",
         paragraph(_VERIFIED.format(bin=length(found.bin_s))),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from marketarchive.research.checks.check import share
 from marketarchive.research.engine import run
-from marketarchive.research.report.scope import Scope
+from marketarchive.research.report.scope import ReportScope
 from marketarchive.research.views import literal, view_plain, view_rows
 from marketarchive.times import SECOND, iso
 from marketarchive.venues import feed_of, venues
@@ -86,7 +86,7 @@ class Shares:
         return found
 
 
-def seen(connection: duckdb.DuckDBPyConnection, scope: Scope) -> Shares:
+def seen(connection: duckdb.DuckDBPyConnection, scope: ReportScope) -> Shares:
     """Count the table `coverage`. Raises duckdb.Error."""
     found = Shares(SEEN, SEEN[-2:], scope.bin_s)
     view_plain(connection, scope.root, "coverage", scope.since, scope.until)
@@ -108,7 +108,7 @@ def seen(connection: duckdb.DuckDBPyConnection, scope: Scope) -> Shares:
     return _ordered(found, _kinds())
 
 
-def verified(connection: duckdb.DuckDBPyConnection, scope: Scope) -> Shares:
+def verified(connection: duckdb.DuckDBPyConnection, scope: ReportScope) -> Shares:
     """Count the tables `books` and `book_changes`. Needs `names`. Raises duckdb.Error."""
     found = Shares(VERIFIED, VERIFIED[-1:], scope.bin_s)
     for table, kind, where in (

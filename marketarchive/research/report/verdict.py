@@ -20,7 +20,7 @@ WORDS: dict[Level, str] = {
 
 
 @dataclass
-class Findings:
+class ReportFindings:
     """Figures of the time."""
 
     problems: Sequence[str]  # of ledger and manifests
@@ -47,7 +47,7 @@ class Verdict:
         return WORDS[self.level]
 
 
-def verdict(found: Findings) -> Verdict:
+def verdict(found: ReportFindings) -> Verdict:
     defects = [f"ledger or manifests: {problem}" for problem in found.problems]
     if found.differing:
         defects.append(f"{found.differing:,} rounds end otherwise than the official outcome (section 7)")

@@ -16,7 +16,7 @@ OFFENDERS = 5
 
 
 @dataclass
-class Check:
+class BookCheck:
     """Count of `bad` among `of`; passed when none is bad, None when there was nothing to check."""
 
     name: str
@@ -28,7 +28,7 @@ class Check:
     def passed(self) -> bool | None:
         return None if not self.of else not self.bad
 
-    def add(self, other: Check) -> None:
+    def add(self, other: BookCheck) -> None:
         """Add another day of the same check."""
         self.bad += other.bad
         self.of += other.of
@@ -68,7 +68,7 @@ def check(
     examples: list[dict[str, Any]],
     *,
     asks_both: bool,
-) -> list[Check]:
+) -> list[BookCheck]:
     """Return the checks of one day's file of books.
 
     unreadable: books that gave no row; asks_both: each request to /books named both tokens of its markets.
@@ -80,7 +80,7 @@ def check(
     [counted] = run(connection, f"SELECT {figures}, count(*) FROM {rows}")
     found = []
     for place, (name, (bad, of, worst)) in enumerate(_OF_ROWS.items()):
-        one = Check(name, counted[2 * place], counted[2 * place + 1])
+        one = BookCheck(name, counted[2 * place], counted[2 * place + 1])
         if one.bad:
             one.offenders = _dicts(
                 connection,
@@ -90,11 +90,11 @@ def check(
         found.append(one)
     if asks_both:
         found.append(_both(connection, rows))
-    found.append(Check(_READABLE, unreadable, counted[-1] + unreadable, examples[:OFFENDERS]))
+    found.append(BookCheck(_READABLE, unreadable, counted[-1] + unreadable, examples[:OFFENDERS]))
     return found
 
 
-def _both(connection: duckdb.DuckDBPyConnection, rows: str) -> Check:
+def _both(connection: duckdb.DuckDBPyConnection, rows: str) -> BookCheck:
     """Count markets with one book only in a batch answer: a market has two tokens."""
     # by hash: a day has millions of answers' markets, and a condition id has 66 characters
     query = f"""
@@ -103,7 +103,7 @@ def _both(connection: duckdb.DuckDBPyConnection, rows: str) -> Check:
         GROUP BY hash(run), seq, hash(market) HAVING min(hash(token)) = max(hash(token))"""
     groups = f"SELECT 1 FROM {rows} WHERE route = 'books' GROUP BY hash(run), seq, hash(market)"
     [counts] = run(connection, f"SELECT (SELECT count(*) FROM ({query})), (SELECT count(*) FROM ({groups}))")
-    one = Check(_BOTH, *counts)
+    one = BookCheck(_BOTH, *counts)
     if one.bad:
         one.offenders = _dicts(connection, f"{query} ORDER BY run, seq LIMIT {OFFENDERS}")
     return one

@@ -14,7 +14,7 @@ import msgspec
 from marketarchive.research.engine import stored
 from marketarchive.research.tables import coverage_inputs, market_streams
 from marketarchive.research.tables.coverage_inputs import Reading, Watched
-from marketarchive.research.tables.extract import Made, register
+from marketarchive.research.tables.extract import MadeTable, register
 from marketarchive.research.tables.gap_scope import of_row
 from marketarchive.research.tables.gaps import current
 from marketarchive.research.tables.making import Task
@@ -41,7 +41,7 @@ SLICE_S = 300
 """Seconds of the stretches that a row tells apart."""
 
 
-def make(task: Task) -> Made:
+def make(task: Task) -> MadeTable:
     """Write the day's rows to the task's target.
 
     Raises ArchiveError, and duckdb.Error for a segment that cannot be read.
@@ -91,7 +91,7 @@ def make(task: Task) -> Made:
     stamp = msgspec.json.encode(partition.stamp(verified=True))
     schema = _schema().with_metadata({METADATA.encode(): stamp})
     pq.write_table(pa.Table.from_pylist(rows, schema), task.target, compression="zstd")
-    return Made(len(rows))
+    return MadeTable(len(rows))
 
 
 def _spans(one: Watched, gaps: list[dict[str, Any]], day: Day) -> list[tuple[int, int]]:

@@ -17,7 +17,7 @@ from marketarchive.research.tables.extract import Names, lines
 from marketarchive.research.tables.making import makers
 from marketarchive.research.tables.partitions import Partition
 from marketarchive.research.tables.seconds import Day
-from marketarchive.research.tables.subscriptions import Span, Told, spans, tracked
+from marketarchive.research.tables.subscriptions import SubscriptionLine, SubscriptionSpan, spans, tracked
 from marketarchive.scope import Scope
 from marketarchive.times import from_iso
 
@@ -194,7 +194,7 @@ def _of_polled_prices(read: Reading) -> Iterator[Watched]:
 
 def _of_topics(read: Reading) -> Iterator[Watched]:
     connection, day = read.connection, read.day
-    told, ends = told_in(read)
+    told, ends = connection_lines(read)
     points = read.tables["reference_prices"]
     seen = {
         (found_in, name, topic): at
@@ -204,7 +204,7 @@ def _of_topics(read: Reading) -> Iterator[Watched]:
                 GROUP BY run, connection, topic""",
         )
     }
-    by_topic: dict[tuple[str, str], list[Span]] = defaultdict(list)
+    by_topic: dict[tuple[str, str], list[SubscriptionSpan]] = defaultdict(list)
     for span in spans(told, seen, ends):
         by_topic[span.run, span.name].append(span)
     arrivals: dict[tuple[str, str, str], dict[str, list[int]]] = defaultdict(dict)
@@ -240,7 +240,7 @@ def _of_topics(read: Reading) -> Iterator[Watched]:
 # --- what they share -------------------------------------------------------------------------------------
 
 
-def told_in(read: Reading) -> tuple[list[Told], dict[str, int]]:
+def connection_lines(read: Reading) -> tuple[list[SubscriptionLine], dict[str, int]]:
     """Return the connection lines in order, and when each run ended, or the part of it that is here."""
     partition = read.partition
     found = run(
@@ -256,7 +256,9 @@ def told_in(read: Reading) -> tuple[list[Told], dict[str, int]]:
         else:
             texts = msgspec.json.decode(subscribe) if subscribe else ()
             told.append(
-                Told(found_in, name, at, event, keys_of(partition.venue, partition.feed, keys, texts))
+                SubscriptionLine(
+                    found_in, name, at, event, keys_of(partition.venue, partition.feed, keys, texts)
+                )
             )
     ends: dict[str, int] = {}
     last: dict[str, tuple[int, int]] = {}  # of each run the number of its last segment, and which it is

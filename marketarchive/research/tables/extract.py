@@ -28,7 +28,7 @@ Progress = Callable[[int], None]
 
 
 @dataclass
-class Made:
+class MadeTable:
     """Result of making a day's file."""
 
     rows: int = 0

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from marketarchive.archive.reader import Message, read_segment
-from marketarchive.gap_lines import GapLine, held_subjects
-from marketarchive.research.tables.extract import Made
+from marketarchive.gap_lines import GapLineKey, held_subjects
+from marketarchive.research.tables.extract import MadeTable
 from marketarchive.research.tables.partitions import METADATA, Partition
 from marketarchive.scope import Scope
 from marketarchive.times import from_iso
@@ -23,7 +23,7 @@ _SAME = ("from", "reason", "connection", "detail")
 """Fields that a gap's two lines of schema 1, without its end and with it, have in common."""
 
 
-def make(root: Path, partition: Partition, target: Path) -> Made:
+def make(root: Path, partition: Partition, target: Path) -> MadeTable:
     """Write the day's gap lines that hold to `target`. Only segments that have some are read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -39,7 +39,7 @@ def make(root: Path, partition: Partition, target: Path) -> Made:
     stamp = msgspec.json.encode(partition.stamp(verified=True))
     schema = _schema().with_metadata({METADATA.encode(): stamp})
     pq.write_table(pa.Table.from_pylist(rows, schema), target, compression="zstd")
-    return Made(len(rows))
+    return MadeTable(len(rows))
 
 
 def newest_lines(rows: Iterable[dict[str, Any]], venue: str, feed: str) -> list[dict[str, Any]]:
@@ -49,7 +49,7 @@ def newest_lines(rows: Iterable[dict[str, Any]], venue: str, feed: str) -> list[
     `current` does not see them.
     """
     found = _without_ended(list(rows))
-    lines = [GapLine(venue, feed, row["id"], row["seq"], row["subjects"]) for row in found]
+    lines = [GapLineKey(venue, feed, row["id"], row["seq"], row["subjects"]) for row in found]
     return [
         row if held == row["subjects"] else row | {"subjects": held}
         for row, held in zip(found, held_subjects(lines), strict=True)

@@ -17,8 +17,8 @@ from marketarchive.invocation import command
 from marketarchive.research.engine import connect, stored
 from marketarchive.research.names import Known
 from marketarchive.research.tables import checks, coverage, gaps, rows, schemas
-from marketarchive.research.tables.checks import Check
-from marketarchive.research.tables.extract import Made, Progress, aside, copy, count
+from marketarchive.research.tables.checks import BookCheck
+from marketarchive.research.tables.extract import MadeTable, Progress, aside, copy, count
 from marketarchive.research.tables.making import Task, finish_of
 from marketarchive.research.tables.partitions import Partition, stamp_of
 
@@ -70,7 +70,7 @@ class Done:
 
     outputs: list[Output] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)  # path of a table's file -> why it was left as it is
-    checks: list[Check] = field(default_factory=list)
+    checks: list[BookCheck] = field(default_factory=list)
 
 
 def do(job: Job, known: Known, progress: Progress) -> Done:
@@ -163,7 +163,7 @@ class _Doing:
             self._check(connection, partition, of_table)
             self._settle(partition, of_table)
 
-    def _check(self, connection: duckdb.DuckDBPyConnection, partition: Partition, made: Made) -> None:
+    def _check(self, connection: duckdb.DuckDBPyConnection, partition: Partition, made: MadeTable) -> None:
         if partition.table == "books":
             unreadable = sum(made.unreadable.values())
             asks_both = partition.is_polled and partition.books_per_market > 1
@@ -172,7 +172,7 @@ class _Doing:
                 connection, path, unreadable, made.examples, asks_both=asks_both
             )
 
-    def _settle(self, partition: Partition, made: Made) -> None:
+    def _settle(self, partition: Partition, made: MadeTable) -> None:
         """Let what was made take the place of the file, lastingly."""
         files, temporary, path = self._files, self._temporary(partition), self._path(partition)
         handle = os.open(temporary, os.O_RDONLY)

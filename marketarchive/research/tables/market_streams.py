@@ -13,11 +13,11 @@ from marketarchive.research.tables.coverage_inputs import (
     STREAM_S,
     Reading,
     Watched,
+    connection_lines,
     of_venue,
     second,
-    told_in,
 )
-from marketarchive.research.tables.subscriptions import Span, spans, tracked
+from marketarchive.research.tables.subscriptions import SubscriptionSpan, spans, tracked
 from marketarchive.venues import feed_of
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def watched(read: Reading) -> Iterator[Watched]:
     partition = read.partition
     if not read.paths or partition.is_polled or "books" not in read.tables or of_venue(partition) is not None:
         return
-    told, ends = told_in(read)
+    told, ends = connection_lines(read)
     if not any(line.names for line in told):
         return
     day, messages = read.day, _messages(read)
@@ -55,7 +55,7 @@ def watched(read: Reading) -> Iterator[Watched]:
         seen[key], arrivals[key], bases[key], assets[market] = first, seconds, books or [], asset
         if declared is not None and declared.is_numbered:
             of_connection[found_in, name] |= day.since(day.at(seconds), STREAM_S)
-    found: dict[tuple[str, str], list[Span]] = defaultdict(list)
+    found: dict[tuple[str, str], list[SubscriptionSpan]] = defaultdict(list)
     for span in spans(told, seen, ends):
         found[span.run, span.name].append(span)
     for (found_in, market), of in found.items():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _EXACT = Context(prec=100)
 
 
-class _Side:
+class _BookSide:
     """The levels of one side of many books, best first."""
 
     def __init__(self, levels: pa.Array, *, is_bid: bool) -> None:
@@ -112,7 +112,7 @@ def measure(
     misfits: dict[int, ParseError] = {}
     holds: dict[str, Any] = {}
     for name, levels, is_bid in (("bid", bids, True), ("ask", asks, False)):
-        side = _Side(levels, is_bid=is_bid)
+        side = _BookSide(levels, is_bid=is_bid)
         is_sorted = side.is_sorted()
         best = side.best(is_sorted)
         found[f"best_{name}"] = side.prices.take(best)

@@ -9,10 +9,10 @@ from typing import Any
 
 from marketarchive.clock import Clock, RealClock
 from marketarchive.exceptions import ArgumentError, DiskError
-from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
+from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, leave_manifest
 from marketarchive.research.engine import require
 from marketarchive.research.names import known as known_of
-from marketarchive.research.tables.checks import Check
+from marketarchive.research.tables.checks import BookCheck
 from marketarchive.research.tables.jobs import Done, Job, Output, do
 from marketarchive.research.tables.partitions import (
     VERSIONS,
@@ -35,7 +35,7 @@ class Normalized:
     outputs: list[Output] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)  # path of a table's file -> why it was left as it is
     former: list[str] = field(default_factory=list)  # paths of files that were left at a former version
-    checks: dict[str, Check] = field(default_factory=dict)
+    checks: dict[str, BookCheck] = field(default_factory=dict)
     manifest: str | None = None  # relative to OUTPUT_DIR
 
     def as_dict(self) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def normalize(
     if not present:
         return Normalized()
     try:
-        with alone(root / "tables" / "normalize.lock"):
+        with exclusive_lock(root / "tables" / "normalize.lock"):
             return _normalize(
                 root,
                 [one for one in partitions(root, wanted, since, until) if one.table in with_needs(tables)],
@@ -87,7 +87,7 @@ def normalize(
                 upgrade,
                 master_url,
                 processes,
-                progress or Quiet(),
+                progress or NullProgress(),
                 clock or RealClock(),
                 {"feeds": sorted(chosen), "since": since and iso(since), "until": until and iso(until)},
             )
@@ -127,7 +127,7 @@ def _normalize(
         done.outputs += made.outputs
         done.failed |= made.failed
         for check in made.checks:
-            done.checks.setdefault(check.name, Check(check.name)).add(check)
+            done.checks.setdefault(check.name, BookCheck(check.name)).add(check)
     if done.outputs:
         done.manifest = _manifest(root, clock, started, done, {**arguments, "verify": verify})
     return done

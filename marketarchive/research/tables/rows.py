@@ -20,7 +20,7 @@ from marketarchive.archive.replay import connection_line, make_rows, replayed
 from marketarchive.exceptions import ArchiveError, ParseError
 from marketarchive.research.tables import schemas
 from marketarchive.research.tables.columns import Batch, Place
-from marketarchive.research.tables.extract import Made, Names, Progress
+from marketarchive.research.tables.extract import MadeTable, Names, Progress
 from marketarchive.research.tables.partitions import METADATA, VERIFIED, Partition, tables_of
 from marketarchive.venues import feed_of
 from marketarchive.venues.messages import ConnectionLine
@@ -45,7 +45,7 @@ class _Table:
 
     file: pq.ParquetWriter
     batch: Batch
-    made: Made
+    made: MadeTable
     group_rows: int
     at_once: int
     group: list[pa.Table] = field(default_factory=list)
@@ -95,7 +95,7 @@ def make(
     progress: Progress,
     *,
     verify: bool,
-) -> dict[str, Made]:
+) -> dict[str, MadeTable]:
     """Write the day's rows of the tables of `targets`, each to its file.
 
     partition: of any table of the feed and day; progress: told bytes of segments as they are read. Raises
@@ -118,7 +118,7 @@ def make(
             tables[table] = _Table(
                 file,
                 batch,
-                Made(verified=is_verified),
+                MadeTable(verified=is_verified),
                 GROUP_ROWS.get(table, _GROUP_ROWS),
                 _AT_ONCE.get(table, _ROWS_AT_ONCE),
             )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 
-class Told(NamedTuple):
+class SubscriptionLine(NamedTuple):
     """A connection line, or a market's end (`resolved`), which only names tokens."""
 
     run: str
@@ -18,7 +18,7 @@ class Told(NamedTuple):
 
 
 @dataclass
-class Span:
+class SubscriptionSpan:
     """Time from and until (us) one token or topic was subscribed on one connection."""
 
     run: str
@@ -30,8 +30,8 @@ class Span:
 
 
 def spans(
-    told: Iterable[Told], seen: Mapping[tuple[str, str, str], int], ends: Mapping[str, int]
-) -> Iterator[Span]:
+    told: Iterable[SubscriptionLine], seen: Mapping[tuple[str, str, str], int], ends: Mapping[str, int]
+) -> Iterator[SubscriptionSpan]:
     """Yield the spans of subscription from connection lines.
 
     told: lines in the order of each run; seen: first evidence of each (run, connection, name), for
@@ -53,13 +53,15 @@ def spans(
             gone = tuple(held) if line.event == "closed" else line.names
             for name in gone:
                 if (start := held.pop(name, None)) is not None:
-                    yield Span(*key, name, start, max(start, line.at), line.event != "closed")
+                    yield SubscriptionSpan(*key, name, start, max(start, line.at), line.event != "closed")
     for (run, connection), held in open_now.items():
         for name, start in held.items():
-            yield Span(run, connection, name, start, max(start, ends.get(run, start)), is_final=False)
+            yield SubscriptionSpan(
+                run, connection, name, start, max(start, ends.get(run, start)), is_final=False
+            )
 
 
-def tracked(found: Iterable[Span]) -> list[tuple[int, int]]:
+def tracked(found: Iterable[SubscriptionSpan]) -> list[tuple[int, int]]:
     """Return from when until when data was due.
 
     A connection that is followed by another leaves no end.

@@ -140,7 +140,7 @@ class _Worker:
                     assert isinstance(answer, Done)
                     return answer
         except (EOFError, BrokenPipeError, pickle.UnpicklingError):
-            raise _WorkerError(self._end_told()) from None
+            raise _WorkerError(self._exit_message()) from None
 
     def end(self) -> None:
         """Let it end: there is nothing more to do."""
@@ -156,7 +156,7 @@ class _Worker:
             self._process.kill()
             self._process.wait()
 
-    def _end_told(self) -> str:
+    def _exit_message(self) -> str:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         code = self._process.wait()

@@ -8,7 +8,7 @@ from typing import Any
 
 from marketarchive.simulator.chainlink.candles import RANGES, Candles
 from marketarchive.simulator.chainlink.page import NOT_FOUND, SCRIPT_PATH, render
-from marketarchive.simulator.chainlink.reports import Report, Reports, decimal, stamp
+from marketarchive.simulator.chainlink.reports import Reports, SimReport, decimal, stamp
 from marketarchive.simulator.chainlink.script import SCRIPT
 from marketarchive.simulator.chainlink.streams import BY_FEED_ID, BY_SLUG, Stream
 from marketarchive.simulator.messages import Asked, Reply, json_reply
@@ -86,7 +86,7 @@ class Chainlink:
         name = asked.first("attributeName")
         found = sorted(
             keyed
-            for report in self.reports.told(stream, at, window_s)
+            for report in self.reports.published(stream, at, window_s)
             for keyed in self._nodes(report)
             if name in ("", keyed[1])
         )
@@ -96,7 +96,7 @@ class Chainlink:
         ]
         return _json({"data": {"allStreamValuesGenerics": {"nodes": nodes}}})
 
-    def _make_nodes(self, report: Report) -> list[tuple[int, str, str, str]]:
+    def _make_nodes(self, report: SimReport) -> list[tuple[int, str, str, str]]:
         """Return (place, attribute, value, time) of each attribute.
 
         No order is promised, and none is kept.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from marketarchive.simulator.chainlink.reports import Report, Reports, decimal
+from marketarchive.simulator.chainlink.reports import Reports, SimReport, decimal
 from marketarchive.simulator.chainlink.streams import Stream
 from marketarchive.times import SECOND, to_seconds
 
@@ -16,7 +16,7 @@ _PART_NS = 3 * SECOND  # holds a report, wherever it begins
 
 
 @dataclass(frozen=True)
-class Range:
+class CandleRange:
     """Size of a `timeRange`: `count` buckets of `bucket_s` up to now."""
 
     name: str
@@ -25,9 +25,9 @@ class Range:
 
 
 RANGES = {
-    "1D": Range("allStreamValuesGeneric1Minutes", 60, 24 * 60),
-    "1W": Range("allStreamValuesGeneric1Hours", 3600, 7 * 24),
-    "1M": Range("allStreamValuesGeneric1Days", 86_400, 30),
+    "1D": CandleRange("allStreamValuesGeneric1Minutes", 60, 24 * 60),
+    "1W": CandleRange("allStreamValuesGeneric1Hours", 3600, 7 * 24),
+    "1M": CandleRange("allStreamValuesGeneric1Days", 86_400, 30),
 }
 
 
@@ -38,7 +38,7 @@ class Candles:
         self._reports = reports
         self._nodes = lru_cache(maxsize=1 << 13)(self._make)
 
-    def nodes(self, stream: Stream, wanted: Range, now_ns: int) -> list[dict[str, Any]]:
+    def nodes(self, stream: Stream, wanted: CandleRange, now_ns: int) -> list[dict[str, Any]]:
         """Return the buckets, the newest first; the one that `now_ns` lies in is left out."""
         last = now_ns // SECOND // wanted.bucket_s
         return [
@@ -56,7 +56,7 @@ class Candles:
             for place, name in enumerate(("benchmark", "bid", "ask"))
         ]
 
-    def _some(self, stream: Stream, begin_ns: int, length_ns: int) -> Iterator[Report]:
+    def _some(self, stream: Stream, begin_ns: int, length_ns: int) -> Iterator[SimReport]:
         """Yield the first report of the bucket, some between, and the last."""
         for part in range(_LOOKED_AT - 1):
             at = begin_ns + part * length_ns // _LOOKED_AT
@@ -65,7 +65,7 @@ class Candles:
         yield last
 
 
-def _text(report: Report, at_ns: int | None = None) -> str:
+def _text(report: SimReport, at_ns: int | None = None) -> str:
     """Format an observation as `2026-04-13 12:08:00.339431+00`."""
     at = report.observed_at
     if at_ns is not None:
@@ -73,8 +73,8 @@ def _text(report: Report, at_ns: int | None = None) -> str:
     return at.isoformat(" ").removesuffix(":00")
 
 
-def _candle(reports: list[Report], place: int) -> str:
-    def value(report: Report) -> int:
+def _candle(reports: list[SimReport], place: int) -> str:
+    def value(report: SimReport) -> int:
         return report.values[place][1]
 
     parts = {

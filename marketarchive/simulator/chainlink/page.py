@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from marketarchive.simulator.chainlink.reports import Report, decimal, stamp
+from marketarchive.simulator.chainlink.reports import SimReport, decimal, stamp
 from marketarchive.simulator.chainlink.streams import Stream, stream_data
 
 SCRIPT_PATH = "/_next/static/chunks/stream-page.js"
@@ -33,7 +33,7 @@ def render(
     stream: Stream,
     asked: str,
     faults: Mapping[str, Mapping[str, Any]],
-    carried: Sequence[tuple[int, Report]] | None,
+    carried: Sequence[tuple[int, SimReport]] | None,
 ) -> bytes:
     """Render a page.
 

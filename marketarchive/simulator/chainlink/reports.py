@@ -29,7 +29,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Report:
+class SimReport:
     """One report; prices are dollars times 10**18, `mid` is the venue's `benchmark`."""
 
     observed_us: int
@@ -55,7 +55,7 @@ class Reports:
         self._prices = prices
         self.make = lru_cache(maxsize=1 << 14)(self._make)
 
-    def observed(self, stream: Stream, from_ns: int, to_ns: int) -> Iterator[Report]:
+    def observed(self, stream: Stream, from_ns: int, to_ns: int) -> Iterator[SimReport]:
         """Yield the reports with from_ns <= observation < to_ns, the oldest first."""
         step = _STEP_US[not stream.window_s]
         for number in range(from_ns // _US // step - 1, to_ns // _US // step + 2):
@@ -63,12 +63,12 @@ class Reports:
             if from_ns <= report.observed_us * _US < to_ns:
                 yield report
 
-    def told(self, stream: Stream, now_ns: int, window_s: int) -> list[Report]:
+    def published(self, stream: Stream, now_ns: int, window_s: int) -> list[SimReport]:
         """Return the reports of the last `window_s` seconds published by `now_ns`, the oldest first."""
         found = self.observed(stream, now_ns - window_s * SECOND, now_ns)
         return [report for report in found if report.told_ns <= now_ns]
 
-    def _make(self, stream: Stream, number: int) -> Report:
+    def _make(self, stream: Stream, number: int) -> SimReport:
         if stream.window_s:
             observed_us = number * _STEP_US[False]
         else:
@@ -78,7 +78,7 @@ class Reports:
         spread = mid * _SPREAD * (0.4 + 1.2 * unit(self._seed, "spread", stream.slug, number))
         below = spread * unit(self._seed, "below", stream.slug, number)
         jitter = bits(self._seed, "told", stream.slug, number) % (2 * _LAG_JITTER_NS) - _LAG_JITTER_NS
-        return Report(
+        return SimReport(
             observed_us=observed_us,
             told_ns=observed_us * _US + LAG_NS + jitter,
             mid=mid,
@@ -110,6 +110,6 @@ def decimal(value: int) -> str:
     return f"{whole}.{rest:018d}".rstrip("0").rstrip(".")
 
 
-def stamp(report: Report) -> str:
+def stamp(report: SimReport) -> str:
     """Format as `2026-05-08T19:53:19.123679+00:00`; a whole second has no decimals."""
     return report.observed_at.isoformat()

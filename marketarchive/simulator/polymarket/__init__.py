@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from marketarchive.simulator.messages import Asked, Reply, json_reply
-from marketarchive.simulator.polymarket.books import Books
+from marketarchive.simulator.polymarket.books import SimBooks
 from marketarchive.simulator.polymarket.clob import Clob
 from marketarchive.simulator.polymarket.data_api import DataApi
 from marketarchive.simulator.polymarket.gamma import Gamma
-from marketarchive.simulator.polymarket.gamma_rows import Rows
+from marketarchive.simulator.polymarket.gamma_rows import GammaRows
 from marketarchive.simulator.polymarket.market_channel import MarketChannel
-from marketarchive.simulator.polymarket.market_session import MarketSession
+from marketarchive.simulator.polymarket.market_session import SimMarketSession
 from marketarchive.simulator.polymarket.markets import SimMarket
 from marketarchive.simulator.polymarket.rounds import LISTED_AHEAD_S
-from marketarchive.simulator.polymarket.rtds import Rtds, RtdsSession
+from marketarchive.simulator.polymarket.rtds import Rtds, SimRtdsSession
 from marketarchive.simulator.polymarket.web import LIMIT as WEB_LIMIT
 from marketarchive.simulator.polymarket.web import Web
 from marketarchive.simulator.polymarket.world import HISTORY_S, World
@@ -39,10 +39,10 @@ class Polymarket:
 
     def __init__(self, seed: int) -> None:
         self.world = World(seed)
-        self.books = Books(self.world)
+        self.books = SimBooks(self.world)
         self.market_channel = MarketChannel(self.books)
         self.rtds = Rtds(seed, self.world.prices)
-        rows = Rows(self.world, self.books)
+        rows = GammaRows(self.world, self.books)
         self._web = Web(seed, self.world.prices)
         self._clob = Clob(self.world, self.books)
         self._sites: dict[str, Gamma | DataApi] = {
@@ -64,9 +64,9 @@ class Polymarket:
     def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
         path = asked.path.rstrip("/")
         if (asked.host, path) == (MARKET_HOST, "/ws/market"):
-            return MarketSession(self.market_channel, now_ns)
+            return SimMarketSession(self.market_channel, now_ns)
         if (asked.host, path) == (RTDS_HOST, ""):
-            return RtdsSession(self.rtds, number, now_ns)
+            return SimRtdsSession(self.rtds, number, now_ns)
         return None
 
     def limit(self, asked: Asked) -> tuple[str, int]:

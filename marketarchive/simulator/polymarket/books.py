@@ -13,35 +13,35 @@ from typing import Literal
 
 from marketarchive.simulator.noise import digest
 from marketarchive.simulator.polymarket.ladder import MIN_ORDER_SIZE, Ladder
-from marketarchive.simulator.polymarket.levels import Levels, Target, Top
+from marketarchive.simulator.polymarket.levels import Levels, SimTop, TargetBook
 from marketarchive.simulator.polymarket.markets import SimMarket
-from marketarchive.simulator.polymarket.tape import LAST_MS, Tape, Trade
+from marketarchive.simulator.polymarket.tape import LAST_MS, Tape, TapeTrade
 from marketarchive.simulator.polymarket.world import World
 
-__all__ = ["MIN_ORDER_SIZE", "Books", "Step", "Top"]
+__all__ = ["MIN_ORDER_SIZE", "BookStep", "SimBooks", "SimTop"]
 
 _SECONDS_KEPT = _LADDERS_KEPT = 1024
 _LEAST_LEFT = 100  # hundredths; what a trade leaves at a level at least
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class BookStep:
     """One change of a market's book and what it leads to. Levels are the first token's, in ticks."""
 
     ms: int
     kind: Literal["change", "trade", "retick"]
     hashes: tuple[str, str]
-    before: Top
-    top: Top
+    before: SimTop
+    top: SimTop
     last: str
     is_bid: bool = False
     level: int = 0
     size: int = 0  # hundredths of a share, the new total; 0: removed
-    trade: Trade | None = None
+    trade: TapeTrade | None = None
     sides: tuple[tuple[bytes, bytes], ...] = ()  # (bids, asks) of both tokens, where the book is sent whole
 
 
-class Books:
+class SimBooks:
     """Source of all books of a world; the newest ones are cached, so that going forward is quick."""
 
     def __init__(self, world: World) -> None:
@@ -49,7 +49,7 @@ class Books:
         self.levels = Levels(world)
         self.tape = Tape(world, self.levels)
         self._bodies: dict[int, tuple[int, tuple[bytes, bytes]]] = {}
-        self._seconds: dict[tuple[int, int], tuple[Step, ...]] = {}
+        self._seconds: dict[tuple[int, int], tuple[BookStep, ...]] = {}
         self._ends: dict[int, tuple[int, Ladder]] = {}
 
     # --- at a whole second -------------------------------------------------------------------------------
@@ -58,7 +58,7 @@ class Books:
         """Return the book of one token as /book sends it; the caller knows that the market is open."""
         return self.body_at(market, side, second * 1000)
 
-    def top(self, market: SimMarket, second: int) -> Top:
+    def top(self, market: SimMarket, second: int) -> SimTop:
         return self.levels.top(market, self.levels.changed(market, second))
 
     def last_trade(self, market: SimMarket, second: int) -> str:
@@ -84,7 +84,7 @@ class Books:
             made = self._bodies[market.number] = (stamp, bodies)
         return made[1][side]
 
-    def top_at(self, market: SimMarket, ms: int) -> Top:
+    def top_at(self, market: SimMarket, ms: int) -> SimTop:
         done = self._done(market, ms)
         return done[-1].top if done else self.top(market, ms // 1000)
 
@@ -92,14 +92,14 @@ class Books:
         done = self._done(market, ms)
         return done[-1].last if done else self.last_trade(market, ms // 1000)
 
-    def _done(self, market: SimMarket, ms: int) -> list[Step]:
+    def _done(self, market: SimMarket, ms: int) -> list[BookStep]:
         """Return the steps of the second that `ms` lies in, up to `ms`."""
         second, rest = divmod(ms, 1000)
         return [step for step in self.steps(market, second) if step.ms <= ms] if rest else []
 
     # --- what happens ------------------------------------------------------------------------------------
 
-    def steps(self, market: SimMarket, second: int) -> tuple[Step, ...]:
+    def steps(self, market: SimMarket, second: int) -> tuple[BookStep, ...]:
         """Return all that happens after `second` up to and including the next one, in order."""
         trade = self.tape.at(market, second)
         is_changed = self.levels.changes_into(market, second + 1)
@@ -113,8 +113,8 @@ class Books:
         return found
 
     def _walk(
-        self, market: SimMarket, second: int, trade: Trade | None, *, is_changed: bool
-    ) -> Iterator[Step]:
+        self, market: SimMarket, second: int, trade: TapeTrade | None, *, is_changed: bool
+    ) -> Iterator[BookStep]:
         closes = None if market.closed_at is None else market.closed_at * 1000
         ladder = self._base(market, second, take=True)
         stamp = self._stamp(market, second)
@@ -127,8 +127,8 @@ class Books:
         self._ends[market.number] = (stamp, ladder)
 
     def _series(
-        self, market: SimMarket, second: int, ladder: Ladder, trade: Trade | None, *, is_changed: bool
-    ) -> Iterator[Step]:
+        self, market: SimMarket, second: int, ladder: Ladder, trade: TapeTrade | None, *, is_changed: bool
+    ) -> Iterator[BookStep]:
         if trade is not None:
             before = ladder.top
             _take(ladder, trade)
@@ -158,7 +158,7 @@ class Books:
             ladder.put(level, size, is_bid=is_bid)
             before, top = top, ladder.top
             hashes = ladder.hash(0, ms), ladder.hash(1, ms)
-            yield Step(ms, "change", hashes, before, top, ladder.last, is_bid, level, size)
+            yield BookStep(ms, "change", hashes, before, top, ladder.last, is_bid, level, size)
 
     def _stamp(self, market: SimMarket, second: int) -> int:
         """Return the milliseconds of the last change at or before a whole second."""
@@ -183,7 +183,7 @@ class Books:
             _take(ladder, trade)
         return ladder
 
-    def _apply(self, ladder: Ladder, market: SimMarket, step: Step) -> None:
+    def _apply(self, ladder: Ladder, market: SimMarket, step: BookStep) -> None:
         if step.trade is not None:
             _take(ladder, step.trade)
         elif step.kind == "retick":
@@ -192,22 +192,22 @@ class Books:
             ladder.put(step.level, step.size, is_bid=step.is_bid)
 
 
-def _same(target: Target) -> tuple[bool, int, int]:
+def _same(target: TargetBook) -> tuple[bool, int, int]:
     side = target.bids or target.asks
     level = next(iter(side))
     return bool(target.bids), level, side[level]
 
 
-def _take(ladder: Ladder, trade: Trade) -> None:
+def _take(ladder: Ladder, trade: TapeTrade) -> None:
     left = max(ladder.size(trade.level, is_bid=trade.takes_bid) - trade.hundredths, _LEAST_LEFT)
     ladder.put(trade.level, left, is_bid=trade.takes_bid)
     ladder.last = trade.last_price
 
 
 def _whole(
-    ladder: Ladder, ms: int, kind: Literal["trade", "retick"], before: Top, trade: Trade | None
-) -> Step:
-    return Step(
+    ladder: Ladder, ms: int, kind: Literal["trade", "retick"], before: SimTop, trade: TapeTrade | None
+) -> BookStep:
+    return BookStep(
         ms=ms,
         kind=kind,
         hashes=(ladder.hash(0, ms), ladder.hash(1, ms)),

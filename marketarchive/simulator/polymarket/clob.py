@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from marketarchive.simulator.messages import Asked, Reply, json_reply
-from marketarchive.simulator.polymarket.books import MIN_ORDER_SIZE, Books, Top
+from marketarchive.simulator.polymarket.books import MIN_ORDER_SIZE, SimBooks, SimTop
 from marketarchive.simulator.polymarket.gamma_rows import iso
 from marketarchive.simulator.polymarket.markets import SimMarket
 from marketarchive.simulator.polymarket.world import World
@@ -32,7 +32,7 @@ _Open = tuple[SimMarket, int, str]  # market, side, token
 class Clob:
     """Responses of the order book's REST interface at a moment."""
 
-    def __init__(self, world: World, books: Books) -> None:
+    def __init__(self, world: World, books: SimBooks) -> None:
         self._world = world
         self._books = books
         self._of_token: dict[str, Callable[[_Open, int, Asked], Reply]] = {
@@ -121,7 +121,7 @@ class Clob:
         bodies = [self._books.body_at(market, side, ms) for market, side, _ in shuffled]
         return Reply(b"[" + b",".join(bodies) + b"]")
 
-    def _sides(self, found: _Open, ms: int) -> tuple[Top, int | None, int | None]:
+    def _sides(self, found: _Open, ms: int) -> tuple[SimTop, int | None, int | None]:
         """Return the best bid and ask of this token, in ticks."""
         market, side, _ = found
         top = self._books.top_at(market, ms)

@@ -6,7 +6,7 @@ from typing import Any
 
 from marketarchive.simulator.messages import Asked, Reply, json_reply
 from marketarchive.simulator.noise import digest
-from marketarchive.simulator.polymarket.books import Books
+from marketarchive.simulator.polymarket.books import SimBooks
 from marketarchive.simulator.polymarket.gamma_rows import iso
 from marketarchive.simulator.polymarket.markets import SimMarket
 from marketarchive.simulator.polymarket.trades import (
@@ -29,7 +29,7 @@ _CONDITIONS_MAX = 20
 class DataApi:
     """Responses of the Data API at a moment."""
 
-    def __init__(self, world: World, books: Books) -> None:
+    def __init__(self, world: World, books: SimBooks) -> None:
         self._world = world
         self._trades = Trades(world, books.tape)
 

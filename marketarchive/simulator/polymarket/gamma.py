@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from marketarchive.simulator.messages import Asked, Reply, json_reply
-from marketarchive.simulator.polymarket.gamma_rows import Rows
+from marketarchive.simulator.polymarket.gamma_rows import GammaRows
 from marketarchive.simulator.polymarket.markets import Group, SimMarket
 from marketarchive.simulator.polymarket.rounds import ASSET_LIST, series_id
 from marketarchive.simulator.polymarket.world import World
@@ -24,21 +24,21 @@ _IDS_MAX = 100
 _Row = tuple[Group, list[SimMarket]]
 
 
-class _RefusedError(Exception):
+class _BadRequestError(Exception):
     """A request that the venue answers with 422."""
 
 
 class Gamma:
     """Responses of the catalogue at a moment."""
 
-    def __init__(self, world: World, rows: Rows) -> None:
+    def __init__(self, world: World, rows: GammaRows) -> None:
         self._world = world
         self._rows = rows
 
     def answer(self, asked: Asked, second: int) -> Reply:
         try:
             return self._route(asked, second)
-        except _RefusedError as error:
+        except _BadRequestError as error:
             return json_reply({"type": "validation error", "error": str(error)}, 422)
 
     def _route(self, asked: Asked, second: int) -> Reply:
@@ -88,7 +88,7 @@ class Gamma:
 
     def _keyset(self, asked: Asked, second: int, what: str) -> Reply:
         if asked.all("offset"):
-            raise _RefusedError("offset is not supported, use after_cursor")
+            raise _BadRequestError("offset is not supported, use after_cursor")
         limit = _limit(asked, _CAPS[what], strict=True)
         rows, key = self._selected(asked, second, what)
         # sending `cursor` instead of `after_cursor` is ignored and gives page 1 again
@@ -104,7 +104,7 @@ class Gamma:
     def _offset(self, asked: Asked, second: int, what: str) -> Reply:
         offset = _whole(asked.first("offset", "0"), "offset")
         if offset > _OFFSET_MAX:
-            raise _RefusedError(f"offset must be at most {_OFFSET_MAX}")
+            raise _BadRequestError(f"offset must be at most {_OFFSET_MAX}")
         limit = _limit(asked, _CAPS[what], strict=False)
         rows, _ = self._selected(asked, second, what)
         return json_reply(self._render(rows[offset : offset + limit], second, what))
@@ -192,7 +192,7 @@ def _filter(asked: Asked) -> Callable[[SimMarket], bool]:
         tests.append(lambda market: not tokens.isdisjoint(market.tokens))
     if tags := _wanted(asked, "tag_id"):
         if not all(tag.isdigit() for tag in tags):
-            raise _RefusedError("invalid integer")
+            raise _BadRequestError("invalid integer")
         tests.append(lambda market: any(number in tags for number, _ in market.group.tags))
     if low := asked.first("end_date_min"):
         earliest = _moment(low)
@@ -208,7 +208,7 @@ def _filter(asked: Asked) -> Callable[[SimMarket], bool]:
 def _wanted(asked: Asked, name: str) -> frozenset[str]:
     wanted = frozenset(asked.all(name))
     if len(wanted) > _IDS_MAX:
-        raise _RefusedError(f"{name} takes at most {_IDS_MAX} values")
+        raise _BadRequestError(f"{name} takes at most {_IDS_MAX} values")
     return wanted
 
 
@@ -216,20 +216,20 @@ def _moment(text: str) -> float:
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise _RefusedError(f"invalid time {text!r}") from None
+        raise _BadRequestError(f"invalid time {text!r}") from None
     return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
 
 
 def _whole(text: str, name: str) -> int:
     if not re.fullmatch(r"\d{1,18}", text):
-        raise _RefusedError(f"{name} is invalid")
+        raise _BadRequestError(f"{name} is invalid")
     return int(text)
 
 
 def _limit(asked: Asked, most: int, *, strict: bool) -> int:
     limit = _whole(asked.first("limit", str(min(20, most))), "limit")
     if strict and not 0 < limit <= most:
-        raise _RefusedError(f"limit must be between 1 and {most}")
+        raise _BadRequestError(f"limit must be between 1 and {most}")
     return min(limit, most)
 
 
@@ -252,4 +252,4 @@ def _read_cursor(text: str) -> tuple[Any, int]:
         value, number = json.loads(base64.urlsafe_b64decode(text))
         return float(value), int(number)
     except (binascii.Error, ValueError, TypeError):
-        raise _RefusedError("invalid cursor") from None
+        raise _BadRequestError("invalid cursor") from None

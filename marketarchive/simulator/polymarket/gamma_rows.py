@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from marketarchive.simulator.noise import bits, unit
-from marketarchive.simulator.polymarket.books import Books
+from marketarchive.simulator.polymarket.books import SimBooks
 from marketarchive.simulator.polymarket.markets import Group, SimMarket
 from marketarchive.simulator.polymarket.world import World
 from marketarchive.simulator.prices import E18
@@ -29,10 +29,10 @@ def space_time(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%d %H:%M:%S+00")
 
 
-class Rows:
+class GammaRows:
     """Source of rows of markets and events at a moment."""
 
-    def __init__(self, world: World, books: Books) -> None:
+    def __init__(self, world: World, books: SimBooks) -> None:
         self._world = world
         self._books = books
 

@@ -10,7 +10,7 @@ import hashlib
 from bisect import bisect_left
 from functools import lru_cache
 
-from marketarchive.simulator.polymarket.levels import Target, Top
+from marketarchive.simulator.polymarket.levels import SimTop, TargetBook
 from marketarchive.simulator.polymarket.markets import SimMarket
 
 MIN_ORDER_SIZE = "5"
@@ -19,16 +19,16 @@ MIN_ORDER_SIZE = "5"
 class Ladder:
     """A book that changes level by level; sizes are hundredths of a share."""
 
-    def __init__(self, market: SimMarket, target: Target, last: str) -> None:
+    def __init__(self, market: SimMarket, target: TargetBook, last: str) -> None:
         self._market = market
         self.last = last
         self.reset(target)
 
-    def reset(self, target: Target) -> None:
+    def reset(self, target: TargetBook) -> None:
         """Replace all levels, on the grid of `target`."""
         self.ticks = target.ticks
-        self._bids = _Side(target.bids, target.ticks, is_bid=True)
-        self._asks = _Side(target.asks, target.ticks, is_bid=False)
+        self._bids = _LadderSide(target.bids, target.ticks, is_bid=True)
+        self._asks = _LadderSide(target.asks, target.ticks, is_bid=False)
 
     def copy(self) -> Ladder:
         other = object.__new__(Ladder)
@@ -37,8 +37,8 @@ class Ladder:
         return other
 
     @property
-    def top(self) -> Top:
-        return Top(self.ticks, self._bids.best, self._asks.best)
+    def top(self) -> SimTop:
+        return SimTop(self.ticks, self._bids.best, self._asks.best)
 
     def size(self, level: int, *, is_bid: bool) -> int:
         return (self._bids if is_bid else self._asks).sizes.get(level, 0)
@@ -47,7 +47,7 @@ class Ladder:
         """Set the total size at `level`; 0 removes it."""
         (self._bids if is_bid else self._asks).put(level, size)
 
-    def differences(self, target: Target) -> list[tuple[bool, int, int]]:
+    def differences(self, target: TargetBook) -> list[tuple[bool, int, int]]:
         """Return (is_bid, level, size) of all that has to change; removals first, the best first."""
         gone, kept = [], []
         for is_bid, side, wanted in ((True, self._bids, target.bids), (False, self._asks, target.asks)):
@@ -93,7 +93,7 @@ class Ladder:
         return head + found + rest
 
 
-class _Side:
+class _LadderSide:
     """One side: bids upwards or asks downwards, the best price last, mirrored texts in the same order."""
 
     def __init__(self, sizes: dict[int, int], ticks: int, *, is_bid: bool) -> None:
@@ -109,8 +109,8 @@ class _Side:
         )
         self._joined: list[bytes | None] = [None, None]
 
-    def copy(self) -> _Side:
-        other = object.__new__(_Side)
+    def copy(self) -> _LadderSide:
+        other = object.__new__(_LadderSide)
         other._ticks, other._sign = self._ticks, self._sign
         other.sizes, other._keys = dict(self.sizes), list(self._keys)
         other._texts = (list(self._texts[0]), list(self._texts[1]))

@@ -24,7 +24,7 @@ _STAMP_MS = 300  # the last change before a whole second is so close to it
 
 
 @dataclass(frozen=True, slots=True)
-class Top:
+class SimTop:
     """Best prices of the first token, in ticks; None: that side is empty."""
 
     ticks: int  # per dollar
@@ -39,7 +39,7 @@ class Top:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class TargetBook:
     """Levels of the first token: ticks -> hundredths of a share."""
 
     ticks: int
@@ -52,7 +52,7 @@ class Levels:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._tops: dict[tuple[int, int], Top] = {}
+        self._tops: dict[tuple[int, int], SimTop] = {}
         self._drawn = lru_cache(maxsize=1 << 13)(self._draw)
 
     def changed(self, market: SimMarket, second: int) -> int:
@@ -80,7 +80,7 @@ class Levels:
         """Return the milliseconds of the last of the changes that lead to the book of `changed`."""
         return changed * 1000 - bits(self._world.seed, "stamp", market.number, changed) % _STAMP_MS
 
-    def top(self, market: SimMarket, changed: int) -> Top:
+    def top(self, market: SimMarket, changed: int) -> SimTop:
         key = (market.number, changed)
         if (top := self._tops.get(key)) is None:
             if len(self._tops) > 1 << 15:
@@ -88,15 +88,15 @@ class Levels:
             top = self._tops[key] = self._top(market, changed)
         return top
 
-    def _top(self, market: SimMarket, changed: int) -> Top:
+    def _top(self, market: SimMarket, changed: int) -> SimTop:
         world = self._world
         ticks = world.ticks(market, changed)
         spread = 1 + (bits(world.seed, "wide", market.number, changed) % 10 == 0)
         bid = int(world.chance(market, changed) * ticks - spread / 2)
         ask = bid + spread
-        return Top(ticks, bid if bid > 0 else None, ask if ask < ticks else None)
+        return SimTop(ticks, bid if bid > 0 else None, ask if ask < ticks else None)
 
-    def target(self, market: SimMarket, changed: int) -> Target:
+    def target(self, market: SimMarket, changed: int) -> TargetBook:
         """Return the whole book of a second at which it changed."""
         top = self.top(market, changed)
         ticks = top.ticks
@@ -119,7 +119,7 @@ class Levels:
             if levels:
                 sizes[levels[0]] = touch[side]
             sides.append(sizes)
-        return Target(ticks, sides[0], sides[1])
+        return TargetBook(ticks, sides[0], sides[1])
 
     def _draw(self, number: int, side: int, block: int, ticks: int) -> bytes:
         """Return two random bytes for each price."""

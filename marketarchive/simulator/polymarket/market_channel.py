@@ -14,9 +14,9 @@ from collections.abc import Iterator
 import msgspec
 
 from marketarchive.simulator.noise import bits
-from marketarchive.simulator.polymarket.books import Books, Step
+from marketarchive.simulator.polymarket.books import BookStep, SimBooks
 from marketarchive.simulator.polymarket.ladder import price_names, size_text, tick_text
-from marketarchive.simulator.polymarket.levels import Top
+from marketarchive.simulator.polymarket.levels import SimTop
 from marketarchive.simulator.polymarket.markets import SimMarket
 from marketarchive.simulator.polymarket.rounds import LISTED_AHEAD_S
 from marketarchive.simulator.polymarket.world import World
@@ -32,7 +32,7 @@ _HASH = re.compile(rb'"hash":"([0-9a-f]{40})"')
 class MarketChannel:
     """Source of frames; those of the last seconds are cached for the next connection."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: SimBooks) -> None:
         self.world = books.world
         self.books = books
         self._seconds: dict[tuple[int, int], tuple[Frame, ...]] = {}
@@ -96,7 +96,7 @@ class MarketChannel:
 
 
 def frames(
-    books: Books, market: SimMarket, from_ns: int, to_ns: int, *, custom: bool = True
+    books: SimBooks, market: SimMarket, from_ns: int, to_ns: int, *, custom: bool = True
 ) -> Iterator[tuple[int, bytes]]:
     """Yield (simulated ns, payload) of a market's messages with from_ns < ns <= to_ns.
 
@@ -111,7 +111,7 @@ def frames(
                 yield frame.ns, frame.payload
 
 
-def global_frames(books: Books, from_ns: int, to_ns: int) -> Iterator[tuple[int, bytes]]:
+def global_frames(books: SimBooks, from_ns: int, to_ns: int) -> Iterator[tuple[int, bytes]]:
     """Yield (simulated ns, payload) of new_market and market_resolved with from_ns < ns <= to_ns."""
     channel = MarketChannel(books)
     for second in range(from_ns // SECOND, -(-to_ns // SECOND)):
@@ -130,7 +130,7 @@ def _later(text: bytes, ns: int) -> bytes:
 # --- of one market ---------------------------------------------------------------------------------------
 
 
-def _frames(market: SimMarket, step: Step, slug: str) -> Iterator[Frame]:
+def _frames(market: SimMarket, step: BookStep, slug: str) -> Iterator[Frame]:
     def made(kind: str, text: str | bytes, tokens: tuple[str, ...] = market.tokens) -> Frame:
         payload = text.encode() if isinstance(text, str) else text
         return Frame(step.ms * _MS, kind, payload, (slug,), tokens)
@@ -151,7 +151,7 @@ def _frames(market: SimMarket, step: Step, slug: str) -> Iterator[Frame]:
             yield made("best_bid_ask", _best_bid_ask(market, side, step), (token,))
 
 
-def _best(top: Top, side: int) -> tuple[str, str]:
+def _best(top: SimTop, side: int) -> tuple[str, str]:
     """Return the best bid and ask of a token as texts; "" where that side is empty."""
     names = price_names(top.ticks)
     bid, ask = top.bid, top.ask
@@ -160,7 +160,7 @@ def _best(top: Top, side: int) -> tuple[str, str]:
     return "" if bid is None else names[bid], "" if ask is None else names[ask]
 
 
-def _price_change(market: SimMarket, step: Step) -> str:
+def _price_change(market: SimMarket, step: BookStep) -> str:
     names, ticks, size = price_names(step.top.ticks), step.top.ticks, size_text(step.size)
     legs = []
     for side, token in enumerate(market.tokens):
@@ -177,7 +177,7 @@ def _price_change(market: SimMarket, step: Step) -> str:
     )
 
 
-def _refresh(market: SimMarket, side: int, step: Step) -> bytes:
+def _refresh(market: SimMarket, side: int, step: BookStep) -> bytes:
     """Return a snapshot after a trade or a change of tick.
 
     Its keys have another order, and it lacks tick size and last trade.
@@ -188,7 +188,7 @@ def _refresh(market: SimMarket, side: int, step: Step) -> bytes:
     return b"".join((head.encode(), bids, b'],"asks":[', asks, tail.encode()))
 
 
-def _last_trade_price(market: SimMarket, step: Step) -> str:
+def _last_trade_price(market: SimMarket, step: BookStep) -> str:
     trade = step.trade
     if trade is None:
         raise AssertionError("a trade's frame is made of a trade")
@@ -201,7 +201,7 @@ def _last_trade_price(market: SimMarket, step: Step) -> str:
     )
 
 
-def _tick_size_change(market: SimMarket, token: str, step: Step) -> str:
+def _tick_size_change(market: SimMarket, token: str, step: BookStep) -> str:
     return (
         f'{{"market":"{market.condition_id}","asset_id":"{token}",'
         f'"old_tick_size":"{tick_text(step.before.ticks)}","new_tick_size":"{tick_text(step.top.ticks)}",'
@@ -209,7 +209,7 @@ def _tick_size_change(market: SimMarket, token: str, step: Step) -> str:
     )
 
 
-def _best_bid_ask(market: SimMarket, side: int, step: Step) -> str:
+def _best_bid_ask(market: SimMarket, side: int, step: BookStep) -> str:
     bid, ask = _best(step.top, side)
     width = None if step.top.bid is None or step.top.ask is None else step.top.ask - step.top.bid
     spread = "" if width is None else price_names(step.top.ticks)[width]
@@ -227,16 +227,16 @@ def _of_minute(world: World, minute: int) -> Iterator[Frame]:
     low, high = minute * 60, minute * 60 + 60
     for market in world.rounds_between(low + LISTED_AHEAD_S - 300, high + LISTED_AHEAD_S + 300):
         if low <= market.listed_at < high:
-            ms = _told_ms(world, market, "new_market", market.listed_at)
+            ms = _published_ms(world, market, "new_market", market.listed_at)
             yield _global(market, "new_market", ms, _new_market(market, ms))
     for market in world.rounds_between(low - 60, high):
         if market.closed_at is not None and low <= market.closed_at < high:
-            ms = _told_ms(world, market, "market_resolved", market.closed_at)
+            ms = _published_ms(world, market, "market_resolved", market.closed_at)
             document = _market_resolved(market, ms, world.payouts(market) or ())
             yield _global(market, "market_resolved", ms, document)
 
 
-def _told_ms(world: World, market: SimMarket, kind: str, second: int) -> int:
+def _published_ms(world: World, market: SimMarket, kind: str, second: int) -> int:
     """Return when it is published, ms: within the second that follows."""
     return second * 1000 + 1 + bits(world.seed, kind, market.number) % 900
 

@@ -18,7 +18,7 @@ PING_WITHIN_NS = 60 * SECOND
 ALL_RESOLVED = (1000, "all subscribed assets resolved")
 
 
-class MarketSession:
+class SimMarketSession:
     """The venue's side of a connection to /ws/market."""
 
     name = ""

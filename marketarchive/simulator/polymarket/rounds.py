@@ -116,7 +116,7 @@ class Ids:
 # --- rounds ----------------------------------------------------------------------------------------------
 
 
-class Rounds:
+class SimRounds:
     """Source of rounds; the same key always makes the same round."""
 
     def __init__(self, seed: int) -> None:

@@ -26,7 +26,7 @@ _SECONDS_KEPT = 16
 
 
 @dataclass(frozen=True)
-class Topic:
+class SimTopic:
     """Topic of prices.
 
     lag_ms: from the observation to its publication; window_s: averaged over, 0 for spot.
@@ -43,10 +43,10 @@ BINANCE = "crypto_prices"
 TOPICS = {
     topic.name: topic
     for topic in (
-        Topic(BINANCE, "usdt", 180, 120),
-        Topic("crypto_prices_chainlink", "/usd", 1350, 60),
-        Topic("crypto_prices_twap_thirty", "/usd", 1380, 60, 30),
-        Topic("crypto_prices_twap_sixty", "/usd", 1360, 60, 60),
+        SimTopic(BINANCE, "usdt", 180, 120),
+        SimTopic("crypto_prices_chainlink", "/usd", 1350, 60),
+        SimTopic("crypto_prices_twap_thirty", "/usd", 1380, 60, 30),
+        SimTopic("crypto_prices_twap_sixty", "/usd", 1360, 60, 60),
     )
 }
 
@@ -59,7 +59,7 @@ class Rtds:
         self._prices = prices
         self._seconds: dict[tuple[str, int], list[tuple[int, str, bytes]]] = {}
 
-    def updates(self, topic: Topic, second: int) -> list[tuple[int, str, bytes]]:
+    def updates(self, topic: SimTopic, second: int) -> list[tuple[int, str, bytes]]:
         """Return (publication in ms, symbol, frame from `"payload"` on) of the points of `second`."""
         key = (topic.name, second)
         if (found := self._seconds.get(key)) is None:
@@ -68,7 +68,7 @@ class Rtds:
                 del self._seconds[next(iter(self._seconds))]
         return found
 
-    def _update(self, topic: Topic, asset: str, second: int) -> tuple[int, str, bytes]:
+    def _update(self, topic: SimTopic, asset: str, second: int) -> tuple[int, str, bytes]:
         ms = self._published(topic, asset, second)
         exact, value = self._point(topic, asset, second)
         payload: dict[str, Any] = {
@@ -82,7 +82,7 @@ class Rtds:
         whole = {"payload": payload, "timestamp": ms, "topic": topic.name, "type": "update"}
         return ms, payload["symbol"], msgspec.json.encode(whole)[1:]
 
-    def backfill(self, topic: Topic, now_ns: int) -> Iterator[Frame]:
+    def backfill(self, topic: SimTopic, now_ns: int) -> Iterator[Frame]:
         """Yield one frame per symbol with recent points, as a subscription is answered."""
         ms = now_ns // _MS
         for asset in ASSETS:
@@ -104,16 +104,16 @@ class Rtds:
                 symbol=payload["symbol"],
             )
 
-    def _backfilled(self, topic: Topic, asset: str, second: int) -> dict[str, Any]:
+    def _backfilled(self, topic: SimTopic, asset: str, second: int) -> dict[str, Any]:
         exact, value = self._point(topic, asset, second)
         point = {"timestamp": second * 1000, "value": value}
         return {"full_accuracy_value": exact, **point} if topic.window_s else point
 
-    def _published(self, topic: Topic, asset: str, second: int) -> int:
+    def _published(self, topic: SimTopic, asset: str, second: int) -> int:
         jitter = bits(self.seed, topic.name, asset, second) % _JITTER_MS - _JITTER_MS // 2
         return second * 1000 + topic.lag_ms + jitter
 
-    def _point(self, topic: Topic, asset: str, second: int) -> tuple[str, float]:
+    def _point(self, topic: SimTopic, asset: str, second: int) -> tuple[str, float]:
         """Return (full_accuracy_value, value)."""
         if topic.name == BINANCE:
             value = self._prices.exchange(asset, second)
@@ -125,13 +125,13 @@ class Rtds:
         return str(value), value / E18
 
 
-class RtdsSession:
+class SimRtdsSession:
     """The venue's side of a connection."""
 
     def __init__(self, rtds: Rtds, number: int, now_ns: int) -> None:
         self._rtds = rtds
         self.name = connection_id(rtds.seed, number)
-        self._topics: dict[str, Topic] = {}
+        self._topics: dict[str, SimTopic] = {}
         self._pinged_ns = now_ns
         self._is_deaf = False
 
@@ -214,7 +214,7 @@ def frames(rtds: Rtds, topics: list[str], from_ns: int, to_ns: int, name: str) -
         yield frame.ns, frame.payload
 
 
-def _symbol(topic: Topic, asset: str) -> str:
+def _symbol(topic: SimTopic, asset: str) -> str:
     return f"{asset.lower()}{topic.quote}"
 
 

@@ -16,7 +16,7 @@ FIRST_MS, LAST_MS = 1, 150  # within its second
 
 
 @dataclass(frozen=True, slots=True)
-class Trade:
+class TapeTrade:
     """One settlement; `token`, `side` and `hundredths` (of a share) are the taker's."""
 
     second: int
@@ -48,8 +48,8 @@ class Tape:
     def __init__(self, world: World, levels: Levels) -> None:
         self._world = world
         self._levels = levels
-        self._made: dict[tuple[int, int], Trade | None] = {}
-        self._lasts: dict[int, tuple[int, int, Trade | None]] = {}
+        self._made: dict[tuple[int, int], TapeTrade | None] = {}
+        self._lasts: dict[int, tuple[int, int, TapeTrade | None]] = {}
 
     def first_second(self, market: SimMarket) -> int:
         if market.kind != "round" or market.start is None:
@@ -61,7 +61,7 @@ class Tape:
         second = min(second, market.end - 1, market.end if market.closed_at is None else market.closed_at - 1)
         return second - (second - market.number) % EVERY_S
 
-    def at(self, market: SimMarket, second: int) -> Trade | None:
+    def at(self, market: SimMarket, second: int) -> TapeTrade | None:
         """Return the trade of this second."""
         if (second - market.number) % EVERY_S:
             return None
@@ -72,7 +72,7 @@ class Tape:
             self._made[key] = self._trade(market, second)
         return self._made[key]
 
-    def last(self, market: SimMarket, second: int) -> Trade | None:
+    def last(self, market: SimMarket, second: int) -> TapeTrade | None:
         """Return the newest trade at or before `second`."""
         top = self.slot(market, second)
         kept = self._lasts.get(market.number)
@@ -86,7 +86,7 @@ class Tape:
         self._lasts[market.number] = (at if found else top, top, found)
         return found
 
-    def between(self, market: SimMarket, first: int, last: int) -> list[Trade]:
+    def between(self, market: SimMarket, first: int, last: int) -> list[TapeTrade]:
         """Return the trades with first <= second <= last, rising."""
         slots = range(first + (market.number - first) % EVERY_S, last + 1, EVERY_S)
         return [trade for second in slots if (trade := self.at(market, second))]
@@ -98,7 +98,7 @@ class Tape:
             return 1
         return _NEAR if second >= market.start - NEAR_BEFORE_S else _FAR
 
-    def _trade(self, market: SimMarket, second: int) -> Trade | None:
+    def _trade(self, market: SimMarket, second: int) -> TapeTrade | None:
         if not self.first_second(market) < second < market.end:
             return None
         if market.closed_at is not None and second >= market.closed_at:
@@ -115,7 +115,7 @@ class Tape:
         level = top.bid if takes_bid else top.ask
         if level is None:
             raise AssertionError(f"{market.slug} has a book without a side at {second}")
-        return Trade(
+        return TapeTrade(
             second=second,
             ms=second * 1000 + FIRST_MS + (draw >> 20) % (LAST_MS - FIRST_MS + 1),
             token=token,

@@ -12,7 +12,7 @@ from typing import Any
 
 from marketarchive.simulator.noise import digest
 from marketarchive.simulator.polymarket.markets import SimMarket
-from marketarchive.simulator.polymarket.tape import EVERY_S, Tape, Trade
+from marketarchive.simulator.polymarket.tape import EVERY_S, Tape, TapeTrade
 from marketarchive.simulator.polymarket.world import World
 
 LIMIT, LIMIT_MAX = 100, 1000
@@ -55,7 +55,7 @@ class Trades:
             if trade is not None and side in ("", trade.side):
                 yield self._row(market, trade)
 
-    def _row(self, market: SimMarket, trade: Trade) -> dict[str, Any]:
+    def _row(self, market: SimMarket, trade: TapeTrade) -> dict[str, Any]:
         wallet = digest(20, self._world.seed, "wallet", trade.wallet).hex()
         return {
             "proxy_wallet": f"0x{wallet}",

@@ -45,7 +45,7 @@ class Web:
             return json_reply({"error": "eventStartTime or twapLookbackSeconds is not valid"}, 400)
         end = _second(asked.first("endDate")) or start + _VARIANTS_S[variant]
         is_binance = variant in _OF_BINANCE
-        opened, closed = (self._told_ms(asset, at) for at in (start, end))
+        opened, closed = (self._published_ms(asset, at) for at in (start, end))
         if now_ms < opened:
             return json_reply(_UNTOLD)
         completed = now_ms >= closed
@@ -68,7 +68,7 @@ class Web:
         window = asked.first("twapLookbackSeconds")
         return int(window) if window in ("30", "60") else None
 
-    def _told_ms(self, asset: str, second: int) -> int:
+    def _published_ms(self, asset: str, second: int) -> int:
         return second * 1000 + _TOLD_AFTER_MS + bits(self._seed, "crypto-price", asset, second) % _JITTER_MS
 
     def _price(self, asset: str, second: int, window_s: int, *, is_binance: bool) -> float:

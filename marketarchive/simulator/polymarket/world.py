@@ -9,7 +9,7 @@ from functools import lru_cache
 from marketarchive.simulator.noise import wave
 from marketarchive.simulator.polymarket.markets import Group, SimMarket
 from marketarchive.simulator.polymarket.others import others
-from marketarchive.simulator.polymarket.rounds import ASSET_LIST, LISTED_AHEAD_S, Rounds, is_start, starts
+from marketarchive.simulator.polymarket.rounds import ASSET_LIST, LISTED_AHEAD_S, SimRounds, is_start, starts
 from marketarchive.simulator.prices import ASSETS, prices_of
 from marketarchive.venues.polymarket import updown
 
@@ -25,7 +25,7 @@ class World:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.prices = prices_of(seed)
-        self.rounds = Rounds(seed)
+        self.rounds = SimRounds(seed)
         self.others = others(seed)
         self._by_number = {market.number: market for market in self.others}
         self._by_condition = {market.condition_id: market for market in self.others}

@@ -48,7 +48,7 @@ _KINDS = {None: "spot", "cexprice": "spot", "twap-30s": "twap30", "twap-60s": "t
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class StreamPage:
     """One page of one asset; `kind` is a key of PAGES."""
 
     asset: str
@@ -88,13 +88,13 @@ class Page:
         return feed_id is None or feed_id in asked
 
 
-def page_of(slug: str) -> Page | None:
+def page_of(slug: str) -> StreamPage | None:
     """Parse a slug: `btc-usd-twap-60s-streams`, also the alias `btc-usd`; None for another kind."""
     match = _SLUG.fullmatch(slug)
-    return None if match is None else Page(match[1].upper(), _KINDS[match[2]])
+    return None if match is None else StreamPage(match[1].upper(), _KINDS[match[2]])
 
 
-def page_named_by(resolution_source: str) -> Page | None:
+def page_named_by(resolution_source: str) -> StreamPage | None:
     """Return the page that a market names as its settlement source; None for another source."""
     parts = urlsplit(resolution_source.strip())
     is_stream = f"{parts.scheme}://{parts.netloc}" == HOST and parts.path.startswith("/streams/")

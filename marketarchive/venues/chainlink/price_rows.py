@@ -13,10 +13,10 @@ from marketarchive.venues.chainlink.endpoints import (
     STREAMS,
     TIMESCALE,
     WINDOWS_S,
-    Page,
+    StreamPage,
     page_of,
 )
-from marketarchive.venues.chainlink.reports import KnownReports, Report, parse_answer
+from marketarchive.venues.chainlink.reports import KnownReports, PriceReport, parse_answer
 from marketarchive.venues.messages import ConnectionLine, Received
 from marketarchive.venues.table_rows import ReferencePricesRow, TableRow, UnreadableRow
 from marketarchive.venues.venue import RowMaker
@@ -33,7 +33,7 @@ class PageRows(RowMaker):
     reads_ahead = True  # which page a feed belongs to is told after the first answer, once an hour
 
     def __init__(self) -> None:
-        self._pages = {feed_id: Page(asset, "spot") for asset, feed_id in SPOT_FEED_IDS.items()}
+        self._pages = {feed_id: StreamPage(asset, "spot") for asset, feed_id in SPOT_FEED_IDS.items()}
         self._known: dict[str, KnownReports] = {}  # by page
         self._day = -1
 
@@ -71,7 +71,7 @@ def _unreadable(error: ParseError) -> UnreadableRow:
     return UnreadableRow(_TABLE, error, 0, NO_ANSWER)
 
 
-def _row(page: Page, report: Report, position: int) -> ReferencePricesRow:
+def _row(page: StreamPage, report: PriceReport, position: int) -> ReferencePricesRow:
     return ReferencePricesRow(
         topic=TOPIC,
         symbol=page.slug,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from marketarchive.times import to_seconds
-from marketarchive.venues.chainlink.endpoints import LIVE, PAGE, Page
+from marketarchive.venues.chainlink.endpoints import LIVE, PAGE, StreamPage
 from marketarchive.venues.chainlink.reports import CHECKPOINT, parse_answer, parse_document
 from marketarchive.venues.endpoint import Endpoint, Limit, Query
 from marketarchive.venues.probing import Check, Exchange, Findings, NotAsked, Probe, unexpected
@@ -22,7 +22,7 @@ _LIVE = Endpoint("live", LIVE, Limit("chainlink/api", API_PER_10S), final=_ANSWE
 _BROWSER = "the spider chainlink_streams looks in a browser"
 
 
-def _checks(page: Page) -> tuple[Check, Check]:
+def _checks(page: StreamPage) -> tuple[Check, Check]:
     """Return those of a page and of what it fetches."""
     short = page.asset.lower()
     return (
@@ -36,12 +36,12 @@ def _checks(page: Page) -> tuple[Check, Check]:
     )
 
 
-def _document(page: Page, findings: Findings) -> Query:
+def _document(page: StreamPage, findings: Findings) -> Query:
     _leave_alone(findings)
     return Query(_PAGE, path={"slug": page.slug})
 
 
-def _live(page: Page, findings: Findings) -> Query:
+def _live(page: StreamPage, findings: Findings) -> Query:
     _leave_alone(findings)
     name = f"page_{page.asset.lower()}"
     told = next((one for one in findings.results if one.name == name and one.passed), None)
@@ -73,7 +73,7 @@ def _unless_blocked(read: Callable[[Exchange], str]) -> Callable[[Exchange, Find
     return expect
 
 
-def _names_feed(page: Page, exchange: Exchange) -> str:
+def _names_feed(page: StreamPage, exchange: Exchange) -> str:
     feed_id = parse_document(exchange.payload).feed_id
     if feed_id is None:
         raise unexpected("the page does not say which feed it shows")
@@ -94,7 +94,7 @@ def _has_reports(exchange: Exchange) -> str:
 
 
 PROBE = Probe(
-    checks=[check for asset in symbols("chainlink") for check in _checks(Page(asset, "spot"))],
+    checks=[check for asset in symbols("chainlink") for check in _checks(StreamPage(asset, "spot"))],
     limits_source="nothing is documented; the figures are ours",
     limits={each.limit.name: each.limit for each in (_PAGE, _LIVE)},
     topics={

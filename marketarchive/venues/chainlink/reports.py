@@ -28,7 +28,7 @@ _PARTS = {"benchmark": "mid", "bid": "bid", "ask": "ask"}
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class PriceReport:
     """Observation of a stream in dollars.
 
     `mid` is a median of its own, not half of bid and ask; a part is None where the response, whose request
@@ -40,9 +40,9 @@ class Report:
     bid: Decimal | None = None
     ask: Decimal | None = None
 
-    def with_parts_of(self, other: Report) -> Report:
+    def with_parts_of(self, other: PriceReport) -> PriceReport:
         """Return the same report, completed from another response."""
-        return Report(
+        return PriceReport(
             self.observed_ns,
             other.mid if self.mid is None else self.mid,
             other.bid if self.bid is None else self.bid,
@@ -51,13 +51,13 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ReportAnswer:
     """Content of a response, oldest first.
 
     A bad row is one entry of `errors` and spoils nothing else.
     """
 
-    reports: tuple[Report, ...] = ()
+    reports: tuple[PriceReport, ...] = ()
     errors: tuple[ParseError, ...] = ()
 
 
@@ -65,9 +65,9 @@ class KnownReports:
     """The reports of one page that were told before: answers repeat the last minute."""
 
     def __init__(self) -> None:
-        self._known: dict[int, Report] = {}  # by observation
+        self._known: dict[int, PriceReport] = {}  # by observation
 
-    def news(self, answer: Answer) -> list[tuple[Report, bool]]:
+    def news(self, answer: ReportAnswer) -> list[tuple[PriceReport, bool]]:
         """Return (report, whether its observation is new) of what is new or more complete, merged."""
         found = []
         for report in answer.reports:
@@ -126,13 +126,13 @@ _INTEGER = re.compile(r"[0-9]{1,60}").fullmatch
 _NEXT_DATA = re.compile(rb"<script\b[^>]*__NEXT_DATA__[^>]*>\s*(\{.*?)\s*</script>", re.DOTALL)
 
 
-def parse_answer(url: str, payload: bytes) -> Answer:
+def parse_answer(url: str, payload: bytes) -> ReportAnswer:
     """Return the reports in a response of `url` (the venue's, without query); none for other ones.
 
     Raises ParseError when the answer is not the document that its endpoint promises.
     """
     if url not in (LIVE, TIMESCALE):
-        return Answer()
+        return ReportAnswer()
     if not is_shallow(payload):
         raise ParseError("Report", f"nested more than {MAX_NESTING} deep; {len(payload)} bytes")
     try:
@@ -143,7 +143,7 @@ def parse_answer(url: str, payload: bytes) -> Answer:
         raise ParseError("Report", f"not an answer of a stream ({error}): {payload[:60]!r}") from error
 
 
-def _live(nodes: Iterable[msgspec.Raw]) -> Answer:
+def _live(nodes: Iterable[msgspec.Raw]) -> ReportAnswer:
     found: dict[int, dict[str, Decimal]] = {}
     errors = []
     for raw in nodes:
@@ -157,10 +157,10 @@ def _live(nodes: Iterable[msgspec.Raw]) -> Answer:
             errors.append(ParseError("Report", f"not a row of a stream ({error}): {bytes(raw)[:60]!r}"))
         except ParseError as error:
             errors.append(error)
-    return Answer(_reports(found), tuple(errors))
+    return ReportAnswer(_reports(found), tuple(errors))
 
 
-def _timescale(nodes: Iterable[msgspec.Raw]) -> Answer:
+def _timescale(nodes: Iterable[msgspec.Raw]) -> ReportAnswer:
     found: dict[int, dict[str, Decimal]] = {}
     errors = []
     for raw in nodes:
@@ -174,7 +174,7 @@ def _timescale(nodes: Iterable[msgspec.Raw]) -> Answer:
             errors.append(ParseError("Report", f"not a row of a stream ({error}): {bytes(raw)[:60]!r}"))
         except ParseError as error:
             errors.append(error)
-    return Answer(_reports(found), tuple(errors))
+    return ReportAnswer(_reports(found), tuple(errors))
 
 
 def _put(found: dict[int, dict[str, Decimal]], observed: int, part: str, value: Decimal) -> None:
@@ -184,8 +184,8 @@ def _put(found: dict[int, dict[str, Decimal]], observed: int, part: str, value: 
         raise ParseError("Report", f"{part} of one report is both {before} and {value}", ("valueNumeric",))
 
 
-def _reports(found: Mapping[int, Mapping[str, Decimal]]) -> tuple[Report, ...]:
-    return tuple(Report(observed, **parts) for observed, parts in sorted(found.items()) if parts)
+def _reports(found: Mapping[int, Mapping[str, Decimal]]) -> tuple[PriceReport, ...]:
+    return tuple(PriceReport(observed, **parts) for observed, parts in sorted(found.items()) if parts)
 
 
 def _observed(text: str | None, name: str) -> int:

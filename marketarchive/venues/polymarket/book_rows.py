@@ -11,7 +11,7 @@ from marketarchive.exceptions import ParseError
 from marketarchive.items import Verdict
 from marketarchive.venues.messages import Received
 from marketarchive.venues.polymarket import clob
-from marketarchive.venues.polymarket.clob import Book
+from marketarchive.venues.polymarket.clob import ClobBook
 from marketarchive.venues.polymarket.endpoints import BOOK, BOOKS
 from marketarchive.venues.polymarket.event_values import nanoseconds
 from marketarchive.venues.table_rows import BooksRow, TableRow, UnreadableRow
@@ -23,7 +23,7 @@ _ROUTES = {BOOK: "book", BOOKS: "books"}
 _UNCHECKED: tuple[Verdict, str] = ("unchecked", "")
 
 
-class BookRows(RowMaker):
+class PolymarketBookRows(RowMaker):
     """Maker of rows from the books in responses of /book and /books, each checked by its own hash."""
 
     def rows(self, received: Received) -> list[TableRow]:
@@ -56,7 +56,9 @@ def sent_row(raw: Any, route: str, position: int, *, verify: bool) -> TableRow:
         return UnreadableRow("books", error, position, NO_BOOK)
 
 
-def book_row(book: Book, route: str, index: int, position: int, verdict: Verdict, recipe: str) -> BooksRow:
+def book_row(
+    book: ClobBook, route: str, index: int, position: int, verdict: Verdict, recipe: str
+) -> BooksRow:
     """Return the row of a book. Raises ParseError."""
     return BooksRow(
         market=book.market,

@@ -35,7 +35,7 @@ class Level(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class ClobBook:
     """The book of one token at `timestamp_ms`, sides in the order they were sent (best last)."""
 
     market: str
@@ -80,7 +80,7 @@ _SIZES = re.compile(r"(?:(?=[0.]*[1-9])[0-9]+(?:\.[0-9]+)? )*").fullmatch
 _PRICES = re.compile(r"(?:(?:0(?:\.[0-9]+)?|\.[0-9]+|1(?:\.0+)?) )*").fullmatch
 
 
-def parse_book(payload: Any) -> Book:
+def parse_book(payload: Any) -> ClobBook:
     """Parse one book of /book, of an element of /books or of a `book` event.
 
     The payload is bytes, or decoded already. Raises ParseError, also for prices outside [0, 1], sizes not
@@ -90,14 +90,14 @@ def parse_book(payload: Any) -> Book:
     return check_book(book)
 
 
-def check_book(book: Book) -> Book:
+def check_book(book: ClobBook) -> ClobBook:
     """Check prices and sizes of a book from `decode_book`. Raises ParseError."""
     _check_side("bids", book.bids)
     _check_side("asks", book.asks)
     return _build(book)
 
 
-def decode_book(payload: Any) -> Book:
+def decode_book(payload: Any) -> ClobBook:
     """Decode as `parse_book`, without a check of prices and sizes.
 
     best_bid, best_ask and is_sorted are not set. Of a key that occurs twice the last counts, as everywhere;
@@ -113,11 +113,11 @@ def decode_book(payload: Any) -> Book:
     return book_of(sent)
 
 
-def book_of(sent: SentBook) -> Book:
-    """Return what was sent as a `Book`, prices and sizes unchecked. Raises ParseError."""
+def book_of(sent: SentBook) -> ClobBook:
+    """Return what was sent as a `ClobBook`, prices and sizes unchecked. Raises ParseError."""
     if not (sent.timestamp.isascii() and sent.timestamp.isdigit() and len(sent.timestamp) <= 18):
         raise ParseError("Book", f"timestamp={sent.timestamp!r} is not milliseconds", ("timestamp",))
-    return Book(
+    return ClobBook(
         market=sent.market,
         token=sent.asset_id,
         timestamp_ms=int(sent.timestamp),
@@ -182,7 +182,7 @@ def _check_side(name: str, levels: tuple[Level, ...]) -> None:
     raise AssertionError("a side is refused and each of its levels is not")
 
 
-def _build(book: Book) -> Book:
+def _build(book: ClobBook) -> ClobBook:
     """Set best prices and the check of order in `book`. Raises ParseError when it is crossed."""
     bids = [price_of(level.price) for level in book.bids]
     asks = [price_of(level.price) for level in book.asks]
@@ -231,7 +231,7 @@ CURRENT_RECIPE = "2025-12"
 DEFAULTS = {"min_order_size": "5", "tick_size": "0.01", "neg_risk": False}
 
 
-def _head(book: Book, keys: Sequence[str]) -> bytes:
+def _head(book: ClobBook, keys: Sequence[str]) -> bytes:
     """Return the hashed text of `book` without its closing brace."""
     values: dict[str, Any] = {
         "market": book.market,
@@ -248,7 +248,7 @@ def _head(book: Book, keys: Sequence[str]) -> bytes:
     return msgspec.json.encode(chosen)[:-1]
 
 
-def book_hash(book: Book, recipe: str = CURRENT_RECIPE) -> str:
+def book_hash(book: ClobBook, recipe: str = CURRENT_RECIPE) -> str:
     """Return the hash that `recipe` gives for `book`."""
     keys = RECIPES[recipe]
     if keys[-1] != "last_trade_price":
@@ -256,7 +256,7 @@ def book_hash(book: Book, recipe: str = CURRENT_RECIPE) -> str:
     return next(_hashes(book, [book.last_trade_price or ""]))[1]
 
 
-def _hashes(book: Book, last_trade_prices: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _hashes(book: ClobBook, last_trade_prices: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield (last_trade_price, hash) by the current recipe, the common text hashed once."""
     head = hashlib.sha1(_head(book, RECIPES[CURRENT_RECIPE][:-1]), usedforsecurity=False)
     for price in last_trade_prices:
@@ -269,7 +269,7 @@ def _hashes(book: Book, last_trade_prices: Sequence[str]) -> Iterator[tuple[str,
 _GRID = ("", *(f"{thousandth / 1000:.3f}" for thousandth in range(1001)))
 
 
-def _recipe_of(book: Book) -> str | None:
+def _recipe_of(book: ClobBook) -> str | None:
     """Return the recipe by which the hash of `book` matches, None if none does.
 
     The socket hashes the last trade price that the server knows, which it may not have sent: where it did
@@ -282,7 +282,7 @@ def _recipe_of(book: Book) -> str | None:
     return next((recipe for recipe in older if book_hash(book, recipe) == book.hash), None)
 
 
-def verify_book(book: Book) -> tuple[Verdict, str]:
+def verify_book(book: ClobBook) -> tuple[Verdict, str]:
     """Return whether the book is what the venue hashed, and the recipe ("" when none matches)."""
     if not book.hash:
         return "not_available", ""

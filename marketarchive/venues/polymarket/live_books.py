@@ -18,7 +18,7 @@ import msgspec
 from marketarchive.items import Verdict
 from marketarchive.venues.book import BookSide
 from marketarchive.venues.polymarket import clob
-from marketarchive.venues.polymarket.clob import Book
+from marketarchive.venues.polymarket.clob import ClobBook
 from marketarchive.venues.polymarket.market_channel import (
     TOKENS_PER_CONNECTION,
     BestBidAsk,
@@ -50,7 +50,7 @@ _NEVER_TRADED = b'""}'
 _BIDS, _ASKS = b'","hash":"","bids":[', b'],"asks":['
 
 
-class Taken(msgspec.Struct, frozen=True, gc=False):
+class AppliedEvent(msgspec.Struct, frozen=True, gc=False):
     """Result of one event, or of one element of its list.
 
     verdict: `unchecked` where no base book is there yet, no check was asked for, or it is stale;
@@ -79,7 +79,7 @@ class _Market:
         if self.trades[:1] != (trade,):
             self.trades = (trade, *(each for each in self.trades if each != trade))[:6]
 
-    def heard(self, price: str) -> None:
+    def traded(self, price: str) -> None:
         """Note a trade at `price`, on either token."""
         for text in (f"{1 - float(price):.3f}", price, f"{float(price):.3f}"):
             self.found(f'"{text}"}}'.encode())
@@ -109,12 +109,12 @@ def _is_dated_after(event: Event, latest_ms: int) -> bool:
     return isinstance(event, PriceChanges) and event.timestamp_ms > latest_ms
 
 
-def _refused(event: Event, index: int) -> Iterator[Taken]:
+def _refused(event: Event, index: int) -> Iterator[AppliedEvent]:
     if isinstance(event, BookEvent):
-        yield Taken(event, event.book.token, index, 1, "failed", is_stale=False)
+        yield AppliedEvent(event, event.book.token, index, 1, "failed", is_stale=False)
     elif isinstance(event, PriceChanges):
         for position, change in enumerate(event.price_changes, 1):
-            yield Taken(event, change.token, index, position, "failed", is_stale=False)
+            yield AppliedEvent(event, change.token, index, position, "failed", is_stale=False)
 
 
 def _is_due(failures: int) -> bool:
@@ -147,7 +147,7 @@ class LiveBook:
         "verdict",
     )
 
-    def __init__(self, book: Book, market: _Market, *, verify: bool = True) -> None:
+    def __init__(self, book: ClobBook, market: _Market, *, verify: bool = True) -> None:
         self.market = book.market
         self.token = book.token
         self.verdict: Verdict = "unchecked"  # of the last check
@@ -206,7 +206,7 @@ class LiveBook:
 
     # ---- what changes it -------------------------------------------------------------------------------
 
-    def load(self, book: Book, *, verify: bool = True) -> Verdict:
+    def load(self, book: ClobBook, *, verify: bool = True) -> Verdict:
         """Start again from a whole book; values that it does not bring are carried."""
         self.timestamp_ms = self._base_ms = book.timestamp_ms
         self.hash = book.hash
@@ -235,7 +235,7 @@ class LiveBook:
             self._failures = 0
         return self.verdict
 
-    def replay(self, book: Book) -> Verdict | None:
+    def replay(self, book: ClobBook) -> Verdict | None:
         """Start again from a whole book older than the last change, and repeat the changes after it.
 
         None, and nothing is done, when changes after it may be unknown here.
@@ -454,14 +454,16 @@ class ChannelBooks:
         self._markets: dict[str, _Market] = {}
         self._early: dict[str, DeltaBuffer[PriceChange]] = {}  # by token without a book
 
-    def take(self, payload: bytes, *, verify: bool = True, latest_ms: int | None = None) -> list[Taken]:
+    def take(
+        self, payload: bytes, *, verify: bool = True, latest_ms: int | None = None
+    ) -> list[AppliedEvent]:
         """Apply one frame. One entry per book, per element of price_changes, per other event, in order.
 
         With `verify` each hash is recomputed; without, only the best prices that come with a change are
         compared. What is dated after `latest_ms` (venue's time) is not applied: a base of the future would
         make all that follows look old. Raises ParseError (nothing is applied then).
         """
-        taken: list[Taken] = []
+        taken: list[AppliedEvent] = []
         for index, event in enumerate(decode(payload), 1):
             if latest_ms is not None and _is_dated_after(event, latest_ms):
                 taken += _refused(event, index)
@@ -473,12 +475,16 @@ class ChannelBooks:
                 is_stale = verdict is None
                 held = self.books.get(book.token)
                 reached = None if held is None else (held.timestamp_ms, held.hash)
-                taken.append(Taken(event, book.token, index, 1, verdict or "unchecked", is_stale, reached))
+                taken.append(
+                    AppliedEvent(event, book.token, index, 1, verdict or "unchecked", is_stale, reached)
+                )
             else:
-                taken.append(Taken(event, self._note(event), index, 1, "not_available", is_stale=False))
+                taken.append(
+                    AppliedEvent(event, self._note(event), index, 1, "not_available", is_stale=False)
+                )
         return taken
 
-    def rebase(self, book: Book) -> Verdict:
+    def rebase(self, book: ClobBook) -> Verdict:
         """Start a token again from a whole book that came another way, like a REST answer.
 
         Changes told since it was made are repeated on it. One that is older than the book held is ignored
@@ -495,7 +501,7 @@ class ChannelBooks:
         for market in self._markets.keys() - markets:
             del self._markets[market]
 
-    def _base(self, book: Book, *, verify: bool, is_next: bool) -> Verdict | None:
+    def _base(self, book: ClobBook, *, verify: bool, is_next: bool) -> Verdict | None:
         """Load a snapshot; None when it is not applied.
 
         is_next: it came in the stream, after all that was applied before.
@@ -516,7 +522,7 @@ class ChannelBooks:
             return held.load(book, verify=verify)
         return None if held.verdict == "ok" else held.replay(book)
 
-    def _change(self, event: PriceChanges, index: int, taken: list[Taken], *, verify: bool) -> None:
+    def _change(self, event: PriceChanges, index: int, taken: list[AppliedEvent], *, verify: bool) -> None:
         at = event.timestamp_ms
         changes = event.price_changes
         places = {change.token: place for place, change in enumerate(changes)}
@@ -529,7 +535,7 @@ class ChannelBooks:
                     outcome = _NO_BASE
                 else:
                     outcome = held.change_one(change, at, verify=verify)
-                taken.append(Taken(event, change.token, index, position, *outcome))
+                taken.append(AppliedEvent(event, change.token, index, position, *outcome))
             return
         found: dict[int, _Outcome] = {}
         for token in places:
@@ -543,7 +549,7 @@ class ChannelBooks:
                 outcomes = held.change(mine, at, verify=verify)
             found.update(zip(places_of, outcomes, strict=True))
         for place, change in enumerate(changes):
-            taken.append(Taken(event, change.token, index, place + 1, *found[place]))
+            taken.append(AppliedEvent(event, change.token, index, place + 1, *found[place]))
 
     def _wait(self, changes: Sequence[PriceChange], at: int) -> None:
         """Keep changes of one token, for a book that comes later and was made before them."""
@@ -558,7 +564,7 @@ class ChannelBooks:
     def _note(self, event: Event) -> str | None:
         """Remember what the hashes will need; the token that the event is about."""
         if isinstance(event, LastTrade):
-            self._market(event.market).heard(event.price)
+            self._market(event.market).traded(event.price)
             return event.token
         if isinstance(event, TickSizeChange):
             held = self.books.get(event.token)

@@ -19,7 +19,7 @@ import msgspec
 from marketarchive.exceptions import ParseError
 from marketarchive.nesting import MAX_NESTING, is_shallow
 from marketarchive.venues.polymarket import clob
-from marketarchive.venues.polymarket.clob import PRICE, SIZE, Book
+from marketarchive.venues.polymarket.clob import PRICE, SIZE, ClobBook
 from marketarchive.venues.polymarket.endpoints import MARKET_CHANNEL
 
 __all__ = ["MARKET_CHANNEL", "Event", "decode", "subscribe", "subscribe_more", "unsubscribe"]
@@ -151,7 +151,7 @@ class BookEvent:
     The first has last_trade_price and (since 2026) tick_size, the later ones have neither.
     """
 
-    book: Book
+    book: ClobBook
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +292,7 @@ def _bad(event: _Stamped, path: str, value: Any) -> ParseError:
     return ParseError(type(event).__name__, text, tuple(path.split(".")))
 
 
-def _book(sent: _SentBook) -> Book:
+def _book(sent: _SentBook) -> ClobBook:
     return clob.check_book(clob.book_of(sent))
 
 

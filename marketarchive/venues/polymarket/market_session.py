@@ -12,8 +12,8 @@ from marketarchive.items import Verdict
 from marketarchive.times import from_ms, to_ms
 from marketarchive.venues.channel import Update
 from marketarchive.venues.polymarket import market_channel
-from marketarchive.venues.polymarket.clob import Book
-from marketarchive.venues.polymarket.live_books import ChannelBooks, Taken
+from marketarchive.venues.polymarket.clob import ClobBook
+from marketarchive.venues.polymarket.live_books import AppliedEvent, ChannelBooks
 from marketarchive.venues.polymarket.market_channel import (
     BookEvent,
     Event,
@@ -85,7 +85,9 @@ class MarketSession:
             return [Update(token, "end", at) for token in self._keys.intersection(event.assets_ids)]
         return []
 
-    def _of_change(self, received_at: int, seq: int, one: Taken, event: PriceChanges, token: str) -> Update:
+    def _of_change(
+        self, received_at: int, seq: int, one: AppliedEvent, event: PriceChanges, token: str
+    ) -> Update:
         ms = event.timestamp_ms
         at, verdict, state = from_ms(ms), one.verdict, event.price_changes[one.position - 1].hash
         held = self.books.books.get(token)
@@ -98,7 +100,9 @@ class MarketSession:
         detail = f"the hash {state} of a delta does not match" if verdict == "failed" else ""
         return Update(token, "delta", at, verdict, state, from_ms(base_ms), False, value, detail)
 
-    def _of_snapshot(self, received_at: int, seq: int, one: Taken, event: BookEvent, token: str) -> Update:
+    def _of_snapshot(
+        self, received_at: int, seq: int, one: AppliedEvent, event: BookEvent, token: str
+    ) -> Update:
         book = event.book
         at, verdict, state = from_ms(book.timestamp_ms), one.verdict, book.hash
         self._market_of[token] = book.market
@@ -126,7 +130,7 @@ class MarketSession:
 
     # ---- books -----------------------------------------------------------------------------------------
 
-    def load(self, received_at: int, seq: int, snapshot: Book) -> Update | None:
+    def load(self, received_at: int, seq: int, snapshot: ClobBook) -> Update | None:
         verdict = self.books.rebase(snapshot)
         held = self.books.books.get(snapshot.token)
         if held is None or verdict == "not_available":

@@ -12,7 +12,7 @@ from marketarchive.times import SECOND, to_seconds
 from marketarchive.venues.endpoint import Endpoint, Limit, Query
 from marketarchive.venues.messages import Parsed
 from marketarchive.venues.polymarket import queries
-from marketarchive.venues.polymarket.clob import NO_ORDERBOOK, Book, error_text, verify_book
+from marketarchive.venues.polymarket.clob import NO_ORDERBOOK, ClobBook, error_text, verify_book
 from marketarchive.venues.polymarket.endpoints import CLOB, LIMITS
 from marketarchive.venues.polymarket.updown import DURATIONS
 from marketarchive.venues.probing import Check, Exchange, Findings, NotAsked, parses, unexpected
@@ -183,7 +183,7 @@ def _one_book(exchange: Exchange, findings: Findings) -> str:
     )
 
 
-def books(findings: Findings) -> Iterator[tuple[Book, Exchange]]:
+def books(findings: Findings) -> Iterator[tuple[ClobBook, Exchange]]:
     """Yield every book so far with its answer, also one that failed its check."""
     for name in ("clob_books", *BOOK_READS):
         exchange = findings.exchanges.get(name)
@@ -224,7 +224,7 @@ def live_book(findings: Findings) -> str | None:
     return evidence
 
 
-def _age_s(one: Book, exchange: Exchange) -> float:
+def _age_s(one: ClobBook, exchange: Exchange) -> float:
     return to_seconds(exchange.received_at) - one.timestamp_ms / 1000
 
 

@@ -85,14 +85,14 @@ class _Priced(msgspec.Struct):
     payload: _Payload
 
 
-class _Body(msgspec.Struct):
+class _PointsBody(msgspec.Struct):
     message: str
 
 
 class _Envelope(msgspec.Struct):
     topic: str | None = None
     message: str | None = None
-    body: _Body | None = None
+    body: _PointsBody | None = None
     status_code: int | None = msgspec.field(name="statusCode", default=None)
 
 

@@ -27,7 +27,7 @@ from marketarchive.venues.polymarket.event_values import (
     string_or_none,
     time,
 )
-from marketarchive.venues.polymarket.live_books import ChannelBooks, Taken
+from marketarchive.venues.polymarket.live_books import AppliedEvent, ChannelBooks
 from marketarchive.venues.polymarket.market_channel import (
     BestBidAsk,
     BookEvent,
@@ -59,7 +59,7 @@ _TABLE_OF = {
 _Top = tuple[str | None, str | None]
 
 
-class StreamRows(RowMaker):
+class PolymarketStreamRows(RowMaker):
     """Maker of rows from a run's frames on all connections, and the REST snapshots beside them."""
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class StreamRows(RowMaker):
         if received.connection is None:
             return self._answer(received)
         rows: list[TableRow] = []
-        frame = _Frame(received, rows, self._quotes)
+        frame = _FrameRows(received, rows, self._quotes)
         try:
             if self.verify:
                 frame.add_taken(self._books_of(received.connection).take(received.payload))
@@ -172,7 +172,7 @@ class _Quotes:
         return before is None or numbers != (_number(before[0]), _number(before[1]))
 
 
-class _Frame:
+class _FrameRows:
     """Maker of the rows of one frame."""
 
     def __init__(self, received: Received, rows: list[TableRow], quotes: _Quotes) -> None:
@@ -182,7 +182,7 @@ class _Frame:
         self._connection = received.connection
         quotes.begin(received.received_at)
 
-    def add_taken(self, taken: Sequence[Taken]) -> None:
+    def add_taken(self, taken: Sequence[AppliedEvent]) -> None:
         """Add what became of the frame's events."""
         place, count = 0, len(taken)
         while place < count:
@@ -199,7 +199,7 @@ class _Frame:
         """Add an event that nothing looked at."""
         self._add(event, index, None)
 
-    def _add(self, event: Event, index: int, taken: Sequence[Taken] | None) -> None:
+    def _add(self, event: Event, index: int, taken: Sequence[AppliedEvent] | None) -> None:
         try:
             if isinstance(event, PriceChanges):
                 self._add_changes(event, index, taken)
@@ -216,7 +216,7 @@ class _Frame:
         except ParseError as error:
             self._rows.append(UnreadableRow(_table_of(event), error, index, NO_EVENT))
 
-    def _add_changes(self, event: PriceChanges, index: int, taken: Sequence[Taken] | None) -> None:
+    def _add_changes(self, event: PriceChanges, index: int, taken: Sequence[AppliedEvent] | None) -> None:
         at, market, rows = nanoseconds(event.timestamp_ms), event.market, self._rows
         verdict: Verdict = "unchecked"
         is_stale: bool | None = None
@@ -244,7 +244,7 @@ class _Frame:
             )
             self._add_quote(market, change.token, at, (bid, ask), "price_change", verdict, index, position)
 
-    def _add_book(self, event: BookEvent, index: int, taken: Sequence[Taken] | None) -> None:
+    def _add_book(self, event: BookEvent, index: int, taken: Sequence[AppliedEvent] | None) -> None:
         book, verdict = event.book, "unchecked" if taken is None else taken[0].verdict
         recipe = clob.CURRENT_RECIPE if verdict == "ok" else ""
         row = book_row(book, "ws", index, 1, verdict, recipe)

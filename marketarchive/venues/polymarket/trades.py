@@ -25,7 +25,7 @@ _SIDES: dict[str, Literal["BUY", "SELL"]] = {"BUY": "BUY", "SELL": "SELL"}
 
 
 @dataclass(frozen=True, slots=True)
-class Trade:
+class AnsweredTrade:
     """One row of public trades: the taker's token and side."""
 
     market: str  # condition id
@@ -89,7 +89,7 @@ def _rows(rows: list[Any], names: _Names) -> Parsed:
     return parsed
 
 
-def _trade(row: Mapping[str, Any], names: _Names, numbers: Counter[tuple[str, str]]) -> Trade:
+def _trade(row: Mapping[str, Any], names: _Names, numbers: Counter[tuple[str, str]]) -> AnsweredTrade:
     transaction_hash = _text(row, names.transaction_hash)
     token = _text(row, names.token)
     side = _SIDES.get(_text(row, "side"))
@@ -101,7 +101,7 @@ def _trade(row: Mapping[str, Any], names: _Names, numbers: Counter[tuple[str, st
     price, size = _number(row, "price", high=1), _number(row, "size")
     market = _text(row, names.market)
     numbers[transaction_hash, token] += 1
-    return Trade(
+    return AnsweredTrade(
         market=market,
         token=token,
         side=side,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from marketarchive.times import SECOND
 from marketarchive.venues.polymarket import rtds, updown
-from marketarchive.venues.polymarket.book_rows import BookRows
+from marketarchive.venues.polymarket.book_rows import PolymarketBookRows
 from marketarchive.venues.polymarket.parse import parse
 from marketarchive.venues.polymarket.price_rows import PriceRows
 from marketarchive.venues.polymarket.probe import PROBE
 from marketarchive.venues.polymarket.queries import next_page
-from marketarchive.venues.polymarket.stream_rows import StreamRows
+from marketarchive.venues.polymarket.stream_rows import PolymarketStreamRows
 from marketarchive.venues.polymarket.subscribed import keys
 from marketarchive.venues.polymarket.trade_rows import AnsweredTrades
 from marketarchive.venues.venue import Decimals, Feed, MarketFacts, Venue
@@ -37,7 +37,7 @@ VENUE = Venue(
         "markets": Feed(is_polled=True, has_markets=True),
         "stream": Feed(
             tables=("books", "book_changes", "trades", "quotes", "coverage"),
-            rows=StreamRows,
+            rows=PolymarketStreamRows,
             decimals=DECIMALS,
             price_range=(0, 1),
             titles={"": "Order books, every change"},
@@ -46,7 +46,7 @@ VENUE = Venue(
         ),
         "orderbook": Feed(
             tables=("books", "coverage"),
-            rows=BookRows,
+            rows=PolymarketBookRows,
             decimals=DECIMALS,
             price_range=(0, 1),
             titles={"": "Order books, polled"},

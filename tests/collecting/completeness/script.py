@@ -46,7 +46,7 @@ class Script:
         names, ids = itertools.count(1), itertools.count(1)
         self._proof = proof
         self.now = 0
-        self.lines: list[fx.GapLine] = []
+        self.lines: list[fx.WriteGap] = []
         self.connections: list[str] = []  # that are open, oldest first
         self._effects: list[fx.Effect] = []
         self.live = module.Completeness(
@@ -151,7 +151,7 @@ class Script:
     def _carry_out(self) -> None:
         for effect in self.live.effects():
             self._effects.append(effect)
-            if isinstance(effect, fx.GapLine):
+            if isinstance(effect, fx.WriteGap):
                 self.lines.append(effect)
             elif isinstance(effect, fx.OpenConnection):
                 self.connections.append(effect.connection)

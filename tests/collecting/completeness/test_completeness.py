@@ -25,7 +25,7 @@ def test_lines_of_a_disconnect_are_merged_and_end_for_what_came_back() -> None:
     script.run(6_000)
     script.snapshot("k1", 6_000, "new", connection="c2")
     first, *ends = script.lines
-    assert first == fx.GapLine(
+    assert first == fx.WriteGap(
         "g1", ("k0", "k1"), ns(0), None, "disconnect", "venue", "1006", "c1", is_first=True
     )
     assert [(line.id, line.keys, line.is_first) for line in ends] == [

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from marketarchive.collecting.streams.axis import Limits, Outage
-from marketarchive.collecting.streams.coverage import Change, Coverage
+from marketarchive.collecting.streams.axis import Outage, StreamLimits
+from marketarchive.collecting.streams.coverage import Coverage, CoverageChange
 from marketarchive.collecting.streams.track import Mark, Track
 from marketarchive.times import SECOND
 from marketarchive.venues.channel import Channel, Update
 from tests.collecting.completeness.venue_model import ENDPOINT
 
-LIMITS = Limits.of(Channel(ENDPOINT, "none", "key", 1))
+LIMITS = StreamLimits.of(Channel(ENDPOINT, "none", "key", 1))
 DIED = Outage("disconnect", "venue", "1006")
 REFUSED = Outage("blocked", "venue", "403")
 
@@ -33,7 +33,7 @@ class Key:
     def settle(self, now_s: int) -> None:
         self._write(self.coverage.settle(now_s * SECOND, None))
 
-    def _write(self, changes: Sequence[Change]) -> None:
+    def _write(self, changes: Sequence[CoverageChange]) -> None:
         for each in changes:
             each.record.id = each.record.id or f"g{len(self.gaps) + 1}"
             to = None if each.to_ns is None else each.to_ns // SECOND

@@ -234,7 +234,7 @@ class World:
         self.applied: dict[str, set[int]] = {key: set() for key in self.keys}
         self.first_received: dict[str, int] = {}
         self.ended = dict.fromkeys(self.keys, length)
-        self.lines: list[fx.GapLine] = []
+        self.lines: list[fx.WriteGap] = []
         self.rows: list[tuple[str, int, Any]] = []  # key, tick, row
         self.opened = 0
         self.requests = 0  # for snapshots on connections, in keys
@@ -332,7 +332,7 @@ class World:
             self._do(effect)
 
     def _do(self, effect: fx.Effect) -> None:
-        if isinstance(effect, fx.GapLine):
+        if isinstance(effect, fx.WriteGap):
             self.lines.append(effect)
         elif isinstance(effect, fx.OpenConnection):
             self.opened += 1

@@ -98,7 +98,7 @@ def test_the_script_asks_what_is_served_and_writes_where_the_page_has_room() -> 
 @pytest.mark.parametrize("slug", [SPOT, TWAP, "xrp-usd"])
 def test_nodes_are_the_reports_of_the_last_minute(slug: str) -> None:
     nodes = live(slug)
-    reports = pages().reports.told(BY_SLUG[slug], NOW, 60)
+    reports = pages().reports.published(BY_SLUG[slug], NOW, 60)
     true = {
         (name, report.observed_at.isoformat(), value) for report in reports for name, value in report.values
     }

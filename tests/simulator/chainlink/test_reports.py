@@ -66,11 +66,11 @@ def test_the_spread_is_about_the_recorded_one() -> None:
 def test_what_is_told_was_observed_before_and_stays_told(stream: Stream, second: int) -> None:
     reports = pages().reports
     now, later = second * SECOND, (second + 3) * SECOND
-    told = reports.told(stream, now, 60)
+    told = reports.published(stream, now, 60)
     assert all(report.observed_us * 1000 < report.told_ns <= now for report in told)
     assert told == sorted(told, key=lambda report: report.observed_us)
     assert now - told[-1].observed_us * 1000 < LAG_NS + 2 * SECOND
-    seen_later = reports.told(stream, later, 60)
+    seen_later = reports.published(stream, later, 60)
     assert seen_later[0].observed_us > told[0].observed_us
     assert set(told[5:]) <= set(seen_later)
     assert seen_later[-1].observed_us > told[-1].observed_us

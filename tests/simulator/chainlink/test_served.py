@@ -110,7 +110,7 @@ def test_nodes_are_true_at_the_time_of_the_answer(sim: Simulator) -> None:
     after = clock.now_ns()
     stream = BY_SLUG[SPOT]
     least, most = (
-        {report.observed_at.isoformat() for report in pages().reports.told(stream, at, 60)}
+        {report.observed_at.isoformat() for report in pages().reports.published(stream, at, 60)}
         for at in (before, after)
     )
     assert least & most <= told <= least | most

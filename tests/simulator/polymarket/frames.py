@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from marketarchive.simulator.polymarket.markets import SimMarket
-from marketarchive.venues.polymarket.clob import Book, parse_book, verify_book
+from marketarchive.venues.polymarket.clob import ClobBook, parse_book, verify_book
 from tests.simulator.asking import SECONDS, venue
 
 
@@ -29,7 +29,7 @@ class Reader:
     """Books as far as frames tell of them, and the verdicts of all their hashes."""
 
     def __init__(self) -> None:
-        self.books: dict[str, Book] = {}
+        self.books: dict[str, ClobBook] = {}
         self.kinds: Counter[str] = Counter()
         self.verdicts: Counter[str] = Counter()
         self._sides: dict[str, dict[str, Levels]] = {}  # token -> "BUY" or "SELL" -> price -> size
@@ -85,7 +85,7 @@ class Reader:
         price = float(event["price"])
         self._lasts[event["market"]] = f"{price if event['asset_id'] == market.tokens[0] else 1 - price:.3f}"
 
-    def _check(self, event: dict[str, Any], token: str, book_hash: str) -> Book:
+    def _check(self, event: dict[str, Any], token: str, book_hash: str) -> ClobBook:
         sides = {
             side: sorted(({"price": price, "size": size} for price, size in levels.items()), key=_price)
             for side, levels in self._sides[token].items()

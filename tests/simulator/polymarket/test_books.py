@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketarchive.simulator.polymarket.books import Books
+from marketarchive.simulator.polymarket.books import SimBooks
 from marketarchive.simulator.polymarket.markets import SimMarket
-from marketarchive.venues.polymarket.clob import Book, parse_book, verify_book
+from marketarchive.venues.polymarket.clob import ClobBook, parse_book, verify_book
 from tests.simulator.asking import SECONDS, venue
 
 
-def book(market: SimMarket, side: int, second: int) -> Book:
+def book(market: SimMarket, side: int, second: int) -> ClobBook:
     return parse_book(venue().books.body(market, side, second))
 
 
@@ -108,17 +108,17 @@ def test_a_millisecond_asked_for_alone_is_the_one_reached_in_order(
     if market.closed_at is not None:
         moments = [min(ms, market.closed_at * 1000 - 1) for ms in moments]
     world = venue().world
-    asked = Books(world)
+    asked = SimBooks(world)
     for second in range(moments[0] // 1000 - 20, moments[0] // 1000):
         asked.steps(market, second)
     bodies = {ms: asked.body_at(market, side, ms) for ms in moments for side in (1, 0)}
     for ms in moments:
-        assert Books(world).body_at(market, 0, ms) == bodies[ms]
+        assert SimBooks(world).body_at(market, 0, ms) == bodies[ms]
 
 
 @pytest.mark.no_cover
 def test_steps_lead_from_second_to_second_one_level_at_a_time() -> None:
-    market, books = one_live_round(), Books(venue().world)
+    market, books = one_live_round(), SimBooks(venue().world)
     start = market.start or 0
     kinds, in_a_second = set(), []
     before = parse_book(books.body(market, 0, start))
@@ -129,7 +129,7 @@ def test_steps_lead_from_second_to_second_one_level_at_a_time() -> None:
         for step in steps:
             kinds.add(step.kind)
             assert second * 1000 < step.ms <= second * 1000 + 1000
-            after = parse_book(Books(books.world).body_at(market, 0, step.ms))
+            after = parse_book(SimBooks(books.world).body_at(market, 0, step.ms))
             assert (after.timestamp_ms, after.hash) == (step.ms, step.hashes[0])
             assert verify_book(after) == ("ok", "2025-12")
             earlier = books.body_at(market, 0, step.ms - 1)
@@ -144,14 +144,14 @@ def test_steps_lead_from_second_to_second_one_level_at_a_time() -> None:
 
 
 def test_a_quiet_book_changes_rarely() -> None:
-    books, quiet = Books(venue().world), open_markets()[-1]
+    books, quiet = SimBooks(venue().world), open_markets()[-1]
     steps = [step for second in range(SECONDS, SECONDS + 600) for step in books.steps(quiet, second)]
     assert 10 <= len(steps) <= 100
 
 
 @pytest.mark.no_cover
 def test_the_tick_turns_fine_at_once() -> None:
-    books = Books(venue().world)
+    books = SimBooks(venue().world)
     turned = 0
     for market in books.world.rounds_between(SECONDS - 1200, SECONDS):
         if market.duration != "5m" or market.start is None:

@@ -8,7 +8,7 @@ import pytest
 
 from marketarchive.simulator.messages import Reply
 from marketarchive.venues.messages import Received
-from marketarchive.venues.polymarket.clob import Book
+from marketarchive.venues.polymarket.clob import ClobBook
 from marketarchive.venues.polymarket.parse import parse
 from tests.simulator.asking import CLOB, NOW, SECONDS, ask, closed_rounds, json_of, live_tokens, venue
 
@@ -18,7 +18,7 @@ def posted(path: str, tokens: Sequence[str], at: int = SECONDS, **more: str) -> 
     return ask(CLOB, path, body=body, at=at)
 
 
-def books(reply: Reply) -> list[Book]:
+def books(reply: Reply) -> list[ClobBook]:
     result = parse(
         Received("polymarket", "orderbook", f"https://{CLOB}/books", {}, None, 200, reply.body, NOW, 1)
     )

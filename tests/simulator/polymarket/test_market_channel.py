@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketarchive.simulator.polymarket.books import Books
+from marketarchive.simulator.polymarket.books import SimBooks
 from marketarchive.simulator.polymarket.market_channel import MarketChannel, frames, global_frames
 from marketarchive.simulator.polymarket.markets import SimMarket
 from marketarchive.times import SECOND
@@ -22,11 +22,11 @@ MS = SECOND // 1000
 
 
 def first(market: SimMarket, ms: int) -> bytes:
-    return MarketChannel(Books(venue().world)).first([market], ms * MS).payload
+    return MarketChannel(SimBooks(venue().world)).first([market], ms * MS).payload
 
 
 def all_frames(market: SimMarket, start: int, end: int, *, custom: bool = True) -> list[tuple[int, bytes]]:
-    return list(frames(Books(venue().world), market, start * SECOND, end * SECOND, custom=custom))
+    return list(frames(SimBooks(venue().world), market, start * SECOND, end * SECOND, custom=custom))
 
 
 def events(market: SimMarket, kind: str, start: int, end: int) -> list[dict[str, Any]]:
@@ -83,7 +83,7 @@ def test_at_any_moment_the_stream_says_what_the_book_endpoint_says(
     begin += SECONDS * 1000
     reader = Reader()
     reader.read(first(market, begin))
-    stream = frames(Books(venue().world), market, begin * MS, (begin + 12_001) * MS)
+    stream = frames(SimBooks(venue().world), market, begin * MS, (begin + 12_001) * MS)
     upcoming = next(stream, None)
     for ms in sorted(begin + moment for moment in moments):
         while upcoming is not None and upcoming[0] <= ms * MS:
@@ -107,7 +107,7 @@ def test_frames_depend_on_the_market_and_the_time_only() -> None:
     assert parts == whole
     assert later == whole[-len(later) :]
     cut = whole[7][0]
-    books = Books(venue().world)
+    books = SimBooks(venue().world)
     assert list(frames(books, market, cut, whole[20][0])) == [
         each for each in whole if cut < each[0] <= whole[20][0]
     ]
@@ -184,7 +184,7 @@ def test_a_finer_tick_is_told_of_and_followed_by_whole_books() -> None:
             assert together[0]["new_tick_size"] == "0.001"
             reader = Reader()
             reader.read(first(market, when // MS - 3000))
-            for _, payload in frames(Books(venue().world), market, when - 3000 * MS, when + 3000 * MS):
+            for _, payload in frames(SimBooks(venue().world), market, when - 3000 * MS, when + 3000 * MS):
                 reader.read(payload)
             assert set(reader.verdicts) == {"ok"}
     assert turned > 2
@@ -214,7 +214,7 @@ def test_the_custom_feature_tells_of_each_new_best_price() -> None:
 def test_new_and_resolved_markets_are_told_to_all_once() -> None:
     start, end = SECONDS - 900, SECONDS + 900
     found: dict[str, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
-    for ns, payload in global_frames(Books(venue().world), start * SECOND, end * SECOND):
+    for ns, payload in global_frames(SimBooks(venue().world), start * SECOND, end * SECOND):
         event = json.loads(payload)
         found[event["event_type"]].append((ns, event))
     world = venue().world

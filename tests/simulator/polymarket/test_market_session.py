@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from marketarchive.simulator.polymarket.market_session import MarketSession
+from marketarchive.simulator.polymarket.market_session import SimMarketSession
 from marketarchive.simulator.sockets import ABNORMAL, Frame
 from marketarchive.times import SECOND
 from marketarchive.venues.polymarket import market_channel
@@ -16,8 +16,8 @@ from tests.simulator.asking import NOW, SECONDS, closed_rounds, live_tokens, ven
 from tests.simulator.polymarket.frames import live_round
 
 
-def opened(now_ns: int = NOW) -> MarketSession:
-    return MarketSession(venue().market_channel, now_ns)
+def opened(now_ns: int = NOW) -> SimMarketSession:
+    return SimMarketSession(venue().market_channel, now_ns)
 
 
 def plain(tokens: Iterable[str], **more: Any) -> str:

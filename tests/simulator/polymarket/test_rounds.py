@@ -12,7 +12,7 @@ from marketarchive.simulator.polymarket.rounds import (
     EASTERN,
     Ids,
     Role,
-    Rounds,
+    SimRounds,
     end_of,
     is_start,
     series_id,
@@ -75,7 +75,7 @@ def test_an_id_leads_back_to_its_round(seed: int, role: Role, asset: str, durati
 )
 def test_rules_are_dated(duration: str, start: str, twap_s: int | None, source: str) -> None:
     at = int(datetime.fromisoformat(start).replace(tzinfo=UTC).timestamp())
-    made = Rounds(1).make("BTC", duration, at)
+    made = SimRounds(1).make("BTC", duration, at)
     assert made.twap_s == twap_s
     assert made.resolution_source.endswith(source)
 
@@ -83,7 +83,7 @@ def test_rules_are_dated(duration: str, start: str, twap_s: int | None, source: 
 @pytest.mark.parametrize("duration", updown.DURATIONS)
 @pytest.mark.parametrize("asset", ASSET_LIST)
 def test_slugs_and_numbers_are_what_readers_expect(asset: str, duration: str) -> None:
-    rounds = Rounds(1)
+    rounds = SimRounds(1)
     for start in list(starts(duration, 1_795_255_200, 1_795_255_200 + 10 * 86400))[:6]:
         made = rounds.make(asset, duration, start)
         assert updown.of_slug(made.slug) == (asset, duration)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from marketarchive.simulator.polymarket.rtds import TOPICS, Rtds, RtdsSession, connection_id, frames
+from marketarchive.simulator.polymarket.rtds import TOPICS, Rtds, SimRtdsSession, connection_id, frames
 from marketarchive.simulator.prices import ASSETS, E18
 from marketarchive.times import SECOND
 from marketarchive.venues.polymarket import rtds
@@ -15,8 +15,8 @@ from tests.simulator.asking import NOW, SECONDS, venue
 SPOT, THIRTY, SIXTY = "crypto_prices_chainlink", "crypto_prices_twap_thirty", "crypto_prices_twap_sixty"
 
 
-def opened() -> RtdsSession:
-    return RtdsSession(venue().rtds, 1, NOW)
+def opened() -> SimRtdsSession:
+    return SimRtdsSession(venue().rtds, 1, NOW)
 
 
 def points(topic: str, seconds: int = 30) -> list[ReferencePoint]:

@@ -24,7 +24,7 @@ from marketarchive.venues.chainlink.endpoints import (
     page_of,
 )
 from marketarchive.venues.chainlink.labels import Labels, read_labels
-from marketarchive.venues.chainlink.reports import Report, parse_answer, parse_document
+from marketarchive.venues.chainlink.reports import PriceReport, parse_answer, parse_document
 from marketarchive.venues.chainlink.venue import parse
 from marketarchive.venues.messages import Received
 
@@ -82,7 +82,7 @@ def test_reports_are_grouped_by_time_whatever_the_order(times: list[int], random
     assert list(answer.reports) == sorted(answer.reports, key=lambda report: report.observed_ns)
     for report in answer.reports:
         digits = f".{report.observed_ns // 1000 % 10**15:015d}"
-        assert report == Report(
+        assert report == PriceReport(
             report.observed_ns,
             Decimal("80001" + digits),
             Decimal("80000" + digits),
@@ -92,7 +92,7 @@ def test_reports_are_grouped_by_time_whatever_the_order(times: list[int], random
 
 def test_both_endpoints_give_dollars_and_neither_is_taken_for_the_other() -> None:
     [current] = parse_answer(LIVE, live(node("benchmark", "68282.6768542496"))).reports
-    assert current == Report(from_iso(AT), Decimal("68282.6768542496"))
+    assert current == PriceReport(from_iso(AT), Decimal("68282.6768542496"))
     old = {"validFromTimestamp": "2026-02-27T13:15:05+00:00", "price": "66030000000000000000001"}
     body = json.dumps({"data": {"liveStreamReports": {"nodes": [old]}}}).encode()
     [before] = parse_answer(TIMESCALE, body).reports
@@ -111,7 +111,7 @@ def test_a_bad_row_spoils_nothing_else() -> None:
     good = node("benchmark", "1.50")
     bad = [node("bid", "NaN"), node("bid", "-1"), node("ask", "0"), node("ask", "1", "soon"), 3, {}, None]
     answer = parse_answer(LIVE, live(good, *bad, node("volume", "7")))
-    assert answer.reports == (Report(from_iso(AT), Decimal("1.50")),)
+    assert answer.reports == (PriceReport(from_iso(AT), Decimal("1.50")),)
     assert len(answer.errors) == 6  # rows without an attribute of ours are none of ours
     twice = parse_answer(LIVE, live(good, good, node("benchmark", "1.51")))
     assert twice.reports == answer.reports
@@ -126,7 +126,7 @@ def test_numbers_keep_their_digits() -> None:
 def test_parts_asked_for_one_by_one_make_one_report() -> None:
     [mid] = parse_answer(LIVE, live(node("benchmark", "2"))).reports
     [bid] = parse_answer(LIVE, live(node("bid", "1"))).reports
-    assert mid.with_parts_of(bid) == Report(from_iso(AT), Decimal(2), Decimal(1))
+    assert mid.with_parts_of(bid) == PriceReport(from_iso(AT), Decimal(2), Decimal(1))
 
 
 @pytest.mark.parametrize("payload", [b"", b"{}", b"[]", b"<html>", b"\xff", b'{"data":null}', b"[" * 100_000])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from marketarchive.exceptions import ParseError
 from marketarchive.venues.polymarket.clob import parse_book, verify_book
-from marketarchive.venues.polymarket.live_books import KEPT_CHANGES, ChannelBooks, Taken
+from marketarchive.venues.polymarket.live_books import KEPT_CHANGES, AppliedEvent, ChannelBooks
 from marketarchive.venues.polymarket.market_channel import TOKENS_PER_CONNECTION
 from tests.venues.polymarket.tape import Tape, compact
 
@@ -30,7 +30,7 @@ TAPES = st.builds(
 APART = st.builds(Tape, st.integers(0, 10**6), steps_ms=st.just((1, 2, 30)))
 
 
-def taken(books: ChannelBooks, payloads: Iterable[bytes], **options: Any) -> list[Taken]:
+def taken(books: ChannelBooks, payloads: Iterable[bytes], **options: Any) -> list[AppliedEvent]:
     return [each for payload in payloads for each in books.take(payload, **options)]
 
 
@@ -48,7 +48,7 @@ def mine(books: ChannelBooks, token: str) -> dict[str, Any]:
     return {name: value for name, value in book.items() if name not in ("hash", "tick_size")}
 
 
-def verdicts(found: Iterable[Taken]) -> set[str]:
+def verdicts(found: Iterable[AppliedEvent]) -> set[str]:
     """Of everything that carries a hash and was applied."""
     return {each.verdict for each in found if each.verdict != "not_available" and not each.is_stale}
 

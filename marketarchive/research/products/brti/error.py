@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from marketarchive.exceptions import ArgumentError
 from marketarchive.invocation import command
-from marketarchive.research.derived import Progress, Quiet
+from marketarchive.research.derived import NullProgress, Progress
 from marketarchive.research.labels.label import touches
 from marketarchive.research.products.brti.means import ProxyMinute, proxy_minutes
 from marketarchive.research.products.kalshi_rounds import terms
@@ -104,8 +104,8 @@ def brti_errors(
     """
     if unknown := sorted(set(assets or ()) - PARAMETERS.keys()):
         raise ArgumentError(f"there is no proxy of {unknown[0]}, but of {', '.join(PARAMETERS)}")
-    shown = progress or Quiet()
-    rounds, _ = terms.rounds(terms.stated(root, terms.segments(root), Quiet()))
+    shown = progress or NullProgress()
+    rounds, _ = terms.rounds(terms.stated(root, terms.segments(root), NullProgress()))
     chosen = [
         each
         for each in rounds

@@ -12,7 +12,7 @@ import msgspec
 from marketarchive.archive.ledger import Entry
 from marketarchive.archive.reader import ArchiveReader, Message
 from marketarchive.exceptions import ParseError
-from marketarchive.research.derived import Quiet
+from marketarchive.research.derived import NullProgress
 from marketarchive.research.labels.kept_facts import kept_facts
 from marketarchive.times import MILLISECOND
 from marketarchive.venues.kalshi.settlement import MEAN_S, roundings
@@ -79,7 +79,7 @@ def index_minutes(root: Path) -> Mapping[tuple[str, int], IndexMinute]:
     """
     folder = root / "research" / ".kalshi_index" / f"v{VERSION}"
     found: dict[tuple[str, int], IndexMinute] = {}
-    for each in kept_facts(root, folder, segments(root), KeptValue, values_of, Quiet()):
+    for each in kept_facts(root, folder, segments(root), KeptValue, values_of, NullProgress()):
         minute = found.setdefault((each.index, close_of(each.at_ms) or 0), IndexMinute())
         if each.at_ms not in minute.values:
             minute.values[each.at_ms] = Decimal(each.value)

@@ -12,7 +12,7 @@ from marketarchive.research.labels.label import VERDICTS, Label
 from marketarchive.research.labels.label_files import PARQUET, read_labels
 from marketarchive.research.products.updown.report import outcomes
 from marketarchive.research.report.page import Section, table
-from marketarchive.research.report.part import Found, Part, Product
+from marketarchive.research.report.part import Found, Product, ReportPart
 from marketarchive.research.report.sections import nothing, paragraph
 from marketarchive.research.report.shares import observed
 from marketarchive.venues.kalshi.venue import VENUE
@@ -30,7 +30,7 @@ def prepare(root: Path, since: int, until: int, master_url: str | None, progress
     ground_truth(root, since, until, progress=progress)
 
 
-def part(found: Found) -> Part:
+def part(found: Found) -> ReportPart:
     """Return what a report shows of these rounds."""
     about = found.scope
     labels = [
@@ -46,7 +46,7 @@ def part(found: Found) -> Part:
     differing = proven["differs"]
     books = found.seen.total(titles)
     seen = [(1, observed(books), "of seconds of Kalshi's books observed")] if books else []
-    return Part(
+    return ReportPart(
         sections=[(7, _section(labels))],
         figures=[
             *seen,

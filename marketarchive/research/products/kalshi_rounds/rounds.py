@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from marketarchive.archive.ledger import Entry
-from marketarchive.research.derived import Progress, Quiet
+from marketarchive.research.derived import NullProgress, Progress
 from marketarchive.research.labels.label import Label
 from marketarchive.research.labels.source import RoundSource
 from marketarchive.research.products.brti import means
@@ -61,7 +61,7 @@ def _inputs(root: Path) -> Mapping[str, str]:
 
 
 def _label(root: Path, chosen: Sequence[KalshiRound], newest: int, estimate: bool) -> list[Label]:
-    every, _ = terms.rounds(terms.stated(root, terms.segments(root), Quiet()))
+    every, _ = terms.rounds(terms.stated(root, terms.segments(root), NullProgress()))
     published, minutes = published_means(every), index_minutes(root)
     proxies = proxy_minutes(root, boundaries(chosen))
     errors = _errors(proxies, published)

@@ -14,7 +14,7 @@ import msgspec
 
 from marketarchive.clock import RealClock
 from marketarchive.exceptions import ArgumentError, DiskError
-from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
+from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, leave_manifest
 from marketarchive.research.engine import connect, require
 from marketarchive.research.products.perps.convert import Asked, rows_of
 from marketarchive.research.tables.normalize import normalize
@@ -88,8 +88,8 @@ def unify(
             venue = Path(path).parts[2].removeprefix("venue=")
             failed.setdefault(venue, f"{path} cannot be brought up to date: {why}")
     try:
-        with alone(root / f"{FOLDER}.lock"):
-            return _unify(root, declared, asked, period, failed, progress or Quiet())
+        with exclusive_lock(root / f"{FOLDER}.lock"):
+            return _unify(root, declared, asked, period, failed, progress or NullProgress())
     except OSError as error:
         raise DiskError(f"the files in {root / FOLDER} cannot be written: {error}") from error
 

@@ -19,8 +19,8 @@ from marketarchive.research.products.updown.report.round_chart import one_round
 from marketarchive.research.products.updown.rounds import labels_of
 from marketarchive.research.products.updown.validation.validate import JSON as VALIDATION
 from marketarchive.research.products.updown.validation.validate import VENUES
-from marketarchive.research.report.part import Found, Part, Product
-from marketarchive.research.report.scope import Scope
+from marketarchive.research.report.part import Found, Product, ReportPart
+from marketarchive.research.report.scope import ReportScope
 from marketarchive.research.report.shares import observed
 from marketarchive.times import from_iso
 from marketarchive.venues import venues
@@ -35,7 +35,7 @@ def prepare(root: Path, since: int, until: int, master_url: str | None, progress
     canonical(root, since, until, master_url=master_url, progress=progress)
 
 
-def part(found: Found) -> Part:
+def part(found: Found) -> ReportPart:
     """Return what a report shows of rounds."""
     about, labels = found.scope, _labels(found.scope)
     shown = rounds.rounds(found.connection, about, labels, found.known.tokens)
@@ -48,7 +48,7 @@ def part(found: Found) -> Part:
     differing = sum(each.verdict == "differs" for each in labels)
     proven = reproduced + differing
     assets = ", ".join(sorted({each.asset for each in labels})) or "no asset"
-    return Part(
+    return ReportPart(
         sections=[
             (4, sections.one_round(shown, len(labels))),
             (5, sections.spread_and_depth(levels, found.gaps, about)),
@@ -74,7 +74,7 @@ def part(found: Found) -> Part:
     )
 
 
-def _labels(about: Scope) -> list[Label]:
+def _labels(about: ReportScope) -> list[Label]:
     return [
         each
         for each in labels_of(about.root)
@@ -82,7 +82,7 @@ def _labels(about: Scope) -> list[Label]:
     ]
 
 
-def _validation(about: Scope) -> dict[str, Any] | None:
+def _validation(about: ReportScope) -> dict[str, Any] | None:
     """Return the validation report, when it is about rounds of this time."""
     try:
         document: dict[str, Any] = msgspec.json.decode((about.root / VALIDATION).read_bytes())

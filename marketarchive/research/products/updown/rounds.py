@@ -16,7 +16,7 @@ from marketarchive.research.labels.label import Label
 from marketarchive.research.labels.label_files import read_labels
 from marketarchive.research.labels.source import RoundSource
 from marketarchive.research.products.updown.labels import boundary_prices, estimates, market_facts
-from marketarchive.research.products.updown.labels.labels import PLATFORM, Window, label, wanted
+from marketarchive.research.products.updown.labels.labels import PLATFORM, MarketWindow, label, wanted
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.tables.partitions import feeds, feeds_with, stamp_of
 from marketarchive.times import DAY
@@ -32,11 +32,11 @@ def is_mine(label: Label) -> bool:
     return label.platform in (PLATFORM, "")
 
 
-def _windows(root: Path, entries: Sequence[Entry], progress: Progress) -> tuple[list[Window], int]:
+def _windows(root: Path, entries: Sequence[Entry], progress: Progress) -> tuple[list[MarketWindow], int]:
     return market_facts.windows(market_facts.facts(root, entries, progress))
 
 
-def _prepare(root: Path, chosen: Sequence[Window], progress: Progress) -> None:
+def _prepare(root: Path, chosen: Sequence[MarketWindow], progress: Progress) -> None:
     """Bring the reference prices around the windows up to date. Raises ArchiveError."""
     asked = feeds_with("reference_prices")
     present = [f"{venue}/{feed}" for venue, feed in feeds(root) if (venue, feed) in asked]
@@ -60,7 +60,7 @@ def _inputs(root: Path) -> Mapping[str, str]:
     return found
 
 
-def _label(root: Path, chosen: Sequence[Window], newest: int, estimate: bool) -> list[Label]:
+def _label(root: Path, chosen: Sequence[MarketWindow], newest: int, estimate: bool) -> list[Label]:
     needed = wanted(chosen)
     ticks = boundary_prices.ticks(root, needed)
     near = estimates.estimates(root, needed - set(ticks)) if estimate else {}

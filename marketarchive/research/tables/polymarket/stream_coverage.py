@@ -15,14 +15,14 @@ from marketarchive.research.tables.coverage_inputs import (
     Reading,
     Watched,
     all_of,
+    connection_lines,
     proofs_of,
     quiet_of,
     second,
-    told_in,
 )
 from marketarchive.research.tables.extract import Names, lines
 from marketarchive.research.tables.seconds import Day
-from marketarchive.research.tables.subscriptions import Span, Told, spans, tracked
+from marketarchive.research.tables.subscriptions import SubscriptionLine, SubscriptionSpan, spans, tracked
 
 if TYPE_CHECKING:
     import duckdb
@@ -34,20 +34,20 @@ _EVENT = '{"event_type":"VARCHAR","market":"VARCHAR","assets_ids":["VARCHAR"]}'
 
 
 @dataclass
-class _Market:
+class _TrackedMarket:
     id: str | None = None
     slug: str | None = None
     tokens: set[str] = field(default_factory=set)
-    spans: list[Span] = field(default_factory=list)
+    spans: list[SubscriptionSpan] = field(default_factory=list)
 
 
 def watched(read: Reading) -> Iterator[Watched]:
     """Return every market of every run of the day."""
     connection, day = read.connection, read.day
-    told, ends = told_in(read)
+    told, ends = connection_lines(read)
     _read_others(connection, read.paths)
     told += [
-        Told(found_in, name, at, "resolved", tuple(tokens or ()))
+        SubscriptionLine(found_in, name, at, "resolved", tuple(tokens or ()))
         for found_in, name, at, tokens in run(
             connection,
             "SELECT run, connection, us, assets_ids FROM others WHERE event_type = 'market_resolved'",
@@ -132,11 +132,11 @@ def _read_others(connection: duckdb.DuckDBPyConnection, paths: list[str]) -> Non
 
 
 def _by_market(
-    found: Iterable[Span], markets: Mapping[str, str], names: Names
-) -> dict[tuple[str, str], _Market]:
+    found: Iterable[SubscriptionSpan], markets: Mapping[str, str], names: Names
+) -> dict[tuple[str, str], _TrackedMarket]:
     """Group spans by run and market; an unknown token is a market of its own."""
     ids = {names[token][0]: market for token, market in markets.items() if token in names}  # by slug
-    grouped: dict[tuple[str, str], _Market] = defaultdict(_Market)
+    grouped: dict[tuple[str, str], _TrackedMarket] = defaultdict(_TrackedMarket)
     for span in found:
         token = span.name
         slug = names[token][0] if token in names else None
@@ -149,7 +149,7 @@ def _by_market(
 
 
 def _covered(
-    found: Iterable[Span], bases: Mapping[tuple[str, str | None, str], list[int]], day: Day
+    found: Iterable[SubscriptionSpan], bases: Mapping[tuple[str, str | None, str], list[int]], day: Day
 ) -> dict[str, Mask]:
     """Return by connection the seconds in which it had a snapshot of every token subscribed."""
     by_connection: dict[str, dict[str, Mask]] = defaultdict(dict)

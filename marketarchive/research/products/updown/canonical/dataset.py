@@ -21,7 +21,7 @@ import msgspec
 from marketarchive.archive.files import Files
 from marketarchive.clock import RealClock
 from marketarchive.exceptions import ArchiveError, ArgumentError, DiskError
-from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
+from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, leave_manifest
 from marketarchive.research.engine import connect, require
 from marketarchive.research.labels.label import Label
 from marketarchive.research.names import names, tokens_by_market
@@ -64,7 +64,7 @@ PARTS_WAITING = 8
 """Parts that wait to be written at most: as many as one day of a few assets has."""
 
 
-class Made(msgspec.Struct):
+class PartMetadata(msgspec.Struct):
     """Metadata of one part in the file."""
 
     key: str
@@ -75,7 +75,7 @@ class Made(msgspec.Struct):
 class Contents(msgspec.Struct):
     """Metadata of the whole file."""
 
-    parts: dict[str, Made]
+    parts: dict[str, PartMetadata]
     clock: str
 
 
@@ -138,8 +138,8 @@ def canonical(
     import duckdb
 
     try:
-        with alone(root / "research" / "canonical.lock"):
-            build = _Build(root, clock, carry_s, master_url, progress or Quiet())
+        with exclusive_lock(root / "research" / "canonical.lock"):
+            build = _Build(root, clock, carry_s, master_url, progress or NullProgress())
             return build.make(since, until, assets, partitioned=partitioned)
     except duckdb.Error as error:
         raise ArchiveError(f"the tables cannot be joined: {str(error).splitlines()[0]}") from error
@@ -236,7 +236,7 @@ class _Build:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.tmp")
-        contents: dict[str, Made] = {}
+        contents: dict[str, PartMetadata] = {}
         source = pq.ParquetFile(path, read_dictionary=TEXTS) if kept else None
         groups = 0
         with closing(self._tables(due)) as made, _Writer(temporary) as writer:
@@ -253,7 +253,9 @@ class _Build:
                     writer.write(each)
                     count += each.num_rows
                     groups += each.num_rows > 0
-                contents[part] = Made(kept[part].key if part in kept else keys[part], count, (first, groups))
+                contents[part] = PartMetadata(
+                    kept[part].key if part in kept else keys[part], count, (first, groups)
+                )
                 done.rows += 0 if part in kept else count
             writer.metadata = msgspec.json.encode(Contents(contents, self._clock)).decode()
         if source is not None:

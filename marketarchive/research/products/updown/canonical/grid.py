@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from marketarchive.research.products.updown.canonical.cells import filled, newest
 from marketarchive.research.products.updown.canonical.columns import Clock, written
-from marketarchive.research.products.updown.canonical.told import (
+from marketarchive.research.products.updown.canonical.received import (
     OF_PRICES,
     OF_QUOTES,
     OF_TOPS,
     US,
-    Told,
+    ReceivedColumns,
     seconds_of,
 )
 
@@ -50,8 +50,8 @@ class Inputs:
     """
 
     rounds: pa.Table
-    prices: Told
-    tops: Told
+    prices: ReceivedColumns
+    tops: ReceivedColumns
     holes: pa.Table
     references: pa.Table
 
@@ -81,7 +81,7 @@ class Grid:
         times = (self._start, self._lengths, self._begins)
         self._prices = _Prices(inputs.prices, inputs.rounds, times, clock, carry_s)
         self._books = _Books(inputs.tops, inputs.rounds, times, clock, carry_s)
-        self._is_in_hole = self._in_holes(inputs.holes)
+        self._is_in_hole = self._in_gaps(inputs.holes)
         self._references = _References(inputs.references, inputs.rounds)
 
     def rows(self, first: int = 0, last: int | None = None) -> pa.Table:
@@ -119,7 +119,7 @@ class Grid:
         }
         return pa.table([_typed(out[field.name], field.type) for field in written()], schema=written())
 
-    def _in_holes(self, holes: pa.Table) -> Array:
+    def _in_gaps(self, holes: pa.Table) -> Array:
         import numpy as np
 
         number = _ints(holes, "market_no")[:-1]
@@ -137,7 +137,12 @@ class _Prices:
     """Prices of the rounds' instruments. All cells of one come before those of the next."""
 
     def __init__(
-        self, prices: Told, rounds: pa.Table, times: tuple[Array, Array, Array], clock: Clock, carry_s: int
+        self,
+        prices: ReceivedColumns,
+        rounds: pa.Table,
+        times: tuple[Array, Array, Array],
+        clock: Clock,
+        carry_s: int,
     ) -> None:
         import numpy as np
 
@@ -223,7 +228,12 @@ class _Books:
     """Best prices of the rounds' tokens. All cells of Up come before those of Down."""
 
     def __init__(
-        self, tops: Told, rounds: pa.Table, times: tuple[Array, Array, Array], clock: Clock, carry_s: int
+        self,
+        tops: ReceivedColumns,
+        rounds: pa.Table,
+        times: tuple[Array, Array, Array],
+        clock: Clock,
+        carry_s: int,
     ) -> None:
         import numpy as np
 
@@ -285,7 +295,7 @@ class _Books:
             "pm_source": _text(np.where(is_known, of_up * len(sources) + of_down, -1), both),
         }
 
-    def _side(self, number: int, seconds: _Seconds) -> _Side:
+    def _side(self, number: int, seconds: _Seconds) -> _HeldSide:
         """Return the side of Up (0) or Down (1)."""
         import numpy as np
 
@@ -296,11 +306,11 @@ class _Books:
         proven = self._proven[found]
         is_held = (top >= 0) & (seconds.sec <= np.maximum(self._sec[top], proven) + self._carry_s)
         top = np.where(is_held, top, -1)
-        return _Side(top, is_held & (seconds.sec > self._sec[top]), is_held & (proven >= seconds.sec))
+        return _HeldSide(top, is_held & (seconds.sec > self._sec[top]), is_held & (proven >= seconds.sec))
 
 
 @dataclass(frozen=True, slots=True)
-class _Side:
+class _HeldSide:
     """Best prices of a token at each second.
 
     For each second: the index of the best prices that hold, whether they are from an earlier second, and

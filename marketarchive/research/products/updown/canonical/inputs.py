@@ -20,8 +20,8 @@ from marketarchive.research.labels.label import Label
 from marketarchive.research.products.updown.canonical import reading
 from marketarchive.research.products.updown.canonical.columns import Clock
 from marketarchive.research.products.updown.canonical.grid import Inputs
+from marketarchive.research.products.updown.canonical.received import ReceivedColumns
 from marketarchive.research.products.updown.canonical.references import references
-from marketarchive.research.products.updown.canonical.told import Told
 from marketarchive.research.tables.gap_scope import concerns
 from marketarchive.research.tables.gaps import current
 from marketarchive.research.tables.partitions import files
@@ -47,9 +47,9 @@ def span(labels: Sequence[Label], carry_s: int) -> tuple[int, int]:
     return _span(labels, carry_s).received
 
 
-def _span(labels: Sequence[Label], carry_s: int) -> reading.Span:
+def _span(labels: Sequence[Label], carry_s: int) -> reading.ReadingSpan:
     first = min(each.start_ns for each in labels) - carry_s * SECOND
-    return reading.Span(first, max(each.end_ns for each in labels))
+    return reading.ReadingSpan(first, max(each.end_ns for each in labels))
 
 
 def read(
@@ -67,7 +67,7 @@ def read(
     made = register_rounds(connection, labels, tokens)
     prices = register_prices(connection, root, labels, carry_s)
     tops = reading.tops(root, _span(labels, carry_s), _numbers(labels, tokens), clock)
-    holes(connection, root, *span(labels, carry_s))
+    create_gaps(connection, root, *span(labels, carry_s))
     concern = connection.sql("SELECT market_no, from_us, to_us FROM holes").to_arrow_table()
     spans: dict[str, tuple[int, int]] = {}
     for each in labels:
@@ -150,7 +150,7 @@ def rounds(labels: Sequence[Label], tokens: Tokens) -> pa.Table:
 
 def register_prices(
     connection: duckdb.DuckDBPyConnection, root: Path, labels: Sequence[Label], carry_s: int
-) -> Told:
+) -> ReceivedColumns:
     """Register `prices` of the instruments of `rounds` in the connection and return it.
 
     Raises ArchiveError.
@@ -185,7 +185,7 @@ _ABOUT_BOOKS = _about(_BOOK_FEEDS, "named.book_names")
 _ABOUT_PRICE = _about(_PRICE_FEEDS, "named.price_names")
 
 
-def holes(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> None:
+def create_gaps(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> None:
     """Create `holes` of `rounds` and `tokens`: gaps of a market's books (`pm`) or its prices (`cl`).
 
     A gap is given in times of receipt. What is missing of `prices`, which arrive late, begins with the last
@@ -239,14 +239,16 @@ def _newest(seen: str) -> str:
     return f"CASE WHEN {seen}.event_us > found.from_us - {LATE_S} * 1000000 THEN {seen}.event_us END"
 
 
-def seen(connection: duckdb.DuckDBPyConnection, prices: Told, tops: Told, clock: Clock) -> tuple[Told, Told]:
+def seen(
+    connection: duckdb.DuckDBPyConnection, prices: ReceivedColumns, tops: ReceivedColumns, clock: Clock
+) -> tuple[ReceivedColumns, ReceivedColumns]:
     """Return the prices and best prices of tokens that count by a clock. Raises duckdb.Error."""
     if clock == "observation":
         return prices, tops
     return _received(connection, prices, _PRICES), _received(connection, tops, _TOPS)
 
 
-def _received(connection: duckdb.DuckDBPyConnection, told: Told, query: str) -> Told:
+def _received(connection: duckdb.DuckDBPyConnection, told: ReceivedColumns, query: str) -> ReceivedColumns:
     import numpy as np
 
     connection.register("told", _table(told))
@@ -254,10 +256,10 @@ def _received(connection: duckdb.DuckDBPyConnection, told: Told, query: str) -> 
     connection.unregister("told")
     nothing = {name: told.columns[name][-1:] for name in told.columns} | {"is_first": np.zeros(1, "?")}
     columns = {name: np.concatenate([found[name].to_numpy(), nothing[name]]) for name in found.column_names}
-    return Told(columns, told.sources)
+    return ReceivedColumns(columns, told.sources)
 
 
-def _table(told: Told) -> pa.Table:
+def _table(told: ReceivedColumns) -> pa.Table:
     import pyarrow as pa
 
     return pa.table({name: values[:-1] for name, values in told.columns.items()})

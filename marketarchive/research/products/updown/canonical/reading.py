@@ -15,7 +15,7 @@ from marketarchive.exceptions import ArchiveError
 from marketarchive.invocation import command
 from marketarchive.research.decimals import doubles
 from marketarchive.research.products.updown.canonical.columns import Clock
-from marketarchive.research.products.updown.canonical.told import Told, seconds_of
+from marketarchive.research.products.updown.canonical.received import ReceivedColumns, seconds_of
 from marketarchive.research.tables.partitions import files
 from marketarchive.times import DAY, SECOND
 from marketarchive.venues.polymarket.venue import VENUE
@@ -51,7 +51,7 @@ TOPS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class ReadingSpan:
     """The time `first_ns` <= time <= `last_ns` whose values are wanted; one can be received a day late."""
 
     first_ns: int
@@ -77,7 +77,7 @@ class Span:
         )
 
 
-def prices(root: Path, span: Span, instruments: Mapping[str, int]) -> Told:
+def prices(root: Path, span: ReadingSpan, instruments: Mapping[str, int]) -> ReceivedColumns:
     """Read the columns PRICES of `reference_prices`. Raises ArchiveError."""
     import numpy as np
     import pyarrow as pa
@@ -99,10 +99,10 @@ def prices(root: Path, span: Span, instruments: Mapping[str, int]) -> Told:
     ]
     for part in parts:
         part["source"] = sources.ranked(part["source"])
-    return Told(_joined(parts, PRICES), sorted(sources))
+    return ReceivedColumns(_joined(parts, PRICES), sorted(sources))
 
 
-def tops(root: Path, span: Span, tokens: Mapping[str, int], clock: Clock) -> Told:
+def tops(root: Path, span: ReadingSpan, tokens: Mapping[str, int], clock: Clock) -> ReceivedColumns:
     """Read the columns TOPS: best prices of `books`, `book_changes` and `quotes`.
 
     A later run has a greater number. Raises ArchiveError.
@@ -142,7 +142,7 @@ def tops(root: Path, span: Span, tokens: Mapping[str, int], clock: Clock) -> Tol
     for part in parts:
         part["source"], part["run"] = sources.ranked(part["source"]), runs.ranked(part["run"])
         part["is_proof"] = is_asked[part["source"]]
-    return Told(_joined(parts, TOPS), sorted(sources))
+    return ReceivedColumns(_joined(parts, TOPS), sorted(sources))
 
 
 def _thinned(given: Iterable[_Rows], clock: Clock) -> Iterator[_Rows]:

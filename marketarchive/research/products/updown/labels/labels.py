@@ -18,7 +18,7 @@ ESTIMATED = "estimate: "
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class MarketWindow:
     """A market as its venue described it; what it stated after the close stands apart."""
 
     market_id: str  # slug
@@ -61,7 +61,7 @@ Estimates = Callable[[str, int], Estimate | None]
 
 
 def label(
-    window: Window, prices: Prices, estimates: Estimates | None = None, newest_ns: int | None = None
+    window: MarketWindow, prices: Prices, estimates: Estimates | None = None, newest_ns: int | None = None
 ) -> Label:
     """Return the label of a market.
 
@@ -99,7 +99,7 @@ def label(
 
 
 def _boundary(
-    window: Window,
+    window: MarketWindow,
     rule: Rule,
     side: Literal["start", "end"],
     prices: Prices,
@@ -141,7 +141,7 @@ def _near_e18(stated: Decimal) -> int:
         return int(f"{stated:.18f}".replace(".", ""))
 
 
-def wanted(windows: Iterable[Window]) -> set[tuple[str, int]]:
+def wanted(windows: Iterable[MarketWindow]) -> set[tuple[str, int]]:
     """Return (instrument, ns) of every boundary price that decides one of `windows`."""
     found = set()
     for window in windows:

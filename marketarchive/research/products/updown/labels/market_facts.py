@@ -20,7 +20,7 @@ from marketarchive.items import Market, Resolution
 from marketarchive.research.derived import Progress
 from marketarchive.research.labels.kept_facts import kept_facts
 from marketarchive.research.labels.label import SPLIT
-from marketarchive.research.products.updown.labels.labels import Window
+from marketarchive.research.products.updown.labels.labels import MarketWindow
 from marketarchive.times import from_datetime
 from marketarchive.venues.polymarket.endpoints import GAMMA, RESOLUTIONS
 from marketarchive.venues.polymarket.parse import parse
@@ -66,7 +66,7 @@ def facts(root: Path, entries: Iterable[Entry], progress: Progress) -> Iterator[
     return kept_facts(root, folder, entries, Fact, _read, progress)
 
 
-def windows(found: Iterable[Fact]) -> tuple[list[Window], int]:
+def windows(found: Iterable[Fact]) -> tuple[list[MarketWindow], int]:
     """Return every round found, by start, and the number of rounds without a stated window."""
     by_market: dict[str, list[Fact]] = {}
     for fact in found:
@@ -139,7 +139,7 @@ def _items(message: Message) -> list[Any]:
         return []  # the run that received it has counted it
 
 
-def _window(told: list[Fact]) -> Window | None:
+def _window(told: list[Fact]) -> MarketWindow | None:
     """Return a window of the newest statement of each field; None without both of its ends."""
     told.sort(key=lambda each: (each.last, each.first, msgspec.json.encode(each)), reverse=True)
     slug, start, end = (_newest(told, name) for name in ("slug", "start", "end"))
@@ -147,7 +147,7 @@ def _window(told: list[Fact]) -> Window | None:
         return None
     strike, settlement = _newest(told, "strike"), _newest(told, "settlement")
     outcome, source = _official(told)
-    return Window(
+    return MarketWindow(
         market_id=slug or told[0].condition_id,
         condition_id=told[0].condition_id,
         asset=_newest(told, "asset"),

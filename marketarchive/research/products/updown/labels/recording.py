@@ -24,7 +24,7 @@ import msgspec
 from marketarchive.exceptions import ArgumentError, CorruptError, ParseError
 from marketarchive.nesting import is_shallow
 from marketarchive.research.labels.label import SPLIT, Label
-from marketarchive.research.products.updown.labels.labels import Tick, Window, label, wanted
+from marketarchive.research.products.updown.labels.labels import MarketWindow, Tick, label, wanted
 from marketarchive.research.products.updown.labels.market_facts import of_items, windows
 from marketarchive.venues.exact import e18
 from marketarchive.venues.messages import Received
@@ -43,18 +43,18 @@ _OUTCOMES: dict[tuple[str, ...], str] = {("1", "0"): "Up", ("0", "1"): "Down", (
 _DURATIONS = {300: "5m", 900: "15m", 3600: "1h", 14400: "4h", 86400: "1d"}
 
 
-class _File(msgspec.Struct):
+class _RecordingFile(msgspec.Struct):
     name: str
     sha256: str
     bytes: int | None = None
     rows: int | None = None
 
 
-class _Manifest(msgspec.Struct):
-    files: list[_File]
+class _RecordingManifest(msgspec.Struct):
+    files: list[_RecordingFile]
 
 
-class _Row(msgspec.Struct):
+class _RecordedMarket(msgspec.Struct):
     """A line of a markets file."""
 
     slug: str
@@ -69,7 +69,7 @@ class _Row(msgspec.Struct):
     raw: msgspec.Raw = msgspec.Raw(b"null")
 
 
-_ROW = msgspec.json.Decoder(_Row)
+_ROW = msgspec.json.Decoder(_RecordedMarket)
 
 
 @dataclass
@@ -130,7 +130,7 @@ def _checked(folder: Path, made: Recording) -> list[str]:
         data = path.read_bytes()
         if not is_shallow(data):
             raise ArgumentError(f"{path} is nested too deep for a manifest")
-        manifest = msgspec.json.decode(data, type=_Manifest)
+        manifest = msgspec.json.decode(data, type=_RecordingManifest)
     except OSError as error:
         raise ArgumentError(f"{folder} is no recording: {error}") from error
     except msgspec.DecodeError as error:
@@ -157,7 +157,7 @@ def _checked(folder: Path, made: Recording) -> list[str]:
 _EXAMPLES = {"markets": "BTC-5m-markets-2026-07-24.jsonl.gz", "prices": "BTCUSD-prices-2026-07-24.csv.gz"}
 
 
-def _check(path: Path, file: _File) -> None:
+def _check(path: Path, file: _RecordingFile) -> None:
     with path.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
     if digest != file.sha256.lower():
@@ -173,7 +173,7 @@ def _instrument(name: str, named: re.Match[str]) -> str:
     return twap(asset, int(named[2])) if named[2] else spot(asset)
 
 
-def _windows(path: Path) -> Iterator[tuple[_Row, Window]]:
+def _windows(path: Path) -> Iterator[tuple[_RecordedMarket, MarketWindow]]:
     for number, line in enumerate(_lines(path), 1):
         if not line.strip():
             continue
@@ -186,7 +186,7 @@ def _windows(path: Path) -> Iterator[tuple[_Row, Window]]:
         yield row, _window(row, path.name, number)
 
 
-def _window(row: _Row, name: str, number: int) -> Window:
+def _window(row: _RecordedMarket, name: str, number: int) -> MarketWindow:
     """Return the window by the catalogue's own row, without one by the recorder's."""
     if bytes(row.raw) != b"null":
         received = Received(
@@ -203,7 +203,7 @@ def _window(row: _Row, name: str, number: int) -> Window:
             return found[0]
     prices = row.outcome_prices if row.resolved else None
     outcome = _OUTCOMES.get(tuple(prices or ()))
-    return Window(
+    return MarketWindow(
         market_id=row.slug,
         condition_id=row.condition_id,
         asset=row.asset.upper(),

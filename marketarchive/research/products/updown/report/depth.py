@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from marketarchive.research.engine import run
 from marketarchive.research.labels.label import Label
-from marketarchive.research.report.scope import Scope
+from marketarchive.research.report.scope import ReportScope
 from marketarchive.research.views import literal, view_rows
 from marketarchive.times import SECOND, iso
 
@@ -18,7 +18,7 @@ _LOW, _HIGH = 0.1, 0.9
 
 
 def spread_and_depth(
-    connection: duckdb.DuckDBPyConnection, scope: Scope, labels: Sequence[Label]
+    connection: duckdb.DuckDBPyConnection, scope: ReportScope, labels: Sequence[Label]
 ) -> list[dict[str, Any]]:
     """Return a row for each asset and time bin, also where there is no data.
 

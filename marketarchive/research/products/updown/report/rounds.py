@@ -10,7 +10,7 @@ from marketarchive.research.engine import run
 from marketarchive.research.labels.label import Label
 from marketarchive.research.products.updown.canonical.dataset import path_of
 from marketarchive.research.products.updown.validation import inputs
-from marketarchive.research.report.scope import Scope
+from marketarchive.research.report.scope import ReportScope
 from marketarchive.times import SECOND
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _BOOK_STATE = "CASE WHEN pm_ffill IS NULL THEN 3 WHEN pm_ffill = 1 THEN 2 WHEN p
 
 def rounds(
     connection: duckdb.DuckDBPyConnection,
-    scope: Scope,
+    scope: ReportScope,
     labels: Sequence[Label],
     names: Mapping[str, tuple[str, str]],
 ) -> list[dict[str, Any]]:

@@ -8,10 +8,10 @@ from typing import Any
 
 from marketarchive.research.labels.label import VERDICTS, Label
 from marketarchive.research.products.updown.report import outcomes
-from marketarchive.research.report import charts, holes
-from marketarchive.research.report.holes import Hole
+from marketarchive.research.report import charts, recorded_gaps
 from marketarchive.research.report.page import Section, table
-from marketarchive.research.report.scope import Scope
+from marketarchive.research.report.recorded_gaps import ReportedGap
+from marketarchive.research.report.scope import ReportScope
 from marketarchive.research.report.sections import length, nothing, paragraph
 from marketarchive.times import SECOND
 
@@ -57,14 +57,16 @@ def one_round(rounds: Sequence[Mapping[str, Any]], labels: int) -> Section:
     return Section("one", title, told + paragraph(_THINNED, soft=True) + _PICK)
 
 
-def spread_and_depth(rows: Sequence[dict[str, Any]], found: Sequence[Hole], scope: Scope) -> Section:
+def spread_and_depth(
+    rows: Sequence[dict[str, Any]], found: Sequence[ReportedGap], scope: ReportScope
+) -> Section:
     title, told = "5. Spread and depth", paragraph(_DEPTH.format(step=length(scope.step_s)))
     if not rows:
         return Section("depth", title, told + nothing("No book of a round under way came in this time."))
     shaded = [
         {"asset": asset, "x": start // _MS, "x2": end // _MS}
         for asset in sorted({row["asset"] for row in rows})
-        for start, end in holes.over_books(found, asset, scope, "polymarket")
+        for start, end in recorded_gaps.over_books(found, asset, scope, "polymarket")
     ]
     return Section("depth", title, told, charts.spread_and_depth(rows, shaded, scope))
 

@@ -33,7 +33,7 @@ def register(
     canonical_inputs.register_rounds(connection, labels, tokens_by_market(names))
     if labels:
         canonical_inputs.register_prices(connection, root, labels, canonical_inputs.LATE_S)
-    canonical_inputs.holes(connection, root, *(canonical_inputs.span(labels, 0) if labels else (0, 0)))
+    canonical_inputs.create_gaps(connection, root, *(canonical_inputs.span(labels, 0) if labels else (0, 0)))
     connection.register("no_rows", schema().empty_table())
     rows = stored(dataset) if dataset.exists() else "no_rows"
     run(

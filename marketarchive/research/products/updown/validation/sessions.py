@@ -20,7 +20,7 @@ Feed = tuple[str, str, str]
 
 
 @dataclass
-class Session:
+class RecordingSession:
     """Time from the first to the last line of consecutive segments, none of them labelled or missing."""
 
     feed: Feed
@@ -29,12 +29,12 @@ class Session:
     n: int  # of the newest segment
 
 
-def sessions(entries: Iterable[Entry]) -> list[Session]:
+def sessions(entries: Iterable[Entry]) -> list[RecordingSession]:
     """Return the sessions of all sealed segments that have no label."""
     known = list(entries)
     left_out = labels(known)
     used = [each for each in known if each.kind in SEGMENT_KINDS and each["path"] not in left_out]
-    found: list[Session] = []
+    found: list[RecordingSession] = []
     for entry in sorted(used, key=lambda each: (*_feed(each), each["n"])):
         first, last = (from_iso(entry[name]) // 1000 for name in ("first", "last"))
         if found and found[-1].feed == _feed(entry) and found[-1].n == entry["n"] - 1:
@@ -42,11 +42,11 @@ def sessions(entries: Iterable[Entry]) -> list[Session]:
             found[-1].first_us = min(found[-1].first_us, first)
             found[-1].last_us = max(found[-1].last_us, last)
         else:
-            found.append(Session(_feed(entry), first, last, entry["n"]))
+            found.append(RecordingSession(_feed(entry), first, last, entry["n"]))
     return found
 
 
-def as_table(found: Iterable[Session]) -> pa.Table:
+def as_table(found: Iterable[RecordingSession]) -> pa.Table:
     """Return a table (session, run, venue, feed, first_us, last_us)."""
     rows = [(number, *each.feed, each.first_us, each.last_us) for number, each in enumerate(found)]
     names = ("session", "run", "venue", "feed", "first_us", "last_us")

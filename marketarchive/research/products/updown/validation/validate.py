@@ -17,7 +17,7 @@ from marketarchive.clock import RealClock
 from marketarchive.exceptions import ArchiveError, DiskError
 from marketarchive.research.checks import sequence, verified_books
 from marketarchive.research.checks.check import Check, State
-from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
+from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, leave_manifest
 from marketarchive.research.engine import connect, require, run
 from marketarchive.research.labels import ground_truth as truth
 from marketarchive.research.labels import label_files
@@ -99,9 +99,9 @@ def validate(
     require()
     import duckdb
 
-    shown = progress or Quiet()
+    shown = progress or NullProgress()
     try:
-        with alone(root / "research" / "validation.lock"):
+        with exclusive_lock(root / "research" / "validation.lock"):
             started = RealClock().now_ns()
             ground_truth(root, since, until, progress=shown)
             canonical(root, since, until, master_url=master_url, progress=shown)

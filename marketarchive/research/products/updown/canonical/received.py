@@ -21,7 +21,7 @@ of a name with a minus, the least."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ReceivedColumns:
     """Columns of numbers, and the texts that the numbers of `source` stand for."""
 
     columns: Mapping[str, Array]

@@ -20,7 +20,7 @@ _FRAME = re.compile(
 MOST_PROBLEMS = 20  # named per file; one damaged byte can spoil every line behind it
 
 
-class Facts:
+class SegmentScan:
     """Counts of a segment's lines, added in order; `problems` are (line number, what is wrong with it)."""
 
     def __init__(self) -> None:
@@ -38,10 +38,10 @@ class Facts:
         self.segment: dict[str, Any] = {}
         self.end: dict[str, Any] = {}
         self.problems: list[tuple[int, str]] = []
-        self._body: _Body | None = None  # of the last message, while its parts are coming
+        self._body: _PartedBody | None = None  # of the last message, while its parts are coming
 
     @classmethod
-    def of(cls, scan: Scan) -> Facts:
+    def of(cls, scan: Scan) -> SegmentScan:
         """Read all of `scan`."""
         facts = cls()
         for batch in scan:
@@ -89,7 +89,7 @@ class Facts:
         del self.counts["end"]
 
     def fields(self) -> dict[str, Any]:
-        """Return the fields of the ledger line; equal to `Tally.fields` of what was written."""
+        """Return the fields of the ledger line; equal to `SegmentStats.fields` of what was written."""
         return {
             "lines": self.lines,
             "first": self.first or None,
@@ -162,7 +162,7 @@ class Facts:
         if kind == "response":
             self.statuses[str(envelope["status"])] += 1
         if "parts" in envelope:
-            self._body = _Body(envelope)
+            self._body = _PartedBody(envelope)
         elif "sha256" in envelope and hashlib.sha256(line.payload or b"").hexdigest() != envelope["sha256"]:
             self.problem("the payload's sha256 is not the one of the line")
 
@@ -180,7 +180,7 @@ class Facts:
             self.last_received = text
 
 
-class _Body:
+class _PartedBody:
     """A large body while its part lines pass."""
 
     def __init__(self, envelope: dict[str, Any]) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from marketarchive.archive import codec, lines
-from marketarchive.archive.facts import MOST_PROBLEMS, Facts
 from marketarchive.archive.scan import Scan
+from marketarchive.archive.segment_scan import MOST_PROBLEMS, SegmentScan
 from marketarchive.items import Frames, Invalid, Response
 from tests.archive.writing import FEED, NOON, VENUE, ledger_of, open_run, response, writer
 from tests.archive.writing import frames as some_frames
@@ -29,10 +29,10 @@ def frame(seq: int, body: bytes = b"{}") -> bytes:
     return lines.build(Frames(VENUE, FEED, "c1", ((NOON + seq, seq, body),))).data
 
 
-def facts(*data: bytes, end: bool = True) -> Facts:
+def facts(*data: bytes, end: bool = True) -> SegmentScan:
     """Of a segment of these lines, with an end line that says what is there."""
     text = b"".join(data)
-    found = Facts()
+    found = SegmentScan()
     found.add(text.splitlines())
     if end:
         found.add([lines.end(found.lines + 1, found.seq_min, found.seq_max, "x")[:-1]])
@@ -51,7 +51,7 @@ def test_the_same_figures_as_the_writer_counted(tmp_path: Path) -> None:
         run.close("finished", {}).result()
     (entry,) = ledger_of(tmp_path)
     scan = Scan(tmp_path / entry["path"])
-    found = Facts.of(scan)
+    found = SegmentScan.of(scan)
     assert found.problems == []
     assert found.fields() == {key: entry[key] for key in found.fields()}
     assert (scan.bytes, scan.sha256, scan.lines) == (entry["bytes"], entry["sha256"], entry["lines"])

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from marketarchive.archive import lines, payload
 from marketarchive.archive.codec import GZIP
-from marketarchive.archive.facts import Facts
 from marketarchive.archive.scan import CHUNK
+from marketarchive.archive.segment_scan import SegmentScan
 from marketarchive.exceptions import CorruptError
 
 _MEMBER = b"\x1f\x8b\x08"  # RFC 1952: ID1, ID2, deflate
@@ -27,7 +27,7 @@ _LONGEST_LINE = 7 * lines.PART_BYTES  # a part whose every byte became an escape
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class IntactMember:
     """A finished member, to be copied as it stands."""
 
     offset: int
@@ -35,14 +35,14 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Loose:
+class LooseLines:
     """Complete lines, with newlines, of a member that does not end as it should."""
 
     text: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Hole:
+class UnreadableBytes:
     """Unreadable bytes with readable members behind them."""
 
     offset: int
@@ -50,20 +50,20 @@ class Hole:
 
 
 @dataclass(slots=True)
-class Salvage:
+class TornScan:
     """Intact content of a torn segment in file order, and the counts of its lines."""
 
-    pieces: list[Kept | Loose | Hole] = field(default_factory=list)
-    facts: Facts = field(default_factory=Facts)
+    pieces: list[IntactMember | LooseLines | UnreadableBytes] = field(default_factory=list)
+    facts: SegmentScan = field(default_factory=SegmentScan)
 
     @property
-    def has_holes(self) -> bool:
-        return any(isinstance(piece, Hole) for piece in self.pieces)
+    def has_unreadable(self) -> bool:
+        return any(isinstance(piece, UnreadableBytes) for piece in self.pieces)
 
 
-def salvage(path: Path) -> Salvage:
+def scan_torn(path: Path) -> TornScan:
     """Read the torn segment at `path`, whatever is in it."""
-    found = Salvage()
+    found = TornScan()
     if path.stat().st_size == 0:
         return found
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -71,7 +71,7 @@ def salvage(path: Path) -> Salvage:
         while offset < len(data) and not found.facts.end:
             end = _end_of_member(data, offset)
             if end is not None:
-                found.pieces.append(Kept(offset, end - offset))
+                found.pieces.append(IntactMember(offset, end - offset))
                 for text in _whole(_texts(data, offset, end)):
                     found.facts.add(text.split(b"\n"))
                 offset = end
@@ -79,25 +79,25 @@ def salvage(path: Path) -> Salvage:
             following = _next_member(data, offset + 1)
             text = b"".join(line + b"\n" for line in _trusted(data, offset, following))
             if text:
-                found.pieces.append(Loose(text))
+                found.pieces.append(LooseLines(text))
                 found.facts.add(text[:-1].split(b"\n"))
             if following < len(data):
-                found.pieces.append(Hole(offset, found.facts.last_received))
+                found.pieces.append(UnreadableBytes(offset, found.facts.last_received))
             offset = following
-        if found.facts.end and (found.has_holes or not found.facts.end_fits):
+        if found.facts.end and (found.has_unreadable or not found.facts.end_fits):
             _drop_end(found, data)
     return found
 
 
-def _drop_end(found: Salvage, data: mmap.mmap) -> None:
+def _drop_end(found: TornScan, data: mmap.mmap) -> None:
     """Take the end line off the last piece: with lost bytes before it, its counts no longer hold."""
     last = found.pieces.pop()
-    if isinstance(last, Kept):
-        last = Loose(b"".join(_texts(data, last.offset, last.offset + last.bytes)))
-    assert isinstance(last, Loose)
+    if isinstance(last, IntactMember):
+        last = LooseLines(b"".join(_texts(data, last.offset, last.offset + last.bytes)))
+    assert isinstance(last, LooseLines)
     text = last.text[: last.text.rfind(b"\n", 0, -1) + 1]
     if text:
-        found.pieces.append(Loose(text))
+        found.pieces.append(LooseLines(text))
     found.facts.drop_end()
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from marketarchive.research.checks.check import dicts
 from marketarchive.research.names import Known
-from marketarchive.research.report.scope import Scope, firsts
+from marketarchive.research.report.scope import ReportScope, firsts
 from marketarchive.research.tables.gap_scope import of_row
 from marketarchive.research.tables.partitions import tables_of
 from marketarchive.research.views import view_gaps
@@ -28,7 +28,7 @@ _MS = SECOND // 1000
 
 
 @dataclass
-class Hole:
+class ReportedGap:
     """Times are ns; `assets` None: nothing in its scope names one."""
 
     venue: str
@@ -47,7 +47,7 @@ class Hole:
     def lane(self) -> str:
         return f"{self.venue} {self.feed}: {self.reason}"
 
-    def row(self, scope: Scope) -> dict[str, Any]:
+    def row(self, scope: ReportScope) -> dict[str, Any]:
         last = "not known" if self.is_open else iso(self.end)[:23] + "Z"
         return {
             "lane": self.lane,
@@ -63,7 +63,9 @@ class Hole:
         }
 
 
-def holes(connection: duckdb.DuckDBPyConnection, scope: Scope, known: Known) -> list[Hole]:
+def recorded_gaps(
+    connection: duckdb.DuckDBPyConnection, scope: ReportScope, known: Known
+) -> list[ReportedGap]:
     """Return the gaps that concern the scope, by begin. Raises duckdb.Error."""
     view_gaps(connection, scope.root, scope.since, scope.until)
     rows = dicts(
@@ -84,7 +86,7 @@ def holes(connection: duckdb.DuckDBPyConnection, scope: Scope, known: Known) -> 
                 place = bisect_right(times, row["start"])
                 end = times[place] if place < len(times) else scope.until
             found.append(
-                Hole(
+                ReportedGap(
                     **{name: row[name] for name in ("venue", "feed", "reason", "cause")},
                     start=row["start"],
                     end=max(end, row["start"]),
@@ -98,17 +100,17 @@ def holes(connection: duckdb.DuckDBPyConnection, scope: Scope, known: Known) -> 
     return [each for each in found if each.start < scope.until and each.end >= scope.since]
 
 
-def drawn(found: Sequence[Hole]) -> list[Hole]:
+def drawn(found: Sequence[ReportedGap]) -> list[ReportedGap]:
     longest = sorted(found, key=lambda each: each.start - each.end)[:DRAWN]
     return sorted(longest, key=lambda each: each.start)
 
 
-def reasons(found: Sequence[Hole]) -> Counter[str]:
+def reasons(found: Sequence[ReportedGap]) -> Counter[str]:
     return Counter(each.reason for each in found)
 
 
 def over_books(
-    found: Sequence[Hole], asset: str, scope: Scope, venue: str | None = None
+    found: Sequence[ReportedGap], asset: str, scope: ReportScope, venue: str | None = None
 ) -> list[tuple[int, int]]:
     """Return the stretches (ns) in which books of at least one of the asset's markets have a gap.
 

@@ -11,7 +11,7 @@ from marketarchive.times import iso
 
 
 @dataclass(slots=True)
-class Tally:
+class SegmentStats:
     """Counts of lines by kind, of responses by status, of gaps by reason; ranges of seq and of time."""
 
     lines: int = 0

@@ -11,7 +11,7 @@ import pytest
 from marketarchive.archive import codec, lines
 from marketarchive.archive.paths import lock_path, run_of
 from marketarchive.archive.recover import recover
-from marketarchive.archive.salvage import Kept, Loose, Salvage, salvage
+from marketarchive.archive.torn import IntactMember, LooseLines, TornScan, scan_torn
 from marketarchive.archive.verify import verify
 from marketarchive.items import Response
 from tests.archive.writing import (
@@ -43,14 +43,14 @@ def part(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-def text_of(found: Salvage, path: Path) -> bytes:
+def text_of(found: TornScan, path: Path) -> bytes:
     data = path.read_bytes()
     return b"".join(
         gzip.decompress(data[piece.offset : piece.offset + piece.bytes])
-        if isinstance(piece, Kept)
+        if isinstance(piece, IntactMember)
         else piece.text
         for piece in found.pieces
-        if isinstance(piece, Kept | Loose)
+        if isinstance(piece, IntactMember | LooseLines)
     )
 
 
@@ -61,7 +61,7 @@ def test_cut_at_every_byte(part: Path, tmp_path: Path) -> None:
     most = 0
     for size in range(len(whole) + 1):
         torn.write_bytes(whole[:size])
-        found = salvage(torn)
+        found = scan_torn(torn)
         kept = [lines.parse(line) for line in text_of(found, torn).splitlines()]
         assert kept == readable(torn) == every[: len(kept)], size
         assert len(kept) >= most
@@ -93,14 +93,14 @@ def test_a_flipped_bit_of_a_finished_member_costs_that_member_at_most(part: Path
     whole = part.read_bytes()
     every = readable(part)
     torn = tmp_path / part.name
-    first = salvage(part).pieces[0]
-    assert isinstance(first, Kept)
+    first = scan_torn(part).pieces[0]
+    assert isinstance(first, IntactMember)
     members_lines = gzip.decompress(whole[: first.bytes]).count(b"\n")
     for at in range(0, first.bytes, 7):
         data = bytearray(whole)
         data[at] ^= 1 << at % 8
         torn.write_bytes(data)
-        found = salvage(torn)
+        found = scan_torn(torn)
         kept = [lines.parse(line) for line in text_of(found, torn).splitlines()]
         assert all(line in every for line in kept), at
         assert len(kept) >= len(every) - members_lines, at
@@ -115,7 +115,7 @@ def test_a_message_in_parts_comes_whole_or_not_at_all(tmp_path: Path) -> None:
     for data, due in ((whole, whole), (cut, first.data)):
         stream = codec.compressor(1)
         path.write_bytes(stream.compress(data) + codec.flushed(stream))
-        found = salvage(path)
+        found = scan_torn(path)
         assert hashlib.sha256(text_of(found, path)).digest() == hashlib.sha256(due).digest()
 
 
@@ -134,4 +134,4 @@ def test_what_cannot_have_been_written_ends_a_torn_member(tmp_path: Path, line: 
     stream = codec.compressor(1)
     path = tmp_path / "torn"
     path.write_bytes(stream.compress(good + line + good) + codec.flushed(stream))
-    assert text_of(salvage(path), path) == good
+    assert text_of(scan_torn(path), path) == good
