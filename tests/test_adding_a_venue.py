@@ -72,7 +72,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 def recorded(checkout: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Half a minute of its books, with a fault, beside another venue in one OUTPUT_DIR; and a probe."""
     out, folder = tmp_path_factory.mktemp("out"), tmp_path_factory.mktemp("faults")
-    fault = {"kind": "status", "route": "api.acme.example/*", "status": 500, "from_s": 12, "to_s": 16}
+    fault = {"kind": "status", "route": "api.acme.example/*", "status": 500, "from_s": 24, "to_s": 28}
     faults = folder / "faults.json"
     faults.write_text(json.dumps([fault]))
     with checkout.simulator("--speed", "10", "--faults", str(faults)) as url:
