@@ -33,6 +33,15 @@ def command(*words: str, root: Path | None = None) -> str:
     return environment + shlex.join((*typed, *words, *profile, *kept))
 
 
+def program() -> list[str]:
+    """Return the words that start this program again, with its profile."""
+    typed = _program()
+    is_module = len(typed) > 1 or not typed
+    words = [sys.executable, "-m", typed[-1] if typed else PROGRAM] if is_module else [*typed]
+    profile = _profile(sys.argv) if Path(words[-1]).name == PROGRAM else ()
+    return [*words, *profile]
+
+
 def _program() -> tuple[str, ...]:
     """Return what was typed before the command's name.
 

@@ -75,7 +75,8 @@ class DayFile:
 
     def _open(self) -> None:
         files, root = self._store.files, self._store.root
-        files.make_dirs(root / "records", root)
+        if self._store.rows:
+            files.make_dirs(root / self._store.rows, root)
         self._is_late = self._store.clock.now_ns() >= self._final_ns
         for path in self._names():
             handle = files.open_append(root / path)
@@ -84,8 +85,9 @@ class DayFile:
             files.close(handle)
         self.handle = handle
         cut = cut_torn_line(files, handle)
-        files.sync_dir(root / "records")
-        self.written.append({"path": str(path), "rows": 0, "torn_bytes_cut": cut})
+        files.sync_dir(root / self._store.rows)
+        place = {} if self._store.rows else {"folder": str(root)}
+        self.written.append({"path": str(path), **place, "rows": 0, "torn_bytes_cut": cut})
 
     def _names(self) -> Iterator[PurePosixPath]:
         """Yield the names to try: the day's own, then this run's own.
@@ -94,10 +96,10 @@ class DayFile:
         """
         final = _entered(self._store.ledger) if self._is_late else set()
         if not self._is_late:
-            yield PurePosixPath("records", f"{self._base}.jsonl")
+            yield PurePosixPath(self._store.rows, f"{self._base}.jsonl")
         for n in itertools.count(1):
             tail = "" if n == 1 else f"-{n}"
-            path = PurePosixPath("records", f"{self._base}-{self._run}{tail}.jsonl")
+            path = PurePosixPath(self._store.rows, f"{self._base}-{self._run}{tail}.jsonl")
             if str(path) not in final:
                 yield path
 
@@ -112,9 +114,9 @@ class DayFile:
             self.abandon()
 
 
-def day_files(root: Path) -> Iterator[tuple[Path, str]]:
-    """Yield every file of rows and its day, in order of path."""
-    for path in sorted((root / "records").glob("*.jsonl")):
+def day_files(root: Path, rows: str = "records") -> Iterator[tuple[Path, str]]:
+    """Yield every file of rows and its day, in order of path; rows: as of Store."""
+    for path in sorted((root / rows).glob("*.jsonl")):
         match = FILE.fullmatch(path.name)
         if match is not None:
             yield path, match["day"]
@@ -123,7 +125,7 @@ def day_files(root: Path) -> Iterator[tuple[Path, str]]:
 def finished_day_files(store: Store) -> Iterator[Path]:
     """Yield the files of days that are over which are not in the ledger, in order of path."""
     entered, now_ns = _entered(store.ledger), store.clock.now_ns()
-    for path, day in day_files(store.root):
+    for path, day in day_files(store.root, store.rows):
         if now_ns >= _day_end(day) + store.day_grace_ns and relative(store.root, path) not in entered:
             yield path
 

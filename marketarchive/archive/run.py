@@ -10,6 +10,7 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
@@ -52,7 +53,7 @@ class RunArchive:
         self._queue = queue
         self._lock: int | None = lock
         self._feeds: dict[tuple[str, str], FeedWriter] = {}
-        self._day_files: dict[tuple[str, str], DayFile] = {}
+        self._day_files: dict[tuple[Path | None, str, str], DayFile] = {}
         self._is_closed = False
 
     def next_seq(self, venue: str, feed: str) -> int:
@@ -80,16 +81,17 @@ class RunArchive:
         feed.has_lines = True
         self._queue.put(feed, built, built.size, built.lines)
 
-    def write_record(self, series: str, tick_ns: int, line: bytes) -> None:
+    def write_record(self, series: str, tick_ns: int, line: bytes, folder: Path | None = None) -> None:
         """Accept a row, one line of JSON, for `records/<series>-<UTC day of tick_ns>.jsonl`.
 
-        Raises as `write` does.
+        folder: instead of records/; it has a ledger of its own. Raises as `write` does.
         """
         self._check_open()
-        key = (series, day_of(tick_ns))
-        sink = self._day_files.get(key) or self._day_files.setdefault(
-            key, DayFile(self._store, series, key[1], self.run)
-        )
+        key = (folder, series, day_of(tick_ns))
+        sink = self._day_files.get(key)
+        if sink is None:
+            store = self._store if folder is None else self._store.of_rows(folder)
+            sink = self._day_files.setdefault(key, DayFile(store, series, key[2], self.run))
         row = line.removesuffix(b"\n") + b"\n"
         self._queue.put(sink, row, len(row), 1)
 

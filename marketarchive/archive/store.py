@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from marketarchive.archive.config import ArchiveConfig
@@ -21,6 +21,12 @@ class Store:
     config: ArchiveConfig
     files: Files
     ledger: Ledger
+    rows: str = "records"
+    """Folder of day files below `root`; "" where `root` holds nothing but them and their ledger."""
+
+    def of_rows(self, folder: Path) -> Store:
+        """Return the store of a folder that holds day files alone, with a ledger of their own."""
+        return replace(self, root=folder, ledger=Ledger(folder, self.files), rows="")
 
     @property
     def member_ns(self) -> int:

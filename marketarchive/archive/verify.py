@@ -16,6 +16,7 @@ from marketarchive.archive import locks
 from marketarchive.archive.book_checks import BookChecks
 from marketarchive.archive.check_file import check_bytes, check_segment
 from marketarchive.archive.check_run import FeedOfRun, check_density, check_manifest
+from marketarchive.archive.compress_rows import content_digest
 from marketarchive.archive.dayfile import day_files
 from marketarchive.archive.ledger import NOTHING, Entry, Head, Ledger, check_chain
 from marketarchive.archive.paths import LEDGER, PART, RECOVERING, parse_segment_path, relative
@@ -63,6 +64,9 @@ class _Verification:
         self._provenance = Provenance(root, ledger)
         self._alive |= _alive(root)  # also a run that started meanwhile and has sealed something already
         self._feeds: dict[tuple[str, str, str], FeedOfRun] = {}
+        self._replaced = {
+            digest for entry in self._entries if isinstance(digest := entry.get("replaces"), str)
+        }
         self._moved = {entry.get("path") for entry in self._entries if entry.kind == "moved"}
 
     def run(self, head: str | None) -> VerifyReport:
@@ -144,10 +148,18 @@ class _Verification:
     def _check_other(self, entry: Entry) -> None:
         if entry["path"] in self._moved:
             self._report.checked["moved"] += 1
+        elif entry["sha256"] in self._replaced and not (self._root / entry["path"]).exists():
+            self._report.checked["replaced"] += 1  # the gzip that holds its bytes has a line of its own
         elif self._since is None or entry.kind == "manifest" or _end(entry) >= self._since:
-            check_bytes(self._root, entry, self._report)
+            if check_bytes(self._root, entry, self._report) and "replaces" in (entry.fields or {}):
+                self._check_content(entry)
         else:
             self._is_there(entry)
+
+    def _check_content(self, entry: Entry) -> None:
+        """Compare what a gzip holds with the plain file that it replaces."""
+        if content_digest(self._root / entry["path"]) != entry["replaces"]:
+            self._report.problem(entry["path"], f"does not hold the bytes of sha256 {entry['replaces']}")
 
     def _is_there(self, entry: Entry) -> bool:
         """Check that a file too old to be read again exists, in its size."""
@@ -231,6 +243,11 @@ class _Verification:
 
         Others may still grow.
         """
+        for path in sorted((*self._root.glob("records/*.jsonl.gz"), *self._root.glob("*.jsonl.gz"))):
+            if (name := relative(self._root, path)) not in entered:
+                beside = name.removesuffix(".gz")
+                also = f"; {beside} lies beside it" if (self._root / beside).exists() else ""
+                self._report.problem(name, f"is not in the ledger{also}")
         found: dict[str, str] = {}
         for path, _ in day_files(self._root):
             name = relative(self._root, path)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from bisect import insort
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
 from marketarchive.collecting.arguments import Argument, Arguments
+from marketarchive.collecting.live_books import BookSource, LiveBook
 from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.collecting.streams.pool import ConnectionPool
 from marketarchive.collecting.streams.second_books import SecondBooks
@@ -68,6 +69,8 @@ class ExchangeStreamSpider(StreamSpider):
         chosen = self.arguments.assets or tuple(symbols(self.venue))
         self._markets = {symbols(self.venue)[asset]["symbol"]: asset for asset in chosen}
         self._rows = SpotRows(self, self._markets)
+        self._newest_at: dict[str, int] = {}  # market -> receipt of its newest message, wall ns
+        self.run.process.notify(BookSource(self.venue, self.feed, self.live_books))
         self.subscribe(self._markets)
 
     def upkeep(self) -> list[asyncio.Task[None]]:
@@ -76,13 +79,27 @@ class ExchangeStreamSpider(StreamSpider):
     def new_session(self) -> ExchangeSession:
         return ExchangeSession(self.wire)
 
-    def applied(self, at: int, seq: int, updates: Sequence[Update]) -> None:  # noqa: ARG002
+    def applied(self, at: int, seq: int, updates: Sequence[Update]) -> None:  # noqa: ARG002  (a hook)
         for update in updates:
+            self._newest_at[update.key] = at
             if update.kind == "trade":
                 self._rows.trade(update.value)
             elif update.kind != "mark" and update.key in self._markets:
                 asset = self._markets[update.key]
                 self.run.process.notify(Observation(self.venue, self.feed, asset, update.at, update.value))
+
+    def live_books(self) -> Iterator[LiveBook]:
+        """Yield the book of each market that is followed without a gap at this moment."""
+        for market, asset in self._markets.items():
+            pool = self.pool_of(market)
+            if pool is None or not pool.completeness.is_live(market) or market not in self._newest_at:
+                continue
+            for connection in reversed(pool.connections):  # the newest that has the book
+                session = connection.session
+                book = session.books.books.get(market) if isinstance(session, ExchangeSession) else None
+                if book is not None and book.verdict != "failed":
+                    yield LiveBook(asset, book.bids, book.asks, self._newest_at[market])
+                    break
 
     def request_statements(self, pool: ConnectionPool, keys: Sequence[str]) -> None:
         requested = self.run.clock.mono_ns()

@@ -18,6 +18,7 @@ from marketarchive.collecting.arguments import (
 )
 from marketarchive.collecting.cadence import CadenceSpider
 from marketarchive.collecting.spider import Answer, Ask
+from marketarchive.collecting.sweep import Pages
 from marketarchive.exceptions import ArgumentError, CursorError
 from marketarchive.items import Market
 from marketarchive.scope import Scope
@@ -126,9 +127,15 @@ class PerpsSpider(CadenceSpider):
             logger.warning("No period of %s ends in the time asked for", self.venue)
             return
         instruments = await self._instruments()
+        contracts = self.contracts()
+        if self.perps.lists_ended and instruments:
+            for contract in contracts:
+                if contract.market not in instruments:
+                    self._put_unlisted(contract, due)
+            contracts = [each for each in contracts if each.market in instruments]
         series = [
             (contract._replace(kind=route.kind, step_s=route.step_of(self.period_s)), route)
-            for contract in self.contracts()
+            for contract in contracts
             for route in self.perps.routes
         ]
         others = [self._fetch(query, Scope(self.venue, self.feed)) for query in self.perps.once]
@@ -152,19 +159,39 @@ class PerpsSpider(CadenceSpider):
     async def _instruments(self) -> dict[str, InstrumentsRow]:
         """Return what the venue lists now, by its name for it: what came, nothing of what failed."""
         found: dict[str, InstrumentsRow] = {}
-        for query in self.perps.instruments:
-            parsed = await self._fetch(query, Scope(self.venue, self.feed))
-            rows = [] if parsed is None else parsed.statements
-            for row in rows:
-                if row.listed_at is not None or row.market not in found:
-                    found[row.market] = row
+        for first in self.perps.instruments:
+            query: Query | None = first
+            pages = Pages()
+            while query is not None:
+                parsed = await self._fetch(query, Scope(self.venue, self.feed))
+                if parsed is None:
+                    break
+                for row in parsed.statements:
+                    if row.listed_at is not None or row.market not in found:
+                        found[row.market] = row
+                try:
+                    pages.check((row.market for row in parsed.statements), parsed.next_cursor)
+                except CursorError as error:
+                    self.run.stats.inc_value("sweep/cursor_errors")
+                    logger.error("The list of contracts ended: %s", error)
+                    break
+                query = venues()[self.venue].next_page(query, parsed)
         return found
 
     async def _walk(
         self, series: Series, route: Route, due: Range, instrument: InstrumentsRow | None
     ) -> None:
-        """List a series to its end."""
-        wanted: Range | None = self._served(series, route, self._wanted(series, route, due, instrument))
+        """List a series to its end, a window after another: what of one fails is a gap of that window."""
+        wanted = self._served(series, route, self._wanted(series, route, due, instrument))
+        if wanted is None:
+            return
+        for window in route.windows(series, wanted):
+            if series.is_in(window):
+                await self._list(series, route, window)
+
+    async def _list(self, series: Series, route: Route, window: Range) -> None:
+        """List what of a series lies in a window."""
+        wanted: Range | None = window
         while wanted is not None:
             parsed = await self._fetch(route.page(series, wanted), self._scope(series, route), wanted, series)
             if parsed is None:
@@ -242,6 +269,12 @@ class PerpsSpider(CadenceSpider):
     def _scope(self, series: Series, route: Route) -> Scope:
         endpoint = route.page(series, Range(0, 1)).endpoint.name
         return Scope(self.venue, self.feed, (series.market,), endpoint=endpoint, kind="market")
+
+    def _put_unlisted(self, contract: Series, due: Range) -> None:
+        scope = Scope(self.venue, self.feed, (contract.market,), kind="market")
+        from_ns, to_ns = from_ms(due.first) - self.period_s * SECOND, from_ms(due.last)
+        detail = f"{contract.market} is not among the contracts that {self.venue} lists"
+        self.put(self.run.gap("not_served", "venue", from_ns, to_ns, scope, detail))
 
     def _put_gap(
         self, reason: Any, cause: Any, series: Series, route: Route, missing: Range, detail: str

@@ -230,6 +230,7 @@ class Run:
             "gaps": part("gaps/"),
             "ticks": part("ticks/"),
             "books": part("books/"),
+            "prices": part("prices/"),
             "frames": part("frames/"),
             "stream": part("stream/"),
             "page": part("page/"),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 
+from dotenv import dotenv_values
 from scrapy.settings import BaseSettings
 
 from marketarchive.exceptions import ConfigurationError
@@ -23,7 +25,7 @@ def user_setting(settings: BaseSettings, name: str, default: str = "") -> str:
     return settings.get(name) or os.environ.get(name) or _dotenv(Path(DOTENV)).get(name) or default
 
 
-def _dotenv(path: Path) -> Mapping[str, str]:
+def _dotenv(path: Path) -> Mapping[str, str | None]:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -33,18 +35,4 @@ def _dotenv(path: Path) -> Mapping[str, str]:
         raise ConfigurationError(
             f"{path.absolute()} cannot be read: {why}; mend it or move it away"
         ) from None
-    return dict(pair for line in text.splitlines() if (pair := _pair(line)) is not None)
-
-
-def _pair(line: str) -> tuple[str, str] | None:
-    """Return (name, value) of a line; None of a comment, an empty line and what is none."""
-    line = line.strip().removeprefix("export ")
-    name, equals, value = line.partition("=")
-    if not equals or line.startswith("#"):
-        return None
-    value = value.strip()
-    if value[:1] in ("'", '"') and value[:1] in value[1:]:
-        value = value[1:].partition(value[0])[0]
-    else:
-        value = value.partition(" #")[0].rstrip()
-    return name.strip(), value
+    return dotenv_values(stream=StringIO(text), interpolate=False)

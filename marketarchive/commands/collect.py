@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import sys
+from collections.abc import Collection as Many
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -79,7 +80,7 @@ class Command(ScrapyCommand):
         assert self.settings is not None
         follow_simulator(self.settings)
         is_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-        self._console = Console(stderr=True, force_terminal=is_terminal)
+        self.console = Console(stderr=True, force_terminal=is_terminal)
         self._has_own_log = is_terminal and is_free(self.settings)
         if self._has_own_log:
             self.settings.set("LOG_INSTALL_ROOT_HANDLER", False, priority="cmdline")
@@ -91,17 +92,36 @@ class Command(ScrapyCommand):
             for line in _plan_lines():
                 print(line)
             return
-        log = TerminalLog(self.settings, self._console) if self._has_own_log else None
+        log = TerminalLog(self.settings, self.console) if self._has_own_log else None
         if log is not None:
             log_scrapy_info(self.settings)  # what Scrapy said of itself before had nowhere to go
         name_feeds()
         named = _named(args)
+        left_out = {option for option in _optional() if getattr(opts, option.replace("-", "_"))}
+        takes = {argument.name for plan in plans().values() for argument in plan.takes}
+        given = {name: getattr(opts, name) for name in takes if getattr(opts, name) is not None}
+        self.collect(named, given, opts.duration, left_out, log)
+
+    def collect(
+        self,
+        named: Sequence[Plan],
+        given: Mapping[str, str],
+        span: str | None,
+        left_out: Many[str] = (),
+        log: TerminalLog | None = None,
+    ) -> None:
+        """Run plans until their end and set the exit code. Raises UsageError.
+
+        given: what they take, by name; span: the duration; left_out: options of feeds.
+        """
+        assert self.crawler_process is not None
+        assert self.settings is not None
         shutdown = Shutdown()
         shutdown.watch(asyncio.get_event_loop())  # the reactor's; it does not run yet
         try:
-            duration = None if opts.duration is None else seconds("duration", opts.duration)
+            duration = None if span is None else seconds("duration", span)
             check_settings(self.settings)
-            chosen = self._choose(named, opts)
+            chosen = self._choose(named, given, left_out)
             all_feeds(chosen)
             process = Process.of(self.settings, shutdown)
             prepare_master(self.settings)
@@ -133,28 +153,26 @@ class Command(ScrapyCommand):
         except OSError as error:
             logger.warning("Log lines below WARNING are not kept: %s", error)
             return None
-        self._console.print(Text(f"Log lines below WARNING: {path}", "dim"), soft_wrap=True)
+        self.console.print(Text(f"Log lines below WARNING: {path}", "dim"), soft_wrap=True)
         return path
 
     def _tell(self, collection: Collection, log: Path | None) -> None:
         summary = summarize(collection, log)
-        if self._console.is_terminal:
-            print_summary(summary, self._console)
+        if self.console.is_terminal:
+            print_summary(summary, self.console)
         else:
             for text in summary_lines(summary):
                 print(f"collect: {text}", file=sys.stderr)
 
-    def _choose(self, named: Sequence[Plan], opts: argparse.Namespace) -> list[Chosen]:
+    def _choose(self, named: Sequence[Plan], given: Mapping[str, str], left_out: Many[str]) -> list[Chosen]:
         """Return what of these plans can be collected here. Raises ArgumentError, ConfigurationError."""
-        takes = {argument.name for plan in plans().values() for argument in plan.takes}
-        given = {name: getattr(opts, name) for name in takes if getattr(opts, name) is not None}
         taken = {argument.name for plan in named for argument in plan.takes}
         if unknown := sorted(given.keys() - taken):
             raise ArgumentError(f"{' and '.join(plan.name for plan in named)} takes no --{unknown[0]}")
         chosen = []
         for plan in named:
             arguments = plan.arguments(given)
-            wanted = [feed for feed in plan.feeds(arguments) if not (feed.option and _is_given(opts, feed))]
+            wanted = [feed for feed in plan.feeds(arguments) if feed.option not in left_out]
             usable = [(feed, spider) for feed in wanted if (spider := self._check(feed)) is not None]
             if not usable:
                 raise ArgumentError(f"nothing of {plan.name} is left to be collected here")
@@ -186,7 +204,7 @@ class Command(ScrapyCommand):
         from twisted.internet import reactor  # the one that Scrapy has installed
 
         assert self.crawler_process is not None
-        view = LiveView(collection, self._console)
+        view = LiveView(collection, self.console)
         over = asyncio.get_event_loop().create_task(_collect(collection, view))
         over.add_done_callback(lambda _: reactor.stop())  # type: ignore[misc]  # zope's methods have no self
         self.crawler_process.start(stop_after_crawl=False, install_signal_handlers=False)
@@ -218,10 +236,6 @@ def _optional() -> dict[str, str]:
     """Return what each option leaves out."""
     feeds = (feed for plan in plans().values() for feed in plan.feeds(plan.arguments({})))
     return {feed.option: feed.title for feed in feeds if feed.option}
-
-
-def _is_given(opts: argparse.Namespace, feed: PlannedFeed) -> bool:
-    return bool(getattr(opts, feed.option.replace("-", "_")))
 
 
 def _named(args: Sequence[str]) -> list[Plan]:

@@ -6,24 +6,30 @@ import argparse
 import asyncio
 import difflib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import NoReturn, cast
 
+from rich.console import Console
 from scrapy.commands import BaseRunSpiderCommand
 from scrapy.crawler import Crawler
 from scrapy.exceptions import UsageError
 
+from marketarchive.collecting.arguments import DURATION
 from marketarchive.collecting.bare_words import as_spider_arguments, sort_words
 from marketarchive.collecting.exit_cause import last_line
 from marketarchive.collecting.exit_codes import DISK, FINISHED
+from marketarchive.collecting.feed_context import name_feeds
+from marketarchive.collecting.plan_spider import PlanSpider
 from marketarchive.collecting.process import Process, follow_simulator, output_dir
 from marketarchive.collecting.run import exit_of, run_of
 from marketarchive.collecting.shutdown import Shutdown
 from marketarchive.collecting.spider import ArchiveSpider
+from marketarchive.commands.collect import Command as Collect
 from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError
 from marketarchive.invocation import command
 from marketarchive.pipelines.market_master import check_settings
+from marketarchive.plans import plans
 
 
 class Command(BaseRunSpiderCommand):
@@ -42,15 +48,18 @@ class Command(BaseRunSpiderCommand):
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         assert self.crawler_process is not None
-        shutdown = Shutdown()
-        shutdown.watch(asyncio.get_event_loop())  # the reactor's; it does not run yet
         name = spider_name(args)
         try:
             spider = self.crawler_process.spider_loader.load(name)
         except KeyError:
             _refuse(unknown_spider(name, self.crawler_process.spider_loader.list()))
+        if issubclass(spider, PlanSpider):
+            self._run_plan(spider, opts.spargs)
+            return
         if not issubclass(spider, ArchiveSpider):
             _refuse(f"{name} is not a spider of the archive")
+        shutdown = Shutdown()
+        shutdown.watch(asyncio.get_event_loop())  # the reactor's; it does not run yet
         try:
             spider.check_arguments(opts.spargs)
             assert self.settings is not None
@@ -76,6 +85,20 @@ class Command(BaseRunSpiderCommand):
             told = last_line("crawl", name, ended, root, None if run is None else run.archive.name)
             with suppress(OSError):  # the terminal is gone
                 print(told, file=sys.stderr)
+
+    def _run_plan(self, spider: type[PlanSpider], given: Mapping[str, str]) -> None:
+        """Run the spider's plan as `collect` does, with lines instead of a table."""
+        plan = plans()[spider.plan]
+        takes = {argument.name for argument in plan.takes} | {DURATION.name}
+        if unknown := sorted(given.keys() - takes):
+            _refuse(f"{spider.name} has no argument {unknown[0]!r}; it takes {', '.join(sorted(takes))}")
+        own = {name: value for name, value in given.items() if name != DURATION.name}
+        collector = Collect()
+        collector.settings, collector.crawler_process = self.settings, self.crawler_process
+        collector.console = Console(stderr=True, force_terminal=False)
+        name_feeds()
+        collector.collect([plan], own, given.get(DURATION.name))
+        self.exitcode = collector.exitcode
 
 
 def spider_name(args: Sequence[str]) -> str:

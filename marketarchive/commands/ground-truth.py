@@ -111,9 +111,10 @@ def _text(done: GroundTruth) -> str:
 
 
 def _print_open(labels: Sequence[Label], most: int) -> None:
-    """What is not reproduced, each with its reason."""
-    told = [each for each in labels if each.verdict != "reproduced"]
-    told.sort(key=lambda each: each.verdict != "differs")
+    """Print what is not reproduced, each with its reason: what differs first, then what is flagged."""
+    order = ("differs", "not_provable", "estimated", "restated")
+    told = [each for each in labels if each.verdict in order]
+    told.sort(key=lambda each: (each.verdict != "differs", each.flag is None, order.index(each.verdict)))
     for each in told[:most]:
         print(f"{each.verdict:<13} {each.market_id}: {each.reason}")
     if len(told) > most:

@@ -7,12 +7,15 @@ from scrapy.commands import runspider
 from scrapy.crawler import Crawler
 from scrapy.exceptions import UsageError
 
+from marketarchive.collecting.plan_spider import PlanSpider
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.invocation import command
 
 
 class Command(runspider.Command):
     def _create_crawler(self, spidercls: type[Spider] | str) -> Crawler:
+        if isinstance(spidercls, type) and issubclass(spidercls, PlanSpider):
+            raise UsageError(spidercls.refusal(), print_help=False)
         if isinstance(spidercls, type) and issubclass(spidercls, ArchiveSpider):
             raise UsageError(
                 f"{spidercls.name} is a spider of the archive: put its file into marketarchive/spiders/ and "

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from marketarchive.research.fills import Fill, fill, latency_ns, side_of, size_o
 from marketarchive.research.labels.label_files import read_labels
 from marketarchive.research.names import master_rows
 from marketarchive.research.pandas_frames import labels_frame, markets_frame, table_frame
+from marketarchive.research.products import frame_of
 from marketarchive.research.products.updown.canonical.columns import COLUMNS, HINDSIGHT, Clock
 from marketarchive.research.products.updown.canonical.dataset import canonical
 from marketarchive.research.tables import gap_scope
@@ -78,6 +80,13 @@ class Archive:
         if not self.root.is_dir():
             raise ArgumentError(f"there is no folder {self.root}")
 
+    def __getattr__(self, name: str) -> Callable[..., pd.DataFrame]:
+        """Return the method of a product, e.g. `pairs()`: see `marketarchive.research.products`."""
+        found = frame_of(name)
+        if found is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return partial(found, self.root, self._master_url)
+
     def books(
         self,
         market: Some = None,
@@ -102,6 +111,7 @@ class Archive:
             _WHAT,
             *_amounts(_BOOK, exact=exact),
             "bid_levels, ask_levels, verified, recipe, is_sorted, is_crossed, is_in_range, is_positive",
+            "age_ms / 1000 AS age_s",
             "gap_before",
             "hash, route",
             _PLACE,
@@ -285,6 +295,8 @@ class Archive:
 
     def book_at(self, token: str, t: Moment, *, exact: bool = False) -> BookAt | None:
         """Return the book of a token as received by `t`; None before its first snapshot.
+
+        A market without tokens is named by its ticker.
 
         It is replayed from the last whole book of the connection with the newest data. `gap` tells whether
         something may be missing between that data and `t`: it is never carried silently.

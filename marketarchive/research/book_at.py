@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,7 @@ class BookAt:
     outcome: str | None
     bids: tuple[Level, ...]
     asks: tuple[Level, ...]
-    event_time: datetime
+    event_time: datetime | None  # None: the venue does not date its books
     received_at: datetime
     verified: str
     is_tracked: bool  # whether a recording was to see its market at that moment
@@ -78,7 +78,7 @@ def find(connection: duckdb.DuckDBPyConnection, token: str, at: int, *, exact: b
     replayed = _replayed(connection, token, at)
     if not replayed:
         return None
-    best = max(replayed, key=lambda each: (each.last["event_time"], each.received_at))
+    best = max(replayed, key=lambda each: (_valid_at(each.last), each.received_at))
     base = best.base
     sides = [best.side("bids", "BUY", is_bid=True), best.side("asks", "SELL", is_bid=False)]
     bids, asks = (
@@ -103,8 +103,9 @@ def find(connection: duckdb.DuckDBPyConnection, token: str, at: int, *, exact: b
 
 
 def _replayed(connection: duckdb.DuckDBPyConnection, token: str, at: int) -> list[_Replayed]:
-    until = f"token = {text(token)} AND received_at <= {literal(at)}"
-    newest = "verified = 'failed', event_time DESC, received_at DESC, seq DESC"
+    until = f"coalesce(token, market) = {text(token)} AND received_at <= {literal(at)}"
+    valid_at = "coalesce(event_time, received_at - to_milliseconds(coalesce(age_ms, 0)))"
+    newest = f"verified = 'failed', {valid_at} DESC, received_at DESC, seq DESC"
     bases = _dicts(
         connection,
         f"""SELECT * FROM books WHERE {until}
@@ -132,7 +133,14 @@ def _replayed(connection: duckdb.DuckDBPyConnection, token: str, at: int) -> lis
 
 
 def _newness(base: dict[str, Any]) -> tuple[Any, ...]:
-    return base["verified"] != "failed", base["event_time"], base["received_at"]
+    return base["verified"] != "failed", _valid_at(base), base["received_at"]
+
+
+def _valid_at(row: dict[str, Any]) -> datetime:
+    """Return the venue's time of a row; of one without, since when it may have been so."""
+    dated: datetime | None = row["event_time"]
+    found: datetime = row["received_at"] - timedelta(milliseconds=row.get("age_ms") or 0)
+    return found if dated is None else dated
 
 
 def _changes(
@@ -144,13 +152,14 @@ def _changes(
         after.append(
             f"(seq, index) > ({base['seq']}, {base['index'] if base['route'] == 'ws' else 2**31 - 1})"
         )
+    if base["event_time"] is not None:
+        after.append(f"event_time >= {text(base['event_time'].isoformat())}::TIMESTAMPTZ")
     # of the same millisecond some may be in it already: to set a level twice is the same as once
     return _dicts(
         connection,
         f"""SELECT * FROM book_changes
             WHERE {until} AND venue = {text(on["venue"])} AND feed = {text(on["feed"])}
               AND run = {text(on["run"])} AND connection = {text(on["connection"])}
-              AND event_time >= {text(base["event_time"].isoformat())}::TIMESTAMPTZ
               AND {" AND ".join(after)} AND is_stale IS DISTINCT FROM true
             ORDER BY seq, index, position""",
     )

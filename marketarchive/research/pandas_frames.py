@@ -32,6 +32,19 @@ def table_frame(table: pa.Table) -> pd.DataFrame:
     return frame
 
 
+def floats_frame(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame whose exact decimals are floats."""
+    import pandas as pd
+    import pyarrow as pa
+
+    exact = [
+        name
+        for name, kind in frame.dtypes.items()
+        if isinstance(kind, pd.ArrowDtype) and pa.types.is_decimal(kind.pyarrow_dtype)
+    ]
+    return frame.astype(dict.fromkeys(exact, "float64"))
+
+
 def markets_frame(rows: Iterable[Mapping[str, Any]], *, exact: bool) -> pd.DataFrame:
     """Return the frame of markets.
 

@@ -7,7 +7,7 @@ its times say, whatever its size or the interval of what is listed.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -68,6 +68,19 @@ class Route:
     late_s: int = 0
     """Seconds by which an event may be stamped after its due time: a range is asked for as much longer."""
 
+    window_s: int = 0
+    window_rows: int = 0
+    """Seconds, or rows of a step, in one request at most; 0: any. What is asked for is divided by it."""
+
+    def windows(self, series: Series, wanted: Range) -> Iterator[Range]:
+        """Yield the ranges that are to be asked for one by one, the newest first."""
+        length = (self.window_s or self.window_rows * series.step_s) * 1000
+        last = wanted.last
+        while last >= wanted.first:
+            first = max(wanted.first, last - length + 1) if length else wanted.first
+            yield Range(first, last)
+            last = first - 1
+
     def step_of(self, period_s: int) -> int:
         """Return the longest step that divides a period, 0 where it has none. Raises ValueError."""
         if not self.steps_s:
@@ -84,6 +97,8 @@ class Column:
 
     origin: Origin
     how: str  # of a null one: why
+    taken_as: str = "candles"
+    """Of prices, what `mark_source` and `index_source` say; "samples": points of `fundings`, not candles."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +113,10 @@ class Perps:
     maker_bps: str
     fee_schedule_date: str  # of the schedule, YYYY-MM-DD
     columns: Mapping[str, Column]
+    lists_ended: bool = False
+    """Whether contracts that ended stay among `instruments`: what is not there is not asked for."""
+    borrow_bps_per_day: str | None = None
+    """Of every row, 0 where the venue has no such fee; None: as its table of rates says."""
     once: tuple[Query, ...] = ()  # what has no past and is asked for once a pass: rates of borrowing
     settled_every_s: tuple[int, ...] = (28_800, 14_400, 7_200, 3_600)  # intervals that occur
     unproven: Mapping[str, str] = field(default_factory=dict)  # route -> why nobody has seen a recording

@@ -48,6 +48,7 @@ class BooksRow(_MarketRow, frozen=True, kw_only=True, gc=False):
     recipe: str | None = None
     tick_size: Amount | None = None
     last_trade_price: Amount | None = None
+    age_ms: int | None = None  # that the state may have had at receipt, at most
 
 
 class BookChangesRow(_MarketRow, frozen=True, kw_only=True, gc=False):
@@ -127,13 +128,16 @@ class FundingsRow(_PerpRow, frozen=True, kw_only=True, gc=False):
 
 
 class CandlesRow(_PerpRow, frozen=True, kw_only=True, gc=False):
-    """A candle; `event_time` is when it opens. Only of trades it has a volume."""
+    """A candle; `event_time` is when it opens. Only of trades it has a volume.
+
+    `high` and `low` are None where a price is known at its beginning and end only.
+    """
 
     source: CandleSource
     interval_s: int
     open: Amount
-    high: Amount
-    low: Amount
+    high: Amount | None
+    low: Amount | None
     close: Amount
     volume: Amount | None = None
     volume_quote: Amount | None = None

@@ -73,9 +73,11 @@ class Feed:
     decimals: Decimals = WIDEST
     price_range: tuple[int, int] | None = None  # within which all prices of its books should lie
     books_per_market: int = 1  # a second of a market is observed when all of its books came
+    age_max_ms: int | None = None  # a book whose state may be older (`age_ms`) does not count as observed
     titles: Mapping[str, str] = field(default_factory=dict)
     """What its markets are called in a report: by topic, those of a `topic:symbol`; the others by "". Without
     any: by venue and feed."""
+    is_numbered: bool = False  # books of all markets of a connection are counted together: none is missing
     is_polled: bool = False  # by requests; else what is sent on a socket or by a page
     has_markets: bool = False  # its answers speak of markets: for the market master
     identity: Callable[[Received], bytes] | None = None

@@ -10,13 +10,18 @@ from typing import Any
 import pytest
 
 from marketarchive.items import Market, PriceSnapshot
+from marketarchive.times import SECOND, iso
 from marketarchive.venues.answers import Answered
+from marketarchive.venues.channel import Update
 from marketarchive.venues.kalshi import queries
 from marketarchive.venues.kalshi.answers import judge
 from marketarchive.venues.kalshi.endpoints import BASE
 from marketarchive.venues.kalshi.parse import parse
 from marketarchive.venues.kalshi.rows import BookRows, TradeRows
-from marketarchive.venues.kalshi.tickers import market_facts
+from marketarchive.venues.kalshi.session import KalshiSession
+from marketarchive.venues.kalshi.socket import RefusedError, decode, subscribe
+from marketarchive.venues.kalshi.tickers import ROUND_NS, market_facts, ticker_of
+from marketarchive.venues.market_messages import IndexMessage, QuoteMessage, TradeMessage
 from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.table_rows import BooksRow, TradesRow
 from tests.simulator.kalshi.asking import AT, json_of, venue
@@ -288,3 +293,127 @@ def test_other_simulated_answers_have_the_keys_of_recorded_ones() -> None:
     assert kinds(json_of(queries.cutoff())) == kinds(cutoff)
     series = document(f"{NEWEST}/series_single.json")["series"]
     assert json_of(queries.series("KXBTC15M"))["series"].keys() == series.keys()
+
+
+# ---- frames of the socket --------------------------------------------------------------------------------
+
+FRAMES = {
+    "ws__orderbook_trade_noleg.jsonl": 7,
+    "ws__orderbook_trade_yes.jsonl": 5,
+    "real_single_frames_newform.jsonl": 6,
+    "real_single_frames_oldform_2025.jsonl": 3,
+    "spec_examples_2026-09_asyncapi.jsonl": 13,
+}
+WTA = "KXWTACHALLENGERMATCH-26JUN11JIMLEP-LEP"
+
+
+def recorded_frames(name: str) -> list[bytes]:
+    return [line.encode() for line in (SAMPLES / "ws" / name).read_text().splitlines() if line]
+
+
+def followed(name: str, *keys: str) -> tuple[KalshiSession, list[Update]]:
+    session = KalshiSession()
+    session.subscribe(keys, is_first=True)
+    updates = [
+        update
+        for seq, payload in enumerate(recorded_frames(name), 1)
+        for update in session.apply(AT * SECOND, seq, payload, latest=1 << 62, verify=True)
+    ]
+    return session, updates
+
+
+@pytest.mark.parametrize(("name", "count"), FRAMES.items())
+def test_every_recorded_frame_is_read(name: str, count: int) -> None:
+    frames = recorded_frames(name)
+    assert len(frames) == count
+    for payload in frames:
+        if b'"type":"error"' in payload:
+            with pytest.raises(RefusedError):
+                decode(payload, AT)
+        else:
+            decode(payload, AT)
+
+
+@pytest.mark.parametrize(
+    ("name", "tops"),
+    [
+        ("ws__orderbook_trade_yes.jsonl", [("0.47", "0.52"), ("0.47", None), ("0.47", "0.52")]),
+        # asked for without use_yes_price: levels of NO stand at their own price
+        (
+            "ws__orderbook_trade_noleg.jsonl",
+            [("0.47", "0.48"), (None, "0.48"), (None, None), ("0.47", None), ("0.47", "0.48")],
+        ),
+    ],
+)
+def test_recorded_books_are_proven(name: str, tops: list[tuple[str | None, str | None]]) -> None:
+    _, updates = followed(name, WTA)
+    assert [update.kind for update in updates] == ["snapshot", *["delta"] * (len(tops) - 1)]
+    assert {update.integrity for update in updates} == {"ok"}
+    wanted = [tuple(None if text is None else Decimal(text) for text in top) for top in tops]
+    assert [(update.value.best_bid, update.value.best_ask) for update in updates] == wanted
+
+
+def test_recorded_tickers_and_trades() -> None:
+    found = [
+        one
+        for name in FRAMES
+        for payload in recorded_frames(name)
+        if b'"type":"error"' not in payload
+        for one in decode(payload, AT * SECOND).messages
+    ]
+    tickers = {one.market: one for one in found if isinstance(one, QuoteMessage)}
+    closed = tickers["KXBTC15M-26JUL191145-45"]
+    assert (closed.bid, closed.ask, closed.last) == (None, None, "0.9990")
+    assert (closed.volume, closed.open_interest) == ("2233487.48", "618700.14")
+    assert iso(closed.at) == "2026-07-19T15:45:00.544125Z"
+    never = tickers["KXNFLFIRSTTD-25OCT05NYGNO-NOSRATTLER2"]  # price_dollars is ""
+    assert (never.bid, never.ask, never.last, never.volume) == (None, "0.0300", None, "0")
+    sides = {one.market: one.side for one in found if isinstance(one, TradeMessage)}
+    assert sides == {"KXBTCD-26MAR1213-T69499.99": "BUY", "HIGHNY-22DEC23-B53.5": "SELL"}
+
+
+def test_the_index_of_the_specification() -> None:
+    [payload] = [
+        each
+        for each in recorded_frames("spec_examples_2026-09_asyncapi.jsonl")
+        if b'"cfbenchmarks_value",' in each
+    ]
+    [one] = decode(payload, AT).messages
+    assert isinstance(one, IndexMessage)
+    assert (one.market, one.value) == ("cfbenchmarks_value:BRTI", "68000.12")
+    assert [(mean.name, mean.value, mean.prices) for mean in one.means] == [
+        ("avg_60s_data", "68000.12000000", 3),
+        ("last_60s_windowed_average_15min", "68000.23000000", 14),
+    ]
+
+
+def test_the_simulator_sends_the_recorded_shapes() -> None:
+    made = venue().session()
+    ticker = ticker_of("KXBTC15M", AT * SECOND // ROUND_NS * ROUND_NS + ROUND_NS)
+    frames = [
+        frame
+        for text in subscribe([ticker, "cfbenchmarks_value:BRTI"])
+        for frame in made.received(text, (AT + 30) * SECOND).frames
+    ]
+    frames += made.due((AT + 30) * SECOND, (AT + 60) * SECOND)
+    ours = {document["type"]: document for document in (json.loads(frame.payload) for frame in frames)}
+    specified = {
+        document["type"]: document
+        for document in map(json.loads, recorded_frames("spec_examples_2026-09_asyncapi.jsonl"))
+    }
+    for kind in (
+        "orderbook_snapshot",
+        "orderbook_delta",
+        "ticker",
+        "trade",
+        "cfbenchmarks_value",
+        "subscribed",
+    ):
+        assert set(ours[kind]["msg"]) | OPTIONAL >= set(specified[kind]["msg"]), kind
+        assert set(ours[kind]) - {"sending_ts_ms"} == set(specified[kind]), kind
+        shared = set(ours[kind]["msg"]) & set(specified[kind]["msg"])
+        for name in shared:
+            assert type(ours[kind]["msg"][name]) is type(specified[kind]["msg"][name]), (kind, name)
+
+
+OPTIONAL = {"last_60s_windowed_average_15min", "yes_dollars_fp", "no_dollars_fp"}

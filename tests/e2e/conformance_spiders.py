@@ -49,7 +49,7 @@ class Conforming(StreamSpider):
         if (at := crawler.settings.get("POISON_AT")) is not None:
             spider.poison_at = int(float(at) * SECOND)
         if (renew_s := crawler.settings.get("RENEW_S")) is not None:
-            vars(spider)["channel"] = replace(cls.channel, renew_s=float(renew_s))
+            vars(spider)["channel"] = replace(spider.channel, renew_s=float(renew_s))
         return spider
 
     def new_session(self) -> Any:

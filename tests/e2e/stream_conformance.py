@@ -10,10 +10,12 @@ from typing import Any
 
 from marketarchive.times import SECOND, from_iso, from_ms
 from marketarchive.venues.channel import Channel
+from marketarchive.venues.kalshi import socket as kalshi
+from marketarchive.venues.kalshi.tickers import ROUND_NS, ticker_of
 from marketarchive.venues.polymarket.sockets import MARKETS, TOPIC_CHANNEL
-from tests.e2e import stream_truth
+from tests.e2e import kalshi_truth, stream_truth
 from tests.e2e.exchange_truth import EXCHANGES, ExchangeTruth
-from tests.e2e.harness import Output
+from tests.e2e.harness import Output, Simulator
 from tests.e2e.row_truth import wrong
 from tests.e2e.rtds_truth import SLACK, keys, missing_updates, published_updates
 from tests.e2e.stream_truth import Comparison, Missing, Spell, spells
@@ -41,6 +43,9 @@ class StreamFeed:
     rest: str | None = None  # route of its independent states
     has_snapshots: bool = False  # a connection begins with them
     wrong_rows: Callable[[Path], list[Any]] = lambda _: []  # observed, and not the truth at their tick
+    settings: Callable[[Simulator, Path], dict[str, Any]] = (
+        lambda venue, folder: {}
+    )  # a key, where it wants one
 
     def fault(self, kind: str, **more: Any) -> Fault:
         return {"kind": kind, "route": self.socket, **more}
@@ -308,6 +313,19 @@ FEEDS = (
         message="update",
         state="update",
         mute={"market": "btc/usd"},
+    ),
+    StreamFeed(
+        "kalshi_stream",
+        kalshi.CHANNEL,
+        f"{kalshi_truth.HOST}*",
+        kalshi_truth.compare,
+        message="book",
+        state="book",
+        mute={"market": ticker_of("KXBTC15M", from_iso(START) + ROUND_NS)},
+        arguments=("interval=1s", "assets=BTC,XRP"),
+        has_snapshots=True,
+        wrong_rows=kalshi_truth.wrong_rows,
+        settings=kalshi_truth.key_settings,
     ),
     *map(exchange, EXCHANGES),
 )

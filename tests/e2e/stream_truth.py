@@ -103,15 +103,15 @@ def spells(root: Path, feed: str, end_ns: int, venue: str = "polymarket") -> lis
     return found
 
 
-def watched(root: Path) -> dict[str, tuple[int, int]]:
-    """Token -> (from, to) in ns: from the first connection that named it to the last that dropped it.
+def watched(root: Path, venue: str = "polymarket") -> dict[str, tuple[int, int]]:
+    """Key -> (from, to) in ns: from the first connection that named it to the last that dropped it.
 
     Breaks in between are what gaps are for.
     """
     first: dict[str, int] = {}
     last: dict[str, int] = {}
     on: dict[str, set[str]] = {}
-    for message in ArchiveReader(root).messages("polymarket", "stream", kinds=("connection",)):
+    for message in ArchiveReader(root).messages(venue, "stream", kinds=("connection",)):
         line, at = message.envelope, message.received_at
         connection, event = line["connection"], line["event"]
         tokens = set(line.get("keys", ()))

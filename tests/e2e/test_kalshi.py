@@ -18,6 +18,7 @@ from marketarchive.simulator.kalshi.books import SimBook
 from marketarchive.times import SECOND, from_iso, iso
 from marketarchive.venues.kalshi.tickers import market_facts, round_at
 from tests.e2e.harness import Done, Simulator, command, crawl, simulator
+from tests.e2e.kalshi_truth import said_by, values
 from tests.simulator.kalshi.asking import venue
 
 pytestmark = pytest.mark.e2e
@@ -46,19 +47,6 @@ def true_books(ticker: str, first_ns: int, last_ns: int) -> list[SimBook]:
     return [venue().books.at(each, second) for second in range(first_ns // SECOND, last_ns // SECOND + 1)]
 
 
-def values(book: SimBook) -> tuple[Any, ...]:
-    """What a row says of a book."""
-    (bid, bid_size), (ask, ask_size) = (
-        (None, None) if level is None else map(Decimal, level) for level in (book.yes_bid, book.yes_ask)
-    )
-    return bid, ask, None if ask is None else 1 - ask, None if bid is None else 1 - bid, bid_size, ask_size
-
-
-def values_of(row: dict[str, Any]) -> tuple[Any, ...]:
-    names = ("yes_bid", "yes_ask", "no_bid", "no_ask", "yes_bid_size", "yes_ask_size")
-    return tuple(None if row[name] is None else Decimal(str(row[name])) for name in names)
-
-
 def check_rows(rows: list[dict[str, Any]]) -> None:
     """Each row's market is the one that is open; what is observed was true, at most its age before."""
     for row in rows:
@@ -70,9 +58,9 @@ def check_rows(rows: list[dict[str, Any]]) -> None:
             assert row["age_s"] <= 2
             age_ns = 3 * SECOND if row["age_source"] == "header" else 0
             books = true_books(due.ticker, tick - age_ns, from_iso(row["received_at"]))
-            assert values_of(row) in [values(book) for book in books], row
+            assert said_by(row) in [values(book) for book in books], row
         else:
-            assert set(values_of(row)) == {None}
+            assert set(said_by(row)) == {None}
 
 
 def check_gaps(done: Done, rows: list[dict[str, Any]]) -> None:
@@ -138,7 +126,7 @@ def test_copies_are_not_observed_once_they_may_be_old(kalshi: Simulator, out: Pa
         check_rows(rows)
         assert {row["age_source"] for row in rows if row["seq"]} == {"header"}
     else:  # what cannot be known: how old a copy was when it first came
-        states = Counter(values_of(row) for row in observed)
+        states = Counter(said_by(row) for row in observed)
         assert max(states.values()) <= 3
 
 

@@ -43,7 +43,8 @@ def test_each_fault_in_turn(tmp_path: Path, feed: StreamFeed) -> None:
     seconds = planned[-1].at_s + planned[-1].lasts_s
     with simulator(truth, "--speed", "40", *_ordered(tmp_path, faults)) as venue:
         asked = (*feed.arguments, f"duration={seconds:g}")
-        done = crawl(venue.url, out, feed.spider, *asked, **SPIDERS, POISON_AT=poison_at)
+        settings = {**SPIDERS, **feed.settings(venue, tmp_path), "POISON_AT": poison_at}
+        done = crawl(venue.url, out, feed.spider, *asked, **settings)
         assert done.code == 1, done.log[-3000:]  # for the exception
         assert "1 unhandled exceptions" in done.log
     found = feed.compare(out, truth, [int(poison_at * SECOND)])
@@ -115,7 +116,9 @@ def test_steps_of_the_clock_and_a_renewal_lose_nothing_and_an_end_is_settled(
         settings["RENEW_S"] = "70"
     with (
         simulator(truth, "--speed", "40", "--start", START) as venue,
-        crawling(venue.url, out, feed.spider, *feed.arguments, **settings) as process,
+        crawling(
+            venue.url, out, feed.spider, *feed.arguments, **settings, **feed.settings(venue, tmp_path)
+        ) as process,
     ):
         begun_s = _has_begun(venue) - START_NS / SECOND
         stall = [feed.fault("ws_stall"), *feed.hanging_rest]
@@ -176,7 +179,9 @@ def test_a_process_that_stands_still_loses_nothing(tmp_path: Path, feed: StreamF
     out, truth = tmp_path / "out", tmp_path / "truth"
     with (
         simulator(truth, "--pace", "fixed", "--speed", "4", "--start", START) as venue,
-        crawling(venue.url, out, feed.spider, *feed.arguments, **SPIDERS) as process,
+        crawling(
+            venue.url, out, feed.spider, *feed.arguments, **SPIDERS, **feed.settings(venue, tmp_path)
+        ) as process,
     ):
         begun = _has_begun(venue)
         venue.wait_until(begun + 20)

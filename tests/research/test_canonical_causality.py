@@ -167,6 +167,7 @@ def _schema(table: str) -> pa.Schema:
     )
 
 
+@pytest.mark.no_cover
 @examples(60)
 @given(
     before=some,
@@ -210,6 +211,7 @@ def test_coverage_is_bounded(given_rows: list[Row], of_label: Row, clock: Clock)
     assert all(row["cl_mid"] is not None for row in made[:-1] if row["t"] in cl)
 
 
+@pytest.mark.no_cover
 @examples(60)
 @given(
     given_rows=st.lists(top(), min_size=4, max_size=40),

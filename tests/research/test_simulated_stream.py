@@ -121,6 +121,7 @@ def test_the_book_at_any_moment_is_the_venues_or_says_that_it_may_not_be(recorde
             continue
         market = world.by_condition(book.market)
         assert market is not None
+        assert book.event_time is not None
         side = market.tokens.index(book.token)
         if book.verified == "ok":
             stamp = round(book.event_time.timestamp() * 1000)

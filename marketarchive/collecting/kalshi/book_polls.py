@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Literal
 
-from marketarchive.collecting.kalshi.freshness import Freshness
 from marketarchive.collecting.kalshi.tracking import Open, TrackingSpider
 from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.scope import Scope
@@ -17,6 +16,7 @@ from marketarchive.venues.kalshi import queries
 from marketarchive.venues.kalshi.answers import is_needing_key
 from marketarchive.venues.kalshi.books import Book
 from marketarchive.venues.kalshi.endpoints import BOOKS, TICKERS_PER_BOOKS
+from marketarchive.venues.kalshi.freshness import Freshness
 from marketarchive.venues.kalshi.quotes import AGE_MAX_S, KalshiQuote
 
 logger = logging.getLogger(__name__)

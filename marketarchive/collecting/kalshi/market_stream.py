@@ -14,18 +14,29 @@ from scrapy.settings import BaseSettings
 from marketarchive.clock import sleep
 from marketarchive.collecting.kalshi.discovery import environment_of
 from marketarchive.collecting.kalshi.tracking import Open, TrackedMarkets
+from marketarchive.collecting.live_books import StateSource
 from marketarchive.collecting.streams.second_books import ROW_GRACE_S, SecondBooks
 from marketarchive.collecting.streams.stream import StreamSpider
+from marketarchive.collecting.streams.websocket import HandshakeFailure
 from marketarchive.collecting.together.listener import Observation
 from marketarchive.collecting.user_settings import user_setting
 from marketarchive.scope import Scope
 from marketarchive.times import SECOND, from_seconds, utc
 from marketarchive.venues.channel import Update
+from marketarchive.venues.kalshi.answers import is_needing_key
 from marketarchive.venues.kalshi.quotes import KalshiQuote
 from marketarchive.venues.kalshi.session import KalshiSession, KalshiTop
-from marketarchive.venues.kalshi.signing import KEY_ID, KEY_PATH, Signer, load_signer, signed_channel
+from marketarchive.venues.kalshi.signing import (
+    ENVIRONMENT,
+    KEY_ID,
+    KEY_PATH,
+    Signer,
+    load_signer,
+    signed_channel,
+)
 from marketarchive.venues.kalshi.socket import CHANNEL, indices_of, key_of_index, markets_of
 from marketarchive.venues.kalshi.tickers import rounds_series
+from marketarchive.venues.kalshi.wire import error_text
 from marketarchive.venues.market_messages import IndexMessage, QuoteMessage
 from marketarchive.venues.symbols import symbols
 
@@ -68,6 +79,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         self._begun_at: int | None = None  # of the axis; None: what to listen to is being looked up
         interval = self.arguments.interval
         self._rows = None if interval is None else _Rows(self, from_seconds(interval))
+        self.run.process.notify(StateSource(self.venue, self.feed, self.state_at))
         await self.look_up()
         self._follow()
         self.subscribe(key_of_index(index) for index in self._indices())
@@ -130,6 +142,21 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         if markets or not keys:
             found.insert(0, Scope(self.venue, self.feed, tuple(markets), connection, kind="market"))
         return found
+
+    def state_at(self, ticker: str, moment: int) -> KalshiTop | None:
+        """Return the top of a market's book at a moment, ns, None where that is not proven (yet)."""
+        pool = self.pool_of(ticker)
+        found = None if pool is None else pool.completeness.row(ticker, moment)
+        value = None if found is None else found.value
+        return value if isinstance(value, KalshiTop) else None
+
+    def refusal_detail(self, refusal: HandshakeFailure) -> str:
+        """Say what to do about a key that the venue does not take."""
+        said = error_text(refusal.body)
+        if not is_needing_key(refusal.status or 0):
+            return f"{refusal.detail}: {said}" if said else refusal.detail
+        checks = f"{KEY_ID}, that the key is of {ENVIRONMENT}={self.environment}, and this machine's clock"
+        return f"{refusal.detail}: the venue refuses the key ({said}): check {checks}"
 
     # ---- what arrives ----------------------------------------------------------------------------------
 

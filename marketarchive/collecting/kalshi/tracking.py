@@ -66,6 +66,10 @@ class TrackedMarkets(KalshiSpider):
         """Add what the venue lists now; a list that fails costs nothing that was known before."""
         found = await self.discover(("unopened", "open"))
         self.tracked.update((ticker, Open.of(market)) for ticker, market in found.items())
+        self.forget_old()
+
+    def forget_old(self) -> None:
+        """Let go of markets that closed some time ago."""
         oldest = self.now() - OVER_S * SECOND
         for ticker, each in list(self.tracked.items()):
             if each.end_ns is not None and each.end_ns < oldest:

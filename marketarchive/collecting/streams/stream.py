@@ -16,7 +16,7 @@ from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.collecting.streams.cpu_budget import CpuBudget
 from marketarchive.collecting.streams.effects import WriteGap
 from marketarchive.collecting.streams.pool import ConnectionPool
-from marketarchive.collecting.streams.websocket import CloseInfo, Message
+from marketarchive.collecting.streams.websocket import CloseInfo, HandshakeFailure, Message
 from marketarchive.items import BookState
 from marketarchive.scope import Scope
 from marketarchive.venues.channel import Channel, Session, Update
@@ -87,6 +87,10 @@ class StreamSpider(ArchiveSpider):
             books = [update for update in updates if update.kind in ("snapshot", "delta")]
             for update in books:
                 stats.inc_value(f"books/{'stale' if update.is_known else update.integrity}")
+
+    def refusal_detail(self, refusal: HandshakeFailure) -> str:
+        """Return what a gap says of a handshake that was refused."""
+        return refusal.detail
 
     def skipped(self, batch: Sequence[Message]) -> None:
         """Note that messages were archived and not looked at, for want of time."""

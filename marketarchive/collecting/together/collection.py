@@ -19,7 +19,7 @@ from marketarchive.collecting.exit_codes import BLOCKED, DISK, FAILED, FINISHED
 from marketarchive.collecting.feed_context import working_for
 from marketarchive.collecting.process import Process
 from marketarchive.collecting.run import DOWN_SINCE, Run, ask_to_stop, exit_of, run_of, seal
-from marketarchive.collecting.together.listener import Selected, Traffic
+from marketarchive.collecting.together.listener import Listener, Selected, Traffic
 from marketarchive.collecting.together.plan import Chosen, PlannedFeed, all_feeds
 from marketarchive.exceptions import DiskError
 from marketarchive.times import from_seconds, iso, to_seconds
@@ -85,6 +85,8 @@ class Collection:
         self.started = process.clock.now_ns()
         self.traffic = Traffic()
         self.listeners = [each.listener(self.started) for each in chosen]  # of each plan
+        for own in self.listeners:
+            own.open(process.root)
         self.crawlers: list[Crawler] = []  # that run now
         self.waiting: dict[str, int] = {}  # spider that ended by itself -> monotonic ns of its next start
         self.ran: list[RunRecord] = []
@@ -112,6 +114,9 @@ class Collection:
             "collect", "", (), asked, {"SIMULATOR_URL": process.simulator}
         )
         self._sealing: asyncio.Task[None] | None = None
+        self._keeping: list[asyncio.Task[None]] = []
+        for own in self.listeners:
+            own.begin(process.clock, self._archive)
         process.listeners += [
             self.traffic,
             *(Selected(own, each.sources) for own, each in zip(self.listeners, chosen, strict=True)),
@@ -122,6 +127,7 @@ class Collection:
         """Ask all feeds to end; the first reason stays."""
         self.stop_reason = self.stop_reason or reason
         self._stop.set()
+        self._stop_keeping()
         ask_to_stop(self.crawlers, reason)
 
     def cut_off(self) -> None:
@@ -134,12 +140,35 @@ class Collection:
         await self._sealing
 
     async def _seal(self) -> None:
+        self._stop_keeping()
+        for listener in self.listeners:
+            self._finish(listener)
         try:
             await seal(self.process, self._archive, self.stop_reason or "finished", self._summary())
         except DiskError as error:
             logger.critical("%s", error)
             self.exit_code, self._fault = DISK, str(error)
         self.process.shutdown.leave(self, self.exit_code)
+
+    def _stop_keeping(self) -> None:
+        """Nothing is due any more; what is in flight still comes before listeners `finish`."""
+        for task in self._keeping:
+            task.cancel()
+
+    def _finish(self, listener: Listener) -> None:
+        try:
+            listener.finish()
+        except Exception as error:
+            self._note_fault(error)
+
+    def _kept(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._note_fault(error)
+
+    def _note_fault(self, error: BaseException) -> None:
+        """Note a listener that failed: its feeds go on, the exit code says it."""
+        logger.error("What joins the feeds failed; they go on by themselves", exc_info=error)
+        self.exit_code, self._fault = FAILED, f"{type(error).__name__}: {error}"
 
     @property
     def name(self) -> str:
@@ -153,6 +182,11 @@ class Collection:
 
     async def collect(self) -> None:
         """Collect until all feeds have ended and are sealed."""
+        self._keeping = [asyncio.ensure_future(listener.keep()) for listener in self.listeners]
+        for task in self._keeping:
+            task.add_done_callback(self._kept)
+        if self._stop.is_set():
+            self._stop_keeping()
         timer = asyncio.ensure_future(self._end_after(self._duration))
         codes = await asyncio.gather(*(self._keep(feed) for feed in self.feeds))
         timer.cancel()
@@ -162,7 +196,7 @@ class Collection:
                 code_of[feed.spider] = (await self._run(feed)).exit_code
         optional = {feed.spider: feed.option for feed in self.feeds if feed.option}
         self._weight_of = weigh(code_of, optional)
-        self.exit_code = max(self._weight_of.values())
+        self.exit_code = max(self.exit_code, *self._weight_of.values())
         for spider, option in optional.items():
             if code_of[spider] == BLOCKED != self.exit_code:
                 refused = "%s was refused, others were not: do not work around it, give --%s"
@@ -179,7 +213,8 @@ class Collection:
                 ended = Exit(weight, ran.exit_cause)
                 yield last_line("collect", spider, ended, root, ran.run and run_name(spider, ran.run))
         if self._fault:
-            yield last_line("collect", "the collection", Exit(DISK, self._fault), root, self.name)
+            code = self.exit_code
+            yield last_line("collect", "the collection", Exit(code, self._fault), root, self.name)
 
     async def _end_after(self, duration: float | None) -> None:
         if duration is not None and await sleep(self.process.clock, duration, self._stop):

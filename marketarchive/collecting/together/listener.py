@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
+from marketarchive.clock import Clock
 from marketarchive.items import Frames, Row
 from marketarchive.times import SECOND
 
@@ -92,11 +94,32 @@ class DueRows:
         return found
 
 
-class Listener:
-    """Receiver of the items of a plan's feeds on their way to the disk; it reads no file.
+class RowWriter(Protocol):
+    """Destination of a listener's own rows: the run of the collection that it listens to."""
 
-    A plan brings a subclass, or does with `FeedCounts`.
+    run: str
+
+    def write_record(self, series: str, tick_ns: int, line: bytes, folder: Path | None = None) -> None: ...
+
+
+class Listener:
+    """Receiver of the items of a plan's feeds on their way to the disk.
+
+    A plan brings a subclass, or does with `FeedCounts`. One that joins what it is given into rows of its own
+    writes them in `keep` and `finish`.
     """
+
+    def open(self, root: Path) -> None:
+        """Make sure of what it needs, before a run is opened in OUTPUT_DIR `root`. Raises ArgumentError."""
+
+    def begin(self, clock: Clock, rows: RowWriter) -> None:
+        """Begin, before anything is collected."""
+
+    async def keep(self) -> None:
+        """Do what is due by the clock; it is cancelled when the feeds have ended."""
+
+    def finish(self) -> None:
+        """Write what is left, the last call of all."""
 
     def take(self, item: Any) -> None:
         """Count any item that passes, or an Observation."""

@@ -129,6 +129,14 @@ def priced(strike: BoundaryPrice | None, settlement: BoundaryPrice | None) -> di
     }
 
 
+def plain(value: Decimal | None) -> str | None:
+    """Return an amount for people, without trailing zeros; None of none."""
+    if value is None:
+        return None
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
 def second(ns: int) -> str:
     """Return a moment as reasons name it: `2026-11-21T12:00:00Z`."""
     return iso(ns)[:19] + "Z"

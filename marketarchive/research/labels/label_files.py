@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 import msgspec
 
 from marketarchive.archive.files import Files
-from marketarchive.research.labels.label import Label
+from marketarchive.research.labels.label import Label, plain
 from marketarchive.research.tables.partitions import METADATA
 from marketarchive.times import SECOND, to_seconds
 
@@ -136,10 +136,8 @@ def _seconds(ns: int) -> int | float:
 
 def _plain(value: Decimal | None) -> Decimal | None:
     """Without trailing zeros, and without rounding to the context's digits."""
-    if value is None:
-        return None
-    text = f"{value:f}"
-    return Decimal(text.rstrip("0").rstrip(".") if "." in text else text)
+    text = plain(value)
+    return None if text is None else Decimal(text)
 
 
 def _row(label: Label) -> dict[str, Any]:

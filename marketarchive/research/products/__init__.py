@@ -2,12 +2,14 @@
 
 A package here is one, and nothing else has to be told of it. If its module `product` has a `PRODUCT`,
 reports show it; if its module `rounds` has a `SOURCE`, `scrapy ground-truth` labels its rounds; if its module
-`checks` has `CHECKS`, `scrapy validate` makes them.
+`checks` has `CHECKS`, `scrapy validate` makes them; if its module `exports` has `EXPORTS`, `scrapy export`
+writes them; if its module `frame` has a function `frame`, it is a method of `Archive`, called like the
+package.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,10 @@ from typing import TYPE_CHECKING, Any
 from marketarchive.venues import declared
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from marketarchive.research.checks.check import ProductChecks
+    from marketarchive.research.exports import ExportedTable
     from marketarchive.research.labels.source import RoundSource
     from marketarchive.research.report.part import Product
 
@@ -49,3 +54,21 @@ def product_checks() -> tuple[ProductChecks, ...]:
     return tuple(
         import_module(f"{__name__}.{name}.checks").CHECKS for name in declared(__name__, __path__, "checks")
     )
+
+
+@cache
+def exported_tables() -> dict[str, ExportedTable]:
+    """Return the tables that products let `scrapy export` write, by their names."""
+    return {
+        each.name: each
+        for name in declared(__name__, __path__, "exports")
+        for each in import_module(f"{__name__}.{name}.exports").EXPORTS
+    }
+
+
+def frame_of(name: str) -> Callable[..., pd.DataFrame] | None:
+    """Return what reads a product, given folder and master URL of an archive first; None: no such."""
+    if name not in declared(__name__, __path__, "frame"):
+        return None
+    made: Callable[..., pd.DataFrame] = import_module(f"{__name__}.{name}.frame").frame
+    return made

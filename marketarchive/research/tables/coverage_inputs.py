@@ -126,13 +126,16 @@ def watched(read: Reading) -> Iterator[Watched]:
 def _of_books(read: Reading) -> Iterator[Watched]:
     """Yield markets tracked from their first to their last book.
 
-    A response counts for its second, a socket's message for as long as the socket may be silent.
+    A response counts for its second, unless its state may be older than the feed lets pass; a socket's
+    message for as long as the socket may be silent.
     """
+    most = read.partition.age_max_ms
+    is_fresh = "true" if most is None else f"coalesce(age_ms, 0) <= {most}"
     day, books = read.day, schemas.relation("books", read.tables["books"])
     query = f"""
         SELECT run, coalesce(market, asset, token) AS name, token, any_value(slug), any_value(asset),
                list(DISTINCT connection) FILTER (connection IS NOT NULL),
-               list(DISTINCT {second("received_at", day)}),
+               coalesce(list(DISTINCT {second("received_at", day)}) FILTER ({is_fresh}), []),
                min(epoch_us(received_at)), max(epoch_us(received_at))
         FROM {books} GROUP BY run, name, token"""
     markets: dict[tuple[str, str], list[tuple[Any, ...]]] = defaultdict(list)

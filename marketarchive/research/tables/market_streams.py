@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from marketarchive.research.engine import run
 from marketarchive.research.tables import schemas
@@ -17,13 +18,18 @@ from marketarchive.research.tables.coverage_inputs import (
     second,
 )
 from marketarchive.research.tables.subscriptions import SubscriptionSpan, spans, tracked
+from marketarchive.venues import feed_of
+
+if TYPE_CHECKING:
+    from marketarchive.research.tables.seconds import Mask
 
 
 def watched(read: Reading) -> Iterator[Watched]:
     """Return every market of every run of the day, of a feed whose connection lines name what they subscribe.
 
-    A second is observed on an open connection that has had a whole book of the market since it was
-    subscribed, and sent something of the market in the 30 s before the second's end.
+    A second is observed on an open connection that has had a whole book of the market, or a price of the
+    symbol, since it was subscribed, and sent something of it in the 30 s before the second's end. It is quiet
+    if something of another market came then, where one count of frames holds for all.
     """
     partition = read.partition
     if not read.paths or partition.is_polled or "books" not in read.tables or of_venue(partition) is not None:
@@ -32,6 +38,8 @@ def watched(read: Reading) -> Iterator[Watched]:
     if not any(line.names for line in told):
         return
     day, messages = read.day, _messages(read)
+    declared = feed_of(partition.venue, partition.feed)
+    of_connection: dict[tuple[str, str], Mask] = defaultdict(day.none)
     seen: dict[tuple[str, str, str], int] = {}
     arrivals: dict[tuple[str, str, str], list[int]] = {}
     bases: dict[tuple[str, str, str], list[int]] = {}
@@ -45,11 +53,13 @@ def watched(read: Reading) -> Iterator[Watched]:
     ):
         key = (found_in, name, market)
         seen[key], arrivals[key], bases[key], assets[market] = first, seconds, books or [], asset
+        if declared is not None and declared.is_numbered:
+            of_connection[found_in, name] |= day.since(day.at(seconds), STREAM_S)
     found: dict[tuple[str, str], list[SubscriptionSpan]] = defaultdict(list)
     for span in spans(told, seen, ends):
         found[span.run, span.name].append(span)
     for (found_in, market), of in found.items():
-        observed = day.none()
+        observed, quiet = day.none(), day.none()
         for span in of:
             key = (found_in, span.connection, market)
             books = bases.get(key, [])
@@ -59,6 +69,7 @@ def watched(read: Reading) -> Iterator[Watched]:
             mask = day.none()
             day.hold(mask, books[place], span.end)
             observed |= mask & day.since(day.at(arrivals[key]), STREAM_S)
+            quiet |= mask & of_connection[found_in, span.connection]
         yield Watched(
             partition.venue,
             partition.feed,
@@ -67,20 +78,25 @@ def watched(read: Reading) -> Iterator[Watched]:
             None,
             tracked(of),
             observed,
-            day.none(),
+            quiet,
             connections=frozenset(span.connection for span in of),
             asset=assets.get(market),
         )
 
 
 def _messages(read: Reading) -> str:
-    """Return a relation of books and changes that the socket sent."""
+    """Return a relation of books, changes and prices of the socket; a price is all there is of its symbol."""
     columns = "run, connection, market, asset, received_at"
     parts = [
         f"SELECT {columns}, {table == 'books'} AS is_book FROM {schemas.relation(table, read.tables[table])}"
         for table in ("books", "book_changes")
         if table in read.tables
     ]
+    if "reference_prices" in read.tables:
+        prices = schemas.relation("reference_prices", read.tables["reference_prices"])
+        parts.append(
+            f"SELECT run, connection, topic || ':' || symbol, asset, received_at, true FROM {prices}"
+        )
     return (
         f"(SELECT * FROM ({' UNION ALL '.join(parts)}) WHERE connection IS NOT NULL AND market IS NOT NULL)"
     )

@@ -92,6 +92,12 @@ class Partition:
         return declared is not None and declared.is_polled
 
     @property
+    def age_max_ms(self) -> int | None:
+        """Return the age above which a book does not count as observed; None: whatever it is."""
+        declared = feed_of(self.venue, self.feed)
+        return None if declared is None else declared.age_max_ms
+
+    @property
     def books_per_market(self) -> int:
         """Return how many books make up a market, as its venue declares."""
         declared = feed_of(self.venue, self.feed)

@@ -65,6 +65,7 @@ COLUMNS: Mapping[str, Mapping[str, Kind]] = {
         "last_trade_price": "price",
         "bids": "levels",
         "asks": "levels",
+        "age_ms": "int",
     },
     "book_changes": _ROW
     | {"side": "text", "price": "price", "size": "size", "hash": "text"}

@@ -163,7 +163,12 @@ class Rest:
 
     def _markets(self, asked: Asked, second: int) -> Reply:
         limit = _limit(asked, 100, 1000, "GetMarkets")
-        found: list[Any] = list(_selected(asked, self._rounds.listed(second), second))
+        named = filter(None, asked.first("tickers").split(","))
+        listed = [each for ticker in named if (each := self._find(ticker, second)) is not None]
+        if not asked.first("tickers"):
+            listed = self._rounds.listed(second)
+        there = [each for each in listed if each.is_listed(second)]
+        found: list[Any] = list(_selected(asked, there, second))
         narrow = ("series_ticker", "event_ticker", "tickers")
         if asked.first("mve_filter") != "exclude" and not any(map(asked.first, narrow)):
             made = [combination(number, second) for number in range(COMBINATIONS)]
@@ -294,8 +299,9 @@ def _trade_key(trade: SimTrade) -> tuple[int, str]:
 def _page(
     asked: Asked, found: Sequence[T], limit: int, key: Callable[[T], tuple[int, str]]
 ) -> tuple[list[T], str]:
-    """Return the rows of a page, the newest first, and the cursor of the next; a cursor that cannot be read
-    is as none.
+    """Return the rows of a page, the newest first, and the cursor of the next.
+
+    A cursor that cannot be read counts as none.
     """
     after = None if "kalshi_first_page_again" in asked.faults else _read_cursor(asked.first("cursor"))
     left = sorted((each for each in found if after is None or key(each) < after), key=key, reverse=True)

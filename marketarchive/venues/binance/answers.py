@@ -15,6 +15,7 @@ BANNED = 418
 BAN_S = 120.0
 _UNTIL = re.compile(rb"banned until (\d{13})")
 INVALID_PARAMETER = -1130
+INVALID_SYMBOL = -1121
 
 
 class Refusal(msgspec.Struct):
@@ -46,7 +47,9 @@ def judge(answered: Answered) -> Failure | None:
         return failure
     failure = replace(failure, detail=f"{failure.detail}: {said.code} {said.msg}"[:300])
     is_too_old = said.code == INVALID_PARAMETER and "startTime" in said.msg
-    return replace(failure, reason="not_served", cause="venue") if is_too_old else failure
+    if is_too_old or said.code == INVALID_SYMBOL:
+        return replace(failure, reason="not_served", cause="venue")
+    return failure
 
 
 def refusal(payload: bytes) -> Refusal | None:

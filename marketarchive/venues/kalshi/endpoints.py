@@ -22,6 +22,8 @@ MARKETS_PAGE = 1000  # rows; 1001 is refused with 400
 EVENTS_PAGE = 200
 TRADES_PAGE = 1000
 TICKERS_PER_BOOKS = 100
+TICKERS_PER_LIST = 100
+"""Of `tickers=` of /markets. Ours: nothing is documented, and the line of a request has to end."""
 
 
 def _endpoint(name: str, path: str, *final: int) -> Endpoint:

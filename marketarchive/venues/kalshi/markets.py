@@ -8,6 +8,7 @@ there before its open, and on some never; `expiration_value` is "" until it is k
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Literal
@@ -44,6 +45,22 @@ _STATES: dict[str, State] = {
 }
 """Statuses with a result, market_lifecycle (2026-08-22)."""
 _CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """What a market's row says of its trading: dollars for one contract, contracts; None of an empty side."""
+
+    ticker: str
+    is_trading: bool  # False: before the open, paused, or closed
+    yes_bid: Decimal | None
+    yes_ask: Decimal | None
+    yes_bid_size: Decimal | None
+    yes_ask_size: Decimal | None
+    volume: Decimal | None
+    open_interest: Decimal | None
+
+
 _MEAN = re.compile(
     r"simple average of the sixty seconds of CF Benchmarks' (?:Bitcoin Real-Time Index \()?(\w+)"
 )
@@ -117,6 +134,7 @@ def _add_market(
         parsed.statements.append(terms_of(row, _rule(row)))
     market = _market(row, event, received)
     parsed.items.append(market)
+    parsed.statements.append(_quoted(row, market))
     if (snapshot := _snapshot(row, market, received)) is not None:
         parsed.items.append(snapshot)
     if market.payouts is not None and market.resolution is not None:
@@ -188,6 +206,21 @@ def _snapshot(row: wire.SentMarket, market: Market, received: Received) -> Price
         no_price=1 - yes,
         volume=market.volume,
         spread=None if bid is None or ask is None else ask - bid,
+    )
+
+
+def _quoted(row: wire.SentMarket, market: Market) -> Quoted:
+    bid = _real(wire.dollars(row.yes_bid_dollars, row.yes_bid), row.yes_bid_size_fp)
+    ask = _real(wire.dollars(row.yes_ask_dollars, row.yes_ask), row.yes_ask_size_fp)
+    return Quoted(
+        row.ticker,
+        row.status == "active",
+        bid,
+        ask,
+        None if bid is None else row.yes_bid_size_fp,
+        None if ask is None else row.yes_ask_size_fp,
+        market.volume,
+        row.open_interest if row.open_interest_fp is None else row.open_interest_fp,
     )
 
 

@@ -82,6 +82,14 @@ def markets(
     )
 
 
+def named_markets(tickers: Sequence[str]) -> Query:
+    """Return the request for up to TICKERS_PER_LIST markets by ticker, whatever their status.
+
+    A market that settled before the historical cutoff is left out of the answer.
+    """
+    return _query(endpoints.MARKETS, tickers=",".join(tickers), limit=endpoints.MARKETS_PAGE)
+
+
 def market(ticker: str) -> Query:
     """Return the request for one market; 404 also for a moment after it was created."""
     return _query(endpoints.ONE_MARKET, path={"ticker": ticker})

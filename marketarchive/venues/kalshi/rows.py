@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 
+from marketarchive.venues.kalshi.books import Book
+from marketarchive.venues.kalshi.freshness import Freshness
 from marketarchive.venues.kalshi.parse import parse
 from marketarchive.venues.kalshi.tickers import market_facts
 from marketarchive.venues.messages import Received
@@ -17,7 +19,10 @@ OUTCOME = "yes"
 
 
 class BookRows(RowMaker):
-    """Makes a row of each book; nothing proves one."""
+    """Makes a row of each book; nothing proves one. An answer may be a copy: rows have its age."""
+
+    def __init__(self) -> None:
+        self._freshness = Freshness()
 
     def rows(self, received: Received) -> Iterator[TableRow]:
         """Yield the rows of an answer. Raises ParseError."""
@@ -31,9 +36,14 @@ class BookRows(RowMaker):
                 bids=book.bids,
                 asks=book.asks,
                 verified="not_available",
+                age_ms=self._age_ms(book, received),
             )
         for error in parsed.errors:
             yield UnreadableRow("books", error)
+
+    def _age_ms(self, book: Book, received: Received) -> int:
+        age_s, _ = self._freshness.age(book, received.received_at, received.headers)
+        return round(max(age_s, 0.0) * 1000)  # negative: our clock was set back
 
 
 class TradeRows(RowMaker):

@@ -79,11 +79,12 @@ def signed_channel(signer: Signer, environment: str) -> SignedChannel:
 def load_signer(key_id: str, key_path: str) -> Signer:
     """Return what signs with the key in a file. Raises ConfigurationError, which names no key and no id."""
     if not key_id or not key_path:
-        missing = KEY_PATH if key_id else f"{KEY_ID} and {KEY_PATH}" if not key_path else KEY_ID
+        missing = [name for name, value in ((KEY_ID, key_id), (KEY_PATH, key_path)) if not value]
+        verb = "is" if len(missing) == 1 else "are"
         raise ConfigurationError(
-            f"Kalshi's socket wants a signed connection, and {missing} is not set: create an API key in the "
-            f"account's settings at kalshi.com (read is enough) and give its id and the path of its file in "
-            f".env, the environment or the settings; all else of this project works without"
+            f"Kalshi's socket wants a signed connection, and {' and '.join(missing)} {verb} not set: "
+            f"create an API key in the account's settings at kalshi.com (read is enough) and give its id and "
+            f"the path of its file in .env, the environment or the settings; all else works without"
         )
     path = Path(key_path).expanduser()
     try:

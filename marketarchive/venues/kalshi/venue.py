@@ -6,6 +6,7 @@ from marketarchive.venues.kalshi.answers import judge
 from marketarchive.venues.kalshi.parse import parse
 from marketarchive.venues.kalshi.probe import PROBE
 from marketarchive.venues.kalshi.queries import next_page
+from marketarchive.venues.kalshi.quotes import AGE_MAX_S
 from marketarchive.venues.kalshi.rows import BookRows, TradeRows
 from marketarchive.venues.kalshi.socket import INDEX
 from marketarchive.venues.kalshi.stream_rows import StreamRows
@@ -19,13 +20,18 @@ VENUE = Venue(
         "orderbook": Feed(
             tables=("books", "coverage"),
             rows=BookRows,
+            rows_version=2,
+            age_max_ms=round(AGE_MAX_S * 1000),
+            price_range=(0, 1),
             titles={"": "Kalshi, order books, polled"},
             is_polled=True,
         ),
+        "prices": Feed(is_polled=True),
         "stream": Feed(
             tables=("books", "book_changes", "trades", "quotes", "reference_prices", "coverage"),
             rows=StreamRows,
             price_range=(0, 1),
+            is_numbered=True,
             titles={"": "Kalshi, order books", INDEX: "CF Benchmarks, by Kalshi"},
         ),
         "trades": Feed(tables=("trades",), rows=TradeRows, is_polled=True),

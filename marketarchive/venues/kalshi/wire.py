@@ -59,10 +59,12 @@ class SentMarket(msgspec.Struct):
     yes_ask_size_fp: Decimal | None = None
     last_price_dollars: Decimal | None = None
     volume_fp: Decimal | None = None
+    open_interest_fp: Decimal | None = None
     yes_bid: Decimal | None = None
     yes_ask: Decimal | None = None
     last_price: Decimal | None = None
     volume: Decimal | None = None
+    open_interest: Decimal | None = None
     price_ranges: list[SentRange] | None = None
     mve_collection_ticker: str | None = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,6 +37,7 @@ worlds = st.builds(
 )
 
 
+@pytest.mark.no_cover
 @examples(200)
 @given(worlds)
 def test_what_is_missing_lies_in_a_gap_and_a_gap_has_a_cause(world: World) -> None:

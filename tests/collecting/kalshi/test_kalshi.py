@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from marketarchive.collecting.kalshi.freshness import Freshness
 from marketarchive.collecting.kalshi.tracking import Open
 from marketarchive.exceptions import ArgumentError
 from marketarchive.items import Market
 from marketarchive.times import SECOND, from_iso
 from marketarchive.venues.kalshi.books import Book
+from marketarchive.venues.kalshi.freshness import Freshness
 from marketarchive.venues.kalshi.quotes import KalshiQuote
 from tests.spiders_under_test import spiders
 from tests.venues.kalshi.reading import market_of

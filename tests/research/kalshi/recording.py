@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -58,14 +58,22 @@ def answered(root: Path, *rows: dict[str, Any], at: float = 3600, feed: str = "m
     return answers(root, [(int(NOON + at * SECOND), f"{BASE}/markets", body)], feed)
 
 
-def answers(root: Path, told: Iterable[tuple[int, str, bytes]], feed: str = "markets") -> str:
-    with writer(root, HandClock()) as made:
+def answers(
+    root: Path,
+    told: Iterable[tuple[int, str, bytes]],
+    feed: str = "markets",
+    headers: Mapping[int, Mapping[str, str]] | None = None,
+) -> str:
+    """Archive answers (ns, URL, body); headers: of those received at a time. Return the run."""
+    clock = HandClock()
+    with writer(root, clock) as made:
         run = made.open_run(f"kalshi_{feed}", "kalshi", [feed], {}, {})
         for at, url, body in told:
             run.write(
                 Response(
                     venue="kalshi", feed=feed, received_at=at, seq=run.next_seq("kalshi", feed), method="GET",
-                    url=url, params={}, status=200, headers={}, latency_ms=1.0, payload=body,
+                    url=url, params={}, status=200, headers=dict((headers or {}).get(at, {})), latency_ms=1.0,
+                    payload=body,
                 )
             )  # fmt: skip
         run.close("finished", {}).result()

@@ -6,14 +6,20 @@ from collections import Counter
 from decimal import Decimal
 from itertools import pairwise
 
+import pytest
+
 from marketarchive.items import Market
-from marketarchive.simulator.kalshi.rounds import LIVE_S, ODDITIES, SERIES, is_paused
+from marketarchive.simulator.kalshi.rounds import LIVE_S, ODDITIES, SERIES, SimRound, is_paused
 from marketarchive.simulator.prices import prices_of
 from marketarchive.venues.kalshi import queries
 from marketarchive.venues.kalshi.tickers import market_facts
 from tests.simulator.kalshi.asking import AT, MAINTENANCE, read, venue
 
-DAY = list(venue().rounds.between(AT - 3 * 86_400, AT))
+
+@pytest.fixture(scope="module")
+def days() -> list[SimRound]:
+    """The rounds of three days: made for these tests, not by each worker that collects them."""
+    return list(venue().rounds.between(AT - 3 * 86_400, AT))
 
 
 def market_at(ticker: str, second: int) -> Market:
@@ -21,9 +27,11 @@ def market_at(ticker: str, second: int) -> Market:
     return market
 
 
-def test_a_final_value_is_the_next_rounds_strike_and_a_mean_of_the_worlds_prices() -> None:
+def test_a_final_value_is_the_next_rounds_strike_and_a_mean_of_the_worlds_prices(
+    days: list[SimRound],
+) -> None:
     for series, asset in SERIES.items():
-        rounds = [each for each in DAY if each.series == series]
+        rounds = [each for each in days if each.series == series]
         for first, second in pairwise(rounds):
             assert first.final == second.true_strike
             mean = sum(prices_of(1).spot(asset, at) for at in range(first.end - 59, first.end + 1)) / 60
@@ -31,11 +39,11 @@ def test_a_final_value_is_the_next_rounds_strike_and_a_mean_of_the_worlds_prices
         assert len({each.ticker for each in rounds}) == len(rounds)
 
 
-def test_results_follow_from_the_values_but_of_odd_rounds() -> None:
-    odd = Counter(each.oddity for each in DAY)
+def test_results_follow_from_the_values_but_of_odd_rounds(days: list[SimRound]) -> None:
+    odd = Counter(each.oddity for each in days)
     assert set(odd) == {None, *ODDITIES}
-    assert odd[None] > 0.85 * len(DAY)
-    for each in DAY:
+    assert odd[None] > 0.85 * len(days)
+    for each in days:
         expected = "yes" if each.final >= each.true_strike else "no"
         match each.oddity:
             case "scalar":
@@ -69,15 +77,15 @@ def test_the_life_of_a_round() -> None:
     assert (facts.asset, facts.start_ns, facts.end_ns) == (each.asset, each.start * 10**9, each.end * 10**9)
 
 
-def test_odd_rounds_as_they_are_shown() -> None:
-    recent = [each for each in DAY if each.end > AT - LIVE_S + 60]
+def test_odd_rounds_as_they_are_shown(days: list[SimRound]) -> None:
+    recent = [each for each in days if each.end > AT - LIVE_S + 60]
     shown = {each.oddity: market_at(each.ticker, AT) for each in recent if each.end < AT - 60 and each.oddity}
     assert len(shown) >= 4
     for oddity, market in shown.items():
         assert (market.strike is None) == (oddity == "no_strike")
         assert (market.status == "closed") == (oddity == "never_settled")
         assert (market.result_kind == "scalar") == (oddity == "scalar")
-    late = next(each for each in DAY if each.oddity == "late_strike")
+    late = next(each for each in days if each.oddity == "late_strike")
     assert late.strike_from is not None
     assert late.strike_from >= late.start + 15
     assert market_at(late.ticker, late.strike_from - 1).strike is None
@@ -95,9 +103,9 @@ def test_trading_rests_on_thursdays() -> None:
     assert read(queries.markets(status="open"), MAINTENANCE).keys == []
 
 
-def test_the_truth_tells_what_odd_rounds_are() -> None:
+def test_the_truth_tells_what_odd_rounds_are(days: list[SimRound]) -> None:
     told = {each["market_id"]: each for each in venue().truth((AT - 7200) * 10**9, AT * 10**9)}
-    for each in DAY:
+    for each in days:
         if each.end > AT - 7200:
             true = told[each.ticker]
             assert (true["oddity"], true["settlement"]) == (each.oddity, str(each.final))

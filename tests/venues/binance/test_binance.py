@@ -40,7 +40,7 @@ def read(endpoint: Endpoint, document: Any, **params: str) -> Parsed:
         (403, {}, {}, "blocked", False, None),
         (451, GEO, {}, "blocked", False, None),
         (503, {"code": -1008, "msg": "overloaded"}, {}, "disconnect", True, None),
-        (400, {"code": -1121, "msg": "Invalid symbol."}, {}, "disconnect", False, None),
+        (400, {"code": -1121, "msg": "Invalid symbol."}, {}, "not_served", False, None),
         (400, OLD, {}, "not_served", False, None),
     ],
 )

@@ -22,7 +22,7 @@ T = 1_787_000_000
 
 def test_it_is_found() -> None:
     venue = venues()["kalshi"]
-    assert set(venue.feeds) == {"markets", "orderbook", "stream", "trades", "resolutions", "probe"}
+    assert set(venue.feeds) == {"markets", "orderbook", "prices", "stream", "trades", "resolutions", "probe"}
     assert venue.market_facts("KXBTC15M-26AUG170100-00").asset == "BTC"
 
 

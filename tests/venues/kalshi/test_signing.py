@@ -77,14 +77,14 @@ def test_the_channel_shows_nothing_of_the_key(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key_id", "has_path", "missing"),
     [
-        ("", False, "KALSHI_API_KEY_ID and KALSHI_PRIV_KEY_PATH"),
-        ("", True, "KALSHI_API_KEY_ID"),
-        (KEY_ID, False, "KALSHI_PRIV_KEY_PATH"),
+        ("", False, "KALSHI_API_KEY_ID and KALSHI_PRIV_KEY_PATH are"),
+        ("", True, "KALSHI_API_KEY_ID is"),
+        (KEY_ID, False, "KALSHI_PRIV_KEY_PATH is"),
     ],
 )
 def test_what_is_missing_is_named(tmp_path: Path, key_id: str, has_path: bool, missing: str) -> None:
     path = written(tmp_path, ED25519) if has_path else ""
-    with pytest.raises(ConfigurationError, match=f"signed connection, and {missing} is not set: create an"):
+    with pytest.raises(ConfigurationError, match=f"signed connection, and {missing} not set: create an API"):
         load_signer(key_id, path)
 
 

@@ -1,0 +1,190 @@
+"""`scrapy perps`: the past of perpetuals of all venues, and one file of all of it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from scrapy.commands import ScrapyCommand
+from scrapy.exceptions import UsageError
+
+from marketarchive.collecting.exit_codes import BLOCKED, DISK, FAILED, FINISHED
+from marketarchive.collecting.perps import PerpsSpider
+from marketarchive.collecting.process import Process, follow_simulator
+from marketarchive.collecting.run import exit_of, run_of
+from marketarchive.collecting.shutdown import Shutdown
+from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError, MarketArchiveError
+from marketarchive.pipelines.market_master import check_settings
+from marketarchive.progress import Bar
+from marketarchive.research.products.perps.unified import Unified, unify
+
+ATTEMPTS = 2
+"""A venue that failed is tried once more, after all others."""
+PASSING = frozenset({"disconnect", "stall", "rate_limited", "dns", "tls"})
+"""Reasons of gaps that may be gone at the next attempt."""
+QUIET = 21
+"""Just above the priority of settings files: the table tells what a log would, `-L` still wins."""
+
+
+@dataclass
+class _Venue:
+    """How a venue's newest crawl ended."""
+
+    spider: type[PerpsSpider]
+    code: int = FINISHED
+    cause: str = ""
+    gaps: dict[str, int] = field(default_factory=dict)  # reason -> how many
+    attempts: int = 0
+    is_stopped: bool = False
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is worth another attempt: not where it refuses us, or what is missing is not served."""
+        if self.is_stopped or self.attempts >= ATTEMPTS or self.code in (BLOCKED, DISK):
+            return False
+        return not self.attempts or self.code != FINISHED or bool(PASSING & self.gaps.keys())
+
+
+class Command(ScrapyCommand):
+    requires_project = True
+
+    def syntax(self) -> str:
+        return "[VENUE ...] [options]"
+
+    def short_desc(self) -> str:
+        return "Collect the past of perpetuals of all venues, and put it into one file"
+
+    def long_desc(self) -> str:
+        return (
+            "Runs the spider of each venue (all when none is named) in one process, those that failed once "
+            "more, and writes perps/VENUE/SYMBOL.parquet, perps/unified_data.parquet and "
+            "perps/symbols_map.csv in OUTPUT_DIR. Only files whose inputs changed are made again. A venue "
+            "that cannot be reached costs nothing but its own rows, and is named. Exit code: the highest of "
+            "the crawls, 0 where all finished."
+        )
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        super().add_options(parser)
+        parser.add_argument("--start", metavar="TIME", help="the first row (ISO 8601; default: 7 days ago)")
+        parser.add_argument("--end", metavar="TIME", help="the last row (default: now)")
+        parser.add_argument("--period", metavar="8h", default="8h", help="30m, 1h, 8h or 1d (default: 8h)")
+        parser.add_argument("--assets", metavar="BTC,ETH", help="only these (default: all)")
+        parser.add_argument(
+            "--no-crawl", action="store_true", help="only make the files, of what is archived already"
+        )
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        super().process_options(args, opts)
+        assert self.settings is not None
+        self.settings.set("LOG_LEVEL", "ERROR", QUIET)
+        follow_simulator(self.settings)
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        assert self.settings is not None
+        assert self.crawler_process is not None
+        given = {
+            name: getattr(opts, name)
+            for name in ("start", "end", "period", "assets")
+            if getattr(opts, name) is not None
+        }
+        chosen = self._chosen(args)
+        shutdown = Shutdown()
+        shutdown.watch(asyncio.get_event_loop())  # the reactor's; it does not run yet
+        try:
+            for venue in chosen:
+                venue.spider.check_arguments(given)
+            check_settings(self.settings)
+            root = Process.of(self.settings, shutdown).root
+        except (ArgumentError, ConfigurationError) as error:
+            raise UsageError(str(error), print_help=False) from error
+        except (ArchiveError, OSError) as error:
+            print(f"perps: {error}", file=sys.stderr)
+            self.exitcode = DISK
+            return
+        with Bar() as bar:
+            if not opts.no_crawl:
+                self._run_reactor(chosen, given, bar)
+            self.exitcode = max(venue.code for venue in chosen)
+            shutdown.finish(self.exitcode)
+            Process.close_all()
+            try:
+                made = unify(root, opts.period, opts.start, opts.end, bar)
+            except MarketArchiveError as error:
+                print(f"perps: {error}", file=sys.stderr)
+                self.exitcode = max(self.exitcode, FAILED)
+                return
+        if made.failed:
+            self.exitcode = max(self.exitcode, FAILED)
+        print(_json(chosen, made) if opts.json else _text(chosen, made))
+
+    def _chosen(self, args: list[str]) -> list[_Venue]:
+        """Return the venues that are named. Raises UsageError."""
+        assert self.crawler_process is not None
+        loader = self.crawler_process.spider_loader
+        loaded = (loader.load(name) for name in sorted(loader.list()))
+        known = {each.venue: each for each in loaded if issubclass(each, PerpsSpider)}
+        if unknown := [name for name in args if name not in known]:
+            raise UsageError(f"perps takes venues of {', '.join(known)}, not {unknown[0]}", print_help=False)
+        return [_Venue(known[name]) for name in dict.fromkeys(args or known)]
+
+    def _run_reactor(self, chosen: Sequence[_Venue], given: Mapping[str, str], bar: Bar) -> None:
+        """Until all venues are done: Scrapy would end before one is tried again."""
+        from twisted.internet import reactor  # the one that Scrapy has installed
+
+        assert self.crawler_process is not None
+        over = asyncio.get_event_loop().create_task(self._collect(chosen, given, bar))
+        over.add_done_callback(lambda _: reactor.stop())  # type: ignore[misc]  # zope's methods have no self
+        self.crawler_process.start(stop_after_crawl=False, install_signal_handlers=False)
+        over.result()
+
+    async def _collect(self, chosen: Sequence[_Venue], given: Mapping[str, str], bar: Bar) -> None:
+        while due := [venue for venue in chosen if venue.is_due]:
+            bar.total(len(due))
+            bar.begin(", ".join(venue.spider.name for venue in due))
+            await asyncio.gather(*(self._crawl(venue, given, bar) for venue in due))
+
+    async def _crawl(self, venue: _Venue, given: Mapping[str, str], bar: Bar) -> None:
+        assert self.crawler_process is not None
+        crawler = self.crawler_process.create_crawler(venue.spider)
+        error: BaseException | None = None
+        try:
+            await cast("asyncio.Task[None]", self.crawler_process.crawl(crawler, **given))
+        except Exception as failed:  # of one venue: the others go on
+            error = failed
+        venue.attempts += 1
+        ended, run = exit_of(crawler, error), run_of(crawler)
+        venue.code, venue.cause = ended.code, ended.cause
+        if run is not None:
+            venue.gaps = run.summary()["gaps"]
+            venue.is_stopped = run.stop_reason is not None
+        bar.advance(1)
+
+
+def _json(chosen: Sequence[_Venue], made: Unified) -> str:
+    venues = [
+        {
+            "venue": venue.spider.venue, "exit_code": venue.code, "exit_cause": venue.cause,
+            "attempts": venue.attempts, "gaps": venue.gaps,
+        }
+        for venue in chosen
+    ]  # fmt: skip
+    return json.dumps({"venues": venues, **made.as_dict()})
+
+
+def _text(chosen: Sequence[_Venue], made: Unified) -> str:
+    lines = []
+    for venue in chosen:
+        if venue.attempts:
+            gaps = ", ".join(f"{count} {reason}" for reason, count in venue.gaps.items())
+            state = "crawled " if venue.code == FINISHED else "FAILED  "
+            told = venue.cause or (f"gaps: {gaps}" if gaps else "nothing is missing")
+            lines.append(f"{state} {venue.spider.venue}: {told}")
+    lines += [f"FAILED   {venue}: {why}" for venue, why in made.failed.items()]
+    verb = "up to date" if made.manifest is None else "made      "
+    return "\n".join([*lines, f"{verb} {made.path}: {made.rows:,} rows"])

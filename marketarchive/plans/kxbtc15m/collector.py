@@ -1,0 +1,119 @@
+"""The collector of a record in the background: started, stopped, looked at."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from os import kill
+from pathlib import Path
+
+import msgspec
+
+from marketarchive.exceptions import ArgumentError, MarketArchiveError
+from marketarchive.plans.kxbtc15m import history
+from marketarchive.plans.kxbtc15m.claim import LOG_FILE, running, stale
+from marketarchive.times import from_iso, utc
+
+START_S = 60.0
+"""Seconds (wall) that a collector has to begin: it recovers first what earlier runs left open."""
+STOP_S = 60.0
+"""Seconds (wall) that it has to seal its files: its own last resort comes after 30."""
+LOOK_S = 0.1
+TAIL = 2_000
+"""Bytes of its log that are shown where it did not begin."""
+
+
+class CollectorError(MarketArchiveError):
+    """Raised when a collector does not begin, or does not end, in time: see its log."""
+
+
+@dataclass(frozen=True)
+class RecordStatus:
+    """One series of a record."""
+
+    series: str
+    open_markets: tuple[str, ...]
+    unsettled: int  # that closed and have no result
+    ticks_today: int
+    last_tick: int | None  # wall ns
+
+
+def start(folder: Path, command: Sequence[str]) -> int:
+    """Start `command` in the background and return its PID once it has claimed the folder.
+
+    Raises ArgumentError where a collector runs already, CollectorError.
+    """
+    if (pid := running(folder)) is not None:
+        raise ArgumentError(f"a collector is running already, PID {pid}")
+    with (folder / LOG_FILE).open("ab") as log:
+        process = subprocess.Popen(  # noqa: S603  (our own program)
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+    if not _wait(lambda: running(folder) == process.pid or process.poll() is not None, START_S):
+        raise CollectorError(
+            f"PID {process.pid} has not begun after {START_S:.0f} s: see {folder / LOG_FILE}"
+        )
+    if process.poll() is not None:
+        text = (folder / LOG_FILE).read_bytes()[-TAIL:].decode(errors="replace").strip()
+        raise CollectorError(f"it ended with exit code {process.returncode}:\n{text}")
+    return process.pid
+
+
+def stop(folder: Path) -> int | None:
+    """Ask the folder's collector to end, wait until it has, and return its PID; None where none runs.
+
+    Raises CollectorError.
+    """
+    pid = running(folder)
+    if pid is None:
+        return None
+    kill(pid, signal.SIGTERM)
+    if not _wait(lambda: running(folder) is None, STOP_S):
+        raise CollectorError(f"PID {pid} has not ended after {STOP_S:.0f} s: see {folder / LOG_FILE}")
+    return pid
+
+
+def state(folder: Path) -> str:
+    """Return in words whether a collector runs."""
+    if (pid := running(folder)) is not None:
+        return f"running, PID {pid}"
+    left = stale(folder)
+    return "not running" if left is None else f"not running (the PID file names {left}, which is gone)"
+
+
+def record_status(folder: Path, series: str, now: int) -> RecordStatus:
+    """Return what the files of a series say at `now`, wall ns."""
+    today = f"{utc(now):%Y-%m-%d}"
+    ticks, newest = 0, b""
+    seen: dict[str, str] = {}  # ticker -> close_time
+    settled: set[str] = set()
+    for _, path in [each for each in history.files(folder, series) if each[0] == today]:
+        for line in history.lines_of(path):
+            if line.startswith(b'{"type":"tick"'):
+                ticks, newest = ticks + 1, line
+            else:
+                event = msgspec.json.decode(line)
+                if event["type"] == "market_open":
+                    seen[event["ticker"]] = event["close_time"]
+                elif event["type"] == "settlement":
+                    settled.add(event["ticker"])
+    closed = {ticker for ticker, close in seen.items() if from_iso(close) <= now}
+    return RecordStatus(
+        series,
+        tuple(sorted(seen.keys() - closed)),
+        len(closed - settled),
+        ticks,
+        from_iso(msgspec.json.decode(newest)["time"]) if newest else None,
+    )
+
+
+def _wait(is_done: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not is_done():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(LOOK_S)
+    return True

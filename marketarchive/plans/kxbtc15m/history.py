@@ -1,0 +1,105 @@
+"""What the record holds already: read back at a start, so that markets are continued and not begun again."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+
+from marketarchive.plans.kxbtc15m.market import Followed
+from marketarchive.times import SECOND, from_iso
+
+DAYS = 2
+"""Newest files that are read: a market lies in two at most."""
+
+_FILE = re.compile(r"-(\d{4}-\d\d-\d\d)(?:-.+)?\.jsonl(?:\.gz)?$")
+
+
+class _Line(msgspec.Struct):
+    type: str
+    time: str
+    ticker: str
+    strike: Decimal | None = None
+    brti: Decimal | None = None
+    open_time: str = ""
+    close_time: str = ""
+    expected_expiration: str = ""
+    is_plausible: bool | None = None
+
+
+@dataclass
+class History:
+    """Of one series."""
+
+    markets: dict[str, Followed] = field(default_factory=dict)  # by ticker
+    index: dict[int, Decimal | None] = field(default_factory=dict)  # by Unix second
+    ticks: int = 0  # of the newest day
+    last_tick: int | None = None  # wall ns
+
+
+def files(folder: Path, series: str) -> list[tuple[str, Path]]:
+    """Return (day, file) of a series, the oldest day first; of a day that has both, the plain file alone."""
+    found: list[tuple[str, Path]] = []
+    for path in sorted(folder.glob(f"{series}-*.jsonl*")):
+        match = _FILE.search(path.name)
+        is_double = path.suffix == ".gz" and path.with_suffix("").exists()
+        if match is not None and not is_double:
+            found.append((match[1], path))
+    return sorted(found)
+
+
+def read(folder: Path, series: str, asset: str) -> History:
+    """Return what the newest files of a series say; a line that cannot be read says nothing."""
+    history = History()
+    of_series = files(folder, series)
+    for day in sorted({day for day, _ in of_series})[-DAYS:]:
+        history.ticks = 0
+        for path in (path for at, path in of_series if at == day):
+            for line in _lines(path):
+                _add(history, line, day, series, asset)
+    return history
+
+
+def lines_of(path: Path) -> Iterator[bytes]:
+    """Yield the whole lines of a file, plain or gzip."""
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield line
+
+
+def _lines(path: Path) -> Iterator[_Line]:
+    decode = msgspec.json.Decoder(_Line).decode
+    for line in lines_of(path):
+        try:
+            yield decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue
+
+
+def _add(history: History, line: _Line, day: str, series: str, asset: str) -> None:
+    at = from_iso(line.time)
+    if line.type == "market_open":
+        market = history.markets.get(line.ticker)
+        if market is None:
+            begin, close, expected = map(
+                from_iso, (line.open_time, line.close_time, line.expected_expiration)
+            )
+            market = Followed(line.ticker, series, asset, begin, close, expected)
+            history.markets[line.ticker] = market
+        market.day = day
+    elif line.type == "tick":
+        history.ticks += 1
+        history.last_tick = max(at, history.last_tick or at)
+        history.index[at // SECOND] = line.brti
+    elif (market := history.markets.get(line.ticker)) is not None:
+        if line.type == "strike_set" and market.strike is None:
+            market.strike, market.strike_ns = line.strike, at
+            market.is_plausible, market.is_strike_written = line.is_plausible, True
+        elif line.type == "settlement":
+            market.is_settled = True

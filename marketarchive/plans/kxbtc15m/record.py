@@ -1,0 +1,262 @@
+"""The listener that joins what is collected into one record, a second after the other.
+
+At each second the exchanges' books are looked at as they stand. `WAIT_S` later, when the answer to the
+request of that second has come or is too late to count, its lines are written: in the order of their times,
+whatever the network does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from marketarchive.clock import Clock, sleep_until
+from marketarchive.collecting.kalshi.price_polls import PolledMarket
+from marketarchive.collecting.live_books import BookSource, StateSource
+from marketarchive.collecting.together.listener import Listener, Observation, RowWriter, Total
+from marketarchive.items import Gap, Market
+from marketarchive.plans.kxbtc15m import history
+from marketarchive.plans.kxbtc15m.claim import claim
+from marketarchive.plans.kxbtc15m.lines import line, number, opening, prices, seconds, settlement, strike_set
+from marketarchive.plans.kxbtc15m.market import Followed
+from marketarchive.plans.kxbtc15m.quotes import PolledQuotes, Quote, QuoteSource, StreamedQuotes, best_quote
+from marketarchive.plans.kxbtc15m.shown import Counts, Shown
+from marketarchive.plans.kxbtc15m.spot import NOTHING, SHOWN, SpotMarkets, SpotSecond
+from marketarchive.times import SECOND, utc
+from marketarchive.venues.brti import MEAN_S
+from marketarchive.venues.kalshi.tickers import ROUND_S, round_at, rounds_series
+from marketarchive.venues.market_messages import QuoteMessage
+
+WAIT_S = 2
+"""A second is written so long after it: an answer that takes longer is too old to count."""
+MISSED_MAX = 5_000
+"""Seconds written at once of those that passed without us (a machine asleep); gaps tell of all of them."""
+IMPLAUSIBLE = Decimal("0.05")
+"""A strike further than this share from the proxy cannot be meant: one of 7 was seen at 72,000."""
+REMEMBERED_S = 2 * 86_400
+"""A market without a result is let go so long after its close."""
+PLACES = {"BTC": 2, "ETH": 2}
+"""Decimals of a settlement average; of other assets 4, as their strikes have."""
+
+
+class Record(Listener):
+    """The record of some series."""
+
+    def __init__(self, chosen: Sequence[str], output: Path | None, with_spot: Collection[str]) -> None:
+        """chosen: series; output: folder of the record's files, None: records/ of OUTPUT_DIR.
+
+        with_spot: assets whose exchanges are collected beside.
+        """
+        self._assets = {series: rounds_series()[series] for series in chosen}
+        self._output = output
+        self._with_spot = frozenset(with_spot)
+        self._markets: dict[str, Followed] = {}
+        self._polled = PolledQuotes()
+        self._streamed = StreamedQuotes()
+        self._sources: list[QuoteSource] = [self._streamed, self._polled]  # the best first
+        self._spot = SpotMarkets(self._assets.values())
+        self._index: dict[str, dict[int, Decimal | None]] = {asset: {} for asset in self._assets.values()}
+        self._waiting: dict[int, Mapping[str, SpotSecond]] = {}  # by Unix second, to be written
+        self._counts = {series: Counts() for series in chosen}
+        self._gaps = 0
+
+    # ---- a listener --------------------------------------------------------------------------------------
+
+    def open(self, root: Path) -> None:
+        """Make sure that no other collector writes this record. Raises ArgumentError where one does."""
+        if self._output is not None:
+            self._output.mkdir(parents=True, exist_ok=True)
+        self._folder = self._output or root / "records"
+        self._claim = claim(self._output or root)  # held until the process ends
+
+    def begin(self, clock: Clock, rows: RowWriter) -> None:
+        self._clock, self._rows = clock, rows
+        for series, asset in self._assets.items():
+            found = history.read(self._folder, series, asset)
+            self._markets.update(found.markets)
+            self._index[asset].update(found.index)
+        for market in self._markets.values():
+            if not market.is_settled and market.close_ns <= clock.now_ns():
+                self._note_closing(market)
+        self._next = clock.now_ns() // SECOND + 1
+
+    def take(self, item: Any) -> None:
+        if isinstance(item, PolledMarket):
+            self._polled.take(item)
+            self._take_market(item.market)
+        elif isinstance(item, Market):
+            self._take_market(item)
+        elif isinstance(item, BookSource):
+            self._spot.take(item)
+        elif isinstance(item, StateSource):
+            self._streamed.take_source(item)
+        elif isinstance(item, Observation) and isinstance(item.value, QuoteMessage):
+            self._streamed.take(item.value)
+        elif isinstance(item, Gap) and item.is_first:
+            self._gaps += 1
+
+    async def keep(self) -> None:
+        while True:
+            await sleep_until(self._clock, self._next * SECOND)
+            self.beat()
+
+    def finish(self) -> None:
+        """Write the seconds whose answers are still awaited, and what was received since."""
+        for second in sorted(self._waiting):
+            self._write(second)
+        self._settle(self._clock.now_ns())
+
+    def look(self, now: int) -> Shown:
+        rows = [
+            self._counts[market.series].shown(market, now)
+            for market in self._markets.values()
+            if market.is_open(now)
+        ]
+        return Shown(tuple(sorted(rows, key=lambda row: row.series)))
+
+    def other_gaps(self) -> int:
+        return self._gaps
+
+    def totals(self, now: int) -> list[Total]:  # noqa: ARG002  (a listener's interface)
+        return [Total(series, each.markets, each.ticks, "market") for series, each in self._counts.items()]
+
+    # ---- time --------------------------------------------------------------------------------------------
+
+    def beat(self) -> None:
+        """Look at the present second, and write those that have had their time."""
+        now = self._clock.now_ns()
+        latest = max(now // SECOND, self._next)
+        for missed in range(max(self._next, latest - MISSED_MAX), latest):
+            self._waiting[missed] = {}
+        self._next = latest + 1
+        self._waiting[latest] = self._spot.at(now)
+        for second in sorted(second for second in self._waiting if second <= latest - WAIT_S):
+            self._write(second)
+
+    def _write(self, second: int) -> None:
+        """Write all that is of one second."""
+        spot, at = self._waiting.pop(second), second * SECOND
+        for asset, values in self._index.items():
+            values[second] = spot.get(asset, NOTHING).index
+        for market in self._markets.values():
+            if market.close_ns == at:
+                self._note_closing(market)
+        for market in self._open_at(at):
+            of_asset = spot.get(market.asset, NOTHING)
+            self._open_in(market, at)
+            self._set_strike(market, at, of_asset)
+            self._tick(market, at, of_asset)
+            self._set_strike(market, at + SECOND - 1, of_asset)
+        self._settle(at + SECOND - 1)
+        if second % ROUND_S == 0:
+            self._forget(at)
+
+    def _open_at(self, at: int) -> list[Followed]:
+        """Return the markets that are open, of a series without a known one that of its grid."""
+        found = [market for market in self._markets.values() if market.is_open(at)]
+        missing = self._assets.keys() - {market.series for market in found}
+        rounds = filter(None, (round_at(series, at) for series in missing))
+        found += [self._markets.setdefault(due.ticker, Followed.of_round(due)) for due in rounds]
+        return sorted(found, key=lambda market: market.ticker)
+
+    def _forget(self, at: int) -> None:
+        oldest = at - REMEMBERED_S * SECOND
+        for ticker, market in list(self._markets.items()):
+            if (market.is_settled and market.close_ns < at - ROUND_S * SECOND) or market.close_ns < oldest:
+                self._polled.forget(ticker)
+                self._streamed.forget(ticker)
+                del self._markets[ticker]
+        for values in self._index.values():
+            for second in [second for second in values if second < at // SECOND - 2 * MEAN_S]:
+                del values[second]
+
+    # ---- markets -----------------------------------------------------------------------------------------
+
+    def _take_market(self, market: Market) -> None:
+        asset = self._assets.get(market.series or "")
+        if asset is None:
+            return
+        held = self._markets.get(market.market_id)
+        if held is None:
+            made = Followed.of(market, asset)
+            if made is None or made.close_ns <= self._clock.now_ns():
+                return  # it was over before anything of it was recorded
+            held = self._markets[market.market_id] = made
+        if market.strike is not None and held.strike is None:
+            held.strike, held.strike_ns = market.strike, market.received_at
+        if market.resolution_state == "final" and held.final is None and not held.is_settled:
+            held.final = market
+
+    def _note_closing(self, market: Followed) -> None:
+        """Keep the index of the seconds that a settlement is the mean of: (close - 60 s, close]."""
+        close, values = market.close_ns // SECOND, self._index[market.asset]
+        market.closing = [values.get(second) for second in range(close - MEAN_S + 1, close + 1)]
+
+    def _is_observed(self, quote: Quote | None, market: Followed, spot: SpotSecond) -> bool:
+        """Return whether the venue's state is fresh and, where exchanges are collected, one of them is."""
+        has_spot = market.asset not in self._with_spot or any(venue in spot.mids for venue in SHOWN)
+        return quote is not None and quote.is_fresh and has_spot
+
+    # ---- lines -------------------------------------------------------------------------------------------
+
+    def _put(self, kind: str, at: int, market: Followed, fields: Mapping[str, Any]) -> None:
+        text = line(kind, at, market.ticker, fields, self._rows.run)
+        self._rows.write_record(market.series, at, text, self._output)
+
+    def _open_in(self, market: Followed, at: int) -> None:
+        """Begin a market in the file of a day, or repeat what the lines that follow there need."""
+        day = f"{utc(at):%Y-%m-%d}"
+        if market.day == day:
+            return
+        repeated = {"repeated": True} if market.day else {}
+        self._counts[market.series].markets += not repeated
+        market.day = day
+        self._put("market_open", at, market, opening(market) | repeated)
+        if repeated and market.is_strike_written:
+            self._put("strike_set", at, market, strike_set(market) | repeated)
+
+    def _set_strike(self, market: Followed, until: int, spot: SpotSecond) -> None:
+        """Write a strike that was received by `until`, once."""
+        if market.strike is None or market.is_strike_written or market.strike_ns > until:
+            return
+        proxy = spot.proxy
+        market.is_plausible = None if proxy is None else abs(market.strike - proxy) <= IMPLAUSIBLE * proxy
+        market.is_strike_written = True
+        self._put("strike_set", max(market.strike_ns, market.open_ns), market, strike_set(market))
+
+    def _tick(self, market: Followed, at: int, spot: SpotSecond) -> None:
+        quote = best_quote(self._sources, market.ticker, at)
+        seen = quote if quote is not None and quote.is_fresh else None
+        is_observed = self._is_observed(quote, market, spot)
+        self._counts[market.series].count(quote, is_observed=is_observed)
+        fields = {
+            "strike": number(market.strike) if market.is_strike_written else None,
+            "brti": number(spot.index),
+            **prices(None if seen is None else seen.yes_bid, None if seen is None else seen.yes_ask),
+            "volume": None if seen is None else number(seen.volume),
+            "open_interest": None if seen is None else number(seen.open_interest),
+            "secs_until_expiry": seconds(market.expiration_ns - at),
+            "feeds": {venue: number(spot.mids.get(venue)) for venue in SHOWN},
+            "secs_until_close": seconds(market.close_ns - at),
+            "brti_venues": list(spot.venues),
+            "is_observed": int(is_observed),
+            "is_trading": None if seen is None or seen.is_trading is None else int(seen.is_trading),
+            "source": None if quote is None else quote.source,
+            "age_s": None if quote is None else quote.age_s,
+            "age_source": None if quote is None else quote.age_source,
+        }
+        self._put("tick", at, market, fields)
+
+    def _settle(self, until: int) -> None:
+        """Write the results that were received by `until`."""
+        for market in list(self._markets.values()):
+            final = market.final
+            if market.is_settled or final is None or final.received_at > until or not market.day:
+                continue
+            if market.closing is None:
+                self._note_closing(market)
+            market.is_settled, at = True, max(final.received_at, market.close_ns)
+            self._open_in(market, at)
+            self._put("settlement", at, market, settlement(market, final, PLACES.get(market.asset, 4)))

@@ -1,0 +1,74 @@
+"""What exchanges show at a second: mid prices, and the index calculated from their books."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from marketarchive.collecting.live_books import BookSource
+from marketarchive.items import midpoint
+from marketarchive.times import SECOND
+from marketarchive.venues.brti import CONSTITUENTS, PARAMETERS, ConstituentBook, RealTimeIndex
+
+SHOWN = ("coinbase", "kraken", "bitstamp")
+"""Exchanges whose mids stand in a tick."""
+STALE_NS = 10 * SECOND
+"""A price of an exchange that said nothing for so long is null."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpotSecond:
+    """One asset at one second."""
+
+    mids: Mapping[str, Decimal] = field(default_factory=dict)  # by venue; of those that are not stale
+    index: Decimal | None = None
+    venues: tuple[str, ...] = ()  # whose books count for the index
+
+    @property
+    def proxy(self) -> Decimal | None:
+        """Return what a strike can be compared with: the index, else the middle one of the mids."""
+        if self.index is not None or not self.mids:
+            return self.index
+        return sorted(self.mids.values())[len(self.mids) // 2]
+
+
+NOTHING = SpotSecond()
+
+
+class SpotMarkets:
+    """The live books of the exchanges, by asset."""
+
+    def __init__(self, assets: Iterable[str]) -> None:
+        self._assets = set(assets)
+        self._sources: dict[str, BookSource] = {}
+        self._indices = {
+            asset: RealTimeIndex(PARAMETERS[asset]) for asset in self._assets if asset in PARAMETERS
+        }
+
+    def take(self, source: BookSource) -> None:
+        """Ask `source` from now on for the books of its venue."""
+        self._sources[source.venue] = source
+
+    def at(self, now: int) -> dict[str, SpotSecond]:
+        """Return each asset as it stands; `now` is the present, wall ns, and goes forward."""
+        mids: dict[str, dict[str, Decimal]] = {asset: {} for asset in self._assets}
+        books: dict[str, dict[str, ConstituentBook]] = {asset: {} for asset in self._indices}
+        for venue, source in self._sources.items():
+            for book in source.books():
+                if book.asset not in self._assets or now - book.received_at > STALE_NS:
+                    continue
+                mid = midpoint(book.bids.best, book.asks.best)
+                if mid is not None:
+                    mids[book.asset][venue] = mid
+                if book.asset in books and venue in CONSTITUENTS[book.asset]:
+                    books[book.asset][venue] = ConstituentBook.of(book.bids, book.asks, book.received_at)
+        found = {}
+        for asset in self._assets:
+            index = self._indices[asset].at(now, books[asset]) if asset in self._indices else None
+            found[asset] = SpotSecond(
+                mids[asset],
+                None if index is None else index.value,
+                () if index is None or index.value is None else index.venues,
+            )
+        return found

@@ -1,0 +1,71 @@
+"""`Archive.kxbtc15m(date)`: the record of one UTC day, plain or compressed."""
+
+from __future__ import annotations
+
+import datetime as dates
+import gzip
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from marketarchive.exceptions import ArgumentError, CorruptError
+from marketarchive.research.engine import require
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TIMES = ("time", "open_time", "close_time", "expected_expiration", "settled_at")
+FEED = "feed_"
+"""Before the venue's name, of each value in `feeds`."""
+
+
+def frame(
+    root: Path,
+    master_url: str | None,  # noqa: ARG001  (a product's interface)
+    date: str | dates.date,
+    *,
+    series: str = "KXBTC15M",
+    folder: str | Path | None = None,
+) -> pd.DataFrame:
+    """Return a row for each line of the UTC day `date`, by time; a column that a type has not is null.
+
+    Prices are cents. `feeds` stands as `feed_coinbase`, ...; of ticks alone:
+    `frame[frame["type"] == "tick"]`. folder: the record's, where it is not in OUTPUT_DIR.
+
+    Raises ArgumentError without a file of that day, CorruptError for a whole line that is no JSON object.
+    """
+    require()
+    import pandas as pd
+
+    place = root / "records" if folder is None else Path(folder).expanduser()
+    found = _files(place, series, str(date))
+    if not found:
+        raise ArgumentError(f"there is no {series}-{date}.jsonl in {place}, nor a .gz of it")
+    made = pd.DataFrame([row for path in found for row in _rows(path)])
+    for name in TIMES:
+        if name in made:
+            made[name] = pd.to_datetime(made[name], format="ISO8601", utc=True)
+    return made.sort_values("time", kind="stable", ignore_index=True)
+
+
+def _files(place: Path, series: str, day: str) -> list[Path]:
+    """Return the day's own file and those of later runs; the gzip only where the plain file is gone."""
+    named = re.compile(rf"{re.escape(series)}-{re.escape(day)}(-[0-9TZa-f-]+)?\.jsonl(\.gz)?")
+    there = sorted(path for path in place.glob(f"{series}-*.jsonl*") if named.fullmatch(path.name))
+    return [path for path in there if path.suffix != ".gz" or path.with_suffix("") not in there]
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                return  # it is being written
+            try:
+                row: dict[str, Any] = msgspec.json.decode(line, type=dict[str, Any])
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise CorruptError(f"{path} line {number}: {error}") from error
+            feeds = row.pop("feeds", None) or {}
+            yield row | {f"{FEED}{venue}": value for venue, value in feeds.items()}

@@ -1,0 +1,37 @@
+"""`Archive.pairs()`: two venues' rounds of the same asset and window, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from marketarchive.research.pandas_frames import floats_frame, table_frame
+from marketarchive.research.products.pairs.pairs import pair_seconds, pair_windows
+from marketarchive.research.views import Moment, ns
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def frame(
+    root: Path,
+    master_url: str | None,
+    asset: str | Sequence[str] | None = None,
+    start: Moment = None,
+    end: Moment = None,
+    *,
+    windows: bool = False,
+    exact: bool = False,
+) -> pd.DataFrame:
+    """Return a row per second of each pair, on the clock of receipt.
+
+    windows: a row per window instead: rules, strikes, outcomes, relation and polarity.
+
+    Windows that touch `start` <= time < `end`; labels are brought up to date. `*_gap`: a gap was recorded
+    since the price was received; `*_age_s` is its age, 60 s at most. Raises ArchiveError, DiskError.
+    """
+    assets = None if asset is None else (asset,) if isinstance(asset, str) else asset
+    made = pair_windows if windows else pair_seconds
+    shown = table_frame(made(root, ns(start), ns(end), assets, master_url))
+    return shown if exact else floats_frame(shown)

@@ -1,0 +1,94 @@
+"""`scrapy export --table pairs` and `Archive.pairs()`: pairs of an archive, by second or by window."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from decimal import Context, Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from marketarchive.exceptions import ArchiveError
+from marketarchive.research.engine import require
+from marketarchive.research.labels.ground_truth import ground_truth
+from marketarchive.research.products.pairs import windows
+from marketarchive.research.products.pairs.seconds import seconds
+from marketarchive.research.products.pairs.windows import Pair
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_STEP, _EXACT = Decimal(1).scaleb(-18), Context(prec=38)
+
+
+def pairs_of(
+    root: Path, since: int | None = None, until: int | None = None, assets: Collection[str] | None = None
+) -> list[Pair]:
+    """Return the pairs whose window touches `since` <= time < `until` (ns); labels are brought up to date.
+
+    Raises ArchiveError, ConfigurationError, DiskError.
+    """
+    labels = ground_truth(root, since, until).labels
+    chosen = (
+        each
+        for each in labels
+        if (since is None or each.end_ns > since)
+        and (until is None or each.start_ns < until)
+        and (assets is None or each.asset in assets)
+    )
+    return windows.pairs(chosen)
+
+
+def pair_seconds(
+    root: Path,
+    since: int | None = None,
+    until: int | None = None,
+    assets: Collection[str] | None = None,
+    master_url: str | None = None,
+) -> pa.Table:
+    """Return a row for each second of each pair, as a live reader knew it.
+
+    Raises ArchiveError, ConfigurationError, DiskError.
+    """
+    require()
+    import duckdb
+
+    try:
+        return seconds(root, pairs_of(root, since, until, assets), master_url)
+    except duckdb.Error as error:
+        raise ArchiveError(f"the tables cannot be joined: {str(error).splitlines()[0]}") from error
+
+
+def pair_windows(
+    root: Path,
+    since: int | None = None,
+    until: int | None = None,
+    assets: Collection[str] | None = None,
+    master_url: str | None = None,
+) -> pa.Table:
+    """Return a row for each pair: rules, strikes, outcomes, relation. Prices are exact.
+
+    Raises ArchiveError, ConfigurationError, DiskError.
+    """
+    require()
+    import pyarrow as pa
+
+    del master_url  # labels are made from raw alone
+    rows = windows.rows(pairs_of(root, since, until, assets))
+    schema = pa.schema([(name, _kind(name)) for name in windows.COLUMNS])
+    return pa.Table.from_pylist(
+        [{name: _fitting(value) for name, value in row.items()} for row in rows], schema
+    )
+
+
+def _kind(name: str) -> Any:
+    import pyarrow as pa
+
+    if name.endswith("_timestamp"):
+        return pa.int64()
+    if name.endswith(("_strike", "_settlement", "_difference")):
+        return pa.decimal128(38, 18)
+    return pa.bool_() if name == "agree" else pa.string()
+
+
+def _fitting(value: Any) -> Any:
+    return value.quantize(_STEP, context=_EXACT) if isinstance(value, Decimal) else value

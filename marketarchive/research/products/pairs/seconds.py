@@ -1,0 +1,205 @@
+"""The best prices of both rounds of each pair, a row a second, as a live reader knew them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from marketarchive.exceptions import ArchiveError
+from marketarchive.research import views
+from marketarchive.research.engine import connect, run, text
+from marketarchive.research.names import known, tokens_by_market
+from marketarchive.research.products.pairs.windows import SIDES, Pair
+from marketarchive.research.tables.extract import table
+from marketarchive.research.tables.gap_scope import concerns
+from marketarchive.research.tables.normalize import normalize
+from marketarchive.research.tables.partitions import feeds, feeds_with
+from marketarchive.times import SECOND
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+CARRY_S = 60
+"""Seconds after which a price that nothing confirms is no price any more."""
+TABLES = ("books", "book_changes", "quotes")
+"""What best prices are taken from."""
+TOGETHER = 96
+"""Pairs that are joined at a time: a day of an asset. Bounds memory."""
+
+
+def seconds(root: Path, found: Sequence[Pair], master_url: str | None = None) -> pa.Table:
+    """Return the rows of all pairs of which any price came, by window and second.
+
+    Tables are brought up to date first.
+
+    Raises ArchiveError, DiskError, duckdb.Error.
+    """
+    import pyarrow as pa
+
+    if not found:
+        return _schema().empty_table()
+    first = min(each.first.start_ns for each in found) - CARRY_S * SECOND
+    last = max(each.first.end_ns for each in found) + SECOND
+    _bring_up_to_date(root, first, last, master_url)
+    tokens = tokens_by_market(known(root, master_url).tokens)
+    made = []
+    for begin in range(0, len(found), TOGETHER):
+        some = found[begin : begin + TOGETHER]
+        with closing(connect(root / "tables" / ".spill")) as connection:
+            made.append(_joined(connection, root, some, tokens, master_url))
+    return pa.concat_tables(made)
+
+
+def _bring_up_to_date(root: Path, first: int, last: int, master_url: str | None) -> None:
+    wanted = {feed for name in TABLES for feed in feeds_with(name) if feed[0] in SIDES}
+    present = [f"{venue}/{feed}" for venue, feed in feeds(root) if (venue, feed) in wanted]
+    if not present:
+        return
+    for tables, until in ((TABLES, last), (("gaps",), None)):  # a crash is noticed long after it
+        done = normalize(root, present, first, until, tables=tables, upgrade=False, master_url=master_url)
+        for path, why in done.failed.items():
+            raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+
+
+def _joined(
+    connection: duckdb.DuckDBPyConnection,
+    root: Path,
+    found: Sequence[Pair],
+    tokens: Mapping[str, Mapping[str, str]],
+    master_url: str | None,
+) -> pa.Table:
+    first = min(each.first.start_ns for each in found) - CARRY_S * SECOND
+    last = max(each.first.end_ns for each in found) + SECOND
+    connection.register("pairs", _pairs(found))
+    connection.register("sides", _sides(found, tokens))
+    views.view_names(connection, root, master_url)
+    for name in TABLES:
+        views.view_rows(connection, root, name, first, last)
+    views.view_gaps(connection, root, first, last)
+    for name, query in (("states", _STATES), ("seen", _SEEN), ("broken", _BROKEN)):
+        run(connection, f"CREATE TEMP TABLE {name} AS {query}")
+    return connection.sql(_ROWS).to_arrow_table().cast(_schema())
+
+
+def _pairs(found: Sequence[Pair]) -> pa.Table:
+    columns: dict[str, list[Any]] = {
+        "pair": list(range(len(found))),
+        "asset": [each.first.asset for each in found],
+        "start_s": [each.first.start_ns // SECOND for each in found],
+        "duration_s": [(each.first.end_ns - each.first.start_ns) // SECOND for each in found],
+        "polymarket_market": [each.first.market_id for each in found],
+        "kalshi_market": [each.second.market_id for each in found],
+    }
+    return table(columns, {"pair": "i4", "start_s": "i8", "duration_s": "i8"})
+
+
+def _sides(found: Sequence[Pair], tokens: Mapping[str, Mapping[str, str]]) -> pa.Table:
+    """Return what the side goes by, in each round of each pair, that wins when the price rises.
+
+    Its token; of a venue without tokens the market.
+    """
+    listed = [
+        (number, each.platform, tokens.get(each.market_id, {}).get(SIDES[each.platform], each.market_id))
+        for number, pair in enumerate(found)
+        for each in (pair.first, pair.second)
+    ]
+    columns = ("pair", "platform", "name")
+    return table({name: [row[n] for row in listed] for n, name in enumerate(columns)}, {"pair": "i4"})
+
+
+def _schema() -> pa.Schema:
+    import pyarrow as pa
+
+    of_venue = (("bid", pa.float64()), ("ask", pa.float64()), ("age_s", pa.float64()), ("gap", pa.bool_()))
+    return pa.schema(
+        [
+            ("asset", pa.string()),
+            ("start_timestamp", pa.int64()),
+            ("t", pa.int32()),
+            ("second", pa.timestamp("us", tz="UTC")),
+            *((f"{venue}_market", pa.string()) for venue in SIDES),
+            *((f"{venue}_{name}", kind) for venue in SIDES for name, kind in of_venue),
+            *((f"{venue}_source", pa.string()) for venue in SIDES),
+        ]
+    )
+
+
+# ---- SQL -------------------------------------------------------------------------------------------------
+
+_OUTCOMES = ", ".join(f"({text(venue)}, {text(side)})" for venue, side in SIDES.items())
+
+
+def _stated(name: str) -> str:
+    """Return a query of the best prices that a table states of the sides that are looked at."""
+    is_book = name == "books"
+    return f"""
+        SELECT venue, feed, run, connection, seq, index, position, market, slug, token,
+               epoch_us(received_at) AS received_us, epoch_us(event_time) AS event_us,
+               best_bid::DOUBLE AS bid, best_ask::DOUBLE AS ask,
+               {"coalesce(age_ms, 0)" if is_book else "0"} * 1000 AS age_us
+        FROM {name} WHERE (outcome IS NULL OR (venue, outcome) IN ({_OUTCOMES}))
+            {"" if is_book else "AND (best_bid IS NOT NULL OR best_ask IS NOT NULL)"}"""
+
+
+# a state counts from its receipt, and only if none that is newer was known before it
+_STATES = f"""
+    SELECT *, (received_us + 999999) // 1000000 AS known_s FROM (
+        SELECT sides.pair, sides.platform, found.*
+        FROM ({" UNION ALL ".join(map(_stated, TABLES))}) AS found JOIN sides
+            ON sides.platform = found.venue AND coalesce(found.token, found.market) = sides.name
+        QUALIFY coalesce(event_us, received_us - age_us) >= coalesce(
+            max(coalesce(event_us, received_us - age_us)) OVER (
+                PARTITION BY sides.pair, sides.platform ORDER BY received_us, run, seq, index, position
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), -1))
+    QUALIFY row_number() OVER (
+        PARTITION BY pair, platform, known_s
+        ORDER BY received_us DESC, run DESC, seq DESC, index DESC, position DESC) = 1"""
+_SEEN = f"""
+    SELECT grid.pair, grid.platform, grid.t, grid.second, venue, feed, run, connection,
+           [market, slug, token] AS names, bid, ask, received_us,
+           grid.second - (received_us - age_us) / 1000000 AS age_s
+    FROM (SELECT pair, platform, t, start_s + t AS second
+          FROM (SELECT *, unnest(range(0, duration_s)) AS t FROM pairs)
+          CROSS JOIN (VALUES {", ".join(f"({text(venue)})" for venue in SIDES)}) AS venues(platform)) AS grid
+    ASOF JOIN states ON states.pair = grid.pair AND states.platform = grid.platform
+        AND grid.second >= states.known_s
+    WHERE grid.second - (received_us - age_us) / 1000000 <= {CARRY_S}"""
+_BROKEN = f"""
+    SELECT DISTINCT pair, platform, t FROM seen JOIN gaps
+        ON {concerns("seen.venue", "seen.feed", "seen.names", "seen.connection")}
+        AND gaps.run = seen.run AND epoch_us(gaps."from") <= seen.second * 1000000
+        AND coalesce(epoch_us(gaps."to"), seen.second * 1000000 + 1) > seen.received_us"""
+
+
+def _of(venue: str) -> str:
+    """Return the columns of a venue but for its market."""
+    return f"""{venue}.bid AS {venue}_bid, {venue}.ask AS {venue}_ask, {venue}.age_s AS {venue}_age_s,
+        CASE WHEN {venue}.t IS NOT NULL THEN {venue}.is_broken END AS {venue}_gap"""
+
+
+def _joined_of(venue: str) -> str:
+    return f"""LEFT JOIN (FROM known WHERE platform = {text(venue)}) AS {venue}
+        ON {venue}.pair = grid.pair AND {venue}.t = grid.t"""
+
+
+_ROWS = f"""
+    WITH known AS (
+        SELECT seen.*, broken.t IS NOT NULL AS is_broken
+        FROM seen LEFT JOIN broken USING (pair, platform, t))
+    SELECT grid.asset, grid.start_s AS start_timestamp, grid.t,
+           make_timestamptz((grid.start_s + grid.t) * 1000000) AS second,
+           {", ".join(f"grid.{venue}_market" for venue in SIDES)}, {", ".join(map(_of, SIDES))},
+           {", ".join(f"{venue}.feed AS {venue}_source" for venue in SIDES)}
+    FROM (SELECT *, unnest(range(0, duration_s))::INTEGER AS t FROM pairs) AS grid
+    {
+    " ".join(
+        f'''LEFT JOIN (FROM known WHERE platform = {text(venue)}) AS {venue}
+        ON {venue}.pair = grid.pair AND {venue}.t = grid.t'''
+        for venue in SIDES
+    )
+}
+    WHERE grid.pair IN (SELECT pair FROM seen)
+    ORDER BY grid.start_s, grid.asset, grid.t"""

@@ -1,0 +1,99 @@
+"""Which rounds make a pair, and what each venue says of its own. Pure.
+
+A pair is two rounds of one asset that are open from the same second until the same second: by rule, never by
+title. They are never the same contract: each has a strike and a settlement of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from marketarchive.research.labels.label import Label
+from marketarchive.times import SECOND
+
+FIRST, SECOND_VENUE = "polymarket", "kalshi"
+RELATION = "overlap"
+"""Either can be won and the other lost: they settle on means of different instruments."""
+POLARITY = "same"
+"""What wins when the price rises: `Up` there, `yes` here."""
+SIDES = {FIRST: "Up", SECOND_VENUE: "yes"}
+RISEN = frozenset(SIDES.values())
+
+COLUMNS = (
+    "asset", "duration", "start_timestamp", "end_timestamp", "relation", "polarity",
+    "polymarket_market", "polymarket_side", "polymarket_rule", "polymarket_instrument", "polymarket_strike",
+    "polymarket_settlement", "polymarket_outcome", "polymarket_verdict",
+    "kalshi_market", "kalshi_side", "kalshi_rule", "kalshi_instrument", "kalshi_strike", "kalshi_settlement",
+    "kalshi_outcome", "kalshi_verdict", "kalshi_flag",
+    "strike_difference", "settlement_difference", "agree",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two rounds of the same asset and window."""
+
+    first: Label
+    second: Label
+
+    @property
+    def agree(self) -> bool | None:
+        """Return whether both ended alike, None as long as not both ended one way or the other."""
+        ends = self.first.resolved_outcome, self.second.resolved_outcome
+        if not all(each in ("Up", "Down", "yes", "no") for each in ends):
+            return None
+        return (ends[0] in RISEN) == (ends[1] in RISEN)
+
+    def row(self) -> dict[str, Any]:
+        """Return the row of the window; times in Unix seconds, prices in dollars, exact."""
+        one, other = self.first, self.second
+        return {
+            "asset": one.asset,
+            "duration": one.duration,
+            "start_timestamp": one.start_ns // SECOND,
+            "end_timestamp": one.end_ns // SECOND,
+            "relation": RELATION,
+            "polarity": POLARITY,
+            **_of_venue(one),
+            **_of_venue(other),
+            "kalshi_flag": other.flag,
+            "strike_difference": _difference(one.strike, other.strike),
+            "settlement_difference": _difference(one.settlement, other.settlement),
+            "agree": self.agree,
+        }
+
+
+def pairs(labels: Iterable[Label]) -> list[Pair]:
+    """Return the pairs among labels, by start and asset."""
+    by_window: dict[str, dict[tuple[str, int, int], Label]] = {venue: {} for venue in SIDES}
+    for each in labels:
+        if each.platform in by_window:
+            by_window[each.platform][each.asset, each.start_ns, each.end_ns] = each
+    first, second = by_window[FIRST], by_window[SECOND_VENUE]
+    shared = sorted(first.keys() & second.keys(), key=lambda key: (key[1], key[0]))
+    return [Pair(first[key], second[key]) for key in shared]
+
+
+def rows(found: Sequence[Pair]) -> list[dict[str, Any]]:
+    """Return the row of each pair, its columns in their order."""
+    made = (pair.row() for pair in found)
+    return [{name: row[name] for name in COLUMNS} for row in made]
+
+
+def _of_venue(each: Label) -> dict[str, Any]:
+    return {
+        f"{each.platform}_market": each.market_id,
+        f"{each.platform}_side": SIDES[each.platform],
+        f"{each.platform}_rule": each.rule,
+        f"{each.platform}_instrument": each.instrument,
+        f"{each.platform}_strike": each.strike,
+        f"{each.platform}_settlement": each.settlement,
+        f"{each.platform}_outcome": each.resolved_outcome,
+        f"{each.platform}_verdict": each.verdict,
+    }
+
+
+def _difference(one: Any, other: Any) -> Any:
+    return None if one is None or other is None else other - one

@@ -1,0 +1,323 @@
+"""From the tables of a venue to rows of one period, each standing at the end of its period.
+
+All sums are of exact decimals; the nearest double is taken once, at the end. `s` are Unix seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from marketarchive.research.decimals import doubles
+from marketarchive.research.engine import run, stored, text
+from marketarchive.research.products.perps.columns import COLUMNS, schema
+from marketarchive.research.tables import schemas
+from marketarchive.venues.perps import PERP_TABLES, Perps, sectors
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+EIGHT_H = 28_800
+CONTINUOUS_S = 7_200
+"""For how long an observed rate of a continuous venue is taken to hold, where no newer one is known."""
+
+_SETTLED = """
+CREATE OR REPLACE TEMP TABLE settled AS
+WITH newest AS (  -- stamps are some ms or s late, and a settlement may be archived more than once
+    SELECT market, (epoch_us(event_time) + 30000000) // 60000000 * 60 AS s,
+           arg_max(rate, received_at) AS rate, arg_max(coalesce(rate_short, rate), received_at) AS short,
+           max(interval_s) AS stated
+    FROM fundings WHERE kind = 'settled' GROUP BY ALL),
+apart AS (
+    SELECT *, s - lag(s) OVER each AS before, lead(s) OVER each - s AS after,
+           lag(s) OVER each - lag(s, 2) OVER each AS earlier
+    FROM newest WINDOW each AS (PARTITION BY market ORDER BY s)),
+known AS (  -- one distance that is longer than those around it is a hole, not an interval
+    SELECT apart.*, coalesce(stated, CASE WHEN before IN ({intervals})
+                                 AND NOT coalesce(before > earlier AND before > after, false) THEN before END,
+                             CASE WHEN after IN ({intervals}) THEN after END, listed.interval_s) AS interval_s
+    FROM apart LEFT JOIN (
+        SELECT market, arg_max(funding_interval_s, received_at) AS interval_s
+        FROM instruments WHERE funding_interval_s IS NOT NULL GROUP BY ALL) AS listed USING (market))
+SELECT market, (s + {period} - 1) // {period} * {period} AS row_s, 'settled' AS kind,
+       count(*)::INTEGER AS settlements, sum(rate) AS rate, sum(short) AS short,
+       greatest({period}, max(interval_s)) AS divisor, arg_max(interval_s, s) AS interval_s,
+       -- the intervals that were settled fill the period, or the one of them is longer than it
+       sum(interval_s) >= {period} AS is_whole
+FROM known GROUP BY ALL"""
+
+_CONTINUOUS = """
+CREATE OR REPLACE TEMP TABLE accrued AS
+WITH points AS (
+    SELECT market, epoch_us(event_time) // 1000000 AS s, interval_s,
+           arg_max(rate, received_at)::DOUBLE AS rate,
+           arg_max(coalesce(rate_short, rate), received_at)::DOUBLE AS short
+    FROM fundings WHERE kind = 'continuous' GROUP BY ALL),
+stretches AS (
+    SELECT *, least(coalesce(lead(s) OVER (PARTITION BY market ORDER BY s), s + {held}), s + {held}) AS until
+    FROM points),
+cut AS (
+    SELECT *, unnest(generate_series(s // {period} * {period} + {period},
+                                     (until - 1) // {period} * {period} + {period}, {period})) AS row_s
+    FROM stretches WHERE until > s),
+shares AS (
+    SELECT *, least(until, row_s) - greatest(s, row_s - {period}) AS held FROM cut)
+SELECT market, row_s, 'continuous' AS kind, sum(rate / interval_s * held) / {period} * {eight} AS rate,
+       sum(short / interval_s * held) / {period} * {eight} AS short, sum(held) = {period} AS is_whole
+FROM shares GROUP BY ALL"""
+
+_CANDLES = """
+CREATE OR REPLACE TEMP TABLE bars AS
+WITH newest AS (
+    SELECT market, source, interval_s, event_time, arg_max(struct_pack(open, high, low, close, volume,
+           volume_quote), received_at) AS c
+    FROM candles WHERE is_closed AND {period} % interval_s = 0 GROUP BY ALL),
+grouped AS (
+    SELECT market, source, interval_s,
+           (epoch_us(event_time) // 1000000 // {period} + 1) * {period} AS row_s, count(*) AS parts,
+           arg_min(c.open, event_time) AS o, max(c.high) AS h, min(c.low) AS l,
+           arg_max(c.close, event_time) AS c, sum(c.volume) AS volume, sum(c.volume_quote) AS volume_quote
+    FROM newest GROUP BY ALL)
+SELECT market, source, row_s, unnest(best) FROM (
+    SELECT market, source, row_s, arg_max(struct_pack(o, h, l, c, volume, volume_quote), interval_s) AS best
+    FROM grouped WHERE parts * interval_s = {period} GROUP BY ALL)"""
+
+_SAMPLES = """
+INSERT INTO bars
+SELECT market, '{source} samples', row_s, arg_min(price, event_time), max(price), min(price),
+       arg_max(price, event_time), count(*)::DECIMAL(38, 18), NULL
+FROM (SELECT market, event_time, {source}_price AS price,
+             (epoch_us(event_time) // 1000000 + {period} - 1) // {period} * {period} AS row_s
+      FROM fundings WHERE {source}_price IS NOT NULL)
+GROUP BY ALL"""
+
+_INTEREST = """
+CREATE OR REPLACE TEMP TABLE interest AS
+SELECT market, row_s, unnest(newest) FROM (
+    SELECT market,
+           ((epoch_us(event_time) + 999999) // 1000000 + {period} - 1) // {period} * {period} AS row_s,
+           arg_max(struct_pack(amount, amount_quote, amount_long, amount_short, rule),
+                   struct_pack(event_time, received_at)) AS newest
+    FROM open_interest GROUP BY ALL)"""
+
+_BORROWED = """
+CREATE OR REPLACE TEMP TABLE borrowed AS
+SELECT asset, ((epoch_us(event_time) + 999999) // 1000000 + {period} - 1) // {period} * {period} AS row_s,
+       arg_max(bps_per_day, struct_pack(event_time, received_at)) AS bps
+FROM borrow_rates WHERE asset IS NOT NULL GROUP BY ALL"""
+
+_LISTED = """
+CREATE OR REPLACE TEMP TABLE listed AS
+SELECT market, arg_max(listed_at, received_at) AS listed_at,
+       arg_max(struct_pack(at := delisted_at), received_at).at AS delisted_at
+FROM instruments WHERE status <> '' GROUP BY ALL"""
+
+_ROWS = """
+WITH markets AS (SELECT * FROM (VALUES {contracts}) AS each(market, asset, sector)),
+known AS (
+    SELECT market, row_s FROM settled UNION SELECT market, row_s FROM accrued WHERE is_whole
+    UNION SELECT market, row_s FROM bars UNION SELECT market, row_s FROM interest),
+due AS (  -- a row for each period between the first and the last of which something is known
+    SELECT market, asset, sector, unnest(generate_series(first, last, {period})) AS row_s
+    FROM (SELECT market, min(row_s) AS first, max(row_s) AS last FROM known GROUP BY market)
+    JOIN markets USING (market))
+SELECT due.row_s, due.market, due.asset, due.sector,
+       CASE WHEN settled.is_whole THEN settled.rate END AS settled_rate,
+       CASE WHEN settled.is_whole THEN settled.short END AS settled_short, settled.divisor,
+       CASE WHEN accrued.is_whole THEN accrued.rate END AS accrued_rate,
+       CASE WHEN accrued.is_whole THEN accrued.short END AS accrued_short,
+       coalesce(settled.kind, CASE WHEN accrued.is_whole THEN accrued.kind END) AS kind,
+       CASE WHEN accrued.is_whole THEN NULL ELSE coalesce(settled.settlements, 0) END AS settlements,
+       settled.interval_s,
+       {prices},
+       amount, amount_quote, amount_long, amount_short, rule, trade.volume, trade.volume_quote, borrowed.bps,
+       listed.listed_at, listed.delisted_at
+FROM due
+LEFT JOIN settled ON settled.market = due.market AND settled.row_s = due.row_s
+LEFT JOIN accrued ON accrued.market = due.market AND accrued.row_s = due.row_s
+LEFT JOIN bars AS mark ON mark.market = due.market AND mark.row_s = due.row_s AND mark.source = {mark}
+LEFT JOIN bars AS "index" ON "index".market = due.market AND "index".row_s = due.row_s
+    AND "index".source = {index}
+LEFT JOIN bars AS trade ON trade.market = due.market AND trade.row_s = due.row_s AND trade.source = 'trade'
+LEFT JOIN interest ON interest.market = due.market AND interest.row_s = due.row_s
+LEFT JOIN borrowed ON borrowed.asset = due.asset AND borrowed.row_s = due.row_s
+LEFT JOIN listed ON listed.market = due.market
+WHERE (listed.delisted_at IS NULL OR due.row_s - {period} < epoch_us(listed.delisted_at) // 1000000)
+    AND due.row_s BETWEEN {first} AND {last}
+ORDER BY due.market, due.row_s"""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which rows are made."""
+
+    period_s: int
+    first: int = 0  # of the first and the last row, Unix seconds
+    last: int = 10**11
+
+
+def rows_of(
+    connection: duckdb.DuckDBPyConnection,
+    venue: str,
+    perps: Perps,
+    contracts: Mapping[str, str],
+    files: Mapping[str, Sequence[Path]],
+    asked: Asked,
+) -> pa.Table:
+    """Return the rows of a venue by market and time, with the columns of `COLUMNS`.
+
+    contracts: market -> asset; files: table -> its files of this venue.
+    """
+    for table in PERP_TABLES:
+        found = files.get(table, ())
+        relation = schemas.relation(table, stored(*found, hive=True) if found else None)
+        run(connection, f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM {relation}")
+    period = asked.period_s
+    intervals = ", ".join(map(str, perps.settled_every_s))
+    run(connection, _SETTLED.format(period=period, intervals=intervals))
+    run(connection, _CONTINUOUS.format(period=period, held=CONTINUOUS_S, eight=EIGHT_H))
+    run(connection, _CANDLES.format(period=period))
+    sources = {}
+    for source in ("mark", "index"):
+        declared = perps.columns.get(source)
+        is_sampled = declared is not None and declared.taken_as == "samples"
+        sources[source] = f"{source} samples" if is_sampled else source
+        if is_sampled:
+            run(connection, _SAMPLES.format(period=period, source=source))
+    for made in (_INTEREST, _BORROWED, _LISTED):
+        run(connection, made.format(period=period))
+    values = ", ".join(
+        f"({text(market)}, {text(asset)}, {text(sectors()[asset]) if asset in sectors() else 'NULL'})"
+        for market, asset in contracts.items()
+    )
+    prices = ", ".join(
+        f'"{source}".{each} AS {source}_{each}'
+        for source in ("mark", "index")
+        for each in ("o", "h", "l", "c")
+    )
+    counts = ", ".join(f'"{source}".volume AS {source}_count' for source in ("mark", "index"))
+    query = _ROWS.format(
+        contracts=values,
+        period=period,
+        prices=f"{prices}, {counts}",
+        mark=text(sources["mark"]),
+        index=text(sources["index"]),
+        first=asked.first,
+        last=asked.last,
+    )
+    return _unified(connection.sql(query).to_arrow_table(), venue, perps)
+
+
+def _unified(found: pa.Table, venue: str, perps: Perps) -> pa.Table:
+    """Return what the query found in the columns of the unified data."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    count = found.num_rows
+    funding, short = (
+        pc.coalesce(_eight_hours(found[f"settled_{side}"], found["divisor"]), found[f"accrued_{side}"])
+        for side in ("rate", "short")
+    )
+    made: dict[str, Any] = {
+        "timestamp": pc.multiply(found["row_s"].cast(pa.int64()), 1_000_000).cast(
+            pa.timestamp("us", tz="UTC")
+        ),
+        "venue": pa.array([venue] * count, pa.string()),
+        "symbol": found["market"],
+        "asset": found["asset"],
+        "sector": found["sector"].cast(pa.string()),
+        "funding_rate": funding,
+        "funding_rate_30m": pc.divide(funding, 16.0),
+        "funding_rate_long": funding,
+        "funding_rate_short": short,
+        "funding_kind": found["kind"],
+        "n_settlements": found["settlements"].cast(pa.int32()),
+        "funding_interval_h": pc.divide(found["interval_s"].cast(pa.float64()), 3600.0),
+        "open_interest": _double(found["amount"]),
+        "open_interest_usd": _double(found["amount_quote"]),
+        "open_interest_long": _double(found["amount_long"]),
+        "open_interest_short": _double(found["amount_short"]),
+        "open_interest_rule": found["rule"],
+        "volume": _double(found["volume"]),
+        "volume_quote": _double(found["volume_quote"]),
+        "fees_taker_bps_perp": pa.array([float(perps.taker_bps)] * count, pa.float64()),
+        "fees_maker_bps_perp": pa.array([float(perps.maker_bps)] * count, pa.float64()),
+        "fee_schedule_date": pa.array([perps.fee_schedule_date] * count, pa.string()).cast(pa.date32()),
+        "borrow_bps_per_day": _borrowed(found, perps),
+        "listed_from": found["listed_at"],
+        "listed_to": found["delisted_at"],
+    }
+    worth = perps.columns.get("open_interest_usd")
+    if worth is not None and worth.origin == "substitute":
+        made["open_interest_usd"] = _worth(found)
+    for source in ("mark", "index"):
+        for each in ("o", "h", "l", "c"):
+            made[f"{source}_{each}"] = _double(found[f"{source}_{each}"])
+        declared = perps.columns.get(source)
+        taken_as = "candles" if declared is None else declared.taken_as
+        made[f"{source}_source"] = _source(found, source, taken_as)
+    return pa.table({name: made[name] for name in COLUMNS}).cast(schema())
+
+
+def _borrowed(found: pa.Table, perps: Perps) -> pa.Array:
+    """Return what it costs to borrow: what the venue declares of all, else what its table says."""
+    import pyarrow as pa
+
+    if perps.borrow_bps_per_day is None:
+        return _double(found["bps"])
+    return pa.array([float(perps.borrow_bps_per_day)] * found.num_rows, pa.float64())
+
+
+def _worth(found: pa.Table) -> pa.Array:
+    """Return what the venue says open interest is worth, else by the mark price at the end of the period."""
+    import pyarrow as pa
+
+    named = (found[name].to_pylist() for name in ("amount_quote", "amount", "mark_c"))
+    with localcontext(prec=50):
+        worth = [
+            told if told is not None else None if amount is None or mark is None else amount * mark
+            for told, amount, mark in zip(*named, strict=True)
+        ]
+    return pa.array([None if each is None else float(each) for each in worth], pa.float64())
+
+
+def _source(found: pa.Table, source: str, taken_as: str) -> pa.Array:
+    """Return where a price is from: what candles are of, or how many samples; null where there is none."""
+    import pyarrow as pa
+
+    pairs = zip(
+        found[f"{source}_c"].is_valid().to_pylist(), found[f"{source}_count"].to_pylist(), strict=True
+    )
+    told = [
+        None if not is_there else taken_as if number is None else f"{int(number)} samples"
+        for is_there, number in pairs
+    ]
+    return pa.array(told, pa.string())
+
+
+def _double(values: pa.ChunkedArray) -> pa.Array:
+    """Return the nearest doubles of decimals, null where they are."""
+    import pyarrow as pa
+
+    whole = values.combine_chunks()
+    if isinstance(whole, pa.ChunkedArray):
+        whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.nulls(0, values.type)
+    if not len(whole) or pa.types.is_null(whole.type):
+        return pa.nulls(len(whole), pa.float64())
+    return pa.array(doubles(whole), pa.float64(), mask=whole.is_null().to_numpy(zero_copy_only=False))
+
+
+def _eight_hours(sums: pa.ChunkedArray, divisors: pa.ChunkedArray) -> pa.Array:
+    """Return sums of rates over `divisors` seconds as of eight hours, the nearest doubles."""
+    import pyarrow as pa
+
+    with localcontext(prec=50):
+        found = [
+            None if each is None or not divisor else float(Decimal(each) * EIGHT_H / divisor)
+            for each, divisor in zip(sums.to_pylist(), divisors.to_pylist(), strict=True)
+        ]
+    return pa.array(found, pa.float64())

@@ -1,0 +1,246 @@
+"""Makes `perps/<venue>/<symbol>.parquet` and `perps/unified_data.parquet` of an archive."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from marketarchive.clock import RealClock
+from marketarchive.exceptions import ArgumentError, DiskError
+from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, leave_manifest
+from marketarchive.research.engine import connect, require
+from marketarchive.research.products.perps.convert import Asked, rows_of
+from marketarchive.research.tables.normalize import normalize
+from marketarchive.research.tables.partitions import METADATA, feeds, files, stamp_of
+from marketarchive.research.views import Moment, ns
+from marketarchive.times import SECOND
+from marketarchive.venues import venues
+from marketarchive.venues.perps import FEED, PERIODS_S, PERP_TABLES, Perps, sectors
+from marketarchive.venues.symbols import symbols
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+VERSION = 1
+"""Raised when a column or its meaning changes: all files are then made again."""
+FOLDER = "perps"
+UNIFIED = "unified_data.parquet"
+SYMBOLS = "symbols_map.csv"
+
+
+@dataclass
+class Unified:
+    """What a call did."""
+
+    path: Path
+    rows: int = 0
+    made: list[str] = field(default_factory=list)  # venues whose files were made
+    kept: list[str] = field(default_factory=list)  # those whose inputs are as they were
+    failed: dict[str, str] = field(default_factory=dict)  # venue -> why its files were left as they are
+    manifest: str | None = None  # None: nothing was made
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "path": str(self.path), "rows": self.rows, "made": self.made, "kept": self.kept,
+            "failed": self.failed,
+            "manifest": self.manifest,
+        }  # fmt: skip
+
+
+def unify(
+    root: Path,
+    period: str = "8h",
+    start: Moment = None,
+    end: Moment = None,
+    progress: Progress | None = None,
+) -> Unified:
+    """Bring the tables and then the files up to date, of venues where something changed.
+
+    period: 30m, 1h, 8h or 1d; start, end: of the first and the last row, all that is known without them.
+    Raises ArgumentError, ArchiveError, DiskError, ConfigurationError.
+    """
+    require()
+    if period not in PERIODS_S:
+        raise ArgumentError(f"period {period!r} is not one of {', '.join(PERIODS_S)}")
+    first, last = ns(start), ns(end)
+    asked = Asked(
+        PERIODS_S[period],
+        0 if first is None else -(-first // SECOND),
+        10**11 if last is None else last // SECOND,
+    )
+    declared = {
+        venue: perps
+        for venue, feed in feeds(root)
+        if feed == FEED and venue in venues() and (perps := venues()[venue].perps) is not None
+    }
+    failed: dict[str, str] = {}
+    if declared:
+        wanted = [f"{venue}/{FEED}" for venue in declared]
+        done = normalize(root, wanted, tables=PERP_TABLES, progress=progress)
+        for path, why in done.failed.items():  # of one venue: the others go on
+            venue = Path(path).parts[2].removeprefix("venue=")
+            failed.setdefault(venue, f"{path} cannot be brought up to date: {why}")
+    try:
+        with exclusive_lock(root / f"{FOLDER}.lock"):
+            return _unify(root, declared, asked, period, failed, progress or NullProgress())
+    except OSError as error:
+        raise DiskError(f"the files in {root / FOLDER} cannot be written: {error}") from error
+
+
+def _unify(
+    root: Path,
+    declared: Mapping[str, Perps],
+    asked: Asked,
+    period: str,
+    failed: dict[str, str],
+    progress: Progress,
+) -> Unified:
+    clock = RealClock()
+    started = clock.now_ns()
+    folder = root / FOLDER
+    folder.mkdir(exist_ok=True)
+    write_symbols(folder / SYMBOLS)
+    done = Unified(folder / UNIFIED, failed=failed)
+    keys = {venue: _key(root, venue, perps, asked) for venue, perps in declared.items()}
+    keys |= {venue: _kept_key(folder / venue) or "" for venue in failed}
+    with closing(connect()) as connection:
+        for venue, perps in declared.items():
+            if venue in failed:
+                continue
+            if _kept_key(folder / venue) == keys[venue]:
+                done.kept.append(venue)
+                continue
+            progress.begin(f"{FOLDER} {venue}")
+            contracts = {row["symbol"]: asset for asset, row in symbols(venue).items()}
+            rows = rows_of(connection, venue, perps, contracts, _files(root, venue), asked)
+            _write_venue(folder / venue, rows, keys[venue])
+            done.made.append(venue)
+    whole = hashlib.sha256(msgspec.json.encode(sorted(keys.items()))).hexdigest()
+    if _stamped(done.path) != whole:
+        done.rows = _write_whole(folder, sorted(declared), whole)
+        inputs = {path: sha for venue in declared for path, sha in _inputs(root, venue).items()}
+        made = {
+            "inputs": [{"path": path, "sha256": sha256} for path, sha256 in sorted(inputs.items())],
+            "outputs": [{"path": f"{FOLDER}/{UNIFIED}", "rows": done.rows, "key": whole}],
+            "venues": {"made": done.made, "kept": done.kept},
+        }
+        arguments = {"period": period, "start": asked.first, "end": asked.last}
+        done.manifest = leave_manifest(root, clock, started, "perps", arguments, {"perps": VERSION}, made)
+    else:
+        import pyarrow.parquet as pq
+
+        done.rows = pq.read_metadata(done.path).num_rows
+    return done
+
+
+def write_symbols(path: Path) -> None:
+    """Write what each venue calls the assets, a line a contract. Raises OSError."""
+    columns = ("multiplier", "contract_size", "quote", "listed_from", "listed_to")
+    names = sorted(name for name, venue in venues().items() if venue.perps is not None)
+    part = path.with_suffix(".part")
+    with part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("venue", "asset", "sector", "symbol", *columns))
+        for venue in names:
+            for asset, row in symbols(venue).items():
+                told = [row.get(column, "") for column in columns]
+                writer.writerow((venue, asset, sectors().get(asset, ""), row["symbol"], *told))
+    part.replace(path)
+
+
+def _files(root: Path, venue: str) -> dict[str, list[Path]]:
+    """Return the files of each table of a venue."""
+    return {
+        table: [path for path in files(root, table) if f"venue={venue}" in path.parts]
+        for table in PERP_TABLES
+    }
+
+
+def _inputs(root: Path, venue: str) -> dict[str, str]:
+    """Return the segments that a venue's tables were made of, and their SHA-256."""
+    stamps = [stamp_of(path) for paths in _files(root, venue).values() for path in paths]
+    return {path: sha256 for stamp in stamps if stamp is not None for path, sha256 in stamp.inputs.items()}
+
+
+def _key(root: Path, venue: str, perps: Perps, asked: Asked) -> str:
+    """Return what a venue's files are named by: the same means the same rows."""
+    stamps = [stamp_of(path) for paths in _files(root, venue).values() for path in paths]
+    parts = [
+        VERSION, venue, asked.period_s, asked.first, asked.last,
+        sorted(stamp.key for stamp in stamps if stamp is not None),
+        {asset: dict(row) for asset, row in symbols(venue).items()}, dict(sectors()),
+        perps.taker_bps, perps.maker_bps, perps.fee_schedule_date, perps.settled_every_s,
+        {name: column.origin for name, column in perps.columns.items()},
+    ]  # fmt: skip
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
+
+def _kept_key(folder: Path) -> str | None:
+    """Return the key of a venue's files, None where they are not all of one."""
+    marker = folder / "key"
+    try:
+        key, *names = marker.read_text(encoding="utf-8").split("\n")
+    except FileNotFoundError:
+        return None
+    return key if all(_stamped(folder / name) == key for name in names if name) else None
+
+
+def _stamped(path: Path) -> str | None:
+    """Return the key in a file, None where there is none that can be read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        metadata: dict[bytes, bytes] = pq.read_metadata(path).metadata or {}
+    except (FileNotFoundError, pa.ArrowInvalid):
+        return None
+    return metadata.get(METADATA.encode(), b"").decode() or None
+
+
+def _write_venue(folder: Path, rows: pa.Table, key: str) -> None:
+    """Write a file a contract; those of contracts that have no rows any more go."""
+    import pyarrow.compute as pc
+
+    folder.mkdir(exist_ok=True)
+    (folder / "key").unlink(missing_ok=True)
+    names = []
+    for symbol in pc.unique(rows["symbol"]).to_pylist():
+        names.append(f"{symbol}.parquet")
+        _write(folder / names[-1], rows.filter(pc.equal(rows["symbol"], symbol)), key)
+    for path in folder.glob("*.parquet"):
+        if path.name not in names:
+            path.unlink()
+    (folder / "key").write_text("\n".join([key, *names]), encoding="utf-8")
+
+
+def _write_whole(folder: Path, chosen: Collection[str], key: str) -> int:
+    """Write all rows by time, venue and symbol, each once; return how many."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from marketarchive.research.products.perps.columns import schema
+
+    paths: Sequence[Path] = sorted(path for venue in chosen for path in (folder / venue).glob("*.parquet"))
+    parts = [pq.read_table(path, partitioning=None).replace_schema_metadata() for path in paths]
+    whole = pa.concat_tables(parts) if parts else schema().empty_table()
+    order = [("timestamp", "ascending"), ("venue", "ascending"), ("symbol", "ascending")]
+    whole = whole.sort_by(order)
+    _write(folder / UNIFIED, whole, key)
+    rows: int = whole.num_rows
+    return rows
+
+
+def _write(path: Path, rows: pa.Table, key: str) -> None:
+    """Write a file beside and put it into its place."""
+    import pyarrow.parquet as pq
+
+    part = path.with_suffix(".part")
+    pq.write_table(rows.replace_schema_metadata({METADATA: key}), part, compression="zstd")
+    part.replace(path)

@@ -1,0 +1,39 @@
+"""How old the state in an answer may be, where a cache may stand in between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from marketarchive.times import to_seconds
+from marketarchive.venues.kalshi.quotes import AgeSource
+
+
+class State(Protocol):
+    """What an answer says of a market; two that say the same are equal."""
+
+    @property
+    def ticker(self) -> str: ...
+
+
+class Freshness:
+    """Remembers since when each market's state is as it is."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, tuple[State, int]] = {}
+
+    def age(self, state: State, at_ns: int, headers: Mapping[str, str]) -> tuple[float, AgeSource]:
+        """Return the greatest age that a state may have, in seconds, and what says so.
+
+        at_ns: its receipt, on a clock that no step moves. A cache states the age of its copy. Without a
+        statement a state that is as it was may be quiet or a copy: it is as old as its first receipt.
+        """
+        held = self._since.get(state.ticker)
+        if held is None or held[0] != state:
+            held = self._since[state.ticker] = (state, at_ns)
+        stated = headers.get("age", "").strip()
+        if stated.isascii() and stated.isdigit():
+            return float(stated), "header"
+        if held[1] == at_ns:
+            return 0.0, "new"
+        return to_seconds(at_ns - held[1]), "unchanged"

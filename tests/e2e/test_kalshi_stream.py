@@ -1,0 +1,173 @@
+"""Kalshi's socket on the simulator: over the end of a round, without a key, with a wrong one, in the open."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from marketarchive import Archive
+from marketarchive.times import SECOND, from_iso
+from marketarchive.venues.kalshi.tickers import ROUND_NS, ticker_of
+from tests.e2e.harness import SCRAPY, Done, Output, Simulator, command, crawl, get_json, run, simulator
+from tests.e2e.kalshi_truth import compare, key_settings, venue_of, wrong_rows
+
+pytestmark = pytest.mark.e2e
+
+START = "2026-11-21T10:14:00Z"
+NOBODY = "http://127.0.0.1:9"
+CLOSE_NS = from_iso("2026-11-21T10:15:00Z")
+
+
+@pytest.fixture(scope="module")
+def kalshi(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    """A Saturday's simulator; a round ends 60 s after its start."""
+    with simulator(tmp_path_factory.mktemp("truth"), "--speed", "20", "--start", START) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def key(kalshi: Simulator, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return key_settings(kalshi, tmp_path_factory.mktemp("key"))
+
+
+@pytest.fixture(scope="module")
+def collected(kalshi: Simulator, key: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """A run over the end of a round."""
+    out = tmp_path_factory.mktemp("stream")
+    asked = ("assets=BTC,XRP", "interval=1s", "duration=120s")
+    return crawl(kalshi.url, out, "kalshi_stream", *asked, **key, LOG_LEVEL="DEBUG")
+
+
+def test_over_the_end_of_a_round(kalshi: Simulator, collected: Done) -> None:
+    out = collected.out
+    assert collected.code == 0, collected.log
+    found = compare(out.root, kalshi.truth, ())
+    assert found.frames > 1500
+    assert not found.missing[:3]
+    assert not found.gaps
+    assert not wrong_rows(out.root)[:3]
+    rows = out.records("kalshi_kxbtc15m")
+    assert [row["timestamp"] for row in rows] == sorted({row["timestamp"] for row in rows})
+    old, new = (ticker_of("KXBTC15M", at) for at in (CLOSE_NS, CLOSE_NS + ROUND_NS))
+    begun = {row["timestamp"][:19] for row in rows if row["market_id"] == new}
+    assert min(begun) == "2026-11-21T10:15:00"
+    # the first row is of a tick before the first frame; each one after it is proven, one-sided or empty too
+    assert sum(row["is_observed"] for row in rows) >= len(rows) - 3
+    observed = [row for row in rows if row["is_observed"]]
+    assert {row["market_id"] for row in observed} == {old, new}
+    assert any(row["yes_bid"] is None for row in observed)
+    assert {row["source"] for row in rows} == {"stream"}
+
+
+def test_what_follows_from_an_archive(collected: Done) -> None:
+    out = collected.out.root
+    told = command("verify", out, "--books")
+    assert told.returncode == 0, told.stdout
+    assert " ok" in told.stdout.split("books ", 1)[1].splitlines()[0]
+    assert command("normalize", out).returncode == 0
+    archive = Archive(out)
+    coverage = archive.coverage(venue="kalshi").set_index("market")
+    assert {"cfbenchmarks_value:BRTI", "cfbenchmarks_value:XRPUSD_RTI"} < set(coverage.index)
+    assert set(coverage["asset"]) == {"BTC", "XRP"}
+    assert (coverage["gapped_s"] == 0).all()
+    assert coverage["unknown_s"].max() <= 3
+    trades = archive.trades(venue="kalshi", asset="BTC")
+    assert len(trades) > 10
+    assert trades["trade_id"].is_unique
+    quotes = archive.quotes(venue="kalshi", asset="BTC")
+    assert set(quotes["source"]) == {"book", "ticker"}
+    assert set(archive.books(venue="kalshi", asset="BTC")["verified"]) == {"ok"}
+
+
+def test_the_index_gives_the_value_that_a_round_settles_on(collected: Done) -> None:
+    prices = Archive(collected.out.root).reference(venue="kalshi", asset="BTC", exact=True)
+    at_close = prices[prices["event_time"] == pd.Timestamp(CLOSE_NS, tz="UTC")]
+    [value] = at_close[at_close["instrument"] == "last_60s_windowed_average_15min"]["value"]
+    assert isinstance(value, Decimal)
+    made = venue_of().rounds.make("KXBTC15M", CLOSE_NS // SECOND)
+    assert round(value, 2) == made.final
+
+
+def everything(root: Path) -> bytes:
+    """All that lies under a folder, names and contents, unpacked."""
+    found = b""
+    for path in sorted(root.rglob("*")):
+        found += os.fsencode(path.relative_to(root))
+        if path.is_file():
+            data = path.read_bytes()
+            found += gzip.decompress(data) if path.suffix == ".gz" else data
+    return found
+
+
+def check_secrets(done: Done, key: dict[str, Any]) -> None:
+    secrets = [key["KALSHI_API_KEY_ID"], *Path(key["KALSHI_PRIV_KEY_PATH"]).read_text().splitlines()[1:-1]]
+    assert all(secrets)
+    for place in (everything(done.out.root), done.log.encode()):
+        assert not [each for each in secrets if each.encode() in place]
+        assert b"KALSHI-ACCESS" not in place.upper()
+
+
+def test_no_secret_is_written_anywhere(collected: Done, key: dict[str, Any]) -> None:
+    check_secrets(collected, key)
+    [opened, *_] = collected.out.lines("stream", "connection")
+    assert set(opened) == {
+        "kind", "collected_at_utc", "seq", "connection", "event", "url", "subscribe", "keys"
+    }  # fmt: skip
+    assert "?" not in opened["url"]
+
+
+def test_a_key_that_the_venue_refuses_is_a_gap(kalshi: Simulator, key: dict[str, Any], out: Path) -> None:
+    wrong = {**key, "KALSHI_API_KEY_ID": "5ec7e7ed-0000-0000-0000-000000000000"}
+    done = crawl(kalshi.url, out, "kalshi_stream", "duration=20s", **wrong, LOG_LEVEL="DEBUG")
+    assert done.code == 1, done.log
+    assert "the venue refuses the key (authentication_error: NOT_FOUND): check KALSHI_API_KEY_ID" in done.log
+    [gap] = [gap for gap in done.out.gaps() if gap["reason"] == "blocked" and "markets" in gap["scope"]]
+    assert "401" in gap["detail"]
+    assert any(line["status"] == 401 for line in done.out.lines("stream", "response"))
+    check_secrets(done, wrong)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "KALSHI_API_KEY_ID and KALSHI_PRIV_KEY_PATH are not set: create an API key"),
+        ({"KALSHI_API_KEY_ID": "s3cr3t-id"}, "KALSHI_PRIV_KEY_PATH is not set"),
+        ({"KALSHI_API_KEY_ID": "s3cr3t-id", "KALSHI_PRIV_KEY_PATH": "/none"}, "cannot be read: No such file"),
+        ({"KALSHI_API_KEY_ID": "s3cr3t-id", "KALSHI_PRIV_KEY_PATH": __file__}, "holds no private key"),
+        ({"KALSHI_ENV": "s3cret"}, "KALSHI_ENV='s3cret' is not one of prod, demo"),
+    ],
+)
+def test_without_a_key_nothing_is_sent(out: Path, given: dict[str, Any], said: str) -> None:
+    done = crawl(NOBODY, out, "kalshi_stream", "duration=5s", **given, LOG_LEVEL="DEBUG")
+    assert done.code == 2
+    assert len([line for line in done.log.splitlines() if said in line]) == 1
+    assert "ConfigurationError" not in done.log  # no traceback
+    assert "s3cr3t" not in done.log
+    assert not list(out.rglob("*.gz"))
+
+
+def test_from_the_environment_and_demo(kalshi: Simulator, key: dict[str, Any], out: Path) -> None:
+    options = ["-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={kalshi.url}", "-a", "duration=10s"]
+    environment = {**{name: str(value) for name, value in key.items()}, "KALSHI_ENV": "demo"}
+    done = run([*SCRAPY, "crawl", "kalshi_stream", *options], 60, **environment)
+    assert done.returncode == 0, done.stderr
+    asked = {line["url"].split("/", 3)[3] for line in Output(out).lines() if "url" in line}
+    assert asked == {
+        "external-api-ws.demo.kalshi.co/trade-api/ws/v2",
+        "external-api.demo.kalshi.co/trade-api/v2/markets",
+    }
+
+
+def test_collect_leaves_out_what_has_no_key(kalshi: Simulator, out: Path) -> None:
+    options = ["-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={kalshi.url}", "--duration", "10s"]
+    done = run([*SCRAPY, "collect", "kalshi", *options], 60)
+    assert done.returncode == 0, done.stderr
+    assert "Kalshi's books and tickers are left out (--no-kalshi-stream: without this line)" in done.stderr
+    assert get_json(f"{kalshi.url}/_status")["connections"] == 0

@@ -1,0 +1,258 @@
+"""What tables of perpetuals come to, and the mistakes that are easily made on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from marketarchive.research.engine import connect
+from marketarchive.research.products.perps.columns import COLUMNS
+from marketarchive.research.products.perps.convert import Asked, rows_of
+from marketarchive.research.tables.schemas import schema
+from marketarchive.times import MICROSECOND, SECOND, from_iso
+from marketarchive.venues.perps import PERIODS_S, Column, Perps
+
+H = 3600
+DAY = from_iso("2026-11-02T00:00:00Z") // SECOND
+SOURCES = {name: Column("source", "as it is") for name in ("mark", "index")}
+SAMPLED = {name: Column("substitute", "of samples", "samples") for name in ("mark", "index")}
+
+
+class Tables:
+    """The tables of a venue with the contracts X (of BTC) and Y (of GALA)."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._rows: dict[str, list[dict[str, Any]]] = {}
+
+    def add(self, table: str, at_s: float, *, market: Any = "X", seen: Any = 1, **row: Any) -> None:
+        """Add a row of a moment, received `seen` seconds after the epoch."""
+        stamps = {"event_time": round(at_s * SECOND) // MICROSECOND, "received_at": seen * 10**6}
+        self._rows.setdefault(table, []).append({"market": market, **stamps, **row})
+
+    def settle(self, at_h: float, rate: str, **row: Any) -> None:
+        self.add("fundings", DAY + at_h * H, kind="settled", rate=Decimal(rate), **row)
+
+    def candle(self, source: str, at_h: float, hours: float, prices: str, **row: Any) -> None:
+        names = dict(zip(("open", "high", "low", "close"), map(Decimal, prices.split()), strict=True))
+        length = {"interval_s": int(hours * H), "is_closed": True}
+        self.add("candles", DAY + at_h * H, source=source, **length, **names, **row)
+
+    def unified(
+        self,
+        period: str = "8h",
+        columns: Mapping[str, Column] = SOURCES,
+        first: int = 0,
+        last: int = 10**11,
+    ) -> list[dict[str, Any]]:
+        files = {}
+        for table, rows in self._rows.items():
+            made = schema(table)
+            path = self._folder / "venue=tulips/feed=perps/date=2026-11-02" / f"{table}.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            whole = [{name: row.get(name) for name in made.names} for row in rows]
+            pq.write_table(pa.Table.from_pylist(whole, schema=made), path)
+            files[table] = [path]
+        perps = Perps((), (), lambda _: (), "5", "2", "2026-11-21", columns)
+        contracts = {"X": "BTC", "Y": "GALA"}
+        with closing(connect()) as connection:
+            asked = Asked(PERIODS_S[period], first, last)
+            found = rows_of(connection, "tulips", perps, contracts, files, asked)
+        assert found.column_names == list(COLUMNS)
+        made_of: list[dict[str, Any]] = found.to_pylist()
+        return made_of
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Tables:
+    return Tables(tmp_path)
+
+
+def by_hour(rows: list[dict[str, Any]], *names: str, market: str = "X") -> dict[float, Any]:
+    """Hours since the beginning of the day -> values."""
+    return {
+        (row["timestamp"].timestamp() - DAY) / H: row[names[0]]
+        if len(names) == 1
+        else [row[n] for n in names]
+        for row in rows
+        if row["symbol"] == market
+    }
+
+
+def test_a_rate_of_an_hour_is_not_compared_with_one_of_eight(tables: Tables) -> None:
+    for hour in (0, 8, 16):
+        tables.settle(hour, "0.00002234")
+    for hour in range(25):
+        tables.settle(hour, "0.0000125", market="Y")
+    rows = tables.unified()
+    assert by_hour(rows, "funding_rate") == {0: 0.00002234, 8: 0.00002234, 16: 0.00002234}
+    assert by_hour(rows, "funding_rate", "n_settlements", market="Y")[16] == [0.0001, 8]  # the ranking flips
+    assert by_hour(rows, "funding_rate_30m", market="Y")[16] == 0.0001 / 16
+
+
+def test_rows_shorter_than_the_interval_have_funding_where_it_is_settled(tables: Tables) -> None:
+    for hour in (0, 8):
+        tables.settle(hour, "0.0003")
+    found = by_hour(tables.unified("1h"), "funding_rate", "n_settlements", "funding_interval_h")
+    assert found[8] == [0.0003, 1, 8.0]
+    assert found[7] == [None, 0, None]  # nothing was settled: no zero, and not carried
+
+
+def test_an_interval_that_changes_within_a_day(tables: Tables) -> None:
+    for hour in (-16, -8, 0, 8):
+        tables.settle(hour, "0.0008")
+    for hour in range(9, 49):
+        tables.settle(hour, "0.0001")
+    rows = by_hour(tables.unified(), "funding_rate", "n_settlements", "funding_interval_h")
+    assert rows[8] == [0.0008, 1, 8.0]
+    assert rows[16] == [0.0008, 8, 1.0]
+    days = by_hour(tables.unified("1d"), "funding_rate", "n_settlements")
+    assert days[0] == [0.0008, 3]
+    assert days[24] == [float(Decimal("0.0024") / 3), 17]
+    assert days[48] == [float(Decimal("0.0024") / 3), 24]
+
+
+def test_a_boundary_belongs_to_the_bar_that_ends_there(tables: Tables) -> None:
+    for hour in range(0, 33, 8):
+        tables.settle(hour, f"0.000{hour + 1:02}")
+    days = by_hour(tables.unified("1d"), "n_settlements")
+    assert days[24] == 3  # 8, 16 and 24; that of 0 is of the day before
+
+
+def test_what_is_expected_is_not_settled(tables: Tables) -> None:
+    for hour in (0, 8, 16):
+        tables.settle(hour, "0.0001")
+    for hour in range(24):
+        tables.add("fundings", DAY + hour * H, kind="predicted", rate=Decimal("0.0009"))
+    found = by_hour(tables.unified(), "funding_rate", "funding_kind", "n_settlements")
+    assert found == {hour: [0.0001, "settled", 1] for hour in (0, 8, 16)}
+
+
+def test_late_stamps_and_repeated_rows_count_once(tables: Tables) -> None:
+    for seen in (1, 2):
+        for hour, late in ((0, 0.0), (8, 0.005), (16, 3.9)):
+            tables.settle(hour + late / H, "0.0001", seen=seen)
+    assert by_hour(tables.unified(), "funding_rate", "n_settlements") == {
+        hour: [0.0001, 1] for hour in (0, 8, 16)
+    }
+
+
+@pytest.mark.parametrize("missing", [1, 2, 3, 5])  # as if it were an interval of 2, 3, 4 or 6 hours
+def test_a_period_with_a_hole_is_no_smaller_sum(tables: Tables, missing: int) -> None:
+    for hour in (*range(10), *range(10 + missing, 25)):
+        tables.settle(hour, "0.0001")
+    found = by_hour(tables.unified(), "funding_rate", "n_settlements")
+    assert found[8] == [0.0008, 8]
+    assert found[16] == [None, 8 - missing]
+    assert found[24] == [0.0008, 8]
+
+
+def test_a_contract_that_ended_has_no_row_after_its_end(tables: Tables) -> None:
+    for hour in (0, 8, 16):
+        tables.settle(hour, "-0.0002")
+    ended = (DAY + 16 * H) * 10**6
+    tables.add("instruments", DAY, status="SETTLING", delisted_at=ended)
+    for hour in range(0, 48, 8):
+        tables.add("open_interest", DAY + hour * H, amount=Decimal(5), rule="one side")
+        tables.candle("mark", hour, 8, "1 1 1 1")  # flat ones that a venue goes on to send
+    found = by_hour(tables.unified(), "funding_rate", "listed_to")
+    assert max(found) == 16
+    assert found[16][0] == -0.0002
+    assert found[16][1].timestamp() == DAY + 16 * H
+
+
+def test_a_candle_at_a_time_is_the_one_that_ended_then(tables: Tables) -> None:
+    tables.candle("mark", 0, 4, "100 109 99 101")
+    tables.candle("mark", 4, 4, "101 105 90 104")
+    tables.candle("mark", 8, 4, "104 120 104 119")
+    found = by_hour(tables.unified(), "mark_o", "mark_h", "mark_l", "mark_c", "mark_source")
+    assert found == {8: [100.0, 109.0, 90.0, 104.0, "candles"]}  # the next one is half there: no row of it
+
+
+def test_a_candle_that_runs_or_is_missing_is_no_zero(tables: Tables) -> None:
+    for hour in range(8):
+        volume = {"volume": Decimal(2), "volume_quote": Decimal(200)}
+        tables.candle("trade", hour, 1, "1 1 1 1", **volume)
+        if hour != 5:
+            tables.candle("trade", hour + 8, 1, "1 1 1 1", **volume)
+        tables.settle(hour + 1, "0")
+        tables.settle(hour + 9, "0")
+    found = by_hour(tables.unified(), "volume", "volume_quote")
+    assert found == {8: [16.0, 1600.0], 16: [None, None]}
+
+
+def test_the_longest_candles_that_fill_a_period_are_taken(tables: Tables) -> None:
+    tables.candle("index", 0, 8, "10 13 9 12")
+    for hour in range(8):
+        tables.candle("index", hour, 1, "1 1 1 1")
+        tables.candle("index", hour + 8, 1, "2 2 2 2")
+    found = by_hour(tables.unified(), "index_o", "index_h")
+    assert found == {8: [10.0, 13.0], 16: [2.0, 2.0]}
+
+
+def test_open_interest_of_two_sides(tables: Tables) -> None:
+    sides = {"amount_long": Decimal(3650000), "amount_short": Decimal(3640000)}
+    tables.add("open_interest", DAY + 8 * H, amount=Decimal(3650000), rule="the larger side", **sides)
+    found = by_hour(
+        tables.unified(), "open_interest", "open_interest_long", "open_interest_short", "open_interest_rule"
+    )
+    assert found[8] == [3650000.0, 3650000.0, 3640000.0, "the larger side"]
+
+
+def test_open_interest_is_the_newest_of_its_period(tables: Tables) -> None:
+    for hour, amount in ((4, 1), (8, 2), (9, 3), (24, 4)):
+        tables.add("open_interest", DAY + hour * H, amount=Decimal(amount), rule="one side")
+    assert by_hour(tables.unified(), "open_interest") == {8: 2.0, 16: 3.0, 24: 4.0}
+    tables.settle(40, "0.1")
+    assert by_hour(tables.unified(), "open_interest")[40] is None  # what is older is not carried
+
+
+def test_a_continuous_rate_counts_up_to_the_time_and_no_further(tables: Tables) -> None:
+    for hour in range(17):
+        rate = Decimal("0.00001") if hour < 4 else Decimal("0.00003")
+        tables.add("fundings", DAY + hour * H, kind="continuous", rate=rate, rate_short=-rate, interval_s=H)
+    found = by_hour(tables.unified(), "funding_rate", "funding_rate_short", "funding_kind", "n_settlements")
+    assert found[8][0] == pytest.approx(4 * 0.00001 + 4 * 0.00003, rel=1e-12)
+    assert found[8][1] == pytest.approx(-found[8][0], rel=1e-12)
+    assert found[8][2:] == ["continuous", None]
+    assert found[16][0] == pytest.approx(8 * 0.00003, rel=1e-12)
+    assert 24 not in found  # of which only the beginning is known
+
+
+def test_prices_of_a_venue_without_candles_are_samples_and_say_so(tables: Tables) -> None:
+    for hour, price in ((1, 10), (2, 30), (8, 20)):
+        tables.add(
+            "fundings", DAY + hour * H, kind="predicted", rate=Decimal(0), mark_price=Decimal(price),
+            index_price=Decimal(price),
+        )  # fmt: skip
+    found = by_hour(tables.unified(columns=SAMPLED), "mark_o", "mark_h", "mark_l", "mark_c", "mark_source")
+    assert found[8] == [10.0, 30.0, 10.0, 20.0, "3 samples"]
+    assert tables.unified() == []  # where candles are its source they are no substitute
+
+
+def test_the_cost_of_a_loan_is_of_its_own_period(tables: Tables) -> None:
+    for hour in (8, 16):
+        tables.settle(hour, "0.0001")
+    tables.add("borrow_rates", DAY + 7 * H, market="", asset="BTC", symbol="BTC", bps_per_day=Decimal("0.12"))
+    assert by_hour(tables.unified(), "borrow_bps_per_day") == {8: 0.12, 16: None}
+
+
+def test_rows_of_the_time_asked_for(tables: Tables) -> None:
+    for hour in range(0, 49, 8):
+        tables.settle(hour, "0.0001")
+    rows = tables.unified(first=DAY + 8 * H, last=DAY + 24 * H)
+    assert list(by_hour(rows, "asset")) == [8, 16, 24]
+    assert {(row["sector"], row["fees_taker_bps_perp"]) for row in rows} == {("MAJORS", 5.0)}
+
+
+def test_a_price_of_many_digits_is_the_nearest_double(tables: Tables) -> None:
+    text = "76993.729565220000000001"
+    tables.candle("mark", 0, 8, " ".join([text[:-3]] * 4))
+    assert by_hour(tables.unified(), "mark_c") == {8: float(text[:-3])}

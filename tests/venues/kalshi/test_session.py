@@ -1,0 +1,270 @@
+"""One connection to Kalshi: subscriptions by sid, books of signed changes, what refusals mean."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from marketarchive.exceptions import ParseError
+from marketarchive.times import MILLISECOND
+from marketarchive.venues.channel import Update
+from marketarchive.venues.kalshi.session import KalshiSession, KalshiTop
+from marketarchive.venues.market_messages import IndexMessage, QuoteMessage
+
+A, B = "KXBTC15M-26NOV210515-15", "KXXRP15M-26NOV210515-15"
+BRTI = "cfbenchmarks_value:BRTI"
+NOW = 1_795_255_300_000 * MILLISECOND
+LATEST = 2 * NOW
+
+
+class Connection:
+    """A session that is told frames."""
+
+    def __init__(self, *keys: str) -> None:
+        self.session = KalshiSession()
+        self.texts = self.session.subscribe(keys or (A, B), is_first=True)
+        for sid, channel in enumerate(("orderbook_delta", "ticker", "trade", "cfbenchmarks_value"), 1):
+            self.told({"type": "subscribed", "id": 1, "msg": {"channel": channel, "sid": sid}})
+        self._seq = 0
+
+    def told(self, document: Any) -> list[Update]:
+        self._seq = getattr(self, "_seq", 0) + 1
+        payload = json.dumps(document).encode()
+        return self.session.apply(NOW, self._seq, payload, latest=LATEST, verify=True)
+
+    def book(self, seq: int, market: str, yes: Any = None, no: Any = None) -> list[Update]:
+        sides = {"yes_dollars_fp": yes, "no_dollars_fp": no}
+        said = {"market_ticker": market, **{name: side for name, side in sides.items() if side is not None}}
+        return self.told({"type": "orderbook_snapshot", "sid": 1, "seq": seq, "msg": said})
+
+    def delta(self, seq: int, market: str, side: str, price: str, change: str, **more: Any) -> list[Update]:
+        said = {"market_ticker": market, "price_dollars": price, "delta_fp": change, "side": side, **more}
+        return self.told({"type": "orderbook_delta", "sid": 1, "seq": seq, "msg": said})
+
+    def trade(self, seq: int, market: str = A) -> list[Update]:
+        said = {
+            "trade_id": f"t{seq}",
+            "market_ticker": market,
+            "yes_price_dollars": "0.3600",
+            "count_fp": "136.00",
+            "taker_outcome_side": "no",
+            "ts_ms": NOW // MILLISECOND + seq,
+        }
+        return self.told({"type": "trade", "sid": 3, "seq": seq, "msg": said})
+
+    def error(self, code: int, command: int | None = None) -> list[Update]:
+        document: dict[str, Any] = {"type": "error", "msg": {"code": code, "msg": "no"}}
+        return self.told({**document, "id": command} if command else document)
+
+
+def top_of(update: Update) -> tuple[Decimal | None, ...]:
+    top = update.value
+    assert isinstance(top, KalshiTop)
+    return top.best_bid, top.bid_size, top.best_ask, top.ask_size
+
+
+def decimals(*texts: str | None) -> tuple[Decimal | None, ...]:
+    return tuple(None if text is None else Decimal(text) for text in texts)
+
+
+def test_what_is_subscribed() -> None:
+    markets, index = map(json.loads, Connection(A, BRTI, B).texts)
+    assert markets == {
+        "id": 1,
+        "cmd": "subscribe",
+        "params": {
+            "channels": ["orderbook_delta", "ticker", "trade"],
+            "market_tickers": [A, B],
+            "use_yes_price": True,
+            "send_initial_snapshot": True,
+        },
+    }
+    assert index == {
+        "id": 2,
+        "cmd": "subscribe",
+        "params": {"channels": ["cfbenchmarks_value"], "index_ids": ["BRTI"]},
+    }
+
+
+def test_commands_name_the_subscription() -> None:
+    one = Connection(A, B, BRTI)
+    [resync] = map(json.loads, one.session.resync([A, BRTI]))
+    assert resync["params"] == {"sids": [1], "action": "get_snapshot", "market_tickers": [A]}
+    assert one.session.resync([BRTI]) == []
+    gone = [json.loads(text) for text in one.session.unsubscribe([A, BRTI])]
+    assert [each["params"]["sids"] for each in gone] == [[1], [2], [3], [4]]
+    assert [each["params"]["action"] for each in gone] == [*["delete_markets"] * 3, "unsubscribe_indices"]
+    assert len({each["id"] for each in (resync, *gone)}) == 5
+    assert KalshiSession().resync([A]) == []  # nothing is subscribed yet
+
+
+def test_a_book_of_signed_changes() -> None:
+    one = Connection()
+    [first] = one.book(1, A, [["0.4600", "1.00"], ["0.4700", "3.00"]], [["0.5200", "1.00"]])
+    assert (first.kind, first.integrity, first.group) == ("snapshot", "ok", "1")
+    assert top_of(first) == decimals("0.47", "3", "0.52", "1")
+    [more] = one.delta(2, A, "yes", "0.4700", "2.50")
+    assert top_of(more) == decimals("0.47", "5.5", "0.52", "1")
+    [gone] = one.delta(3, A, "yes", "0.4700", "-5.50")
+    assert top_of(gone) == decimals("0.46", "1", "0.52", "1")
+    [one_sided] = one.delta(4, A, "no", "0.5200", "-1.00")
+    assert top_of(one_sided) == decimals("0.46", "1", None, None)
+    [empty] = one.delta(5, A, "yes", "0.4600", "-1.00")
+    assert top_of(empty) == decimals(None, None, None, None)
+    assert {update.integrity for update in (more, gone, one_sided, empty)} == {"ok"}
+    [back] = one.delta(6, A, "no", "0.5000", "4.00")
+    assert top_of(back) == decimals(None, None, "0.5", "4")
+
+
+def test_an_empty_book_is_a_state() -> None:
+    [first] = Connection().book(1, A)
+    assert first.integrity == "ok"
+    assert top_of(first) == decimals(None, None, None, None)
+
+
+def test_a_level_under_zero_is_a_failure() -> None:
+    one = Connection()
+    one.book(1, A, [["0.4700", "3.00"]])
+    [failed] = one.delta(2, A, "yes", "0.4700", "-3.01")
+    assert (failed.integrity, failed.detail) == ("failed", "the level at 0.4700 would hold -0.01")
+    [lost] = one.delta(3, A, "yes", "0.4600", "1.00")
+    assert lost.integrity == "unchecked"  # its book is gone
+    [whole] = one.book(4, A, [["0.4600", "1.00"]])
+    assert whole.integrity == "ok"
+
+
+def test_a_hole_breaks_all_books_of_the_subscription_and_no_others() -> None:
+    one = Connection()
+    one.book(1, A, [["0.4700", "3.00"]])
+    one.book(2, B, [["0.1000", "3.00"]])
+    broken, delta = one.delta(4, A, "yes", "0.4700", "1.00")
+    assert (broken.key, broken.kind, broken.integrity, broken.group) == ("", "mark", "failed", "1")
+    assert broken.detail == "frames 3 to 3 of 1 are missing"
+    assert delta.integrity == "unchecked"
+    assert dict(one.session.states()) == {}
+    [again] = one.delta(4, A, "yes", "0.4700", "1.00")
+    assert again.is_known
+
+
+def test_a_missing_trade_is_one_of_any_market() -> None:
+    one = Connection()
+    one.book(1, A, [["0.4700", "3.00"]])
+    [first] = one.trade(7)
+    assert (first.kind, first.integrity, first.value.side) == ("trade", "unchecked", "SELL")
+    *broken, trade = one.trade(9, B)
+    assert [(each.key, each.kind, each.integrity) for each in broken] == [
+        (A, "trade", "failed"),
+        (B, "trade", "failed"),
+    ]
+    assert {each.base for each in broken} == {NOW}  # receipt of the frame before
+    assert trade.value.market == B
+    assert [key for key, _ in one.session.states()] == [A]  # books are right all the same
+
+
+def test_a_snapshot_of_the_book_that_is_held_proves_it_and_changes_nothing() -> None:
+    one = Connection()
+    one.book(1, A, [["0.4700", "3.00"]])
+    [same] = one.book(2, A, [["0.4700", "3.00"]])
+    assert (same.kind, same.integrity, same.value) == ("mark", "ok", None)
+    [other] = one.book(3, A, [["0.4700", "4.00"]])
+    assert (other.kind, other.integrity) == ("snapshot", "ok")
+
+
+def test_answers_are_counted_too() -> None:
+    one = Connection()
+    one.book(1, A, [["0.4700", "3.00"]])
+    [ok] = one.told({"type": "ok", "id": 5, "sid": 1, "seq": 2, "msg": {"market_tickers": [A, B]}})
+    assert (ok.kind, ok.integrity, ok.group) == ("mark", "ok", "1")
+    [delta] = one.delta(3, A, "yes", "0.4700", "1.00")
+    assert delta.integrity == "ok"
+
+
+def test_a_change_dated_ahead_is_not_applied() -> None:
+    one = Connection()
+    one.book(1, A, [["0.4700", "3.00"]])
+    ahead = LATEST // MILLISECOND + 1
+    [failed] = one.delta(2, A, "yes", "0.4700", "1.00", ts_ms=ahead)
+    assert (failed.integrity, failed.detail) == ("failed", "dated ahead")
+
+
+def test_a_ticker_brings_volume_and_open_interest() -> None:
+    said = {
+        "market_ticker": A,
+        "price_dollars": "0.9990",
+        "yes_bid_dollars": "0.0000",
+        "yes_ask_dollars": "0.0100",
+        "yes_bid_size_fp": "0.00",
+        "yes_ask_size_fp": "78.00",
+        "volume_fp": "2233487.48",
+        "open_interest_fp": "618700.14",
+        "ts_ms": NOW // MILLISECOND,
+    }
+    [mark] = Connection().told({"type": "ticker", "sid": 2, "msg": said})
+    assert (mark.kind, mark.integrity) == ("mark", "not_available")
+    assert mark.value == QuoteMessage(A, NOW, None, "0.0100", "0.9990", "2233487.48", "618700.14")
+    del said["volume_fp"]
+    with pytest.raises(ParseError, match="a ticker without volume_fp"):
+        Connection().told({"type": "ticker", "sid": 2, "msg": said})
+
+
+def index(seq: int) -> dict[str, Any]:
+    data = {"type": "value", "id": "BRTI", "time": NOW // MILLISECOND + 1000 * seq, "value": "68000.12"}
+    said = {"index_id": "BRTI", "received_at": NOW // MILLISECOND, "data": json.dumps(data)}
+    return {"type": "cfbenchmarks_value", "sid": 4, "seq": seq, "msg": said}
+
+
+def test_an_index_is_a_key_with_numbers_of_its_own() -> None:
+    one = Connection(A, BRTI)
+    one.book(1, A, [["0.4700", "3.00"]])
+    [first] = one.told(index(1))
+    assert (first.key, first.kind, first.integrity, first.group) == (BRTI, "snapshot", "ok", "4")
+    assert isinstance(first.value, IndexMessage)
+    assert first.value.value == "68000.12"
+    broken, after = one.told(index(3))
+    assert (broken.key, broken.integrity, broken.group) == ("", "failed", "4")
+    assert after.integrity == "ok"
+    assert [key for key, _ in one.session.states()] == [A]
+
+
+def test_what_is_refused() -> None:
+    one = Connection(A, BRTI)
+    payload = json.dumps({"type": "error", "id": 1, "msg": {"code": 26, "msg": "limit"}}).encode()
+    [damage] = one.error(26, command=1)
+    assert (damage.kind, str(damage.value)) == ("damage", "the venue says error 26: no")
+    assert one.session.concerned(payload) == [A]
+    assert one.session.concerned(payload.replace(b'"id": 1', b'"id": 77')) == []
+    [ended] = one.error(9, command=2)  # the index needs a right that the key does not have
+    assert (ended.key, ended.kind) == (BRTI, "end")
+    for code in (10, 25):
+        renew, damage = one.error(code)
+        assert (renew.kind, damage.kind) == ("renew", "damage")
+
+
+def test_concerned_are_the_markets_that_a_damaged_frame_names() -> None:
+    one = Connection()
+    assert one.session.concerned(b'{"type":"orderbook_delta","msg":{"market_ticker":"%b"' % B.encode()) == [B]
+    assert one.session.concerned(b'{"type":"orderbook_delta"') is None
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"type": "orderbook_delta", "sid": 1, "seq": 1, "msg": {"market_ticker": A}},
+        {"type": "orderbook_snapshot", "sid": 1, "seq": 1, "msg": {"yes_dollars_fp": []}},
+        {"type": "trade", "sid": 1, "seq": 1, "msg": {"market_ticker": A, "trade_id": "1"}},
+        {"type": "orderbook_snapshot", "sid": "1", "seq": 1, "msg": {"market_ticker": A}},
+        [],
+    ],
+)
+def test_frames_that_are_none(document: Any) -> None:
+    with pytest.raises(ParseError, match="not a frame of Kalshi"):
+        Connection().told(document)
+
+
+def test_frames_that_say_nothing_of_a_market_are_left_alone() -> None:
+    one = Connection()
+    assert one.told({"type": "unsubscribed", "id": 1}) == []
+    assert one.told({"type": "something_new", "msg": {"a": 1}}) == []
