@@ -26,6 +26,7 @@ class SimulatedClock:
 
     def __init__(self, page: TimePage) -> None:
         self.page = page
+        self._start = page.start  # it stays what it is
         self._slot: Slot | None = None
         self._newest = 0
         self._lock = threading.Lock()
@@ -48,7 +49,7 @@ class SimulatedClock:
     def instant(self) -> Instant:
         with self._lock:
             self._newest = now = max(self._newest, self.page.now_ns())
-        simulated, monotonic = self.page.start
+        simulated, monotonic = self._start
         return Instant(now, monotonic + now - simulated)
 
     def wait_s(self, ns: int) -> float:

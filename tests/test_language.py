@@ -72,7 +72,6 @@ DOUBLES = frozenset(
         "Candles",
         "Check",
         "History",
-        "IndexValue",
         "LiveBook",
         "Quote",
         "Round",

@@ -147,7 +147,7 @@ def _row(line: bytes) -> tuple[int, dict[str, msgspec.Raw]] | None:
     try:
         line.decode()  # msgspec skips the bytes of a string that it leaves raw
         row = _DECODER.decode(line)
-        named = row.get("tick_at") or row.get("timestamp") or row["from"]
+        named = row.get("tick_at") or row.get("timestamp") or row.get("time") or row["from"]
         return from_iso(msgspec.json.decode(named, type=str)), row
     except (msgspec.DecodeError, KeyError, ValueError):
         return None

@@ -17,6 +17,7 @@ from scrapy.settings import Settings
 from scrapy.spiderloader import get_spider_loader
 
 from marketarchive.checkout import checkout
+from marketarchive.collecting.plan_spider import PlanSpider
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.collecting.streams.detection import table
 from marketarchive.collecting.streams.stream import StreamSpider
@@ -68,7 +69,8 @@ class Command(ScrapyCommand):
         spiders = [loader.load(name) for name in sorted(loader.list())]
         pages = {
             COMMANDS: commands_page(self.settings),
-            SPIDERS: document([spider for spider in spiders if issubclass(spider, ArchiveSpider)]),
+            SPIDERS: document([spider for spider in spiders if issubclass(spider, ArchiveSpider)])
+            + "".join(_plan_section(spider) for spider in spiders if issubclass(spider, PlanSpider)),
             SETTINGS: settings_page((root / "marketarchive/settings/live.py").read_text(encoding="utf-8")),
             METHODOLOGY: methodology_page((root / METHODOLOGY).read_text(encoding="utf-8"), spiders),
             PERPS: _between((root / PERPS).read_text(encoding="utf-8"), PERPS, perps_tables()),
@@ -143,6 +145,13 @@ def _section(spider: type[ArchiveSpider]) -> str:
     return "\n".join(
         [f"## {spider.name}", summary, "", "| | |", "|---|---|", *rows, f"| Writes | {feeds} |", ""]
     )
+
+
+def _plan_section(spider: type[PlanSpider]) -> str:
+    about = (
+        f"Starts the plan `{spider.plan}`: its arguments are the options of `scrapy collect {spider.plan}`."
+    )
+    return "\n".join(["", f"## {spider.name}", inspect.getdoc(spider) or "", "", about, ""])
 
 
 def settings_page(source: str) -> str:

@@ -375,12 +375,13 @@ class Archive:
         start: Moment = None,
         end: Moment = None,
         *,
+        venue: Some = None,
         exact: bool = False,
     ) -> pd.DataFrame:
         """Return one row per label of `scrapy ground-truth` as made last.
 
         Their rounds touch `start` <= time < `end`; `strike_e18` and `settlement_e18` are the ticks' exact
-        integers.
+        integers, `platform` the venue.
         """
         found = [
             each
@@ -388,6 +389,7 @@ class Archive:
             if (market is None or each.market_id in _names(market) or each.condition_id in _names(market))
             and (asset is None or each.asset in _names(asset))
             and (duration is None or each.duration in _names(duration))
+            and (venue is None or each.platform in _names(venue))
             and _touches(each.start_ns, each.end_ns, ns(start), ns(end))
         ]
         return labels_frame(found, exact=exact)
@@ -399,6 +401,7 @@ class Archive:
         start: Moment = None,
         end: Moment = None,
         *,
+        venue: Some = None,
         exact: bool = False,
     ) -> pd.DataFrame:
         """Return the markets of the market master, as known now.
@@ -412,6 +415,7 @@ class Archive:
             for row in master_rows(self.root, self._master_url)
             if (asset is None or row["asset"] in _names(asset))
             and (duration is None or row["duration"] in _names(duration))
+            and (venue is None or row["platform"] in _names(venue))
             and _touches(_ns_of(row["start_at"]), _ns_of(row["end_at"]), first, last)
         ]
         return markets_frame(found, exact=exact)

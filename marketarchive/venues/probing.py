@@ -91,6 +91,7 @@ class Listen:
     seconds: float  # at most, on the project's clock, once it is open
     kinds: Callable[[bytes], Iterable[str]] = USUAL_KINDS  # of a payload
     wanted: Mapping[str, int] = field(default_factory=dict)  # kind -> how many; with all it ends early
+    headers: Callable[[int], Mapping[str, str]] = lambda _: {}  # of the handshake, at a wall time (ns)
 
     def is_enough(self, received: Counter[str]) -> bool:
         """Return whether nothing more is wanted. received: how many came of each kind."""
@@ -201,6 +202,7 @@ class Findings:
     venue: str
     read: Callable[[Received], Parsed]  # the venue's; raises ParseError
     now_ns: int  # wall time at its start
+    setting: Callable[[str], str] = lambda _: ""  # what the user has set under a name: an API key's id
     results: list[Result] = field(default_factory=list)
     not_asked: dict[str, str] = field(default_factory=dict)  # check -> what was missing to ask it
     exchanges: dict[str, Exchange] = field(default_factory=dict)  # by check, judged

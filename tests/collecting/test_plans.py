@@ -37,6 +37,27 @@ from marketarchive.collecting.together.plan import Plan, PlannedFeed
 
 PLAN = Plan("{name}", "{name} only", lambda arguments: [{feed}])
 """
+WITH_LISTENER = """
+from marketarchive.collecting.together.feed_counts import FeedCounts
+from marketarchive.collecting.together.plan import Plan, PlannedFeed
+
+
+class Joining(FeedCounts):
+    def begin(self, clock, rows):
+        rows.write_record("joined", clock.now_ns(), b'{"run":"%b"}' % rows.run.encode())
+
+    async def keep(self):
+        raise LookupError("nothing to join")
+
+    def finish(self):
+        print("joined to the end")
+
+
+PLAN = Plan(
+    "joined", "joined", lambda arguments: [PlannedFeed("polymarket_reference", {})],
+    listener=lambda arguments, now: Joining(frozenset()),
+)
+"""
 RUN = """
 import sys
 from marketarchive import plans
@@ -182,6 +203,24 @@ def test_several_plans_run_together_and_each_is_shown(folder: Path, tmp_path: Pa
         assert f"; {feed} messages " in minute
     assert "polymarket_reference: 1 run" in done.stderr
     assert "rounds" not in done.stderr
+
+
+@pytest.mark.process
+def test_a_listener_writes_rows_and_its_fault_leaves_the_feeds_alone(folder: Path, tmp_path: Path) -> None:
+    (folder / "joined.py").write_text(WITH_LISTENER)
+    out = tmp_path / "out"
+    with simulator(tmp_path / "truth", "--speed", "20", "--start", "2026-11-20T10:03:30Z") as venue:
+        settings = ("-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={venue.url}")
+        done = collect(folder, "joined", "--duration", "20", *settings)
+    assert done.returncode == 1
+    assert "the collection: LookupError: nothing to join; exit code 1" in done.stderr
+    assert "joined to the end" in done.stdout
+    assert "polymarket_reference: 1 run" in done.stderr
+    [path] = (out / "manifests").glob("collect-*.json")
+    manifest = json.loads(path.read_text())
+    assert manifest["summary"]["exit_code"] == 1
+    assert [each["rows"] for each in manifest["records"]] == [1]
+    assert [run["exit_code"] for run in manifest["summary"]["runs"]] == [0]
 
 
 @pytest.mark.process

@@ -161,3 +161,15 @@ def test_digits_and_text_come_out_as_they_are(
     [row] = _read(root / "x.csv")
     assert row["mid"] == digits
     assert row["asset"] == text
+
+
+def test_lines_that_have_a_time_alone_are_rows_too(tmp_path: Path) -> None:
+    """A record of rounds has lines of several types, each with columns of its own."""
+    tick = {"type": "tick", "time": "2026-11-21T10:15:01.000Z", "feeds": {"kraken": 1.5}, "spread": 0.7}
+    opened = {"type": "market_open", "time": "2026-11-21T10:15:00.000Z", "open_time": "2026-11-21T10:15:00Z"}
+    _write(tmp_path, "KXBTC15M-2026-11-21.jsonl", tick, opened)
+    done = export(tmp_path, "KXBTC15M", tmp_path / "out.csv")
+    assert (done.rows, done.damaged) == (2, [])
+    first, second = _read(tmp_path / "out.csv")
+    assert (first["type"], first["spread"]) == ("market_open", "")
+    assert (second["type"], second["spread"], second["feeds"]) == ("tick", "0.7", '{"kraken": 1.5}')

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from marketarchive.research.labels.ground_truth import ground_truth
-from marketarchive.venues.kalshi.index_values import ClosingMean, index_value
+from marketarchive.research.products.kalshi_rounds.index_means import CLOSING, index_value
+from marketarchive.times import MILLISECOND
 from tests.conformance.test_kalshi_samples import SAMPLES
 from tests.research.kalshi.recording import answered
 
@@ -35,8 +36,9 @@ def test_the_open_round_of_2026_08_17(tmp_path: Path) -> None:
 
 def test_the_specifications_frame_of_the_index() -> None:
     lines = (SAMPLES / "ws" / "spec_examples_2026-09_asyncapi.jsonl").read_text().splitlines()
-    found = [value for line in lines if (value := index_value(line.encode())) is not None]
-    assert [(each.index_id, each.at_ms, each.value) for each in found] == [
-        ("BRTI", 1_710_000_000_123, Decimal("68000.12"))
+    found = [value for line in lines if (value := index_value(line.encode(), 1)) is not None]
+    assert [(each.market, each.at, each.value) for each in found] == [
+        ("cfbenchmarks_value:BRTI", 1_710_000_000_123 * MILLISECOND, "68000.12")
     ]
-    assert found[0].closing == ClosingMean(Decimal("68000.23"), 14)
+    [closing] = [each for each in found[0].means if each.name == CLOSING]
+    assert (closing.value, closing.prices) == ("68000.23000000", 14)

@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 
 from marketarchive.collecting.shutdown import END_S
+from tests.e2e import harness
 from tests.e2e.forking import Forked, Running, default_signals
-from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY, command
+from tests.e2e.harness import ROOT, SCRAPY, command
 from tests.waiting import until
 
 BOUND_S = END_S + 120
@@ -79,7 +80,7 @@ def collecting(
         for name, value in settings.items()
     ]
     line = [*SCRAPY, *arguments, *(word for option in options for word in ("-s", option))]
-    everything = {**ENVIRONMENT, **(environment or {})}
+    everything = {**harness.ENVIRONMENT, **(environment or {})}  # as of now: it may be `unmeasured`
     log_file = log_of(out)
     with log_file.open("w") as log:
         process: Running

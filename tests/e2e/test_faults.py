@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.harness import Done, Simulator, command, crawl
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.no_cover]
 
 BOOKS = "clob.polymarket.com/books"
 EVENTS = "gamma-api.polymarket.com/events/keyset"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 from collections.abc import Iterator
 from decimal import Decimal
@@ -165,9 +166,48 @@ def test_from_the_environment_and_demo(kalshi: Simulator, key: dict[str, Any], o
     }
 
 
+def test_a_probe_asks_the_socket_where_there_is_a_key(
+    kalshi: Simulator, key: dict[str, Any], out: Path
+) -> None:
+    given = {"OUTPUT_DIR": out, "SIMULATOR_URL": kalshi.url, **key}
+    options = [word for name, value in given.items() for word in ("-s", f"{name}={value}")]
+    done = run([*SCRAPY, "probe", "kalshi", *options], 60)
+    assert done.returncode == 0, done.stderr
+    [found] = (out / "probes").glob("*.json")
+    [socket] = [each for each in json.loads(found.read_text())["checks"] if each["name"] == "socket"]
+    assert socket["passed"], socket
+    assert "orderbook_delta" in socket["evidence"]
+    check_secrets(Done(0, done.stderr + done.stdout, Output(out)), key)
+
+
 def test_collect_leaves_out_what_has_no_key(kalshi: Simulator, out: Path) -> None:
     options = ["-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={kalshi.url}", "--duration", "10s"]
     done = run([*SCRAPY, "collect", "kalshi", *options], 60)
     assert done.returncode == 0, done.stderr
     assert "Kalshi's books and tickers are left out (--no-kalshi-stream: without this line)" in done.stderr
     assert get_json(f"{kalshi.url}/_status")["connections"] == 0
+
+
+def test_a_named_market_is_subscribed_before_it_opens(
+    kalshi: Simulator, key: dict[str, Any], out: Path
+) -> None:
+    later = ticker_of("KXXRP15M", (int(kalshi.now_s()) * SECOND // ROUND_NS + 3) * ROUND_NS)
+    done = crawl(kalshi.url, out, "kalshi_stream", f"markets={later}", "interval=1s", "duration=30s", **key)
+    assert done.code == 0, done.log
+    [opened] = [line for line in done.out.lines("stream", "connection") if line["event"] == "opened"]
+    assert opened["keys"] == [later, "cfbenchmarks_value:XRPUSD_RTI"]
+    assert not done.out.records("kalshi_kxxrp15m")  # rows begin with the round
+
+
+def test_a_run_of_a_named_market_ends_with_it(tmp_path: Path) -> None:
+    with simulator(tmp_path / "truth", "--speed", "20", "--start", START) as venue:
+        key = key_settings(venue, tmp_path)
+        market = ticker_of("KXBTC15M", CLOSE_NS)
+        asked = (f"markets={market}", "interval=1s")
+        done = crawl(venue.url, tmp_path / "out", "kalshi_stream", *asked, **key)
+    assert done.code == 0, done.log
+    rows = done.out.records("kalshi_kxbtc15m")
+    assert {row["market_id"] for row in rows} == {market}
+    assert rows[-1]["timestamp"] == "2026-11-21T10:14:59.000000Z"
+    assert all(row["is_observed"] for row in rows[3:])
+    assert not done.out.gaps()

@@ -13,7 +13,7 @@ from marketarchive.master.compare import compare
 from tests.e2e.harness import SCRAPY, Output, Simulator, command, crawl, run, simulator
 from tests.master.postgres import cluster
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.no_cover]
 
 
 @pytest.fixture(scope="module")

@@ -21,24 +21,31 @@ _numbers = count(1)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.process)])
-def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
-    """Each call gives the URL of another new, empty database."""
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], str]]:
+    """Each call gives the URL of another new, empty database; it goes with the test."""
     if request.param == "sqlite":
-        return lambda: f"sqlite:///{tmp_path}/{next(_numbers)}/master.db"
+        yield lambda: f"sqlite:///{tmp_path}/{next(_numbers)}/master.db"
+        return
     template: str = request.getfixturevalue("postgres")
+    administration = create_engine(
+        template.format(name="postgres").replace("postgresql:", "postgresql+psycopg:"),
+        isolation_level="AUTOCOMMIT",
+    )
+    names: list[str] = []
+
+    def do(statement: str) -> None:
+        with administration.connect() as connection:
+            connection.execute(text(statement))
 
     def create() -> str:
-        name = f"test{next(_numbers)}"
-        administration = create_engine(
-            template.format(name="postgres").replace("postgresql:", "postgresql+psycopg:"),
-            isolation_level="AUTOCOMMIT",
-        )
-        with administration.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE template0"))
-        administration.dispose()
-        return template.format(name=name)
+        names.append(f"test{next(_numbers)}")
+        do(f"CREATE DATABASE {names[-1]} TEMPLATE template0")
+        return template.format(name=names[-1])
 
-    return create
+    yield create
+    for name in names:  # or their files would be removed all at once, while nobody else has work left
+        do(f"DROP DATABASE {name} WITH (FORCE)")
+    administration.dispose()
 
 
 @pytest.fixture

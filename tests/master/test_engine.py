@@ -80,12 +80,12 @@ def test_a_migration_that_dies_half_way_leaves_the_database_as_it_was(
 WRITER = """
 import sys
 from marketarchive.master.observation import observe
-from marketarchive.master.store import Store
+from marketarchive.master.store import MasterStore
 from tests.master.markets import market
 url, run = sys.argv[1:]
 print("ready", flush=True)
 sys.stdin.readline()
-store = Store(url, wait_s=30)
+store = MasterStore(url, wait_s=30)
 for t in range(40):
     store.write([observe(market(t, market_id=f"m{n}", run=run, title=f"{t // 10}")) for n in range(5)])
 store.close()

@@ -5,15 +5,22 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from marketarchive.collecting.live_books import StateSource
+from marketarchive.collecting.together.listener import Observation
+from marketarchive.items import Market
 from marketarchive.plans.kxbtc15m.record import WAIT_S
 from marketarchive.times import SECOND, from_iso, iso
+from marketarchive.venues.kalshi import queries
+from marketarchive.venues.kalshi.session import KalshiTop
+from marketarchive.venues.market_messages import QuoteMessage
 from tests.plans.recording import AFTER_S, Recording, round_with
-from tests.simulator.kalshi.asking import AT
+from tests.simulator.kalshi.asking import AT, read
 
 
 def whole(root: Path, oddity: str | None, *, asleep: bool = False) -> tuple[Recording, str]:
@@ -212,3 +219,60 @@ def test_without_an_answer_the_market_of_the_grid_has_its_ticks(tmp_path: Path) 
     assert {line["ticker"] for line in ticks} == {each.ticker}
     assert {(line["is_observed"], line["source"]) for line in ticks} == {(0, None)}
     assert ticks[0]["secs_until_expiry"] == ticks[0]["secs_until_close"] + 300
+
+
+def test_what_the_stream_proves_comes_before_an_answer(tmp_path: Path) -> None:
+    each = round_with(None, AT)
+    made = Recording(tmp_path, each.start + 10, spot=float(each.true_strike))
+    proven = {"until": 0}
+
+    def top(ticker: str, moment: int) -> KalshiTop | None:
+        if ticker != each.ticker or moment > proven["until"]:
+            return None
+        return KalshiTop(moment, 1, Decimal("0.123"), Decimal("0.130"), "ok")
+
+    made.record.take(StateSource("kalshi", "stream", top))
+    begin = made.second
+    proven["until"] = (begin + 10) * SECOND
+    said = QuoteMessage(each.ticker, (begin + 3) * SECOND, "0.12", "0.13", volume="7.50", open_interest="3")
+    made.record.take(Observation("kalshi", "stream", each.ticker, said.at, said))
+    made.pass_to(begin + 20 + WAIT_S, each.ticker)
+    ticks = {from_iso(line["time"]) // SECOND - begin: line for line in made.lines("tick")}
+    streamed = ticks[5]
+    assert (streamed["source"], streamed["age_s"], streamed["age_source"]) == ("stream", 0, "sequence")
+    assert (streamed["yes_bid"], streamed["yes_ask"], streamed["spread"]) == (12.3, 13, 0.7)
+    assert (streamed["no_bid"], streamed["no_ask"]) == (87, 87.7)
+    assert (streamed["volume"], streamed["open_interest"]) == (7.5, 3)
+    assert streamed["is_trading"] == 1  # the socket does not say it, the last answer does
+    assert ticks[2]["volume"] != 7.5  # the ticker came later
+    assert {ticks[n]["source"] for n in range(11, 20)} == {"rest"}
+
+
+def test_a_listed_market_takes_the_place_of_the_grids(tmp_path: Path) -> None:
+    each = round_with(None, AT)
+    made = Recording(tmp_path, each.start + 1, spot=float(each.true_strike))
+    made.pass_to(each.start + 10)
+    [listed] = [
+        item for item in read(queries.market(each.ticker), made.second).items if isinstance(item, Market)
+    ]
+    made.record.take(listed.model_copy(update={"market_id": "KXBTC15M-OTHERWISE"}))
+    made.pass_to(each.start + 20 + WAIT_S)
+    tickers = [line["ticker"] for line in made.lines("tick")]
+    assert tickers == [each.ticker] * tickers.count(each.ticker) + ["KXBTC15M-OTHERWISE"] * 12
+    seconds = [line["time"] for line in made.lines("tick")]
+    assert seconds == sorted(set(seconds))
+
+
+def test_a_settlement_is_of_the_60_seconds_after_its_first_boundary_up_to_the_close(tmp_path: Path) -> None:
+    each = round_with(None, AT)
+    made = Recording(tmp_path, each.end - 70, spot=70_000.0)
+    made.pass_to(each.end - 60, each.ticker)
+    made.spot = 80_000.0
+    made.pass_to(each.end - 1, each.ticker)
+    made.spot = 90_000.0
+    made.pass_to(each.end, each.ticker)
+    made.spot = 60_000.0
+    made.pass_to(each.end + AFTER_S, each.ticker)
+    [settled] = of(made, "settlement", each.ticker)
+    assert settled["settlement_ticks"] == [80_000] * 59 + [90_000]
+    assert settled["avg_brti"] == pytest.approx((59 * 80_000 + 90_000) / 60, abs=0.01)

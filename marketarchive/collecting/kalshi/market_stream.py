@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, Self
 
@@ -76,6 +76,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
 
     async def prepare(self) -> None:
         self.watched: dict[str, Open] = {}  # by ticker
+        self._known: set[str] = set()  # tickers that were ever watched
         self._begun_at: int | None = None  # of the axis; None: what to listen to is being looked up
         interval = self.arguments.interval
         self._rows = None if interval is None else _Rows(self, from_seconds(interval))
@@ -107,21 +108,29 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         """Subscribe what opens soon, unsubscribe what has closed."""
         now = self.now()
         due_from: dict[str, int] = {}
-        for market in [*self.chosen(now), *self.chosen(now + AHEAD_S * SECOND)]:
-            if market.ticker in self.watched:
-                continue
-            self.watched[market.ticker] = market
-            if self._begun_at is not None and market.start_ns is not None:
+        for market in self._wanted(now):
+            is_new = market.ticker not in self._known
+            self.watched[market.ticker] = market  # its close may have been moved
+            self._known.add(market.ticker)
+            if is_new and self._begun_at is not None and market.start_ns is not None:
                 due_from[market.ticker] = max(self._begun_at, market.start_ns)
         self.subscribe([ticker for ticker in self.watched if self.pool_of(ticker) is None], due_from)
+        over = now - OVER_S * SECOND
+        if self._rows is not None:  # which may be behind, after a sleep of the machine
+            over = min(over, self._rows.reached)
         closed = [
-            ticker
-            for ticker, each in self.watched.items()
-            if each.end_ns is not None and each.end_ns + OVER_S * SECOND < now
+            ticker for ticker, each in self.watched.items() if each.end_ns is not None and each.end_ns < over
         ]
         for ticker in closed:
             del self.watched[ticker]
         self.unsubscribe([*closed, *(self._index_keys() if self._is_over() else ())])
+
+    def _wanted(self, now: int) -> Iterator[Open]:
+        """Yield the markets that are open or will be soon; those that were named however soon."""
+        yield from self.chosen(now)
+        yield from self.chosen(now + AHEAD_S * SECOND)
+        if self.arguments.markets:
+            yield from (each for each in self.tracked.values() if each.end_ns is None or now < each.end_ns)
 
     def _is_over(self) -> bool:
         return not self.watched and not self.expects_more

@@ -21,7 +21,7 @@ from marketarchive.venues.kalshi.endpoints import TICKERS_PER_LIST
 from marketarchive.venues.kalshi.freshness import Freshness
 from marketarchive.venues.kalshi.markets import Quoted
 from marketarchive.venues.kalshi.quotes import AgeSource
-from marketarchive.venues.kalshi.tickers import ROUND_NS
+from marketarchive.venues.kalshi.tickers import ROUND_NS, rounds_series
 
 OPENING_S = 10
 """After the begin of a quarter hour, while rounds open and strikes appear: a discovery each second."""
@@ -61,9 +61,16 @@ class PricePollSpider(TrackingSpider):
         self._final: deque[str] = deque()  # final by now; the master wants to be told
         self._last_tick = self.run.clock.now_ns()
         self._turn = 0  # of series, where there are too many for one discovery
-        await super().prepare()
-        if self.arguments.interval is not None:
-            await self._read_results()
+        if self.arguments.interval is None:
+            await super().prepare()
+        elif all(series in rounds_series() for series in self.series):
+            self.spawn(self._begin())  # the grid has the tickers of what is open: ticks need not wait
+        else:
+            await self._begin()
+
+    async def _begin(self) -> None:
+        await self.look_up()
+        await self._read_results()
 
     # ---- each tick -------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ import asyncio
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from scrapy import Request
@@ -17,6 +18,7 @@ from scrapy.http import Response as HttpResponse
 from marketarchive.collecting.probing.probe_socket import listen_to
 from marketarchive.collecting.receipt import Receipt
 from marketarchive.collecting.spider import Answer, ArchiveSpider, Ask
+from marketarchive.collecting.user_settings import user_setting
 from marketarchive.exceptions import ParseError
 from marketarchive.times import SECOND
 from marketarchive.venues import venues
@@ -53,7 +55,8 @@ class ProbeSpider(ArchiveSpider):
     async def main(self) -> None:
         venue = self._venue
         assert venue.probe is not None
-        findings = Findings(venue.probe, venue.name, venue.parse, self.run.clock.now_ns())
+        now, setting = self.run.clock.now_ns(), partial(user_setting, self.settings)
+        findings = Findings(venue.probe, venue.name, venue.parse, now, setting)
         connections, questions = itertools.count(1), findings.ask()
         question = next(questions, None)
         while question is not None and not self.run.stop.is_set():

@@ -64,6 +64,7 @@ class _Recorder:
             self,
             clock,
             run.archive.seqs(self._spider.venue, self._spider.feed),
+            self._listen.headers(clock.now_ns()),
         )
         latency_ms = round((clock.mono_ns() - started) / 1e6, 3)
         if isinstance(socket, HandshakeFailure):

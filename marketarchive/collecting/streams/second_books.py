@@ -30,6 +30,11 @@ class SecondBooks(Generic[R]):
         self._step = step
         self._next = -(-spider.now() // step) * step
 
+    @property
+    def reached(self) -> int:
+        """Return the tick, ns, that the next rows are of."""
+        return self._next
+
     def markets(self, tick: int) -> Iterable[str]:
         """Return the keys that have a row at `tick`, ns."""
         raise NotImplementedError

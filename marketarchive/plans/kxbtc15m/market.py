@@ -25,6 +25,7 @@ class Followed:
     open_ns: int
     close_ns: int
     expiration_ns: int
+    is_listed: bool = True  # False: only the grid says so yet
     strike: Decimal | None = None
     strike_ns: int = 0  # when it was first known
     is_plausible: bool | None = None  # whether the strike is near the proxy; None: nothing to compare with
@@ -54,7 +55,13 @@ class Followed:
     def of_round(cls, due: Round) -> Self:
         """Return the market of a place on the grid."""
         expiration_ns = due.end_ns + EXPIRATION_S * SECOND
-        return cls(due.ticker, due.series, due.asset, due.start_ns, due.end_ns, expiration_ns)
+        place = due.ticker, due.series, due.asset, due.start_ns, due.end_ns
+        return cls(*place, expiration_ns, is_listed=False)
+
+    def note_listed(self, other: Followed) -> None:
+        """Take over the times that the market's own row has."""
+        self.is_listed = True
+        self.open_ns, self.close_ns, self.expiration_ns = other.open_ns, other.close_ns, other.expiration_ns
 
     def is_open(self, at: int) -> bool:
         """Return whether it can be traded at a moment."""

@@ -154,8 +154,8 @@ class Record(Listener):
             self._forget(at)
 
     def _open_at(self, at: int) -> list[Followed]:
-        """Return the markets that are open, of a series without a known one that of its grid."""
-        found = [market for market in self._markets.values() if market.is_open(at)]
+        """Return the markets that are open, of a series without a listed one that of its grid."""
+        found = [market for market in self._markets.values() if market.is_listed and market.is_open(at)]
         missing = self._assets.keys() - {market.series for market in found}
         rounds = filter(None, (round_at(series, at) for series in missing))
         found += [self._markets.setdefault(due.ticker, Followed.of_round(due)) for due in rounds]
@@ -178,12 +178,13 @@ class Record(Listener):
         asset = self._assets.get(market.series or "")
         if asset is None:
             return
-        held = self._markets.get(market.market_id)
+        held, listed = self._markets.get(market.market_id), Followed.of(market, asset)
         if held is None:
-            made = Followed.of(market, asset)
-            if made is None or made.close_ns <= self._clock.now_ns():
+            if listed is None or listed.close_ns <= self._clock.now_ns():
                 return  # it was over before anything of it was recorded
-            held = self._markets[market.market_id] = made
+            held = self._markets[market.market_id] = listed
+        elif listed is not None and not held.is_listed:
+            held.note_listed(listed)
         if market.strike is not None and held.strike is None:
             held.strike, held.strike_ns = market.strike, market.received_at
         if market.resolution_state == "final" and held.final is None and not held.is_settled:

@@ -25,6 +25,9 @@ from marketarchive.simulator.sockets import Frame, Told, message_of
 from marketarchive.times import SECOND, from_iso, iso, to_ms
 
 BOOK, TICKER, TRADE, INDEX = "orderbook_delta", "ticker", "trade", "cfbenchmarks_value"
+BRTI = "BRTI"
+BRTI_DECIMALS, DECIMALS = 2, 8
+"""Of an index as it is published: of others than BRTI no source tells; at 2 most of XRP's would be lost."""
 CHANNELS = (BOOK, TICKER, TRADE, INDEX)
 _NUMBERED = (BOOK, TRADE, INDEX)
 _SENT_AFTER_MS = 2
@@ -292,7 +295,8 @@ class StreamSession:
 
     def _index(self, index: str, price: IndexPrice) -> Frame:
         ns = price.second * SECOND + INDEX_LAG
-        data = {"type": "value", "id": index, "time": price.second * 1000, "value": f"{price.value:.2f}"}
+        value = f"{price.value:.{BRTI_DECIMALS if index == BRTI else DECIMALS}f}"
+        data = {"type": "value", "id": index, "time": price.second * 1000, "value": value}
         message: dict[str, Any] = {
             "index_id": index,
             "received_at": to_ms(ns) - 20,

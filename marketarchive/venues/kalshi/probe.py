@@ -5,13 +5,33 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+from marketarchive.exceptions import ConfigurationError
 from marketarchive.items import Market
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.kalshi import queries
 from marketarchive.venues.kalshi.answers import is_needing_key
 from marketarchive.venues.kalshi.endpoints import BOOKS
+from marketarchive.venues.kalshi.signing import (
+    ENVIRONMENT,
+    KEY_ID,
+    KEY_PATH,
+    PROD,
+    load_signer,
+    signed_channel,
+)
+from marketarchive.venues.kalshi.socket import INDEX, SOCKET, key_of_index, subscribe
 from marketarchive.venues.kalshi.tickers import round_at
-from marketarchive.venues.probing import Check, Exchange, Findings, Need, NotAsked, Probe, parses, unexpected
+from marketarchive.venues.probing import (
+    Check,
+    Exchange,
+    Findings,
+    Listen,
+    Need,
+    NotAsked,
+    Probe,
+    parses,
+    unexpected,
+)
 
 PAGE = "20"  # rows of each list: a look, no sweep
 SERIES = "KXBTC15M"
@@ -105,6 +125,20 @@ def _age(exchange: Exchange) -> str:
     return "no Age header" if age is None else f"a copy of {age} s ago"
 
 
+def _socket(findings: Findings) -> Listen:
+    """Return what is asked of the socket with the user's key. Raises NotAsked without one."""
+    if findings.setting(ENVIRONMENT) not in ("", PROD):
+        raise NotAsked(f"{ENVIRONMENT} is not {PROD}, which is asked here")
+    try:
+        signer = load_signer(findings.setting(KEY_ID), findings.setting(KEY_PATH))
+    except ConfigurationError as error:
+        raise NotAsked(str(error)) from None
+    texts = subscribe([_active(findings), key_of_index("BRTI")])
+    wanted = {"subscribed": 4, "orderbook_snapshot": 1, "orderbook_delta": 1, "ticker": 1, INDEX: 2}
+    headers = signed_channel(signer, PROD).headers
+    return Listen(SOCKET, tuple(texts), seconds=10, wanted=wanted, headers=headers)
+
+
 def _unknown(exchange: Exchange, _: Findings) -> str:
     if exchange.status != 404:
         raise unexpected(f"status {exchange.status}, not 404")
@@ -125,6 +159,7 @@ CHECKS = (
     Check("old_markets", "resolutions", _short(queries.old_markets(SERIES)), parses),
     Check("orderbook", "book", lambda findings: queries.book(_active(findings)), _book),
     Check("orderbooks", "batch", lambda findings: queries.books([_active(findings)]), _batch),
+    Check("socket", "stream", _socket),
     Check("trades", "trades", lambda findings: _short(queries.trades(_active(findings)))),
 )
 
@@ -144,6 +179,10 @@ PROBE = Probe(
             "a bid for NO at 1 minus the price. No time, no number, no hash; it may be a copy up to 15 s old."
         ),
         "batch": f"GET /markets/orderbooks?tickers=A&tickers=B ({BOOKS.url}): up to 100 at once.",
+        "stream": (
+            f"{SOCKET.url}, signed in the handshake; subscribe with channels and market_tickers. Frames of a "
+            "subscription (sid) are numbered (seq) from 1, tickers are not."
+        ),
         "resolutions": (
             "GET /markets?status=settled: result is yes, no or scalar with settlement_value_dollars; what "
             "settled before market_settled_ts of /historical/cutoff is at /historical/markets."

@@ -84,9 +84,11 @@ def index_frame(value: str, at_ms: int, index: str = "BRTI", closing: tuple[str,
     """Return a frame as the specification has it."""
     data = json.dumps({"type": "value", "id": index, "time": at_ms, "value": value}, separators=(",", ":"))
     message: dict[str, Any] = {"index_id": index, "received_at": at_ms + 40, "data": data}
-    message["avg_60s_data"] = {"value": value, "window_size": 3, "window_start_ts_ms": at_ms - 60_000}
+    window = {"window_start_ts_ms": at_ms - 60_000, "window_end_ts_exclusive": at_ms}
+    message["avg_60s_data"] = {"value": value, "window_size": 3, **window}
     if closing is not None:
-        message["last_60s_windowed_average_15min"] = {"value": closing[0], "window_size": closing[1]}
+        mean = {"value": closing[0], "window_size": closing[1], **window}
+        message["last_60s_windowed_average_15min"] = mean
     frame = {"type": "cfbenchmarks_value", "sid": 1, "seq": 1, "msg": message}
     return json.dumps(frame, separators=(",", ":")).encode() + b"\n"
 
@@ -100,13 +102,15 @@ def minute(close: int, values: Sequence[str | Decimal], index: str = "BRTI") -> 
     ]
 
 
-def streamed(root: Path, frames: Iterable[tuple[int, bytes]], feed: str = "stream") -> None:
-    """Archive frames of a socket."""
+def streamed(
+    root: Path, frames: Iterable[tuple[int, bytes]], feed: str = "stream", key: str | None = None
+) -> None:
+    """Archive frames of a socket on which a market, or nothing in particular, was subscribed."""
     with writer(root, HandClock()) as made:
         run = made.open_run("kalshi_stream", "kalshi", [feed], {}, {})
         url = "wss://api.elections.kalshi.com/trade-api/ws/v2"
-        seq = run.next_seq("kalshi", feed)
-        run.write(Connection("kalshi", feed, NOON, seq, "c1", "opened", url, keys=(), subscribe=("{}",)))
+        seq, keys = run.next_seq("kalshi", feed), () if key is None else (key,)
+        run.write(Connection("kalshi", feed, NOON, seq, "c1", "opened", url, keys=keys, subscribe=("{}",)))
         for at, payload in frames:
             run.write(Frames("kalshi", feed, "c1", ((at, run.next_seq("kalshi", feed), payload),)))
         run.close("finished", {}).result()

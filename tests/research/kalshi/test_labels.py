@@ -104,6 +104,7 @@ def test_a_mean_half_way_hangs_on_a_rounding_that_no_source_tells(tmp_path: Path
     [
         ({"custom_strike": None}, "not_provable", "no_rounding", "round_digits is absent"),
         ({"custom_strike": {}}, "not_provable", "no_rounding", "round_digits is absent"),
+        ({"strike_type": "greater"}, "not_provable", "other_strike", "strike_type is 'greater'"),
         ({"floor_strike": 7.0}, "not_provable", "implausible_strike", "100.0 % off its own expiration_value"),
         (
             {"floor_strike": None, "result": "no", "settlement_value_dollars": "0"},

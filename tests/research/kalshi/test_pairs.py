@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from marketarchive import Archive
 from marketarchive.research.labels.label import Label
 from marketarchive.research.products.pairs.windows import COLUMNS, pairs
+from marketarchive.simulator.kalshi import Kalshi
 from marketarchive.times import SECOND, iso
 from tests.archive.writing import NOON
 from tests.e2e.harness import command
-from tests.research.kalshi.recording import START, answered, row
+from tests.research.kalshi.recording import START, answered, row, simulated, streamed
 from tests.research.kalshi.test_checks import label
 from tests.research.kalshi.test_coverage import polled
 from tests.research.making import Answer, Hole, book, collect, many
@@ -118,6 +119,14 @@ def test_a_row_a_window_has_both_rules_strikes_and_outcomes(recorded: Path) -> N
     assert (found["polymarket_verdict"], found["kalshi_verdict"]) == ("not_provable", "restated")
 
 
+def test_labels_are_chosen_by_venue(recorded: Path) -> None:
+    archive = Archive(recorded)
+    archive.pairs(windows=True)  # brings labels up to date
+    assert set(archive.labels()["platform"]) == {"polymarket", "kalshi"}
+    assert list(archive.labels(venue="kalshi")["market_id"]) == [TICKER]
+    assert list(archive.labels(TICKER, venue="polymarket")["market_id"]) == []
+
+
 def test_the_command_writes_both(recorded: Path) -> None:
     done = command("export", recorded, "--table", "pairs", "--assets", "BTC")
     assert (done.returncode, done.stderr) == (0, "")
@@ -141,6 +150,31 @@ def test_the_command_writes_both(recorded: Path) -> None:
     assert "0 rows" in done.stdout
     done = command("export", recorded, "--table", "chainlink_continuous", "--assets", "BTC")
     assert (done.returncode, "--assets is for a joined table" in done.stderr) == (2, True)
+
+
+def test_prices_of_the_socket_are_those_of_its_books(tmp_path: Path) -> None:
+    """Of the simulated one: each second its true book, or that of the second before."""
+    venue = Kalshi(1)
+    each = venue.rounds.make("KXBTC15M", START + 900)
+    session, at = venue.session(), (START - 5) * SECOND
+    chosen = {"channels": ["orderbook_delta"], "market_tickers": [each.ticker], "use_yes_price": True}
+    told = [*session.received(json.dumps({"id": 1, "cmd": "subscribe", "params": chosen}), at).frames]
+    told += session.due(at, (START + 60) * SECOND)
+    streamed(tmp_path, [((frame.ns or at) + 20_000_000, frame.payload) for frame in told], key=each.ticker)
+    simulated(tmp_path, venue, [each])
+    catalogue(tmp_path, START)
+    found: Any = Archive(tmp_path).pairs()
+    for t in range(60):
+        row_ = found.iloc[t]
+        prices = [None if pd.isna(price) else price for price in (row_["kalshi_bid"], row_["kalshi_ask"])]
+        books = [venue.books.at(each, START + second) for second in (t, t - 1)]
+        assert prices in [[price_of(book.yes_bid), price_of(book.yes_ask)] for book in books], t
+        assert row_["kalshi_source"] == "stream"
+    assert found["polymarket_bid"].isna().all()
+
+
+def price_of(level: tuple[str, str] | None) -> float | None:
+    return None if level is None else float(level[0])
 
 
 def test_an_archive_without_pairs_has_no_rows(tmp_path: Path) -> None:

@@ -25,13 +25,13 @@ class Connection:
 
     def __init__(self, *keys: str) -> None:
         self.session = KalshiSession()
+        self._seq = 0
         self.texts = self.session.subscribe(keys or (A, B), is_first=True)
         for sid, channel in enumerate(("orderbook_delta", "ticker", "trade", "cfbenchmarks_value"), 1):
             self.told({"type": "subscribed", "id": 1, "msg": {"channel": channel, "sid": sid}})
-        self._seq = 0
 
     def told(self, document: Any) -> list[Update]:
-        self._seq = getattr(self, "_seq", 0) + 1
+        self._seq += 1
         payload = json.dumps(document).encode()
         return self.session.apply(NOW, self._seq, payload, latest=LATEST, verify=True)
 

@@ -1,4 +1,4 @@
-"""Means, their rounding and the winner; and the frames that relay the index."""
+"""Means, their rounding and the winner."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketarchive.exceptions import ParseError
 from marketarchive.simulator.kalshi import Kalshi
 from marketarchive.venues.exact import e18
-from marketarchive.venues.kalshi.index_values import ClosingMean, index_value
 from marketarchive.venues.kalshi.settlement import (
     RoundTerms,
     digits_of,
@@ -23,7 +21,6 @@ from marketarchive.venues.kalshi.settlement import (
     rule_of_index,
     winner,
 )
-from tests.research.kalshi.recording import index_frame
 from tests.venues.kalshi.reading import market_of, read, row
 
 PRICES = st.decimals("0.0001", "200000", allow_nan=False, allow_infinity=False, places=8)
@@ -93,54 +90,22 @@ def test_a_rule_names_its_index() -> None:
         assert index_named(other) is None
 
 
+def terms_in(path: str, document: Any) -> list[RoundTerms]:
+    return [each for each in read(path, document).statements if isinstance(each, RoundTerms)]
+
+
 def test_terms_are_what_a_row_says() -> None:
     said = row(
         floor_strike=63650.03, expiration_value="63653.21", status="finalized", result="yes",
         settlement_value_dollars="1.0000", custom_strike={"round_digits": "2"},
     )  # fmt: skip
-    [terms] = read("/markets/X", {"market": said}).statements
+    [terms] = terms_in("/markets/X", {"market": said})
     assert terms == RoundTerms(
         "KXBTC15M-26AUG170100-00", "finalized", 1_786_942_800 * 10**9, 1_786_941_900 * 10**9, 2,
         strike="63650.03", settlement="63653.21", result="yes", payout="1",
     )  # fmt: skip
-    unknown = read("/markets", {"markets": [said | {"result": "all_no"}]})
-    assert [each.result for each in unknown.statements] == ["all_no"]  # though it makes no market
-    assert unknown.errors
-    assert read("/markets/X", {"market": row(ticker="KXBTCD-26AUG1717-T72749.99")}).statements == []
+    unknown = {"markets": [said | {"result": "all_no"}]}
+    assert [each.result for each in terms_in("/markets", unknown)] == ["all_no"]  # though it makes no market
+    assert read("/markets", unknown).errors
+    assert terms_in("/markets/X", {"market": row(ticker="KXBTCD-26AUG1717-T72749.99")}) == []
     assert market_of(custom_strike={"uuid": "x"}).strike is None  # of other markets anything may stand there
-
-
-def test_a_frame_carries_a_value_of_an_index() -> None:
-    found = index_value(index_frame("68000.12", 1_710_000_000_123, closing=("68000.23000000", 14)))
-    assert found is not None
-    assert (found.index_id, found.at_ms, found.value) == ("BRTI", 1_710_000_000_123, Decimal("68000.12"))
-    assert found.closing == ClosingMean(Decimal("68000.23"), 14)
-    without = index_value(index_frame("68000.12", 1_710_000_000_123))
-    assert without is not None
-    assert without.closing is None
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        b'{"type":"ticker","sid":1,"msg":{}}\n',
-        b'{"type":"subscribed","id":1,"msg":{"channel":"cfbenchmarks_value","sid":1}}\n',
-        index_frame("1", 1).replace(b"cfbenchmarks_value", b"cfbenchmarks_value_5hz"),
-    ],
-)
-def test_other_frames_carry_none(other: bytes) -> None:
-    assert index_value(other) is None
-
-
-@pytest.mark.parametrize(
-    "broken",
-    [
-        b'{"type":"cfbenchmarks_value","msg":{"index_id":"BRTI"}}',
-        b'{"type":"cfbenchmarks_value","msg":null}',
-        b'{"type":"cfbenchmarks_value"',
-        index_frame("NaN", 1), index_frame("-1", 1), index_frame("0", 1), index_frame("one", 1),
-    ],
-)  # fmt: skip
-def test_a_frame_that_is_not_as_documented_is_named(broken: bytes) -> None:
-    with pytest.raises(ParseError):
-        index_value(broken)

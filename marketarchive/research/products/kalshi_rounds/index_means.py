@@ -14,13 +14,20 @@ from marketarchive.archive.reader import ArchiveReader, Message
 from marketarchive.exceptions import ParseError
 from marketarchive.research.derived import NullProgress
 from marketarchive.research.labels.kept_facts import kept_facts
-from marketarchive.venues.kalshi.index_values import index_value
-from marketarchive.venues.kalshi.settlement import MEAN_S
+from marketarchive.times import MILLISECOND
+from marketarchive.venues.kalshi.settlement import MEAN_S, roundings
+from marketarchive.venues.kalshi.socket import INDEX, decode
 from marketarchive.venues.kalshi.tickers import ROUND_S
 from marketarchive.venues.kalshi.venue import VENUE
+from marketarchive.venues.market_messages import IndexMessage, Mean
 
 VERSION = 1
 """Raised when what is taken from a segment changes."""
+
+MARK = f'"{INDEX}"'.encode()
+"""Bytes that every frame of an index has: others need not be decoded."""
+CLOSING = "last_60s_windowed_average_15min"
+"""The venue's running mean of the last minute of a quarter of an hour."""
 
 _SECOND_MS, _MEAN_MS, _ROUND_MS = 1000, MEAN_S * 1000, ROUND_S * 1000
 
@@ -41,7 +48,7 @@ class IndexMinute:
 
     values: dict[int, Decimal] = field(default_factory=dict)  # by the index's own time, ms
     received_at_ns: int = 0  # when the last of them was first received
-    closing: Decimal | None = None
+    closing: Decimal | None = None  # the venue's own mean of all 60, stated with the last
 
     @property
     def is_whole(self) -> bool:
@@ -49,14 +56,15 @@ class IndexMinute:
         seconds = {-(-at // _SECOND_MS) for at in self.values}
         return len(self.values) == len(seconds) == MEAN_S
 
-    def samples(self) -> list[Decimal] | None:
-        """Return numbers whose mean is the mean of the minute; None where values are missing.
+    def means(self, digits: int) -> tuple[Decimal, ...]:
+        """Return the mean of the minute, rounded; others that are as good after it; none without all values.
 
-        The 60 values, or the venue's own mean of 60.
+        The venue's own comes first: the values that it relays may have fewer decimals than those it adds up.
         """
+        found = [] if self.closing is None else list(roundings([self.closing], digits))
         if self.is_whole:
-            return list(self.values.values())
-        return None if self.closing is None else [self.closing]
+            found += roundings(list(self.values.values()), digits)
+        return tuple(dict.fromkeys(found))
 
 
 def segments(root: Path) -> list[Entry]:
@@ -88,20 +96,29 @@ def values_of(messages: Iterable[Message]) -> list[KeptValue]:
         if message.kind != "frame":
             continue
         try:
-            value = index_value(message.payload)
+            value = index_value(message.payload, message.received_at)
         except ParseError:
             continue  # the run that received it has counted it
-        if value is None or close_of(value.at_ms) is None or (value.index_id, value.at_ms) in found:
+        if value is None:
             continue
-        closing = value.closing if value.closing is not None and value.closing.size == MEAN_S else None
-        found[value.index_id, value.at_ms] = KeptValue(
-            value.index_id,
-            value.at_ms,
-            str(value.value),
-            message.received_at,
-            None if closing is None else str(closing.value),
-        )
+        index, at_ms = value.market.partition(":")[2], value.at // MILLISECOND
+        if close_of(at_ms) is not None and (index, at_ms) not in found:
+            closing = next((each.value for each in value.means if _is_closing(each)), None)
+            kept = KeptValue(index, at_ms, value.value, message.received_at, closing)
+            found[index, at_ms] = kept
     return list(found.values())
+
+
+def index_value(payload: bytes, received_at: int) -> IndexMessage | None:
+    """Return the value of an index that a frame carries; None of any other frame. Raises ParseError."""
+    if MARK not in payload:
+        return None
+    found = (each for each in decode(payload, received_at).messages if isinstance(each, IndexMessage))
+    return next(found, None)
+
+
+def _is_closing(mean: Mean) -> bool:
+    return mean.name == CLOSING and mean.prices == MEAN_S
 
 
 def close_of(at_ms: int) -> int | None:

@@ -28,12 +28,15 @@ OUTCOMES = ("yes", "no")
 FINAL = ("finalized", "settled")
 NOT_GRADED: Verdict = "not_provable"
 OPEN = ("initialized", "active", "inactive")
+AT_LEAST = "greater_or_equal"
 IMPLAUSIBLE = Decimal("0.05")
 """A strike that is further off is none that can be meant: 7 of 72,000 was seen."""
 ENOUGH = 54
 """Of the 60 seconds, so many that an estimate needs."""
 
-Flag = Literal["no_strike", "implausible_strike", "no_rounding", "scalar", "void", "contradicted"]
+Flag = Literal[
+    "no_strike", "implausible_strike", "no_rounding", "other_strike", "scalar", "void", "contradicted"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +105,8 @@ def _boundary(
     digits, close = each.round_digits, at // SECOND
     missing = f"no {MEAN_S} archived values of {index} before {second(at)} (window {side})"
     minute = evidence.index(index, close)
-    if digits is not None and minute is not None and (samples := minute.samples()) is not None:
-        first, *others = map(e18, roundings(samples, digits))
+    if digits is not None and minute is not None and (means := minute.means(digits)):
+        first, *others = map(e18, means)
         source = f"{VENUE.name} cfbenchmarks_value {index}"
         return BoundaryPrice("tick", first, source, minute.received_at_ns, tuple(others)), None
     stated = each.strike if side == "start" else each.settlement
@@ -129,6 +132,8 @@ def _not_graded(each: KalshiRound, evidence: Evidence) -> tuple[Flag | None, str
         return "scalar", f"the result is scalar: a contract of YES is paid {each.payout}"
     if each.status in FINAL and each.result not in OUTCOMES:
         return "void", f"it ended without yes or no: result {each.result or ''!r}"
+    if each.strike_type not in (None, AT_LEAST):
+        return "other_strike", f"strike_type is {each.strike_type!r}: what wins is known of {AT_LEAST} alone"
     if each.strike is None:
         if each.status in OPEN:
             return None, None  # it may still be stated

@@ -43,6 +43,7 @@ class KalshiRound:
     status: str
     round_digits: int | None = None
     rule: str | None = None
+    strike_type: str | None = None
     strike: Decimal | None = None  # floor_strike
     strike_at_ns: int | None = None  # when it was first received
     settlement: Decimal | None = None  # expiration_value
@@ -109,6 +110,7 @@ def _round(found: Sequence[Stated]) -> KalshiRound | None:
         status=newest.status,
         round_digits=_newest(told, "round_digits"),
         rule=_newest(told, "rule"),
+        strike_type=_newest(told, "strike_type"),
         strike=_number(strike),
         strike_at_ns=_first(told, "strike", strike),
         settlement=_number(settlement),

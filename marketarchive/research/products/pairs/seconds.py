@@ -133,7 +133,10 @@ _OUTCOMES = ", ".join(f"({text(venue)}, {text(side)})" for venue, side in SIDES.
 
 
 def _stated(name: str) -> str:
-    """Return a query of the best prices that a table states of the sides that are looked at."""
+    """Return a query of the best prices that a table states of the sides that are looked at.
+
+    A change without any states none; a book or a quote without any is of an empty book.
+    """
     is_book = name == "books"
     return f"""
         SELECT venue, feed, run, connection, seq, index, position, market, slug, token,
@@ -141,7 +144,7 @@ def _stated(name: str) -> str:
                best_bid::DOUBLE AS bid, best_ask::DOUBLE AS ask,
                {"coalesce(age_ms, 0)" if is_book else "0"} * 1000 AS age_us
         FROM {name} WHERE (outcome IS NULL OR (venue, outcome) IN ({_OUTCOMES}))
-            {"" if is_book else "AND (best_bid IS NOT NULL OR best_ask IS NOT NULL)"}"""
+            {"AND (best_bid IS NOT NULL OR best_ask IS NOT NULL)" if name == "book_changes" else ""}"""
 
 
 # a state counts from its receipt, and only if none that is newer was known before it
