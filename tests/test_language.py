@@ -69,17 +69,12 @@ NOT_YET = frozenset(
 DOUBLES = frozenset(
     (
         "Asked",
-        "Candles",
         "Check",
-        "History",
-        "LiveBook",
         "Quote",
         "Round",
         "Rows",
         "Session",
         "Told",
-        "Trade",
-        "_Rows",
     )
 )
 """Class names used more than once."""
