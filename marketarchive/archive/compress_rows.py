@@ -29,7 +29,7 @@ _LEVEL = 6
 
 @dataclass(frozen=True, slots=True)
 class Compressed:
-    """What became of one day."""
+    """Result of compressing one day."""
 
     path: str  # of the plain file, as the ledger writes it
     outcome: Literal["compressed", "open", "refused"]

@@ -116,14 +116,14 @@ def _text(value: Any) -> Any:
 # ---- exporters -------------------------------------------------------------------------------------------
 
 
-class _Rows(BaseItemExporter):
+class _RowWriter(BaseItemExporter):
     """Hands items over as rows."""
 
     def export_item(self, item: Any) -> None:
         super().export_item(row(item) if isinstance(item, Derived) else item)  # type: ignore[safe-super]
 
 
-class _TextRows(_Rows):
+class _TextRows(_RowWriter):
     def serialize_field(self, field: Mapping[str, Any], name: str, value: Any) -> Any:  # noqa: ARG002 (Scrapy's)
         return _text(value)
 
@@ -136,7 +136,7 @@ class _DigitsEncoder(ScrapyJSONEncoder):
         return (msgspec.json.format(text, indent=int(self.indent)) if self.indent else text).decode()
 
 
-class JsonExporter(_Rows, JsonItemExporter):
+class JsonExporter(_RowWriter, JsonItemExporter):
     """Use it for one JSON list, `-O x.json`."""
 
     def __init__(self, file: BytesIO, **options: Any) -> None:
@@ -144,7 +144,7 @@ class JsonExporter(_Rows, JsonItemExporter):
         self.encoder = _DigitsEncoder(indent=self.indent)
 
 
-class JsonLinesExporter(_Rows, JsonLinesItemExporter):
+class JsonLinesExporter(_RowWriter, JsonLinesItemExporter):
     """Use it for one JSON object a line, `-o x.jsonl`."""
 
     def __init__(self, file: BytesIO, **options: Any) -> None:
@@ -169,7 +169,7 @@ class MarshalExporter(_TextRows, MarshalItemExporter):
     """Use it for Python's marshal format."""
 
 
-class PickleExporter(_Rows, PickleItemExporter):
+class PickleExporter(_RowWriter, PickleItemExporter):
     """Use it for Python's pickle format."""
 
 

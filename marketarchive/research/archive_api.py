@@ -294,8 +294,9 @@ class Archive:
         return known
 
     def book_at(self, token: str, t: Moment, *, exact: bool = False) -> BookAt | None:
-        """Return the book of a token, or of a market without tokens (its ticker), as received by `t`; None
-        before its first snapshot.
+        """Return the book of a token as received by `t`; None before its first snapshot.
+
+        A market without tokens is named by its ticker.
 
         It is replayed from the last whole book of the connection with the newest data. `gap` tells whether
         something may be missing between that data and `t`: it is never carried silently.

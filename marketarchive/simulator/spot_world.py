@@ -31,7 +31,7 @@ _TRADES = (0, 2, 3, 5, 6, 9)
 
 
 @dataclass(frozen=True, slots=True)
-class Trade:
+class SpotTrade:
     """One trade; `number` counts those of its market without a hole."""
 
     number: int
@@ -49,7 +49,7 @@ class Step:
     bids: Levels
     asks: Levels
     changes: Sequence[tuple[str, str, str]] = ()  # (bid or ask, price, size); "0" removes
-    trade: Trade | None = None
+    trade: SpotTrade | None = None
 
 
 class SpotWorld:
@@ -96,9 +96,9 @@ class SpotWorld:
             second -= 1
         return found[-1]
 
-    def trades_before(self, symbol: str, ns: int, count: int) -> list[tuple[int, Trade]]:
+    def trades_before(self, symbol: str, ns: int, count: int) -> list[tuple[int, SpotTrade]]:
         """Return (ns, trade) of the newest trades up to a moment, oldest first."""
-        found: list[tuple[int, Trade]] = []
+        found: list[tuple[int, SpotTrade]] = []
         second = ns // SECOND
         while len(found) < count:
             steps = [step for step in self.steps(symbol, second) if step.trade is not None and step.ns <= ns]
@@ -116,7 +116,7 @@ class SpotWorld:
         changes = gone + new
         parts = [changes[place : place + _AT_ONCE] for place in range(0, len(changes), _AT_ONCE)]
         trade = self._trade(symbol, second, before)
-        events: list[tuple[int, Sequence[tuple[str, str, str]], Trade | None]] = [
+        events: list[tuple[int, Sequence[tuple[str, str, str]], SpotTrade | None]] = [
             (second * SECOND + (place + 1) * 990_000 // (len(parts) + 1) * 1000, part, None)
             for place, part in enumerate(parts)
         ]
@@ -158,7 +158,7 @@ class SpotWorld:
 
     def _trade(
         self, symbol: str, second: int, levels: tuple[Mapping[str, str], Mapping[str, str]]
-    ) -> Trade | None:
+    ) -> SpotTrade | None:
         if second % 10 not in _TRADES:
             return None
         number = second // 10 * len(_TRADES) + _TRADES.index(second % 10)
@@ -166,7 +166,7 @@ class SpotWorld:
         is_buy = bool(drawn % 2)
         price = next(iter(levels[1 if is_buy else 0]))
         size = f"{_SIZE[self.assets[symbol]] * (1 + drawn % 997) / 5_000:.8f}"
-        return Trade(number, "BUY" if is_buy else "SELL", price, size)
+        return SpotTrade(number, "BUY" if is_buy else "SELL", price, size)
 
 
 class _Side:

@@ -1,4 +1,4 @@
-"""What is true of each venue: endpoints, wire models, parse functions, identity and integrity of messages.
+"""Venues: endpoints, wire models, parse functions, identity and integrity of messages.
 
 A package here whose module `venue` has a `VENUE` is a venue: nothing else has to be told of it.
 """

@@ -1,4 +1,4 @@
-"""Whether an answer is one: by its HTTP status, as most venues mean it."""
+"""Classification of responses by HTTP status, as most venues mean it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an attempt brought no usable answer."""
+    """Failure of an attempt: it brought no usable response."""
 
     reason: GapReason
     cause: Cause

@@ -49,7 +49,7 @@ class BookSide:
 
     @property
     def best(self) -> Decimal | None:
-        """The best price; None of an empty side."""
+        """Return the best price; None of an empty side."""
         return abs(self.keys[-1]) if self.keys else None
 
     def set(self, price: str, size: str) -> None:

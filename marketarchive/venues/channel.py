@@ -1,4 +1,4 @@
-"""What a streaming venue says about its socket: how messages are proven, and what each of them means.
+"""Declaration of a streaming venue's socket: how messages are proven, and what each of them means.
 
 A `Channel` is the declaration, a `Session` the state of one connection. Neither knows a socket, a task or a
 clock, so the live spider, the conformance suite and the normaliser use the same ones.
@@ -32,7 +32,7 @@ ParseError; of "" when nobody can say which key it was about. renew: the venue w
 
 
 class Update(msgspec.Struct, frozen=True, gc=False):
-    """What one message says of one key."""
+    """Content of one message about one key."""
 
     key: str
     kind: UpdateKind

@@ -1,4 +1,4 @@
-"""What every venue says of its interfaces: documented limits, endpoints, and queries to them."""
+"""Interfaces of a venue: documented limits, endpoints, and queries to them."""
 
 from __future__ import annotations
 

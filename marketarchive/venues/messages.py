@@ -1,4 +1,4 @@
-"""What goes into a venue's parse functions and what comes out, the same for every venue."""
+"""Input and output of a venue's parse functions, the same for every venue."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Received(msgspec.Struct, frozen=True):
 
 
 class ConnectionLine(NamedTuple):
-    """What a `connection` line says."""
+    """Content of a `connection` line."""
 
     connection: str  # c1, c2, ... of its run
     event: str  # opened, subscribed, unsubscribed, closed
@@ -96,7 +96,7 @@ class ConnectionLine(NamedTuple):
 
 @dataclass
 class Parsed:
-    """What one answer says; a bad row is one entry of `errors` and spoils nothing else."""
+    """Content of one response; a bad row is one entry of `errors` and spoils nothing else."""
 
     items: list[Market | PriceSnapshot | Resolution] = field(default_factory=list)  # for the market master
     books: list[Any] = field(default_factory=list)  # in the venue's own form

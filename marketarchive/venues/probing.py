@@ -161,7 +161,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Need:
-    """What a probe must find to pass."""
+    """Evidence that a probe must find to pass."""
 
     key: str  # in the report
     what: str
@@ -196,7 +196,7 @@ class Probe:
 
 @dataclass
 class Findings:
-    """What a probe found so far."""
+    """Findings of a probe so far."""
 
     probe: Probe
     venue: str

@@ -27,7 +27,7 @@ class DeltaBuffer(Generic[T]):
 
     @property
     def last(self) -> T:
-        """The newest; raises IndexError when there is none."""
+        """Return the newest delta. Raises IndexError when there is none."""
         return self._kept[-1][1]
 
     def add(self, at: int, delta: T) -> None:

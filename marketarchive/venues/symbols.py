@@ -1,4 +1,4 @@
-"""What each venue calls the assets that it has: `venues/<venue>/symbols.csv`, a line an asset.
+"""Assets' names at each venue: `venues/<venue>/symbols.csv`, a line an asset.
 
 The first column is `asset`, as everybody calls it (BTC); the others are the venue's own, empty where unknown.
 """

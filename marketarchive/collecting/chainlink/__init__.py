@@ -1,1 +1,1 @@
-"""What Chainlink's spiders share."""
+"""Shared parts of Chainlink's spiders."""

@@ -12,7 +12,7 @@ HISTORY_S = 30
 _TRIM_EVERY = 64  # reports between two looks at what is too old
 
 
-class History:
+class ReportHistory:
     """Reports of one key, oldest first.
 
     It keeps those of the last HISTORY_S and at most `_TRIM_EVERY` before them.

@@ -10,7 +10,7 @@ import enum
 from typing import Any, NamedTuple
 
 from marketarchive.collecting.streams.axis import Outage, StreamLimits
-from marketarchive.collecting.streams.history import History
+from marketarchive.collecting.streams.history import ReportHistory
 from marketarchive.venues.channel import Update
 
 
@@ -90,7 +90,7 @@ class Track:
         self.at = 0  # venue's date of the state held
         self.chain_from = 0  # venue's date where the chain of states that is held begins
         self.received = subscribed_at  # receipt of its newest message
-        self.history = History()
+        self.history = ReportHistory()
         self.inner_gaps: list[InnerGap] = []
         self.pending: dict[tuple[int, str], Pending] = {}
         self.stated_at = 0  # newest date that any statement gave

@@ -166,7 +166,7 @@ class Collection:
             self._note_fault(error)
 
     def _note_fault(self, error: BaseException) -> None:
-        """A listener failed: its feeds go on, the exit code says it."""
+        """Note a listener that failed: its feeds go on, the exit code says it."""
         logger.error("What joins the feeds failed; they go on by themselves", exc_info=error)
         self.exit_code, self._fault = FAILED, f"{type(error).__name__}: {error}"
 

@@ -95,7 +95,7 @@ class DueRows:
 
 
 class RowWriter(Protocol):
-    """Where a listener puts rows of its own: the run of the collection that it listens to."""
+    """Destination of a listener's own rows: the run of the collection that it listens to."""
 
     run: str
 

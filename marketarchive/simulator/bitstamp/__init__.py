@@ -11,7 +11,7 @@ import msgspec
 from marketarchive.simulator.messages import Asked, Reply, json_reply
 from marketarchive.simulator.sockets import Frame, Session, Told, message_of
 from marketarchive.simulator.spot_session import SpotSession
-from marketarchive.simulator.spot_world import SpotWorld, Step, Trade
+from marketarchive.simulator.spot_world import SpotTrade, SpotWorld, Step
 from marketarchive.times import SECOND
 from marketarchive.venues.exchange import assets_of
 
@@ -104,7 +104,7 @@ def _book(step: Step, depth: int) -> dict[str, Any]:
     return {**_times(step.ns), "bids": step.bids[:depth], "asks": step.asks[:depth]}
 
 
-def _trade(ns: int, trade: Trade) -> dict[str, Any]:
+def _trade(ns: int, trade: SpotTrade) -> dict[str, Any]:
     return {
         "id": trade.number,
         **_times(ns),

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from marketarchive.simulator.chainlink.candles import RANGES, Candles
+from marketarchive.simulator.chainlink.candles import RANGES, SimCandles
 from marketarchive.simulator.chainlink.page import NOT_FOUND, SCRIPT_PATH, render
 from marketarchive.simulator.chainlink.reports import Reports, SimReport, decimal, stamp
 from marketarchive.simulator.chainlink.script import SCRIPT
@@ -37,7 +37,7 @@ class Chainlink:
         self._seed = seed
         self.reports = Reports(seed, prices)
         self._nodes = lru_cache(maxsize=1 << 13)(self._make_nodes)
-        self._candles = Candles(self.reports)
+        self._candles = SimCandles(self.reports)
 
     def answer(self, asked: Asked, now_ns: int) -> Reply:
         if asked.method not in ("GET", "HEAD"):

@@ -31,7 +31,7 @@ RANGES = {
 }
 
 
-class Candles:
+class SimCandles:
     """Candles of whole buckets; high and low are those of _LOOKED_AT reports, open and close true."""
 
     def __init__(self, reports: Reports) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from marketarchive.simulator.sockets import Frame, Told, message_of
 from marketarchive.simulator.spot_session import SpotSession
-from marketarchive.simulator.spot_world import SpotWorld, Step, Trade
+from marketarchive.simulator.spot_world import SpotTrade, SpotWorld, Step
 from marketarchive.times import SECOND, iso
 
 BOOK = "level2"
@@ -119,7 +119,7 @@ def _trades(symbol: str, kind: str, ns: int, trades: Sequence[dict[str, str]]) -
     return _sent("market_trades", ns, "backfill" if kind == "snapshot" else "trade", event, symbol)
 
 
-def _trade(symbol: str, ns: int, trade: Trade) -> dict[str, str]:
+def _trade(symbol: str, ns: int, trade: SpotTrade) -> dict[str, str]:
     return {
         "trade_id": str(trade.number),
         "product_id": symbol,

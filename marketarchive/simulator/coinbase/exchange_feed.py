@@ -9,7 +9,7 @@ import msgspec
 
 from marketarchive.simulator.sockets import Frame, Told, message_of
 from marketarchive.simulator.spot_session import SpotSession
-from marketarchive.simulator.spot_world import Levels, Step, Trade
+from marketarchive.simulator.spot_world import Levels, SpotTrade, Step
 from marketarchive.times import SECOND, iso
 
 BOOK = "level2_batch"
@@ -76,7 +76,7 @@ class ExchangeFeedSession(SpotSession):
         elif channel == "ticker":
             yield self._ticker(symbol, now_ns, sequence, trade)
 
-    def _ticker(self, symbol: str, ns: int, sequence: int, trade: Trade) -> Frame:
+    def _ticker(self, symbol: str, ns: int, sequence: int, trade: SpotTrade) -> Frame:
         bids, asks = self.world.book(symbol, ns)
         return _sent(
             ns,
@@ -109,7 +109,7 @@ def _best(levels: Levels) -> str:
 
 
 def _match(
-    symbol: str, ns: int, sequence: int, trade: Trade, kind: str, traded_ns: int | None = None
+    symbol: str, ns: int, sequence: int, trade: SpotTrade, kind: str, traded_ns: int | None = None
 ) -> Frame:
     """Return a trade that is sent at `ns`, traded then unless said otherwise."""
     return _sent(

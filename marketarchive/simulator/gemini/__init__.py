@@ -11,7 +11,7 @@ import msgspec
 from marketarchive.simulator.messages import Asked, Reply, json_reply
 from marketarchive.simulator.sockets import Frame, Session, Told, message_of
 from marketarchive.simulator.spot_session import SpotSession
-from marketarchive.simulator.spot_world import Levels, SpotWorld, Step, Trade
+from marketarchive.simulator.spot_world import Levels, SpotTrade, SpotWorld, Step
 from marketarchive.venues.exchange import assets_of
 
 HOST = "ws.gemini.com"
@@ -118,7 +118,7 @@ def _ticker(symbol: str, ns: int, step: Step) -> Frame:
     return _frame(ns, "ticker", document, symbol)
 
 
-def _trade(symbol: str, ns: int, trade: Trade) -> Frame:
+def _trade(symbol: str, ns: int, trade: SpotTrade) -> Frame:
     document = {"E": ns, "s": symbol, "t": trade.number, "p": trade.price, "q": trade.size}
     return _frame(ns, "trade", {**document, "m": trade.side == "SELL"}, symbol)
 

@@ -299,8 +299,9 @@ def _trade_key(trade: SimTrade) -> tuple[int, str]:
 def _page(
     asked: Asked, found: Sequence[T], limit: int, key: Callable[[T], tuple[int, str]]
 ) -> tuple[list[T], str]:
-    """Return the rows of a page, the newest first, and the cursor of the next; a cursor that cannot be read
-    is as none.
+    """Return the rows of a page, the newest first, and the cursor of the next.
+
+    A cursor that cannot be read counts as none.
     """
     after = None if "kalshi_first_page_again" in asked.faults else _read_cursor(asked.first("cursor"))
     left = sorted((each for each in found if after is None or key(each) < after), key=key, reverse=True)

@@ -14,7 +14,7 @@ import msgspec
 from marketarchive.simulator.messages import Asked, Reply, json_reply
 from marketarchive.simulator.sockets import Frame, Session, Told, message_of
 from marketarchive.simulator.spot_session import SpotSession
-from marketarchive.simulator.spot_world import Levels, SpotWorld, Step, Trade
+from marketarchive.simulator.spot_world import Levels, SpotTrade, SpotWorld, Step
 from marketarchive.times import SECOND, iso
 from marketarchive.venues.exchange import assets_of
 
@@ -156,7 +156,7 @@ def _raw(text: str) -> msgspec.Raw:
     return msgspec.Raw(text.encode())
 
 
-def _trade(symbol: str, ns: int, trade: Trade) -> dict[str, Any]:
+def _trade(symbol: str, ns: int, trade: SpotTrade) -> dict[str, Any]:
     return {
         "symbol": symbol,
         "side": trade.side.lower(),

@@ -131,8 +131,10 @@ def _messages(frame: _Frame, at: int, received_at: int) -> Iterable[MarketMessag
 
 
 def _book(event: _BookEvent, at: int, received_at: int) -> BookMessage:
-    """Date a book by its frame: levels of a snapshot are dated 1970 (frames of 2026-09-26), and those of a
-    delta may be older than the snapshot that holds them.
+    """Date a book by its frame.
+
+    Levels of a snapshot are dated 1970 (frames of 2026-09-26), and those of a delta may be older than the
+    snapshot that holds them.
     """
     is_snapshot = event.type == "snapshot"
     bids = [(each.price_level, each.new_quantity) for each in event.updates if each.side == "bid"]

@@ -122,7 +122,7 @@ def _is_due(failures: int) -> bool:
     return failures < SEARCHES or failures % 32 == 0
 
 
-class LiveBook:
+class ProvenBook:
     """The book of one token as it stands, changed in place."""
 
     __slots__ = (
@@ -450,7 +450,7 @@ class ChannelBooks:
     """
 
     def __init__(self) -> None:
-        self.books: dict[str, LiveBook] = {}
+        self.books: dict[str, ProvenBook] = {}
         self._markets: dict[str, _Market] = {}
         self._early: dict[str, DeltaBuffer[PriceChange]] = {}  # by token without a book
 
@@ -513,7 +513,7 @@ class ChannelBooks:
                 early = early.after(book.timestamp_ms)
             if not early.covers(book.timestamp_ms):
                 return None
-            held = self.books[book.token] = LiveBook(book, self._market(book.market), verify=verify)
+            held = self.books[book.token] = ProvenBook(book, self._market(book.market), verify=verify)
             self._early.pop(book.token, None)
             return held.repeat(early) if early else held.verdict
         if book.timestamp_ms > held.timestamp_ms or (

@@ -35,7 +35,7 @@ RULES: dict[str, tuple[str, str, str]] = {
         "max(update.at, update.base), now):\n            self.go_out",
         "0, now):\n            self.go_out",
     ),
-    "a base dated ahead is dropped": ("completeness", "if need is Need.NEW_BASE:", "if False:"),
+    "a base dated ahead is dropped": ("completeness", "if need is FollowUp.NEW_BASE:", "if False:"),
     "a base dated ahead holds nothing": ("track", "and self._is_base_ahead and", "and False and"),
     "stop settles what is pending": (
         "coverage",

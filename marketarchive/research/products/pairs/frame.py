@@ -24,8 +24,9 @@ def frame(
     windows: bool = False,
     exact: bool = False,
 ) -> pd.DataFrame:
-    """Return a row per second of each pair, on the clock of receipt; with `windows` a row per window: rules,
-    strikes, outcomes, relation and polarity.
+    """Return a row per second of each pair, on the clock of receipt.
+
+    windows: a row per window instead: rules, strikes, outcomes, relation and polarity.
 
     Windows that touch `start` <= time < `end`; labels are brought up to date. `*_gap`: a gap was recorded
     since the price was received; `*_age_s` is its age, 60 s at most. Raises ArchiveError, DiskError.

@@ -1,4 +1,4 @@
-"""What up/down rounds have in a report: what is made for it, its sections, figures and facts."""
+"""Up/down rounds in a report: what is made for it, its sections, figures and facts."""
 
 from __future__ import annotations
 

@@ -1,0 +1,171 @@
+"""The house's language, checked on the syntax tree: docstrings, class names, words that names may not hold.
+
+What is listed here as not done yet may only shrink: an entry that is not needed any more fails too.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent.parent / "marketarchive"
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+QUESTIONS = frozenset(("What", "Whether", "Of", "Where", "Which", "How", "Who", "Whom", "Why", "Those"))
+"""No docstring begins with one: a class, a module or a setting says what it is."""
+NO_VERBS = QUESTIONS | {
+    "The",
+    "A",
+    "An",
+    "All",
+    "Every",
+    "Each",
+    "One",
+    "By",
+    "As",
+    "From",
+    "In",
+    "At",
+    "For",
+}
+"""No docstring of a function or method, properties among them, begins with one: it begins with a verb."""
+NOT_YET = frozenset(
+    (
+        "collecting/kalshi",
+        "collecting/perps.py",
+        "collecting/spider.py",
+        "collecting/user_settings.py",
+        "commands",
+        "plans",
+        "research/labels",
+        "research/products/__init__.py",
+        "research/products/brti",
+        "research/products/kalshi_rounds",
+        "research/products/pairs",
+        "research/products/perps",
+        "simulator/binance",
+        "simulator/hyperliquid",
+        "simulator/kalshi",
+        "simulator/perps_world.py",
+        "venues/binance",
+        "venues/brti.py",
+        "venues/bybit",
+        "venues/exchange.py",
+        "venues/exchange_books.py",
+        "venues/hyperliquid",
+        "venues/kalshi",
+        "venues/market_messages.py",
+        "venues/okx",
+        "venues/perp_rows.py",
+        "venues/perps.py",
+        "venues/table_rows.py",
+        "venues/venue.py",
+    )
+)
+"""Files and packages whose docstrings are not done yet."""
+DOUBLES = frozenset(
+    (
+        "Asked",
+        "Check",
+        "Quote",
+        "Round",
+        "Rows",
+        "Session",
+        "Told",
+    )
+)
+"""Class names used more than once."""
+BANNED = frozenset(("told", "untold", "heard", "outbox", "salvage", "tally", "doubt", "hole", "holes"))
+"""Words that no class, function or module has in its name."""
+NAMED_YET = frozenset(("Told", "_empty_outbox", "_told", "told"))
+"""Names that have one still."""
+
+
+def test_docstrings_of_functions_begin_with_a_verb() -> None:
+    found = {
+        f"{path}:{node.lineno} {node.name}: {first}"
+        for path, node in definitions()
+        if isinstance(node, Function) and (first := first_word(node)) in NO_VERBS and not is_listed(path)
+    }
+    assert found == set()
+
+
+def test_docstrings_of_classes_and_modules_say_what_they_are() -> None:
+    found = {
+        f"{path}: {first}"
+        for path, node in [*modules().items(), *definitions()]
+        if isinstance(node, ast.Module | ast.ClassDef)
+        and (first := first_word(node)) in QUESTIONS
+        and not is_listed(path)
+    }
+    assert found == set()
+
+
+def test_what_is_not_done_yet_is_still_not_done() -> None:
+    left = {path for path, node in definitions() if is_unfinished(node)}
+    left |= {path for path, tree in modules().items() if first_word(tree) in QUESTIONS}
+    assert {entry for entry in NOT_YET if not any(is_within(path, entry) for path in left)} == set()
+
+
+def test_a_class_name_is_used_once() -> None:
+    counted = Counter(
+        node.name
+        for path, node in definitions()
+        if isinstance(node, ast.ClassDef) and not may_share_its_name(path, node.name)
+    )
+    assert {name for name, count in counted.items() if count > 1} == DOUBLES
+
+
+def test_names_have_the_words_of_the_field() -> None:
+    named = {node.name for _, node in definitions()} | {Path(path).stem for path in modules()}
+    assert {name for name in named if BANNED & set(words_of(name))} == NAMED_YET
+
+
+# ---- the syntax tree -------------------------------------------------------------------------------------
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    return {
+        path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+        for path in sorted(PACKAGE.rglob("*.py"))
+    }
+
+
+def definitions() -> Iterator[tuple[str, Function | ast.ClassDef]]:
+    for path, tree in modules().items():
+        for node in ast.walk(tree):
+            if isinstance(node, Function | ast.ClassDef):
+                yield path, node
+
+
+def first_word(node: Function | ast.ClassDef | ast.Module) -> str:
+    found = re.match(r"\w+", ast.get_docstring(node) or "")
+    return found[0] if found else ""
+
+
+def is_unfinished(node: Function | ast.ClassDef) -> bool:
+    return first_word(node) in (NO_VERBS if isinstance(node, Function) else QUESTIONS)
+
+
+def is_listed(path: str) -> bool:
+    return any(is_within(path, entry) for entry in NOT_YET)
+
+
+def may_share_its_name(path: str, name: str) -> bool:
+    """Scrapy names a command's class; what a venue sends is named alike at each of them."""
+    package, _, rest = path.partition("/")
+    is_wire_model = package in ("venues", "simulator") and "/" in rest and name.startswith(("_", "Sent"))
+    return is_wire_model or name == "Command"
+
+
+def is_within(path: str, entry: str) -> bool:
+    return path == entry or path.startswith(f"{entry}/")
+
+
+def words_of(name: str) -> list[str]:
+    """`_told_ms`, `ToldSpan` -> told, ms, span."""
+    return [each.lower() for each in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
