@@ -182,8 +182,17 @@ class PerpsSpider(CadenceSpider):
     async def _walk(
         self, series: Series, route: Route, due: Range, instrument: InstrumentsRow | None
     ) -> None:
-        """List a series to its end."""
-        wanted: Range | None = self._served(series, route, self._wanted(series, route, due, instrument))
+        """List a series to its end, a window after another: what of one fails is a gap of that window."""
+        wanted = self._served(series, route, self._wanted(series, route, due, instrument))
+        if wanted is None:
+            return
+        for window in route.windows(series, wanted):
+            if series.is_in(window):
+                await self._list(series, route, window)
+
+    async def _list(self, series: Series, route: Route, window: Range) -> None:
+        """List what of a series lies in a window."""
+        wanted: Range | None = window
         while wanted is not None:
             parsed = await self._fetch(route.page(series, wanted), self._scope(series, route), wanted, series)
             if parsed is None:

@@ -7,7 +7,7 @@ its times say, whatever its size or the interval of what is listed.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -69,6 +69,19 @@ class Route:
     """Whether each candle says the open interest at its beginning."""
     late_s: int = 0
     """Seconds by which an event may be stamped after its due time: a range is asked for as much longer."""
+
+    window_s: int = 0
+    window_rows: int = 0
+    """Seconds, or rows of a step, in one request at most; 0: any. What is asked for is divided by it."""
+
+    def windows(self, series: Series, wanted: Range) -> Iterator[Range]:
+        """Yield the ranges that are to be asked for one by one, the newest first."""
+        length = (self.window_s or self.window_rows * series.step_s) * 1000
+        last = wanted.last
+        while last >= wanted.first:
+            first = max(wanted.first, last - length + 1) if length else wanted.first
+            yield Range(first, last)
+            last = first - 1
 
     def step_of(self, period_s: int) -> int:
         """Return the longest step that divides a period, 0 where it has none. Raises ValueError."""
