@@ -87,6 +87,9 @@ class Dydx:
             "initialMarginFraction": "0.02", "maintenanceMarginFraction": "0.012",
             "openInterest": written(world.open_interest(asset, second)), "marketType": "CROSS",
             "baseOpenInterest": "782.0931", "defaultFundingRate1H": "0",
+            "atomicResolution": -10, "quantumConversionExponent": -9, "tickSize": "0.00000001",
+            "stepSize": "0.001", "stepBaseQuantums": 1000000, "subticksPerTick": 100000,
+            "openInterestLowerCap": "0", "openInterestUpperCap": "0",
         }  # fmt: skip
 
     def _fundings(self, asked: Asked, ticker: str, now: int) -> list[dict[str, Any]]:

@@ -91,7 +91,8 @@ INSERT INTO bars
 SELECT market, '{source} samples', row_s, arg_min(price, event_time), max(price), min(price),
        arg_max(price, event_time), count(*)::DECIMAL(38, 18), NULL
 FROM (SELECT market, event_time, {source}_price AS price,
-             (epoch_us(event_time) // 1000000 + {period} - 1) // {period} * {period} AS row_s
+             (CASE WHEN kind = 'settled' THEN (epoch_us(event_time) + 30000000) // 60000000 * 60
+                   ELSE epoch_us(event_time) // 1000000 END + {period} - 1) // {period} * {period} AS row_s
       FROM fundings WHERE {source}_price IS NOT NULL)
 GROUP BY ALL"""
 
