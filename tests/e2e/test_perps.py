@@ -42,7 +42,7 @@ class Week:
     """Seven days of all assets of all venues, collected in one process."""
 
     out: Output
-    told: dict[str, Any]
+    report: dict[str, Any]
 
 
 def perps(world: Simulator, out: Path, *options: str) -> dict[str, Any]:
@@ -50,8 +50,8 @@ def perps(world: Simulator, out: Path, *options: str) -> dict[str, Any]:
     line = [*SCRAPY, "perps", "-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={world.url}", *options]
     done = run([*line, "--json"])
     assert done.returncode == 0, done.stderr
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ def test_open_interest_of_the_week(week: Week, venue: str) -> None:
 
 def test_everything_sent_is_archived_and_nothing_is_missing(week: Week, world: Simulator) -> None:
     assert {
-        each["venue"]: (each["exit_code"], each["attempts"], each["gaps"]) for each in week.told["venues"]
+        each["venue"]: (each["exit_code"], each["attempts"], each["gaps"]) for each in week.report["venues"]
     } == (dict.fromkeys(VENUES, (0, 1, {})))
     assert week.out.gaps() == []
     sent = Counter(line["sha256"] for line in world.served() if line["whole"])
@@ -149,7 +149,7 @@ def test_all_venues_in_one_file(week: Week, world: Simulator) -> None:
     keys = ["timestamp", "venue", "symbol"]
     assert found.equals(found.sort_values(keys, ignore_index=True))
     assert not found.duplicated(keys).any()
-    assert len(found) == week.told["rows"] == len(VENUES) * len(sectors()) * 22
+    assert len(found) == week.report["rows"] == len(VENUES) * len(sectors()) * 22
     for row in found.to_dict("records"):
         check_unified(row)
     for venue in VENUES:
@@ -191,8 +191,8 @@ def check_unified(row: Mapping[Any, Any]) -> None:
 def test_contracts_of_a_thousand_are_turned_into_base_units(world: Simulator, out: Path) -> None:
     fault = {"kind": "status", "status": 500, "route": "fapi.binance.com/fapi/v1/klines", "count": 5}
     with world.ordered(fault):  # fails in all its attempts, and is there when the venue is tried again
-        told = perps(world, out, "--assets", "PEPE", "--start", "2026-11-19T16:00:00Z", "--end", END)
-    assert {each["venue"]: each["attempts"] for each in told["venues"]} == {
+        report = perps(world, out, "--assets", "PEPE", "--start", "2026-11-19T16:00:00Z", "--end", END)
+    assert {each["venue"]: each["attempts"] for each in report["venues"]} == {
         venue: 1 + (venue == "binance") for venue in VENUES
     }
     found = pd.read_parquet(out / "perps" / "unified_data.parquet").to_dict("records")
