@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from marketarchive.times import SECOND, from_iso
 from marketarchive.venues import venues
 from marketarchive.venues.perps import Column, Perps, sectors
 from marketarchive.venues.symbols import symbols
-from tests.e2e.harness import SCRAPY, Done, Simulator, command, crawl, run, simulator
+from tests.e2e.harness import SCRAPY, Output, Simulator, command, crawl, run, simulator
 
 pytestmark = pytest.mark.e2e
 
@@ -35,26 +37,30 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
         yield running
 
 
-class Weeks(dict[str, Done]):
-    """Seven days of all assets of a venue, in a folder of its own; crawled when it is first asked for."""
+@dataclass
+class Week:
+    """Seven days of all assets of all venues, collected in one process."""
 
-    def __init__(self, world: Simulator, folders: pytest.TempPathFactory) -> None:
-        self._world, self._folders = world, folders
+    out: Output
+    report: dict[str, Any]
 
-    def __missing__(self, venue: str) -> Done:
-        out = self._folders.mktemp(venue)
-        done = crawl(self._world.url, out, f"{venue}_perps", f"start={START}", f"end={END}")
-        assert done.code == 0, done.log
-        assert command("normalize", out, "--strict").returncode == 0
-        self[venue] = done
-        return done
+
+def perps(world: Simulator, out: Path, *options: str) -> dict[str, Any]:
+    """What `scrapy perps` reports; all venues ask one simulator at once, however slow the machine is."""
+    line = [*SCRAPY, "perps", "-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={world.url}", *options]
+    done = run([*line, "-s", "DOWNLOAD_TIMEOUT=300", "--json"])
+    assert done.returncode == 0, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
 
 
 @pytest.fixture(scope="module")
-def week(world: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Weeks:
-    return Weeks(world, tmp_path_factory)
+def week(world: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Week:
+    out = tmp_path_factory.mktemp("week")
+    return Week(Output(out), perps(world, out, "--start", START, "--end", END))
 
 
+@cache
 def truth(venue: str) -> PerpsWorld:
     made: PerpsWorld = import_module(f"marketarchive.simulator.{venue}").simulated(1).world
     return made
@@ -70,20 +76,20 @@ def has(venue: str, column: str) -> bool:
     return declared(venue).columns[column].origin == "source"
 
 
-def rows(done: Done, table: str) -> list[dict[str, Any]]:
+def rows(out: Output, venue: str, table: str) -> list[dict[str, Any]]:
     """A table's rows; times are Unix seconds."""
-    path = str(done.out.root / "tables" / table / "*/*/*/*.parquet")
+    path = str(out.root / "tables" / table / f"venue={venue}/*/*/*.parquet")
     sql = f"SELECT * REPLACE (epoch(event_time) AS event_time) FROM read_parquet('{path}')"
     found: list[dict[str, Any]] = duckdb.connect().sql(sql).to_arrow_table().to_pylist()
     return found
 
 
 @pytest.mark.parametrize("venue", VENUES)
-def test_every_settlement_of_the_week(week: Weeks, venue: str) -> None:
+def test_every_settlement_of_the_week(week: Week, venue: str) -> None:
     first, last = from_iso(START) // SECOND - EIGHT_H + 1, from_iso(END) // SECOND
     settled = [
         row
-        for row in rows(week[venue], "fundings")
+        for row in rows(week.out, venue, "fundings")
         if row["kind"] == "settled" and row["event_time"] >= first + 60  # a page may begin before
     ]
     found = Counter((row["asset"], round(row["event_time"] / 60) * 60, row["rate"]) for row in settled)
@@ -98,10 +104,10 @@ def test_every_settlement_of_the_week(week: Weeks, venue: str) -> None:
 
 
 @pytest.mark.parametrize("venue", VENUES)
-def test_every_candle_of_the_week(week: Weeks, venue: str) -> None:
+def test_every_candle_of_the_week(week: Week, venue: str) -> None:
     now = from_iso("2026-11-20T10:01:00Z") // SECOND
     found = {
-        (row["asset"], row["source"], int(row["event_time"])): row for row in rows(week[venue], "candles")
+        (row["asset"], row["source"], int(row["event_time"])): row for row in rows(week.out, venue, "candles")
     }
     [step] = {row["interval_s"] for row in found.values()}
     ahead = step * any(route.opens_with_open_interest for route in declared(venue).routes)
@@ -121,10 +127,10 @@ def test_every_candle_of_the_week(week: Weeks, venue: str) -> None:
 
 
 @pytest.mark.parametrize("venue", VENUES)
-def test_open_interest_of_the_week(week: Weeks, venue: str) -> None:
+def test_open_interest_of_the_week(week: Week, venue: str) -> None:
     found = {
         (row["asset"], int(row["event_time"])): row
-        for row in rows(week[venue], "open_interest")
+        for row in rows(week.out, venue, "open_interest")
         if row["event_time"] < from_iso("2026-11-20T10:01:00Z") // SECOND  # not what is listed at the crawl
     }
     due: Collection[int] = ()
@@ -143,127 +149,37 @@ def test_open_interest_of_the_week(week: Weeks, venue: str) -> None:
         assert row["amount_quote"] == (worth if has(venue, "open_interest_usd") else None)
 
 
-@pytest.mark.parametrize("venue", VENUES)
-def test_everything_sent_is_archived_and_nothing_is_missing(
-    week: Weeks, world: Simulator, venue: str
-) -> None:
-    done = week[venue]
-    assert done.out.gaps() == []
-    hosts = {query.url.split("/")[2] for query in declared(venue).instruments}
-    sent = [line for line in world.served() if line["url"].split("/")[2] in hosts and line["whole"]]
-    digests = done.out.payload_digests()
-    assert digests <= Counter(line["sha256"] for line in sent)
-    assert command("verify", done.out.root).returncode == 0
-    listed = {row["asset"] for row in rows(done, "instruments") if row["status"]}
-    assert listed >= set(sectors())
-    dated = {row["asset"] for row in rows(done, "instruments") if row["listed_at"] is not None}
-    assert dated == (listed if has(venue, "listed") else set())
+def test_everything_sent_is_archived_and_nothing_is_missing(week: Week, world: Simulator) -> None:
+    assert {
+        each["venue"]: (each["exit_code"], each["attempts"], each["gaps"]) for each in week.report["venues"]
+    } == (dict.fromkeys(VENUES, (0, 1, {})))
+    assert week.out.gaps() == []
+    sent = Counter(line["sha256"] for line in world.served() if line["whole"])
+    assert week.out.payload_digests() <= sent
+    assert command("verify", week.out.root).returncode == 0
+    for venue in VENUES:
+        found = rows(week.out, venue, "instruments")
+        listed = {row["asset"] for row in found if row["status"]}
+        assert listed >= set(sectors())
+        dated = {row["asset"] for row in found if row["listed_at"] is not None}
+        assert dated == (listed if has(venue, "listed") else set())
 
 
-@pytest.mark.parametrize("venue", VENUES)
-def test_contracts_of_a_thousand_are_turned_into_base_units(world: Simulator, out: Path, venue: str) -> None:
-    assert symbols(venue)["PEPE"]["multiplier"] in ("1", "1000")
-    done = crawl(world.url, out, f"{venue}_perps", "assets=PEPE", f"start={END}", f"end={END}")
-    assert done.code == 0, done.log
-    assert command("normalize", out).returncode == 0
-    now, opened = from_iso("2026-11-20T10:01:00Z") // SECOND, from_iso(END) // SECOND - EIGHT_H
-    for row in rows(done, "candles"):
-        if int(row["event_time"]) == opened:
-            true = truth(venue).candle("PEPE", row["source"], opened, row["interval_s"], now)
-            assert (row["open"], row["close"]) == (true.open, true.close)
-            assert row["volume"] == (true.volume if row["source"] == "trade" else None)
-    for row in rows(done, "open_interest"):
-        if row["event_time"] < now and row["asset"] == "PEPE":
-            assert row["amount"] == truth(venue).open_interest("PEPE", int(row["event_time"]))
-
-
-@pytest.mark.parametrize("venue", VENUES)
-def test_the_present(world: Simulator, out: Path, venue: str) -> None:
-    done = crawl(world.url, out, f"{venue}_perps", "assets=BTC,CRV", "interval=10s", "duration=30s")
-    assert done.code == 0, done.log
-    assert done.out.gaps() == []
-    assert command("normalize", out).returncode == 0
-    chosen = [row for row in rows(done, "fundings") if row["asset"] in ("BTC", "CRV")]
-    expected = [row for row in chosen if row["kind"] == "predicted"]
-    assert Counter(row["asset"] for row in expected) == {"BTC": 3, "CRV": 3}
-    for row in expected:
-        due = truth(venue).next_settlement(row["asset"], int(row["event_time"]))
-        assert row["rate"] == truth(venue).rate(row["asset"], due)
-        assert row["next_at"].timestamp() == due
-    for row in rows(done, "open_interest"):
-        if row["asset"] in ("BTC", "CRV"):  # where the venue says no time, it is when the answer came
-            moments = range(int(row["event_time"]) - 10, int(row["event_time"]) + 1)
-            assert row["amount"] in {truth(venue).open_interest(row["asset"], at) for at in moments}
-
-
-def test_what_a_venue_refuses_is_a_gap_of_what_is_missing(world: Simulator, out: Path) -> None:
-    ban = json.dumps({"code": -1003, "msg": "Way too many requests; IP banned until 1990000000000."})
-    with world.ordered(
-        {"kind": "status", "status": 418, "body": ban, "route": "*/fapi/v1/markPriceKlines"},
-        {"kind": "status", "status": 503, "route": "*/fapi/v1/fundingRate", "count": 2},
-    ):
-        done = crawl(world.url, out, "binance_perps", "assets=BTC,GALA", f"start={START}", f"end={END}")
-    assert done.code == 0, done.log
-    gaps = [gap for gap in done.out.gaps() if gap["reason"] == "rate_limited"]
-    assert {market for gap in gaps for market in gap["scope"]["markets"]} >= {"BTCUSDT", "GALAUSDT"}
-    marks = [gap for gap in gaps if gap["scope"]["endpoint"] == "binance_mark_candles"]
-    assert {(gap["from"], gap["to"]) for gap in marks} == {
-        ("2026-11-12T16:00:00.000000Z", "2026-11-19T16:00:00.000000Z")
-    }
-
-
-def test_a_country_that_is_not_served_is_one_clear_gap(world: Simulator, out: Path) -> None:
-    refusal = json.dumps({"code": 0, "msg": "Service unavailable from a restricted location"})
-    with world.ordered({"kind": "status", "status": 451, "body": refusal, "route": "fapi.binance.com/*"}):
-        done = crawl(world.url, out, "binance_perps", "assets=BTC", f"start={START}", f"end={END}")
-    assert done.code == 4, done.log
-    assert {gap["reason"] for gap in done.out.gaps()} == {"blocked"}
-
-
-def test_open_interest_that_is_not_served_any_more_is_a_gap(world: Simulator, out: Path) -> None:
-    done = crawl(world.url, out, "binance_perps", "assets=BTC", "start=2026-10-01", "end=2026-10-02")
-    assert done.code == 0, done.log
-    [gap] = done.out.gaps()
-    assert (gap["reason"], gap["scope"]["markets"]) == ("not_served", ["BTCUSDT"])
-    assert (gap["from"], gap["to"]) == ("2026-09-30T16:00:00.001000Z", "2026-10-02T00:00:00.000000Z")
-
-
-def test_a_contract_that_ended_has_nothing_after_its_end(world: Simulator, out: Path) -> None:
-    arguments = ("assets=A2Z", "start=2026-03-20", "end=2026-03-27", "period=1h")
-    done = crawl(world.url, out, "binance_perps", *arguments)
-    assert done.code == 0, done.log
-    assert command("normalize", out).returncode == 0
-    ended = truth("binance").delisted("A2Z")
-    assert ended is not None
-    assert max(row["event_time"] for row in rows(done, "fundings")) // 60 * 60 == ended
-    assert max(row["event_time"] + row["interval_s"] for row in rows(done, "candles")) == ended
-    assert Decimal(0) not in {row["rate"] for row in rows(done, "fundings")}
-
-
-def test_all_venues_in_one_file(world: Simulator, out: Path) -> None:
-    options = ("--start", "2026-11-18", "--end", END, "--assets", "BTC,CRV", "--json")
-    line = [*SCRAPY, "perps", "-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={world.url}", *options]
-    fault = {"kind": "status", "status": 500, "route": "fapi.binance.com/fapi/v1/klines", "count": 10}
-    with world.ordered(fault):  # one series fails, and is there at the second attempt
-        told = run(line)
-    assert told.returncode == 0, told.stderr
-    done = json.loads(told.stdout)
-    assert {each["venue"]: each["attempts"] for each in done["venues"]} == {
-        venue: 1 + (venue == "binance") for venue in VENUES
-    }
-    found = pd.read_parquet(out / "perps" / "unified_data.parquet")
+def test_all_venues_in_one_file(week: Week, world: Simulator) -> None:
+    folder = week.out.root / "perps"
+    found = pd.read_parquet(folder / "unified_data.parquet")
     keys = ["timestamp", "venue", "symbol"]
     assert found.equals(found.sort_values(keys, ignore_index=True))
     assert not found.duplicated(keys).any()
-    assert len(found) == done["rows"] == len(VENUES) * 2 * 7
+    assert len(found) == week.report["rows"] == len(VENUES) * len(sectors()) * 22
     for row in found.to_dict("records"):
         check_unified(row)
-    one = pd.read_parquet(out / "perps" / "binance" / "BTCUSDT.parquet")
-    assert len(one) == 7
-    symbols_map = pd.read_csv(out / "perps" / "symbols_map.csv")
-    assert set(symbols_map["venue"]) == set(VENUES)
-    again = run([*line, "--no-crawl"])
-    assert json.loads(again.stdout)["made"] == []
+    for venue in VENUES:
+        one = pd.read_parquet(folder / venue / f"{symbols(venue)['BTC']['symbol']}.parquet")
+        assert len(one) == 22
+    assert set(pd.read_csv(folder / "symbols_map.csv")["venue"]) == set(VENUES)
+    again = perps(world, week.out.root, "--start", START, "--end", END, "--no-crawl")
+    assert (again["made"], again["kept"], again["rows"]) == ([], VENUES, len(found))
 
 
 def check_unified(row: Mapping[Any, Any]) -> None:
@@ -307,8 +223,87 @@ def check_unified(row: Mapping[Any, Any]) -> None:
     if perps.borrow_bps_per_day is not None:
         assert row["borrow_bps_per_day"] == float(perps.borrow_bps_per_day)
     assert row["fees_taker_bps_perp"] == float(perps.taker_bps)
-    assert row["sector"] == sectors()[asset]
+    assert row["sector"] == sectors().get(asset) or (asset == "PEPE" and pd.isna(row["sector"]))
     assert not has(row["venue"], "listed") or row["listed_from"].timestamp() == world.listed(asset)
+
+
+def test_contracts_of_a_thousand_are_turned_into_base_units(world: Simulator, out: Path) -> None:
+    fault = {"kind": "status", "status": 500, "route": "fapi.binance.com/fapi/v1/klines", "count": 5}
+    with world.ordered(fault):  # fails in all its attempts, and is there when the venue is tried again
+        report = perps(world, out, "--assets", "PEPE", "--start", "2026-11-19T16:00:00Z", "--end", END)
+    assert {each["venue"]: each["attempts"] for each in report["venues"]} == {
+        venue: 1 + (venue == "binance") for venue in VENUES
+    }
+    found = pd.read_parquet(out / "perps" / "unified_data.parquet").to_dict("records")
+    assert Counter(row["venue"] for row in found) == dict.fromkeys(VENUES, 2)
+    for row in found:
+        check_unified(row)
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_the_present(world: Simulator, out: Path, venue: str) -> None:
+    done = crawl(world.url, out, f"{venue}_perps", "assets=BTC,CRV", "interval=10s", "duration=30s")
+    assert done.code == 0, done.log
+    assert done.out.gaps() == []
+    assert command("normalize", out).returncode == 0
+    chosen = [row for row in rows(done.out, venue, "fundings") if row["asset"] in ("BTC", "CRV")]
+    expected = [row for row in chosen if row["kind"] == "predicted"]
+    assert Counter(row["asset"] for row in expected) == {"BTC": 3, "CRV": 3}
+    for row in expected:
+        due = truth(venue).next_settlement(row["asset"], int(row["event_time"]))
+        assert row["rate"] == truth(venue).rate(row["asset"], due)
+        assert row["next_at"].timestamp() == due
+    for row in rows(done.out, venue, "open_interest"):
+        if row["asset"] in ("BTC", "CRV"):  # where the venue says no time, it is when the answer came
+            moments = range(int(row["event_time"]) - 10, int(row["event_time"]) + 1)
+            assert row["amount"] in {truth(venue).open_interest(row["asset"], at) for at in moments}
+    for row in rows(done.out, venue, "borrow_rates"):
+        second = int(row["event_time"])
+        assert row["bps_per_day"] == truth(venue).borrow_per_day(row["asset"], second) * 10_000
+
+
+def test_what_a_venue_refuses_is_a_gap_of_what_is_missing(world: Simulator, out: Path) -> None:
+    ban = json.dumps({"code": -1003, "msg": "Way too many requests; IP banned until 1990000000000."})
+    with world.ordered(
+        {"kind": "status", "status": 418, "body": ban, "route": "*/fapi/v1/markPriceKlines"},
+        {"kind": "status", "status": 503, "route": "*/fapi/v1/fundingRate", "count": 2},
+    ):
+        done = crawl(world.url, out, "binance_perps", "assets=BTC,GALA", f"start={START}", f"end={END}")
+    assert done.code == 0, done.log
+    gaps = [gap for gap in done.out.gaps() if gap["reason"] == "rate_limited"]
+    assert {market for gap in gaps for market in gap["scope"]["markets"]} >= {"BTCUSDT", "GALAUSDT"}
+    marks = [gap for gap in gaps if gap["scope"]["endpoint"] == "binance_mark_candles"]
+    assert {(gap["from"], gap["to"]) for gap in marks} == {
+        ("2026-11-12T16:00:00.000000Z", "2026-11-19T16:00:00.000000Z")
+    }
+
+
+def test_a_country_that_is_not_served_is_one_clear_gap(world: Simulator, out: Path) -> None:
+    refusal = json.dumps({"code": 0, "msg": "Service unavailable from a restricted location"})
+    with world.ordered({"kind": "status", "status": 451, "body": refusal, "route": "fapi.binance.com/*"}):
+        done = crawl(world.url, out, "binance_perps", "assets=BTC", f"start={START}", f"end={END}")
+    assert done.code == 4, done.log
+    assert {gap["reason"] for gap in done.out.gaps()} == {"blocked"}
+
+
+def test_open_interest_that_is_not_served_any_more_is_a_gap(world: Simulator, out: Path) -> None:
+    done = crawl(world.url, out, "binance_perps", "assets=BTC", "start=2026-10-01", "end=2026-10-02")
+    assert done.code == 0, done.log
+    [gap] = done.out.gaps()
+    assert (gap["reason"], gap["scope"]["markets"]) == ("not_served", ["BTCUSDT"])
+    assert (gap["from"], gap["to"]) == ("2026-09-30T16:00:00.001000Z", "2026-10-02T00:00:00.000000Z")
+
+
+def test_a_contract_that_ended_has_nothing_after_its_end(world: Simulator, out: Path) -> None:
+    arguments = ("assets=A2Z", "start=2026-03-22", "end=2026-03-26", "period=1h")
+    done = crawl(world.url, out, "binance_perps", *arguments)
+    assert done.code == 0, done.log
+    assert command("normalize", out).returncode == 0
+    ended = truth("binance").delisted("A2Z")
+    assert ended is not None
+    assert max(row["event_time"] for row in rows(done.out, "binance", "fundings")) // 60 * 60 == ended
+    assert max(row["event_time"] + row["interval_s"] for row in rows(done.out, "binance", "candles")) == ended
+    assert Decimal(0) not in {row["rate"] for row in rows(done.out, "binance", "fundings")}
 
 
 def test_a_coin_that_is_not_listed_is_one_gap_and_is_not_asked_for(world: Simulator, out: Path) -> None:
@@ -325,7 +320,7 @@ def test_rates_before_and_after_a_venue_became_hourly(world: Simulator, out: Pat
     done = crawl(world.url, out, "hyperliquid_perps", *arguments)
     assert done.code == 0, done.log
     assert command("normalize", out).returncode == 0
-    settled = sorted(rows(done, "fundings"), key=lambda row: row["event_time"])
+    settled = sorted(rows(done.out, "hyperliquid", "fundings"), key=lambda row: row["event_time"])
     assert [row["interval_s"] for row in settled] == [28_800] * 6 + [3600] * 48
     assert (settled[5]["event_time"] // 60 * 60) == from_iso("2023-06-08T00:00:00Z") // SECOND
 
@@ -340,9 +335,9 @@ def test_candles_that_are_not_kept_are_a_gap(world: Simulator, out: Path) -> Non
     assert command("normalize", out).returncode == 0
     first, last = from_iso("2026-01-01T00:00:00Z") // SECOND, from_iso("2026-05-01T00:00:00Z") // SECOND
     due = [each.rate for each in truth("hyperliquid").settlements("BTC", first, last)]
-    found = sorted(rows(done, "fundings"), key=lambda row: row["event_time"])
+    found = sorted(rows(done.out, "hyperliquid", "fundings"), key=lambda row: row["event_time"])
     assert [row["rate"] for row in found] == due  # 2,881 rows on six pages
-    kept = sorted(int(row["event_time"]) for row in rows(done, "candles"))
+    kept = sorted(int(row["event_time"]) for row in rows(done.out, "hyperliquid", "candles"))
     assert kept == list(range(kept[0], last, 3600))
     assert 0 <= kept[0] - from_iso(gap["to"]) // SECOND <= 3600
     assert len(range(kept[0], from_iso("2026-11-20T10:01:00Z") // SECOND, 3600)) in range(4977, 4982)
@@ -356,8 +351,8 @@ def test_pages_that_begin_with_the_newest_row_are_followed_back(world: Simulator
     first, last = from_iso("2026-09-01T00:00:00Z") // SECOND, from_iso("2026-10-31T00:00:00Z") // SECOND
     due = {each.at: each.rate for each in truth("dydx").settlements("CRV", first, last)}
     assert len(due) == 1441  # on two pages
-    settled = [row for row in rows(done, "fundings") if row["kind"] == "settled"]
+    settled = [row for row in rows(done.out, "dydx", "fundings") if row["kind"] == "settled"]
     assert {int(row["event_time"]) // 3600 * 3600: row["rate"] for row in settled}.items() >= due.items()
     assert len(settled) <= len(due) + 2  # the last page may begin before the range
-    opened = [int(row["event_time"]) for row in rows(done, "candles") if row["source"] == "trade"]
+    opened = [int(row["event_time"]) for row in rows(done.out, "dydx", "candles") if row["source"] == "trade"]
     assert sorted(opened) == list(range(first - 3600, last + 1, 3600))

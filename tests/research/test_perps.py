@@ -14,7 +14,7 @@ import pytest
 
 from marketarchive.research.engine import connect
 from marketarchive.research.products.perps.columns import COLUMNS
-from marketarchive.research.products.perps.convert import Asked, rows_of
+from marketarchive.research.products.perps.convert import Window, rows_of
 from marketarchive.research.tables.schemas import schema
 from marketarchive.times import MICROSECOND, SECOND, from_iso
 from marketarchive.venues.perps import PERIODS_S, Column, Perps
@@ -64,8 +64,8 @@ class Tables:
         perps = Perps((), (), lambda _: (), "5", "2", "2026-11-21", columns, borrow_bps_per_day=borrow)
         contracts = {"X": "BTC", "Y": "GALA"}
         with closing(connect()) as connection:
-            asked = Asked(PERIODS_S[period], first, last)
-            found = rows_of(connection, "tulips", perps, contracts, files, asked)
+            window = Window(PERIODS_S[period], first, last)
+            found = rows_of(connection, "tulips", perps, contracts, files, window)
         assert found.column_names == list(COLUMNS)
         made_of: list[dict[str, Any]] = found.to_pylist()
         return made_of
@@ -240,7 +240,8 @@ def test_prices_of_a_venue_without_candles_are_samples_and_say_so(tables: Tables
 
 def test_a_price_at_a_late_settlement_is_of_the_period_that_it_ends(tables: Tables) -> None:
     for hour in range(1, 10):
-        tables.settle(hour + 1.2 / H, "0.0001", index_price=Decimal(hour), interval_s=H)
+        for seen in (1, 2):  # archived twice
+            tables.settle(hour + 1.2 / H, "0.0001", index_price=Decimal(hour), interval_s=H, seen=seen)
     found = by_hour(
         tables.unified(columns=SAMPLED), "index_o", "index_h", "index_l", "index_c", "index_source"
     )
