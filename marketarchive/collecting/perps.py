@@ -113,7 +113,7 @@ class PerpsSpider(CadenceSpider):
         if self._is_first or tick % HOUR == 0:
             queries += self.perps.once
         if self._is_first or tick % DAY == 0:
-            queries += self.perps.instruments
+            queries += [query for query in self.perps.instruments if query not in queries]
         self._is_first = False
         return queries
 
@@ -166,11 +166,12 @@ class PerpsSpider(CadenceSpider):
                 parsed = await self._fetch(query, Scope(self.venue, self.feed))
                 if parsed is None:
                     break
-                for row in parsed.statements:
+                rows = [row for row in parsed.statements if isinstance(row, InstrumentsRow)]
+                for row in rows:
                     if row.listed_at is not None or row.market not in found:
                         found[row.market] = row
                 try:
-                    pages.check((row.market for row in parsed.statements), parsed.next_cursor)
+                    pages.check((row.market for row in rows), parsed.next_cursor)
                 except CursorError as error:
                     self.run.stats.inc_value("sweep/cursor_errors")
                     logger.error("The list of contracts ended: %s", error)
@@ -213,13 +214,13 @@ class PerpsSpider(CadenceSpider):
     ) -> Range | None:
         """Return the times of what rows are made of: a row is of the period that ends at its time.
 
-        Of candles that is when they open. What was settled or counted at the beginning of the first period
-        belongs to the row before.
+        Of candles that is when they open; one more where they say what there was when they opened. What was
+        settled or counted at the beginning of the first period belongs to the row before.
         """
         since = due.first - self.period_s * 1000
         late = route.late_s * 1000
         if series.kind in ("trade", "mark", "index"):
-            wanted = Range(since, due.last - series.step_s * 1000)
+            wanted = Range(since, due.last - (0 if route.opens_with_open_interest else series.step_s * 1000))
         else:
             wanted = Range(since + late + 1, due.last + late)
         if instrument is not None and instrument.listed_at is not None:
@@ -258,11 +259,11 @@ class PerpsSpider(CadenceSpider):
         ask = Ask(query, then, self.feed, scope)
         if wanted is not None and series is not None:
             ask.from_ns, ask.to_ns = from_ms(wanted.first), from_ms(wanted.last)
-            ask.detail = _told(series, wanted)
+            ask.detail = _described(series, wanted)
         self.submit(ask)
         answer = await concluded
         if answer.parsed is None and not ask.attempts and wanted is not None and series is not None:
-            detail = f"stopped before it was asked for: {_told(series, wanted)}"
+            detail = f"stopped before it was asked for: {_described(series, wanted)}"
             self.put(self.run.gap("missed_tick", "ours", ask.from_ns or 0, ask.to_ns, scope, detail))
         return answer.parsed
 
@@ -280,7 +281,7 @@ class PerpsSpider(CadenceSpider):
         self, reason: Any, cause: Any, series: Series, route: Route, missing: Range, detail: str
     ) -> None:
         scope = self._scope(series, route)
-        text = f"{detail}: {_told(series, missing)}"
+        text = f"{detail}: {_described(series, missing)}"
         self.put(self.run.gap(reason, cause, from_ms(missing.first), from_ms(missing.last), scope, text))
 
 
@@ -293,6 +294,6 @@ def _market(query: Query) -> tuple[str, ...]:
     return tuple(str(query.params[name]) for name in ("symbol", "instId") if name in query.params)
 
 
-def _told(series: Series, wanted: Range) -> str:
+def _described(series: Series, wanted: Range) -> str:
     step = f" of {series.step_s} s" if series.step_s else ""
     return f"{series.market} {series.kind}{step}, {iso(from_ms(wanted.first))} to {iso(from_ms(wanted.last))}"

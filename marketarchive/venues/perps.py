@@ -65,6 +65,8 @@ class Route:
     steps_s: tuple[int, ...] = ()  # of candles and open interest that it serves
     reach_s: Callable[[int], float | None] = lambda step_s: None  # noqa: ARG005
     """Seconds back from now that it serves at a step; None: all since the listing."""
+    opens_with_open_interest: bool = False
+    """Whether each candle says the open interest at its beginning."""
     late_s: int = 0
     """Seconds by which an event may be stamped after its due time: a range is asked for as much longer."""
 

@@ -90,8 +90,9 @@ _SAMPLES = """
 INSERT INTO bars
 SELECT market, '{source} samples', row_s, arg_min(price, event_time), max(price), min(price),
        arg_max(price, event_time), count(*)::DECIMAL(38, 18), NULL
-FROM (SELECT market, event_time, {source}_price AS price,
-             (epoch_us(event_time) // 1000000 + {period} - 1) // {period} * {period} AS row_s
+FROM (SELECT DISTINCT market, event_time, {source}_price AS price,  -- may be archived more than once
+             (CASE WHEN kind = 'settled' THEN (epoch_us(event_time) + 30000000) // 60000000 * 60
+                   ELSE epoch_us(event_time) // 1000000 END + {period} - 1) // {period} * {period} AS row_s
       FROM fundings WHERE {source}_price IS NOT NULL)
 GROUP BY ALL"""
 
@@ -152,7 +153,7 @@ ORDER BY due.market, due.row_s"""
 
 
 @dataclass(frozen=True)
-class Asked:
+class Window:
     """Which rows are made."""
 
     period_s: int
@@ -166,7 +167,7 @@ def rows_of(
     perps: Perps,
     contracts: Mapping[str, str],
     files: Mapping[str, Sequence[Path]],
-    asked: Asked,
+    window: Window,
 ) -> pa.Table:
     """Return the rows of a venue by market and time, with the columns of `COLUMNS`.
 
@@ -176,7 +177,7 @@ def rows_of(
         found = files.get(table, ())
         relation = schemas.relation(table, stored(*found, hive=True) if found else None)
         run(connection, f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM {relation}")
-    period = asked.period_s
+    period = window.period_s
     intervals = ", ".join(map(str, perps.settled_every_s))
     run(connection, _SETTLED.format(period=period, intervals=intervals))
     run(connection, _CONTINUOUS.format(period=period, held=CONTINUOUS_S, eight=EIGHT_H))
@@ -206,8 +207,8 @@ def rows_of(
         prices=f"{prices}, {counts}",
         mark=text(sources["mark"]),
         index=text(sources["index"]),
-        first=asked.first,
-        last=asked.last,
+        first=window.first,
+        last=window.last,
     )
     return _unified(connection.sql(query).to_arrow_table(), venue, perps)
 
@@ -279,8 +280,8 @@ def _worth(found: pa.Table) -> pa.Array:
     named = (found[name].to_pylist() for name in ("amount_quote", "amount", "mark_c"))
     with localcontext(prec=50):
         worth = [
-            told if told is not None else None if amount is None or mark is None else amount * mark
-            for told, amount, mark in zip(*named, strict=True)
+            listed if listed is not None else None if amount is None or mark is None else amount * mark
+            for listed, amount, mark in zip(*named, strict=True)
         ]
     return pa.array([None if each is None else float(each) for each in worth], pa.float64())
 
@@ -292,11 +293,11 @@ def _source(found: pa.Table, source: str, taken_as: str) -> pa.Array:
     pairs = zip(
         found[f"{source}_c"].is_valid().to_pylist(), found[f"{source}_count"].to_pylist(), strict=True
     )
-    told = [
+    sources = [
         None if not is_there else taken_as if number is None else f"{int(number)} samples"
         for is_there, number in pairs
     ]
-    return pa.array(told, pa.string())
+    return pa.array(sources, pa.string())
 
 
 def _double(values: pa.ChunkedArray) -> pa.Array:
