@@ -33,6 +33,8 @@ from marketarchive.venues.table_rows import InstrumentsRow
 logger = logging.getLogger(__name__)
 
 HOUR = 3600 * SECOND
+AT_ONCE = 4
+"""Series that are listed at the same time: answers wait for one another no longer than a request may take."""
 DEFAULT_S = 7 * 86_400
 """How far back a pass goes where it is given no start."""
 
@@ -186,9 +188,14 @@ class PerpsSpider(CadenceSpider):
         wanted = self._served(series, route, self._wanted(series, route, due, instrument))
         if wanted is None:
             return
-        for window in route.windows(series, wanted):
-            if series.is_in(window):
-                await self._list(series, route, window)
+        async with self._room:
+            for window in route.windows(series, wanted):
+                if series.is_in(window):
+                    await self._list(series, route, window)
+
+    @cached_property
+    def _room(self) -> asyncio.Semaphore:
+        return asyncio.Semaphore(AT_ONCE)
 
     async def _list(self, series: Series, route: Route, window: Range) -> None:
         """List what of a series lies in a window."""
