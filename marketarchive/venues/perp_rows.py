@@ -23,6 +23,8 @@ MarketStatus: TypeAlias = Literal["unopened", "active", "closed"]
 _EARLIEST_MS = 10**12
 """Milliseconds of 2001: what is less is in seconds."""
 _DIGITS = 60
+_LAST = Decimal("1E-18")
+"""The last decimal of the amounts in tables."""
 
 
 class BadRowError(ValueError):
@@ -153,6 +155,12 @@ def divided(left: Decimal, right: Decimal | int) -> Decimal:
     """Return a quotient; exact where the divisor is a power of two and ten."""
     with localcontext(prec=_DIGITS):
         return left / right
+
+
+def rounded(exact: Decimal) -> Decimal:
+    """Return a number to the last decimal that tables have, half to even."""
+    with localcontext(prec=_DIGITS):
+        return exact.quantize(_LAST)
 
 
 def is_over(opened_ns: int, step_s: int, received: Received) -> bool:

@@ -17,14 +17,16 @@ from marketarchive.exceptions import CursorError
 from marketarchive.venues.endpoint import Query
 
 SeriesKind = Literal["funding", "trade", "mark", "index", "open_interest"]
-Direction = Literal["forward", "backward", "whole"]
-"""Which end of a range that does not fit on a page comes first: its oldest, its newest, or all of it fits."""
+Direction = Literal["forward", "backward", "whole", "daily"]
+"""Which end of a range that does not fit on a page comes first: its oldest, its newest; all of it fits, or
+all that there is; or each UTC day is listed apart."""
 Origin = Literal["source", "substitute", "null"]
 
 
 PERP_TABLES = ("fundings", "candles", "open_interest", "instruments", "borrow_rates")
 """What the feed `perps` of a venue becomes."""
 FEED = "perps"
+DAY_MS = 86_400_000
 PERIODS_S: Mapping[str, int] = {"30m": 1800, "1h": 3600, "8h": 28_800, "1d": 86_400}
 """What a row of the unified data may be of."""
 
@@ -43,6 +45,7 @@ class Series(NamedTuple):
     symbol: Mapping[str, str]  # of the venue's `symbols.csv`
     kind: SeriesKind
     step_s: int = 0  # of candles and open interest; 0: at times of its own
+    now: int = 0  # ms, when the past is listed: for routes that count back from it
 
     @property
     def market(self) -> str:
@@ -67,6 +70,10 @@ class Route:
     """Seconds back from now that it serves at a step; None: all since the listing."""
     late_s: int = 0
     """Seconds by which an event may be stamped after its due time: a range is asked for as much longer."""
+    is_in_force: bool = False
+    """What it lists is in force from its time on, as the rate of a continuous venue; else it is of before."""
+    older_s: float | None = None
+    """Seconds back from now before which it is asked for what the other route of its kind does not reach."""
 
     def step_of(self, period_s: int) -> int:
         """Return the longest step that divides a period, 0 where it has none. Raises ValueError."""
@@ -84,6 +91,7 @@ class Column:
 
     origin: Origin
     how: str  # of a null one: why
+    instead: Literal["mark", "index"] | None = None  # whose candles stand for it
 
 
 @dataclass(frozen=True)
@@ -99,6 +107,7 @@ class Perps:
     fee_schedule_date: str  # of the schedule, YYYY-MM-DD
     columns: Mapping[str, Column]
     once: tuple[Query, ...] = ()  # what has no past and is asked for once a pass: rates of borrowing
+    borrow_bps_per_day: str | None = None  # where it never changes: 0 where nothing is borrowed
     settled_every_s: tuple[int, ...] = (28_800, 14_400, 7_200, 3_600)  # intervals that occur
     unproven: Mapping[str, str] = field(default_factory=dict)  # route -> why nobody has seen a recording
 
@@ -110,6 +119,9 @@ def following(direction: Direction, asked: Range, times: Collection[int]) -> Ran
     taken for the last: venues change what fits on one. Only an empty one is, or one that reaches the end.
     Raises CursorError where a page brought nothing of what was asked for, so that it would go on for ever.
     """
+    if direction == "daily":
+        left = Range((asked.first // DAY_MS + 1) * DAY_MS, asked.last)
+        return left if left.first <= left.last else None
     if not times or direction == "whole":
         return None
     left = Range(max(times) + 1, asked.last) if direction == "forward" else Range(asked.first, min(times) - 1)
@@ -118,6 +130,13 @@ def following(direction: Direction, asked: Range, times: Collection[int]) -> Ran
     if left.first < asked.first or left.last > asked.last or left == asked:
         raise CursorError(f"a page of {asked.first} to {asked.last} ms holds nothing of it")
     return left
+
+
+def page_of(direction: Direction, asked: Range) -> Range:
+    """Return what of a range a request is about: all of it, or its first day."""
+    if direction != "daily":
+        return asked
+    return asked._replace(last=min(asked.last, (asked.first // DAY_MS + 1) * DAY_MS - 1))
 
 
 @cache

@@ -184,8 +184,9 @@ def rows_of(
     sources = {}
     for source in ("mark", "index"):
         declared = perps.columns.get(source)
-        is_sampled = declared is not None and declared.origin == "substitute"
-        sources[source] = f"{source} samples" if is_sampled else source
+        instead = None if declared is None else declared.instead
+        is_sampled = declared is not None and declared.origin == "substitute" and instead is None
+        sources[source] = f"{source} samples" if is_sampled else instead or source
         if is_sampled:
             run(connection, _SAMPLES.format(period=period, source=source))
     for made in (_INTEREST, _BORROWED, _LISTED):
@@ -247,26 +248,36 @@ def _unified(found: pa.Table, venue: str, perps: Perps) -> pa.Table:
         "fees_taker_bps_perp": pa.array([float(perps.taker_bps)] * count, pa.float64()),
         "fees_maker_bps_perp": pa.array([float(perps.maker_bps)] * count, pa.float64()),
         "fee_schedule_date": pa.array([perps.fee_schedule_date] * count, pa.string()).cast(pa.date32()),
-        "borrow_bps_per_day": _double(found["bps"]),
+        "borrow_bps_per_day": _borrow(found["bps"], perps),
         "listed_from": found["listed_at"],
         "listed_to": found["delisted_at"],
     }
     for source in ("mark", "index"):
         for each in ("o", "h", "l", "c"):
             made[f"{source}_{each}"] = _double(found[f"{source}_{each}"])
-        made[f"{source}_source"] = _source(found, source)
+        made[f"{source}_source"] = _source(found, source, perps)
     return pa.table({name: made[name] for name in COLUMNS}).cast(schema())
 
 
-def _source(found: pa.Table, source: str) -> pa.Array:
+def _borrow(told: pa.ChunkedArray, perps: Perps) -> pa.Array:
+    """Return the rates that were told, and what is always in force where a venue has that."""
+    import pyarrow.compute as pc
+
+    rates = _double(told)
+    return rates if perps.borrow_bps_per_day is None else pc.fill_null(rates, float(perps.borrow_bps_per_day))
+
+
+def _source(found: pa.Table, source: str, perps: Perps) -> pa.Array:
     """Return where a price is from: candles of the venue, or how many samples; null where there is none."""
     import pyarrow as pa
 
+    instead = perps.columns[source].instead if source in perps.columns else None
+    candles = "candles" if instead is None else f"{instead} candles"
     pairs = zip(
         found[f"{source}_c"].is_valid().to_pylist(), found[f"{source}_count"].to_pylist(), strict=True
     )
     told = [
-        None if not is_there else "candles" if number is None else f"{int(number)} samples"
+        None if not is_there else candles if number is None else f"{int(number)} samples"
         for is_there, number in pairs
     ]
     return pa.array(told, pa.string())
