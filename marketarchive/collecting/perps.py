@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from marketarchive.collecting.arguments import (
     ASSETS,
@@ -69,7 +69,7 @@ class PerpsSpider(CadenceSpider):
 
     feed = FEED
     feeds = (FEED,)
-    accepts = ACCEPTS
+    accepts: ClassVar[tuple[Argument, ...]] = ACCEPTS
     item_classes = (Market,)
 
     @classmethod
@@ -123,7 +123,7 @@ class PerpsSpider(CadenceSpider):
         if self._is_first or tick % HOUR == 0:
             queries += self.perps.once
         if self._is_first or tick % DAY == 0:
-            queries += self.perps.instruments
+            queries += [each for each in self.perps.instruments if each not in queries]
         self._is_first = False
         return queries
 
@@ -211,7 +211,7 @@ class PerpsSpider(CadenceSpider):
     def _note_missing(self, series: Series, route: Route, asked: Range, times: Sequence[int]) -> None:
         """Put a gap of what is before the first of all that there is."""
         first = min(times, default=asked.last + 1)
-        if first - asked.first >= max(series.step_s, 3600) * 1000:
+        if first - asked.first >= max(series.step_s, 7200) * 1000:
             missing = asked._replace(last=min(asked.last, first - 1))
             self._put_gap("not_served", "venue", series, route, missing, "nothing is listed before")
 

@@ -163,6 +163,11 @@ def rounded(exact: Decimal) -> Decimal:
         return exact.quantize(_LAST)
 
 
+def is_within(one: Decimal, other: Decimal, factor: Decimal) -> bool:
+    """Return whether two positive numbers are alike, up to a factor."""
+    return one > 0 and other > 0 and one <= times(other, factor) and other <= times(one, factor)
+
+
 def is_over(opened_ns: int, step_s: int, received: Received) -> bool:
     """Return whether a candle had ended when the answer came."""
     return opened_ns + step_s * SECOND <= received.received_at

@@ -102,9 +102,9 @@ class Perps:
     instruments: tuple[Query, ...]  # which contracts there are, and since when
     live: Callable[[Collection[Series]], Sequence[Query]]
     """What tells of the present of these contracts (their series of funding)."""
-    taker_bps: str
-    maker_bps: str
-    fee_schedule_date: str  # of the schedule, YYYY-MM-DD
+    taker_bps: str | None  # None where nothing public says what it was
+    maker_bps: str | None
+    fee_schedule_date: str | None  # of the schedule, YYYY-MM-DD
     columns: Mapping[str, Column]
     once: tuple[Query, ...] = ()  # what has no past and is asked for once a pass: rates of borrowing
     borrow_bps_per_day: str | None = None  # where it never changes: 0 where nothing is borrowed

@@ -16,10 +16,11 @@ _RANGE = Range(_KNOWN - _HOUR_MS, _KNOWN)
 PROBE = perp_probe(
     (queries.markets(), queries.tickers()),
     queries.live([_BITCOIN]),
-    (
+    (),
+    "https://arbitrum.gmxapi.io/swagger.json",
+    past=(
         queries.rates(_BITCOIN, _RANGE),
         queries.candles(_BITCOIN, _RANGE),
         queries.interest(_BITCOIN, _RANGE),
     ),
-    "https://arbitrum.gmxapi.io/swagger.json",
 )

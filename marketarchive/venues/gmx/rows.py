@@ -29,6 +29,7 @@ from marketarchive.venues.perp_rows import (
     PerpRows,
     decode,
     is_over,
+    is_within,
     listed,
     moment,
     number,
@@ -208,11 +209,6 @@ def prices(received: Received) -> dict[str, Decimal]:
 def dollars(price: Decimal, decimals: int) -> Decimal:
     """Return what a token costs, of a price of 10**(30 - decimals)."""
     return times(price, Decimal(1).scaleb(decimals - 30))
-
-
-def is_within(one: Decimal, other: Decimal, factor: Decimal) -> bool:
-    """Return whether two positive numbers are alike, up to a factor."""
-    return one > 0 and other > 0 and one <= times(other, factor) and other <= times(one, factor)
 
 
 # ---- rates -------------------------------------------------------------------------------------------------
