@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 from marketarchive.collecting.arguments import (
     ASSETS,
@@ -18,6 +18,7 @@ from marketarchive.collecting.arguments import (
 )
 from marketarchive.collecting.cadence import CadenceSpider
 from marketarchive.collecting.spider import Answer, Ask
+from marketarchive.collecting.sweep import Pages
 from marketarchive.exceptions import ArgumentError, CursorError
 from marketarchive.items import Market
 from marketarchive.scope import Scope
@@ -34,7 +35,6 @@ from marketarchive.venues.perps import (
     Route,
     Series,
     following,
-    page_of,
     sectors,
 )
 from marketarchive.venues.symbols import symbols
@@ -69,7 +69,7 @@ class PerpsSpider(CadenceSpider):
 
     feed = FEED
     feeds = (FEED,)
-    accepts: ClassVar[tuple[Argument, ...]] = ACCEPTS
+    accepts = ACCEPTS
     item_classes = (Market,)
 
     @classmethod
@@ -164,29 +164,49 @@ class PerpsSpider(CadenceSpider):
     async def _instruments(self) -> dict[str, InstrumentsRow]:
         """Return what the venue lists now, by its name for it: what came, nothing of what failed."""
         found: dict[str, InstrumentsRow] = {}
-        for query in self.perps.instruments:
-            parsed = await self._fetch(query, Scope(self.venue, self.feed))
-            rows = [] if parsed is None else parsed.statements
-            for row in (each for each in rows if isinstance(each, InstrumentsRow)):
-                if row.listed_at is not None or row.market not in found:
-                    found[row.market] = row
+        for first in self.perps.instruments:
+            query: Query | None = first
+            pages = Pages()
+            while query is not None:
+                parsed = await self._fetch(query, Scope(self.venue, self.feed))
+                if parsed is None:
+                    break
+                rows = [row for row in parsed.statements if isinstance(row, InstrumentsRow)]
+                for row in rows:
+                    if row.listed_at is not None or row.market not in found:
+                        found[row.market] = row
+                try:
+                    pages.check((row.market for row in rows), parsed.next_cursor)
+                except CursorError as error:
+                    self.run.stats.inc_value("sweep/cursor_errors")
+                    logger.error("The list of contracts ended: %s", error)
+                    break
+                query = venues()[self.venue].next_page(query, parsed)
         return found
 
     async def _walk(
         self, series: Series, route: Route, due: Range, instrument: InstrumentsRow | None
     ) -> None:
-        """List a series to its end."""
-        wanted: Range | None = self._served(series, route, self._wanted(series, route, due, instrument))
+        """List a series to its end, a window after another: what of one fails is a gap of that window."""
+        wanted = self._served(series, route, self._wanted(series, route, due, instrument))
+        if wanted is None:
+            return
+        for window in route.windows(series, wanted):
+            if series.is_in(window):
+                await self._list(series, route, window)
+
+    async def _list(self, series: Series, route: Route, window: Range) -> None:
+        """List what of a series lies in a window."""
+        wanted: Range | None = window
         while wanted is not None:
             asked = wanted
-            part = page_of(route.direction, asked)
-            times = await self._page(series, route, part)
-            if times is None and route.direction != "daily":
+            times = await self._page(series, route, asked)
+            if times is None:
                 return
             if route.direction == "whole":
-                self._note_missing(series, route, part, times or [])
+                self._note_missing(series, route, asked, times)
             try:
-                left = following(route.direction, asked, times or [])
+                left = following(route.direction, asked, times)
             except CursorError as error:
                 self.run.stats.inc_value("sweep/cursor_errors")
                 self._put_gap("sequence", "venue", series, route, asked, str(error))
@@ -194,12 +214,12 @@ class PerpsSpider(CadenceSpider):
                 return
             wanted = left if left is not None and series.is_in(left) else None
 
-    async def _page(self, series: Series, route: Route, part: Range) -> list[int] | None:
+    async def _page(self, series: Series, route: Route, asked: Range) -> list[int] | None:
         """Return the times of what is listed, ms, None where that is not known."""
-        query: Query | None = route.page(series, part)
+        query: Query | None = route.page(series, asked)
         times: list[int] = []
         while query is not None:
-            parsed = await self._fetch(query, self._scope(series, route), part, series)
+            parsed = await self._fetch(query, self._scope(series, route), asked, series)
             if parsed is None:
                 return None
             self.run.stats.inc_value("perps/pages")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation, localcontext
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -14,7 +14,7 @@ from marketarchive.items import Market
 from marketarchive.times import SECOND, from_ms, utc
 from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.symbols import symbols
-from marketarchive.venues.table_rows import InstrumentsRow, TableRow, UnreadableRow
+from marketarchive.venues.table_rows import CandleSource, CandlesRow, InstrumentsRow, TableRow, UnreadableRow
 from marketarchive.venues.venue import RowMaker
 
 T = TypeVar("T")
@@ -171,6 +171,42 @@ def is_within(one: Decimal, other: Decimal, factor: Decimal) -> bool:
 def is_over(opened_ns: int, step_s: int, received: Received) -> bool:
     """Return whether a candle had ended when the answer came."""
     return opened_ns + step_s * SECOND <= received.received_at
+
+
+def candle(
+    contract: Contract,
+    market: str,
+    source: CandleSource,
+    step_s: int,
+    opened: int | str,
+    prices: Sequence[str],
+    traded: tuple[str, str] | None,
+    received: Received,
+    *,
+    is_closed: bool | None = None,
+) -> CandlesRow:
+    """Return a candle of a contract.
+
+    opened: in the venue's writing; prices: open, high, low, close; traded: volume in units of the symbol
+    and in quote currency; is_closed: None where the venue does not say it: by the time of the answer.
+    Raises BadRowError.
+    """
+    at = moment(opened)
+    first, high, low, last = map(contract.price, prices)
+    return CandlesRow(
+        market=market,
+        asset=contract.asset,
+        event_time=at,
+        source=source,
+        interval_s=step_s,
+        open=first,
+        high=high,
+        low=low,
+        close=last,
+        volume=None if traded is None else contract.amount(traded[0]),
+        volume_quote=None if traded is None else number(traded[1]),
+        is_closed=is_over(at, step_s, received) if is_closed is None else is_closed,
+    )
 
 
 def listed(received: Received, parsed: Parsed, status_of: Mapping[str, MarketStatus]) -> Parsed:

@@ -7,7 +7,7 @@ its times say, whatever its size or the interval of what is listed.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
@@ -17,9 +17,9 @@ from marketarchive.exceptions import CursorError
 from marketarchive.venues.endpoint import Query
 
 SeriesKind = Literal["funding", "trade", "mark", "index", "open_interest"]
-Direction = Literal["forward", "backward", "whole", "daily"]
+Direction = Literal["forward", "backward", "whole"]
 """Which end of a range that does not fit on a page comes first: its oldest, its newest; all of it fits, or
-all that there is; or each UTC day is listed apart."""
+all that there is."""
 Origin = Literal["source", "substitute", "null"]
 
 
@@ -74,6 +74,24 @@ class Route:
     """What it lists is in force from its time on, as the rate of a continuous venue; else it is of before."""
     older_s: float | None = None
     """Seconds back from now before which it is asked for what the other route of its kind does not reach."""
+    window_s: int = 0
+    window_rows: int = 0
+    """Seconds, or rows of a step, in one request at most; 0: any. What is asked for is divided by it."""
+    is_daily: bool = False
+    """Whether each request is for a UTC day."""
+
+    def windows(self, series: Series, wanted: Range) -> Iterator[Range]:
+        """Yield the ranges that are to be asked for one by one, the newest first."""
+        length = (self.window_s or self.window_rows * series.step_s) * 1000
+        last = wanted.last
+        while last >= wanted.first:
+            first = wanted.first
+            if self.is_daily:
+                first = max(first, last // DAY_MS * DAY_MS)
+            elif length:
+                first = max(first, last - length + 1)
+            yield Range(first, last)
+            last = first - 1
 
     def step_of(self, period_s: int) -> int:
         """Return the longest step that divides a period, 0 where it has none. Raises ValueError."""
@@ -91,6 +109,8 @@ class Column:
 
     origin: Origin
     how: str  # of a null one: why
+    taken_as: str = "candles"
+    """Of prices, what `mark_source` and `index_source` say; "samples": points of `fundings`, not candles."""
     instead: Literal["mark", "index"] | None = None  # whose candles stand for it
 
 
@@ -107,7 +127,8 @@ class Perps:
     fee_schedule_date: str | None  # of the schedule, YYYY-MM-DD
     columns: Mapping[str, Column]
     once: tuple[Query, ...] = ()  # what has no past and is asked for once a pass: rates of borrowing
-    borrow_bps_per_day: str | None = None  # where it never changes: 0 where nothing is borrowed
+    borrow_bps_per_day: str | None = None
+    """Of every row, 0 where the venue has no such fee; None: as its table of rates says."""
     settled_every_s: tuple[int, ...] = (28_800, 14_400, 7_200, 3_600)  # intervals that occur
     unproven: Mapping[str, str] = field(default_factory=dict)  # route -> why nobody has seen a recording
 
@@ -119,9 +140,6 @@ def following(direction: Direction, asked: Range, times: Collection[int]) -> Ran
     taken for the last: venues change what fits on one. Only an empty one is, or one that reaches the end.
     Raises CursorError where a page brought nothing of what was asked for, so that it would go on for ever.
     """
-    if direction == "daily":
-        left = Range((asked.first // DAY_MS + 1) * DAY_MS, asked.last)
-        return left if left.first <= left.last else None
     if not times or direction == "whole":
         return None
     left = Range(max(times) + 1, asked.last) if direction == "forward" else Range(asked.first, min(times) - 1)
@@ -130,13 +148,6 @@ def following(direction: Direction, asked: Range, times: Collection[int]) -> Ran
     if left.first < asked.first or left.last > asked.last or left == asked:
         raise CursorError(f"a page of {asked.first} to {asked.last} ms holds nothing of it")
     return left
-
-
-def page_of(direction: Direction, asked: Range) -> Range:
-    """Return what of a range a request is about: all of it, or its first day."""
-    if direction != "daily":
-        return asked
-    return asked._replace(last=min(asked.last, (asked.first // DAY_MS + 1) * DAY_MS - 1))
 
 
 @cache

@@ -177,6 +177,17 @@ def test_candles_beyond_what_is_served_are_a_gap(world: Simulator, out: Path) ->
     assert gap["from"] == "2026-06-30T23:30:00.000000Z"
 
 
+def test_a_venue_is_asked_for_the_assets_that_it_has(world: Simulator, out: Path) -> None:
+    line = [*SCRAPY, "perps", "-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={world.url}", "--json"]
+    told = run([*line, "gmx", "velocity", "drift", "--start", END, "--end", END, "--assets", "AAVE,OP"])
+    assert told.returncode == 0, told.stderr
+    found = {each["venue"]: each["exit_code"] for each in json.loads(told.stdout)["venues"]}
+    assert found == {"gmx": 0, "drift": 0}  # of which one ended before
+    nowhere = run([*line, "gmx", "velocity", "--assets", "COMP"])
+    assert nowhere.returncode != 0
+    assert "COMP" in nowhere.stderr + nowhere.stdout
+
+
 # ---- Velocity and Drift ------------------------------------------------------------------------------------
 
 

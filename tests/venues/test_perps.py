@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from marketarchive.exceptions import CursorError
 from marketarchive.venues import venues
+from marketarchive.venues.endpoint import Endpoint, Limit, Query
 from marketarchive.venues.perp_rows import BadRowError, Contract, milliseconds, number, page
-from marketarchive.venues.perps import PERIODS_S, Direction, Range, Series, following, page_of, sectors
+from marketarchive.venues.perps import PERIODS_S, Direction, Range, Route, Series, following, sectors
 from marketarchive.venues.symbols import symbols
 
 HOUR = 3_600_000
+ENDPOINT = Endpoint("x", "https://example.org", Limit("x", 1))
 
 
 class Listed:
@@ -70,18 +72,14 @@ def test_no_row_is_lost_where_the_interval_changes_in_mid_range(
     assert listed.requests <= -(-len(due) // size) + 1
 
 
-def test_days_are_asked_for_one_by_one_whether_they_hold_anything_or_not() -> None:
-    left: Range | None = Range(23 * HOUR, 49 * HOUR)
-    days = []
-    while left is not None:
-        days.append(page_of("daily", left))
-        left = following("daily", left, [])
-    assert days == [
-        Range(23 * HOUR, 24 * HOUR - 1),
-        Range(24 * HOUR, 48 * HOUR - 1),
+def test_days_are_asked_for_one_by_one() -> None:
+    daily = Route("funding", lambda series, asked: Query(ENDPOINT), "whole", is_daily=True)
+    series = Series("BTC", {"symbol": "BTC"}, "funding")
+    assert list(daily.windows(series, Range(23 * HOUR, 49 * HOUR))) == [
         Range(48 * HOUR, 49 * HOUR),
+        Range(24 * HOUR, 48 * HOUR - 1),
+        Range(23 * HOUR, 24 * HOUR - 1),
     ]
-    assert page_of("forward", Range(1, 99 * HOUR)) == Range(1, 99 * HOUR)
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])

@@ -20,8 +20,8 @@ from marketarchive.venues.perp_rows import (
     Contracts,
     MarketStatus,
     PerpRows,
+    candle,
     decode,
-    is_over,
     listed,
     maybe_moment,
     moment,
@@ -149,21 +149,9 @@ def _candles(source: CandleSource) -> Callable[[Received], Parsed]:
         contract = CONTRACTS.of(symbol)
 
         def rows(sent: SentCandle) -> Iterator[CandlesRow]:
-            opened = moment(sent.opened)
-            yield CandlesRow(
-                market=symbol,
-                asset=contract.asset,
-                event_time=opened,
-                source=source,
-                interval_s=step_s,
-                open=contract.price(sent.open),
-                high=contract.price(sent.high),
-                low=contract.price(sent.low),
-                close=contract.price(sent.close),
-                volume=contract.amount(sent.volume) if source == "trade" else None,
-                volume_quote=number(sent.quote_volume) if source == "trade" else None,
-                is_closed=is_over(opened, step_s, received),
-            )
+            prices = (sent.open, sent.high, sent.low, sent.close)
+            traded = (sent.volume, sent.quote_volume) if source == "trade" else None
+            yield candle(contract, symbol, source, step_s, sent.opened, prices, traded, received)
 
         return page("candles", decode(received, _RAW), SentCandle, lambda sent: sent.opened, rows)
 

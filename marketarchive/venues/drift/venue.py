@@ -15,8 +15,8 @@ _COLUMNS = {
         "source", "`fundingRateLong` / `oraclePriceTwap` of the hourly settlements; of shorts beside it"
     ),
     "funding_interval_h": Column("source", "1: every hour, one that nobody sent is skipped"),
-    "mark": Column("substitute", "samples: `markPriceTwap` of each settlement"),
-    "index": Column("substitute", "samples: `oraclePriceTwap` of each settlement"),
+    "mark": Column("substitute", "`markPriceTwap` of each settlement", taken_as="samples"),
+    "index": Column("substitute", "`oraclePriceTwap` of each settlement", taken_as="samples"),
     "open_interest": Column("null", "not archived"),
     "open_interest_usd": Column("null", "not archived"),
     "volume": Column("null", "only single fills are archived"),
@@ -27,7 +27,7 @@ _COLUMNS = {
 }
 
 PERPS = Perps(
-    routes=(Route("funding", queries.funding_day, "daily", late_s=LATE_S),),
+    routes=(Route("funding", queries.funding_day, "whole", late_s=LATE_S, is_daily=True),),
     instruments=(),
     live=lambda contracts: (),  # noqa: ARG005  (it has no present)
     taker_bps=None,

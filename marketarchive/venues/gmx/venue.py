@@ -16,7 +16,12 @@ _COLUMNS = {
         "what shorts receive beside it",
     ),
     "funding_interval_h": Column("null", "funding accrues every second, nothing is settled"),
-    "mark": Column("substitute", "the index: positions are valued at the oracle's price", instead="index"),
+    "mark": Column(
+        "substitute",
+        "the index: positions are valued at the oracle's price",
+        taken_as="index candles",
+        instead="index",
+    ),
     "index": Column("source", "/prices/candles, the oracle's price, one a token"),
     "open_interest": Column(
         "source",

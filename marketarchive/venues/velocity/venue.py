@@ -14,12 +14,16 @@ _COLUMNS = {
         "source", "`fundingRateLong` / `oraclePriceTwap` of the hourly settlements; of shorts beside it"
     ),
     "funding_interval_h": Column("source", "1: every hour, one that nobody sends is skipped"),
-    "mark": Column("substitute", "samples: `markPriceTwap` of each settlement, `markPrice` at each tick"),
+    "mark": Column(
+        "substitute",
+        "`markPriceTwap` of each settlement, `markPrice` at each tick",
+        taken_as="samples",
+    ),
     "index": Column("source", "`oracleOpen` to `oracleClose` of the candles"),
     "open_interest": Column(
         "source", "`openInterest` of /stats/markets at each tick, no past: the larger side, both kept"
     ),
-    "open_interest_usd": Column("null", "not told"),
+    "open_interest_usd": Column("substitute", "`open_interest` x `mark_c`; not told"),
     "volume": Column("source", "`baseVolume` of the candles"),
     "volume_quote": Column("source", "`quoteVolume` of the candles, USDT"),
     "fees": Column("source", "the lowest tier of its documents; what is in force is in `instruments`"),
@@ -39,9 +43,10 @@ PERPS = Perps(
         Route(
             "funding",
             queries.funding_day,
-            "daily",
+            "whole",
             late_s=queries.LATE_S,
             older_s=queries.RECENT_S,
+            is_daily=True,
         ),
         Route("trade", queries.candles, "backward", queries.CANDLE_STEPS_S),
     ),

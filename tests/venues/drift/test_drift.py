@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from marketarchive.exceptions import ParseError
+from marketarchive.exceptions import ArgumentError, ParseError
 from marketarchive.times import from_iso, to_ms
 from marketarchive.venues.answers import Answered
 from marketarchive.venues.drift import endpoints, queries
@@ -19,6 +19,7 @@ from marketarchive.venues.endpoint import Endpoint, Query
 from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.perps import Range, Series
 from marketarchive.venues.symbols import symbols
+from tests.spiders_under_test import spiders
 
 NOW = from_iso("2026-11-20T10:01:00Z")
 BTC = Series("BTC", symbols("drift")["BTC"], "funding")
@@ -93,3 +94,8 @@ def test_nothing_reads_another_route() -> None:
     other = Endpoint("x", "https://data.drift.trade/stats/markets", endpoints.OF_SERVER)
     with pytest.raises(ParseError):
         read(Query(other), b"{}")
+
+
+def test_it_has_no_present() -> None:
+    with pytest.raises(ArgumentError, match="ended on 2026-04-01"):
+        spiders()["drift_perps"].check_arguments({"interval": "1m"})

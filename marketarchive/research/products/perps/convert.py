@@ -190,7 +190,7 @@ def rows_of(
     for source in ("mark", "index"):
         declared = perps.columns.get(source)
         instead = None if declared is None else declared.instead
-        is_sampled = declared is not None and declared.origin == "substitute" and instead is None
+        is_sampled = declared is not None and declared.taken_as == "samples"
         sources[source] = f"{source} samples" if is_sampled else instead or source
         if is_sampled:
             run(connection, _SAMPLES.format(period=period, source=source))
@@ -253,40 +253,57 @@ def _unified(found: pa.Table, venue: str, perps: Perps) -> pa.Table:
         "fees_taker_bps_perp": pa.array([_fee(perps.taker_bps)] * count, pa.float64()),
         "fees_maker_bps_perp": pa.array([_fee(perps.maker_bps)] * count, pa.float64()),
         "fee_schedule_date": pa.array([perps.fee_schedule_date] * count, pa.string()).cast(pa.date32()),
-        "borrow_bps_per_day": _borrow(found["bps"], perps),
+        "borrow_bps_per_day": _borrowed(found, perps),
         "listed_from": found["listed_at"],
         "listed_to": found["delisted_at"],
     }
+    worth = perps.columns.get("open_interest_usd")
+    if worth is not None and worth.origin == "substitute":
+        made["open_interest_usd"] = _worth(found)
     for source in ("mark", "index"):
         for each in ("o", "h", "l", "c"):
             made[f"{source}_{each}"] = _double(found[f"{source}_{each}"])
-        made[f"{source}_source"] = _source(found, source, perps)
+        declared = perps.columns.get(source)
+        taken_as = "candles" if declared is None else declared.taken_as
+        made[f"{source}_source"] = _source(found, source, taken_as)
     return pa.table({name: made[name] for name in COLUMNS}).cast(schema())
+
+
+def _worth(found: pa.Table) -> pa.Array:
+    """Return what the venue says open interest is worth, else by the mark price at the end of the period."""
+    import pyarrow as pa
+
+    named = (found[name].to_pylist() for name in ("amount_quote", "amount", "mark_c"))
+    with localcontext(prec=50):
+        worth = [
+            told if told is not None else None if amount is None or mark is None else amount * mark
+            for told, amount, mark in zip(*named, strict=True)
+        ]
+    return pa.array([None if each is None else float(each) for each in worth], pa.float64())
 
 
 def _fee(told: str | None) -> float | None:
     return None if told is None else float(told)
 
 
-def _borrow(told: pa.ChunkedArray, perps: Perps) -> pa.Array:
-    """Return the rates that were told, and what is always in force where a venue has that."""
-    import pyarrow.compute as pc
-
-    rates = _double(told)
-    return rates if perps.borrow_bps_per_day is None else pc.fill_null(rates, float(perps.borrow_bps_per_day))
-
-
-def _source(found: pa.Table, source: str, perps: Perps) -> pa.Array:
-    """Return where a price is from: candles of the venue, or how many samples; null where there is none."""
+def _borrowed(found: pa.Table, perps: Perps) -> pa.Array:
+    """Return what it costs to borrow: what the venue declares of all, else what its table says."""
     import pyarrow as pa
 
-    instead = perps.columns[source].instead if source in perps.columns else None
-    candles = "candles" if instead is None else f"{instead} candles"
+    if perps.borrow_bps_per_day is None:
+        return _double(found["bps"])
+    return pa.array([float(perps.borrow_bps_per_day)] * found.num_rows, pa.float64())
+
+
+def _source(found: pa.Table, source: str, taken_as: str) -> pa.Array:
+    """Return where a price is from: what candles are of, or how many samples; null where there is none."""
+    import pyarrow as pa
+
     pairs = zip(
         found[f"{source}_c"].is_valid().to_pylist(), found[f"{source}_count"].to_pylist(), strict=True
     )
     told = [
-        None if not is_there else candles if number is None else f"{int(number)} samples"
+        None if not is_there else taken_as if number is None else f"{int(number)} samples"
         for is_there, number in pairs
     ]
     return pa.array(told, pa.string())

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from marketarchive.clock import RealClock
-from marketarchive.exceptions import ArchiveError, ArgumentError, DiskError
+from marketarchive.exceptions import ArgumentError, DiskError
 from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
 from marketarchive.research.engine import connect, require
 from marketarchive.research.products.perps.convert import Asked, rows_of
@@ -43,11 +43,13 @@ class Unified:
     rows: int = 0
     made: list[str] = field(default_factory=list)  # venues whose files were made
     kept: list[str] = field(default_factory=list)  # those whose inputs are as they were
+    failed: dict[str, str] = field(default_factory=dict)  # venue -> why its files were left as they are
     manifest: str | None = None  # None: nothing was made
 
     def as_dict(self) -> dict[str, Any]:
         return {
             "path": str(self.path), "rows": self.rows, "made": self.made, "kept": self.kept,
+            "failed": self.failed,
             "manifest": self.manifest,
         }  # fmt: skip
 
@@ -62,7 +64,7 @@ def unify(
     """Bring the tables and then the files up to date, of venues where something changed.
 
     period: 30m, 1h, 8h or 1d; start, end: of the first and the last row, all that is known without them.
-    Raises ArgumentError, ArchiveError, DiskError.
+    Raises ArgumentError, ArchiveError, DiskError, ConfigurationError.
     """
     require()
     if period not in PERIODS_S:
@@ -78,31 +80,40 @@ def unify(
         for venue, feed in feeds(root)
         if feed == FEED and venue in venues() and (perps := venues()[venue].perps) is not None
     }
+    failed: dict[str, str] = {}
     if declared:
         wanted = [f"{venue}/{FEED}" for venue in declared]
         done = normalize(root, wanted, tables=PERP_TABLES, progress=progress)
-        if done.failed:
-            path, why = next(iter(done.failed.items()))
-            raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+        for path, why in done.failed.items():  # of one venue: the others go on
+            venue = Path(path).parts[2].removeprefix("venue=")
+            failed.setdefault(venue, f"{path} cannot be brought up to date: {why}")
     try:
         with alone(root / f"{FOLDER}.lock"):
-            return _unify(root, declared, asked, period, progress or Quiet())
+            return _unify(root, declared, asked, period, failed, progress or Quiet())
     except OSError as error:
         raise DiskError(f"the files in {root / FOLDER} cannot be written: {error}") from error
 
 
 def _unify(
-    root: Path, declared: Mapping[str, Perps], asked: Asked, period: str, progress: Progress
+    root: Path,
+    declared: Mapping[str, Perps],
+    asked: Asked,
+    period: str,
+    failed: dict[str, str],
+    progress: Progress,
 ) -> Unified:
     clock = RealClock()
     started = clock.now_ns()
     folder = root / FOLDER
     folder.mkdir(exist_ok=True)
     write_symbols(folder / SYMBOLS)
-    done = Unified(folder / UNIFIED)
+    done = Unified(folder / UNIFIED, failed=failed)
     keys = {venue: _key(root, venue, perps, asked) for venue, perps in declared.items()}
+    keys |= {venue: _kept_key(folder / venue) or "" for venue in failed}
     with closing(connect()) as connection:
         for venue, perps in declared.items():
+            if venue in failed:
+                continue
             if _kept_key(folder / venue) == keys[venue]:
                 done.kept.append(venue)
                 continue
@@ -166,7 +177,7 @@ def _key(root: Path, venue: str, perps: Perps, asked: Asked) -> str:
         sorted(stamp.key for stamp in stamps if stamp is not None),
         {asset: dict(row) for asset, row in symbols(venue).items()}, dict(sectors()),
         perps.taker_bps, perps.maker_bps, perps.fee_schedule_date, perps.settled_every_s,
-        {name: (column.origin, column.instead) for name, column in perps.columns.items()},
+        {name: (column.origin, column.taken_as, column.instead) for name, column in perps.columns.items()},
         perps.borrow_bps_per_day,
     ]  # fmt: skip
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()

@@ -1,0 +1,240 @@
+"""Bybit's linear perpetuals as the simulator serves them: routes of api.bybit.com without a key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
+from marketarchive.simulator.perps_world import BAR_S, DAY_S, Candle, PerpsWorld, written
+from marketarchive.simulator.sockets import Session
+from marketarchive.times import MILLISECOND, SECOND, from_iso, to_ms
+from marketarchive.venues.bybit.queries import PERIODS, STEPS
+from marketarchive.venues.symbols import symbols
+
+HOST = "api.bybit.com"
+_SINGLE_SINCE = from_iso("2026-06-11T00:00:00Z") // SECOND
+"""Since when one side of open interest stands beside both."""
+_REFUSAL = Reply(b"403, access too frequent", 403, "text/plain; charset=utf-8")
+_BUCKET = Bucket("bybit/http", 120.0, 600.0, 1.0, _REFUSAL)
+_KINDS = {"kline": "trade", "mark-price-kline": "mark", "index-price-kline": "index"}
+_LENGTHS = {name: seconds for seconds, name in PERIODS.items()}
+
+
+class _RefusedError(Exception):
+    """A request that is refused with a code of the venue."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class _Contract:
+    asset: str
+    symbol: str
+    multiplier: int
+
+
+CONTRACTS = {
+    row["symbol"]: _Contract(asset, row["symbol"], int(row["multiplier"]))
+    for asset, row in symbols("bybit").items()
+}
+
+
+class Bybit:
+    """The venue as the server sees it."""
+
+    hosts = frozenset({HOST})
+
+    def __init__(self, seed: int) -> None:
+        self.world = PerpsWorld(seed, "bybit")
+        self._routes: dict[str, Callable[[Asked, int], dict[str, Any]]] = {
+            "/v5/market/time": lambda _, now: {
+                "timeSecond": str(now // 1000),
+                "timeNano": str(now * MILLISECOND),
+            },
+            "/v5/market/instruments-info": self._instruments,
+            "/v5/market/funding/history": self._funding_rates,
+            "/v5/market/open-interest": self._open_interest,
+            "/v5/market/tickers": self._tickers,
+            "/v5/spot-margin-trade/data": self._loans,
+            **{f"/v5/market/{name}": self._candles for name in _KINDS},
+        }
+
+    def answer(self, asked: Asked, now_ns: int) -> Reply:
+        """Errors have status 200 as well; what is in `result` is text, what is around it is not."""
+        read = self._routes.get(asked.path)
+        if read is None or asked.method != "GET":
+            return Reply(b"", 404)
+        now = to_ms(now_ns)
+        around: dict[str, Any] = {"retCode": 0, "retMsg": "OK"}
+        try:
+            found = read(asked, now)
+        except _RefusedError as refused:
+            around, found = {"retCode": refused.code, "retMsg": str(refused)}, {}
+        return json_reply({**around, "result": found, "retExtInfo": {}, "time": now})
+
+    def limit(self, asked: Asked) -> Bucket:
+        del asked
+        return _BUCKET
+
+    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
+        del asked, number, now_ns
+        return None
+
+    def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
+        del start_ns, end_ns
+        return []
+
+    # ---- routes ----------------------------------------------------------------------------------------
+
+    def _instruments(self, asked: Asked, now: int) -> dict[str, Any]:
+        """Only those that are traded, unless another status is asked for."""
+        _linear(asked)
+        status = asked.first("status", "Trading")
+        known = [contract for contract in CONTRACTS.values() if status == "Trading"]
+        rows = [self._instrument(contract, now) for contract in known]
+        if rows:
+            rows.append({**rows[0], "symbol": "BTCPERP", "quoteCoin": "USDC", "settleCoin": "USDC"})
+        size, first = _size(asked, 500, 1000), int(asked.first("cursor") or 0)
+        cursor = str(first + size) if len(rows) > first + size else ""
+        return {"category": "linear", "list": rows[first : first + size], "nextPageCursor": cursor}
+
+    def _instrument(self, contract: _Contract, now: int) -> dict[str, Any]:
+        return {
+            "symbol": contract.symbol, "contractType": "LinearPerpetual", "status": "Trading",
+            "baseCoin": contract.symbol.removesuffix("USDT"), "quoteCoin": "USDT", "settleCoin": "USDT",
+            "launchTime": str(self.world.listed(contract.asset) * 1000), "deliveryTime": "0",
+            "deliveryFeeRate": "", "priceScale": "8", "unifiedMarginTrade": True,
+            "fundingInterval": self.world.interval(contract.asset, now // 1000 + 1) // 60,
+            "upperFundingRate": "0.005", "lowerFundingRate": "-0.005",
+        }  # fmt: skip
+
+    def _funding_rates(self, asked: Asked, now: int) -> dict[str, Any]:
+        """Newest first; a beginning without an end is refused."""
+        contract = _contract(asked)
+        first, last = asked.first("startTime"), asked.first("endTime")
+        if first and not last:
+            raise _RefusedError(10001, "params error: endTime is required")
+        until = min(int(last or now), now)
+        since = int(first) if first else until - 40 * DAY_S * 1000
+        found = self.world.settlements(contract.asset, -(-since // 1000), until // 1000)
+        rows = [
+            {
+                "symbol": contract.symbol,
+                "fundingRate": written(each.rate),
+                "fundingRateTimestamp": str(each.at * 1000),
+            }
+            for each in reversed(found)
+        ]
+        return {"category": "linear", "list": rows[: _size(asked, 200, 200)]}
+
+    def _candles(self, asked: Asked, now: int) -> dict[str, Any]:
+        """Newest first; a range that does not fit on a page loses its beginning."""
+        contract = _contract(asked)
+        kind = _KINDS[asked.path.rpartition("/")[2]]
+        length = STEPS.get(asked.first("interval"))
+        if length is None or length < BAR_S:
+            raise _RefusedError(10001, "Invalid period!")
+        size = _size(asked, 200, 1000)
+        last = min(int(asked.first("end") or now), now) // 1000
+        first = max(-(-int(asked.first("start") or 0) // 1000), (last // length - size + 1) * length)
+        found = self.world.candles(contract.asset, kind, length, first, last, now // 1000)
+        rows = [_candle(contract, kind, each) for each in found]
+        return {"symbol": contract.symbol, "category": "linear", "list": rows[::-1][:size]}
+
+    def _open_interest(self, asked: Asked, now: int) -> dict[str, Any]:
+        """Newest first; a lone `startTime` is ignored, and the oldest row's time is in seconds."""
+        contract = _contract(asked)
+        length = _LENGTHS.get(asked.first("intervalTime"))
+        if length is None:
+            raise _RefusedError(10001, "Invalid intervalTime!")
+        size, last = _size(asked, 50, 200), asked.first("endTime")
+        until = min(int(last or now), now) // 1000
+        since = -(-int(asked.first("startTime") or 0) // 1000) if last else 0
+        times = range(until // length * length, since - 1, -length)[:size]
+        rows = [self._interest(contract, at) for at in times if self.world.is_open(contract.asset, at)]
+        if len(rows) > 1:
+            rows[-1]["timestamp"] = rows[-1]["timestamp"][:-3]
+        cursor = f"lastid%3D{len(rows)}%26lasttime%3D{rows[-1]['timestamp']}" if rows else ""
+        return {"symbol": contract.symbol, "category": "linear", "list": rows, "nextPageCursor": cursor}
+
+    def _interest(self, contract: _Contract, at: int) -> dict[str, str]:
+        amount = self.world.open_interest(contract.asset, at) / contract.multiplier
+        single = {"singleOpenInterest": written(amount)} if at >= _SINGLE_SINCE else {}
+        return {"openInterest": f"{2 * amount:.8f}", **single, "timestamp": str(at * 1000)}
+
+    def _tickers(self, asked: Asked, now: int) -> dict[str, Any]:
+        _linear(asked)
+        chosen = [_contract(asked)] if asked.first("symbol") else CONTRACTS.values()
+        return {"category": "linear", "list": [self._ticker(contract, now // 1000) for contract in chosen]}
+
+    def _ticker(self, contract: _Contract, second: int) -> dict[str, str]:
+        asset, world = contract.asset, self.world
+        due = world.next_settlement(asset, second)
+        mark, index = (
+            written(world.price(asset, kind, second) * contract.multiplier) for kind in ("mark", "index")
+        )
+        amount = world.open_interest(asset, second) / contract.multiplier
+        value = world.open_interest_value(asset, second)
+        return {
+            "symbol": contract.symbol, "lastPrice": mark, "indexPrice": index, "markPrice": mark,
+            "openInterest": written(2 * amount), "openInterestValue": written(2 * value),
+            "singleOpenInterest": written(amount), "singleOpenInterestValue": written(value),
+            "fundingRate": written(world.rate(asset, due)), "nextFundingTime": str(due * 1000),
+            "fundingIntervalHour": str(world.interval(asset, due) // 3600), "fundingCap": "0.005",
+        }  # fmt: skip
+
+    def _loans(self, asked: Asked, now: int) -> dict[str, Any]:
+        wanted = asked.first("vipLevel")
+        levels = [level for level in ("No VIP", "VIP-1") if wanted in ("", level)]
+        rows = [
+            {
+                "borrowable": True, "collateralRatio": "0.95", "currency": contract.asset,
+                "hourlyBorrowRate": f"{self.world.borrow_per_day(contract.asset, now // 1000) / 24:.16f}",
+                "liquidationOrder": "3", "marginCollateral": True, "maxBorrowingAmount": "300",
+            }
+            for contract in CONTRACTS.values()
+        ]  # fmt: skip
+        return {"vipCoinList": [{"list": rows, "vipLevel": level} for level in levels]}
+
+
+def _time(asked: Asked, now: int) -> dict[str, Any]:
+    del asked
+    return {"timeSecond": str(now // 1000), "timeNano": str(now * MILLISECOND)}
+
+
+def _linear(asked: Asked) -> None:
+    if asked.first("category") != "linear":
+        raise _RefusedError(10001, "Illegal category")
+
+
+def _contract(asked: Asked) -> _Contract:
+    _linear(asked)
+    symbol = asked.first("symbol")
+    if symbol not in CONTRACTS:
+        raise _RefusedError(10001, "params error: symbol invalid")
+    return CONTRACTS[symbol]
+
+
+def _candle(contract: _Contract, kind: str, each: Candle) -> list[str]:
+    prices: Iterable[Decimal] = (each.open, each.high, each.low, each.close)
+    found = [str(each.opened * 1000), *(written(price * contract.multiplier) for price in prices)]
+    if kind == "trade":
+        found += [written(each.volume / contract.multiplier), written(each.volume_quote)]
+    return found
+
+
+def _size(asked: Asked, usual: int, largest: int) -> int:
+    text = asked.first("limit", str(usual))
+    if not text.isdigit() or not 0 < int(text) <= largest:
+        raise _RefusedError(10001, "params error: limit invalid")
+    return int(text)
+
+
+def simulated(seed: int) -> Bybit:
+    """Return the venue as the simulator serves it."""
+    return Bybit(seed)

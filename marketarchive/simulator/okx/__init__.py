@@ -1,0 +1,281 @@
+"""OKX's perpetual swaps as the simulator serves them: routes of www.okx.com without a key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
+from marketarchive.simulator.perps_world import BAR_S, DAY_S, Candle, PerpsWorld, written
+from marketarchive.simulator.sockets import Session
+from marketarchive.times import to_ms
+from marketarchive.venues.okx.queries import PERIODS_S, STEPS
+from marketarchive.venues.symbols import symbols
+
+HOST = "www.okx.com"
+PREFIX = "/api/v5"
+_FUNDING_REACH_MS = 93 * DAY_S * 1000
+_INTEREST_ROWS = 1_440
+_REQUESTS = {
+    "/public/instruments": 20, "/public/funding-rate": 10, "/public/funding-rate-history": 10,
+    "/market/history-candles": 20, "/market/history-mark-price-candles": 20,
+    "/market/history-index-candles": 10, "/public/mark-price": 10, "/market/index-tickers": 20,
+    "/public/open-interest": 20, "/rubik/stat/contracts/open-interest-history": 10,
+    "/public/interest-rate-loan-quota": 2,
+}  # fmt: skip
+"""In two seconds."""
+_REFUSAL = json_reply({"code": "50011", "msg": "Too Many Requests", "data": []}, 429)
+
+
+class _RefusedError(Exception):
+    """A request that is refused with a code of the venue."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class _Contract:
+    asset: str
+    symbol: str
+    index: str
+    size: Decimal
+
+
+CONTRACTS = {
+    row["symbol"]: _Contract(asset, row["symbol"], row["index"], Decimal(row["contract_size"] or 1))
+    for asset, row in symbols("okx").items()
+}
+_BY_INDEX = {contract.index: contract for contract in CONTRACTS.values()}
+
+
+class Okx:
+    """The venue as the server sees it."""
+
+    hosts = frozenset({HOST})
+
+    def __init__(self, seed: int) -> None:
+        self.world = PerpsWorld(seed, "okx")
+        self._routes: dict[str, Callable[[Asked, int], list[Any]]] = {
+            "/public/instruments": self._instruments,
+            "/public/funding-rate": self._funding_rate,
+            "/public/funding-rate-history": self._funding_rates,
+            "/market/history-candles": self._traded,
+            "/market/history-mark-price-candles": self._marks,
+            "/market/history-index-candles": self._indices,
+            "/public/mark-price": self._mark_price,
+            "/market/index-tickers": self._index_tickers,
+            "/public/open-interest": self._open_interest,
+            "/rubik/stat/contracts/open-interest-history": self._open_interest_history,
+            "/public/interest-rate-loan-quota": self._loans,
+        }
+
+    def answer(self, asked: Asked, now_ns: int) -> Reply:
+        """Errors have status 200 as well."""
+        read = self._routes.get(asked.path.removeprefix(PREFIX))
+        if read is None or asked.method != "GET":
+            return json_reply({"code": "50404", "msg": "Not found", "data": []}, 404)
+        try:
+            return json_reply({"code": "0", "msg": "", "data": read(asked, to_ms(now_ns))})
+        except _RefusedError as refused:
+            return json_reply({"code": refused.code, "data": [], "msg": str(refused)})
+
+    def limit(self, asked: Asked) -> Bucket:
+        path = asked.path.removeprefix(PREFIX)
+        most = _REQUESTS.get(path, 10)
+        return Bucket(f"okx{path}", most / 2, most, 1.0, _REFUSAL)
+
+    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
+        del asked, number, now_ns
+        return None
+
+    def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
+        del start_ns, end_ns
+        return []
+
+    # ---- routes ----------------------------------------------------------------------------------------
+
+    def _instruments(self, asked: Asked, now: int) -> list[Any]:
+        del now
+        if asked.first("instType") != "SWAP":
+            raise _RefusedError("51000", "Parameter instType error")
+        rows = [self._instrument(contract) for contract in CONTRACTS.values()]
+        coin = {"instId": "BTC-USD-SWAP", "ctType": "inverse", "ctVal": "100", "ctValCcy": "USD"}
+        return [*rows, {**rows[0], **coin, "settleCcy": "BTC", "instFamily": "BTC-USD", "uly": "BTC-USD"}]
+
+    def _instrument(self, contract: _Contract) -> dict[str, str]:
+        return {
+            "instType": "SWAP", "instId": contract.symbol,
+            "instFamily": contract.index, "uly": contract.index,
+            "ctType": "linear", "ctVal": written(contract.size), "ctMult": "1", "ctValCcy": contract.asset,
+            "settleCcy": "USDT", "baseCcy": "", "quoteCcy": "", "lotSz": "0.01", "tickSz": "0.00000001",
+            "listTime": str(self.world.listed(contract.asset) * 1000), "expTime": "", "state": "live",
+            "ruleType": "normal", "lever": "100",
+        }  # fmt: skip
+
+    def _funding_rate(self, asked: Asked, now: int) -> list[Any]:
+        wanted = asked.first("instId")
+        if not wanted:
+            raise _RefusedError("50014", "Parameter instId can not be empty.")
+        if wanted != "ANY":
+            return [self._expected(_contract(asked), now)]
+        rows = [self._expected(contract, now) for contract in CONTRACTS.values()]
+        dated = {**rows[0], "instId": "XAU-USD_UM_XPERP-310502", "instType": "FUTURES"}
+        return [*rows, dated]
+
+    def _expected(self, contract: _Contract, now: int) -> dict[str, str]:
+        asset, world = contract.asset, self.world
+        due = world.next_settlement(asset, now // 1000)
+        [*_, last] = world.settlements(asset, now // 1000 - DAY_S, now // 1000)
+        return {
+            "formulaType": "withRate", "instId": contract.symbol, "instType": "SWAP",
+            "fundingRate": f"{world.rate(asset, due):.16f}", "fundingTime": str(due * 1000),
+            "nextFundingRate": "", "nextFundingTime": str(world.next_settlement(asset, due) * 1000),
+            "prevFundingTime": str(last.at * 1000), "settFundingRate": f"{last.rate:.16f}",
+            "settState": "settled", "method": "current_period", "ts": str(now),
+        }  # fmt: skip
+
+    def _funding_rates(self, asked: Asked, now: int) -> list[Any]:
+        contract, size = _contract(asked), _size(asked, 400)
+        first, last = _between(asked, now)
+        first = max(first, now - _FUNDING_REACH_MS)
+        found = self.world.settlements(contract.asset, -(-first // 1000), last // 1000)
+        return [
+            {
+                "formulaType": "withRate",
+                "fundingRate": f"{each.rate + Decimal('1E-10'):.16f}",
+                "fundingTime": str(each.at * 1000),
+                "instId": contract.symbol,
+                "instType": "SWAP",
+                "method": "current_period",
+                "realizedRate": f"{each.rate:.16f}",
+            }
+            for each in reversed(found)
+        ][:size]
+
+    def _traded(self, asked: Asked, now: int) -> list[Any]:
+        contract = _contract(asked)
+        return [
+            [
+                *_prices(each),
+                written(each.volume / contract.size),
+                written(each.volume),
+                written(each.volume_quote),
+                confirm,
+            ]
+            for each, confirm in self._candles(contract, "trade", asked, now, 300)
+        ]
+
+    def _marks(self, asked: Asked, now: int) -> list[Any]:
+        found = self._candles(_contract(asked), "mark", asked, now, 100)
+        return [[*_prices(each), confirm] for each, confirm in found]
+
+    def _indices(self, asked: Asked, now: int) -> list[Any]:
+        found = self._candles(_by_index(asked), "index", asked, now, 100)
+        return [[*_prices(each), confirm] for each, confirm in found]
+
+    def _candles(
+        self, contract: _Contract, kind: str, asked: Asked, now: int, largest: int
+    ) -> Iterable[tuple[Candle, str]]:
+        """Newest first; one that is not over is not confirmed."""
+        length = STEPS.get(asked.first("bar"))
+        if length is None or length < BAR_S:
+            raise _RefusedError("51000", "Parameter bar error")
+        size = _size(asked, largest)
+        first, last = _between(asked, now)
+        if asked.first("before") and not asked.first("after"):
+            last = now  # the newest of all
+        first = max(-(-first // 1000), (last // 1000 // length - size + 1) * length)
+        found = self.world.candles(contract.asset, kind, length, first, last // 1000, now // 1000)
+        rows = [(each, "1" if (each.opened + length) * 1000 <= now else "0") for each in found]
+        return rows[::-1][:size]
+
+    def _open_interest_history(self, asked: Asked, now: int) -> list[Any]:
+        contract, size = _contract(asked), _size(asked, 100)
+        length = STEPS.get(asked.first("period", "5m"))
+        if length not in PERIODS_S:
+            raise _RefusedError("51000", "Parameter period error")
+        last = min(int(asked.first("end") or now + 1) - 1, now) // 1000
+        newest = now // 1000 // length * length
+        first = max(int(asked.first("begin") or 0) // 1000 + 1, newest - (_INTEREST_ROWS - 1) * length)
+        times = range(last // length * length, first - 1, -length)[:size]
+        rows = (self._interest(contract, at) for at in times if self.world.is_open(contract.asset, at))
+        return [list(each.values()) for each in rows]
+
+    def _interest(self, contract: _Contract, at: int) -> dict[str, str]:
+        amount = self.world.open_interest(contract.asset, at)
+        return {
+            "ts": str(at * 1000),
+            "oi": written(amount / contract.size),
+            "oiCcy": written(amount),
+            "oiUsd": written(self.world.open_interest_value(contract.asset, at)),
+        }
+
+    def _open_interest(self, asked: Asked, now: int) -> list[Any]:
+        chosen = [_contract(asked)] if asked.first("instId") else CONTRACTS.values()
+        return [
+            {"instType": "SWAP", "instId": contract.symbol, **self._interest(contract, now // 1000)}
+            for contract in chosen
+        ]
+
+    def _mark_price(self, asked: Asked, now: int) -> list[Any]:
+        contract = _contract(asked)
+        price = self.world.price(contract.asset, "mark", now // 1000)
+        told = {"markPx": written(price), "ts": str(now // 1000 * 1000)}
+        return [{"instType": "SWAP", "instId": contract.symbol, **told}]
+
+    def _index_tickers(self, asked: Asked, now: int) -> list[Any]:
+        contract = _by_index(asked)
+        price = self.world.price(contract.asset, "index", now // 1000)
+        return [{"instId": contract.index, "idxPx": written(price), "ts": str(now // 1000 * 1000)}]
+
+    def _loans(self, asked: Asked, now: int) -> list[Any]:
+        del asked
+        loans = [
+            {
+                "ccy": contract.asset,
+                "quota": "10",
+                "rate": written(self.world.borrow_per_day(contract.asset, now // 1000)),
+            }
+            for contract in CONTRACTS.values()
+        ]
+        return [{"basic": loans, "vip": [], "regular": [], "configCcyList": []}]
+
+
+def _contract(asked: Asked) -> _Contract:
+    found = CONTRACTS.get(asked.first("instId"))
+    if found is None:
+        raise _RefusedError("51001", "Instrument ID does not exist.")
+    return found
+
+
+def _by_index(asked: Asked) -> _Contract:
+    found = _BY_INDEX.get(asked.first("instId"))
+    if found is None:
+        raise _RefusedError("51001", "Instrument ID does not exist.")
+    return found
+
+
+def _prices(each: Candle) -> list[str]:
+    prices = (each.open, each.high, each.low, each.close)
+    return [str(each.opened * 1000), *map(written, prices)]
+
+
+def _between(asked: Asked, now: int) -> tuple[int, int]:
+    """Return the first and the last ms: neither `before` nor `after` is in the answer."""
+    return int(asked.first("before") or -1) + 1, min(int(asked.first("after") or now + 1) - 1, now)
+
+
+def _size(asked: Asked, largest: int) -> int:
+    text = asked.first("limit", "100")
+    if not text.isdigit() or not 0 < int(text) <= largest:
+        raise _RefusedError("51000", "Parameter limit error")
+    return int(text)
+
+
+def simulated(seed: int) -> Okx:
+    """Return the venue as the simulator serves it."""
+    return Okx(seed)

@@ -1,0 +1,60 @@
+"""Which answers of Bybit are failures: mostly what stands in a body with status 200."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+
+from marketarchive.venues.answers import Answered, Failure, judge_status
+
+TOO_OFTEN = b"access too frequent"
+"""What a 403 says to an address that asked too often; any other 403 is a place that is not served."""
+REFUSED_S = 600.0
+"""For how long such an address is refused, at least; it has to be quiet meanwhile."""
+
+_RATE_LIMITED = {10006, 10429}
+_PASSING = {10000, 10016}  # server timeout, server error
+_BLOCKED = {10009, 10024}  # a region, or rules, that are not served
+_INVALID = {10001, 10029}  # a parameter; a symbol
+
+
+class Told(msgspec.Struct, rename="camel"):
+    """What every answer says of itself."""
+
+    ret_code: int
+    ret_msg: str = ""
+
+
+def judge(answered: Answered) -> Failure | None:
+    """Return what is wrong with an answer, with the venue's words; None when it is one to parse.
+
+    Codes: docs/v5/error.mdx, 2026-07-24. A 403 is either a throttle or a refusal of the place, as HTML of the
+    network in front of the venue.
+    """
+    if answered.status == 403 and TOO_OFTEN in answered.payload.lower():
+        detail = "status 403: access too frequent"
+        return Failure("rate_limited", "venue", detail, retryable=True, wait_s=REFUSED_S)
+    failure = judge_status(answered)
+    told = said(answered.payload)
+    if told is None or told.ret_code == 0:
+        return failure
+    detail = f"retCode {told.ret_code}: {told.ret_msg}"[:300]
+    if failure is not None:
+        return replace(failure, detail=f"{failure.detail}, {detail}")
+    if told.ret_code in _RATE_LIMITED:
+        return Failure("rate_limited", "venue", detail, retryable=True)
+    if told.ret_code in _BLOCKED:
+        return Failure("blocked", "venue", detail, retryable=False)
+    if told.ret_code in _INVALID and "symbol" in told.ret_msg.lower():
+        return Failure("not_served", "venue", detail, retryable=False)
+    is_passing = told.ret_code in _PASSING
+    return Failure("disconnect", "venue" if is_passing else "ours", detail, retryable=is_passing)
+
+
+def said(payload: bytes) -> Told | None:
+    """Return what an answer says of itself, None where it is not the venue's own."""
+    try:
+        return msgspec.json.decode(payload, type=Told)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,78 @@
+"""What is asked of Bybit's perpetuals."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from marketarchive.venues.bybit import endpoints
+from marketarchive.venues.endpoint import Query
+from marketarchive.venues.messages import Parsed
+from marketarchive.venues.perps import Range, Series
+
+LINEAR = {"category": "linear"}
+INSTRUMENTS_PAGE = 1000
+CANDLES_PAGE = 1000
+FUNDING_PAGE = 200
+OPEN_INTEREST_PAGE = 200
+DAY_S = 86_400
+
+INTERVALS = {
+    60: "1", 180: "3", 300: "5", 900: "15", 1800: "30", 3600: "60", 7200: "120", 14_400: "240",
+    21_600: "360", 43_200: "720", DAY_S: "D",
+}  # fmt: skip
+"""Seconds -> how a candle of that length is asked for."""
+STEPS = {name: seconds for seconds, name in INTERVALS.items()}
+PERIODS = {
+    300: "5min", 900: "15min", 1800: "30min", 3600: "1h", 14_400: "4h", DAY_S: "1d",
+}  # fmt: skip
+"""Seconds -> how open interest of that step is asked for."""
+
+
+def instruments(status: str | None = None) -> Query:
+    """Return the request for contracts; without a status it is of those that are traded."""
+    chosen = {} if status is None else {"status": status}
+    return Query(endpoints.INSTRUMENTS, {**LINEAR, **chosen, "limit": str(INSTRUMENTS_PAGE)})
+
+
+def funding_rates(series: Series, asked: Range) -> Query:
+    """Return the request for settled rates, newest first; `startTime` alone is refused."""
+    times = {"startTime": str(asked.first), "endTime": str(asked.last)}
+    chosen = {**LINEAR, "symbol": series.market, **times, "limit": str(FUNDING_PAGE)}
+    return Query(endpoints.FUNDING_RATES, chosen)
+
+
+def candles(series: Series, asked: Range) -> Query:
+    """Return the request for candles of trades, of the mark price or of the index, newest first."""
+    endpoint = {
+        "trade": endpoints.CANDLES,
+        "mark": endpoints.MARK_CANDLES,
+        "index": endpoints.INDEX_CANDLES,
+    }[series.kind]
+    times = {"start": str(asked.first), "end": str(asked.last)}
+    chosen = {**LINEAR, "symbol": series.market, "interval": INTERVALS[series.step_s], **times}
+    return Query(endpoint, {**chosen, "limit": str(CANDLES_PAGE)})
+
+
+def open_interest(series: Series, asked: Range) -> Query:
+    """Return the request for open interest, newest first; `startTime` alone is ignored (2026-08-21)."""
+    times = {"startTime": str(asked.first), "endTime": str(asked.last)}
+    chosen = {**LINEAR, "symbol": series.market, "intervalTime": PERIODS[series.step_s], **times}
+    return Query(endpoints.OPEN_INTEREST, {**chosen, "limit": str(OPEN_INTEREST_PAGE)})
+
+
+def borrow_rates() -> Query:
+    """Return the request for what a loan costs now, of every coin."""
+    return Query(endpoints.BORROW_RATES, {"vipLevel": "No VIP"})
+
+
+def live(contracts: Collection[Series]) -> Sequence[Query]:
+    """Return what tells of prices, expected funding and open interest now, a contract a request."""
+    return [Query(endpoints.TICKERS, {**LINEAR, "symbol": each.market}) for each in contracts]
+
+
+def next_page(query: Query, parsed: Parsed) -> Query | None:
+    """Return the request for the next page of contracts; other lists are paged by their times."""
+    if query.endpoint is not endpoints.INSTRUMENTS or not parsed.next_cursor:
+        return None
+    return replace(query, params={**query.params, "cursor": parsed.next_cursor})

@@ -1,0 +1,1 @@
+"""OKX: perpetual swaps settled in USDT."""

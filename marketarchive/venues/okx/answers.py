@@ -1,0 +1,53 @@
+"""Which answers of OKX are failures: an answer with status 200 may have a `code` that is not "0"."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+
+from marketarchive.venues.answers import Answered, Failure, judge_status
+
+WAIT_S = 2.0
+"""All limits are of two seconds."""
+
+_RATE_LIMITED = {"50011", "50061"}
+_PASSING = {"50001", "50004", "50013", "50026"}  # unavailable, time-out, busy, system error
+_BLOCKED = {"50051", "50121"}  # a place, or an address, that is not served
+_UNKNOWN = {"51001", "50047"}  # no such contract (a delisted one neither); one that has settled
+
+
+class Told(msgspec.Struct):
+    """What every answer says of itself."""
+
+    code: str
+    msg: str = ""
+
+
+def judge(answered: Answered) -> Failure | None:
+    """Return what is wrong with an answer, with the venue's words; None when it is one to parse."""
+    failure = judge_status(answered)
+    told = said(answered.payload)
+    if told is None or told.code == "0":
+        return failure
+    detail = f"code {told.code}: {told.msg}"[:300]
+    if told.code in _RATE_LIMITED:
+        wait_s = WAIT_S if failure is None or failure.wait_s is None else failure.wait_s
+        return Failure("rate_limited", "venue", detail, retryable=True, wait_s=wait_s)
+    if told.code in _BLOCKED:
+        return Failure("blocked", "venue", detail, retryable=False)
+    if told.code in _UNKNOWN:
+        return Failure("not_served", "venue", detail, retryable=False)
+    if told.code in _PASSING:
+        return Failure("disconnect", "venue", detail, retryable=True)
+    if failure is not None:
+        return replace(failure, detail=f"{failure.detail}, {detail}")
+    return Failure("disconnect", "ours", detail, retryable=False)
+
+
+def said(payload: bytes) -> Told | None:
+    """Return what an answer says of itself, None where it is not the venue's own."""
+    try:
+        return msgspec.json.decode(payload, type=Told)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None

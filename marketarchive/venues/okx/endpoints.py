@@ -1,0 +1,29 @@
+"""Where OKX tells of its perpetual swaps without a key, and how often it may be asked.
+
+Routes, page sizes and limits: mirrors of the official documents (2025-08-17, 2026-07-28). All of them are
+GET. Limits are per address and route, of some also per contract; no header tells of them.
+"""
+
+from __future__ import annotations
+
+from marketarchive.venues.endpoint import Endpoint, Limit
+
+BASE = "https://www.okx.com/api/v5"
+
+
+def _endpoint(name: str, path: str, requests: int) -> Endpoint:
+    """requests: in 2 s."""
+    return Endpoint(f"okx_{name}", f"{BASE}{path}", Limit(f"okx/{name}", requests, window_s=2.0))
+
+
+INSTRUMENTS = _endpoint("instruments", "/public/instruments", 20)
+FUNDING_RATE = _endpoint("funding_rate", "/public/funding-rate", 10)
+FUNDING_RATES = _endpoint("funding_rates", "/public/funding-rate-history", 10)
+CANDLES = _endpoint("candles", "/market/history-candles", 20)
+MARK_CANDLES = _endpoint("mark_candles", "/market/history-mark-price-candles", 20)
+INDEX_CANDLES = _endpoint("index_candles", "/market/history-index-candles", 10)
+MARK_PRICE = _endpoint("mark_price", "/public/mark-price", 10)
+INDEX_TICKERS = _endpoint("index_tickers", "/market/index-tickers", 20)
+OPEN_INTEREST = _endpoint("open_interest", "/public/open-interest", 20)
+OPEN_INTEREST_HISTORY = _endpoint("open_interest_history", "/rubik/stat/contracts/open-interest-history", 10)
+LOANS = _endpoint("loans", "/public/interest-rate-loan-quota", 2)

@@ -1,0 +1,84 @@
+"""What is asked of OKX's perpetual swaps.
+
+Lists are newest first. `after` asks for what is older than a time, `before` for what is newer, neither with
+the time itself; `before` alone gives the newest of all. So both are sent, for windows that fit on a page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from marketarchive.venues.endpoint import Query
+from marketarchive.venues.okx import endpoints
+from marketarchive.venues.perps import Range, Series
+
+CANDLES_PAGE = 100
+"""Rows; of trades 300 are served, of mark price and index 100."""
+FUNDING_PAGE = 100
+"""Rows; 400 since 2025. A window of as many hours has no more at any interval."""
+FUNDING_REACH_S = 90 * 86_400
+"""Measured: 90 days back rows come (2026-09-04), the oldest 93 days back (2026-08-01), none at 120."""
+OPEN_INTEREST_PAGE = 100
+OPEN_INTEREST_ROWS = 1_440
+"""The newest of each step that are served."""
+
+BARS = {
+    60: "1m", 180: "3m", 300: "5m", 900: "15m", 1800: "30m", 3600: "1H", 7200: "2H", 14_400: "4H",
+    21_600: "6Hutc", 43_200: "12Hutc", 86_400: "1Dutc",
+}  # fmt: skip
+"""Seconds -> how a candle of that length is asked for; without `utc` those from 6 hours on begin at UTC+8."""
+STEPS = {name: seconds for seconds, name in BARS.items()}
+PERIODS_S = tuple(each for each in BARS if each >= 300)
+"""At which open interest is listed."""
+
+
+def instruments() -> Query:
+    """Return the request for all swaps; those that are delisted are not in the answer."""
+    return Query(endpoints.INSTRUMENTS, {"instType": "SWAP"})
+
+
+def funding_rates(series: Series, asked: Range) -> Query:
+    """Return the request for settled rates."""
+    chosen = {"instId": series.market, **_between(asked)}
+    return Query(endpoints.FUNDING_RATES, {**chosen, "limit": str(FUNDING_PAGE)})
+
+
+def candles(series: Series, asked: Range) -> Query:
+    """Return the request for candles of trades, of the mark price or of the index."""
+    endpoint, name = {
+        "trade": (endpoints.CANDLES, "symbol"),
+        "mark": (endpoints.MARK_CANDLES, "symbol"),
+        "index": (endpoints.INDEX_CANDLES, "index"),
+    }[series.kind]
+    chosen = {"instId": series.symbol[name], "bar": BARS[series.step_s], **_between(asked)}
+    return Query(endpoint, {**chosen, "limit": str(CANDLES_PAGE)})
+
+
+def open_interest_history(series: Series, asked: Range) -> Query:
+    """Return the request for open interest; both bounds exclude themselves."""
+    times = {"begin": str(asked.first - 1), "end": str(asked.last + 1)}
+    chosen = {"instId": series.market, "period": BARS[series.step_s], **times}
+    return Query(endpoints.OPEN_INTEREST_HISTORY, {**chosen, "limit": str(OPEN_INTEREST_PAGE)})
+
+
+def loans() -> Query:
+    """Return the request for what loans cost now, of every coin."""
+    return Query(endpoints.LOANS)
+
+
+def live(contracts: Collection[Series]) -> Sequence[Query]:
+    """Return what tells of prices, expected funding and open interest now."""
+    return [
+        query
+        for each in contracts
+        for query in (
+            Query(endpoints.FUNDING_RATE, {"instId": each.market}),
+            Query(endpoints.OPEN_INTEREST, {"instType": "SWAP", "instId": each.market}),
+            Query(endpoints.MARK_PRICE, {"instType": "SWAP", "instId": each.market}),
+            Query(endpoints.INDEX_TICKERS, {"instId": each.symbol["index"]}),
+        )
+    ]
+
+
+def _between(asked: Range) -> dict[str, str]:
+    return {"before": str(asked.first - 1), "after": str(asked.last + 1)}

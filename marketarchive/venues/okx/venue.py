@@ -1,0 +1,83 @@
+"""OKX as the rest of the project sees it."""
+
+from __future__ import annotations
+
+from marketarchive.venues.okx import queries
+from marketarchive.venues.okx.answers import judge
+from marketarchive.venues.okx.probe import PROBE
+from marketarchive.venues.okx.rows import Rows, parse
+from marketarchive.venues.perps import PERP_TABLES, Column, Perps, Route
+from marketarchive.venues.venue import Feed, Venue
+
+_COLUMNS = {
+    "funding_rate": Column(
+        "source", "`realizedRate` of /public/funding-rate-history, what was charged, of the last 90 days"
+    ),
+    "funding_interval_h": Column("source", "from one settlement to the next; no field says it"),
+    "mark": Column("source", "/market/history-mark-price-candles"),
+    "index": Column("source", "/market/history-index-candles of the index, BTC-USDT"),
+    "open_interest": Column(
+        "source",
+        "column 3 (`oiCcy`) of /rubik/stat/contracts/open-interest-history, base units, the last 1,440 rows",
+    ),
+    "open_interest_usd": Column("source", "column 4 (`oiUsd`) of the same"),
+    "volume": Column("source", "column 7 (`volCcy`) of /market/history-candles, base units"),
+    "volume_quote": Column("source", "column 8 (`volCcyQuote`) of the same, USDT"),
+    "fees": Column("source", "regular user, level 1 (ccxt 4.5.90)"),
+    "borrow_bps_per_day": Column(
+        "source", "`rate` of /public/interest-rate-loan-quota, a day, x 10,000; what it is now only"
+    ),
+    "listed": Column("source", "`listTime`, `expTime` of /public/instruments; what is delisted is not there"),
+}
+_PAGE = queries.CANDLES_PAGE
+
+
+def _rows(step_s: int) -> float:
+    return queries.OPEN_INTEREST_ROWS * step_s
+
+
+PERPS = Perps(
+    routes=(
+        Route(
+            "funding",
+            queries.funding_rates,
+            "backward",
+            reach_s=lambda step_s: queries.FUNDING_REACH_S,  # noqa: ARG005
+            window_s=queries.FUNDING_PAGE * 3600,
+        ),
+        Route("mark", queries.candles, "backward", tuple(queries.BARS), window_rows=_PAGE),
+        Route("index", queries.candles, "backward", tuple(queries.BARS), window_rows=_PAGE),
+        Route("trade", queries.candles, "backward", tuple(queries.BARS), window_rows=_PAGE),
+        Route(
+            "open_interest",
+            queries.open_interest_history,
+            "backward",
+            queries.PERIODS_S,
+            reach_s=_rows,
+            window_rows=queries.OPEN_INTEREST_PAGE,
+        ),
+    ),
+    instruments=(queries.instruments(),),
+    live=queries.live,
+    once=(queries.loans(),),
+    taker_bps="5",
+    maker_bps="2",
+    fee_schedule_date="2026-11-21",
+    columns=_COLUMNS,
+    settled_every_s=(28_800, 14_400, 7_200, 3_600),
+    unproven={
+        "/market/history-*candles": "no recording shows that the newest bars are listed there too",
+    },
+)
+
+VENUE = Venue(
+    name="okx",
+    feeds={
+        "perps": Feed(tables=(*PERP_TABLES, "reference_prices"), rows=Rows, is_polled=True, has_markets=True),
+        "probe": Feed(is_polled=True, has_markets=True),
+    },
+    parse=parse,
+    judge=judge,
+    probe=PROBE,
+    perps=PERPS,
+)

@@ -1,0 +1,123 @@
+"""What OKX's answers mean, and in which units they are."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from marketarchive.exceptions import ParseError
+from marketarchive.times import from_iso
+from marketarchive.venues.answers import Answered
+from marketarchive.venues.endpoint import Endpoint, Query
+from marketarchive.venues.messages import Parsed, Received
+from marketarchive.venues.okx import endpoints, queries
+from marketarchive.venues.okx.answers import judge
+from marketarchive.venues.okx.rows import parse
+from marketarchive.venues.okx.venue import PERPS
+from marketarchive.venues.perps import Range, Series
+from marketarchive.venues.symbols import symbols
+
+NOW = from_iso("2026-09-15T12:40:00Z")
+
+
+def read(endpoint: Endpoint, data: Any, **params: str) -> Parsed:
+    payload = json.dumps({"code": "0", "msg": "", "data": data}).encode()
+    return parse(Received.answer("okx", "perps", Query(endpoint, params), 200, payload, NOW, 1))
+
+
+def told(code: str, text: str) -> bytes:
+    return json.dumps({"code": code, "msg": text, "data": []}).encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason", "retryable", "wait_s"),
+    [
+        (429, told("50011", "Too Many Requests"), "rate_limited", True, 2.0),
+        (200, told("50011", "Rate limit reached"), "rate_limited", True, 2.0),
+        (429, told("50013", "Systems are busy"), "disconnect", True, None),
+        (503, told("50001", "Service temporarily unavailable"), "disconnect", True, None),
+        (200, told("50026", "System error"), "disconnect", True, None),
+        (200, told("51001", "Instrument ID does not exist"), "not_served", False, None),
+        (200, told("50121", "You can't access our services through this IP address"), "blocked", False, None),
+        (403, b"<html>", "blocked", False, None),
+        (200, told("51000", "Parameter instId error"), "disconnect", False, None),
+        (400, told("51000", "Parameter instId error"), "disconnect", False, None),
+    ],
+)
+def test_what_an_answer_means(
+    status: int, body: bytes, reason: str, *, retryable: bool, wait_s: float | None
+) -> None:
+    failure = judge(Answered(queries.instruments(), status, {}, body, NOW))
+    assert failure is not None
+    assert (failure.reason, failure.retryable, failure.wait_s) == (reason, retryable, wait_s)
+
+
+def test_no_data_is_no_failure() -> None:
+    assert judge(Answered(queries.instruments(), 200, {}, told("0", ""), NOW)) is None
+
+
+def test_open_interest_is_no_number_of_contracts() -> None:
+    neiro = {
+        "instType": "SWAP", "instId": "NEIRO-USDT-SWAP", "oi": "14546007", "oiCcy": "14546007000",
+        "oiUsd": "30921319.84", "ts": "1789458600000",
+    }  # fmt: skip
+    [row] = read(endpoints.OPEN_INTEREST, [neiro]).statements
+    assert (row.contracts, row.amount) == (Decimal(14546007), Decimal(14546007000))
+    assert row.amount_quote == Decimal("30921319.84")
+
+
+def test_what_was_charged_is_taken_and_not_what_was_expected() -> None:
+    sent = {
+        "instId": "BTC-USDT-SWAP", "instType": "SWAP", "fundingRate": "0.0001515032",
+        "realizedRate": "0.00015", "fundingTime": "1704067200000",
+    }  # fmt: skip
+    [row] = read(endpoints.FUNDING_RATES, [sent]).statements
+    assert (row.kind, row.rate) == ("settled", Decimal("0.00015"))
+
+
+def test_a_candle_that_is_not_confirmed_is_not_closed() -> None:
+    sent = [["1789458600000", "1", "2", "0.5", "1.5", "100", "1", "1.2", confirm] for confirm in "10"]
+    parsed = read(endpoints.CANDLES, sent, instId="BTC-USDT-SWAP", bar="1m")
+    assert [row.is_closed for row in parsed.statements] == [True, False]
+    assert {row.volume for row in parsed.statements} == {Decimal(1)}  # of 100 contracts
+
+
+def test_days_begin_at_midnight_utc() -> None:
+    series = Series("BTC", symbols("okx")["BTC"], "trade", 86_400)
+    assert queries.candles(series, Range(0, 86_400_000)).params["bar"] == "1Dutc"
+    index = series._replace(kind="index", step_s=3600)
+    assert queries.candles(index, Range(0, 1)).params["instId"] == "BTC-USDT"
+
+
+def test_what_is_asked_for_fits_on_a_page() -> None:
+    """`before` alone gives the newest of all: with both bounds the page has to hold all between."""
+    for route in PERPS.routes:
+        series = Series("BTC", symbols("okx")["BTC"], route.kind, route.step_of(28_800))
+        wanted = Range(0, 90 * 86_400_000)
+        windows = list(route.windows(series, wanted))
+        assert min(windows).first == 0
+        assert windows[0].last == wanted.last
+        for newer, older in pairwise(windows):
+            assert older.last + 1 == newer.first
+        for window in windows:
+            query = route.page(series, window)
+            step_ms = (series.step_s or 3600) * 1000
+            assert (window.last - window.first) // step_ms + 1 <= int(query.params["limit"])
+
+
+def test_a_loan_is_read_where_the_venue_wants_it_read() -> None:
+    quota = {
+        "basic": [{"ccy": "BTC", "rate": "0.0002", "quota": "1"}, {"ccy": "USDT", "rate": "0.1"}],
+        "configCcyList": [{"ccy": "BTC", "rate": "0.0003"}],
+    }
+    [row] = read(endpoints.LOANS, [quota]).statements
+    assert (row.asset, row.bps_per_day) == ("BTC", Decimal(3))
+
+
+def test_nothing_reads_another_route() -> None:
+    with pytest.raises(ParseError):
+        read(Endpoint("x", "https://www.okx.com/api/v5/market/books", endpoints.CANDLES.limit), [])
