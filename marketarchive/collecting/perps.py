@@ -43,6 +43,8 @@ from marketarchive.venues.table_rows import InstrumentsRow
 logger = logging.getLogger(__name__)
 
 HOUR = 3600 * SECOND
+AT_ONCE = 4
+"""Series that are listed at the same time: answers wait for one another no longer than a request may take."""
 DEFAULT_S = 7 * 86_400
 """How far back a pass goes where it is given no start."""
 
@@ -191,9 +193,14 @@ class PerpsSpider(CadenceSpider):
         wanted = self._served(series, route, self._wanted(series, route, due, instrument))
         if wanted is None:
             return
-        for window in route.windows(series, wanted):
-            if series.is_in(window):
-                await self._list(series, route, window)
+        async with self._room:
+            for window in route.windows(series, wanted):
+                if series.is_in(window):
+                    await self._list(series, route, window)
+
+    @cached_property
+    def _room(self) -> asyncio.Semaphore:
+        return asyncio.Semaphore(AT_ONCE)
 
     async def _list(self, series: Series, route: Route, window: Range) -> None:
         """List what of a series lies in a window."""
@@ -295,11 +302,11 @@ class PerpsSpider(CadenceSpider):
         ask = Ask(query, then, self.feed, scope)
         if wanted is not None and series is not None:
             ask.from_ns, ask.to_ns = from_ms(wanted.first), from_ms(wanted.last)
-            ask.detail = _told(series, wanted)
+            ask.detail = _described(series, wanted)
         self.submit(ask)
         answer = await concluded
         if answer.parsed is None and not ask.attempts and wanted is not None and series is not None:
-            detail = f"stopped before it was asked for: {_told(series, wanted)}"
+            detail = f"stopped before it was asked for: {_described(series, wanted)}"
             self.put(self.run.gap("missed_tick", "ours", ask.from_ns or 0, ask.to_ns, scope, detail))
         return answer.parsed
 
@@ -311,7 +318,7 @@ class PerpsSpider(CadenceSpider):
         self, reason: Any, cause: Any, series: Series, route: Route, missing: Range, detail: str
     ) -> None:
         scope = self._scope(series, route)
-        text = f"{detail}: {_told(series, missing)}"
+        text = f"{detail}: {_described(series, missing)}"
         self.put(self.run.gap(reason, cause, from_ms(missing.first), from_ms(missing.last), scope, text))
 
 
@@ -324,6 +331,6 @@ def _market(query: Query) -> tuple[str, ...]:
     return tuple(str(query.params[name]) for name in ("symbol", "instId") if name in query.params)
 
 
-def _told(series: Series, wanted: Range) -> str:
+def _described(series: Series, wanted: Range) -> str:
     step = f" of {series.step_s} s" if series.step_s else ""
     return f"{series.market} {series.kind}{step}, {iso(from_ms(wanted.first))} to {iso(from_ms(wanted.last))}"

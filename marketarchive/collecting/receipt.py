@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 KEPT_HEADERS = (
     "date", "age", "etag", "retry-after", "content-type", "content-encoding", "cf-ray", "server",
     "location", "cf-mitigated", "www-authenticate",
+    "x-mbx-used-weight-1m", "x-bapi-limit-status", "ratelimit-remaining",
 )  # fmt: skip
 TIMED_OUT = "timeout"
 """The flag of an answer that our own time-out cut."""

@@ -204,8 +204,10 @@ def perps_tables() -> Iterable[str]:
         if perps.fee_schedule_date is not None:
             fees = f"taker {perps.taker_bps}, maker {perps.maker_bps} basis points"
             yield f"\nFees by the schedule of {perps.fee_schedule_date}: {fees}.\n"
+        if perps.unproven:
+            yield "\nNot proven:\n\n"
         for route, why in perps.unproven.items():
-            yield f"- Not proven: {route}: {why}.\n"
+            yield f"- {route}: {why}.\n"
 
 
 def _row(cells: Iterable[str]) -> str:

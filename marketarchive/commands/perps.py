@@ -210,8 +210,8 @@ def _text(chosen: Sequence[_Venue], made: Unified) -> str:
         if venue.attempts:
             gaps = ", ".join(f"{count} {reason}" for reason, count in venue.gaps.items())
             state = "crawled " if venue.code == FINISHED else "FAILED  "
-            told = venue.cause or (f"gaps: {gaps}" if gaps else "nothing is missing")
-            lines.append(f"{state} {venue.spider.venue}: {told}")
+            cause = venue.cause or (f"gaps: {gaps}" if gaps else "nothing is missing")
+            lines.append(f"{state} {venue.spider.venue}: {cause}")
     lines += [f"FAILED   {venue}: {why}" for venue, why in made.failed.items()]
     verb = "up to date" if made.manifest is None else "made      "
     return "\n".join([*lines, f"{verb} {made.path}: {made.rows:,} rows"])

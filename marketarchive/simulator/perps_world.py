@@ -1,7 +1,8 @@
 """Perpetuals of an exchange whose past and present are a function of seed and time.
 
 Prices, volumes and open interest are kept as whole numbers of small units, so that every venue can write
-them without losing a digit. Candles are put together of bars of five minutes; there are no shorter ones.
+them without losing a digit. Candles are put together of bars of five minutes, from an hour on of bars of an
+hour, which have extremes and volumes of their own: so a week of them is quickly made. None is shorter.
 """
 
 from __future__ import annotations
@@ -88,8 +89,9 @@ class PerpsWorld:
 
     def candle(self, asset: str, kind: str, opened: int, length_s: int, now: int) -> Candle:
         """Return a candle; one that still runs as it stands at `now`, in whole bars."""
-        count = max(1, min(length_s, now - opened) // BAR_S)
-        bars = [self._bar(asset, kind, opened + number * BAR_S) for number in range(count)]
+        bar_s = HOUR_S if length_s % HOUR_S == 0 else BAR_S
+        count = max(1, min(length_s, now - opened) // bar_s)
+        bars = [self._bar(asset, kind, opened + number * bar_s, bar_s) for number in range(count)]
         volume = sum(bar[4] for bar in bars)
         return Candle(
             opened=opened,
@@ -167,14 +169,17 @@ class PerpsWorld:
         digits = 10**8 * _COARSE.get(asset, 1)
         return round(exact * digits) * (10**12 // digits)
 
-    def _bar_of(self, asset: str, kind: str, opened: int) -> tuple[int, int, int, int, int, Decimal]:
-        """(open, high, low, close, thousandths of base units, dollars) of five minutes."""
-        first, last = self._price(asset, kind, opened), self._price(asset, kind, opened + BAR_S)
+    def _bar_of(
+        self, asset: str, kind: str, opened: int, length_s: int
+    ) -> tuple[int, int, int, int, int, Decimal]:
+        """(open, high, low, close, thousandths of base units, dollars) of a bar."""
+        first, last = self._price(asset, kind, opened), self._price(asset, kind, opened + length_s)
         digits = 10**12 // (10**8 * _COARSE.get(asset, 1))
-        chance = bits(self._seed, self._venue, asset, kind, opened)
+        chance = bits(self._seed, self._venue, asset, kind, opened, length_s)
         above, below = (first * (chance >> shift & 1023) // 2_000_000 // digits * digits for shift in (0, 10))
         coarse = _COARSE.get(asset, 1)
-        volume = _ASSETS[asset][1] * (200 + (chance >> 20) % 1800) // coarse * coarse
+        traded = _ASSETS[asset][1] * (length_s // BAR_S)
+        volume = traded * (200 + (chance >> 20) % 1800) // coarse * coarse
         dollars = (Decimal(volume) / 1000 * (first + last) * _UNIT / 2).quantize(Decimal("1E-8"))
         return first, max(first, last) + above, min(first, last) - below, last, volume, dollars
 

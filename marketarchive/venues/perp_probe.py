@@ -25,7 +25,7 @@ def perp_probe(
         limits_source=limits_source,
         topics={
             "instruments": "Which contracts are listed?",
-            "now": "Are prices, expected funding and open interest told?",
+            "now": "Are prices, expected funding and open interest listed?",
             "once": "What does it cost to borrow?",
             "past": "Is the past listed?",
         },

@@ -21,7 +21,7 @@ from marketarchive.times import SECOND, from_iso
 from marketarchive.venues import venues
 from marketarchive.venues.perps import Perps, sectors
 from marketarchive.venues.symbols import symbols
-from tests.e2e.harness import SCRAPY, Output, Simulator, command, crawl, run, simulator
+from tests.e2e.harness import SCRAPY, Done, Output, Simulator, command, crawl, run, simulator
 
 pytestmark = pytest.mark.e2e
 
@@ -48,16 +48,31 @@ class Week:
     """Seven days of all assets of all venues, collected in one process."""
 
     out: Output
-    told: dict[str, Any]
+    report: dict[str, Any]
+
+
+PATIENCE = "120"
+"""Seconds (wall) that an answer may take: a loaded machine is late, not wrong."""
+
+
+def collected(world: Simulator, out: Path, spider: str, *arguments: str) -> Done:
+    return crawl(world.url, out, spider, *arguments, DOWNLOAD_TIMEOUT=PATIENCE)
 
 
 def perps(world: Simulator, out: Path, *options: str) -> dict[str, Any]:
     """What `scrapy perps` reports."""
-    settings = ("-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={world.url}")
+    settings = (
+        "-s",
+        f"OUTPUT_DIR={out}",
+        "-s",
+        f"SIMULATOR_URL={world.url}",
+        "-s",
+        f"DOWNLOAD_TIMEOUT={PATIENCE}",
+    )
     done = run([*SCRAPY, "perps", *VENUES, *settings, *options, "--json"])
     assert done.returncode == 0, done.stderr
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +151,7 @@ def test_open_interest_of_the_week(week: Week, venue: str) -> None:
 
 def test_everything_sent_is_archived_and_nothing_is_missing(week: Week, world: Simulator) -> None:
     assert {
-        each["venue"]: (each["exit_code"], each["attempts"], each["gaps"]) for each in week.told["venues"]
+        each["venue"]: (each["exit_code"], each["attempts"], each["gaps"]) for each in week.report["venues"]
     } == (dict.fromkeys(VENUES, (0, 1, {})))
     assert week.out.gaps() == []
     sent = Counter(line["sha256"] for line in world.served() if line["whole"])
@@ -155,7 +170,7 @@ def test_all_venues_in_one_file(week: Week, world: Simulator) -> None:
     keys = ["timestamp", "venue", "symbol"]
     assert found.equals(found.sort_values(keys, ignore_index=True))
     assert not found.duplicated(keys).any()
-    assert len(found) == week.told["rows"] == len(VENUES) * len(sectors()) * 22
+    assert len(found) == week.report["rows"] == len(VENUES) * len(sectors()) * 22
     for row in found.to_dict("records"):
         check_unified(row)
     for venue in VENUES:
@@ -198,8 +213,8 @@ def check_unified(row: Mapping[Any, Any]) -> None:
 def test_contracts_of_a_thousand_are_turned_into_base_units(world: Simulator, out: Path) -> None:
     fault = {"kind": "status", "status": 500, "route": "fapi.binance.com/fapi/v1/klines", "count": 5}
     with world.ordered(fault):  # fails in all its attempts, and is there when the venue is tried again
-        told = perps(world, out, "--assets", "PEPE", "--start", "2026-11-19T16:00:00Z", "--end", END)
-    assert {each["venue"]: each["attempts"] for each in told["venues"]} == {
+        report = perps(world, out, "--assets", "PEPE", "--start", "2026-11-19T16:00:00Z", "--end", END)
+    assert {each["venue"]: each["attempts"] for each in report["venues"]} == {
         venue: 1 + (venue == "binance") for venue in VENUES
     }
     found = pd.read_parquet(out / "perps" / "unified_data.parquet").to_dict("records")
@@ -210,7 +225,15 @@ def test_contracts_of_a_thousand_are_turned_into_base_units(world: Simulator, ou
 
 @pytest.mark.parametrize("venue", VENUES)
 def test_the_present(world: Simulator, out: Path, venue: str) -> None:
-    done = crawl(world.url, out, f"{venue}_perps", "assets=BTC,CRV", "interval=10s", "duration=30s")
+    done = crawl(
+        world.url,
+        out,
+        f"{venue}_perps",
+        "assets=BTC,CRV",
+        "interval=10s",
+        "duration=30s",
+        DOWNLOAD_TIMEOUT=120,
+    )
     assert done.code == 0, done.log
     assert done.out.gaps() == []
     assert command("normalize", out).returncode == 0
@@ -235,7 +258,15 @@ def test_what_a_venue_refuses_is_a_gap_of_what_is_missing(world: Simulator, out:
         {"kind": "status", "status": 418, "body": ban, "route": "*/fapi/v1/markPriceKlines"},
         {"kind": "status", "status": 503, "route": "*/fapi/v1/fundingRate", "count": 2},
     ):
-        done = crawl(world.url, out, "binance_perps", "assets=BTC,GALA", f"start={START}", f"end={END}")
+        done = crawl(
+            world.url,
+            out,
+            "binance_perps",
+            "assets=BTC,GALA",
+            f"start={START}",
+            f"end={END}",
+            DOWNLOAD_TIMEOUT=120,
+        )
     assert done.code == 0, done.log
     gaps = [gap for gap in done.out.gaps() if gap["reason"] == "rate_limited"]
     assert {market for gap in gaps for market in gap["scope"]["markets"]} >= {"BTCUSDT", "GALAUSDT"}
@@ -248,13 +279,29 @@ def test_what_a_venue_refuses_is_a_gap_of_what_is_missing(world: Simulator, out:
 def test_a_country_that_is_not_served_is_one_clear_gap(world: Simulator, out: Path) -> None:
     refusal = json.dumps({"code": 0, "msg": "Service unavailable from a restricted location"})
     with world.ordered({"kind": "status", "status": 451, "body": refusal, "route": "fapi.binance.com/*"}):
-        done = crawl(world.url, out, "binance_perps", "assets=BTC", f"start={START}", f"end={END}")
+        done = crawl(
+            world.url,
+            out,
+            "binance_perps",
+            "assets=BTC",
+            f"start={START}",
+            f"end={END}",
+            DOWNLOAD_TIMEOUT=120,
+        )
     assert done.code == 4, done.log
     assert {gap["reason"] for gap in done.out.gaps()} == {"blocked"}
 
 
 def test_open_interest_that_is_not_served_any_more_is_a_gap(world: Simulator, out: Path) -> None:
-    done = crawl(world.url, out, "binance_perps", "assets=BTC", "start=2026-10-01", "end=2026-10-02")
+    done = crawl(
+        world.url,
+        out,
+        "binance_perps",
+        "assets=BTC",
+        "start=2026-10-01",
+        "end=2026-10-02",
+        DOWNLOAD_TIMEOUT=120,
+    )
     assert done.code == 0, done.log
     [gap] = done.out.gaps()
     assert (gap["reason"], gap["scope"]["markets"]) == ("not_served", ["BTCUSDT"])
@@ -263,7 +310,7 @@ def test_open_interest_that_is_not_served_any_more_is_a_gap(world: Simulator, ou
 
 def test_a_contract_that_ended_has_nothing_after_its_end(world: Simulator, out: Path) -> None:
     arguments = ("assets=A2Z", "start=2026-03-22", "end=2026-03-26", "period=1h")
-    done = crawl(world.url, out, "binance_perps", *arguments)
+    done = collected(world, out, "binance_perps", *arguments)
     assert done.code == 0, done.log
     assert command("normalize", out).returncode == 0
     ended = truth("binance").delisted("A2Z")

@@ -14,7 +14,7 @@ import pytest
 
 from marketarchive.research.engine import connect
 from marketarchive.research.products.perps.columns import COLUMNS
-from marketarchive.research.products.perps.convert import Asked, rows_of
+from marketarchive.research.products.perps.convert import Window, rows_of
 from marketarchive.research.tables.schemas import schema
 from marketarchive.times import MICROSECOND, SECOND, from_iso
 from marketarchive.venues.perps import PERIODS_S, Column, Perps
@@ -63,8 +63,8 @@ class Tables:
         perps = Perps((), (), lambda _: (), "5", "2", "2026-11-21", columns)
         contracts = {"X": "BTC", "Y": "GALA"}
         with closing(connect()) as connection:
-            asked = Asked(PERIODS_S[period], first, last)
-            found = rows_of(connection, "tulips", perps, contracts, files, asked)
+            window = Window(PERIODS_S[period], first, last)
+            found = rows_of(connection, "tulips", perps, contracts, files, window)
         assert found.column_names == list(COLUMNS)
         made_of: list[dict[str, Any]] = found.to_pylist()
         return made_of

@@ -224,8 +224,8 @@ class Okx:
     def _mark_price(self, asked: Asked, now: int) -> list[Any]:
         contract = _contract(asked)
         price = self.world.price(contract.asset, "mark", now // 1000)
-        told = {"markPx": written(price), "ts": str(now // 1000 * 1000)}
-        return [{"instType": "SWAP", "instId": contract.symbol, **told}]
+        fields = {"markPx": written(price), "ts": str(now // 1000 * 1000)}
+        return [{"instType": "SWAP", "instId": contract.symbol, **fields}]
 
     def _index_tickers(self, asked: Asked, now: int) -> list[Any]:
         contract = _by_index(asked)

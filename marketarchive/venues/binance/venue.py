@@ -50,6 +50,11 @@ PERPS = Perps(
     fee_schedule_date="2026-11-21",
     columns=_COLUMNS,
     settled_every_s=(28_800, 14_400, 7_200, 3_600),
+    unproven={
+        "/fapi/v1/markPriceKlines": "an example of the documents only",
+        "/futures/data/openInterestHist": "one recorded row",
+        "418": "recorded of the spot host only",
+    },
 )
 
 VENUE = Venue(

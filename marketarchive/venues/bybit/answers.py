@@ -19,7 +19,7 @@ _BLOCKED = {10009, 10024}  # a region, or rules, that are not served
 _INVALID = {10001, 10029}  # a parameter; a symbol
 
 
-class Told(msgspec.Struct, rename="camel"):
+class BybitEnvelope(msgspec.Struct, rename="camel"):
     """What every answer says of itself."""
 
     ret_code: int
@@ -36,25 +36,25 @@ def judge(answered: Answered) -> Failure | None:
         detail = "status 403: access too frequent"
         return Failure("rate_limited", "venue", detail, retryable=True, wait_s=REFUSED_S)
     failure = judge_status(answered)
-    told = said(answered.payload)
-    if told is None or told.ret_code == 0:
+    envelope = envelope_of(answered.payload)
+    if envelope is None or envelope.ret_code == 0:
         return failure
-    detail = f"retCode {told.ret_code}: {told.ret_msg}"[:300]
+    detail = f"retCode {envelope.ret_code}: {envelope.ret_msg}"[:300]
     if failure is not None:
         return replace(failure, detail=f"{failure.detail}, {detail}")
-    if told.ret_code in _RATE_LIMITED:
+    if envelope.ret_code in _RATE_LIMITED:
         return Failure("rate_limited", "venue", detail, retryable=True)
-    if told.ret_code in _BLOCKED:
+    if envelope.ret_code in _BLOCKED:
         return Failure("blocked", "venue", detail, retryable=False)
-    if told.ret_code in _INVALID and "symbol" in told.ret_msg.lower():
+    if envelope.ret_code in _INVALID and "symbol" in envelope.ret_msg.lower():
         return Failure("not_served", "venue", detail, retryable=False)
-    is_passing = told.ret_code in _PASSING
+    is_passing = envelope.ret_code in _PASSING
     return Failure("disconnect", "venue" if is_passing else "ours", detail, retryable=is_passing)
 
 
-def said(payload: bytes) -> Told | None:
+def envelope_of(payload: bytes) -> BybitEnvelope | None:
     """Return what an answer says of itself, None where it is not the venue's own."""
     try:
-        return msgspec.json.decode(payload, type=Told)
+        return msgspec.json.decode(payload, type=BybitEnvelope)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None

@@ -45,6 +45,12 @@ PERPS = Perps(
     fee_schedule_date="2024-10-16",
     columns=_COLUMNS,
     settled_every_s=(28_800, 14_400, 7_200, 3_600),
+    unproven={
+        "/v5/market/funding/history, kline, mark-price-kline, index-price-kline, instruments-info": (
+            "examples of the documents only, mostly of a test network"
+        ),
+        "/v5/market/tickers": "recorded as a message of a socket, which has the same fields",
+    },
 )
 
 VENUE = Venue(

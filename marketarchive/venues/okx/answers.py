@@ -17,7 +17,7 @@ _BLOCKED = {"50051", "50121"}  # a place, or an address, that is not served
 _UNKNOWN = {"51001", "50047"}  # no such contract (a delisted one neither); one that has settled
 
 
-class Told(msgspec.Struct):
+class OkxEnvelope(msgspec.Struct):
     """What every answer says of itself."""
 
     code: str
@@ -27,27 +27,27 @@ class Told(msgspec.Struct):
 def judge(answered: Answered) -> Failure | None:
     """Return what is wrong with an answer, with the venue's words; None when it is one to parse."""
     failure = judge_status(answered)
-    told = said(answered.payload)
-    if told is None or told.code == "0":
+    envelope = envelope_of(answered.payload)
+    if envelope is None or envelope.code == "0":
         return failure
-    detail = f"code {told.code}: {told.msg}"[:300]
-    if told.code in _RATE_LIMITED:
+    detail = f"code {envelope.code}: {envelope.msg}"[:300]
+    if envelope.code in _RATE_LIMITED:
         wait_s = WAIT_S if failure is None or failure.wait_s is None else failure.wait_s
         return Failure("rate_limited", "venue", detail, retryable=True, wait_s=wait_s)
-    if told.code in _BLOCKED:
+    if envelope.code in _BLOCKED:
         return Failure("blocked", "venue", detail, retryable=False)
-    if told.code in _UNKNOWN:
+    if envelope.code in _UNKNOWN:
         return Failure("not_served", "venue", detail, retryable=False)
-    if told.code in _PASSING:
+    if envelope.code in _PASSING:
         return Failure("disconnect", "venue", detail, retryable=True)
     if failure is not None:
         return replace(failure, detail=f"{failure.detail}, {detail}")
     return Failure("disconnect", "ours", detail, retryable=False)
 
 
-def said(payload: bytes) -> Told | None:
+def envelope_of(payload: bytes) -> OkxEnvelope | None:
     """Return what an answer says of itself, None where it is not the venue's own."""
     try:
-        return msgspec.json.decode(payload, type=Told)
+        return msgspec.json.decode(payload, type=OkxEnvelope)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None

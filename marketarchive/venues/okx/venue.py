@@ -67,6 +67,8 @@ PERPS = Perps(
     settled_every_s=(28_800, 14_400, 7_200, 3_600),
     unproven={
         "/market/history-*candles": "no recording shows that the newest bars are listed there too",
+        "/market/history-mark-price-candles, history-index-candles, /public/open-interest, "
+        "interest-rate-loan-quota": "examples of the documents only, their values are made up",
     },
 )
 

@@ -27,7 +27,7 @@ def read(endpoint: Endpoint, result: Any, **params: str) -> Parsed:
     return parse(Received.answer("bybit", "perps", Query(endpoint, params), 200, payload, NOW, 1))
 
 
-def told(code: int, text: str) -> bytes:
+def body_of(code: int, text: str) -> bytes:
     return json.dumps({"retCode": code, "retMsg": text, "result": {}, "time": 1}).encode()
 
 
@@ -37,14 +37,14 @@ def told(code: int, text: str) -> bytes:
         (403, b"403, Access Too Frequent", "rate_limited", True, 600.0),
         (403, GEO, "blocked", False, None),
         (429, b"", "rate_limited", True, None),
-        (200, told(10006, "Too many visits!"), "rate_limited", True, None),
-        (200, told(10429, "System level frequency protection"), "rate_limited", True, None),
-        (200, told(10016, "server error"), "disconnect", True, None),
-        (200, told(10009, "Service Restricted"), "blocked", False, None),
-        (200, told(10024, "compliance rules triggered"), "blocked", False, None),
-        (200, told(10001, "params error: symbol invalid"), "not_served", False, None),
-        (200, told(10001, "params error: limit invalid"), "disconnect", False, None),
-        (503, told(10000, "Server Timeout"), "disconnect", True, None),
+        (200, body_of(10006, "Too many visits!"), "rate_limited", True, None),
+        (200, body_of(10429, "System level frequency protection"), "rate_limited", True, None),
+        (200, body_of(10016, "server error"), "disconnect", True, None),
+        (200, body_of(10009, "Service Restricted"), "blocked", False, None),
+        (200, body_of(10024, "compliance rules triggered"), "blocked", False, None),
+        (200, body_of(10001, "params error: symbol invalid"), "not_served", False, None),
+        (200, body_of(10001, "params error: limit invalid"), "disconnect", False, None),
+        (503, body_of(10000, "Server Timeout"), "disconnect", True, None),
     ],
 )
 def test_what_an_answer_means(
@@ -56,7 +56,7 @@ def test_what_an_answer_means(
 
 
 def test_an_answer_is_no_failure() -> None:
-    assert judge(Answered(queries.instruments(), 200, {}, told(0, "OK"), NOW)) is None
+    assert judge(Answered(queries.instruments(), 200, {}, body_of(0, "OK"), NOW)) is None
 
 
 def test_open_interest_of_both_sides_is_halved() -> None:

@@ -29,23 +29,29 @@ def read(endpoint: Endpoint, data: Any, **params: str) -> Parsed:
     return parse(Received.answer("okx", "perps", Query(endpoint, params), 200, payload, NOW, 1))
 
 
-def told(code: str, text: str) -> bytes:
+def body_of(code: str, text: str) -> bytes:
     return json.dumps({"code": code, "msg": text, "data": []}).encode()
 
 
 @pytest.mark.parametrize(
     ("status", "body", "reason", "retryable", "wait_s"),
     [
-        (429, told("50011", "Too Many Requests"), "rate_limited", True, 2.0),
-        (200, told("50011", "Rate limit reached"), "rate_limited", True, 2.0),
-        (429, told("50013", "Systems are busy"), "disconnect", True, None),
-        (503, told("50001", "Service temporarily unavailable"), "disconnect", True, None),
-        (200, told("50026", "System error"), "disconnect", True, None),
-        (200, told("51001", "Instrument ID does not exist"), "not_served", False, None),
-        (200, told("50121", "You can't access our services through this IP address"), "blocked", False, None),
+        (429, body_of("50011", "Too Many Requests"), "rate_limited", True, 2.0),
+        (200, body_of("50011", "Rate limit reached"), "rate_limited", True, 2.0),
+        (429, body_of("50013", "Systems are busy"), "disconnect", True, None),
+        (503, body_of("50001", "Service temporarily unavailable"), "disconnect", True, None),
+        (200, body_of("50026", "System error"), "disconnect", True, None),
+        (200, body_of("51001", "Instrument ID does not exist"), "not_served", False, None),
+        (
+            200,
+            body_of("50121", "You can't access our services through this IP"),
+            "blocked",
+            False,
+            None,
+        ),
         (403, b"<html>", "blocked", False, None),
-        (200, told("51000", "Parameter instId error"), "disconnect", False, None),
-        (400, told("51000", "Parameter instId error"), "disconnect", False, None),
+        (200, body_of("51000", "Parameter instId error"), "disconnect", False, None),
+        (400, body_of("51000", "Parameter instId error"), "disconnect", False, None),
     ],
 )
 def test_what_an_answer_means(
@@ -57,7 +63,7 @@ def test_what_an_answer_means(
 
 
 def test_no_data_is_no_failure() -> None:
-    assert judge(Answered(queries.instruments(), 200, {}, told("0", ""), NOW)) is None
+    assert judge(Answered(queries.instruments(), 200, {}, body_of("0", ""), NOW)) is None
 
 
 def test_open_interest_is_no_number_of_contracts() -> None:

@@ -156,7 +156,7 @@ ORDER BY due.market, due.row_s"""
 
 
 @dataclass(frozen=True)
-class Asked:
+class Window:
     """Which rows are made."""
 
     period_s: int
@@ -170,7 +170,7 @@ def rows_of(
     perps: Perps,
     contracts: Mapping[str, str],
     files: Mapping[str, Sequence[Path]],
-    asked: Asked,
+    window: Window,
 ) -> pa.Table:
     """Return the rows of a venue by market and time, with the columns of `COLUMNS`.
 
@@ -180,7 +180,7 @@ def rows_of(
         found = files.get(table, ())
         relation = schemas.relation(table, stored(*found, hive=True) if found else None)
         run(connection, f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM {relation}")
-    period = asked.period_s
+    period = window.period_s
     late = max((route.late_s for route in perps.routes if route.kind == "funding"), default=0)
     intervals = ", ".join(map(str, perps.settled_every_s))
     run(connection, _SETTLED.format(period=period, intervals=intervals, late=late))
@@ -212,8 +212,8 @@ def rows_of(
         prices=f"{prices}, {counts}",
         mark=text(sources["mark"]),
         index=text(sources["index"]),
-        first=asked.first,
-        last=asked.last,
+        first=window.first,
+        last=window.last,
     )
     return _unified(connection.sql(query).to_arrow_table(), venue, perps)
 
@@ -276,8 +276,8 @@ def _worth(found: pa.Table) -> pa.Array:
     named = (found[name].to_pylist() for name in ("amount_quote", "amount", "mark_c"))
     with localcontext(prec=50):
         worth = [
-            told if told is not None else None if amount is None or mark is None else amount * mark
-            for told, amount, mark in zip(*named, strict=True)
+            listed if listed is not None else None if amount is None or mark is None else amount * mark
+            for listed, amount, mark in zip(*named, strict=True)
         ]
     return pa.array([None if each is None else float(each) for each in worth], pa.float64())
 
@@ -302,11 +302,11 @@ def _source(found: pa.Table, source: str, taken_as: str) -> pa.Array:
     pairs = zip(
         found[f"{source}_c"].is_valid().to_pylist(), found[f"{source}_count"].to_pylist(), strict=True
     )
-    told = [
+    sources = [
         None if not is_there else taken_as if number is None else f"{int(number)} samples"
         for is_there, number in pairs
     ]
-    return pa.array(told, pa.string())
+    return pa.array(sources, pa.string())
 
 
 def _double(values: pa.ChunkedArray) -> pa.Array:

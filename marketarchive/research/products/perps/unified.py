@@ -16,7 +16,7 @@ from marketarchive.clock import RealClock
 from marketarchive.exceptions import ArgumentError, DiskError
 from marketarchive.research.derived import Progress, Quiet, alone, leave_manifest
 from marketarchive.research.engine import connect, require
-from marketarchive.research.products.perps.convert import Asked, rows_of
+from marketarchive.research.products.perps.convert import Window, rows_of
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.tables.partitions import METADATA, feeds, files, stamp_of
 from marketarchive.research.views import Moment, ns
@@ -70,7 +70,7 @@ def unify(
     if period not in PERIODS_S:
         raise ArgumentError(f"period {period!r} is not one of {', '.join(PERIODS_S)}")
     first, last = ns(start), ns(end)
-    asked = Asked(
+    window = Window(
         PERIODS_S[period],
         0 if first is None else -(-first // SECOND),
         10**11 if last is None else last // SECOND,
@@ -89,7 +89,7 @@ def unify(
             failed.setdefault(venue, f"{path} cannot be brought up to date: {why}")
     try:
         with alone(root / f"{FOLDER}.lock"):
-            return _unify(root, declared, asked, period, failed, progress or Quiet())
+            return _unify(root, declared, window, period, failed, progress or Quiet())
     except OSError as error:
         raise DiskError(f"the files in {root / FOLDER} cannot be written: {error}") from error
 
@@ -97,7 +97,7 @@ def unify(
 def _unify(
     root: Path,
     declared: Mapping[str, Perps],
-    asked: Asked,
+    window: Window,
     period: str,
     failed: dict[str, str],
     progress: Progress,
@@ -108,7 +108,7 @@ def _unify(
     folder.mkdir(exist_ok=True)
     write_symbols(folder / SYMBOLS)
     done = Unified(folder / UNIFIED, failed=failed)
-    keys = {venue: _key(root, venue, perps, asked) for venue, perps in declared.items()}
+    keys = {venue: _key(root, venue, perps, window) for venue, perps in declared.items()}
     keys |= {venue: _kept_key(folder / venue) or "" for venue in failed}
     with closing(connect()) as connection:
         for venue, perps in declared.items():
@@ -119,7 +119,7 @@ def _unify(
                 continue
             progress.begin(f"{FOLDER} {venue}")
             contracts = {row["symbol"]: asset for asset, row in symbols(venue).items()}
-            rows = rows_of(connection, venue, perps, contracts, _files(root, venue), asked)
+            rows = rows_of(connection, venue, perps, contracts, _files(root, venue), window)
             _write_venue(folder / venue, rows, keys[venue])
             done.made.append(venue)
     whole = hashlib.sha256(msgspec.json.encode(sorted(keys.items()))).hexdigest()
@@ -131,7 +131,7 @@ def _unify(
             "outputs": [{"path": f"{FOLDER}/{UNIFIED}", "rows": done.rows, "key": whole}],
             "venues": {"made": done.made, "kept": done.kept},
         }
-        arguments = {"period": period, "start": asked.first, "end": asked.last}
+        arguments = {"period": period, "start": window.first, "end": window.last}
         done.manifest = leave_manifest(root, clock, started, "perps", arguments, {"perps": VERSION}, made)
     else:
         import pyarrow.parquet as pq
@@ -150,8 +150,8 @@ def write_symbols(path: Path) -> None:
         writer.writerow(("venue", "asset", "sector", "symbol", *columns))
         for venue in names:
             for asset, row in symbols(venue).items():
-                told = [row.get(column, "") for column in columns]
-                writer.writerow((venue, asset, sectors().get(asset, ""), row["symbol"], *told))
+                values = [row.get(column, "") for column in columns]
+                writer.writerow((venue, asset, sectors().get(asset, ""), row["symbol"], *values))
     part.replace(path)
 
 
@@ -169,11 +169,11 @@ def _inputs(root: Path, venue: str) -> dict[str, str]:
     return {path: sha256 for stamp in stamps if stamp is not None for path, sha256 in stamp.inputs.items()}
 
 
-def _key(root: Path, venue: str, perps: Perps, asked: Asked) -> str:
+def _key(root: Path, venue: str, perps: Perps, window: Window) -> str:
     """Return what a venue's files are named by: the same means the same rows."""
     stamps = [stamp_of(path) for paths in _files(root, venue).values() for path in paths]
     parts = [
-        VERSION, venue, asked.period_s, asked.first, asked.last,
+        VERSION, venue, window.period_s, window.first, window.last,
         sorted(stamp.key for stamp in stamps if stamp is not None),
         {asset: dict(row) for asset, row in symbols(venue).items()}, dict(sectors()),
         perps.taker_bps, perps.maker_bps, perps.fee_schedule_date, perps.settled_every_s,

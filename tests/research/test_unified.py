@@ -1,0 +1,95 @@
+"""The files of perpetuals: made where something changed, and what one venue spoils is its own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from marketarchive.exceptions import ArgumentError
+from marketarchive.items import Response
+from marketarchive.research.products.perps.unified import Unified, unify
+from marketarchive.times import SECOND, from_iso
+from tests.archive.writing import NOON, HandClock, open_run, writer
+
+BINANCE = "https://fapi.binance.com/fapi/v1/fundingRate"
+BYBIT = "https://api.bybit.com/v5/market/funding/history"
+DAY = from_iso("2026-11-20T00:00:00Z")
+
+
+def settle(root: Path, venue: str, hours: list[int], rate: str) -> None:
+    """Archive a page of settlements of BTC, hours after the beginning of 2026-11-20."""
+    times = [(DAY + hour * 3600 * SECOND) // 10**6 for hour in hours]
+    document: Any
+    if venue == "binance":
+        url = BINANCE
+        document = [{"symbol": "BTCUSDT", "fundingTime": at, "fundingRate": rate} for at in times]
+    else:
+        url = BYBIT
+        names = ("symbol", "fundingRate", "fundingRateTimestamp")
+        rows = [dict(zip(names, ("BTCUSDT", rate, str(at)), strict=True)) for at in times]
+        document = {"retCode": 0, "result": {"list": rows}, "time": NOON // 10**6}
+    with writer(root, HandClock()) as made:
+        run = open_run(made, f"{venue}_perps")
+        run.write(
+            Response(
+                venue=venue, feed="perps", received_at=NOON, seq=run.next_seq(venue, "perps"), method="GET",
+                url=url, params={"symbol": "BTCUSDT"}, status=200, headers={}, latency_ms=1.0,
+                payload=json.dumps(document).encode(),
+            )
+        )  # fmt: skip
+        run.close("finished", {}).result()
+
+
+def rates(done: Unified) -> dict[str, list[float]]:
+    found = pd.read_parquet(done.path)
+    return {str(venue): list(rows["funding_rate"]) for venue, rows in found.groupby("venue")}
+
+
+def test_only_what_changed_is_made_again(tmp_path: Path) -> None:
+    settle(tmp_path, "binance", [0, 8], "0.0001")
+    settle(tmp_path, "bybit", [0, 8], "0.0002")
+    first = unify(tmp_path)
+    assert (first.made, first.rows, first.failed) == (["binance", "bybit"], 4, {})
+    assert first.manifest is not None
+    again = unify(tmp_path)
+    assert (again.made, again.kept, again.rows, again.manifest) == ([], ["binance", "bybit"], 4, None)
+    settle(tmp_path, "bybit", [16], "0.0003")
+    more = unify(tmp_path)
+    assert (more.made, more.kept, more.rows) == (["bybit"], ["binance"], 5)
+    assert rates(more) == {"binance": [0.0001, 0.0001], "bybit": [0.0002, 0.0002, 0.0003]}
+
+
+def test_a_row_is_chosen_by_its_time(tmp_path: Path) -> None:
+    settle(tmp_path, "binance", [0, 8, 16], "0.0001")
+    done = unify(tmp_path, "8h", "2026-11-20T08:00:00Z", "2026-11-20T08:00:00Z")
+    assert list(pd.read_parquet(done.path)["timestamp"]) == [pd.Timestamp("2026-11-20T08:00:00Z")]
+    assert unify(tmp_path).rows == 3
+
+
+def test_a_venue_whose_recording_is_damaged_spoils_no_other(tmp_path: Path) -> None:
+    settle(tmp_path, "binance", [0, 8], "0.0001")
+    settle(tmp_path, "bybit", [0, 8], "0.0002")
+    assert unify(tmp_path).rows == 4
+    settle(tmp_path, "binance", [16], "0.0001")
+    settle(tmp_path, "bybit", [16], "0.0002")
+    newest = max(tmp_path.glob("raw/venue=bybit/**/*.jsonl.gz"))
+    newest.write_bytes(b"\0" * newest.stat().st_size)
+    done = unify(tmp_path)
+    assert done.made == ["binance"]
+    assert done.failed.keys() == {"bybit"}
+    assert rates(done) == {"binance": [0.0001] * 3, "bybit": [0.0002] * 2}  # as they were before
+
+
+def test_an_archive_without_perpetuals_has_an_empty_file(tmp_path: Path) -> None:
+    done = unify(tmp_path)
+    assert (done.rows, done.made) == (0, [])
+    assert list(pd.read_parquet(done.path).columns)[:3] == ["timestamp", "venue", "symbol"]
+
+
+def test_other_periods_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="is not one of 30m, 1h, 8h, 1d"):
+        unify(tmp_path, "2h")
