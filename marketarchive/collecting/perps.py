@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -22,11 +22,21 @@ from marketarchive.collecting.sweep import Pages
 from marketarchive.exceptions import ArgumentError, CursorError
 from marketarchive.items import Market
 from marketarchive.scope import Scope
-from marketarchive.times import DAY, SECOND, from_ms, iso, to_ms
+from marketarchive.times import DAY, SECOND, from_iso, from_ms, iso, to_ms
 from marketarchive.venues import venues
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.messages import Parsed
-from marketarchive.venues.perps import FEED, PERIODS_S, Perps, Range, Route, Series, following, sectors
+from marketarchive.venues.perps import (
+    DAY_MS,
+    FEED,
+    PERIODS_S,
+    Perps,
+    Range,
+    Route,
+    Series,
+    following,
+    sectors,
+)
 from marketarchive.venues.symbols import symbols
 from marketarchive.venues.table_rows import InstrumentsRow
 
@@ -135,8 +145,9 @@ class PerpsSpider(CadenceSpider):
                 if contract.market not in instruments:
                     self._put_unlisted(contract, due)
             contracts = [each for each in contracts if each.market in instruments]
+        now = to_ms(self.run.clock.now_ns())
         series = [
-            (contract._replace(kind=route.kind, step_s=route.step_of(self.period_s)), route)
+            (contract._replace(kind=route.kind, step_s=route.step_of(self.period_s), now=now), route)
             for contract in contracts
             for route in self.perps.routes
         ]
@@ -201,20 +212,41 @@ class PerpsSpider(CadenceSpider):
         """List what of a series lies in a window."""
         wanted: Range | None = window
         while wanted is not None:
-            parsed = await self._fetch(route.page(series, wanted), self._scope(series, route), wanted, series)
-            if parsed is None:
-                return
-            self.run.stats.inc_value("perps/pages")
-            self.run.stats.inc_value("perps/rows", len(parsed.keys))
             asked = wanted
+            times = await self._page(series, route, asked)
+            if times is None:
+                return
+            if route.direction == "whole":
+                self._note_missing(series, route, asked, times)
             try:
-                left = following(route.direction, asked, [int(key) for key in parsed.keys])
+                left = following(route.direction, asked, times)
             except CursorError as error:
                 self.run.stats.inc_value("sweep/cursor_errors")
                 self._put_gap("sequence", "venue", series, route, asked, str(error))
                 self.fault = "sweep_cursor_loop"
                 return
             wanted = left if left is not None and series.is_in(left) else None
+
+    async def _page(self, series: Series, route: Route, asked: Range) -> list[int] | None:
+        """Return the times of what is listed, ms, None where that is not known."""
+        query: Query | None = route.page(series, asked)
+        times: list[int] = []
+        while query is not None:
+            parsed = await self._fetch(query, self._scope(series, route), asked, series)
+            if parsed is None:
+                return None
+            self.run.stats.inc_value("perps/pages")
+            self.run.stats.inc_value("perps/rows", len(parsed.keys))
+            times += [int(key) for key in parsed.keys]
+            query = self._venue.next_page(query, parsed)
+        return times
+
+    def _note_missing(self, series: Series, route: Route, asked: Range, times: Sequence[int]) -> None:
+        """Put a gap of what is before the first of all that there is."""
+        first = min(times, default=asked.last + 1)
+        if first - asked.first >= max(series.step_s, 7200) * 1000:
+            missing = asked._replace(last=min(asked.last, first - 1))
+            self._put_gap("not_served", "venue", series, route, missing, "nothing is listed before")
 
     def _wanted(
         self, series: Series, route: Route, due: Range, instrument: InstrumentsRow | None
@@ -228,6 +260,8 @@ class PerpsSpider(CadenceSpider):
         late = route.late_s * 1000
         if series.kind in ("trade", "mark", "index"):
             wanted = Range(since, due.last - (0 if route.opens_with_open_interest else series.step_s * 1000))
+        elif route.is_in_force:
+            wanted = Range(since, due.last)
         else:
             wanted = Range(since + late + 1, due.last + late)
         if instrument is not None and instrument.listed_at is not None:
@@ -235,19 +269,27 @@ class PerpsSpider(CadenceSpider):
             wanted = wanted._replace(first=max(wanted.first, to_ms(instrument.listed_at) // step * step))
         if instrument is not None and instrument.delisted_at is not None:
             wanted = wanted._replace(last=min(wanted.last, to_ms(instrument.delisted_at) + late))
+        if instrument is None and (known := series.symbol.get("listed_from")):
+            wanted = wanted._replace(first=max(wanted.first, to_ms(from_iso(known))))
+        if instrument is None and (known := series.symbol.get("listed_to")):
+            wanted = wanted._replace(last=min(wanted.last, to_ms(from_iso(known)) + DAY_MS))
         return wanted if wanted.first <= wanted.last else None
 
     def _served(self, series: Series, route: Route, wanted: Range | None) -> Range | None:
         """Return the part that the venue serves; the other part is a gap."""
+        if wanted is not None and route.older_s is not None:
+            wanted = wanted._replace(last=min(wanted.last, series.now - int(route.older_s * 1000) - 1))
+            wanted = wanted if wanted.first <= wanted.last else None
         reach_s = route.reach_s(series.step_s)
         if wanted is None or reach_s is None:
             return wanted
-        earliest = to_ms(self.run.clock.now_ns()) - int(reach_s * 1000)
+        earliest = series.now - int(reach_s * 1000)
         if wanted.first >= earliest:
             return wanted
-        missing = wanted._replace(last=min(wanted.last, earliest - 1))
-        detail = f"only the last {reach_s / 86_400:g} days are served"
-        self._put_gap("not_served", "venue", series, route, missing, detail)
+        if not any(other.kind == route.kind and other.older_s is not None for other in self.perps.routes):
+            missing = wanted._replace(last=min(wanted.last, earliest - 1))
+            detail = f"only the last {reach_s / 86_400:g} days are served"
+            self._put_gap("not_served", "venue", series, route, missing, detail)
         return wanted._replace(first=earliest) if earliest <= wanted.last else None
 
     async def _fetch(

@@ -210,8 +210,9 @@ def perps_tables() -> Iterable[str]:
             _row([f"`{column}`", each.origin, each.how.replace("|", "\\|")])
             for column, each in perps.columns.items()
         )
-        fees = f"taker {perps.taker_bps}, maker {perps.maker_bps} basis points"
-        yield f"\nFees by the schedule of {perps.fee_schedule_date}: {fees}.\n"
+        if perps.fee_schedule_date is not None:
+            fees = f"taker {perps.taker_bps}, maker {perps.maker_bps} basis points"
+            yield f"\nFees by the schedule of {perps.fee_schedule_date}: {fees}.\n"
         if perps.unproven:
             yield "\nNot proven:\n\n"
         for route, why in perps.unproven.items():

@@ -13,6 +13,7 @@ from typing import cast
 from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
+from marketarchive.collecting.arguments import ASSETS
 from marketarchive.collecting.exit_codes import BLOCKED, DISK, FAILED, FINISHED
 from marketarchive.collecting.perps import PerpsSpider
 from marketarchive.collecting.process import Process, follow_simulator
@@ -22,6 +23,7 @@ from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationE
 from marketarchive.pipelines.market_master import check_settings
 from marketarchive.progress import Bar
 from marketarchive.research.products.perps.unified import Unified, unify
+from marketarchive.venues.symbols import symbols
 
 ATTEMPTS = 2
 """A venue that failed is tried once more, after all others."""
@@ -41,6 +43,13 @@ class _Venue:
     gaps: dict[str, int] = field(default_factory=dict)  # reason -> how many
     attempts: int = 0
     is_stopped: bool = False
+
+    def of(self, given: Mapping[str, str]) -> dict[str, str]:
+        """Return the arguments of its spider: of the assets those that it has."""
+        if "assets" not in given:
+            return dict(given)
+        known = symbols(self.spider.venue)
+        return {**given, "assets": ",".join(each for each in _assets(given["assets"]) if each in known)}
 
     @property
     def is_due(self) -> bool:
@@ -93,12 +102,12 @@ class Command(ScrapyCommand):
             for name in ("start", "end", "period", "assets")
             if getattr(opts, name) is not None
         }
-        chosen = self._chosen(args)
+        chosen = _with_any(given.get("assets"), self._chosen(args))
         shutdown = Shutdown()
         shutdown.watch(asyncio.get_event_loop())  # the reactor's; it does not run yet
         try:
             for venue in chosen:
-                venue.spider.check_arguments(given)
+                venue.spider.check_arguments(venue.of(given))
             check_settings(self.settings)
             root = Process.of(self.settings, shutdown).root
         except (ArgumentError, ConfigurationError) as error:
@@ -154,7 +163,7 @@ class Command(ScrapyCommand):
         crawler = self.crawler_process.create_crawler(venue.spider)
         error: BaseException | None = None
         try:
-            await cast("asyncio.Task[None]", self.crawler_process.crawl(crawler, **given))
+            await cast("asyncio.Task[None]", self.crawler_process.crawl(crawler, **venue.of(given)))
         except Exception as failed:  # of one venue: the others go on
             error = failed
         venue.attempts += 1
@@ -164,6 +173,24 @@ class Command(ScrapyCommand):
             venue.gaps = run.summary()["gaps"]
             venue.is_stopped = run.stop_reason is not None
         bar.advance(1)
+
+
+def _assets(text: str) -> list[str]:
+    """Return the assets of a list. Raises UsageError."""
+    try:
+        return list(ASSETS.parse("assets", text))
+    except ArgumentError as error:
+        raise UsageError(str(error), print_help=False) from error
+
+
+def _with_any(text: str | None, chosen: list[_Venue]) -> list[_Venue]:
+    """Return the venues that have any of these assets. Raises UsageError where one is nowhere."""
+    if text is None:
+        return chosen
+    has = {each: [venue for venue in chosen if each in symbols(venue.spider.venue)] for each in _assets(text)}
+    if nowhere := [asset for asset, found in has.items() if not found]:
+        raise UsageError(f"none of these venues has perpetuals of {nowhere[0]}", print_help=False)
+    return [venue for venue in chosen if any(venue in found for found in has.values())]
 
 
 def _json(chosen: Sequence[_Venue], made: Unified) -> str:

@@ -9,10 +9,14 @@ from marketarchive.venues.probing import Check, Probe
 
 
 def perp_probe(
-    instruments: Sequence[Query], live: Sequence[Query], once: Sequence[Query], limits_source: str
+    instruments: Sequence[Query],
+    live: Sequence[Query],
+    once: Sequence[Query],
+    limits_source: str,
+    past: Sequence[Query] = (),
 ) -> Probe:
     """Return the checks that each of these routes answers with rows that can be read."""
-    topics = {"instruments": instruments, "now": live, "once": once}
+    topics = {"instruments": instruments, "now": live, "once": once, "past": past}
     checks = [
         Check(query.endpoint.name, topic, query) for topic, queries in topics.items() for query in queries
     ]
@@ -23,5 +27,6 @@ def perp_probe(
             "instruments": "Which contracts are listed?",
             "now": "Are prices, expected funding and open interest listed?",
             "once": "What does it cost to borrow?",
+            "past": "Is the past listed?",
         },
     )

@@ -23,6 +23,8 @@ MarketStatus: TypeAlias = Literal["unopened", "active", "closed"]
 _EARLIEST_MS = 10**12
 """Milliseconds of 2001: what is less is in seconds."""
 _DIGITS = 60
+_LAST = Decimal("1E-18")
+"""The last decimal of the amounts in tables."""
 
 
 class BadRowError(ValueError):
@@ -155,6 +157,22 @@ def divided(left: Decimal, right: Decimal | int) -> Decimal:
         return left / right
 
 
+def rounded(exact: Decimal) -> Decimal:
+    """Return a number to the last decimal that tables have, half to even."""
+    with localcontext(prec=_DIGITS):
+        return exact.quantize(_LAST)
+
+
+def is_within(one: Decimal, other: Decimal, factor: Decimal) -> bool:
+    """Return whether two positive numbers are alike, up to a factor."""
+    return one > 0 and other > 0 and one <= times(other, factor) and other <= times(one, factor)
+
+
+def is_over(opened_ns: int, step_s: int, received: Received) -> bool:
+    """Return whether a candle had ended when the answer came."""
+    return opened_ns + step_s * SECOND <= received.received_at
+
+
 def candle(
     contract: Contract,
     market: str,
@@ -189,7 +207,7 @@ def candle(
         close=last,
         volume=None if traded is None else contract.amount(traded[0]),
         volume_quote=None if traded is None or traded[1] is None else number(traded[1]),
-        is_closed=at + step_s * SECOND <= received.received_at if is_closed is None else is_closed,
+        is_closed=is_over(at, step_s, received) if is_closed is None else is_closed,
     )
 
 

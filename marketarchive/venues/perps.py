@@ -18,13 +18,15 @@ from marketarchive.venues.endpoint import Query
 
 SeriesKind = Literal["funding", "trade", "mark", "index", "open_interest"]
 Direction = Literal["forward", "backward", "whole"]
-"""Which end of a range that does not fit on a page comes first: its oldest, its newest, or all of it fits."""
+"""Which end of a range that does not fit on a page comes first: its oldest, its newest; all of it fits, or
+all that there is."""
 Origin = Literal["source", "substitute", "null"]
 
 
 PERP_TABLES = ("fundings", "candles", "open_interest", "instruments", "borrow_rates")
 """What the feed `perps` of a venue becomes."""
 FEED = "perps"
+DAY_MS = 86_400_000
 PERIODS_S: Mapping[str, int] = {"30m": 1800, "1h": 3600, "8h": 28_800, "1d": 86_400}
 """What a row of the unified data may be of."""
 
@@ -43,6 +45,7 @@ class Series(NamedTuple):
     symbol: Mapping[str, str]  # of the venue's `symbols.csv`
     kind: SeriesKind
     step_s: int = 0  # of candles and open interest; 0: at times of its own
+    now: int = 0  # ms, when the past is listed: for routes that count back from it
 
     @property
     def market(self) -> str:
@@ -69,17 +72,26 @@ class Route:
     """Whether each candle says the open interest at its beginning."""
     late_s: int = 0
     """Seconds by which an event may be stamped after its due time: a range is asked for as much longer."""
-
+    is_in_force: bool = False
+    """What it lists is in force from its time on, as the rate of a continuous venue; else it is of before."""
+    older_s: float | None = None
+    """Seconds back from now before which it is asked for what the other route of its kind does not reach."""
     window_s: int = 0
     window_rows: int = 0
     """Seconds, or rows of a step, in one request at most; 0: any. What is asked for is divided by it."""
+    is_daily: bool = False
+    """Whether each request is for a UTC day."""
 
     def windows(self, series: Series, wanted: Range) -> Iterator[Range]:
         """Yield the ranges that are to be asked for one by one, the newest first."""
         length = (self.window_s or self.window_rows * series.step_s) * 1000
         last = wanted.last
         while last >= wanted.first:
-            first = max(wanted.first, last - length + 1) if length else wanted.first
+            first = wanted.first
+            if self.is_daily:
+                first = max(first, last // DAY_MS * DAY_MS)
+            elif length:
+                first = max(first, last - length + 1)
             yield Range(first, last)
             last = first - 1
 
@@ -101,6 +113,7 @@ class Column:
     how: str  # of a null one: why
     taken_as: str = "candles"
     """Of prices, what `mark_source` and `index_source` say; "samples": points of `fundings`, not candles."""
+    instead: Literal["mark", "index"] | None = None  # whose candles stand for it
 
 
 @dataclass(frozen=True)
@@ -111,9 +124,9 @@ class Perps:
     instruments: tuple[Query, ...]  # which contracts there are, and since when
     live: Callable[[Collection[Series]], Sequence[Query]]
     """What tells of the present of these contracts (their series of funding)."""
-    taker_bps: str
-    maker_bps: str
-    fee_schedule_date: str  # of the schedule, YYYY-MM-DD
+    taker_bps: str | None  # None where nothing public says what it was
+    maker_bps: str | None
+    fee_schedule_date: str | None  # of the schedule, YYYY-MM-DD
     columns: Mapping[str, Column]
     lists_ended: bool = False
     """Whether contracts that ended stay among `instruments`: what is not there is not asked for."""

@@ -174,7 +174,8 @@ class BorrowRatesRow(_Row, frozen=True, kw_only=True, gc=False):
 
     symbol: str  # the coin, as the venue calls it
     verified: Verdict | None = "not_available"
-    bps_per_day: Amount
+    bps_per_day: Amount  # where the sides of a contract differ: what longs pay
+    bps_per_day_short: Amount | None = None
 
 
 class UnreadableRow(msgspec.Struct, frozen=True):

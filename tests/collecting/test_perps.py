@@ -14,9 +14,9 @@ NAMES = sorted(name for name in spiders() if name.endswith("_perps"))
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_past_of_some_assets(name: str) -> None:
-    given = {"assets": "btc,DOGE", "start": "2026-11-01", "end": "2026-11-08T00:00:00+00:00", "period": "1h"}
+    given = {"assets": "btc,ETH", "start": "2026-11-01", "end": "2026-11-08T00:00:00+00:00", "period": "1h"}
     arguments = spiders()[name].check_arguments(given)
-    assert arguments.assets == ("BTC", "DOGE")
+    assert arguments.assets == ("BTC", "ETH")
     assert arguments.others == {
         "start": from_iso("2026-11-01T00:00:00Z"),
         "end": from_iso("2026-11-08T00:00:00Z"),

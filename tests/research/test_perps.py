@@ -22,7 +22,7 @@ from marketarchive.venues.perps import PERIODS_S, Column, Perps
 H = 3600
 DAY = from_iso("2026-11-02T00:00:00Z") // SECOND
 SOURCES = {name: Column("source", "as it is") for name in ("mark", "index")}
-SAMPLED = {name: Column("substitute", "of samples", "samples") for name in ("mark", "index")}
+SAMPLED = {name: Column("substitute", "of samples", taken_as="samples") for name in ("mark", "index")}
 
 
 class Tables:

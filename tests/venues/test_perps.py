@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from marketarchive.exceptions import CursorError
 from marketarchive.venues import venues
+from marketarchive.venues.endpoint import Endpoint, Limit, Query
 from marketarchive.venues.perp_rows import BadRowError, Contract, milliseconds, number, page
-from marketarchive.venues.perps import PERIODS_S, Direction, Range, Series, following, sectors
+from marketarchive.venues.perps import PERIODS_S, Direction, Range, Route, Series, following, sectors
 from marketarchive.venues.symbols import symbols
 
 HOUR = 3_600_000
+ENDPOINT = Endpoint("x", "https://example.org", Limit("x", 1))
 
 
 class Listed:
@@ -68,6 +70,16 @@ def test_no_row_is_lost_where_the_interval_changes_in_mid_range(
     due = [at for at in times if asked.first <= at <= asked.last]
     assert sorted(walked(listed, direction, asked)) == due
     assert listed.requests <= -(-len(due) // size) + 1
+
+
+def test_days_are_asked_for_one_by_one() -> None:
+    daily = Route("funding", lambda series, asked: Query(ENDPOINT), "whole", is_daily=True)
+    series = Series("BTC", {"symbol": "BTC"}, "funding")
+    assert list(daily.windows(series, Range(23 * HOUR, 49 * HOUR))) == [
+        Range(48 * HOUR, 49 * HOUR),
+        Range(24 * HOUR, 48 * HOUR - 1),
+        Range(23 * HOUR, 24 * HOUR - 1),
+    ]
 
 
 @pytest.mark.parametrize("direction", ["forward", "backward"])

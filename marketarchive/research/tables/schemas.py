@@ -148,7 +148,7 @@ COLUMNS: Mapping[str, Mapping[str, Kind]] = {
         "maker_bps": "amount",
     },
     "borrow_rates": {name: kind for name, kind in _PERP.items() if name != "market"}
-    | {"symbol": "text", "bps_per_day": "amount"},
+    | {"symbol": "text", "bps_per_day": "amount", "bps_per_day_short": "amount"},
 }
 """Table -> column -> what it holds."""
 

@@ -27,11 +27,15 @@ CONTINUOUS_S = 7_200
 
 _SETTLED = """
 CREATE OR REPLACE TEMP TABLE settled AS
-WITH newest AS (  -- stamps are some ms or s late, and a settlement may be archived more than once
-    SELECT market, (epoch_us(event_time) + 30000000) // 60000000 * 60 AS s,
+WITH stamped AS (  -- some ms late, or on chains as late as somebody sends the transaction
+    SELECT *, (epoch_us(event_time) + 30000000) // 60000000 * 60 AS minute,
+           CASE WHEN minute % 3600 <= {late} THEN minute - minute % 3600 ELSE minute END AS s
+    FROM fundings WHERE kind = 'settled'),
+newest AS (  -- a settlement may be archived more than once
+    SELECT market, s,
            arg_max(rate, received_at) AS rate, arg_max(coalesce(rate_short, rate), received_at) AS short,
            max(interval_s) AS stated
-    FROM fundings WHERE kind = 'settled' GROUP BY ALL),
+    FROM stamped GROUP BY ALL),
 apart AS (
     SELECT *, s - lag(s) OVER each AS before, lead(s) OVER each - s AS after,
            lag(s) OVER each - lag(s, 2) OVER each AS earlier
@@ -178,15 +182,17 @@ def rows_of(
         relation = schemas.relation(table, stored(*found, hive=True) if found else None)
         run(connection, f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM {relation}")
     period = window.period_s
+    late = max((route.late_s for route in perps.routes if route.kind == "funding"), default=0)
     intervals = ", ".join(map(str, perps.settled_every_s))
-    run(connection, _SETTLED.format(period=period, intervals=intervals))
+    run(connection, _SETTLED.format(period=period, intervals=intervals, late=late))
     run(connection, _CONTINUOUS.format(period=period, held=CONTINUOUS_S, eight=EIGHT_H))
     run(connection, _CANDLES.format(period=period))
     sources = {}
     for source in ("mark", "index"):
         declared = perps.columns.get(source)
+        instead = None if declared is None else declared.instead
         is_sampled = declared is not None and declared.taken_as == "samples"
-        sources[source] = f"{source} samples" if is_sampled else source
+        sources[source] = f"{source} samples" if is_sampled else instead or source
         if is_sampled:
             run(connection, _SAMPLES.format(period=period, source=source))
     for made in (_INTEREST, _BORROWED, _LISTED):
@@ -245,8 +251,8 @@ def _unified(found: pa.Table, venue: str, perps: Perps) -> pa.Table:
         "open_interest_rule": found["rule"],
         "volume": _double(found["volume"]),
         "volume_quote": _double(found["volume_quote"]),
-        "fees_taker_bps_perp": pa.array([float(perps.taker_bps)] * count, pa.float64()),
-        "fees_maker_bps_perp": pa.array([float(perps.maker_bps)] * count, pa.float64()),
+        "fees_taker_bps_perp": pa.array([_fee(perps.taker_bps)] * count, pa.float64()),
+        "fees_maker_bps_perp": pa.array([_fee(perps.maker_bps)] * count, pa.float64()),
         "fee_schedule_date": pa.array([perps.fee_schedule_date] * count, pa.string()).cast(pa.date32()),
         "borrow_bps_per_day": _borrowed(found, perps),
         "listed_from": found["listed_at"],
@@ -284,6 +290,10 @@ def _worth(found: pa.Table) -> pa.Array:
             for listed, amount, mark in zip(*named, strict=True)
         ]
     return pa.array([None if each is None else float(each) for each in worth], pa.float64())
+
+
+def _fee(told: str | None) -> float | None:
+    return None if told is None else float(told)
 
 
 def _source(found: pa.Table, source: str, taken_as: str) -> pa.Array:

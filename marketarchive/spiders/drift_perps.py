@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from marketarchive.collecting.arguments import Arguments
+from marketarchive.collecting.perps import PerpsSpider
+from marketarchive.exceptions import ArgumentError
+
+
+class DriftPerps(PerpsSpider):
+    """Funding of both sides of Drift's perpetuals until it ended on 2026-04-01, from its public archive.
+
+    Source: data.drift.trade: /market/SYMBOL/fundingRates by day; until 2025-01-08 files of the bucket drift-historical-data-v2
+    Arguments: assets (BTC, ETH, OP, ARB, DOGE), start, end (before 2026-04-02), period (8h); not interval
+    Cadence: one pass over the past and exit
+    Caveats: it has no present; prices are hourly averages; no open interest, no volume; a day that is not archived is a gap
+    """
+
+    name = "drift_perps"
+    venue = "drift"
+
+    @classmethod
+    def check_arguments(cls, given: Mapping[str, Any]) -> Arguments:
+        arguments = super().check_arguments(given)
+        if arguments.interval is not None:
+            raise ArgumentError("interval= is of the present, and Drift ended on 2026-04-01")
+        return arguments

@@ -1,0 +1,18 @@
+"""What is asked of the archive of Drift."""
+
+from __future__ import annotations
+
+from marketarchive.times import from_iso, to_ms
+from marketarchive.venues.drift import endpoints
+from marketarchive.venues.endpoint import Query
+from marketarchive.venues.perps import Range, Series
+from marketarchive.venues.velocity.queries import day_of
+
+FILES_UNTIL = to_ms(from_iso("2025-01-09"))
+"""ms; the first day that is no file of the bucket."""
+
+
+def funding_day(series: Series, asked: Range) -> Query:
+    """Return the request for the settlements of the day on which a range begins."""
+    endpoint = endpoints.FUNDING_FILE if asked.first < FILES_UNTIL else endpoints.FUNDING_DAY
+    return Query(endpoint, path={"symbol": series.market, **day_of(asked)})

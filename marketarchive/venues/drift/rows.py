@@ -1,0 +1,74 @@
+"""What the archive of Drift says, as rows of tables.
+
+Nobody has recorded its answers. Those of the server have the shape of Velocity's, which runs the same one;
+the files of the bucket are CSV with the same names of columns. Sources differ on whether numbers in files are
+decimals or whole numbers of 10**9: each rate is held against the premium, and is not taken where it does not
+follow from it.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections.abc import Iterator
+from zlib import error as ZlibError  # noqa: N812  (an exception)
+
+import msgspec
+
+from marketarchive.exceptions import ParseError
+from marketarchive.times import DAY, from_iso
+from marketarchive.venues.drift import endpoints
+from marketarchive.venues.messages import Parsed, Received
+from marketarchive.venues.perp_rows import BadRowError, Contracts, PerpRows, moment, page
+from marketarchive.venues.symbols import symbols
+from marketarchive.venues.table_rows import FundingsRow
+from marketarchive.venues.velocity.fundings import SentFunding, SentRecords, funding_rows
+
+CONTRACTS = Contracts("drift")
+ENDS = {
+    row["symbol"]: from_iso(row["listed_to"]) + DAY for row in symbols("drift").values() if row["listed_to"]
+}
+"""Contract -> ns, the end of its last day."""
+_GZIP = b"\x1f\x8b"
+
+
+def parse(received: Received) -> Parsed:
+    """Return the rows of an answer as `statements`. Raises ParseError."""
+    if received.canonical_url.startswith(endpoints.BUCKET):
+        symbol = received.canonical_url.split("/market/")[-1].split("/")[0]
+        return _fundings(_of_file(received.payload, symbol))
+    if "/fundingRates/" in received.canonical_url:
+        try:
+            sent = msgspec.json.decode(received.payload, type=SentRecords)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ParseError("records", str(error), ("payload",)) from error
+        found = _fundings(sent.records)
+        next_page = sent.meta.next_page
+        found.next_cursor = None if next_page in (None, "") else str(next_page)
+        return found
+    raise ParseError("message", f"nothing reads {received.canonical_url}")
+
+
+class Rows(PerpRows):
+    """Makes rows of all answers."""
+
+    parse = staticmethod(parse)
+
+
+def _fundings(sent: list[msgspec.Raw]) -> Parsed:
+    def rows(row: SentFunding) -> Iterator[FundingsRow]:
+        if moment(row.ts) >= ENDS.get(row.symbol, moment(row.ts) + 1):
+            raise BadRowError(f"{row.symbol} had ended")
+        yield from funding_rows(row, CONTRACTS)
+
+    return page("fundings", sent, SentFunding, lambda row: row.ts, rows)
+
+
+def _of_file(payload: bytes, symbol: str) -> list[msgspec.Raw]:
+    """Return the lines of a file as records. Raises ParseError."""
+    try:
+        text = (gzip.decompress(payload) if payload[:2] == _GZIP else payload).decode()
+    except (OSError, EOFError, ZlibError, UnicodeDecodeError) as error:
+        raise ParseError("file", str(error), ("payload",)) from error
+    lines = csv.DictReader(text.splitlines(), restkey="rest")
+    return [msgspec.Raw(msgspec.json.encode({"symbol": symbol} | line)) for line in lines]

@@ -1,0 +1,1 @@
+"""GMX v2 on Arbitrum: perpetuals against pools."""

@@ -1,0 +1,435 @@
+"""What answers of GMX say, as rows of tables.
+
+Shapes: GMX's front end and SDK (gmx-interface, 2026-08-20); markets and tickers: recorded answers of
+2026-07-06. The others nobody has recorded, so each is held against an identity, and is not taken where that
+fails: net rate = funding and borrowing, which also tells who pays; open interest in tokens against that in
+dollars; the newest candle against the ticker.
+
+Whole numbers are fixed point: factors and dollars of 10**30, amounts of 10**decimals of the token, prices
+of 10**(30 - decimals), so that amount x price are dollars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from marketarchive.exceptions import ParseError
+from marketarchive.times import from_iso
+from marketarchive.venues.gmx import endpoints
+from marketarchive.venues.gmx.queries import STEPS
+from marketarchive.venues.messages import Parsed, Received
+from marketarchive.venues.perp_rows import (
+    BadRowError,
+    Contracts,
+    MarketStatus,
+    PerpRows,
+    decode,
+    is_over,
+    is_within,
+    listed,
+    moment,
+    number,
+    page,
+    param,
+    rounded,
+    times,
+)
+from marketarchive.venues.symbols import symbols
+from marketarchive.venues.table_rows import (
+    BorrowRatesRow,
+    CandlesRow,
+    FundingsRow,
+    InstrumentsRow,
+    OpenInterestRow,
+    TableRow,
+    UnreadableRow,
+)
+
+CONTRACTS = Contracts("gmx")
+DECIMALS = {row["symbol"]: int(row["decimals"]) for row in symbols("gmx").values()}
+"""Pool -> decimals of its index token."""
+TOKENS = {row["token"]: (asset, row["symbol"], int(row["decimals"])) for asset, row in symbols("gmx").items()}
+"""Index token -> asset, pool, decimals."""
+FIXED = Decimal("1E-30")
+EIGHT_H = 28_800
+DAY_S = 86_400
+YEAR_S = 31_557_600
+"""Of markets/info: 8,766 hours (a real answer of 2026-02-19 held against the chain, by a collector of
+others)."""
+RULE = "the larger side, the pool holds the difference"
+NEAR = Decimal("1.5")
+"""By how much the newest candle and the ticker may differ, as a factor: a wrong unit differs by more."""
+ALIKE = Decimal(4)
+"""The same of open interest in dollars, which is by prices of entry, and in tokens by the price now."""
+NO_INDEX = "0x0000000000000000000000000000000000000000"
+"""The index of pools that only swap."""
+STATUSES: dict[str, MarketStatus] = {"listed": "active", "not listed": "closed"}
+Whole: TypeAlias = int | str
+Frame = Literal["cost", "receipt"]
+"""Whether a positive funding rate of a side is what it pays, or what it receives."""
+_RAW = list[msgspec.Raw]
+
+
+class SentMarket(msgspec.Struct, rename="camel"):
+    name: str
+    market_token: str
+    index_token: str
+    is_listed: bool
+    listing_date: str | None = None
+
+
+class SentMarkets(msgspec.Struct):
+    markets: _RAW
+
+
+class SentRates(msgspec.Struct, rename="camel"):
+    """Rates of both sides."""
+
+    funding_rate_long: Whole
+    funding_rate_short: Whole
+    borrowing_rate_long: Whole
+    borrowing_rate_short: Whole
+    net_rate_long: Whole
+    net_rate_short: Whole
+
+
+class SentRatesNow(SentRates, rename="camel"):
+    market_token: str
+
+
+class SentSnapshot(SentRates, rename="camel"):
+    timestamp: int | str
+
+
+class SentHistory(msgspec.Struct, rename="camel"):
+    market_address: str
+    rates_snapshots: _RAW
+
+
+class SentTicker(msgspec.Struct, rename="camel"):
+    token_symbol: str
+    min_price: Whole
+    max_price: Whole
+
+
+class SentCandle(msgspec.Struct, array_like=True):
+    opened: int
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    close: Decimal
+
+
+class SentCandles(msgspec.Struct):
+    candles: _RAW
+
+
+class SentInterest(msgspec.Struct, rename="camel"):
+    market_address: str
+    snapshot_timestamp: int
+    long_open_interest_usd: Whole
+    short_open_interest_usd: Whole
+    long_open_interest_in_tokens: Whole
+    short_open_interest_in_tokens: Whole
+    index_token_min_price: Whole
+
+
+class SentSnapshots(msgspec.Struct, rename="camel"):
+    funding_balance_oi_snapshots: _RAW
+
+
+class SentGraph(msgspec.Struct):
+    data: SentSnapshots
+
+
+class SentInterestNow(msgspec.Struct, rename="camel"):
+    market_token_address: str
+    min_price: Whole
+    long_interest_usd: Whole
+    short_interest_usd: Whole
+    long_interest_in_tokens: Whole
+    short_interest_in_tokens: Whole
+
+
+def parse(received: Received) -> Parsed:
+    """Return the rows of an answer as `statements`. Raises ParseError."""
+    read = _READERS.get(received.canonical_url)
+    if read is None:
+        raise ParseError("message", f"nothing reads {received.canonical_url}")
+    return read(received)
+
+
+class Rows(PerpRows):
+    """Makes rows of all answers; those of candles only where the tickers of the run show their unit."""
+
+    parse = staticmethod(parse)
+
+    def __init__(self) -> None:
+        self._prices: dict[str, Decimal] = {}
+
+    def rows(self, received: Received) -> Iterator[TableRow]:
+        if received.canonical_url == endpoints.TICKERS.url:
+            self._prices = prices(received)
+        elif received.canonical_url == endpoints.CANDLES.url:
+            yield from self._proven(param(received, "tokenSymbol"), list(super().rows(received)))
+        else:
+            yield from super().rows(received)
+
+    def _proven(self, token: str, made: list[TableRow]) -> Iterable[TableRow]:
+        candles = [row for row in made if isinstance(row, CandlesRow)]
+        if not candles:
+            return made
+        newest = max(candles, key=lambda row: row.event_time or 0)
+        price = self._prices.get(token)
+        if price is not None and is_within(Decimal(newest.close), price, NEAR):
+            return made
+        told = "no ticker" if price is None else f"the ticker says {price}"
+        error = ParseError("candles", f"{len(made)} candles end at {newest.close}, {told}", ("close",))
+        return [UnreadableRow("candles", error, reason="unit_not_shown")] * len(made)
+
+
+def prices(received: Received) -> dict[str, Decimal]:
+    """Return dollars by token, of what the tickers say. Raises ParseError."""
+    found: dict[str, Decimal] = {}
+    for raw in decode(received, _RAW):
+        try:
+            sent = msgspec.json.decode(raw, type=SentTicker)
+            if sent.token_symbol in TOKENS:
+                middle = (number(str(sent.min_price)) + number(str(sent.max_price))) / 2
+                found[sent.token_symbol] = dollars(middle, TOKENS[sent.token_symbol][2])
+        except (msgspec.DecodeError, BadRowError) as error:
+            raise ParseError("tickers", str(error)) from error
+    return found
+
+
+def dollars(price: Decimal, decimals: int) -> Decimal:
+    """Return what a token costs, of a price of 10**(30 - decimals)."""
+    return times(price, Decimal(1).scaleb(decimals - 30))
+
+
+# ---- rates -------------------------------------------------------------------------------------------------
+
+
+def frame_of(sent: Iterable[SentRates]) -> Frame | None:
+    """Return which sign means what.
+
+    Net = funding + borrowing where positive is paid, else funding - borrowing. None where nothing is borrowed, so that nothing shows it, or where neither is always so.
+    """
+    is_cost = is_receipt = True
+    for each in sent:
+        for side in ("long", "short"):
+            funding, borrowing, net = (
+                _whole(getattr(each, f"{kind}_rate_{side}")) for kind in ("funding", "borrowing", "net")
+            )
+            cut = max(Decimal(1), (abs(funding) + abs(borrowing)) / 1_000_000)  # digits that are cut
+            is_cost &= abs(net - funding - borrowing) <= cut and borrowing >= 0
+            is_receipt &= abs(net - funding + borrowing) <= cut and borrowing >= 0
+    if is_cost == is_receipt:
+        return None
+    return "cost" if is_cost else "receipt"
+
+
+def _rate_rows(
+    sent: SentRates, frame: Frame | None, market: str, at: int, unit_s: int, shown_s: int
+) -> Iterator[TableRow]:
+    """Yield the funding and borrowing of both sides, from rates of `unit_s` seconds."""
+    if frame is None:
+        raise BadRowError(f"{market}: net, funding and borrowing do not show who pays")
+    contract = CONTRACTS.of(market)
+    sign = 1 if frame == "cost" else -1
+    share = times(FIXED, Decimal(shown_s // unit_s))
+    yield FundingsRow(
+        market=market,
+        asset=contract.asset,
+        event_time=at,
+        kind="continuous",
+        rate=rounded(times(_whole(sent.funding_rate_long) * sign, share)),
+        rate_short=rounded(times(_whole(sent.funding_rate_short) * -sign, share)),
+        interval_s=shown_s,
+    )
+    if contract.asset is not None:
+        long, short = (
+            rounded(times(_whole(rate), FIXED) * DAY_S * 10_000 / unit_s)
+            for rate in (sent.borrowing_rate_long, sent.borrowing_rate_short)
+        )
+        yield BorrowRatesRow(
+            symbol=market, asset=contract.asset, event_time=at, bps_per_day=long, bps_per_day_short=short
+        )
+
+
+def _readable(sent: Iterable[msgspec.Raw], wire: type[SentRates]) -> list[SentRates]:
+    found = []
+    for raw in sent:
+        try:
+            found.append(msgspec.json.decode(raw, type=wire))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue  # an error of its own, where its row is made
+    return found
+
+
+def _rates(received: Received) -> Parsed:
+    """Factors a second; the newest first."""
+    market = param(received, "address")
+    snapshots = [
+        raw
+        for each in decode(received, list[SentHistory])
+        if each.market_address.lower() == market.lower()
+        for raw in each.rates_snapshots
+    ]
+    frame = frame_of(_readable(snapshots, SentSnapshot))
+
+    def rows(sent: SentSnapshot) -> Iterator[TableRow]:
+        yield from _rate_rows(sent, frame, market, moment(sent.timestamp), 1, EIGHT_H)
+
+    return page("fundings", snapshots, SentSnapshot, lambda sent: sent.timestamp, rows)
+
+
+def _rates_now(received: Received) -> Parsed:
+    """Factors a year. One answer has one frame."""
+    markets = decode(received, SentMarkets).markets
+    frame = frame_of(_readable(markets, SentRatesNow))
+
+    def rows(sent: SentRatesNow) -> Iterator[TableRow]:
+        yield from _rate_rows(sent, frame, sent.market_token, received.received_at, YEAR_S, YEAR_S)
+
+    return page("fundings", markets, SentRatesNow, lambda _: None, rows)
+
+
+# ---- open interest -----------------------------------------------------------------------------------------
+
+
+def _interest_row(
+    market: str, at: int, tokens: tuple[Whole, Whole], usd: tuple[Whole, Whole], price: Whole
+) -> Iterator[OpenInterestRow]:
+    decimals = DECIMALS.get(market)
+    if decimals is None:
+        return  # nothing says how many decimals its token has
+    if not any(_whole(each) for each in (*tokens, *usd)):
+        raise BadRowError(f"{market}: zeros of a pool that is in use are a hole")
+    now = dollars(_whole(price), decimals)
+    amounts = [times(_whole(each), Decimal(1).scaleb(-decimals)) for each in tokens]
+    worth = [times(_whole(each), FIXED) for each in usd]
+    for amount, value in zip(amounts, worth, strict=True):
+        if (amount or value) and not is_within(times(amount, now), value, ALIKE):
+            raise BadRowError(f"{market}: {amount} at {now} are not {value} dollars")
+    larger = 0 if amounts[0] >= amounts[1] else 1
+    yield OpenInterestRow(
+        market=market,
+        asset=CONTRACTS.of(market).asset,
+        event_time=at,
+        amount=amounts[larger],
+        amount_quote=rounded(worth[larger]),
+        amount_long=amounts[0],
+        amount_short=amounts[1],
+        rule=RULE,
+    )
+
+
+def _interest(received: Received) -> Parsed:
+    def rows(sent: SentInterest) -> Iterator[OpenInterestRow]:
+        return _interest_row(
+            sent.market_address,
+            moment(sent.snapshot_timestamp),
+            (sent.long_open_interest_in_tokens, sent.short_open_interest_in_tokens),
+            (sent.long_open_interest_usd, sent.short_open_interest_usd),
+            sent.index_token_min_price,
+        )
+
+    snapshots = decode(received, SentGraph).data.funding_balance_oi_snapshots
+    return page("open_interest", snapshots, SentInterest, lambda sent: sent.snapshot_timestamp, rows)
+
+
+def _interest_now(received: Received) -> Parsed:
+    def rows(sent: SentInterestNow) -> Iterator[OpenInterestRow]:
+        return _interest_row(
+            sent.market_token_address,
+            received.received_at,
+            (sent.long_interest_in_tokens, sent.short_interest_in_tokens),
+            (sent.long_interest_usd, sent.short_interest_usd),
+            sent.min_price,
+        )
+
+    return page("open_interest", decode(received, _RAW), SentInterestNow, lambda _: None, rows)
+
+
+# ---- prices and pools --------------------------------------------------------------------------------------
+
+
+def _candles(received: Received) -> Parsed:
+    """Of the oracle's price, dollars; the newest first, which still runs."""
+    asset, market, _ = TOKENS.get(param(received, "tokenSymbol"), (None, param(received, "tokenSymbol"), 0))
+    step_s = STEPS.get(param(received, "period"))
+    if step_s is None:
+        raise ParseError("candles", "a period of no known length", ("period",))
+
+    def rows(sent: SentCandle) -> Iterator[CandlesRow]:
+        opened = moment(sent.opened)
+        yield CandlesRow(
+            market=market,
+            asset=asset,
+            event_time=opened,
+            source="index",
+            interval_s=step_s,
+            open=rounded(number(str(sent.open))),
+            high=rounded(number(str(sent.high))),
+            low=rounded(number(str(sent.low))),
+            close=rounded(number(str(sent.close))),
+            is_closed=is_over(opened, step_s, received),
+        )
+
+    sent = decode(received, SentCandles).candles
+    return page("candles", sent, SentCandle, lambda each: each.opened, rows)
+
+
+def _tickers(received: Received) -> Parsed:
+    """Nothing that a table has: they show of which unit candles are."""
+    return Parsed(keys=sorted(prices(received)))
+
+
+def _instruments(received: Received) -> Parsed:
+    def rows(sent: SentMarket) -> Iterator[InstrumentsRow]:
+        if sent.index_token == NO_INDEX:
+            return
+        try:
+            listed_at = None if sent.listing_date is None else from_iso(sent.listing_date)
+        except ValueError as error:
+            raise BadRowError(f"{sent.listing_date!r} is not a time") from error
+        contract = CONTRACTS.of(sent.market_token)
+        yield InstrumentsRow(
+            market=sent.market_token,
+            asset=contract.asset,
+            event_time=received.received_at,
+            status="listed" if sent.is_listed else "not listed",
+            quote="USD",
+            multiplier=contract.multiplier,
+            contract_size=Decimal(1),
+            listed_at=listed_at,
+        )
+
+    sent = decode(received, SentMarkets).markets
+    return listed(received, page("instruments", sent, SentMarket, lambda _: None, rows), STATUSES)
+
+
+def _whole(sent: Whole) -> Decimal:
+    found = number(str(sent))
+    if found != found.to_integral_value():
+        raise BadRowError(f"{sent!r} is no whole number")
+    return found
+
+
+_READERS: dict[str, Callable[[Received], Parsed]] = {
+    endpoint.url: read
+    for endpoint, read in (
+        (endpoints.MARKETS, _instruments),
+        (endpoints.TICKERS, _tickers),
+        (endpoints.CANDLES, _candles),
+        (endpoints.MARKETS_NOW, _rates_now),
+        (endpoints.RATES, _rates),
+        (endpoints.INTEREST, _interest),
+        (endpoints.INTEREST_NOW, _interest_now),
+    )
+}

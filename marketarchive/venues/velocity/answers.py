@@ -1,0 +1,42 @@
+"""Which answers of Velocity's data server are failures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from marketarchive.venues.answers import Answered, Failure, judge_status
+
+
+class Said(msgspec.Struct):
+    """What a body says of its success. 404: `message`; else `error`."""
+
+    success: bool | None = None
+    error: Any = ""
+    message: Any = ""
+
+
+def judge(answered: Answered) -> Failure | None:
+    """Return what is wrong with an answer, with the venue's words; None when it is one to parse.
+
+    A day or a market that the server does not have is 404; `success` may be false with any status.
+    """
+    failure = judge_status(answered)
+    said = _said(answered.payload)
+    if failure is None:
+        if answered.status != 200 or said is None or said.success is not False:
+            return None
+        failure = Failure("disconnect", "venue", "success is false", retryable=True)
+    elif answered.status == 404:
+        failure = replace(failure, reason="not_served", cause="venue")
+    words = str(said.message or said.error) if said is not None else ""
+    return replace(failure, detail=f"{failure.detail}: {words}"[:300]) if words else failure
+
+
+def _said(payload: bytes) -> Said | None:
+    try:
+        return msgspec.json.decode(payload, type=Said)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,25 @@
+"""What a probe asks of Velocity."""
+
+from __future__ import annotations
+
+from marketarchive.venues.perp_probe import perp_probe
+from marketarchive.venues.perps import Range, Series
+from marketarchive.venues.symbols import symbols
+from marketarchive.venues.velocity import queries
+
+_KNOWN = 1_788_220_800_000
+"""2026-09-01: a day on which it answered."""
+_BITCOIN = Series("BTC", symbols("velocity")["BTC"], "funding", 3600, _KNOWN)
+_RANGE = Range(_KNOWN - 3_600_000, _KNOWN)
+
+PROBE = perp_probe(
+    (queries.markets(),),
+    (),
+    (),
+    "https://data.velocity.exchange/openapi.json",
+    past=(
+        queries.fundings(_BITCOIN, _RANGE),
+        queries.funding_day(_BITCOIN, _RANGE),
+        queries.candles(_BITCOIN, _RANGE),
+    ),
+)
