@@ -47,14 +47,19 @@ NOT_YET = frozenset(
         "research/products/pairs",
         "research/products/perps",
         "simulator/binance",
+        "simulator/dydx",
+        "simulator/gmx",
         "simulator/hyperliquid",
         "simulator/kalshi",
         "simulator/perps_world.py",
         "venues/binance",
         "venues/brti.py",
         "venues/bybit",
+        "venues/drift",
+        "venues/dydx",
         "venues/exchange.py",
         "venues/exchange_books.py",
+        "venues/gmx",
         "venues/hyperliquid",
         "venues/kalshi",
         "venues/market_messages.py",
@@ -62,25 +67,35 @@ NOT_YET = frozenset(
         "venues/perp_rows.py",
         "venues/perps.py",
         "venues/table_rows.py",
+        "venues/velocity",
         "venues/venue.py",
     )
 )
 """Files and packages whose docstrings are not done yet."""
 DOUBLES = frozenset(
     (
-        "Asked",
         "Check",
+        "Complaint",
+        "Kind",
         "Quote",
+        "Refusal",
         "Round",
         "Rows",
         "Session",
-        "Told",
+        "Sides",
+        "Window",
     )
 )
 """Class names used more than once."""
 BANNED = frozenset(("told", "untold", "heard", "outbox", "salvage", "tally", "doubt", "hole", "holes"))
 """Words that no class, function or module has in its name."""
-NAMED_YET = frozenset(("Told", "_empty_outbox", "_told", "told"))
+NAMED_YET = frozenset(
+    (
+        "Told",
+        "_empty_outbox",
+        "told",
+    )
+)
 """Names that have one still."""
 
 

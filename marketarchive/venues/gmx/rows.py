@@ -217,7 +217,8 @@ def dollars(price: Decimal, decimals: int) -> Decimal:
 def frame_of(sent: Iterable[SentRates]) -> Frame | None:
     """Return which sign means what.
 
-    Net = funding + borrowing where positive is paid, else funding - borrowing. None where nothing is borrowed, so that nothing shows it, or where neither is always so.
+    Net = funding + borrowing where positive is paid, else funding - borrowing. None where nothing is
+    borrowed, so that nothing shows it, or where neither is always so.
     """
     is_cost = is_receipt = True
     for each in sent:
