@@ -130,7 +130,7 @@ class RunArchive:
         Stamps between the instants `earlier` and `later` cannot be trusted.
         """
         first, last = sorted((earlier.wall, later.wall))
-        verb = "stepped" if wall_step(earlier, later) else "has drifted by"
+        verb = "stepped" if wall_step(earlier, later) else "is off by"
         detail = f"wall clock {verb} {to_seconds(jump_ns):+.3f} s against the monotonic clock"
         for feed in list(self._feeds.values()):
             if feed.has_lines:
