@@ -125,7 +125,7 @@ class PerpsSpider(CadenceSpider):
         if self._is_first or tick % HOUR == 0:
             queries += self.perps.once
         if self._is_first or tick % DAY == 0:
-            queries += [each for each in self.perps.instruments if each not in queries]
+            queries += [query for query in self.perps.instruments if query not in queries]
         self._is_first = False
         return queries
 
@@ -139,10 +139,16 @@ class PerpsSpider(CadenceSpider):
             logger.warning("No period of %s ends in the time asked for", self.venue)
             return
         instruments = await self._instruments()
+        contracts = self.contracts()
+        if self.perps.lists_ended and instruments:
+            for contract in contracts:
+                if contract.market not in instruments:
+                    self._put_unlisted(contract, due)
+            contracts = [each for each in contracts if each.market in instruments]
         now = to_ms(self.run.clock.now_ns())
         series = [
             (contract._replace(kind=route.kind, step_s=route.step_of(self.period_s), now=now), route)
-            for contract in self.contracts()
+            for contract in contracts
             for route in self.perps.routes
         ]
         others = [self._fetch(query, Scope(self.venue, self.feed)) for query in self.perps.once]
@@ -247,13 +253,13 @@ class PerpsSpider(CadenceSpider):
     ) -> Range | None:
         """Return the times of what rows are made of: a row is of the period that ends at its time.
 
-        Of candles that is when they open. What was settled or counted at the beginning of the first period
-        belongs to the row before.
+        Of candles that is when they open; one more where they say what there was when they opened. What was
+        settled or counted at the beginning of the first period belongs to the row before.
         """
         since = due.first - self.period_s * 1000
         late = route.late_s * 1000
         if series.kind in ("trade", "mark", "index"):
-            wanted = Range(since, due.last - series.step_s * 1000)
+            wanted = Range(since, due.last - (0 if route.opens_with_open_interest else series.step_s * 1000))
         elif route.is_in_force:
             wanted = Range(since, due.last)
         else:
@@ -313,6 +319,12 @@ class PerpsSpider(CadenceSpider):
     def _scope(self, series: Series, route: Route) -> Scope:
         endpoint = route.page(series, Range(0, 1)).endpoint.name
         return Scope(self.venue, self.feed, (series.market,), endpoint=endpoint, kind="market")
+
+    def _put_unlisted(self, contract: Series, due: Range) -> None:
+        scope = Scope(self.venue, self.feed, (contract.market,), kind="market")
+        from_ns, to_ns = from_ms(due.first) - self.period_s * SECOND, from_ms(due.last)
+        detail = f"{contract.market} is not among the contracts that {self.venue} lists"
+        self.put(self.run.gap("not_served", "venue", from_ns, to_ns, scope, detail))
 
     def _put_gap(
         self, reason: Any, cause: Any, series: Series, route: Route, missing: Range, detail: str

@@ -62,13 +62,22 @@ class Settlement:
 
 
 class PerpsWorld:
-    """The perpetuals of one exchange."""
+    """The perpetuals of one exchange.
 
-    def __init__(self, seed: int, venue: str) -> None:
+    hourly_since: since when all of them are settled every hour, Unix seconds; 8 hours apart before. Without
+    it intervals differ and change.
+    """
+
+    def __init__(self, seed: int, venue: str, hourly_since: int | None = None) -> None:
         self._seed = seed
+        self._hourly_since = hourly_since
         self._venue = venue
         self._price = lru_cache(maxsize=1 << 18)(self._price_at)
         self._bar = lru_cache(maxsize=1 << 18)(self._bar_of)
+
+    def has(self, asset: str) -> bool:
+        """Return whether there is, or was, a contract of an asset."""
+        return asset in _ASSETS
 
     def listed(self, asset: str) -> int:
         """Return since when there is a contract, Unix seconds."""
@@ -114,6 +123,8 @@ class PerpsWorld:
 
     def interval(self, asset: str, second: int) -> int:
         """Return the interval of funding that ends with the settlement at or after `second`."""
+        if self._hourly_since is not None:
+            return HOUR_S if second > self._hourly_since else 8 * HOUR_S
         if asset in ("BTC", "ETH"):
             return 8 * HOUR_S
         chosen = bits(self._seed, self._venue, asset, (second - 1) // _BLOCK_S, "interval") % 4

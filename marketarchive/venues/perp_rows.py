@@ -179,20 +179,22 @@ def candle(
     source: CandleSource,
     step_s: int,
     opened: int | str,
-    prices: Sequence[str],
-    traded: tuple[str, str] | None,
+    prices: Sequence[str | None],
+    traded: tuple[str, str | None] | None,
     received: Received,
     *,
     is_closed: bool | None = None,
 ) -> CandlesRow:
     """Return a candle of a contract.
 
-    opened: in the venue's writing; prices: open, high, low, close; traded: volume in units of the symbol
-    and in quote currency; is_closed: None where the venue does not say it: by the time of the answer.
-    Raises BadRowError.
+    opened: in the venue's writing; prices: open, high, low, close, those between None where nobody knows
+    them; traded: volume in units of the symbol and in quote currency; is_closed: None where the venue does
+    not say it: by the time of the answer. Raises BadRowError.
     """
     at = moment(opened)
-    first, high, low, last = map(contract.price, prices)
+    first, high, low, last = (None if each is None else contract.price(each) for each in prices)
+    if first is None or last is None:
+        raise BadRowError("a candle without a price at its beginning or end")
     return CandlesRow(
         market=market,
         asset=contract.asset,
@@ -204,7 +206,7 @@ def candle(
         low=low,
         close=last,
         volume=None if traded is None else contract.amount(traded[0]),
-        volume_quote=None if traded is None else number(traded[1]),
+        volume_quote=None if traded is None or traded[1] is None else number(traded[1]),
         is_closed=is_over(at, step_s, received) if is_closed is None else is_closed,
     )
 

@@ -68,6 +68,8 @@ class Route:
     steps_s: tuple[int, ...] = ()  # of candles and open interest that it serves
     reach_s: Callable[[int], float | None] = lambda step_s: None  # noqa: ARG005
     """Seconds back from now that it serves at a step; None: all since the listing."""
+    opens_with_open_interest: bool = False
+    """Whether each candle says the open interest at its beginning."""
     late_s: int = 0
     """Seconds by which an event may be stamped after its due time: a range is asked for as much longer."""
     is_in_force: bool = False
@@ -126,9 +128,11 @@ class Perps:
     maker_bps: str | None
     fee_schedule_date: str | None  # of the schedule, YYYY-MM-DD
     columns: Mapping[str, Column]
-    once: tuple[Query, ...] = ()  # what has no past and is asked for once a pass: rates of borrowing
+    lists_ended: bool = False
+    """Whether contracts that ended stay among `instruments`: what is not there is not asked for."""
     borrow_bps_per_day: str | None = None
     """Of every row, 0 where the venue has no such fee; None: as its table of rates says."""
+    once: tuple[Query, ...] = ()  # what has no past and is asked for once a pass: rates of borrowing
     settled_every_s: tuple[int, ...] = (28_800, 14_400, 7_200, 3_600)  # intervals that occur
     unproven: Mapping[str, str] = field(default_factory=dict)  # route -> why nobody has seen a recording
 

@@ -127,13 +127,16 @@ class FundingsRow(_PerpRow, frozen=True, kw_only=True, gc=False):
 
 
 class CandlesRow(_PerpRow, frozen=True, kw_only=True, gc=False):
-    """A candle; `event_time` is when it opens. Only of trades it has a volume."""
+    """A candle; `event_time` is when it opens. Only of trades it has a volume.
+
+    `high` and `low` are None where a price is known at its beginning and end only.
+    """
 
     source: CandleSource
     interval_s: int
     open: Amount
-    high: Amount
-    low: Amount
+    high: Amount | None
+    low: Amount | None
     close: Amount
     volume: Amount | None = None
     volume_quote: Amount | None = None

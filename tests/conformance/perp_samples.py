@@ -23,7 +23,11 @@ def sample(venue: str, name: str) -> bytes:
 
 def parsed(venue: str, endpoint: Endpoint, payload: bytes, **params: str) -> Parsed:
     """What an answer says; none of its rows is bad."""
-    query = Query(endpoint, params)
+    return answered(venue, Query(endpoint, params), payload)
+
+
+def answered(venue: str, query: Query, payload: bytes) -> Parsed:
+    """The same of a request with a path or a body."""
     found = venues()[venue].parse(Received.answer(venue, "perps", query, 200, payload, NOW, 1))
     assert found.errors == []
     return found

@@ -51,6 +51,7 @@ class Tables:
         columns: Mapping[str, Column] = SOURCES,
         first: int = 0,
         last: int = 10**11,
+        borrow: str | None = None,
     ) -> list[dict[str, Any]]:
         files = {}
         for table, rows in self._rows.items():
@@ -60,7 +61,7 @@ class Tables:
             whole = [{name: row.get(name) for name in made.names} for row in rows]
             pq.write_table(pa.Table.from_pylist(whole, schema=made), path)
             files[table] = [path]
-        perps = Perps((), (), lambda _: (), "5", "2", "2026-11-21", columns)
+        perps = Perps((), (), lambda _: (), "5", "2", "2026-11-21", columns, borrow_bps_per_day=borrow)
         contracts = {"X": "BTC", "Y": "GALA"}
         with closing(connect()) as connection:
             window = Window(PERIODS_S[period], first, last)
@@ -235,6 +236,33 @@ def test_prices_of_a_venue_without_candles_are_samples_and_say_so(tables: Tables
     found = by_hour(tables.unified(columns=SAMPLED), "mark_o", "mark_h", "mark_l", "mark_c", "mark_source")
     assert found[8] == [10.0, 30.0, 10.0, 20.0, "3 samples"]
     assert tables.unified() == []  # where candles are its source they are no substitute
+
+
+def test_a_price_at_a_late_settlement_is_of_the_period_that_it_ends(tables: Tables) -> None:
+    for hour in range(1, 10):
+        for seen in (1, 2):  # archived twice
+            tables.settle(hour + 1.2 / H, "0.0001", index_price=Decimal(hour), interval_s=H, seen=seen)
+    found = by_hour(
+        tables.unified(columns=SAMPLED), "index_o", "index_h", "index_l", "index_c", "index_source"
+    )
+    assert found[8] == [1.0, 8.0, 1.0, 8.0, "8 samples"]
+    assert found[16][4] == "1 samples"
+
+
+def test_a_substitute_that_is_known_at_beginning_and_end_only_is_named(tables: Tables) -> None:
+    for hour, (first, last) in ((0, ("10", "30")), (4, ("30", "20"))):
+        prices = {"open": Decimal(first), "close": Decimal(last)}
+        length = {"interval_s": 4 * H, "is_closed": True}
+        tables.add("candles", DAY + hour * H, source="mark", **length, **prices)
+    columns = {"mark": Column("substitute", "middle of the book", "book mid")}
+    found = by_hour(tables.unified(columns=columns), "mark_o", "mark_h", "mark_l", "mark_c", "mark_source")
+    assert found == {8: [10.0, None, None, 20.0, "book mid"]}
+
+
+def test_a_venue_without_fees_for_borrowing_says_zero_and_others_nothing(tables: Tables) -> None:
+    tables.settle(8, "0.0001")
+    assert by_hour(tables.unified(), "borrow_bps_per_day") == {8: None}
+    assert by_hour(tables.unified(borrow="0"), "borrow_bps_per_day") == {8: 0.0}
 
 
 def test_the_cost_of_a_loan_is_of_its_own_period(tables: Tables) -> None:

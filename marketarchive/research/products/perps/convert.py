@@ -94,8 +94,11 @@ _SAMPLES = """
 INSERT INTO bars
 SELECT market, '{source} samples', row_s, arg_min(price, event_time), max(price), min(price),
        arg_max(price, event_time), count(*)::DECIMAL(38, 18), NULL
-FROM (SELECT market, event_time, {source}_price AS price,
-             (epoch_us(event_time) // 1000000 + {period} - 1) // {period} * {period} AS row_s
+FROM (SELECT DISTINCT market, event_time, {source}_price AS price,  -- may be archived more than once
+             (epoch_us(event_time) + 30000000) // 60000000 * 60 AS minute,
+             (CASE WHEN kind <> 'settled' THEN epoch_us(event_time) // 1000000
+                   WHEN minute % 3600 <= {late} THEN minute - minute % 3600
+                   ELSE minute END + {period} - 1) // {period} * {period} AS row_s
       FROM fundings WHERE {source}_price IS NOT NULL)
 GROUP BY ALL"""
 
@@ -193,7 +196,7 @@ def rows_of(
         is_sampled = declared is not None and declared.taken_as == "samples"
         sources[source] = f"{source} samples" if is_sampled else instead or source
         if is_sampled:
-            run(connection, _SAMPLES.format(period=period, source=source))
+            run(connection, _SAMPLES.format(period=period, source=source, late=late))
     for made in (_INTEREST, _BORROWED, _LISTED):
         run(connection, made.format(period=period))
     values = ", ".join(
@@ -269,6 +272,15 @@ def _unified(found: pa.Table, venue: str, perps: Perps) -> pa.Table:
     return pa.table({name: made[name] for name in COLUMNS}).cast(schema())
 
 
+def _borrowed(found: pa.Table, perps: Perps) -> pa.Array:
+    """Return what it costs to borrow: what the venue declares of all, else what its table says."""
+    import pyarrow as pa
+
+    if perps.borrow_bps_per_day is None:
+        return _double(found["bps"])
+    return pa.array([float(perps.borrow_bps_per_day)] * found.num_rows, pa.float64())
+
+
 def _worth(found: pa.Table) -> pa.Array:
     """Return what the venue says open interest is worth, else by the mark price at the end of the period."""
     import pyarrow as pa
@@ -284,15 +296,6 @@ def _worth(found: pa.Table) -> pa.Array:
 
 def _fee(told: str | None) -> float | None:
     return None if told is None else float(told)
-
-
-def _borrowed(found: pa.Table, perps: Perps) -> pa.Array:
-    """Return what it costs to borrow: what the venue declares of all, else what its table says."""
-    import pyarrow as pa
-
-    if perps.borrow_bps_per_day is None:
-        return _double(found["bps"])
-    return pa.array([float(perps.borrow_bps_per_day)] * found.num_rows, pa.float64())
 
 
 def _source(found: pa.Table, source: str, taken_as: str) -> pa.Array:

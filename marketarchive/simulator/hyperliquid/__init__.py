@@ -1,0 +1,189 @@
+"""Hyperliquid's perpetuals as the simulator serves them: POST api.hyperliquid.xyz/info without a key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
+from marketarchive.simulator.noise import bits
+from marketarchive.simulator.perps_world import BAR_S, DELISTED, Candle, PerpsWorld, written
+from marketarchive.simulator.sockets import Session
+from marketarchive.times import SECOND, from_iso, to_ms
+from marketarchive.venues.hyperliquid.queries import FUNDING_PAGE, STEPS
+from marketarchive.venues.symbols import symbols
+
+HOST = "api.hyperliquid.xyz"
+HOURLY_SINCE = from_iso("2023-06-08T00:00:00Z") // SECOND
+_KEPT = 5000
+"""Candles of a step."""
+_REFUSAL = Reply(b"null", 429)
+_UNKNOWN = Reply(b"null", 500)
+_UNREADABLE = Reply(b"Failed to deserialize the JSON body into the target type", 422, "text/plain")
+_NO_COIN = {"isDelisted": True, "name": "MATIC", "szDecimals": 1, "maxLeverage": 20, "marginTableId": 20}
+_NO_CONTEXT = {
+    "funding": "0.0", "openInterest": "0.0", "prevDayPx": "0.37621", "dayNtlVlm": "0.0", "premium": None,
+    "oraclePx": "0.3754", "markPx": "0.37621", "midPx": None, "impactPxs": None, "dayBaseVlm": "0.0",
+}  # fmt: skip
+
+
+class _Asked(msgspec.Struct, rename="camel"):
+    type: str = ""
+    coin: str = ""
+    interval: str = ""
+    start_time: int = 0
+    end_time: int | None = None
+    req: _Asked | None = None
+
+
+@dataclass(frozen=True)
+class _Contract:
+    asset: str
+    symbol: str
+    multiplier: int
+
+
+class Hyperliquid:
+    """The venue as the server sees it."""
+
+    hosts = frozenset({HOST})
+
+    def __init__(self, seed: int) -> None:
+        self.world = PerpsWorld(seed, "hyperliquid", HOURLY_SINCE)
+        self._seed = seed
+        self._contracts = {
+            row["symbol"]: _Contract(asset, row["symbol"], int(row["multiplier"]))
+            for asset, row in symbols("hyperliquid").items()
+            if self.world.has(asset) and asset not in DELISTED
+        }
+        self._routes: dict[str, Callable[[_Asked, int], Any]] = {
+            "meta": lambda _, now: self._meta(now),
+            "metaAndAssetCtxs": self._present,
+            "fundingHistory": self._funding_history,
+            "candleSnapshot": self._candles,
+        }
+
+    def answer(self, asked: Asked, now_ns: int) -> Reply:
+        if asked.path != "/info" or asked.method != "POST":
+            return Reply(b"", 405 if asked.path == "/info" else 404)
+        document = _read(asked)
+        read = None if document is None else self._routes.get(document.type)
+        if document is None or read is None:
+            return _UNREADABLE
+        if document.coin and document.coin not in self._contracts:
+            return _UNKNOWN
+        return json_reply(read(document, to_ms(now_ns)))
+
+    def limit(self, asked: Asked) -> Bucket:
+        """A page counts by the rows that it may hold; the venue counts those that it holds."""
+        document = _read(asked)
+        weight = 20.0
+        if document is not None and document.type in ("fundingHistory", "candleSnapshot"):
+            step, most, rows_a_weight = (3600, FUNDING_PAGE, 20)
+            if document.type == "candleSnapshot":
+                step, most, rows_a_weight = (STEPS.get(document.interval, 60), _KEPT, 60)
+            wanted = ((document.end_time or 10**13) - document.start_time) // (step * 1000) + 1
+            weight += min(most, wanted) // rows_a_weight
+        return Bucket("hyperliquid/weight", 20.0, 1200.0, weight, _REFUSAL)
+
+    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
+        del asked, number, now_ns
+        return None
+
+    def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
+        del start_ns, end_ns
+        return []
+
+    # ---- types -----------------------------------------------------------------------------------------
+
+    def _meta(self, now: int) -> dict[str, Any]:
+        """All coins, in the middle one that ended."""
+        del now
+        coins: list[dict[str, Any]] = [
+            {"szDecimals": 2, "name": symbol, "maxLeverage": 40, "marginTableId": 56}
+            for symbol in self._contracts
+        ]
+        return {"universe": [*coins[:2], _NO_COIN, *coins[2:]], "marginTables": [], "collateralToken": 0}
+
+    def _present(self, asked: _Asked, now: int) -> Any:
+        del asked
+        contexts = [self._context(contract, now // 1000) for contract in self._contracts.values()]
+        return [self._meta(now), [*contexts[:2], _NO_CONTEXT, *contexts[2:]]]
+
+    def _context(self, contract: _Contract, second: int) -> dict[str, Any]:
+        asset = contract.asset
+        mark, index, trade = (
+            _price(self.world.price(asset, kind, second), contract) for kind in ("mark", "index", "trade")
+        )
+        return {
+            "funding": _text(self.world.rate(asset, self.world.next_settlement(asset, second))),
+            "openInterest": _text(self.world.open_interest(asset, second) / contract.multiplier),
+            "prevDayPx": mark, "dayNtlVlm": "3571973656.4438381195", "premium": "-0.0001015642",
+            "oraclePx": index, "markPx": mark, "midPx": trade, "impactPxs": [trade, trade],
+            "dayBaseVlm": "46015.39688",
+        }  # fmt: skip
+
+    def _funding_history(self, asked: _Asked, now: int) -> Any:
+        """Oldest first from `startTime`; 500 at most."""
+        contract = self._contracts[asked.coin]
+        last = min(now, asked.end_time or now)
+        until = min(last, asked.start_time + (FUNDING_PAGE + 1) * 8 * 3600 * 1000)
+        rows = []
+        for each in self.world.settlements(contract.asset, (asked.start_time - 1000) // 1000, until // 1000):
+            at = each.at * 1000 + 3 + bits(self._seed, contract.asset, each.at, "jitter") % 298
+            if asked.start_time <= at <= last:
+                rates = {"fundingRate": _text(each.rate), "premium": "-0.0001015642"}
+                rows.append({"coin": contract.symbol, **rates, "time": at})
+        return rows[:FUNDING_PAGE]
+
+    def _candles(self, asked: _Asked, now: int) -> Any:
+        """Oldest first from the one that holds `startTime`; only the newest 5000 of a length are there."""
+        contract = self._contracts[asked.coin]
+        length = STEPS.get(asked.interval, 0)
+        if length < BAR_S:
+            return []
+        newest = now // 1000 // length * length
+        first = max(asked.start_time // 1000 // length * length, newest - (_KEPT - 1) * length)
+        last = min(now, asked.end_time or now) // 1000
+        found = self.world.candles(contract.asset, "trade", length, first, last, now // 1000)
+        return [self._candle(contract, asked.interval, each) for each in found]
+
+    def _candle(self, contract: _Contract, interval: str, each: Candle) -> dict[str, Any]:
+        opened, closed = each.opened * 1000, (each.opened + STEPS[interval]) * 1000 - 1
+        prices = zip("ohlc", (each.open, each.high, each.low, each.close), strict=True)
+        return {
+            "t": opened, "T": closed, "s": contract.symbol, "i": interval, "n": each.trades,
+            "v": _text(each.volume / contract.multiplier),
+            **{name: _price(price, contract) for name, price in prices},
+        }  # fmt: skip
+
+
+def _read(asked: Asked) -> _Asked | None:
+    """Return what is asked for, the inner request of candles with their type; None of what is no request."""
+    try:
+        document = msgspec.json.decode(asked.body, type=_Asked)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    if document.req is None:
+        return document
+    document.req.type = document.type
+    return document.req
+
+
+def _price(price: Decimal, contract: _Contract) -> str:
+    return _text(price * contract.multiplier)
+
+
+def _text(number: Decimal) -> str:
+    """As the venue writes numbers: whole ones with a zero behind the point."""
+    text = written(number)
+    return text if "." in text else f"{text}.0"
+
+
+def simulated(seed: int) -> Hyperliquid:
+    """Return the venue as the simulator serves it."""
+    return Hyperliquid(seed)

@@ -1,0 +1,43 @@
+"""Which answers of dYdX's indexer are failures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+
+from marketarchive.venues.answers import Answered, Failure, judge_status, retry_after
+
+UNLISTED = (b"must be a valid ticker", b"not found in markets of type perpetual")
+
+
+class Complaint(msgspec.Struct):
+    msg: str = ""
+
+
+class Refusal(msgspec.Struct):
+    """The body of an error; pages of the network before the indexer (403, 503) are not of this form."""
+
+    errors: list[Complaint]
+
+
+def judge(answered: Answered) -> Failure | None:
+    """Return what is wrong with an answer, with the venue's words; None when it is one to parse.
+
+    Retry-After of a 429 is in milliseconds (comlink's rate-limit.ts, 2026-03). A contract that is not listed
+    is a 400, a 404 where only the indexer does not know it.
+    """
+    failure = judge_status(answered)
+    if failure is None:
+        return None
+    if answered.status == 429:
+        wait_ms = retry_after(answered.headers.get("retry-after"), answered.received_at)
+        failure = replace(failure, wait_s=None if wait_ms is None else wait_ms / 1000)
+    try:
+        refusal = msgspec.json.decode(answered.payload, type=Refusal)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return failure
+    said = "; ".join(each.msg for each in refusal.errors)
+    failure = replace(failure, detail=f"{failure.detail}: {said}"[:300])
+    is_unlisted = answered.status in (400, 404) and any(each in answered.payload for each in UNLISTED)
+    return replace(failure, reason="not_served", cause="venue") if is_unlisted else failure

@@ -1,0 +1,59 @@
+"""What is asked of dYdX's indexer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from marketarchive.times import from_ms, iso
+from marketarchive.venues.dydx import endpoints
+from marketarchive.venues.endpoint import Query
+from marketarchive.venues.perps import Range, Series
+
+PAGE = 1000
+HOUR_MS = 3_600_000
+
+INTERVALS = {
+    60: "1MIN", 300: "5MINS", 900: "15MINS", 1800: "30MINS", 3600: "1HOUR", 14_400: "4HOURS", 86_400: "1DAY",
+}  # fmt: skip
+"""Seconds -> how a candle of that length is asked for."""
+STEPS = {name: seconds for seconds, name in INTERVALS.items()}
+CANDLE_STEPS_S = tuple(INTERVALS)
+
+
+def markets() -> Query:
+    """Return the request for all contracts, with oracle price, expected funding and open interest."""
+    return Query(endpoints.MARKETS)
+
+
+def funding_rates(series: Series, asked: Range) -> Query:
+    """Return the request for settled rates, newest first, up to the end of the range.
+
+    The route knows no beginning. A row or two more are asked for than there are hours: what lies before the
+    range shows that nothing of it is left.
+    """
+    rows = (asked.last - asked.first) // HOUR_MS + 2
+    chosen = {"limit": _size(rows), "effectiveBeforeOrAt": _written(asked.last)}
+    return Query(endpoints.FUNDING_RATES, chosen, {"ticker": series.market})
+
+
+def candles(series: Series, asked: Range) -> Query:
+    """Return the request for candles, newest first: `fromISO` is within the range, `toISO` is not."""
+    rows = (asked.last - asked.first) // (series.step_s * 1000) + 1
+    times = {"fromISO": _written(asked.first), "toISO": _written(asked.last + 1)}
+    chosen = {"resolution": INTERVALS[series.step_s], "limit": _size(rows), **times}
+    return Query(endpoints.CANDLES, chosen, {"ticker": series.market})
+
+
+def live(contracts: Collection[Series]) -> Sequence[Query]:
+    """Return what tells of the present: one request, whatever is chosen."""
+    del contracts
+    return [markets()]
+
+
+def _size(rows: int) -> str:
+    return str(min(PAGE, rows))
+
+
+def _written(ms: int) -> str:
+    """2026-11-21T10:15:00.123Z."""
+    return f"{iso(from_ms(ms))[:23]}Z"

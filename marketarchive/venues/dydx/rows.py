@@ -1,0 +1,212 @@
+"""What answers of dYdX's indexer say, as rows of tables.
+
+Shapes: answers of 2025-12 and 2026-09, and the server's source (comlink, 2026-03). Numbers are texts, times
+ISO 8601; amounts are in base units. There are no candles of a mark price or an index: the oracle's price is
+both, and of its past there is what each hourly settlement was reckoned with. A candle says the middle of the
+book and the open interest at its beginning. What is said of the present has no time: there `event_time` is
+when the answer came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from decimal import ROUND_DOWN, Decimal
+
+import msgspec
+
+from marketarchive.exceptions import ParseError
+from marketarchive.times import SECOND, from_iso, to_ms
+from marketarchive.venues.dydx import endpoints
+from marketarchive.venues.dydx.queries import STEPS
+from marketarchive.venues.messages import Parsed, Received
+from marketarchive.venues.perp_rows import (
+    BadRowError,
+    Contracts,
+    MarketStatus,
+    PerpRows,
+    candle,
+    decode,
+    listed,
+    number,
+    page,
+    param,
+)
+from marketarchive.venues.table_rows import (
+    CandlesRow,
+    FundingsRow,
+    InstrumentsRow,
+    OpenInterestRow,
+    TableRow,
+)
+
+CONTRACTS = Contracts("dydx")
+HOUR_S = 3600
+RULE_NOW = "openInterest, base units of one side"
+RULE = "startingOpenInterest of the candle, base units of one side"
+DECIMALS = Decimal("1E-18")
+"""What tables hold. Expected rates are means, written with 20 decimals: the last two are cut."""
+STATUSES: dict[str, MarketStatus] = {
+    "INITIALIZING": "unopened", "ACTIVE": "active", "PAUSED": "active", "CANCEL_ONLY": "active",
+    "POST_ONLY": "active", "FINAL_SETTLEMENT": "closed",
+}  # fmt: skip
+_RAW = list[msgspec.Raw]
+
+
+class SentFundings(msgspec.Struct, rename="camel"):
+    historical_funding: _RAW
+
+
+class SentFunding(msgspec.Struct, rename="camel"):
+    ticker: str
+    rate: str
+    price: str
+    effective_at: str
+
+
+class SentCandles(msgspec.Struct):
+    candles: _RAW
+
+
+class SentCandle(msgspec.Struct, rename="camel"):
+    started_at: str
+    ticker: str
+    low: str
+    high: str
+    open: str
+    close: str
+    base_token_volume: str
+    usd_volume: str
+    starting_open_interest: str | None = None
+    orderbook_mid_price_open: str | None = None  # not of candles before 2024-06-27
+    orderbook_mid_price_close: str | None = None
+
+
+class SentMarkets(msgspec.Struct):
+    markets: dict[str, msgspec.Raw]
+
+
+class SentMarket(msgspec.Struct, rename="camel"):
+    ticker: str
+    status: str
+    open_interest: str
+    next_funding_rate: str
+    oracle_price: str | None = None
+
+
+def parse(received: Received) -> Parsed:
+    """Return the rows of an answer as `statements`. Raises ParseError."""
+    for url, read in _READERS.items():
+        if received.canonical_url.startswith(url):
+            return read(received)
+    raise ParseError("message", f"nothing reads {received.canonical_url}")
+
+
+class Rows(PerpRows):
+    """Makes rows of all answers."""
+
+    parse = staticmethod(parse)
+
+
+def _fundings(received: Received) -> Parsed:
+    def rows(sent: SentFunding) -> Iterator[FundingsRow]:
+        contract = CONTRACTS.of(sent.ticker)
+        yield FundingsRow(
+            market=sent.ticker,
+            asset=contract.asset,
+            event_time=_moment(sent.effective_at),
+            kind="settled",
+            rate=number(sent.rate),
+            interval_s=HOUR_S,
+            index_price=contract.price(sent.price),
+        )
+
+    sent = decode(received, SentFundings).historical_funding
+    return page("fundings", sent, SentFunding, lambda row: _ms(row.effective_at), rows)
+
+
+def _candles(received: Received) -> Parsed:
+    step_s = STEPS.get(param(received, "resolution"))
+    if step_s is None:
+        raise ParseError("candles", "a resolution of no known length", ("resolution",))
+    return _candles_of(received, step_s)
+
+
+def _candles_of(received: Received, step_s: int) -> Parsed:
+    def rows(sent: SentCandle) -> Iterator[CandlesRow | OpenInterestRow]:
+        contract = CONTRACTS.of(sent.ticker)
+        opened = _ms(sent.started_at)
+        prices = (sent.open, sent.high, sent.low, sent.close)
+        traded = (sent.base_token_volume, sent.usd_volume)
+        yield candle(contract, sent.ticker, "trade", step_s, opened, prices, traded, received)
+        first, last = sent.orderbook_mid_price_open, sent.orderbook_mid_price_close
+        if first is not None and last is not None:
+            middle = (first, None, None, last)
+            yield candle(contract, sent.ticker, "mark", step_s, opened, middle, None, received)
+        if sent.starting_open_interest is not None:
+            yield OpenInterestRow(
+                market=sent.ticker,
+                asset=contract.asset,
+                event_time=_moment(sent.started_at),
+                amount=contract.amount(sent.starting_open_interest),
+                rule=RULE,
+            )
+
+    sent = decode(received, SentCandles).candles
+    return page("candles", sent, SentCandle, lambda row: _ms(row.started_at), rows)
+
+
+def _markets(received: Received) -> Parsed:
+    def rows(sent: SentMarket) -> Iterator[TableRow]:
+        contract = CONTRACTS.of(sent.ticker)
+        market, asset, seen = sent.ticker, contract.asset, received.received_at
+        yield InstrumentsRow(
+            market=market,
+            asset=asset,
+            event_time=seen,
+            status=sent.status,
+            quote="USD",
+            multiplier=contract.multiplier,
+            contract_size=Decimal(1),
+            funding_interval_s=HOUR_S,
+        )
+        if STATUSES.get(sent.status) != "active":
+            return  # zeros, beside a price that stands still
+        expected = number(sent.next_funding_rate)
+        hour = HOUR_S * SECOND
+        yield FundingsRow(
+            market=market,
+            asset=asset,
+            event_time=seen,
+            kind="predicted",
+            rate=expected.quantize(DECIMALS, ROUND_DOWN),
+            interval_s=HOUR_S,
+            next_at=(seen // hour + 1) * hour,
+            index_price=None if sent.oracle_price is None else contract.price(sent.oracle_price),
+        )
+        interest = contract.amount(sent.open_interest)
+        yield OpenInterestRow(market=market, asset=asset, event_time=seen, amount=interest, rule=RULE_NOW)
+
+    sent = decode(received, SentMarkets).markets.values()
+    return listed(received, page("instruments", sent, SentMarket, lambda _: None, rows), STATUSES)
+
+
+def _moment(text: str) -> int:
+    """Return ns. Raises BadRowError."""
+    try:
+        return from_iso(text)
+    except ValueError as error:
+        raise BadRowError(f"{text!r} is not a time") from error
+
+
+def _ms(text: str) -> int:
+    return to_ms(_moment(text))
+
+
+_READERS: dict[str, Callable[[Received], Parsed]] = {
+    endpoint.url.partition("{")[0]: read
+    for endpoint, read in (
+        (endpoints.MARKETS, _markets),
+        (endpoints.FUNDING_RATES, _fundings),
+        (endpoints.CANDLES, _candles),
+    )
+}

@@ -1,0 +1,77 @@
+"""What is asked of Hyperliquid's perpetuals."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import msgspec
+
+from marketarchive.venues.endpoint import Endpoint, Query
+from marketarchive.venues.hyperliquid import endpoints
+from marketarchive.venues.perps import Range, Series
+
+HOUR_S = 3600
+WEIGHT = 20.0
+"""Of any request here; pages of rates have one more per 20 rows, pages of candles one more per 60."""
+FUNDING_PAGE = 500
+KEPT_CANDLES = 4980
+"""How many candles of a step there are: the documents say the newest 5000, 4,982 came on 2026-09-29."""
+
+INTERVALS = {
+    60: "1m", 180: "3m", 300: "5m", 900: "15m", 1800: "30m", HOUR_S: "1h", 7200: "2h", 14_400: "4h",
+    28_800: "8h", 43_200: "12h", 86_400: "1d",
+}  # fmt: skip
+"""Seconds -> how a candle of that length is asked for."""
+STEPS = {name: seconds for seconds, name in INTERVALS.items()}
+CANDLE_STEPS_S = tuple(INTERVALS)
+
+
+def instruments() -> Query:
+    """Return the request for all contracts, those that ended too."""
+    return _asked(endpoints.INSTRUMENTS, {"type": "meta"})
+
+
+def present() -> Query:
+    """Return the request for prices, expected funding and open interest of all contracts."""
+    return _asked(endpoints.PRESENT, {"type": "metaAndAssetCtxs"})
+
+
+def funding_rates(series: Series, asked: Range) -> Query:
+    """Return the request for settled rates, oldest first."""
+    rows = min(FUNDING_PAGE, (asked.last - asked.first) // (HOUR_S * 1000) + 1)
+    times = {"startTime": asked.first, "endTime": asked.last}
+    document = {"type": "fundingHistory", "coin": series.market, **times}
+    return _asked(endpoints.FUNDING_RATES, document, rows, per_weight=20)
+
+
+def candles(series: Series, asked: Range) -> Query:
+    """Return the request for candles of trades, oldest first.
+
+    One that holds `startTime` is served although it opens before, so whole steps are asked for: else each
+    page would begin with the last candle of the page before.
+    """
+    step = series.step_s * 1000
+    first = -(-asked.first // step) * step
+    rows = max(0, asked.last - first) // step + 1
+    wanted = {"coin": series.market, "interval": INTERVALS[series.step_s]}
+    times = {"startTime": first, "endTime": asked.last}
+    return _asked(
+        endpoints.CANDLES, {"type": "candleSnapshot", "req": {**wanted, **times}}, rows, per_weight=60
+    )
+
+
+def live(contracts: Collection[Series]) -> Sequence[Query]:
+    """Return what tells of the present: one request, whatever is chosen."""
+    del contracts
+    return [present()]
+
+
+def kept_s(step_s: int) -> float:
+    """Return how many seconds back candles of a step are served."""
+    return float(KEPT_CANDLES * step_s)
+
+
+def _asked(endpoint: Endpoint, document: dict[str, Any], rows: int = 0, per_weight: int = 1) -> Query:
+    weight = WEIGHT + -(-rows // per_weight)
+    return Query(endpoint, body=msgspec.json.encode(document), cost=weight)

@@ -1,0 +1,202 @@
+"""What answers of Hyperliquid's perpetuals say, as rows of tables.
+
+Shapes: recordings of the official SDK (2023-07) and live answers of 2026-09. Prices and quantities are texts,
+times numbers (ms). Amounts are in units of the coin, which of `kPEPE` are a thousand PEPE each. What it says
+of the present has no time: there `event_time` is when the answer came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from marketarchive.exceptions import ParseError
+from marketarchive.times import SECOND, from_iso
+from marketarchive.venues.hyperliquid.queries import HOUR_S, STEPS
+from marketarchive.venues.messages import Parsed, Received
+from marketarchive.venues.perp_rows import (
+    BadRowError,
+    Contracts,
+    MarketStatus,
+    PerpRows,
+    candle,
+    decode,
+    listed,
+    moment,
+    number,
+    page,
+)
+from marketarchive.venues.table_rows import CandlesRow, FundingsRow, InstrumentsRow, OpenInterestRow
+
+CONTRACTS = Contracts("hyperliquid")
+HOURLY_SINCE = from_iso("2023-06-08T00:01:00Z")
+"""Rates up to 2023-06-08T00:00:00.254Z are 8 hours apart and of 8 hours, those after it of an hour each."""
+RULE = "as listed, base units of one side"
+STATUSES: dict[str, MarketStatus] = {"listed": "active", "isDelisted": "closed"}
+_RAW = list[msgspec.Raw]
+
+
+class SentRequest(msgspec.Struct):
+    class Candles(msgspec.Struct):
+        coin: str
+        interval: str
+
+    type: Literal["meta", "metaAndAssetCtxs", "fundingHistory", "candleSnapshot"]
+    req: Candles | None = None
+
+
+class SentFunding(msgspec.Struct, rename="camel"):
+    coin: str
+    funding_rate: str
+    time: int
+
+
+class SentCandle(msgspec.Struct):
+    opened: int = msgspec.field(name="t")
+    coin: str = msgspec.field(name="s")
+    open: str = msgspec.field(name="o")
+    high: str = msgspec.field(name="h")
+    low: str = msgspec.field(name="l")
+    close: str = msgspec.field(name="c")
+    volume: str = msgspec.field(name="v")
+
+
+class SentCoin(msgspec.Struct, rename="camel"):
+    name: str
+    is_delisted: bool = False
+
+
+class SentContext(msgspec.Struct, rename="camel"):
+    funding: str
+    open_interest: str
+    oracle_px: str
+    mark_px: str
+
+
+class SentMeta(msgspec.Struct):
+    universe: _RAW
+
+
+class SentPresent(msgspec.Struct, array_like=True):
+    meta: SentMeta
+    contexts: _RAW
+
+
+class SentAsset(msgspec.Struct, array_like=True):
+    """An entry of `universe` and the one of the contexts that has its place."""
+
+    coin: SentCoin
+    context: SentContext
+
+
+def parse(received: Received) -> Parsed:
+    """Return the rows of an answer as `statements`. Raises ParseError."""
+    try:
+        asked = msgspec.json.decode(received.body or b"", type=SentRequest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ParseError("request", f"nothing reads the answer to {received.body!r}", ("body",)) from error
+    if asked.type == "meta":
+        return _instruments(received)
+    if asked.type == "metaAndAssetCtxs":
+        return _present(received)
+    if asked.type == "fundingHistory":
+        return _fundings(received)
+    if asked.req is None or asked.req.interval not in STEPS:
+        raise ParseError("candles", "an interval of no known length", ("interval",))
+    return _candles(received, STEPS[asked.req.interval])
+
+
+class Rows(PerpRows):
+    """Makes rows of all answers."""
+
+    parse = staticmethod(parse)
+
+
+def _fundings(received: Received) -> Parsed:
+    def rows(sent: SentFunding) -> Iterator[FundingsRow]:
+        at = moment(sent.time)
+        yield FundingsRow(
+            market=sent.coin,
+            asset=CONTRACTS.of(sent.coin).asset,
+            event_time=at,
+            kind="settled",
+            rate=number(sent.funding_rate),
+            interval_s=HOUR_S if at >= HOURLY_SINCE else 8 * HOUR_S,
+        )
+
+    return page("fundings", decode(received, _RAW), SentFunding, lambda sent: sent.time, rows)
+
+
+def _candles(received: Received, step_s: int) -> Parsed:
+    def rows(sent: SentCandle) -> Iterator[CandlesRow]:
+        prices = (sent.open, sent.high, sent.low, sent.close)
+        traded = (sent.volume, None)
+        contract = CONTRACTS.of(sent.coin)
+        yield candle(contract, sent.coin, "trade", step_s, sent.opened, prices, traded, received)
+
+    return page("candles", decode(received, _RAW), SentCandle, lambda sent: sent.opened, rows)
+
+
+def _instruments(received: Received) -> Parsed:
+    def rows(sent: SentCoin) -> Iterator[InstrumentsRow]:
+        if not sent.name:
+            raise BadRowError("a coin without a name")
+        contract = CONTRACTS.of(sent.name)
+        yield InstrumentsRow(
+            market=sent.name,
+            asset=contract.asset,
+            event_time=received.received_at,
+            status="isDelisted" if sent.is_delisted else "listed",
+            quote="USDC",
+            multiplier=contract.multiplier,
+            contract_size=Decimal(1),
+            funding_interval_s=HOUR_S,
+        )
+
+    sent = decode(received, SentMeta).universe
+    return listed(received, page("instruments", sent, SentCoin, lambda _: None, rows), STATUSES)
+
+
+def _present(received: Received) -> Parsed:
+    """Contexts have no names: they are in the order of `universe`. Raises ParseError."""
+
+    def rows(sent: SentAsset) -> Iterator[FundingsRow | OpenInterestRow]:
+        if sent.coin.is_delisted:
+            return  # all zeros, beside prices that stand still
+        market = sent.coin.name
+        contract = CONTRACTS.of(market)
+        expected = number(sent.context.funding)
+        mark, oracle = contract.price(sent.context.mark_px), contract.price(sent.context.oracle_px)
+        interest = contract.amount(sent.context.open_interest)
+        yield FundingsRow(
+            market=market,
+            asset=contract.asset,
+            event_time=received.received_at,
+            kind="predicted",
+            rate=expected,
+            interval_s=HOUR_S,
+            next_at=(received.received_at // hour + 1) * hour,
+            mark_price=mark,
+            index_price=oracle,
+        )
+        yield OpenInterestRow(
+            market=market,
+            asset=contract.asset,
+            event_time=received.received_at,
+            amount=interest,
+            rule=RULE,
+        )
+
+    hour = HOUR_S * SECOND
+    sent = decode(received, SentPresent)
+    coins, contexts = sent.meta.universe, sent.contexts
+    if len(coins) != len(contexts):
+        raise ParseError("fundings", f"{len(contexts)} contexts of {len(coins)} coins", ("contexts",))
+    both = [
+        msgspec.Raw(b"[" + bytes(coin) + b"," + bytes(context) + b"]")
+        for coin, context in zip(coins, contexts, strict=True)
+    ]
+    return page("fundings", both, SentAsset, lambda _: None, rows)
