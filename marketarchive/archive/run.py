@@ -118,7 +118,7 @@ class RunArchive:
     def note_step(self, jump_ns: int, earlier: Instant, later: Instant) -> None:
         """A gap in every feed that has lines: stamps between the two looks cannot be trusted."""
         first, last = sorted((earlier.wall, later.wall))
-        verb = "stepped" if wall_step(earlier, later) else "has drifted by"
+        verb = "stepped" if wall_step(earlier, later) else "has slewed by"
         detail = f"wall clock {verb} {to_seconds(jump_ns):+.3f} s against the monotonic clock"
         for feed in list(self._feeds.values()):
             if feed.has_lines:

@@ -19,7 +19,7 @@ MISSED_ROWS_MAX = 5_000
 class CadenceSpider(SweepSpider):
     """Use it when the same things are asked again and again: one pass and exit, or a tick each `interval`.
 
-    Ticks are multiples of the interval since the epoch and do not drift; a slow answer does not delay the
+    Ticks are multiples of the interval since the epoch and do not slip; a slow answer does not delay the
     next tick. A subclass writes `prepare`, `due` and `missed`.
     """
 

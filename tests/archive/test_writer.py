@@ -449,7 +449,7 @@ def test_a_slew_of_the_clock_is_a_gap_when_it_amounts_to_a_step(tmp_path: Path) 
     gaps = [line.envelope for line in readable(tmp_path / entry["path"]) if line.kind == "gap"]
     assert [(gap["reason"], gap["cause"]) for gap in gaps] == [("clock", "ours")] * 3
     assert {gap["detail"] for gap in gaps} == {
-        "wall clock has drifted by +0.180 s against the monotonic clock"
+        "wall clock has slewed by +0.180 s against the monotonic clock"
     }
     look = SECOND + SECOND * 9 // 100
     assert [(gap["from"], gap["to"]) for gap in gaps] == [
