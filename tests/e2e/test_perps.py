@@ -59,9 +59,10 @@ def collected(world: Simulator, out: Path, spider: str, *arguments: str) -> Done
 
 
 def perps(world: Simulator, out: Path, *options: str) -> dict[str, Any]:
-    """What `scrapy perps` reports; all venues ask one simulator at once, however slow the machine is."""
+    """What `scrapy perps` reports."""
     line = [*SCRAPY, "perps", *VENUES, "-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={world.url}"]
-    done = run([*line, "-s", "DOWNLOAD_TIMEOUT=300", *options, "--json"])
+    line += ["-s", f"DOWNLOAD_TIMEOUT={PATIENCE}", *options]
+    done = run([*line, "--json"])
     assert done.returncode == 0, done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
     return report
@@ -353,7 +354,7 @@ def test_a_contract_that_ended_has_nothing_after_its_end(world: Simulator, out: 
 
 
 def test_a_coin_that_is_not_listed_is_one_gap_and_is_not_asked_for(world: Simulator, out: Path) -> None:
-    done = crawl(world.url, out, "hyperliquid_perps", "assets=SHIB", f"start={START}", f"end={END}")
+    done = collected(world, out, "hyperliquid_perps", "assets=SHIB", f"start={START}", f"end={END}")
     assert done.code == 0, done.log
     [gap] = done.out.gaps()
     assert (gap["reason"], gap["scope"]["markets"]) == ("not_served", ["kSHIB"])
@@ -363,7 +364,7 @@ def test_a_coin_that_is_not_listed_is_one_gap_and_is_not_asked_for(world: Simula
 
 def test_rates_before_and_after_a_venue_became_hourly(world: Simulator, out: Path) -> None:
     arguments = ("assets=BTC", "start=2023-06-07", "end=2023-06-10", "period=1d")
-    done = crawl(world.url, out, "hyperliquid_perps", *arguments)
+    done = collected(world, out, "hyperliquid_perps", *arguments)
     assert done.code == 0, done.log
     assert command("normalize", out).returncode == 0
     settled = sorted(rows(done.out, "hyperliquid", "fundings"), key=lambda row: row["event_time"])
@@ -373,7 +374,7 @@ def test_rates_before_and_after_a_venue_became_hourly(world: Simulator, out: Pat
 
 def test_candles_that_are_not_kept_are_a_gap(world: Simulator, out: Path) -> None:
     arguments = ("assets=BTC", "start=2026-01-01", "end=2026-05-01", "period=1h")
-    done = crawl(world.url, out, "hyperliquid_perps", *arguments)
+    done = collected(world, out, "hyperliquid_perps", *arguments)
     assert done.code == 0, done.log
     [gap] = done.out.gaps()
     assert (gap["reason"], gap["scope"]["endpoint"]) == ("not_served", "hyperliquid_candles")
@@ -391,7 +392,7 @@ def test_candles_that_are_not_kept_are_a_gap(world: Simulator, out: Path) -> Non
 
 def test_pages_that_begin_with_the_newest_row_are_followed_back(world: Simulator, out: Path) -> None:
     arguments = ("assets=CRV", "start=2026-09-01", "end=2026-10-31", "period=1h")
-    done = crawl(world.url, out, "dydx_perps", *arguments)
+    done = collected(world, out, "dydx_perps", *arguments)
     assert done.code == 0, done.log
     assert command("normalize", out).returncode == 0
     first, last = from_iso("2026-09-01T00:00:00Z") // SECOND, from_iso("2026-10-31T00:00:00Z") // SECOND

@@ -38,6 +38,15 @@ def test_settlements_follow_the_interval_and_some_change_it() -> None:
     assert changing
 
 
+def test_an_exchange_may_become_hourly() -> None:
+    changed = from_iso("2023-06-08T00:00:00Z") // SECOND
+    world = PerpsWorld(1, "hourly", changed)
+    found = world.settlements("GALA", changed - 86_400, changed + 2 * HOUR_S)
+    assert [(each.at - changed) // HOUR_S for each in found] == [-24, -16, -8, 0, 1, 2]
+    assert [each.interval_s for each in found] == [8 * HOUR_S] * 4 + [HOUR_S] * 2
+    assert world.next_settlement("GALA", changed) == changed + HOUR_S
+
+
 def test_a_contract_ends() -> None:
     ended = DELISTED["A2Z"]
     found = WORLD.settlements("A2Z", ended - 86_400, ended + 86_400)

@@ -131,11 +131,12 @@ class Hyperliquid:
         """Oldest first from `startTime`; 500 at most."""
         contract = self._contracts[asked.coin]
         last = min(now, asked.end_time or now)
-        until = min(last, asked.start_time + (FUNDING_PAGE + 1) * 8 * 3600 * 1000)
+        first = max(asked.start_time, self.world.listed(contract.asset) * 1000)
+        until = min(last, first + (FUNDING_PAGE + 1) * 8 * 3600 * 1000)
         rows = []
-        for each in self.world.settlements(contract.asset, (asked.start_time - 1000) // 1000, until // 1000):
+        for each in self.world.settlements(contract.asset, (first - 1000) // 1000, until // 1000):
             at = each.at * 1000 + 3 + bits(self._seed, contract.asset, each.at, "jitter") % 298
-            if asked.start_time <= at <= last:
+            if first <= at <= last:
                 rates = {"fundingRate": _text(each.rate), "premium": "-0.0001015642"}
                 rows.append({"coin": contract.symbol, **rates, "time": at})
         return rows[:FUNDING_PAGE]
