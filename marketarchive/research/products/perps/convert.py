@@ -95,8 +95,10 @@ INSERT INTO bars
 SELECT market, '{source} samples', row_s, arg_min(price, event_time), max(price), min(price),
        arg_max(price, event_time), count(*)::DECIMAL(38, 18), NULL
 FROM (SELECT DISTINCT market, event_time, {source}_price AS price,  -- may be archived more than once
-             (CASE WHEN kind = 'settled' THEN (epoch_us(event_time) + 30000000) // 60000000 * 60
-                   ELSE epoch_us(event_time) // 1000000 END + {period} - 1) // {period} * {period} AS row_s
+             (epoch_us(event_time) + 30000000) // 60000000 * 60 AS minute,
+             (CASE WHEN kind <> 'settled' THEN epoch_us(event_time) // 1000000
+                   WHEN minute % 3600 <= {late} THEN minute - minute % 3600
+                   ELSE minute END + {period} - 1) // {period} * {period} AS row_s
       FROM fundings WHERE {source}_price IS NOT NULL)
 GROUP BY ALL"""
 
@@ -194,7 +196,7 @@ def rows_of(
         is_sampled = declared is not None and declared.taken_as == "samples"
         sources[source] = f"{source} samples" if is_sampled else instead or source
         if is_sampled:
-            run(connection, _SAMPLES.format(period=period, source=source))
+            run(connection, _SAMPLES.format(period=period, source=source, late=late))
     for made in (_INTEREST, _BORROWED, _LISTED):
         run(connection, made.format(period=period))
     values = ", ".join(
