@@ -152,35 +152,55 @@ def trade_row(trade: SimTrade) -> dict[str, Any]:
 
 
 def combination(number: int, second: int) -> dict[str, Any]:
-    """Return a market that combines others; unfiltered lists are flooded by them (demo, 2026-06-11)."""
+    """Return a market that combines others; unfiltered lists are flooded by them (demo, 2026-06-11).
+
+    It has what the specification of 2026-08-22 requires of every market; nobody has quoted it.
+    """
     event = f"KXMVECROSSCATEGORY-S2026{number:08X}"
+    title = f"yes combination {number}"
     hour = second // 3600 * 3600
     return {
         "can_close_early": True,
         "close_time": time(hour + 86_400),
         "created_time": time(hour - number),
         "event_ticker": event,
+        "exchange_index": 1,
         "expected_expiration_time": time(hour + 86_400),
+        "expiration_time": time(hour + 2 * 86_400),
         "expiration_value": "",
+        "last_price_dollars": "0.0000",
         "latest_expiration_time": time(hour + 2 * 86_400),
         "market_type": "binary",
         "mve_collection_ticker": "KXMVECROSSCATEGORY-R",
         "mve_selected_legs": [],
         "no_ask_dollars": "1.0000",
-        "no_bid_dollars": "1.0000",
+        "no_bid_dollars": "0.0000",
+        "no_sub_title": title,
+        "notional_value_dollars": "1.0000",
+        "open_interest_fp": "0.00",
         "open_time": time(hour - number),
+        "previous_price_dollars": "0.0000",
+        "previous_yes_ask_dollars": "0.0000",
+        "previous_yes_bid_dollars": "0.0000",
+        "price_level_structure": "deci_cent",
         "price_ranges": [{"end": "1.0000", "start": "0.0000", "step": "0.0010"}],
         "result": "",
         "rules_primary": "",
+        "rules_secondary": "",
+        "settlement_bounds_type": "default",
+        "settlement_timer_seconds": 5,
         "status": "active",
         "strike_type": "custom",
         "ticker": f"{event}-{number:011X}",
-        "title": f"yes combination {number}",
+        "title": title,
+        "updated_time": time(hour - number),
+        "volume_24h_fp": "0.00",
         "volume_fp": "0.00",
-        "yes_ask_dollars": "0.0000",
+        "yes_ask_dollars": "1.0000",
         "yes_ask_size_fp": "0.00",
         "yes_bid_dollars": "0.0000",
         "yes_bid_size_fp": "0.00",
+        "yes_sub_title": title,
     }
 
 

@@ -66,6 +66,16 @@ def test_combinations_flood_a_list_without_the_filter() -> None:
     assert not any(key.startswith("KXMVE") for key in read(query).keys)
 
 
+def test_a_combination_has_every_field_of_a_market_that_is_not_open() -> None:
+    (combination,) = json_of(small(replace(queries.markets(), params={}), 1))["markets"]
+    (market,) = json_of(small(queries.markets(status="unopened"), 1))["markets"]
+    assert combination["ticker"].startswith("KXMVE")
+    assert set(market) - set(combination) == {"occurrence_datetime"}
+    for side, other in (("yes", "no"), ("no", "yes")):
+        bid, ask = combination[f"{side}_bid_dollars"], combination[f"{other}_ask_dollars"]
+        assert Decimal(bid) + Decimal(ask) == 1
+
+
 def test_time_filters() -> None:
     since = AT - 3600
     found = markets(read(queries.markets(status="settled", settled_since_ns=since * SECOND)))
