@@ -30,7 +30,8 @@ def run_command(*words: str) -> dict[str, Any]:
         try:
             out, last = process.communicate()
         except BaseException:
-            process.terminate()  # it seals what it has; leaving the block waits for that
+            process.terminate()
+            process.communicate()  # it seals what it has; leaving the block would not wait for that
             raise
     try:
         told: dict[str, Any] = json.loads(out)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from datetime import datetime
 from pathlib import Path
 
@@ -12,7 +14,8 @@ from marketarchive import Archive
 from marketarchive.exceptions import ArchiveError, ArgumentError
 from marketarchive.research.perps import BinanceCollector, DydxCollector, MultiVenueCollector
 from marketarchive.venues import venues
-from tests.e2e.harness import Simulator
+from tests.e2e.harness import Output, Simulator, command
+from tests.waiting import until
 
 pytestmark = pytest.mark.e2e
 
@@ -76,6 +79,26 @@ def test_a_venue_that_refuses_us_costs_its_own_rows(world: Simulator, out: Path)
     with refusing, pytest.warns(UserWarning, match="binance failed, its rows may be missing"):
         found = collector.collect_major_symbols(START, END, assets=["BTC"])
     assert found["venue"].unique().tolist() == ["dydx"]
+
+
+def test_an_interrupt_ends_the_crawl_and_keeps_what_it_has(world: Simulator, out: Path) -> None:
+    one = BinanceCollector(out, settings=settings(world))
+
+    def interrupt() -> None:
+        """What a notebook's stop button does, as soon as something is archived."""
+        until(lambda: list(out.glob("raw/**/*.jsonl*")))
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    with world.ordered({"kind": "hang", "route": "fapi.binance.com/fapi/v1/klines"}):
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            one.collect_symbol_data("BTC", START, END)
+        thread.join()
+    [crawled] = [each for each in Output(out).manifests() if "spider" in each]
+    assert crawled["summary"]["stop_reason"] == "SIGTERM"
+    assert command("verify", out).returncode == 0
+    assert len(one.collect_symbol_data("BTC", START, END)) == len(ROWS)
 
 
 def test_what_is_wrong_is_said(out: Path) -> None:
