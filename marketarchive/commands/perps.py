@@ -71,10 +71,10 @@ class Command(ScrapyCommand):
     def long_desc(self) -> str:
         return (
             "Runs the spider of each venue (all when none is named) in one process, those that failed once "
-            "more, and writes perps/VENUE/SYMBOL.parquet, perps/unified_data.parquet and "
-            "perps/symbols_map.csv in OUTPUT_DIR. Only files whose inputs changed are made again. A venue "
-            "that cannot be reached costs nothing but its own rows, and is named. Exit code: the highest of "
-            "the crawls, 0 where all finished."
+            "more, and writes perps/VENUE/SYMBOL.parquet, perps/unified_data.parquet, perps/symbols_map.csv "
+            "and a report of their quality, perps/data_collection_report.md, .json and .txt, in OUTPUT_DIR. "
+            "Only files whose inputs changed are made again. A venue that cannot be reached costs nothing "
+            "but its own rows, and is named. Exit code: the highest of the crawls, 0 where all finished."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -214,4 +214,5 @@ def _text(chosen: Sequence[_Venue], made: Unified) -> str:
             lines.append(f"{state} {venue.spider.venue}: {cause}")
     lines += [f"FAILED   {venue}: {why}" for venue, why in made.failed.items()]
     verb = "up to date" if made.manifest is None else "made      "
-    return "\n".join([*lines, f"{verb} {made.path}: {made.rows:,} rows"])
+    lines.append(f"{verb} {made.path}: {made.rows:,} rows")
+    return "\n".join([*lines, f"{made.status:<10} {made.report}"])

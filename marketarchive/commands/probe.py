@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,6 +33,7 @@ from marketarchive.collecting.shutdown import Shutdown
 from marketarchive.commands.crawl import exit_code
 from marketarchive.exceptions import ArchiveError, ConfigurationError
 from marketarchive.pipelines.market_master import check_settings
+from marketarchive.venues import venues
 
 QUIET = 21
 """Just above the priority of settings files: the table tells what a log would, `-L` still wins."""
@@ -40,7 +43,7 @@ class Command(ScrapyCommand):
     requires_project = True
 
     def syntax(self) -> str:
-        return "[VENUE ...]"
+        return "[VENUE ...] [options]"
 
     def short_desc(self) -> str:
         return "Ask every public endpoint and socket of a venue once or a few times, and report"
@@ -54,6 +57,11 @@ class Command(ScrapyCommand):
             "is refused. Other checks that fail are named, and fail nothing."
         )
 
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        super().add_options(parser)
+        parser.add_argument("--perps", action="store_true", help="ask all venues that have perpetuals")
+        parser.add_argument("--json", action="store_true", help="print one JSON object: which venues passed")
+
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
         super().process_options(args, opts)
         assert self.settings is not None
@@ -63,10 +71,11 @@ class Command(ScrapyCommand):
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         assert self.settings is not None
         assert self.crawler_process is not None
-        names = list(dict.fromkeys(args)) or sorted(probes())
+        perps = [name for name in sorted(probes()) if opts.perps and venues()[name].perps is not None]
+        names = list(dict.fromkeys([*args, *perps])) or sorted(probes())
         if unknown := [name for name in names if name not in probes()]:
-            venues = ", ".join(sorted(probes()))
-            raise UsageError(f"probe takes venues of {venues}, not {' '.join(unknown)}", print_help=False)
+            known = ", ".join(sorted(probes()))
+            raise UsageError(f"probe takes venues of {known}, not {' '.join(unknown)}", print_help=False)
         shutdown = Shutdown(FAILED)  # without a report it has not passed
         shutdown.watch(asyncio.get_event_loop())  # the reactor's; it does not run yet
         try:
@@ -81,11 +90,14 @@ class Command(ScrapyCommand):
         crawlers = [self.crawler_process.create_crawler(probe_spider(venue)) for venue in names]
         crawlings = [cast("asyncio.Task[None]", self.crawler_process.crawl(crawler)) for crawler in crawlers]
         self.crawler_process.start(install_signal_handlers=False)
-        console = Console(width=None if sys.stdout.isatty() else 100)
-        self.exitcode = max(
-            _finish(crawler, crawling.exception(), root, console)
-            for crawler, crawling in zip(crawlers, crawlings, strict=True)
-        )
+        console = Console(width=None if sys.stdout.isatty() else 100, quiet=opts.json)
+        ended = {
+            name: _finish(crawler, crawling.exception(), root, console)
+            for name, crawler, crawling in zip(names, crawlers, crawlings, strict=True)
+        }
+        if opts.json:
+            print(json.dumps({"venues": {name: each.as_dict() for name, each in ended.items()}}))
+        self.exitcode = max(each.code for each in ended.values())
         shutdown.finish(self.exitcode)
         Process.close_all()
 
@@ -99,23 +111,35 @@ def _venues() -> str:
     )
 
 
-def _finish(crawler: Crawler, error: BaseException | None, root: Path, console: Console) -> int:
-    """Writes and prints the report; the exit code."""
+@dataclass(frozen=True)
+class _Ended:
+    """How a venue's probe ended."""
+
+    code: int
+    passed: bool = False  # what was asked; whether the report could be written says `code`
+    paths: tuple[Path, ...] = ()  # of the report
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"passed": self.passed, "exit_code": self.code, "report": [str(path) for path in self.paths]}
+
+
+def _finish(crawler: Crawler, error: BaseException | None, root: Path, console: Console) -> _Ended:
+    """Write and print the report."""
     code = exit_code(crawler, error)
     spider = cast("ProbeSpider | None", crawler.spider)
     if spider is None or spider.findings is None:
         print("probe: it was ended before everything was asked; nothing is reported", file=sys.stderr)
-        return code or FAILED
+        return _Ended(code or FAILED)
     document = report(spider, code)
     _show(document, console)
     try:
         paths = write_report(root, document)
     except OSError as failed:
         print(f"probe: the report cannot be written: {failed}", file=sys.stderr)
-        return DISK
-    for path in paths:
-        print(path)
-    return code
+        return _Ended(DISK, document["passed"])
+    if not console.quiet:
+        print(*paths, sep="\n")
+    return _Ended(code, document["passed"], tuple(paths))
 
 
 def _show(document: Mapping[str, Any], console: Console) -> None:

@@ -109,6 +109,17 @@ def test_it_passes_reports_and_archives_every_answer(venue: Simulator, tmp_path:
     assert document["active_market"] in page
 
 
+def test_all_venues_of_perpetuals_at_once(venue: Simulator, tmp_path: Path) -> None:
+    done = run(arguments(venue, tmp_path, "--perps", "--json"), 300)
+    assert (done.returncode, done.stderr) == (0, "")
+    told = json.loads(done.stdout)["venues"]
+    assert set(told) == {name for name, each in venues().items() if each.perps is not None}
+    for name, each in told.items():
+        assert (each["passed"], each["exit_code"]) == (True, 0)
+        assert str(tmp_path / "probes" / f"{name}_public_sources_probe_v1.json") in each["report"]
+        assert report(tmp_path, name)["passed"]
+
+
 def test_sockets_are_listened_to_and_archived_as_a_streams(venue: Simulator, tmp_path: Path) -> None:
     before = len(venue.connections(event="opened"))
     assert probe(venue, tmp_path).returncode == 0

@@ -17,6 +17,8 @@ from marketarchive.exceptions import ArgumentError, DiskError
 from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, leave_manifest
 from marketarchive.research.engine import connect, require
 from marketarchive.research.products.perps.convert import Window, rows_of
+from marketarchive.research.products.perps.quality import quality
+from marketarchive.research.products.perps.quality_report import write_quality
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.tables.partitions import METADATA, feeds, files, stamp_of
 from marketarchive.research.views import Moment, ns
@@ -45,12 +47,14 @@ class Unified:
     kept: list[str] = field(default_factory=list)  # those whose inputs are as they were
     failed: dict[str, str] = field(default_factory=dict)  # venue -> why its files were left as they are
     manifest: str | None = None  # None: nothing was made
+    status: str = ""  # of the quality report: complete, partial or wrong
+    report: Path | None = None
 
     def as_dict(self) -> dict[str, Any]:
         return {
             "path": str(self.path), "rows": self.rows, "made": self.made, "kept": self.kept,
             "failed": self.failed,
-            "manifest": self.manifest,
+            "manifest": self.manifest, "status": self.status, "report": str(self.report),
         }  # fmt: skip
 
 
@@ -137,6 +141,8 @@ def _unify(
         import pyarrow.parquet as pq
 
         done.rows = pq.read_metadata(done.path).num_rows
+    found = quality(done.path, window, failed, clock.now_ns())
+    done.status, done.report = found["status"], write_quality(folder, found)
     return done
 
 

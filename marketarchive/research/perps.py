@@ -1,0 +1,178 @@
+"""Perpetuals from a notebook: crawl, connection tests and frames, as often as wanted in one process.
+
+For each venue that has perpetuals there is a class here, called `<Venue>Collector`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from marketarchive.exceptions import ArgumentError
+from marketarchive.research.child import run_command
+from marketarchive.research.engine import require
+from marketarchive.research.products import frame_of
+from marketarchive.research.views import Moment, ns
+from marketarchive.times import iso
+from marketarchive.venues import venues as declared_venues
+from marketarchive.venues.perps import PERIODS_S
+from marketarchive.venues.symbols import symbols
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class _Collector:
+    """Archive of one OUTPUT_DIR, and commands that run on it in child processes."""
+
+    def __init__(
+        self,
+        path: str | Path = "pipelines_out",
+        *,
+        period: str = "8h",
+        settings: Mapping[str, object] | None = None,
+    ) -> None:
+        """Choose where everything is archived; the folder is made by the first crawl.
+
+        period: of a row, 30m, 1h, 8h or 1d. settings: of the crawl, by name; others see them in the list of
+        processes, so no secrets. Raises ArgumentError, ConfigurationError.
+        """
+        require()
+        if period not in PERIODS_S:
+            raise ArgumentError(f"period {period!r} is not one of {', '.join(PERIODS_S)}")
+        self.root = Path(path).expanduser().absolute()
+        self.period = period
+        given = {**(settings or {}), "OUTPUT_DIR": self.root}
+        self._settings = [word for name, value in given.items() for word in ("-s", f"{name}={value}")]
+
+    def _probed(self, names: Iterable[str]) -> dict[str, bool]:
+        told = run_command("probe", *names, "--json", *self._settings)
+        return {name: told["venues"].get(name, {}).get("passed", False) for name in names}
+
+    def _collected(self, names: Iterable[str], start: Moment, end: Moment, *options: str) -> dict[str, Any]:
+        """Run `perps`; venues that failed are warned of. Raises ArgumentError, ArchiveError, DiskError."""
+        given = {"--start": start, "--end": end}
+        times = [word for name, at in given.items() if at is not None for word in (name, iso(ns(at) or 0))]
+        told = run_command(
+            "perps", *names, *times, "--period", self.period, *options, "--json", *self._settings
+        )
+        crawled = {each["venue"]: each["exit_cause"] for each in told["venues"] if each["exit_code"]}
+        for name, why in {**crawled, **told["failed"]}.items():
+            warnings.warn(f"{name} failed, its rows may be missing: {why}", stacklevel=3)
+        return told
+
+    def _frame(self, told: Mapping[str, Any], **wanted: Any) -> pd.DataFrame:
+        read = frame_of("perps")
+        assert read is not None
+        found = read(self.root, None, **wanted)
+        found.attrs["venues"] = told["venues"]
+        return found
+
+
+class MultiVenueCollector(_Collector):
+    """Perpetuals of all venues, or of those named.
+
+    Frames have the columns of the unified data, a row per period and contract, sorted by `timestamp`,
+    `venue`, `symbol`. `attrs["venues"]` says how each venue's crawl ended and counts its gaps. A venue that
+    fails costs its own rows and is a warning. Times without an offset are UTC.
+    """
+
+    def __init__(
+        self,
+        path: str | Path = "pipelines_out",
+        *,
+        venues: Sequence[str] | None = None,
+        period: str = "8h",
+        settings: Mapping[str, object] | None = None,
+    ) -> None:
+        """Choose venues (all), and the rest as for one of them. Raises ArgumentError, ConfigurationError."""
+        super().__init__(path, period=period, settings=settings)
+        known = _perp_venues()
+        if unknown := [name for name in venues or () if name not in known]:
+            raise ArgumentError(f"there are perpetuals of {', '.join(known)}, not of {unknown[0]}")
+        self.venues = tuple(dict.fromkeys(venues or known))
+
+    def test_all_connections(self) -> dict[str, bool]:
+        """Ask each venue's interfaces once, and return whether it passed. Raises ArchiveError, DiskError.
+
+        What was asked and answered stands in `probes/` of the archive.
+        """
+        return self._probed(self.venues)
+
+    def collect_major_symbols(
+        self, start: str | datetime, end: Moment = None, *, assets: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Archive what happened until `end` (now), and return the rows from `start` to `end`.
+
+        assets: the eleven that have a sector where none are named. The files in `perps/` have this range
+        afterwards. Raises ArgumentError, ArchiveError, DiskError.
+        """
+        chosen = [] if assets is None else ["--assets", ",".join(assets)]
+        told = self._collected(self.venues, start, end, *chosen)
+        return self._frame(told, asset=assets, start=start, end=end, venue=self.venues)
+
+    def create_unified_dataset(self, start: Moment = None, end: Moment = None) -> pd.DataFrame:
+        """Make `perps/unified_data.parquet` of all that is archived, and return it; nothing is requested.
+
+        Raises ArgumentError, ArchiveError, DiskError.
+        """
+        told = self._collected(self.venues, start, end, "--no-crawl")
+        return self._frame(told, venue=self.venues)
+
+
+class VenueCollector(_Collector):
+    """Perpetuals of one venue; frames as those of `MultiVenueCollector`."""
+
+    venue: ClassVar[str]
+
+    def test_connection(self) -> bool:
+        """Ask the venue's interfaces once, and return whether it passed. Raises ArchiveError, DiskError."""
+        return self._probed([self.venue])[self.venue]
+
+    def collect_symbol_data(self, symbol: str, start: str | datetime, end: Moment = None) -> pd.DataFrame:
+        """Archive what happened to a contract until `end` (now), and return its rows from `start` to `end`.
+
+        symbol: as the venue writes it, or the asset ("BTC"). The files in `perps/` have this range, too,
+        afterwards. Raises ArgumentError, ArchiveError, DiskError.
+        """
+        known = symbols(self.venue)
+        asset = next((asset for asset, row in known.items() if symbol in (asset, row["symbol"])), None)
+        if asset is None:
+            raise ArgumentError(f"{self.venue} has no {symbol}; it has {', '.join(known)}")
+        told = self._collected([self.venue], start, end, "--assets", asset)
+        return self._frame(told, asset=asset, start=start, end=end, venue=self.venue)
+
+
+@cache
+def _perp_venues() -> tuple[str, ...]:
+    return tuple(sorted(name for name, venue in declared_venues().items() if venue.perps is not None))
+
+
+@cache
+def _collectors() -> dict[str, type[VenueCollector]]:
+    """Return the class of each venue, by its name in lower case: venues are written in many ways."""
+    made = {}
+    for venue in _perp_venues():
+        name = f"{venue.capitalize()}Collector"
+        made[name.lower()] = type(
+            name,
+            (VenueCollector,),
+            {"venue": venue, "__module__": __name__, "__doc__": f"Perpetuals of {venue}."},
+        )
+    return made
+
+
+def __getattr__(name: str) -> type[VenueCollector]:
+    """Return the collector of a venue."""
+    found = _collectors().get(name.lower())
+    if found is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return found
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *(each.__name__ for each in _collectors().values())]

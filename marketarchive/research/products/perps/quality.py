@@ -1,0 +1,198 @@
+"""What the unified data hold, what they lack and what is wrong with them, of the file as it stands."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from marketarchive.research.engine import connect, pattern, run
+from marketarchive.research.products.perps.columns import COLUMNS
+from marketarchive.research.products.perps.convert import Window
+from marketarchive.times import SECOND, iso
+from marketarchive.venues import venues
+from marketarchive.venues.perps import sectors
+from marketarchive.venues.symbols import symbols
+
+if TYPE_CHECKING:
+    import duckdb
+
+EXAMPLES = 5
+"""Rows of a finding that are named at most."""
+OUTLIER = 10
+"""Median absolute deviations from a contract's median, beyond which a funding rate is worth a look."""
+PRICES = [f"{kind}_{each}" for kind in ("mark", "index") for each in "ohlc"]
+
+_CONTRACT = "venue, asset, symbol, sector"
+_DISTANCE = "abs(funding_rate - median(funding_rate) OVER (PARTITION BY venue, symbol))"
+_BEFORE = "epoch_us(lag(timestamp) OVER (PARTITION BY venue, symbol ORDER BY timestamp))"
+_RATES = """count(funding_rate) AS rates, median(funding_rate) * 10000 AS median,
+    avg(funding_rate) * 10000 AS mean, stddev_samp(funding_rate) * 10000 AS std,
+    min(funding_rate) * 10000 AS lowest, max(funding_rate) * 10000 AS highest"""
+_WRONG = {
+    "duplicates": (
+        "timestamp, venue and symbol stand there more than once",
+        "SELECT * FROM unified QUALIFY count(*) OVER (PARTITION BY timestamp, venue, symbol) > 1",
+    ),
+    "disorder": (
+        "stand after a row that they belong before",
+        """SELECT * FROM unified QUALIFY row(timestamp, venue, symbol)
+            < lag(row(timestamp, venue, symbol)) OVER (ORDER BY file_row_number)""",
+    ),
+    "off_grid": (
+        "do not stand at the end of a period",
+        "SELECT * FROM unified WHERE epoch_us(timestamp) % {period_us} <> 0",
+    ),
+    "holes": (
+        "stand after a period of the same contract that has no row",
+        f"SELECT * FROM unified QUALIFY epoch_us(timestamp) - {_BEFORE} > {{period_us}}",
+    ),
+    "prices_disagree": (
+        "a high below, or a low above, another price of the same candle",
+        """SELECT * FROM unified WHERE mark_h < greatest(mark_o, mark_l, mark_c)
+            OR mark_l > least(mark_o, mark_c) OR index_h < greatest(index_o, index_l, index_c)
+            OR index_l > least(index_o, index_c)""",
+    ),
+    "out_of_range": (
+        "a price that is not positive, or an amount below zero",
+        f"""SELECT * FROM unified WHERE least({", ".join(PRICES)}) <= 0
+            OR least(open_interest, volume, open_interest_usd, volume_quote) < 0""",
+    ),
+}
+"""What no row may be: name -> in words, and SQL of the rows."""
+_ODD = {
+    "outliers": (
+        f"funding further from the contract's median than {OUTLIER} times the median deviation",
+        f"""SELECT * EXCLUDE (far) FROM (SELECT *, {_DISTANCE} AS far FROM unified)
+            QUALIFY far > {OUTLIER} * median(far) OVER (PARTITION BY venue, symbol)
+                AND median(far) OVER (PARTITION BY venue, symbol) > 0""",
+    ),
+}
+"""What is worth a look, and may well be so."""
+
+
+def quality(path: Path, window: Window, failed: Mapping[str, str], now_ns: int) -> dict[str, Any]:
+    """Return the report of `unified_data.parquet`, read as it stands.
+
+    failed: venue -> why its rows are not up to date. Funding is in basis points of 8 hours.
+    """
+    with closing(connect()) as connection:
+        source = f"read_parquet({pattern(path)}, hive_partitioning = false, file_row_number = true)"
+        run(connection, f"CREATE TEMP VIEW unified AS SELECT * FROM {source}")
+        [(rows, first, last)] = run(
+            connection, "SELECT count(*), min(timestamp), max(timestamp) FROM unified"
+        )
+        span = _span(window, first, last, now_ns // SECOND)
+        contracts = _contracts(connection, window.period_s, span)
+        findings = {
+            name: _finding(connection, what, sql.format(period_us=window.period_s * 10**6))
+            for name, (what, sql) in {**_WRONG, **_ODD}.items()
+        }
+        missing = _missing(connection)
+        by = {name: _funding(connection, name) for name in ("asset", "sector")}
+    wrong = [name for name in _WRONG if findings[name]["rows"]]
+    partial = [each for each in contracts if each["status"] == "partial"]
+    return {
+        "kind": "perps_quality",
+        "schema": 1,
+        "made_at_utc": iso(now_ns),
+        "status": "wrong" if wrong else "partial" if failed or partial else "complete",
+        "wrong": wrong,
+        "failed": dict(failed),
+        "period_s": window.period_s,
+        "first": None if span is None else iso(span[0] * SECOND),
+        "last": None if span is None else iso(span[1] * SECOND),
+        "rows": rows,
+        "contracts": contracts,
+        "missing_share": missing,
+        "funding_bps_8h": by,
+        "findings": findings,
+    }
+
+
+def _span(
+    window: Window, first: datetime | None, last: datetime | None, now_s: int
+) -> tuple[int, int] | None:
+    """Return where the first and the last row may stand, Unix seconds: as asked for, else as they are."""
+    if first is None or last is None:
+        return None
+    begin = window.first or int(first.timestamp())
+    end = min(window.last, max(now_s, int(last.timestamp())))
+    return begin, end if window.last < Window(window.period_s).last else int(last.timestamp())
+
+
+def _contracts(
+    connection: duckdb.DuckDBPyConnection, period_s: int, span: tuple[int, int] | None
+) -> list[dict[str, Any]]:
+    """Return the contracts with rows, and those of the assets with a sector that have none."""
+    found = _dicts(
+        connection,
+        f"""SELECT {_CONTRACT}, count(*) AS records, count(DISTINCT timestamp) AS there,
+            min(timestamp) AS first, max(timestamp) AS last, min(listed_from) AS listed_from,
+            max(listed_to) AS listed_to, {_RATES}, corr(mark_c, index_c) AS mark_index_correlation
+            FROM unified GROUP BY {_CONTRACT} ORDER BY {_CONTRACT}""",
+    )
+    made = []
+    for row in found:
+        assert span is not None
+        begin, end = span
+        if row["listed_from"] is not None:
+            begin = max(begin, int(row["listed_from"].timestamp()))
+        if row["listed_to"] is not None:
+            end = min(end, -(-int(row["listed_to"].timestamp()) // period_s) * period_s)
+        expected = max(0, end // period_s - -(-begin // period_s) + 1)
+        status = "complete" if row["there"] >= expected else "partial"
+        made.append(
+            {**{name: _plain(value) for name, value in row.items()}, "expected": expected, "status": status}
+        )
+    there = {(row["venue"], row["symbol"]) for row in found}
+    made += [
+        {
+            "venue": venue, "asset": asset, "symbol": row["symbol"], "sector": sectors()[asset],
+            "records": 0, "there": 0, "expected": None, "status": "no rows",
+        }
+        for venue, each in venues().items() if each.perps is not None
+        for asset, row in symbols(venue).items() if asset in sectors() and (venue, row["symbol"]) not in there
+    ]  # fmt: skip
+    return sorted(made, key=lambda row: (row["venue"], row["asset"], row["symbol"]))
+
+
+def _missing(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, float]]:
+    """Return venue -> column -> share of rows in which it is null."""
+    shares = ", ".join(f'1 - count("{name}") / count(*) AS "{name}"' for name in COLUMNS)
+    rows = _dicts(connection, f"SELECT venue AS of, {shares} FROM unified GROUP BY venue ORDER BY venue")
+    return {row.pop("of"): row for row in rows}
+
+
+def _funding(connection: duckdb.DuckDBPyConnection, by: str) -> list[dict[str, Any]]:
+    """Return the statistics of all venues; `spread`: between venues at one time, on average, of one asset."""
+    spreads = f"""SELECT {by}, avg(spread) * 10000 AS spread FROM (
+        SELECT {by}, asset AS each, timestamp, max(funding_rate) - min(funding_rate) AS spread
+        FROM unified WHERE funding_rate IS NOT NULL GROUP BY ALL HAVING count(DISTINCT venue) > 1)
+        GROUP BY {by}"""
+    query = f"""SELECT * FROM (SELECT {by}, {_RATES} FROM unified WHERE {by} IS NOT NULL GROUP BY {by})
+        LEFT JOIN ({spreads}) USING ({by}) ORDER BY {by}"""
+    return [{name: _plain(value) for name, value in row.items()} for row in _dicts(connection, query)]
+
+
+def _finding(connection: duckdb.DuckDBPyConnection, what: str, sql: str) -> dict[str, Any]:
+    [(count,)] = run(connection, f"SELECT count(*) FROM ({sql})")
+    query = f"SELECT timestamp, venue, symbol FROM ({sql}) ORDER BY ALL LIMIT {EXAMPLES}"
+    rows = _dicts(connection, query) if count else []
+    examples = [{name: _plain(value) for name, value in row.items()} for row in rows]
+    return {"what": what, "rows": count, "examples": examples}
+
+
+def _dicts(connection: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = connection.sql(query).to_arrow_table().to_pylist()
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it: a time as text, what is no number as null."""
+    if isinstance(value, datetime):
+        return iso(round(value.timestamp() * 10**6) * 1000)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
