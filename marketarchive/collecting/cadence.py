@@ -48,7 +48,8 @@ class CadenceSpider(SweepSpider):
 
     async def _ticks(self, step: int) -> None:
         run = self.run
-        tick = -(-run.clock.now_ns() // step) * step
+        begun = run.counted_from if run.counted_from is not None else run.clock.now_ns()
+        tick = -(-begun // step) * step  # also where it has passed meanwhile
         while (reached := await self._reach(tick, step)) is not None:
             tick = reached
             latest = max(tick, run.clock.now_ns() // step * step)
