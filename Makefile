@@ -33,7 +33,7 @@ test: .venv/installed lint
 	$(BIN)/pytest -n 4 --dist loadscope --no-loadscope-reorder --cov --cov-report=term --cov-fail-under=85 --durations=20
 
 check: .venv/installed lint
-	HYPOTHESIS_PROFILE=dev $(BIN)/pytest -m unit -n 2
+	HYPOTHESIS_PROFILE=dev $(BIN)/pytest -m unit -n 4
 
 # The lowest versions that pyproject.toml allows.
 lowest:
