@@ -13,12 +13,15 @@ from marketarchive.exceptions import ParseError
 from marketarchive.items import Market
 from marketarchive.times import SECOND, from_ms, utc
 from marketarchive.venues.messages import Parsed, Received
+from marketarchive.venues.perps import FEED, PERP_TABLES
 from marketarchive.venues.symbols import symbols
 from marketarchive.venues.table_rows import CandleSource, CandlesRow, InstrumentsRow, TableRow, UnreadableRow
-from marketarchive.venues.venue import RowMaker
+from marketarchive.venues.venue import Feed, RowMaker
 
 T = TypeVar("T")
 MarketStatus: TypeAlias = Literal["unopened", "active", "closed"]
+Reader: TypeAlias = Callable[[Received], Parsed]
+"""Returns what an answer says. Raises ParseError."""
 
 _EARLIEST_MS = 10**12
 """Milliseconds of 2001: what is less is in seconds."""
@@ -98,6 +101,14 @@ def page(
         except (msgspec.DecodeError, UnicodeDecodeError, BadRowError) as error:
             found.errors.append(ParseError(table, f"row {position}: {error}"))
     return found.parsed()
+
+
+def read_by(readers: Mapping[str, Reader], received: Received) -> Parsed:
+    """Return what the reader of an answer's URL says of it. Raises ParseError, also where there is none."""
+    read = readers.get(received.canonical_url)
+    if read is None:
+        raise ParseError("message", f"nothing reads {received.canonical_url}")
+    return read(received)
 
 
 def decode(received: Received, wire: type[T]) -> T:
@@ -232,19 +243,25 @@ def listed(received: Received, parsed: Parsed, status_of: Mapping[str, MarketSta
 
 
 class PerpRows(RowMaker):
-    """Makes the rows of answers that a parse function has as `statements`; subclass it with `parse`."""
+    """Makes the rows of answers that a parse function has as `statements`."""
 
-    @staticmethod
-    def parse(received: Received) -> Parsed:
-        """Return what an answer says. Raises ParseError."""
-        raise NotImplementedError
+    def __init__(self, parse: Reader) -> None:
+        self._parse = parse
 
     def rows(self, received: Received) -> Iterator[TableRow]:
         """Yield the rows of an answer. Raises ParseError."""
-        parsed = self.parse(received)
+        parsed = self._parse(received)
         yield from parsed.statements
         for error in parsed.errors:
             yield UnreadableRow(error.item, error)
+
+
+def perp_feeds(rows: Callable[[], RowMaker], *more: str) -> dict[str, Feed]:
+    """Return what is archived of a venue of perpetuals. more: tables beside those that all have."""
+    return {
+        FEED: Feed(tables=(*PERP_TABLES, *more), rows=rows, is_polled=True, has_markets=True),
+        "probe": Feed(is_polled=True, has_markets=True),
+    }
 
 
 def param(received: Received, name: str) -> str:

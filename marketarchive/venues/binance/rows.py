@@ -19,7 +19,6 @@ from marketarchive.venues.perp_rows import (
     BadRowError,
     Contracts,
     MarketStatus,
-    PerpRows,
     candle,
     decode,
     listed,
@@ -28,6 +27,7 @@ from marketarchive.venues.perp_rows import (
     number,
     page,
     param,
+    read_by,
 )
 from marketarchive.venues.table_rows import (
     CandleSource,
@@ -111,16 +111,7 @@ class SentInterval(msgspec.Struct, rename="camel"):
 
 def parse(received: Received) -> Parsed:
     """Return the rows of an answer as `statements`. Raises ParseError."""
-    read = _READERS.get(received.canonical_url)
-    if read is None:
-        raise ParseError("message", f"nothing reads {received.canonical_url}")
-    return read(received)
-
-
-class Rows(PerpRows):
-    """Makes rows of all answers."""
-
-    parse = staticmethod(parse)
+    return read_by(_READERS, received)
 
 
 def _fundings(received: Received) -> Parsed:

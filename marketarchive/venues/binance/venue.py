@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from marketarchive.venues.binance import queries
 from marketarchive.venues.binance.answers import judge
 from marketarchive.venues.binance.probe import PROBE
-from marketarchive.venues.binance.rows import Rows, parse
-from marketarchive.venues.perps import PERP_TABLES, Column, Perps, Route
-from marketarchive.venues.venue import Feed, Venue
+from marketarchive.venues.binance.rows import parse
+from marketarchive.venues.perp_rows import PerpRows, perp_feeds
+from marketarchive.venues.perps import Column, Perps, Route
+from marketarchive.venues.venue import Venue
 
 _COLUMNS = {
     "funding_rate": Column(
@@ -59,10 +62,7 @@ PERPS = Perps(
 
 VENUE = Venue(
     name="binance",
-    feeds={
-        "perps": Feed(tables=PERP_TABLES, rows=Rows, is_polled=True, has_markets=True),
-        "probe": Feed(is_polled=True, has_markets=True),
-    },
+    feeds=perp_feeds(partial(PerpRows, parse)),
     parse=parse,
     judge=judge,
     probe=PROBE,

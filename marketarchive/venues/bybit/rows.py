@@ -21,7 +21,7 @@ from marketarchive.venues.perp_rows import (
     Contract,
     Contracts,
     MarketStatus,
-    PerpRows,
+    Reader,
     candle,
     decode,
     divided,
@@ -32,6 +32,7 @@ from marketarchive.venues.perp_rows import (
     number,
     page,
     param,
+    read_by,
     times,
 )
 from marketarchive.venues.symbols import symbols
@@ -130,16 +131,7 @@ class SentLevels(msgspec.Struct, rename="camel"):
 
 def parse(received: Received) -> Parsed:
     """Return the rows of an answer as `statements`. Raises ParseError."""
-    read = _READERS.get(received.canonical_url)
-    if read is None:
-        raise ParseError("message", f"nothing reads {received.canonical_url}")
-    return read(received)
-
-
-class Rows(PerpRows):
-    """Makes rows of all answers."""
-
-    parse = staticmethod(parse)
+    return read_by(_READERS, received)
 
 
 def one_side(contract: Contract, both: str, single: str) -> tuple[Decimal, str]:
@@ -281,7 +273,7 @@ def _at(time_ms: int | None, received: Received) -> int:
     return received.received_at if time_ms is None else from_ms(time_ms)
 
 
-_READERS: dict[str, Callable[[Received], Parsed]] = {
+_READERS: dict[str, Reader] = {
     endpoints.INSTRUMENTS.url: _instruments,
     endpoints.FUNDING_RATES.url: _fundings,
     endpoints.CANDLES.url: _candles("trade"),

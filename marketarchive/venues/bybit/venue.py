@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from marketarchive.venues.bybit import queries
 from marketarchive.venues.bybit.answers import judge
 from marketarchive.venues.bybit.probe import PROBE
-from marketarchive.venues.bybit.rows import Rows, parse
-from marketarchive.venues.perps import PERP_TABLES, Column, Perps, Route
-from marketarchive.venues.venue import Feed, Venue
+from marketarchive.venues.bybit.rows import parse
+from marketarchive.venues.perp_rows import PerpRows, perp_feeds
+from marketarchive.venues.perps import Column, Perps, Route
+from marketarchive.venues.venue import Venue
 
 _COLUMNS = {
     "funding_rate": Column("source", "`fundingRate` of /v5/market/funding/history: what was settled"),
@@ -55,10 +58,7 @@ PERPS = Perps(
 
 VENUE = Venue(
     name="bybit",
-    feeds={
-        "perps": Feed(tables=PERP_TABLES, rows=Rows, is_polled=True, has_markets=True),
-        "probe": Feed(is_polled=True, has_markets=True),
-    },
+    feeds=perp_feeds(partial(PerpRows, parse)),
     parse=parse,
     next_page=queries.next_page,
     judge=judge,

@@ -19,7 +19,7 @@ from marketarchive.exceptions import ParseError
 from marketarchive.times import DAY, from_iso
 from marketarchive.venues.drift import endpoints
 from marketarchive.venues.messages import Parsed, Received
-from marketarchive.venues.perp_rows import BadRowError, Contracts, PerpRows, moment, page
+from marketarchive.venues.perp_rows import BadRowError, Contracts, moment, page
 from marketarchive.venues.symbols import symbols
 from marketarchive.venues.table_rows import FundingsRow
 from marketarchive.venues.velocity.fundings import SentFunding, SentRecords, funding_rows
@@ -47,12 +47,6 @@ def parse(received: Received) -> Parsed:
         found.next_cursor = None if next_page in (None, "") else str(next_page)
         return found
     raise ParseError("message", f"nothing reads {received.canonical_url}")
-
-
-class Rows(PerpRows):
-    """Makes rows of all answers."""
-
-    parse = staticmethod(parse)
 
 
 def _fundings(sent: list[msgspec.Raw]) -> Parsed:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from marketarchive.venues.drift import queries
 from marketarchive.venues.drift.answers import judge
 from marketarchive.venues.drift.probe import PROBE
-from marketarchive.venues.drift.rows import Rows, parse
-from marketarchive.venues.perps import PERP_TABLES, Column, Perps, Route
+from marketarchive.venues.drift.rows import parse
+from marketarchive.venues.perp_rows import PerpRows, perp_feeds
+from marketarchive.venues.perps import Column, Perps, Route
 from marketarchive.venues.velocity.queries import LATE_S, next_page
-from marketarchive.venues.venue import Feed, Venue
+from marketarchive.venues.venue import Venue
 
 _COLUMNS = {
     "funding_rate": Column(
@@ -44,10 +47,7 @@ PERPS = Perps(
 
 VENUE = Venue(
     name="drift",
-    feeds={
-        "perps": Feed(tables=PERP_TABLES, rows=Rows, is_polled=True, has_markets=True),
-        "probe": Feed(is_polled=True, has_markets=True),
-    },
+    feeds=perp_feeds(partial(PerpRows, parse)),
     parse=parse,
     next_page=next_page,
     judge=judge,

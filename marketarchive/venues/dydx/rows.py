@@ -9,7 +9,7 @@ when the answer came.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import ROUND_DOWN, Decimal
 
 import msgspec
@@ -23,7 +23,7 @@ from marketarchive.venues.perp_rows import (
     BadRowError,
     Contracts,
     MarketStatus,
-    PerpRows,
+    Reader,
     candle,
     decode,
     listed,
@@ -99,12 +99,6 @@ def parse(received: Received) -> Parsed:
         if received.canonical_url.startswith(url):
             return read(received)
     raise ParseError("message", f"nothing reads {received.canonical_url}")
-
-
-class Rows(PerpRows):
-    """Makes rows of all answers."""
-
-    parse = staticmethod(parse)
 
 
 def _fundings(received: Received) -> Parsed:
@@ -202,7 +196,7 @@ def _ms(text: str) -> int:
     return to_ms(_moment(text))
 
 
-_READERS: dict[str, Callable[[Received], Parsed]] = {
+_READERS: dict[str, Reader] = {
     endpoint.url.partition("{")[0]: read
     for endpoint, read in (
         (endpoints.MARKETS, _markets),

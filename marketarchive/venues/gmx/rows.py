@@ -11,7 +11,7 @@ of 10**(30 - decimals), so that amount x price are dollars.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
@@ -27,6 +27,7 @@ from marketarchive.venues.perp_rows import (
     Contracts,
     MarketStatus,
     PerpRows,
+    Reader,
     decode,
     is_over,
     is_within,
@@ -35,6 +36,7 @@ from marketarchive.venues.perp_rows import (
     number,
     page,
     param,
+    read_by,
     rounded,
     times,
 )
@@ -157,18 +159,14 @@ class SentInterestNow(msgspec.Struct, rename="camel"):
 
 def parse(received: Received) -> Parsed:
     """Return the rows of an answer as `statements`. Raises ParseError."""
-    read = _READERS.get(received.canonical_url)
-    if read is None:
-        raise ParseError("message", f"nothing reads {received.canonical_url}")
-    return read(received)
+    return read_by(_READERS, received)
 
 
 class Rows(PerpRows):
     """Makes rows of all answers; those of candles only where the tickers of the run show their unit."""
 
-    parse = staticmethod(parse)
-
     def __init__(self) -> None:
+        super().__init__(parse)
         self._prices: dict[str, Decimal] = {}
 
     def rows(self, received: Received) -> Iterator[TableRow]:
@@ -422,7 +420,7 @@ def _whole(sent: Whole) -> Decimal:
     return found
 
 
-_READERS: dict[str, Callable[[Received], Parsed]] = {
+_READERS: dict[str, Reader] = {
     endpoint.url: read
     for endpoint, read in (
         (endpoints.MARKETS, _instruments),

@@ -6,8 +6,9 @@ from marketarchive.venues.gmx import queries
 from marketarchive.venues.gmx.answers import judge
 from marketarchive.venues.gmx.probe import PROBE
 from marketarchive.venues.gmx.rows import Rows, parse
-from marketarchive.venues.perps import PERP_TABLES, Column, Perps, Route
-from marketarchive.venues.venue import Feed, Venue
+from marketarchive.venues.perp_rows import perp_feeds
+from marketarchive.venues.perps import Column, Perps, Route
+from marketarchive.venues.venue import Venue
 
 _COLUMNS = {
     "funding_rate": Column(
@@ -68,10 +69,7 @@ PERPS = Perps(
 
 VENUE = Venue(
     name="gmx",
-    feeds={
-        "perps": Feed(tables=PERP_TABLES, rows=Rows, is_polled=True, has_markets=True),
-        "probe": Feed(is_polled=True, has_markets=True),
-    },
+    feeds=perp_feeds(Rows),
     parse=parse,
     judge=judge,
     probe=PROBE,

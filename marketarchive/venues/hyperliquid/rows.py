@@ -21,7 +21,6 @@ from marketarchive.venues.perp_rows import (
     BadRowError,
     Contracts,
     MarketStatus,
-    PerpRows,
     candle,
     decode,
     listed,
@@ -107,12 +106,6 @@ def parse(received: Received) -> Parsed:
     if asked.req is None or asked.req.interval not in STEPS:
         raise ParseError("candles", "an interval of no known length", ("interval",))
     return _candles(received, STEPS[asked.req.interval])
-
-
-class Rows(PerpRows):
-    """Makes rows of all answers."""
-
-    parse = staticmethod(parse)
 
 
 def _fundings(received: Received) -> Parsed:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from marketarchive.venues.hyperliquid import queries
 from marketarchive.venues.hyperliquid.answers import judge
 from marketarchive.venues.hyperliquid.probe import PROBE
-from marketarchive.venues.hyperliquid.rows import Rows, parse
-from marketarchive.venues.perps import PERP_TABLES, Column, Perps, Route
-from marketarchive.venues.venue import Feed, Venue
+from marketarchive.venues.hyperliquid.rows import parse
+from marketarchive.venues.perp_rows import PerpRows, perp_feeds
+from marketarchive.venues.perps import Column, Perps, Route
+from marketarchive.venues.venue import Venue
 
 _COLUMNS = {
     "funding_rate": Column(
@@ -51,10 +54,7 @@ PERPS = Perps(
 
 VENUE = Venue(
     name="hyperliquid",
-    feeds={
-        "perps": Feed(tables=PERP_TABLES, rows=Rows, is_polled=True, has_markets=True),
-        "probe": Feed(is_polled=True, has_markets=True),
-    },
+    feeds=perp_feeds(partial(PerpRows, parse)),
     parse=parse,
     judge=judge,
     probe=PROBE,

@@ -20,7 +20,7 @@ from marketarchive.venues.perp_rows import (
     BadRowError,
     Contracts,
     MarketStatus,
-    PerpRows,
+    Reader,
     candle,
     decode,
     listed,
@@ -31,6 +31,7 @@ from marketarchive.venues.perp_rows import (
     number,
     page,
     param,
+    read_by,
     times,
 )
 from marketarchive.venues.symbols import symbols
@@ -146,16 +147,7 @@ class SentQuota(msgspec.Struct, rename="camel"):
 
 def parse(received: Received) -> Parsed:
     """Return the rows of an answer as `statements`. Raises ParseError."""
-    read = _READERS.get(received.canonical_url)
-    if read is None:
-        raise ParseError("message", f"nothing reads {received.canonical_url}")
-    return read(received)
-
-
-class Rows(PerpRows):
-    """Makes rows of all answers."""
-
-    parse = staticmethod(parse)
+    return read_by(_READERS, received)
 
 
 def _settled(received: Received) -> Parsed:
@@ -343,7 +335,7 @@ def _step(received: Received) -> int:
     return found
 
 
-_READERS: dict[str, Callable[[Received], Parsed]] = {
+_READERS: dict[str, Reader] = {
     endpoints.INSTRUMENTS.url: _instruments,
     endpoints.FUNDING_RATE.url: _funding,
     endpoints.FUNDING_RATES.url: _settled,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from marketarchive.venues.okx import queries
 from marketarchive.venues.okx.answers import judge
 from marketarchive.venues.okx.probe import PROBE
-from marketarchive.venues.okx.rows import Rows, parse
-from marketarchive.venues.perps import PERP_TABLES, Column, Perps, Route
-from marketarchive.venues.venue import Feed, Venue
+from marketarchive.venues.okx.rows import parse
+from marketarchive.venues.perp_rows import PerpRows, perp_feeds
+from marketarchive.venues.perps import Column, Perps, Route
+from marketarchive.venues.venue import Venue
 
 _COLUMNS = {
     "funding_rate": Column(
@@ -74,10 +77,7 @@ PERPS = Perps(
 
 VENUE = Venue(
     name="okx",
-    feeds={
-        "perps": Feed(tables=(*PERP_TABLES, "reference_prices"), rows=Rows, is_polled=True, has_markets=True),
-        "probe": Feed(is_polled=True, has_markets=True),
-    },
+    feeds=perp_feeds(partial(PerpRows, parse), "reference_prices"),
     parse=parse,
     judge=judge,
     probe=PROBE,

@@ -116,9 +116,8 @@ def parse(received: Received) -> Parsed:
 class Rows(PerpRows):
     """Makes rows of all answers; those of candles only where the markets of the run show their unit."""
 
-    parse = staticmethod(parse)
-
     def __init__(self) -> None:
+        super().__init__(parse)
         self._prices: dict[str, Decimal] = {}
 
     def rows(self, received: Received) -> Iterator[TableRow]:

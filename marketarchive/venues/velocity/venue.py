@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from marketarchive.venues.perps import PERP_TABLES, Column, Perps, Route
+from marketarchive.venues.perp_rows import perp_feeds
+from marketarchive.venues.perps import Column, Perps, Route
 from marketarchive.venues.velocity import queries
 from marketarchive.venues.velocity.answers import judge
 from marketarchive.venues.velocity.probe import PROBE
 from marketarchive.venues.velocity.rows import Rows, parse
-from marketarchive.venues.venue import Feed, Venue
+from marketarchive.venues.venue import Venue
 
 _COLUMNS = {
     "funding_rate": Column(
@@ -66,10 +67,7 @@ PERPS = Perps(
 
 VENUE = Venue(
     name="velocity",
-    feeds={
-        "perps": Feed(tables=PERP_TABLES, rows=Rows, is_polled=True, has_markets=True),
-        "probe": Feed(is_polled=True, has_markets=True),
-    },
+    feeds=perp_feeds(Rows),
     parse=parse,
     next_page=queries.next_page,
     judge=judge,
