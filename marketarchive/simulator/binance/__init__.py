@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
 from marketarchive.simulator.noise import bits
+from marketarchive.simulator.perps_venue import CodedRefusalError, SimContract, SimPerpsVenue, contracts
 from marketarchive.simulator.perps_world import BAR_S, DAY_S, HOUR_S, PerpsWorld
-from marketarchive.simulator.sockets import Session
 from marketarchive.times import to_ms
 from marketarchive.venues.binance.queries import PERIODS_S, STEPS
 from marketarchive.venues.binance.rows import NEVER_MS
-from marketarchive.venues.symbols import symbols
 
 HOST = "fapi.binance.com"
 _TOO_MANY = json_reply(
@@ -25,30 +23,10 @@ _STATISTICS = Bucket("binance/statistics", 1000 / 300, 1000, 1, _REFUSAL)
 _FUNDING = Bucket("binance/funding", 500 / 300, 500, 1, _REFUSAL)
 _STATISTICS_REACH_MS = 30 * DAY_S * 1000
 _KINDS = {"klines": "trade", "markPriceKlines": "mark", "indexPriceKlines": "index"}
+CONTRACTS = contracts("binance")
 
 
-class _RefusedError(Exception):
-    """A request that is refused with a code of the venue."""
-
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-
-
-@dataclass(frozen=True)
-class _Contract:
-    asset: str
-    symbol: str
-    multiplier: int
-
-
-CONTRACTS = {
-    row["symbol"]: _Contract(asset, row["symbol"], int(row["multiplier"]))
-    for asset, row in symbols("binance").items()
-}
-
-
-class Binance:
+class Binance(SimPerpsVenue):
     """The venue as the server sees it."""
 
     hosts = frozenset({HOST})
@@ -75,7 +53,7 @@ class Binance:
             )
         try:
             return json_reply(read(asked, to_ms(now_ns)))
-        except _RefusedError as refused:
+        except CodedRefusalError as refused:
             return json_reply({"code": refused.code, "msg": str(refused)}, 400)
 
     def limit(self, asked: Asked) -> Bucket:
@@ -84,14 +62,6 @@ class Binance:
         if asked.path.startswith("/fapi/v1/funding"):
             return _FUNDING
         return Bucket("binance/weight", 40.0, 2400.0, _weight(asked), _REFUSAL)
-
-    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
-        del asked, number, now_ns
-        return None
-
-    def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
-        del start_ns, end_ns
-        return []
 
     # ---- routes ----------------------------------------------------------------------------------------
 
@@ -109,7 +79,7 @@ class Binance:
             "symbols": [*rows, dated, share],
         }
 
-    def _instrument(self, contract: _Contract, now: int) -> dict[str, Any]:
+    def _instrument(self, contract: SimContract, now: int) -> dict[str, Any]:
         ended = self.world.delisted(contract.asset)
         is_over = ended is not None and ended * 1000 <= now
         base = contract.symbol.removesuffix("USDT")
@@ -176,7 +146,7 @@ class Binance:
         contract = _contract(asked.first("pair" if kind == "index" else "symbol"))
         length = STEPS.get(asked.first("interval"))
         if length is None or length < BAR_S:
-            raise _RefusedError(-1120, "Invalid interval.")
+            raise CodedRefusalError(-1120, "Invalid interval.")
         size = _size(asked, 500, 1500)
         first, last = _range(asked, now)
         if first is None:
@@ -185,7 +155,7 @@ class Binance:
         found = self.world.candles(contract.asset, kind, length, -(-first // 1000), until, now // 1000)
         return [self._candle(contract, kind, length, each) for each in list(found)[:size]]
 
-    def _candle(self, contract: _Contract, kind: str, length: int, each: Any) -> list[Any]:
+    def _candle(self, contract: SimContract, kind: str, length: int, each: Any) -> list[Any]:
         prices = [_price(price, contract) for price in (each.open, each.high, each.low, each.close)]
         ended = (each.opened + length) * 1000 - 1
         if kind != "trade":
@@ -198,12 +168,12 @@ class Binance:
         """A page that is full holds the newest of the range, oldest first."""
         length = STEPS.get(asked.first("period"))
         if length not in PERIODS_S:
-            raise _RefusedError(-1130, "parameter 'period' is invalid.")
+            raise CodedRefusalError(-1130, "parameter 'period' is invalid.")
         contract = CONTRACTS.get(asked.first("symbol"))
         size = _size(asked, 30, 500)
         first, last = _range(asked, now)
         if first is not None and first < now - _STATISTICS_REACH_MS:
-            raise _RefusedError(-1130, "parameter 'startTime' is invalid.")
+            raise CodedRefusalError(-1130, "parameter 'startTime' is invalid.")
         if contract is None:
             return []
         first = max(first or 0, now - _STATISTICS_REACH_MS)
@@ -216,7 +186,7 @@ class Binance:
                 rows.append(self._interest(contract, at))
         return rows[::-1]
 
-    def _interest(self, contract: _Contract, at: int) -> dict[str, Any]:
+    def _interest(self, contract: SimContract, at: int) -> dict[str, Any]:
         amount = self.world.open_interest(contract.asset, at)
         value = self.world.open_interest_value(contract.asset, at)
         return {
@@ -238,7 +208,7 @@ class Binance:
             return self._premium_of(_contract(asked.first("symbol")), now)
         return [self._premium_of(contract, now) for contract in CONTRACTS.values()]
 
-    def _premium_of(self, contract: _Contract, now: int) -> dict[str, Any]:
+    def _premium_of(self, contract: SimContract, now: int) -> dict[str, Any]:
         second, asset = now // 1000, contract.asset
         is_open = self.world.is_open(asset, second)
         due = self.world.next_settlement(asset, second) if is_open else 0
@@ -255,20 +225,20 @@ class Binance:
         }
 
 
-def _contract(symbol: str) -> _Contract:
+def _contract(symbol: str) -> SimContract:
     if symbol not in CONTRACTS:
-        raise _RefusedError(-1121, "Invalid symbol.")
+        raise CodedRefusalError(-1121, "Invalid symbol.")
     return CONTRACTS[symbol]
 
 
-def _price(price: Decimal, contract: _Contract) -> str:
+def _price(price: Decimal, contract: SimContract) -> str:
     return f"{price * contract.multiplier:.8f}"
 
 
 def _size(asked: Asked, usual: int, largest: int) -> int:
     text = asked.first("limit", str(usual))
     if not text.isdigit() or not 0 < int(text) <= largest:
-        raise _RefusedError(-1130, "Data sent for parameter 'limit' is not valid.")
+        raise CodedRefusalError(-1130, "Data sent for parameter 'limit' is not valid.")
     return int(text)
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
+from marketarchive.simulator.perps_venue import CodedRefusalError, SimContract, SimPerpsVenue, contracts
 from marketarchive.simulator.perps_world import BAR_S, DAY_S, Candle, PerpsWorld, written
-from marketarchive.simulator.sockets import Session
 from marketarchive.times import MILLISECOND, SECOND, from_iso, to_ms
 from marketarchive.venues.bybit.queries import PERIODS, STEPS
-from marketarchive.venues.symbols import symbols
 
 HOST = "api.bybit.com"
 _SINGLE_SINCE = from_iso("2026-06-11T00:00:00Z") // SECOND
@@ -21,30 +19,10 @@ _REFUSAL = Reply(b"403, access too frequent", 403, "text/plain; charset=utf-8")
 _BUCKET = Bucket("bybit/http", 120.0, 600.0, 1.0, _REFUSAL)
 _KINDS = {"kline": "trade", "mark-price-kline": "mark", "index-price-kline": "index"}
 _LENGTHS = {name: seconds for seconds, name in PERIODS.items()}
+CONTRACTS = contracts("bybit")
 
 
-class _RefusedError(Exception):
-    """A request that is refused with a code of the venue."""
-
-    def __init__(self, code: int, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-
-
-@dataclass(frozen=True)
-class _Contract:
-    asset: str
-    symbol: str
-    multiplier: int
-
-
-CONTRACTS = {
-    row["symbol"]: _Contract(asset, row["symbol"], int(row["multiplier"]))
-    for asset, row in symbols("bybit").items()
-}
-
-
-class Bybit:
+class Bybit(SimPerpsVenue):
     """The venue as the server sees it."""
 
     hosts = frozenset({HOST})
@@ -73,21 +51,13 @@ class Bybit:
         around: dict[str, Any] = {"retCode": 0, "retMsg": "OK"}
         try:
             found = read(asked, now)
-        except _RefusedError as refused:
+        except CodedRefusalError as refused:
             around, found = {"retCode": refused.code, "retMsg": str(refused)}, {}
         return json_reply({**around, "result": found, "retExtInfo": {}, "time": now})
 
     def limit(self, asked: Asked) -> Bucket:
         del asked
         return _BUCKET
-
-    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
-        del asked, number, now_ns
-        return None
-
-    def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
-        del start_ns, end_ns
-        return []
 
     # ---- routes ----------------------------------------------------------------------------------------
 
@@ -103,7 +73,7 @@ class Bybit:
         cursor = str(first + size) if len(rows) > first + size else ""
         return {"category": "linear", "list": rows[first : first + size], "nextPageCursor": cursor}
 
-    def _instrument(self, contract: _Contract, now: int) -> dict[str, Any]:
+    def _instrument(self, contract: SimContract, now: int) -> dict[str, Any]:
         return {
             "symbol": contract.symbol, "contractType": "LinearPerpetual", "status": "Trading",
             "baseCoin": contract.symbol.removesuffix("USDT"), "quoteCoin": "USDT", "settleCoin": "USDT",
@@ -118,7 +88,7 @@ class Bybit:
         contract = _contract(asked)
         first, last = asked.first("startTime"), asked.first("endTime")
         if first and not last:
-            raise _RefusedError(10001, "params error: endTime is required")
+            raise CodedRefusalError(10001, "params error: endTime is required")
         until = min(int(last or now), now)
         since = int(first) if first else until - 40 * DAY_S * 1000
         found = self.world.settlements(contract.asset, -(-since // 1000), until // 1000)
@@ -138,7 +108,7 @@ class Bybit:
         kind = _KINDS[asked.path.rpartition("/")[2]]
         length = STEPS.get(asked.first("interval"))
         if length is None or length < BAR_S:
-            raise _RefusedError(10001, "Invalid period!")
+            raise CodedRefusalError(10001, "Invalid period!")
         size = _size(asked, 200, 1000)
         last = min(int(asked.first("end") or now), now) // 1000
         first = max(-(-int(asked.first("start") or 0) // 1000), (last // length - size + 1) * length)
@@ -151,7 +121,7 @@ class Bybit:
         contract = _contract(asked)
         length = _LENGTHS.get(asked.first("intervalTime"))
         if length is None:
-            raise _RefusedError(10001, "Invalid intervalTime!")
+            raise CodedRefusalError(10001, "Invalid intervalTime!")
         size, last = _size(asked, 50, 200), asked.first("endTime")
         until = min(int(last or now), now) // 1000
         since = -(-int(asked.first("startTime") or 0) // 1000) if last else 0
@@ -162,7 +132,7 @@ class Bybit:
         cursor = f"lastid%3D{len(rows)}%26lasttime%3D{rows[-1]['timestamp']}" if rows else ""
         return {"symbol": contract.symbol, "category": "linear", "list": rows, "nextPageCursor": cursor}
 
-    def _interest(self, contract: _Contract, at: int) -> dict[str, str]:
+    def _interest(self, contract: SimContract, at: int) -> dict[str, str]:
         amount = self.world.open_interest(contract.asset, at) / contract.multiplier
         single = {"singleOpenInterest": written(amount)} if at >= _SINGLE_SINCE else {}
         return {"openInterest": f"{2 * amount:.8f}", **single, "timestamp": str(at * 1000)}
@@ -172,7 +142,7 @@ class Bybit:
         chosen = [_contract(asked)] if asked.first("symbol") else CONTRACTS.values()
         return {"category": "linear", "list": [self._ticker(contract, now // 1000) for contract in chosen]}
 
-    def _ticker(self, contract: _Contract, second: int) -> dict[str, str]:
+    def _ticker(self, contract: SimContract, second: int) -> dict[str, str]:
         asset, world = contract.asset, self.world
         due = world.next_settlement(asset, second)
         mark, index = (
@@ -209,18 +179,18 @@ def _time(asked: Asked, now: int) -> dict[str, Any]:
 
 def _linear(asked: Asked) -> None:
     if asked.first("category") != "linear":
-        raise _RefusedError(10001, "Illegal category")
+        raise CodedRefusalError(10001, "Illegal category")
 
 
-def _contract(asked: Asked) -> _Contract:
+def _contract(asked: Asked) -> SimContract:
     _linear(asked)
     symbol = asked.first("symbol")
     if symbol not in CONTRACTS:
-        raise _RefusedError(10001, "params error: symbol invalid")
+        raise CodedRefusalError(10001, "params error: symbol invalid")
     return CONTRACTS[symbol]
 
 
-def _candle(contract: _Contract, kind: str, each: Candle) -> list[str]:
+def _candle(contract: SimContract, kind: str, each: Candle) -> list[str]:
     prices: Iterable[Decimal] = (each.open, each.high, each.low, each.close)
     found = [str(each.opened * 1000), *(written(price * contract.multiplier) for price in prices)]
     if kind == "trade":
@@ -231,7 +201,7 @@ def _candle(contract: _Contract, kind: str, each: Candle) -> list[str]:
 def _size(asked: Asked, usual: int, largest: int) -> int:
     text = asked.first("limit", str(usual))
     if not text.isdigit() or not 0 < int(text) <= largest:
-        raise _RefusedError(10001, "params error: limit invalid")
+        raise CodedRefusalError(10001, "params error: limit invalid")
     return int(text)
 
 

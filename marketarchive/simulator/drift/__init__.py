@@ -5,10 +5,9 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-from typing import Any
 
 from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
-from marketarchive.simulator.sockets import Session
+from marketarchive.simulator.perps_venue import SimPerpsVenue
 from marketarchive.simulator.velocity import Funding, day_page, not_found, paged
 from marketarchive.times import SECOND, from_iso
 from marketarchive.venues.drift.endpoints import BUCKET, SERVER
@@ -22,7 +21,7 @@ _NO_FILE = Reply(
 _REFUSAL = json_reply({"success": False, "error": "Too many requests"}, 429)
 
 
-class Drift:
+class Drift(SimPerpsVenue):
     """The archive as the server sees it."""
 
     hosts = frozenset(_HOSTS)
@@ -43,14 +42,6 @@ class Drift:
 
     def limit(self, asked: Asked) -> Bucket:
         return Bucket(f"drift/{asked.host}", 5.0, 300.0, 1, _REFUSAL)
-
-    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
-        del asked, number, now_ns
-        return None
-
-    def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
-        del start_ns, end_ns
-        return []
 
     def _file(self, symbol: str, day: str) -> Reply:
         """CSV in gzip, the oldest first."""

@@ -7,8 +7,8 @@ from typing import Any
 
 from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
 from marketarchive.simulator.noise import bits
+from marketarchive.simulator.perps_venue import SimPerpsVenue
 from marketarchive.simulator.perps_world import BAR_S, HOUR_S, PerpsWorld, written
-from marketarchive.simulator.sockets import Session
 from marketarchive.times import from_iso, from_ms, iso, to_ms
 from marketarchive.venues.dydx.queries import PAGE, STEPS
 from marketarchive.venues.symbols import symbols
@@ -30,7 +30,7 @@ class _RefusedError(Exception):
         self.param = param
 
 
-class Dydx:
+class Dydx(SimPerpsVenue):
     """The venue as the server sees it."""
 
     hosts = frozenset({HOST})
@@ -58,14 +58,6 @@ class Dydx:
     def limit(self, asked: Asked) -> Bucket:
         del asked
         return Bucket("dydx/requests", 10.0, 100.0, 1.0, _REFUSAL)
-
-    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
-        del asked, number, now_ns
-        return None
-
-    def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
-        del start_ns, end_ns
-        return []
 
     # ---- routes ----------------------------------------------------------------------------------------
 

@@ -11,8 +11,8 @@ import msgspec
 
 from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
 from marketarchive.simulator.noise import wave
+from marketarchive.simulator.perps_venue import SimPerpsVenue
 from marketarchive.simulator.perps_world import BAR_S, DAY_S, HOUR_S, PerpsWorld
-from marketarchive.simulator.sockets import Session
 from marketarchive.times import SECOND, iso
 from marketarchive.venues.gmx.queries import STEPS
 from marketarchive.venues.symbols import symbols
@@ -59,7 +59,7 @@ POOLS = {
 }
 
 
-class Gmx:
+class Gmx(SimPerpsVenue):
     """The venue as the server sees it."""
 
     hosts = frozenset({KEEPER, API, SQUID})
@@ -88,14 +88,6 @@ class Gmx:
 
     def limit(self, asked: Asked) -> Bucket:
         return Bucket(f"gmx/{asked.host}", 1.0, 60.0, 1, _REFUSAL)
-
-    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
-        del asked, number, now_ns
-        return None
-
-    def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
-        del start_ns, end_ns
-        return []
 
     # ---- what is true ----------------------------------------------------------------------------------
 

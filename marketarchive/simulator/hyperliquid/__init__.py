@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -11,11 +10,10 @@ import msgspec
 
 from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
 from marketarchive.simulator.noise import bits
+from marketarchive.simulator.perps_venue import SimContract, SimPerpsVenue, contracts
 from marketarchive.simulator.perps_world import BAR_S, DELISTED, Candle, PerpsWorld, written
-from marketarchive.simulator.sockets import Session
 from marketarchive.times import SECOND, from_iso, to_ms
 from marketarchive.venues.hyperliquid.queries import FUNDING_PAGE, STEPS
-from marketarchive.venues.symbols import symbols
 
 HOST = "api.hyperliquid.xyz"
 HOURLY_SINCE = from_iso("2023-06-08T00:00:00Z") // SECOND
@@ -40,14 +38,7 @@ class _Asked(msgspec.Struct, rename="camel"):
     req: _Asked | None = None
 
 
-@dataclass(frozen=True)
-class _Contract:
-    asset: str
-    symbol: str
-    multiplier: int
-
-
-class Hyperliquid:
+class Hyperliquid(SimPerpsVenue):
     """The venue as the server sees it."""
 
     hosts = frozenset({HOST})
@@ -56,9 +47,9 @@ class Hyperliquid:
         self.world = PerpsWorld(seed, "hyperliquid", HOURLY_SINCE)
         self._seed = seed
         self._contracts = {
-            row["symbol"]: _Contract(asset, row["symbol"], int(row["multiplier"]))
-            for asset, row in symbols("hyperliquid").items()
-            if self.world.has(asset) and asset not in DELISTED
+            symbol: contract
+            for symbol, contract in contracts("hyperliquid").items()
+            if self.world.has(contract.asset) and contract.asset not in DELISTED
         }
         self._routes: dict[str, Callable[[_Asked, int], Any]] = {
             "meta": lambda _, now: self._meta(now),
@@ -90,14 +81,6 @@ class Hyperliquid:
             weight += min(most, wanted) // rows_a_weight
         return Bucket("hyperliquid/weight", 20.0, 1200.0, weight, _REFUSAL)
 
-    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
-        del asked, number, now_ns
-        return None
-
-    def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
-        del start_ns, end_ns
-        return []
-
     # ---- types -----------------------------------------------------------------------------------------
 
     def _meta(self, now: int) -> dict[str, Any]:
@@ -114,7 +97,7 @@ class Hyperliquid:
         contexts = [self._context(contract, now // 1000) for contract in self._contracts.values()]
         return [self._meta(now), [*contexts[:2], _NO_CONTEXT, *contexts[2:]]]
 
-    def _context(self, contract: _Contract, second: int) -> dict[str, Any]:
+    def _context(self, contract: SimContract, second: int) -> dict[str, Any]:
         asset = contract.asset
         mark, index, trade = (
             _price(self.world.price(asset, kind, second), contract) for kind in ("mark", "index", "trade")
@@ -153,7 +136,7 @@ class Hyperliquid:
         found = self.world.candles(contract.asset, "trade", length, first, last, now // 1000)
         return [self._candle(contract, asked.interval, each) for each in found]
 
-    def _candle(self, contract: _Contract, interval: str, each: Candle) -> dict[str, Any]:
+    def _candle(self, contract: SimContract, interval: str, each: Candle) -> dict[str, Any]:
         opened, closed = each.opened * 1000, (each.opened + STEPS[interval]) * 1000 - 1
         prices = zip("ohlc", (each.open, each.high, each.low, each.close), strict=True)
         return {
@@ -175,7 +158,7 @@ def _read(asked: Asked) -> _Asked | None:
     return document.req
 
 
-def _price(price: Decimal, contract: _Contract) -> str:
+def _price(price: Decimal, contract: SimContract) -> str:
     return _text(price * contract.multiplier)
 
 

@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
+from marketarchive.simulator.perps_venue import CodedRefusalError, SimPerpsVenue
 from marketarchive.simulator.perps_world import BAR_S, DAY_S, Candle, PerpsWorld, written
-from marketarchive.simulator.sockets import Session
 from marketarchive.times import to_ms
 from marketarchive.venues.okx.queries import PERIODS_S, STEPS
 from marketarchive.venues.symbols import symbols
@@ -29,14 +29,6 @@ _REQUESTS = {
 _REFUSAL = json_reply({"code": "50011", "msg": "Too Many Requests", "data": []}, 429)
 
 
-class _RefusedError(Exception):
-    """A request that is refused with a code of the venue."""
-
-    def __init__(self, code: str, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-
-
 @dataclass(frozen=True)
 class _Contract:
     asset: str
@@ -52,7 +44,7 @@ CONTRACTS = {
 _BY_INDEX = {contract.index: contract for contract in CONTRACTS.values()}
 
 
-class Okx:
+class Okx(SimPerpsVenue):
     """The venue as the server sees it."""
 
     hosts = frozenset({HOST})
@@ -80,7 +72,7 @@ class Okx:
             return json_reply({"code": "50404", "msg": "Not found", "data": []}, 404)
         try:
             return json_reply({"code": "0", "msg": "", "data": read(asked, to_ms(now_ns))})
-        except _RefusedError as refused:
+        except CodedRefusalError as refused:
             return json_reply({"code": refused.code, "data": [], "msg": str(refused)})
 
     def limit(self, asked: Asked) -> Bucket:
@@ -88,20 +80,12 @@ class Okx:
         most = _REQUESTS.get(path, 10)
         return Bucket(f"okx{path}", most / 2, most, 1.0, _REFUSAL)
 
-    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
-        del asked, number, now_ns
-        return None
-
-    def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
-        del start_ns, end_ns
-        return []
-
     # ---- routes ----------------------------------------------------------------------------------------
 
     def _instruments(self, asked: Asked, now: int) -> list[Any]:
         del now
         if asked.first("instType") != "SWAP":
-            raise _RefusedError("51000", "Parameter instType error")
+            raise CodedRefusalError("51000", "Parameter instType error")
         rows = [self._instrument(contract) for contract in CONTRACTS.values()]
         coin = {"instId": "BTC-USD-SWAP", "ctType": "inverse", "ctVal": "100", "ctValCcy": "USD"}
         return [*rows, {**rows[0], **coin, "settleCcy": "BTC", "instFamily": "BTC-USD", "uly": "BTC-USD"}]
@@ -119,7 +103,7 @@ class Okx:
     def _funding_rate(self, asked: Asked, now: int) -> list[Any]:
         wanted = asked.first("instId")
         if not wanted:
-            raise _RefusedError("50014", "Parameter instId can not be empty.")
+            raise CodedRefusalError("50014", "Parameter instId can not be empty.")
         if wanted != "ANY":
             return [self._expected(_contract(asked), now)]
         rows = [self._expected(contract, now) for contract in CONTRACTS.values()]
@@ -183,7 +167,7 @@ class Okx:
         """Newest first; one that is not over is not confirmed."""
         length = STEPS.get(asked.first("bar"))
         if length is None or length < BAR_S:
-            raise _RefusedError("51000", "Parameter bar error")
+            raise CodedRefusalError("51000", "Parameter bar error")
         size = _size(asked, largest)
         first, last = _between(asked, now)
         if asked.first("before") and not asked.first("after"):
@@ -197,7 +181,7 @@ class Okx:
         contract, size = _contract(asked), _size(asked, 100)
         length = STEPS.get(asked.first("period", "5m"))
         if length not in PERIODS_S:
-            raise _RefusedError("51000", "Parameter period error")
+            raise CodedRefusalError("51000", "Parameter period error")
         last = min(int(asked.first("end") or now + 1) - 1, now) // 1000
         newest = now // 1000 // length * length
         first = max(int(asked.first("begin") or 0) // 1000 + 1, newest - (_INTEREST_ROWS - 1) * length)
@@ -248,14 +232,14 @@ class Okx:
 def _contract(asked: Asked) -> _Contract:
     found = CONTRACTS.get(asked.first("instId"))
     if found is None:
-        raise _RefusedError("51001", "Instrument ID does not exist.")
+        raise CodedRefusalError("51001", "Instrument ID does not exist.")
     return found
 
 
 def _by_index(asked: Asked) -> _Contract:
     found = _BY_INDEX.get(asked.first("instId"))
     if found is None:
-        raise _RefusedError("51001", "Instrument ID does not exist.")
+        raise CodedRefusalError("51001", "Instrument ID does not exist.")
     return found
 
 
@@ -272,7 +256,7 @@ def _between(asked: Asked, now: int) -> tuple[int, int]:
 def _size(asked: Asked, largest: int) -> int:
     text = asked.first("limit", "100")
     if not text.isdigit() or not 0 < int(text) <= largest:
-        raise _RefusedError("51000", "Parameter limit error")
+        raise CodedRefusalError("51000", "Parameter limit error")
     return int(text)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
 from marketarchive.simulator.noise import bits
+from marketarchive.simulator.perps_venue import SimPerpsVenue
 from marketarchive.simulator.perps_world import BAR_S, DAY_S, HOUR_S, Candle, PerpsWorld
-from marketarchive.simulator.sockets import Session
 from marketarchive.times import SECOND, from_iso
 from marketarchive.venues.symbols import symbols
 from marketarchive.venues.velocity.queries import RECENT_S, STEPS
@@ -113,7 +113,7 @@ def paged(found: list[dict[str, Any]], asked: Asked) -> Reply:
     return json_reply({"success": True, "meta": meta, "records": records})
 
 
-class Velocity:
+class Velocity(SimPerpsVenue):
     """The venue as the server sees it."""
 
     hosts = frozenset({HOST})
@@ -140,14 +140,6 @@ class Velocity:
     def limit(self, asked: Asked) -> Bucket:
         del asked
         return Bucket("velocity", 1.0, 60.0, 1, _REFUSAL)
-
-    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
-        del asked, number, now_ns
-        return None
-
-    def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
-        del start_ns, end_ns
-        return []
 
     # ---- what is true ----------------------------------------------------------------------------------
 
