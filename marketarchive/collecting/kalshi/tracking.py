@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from marketarchive.clock import sleep
-from marketarchive.collecting.cadence import CadenceSpider
 from marketarchive.collecting.kalshi.discovery import KalshiSpider
+from marketarchive.collecting.tracking import LookUpSpider, TrackingCadenceSpider
 from marketarchive.items import Market
 from marketarchive.times import SECOND, from_datetime, iso
 from marketarchive.venues.kalshi.tickers import round_at, rounds_series, series_of
 
-LOOK_UP_S = 60
 OVER_S = 900
 """A market is remembered for this long after its close."""
 
@@ -45,7 +43,7 @@ class Open:
         return is_begun and (self.end_ns is None or now_ns < self.end_ns)
 
 
-class TrackedMarkets(KalshiSpider):
+class TrackedMarkets(KalshiSpider, LookUpSpider):
     """The chosen markets, as they open and close.
 
     The venue does not report an opening: markets are taken before it and begin by the clock. A round that no
@@ -55,12 +53,6 @@ class TrackedMarkets(KalshiSpider):
     def __init__(self, name: str | None = None, **given: Any) -> None:
         super().__init__(name, **given)
         self.tracked: dict[str, Open] = {}  # by ticker
-
-    async def keep_looking_up(self) -> None:
-        """Look up for ever; the first look-up is the caller's."""
-        while await sleep(self.run.clock, LOOK_UP_S, self.run.stop):
-            if self.run.counted_from is not None:  # the first look-up is done
-                await self.look_up()
 
     async def look_up(self) -> None:
         """Add what the venue lists now; a list that fails costs nothing that was known before."""
@@ -96,15 +88,5 @@ class TrackedMarkets(KalshiSpider):
                 yield Open(due.ticker, series, due.asset, due.start_ns, due.end_ns)
 
 
-class TrackingSpider(TrackedMarkets, CadenceSpider):
+class TrackingSpider(TrackedMarkets, TrackingCadenceSpider):
     """Use it when the same question is asked of every chosen market while it is open."""
-
-    async def prepare(self) -> None:
-        await self.look_up()
-
-    async def main(self) -> None:
-        looking_up = self.spawn(self.keep_looking_up())
-        try:
-            await super().main()
-        finally:
-            looking_up.cancel()

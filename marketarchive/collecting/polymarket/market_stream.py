@@ -12,11 +12,12 @@ from marketarchive.collecting.arguments import Arguments
 from marketarchive.collecting.polymarket.discovery import batches
 from marketarchive.collecting.polymarket.due_rounds import DueRounds
 from marketarchive.collecting.polymarket.live_rows import LiveRows
-from marketarchive.collecting.polymarket.tracking import LOOK_UP_S, PolymarketTrackedMarkets
+from marketarchive.collecting.polymarket.tracking import PolymarketTrackedMarkets
 from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.collecting.streams.pool import ConnectionPool
 from marketarchive.collecting.streams.stream import StreamSpider
 from marketarchive.collecting.streams.websocket import CloseInfo
+from marketarchive.collecting.tracking import LOOK_UP_S
 from marketarchive.exceptions import ArgumentError
 from marketarchive.items import Invalid, Market
 from marketarchive.scope import LOOKUP, Scope

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from marketarchive.clock import sleep
-from marketarchive.collecting.cadence import CadenceSpider
 from marketarchive.collecting.polymarket.discovery import PolymarketSpider
+from marketarchive.collecting.tracking import LOOK_UP_S, LookUpSpider, TrackingCadenceSpider
 from marketarchive.items import Market
 from marketarchive.times import from_seconds, to_seconds
 from marketarchive.venues.polymarket import updown
 
-LOOK_UP_S = 60
 OVER_S = 900
 """A market is kept for this long after its end, if the venue does not close it before."""
 
 
-class PolymarketTrackedMarkets(PolymarketSpider):
+class PolymarketTrackedMarkets(PolymarketSpider, LookUpSpider):
     """The chosen markets, as rounds come and go."""
 
     def __init__(self, name: str | None = None, **given: Any) -> None:
         super().__init__(name, **given)
         self.tracked: dict[str, Market] = {}  # by market id
-
-    async def keep_looking_up(self) -> None:
-        """Look up markets for ever; the first look-up is the caller's."""
-        while await sleep(self.run.clock, LOOK_UP_S, self.run.stop):
-            if self.run.counted_from is not None:  # the first look-up is done
-                await self.look_up()
 
     async def look_up(self) -> None:
         """Add what the venue lists now; a page that fails costs nothing that was known before."""
@@ -61,15 +53,5 @@ class PolymarketTrackedMarkets(PolymarketSpider):
         ]
 
 
-class PolymarketTrackingSpider(PolymarketTrackedMarkets, CadenceSpider):
+class PolymarketTrackingSpider(PolymarketTrackedMarkets, TrackingCadenceSpider):
     """Use it when the same question is asked of every chosen market, and rounds come and go meanwhile."""
-
-    async def prepare(self) -> None:
-        await self.look_up()
-
-    async def main(self) -> None:
-        looking_up = self.spawn(self.keep_looking_up())
-        try:
-            await super().main()
-        finally:
-            looking_up.cancel()

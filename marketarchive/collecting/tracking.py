@@ -1,0 +1,38 @@
+"""Looking markets up again and again, and asking about them with a cadence meanwhile; for any venue."""
+
+from __future__ import annotations
+
+from marketarchive.clock import sleep
+from marketarchive.collecting.cadence import CadenceSpider
+from marketarchive.collecting.sweep import SweepSpider
+
+LOOK_UP_S = 60
+"""Seconds between two look-ups."""
+
+
+class LookUpSpider(SweepSpider):
+    """Use it where markets come and go: a subclass writes `look_up`."""
+
+    async def look_up(self) -> None:
+        """Add what the venue lists now, and let go of what is over."""
+        raise NotImplementedError
+
+    async def keep_looking_up(self) -> None:
+        """Look up for ever; the first look-up is the caller's."""
+        while await sleep(self.run.clock, LOOK_UP_S, self.run.stop):
+            if self.run.counted_from is not None:  # the first look-up is done
+                await self.look_up()
+
+
+class TrackingCadenceSpider(LookUpSpider, CadenceSpider):
+    """Use it when the same question is asked of every chosen market while it is open."""
+
+    async def prepare(self) -> None:
+        await self.look_up()
+
+    async def main(self) -> None:
+        looking_up = self.spawn(self.keep_looking_up())
+        try:
+            await super().main()
+        finally:
+            looking_up.cancel()
