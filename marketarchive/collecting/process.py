@@ -141,6 +141,15 @@ def make_clock(settings: BaseSettings) -> Clock:
     return SteppedClock(clock, parse_steps(steps)) if steps else clock
 
 
+QUIET = 21
+"""Priority of a setting just above that of settings files: `-L` and `-s` still win."""
+
+
+def log_errors_only(settings: BaseSettings) -> None:
+    """Leave the terminal to a command that shows by itself what a log would tell."""
+    settings.set("LOG_LEVEL", "ERROR", QUIET)
+
+
 def follow_simulator(settings: BaseSettings) -> None:
     """Choose the event loop that a simulator's time waits for, before Scrapy makes one."""
     if settings.get("SIMULATOR_URL"):

@@ -16,7 +16,7 @@ from scrapy.exceptions import UsageError
 from marketarchive.collecting.arguments import ASSETS
 from marketarchive.collecting.exit_codes import BLOCKED, DISK, FAILED, FINISHED
 from marketarchive.collecting.perps import PerpsSpider
-from marketarchive.collecting.process import Process, follow_simulator
+from marketarchive.collecting.process import Process, follow_simulator, log_errors_only
 from marketarchive.collecting.run import exit_of, run_of
 from marketarchive.collecting.shutdown import Shutdown
 from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError, MarketArchiveError
@@ -29,8 +29,6 @@ ATTEMPTS = 2
 """A venue that failed is tried once more, after all others."""
 PASSING = frozenset({"disconnect", "stall", "rate_limited", "dns", "tls"})
 """Reasons of gaps that may be gone at the next attempt."""
-QUIET = 21
-"""Just above the priority of settings files: the table tells what a log would, `-L` still wins."""
 
 
 @dataclass
@@ -91,7 +89,7 @@ class Command(ScrapyCommand):
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
         super().process_options(args, opts)
         assert self.settings is not None
-        self.settings.set("LOG_LEVEL", "ERROR", QUIET)
+        log_errors_only(self.settings)
         follow_simulator(self.settings)
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:

@@ -28,15 +28,12 @@ from marketarchive.collecting.probing.probe_report import (
     socket_text,
     write_report,
 )
-from marketarchive.collecting.process import Process, follow_simulator
+from marketarchive.collecting.process import Process, follow_simulator, log_errors_only
 from marketarchive.collecting.shutdown import Shutdown
 from marketarchive.commands.crawl import exit_code
 from marketarchive.exceptions import ArchiveError, ConfigurationError
 from marketarchive.pipelines.market_master import check_settings
 from marketarchive.venues import venues
-
-QUIET = 21
-"""Just above the priority of settings files: the table tells what a log would, `-L` still wins."""
 
 
 class Command(ScrapyCommand):
@@ -65,7 +62,7 @@ class Command(ScrapyCommand):
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
         super().process_options(args, opts)
         assert self.settings is not None
-        self.settings.set("LOG_LEVEL", "ERROR", QUIET)
+        log_errors_only(self.settings)
         follow_simulator(self.settings)
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
