@@ -22,7 +22,7 @@ from marketarchive.collecting.arguments import Argument, Arguments, parse_argume
 from marketarchive.collecting.exit_cause import UNANSWERED
 from marketarchive.collecting.limits import backoff
 from marketarchive.collecting.receipt import Receipt
-from marketarchive.collecting.route import route, with_query
+from marketarchive.collecting.route import with_query
 from marketarchive.collecting.run import Run
 from marketarchive.collecting.streams.axis import Axis
 from marketarchive.exceptions import ParseError
@@ -262,7 +262,7 @@ class ArchiveSpider(Spider):
     def _request(self, ask: Ask) -> Request:
         query = ask.query
         return Request(
-            with_query(route(self.address(query), self.run.process.simulator), query.params),
+            with_query(self.run.process.route(self.address(query)), query.params),
             method=query.endpoint.method,
             body=query.body or b"",
             headers={"Content-Type": "application/json"} if query.body else None,
@@ -385,6 +385,7 @@ class ArchiveSpider(Spider):
             receipt.payload,
             ask.query.body,
             receipt.flags,
+            self.address(ask.query) if self.run.process.stands_in(self.address(ask.query)) else "",
         )
 
     def _invalid(self, ask: Ask, receipt: Receipt, error: ParseError) -> Invalid:

@@ -67,8 +67,17 @@ class SweepSpider(ArchiveSpider):
             if not await sleep_until(self.run.clock, (started // step + 1) * step, self.run.stop):
                 return
 
-    async def ask(self, query: Query, feed: str, take: Callable[[Answer], Iterable[Any]]) -> Answer:
-        """Submit and wait; `take` turns the answer into items, also a failed one (`parsed` is None)."""
+    async def ask(
+        self,
+        query: Query,
+        feed: str,
+        take: Callable[[Answer], Iterable[Any]],
+        scope: Scope | None = None,
+    ) -> Answer:
+        """Submit and wait; `take` turns the answer into items, also a failed one (`parsed` is None).
+
+        scope: what is not observed when it fails; None: all of the endpoint.
+        """
         concluded: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
         def then(answer: Answer) -> Iterable[Any]:
@@ -78,7 +87,7 @@ class SweepSpider(ArchiveSpider):
                 if not concluded.done():
                     concluded.set_result(answer)
 
-        self.submit(Ask(query, then, feed, detail=_selection(query)))
+        self.submit(Ask(query, then, feed, scope, detail=_selection(query)))
         return await concluded
 
     async def sweep(

@@ -61,5 +61,6 @@ class Command(OfflineCommand):
         print(
             f"{done.rows} rows from {done.messages} answers, {done.changes} changes in the journal"
             + (f", {done.unreadable} not readable" if done.unreadable else "")
+            + (f", {done.unplaced} headlines of markets that are not in raw" if done.unplaced else "")
         )
         return 0

@@ -60,6 +60,24 @@ REQUEST_ATTEMPTS = 5
 # Seconds (project clock) that a Retry-After is waited for at most; a longer one ends the request with a gap.
 RETRY_AFTER_MAX_S = 300
 
+# ---- the catalogue ---------------------------------------------------------------------------------------
+
+# Minutes (project clock) from one look for new markets to the next.
+CATALOG_POLL_MINUTES = 5
+# Minutes (project clock) from one snapshot of all active markets to the next; news follow it.
+CATALOG_SNAPSHOT_MINUTES = 15
+# Minutes (project clock) from one look for results to the next.
+CATALOG_RESOLVE_MINUTES = 30
+# Platforms whose markets are catalogued, e.g. ("acme",) or "acme,other"; None = all.
+CATALOG_PLATFORMS = None
+
+# ---- news ------------------------------------------------------------------------------------------------
+
+# Searches a minute at most: search engines refuse a server that asks them often.
+NEWS_PER_MINUTE = 30
+# Markets that are searched for in one cycle; the next cycle goes on with the next ones. 0 = all in each.
+NEWS_MARKETS = 200
+
 # ---- streams ---------------------------------------------------------------------------------------------
 
 # Share of one processor that a stream may spend on checking messages as they come; what is over it is checked
