@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any
 
 from scrapy.exceptions import NotConfigured
 
 from marketarchive.collecting.components import needed_run
-from marketarchive.collecting.master_url import master_url as master_url
-from marketarchive.exceptions import ConfigurationError, MasterError
+from marketarchive.collecting.master_settings import master_url, snapshots_kept
+from marketarchive.exceptions import MasterError
 from marketarchive.invocation import command
 from marketarchive.items import Headline, Market, PriceSnapshot, Resolution
 from marketarchive.master.engine import connect, open_master
@@ -93,11 +93,3 @@ def prepare_master(settings: BaseSettings) -> None:
     if url := master_url(settings):
         with suppress(MasterError):
             open_master(url).dispose()
-
-
-def snapshots_kept(settings: BaseSettings) -> Literal["changes", "all"]:
-    """Return MASTER_SNAPSHOTS. Raises ConfigurationError for any other value."""
-    kept = settings.get("MASTER_SNAPSHOTS", "changes")
-    if kept not in ("changes", "all"):
-        raise ConfigurationError(f"MASTER_SNAPSHOTS={kept!r} is neither 'changes' nor 'all'")
-    return cast("Literal['changes', 'all']", kept)

@@ -27,6 +27,13 @@ MASTER_QUEUE = 10_000
 # Seconds (wall) that the end of a run waits for the database.
 MASTER_CLOSE_TIMEOUT = 10
 
+# ---- exports ---------------------------------------------------------------------------------------------
+
+# Folder that `scrapy export` writes to; "" = OUTPUT_DIR/exports.
+EXPORT_DIR = ""
+# SQLite database of the program wwatcher, whose whale alerts go into exports; "" = none.
+WWATCHER_DB_PATH = ""
+
 # ---- the raw archive -------------------------------------------------------------------------------------
 
 # Seconds (wall) between two fsyncs: what a crash may lose at most, beside the flush under way.
@@ -62,14 +69,14 @@ RETRY_AFTER_MAX_S = 300
 
 # ---- the catalogue ---------------------------------------------------------------------------------------
 
-# Minutes (project clock) from one look for new markets to the next.
+# Platforms of `scrapy catalog`, by comma; "" = every venue that has a catalogue.
+CATALOG_PLATFORMS = ""
+# Minutes (project clock) between two discoveries of new markets.
 CATALOG_POLL_MINUTES = 5
-# Minutes (project clock) from one snapshot of all active markets to the next; news follow it.
+# Minutes (project clock) between two snapshots of all active markets.
 CATALOG_SNAPSHOT_MINUTES = 15
-# Minutes (project clock) from one look for results to the next.
+# Minutes (project clock) between two looks at markets that are over.
 CATALOG_RESOLVE_MINUTES = 30
-# Platforms whose markets are catalogued, e.g. ("acme",) or "acme,other"; None = all.
-CATALOG_PLATFORMS = None
 
 # ---- news ------------------------------------------------------------------------------------------------
 

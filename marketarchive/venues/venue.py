@@ -131,4 +131,3 @@ class Venue:
     probe: Probe | None = None
     perps: Perps | None = None
     addresses: tuple[Address, ...] = ()
-    is_platform: bool = False  # its markets are in the catalogue

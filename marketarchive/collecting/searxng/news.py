@@ -10,7 +10,7 @@ from typing import Any, Self
 from scrapy.crawler import Crawler
 from scrapy.settings import BaseSettings
 
-from marketarchive.collecting.master_url import master_url
+from marketarchive.collecting.master_settings import master_url
 from marketarchive.collecting.spider import Answer
 from marketarchive.collecting.sweep import SweepSpider, items_of
 from marketarchive.collecting.user_settings import user_setting
