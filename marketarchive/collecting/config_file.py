@@ -7,14 +7,18 @@ line in `.env`, of the setting's name), then the file's, then that of the settin
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+import os
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from scrapy.settings import BaseSettings
 
 from marketarchive.collecting.route import check_address
+from marketarchive.collecting.user_settings import environment_value
 from marketarchive.exceptions import ConfigurationError
 from marketarchive.master.engine import sqlite_url
 from marketarchive.venues import venues
@@ -48,7 +52,7 @@ def _master(path: str) -> str:
     return sqlite_url(Path(path).expanduser().absolute())
 
 
-def _folder(path: str) -> str:
+def _absolute(path: str) -> str:
     return str(Path(path).expanduser().absolute())
 
 
@@ -65,9 +69,9 @@ GENERAL = (
             ("resolve", "minutes between two looks for results"),
         )
     ),
-    ConfigKey("export", "output_dir", Text, PATH, "EXPORT_DIR", "folder of exports", _folder),
+    ConfigKey("export", "output_dir", Text, PATH, "EXPORT_DIR", "folder of exports", _absolute),
     ConfigKey(
-        "export", "wwatcher_db_path", Text, PATH, "WWATCHER_DB_PATH", "SQLite database of wwatcher", _folder
+        "export", "wwatcher_db_path", Text, PATH, "WWATCHER_DB_PATH", "SQLite database of wwatcher", _absolute
     ),
 )
 
@@ -78,8 +82,84 @@ def keys() -> tuple[ConfigKey, ...]:
     for venue in venues().values():
         for section in dict.fromkeys(address.section for address in venue.addresses):
             own = [address for address in venue.addresses if address.section == section]
-            is_server = any(address.is_own_server for address in own)
-            setting = own[0].setting if is_server else PLATFORMS
+            found.append(_switch(section, own))
+            found += [
+                ConfigKey(section, each.key, Text, URL, each.setting, each.meaning, address=each)
+                for each in own
+            ]
+    return tuple(found)
+
+
+def _switch(section: str, own: Sequence[Address]) -> ConfigKey:
+    """Return the key `enabled` of a section: of a platform, or of a server of the user's own."""
+    if any(address.is_own_server for address in own):
+        what = f"false: nothing is asked there, whatever `{own[0].key}` says"
+        return ConfigKey(section, SWITCH, bool, BOOLEAN, own[0].setting, what)
+    what = "false: `scrapy catalog` leaves this platform out"
+    return ConfigKey(section, SWITCH, bool, BOOLEAN, PLATFORMS, what)
+
+
+def apply_configuration(settings: BaseSettings, path: str | None) -> None:
+    """Complete `settings` by the environment and the file at `path`, or the one that VARIABLE names.
+
+    Raises ConfigurationError that names file, key and remedy.
+    """
+    named = path or environment_value(VARIABLE)
+    if named:
+        source = f"--config {named}" if path else f"{VARIABLE}={named}"
+        for name, value in read_configuration(Path(named).expanduser(), source).items():
+            settings.set(name, value, FROM_FILE)
+        os.environ[VARIABLE] = _absolute(named)  # for the processes that we start
+    for name in dict.fromkeys(key.setting for key in keys()):
+        if (value := environment_value(name)) is not None:
+            settings.set(name, value, FROM_ENVIRONMENT)
+
+
+def read_configuration(path: Path, source: str = "") -> dict[str, Any]:
+    """Return the settings that a file stands for.
+
+    source: how the user named it. Raises ConfigurationError.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{source or path} cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigurationError(f"{path} is not TOML: {error}") from error
+    known = keys()
+    try:
+        _model(known).model_validate(document)
+    except ValidationError as error:
+        raise ConfigurationError("; ".join(_problems(path, error, known))) from None
+    found: dict[str, Any] = {}
+    for key in known:
+        value = document.get(key.section, {}).get(key.name)
+        if value is not None and key.name != SWITCH:
+            _check(path, key, value)
+            found[key.setting] = key.convert(value)
+    return found | _switched(path, document, known)
+
+
+def _model(known: Iterable[ConfigKey]) -> type[BaseModel]:
+    """Return the model of a whole file: sections of optional keys, and nothing else."""
+    strict = ConfigDict(extra="forbid", strict=True)
+    sections: dict[str, dict[str, Any]] = {}
+    for key in known:
+        sections.setdefault(key.section, {})[key.name] = (key.kind | None, None)
+    made: dict[str, Any] = {
+        name: (create_model(name, __config__=strict, **fields) | None, None)
+        for name, fields in sections.items()
+    }
+    return create_model("Configuration", __config__=strict, **made)
+
+
+def _problems(path: Path, error: ValidationError, known: Iterable[ConfigKey]) -> Iterable[str]:
+    """Yield what is wrong with a file, a sentence for each."""
+    by_place = {(key.section, key.name): key for key in known}
+    sections = list(dict.fromkeys(section for section, _ in by_place))
+    for each in error.errors():
+        section, *rest = (str(part) for part in each["loc"])
+        if not rest:
             if section in sections:
                 yield f"{path}: {section} is a section: write [{section}], and its keys below it"
             else:

@@ -61,8 +61,8 @@ CONFIG_HEAD = f"""
 `--config FILE`, which every command takes, or the variable `{VARIABLE}` names a file in TOML with a few
 keys: [config.example.toml](../config.example.toml). Of a value that is given several times the command
 line's counts, then the environment's (a variable, or a line in `.env`, named like the setting), then the
-file's, then that of `settings/`. A key that is not known, or of another type, is an error (exit code 2). Paths
-are relative to the folder in which the command is run. It holds no secrets.
+file's, then that of `settings/`. A key that is not known, or of another type, is an error (exit code 2).
+Paths are relative to the folder in which the command is run. It holds no secrets.
 
 | section | key | value | setting | meaning |
 |---|---|---|---|---|
