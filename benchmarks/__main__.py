@@ -15,6 +15,7 @@ SHARED = {
     "__main__",
     "canonical_archive",
     "canonical_pandas",
+    "cryptofeed_capture",
     "result",
     "sender",
     "stream_crawl",
