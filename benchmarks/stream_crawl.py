@@ -1,7 +1,8 @@
 """A crawl of one socket as a process of its own, with the project's settings, and what is told of it.
 
-`python -m benchmarks.stream_crawl KIND URL FOLDER [NAME=VALUE ...]`, the last being settings. The spider
-is a StreamSpider that only receives (KIND `plain`), or the market channel's that proves books (`checked`).
+`python -m benchmarks.stream_crawl PARENT KIND URL FOLDER [NAME=VALUE ...]`: the process that it ends with, ...,
+settings. The spider is a StreamSpider that only receives (KIND `plain`), or the market channel's that proves
+books (`checked`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 from scrapy.crawler import AsyncCrawlerProcess
 from scrapy.utils.project import get_project_settings
 
+from benchmarks.ending import end_with_parent
 from benchmarks.timed_files import SYNCS
 from marketarchive.collecting.polymarket.due_rounds import DueRounds
 from marketarchive.collecting.polymarket.market_stream import PolymarketStreamSpider
@@ -178,7 +180,7 @@ class Checking(Watching, PolymarketStreamSpider):
 
 def crawl(kind: str, url: str, folder: Path, keys: Sequence[str] = (), **settings: Any) -> Crawled:
     """In a process of its own, on the cores of this one; `folder` is its OUTPUT_DIR."""
-    command = [sys.executable, "-m", "benchmarks.stream_crawl", kind, url, str(folder)]
+    command = [sys.executable, "-m", "benchmarks.stream_crawl", str(os.getpid()), kind, url, str(folder)]
     command += [f"{name}={value}" for name, value in settings.items()]
     done = subprocess.run(
         command, cwd=ROOT, input="\n".join(keys), stdout=subprocess.PIPE, text=True, check=True
@@ -187,7 +189,8 @@ def crawl(kind: str, url: str, folder: Path, keys: Sequence[str] = (), **setting
 
 
 def main() -> None:
-    kind, url, folder, *given = sys.argv[1:]
+    parent, kind, url, folder, *given = sys.argv[1:]
+    end_with_parent(int(parent))
     spider = {"plain": Watching, "checked": Checking}[kind]
     endpoint = Endpoint("socket", url, Limit("polymarket/socket", 100))
     spider.channel = replace(spider.channel, endpoint=endpoint)
