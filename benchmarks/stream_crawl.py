@@ -1,8 +1,8 @@
 """A crawl of one socket as a process of its own, with the project's settings, and what is told of it.
 
-`python -m benchmarks.stream_crawl PARENT KIND URL FOLDER [NAME=VALUE ...]`: the process that it ends with, ...,
-settings. The spider is a StreamSpider that only receives (KIND `plain`), or the market channel's that proves
-books (`checked`).
+`python -m benchmarks.stream_crawl PARENT KIND URL FOLDER [NAME=VALUE ...]`: PARENT is the process that it ends
+with, the last are settings. The spider is a StreamSpider that only receives (KIND `plain`), or the market
+channel's that proves books (`checked`).
 """
 
 from __future__ import annotations
@@ -135,8 +135,9 @@ class Watching(StreamSpider):
     def new_session(self) -> Session:
         return CountingSession(self)
 
-    def is_complete(self, keys: Iterable[str], ending: CloseInfo) -> bool:  # noqa: ARG002  (a hook)
-        return ending.code == 1000
+    def closed_by_venue(self, keys: Sequence[str], ending: CloseInfo) -> None:
+        if ending.code == 1000:
+            self.unsubscribe(keys)
 
     def connected(self) -> None:
         """Measure from here."""

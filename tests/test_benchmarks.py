@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.__main__ import main, names
+from benchmarks.sender import at_full_speed, price_changes, sender
+from benchmarks.stream import archived
+from benchmarks.stream_crawl import crawl
 from tests.waiting import until
 
 ROOT = Path(__file__).parent.parent
@@ -23,6 +26,15 @@ def test_every_benchmark_says_what_it_measures(
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == names()
     assert all(len(line.split()) > 5 for line in lines)
+
+
+@pytest.mark.process
+@pytest.mark.skipif(sys.platform != "linux", reason="keeps processes to processors")
+def test_a_measured_crawl_ends_when_all_was_sent(tmp_path: Path) -> None:
+    payloads = price_changes(50)
+    with sender(at_full_speed(payloads, 3)) as port:
+        assert crawl("plain", f"ws://127.0.0.1:{port}/", tmp_path).wall > 0
+    assert archived(tmp_path, payloads) == 150
 
 
 def running(session: int) -> set[int]:
