@@ -1,8 +1,8 @@
 """A crawl of one socket as a process of its own, with the project's settings, and what is told of it.
 
-`python -m benchmarks.stream_crawl KIND URL FOLDER [NAME=VALUE ...]`, the last being settings. The spider
-is a StreamSpider that only receives (KIND `plain`), the market channel's that proves books (`checked`), or
-Coinbase's that counts frames and keeps books (`coinbase`).
+`python -m benchmarks.stream_crawl PARENT KIND URL FOLDER [NAME=VALUE ...]`: PARENT is the process that it ends
+with, the last are settings. The spider is a StreamSpider that only receives (KIND `plain`), the market
+channel's that proves books (`checked`), or Coinbase's that counts frames and keeps books (`coinbase`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any
 from scrapy.crawler import AsyncCrawlerProcess
 from scrapy.utils.project import get_project_settings
 
+from benchmarks.ending import end_with_parent
 from benchmarks.timed_files import SYNCS
 from marketarchive.collecting.exchange_stream import ExchangeStreamSpider
 from marketarchive.collecting.polymarket.due_rounds import DueRounds
@@ -153,8 +154,9 @@ class Watching(StreamSpider):
     def new_session(self) -> Session:
         return CountingSession(self)
 
-    def is_complete(self, keys: Iterable[str], ending: CloseInfo) -> bool:  # noqa: ARG002  (a hook)
-        return ending.code == 1000
+    def closed_by_venue(self, keys: Sequence[str], ending: CloseInfo) -> None:
+        if ending.code == 1000:
+            self.unsubscribe(keys)
 
     def connected(self) -> None:
         """Measure from here."""
@@ -215,7 +217,7 @@ class Exchange(Watching, ExchangeStreamSpider):
 
 def crawl(kind: str, url: str, folder: Path, keys: Sequence[str] = (), **settings: Any) -> Crawled:
     """In a process of its own, on the cores of this one; `folder` is its OUTPUT_DIR."""
-    command = [sys.executable, "-m", "benchmarks.stream_crawl", kind, url, str(folder)]
+    command = [sys.executable, "-m", "benchmarks.stream_crawl", str(os.getpid()), kind, url, str(folder)]
     command += [f"{name}={value}" for name, value in settings.items()]
     done = subprocess.run(
         command, cwd=ROOT, input="\n".join(keys), stdout=subprocess.PIPE, text=True, check=True
@@ -224,7 +226,8 @@ def crawl(kind: str, url: str, folder: Path, keys: Sequence[str] = (), **setting
 
 
 def main() -> None:
-    kind, url, folder, *given = sys.argv[1:]
+    parent, kind, url, folder, *given = sys.argv[1:]
+    end_with_parent(int(parent))
     spider = {"plain": Watching, "checked": Checking, "coinbase": Exchange}[kind]
     endpoint = Endpoint("socket", url, Limit("polymarket/socket", 100))
     spider.channel = replace(spider.channel, endpoint=endpoint)
