@@ -1,4 +1,4 @@
-"""What a venue of perpetuals declares: what lists its past and its present, and where each column is from.
+"""Declaration of a venue of perpetuals: routes to its past and present, and the source of each column.
 
 Requests of the past are for a range of time in whole milliseconds, both ends inclusive; a page holds what
 its times say, whatever its size or the interval of what is listed.
@@ -39,7 +39,7 @@ class Range(NamedTuple):
 
 
 class Series(NamedTuple):
-    """What is listed of one contract."""
+    """One kind of rows of one contract, such as its fundings."""
 
     asset: str
     symbol: Mapping[str, str]  # of the venue's `symbols.csv`
@@ -60,7 +60,7 @@ class Series(NamedTuple):
 
 @dataclass(frozen=True)
 class Route:
-    """What lists the past of a series."""
+    """The route that lists the past of a series."""
 
     kind: SeriesKind
     page: Callable[[Series, Range], Query]
@@ -107,7 +107,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Column:
-    """Where a column of the unified data is from at a venue."""
+    """The source of a column of the unified data at a venue."""
 
     origin: Origin
     how: str  # of a null one: why

@@ -1,4 +1,4 @@
-"""Which answers of Binance are failures."""
+"""Failures among the answers of Binance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of Binance's perpetuals."""
+"""Requests to Binance's perpetuals, as data."""
 
 from __future__ import annotations
 

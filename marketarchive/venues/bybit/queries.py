@@ -1,4 +1,4 @@
-"""What is asked of Bybit's perpetuals."""
+"""Requests to Bybit's perpetuals, as data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of the archive of Drift."""
+"""Requests to the archive of Drift, as data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which answers of dYdX's indexer are failures."""
+"""Failures among the answers of dYdX's indexer."""
 
 from __future__ import annotations
 

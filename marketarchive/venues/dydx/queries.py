@@ -1,4 +1,4 @@
-"""What is asked of dYdX's indexer."""
+"""Requests to dYdX's indexer, as data."""
 
 from __future__ import annotations
 
@@ -55,5 +55,5 @@ def _size(rows: int) -> str:
 
 
 def _written(ms: int) -> str:
-    """2026-11-21T10:15:00.123Z."""
+    """Write a moment as 2026-11-21T10:15:00.123Z."""
     return f"{iso(from_ms(ms))[:23]}Z"

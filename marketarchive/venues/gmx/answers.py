@@ -1,4 +1,4 @@
-"""Which answers of GMX are failures."""
+"""Failures among the answers of GMX."""
 
 from __future__ import annotations
 

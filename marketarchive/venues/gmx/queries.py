@@ -1,4 +1,4 @@
-"""What is asked of GMX."""
+"""Requests to GMX, as data."""
 
 from __future__ import annotations
 

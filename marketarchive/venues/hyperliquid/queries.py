@@ -1,4 +1,4 @@
-"""What is asked of Hyperliquid's perpetuals."""
+"""Requests to Hyperliquid's perpetuals, as data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What answers of Hyperliquid's perpetuals say, as rows of tables.
+"""Rows of tables from answers of Hyperliquid's perpetuals.
 
 Shapes: recordings of the official SDK (2023-07) and live answers of 2026-09. Prices and quantities are texts,
 times numbers (ms). Amounts are in units of the coin, which of `kPEPE` are a thousand PEPE each. What it says
@@ -154,7 +154,7 @@ def _instruments(received: Received) -> Parsed:
 
 
 def _present(received: Received) -> Parsed:
-    """Contexts have no names: they are in the order of `universe`. Raises ParseError."""
+    """Pair contexts, which have no names, with `universe`, whose order they have. Raises ParseError."""
 
     def rows(sent: SentAsset) -> Iterator[FundingsRow | OpenInterestRow]:
         if sent.coin.is_delisted:

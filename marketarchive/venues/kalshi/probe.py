@@ -1,4 +1,4 @@
-"""What a probe asks of Kalshi: every route that its spiders use, once."""
+"""Requests that a probe sends to Kalshi: every route that its spiders use, once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of OKX's perpetual swaps.
+"""Requests to OKX's perpetual swaps, as data.
 
 Lists are newest first. `after` asks for what is older than a time, `before` for what is newer, neither with
 the time itself; `before` alone gives the newest of all. So both are sent, for windows that fit on a page.

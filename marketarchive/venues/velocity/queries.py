@@ -1,4 +1,4 @@
-"""What is asked of Velocity."""
+"""Requests to Velocity, as data."""
 
 from __future__ import annotations
 

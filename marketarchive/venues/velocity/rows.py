@@ -1,4 +1,4 @@
-"""What answers of Velocity say, as rows of tables.
+"""Rows of tables from answers of Velocity.
 
 Shapes: recorded answers of 2026-09-13; of candles its client (velocity-common, 2026-08-17), as nobody has
 recorded one: their prices are held against the markets of the same run, fills against the oracle, volumes
@@ -160,7 +160,7 @@ def funding_day(received: Received, contracts: Contracts) -> Parsed:
 
 
 def _markets(received: Received) -> Parsed:
-    """Of perpetuals: each side's `fundingRate` is its cash flow, percent an hour, expected for the hour."""
+    """Parse perpetuals. A side's `fundingRate` is its cash flow, expected for the hour, percent an hour."""
 
     def rows(sent: SentMarket) -> Iterator[TableRow]:
         contract = CONTRACTS.of(sent.symbol)
