@@ -42,7 +42,7 @@ class Pace:
     """Grants simulated time, lease by lease."""
 
     def __init__(self, page: TimePage, own: Slot) -> None:
-        """`own` is the slot of the simulator itself."""
+        """Grant time to slots; `own` is the slot of the simulator itself."""
         self._page = page
         self._own = own.number
         self._period_ns = min(PERIOD_MOST_NS, max(PERIOD_LEAST_NS, int(PERIOD_NS / page.limit)))

@@ -173,7 +173,7 @@ class _Side:
     """The levels of a side while they change, best first: no sorting at each step."""
 
     def __init__(self, levels: Mapping[str, str], *, is_bid: bool) -> None:
-        """levels: price -> size, best first."""
+        """Create a side of a book. levels: price -> size, best first."""
         self._sign = -1 if is_bid else 1
         self._places = [self._sign * float(price) for price in levels]  # upwards
         self._levels = list(levels.items())

@@ -54,7 +54,7 @@ class GeminiSession(SpotSession):
     """The venue's side of a connection."""
 
     def __init__(self, world: SpotWorld, now_ns: int, snapshot: int) -> None:
-        """snapshot: levels a side of the first book; all where negative, none at 0."""
+        """Serve the venue. snapshot: levels a side of the first book; all where negative, none at 0."""
         super().__init__(world, now_ns)
         self._snapshot = snapshot
 

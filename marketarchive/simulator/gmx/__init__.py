@@ -110,7 +110,7 @@ class Gmx(SimPerpsVenue):
     # ---- the oracle keeper -----------------------------------------------------------------------------
 
     def _markets(self, asked: Asked, now: int) -> Reply:
-        """All pools: also a second one of ETH, and one that only swaps."""
+        """Return all pools: also a second one of ETH, and one that only swaps."""
         del asked, now
         rows = [self._market(pool) for pool in POOLS.values()]
         other = {**rows[1], "name": "ETH/USD [ETH-ETH]", "marketToken": _SINGLE}
@@ -134,7 +134,7 @@ class Gmx(SimPerpsVenue):
         }
 
     def _markets_now(self, asked: Asked, now: int) -> Reply:
-        """Factors a year; positive funding is what a side pays."""
+        """Return rates as factors a year; positive funding is what a side pays."""
         del asked
         rows = []
         for pool in POOLS.values():
@@ -173,7 +173,7 @@ class Gmx(SimPerpsVenue):
         )
 
     def _price(self, pool: _Pool, second: int) -> str:
-        """Dollars of 10**(30 - decimals)."""
+        """Return a price in dollars of 10**(30 - decimals)."""
         return str(int(self.world.price(pool.asset, "index", second).scaleb(30 - pool.decimals)))
 
     def _candles(self, asked: Asked, now: int) -> Reply:
@@ -196,7 +196,7 @@ class Gmx(SimPerpsVenue):
     # ---- the API ---------------------------------------------------------------------------------------
 
     def _rates(self, asked: Asked, now: int) -> Reply:
-        """Hourly, the newest first; factors a second, positive funding is what a side receives."""
+        """Return hourly rates, newest first: factors a second, positive funding is what a side receives."""
         days = _DAYS.get(asked.first("period"))
         if days is None:
             return json_reply({"statusCode": 400, "message": "Invalid period", "error": "Bad Request"}, 400)

@@ -48,7 +48,7 @@ class StreamSession:
     def __init__(
         self, world: StreamWorld, find: Callable[[str], SimRound | None], indices: Mapping[str, str]
     ) -> None:
-        """find: the round of a ticker; indices: id -> asset."""
+        """Serve a connection. find: the round of a ticker; indices: id -> asset."""
         self._world = world
         self._find = find
         self._indices = indices
