@@ -125,7 +125,7 @@ class SpotRows(SecondBooks[BookRow]):
     """Rows of best prices, with the newest trade up to each second."""
 
     def __init__(self, spider: ExchangeStreamSpider, markets: dict[str, str]) -> None:
-        """markets: with the asset of each."""
+        """Create the base of an exchange's stream. markets: market -> asset."""
         super().__init__(spider)
         self._spider = spider
         self._markets = markets

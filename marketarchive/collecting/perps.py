@@ -93,7 +93,7 @@ class PerpsSpider(CadenceSpider):
 
     @cached_property
     def perps(self) -> Perps:
-        """What the venue declares of them."""
+        """Return the venue's declaration of its perpetuals."""
         found = venues()[self.venue].perps
         assert found is not None
         return found

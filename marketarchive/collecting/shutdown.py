@@ -60,7 +60,7 @@ class Shutdown:
     """One per process. Until `watch` is called it only keeps its participants."""
 
     def __init__(self, least_code: int = FINISHED) -> None:
-        """least_code: exit code of a process that is ended before it could `finish`, at least."""
+        """Prepare the end of a process. least_code: exit code, at least, if it ends before `finish`."""
         self._participants: list[Participant] = []  # not sealed yet
         self._least_code = least_code
         self._code = least_code  # of what was sealed last, or of the whole
@@ -103,7 +103,7 @@ class Shutdown:
             participant.cut_off()
 
     def leave(self, participant: Participant, code: int) -> None:
-        """`participant` is sealed, or cannot be; `code` is the exit code that it stands for."""
+        """Note that `participant` is sealed, or cannot be; `code` is the exit code that it stands for."""
         if participant in self._participants:
             self._participants.remove(participant)
             self._code = max(code, self._least_code)

@@ -1,4 +1,4 @@
-"""The base of every spider that asks over HTTP: asks, archives, judges, retries, records the gap."""
+"""The base of every spider over HTTP: sends requests, archives, classifies, retries, records the gap."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ DRAIN_S = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How an ask ended. `parsed` is None when it failed; the gap is then already recorded."""
+    """The end of a request. `parsed` is None when it failed; the gap is then already recorded."""
 
     ask: Ask
     status: int | None
@@ -119,12 +119,12 @@ class ArchiveSpider(Spider):
 
     @classmethod
     def check_arguments(cls, given: Mapping[str, Any]) -> Arguments:
-        """Raises ArgumentError."""
+        """Parse a spider's arguments. Raises ArgumentError."""
         return parse_arguments(given, cls.accepts, cls.name, is_one_pass=cls.is_one_pass)
 
     @classmethod
     def check_settings(cls, settings: BaseSettings) -> None:
-        """Raises ConfigurationError when this machine lacks what the spider needs."""
+        """Check that this machine has what the spider needs. Raises ConfigurationError."""
 
     @property
     def _venue(self) -> Venue:
@@ -137,12 +137,12 @@ class ArchiveSpider(Spider):
         raise NotImplementedError
 
     def good_stat(self, feed: str) -> str:
-        """The stat that says whether something usable was collected in `feed`."""
+        """Return the stat that is not zero once something usable was collected in `feed`."""
         return f"responses/good/{feed}"
 
     @cached_property
     def axis(self) -> Axis:
-        """What coverage, gaps and ends of markets stand on: it begins where the run does."""
+        """Return the time axis of coverage, gaps and ends of markets; it begins where the run does."""
         return Axis(self.run.clock.instant())
 
     def now(self) -> int:
@@ -178,7 +178,7 @@ class ArchiveSpider(Spider):
         await self._settled.wait()
 
     def note_pause(self) -> None:
-        """For live spiders: listening begins. If an earlier run ended by itself, what came since is gone."""
+        """Record the gap since an earlier run that ended by itself; live spiders call it as they begin."""
         run = self.run
         if run.down_since is not None:
             scope = Scope(self.venue, self.feed)
@@ -194,7 +194,7 @@ class ArchiveSpider(Spider):
         self._outbox.put_nowait(_DONE)
 
     def abandon(self) -> list[Any]:
-        """Ends what still waits, and gives back what `start` was not allowed to hand over any more."""
+        """End what still waits, and return what `start` was not allowed to hand over any more."""
         for task in self._tasks:
             task.cancel()
         left, self._withheld = self.queued_items(), []
@@ -299,7 +299,7 @@ class ArchiveSpider(Spider):
         return self.put(request)
 
     def _stopped(self, ask: Ask) -> None:
-        """The run ends before this ask could be sent, or sent again; only the latter was missed."""
+        """End a request that the run's end overtook: a gap if it was sent before, nothing if it never was."""
         if ask.attempts:
             last = ask.failure or Failure("disconnect", "venue", "", retryable=False)
             failure = replace(last, detail="no answer before the end", retryable=False)
@@ -315,12 +315,12 @@ class ArchiveSpider(Spider):
         yield from self._concluding(response.request, self._received(response.request, response))
 
     def failed(self, failure: TwistedFailure) -> Iterator[Any]:
-        """No response, or one that another component refused after its receipt."""
+        """Handle a request without a response, or with one that a component refused after its receipt."""
         request: Request = failure.request  # type: ignore[attr-defined]  # Scrapy sets it
         yield from self._concluding(request, self._failed(request, failure))
 
     def _concluding(self, request: Request, things: Iterator[Any]) -> Iterator[Any]:
-        """A fault of ours must not leave an ask open: the run would never end."""
+        """Yield `things`; complete the request if they fail: an open one would keep the run from ending."""
         try:
             yield from things
         except Exception:
@@ -448,7 +448,7 @@ class ArchiveSpider(Spider):
         yield from self._conclude(ask)
 
     def _conclude(self, ask: Ask, answer: Answer | None = None) -> Iterator[Any]:
-        """Without an answer: given up, or the run is stopping."""
+        """Complete a request; without an answer it was given up, or the run is stopping."""
         try:
             yield from ask.then(answer or Answer(ask, None, None, self.run.clock.now_ns(), 0))
         finally:
@@ -460,7 +460,7 @@ class ArchiveSpider(Spider):
 
 
 def failure_of(error: BaseException) -> Failure:
-    """The gap reason of a failed exchange: Scrapy's download errors, and what Twisted leaves in them."""
+    """Classify the error of a failed exchange: Scrapy's download errors, and what Twisted leaves in them."""
     text = f"{type(error).__name__}: {error}".strip()
     if isinstance(error, CannotResolveHostError):
         return Failure("dns", "unknown", text, retryable=True)

@@ -138,7 +138,7 @@ class StreamPageSpider(PageSpider):
         )
 
     def _check_feed(self, target: StreamPage, page: OpenPage, asked: str) -> None:
-        """Another stream's prices are never taken for this page's: raises ParseError."""
+        """Check that prices are of this page's stream, not of another. Raises ParseError."""
         if page.feed_id is None:
             page.feed_id = parse_document(page.document).feed_id
         if not target.is_asked(asked, page.feed_id):

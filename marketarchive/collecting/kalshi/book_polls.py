@@ -61,7 +61,7 @@ class BookPollSpider(TrackingSpider):
             yield self._row(tick, market, books.get(market.ticker), answer)
 
     def _ask_singly(self, tick: int, markets: Sequence[Open], answer: Answer) -> None:
-        """The batch route is refused: ask for the same tick, and from now on, one by one."""
+        """Request books one by one, at this tick and from now on: the batch route is refused."""
         if not self._is_single:
             self._is_single = True
             why = "needs a key" if is_needing_key(answer.status or 0) else f"answers {answer.status}"

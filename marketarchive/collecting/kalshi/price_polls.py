@@ -37,7 +37,7 @@ SINCE_S = 2 * 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class PolledMarket:
-    """What one answer says of a market; for listeners, it is no item."""
+    """A market's state in one answer; for listeners, it is no item."""
 
     venue: str
     feed: str

@@ -1,4 +1,4 @@
-"""Which markets are open at a tick: by the times they state and our clock, and on the grid of rounds."""
+"""Markets that are open at a tick: by the times they state and our clock, and on the grid of rounds."""
 
 from __future__ import annotations
 

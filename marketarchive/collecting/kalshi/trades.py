@@ -65,7 +65,7 @@ class TradeSpider(TrackingSpider):
         return ()  # a walk has no deadline: what it does not reach in time is not lost
 
     def _missed(self, first: int, end: int, step: int) -> None:
-        """The next walk goes back over what such ticks would have brought: nothing is missing."""
+        """Count ticks without a gap: the next walk goes back over what they would have brought."""
         self.run.stats.inc_value("ticks/due", (end - first) // step)
         self.run.stats.inc_value("ticks/missed", (end - first) // step)
 

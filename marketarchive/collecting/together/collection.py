@@ -151,7 +151,7 @@ class Collection:
         self.process.shutdown.leave(self, self.exit_code)
 
     def _stop_keeping(self) -> None:
-        """Nothing is due any more; what is in flight still comes before listeners `finish`."""
+        """Stop what keeps the collection going; what is in flight still comes before listeners `finish`."""
         for task in self._keeping:
             task.cancel()
 

@@ -1,4 +1,4 @@
-"""What a market trades at, at a moment, of whoever knows it best."""
+"""A market's quote at a moment, from the source that knows it best."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Record(Listener):
     """The record of some series."""
 
     def __init__(self, chosen: Sequence[str], output: Path | None, with_spot: Collection[str]) -> None:
-        """chosen: series; output: folder of the record's files, None: records/ of OUTPUT_DIR.
+        """Prepare a record. chosen: series; output: folder of its files, None: records/ of OUTPUT_DIR.
 
         with_spot: assets whose exchanges are collected beside.
         """

@@ -1,4 +1,4 @@
-"""What is shown of a record while it is made."""
+"""Display of a record while it is made."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ShownMarket:
 
 @dataclass
 class Counts:
-    """What was recorded of a series."""
+    """Counts of what was recorded of a series."""
 
     markets: int = 0
     ticks: Share = field(default_factory=Share)

@@ -102,7 +102,7 @@ class Board(Listener):
         self._forgotten_to = 0  # wall ns; a round that ended before it and is not known is over and summed up
 
     def take(self, item: Any) -> None:
-        """Any item that passes."""
+        """Apply an item that passes, of any kind."""
         if isinstance(item, Row):
             self._take_row(item)
         elif isinstance(item, Market):
@@ -121,7 +121,7 @@ class Board(Listener):
             self.gaps.update(self._assets_of(item.scope) or ("",))
 
     def without_outcome(self, since: int, now: int) -> int:
-        """How many rounds ended between these times and have no outcome yet."""
+        """Count the rounds that ended between these times (wall ns) and have no outcome yet."""
         return sum(
             since <= each.end_ns <= now and each.market_id not in self._with_outcome
             for lane in self.lanes.values()
@@ -129,7 +129,7 @@ class Board(Listener):
         )
 
     def forget(self, now: int) -> None:
-        """What is long over."""
+        """Forget rounds that ended long ago and have their outcome."""
         before = self._forgotten_to = now - REMEMBERED_S * SECOND
         for lane in self.lanes.values():
             for each in list(lane.rounds.values()):
@@ -211,7 +211,7 @@ class Board(Listener):
             self._asset_of.update(dict.fromkeys(names, market.asset or ""))
 
     def _assets_of(self, scope: Scope) -> set[str]:
-        """By slug, token, or what a symbol (topic:symbol) begins with."""
+        """Return the assets of a scope: by slug, token, or the beginning of a symbol (topic:symbol)."""
         found = {self._asset_of[name] for name in scope.subjects if name in self._asset_of}
         if scope.kind in ("symbol", "asset", "page"):
             said = [subject.rpartition(":")[2].upper() for subject in scope.subjects]
