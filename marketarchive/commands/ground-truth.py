@@ -122,7 +122,7 @@ def _print_open(labels: Sequence[Label], most: int) -> None:
 
 
 def _last(labels: Sequence[Label]) -> str:
-    """The line that tells how it ended; whatever is neither reproduced nor differs is not provable."""
+    """Return the last line of the output; whatever is neither reproduced nor differs is not provable."""
     count = {name: sum(each.verdict == name for each in labels) for name in ("reproduced", "differs")}
     rest = len(labels) - sum(count.values())
     weaker = [
