@@ -71,7 +71,7 @@ class ErrorRow:
 
 @dataclass
 class BrtiErrors:
-    """What a call found. Without any error `nothing` says why, and what to do."""
+    """The result of a call. Without any error `nothing` says why, and what to do."""
 
     rows: list[ErrorRow] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)

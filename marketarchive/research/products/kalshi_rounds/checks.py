@@ -1,4 +1,4 @@
-"""What `scrapy validate` checks of Kalshi's rounds: that the venue's own statements agree."""
+"""Checks of Kalshi's rounds for `scrapy validate`: the venue's own statements agree."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ Flag = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What an archive has of the means of a round's index. Each function takes a Unix second and may fail."""
+    """Means of a round's index in an archive. Each function returns None where it has none."""
 
     index: Callable[[str, int], IndexMinute | None]  # (index, close)
     proxy: Callable[[str, int], ProxyMinute | None]  # (asset, close)

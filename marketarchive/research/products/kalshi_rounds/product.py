@@ -1,4 +1,4 @@
-"""What Kalshi's rounds have in a report: how many of their books' seconds came, and what became of them."""
+"""Kalshi's rounds in a report: the seconds of their books that were observed, and their labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the archived answers say of each round: its window, how it settles, its result. From raw."""
+"""Terms of each round from archived answers: its window, its settlement, its result. From raw."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VERSION = 1
 
 
 class Stated(msgspec.Struct, frozen=True):
-    """What answers between `first` and `last` (ns) said of a round, the same each time."""
+    """Terms that the answers between `first` and `last` (wall ns) all gave of a round."""
 
     terms: RoundTerms
     first: int

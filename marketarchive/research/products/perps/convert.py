@@ -160,7 +160,7 @@ ORDER BY due.market, due.row_s"""
 
 @dataclass(frozen=True)
 class Window:
-    """Which rows are made."""
+    """The range of the rows that are made."""
 
     period_s: int
     first: int = 0  # of the first and the last row, Unix seconds
