@@ -211,7 +211,7 @@ def test_the_figures_of_streams_are_those_of_the_code() -> None:
         f"from {reconnect.BLOCKED_FIRST_S / 60:g} min to {reconnect.BLOCKED_MAX_S / 3600:g} h",
         f"has lived for {each.lived_s:g} s",
         f"When more than {PAUSE_S} s have passed between two events, nothing is judged for {DRAIN_S} s",
-        f"the outbox ({QUEUE_MAX} items)",
+        f"the output queue ({QUEUE_MAX} items)",
         f"made {ROW_GRACE_S:g} s later",
         f"nothing was proven for {QUIET_S} s",
         f"after {RENEW_PAUSE_S} s, twice that, ... up to every {RENEW_PAUSE_MAX_S // 60} min",

@@ -240,11 +240,11 @@ def _about(master: Master) -> str:
 
 def _runs_table(found: Status, listed: int) -> Table:
     states = Counter(run.state for run in found.runs)
-    told = ", ".join(f"{states[state]} {state}" for state in get_args(State) if states[state])
+    reported = ", ".join(f"{states[state]} {state}" for state in get_args(State) if states[state])
     if simulated := sum(run.simulated for run in found.runs):
-        told += f" ({simulated} simulated)"
+        reported += f" ({simulated} simulated)"
     more = f"; the newest {listed} are listed, --runs N for others" if len(found.runs) > listed else ""
-    table = _table(f"Runs: {told}{more}", "state", "spider", "run, from its UTC start", "for")
+    table = _table(f"Runs: {reported}{more}", "state", "spider", "run, from its UTC start", "for")
     for name in ("markets", "rows", "lines", "size", "gaps"):
         table.add_column(name, justify="right", no_wrap=True)
     for run in found.runs[:listed]:

@@ -52,10 +52,10 @@ class Series(NamedTuple):
         """Return what the venue calls the contract."""
         return self.symbol["symbol"]
 
-    def is_in(self, asked: Range) -> bool:
+    def is_in(self, requested: Range) -> bool:
         """Return whether anything of it may lie in a range: of steps, a multiple of the step."""
         step = self.step_s * 1000
-        return not step or asked.last // step * step >= asked.first
+        return not step or requested.last // step * step >= requested.first
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class Perps:
     unproven: Mapping[str, str] = field(default_factory=dict)  # route -> why nobody has seen a recording
 
 
-def following(direction: Direction, asked: Range, times: Collection[int]) -> Range | None:
+def following(direction: Direction, requested: Range, times: Collection[int]) -> Range | None:
     """Return what of a range a page left to be asked for, None where that is nothing.
 
     times: ms, of all rows of the page, whatever became of them. A page that is shorter than others is not
@@ -146,11 +146,15 @@ def following(direction: Direction, asked: Range, times: Collection[int]) -> Ran
     """
     if not times or direction == "whole":
         return None
-    left = Range(max(times) + 1, asked.last) if direction == "forward" else Range(asked.first, min(times) - 1)
+    left = (
+        Range(max(times) + 1, requested.last)
+        if direction == "forward"
+        else Range(requested.first, min(times) - 1)
+    )
     if left.first > left.last:
         return None
-    if left.first < asked.first or left.last > asked.last or left == asked:
-        raise CursorError(f"a page of {asked.first} to {asked.last} ms holds nothing of it")
+    if left.first < requested.first or left.last > requested.last or left == requested:
+        raise CursorError(f"a page of {requested.first} to {requested.last} ms holds nothing of it")
     return left
 
 

@@ -125,7 +125,7 @@ class KalshiSpider(SweepSpider):
             missing = [
                 ticker for ticker in tickers if ticker not in found and self.arguments.in_shard(ticker)
             ]
-            await asyncio.gather(*(self.ask(question(each), self.catalogue_feed, take) for each in missing))
+            await asyncio.gather(*(self.fetch(question(each), self.catalogue_feed, take) for each in missing))
         for ticker in tickers:
             if ticker not in found and self.arguments.in_shard(ticker):
                 logger.warning("Kalshi has no market %r", ticker)

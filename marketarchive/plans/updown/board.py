@@ -23,7 +23,7 @@ LATE_S = 15
 
 
 @dataclass(slots=True)
-class Round:
+class TrackedRound:
     """A market that is open for a while, and what was observed of it; times in wall ns."""
 
     slug: str
@@ -39,17 +39,17 @@ class Lane:
     """The rounds of one asset and duration, one after the other."""
 
     followed_ns: int  # since when: the first row's tick, the collector's start before there is one
-    rounds: dict[str, Round] = field(default_factory=dict)  # by slug
+    rounds: dict[str, TrackedRound] = field(default_factory=dict)  # by slug
     newest: Row | None = None
     has_rows: bool = False
     _forgotten: Share = NOTHING
     _forgotten_rounds: int = 0
 
-    def at(self, now: int) -> Round | None:
+    def at(self, now: int) -> TrackedRound | None:
         """Return the round under way."""
         return next((each for each in self.rounds.values() if each.start_ns <= now < each.end_ns), None)
 
-    def share(self, of: Round, now: int) -> Share:
+    def share(self, of: TrackedRound, now: int) -> Share:
         """Return what was observed of a round's seconds so far, since it was followed."""
         since = max(of.start_ns, self.followed_ns)
         until = min(max(of.rows_to_ns, now - LATE_S * SECOND), of.end_ns)
@@ -71,7 +71,7 @@ class Lane:
             of.rows_to_ns = max(of.rows_to_ns, row.tick + SECOND)
             self.newest = row
 
-    def forget(self, of: Round, now: int) -> None:
+    def forget(self, of: TrackedRound, now: int) -> None:
         """Keep only the sums of a round."""
         if (share := self.share(of, now)).due:
             self._forgotten += share
@@ -204,7 +204,7 @@ class Board(Listener):
             start, end = (from_datetime(at) for at in (market.start_at, market.end_at))
             if end < self._forgotten_to:
                 return
-            lane.rounds[market.slug] = Round(market.slug, market.market_id, start, end)
+            lane.rounds[market.slug] = TrackedRound(market.slug, market.market_id, start, end)
             self._lane_of[market.slug] = lane
             self._tokens_of[market.slug] = tuple((market.tokens or {}).values())
             names = (market.slug, *self._tokens_of[market.slug])

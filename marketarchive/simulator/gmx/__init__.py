@@ -44,7 +44,7 @@ class Rates(NamedTuple):
     borrowing_short: int
 
 
-class Sides(NamedTuple):
+class SimInterest(NamedTuple):
     """Open interest of both sides, base units and dollars."""
 
     long: Decimal
@@ -91,12 +91,12 @@ class Gmx(SimPerpsVenue):
 
     # ---- what is true ----------------------------------------------------------------------------------
 
-    def sides(self, asset: str, second: int) -> Sides:
+    def sides(self, asset: str, second: int) -> SimInterest:
         """Return open interest; in dollars by the prices of entry, which lie above the price now."""
         long = self.world.open_interest(asset, second)
         short = self.world.open_interest(asset, second + 40 * DAY_S)
         price = self.world.price(asset, "index", second)
-        return Sides(long, short, long * price * Decimal("1.03"), short * price * Decimal("1.01"))
+        return SimInterest(long, short, long * price * Decimal("1.03"), short * price * Decimal("1.01"))
 
     def rates(self, asset: str, second: int) -> Rates:
         """Return what both sides receive and pay: what one pays the other receives."""
@@ -273,7 +273,7 @@ class Gmx(SimPerpsVenue):
         }
 
 
-def _now(pool: _Pool, sides: Sides) -> dict[str, str]:
+def _now(pool: _Pool, sides: SimInterest) -> dict[str, str]:
     return {
         "longInterestUsd": _fixed(sides.long_usd),
         "shortInterestUsd": _fixed(sides.short_usd),

@@ -162,7 +162,7 @@ def parse(received: Received) -> Parsed:
     return read_by(_READERS, received)
 
 
-class Rows(PerpRows):
+class GmxRows(PerpRows):
     """Makes rows of all answers; those of candles only where the tickers of the run show their unit."""
 
     def __init__(self) -> None:
@@ -185,8 +185,8 @@ class Rows(PerpRows):
         price = self._prices.get(token)
         if price is not None and is_within(Decimal(newest.close), price, NEAR):
             return made
-        told = "no ticker" if price is None else f"the ticker says {price}"
-        error = ParseError("candles", f"{len(made)} candles end at {newest.close}, {told}", ("close",))
+        reported = "no ticker" if price is None else f"the ticker says {price}"
+        error = ParseError("candles", f"{len(made)} candles end at {newest.close}, {reported}", ("close",))
         return [UnreadableRow("candles", error, reason="unit_not_shown")] * len(made)
 
 

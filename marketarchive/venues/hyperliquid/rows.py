@@ -94,18 +94,18 @@ class SentAsset(msgspec.Struct, array_like=True):
 def parse(received: Received) -> Parsed:
     """Return the rows of an answer as `statements`. Raises ParseError."""
     try:
-        asked = msgspec.json.decode(received.body or b"", type=SentRequest)
+        requested = msgspec.json.decode(received.body or b"", type=SentRequest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ParseError("request", f"nothing reads the answer to {received.body!r}", ("body",)) from error
-    if asked.type == "meta":
+    if requested.type == "meta":
         return _instruments(received)
-    if asked.type == "metaAndAssetCtxs":
+    if requested.type == "metaAndAssetCtxs":
         return _present(received)
-    if asked.type == "fundingHistory":
+    if requested.type == "fundingHistory":
         return _fundings(received)
-    if asked.req is None or asked.req.interval not in STEPS:
+    if requested.req is None or requested.req.interval not in STEPS:
         raise ParseError("candles", "an interval of no known length", ("interval",))
-    return _candles(received, STEPS[asked.req.interval])
+    return _candles(received, STEPS[requested.req.interval])
 
 
 def _fundings(received: Received) -> Parsed:

@@ -61,12 +61,12 @@ class Fees(msgspec.Struct):
     taker: Decimal
 
 
-class Sides(msgspec.Struct):
+class SentSides(msgspec.Struct):
     long: str
     short: str
 
 
-class Kind(msgspec.Struct, rename="camel"):
+class SentKind(msgspec.Struct, rename="camel"):
     market_type: str
 
 
@@ -76,8 +76,8 @@ class SentMarket(msgspec.Struct, rename="camel"):
     quote_asset: str
     oracle_price: str
     mark_price: str
-    open_interest: Sides
-    funding_rate: Sides
+    open_interest: SentSides
+    funding_rate: SentSides
     fees: Fees | None = None
 
 
@@ -113,7 +113,7 @@ def parse(received: Received) -> Parsed:
     raise ParseError("message", f"nothing reads {received.canonical_url}")
 
 
-class Rows(PerpRows):
+class VelocityRows(PerpRows):
     """Makes rows of all answers; those of candles only where the markets of the run show their unit."""
 
     def __init__(self) -> None:
@@ -138,8 +138,8 @@ class Rows(PerpRows):
         price = self._prices.get(newest.market)
         if price is not None and is_within(Decimal(newest.close), price, FEW):
             return made
-        told = "no market says more" if price is None else f"the market says {price}"
-        error = ParseError("candles", f"{len(made)} candles end at {newest.close}, {told}", ("close",))
+        reported = "no market says more" if price is None else f"the market says {price}"
+        error = ParseError("candles", f"{len(made)} candles end at {newest.close}, {reported}", ("close",))
         return [UnreadableRow("candles", error, reason="unit_not_shown")] * len(made)
 
 
@@ -202,7 +202,7 @@ def _markets(received: Received) -> Parsed:
     sent = [
         raw
         for raw in decode(received, SentMarkets).markets
-        if msgspec.json.decode(raw, type=Kind).market_type == "perp"
+        if msgspec.json.decode(raw, type=SentKind).market_type == "perp"
     ]
     return listed(received, page("instruments", sent, SentMarket, lambda _: None, rows), STATUSES)
 
