@@ -212,11 +212,12 @@ class Run:
         """Return the manifest's part that the archive does not know itself."""
         stats = self.stats.get_stats()
 
-        def part(prefix: str) -> dict[str, Any]:
+        def part(prefix: str, *others: str) -> dict[str, Any]:
+            """Return the stats of a prefix, less those of `others`."""
             return {
                 key.removeprefix(prefix): value
                 for key, value in sorted(stats.items())
-                if key.startswith(prefix)
+                if key.startswith(prefix) and not key.startswith(others)
             }
 
         return {
@@ -224,7 +225,7 @@ class Run:
             "stop_reason": self.stop_reason,
             "exit_code": self.exit().code,
             "exit_cause": self.exit().cause,
-            "requests": part("requests/"),
+            "requests": part("requests/", "requests/completed", "requests/failed/"),
             "responses": part("responses/"),
             "retries": stats.get("retry/count", 0),
             "gaps": part("gaps/"),
