@@ -308,12 +308,12 @@ class ConnectionPool:
 
     async def _follow(self, connection: StreamConnection) -> None:
         host, run = self._host, self._run
-        refusal = await run.process.limiter.acquire(host.channel.endpoint, run.stop)
+        answer = await run.process.limiter.acquire(host.channel.endpoint, run.stop)
         started = self._clock.mono_ns()
         if run.stop.is_set():
             return
-        if refusal is not None:
-            self._refused(Outage(refusal, "ours", "not opened"), 0)
+        if answer != "granted":
+            self._refused(Outage(answer, "ours", "not opened"), 0)
             return
         opened = await WebSocket.connect(
             host.socket_url,

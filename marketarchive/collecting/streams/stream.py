@@ -191,7 +191,7 @@ class StreamSpider(ArchiveSpider):
             self.put(gap)
         if line.is_first:
             if not run.stop.is_set():  # else it is how the run found the key, not what went wrong
-                run.stats.inc_value(f"asks/failed/{self.feed}")
+                run.stats.inc_value(f"requests/failed/{self.feed}")
             run.stats.inc_value(f"stream/lost/{line.reason}")
             run.log_now_and_then(
                 line.reason, "Lost %d of %s (%s): %s", len(line.keys), self.feed, line.reason, line.detail
@@ -255,7 +255,7 @@ class StreamSpider(ArchiveSpider):
         return pool
 
     def _has_room(self) -> bool:
-        return self.run.process.writer.has_room and self._outbox.qsize() < QUEUE_MAX
+        return self.run.process.writer.has_room and self._output_queue.qsize() < QUEUE_MAX
 
     async def _resume(self) -> None:
         while not self._has_room():  # noqa: ASYNC110  (the writer's thread has no event to set)
