@@ -17,12 +17,12 @@ from scrapy.settings import BaseSettings
 
 from marketarchive.archive.status import FeedStatus, RunStatus, State, Status, status
 from marketarchive.clock import Clock, RealClock
+from marketarchive.collecting.master_settings import master_url
 from marketarchive.collecting.process import make_clock
 from marketarchive.exceptions import ArgumentError, ConfigurationError, MasterError
 from marketarchive.invocation import command
 from marketarchive.master.counts import MasterCounts, counts
 from marketarchive.offline import OfflineCommand
-from marketarchive.pipelines.market_master import master_url
 from marketarchive.times import iso, to_seconds
 
 LISTED = 15

@@ -109,7 +109,10 @@ class Feeder:
                         self._deliver([item])
                 return
             else:
+                skipped = len(written.unplaced)  # headlines of markets that the master has lost meanwhile
                 self._count(rows_upserted=written.rows, changes=written.changes, done=len(batch))
+                if skipped:
+                    self._count(rows_skipped=skipped)
                 return
 
     def _pause(self, seconds: float) -> bool:

@@ -12,7 +12,6 @@ from typing import Any, Self
 from scrapy.crawler import Crawler
 
 from marketarchive.clock import wait_any
-from marketarchive.collecting.route import route
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.collecting.streams.cpu_budget import CpuBudget
 from marketarchive.collecting.streams.effects import WriteGap
@@ -131,7 +130,7 @@ class StreamSpider(ArchiveSpider):
     @property
     def socket_url(self) -> str:
         """Return the URL as really requested."""
-        return route(self.channel.endpoint.url, self.run.process.simulator)
+        return self.run.process.route(self.channel.endpoint.url)
 
     @cached_property
     def budget(self) -> CpuBudget:
