@@ -69,14 +69,14 @@ def route(url: str, simulator: str | None) -> str:
     return f"{scheme}://{base.netloc}/{parts.netloc}{parts.path}{query}"
 
 
-def real_url(asked: str, host: str, simulator: str | None) -> str:
+def real_url(requested: str, host: str, simulator: str | None) -> str:
     """Return the inverse of `route` for requests of a page of `host` (`https://HOST`).
 
     URLs relative to its root are included.
     """
-    if not simulator or not asked.startswith(f"{simulator.rstrip('/')}/"):
-        return asked
-    parts = urlsplit(asked)
+    if not simulator or not requested.startswith(f"{simulator.rstrip('/')}/"):
+        return requested
+    parts = urlsplit(requested)
     path = parts.path.removeprefix(f"/{urlsplit(host).netloc}")
     return urlunsplit(parts._replace(scheme="https", netloc=urlsplit(host).netloc, path=path))
 

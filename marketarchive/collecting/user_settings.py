@@ -1,4 +1,4 @@
-"""What a user sets outside of the project's files: Scrapy's settings, the environment, `.env`."""
+"""Settings of a user outside of the project's files: Scrapy's settings, the environment, `.env`."""
 
 from __future__ import annotations
 

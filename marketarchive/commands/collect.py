@@ -200,7 +200,7 @@ class Command(ConfiguredCommand):
         return cast("asyncio.Task[None]", self.crawler_process.crawl(crawler, **arguments))
 
     def _run_reactor(self, collection: Collection) -> None:
-        """Until the collection is over: Scrapy would end while a feed waits to be started again."""
+        """Run until the collection is over: Scrapy would end while a feed waits to be started again."""
         from twisted.internet import reactor  # the one that Scrapy has installed
 
         assert self.crawler_process is not None

@@ -83,9 +83,9 @@ class Command(ConfiguredCommand, BaseRunSpiderCommand):
         if ended.code != FINISHED:
             run = run_of(crawler)
             root = output_dir(self.settings)
-            told = last_line("crawl", name, ended, root, None if run is None else run.archive.name)
+            reported = last_line("crawl", name, ended, root, None if run is None else run.archive.name)
             with suppress(OSError):  # the terminal is gone
-                print(told, file=sys.stderr)
+                print(reported, file=sys.stderr)
 
     def _run_plan(self, spider: type[PlanSpider], given: Mapping[str, str]) -> None:
         """Run the spider's plan as `collect` does, with lines instead of a table."""

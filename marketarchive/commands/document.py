@@ -124,7 +124,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def commands_page(settings: Settings) -> str:
-    """The page of our commands."""
+    """Write the page of our commands."""
     package = import_module("marketarchive.commands")
     names = sorted(found.name for found in pkgutil.iter_modules(package.__path__))
     return "\n".join([COMMANDS_HEAD, *(_command_section(package.__name__, name, settings) for name in names)])
@@ -155,7 +155,7 @@ def _options_table(options: Iterable[argparse.Action]) -> list[str]:
 
 
 def document(spiders: list[type[ArchiveSpider]]) -> str:
-    """The page for these spiders."""
+    """Write the page of these spiders."""
     found = {each.name: each for spider in spiders for each in spider.accepts}
     rows = [f"| `{name}={each.example}` | {each.meaning} |" for name, each in sorted(found.items())]
     table = ["| argument | meaning |", "|---|---|", *rows, ""]
@@ -180,7 +180,7 @@ def _plan_section(spider: type[PlanSpider]) -> str:
 
 
 def settings_page(source: str) -> str:
-    """The page of a settings file: sections by its ruled comments, meaning by comments above or beside."""
+    """Write the page of a settings file: sections by ruled comments, meaning by comments above or beside."""
     parts, above = [SETTINGS_HEAD], list[str]()
     for line in source.splitlines():
         if ruled := re.fullmatch(r"# -{3,} (.*?) -+", line):

@@ -33,7 +33,7 @@ PASSING = frozenset({"disconnect", "stall", "rate_limited", "dns", "tls"})
 
 @dataclass
 class _Venue:
-    """How a venue's newest crawl ended."""
+    """The state of a venue's newest crawl."""
 
     spider: type[PerpsSpider]
     code: int = FINISHED
@@ -51,7 +51,7 @@ class _Venue:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is worth another attempt: not where it refuses us, or what is missing is not served."""
+        """Return whether to try again: not where the venue refuses us, or does not serve what is missing."""
         if self.is_stopped or self.attempts >= ATTEMPTS or self.code in (BLOCKED, DISK):
             return False
         return not self.attempts or self.code != FINISHED or bool(PASSING & self.gaps.keys())
@@ -141,7 +141,7 @@ class Command(ConfiguredCommand):
         return [_Venue(known[name]) for name in dict.fromkeys(args or known)]
 
     def _run_reactor(self, chosen: Sequence[_Venue], given: Mapping[str, str], bar: Bar) -> None:
-        """Until all venues are done: Scrapy would end before one is tried again."""
+        """Run until all venues are done: Scrapy would end before one is tried again."""
         from twisted.internet import reactor  # the one that Scrapy has installed
 
         assert self.crawler_process is not None

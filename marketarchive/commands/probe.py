@@ -110,7 +110,7 @@ def _venues() -> str:
 
 @dataclass(frozen=True)
 class _Ended:
-    """How a venue's probe ended."""
+    """The end of a venue's probe."""
 
     code: int
     passed: bool = False  # what was asked; whether the report could be written says `code`

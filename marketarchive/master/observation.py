@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from marketarchive.items import Headline, Market, PriceSnapshot, Resolution
-from marketarchive.master.fields import BITS, FIELDS, OUTCOME, PRICES, PRICES_BIT, encode, microseconds
+from marketarchive.master.fields import BITS, DERIVED, FIELDS, PRICES, PRICES_BIT, encode, microseconds
 from marketarchive.master.outcome import NOTHING, Outcome
 
 MasterItem = Market | Resolution | PriceSnapshot | Headline
@@ -90,7 +90,7 @@ def observe(item: MasterItem) -> Observation:
     values: dict[str, str | None] = {
         name: encode(kind, value)
         for name, kind in FIELDS.items()
-        if name not in OUTCOME and (value := getattr(item, name, None)) is not None
+        if name not in DERIVED and (value := getattr(item, name, None)) is not None
     }
     outcome = Outcome.of(item)
     if outcome != NOTHING:

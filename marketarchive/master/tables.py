@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Dialect,
     ForeignKeyConstraint,
@@ -52,6 +53,7 @@ COLUMN_TYPES: dict[str, type[TypeEngine[Any]]] = {
     "json": Text,
     "decimal": Exact,
     "time": BigInteger,
+    "flag": Boolean,
 }
 
 metadata = MetaData()

@@ -33,7 +33,7 @@ class Received(msgspec.Struct, frozen=True):
 
     @property
     def requested_at(self) -> int:
-        """When an answer was requested, wall ns."""
+        """Return when an answer was requested, wall ns."""
         return self.received_at - int(self.latency_ms * 1_000_000)
 
     @classmethod

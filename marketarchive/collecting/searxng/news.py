@@ -81,7 +81,7 @@ class NewsSpider(SweepSpider):
                 return
             answer = await self._search(market)
             failures = 0 if answer is None or answer.parsed is not None else failures + 1
-            failure = None if answer is None else answer.ask.failure
+            failure = None if answer is None else answer.request.failure
             if failures and failure is not None and (failures == FAILURES or failure.reason == "blocked"):
                 self._leave(markets[place + 1 :], failure.reason, failure.detail)
                 return
@@ -118,7 +118,7 @@ class NewsSpider(SweepSpider):
             return None
         query = search(endpoint(self.per_minute), text, market.platform, market.market_id)
         scope = Scope(self.venue, self.feed, (market.market_id,), kind="market")
-        return await self.ask(query, self.feed, items_of, scope)
+        return await self.fetch(query, self.feed, items_of, scope)
 
     def _is_over(self, started: int) -> bool:
         """Return whether the next cycle is due: its markets are newer than what is left of this one."""

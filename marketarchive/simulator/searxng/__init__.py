@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
 from marketarchive.simulator.noise import bits, unit
-from marketarchive.simulator.sockets import Session
+from marketarchive.simulator.sockets import SimSession
 from marketarchive.times import SECOND, iso
 
 HOST = "searxng.example"
@@ -103,7 +103,7 @@ class Searxng:
         del asked
         return Bucket("searxng", 10.0, 200.0, 1, _TOO_MANY)
 
-    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
+    def connect(self, asked: Asked, number: int, now_ns: int) -> SimSession | None:
         del asked, number, now_ns
         return None
 
