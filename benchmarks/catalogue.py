@@ -26,7 +26,7 @@ from benchmarks.result import Result, pairs
 from marketarchive.items import Market, PriceSnapshot
 from marketarchive.master.engine import open_master, sqlite_url
 from marketarchive.master.feeder import BATCH
-from marketarchive.master.observation import MarketObservation, observe
+from marketarchive.master.observation import MarketObservation, Observation, observe
 from marketarchive.master.store import MasterStore
 
 GOAL = 0.5
@@ -39,7 +39,7 @@ SNAPSHOTS_A_DAY = 96
 MILLION = 1_000_000
 TABLES = ("markets", "market_changes", "price_snapshots")
 
-Batches = Sequence[Sequence[MarketObservation]]
+Batches = Sequence[Sequence[Observation]]
 
 
 def run() -> Result:
@@ -104,7 +104,7 @@ def run() -> Result:
 def _sweep() -> Batches:
     """Return the observations of the first sweep."""
     random = Random(7)
-    found: list[MarketObservation] = []
+    found: list[Observation] = []
     for number in range(MARKETS):
         received_at = int(START.timestamp()) * NS + number * 1_000_000
         origin: dict[str, Any] = {
@@ -166,6 +166,7 @@ def _later(batches: Batches, seconds: int, *, moved: bool = False) -> Batches:
                 (each.prices[1], each.prices[0], *each.prices[2:]) if moved and each.prices else each.prices,
             )
             for each in batch
+            if isinstance(each, MarketObservation)
         ]
         for batch in batches
     ]

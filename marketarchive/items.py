@@ -1,8 +1,8 @@
 """The items that travel from spiders through the pipelines: few, typed, immutable.
 
 `Response`, `Frames`, `Connection`, `Gap`, `Invalid` become lines of the raw archive; `Market`,
-`Resolution`, `PriceSnapshot` go to the market master; every `Row` goes to records/. Times are integer
-nanoseconds UTC on the project's clock unless a field says otherwise.
+`Resolution`, `PriceSnapshot`, `Headline` go to the market master; every `Row` goes to records/. Times are
+integer nanoseconds UTC on the project's clock unless a field says otherwise.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ class Response:
     payload: bytes
     body: bytes | None = None  # the request's body
     flags: tuple[str, ...] = ()  # e.g. dataloss: the body ended before its Content-Length
+    canonical_url: str = ""  # the venue's own, where the user has put another in its place
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +260,17 @@ class PriceSnapshot(Derived):
     volume: Decimal | None = Field(default=None, ge=0)
     liquidity: Decimal | None = Field(default=None, ge=0)
     spread: Decimal | None = Field(default=None, ge=0, le=1)
+
+
+class Headline(Derived):
+    """A headline that a search for a market returned; it was known to us at `received_at`, and not before."""
+
+    platform: str
+    market_id: str = Field(min_length=1)
+    headline: str = Field(min_length=1)
+    source: str | None = None  # the host of its page
+    url: str = Field(min_length=1)
+    published_at: datetime | None = None  # what the page or a search engine claims
 
 
 class Row(Derived):
@@ -475,5 +487,5 @@ def is_crossed(bid: Decimal | None, ask: Decimal | None) -> bool:
     return bid is not None and ask is not None and bid >= ask
 
 
-DERIVED: tuple[type[Derived], ...] = (Market, Resolution, PriceSnapshot, ReferencePrice, BookRow)
+DERIVED: tuple[type[Derived], ...] = (Market, Resolution, PriceSnapshot, Headline, ReferencePrice, BookRow)
 """Items made from messages, each with typed fields; a venue may have rows of its own."""

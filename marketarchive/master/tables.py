@@ -120,5 +120,7 @@ news_context = Table(
     Column("source", Text),
     Column("url", Text),
     Column("captured_at", BigInteger, nullable=False),
+    Column("published_at", BigInteger),  # a claim of the page or the search engine: masks nothing
+    Column("capture", Text),  # run/venue/feed/seq of the raw line that had it first
     UniqueConstraint("platform", "market_id", "url", "headline", name="news_context_identity"),
 )

@@ -53,7 +53,7 @@ _CLOSED = "closed"
 
 @dataclass(frozen=True, slots=True)
 class Quoted:
-    """What a market's row says of its trading: dollars for one contract, contracts; None of an empty side."""
+    """The quotes in a market's row: dollars for one contract, sizes in contracts; None of an empty side."""
 
     ticker: str
     is_trading: bool  # False: before the open, paused, or closed
