@@ -429,6 +429,7 @@ class ArchiveSpider(Spider):
             self.spawn(self._send(retry, wait))
 
     def _give_up(self, ask: Ask, failure: Failure) -> Iterator[Any]:
+        ask.failure = failure
         now = self.run.clock.now_ns()
         scope = replace(ask.scope or Scope(self.venue, ask.feed), endpoint=ask.query.endpoint.name)
         detail = f"{failure.detail} after {ask.attempts} attempts"

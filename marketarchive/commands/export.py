@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 
 from marketarchive.archive.export_rows import Exported, export
+from marketarchive.collecting.master_settings import master_url
 from marketarchive.exceptions import ArgumentError, DiskError
 from marketarchive.offline import OfflineCommand, chosen_assets, times
-from marketarchive.pipelines.market_master import master_url
 from marketarchive.research.exports import ExportedTable, write_csv
 from marketarchive.research.products import exported_tables
 

@@ -9,10 +9,10 @@ import sys
 import time
 
 from marketarchive.collecting.arguments import moment
+from marketarchive.collecting.master_settings import master_url, snapshots_kept
 from marketarchive.exceptions import ConfigurationError
 from marketarchive.master.rebuild import Rebuilt, rebuild
 from marketarchive.offline import OfflineCommand
-from marketarchive.pipelines.market_master import master_url, snapshots_kept
 from marketarchive.times import iso
 
 PROGRESS_EVERY_S = 5.0

@@ -16,11 +16,14 @@ from pathlib import Path
 from sqlalchemy import delete
 from sqlalchemy.exc import SQLAlchemyError
 
+from marketarchive.archive.lines import parse_cycle
 from marketarchive.archive.reader import ArchiveReader
 from marketarchive.exceptions import ArchiveError, ParseError
+from marketarchive.items import Cycle
+from marketarchive.master.cycles import write_cycles
 from marketarchive.master.engine import open_master, unusable, writing
 from marketarchive.master.observation import Key, MarketObservation, observe
-from marketarchive.master.tables import market_changes, markets, news_context, price_snapshots
+from marketarchive.master.tables import cycles, market_changes, markets, news_context, price_snapshots
 from marketarchive.master.timeline import Keep
 from marketarchive.master.upsert import CHUNK, Written, upsert
 from marketarchive.venues import feed_of, venues
@@ -63,14 +66,16 @@ def rebuild(
     """
     engine = open_master(url, wait_s=LOCK_WAIT_S)
     done = Rebuilt()
-    batches = _batches(_in_order(_observations(root, since, done)))
+    states: list[Cycle] = []
+    batches = _batches(_in_order(_observations(root, since, done, states)))
     try:
         if since is None:
             with writing(engine) as connection:
-                for table in (news_context, price_snapshots, market_changes, markets):
+                for table in (cycles, news_context, price_snapshots, market_changes, markets):
                     connection.execute(delete(table))
                 for batch in batches:
                     _take(done, batch, upsert(connection, batch, keep), progress)
+                write_cycles(connection, states)
                 if not done.messages:
                     raise ArchiveError(
                         f"nothing in {root / 'raw'} speaks of markets; the master is left as it was. Is this "
@@ -81,6 +86,8 @@ def rebuild(
                 with writing(engine) as connection:
                     written = upsert(connection, batch, keep)
                 _take(done, batch, written, progress)
+            with writing(engine) as connection:
+                write_cycles(connection, states)
     except SQLAlchemyError as error:
         raise unusable(engine, error) from None
     finally:
@@ -96,11 +103,23 @@ def _take(done: Rebuilt, batch: list[MarketObservation], written: Written, progr
         progress(done)
 
 
-def _observations(root: Path, since: int | None, done: Rebuilt) -> Iterator[MarketObservation]:
-    """Yield the observations of every response in raw, parsed as by the live spiders."""
+def _observations(
+    root: Path, since: int | None, done: Rebuilt, states: list[Cycle]
+) -> Iterator[MarketObservation]:
+    """Yield the observations of every response in raw, parsed as by the live spiders.
+
+    The last state of each cycle is left in `states`.
+    """
     reader = ArchiveReader(root)
-    for message in reader.messages(since=since, kinds=("response",), open_parts=True, by_time=True):
+    latest: dict[tuple[str, str, int], Cycle] = {}
+    for message in reader.messages(since=since, kinds=("response", "cycle"), open_parts=True, by_time=True):
         envelope = message.envelope
+        if message.kind == "cycle":
+            state = parse_cycle(message.venue, message.feed, envelope)
+            identity = (state.venue, state.phase, state.started)
+            if identity not in latest or latest[identity].received_at <= state.received_at:
+                latest[identity] = state
+            continue
         if (
             (feed := feed_of(message.venue, message.feed)) is None
             or not feed.has_markets
@@ -117,6 +136,7 @@ def _observations(root: Path, since: int | None, done: Rebuilt) -> Iterator[Mark
         done.unreadable += len(parsed.errors)
         for item in parsed.items:
             yield observe(item.model_copy(update={"run": message.run}))
+    states += latest.values()
 
 
 def _in_order(observations: Iterable[MarketObservation]) -> Iterator[MarketObservation]:

@@ -60,6 +60,19 @@ REQUEST_ATTEMPTS = 5
 # Seconds (project clock) that a Retry-After is waited for at most; a longer one ends the request with a gap.
 RETRY_AFTER_MAX_S = 300
 
+# ---- the catalogue ---------------------------------------------------------------------------------------
+
+# Platforms of `scrapy catalog`, by comma; "" = every venue that has a catalogue.
+CATALOG_PLATFORMS = ""
+# Minutes (project clock) between two discoveries of new markets.
+CATALOG_POLL_MINUTES = 5
+# Minutes (project clock) between two snapshots of all active markets.
+CATALOG_SNAPSHOT_MINUTES = 15
+# Minutes (project clock) between two looks at markets that are over.
+CATALOG_RESOLVE_MINUTES = 30
+# Requests a second to each platform; the venues' own limits hold as well.
+CATALOG_REQUESTS_S = 2.0
+
 # ---- streams ---------------------------------------------------------------------------------------------
 
 # Share of one processor that a stream may spend on checking messages as they come; what is over it is checked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from marketarchive.venues.kalshi.answers import judge
+from marketarchive.venues.kalshi.catalogue import CATALOGUE
 from marketarchive.venues.kalshi.parse import parse
 from marketarchive.venues.kalshi.probe import PROBE
 from marketarchive.venues.kalshi.queries import next_page
@@ -43,4 +44,5 @@ VENUE = Venue(
     judge=judge,
     market_facts=market_facts,
     probe=PROBE,
+    catalogue=CATALOGUE,
 )

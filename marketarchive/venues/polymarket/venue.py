@@ -5,6 +5,7 @@ from __future__ import annotations
 from marketarchive.times import SECOND
 from marketarchive.venues.polymarket import rtds, updown
 from marketarchive.venues.polymarket.book_rows import PolymarketBookRows
+from marketarchive.venues.polymarket.catalogue import CATALOGUE
 from marketarchive.venues.polymarket.parse import parse
 from marketarchive.venues.polymarket.price_rows import PriceRows
 from marketarchive.venues.polymarket.probe import PROBE
@@ -35,6 +36,7 @@ VENUE = Venue(
     name="polymarket",
     feeds={
         "markets": Feed(is_polled=True, has_markets=True),
+        "prices": Feed(is_polled=True, has_markets=True),
         "stream": Feed(
             tables=("books", "book_changes", "trades", "quotes", "coverage"),
             rows=PolymarketStreamRows,
@@ -71,4 +73,5 @@ VENUE = Venue(
     next_page=next_page,
     market_facts=market_facts,
     probe=PROBE,
+    catalogue=CATALOGUE,
 )
