@@ -1,4 +1,4 @@
-"""Where the market master is, and what it keeps: by the settings."""
+"""Place of the market master, and what it keeps, by the settings."""
 
 from __future__ import annotations
 

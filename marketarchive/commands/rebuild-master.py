@@ -43,12 +43,12 @@ class Command(OfflineCommand):
         url = master_url(self.settings)
         if not url:
             raise ConfigurationError("MASTER_URL is empty: there is no master to rebuild")
-        told = time.monotonic()
+        reported = time.monotonic()
 
         def progress(done: Rebuilt) -> None:
-            nonlocal told
-            if time.monotonic() - told >= PROGRESS_EVERY_S:
-                told = time.monotonic()
+            nonlocal reported
+            if time.monotonic() - reported >= PROGRESS_EVERY_S:
+                reported = time.monotonic()
                 print(f"{iso(done.reached)}: {done.rows} rows", file=sys.stderr)
 
         done = rebuild(
@@ -61,5 +61,6 @@ class Command(OfflineCommand):
         print(
             f"{done.rows} rows from {done.messages} answers, {done.changes} changes in the journal"
             + (f", {done.unreadable} not readable" if done.unreadable else "")
+            + (f", {done.unplaced} headlines of markets that are not in raw" if done.unplaced else "")
         )
         return 0

@@ -8,12 +8,12 @@ a rebuild may be missing from it, and a rebuild `since` then brings it.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from sqlalchemy import delete
+from sqlalchemy import Connection, delete
 from sqlalchemy.exc import SQLAlchemyError
 
 from marketarchive.archive.lines import parse_cycle
@@ -22,7 +22,8 @@ from marketarchive.exceptions import ArchiveError, ParseError
 from marketarchive.items import Cycle
 from marketarchive.master.cycles import write_cycles
 from marketarchive.master.engine import open_master, unusable, writing
-from marketarchive.master.observation import Key, MarketObservation, observe
+from marketarchive.master.headlines import write_headlines
+from marketarchive.master.observation import HeadlineObservation, Key, Observation, observe
 from marketarchive.master.tables import cycles, market_changes, markets, news_context, price_snapshots
 from marketarchive.master.timeline import Keep
 from marketarchive.master.upsert import CHUNK, Written, upsert
@@ -41,6 +42,7 @@ class Rebuilt:
     rows: int = 0
     changes: int = 0
     reached: int = 0  # time of the newest observation written, ns
+    unplaced: int = 0  # headlines of markets that nothing in raw speaks of
 
 
 Progress = Callable[[Rebuilt], None]
@@ -66,6 +68,7 @@ def rebuild(
     """
     engine = open_master(url, wait_s=LOCK_WAIT_S)
     done = Rebuilt()
+    unplaced: list[HeadlineObservation] = []  # raw may speak of their markets later
     states: list[Cycle] = []
     batches = _batches(_in_order(_observations(root, since, done, states)))
     try:
@@ -74,7 +77,10 @@ def rebuild(
                 for table in (cycles, news_context, price_snapshots, market_changes, markets):
                     connection.execute(delete(table))
                 for batch in batches:
-                    _take(done, batch, upsert(connection, batch, keep), progress)
+                    written = upsert(connection, batch, keep)
+                    unplaced += written.unplaced
+                    _take(done, batch, written, progress)
+                _place(done, connection, unplaced)
                 write_cycles(connection, states)
                 if not done.messages:
                     raise ArchiveError(
@@ -85,8 +91,10 @@ def rebuild(
             for batch in batches:
                 with writing(engine) as connection:
                     written = upsert(connection, batch, keep)
+                unplaced += written.unplaced
                 _take(done, batch, written, progress)
             with writing(engine) as connection:
+                _place(done, connection, unplaced)
                 write_cycles(connection, states)
     except SQLAlchemyError as error:
         raise unusable(engine, error) from None
@@ -95,7 +103,14 @@ def rebuild(
     return done
 
 
-def _take(done: Rebuilt, batch: list[MarketObservation], written: Written, progress: Progress | None) -> None:
+def _place(done: Rebuilt, connection: Connection, headlines: Sequence[HeadlineObservation]) -> None:
+    """Write headlines that came before their markets did."""
+    placed = write_headlines(connection, headlines)
+    done.rows += placed.rows
+    done.unplaced = len(placed.unplaced)
+
+
+def _take(done: Rebuilt, batch: list[Observation], written: Written, progress: Progress | None) -> None:
     done.rows += written.rows
     done.changes += written.changes
     done.reached = max(done.reached, batch[-1].key.observed_at * 1000)
@@ -103,9 +118,7 @@ def _take(done: Rebuilt, batch: list[MarketObservation], written: Written, progr
         progress(done)
 
 
-def _observations(
-    root: Path, since: int | None, done: Rebuilt, states: list[Cycle]
-) -> Iterator[MarketObservation]:
+def _observations(root: Path, since: int | None, done: Rebuilt, states: list[Cycle]) -> Iterator[Observation]:
     """Yield the observations of every response in raw, parsed as by the live spiders.
 
     The last state of each cycle is left in `states`.
@@ -139,9 +152,9 @@ def _observations(
     states += latest.values()
 
 
-def _in_order(observations: Iterable[MarketObservation]) -> Iterator[MarketObservation]:
+def _in_order(observations: Iterable[Observation]) -> Iterator[Observation]:
     """Yield observations by key, if none comes more than `AHEAD` observations too late."""
-    held: list[tuple[Key, int, MarketObservation]] = []
+    held: list[tuple[Key, int, Observation]] = []
     for arrival, observation in enumerate(observations):
         heapq.heappush(held, (observation.key, arrival, observation))
         if len(held) > AHEAD:
@@ -150,6 +163,6 @@ def _in_order(observations: Iterable[MarketObservation]) -> Iterator[MarketObser
         yield heapq.heappop(held)[2]
 
 
-def _batches(observations: Iterator[MarketObservation]) -> Iterator[list[MarketObservation]]:
+def _batches(observations: Iterator[Observation]) -> Iterator[list[Observation]]:
     while batch := list(islice(observations, CHUNK)):
         yield batch

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from marketarchive.items import Cycle
 from marketarchive.master.cycles import write_cycles
 from marketarchive.master.engine import open_master, sqlite_path, unusable, writing
-from marketarchive.master.observation import MarketObservation
+from marketarchive.master.observation import Observation
 from marketarchive.master.timeline import Keep
 from marketarchive.master.upsert import Written, upsert
 
@@ -30,7 +30,7 @@ class MasterStore:
         self._engine: Engine | None = None
         self._file: tuple[int, int] | None = None
 
-    def write(self, observations: Sequence[MarketObservation], states: Sequence[Cycle] = ()) -> Written:
+    def write(self, observations: Sequence[Observation], states: Sequence[Cycle] = ()) -> Written:
         """Write observations and states of cycles in one transaction, all or nothing.
 
         Raises MasterError and ConfigurationError when the database is the reason, anything else when an

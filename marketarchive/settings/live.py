@@ -27,6 +27,13 @@ MASTER_QUEUE = 10_000
 # Seconds (wall) that the end of a run waits for the database.
 MASTER_CLOSE_TIMEOUT = 10
 
+# ---- exports ---------------------------------------------------------------------------------------------
+
+# Folder that `scrapy export` writes to; "" = OUTPUT_DIR/exports.
+EXPORT_DIR = ""
+# SQLite database of the program wwatcher, whose whale alerts go into exports; "" = none.
+WWATCHER_DB_PATH = ""
+
 # ---- the raw archive -------------------------------------------------------------------------------------
 
 # Seconds (wall) between two fsyncs: what a crash may lose at most, beside the flush under way.
@@ -72,6 +79,13 @@ CATALOG_SNAPSHOT_MINUTES = 15
 CATALOG_RESOLVE_MINUTES = 30
 # Requests a second to each platform; the venues' own limits hold as well.
 CATALOG_REQUESTS_S = 2.0
+
+# ---- news ------------------------------------------------------------------------------------------------
+
+# Searches a minute at most: search engines refuse a server that asks them often.
+NEWS_PER_MINUTE = 30
+# Markets that are searched for in one cycle; the next cycle goes on with the next ones. 0 = all in each.
+NEWS_MARKETS = 200
 
 # ---- streams ---------------------------------------------------------------------------------------------
 

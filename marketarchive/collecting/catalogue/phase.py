@@ -198,7 +198,7 @@ class PhaseSpider(SweepSpider):
         run.stats.inc_value("cycles/resumed" if resumed else "cycles/begun")
         self.put(self._state(progress, "running"))
         state = await self._state_after(progress)
-        await self.settled()
+        await self.wait_idle()
         cycle = self._state(progress, state)
         if cycle.is_over:
             self.put(cycle)
@@ -265,7 +265,7 @@ class PhaseSpider(SweepSpider):
 
             answer = await self._answer(asked, progress, note)
             if answer.status is None:
-                failure = answer.ask.failure
+                failure = answer.request.failure
                 if not (is_resumed and failure is not None and failure.cause == "ours"):
                     return False
                 logger.warning("The venue refuses a cursor that was resumed: its list is read from the start")
@@ -356,7 +356,7 @@ class PhaseSpider(SweepSpider):
         in_vain = 0
         while True:
             await self._pace()
-            answer = await self.ask(query, self.catalogue_feed, take)
+            answer = await self.fetch(query, self.catalogue_feed, take)
             if answer.status is not None or self.run.stop.is_set():
                 return answer
             progress.failures += 1
@@ -410,7 +410,7 @@ def _batches(ids: Sequence[str], size: int, progress: Progress) -> Iterator[Sequ
 
 def _is_passing(answer: Answer) -> bool:
     """Return whether what failed may succeed later: nobody refuses us, and the request is sound."""
-    failure = answer.ask.failure
+    failure = answer.request.failure
     return failure is not None and (failure.retryable or failure.reason in ("rate_limited", "stall", "dns"))
 
 

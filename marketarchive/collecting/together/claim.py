@@ -1,4 +1,4 @@
-"""Who collects what only one may collect: told by a file in its folder that it holds locked."""
+"""The claim on a folder: one collector works in each, the one that holds a file there locked."""
 
 from __future__ import annotations
 

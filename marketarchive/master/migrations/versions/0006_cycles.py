@@ -10,8 +10,8 @@ from importlib import import_module
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0005"
-down_revision = "0003"
+revision = "0006"
+down_revision = "0005"
 
 _initial = import_module("marketarchive.master.migrations.versions.0001_initial")
 
