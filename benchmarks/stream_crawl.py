@@ -1,6 +1,6 @@
 """A crawl of one socket as a process of its own, with the project's settings, and what is told of it.
 
-`python -m benchmarks.stream_crawl PARENT KIND URL FOLDER [NAME=VALUE ...]`: PARENT is the process that it ends
+`python -m benchmarks.stream_crawl PARENT KIND URL FOLDER [NAME=VALUE ...]`: PARENT is the process it ends
 with, the last are settings. The spider is a StreamSpider that only receives (KIND `plain`), or the market
 channel's that proves books (`checked`).
 """
