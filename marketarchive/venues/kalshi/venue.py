@@ -5,6 +5,7 @@ from __future__ import annotations
 from marketarchive.venues.endpoint import Address
 from marketarchive.venues.kalshi.answers import judge
 from marketarchive.venues.kalshi.candles import CandleRows
+from marketarchive.venues.kalshi.catalogue import CATALOGUE
 from marketarchive.venues.kalshi.endpoints import BASE
 from marketarchive.venues.kalshi.parse import parse
 from marketarchive.venues.kalshi.probe import PROBE
@@ -47,6 +48,7 @@ VENUE = Venue(
     judge=judge,
     market_facts=market_facts,
     probe=PROBE,
+    catalogue=CATALOGUE,
     addresses=(
         Address(
             BASE,

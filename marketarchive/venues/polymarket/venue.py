@@ -6,6 +6,7 @@ from marketarchive.times import SECOND
 from marketarchive.venues.endpoint import Address
 from marketarchive.venues.polymarket import rtds, updown
 from marketarchive.venues.polymarket.book_rows import PolymarketBookRows
+from marketarchive.venues.polymarket.catalogue import CATALOGUE
 from marketarchive.venues.polymarket.endpoints import CLOB, GAMMA
 from marketarchive.venues.polymarket.parse import parse
 from marketarchive.venues.polymarket.price_history import PriceHistoryRows
@@ -38,6 +39,7 @@ VENUE = Venue(
     name="polymarket",
     feeds={
         "markets": Feed(is_polled=True, has_markets=True),
+        "prices": Feed(is_polled=True, has_markets=True),
         "stream": Feed(
             tables=("books", "book_changes", "trades", "quotes", "coverage"),
             rows=PolymarketStreamRows,
@@ -75,6 +77,7 @@ VENUE = Venue(
     next_page=next_page,
     market_facts=market_facts,
     probe=PROBE,
+    catalogue=CATALOGUE,
     addresses=(
         Address(
             CLOB,
