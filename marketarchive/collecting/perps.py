@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import cached_property
+from math import inf
 from typing import Any
 
 from marketarchive.collecting.arguments import (
@@ -26,6 +28,7 @@ from marketarchive.times import DAY, SECOND, from_iso, from_ms, iso, to_ms
 from marketarchive.venues import venues
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.messages import Parsed
+from marketarchive.venues.perp_rows import Ends
 from marketarchive.venues.perps import (
     DAY_MS,
     FEED,
@@ -36,6 +39,7 @@ from marketarchive.venues.perps import (
     Series,
     following,
     sectors,
+    uncovered,
 )
 from marketarchive.venues.symbols import symbols
 from marketarchive.venues.table_rows import InstrumentsRow
@@ -145,15 +149,32 @@ class PerpsSpider(CadenceSpider):
                 if contract.market not in instruments:
                     self._put_unlisted(contract, due)
             contracts = [each for each in contracts if each.market in instruments]
+        if instruments:
+            self._unlisted = {each.market for each in contracts} - instruments.keys()
         now = to_ms(self.run.clock.now_ns())
         series = [
             (contract._replace(kind=route.kind, step_s=route.step_of(self.period_s), now=now), route)
             for contract in contracts
-            for route in self.perps.routes
+            for route in self._routes(contract)
         ]
+        for instrument in instruments.values():
+            self._ends.note(instrument)
         others = [self._fetch(query, Scope(self.venue, self.feed)) for query in self.perps.once]
         walks = [self._walk(each, route, due, instruments.get(each.market)) for each, route in series]
         await asyncio.gather(*others, *walks)
+
+    _unlisted: AbstractSet[str] = frozenset()  # contracts that the venue does not list any more
+
+    def _routes(self, contract: Series) -> list[Route]:
+        """Return what lists the past of a contract: files, where it is not listed any more."""
+        if contract.market not in self._unlisted:
+            return [route for route in self.perps.routes if route.older_s != inf]
+        kept = {route.kind for route in self.perps.routes if route.has_ended}
+        return [route for route in self.perps.routes if route.has_ended or route.kind not in kept]
+
+    @cached_property
+    def _ends(self) -> Ends:
+        return Ends(self.venue)
 
     @property
     def period_s(self) -> int:
@@ -196,7 +217,9 @@ class PerpsSpider(CadenceSpider):
         self, series: Series, route: Route, due: Range, instrument: InstrumentsRow | None
     ) -> None:
         """List a series to its end, a window after another: what of one fails is a gap of that window."""
-        wanted = self._served(series, route, self._wanted(series, route, due, instrument))
+        wanted = self._wanted(series, route, due, instrument)
+        if not (route.has_ended and series.market in self._unlisted):
+            wanted = self._served(series, route, wanted)
         if wanted is None:
             return
         async with self._room:
@@ -237,14 +260,23 @@ class PerpsSpider(CadenceSpider):
                 return None
             self.run.stats.inc_value("perps/pages")
             self.run.stats.inc_value("perps/rows", len(parsed.keys))
+            if over := sum(map(self._ends.is_over, parsed.statements)):
+                self.run.stats.inc_value("perps/rows_after_end", over)
             times += [int(key) for key in parsed.keys]
             query = self._venue.next_page(query, parsed)
         return times
 
     def _note_missing(self, series: Series, route: Route, asked: Range, times: Sequence[int]) -> None:
-        """Put a gap of what is before the first of all that there is."""
+        """Put a gap of what is before the first of all that there is, and of holes in a file of steps."""
+        if route.file is not None and series.step_s:
+            for missing in uncovered(
+                asked, times, series.step_s * 1000, is_open=series.market in self._unlisted
+            ):
+                self._put_gap("not_served", "venue", series, route, missing, "not in the file")
+            return
         first = min(times, default=asked.last + 1)
-        if first - asked.first >= max(series.step_s, 7200) * 1000:
+        apart_s = 0 if route.file is None else 2 * max(self.perps.settled_every_s)
+        if first - asked.first >= max(series.step_s, apart_s, 7200) * 1000:
             missing = asked._replace(last=min(asked.last, first - 1))
             self._put_gap("not_served", "venue", series, route, missing, "nothing is listed before")
 

@@ -326,22 +326,6 @@ def test_a_country_that_is_not_served_is_one_clear_gap(world: Simulator, out: Pa
     assert {gap["reason"] for gap in done.out.gaps()} == {"blocked"}
 
 
-def test_open_interest_that_is_not_served_any_more_is_a_gap(world: Simulator, out: Path) -> None:
-    done = crawl(
-        world.url,
-        out,
-        "binance_perps",
-        "assets=BTC",
-        "start=2026-10-01",
-        "end=2026-10-02",
-        DOWNLOAD_TIMEOUT=120,
-    )
-    assert done.code == 0, done.log
-    [gap] = done.out.gaps()
-    assert (gap["reason"], gap["scope"]["markets"]) == ("not_served", ["BTCUSDT"])
-    assert (gap["from"], gap["to"]) == ("2026-09-30T16:00:00.001000Z", "2026-10-02T00:00:00.000000Z")
-
-
 def test_a_contract_that_ended_has_nothing_after_its_end(world: Simulator, out: Path) -> None:
     arguments = ("assets=A2Z", "start=2026-03-22", "end=2026-03-26", "period=1h")
     done = collected(world, out, "binance_perps", *arguments)

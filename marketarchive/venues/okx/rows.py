@@ -7,7 +7,7 @@ so that no size of a contract, which the venue may change, is in a number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 
 import msgspec
@@ -16,6 +16,7 @@ from marketarchive.exceptions import ParseError
 from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.okx import endpoints
 from marketarchive.venues.okx.queries import STEPS
+from marketarchive.venues.perp_files import rows_of as file_rows
 from marketarchive.venues.perp_rows import (
     BadRowError,
     Contracts,
@@ -23,6 +24,7 @@ from marketarchive.venues.perp_rows import (
     Reader,
     candle,
     decode,
+    lines_page,
     listed,
     maybe,
     maybe_moment,
@@ -147,6 +149,8 @@ class SentQuota(msgspec.Struct, rename="camel"):
 
 def parse(received: Received) -> Parsed:
     """Return the rows of an answer as `statements`. Raises ParseError."""
+    if received.canonical_url.startswith(endpoints.ARCHIVE):
+        return _funding_file(received)
     return read_by(_READERS, received)
 
 
@@ -161,6 +165,25 @@ def _settled(received: Received) -> Parsed:
         )
 
     return page("fundings", _data(received), SentSettled, lambda sent: sent.funding_time, rows)
+
+
+def _funding_file(received: Received) -> Parsed:
+    """What was charged in a month; stamps are up to 4 s late (a comparison of others with the API)."""
+    symbol = received.canonical_url.rpartition("/")[2].partition("-fundingrates-")[0]
+
+    def rows(line: Mapping[str, str]) -> Iterator[FundingsRow]:
+        if line["instrument_name"] != symbol:
+            raise BadRowError(f"a row of {line['instrument_name']}")
+        yield FundingsRow(
+            market=symbol,
+            asset=CONTRACTS.of(symbol).asset,
+            event_time=moment(line["funding_time"]),
+            kind="settled",
+            rate=number(line["funding_rate"]),
+        )
+
+    lines = file_rows(received.payload, ("instrument_name", "funding_rate", "funding_time"))
+    return lines_page("fundings", lines, lambda line: line["funding_time"], rows)
 
 
 def _funding(received: Received) -> Parsed:

@@ -14,7 +14,9 @@ from marketarchive.venues.venue import Venue
 
 _COLUMNS = {
     "funding_rate": Column(
-        "source", "`realizedRate` of /public/funding-rate-history, what was charged, of the last 90 days"
+        "source",
+        "`realizedRate` of /public/funding-rate-history, what was charged, of the last 90 days; before them "
+        "`funding_rate` of monthly files",
     ),
     "funding_interval_h": Column("source", "from one settlement to the next; no field says it"),
     "mark": Column("source", "/market/history-mark-price-candles"),
@@ -48,6 +50,15 @@ PERPS = Perps(
             reach_s=lambda step_s: queries.FUNDING_REACH_S,  # noqa: ARG005
             window_s=queries.FUNDING_PAGE * 3600,
         ),
+        Route(
+            "funding",
+            queries.funding_file,
+            "whole",
+            late_s=60,
+            older_s=queries.FUNDING_REACH_S,
+            has_ended=True,
+            file=queries.month_of,
+        ),
         Route("mark", queries.candles, "backward", tuple(queries.BARS), window_rows=_PAGE),
         Route("index", queries.candles, "backward", tuple(queries.BARS), window_rows=_PAGE),
         Route("trade", queries.candles, "backward", tuple(queries.BARS), window_rows=_PAGE),
@@ -72,6 +83,7 @@ PERPS = Perps(
         "/market/history-*candles": "no recording shows that the newest bars are listed there too",
         "/market/history-mark-price-candles, history-index-candles, /public/open-interest, "
         "interest-rate-loan-quota": "examples of the documents only, their values are made up",
+        "static.okx.com": "columns as others read them, who found the rates to be those charged",
     },
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from marketarchive.venues.perp_files import day
 from marketarchive.venues.perp_rows import perp_feeds
 from marketarchive.venues.perps import Column, Perps, Route
 from marketarchive.venues.velocity import queries
@@ -47,7 +48,7 @@ PERPS = Perps(
             "whole",
             late_s=queries.LATE_S,
             older_s=queries.RECENT_S,
-            is_daily=True,
+            file=day,
         ),
         Route("trade", queries.candles, "backward", queries.CANDLE_STEPS_S),
     ),
