@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cached_property
 from math import inf
@@ -19,6 +19,7 @@ from marketarchive.collecting.arguments import (
     moment,
 )
 from marketarchive.collecting.cadence import CadenceSpider
+from marketarchive.collecting.perp_ticks import PerpTick
 from marketarchive.collecting.spider import Answer, Ask
 from marketarchive.collecting.sweep import Pages
 from marketarchive.exceptions import ArgumentError, CursorError
@@ -28,6 +29,7 @@ from marketarchive.times import DAY, SECOND, from_iso, from_ms, iso, to_ms
 from marketarchive.venues import venues
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.messages import Parsed
+from marketarchive.venues.perp_record import PerpRecord
 from marketarchive.venues.perp_rows import Ends
 from marketarchive.venues.perps import (
     DAY_MS,
@@ -76,7 +78,7 @@ class PerpsSpider(CadenceSpider):
     feed = FEED
     feeds = (FEED,)
     accepts = ACCEPTS
-    item_classes = (Market,)
+    item_classes = (Market, PerpRecord)
 
     @classmethod
     def check_arguments(cls, given: Mapping[str, Any]) -> Arguments:
@@ -117,21 +119,33 @@ class PerpsSpider(CadenceSpider):
         await self._past()
 
     def due(self, tick: int) -> Iterable[Ask]:
-        for query in self._of_tick(tick):
-            scope = Scope(self.venue, self.feed, _market(query), kind="market" if _market(query) else "")
-            yield Ask(query, _items, self.feed, scope)
+        queries = self.perps.live(self.contracts())
+        rows = PerpTick(self.venue, tick, self.contracts(), queries)
 
-    def missed(self, ticks: Iterable[int]) -> Iterable[Any]:  # noqa: ARG002  (rows are made of tables)
-        return ()
+        def observe(answer: Answer) -> Iterator[Any]:
+            yield from _items(answer)
+            yield from rows.add(answer)
 
-    def _of_tick(self, tick: int) -> list[Query]:
-        queries = list(self.perps.live(self.contracts()))
+        for query in queries:
+            yield Ask(query, observe, self.feed, self._scope_of(query))
+        for query in self._beside(tick, queries):
+            yield Ask(query, _items, self.feed, self._scope_of(query))
+
+    def missed(self, ticks: Iterable[int]) -> Iterable[Any]:
+        queries = self.perps.live(self.contracts())
+        for tick in ticks:
+            yield from PerpTick(self.venue, tick, self.contracts(), queries).rows(self.run.clock.now_ns())
+
+    def _beside(self, tick: int, queries: Collection[Query]) -> Iterator[Query]:
+        """Yield what is requested at some ticks only: what loans cost, which contracts there are."""
         if self._is_first or tick % HOUR == 0:
-            queries += self.perps.once
+            yield from self.perps.once
         if self._is_first or tick % DAY == 0:
-            queries += [query for query in self.perps.instruments if query not in queries]
+            yield from (query for query in self.perps.instruments if query not in queries)
         self._is_first = False
-        return queries
+
+    def _scope_of(self, query: Query) -> Scope:
+        return Scope(self.venue, self.feed, _market(query), kind="market" if _market(query) else "")
 
     _is_first = True
 

@@ -286,6 +286,49 @@ def test_the_present(world: Simulator, out: Path, venue: str) -> None:
         assert row["bps_per_day"] == truth(venue).borrow_per_day(row["asset"], second) * 10_000
 
 
+@pytest.mark.parametrize("venue", VENUES)
+def test_each_tick_leaves_a_row(world: Simulator, out: Path, venue: str) -> None:
+    done = collected(world, out, f"{venue}_perps", "assets=BTC,PEPE", "interval=10s", "duration=30s")
+    assert done.code == 0, done.log
+    for asset in ("BTC", "PEPE"):
+        kept = done.out.records(f"perps_{venue}_{asset.lower()}")
+        ticks = [from_iso(row["timestamp"]) // SECOND for row in kept]
+        assert len(ticks) == 3
+        assert ticks == list(range(ticks[0], ticks[0] + 30, 10))
+        for row, tick in zip(kept, ticks, strict=True):
+            assert (row["is_observed"], row["market_id"]) == (1, symbols(venue)[asset]["symbol"])
+            check_observed(venue, asset, row, tick)
+
+
+def check_observed(venue: str, asset: str, row: Mapping[str, Any], tick: int) -> None:
+    """What a row says was true when it was requested, in the ten seconds of its tick."""
+    world, moments = truth(venue), range(tick - 1, tick + 10)
+    due = world.next_settlement(asset, tick)
+    assert row["funding_kind"] == "predicted"
+    assert row["funding_rate"] == float(world.rate(asset, due))
+    assert from_iso(row["next_funding_at"]) // SECOND == due
+    assert row["open_interest"] in {float(world.open_interest(asset, at)) for at in moments}
+    for kind in ("mark", "index"):
+        if row[kind] is not None:
+            assert row[kind] in {float(world.price(asset, kind, at)) for at in moments}
+    assert row["index"] is not None
+
+
+def test_a_tick_without_answers_has_a_row_without_values(world: Simulator, out: Path) -> None:
+    with world.ordered(
+        {"kind": "status", "status": 400, "route": "*/fapi/v1/premiumIndex", "every": 2},
+        {"kind": "status", "status": 400, "route": "*/fapi/v1/openInterest", "every": 4},
+    ):
+        done = collected(world, out, "binance_perps", "assets=BTC", "interval=10s", "duration=40s")
+    first, second, third, fourth = done.out.records("perps_binance_btc")
+    assert [row["is_observed"] for row in (first, second, third, fourth)] == [0, 1, 1, 1]
+    assert (first["open_interest"], first["received_at"], first["seq"]) == (None, None, None)
+    assert second["mark"] is not None
+    assert (third["mark"], third["funding_rate"]) == (None, None)
+    assert third["open_interest"] is not None
+    assert {gap["reason"] for gap in done.out.gaps()} == {"disconnect"}
+
+
 def test_what_a_venue_refuses_is_a_gap_of_what_is_missing(world: Simulator, out: Path) -> None:
     ban = json.dumps({"code": -1003, "msg": "Way too many requests; IP banned until 1990000000000."})
     with world.ordered(
