@@ -57,6 +57,8 @@ FIELDS: Final[dict[str, Kind]] = {
     "strike_cap": "decimal",
     "result_kind": "text",
     "resolution_state": "text",
+    "contract_size": "decimal",
+    "funding_interval_s": "decimal",
 }
 PRICES_BIT: Final = 1  # a price snapshot
 BITS: Final = {name: 2 << place for place, name in enumerate(FIELDS)}

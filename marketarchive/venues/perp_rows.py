@@ -255,21 +255,41 @@ def candle(
 def listed(received: Received, parsed: Parsed, status_of: Mapping[str, MarketStatus]) -> Parsed:
     """Add what the market master keeps of instruments with an asset. status_of: the venue's word -> ours."""
     parsed.items += [
-        Market(
-            **received.origin(),
-            platform=received.venue,
-            market_id=row.market,
-            title=f"{row.market} perpetual",
-            category="perpetual",
-            asset=row.asset,
+        _market(
+            received,
+            row,
             start_at=None if row.listed_at is None else utc(row.listed_at),
             end_at=None if row.delisted_at is None else utc(row.delisted_at),
             status=status_of.get(row.status),
+            contract_size=row.contract_size,
+            funding_interval_s=row.funding_interval_s,
         )
         for row in parsed.statements
-        if isinstance(row, InstrumentsRow) and row.asset is not None and row.status
+        if isinstance(row, InstrumentsRow) and row.asset is not None
     ]
     return parsed
+
+
+def with_intervals(received: Received, parsed: Parsed) -> Parsed:
+    """Add what the market master keeps of expected rates that say their interval."""
+    parsed.items += [
+        _market(received, row, funding_interval_s=row.interval_s)
+        for row in parsed.statements
+        if isinstance(row, FundingsRow) and row.asset is not None and row.interval_s
+    ]
+    return parsed
+
+
+def _market(received: Received, row: InstrumentsRow | FundingsRow, **stated: Any) -> Market:
+    return Market(
+        **received.origin(),
+        platform=received.venue,
+        market_id=row.market,
+        title=f"{row.market} perpetual",
+        category="perpetual",
+        asset=row.asset,
+        **stated,
+    )
 
 
 class Ends:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -177,6 +179,25 @@ def test_everything_sent_is_archived_and_nothing_is_missing(week: Week, world: S
         assert listed >= set(sectors())
         dated = {row["asset"] for row in found if row["listed_at"] is not None}
         assert dated == (listed if has(venue, "listed") else set())
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_the_master_has_the_terms_of_contracts(week: Week, venue: str) -> None:
+    with closing(sqlite3.connect(week.out.root / "master.db")) as connection:
+        query = "SELECT * FROM perpetuals_view WHERE platform = ?"
+        found = pd.read_sql_query(query, connection, params=(venue,)).set_index("market_id")
+    now = from_iso("2026-11-20T10:01:00Z") // SECOND
+    for asset in sectors():
+        row, known = found.loc[symbols(venue)[asset]["symbol"]], symbols(venue)[asset]
+        assert (row["asset"], row["status"]) == (asset, "active")
+        assert not known["contract_size"] or row["contract_size"] == float(known["contract_size"])
+        if venue == "binance" and asset in ("BTC", "ETH"):
+            assert pd.isna(row["funding_interval_s"])  # it lists only those that ever had another
+        else:
+            assert row["funding_interval_s"] == truth(venue).interval(asset, now)
+        if has(venue, "listed"):
+            assert from_iso(str(row["listed_at"])) // SECOND == truth(venue).listed(asset)
+        assert row["delisted_at"] is None
 
 
 def test_all_venues_in_one_file(week: Week, world: Simulator) -> None:

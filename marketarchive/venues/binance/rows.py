@@ -241,7 +241,8 @@ def _intervals(received: Received) -> Parsed:
             funding_interval_s=sent.funding_interval_hours * 3600,
         )
 
-    return page("instruments", decode(received, _RAW), SentInterval, lambda _: None, rows)
+    found = page("instruments", decode(received, _RAW), SentInterval, lambda _: None, rows)
+    return listed(received, found, STATUSES)
 
 
 _READERS = {

@@ -14,6 +14,8 @@ from marketarchive.venues.okx import endpoints
 from marketarchive.venues.perp_files import month
 from marketarchive.venues.perps import Range, Series
 
+ALL = "ANY"
+"""For `instId`, where the contracts of a route are to be listed together."""
 CANDLES_PAGE = 100
 """Rows; of trades 300 are served, of mark price and index 100."""
 FUNDING_PAGE = 100
@@ -39,6 +41,11 @@ PERIODS_S = tuple(each for each in BARS if each >= 300)
 def instruments() -> Query:
     """Return the request for all swaps; those that are delisted are not in the answer."""
     return Query(endpoints.INSTRUMENTS, {"instType": "SWAP"})
+
+
+def funding_intervals() -> Query:
+    """Return the request for the coming settlements of all contracts, which show their intervals."""
+    return Query(endpoints.FUNDING_RATE, {"instId": ALL})
 
 
 def funding_rates(series: Series, asked: Range) -> Query:

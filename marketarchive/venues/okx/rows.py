@@ -15,7 +15,7 @@ import msgspec
 from marketarchive.exceptions import ParseError
 from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.okx import endpoints
-from marketarchive.venues.okx.queries import STEPS
+from marketarchive.venues.okx.queries import ALL, STEPS
 from marketarchive.venues.perp_files import rows_of as file_rows
 from marketarchive.venues.perp_rows import (
     BadRowError,
@@ -35,6 +35,7 @@ from marketarchive.venues.perp_rows import (
     param,
     read_by,
     times,
+    with_intervals,
 )
 from marketarchive.venues.symbols import symbols
 from marketarchive.venues.table_rows import (
@@ -187,7 +188,9 @@ def _funding_file(received: Received) -> Parsed:
 
 
 def _funding(received: Received) -> Parsed:
-    """What is expected at the coming settlement, `fundingTime`; dated contracts are among all of them."""
+    """What is expected at the coming settlement, `fundingTime`, of one contract; of all their intervals."""
+    if received.params.get("instId") == ALL:
+        return _intervals(received)
 
     def rows(sent: SentFunding) -> Iterator[FundingsRow]:
         if sent.inst_type != SWAP:
@@ -202,7 +205,25 @@ def _funding(received: Received) -> Parsed:
             next_at=moment(sent.funding_time),
         )
 
-    return page("fundings", _data(received), SentFunding, lambda _: None, rows)
+    return with_intervals(received, page("fundings", _data(received), SentFunding, lambda _: None, rows))
+
+
+def _intervals(received: Received) -> Parsed:
+    """Dated contracts are among all of them."""
+
+    def rows(sent: SentFunding) -> Iterator[InstrumentsRow]:
+        contract, interval_s = CONTRACTS.of(sent.inst_id), _interval(sent)
+        if sent.inst_type == SWAP and contract.asset is not None and interval_s is not None:
+            yield InstrumentsRow(
+                market=sent.inst_id,
+                asset=contract.asset,
+                event_time=received.received_at,
+                status="",
+                funding_interval_s=interval_s,
+            )
+
+    found = page("instruments", _data(received), SentFunding, lambda _: None, rows)
+    return listed(received, found, STATUSES)
 
 
 def _interval(sent: SentFunding) -> int | None:

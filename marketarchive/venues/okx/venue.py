@@ -71,7 +71,7 @@ PERPS = Perps(
             window_rows=queries.OPEN_INTEREST_PAGE,
         ),
     ),
-    instruments=(queries.instruments(),),
+    instruments=(queries.instruments(), queries.funding_intervals()),
     live=queries.live,
     once=(queries.loans(),),
     taker_bps="5",

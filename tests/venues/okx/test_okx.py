@@ -149,3 +149,21 @@ def test_rates_of_before_90_days_are_in_files_of_months_of_china() -> None:
     failure = judge(Answered(june, 404, {}, b"<Code>NoSuchKey</Code>", NOW))
     assert failure is not None
     assert (failure.reason, failure.retryable) == ("not_served", False)
+
+
+def test_intervals_of_all_contracts_are_terms_of_theirs() -> None:
+    rows = [
+        {"instId": "BTC-USDT-SWAP", "instType": "SWAP", "fundingTime": "1789488000000",
+         "nextFundingTime": "1789516800000", "fundingRate": "0.0001"},
+        {"instId": "ETH-USDT-SWAP", "instType": "SWAP", "fundingTime": "1789488000000",
+         "prevFundingTime": "1789473600000", "nextFundingTime": "1789516800000", "fundingRate": "0.0001"},
+        {"instId": "XAU-USD_UM_XPERP-310502", "instType": "FUTURES", "fundingTime": "1789488000000",
+         "nextFundingTime": "1789516800000", "fundingRate": "0.0001"},
+    ]  # fmt: skip
+    found = read(endpoints.FUNDING_RATE, rows, instId="ANY")
+    assert [(row.asset, row.funding_interval_s) for row in found.statements] == [
+        ("BTC", 28_800), ("ETH", 14_400),
+    ]  # fmt: skip
+    assert [(item.market_id, item.funding_interval_s) for item in found.items] == [  # type: ignore[union-attr]
+        ("BTC-USDT-SWAP", 28_800), ("ETH-USDT-SWAP", 14_400),
+    ]  # fmt: skip
