@@ -1,4 +1,4 @@
-"""What the answers of one tick say of perpetuals, as a row of each contract."""
+"""Makes a row of each contract of what the answers of one tick say of perpetuals."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ class PerpsSpider(CadenceSpider):
         if due is None:
             logger.warning("No period of %s ends in the time asked for", self.venue)
             return
-        instruments = await self._instruments()
+        instruments = await self.list_instruments()
         contracts = self.contracts()
         if self.perps.lists_ended and instruments:
             for contract in contracts:
@@ -204,7 +204,7 @@ class PerpsSpider(CadenceSpider):
         first, last = -(-start // step) * step, end // step * step
         return Range(to_ms(first), to_ms(last)) if first <= last else None
 
-    async def _instruments(self) -> dict[str, InstrumentsRow]:
+    async def list_instruments(self) -> dict[str, InstrumentsRow]:
         """Return what the venue lists now, by its name for it: what came, nothing of what failed."""
         found: dict[str, InstrumentsRow] = {}
         for first in self.perps.instruments:

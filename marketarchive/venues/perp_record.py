@@ -18,7 +18,7 @@ _VALUES = (
 
 
 class PerpRecord(Row):
-    """What a venue said of a perpetual at one due tick; values are None when is_observed is 0.
+    """One due tick of a perpetual as the venue stated it; values are None when is_observed is 0.
 
     Units are those of the tables: prices in quote currency per base unit, rates as fractions of their own
     interval, positive where longs pay, open interest in base units. What one of several requests did not

@@ -138,6 +138,8 @@ class Perps:
     """Of every row, 0 where the venue has no such fee; None: as its table of rates says."""
     once: tuple[Query, ...] = ()  # what has no past and is asked for once a pass: rates of borrowing
     settled_every_s: tuple[int, ...] = (28_800, 14_400, 7_200, 3_600)  # intervals that occur
+    statuses: Mapping[str, str] = field(default_factory=dict)
+    """The venue's words for the status of a contract -> `unopened`, `active`, `closed`."""
     unproven: Mapping[str, str] = field(default_factory=dict)  # route -> why nobody has seen a recording
 
 

@@ -9,7 +9,7 @@ from marketarchive.venues.binance import queries
 from marketarchive.venues.binance.answers import judge
 from marketarchive.venues.binance.files import FileRows
 from marketarchive.venues.binance.probe import PROBE
-from marketarchive.venues.binance.rows import parse
+from marketarchive.venues.binance.rows import STATUSES, parse
 from marketarchive.venues.perp_files import day, month
 from marketarchive.venues.perp_rows import perp_feeds
 from marketarchive.venues.perps import Column, Perps, Route, SeriesKind
@@ -80,6 +80,7 @@ PERPS = Perps(
     maker_bps="2",
     fee_schedule_date="2026-11-21",
     columns=_COLUMNS,
+    statuses=STATUSES,
     settled_every_s=(28_800, 14_400, 7_200, 3_600),
     unproven={
         "/fapi/v1/markPriceKlines": "an example of the documents only",

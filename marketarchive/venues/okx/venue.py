@@ -7,7 +7,7 @@ from functools import partial
 from marketarchive.venues.okx import queries
 from marketarchive.venues.okx.answers import judge
 from marketarchive.venues.okx.probe import PROBE
-from marketarchive.venues.okx.rows import parse
+from marketarchive.venues.okx.rows import STATUSES, parse
 from marketarchive.venues.perp_rows import PerpRows, perp_feeds
 from marketarchive.venues.perps import Column, Perps, Route
 from marketarchive.venues.venue import Venue
@@ -78,6 +78,7 @@ PERPS = Perps(
     maker_bps="2",
     fee_schedule_date="2026-11-21",
     columns=_COLUMNS,
+    statuses=STATUSES,
     settled_every_s=(28_800, 14_400, 7_200, 3_600),
     unproven={
         "/market/history-*candles": "no recording shows that the newest bars are listed there too",

@@ -8,7 +8,7 @@ from marketarchive.venues.perps import Column, Perps, Route
 from marketarchive.venues.velocity import queries
 from marketarchive.venues.velocity.answers import judge
 from marketarchive.venues.velocity.probe import PROBE
-from marketarchive.venues.velocity.rows import Rows, parse
+from marketarchive.venues.velocity.rows import STATUSES, Rows, parse
 from marketarchive.venues.venue import Venue
 
 _COLUMNS = {
@@ -58,6 +58,7 @@ PERPS = Perps(
     maker_bps="-0.25",
     fee_schedule_date="2026-07-09",
     columns=_COLUMNS,
+    statuses=STATUSES,
     borrow_bps_per_day="0",
     settled_every_s=(3600,),
     unproven={
