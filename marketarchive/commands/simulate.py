@@ -74,7 +74,7 @@ class Command(OfflineCommand):
 
 
 def _start(text: str) -> int:
-    """--start in ns. Raises ArgumentError."""
+    """Return --start in wall ns. Raises ArgumentError."""
     start = moment("--start", text)
     if not from_iso(FIRST) <= start <= from_iso(LAST):
         raise ArgumentError(f"--start {text!r} is not between {FIRST} and {LAST}")

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from marketarchive.simulator.sockets import Session
+from marketarchive.simulator.sockets import SimSession
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class SimulatedVenue(Protocol):
     def limit(self, asked: Asked) -> tuple[str, int] | Bucket:
         """Return the documented limit of a request: (class, requests per 10 s), or a bucket."""
 
-    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | Reply | None:
+    def connect(self, asked: Asked, number: int, now_ns: int) -> SimSession | Reply | None:
         """Return the venue's side of a socket, the run's `number`-th; a refusal; None for no socket."""
 
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:

@@ -137,9 +137,9 @@ class Server:
         """Tell where the time page lies, and the present anchor."""
         del request
         anchor = self.page.anchor()
-        told = {"page": str(self.page.path), "monotonic_ns": anchor.monotonic_ns}
-        told |= {"simulated_ns": anchor.simulated_ns, "speed": anchor.speed, "speed_limit": anchor.limit}
-        return _plain(json_reply(told))
+        reported = {"page": str(self.page.path), "monotonic_ns": anchor.monotonic_ns}
+        reported |= {"simulated_ns": anchor.simulated_ns, "speed": anchor.speed, "speed_limit": anchor.limit}
+        return _plain(json_reply(reported))
 
     async def _tell_seconds(self, request: web.Request) -> web.WebSocketResponse:
         """Tell a page in a browser of each simulated second, as its Unix ms, until either side ends."""
@@ -162,8 +162,8 @@ class Server:
         second = self.clock.now_ns() // SECOND * SECOND  # at once, then each one that begins
         while not socket.closed:
             await sleep_until(self.clock, second)
-            if turn.told_ns is None:
-                turn.told_ns = self.clock.now_ns()
+            if turn.reported_ns is None:
+                turn.reported_ns = self.clock.now_ns()
             with contextlib.suppress(ConnectionError):
                 await socket.send_str(str(to_ms(second)))
             second = (self.clock.now_ns() // SECOND + 1) * SECOND

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from marketarchive.collecting.perp_ticks import PerpTick
-from marketarchive.collecting.spider import Answer, Ask
+from marketarchive.collecting.spider import Answer, PendingRequest
 from marketarchive.times import SECOND, from_iso, iso, utc
 from marketarchive.venues.endpoint import Endpoint, Limit, Query
 from marketarchive.venues.messages import Parsed
@@ -28,8 +28,8 @@ QUERIES = [
 
 def answer(seq: int, *statements: Any, is_there: bool = True) -> Answer:
     parsed = Parsed(statements=list(statements)) if is_there else None
-    ask = Ask(QUERIES[0], lambda _: (), "perps")
-    return Answer(ask, 200, parsed, TICK + seq * SECOND, seq)
+    request = PendingRequest(QUERIES[0], lambda _: (), "perps")
+    return Answer(request, 200, parsed, TICK + seq * SECOND, seq)
 
 
 def expected(market: str, **more: Any) -> FundingsRow:

@@ -12,7 +12,7 @@ from marketarchive.simulator.kalshi.stream import StreamSession
 from marketarchive.simulator.kalshi.stream_world import StreamWorld
 from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
 from marketarchive.simulator.prices import ASSETS, prices_of
-from marketarchive.simulator.sockets import Session
+from marketarchive.simulator.sockets import SimSession
 from marketarchive.times import SECOND, iso
 from marketarchive.venues.kalshi.endpoints import REQUEST_TOKENS
 from marketarchive.venues.kalshi.tickers import market_facts
@@ -60,7 +60,7 @@ class Kalshi:
         del asked
         return BUCKET
 
-    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | Reply | None:
+    def connect(self, asked: Asked, number: int, now_ns: int) -> SimSession | Reply | None:
         del number
         if asked.path != SOCKET_PATH:
             return None

@@ -75,7 +75,7 @@ class Okx(SimPerpsVenue):
         }
 
     def answer(self, asked: Asked, now_ns: int) -> Reply:
-        """Errors have status 200 as well."""
+        """Answer a request; errors have status 200 as well."""
         if asked.host == ARCHIVE_HOST:
             return self._funding_file(asked.path, now_ns)
         read = self._routes.get(asked.path.removeprefix(PREFIX))
@@ -195,7 +195,7 @@ class Okx(SimPerpsVenue):
     def _candles(
         self, contract: _Contract, kind: str, asked: Asked, now: int, largest: int
     ) -> Iterable[tuple[Candle, str]]:
-        """Newest first; one that is not over is not confirmed."""
+        """Return candles, newest first; one that is not over is not confirmed."""
         length = STEPS.get(asked.first("bar"))
         if length is None or length < BAR_S:
             raise CodedRefusalError("51000", "Parameter bar error")

@@ -18,7 +18,7 @@ from marketarchive.simulator.polymarket.rtds import Rtds, SimRtdsSession
 from marketarchive.simulator.polymarket.web import LIMIT as WEB_LIMIT
 from marketarchive.simulator.polymarket.web import Web
 from marketarchive.simulator.polymarket.world import HISTORY_S, World
-from marketarchive.simulator.sockets import Session
+from marketarchive.simulator.sockets import SimSession
 from marketarchive.times import SECOND, iso
 from marketarchive.venues.polymarket.endpoints import LIMITS, endpoint_class
 
@@ -61,7 +61,7 @@ class Polymarket:
             return self._web.answer(asked, now_ns // MILLISECOND)
         return self._sites[asked.host].answer(asked, now_ns // SECOND)
 
-    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
+    def connect(self, asked: Asked, number: int, now_ns: int) -> SimSession | None:
         path = asked.path.rstrip("/")
         if (asked.host, path) == (MARKET_HOST, "/ws/market"):
             return SimMarketSession(self.market_channel, now_ns)

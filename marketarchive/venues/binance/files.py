@@ -1,4 +1,4 @@
-"""What files of Binance's public archive say, as rows of tables.
+"""Parses files of Binance's public archive into rows of tables.
 
 Columns: as others read them on 2026-08-01 and 2026-09-08; no file was recorded. Candles have a header since
 about 2023, files before it have none.
@@ -113,7 +113,7 @@ def _fundings(received: Received, symbol: str) -> Parsed:
 
 
 def _metrics(received: Received, symbol: str) -> Parsed:
-    """What is empty or 0 in early files is unknown, not nothing."""
+    """Parse open interest; what is empty or 0 in early files is unknown, not nothing."""
     contract = CONTRACTS.of(symbol)
 
     def rows(line: _Line) -> Iterator[OpenInterestRow]:

@@ -1,4 +1,4 @@
-"""What is asked of Binance's perpetuals."""
+"""Requests to Binance's perpetuals, as data."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def funding_info() -> Query:
     return Query(endpoints.FUNDING_INFO)
 
 
-def funding_rates(series: Series, asked: Range) -> Query:
+def funding_rates(series: Series, requested: Range) -> Query:
     """Return the request for settled rates, oldest first."""
-    return _ranged(endpoints.FUNDING_RATES, {"symbol": series.market}, asked, FUNDING_PAGE)
+    return _ranged(endpoints.FUNDING_RATES, {"symbol": series.market}, requested, FUNDING_PAGE)
 
 
-def candles(series: Series, asked: Range) -> Query:
+def candles(series: Series, requested: Range) -> Query:
     """Return the request for candles of trades, of the mark price or of the index, oldest first.
 
     Those of the index are asked for by pair, which of a perpetual is written like its symbol.
@@ -59,36 +59,36 @@ def candles(series: Series, asked: Range) -> Query:
         "mark": (endpoints.MARK_CANDLES, "symbol"),
         "index": (endpoints.INDEX_CANDLES, "pair"),
     }[series.kind]
-    rows = (asked.last - asked.first) // (series.step_s * 1000) + 1
+    rows = (requested.last - requested.first) // (series.step_s * 1000) + 1
     size, weight = (SHORT_PAGE, 1.0) if rows <= SHORT_PAGE else (CANDLES_PAGE, 2.0)
     chosen = {name: series.market, "interval": INTERVALS[series.step_s]}
-    return _ranged(endpoint, chosen, asked, size, weight)
+    return _ranged(endpoint, chosen, requested, size, weight)
 
 
-def open_interest_history(series: Series, asked: Range) -> Query:
+def open_interest_history(series: Series, requested: Range) -> Query:
     """Return the request for open interest; a page that is full holds the newest of the range."""
     chosen = {"symbol": series.market, "period": INTERVALS[series.step_s]}
-    return _ranged(endpoints.OPEN_INTEREST_HISTORY, chosen, asked, OPEN_INTEREST_PAGE)
+    return _ranged(endpoints.OPEN_INTEREST_HISTORY, chosen, requested, OPEN_INTEREST_PAGE)
 
 
-def metrics_file(series: Series, asked: Range) -> Query:
+def metrics_file(series: Series, requested: Range) -> Query:
     """Return the request for the checksum of a day's open interest, every five minutes, in the archive."""
-    return _file(endpoints.METRICS_FILE, series, asked)
+    return _file(endpoints.METRICS_FILE, series, requested)
 
 
-def funding_file(series: Series, asked: Range) -> Query:
+def funding_file(series: Series, requested: Range) -> Query:
     """Return the request for the checksum of a month's settled rates in the archive."""
-    return _file(endpoints.FUNDING_FILE, series, asked)
+    return _file(endpoints.FUNDING_FILE, series, requested)
 
 
-def candles_file(series: Series, asked: Range) -> Query:
+def candles_file(series: Series, requested: Range) -> Query:
     """Return the request for the checksum of a day's candles in the archive."""
     file = {
         "trade": endpoints.CANDLES_FILE,
         "mark": endpoints.MARK_CANDLES_FILE,
         "index": endpoints.INDEX_CANDLES_FILE,
     }[series.kind]
-    return _file(file, series, asked, {"interval": INTERVALS[series.step_s]})
+    return _file(file, series, requested, {"interval": INTERVALS[series.step_s]})
 
 
 def next_page(query: Query, parsed: Parsed) -> Query | None:
@@ -109,15 +109,15 @@ def live(contracts: Collection[Series]) -> Sequence[Query]:
 
 
 def _file(
-    file: Endpoint, series: Series, asked: Range, more: Mapping[str, str] = MappingProxyType({})
+    file: Endpoint, series: Series, requested: Range, more: Mapping[str, str] = MappingProxyType({})
 ) -> Query:
-    begins = utc(from_ms(asked.first))
+    begins = utc(from_ms(requested.first))
     times = {"day": f"{begins:%Y-%m-%d}", "month": f"{begins:%Y-%m}"}
     return Query(endpoints.checksum_of(file), path={"symbol": series.market, **times, **more})
 
 
 def _ranged(
-    endpoint: Endpoint, chosen: dict[str, str], asked: Range, size: int, weight: float = 1.0
+    endpoint: Endpoint, chosen: dict[str, str], requested: Range, size: int, weight: float = 1.0
 ) -> Query:
-    times = {"startTime": str(asked.first), "endTime": str(asked.last)}
+    times = {"startTime": str(requested.first), "endTime": str(requested.last)}
     return Query(endpoint, {**chosen, **times, "limit": str(size)}, cost=weight)

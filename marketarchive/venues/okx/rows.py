@@ -1,4 +1,4 @@
-"""What answers of OKX's perpetual swaps say, as rows of tables.
+"""Rows of tables from answers of OKX's perpetual swaps.
 
 Shapes: mirrors of the official documents (2025-08-17, 2026-07-28) and recordings. All that is in `data` is
 text; lists are newest first. `oi` and `vol` are contracts, `oiCcy` and `volCcy` base units: those are taken,
@@ -169,7 +169,7 @@ def _settled(received: Received) -> Parsed:
 
 
 def _funding_file(received: Received) -> Parsed:
-    """What was charged in a month; stamps are up to 4 s late (a comparison of others with the API)."""
+    """Parse the rates charged in a month; stamps are up to 4 s late (others compared them with the API)."""
     symbol = received.canonical_url.rpartition("/")[2].partition("-fundingrates-")[0]
 
     def rows(line: Mapping[str, str]) -> Iterator[FundingsRow]:
@@ -188,7 +188,7 @@ def _funding_file(received: Received) -> Parsed:
 
 
 def _funding(received: Received) -> Parsed:
-    """What is expected at the coming settlement, `fundingTime`, of one contract; of all their intervals."""
+    """Parse rates expected at the coming settlement, `fundingTime`; of a list of all the intervals only."""
     if received.params.get("instId") == ALL:
         return _intervals(received)
 
@@ -209,7 +209,7 @@ def _funding(received: Received) -> Parsed:
 
 
 def _intervals(received: Received) -> Parsed:
-    """Dated contracts are among all of them."""
+    """Parse intervals of funding; dated contracts are among all, and skipped."""
 
     def rows(sent: SentFunding) -> Iterator[InstrumentsRow]:
         contract, interval_s = CONTRACTS.of(sent.inst_id), _interval(sent)
@@ -352,7 +352,7 @@ def _instruments(received: Received) -> Parsed:
 
 
 def _loans(received: Received) -> Parsed:
-    """`rate` is a fraction a day. A coin that is in `configCcyList` is to be read there."""
+    """Parse rates of borrowing: `rate` is a fraction a day; of a coin in `configCcyList` that one counts."""
 
     def rows(sent: SentQuota) -> Iterator[BorrowRatesRow]:
         rates = {loan.ccy: loan.rate for loan in (*sent.basic, *sent.config_ccy_list)}

@@ -27,7 +27,7 @@ FROM stated WHERE run = (SELECT arg_max(run, received_at) FROM stated) GROUP BY 
 
 
 class Difference(NamedTuple):
-    """What a venue lists otherwise than its `symbols.csv` says."""
+    """One field that a venue lists otherwise than its `symbols.csv` says."""
 
     venue: str
     asset: str
