@@ -87,5 +87,5 @@ PLAN = Plan(
         "once": "0",
     },
     listener=listener,
-    settings={"MASTER_SNAPSHOTS": "all", "MASTER_QUEUE": 50_000},
+    settings={"MASTER_SNAPSHOTS": "all", "MASTER_QUEUE": 50_000, "MASTER_CLOSE_TIMEOUT": 60},
 )
