@@ -21,7 +21,8 @@ from tests.master.markets import SECOND, START, market, priced, resolved
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 BEGUN = Cycle("polymarket", "prices", START, "snapshot", START, "running")
 PAGE = replace(BEGUN, received_at=START + SECOND, pages=1, markets=100)
-OVER = replace(BEGUN, received_at=START + 9 * SECOND, pages=2, markets=150, failures=1, state="complete")
+LAST_PAGE = replace(BEGUN, received_at=START + 9 * SECOND, pages=2, markets=150, failures=1)
+OVER = replace(LAST_PAGE, state="complete")
 
 
 def at(seconds: float) -> datetime:
@@ -33,7 +34,9 @@ def write(engine: Engine, *items: Market | Resolution | PriceSnapshot) -> None:
         upsert(connection, [observe(item) for item in items], "all")
 
 
-@pytest.mark.parametrize("states", [[BEGUN, PAGE, OVER], [OVER, BEGUN, PAGE], [PAGE, OVER, OVER, BEGUN]])
+@pytest.mark.parametrize(
+    "states", [[BEGUN, PAGE, OVER], [OVER, BEGUN, PAGE], [PAGE, OVER, OVER, BEGUN], [OVER, LAST_PAGE]]
+)
 def test_the_latest_state_of_a_cycle_stands(states: list[Cycle], engine: Engine) -> None:
     for state in states:
         with writing(engine) as connection:

@@ -41,7 +41,7 @@ def last_state(root: Path, key: PhaseKey, since: int) -> Cycle | None:
         for message in read_segment(root, entry):
             if message.kind == "cycle" and message.envelope["phase"] == key.phase:
                 state = parse_cycle(key.venue, key.feed, message.envelope)
-                if newest is None or newest.received_at <= state.received_at:
+                if newest is None or newest.order <= state.order:
                     newest = state
     return newest
 
