@@ -17,7 +17,7 @@ from marketarchive.collecting.catalogue.turn import turn
 from marketarchive.exceptions import ArgumentError, ConfigurationError
 from marketarchive.items import Cycle
 from marketarchive.master.cycles import HeldCycle
-from marketarchive.plans.catalog.plan import PLAN, platforms
+from marketarchive.plans.catalog.plan import PLAN, left_out, platforms
 from marketarchive.spiders.kalshi_markets import KalshiMarkets
 from marketarchive.spiders.kalshi_prices import KalshiPrices
 from marketarchive.spiders.polymarket_resolutions import PolymarketResolutions
@@ -135,11 +135,14 @@ def test_a_rate_that_makes_no_sense_is_refused(rate: str) -> None:
 def test_the_plan_has_three_phases_of_each_platform() -> None:
     assert platforms() == tuple(sorted(name for name, venue in venues().items() if venue.catalogue))
     feeds = {feed.spider: feed for feed in PLAN.feeds(PLAN.arguments({}))}
-    assert len(feeds) == 3 * len(platforms())
+    assert len(feeds) == 3 * len(platforms()) + 1
+    assert feeds["searxng_news"].option in left_out(BaseSettings())
+    assert not left_out(BaseSettings({"NEWS_SEARXNG_URL": "http://127.0.0.1:8888"}))
     assert feeds["kalshi_prices"].arguments == {"markets": "all", "interval": "900"}
     assert feeds["polymarket_markets"].arguments == {"markets": "all", "until": "known", "interval": "300"}
     once = PLAN.feeds(PLAN.arguments({"once": "1", "platforms": "kalshi"}))
-    assert [feed.spider for feed in once] == ["kalshi_prices", "kalshi_markets", "kalshi_resolutions"]
+    spiders = ["kalshi_prices", "kalshi_markets", "kalshi_resolutions", "searxng_news"]
+    assert [feed.spider for feed in once] == spiders
     assert all(feed.is_once and "interval" not in feed.arguments for feed in once)
     with pytest.raises(ArgumentError, match="under a minute"):
         PLAN.arguments({"snapshot": "30s"})
