@@ -179,6 +179,11 @@ class Cycle:
         """Return whether it has ended."""
         return self.state != "running"
 
+    @property
+    def order(self) -> tuple[int, int, bool]:
+        """Return what states of one cycle are sorted by: some lines of a moment may pass each other."""
+        return self.received_at, self.pages, self.is_over
+
 
 RAW = (Response, Frames, Connection, BookState, Gap, Invalid, Cycle)
 """Items that become lines of the raw archive."""
