@@ -16,6 +16,7 @@ SHARED = {
     "__main__",
     "canonical_archive",
     "canonical_pandas",
+    "cryptofeed_capture",
     "ending",
     "result",
     "sender",

@@ -90,8 +90,9 @@ def response(item: Response) -> Built:
     stamp = _stamp(item.received_at)
     body = b"" if item.body is None else b',"body":' + _verbatim(item.body)
     flags = b',"flags":' + _encode(item.flags) if item.flags else b""
+    canonical = b',"canonical_url":' + _text(item.canonical_url) if item.canonical_url else b""
     head = (
-        b'{"kind":"response","collected_at_utc":"%b","seq":%d,"collector":%b,"method":%b,"url":%b,'
+        b'{"kind":"response","collected_at_utc":"%b","seq":%d,"collector":%b,"method":%b,"url":%b%b,'
         b'"params":%b%b,"status":%d,"latency_ms":%b,"headers":%b%b'
         % (
             stamp,
@@ -99,6 +100,7 @@ def response(item: Response) -> Built:
             _COLLECTOR,
             _text(item.method),
             _text(item.url),
+            canonical,
             _object(item.params),
             body,
             item.status,

@@ -17,7 +17,7 @@ from marketarchive.collecting.arguments import (
     moment,
 )
 from marketarchive.collecting.cadence import CadenceSpider
-from marketarchive.collecting.spider import Answer, Ask
+from marketarchive.collecting.spider import Answer, PendingRequest
 from marketarchive.collecting.sweep import Pages
 from marketarchive.exceptions import ArgumentError, CursorError
 from marketarchive.items import Market
@@ -93,7 +93,7 @@ class PerpsSpider(CadenceSpider):
 
     @cached_property
     def perps(self) -> Perps:
-        """What the venue declares of them."""
+        """Return the venue's declaration of its perpetuals."""
         found = venues()[self.venue].perps
         assert found is not None
         return found
@@ -112,10 +112,10 @@ class PerpsSpider(CadenceSpider):
             return
         await self._past()
 
-    def due(self, tick: int) -> Iterable[Ask]:
+    def due(self, tick: int) -> Iterable[PendingRequest]:
         for query in self._of_tick(tick):
             scope = Scope(self.venue, self.feed, _market(query), kind="market" if _market(query) else "")
-            yield Ask(query, _items, self.feed, scope)
+            yield PendingRequest(query, _items, self.feed, scope)
 
     def missed(self, ticks: Iterable[int]) -> Iterable[Any]:  # noqa: ARG002  (rows are made of tables)
         return ()
@@ -212,27 +212,27 @@ class PerpsSpider(CadenceSpider):
         """List what of a series lies in a window."""
         wanted: Range | None = window
         while wanted is not None:
-            asked = wanted
-            times = await self._page(series, route, asked)
+            requested = wanted
+            times = await self._page(series, route, requested)
             if times is None:
                 return
             if route.direction == "whole":
-                self._note_missing(series, route, asked, times)
+                self._note_missing(series, route, requested, times)
             try:
-                left = following(route.direction, asked, times)
+                left = following(route.direction, requested, times)
             except CursorError as error:
                 self.run.stats.inc_value("sweep/cursor_errors")
-                self._put_gap("sequence", "venue", series, route, asked, str(error))
+                self._put_gap("sequence", "venue", series, route, requested, str(error))
                 self.fault = "sweep_cursor_loop"
                 return
             wanted = left if left is not None and series.is_in(left) else None
 
-    async def _page(self, series: Series, route: Route, asked: Range) -> list[int] | None:
+    async def _page(self, series: Series, route: Route, requested: Range) -> list[int] | None:
         """Return the times of what is listed, ms, None where that is not known."""
-        query: Query | None = route.page(series, asked)
+        query: Query | None = route.page(series, requested)
         times: list[int] = []
         while query is not None:
-            parsed = await self._fetch(query, self._scope(series, route), asked, series)
+            parsed = await self._fetch(query, self._scope(series, route), requested, series)
             if parsed is None:
                 return None
             self.run.stats.inc_value("perps/pages")
@@ -241,11 +241,11 @@ class PerpsSpider(CadenceSpider):
             query = self._venue.next_page(query, parsed)
         return times
 
-    def _note_missing(self, series: Series, route: Route, asked: Range, times: Sequence[int]) -> None:
+    def _note_missing(self, series: Series, route: Route, requested: Range, times: Sequence[int]) -> None:
         """Put a gap of what is before the first of all that there is."""
-        first = min(times, default=asked.last + 1)
-        if first - asked.first >= max(series.step_s, 7200) * 1000:
-            missing = asked._replace(last=min(asked.last, first - 1))
+        first = min(times, default=requested.last + 1)
+        if first - requested.first >= max(series.step_s, 7200) * 1000:
+            missing = requested._replace(last=min(requested.last, first - 1))
             self._put_gap("not_served", "venue", series, route, missing, "nothing is listed before")
 
     def _wanted(
@@ -296,24 +296,24 @@ class PerpsSpider(CadenceSpider):
         self, query: Query, scope: Scope, wanted: Range | None = None, series: Series | None = None
     ) -> Parsed | None:
         """Return what an answer says, None without one: what of `wanted` is missing then is a gap."""
-        concluded: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        completed: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
-        def then(answer: Answer) -> Iterable[Any]:
+        def on_complete(answer: Answer) -> Iterable[Any]:
             try:
                 yield from _items(answer)
             finally:
-                if not concluded.done():
-                    concluded.set_result(answer)
+                if not completed.done():
+                    completed.set_result(answer)
 
-        ask = Ask(query, then, self.feed, scope)
+        pending = PendingRequest(query, on_complete, self.feed, scope)
         if wanted is not None and series is not None:
-            ask.from_ns, ask.to_ns = from_ms(wanted.first), from_ms(wanted.last)
-            ask.detail = _described(series, wanted)
-        self.submit(ask)
-        answer = await concluded
-        if answer.parsed is None and not ask.attempts and wanted is not None and series is not None:
+            pending.from_ns, pending.to_ns = from_ms(wanted.first), from_ms(wanted.last)
+            pending.detail = _described(series, wanted)
+        self.submit(pending)
+        answer = await completed
+        if answer.parsed is None and not pending.attempts and wanted is not None and series is not None:
             detail = f"stopped before it was asked for: {_described(series, wanted)}"
-            self.put(self.run.gap("missed_tick", "ours", ask.from_ns or 0, ask.to_ns, scope, detail))
+            self.put(self.run.gap("missed_tick", "ours", pending.from_ns or 0, pending.to_ns, scope, detail))
         return answer.parsed
 
     def _scope(self, series: Series, route: Route) -> Scope:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
 from rich.text import Text
-from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 from scrapy.utils.log import log_scrapy_info
 
@@ -31,6 +30,7 @@ from marketarchive.collecting.together.live_view import LiveView
 from marketarchive.collecting.together.plan import Chosen, Plan, PlannedFeed, all_feeds
 from marketarchive.collecting.together.summary import print_summary, summarize, summary_lines
 from marketarchive.collecting.together.terminal_log import TerminalLog, is_free
+from marketarchive.configured import ConfiguredCommand
 from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError
 from marketarchive.pipelines.market_master import check_settings, prepare_master
 from marketarchive.plans import DEFAULT, plans
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-class Command(ScrapyCommand):
+class Command(ConfiguredCommand):
     requires_project = True
 
     def syntax(self) -> str:
@@ -200,7 +200,7 @@ class Command(ScrapyCommand):
         return cast("asyncio.Task[None]", self.crawler_process.crawl(crawler, **arguments))
 
     def _run_reactor(self, collection: Collection) -> None:
-        """Until the collection is over: Scrapy would end while a feed waits to be started again."""
+        """Run until the collection is over: Scrapy would end while a feed waits to be started again."""
         from twisted.internet import reactor  # the one that Scrapy has installed
 
         assert self.crawler_process is not None

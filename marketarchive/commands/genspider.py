@@ -8,9 +8,10 @@ from typing import Any
 from scrapy.commands import genspider
 
 from marketarchive.checkout import checkout
+from marketarchive.configured import ConfiguredCommand
 
 
-class Command(genspider.Command):
+class Command(ConfiguredCommand, genspider.Command):
     def short_desc(self) -> str:
         return "Write the frame of a new spider into a checkout (-t sweep, cadence, stream or page)"
 

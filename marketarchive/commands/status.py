@@ -17,12 +17,12 @@ from scrapy.settings import BaseSettings
 
 from marketarchive.archive.status import FeedStatus, RunStatus, State, Status, status
 from marketarchive.clock import Clock, RealClock
+from marketarchive.collecting.master_settings import master_url
 from marketarchive.collecting.process import make_clock
 from marketarchive.exceptions import ArgumentError, ConfigurationError, MasterError
 from marketarchive.invocation import command
 from marketarchive.master.counts import MasterCounts, counts
 from marketarchive.offline import OfflineCommand
-from marketarchive.pipelines.market_master import master_url
 from marketarchive.times import iso, to_seconds
 
 LISTED = 15
@@ -31,7 +31,7 @@ STYLES = {"alive": "green", "dead": "bold red", "recovered": "yellow", "unknown"
 
 @dataclass(frozen=True)
 class Master:
-    """What was found where the master should be."""
+    """The master's counts, or why there are none."""
 
     counts: MasterCounts | None
     said: str  # why there are no counts
@@ -76,7 +76,7 @@ class Command(OfflineCommand):
 
 
 def _clock(settings: BaseSettings) -> Clock:
-    """The archive's; a simulator may have gone."""
+    """Return the archive's clock, else the real one: a simulator may have gone."""
     try:
         return make_clock(settings)
     except ConfigurationError:
@@ -181,7 +181,7 @@ def _run(found: Status, run: RunStatus) -> dict[str, Any]:
 
 
 def _seconds(found: Status, run: RunStatus) -> float | None:
-    """How long it ran, or has been running; None of a dead one, whose end is not known."""
+    """Return how many seconds it ran, or has been running; None of a dead one, whose end is not known."""
     if run.started is None or (run.ended is None and run.state != "alive"):
         return None
     return round(to_seconds((run.ended or found.at) - run.started), 1)
@@ -240,11 +240,11 @@ def _about(master: Master) -> str:
 
 def _runs_table(found: Status, listed: int) -> Table:
     states = Counter(run.state for run in found.runs)
-    told = ", ".join(f"{states[state]} {state}" for state in get_args(State) if states[state])
+    reported = ", ".join(f"{states[state]} {state}" for state in get_args(State) if states[state])
     if simulated := sum(run.simulated for run in found.runs):
-        told += f" ({simulated} simulated)"
+        reported += f" ({simulated} simulated)"
     more = f"; the newest {listed} are listed, --runs N for others" if len(found.runs) > listed else ""
-    table = _table(f"Runs: {told}{more}", "state", "spider", "run, from its UTC start", "for")
+    table = _table(f"Runs: {reported}{more}", "state", "spider", "run, from its UTC start", "for")
     for name in ("markets", "rows", "lines", "size", "gaps"):
         table.add_column(name, justify="right", no_wrap=True)
     for run in found.runs[:listed]:

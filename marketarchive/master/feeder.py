@@ -36,7 +36,7 @@ class Feeder:
         self._counts: Counter[str] = Counter()
         self._changed = threading.Condition()
         self._deadline: float | None = None  # monotonic: set when closing
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="market-master", daemon=True)
 
     def start(self) -> None:
@@ -109,7 +109,10 @@ class Feeder:
                         self._deliver([item])
                 return
             else:
+                skipped = len(written.unplaced)  # headlines of markets that the master has lost meanwhile
                 self._count(rows_upserted=written.rows, changes=written.changes, done=len(batch))
+                if skipped:
+                    self._count(rows_skipped=skipped)
                 return
 
     def _pause(self, seconds: float) -> bool:
@@ -127,6 +130,6 @@ class Feeder:
 
     def _tell(self, cause: str) -> None:
         """Log a cause once, however often it strikes."""
-        if cause not in self._told:
-            self._told.add(cause)
+        if cause not in self._reported:
+            self._reported.add(cause)
             logger.error("%s", cause)

@@ -8,18 +8,19 @@ a rebuild may be missing from it, and a rebuild `since` then brings it.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from sqlalchemy import delete
+from sqlalchemy import Connection, delete
 from sqlalchemy.exc import SQLAlchemyError
 
 from marketarchive.archive.reader import ArchiveReader
 from marketarchive.exceptions import ArchiveError, ParseError
 from marketarchive.master.engine import open_master, unusable, writing
-from marketarchive.master.observation import Key, MarketObservation, observe
+from marketarchive.master.headlines import write_headlines
+from marketarchive.master.observation import HeadlineObservation, Key, Observation, observe
 from marketarchive.master.tables import market_changes, markets, news_context, price_snapshots
 from marketarchive.master.timeline import Keep
 from marketarchive.master.upsert import CHUNK, Written, upsert
@@ -38,6 +39,7 @@ class Rebuilt:
     rows: int = 0
     changes: int = 0
     reached: int = 0  # time of the newest observation written, ns
+    unplaced: int = 0  # headlines of markets that nothing in raw speaks of
 
 
 Progress = Callable[[Rebuilt], None]
@@ -63,6 +65,7 @@ def rebuild(
     """
     engine = open_master(url, wait_s=LOCK_WAIT_S)
     done = Rebuilt()
+    unplaced: list[HeadlineObservation] = []  # raw may speak of their markets later
     batches = _batches(_in_order(_observations(root, since, done)))
     try:
         if since is None:
@@ -70,7 +73,10 @@ def rebuild(
                 for table in (news_context, price_snapshots, market_changes, markets):
                     connection.execute(delete(table))
                 for batch in batches:
-                    _take(done, batch, upsert(connection, batch, keep), progress)
+                    written = upsert(connection, batch, keep)
+                    unplaced += written.unplaced
+                    _take(done, batch, written, progress)
+                _place(done, connection, unplaced)
                 if not done.messages:
                     raise ArchiveError(
                         f"nothing in {root / 'raw'} speaks of markets; the master is left as it was. Is this "
@@ -80,7 +86,10 @@ def rebuild(
             for batch in batches:
                 with writing(engine) as connection:
                     written = upsert(connection, batch, keep)
+                unplaced += written.unplaced
                 _take(done, batch, written, progress)
+            with writing(engine) as connection:
+                _place(done, connection, unplaced)
     except SQLAlchemyError as error:
         raise unusable(engine, error) from None
     finally:
@@ -88,7 +97,14 @@ def rebuild(
     return done
 
 
-def _take(done: Rebuilt, batch: list[MarketObservation], written: Written, progress: Progress | None) -> None:
+def _place(done: Rebuilt, connection: Connection, headlines: Sequence[HeadlineObservation]) -> None:
+    """Write headlines that came before their markets did."""
+    placed = write_headlines(connection, headlines)
+    done.rows += placed.rows
+    done.unplaced = len(placed.unplaced)
+
+
+def _take(done: Rebuilt, batch: list[Observation], written: Written, progress: Progress | None) -> None:
     done.rows += written.rows
     done.changes += written.changes
     done.reached = max(done.reached, batch[-1].key.observed_at * 1000)
@@ -96,7 +112,7 @@ def _take(done: Rebuilt, batch: list[MarketObservation], written: Written, progr
         progress(done)
 
 
-def _observations(root: Path, since: int | None, done: Rebuilt) -> Iterator[MarketObservation]:
+def _observations(root: Path, since: int | None, done: Rebuilt) -> Iterator[Observation]:
     """Yield the observations of every response in raw, parsed as by the live spiders."""
     reader = ArchiveReader(root)
     for message in reader.messages(since=since, kinds=("response",), open_parts=True, by_time=True):
@@ -119,9 +135,9 @@ def _observations(root: Path, since: int | None, done: Rebuilt) -> Iterator[Mark
             yield observe(item.model_copy(update={"run": message.run}))
 
 
-def _in_order(observations: Iterable[MarketObservation]) -> Iterator[MarketObservation]:
+def _in_order(observations: Iterable[Observation]) -> Iterator[Observation]:
     """Yield observations by key, if none comes more than `AHEAD` observations too late."""
-    held: list[tuple[Key, int, MarketObservation]] = []
+    held: list[tuple[Key, int, Observation]] = []
     for arrival, observation in enumerate(observations):
         heapq.heappush(held, (observation.key, arrival, observation))
         if len(held) > AHEAD:
@@ -130,6 +146,6 @@ def _in_order(observations: Iterable[MarketObservation]) -> Iterator[MarketObser
         yield heapq.heappop(held)[2]
 
 
-def _batches(observations: Iterator[MarketObservation]) -> Iterator[list[MarketObservation]]:
+def _batches(observations: Iterator[Observation]) -> Iterator[list[Observation]]:
     while batch := list(islice(observations, CHUNK)):
         yield batch

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from marketarchive.master.engine import open_master, sqlite_path, unusable, writing
-from marketarchive.master.observation import MarketObservation
+from marketarchive.master.observation import Observation
 from marketarchive.master.timeline import Keep
 from marketarchive.master.upsert import Written, upsert
 
@@ -23,7 +23,7 @@ class MasterStore:
         self._engine: Engine | None = None
         self._file: tuple[int, int] | None = None
 
-    def write(self, observations: Sequence[MarketObservation]) -> Written:
+    def write(self, observations: Sequence[Observation]) -> Written:
         """Write observations in one transaction, all or nothing.
 
         Raises MasterError and ConfigurationError when the database is the reason, anything else when an

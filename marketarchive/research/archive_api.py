@@ -76,7 +76,7 @@ class Archive:
         require()
         self.root = Path(path).expanduser().absolute()
         self._master_url = master_url
-        self._is_former_told = False
+        self._is_former_reported = False
         if not self.root.is_dir():
             raise ArgumentError(f"there is no folder {self.root}")
 
@@ -430,8 +430,8 @@ class Archive:
         first: int | None,
         last: int | None,
     ) -> None:
-        asked = set(wanted)
-        present = [f"{venue}/{feed}" for venue, feed in feeds(self.root) if (venue, feed) in asked]
+        requested = set(wanted)
+        present = [f"{venue}/{feed}" for venue, feed in feeds(self.root) if (venue, feed) in requested]
         if not present:
             return
         done = normalize(
@@ -440,8 +440,8 @@ class Archive:
         if done.failed:
             path, why = next(iter(done.failed.items()))
             raise ArchiveError(f"{path} cannot be brought up to date: {why}")
-        if done.former and not self._is_former_told:
-            self._is_former_told = True
+        if done.former and not self._is_former_reported:
+            self._is_former_reported = True
             warnings.warn(
                 f"{done.former[0]} and perhaps others were made by an earlier version: columns that it did "
                 f"not have are null; `{command('normalize', root=self.root)}` makes them again",

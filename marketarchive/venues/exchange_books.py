@@ -27,7 +27,7 @@ from marketarchive.venues.market_messages import (
 
 
 class Taken(msgspec.Struct, frozen=True, gc=False):
-    """What became of one message."""
+    """The result of applying one message."""
 
     message: MarketMessage | None  # None: of a frame as a whole, its number or a wish of the venue
     verdict: Verdict

@@ -38,7 +38,7 @@ class ExchangeRows(RowMaker):
         assets: Mapping[str, str],
         parse: Callable[[Received], Parsed] | None = None,
     ) -> None:
-        """assets: of each market; parse: books of answers, where the feed has some."""
+        """Make rows. assets: market -> asset; parse: reads books from answers, where the feed has some."""
         self._wire = wire
         self._assets = assets
         self._parse = parse

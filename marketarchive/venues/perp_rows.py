@@ -1,4 +1,4 @@
-"""What the parse functions of venues of perpetuals share: rows of lists, one bad row costing itself alone."""
+"""Parts that the parse functions of perpetuals share: rows of lists, a bad one costing itself alone."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class BadRowError(ValueError):
 
 @dataclass(frozen=True)
 class Contract:
-    """What is known of a contract before anything is asked."""
+    """The facts of a contract that are known before any request."""
 
     asset: str | None
     multiplier: Decimal  # base units that a unit of the symbol stands for

@@ -1,4 +1,4 @@
-"""What a venue of perpetuals declares: what lists its past and its present, and where each column is from.
+"""Declaration of a venue of perpetuals: routes to its past and present, and the source of each column.
 
 Requests of the past are for a range of time in whole milliseconds, both ends inclusive; a page holds what
 its times say, whatever its size or the interval of what is listed.
@@ -39,7 +39,7 @@ class Range(NamedTuple):
 
 
 class Series(NamedTuple):
-    """What is listed of one contract."""
+    """One kind of rows of one contract, such as its fundings."""
 
     asset: str
     symbol: Mapping[str, str]  # of the venue's `symbols.csv`
@@ -52,15 +52,15 @@ class Series(NamedTuple):
         """Return what the venue calls the contract."""
         return self.symbol["symbol"]
 
-    def is_in(self, asked: Range) -> bool:
+    def is_in(self, requested: Range) -> bool:
         """Return whether anything of it may lie in a range: of steps, a multiple of the step."""
         step = self.step_s * 1000
-        return not step or asked.last // step * step >= asked.first
+        return not step or requested.last // step * step >= requested.first
 
 
 @dataclass(frozen=True)
 class Route:
-    """What lists the past of a series."""
+    """The route that lists the past of a series."""
 
     kind: SeriesKind
     page: Callable[[Series, Range], Query]
@@ -107,7 +107,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Column:
-    """Where a column of the unified data is from at a venue."""
+    """The source of a column of the unified data at a venue."""
 
     origin: Origin
     how: str  # of a null one: why
@@ -137,7 +137,7 @@ class Perps:
     unproven: Mapping[str, str] = field(default_factory=dict)  # route -> why nobody has seen a recording
 
 
-def following(direction: Direction, asked: Range, times: Collection[int]) -> Range | None:
+def following(direction: Direction, requested: Range, times: Collection[int]) -> Range | None:
     """Return what of a range a page left to be asked for, None where that is nothing.
 
     times: ms, of all rows of the page, whatever became of them. A page that is shorter than others is not
@@ -146,11 +146,15 @@ def following(direction: Direction, asked: Range, times: Collection[int]) -> Ran
     """
     if not times or direction == "whole":
         return None
-    left = Range(max(times) + 1, asked.last) if direction == "forward" else Range(asked.first, min(times) - 1)
+    left = (
+        Range(max(times) + 1, requested.last)
+        if direction == "forward"
+        else Range(requested.first, min(times) - 1)
+    )
     if left.first > left.last:
         return None
-    if left.first < asked.first or left.last > asked.last or left == asked:
-        raise CursorError(f"a page of {asked.first} to {asked.last} ms holds nothing of it")
+    if left.first < requested.first or left.last > requested.last or left == requested:
+        raise CursorError(f"a page of {requested.first} to {requested.last} ms holds nothing of it")
     return left
 
 

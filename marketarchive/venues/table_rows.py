@@ -22,7 +22,7 @@ Levels: TypeAlias = Sequence[tuple[Amount, Amount]]
 
 
 class _Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What every row may say; one of `market`, `asset`, `token`, `symbol` has to be given."""
+    """Columns that every row may have; one of `market`, `asset`, `token`, `symbol` has to be given."""
 
     asset: str | None = None
     event_time: int | None = None
@@ -105,7 +105,7 @@ CandleSource: TypeAlias = Literal["trade", "mark", "index"]
 
 
 class _PerpRow(_Row, frozen=True, kw_only=True, gc=False):
-    """What every row of a perpetual says. Amounts are in base units, prices in quote per base unit."""
+    """Columns that every row of a perpetual has. Amounts are in base units, prices in quote per base unit."""
 
     market: str  # as the venue calls the contract
     verified: Verdict | None = "not_available"
@@ -156,7 +156,7 @@ class OpenInterestRow(_PerpRow, frozen=True, kw_only=True, gc=False):
 
 
 class InstrumentsRow(_PerpRow, frozen=True, kw_only=True, gc=False):
-    """What a venue says of a contract; None where it does not."""
+    """The terms of a contract as a venue states them; None where it does not."""
 
     status: str  # in the venue's words
     quote: str | None = None
@@ -170,7 +170,7 @@ class InstrumentsRow(_PerpRow, frozen=True, kw_only=True, gc=False):
 
 
 class BorrowRatesRow(_Row, frozen=True, kw_only=True, gc=False):
-    """What it costs to borrow the asset, basis points a day."""
+    """The cost of borrowing the asset, basis points a day."""
 
     symbol: str  # the coin, as the venue calls it
     verified: Verdict | None = "not_available"

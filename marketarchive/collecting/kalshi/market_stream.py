@@ -93,7 +93,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
 
     @property
     def expects_more(self) -> bool:
-        """Named markets end; of all others there will be new ones."""
+        """Return whether new markets may come: not where they were named."""
         return not self.arguments.markets and self.fault is None
 
     def upkeep(self) -> list[asyncio.Task[None]]:

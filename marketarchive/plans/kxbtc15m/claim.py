@@ -1,4 +1,4 @@
-"""Who writes a record: one collector in each folder, told by a file that it holds locked."""
+"""The claim on a record: one collector writes in each folder, the one that holds a file locked."""
 
 from __future__ import annotations
 

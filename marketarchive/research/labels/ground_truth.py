@@ -35,7 +35,7 @@ VERSION = 2
 
 @dataclass
 class GroundTruth:
-    """What a call left: all labels there are, of which `made` are new or different."""
+    """The result of a call: all labels there are, of which `made` are new or different."""
 
     labels: list[Label] = field(default_factory=list)
     made: int = 0
@@ -68,7 +68,7 @@ def ground_truth(
     progress: Progress | None = None,
     clock: Clock | None = None,
 ) -> GroundTruth:
-    """Brings the labels of windows that touch `since` <= time < `until` (ns) up to date; others stay.
+    """Bring the labels of windows that touch `since` <= time < `until` (ns) up to date; others stay.
 
     One call at a time; another waits. Raises ArchiveError, ConfigurationError, DiskError.
     """
@@ -90,10 +90,10 @@ def label_markets(
     estimate: bool = False,
     progress: Progress | None = None,
 ) -> list[Label]:
-    """Labels of every round that began in the archive's time and touches `since` <= time < `until` (ns).
+    """Label the rounds that began in the archive's time and touch `since` <= time < `until` (ns).
 
-    By start and slug. Makes the tables that it needs, and writes no labels: `ground_truth` does. Raises
-    ArchiveError, ConfigurationError, DiskError.
+    Returned by start and slug. Makes the tables that it needs, and writes no labels: `ground_truth` does.
+    Raises ArchiveError, ConfigurationError, DiskError.
     """
     require()
     shown = progress or NullProgress()

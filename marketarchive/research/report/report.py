@@ -161,7 +161,7 @@ class _Report:
             care=[each for part in parts for each in part.care],
             rows=sum(part.rows for part in parts),
         )
-        told = [
+        reported = [
             (2, sections.coverage(seen, about, [note for part in parts for note in part.notes])),
             (3, sections.gaps(missing, about)),
             (6, sections.verified(verified, about)),
@@ -176,7 +176,7 @@ class _Report:
             figures=_figures(seen, verified, len(missing), parts, there),
             facts=self._facts(there, runs, state, parts, unseen),
             validation="".join(part.validation for part in parts),
-            sections=[section for _, section in sorted(told, key=lambda each: each[0])],
+            sections=[section for _, section in sorted(reported, key=lambda each: each[0])],
             rounds=drawn.rounds,
             round_chart=drawn.round_chart,
         )
@@ -289,8 +289,8 @@ def _figures(
         *(figure for part in parts for figure in part.figures),
     ]
     if others := set(seen.kinds).difference(*(part.kinds for part in parts)):
-        told = shares.observed(seen.total(others))
-        found.append((2, told, "of markets' tracked seconds observed or proven quiet"))
+        reported = shares.observed(seen.total(others))
+        found.append((2, reported, "of markets' tracked seconds observed or proven quiet"))
     return [(number, what) for _, number, what in sorted(found, key=lambda each: each[0])]
 
 

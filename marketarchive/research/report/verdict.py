@@ -85,8 +85,8 @@ def verdict(found: ReportFindings) -> Verdict:
     if defects:
         return Verdict("defect", defects + care)
     if found.not_looked_at:
-        told = f"not looked at: {', '.join(found.not_looked_at)}: their venues declare no coverage"
-        care = [*care, told] if not found.tracked_s else care
+        reported = f"not looked at: {', '.join(found.not_looked_at)}: their venues declare no coverage"
+        care = [*care, reported] if not found.tracked_s else care
     if not found.tracked_s and not found.rows:
         return Verdict("unknown" if found.not_looked_at else "nothing", care)
     return Verdict("care" if care else "sound", care)

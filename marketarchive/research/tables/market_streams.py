@@ -34,8 +34,8 @@ def watched(read: Reading) -> Iterator[Watched]:
     partition = read.partition
     if not read.paths or partition.is_polled or "books" not in read.tables or of_venue(partition) is not None:
         return
-    told, ends = connection_lines(read)
-    if not any(line.names for line in told):
+    reported, ends = connection_lines(read)
+    if not any(line.names for line in reported):
         return
     day, messages = read.day, _messages(read)
     declared = feed_of(partition.venue, partition.feed)
@@ -56,7 +56,7 @@ def watched(read: Reading) -> Iterator[Watched]:
         if declared is not None and declared.is_numbered:
             of_connection[found_in, name] |= day.since(day.at(seconds), STREAM_S)
     found: dict[tuple[str, str], list[SubscriptionSpan]] = defaultdict(list)
-    for span in spans(told, seen, ends):
+    for span in spans(reported, seen, ends):
         found[span.run, span.name].append(span)
     for (found_in, market), of in found.items():
         observed, quiet = day.none(), day.none()

@@ -66,7 +66,7 @@ class Binance(SimPerpsVenue):
     # ---- routes ----------------------------------------------------------------------------------------
 
     def _instruments(self, asked: Asked, now: int) -> Any:
-        """All contracts, whatever symbol is asked for; beside perpetuals one that is dated, one on shares."""
+        """Return all contracts, whatever is requested; beside perpetuals one that is dated, one on shares."""
         del asked
         rows = [self._instrument(contract, now) for contract in CONTRACTS.values()]
         dated = {**rows[0], "symbol": "BTCUSDT_261225", "contractType": "CURRENT_QUARTER"}
@@ -97,7 +97,7 @@ class Binance(SimPerpsVenue):
         }  # fmt: skip
 
     def _funding_info(self, asked: Asked, now: int) -> Any:
-        """Only contracts that ever had another interval than 8 h, and what is settled in coins."""
+        """Return only contracts that ever had another interval than 8 h, and what is settled in coins."""
         del asked
         rows = [
             {
@@ -167,7 +167,7 @@ class Binance(SimPerpsVenue):
         return [each.opened * 1000, *prices, volume, ended, quote, each.trades, "0", "0", "0"]
 
     def _open_interest_history(self, asked: Asked, now: int) -> Any:
-        """A page that is full holds the newest of the range, oldest first."""
+        """Return a page, oldest first; one that is full holds the newest rows of the range."""
         length = STEPS.get(asked.first("period"))
         if length not in PERIODS_S:
             raise CodedRefusalError(-1130, "parameter 'period' is invalid.")

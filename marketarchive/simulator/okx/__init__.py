@@ -67,7 +67,7 @@ class Okx(SimPerpsVenue):
         }
 
     def answer(self, asked: Asked, now_ns: int) -> Reply:
-        """Errors have status 200 as well."""
+        """Answer a request; errors have status 200 as well."""
         read = self._routes.get(asked.path.removeprefix(PREFIX))
         if read is None or asked.method != "GET":
             return json_reply({"code": "50404", "msg": "Not found", "data": []}, 404)
@@ -165,7 +165,10 @@ class Okx(SimPerpsVenue):
     def _candles(
         self, contract: _Contract, kind: str, asked: Asked, now: int, largest: int
     ) -> Iterable[tuple[Candle, str]]:
-        """Newest first; one that is not over is not confirmed. Routes without `history` have the newest."""
+        """Return candles, newest first; one that is not over is not confirmed.
+
+        Routes without `history` have the newest alone.
+        """
         length = STEPS.get(asked.first("bar"))
         if length is None or length < BAR_S:
             raise CodedRefusalError("51000", "Parameter bar error")

@@ -1,4 +1,4 @@
-"""Which answers of Binance are failures."""
+"""Failures among the answers of Binance."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INVALID_PARAMETER = -1130
 INVALID_SYMBOL = -1121
 
 
-class Refusal(msgspec.Struct):
+class SentRefusal(msgspec.Struct):
     """The body of an error."""
 
     code: int
@@ -52,9 +52,9 @@ def judge(answered: Answered) -> Failure | None:
     return failure
 
 
-def refusal(payload: bytes) -> Refusal | None:
+def refusal(payload: bytes) -> SentRefusal | None:
     """Return what the body of an error says, None where it is not the venue's own."""
     try:
-        return msgspec.json.decode(payload, type=Refusal)
+        return msgspec.json.decode(payload, type=SentRefusal)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None

@@ -1,4 +1,4 @@
-"""Where Binance tells of its perpetuals without a key, and how often it may be asked.
+"""Public endpoints of Binance's perpetuals, which need no key, and their limits.
 
 Routes, weights and bounds: docstrings of the official SDK (binance-connector-python, 2026-08-21), and live
 answers of 2026-09-15. All of them are GET.

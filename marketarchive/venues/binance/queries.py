@@ -1,4 +1,4 @@
-"""What is asked of Binance's perpetuals."""
+"""Requests to Binance's perpetuals, as data."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def funding_info() -> Query:
     return Query(endpoints.FUNDING_INFO)
 
 
-def funding_rates(series: Series, asked: Range) -> Query:
+def funding_rates(series: Series, requested: Range) -> Query:
     """Return the request for settled rates, oldest first."""
-    return _ranged(endpoints.FUNDING_RATES, {"symbol": series.market}, asked, FUNDING_PAGE)
+    return _ranged(endpoints.FUNDING_RATES, {"symbol": series.market}, requested, FUNDING_PAGE)
 
 
-def candles(series: Series, asked: Range) -> Query:
+def candles(series: Series, requested: Range) -> Query:
     """Return the request for candles of trades, of the mark price or of the index, oldest first.
 
     Those of the index are asked for by pair, which of a perpetual is written like its symbol.
@@ -54,16 +54,16 @@ def candles(series: Series, asked: Range) -> Query:
         "mark": (endpoints.MARK_CANDLES, "symbol"),
         "index": (endpoints.INDEX_CANDLES, "pair"),
     }[series.kind]
-    rows = (asked.last - asked.first) // (series.step_s * 1000) + 1
+    rows = (requested.last - requested.first) // (series.step_s * 1000) + 1
     size, weight = (SHORT_PAGE, 1.0) if rows <= SHORT_PAGE else (CANDLES_PAGE, 2.0)
     chosen = {name: series.market, "interval": INTERVALS[series.step_s]}
-    return _ranged(endpoint, chosen, asked, size, weight)
+    return _ranged(endpoint, chosen, requested, size, weight)
 
 
-def open_interest_history(series: Series, asked: Range) -> Query:
+def open_interest_history(series: Series, requested: Range) -> Query:
     """Return the request for open interest; a page that is full holds the newest of the range."""
     chosen = {"symbol": series.market, "period": INTERVALS[series.step_s]}
-    return _ranged(endpoints.OPEN_INTEREST_HISTORY, chosen, asked, OPEN_INTEREST_PAGE)
+    return _ranged(endpoints.OPEN_INTEREST_HISTORY, chosen, requested, OPEN_INTEREST_PAGE)
 
 
 def live(contracts: Collection[Series]) -> Sequence[Query]:
@@ -76,7 +76,7 @@ def live(contracts: Collection[Series]) -> Sequence[Query]:
 
 
 def _ranged(
-    endpoint: Endpoint, chosen: dict[str, str], asked: Range, size: int, weight: float = 1.0
+    endpoint: Endpoint, chosen: dict[str, str], requested: Range, size: int, weight: float = 1.0
 ) -> Query:
-    times = {"startTime": str(asked.first), "endTime": str(asked.last)}
+    times = {"startTime": str(requested.first), "endTime": str(requested.last)}
     return Query(endpoint, {**chosen, **times, "limit": str(size)}, cost=weight)

@@ -1,4 +1,4 @@
-"""What answers of Binance's perpetuals say, as rows of tables.
+"""Rows of tables from answers of Binance's perpetuals.
 
 Shapes: live answers of 2026-09-15. Prices and quantities are texts, times numbers (ms); older documents show
 times as texts, so both are taken.
@@ -181,7 +181,7 @@ def _open_interest(received: Received) -> Parsed:
 
 
 def _premium(received: Received) -> Parsed:
-    """Of one contract, or all in a list. `lastFundingRate` is what is expected at the next settlement."""
+    """Parse the premium of one contract or all; `lastFundingRate` is expected at the next settlement."""
 
     def rows(sent: SentPremium) -> Iterator[FundingsRow]:
         if sent.next_funding_time == 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from marketarchive.venues.gmx import queries
 from marketarchive.venues.gmx.answers import judge
 from marketarchive.venues.gmx.probe import PROBE
-from marketarchive.venues.gmx.rows import Rows, parse
+from marketarchive.venues.gmx.rows import GmxRows, parse
 from marketarchive.venues.perp_rows import perp_feeds
 from marketarchive.venues.perps import Column, Perps, Route
 from marketarchive.venues.venue import Venue
@@ -69,7 +69,7 @@ PERPS = Perps(
 
 VENUE = Venue(
     name="gmx",
-    feeds=perp_feeds(Rows),
+    feeds=perp_feeds(GmxRows),
     parse=parse,
     judge=judge,
     probe=PROBE,

@@ -1,4 +1,4 @@
-"""Where Kalshi answers without a key, and how often it may be asked.
+"""Public endpoints of Kalshi, which need no key, and their limits.
 
 Routes: OpenAPI 3.28 (2026-08-22) and the changelog up to 2026-10-09, https://docs.kalshi.com. The host named
 "elections" serves all markets; a path with a slash at its end is redirected.

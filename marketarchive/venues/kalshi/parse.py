@@ -1,4 +1,4 @@
-"""What an answer of Kalshi says, by its route: for live spiders, `rebuild-master` and notebooks alike."""
+"""Parser of Kalshi's answers, by route: for live spiders, `rebuild-master` and notebooks alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be asked of Kalshi, as data; `next_page` says what an answer opens up.
+"""Requests to Kalshi, as data; `next_page` returns those that an answer leads to.
 
 Parameters that the venue does not know are ignored with status 200: only documented ones are sent. Values of
 `status` are not those that markets carry: `open` selects `active`, `settled` selects `finalized`.

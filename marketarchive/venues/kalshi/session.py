@@ -73,7 +73,7 @@ class KalshiSession(ExchangeSession):
             return self._refused(refusal)
 
     def _refused(self, refusal: RefusedError) -> list[Update]:
-        """An index that is refused is not to be had, all else may be another time."""
+        """Return what a refusal means: a refused index ends, all else may be subscribed another time."""
         damage = Update("", "damage", refusal.at, value=refusal)
         if refusal.code in TERMINAL:
             return [Update("", "renew", refusal.at), damage]

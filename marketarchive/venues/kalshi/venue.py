@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from marketarchive.venues.endpoint import Address
 from marketarchive.venues.kalshi.answers import judge
+from marketarchive.venues.kalshi.endpoints import BASE
 from marketarchive.venues.kalshi.parse import parse
 from marketarchive.venues.kalshi.probe import PROBE
 from marketarchive.venues.kalshi.queries import next_page
@@ -43,4 +45,13 @@ VENUE = Venue(
     judge=judge,
     market_facts=market_facts,
     probe=PROBE,
+    addresses=(
+        Address(
+            BASE,
+            section="kalshi",
+            key="base_url",
+            setting="KALSHI_BASE_URL",
+            meaning=f"a mirror or proxy of `{BASE}`, path included",
+        ),
+    ),
 )

@@ -1,4 +1,4 @@
-"""Which answers of OKX are failures: an answer with status 200 may have a `code` that is not "0"."""
+"""Failures among the answers of OKX: one with status 200 may have a `code` that is not "0"."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _UNKNOWN = {"51001", "50047"}  # no such contract (a delisted one neither); one 
 
 
 class OkxEnvelope(msgspec.Struct):
-    """What every answer says of itself."""
+    """The members that every answer has: code and message of its success or failure."""
 
     code: str
     msg: str = ""

@@ -1,7 +1,7 @@
-"""Where OKX tells of its perpetual swaps without a key, and how often it may be asked.
+"""Public endpoints of OKX's perpetual swaps, which need no key, and their limits.
 
 Routes, page sizes and limits: mirrors of the official documents (2025-08-17, 2026-07-28). All of them are
-GET. Limits are per address and route, of some also per contract; no header tells of them.
+GET. Limits are per address and route, of some also per contract; no header says them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ BASE = "https://www.okx.com/api/v5"
 
 
 def _endpoint(name: str, path: str, requests: int) -> Endpoint:
-    """requests: in 2 s."""
+    """Declare an endpoint of a limit of its own. requests: allowed in 2 s."""
     return Endpoint(f"okx_{name}", f"{BASE}{path}", Limit(f"okx/{name}", requests, window_s=2.0))
 
 

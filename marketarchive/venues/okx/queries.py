@@ -1,4 +1,4 @@
-"""What is asked of OKX's perpetual swaps.
+"""Requests to OKX's perpetual swaps, as data.
 
 Lists are newest first. `after` asks for what is older than a time, `before` for what is newer, neither with
 the time itself; `before` alone gives the newest of all. So both are sent, for windows that fit on a page.
@@ -37,26 +37,26 @@ def instruments() -> Query:
     return Query(endpoints.INSTRUMENTS, {"instType": "SWAP"})
 
 
-def funding_rates(series: Series, asked: Range) -> Query:
+def funding_rates(series: Series, requested: Range) -> Query:
     """Return the request for settled rates."""
-    chosen = {"instId": series.market, **_between(asked)}
+    chosen = {"instId": series.market, **_between(requested)}
     return Query(endpoints.FUNDING_RATES, {**chosen, "limit": str(FUNDING_PAGE)})
 
 
-def candles(series: Series, asked: Range) -> Query:
+def candles(series: Series, requested: Range) -> Query:
     """Return the request for candles of trades, of the mark price or of the index."""
     endpoint, name = {
         "trade": (endpoints.CANDLES, "symbol"),
         "mark": (endpoints.MARK_CANDLES, "symbol"),
         "index": (endpoints.INDEX_CANDLES, "index"),
     }[series.kind]
-    chosen = {"instId": series.symbol[name], "bar": BARS[series.step_s], **_between(asked)}
+    chosen = {"instId": series.symbol[name], "bar": BARS[series.step_s], **_between(requested)}
     return Query(endpoint, {**chosen, "limit": str(CANDLES_PAGE)})
 
 
-def open_interest_history(series: Series, asked: Range) -> Query:
+def open_interest_history(series: Series, requested: Range) -> Query:
     """Return the request for open interest; both bounds exclude themselves."""
-    times = {"begin": str(asked.first - 1), "end": str(asked.last + 1)}
+    times = {"begin": str(requested.first - 1), "end": str(requested.last + 1)}
     chosen = {"instId": series.market, "period": BARS[series.step_s], **times}
     return Query(endpoints.OPEN_INTEREST_HISTORY, {**chosen, "limit": str(OPEN_INTEREST_PAGE)})
 
@@ -80,5 +80,5 @@ def live(contracts: Collection[Series]) -> Sequence[Query]:
     ]
 
 
-def _between(asked: Range) -> dict[str, str]:
-    return {"before": str(asked.first - 1), "after": str(asked.last + 1)}
+def _between(requested: Range) -> dict[str, str]:
+    return {"before": str(requested.first - 1), "after": str(requested.last + 1)}

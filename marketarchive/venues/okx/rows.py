@@ -1,4 +1,4 @@
-"""What answers of OKX's perpetual swaps say, as rows of tables.
+"""Rows of tables from answers of OKX's perpetual swaps.
 
 Shapes: mirrors of the official documents (2025-08-17, 2026-07-28) and recordings. All that is in `data` is
 text; lists are newest first. `oi` and `vol` are contracts, `oiCcy` and `volCcy` base units: those are taken,
@@ -164,7 +164,7 @@ def _settled(received: Received) -> Parsed:
 
 
 def _funding(received: Received) -> Parsed:
-    """What is expected at the coming settlement, `fundingTime`; dated contracts are among all of them."""
+    """Parse rates expected at the coming settlement, `fundingTime`; rows of dated contracts are skipped."""
 
     def rows(sent: SentFunding) -> Iterator[FundingsRow]:
         if sent.inst_type != SWAP:
@@ -308,7 +308,7 @@ def _instruments(received: Received) -> Parsed:
 
 
 def _loans(received: Received) -> Parsed:
-    """`rate` is a fraction a day. A coin that is in `configCcyList` is to be read there."""
+    """Parse rates of borrowing: `rate` is a fraction a day; of a coin in `configCcyList` that one counts."""
 
     def rows(sent: SentQuota) -> Iterator[BorrowRatesRow]:
         rates = {loan.ccy: loan.rate for loan in (*sent.basic, *sent.config_ccy_list)}

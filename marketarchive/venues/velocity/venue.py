@@ -7,7 +7,7 @@ from marketarchive.venues.perps import Column, Perps, Route
 from marketarchive.venues.velocity import queries
 from marketarchive.venues.velocity.answers import judge
 from marketarchive.venues.velocity.probe import PROBE
-from marketarchive.venues.velocity.rows import Rows, parse
+from marketarchive.venues.velocity.rows import VelocityRows, parse
 from marketarchive.venues.venue import Venue
 
 _COLUMNS = {
@@ -67,7 +67,7 @@ PERPS = Perps(
 
 VENUE = Venue(
     name="velocity",
-    feeds=perp_feeds(Rows),
+    feeds=perp_feeds(VelocityRows),
     parse=parse,
     next_page=queries.next_page,
     judge=judge,

@@ -1,4 +1,4 @@
-"""What the unified data hold, what they lack and what is wrong with them, of the file as it stands."""
+"""Quality of the unified data: what the file holds, what it lacks and what is wrong with it."""
 
 from __future__ import annotations
 

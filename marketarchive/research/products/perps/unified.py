@@ -38,7 +38,7 @@ SYMBOLS = "symbols_map.csv"
 
 @dataclass
 class Unified:
-    """What a call did."""
+    """The result of a call."""
 
     path: Path
     rows: int = 0
