@@ -1,7 +1,7 @@
 """A crawl of one socket as a process of its own, with the project's settings, and what is told of it.
 
-`python -m benchmarks.stream_crawl PARENT KIND URL FOLDER [NAME=VALUE ...]`: PARENT is the process that it ends
-with, the last are settings. The spider is a StreamSpider that only receives (KIND `plain`), the market
+`python -m benchmarks.stream_crawl PARENT KIND URL FOLDER [NAME=VALUE ...]`: PARENT is the process that it
+ends with, the last are settings. The spider is a StreamSpider that only receives (KIND `plain`), the market
 channel's that proves books (`checked`), or Coinbase's that counts frames and keeps books (`coinbase`).
 """
 
