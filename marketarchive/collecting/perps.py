@@ -18,8 +18,8 @@ from marketarchive.collecting.arguments import (
     Arguments,
     moment,
 )
-from marketarchive.collecting.cadence import CadenceSpider
 from marketarchive.collecting.perp_ticks import PerpTick
+from marketarchive.collecting.polling import PollingSpider
 from marketarchive.collecting.spider import Answer, PendingRequest
 from marketarchive.collecting.sweep import Pages
 from marketarchive.exceptions import ArgumentError, CursorError
@@ -68,7 +68,7 @@ PERIOD = Argument("period", period, "8h", f"of what a row is to be: {', '.join(P
 ACCEPTS = (ASSETS, START, END, PERIOD, INTERVAL, DURATION)
 
 
-class PerpsSpider(CadenceSpider):
+class PerpsSpider(PollingSpider):
     """Use it for a venue that declares `Venue.perps`: it has the arguments `ACCEPTS`.
 
     Without an interval it lists what settled and the candles of the periods that end in start <= time <= end,
@@ -260,7 +260,7 @@ class PerpsSpider(CadenceSpider):
             except CursorError as error:
                 self.run.stats.inc_value("sweep/cursor_errors")
                 self._put_gap("sequence", "venue", series, route, requested, str(error))
-                self.fault = "sweep_cursor_loop"
+                self.close_reason = "sweep_cursor_loop"
                 return
             wanted = left if left is not None and series.is_in(left) else None
 
