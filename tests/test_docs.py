@@ -187,7 +187,9 @@ def test_the_figures_of_simulated_time_are_those_of_the_code() -> None:
         assert figure in text
     source = (ROOT / "marketarchive" / "commands" / "simulate.py").read_text(encoding="utf-8")
     page = (ROOT / "docs" / "SIMULATOR.md").read_text(encoding="utf-8")
-    assert set(re.findall(r'"(--[a-z]+)"', source)) == set(re.findall(r"^\| `(--[a-z]+)", page, re.MULTILINE))
+    assert set(re.findall(r'"(--[a-z-]+)"', source)) == set(
+        re.findall(r"^\| `(--[a-z-]+)", page, re.MULTILINE)
+    )
 
 
 def words(name: str) -> str:

@@ -151,9 +151,9 @@ def to_column(kind: Kind, text: str | None) -> Any:
 
 
 def from_column(kind: Kind, value: Any) -> str | None:
-    """Return the canonical text of a column's value."""
-    if value is None:
-        return None
+    """Return the canonical text of a column's value; a text as SQLite stores it is one already."""
+    if value is None or isinstance(value, str):
+        return value
     match kind:
         case "decimal":
             return decimal_text(value)

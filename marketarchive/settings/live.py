@@ -77,6 +77,8 @@ CATALOG_POLL_MINUTES = 5
 CATALOG_SNAPSHOT_MINUTES = 15
 # Minutes (project clock) between two looks at markets that are over.
 CATALOG_RESOLVE_MINUTES = 30
+# Requests a second to each platform; the venues' own limits hold as well.
+CATALOG_REQUESTS_S = 2.0
 
 # ---- news ------------------------------------------------------------------------------------------------
 
