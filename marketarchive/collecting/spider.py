@@ -22,7 +22,7 @@ from marketarchive.collecting.arguments import Argument, Arguments, parse_argume
 from marketarchive.collecting.exit_cause import UNANSWERED
 from marketarchive.collecting.limits import backoff
 from marketarchive.collecting.receipt import Receipt
-from marketarchive.collecting.route import route, with_query
+from marketarchive.collecting.route import with_query
 from marketarchive.collecting.run import Run
 from marketarchive.collecting.streams.axis import Axis
 from marketarchive.exceptions import ParseError
@@ -262,7 +262,7 @@ class ArchiveSpider(Spider):
     def _request(self, pending: PendingRequest) -> Request:
         query = pending.query
         return Request(
-            with_query(route(self.address(query), self.run.process.simulator), query.params),
+            with_query(self.run.process.route(self.address(query)), query.params),
             method=query.endpoint.method,
             body=query.body or b"",
             headers={"Content-Type": "application/json"} if query.body else None,
@@ -385,6 +385,7 @@ class ArchiveSpider(Spider):
             receipt.payload,
             pending.query.body,
             receipt.flags,
+            self.address(pending.query) if self.run.process.stands_in(self.address(pending.query)) else "",
         )
 
     def _invalid(self, pending: PendingRequest, receipt: Receipt, error: ParseError) -> Invalid:
@@ -431,6 +432,7 @@ class ArchiveSpider(Spider):
             self.spawn(self._send(retry, wait))
 
     def _give_up(self, pending: PendingRequest, failure: Failure) -> Iterator[Any]:
+        pending.failure = failure
         now = self.run.clock.now_ns()
         scope = replace(
             pending.scope or Scope(self.venue, pending.feed), endpoint=pending.query.endpoint.name

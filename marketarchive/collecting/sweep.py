@@ -67,8 +67,17 @@ class SweepSpider(ArchiveSpider):
             if not await sleep_until(self.run.clock, (started // step + 1) * step, self.run.stop):
                 return
 
-    async def fetch(self, query: Query, feed: str, take: Callable[[Answer], Iterable[Any]]) -> Answer:
-        """Submit and wait; `take` turns the answer into items, also a failed one (`parsed` is None)."""
+    async def fetch(
+        self,
+        query: Query,
+        feed: str,
+        take: Callable[[Answer], Iterable[Any]],
+        scope: Scope | None = None,
+    ) -> Answer:
+        """Submit and wait; `take` turns the answer into items, also a failed one (`parsed` is None).
+
+        scope: what is not observed when it fails; None: all of the endpoint.
+        """
         completed: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
         def on_complete(answer: Answer) -> Iterable[Any]:
@@ -78,7 +87,7 @@ class SweepSpider(ArchiveSpider):
                 if not completed.done():
                     completed.set_result(answer)
 
-        self.submit(PendingRequest(query, on_complete, feed, detail=_selection(query)))
+        self.submit(PendingRequest(query, on_complete, feed, scope, detail=_selection(query)))
         return await completed
 
     async def sweep(

@@ -26,13 +26,14 @@ from marketarchive.collecting.run import exit_of, run_of
 from marketarchive.collecting.shutdown import Shutdown
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.commands.collect import Command as Collect
+from marketarchive.configured import ConfiguredCommand
 from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError
 from marketarchive.invocation import command
 from marketarchive.pipelines.market_master import check_settings
 from marketarchive.plans import plans
 
 
-class Command(BaseRunSpiderCommand):
+class Command(ConfiguredCommand, BaseRunSpiderCommand):
     requires_project = True
 
     def syntax(self) -> str:

@@ -8,11 +8,12 @@ from typing import Any
 from scrapy.commands import genspider
 
 from marketarchive.checkout import checkout
+from marketarchive.configured import ConfiguredCommand
 
 FORMER_NAMES = {"cadence": "polling"}
 
 
-class Command(genspider.Command):
+class Command(ConfiguredCommand, genspider.Command):
     def short_desc(self) -> str:
         return "Write the frame of a new spider into a checkout (-t sweep, polling, stream or page)"
 

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
 from marketarchive.collecting.arguments import ASSETS
@@ -19,6 +18,7 @@ from marketarchive.collecting.perps import PerpsSpider
 from marketarchive.collecting.process import Process, follow_simulator, log_errors_only
 from marketarchive.collecting.run import exit_of, run_of
 from marketarchive.collecting.shutdown import Shutdown
+from marketarchive.configured import ConfiguredCommand
 from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError, MarketArchiveError
 from marketarchive.pipelines.market_master import check_settings
 from marketarchive.progress import Bar
@@ -57,7 +57,7 @@ class _Venue:
         return not self.attempts or self.code != FINISHED or bool(PASSING & self.gaps.keys())
 
 
-class Command(ScrapyCommand):
+class Command(ConfiguredCommand):
     requires_project = True
 
     def syntax(self) -> str:

@@ -9,10 +9,10 @@ import sys
 import time
 
 from marketarchive.collecting.arguments import moment
+from marketarchive.collecting.master_settings import master_url, snapshots_kept
 from marketarchive.exceptions import ConfigurationError
 from marketarchive.master.rebuild import Rebuilt, rebuild
 from marketarchive.offline import OfflineCommand
-from marketarchive.pipelines.market_master import master_url, snapshots_kept
 from marketarchive.times import iso
 
 PROGRESS_EVERY_S = 5.0
@@ -61,5 +61,6 @@ class Command(OfflineCommand):
         print(
             f"{done.rows} rows from {done.messages} answers, {done.changes} changes in the journal"
             + (f", {done.unreadable} not readable" if done.unreadable else "")
+            + (f", {done.unplaced} headlines of markets that are not in raw" if done.unplaced else "")
         )
         return 0

@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 from marketarchive.master.fields import (
     BITS,
     CONTENT,
+    DERIVED,
     FIELDS,
     JOURNALED,
     JOURNALED_BITS,
-    OUTCOME,
     PRICES_BIT,
     STATEMENTS,
     UNJOURNALED,
@@ -30,7 +30,7 @@ from marketarchive.master.fields import (
     to_column,
 )
 from marketarchive.master.observation import Key, MarketObservation, Prices
-from marketarchive.master.outcome import Outcome, revise
+from marketarchive.master.outcome import Standing
 from marketarchive.master.timeline import Keep, PriceLine, Timeline, ValueChange
 
 REMEMBERED = 16
@@ -83,10 +83,10 @@ class MarketState:
         timelines = {name: Timeline() for name in (*FIELDS, "resolution")}
         if row is not None:
             timelines["resolution"].put(BEGINNING, row["resolution"])
-            for name in OUTCOME:
+            for name in DERIVED:
                 timelines[name].put(BEGINNING, from_column(FIELDS[name], row[name]))
             for name, kind in FIELDS.items():
-                if name in OUTCOME:
+                if name in DERIVED:
                     continue
                 newest = max((key for key, mask in self.recent.items() if mask & BITS[name]), default=None)
                 if newest is not None:
@@ -113,19 +113,19 @@ class MarketState:
         outcomes = self._timelines["outcomes"]
         statements = [self._timelines[name] for name in STATEMENTS]
         first = self._first or BEGINNING
-        present = Outcome(*(self._timelines[name].before(first) for name in OUTCOME))
+        present = Standing.of({name: self._timelines[name].before(first) for name in DERIVED})
         for key in sorted({key for line in (outcomes, *statements) for key in line.keys if key >= first}):
             labels = outcomes.at(key)
             for line in statements:
                 before, after = line.before(key), line.at(key)
                 if before != after:
-                    present = revise(present, Outcome.from_text(before), Outcome.from_text(after), labels)
-            self._put_outcome(key, present, labels)
+                    present = present.revised(before, after, labels, key.observed_at)
+            self._put_outcome(key, present.columns(labels))
         self.changes.sort(key=lambda change: change.step.key)
         self.recent = _remember(self.recent)
 
-    def _put_outcome(self, key: Key, present: Outcome, labels: str | None) -> None:
-        for name, value in (*present._asdict().items(), ("resolution", present.label(labels))):
+    def _put_outcome(self, key: Key, columns: Mapping[str, str | None]) -> None:
+        for name, value in columns.items():
             if value != self._timelines[name].at(key):
                 self.changes.append(Change(name, self._timelines[name].put(key, value)))
 

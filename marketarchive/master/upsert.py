@@ -7,14 +7,21 @@ A batch costs a handful of statements, whatever its size: read the markets it na
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
 
 from marketarchive.master.fields import PRICES, from_column, to_column
+from marketarchive.master.headlines import write_headlines
 from marketarchive.master.market import MarketState, is_late
-from marketarchive.master.observation import Key, MarketObservation, Prices
+from marketarchive.master.observation import (
+    HeadlineObservation,
+    Key,
+    MarketObservation,
+    Observation,
+    Prices,
+)
 from marketarchive.master.tables import market_changes, markets, price_snapshots
 from marketarchive.master.timeline import Keep
 
@@ -29,20 +36,25 @@ class Written:
 
     rows: int = 0
     changes: int = 0
+    unplaced: list[HeadlineObservation] = field(default_factory=list)  # of markets that are not there
 
     def __iadd__(self, other: Written) -> Self:
         self.rows += other.rows
         self.changes += other.changes
+        self.unplaced += other.unplaced
         return self
 
 
-def upsert(
-    connection: Connection, observations: Sequence[MarketObservation], keep: Keep = "changes"
-) -> Written:
+def upsert(connection: Connection, observations: Sequence[Observation], keep: Keep = "changes") -> Written:
     """Merge observations, in any order, new or known, in a transaction that holds the write lock."""
     written = Written()
-    for start in range(0, len(observations), CHUNK):
-        written += _merge(connection, observations[start : start + CHUNK], keep)
+    of_markets = [each for each in observations if isinstance(each, MarketObservation)]
+    for start in range(0, len(of_markets), CHUNK):
+        written += _merge(connection, of_markets[start : start + CHUNK], keep)
+    headlines = [each for each in observations if isinstance(each, HeadlineObservation)]
+    if headlines:  # after the markets that they speak of
+        placed = write_headlines(connection, headlines)
+        written += Written(placed.rows, unplaced=placed.unplaced)
     return written
 
 
@@ -116,8 +128,8 @@ def _journal(
             .where(table.platform == platform, table.market_id.in_(ids))
             .order_by(table.id)
         )
-        for market_id, field, observed_at, capture, new in connection.execute(query):
-            found.setdefault((platform, market_id), []).append((field, Key.of(observed_at, capture), new))
+        for market_id, name, observed_at, capture, new in connection.execute(query):
+            found.setdefault((platform, market_id), []).append((name, Key.of(observed_at, capture), new))
     return found
 
 

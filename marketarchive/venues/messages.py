@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from marketarchive.exceptions import ParseError
-from marketarchive.items import Market, PriceSnapshot, Resolution
+from marketarchive.items import Headline, Market, PriceSnapshot, Resolution
 from marketarchive.venues.endpoint import Query
 
 
@@ -98,7 +98,8 @@ class ConnectionLine(NamedTuple):
 class Parsed:
     """Content of one response; a bad row is one entry of `errors` and spoils nothing else."""
 
-    items: list[Market | PriceSnapshot | Resolution] = field(default_factory=list)  # for the market master
+    items: list[Market | PriceSnapshot | Resolution | Headline] = field(default_factory=list)
+    """For the market master."""
     books: list[Any] = field(default_factory=list)  # in the venue's own form
     trades: list[Any] = field(default_factory=list)  # likewise
     errors: list[ParseError] = field(default_factory=list)

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketarchive.master.fields import FIELDS, JOURNALED, OUTCOME, STATEMENTS
+from marketarchive.master.fields import DERIVED, FIELDS, JOURNALED, STATEMENTS
 from marketarchive.master.market import REMEMBERED, MarketState, is_late
 from marketarchive.master.observation import Key, MarketObservation, Prices
-from marketarchive.master.outcome import NOTHING, Outcome, revise
+from marketarchive.master.outcome import Outcome, Standing
 from marketarchive.master.timeline import DAY_US, Keep, Timeline
 from tests.properties import examples
 
@@ -49,16 +49,16 @@ class Memory:
 def known_at(observations: Sequence[MarketObservation], moment: int) -> dict[str, str | None]:
     """The model: the newest statement of each field up to `moment`, and what they make of the outcome."""
     values: dict[str, str | None] = dict.fromkeys(JOURNALED)
-    present = NOTHING
+    present = Standing()
     for observation in sorted(observations, key=lambda each: each.key):
         if observation.key.observed_at <= moment:
             before = dict(values)
             values |= {name: value for name, value in observation.values.items() if name in JOURNALED}
             for name in STATEMENTS:
                 if values[name] != before[name]:
-                    old, new = Outcome.from_text(before[name]), Outcome.from_text(values[name])
-                    present = revise(present, old, new, values["outcomes"])
-    return {**values, **present._asdict(), "resolution": present.label(values["outcomes"])}
+                    at = observation.key.observed_at
+                    present = present.revised(before[name], values[name], values["outcomes"], at)
+    return {**values, **present.columns(values["outcomes"])}
 
 
 LABELS = '["Up","Down"]'
@@ -159,7 +159,7 @@ def stated_of(row: dict[str, Any] | None) -> dict[str, Any]:
     """The columns that do not depend on what was stated before."""
     assert row is not None
     return {
-        name: value for name, value in row.items() if name not in (*OUTCOME, "resolution", "content_hash")
+        name: value for name, value in row.items() if name not in (*DERIVED, "resolution", "content_hash")
     }
 
 

@@ -160,10 +160,10 @@ async def test_a_deleted_master_is_begun_anew(tmp_path: Path) -> None:
 class Refusing(MasterStore):
     """Cannot store one market, as a database that does not take a value."""
 
-    def write(self, observations: Any) -> Any:
+    def write(self, observations: Any, states: Any = ()) -> Any:
         if any(observation.market_id == "bad" for observation in observations):
             raise ValueError("out of range")
-        return super().write(observations)
+        return super().write(observations, states)
 
 
 def test_one_item_that_cannot_be_stored_does_not_take_others_with_it(
@@ -187,11 +187,11 @@ class Failing(MasterStore):
         super().__init__(url)
         self.times = times
 
-    def write(self, observations: Any) -> Any:
+    def write(self, observations: Any, states: Any = ()) -> Any:
         if self.times:
             self.times -= 1
             raise MasterError("down")
-        return super().write(observations)
+        return super().write(observations, states)
 
 
 def test_a_master_that_comes_back_gets_what_waited(tmp_path: Path) -> None:

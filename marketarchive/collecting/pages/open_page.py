@@ -13,7 +13,7 @@ from scrapy.http import Response as HttpResponse
 from twisted.python.failure import Failure
 
 from marketarchive.collecting.receipt import KEPT_HEADERS
-from marketarchive.collecting.route import real_url, route
+from marketarchive.collecting.route import real_url
 from marketarchive.collecting.run import Run
 from marketarchive.items import Connection, ConnectionEvent, Frames, Response
 from marketarchive.times import SECOND, to_seconds
@@ -104,7 +104,7 @@ class OpenPage:
 
     def request(self) -> Request:
         return Request(
-            route(self.keeper.target.url, self._spider.run.process.simulator),
+            self._spider.run.process.route(self.keeper.target.url),
             callback=self._has_loaded,
             errback=self._has_failed,
             dont_filter=True,
@@ -192,7 +192,7 @@ class OpenPage:
             self._now(),
             run.next_seq(spider.feed),
             response.request.method,
-            route(url.partition("?")[0], run.process.simulator),
+            run.process.route(url.partition("?")[0]),
             params_of(url),
             response.status,
             {name: text for name, text in response.headers.items() if name in KEPT_HEADERS},
@@ -298,7 +298,7 @@ class OpenPage:
                     run.next_seq(spider.feed),
                     self.name,
                     event,
-                    route(self.keeper.target.url, run.process.simulator),
+                    run.process.route(self.keeper.target.url),
                     texts,
                     close_reason=reason,
                 )

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from marketarchive.clock import sleep
 from marketarchive.collecting.limits import backoff
 from marketarchive.collecting.receipt import KEPT_HEADERS
-from marketarchive.collecting.route import route
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.collecting.streams.websocket import HandshakeFailure, Message, WebSocket
 from marketarchive.items import Cause, Connection, ConnectionEvent, Frames, GapReason, Response
@@ -36,7 +35,7 @@ class _Recorder:
         self._run = spider.run
         self._listen = listen
         self._query = Query(listen.endpoint)
-        self._url = route(listen.endpoint.url, spider.run.process.simulator)
+        self._url = spider.run.process.route(listen.endpoint.url)
         self._name = name
         self._messages: list[Message] = []
         self._kinds: Counter[str] = Counter()  # of them

@@ -10,7 +10,7 @@ from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
 from marketarchive.simulator.noise import bits
 from marketarchive.simulator.perps_venue import CodedRefusalError, SimContract, SimPerpsVenue, contracts
 from marketarchive.simulator.perps_world import BAR_S, DAY_S, HOUR_S, PerpsWorld
-from marketarchive.times import to_ms
+from marketarchive.times import from_iso, to_ms
 from marketarchive.venues.binance.queries import PERIODS_S, STEPS
 from marketarchive.venues.binance.rows import NEVER_MS
 
@@ -70,7 +70,9 @@ class Binance(SimPerpsVenue):
         del asked
         rows = [self._instrument(contract, now) for contract in CONTRACTS.values()]
         dated = {**rows[0], "symbol": "BTCUSDT_261225", "contractType": "CURRENT_QUARTER"}
+        dated["deliveryDate"] = to_ms(from_iso("2026-12-25T08:00:00Z"))
         share = {**rows[0], "symbol": "TSLAUSDT", "pair": "TSLAUSDT", "contractType": "TRADIFI_PERPETUAL"}
+        share["baseAsset"] = "TSLA"
         weights = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 2400}
         return {
             "timezone": "UTC",

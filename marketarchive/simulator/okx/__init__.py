@@ -17,13 +17,14 @@ from marketarchive.venues.symbols import symbols
 HOST = "www.okx.com"
 PREFIX = "/api/v5"
 _FUNDING_REACH_MS = 93 * DAY_S * 1000
-_INTEREST_ROWS = 1_440
+_INTEREST_ROWS = _RECENT_ROWS = 1_440
 _REQUESTS = {
     "/public/instruments": 20, "/public/funding-rate": 10, "/public/funding-rate-history": 10,
     "/market/history-candles": 20, "/market/history-mark-price-candles": 20,
     "/market/history-index-candles": 10, "/public/mark-price": 10, "/market/index-tickers": 20,
     "/public/open-interest": 20, "/rubik/stat/contracts/open-interest-history": 10,
     "/public/interest-rate-loan-quota": 2,
+    "/market/candles": 40, "/market/mark-price-candles": 20, "/market/index-candles": 20,
 }  # fmt: skip
 """In two seconds."""
 _REFUSAL = json_reply({"code": "50011", "msg": "Too Many Requests", "data": []}, 429)
@@ -55,9 +56,9 @@ class Okx(SimPerpsVenue):
             "/public/instruments": self._instruments,
             "/public/funding-rate": self._funding_rate,
             "/public/funding-rate-history": self._funding_rates,
-            "/market/history-candles": self._traded,
-            "/market/history-mark-price-candles": self._marks,
-            "/market/history-index-candles": self._indices,
+            **{f"/market/{name}candles": self._traded for name in ("", "history-")},
+            **{f"/market/{name}mark-price-candles": self._marks for name in ("", "history-")},
+            **{f"/market/{name}index-candles": self._indices for name in ("", "history-")},
             "/public/mark-price": self._mark_price,
             "/market/index-tickers": self._index_tickers,
             "/public/open-interest": self._open_interest,
@@ -164,7 +165,10 @@ class Okx(SimPerpsVenue):
     def _candles(
         self, contract: _Contract, kind: str, asked: Asked, now: int, largest: int
     ) -> Iterable[tuple[Candle, str]]:
-        """Return candles, newest first; one that is not over is not confirmed."""
+        """Return candles, newest first; one that is not over is not confirmed.
+
+        Routes without `history` have the newest.
+        """
         length = STEPS.get(asked.first("bar"))
         if length is None or length < BAR_S:
             raise CodedRefusalError("51000", "Parameter bar error")
@@ -173,6 +177,8 @@ class Okx(SimPerpsVenue):
         if asked.first("before") and not asked.first("after"):
             last = now  # the newest of all
         first = max(-(-first // 1000), (last // 1000 // length - size + 1) * length)
+        if "history" not in asked.path:
+            first = max(first, (now // 1000 // length - _RECENT_ROWS + 1) * length)
         found = self.world.candles(contract.asset, kind, length, first, last // 1000, now // 1000)
         rows = [(each, "1" if (each.opened + length) * 1000 <= now else "0") for each in found]
         return rows[::-1][:size]

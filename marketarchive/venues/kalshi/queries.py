@@ -133,6 +133,29 @@ def old_trades(ticker: str) -> Query:
     return _query(endpoints.OLD_TRADES, ticker=ticker, limit=endpoints.TRADES_PAGE)
 
 
+def old_named_markets(tickers: Sequence[str]) -> Query:
+    """Return the request for up to TICKERS_PER_LIST markets of the historical tier by ticker."""
+    return _query(endpoints.OLD_MARKETS, tickers=",".join(tickers), limit=endpoints.MARKETS_PAGE)
+
+
+def new_lists() -> list[Query]:
+    """Return the lists in which new markets stand; the venue sorts them by creation, the newest first."""
+    return [markets(status=status) for status in ("unopened", "open")]
+
+
+def active_lists() -> list[Query]:
+    """Return the lists of all markets that are not closed."""
+    return [markets(status=status) for status in ("unopened", "open", "paused")]
+
+
+def ended_lists(since_ns: int) -> list[Query]:
+    """Return the lists of what closed since a moment and has no final result, and of what settled."""
+    return [
+        markets(status="closed", closed_since_ns=since_ns),
+        markets(status="settled", settled_since_ns=since_ns),
+    ]
+
+
 def next_page(query: Query, parsed: Parsed) -> Query | None:
     """Return the page after an answer to `query`, None after the last.
 

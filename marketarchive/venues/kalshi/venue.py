@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from marketarchive.venues.endpoint import Address
 from marketarchive.venues.kalshi.answers import judge
+from marketarchive.venues.kalshi.catalogue import CATALOGUE
+from marketarchive.venues.kalshi.endpoints import BASE
 from marketarchive.venues.kalshi.parse import parse
 from marketarchive.venues.kalshi.probe import PROBE
 from marketarchive.venues.kalshi.queries import next_page
@@ -43,4 +46,14 @@ VENUE = Venue(
     judge=judge,
     market_facts=market_facts,
     probe=PROBE,
+    catalogue=CATALOGUE,
+    addresses=(
+        Address(
+            BASE,
+            section="kalshi",
+            key="base_url",
+            setting="KALSHI_BASE_URL",
+            meaning=f"a mirror or proxy of `{BASE}`, path included",
+        ),
+    ),
 )

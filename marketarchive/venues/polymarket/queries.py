@@ -42,6 +42,27 @@ def markets(*, closed: bool, ended_since_ns: int | None = None) -> Query:
     return Query(MARKETS_PAGE, params)
 
 
+def newest_markets() -> Query:
+    """Request all open markets, the newest first.
+
+    Names of `order` are those of the answer, in camel case; others are ignored (reported, 2026-07-10).
+    """
+    query = markets(closed=False)
+    return replace(query, params={**query.params, "order": "createdAt", "ascending": "false"})
+
+
+def closed_markets(conditions: Sequence[str]) -> Query:
+    """Request up to CONDITIONS_PER_MARKETS markets by id, those of them that are closed."""
+    query = markets(closed=True)
+    return replace(query, params={**query.params, "condition_ids": list(conditions)})
+
+
+def open_markets(slugs: Sequence[str]) -> Query:
+    """Request up to SLUGS_PER_MARKETS markets by slug, those of them that are open."""
+    query = markets(closed=False)
+    return replace(query, params={**query.params, "slug": list(slugs)})
+
+
 def series(assets: Sequence[str], durations: Sequence[str]) -> Query:
     """Request the ids of the up/down series of these assets and durations."""
     slugs = [

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from marketarchive.times import SECOND
+from marketarchive.venues.endpoint import Address
 from marketarchive.venues.polymarket import rtds, updown
 from marketarchive.venues.polymarket.book_rows import PolymarketBookRows
+from marketarchive.venues.polymarket.catalogue import CATALOGUE
+from marketarchive.venues.polymarket.endpoints import CLOB, GAMMA
 from marketarchive.venues.polymarket.parse import parse
 from marketarchive.venues.polymarket.price_rows import PriceRows
 from marketarchive.venues.polymarket.probe import PROBE
@@ -35,6 +38,7 @@ VENUE = Venue(
     name="polymarket",
     feeds={
         "markets": Feed(is_polled=True, has_markets=True),
+        "prices": Feed(is_polled=True, has_markets=True),
         "stream": Feed(
             tables=("books", "book_changes", "trades", "quotes", "coverage"),
             rows=PolymarketStreamRows,
@@ -71,4 +75,21 @@ VENUE = Venue(
     next_page=next_page,
     market_facts=market_facts,
     probe=PROBE,
+    catalogue=CATALOGUE,
+    addresses=(
+        Address(
+            CLOB,
+            section="polymarket",
+            key="base_url",
+            setting="POLYMARKET_BASE_URL",
+            meaning=f"a mirror or proxy of `{CLOB}`",
+        ),
+        Address(
+            GAMMA,
+            section="polymarket",
+            key="gamma_url",
+            setting="POLYMARKET_GAMMA_URL",
+            meaning=f"a mirror or proxy of `{GAMMA}`",
+        ),
+    ),
 )
