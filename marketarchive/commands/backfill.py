@@ -10,7 +10,6 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
 from marketarchive.collecting.backfill import BackfillSpider
@@ -18,6 +17,7 @@ from marketarchive.collecting.exit_codes import DISK, FAILED, FINISHED
 from marketarchive.collecting.process import Process, follow_simulator, log_errors_only
 from marketarchive.collecting.run import exit_of
 from marketarchive.collecting.shutdown import Shutdown
+from marketarchive.configured import ConfiguredCommand
 from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError
 from marketarchive.pipelines.market_master import check_settings, prepare_master
 from marketarchive.progress import Bar
@@ -41,7 +41,7 @@ class _Backfilled:
     is_finished: bool
 
 
-class Command(ScrapyCommand):
+class Command(ConfiguredCommand):
     requires_project = True
 
     def syntax(self) -> str:

@@ -12,7 +12,6 @@ from typing import cast
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
 from marketarchive.collecting.exit_codes import DISK, FAILED, FINISHED
@@ -21,6 +20,7 @@ from marketarchive.collecting.perps import PerpsSpider
 from marketarchive.collecting.process import Process, follow_simulator, log_errors_only, output_dir
 from marketarchive.collecting.shutdown import Shutdown
 from marketarchive.commands.crawl import exit_code
+from marketarchive.configured import ConfiguredCommand
 from marketarchive.exceptions import ArchiveError, ConfigurationError, MarketArchiveError
 from marketarchive.pipelines.market_master import check_settings
 from marketarchive.research.products.perps.listings import Difference, differences, listed
@@ -30,7 +30,7 @@ from marketarchive.venues.symbols import symbols
 SHIPPED = ("venue", "asset", "symbol", "multiplier", "contract_size", "quote", "listed_from", "listed_to")
 
 
-class Command(ScrapyCommand):
+class Command(ConfiguredCommand):
     requires_project = True
 
     def syntax(self) -> str:
