@@ -66,6 +66,8 @@ FIELDS: Final[dict[str, Kind]] = {
     "liquidity_unit": "text",
     "resolution_kind": "text",
     "reopened_at": "time",
+    "contract_size": "decimal",
+    "funding_interval_s": "decimal",
 }
 PRICES_BIT: Final = 1  # a price snapshot
 BITS: Final = {name: 2 << place for place, name in enumerate(FIELDS)}
