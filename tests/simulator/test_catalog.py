@@ -15,6 +15,7 @@ from marketarchive.simulator.kalshi.rounds import cutoff
 from marketarchive.simulator.polymarket.catalog import catalog_of
 from marketarchive.times import SECOND, from_iso, utc
 from marketarchive.venues.kalshi import queries as of_kalshi
+from marketarchive.venues.kalshi.titles import stated_title
 from marketarchive.venues.polymarket import queries as of_polymarket
 from tests.simulator.catalog import NOW_S, OPEN, fetch, kalshi, markets, polymarket, read, sweep, truth
 
@@ -185,12 +186,13 @@ def test_kalshi_lists_both_tiers_as_they_are() -> None:
     assert live.keys() & old.keys() & true.keys()  # the tiers overlap
     for key in listed:
         market, now = {**old, **live}[key], states[key]
-        assert (market.title, market.subtitle) == (now["title"], true[key]["label"])
+        assert stated_title(market.title, market.subtitle) == now["title"]
+        assert market.subtitle == true[key]["label"]
         assert market.description == now["rules"]
         assert (None if market.payouts is None else float(market.payouts[0])) == (
             None if now["payout"] is None else float(now["payout"])
         )
-    assert len({(each.title, each.subtitle) for each in live.values() if each.market_id in true}) == len(
+    assert len({each.title for each in live.values() if each.market_id in true}) == len(
         live.keys() & true.keys()
     )
     assert {each.result_kind for each in old.values()} >= {"winner", "scalar", None}
