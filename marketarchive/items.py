@@ -251,6 +251,8 @@ class Market(Derived):
     resolved_at: datetime | None = None
     protocol_version: str | None = None
     tick_size: Decimal | None = Field(default=None, gt=0)
+    contract_size: Decimal | None = Field(default=None, gt=0)  # of a perpetual: base units
+    funding_interval_s: Decimal | None = Field(default=None, gt=0)  # of a perpetual: whole seconds
 
     @model_validator(mode="after")
     def _consistent(self) -> Market:

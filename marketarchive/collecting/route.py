@@ -15,13 +15,19 @@ from marketarchive.venues.endpoint import Address
 
 
 def stand_ins(settings: BaseSettings) -> dict[str, str]:
-    """Return URL of a venue -> URL that the user puts in its place. Raises ConfigurationError."""
+    """Return URL of a venue -> URL that the user puts in its place. Raises ConfigurationError.
+
+    In a simulation only those count that are the simulator's: nothing else is asked then.
+    """
+    simulator = settings.get("SIMULATOR_URL") or ""
     found = {}
     for venue in venues().values():
         for address in venue.addresses:
             given = user_setting(settings, address.setting).rstrip("/")
-            if given and given != address.url:
-                check_address(address, given)
+            if not given or given == address.url:
+                continue
+            check_address(address, given)
+            if not simulator or given.startswith(f"{simulator.rstrip('/')}/"):
                 found[address.url] = given
     return found
 

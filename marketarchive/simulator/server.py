@@ -13,7 +13,7 @@ import math
 import re
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from email.utils import formatdate
 from pathlib import Path
@@ -32,6 +32,7 @@ from marketarchive.simulator.limits import Limits
 from marketarchive.simulator.messages import (
     Asked,
     Bucket,
+    CatalogVenue,
     Reply,
     SimulatedVenue,
     json_reply,
@@ -102,7 +103,7 @@ class Server:
         finally:
             await runner.cleanup()
             if self._truth is not None:
-                self._truth.close(self._markets(), self._pace_reached())
+                self._truth.close(self._markets(), self._catalog(), self._pace_reached())
             self.clock.leave()
             self.page.remove()
 
@@ -203,6 +204,12 @@ class Server:
     def _markets(self) -> list[dict[str, object]]:
         now = self.clock.now_ns()
         return [market for venue in self._all for market in venue.truth(self.start_ns, now)]
+
+    def _catalog(self) -> Iterator[dict[str, object]]:
+        now = self.clock.now_ns()
+        for venue in self._all:
+            if isinstance(venue, CatalogVenue):
+                yield from venue.catalog_truth(self.start_ns, now)
 
     # --- the venues' routes ------------------------------------------------------------------------------
 

@@ -35,9 +35,8 @@ def products() -> tuple[Product, ...]:
 
 
 def products_of(feeds: Collection[tuple[str, str]]) -> list[Product]:
-    """Return the products that join a venue of `feeds` (venue, feed)."""
-    there = {venue for venue, _ in feeds}
-    return [product for product in products() if there & product.venues]
+    """Return the products that join one of `feeds` (venue, feed)."""
+    return [product for product in products() if any(product.joins(*each) for each in feeds)]
 
 
 @cache

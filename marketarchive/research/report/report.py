@@ -17,7 +17,7 @@ from marketarchive.clock import RealClock
 from marketarchive.exceptions import ArchiveError, ConfigurationError, DiskError
 from marketarchive.research.checks import verified_books
 from marketarchive.research.checks.check import share
-from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, leave_manifest
+from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, write_manifest
 from marketarchive.research.engine import connect, require
 from marketarchive.research.names import known as known_of
 from marketarchive.research.products import products_of
@@ -157,6 +157,9 @@ class _Report:
             dead_runs=[each.name for each in runs if each.state == "dead"],
             alive_runs=[each.name for each in runs if each.state == "alive"],
             not_looked_at=unseen,
+            defects=[each for part in parts for each in part.defects],
+            care=[each for part in parts for each in part.care],
+            rows=sum(part.rows for part in parts),
         )
         reported = [
             (2, sections.coverage(seen, about, [note for part in parts for note in part.notes])),
@@ -180,13 +183,13 @@ class _Report:
 
     def _not_looked_at(self, there: ReceivedFeeds) -> list[str]:
         """Return the feeds that came in the time and of which nothing here says how much of them was seen."""
-        joined = frozenset[str]().union(*(product.venues for product in self._products))
-        return [
-            feed
-            for feed in sorted(there.feeds)
-            if (venue := feed.split("/")[0]) not in joined
-            and "coverage" not in tables_of(venue, feed.split("/")[1])
-        ]
+        unseen = []
+        for name in sorted(there.feeds):
+            venue, feed = name.split("/")
+            is_joined = any(product.joins(venue, feed) for product in self._products)
+            if not is_joined and "coverage" not in tables_of(venue, feed):
+                unseen.append(name)
+        return unseen
 
     def _facts(
         self,
@@ -247,7 +250,7 @@ class _Report:
             "verdict": found.level,
             "reasons": found.reasons,
         }
-        return leave_manifest(root, RealClock(), self._started, "report", arguments, _versions(), made)
+        return write_manifest(root, RealClock(), self._started, "report", arguments, _versions(), made)
 
     def _inputs(self) -> list[dict[str, str]]:
         """List the inputs with checksums.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from marketarchive.simulator.messages import Asked, Reply, json_reply
@@ -76,6 +77,32 @@ class Polymarket:
             return "web", WEB_LIMIT
         name = endpoint_class(f"https://{asked.host}{asked.path}")
         return name, LIMITS[name]
+
+    def open_catalog(self, markets: int) -> None:
+        """Add long-running markets, of which so many are open at a moment. Raises ConfigurationError."""
+        self.world.open_catalog(markets)
+
+    def catalog_truth(self, start_ns: int, end_ns: int) -> Iterator[dict[str, Any]]:
+        """Yield the long-running markets that were listed between two moments or not over long before."""
+        long = self.world.catalog
+        if long is None:
+            return
+        for event in long.catalog.between(start_ns // SECOND, end_ns // SECOND):
+            for life in event.markets:
+                market = long.as_of(life, event.over_at)
+                yield {
+                    "market_id": market.condition_id,
+                    "slug": market.slug,
+                    "event_id": str(market.group.number),
+                    "neg_risk": market.neg_risk,
+                    "outcomes": market.outcomes,
+                    "tokens": dict(zip(market.outcomes or (), market.tokens, strict=True)),
+                    **life.truth(),
+                    "prices": {
+                        iso(at * SECOND): self.books.top(long.as_of(life, at), at).mid
+                        for at in life.days(start_ns // SECOND, end_ns // SECOND)
+                    },
+                }
 
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
         """Return every market that could be seen between two moments, by rising number.

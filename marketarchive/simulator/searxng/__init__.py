@@ -14,7 +14,7 @@ HOST = "searxng.example"
 ENGINES = ("bing news", "duckduckgo news", "qwant news", "yahoo news")
 OUTLETS = ("herald.example", "www.tribune.example", "gazette.example", "courier.example")
 PAGE = 10  # results
-SLOT_S = 3 * 3600
+SLOT_S = 3600
 """In each stretch of this length at most one headline is published about a query."""
 REACH_S = 7 * 86_400
 """Engines list nothing older."""
