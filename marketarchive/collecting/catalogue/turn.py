@@ -24,7 +24,7 @@ async def turn(root: Path, venue: str, stop: asyncio.Event) -> AsyncIterator[boo
     (root / FOLDER).mkdir(parents=True, exist_ok=True)
     handle = os.open(root / FOLDER / f"{venue}.lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        while not (is_ours := _lock(handle)) and not stop.is_set():
+        while not (is_ours := _lock(handle)) and not stop.is_set():  # noqa: ASYNC110  (a file has no event)
             await asyncio.sleep(LOOK_AGAIN_S)
         yield is_ours and not stop.is_set()
     finally:
