@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from scrapy.settings import BaseSettings
 
-from marketarchive.clock import RealClock
 from marketarchive.collecting.catalogue.look_back import PhaseKey, catch_up, last_state
 from marketarchive.collecting.catalogue.progress import CycleProgress
 from marketarchive.collecting.catalogue.turn import turn
@@ -35,25 +34,25 @@ def cycle(at_s: float, **changes: object) -> Cycle:
 
 def test_phases_of_a_platform_take_turns_and_platforms_do_not(tmp_path: Path) -> None:
     async def take_turns() -> list[str]:
-        clock, stop, seen = RealClock(), asyncio.Event(), []
+        stop, seen = asyncio.Event(), []
 
         async def phase(name: str, venue: str) -> None:
-            async with turn(tmp_path, venue, clock, stop) as is_ours:
+            async with turn(tmp_path, venue, stop) as is_ours:
                 assert is_ours
                 seen.append(f"{name} begins")
                 await asyncio.sleep(0)
                 seen.append(f"{name} ends")
 
-        async with turn(tmp_path, "kalshi", clock, stop) as is_ours:
+        async with turn(tmp_path, "kalshi", stop) as is_ours:
             assert is_ours
             await phase("other", "polymarket")
             waiting = [asyncio.ensure_future(phase(name, "kalshi")) for name in ("one", "two")]
             await asyncio.sleep(0)
             assert seen == ["other begins", "other ends"]
         await asyncio.gather(*waiting)
-        async with turn(tmp_path, "kalshi", clock, stop):
+        async with turn(tmp_path, "kalshi", stop):
             stop.set()
-            async with turn(tmp_path, "kalshi", clock, stop) as is_ours:
+            async with turn(tmp_path, "kalshi", stop) as is_ours:
                 assert not is_ours
         return seen[2:]
 
@@ -63,12 +62,12 @@ def test_phases_of_a_platform_take_turns_and_platforms_do_not(tmp_path: Path) ->
 
 def test_a_dead_process_gives_its_turn_up(tmp_path: Path) -> None:
     async def take_turn() -> bool:
-        async with turn(tmp_path, "kalshi", RealClock(), asyncio.Event()) as is_ours:
+        async with turn(tmp_path, "kalshi", asyncio.Event()) as is_ours:
             return is_ours
 
     child = os.fork()
     if not child:
-        holding = turn(tmp_path, "kalshi", RealClock(), asyncio.Event())
+        holding = turn(tmp_path, "kalshi", asyncio.Event())
         asyncio.run(holding.__aenter__())
         os._exit(0)
     os.waitpid(child, 0)

@@ -143,7 +143,7 @@ class PhaseSpider(SweepSpider):
     async def _in_turn(self, work: Callable[[], Awaitable[T]]) -> T | None:
         """Do something of the platform while no other phase of it does; None at the end of the run."""
         run = self.run
-        async with turn(run.process.root, self.venue, run.clock, run.stop) as is_ours:
+        async with turn(run.process.root, self.venue, run.stop) as is_ours:
             return await work() if is_ours else None
 
     # ---- what was before ---------------------------------------------------------------------------------

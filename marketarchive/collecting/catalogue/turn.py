@@ -9,16 +9,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from marketarchive.clock import Clock, sleep
-
 FOLDER = "catalog"
 """Of OUTPUT_DIR; a file for each platform, held locked by the phase that runs."""
-LOOK_AGAIN_S = 0.2
-"""Seconds (project clock) between two tries."""
+LOOK_AGAIN_S = 0.1
+"""Seconds (wall) between two tries."""
 
 
 @asynccontextmanager
-async def turn(root: Path, venue: str, clock: Clock, stop: asyncio.Event) -> AsyncIterator[bool]:
+async def turn(root: Path, venue: str, stop: asyncio.Event) -> AsyncIterator[bool]:
     """Wait until no other phase of `venue` runs on this OUTPUT_DIR; False when `stop` was set before.
 
     A process that dies gives its turn up. Raises OSError when the file cannot be made.
@@ -26,9 +24,8 @@ async def turn(root: Path, venue: str, clock: Clock, stop: asyncio.Event) -> Asy
     (root / FOLDER).mkdir(parents=True, exist_ok=True)
     handle = os.open(root / FOLDER / f"{venue}.lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        while not (is_ours := _lock(handle)):
-            if not await sleep(clock, LOOK_AGAIN_S, stop):
-                break
+        while not (is_ours := _lock(handle)) and not stop.is_set():  # noqa: ASYNC110  (a file has no event)
+            await asyncio.sleep(LOOK_AGAIN_S)
         yield is_ours and not stop.is_set()
     finally:
         os.close(handle)  # and the lock with it
