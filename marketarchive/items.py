@@ -1,8 +1,8 @@
 """The items that travel from spiders through the pipelines: few, typed, immutable.
 
-`Response`, `Frames`, `Connection`, `Gap`, `Invalid` become lines of the raw archive; `Market`,
-`Resolution`, `PriceSnapshot`, `Headline` go to the market master; every `Row` goes to records/. Times are
-integer nanoseconds UTC on the project's clock unless a field says otherwise.
+`Response`, `Frames`, `Connection`, `Gap`, `Invalid`, `Cycle` become lines of the raw archive; `Market`,
+`Resolution`, `PriceSnapshot`, `Headline`, `Cycle` go to the market master; every `Row` goes to records/.
+Times are integer nanoseconds UTC on the project's clock unless a field says otherwise.
 """
 
 from __future__ import annotations
@@ -45,6 +45,9 @@ Unit = Literal["dollars", "contracts"]
 """Unit of a market's volume or liquidity."""
 ResolutionState = Literal["proposed", "disputed", "final"]
 """State of a result before it is paid, where the venue says it."""
+Phase = Literal["discover", "snapshot", "resolve"]
+CycleState = Literal["running", "complete", "incomplete"]
+"""incomplete: it ended before it had seen all there is."""
 Problem = tuple[str, str]
 """(field, what is wrong with it)."""
 
@@ -153,7 +156,36 @@ class Invalid:
     fields: tuple[str, ...] = ()
 
 
-RAW = (Response, Frames, Connection, BookState, Gap, Invalid)
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """State of one pass of a phase over all markets of a venue: after a page, or at its end.
+
+    Venue, phase and `started` are its identity; of several states the latest holds.
+    """
+
+    venue: str
+    feed: str
+    received_at: int  # when this was its state
+    phase: Phase
+    started: int  # in whole microseconds
+    state: CycleState
+    pages: int = 0  # answers with markets
+    markets: int = 0  # rows of markets in them
+    failures: int = 0  # requests that were given up; all but the last were sent again
+    position: str = ""  # JSON: where it goes on; "" once it has ended
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether it has ended."""
+        return self.state != "running"
+
+    @property
+    def order(self) -> tuple[int, int, bool]:
+        """Return what states of one cycle are sorted by: some lines of a moment may pass each other."""
+        return self.received_at, self.pages, self.is_over
+
+
+RAW = (Response, Frames, Connection, BookState, Gap, Invalid, Cycle)
 """Items that become lines of the raw archive."""
 
 
@@ -219,6 +251,8 @@ class Market(Derived):
     resolved_at: datetime | None = None
     protocol_version: str | None = None
     tick_size: Decimal | None = Field(default=None, gt=0)
+    contract_size: Decimal | None = Field(default=None, gt=0)  # of a perpetual: base units
+    funding_interval_s: Decimal | None = Field(default=None, gt=0)  # of a perpetual: whole seconds
 
     @model_validator(mode="after")
     def _consistent(self) -> Market:

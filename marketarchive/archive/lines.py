@@ -20,9 +20,9 @@ import msgspec
 from marketarchive.archive import payload
 from marketarchive.exceptions import CorruptError
 from marketarchive.gap_lines import is_first
-from marketarchive.items import BookState, Connection, Frames, Gap, Invalid, Response
+from marketarchive.items import BookState, Connection, Cycle, Frames, Gap, Invalid, Response
 from marketarchive.scope import Scope
-from marketarchive.times import SECOND, iso
+from marketarchive.times import SECOND, from_iso, iso
 from marketarchive.version import COLLECTOR
 
 SCHEMA = 2
@@ -31,7 +31,7 @@ PART_BYTES = 8 * 2**20
 """Bodies over this many bytes are written in numbered `part` lines of at most this many."""
 _AT_ONCE = 128  # frames looked at together: so many stay in the processor's cache
 
-RawItem = Response | Frames | Connection | BookState | Gap | Invalid
+RawItem = Response | Frames | Connection | BookState | Gap | Invalid | Cycle
 
 _PAYLOAD = b',"payload":'
 _PAYLOAD_KEY = b'"payload"'
@@ -83,6 +83,8 @@ def build(item: RawItem) -> Built:
         return gap(item)
     if isinstance(item, Invalid):
         return invalid(item)
+    if isinstance(item, Cycle):
+        return cycle(item)
     return book_state(item)
 
 
@@ -239,6 +241,37 @@ def invalid(item: Invalid) -> Built:
         "fields": b"[%b]" % b",".join(map(_text, item.fields)),
     }
     return _built("invalid", line, item.received_at, None)
+
+
+def cycle(item: Cycle) -> Built:
+    line = {
+        "kind": b'"cycle"',
+        "collected_at_utc": _time(item.received_at),
+        "phase": _text(item.phase),
+        "started": _time(item.started),
+        "state": _text(item.state),
+        "pages": b"%d" % item.pages,
+        "markets": b"%d" % item.markets,
+        "failures": b"%d" % item.failures,
+        **({"position": _text(item.position)} if item.position else {}),
+    }
+    return _built("cycle", line, item.received_at, None)
+
+
+def parse_cycle(venue: str, feed: str, envelope: Mapping[str, Any]) -> Cycle:
+    """Return the cycle of a `cycle` line's envelope."""
+    return Cycle(
+        venue,
+        feed,
+        from_iso(envelope["collected_at_utc"]),
+        envelope["phase"],
+        from_iso(envelope["started"]),
+        envelope["state"],
+        envelope["pages"],
+        envelope["markets"],
+        envelope["failures"],
+        envelope.get("position", ""),
+    )
 
 
 def segment(

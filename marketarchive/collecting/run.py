@@ -238,6 +238,7 @@ class Run:
             "invalid": part("invalid/"),
             "records": part("records/"),
             "sweeps": part("sweep/"),
+            "cycles": part("cycles/"),
             "master": part("master/"),
             "markets": {"count": len(self.markets), "tracked": self.markets},
             "simulated_time": self._meter.summary(),

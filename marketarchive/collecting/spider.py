@@ -79,7 +79,7 @@ _DONE = object()
 
 
 class ArchiveSpider(Spider):
-    """Use it when neither SweepSpider (pages until the end) nor CadenceSpider (ticks) fits.
+    """Use it when neither SweepSpider (pages until the end) nor PollingSpider (ticks) fits.
 
     A subclass states `venue`, `feed`, `accepts` and writes `async def main`, which calls `submit`. All that
     leaves the spider outside a callback goes through one output queue that `start` drains: so `start` ends by
@@ -94,7 +94,7 @@ class ArchiveSpider(Spider):
     is_live: ClassVar[bool] = False  # what is not received when it is sent is gone
     item_classes: ClassVar[tuple[type[Derived], ...]] = DERIVED  # what it may yield beside raw items
     run: Run  # set by RunExtension before anything is sent
-    fault: str | None = None  # the close reason of a run that could not do its work
+    close_reason: str | None = None  # the close reason of a run that could not do its work
 
     def __init__(self, name: str | None = None, **given: Any) -> None:
         super().__init__(name)
@@ -216,18 +216,18 @@ class ArchiveSpider(Spider):
                 yield thing
             if not self._is_cut_off:
                 await main
-            reason = self._close_reason()
+            reason = self._reason_to_close()
         finally:
             main.cancel()
         await self._drain()
         if reason is not None:
             raise CloseSpider(reason)
 
-    def _close_reason(self) -> str | None:
+    def _reason_to_close(self) -> str | None:
         """Return why Scrapy is to close the spider now; None: by itself, once nothing is in flight."""
         if self._is_cut_off:
             return "shutdown"
-        return None if self.run.stop.is_set() else self.fault
+        return None if self.run.stop.is_set() else self.close_reason
 
     async def _drain(self) -> None:
         """Wait until every item that `start` yielded has passed the pipelines.

@@ -115,7 +115,7 @@ class SweepSpider(ArchiveSpider):
                 scope = Scope(self.venue, feed, endpoint=query.endpoint.name)
                 detail = f"{error}: {_selection(query)}"
                 self.put(self.run.gap("sequence", "venue", started, now, scope, detail))
-                self.fault = "sweep_cursor_loop"
+                self.close_reason = "sweep_cursor_loop"
                 return False
             query = venues()[self.venue].next_page(query, answer.parsed)
         self.run.stats.inc_value("sweep/keys", len(pages.keys))

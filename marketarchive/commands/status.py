@@ -7,7 +7,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 from rich.console import Console
@@ -21,7 +21,9 @@ from marketarchive.collecting.master_settings import master_url
 from marketarchive.collecting.process import make_clock
 from marketarchive.exceptions import ArgumentError, ConfigurationError, MasterError
 from marketarchive.invocation import command
+from marketarchive.items import Phase
 from marketarchive.master.counts import MasterCounts, counts
+from marketarchive.master.cycles import HeldCycle
 from marketarchive.offline import OfflineCommand
 from marketarchive.times import iso, to_seconds
 
@@ -66,8 +68,9 @@ class Command(OfflineCommand):
         assert self.settings is not None
         if opts.runs < 0:
             raise ArgumentError(f"--runs {opts.runs} is not a number of runs")
-        master = _master(self.settings)
-        found = status(self.root, _clock(self.settings))
+        clock = _clock(self.settings)
+        master = _master(self.settings, clock.now_ns())
+        found = status(self.root, clock)
         if opts.json:
             print(json.dumps(_document(found, master), indent=1))
         else:
@@ -83,12 +86,12 @@ def _clock(settings: BaseSettings) -> Clock:
         return RealClock()
 
 
-def _master(settings: BaseSettings) -> Master:
+def _master(settings: BaseSettings, now: int) -> Master:
     url = master_url(settings)
     if not url:
         return Master(None, "none: MASTER_URL is empty")
     try:
-        found = counts(url)
+        found = counts(url, now)
     except MasterError as error:
         return Master(None, f"not reachable: {error}")
     return Master(found, "" if found else "not there yet; a run that sees markets makes it")
@@ -122,7 +125,31 @@ def _document(found: Status, master: Master) -> dict[str, Any]:
             "changes": held.changes if held else None,
             "price_snapshots": held.snapshots if held else None,
         },
+        "catalogue": _catalogue(held) if held else [],
     }
+
+
+def _catalogue(held: MasterCounts) -> list[dict[str, Any]]:
+    """Return of each platform its markets and the last cycle of each phase, where there has been any."""
+    return [
+        {
+            **asdict(platform),
+            "cycles": {
+                cycle.phase: {
+                    "started_at_utc": iso(cycle.started),
+                    "ended_at_utc": None if cycle.ended is None else iso(cycle.ended),
+                    "state": cycle.state,
+                    "pages": cycle.pages,
+                    "markets": cycle.markets,
+                    "failures": cycle.failures,
+                }
+                for cycle in held.cycles
+                if cycle.platform == platform.platform
+            },
+        }
+        for platform in held.platforms
+        if any(cycle.platform == platform.platform for cycle in held.cycles)
+    ]
 
 
 def _totals(found: Status) -> dict[str, int]:
@@ -206,6 +233,8 @@ def _show(found: Status, master: Master, listed: int, console: Console) -> None:
     for name, text in _facts(found, master):
         facts.add_row(name, Text(text))
     console.print(facts)
+    if master.counts is not None and master.counts.cycles:
+        console.print(_catalogue_table(found, master.counts))
     console.print(_runs_table(found, listed))
     console.print(_feeds_table(found))
     console.print(_gaps_table(found) if found.gaps() else Text("\nNo gaps."))
@@ -236,6 +265,29 @@ def _about(master: Master) -> str:
     states = ", ".join(f"{count:,} {state}" for state, count in sorted(held.by_status.items()))
     rows = f"{held.changes:,} changes, {held.snapshots:,} price snapshots"
     return f"{held.markets:,} markets{f' ({states})' if states else ''}, {rows}; {held.url}"
+
+
+def _catalogue_table(found: Status, held: MasterCounts) -> Table:
+    table = _table("Catalogue, last cycle of each phase", "platform")
+    for name in ("tracked", "resolved", "pending", "overdue"):
+        table.add_column(name, justify="right", no_wrap=True)
+    phases = get_args(Phase)
+    for phase in phases:
+        table.add_column(phase, no_wrap=True)
+    last = {(cycle.platform, cycle.phase): cycle for cycle in held.cycles}
+    for each in held.platforms:
+        mine = [last.get((each.platform, phase)) for phase in phases]
+        if any(mine):
+            counts = (each.tracked, each.resolved, each.pending, each.overdue)
+            table.add_row(each.platform, *map(_number, counts), *(_last(found, cycle) for cycle in mine))
+    return table
+
+
+def _last(found: Status, cycle: HeldCycle | None) -> str:
+    """Return how a cycle ended and when, or since when it runs."""
+    if cycle is None:
+        return "never"
+    return f"{cycle.state} {span_text(to_seconds(found.at - (cycle.ended or cycle.started)))} ago"
 
 
 def _runs_table(found: Status, listed: int) -> Table:

@@ -9,12 +9,13 @@ from collections import Counter, deque
 from collections.abc import Sequence
 
 from marketarchive.exceptions import ConfigurationError, MasterError
+from marketarchive.items import Cycle
 from marketarchive.master.observation import MasterItem, observe
 from marketarchive.master.store import MasterStore
 
 logger = logging.getLogger(__name__)
 
-BATCH = 500  # items in one transaction
+BATCH = 1000  # items in one transaction
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 5.0
 
@@ -31,7 +32,7 @@ class Feeder:
         """Start without items; at most `limit` may wait."""
         self._store = store
         self._limit = limit
-        self._waiting: deque[MasterItem] = deque()
+        self._waiting: deque[MasterItem | Cycle] = deque()
         self._in_hand = 0  # taken from the queue, not yet written
         self._counts: Counter[str] = Counter()
         self._changed = threading.Condition()
@@ -42,7 +43,7 @@ class Feeder:
     def start(self) -> None:
         self._thread.start()
 
-    def put(self, item: MasterItem) -> None:
+    def put(self, item: MasterItem | Cycle) -> None:
         with self._changed:
             if len(self._waiting) < self._limit:
                 self._waiting.append(item)
@@ -74,7 +75,7 @@ class Feeder:
             self._deliver(batch)
         self._store.close()
 
-    def _take(self) -> list[MasterItem]:
+    def _take(self) -> list[MasterItem | Cycle]:
         """Return the next items; none when closing and there are no more, or no more time."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._deadline is not None)
@@ -88,11 +89,14 @@ class Feeder:
         """Return the wall seconds until time is up."""
         return float("inf") if self._deadline is None else self._deadline - time.monotonic()
 
-    def _deliver(self, batch: Sequence[MasterItem]) -> None:
+    def _deliver(self, batch: Sequence[MasterItem | Cycle]) -> None:
         wait = FIRST_WAIT_S
         while True:
             try:
-                written = self._store.write([observe(item) for item in batch])
+                written = self._store.write(
+                    [observe(item) for item in batch if not isinstance(item, Cycle)],
+                    [item for item in batch if isinstance(item, Cycle)],
+                )
             except (MasterError, ConfigurationError) as error:
                 self._count(errors=1)
                 self._tell(str(error))

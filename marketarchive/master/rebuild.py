@@ -16,12 +16,15 @@ from pathlib import Path
 from sqlalchemy import Connection, delete
 from sqlalchemy.exc import SQLAlchemyError
 
+from marketarchive.archive.lines import parse_cycle
 from marketarchive.archive.reader import ArchiveReader
 from marketarchive.exceptions import ArchiveError, ParseError
+from marketarchive.items import Cycle
+from marketarchive.master.cycles import write_cycles
 from marketarchive.master.engine import open_master, unusable, writing
 from marketarchive.master.headlines import write_headlines
 from marketarchive.master.observation import HeadlineObservation, Key, Observation, observe
-from marketarchive.master.tables import market_changes, markets, news_context, price_snapshots
+from marketarchive.master.tables import cycles, market_changes, markets, news_context, price_snapshots
 from marketarchive.master.timeline import Keep
 from marketarchive.master.upsert import CHUNK, Written, upsert
 from marketarchive.venues import feed_of, venues
@@ -66,17 +69,19 @@ def rebuild(
     engine = open_master(url, wait_s=LOCK_WAIT_S)
     done = Rebuilt()
     unplaced: list[HeadlineObservation] = []  # raw may speak of their markets later
-    batches = _batches(_in_order(_observations(root, since, done)))
+    states: list[Cycle] = []
+    batches = _batches(_in_order(_observations(root, since, done, states)))
     try:
         if since is None:
             with writing(engine) as connection:
-                for table in (news_context, price_snapshots, market_changes, markets):
+                for table in (cycles, news_context, price_snapshots, market_changes, markets):
                     connection.execute(delete(table))
                 for batch in batches:
                     written = upsert(connection, batch, keep)
                     unplaced += written.unplaced
                     _take(done, batch, written, progress)
                 _place(done, connection, unplaced)
+                write_cycles(connection, states)
                 if not done.messages:
                     raise ArchiveError(
                         f"nothing in {root / 'raw'} speaks of markets; the master is left as it was. Is this "
@@ -90,6 +95,7 @@ def rebuild(
                 _take(done, batch, written, progress)
             with writing(engine) as connection:
                 _place(done, connection, unplaced)
+                write_cycles(connection, states)
     except SQLAlchemyError as error:
         raise unusable(engine, error) from None
     finally:
@@ -112,11 +118,21 @@ def _take(done: Rebuilt, batch: list[Observation], written: Written, progress: P
         progress(done)
 
 
-def _observations(root: Path, since: int | None, done: Rebuilt) -> Iterator[Observation]:
-    """Yield the observations of every response in raw, parsed as by the live spiders."""
+def _observations(root: Path, since: int | None, done: Rebuilt, states: list[Cycle]) -> Iterator[Observation]:
+    """Yield the observations of every response in raw, parsed as by the live spiders.
+
+    The last state of each cycle is left in `states`.
+    """
     reader = ArchiveReader(root)
-    for message in reader.messages(since=since, kinds=("response",), open_parts=True, by_time=True):
+    latest: dict[tuple[str, str, int], Cycle] = {}
+    for message in reader.messages(since=since, kinds=("response", "cycle"), open_parts=True, by_time=True):
         envelope = message.envelope
+        if message.kind == "cycle":
+            state = parse_cycle(message.venue, message.feed, envelope)
+            identity = (state.venue, state.phase, state.started)
+            if identity not in latest or latest[identity].order <= state.order:
+                latest[identity] = state
+            continue
         if (
             (feed := feed_of(message.venue, message.feed)) is None
             or not feed.has_markets
@@ -133,6 +149,7 @@ def _observations(root: Path, since: int | None, done: Rebuilt) -> Iterator[Obse
         done.unreadable += len(parsed.errors)
         for item in parsed.items:
             yield observe(item.model_copy(update={"run": message.run}))
+    states += latest.values()
 
 
 def _in_order(observations: Iterable[Observation]) -> Iterator[Observation]:

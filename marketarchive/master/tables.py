@@ -124,3 +124,19 @@ news_context = Table(
     Column("capture", Text),  # run/venue/feed/seq of the raw line that had it first
     UniqueConstraint("platform", "market_id", "url", "headline", name="news_context_identity"),
 )
+
+cycles = Table(
+    "cycles",
+    metadata,
+    _id(),
+    Column("platform", Text, nullable=False),
+    Column("phase", Text, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),  # null: not over, or nobody came back to it
+    Column("state", Text, nullable=False),
+    Column("pages", BigInteger, nullable=False),
+    Column("markets", BigInteger, nullable=False),
+    Column("failures", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    UniqueConstraint("platform", "phase", "started_at", name="cycles_identity"),
+)

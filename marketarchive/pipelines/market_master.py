@@ -1,4 +1,4 @@
-"""Fifth pipeline: markets, their results, prices and headlines into the market master, beside raw."""
+"""Fifth pipeline: markets, results, prices, headlines and cycles into the market master, beside raw."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from marketarchive.collecting.components import needed_run
 from marketarchive.collecting.master_settings import master_url, snapshots_kept
 from marketarchive.exceptions import MasterError
 from marketarchive.invocation import command
-from marketarchive.items import Headline, Market, PriceSnapshot, Resolution
+from marketarchive.items import Cycle, Headline, Market, PriceSnapshot, Resolution
 from marketarchive.master.engine import connect, open_master
 from marketarchive.master.feeder import Feeder
 from marketarchive.master.store import MasterStore
@@ -54,7 +54,7 @@ class MarketMasterPipeline:
         self._feeder.start()
 
     def process_item(self, item: Any) -> Any:
-        if isinstance(item, (Market, Resolution, PriceSnapshot, Headline)):
+        if isinstance(item, (Market, Resolution, PriceSnapshot, Headline, Cycle)):
             self._feeder.put(item)
             self._publish(self.counts())
         return item

@@ -48,7 +48,7 @@ ARCHIVE_SEGMENT_BYTES = 512 * 2**20
 ARCHIVE_GZIP_LEVEL = None
 # Seconds (project clock) after the end of a UTC day until its files in records/ are final.
 ARCHIVE_DAY_GRACE_S = 600
-# Bytes waiting for the writer above which sweeps and cadences hold back.
+# Bytes waiting for the writer above which sweeps and polls hold back.
 ARCHIVE_BUFFER_SOFT = 32 * 2**20
 # Seconds (wall) without progress of the writer after which the run ends with reason disk.
 ARCHIVE_STALL_S = 30
@@ -77,6 +77,8 @@ CATALOG_POLL_MINUTES = 5
 CATALOG_SNAPSHOT_MINUTES = 15
 # Minutes (project clock) between two looks at markets that are over.
 CATALOG_RESOLVE_MINUTES = 30
+# Requests a second to each platform; the venues' own limits hold as well.
+CATALOG_REQUESTS_S = 2.0
 
 # ---- news ------------------------------------------------------------------------------------------------
 
@@ -142,7 +144,7 @@ URLLENGTH_LIMIT = 0  # default 2083; a long query is ours to send and the venue'
 LOG_LEVEL = "INFO"  # default DEBUG
 # Where `scrapy genspider` writes, in a checkout; default: none.
 NEWSPIDER_MODULE = "marketarchive.spiders"
-# Frames for `scrapy genspider -t sweep`, `cadence`, `stream` and `page`; default: Scrapy's own.
+# Frames for `scrapy genspider -t sweep`, `polling`, `stream` and `page`; default: Scrapy's own.
 TEMPLATES_DIR = str(Path(__file__).parent.parent / "templates")
 # Log lines carry no items: a single one would hold a whole response body.
 LOG_FORMATTER = "marketarchive.collecting.logformat.QuietLogFormatter"

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from marketarchive.venues.answers import Answered, Failure, judge_status
 from marketarchive.venues.book import KeptBook
+from marketarchive.venues.catalogue import Catalogue
 from marketarchive.venues.endpoint import Address, Query
 from marketarchive.venues.messages import ConnectionLine, Parsed, Received
 from marketarchive.venues.perps import Perps
@@ -129,5 +130,6 @@ class Venue:
     market_facts: Callable[[str], MarketFacts] = no_facts
     """What the name of a market (a slug, a ticker) says by itself; nothing of a name of another venue."""
     probe: Probe | None = None
+    catalogue: Catalogue | None = None
     perps: Perps | None = None
     addresses: tuple[Address, ...] = ()

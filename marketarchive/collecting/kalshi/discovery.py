@@ -132,4 +132,4 @@ class KalshiSpider(SweepSpider):
                 self.run.stats.inc_value("discovery/unknown_tickers")
         if not found and self.arguments.shard is None and not self.run.stop.is_set():
             logger.error("None of markets=%s is known; a ticker is the end of its page's address", tickers)
-            self.fault = "unknown_markets"
+            self.close_reason = "unknown_markets"

@@ -94,7 +94,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
     @property
     def expects_more(self) -> bool:
         """Return whether new markets may come: not where they were named."""
-        return not self.arguments.markets and self.fault is None
+        return not self.arguments.markets and self.close_reason is None
 
     def upkeep(self) -> list[asyncio.Task[None]]:
         tasks = [self.spawn(self.keep_looking_up()), self.spawn(self._keep_following())]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from marketarchive.collecting.kalshi.discovery import KalshiSpider
-from marketarchive.collecting.tracking import LookUpSpider, TrackingCadenceSpider
+from marketarchive.collecting.tracking import LookUpSpider, TrackingPollingSpider
 from marketarchive.items import Market
 from marketarchive.times import SECOND, from_datetime, iso
 from marketarchive.venues.kalshi.tickers import round_at, rounds_series, series_of
@@ -88,5 +88,5 @@ class TrackedMarkets(KalshiSpider, LookUpSpider):
                 yield Open(due.ticker, series, due.asset, due.start_ns, due.end_ns)
 
 
-class TrackingSpider(TrackedMarkets, TrackingCadenceSpider):
+class TrackingSpider(TrackedMarkets, TrackingPollingSpider):
     """Use it when the same question is asked of every chosen market while it is open."""

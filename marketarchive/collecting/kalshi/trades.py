@@ -98,7 +98,7 @@ class TradeSpider(TrackingSpider):
             self._walking.discard(ticker)
             self.run.stats.inc_value("sweep/cursor_errors")
             yield self._cut(walk, "venue", str(error))
-            self.fault = "sweep_cursor_loop"
+            self.close_reason = "sweep_cursor_loop"
         else:
             self._walk_on(walk, following)
 

@@ -125,7 +125,7 @@ class PolymarketSpider(SweepSpider):
             logger.error(
                 "None of markets=%s is known; a slug is the end of its page's address", self.arguments.markets
             )
-            self.fault = "unknown_markets"
+            self.close_reason = "unknown_markets"
 
     async def _leave_files(
         self, found: Mapping[str, Market], source: Mapping[str, str], *, complete: bool

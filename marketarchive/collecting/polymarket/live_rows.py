@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from marketarchive.clock import sleep
-from marketarchive.collecting.cadence import MISSED_ROWS_MAX
+from marketarchive.collecting.polling import MISSED_ROWS_MAX
 from marketarchive.collecting.polymarket.discovery import batches
 from marketarchive.collecting.polymarket.due_rounds import DueRounds
 from marketarchive.collecting.polymarket.quotes import judge, quote_of

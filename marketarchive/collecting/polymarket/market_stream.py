@@ -81,7 +81,7 @@ class PolymarketStreamSpider(StreamSpider, PolymarketTrackedMarkets):
     @property
     def expects_more(self) -> bool:
         """Return whether new markets can appear: named ones end."""
-        return not self.arguments.markets and self.fault is None
+        return not self.arguments.markets and self.close_reason is None
 
     def upkeep(self) -> list[asyncio.Task[None]]:
         tasks = [self.spawn(self.keep_looking_up()), self.spawn(self._look_for_due_rounds())]

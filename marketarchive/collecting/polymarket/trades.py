@@ -146,7 +146,7 @@ class PolymarketTradeSpider(PolymarketTrackingSpider):
             except CursorError as error:
                 stats.inc_value("sweep/cursor_errors")
                 yield self._cut(walk, "sequence", "venue", str(error))
-                self.fault = "sweep_cursor_loop"
+                self.close_reason = "sweep_cursor_loop"
             else:
                 self._request_page(walk, following)
         else:
@@ -180,7 +180,7 @@ class PolymarketTradeSpider(PolymarketTrackingSpider):
 
     def _note_refusal(self, answer: Answer) -> None:
         if answer.request.query.endpoint is queries.TRADES_V1:
-            self.fault = "trades_refused"  # an answer of /v2/trades that refuses counts as good
+            self.close_reason = "trades_refused"  # an answer of /v2/trades that refuses counts as good
 
     def _cut(self, walk: TradeWalk, reason: GapReason, cause: Cause, detail: str) -> Any:
         self._leave(walk)

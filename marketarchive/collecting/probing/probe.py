@@ -71,7 +71,7 @@ class ProbeSpider(ArchiveSpider):
         if question is None:
             self.findings = findings
         if findings.missing and not self._is_blocked():
-            self.fault = "probe_failed"
+            self.close_reason = "probe_failed"
 
     async def _exchange(self, query: Query) -> Exchange:
         """Send `query` and wait for its end."""

@@ -230,7 +230,7 @@ class Collection:
             ran = await self._run(feed, is_bounded=True)
             if ran.exit_code == DISK:
                 self.request_stop("disk")
-            if self._stop.is_set():
+            if feed.is_once or self._stop.is_set():
                 return ran.exit_code
             lasted = to_seconds(self.process.clock.mono_ns() - begun)
             failures = 1 if lasted >= LASTED_S else failures + 1

@@ -15,10 +15,10 @@ from typing import Any
 from marketarchive.clock import Clock, sleep_until
 from marketarchive.collecting.kalshi.price_polls import PolledMarket
 from marketarchive.collecting.live_books import BookSource, StateSource
+from marketarchive.collecting.together.claim import claim
 from marketarchive.collecting.together.listener import Listener, Observation, RowWriter, Total
 from marketarchive.items import Gap, Market
 from marketarchive.plans.kxbtc15m import history
-from marketarchive.plans.kxbtc15m.claim import claim
 from marketarchive.plans.kxbtc15m.lines import line, number, opening, prices, seconds, settlement, strike_set
 from marketarchive.plans.kxbtc15m.market import Followed
 from marketarchive.plans.kxbtc15m.quotes import (

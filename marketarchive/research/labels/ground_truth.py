@@ -18,7 +18,7 @@ from marketarchive.archive.ledger import Entry, Ledger
 from marketarchive.archive.reader import SEGMENT_KINDS
 from marketarchive.clock import Clock, RealClock
 from marketarchive.exceptions import ArchiveError, DiskError
-from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, leave_manifest
+from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, write_manifest
 from marketarchive.research.engine import require
 from marketarchive.research.labels import label_files
 from marketarchive.research.labels.label import VERDICTS, Label, touches
@@ -229,4 +229,4 @@ def _manifest(
     versions = {"ground_truth": VERSION}
     for source in round_sources():
         versions |= {f"{source.platform} {name}": version for name, version in source.versions.items()}
-    return leave_manifest(root, clock, started, "ground-truth", arguments, versions, made)
+    return write_manifest(root, clock, started, "ground-truth", arguments, versions, made)

@@ -17,7 +17,7 @@ from marketarchive.clock import RealClock
 from marketarchive.exceptions import ArchiveError, ConfigurationError, DiskError
 from marketarchive.research.checks import verified_books
 from marketarchive.research.checks.check import share
-from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, leave_manifest
+from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, write_manifest
 from marketarchive.research.engine import connect, require
 from marketarchive.research.names import known as known_of
 from marketarchive.research.products import products_of
@@ -250,7 +250,7 @@ class _Report:
             "verdict": found.level,
             "reasons": found.reasons,
         }
-        return leave_manifest(root, RealClock(), self._started, "report", arguments, _versions(), made)
+        return write_manifest(root, RealClock(), self._started, "report", arguments, _versions(), made)
 
     def _inputs(self) -> list[dict[str, str]]:
         """List the inputs with checksums.

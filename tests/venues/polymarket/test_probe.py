@@ -335,7 +335,6 @@ def without(pattern: bytes) -> Change:
 
 def with_zeros(kind: bytes) -> Change:
     """Messages of `kind` have a hash that cannot be right."""
-
     zeros = b'"hash":"%b"' % (b"0" * 40)
 
     def change(payload: bytes) -> bytes:

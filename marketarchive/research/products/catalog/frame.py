@@ -19,7 +19,7 @@ from marketarchive.master.observation import Key
 from marketarchive.master.outcome import Outcome
 from marketarchive.research.engine import connect, require
 from marketarchive.research.pandas_frames import table_frame
-from marketarchive.research.views import Moment, many, ns
+from marketarchive.research.views import Moment, ns, sql_list
 
 if TYPE_CHECKING:
     import duckdb
@@ -175,7 +175,7 @@ def _joined(database: duckdb.DuckDBPyConnection, at: int, venue: str | Sequence[
         f"CASE WHEN known.updated_at <= {at} THEN known.{name} ELSE last_prices.{name} END AS {name}"
         for name in ("volume", "liquidity")
     ]
-    where = "true" if venue is None else f"known.platform IN ({many(venue)})"
+    where = "true" if venue is None else f"known.platform IN ({sql_list(venue)})"
     return database.sql(
         f"""WITH newest AS (
                 SELECT platform, market_id, field,
@@ -184,7 +184,7 @@ def _joined(database: duckdb.DuckDBPyConnection, at: int, venue: str | Sequence[
                 FROM changes GROUP BY ALL
             ), stated AS (
                 SELECT platform, market_id, {pivot}, max(since) AS changed_at,
-                    max(since) FILTER (field IN ({many(RESULT)})) AS result_at
+                    max(since) FILTER (field IN ({sql_list(RESULT)})) AS result_at
                 FROM newest GROUP BY ALL
             )
             SELECT {", ".join(columns)},

@@ -14,7 +14,7 @@ import msgspec
 
 from marketarchive.clock import RealClock
 from marketarchive.exceptions import ArgumentError, DiskError
-from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, leave_manifest
+from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, write_manifest
 from marketarchive.research.engine import connect, require
 from marketarchive.research.products.perps.convert import Window, rows_of
 from marketarchive.research.products.perps.quality_report import report_quality
@@ -135,7 +135,7 @@ def _unify(
             "venues": {"made": done.made, "kept": done.kept},
         }
         arguments = {"period": period, "start": window.first, "end": window.last}
-        done.manifest = leave_manifest(root, clock, started, "perps", arguments, {"perps": VERSION}, made)
+        done.manifest = write_manifest(root, clock, started, "perps", arguments, {"perps": VERSION}, made)
     else:
         import pyarrow.parquet as pq
 

@@ -17,7 +17,7 @@ from marketarchive.clock import RealClock
 from marketarchive.exceptions import ArchiveError, DiskError
 from marketarchive.research.checks import sequence, verified_books
 from marketarchive.research.checks.check import CheckResult, State
-from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, leave_manifest
+from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, write_manifest
 from marketarchive.research.engine import connect, require, run
 from marketarchive.research.labels import ground_truth as truth
 from marketarchive.research.labels import label_files
@@ -248,4 +248,4 @@ def _write(root: Path, started: int, document: Mapping[str, Any], checks: Sequen
         "state": document["state"],
         "checks": {each.name: each.state for each in checks},
     }
-    return leave_manifest(root, RealClock(), started, "validate", arguments, document["versions"], made)
+    return write_manifest(root, RealClock(), started, "validate", arguments, document["versions"], made)

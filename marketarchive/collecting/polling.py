@@ -16,7 +16,7 @@ MISSED_ROWS_MAX = 5_000
 """Rows written at once for ticks missed at a stretch (a machine asleep); the gap covers all of them."""
 
 
-class CadenceSpider(SweepSpider):
+class PollingSpider(SweepSpider):
     """Use it when the same things are asked again and again: one pass and exit, or a tick each `interval`.
 
     Ticks are multiples of the interval since the epoch and keep to them; a slow answer does not delay the
