@@ -1,6 +1,7 @@
 """The raw archive of hourly perpetuals at all venues, always the same.
 
-The simulated venues answer what the spiders would ask, page by page; a world stands behind them that is made
+The simulated venues answer what the spiders would ask of their interfaces, page by page (packed files are of
+what these do not serve, and DuckDB alone reads none in a line); a world stands behind them that is made
 faster than the simulator's.
 """
 
@@ -101,6 +102,12 @@ def _make_venue(root: Path, name: str, days: int) -> int:
         writer.close()
 
 
+def _is_packed(route: Route, series: Series) -> bool:
+    last = to_ms(END)
+    url = route.page(series, Range(last - DAY_MS, last)).url
+    return ".zip" in url or ".gz" in url  # a checksum beside it is requested first
+
+
 class _StoppedClock(RealClock):
     """It is NOW: all segments are of one day."""
 
@@ -137,6 +144,7 @@ class _Recording:
             for asset in sectors()
             if asset in known
             for route in perps.routes
+            if not _is_packed(route, Series(asset, known[asset], route.kind, route.step_of(HOUR_S), now))
         )
         self._run.close("finished", {}).result()
         return rows
