@@ -1,4 +1,4 @@
-"""How the whole list of a venue's markets is asked for: the phases of `scrapy catalog`, as data."""
+"""Requests for the whole list of a venue's markets: the phases of `scrapy catalog`, as data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What earlier runs left of a phase: its last cycle in the archive, and whether the master has it.
+"""State that earlier runs left of a phase: its last cycle in the archive, and whether the master has it.
 
 A `cycle` line stands behind the answers that it counts, in the same segment: where the line is on the disk,
 they are too. So the archive itself is the state of a sweep.

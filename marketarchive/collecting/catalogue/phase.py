@@ -15,7 +15,7 @@ from marketarchive.clock import sleep, sleep_until
 from marketarchive.collecting.arguments import Argument, Arguments
 from marketarchive.collecting.catalogue.look_back import PhaseKey, catch_up, last_state
 from marketarchive.collecting.catalogue.master_reader import MasterReader
-from marketarchive.collecting.catalogue.progress import Progress
+from marketarchive.collecting.catalogue.progress import CycleProgress
 from marketarchive.collecting.catalogue.turn import turn
 from marketarchive.collecting.limits import backoff
 from marketarchive.collecting.master_settings import master_url, snapshots_kept
@@ -47,7 +47,7 @@ RATE = "CATALOG_REQUESTS_S"
 SELECTIONS = frozenset({"assets", "durations", "series", "shard"})
 """Arguments that choose some markets."""
 
-Step = Callable[[Progress], Awaitable[bool]]
+Step = Callable[[CycleProgress], Awaitable[bool]]
 """Does a part of a cycle from where its progress is; False when it could not be done to its end."""
 
 
@@ -192,7 +192,7 @@ class PhaseSpider(SweepSpider):
         """Go on with `last` if it is not over, else do a new one; return its state at the end."""
         run = self.run
         resumed = last is not None and not last.is_over
-        progress = Progress.of(last) if last and resumed else Progress.begin(run.clock.now_ns())
+        progress = CycleProgress.of(last) if last and resumed else CycleProgress.begin(run.clock.now_ns())
         self._before |= self._seen
         self._seen, self._closed = set(), set()
         run.stats.inc_value("cycles/resumed" if resumed else "cycles/begun")
@@ -204,18 +204,18 @@ class PhaseSpider(SweepSpider):
             self.put(cycle)
             run.stats.inc_value(f"cycles/{state}")
             took = to_seconds(run.clock.now_ns() - progress.started)
-            told = "%s %s: %s, %d pages, %d markets, %d failures, %.1f s"
+            summary = "%s %s: %s, %d pages, %d markets, %d failures, %.1f s"
             counts = progress.pages, progress.markets, progress.failures
-            logger.info(told, self.venue, self.phase, state, *counts, took)
+            logger.info(summary, self.venue, self.phase, state, *counts, took)
         run.stats.set_value("cycles/pages", progress.pages)
         run.stats.set_value("cycles/markets", progress.markets)
         return cycle
 
-    def _state(self, progress: Progress, state: CycleState) -> Cycle:
+    def _state(self, progress: CycleProgress, state: CycleState) -> Cycle:
         now = self.run.clock.now_ns()
         return progress.cycle(self.venue, self.catalogue_feed, self.phase, state, now)
 
-    async def _state_after(self, progress: Progress) -> CycleState:
+    async def _state_after(self, progress: CycleProgress) -> CycleState:
         """Do what is left of a cycle; `running` when the run ends before."""
         steps = await self._steps(progress)
         for number in range(progress.step, len(steps)):
@@ -224,7 +224,7 @@ class PhaseSpider(SweepSpider):
             progress.step, progress.place = number + 1, {}
         return "complete"
 
-    async def _steps(self, progress: Progress) -> Sequence[Step]:
+    async def _steps(self, progress: CycleProgress) -> Sequence[Step]:
         """Return the parts of a cycle in order; the same for every run that goes on with it."""
         catalogue = self.catalogue
         if self.phase == "discover":
@@ -243,7 +243,7 @@ class PhaseSpider(SweepSpider):
 
     # ---- steps -------------------------------------------------------------------------------------------
 
-    async def _read_list(self, query: Query, progress: Progress, *, until_known: bool = False) -> bool:
+    async def _read_list(self, query: Query, progress: CycleProgress, *, until_known: bool = False) -> bool:
         """Read a list from where the cycle is to its end."""
         begin, pages = query, Pages()
         following: Query | None = query
@@ -283,7 +283,7 @@ class PhaseSpider(SweepSpider):
                 break
         return True
 
-    async def _read_unresolved(self, progress: Progress) -> bool:
+    async def _read_unresolved(self, progress: CycleProgress) -> bool:
         """Request markets that are over by what we know and that no list has shown, by their ids."""
         catalogue = self.catalogue
         find = partial(cycles.unresolved, platform=self.venue, now=self.run.clock.now_ns())
@@ -298,7 +298,7 @@ class PhaseSpider(SweepSpider):
             progress.place = {"after": ids[-1]}
         return True
 
-    async def _read_reports(self, progress: Progress) -> bool:
+    async def _read_reports(self, progress: CycleProgress) -> bool:
         """Request what the venue reports of the markets that this cycle has seen closed."""
         catalogue = self.catalogue
         assert catalogue.reports is not None
@@ -310,7 +310,7 @@ class PhaseSpider(SweepSpider):
             progress.place = {"after": ids[-1]}
         return True
 
-    async def _read_pages(self, query: Query, progress: Progress) -> bool:
+    async def _read_pages(self, query: Query, progress: CycleProgress) -> bool:
         """Request all pages of a query whose progress is kept by its caller."""
         following: Query | None = query
         pages = Pages()
@@ -331,7 +331,7 @@ class PhaseSpider(SweepSpider):
     # ---- requests ----------------------------------------------------------------------------------------
 
     async def _answer(
-        self, query: Query, progress: Progress, note: Callable[[Answer], None] | None = None
+        self, query: Query, progress: CycleProgress, note: Callable[[Answer], None] | None = None
     ) -> Answer:
         """Return the answer to a request, however often it has to be sent; without a status: in vain.
 
@@ -372,7 +372,7 @@ class PhaseSpider(SweepSpider):
         await sleep(clock, to_seconds(self._request_at - clock.mono_ns()), self.run.stop)
         self._request_at = clock.mono_ns() + int(SECOND / self.requests_s)
 
-    def _note_loop(self, query: Query, progress: Progress, error: CursorError) -> None:
+    def _note_loop(self, query: Query, progress: CycleProgress, error: CursorError) -> None:
         """Record that a list has no end."""
         logger.error("The %s of %s ended: %s", self.phase, self.venue, error)
         self.run.stats.inc_value("sweep/cursor_errors")
@@ -383,7 +383,7 @@ class PhaseSpider(SweepSpider):
 
     # ---- what is known -----------------------------------------------------------------------------------
 
-    async def _brings_new(self, answer: Answer, progress: Progress) -> bool:
+    async def _brings_new(self, answer: Answer, progress: CycleProgress) -> bool:
         """Return whether a page lists a market that was not known before this cycle."""
         assert answer.parsed is not None
         listed = {item.market_id for item in answer.parsed.items if isinstance(item, Market)} - self._before
@@ -401,7 +401,7 @@ class PhaseSpider(SweepSpider):
             return None
 
 
-def _batches(ids: Sequence[str], size: int, progress: Progress) -> Iterator[Sequence[str]]:
+def _batches(ids: Sequence[str], size: int, progress: CycleProgress) -> Iterator[Sequence[str]]:
     """Yield sorted ids in pieces, those behind the progress's place only."""
     left = [each for each in ids if each > progress.place.get("after", "")]
     for start in range(0, len(left), size):

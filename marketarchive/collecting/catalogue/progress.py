@@ -1,4 +1,4 @@
-"""How far a cycle has come, as the archive's `cycle` lines tell it."""
+"""Progress of a cycle, as the archive's `cycle` lines state it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from marketarchive.times import MICROSECOND
 
 
 @dataclass
-class Progress:
+class CycleProgress:
     """State of a cycle under way; `place` is where its step goes on, {} at the step's beginning."""
 
     started: int  # wall ns, whole microseconds
@@ -23,12 +23,12 @@ class Progress:
     place: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def begin(cls, now: int) -> Progress:
+    def begin(cls, now: int) -> CycleProgress:
         """Return that of a cycle that begins at `now`, wall ns."""
         return cls(now // MICROSECOND * MICROSECOND)
 
     @classmethod
-    def of(cls, cycle: Cycle) -> Progress:
+    def of(cls, cycle: Cycle) -> CycleProgress:
         """Return that of a cycle that goes on."""
         found: Mapping[str, Any] = json.loads(cycle.position) if cycle.position else {}
         return cls(

@@ -1,4 +1,4 @@
-"""What is shown of the catalogue while it is collected: the last cycle of each platform and phase."""
+"""Display of the catalogue while it is collected: the last cycle of each platform and phase."""
 
 from __future__ import annotations
 
