@@ -18,6 +18,8 @@ SHARED = {
     "canonical_pandas",
     "cryptofeed_capture",
     "ending",
+    "perps_archive",
+    "perps_duckdb",
     "result",
     "sender",
     "stream_crawl",

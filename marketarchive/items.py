@@ -179,6 +179,11 @@ class Cycle:
         """Return whether it has ended."""
         return self.state != "running"
 
+    @property
+    def order(self) -> tuple[int, int, bool]:
+        """Return what states of one cycle are sorted by: some lines of a moment may pass each other."""
+        return self.received_at, self.pages, self.is_over
+
 
 RAW = (Response, Frames, Connection, BookState, Gap, Invalid, Cycle)
 """Items that become lines of the raw archive."""
@@ -246,6 +251,8 @@ class Market(Derived):
     resolved_at: datetime | None = None
     protocol_version: str | None = None
     tick_size: Decimal | None = Field(default=None, gt=0)
+    contract_size: Decimal | None = Field(default=None, gt=0)  # of a perpetual: base units
+    funding_interval_s: Decimal | None = Field(default=None, gt=0)  # of a perpetual: whole seconds
 
     @model_validator(mode="after")
     def _consistent(self) -> Market:

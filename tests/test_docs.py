@@ -205,10 +205,8 @@ def test_the_figures_of_what_proves_a_stream_are_those_of_the_code() -> None:
         f"nothing was proven for {each.silent_s:g} s is requested over REST, and again every",
         f"A token that is out is requested every {RESYNC_EVERY_S:g} s",
         f"not answered within {STATEMENT_S:g} s is given up",
-        (
-            f"noticed within {each.weak_max_s:g} s of the first change that did not come, "
-            f"and not before {each.in_flight_s:g} s"
-        ),
+        f"noticed within {each.weak_max_s:g} s of the first change that did",
+        f"not come, and not before {each.in_flight_s:g} s",
         f"nothing happened until {each.statement_lag_s:g} s before the request",
         f"that state has {each.in_flight_s:g} s to arrive",
         f"the last {KEPT_CHANGES} of a token",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import cached_property
+from math import inf
 from typing import Any
 
 from marketarchive.collecting.arguments import (
@@ -16,6 +18,7 @@ from marketarchive.collecting.arguments import (
     Arguments,
     moment,
 )
+from marketarchive.collecting.perp_ticks import PerpTick
 from marketarchive.collecting.polling import PollingSpider
 from marketarchive.collecting.spider import Answer, PendingRequest
 from marketarchive.collecting.sweep import Pages
@@ -26,6 +29,8 @@ from marketarchive.times import DAY, SECOND, from_iso, from_ms, iso, to_ms
 from marketarchive.venues import venues
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.messages import Parsed
+from marketarchive.venues.perp_record import PerpRecord
+from marketarchive.venues.perp_rows import Ends
 from marketarchive.venues.perps import (
     DAY_MS,
     FEED,
@@ -36,6 +41,7 @@ from marketarchive.venues.perps import (
     Series,
     following,
     sectors,
+    uncovered,
 )
 from marketarchive.venues.symbols import symbols
 from marketarchive.venues.table_rows import InstrumentsRow
@@ -72,7 +78,7 @@ class PerpsSpider(PollingSpider):
     feed = FEED
     feeds = (FEED,)
     accepts = ACCEPTS
-    item_classes = (Market,)
+    item_classes = (Market, PerpRecord)
 
     @classmethod
     def check_arguments(cls, given: Mapping[str, Any]) -> Arguments:
@@ -113,21 +119,33 @@ class PerpsSpider(PollingSpider):
         await self._past()
 
     def due(self, tick: int) -> Iterable[PendingRequest]:
-        for query in self._of_tick(tick):
-            scope = Scope(self.venue, self.feed, _market(query), kind="market" if _market(query) else "")
-            yield PendingRequest(query, _items, self.feed, scope)
+        queries = self.perps.live(self.contracts())
+        rows = PerpTick(self.venue, tick, self.contracts(), queries)
 
-    def missed(self, ticks: Iterable[int]) -> Iterable[Any]:  # noqa: ARG002  (rows are made of tables)
-        return ()
+        def observe(answer: Answer) -> Iterator[Any]:
+            yield from _items(answer)
+            yield from rows.add(answer)
 
-    def _of_tick(self, tick: int) -> list[Query]:
-        queries = list(self.perps.live(self.contracts()))
+        for query in queries:
+            yield PendingRequest(query, observe, self.feed, self._scope_of(query))
+        for query in self._beside(tick, queries):
+            yield PendingRequest(query, _items, self.feed, self._scope_of(query))
+
+    def missed(self, ticks: Iterable[int]) -> Iterable[Any]:
+        queries = self.perps.live(self.contracts())
+        for tick in ticks:
+            yield from PerpTick(self.venue, tick, self.contracts(), queries).rows(self.run.clock.now_ns())
+
+    def _beside(self, tick: int, queries: Collection[Query]) -> Iterator[Query]:
+        """Yield what is requested at some ticks only: what loans cost, which contracts there are."""
         if self._is_first or tick % HOUR == 0:
-            queries += self.perps.once
+            yield from self.perps.once
         if self._is_first or tick % DAY == 0:
-            queries += [query for query in self.perps.instruments if query not in queries]
+            yield from (query for query in self.perps.instruments if query not in queries)
         self._is_first = False
-        return queries
+
+    def _scope_of(self, query: Query) -> Scope:
+        return Scope(self.venue, self.feed, _market(query), kind="market" if _market(query) else "")
 
     _is_first = True
 
@@ -138,22 +156,39 @@ class PerpsSpider(PollingSpider):
         if due is None:
             logger.warning("No period of %s ends in the time asked for", self.venue)
             return
-        instruments = await self._instruments()
+        instruments = await self.list_instruments()
         contracts = self.contracts()
         if self.perps.lists_ended and instruments:
             for contract in contracts:
                 if contract.market not in instruments:
                     self._put_unlisted(contract, due)
             contracts = [each for each in contracts if each.market in instruments]
+        if instruments:
+            self._unlisted = {each.market for each in contracts} - instruments.keys()
         now = to_ms(self.run.clock.now_ns())
         series = [
             (contract._replace(kind=route.kind, step_s=route.step_of(self.period_s), now=now), route)
             for contract in contracts
-            for route in self.perps.routes
+            for route in self._routes(contract)
         ]
+        for instrument in instruments.values():
+            self._ends.note(instrument)
         others = [self._fetch(query, Scope(self.venue, self.feed)) for query in self.perps.once]
         walks = [self._walk(each, route, due, instruments.get(each.market)) for each, route in series]
         await asyncio.gather(*others, *walks)
+
+    _unlisted: AbstractSet[str] = frozenset()  # contracts that the venue does not list any more
+
+    def _routes(self, contract: Series) -> list[Route]:
+        """Return what lists the past of a contract: files, where it is not listed any more."""
+        if contract.market not in self._unlisted:
+            return [route for route in self.perps.routes if route.older_s != inf]
+        kept = {route.kind for route in self.perps.routes if route.has_ended}
+        return [route for route in self.perps.routes if route.has_ended or route.kind not in kept]
+
+    @cached_property
+    def _ends(self) -> Ends:
+        return Ends(self.venue)
 
     @property
     def period_s(self) -> int:
@@ -169,7 +204,7 @@ class PerpsSpider(PollingSpider):
         first, last = -(-start // step) * step, end // step * step
         return Range(to_ms(first), to_ms(last)) if first <= last else None
 
-    async def _instruments(self) -> dict[str, InstrumentsRow]:
+    async def list_instruments(self) -> dict[str, InstrumentsRow]:
         """Return what the venue lists now, by its name for it: what came, nothing of what failed."""
         found: dict[str, InstrumentsRow] = {}
         for first in self.perps.instruments:
@@ -196,7 +231,9 @@ class PerpsSpider(PollingSpider):
         self, series: Series, route: Route, due: Range, instrument: InstrumentsRow | None
     ) -> None:
         """List a series to its end, a window after another: what of one fails is a gap of that window."""
-        wanted = self._served(series, route, self._wanted(series, route, due, instrument))
+        wanted = self._wanted(series, route, due, instrument)
+        if not (route.has_ended and series.market in self._unlisted):
+            wanted = self._served(series, route, wanted)
         if wanted is None:
             return
         async with self._room:
@@ -237,14 +274,23 @@ class PerpsSpider(PollingSpider):
                 return None
             self.run.stats.inc_value("perps/pages")
             self.run.stats.inc_value("perps/rows", len(parsed.keys))
+            if over := sum(map(self._ends.is_over, parsed.statements)):
+                self.run.stats.inc_value("perps/rows_after_end", over)
             times += [int(key) for key in parsed.keys]
             query = self._venue.next_page(query, parsed)
         return times
 
     def _note_missing(self, series: Series, route: Route, requested: Range, times: Sequence[int]) -> None:
-        """Put a gap of what is before the first of all that there is."""
+        """Put a gap of what is before the first of all that there is, and of holes in a file of steps."""
+        if route.file is not None and series.step_s:
+            for missing in uncovered(
+                requested, times, series.step_s * 1000, is_open=series.market in self._unlisted
+            ):
+                self._put_gap("not_served", "venue", series, route, missing, "not in the file")
+            return
         first = min(times, default=requested.last + 1)
-        if first - requested.first >= max(series.step_s, 7200) * 1000:
+        apart_s = 0 if route.file is None else 2 * max(self.perps.settled_every_s)
+        if first - requested.first >= max(series.step_s, apart_s, 7200) * 1000:
             missing = requested._replace(last=min(requested.last, first - 1))
             self._put_gap("not_served", "venue", series, route, missing, "nothing is listed before")
 

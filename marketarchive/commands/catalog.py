@@ -10,7 +10,7 @@ from scrapy.settings import BaseSettings
 from marketarchive.collecting.feed_context import name_feeds
 from marketarchive.commands.collect import Command as Collect
 from marketarchive.exceptions import ConfigurationError
-from marketarchive.plans.catalog.plan import PLAN
+from marketarchive.plans.catalog.plan import PLAN, left_out
 
 MINUTES = {
     "discover": "CATALOG_POLL_MINUTES",
@@ -59,7 +59,8 @@ class Command(Collect):
             given["platforms"] = chosen if isinstance(chosen, str) else ",".join(chosen)
         log = self.own_log()
         name_feeds()
-        self.collect([PLAN], {**given, "once": str(int(opts.once))}, opts.duration, log=log)
+        off = left_out(self.settings)
+        self.collect([PLAN], {**given, "once": str(int(opts.once))}, opts.duration, off, log)
 
 
 def _minutes(settings: BaseSettings, name: str) -> str:

@@ -27,7 +27,7 @@ from marketarchive.venues.symbols import symbols
 
 ATTEMPTS = 2
 """A venue that failed is tried once more, after all others."""
-PASSING = frozenset({"disconnect", "stall", "rate_limited", "dns", "tls"})
+PASSING = frozenset({"disconnect", "stall", "rate_limited", "dns", "tls", "checksum"})
 """Reasons of gaps that may be gone at the next attempt."""
 
 

@@ -5,8 +5,9 @@ A row of `cycles` is the latest state of one cycle: states may arrive in any ord
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
@@ -36,7 +37,7 @@ class HeldCycle:
 def write_cycles(connection: Connection, states: Iterable[Cycle]) -> None:
     """Write states of cycles, in a transaction that holds the write lock."""
     latest: dict[tuple[str, str, int], Cycle] = {}
-    for state in sorted(states, key=_age):
+    for state in sorted(states, key=attrgetter("order")):
         latest[state.venue, state.phase, state.started // _US] = state
     for identity, state in latest.items():
         named = and_(*(column == value for column, value in zip(_IDENTITY, identity, strict=True)))
@@ -44,7 +45,7 @@ def write_cycles(connection: Connection, states: Iterable[Cycle]) -> None:
         row = _row(state)
         if held is None:
             connection.execute(insert(cycles), row)
-        elif (held["updated_at"], held["pages"]) <= (row["updated_at"], row["pages"]):
+        elif _order(held) <= _order(row):
             connection.execute(update(cycles).where(named), row)
 
 
@@ -123,8 +124,9 @@ def _is_open() -> ColumnElement[bool]:
     return or_(markets.c.status.is_(None), markets.c.status != "resolved")
 
 
-def _age(state: Cycle) -> tuple[int, int]:
-    return state.received_at, state.pages
+def _order(row: Mapping[Any, Any]) -> tuple[int, int, bool]:
+    """Return `Cycle.order` of a row."""
+    return row["updated_at"], row["pages"], row["state"] != "running"
 
 
 def _row(state: Cycle) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from marketarchive.master.store import MasterStore
 
 logger = logging.getLogger(__name__)
 
-BATCH = 500  # items in one transaction
+BATCH = 1000  # items in one transaction
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 5.0
 

@@ -66,6 +66,8 @@ FIELDS: Final[dict[str, Kind]] = {
     "liquidity_unit": "text",
     "resolution_kind": "text",
     "reopened_at": "time",
+    "contract_size": "decimal",
+    "funding_interval_s": "decimal",
 }
 PRICES_BIT: Final = 1  # a price snapshot
 BITS: Final = {name: 2 << place for place, name in enumerate(FIELDS)}
@@ -149,9 +151,9 @@ def to_column(kind: Kind, text: str | None) -> Any:
 
 
 def from_column(kind: Kind, value: Any) -> str | None:
-    """Return the canonical text of a column's value."""
-    if value is None:
-        return None
+    """Return the canonical text of a column's value; a text as SQLite stores it is one already."""
+    if value is None or isinstance(value, str):
+        return value
     match kind:
         case "decimal":
             return decimal_text(value)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import NamedTuple, Self
 
 from marketarchive.items import Market, Resolution
@@ -52,13 +53,14 @@ class Outcome(NamedTuple):
             **{name: encode(FIELDS[name], value) for name, value in stated.items() if value is not None}
         )
 
-    @classmethod
-    def from_text(cls, text: str | None) -> Outcome:
+    @staticmethod
+    @lru_cache(4096)  # most of thousands of open markets state the same
+    def from_text(text: str | None) -> Outcome:
         """Return what `text` wrote; None means no statement."""
         stated = {} if text is None else json.loads(text)
         if "payouts" in stated:
             stated["payouts"] = encode("json", stated["payouts"])
-        return cls(**stated)
+        return Outcome(**stated)
 
     @property
     def text(self) -> str:

@@ -130,7 +130,7 @@ def _observations(root: Path, since: int | None, done: Rebuilt, states: list[Cyc
         if message.kind == "cycle":
             state = parse_cycle(message.venue, message.feed, envelope)
             identity = (state.venue, state.phase, state.started)
-            if identity not in latest or latest[identity].received_at <= state.received_at:
+            if identity not in latest or latest[identity].order <= state.order:
                 latest[identity] = state
             continue
         if (

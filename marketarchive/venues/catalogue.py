@@ -1,4 +1,4 @@
-"""Requests for the whole list of a venue's markets: the phases of `scrapy catalog`, as data."""
+"""Lists of all markets of a venue, as data: what the phases of `scrapy catalog` request."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from marketarchive.exceptions import CursorError
@@ -75,12 +76,15 @@ class Route:
     is_in_force: bool = False
     """What it lists is in force from its time on, as the rate of a continuous venue; else it is of before."""
     older_s: float | None = None
-    """Seconds back from now before which it is asked for what the other route of its kind does not reach."""
+    """Seconds back from now before which it is asked for what the other route of its kind does not reach;
+    infinity: only for contracts that ended."""
+    has_ended: bool = False
+    """Whether it also has contracts that the venue does not list any more: it is asked for all their past."""
     window_s: int = 0
     window_rows: int = 0
     """Seconds, or rows of a step, in one request at most; 0: any. What is asked for is divided by it."""
-    is_daily: bool = False
-    """Whether each request is for a UTC day."""
+    file: Callable[[int], Range] | None = None
+    """Of a moment, ms, the range of the file that holds it, where each request is for one file (a day)."""
 
     def windows(self, series: Series, wanted: Range) -> Iterator[Range]:
         """Yield the ranges that are to be asked for one by one, the newest first."""
@@ -88,8 +92,8 @@ class Route:
         last = wanted.last
         while last >= wanted.first:
             first = wanted.first
-            if self.is_daily:
-                first = max(first, last // DAY_MS * DAY_MS)
+            if self.file is not None:
+                first = max(first, self.file(last).first)
             elif length:
                 first = max(first, last - length + 1)
             yield Range(first, last)
@@ -134,6 +138,8 @@ class Perps:
     """Of every row, 0 where the venue has no such fee; None: as its table of rates says."""
     once: tuple[Query, ...] = ()  # what has no past and is asked for once a pass: rates of borrowing
     settled_every_s: tuple[int, ...] = (28_800, 14_400, 7_200, 3_600)  # intervals that occur
+    statuses: Mapping[str, str] = field(default_factory=dict)
+    """The venue's words for the status of a contract -> `unopened`, `active`, `closed`."""
     unproven: Mapping[str, str] = field(default_factory=dict)  # route -> why nobody has seen a recording
 
 
@@ -156,6 +162,16 @@ def following(direction: Direction, requested: Range, times: Collection[int]) ->
     if left.first < requested.first or left.last > requested.last or left == requested:
         raise CursorError(f"a page of {requested.first} to {requested.last} ms holds nothing of it")
     return left
+
+
+def uncovered(requested: Range, times: Collection[int], step: int, *, is_open: bool) -> list[Range]:
+    """Return where a range has no row for two steps and more.
+
+    times: of rows, ms; step: ms between two of them; is_open: whether they may end before the range does.
+    """
+    within = sorted({at for at in times if requested.first <= at <= requested.last})
+    edges = [requested.first - 1, *within, *(() if is_open and within else (requested.last + 1,))]
+    return [Range(before + 1, after - 1) for before, after in pairwise(edges) if after - before > 2 * step]
 
 
 @cache

@@ -178,6 +178,24 @@ class BorrowRatesRow(_Row, frozen=True, kw_only=True, gc=False):
     bps_per_day_short: Amount | None = None
 
 
+class PriceHistoryRow(_MarketRow, frozen=True, kw_only=True, gc=False):
+    """A price of a time long past, as the venue tells it afterwards; nobody observed it then.
+
+    `event_time` is the time of a point, or the end of the period that prices are of.
+    """
+
+    source: str
+    verified: Verdict | None = "not_available"
+    interval_s: int | None = None  # of a period; None of a point
+    price: Amount | None = None  # of the last trade of the period; of a point the midpoint
+    price_low: Amount | None = None
+    price_high: Amount | None = None
+    bid: Amount | None = None  # at its end, as the ask
+    ask: Amount | None = None
+    volume: Amount | None = None  # of the period, in contracts
+    open_interest: Amount | None = None
+
+
 class UnreadableRow(msgspec.Struct, frozen=True):
     """A row of a table that cannot be read; it spoils no other."""
 
@@ -189,7 +207,14 @@ class UnreadableRow(msgspec.Struct, frozen=True):
 
 PerpRow: TypeAlias = FundingsRow | CandlesRow | OpenInterestRow | InstrumentsRow | BorrowRatesRow
 TableRow: TypeAlias = (
-    BooksRow | BookChangesRow | TradesRow | QuotesRow | ReferencePricesRow | PerpRow | UnreadableRow
+    BooksRow
+    | BookChangesRow
+    | TradesRow
+    | QuotesRow
+    | ReferencePricesRow
+    | PriceHistoryRow
+    | PerpRow
+    | UnreadableRow
 )
 
 TABLE_OF: dict[type[_Row], str] = {
@@ -198,6 +223,7 @@ TABLE_OF: dict[type[_Row], str] = {
     TradesRow: "trades",
     QuotesRow: "quotes",
     ReferencePricesRow: "reference_prices",
+    PriceHistoryRow: "price_history",
     FundingsRow: "fundings",
     CandlesRow: "candles",
     OpenInterestRow: "open_interest",

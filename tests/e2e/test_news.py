@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -24,13 +24,17 @@ from tests.e2e.harness import SCRAPY, Done, Output, Simulator, command, crawl, r
 pytestmark = pytest.mark.e2e
 
 LAKE, SPACEPORT = "will-the-lake-freeze-over-this-winter", "will-a-new-spaceport-open-by-2028"
+BEGIN = from_iso("2026-11-20T10:01:00Z") // SECOND
+LEAD_S = 2400
+"""Simulated seconds in which the first cycle is over, before something new is listed."""
 FAST = {"NEWS_PER_MINUTE": 6000}
 
 
 @pytest.fixture(scope="module")
 def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Simulator, Path]]:
     """A simulator, and an archive whose master knows its markets."""
-    options = ("--speed", "200", "--start", "2026-11-20T10:01:00Z")
+    listed = next_listing([query_text("Will the lake freeze over this winter?")], BEGIN + LEAD_S)
+    options = ("--speed", "100", "--start", iso((listed - LEAD_S) * SECOND))
     with simulator(tmp_path_factory.mktemp("truth"), *options) as world:
         out = tmp_path_factory.mktemp("news") / "out"
         names = f"markets={LAKE},{SPACEPORT}"
@@ -65,15 +69,15 @@ def collected(known: tuple[Simulator, Path]) -> tuple[Simulator, Path]:
     world, out = known
     done = news(world, out)
     assert done.code == 0, done.log
-    world.wait_until(next_listing(out, int(world.now_s())))
+    asked = {line["params"]["q"] for line in Output(out).lines("news", "response")}
+    world.wait_until(next_listing(asked, int(world.now_s())))
     done = news(world, out)
     assert done.code == 0, done.log
     return world, out
 
 
-def next_listing(out: Path, now: int) -> int:
-    """The first second after `now` at which a search finds another page that is older than `now`."""
-    asked = {line["params"]["q"] for line in Output(out).lines("news", "response")}
+def next_listing(asked: Iterable[str], now: int) -> int:
+    """The first minute after `now` at which a search finds another page that is older than `now`."""
     server = Searxng(1)
     for moment in range(now + 60, now + 86_400, 60):
         for text in asked:

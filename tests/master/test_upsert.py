@@ -157,6 +157,31 @@ def test_views_give_readable_times_and_research_names(engine: Engine) -> None:
         assert news == "2025-11-21T04:40:00.000000Z"
 
 
+def test_terms_of_a_perpetual_are_journaled_and_seen_in_a_view(engine: Engine) -> None:
+    perpetual: dict[str, Any] = {"category": "perpetual", "asset": "BTC"}
+    listed = datetime(2021, 1, 4, 8, tzinfo=UTC)
+    put(
+        engine,
+        market(1, **perpetual, start_at=listed, contract_size=Decimal("0.01"), status="active"),
+        market(2, **perpetual, funding_interval_s=Decimal(28_800)),
+        market(3, **perpetual, funding_interval_s=Decimal(14_400)),
+        market(4, **perpetual, contract_size=Decimal("0.010"), funding_interval_s=Decimal(14_400)),
+        market(5, market_id="other"),
+    )
+    assert journal(engine, "funding_interval_s") == [(2, None, 28_800), (3, 28_800, 14_400)]
+    assert journal(engine, "contract_size") == [(1, None, Decimal("0.01"))]
+    assert known(engine, 2)["funding_interval_s"] == 28_800
+    with engine.connect() as connection:
+        row = connection.execute(text("SELECT * FROM perpetuals_view")).mappings().one()
+    assert (row["asset"], row["status"], row["listed_at"], row["delisted_at"]) == (
+        "BTC",
+        "active",
+        "2021-01-04T08:00:00.000000Z",
+        None,
+    )
+    assert (float(row["contract_size"]), int(row["funding_interval_s"])) == (0.01, 14_400)
+
+
 def test_the_same_again_changes_nothing(engine: Engine) -> None:
     items: list[MasterItem] = [
         market(0, **FULL),

@@ -59,7 +59,7 @@ async def test_items_reach_the_master_and_go_on(tmp_path: Path) -> None:
     assert made.process_item(gap) is gap
     await made.close_spider()
     assert rows(tmp_path, "market_id, title, resolution") == [("0xabc", "a", "Up")]
-    assert stats(crawler) == {"rows_upserted": 3, "changes": 6}
+    assert stats(crawler) == {"rows_upserted": 3, "changes": 7}
 
 
 def test_without_a_master_only_files_are_written(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Runs the notebooks; `python -m tests.research.notebook` stores them with their outputs.
 
-`notebook rounds` or `notebook perpetuals`, and an archive then if there is one, makes those that are
-about it.
+`notebook rounds`, or `notebook perpetuals`, and an archive if there is one, makes those that are about it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""State that earlier runs left of a phase: its last cycle in the archive, and whether the master has it.
+"""State that earlier runs left of a phase: its last cycle in the archive, and what the master lacks of it.
 
 A `cycle` line stands behind the answers that it counts, in the same segment: where the line is on the disk,
 they are too. So the archive itself is the state of a sweep.
@@ -15,6 +15,7 @@ from marketarchive.items import Cycle, Phase
 from marketarchive.master.cycles import HeldCycle
 from marketarchive.master.rebuild import rebuild
 from marketarchive.master.timeline import Keep
+from marketarchive.times import from_iso
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,15 @@ def last_state(root: Path, key: PhaseKey, since: int) -> Cycle | None:
     Raises CorruptError, ArchiveError.
     """
     newest: Cycle | None = None
-    for entry in ArchiveReader(root).segments(key.venue, key.feed, since):
+    for entry in reversed(ArchiveReader(root).segments(key.venue, key.feed, since)):
         if not entry["counts"].get("cycle"):
             continue
+        if newest is not None and from_iso(entry["last"]) < newest.received_at:
+            continue  # it cannot have a newer one
         for message in read_segment(root, entry):
             if message.kind == "cycle" and message.envelope["phase"] == key.phase:
                 state = parse_cycle(key.venue, key.feed, message.envelope)
-                if newest is None or newest.received_at <= state.received_at:
+                if newest is None or newest.order <= state.order:
                     newest = state
     return newest
 

@@ -1,4 +1,4 @@
-"""Progress of a cycle, as the archive's `cycle` lines state it."""
+"""Progress of a cycle, and its form in `cycle` lines of the archive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Display of the catalogue while it is collected: the last cycle of each platform and phase."""
+"""View of the catalogue while it is collected: the last cycle of each platform and phase."""
 
 from __future__ import annotations
 

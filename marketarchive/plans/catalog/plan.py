@@ -1,12 +1,16 @@
-"""The plan: of each platform with a catalogue the spiders of its three phases."""
+"""The plan: of each platform with a catalogue the spiders of its three phases, and headlines beside."""
 
 from __future__ import annotations
 
+from scrapy.settings import BaseSettings
+
 from marketarchive.collecting.arguments import Argument, Arguments, names, seconds
 from marketarchive.collecting.together.plan import Plan, PlannedFeed
+from marketarchive.collecting.user_settings import user_setting
 from marketarchive.exceptions import ArgumentError
 from marketarchive.plans.catalog.listener import CycleListener
 from marketarchive.venues import venues
+from marketarchive.venues.searxng.queries import ADDRESS
 
 
 def platforms() -> tuple[str, ...]:
@@ -43,13 +47,19 @@ SNAPSHOT = Argument("snapshot", _cycle, "15m", "time between two snapshots of al
 RESOLVE = Argument("resolve", _cycle, "30m", "time between two looks at markets that are over")
 ONCE = Argument("once", _switch, "1", "one cycle of each phase, then the end")
 
+NEWS = "searxng_news"
+NEWS_OPTION = "no-news"
 SNAPSHOT_FIRST_S = 5.0
 """At a start the snapshot has the first turn: what it has listed need not be discovered."""
 
 
 def feeds(arguments: Arguments) -> list[PlannedFeed]:
-    """Return the phases of each platform."""
+    """Return the phases of each platform, and a cycle of headlines with each snapshot."""
     given = arguments.others
+
+    def every(name: str) -> dict[str, str]:
+        return {} if given["once"] else {"interval": f"{given[name]:g}"}
+
     planned = []
     for platform in given["platforms"]:
         for spider, name, more, place in (
@@ -57,16 +67,28 @@ def feeds(arguments: Arguments) -> list[PlannedFeed]:
             ("markets", "discover", {"until": "known"}, 1),
             ("resolutions", "resolve", {}, 2),
         ):
-            every = {} if given["once"] else {"interval": f"{given[name]:g}"}
             planned.append(
                 PlannedFeed(
                     f"{platform}_{spider}",
-                    {"markets": "all", **more, **every},
+                    {"markets": "all", **more, **every(name)},
                     after_s=place * SNAPSHOT_FIRST_S,
                     is_once=given["once"],
                 )
             )
-    return planned
+    news = PlannedFeed(
+        NEWS,
+        every("snapshot"),
+        after_s=3 * SNAPSHOT_FIRST_S,
+        option=NEWS_OPTION,
+        title="Headlines",
+        is_once=given["once"],
+    )
+    return [*planned, news]
+
+
+def left_out(settings: BaseSettings) -> frozenset[str]:
+    """Return the options of what is off: headlines, where no server for them is set."""
+    return frozenset() if user_setting(settings, ADDRESS.setting) else frozenset({NEWS_OPTION})
 
 
 def listener(arguments: Arguments, now: int) -> CycleListener:  # noqa: ARG001  (a plan's interface)
@@ -87,5 +109,5 @@ PLAN = Plan(
         "once": "0",
     },
     listener=listener,
-    settings={"MASTER_SNAPSHOTS": "all", "MASTER_QUEUE": 50_000},
+    settings={"MASTER_SNAPSHOTS": "all", "MASTER_QUEUE": 50_000, "MASTER_CLOSE_TIMEOUT": 60},
 )

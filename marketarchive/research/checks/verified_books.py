@@ -23,11 +23,11 @@ RULE = (
 VERDICTS = ("ok", "failed", "unchecked", "not_available")
 
 _NAMED = "venue, feed, run, seq, connection, market, slug, token, event_time, received_at, verified"
-_NAMES = "[told.slug, told.market, told.token]"
+_NAMES = "[found.slug, found.market, found.token]"
 _REPORTED = f"""EXISTS (FROM gaps
-    WHERE gaps.run = told.run AND {concerns("reported.venue", "reported.feed", _NAMES, "reported.connection")}
-    AND gaps."from" <= told.received_at
-    AND coalesce(gaps."to", 'infinity') >= coalesce(told.event_time, told.received_at))"""
+    WHERE gaps.run = found.run AND {concerns("found.venue", "found.feed", _NAMES, "found.connection")}
+    AND gaps."from" <= found.received_at
+    AND coalesce(gaps."to", 'infinity') >= coalesce(found.event_time, found.received_at))"""
 
 
 def check(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> CheckResult:
@@ -54,14 +54,14 @@ def check(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: i
         run(
             connection,
             f"""CREATE OR REPLACE TEMP TABLE failed AS
-                SELECT *, {_REPORTED} AS is_told FROM {reported} AS told WHERE verified = 'failed'""",
+                SELECT *, {_REPORTED} AS is_reported FROM {reported} AS found WHERE verified = 'failed'""",
         )
-        [[unexplained]] = run(connection, "SELECT count(*) FROM failed WHERE NOT is_told")
+        [[unexplained]] = run(connection, "SELECT count(*) FROM failed WHERE NOT is_reported")
         offenders = dicts(
             connection,
             f"""SELECT source AS "table", feed, run, seq, coalesce(slug, market) AS market, token,
-                       event_time::VARCHAR AS event_time, is_told AS in_a_recorded_gap
-                FROM failed ORDER BY is_told, failed.event_time, run, seq LIMIT {OFFENDERS}""",
+                       event_time::VARCHAR AS event_time, is_reported AS in_a_recorded_gap
+                FROM failed ORDER BY is_reported, failed.event_time, run, seq LIMIT {OFFENDERS}""",
         )
     sums = {name: sum(each[name] for each in counted) for name in ("rows", *VERDICTS)}
     checked = sums["ok"] + sums["failed"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from marketarchive.simulator.catalog import Catalog
+from marketarchive.simulator.catalog import Catalog, Life
 from marketarchive.simulator.kalshi.access import ROUTE, Access
 from marketarchive.simulator.kalshi.books import Books
 from marketarchive.simulator.kalshi.catalog import Listings, quote
@@ -82,6 +82,11 @@ class Kalshi:
     def open_catalog(self, markets: int) -> None:
         """Add long-running markets, of which so many are open at a moment. Raises ConfigurationError."""
         self._rest.catalog = Listings(Catalog(self._seed, "kalshi", markets))
+
+    def catalog_market(self, slot: int, generation: int, member: int) -> Life | None:
+        """Return a long-running market by its place, None where there is none."""
+        long = self._rest.catalog
+        return None if long is None else long.catalog.market(slot, generation, member)
 
     def catalog_truth(self, start_ns: int, end_ns: int) -> Iterator[dict[str, Any]]:
         """Yield the long-running markets that were listed between two moments or not over long before."""

@@ -23,7 +23,7 @@ _CAPS = {"markets": 100, "events": 500}
 _OFFSET_MAX = 10_000
 _IDS_MAX = 100
 
-_ORDERS = frozenset({"endDate", "volumeNum", "volume24hr", "volume"})
+_ORDERS = frozenset({"endDate", "closedTime", "volumeNum", "volume24hr", "volume"})
 
 _Row = SimMarket | tuple[Group, list[SimMarket]]  # of /markets, of /events
 _Key = Callable[[_Row], tuple[float, int]]
@@ -144,6 +144,8 @@ class Gamma:
             markets = [row] if isinstance(row, SimMarket) else row[1]
             if order == "endDate":
                 return max(market.end for market in markets)
+            if order == "closedTime":
+                return max(market.closed_at or 0 for market in markets)
             return self._rows.volume(markets[0], second) if order in _ORDERS else 0
 
         return lambda row: (value(row), number(row))

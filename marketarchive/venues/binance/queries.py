@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 
+from marketarchive.times import from_ms, utc
 from marketarchive.venues.binance import endpoints
 from marketarchive.venues.endpoint import Endpoint, Query
+from marketarchive.venues.messages import Parsed
 from marketarchive.venues.perps import Range, Series
 
 CANDLES_PAGE = 499
@@ -14,6 +17,8 @@ CANDLES_PAGE = 499
 SHORT_PAGE = 99
 FUNDING_PAGE = 1000
 OPEN_INTEREST_PAGE = 500
+METRICS_STEP_S = 300
+"""Between two rows of a daily file of open interest."""
 DAY_S = 86_400
 OPEN_INTEREST_REACH_S = 29.5 * DAY_S
 """An earlier `startTime` is refused with 400 and -1130; the oldest row lay 29.97 days back on 2026-10-03."""
@@ -66,6 +71,34 @@ def open_interest_history(series: Series, requested: Range) -> Query:
     return _ranged(endpoints.OPEN_INTEREST_HISTORY, chosen, requested, OPEN_INTEREST_PAGE)
 
 
+def metrics_file(series: Series, requested: Range) -> Query:
+    """Return the request for the checksum of a day's open interest, every five minutes, in the archive."""
+    return _file(endpoints.METRICS_FILE, series, requested)
+
+
+def funding_file(series: Series, requested: Range) -> Query:
+    """Return the request for the checksum of a month's settled rates in the archive."""
+    return _file(endpoints.FUNDING_FILE, series, requested)
+
+
+def candles_file(series: Series, requested: Range) -> Query:
+    """Return the request for the checksum of a day's candles in the archive."""
+    file = {
+        "trade": endpoints.CANDLES_FILE,
+        "mark": endpoints.MARK_CANDLES_FILE,
+        "index": endpoints.INDEX_CANDLES_FILE,
+    }[series.kind]
+    return _file(file, series, requested, {"interval": INTERVALS[series.step_s]})
+
+
+def next_page(query: Query, parsed: Parsed) -> Query | None:
+    """Return the request for the file of a checksum; `sha256` of its path is no part of the address."""
+    file = endpoints.FILE_OF.get(query.endpoint.name)
+    if file is None or parsed.next_cursor is None:
+        return None
+    return Query(file, path={**query.path, "sha256": parsed.next_cursor})
+
+
 def live(contracts: Collection[Series]) -> Sequence[Query]:
     """Return what tells of prices, expected funding and open interest now, a contract a request."""
     return [
@@ -73,6 +106,14 @@ def live(contracts: Collection[Series]) -> Sequence[Query]:
         for each in contracts
         for endpoint in (endpoints.PREMIUM, endpoints.OPEN_INTEREST)
     ]
+
+
+def _file(
+    file: Endpoint, series: Series, requested: Range, more: Mapping[str, str] = MappingProxyType({})
+) -> Query:
+    begins = utc(from_ms(requested.first))
+    times = {"day": f"{begins:%Y-%m-%d}", "month": f"{begins:%Y-%m}"}
+    return Query(endpoints.checksum_of(file), path={"symbol": series.market, **times, **more})
 
 
 def _ranged(

@@ -12,7 +12,7 @@ from decimal import Decimal
 import msgspec
 
 from marketarchive.exceptions import ParseError
-from marketarchive.venues.binance import endpoints
+from marketarchive.venues.binance import endpoints, files
 from marketarchive.venues.binance.queries import STEPS
 from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.perp_rows import (
@@ -111,6 +111,8 @@ class SentInterval(msgspec.Struct, rename="camel"):
 
 def parse(received: Received) -> Parsed:
     """Return the rows of an answer as `statements`. Raises ParseError."""
+    if received.canonical_url.startswith(endpoints.ARCHIVE):
+        return files.parse(received)
     return read_by(_READERS, received)
 
 
@@ -239,7 +241,8 @@ def _intervals(received: Received) -> Parsed:
             funding_interval_s=sent.funding_interval_hours * 3600,
         )
 
-    return page("instruments", decode(received, _RAW), SentInterval, lambda _: None, rows)
+    found = page("instruments", decode(received, _RAW), SentInterval, lambda _: None, rows)
+    return listed(received, found, STATUSES)
 
 
 _READERS = {

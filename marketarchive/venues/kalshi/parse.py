@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from marketarchive.exceptions import ParseError
-from marketarchive.venues.kalshi import books, exchange, markets, trades
+from marketarchive.venues.kalshi import books, candles, exchange, markets, trades
 from marketarchive.venues.kalshi.endpoints import BASE, DEMO_BASE
 from marketarchive.venues.messages import Parsed, Received
 
@@ -17,6 +17,8 @@ _ROUTES: list[tuple[re.Pattern[str], Callable[[Received], Parsed]]] = [
     (re.compile(r"/events"), markets.parse_events),
     (re.compile(r"/events/[^/]+"), markets.parse_event),
     (re.compile(r"/markets/orderbooks"), books.parse_books),
+    (re.compile(r"/markets/candlesticks"), candles.parse_many_candles),
+    (re.compile(r"/(?:series/[^/]+|historical)/markets/[^/]+/candlesticks"), candles.parse_candles),
     (re.compile(r"/markets/[^/]+/orderbook"), books.parse_book),
     (re.compile(r"/(?:markets|historical)/trades"), trades.parse_trades),
     (re.compile(r"(?:/historical)?/markets"), markets.parse_markets),

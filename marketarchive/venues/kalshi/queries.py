@@ -128,6 +128,23 @@ def old_market(ticker: str) -> Query:
     return _query(endpoints.ONE_OLD_MARKET, path={"ticker": ticker})
 
 
+def candles(series: str, ticker: str, start_s: int, end_s: int, minutes: int) -> Query:
+    """Return the request for the candlesticks of a market of the live tier that end in a range."""
+    path = {"series": series, "ticker": ticker}
+    return _query(endpoints.CANDLES, path=path, **_window(start_s, end_s, minutes))
+
+
+def many_candles(tickers: Sequence[str], start_s: int, end_s: int, minutes: int) -> Query:
+    """Return the request for those of up to TICKERS_PER_CANDLES markets of the live tier."""
+    window = _window(start_s, end_s, minutes)
+    return _query(endpoints.MANY_CANDLES, market_tickers=",".join(tickers), **window)
+
+
+def old_candles(ticker: str, start_s: int, end_s: int, minutes: int) -> Query:
+    """Return the request for the candlesticks of a market of the historical tier."""
+    return _query(endpoints.OLD_CANDLES, path={"ticker": ticker}, **_window(start_s, end_s, minutes))
+
+
 def old_trades(ticker: str) -> Query:
     """Return the request for the trades of a market in the historical tier."""
     return _query(endpoints.OLD_TRADES, ticker=ticker, limit=endpoints.TRADES_PAGE)
@@ -173,6 +190,10 @@ def _query(endpoint: Endpoint, path: dict[str, str] | None = None, **params: Any
         if value is not None
     }
     return Query(endpoint, given, path or {}, cost=REQUEST_TOKENS)
+
+
+def _window(start_s: int, end_s: int, minutes: int) -> dict[str, Any]:
+    return {"start_ts": start_s, "end_ts": end_s, "period_interval": minutes}
 
 
 def _seconds(ns: int | None) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from marketarchive.venues.endpoint import Address
 from marketarchive.venues.kalshi.answers import judge
+from marketarchive.venues.kalshi.candles import CandleRows
 from marketarchive.venues.kalshi.catalogue import CATALOGUE
 from marketarchive.venues.kalshi.endpoints import BASE
 from marketarchive.venues.kalshi.parse import parse
@@ -39,6 +40,7 @@ VENUE = Venue(
         ),
         "trades": Feed(tables=("trades",), rows=TradeRows, is_polled=True),
         "resolutions": Feed(is_polled=True, has_markets=True),
+        "backfill": Feed(tables=("price_history",), rows=CandleRows, is_polled=True, has_markets=True),
         "probe": Feed(is_polled=True, has_markets=True),
     },
     parse=parse,

@@ -9,6 +9,9 @@ from __future__ import annotations
 from marketarchive.venues.endpoint import Endpoint, Limit
 
 BASE = "https://www.okx.com/api/v5"
+ARCHIVE = "https://static.okx.com/cdn/okex/traderecords"
+FILES = Limit("okx/files", 20, window_s=10.0)
+"""Nothing says how often files may be requested."""
 
 
 def _endpoint(name: str, path: str, requests: int) -> Endpoint:
@@ -27,3 +30,9 @@ INDEX_TICKERS = _endpoint("index_tickers", "/market/index-tickers", 20)
 OPEN_INTEREST = _endpoint("open_interest", "/public/open-interest", 20)
 OPEN_INTEREST_HISTORY = _endpoint("open_interest_history", "/rubik/stat/contracts/open-interest-history", 10)
 LOANS = _endpoint("loans", "/public/interest-rate-loan-quota", 2)
+FUNDING_FILE = Endpoint(
+    "okx_funding_file",
+    f"{ARCHIVE}/swaprates/monthly/{{year}}{{month}}/{{symbol}}-fundingrates-{{year}}-{{month}}.zip",
+    FILES,
+)
+"""A month of UTC+8, two days after its end; addresses as /public/market-data-history gives them."""

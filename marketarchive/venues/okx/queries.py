@@ -8,16 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from marketarchive.times import from_ms, utc
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.okx import endpoints
+from marketarchive.venues.perp_files import month
 from marketarchive.venues.perps import Range, Series
 
+ALL = "ANY"
+"""For `instId`, where the contracts of a route are to be listed together."""
 CANDLES_PAGE = 100
 """Rows; of trades 300 are served, of mark price and index 100."""
 FUNDING_PAGE = 100
 """Rows; 400 since 2025. A window of as many hours has no more at any interval."""
 FUNDING_REACH_S = 90 * 86_400
 """Measured: 90 days back rows come (2026-09-04), the oldest 93 days back (2026-08-01), none at 120."""
+AHEAD_MS = 8 * 3_600_000
+"""By how much the days and months of files are ahead of UTC."""
 OPEN_INTEREST_PAGE = 100
 OPEN_INTEREST_ROWS = 1_440
 """The newest of each step that are served."""
@@ -37,10 +43,27 @@ def instruments() -> Query:
     return Query(endpoints.INSTRUMENTS, {"instType": "SWAP"})
 
 
+def funding_intervals() -> Query:
+    """Return the request for the coming settlements of all contracts, which show their intervals."""
+    return Query(endpoints.FUNDING_RATE, {"instId": ALL})
+
+
 def funding_rates(series: Series, requested: Range) -> Query:
     """Return the request for settled rates."""
     chosen = {"instId": series.market, **_between(requested)}
     return Query(endpoints.FUNDING_RATES, {**chosen, "limit": str(FUNDING_PAGE)})
+
+
+def month_of(at: int) -> Range:
+    """Return the month of UTC+8 that holds a moment. at: ms."""
+    return month(at, AHEAD_MS)
+
+
+def funding_file(series: Series, requested: Range) -> Query:
+    """Return the request for a month's settled rates in the archive."""
+    begins = utc(from_ms(requested.first + AHEAD_MS))
+    times = {"year": f"{begins:%Y}", "month": f"{begins:%m}"}
+    return Query(endpoints.FUNDING_FILE, path={"symbol": series.market, **times})
 
 
 def candles(series: Series, requested: Range) -> Query:

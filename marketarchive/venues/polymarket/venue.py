@@ -9,6 +9,7 @@ from marketarchive.venues.polymarket.book_rows import PolymarketBookRows
 from marketarchive.venues.polymarket.catalogue import CATALOGUE
 from marketarchive.venues.polymarket.endpoints import CLOB, GAMMA
 from marketarchive.venues.polymarket.parse import parse
+from marketarchive.venues.polymarket.price_history import PriceHistoryRows
 from marketarchive.venues.polymarket.price_rows import PriceRows
 from marketarchive.venues.polymarket.probe import PROBE
 from marketarchive.venues.polymarket.queries import next_page
@@ -69,6 +70,7 @@ VENUE = Venue(
             keys=keys,
         ),
         "resolutions": Feed(is_polled=True, has_markets=True),
+        "backfill": Feed(tables=("price_history",), rows=PriceHistoryRows, is_polled=True, has_markets=True),
         "probe": Feed(is_polled=True, has_markets=True),
     },
     parse=parse,
