@@ -144,7 +144,7 @@ class Check:
     topic: str
     question: Question | str | Callable[[Findings], Question]
     """Or the name of an earlier check, of whose answer more is expected; or made from earlier answers: may
-    raise NotAsked."""
+    raise NotRequestedError."""
     expect: Expect | None = None  # None: see `is_sound`
 
 

@@ -379,7 +379,7 @@ class PhaseSpider(SweepSpider):
         scope = Scope(self.venue, self.catalogue_feed, endpoint=query.endpoint.name)
         now = self.run.clock.now_ns()
         self.put(self.run.gap("sequence", "venue", progress.started, now, scope, str(error)))
-        self.fault = "sweep_cursor_loop"
+        self.close_reason = "sweep_cursor_loop"
 
     # ---- what is known -----------------------------------------------------------------------------------
 

@@ -97,8 +97,8 @@ class Kalshi:
         for event in long.catalog.between(start, end):
             for life in event.markets:
                 listings = [long.as_of(life, each.at) for each in life.revisions]
-                told = life.truth()
-                for revision, listing in zip(told["revisions"], listings, strict=True):
+                true = life.truth()
+                for revision, listing in zip(true["revisions"], listings, strict=True):
                     revision["title"] = listing.title  # what tells markets apart is the label
                 yield {
                     "market_id": listings[0].ticker,
@@ -107,7 +107,7 @@ class Kalshi:
                     "neg_risk": None,
                     "outcomes": ("yes", "no"),
                     "tokens": None,
-                    **told,
+                    **true,
                     "prices": {
                         iso(at * SECOND): sum(quote(life, at)) / 2000
                         for at in life.days(start, end)

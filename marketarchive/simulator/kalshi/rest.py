@@ -54,7 +54,7 @@ class _RefusedError(Exception):
         self.status = status
 
 
-class Window(NamedTuple):
+class CandleWindow(NamedTuple):
     """Unix seconds, and the minutes of a candlestick."""
 
     start: int
@@ -318,7 +318,7 @@ class Rest:
         return json_reply({"markets": markets})
 
     def _rows_of(
-        self, each: Traded, window: Window, second: int, *, is_historical: bool = False
+        self, each: Traded, window: CandleWindow, second: int, *, is_historical: bool = False
     ) -> list[dict[str, Any]]:
         candles = self._candles.between(each, window.start, window.end, window.minutes, second)
         return [candle.row(is_historical=is_historical) for candle in candles]
@@ -448,7 +448,7 @@ def _limit(asked: Asked, usual: int, most: int, operation: str) -> int:
     return min(int(text) or usual, shorter)
 
 
-def _window(asked: Asked, operation: str, markets: int = 1) -> Window:
+def _window(asked: Asked, operation: str, markets: int = 1) -> CandleWindow:
     """Return the range of a request for candlesticks of so many markets. Raises _RefusedError."""
     texts = {name: asked.first(name) for name in ("start_ts", "end_ts", "period_interval")}
     for name, text in texts.items():
@@ -462,7 +462,7 @@ def _window(asked: Asked, operation: str, markets: int = 1) -> Window:
     if spanned > most:
         said = f"requested time range with candlesticks: {spanned:f}, max candlesticks: {most}"
         raise _RefusedError({"code": "bad_request", "details": said, "message": "bad request"})
-    return Window(start, end, minutes)
+    return CandleWindow(start, end, minutes)
 
 
 def _whole(asked: Asked, name: str, otherwise: int) -> int:

@@ -52,7 +52,7 @@ def _live(page: StreamPage, findings: Findings) -> Query:
 
 
 def _leave_alone(findings: Findings) -> None:
-    """Raise NotAsked once the host does not want a client like this."""
+    """Raise NotRequestedError once the host does not want a client like this."""
     if any(map(_is_blocked, findings.exchanges.values())):
         raise NotRequestedError(f"blocked, so left alone; {_BROWSER}")
 

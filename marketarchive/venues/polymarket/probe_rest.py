@@ -107,7 +107,7 @@ def _not_found(exchange: Exchange, _: Findings) -> str:
 
 
 def active(findings: Findings) -> list[Market]:
-    """Return the active markets of the lists, of each those that end first in front. Raises NotAsked."""
+    """Return the lists' active markets, those that end first in front. Raises NotRequestedError."""
     lists = findings.passed("gamma_events_keyset", "gamma_markets_keyset")
     if not (found := [market for parsed in lists for market in _active(parsed, findings.now_ns)]):
         raise NotRequestedError("no active market")
@@ -203,7 +203,7 @@ def book_ages_s(findings: Findings) -> Sequence[float]:
 
 
 def liveliest(findings: Findings) -> str:
-    """Return the token whose book changed last, of those with both sides. Raises NotAsked."""
+    """Return the token whose book changed last, of those with both sides. Raises NotRequestedError."""
     found = [book for book, _ in books(findings)]
     both = [each for each in found if each.bids and each.asks] or found
     return max(both, key=lambda each: each.timestamp_ms).token if both else _tokens(findings)[0]

@@ -67,7 +67,7 @@ def distributions(rows: Sequence[dict[str, Any]], venues: Sequence[str]) -> Char
         ("p75", "75 %"),
         ("p95", "95 %"),
     )
-    told = [
+    hints = [
         *tooltip([("asset", "asset"), ("venue", "venue"), ("rates", "rates")]),
         *(amount(field, title) for field, title in titles),
     ]
@@ -77,7 +77,7 @@ def distributions(rows: Sequence[dict[str, Any]], venues: Sequence[str]) -> Char
     def layer(mark: Chart, first: str, last: str | None = None) -> Chart:
         x = {"field": first, "type": "quantitative", "title": title}
         until = {} if last is None else {"x2": {"field": last}}
-        return {"mark": mark, "encoding": {**place, "x": x, **until, "color": color, "tooltip": told}}
+        return {"mark": mark, "encoding": {**place, "x": x, **until, "color": color, "tooltip": hints}}
 
     zero = {"mark": {"type": "rule", "color": GREY, "strokeDash": [3, 3]}, "encoding": {"x": {"datum": 0}}}
     return {
@@ -98,7 +98,7 @@ def panels(
     rows: Sequence[dict[str, Any]], venues: Sequence[str], field: str, title: str, scope: ReportScope
 ) -> Chart:
     """Return a panel an asset with a line a venue; each has a scale of its own."""
-    told = [*tooltip([("asset", "asset"), ("venue", "venue"), ("from (UTC)", "from")]), amount(field, title)]
+    hints = [*tooltip([("asset", "asset"), ("venue", "venue"), ("from (UTC)", "from")]), amount(field, title)]
     there = {(row["asset"], row["venue"]) for row in rows if row[field] is not None}
     names = ("asset", "venue", "x", "from", field)
     shown = [{name: row[name] for name in names} for row in rows if (row["asset"], row["venue"]) in there]
@@ -124,7 +124,7 @@ def panels(
                     "scale": {"zero": False},
                 },
                 "color": _venue(venues, {row["venue"] for row in shown}),
-                "tooltip": told,
+                "tooltip": hints,
             },
         },
         "resolve": {"scale": {"y": "independent"}, "axis": {"x": "independent"}},
@@ -138,7 +138,7 @@ def spreads(rows: Sequence[dict[str, Any]], scope: ReportScope) -> Chart:
         "funding": "Funding: basis points of 8 hours",
         "mark": "Mark prices: basis points",
     }
-    told = tooltip([("asset", "asset"), ("from", "from")])
+    hints = tooltip([("asset", "asset"), ("from", "from")])
     parts = [
         {
             "title": title,
@@ -156,7 +156,7 @@ def spreads(rows: Sequence[dict[str, Any]], scope: ReportScope) -> Chart:
                     "scale": {"scheme": "blues", "zero": True},
                     "legend": {"orient": "right", "gradientLength": 110},
                 },
-                "tooltip": [*told, amount(field, title)],
+                "tooltip": [*hints, amount(field, title)],
             },
         }
         for field, title in titles.items()

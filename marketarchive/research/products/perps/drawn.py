@@ -1,4 +1,4 @@
-"""What a report draws of the unified data: funding and basis of each venue, thinned. Basis points."""
+"""Series that a report draws of the unified data: funding and basis of each venue, thinned. Basis points."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the unified data go on over time: rows a day, how old what is newest is, how far venues lie apart.
+"""The unified data over time: rows a day, age of the newest row, distance between venues.
 
 All of it is read from `unified`, a relation with the columns of the unified data.
 """

@@ -56,8 +56,10 @@ def part(found: Found) -> ReportPart:
     root = found.scope.root / FOLDER
     document = read_quality(root)
     if document is None or not document["rows"]:
-        told = nothing(f"There are no rows: `{command('perps', root=found.scope.root)}` collects perpetuals.")
-        return ReportPart(sections=[(9, Section("perps", _titled(9, "what was collected"), told))])
+        shown = nothing(
+            f"There are no rows: `{command('perps', root=found.scope.root)}` collects perpetuals."
+        )
+        return ReportPart(sections=[(9, Section("perps", _titled(9, "what was collected"), shown))])
     assets = {each["asset"] for each in document["contracts"] if each["records"]}
     chosen = {asset for asset in assets if asset is not None and found.scope.has(asset)}
     first, last = (from_iso(document[name]) // SECOND for name in ("first", "last"))
@@ -113,7 +115,7 @@ def _titled(number: int, what: str) -> str:
 
 def _collected(document: Mapping[str, Any], time: ReportScope) -> Section:
     first, last = (document[name][:16].replace("T", " ") for name in ("first", "last"))
-    told = _COLLECTED.format(first=first, last=last, period=length(document["period_s"]))
+    shown = _COLLECTED.format(first=first, last=last, period=length(document["period_s"]))
     extra = table(
         [(name, name) for name in ("venue", "contracts", "rows", "expected", "newest", "state")],
         _by_venue(document["contracts"]),
@@ -127,7 +129,7 @@ def _collected(document: Mapping[str, Any], time: ReportScope) -> Section:
         extra += table([(name, name) for name in ("finding", "rows", "which")], odd)
     extra += paragraph(f"All of it, contract by contract, is in {FOLDER}/{STEM}.md.", soft=True)
     chart = charts.collected(drawn.stretches(document["records_by_day"]), time)
-    return Section("perps", _titled(9, "what was collected"), paragraph(told), chart, extra)
+    return Section("perps", _titled(9, "what was collected"), paragraph(shown), chart, extra)
 
 
 def _by_venue(contracts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
