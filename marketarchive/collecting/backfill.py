@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,15 +18,19 @@ from typing import Any, NamedTuple
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.reader import ArchiveReader
 from marketarchive.collecting.arguments import Argument, Arguments, moment
+from marketarchive.collecting.master_settings import master_url, snapshots_kept
 from marketarchive.collecting.spider import Answer
 from marketarchive.collecting.sweep import Pages, SweepSpider
-from marketarchive.exceptions import ArgumentError, CursorError, ParseError
+from marketarchive.exceptions import ArgumentError, CursorError, MarketArchiveError, ParseError
 from marketarchive.items import Market
+from marketarchive.master.rebuild import rebuild
 from marketarchive.scope import Scope
 from marketarchive.times import DAY, iso
 from marketarchive.venues import venues
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.messages import Parsed, Received
+
+logger = logging.getLogger(__name__)
 
 FEED = "backfill"
 START = Argument("start", moment, "2026-10-01", "from the markets that ended at this time on (ISO 8601, UTC)")
@@ -211,7 +216,9 @@ class BackfillSpider(SweepSpider):
             self.run.stats.set_value("backfill/is_finished", 1)
             self.run.stats.set_value("backfill/markets", job.markets)
             return
-        self._known = await asyncio.to_thread(self._read, root, frozenset(job.runs))
+        self._known, first = await asyncio.to_thread(self._read, root, frozenset(job.runs))
+        if first is not None:
+            await self._catch_up(root, first)
         job.runs.append(self.run.archive.run)
         job.write()
         listed = await self.list_past()
@@ -228,11 +235,22 @@ class BackfillSpider(SweepSpider):
             job.write()
             self.run.stats.set_value("backfill/is_finished", 1)
 
-    def _read(self, root: Path, runs: frozenset[str]) -> dict[Any, Found]:
-        """Return what the archive has of earlier runs, by request."""
-        if not runs:
-            return {}
+    async def _catch_up(self, root: Path, since: int) -> None:
+        """Bring into the master what earlier runs received since a time (ns) and could not write."""
+        settings = self.crawler.settings
+        if not (url := master_url(settings)):
+            return
+        try:
+            await asyncio.to_thread(rebuild, root, url, since, keep=snapshots_kept(settings))
+        except (MarketArchiveError, OSError) as error:
+            logger.error("The market master lacks what an earlier run received: %s", error)
+
+    def _read(self, root: Path, runs: frozenset[str]) -> tuple[dict[Any, Found], int | None]:
+        """Return what the archive has of earlier runs, by request, and when the first of it came."""
         found: dict[Any, Found] = {}
+        if not runs:
+            return found, None
+        times = []
         reader = ArchiveReader(root)
         for message in reader.messages(self.venue, FEED, kinds=("response",), open_parts=True):
             if message.run not in runs or message.envelope.get("status") != 200:
@@ -243,7 +261,8 @@ class BackfillSpider(SweepSpider):
             except ParseError:
                 continue
             found[_key_of(received)] = self._found(parsed)
-        return found
+            times.append(message.received_at)
+        return found, min(times, default=None)
 
     def _found(self, parsed: Parsed) -> Found:
         return Found(

@@ -38,6 +38,7 @@ TOPICS = {
     "resolve_ids": "How is an id resolved?",
     "book": "How is the book of one token read?",
     "batch": "And of many at once?",
+    "history": "How are past prices requested?",
     "stream": "How are changes of a book heard at once?",
     "reference": "How are reference prices heard?",
     "resolutions": "How is an outcome known?",

@@ -55,9 +55,8 @@ def history(out: Path, venue: str) -> list[tuple[Any, ...]]:
     assert told.returncode == 0, told.stderr
     files = out / "tables" / "price_history" / f"venue={venue}" / "feed=backfill" / "*" / "*.parquet"
     names = "market, token, epoch(event_time)::BIGINT, price, bid, ask, volume, interval_s"
-    found = duckdb.sql(f"SELECT DISTINCT {names} FROM '{files}' ORDER BY ALL")
-    assert found is not None
-    return found.fetchall()
+    with duckdb.connect() as connection:
+        return connection.execute(f"SELECT DISTINCT {names} FROM '{files}' ORDER BY ALL").fetchall()
 
 
 def markets(out: Path, platform: str) -> dict[str, tuple[Any, ...]]:

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from marketarchive.exceptions import ConfigurationError
 from marketarchive.items import Market
+from marketarchive.times import SECOND
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.kalshi import queries
 from marketarchive.venues.kalshi.answers import is_needing_key
@@ -35,6 +36,7 @@ from marketarchive.venues.probing import (
 
 PAGE = "20"  # rows of each list: a look, no sweep
 SERIES = "KXBTC15M"
+HOUR_S = 3600
 UNKNOWN = "KXMARKETARCHIVE-PROBE"
 
 
@@ -98,6 +100,28 @@ def _rounds(exchange: Exchange, findings: Findings) -> str:
     return f"{expected.ticker} is open, as its ticker says"
 
 
+def _candles(findings: Findings) -> Query:
+    return queries.candles(SERIES, _active(findings), *_last_hour(findings), 1)
+
+
+def _many_candles(findings: Findings) -> Query:
+    return queries.many_candles([_active(findings)], *_last_hour(findings), 1)
+
+
+def _old_candles(findings: Findings) -> Query:
+    """Return the request of a market of the historical tier. Raises NotRequestedError without one."""
+    for market in _markets(findings, "old_markets"):
+        if market.end_at is not None:
+            end = int(market.end_at.timestamp())
+            return queries.old_candles(market.market_id, end - HOUR_S, end, 1)
+    raise NotRequestedError("no market of the historical tier")
+
+
+def _last_hour(findings: Findings) -> tuple[int, int]:
+    now = findings.now_ns // SECOND
+    return now - HOUR_S, now
+
+
 def _settled(exchange: Exchange, findings: Findings) -> str:
     parsed = findings.parse(exchange)
     found = [item for item in parsed.items if isinstance(item, Market)]
@@ -157,6 +181,9 @@ CHECKS = (
     Check("settled", "resolutions", _short(queries.markets(status="settled", series=SERIES)), _settled),
     Check("cutoff", "resolutions", queries.cutoff(), parses),
     Check("old_markets", "resolutions", _short(queries.old_markets(SERIES)), parses),
+    Check("candlesticks", "history", _candles, parses),
+    Check("many_candlesticks", "history", _many_candles, parses),
+    Check("old_candlesticks", "history", _old_candles, parses),
     Check("orderbook", "book", lambda findings: queries.book(_active(findings)), _book),
     Check("orderbooks", "batch", lambda findings: queries.books([_active(findings)]), _batch),
     Check("socket", "stream", _socket),

@@ -294,6 +294,26 @@ def _request_closed(findings: Findings) -> Query:
     return _short(queries.markets(closed=True, ended_since_ns=findings.now_ns - DAY_S * SECOND))
 
 
+def _closed_last(exchange: Exchange, findings: Findings) -> str:
+    """Expect closed markets, and say whether they are in the order that was requested."""
+    found = list(_markets(findings.parse(exchange)))
+    if wrong := [each.slug for each in found if each.status == "active"]:
+        raise unexpected(f"closed=true brought {len(wrong)} markets that are open, e.g. {wrong[0]}")
+    times = [each.closed_at for each in found if each.closed_at is not None]
+    is_ordered = times == sorted(times, reverse=True)
+    return f"{len(found)} rows, {'the last closed first' if is_ordered else 'NOT in the order of closing'}"
+
+
+def _request_history(findings: Findings) -> Query:
+    now = findings.now_ns // SECOND
+    return queries.price_history(liveliest(findings), now - DAY_S, now, 60)
+
+
+def _request_histories(findings: Findings) -> Query:
+    now = findings.now_ns // SECOND
+    return queries.price_histories(_tokens(findings)[:20], now - DAY_S, now, 60)
+
+
 def _request_resolutions(findings: Findings) -> Query:
     return queries.resolutions([each.market_id for each in _closed(findings)[:20]])
 
@@ -318,6 +338,9 @@ REST = (
         for name in BOOK_READS
     ),
     Check("clob_book_unknown", "book", NO_TOKEN, _not_found),
+    Check("gamma_markets_closed_last", "resolutions", _short(queries.markets_closed_last()), _closed_last),
+    Check("clob_price_history", "history", _request_history, parses),
+    Check("clob_price_histories", "history", _request_histories, parses),
     Check("data_resolutions", "resolutions", _request_resolutions, _same_payouts),
     Check("data_trades", "trades", _request_trades, _trades),
     Check("data_trades_v1", "trades", _request_trades_v1, parses),
