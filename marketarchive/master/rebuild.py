@@ -16,7 +16,7 @@ from pathlib import Path
 from sqlalchemy import delete
 from sqlalchemy.exc import SQLAlchemyError
 
-from marketarchive.archive.reader import ArchiveReader
+from marketarchive.archive.reader import ArchiveReader, Message
 from marketarchive.exceptions import ArchiveError, ParseError
 from marketarchive.master.engine import open_master, unusable, writing
 from marketarchive.master.observation import Key, MarketObservation, observe
@@ -33,8 +33,8 @@ LOCK_WAIT_S = 60.0
 class Rebuilt:
     """Progress of a rebuild: counts of what was read and written."""
 
-    messages: int = 0  # answers that venues' parse functions read
-    unreadable: int = 0  # answers they refused, and rows of the others
+    messages: int = 0  # answers and frames that venues' parse functions read
+    unreadable: int = 0  # those they refused, and rows of the others
     rows: int = 0
     changes: int = 0
     reached: int = 0  # time of the newest observation written, ns
@@ -97,16 +97,10 @@ def _take(done: Rebuilt, batch: list[MarketObservation], written: Written, progr
 
 
 def _observations(root: Path, since: int | None, done: Rebuilt) -> Iterator[MarketObservation]:
-    """Yield the observations of every response in raw, parsed as by the live spiders."""
+    """Yield the observations of each message in raw that speaks of markets, parsed as by live spiders."""
     reader = ArchiveReader(root)
-    for message in reader.messages(since=since, kinds=("response",), open_parts=True, by_time=True):
-        envelope = message.envelope
-        if (
-            (feed := feed_of(message.venue, message.feed)) is None
-            or not feed.has_markets
-            or envelope["status"] != 200
-            or envelope.get("flags")  # not whole: the spider asked again
-        ):
+    for message in reader.messages(since=since, open_parts=True, by_time=True):
+        if not _speaks_of_markets(message):
             continue
         try:
             parsed = venues()[message.venue].parse(message.received())
@@ -117,6 +111,17 @@ def _observations(root: Path, since: int | None, done: Rebuilt) -> Iterator[Mark
         done.unreadable += len(parsed.errors)
         for item in parsed.items:
             yield observe(item.model_copy(update={"run": message.run}))
+
+
+def _speaks_of_markets(message: Message) -> bool:
+    feed = feed_of(message.venue, message.feed)
+    if feed is None:
+        return False
+    if message.kind == "frame":
+        return bool(feed.market_mark) and feed.market_mark in message.payload
+    # one that is not whole was asked for again
+    envelope = message.envelope
+    return feed.has_markets and envelope["status"] == 200 and not envelope.get("flags")
 
 
 def _in_order(observations: Iterable[MarketObservation]) -> Iterator[MarketObservation]:

@@ -32,6 +32,7 @@ from marketarchive.venues.kraken import socket as kraken
 from marketarchive.venues.market_messages import (
     BookMessage,
     IndexMessage,
+    MarketEvent,
     MarketMessage,
     TradeMessage,
     WireFormat,
@@ -181,6 +182,8 @@ def said(message: MarketMessage) -> Hashable:
         return ("trade", message.market, message.id)
     if isinstance(message, IndexMessage):
         return ("index", message.market, message.at, message.value)
+    if isinstance(message, MarketEvent):
+        return ("event", message.market, message.at, message.event)
     return ("quote", message.market, message.at, message.bid, message.ask)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from marketarchive.venues.kalshi.answers import judge
+from marketarchive.venues.kalshi.lifecycle import LIFECYCLE
 from marketarchive.venues.kalshi.parse import parse
 from marketarchive.venues.kalshi.probe import PROBE
 from marketarchive.venues.kalshi.queries import next_page
@@ -32,6 +33,8 @@ VENUE = Venue(
             rows=StreamRows,
             price_range=(0, 1),
             is_numbered=True,
+            rowless=frozenset({LIFECYCLE}),
+            market_mark=f'"{LIFECYCLE}"'.encode(),
             titles={"": "Kalshi, order books", INDEX: "CF Benchmarks, by Kalshi"},
         ),
         "trades": Feed(tables=("trades",), rows=TradeRows, is_polled=True),
