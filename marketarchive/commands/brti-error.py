@@ -30,8 +30,8 @@ class Command(OfflineCommand):
             "the median of the seconds that are there, and, of the whole ones, the absolute error: median, "
             "95th percentile, maximum, in dollars and basis points; the bias is proxy - published. Published "
             "values more than 5 % off are no part of it. Where the index itself is archived, which needs a "
-            "key, lines `index` compare the proxy with it in each second of such minutes: minutes, seconds of "
-            "the index, and of them those of the proxy. Replayed books are kept in research/.brti_minutes."
+            "key, lines `index` compare the proxy with it in each second of such minutes: minutes, seconds "
+            "of the index, and of them those of the proxy. Replayed books are kept in research/.brti_minutes."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
