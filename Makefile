@@ -51,7 +51,7 @@ format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/installed
+bench: .venv/installed .clients/cryptofeed/installed
 	for name in $$($(BIN)/python -m benchmarks | cut -d' ' -f1); do $(BIN)/python -m benchmarks $$name --json || true; done
 
 soak: .venv/installed
@@ -60,7 +60,8 @@ soak: .venv/installed
 clients: $(CLIENTS)
 
 # Each by itself: they want other versions of what is installed for us.
-.clients/%/installed: tests/clients/%.txt
+vpath %.txt tests/clients benchmarks
+.clients/%/installed: %.txt
 	$(CHECK_PYTHON)
 	rm -rf $(@D)
 	$(PYTHON) -m venv $(@D)

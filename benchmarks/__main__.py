@@ -9,12 +9,17 @@ import pkgutil
 import sys
 
 import benchmarks
+from benchmarks.ending import unwind_at_sigterm
 from benchmarks.result import Result
 
 SHARED = {
     "__main__",
     "canonical_archive",
     "canonical_pandas",
+    "cryptofeed_capture",
+    "ending",
+    "perps_archive",
+    "perps_duckdb",
     "result",
     "sender",
     "stream_crawl",
@@ -41,6 +46,7 @@ def main() -> int:
                 f"{name:24} {(importlib.import_module(f'benchmarks.{name}').__doc__ or '').splitlines()[0]}"
             )
         return 0
+    unwind_at_sigterm()
     result: Result = importlib.import_module(f"benchmarks.{arguments.name}").run()
     print(result.text())
     if arguments.json:

@@ -29,8 +29,9 @@ from isal import igzip
 
 from benchmarks.result import Result, pairs
 from marketarchive.archive.config import ArchiveConfig
+from marketarchive.archive.run import RunArchive
 from marketarchive.archive.writer import ArchiveWriter
-from marketarchive.items import Connection, Frames
+from marketarchive.items import Connection, ConnectionEvent, Frames
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.simulated_time import SimulatedClock
 from marketarchive.simulator.polymarket.books import SimBooks
@@ -43,6 +44,7 @@ from marketarchive.venues.polymarket.market_channel import subscribe
 GOAL = 0.4
 FRAMES = 100_000  # a day
 SECONDS = 3_600  # more than it takes to send them
+SPELL = 1_800 * SECOND  # about what it takes
 MARKETS = 16
 START = from_iso("2026-11-21T10:00:00Z")
 TABLES = ("books", "book_changes", "trades", "quotes")
@@ -52,7 +54,7 @@ def run() -> Result:
     root = Path(tempfile.mkdtemp(prefix="normalize"))
     try:
         for day in range(2):
-            _fill(root, START + day * DAY)
+            fill(root, START + day * DAY)
         first = sorted(root.glob("raw/venue=*/feed=*/date=2026-11-21/**/*.gz"))
         floor = root / "floor"
         floor.mkdir()
@@ -85,27 +87,40 @@ def run() -> Result:
         shutil.rmtree(root)
 
 
-def _fill(root: Path, start: int) -> None:
-    """What the simulated venue sends on one connection, FRAMES frames of it, as one run."""
-    second = start // SECOND
+def fill(root: Path, start: int, spells: int = 1) -> None:
+    """Archive what the simulated venue sends as one run: FRAMES frames on one connection, that many times.
+
+    start: of the first connection, wall ns; each later one begins a SPELL after the one before, with the
+    markets that are listed then, and closes it.
+    """
     channel = MarketChannel(SimBooks(world := World(1)))
-    markets = [
-        market for market in world.listed(second) if market.kind == "round" and market.end > second + SECONDS
-    ][:MARKETS]
     writer = ArchiveWriter(root, SimulatedClock.fixed(start), ArchiveConfig(segment_bytes=8 * 2**20))
     writer.start()
     run = writer.open_run("polymarket_stream", "polymarket", ["stream"], {}, {})
-    common: dict[str, Any] = {"venue": "polymarket", "feed": "stream", "connection": "c1"}
-    run.write(
-        Connection(
-            **common,
-            received_at=start,
-            seq=run.next_seq("polymarket", "stream"),
-            event="opened",
-            url=MARKET_CHANNEL,
-            subscribe=(subscribe([token for market in markets for token in market.tokens]),),
+    for number in range(spells):
+        _connect(writer, run, channel, world, start + number * SPELL, f"c{number + 1}")
+    run.close("finished", {}).result()
+    writer.close()
+
+
+def _connect(
+    writer: ArchiveWriter, run: RunArchive, channel: MarketChannel, world: World, start: int, connection: str
+) -> None:
+    second = start // SECOND
+    markets = [
+        market for market in world.listed(second) if market.kind == "round" and market.end > second + SECONDS
+    ][:MARKETS]
+    common: dict[str, Any] = {"venue": "polymarket", "feed": "stream", "connection": connection}
+
+    def note(event: ConnectionEvent, at: int, *texts: str) -> None:
+        seq = run.next_seq("polymarket", "stream")
+        run.write(
+            Connection(
+                **common, received_at=at, seq=seq, event=event, url=MARKET_CHANNEL, subscribe=tuple(texts)
+            )
         )
-    )
+
+    note("opened", start, subscribe([token for market in markets for token in market.tokens]))
     frames = [channel.first(markets, start)]
     count = 0
     while count < FRAMES:
@@ -122,8 +137,7 @@ def _fill(root: Path, start: int) -> None:
         second += 1
         while not writer.has_room:
             time.sleep(0.001)
-    run.close("finished", {}).result()
-    writer.close()
+    note("closed", second * SECOND)
 
 
 def _ours(root: Path, *, until: int | None = None, verify: bool = True, processes: int = 1) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from random import Random
 
+from benchmarks.ending import end_with_parent
 from benchmarks.raw_write import make_price_change
 
 CLOSE = b"\x88\x02\x03\xe8"  # code 1000
@@ -76,9 +77,10 @@ def sender(talk: Talk) -> Iterator[int]:
     cores = os.sched_getaffinity(0)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port: int = listening.getsockname()[1]
-        child = os.fork()
+        parent, child = os.getpid(), os.fork()
         if child == 0:
             try:
+                end_with_parent(parent)
                 os.sched_setaffinity(0, {max(cores)})
                 _serve(listening, talk)
             finally:

@@ -1,7 +1,8 @@
 """A crawl of one socket as a process of its own, with the project's settings, and what is told of it.
 
-`python -m benchmarks.stream_crawl KIND URL FOLDER [NAME=VALUE ...]`, the last being settings. The spider
-is a StreamSpider that only receives (KIND `plain`), or the market channel's that proves books (`checked`).
+`python -m benchmarks.stream_crawl PARENT KIND URL FOLDER [NAME=VALUE ...]`: PARENT is the process that it
+ends with, the last are settings. The spider is a StreamSpider that only receives (KIND `plain`), the market
+channel's that proves books (`checked`), or Coinbase's that counts frames and keeps books (`coinbase`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from typing import Any
 from scrapy.crawler import AsyncCrawlerProcess
 from scrapy.utils.project import get_project_settings
 
+from benchmarks.ending import end_with_parent
 from benchmarks.timed_files import SYNCS
+from marketarchive.collecting.exchange_stream import ExchangeStreamSpider
 from marketarchive.collecting.polymarket.due_rounds import DueRounds
 from marketarchive.collecting.polymarket.market_stream import PolymarketStreamSpider
 from marketarchive.collecting.process import Process
@@ -28,7 +31,9 @@ from marketarchive.collecting.streams.stream import StreamSpider
 from marketarchive.collecting.streams.websocket import CloseInfo
 from marketarchive.items import Market
 from marketarchive.venues.channel import Session, Update
+from marketarchive.venues.coinbase.venue import SOCKETS
 from marketarchive.venues.endpoint import Endpoint, Limit
+from marketarchive.venues.exchange_session import ExchangeSession
 from marketarchive.venues.polymarket.market_session import MarketSession
 from marketarchive.venues.polymarket.sockets import MARKETS, TOPIC_CHANNEL
 
@@ -110,6 +115,22 @@ class CountingMarketSession(MarketSession):
         return super().apply(received_at, seq, payload, latest=latest, verify=verify)
 
 
+class CountingExchangeSession(ExchangeSession):
+    """Coinbase's."""
+
+    def __init__(self, spider: Watching) -> None:
+        super().__init__(SOCKETS["advanced"][1])
+        self._spider = spider
+
+    def subscribe(self, keys: Sequence[str], *, is_first: bool) -> list[str]:
+        self._spider.connected()
+        return super().subscribe(keys, is_first=is_first)
+
+    def apply(self, received_at: int, seq: int, payload: bytes, *, latest: int, verify: bool) -> list[Update]:
+        self._spider.count_frame()
+        return super().apply(received_at, seq, payload, latest=latest, verify=verify)
+
+
 class Watching(StreamSpider):
     """Looks at the process while it receives; ends when the other side closes with code 1000."""
 
@@ -133,8 +154,9 @@ class Watching(StreamSpider):
     def new_session(self) -> Session:
         return CountingSession(self)
 
-    def is_complete(self, keys: Iterable[str], ending: CloseInfo) -> bool:  # noqa: ARG002  (a hook)
-        return ending.code == 1000
+    def closed_by_venue(self, keys: Sequence[str], ending: CloseInfo) -> None:
+        if ending.code == 1000:
+            self.unsubscribe(keys)
 
     def connected(self) -> None:
         """Measure from here."""
@@ -176,9 +198,26 @@ class Checking(Watching, PolymarketStreamSpider):
         return CountingMarketSession(self)
 
 
+class Exchange(Watching, ExchangeStreamSpider):
+    """Coinbase's spider."""
+
+    name = "coinbase_spot"
+    venue = "coinbase"
+    feed = "spot"
+    feeds = ("spot",)
+    channel = replace(SOCKETS["advanced"][0], **NOTHING_DUE)
+    wire = SOCKETS["advanced"][1]
+
+    async def prepare(self) -> None:
+        await ExchangeStreamSpider.prepare(self)
+
+    def new_session(self) -> CountingExchangeSession:
+        return CountingExchangeSession(self)
+
+
 def crawl(kind: str, url: str, folder: Path, keys: Sequence[str] = (), **settings: Any) -> Crawled:
     """In a process of its own, on the cores of this one; `folder` is its OUTPUT_DIR."""
-    command = [sys.executable, "-m", "benchmarks.stream_crawl", kind, url, str(folder)]
+    command = [sys.executable, "-m", "benchmarks.stream_crawl", str(os.getpid()), kind, url, str(folder)]
     command += [f"{name}={value}" for name, value in settings.items()]
     done = subprocess.run(
         command, cwd=ROOT, input="\n".join(keys), stdout=subprocess.PIPE, text=True, check=True
@@ -187,8 +226,9 @@ def crawl(kind: str, url: str, folder: Path, keys: Sequence[str] = (), **setting
 
 
 def main() -> None:
-    kind, url, folder, *given = sys.argv[1:]
-    spider = {"plain": Watching, "checked": Checking}[kind]
+    parent, kind, url, folder, *given = sys.argv[1:]
+    end_with_parent(int(parent))
+    spider = {"plain": Watching, "checked": Checking, "coinbase": Exchange}[kind]
     endpoint = Endpoint("socket", url, Limit("polymarket/socket", 100))
     spider.channel = replace(spider.channel, endpoint=endpoint)
     spider.keys = sys.stdin.read().split() or spider.keys

@@ -43,7 +43,7 @@ SPEED = 40.0
 OURS = (sys.executable, "-m", "marketarchive")
 ENVIRONMENT = {**os.environ, "SCRAPY_PROJECT": "simulator"}
 LOG_LINES = 40
-TOLD_EVERY_S = 20.0
+REPORT_EVERY_S = 20.0
 """Seconds (wall) between two lines of progress where there is no terminal."""
 STOP_S = 30.0
 
@@ -126,15 +126,15 @@ def _watch(
     columns = (
         TextColumn("  {task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
     )  # fmt: skip
-    start, told = page.start.wall, time.monotonic()
+    start, reported = page.start.wall, time.monotonic()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=form.minutes * 60.0)
         while collect.poll() is None and simulator.poll() is None:
             now = page.now_ns()
             text = f"{utc(now):%H:%M:%S} simulated, {page.mean_speed():.1f} times the wall"
             progress.update(task, completed=to_seconds(now - start), description=text)
-            if not console.is_terminal and time.monotonic() - told >= TOLD_EVERY_S:
-                told = time.monotonic()
+            if not console.is_terminal and time.monotonic() - reported >= REPORT_EVERY_S:
+                reported = time.monotonic()
                 console.print(f"  {text}", highlight=False)
             time.sleep(0.2)
 

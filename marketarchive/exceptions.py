@@ -1,4 +1,4 @@
-"""Every error of this project. Each says what the operator does next.
+"""Errors that reach a user or another package. Each says what the operator does next.
 
 MarketArchiveError
 ├── ArgumentError          a spider argument or command option is wrong          exit code 2
@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 
 class MarketArchiveError(Exception):
-    """Base of all; catch this to catch everything this project raises on purpose."""
+    """Base of all: catch this to catch whatever this project raises on purpose across packages."""
 
 
 class ArgumentError(MarketArchiveError):

@@ -16,7 +16,7 @@ KEPT = ("OUTPUT_DIR", "SIMULATOR_URL")
 
 
 def command(*words: str, root: Path | None = None) -> str:
-    """Return the command line `words` with program, profile, OUTPUT_DIR and simulator as the user typed them.
+    """Return the command line `words` with what the user typed: program, profile, configuration, settings.
 
     words: may set one of these settings itself, with `-s`.
     root: the OUTPUT_DIR to name where no command line was typed, as in a notebook.
@@ -28,9 +28,11 @@ def command(*words: str, root: Path | None = None) -> str:
     profile = _profile(sys.argv) if Path(typed[-1]).name == PROGRAM else ()
     settings = {**_settings(sys.argv), **_settings(words)}
     kept = [word for value in settings.values() if value not in words for word in ("-s", value)]
+    config = tuple(_values(sys.argv, ("--config",)))[-1:]
+    named = ("--config", *config) if config else ()
     project = os.environ.get("SCRAPY_PROJECT", "default")
     environment = "" if project == "default" or profile else f"SCRAPY_PROJECT={shlex.quote(project)} "
-    return environment + shlex.join((*typed, *words, *profile, *kept))
+    return environment + shlex.join((*typed, *words, *profile, *named, *kept))
 
 
 def program() -> list[str]:

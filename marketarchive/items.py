@@ -1,8 +1,8 @@
 """The items that travel from spiders through the pipelines: few, typed, immutable.
 
-`Response`, `Frames`, `Connection`, `Gap`, `Invalid` become lines of the raw archive; `Market`,
-`Resolution`, `PriceSnapshot` go to the market master; every `Row` goes to records/. Times are integer
-nanoseconds UTC on the project's clock unless a field says otherwise.
+`Response`, `Frames`, `Connection`, `Gap`, `Invalid`, `Cycle` become lines of the raw archive; `Market`,
+`Resolution`, `PriceSnapshot`, `Headline`, `Cycle` go to the market master; every `Row` goes to records/.
+Times are integer nanoseconds UTC on the project's clock unless a field says otherwise.
 """
 
 from __future__ import annotations
@@ -39,10 +39,15 @@ GapReason = Literal[
 Cause = Literal["ours", "venue", "upstream", "unknown"]
 ConnectionEvent = Literal["opened", "subscribed", "unsubscribed", "closed"]
 Verdict = Literal["ok", "failed", "unchecked", "not_available"]
-ResultKind = Literal["winner", "scalar"]
-"""One outcome is paid all, or each is paid a part; None where the venue has no word for it."""
+ResultKind = Literal["winner", "scalar", "void"]
+"""One outcome is paid all, each is paid a part, or none is; None where the venue has no word for it."""
+Unit = Literal["dollars", "contracts"]
+"""Unit of a market's volume or liquidity."""
 ResolutionState = Literal["proposed", "disputed", "final"]
 """State of a result before it is paid, where the venue says it."""
+Phase = Literal["discover", "snapshot", "resolve"]
+CycleState = Literal["running", "complete", "incomplete"]
+"""incomplete: it ended before it had seen all there is."""
 Problem = tuple[str, str]
 """(field, what is wrong with it)."""
 
@@ -64,6 +69,7 @@ class Response:
     payload: bytes
     body: bytes | None = None  # the request's body
     flags: tuple[str, ...] = ()  # e.g. dataloss: the body ended before its Content-Length
+    canonical_url: str = ""  # the venue's own, where the user has put another in its place
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +156,36 @@ class Invalid:
     fields: tuple[str, ...] = ()
 
 
-RAW = (Response, Frames, Connection, BookState, Gap, Invalid)
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """State of one pass of a phase over all markets of a venue: after a page, or at its end.
+
+    Venue, phase and `started` are its identity; of several states the latest holds.
+    """
+
+    venue: str
+    feed: str
+    received_at: int  # when this was its state
+    phase: Phase
+    started: int  # in whole microseconds
+    state: CycleState
+    pages: int = 0  # answers with markets
+    markets: int = 0  # rows of markets in them
+    failures: int = 0  # requests that were given up; all but the last were sent again
+    position: str = ""  # JSON: where it goes on; "" once it has ended
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether it has ended."""
+        return self.state != "running"
+
+    @property
+    def order(self) -> tuple[int, int, bool]:
+        """Return what states of one cycle are sorted by: some lines of a moment may pass each other."""
+        return self.received_at, self.pages, self.is_over
+
+
+RAW = (Response, Frames, Connection, BookState, Gap, Invalid, Cycle)
 """Items that become lines of the raw archive."""
 
 
@@ -180,8 +215,10 @@ class Market(Derived):
     market_id: str = Field(min_length=1)  # the venue's own
     slug: str | None = None
     event_id: str | None = None  # of what it is one of several markets, or the only one
-    title: str | None = None
-    subtitle: str | None = None  # what its first outcome stands for, where the title is the event's
+    group: str | None = None  # of markets whose outcomes depend on one another: one event, or several
+    neg_risk: bool | None = None  # whether at most one market of its event can end with its first outcome
+    title: str | None = None  # the whole question: differs from that of every other market of its event
+    subtitle: str | None = None  # what its first outcome stands for
     description: str | None = None
     category: str | None = None
     outcomes: tuple[str, ...] | None = None
@@ -192,8 +229,12 @@ class Market(Derived):
     start_at: datetime | None = None
     end_at: datetime | None = None
     expected_end_at: datetime | None = None  # when its outcome is expected to be known
+    closed_at: datetime | None = None  # when its trading ended, as stated once it has
+    determined_at: datetime | None = None  # when its outcome was settled on, as stated once it was
     volume: Decimal | None = Field(default=None, ge=0)
+    volume_unit: Unit | None = None
     liquidity: Decimal | None = Field(default=None, ge=0)
+    liquidity_unit: Unit | None = None
     status: Literal["unopened", "active", "closed", "resolved"] | None = None
     strike: Decimal | None = None
     strike_type: str | None = None  # in the venue's words: greater_or_equal, between, ...
@@ -210,6 +251,8 @@ class Market(Derived):
     resolved_at: datetime | None = None
     protocol_version: str | None = None
     tick_size: Decimal | None = Field(default=None, gt=0)
+    contract_size: Decimal | None = Field(default=None, gt=0)  # of a perpetual: base units
+    funding_interval_s: Decimal | None = Field(default=None, gt=0)  # of a perpetual: whole seconds
 
     @model_validator(mode="after")
     def _consistent(self) -> Market:
@@ -251,6 +294,17 @@ class PriceSnapshot(Derived):
     volume: Decimal | None = Field(default=None, ge=0)
     liquidity: Decimal | None = Field(default=None, ge=0)
     spread: Decimal | None = Field(default=None, ge=0, le=1)
+
+
+class Headline(Derived):
+    """A headline that a search for a market returned; it was known to us at `received_at`, and not before."""
+
+    platform: str
+    market_id: str = Field(min_length=1)
+    headline: str = Field(min_length=1)
+    source: str | None = None  # the host of its page
+    url: str = Field(min_length=1)
+    published_at: datetime | None = None  # what the page or a search engine claims
 
 
 class Row(Derived):
@@ -467,5 +521,5 @@ def is_crossed(bid: Decimal | None, ask: Decimal | None) -> bool:
     return bid is not None and ask is not None and bid >= ask
 
 
-DERIVED: tuple[type[Derived], ...] = (Market, Resolution, PriceSnapshot, ReferencePrice, BookRow)
+DERIVED: tuple[type[Derived], ...] = (Market, Resolution, PriceSnapshot, Headline, ReferencePrice, BookRow)
 """Items made from messages, each with typed fields; a venue may have rows of its own."""

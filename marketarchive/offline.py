@@ -6,16 +6,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from scrapy.commands import ScrapyCommand
-
 from marketarchive.collecting.arguments import moment
 from marketarchive.collecting.exit_codes import DISK, FAILED, WRONG_ARGUMENT
 from marketarchive.collecting.process import output_dir
+from marketarchive.configured import ConfiguredCommand
 from marketarchive.exceptions import ArgumentError, ConfigurationError, DiskError, MarketArchiveError
 from marketarchive.venues.symbols import known_assets
 
 
-class OfflineCommand(ScrapyCommand):
+class OfflineCommand(ConfiguredCommand):
     """Use it for a command without a crawler: a subclass writes `work`, whose errors become exit codes."""
 
     requires_project = True

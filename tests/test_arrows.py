@@ -42,10 +42,12 @@ ALLOWED = {
     "plans": {"collecting", "items", "venues"} | LEAVES,
     "research": {"archive", "master", "items", "venues"} | LEAVES,
     "progress": LEAVES,
-    "offline": {"collecting", "venues"} | LEAVES,
+    "configured": {"collecting"} | LEAVES,
+    "offline": {"collecting", "configured", "venues"} | LEAVES,
     "commands": {
         "checkout",
         "progress",
+        "configured",
         "offline",
         "interrupts",
         "collecting",

@@ -105,7 +105,7 @@ def test_tests_and_benchmarks_reach_no_private_member() -> None:
 @pytest.mark.parametrize(
     ("source", "found"),
     [
-        ("spider._outbox.get()", ["spider._outbox"]),
+        ("spider._output_queue.get()", ["spider._output_queue"]),
         ("made.feeder()._thread.join()", ["made.feeder()._thread"]),
         ("from marketarchive.a import _b, c", ["marketarchive.a._b"]),
         ("monkeypatch.setattr(a, '_row', 1)", ["monkeypatch.setattr(a, '_row', 1)"]),
@@ -118,7 +118,7 @@ def test_tests_and_benchmarks_reach_no_private_member() -> None:
     ],
 )
 def test_what_reaches_a_private_member_is_noticed(source: str, found: list[str]) -> None:
-    assert reached(source, {"_outbox", "_row", "_thread"}) == found
+    assert reached(source, {"_output_queue", "_row", "_thread"}) == found
 
 
 def test_private_names_are_those_of_classes_and_modules() -> None:

@@ -20,9 +20,9 @@ import msgspec
 from marketarchive.archive import payload
 from marketarchive.exceptions import CorruptError
 from marketarchive.gap_lines import is_first
-from marketarchive.items import BookState, Connection, Frames, Gap, Invalid, Response
+from marketarchive.items import BookState, Connection, Cycle, Frames, Gap, Invalid, Response
 from marketarchive.scope import Scope
-from marketarchive.times import SECOND, iso
+from marketarchive.times import SECOND, from_iso, iso
 from marketarchive.version import COLLECTOR
 
 SCHEMA = 2
@@ -31,7 +31,7 @@ PART_BYTES = 8 * 2**20
 """Bodies over this many bytes are written in numbered `part` lines of at most this many."""
 _AT_ONCE = 128  # frames looked at together: so many stay in the processor's cache
 
-RawItem = Response | Frames | Connection | BookState | Gap | Invalid
+RawItem = Response | Frames | Connection | BookState | Gap | Invalid | Cycle
 
 _PAYLOAD = b',"payload":'
 _PAYLOAD_KEY = b'"payload"'
@@ -83,6 +83,8 @@ def build(item: RawItem) -> Built:
         return gap(item)
     if isinstance(item, Invalid):
         return invalid(item)
+    if isinstance(item, Cycle):
+        return cycle(item)
     return book_state(item)
 
 
@@ -90,8 +92,9 @@ def response(item: Response) -> Built:
     stamp = _stamp(item.received_at)
     body = b"" if item.body is None else b',"body":' + _verbatim(item.body)
     flags = b',"flags":' + _encode(item.flags) if item.flags else b""
+    canonical = b',"canonical_url":' + _text(item.canonical_url) if item.canonical_url else b""
     head = (
-        b'{"kind":"response","collected_at_utc":"%b","seq":%d,"collector":%b,"method":%b,"url":%b,'
+        b'{"kind":"response","collected_at_utc":"%b","seq":%d,"collector":%b,"method":%b,"url":%b%b,'
         b'"params":%b%b,"status":%d,"latency_ms":%b,"headers":%b%b'
         % (
             stamp,
@@ -99,6 +102,7 @@ def response(item: Response) -> Built:
             _COLLECTOR,
             _text(item.method),
             _text(item.url),
+            canonical,
             _object(item.params),
             body,
             item.status,
@@ -237,6 +241,37 @@ def invalid(item: Invalid) -> Built:
         "fields": b"[%b]" % b",".join(map(_text, item.fields)),
     }
     return _built("invalid", line, item.received_at, None)
+
+
+def cycle(item: Cycle) -> Built:
+    line = {
+        "kind": b'"cycle"',
+        "collected_at_utc": _time(item.received_at),
+        "phase": _text(item.phase),
+        "started": _time(item.started),
+        "state": _text(item.state),
+        "pages": b"%d" % item.pages,
+        "markets": b"%d" % item.markets,
+        "failures": b"%d" % item.failures,
+        **({"position": _text(item.position)} if item.position else {}),
+    }
+    return _built("cycle", line, item.received_at, None)
+
+
+def parse_cycle(venue: str, feed: str, envelope: Mapping[str, Any]) -> Cycle:
+    """Return the cycle of a `cycle` line's envelope."""
+    return Cycle(
+        venue,
+        feed,
+        from_iso(envelope["collected_at_utc"]),
+        envelope["phase"],
+        from_iso(envelope["started"]),
+        envelope["state"],
+        envelope["pages"],
+        envelope["markets"],
+        envelope["failures"],
+        envelope.get("position", ""),
+    )
 
 
 def segment(

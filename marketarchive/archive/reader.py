@@ -50,7 +50,7 @@ class Message(msgspec.Struct, frozen=True):
     path: str  # relative to the archive's root
     line_number: int  # from 1
     url: str  # as really asked; of a frame: its connection's, empty when that line was not read
-    canonical_url: str  # without the simulator's prefix
+    canonical_url: str  # the venue's own: without the simulator's prefix, or what stood in its place
 
     def received(self) -> Received:
         """Return a `response` or `frame` line as the functions of its venue take it."""
@@ -317,7 +317,7 @@ def _message(
         source.relative,
         number,
         url,
-        canonical_url(url),
+        envelope.get("canonical_url") or canonical_url(url),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from marketarchive.collecting.arguments import Argument, Arguments
 from marketarchive.collecting.live_books import BookSource, LiveBook
-from marketarchive.collecting.spider import Answer, Ask
+from marketarchive.collecting.spider import Answer, PendingRequest
 from marketarchive.collecting.streams.pool import ConnectionPool
 from marketarchive.collecting.streams.second_books import SecondBooks
 from marketarchive.collecting.streams.stream import StreamSpider
@@ -106,10 +106,10 @@ class ExchangeStreamSpider(StreamSpider):
         for market in keys:
             self.run.stats.inc_value("stream/resyncs")
             scope = Scope(self.venue, self.feed, (market,), kind=LOOKUP)
-            then = partial(self._stated, pool, market, requested)
+            on_complete = partial(self._stated, pool, market, requested)
             deadline = requested + from_seconds(STATEMENT_S)
             query: Query = self.statement(market)
-            self.submit(Ask(query, then, self.feed, scope, deadline=deadline))
+            self.submit(PendingRequest(query, on_complete, self.feed, scope, deadline=deadline))
 
     def _stated(self, pool: ConnectionPool, market: str, requested: int, answer: Answer) -> Iterable[Any]:
         if answer.parsed is None:
@@ -125,7 +125,7 @@ class SpotRows(SecondBooks[BookRow]):
     """Rows of best prices, with the newest trade up to each second."""
 
     def __init__(self, spider: ExchangeStreamSpider, markets: dict[str, str]) -> None:
-        """markets: with the asset of each."""
+        """Create the base of an exchange's stream. markets: market -> asset."""
         super().__init__(spider)
         self._spider = spider
         self._markets = markets

@@ -46,7 +46,7 @@ class Failures:
         name, colon, text = detail.partition(": ")
         self._details[feed] = text if colon and name.endswith("Error") else detail
 
-    def has_asked(self, feed: str) -> bool:
+    def has_requested(self, feed: str) -> bool:
         """Return whether a request of `feed` was given up; a socket makes none."""
         return feed in self._hosts
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass
+from typing import Literal
 
 from marketarchive.clock import Clock, sleep
 from marketarchive.collecting.reconnect import ReconnectPolicy
@@ -78,8 +79,8 @@ class Limiter:
 
     async def acquire(
         self, endpoint: Endpoint, stop: asyncio.Event, until_ns: int | None = None, *, cost: float = 1.0
-    ) -> GapReason | None:
-        """Wait for permission; None when given, else why it was not given before `until_ns` or `stop`.
+    ) -> Literal["granted"] | GapReason:
+        """Wait for permission; return "granted", or why it was not given before `until_ns` or `stop`.
 
         until_ns: monotonic time. cost: units of the endpoint's limit. First come, first served: a waiter
         reserves its tokens.
@@ -105,7 +106,7 @@ class Limiter:
                 found.sent.fill(now, cost)
                 if found.sent.tokens >= cost:
                     found.sent.tokens -= cost
-                    return None
+                    return "granted"
                 ready_at = found.sent.ready_at(now, cost) + 1
                 if until_ns is not None and ready_at > until_ns:
                     return "missed_tick"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import cached_property
+from math import inf
 from typing import Any
 
 from marketarchive.collecting.arguments import (
@@ -16,8 +18,9 @@ from marketarchive.collecting.arguments import (
     Arguments,
     moment,
 )
-from marketarchive.collecting.cadence import CadenceSpider
-from marketarchive.collecting.spider import Answer, Ask
+from marketarchive.collecting.perp_ticks import PerpTick
+from marketarchive.collecting.polling import PollingSpider
+from marketarchive.collecting.spider import Answer, PendingRequest
 from marketarchive.collecting.sweep import Pages
 from marketarchive.exceptions import ArgumentError, CursorError
 from marketarchive.items import Market
@@ -26,6 +29,8 @@ from marketarchive.times import DAY, SECOND, from_iso, from_ms, iso, to_ms
 from marketarchive.venues import venues
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.messages import Parsed
+from marketarchive.venues.perp_record import PerpRecord
+from marketarchive.venues.perp_rows import Ends
 from marketarchive.venues.perps import (
     DAY_MS,
     FEED,
@@ -36,6 +41,7 @@ from marketarchive.venues.perps import (
     Series,
     following,
     sectors,
+    uncovered,
 )
 from marketarchive.venues.symbols import symbols
 from marketarchive.venues.table_rows import InstrumentsRow
@@ -62,7 +68,7 @@ PERIOD = Argument("period", period, "8h", f"of what a row is to be: {', '.join(P
 ACCEPTS = (ASSETS, START, END, PERIOD, INTERVAL, DURATION)
 
 
-class PerpsSpider(CadenceSpider):
+class PerpsSpider(PollingSpider):
     """Use it for a venue that declares `Venue.perps`: it has the arguments `ACCEPTS`.
 
     Without an interval it lists what settled and the candles of the periods that end in start <= time <= end,
@@ -72,7 +78,7 @@ class PerpsSpider(CadenceSpider):
     feed = FEED
     feeds = (FEED,)
     accepts = ACCEPTS
-    item_classes = (Market,)
+    item_classes = (Market, PerpRecord)
 
     @classmethod
     def check_arguments(cls, given: Mapping[str, Any]) -> Arguments:
@@ -93,7 +99,7 @@ class PerpsSpider(CadenceSpider):
 
     @cached_property
     def perps(self) -> Perps:
-        """What the venue declares of them."""
+        """Return the venue's declaration of its perpetuals."""
         found = venues()[self.venue].perps
         assert found is not None
         return found
@@ -112,22 +118,34 @@ class PerpsSpider(CadenceSpider):
             return
         await self._past()
 
-    def due(self, tick: int) -> Iterable[Ask]:
-        for query in self._of_tick(tick):
-            scope = Scope(self.venue, self.feed, _market(query), kind="market" if _market(query) else "")
-            yield Ask(query, _items, self.feed, scope)
+    def due(self, tick: int) -> Iterable[PendingRequest]:
+        queries = self.perps.live(self.contracts())
+        rows = PerpTick(self.venue, tick, self.contracts(), queries)
 
-    def missed(self, ticks: Iterable[int]) -> Iterable[Any]:  # noqa: ARG002  (rows are made of tables)
-        return ()
+        def observe(answer: Answer) -> Iterator[Any]:
+            yield from _items(answer)
+            yield from rows.add(answer)
 
-    def _of_tick(self, tick: int) -> list[Query]:
-        queries = list(self.perps.live(self.contracts()))
+        for query in queries:
+            yield PendingRequest(query, observe, self.feed, self._scope_of(query))
+        for query in self._beside(tick, queries):
+            yield PendingRequest(query, _items, self.feed, self._scope_of(query))
+
+    def missed(self, ticks: Iterable[int]) -> Iterable[Any]:
+        queries = self.perps.live(self.contracts())
+        for tick in ticks:
+            yield from PerpTick(self.venue, tick, self.contracts(), queries).rows(self.run.clock.now_ns())
+
+    def _beside(self, tick: int, queries: Collection[Query]) -> Iterator[Query]:
+        """Yield what is requested at some ticks only: what loans cost, which contracts there are."""
         if self._is_first or tick % HOUR == 0:
-            queries += self.perps.once
+            yield from self.perps.once
         if self._is_first or tick % DAY == 0:
-            queries += [query for query in self.perps.instruments if query not in queries]
+            yield from (query for query in self.perps.instruments if query not in queries)
         self._is_first = False
-        return queries
+
+    def _scope_of(self, query: Query) -> Scope:
+        return Scope(self.venue, self.feed, _market(query), kind="market" if _market(query) else "")
 
     _is_first = True
 
@@ -138,22 +156,39 @@ class PerpsSpider(CadenceSpider):
         if due is None:
             logger.warning("No period of %s ends in the time asked for", self.venue)
             return
-        instruments = await self._instruments()
+        instruments = await self.list_instruments()
         contracts = self.contracts()
         if self.perps.lists_ended and instruments:
             for contract in contracts:
                 if contract.market not in instruments:
                     self._put_unlisted(contract, due)
             contracts = [each for each in contracts if each.market in instruments]
+        if instruments:
+            self._unlisted = {each.market for each in contracts} - instruments.keys()
         now = to_ms(self.run.clock.now_ns())
         series = [
             (contract._replace(kind=route.kind, step_s=route.step_of(self.period_s), now=now), route)
             for contract in contracts
-            for route in self.perps.routes
+            for route in self._routes(contract)
         ]
+        for instrument in instruments.values():
+            self._ends.note(instrument)
         others = [self._fetch(query, Scope(self.venue, self.feed)) for query in self.perps.once]
         walks = [self._walk(each, route, due, instruments.get(each.market)) for each, route in series]
         await asyncio.gather(*others, *walks)
+
+    _unlisted: AbstractSet[str] = frozenset()  # contracts that the venue does not list any more
+
+    def _routes(self, contract: Series) -> list[Route]:
+        """Return what lists the past of a contract: files, where it is not listed any more."""
+        if contract.market not in self._unlisted:
+            return [route for route in self.perps.routes if route.older_s != inf]
+        kept = {route.kind for route in self.perps.routes if route.has_ended}
+        return [route for route in self.perps.routes if route.has_ended or route.kind not in kept]
+
+    @cached_property
+    def _ends(self) -> Ends:
+        return Ends(self.venue)
 
     @property
     def period_s(self) -> int:
@@ -169,7 +204,7 @@ class PerpsSpider(CadenceSpider):
         first, last = -(-start // step) * step, end // step * step
         return Range(to_ms(first), to_ms(last)) if first <= last else None
 
-    async def _instruments(self) -> dict[str, InstrumentsRow]:
+    async def list_instruments(self) -> dict[str, InstrumentsRow]:
         """Return what the venue lists now, by its name for it: what came, nothing of what failed."""
         found: dict[str, InstrumentsRow] = {}
         for first in self.perps.instruments:
@@ -196,7 +231,9 @@ class PerpsSpider(CadenceSpider):
         self, series: Series, route: Route, due: Range, instrument: InstrumentsRow | None
     ) -> None:
         """List a series to its end, a window after another: what of one fails is a gap of that window."""
-        wanted = self._served(series, route, self._wanted(series, route, due, instrument))
+        wanted = self._wanted(series, route, due, instrument)
+        if not (route.has_ended and series.market in self._unlisted):
+            wanted = self._served(series, route, wanted)
         if wanted is None:
             return
         async with self._room:
@@ -212,40 +249,49 @@ class PerpsSpider(CadenceSpider):
         """List what of a series lies in a window."""
         wanted: Range | None = window
         while wanted is not None:
-            asked = wanted
-            times = await self._page(series, route, asked)
+            requested = wanted
+            times = await self._page(series, route, requested)
             if times is None:
                 return
             if route.direction == "whole":
-                self._note_missing(series, route, asked, times)
+                self._note_missing(series, route, requested, times)
             try:
-                left = following(route.direction, asked, times)
+                left = following(route.direction, requested, times)
             except CursorError as error:
                 self.run.stats.inc_value("sweep/cursor_errors")
-                self._put_gap("sequence", "venue", series, route, asked, str(error))
-                self.fault = "sweep_cursor_loop"
+                self._put_gap("sequence", "venue", series, route, requested, str(error))
+                self.close_reason = "sweep_cursor_loop"
                 return
             wanted = left if left is not None and series.is_in(left) else None
 
-    async def _page(self, series: Series, route: Route, asked: Range) -> list[int] | None:
+    async def _page(self, series: Series, route: Route, requested: Range) -> list[int] | None:
         """Return the times of what is listed, ms, None where that is not known."""
-        query: Query | None = route.page(series, asked)
+        query: Query | None = route.page(series, requested)
         times: list[int] = []
         while query is not None:
-            parsed = await self._fetch(query, self._scope(series, route), asked, series)
+            parsed = await self._fetch(query, self._scope(series, route), requested, series)
             if parsed is None:
                 return None
             self.run.stats.inc_value("perps/pages")
             self.run.stats.inc_value("perps/rows", len(parsed.keys))
+            if over := sum(map(self._ends.is_over, parsed.statements)):
+                self.run.stats.inc_value("perps/rows_after_end", over)
             times += [int(key) for key in parsed.keys]
             query = self._venue.next_page(query, parsed)
         return times
 
-    def _note_missing(self, series: Series, route: Route, asked: Range, times: Sequence[int]) -> None:
-        """Put a gap of what is before the first of all that there is."""
-        first = min(times, default=asked.last + 1)
-        if first - asked.first >= max(series.step_s, 7200) * 1000:
-            missing = asked._replace(last=min(asked.last, first - 1))
+    def _note_missing(self, series: Series, route: Route, requested: Range, times: Sequence[int]) -> None:
+        """Put a gap of what is before the first of all that there is, and of holes in a file of steps."""
+        if route.file is not None and series.step_s:
+            for missing in uncovered(
+                requested, times, series.step_s * 1000, is_open=series.market in self._unlisted
+            ):
+                self._put_gap("not_served", "venue", series, route, missing, "not in the file")
+            return
+        first = min(times, default=requested.last + 1)
+        apart_s = 0 if route.file is None else 2 * max(self.perps.settled_every_s)
+        if first - requested.first >= max(series.step_s, apart_s, 7200) * 1000:
+            missing = requested._replace(last=min(requested.last, first - 1))
             self._put_gap("not_served", "venue", series, route, missing, "nothing is listed before")
 
     def _wanted(
@@ -296,24 +342,24 @@ class PerpsSpider(CadenceSpider):
         self, query: Query, scope: Scope, wanted: Range | None = None, series: Series | None = None
     ) -> Parsed | None:
         """Return what an answer says, None without one: what of `wanted` is missing then is a gap."""
-        concluded: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        completed: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
-        def then(answer: Answer) -> Iterable[Any]:
+        def on_complete(answer: Answer) -> Iterable[Any]:
             try:
                 yield from _items(answer)
             finally:
-                if not concluded.done():
-                    concluded.set_result(answer)
+                if not completed.done():
+                    completed.set_result(answer)
 
-        ask = Ask(query, then, self.feed, scope)
+        pending = PendingRequest(query, on_complete, self.feed, scope)
         if wanted is not None and series is not None:
-            ask.from_ns, ask.to_ns = from_ms(wanted.first), from_ms(wanted.last)
-            ask.detail = _described(series, wanted)
-        self.submit(ask)
-        answer = await concluded
-        if answer.parsed is None and not ask.attempts and wanted is not None and series is not None:
+            pending.from_ns, pending.to_ns = from_ms(wanted.first), from_ms(wanted.last)
+            pending.detail = _described(series, wanted)
+        self.submit(pending)
+        answer = await completed
+        if answer.parsed is None and not pending.attempts and wanted is not None and series is not None:
             detail = f"stopped before it was asked for: {_described(series, wanted)}"
-            self.put(self.run.gap("missed_tick", "ours", ask.from_ns or 0, ask.to_ns, scope, detail))
+            self.put(self.run.gap("missed_tick", "ours", pending.from_ns or 0, pending.to_ns, scope, detail))
         return answer.parsed
 
     def _scope(self, series: Series, route: Route) -> Scope:

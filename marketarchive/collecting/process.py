@@ -16,6 +16,7 @@ from marketarchive.archive.recover import recover
 from marketarchive.archive.writer import ArchiveWriter
 from marketarchive.clock import Clock, RealClock, SteppedClock, parse_steps
 from marketarchive.collecting.limits import Limiter
+from marketarchive.collecting.route import replaced, route, stand_ins
 from marketarchive.collecting.shutdown import Shutdown
 from marketarchive.collecting.together.listener import Listener
 from marketarchive.exceptions import ConfigurationError, DiskError
@@ -38,6 +39,7 @@ class Process:
         self.root = output_dir(settings)
         self.shutdown = shutdown or Shutdown()
         self.simulator: str | None = settings.get("SIMULATOR_URL") or None
+        self._stand_ins = stand_ins(settings)
         self.clock = make_clock(settings)
         share = settings.getfloat("LIMIT_SHARE")
         if not 0 < share <= 1:
@@ -72,6 +74,14 @@ class Process:
         if root not in cls._made:
             cls._made[root] = cls(settings, shutdown)
         return cls._made[root]
+
+    def route(self, url: str) -> str:
+        """Return the URL to request for a venue's own."""
+        return route(replaced(url, self._stand_ins), self.simulator)
+
+    def stands_in(self, url: str) -> bool:
+        """Return whether something else is requested in place of a venue's URL, the simulator apart."""
+        return replaced(url, self._stand_ins) != url
 
     def notify(self, item: Any) -> None:
         """Give whoever looks an item that passes, or an Observation."""

@@ -60,7 +60,7 @@ class ReceiptMiddleware:
         return made
 
     def headers_received(self, headers: Headers, request: Request) -> None:
-        if "ask" in request.meta:
+        if "pending" in request.meta:
             request.meta["arriving"] = Arriving(headers)
 
     def bytes_received(self, data: bytes, request: Request) -> None:
@@ -68,14 +68,14 @@ class ReceiptMiddleware:
             arriving.chunks.append(data)
 
     def process_request(self, request: Request) -> None:
-        if "ask" not in request.meta:
+        if "pending" not in request.meta:
             return  # robots.txt, or a page, whose answers are stamped where the browser hands them over
         request.headers["Accept-Encoding"] = b"gzip"
         request.meta["sent_at"] = self._run.clock.now_ns()
         request.meta["sent_mono"] = self._run.clock.mono_ns()
 
     def process_response(self, request: Request, response: Response) -> Response:
-        if "ask" in request.meta:
+        if "pending" in request.meta:
             request.meta.pop("arriving", None)
             self._stamp(request, response.headers, response.body, tuple(response.flags))
         return response
@@ -97,7 +97,7 @@ class ReceiptMiddleware:
         payload, undone = undo_encoding(body, headers.get("content-encoding", ""), self._largest)
         request.meta["receipt"] = Receipt(
             received_at,
-            self._run.next_seq(request.meta["ask"].feed),
+            self._run.next_seq(request.meta["pending"].feed),
             round(latency / 1e6, 3),
             headers,
             payload,

@@ -1,4 +1,4 @@
-"""The one place where a venue's real URL becomes what is asked: itself, or the simulator's."""
+"""The one place where a venue's URL becomes what is requested: itself, a stand-in, or the simulator's."""
 
 from __future__ import annotations
 
@@ -6,10 +6,61 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
+from scrapy.settings import BaseSettings
+
+from marketarchive.collecting.user_settings import user_setting
+from marketarchive.exceptions import ConfigurationError
+from marketarchive.venues import venues
+from marketarchive.venues.endpoint import Address
+
+
+def stand_ins(settings: BaseSettings) -> dict[str, str]:
+    """Return URL of a venue -> URL that the user puts in its place. Raises ConfigurationError.
+
+    In a simulation only those count that are the simulator's: nothing else is asked then.
+    """
+    simulator = settings.get("SIMULATOR_URL") or ""
+    found = {}
+    for venue in venues().values():
+        for address in venue.addresses:
+            given = user_setting(settings, address.setting).rstrip("/")
+            if not given or given == address.url:
+                continue
+            check_address(address, given)
+            if not simulator or given.startswith(f"{simulator.rstrip('/')}/"):
+                found[address.url] = given
+    return found
+
+
+def check_address(address: Address, given: str) -> None:
+    """Check what is to stand in an address's place. Raises ConfigurationError."""
+    try:
+        parts = urlsplit(given)
+        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_good = False
+    if is_good and (parts.username or parts.password):
+        raise ConfigurationError(
+            f"{address.setting} holds a user name or password, and URLs are archived: have the server admit "
+            "this machine by its address"
+        )
+    if not is_good or parts.query or parts.fragment:
+        raise ConfigurationError(
+            f"{address.setting}={given!r} is no URL like http://127.0.0.1:8080, without ? and #"
+        )
+
+
+def replaced(url: str, stand_ins: Mapping[str, str]) -> str:
+    """Return `url`, or what stands in its place."""
+    for real, other in stand_ins.items():
+        if url.startswith(real) and url[len(real) : len(real) + 1] in ("", "/", "?"):
+            return other + url[len(real) :]
+    return url
+
 
 def route(url: str, simulator: str | None) -> str:
     """Return the URL to request: itself, or `http://127.0.0.1:8900/HOST/PATH` (sockets: `ws://...`)."""
-    if not simulator:
+    if not simulator or url.startswith(f"{simulator.rstrip('/')}/"):
         return url
     parts = urlsplit(url)
     base = urlsplit(simulator)
@@ -18,14 +69,14 @@ def route(url: str, simulator: str | None) -> str:
     return f"{scheme}://{base.netloc}/{parts.netloc}{parts.path}{query}"
 
 
-def real_url(asked: str, host: str, simulator: str | None) -> str:
+def real_url(requested: str, host: str, simulator: str | None) -> str:
     """Return the inverse of `route` for requests of a page of `host` (`https://HOST`).
 
     URLs relative to its root are included.
     """
-    if not simulator or not asked.startswith(f"{simulator.rstrip('/')}/"):
-        return asked
-    parts = urlsplit(asked)
+    if not simulator or not requested.startswith(f"{simulator.rstrip('/')}/"):
+        return requested
+    parts = urlsplit(requested)
     path = parts.path.removeprefix(f"/{urlsplit(host).netloc}")
     return urlunsplit(parts._replace(scheme="https", netloc=urlsplit(host).netloc, path=path))
 

@@ -83,13 +83,13 @@ class Run:
         self.ended_at: int | None = None  # wall ns from which on it received nothing
         down_since: str | None = crawler.settings.get(DOWN_SINCE)
         self.down_since = None if down_since is None else from_iso(down_since)  # until a gap says so
-        asked = spider.arguments.given()
+        given = spider.arguments.given()
         settings = {
             name: crawler.settings.get(name)
             for name in RECORDED_SETTINGS
             if crawler.settings.get(name) is not None
         }
-        self.archive = process.writer.open_run(spider.name, spider.venue, spider.feeds, asked, settings)
+        self.archive = process.writer.open_run(spider.name, spider.venue, spider.feeds, given, settings)
         logging.root.addHandler(self._last_exception)
 
     @property
@@ -182,7 +182,7 @@ class Run:
             return Exit(FAILED, self._with_exception(cause))
         if count := stats.get("spider_exceptions/count"):
             return Exit(FAILED, self._with_exception(f"{count} unhandled exceptions, the last"))
-        failed = {feed: stats.get(f"asks/failed/{feed}", 0) for feed in self.spider.feeds}
+        failed = {feed: stats.get(f"requests/failed/{feed}", 0) for feed in self.spider.feeds}
         good = {feed: stats.get(self.spider.good_stat(feed), 0) for feed in self.spider.feeds}
         gaps = sum(count for key, count in stats.items() if key.startswith("gaps/"))
         if not any(good.values()) and 0 < gaps == stats.get("gaps/blocked", 0):
@@ -194,7 +194,7 @@ class Run:
 
     def _empty(self, feed: str, failed: int) -> str:
         count = f"lost {failed} times"  # a socket, or a page
-        if self.failures.has_asked(feed):
+        if self.failures.has_requested(feed):
             count = "1 request failed" if failed == 1 else f"{failed} requests failed"
         return (
             f"nothing collected in feed {feed} though due: no usable answer from {self._host(feed)}: "
@@ -212,11 +212,12 @@ class Run:
         """Return the manifest's part that the archive does not know itself."""
         stats = self.stats.get_stats()
 
-        def part(prefix: str) -> dict[str, Any]:
+        def part(prefix: str, *others: str) -> dict[str, Any]:
+            """Return the stats of a prefix, less those of `others`."""
             return {
                 key.removeprefix(prefix): value
                 for key, value in sorted(stats.items())
-                if key.startswith(prefix)
+                if key.startswith(prefix) and not key.startswith(others)
             }
 
         return {
@@ -224,7 +225,7 @@ class Run:
             "stop_reason": self.stop_reason,
             "exit_code": self.exit().code,
             "exit_cause": self.exit().cause,
-            "requests": part("requests/"),
+            "requests": part("requests/", "requests/completed", "requests/failed/"),
             "responses": part("responses/"),
             "retries": stats.get("retry/count", 0),
             "gaps": part("gaps/"),
@@ -237,6 +238,7 @@ class Run:
             "invalid": part("invalid/"),
             "records": part("records/"),
             "sweeps": part("sweep/"),
+            "cycles": part("cycles/"),
             "master": part("master/"),
             "markets": {"count": len(self.markets), "tracked": self.markets},
             "simulated_time": self._meter.summary(),
@@ -269,7 +271,7 @@ def run_of(crawler: Crawler) -> Run | None:
     return getattr(crawler, "archive_run", None)
 
 
-def ask_to_stop(crawlers: Iterable[Crawler], reason: str) -> None:
+def stop_runs(crawlers: Iterable[Crawler], reason: str) -> None:
     """Stop each spider gracefully, with all it has."""
     for crawler in crawlers:
         if (run := run_of(crawler)) is not None:

@@ -60,12 +60,12 @@ class Shutdown:
     """One per process. Until `watch` is called it only keeps its participants."""
 
     def __init__(self, least_code: int = FINISHED) -> None:
-        """least_code: exit code of a process that is ended before it could `finish`, at least."""
+        """Prepare the end of a process. least_code: exit code, at least, if it ends before `finish`."""
         self._participants: list[Participant] = []  # not sealed yet
         self._least_code = least_code
         self._code = least_code  # of what was sealed last, or of the whole
         self._has_opened = False
-        self._is_asked = False  # the event loop has taken step 1
+        self._is_requested = False  # the event loop has taken step 1
         self._is_cut = False  # and step 2
         self._is_sealed = False  # and step 3 is done
         self._reason: str | None = None  # of the first wish
@@ -97,13 +97,13 @@ class Shutdown:
         """Have `participant` end with the process, also if that was asked to end before."""
         self._participants.append(participant)
         self._has_opened = True
-        if self._is_asked:
+        if self._is_requested:
             participant.request_stop(self._reason or "")
         if self._is_cut:
             participant.cut_off()
 
     def leave(self, participant: Participant, code: int) -> None:
-        """`participant` is sealed, or cannot be; `code` is the exit code that it stands for."""
+        """Note that `participant` is sealed, or cannot be; `code` is the exit code that it stands for."""
         if participant in self._participants:
             self._participants.remove(participant)
             self._code = max(code, self._least_code)
@@ -122,7 +122,7 @@ class Shutdown:
             self._receive(reader, None)
         begun = time.monotonic()
         steps: tuple[tuple[float, Callable[[], bool], Callable[[], None]], ...] = (
-            (0.0, lambda: True, lambda: self._call(self._ask_all)),
+            (0.0, lambda: True, lambda: self._call(self._request_all)),
             (GRACE_S, lambda: self._signals > 1, self._cut_off),
             (SEAL_S, lambda: False, lambda: self._call(self._seal_all)),
             (END_S, lambda: self._is_sealed, self._end),
@@ -177,8 +177,8 @@ class Shutdown:
 
     # ---- the event loop --------------------------------------------------------------------------------
 
-    def _ask_all(self) -> None:
-        self._is_asked = True
+    def _request_all(self) -> None:
+        self._is_requested = True
         for participant in list(self._participants):
             participant.request_stop(self._reason or "")
 

@@ -1,4 +1,4 @@
-"""The base of every spider that asks over HTTP: asks, archives, judges, retries, records the gap."""
+"""The base of every spider over HTTP: sends requests, archives, classifies, retries, records the gap."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from scrapy import Request, Spider
 from scrapy.downloadermiddlewares.retry import get_retry_request
@@ -22,11 +22,11 @@ from marketarchive.collecting.arguments import Argument, Arguments, parse_argume
 from marketarchive.collecting.exit_cause import UNANSWERED
 from marketarchive.collecting.limits import backoff
 from marketarchive.collecting.receipt import Receipt
-from marketarchive.collecting.route import route, with_query
+from marketarchive.collecting.route import with_query
 from marketarchive.collecting.run import Run
 from marketarchive.collecting.streams.axis import Axis
 from marketarchive.exceptions import ParseError
-from marketarchive.items import DERIVED, Cause, Derived, Invalid
+from marketarchive.items import DERIVED, Cause, Derived, GapReason, Invalid
 from marketarchive.scope import Scope
 from marketarchive.times import from_seconds
 from marketarchive.venues import venues
@@ -48,9 +48,9 @@ DRAIN_S = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How an ask ended. `parsed` is None when it failed; the gap is then already recorded."""
+    """The end of a request. `parsed` is None when it failed; the gap is then already recorded."""
 
-    ask: Ask
+    request: PendingRequest
     status: int | None
     parsed: Parsed | None
     received_at: int
@@ -59,11 +59,11 @@ class Answer:
 
 
 @dataclass(slots=True)
-class Ask:
-    """One question on its way: sent, retried, and concluded exactly once by a call of `then`."""
+class PendingRequest:
+    """A request in flight: sent, retried, and completed exactly once by a call of `on_complete`."""
 
     query: Query
-    then: Callable[[Answer], Iterable[Any]]  # returns items
+    on_complete: Callable[[Answer], Iterable[Any]]  # returns items
     feed: str
     scope: Scope | None = None  # what is not observed when it fails; None: all of the endpoint
     from_ns: int | None = None  # start of the gap when it fails; None = when submitted
@@ -72,18 +72,18 @@ class Ask:
     attempts: int = 0
     failure: Failure | None = None  # of the last attempt
     detail: str = ""  # what the gap says of the request, beside what failed
-    is_concluded: bool = False
+    is_complete: bool = False
 
 
 _DONE = object()
 
 
 class ArchiveSpider(Spider):
-    """Use it when neither SweepSpider (pages until the end) nor CadenceSpider (ticks) fits.
+    """Use it when neither SweepSpider (pages until the end) nor PollingSpider (ticks) fits.
 
     A subclass states `venue`, `feed`, `accepts` and writes `async def main`, which calls `submit`. All that
-    leaves the spider outside a callback goes through one outbox that `start` drains: so `start` ends by
-    itself when all is concluded, and nothing is lost when the run is asked to stop.
+    leaves the spider outside a callback goes through one output queue that `start` drains: so `start` ends by
+    itself when all requests are complete, and nothing is lost when the run is requested to stop.
     """
 
     venue: ClassVar[str]
@@ -94,17 +94,17 @@ class ArchiveSpider(Spider):
     is_live: ClassVar[bool] = False  # what is not received when it is sent is gone
     item_classes: ClassVar[tuple[type[Derived], ...]] = DERIVED  # what it may yield beside raw items
     run: Run  # set by RunExtension before anything is sent
-    fault: str | None = None  # the close reason of a run that could not do its work
+    close_reason: str | None = None  # the close reason of a run that could not do its work
 
     def __init__(self, name: str | None = None, **given: Any) -> None:
         super().__init__(name)
         self.arguments = self.check_arguments(given)
-        self._outbox: asyncio.Queue[Any] = asyncio.Queue()
+        self._output_queue: asyncio.Queue[Any] = asyncio.Queue()
         self._withheld: list[Any] = []  # what lay there when the spider was cut off
         self._is_cut_off = False
         self._open = 0
-        self._settled = asyncio.Event()
-        self._settled.set()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @classmethod
@@ -119,12 +119,12 @@ class ArchiveSpider(Spider):
 
     @classmethod
     def check_arguments(cls, given: Mapping[str, Any]) -> Arguments:
-        """Raises ArgumentError."""
+        """Parse a spider's arguments. Raises ArgumentError."""
         return parse_arguments(given, cls.accepts, cls.name, is_one_pass=cls.is_one_pass)
 
     @classmethod
     def check_settings(cls, settings: BaseSettings) -> None:
-        """Raises ConfigurationError when this machine lacks what the spider needs."""
+        """Check that this machine has what the spider needs. Raises ConfigurationError."""
 
     @property
     def _venue(self) -> Venue:
@@ -133,16 +133,16 @@ class ArchiveSpider(Spider):
     # ---- what subclasses use ---------------------------------------------------------------------------
 
     async def main(self) -> None:
-        """Submit everything there is to ask, and return when that is done or `self.run.stop` is set."""
+        """Submit all requests, and return when they are done or `self.run.stop` is set."""
         raise NotImplementedError
 
     def good_stat(self, feed: str) -> str:
-        """The stat that says whether something usable was collected in `feed`."""
+        """Return the stat that is not zero once something usable was collected in `feed`."""
         return f"responses/good/{feed}"
 
     @cached_property
     def axis(self) -> Axis:
-        """What coverage, gaps and ends of markets stand on: it begins where the run does."""
+        """Return the time axis of coverage, gaps and ends of markets; it begins where the run does."""
         return Axis(self.run.clock.instant())
 
     def now(self) -> int:
@@ -153,32 +153,32 @@ class ArchiveSpider(Spider):
         """Return where the venue answers a query, without its parameters."""
         return query.url
 
-    def submit(self, ask: Ask) -> None:
-        """Send as soon as limits and the archive's buffer allow; `ask.then` is called exactly once."""
+    def submit(self, pending: PendingRequest) -> None:
+        """Send as soon as limits and the archive's buffer allow; `on_complete` is called exactly once."""
         self._open += 1
-        self._settled.clear()
-        if ask.from_ns is None:
-            ask.from_ns = self.run.clock.now_ns()
-        self.spawn(self._send(self._request(ask)))
+        self._idle.clear()
+        if pending.from_ns is None:
+            pending.from_ns = self.run.clock.now_ns()
+        self.spawn(self._send(self._request(pending)))
 
     def put(self, *things: Any) -> None:
         """Hand items over from outside a callback."""
         for thing in things:
-            self._outbox.put_nowait(thing)
+            self._output_queue.put_nowait(thing)
 
     def queued_items(self) -> list[Any]:
         """Return what was put and not handed over to Scrapy yet, the oldest first; it stays in the queue."""
-        queued = self._empty_outbox()
+        queued = self._empty_output_queue()
         for thing in queued:
-            self._outbox.put_nowait(thing)
+            self._output_queue.put_nowait(thing)
         return [*self._withheld, *(thing for thing in queued if thing is not _DONE)]
 
-    async def settled(self) -> None:
-        """Wait until everything submitted is concluded."""
-        await self._settled.wait()
+    async def wait_idle(self) -> None:
+        """Wait until every submitted request is complete."""
+        await self._idle.wait()
 
     def note_pause(self) -> None:
-        """For live spiders: listening begins. If an earlier run ended by itself, what came since is gone."""
+        """Record the gap since an earlier run that ended by itself; live spiders call it as they begin."""
         run = self.run
         if run.down_since is not None:
             scope = Scope(self.venue, self.feed)
@@ -190,21 +190,21 @@ class ArchiveSpider(Spider):
     def cut_off(self) -> None:
         """Have `start` end now, whatever `main` does; what it has not handed over is left to `abandon`."""
         self._is_cut_off = True
-        self._withheld += self._empty_outbox()
-        self._outbox.put_nowait(_DONE)
+        self._withheld += self._empty_output_queue()
+        self._output_queue.put_nowait(_DONE)
 
     def abandon(self) -> list[Any]:
-        """Ends what still waits, and gives back what `start` was not allowed to hand over any more."""
+        """End what still waits, and return what `start` was not allowed to hand over any more."""
         for task in self._tasks:
             task.cancel()
         left, self._withheld = self.queued_items(), []
-        self._empty_outbox()
+        self._empty_output_queue()
         return left
 
-    def _empty_outbox(self) -> list[Any]:
+    def _empty_output_queue(self) -> list[Any]:
         left = []
-        while not self._outbox.empty():
-            left.append(self._outbox.get_nowait())
+        while not self._output_queue.empty():
+            left.append(self._output_queue.get_nowait())
         return left
 
     # ---- Scrapy's side ---------------------------------------------------------------------------------
@@ -212,22 +212,22 @@ class ArchiveSpider(Spider):
     async def start(self) -> AsyncIterator[Any]:
         main = asyncio.ensure_future(self._main())
         try:
-            while (thing := await self._outbox.get()) is not _DONE:
+            while (thing := await self._output_queue.get()) is not _DONE:
                 yield thing
             if not self._is_cut_off:
                 await main
-            reason = self._close_reason()
+            reason = self._reason_to_close()
         finally:
             main.cancel()
         await self._drain()
         if reason is not None:
             raise CloseSpider(reason)
 
-    def _close_reason(self) -> str | None:
+    def _reason_to_close(self) -> str | None:
         """Return why Scrapy is to close the spider now; None: by itself, once nothing is in flight."""
         if self._is_cut_off:
             return "shutdown"
-        return None if self.run.stop.is_set() else self.fault
+        return None if self.run.stop.is_set() else self.close_reason
 
     async def _drain(self) -> None:
         """Wait until every item that `start` yielded has passed the pipelines.
@@ -242,9 +242,9 @@ class ArchiveSpider(Spider):
     async def _main(self) -> None:
         try:
             await self.main()
-            await self.settled()
+            await self.wait_idle()
         finally:
-            self._outbox.put_nowait(_DONE)
+            self._output_queue.put_nowait(_DONE)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` beside everything else; a fault in it is logged and makes the run's exit code 1."""
@@ -259,159 +259,162 @@ class ArchiveSpider(Spider):
             logger.error("A task of the spider failed", exc_info=error)
             self.run.stats.inc_value("spider_exceptions/count")
 
-    def _request(self, ask: Ask) -> Request:
-        query = ask.query
+    def _request(self, pending: PendingRequest) -> Request:
+        query = pending.query
         return Request(
-            with_query(route(self.address(query), self.run.process.simulator), query.params),
+            with_query(self.run.process.route(self.address(query)), query.params),
             method=query.endpoint.method,
             body=query.body or b"",
             headers={"Content-Type": "application/json"} if query.body else None,
             callback=self.received,
             errback=self.failed,
             dont_filter=True,
-            meta={"ask": ask, "download_slot": query.endpoint.limit.name},
+            meta={"pending": pending, "download_slot": query.endpoint.limit.name},
         )
 
     async def _send(self, request: Request, after: float = 0.0) -> None:
-        ask: Ask = request.meta["ask"]
+        pending: PendingRequest = request.meta["pending"]
         run = self.run
         if after and not await sleep(run.clock, after, run.stop):
-            return self._stopped(ask)
-        refused = await run.process.limiter.acquire(
-            ask.query.endpoint, run.stop, ask.deadline, cost=ask.query.cost
+            return self._stopped(pending)
+        answer: Literal["granted"] | GapReason = await run.process.limiter.acquire(
+            pending.query.endpoint, run.stop, pending.deadline, cost=pending.query.cost
         )
-        if refused is None:
+        if answer == "granted":
             while not run.process.writer.has_room:
-                if ask.deadline is not None and run.clock.mono_ns() > ask.deadline:
-                    refused = "missed_tick"
+                if pending.deadline is not None and run.clock.mono_ns() > pending.deadline:
+                    answer = "missed_tick"
                     break
                 if not await sleep(run.clock, ROOM_S, run.stop):
                     break
         if run.stop.is_set():
-            return self._stopped(ask)
-        if refused is not None:
-            cause: Cause = "ours" if refused == "missed_tick" else "venue"
-            return self.put(*self._give_up(ask, Failure(refused, cause, "not sent", retryable=False)))
-        ask.attempts += 1
+            return self._stopped(pending)
+        if answer != "granted":
+            cause: Cause = "ours" if answer == "missed_tick" else "venue"
+            return self.put(*self._give_up(pending, Failure(answer, cause, "not sent", retryable=False)))
+        pending.attempts += 1
         run.stats.inc_value("requests/count")
-        run.stats.inc_value(f"requests/{self.venue}/{ask.query.endpoint.name}")
-        request.headers.update(self._venue.headers(ask.query, run.clock.now_ns()))
+        run.stats.inc_value(f"requests/{self.venue}/{pending.query.endpoint.name}")
+        request.headers.update(self._venue.headers(pending.query, run.clock.now_ns()))
         return self.put(request)
 
-    def _stopped(self, ask: Ask) -> None:
-        """The run ends before this ask could be sent, or sent again; only the latter was missed."""
-        if ask.attempts:
-            last = ask.failure or Failure("disconnect", "venue", "", retryable=False)
+    def _stopped(self, pending: PendingRequest) -> None:
+        """End a request that the run's end overtook: a gap if it was sent before, nothing if it never was."""
+        if pending.attempts:
+            last = pending.failure or Failure("disconnect", "venue", "", retryable=False)
             failure = replace(last, detail="no answer before the end", retryable=False)
-            self.put(*self._give_up(ask, failure))
+            self.put(*self._give_up(pending, failure))
         else:
-            self.put(*self._conclude(ask))
+            self.put(*self._complete(pending))
 
     # ---- answers ---------------------------------------------------------------------------------------
 
     def received(self, response: HttpResponse) -> Iterator[Any]:
-        """Archive first, then judge."""
+        """Archive a response first, then classify it."""
         assert response.request is not None
-        yield from self._concluding(response.request, self._received(response.request, response))
+        yield from self._completing(response.request, self._received(response.request, response))
 
     def failed(self, failure: TwistedFailure) -> Iterator[Any]:
-        """No response, or one that another component refused after its receipt."""
+        """Handle a request without a response, or with one that a component refused after its receipt."""
         request: Request = failure.request  # type: ignore[attr-defined]  # Scrapy sets it
-        yield from self._concluding(request, self._failed(request, failure))
+        yield from self._completing(request, self._failed(request, failure))
 
-    def _concluding(self, request: Request, things: Iterator[Any]) -> Iterator[Any]:
-        """A fault of ours must not leave an ask open: the run would never end."""
+    def _completing(self, request: Request, things: Iterator[Any]) -> Iterator[Any]:
+        """Yield `things`; complete the request if they fail: an open one would keep the run from ending."""
         try:
             yield from things
         except Exception:
-            ask: Ask = request.meta["ask"]
-            if not ask.is_concluded:
-                self.put(*self._conclude(ask))
+            pending: PendingRequest = request.meta["pending"]
+            if not pending.is_complete:
+                self.put(*self._complete(pending))
             raise
 
     def _received(self, request: Request, response: HttpResponse) -> Iterator[Any]:
-        ask: Ask = request.meta["ask"]
+        pending: PendingRequest = request.meta["pending"]
         receipt: Receipt = request.meta["receipt"]
         if self.run.error is not None:  # the disk takes nothing any more: only the end matters
-            yield from self._conclude(ask)
+            yield from self._complete(pending)
             return
         yield self._line(request, response.status, receipt)
-        parsed, failure = None, self._judge(ask, response, receipt)
+        parsed, failure = None, self._classify(pending, response, receipt)
         if failure is None and response.status == 200:
             try:
-                parsed = self._venue.parse(self.received_of(ask, response.status, receipt))
+                parsed = self._venue.parse(self.received_of(pending, response.status, receipt))
             except ParseError as error:
-                yield self._invalid(ask, receipt, error)
+                yield self._invalid(pending, receipt, error)
                 failure = Failure("disconnect", "venue", f"unusable answer: {error}", retryable=True)
         if failure is not None:
-            yield from self._again_or_give_up(request, failure)
+            yield from self._retry_or_fail(request, failure)
             return
-        self.run.process.limiter.succeeded(ask.query.endpoint)
-        self.run.stats.inc_value(f"responses/good/{ask.feed}")
+        self.run.process.limiter.succeeded(pending.query.endpoint)
+        self.run.stats.inc_value(f"responses/good/{pending.feed}")
         if parsed is not None:
             for bad in parsed.errors:
-                yield self._invalid(ask, receipt, bad)
-        answer = Answer(ask, response.status, parsed, receipt.received_at, receipt.seq, receipt.headers)
-        yield from self._conclude(ask, answer)
+                yield self._invalid(pending, receipt, bad)
+        answer = Answer(pending, response.status, parsed, receipt.received_at, receipt.seq, receipt.headers)
+        yield from self._complete(pending, answer)
 
-    def received_of(self, ask: Ask, status: int, receipt: Receipt) -> Received:
+    def received_of(self, pending: PendingRequest, status: int, receipt: Receipt) -> Received:
         """Return the answer as the venue's parse functions take it."""
         at, seq = receipt.received_at, receipt.seq
-        return Received.answer(self.venue, ask.feed, ask.query, status, receipt.payload, at, seq)
+        return Received.answer(self.venue, pending.feed, pending.query, status, receipt.payload, at, seq)
 
     def _failed(self, request: Request, failure: TwistedFailure) -> Iterator[Any]:
         receipt: Receipt | None = request.meta.get("receipt")
         if receipt is not None:
             yield self._line(request, 0, receipt)
-        yield from self._again_or_give_up(
+        yield from self._retry_or_fail(
             request, failure_of(failure.value or DownloadFailedError("no reason given"))
         )
 
     def _line(self, request: Request, status: int, receipt: Receipt) -> items.Response:
-        ask: Ask = request.meta["ask"]
+        pending: PendingRequest = request.meta["pending"]
         self.run.stats.inc_value("responses/count")
-        self.run.stats.inc_value(f"responses/{self.venue}/{ask.query.endpoint.name}/{status}")
+        self.run.stats.inc_value(f"responses/{self.venue}/{pending.query.endpoint.name}/{status}")
         return items.Response(
             self.venue,
-            ask.feed,
+            pending.feed,
             receipt.received_at,
             receipt.seq,
             request.method,
             request.url.partition("?")[0],
-            ask.query.params,
+            pending.query.params,
             status,
             receipt.headers,
             receipt.latency_ms,
             receipt.payload,
-            ask.query.body,
+            pending.query.body,
             receipt.flags,
+            self.address(pending.query) if self.run.process.stands_in(self.address(pending.query)) else "",
         )
 
-    def _invalid(self, ask: Ask, receipt: Receipt, error: ParseError) -> Invalid:
+    def _invalid(self, pending: PendingRequest, receipt: Receipt, error: ParseError) -> Invalid:
         return Invalid(
-            self.venue, ask.feed, receipt.received_at, receipt.seq, error.item, str(error), error.fields
+            self.venue, pending.feed, receipt.received_at, receipt.seq, error.item, str(error), error.fields
         )
 
-    def _judge(self, ask: Ask, response: HttpResponse, receipt: Receipt) -> Failure | None:
+    def _classify(self, pending: PendingRequest, response: HttpResponse, receipt: Receipt) -> Failure | None:
         """Say what is wrong with an answer, and let the limiter know."""
         if receipt.flags:
             return Failure("disconnect", "venue", f"body {', '.join(receipt.flags)}", retryable=True)
         failure = self._venue.judge(
-            Answered(ask.query, response.status, receipt.headers, receipt.payload, receipt.received_at)
+            Answered(pending.query, response.status, receipt.headers, receipt.payload, receipt.received_at)
         )
-        limiter, endpoint = self.run.process.limiter, ask.query.endpoint
+        limiter, endpoint = self.run.process.limiter, pending.query.endpoint
         if failure is not None and failure.reason == "blocked":
             limiter.blocked(endpoint)
         elif failure is not None and failure.reason == "rate_limited":
-            wait_s = backoff(ask.attempts) if failure.wait_s is None else failure.wait_s
+            wait_s = backoff(pending.attempts) if failure.wait_s is None else failure.wait_s
             limiter.back_off(endpoint, wait_s)
             return replace(failure, wait_s=wait_s, retryable=wait_s <= self.retry_after_max)
         return failure
 
-    def _again_or_give_up(self, request: Request, failure: Failure) -> Iterator[Any]:
-        ask: Ask = request.meta["ask"]
-        wait = max(backoff(ask.attempts), failure.wait_s or 0.0)
-        late = ask.deadline is not None and self.run.clock.mono_ns() + from_seconds(wait) > ask.deadline
+    def _retry_or_fail(self, request: Request, failure: Failure) -> Iterator[Any]:
+        pending: PendingRequest = request.meta["pending"]
+        wait = max(backoff(pending.attempts), failure.wait_s or 0.0)
+        late = (
+            pending.deadline is not None and self.run.clock.mono_ns() + from_seconds(wait) > pending.deadline
+        )
         retry = None
         if failure.retryable and not late and not self.run.stop.is_set():
             request.meta.pop("receipt", None)
@@ -422,45 +425,48 @@ class ArchiveSpider(Spider):
                 max_retry_times=self.attempts - 1,
                 give_up_log_level=logging.WARNING,
             )
-        ask.failure = failure
+        pending.failure = failure
         if retry is None:
-            yield from self._give_up(ask, failure)
+            yield from self._give_up(pending, failure)
         else:
             self.spawn(self._send(retry, wait))
 
-    def _give_up(self, ask: Ask, failure: Failure) -> Iterator[Any]:
+    def _give_up(self, pending: PendingRequest, failure: Failure) -> Iterator[Any]:
+        pending.failure = failure
         now = self.run.clock.now_ns()
-        scope = replace(ask.scope or Scope(self.venue, ask.feed), endpoint=ask.query.endpoint.name)
-        detail = f"{failure.detail} after {ask.attempts} attempts"
-        self.run.stats.inc_value(f"asks/failed/{ask.feed}")
-        self.run.failures.note_host(ask.feed, ask.query.endpoint.url)
+        scope = replace(
+            pending.scope or Scope(self.venue, pending.feed), endpoint=pending.query.endpoint.name
+        )
+        detail = f"{failure.detail} after {pending.attempts} attempts"
+        self.run.stats.inc_value(f"requests/failed/{pending.feed}")
+        self.run.failures.note_host(pending.feed, pending.query.endpoint.url)
         gap = self.run.gap(
             failure.reason,
             failure.cause,
-            now if ask.from_ns is None else ask.from_ns,
-            ask.to_ns or now,
+            now if pending.from_ns is None else pending.from_ns,
+            pending.to_ns or now,
             scope,
-            f"{detail}: {ask.detail}" if ask.detail else detail,
+            f"{detail}: {pending.detail}" if pending.detail else detail,
         )
-        if failure.reason in UNANSWERED:  # told at the end of the run without what was asked for
-            self.run.failures.note_reason(ask.feed, detail)
+        if failure.reason in UNANSWERED:  # reported at the end of the run, without the parameters
+            self.run.failures.note_reason(pending.feed, detail)
         yield gap
-        yield from self._conclude(ask)
+        yield from self._complete(pending)
 
-    def _conclude(self, ask: Ask, answer: Answer | None = None) -> Iterator[Any]:
-        """Without an answer: given up, or the run is stopping."""
+    def _complete(self, pending: PendingRequest, answer: Answer | None = None) -> Iterator[Any]:
+        """Complete a request; without an answer it was given up, or the run is stopping."""
         try:
-            yield from ask.then(answer or Answer(ask, None, None, self.run.clock.now_ns(), 0))
+            yield from pending.on_complete(answer or Answer(pending, None, None, self.run.clock.now_ns(), 0))
         finally:
-            ask.is_concluded = True
-            self.run.stats.inc_value("asks/concluded")
+            pending.is_complete = True
+            self.run.stats.inc_value("requests/completed")
             self._open -= 1
             if not self._open:
-                self._settled.set()
+                self._idle.set()
 
 
 def failure_of(error: BaseException) -> Failure:
-    """The gap reason of a failed exchange: Scrapy's download errors, and what Twisted leaves in them."""
+    """Classify the error of a failed exchange: Scrapy's download errors, and what Twisted leaves in them."""
     text = f"{type(error).__name__}: {error}".strip()
     if isinstance(error, CannotResolveHostError):
         return Failure("dns", "unknown", text, retryable=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from marketarchive.clock import sleep_until
-from marketarchive.collecting.spider import Answer, ArchiveSpider, Ask
+from marketarchive.collecting.spider import Answer, ArchiveSpider, PendingRequest
 from marketarchive.exceptions import CursorError
 from marketarchive.scope import Scope
 from marketarchive.times import from_seconds
@@ -60,26 +60,35 @@ class SweepSpider(ArchiveSpider):
         while not self.run.stop.is_set():
             started = self.run.clock.now_ns()
             await self.sweep_once()
-            await self.settled()
+            await self.wait_idle()
             if interval is None:
                 return
             step = from_seconds(interval)
             if not await sleep_until(self.run.clock, (started // step + 1) * step, self.run.stop):
                 return
 
-    async def ask(self, query: Query, feed: str, take: Callable[[Answer], Iterable[Any]]) -> Answer:
-        """Submit and wait; `take` turns the answer into items, also a failed one (`parsed` is None)."""
-        concluded: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    async def fetch(
+        self,
+        query: Query,
+        feed: str,
+        take: Callable[[Answer], Iterable[Any]],
+        scope: Scope | None = None,
+    ) -> Answer:
+        """Submit and wait; `take` turns the answer into items, also a failed one (`parsed` is None).
 
-        def then(answer: Answer) -> Iterable[Any]:
+        scope: what is not observed when it fails; None: all of the endpoint.
+        """
+        completed: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+        def on_complete(answer: Answer) -> Iterable[Any]:
             try:
                 yield from take(answer)
             finally:
-                if not concluded.done():
-                    concluded.set_result(answer)
+                if not completed.done():
+                    completed.set_result(answer)
 
-        self.submit(Ask(query, then, feed, detail=_selection(query)))
-        return await concluded
+        self.submit(PendingRequest(query, on_complete, feed, scope, detail=_selection(query)))
+        return await completed
 
     async def sweep(
         self, query: Query | None, feed: str, take: Callable[[Answer], Iterable[Any]] | None = None
@@ -93,7 +102,7 @@ class SweepSpider(ArchiveSpider):
         while query is not None:
             if self.run.stop.is_set():
                 return False
-            answer = await self.ask(query, feed, take or items_of)
+            answer = await self.fetch(query, feed, take or items_of)
             if answer.parsed is None:
                 return answer.status is not None  # an answer without a page, like 404, ends it as well
             self.run.stats.inc_value("sweep/pages")
@@ -106,7 +115,7 @@ class SweepSpider(ArchiveSpider):
                 scope = Scope(self.venue, feed, endpoint=query.endpoint.name)
                 detail = f"{error}: {_selection(query)}"
                 self.put(self.run.gap("sequence", "venue", started, now, scope, detail))
-                self.fault = "sweep_cursor_loop"
+                self.close_reason = "sweep_cursor_loop"
                 return False
             query = venues()[self.venue].next_page(query, answer.parsed)
         self.run.stats.inc_value("sweep/keys", len(pages.keys))

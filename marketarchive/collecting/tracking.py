@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from marketarchive.clock import sleep
-from marketarchive.collecting.cadence import CadenceSpider
+from marketarchive.collecting.polling import PollingSpider
 from marketarchive.collecting.sweep import SweepSpider
 
 LOOK_UP_S = 60
@@ -24,7 +24,7 @@ class LookUpSpider(SweepSpider):
                 await self.look_up()
 
 
-class TrackingCadenceSpider(LookUpSpider, CadenceSpider):
+class TrackingPollingSpider(LookUpSpider, PollingSpider):
     """Use it when the same question is asked of every chosen market while it is open."""
 
     async def prepare(self) -> None:

@@ -1,4 +1,4 @@
-"""What a user sets outside of the project's files: Scrapy's settings, the environment, `.env`."""
+"""Settings of a user outside of the project's files: Scrapy's settings, the environment, `.env`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,15 @@ def user_setting(settings: BaseSettings, name: str, default: str = "") -> str:
     ConfigurationError for a `.env` that cannot be read.
     """
     return settings.get(name) or os.environ.get(name) or _dotenv(Path(DOTENV)).get(name) or default
+
+
+def environment_value(name: str) -> str | None:
+    """Return the environment variable, or the line in `.env`; None where there is neither.
+
+    Raises ConfigurationError for a `.env` that cannot be read.
+    """
+    found = os.environ.get(name)
+    return _dotenv(Path(DOTENV)).get(name) if found is None else found
 
 
 def _dotenv(path: Path) -> Mapping[str, str | None]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 
+from marketarchive.collecting.master_settings import master_url
 from marketarchive.invocation import command
 from marketarchive.offline import OfflineCommand, chosen_assets, times
-from marketarchive.pipelines.market_master import master_url
 from marketarchive.progress import Bar
 from marketarchive.research.products.updown.canonical.columns import CLOCKS
 from marketarchive.research.products.updown.canonical.dataset import CARRY_S, Canonical, canonical

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
 from rich.text import Text
-from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 from scrapy.utils.log import log_scrapy_info
 
@@ -31,6 +30,7 @@ from marketarchive.collecting.together.live_view import LiveView
 from marketarchive.collecting.together.plan import Chosen, Plan, PlannedFeed, all_feeds
 from marketarchive.collecting.together.summary import print_summary, summarize, summary_lines
 from marketarchive.collecting.together.terminal_log import TerminalLog, is_free
+from marketarchive.configured import ConfiguredCommand
 from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError
 from marketarchive.pipelines.market_master import check_settings, prepare_master
 from marketarchive.plans import DEFAULT, plans
@@ -40,8 +40,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+PLANNED = 21
+"""Priority of a plan's settings, just above that of settings files."""
 
-class Command(ScrapyCommand):
+
+class Command(ConfiguredCommand):
     requires_project = True
 
     def syntax(self) -> str:
@@ -92,15 +95,22 @@ class Command(ScrapyCommand):
             for line in _plan_lines():
                 print(line)
             return
-        log = TerminalLog(self.settings, self.console) if self._has_own_log else None
-        if log is not None:
-            log_scrapy_info(self.settings)  # what Scrapy said of itself before had nowhere to go
+        log = self.own_log()
         name_feeds()
         named = _named(args)
         left_out = {option for option in _optional() if getattr(opts, option.replace("-", "_"))}
         takes = {argument.name for plan in plans().values() for argument in plan.takes}
         given = {name: getattr(opts, name) for name in takes if getattr(opts, name) is not None}
         self.collect(named, given, opts.duration, left_out, log)
+
+    def own_log(self) -> TerminalLog | None:
+        """Return what shows log lines above the table of a terminal, where the user leaves it to us."""
+        assert self.settings is not None
+        if not self._has_own_log:
+            return None
+        log = TerminalLog(self.settings, self.console)
+        log_scrapy_info(self.settings)  # what Scrapy said of itself before had nowhere to go
+        return log
 
     def collect(
         self,
@@ -120,6 +130,8 @@ class Command(ScrapyCommand):
         shutdown.watch(asyncio.get_event_loop())  # the reactor's; it does not run yet
         try:
             duration = None if span is None else seconds("duration", span)
+            for name, value in (own for plan in named for own in plan.settings.items()):
+                self.settings.set(name, value, PLANNED)
             check_settings(self.settings)
             chosen = self._choose(named, given, left_out)
             all_feeds(chosen)
@@ -200,7 +212,7 @@ class Command(ScrapyCommand):
         return cast("asyncio.Task[None]", self.crawler_process.crawl(crawler, **arguments))
 
     def _run_reactor(self, collection: Collection) -> None:
-        """Until the collection is over: Scrapy would end while a feed waits to be started again."""
+        """Run until the collection is over: Scrapy would end while a feed waits to be started again."""
         from twisted.internet import reactor  # the one that Scrapy has installed
 
         assert self.crawler_process is not None

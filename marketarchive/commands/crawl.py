@@ -26,13 +26,14 @@ from marketarchive.collecting.run import exit_of, run_of
 from marketarchive.collecting.shutdown import Shutdown
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.commands.collect import Command as Collect
+from marketarchive.configured import ConfiguredCommand
 from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError
 from marketarchive.invocation import command
 from marketarchive.pipelines.market_master import check_settings
 from marketarchive.plans import plans
 
 
-class Command(BaseRunSpiderCommand):
+class Command(ConfiguredCommand, BaseRunSpiderCommand):
     requires_project = True
 
     def syntax(self) -> str:
@@ -82,9 +83,9 @@ class Command(BaseRunSpiderCommand):
         if ended.code != FINISHED:
             run = run_of(crawler)
             root = output_dir(self.settings)
-            told = last_line("crawl", name, ended, root, None if run is None else run.archive.name)
+            reported = last_line("crawl", name, ended, root, None if run is None else run.archive.name)
             with suppress(OSError):  # the terminal is gone
-                print(told, file=sys.stderr)
+                print(reported, file=sys.stderr)
 
     def _run_plan(self, spider: type[PlanSpider], given: Mapping[str, str]) -> None:
         """Run the spider's plan as `collect` does, with lines instead of a table."""

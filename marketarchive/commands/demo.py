@@ -7,10 +7,10 @@ import sys
 from importlib.util import find_spec
 
 from rich.console import Console
-from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
 from marketarchive.collecting.process import output_dir
+from marketarchive.configured import ConfiguredCommand
 from marketarchive.demo import MINUTES, PAGES_SPEED, SPEED, DemoError, Form, demo
 from marketarchive.exceptions import ConfigurationError
 
@@ -18,7 +18,7 @@ NEEDED = ("aiohttp", "duckdb", "pandas", "pyarrow", "vl_convert")
 """What simulator, tables and report import; a browser may be missing."""
 
 
-class Command(ScrapyCommand):
+class Command(ConfiguredCommand):
     requires_project = True
     requires_crawler_process = False
     default_settings = {"LOG_ENABLED": False}  # noqa: RUF012  (Scrapy's own form)

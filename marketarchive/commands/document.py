@@ -17,10 +17,12 @@ from scrapy.settings import Settings
 from scrapy.spiderloader import get_spider_loader
 
 from marketarchive.checkout import checkout
+from marketarchive.collecting.config_file import VARIABLE, keys
 from marketarchive.collecting.plan_spider import PlanSpider
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.collecting.streams.detection import table
 from marketarchive.collecting.streams.stream import StreamSpider
+from marketarchive.configured import ConfiguredCommand
 from marketarchive.invocation import command
 from marketarchive.venues import venues
 from marketarchive.venues.channel import Channel
@@ -41,12 +43,33 @@ Written by `scrapy document` from what spiders declare; change that. Arguments a
 """
 SETTINGS_HEAD = """# Settings
 
-Written by `scrapy document` from the comments of `marketarchive/settings/live.py`; change those. Set one for
-a run with `-s NAME=VALUE`, or for all runs of a checkout in its `settings/base.py`.
+Written by `scrapy document` from the comments of `marketarchive/settings/live.py`, what venues declare, and
+the keys of the configuration file; change those. Set one for a run with `-s NAME=VALUE`, or for all runs of a
+checkout in its `settings/base.py`.
+"""
+ADDRESSES_HEAD = """
+## URLs of venues
+
+A URL here is requested in place of the venue's own; raw lines then have both: `url` and `canonical_url`.
+
+| setting | in place of | meaning |
+|---|---|---|
+"""
+CONFIG_HEAD = f"""
+## The configuration file
+
+`--config FILE`, which every command takes, or the variable `{VARIABLE}` names a file in TOML with a few
+keys: [config.example.toml](../config.example.toml). Of a value that is given several times the command
+line's counts, then the environment's (a variable, or a line in `.env`, named like the setting), then the
+file's, then that of `settings/`. A key that is not known, or of another type, is an error (exit code 2).
+Paths are relative to the folder in which the command is run. It holds no secrets.
+
+| section | key | value | setting | meaning |
+|---|---|---|---|---|
 """
 
 
-class Command(ScrapyCommand):
+class Command(ConfiguredCommand):
     requires_project = True
     requires_crawler_process = False
     default_settings = {"LOG_ENABLED": False}  # noqa: RUF012  (Scrapy's own form)
@@ -71,7 +94,9 @@ class Command(ScrapyCommand):
             COMMANDS: commands_page(self.settings),
             SPIDERS: document([spider for spider in spiders if issubclass(spider, ArchiveSpider)])
             + "".join(_plan_section(spider) for spider in spiders if issubclass(spider, PlanSpider)),
-            SETTINGS: settings_page((root / "marketarchive/settings/live.py").read_text(encoding="utf-8")),
+            SETTINGS: settings_page((root / "marketarchive/settings/live.py").read_text(encoding="utf-8"))
+            + addresses_table()
+            + config_table(),
             METHODOLOGY: methodology_page((root / METHODOLOGY).read_text(encoding="utf-8"), spiders),
             PERPS: _between((root / PERPS).read_text(encoding="utf-8"), PERPS, perps_tables()),
         }
@@ -99,7 +124,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def commands_page(settings: Settings) -> str:
-    """The page of our commands."""
+    """Write the page of our commands."""
     package = import_module("marketarchive.commands")
     names = sorted(found.name for found in pkgutil.iter_modules(package.__path__))
     return "\n".join([COMMANDS_HEAD, *(_command_section(package.__name__, name, settings) for name in names)])
@@ -130,7 +155,7 @@ def _options_table(options: Iterable[argparse.Action]) -> list[str]:
 
 
 def document(spiders: list[type[ArchiveSpider]]) -> str:
-    """The page for these spiders."""
+    """Write the page of these spiders."""
     found = {each.name: each for spider in spiders for each in spider.accepts}
     rows = [f"| `{name}={each.example}` | {each.meaning} |" for name, each in sorted(found.items())]
     table = ["| argument | meaning |", "|---|---|", *rows, ""]
@@ -155,7 +180,7 @@ def _plan_section(spider: type[PlanSpider]) -> str:
 
 
 def settings_page(source: str) -> str:
-    """The page of a settings file: sections by its ruled comments, meaning by comments above or beside."""
+    """Write the page of a settings file: sections by ruled comments, meaning by comments above or beside."""
     parts, above = [SETTINGS_HEAD], list[str]()
     for line in source.splitlines():
         if ruled := re.fullmatch(r"# -{3,} (.*?) -+", line):
@@ -173,6 +198,25 @@ def settings_page(source: str) -> str:
         elif not line:
             above = []
     return "\n".join(parts).replace("|\n## ", "|\n\n## ") + "\n"
+
+
+def addresses_table() -> str:
+    """Return the section of the URLs that a user may replace."""
+    rows = (
+        [f"`{each.setting}`", "nothing" if each.is_own_server else f"`{each.url}`", each.meaning]
+        for venue in venues().values()
+        for each in venue.addresses
+    )
+    return ADDRESSES_HEAD + "".join(map(_row, rows))
+
+
+def config_table() -> str:
+    """Return the section of the configuration file: its keys."""
+    rows = (
+        [f"`[{each.section}]`", f"`{each.name}`", each.form, f"`{each.setting}`", each.meaning]
+        for each in keys()
+    )
+    return CONFIG_HEAD + "".join(map(_row, rows))
 
 
 def methodology_page(page: str, spiders: Iterable[type[Any]]) -> str:

@@ -7,8 +7,10 @@ import argparse
 from scrapy.commands import edit
 from scrapy.exceptions import UsageError
 
+from marketarchive.configured import ConfiguredCommand
 
-class Command(edit.Command):
+
+class Command(ConfiguredCommand, edit.Command):
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         try:
             super().run(args, opts)

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 
 from marketarchive.archive.export_rows import Exported, export
+from marketarchive.collecting.master_settings import master_url
 from marketarchive.exceptions import ArgumentError, DiskError
 from marketarchive.offline import OfflineCommand, chosen_assets, times
-from marketarchive.pipelines.market_master import master_url
 from marketarchive.research.exports import ExportedTable, write_csv
 from marketarchive.research.products import exported_tables
 
@@ -21,9 +21,9 @@ class Command(OfflineCommand):
 
     def long_desc(self) -> str:
         return (
-            "Writes OUTPUT_DIR/exports/TABLE.csv: the columns, values and digits of the rows, by tick, with "
-            "what several runs wrote on a day in one sequence. Exit code 1 when a line could not be read; it "
-            "is named and left out. Tables that are made for it: "
+            "Writes TABLE.csv into OUTPUT_DIR/exports, or EXPORT_DIR: the columns, values and digits of the "
+            "rows, by tick, with what several runs wrote on a day in one sequence. Exit code 1 when a line "
+            "could not be read; it is named and left out. Tables that are made for it: "
             + "; ".join(f"{each.name}, {each.rows}" for each in exported_tables().values())
             + "."
         )
@@ -45,12 +45,14 @@ class Command(OfflineCommand):
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
         if opts.format not in FORMATS:
             raise ArgumentError(f"--format {opts.format!r} is none of {', '.join(FORMATS)}")
-        target = opts.output or self.root / "exports" / f"{opts.table}.csv"
+        assert self.settings is not None
+        folder = Path(self.settings["EXPORT_DIR"] or self.root / "exports").expanduser()
+        target = opts.output or folder / f"{opts.table}.csv"
         if opts.output is not None and not target.absolute().parent.is_dir():
             raise ArgumentError(f"there is no folder {target.absolute().parent}")
         try:
             if opts.output is None:
-                target.parent.mkdir(exist_ok=True)
+                target.parent.mkdir(parents=True, exist_ok=True)
             if (joined := exported_tables().get(opts.table)) is not None:
                 return self._join(joined, target, opts)
             if opts.assets is not None:

@@ -7,8 +7,10 @@ import argparse
 from scrapy.commands import fetch
 from scrapy.exceptions import UsageError
 
+from marketarchive.configured import ConfiguredCommand
 
-class Command(fetch.Command):
+
+class Command(ConfiguredCommand, fetch.Command):
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
         super().process_options(args, opts)
         refuse_spider("fetch", opts)

@@ -1,4 +1,4 @@
-"""`scrapy genspider -t sweep|cadence|stream|page NAME DOMAIN`: Scrapy's, the class named as the file is."""
+"""`scrapy genspider -t sweep|polling|stream|page NAME DOMAIN`: Scrapy's, the class named as the file is."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ from typing import Any
 from scrapy.commands import genspider
 
 from marketarchive.checkout import checkout
+from marketarchive.configured import ConfiguredCommand
+
+FORMER_NAMES = {"cadence": "polling"}
 
 
-class Command(genspider.Command):
+class Command(ConfiguredCommand, genspider.Command):
     def short_desc(self) -> str:
-        return "Write the frame of a new spider into a checkout (-t sweep, cadence, stream or page)"
+        return "Write the frame of a new spider into a checkout (-t sweep, polling, stream or page)"
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         assert self.settings is not None
         if args and self.settings["NEWSPIDER_MODULE"]:
             checkout("genspider")
+        opts.template = FORMER_NAMES.get(opts.template, opts.template)
+        opts.dump = FORMER_NAMES.get(opts.dump, opts.dump)
         super().run(args, opts)
 
     def _generate_template_variables(

@@ -113,16 +113,16 @@ def _text(done: GroundTruth) -> str:
 def _print_open(labels: Sequence[Label], most: int) -> None:
     """Print what is not reproduced, each with its reason: what differs first, then what is flagged."""
     order = ("differs", "not_provable", "estimated", "restated")
-    told = [each for each in labels if each.verdict in order]
-    told.sort(key=lambda each: (each.verdict != "differs", each.flag is None, order.index(each.verdict)))
-    for each in told[:most]:
+    reported = [each for each in labels if each.verdict in order]
+    reported.sort(key=lambda each: (each.verdict != "differs", each.flag is None, order.index(each.verdict)))
+    for each in reported[:most]:
         print(f"{each.verdict:<13} {each.market_id}: {each.reason}")
-    if len(told) > most:
-        print(f"... and {len(told) - most:,} more, in {label_files.JSON}")
+    if len(reported) > most:
+        print(f"... and {len(reported) - most:,} more, in {label_files.JSON}")
 
 
 def _last(labels: Sequence[Label]) -> str:
-    """The line that tells how it ended; whatever is neither reproduced nor differs is not provable."""
+    """Return the last line of the output; whatever is neither reproduced nor differs is not provable."""
     count = {name: sum(each.verdict == name for each in labels) for name in ("reproduced", "differs")}
     rest = len(labels) - sum(count.values())
     weaker = [

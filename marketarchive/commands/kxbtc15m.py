@@ -17,11 +17,11 @@ from marketarchive.archive.store import Store
 from marketarchive.clock import Clock, RealClock
 from marketarchive.collecting.arguments import DURATION, Arguments
 from marketarchive.collecting.process import make_clock, output_dir
+from marketarchive.collecting.together.claim import LOG_FILE, running
 from marketarchive.exceptions import ArgumentError, ConfigurationError
 from marketarchive.invocation import KEPT, program
 from marketarchive.offline import OfflineCommand
 from marketarchive.plans.kxbtc15m import collector
-from marketarchive.plans.kxbtc15m.claim import LOG_FILE, running
 from marketarchive.plans.kxbtc15m.plan import PLAN, chosen_series, output
 from marketarchive.times import iso
 

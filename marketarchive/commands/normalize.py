@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 
+from marketarchive.collecting.master_settings import master_url
 from marketarchive.exceptions import ArgumentError
 from marketarchive.offline import OfflineCommand, times
-from marketarchive.pipelines.market_master import master_url
 from marketarchive.progress import Bar
 from marketarchive.research.tables.checks import BookCheck
 from marketarchive.research.tables.normalize import Normalized, normalize

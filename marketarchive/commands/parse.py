@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
+from marketarchive.configured import ConfiguredCommand
 from marketarchive.invocation import command
 
 
-class Command(ScrapyCommand):
+class Command(ConfiguredCommand):
     requires_project = True
     requires_crawler_process = False
 

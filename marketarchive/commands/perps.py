@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from scrapy.commands import ScrapyCommand
 from scrapy.exceptions import UsageError
 
 from marketarchive.collecting.arguments import ASSETS
@@ -19,6 +18,7 @@ from marketarchive.collecting.perps import PerpsSpider
 from marketarchive.collecting.process import Process, follow_simulator, log_errors_only
 from marketarchive.collecting.run import exit_of, run_of
 from marketarchive.collecting.shutdown import Shutdown
+from marketarchive.configured import ConfiguredCommand
 from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError, MarketArchiveError
 from marketarchive.pipelines.market_master import check_settings
 from marketarchive.progress import Bar
@@ -27,13 +27,13 @@ from marketarchive.venues.symbols import symbols
 
 ATTEMPTS = 2
 """A venue that failed is tried once more, after all others."""
-PASSING = frozenset({"disconnect", "stall", "rate_limited", "dns", "tls"})
+PASSING = frozenset({"disconnect", "stall", "rate_limited", "dns", "tls", "checksum"})
 """Reasons of gaps that may be gone at the next attempt."""
 
 
 @dataclass
 class _Venue:
-    """How a venue's newest crawl ended."""
+    """The state of a venue's newest crawl."""
 
     spider: type[PerpsSpider]
     code: int = FINISHED
@@ -51,13 +51,13 @@ class _Venue:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is worth another attempt: not where it refuses us, or what is missing is not served."""
+        """Return whether to try again: not where the venue refuses us, or does not serve what is missing."""
         if self.is_stopped or self.attempts >= ATTEMPTS or self.code in (BLOCKED, DISK):
             return False
         return not self.attempts or self.code != FINISHED or bool(PASSING & self.gaps.keys())
 
 
-class Command(ScrapyCommand):
+class Command(ConfiguredCommand):
     requires_project = True
 
     def syntax(self) -> str:
@@ -141,7 +141,7 @@ class Command(ScrapyCommand):
         return [_Venue(known[name]) for name in dict.fromkeys(args or known)]
 
     def _run_reactor(self, chosen: Sequence[_Venue], given: Mapping[str, str], bar: Bar) -> None:
-        """Until all venues are done: Scrapy would end before one is tried again."""
+        """Run until all venues are done: Scrapy would end before one is tried again."""
         from twisted.internet import reactor  # the one that Scrapy has installed
 
         assert self.crawler_process is not None

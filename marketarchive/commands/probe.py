@@ -15,7 +15,6 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-from scrapy.commands import ScrapyCommand
 from scrapy.crawler import Crawler
 from scrapy.exceptions import UsageError
 
@@ -31,12 +30,13 @@ from marketarchive.collecting.probing.probe_report import (
 from marketarchive.collecting.process import Process, follow_simulator, log_errors_only
 from marketarchive.collecting.shutdown import Shutdown
 from marketarchive.commands.crawl import exit_code
+from marketarchive.configured import ConfiguredCommand
 from marketarchive.exceptions import ArchiveError, ConfigurationError
 from marketarchive.pipelines.market_master import check_settings
 from marketarchive.venues import venues
 
 
-class Command(ScrapyCommand):
+class Command(ConfiguredCommand):
     requires_project = True
 
     def syntax(self) -> str:
@@ -110,7 +110,7 @@ def _venues() -> str:
 
 @dataclass(frozen=True)
 class _Ended:
-    """How a venue's probe ended."""
+    """The end of a venue's probe."""
 
     code: int
     passed: bool = False  # what was asked; whether the report could be written says `code`

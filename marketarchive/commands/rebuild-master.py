@@ -9,10 +9,10 @@ import sys
 import time
 
 from marketarchive.collecting.arguments import moment
+from marketarchive.collecting.master_settings import master_url, snapshots_kept
 from marketarchive.exceptions import ConfigurationError
 from marketarchive.master.rebuild import Rebuilt, rebuild
 from marketarchive.offline import OfflineCommand
-from marketarchive.pipelines.market_master import master_url, snapshots_kept
 from marketarchive.times import iso
 
 PROGRESS_EVERY_S = 5.0
@@ -43,12 +43,12 @@ class Command(OfflineCommand):
         url = master_url(self.settings)
         if not url:
             raise ConfigurationError("MASTER_URL is empty: there is no master to rebuild")
-        told = time.monotonic()
+        reported = time.monotonic()
 
         def progress(done: Rebuilt) -> None:
-            nonlocal told
-            if time.monotonic() - told >= PROGRESS_EVERY_S:
-                told = time.monotonic()
+            nonlocal reported
+            if time.monotonic() - reported >= PROGRESS_EVERY_S:
+                reported = time.monotonic()
                 print(f"{iso(done.reached)}: {done.rows} rows", file=sys.stderr)
 
         done = rebuild(
@@ -61,5 +61,6 @@ class Command(OfflineCommand):
         print(
             f"{done.rows} rows from {done.messages} answers, {done.changes} changes in the journal"
             + (f", {done.unreadable} not readable" if done.unreadable else "")
+            + (f", {done.unplaced} headlines of markets that are not in raw" if done.unplaced else "")
         )
         return 0

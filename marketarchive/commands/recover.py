@@ -37,7 +37,7 @@ class Command(OfflineCommand):
 
 
 def _clock(settings: BaseSettings) -> Clock:
-    """The one the run was stamped by, as far as it still ticks: a simulator may have gone with its run."""
+    """Return the clock that stamped the run, else the real one: a simulator may have gone with its run."""
     try:
         return make_clock(settings)
     except ConfigurationError:

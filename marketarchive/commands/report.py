@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 from marketarchive.collecting.exit_codes import FINISHED
+from marketarchive.collecting.master_settings import master_url
 from marketarchive.exceptions import ArgumentError
 from marketarchive.offline import OfflineCommand, chosen_assets, times
-from marketarchive.pipelines.market_master import master_url
 from marketarchive.progress import Bar
 from marketarchive.research.report.report import WrittenReport, report
 

@@ -9,10 +9,11 @@ from scrapy.exceptions import UsageError
 
 from marketarchive.collecting.plan_spider import PlanSpider
 from marketarchive.collecting.spider import ArchiveSpider
+from marketarchive.configured import ConfiguredCommand
 from marketarchive.invocation import command
 
 
-class Command(runspider.Command):
+class Command(ConfiguredCommand, runspider.Command):
     def _create_crawler(self, spidercls: type[Spider] | str) -> Crawler:
         if isinstance(spidercls, type) and issubclass(spidercls, PlanSpider):
             raise UsageError(spidercls.refusal(), print_help=False)

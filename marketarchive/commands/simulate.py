@@ -43,12 +43,19 @@ class Command(OfflineCommand):
             "(default: follow)",
         )
         parser.add_argument("--seed", type=int, default=1, help="of the world (default: 1)")
+        parser.add_argument(
+            "--catalog-markets",
+            type=int,
+            default=0,
+            metavar="3000",
+            help="long-running markets that are open at a moment, on each venue with such (default: none)",
+        )
         parser.add_argument("--start", help="simulated time to begin with, ISO 8601 (default: now)")
         parser.add_argument("--faults", type=Path, help="JSON file of faults to inject")
         parser.add_argument(
             "--truth",
             type=Path,
-            help="folder to write served.jsonl, frames.jsonl, markets.json and pace.json to",
+            help="folder to write served.jsonl, frames.jsonl, markets.json, catalog.jsonl and pace.json to",
         )
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
@@ -69,12 +76,13 @@ class Command(OfflineCommand):
             faults=() if opts.faults is None else tuple(load_faults(opts.faults)),
             truth=opts.truth,
         )
-        serve(simulated_venues(opts.seed), options, ready=lambda url: print(f"ready {url}", flush=True))
+        venues = simulated_venues(opts.seed, opts.catalog_markets)
+        serve(venues, options, ready=lambda url: print(f"ready {url}", flush=True))
         return 0
 
 
 def _start(text: str) -> int:
-    """--start in ns. Raises ArgumentError."""
+    """Return --start in wall ns. Raises ArgumentError."""
     start = moment("--start", text)
     if not from_iso(FIRST) <= start <= from_iso(LAST):
         raise ArgumentError(f"--start {text!r} is not between {FIRST} and {LAST}")

@@ -7,7 +7,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 from rich.console import Console
@@ -17,12 +17,14 @@ from scrapy.settings import BaseSettings
 
 from marketarchive.archive.status import FeedStatus, RunStatus, State, Status, status
 from marketarchive.clock import Clock, RealClock
+from marketarchive.collecting.master_settings import master_url
 from marketarchive.collecting.process import make_clock
 from marketarchive.exceptions import ArgumentError, ConfigurationError, MasterError
 from marketarchive.invocation import command
+from marketarchive.items import Phase
 from marketarchive.master.counts import MasterCounts, counts
+from marketarchive.master.cycles import HeldCycle
 from marketarchive.offline import OfflineCommand
-from marketarchive.pipelines.market_master import master_url
 from marketarchive.times import iso, to_seconds
 
 LISTED = 15
@@ -31,7 +33,7 @@ STYLES = {"alive": "green", "dead": "bold red", "recovered": "yellow", "unknown"
 
 @dataclass(frozen=True)
 class Master:
-    """What was found where the master should be."""
+    """The master's counts, or why there are none."""
 
     counts: MasterCounts | None
     said: str  # why there are no counts
@@ -66,8 +68,9 @@ class Command(OfflineCommand):
         assert self.settings is not None
         if opts.runs < 0:
             raise ArgumentError(f"--runs {opts.runs} is not a number of runs")
-        master = _master(self.settings)
-        found = status(self.root, _clock(self.settings))
+        clock = _clock(self.settings)
+        master = _master(self.settings, clock.now_ns())
+        found = status(self.root, clock)
         if opts.json:
             print(json.dumps(_document(found, master), indent=1))
         else:
@@ -76,19 +79,19 @@ class Command(OfflineCommand):
 
 
 def _clock(settings: BaseSettings) -> Clock:
-    """The archive's; a simulator may have gone."""
+    """Return the archive's clock, else the real one: a simulator may have gone."""
     try:
         return make_clock(settings)
     except ConfigurationError:
         return RealClock()
 
 
-def _master(settings: BaseSettings) -> Master:
+def _master(settings: BaseSettings, now: int) -> Master:
     url = master_url(settings)
     if not url:
         return Master(None, "none: MASTER_URL is empty")
     try:
-        found = counts(url)
+        found = counts(url, now)
     except MasterError as error:
         return Master(None, f"not reachable: {error}")
     return Master(found, "" if found else "not there yet; a run that sees markets makes it")
@@ -122,7 +125,31 @@ def _document(found: Status, master: Master) -> dict[str, Any]:
             "changes": held.changes if held else None,
             "price_snapshots": held.snapshots if held else None,
         },
+        "catalogue": _catalogue(held) if held else [],
     }
+
+
+def _catalogue(held: MasterCounts) -> list[dict[str, Any]]:
+    """Return of each platform its markets and the last cycle of each phase, where there has been any."""
+    return [
+        {
+            **asdict(platform),
+            "cycles": {
+                cycle.phase: {
+                    "started_at_utc": iso(cycle.started),
+                    "ended_at_utc": None if cycle.ended is None else iso(cycle.ended),
+                    "state": cycle.state,
+                    "pages": cycle.pages,
+                    "markets": cycle.markets,
+                    "failures": cycle.failures,
+                }
+                for cycle in held.cycles
+                if cycle.platform == platform.platform
+            },
+        }
+        for platform in held.platforms
+        if any(cycle.platform == platform.platform for cycle in held.cycles)
+    ]
 
 
 def _totals(found: Status) -> dict[str, int]:
@@ -181,7 +208,7 @@ def _run(found: Status, run: RunStatus) -> dict[str, Any]:
 
 
 def _seconds(found: Status, run: RunStatus) -> float | None:
-    """How long it ran, or has been running; None of a dead one, whose end is not known."""
+    """Return how many seconds it ran, or has been running; None of a dead one, whose end is not known."""
     if run.started is None or (run.ended is None and run.state != "alive"):
         return None
     return round(to_seconds((run.ended or found.at) - run.started), 1)
@@ -206,6 +233,8 @@ def _show(found: Status, master: Master, listed: int, console: Console) -> None:
     for name, text in _facts(found, master):
         facts.add_row(name, Text(text))
     console.print(facts)
+    if master.counts is not None and master.counts.cycles:
+        console.print(_catalogue_table(found, master.counts))
     console.print(_runs_table(found, listed))
     console.print(_feeds_table(found))
     console.print(_gaps_table(found) if found.gaps() else Text("\nNo gaps."))
@@ -238,13 +267,36 @@ def _about(master: Master) -> str:
     return f"{held.markets:,} markets{f' ({states})' if states else ''}, {rows}; {held.url}"
 
 
+def _catalogue_table(found: Status, held: MasterCounts) -> Table:
+    table = _table("Catalogue, last cycle of each phase", "platform")
+    for name in ("tracked", "resolved", "pending", "overdue"):
+        table.add_column(name, justify="right", no_wrap=True)
+    phases = get_args(Phase)
+    for phase in phases:
+        table.add_column(phase, no_wrap=True)
+    last = {(cycle.platform, cycle.phase): cycle for cycle in held.cycles}
+    for each in held.platforms:
+        mine = [last.get((each.platform, phase)) for phase in phases]
+        if any(mine):
+            counts = (each.tracked, each.resolved, each.pending, each.overdue)
+            table.add_row(each.platform, *map(_number, counts), *(_last(found, cycle) for cycle in mine))
+    return table
+
+
+def _last(found: Status, cycle: HeldCycle | None) -> str:
+    """Return how a cycle ended and when, or since when it runs."""
+    if cycle is None:
+        return "never"
+    return f"{cycle.state} {span_text(to_seconds(found.at - (cycle.ended or cycle.started)))} ago"
+
+
 def _runs_table(found: Status, listed: int) -> Table:
     states = Counter(run.state for run in found.runs)
-    told = ", ".join(f"{states[state]} {state}" for state in get_args(State) if states[state])
+    reported = ", ".join(f"{states[state]} {state}" for state in get_args(State) if states[state])
     if simulated := sum(run.simulated for run in found.runs):
-        told += f" ({simulated} simulated)"
+        reported += f" ({simulated} simulated)"
     more = f"; the newest {listed} are listed, --runs N for others" if len(found.runs) > listed else ""
-    table = _table(f"Runs: {told}{more}", "state", "spider", "run, from its UTC start", "for")
+    table = _table(f"Runs: {reported}{more}", "state", "spider", "run, from its UTC start", "for")
     for name in ("markets", "rows", "lines", "size", "gaps"):
         table.add_column(name, justify="right", no_wrap=True)
     for run in found.runs[:listed]:

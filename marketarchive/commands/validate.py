@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
+from marketarchive.collecting.master_settings import master_url
 from marketarchive.offline import OfflineCommand, times
-from marketarchive.pipelines.market_master import master_url
 from marketarchive.progress import Bar
 from marketarchive.research.products.updown.validation.validate import JSON, MARKDOWN, Validation, validate
 

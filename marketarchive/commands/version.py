@@ -6,10 +6,11 @@ import argparse
 
 from scrapy.commands import version
 
+from marketarchive.configured import ConfiguredCommand
 from marketarchive.version import __version__
 
 
-class Command(version.Command):
+class Command(ConfiguredCommand, version.Command):
     def short_desc(self) -> str:
         return "Print the versions of marketarchive and Scrapy"
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table, select
 
 from marketarchive.master.engine import open_master
 from marketarchive.master.observation import Key
-from marketarchive.master.tables import market_changes, markets, news_context, price_snapshots
+from marketarchive.master.tables import cycles, market_changes, markets, news_context, price_snapshots
 from marketarchive.master.timeline import Timeline
 
 MARKETS_AT_ONCE = 500
@@ -34,6 +34,7 @@ def compare(url_a: str, url_b: str) -> list[str]:
 
 
 def _differences(left: Connection, right: Connection) -> Iterator[str]:
+    yield from _compared(_cycles(left), _cycles(right), cycles.name)
     mine, theirs = _identities(left), _identities(right)
     for platform, market_id in sorted(mine ^ theirs):
         yield f"{platform} {market_id}: only in the {'first' if (platform, market_id) in mine else 'second'}"
@@ -54,6 +55,16 @@ def _compared(left: dict[Any, Any], right: dict[Any, Any], what: str) -> Iterato
 
 def _shown(value: Any) -> str:
     return "nothing" if value is None else str(value)
+
+
+def _cycles(connection: Connection) -> dict[tuple[Any, ...], dict[str, Any]]:
+    naming = ("platform", "phase", "started_at")
+    return {
+        tuple(row[name] for name in naming): {
+            name: row[name] for name in row if name not in (*BOOKKEEPING, *naming)
+        }
+        for row in connection.execute(select(cycles)).mappings()
+    }
 
 
 def _identities(connection: Connection) -> set[Identity]:

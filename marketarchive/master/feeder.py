@@ -9,12 +9,13 @@ from collections import Counter, deque
 from collections.abc import Sequence
 
 from marketarchive.exceptions import ConfigurationError, MasterError
+from marketarchive.items import Cycle
 from marketarchive.master.observation import MasterItem, observe
 from marketarchive.master.store import MasterStore
 
 logger = logging.getLogger(__name__)
 
-BATCH = 500  # items in one transaction
+BATCH = 1000  # items in one transaction
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 5.0
 
@@ -31,18 +32,18 @@ class Feeder:
         """Start without items; at most `limit` may wait."""
         self._store = store
         self._limit = limit
-        self._waiting: deque[MasterItem] = deque()
+        self._waiting: deque[MasterItem | Cycle] = deque()
         self._in_hand = 0  # taken from the queue, not yet written
         self._counts: Counter[str] = Counter()
         self._changed = threading.Condition()
         self._deadline: float | None = None  # monotonic: set when closing
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._thread = threading.Thread(target=self._run, name="market-master", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def put(self, item: MasterItem) -> None:
+    def put(self, item: MasterItem | Cycle) -> None:
         with self._changed:
             if len(self._waiting) < self._limit:
                 self._waiting.append(item)
@@ -74,7 +75,7 @@ class Feeder:
             self._deliver(batch)
         self._store.close()
 
-    def _take(self) -> list[MasterItem]:
+    def _take(self) -> list[MasterItem | Cycle]:
         """Return the next items; none when closing and there are no more, or no more time."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._deadline is not None)
@@ -88,11 +89,14 @@ class Feeder:
         """Return the wall seconds until time is up."""
         return float("inf") if self._deadline is None else self._deadline - time.monotonic()
 
-    def _deliver(self, batch: Sequence[MasterItem]) -> None:
+    def _deliver(self, batch: Sequence[MasterItem | Cycle]) -> None:
         wait = FIRST_WAIT_S
         while True:
             try:
-                written = self._store.write([observe(item) for item in batch])
+                written = self._store.write(
+                    [observe(item) for item in batch if not isinstance(item, Cycle)],
+                    [item for item in batch if isinstance(item, Cycle)],
+                )
             except (MasterError, ConfigurationError) as error:
                 self._count(errors=1)
                 self._tell(str(error))
@@ -109,7 +113,10 @@ class Feeder:
                         self._deliver([item])
                 return
             else:
+                skipped = len(written.unplaced)  # headlines of markets that the master has lost meanwhile
                 self._count(rows_upserted=written.rows, changes=written.changes, done=len(batch))
+                if skipped:
+                    self._count(rows_skipped=skipped)
                 return
 
     def _pause(self, seconds: float) -> bool:
@@ -127,6 +134,6 @@ class Feeder:
 
     def _tell(self, cause: str) -> None:
         """Log a cause once, however often it strikes."""
-        if cause not in self._told:
-            self._told.add(cause)
+        if cause not in self._reported:
+            self._reported.add(cause)
             logger.error("%s", cause)

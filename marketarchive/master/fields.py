@@ -6,6 +6,7 @@ Merging, the journal and comparisons work on this text:
     decimal   plain notation without superfluous zeros: `0.5`, `35024.42854499998`, `0`
     time      ISO 8601 UTC with microseconds: `2026-11-21T10:15:00.000112Z`
     json      compact JSON, keys sorted: `["Up","Down"]`, `{"Down":"2","Up":"1"}`
+    flag      `true`, `false`
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Literal
 
-Kind = Literal["text", "decimal", "time", "json"]
+Kind = Literal["text", "decimal", "time", "json", "flag"]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -57,6 +58,16 @@ FIELDS: Final[dict[str, Kind]] = {
     "strike_cap": "decimal",
     "result_kind": "text",
     "resolution_state": "text",
+    "neg_risk": "flag",
+    "group": "text",
+    "closed_at": "time",
+    "determined_at": "time",
+    "volume_unit": "text",
+    "liquidity_unit": "text",
+    "resolution_kind": "text",
+    "reopened_at": "time",
+    "contract_size": "decimal",
+    "funding_interval_s": "decimal",
 }
 PRICES_BIT: Final = 1  # a price snapshot
 BITS: Final = {name: 2 << place for place, name in enumerate(FIELDS)}
@@ -65,7 +76,7 @@ UNJOURNALED: Final = frozenset({"volume", "liquidity"})  # they move with every 
 JOURNALED: Final = tuple(name for name in FIELDS if name not in UNJOURNALED)
 JOURNALED_BITS: Final = sum(BITS[name] for name in JOURNALED)
 
-# Made of the statements of each source (`outcome.revise`); no message states them by itself.
+# Made of the statements of each source (`outcome.Standing`); no message states them by itself.
 OUTCOME: Final = (
     "status",
     "stated_resolution",
@@ -75,6 +86,7 @@ OUTCOME: Final = (
     "result_kind",
     "resolution_state",
 )
+DERIVED: Final = (*OUTCOME, "resolution_kind", "reopened_at")
 STATEMENTS: Final = ("listed_outcome", "reported_outcome")
 CONTENT: Final = tuple(name for name in JOURNALED if name not in STATEMENTS)
 
@@ -114,6 +126,8 @@ def encode(kind: Kind, value: Any) -> str:
                 else [_storable(v) for v in value]
             )
             return json.dumps(clean, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+        case "flag":
+            return "true" if value else "false"
         case "text":
             return _storable(value)
 
@@ -121,7 +135,7 @@ def encode(kind: Kind, value: Any) -> str:
 def to_column(kind: Kind, text: str | None) -> Any:
     """Return the value of a `markets` column for a canonical text.
 
-    A Decimal, microseconds, or the text itself.
+    A Decimal, microseconds, a truth value, or the text itself.
     """
     if text is None:
         return None
@@ -130,25 +144,29 @@ def to_column(kind: Kind, text: str | None) -> Any:
             return Decimal(text)
         case "time":
             return microseconds(datetime.fromisoformat(text))
+        case "flag":
+            return text == "true"
         case _:
             return text
 
 
 def from_column(kind: Kind, value: Any) -> str | None:
-    """Return the canonical text of a column's value."""
-    if value is None:
-        return None
+    """Return the canonical text of a column's value; a text as SQLite stores it is one already."""
+    if value is None or isinstance(value, str):
+        return value
     match kind:
         case "decimal":
             return decimal_text(value)
         case "time":
             return iso_us(value)
+        case "flag":
+            return "true" if value else "false"
         case _:
             return str(value)
 
 
 def to_python(kind: Kind, text: str | None) -> Any:
-    """Return the reader's value of a canonical text: str, Decimal, aware datetime, list or dict."""
+    """Return the reader's value of a canonical text: str, Decimal, aware datetime, bool, list or dict."""
     if text is None:
         return None
     match kind:
@@ -158,6 +176,8 @@ def to_python(kind: Kind, text: str | None) -> Any:
             return datetime.fromisoformat(text)
         case "json":
             return json.loads(text)
+        case "flag":
+            return text == "true"
         case "text":
             return text
 

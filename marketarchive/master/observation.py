@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from marketarchive.items import Market, PriceSnapshot, Resolution
-from marketarchive.master.fields import BITS, FIELDS, OUTCOME, PRICES, PRICES_BIT, encode
+from marketarchive.items import Headline, Market, PriceSnapshot, Resolution
+from marketarchive.master.fields import BITS, DERIVED, FIELDS, PRICES, PRICES_BIT, encode, microseconds
 from marketarchive.master.outcome import NOTHING, Outcome
 
-MasterItem = Market | Resolution | PriceSnapshot
+MasterItem = Market | Resolution | PriceSnapshot | Headline
 Prices = tuple[str | None, ...]  # canonical texts in the order of fields.PRICES
 
 
@@ -52,10 +52,36 @@ class MarketObservation:
         return sum(BITS[name] for name in self.values) | (PRICES_BIT if self.prices is not None else 0)
 
 
-def observe(item: MasterItem) -> MarketObservation:
+@dataclass(frozen=True, slots=True)
+class HeadlineObservation:
+    """A headline of a market as one answer had it; texts are storable in every database."""
+
+    platform: str
+    market_id: str
+    key: Key
+    headline: str
+    source: str | None
+    url: str
+    published_at: int | None  # microseconds since the epoch; a claim
+
+
+Observation = MarketObservation | HeadlineObservation
+
+
+def observe(item: MasterItem) -> Observation:
     """Return an item's observation; `item.run` is the id of the run that received its message."""
     key = Key(item.received_at // 1000, f"{item.run}/{item.venue}/{item.feed}", item.seq)
     market_id = encode("text", item.market_id)
+    if isinstance(item, Headline):
+        return HeadlineObservation(
+            item.platform,
+            market_id,
+            key,
+            encode("text", item.headline),
+            None if item.source is None else encode("text", item.source),
+            encode("text", item.url),
+            None if item.published_at is None else microseconds(item.published_at),
+        )
     if isinstance(item, PriceSnapshot):
         prices = tuple(
             None if (price := getattr(item, name)) is None else encode("decimal", price) for name in PRICES
@@ -64,7 +90,7 @@ def observe(item: MasterItem) -> MarketObservation:
     values: dict[str, str | None] = {
         name: encode(kind, value)
         for name, kind in FIELDS.items()
-        if name not in OUTCOME and (value := getattr(item, name, None)) is not None
+        if name not in DERIVED and (value := getattr(item, name, None)) is not None
     }
     outcome = Outcome.of(item)
     if outcome != NOTHING:

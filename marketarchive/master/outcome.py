@@ -9,13 +9,21 @@ whichever source last had something new to say (`revise`).
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import NamedTuple, Self
 
 from marketarchive.items import Market, Resolution
-from marketarchive.master.fields import FIELDS, encode, resolution
+from marketarchive.master.fields import FIELDS, OUTCOME, encode, iso_us, resolution
+
+REOPENED = "reopened"
+"""Resolution state of a market whose result was withdrawn, until a source says more."""
+ROUNDING = Decimal("0.000001")
+"""Thirds of a dollar are stated in millionths."""
 
 _PROGRESS = (None, "unopened", "active", "closed", "resolved")
-_FIRMNESS = (None, "proposed", "disputed", "final")
+_STATES = (None, "proposed", "disputed", "final")
 
 
 class Outcome(NamedTuple):
@@ -45,13 +53,14 @@ class Outcome(NamedTuple):
             **{name: encode(FIELDS[name], value) for name, value in stated.items() if value is not None}
         )
 
-    @classmethod
-    def from_text(cls, text: str | None) -> Outcome:
+    @staticmethod
+    @lru_cache(4096)  # most of thousands of open markets state the same
+    def from_text(text: str | None) -> Outcome:
         """Return what `text` wrote; None means no statement."""
         stated = {} if text is None else json.loads(text)
         if "payouts" in stated:
             stated["payouts"] = encode("json", stated["payouts"])
-        return cls(**stated)
+        return Outcome(**stated)
 
     @property
     def text(self) -> str:
@@ -63,20 +72,77 @@ class Outcome(NamedTuple):
 
     @property
     def is_decided(self) -> bool:
-        """Return whether a winner or payouts are stated."""
-        return self.stated_resolution is not None or self.payouts is not None
+        """Return whether a winner or payouts are stated, or that there are none."""
+        return self.stated_resolution is not None or self.payouts is not None or self.result_kind == "void"
 
     def label(self, outcomes: str | None) -> str | None:
         """Return the winner's label, None on a split; `outcomes` are the market's labels.
 
         A scalar result names none, though its value be that of a whole share.
         """
-        if self.result_kind == "scalar":
+        if self.result_kind in ("scalar", "void"):
             return self.stated_resolution
         return resolution(self.stated_resolution, outcomes, self.payouts)
 
+    def kind(self, outcomes: str | None) -> str | None:
+        """Return what sort of result this is: yes, no, label, split, scalar or void.
+
+        `label` is a winner with another name than yes and no. None while there is no result, or only payouts
+        of outcomes that are not known.
+        """
+        if not self.is_decided:
+            return None
+        if self.result_kind in ("scalar", "void"):
+            return self.result_kind
+        if (winner := self.label(outcomes)) is not None:
+            return winner.lower() if winner.lower() in ("yes", "no") else "label"
+        try:
+            paid = [Decimal(text) for text in json.loads(self.payouts or "[]")]
+        except InvalidOperation:
+            return None
+        if not any(paid):
+            return "void"
+        if max(paid) - min(paid) <= ROUNDING:
+            return "split"
+        return None if max(paid) == 1 else "scalar"
+
 
 NOTHING = Outcome()
+
+
+class Standing(NamedTuple):
+    """Outcome that stands for a market, and when the one before it was last overturned."""
+
+    outcome: Outcome = NOTHING
+    reopened_at: str | None = None
+
+    @classmethod
+    def of(cls, columns: Mapping[str, str | None]) -> Self:
+        """Return what `columns` has written; it needs those of fields.DERIVED."""
+        outcome = Outcome(*(columns[name] for name in OUTCOME))
+        if outcome.resolution_state == REOPENED:  # no source says this
+            outcome = outcome._replace(resolution_state=None)
+        return cls(outcome, columns["reopened_at"])
+
+    def revised(self, before: str | None, after: str | None, outcomes: str | None, at: int) -> Standing:
+        """Return what stands when one source changes its statement from `before` to `after`.
+
+        before, after: texts of outcomes; outcomes: as for `revise`; at: time of receipt, microseconds.
+        """
+        outcome = revise(self.outcome, Outcome.from_text(before), Outcome.from_text(after), outcomes)
+        is_overturned = _overturns(self.outcome, outcome, outcomes)
+        return Standing(outcome, iso_us(at) if is_overturned else self.reopened_at)
+
+    def columns(self, outcomes: str | None) -> dict[str, str | None]:
+        """Return name -> canonical text of fields.DERIVED and `resolution`."""
+        found = self.outcome._asdict()
+        if self.reopened_at is not None and not self.outcome.is_decided:
+            found["resolution_state"] = self.outcome.resolution_state or REOPENED
+        return found | {
+            "resolution_kind": self.outcome.kind(outcomes),
+            "reopened_at": self.reopened_at,
+            "resolution": self.outcome.label(outcomes),
+        }
 
 
 def revise(present: Outcome, before: Outcome, after: Outcome, outcomes: str | None) -> Outcome:
@@ -90,13 +156,22 @@ def revise(present: Outcome, before: Outcome, after: Outcome, outcomes: str | No
         return after
     if after.is_decided:
         is_same = _agree(present, after, outcomes)
-        is_firmer = _FIRMNESS.index(after.resolution_state) > _FIRMNESS.index(present.resolution_state)
+        is_firmer = _STATES.index(after.resolution_state) > _STATES.index(present.resolution_state)
         is_new = is_firmer if is_same else not _agree(before, after, outcomes)
     elif present.is_decided:
         is_new = _agree(present, before, outcomes)  # withdrawn
     else:
-        is_new = _PROGRESS.index(after.status) > _PROGRESS.index(present.status)
+        is_new = _progress(after) > _progress(present)
     return after if is_new else present
+
+
+def _overturns(present: Outcome, after: Outcome, outcomes: str | None) -> bool:
+    """Return whether `after` withdraws the present result, or is certainly another one."""
+    if not (present.is_decided and after.is_decided):
+        return present.is_decided
+    labels = present.label(outcomes), after.label(outcomes)
+    one, other = labels if None not in labels else (present.payouts, after.payouts)
+    return None not in (one, other) and one != other
 
 
 def _agree(one: Outcome, other: Outcome, outcomes: str | None) -> bool:
@@ -105,3 +180,8 @@ def _agree(one: Outcome, other: Outcome, outcomes: str | None) -> bool:
         return False
     labels = one.label(outcomes), other.label(outcomes)
     return labels[0] == labels[1] if None not in labels else one.payouts == other.payouts
+
+
+def _progress(outcome: Outcome) -> tuple[int, int]:
+    """Return how far a market without a result has come."""
+    return _PROGRESS.index(outcome.status), _STATES.index(outcome.resolution_state)

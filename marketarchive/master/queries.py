@@ -6,15 +6,18 @@ datetimes, lists and dicts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
 from marketarchive.master.fields import FIELDS, JOURNALED, Kind, from_column, to_python
 from marketarchive.master.observation import Key
 from marketarchive.master.tables import market_changes, markets
 from marketarchive.master.timeline import Timeline
+
+_TITLED = tuple(markets.c[name] for name in ("platform", "market_id", "slug", "title", "subtitle"))
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,42 @@ def as_of(connection: Connection, platform: str, market_id: str, moment: int) ->
         name: to_python(kind_of(name), Timeline(known.get(name, ())).last)
         for name in (*JOURNALED, "resolution")
     }
+
+
+class Titled(NamedTuple):
+    """Name and title of a market: all that a search for it needs."""
+
+    platform: str
+    market_id: str
+    slug: str | None
+    title: str
+    subtitle: str | None
+
+
+def active(connection: Connection, moment: int) -> list[Titled]:
+    """Return the active markets with a title whose end is not past at `moment` (ns), the most traded first.
+
+    Rounds of a fixed length (`duration`) are left out.
+    """
+    table = markets.c
+    query = select(*_TITLED, table.volume).where(
+        table.status == "active",
+        table.title.is_not(None),
+        table.duration.is_(None),
+        or_(table.end_at.is_(None), table.end_at > moment // 1000),
+    )
+    rows = connection.execute(query).all()  # sorted here: SQLite holds numbers as text
+    ordered = sorted(rows, key=lambda row: (-(row[-1] or 0), row[0], row[1]))
+    return [Titled(*row[:-1]) for row in ordered]
+
+
+def named(connection: Connection, names: Sequence[str]) -> list[Titled]:
+    """Return the markets with a title that have one of `names` as id or slug."""
+    table = markets.c
+    query = select(*_TITLED).where(
+        or_(table.market_id.in_(names), table.slug.in_(names)), table.title.is_not(None)
+    )
+    return [Titled(*row) for row in connection.execute(query.order_by(table.platform, table.market_id))]
 
 
 def kind_of(field: str) -> Kind:

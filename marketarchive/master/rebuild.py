@@ -8,19 +8,23 @@ a rebuild may be missing from it, and a rebuild `since` then brings it.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from sqlalchemy import delete
+from sqlalchemy import Connection, delete
 from sqlalchemy.exc import SQLAlchemyError
 
+from marketarchive.archive.lines import parse_cycle
 from marketarchive.archive.reader import ArchiveReader, Message
 from marketarchive.exceptions import ArchiveError, ParseError
+from marketarchive.items import Cycle
+from marketarchive.master.cycles import write_cycles
 from marketarchive.master.engine import open_master, unusable, writing
-from marketarchive.master.observation import Key, MarketObservation, observe
-from marketarchive.master.tables import market_changes, markets, news_context, price_snapshots
+from marketarchive.master.headlines import write_headlines
+from marketarchive.master.observation import HeadlineObservation, Key, Observation, observe
+from marketarchive.master.tables import cycles, market_changes, markets, news_context, price_snapshots
 from marketarchive.master.timeline import Keep
 from marketarchive.master.upsert import CHUNK, Written, upsert
 from marketarchive.venues import feed_of, venues
@@ -38,6 +42,7 @@ class Rebuilt:
     rows: int = 0
     changes: int = 0
     reached: int = 0  # time of the newest observation written, ns
+    unplaced: int = 0  # headlines of markets that nothing in raw speaks of
 
 
 Progress = Callable[[Rebuilt], None]
@@ -63,14 +68,20 @@ def rebuild(
     """
     engine = open_master(url, wait_s=LOCK_WAIT_S)
     done = Rebuilt()
-    batches = _batches(_in_order(_observations(root, since, done)))
+    unplaced: list[HeadlineObservation] = []  # raw may speak of their markets later
+    states: list[Cycle] = []
+    batches = _batches(_in_order(_observations(root, since, done, states)))
     try:
         if since is None:
             with writing(engine) as connection:
-                for table in (news_context, price_snapshots, market_changes, markets):
+                for table in (cycles, news_context, price_snapshots, market_changes, markets):
                     connection.execute(delete(table))
                 for batch in batches:
-                    _take(done, batch, upsert(connection, batch, keep), progress)
+                    written = upsert(connection, batch, keep)
+                    unplaced += written.unplaced
+                    _take(done, batch, written, progress)
+                _place(done, connection, unplaced)
+                write_cycles(connection, states)
                 if not done.messages:
                     raise ArchiveError(
                         f"nothing in {root / 'raw'} speaks of markets; the master is left as it was. Is this "
@@ -80,7 +91,11 @@ def rebuild(
             for batch in batches:
                 with writing(engine) as connection:
                     written = upsert(connection, batch, keep)
+                unplaced += written.unplaced
                 _take(done, batch, written, progress)
+            with writing(engine) as connection:
+                _place(done, connection, unplaced)
+                write_cycles(connection, states)
     except SQLAlchemyError as error:
         raise unusable(engine, error) from None
     finally:
@@ -88,7 +103,14 @@ def rebuild(
     return done
 
 
-def _take(done: Rebuilt, batch: list[MarketObservation], written: Written, progress: Progress | None) -> None:
+def _place(done: Rebuilt, connection: Connection, headlines: Sequence[HeadlineObservation]) -> None:
+    """Write headlines that came before their markets did."""
+    placed = write_headlines(connection, headlines)
+    done.rows += placed.rows
+    done.unplaced = len(placed.unplaced)
+
+
+def _take(done: Rebuilt, batch: list[Observation], written: Written, progress: Progress | None) -> None:
     done.rows += written.rows
     done.changes += written.changes
     done.reached = max(done.reached, batch[-1].key.observed_at * 1000)
@@ -96,10 +118,21 @@ def _take(done: Rebuilt, batch: list[MarketObservation], written: Written, progr
         progress(done)
 
 
-def _observations(root: Path, since: int | None, done: Rebuilt) -> Iterator[MarketObservation]:
-    """Yield the observations of each message in raw that speaks of markets, parsed as by live spiders."""
+def _observations(root: Path, since: int | None, done: Rebuilt, states: list[Cycle]) -> Iterator[Observation]:
+    """Yield the observations of each message in raw that speaks of markets, parsed as by live spiders.
+
+    The last state of each cycle is left in `states`.
+    """
     reader = ArchiveReader(root)
-    for message in reader.messages(since=since, open_parts=True, by_time=True):
+    latest: dict[tuple[str, str, int], Cycle] = {}
+    kinds = ("response", "frame", "cycle")
+    for message in reader.messages(since=since, kinds=kinds, open_parts=True, by_time=True):
+        if message.kind == "cycle":
+            state = parse_cycle(message.venue, message.feed, message.envelope)
+            identity = (state.venue, state.phase, state.started)
+            if identity not in latest or latest[identity].order <= state.order:
+                latest[identity] = state
+            continue
         if not _speaks_of_markets(message):
             continue
         try:
@@ -111,6 +144,7 @@ def _observations(root: Path, since: int | None, done: Rebuilt) -> Iterator[Mark
         done.unreadable += len(parsed.errors)
         for item in parsed.items:
             yield observe(item.model_copy(update={"run": message.run}))
+    states += latest.values()
 
 
 def _speaks_of_markets(message: Message) -> bool:
@@ -124,9 +158,9 @@ def _speaks_of_markets(message: Message) -> bool:
     return feed.has_markets and envelope["status"] == 200 and not envelope.get("flags")
 
 
-def _in_order(observations: Iterable[MarketObservation]) -> Iterator[MarketObservation]:
+def _in_order(observations: Iterable[Observation]) -> Iterator[Observation]:
     """Yield observations by key, if none comes more than `AHEAD` observations too late."""
-    held: list[tuple[Key, int, MarketObservation]] = []
+    held: list[tuple[Key, int, Observation]] = []
     for arrival, observation in enumerate(observations):
         heapq.heappush(held, (observation.key, arrival, observation))
         if len(held) > AHEAD:
@@ -135,6 +169,6 @@ def _in_order(observations: Iterable[MarketObservation]) -> Iterator[MarketObser
         yield heapq.heappop(held)[2]
 
 
-def _batches(observations: Iterator[MarketObservation]) -> Iterator[list[MarketObservation]]:
+def _batches(observations: Iterator[Observation]) -> Iterator[list[Observation]]:
     while batch := list(islice(observations, CHUNK)):
         yield batch

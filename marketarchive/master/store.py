@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+from collections import defaultdict
 from collections.abc import Sequence
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
+from marketarchive.items import Cycle
+from marketarchive.master.cycles import write_cycles
 from marketarchive.master.engine import open_master, sqlite_path, unusable, writing
-from marketarchive.master.observation import MarketObservation
+from marketarchive.master.observation import Observation
 from marketarchive.master.timeline import Keep
 from marketarchive.master.upsert import Written, upsert
+
+_turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+"""By URL: writers of one process wait for one another here, where nobody's patience ends."""
 
 
 class MasterStore:
@@ -23,8 +30,8 @@ class MasterStore:
         self._engine: Engine | None = None
         self._file: tuple[int, int] | None = None
 
-    def write(self, observations: Sequence[MarketObservation]) -> Written:
-        """Write observations in one transaction, all or nothing.
+    def write(self, observations: Sequence[Observation], states: Sequence[Cycle] = ()) -> Written:
+        """Write observations and states of cycles in one transaction, all or nothing.
 
         Raises MasterError and ConfigurationError when the database is the reason, anything else when an
         observation is.
@@ -35,7 +42,8 @@ class MasterStore:
             self._engine = open_master(self.url, wait_s=self.wait_s)
             self._file = _file(self._engine)
         try:
-            with writing(self._engine) as connection:
+            with _turns[self.url], writing(self._engine) as connection:
+                write_cycles(connection, states)
                 return upsert(connection, observations, self.keep)
         except (DataError, IntegrityError):
             raise

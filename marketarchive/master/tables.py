@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Dialect,
     ForeignKeyConstraint,
@@ -52,6 +53,7 @@ COLUMN_TYPES: dict[str, type[TypeEngine[Any]]] = {
     "json": Text,
     "decimal": Exact,
     "time": BigInteger,
+    "flag": Boolean,
 }
 
 metadata = MetaData()
@@ -118,5 +120,23 @@ news_context = Table(
     Column("source", Text),
     Column("url", Text),
     Column("captured_at", BigInteger, nullable=False),
+    Column("published_at", BigInteger),  # a claim of the page or the search engine: masks nothing
+    Column("capture", Text),  # run/venue/feed/seq of the raw line that had it first
     UniqueConstraint("platform", "market_id", "url", "headline", name="news_context_identity"),
+)
+
+cycles = Table(
+    "cycles",
+    metadata,
+    _id(),
+    Column("platform", Text, nullable=False),
+    Column("phase", Text, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),  # null: not over, or nobody came back to it
+    Column("state", Text, nullable=False),
+    Column("pages", BigInteger, nullable=False),
+    Column("markets", BigInteger, nullable=False),
+    Column("failures", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    UniqueConstraint("platform", "phase", "started_at", name="cycles_identity"),
 )

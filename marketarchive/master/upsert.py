@@ -1,25 +1,51 @@
 """Writing observations into the master: any number of markets in one transaction, as often as one likes.
 
 A batch costs a handful of statements, whatever its size: read the markets it names, merge in Python
-(`market.MarketState`), write what changed.
+(`in_order.InOrderState`, for the late `market.MarketState`), write what changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Self
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Text,
+    and_,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    type_coerce,
+    update,
+)
 
-from marketarchive.master.fields import PRICES, from_column, to_column
-from marketarchive.master.market import MarketState, is_late
-from marketarchive.master.observation import Key, MarketObservation, Prices
-from marketarchive.master.tables import market_changes, markets, price_snapshots
+from marketarchive.master.bulk import execute_many
+from marketarchive.master.fields import FIELDS, PRICES, Kind, from_column, to_column
+from marketarchive.master.headlines import write_headlines
+from marketarchive.master.in_order import InOrderState, is_in_order
+from marketarchive.master.market import MarketState, MergeState, is_late, recent_of, recent_text
+from marketarchive.master.observation import (
+    HeadlineObservation,
+    Key,
+    MarketObservation,
+    Observation,
+    Prices,
+)
+from marketarchive.master.tables import Exact, market_changes, markets, price_snapshots
 from marketarchive.master.timeline import Keep
 
 Identity = tuple[str, str]  # platform, market_id
 Row = dict[str, Any]
+KINDS: Mapping[str, Kind] = FIELDS
+NEW_COLUMNS = (*FIELDS, "resolution", "content_hash", "created_at", "updated_at", "recent")
+CHANGE_COLUMNS = ("platform", "market_id", "field", "old", "new", "observed_at", "capture")
+PRICE_COLUMNS = ("platform", "market_id", "snapshot_at", "capture", *PRICES)
 CHUNK = 1000  # observations merged at a time: bounds memory and the parameters of a statement
 
 
@@ -29,20 +55,25 @@ class Written:
 
     rows: int = 0
     changes: int = 0
+    unplaced: list[HeadlineObservation] = field(default_factory=list)  # of markets that are not there
 
     def __iadd__(self, other: Written) -> Self:
         self.rows += other.rows
         self.changes += other.changes
+        self.unplaced += other.unplaced
         return self
 
 
-def upsert(
-    connection: Connection, observations: Sequence[MarketObservation], keep: Keep = "changes"
-) -> Written:
+def upsert(connection: Connection, observations: Sequence[Observation], keep: Keep = "changes") -> Written:
     """Merge observations, in any order, new or known, in a transaction that holds the write lock."""
     written = Written()
-    for start in range(0, len(observations), CHUNK):
-        written += _merge(connection, observations[start : start + CHUNK], keep)
+    of_markets = [each for each in observations if isinstance(each, MarketObservation)]
+    for start in range(0, len(of_markets), CHUNK):
+        written += _merge(connection, of_markets[start : start + CHUNK], keep)
+    headlines = [each for each in observations if isinstance(each, HeadlineObservation)]
+    if headlines:  # after the markets that they speak of
+        placed = write_headlines(connection, headlines)
+        written += Written(placed.rows, unplaced=placed.unplaced)
     return written
 
 
@@ -51,15 +82,21 @@ def _merge(connection: Connection, observations: Sequence[MarketObservation], ke
     for observation in sorted(observations, key=lambda each: each.key):
         wanted.setdefault((observation.platform, observation.market_id), []).append(observation)
     rows = _rows(connection, wanted)
-    late = {identity for identity, each in wanted.items() if is_late(rows.get(identity), each[0].key)}
+    recent = {identity: recent_of(rows.get(identity)) for identity in wanted}
+    late = {identity for identity, each in wanted.items() if is_late(recent[identity], each[0].key)}
     journal = _journal(connection, late)
     priced = [observation for observation in observations if observation.prices is not None]
     prices = _prices(connection, priced)
 
-    states: dict[Identity, MarketState] = {}
+    states: dict[Identity, MergeState] = {}
     for identity, each in wanted.items():
-        entries = journal.get(identity, []) if identity in late else None
-        state = MarketState(*identity, rows.get(identity), entries, prices.get(identity, {}), keep)
+        known = (*identity, rows.get(identity), recent[identity])
+        state: MergeState
+        if is_in_order(recent[identity], each):
+            state = InOrderState(*known, prices.get(identity, {}), keep)
+        else:
+            entries = journal.get(identity, []) if identity in late else None
+            state = MarketState(*known, entries, prices.get(identity, {}), keep)
         for observation in each:
             state.merge(observation)
         state.settle()
@@ -68,20 +105,11 @@ def _merge(connection: Connection, observations: Sequence[MarketObservation], ke
     _store_rows(connection, rows, states)
     _store_prices(connection, prices, states)
     changes = [
-        {
-            "platform": state.platform,
-            "market_id": state.market_id,
-            "field": change.field,
-            "old": change.step.old,
-            "new": change.step.new,
-            "observed_at": change.step.key.observed_at,
-            "capture": change.step.key.capture,
-        }
+        (state.platform, state.market_id, name, old, new, key.observed_at, key.capture)
         for state in states.values()
-        for change in state.changes
+        for name, key, old, new in state.changes
     ]
-    if changes:
-        connection.execute(insert(market_changes), changes)
+    execute_many(connection, "insert changes", insert(market_changes).inline(), CHANGE_COLUMNS, changes)
     return Written(len(observations), len(changes))
 
 
@@ -97,12 +125,23 @@ def _by_platform(identities: Iterable[Identity]) -> Iterator[tuple[str, list[str
 
 
 def _rows(connection: Connection, identities: Iterable[Identity]) -> dict[Identity, Row]:
+    """Return the rows as the driver gives them: on SQLite decimals are text."""
     found: dict[Identity, Row] = {}
+    columns = _plain(connection, markets.c)
+    names = [column.name for column in markets.c]
     for platform, ids in _by_platform(identities):
-        query = select(markets).where(markets.c.platform == platform, markets.c.market_id.in_(ids))
-        for row in connection.execute(query).mappings():
-            found[platform, row["market_id"]] = dict(row)
+        query = select(*columns).where(markets.c.platform == platform, markets.c.market_id.in_(ids))
+        for row in connection.execute(query):
+            values = dict(zip(names, row, strict=True))
+            found[platform, values["market_id"]] = values
     return found
+
+
+def _plain(connection: Connection, columns: Iterable[Column[Any]]) -> list[ColumnElement[Any]]:
+    """Return columns without what makes decimals of SQLite's texts: they are canonical texts already."""
+    if connection.dialect.name != "sqlite":
+        return list(columns)
+    return [type_coerce(column, Text) if isinstance(column.type, Exact) else column for column in columns]
 
 
 def _journal(
@@ -116,8 +155,8 @@ def _journal(
             .where(table.platform == platform, table.market_id.in_(ids))
             .order_by(table.id)
         )
-        for market_id, field, observed_at, capture, new in connection.execute(query):
-            found.setdefault((platform, market_id), []).append((field, Key.of(observed_at, capture), new))
+        for market_id, name, observed_at, capture, new in connection.execute(query):
+            found.setdefault((platform, market_id), []).append((name, Key.of(observed_at, capture), new))
     return found
 
 
@@ -141,9 +180,10 @@ def _prices(
         return func.coalesce(found, otherwise)
 
     same = and_(rows.c.platform == markets.c.platform, rows.c.market_id == markets.c.market_id)
+    wanted = [rows.c[name] for name in ("market_id", "snapshot_at", "capture", *PRICES)]
     for platform, ids in _by_platform((each.platform, each.market_id) for each in observations):
         query = (
-            select(rows)
+            select(*_plain(connection, wanted))
             .select_from(markets.join(rows, same))
             .where(
                 markets.c.platform == platform,
@@ -152,65 +192,81 @@ def _prices(
                 rows.c.snapshot_at <= around(near.c.snapshot_at > last, func.min, last),
             )
         )
-        for row in connection.execute(query).mappings():
-            key = Key.of(row["snapshot_at"], row["capture"])
-            texts = tuple(from_column("decimal", row[name]) for name in PRICES)
-            found.setdefault((platform, row["market_id"]), {})[key] = texts
+        for market_id, snapshot_at, capture, *values in connection.execute(query):
+            texts = tuple(from_column("decimal", value) for value in values)
+            found.setdefault((platform, market_id), {})[Key.of(snapshot_at, capture)] = texts
     return found
 
 
 def _store_rows(
-    connection: Connection, before: Mapping[Identity, Row], states: Mapping[Identity, MarketState]
+    connection: Connection, before: Mapping[Identity, Row], states: Mapping[Identity, MergeState]
 ) -> None:
-    new, changed = [], []
+    """Insert new markets whole; of known ones write the columns that differ, each set of them at once."""
+    new: list[tuple[Any, ...]] = []
+    changed: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
+    bound = _bound(connection)
     for identity, state in states.items():
-        row, old = state.row(), before.get(identity)
+        old, texts = before.get(identity), state.changed()
+        values = {
+            "created_at": state.created_at,
+            "updated_at": state.updated_at,
+            "recent": recent_text(state.recent),
+        }
         if old is None:
-            new.append(row)
-        elif any(old[name] != value for name, value in row.items()):
-            changed.append({**row, "row_id": old["id"]})
-    if new:
-        connection.execute(insert(markets), new)
-    if changed:
-        connection.execute(update(markets).where(markets.c.id == bindparam("row_id")), changed)
+            values |= {name: bound(KINDS.get(name, "text"), text) for name, text in texts.items()}
+            new.append((*identity, *map(values.get, NEW_COLUMNS)))
+            continue
+        for name, text in texts.items():
+            kind = KINDS.get(name, "text")
+            if from_column(kind, old[name]) != text:
+                values[name] = bound(kind, text)
+        values = {name: value for name, value in values.items() if name in texts or old[name] != value}
+        if values:
+            changed.setdefault(tuple(sorted(values)), []).append(
+                (*map(values.__getitem__, sorted(values)), old["id"])
+            )
+    execute_many(
+        connection, "insert markets", insert(markets).inline(), ("platform", "market_id", *NEW_COLUMNS), new
+    )
+    of_row = update(markets).where(markets.c.id == bindparam("row_id")).inline()
+    for names, rows in changed.items():
+        execute_many(connection, "update markets", of_row, (*names, "row_id"), rows)
+
+
+def _bound(connection: Connection) -> Callable[[Kind, str | None], Any]:
+    """Return what makes a driver's value of a canonical text."""
+    if connection.dialect.name != "sqlite":
+        return to_column
+    return lambda kind, text: text if kind == "decimal" else to_column(kind, text)
 
 
 def _store_prices(
     connection: Connection,
     before: Mapping[Identity, Mapping[Key, Prices]],
-    states: Mapping[Identity, MarketState],
+    states: Mapping[Identity, MergeState],
 ) -> None:
-    gone, new = [], []
+    gone: list[tuple[Any, ...]] = []
+    new: list[tuple[Any, ...]] = []
+    bound = _bound(connection)
     for identity, state in states.items():
-        old = before.get(identity, {})
-        gone += [(identity, key) for key, prices in old.items() if state.prices.rows.get(key) != prices]
-        new += [(identity, key, row) for key, row in state.prices.rows.items() if old.get(key) != row]
-    if gone:
-        table = price_snapshots.c
-        here = (
-            table.platform == bindparam("of_platform"),
-            table.market_id == bindparam("of_market"),
-            table.snapshot_at == bindparam("at"),
-            table.capture == bindparam("by"),
-        )
-        connection.execute(
-            delete(price_snapshots).where(*here),
-            [
-                {"of_platform": platform, "of_market": market, "at": key.observed_at, "by": key.capture}
-                for (platform, market), key in gone
-            ],
-        )
-    if new:
-        connection.execute(
-            insert(price_snapshots),
-            [
-                {
-                    "platform": platform,
-                    "market_id": market,
-                    "snapshot_at": key.observed_at,
-                    "capture": key.capture,
-                    **{name: to_column("decimal", text) for name, text in zip(PRICES, row, strict=True)},
-                }
-                for (platform, market), key, row in new
-            ],
-        )
+        old, rows = before.get(identity, {}), state.prices.rows
+        gone += [
+            (*identity, key.observed_at, key.capture)
+            for key, prices in old.items()
+            if rows.get(key) != prices
+        ]
+        new += [
+            (*identity, key.observed_at, key.capture, *(bound("decimal", text) for text in row))
+            for key, row in rows.items()
+            if old.get(key) != row
+        ]
+    table = price_snapshots.c
+    here = (
+        table.platform == bindparam("of_platform"),
+        table.market_id == bindparam("of_market"),
+        table.snapshot_at == bindparam("at"),
+        table.capture == bindparam("by"),
+    )
+    names = ("of_platform", "of_market", "at", "by")
+    execute_many(connection, "delete prices", delete(price_snapshots).where(*here), names, gone)
+    execute_many(connection, "insert prices", insert(price_snapshots).inline(), PRICE_COLUMNS, new)

@@ -1,20 +1,20 @@
-"""Fifth pipeline: markets, resolutions and price snapshots into the market master, beside the raw archive."""
+"""Fifth pipeline: markets, results, prices, headlines and cycles into the market master, beside raw."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any
 
 from scrapy.exceptions import NotConfigured
 
 from marketarchive.collecting.components import needed_run
-from marketarchive.collecting.process import output_dir
-from marketarchive.exceptions import ConfigurationError, MasterError
+from marketarchive.collecting.master_settings import master_url, snapshots_kept
+from marketarchive.exceptions import MasterError
 from marketarchive.invocation import command
-from marketarchive.items import Market, PriceSnapshot, Resolution
-from marketarchive.master.engine import connect, open_master, sqlite_url
+from marketarchive.items import Cycle, Headline, Market, PriceSnapshot, Resolution
+from marketarchive.master.engine import connect, open_master
 from marketarchive.master.feeder import Feeder
 from marketarchive.master.store import MasterStore
 
@@ -54,7 +54,7 @@ class MarketMasterPipeline:
         self._feeder.start()
 
     def process_item(self, item: Any) -> Any:
-        if isinstance(item, (Market, Resolution, PriceSnapshot)):
+        if isinstance(item, (Market, Resolution, PriceSnapshot, Headline, Cycle)):
             self._feeder.put(item)
             self._publish(self.counts())
         return item
@@ -93,19 +93,3 @@ def prepare_master(settings: BaseSettings) -> None:
     if url := master_url(settings):
         with suppress(MasterError):
             open_master(url).dispose()
-
-
-def master_url(settings: BaseSettings) -> str:
-    """Return MASTER_URL, by default a SQLite file in OUTPUT_DIR; "" for no master."""
-    url = settings.get("MASTER_URL")
-    if url is None:
-        return sqlite_url(output_dir(settings) / "master.db")
-    return str(url)
-
-
-def snapshots_kept(settings: BaseSettings) -> Literal["changes", "all"]:
-    """Return MASTER_SNAPSHOTS. Raises ConfigurationError for any other value."""
-    kept = settings.get("MASTER_SNAPSHOTS", "changes")
-    if kept not in ("changes", "all"):
-        raise ConfigurationError(f"MASTER_SNAPSHOTS={kept!r} is neither 'changes' nor 'all'")
-    return cast("Literal['changes', 'all']", kept)

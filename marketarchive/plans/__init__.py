@@ -1,7 +1,7 @@
-"""What `scrapy collect` runs together, a plan each.
+"""Plans: sets of spiders that `scrapy collect` runs together.
 
-A module here with a `PLAN`, or a package whose module `plan` has one, is a plan: nothing else has to be told
-of it.
+A module here with a `PLAN`, or a package whose module `plan` has one, is a plan: nothing else has to name
+it.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from marketarchive.research.products.updown.canonical.dataset import canonical
 from marketarchive.research.tables import gap_scope
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.tables.partitions import feeds, feeds_with
-from marketarchive.research.views import Moment, literal, many, ns
+from marketarchive.research.views import Moment, literal, ns, sql_list
 from marketarchive.times import DAY, SECOND, iso, utc
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Archive:
         require()
         self.root = Path(path).expanduser().absolute()
         self._master_url = master_url
-        self._is_former_told = False
+        self._is_former_reported = False
         if not self.root.is_dir():
             raise ArgumentError(f"there is no folder {self.root}")
 
@@ -156,7 +156,7 @@ class Archive:
         ("market_channel"; "v2/trades", "trades").
         """
         where = _of_markets(market, asset, token, venue)
-        where += [f"source IN ({many(source)})"] if source is not None else []
+        where += [f"source IN ({sql_list(source)})"] if source is not None else []
         identity = "trade_id, transaction_hash, number, wallet, source"
         columns = [_WHAT, "side", *_amounts(_TRADE, exact=exact), identity, "gap_before", _PLACE]
         return self._rows("trades", where, ns(start), ns(end), columns)
@@ -181,7 +181,7 @@ class Archive:
         """
         first, last = ns(start), ns(end)
         given = {"symbol": symbol, "asset": asset, "topic": topic, "venue": venue}
-        where = [f"{name} IN ({many(names)})" for name, names in given.items() if names is not None]
+        where = [f"{name} IN ({sql_list(names)})" for name, names in given.items() if names is not None]
         order = "ORDER BY received_at, run, seq, index"
         point = f"PARTITION BY venue, topic, symbol, asset, event_time, value {order}"
         columns = [
@@ -226,7 +226,11 @@ class Archive:
         first, last = ns(start), ns(end)
         self._bring_up_to_date(sorted(feeds_with("coverage")), ("coverage",), first, last)
         where = ["true"]
-        where += [f"(slug IN ({many(market)}) OR market IN ({many(market)}))"] if market is not None else []
+        where += (
+            [f"(slug IN ({sql_list(market)}) OR market IN ({sql_list(market)}))"]
+            if market is not None
+            else []
+        )
         where += _of_feed(venue, feed)
         connection = self._connect()
         try:
@@ -260,7 +264,7 @@ class Archive:
                 f"there is no canonical dataset: run `{command('ground-truth', root=self.root)}` first"
             )
         wanted = [name for name in COLUMNS if not features_only or name not in HINDSIGHT]
-        where = [f"market_id IN ({many(market or '')})"] if market is not None else []
+        where = [f"market_id IN ({sql_list(market or '')})"] if market is not None else []
         where += [f"asset = {text(asset)}"] if asset is not None else []
         of_days = [
             each.market_id
@@ -268,7 +272,7 @@ class Archive:
             if (first is None or each.start_ns // DAY * DAY + DAY > first)
             and (last is None or each.start_ns // DAY * DAY < last)
         ]
-        where.append(f"market_id IN ({many(of_days or '')})")
+        where.append(f"market_id IN ({sql_list(of_days or '')})")
         connection = self._connect()
         try:
             query = f"""SELECT {", ".join(wanted)} FROM {stored(self.root / done.path)}
@@ -430,8 +434,8 @@ class Archive:
         first: int | None,
         last: int | None,
     ) -> None:
-        asked = set(wanted)
-        present = [f"{venue}/{feed}" for venue, feed in feeds(self.root) if (venue, feed) in asked]
+        requested = set(wanted)
+        present = [f"{venue}/{feed}" for venue, feed in feeds(self.root) if (venue, feed) in requested]
         if not present:
             return
         done = normalize(
@@ -440,8 +444,8 @@ class Archive:
         if done.failed:
             path, why = next(iter(done.failed.items()))
             raise ArchiveError(f"{path} cannot be brought up to date: {why}")
-        if done.former and not self._is_former_told:
-            self._is_former_told = True
+        if done.former and not self._is_former_reported:
+            self._is_former_reported = True
             warnings.warn(
                 f"{done.former[0]} and perhaps others were made by an earlier version: columns that it did "
                 f"not have are null; `{command('normalize', root=self.root)}` makes them again",
@@ -521,9 +525,11 @@ def _amounts(formulas: Mapping[str, str], *, exact: bool) -> list[str]:
 def _of_markets(
     market: Some, asset: str | None, token: Some, venue: str | None, feed: str | None = None
 ) -> list[str]:
-    where = [f"(slug IN ({many(market)}) OR market IN ({many(market)}))"] if market is not None else []
+    where = (
+        [f"(slug IN ({sql_list(market)}) OR market IN ({sql_list(market)}))"] if market is not None else []
+    )
     where += [f"asset = {text(asset)}"] if asset is not None else []
-    where += [f"token IN ({many(token)})"] if token is not None else []
+    where += [f"token IN ({sql_list(token)})"] if token is not None else []
     return where + _of_feed(venue, feed)
 
 

@@ -34,10 +34,10 @@ def run_command(*words: str) -> dict[str, Any]:
             process.communicate()  # it seals what it has; leaving the block would not wait for that
             raise
     try:
-        told: dict[str, Any] = json.loads(out)
+        reported: dict[str, Any] = json.loads(out)
     except ValueError:
         why = (last.strip() or out.strip() or "it said nothing").splitlines()[-1]
         raise ERRORS.get(process.returncode, ArchiveError)(
             f"`{words[0]}` ended with exit code {process.returncode}: {why}"
         ) from None
-    return told
+    return reported

@@ -49,7 +49,7 @@ def exclusive_lock(lock: Path) -> Iterator[None]:
         yield
 
 
-def leave_manifest(
+def write_manifest(
     root: Path,
     clock: Clock,
     started: int,

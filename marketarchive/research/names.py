@@ -87,9 +87,9 @@ def known(root: Path, master_url: str | None = None) -> Known:
     for document in _manifests(root):
         summary = document.get("summary")
         tracked = summary.get("markets", {}).get("tracked", {}) if isinstance(summary, dict) else {}
-        for name, told in tracked.items():
-            _take(tokens, name, told.get("tokens"))
-            markets.state(str(document.get("venue")), name, _stated_in(told))
+        for name, reported in tracked.items():
+            _take(tokens, name, reported.get("tokens"))
+            markets.state(str(document.get("venue")), name, _stated_in(reported))
     return Known(tokens, markets)
 
 

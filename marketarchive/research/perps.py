@@ -50,26 +50,26 @@ class _Collector:
         self._settings = [word for name, value in given.items() for word in ("-s", f"{name}={value}")]
 
     def _probed(self, names: Iterable[str]) -> dict[str, bool]:
-        told = run_command("probe", *names, "--json", *self._settings)
-        return {name: told["venues"].get(name, {}).get("passed", False) for name in names}
+        reported = run_command("probe", *names, "--json", *self._settings)
+        return {name: reported["venues"].get(name, {}).get("passed", False) for name in names}
 
     def _collected(self, names: Iterable[str], start: Moment, end: Moment, *options: str) -> dict[str, Any]:
         """Run `perps`; venues that failed are warned of. Raises ArgumentError, ArchiveError, DiskError."""
         given = {"--start": start, "--end": end}
         times = [word for name, at in given.items() if at is not None for word in (name, iso(ns(at) or 0))]
-        told = run_command(
+        reported = run_command(
             "perps", *names, *times, "--period", self.period, *options, "--json", *self._settings
         )
-        crawled = {each["venue"]: each["exit_cause"] for each in told["venues"] if each["exit_code"]}
-        for name, why in {**crawled, **told["failed"]}.items():
+        crawled = {each["venue"]: each["exit_cause"] for each in reported["venues"] if each["exit_code"]}
+        for name, why in {**crawled, **reported["failed"]}.items():
             warnings.warn(f"{name} failed, its rows may be missing: {why}", stacklevel=3)
-        return told
+        return reported
 
-    def _frame(self, told: Mapping[str, Any], **wanted: Any) -> pd.DataFrame:
+    def _frame(self, reported: Mapping[str, Any], **wanted: Any) -> pd.DataFrame:
         read = frame_of("perps")
         assert read is not None
         found = read(self.root, None, **wanted)
-        found.attrs["venues"] = told["venues"]
+        found.attrs["venues"] = reported["venues"]
         return found
 
 
@@ -112,16 +112,16 @@ class MultiVenueCollector(_Collector):
         afterwards. Raises ArgumentError, ArchiveError, DiskError.
         """
         chosen = [] if assets is None else ["--assets", ",".join(assets)]
-        told = self._collected(self.venues, start, end, *chosen)
-        return self._frame(told, asset=assets, start=start, end=end, venue=self.venues)
+        reported = self._collected(self.venues, start, end, *chosen)
+        return self._frame(reported, asset=assets, start=start, end=end, venue=self.venues)
 
     def create_unified_dataset(self, start: Moment = None, end: Moment = None) -> pd.DataFrame:
         """Make `perps/unified_data.parquet` of all that is archived, and return it; nothing is requested.
 
         Raises ArgumentError, ArchiveError, DiskError.
         """
-        told = self._collected(self.venues, start, end, "--no-crawl")
-        return self._frame(told, venue=self.venues)
+        reported = self._collected(self.venues, start, end, "--no-crawl")
+        return self._frame(reported, venue=self.venues)
 
 
 class VenueCollector(_Collector):
@@ -143,8 +143,8 @@ class VenueCollector(_Collector):
         asset = next((asset for asset, row in known.items() if symbol in (asset, row["symbol"])), None)
         if asset is None:
             raise ArgumentError(f"{self.venue} has no {symbol}; it has {', '.join(known)}")
-        told = self._collected([self.venue], start, end, "--assets", asset)
-        return self._frame(told, asset=asset, start=start, end=end, venue=self.venue)
+        reported = self._collected([self.venue], start, end, "--assets", asset)
+        return self._frame(reported, asset=asset, start=start, end=end, venue=self.venue)
 
 
 @cache

@@ -123,7 +123,7 @@ def after_a_gap(subject: str, names: str) -> str:
                  ELSE (gaps."to" IS NULL OR gaps.run = seen.run) AND gaps."from" >= seen.latest END"""
 
 
-def many(given: str | Sequence[str]) -> str:
+def sql_list(given: str | Sequence[str]) -> str:
     """Return the inside of an SQL list."""
     return ", ".join(map(text, [given] if isinstance(given, str) else given))
 

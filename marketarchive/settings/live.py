@@ -27,6 +27,13 @@ MASTER_QUEUE = 10_000
 # Seconds (wall) that the end of a run waits for the database.
 MASTER_CLOSE_TIMEOUT = 10
 
+# ---- exports ---------------------------------------------------------------------------------------------
+
+# Folder that `scrapy export` writes to; "" = OUTPUT_DIR/exports.
+EXPORT_DIR = ""
+# SQLite database of the program wwatcher, whose whale alerts go into exports; "" = none.
+WWATCHER_DB_PATH = ""
+
 # ---- the raw archive -------------------------------------------------------------------------------------
 
 # Seconds (wall) between two fsyncs: what a crash may lose at most, beside the flush under way.
@@ -41,7 +48,7 @@ ARCHIVE_SEGMENT_BYTES = 512 * 2**20
 ARCHIVE_GZIP_LEVEL = None
 # Seconds (project clock) after the end of a UTC day until its files in records/ are final.
 ARCHIVE_DAY_GRACE_S = 600
-# Bytes waiting for the writer above which sweeps and cadences hold back.
+# Bytes waiting for the writer above which sweeps and polls hold back.
 ARCHIVE_BUFFER_SOFT = 32 * 2**20
 # Seconds (wall) without progress of the writer after which the run ends with reason disk.
 ARCHIVE_STALL_S = 30
@@ -59,6 +66,26 @@ LIMIT_SHARE = 0.5
 REQUEST_ATTEMPTS = 5
 # Seconds (project clock) that a Retry-After is waited for at most; a longer one ends the request with a gap.
 RETRY_AFTER_MAX_S = 300
+
+# ---- the catalogue ---------------------------------------------------------------------------------------
+
+# Platforms of `scrapy catalog`, by comma; "" = every venue that has a catalogue.
+CATALOG_PLATFORMS = ""
+# Minutes (project clock) between two discoveries of new markets.
+CATALOG_POLL_MINUTES = 5
+# Minutes (project clock) between two snapshots of all active markets.
+CATALOG_SNAPSHOT_MINUTES = 15
+# Minutes (project clock) between two looks at markets that are over.
+CATALOG_RESOLVE_MINUTES = 30
+# Requests a second to each platform; the venues' own limits hold as well.
+CATALOG_REQUESTS_S = 2.0
+
+# ---- news ------------------------------------------------------------------------------------------------
+
+# Searches a minute at most: search engines refuse a server that asks them often.
+NEWS_PER_MINUTE = 30
+# Markets that are searched for in one cycle; the next cycle goes on with the next ones. 0 = all in each.
+NEWS_MARKETS = 200
 
 # ---- streams ---------------------------------------------------------------------------------------------
 
@@ -117,7 +144,7 @@ URLLENGTH_LIMIT = 0  # default 2083; a long query is ours to send and the venue'
 LOG_LEVEL = "INFO"  # default DEBUG
 # Where `scrapy genspider` writes, in a checkout; default: none.
 NEWSPIDER_MODULE = "marketarchive.spiders"
-# Frames for `scrapy genspider -t sweep`, `cadence`, `stream` and `page`; default: Scrapy's own.
+# Frames for `scrapy genspider -t sweep`, `polling`, `stream` and `page`; default: Scrapy's own.
 TEMPLATES_DIR = str(Path(__file__).parent.parent / "templates")
 # Log lines carry no items: a single one would hold a whole response body.
 LOG_FORMATTER = "marketarchive.collecting.logformat.QuietLogFormatter"

@@ -14,7 +14,18 @@ if TYPE_CHECKING:
     from marketarchive.simulator.messages import SimulatedVenue
 
 
-def simulated_venues(seed: int) -> list[SimulatedVenue]:
-    """Return every simulated venue, in a world that depends on the seed alone."""
+def simulated_venues(seed: int, catalog_markets: int = 0) -> list[SimulatedVenue]:
+    """Return every simulated venue, in a world that depends on the arguments alone.
+
+    catalog_markets: long-running markets that are open at a moment on each venue that has such; with none
+    there is no catalogue beside a venue's other markets. Raises ConfigurationError.
+    """
+    from marketarchive.simulator.messages import CatalogVenue
+
     packages = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg)
-    return [import_module(f"{__name__}.{name}").simulated(seed) for name in packages]
+    venues: list[SimulatedVenue] = [import_module(f"{__name__}.{name}").simulated(seed) for name in packages]
+    if catalog_markets:
+        for venue in venues:
+            if isinstance(venue, CatalogVenue):
+                venue.open_catalog(catalog_markets)
+    return venues

@@ -16,7 +16,7 @@ from aiohttp import WSMsgType, web
 
 from marketarchive.simulated_time import SimulatedClock
 from marketarchive.simulator.faults import ON_ACCEPT, Fault, kinds
-from marketarchive.simulator.sockets import ABNORMAL, Frame, Session
+from marketarchive.simulator.sockets import ABNORMAL, Frame, SimSession
 from marketarchive.simulator.truth import Truth
 from marketarchive.times import SECOND, from_seconds, to_ms, to_seconds
 
@@ -50,7 +50,7 @@ class ServedConnection:
         self,
         number: int,
         url: str,
-        session: Session,
+        session: SimSession,
         socket: web.WebSocketResponse,
         transport: asyncio.WriteTransport,
         clock: SimulatedClock,
@@ -160,12 +160,12 @@ class ServedConnection:
                 return
 
     async def _hear(self, text: str) -> None:
-        told = self._session.received(text, self._cursor)
-        if told.event and told.event != "ping":
-            self._tell(told.event, text=text)
-        for frame in told.frames:
+        reported = self._session.received(text, self._cursor)
+        if reported.event and reported.event != "ping":
+            self._tell(reported.event, text=text)
+        for frame in reported.frames:
             await self._send(frame)
-        if told.event and told.event != "ping":  # what follows may be numbered after it
+        if reported.event and reported.event != "ping":  # what follows may be numbered after it
             self._pending = deque(self._session.due(self._cursor, self._horizon))
 
     # --- what is sent ------------------------------------------------------------------------------------

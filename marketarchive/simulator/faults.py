@@ -191,7 +191,7 @@ class Fault:
         self.hits += 1
         return True
 
-    def told(self, now_ns: int) -> dict[str, Any]:
+    def reported(self, now_ns: int) -> dict[str, Any]:
         """Return its options, and since when it has been hitting (the first call says it)."""
         self.since_ns = now_ns if self.since_ns is None else self.since_ns
         return {**self.options, "since_ns": self.since_ns}

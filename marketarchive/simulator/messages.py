@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
-from marketarchive.simulator.sockets import Session
+from marketarchive.simulator.sockets import SimSession
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,22 @@ class SimulatedVenue(Protocol):
     def limit(self, asked: Asked) -> tuple[str, int] | Bucket:
         """Return the documented limit of a request: (class, requests per 10 s), or a bucket."""
 
-    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | Reply | None:
+    def connect(self, asked: Asked, number: int, now_ns: int) -> SimSession | Reply | None:
         """Return the venue's side of a socket, the run's `number`-th; a refusal; None for no socket."""
 
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
         """Return every market that existed between two moments, with its outcome."""
+
+
+@runtime_checkable
+class CatalogVenue(SimulatedVenue, Protocol):
+    """A simulated venue that can have a catalogue of long-running markets."""
+
+    def open_catalog(self, markets: int) -> None:
+        """Add markets, of which so many are open at a moment. Raises ConfigurationError."""
+
+    def catalog_truth(self, start_ns: int, end_ns: int) -> Iterator[dict[str, Any]]:
+        """Yield what each of its markets was, from revision to revision, between two moments."""
 
 
 def json_reply(document: Any, status: int = 200) -> Reply:

@@ -30,19 +30,19 @@ PAGE_ALLOWED_NS = SECOND // 2
 class PageTurn:
     """Turn of a page in a browser: since when it is about to fetch and show what a second brought."""
 
-    told_ns: int | None = None  # simulated
+    reported_ns: int | None = None  # simulated
     late_since: int | None = None  # machine's monotonic time
 
     def ended(self) -> None:
         """Note that the page shows it."""
-        self.told_ns = self.late_since = None
+        self.reported_ns = self.late_since = None
 
 
 class Pace:
     """Grants simulated time, lease by lease."""
 
     def __init__(self, page: TimePage, own: Slot) -> None:
-        """`own` is the slot of the simulator itself."""
+        """Grant time to slots; `own` is the slot of the simulator itself."""
         self._page = page
         self._own = own.number
         self._period_ns = min(PERIOD_MOST_NS, max(PERIOD_LEAST_NS, int(PERIOD_NS / page.limit)))
@@ -95,7 +95,7 @@ class Pace:
     def _has_late_page(self, now: int) -> bool:
         simulated, is_late = self._page.now_ns(), False
         for turn in self.pages:
-            if turn.told_ns is None or simulated - turn.told_ns <= PAGE_ALLOWED_NS:
+            if turn.reported_ns is None or simulated - turn.reported_ns <= PAGE_ALLOWED_NS:
                 continue
             turn.late_since = turn.late_since or now
             is_late |= now - turn.late_since <= SILENT_NS  # else it hangs

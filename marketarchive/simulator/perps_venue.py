@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from marketarchive.simulator.messages import Asked
-from marketarchive.simulator.sockets import Session
+from marketarchive.simulator.sockets import SimSession
 from marketarchive.venues.symbols import symbols
 
 
 class SimPerpsVenue:
     """Base of a venue that answers requests alone; what is true of it, its world says."""
 
-    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
+    def connect(self, asked: Asked, number: int, now_ns: int) -> SimSession | None:
         """Return None: nothing is sent on sockets."""
         del asked, number, now_ns
         return None

@@ -39,7 +39,7 @@ DELISTED = {"A2Z": from_iso("2026-03-24T08:00:00Z") // SECOND}
 
 @dataclass(frozen=True, slots=True)
 class Candle:
-    """What happened from `opened` on, Unix seconds. Prices are dollars a base unit, volume base units."""
+    """A candle that begins at `opened`, Unix seconds. Prices are dollars a base unit, volume base units."""
 
     opened: int
     open: Decimal
@@ -53,7 +53,7 @@ class Candle:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What longs paid to shorts at a moment, as a fraction of the notional, for the interval before."""
+    """A payment of longs to shorts at a moment, as a fraction of the notional, for the interval before."""
 
     at: int  # Unix seconds
     rate: Decimal
@@ -168,7 +168,7 @@ class PerpsWorld:
         return Decimal(1000 + bits(self._seed, asset, second // DAY_S, "loan") % 9000) * Decimal("1E-8") * 24
 
     def _price_at(self, asset: str, kind: str, second: int) -> int:
-        """Dollars times 10**12, with eight decimals; of a coarse asset more."""
+        """Return dollars times 10**12, of which eight decimals are given; of a coarse asset more."""
         if kind == "index":
             base = _ASSETS[asset][0]
             moved = sum(2 ** (octave / 2) * wave(self._seed, asset, octave, second) for octave in _OCTAVES)
@@ -183,7 +183,7 @@ class PerpsWorld:
     def _bar_of(
         self, asset: str, kind: str, opened: int, length_s: int
     ) -> tuple[int, int, int, int, int, Decimal]:
-        """(open, high, low, close, thousandths of base units, dollars) of a bar."""
+        """Return a bar: (open, high, low, close, thousandths of base units, dollars)."""
         first, last = self._price(asset, kind, opened), self._price(asset, kind, opened + length_s)
         digits = 10**12 // (10**8 * _COARSE.get(asset, 1))
         chance = bits(self._seed, self._venue, asset, kind, opened, length_s)

@@ -13,7 +13,7 @@ import math
 import re
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from email.utils import formatdate
 from pathlib import Path
@@ -32,6 +32,7 @@ from marketarchive.simulator.limits import Limits
 from marketarchive.simulator.messages import (
     Asked,
     Bucket,
+    CatalogVenue,
     Reply,
     SimulatedVenue,
     json_reply,
@@ -102,7 +103,7 @@ class Server:
         finally:
             await runner.cleanup()
             if self._truth is not None:
-                self._truth.close(self._markets(), self._pace_reached())
+                self._truth.close(self._markets(), self._catalog(), self._pace_reached())
             self.clock.leave()
             self.page.remove()
 
@@ -137,9 +138,9 @@ class Server:
         """Tell where the time page lies, and the present anchor."""
         del request
         anchor = self.page.anchor()
-        told = {"page": str(self.page.path), "monotonic_ns": anchor.monotonic_ns}
-        told |= {"simulated_ns": anchor.simulated_ns, "speed": anchor.speed, "speed_limit": anchor.limit}
-        return _plain(json_reply(told))
+        reported = {"page": str(self.page.path), "monotonic_ns": anchor.monotonic_ns}
+        reported |= {"simulated_ns": anchor.simulated_ns, "speed": anchor.speed, "speed_limit": anchor.limit}
+        return _plain(json_reply(reported))
 
     async def _tell_seconds(self, request: web.Request) -> web.WebSocketResponse:
         """Tell a page in a browser of each simulated second, as its Unix ms, until either side ends."""
@@ -162,8 +163,8 @@ class Server:
         second = self.clock.now_ns() // SECOND * SECOND  # at once, then each one that begins
         while not socket.closed:
             await sleep_until(self.clock, second)
-            if turn.told_ns is None:
-                turn.told_ns = self.clock.now_ns()
+            if turn.reported_ns is None:
+                turn.reported_ns = self.clock.now_ns()
             with contextlib.suppress(ConnectionError):
                 await socket.send_str(str(to_ms(second)))
             second = (self.clock.now_ns() // SECOND + 1) * SECOND
@@ -203,6 +204,12 @@ class Server:
     def _markets(self) -> list[dict[str, object]]:
         now = self.clock.now_ns()
         return [market for venue in self._all for market in venue.truth(self.start_ns, now)]
+
+    def _catalog(self) -> Iterator[dict[str, object]]:
+        now = self.clock.now_ns()
+        for venue in self._all:
+            if isinstance(venue, CatalogVenue):
+                yield from venue.catalog_truth(self.start_ns, now)
 
     # --- the venues' routes ------------------------------------------------------------------------------
 

@@ -28,19 +28,19 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class SocketReply:
     """Result of a client's text: `event` names it in the truth, "" where nothing was understood."""
 
     event: str = ""
     frames: Sequence[Frame] = field(default=())
 
 
-class Session(Protocol):
+class SimSession(Protocol):
     """Venue's side of one connection; frames depend only on the subscriptions and on time."""
 
     name: str  # the venue's own id of the connection; "" where it has none
 
-    def received(self, text: str, now_ns: int) -> Told:
+    def received(self, text: str, now_ns: int) -> SocketReply:
         """Handle a text of the client, after everything due until `now_ns`."""
 
     def due(self, from_ns: int, to_ns: int) -> list[Frame]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from marketarchive.simulator.sockets import Frame, Told
+from marketarchive.simulator.sockets import Frame, SocketReply
 from marketarchive.simulator.spot_world import SpotWorld, Step
 from marketarchive.times import SECOND, from_iso, iso
 
@@ -29,7 +29,7 @@ class SpotSession:
 
     # ---- what a venue writes -----------------------------------------------------------------------------
 
-    def received(self, text: str, now_ns: int) -> Told:
+    def received(self, text: str, now_ns: int) -> SocketReply:
         """Take a text of the client."""
         raise NotImplementedError
 

@@ -173,11 +173,11 @@ class _Side:
     """The levels of a side while they change, best first: no sorting at each step."""
 
     def __init__(self, levels: Mapping[str, str], *, is_bid: bool) -> None:
-        """levels: price -> size, best first."""
+        """Create a side of a book. levels: price -> size, best first."""
         self._sign = -1 if is_bid else 1
         self._places = [self._sign * float(price) for price in levels]  # upwards
         self._levels = list(levels.items())
-        self._told: Levels | None = None
+        self._reported: Levels | None = None
 
     def change(self, price: str, size: str) -> None:
         """Give a level another size, or take it away with "0"."""
@@ -191,12 +191,12 @@ class _Side:
         else:
             self._places.insert(place, wanted)
             self._levels.insert(place, (price, size))
-        self._told = None
+        self._reported = None
 
     def levels(self) -> Levels:
         """Return the levels by now; the same object until one changes."""
-        self._told = tuple(self._levels) if self._told is None else self._told
-        return self._told
+        self._reported = tuple(self._levels) if self._reported is None else self._reported
+        return self._reported
 
 
 def _moment(step: Step) -> int:

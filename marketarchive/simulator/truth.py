@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from marketarchive.simulator.sockets import Frame
 
 
 class Truth:
-    """`served.jsonl`, one line a response as it is decided, `frames.jsonl`, and `markets.json` at the end.
+    """`served.jsonl`, one line a response as it is decided, `frames.jsonl`, and more at the end.
+
+    That is `markets.json`, `catalog.jsonl` with a line for each market of the catalogue (its revisions, and
+    its price at each midnight UTC), and `pace.json`.
 
     A line of `frames.jsonl` is about a frame that was due on a connection ("line": "frame") or about the
     connection itself ("line": "connection", "event": opened, subscribed, unsubscribed, refused, closed).
@@ -108,9 +112,13 @@ class Truth:
     def flush(self) -> None:
         self._frames.flush()
 
-    def close(self, markets: list[dict[str, Any]], pace: dict[str, float]) -> None:
-        """Write the outcomes of all markets, and how fast simulated time ran."""
+    def close(
+        self, markets: list[dict[str, Any]], catalog: Iterable[dict[str, Any]], pace: dict[str, float]
+    ) -> None:
+        """Write the outcomes of all markets, the catalogue, and how fast simulated time ran."""
         self._served.close()
         self._frames.close()
+        with (self._folder / "catalog.jsonl").open("wb") as file:
+            file.writelines(msgspec.json.encode(each) + b"\n" for each in catalog)
         (self._folder / "pace.json").write_bytes(msgspec.json.encode(pace))
         (self._folder / "markets.json").write_bytes(msgspec.json.encode(markets))

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 from marketarchive.collecting.arguments import ASSETS, DURATION, INTERVAL, MARKETS, SHARD
+from marketarchive.collecting.catalogue.phase import UNTIL, PhaseSpider
 from marketarchive.collecting.kalshi.discovery import SERIES, KalshiSpider
 from marketarchive.items import Market, PriceSnapshot
 
 
-class KalshiMarkets(KalshiSpider):
+class KalshiMarkets(PhaseSpider, KalshiSpider):
     """Markets of Kalshi that are open or will be, with their prices, into raw and the market master.
 
     Source: GET /markets with status unopened, open and paused, without combinations; /markets/TICKER for named ones
-    Arguments: assets (their 15-minute rounds), series, markets (tickers, or all: the default), interval, duration, shard
+    Arguments: assets (their 15-minute rounds), series, markets (tickers, or all: the default), until (known: only new ones, the catalogue's phase discover), interval, duration, shard
     Cadence: one sweep and exit; with interval, a sweep at each multiple of it
     Caveats: rows that appear before the cursor while a sweep runs are seen by the next one; answers may be copies of up to 15 s ago; a market's row does not say its category
     """
@@ -17,8 +18,10 @@ class KalshiMarkets(KalshiSpider):
     name = "kalshi_markets"
     feed = "markets"
     feeds = ("markets",)
-    accepts = (ASSETS, SERIES, MARKETS, INTERVAL, DURATION, SHARD)
+    accepts = (ASSETS, SERIES, MARKETS, UNTIL, INTERVAL, DURATION, SHARD)
     item_classes = (Market, PriceSnapshot)
+    phase = "discover"
+    whole_by = "until"
 
     async def sweep_once(self) -> None:
         await self.discover(("unopened", "open", "paused"))

@@ -1,23 +1,26 @@
 from __future__ import annotations
 
-from marketarchive.collecting.arguments import ASSETS, DURATION, INTERVAL, SHARD, SINCE
+from marketarchive.collecting.arguments import ASSETS, DURATION, INTERVAL, MARKETS, SHARD, SINCE
+from marketarchive.collecting.catalogue.phase import PhaseSpider
 from marketarchive.collecting.kalshi.discovery import SERIES
 from marketarchive.collecting.kalshi.price_polls import PricePollSpider
 from marketarchive.items import Market, PriceSnapshot
 
 
-class KalshiPrices(PricePollSpider):
+class KalshiPrices(PhaseSpider, PricePollSpider):
     """Best prices, volume, open interest, strike and result of markets, by one request a tick for all of them.
 
     Source: GET /markets?tickers= with all open markets and closed ones without a result; /markets by series and /markets/TICKER for discovery
-    Arguments: assets (their 15-minute rounds), series (KXBTC15M), interval, duration, since (of results read at the start, 2d), shard
-    Cadence: one pass and exit; with interval, a tick at each multiple of it; discovery each second in the first 10 s of a quarter hour, else every 5 s; under 5 requests a second
+    Arguments: assets (their 15-minute rounds), series (KXBTC15M), markets (tickers, or all: the catalogue's phase snapshot), interval, duration, since (of results read at the start, 2d), shard
+    Cadence: one pass and exit; all markets: one sweep of /markets with status unopened, open and paused, or one at each multiple of interval; else with interval, a tick at each multiple of it; discovery each second in the first 10 s of a quarter hour, else every 5 s; under 5 requests a second
     Caveats: an answer may be a copy of up to 15 s ago; depth is not seen; `kxbtc15m` makes a record of it, alone its answers are in raw only, markets and results in the master
     """
 
     name = "kalshi_prices"
     feed = "prices"
     feeds = ("prices", "markets")
-    accepts = (ASSETS, SERIES, INTERVAL, DURATION, SINCE, SHARD)
+    accepts = (ASSETS, SERIES, MARKETS, INTERVAL, DURATION, SINCE, SHARD)
     item_classes = (Market, PriceSnapshot)
     default_series = ("KXBTC15M",)
+    phase = "snapshot"
+    whole_by = "markets"

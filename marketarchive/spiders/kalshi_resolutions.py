@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from marketarchive.collecting.arguments import ASSETS, DURATION, INTERVAL, MARKETS, SHARD, SINCE
+from marketarchive.collecting.catalogue.phase import PhaseSpider
 from marketarchive.collecting.kalshi.discovery import SERIES
 from marketarchive.collecting.kalshi.results import ResultSpider
 from marketarchive.items import Market, PriceSnapshot
 
 
-class KalshiResolutions(ResultSpider):
+class KalshiResolutions(PhaseSpider, ResultSpider):
     """Results of Kalshi's markets that have closed, yes, no or scalar, into raw and the market master.
 
     Source: GET /markets with status settled and closed; /historical/markets for what settled before /historical/cutoff
@@ -21,3 +22,4 @@ class KalshiResolutions(ResultSpider):
     catalogue_feed = "resolutions"
     accepts = (ASSETS, SERIES, MARKETS, SINCE, INTERVAL, DURATION, SHARD)
     item_classes = (Market, PriceSnapshot)
+    phase = "resolve"

@@ -3,13 +3,14 @@ from __future__ import annotations
 import asyncio
 
 from marketarchive.collecting.arguments import ASSETS, DURATION, DURATIONS, INTERVAL, MARKETS, SHARD, SINCE
+from marketarchive.collecting.catalogue.phase import PhaseSpider
 from marketarchive.collecting.polymarket.discovery import PolymarketSpider, batches
 from marketarchive.items import Market, PriceSnapshot, Resolution
 from marketarchive.venues.polymarket import queries
 from marketarchive.venues.polymarket.endpoints import CONDITIONS_PER_RESOLUTIONS
 
 
-class PolymarketResolutions(PolymarketSpider):
+class PolymarketResolutions(PhaseSpider, PolymarketSpider):
     """Outcomes of markets that Polymarket has closed, into raw and the market master.
 
     Source: Gamma /markets/keyset or /events/keyset with closed=true, then Data API /v2/resolutions
@@ -24,6 +25,7 @@ class PolymarketResolutions(PolymarketSpider):
     catalogue_feed = "resolutions"
     accepts = (ASSETS, DURATIONS, MARKETS, SINCE, INTERVAL, DURATION, SHARD)
     item_classes = (Resolution, Market, PriceSnapshot)
+    phase = "resolve"
 
     async def sweep_once(self) -> None:
         closed = await self.discover(closed=True, ended_since_ns=self.ended_since(default_s=86400))

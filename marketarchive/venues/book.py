@@ -38,7 +38,7 @@ class BookSide:
         text: LevelText,
         separator: bytes = b"",
     ) -> None:
-        """levels: (price, size) in any order; text: of one level; separator: between two in `text()`."""
+        """Create a side. levels: (price, size) in any order; text: of one level; separator: in `text()`."""
         self._key = price_of if is_bid else _negated
         self._text = text
         self._separator = separator

@@ -37,7 +37,7 @@ Drop = Literal["delayed", "one_sided", "crossed", "deviating"]
 
 @dataclass(frozen=True, slots=True)
 class IndexParameters:
-    """What the method takes as given for an asset; section 6.2 of the guide v16.5, as reported."""
+    """The method's parameters of an asset; section 6.2 of the guide v16.5, as reported."""
 
     spacing: int  # s: step of volume, units of the asset
     deviation: Fraction  # D: of the ask from the mid, up to which depth is used
@@ -94,7 +94,7 @@ class ConstituentBook(NamedTuple):
 
     @property
     def mid(self) -> int:
-        """Twice the mid price, in units."""
+        """Return twice the mid price, in units."""
         return self.bids[0][0] + self.asks[0][0]
 
     def fault(self, now: int) -> Drop | None:
@@ -121,7 +121,7 @@ class RealTimeIndex:
     """Calculates the index of an asset. Its state is which books were dropped as deviating."""
 
     def __init__(self, parameters: IndexParameters, *, needed: int = VENUES_NEEDED) -> None:
-        """needed: books without which there is no value."""
+        """Calculate an index. needed: number of books without which there is no value."""
         self._parameters = parameters
         self._needed = needed
         self._deviating: frozenset[str] = frozenset()

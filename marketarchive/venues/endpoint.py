@@ -1,4 +1,4 @@
-"""Interfaces of a venue: documented limits, endpoints, and queries to them."""
+"""Interfaces of a venue: documented limits, addresses, endpoints, and queries to them."""
 
 from __future__ import annotations
 
@@ -23,6 +23,22 @@ class Limit:
     @property
     def per_second(self) -> float:
         return self.amount / self.window_s
+
+
+@dataclass(frozen=True)
+class Address:
+    """A URL of a venue in whose place a user may put another: of a mirror, a proxy, or a server of his own.
+
+    It is the value of `setting` (of Scrapy's, or an environment variable), or of `key` in the section of the
+    configuration file. What follows `url` in a request follows the other as well.
+    """
+
+    url: str  # the venue's own, without a slash at its end; a placeholder where the server is the user's
+    section: str
+    key: str
+    setting: str
+    meaning: str
+    is_own_server: bool = False  # there is no public one: without a value nothing is asked
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the declarations of exchanges share."""
+"""Parts that the declarations of exchanges share."""
 
 from __future__ import annotations
 

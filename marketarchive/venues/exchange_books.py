@@ -26,8 +26,8 @@ from marketarchive.venues.market_messages import (
 )
 
 
-class Taken(msgspec.Struct, frozen=True, gc=False):
-    """What became of one message."""
+class Applied(msgspec.Struct, frozen=True, gc=False):
+    """The result of applying one message."""
 
     message: MarketMessage | None  # None: of a frame as a whole, its number or a wish of the venue
     verdict: Verdict
@@ -112,23 +112,23 @@ class ExchangeBooks:
 
     def take(
         self, payload: bytes, received_at: int, *, verify: bool = True, latest: int | None = None
-    ) -> list[Taken]:
+    ) -> list[Applied]:
         """Apply one frame and return what became of each of its messages, in order.
 
         latest: a book of a later venue time, ns, is reported as failed and not applied. Raises ParseError;
         nothing is applied then.
         """
         decoded = self._wire.decode(payload, received_at)
-        taken: list[Taken] = []
+        taken: list[Applied] = []
         if decoded.number is not None:
             newest, _ = self._newest.get(decoded.sequence, (None, 0))
             if newest is not None and decoded.number <= newest:
                 # sent before, or late: those between were reported as missing
-                return [Taken(_bare(message), "unchecked", is_known=True) for message in decoded.messages]
+                return [Applied(_bare(message), "unchecked", is_known=True) for message in decoded.messages]
             if (broken := self._count(decoded, received_at)) is not None:
                 taken.append(broken)
         if decoded.is_renewal:
-            taken.append(Taken(None, "not_available", is_renewal=True))
+            taken.append(Applied(None, "not_available", is_renewal=True))
         for message in decoded.messages:
             if isinstance(message, BookMessage | IndexMessage):
                 self._sequences[message.market] = decoded.sequence
@@ -139,9 +139,9 @@ class ExchangeBooks:
             elif isinstance(message, TradeMessage):
                 taken.append(self._take_trade(message, decoded))
             else:
-                taken.append(Taken(message, self._of_number(decoded)))
+                taken.append(Applied(message, self._of_number(decoded)))
         if not decoded.messages and decoded.number is not None:  # without one it says nothing of any book
-            taken.append(Taken(None, "ok", at=decoded.at, sequence=decoded.sequence))
+            taken.append(Applied(None, "ok", at=decoded.at, sequence=decoded.sequence))
         return taken
 
     def sequence_of(self, market: str) -> str:
@@ -192,7 +192,7 @@ class ExchangeBooks:
 
     # ---- frames ------------------------------------------------------------------------------------------
 
-    def _count(self, decoded: Decoded, received_at: int) -> Taken | None:
+    def _count(self, decoded: Decoded, received_at: int) -> Applied | None:
         """Note a frame's number; where some before it are missing no book of its sequence is known."""
         number, sequence = decoded.number or 0, decoded.sequence
         before, at = self._newest.get(sequence, (None, 0))
@@ -203,7 +203,7 @@ class ExchangeBooks:
         for market in [name for name in self.books if self._sequences.get(name, sequence) == sequence]:
             del self.books[market]
         missing = f"frames {before + 1} to {number - 1}{sequence and f' of {sequence}'} are missing"
-        return Taken(None, "failed", detail=missing, at=decoded.at, before=at, sequence=sequence)
+        return Applied(None, "failed", detail=missing, at=decoded.at, before=at, sequence=sequence)
 
     def _of_number(self, decoded: Decoded) -> Verdict:
         return "not_available" if decoded.number is None else "ok"
@@ -212,39 +212,39 @@ class ExchangeBooks:
 
     def _take_book(
         self, message: BookMessage, decoded: Decoded, *, verify: bool, latest: int | None
-    ) -> Taken:
+    ) -> Applied:
         market = message.market
         if latest is not None and message.at > latest:
             self.books.pop(market, None)  # which lacks it from now on
-            return Taken(_bare(message), "failed", detail="dated ahead")
+            return Applied(_bare(message), "failed", detail="dated ahead")
         held = self.books.get(market)
         if message.is_snapshot:
             return self._take_snapshot(message, held, decoded, verify=verify)
         if held is None:
-            return Taken(_bare(message), "unchecked")
+            return Applied(_bare(message), "unchecked")
         if message.first is not None and message.last is not None and held.last is not None:
             if message.last <= held.last:
-                return Taken(message, "unchecked", is_known=True)
+                return Applied(message, "unchecked", is_known=True)
             if message.first > held.last + 1:
                 del self.books[market]
                 detail = f"updates {held.last + 1} to {message.first - 1} are missing"
-                return Taken(message, "failed", detail=detail)
+                return Applied(message, "failed", detail=detail)
         is_older = message.is_dated and message.at < held.dated_at
         if is_older and self._wire.checksum is not None:
-            return Taken(message, "unchecked", is_known=True)
+            return Applied(message, "unchecked", is_known=True)
         if message.is_relative:
             try:
                 message = held.absolute(message)
             except ValueError as error:
                 del self.books[market]
-                return Taken(_bare(message), "failed", detail=str(error))
+                return Applied(_bare(message), "failed", detail=str(error))
         held.change(message, self._wire.depth)
         held.verdict, detail = self._judge(message, held, decoded, verify=verify)
         # a number proves the order, whatever the dates; without one they alone tell of changed places
         at = message.at if is_older and held.verdict != "ok" else held.at
-        return Taken(message, held.verdict, detail=detail, at=at)
+        return Applied(message, held.verdict, detail=detail, at=at)
 
-    def _unseen(self, message: BookMessage) -> Taken | None:
+    def _unseen(self, message: BookMessage) -> Applied | None:
         """Return the failure that a book requested anew shows: updates in it never came."""
         ended = self._ended.get(message.market)
         if ended is None or message.last is None:
@@ -257,22 +257,22 @@ class ExchangeBooks:
         if message.last <= ended:
             return None
         change = msgspec.structs.replace(message, is_snapshot=False, bids=(), asks=())
-        return Taken(change, "failed", detail=f"updates {ended + 1} to {message.last} never came")
+        return Applied(change, "failed", detail=f"updates {ended + 1} to {message.last} never came")
 
     def _take_snapshot(
         self, message: BookMessage, held: MarketBook | None, decoded: Decoded, *, verify: bool
-    ) -> Taken:
+    ) -> Applied:
         is_numbered = decoded.number is not None or message.last is not None
         newest = None if held is None else held.last
         if message.last is not None and newest is not None and message.last < newest:
-            return Taken(message, "unchecked", is_known=True)  # it came late: a newer one is held
+            return Applied(message, "unchecked", is_known=True)  # it came late: a newer one is held
         if held is not None and message.is_dated and message.at < held.dated_at and not is_numbered:
-            return Taken(message, "unchecked", is_known=True)
+            return Applied(message, "unchecked", is_known=True)
         book = MarketBook(message, "unchecked")
         book.verdict, detail = self._judge(message, book, decoded, verify=verify)
         self.books[message.market] = book
         is_confirmed = held is not None and decoded.number is not None and book.equals(held)
-        return Taken(message, book.verdict, detail=detail, is_confirmed=is_confirmed)
+        return Applied(message, book.verdict, detail=detail, is_confirmed=is_confirmed)
 
     def _judge(
         self, message: BookMessage, book: MarketBook, decoded: Decoded, *, verify: bool
@@ -289,19 +289,19 @@ class ExchangeBooks:
             return "ok", ""
         return self._of_number(decoded), ""
 
-    def _take_trade(self, message: TradeMessage, decoded: Decoded) -> Taken:
+    def _take_trade(self, message: TradeMessage, decoded: Decoded) -> Applied:
         before = self._trades.get(message.market)
         if before is not None and message.number is not None and before.number is not None:
             if message.number <= before.number:
-                return Taken(message, "unchecked", is_known=True)
+                return Applied(message, "unchecked", is_known=True)
             if message.number > before.number + 1:
                 self._trades[message.market] = message
                 missing = f"trades {before.number + 1} to {message.number - 1} are missing"
-                return Taken(message, "failed", detail=missing, before=before.at)
+                return Applied(message, "failed", detail=missing, before=before.at)
         self._trades[message.market] = message
         is_counted = before is not None and message.number is not None
         verdict = "ok" if is_counted else self._of_number(decoded)
-        return Taken(message, verdict, sequence=decoded.sequence)
+        return Applied(message, verdict, sequence=decoded.sequence)
 
 
 def _bare(message: MarketMessage) -> MarketMessage:

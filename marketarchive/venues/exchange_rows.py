@@ -9,7 +9,7 @@ from functools import partial
 
 from marketarchive.items import Verdict
 from marketarchive.venues.book import KeptBook
-from marketarchive.venues.exchange_books import ExchangeBooks, Taken
+from marketarchive.venues.exchange_books import Applied, ExchangeBooks
 from marketarchive.venues.market_messages import (
     BookMessage,
     MarketMessage,
@@ -38,7 +38,7 @@ class ExchangeRows(RowMaker):
         assets: Mapping[str, str],
         parse: Callable[[Received], Parsed] | None = None,
     ) -> None:
-        """assets: of each market; parse: books of answers, where the feed has some."""
+        """Make rows. assets: market -> asset; parse: reads books from answers, where the feed has some."""
         self._wire = wire
         self._assets = assets
         self._parse = parse
@@ -51,7 +51,7 @@ class ExchangeRows(RowMaker):
         """Return the asset of a market."""
         return self._assets.get(market)
 
-    def others(self, one: Taken, index: int) -> Iterable[TableRow]:  # noqa: ARG002  (a hook)
+    def others(self, one: Applied, index: int) -> Iterable[TableRow]:  # noqa: ARG002  (a hook)
         """Return the rows of a message that is no book, trade or quote."""
         return ()
 
@@ -114,7 +114,7 @@ class ExchangeRows(RowMaker):
         return self._connections[name]
 
     def _of_book(
-        self, name: str, books: ExchangeBooks, one: Taken, message: BookMessage, index: int
+        self, name: str, books: ExchangeBooks, one: Applied, message: BookMessage, index: int
     ) -> Iterator[TableRow]:
         if message.is_snapshot:
             yield self._book(message, one.verdict, "snapshot", index)
@@ -139,7 +139,7 @@ class ExchangeRows(RowMaker):
         )
 
     def _changes(
-        self, books: ExchangeBooks, one: Taken, message: BookMessage, index: int
+        self, books: ExchangeBooks, one: Applied, message: BookMessage, index: int
     ) -> Iterator[BookChangesRow]:
         held = books.books.get(message.market)
         bid, ask = (None, None) if held is None or one.is_known else (held.best_bid, held.best_ask)

@@ -10,7 +10,7 @@ import msgspec
 
 from marketarchive.items import Verdict
 from marketarchive.venues.channel import Update
-from marketarchive.venues.exchange_books import ExchangeBooks, MarketBook, Taken
+from marketarchive.venues.exchange_books import Applied, ExchangeBooks, MarketBook
 from marketarchive.venues.market_messages import (
     BookMessage,
     IndexMessage,
@@ -58,7 +58,7 @@ class ExchangeSession:
         taken = self.books.take(payload, received_at, verify=verify, latest=latest)
         return [update for each in taken for update in self._updates(each, received_at, seq)]
 
-    def _updates(self, one: Taken, received_at: int, seq: int) -> Iterator[Update]:
+    def _updates(self, one: Applied, received_at: int, seq: int) -> Iterator[Update]:
         message = one.message
         if one.is_renewal:
             yield Update("", "renew", received_at)
@@ -76,7 +76,7 @@ class ExchangeSession:
         """Return the keys that are markets."""
         return sorted(self._keys)
 
-    def _update(self, one: Taken, message: MarketMessage, received_at: int, seq: int) -> Update:
+    def _update(self, one: Applied, message: MarketMessage, received_at: int, seq: int) -> Update:
         sequence = self.books.sequence_of(message.market)
         if isinstance(message, BookMessage):
             return self._of_book(one, message, received_at, seq)
@@ -109,7 +109,7 @@ class ExchangeSession:
             )
         return Update(message.market, "mark", message.at, one.verdict, value=message, group=sequence)
 
-    def _of_book(self, one: Taken, message: BookMessage, received_at: int, seq: int) -> Update:
+    def _of_book(self, one: Applied, message: BookMessage, received_at: int, seq: int) -> Update:
         held = self.books.books.get(message.market)
         sequence = self.books.sequence_of(message.market)
         if one.is_confirmed:  # nothing has changed: it only proves that nothing is missing
@@ -162,7 +162,7 @@ class ExchangeSession:
                 yield market, payload
 
 
-def _proof_of(one: Taken, trade: TradeMessage, sequence: str) -> Verdict:
+def _proof_of(one: Applied, trade: TradeMessage, sequence: str) -> Verdict:
     """Return what a trade proves of its market: its own number says nothing of the book, a frame's does.
 
     sequence: that of the book, which another one does not prove.

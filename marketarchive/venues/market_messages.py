@@ -1,4 +1,4 @@
-"""What frames of exchanges say of markets, in one form: a venue decodes its own into it.
+"""Messages of exchanges about markets, in one form: a venue decodes its own frames into it.
 
 Times are ns since the Unix epoch. Prices and sizes are the venue's text, digit for digit.
 """
@@ -95,7 +95,7 @@ MarketMessage: TypeAlias = BookMessage | TradeMessage | QuoteMessage | IndexMess
 
 
 class Decoded(msgspec.Struct, frozen=True, gc=False):
-    """What one frame says."""
+    """The content of one frame."""
 
     messages: Sequence[MarketMessage] = ()
     number: int | None = None  # of the frame in its sequence, where the venue counts them
@@ -106,7 +106,7 @@ class Decoded(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True)
 class WireFormat:
-    """How a venue's socket is spoken to, and what its frames say."""
+    """The protocol of a venue's socket: subscriptions to send, frames to decode."""
 
     decode: Callable[[bytes, int], Decoded]
     """Given a payload and its receipt (ns). Raises ParseError."""

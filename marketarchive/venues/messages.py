@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from marketarchive.exceptions import ParseError
-from marketarchive.items import Market, PriceSnapshot, Resolution
+from marketarchive.items import Headline, Market, PriceSnapshot, Resolution
 from marketarchive.venues.endpoint import Query
 
 
@@ -33,7 +33,7 @@ class Received(msgspec.Struct, frozen=True):
 
     @property
     def requested_at(self) -> int:
-        """When an answer was requested, wall ns."""
+        """Return when an answer was requested, wall ns."""
         return self.received_at - int(self.latency_ms * 1_000_000)
 
     @classmethod
@@ -98,7 +98,8 @@ class ConnectionLine(NamedTuple):
 class Parsed:
     """Content of one response; a bad row is one entry of `errors` and spoils nothing else."""
 
-    items: list[Market | PriceSnapshot | Resolution] = field(default_factory=list)  # for the market master
+    items: list[Market | PriceSnapshot | Resolution | Headline] = field(default_factory=list)
+    """For the market master."""
     books: list[Any] = field(default_factory=list)  # in the venue's own form
     trades: list[Any] = field(default_factory=list)  # likewise
     errors: list[ParseError] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What the parse functions of venues of perpetuals share: rows of lists, one bad row costing itself alone."""
+"""Parts that the parse functions of perpetuals share: rows of lists, a bad one costing itself alone."""
 
 from __future__ import annotations
 
@@ -11,11 +11,20 @@ import msgspec
 
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Market
-from marketarchive.times import SECOND, from_ms, utc
+from marketarchive.times import DAY, SECOND, from_iso, from_ms, utc
 from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.perps import FEED, PERP_TABLES
 from marketarchive.venues.symbols import symbols
-from marketarchive.venues.table_rows import CandleSource, CandlesRow, InstrumentsRow, TableRow, UnreadableRow
+from marketarchive.venues.table_rows import (
+    TABLE_OF,
+    CandleSource,
+    CandlesRow,
+    FundingsRow,
+    InstrumentsRow,
+    OpenInterestRow,
+    TableRow,
+    UnreadableRow,
+)
 from marketarchive.venues.venue import Feed, RowMaker
 
 T = TypeVar("T")
@@ -25,6 +34,8 @@ Reader: TypeAlias = Callable[[Received], Parsed]
 
 _EARLIEST_MS = 10**12
 """Milliseconds of 2001: what is less is in seconds."""
+LATE = 60 * SECOND
+"""By how much a venue may stamp what happened at the end of a contract after it."""
 _DIGITS = 60
 _LAST = Decimal("1E-18")
 """The last decimal of the amounts in tables."""
@@ -36,7 +47,7 @@ class BadRowError(ValueError):
 
 @dataclass(frozen=True)
 class Contract:
-    """What is known of a contract before anything is asked."""
+    """The facts of a contract that are known before any request."""
 
     asset: str | None
     multiplier: Decimal  # base units that a unit of the symbol stands for
@@ -100,6 +111,25 @@ def page(
             found.rows += make(row)
         except (msgspec.DecodeError, UnicodeDecodeError, BadRowError) as error:
             found.errors.append(ParseError(table, f"row {position}: {error}"))
+    return found.parsed()
+
+
+def lines_page(
+    table: str,
+    lines: Iterable[Mapping[str, str]],
+    time_of: Callable[[Mapping[str, str]], int | str],
+    make: Callable[[Mapping[str, str]], Iterable[TableRow]],
+) -> Parsed:
+    """Return the rows that `make` makes of each line of a file. time_of: ms or s, of each line."""
+    found = Page(table)
+    for position, line in enumerate(lines, 1):
+        try:
+            found.keys.append(str(milliseconds(time_of(line))))
+            found.rows += make(line)
+        except KeyError as error:
+            found.errors.append(ParseError(table, f"line {position}: it has no {error}"))
+        except ValueError as error:  # BadRowError too
+            found.errors.append(ParseError(table, f"line {position}: {error}"))
     return found.parsed()
 
 
@@ -225,33 +255,97 @@ def candle(
 def listed(received: Received, parsed: Parsed, status_of: Mapping[str, MarketStatus]) -> Parsed:
     """Add what the market master keeps of instruments with an asset. status_of: the venue's word -> ours."""
     parsed.items += [
-        Market(
-            **received.origin(),
-            platform=received.venue,
-            market_id=row.market,
-            title=f"{row.market} perpetual",
-            category="perpetual",
-            asset=row.asset,
+        _market(
+            received,
+            row,
             start_at=None if row.listed_at is None else utc(row.listed_at),
             end_at=None if row.delisted_at is None else utc(row.delisted_at),
             status=status_of.get(row.status),
+            contract_size=row.contract_size,
+            funding_interval_s=row.funding_interval_s,
         )
         for row in parsed.statements
-        if isinstance(row, InstrumentsRow) and row.asset is not None and row.status
+        if isinstance(row, InstrumentsRow) and row.asset is not None
     ]
     return parsed
 
 
+def with_intervals(received: Received, parsed: Parsed) -> Parsed:
+    """Add what the market master keeps of expected rates that say their interval."""
+    parsed.items += [
+        _market(received, row, funding_interval_s=row.interval_s)
+        for row in parsed.statements
+        if isinstance(row, FundingsRow) and row.asset is not None and row.interval_s
+    ]
+    return parsed
+
+
+def _market(received: Received, row: InstrumentsRow | FundingsRow, **stated: Any) -> Market:
+    return Market(
+        **received.origin(),
+        platform=received.venue,
+        market_id=row.market,
+        title=f"{row.market} perpetual",
+        category="perpetual",
+        asset=row.asset,
+        **stated,
+    )
+
+
+class Ends:
+    """When contracts of a venue ended: by its `symbols.csv`, and by what it lists meanwhile."""
+
+    def __init__(self, venue: str) -> None:
+        self._ends = {  # market -> ns
+            row["symbol"]: from_iso(row["listed_to"]) + DAY
+            for row in symbols(venue).values()
+            if row.get("listed_to")
+        }
+
+    def note(self, row: TableRow) -> None:
+        """Take note of what an instrument says of its end."""
+        if not isinstance(row, InstrumentsRow) or not row.status:
+            return
+        if row.delisted_at is not None:
+            self._ends[row.market] = row.delisted_at
+        elif row.listed_at is not None:
+            self._ends.pop(row.market, None)  # listed again
+
+    def is_over(self, row: TableRow) -> bool:
+        """Return whether a row is of a time after the end of its contract.
+
+        What was settled or counted at the end may be stamped up to a minute later; a candle that opens
+        there is after it.
+        """
+        if isinstance(row, CandlesRow):
+            end = self._ends.get(row.market)
+            return end is not None and row.event_time is not None and row.event_time >= end
+        if isinstance(row, FundingsRow | OpenInterestRow):
+            end = self._ends.get(row.market)
+            return end is not None and row.event_time is not None and row.event_time > end + LATE
+        return False
+
+
 class PerpRows(RowMaker):
-    """Makes the rows of answers that a parse function has as `statements`."""
+    """Makes the rows of answers that a parse function has as `statements`, up to the end of each contract."""
 
     def __init__(self, parse: Reader) -> None:
         self._parse = parse
+        self._ends: Ends | None = None
 
     def rows(self, received: Received) -> Iterator[TableRow]:
         """Yield the rows of an answer. Raises ParseError."""
         parsed = self._parse(received)
-        yield from parsed.statements
+        if self._ends is None:
+            self._ends = Ends(received.venue)
+        for row in parsed.statements:
+            self._ends.note(row)
+            if self._ends.is_over(row):
+                table = TABLE_OF[type(row)]
+                error = ParseError(table, f"{row.market} had ended")
+                yield UnreadableRow(table, error, reason="after_end")
+            else:
+                yield row
         for error in parsed.errors:
             yield UnreadableRow(error.item, error)
 
@@ -259,7 +353,7 @@ class PerpRows(RowMaker):
 def perp_feeds(rows: Callable[[], RowMaker], *more: str) -> dict[str, Feed]:
     """Return what is archived of a venue of perpetuals. more: tables beside those that all have."""
     return {
-        FEED: Feed(tables=(*PERP_TABLES, *more), rows=rows, is_polled=True, has_markets=True),
+        FEED: Feed(tables=(*PERP_TABLES, *more), rows=rows, rows_version=2, is_polled=True, has_markets=True),
         "probe": Feed(is_polled=True, has_markets=True),
     }
 

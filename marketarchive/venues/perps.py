@@ -1,4 +1,4 @@
-"""What a venue of perpetuals declares: what lists its past and its present, and where each column is from.
+"""Declaration of a venue of perpetuals: routes to its past and present, and the source of each column.
 
 Requests of the past are for a range of time in whole milliseconds, both ends inclusive; a page holds what
 its times say, whatever its size or the interval of what is listed.
@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from marketarchive.exceptions import CursorError
@@ -39,7 +40,7 @@ class Range(NamedTuple):
 
 
 class Series(NamedTuple):
-    """What is listed of one contract."""
+    """One kind of rows of one contract, such as its fundings."""
 
     asset: str
     symbol: Mapping[str, str]  # of the venue's `symbols.csv`
@@ -52,15 +53,15 @@ class Series(NamedTuple):
         """Return what the venue calls the contract."""
         return self.symbol["symbol"]
 
-    def is_in(self, asked: Range) -> bool:
+    def is_in(self, requested: Range) -> bool:
         """Return whether anything of it may lie in a range: of steps, a multiple of the step."""
         step = self.step_s * 1000
-        return not step or asked.last // step * step >= asked.first
+        return not step or requested.last // step * step >= requested.first
 
 
 @dataclass(frozen=True)
 class Route:
-    """What lists the past of a series."""
+    """The route that lists the past of a series."""
 
     kind: SeriesKind
     page: Callable[[Series, Range], Query]
@@ -75,12 +76,15 @@ class Route:
     is_in_force: bool = False
     """What it lists is in force from its time on, as the rate of a continuous venue; else it is of before."""
     older_s: float | None = None
-    """Seconds back from now before which it is asked for what the other route of its kind does not reach."""
+    """Seconds back from now before which it is asked for what the other route of its kind does not reach;
+    infinity: only for contracts that ended."""
+    has_ended: bool = False
+    """Whether it also has contracts that the venue does not list any more: it is asked for all their past."""
     window_s: int = 0
     window_rows: int = 0
     """Seconds, or rows of a step, in one request at most; 0: any. What is asked for is divided by it."""
-    is_daily: bool = False
-    """Whether each request is for a UTC day."""
+    file: Callable[[int], Range] | None = None
+    """Of a moment, ms, the range of the file that holds it, where each request is for one file (a day)."""
 
     def windows(self, series: Series, wanted: Range) -> Iterator[Range]:
         """Yield the ranges that are to be asked for one by one, the newest first."""
@@ -88,8 +92,8 @@ class Route:
         last = wanted.last
         while last >= wanted.first:
             first = wanted.first
-            if self.is_daily:
-                first = max(first, last // DAY_MS * DAY_MS)
+            if self.file is not None:
+                first = max(first, self.file(last).first)
             elif length:
                 first = max(first, last - length + 1)
             yield Range(first, last)
@@ -107,7 +111,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Column:
-    """Where a column of the unified data is from at a venue."""
+    """The source of a column of the unified data at a venue."""
 
     origin: Origin
     how: str  # of a null one: why
@@ -134,10 +138,12 @@ class Perps:
     """Of every row, 0 where the venue has no such fee; None: as its table of rates says."""
     once: tuple[Query, ...] = ()  # what has no past and is asked for once a pass: rates of borrowing
     settled_every_s: tuple[int, ...] = (28_800, 14_400, 7_200, 3_600)  # intervals that occur
+    statuses: Mapping[str, str] = field(default_factory=dict)
+    """The venue's words for the status of a contract -> `unopened`, `active`, `closed`."""
     unproven: Mapping[str, str] = field(default_factory=dict)  # route -> why nobody has seen a recording
 
 
-def following(direction: Direction, asked: Range, times: Collection[int]) -> Range | None:
+def following(direction: Direction, requested: Range, times: Collection[int]) -> Range | None:
     """Return what of a range a page left to be asked for, None where that is nothing.
 
     times: ms, of all rows of the page, whatever became of them. A page that is shorter than others is not
@@ -146,12 +152,26 @@ def following(direction: Direction, asked: Range, times: Collection[int]) -> Ran
     """
     if not times or direction == "whole":
         return None
-    left = Range(max(times) + 1, asked.last) if direction == "forward" else Range(asked.first, min(times) - 1)
+    left = (
+        Range(max(times) + 1, requested.last)
+        if direction == "forward"
+        else Range(requested.first, min(times) - 1)
+    )
     if left.first > left.last:
         return None
-    if left.first < asked.first or left.last > asked.last or left == asked:
-        raise CursorError(f"a page of {asked.first} to {asked.last} ms holds nothing of it")
+    if left.first < requested.first or left.last > requested.last or left == requested:
+        raise CursorError(f"a page of {requested.first} to {requested.last} ms holds nothing of it")
     return left
+
+
+def uncovered(requested: Range, times: Collection[int], step: int, *, is_open: bool) -> list[Range]:
+    """Return where a range has no row for two steps and more.
+
+    times: of rows, ms; step: ms between two of them; is_open: whether they may end before the range does.
+    """
+    within = sorted({at for at in times if requested.first <= at <= requested.last})
+    edges = [requested.first - 1, *within, *(() if is_open and within else (requested.last + 1,))]
+    return [Range(before + 1, after - 1) for before, after in pairwise(edges) if after - before > 2 * step]
 
 
 @cache

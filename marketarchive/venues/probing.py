@@ -126,7 +126,7 @@ class Capture(Exchange):
         return Exchange(self.query, at, self.status, payload, {}, latency_ms, seq)
 
 
-class NotAsked(Exception):  # noqa: N818  (it is no error: something else failed before)
+class NotRequestedError(Exception):
     """Raised by a check's question when earlier answers lack what it is made of."""
 
 
@@ -204,7 +204,7 @@ class Findings:
     now_ns: int  # wall time at its start
     setting: Callable[[str], str] = lambda _: ""  # what the user has set under a name: an API key's id
     results: list[Result] = field(default_factory=list)
-    not_asked: dict[str, str] = field(default_factory=dict)  # check -> what was missing to ask it
+    not_requested: dict[str, str] = field(default_factory=dict)  # check -> what was missing to ask it
     exchanges: dict[str, Exchange] = field(default_factory=dict)  # by check, judged
 
     def parse(self, exchange: Exchange) -> Parsed:
@@ -226,24 +226,26 @@ class Findings:
         names = {each.name for each in self.results if each.passed}
         return [self.parse(self.exchanges[name]) for name in checks if name in names]
 
-    def ask(self) -> Generator[Question, Exchange]:
+    def requests(self) -> Generator[Question, Exchange]:
         """Yield what to ask and be sent the answer: no I/O of its own, so that anything can drive it."""
         for check in self.probe.checks:
             try:
                 question = check.question(self) if callable(check.question) else check.question
                 exchange = self._earlier(question) if isinstance(question, str) else (yield question)
-            except NotAsked as missing:
-                self.not_asked[check.name] = str(missing)
+            except NotRequestedError as missing:
+                self.not_requested[check.name] = str(missing)
             else:
                 self.results.append(self._judge(check, exchange))
                 self.exchanges[check.name] = exchange
 
     def _earlier(self, name: str) -> Exchange:
-        if name in self.not_asked:
-            raise NotAsked(self.not_asked[name])
+        if name in self.not_requested:
+            raise NotRequestedError(self.not_requested[name])
         exchange = self.exchanges[name]
         if exchange.error is not None:
-            raise NotAsked("the socket did not open" if isinstance(exchange, Capture) else f"no {name}")
+            raise NotRequestedError(
+                "the socket did not open" if isinstance(exchange, Capture) else f"no {name}"
+            )
         return exchange
 
     def _judge(self, check: Check, exchange: Exchange) -> Result:

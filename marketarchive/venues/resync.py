@@ -15,7 +15,7 @@ class DeltaBuffer(Generic[T]):
     __slots__ = ("_kept", "_size")
 
     def __init__(self, size: int) -> None:
-        """size: deltas that are kept at most."""
+        """Prepare a buffer. size: deltas that are kept at most."""
         self._size = size
         self._kept: deque[tuple[int, T]] = deque(maxlen=size)
 

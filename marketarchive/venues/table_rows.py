@@ -22,7 +22,7 @@ Levels: TypeAlias = Sequence[tuple[Amount, Amount]]
 
 
 class _Row(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What every row may say; one of `market`, `asset`, `token`, `symbol` has to be given."""
+    """Columns that every row may have; one of `market`, `asset`, `token`, `symbol` has to be given."""
 
     asset: str | None = None
     event_time: int | None = None
@@ -105,7 +105,7 @@ CandleSource: TypeAlias = Literal["trade", "mark", "index"]
 
 
 class _PerpRow(_Row, frozen=True, kw_only=True, gc=False):
-    """What every row of a perpetual says. Amounts are in base units, prices in quote per base unit."""
+    """Columns that every row of a perpetual has. Amounts are in base units, prices in quote per base unit."""
 
     market: str  # as the venue calls the contract
     verified: Verdict | None = "not_available"
@@ -156,7 +156,7 @@ class OpenInterestRow(_PerpRow, frozen=True, kw_only=True, gc=False):
 
 
 class InstrumentsRow(_PerpRow, frozen=True, kw_only=True, gc=False):
-    """What a venue says of a contract; None where it does not."""
+    """The terms of a contract as a venue states them; None where it does not."""
 
     status: str  # in the venue's words
     quote: str | None = None
@@ -170,12 +170,30 @@ class InstrumentsRow(_PerpRow, frozen=True, kw_only=True, gc=False):
 
 
 class BorrowRatesRow(_Row, frozen=True, kw_only=True, gc=False):
-    """What it costs to borrow the asset, basis points a day."""
+    """The cost of borrowing the asset, basis points a day."""
 
     symbol: str  # the coin, as the venue calls it
     verified: Verdict | None = "not_available"
     bps_per_day: Amount  # where the sides of a contract differ: what longs pay
     bps_per_day_short: Amount | None = None
+
+
+class PriceHistoryRow(_MarketRow, frozen=True, kw_only=True, gc=False):
+    """A price of a time long past, as the venue tells it afterwards; nobody observed it then.
+
+    `event_time` is the time of a point, or the end of the period that prices are of.
+    """
+
+    source: str
+    verified: Verdict | None = "not_available"
+    interval_s: int | None = None  # of a period; None of a point
+    price: Amount | None = None  # of the last trade of the period; of a point the midpoint
+    price_low: Amount | None = None
+    price_high: Amount | None = None
+    bid: Amount | None = None  # at its end, as the ask
+    ask: Amount | None = None
+    volume: Amount | None = None  # of the period, in contracts
+    open_interest: Amount | None = None
 
 
 class UnreadableRow(msgspec.Struct, frozen=True):
@@ -189,7 +207,14 @@ class UnreadableRow(msgspec.Struct, frozen=True):
 
 PerpRow: TypeAlias = FundingsRow | CandlesRow | OpenInterestRow | InstrumentsRow | BorrowRatesRow
 TableRow: TypeAlias = (
-    BooksRow | BookChangesRow | TradesRow | QuotesRow | ReferencePricesRow | PerpRow | UnreadableRow
+    BooksRow
+    | BookChangesRow
+    | TradesRow
+    | QuotesRow
+    | ReferencePricesRow
+    | PriceHistoryRow
+    | PerpRow
+    | UnreadableRow
 )
 
 TABLE_OF: dict[type[_Row], str] = {
@@ -198,6 +223,7 @@ TABLE_OF: dict[type[_Row], str] = {
     TradesRow: "trades",
     QuotesRow: "quotes",
     ReferencePricesRow: "reference_prices",
+    PriceHistoryRow: "price_history",
     FundingsRow: "fundings",
     CandlesRow: "candles",
     OpenInterestRow: "open_interest",

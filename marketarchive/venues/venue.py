@@ -1,4 +1,4 @@
-"""What a venue is to the rest of the project: one object that says all there is to know of it."""
+"""A venue as the rest of the project sees it: one object that declares all of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from marketarchive.venues.answers import Answered, Failure, judge_status
 from marketarchive.venues.book import KeptBook
-from marketarchive.venues.endpoint import Query
+from marketarchive.venues.catalogue import Catalogue
+from marketarchive.venues.endpoint import Address, Query
 from marketarchive.venues.messages import ConnectionLine, Parsed, Received
 from marketarchive.venues.perps import Perps
 from marketarchive.venues.probing import Probe
@@ -65,7 +66,7 @@ def no_keys(texts: Sequence[Any]) -> tuple[str, ...]:  # noqa: ARG001  (a venue'
 
 @dataclass(frozen=True)
 class Feed:
-    """What is archived under one name of a venue, and what becomes of it."""
+    """A feed: what is archived under one name of a venue, and what is made of it."""
 
     tables: tuple[str, ...] = ()  # beside `gaps`: books, book_changes, trades, quotes, reference_prices, ...
     rows: Callable[[], RowMaker] | None = None  # one for each run of a feed
@@ -91,7 +92,7 @@ class Feed:
 
 @dataclass(frozen=True)
 class MarketFacts:
-    """What is known of a market: of which asset it is, and from when until when it is open, wall ns."""
+    """The facts of a market: its asset, and from when until when it is open, wall ns."""
 
     asset: str | None = None
     start_ns: int | None = None
@@ -131,4 +132,6 @@ class Venue:
     market_facts: Callable[[str], MarketFacts] = no_facts
     """What the name of a market (a slug, a ticker) says by itself; nothing of a name of another venue."""
     probe: Probe | None = None
+    catalogue: Catalogue | None = None
     perps: Perps | None = None
+    addresses: tuple[Address, ...] = ()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from marketarchive.archive import lines, payload
 from marketarchive.archive.lines import Built, Line
 from marketarchive.exceptions import CorruptError
-from marketarchive.items import BookState, Connection, Frames, Gap, Invalid, Response
+from marketarchive.items import BookState, Connection, Cycle, Frames, Gap, Invalid, Response
 from marketarchive.nesting import MAX_NESTING
 from marketarchive.scope import Scope
 from marketarchive.times import iso
@@ -473,6 +473,19 @@ def test_book_state_and_invalid_lines() -> None:
         '"error":"end \\"payload\\"","fields":["endDate","é"]}'.encode()
     ]
     assert (built.seq_min, built.seq_max) == (None, None)
+
+
+def test_a_cycle_comes_back_from_its_line() -> None:
+    at = AT // 1000 * 1000  # lines keep microseconds
+    begun = at - 90 * 10**9
+    running = Cycle("v", "markets", at, "snapshot", begun, "running", 3, 2987, 1, '{"step": 1, "place": {}}')
+    over = Cycle("v", "markets", at, "snapshot", begun, "complete", 4, 3187, 1)
+    for cycle in (running, over):
+        built = lines.build(cycle)
+        assert (built.kind, built.seq_min) == ("cycle", None)
+        line = lines.parse(built.data)
+        assert lines.parse_cycle("v", "markets", line.envelope) == cycle
+        assert ("position" in line.envelope) is not cycle.is_over
 
 
 def test_segment_and_end_lines() -> None:

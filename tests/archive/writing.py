@@ -135,7 +135,7 @@ def readable(path: Path) -> list[Line]:
 
 
 def _until_damage(inflate: Any, data: bytes) -> bytes:
-    """zlib drops what it had already decompressed of the piece in which it meets damage."""
+    """Drop what zlib had already decompressed of the piece in which it meets damage."""
     text = b""
     with suppress(zlib.error):
         for at in range(len(data)):

@@ -42,7 +42,7 @@ class SteppableClock(SimulatedClock):
 async def at_work(
     spider: type[S], folder: Path, speed: float = 1.0, start: int | None = None, **given: str
 ) -> AsyncIterator[S]:
-    """A spider with its run, which ends with the block; what it puts stays in its outbox."""
+    """A spider with its run, which ends with the block; what it puts stays in its output queue."""
     clock = SteppableClock.fixed(time.time_ns() if start is None else start, speed)
     settings = project_settings(OUTPUT_DIR=str(folder))
     process = Process(settings)

@@ -22,7 +22,7 @@ from tests.collecting.streams import at_work
 def lose(run: Run, reason: GapReason, detail: str, times: int = 1) -> None:
     for _ in range(times):
         now = run.clock.now_ns()
-        run.stats.inc_value("asks/failed/stream")
+        run.stats.inc_value("requests/failed/stream")
         run.gap(reason, "venue", now, now, Scope(run.spider.venue, run.spider.feed), detail=detail)
 
 

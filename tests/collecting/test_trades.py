@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from marketarchive.collecting.polymarket.trades import LATE_S
-from marketarchive.collecting.spider import Answer, Ask
+from marketarchive.collecting.spider import Answer, PendingRequest
 from marketarchive.items import Market
 from marketarchive.spiders.polymarket_trades import PolymarketTrades
 from marketarchive.times import SECOND
@@ -26,24 +26,24 @@ VENUE_S = 1_795_255_300
 class Trades(PolymarketTrades):
     """What it asks is answered by the test."""
 
-    def submit(self, ask: Ask) -> None:
+    def submit(self, ask: PendingRequest) -> None:
         self.asked.append(ask)
 
     async def look_up(self) -> None:
-        self.asked: list[Ask] = []
+        self.asked: list[PendingRequest] = []
 
-    def tick(self, *markets: Market) -> Ask:
+    def tick(self, *markets: Market) -> PendingRequest:
         """The one question of a tick at which these are tracked."""
         [ask] = self.tick_all(*markets)
         return ask
 
-    def tick_all(self, *markets: Market) -> list[Ask]:
+    def tick_all(self, *markets: Market) -> list[PendingRequest]:
         """Return all questions after a tick at which these are tracked."""
         self.tracked = {each.market_id: each for each in markets}
         assert not list(self.due(self.run.clock.now_ns()))
         return list(self.asked)
 
-    def answer(self, *times_s: int, more: bool = False, to: Ask | None = None) -> None:
+    def answer(self, *times_s: int, more: bool = False, to: PendingRequest | None = None) -> None:
         """A page with trades of these times, newest first, to the only question or to one of several."""
         if to is None:
             [to] = self.asked
@@ -57,7 +57,7 @@ class Trades(PolymarketTrades):
         ]
         cursor = f"after {times_s}" if more else None
         parsed = Parsed(trades=trades, next_cursor=cursor, keys=[trade.key for trade in trades])
-        assert not list(ask.then(Answer(ask, 200, parsed, self.run.clock.now_ns(), 1)))
+        assert not list(ask.on_complete(Answer(ask, 200, parsed, self.run.clock.now_ns(), 1)))
 
 
 @asynccontextmanager
@@ -68,7 +68,7 @@ async def trading(folder: Path, ahead_s: int = 0) -> AsyncIterator[Trades]:
         yield spider
 
 
-def asked_markets(ask: Ask) -> tuple[str, ...]:
+def asked_markets(ask: PendingRequest) -> tuple[str, ...]:
     assert ask.scope is not None
     return ask.scope.subjects
 

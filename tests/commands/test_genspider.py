@@ -26,7 +26,7 @@ from tests.waiting import until_async
 pytestmark = pytest.mark.process
 
 
-@pytest.mark.parametrize("template", ["sweep", "cadence", "stream"])
+@pytest.mark.parametrize("template", ["sweep", "polling", "cadence", "stream"])
 def test_a_frame_is_named_as_its_file_and_has_the_four_keys(template: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "scrapy", "genspider", "-t", template, "--dump"]
     done = subprocess.run([*command, template], capture_output=True, text=True, check=True)

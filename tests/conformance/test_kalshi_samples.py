@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from marketarchive.venues.kalshi.rows import BookRows, TradeRows
 from marketarchive.venues.kalshi.session import KalshiSession
 from marketarchive.venues.kalshi.socket import RefusedError, decode, subscribe
 from marketarchive.venues.kalshi.tickers import ROUND_NS, market_facts, ticker_of
+from marketarchive.venues.kalshi.titles import stated_title
 from marketarchive.venues.market_messages import IndexMessage, QuoteMessage, TradeMessage
 from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.table_rows import BooksRow, TradesRow
@@ -105,6 +107,28 @@ def test_every_body_is_read_without_an_error(name: str) -> None:
     assert parsed.keys or parsed.statements
     if count is not None:
         assert len(markets(parsed)) == count
+
+
+def test_no_two_markets_of_an_event_ask_the_same() -> None:
+    asked: dict[tuple[str | None, str | None], str] = {}
+    for name in WHOLE:
+        rows = {row["ticker"]: row for row in _rows_of(document(name))}
+        for market in markets(read(name)):
+            if (row := rows.get(market.market_id)) is not None:
+                assert stated_title(market.title, market.subtitle) == (row.get("title") or None)
+            same = asked.setdefault((market.event_id, market.title), market.market_id)
+            assert same == market.market_id
+    assert len(asked) > 200
+
+
+def _rows_of(part: Any) -> Iterator[dict[str, Any]]:
+    """Yield what looks like a market, wherever it stands in a document."""
+    if isinstance(part, dict):
+        if {"ticker", "event_ticker"} <= part.keys():
+            yield part
+        part = list(part.values())
+    for each in part if isinstance(part, list) else ():
+        yield from _rows_of(each)
 
 
 def test_pages_follow_one_another_and_a_garbage_cursor_is_the_first_again() -> None:

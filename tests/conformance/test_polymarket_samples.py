@@ -98,6 +98,12 @@ def test_an_event_with_its_markets_and_tags() -> None:
     assert len(markets) == sum(isinstance(item, PriceSnapshot) for item in result.items) == 2
     assert {market.category for market in markets} == {"Politics"}
     assert {market.start_at for market in markets} == {None}  # its startTime is election day
+    assert {market.event_id for market in markets} == {"30829"}
+    assert {market.group for market in markets} == {
+        "0x2c3d7e0eee6f058be3006baabf0d54a07da254ba47fe6e3e095e7990c7814700"
+    }
+    assert {market.neg_risk for market in markets} == {True}
+    assert {market.subtitle for market in markets} == {"Stephen A. Smith", "Gretchen Whitmer"}
 
 
 @pytest.mark.parametrize(
@@ -117,6 +123,8 @@ def test_an_event_with_its_markets_and_tags() -> None:
 def test_single_markets(name: str, status: str, resolution: str | None, rule: str | None) -> None:
     market = one_market(SAMPLES / name)
     assert (market.status, market.resolution, market.rule) == (status, resolution, rule)
+    assert (market.closed_at is None) == (status == "active")
+    assert market.resolution_state in (("final", None) if status == "resolved" else (None,))
 
 
 # --- books -----------------------------------------------------------------------------------------------

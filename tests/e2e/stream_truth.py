@@ -1,4 +1,4 @@
-"""What a stream archived, against all that the venue said: is what is missing in a gap, is each gap true?"""
+"""What a stream archived against all that the venue sent: each missing frame in a gap, each gap true."""
 
 from __future__ import annotations
 

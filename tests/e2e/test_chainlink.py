@@ -113,10 +113,10 @@ def _check_rows(out: Path, source: str, slug: str) -> list[int]:
             at = from_iso(row["timestamp"])
             [report] = [each for each in truth[tick] if each.observed_us * 1000 == at]
             newer = [each for each in truth[tick] if each.observed_us > report.observed_us]
-            assert all(each.told_ns > last_requested for each in newer), (tick, report, newer)
+            assert all(each.published_ns > last_requested for each in newer), (tick, report, newer)
             values = [Decimal(row[name]).scaleb(18) for name in ("mid", "bid", "ask")]
             assert values == [report.mid, report.bid, report.ask]
-            assert from_iso(row["received_at"]) >= report.told_ns
+            assert from_iso(row["received_at"]) >= report.published_ns
         else:
             assert [row[name] for name in ("timestamp", "mid", "bid", "ask", "received_at")] == [None] * 5
     return [tick for tick, row in zip(ticks, rows, strict=True) if not row["is_observed"] and tick in truth]
@@ -388,5 +388,5 @@ def test_the_table_holds_every_report_once_and_exactly(tmp_path: Path) -> None:
             row = told.pop(report.observed_us * 1000)
             values = [Decimal(each).scaleb(18) for each in (row.value, row.bid, row.ask)]
             assert values == [report.mid, report.bid, report.ask]
-            assert row.received_at.value >= report.told_ns
+            assert row.received_at.value >= report.published_ns
         assert not told

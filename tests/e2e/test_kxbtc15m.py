@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from marketarchive import Archive
-from marketarchive.plans.kxbtc15m.claim import PID_FILE, running
+from marketarchive.collecting.together.claim import PID_FILE, running
 from marketarchive.times import SECOND, from_iso, iso
 from tests.e2e.collectors import BOUND_S
 from tests.e2e.harness import (

@@ -150,6 +150,13 @@ def test_gmx_now(world: Simulator, out: Path) -> None:
         true = gmx(1).rates("BTC", int(row["event_time"]))
         assert float(row["rate"]) == pytest.approx(-true.funding_long * 31_557_600 / 1e30, rel=1e-3)
         assert row["rate"] > 0  # longs pay in the simulated world
+    kept = done.out.records("perps_gmx_btc")
+    assert [row["is_observed"] for row in kept] == [1, 1, 1]
+    assert {float(row["rate"]) for row in found} == {row["funding_rate"] for row in kept}
+    for row in kept:
+        assert (row["funding_kind"], row["next_funding_at"]) == ("continuous", None)
+        assert 0 < row["funding_rate_short"] != row["funding_rate"]
+        assert row["open_interest"] > 0
     assert {row["asset"] for row in rows(done, "open_interest")} == set(symbols("gmx"))
 
 
@@ -291,6 +298,9 @@ def test_velocity_now(world: Simulator, out: Path) -> None:
             float(venue.world.rate(row["asset"], int(row["event_time"]))), rel=1e-2
         )
         assert (row["kind"], row["rate_short"]) == ("predicted", row["rate"])
+    kept = [row for asset in ("btc", "eth") for row in done.out.records(f"perps_velocity_{asset}")]
+    assert {row["funding_rate"] for row in kept} == {float(row["rate"]) for row in expected}
+    assert all(row["is_observed"] and row["mark"] and row["index"] and row["open_interest"] for row in kept)
     for row in rows(done, "open_interest"):
         long, short = venue.sides(row["asset"], int(row["event_time"]))
         assert float(row["amount_long"]) == pytest.approx(float(long), rel=1e-2)

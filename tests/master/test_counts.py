@@ -12,7 +12,9 @@ from marketarchive.master.counts import counts
 from marketarchive.master.engine import writing
 from marketarchive.master.observation import observe
 from marketarchive.master.upsert import upsert
-from tests.master.markets import market, priced, resolved
+from tests.master.markets import START, market, priced, resolved
+
+NOW = START + 3 * 86_400 * 10**9
 
 
 def test_rows_are_counted_by_status(engine: Engine, url: str) -> None:
@@ -26,7 +28,7 @@ def test_rows_are_counted_by_status(engine: Engine, url: str) -> None:
     ]
     with writing(engine) as connection:
         upsert(connection, [observe(item) for item in items], "all")
-    found = counts(url)
+    found = counts(url, NOW)
     assert found is not None
     assert found.by_status == {"active": 2, "resolved": 1, "unknown": 1}
     assert (found.markets, found.snapshots) == (4, 1)
@@ -35,17 +37,17 @@ def test_rows_are_counted_by_status(engine: Engine, url: str) -> None:
 
 def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     path = tmp_path / "master.db"
-    assert counts(f"sqlite:///{path}") is None
+    assert counts(f"sqlite:///{path}", NOW) is None
     assert not path.exists()
 
 
 def test_a_database_that_does_not_answer_or_is_none_is_an_error(tmp_path: Path) -> None:
     pytest.importorskip("psycopg")
     with pytest.raises(MasterError, match="cannot be used") as raised:
-        counts("postgresql://me:secret@127.0.0.1:1/x")
+        counts("postgresql://me:secret@127.0.0.1:1/x", NOW)
     assert "secret" not in str(raised.value)
     for content in (b"", b"no database at all"):
         path = tmp_path / "master.db"
         path.write_bytes(content)
         with pytest.raises(MasterError):
-            counts(f"sqlite:///{path}")
+            counts(f"sqlite:///{path}", NOW)

@@ -10,10 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketarchive.master.fields import FIELDS, JOURNALED, OUTCOME, STATEMENTS
-from marketarchive.master.market import REMEMBERED, MarketState, is_late
+from marketarchive.master.fields import DERIVED, FIELDS, JOURNALED, STATEMENTS, to_column
+from marketarchive.master.in_order import InOrderState, is_in_order
+from marketarchive.master.market import (
+    REMEMBERED,
+    MarketState,
+    MergeState,
+    is_late,
+    recent_of,
+    recent_text,
+)
 from marketarchive.master.observation import Key, MarketObservation, Prices
-from marketarchive.master.outcome import NOTHING, Outcome, revise
+from marketarchive.master.outcome import Outcome, Standing
 from marketarchive.master.timeline import DAY_US, Keep, Timeline
 from tests.properties import examples
 
@@ -21,22 +29,35 @@ from tests.properties import examples
 class Memory:
     """What the database keeps of one market, merged into batch by batch."""
 
-    def __init__(self, keep: Keep = "changes") -> None:
+    def __init__(self, keep: Keep = "changes", *, fast: bool = True) -> None:
         self.keep: Keep = keep
+        self.fast = fast  # whether what is in order goes the short way
         self.row: dict[str, Any] | None = None
         self.journal: list[tuple[str, Key, str | None]] = []
         self.prices: dict[Key, Prices] = {}
 
     def write(self, batch: Iterable[MarketObservation]) -> None:
         ordered = sorted(batch, key=lambda each: each.key)
-        late = is_late(self.row, ordered[0].key)
-        state = MarketState("p", "m", self.row, self.journal if late else None, self.prices, self.keep)
+        recent = recent_of(self.row)
+        late = is_late(recent, ordered[0].key)
+        state: MergeState
+        if self.fast and is_in_order(recent, ordered):
+            state = InOrderState("p", "m", self.row, recent, self.prices, self.keep)
+        else:
+            entries = self.journal if late else None
+            state = MarketState("p", "m", self.row, recent, entries, self.prices, self.keep)
         for observation in ordered:
             state.merge(observation)
         state.settle()
-        self.row = state.row()
+        self.row = {
+            **(self.row or dict.fromkeys((*FIELDS, "resolution"))),
+            **{name: to_column(FIELDS.get(name, "text"), value) for name, value in state.changed().items()},
+            "created_at": state.created_at,
+            "updated_at": state.updated_at,
+            "recent": recent_text(state.recent),
+        }
         self.prices = dict(sorted(state.prices.rows.items()))
-        self.journal += [(change.field, change.step.key, change.step.new) for change in state.changes]
+        self.journal += [(change.field, change.key, change.new) for change in state.changes]
 
     def at(self, moment: int) -> dict[str, str | None]:
         end = Key(moment, "~", 0)
@@ -49,16 +70,16 @@ class Memory:
 def known_at(observations: Sequence[MarketObservation], moment: int) -> dict[str, str | None]:
     """The model: the newest statement of each field up to `moment`, and what they make of the outcome."""
     values: dict[str, str | None] = dict.fromkeys(JOURNALED)
-    present = NOTHING
+    present = Standing()
     for observation in sorted(observations, key=lambda each: each.key):
         if observation.key.observed_at <= moment:
             before = dict(values)
             values |= {name: value for name, value in observation.values.items() if name in JOURNALED}
             for name in STATEMENTS:
                 if values[name] != before[name]:
-                    old, new = Outcome.from_text(before[name]), Outcome.from_text(values[name])
-                    present = revise(present, old, new, values["outcomes"])
-    return {**values, **present._asdict(), "resolution": present.label(values["outcomes"])}
+                    at = observation.key.observed_at
+                    present = present.revised(before[name], values[name], values["outcomes"], at)
+    return {**values, **present.columns(values["outcomes"])}
 
 
 LABELS = '["Up","Down"]'
@@ -113,8 +134,10 @@ def cut(
     return batches
 
 
-def taken(batches: Iterable[Sequence[MarketObservation]], keep: Keep = "changes") -> Memory:
-    memory = Memory(keep)
+def taken(
+    batches: Iterable[Sequence[MarketObservation]], keep: Keep = "changes", *, fast: bool = True
+) -> Memory:
+    memory = Memory(keep, fast=fast)
     for batch in batches:
         memory.write(batch)
     return memory
@@ -132,6 +155,19 @@ def test_any_order_and_duplication_gives_the_same_market_and_snapshots(
     memory = taken(cut(shuffled, chance), keep)
     assert memory.row == expected.row
     assert memory.prices == expected.prices
+
+
+@pytest.mark.parametrize("keep", ["changes", "all"])
+@given(history=histories(most=40), chance=st.randoms(use_true_random=False))
+@examples(80)
+def test_the_short_way_of_what_is_in_order_gives_the_same(
+    keep: Keep, history: list[MarketObservation], chance: random.Random
+) -> None:
+    batches = cut(history, chance)
+    short, long = taken(batches, keep), taken(batches, keep, fast=False)
+    assert short.row == long.row
+    assert short.prices == long.prices
+    assert short.journal == long.journal
 
 
 @given(history=histories(), chance=st.randoms(use_true_random=False))
@@ -159,7 +195,7 @@ def stated_of(row: dict[str, Any] | None) -> dict[str, Any]:
     """The columns that do not depend on what was stated before."""
     assert row is not None
     return {
-        name: value for name, value in row.items() if name not in (*OUTCOME, "resolution", "content_hash")
+        name: value for name, value in row.items() if name not in (*DERIVED, "resolution", "content_hash")
     }
 
 

@@ -108,6 +108,7 @@ def test_reopened_and_resolved_the_other_way_are_revisions(engine: Engine) -> No
     put(engine, listed(20, "active"), reported(21, **UP))  # the oracle's answer is the old one still
     assert now(engine)["status"] == "active"
     assert now(engine)["resolution"] is None
+    assert now(engine)["resolution_state"] == "reopened"
     put(engine, listed(30, "resolved", "Down"), reported(31, **UP), reported(32, **DOWN))
     assert journal(engine, "status") == [
         (0, None, "active"),
@@ -117,6 +118,48 @@ def test_reopened_and_resolved_the_other_way_are_revisions(engine: Engine) -> No
     ]
     assert journal(engine, "resolution") == [(10, None, "Up"), (20, "Up", None), (30, None, "Down")]
     assert [known(engine, t)["resolution"] for t in (9, 10, 20, 31)] == [None, "Up", None, "Down"]
+    assert [known(engine, t)["resolution_kind"] for t in (9, 10, 20, 31)] == [None, "label", None, "label"]
+    assert [known(engine, t)["resolution_state"] for t in (9, 10, 20, 31)] == [None, None, "reopened", None]
+    reopened = [known(engine, t)["reopened_at"] for t in (19, 20, 31)]
+    assert reopened == [None, *[datetime(2025, 11, 21, 4, 40, 20, tzinfo=UTC)] * 2]
+    # one that goes back to its first result was reopened too
+    put(engine, listed(40, "closed", resolution_state="disputed"), listed(50, "resolved", "Up"))
+    assert [known(engine, t)["resolution_state"] for t in (39, 40, 50)] == [None, "disputed", None]
+    assert known(engine, 50)["reopened_at"] == datetime(2025, 11, 21, 4, 40, 40, tzinfo=UTC)
+
+
+def test_a_result_replaced_between_two_looks_was_reopened(engine: Engine) -> None:
+    put(engine, listed(0, "active"), listed(10, "resolved", "Up", resolution_state="proposed"))
+    assert now(engine)["reopened_at"] is None
+    put(engine, listed(20, "resolved", "Down", resolution_state="final"))
+    row = now(engine)
+    assert (row["resolution"], row["resolution_state"]) == ("Down", "final")
+    assert row["reopened_at"] == datetime(2025, 11, 21, 4, 40, 20, tzinfo=UTC)
+
+
+def test_the_same_result_in_another_form_reopens_nothing(engine: Engine) -> None:
+    put(engine, reported(10, **UP), resolved(11, resolution="Up", run="r2"), reported(12, **UP))
+    assert journal(engine, "reopened_at") == []
+
+
+def test_what_is_proposed_of_an_open_market_is_its_state(engine: Engine) -> None:
+    put(engine, listed(0, "active"))
+    for t, state in enumerate(("proposed", "disputed", "proposed"), 1):
+        put(engine, listed(t, "active", resolution_state=state))
+    put(engine, listed(4, "resolved", "Up", resolution_state="final"))
+    assert [new for _, _, new in journal(engine, "resolution_state")] == [
+        "proposed",
+        "disputed",
+        "proposed",
+        "final",
+    ]
+    assert journal(engine, "reopened_at") == []
+
+
+def test_a_market_that_pays_nobody_is_void(engine: Engine) -> None:
+    put(engine, listed(0, "active"), listed(1, "resolved", result_kind="void", resolution_source="list"))
+    row = now(engine)
+    assert (row["resolution"], row["resolution_kind"], row["payouts"]) == (None, "void", None)
 
 
 def test_a_correction_stands_while_the_other_source_repeats_the_old_result(engine: Engine) -> None:
@@ -219,7 +262,7 @@ def test_a_master_of_the_first_revision_is_read_and_brought_up_to_date(url: str,
         row = queries.market(connection, "polymarket", "0xabc")
     engine.dispose()
     # its columns hold the result already: the sources only become known
-    assert {entry.field for entry in entries} == {"listed_outcome", "reported_outcome"}
+    assert {entry.field for entry in entries} == {"listed_outcome", "reported_outcome", "resolution_kind"}
     assert row is not None
     assert (row["slug"], row["resolution"], row["status"]) == ("old", "Up", "resolved")
     assert row["updated_at"] == START + 6 * SECOND

@@ -90,6 +90,13 @@ FULL: dict[str, Any] = {
     "resolved_at": datetime(2025, 11, 21, 4, 45, 1, tzinfo=UTC),
     "protocol_version": "v2",
     "tick_size": Decimal("0.0025"),
+    "event_id": "30829",
+    "group": "0x2c3d",
+    "neg_risk": False,
+    "closed_at": datetime(2025, 11, 21, 4, 45, tzinfo=UTC),
+    "determined_at": datetime(2025, 11, 21, 4, 45, 0, 500000, tzinfo=UTC),
+    "volume_unit": "dollars",
+    "liquidity_unit": "contracts",
 }
 
 
@@ -133,6 +140,13 @@ def test_views_give_readable_times_and_research_names(engine: Engine) -> None:
         other = (
             connection.execute(text("SELECT * FROM markets_view WHERE market_id = 'other'")).mappings().one()
         )
+        assert (first["resolution"], first["resolution_label"], first["resolution_kind"]) == (
+            "YES",
+            "Up",
+            "label",
+        )
+        assert (first["group"], first["neg_risk"], first["volume_unit"]) == ("0x2c3d", False, "dollars")
+        assert first["closed_at"] is None  # it is open now, whatever was said of its close
         assert other["end_date"] is None
         assert other["volume"] is None
         largest = connection.execute(text("SELECT max(volume) FROM price_snapshots_view")).scalar_one()
@@ -143,13 +157,38 @@ def test_views_give_readable_times_and_research_names(engine: Engine) -> None:
         assert news == "2025-11-21T04:40:00.000000Z"
 
 
+def test_terms_of_a_perpetual_are_journaled_and_seen_in_a_view(engine: Engine) -> None:
+    perpetual: dict[str, Any] = {"category": "perpetual", "asset": "BTC"}
+    listed = datetime(2021, 1, 4, 8, tzinfo=UTC)
+    put(
+        engine,
+        market(1, **perpetual, start_at=listed, contract_size=Decimal("0.01"), status="active"),
+        market(2, **perpetual, funding_interval_s=Decimal(28_800)),
+        market(3, **perpetual, funding_interval_s=Decimal(14_400)),
+        market(4, **perpetual, contract_size=Decimal("0.010"), funding_interval_s=Decimal(14_400)),
+        market(5, market_id="other"),
+    )
+    assert journal(engine, "funding_interval_s") == [(2, None, 28_800), (3, 28_800, 14_400)]
+    assert journal(engine, "contract_size") == [(1, None, Decimal("0.01"))]
+    assert known(engine, 2)["funding_interval_s"] == 28_800
+    with engine.connect() as connection:
+        row = connection.execute(text("SELECT * FROM perpetuals_view")).mappings().one()
+    assert (row["asset"], row["status"], row["listed_at"], row["delisted_at"]) == (
+        "BTC",
+        "active",
+        "2021-01-04T08:00:00.000000Z",
+        None,
+    )
+    assert (float(row["contract_size"]), int(row["funding_interval_s"])) == (0.01, 14_400)
+
+
 def test_the_same_again_changes_nothing(engine: Engine) -> None:
     items: list[MasterItem] = [
         market(0, **FULL),
         priced(0, yes_price=Decimal("0.5")),
         resolved(1, payouts=("0", "1")),
     ]
-    assert put(engine, *items) == Written(3, 32)
+    assert put(engine, *items) == Written(3, 41)
     before = now(engine)
     for _ in range(2):
         assert put(engine, *items) == Written(3, 0)
@@ -197,6 +236,31 @@ def test_a_flipped_result_stays_visible(engine: Engine) -> None:
     assert journal(engine, "resolution") == [(10, None, "Yes"), (20, "Yes", "No"), (30, "No", None)]
     assert now(engine)["resolution"] is None
     assert now(engine)["payouts"] == ["0.5", "0.5"]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "payouts", "expected"),
+    [
+        (("Yes", "No"), ("1", "0"), ("YES", "Yes", "yes")),
+        (("Yes", "No"), ("0", "1"), ("NO", "No", "no")),
+        (("no", "yes"), ("0", "1"), ("YES", "yes", "yes")),  # in any order
+        (("FaZe", "illwill"), ("1", "0"), ("YES", "FaZe", "label")),
+        (("FaZe", "illwill"), ("0", "1"), ("NO", "illwill", "label")),
+        (("Yes", "No"), ("0.5", "0.5"), (None, None, "split")),
+        (("Yes", "No"), ("0.24", "0.76"), (None, None, "scalar")),
+        (("Yes", "No"), ("0", "0"), (None, None, "void")),
+        (("A", "B", "C"), ("0.333333", "0.333333", "0.333334"), (None, None, "split")),
+        (None, ("1", "0"), (None, None, None)),
+    ],
+)
+def test_the_view_says_yes_or_no_and_the_label_beside(
+    engine: Engine, outcomes: Any, payouts: Any, expected: tuple[str | None, ...]
+) -> None:
+    closed_at = datetime(2025, 11, 21, 4, 45, tzinfo=UTC)
+    put(engine, market(0, outcomes=outcomes, closed_at=closed_at), resolved(1, payouts=payouts))
+    query = text("SELECT resolution, resolution_label, resolution_kind, closed_at FROM markets_view")
+    with engine.connect() as connection:
+        assert tuple(connection.execute(query).one()) == (*expected, "2025-11-21T04:45:00.000000Z")
 
 
 @pytest.mark.parametrize("first", ["market", "resolution"])

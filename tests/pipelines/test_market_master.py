@@ -59,7 +59,7 @@ async def test_items_reach_the_master_and_go_on(tmp_path: Path) -> None:
     assert made.process_item(gap) is gap
     await made.close_spider()
     assert rows(tmp_path, "market_id, title, resolution") == [("0xabc", "a", "Up")]
-    assert stats(crawler) == {"rows_upserted": 3, "changes": 6}
+    assert stats(crawler) == {"rows_upserted": 3, "changes": 7}
 
 
 def test_without_a_master_only_files_are_written(tmp_path: Path) -> None:
@@ -160,10 +160,10 @@ async def test_a_deleted_master_is_begun_anew(tmp_path: Path) -> None:
 class Refusing(MasterStore):
     """Cannot store one market, as a database that does not take a value."""
 
-    def write(self, observations: Any) -> Any:
+    def write(self, observations: Any, states: Any = ()) -> Any:
         if any(observation.market_id == "bad" for observation in observations):
             raise ValueError("out of range")
-        return super().write(observations)
+        return super().write(observations, states)
 
 
 def test_one_item_that_cannot_be_stored_does_not_take_others_with_it(
@@ -187,11 +187,11 @@ class Failing(MasterStore):
         super().__init__(url)
         self.times = times
 
-    def write(self, observations: Any) -> Any:
+    def write(self, observations: Any, states: Any = ()) -> Any:
         if self.times:
             self.times -= 1
             raise MasterError("down")
-        return super().write(observations)
+        return super().write(observations, states)
 
 
 def test_a_master_that_comes_back_gets_what_waited(tmp_path: Path) -> None:

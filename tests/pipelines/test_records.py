@@ -24,6 +24,7 @@ from marketarchive.pipelines.validate import ValidatePipeline
 from marketarchive.scope import Scope
 from marketarchive.times import SECOND, from_datetime, iso, utc
 from marketarchive.venues.chainlink.rows import SpotPrice, TwapPrice
+from marketarchive.venues.perp_record import PerpRecord
 from marketarchive.venues.polymarket.rows import Quote, TopicPrice
 from tests.collecting.streams import at_work
 from tests.e2e.harness import Output
@@ -306,6 +307,20 @@ def test_what_has_no_series_or_no_grace_is_no_item(kind: type[Derived], wrong: d
             price(TwapPrice, 1, "4", window_s=60),
         ),
         ("`<kind>_<venue>_<asset>-YYYY-MM-DD.jsonl`", book("acme", 1)),
+        (
+            "`perps_<venue>_<asset>-YYYY-MM-DD.jsonl`",
+            PerpRecord(
+                venue="acme",
+                feed="perps",
+                received_at=1,
+                seq=0,
+                timestamp=utc(START),
+                asset="BTC",
+                market_id="BTC-X",
+                is_observed=0,
+                source="/tickers",
+            ),
+        ),
     ],
 )
 def test_the_contract_lists_each_column_in_its_order(heading: str, row: Row) -> None:

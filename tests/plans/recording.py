@@ -10,8 +10,8 @@ from typing import Any
 
 from marketarchive.collecting.kalshi.price_polls import PolledMarket
 from marketarchive.collecting.live_books import BookSource, LiveBook
+from marketarchive.collecting.together.claim import PID_FILE
 from marketarchive.items import Market
-from marketarchive.plans.kxbtc15m.claim import PID_FILE
 from marketarchive.plans.kxbtc15m.record import WAIT_S, Record
 from marketarchive.simulator.kalshi.rounds import SimRound
 from marketarchive.times import SECOND, utc

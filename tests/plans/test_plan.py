@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from scrapy.crawler import Crawler
 
+from marketarchive.collecting.together import claim
 from marketarchive.exceptions import ArgumentError
 from marketarchive.plans import plans
-from marketarchive.plans.kxbtc15m import claim
 from marketarchive.plans.kxbtc15m.plan import PLAN, output
 from marketarchive.spiders.kxbtc15m import Kxbtc15m
 from tests.e2e.harness import SCRAPY, run

@@ -9,7 +9,7 @@ from typing import Any
 
 from marketarchive.items import BookState, Connection, Frames, Gap
 from marketarchive.scope import Scope
-from marketarchive.simulator.sockets import Session
+from marketarchive.simulator.sockets import SimSession
 from marketarchive.times import SECOND
 from marketarchive.venues.market_messages import WireFormat
 from tests.archive.writing import NOON, HandClock, writer
@@ -24,9 +24,9 @@ class ExchangeDay:
 
     venue: str
     wire: WireFormat
-    connect: Callable[[int], Session]
+    connect: Callable[[int], SimSession]
     items: list[Any] = field(default_factory=list)
-    sessions: dict[str, Session] = field(default_factory=dict)
+    sessions: dict[str, SimSession] = field(default_factory=dict)
     seq: int = 0
 
     def _next(self) -> int:

@@ -1,4 +1,7 @@
-"""Runs the notebooks; `python -m tests.research.notebook [ARCHIVE]` stores them with their outputs."""
+"""Runs the notebooks; `python -m tests.research.notebook` stores them with their outputs.
+
+`notebook rounds`, or `notebook perpetuals`, and an archive if there is one, makes those that are about it.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,11 @@ import nbformat
 from nbclient import NotebookClient
 
 from marketarchive.research.labels.ground_truth import ground_truth
-from tests.e2e.harness import ROOT, crawl, crawling, simulator
+from tests.e2e.harness import ROOT, SCRAPY, crawl, crawling, run, simulator
 
-NOTEBOOKS = {
-    name: ROOT / "notebooks" / f"{name}.ipynb" for name in ("first_look", "raw_to_labels", "calibration")
-}
+ABOUT = {"rounds": ("first_look", "raw_to_labels", "calibration"), "perpetuals": ("perpetuals",)}
+"""What is recorded for them -> their names."""
+NOTEBOOKS = {name: ROOT / "notebooks" / f"{name}.ipynb" for names in ABOUT.values() for name in names}
 MINUTES = 40
 
 
@@ -54,14 +57,29 @@ def record(folder: Path) -> Path:
     return out
 
 
+def record_perpetuals(folder: Path, *options: str) -> Path:
+    """A week of all venues, as the simulator has it; options: of `scrapy perps`."""
+    out = folder / "out"
+    with simulator(folder / "truth", "--speed", "40", "--start", "2026-11-20T10:01:00Z") as world:
+        line = [*SCRAPY, "perps", *options, "-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={world.url}"]
+        done = run([*line, "-s", "DOWNLOAD_TIMEOUT=120"])
+        assert done.returncode == 0, done.stderr
+    return out
+
+
+RECORDED = {"rounds": record, "perpetuals": record_perpetuals}
+
+
 def main() -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        given = sys.argv[1] if len(sys.argv) > 1 else record(folder / "recording")
-        root = shutil.copytree(given, folder / "archive")
-        ground_truth(root)
-        for path in NOTEBOOKS.values():
-            nbformat.write(execute(path, root), path)
+    about, given = (*sys.argv[1:], "", "")[:2]
+    for name in [about] if about else ABOUT:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            root = shutil.copytree(given or RECORDED[name](folder / "recording"), folder / "archive")
+            if name == "rounds":
+                ground_truth(root)
+            for notebook in ABOUT[name]:
+                nbformat.write(execute(NOTEBOOKS[notebook], root), NOTEBOOKS[notebook])
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from tests.e2e.harness import ROOT
 from tests.research.conftest import Simulated
 from tests.research.notebook import NOTEBOOKS, execute
 from tests.research.simulated_rounds import Lost, archive, rounds
+from tests.research.test_unified import settle
 
 pytestmark = pytest.mark.e2e
 
@@ -92,6 +93,17 @@ def test_calibration_counts_no_second_in_a_gap(recorded: Path) -> None:
     assert 80 <= touched <= 86, "both gaps, from second to second"
     assert counted == 600 - touched - carried
     assert "verified" in text
+
+
+def test_perpetuals_of_all_venues_are_compared(tmp_path: Path) -> None:
+    settle(tmp_path / "out", "binance", [0, 8, 16], "0.0001")
+    settle(tmp_path / "out", "bybit", [0, 8], "0.0003")
+    document = run("perpetuals", tmp_path / "out")
+    text = shown(document)
+    assert pictures(document) == 4
+    assert "partial: 5 rows, wrong: nothing" in text
+    [apart] = [line.split() for line in text.splitlines() if line.startswith("BTC")]
+    assert apart[:3] == ["BTC", "2.0", "2.0"], "times at which both have a rate; basis points between them"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS.values(), ids=NOTEBOOKS)

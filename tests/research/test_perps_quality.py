@@ -15,7 +15,7 @@ import pytest
 from marketarchive.research.products.perps.columns import schema
 from marketarchive.research.products.perps.convert import Window
 from marketarchive.research.products.perps.quality import quality
-from marketarchive.research.products.perps.quality_report import write_quality
+from marketarchive.research.products.perps.quality_report import report_quality, write_quality
 from marketarchive.research.products.perps.unified import unify
 from marketarchive.times import SECOND, from_iso
 from tests.research.test_unified import settle
@@ -46,18 +46,21 @@ def report(folder: Path, rows: Rows, **failed: str) -> dict[str, Any]:
     return quality(path, WINDOW, failed, NOW)
 
 
+def with_rows(found: dict[str, Any]) -> Rows:
+    return [row for row in found["contracts"] if row["records"]]
+
+
 def test_what_is_there_and_what_is_missing(tmp_path: Path) -> None:
     found = report(tmp_path, day())
     assert (found["status"], found["rows"], found["wrong"]) == ("complete", 8, [])
     assert {name for name, each in found["findings"].items() if each["rows"]} == set()
-    with_rows = [row for row in found["contracts"] if row["records"]]
-    assert [(row["venue"], row["sector"], row["records"], row["expected"]) for row in with_rows] == [
+    assert [(row["venue"], row["sector"], row["records"], row["expected"]) for row in with_rows(found)] == [
         ("binance", "MAJORS", 4, 4),
         ("bybit", "MAJORS", 4, 4),
     ]
     assert {row["status"] for row in found["contracts"] if not row["records"]} == {"no rows"}
     assert ("okx", "DOGE") in {(row["venue"], row["asset"]) for row in found["contracts"]}
-    assert [row["mark_index_correlation"] for row in with_rows] == [pytest.approx(1)] * 2
+    assert [row["mark_index_correlation"] for row in with_rows(found)] == [pytest.approx(1)] * 2
     assert found["missing_share"]["binance"]["mark_o"] == 0
     assert found["missing_share"]["binance"]["index_o"] == 1
     [bitcoin] = found["funding_bps_8h"]["asset"]
@@ -77,6 +80,63 @@ def test_the_start_and_end_of_a_contract_are_not_missing(tmp_path: Path) -> None
     }
     found = report(tmp_path, [{**row, **listed} for row in rows])
     assert (found["status"], {row["expected"] for row in found["contracts"]}) == ("complete", {2, None})
+
+
+def test_rows_of_a_day_are_counted_and_the_last_period_of_a_day_is_its_own(tmp_path: Path) -> None:
+    rows = day()
+    found = report(tmp_path, [*rows[:2], *rows[3:]])  # of 08:00 binance has none
+    assert found["records_by_day"] == [
+        {"venue": venue, "day": date, "records": count, "expected": expected}
+        for venue, there in (("binance", 2), ("bybit", 3))
+        for date, count, expected in (("2026-11-19", 1, 1), ("2026-11-20", there, 3))
+    ]
+    text = write_quality(tmp_path, found).read_text(encoding="utf-8")
+    assert "| binance | 2 | 1 | 1.5 | 2 | 1 | 0 | 3 | 4 |" in text
+    assert "| 2026-11-20 | binance | 2 | 3 |" in text
+
+
+def test_what_is_old_and_what_stands_still(tmp_path: Path) -> None:
+    rows = day()
+    for row in rows[4:]:
+        row["mark_c"], row["funding_rate"] = 12.0, None
+    found = report(tmp_path, rows[:6])
+    [binance, _] = with_rows(found)
+    ages = {"row": 8, "funding_rate": 16, "mark_c": 8, "index_c": 8, "open_interest": None, "volume": 8}
+    assert binance["stale_h"] == ages
+    assert binance["unmoved"] == 2  # 12 at 08:00 and at 16:00
+    text = write_quality(tmp_path, found).read_text(encoding="utf-8")
+    assert "| binance | BTC | 8 | 16 | 8 | 8 |  | 8 | 2 |" in text
+
+
+def test_how_far_venues_lie_apart_over_time(tmp_path: Path) -> None:
+    rows = day()
+    for row in rows:
+        row["mark_c"] = 100.0 if row["venue"] == "binance" else 100.5
+    rows[1]["funding_rate"] = None  # the first time one venue is alone
+    found = report(tmp_path, rows)
+    first, second = found["spread_by_day"]
+    assert (first["asset"], first["day"], first["funding_bps"]) == ("BTC", "2026-11-19", None)
+    assert (second["day"], second["funding_bps"]) == ("2026-11-20", pytest.approx(1))
+    assert [first["mark_bps"], second["mark_bps"]] == [pytest.approx(50)] * 2
+    text = write_quality(tmp_path, found).read_text(encoding="utf-8")
+    assert "| 2026-11-20 | 1.0000 |" in text
+    assert "| 2026-11-19 | 50.0000 |" in text
+
+
+def test_it_is_made_again_only_where_something_changed(tmp_path: Path) -> None:
+    path = tmp_path / "unified_data.parquet"
+    report(tmp_path, day())
+    made, text = report_quality(path, WINDOW, {}, NOW)
+    assert report_quality(path, WINDOW, {}, NOW + SECOND)[0] == made
+    assert report_quality(path, WINDOW, {"okx": "damaged"}, NOW + SECOND)[0]["status"] == "partial"
+    report(tmp_path, SPOILERS["out_of_range"](day()))
+    assert report_quality(path, WINDOW, {}, NOW)[0]["status"] == "wrong"
+    text.unlink()
+    assert report_quality(path, WINDOW, {}, NOW + SECOND)[0]["made_at_utc"] > made["made_at_utc"]
+    assert text.exists()
+    growing = Window(28_800, START // SECOND, END // SECOND + 28_800)
+    before, after = (report_quality(path, growing, {}, END + late * SECOND)[0] for late in (28_799, 28_800))
+    assert [with_rows(each)[0]["expected"] for each in (before, after)] == [4, 5]
 
 
 def test_a_failed_venue_is_named(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 from marketarchive.archive.labels import label
 from marketarchive.archive.ledger import Ledger
 from marketarchive.research.checks import sequence, verified_books
-from marketarchive.research.checks.check import Check, share
+from marketarchive.research.checks.check import CheckResult, share
 from marketarchive.research.engine import connect
 from marketarchive.research.labels.label import Label
 from marketarchive.research.products.updown.canonical.columns import schema
@@ -303,7 +303,7 @@ def gaps(
     *lines: Line,
     end: float = DURATION,
     strict: bool = False,
-) -> Check:
+) -> CheckResult:
     """A run of the stream until `end`, its gaps, and rows of tables that stand for its messages."""
     run = record(root, [Socket(tokens=("a", "b")), *lines, Socket("closed", end)])
     normalize(root, tables=("gaps",), master_url="")
@@ -320,7 +320,7 @@ def gaps(
         connection.close()
 
 
-def of(made: Check, stream: str = "pm") -> dict[str, int]:
+def of(made: CheckResult, stream: str = "pm") -> dict[str, int]:
     """The seconds that were counted, those of which there are any."""
     [found] = [one for one in made.details if one["stream"].startswith(stream)]
     names = ("observed", "quiet", "silent", "recorded", "unknown", "untracked")
@@ -571,8 +571,8 @@ def test_a_share_is_not_rounded_to_all_or_nothing() -> None:
 
 
 def test_the_worst_state_is_the_state_of_all() -> None:
-    def check(state: Any) -> Check:
-        return Check("name", "title", "rule", state, "figure")
+    def check(state: Any) -> CheckResult:
+        return CheckResult("name", "title", "rule", state, "figure")
 
     assert state_of([check("pass"), check("fail"), check("warn")]) == "fail"
     assert state_of([check("pass"), check("warn"), check("nothing to check")]) == "warn"
@@ -598,7 +598,7 @@ def test_an_empty_archive_has_a_report_that_is_no_pass(tmp_path: Path) -> None:
 
 
 def test_a_cell_cannot_break_a_table() -> None:
-    check = Check(
+    check = CheckResult(
         "name", "Title", "rule", "fail", "1 | 2", offenders=[{"what": "a|b\nc", "x": None, "y": 0.5}]
     )
     document = {

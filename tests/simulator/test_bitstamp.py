@@ -10,7 +10,7 @@ import pytest
 from marketarchive.exceptions import ParseError
 from marketarchive.simulator.bitstamp import DEPTH, REST_HOST, SENT, SOCKET_HOST, simulated
 from marketarchive.simulator.messages import Asked
-from marketarchive.simulator.sockets import Session
+from marketarchive.simulator.sockets import SimSession
 from marketarchive.times import SECOND
 from marketarchive.venues.bitstamp.socket import CHANNEL, decode, order_book, parse, subscribe, unsubscribe
 from marketarchive.venues.market_messages import BookMessage, TradeMessage
@@ -20,11 +20,11 @@ from tests.simulator.asking import NOW
 VENUE = simulated(1)
 
 
-def connected(host: str = SOCKET_HOST, path: str = "/") -> Session | None:
+def connected(host: str = SOCKET_HOST, path: str = "/") -> SimSession | None:
     return VENUE.connect(Asked("GET", host, path), 1, NOW)
 
 
-def subscribed(*markets: str) -> Session:
+def subscribed(*markets: str) -> SimSession:
     session = connected()
     assert session is not None
     for text in subscribe(markets):
@@ -46,7 +46,7 @@ def rest_book(market: str, at: int) -> BookMessage:
     return book
 
 
-def messages(session: Session, seconds: int) -> list[Any]:
+def messages(session: SimSession, seconds: int) -> list[Any]:
     due = session.due(NOW, NOW + seconds * SECOND)
     assert [frame.ns for frame in due] == sorted(frame.ns for frame in due)
     return [message for frame in due for message in decode(frame.payload, frame.ns).messages]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from importlib import import_module
 
 import pytest
@@ -14,7 +15,11 @@ from tests.e2e.harness import simulator
 
 pytestmark = pytest.mark.process
 
-VENUES = ("dydx", "hyperliquid")
+VENUES = ("binance", "bybit", "dydx", "hyperliquid", "okx")
+ASSETS = ("BTC", "DOGE")
+"""One whose interval of funding never changes, one whose does."""
+MARKED = ("binance", "bybit", "okx")
+"""Those that list candles of the mark price and of the index."""
 START = from_iso("2026-11-19T00:00:00Z") // SECOND
 END = from_iso("2026-11-20T00:00:00Z") // SECOND
 NOW = from_iso("2026-11-20T10:01:00Z") // SECOND
@@ -37,10 +42,11 @@ def truth(venue: str) -> PerpsWorld:
 
 
 @pytest.mark.parametrize("venue", VENUES)
-def test_funding(ccxt: Client, venue: str) -> None:
-    found = ccxt.call("funding", venue, "BTC", START * 1000, END * 1000 + 5000, 25)
+@pytest.mark.parametrize("asset", ASSETS)
+def test_funding(ccxt: Client, venue: str, asset: str) -> None:
+    found = ccxt.call("funding", venue, asset, START * 1000, END * 1000 + 5000, 100)
     assert [(at // 60_000 * 60, rate) for at, rate in found] == [
-        (each.at, float(each.rate)) for each in truth(venue).settlements("BTC", START, END)
+        (each.at, float(each.rate)) for each in truth(venue).settlements(asset, START, END)
     ]
 
 
@@ -55,12 +61,35 @@ def test_candles(ccxt: Client, venue: str) -> None:
     ]
 
 
-def test_the_present_of_hyperliquid(ccxt: Client) -> None:
-    told = ccxt.call("present", "BTC")
-    world = truth("hyperliquid")
+@pytest.mark.parametrize("venue", MARKED)
+@pytest.mark.parametrize("kind", ["mark", "index"])
+def test_candles_of_mark_and_index(ccxt: Client, venue: str, kind: str) -> None:
+    found = ccxt.call("candles", venue, "DOGE", START * 1000, END * 1000, 100, kind)
+    true = truth(venue).candles("DOGE", kind, HOUR, START, END - HOUR, NOW)
+    assert [row[:5] for row in found if START * 1000 <= row[0] < END * 1000] == [
+        [each.opened * 1000, *map(float, (each.open, each.high, each.low, each.close))] for each in true
+    ]
+
+
+@pytest.mark.parametrize("venue", [*MARKED, "hyperliquid"])
+@pytest.mark.parametrize("asset", ASSETS)
+def test_the_present(ccxt: Client, venue: str, asset: str) -> None:
+    told = ccxt.call("present", venue, asset)
+    world = truth(venue)
     moments = range(NOW, NOW + 600)
-    assert told["interval"] == "1h"
-    assert told["fundingRate"] == float(world.rate("BTC", NOW // HOUR * HOUR + HOUR))
-    assert told["markPrice"] in {float(world.price("BTC", "mark", at)) for at in moments}
-    assert told["indexPrice"] in {float(world.price("BTC", "index", at)) for at in moments}
-    assert told["openInterest"] in {float(world.open_interest("BTC", at)) for at in moments}
+    due = {world.next_settlement(asset, at) for at in moments}
+    assert told["fundingRate"] in {float(world.rate(asset, at)) for at in due}
+    assert told["markPrice"] in {float(world.price(asset, "mark", at)) for at in moments}
+    if venue != "okx":  # says it elsewhere
+        assert told["indexPrice"] in {float(world.price(asset, "index", at)) for at in moments}
+    amounts = {world.open_interest(asset, at) for at in moments}
+    if venue == "bybit":  # it takes the newest whole hour, and both sides of each contract
+        amounts = {2 * world.open_interest(asset, NOW // HOUR * HOUR)}
+    size = Decimal(str(told["contractSize"]))
+    assert told["openInterest"] in {float(each / size) for each in amounts}
+
+
+@pytest.mark.parametrize("venue", ["hyperliquid", "bybit"])
+def test_the_interval_of_funding(ccxt: Client, venue: str) -> None:
+    hours = truth(venue).interval("BTC", NOW + HOUR) // HOUR
+    assert ccxt.call("present", venue, "BTC")["interval"] == f"{hours}h"

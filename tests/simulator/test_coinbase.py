@@ -10,7 +10,7 @@ import pytest
 
 from marketarchive.simulator.coinbase import EXCHANGE_HOST, HOST, Coinbase, simulated
 from marketarchive.simulator.messages import Asked
-from marketarchive.simulator.sockets import Frame, Session
+from marketarchive.simulator.sockets import Frame, SimSession
 from marketarchive.simulator.spot_world import Levels
 from marketarchive.times import SECOND, from_iso
 from marketarchive.venues.book import BookSide
@@ -29,7 +29,7 @@ def venue() -> Coinbase:
     return simulated(1)
 
 
-def connect(host: str, now_ns: int = NOW) -> Session:
+def connect(host: str, now_ns: int = NOW) -> SimSession:
     session = venue().connect(Asked("GET", host, "/"), 1, now_ns)
     assert session is not None
     return session

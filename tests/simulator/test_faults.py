@@ -68,7 +68,7 @@ def test_faults_of_pages_hit_pages_only(kind: str, hit: str) -> None:
 
 def test_a_fault_remembers_when_it_began() -> None:
     lag = fault(kind="page_lag", seconds=5)
-    assert [lag.told(10), lag.told(20)] == [{"seconds": 5, "since_ns": 10}] * 2
+    assert [lag.reported(10), lag.reported(20)] == [{"seconds": 5, "since_ns": 10}] * 2
 
 
 @pytest.mark.parametrize(

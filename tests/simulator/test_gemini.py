@@ -10,7 +10,7 @@ import pytest
 from marketarchive.exceptions import ParseError
 from marketarchive.simulator.gemini import DEPTH, HOST, simulated
 from marketarchive.simulator.messages import Asked
-from marketarchive.simulator.sockets import Session
+from marketarchive.simulator.sockets import SimSession
 from marketarchive.times import SECOND
 from marketarchive.venues.exchange_books import ExchangeBooks
 from marketarchive.venues.gemini.socket import CHANNEL, WIRE, decode, resync, subscribe, unsubscribe
@@ -20,18 +20,18 @@ from tests.simulator.asking import NOW
 VENUE = simulated(1)
 
 
-def connected(path: str = "/", snapshot: str | None = "-1") -> Session | None:
+def connected(path: str = "/", snapshot: str | None = "-1") -> SimSession | None:
     query = () if snapshot is None else (("snapshot", snapshot),)
     return VENUE.connect(Asked("GET", HOST, path, query), 1, NOW)
 
 
-def opened(snapshot: str | None = "-1") -> Session:
+def opened(snapshot: str | None = "-1") -> SimSession:
     session = connected(snapshot=snapshot)
     assert session is not None
     return session
 
 
-def messages(session: Session, seconds: int) -> list[Any]:
+def messages(session: SimSession, seconds: int) -> list[Any]:
     due = session.due(NOW, NOW + seconds * SECOND)
     assert [frame.ns for frame in due] == sorted(frame.ns for frame in due)
     return [message for frame in due for message in decode(frame.payload, frame.ns).messages]

@@ -135,14 +135,14 @@ def test_a_browsers_page_is_waited_for_as_long_as_a_process() -> None:
     now, turn = time.monotonic_ns(), PageTurn()
     pace.pages.add(turn)
     assert pace.speed(now) == SPEED
-    turn.told_ns = page.now_ns()
+    turn.reported_ns = page.now_ns()
     assert pace.speed(now) == SPEED
-    turn.told_ns -= PAGE_ALLOWED_NS + 1
+    turn.reported_ns -= PAGE_ALLOWED_NS + 1
     assert pace.speed(now) == 0.0
     assert pace.speed(now + SILENT_NS) == 0.0
     assert pace.speed(now + SILENT_NS + 1) == SPEED  # it hangs
     turn.ended()
-    turn.told_ns = page.now_ns() - SECOND
+    turn.reported_ns = page.now_ns() - SECOND
     assert pace.speed(now + 2 * SILENT_NS) == 0.0  # it came back, and is late again
     pace.pages.discard(turn)
     assert pace.speed(now + 2 * SILENT_NS) == SPEED

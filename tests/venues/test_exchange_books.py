@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from marketarchive.exceptions import ParseError
 from marketarchive.venues.book import BookSide
 from marketarchive.venues.channel import Update
-from marketarchive.venues.exchange_books import ExchangeBooks, MarketBook, Taken, level_of
+from marketarchive.venues.exchange_books import Applied, ExchangeBooks, MarketBook, level_of
 from marketarchive.venues.exchange_rows import ExchangeRows
 from marketarchive.venues.exchange_session import ExchangeSession
 from marketarchive.venues.market_messages import (
@@ -58,10 +58,10 @@ class Books(Tape):
 
     def take(
         self, *messages: MarketMessage, number: int | None = None, at: int = 0, **more: Any
-    ) -> list[Taken]:
+    ) -> list[Applied]:
         return self.books.take(self.frame(*messages, number=number, at=at), NOW, **more)
 
-    def one(self, message: MarketMessage, **more: Any) -> Taken:
+    def one(self, message: MarketMessage, **more: Any) -> Applied:
         [taken] = self.take(message, **more)
         return taken
 
@@ -90,7 +90,7 @@ def test_frames_without_a_hole_prove_what_they_say() -> None:
     assert books.one(snapshot(), number=7).verdict == "ok"
     assert books.one(delta(), number=8).verdict == "ok"
     assert books.one(QuoteMessage(A, 3, "100", "101"), number=9).verdict == "ok"
-    assert books.take(number=10, at=77) == [Taken(None, "ok", at=77)]
+    assert books.take(number=10, at=77) == [Applied(None, "ok", at=77)]
     assert books.books.books[A].best_bid == Decimal(100)
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from marketarchive.exceptions import CursorError
 from marketarchive.venues import venues
 from marketarchive.venues.endpoint import Endpoint, Limit, Query
+from marketarchive.venues.perp_files import day
 from marketarchive.venues.perp_rows import BadRowError, Contract, milliseconds, number, page
 from marketarchive.venues.perps import PERIODS_S, Direction, Range, Route, Series, following, sectors
 from marketarchive.venues.symbols import symbols
@@ -73,7 +74,7 @@ def test_no_row_is_lost_where_the_interval_changes_in_mid_range(
 
 
 def test_days_are_asked_for_one_by_one() -> None:
-    daily = Route("funding", lambda series, asked: Query(ENDPOINT), "whole", is_daily=True)
+    daily = Route("funding", lambda series, asked: Query(ENDPOINT), "whole", file=day)
     series = Series("BTC", {"symbol": "BTC"}, "funding")
     assert list(daily.windows(series, Range(23 * HOUR, 49 * HOUR))) == [
         Range(48 * HOUR, 49 * HOUR),

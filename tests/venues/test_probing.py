@@ -12,7 +12,16 @@ from marketarchive.collecting.probing.probe_report import documented_limits
 from marketarchive.exceptions import ParseError
 from marketarchive.venues.endpoint import Endpoint, Limit, Query
 from marketarchive.venues.messages import Parsed, Received
-from marketarchive.venues.probing import Capture, Check, Exchange, Findings, Listen, NotAsked, Probe, kinds_by
+from marketarchive.venues.probing import (
+    Capture,
+    Check,
+    Exchange,
+    Findings,
+    Listen,
+    NotRequestedError,
+    Probe,
+    kinds_by,
+)
 
 NOW = 1_795_255_300_000_000_000
 WEIGHT = Limit("swapmeet/rest", 1200, 60.0, "weights")
@@ -35,7 +44,7 @@ def parse(received: Received) -> Parsed:
 def ticker_of_the_first(findings: Findings) -> Query:
     for parsed in findings.passed("book"):
         return Query(TICKER, {"symbol": parsed.books[0]["symbol"]})
-    raise NotAsked("no symbol")
+    raise NotRequestedError("no symbol")
 
 
 PROBE = Probe(
@@ -54,7 +63,7 @@ GOOD = b'[{"symbol": "BTC", "bid": 1}]'
 def probe(answers: Mapping[str, bytes], messages: tuple[bytes, ...] = (b"{}",)) -> Findings:
     """Ask it; an endpoint without an answer gives none."""
     findings = Findings(PROBE, "swapmeet", parse, NOW)
-    questions = findings.ask()
+    questions = findings.requests()
     try:
         question = next(questions)
         while True:
@@ -93,7 +102,7 @@ def test_rows_without_errors_and_messages_pass() -> None:
         "socket_again": socket,
     }
     assert findings.exchanges["ticker"].query.params == {"symbol": "BTC"}
-    assert (findings.not_asked, findings.missing) == ({}, [])
+    assert (findings.not_requested, findings.missing) == ({}, [])
     assert len(findings.captures) == 1
 
 
@@ -112,7 +121,7 @@ def test_what_does_not_parse_or_is_empty_fails_and_what_hangs_on_it_is_not_asked
     passed, said = evidence(findings)["book"]
     assert not passed
     assert why in said
-    assert findings.not_asked == {"ticker": "no symbol"}
+    assert findings.not_requested == {"ticker": "no symbol"}
 
 
 def test_a_silent_socket_fails_and_one_that_did_not_open_is_judged_once() -> None:
@@ -120,7 +129,7 @@ def test_a_silent_socket_fails_and_one_that_did_not_open_is_judged_once() -> Non
     assert evidence(silent)["socket"] == (False, "no message within 5 s")
     unopened = probe({"book": GOOD, "ticker": GOOD})
     assert evidence(unopened)["socket"] == (False, "no answer")
-    assert unopened.not_asked == {"socket_again": "the socket did not open"}
+    assert unopened.not_requested == {"socket_again": "the socket did not open"}
 
 
 def test_limits_are_reported_in_the_venues_own_units() -> None:

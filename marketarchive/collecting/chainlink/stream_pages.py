@@ -137,12 +137,14 @@ class StreamPageSpider(PageSpider):
             else partial(TwapPrice, **common, window_s=window_s)
         )
 
-    def _check_feed(self, target: StreamPage, page: OpenPage, asked: str) -> None:
-        """Another stream's prices are never taken for this page's: raises ParseError."""
+    def _check_feed(self, target: StreamPage, page: OpenPage, requested: str) -> None:
+        """Check that prices are of this page's stream, not of another. Raises ParseError."""
         if page.feed_id is None:
             page.feed_id = parse_document(page.document).feed_id
-        if not target.is_asked(asked, page.feed_id):
-            raise ParseError("Report", f"{target.slug} asked for another feed: {asked[:200]}", ("feedId",))
+        if not target.is_requested(requested, page.feed_id):
+            raise ParseError(
+                "Report", f"{target.slug} asked for another feed: {requested[:200]}", ("feedId",)
+            )
 
     def _put_invalid(self, item: Response, error: ParseError) -> None:
         self.put(

@@ -1,1 +1,1 @@
-"""What Kalshi's spiders stand on."""
+"""Base classes of Kalshi's spiders."""

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Literal
 
 from marketarchive.collecting.kalshi.tracking import Open, TrackingSpider
-from marketarchive.collecting.spider import Answer, Ask
+from marketarchive.collecting.spider import Answer, PendingRequest
 from marketarchive.scope import Scope
 from marketarchive.times import utc
 from marketarchive.venues.endpoint import Query
@@ -33,7 +33,7 @@ class BookPollSpider(TrackingSpider):
         self._is_single = False  # whether the batch route was refused
         await super().prepare()
 
-    def due(self, tick: int) -> Iterable[Ask]:
+    def due(self, tick: int) -> Iterable[PendingRequest]:
         chosen = self.chosen(tick)
         if len(chosen) == 1 or self._is_single:
             for market in chosen:
@@ -48,20 +48,20 @@ class BookPollSpider(TrackingSpider):
             for market in self.chosen(tick):
                 yield self._row(tick, market, None, None)
 
-    def _question(self, query: Query, tick: int, markets: Sequence[Open]) -> Ask:
+    def _question(self, query: Query, tick: int, markets: Sequence[Open]) -> PendingRequest:
         scope = Scope(self.venue, self.feed, tuple(market.ticker for market in markets), kind="market")
-        return Ask(query, partial(self._observe, tick, markets), self.feed, scope)
+        return PendingRequest(query, partial(self._observe, tick, markets), self.feed, scope)
 
     def _observe(self, tick: int, markets: Sequence[Open], answer: Answer) -> Iterator[Any]:
-        if answer.ask.query.endpoint is BOOKS and answer.status is not None and answer.parsed is None:
-            self._ask_singly(tick, markets, answer)
+        if answer.request.query.endpoint is BOOKS and answer.status is not None and answer.parsed is None:
+            self._request_singly(tick, markets, answer)
             return
         books = {book.ticker: book for book in answer.parsed.books} if answer.parsed is not None else {}
         for market in markets:
             yield self._row(tick, market, books.get(market.ticker), answer)
 
-    def _ask_singly(self, tick: int, markets: Sequence[Open], answer: Answer) -> None:
-        """The batch route is refused: ask for the same tick, and from now on, one by one."""
+    def _request_singly(self, tick: int, markets: Sequence[Open], answer: Answer) -> None:
+        """Request books one by one, at this tick and from now on: the batch route is refused."""
         if not self._is_single:
             self._is_single = True
             why = "needs a key" if is_needing_key(answer.status or 0) else f"answers {answer.status}"
@@ -69,13 +69,13 @@ class BookPollSpider(TrackingSpider):
         self.run.stats.inc_value("books/batches_refused")
         for market in markets:
             question = self._question(queries.book(market.ticker), tick, [market])
-            question.from_ns, question.to_ns = answer.ask.from_ns, answer.ask.to_ns
-            question.deadline = answer.ask.deadline
+            question.from_ns, question.to_ns = answer.request.from_ns, answer.request.to_ns
+            question.deadline = answer.request.deadline
             self.submit(question)
 
     def _row(self, tick: int, market: Open, book: Book | None, answer: Answer | None) -> KalshiQuote:
         source: Literal["orderbook", "orderbooks"] = "orderbook"
-        if answer is not None and answer.ask.query.endpoint is BOOKS:
+        if answer is not None and answer.request.query.endpoint is BOOKS:
             source = "orderbooks"
         common = {
             "venue": self.venue,

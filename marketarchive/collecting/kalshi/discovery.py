@@ -1,4 +1,4 @@
-"""How Kalshi's spiders choose and discover their markets."""
+"""Choice and discovery of the markets of Kalshi's spiders."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class KalshiSpider(SweepSpider):
 
     @property
     def series(self) -> tuple[str, ...]:
-        """Series that are taken; () when markets are chosen otherwise."""
+        """Return the tickers of the chosen series; () when markets are chosen otherwise."""
         if self.arguments.markets is not None:
             return ()
         if self.arguments.assets is not None:
@@ -125,11 +125,11 @@ class KalshiSpider(SweepSpider):
             missing = [
                 ticker for ticker in tickers if ticker not in found and self.arguments.in_shard(ticker)
             ]
-            await asyncio.gather(*(self.ask(question(each), self.catalogue_feed, take) for each in missing))
+            await asyncio.gather(*(self.fetch(question(each), self.catalogue_feed, take) for each in missing))
         for ticker in tickers:
             if ticker not in found and self.arguments.in_shard(ticker):
                 logger.warning("Kalshi has no market %r", ticker)
                 self.run.stats.inc_value("discovery/unknown_tickers")
         if not found and self.arguments.shard is None and not self.run.stop.is_set():
             logger.error("None of markets=%s is known; a ticker is the end of its page's address", tickers)
-            self.fault = "unknown_markets"
+            self.close_reason = "unknown_markets"

@@ -97,8 +97,8 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
 
     @property
     def expects_more(self) -> bool:
-        """Named markets end; of all others there will be new ones."""
-        return not self.arguments.markets and self.fault is None
+        """Return whether new markets may come: not where they were named."""
+        return not self.arguments.markets and self.close_reason is None
 
     def upkeep(self) -> list[asyncio.Task[None]]:
         tasks = [self.spawn(self.keep_looking_up()), self.spawn(self._keep_following())]

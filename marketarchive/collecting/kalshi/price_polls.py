@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from marketarchive.clock import sleep_until
 from marketarchive.collecting.kalshi.tracking import Open, TrackingSpider
-from marketarchive.collecting.spider import Answer, Ask
+from marketarchive.collecting.spider import Answer, PendingRequest
 from marketarchive.collecting.sweep import items_of
 from marketarchive.items import Market
 from marketarchive.scope import Scope
@@ -37,7 +37,7 @@ SINCE_S = 2 * 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class PolledMarket:
-    """What one answer says of a market; for listeners, it is no item."""
+    """A market's state in one answer; for listeners, it is no item."""
 
     venue: str
     feed: str
@@ -74,16 +74,16 @@ class PricePollSpider(TrackingSpider):
 
     # ---- each tick -------------------------------------------------------------------------------------
 
-    def due(self, tick: int) -> Iterable[Ask]:
+    def due(self, tick: int) -> Iterable[PendingRequest]:
         chosen = self.chosen(tick)
         self._note_closed(tick)
-        asked = [market.ticker for market in chosen]
-        asked += [each.ticker for each in self._unsettled.values() if _is_due(each, tick)]
-        for start in range(0, len(asked), TICKERS_PER_LIST):
-            batch = asked[start : start + TICKERS_PER_LIST]
+        requested = [market.ticker for market in chosen]
+        requested += [each.ticker for each in self._unsettled.values() if _is_due(each, tick)]
+        for start in range(0, len(requested), TICKERS_PER_LIST):
+            batch = requested[start : start + TICKERS_PER_LIST]
             scope = Scope(self.venue, self.prices_feed, tuple(batch), kind="market")
-            then = partial(self._observe, tick)
-            yield Ask(queries.named_markets(batch), then, self.prices_feed, scope)
+            on_complete = partial(self._observe, tick)
+            yield PendingRequest(queries.named_markets(batch), on_complete, self.prices_feed, scope)
 
     def missed(self, ticks: Iterable[int]) -> Iterable[Any]:  # noqa: ARG002  (a gap says it)
         return ()
@@ -137,7 +137,7 @@ class PricePollSpider(TrackingSpider):
         while await sleep_until(self.run.clock, next_discovery(self.run.clock.now_ns()), self.run.stop):
             if self.run.counted_from is not None:  # the first look-up is done
                 for query in self._discovery(self.run.clock.now_ns()):
-                    self.submit(Ask(query, self._take_listed, self.catalogue_feed))
+                    self.submit(PendingRequest(query, self._take_listed, self.catalogue_feed))
                 self.forget_old()
 
     def _discovery(self, now: int) -> Iterator[Query]:

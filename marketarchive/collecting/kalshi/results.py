@@ -37,7 +37,7 @@ class ResultSpider(KalshiSpider):
 
     async def _reaches_back(self, since_ns: int) -> bool:
         """Return whether what settled since then may be in the historical tier only, and is to be read."""
-        answer = await self.ask(queries.cutoff(), self.catalogue_feed, items_of)
+        answer = await self.fetch(queries.cutoff(), self.catalogue_feed, items_of)
         if answer.parsed is None or since_ns >= from_iso(answer.parsed.statements[0].market_settled_ts):
             return False
         if not self.series:

@@ -1,4 +1,4 @@
-"""Which markets are open at a tick: by the times they state and our clock, and on the grid of rounds."""
+"""Markets that are open at a tick: by the times they state and our clock, and on the grid of rounds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from marketarchive.collecting.kalshi.discovery import KalshiSpider
-from marketarchive.collecting.tracking import LookUpSpider, TrackingCadenceSpider
+from marketarchive.collecting.tracking import LookUpSpider, TrackingPollingSpider
 from marketarchive.items import Market
 from marketarchive.times import SECOND, from_datetime, iso
 from marketarchive.venues.kalshi.tickers import round_at, rounds_series, series_of
@@ -72,10 +72,10 @@ class TrackedMarkets(KalshiSpider, LookUpSpider):
         found = [each for each in self.tracked.values() if each.is_open(tick)]
         found += self._on_the_grid(tick, {each.series for each in found})
         for each in found:
-            told = {"asset": each.asset}
+            stated = {"asset": each.asset}
             if each.start_ns is not None and each.end_ns is not None:
-                told |= {"start_at_utc": iso(each.start_ns), "end_at_utc": iso(each.end_ns)}
-            self.run.markets.setdefault(each.ticker, told)
+                stated |= {"start_at_utc": iso(each.start_ns), "end_at_utc": iso(each.end_ns)}
+            self.run.markets.setdefault(each.ticker, stated)
         return found
 
     def _on_the_grid(self, tick: int, covered: set[str]) -> Iterator[Open]:
@@ -88,5 +88,5 @@ class TrackedMarkets(KalshiSpider, LookUpSpider):
                 yield Open(due.ticker, series, due.asset, due.start_ns, due.end_ns)
 
 
-class TrackingSpider(TrackedMarkets, TrackingCadenceSpider):
+class TrackingSpider(TrackedMarkets, TrackingPollingSpider):
     """Use it when the same question is asked of every chosen market while it is open."""

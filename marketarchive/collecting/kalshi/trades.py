@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from marketarchive.collecting.kalshi.tracking import Open, TrackingSpider
-from marketarchive.collecting.spider import Answer, Ask
+from marketarchive.collecting.spider import Answer, PendingRequest
 from marketarchive.collecting.sweep import Pages
 from marketarchive.exceptions import CursorError
 from marketarchive.scope import Scope
@@ -54,7 +54,7 @@ class TradeSpider(TrackingSpider):
         self._walking: set[str] = set()
         await super().prepare()
 
-    def due(self, tick: int) -> Iterable[Ask]:
+    def due(self, tick: int) -> Iterable[PendingRequest]:
         self._followed.update((market.ticker, market) for market in self.chosen(tick))
         for market in self._followed.values():
             if market.ticker not in self._walking:
@@ -65,7 +65,7 @@ class TradeSpider(TrackingSpider):
         return ()  # a walk has no deadline: what it does not reach in time is not lost
 
     def _missed(self, first: int, end: int, step: int) -> None:
-        """The next walk goes back over what such ticks would have brought: nothing is missing."""
+        """Count ticks without a gap: the next walk goes back over what they would have brought."""
         self.run.stats.inc_value("ticks/due", (end - first) // step)
         self.run.stats.inc_value("ticks/missed", (end - first) // step)
 
@@ -73,14 +73,14 @@ class TradeSpider(TrackingSpider):
         return Scope(self.venue, self.feed, (walk.market.ticker,), endpoint=TRADES.name, kind="market")
 
     def _walk_on(self, walk: Walk, query: Query) -> None:
-        then = partial(self._page, walk)
-        self.submit(Ask(query, then, self.feed, self._scope(walk), from_ns=walk.from_ns))
+        on_complete = partial(self._page, walk)
+        self.submit(PendingRequest(query, on_complete, self.feed, self._scope(walk), from_ns=walk.from_ns))
 
     def _page(self, walk: Walk, answer: Answer) -> Iterable[Any]:
         ticker = walk.market.ticker
         if answer.parsed is None:  # the gap is recorded, or the run ends before it was asked for
             self._walking.discard(ticker)
-            if not answer.ask.attempts and walk.newest_ns is not None:
+            if not answer.request.attempts and walk.newest_ns is not None:
                 yield self._cut(walk, "ours", "stopped before trades read earlier were reached")
             return
         parsed = answer.parsed
@@ -88,7 +88,7 @@ class TradeSpider(TrackingSpider):
         self.run.stats.inc_value("trades/rows", len(parsed.keys))
         times = [trade.at for trade in parsed.trades]
         walk.newest_ns = max([*times, *([] if walk.newest_ns is None else [walk.newest_ns])], default=None)
-        following = next_page(answer.ask.query, parsed)
+        following = next_page(answer.request.query, parsed)
         if following is None:
             self._done(walk)
             return
@@ -98,7 +98,7 @@ class TradeSpider(TrackingSpider):
             self._walking.discard(ticker)
             self.run.stats.inc_value("sweep/cursor_errors")
             yield self._cut(walk, "venue", str(error))
-            self.fault = "sweep_cursor_loop"
+            self.close_reason = "sweep_cursor_loop"
         else:
             self._walk_on(walk, following)
 

@@ -13,7 +13,7 @@ from scrapy.http import Response as HttpResponse
 from twisted.python.failure import Failure
 
 from marketarchive.collecting.receipt import KEPT_HEADERS
-from marketarchive.collecting.route import real_url, route
+from marketarchive.collecting.route import real_url
 from marketarchive.collecting.run import Run
 from marketarchive.items import Connection, ConnectionEvent, Frames, Response
 from marketarchive.times import SECOND, to_seconds
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 BODY_S = 10.0
 """Seconds (wall) for the body of an answer to arrive."""
-ASK_S = 2.0
+REQUEST_S = 2.0
 """Seconds (wall) for a page to react."""
 LOAD_MS = 30_000
 """Milliseconds (wall) for the document."""
@@ -97,14 +97,14 @@ class OpenPage:
         self._session: CDPSession | None = None
         self._sent: dict[PageRequest, int] = {}  # monotonic ns
         self._is_closed = False
-        self._is_told = False  # that it was opened
-        self._told = ("", 0)  # feed and hour of the newest line that tells it
+        self._is_reported = False  # that it was opened
+        self._reported = ("", 0)  # feed and hour of the newest line that tells it
 
     # ---- opening ---------------------------------------------------------------------------------------
 
     def request(self) -> Request:
         return Request(
-            route(self.keeper.target.url, self._spider.run.process.simulator),
+            self._spider.run.process.route(self.keeper.target.url),
             callback=self._has_loaded,
             errback=self._has_failed,
             dont_filter=True,
@@ -121,7 +121,7 @@ class OpenPage:
     async def _attach(self, page: Page, request: Request) -> None:  # noqa: ARG002  (a hook)
         self._page = page
         self.opened_mono = self._spider.run.clock.mono_ns()
-        page.on("request", self._asked)
+        page.on("request", self._requested)
         page.on("requestfailed", self._failed)
         page.on("response", self._answered)
         page.on("crash", lambda _: self._end("the page crashed"))
@@ -131,11 +131,11 @@ class OpenPage:
             await self.close("given up")
 
     async def _has_loaded(self, response: HttpResponse) -> None:
-        self._is_told = not self._is_closed
+        self._is_reported = not self._is_closed
         self._write("opened")
         if self._page is not None:
             with suppress(Exception):  # it may be gone or hang by now; that is noticed elsewhere
-                async with asyncio.timeout(ASK_S):  # requests need not pass through this process any more
+                async with asyncio.timeout(REQUEST_S):  # requests need not pass through this process any more
                     await self._page.unroute_all(behavior="wait")
         self._settle(None if response.status < 400 or response.status in REFUSALS else response.status)
 
@@ -148,7 +148,7 @@ class OpenPage:
 
     # ---- what the page does ----------------------------------------------------------------------------
 
-    def _asked(self, request: PageRequest) -> None:
+    def _requested(self, request: PageRequest) -> None:
         self._sent[request] = self._spider.run.clock.mono_ns()
 
     def _failed(self, request: PageRequest) -> None:
@@ -157,7 +157,7 @@ class OpenPage:
     def _navigated(self, frame: Any) -> None:
         """End a page that left for elsewhere: it shows nothing of ours any more."""
         simulator = self._spider.run.process.simulator
-        if self._page is not None and frame == self._page.main_frame and self._is_told:
+        if self._page is not None and frame == self._page.main_frame and self._is_reported:
             host = self._spider.host
             if not real_url(frame.url, host, simulator).startswith(f"{host}/"):
                 self._end(f"the page went to {frame.url[:80]}")
@@ -192,7 +192,7 @@ class OpenPage:
             self._now(),
             run.next_seq(spider.feed),
             response.request.method,
-            route(url.partition("?")[0], run.process.simulator),
+            run.process.route(url.partition("?")[0]),
             params_of(url),
             response.status,
             {name: text for name, text in response.headers.items() if name in KEPT_HEADERS},
@@ -221,7 +221,7 @@ class OpenPage:
         if self._page is None:
             return None
         try:
-            async with asyncio.timeout(ASK_S):
+            async with asyncio.timeout(REQUEST_S):
                 return str(await self._page.evaluate("document.body ? document.body.textContent : ''"))
         except Exception:
             return None
@@ -231,7 +231,7 @@ class OpenPage:
         if self._page is None:
             return 0.0
         try:
-            async with asyncio.timeout(ASK_S):
+            async with asyncio.timeout(REQUEST_S):
                 if self._session is None:
                     self._session = await self._page.context.new_cdp_session(self._page)
                 used = await self._session.send("Runtime.getHeapUsage")
@@ -262,8 +262,8 @@ class OpenPage:
 
         Responses name feeds only, and a day's must be readable alone.
         """
-        if self._is_told and self._told != (told := (feed_id, at // HOUR)):
-            self._told = told
+        if self._is_reported and self._reported != (reported := (feed_id, at // HOUR)):
+            self._reported = reported
             self._write("subscribed", texts=(feed_id,))
 
     # ---- the end ---------------------------------------------------------------------------------------
@@ -275,7 +275,7 @@ class OpenPage:
         if page is None or page.is_closed():
             return
         try:
-            async with asyncio.timeout(ASK_S):
+            async with asyncio.timeout(REQUEST_S):
                 await page.close()
         except Exception:
             self._spider.kill_browser()
@@ -288,7 +288,7 @@ class OpenPage:
             self._end(why)
 
     def _write(self, event: ConnectionEvent, reason: str | None = None, texts: tuple[str, ...] = ()) -> None:
-        if self._is_told:
+        if self._is_reported:
             spider, run = self._spider, self._spider.run
             spider.put(
                 Connection(
@@ -298,7 +298,7 @@ class OpenPage:
                     run.next_seq(spider.feed),
                     self.name,
                     event,
-                    route(self.keeper.target.url, run.process.simulator),
+                    run.process.route(self.keeper.target.url),
                     texts,
                     close_reason=reason,
                 )

@@ -31,7 +31,7 @@ LOAD_S = 45.0
 """Seconds (wall) for a page to load at most, the browser's start included."""
 CLOSE_S = 2.0
 """Seconds (wall) for the browser to close by itself."""
-ASK_S = 2.0
+REQUEST_S = 2.0
 """Seconds (wall) for the browser to say which processes it has."""
 
 
@@ -71,7 +71,7 @@ class PageHandler(ScrapyPlaywrightDownloadHandler):  # type: ignore[misc]  # the
         if self._session is None:
             return []
         try:
-            async with asyncio.timeout(ASK_S):
+            async with asyncio.timeout(REQUEST_S):
                 found = await self._session.send("SystemInfo.getProcessInfo")
         except (TimeoutError, PlaywrightError):
             return []

@@ -89,7 +89,7 @@ class PageKeeper:
     def __init__(self, spider: Looking, target: Target) -> None:
         self.spider = spider
         self.target = target
-        self.renew_asked = False
+        self.renew_requested = False
         self.pages: list[OpenPage] = []
         self._newest_mono = spider.run.clock.mono_ns()  # receipt of the newest observation, monotonic
         self._limits = _limits(spider)
@@ -146,7 +146,7 @@ class PageKeeper:
     async def renew(self, old: OpenPage) -> OpenPage:
         """Replace a page, opening the new one first, so that nothing is missed meanwhile."""
         self.spider.run.stats.inc_value("page/renewed")
-        self.renew_asked = False
+        self.renew_requested = False
         new = await self.open_page(is_renewal=True)
         if new is None:
             old.opened_mono = self.spider.run.clock.mono_ns()  # it goes on; tried again later
@@ -164,7 +164,8 @@ class PageKeeper:
         if not await spider.may_open():
             return None
         async with spider.opening():
-            if await run.process.limiter.acquire(spider.endpoint, run.stop) or run.stop.is_set():
+            answer = await run.process.limiter.acquire(spider.endpoint, run.stop)
+            if answer != "granted" or run.stop.is_set():
                 return None
             if spider.is_blocked:
                 return None
@@ -176,7 +177,7 @@ class PageKeeper:
             failure = await self.first_data(page)
         if run.stop.is_set() or failure is None:
             return page
-        run.stats.inc_value(f"asks/failed/{spider.feed}")
+        run.stats.inc_value(f"requests/failed/{spider.feed}")
         if is_renewal and failure.reason != "blocked":
             await self._close(page, failure.detail)
         else:
@@ -255,8 +256,8 @@ class PageKeeper:
             return True
         if await self.spider.renderer_mb() > self.spider.memory_mb:
             for keeper in self.spider.keepers:
-                keeper.renew_asked = True
-        return self.renew_asked
+                keeper.renew_requested = True
+        return self.renew_requested
 
     async def _read_labels(self, page: OpenPage) -> bool:
         text = self.spider.labels(await page.text() or "")

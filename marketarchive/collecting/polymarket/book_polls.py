@@ -9,7 +9,7 @@ from typing import Any
 from marketarchive.collecting.polymarket.discovery import batches
 from marketarchive.collecting.polymarket.quotes import judge, quote_of
 from marketarchive.collecting.polymarket.tracking import PolymarketTrackingSpider
-from marketarchive.collecting.spider import Answer, Ask
+from marketarchive.collecting.spider import Answer, PendingRequest
 from marketarchive.items import Market
 from marketarchive.scope import Scope
 from marketarchive.times import SECOND
@@ -24,10 +24,10 @@ class PolymarketBookPollSpider(PolymarketTrackingSpider):
     """Use it to ask for whole books: every book's hash is recomputed, every market leaves a row each tick."""
 
     async def prepare(self) -> None:
-        self._asked_alone: dict[str, int] = {}  # token -> wall ns
+        self._requested_alone: dict[str, int] = {}  # token -> wall ns
         await super().prepare()
 
-    def due(self, tick: int) -> Iterable[Ask]:
+    def due(self, tick: int) -> Iterable[PendingRequest]:
         chosen = self.chosen(tick)
         for market in chosen:
             known = {"condition_id": market.market_id, "tokens": market.tokens}
@@ -36,7 +36,7 @@ class PolymarketBookPollSpider(PolymarketTrackingSpider):
             tokens = [token for market in batch for token in (market.tokens or {}).values()]
             slugs = tuple(market.slug or market.market_id for market in batch)
             scope = Scope(self.venue, self.feed, slugs, kind="market")
-            yield Ask(queries.books(tokens), partial(self._observe, tick, batch), self.feed, scope)
+            yield PendingRequest(queries.books(tokens), partial(self._observe, tick, batch), self.feed, scope)
 
     def missed(self, ticks: Iterable[int]) -> Iterable[Any]:
         for tick in ticks:
@@ -56,11 +56,13 @@ class PolymarketBookPollSpider(PolymarketTrackingSpider):
         seen = set(seen)
         for market in markets:
             for token in (market.tokens or {}).values():
-                if token in seen or tick - self._asked_alone.get(token, 0) < LEFT_OUT_AGAIN_S * SECOND:
+                if token in seen or tick - self._requested_alone.get(token, 0) < LEFT_OUT_AGAIN_S * SECOND:
                     continue
-                self._asked_alone[token] = tick
+                self._requested_alone[token] = tick
                 scope = Scope(self.venue, self.feed, (token,), kind="token")
-                self.submit(Ask(queries.book(token), partial(self._alone, market), self.feed, scope))
+                self.submit(
+                    PendingRequest(queries.book(token), partial(self._alone, market), self.feed, scope)
+                )
 
     def _alone(self, market: Market, answer: Answer) -> Iterable[Any]:
         if answer.status == 404:

@@ -67,7 +67,7 @@ class PolymarketSpider(SweepSpider):
             for item in items_of(answer):
                 if isinstance(item, Market) and self._is_chosen(item):
                     found[item.market_id] = item
-                    source[item.market_id] = answer.ask.query.endpoint.url
+                    source[item.market_id] = answer.request.query.endpoint.url
                 yield item
 
         complete = True
@@ -79,10 +79,10 @@ class PolymarketSpider(SweepSpider):
                 ),
             )
         elif self.arguments.markets:
-            asked = [
-                self.ask(queries.market(slug), self.catalogue_feed, take) for slug in self.arguments.markets
+            requested = [
+                self.fetch(queries.market(slug), self.catalogue_feed, take) for slug in self.arguments.markets
             ]
-            complete = all(answer.status is not None for answer in await asyncio.gather(*asked))
+            complete = all(answer.status is not None for answer in await asyncio.gather(*requested))
             if complete:
                 self._name_unknown(found)
         else:
@@ -96,7 +96,7 @@ class PolymarketSpider(SweepSpider):
 
     async def _rounds(self, take: Any, rounds: Callable[[str], Query]) -> bool:
         series = queries.series(self.assets, self.arguments.durations or updown.DURATIONS)
-        answer = await self.ask(series, self.catalogue_feed, items_of)
+        answer = await self.fetch(series, self.catalogue_feed, items_of)
         if answer.parsed is None:
             return False
         sweeps = [
@@ -125,7 +125,7 @@ class PolymarketSpider(SweepSpider):
             logger.error(
                 "None of markets=%s is known; a slug is the end of its page's address", self.arguments.markets
             )
-            self.fault = "unknown_markets"
+            self.close_reason = "unknown_markets"
 
     async def _leave_files(
         self, found: Mapping[str, Market], source: Mapping[str, str], *, complete: bool

@@ -12,11 +12,11 @@ from functools import partial
 from typing import Any
 
 from marketarchive.clock import sleep
-from marketarchive.collecting.cadence import MISSED_ROWS_MAX
+from marketarchive.collecting.polling import MISSED_ROWS_MAX
 from marketarchive.collecting.polymarket.discovery import batches
 from marketarchive.collecting.polymarket.due_rounds import DueRounds
 from marketarchive.collecting.polymarket.quotes import judge, quote_of
-from marketarchive.collecting.spider import Answer, Ask
+from marketarchive.collecting.spider import Answer, PendingRequest
 from marketarchive.collecting.streams.stream import StreamSpider
 from marketarchive.items import Market
 from marketarchive.scope import LOOKUP, Scope
@@ -147,7 +147,7 @@ class LiveRows:
             tick.requested.update(market.market_id for market in batch)
             end = tick.at + self._step
             spider.submit(
-                Ask(
+                PendingRequest(
                     queries.books(tokens),
                     partial(self._polled, tick, batch),
                     spider.feed,

@@ -13,7 +13,7 @@ from marketarchive.collecting.polymarket.discovery import batches
 from marketarchive.collecting.polymarket.due_rounds import DueRounds
 from marketarchive.collecting.polymarket.live_rows import LiveRows
 from marketarchive.collecting.polymarket.tracking import PolymarketTrackedMarkets
-from marketarchive.collecting.spider import Answer, Ask
+from marketarchive.collecting.spider import Answer, PendingRequest
 from marketarchive.collecting.streams.pool import ConnectionPool
 from marketarchive.collecting.streams.stream import StreamSpider
 from marketarchive.collecting.streams.websocket import CloseInfo
@@ -81,7 +81,7 @@ class PolymarketStreamSpider(StreamSpider, PolymarketTrackedMarkets):
     @property
     def expects_more(self) -> bool:
         """Return whether new markets can appear: named ones end."""
-        return not self.arguments.markets and self.fault is None
+        return not self.arguments.markets and self.close_reason is None
 
     def upkeep(self) -> list[asyncio.Task[None]]:
         tasks = [self.spawn(self.keep_looking_up()), self.spawn(self._look_for_due_rounds())]
@@ -160,9 +160,11 @@ class PolymarketStreamSpider(StreamSpider, PolymarketTrackedMarkets):
         for batch in batches(list(keys), TOKENS_PER_BOOKS):
             self.run.stats.inc_value("stream/resyncs", len(batch))
             scope = Scope(self.venue, self.feed, tuple(batch), kind=LOOKUP)
-            then = partial(self._stated, pool, batch, requested)
+            on_complete = partial(self._stated, pool, batch, requested)
             deadline = requested + from_seconds(STATEMENT_S)
-            self.submit(Ask(queries.books(batch), then, self.feed, scope, deadline=deadline))
+            self.submit(
+                PendingRequest(queries.books(batch), on_complete, self.feed, scope, deadline=deadline)
+            )
 
     def _stated(
         self, pool: ConnectionPool, tokens: Sequence[str], requested: int, answer: Answer

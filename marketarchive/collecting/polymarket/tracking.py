@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from marketarchive.collecting.polymarket.discovery import PolymarketSpider
-from marketarchive.collecting.tracking import LOOK_UP_S, LookUpSpider, TrackingCadenceSpider
+from marketarchive.collecting.tracking import LOOK_UP_S, LookUpSpider, TrackingPollingSpider
 from marketarchive.items import Market
 from marketarchive.times import from_seconds, to_seconds
 from marketarchive.venues.polymarket import updown
@@ -53,5 +53,5 @@ class PolymarketTrackedMarkets(PolymarketSpider, LookUpSpider):
         ]
 
 
-class PolymarketTrackingSpider(PolymarketTrackedMarkets, TrackingCadenceSpider):
+class PolymarketTrackingSpider(PolymarketTrackedMarkets, TrackingPollingSpider):
     """Use it when the same question is asked of every chosen market, and rounds come and go meanwhile."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from marketarchive.collecting.polymarket.discovery import batches
 from marketarchive.collecting.polymarket.tracking import PolymarketTrackingSpider
-from marketarchive.collecting.spider import Answer, Ask
+from marketarchive.collecting.spider import Answer, PendingRequest
 from marketarchive.collecting.sweep import Pages
 from marketarchive.exceptions import CursorError
 from marketarchive.items import Cause, GapReason, Market
@@ -70,7 +70,7 @@ class PolymarketTradeSpider(PolymarketTrackingSpider):
         self._v2_is_gone = False
         await super().prepare()
 
-    def due(self, tick: int) -> Iterable[Ask]:
+    def due(self, tick: int) -> Iterable[PendingRequest]:
         wanted = [market for market in self._wanted(tick) if market.market_id not in self._walking]
         fresh = [market for market in wanted if market.market_id not in self._read]
         known = [market for market in wanted if market.market_id in self._read]
@@ -115,20 +115,20 @@ class PolymarketTradeSpider(PolymarketTrackingSpider):
         self._walking.update(ids)
         if self._v2_is_gone:
             for market in markets:
-                self._ask(TradeWalk([market], now, until_s), queries.trades_v1(market.market_id))
+                self._request_page(TradeWalk([market], now, until_s), queries.trades_v1(market.market_id))
         else:
-            self._ask(TradeWalk(markets, now, until_s), queries.trades(ids))
+            self._request_page(TradeWalk(markets, now, until_s), queries.trades(ids))
 
-    def _ask(self, walk: TradeWalk, query: Query) -> None:
-        then = partial(self._page, walk)
+    def _request_page(self, walk: TradeWalk, query: Query) -> None:
+        on_complete = partial(self._page, walk)
         scope = walk.scope(self.venue, self.feed)
-        self.submit(Ask(query, then, self.feed, scope, from_ns=walk.from_ns))
+        self.submit(PendingRequest(query, on_complete, self.feed, scope, from_ns=walk.from_ns))
 
     def _page(self, walk: TradeWalk, answer: Answer) -> Iterable[Any]:
         if answer.parsed is None:
             yield from self._no_page(walk, answer)
             return
-        query, parsed = answer.ask.query, answer.parsed
+        query, parsed = answer.request.query, answer.parsed
         stats = self.run.stats
         walk.count += 1
         stats.inc_value("trades/pages")
@@ -146,9 +146,9 @@ class PolymarketTradeSpider(PolymarketTrackingSpider):
             except CursorError as error:
                 stats.inc_value("sweep/cursor_errors")
                 yield self._cut(walk, "sequence", "venue", str(error))
-                self.fault = "sweep_cursor_loop"
+                self.close_reason = "sweep_cursor_loop"
             else:
-                self._ask(walk, following)
+                self._request_page(walk, following)
         else:
             if is_capped:
                 text = f"{query.endpoint.name} goes no further back than offset {query.params['offset']}"
@@ -159,9 +159,9 @@ class PolymarketTradeSpider(PolymarketTrackingSpider):
         """Handle a page that was refused, failed (its gap is recorded), or not requested before the end."""
         if answer.status is None:
             self._leave(walk)
-            if not answer.ask.attempts and walk.count:
+            if not answer.request.attempts and walk.count:
                 yield self._cut(walk, "sequence", "ours", "stopped before trades read earlier were reached")
-            elif answer.ask.attempts and not self.run.stats.get_value("trades/pages"):
+            elif answer.request.attempts and not self.run.stats.get_value("trades/pages"):
                 self._note_refusal(answer)
             return
         if answer.status in queries.GONE:
@@ -169,18 +169,18 @@ class PolymarketTradeSpider(PolymarketTrackingSpider):
         if not self.run.stats.get_value("trades/v1_walks"):
             logger.warning(
                 "%s answers %s: asking %s instead, which reaches 10,000 trades of a market back",
-                answer.ask.query.url,
+                answer.request.query.url,
                 answer.status,
                 queries.TRADES_V1.url,
             )
         for market in walk.markets:
             self.run.stats.inc_value("trades/v1_walks")
             alone = TradeWalk([market], walk.begun_ns, walk.until_s)
-            self._ask(alone, queries.trades_v1(market.market_id))
+            self._request_page(alone, queries.trades_v1(market.market_id))
 
     def _note_refusal(self, answer: Answer) -> None:
-        if answer.ask.query.endpoint is queries.TRADES_V1:
-            self.fault = "trades_refused"  # an answer of /v2/trades that refuses counts as good
+        if answer.request.query.endpoint is queries.TRADES_V1:
+            self.close_reason = "trades_refused"  # an answer of /v2/trades that refuses counts as good
 
     def _cut(self, walk: TradeWalk, reason: GapReason, cause: Cause, detail: str) -> Any:
         self._leave(walk)

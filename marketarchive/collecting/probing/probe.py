@@ -17,7 +17,7 @@ from scrapy.http import Response as HttpResponse
 
 from marketarchive.collecting.probing.probe_socket import listen_to
 from marketarchive.collecting.receipt import Receipt
-from marketarchive.collecting.spider import Answer, ArchiveSpider, Ask
+from marketarchive.collecting.spider import Answer, ArchiveSpider, PendingRequest
 from marketarchive.collecting.user_settings import user_setting
 from marketarchive.exceptions import ParseError
 from marketarchive.times import SECOND
@@ -36,7 +36,7 @@ def probes() -> dict[str, Probe]:
 
 
 @dataclass(slots=True)
-class _Ask(Ask):
+class _ProbeRequest(PendingRequest):
     exchange: Exchange | None = None  # how it went; set before the ask is concluded
 
 
@@ -57,7 +57,7 @@ class ProbeSpider(ArchiveSpider):
         assert venue.probe is not None
         now, setting = self.run.clock.now_ns(), partial(user_setting, self.settings)
         findings = Findings(venue.probe, venue.name, venue.parse, now, setting)
-        connections, questions = itertools.count(1), findings.ask()
+        connections, questions = itertools.count(1), findings.requests()
         question = next(questions, None)
         while question is not None and not self.run.stop.is_set():
             if isinstance(question, Listen):
@@ -71,40 +71,42 @@ class ProbeSpider(ArchiveSpider):
         if question is None:
             self.findings = findings
         if findings.missing and not self._is_blocked():
-            self.fault = "probe_failed"
+            self.close_reason = "probe_failed"
 
     async def _exchange(self, query: Query) -> Exchange:
         """Send `query` and wait for its end."""
-        concluded: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        completed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        def then(_: Answer) -> Iterable[Any]:
-            concluded.set_result(None)
+        def on_complete(_: Answer) -> Iterable[Any]:
+            completed.set_result(None)
             return ()
 
-        ask = _Ask(query, then, FEED, deadline=self.run.clock.mono_ns() + WAIT_S * SECOND)
-        self.submit(ask)
-        await concluded
-        return ask.exchange or Exchange(query, self.run.clock.now_ns(), error="not sent: the run is stopping")
+        pending = _ProbeRequest(query, on_complete, FEED, deadline=self.run.clock.mono_ns() + WAIT_S * SECOND)
+        self.submit(pending)
+        await completed
+        return pending.exchange or Exchange(
+            query, self.run.clock.now_ns(), error="not sent: the run is stopping"
+        )
 
     def _is_blocked(self) -> bool:
         """Return whether the venue refused everything: then the run says that, exit code 4."""
         get = self.run.stats.get_value
         good = get(f"responses/good/{FEED}", 0) + get(f"frames/good/{FEED}", 0)
         refused = get("gaps/blocked", 0)
-        return bool(refused) and refused == get(f"asks/failed/{FEED}", 0) and not good
+        return bool(refused) and refused == get(f"requests/failed/{FEED}", 0) and not good
 
     # ---- a spider's answers are parsed and retried; a probe's are handed over as they came ---------------
 
     def _received(self, request: Request, response: HttpResponse) -> Iterator[Any]:
-        ask: _Ask = request.meta["ask"]
+        pending: _ProbeRequest = request.meta["pending"]
         receipt: Receipt = request.meta["receipt"]
         if self.run.error is not None:  # the disk takes nothing any more
-            yield from self._conclude(ask)
+            yield from self._complete(pending)
             return
         yield self._line(request, response.status, receipt)
-        failure = self._judge(ask, response, receipt)
-        ask.exchange = Exchange(
-            ask.query,
+        failure = self._classify(pending, response, receipt)
+        pending.exchange = Exchange(
+            pending.query,
             receipt.received_at,
             response.status,
             receipt.payload,
@@ -117,30 +119,30 @@ class ProbeSpider(ArchiveSpider):
             f"{failure.detail}: {_start(receipt.payload)}" if failure else None,
         )
         if failure is not None:
-            yield from self._give_up(ask, failure)
+            yield from self._give_up(pending, failure)
             return
-        self.run.process.limiter.succeeded(ask.query.endpoint)
+        self.run.process.limiter.succeeded(pending.query.endpoint)
         self.run.stats.inc_value(f"responses/good/{FEED}")
         if response.status == 200:
-            yield from self._items(ask, receipt)
-        yield from self._conclude(ask)
+            yield from self._items(pending, receipt)
+        yield from self._complete(pending)
 
-    def _items(self, ask: Ask, receipt: Receipt) -> Iterator[Any]:
+    def _items(self, pending: PendingRequest, receipt: Receipt) -> Iterator[Any]:
         """Yield markets for the master, as a spider would: a rebuild from raw must match."""
         try:
-            parsed = self._venue.parse(self.received_of(ask, 200, receipt))
+            parsed = self._venue.parse(self.received_of(pending, 200, receipt))
         except ParseError:
             return  # a route that no spider reads, or one whose check fails by itself
         yield from parsed.items
         for bad in parsed.errors:
-            yield self._invalid(ask, receipt, bad)
+            yield self._invalid(pending, receipt, bad)
 
-    def _give_up(self, ask: Ask, failure: Failure) -> Iterator[Any]:
-        assert isinstance(ask, _Ask)
-        if ask.exchange is None:
+    def _give_up(self, pending: PendingRequest, failure: Failure) -> Iterator[Any]:
+        assert isinstance(pending, _ProbeRequest)
+        if pending.exchange is None:
             why = f"{failure.detail} ({failure.reason})"
-            ask.exchange = Exchange(ask.query, self.run.clock.now_ns(), error=why)
-        yield from super()._give_up(ask, failure)
+            pending.exchange = Exchange(pending.query, self.run.clock.now_ns(), error=why)
+        yield from super()._give_up(pending, failure)
 
 
 def probe_spider(of: str) -> type[ProbeSpider]:

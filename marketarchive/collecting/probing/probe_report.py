@@ -57,7 +57,7 @@ def report(spider: ProbeSpider, exit_code: int) -> dict[str, Any]:
         "latency_ms": _latencies(results),
         "book_timestamp_age_s": _spread(probe.book_ages_s(findings)),
         "checks": [_check(result) for result in results],
-        "not_asked": findings.not_asked,
+        "not_asked": findings.not_requested,
         "raw": {
             "feed": f"raw/venue={spider.venue}/feed={spider.feed}",
             "manifest": f"manifests/{run.archive.name}.json",
@@ -84,8 +84,8 @@ def _answers(probe: Probe, results: Sequence[Result]) -> dict[str, Any]:
 
 def documented_limits(probe: Probe, results: Sequence[Result]) -> dict[str, Any]:
     """Return the venue's limits, or those of what was asked where it names none."""
-    asked = (each.exchange.query.endpoint.limit for each in results)
-    limits = probe.limits or {limit.name: limit for limit in asked}
+    requested = (each.exchange.query.endpoint.limit for each in results)
+    limits = probe.limits or {limit.name: limit for limit in requested}
     return {
         "documented": [
             {"name": name, "amount": limit.amount, "window_s": limit.window_s, "unit": limit.unit}

@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from marketarchive.clock import sleep
 from marketarchive.collecting.limits import backoff
 from marketarchive.collecting.receipt import KEPT_HEADERS
-from marketarchive.collecting.route import route
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.collecting.streams.websocket import HandshakeFailure, Message, WebSocket
 from marketarchive.items import Cause, Connection, ConnectionEvent, Frames, GapReason, Response
@@ -36,25 +35,25 @@ class _Recorder:
         self._run = spider.run
         self._listen = listen
         self._query = Query(listen.endpoint)
-        self._url = route(listen.endpoint.url, spider.run.process.simulator)
+        self._url = spider.run.process.route(listen.endpoint.url)
         self._name = name
         self._messages: list[Message] = []
         self._kinds: Counter[str] = Counter()  # of them
         self._is_done = asyncio.Event()  # nothing more is waited for
         self._opened_at = 0
         self._seq = 0
-        self._asked_at = 0
+        self._requested_at = 0
 
     async def record(self, wait_s: float) -> Capture:
         run, clock, endpoint = self._run, self._run.clock, self._listen.endpoint
-        self._asked_at = clock.now_ns()
+        self._requested_at = clock.now_ns()
         deadline = clock.mono_ns() + from_seconds(wait_s)
-        refused = await run.process.limiter.acquire(endpoint, run.stop, deadline)
+        answer = await run.process.limiter.acquire(endpoint, run.stop, deadline)
         if run.stop.is_set():
             return self._failed("not sent: the run is stopping")
-        if refused is not None:
-            self._give_up(refused, "venue", "not sent")
-            return self._failed(f"not sent ({refused})")
+        if answer != "granted":
+            self._give_up(answer, "venue", "not sent")
+            return self._failed(f"not sent ({answer})")
         started = clock.mono_ns()
         run.stats.inc_value("requests/count")
         run.stats.inc_value(f"requests/{self._spider.venue}/{endpoint.name}")
@@ -75,8 +74,8 @@ class _Recorder:
         self._write("closed", code=ending.code, reason=ending.reason)
         run.stats.inc_value(f"stream/closes/{ending.code}")
         if not ending.is_ours:
-            told = f"close code {ending.code} {ending.reason}".strip()
-            self._give_up("disconnect", "venue" if ending.code != 1006 else "unknown", told)
+            reported = f"close code {ending.code} {ending.reason}".strip()
+            self._give_up("disconnect", "venue" if ending.code != 1006 else "unknown", reported)
         return Capture(
             self._query,
             self._opened_at,
@@ -176,8 +175,8 @@ class _Recorder:
             limiter.blocked(endpoint)
         elif status == 429:
             reason = "rate_limited"
-            asked = retry_after(refusal.headers.get("retry-after"), now)
-            limiter.back_off(endpoint, backoff(1) if asked is None else asked)
+            requested = retry_after(refusal.headers.get("retry-after"), now)
+            limiter.back_off(endpoint, backoff(1) if requested is None else requested)
         self._give_up(reason, "unknown" if status is None else "venue", refusal.detail)
         return Capture(
             self._query,
@@ -196,7 +195,7 @@ class _Recorder:
 
     def _give_up(self, reason: GapReason, cause: Cause, detail: str) -> None:
         spider, run = self._spider, self._run
-        run.stats.inc_value(f"asks/failed/{spider.feed}")
+        run.stats.inc_value(f"requests/failed/{spider.feed}")
         endpoint = self._listen.endpoint.name
         scope = Scope(spider.venue, spider.feed, connection=self._name, endpoint=endpoint)
-        spider.put(run.gap(reason, cause, self._asked_at, run.clock.now_ns(), scope, detail=detail))
+        spider.put(run.gap(reason, cause, self._requested_at, run.clock.now_ns(), scope, detail=detail))

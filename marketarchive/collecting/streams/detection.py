@@ -126,10 +126,10 @@ def _of_connections(channel: Channel) -> Iterator[Detection]:
     )
     yield Detection("a connection is accepted and closed at once", f"its end; {back_off}", 0)
     if channel.proof != "cadence" and not (channel.proof == "none" and channel.conflates):
-        can_ask = channel.has_resync or channel.has_statements
+        can_request = channel.has_resync or channel.has_statements
         after_s = channel.in_flight_s + channel.axis_error_s
-        asked = f"requested after {after_s:g} s, " if can_ask else ""
-        late = f"nothing of the key: {asked}its connection is replaced after {first:g} s"
+        requested = f"requested after {after_s:g} s, " if can_request else ""
+        late = f"nothing of the key: {requested}its connection is replaced after {first:g} s"
         yield Detection("the first snapshot is late", late, first)
         yield Detection("the first snapshot is missing", late, first)
     if channel.renew_s is not None:

@@ -63,7 +63,7 @@ class PoolHost(ConnectionHost, Protocol):
     def new_session(self) -> Session: ...
     def next_name(self) -> str: ...
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]: ...
-    def count_good(self, updates: Sequence[Update]) -> None: ...
+    def count_good(self, messages: Sequence[Sequence[Update]]) -> None: ...
     def applied(self, at: int, seq: int, updates: Sequence[Update]) -> None: ...
     def skipped(self, batch: Sequence[Message]) -> None: ...
     def refusal_detail(self, refusal: HandshakeFailure) -> str: ...
@@ -186,16 +186,21 @@ class ConnectionPool:
             self.completeness.skipped(connection.name, self._clock.mono_ns())
             self._host.skipped(batch)
         else:
+            good: list[Sequence[Update]] = []
             with budget.spend():
                 for at, seq, payload in batch:
                     try:
-                        self._apply(connection, at, seq, payload)
+                        self._apply(connection, at, seq, payload, good)
                     except Exception as error:  # a fault of ours must not keep more from arriving
                         self._count_fault(error)
                         self._cut(connection)
+            self._host.count_good(good)
         self._carry_out()
 
-    def _apply(self, connection: StreamConnection, at: int, seq: int, payload: bytes) -> None:
+    def _apply(
+        self, connection: StreamConnection, at: int, seq: int, payload: bytes, good: list[Sequence[Update]]
+    ) -> None:
+        """Apply one message; what was applied is appended to `good`."""
         mono, verify = self._clock.mono_ns(), self._host.budget.is_left
         latest = self._host.axis.at(mono) + self._ahead
         try:
@@ -208,7 +213,7 @@ class ConnectionPool:
             if update.kind == "damage":
                 self._damaged(connection, at, seq, payload, update.value)
         if any(update.kind != "damage" for update in updates):
-            self._host.count_good(updates)
+            good.append(updates)
             self._host.applied(at, seq, updates)
 
     def _damaged(
@@ -303,12 +308,12 @@ class ConnectionPool:
 
     async def _follow(self, connection: StreamConnection) -> None:
         host, run = self._host, self._run
-        refusal = await run.process.limiter.acquire(host.channel.endpoint, run.stop)
+        answer = await run.process.limiter.acquire(host.channel.endpoint, run.stop)
         started = self._clock.mono_ns()
         if run.stop.is_set():
             return
-        if refusal is not None:
-            self._refused(Outage(refusal, "ours", "not opened"), 0)
+        if answer != "granted":
+            self._refused(Outage(answer, "ours", "not opened"), 0)
             return
         opened = await WebSocket.connect(
             host.socket_url,

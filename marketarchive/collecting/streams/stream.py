@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Self
@@ -11,7 +12,6 @@ from typing import Any, Self
 from scrapy.crawler import Crawler
 
 from marketarchive.clock import wait_any
-from marketarchive.collecting.route import route
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.collecting.streams.cpu_budget import CpuBudget
 from marketarchive.collecting.streams.effects import WriteGap
@@ -79,14 +79,23 @@ class StreamSpider(ArchiveSpider):
         kind = self.channel.key_kind
         return [Scope(self.venue, self.feed, tuple(keys), connection, kind=kind)]
 
-    def count_good(self, updates: Sequence[Update]) -> None:
-        """Count a message that was applied, and what the venue's own proofs say of the books in it."""
+    def count_good(self, messages: Sequence[Sequence[Update]]) -> None:
+        """Count messages that were applied, and what the venue's own proofs say of the books in them.
+
+        Many at once: a stat costs as much as looking at a message.
+        """
         stats = self.run.stats
-        stats.inc_value(self.good_stat(self.feed))
+        if messages:
+            stats.inc_value(self.good_stat(self.feed), len(messages))
         if self.channel.proof in ("hash", "sequence"):
-            books = [update for update in updates if update.kind in ("snapshot", "delta")]
-            for update in books:
-                stats.inc_value(f"books/{'stale' if update.is_known else update.integrity}")
+            verdicts = Counter(
+                "stale" if update.is_known else update.integrity
+                for updates in messages
+                for update in updates
+                if update.kind in ("snapshot", "delta")
+            )
+            for verdict, count in verdicts.items():
+                stats.inc_value(f"books/{verdict}", count)
 
     def refusal_detail(self, refusal: HandshakeFailure) -> str:
         """Return what a gap says of a handshake that was refused."""
@@ -121,7 +130,7 @@ class StreamSpider(ArchiveSpider):
     @property
     def socket_url(self) -> str:
         """Return the URL as really requested."""
-        return route(self.channel.endpoint.url, self.run.process.simulator)
+        return self.run.process.route(self.channel.endpoint.url)
 
     @cached_property
     def budget(self) -> CpuBudget:
@@ -181,7 +190,7 @@ class StreamSpider(ArchiveSpider):
             self.put(gap)
         if line.is_first:
             if not run.stop.is_set():  # else it is how the run found the key, not what went wrong
-                run.stats.inc_value(f"asks/failed/{self.feed}")
+                run.stats.inc_value(f"requests/failed/{self.feed}")
             run.stats.inc_value(f"stream/lost/{line.reason}")
             run.log_now_and_then(
                 line.reason, "Lost %d of %s (%s): %s", len(line.keys), self.feed, line.reason, line.detail
@@ -245,7 +254,7 @@ class StreamSpider(ArchiveSpider):
         return pool
 
     def _has_room(self) -> bool:
-        return self.run.process.writer.has_room and self._outbox.qsize() < QUEUE_MAX
+        return self.run.process.writer.has_room and self._output_queue.qsize() < QUEUE_MAX
 
     async def _resume(self) -> None:
         while not self._has_room():  # noqa: ASYNC110  (the writer's thread has no event to set)

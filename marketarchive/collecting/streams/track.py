@@ -64,7 +64,7 @@ class Pending(NamedTuple):
 
 
 NO_PROOF = Outage("stall", "unknown", "no proof for too long")
-PASSED_OVER = Outage("stall", "unknown", "a state that another source has was never reported")
+SKIPPED_STATE = Outage("stall", "unknown", "a state that another source has was never reported")
 NOT_ARRIVED = Outage("stall", "unknown", "a newer state that another source has did not arrive")
 DATED_AHEAD = Outage("clock", "venue", "dated well after its receipt")
 OUT_OF_ORDER = Outage("sequence", "venue", "unknown and older than the state held")
@@ -358,7 +358,7 @@ class Track:
         self.history.show(self.at + 1, None)
         is_other = update.state != self.history.newest
         if self._limits.has_hashes and self.state is TrackState.LIVE and is_other and not self.is_unverified:
-            self.add_gap(self.at, update.at, PASSED_OVER)
+            self.add_gap(self.at, update.at, SKIPPED_STATE)
 
     def _apply_delta(self, update: Update, now: int) -> FollowUp:
         is_proof = self._is_proof(update)
@@ -440,7 +440,7 @@ class Track:
                 del self.pending[at, state]
                 if not self._limits.conflates:
                     before = self.history.before(at)
-                    self.add_gap(self.since if before is None else before, update.at, PASSED_OVER)
+                    self.add_gap(self.since if before is None else before, update.at, SKIPPED_STATE)
 
 
 def failure(update: Update, limits: StreamLimits) -> Outage:

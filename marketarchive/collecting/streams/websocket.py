@@ -261,9 +261,11 @@ class WebSocket(WSListener):
         except Exception as error:  # a message against the protocol, or a fault of ours
             fault = f"{type(error).__name__}: {error}"
         handshake = transport.close_handshake
-        told = None if handshake is None else handshake.recv
-        code = 1006 if told is None else told.code.value or 1005  # 1005: a close message without a code
-        self.ending = CloseInfo(code, fault or (told.reason if told else "") or "", self._is_ours)
+        reported = None if handshake is None else handshake.recv
+        code = (
+            1006 if reported is None else reported.code.value or 1005
+        )  # 1005: a close message without a code
+        self.ending = CloseInfo(code, fault or (reported.reason if reported else "") or "", self._is_ours)
         self.ended.set()
 
     def _reassemble(self) -> None:

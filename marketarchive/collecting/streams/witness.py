@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from marketarchive.collecting.streams.axis import StreamLimits
-from marketarchive.collecting.streams.track import PASSED_OVER, Pending, Track, TrackState
+from marketarchive.collecting.streams.track import SKIPPED_STATE, Pending, Track, TrackState
 
 
 class Witness:
@@ -46,7 +46,7 @@ class Witness:
         elif track.chain_from < at < track.at and not self._limits.conflates:
             before, after = track.history.before(at), track.history.after(at)
             if before is not None and after is not None:
-                track.add_gap(before, after, PASSED_OVER)
+                track.add_gap(before, after, SKIPPED_STATE)
 
     def _compare_out(self, track: Track, at: int, state: str, proves_until: int, now: int) -> bool:
         if at <= max(track.strong, track.at) and proves_until <= track.broken_at:
@@ -59,7 +59,7 @@ class Witness:
     def judge_closed(self, track: Track, at: int, state: str) -> None:
         """Judge a closed track once, by the first snapshot after it: newer, never reported: refuted."""
         if not track.is_judged and state and at > track.at and not track.history.has(at, state):
-            track.refute_weak(PASSED_OVER)
+            track.refute_weak(SKIPPED_STATE)
         track.is_judged = True
 
 

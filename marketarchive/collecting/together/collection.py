@@ -18,7 +18,7 @@ from marketarchive.collecting.exit_cause import Exit, last_line
 from marketarchive.collecting.exit_codes import BLOCKED, DISK, FAILED, FINISHED
 from marketarchive.collecting.feed_context import working_for
 from marketarchive.collecting.process import Process
-from marketarchive.collecting.run import DOWN_SINCE, Run, ask_to_stop, exit_of, run_of, seal
+from marketarchive.collecting.run import DOWN_SINCE, Run, exit_of, run_of, seal, stop_runs
 from marketarchive.collecting.together.listener import Listener, Selected, Traffic
 from marketarchive.collecting.together.plan import Chosen, PlannedFeed, all_feeds
 from marketarchive.exceptions import DiskError
@@ -102,16 +102,16 @@ class Collection:
         self._past: Counter[str] = Counter()  # stats of crawlers that have ended
         self._down_since: dict[str, int] = {}  # by spider: wall ns, until a gap says so
         self._stop = asyncio.Event()
-        asked: dict[str, Any] = {} if duration is None else {"duration": duration}
+        given: dict[str, Any] = {} if duration is None else {"duration": duration}
         for each in chosen:
-            asked |= each.arguments.given()
-        asked["plans"] = [each.plan.name for each in chosen]
-        asked["feeds"] = [
+            given |= each.arguments.given()
+        given["plans"] = [each.plan.name for each in chosen]
+        given["feeds"] = [
             {"spider": feed.spider, "arguments": feed.arguments, "after_s": feed.after_s}
             for feed in self.feeds
         ]
         self._archive = process.writer.open_run(
-            "collect", "", (), asked, {"SIMULATOR_URL": process.simulator}
+            "collect", "", (), given, {"SIMULATOR_URL": process.simulator}
         )
         self._sealing: asyncio.Task[None] | None = None
         self._keeping: list[asyncio.Task[None]] = []
@@ -128,7 +128,7 @@ class Collection:
         self.stop_reason = self.stop_reason or reason
         self._stop.set()
         self._stop_keeping()
-        ask_to_stop(self.crawlers, reason)
+        stop_runs(self.crawlers, reason)
 
     def cut_off(self) -> None:
         """Do nothing: its feeds are cut off themselves."""
@@ -151,7 +151,7 @@ class Collection:
         self.process.shutdown.leave(self, self.exit_code)
 
     def _stop_keeping(self) -> None:
-        """Nothing is due any more; what is in flight still comes before listeners `finish`."""
+        """Stop what keeps the collection going; what is in flight still comes before listeners `finish`."""
         for task in self._keeping:
             task.cancel()
 
@@ -230,7 +230,7 @@ class Collection:
             ran = await self._run(feed, is_bounded=True)
             if ran.exit_code == DISK:
                 self.request_stop("disk")
-            if self._stop.is_set():
+            if feed.is_once or self._stop.is_set():
                 return ran.exit_code
             lasted = to_seconds(self.process.clock.mono_ns() - begun)
             failures = 1 if lasted >= LASTED_S else failures + 1
@@ -306,7 +306,7 @@ class Collection:
         await self._stop.wait()
         while run_of(crawler) is None:  # noqa: ASYNC110  (nothing tells that it is there)
             await asyncio.sleep(OPENING_S)
-        ask_to_stop([crawler], self.stop_reason or "")
+        stop_runs([crawler], self.stop_reason or "")
 
     def _summary(self) -> dict[str, Any]:
         return {

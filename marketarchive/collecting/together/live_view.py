@@ -35,9 +35,9 @@ class Observer:
         process, traffic = self._collection.process, self._collection.traffic
         listeners = self._collection.listeners
         now, mono = self._clock.now_ns(), self._clock.mono_ns()
-        then, rows, frames = self._before
+        on_complete, rows, frames = self._before
         self._before = (mono, traffic.rows, traffic.frames)
-        seconds = max(to_seconds(mono - then), 1e-9)
+        seconds = max(to_seconds(mono - on_complete), 1e-9)
         return StatusSnapshot(
             f"{utc(now):%Y-%m-%d %H:%M:%S}Z",
             tuple(listener.look(now) for listener in listeners),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from marketarchive.collecting.arguments import Argument, Arguments, parse_arguments
 from marketarchive.collecting.together.feed_counts import FeedCounts
@@ -23,6 +24,8 @@ class PlannedFeed:
     """`--<option>` leaves it out. So does a machine that lacks what it needs, and it may be refused."""
     title: str = ""
     """Name, in words, of what `option` leaves out."""
+    is_once: bool = False
+    """One run is all there is to do: it is not started again when it has ended by itself."""
 
 
 def no_last_pass(feeds: Sequence[PlannedFeed]) -> PlannedFeed | None:  # noqa: ARG001  (a plan's interface)
@@ -43,6 +46,8 @@ class Plan:
     """Run once when the duration is over."""
     listener: Callable[[Arguments, int], Listener] | None = None
     """Makes what is shown of it; given the wall ns of the start. None: a line for each feed."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that it needs to be otherwise; those of the command line hold all the same."""
 
     def arguments(self, given: Mapping[str, str]) -> Arguments:
         """Return those of `given` that it takes, the rest by default. Raises ArgumentError."""

@@ -26,8 +26,8 @@ NEVER = logging.CRITICAL + 1
 def is_free(settings: BaseSettings) -> bool:
     """Return whether the user leaves it to us where log lines go."""
     file, enabled, level = CHOICES
-    is_level_asked = (settings.getpriority(level) or 0) >= SETTINGS_PRIORITIES["cmdline"]
-    return settings.getbool(enabled) and not settings[file] and not is_level_asked
+    is_level_given = (settings.getpriority(level) or 0) >= SETTINGS_PRIORITIES["cmdline"]
+    return settings.getbool(enabled) and not settings[file] and not is_level_given
 
 
 class TerminalLog:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
+from marketarchive.collecting.together.claim import LOG_FILE, running, stale
 from marketarchive.exceptions import ArgumentError, MarketArchiveError
 from marketarchive.plans.kxbtc15m import history
-from marketarchive.plans.kxbtc15m.claim import LOG_FILE, running, stale
 from marketarchive.times import from_iso, utc
 
 START_S = 60.0

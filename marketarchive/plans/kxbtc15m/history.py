@@ -1,4 +1,4 @@
-"""What the record holds already: read back at a start, so that markets are continued and not begun again."""
+"""The record as earlier runs left it: read back at a start, so that markets are continued."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _Line(msgspec.Struct):
 
 @dataclass
 class History:
-    """Of one series."""
+    """Lines of one series that earlier runs wrote."""
 
     markets: dict[str, Followed] = field(default_factory=dict)  # by ticker
     index: dict[int, Decimal | None] = field(default_factory=dict)  # by Unix second

@@ -1,4 +1,4 @@
-"""What a market trades at, at a moment, of whoever knows it best."""
+"""A market's quote at a moment, from the source that knows it best."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEPT = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Quote:
+class YesQuote:
     """Best prices of YES in dollars, None of an empty side, and contracts."""
 
     source: str  # rest, stream
@@ -41,7 +41,7 @@ class Quote:
 class QuoteSource(Protocol):
     """Knows what markets trade at."""
 
-    def at(self, ticker: str, tick: int) -> Quote | None:
+    def at(self, ticker: str, tick: int) -> YesQuote | None:
         """Return the state at `tick`, wall ns; None where nothing is known of it."""
 
 
@@ -62,15 +62,15 @@ class PolledQuotes:
         """Let go of a market that is over."""
         self._answers.pop(ticker, None)
 
-    def at(self, ticker: str, tick: int) -> Quote | None:
+    def at(self, ticker: str, tick: int) -> YesQuote | None:
         """Return the state at `tick`; what was asked for later says nothing of it."""
-        before = [asked for asked in self._answers.get(ticker, ()) if asked <= tick]
+        before = [requested for requested in self._answers.get(ticker, ()) if requested <= tick]
         if not before:
             return None
         polled = self._answers[ticker][max(before)]
         quoted = polled.quoted
         age_s = polled.age_s + max(0.0, to_seconds(tick - polled.received_at))
-        return Quote(
+        return YesQuote(
             "rest",
             quoted.yes_bid,
             quoted.yes_ask,
@@ -104,14 +104,14 @@ class StreamedQuotes:
         """Let go of a market that is over."""
         self._tickers.pop(ticker, None)
 
-    def at(self, ticker: str, tick: int) -> Quote | None:
+    def at(self, ticker: str, tick: int) -> YesQuote | None:
         """Return the state at `tick`, None where the stream does not prove it."""
         top = None if self._source is None else self._source.state(ticker, tick)
         if top is None:
             return None
         before = [at for at in self._tickers.get(ticker, ()) if at <= tick]
         said = self._tickers[ticker][max(before)] if before else None
-        return Quote(
+        return YesQuote(
             "stream",
             top.best_bid,
             top.best_ask,
@@ -123,7 +123,7 @@ class StreamedQuotes:
         )
 
 
-def completed(quote: Quote, other: Quote | None) -> Quote:
+def completed(quote: YesQuote, other: YesQuote | None) -> YesQuote:
     """Return `quote` with what its source does not say taken from a fresh other one."""
     if other is None or not other.is_fresh:
         return quote
@@ -135,7 +135,7 @@ def completed(quote: Quote, other: Quote | None) -> Quote:
     )
 
 
-def best_quote(sources: Sequence[QuoteSource], ticker: str, tick: int) -> Quote | None:
+def best_quote(sources: Sequence[QuoteSource], ticker: str, tick: int) -> YesQuote | None:
     """Return the first fresh quote of `sources`, the best first; where none is fresh, the newest."""
     found = [quote for source in sources if (quote := source.at(ticker, tick)) is not None]
     fresh = [quote for quote in found if quote.is_fresh]

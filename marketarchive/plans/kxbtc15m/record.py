@@ -15,14 +15,20 @@ from typing import Any
 from marketarchive.clock import Clock, sleep_until
 from marketarchive.collecting.kalshi.price_polls import PolledMarket
 from marketarchive.collecting.live_books import BookSource, StateSource
+from marketarchive.collecting.together.claim import claim
 from marketarchive.collecting.together.listener import Listener, Observation, RowWriter, Total
 from marketarchive.items import Gap, Market
 from marketarchive.plans.kxbtc15m import history
-from marketarchive.plans.kxbtc15m.claim import claim
 from marketarchive.plans.kxbtc15m.index import PublishedIndex
 from marketarchive.plans.kxbtc15m.lines import line, number, opening, prices, seconds, settlement, strike_set
 from marketarchive.plans.kxbtc15m.market import Followed
-from marketarchive.plans.kxbtc15m.quotes import PolledQuotes, Quote, QuoteSource, StreamedQuotes, best_quote
+from marketarchive.plans.kxbtc15m.quotes import (
+    PolledQuotes,
+    QuoteSource,
+    StreamedQuotes,
+    YesQuote,
+    best_quote,
+)
 from marketarchive.plans.kxbtc15m.shown import Counts, Shown
 from marketarchive.plans.kxbtc15m.spot import NOTHING, SHOWN, SpotMarkets, SpotSecond
 from marketarchive.times import SECOND, utc
@@ -46,7 +52,7 @@ class Record(Listener):
     """The record of some series."""
 
     def __init__(self, chosen: Sequence[str], output: Path | None, with_spot: Collection[str]) -> None:
-        """chosen: series; output: folder of the record's files, None: records/ of OUTPUT_DIR.
+        """Prepare a record. chosen: series; output: folder of its files, None: records/ of OUTPUT_DIR.
 
         with_spot: assets whose exchanges are collected beside.
         """
@@ -204,7 +210,7 @@ class Record(Listener):
         market.closing = [values.get(second) for second in seconds]
         market.closing_index = [self._published.at(market.asset, second) for second in seconds]
 
-    def _is_observed(self, quote: Quote | None, market: Followed, spot: SpotSecond) -> bool:
+    def _is_observed(self, quote: YesQuote | None, market: Followed, spot: SpotSecond) -> bool:
         """Return whether the venue's state is fresh and, where exchanges are collected, one of them is."""
         has_spot = market.asset not in self._with_spot or any(venue in spot.mids for venue in SHOWN)
         return quote is not None and quote.is_fresh and has_spot

@@ -1,4 +1,4 @@
-"""What is shown of a record while it is made."""
+"""Display of a record while it is made."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from marketarchive.collecting.together.listener import Share
 from marketarchive.collecting.together.look import fitting, new_table, share_text
 from marketarchive.plans.kxbtc15m.lines import cents
 from marketarchive.plans.kxbtc15m.market import Followed
-from marketarchive.plans.kxbtc15m.quotes import Quote
+from marketarchive.plans.kxbtc15m.quotes import YesQuote
 from marketarchive.times import SECOND
 
 COLUMNS = ("series", "market", "left", "strike", "yes bid", "ask", "ticks", "observed")
@@ -27,7 +27,7 @@ class ShownMarket:
     ticker: str
     left_s: int
     strike: Decimal | None
-    quote: Quote | None
+    quote: YesQuote | None
     ticks: Share
 
     def cells(self) -> dict[str, str]:
@@ -48,13 +48,13 @@ class ShownMarket:
 
 @dataclass
 class Counts:
-    """What was recorded of a series."""
+    """Counts of what was recorded of a series."""
 
     markets: int = 0
     ticks: Share = field(default_factory=Share)
-    newest: Quote | None = None
+    newest: YesQuote | None = None
 
-    def count(self, quote: Quote | None, *, is_observed: bool) -> None:
+    def count(self, quote: YesQuote | None, *, is_observed: bool) -> None:
         """Count a tick."""
         self.ticks += Share(int(is_observed), 1)
         self.newest = quote

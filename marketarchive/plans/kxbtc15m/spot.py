@@ -1,4 +1,4 @@
-"""What exchanges show at a second: mid prices, and the index calculated from their books."""
+"""Prices of exchanges at a second: mid prices, and the index calculated from their books."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ LATE_S = 15
 
 
 @dataclass(slots=True)
-class Round:
+class TrackedRound:
     """A market that is open for a while, and what was observed of it; times in wall ns."""
 
     slug: str
@@ -39,17 +39,17 @@ class Lane:
     """The rounds of one asset and duration, one after the other."""
 
     followed_ns: int  # since when: the first row's tick, the collector's start before there is one
-    rounds: dict[str, Round] = field(default_factory=dict)  # by slug
+    rounds: dict[str, TrackedRound] = field(default_factory=dict)  # by slug
     newest: Row | None = None
     has_rows: bool = False
     _forgotten: Share = NOTHING
     _forgotten_rounds: int = 0
 
-    def at(self, now: int) -> Round | None:
+    def at(self, now: int) -> TrackedRound | None:
         """Return the round under way."""
         return next((each for each in self.rounds.values() if each.start_ns <= now < each.end_ns), None)
 
-    def share(self, of: Round, now: int) -> Share:
+    def share(self, of: TrackedRound, now: int) -> Share:
         """Return what was observed of a round's seconds so far, since it was followed."""
         since = max(of.start_ns, self.followed_ns)
         until = min(max(of.rows_to_ns, now - LATE_S * SECOND), of.end_ns)
@@ -71,7 +71,7 @@ class Lane:
             of.rows_to_ns = max(of.rows_to_ns, row.tick + SECOND)
             self.newest = row
 
-    def forget(self, of: Round, now: int) -> None:
+    def forget(self, of: TrackedRound, now: int) -> None:
         """Keep only the sums of a round."""
         if (share := self.share(of, now)).due:
             self._forgotten += share
@@ -102,7 +102,7 @@ class Board(Listener):
         self._forgotten_to = 0  # wall ns; a round that ended before it and is not known is over and summed up
 
     def take(self, item: Any) -> None:
-        """Any item that passes."""
+        """Apply an item that passes, of any kind."""
         if isinstance(item, Row):
             self._take_row(item)
         elif isinstance(item, Market):
@@ -121,7 +121,7 @@ class Board(Listener):
             self.gaps.update(self._assets_of(item.scope) or ("",))
 
     def without_outcome(self, since: int, now: int) -> int:
-        """How many rounds ended between these times and have no outcome yet."""
+        """Count the rounds that ended between these times (wall ns) and have no outcome yet."""
         return sum(
             since <= each.end_ns <= now and each.market_id not in self._with_outcome
             for lane in self.lanes.values()
@@ -129,7 +129,7 @@ class Board(Listener):
         )
 
     def forget(self, now: int) -> None:
-        """What is long over."""
+        """Forget rounds that ended long ago and have their outcome."""
         before = self._forgotten_to = now - REMEMBERED_S * SECOND
         for lane in self.lanes.values():
             for each in list(lane.rounds.values()):
@@ -204,14 +204,14 @@ class Board(Listener):
             start, end = (from_datetime(at) for at in (market.start_at, market.end_at))
             if end < self._forgotten_to:
                 return
-            lane.rounds[market.slug] = Round(market.slug, market.market_id, start, end)
+            lane.rounds[market.slug] = TrackedRound(market.slug, market.market_id, start, end)
             self._lane_of[market.slug] = lane
             self._tokens_of[market.slug] = tuple((market.tokens or {}).values())
             names = (market.slug, *self._tokens_of[market.slug])
             self._asset_of.update(dict.fromkeys(names, market.asset or ""))
 
     def _assets_of(self, scope: Scope) -> set[str]:
-        """By slug, token, or what a symbol (topic:symbol) begins with."""
+        """Return the assets of a scope: by slug, token, or the beginning of a symbol (topic:symbol)."""
         found = {self._asset_of[name] for name in scope.subjects if name in self._asset_of}
         if scope.kind in ("symbol", "asset", "page"):
             said = [subject.rpartition(":")[2].upper() for subject in scope.subjects]

@@ -1,4 +1,4 @@
-"""What is shown of the rounds under way, a row for each asset and duration."""
+"""Display of the rounds under way, a row for each asset and duration."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ OFFENDERS = 10
 
 
 @dataclass
-class Check:
+class CheckResult:
     """Result of one check, its offenders with the worst first.
 
     `warn`: true of the archive, known to it, and worth knowing.
@@ -55,7 +55,7 @@ class ProductChecks:
     """Checks that a product adds: `research/products/<name>` has them as `CHECKS` in its module `checks`."""
 
     venues: frozenset[str]  # whose feeds they look at
-    check: Callable[[Path, Sequence[Label]], Sequence[Check]]
+    check: Callable[[Path, Sequence[Label]], Sequence[CheckResult]]
     """Takes OUTPUT_DIR and the labels of every venue's rounds of the asked time."""
 
 

@@ -15,10 +15,10 @@ from marketarchive.archive.run import run_name
 from marketarchive.archive.segment_scan import SegmentScan
 from marketarchive.archive.seqs import claimed
 from marketarchive.archive.tree import run_locks
-from marketarchive.research.checks.check import OFFENDERS, Check, State
+from marketarchive.research.checks.check import OFFENDERS, CheckResult, State
 from marketarchive.times import from_iso
 
-NOT_TOLD = "not all told"
+NOT_REPORTED = "not all told"
 """State of a feed with a moved segment whose ledger line does not tell all its numbers."""
 
 RULE = (
@@ -29,7 +29,7 @@ RULE = (
 )
 
 
-def check(root: Path, since: int | None = None, until: int | None = None) -> Check:
+def check(root: Path, since: int | None = None, until: int | None = None) -> CheckResult:
     """Check the runs with a line in `since` <= time < `until` (ns).
 
     It uses `scrapy verify`'s own functions.
@@ -67,7 +67,7 @@ def check(root: Path, since: int | None = None, until: int | None = None) -> Che
             }
         )
     messages = sum(each["messages"] for each in details)
-    return Check(
+    return CheckResult(
         "sequence",
         "No message is missing between the segments",
         RULE,
@@ -104,7 +104,7 @@ def _facts(root: Path, entry: Entry, report: VerifyReport) -> SegmentScan | None
 def _state_of_all(report: VerifyReport, states: set[str]) -> State:
     if not states:
         return "nothing to check"
-    return "fail" if report.problems else "warn" if NOT_TOLD in states else "pass"
+    return "fail" if report.problems else "warn" if NOT_REPORTED in states else "pass"
 
 
 def _state(*, is_sound: bool, is_alive: bool, is_whole: bool) -> str:
@@ -112,7 +112,7 @@ def _state(*, is_sound: bool, is_alive: bool, is_whole: bool) -> str:
         return "problems"
     if is_alive:
         return "running"
-    return "dense" if is_whole else NOT_TOLD
+    return "dense" if is_whole else NOT_REPORTED
 
 
 def _touches(entry: Entry, since: int | None, until: int | None) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marketarchive.research.checks.check import OFFENDERS, Check, dicts, share
+from marketarchive.research.checks.check import OFFENDERS, CheckResult, dicts, share
 from marketarchive.research.engine import run, stored
 from marketarchive.research.tables.gap_scope import concerns
 from marketarchive.research.tables.partitions import files
@@ -23,14 +23,14 @@ RULE = (
 VERDICTS = ("ok", "failed", "unchecked", "not_available")
 
 _NAMED = "venue, feed, run, seq, connection, market, slug, token, event_time, received_at, verified"
-_NAMES = "[told.slug, told.market, told.token]"
-_TOLD = f"""EXISTS (FROM gaps
-    WHERE gaps.run = told.run AND {concerns("told.venue", "told.feed", _NAMES, "told.connection")}
-    AND gaps."from" <= told.received_at
-    AND coalesce(gaps."to", 'infinity') >= coalesce(told.event_time, told.received_at))"""
+_NAMES = "[found.slug, found.market, found.token]"
+_REPORTED = f"""EXISTS (FROM gaps
+    WHERE gaps.run = found.run AND {concerns("found.venue", "found.feed", _NAMES, "found.connection")}
+    AND gaps."from" <= found.received_at
+    AND coalesce(gaps."to", 'infinity') >= coalesce(found.event_time, found.received_at))"""
 
 
-def check(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> Check:
+def check(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> CheckResult:
     """Check what was received in `first` <= time < `last` (ns). Raises duckdb.Error."""
     parts = []
     for name, where in (("books", "route IS DISTINCT FROM 'state'"), ("book_changes", "true")):
@@ -43,29 +43,29 @@ def check(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: i
     unexplained = 0
     offenders: list[dict[str, Any]] = []
     if parts:
-        told = f"({' UNION ALL '.join(parts)})"
+        reported = f"({' UNION ALL '.join(parts)})"
         counts = ", ".join(f"count(*) FILTER (verified = '{name}') AS {name}" for name in VERDICTS)
         counted = dicts(
             connection,
             f"""SELECT source AS "table", venue, feed, count(*) AS "rows", {counts}
-                FROM {told} GROUP BY ALL ORDER BY ALL""",
+                FROM {reported} GROUP BY ALL ORDER BY ALL""",
         )
         view_gaps(connection, root, first - DAY, None)
         run(
             connection,
             f"""CREATE OR REPLACE TEMP TABLE failed AS
-                SELECT *, {_TOLD} AS is_told FROM {told} AS told WHERE verified = 'failed'""",
+                SELECT *, {_REPORTED} AS is_reported FROM {reported} AS found WHERE verified = 'failed'""",
         )
-        [[unexplained]] = run(connection, "SELECT count(*) FROM failed WHERE NOT is_told")
+        [[unexplained]] = run(connection, "SELECT count(*) FROM failed WHERE NOT is_reported")
         offenders = dicts(
             connection,
             f"""SELECT source AS "table", feed, run, seq, coalesce(slug, market) AS market, token,
-                       event_time::VARCHAR AS event_time, is_told AS in_a_recorded_gap
-                FROM failed ORDER BY is_told, failed.event_time, run, seq LIMIT {OFFENDERS}""",
+                       event_time::VARCHAR AS event_time, is_reported AS in_a_recorded_gap
+                FROM failed ORDER BY is_reported, failed.event_time, run, seq LIMIT {OFFENDERS}""",
         )
     sums = {name: sum(each[name] for each in counted) for name in ("rows", *VERDICTS)}
     checked = sums["ok"] + sums["failed"]
-    return Check(
+    return CheckResult(
         "books",
         "Books have the hashes that they state",
         RULE,

@@ -18,7 +18,7 @@ from marketarchive.archive.ledger import Entry, Ledger
 from marketarchive.archive.reader import SEGMENT_KINDS
 from marketarchive.clock import Clock, RealClock
 from marketarchive.exceptions import ArchiveError, DiskError
-from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, leave_manifest
+from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, write_manifest
 from marketarchive.research.engine import require
 from marketarchive.research.labels import label_files
 from marketarchive.research.labels.label import VERDICTS, Label, touches
@@ -35,7 +35,7 @@ VERSION = 2
 
 @dataclass
 class GroundTruth:
-    """What a call left: all labels there are, of which `made` are new or different."""
+    """The result of a call: all labels there are, of which `made` are new or different."""
 
     labels: list[Label] = field(default_factory=list)
     made: int = 0
@@ -68,7 +68,7 @@ def ground_truth(
     progress: Progress | None = None,
     clock: Clock | None = None,
 ) -> GroundTruth:
-    """Brings the labels of windows that touch `since` <= time < `until` (ns) up to date; others stay.
+    """Bring the labels of windows that touch `since` <= time < `until` (ns) up to date; others stay.
 
     One call at a time; another waits. Raises ArchiveError, ConfigurationError, DiskError.
     """
@@ -90,10 +90,10 @@ def label_markets(
     estimate: bool = False,
     progress: Progress | None = None,
 ) -> list[Label]:
-    """Labels of every round that began in the archive's time and touches `since` <= time < `until` (ns).
+    """Label the rounds that began in the archive's time and touch `since` <= time < `until` (ns).
 
-    By start and slug. Makes the tables that it needs, and writes no labels: `ground_truth` does. Raises
-    ArchiveError, ConfigurationError, DiskError.
+    Returned by start and slug. Makes the tables that it needs, and writes no labels: `ground_truth` does.
+    Raises ArchiveError, ConfigurationError, DiskError.
     """
     require()
     shown = progress or NullProgress()
@@ -229,4 +229,4 @@ def _manifest(
     versions = {"ground_truth": VERSION}
     for source in round_sources():
         versions |= {f"{source.platform} {name}": version for name, version in source.versions.items()}
-    return leave_manifest(root, clock, started, "ground-truth", arguments, versions, made)
+    return write_manifest(root, clock, started, "ground-truth", arguments, versions, made)

@@ -1,4 +1,4 @@
-"""What sealed segments say, read once: a segment never changes, so it is kept under its digest."""
+"""Facts of sealed segments, read once: a segment never changes, so they are kept under its digest."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ SPLIT = "Split"
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What decided a market, in dollars. A null price has its reason in `reason`."""
+    """The prices and outcome that decided a market, in dollars. A null price has its reason in `reason`."""
 
     market_id: str
     condition_id: str  # the venue's own id

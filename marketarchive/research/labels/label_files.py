@@ -26,21 +26,21 @@ _E18 = ("strike_e18", "settlement_e18")
 
 
 class LabelStamp(msgspec.Struct):
-    """What the Parquet file says of itself."""
+    """The inputs that a Parquet file of labels was made of, kept in its metadata."""
 
     key: str  # of all inputs
     since: int | None = None  # the windows that were looked at with these inputs, ns
     until: int | None = None
 
     def covers(self, key: str, since: int | None, until: int | None) -> bool:
-        """Whether nothing can have changed in `since` <= time < `until`."""
+        """Return whether nothing can have changed in `since` <= time < `until` (wall ns; None: no bound)."""
         begins = self.since is None or (since is not None and since >= self.since)
         ends = self.until is None or (until is not None and until <= self.until)
         return self.key == key and begins and ends
 
 
 def read_labels(root: Path) -> list[Label]:
-    """As they were made last, by start and slug; none where `scrapy ground-truth` has not run."""
+    """Read the labels made last, by start and slug; none where `scrapy ground-truth` has not run."""
     import pyarrow.parquet as pq
 
     path = root / PARQUET
@@ -56,7 +56,7 @@ def read_labels(root: Path) -> list[Label]:
 
 
 def stamp_of(root: Path) -> LabelStamp | None:
-    """None when there is no file, or none that can be read."""
+    """Read the stamp of the Parquet file; None when there is no file, or none that can be read."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -68,7 +68,7 @@ def stamp_of(root: Path) -> LabelStamp | None:
 
 
 def write(root: Path, labels: Sequence[Label], stamp: LabelStamp) -> None:
-    """Both files, each whole or as it was before. Raises OSError."""
+    """Write both files, each whole or as it was before. Raises OSError."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -84,18 +84,18 @@ def write(root: Path, labels: Sequence[Label], stamp: LabelStamp) -> None:
 
 
 def market_master(labels: Iterable[Label]) -> bytes:
-    """A JSON list of objects; prices are numbers with all their digits, and integers of 10**-18 as text."""
+    """Encode a JSON list of objects; prices are numbers with all digits, and integers of 10**-18 as text."""
     lines = [_ENCODER.encode(master_row(each)) for each in labels]
     return b"[\n" + b",\n".join(lines) + b"\n]\n"
 
 
 def pretty(document: Any) -> str:
-    """JSON for people, numbers with all their digits."""
+    """Encode JSON for people, numbers with all their digits."""
     return msgspec.json.format(_ENCODER.encode(document), indent=2).decode()
 
 
 def master_row(label: Label) -> dict[str, Any]:
-    """Times in Unix seconds."""
+    """Return a label as the JSON file has it; times are Unix seconds."""
     return {
         "market_id": label.market_id,
         "asset": label.asset,
@@ -135,7 +135,7 @@ def _seconds(ns: int) -> int | float:
 
 
 def _plain(value: Decimal | None) -> Decimal | None:
-    """Without trailing zeros, and without rounding to the context's digits."""
+    """Return a number without trailing zeros, not rounded to the context's digits."""
     text = plain(value)
     return None if text is None else Decimal(text)
 
@@ -146,7 +146,7 @@ def _row(label: Label) -> dict[str, Any]:
 
 
 def _schema() -> pa.Schema:
-    """In the order of Label's fields."""
+    """Return the Parquet columns, in the order of Label's fields."""
     import pyarrow as pa
 
     columns = []

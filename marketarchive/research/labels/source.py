@@ -1,4 +1,4 @@
-"""What a product declares of the rounds of a venue, so that `scrapy ground-truth` labels them."""
+"""Declaration of the rounds of a venue by a product, so that `scrapy ground-truth` labels them."""
 
 from __future__ import annotations
 

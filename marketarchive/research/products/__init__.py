@@ -1,6 +1,6 @@
-"""What joins the messages of named venues into data of its own, and may import these venues.
+"""Products: packages that join messages of named venues into data of their own, and may import these venues.
 
-A package here is one, and nothing else has to be told of it. If its module `product` has a `PRODUCT`,
+A package here is one, and nothing else has to name it. If its module `product` has a `PRODUCT`,
 reports show it; if its module `rounds` has a `SOURCE`, `scrapy ground-truth` labels its rounds; if its module
 `checks` has `CHECKS`, `scrapy validate` makes them; if its module `exports` has `EXPORTS`, `scrapy export`
 writes them; if its module `frame` has a function `frame`, it is a method of `Archive`, called like the
@@ -35,9 +35,8 @@ def products() -> tuple[Product, ...]:
 
 
 def products_of(feeds: Collection[tuple[str, str]]) -> list[Product]:
-    """Return the products that join a venue of `feeds` (venue, feed)."""
-    there = {venue for venue, _ in feeds}
-    return [product for product in products() if there & product.venues]
+    """Return the products that join one of `feeds` (venue, feed)."""
+    return [product for product in products() if any(product.joins(*each) for each in feeds)]
 
 
 @cache

@@ -39,7 +39,7 @@ def shares(found: Shares, scope: ReportScope) -> Chart:
     rows = found.rows()
     for row in rows:
         row["middle"] = (row["x"] + row["x2"]) // 2
-    told = [
+    reported = [
         ("asset", "asset"),
         ("from (UTC)", "from"),
         ("to", "to"),
@@ -69,7 +69,7 @@ def shares(found: Shares, scope: ReportScope) -> Chart:
                     },
                     "y2": {"field": "y2"},
                     "color": color,
-                    "tooltip": tooltip(told),
+                    "tooltip": tooltip(reported),
                 },
             },
             {
@@ -82,7 +82,7 @@ def shares(found: Shares, scope: ReportScope) -> Chart:
                     "x": moments("middle", scope),
                     "y": {"datum": 1.19, "type": "quantitative"},
                     "color": color,
-                    "tooltip": tooltip(told),
+                    "tooltip": tooltip(reported),
                 },
             },
         ],
@@ -169,7 +169,11 @@ def _panel(
     for name in names:
         color = {"spread": INK, "bids": GREEN, "asks": RED}[name]
         y = {"type": "quantitative", "title": axis, "axis": {"tickCount": 4}}
-        told = ((name, "median"), (f"{name}_low", "a tenth is below"), (f"{name}_high", "a tenth is above"))
+        reported = (
+            (name, "median"),
+            (f"{name}_low", "a tenth is below"),
+            (f"{name}_high", "a tenth is above"),
+        )
         layers += [
             {
                 "mark": {"type": "area", "opacity": 0.18, "color": color},
@@ -189,7 +193,7 @@ def _panel(
                 "encoding": {
                     "x": moments("x", scope),
                     "y": {**y, "field": name},
-                    "tooltip": [*tooltip([("from (UTC)", "from")]), *(amount(*each) for each in told)],
+                    "tooltip": [*tooltip([("from (UTC)", "from")]), *(amount(*each) for each in reported)],
                 },
             },
         ]

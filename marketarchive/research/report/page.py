@@ -28,7 +28,7 @@ class Section:
 
     id: str
     title: str
-    told: str
+    text: str
     chart: Chart | None = None
     extra: str = ""  # HTML below the chart
 
@@ -116,7 +116,7 @@ def _number(is_number: bool) -> str:
 
 def _section(each: Section) -> str:
     chart = f'<div id="{each.id}"></div>' if each.chart is not None else ""
-    parts = (f"<h2>{escape(each.title)}</h2>", each.told, chart, each.extra)
+    parts = (f"<h2>{escape(each.title)}</h2>", each.text, chart, each.extra)
     return f'<section id="section-{each.id}">{"".join(parts)}</section>\n'
 
 

@@ -46,6 +46,9 @@ class ReportPart:
     validation: str = ""  # HTML
     validation_state: str | None = None
     differing: int = 0  # outcomes that are not the official ones
+    defects: Sequence[str] = ()  # what is wrong with the product's own data
+    care: Sequence[str] = ()  # what of them is missing
+    rows: int = 0  # of them that were looked at
     rounds: Sequence[Mapping[str, Any]] = ()
     round_chart: Chart = field(default_factory=dict)
 
@@ -63,3 +66,8 @@ class Product:
     """Brings up to date what its part shows: root, since, until (ns), the master's URL."""
     part: Callable[[Found], ReportPart]
     inputs: tuple[PurePosixPath, ...] = ()  # files that its part is made from, in OUTPUT_DIR
+    feeds: frozenset[str] | None = None  # of these venues those that it is about; None: all
+
+    def joins(self, venue: str, feed: str) -> bool:
+        """Return whether its part tells of a feed."""
+        return venue in self.venues and (self.feeds is None or feed in self.feeds)

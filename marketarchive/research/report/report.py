@@ -17,7 +17,7 @@ from marketarchive.clock import RealClock
 from marketarchive.exceptions import ArchiveError, ConfigurationError, DiskError
 from marketarchive.research.checks import verified_books
 from marketarchive.research.checks.check import share
-from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, leave_manifest
+from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, write_manifest
 from marketarchive.research.engine import connect, require
 from marketarchive.research.names import known as known_of
 from marketarchive.research.products import products_of
@@ -157,8 +157,11 @@ class _Report:
             dead_runs=[each.name for each in runs if each.state == "dead"],
             alive_runs=[each.name for each in runs if each.state == "alive"],
             not_looked_at=unseen,
+            defects=[each for part in parts for each in part.defects],
+            care=[each for part in parts for each in part.care],
+            rows=sum(part.rows for part in parts),
         )
-        told = [
+        reported = [
             (2, sections.coverage(seen, about, [note for part in parts for note in part.notes])),
             (3, sections.gaps(missing, about)),
             (6, sections.verified(verified, about)),
@@ -173,20 +176,20 @@ class _Report:
             figures=_figures(seen, verified, len(missing), parts, there),
             facts=self._facts(there, runs, state, parts, unseen),
             validation="".join(part.validation for part in parts),
-            sections=[section for _, section in sorted(told, key=lambda each: each[0])],
+            sections=[section for _, section in sorted(reported, key=lambda each: each[0])],
             rounds=drawn.rounds,
             round_chart=drawn.round_chart,
         )
 
     def _not_looked_at(self, there: ReceivedFeeds) -> list[str]:
         """Return the feeds that came in the time and of which nothing here says how much of them was seen."""
-        joined = frozenset[str]().union(*(product.venues for product in self._products))
-        return [
-            feed
-            for feed in sorted(there.feeds)
-            if (venue := feed.split("/")[0]) not in joined
-            and "coverage" not in tables_of(venue, feed.split("/")[1])
-        ]
+        unseen = []
+        for name in sorted(there.feeds):
+            venue, feed = name.split("/")
+            is_joined = any(product.joins(venue, feed) for product in self._products)
+            if not is_joined and "coverage" not in tables_of(venue, feed):
+                unseen.append(name)
+        return unseen
 
     def _facts(
         self,
@@ -247,7 +250,7 @@ class _Report:
             "verdict": found.level,
             "reasons": found.reasons,
         }
-        return leave_manifest(root, RealClock(), self._started, "report", arguments, _versions(), made)
+        return write_manifest(root, RealClock(), self._started, "report", arguments, _versions(), made)
 
     def _inputs(self) -> list[dict[str, str]]:
         """List the inputs with checksums.
@@ -286,8 +289,8 @@ def _figures(
         *(figure for part in parts for figure in part.figures),
     ]
     if others := set(seen.kinds).difference(*(part.kinds for part in parts)):
-        told = shares.observed(seen.total(others))
-        found.append((2, told, "of markets' tracked seconds observed or proven quiet"))
+        reported = shares.observed(seen.total(others))
+        found.append((2, reported, "of markets' tracked seconds observed or proven quiet"))
     return [(number, what) for _, number, what in sorted(found, key=lambda each: each[0])]
 
 

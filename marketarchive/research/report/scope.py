@@ -71,12 +71,12 @@ def scope(root: Path, since: int | None, until: int | None, assets: Collection[s
     if not entries:
         raise ArchiveError(f"{root} has no sealed segment: a report tells of a recording that was sealed")
     recorded = feeds_with("coverage") | feeds_with("reference_prices")
-    told = [each for each in entries if (each["venue"], each["feed"]) in recorded] or entries
-    end = max(map(_last, told)) + 1 if until is None else until
-    start = max(min(from_iso(each["first"]) for each in told), end - DAY) if since is None else since
+    reported = [each for each in entries if (each["venue"], each["feed"]) in recorded] or entries
+    end = max(map(_last, reported)) + 1 if until is None else until
+    start = max(min(from_iso(each["first"]) for each in reported), end - DAY) if since is None else since
     start, end = start // _SLICE * _SLICE, -(-end // _SLICE) * _SLICE
     if start >= end:
-        span = f"{iso(min(from_iso(each['first']) for each in told))} to {iso(max(map(_last, told)))}"
+        span = f"{iso(min(from_iso(each['first']) for each in reported))} to {iso(max(map(_last, reported)))}"
         raise ArchiveError(f"nothing was recorded in the time asked for: the recording is of {span}")
     return ReportScope(root, start, end, None if assets is None else frozenset(assets))
 

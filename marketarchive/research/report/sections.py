@@ -34,20 +34,20 @@ last message of a stretch; section 2 does."""
 
 def coverage(found: Shares, scope: ReportScope, notes: Sequence[str] = ()) -> Section:
     title = "2. How much was seen"
-    told = paragraph(_COVERAGE.format(bin=length(found.bin_s)))
-    told += "".join(paragraph(note, soft=True) for note in notes)
+    text = paragraph(_COVERAGE.format(bin=length(found.bin_s)))
+    text += "".join(paragraph(note, soft=True) for note in notes)
     if not found.counts:
-        return Section("coverage", title, told + nothing("No round and no price was tracked in this time."))
-    return Section("coverage", title, told, charts.shares(found, scope))
+        return Section("coverage", title, text + nothing("No round and no price was tracked in this time."))
+    return Section("coverage", title, text, charts.shares(found, scope))
 
 
 def gaps(found: Sequence[ReportedGap], scope: ReportScope) -> Section:
-    title, told = "3. Recorded gaps", paragraph(_GAPS)
+    title, text = "3. Recorded gaps", paragraph(_GAPS)
     if not found:
-        return Section("gaps", title, told + nothing("No gap was recorded in this time."))
+        return Section("gaps", title, text + nothing("No gap was recorded in this time."))
     drawn = recorded_gaps.drawn(found)
     if len(drawn) < len(found):
-        told += paragraph(f"Of {len(found):,} gaps the longest {len(drawn):,} are drawn.")
+        text += paragraph(f"Of {len(found):,} gaps the longest {len(drawn):,} are drawn.")
     groups: dict[str, list[ReportedGap]] = {}
     for each in found:
         groups.setdefault(each.lane, []).append(each)
@@ -69,17 +69,17 @@ def gaps(found: Sequence[ReportedGap], scope: ReportScope) -> Section:
         ("causes", "whose fault, as far as that can be told"),
     ]
     chart = charts.timeline([each.row(scope) for each in drawn], scope)
-    return Section("gaps", title, told, chart, table(columns, rows))
+    return Section("gaps", title, text, chart, table(columns, rows))
 
 
 def verified(found: Shares, scope: ReportScope) -> Section:
-    title, told = (
+    title, text = (
         "6. Books that are what the venue hashed",
         paragraph(_VERIFIED.format(bin=length(found.bin_s))),
     )
     if not found.counts:
-        return Section("verified", title, told + nothing("No book and no change came in this time."))
-    return Section("verified", title, told, charts.shares(found, scope))
+        return Section("verified", title, text + nothing("No book and no change came in this time."))
+    return Section("verified", title, text, charts.shares(found, scope))
 
 
 def paragraph(text: str, *, soft: bool = False) -> str:

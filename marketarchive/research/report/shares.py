@@ -72,13 +72,15 @@ class Shares:
                 x, x2 = max(at, first), min(at + self.bin_s, last)
                 total, low = counted.total(), 0.0
                 worst = next((name for name in reversed(self.marked) if counted[name]), None)
-                told = {name: f"{counted[name]:,} ({share(counted[name], total)})" for name in self.states}
+                reported = {
+                    name: f"{counted[name]:,} ({share(counted[name], total)})" for name in self.states
+                }
                 for state in self.states:
                     if counted[state]:
                         high = low + counted[state] / total
                         found.append(
                             {"kind": kind, "asset": asset, "x": round(x * 1000), "x2": round(x2 * 1000)}
-                            | {"y": round(low, 6), "y2": round(high, 6), "state": state, **told}
+                            | {"y": round(low, 6), "y2": round(high, 6), "state": state, **reported}
                             | {"from": _minute(at), "to": _minute(at + self.bin_s)}
                             | {"is_worst": state == worst}
                         )

@@ -35,6 +35,9 @@ class ReportFindings:
     dead_runs: Sequence[str] = ()
     alive_runs: Sequence[str] = ()
     not_looked_at: Sequence[str] = ()  # feeds of which nothing says how much was seen
+    defects: Sequence[str] = ()  # of the data of products
+    care: Sequence[str] = ()  # likewise
+    rows: int = 0  # of these data
 
 
 @dataclass
@@ -59,7 +62,8 @@ def verdict(found: ReportFindings) -> Verdict:
         defects.append(
             f"runs that died and were not recovered: {', '.join(found.dead_runs)}: `{command('recover')}`"
         )
-    care = []
+    defects += found.defects
+    care = list(found.care)
     if found.unseen_s:
         care.append(
             f"{found.unseen_s:,} of {found.tracked_s:,} tracked seconds lie in recorded gaps or are unknown "
@@ -81,8 +85,8 @@ def verdict(found: ReportFindings) -> Verdict:
     if defects:
         return Verdict("defect", defects + care)
     if found.not_looked_at:
-        told = f"not looked at: {', '.join(found.not_looked_at)}: their venues declare no coverage"
-        care = [*care, told] if not found.tracked_s else care
-    if not found.tracked_s:
+        reported = f"not looked at: {', '.join(found.not_looked_at)}: their venues declare no coverage"
+        care = [*care, reported] if not found.tracked_s else care
+    if not found.tracked_s and not found.rows:
         return Verdict("unknown" if found.not_looked_at else "nothing", care)
     return Verdict("care" if care else "sound", care)

@@ -67,7 +67,7 @@ def check(
     unreadable: int,
     examples: list[dict[str, Any]],
     *,
-    asks_both: bool,
+    names_both_tokens: bool,
 ) -> list[BookCheck]:
     """Return the checks of one day's file of books.
 
@@ -88,7 +88,7 @@ def check(
                 f"ORDER BY {worst}, run, seq, position LIMIT {OFFENDERS}",
             )
         found.append(one)
-    if asks_both:
+    if names_both_tokens:
         found.append(_both(connection, rows))
     found.append(BookCheck(_READABLE, unreadable, counted[-1] + unreadable, examples[:OFFENDERS]))
     return found

@@ -194,7 +194,7 @@ def _of_polled_prices(read: Reading) -> Iterator[Watched]:
 
 def _of_topics(read: Reading) -> Iterator[Watched]:
     connection, day = read.connection, read.day
-    told, ends = connection_lines(read)
+    reported, ends = connection_lines(read)
     points = read.tables["reference_prices"]
     seen = {
         (found_in, name, topic): at
@@ -205,7 +205,7 @@ def _of_topics(read: Reading) -> Iterator[Watched]:
         )
     }
     by_topic: dict[tuple[str, str], list[SubscriptionSpan]] = defaultdict(list)
-    for span in spans(told, seen, ends):
+    for span in spans(reported, seen, ends):
         by_topic[span.run, span.name].append(span)
     arrivals: dict[tuple[str, str, str], dict[str, list[int]]] = defaultdict(dict)
     for found_in, name, topic, symbol, seconds in run(
@@ -249,13 +249,13 @@ def connection_lines(read: Reading) -> tuple[list[SubscriptionLine], dict[str, i
                    subscribe::VARCHAR, keys, reason
             FROM {lines(read.paths, LINE)} WHERE kind IN ('connection', 'end') ORDER BY run, seq""",
     )
-    told, reasons = [], {}
+    reported, reasons = [], {}
     for kind, source, found_in, name, at, event, subscribe, keys, reason in found:
         if kind == "end":
             reasons[source] = reason
         else:
             texts = msgspec.json.decode(subscribe) if subscribe else ()
-            told.append(
+            reported.append(
                 SubscriptionLine(
                     found_in, name, at, event, keys_of(partition.venue, partition.feed, keys, texts)
                 )
@@ -270,7 +270,7 @@ def connection_lines(read: Reading) -> tuple[list[SubscriptionLine], dict[str, i
         midnight = partition.until_ns // 1000
         if reasons.get(source) in ("rotated", "size") and ends[found_in] > midnight - _LIVELY_US:
             ends[found_in] = max(ends[found_in], midnight)  # it went on in a segment of the next day
-    return told, ends
+    return reported, ends
 
 
 def proofs_of(

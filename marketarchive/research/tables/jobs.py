@@ -166,10 +166,10 @@ class _Doing:
     def _check(self, connection: duckdb.DuckDBPyConnection, partition: Partition, made: MadeTable) -> None:
         if partition.table == "books":
             unreadable = sum(made.unreadable.values())
-            asks_both = partition.is_polled and partition.books_per_market > 1
+            names_both_tokens = partition.is_polled and partition.books_per_market > 1
             path = self._temporary(partition)
             self._done.checks += checks.check(
-                connection, path, unreadable, made.examples, asks_both=asks_both
+                connection, path, unreadable, made.examples, names_both_tokens=names_both_tokens
             )
 
     def _settle(self, partition: Partition, made: MadeTable) -> None:

@@ -34,8 +34,8 @@ def watched(read: Reading) -> Iterator[Watched]:
     partition = read.partition
     if not read.paths or partition.is_polled or "books" not in read.tables or of_venue(partition) is not None:
         return
-    told, ends = connection_lines(read)
-    if not any(line.names for line in told):
+    reported, ends = connection_lines(read)
+    if not any(line.names for line in reported):
         return
     day, messages = read.day, _messages(read)
     declared = feed_of(partition.venue, partition.feed)
@@ -57,7 +57,7 @@ def watched(read: Reading) -> Iterator[Watched]:
             of_connection[found_in, name] |= day.since(day.at(seconds), STREAM_S)
     found: dict[tuple[str, str], list[SubscriptionSpan]] = defaultdict(list)
     rowless = () if declared is None else declared.rowless
-    for span in spans(told, seen, ends):
+    for span in spans(reported, seen, ends):
         if span.name in rowless:
             continue
         found[span.run, span.name].append(span)

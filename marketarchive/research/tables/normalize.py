@@ -9,7 +9,7 @@ from typing import Any
 
 from marketarchive.clock import Clock, RealClock
 from marketarchive.exceptions import ArgumentError, DiskError
-from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, leave_manifest
+from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, write_manifest
 from marketarchive.research.engine import require
 from marketarchive.research.names import known as known_of
 from marketarchive.research.tables.checks import BookCheck
@@ -194,7 +194,7 @@ def _manifest(root: Path, clock: Clock, started: int, done: Normalized, argument
         "failed": done.failed,
         "checks": [check.as_dict() for check in done.checks.values()],
     }
-    return leave_manifest(root, clock, started, "normalize", arguments, {"tables": VERSIONS}, made)
+    return write_manifest(root, clock, started, "normalize", arguments, {"tables": VERSIONS}, made)
 
 
 def _feeds(present: Collection[tuple[str, str]], chosen: Collection[str]) -> set[tuple[str, str]]:

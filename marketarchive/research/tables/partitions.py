@@ -30,6 +30,7 @@ VERSIONS = {
     "trades": 2,
     "quotes": 3,
     "reference_prices": 3,
+    "price_history": 1,
     "fundings": 1,
     "candles": 1,
     "open_interest": 1,

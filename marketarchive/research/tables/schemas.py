@@ -104,6 +104,19 @@ COLUMNS: Mapping[str, Mapping[str, Kind]] = {
         "index": "int",
         "verified": "text",
     },
+    "price_history": _ROW
+    | {
+        "source": "text",
+        "interval_s": "int",
+        "price": "amount",
+        "price_low": "amount",
+        "price_high": "amount",
+        "bid": "amount",
+        "ask": "amount",
+        "volume": "amount",
+        "open_interest": "amount",
+        "verified": "text",
+    },
     "fundings": _PERP
     | {
         "kind": "text",

@@ -30,14 +30,14 @@ class SubscriptionSpan:
 
 
 def spans(
-    told: Iterable[SubscriptionLine], seen: Mapping[tuple[str, str, str], int], ends: Mapping[str, int]
+    reported: Iterable[SubscriptionLine], seen: Mapping[tuple[str, str, str], int], ends: Mapping[str, int]
 ) -> Iterator[SubscriptionSpan]:
     """Yield the spans of subscription from connection lines.
 
     told: lines in the order of each run; seen: first evidence of each (run, connection, name), for
     connections opened before the lines begin; ends: end of each run; all times in us.
     """
-    lines = sorted(told, key=lambda line: line.run)  # stable: keeps the order within each run
+    lines = sorted(reported, key=lambda line: line.run)  # stable: keeps the order within each run
     open_now: dict[tuple[str, str], dict[str, int]] = {}  # of what is subscribed the start
     whole = {(line.run, line.connection) for line in lines if line.event == "opened"}
     for (run, connection, name), at in seen.items():

@@ -1,20 +1,22 @@
-"""Binance's perpetuals as the simulator serves them: routes of fapi.binance.com without a key."""
+"""Binance's perpetuals as the simulator serves them: routes of fapi.binance.com without a key, and files."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
+from marketarchive.simulator.binance.files import ARCHIVE_HOST, FileArchive, candle_row, shown
 from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
 from marketarchive.simulator.noise import bits
 from marketarchive.simulator.perps_venue import CodedRefusalError, SimContract, SimPerpsVenue, contracts
 from marketarchive.simulator.perps_world import BAR_S, DAY_S, HOUR_S, PerpsWorld
-from marketarchive.times import to_ms
+from marketarchive.times import from_iso, to_ms
 from marketarchive.venues.binance.queries import PERIODS_S, STEPS
 from marketarchive.venues.binance.rows import NEVER_MS
 
 HOST = "fapi.binance.com"
+LISTED_AFTER_S = 60 * DAY_S
+"""How long a contract that ended is still listed."""
 _TOO_MANY = json_reply(
     {"code": -1003, "msg": "Too many requests; current limit is 2400 request weight per 1 MINUTE."}, 429
 )
@@ -29,11 +31,12 @@ CONTRACTS = contracts("binance")
 class Binance(SimPerpsVenue):
     """The venue as the server sees it."""
 
-    hosts = frozenset({HOST})
+    hosts = frozenset({HOST, ARCHIVE_HOST})
 
     def __init__(self, seed: int) -> None:
         self.world = PerpsWorld(seed, "binance")
         self._seed = seed
+        self._files = FileArchive(seed, self.world, CONTRACTS)
         self._routes: dict[str, Callable[[Asked, int], Any]] = {
             "/fapi/v1/time": lambda _, now: {"serverTime": now},
             "/fapi/v1/exchangeInfo": self._instruments,
@@ -46,6 +49,8 @@ class Binance(SimPerpsVenue):
         }
 
     def answer(self, asked: Asked, now_ns: int) -> Reply:
+        if asked.host == ARCHIVE_HOST:
+            return self._files.answer(asked, now_ns)
         read = self._routes.get(asked.path)
         if read is None or asked.method != "GET":
             return json_reply(
@@ -57,20 +62,35 @@ class Binance(SimPerpsVenue):
             return json_reply({"code": refused.code, "msg": str(refused)}, 400)
 
     def limit(self, asked: Asked) -> Bucket:
+        if asked.host == ARCHIVE_HOST:
+            return Bucket("binance/files", 20.0, 400.0, 1, _REFUSAL)
         if asked.path.startswith("/futures/data/"):
             return _STATISTICS
         if asked.path.startswith("/fapi/v1/funding"):
             return _FUNDING
         return Bucket("binance/weight", 40.0, 2400.0, _weight(asked), _REFUSAL)
 
+    def _listed(self, now: int) -> list[SimContract]:
+        """Return the contracts that are listed, and for a while those that ended. now: ms."""
+        ends = ((contract, self.world.delisted(contract.asset)) for contract in CONTRACTS.values())
+        return [each for each, ended in ends if ended is None or now < (ended + LISTED_AFTER_S) * 1000]
+
+    def _contract(self, symbol: str, now: int) -> SimContract:
+        found = next((each for each in self._listed(now) if each.symbol == symbol), None)
+        if found is None:
+            raise CodedRefusalError(-1121, "Invalid symbol.")
+        return found
+
     # ---- routes ----------------------------------------------------------------------------------------
 
     def _instruments(self, asked: Asked, now: int) -> Any:
-        """All contracts, whatever symbol is asked for; beside perpetuals one that is dated, one on shares."""
+        """Return all contracts, whatever is requested; beside perpetuals one that is dated, one on shares."""
         del asked
-        rows = [self._instrument(contract, now) for contract in CONTRACTS.values()]
+        rows = [self._instrument(contract, now) for contract in self._listed(now)]
         dated = {**rows[0], "symbol": "BTCUSDT_261225", "contractType": "CURRENT_QUARTER"}
+        dated["deliveryDate"] = to_ms(from_iso("2026-12-25T08:00:00Z"))
         share = {**rows[0], "symbol": "TSLAUSDT", "pair": "TSLAUSDT", "contractType": "TRADIFI_PERPETUAL"}
+        share["baseAsset"] = "TSLA"
         weights = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 2400}
         return {
             "timezone": "UTC",
@@ -95,7 +115,7 @@ class Binance(SimPerpsVenue):
         }  # fmt: skip
 
     def _funding_info(self, asked: Asked, now: int) -> Any:
-        """Only contracts that ever had another interval than 8 h, and what is settled in coins."""
+        """Return only contracts that ever had another interval than 8 h, and what is settled in coins."""
         del asked
         rows = [
             {
@@ -106,7 +126,7 @@ class Binance(SimPerpsVenue):
                 "disclaimer": False,
                 "updateTime": now // (DAY_S * 1000) * DAY_S * 1000,
             }
-            for contract in CONTRACTS.values()
+            for contract in self._listed(now)
             if contract.asset not in ("BTC", "ETH")
         ]
         coin = {
@@ -117,7 +137,7 @@ class Binance(SimPerpsVenue):
         return [*rows, {**coin, "fundingIntervalHours": 8, "disclaimer": True, "updateTime": None}]
 
     def _funding_rates(self, asked: Asked, now: int) -> Any:
-        contract = _contract(asked.first("symbol"))
+        contract = self._contract(asked.first("symbol"), now)
         size = _size(asked, 100, 1000)
         first, last = _range(asked, now)
         found = self.world.settlements(
@@ -132,7 +152,7 @@ class Binance(SimPerpsVenue):
                         "symbol": contract.symbol,
                         "fundingTime": at,
                         "fundingRate": f"{each.rate:.8f}",
-                        "markPrice": _price(each.mark, contract),
+                        "markPrice": shown(each.mark, contract),
                         "rateType": "Regular",
                     }
                 )
@@ -143,7 +163,7 @@ class Binance(SimPerpsVenue):
 
     def _candles(self, asked: Asked, now: int) -> Any:
         kind = _KINDS[asked.path.rpartition("/")[2]]
-        contract = _contract(asked.first("pair" if kind == "index" else "symbol"))
+        contract = self._contract(asked.first("pair" if kind == "index" else "symbol"), now)
         length = STEPS.get(asked.first("interval"))
         if length is None or length < BAR_S:
             raise CodedRefusalError(-1120, "Invalid interval.")
@@ -153,23 +173,14 @@ class Binance(SimPerpsVenue):
             first = (min(last, now) // 1000 // length - size + 1) * length * 1000
         until = min(last // 1000, first // 1000 + (size + 1) * length)
         found = self.world.candles(contract.asset, kind, length, -(-first // 1000), until, now // 1000)
-        return [self._candle(contract, kind, length, each) for each in list(found)[:size]]
-
-    def _candle(self, contract: SimContract, kind: str, length: int, each: Any) -> list[Any]:
-        prices = [_price(price, contract) for price in (each.open, each.high, each.low, each.close)]
-        ended = (each.opened + length) * 1000 - 1
-        if kind != "trade":
-            return [each.opened * 1000, *prices, "0", ended, "0", length, "0", "0", "0"]
-        volume = f"{each.volume / contract.multiplier:.3f}"
-        quote = f"{each.volume_quote:.8f}"
-        return [each.opened * 1000, *prices, volume, ended, quote, each.trades, "0", "0", "0"]
+        return [candle_row(contract, kind, length, each) for each in list(found)[:size]]
 
     def _open_interest_history(self, asked: Asked, now: int) -> Any:
-        """A page that is full holds the newest of the range, oldest first."""
+        """Return a page, oldest first; one that is full holds the newest rows of the range."""
         length = STEPS.get(asked.first("period"))
         if length not in PERIODS_S:
             raise CodedRefusalError(-1130, "parameter 'period' is invalid.")
-        contract = CONTRACTS.get(asked.first("symbol"))
+        contract = next((each for each in self._listed(now) if each.symbol == asked.first("symbol")), None)
         size = _size(asked, 30, 500)
         first, last = _range(asked, now)
         if first is not None and first < now - _STATISTICS_REACH_MS:
@@ -198,21 +209,21 @@ class Binance(SimPerpsVenue):
         }
 
     def _open_interest(self, asked: Asked, now: int) -> Any:
-        contract = _contract(asked.first("symbol"))
+        contract = self._contract(asked.first("symbol"), now)
         amount = self.world.open_interest(contract.asset, now // 1000)
         shown = f"{amount / contract.multiplier:.3f}"
         return {"symbol": contract.symbol, "openInterest": shown, "time": now // 1000 * 1000}
 
     def _premium(self, asked: Asked, now: int) -> Any:
         if asked.first("symbol"):
-            return self._premium_of(_contract(asked.first("symbol")), now)
-        return [self._premium_of(contract, now) for contract in CONTRACTS.values()]
+            return self._premium_of(self._contract(asked.first("symbol"), now), now)
+        return [self._premium_of(contract, now) for contract in self._listed(now)]
 
     def _premium_of(self, contract: SimContract, now: int) -> dict[str, Any]:
         second, asset = now // 1000, contract.asset
         is_open = self.world.is_open(asset, second)
         due = self.world.next_settlement(asset, second) if is_open else 0
-        mark, index = (_price(self.world.price(asset, kind, second), contract) for kind in ("mark", "index"))
+        mark, index = (shown(self.world.price(asset, kind, second), contract) for kind in ("mark", "index"))
         return {
             "symbol": contract.symbol,
             "markPrice": mark,
@@ -223,16 +234,6 @@ class Binance(SimPerpsVenue):
             "nextFundingTime": due * 1000,
             "time": second * 1000,
         }
-
-
-def _contract(symbol: str) -> SimContract:
-    if symbol not in CONTRACTS:
-        raise CodedRefusalError(-1121, "Invalid symbol.")
-    return CONTRACTS[symbol]
-
-
-def _price(price: Decimal, contract: SimContract) -> str:
-    return f"{price * contract.multiplier:.8f}"
 
 
 def _size(asked: Asked, usual: int, largest: int) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from marketarchive.simulator.messages import Asked, Reply, json_reply
-from marketarchive.simulator.sockets import Frame, Session, Told, message_of
+from marketarchive.simulator.sockets import Frame, SimSession, SocketReply, message_of
 from marketarchive.simulator.spot_session import SpotSession
 from marketarchive.simulator.spot_world import SpotTrade, SpotWorld, Step
 from marketarchive.times import SECOND
@@ -46,7 +46,7 @@ class Bitstamp:
         del asked
         return "rest", 4000
 
-    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
+    def connect(self, asked: Asked, number: int, now_ns: int) -> SimSession | None:
         del number
         is_socket = asked.host == SOCKET_HOST and not asked.path.strip("/")
         return BitstampSession(self.world, now_ns) if is_socket else None
@@ -59,11 +59,11 @@ class Bitstamp:
 class BitstampSession(SpotSession):
     """The venue's side of a connection."""
 
-    def received(self, text: str, now_ns: int) -> Told:
+    def received(self, text: str, now_ns: int) -> SocketReply:
         message = message_of(text)
         event, data = message.get("event"), message.get("data")
         if event == "bts:heartbeat":
-            return Told("ping", (_frame(now_ns, "pong", "bts:heartbeat", "", {"status": "success"}),))
+            return SocketReply("ping", (_frame(now_ns, "pong", "bts:heartbeat", "", {"status": "success"}),))
         named = str(data.get("channel")) if isinstance(data, dict) else ""
         found = _CHANNEL.fullmatch(named)
         if event not in ("bts:subscribe", "bts:unsubscribe") or found is None:
@@ -74,12 +74,12 @@ class BitstampSession(SpotSession):
         if event == "bts:unsubscribe":
             self.unsubscribe(channel, symbol)
             ended = _frame(now_ns, "nothing", "bts:unsubscription_succeeded", named, {})
-            return Told("unsubscribed", (ended,))
+            return SocketReply("unsubscribed", (ended,))
         self.subscribe(channel, symbol, now_ns)
         frames = [_frame(now_ns, "nothing", "bts:subscription_succeeded", named, {})]
         if channel == "order_book":
             frames.append(_sent_book(symbol, now_ns, "books", self.world.changed(symbol, now_ns)))
-        return Told("subscribed", frames)
+        return SocketReply("subscribed", frames)
 
     def frames(self, symbol: str, step: Step) -> Iterable[tuple[str, Frame]]:
         if step.trade is None:
@@ -127,9 +127,9 @@ def _frame(ns: int, kind: str, event: str, channel: str, data: dict[str, Any], *
     return Frame(ns, kind, payload, symbols)
 
 
-def _refused(ns: int, why: str) -> Told:
+def _refused(ns: int, why: str) -> SocketReply:
     frame = _frame(ns, "error", "bts:error", "", {"code": None, "message": why})
-    return Told("refused", (frame,))
+    return SocketReply("refused", (frame,))
 
 
 def simulated(seed: int) -> Bitstamp:

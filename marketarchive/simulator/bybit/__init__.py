@@ -43,7 +43,7 @@ class Bybit(SimPerpsVenue):
         }
 
     def answer(self, asked: Asked, now_ns: int) -> Reply:
-        """Errors have status 200 as well; what is in `result` is text, what is around it is not."""
+        """Answer a request. Errors have status 200 too; what is in `result` is text, all around it is not."""
         read = self._routes.get(asked.path)
         if read is None or asked.method != "GET":
             return Reply(b"", 404)
@@ -62,7 +62,7 @@ class Bybit(SimPerpsVenue):
     # ---- routes ----------------------------------------------------------------------------------------
 
     def _instruments(self, asked: Asked, now: int) -> dict[str, Any]:
-        """Only those that are traded, unless another status is asked for."""
+        """Return contracts that are traded, unless another status is requested."""
         _linear(asked)
         status = asked.first("status", "Trading")
         known = [contract for contract in CONTRACTS.values() if status == "Trading"]
@@ -84,7 +84,7 @@ class Bybit(SimPerpsVenue):
         }  # fmt: skip
 
     def _funding_rates(self, asked: Asked, now: int) -> dict[str, Any]:
-        """Newest first; a beginning without an end is refused."""
+        """Return settlements, newest first; a beginning without an end is refused."""
         contract = _contract(asked)
         first, last = asked.first("startTime"), asked.first("endTime")
         if first and not last:
@@ -103,7 +103,7 @@ class Bybit(SimPerpsVenue):
         return {"category": "linear", "list": rows[: _size(asked, 200, 200)]}
 
     def _candles(self, asked: Asked, now: int) -> dict[str, Any]:
-        """Newest first; a range that does not fit on a page loses its beginning."""
+        """Return candles, newest first; a range that does not fit on a page is cut at its beginning."""
         contract = _contract(asked)
         kind = _KINDS[asked.path.rpartition("/")[2]]
         length = STEPS.get(asked.first("interval"))
@@ -117,7 +117,7 @@ class Bybit(SimPerpsVenue):
         return {"symbol": contract.symbol, "category": "linear", "list": rows[::-1][:size]}
 
     def _open_interest(self, asked: Asked, now: int) -> dict[str, Any]:
-        """Newest first; a lone `startTime` is ignored, and the oldest row's time is in seconds."""
+        """Return rows, newest first; a lone `startTime` is ignored, the oldest row's time is in seconds."""
         contract = _contract(asked)
         length = _LENGTHS.get(asked.first("intervalTime"))
         if length is None:

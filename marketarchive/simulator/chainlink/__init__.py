@@ -14,7 +14,7 @@ from marketarchive.simulator.chainlink.streams import BY_FEED_ID, BY_SLUG, Strea
 from marketarchive.simulator.messages import Asked, Reply, json_reply
 from marketarchive.simulator.noise import bits
 from marketarchive.simulator.prices import Prices, prices_of
-from marketarchive.simulator.sockets import Session
+from marketarchive.simulator.sockets import SimSession
 from marketarchive.times import SECOND, from_seconds
 
 HOST = "data.chain.link"
@@ -53,7 +53,7 @@ class Chainlink:
             return Reply(SCRIPT.encode(), 200, _SCRIPT, _HEADERS)
         return Reply(NOT_FOUND, 404, _HTML, _HEADERS)  # also /api/query-timescale: it is gone
 
-    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
+    def connect(self, asked: Asked, number: int, now_ns: int) -> SimSession | None:
         del asked, number, now_ns
         return None
 
@@ -70,7 +70,7 @@ class Chainlink:
         carried = None
         if "page_no_json" in asked.faults:
             reports = self.reports.observed(stream, now_ns - 10 * SECOND, now_ns + CARRIED_S * SECOND)
-            carried = [((report.told_ns - now_ns) // 10**6, report) for report in reports]
+            carried = [((report.published_ns - now_ns) // 10**6, report) for report in reports]
         return Reply(render(stream, slug, asked.faults, carried), 200, _HTML, _HEADERS)
 
     def _live(self, asked: Asked, now_ns: int) -> Reply:

@@ -33,7 +33,7 @@ class SimReport:
     """One report; prices are dollars times 10**18, `mid` is the venue's `benchmark`."""
 
     observed_us: int
-    told_ns: int
+    published_ns: int
     mid: int
     bid: int
     ask: int
@@ -66,7 +66,7 @@ class Reports:
     def published(self, stream: Stream, now_ns: int, window_s: int) -> list[SimReport]:
         """Return the reports of the last `window_s` seconds published by `now_ns`, the oldest first."""
         found = self.observed(stream, now_ns - window_s * SECOND, now_ns)
-        return [report for report in found if report.told_ns <= now_ns]
+        return [report for report in found if report.published_ns <= now_ns]
 
     def _make(self, stream: Stream, number: int) -> SimReport:
         if stream.window_s:
@@ -80,7 +80,7 @@ class Reports:
         jitter = bits(self._seed, "told", stream.slug, number) % (2 * _LAG_JITTER_NS) - _LAG_JITTER_NS
         return SimReport(
             observed_us=observed_us,
-            told_ns=observed_us * _US + LAG_NS + jitter,
+            published_ns=observed_us * _US + LAG_NS + jitter,
             mid=mid,
             bid=(mid - int(below)) // _STEP_E18 * _STEP_E18,
             ask=-(-(mid + int(spread - below)) // _STEP_E18) * _STEP_E18,

@@ -7,7 +7,7 @@ from typing import Any
 from marketarchive.simulator.coinbase.advanced import AdvancedSession
 from marketarchive.simulator.coinbase.exchange_feed import ExchangeFeedSession
 from marketarchive.simulator.messages import Asked, Reply, json_reply
-from marketarchive.simulator.sockets import Session
+from marketarchive.simulator.sockets import SimSession
 from marketarchive.simulator.spot_world import SpotWorld
 from marketarchive.venues.exchange import assets_of
 
@@ -32,7 +32,7 @@ class Coinbase:
     def limit(self, asked: Asked) -> tuple[str, int]:
         return asked.host, 1000
 
-    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
+    def connect(self, asked: Asked, number: int, now_ns: int) -> SimSession | None:
         del number
         if asked.path.strip("/"):
             return None

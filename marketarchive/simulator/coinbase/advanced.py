@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from marketarchive.simulator.sockets import Frame, Told, message_of
+from marketarchive.simulator.sockets import Frame, SocketReply, message_of
 from marketarchive.simulator.spot_session import SpotSession
 from marketarchive.simulator.spot_world import SpotTrade, SpotWorld, Step
 from marketarchive.times import SECOND, iso
@@ -30,7 +30,7 @@ class AdvancedSession(SpotSession):
         super().__init__(world, now_ns)
         self._has_heartbeats = False
 
-    def received(self, text: str, now_ns: int) -> Told:
+    def received(self, text: str, now_ns: int) -> SocketReply:
         message = message_of(text)
         kind, channel = message.get("type"), message.get("channel")
         products = message.get("product_ids", [])
@@ -50,7 +50,7 @@ class AdvancedSession(SpotSession):
         else:
             for symbol in products or self._subscribed(channel):
                 self.unsubscribe(channel, symbol)
-        return Told(f"{kind}d", self.counted([*frames, self._acknowledged(now_ns)], now_ns))
+        return SocketReply(f"{kind}d", self.counted([*frames, self._acknowledged(now_ns)], now_ns))
 
     def frames(self, symbol: str, step: Step) -> Iterable[tuple[str, Frame]]:
         if step.trade is not None:
@@ -135,6 +135,6 @@ def _sent(channel: str, ns: int, kind: str, event: dict[str, Any], symbol: str =
     return Frame(ns, kind, msgspec.json.encode(document), (symbol,) if symbol else ())
 
 
-def _refused(ns: int, why: str) -> Told:
+def _refused(ns: int, why: str) -> SocketReply:
     document = {"type": "error", "message": why}
-    return Told("refused", (Frame(ns, "error", msgspec.json.encode(document)),))
+    return SocketReply("refused", (Frame(ns, "error", msgspec.json.encode(document)),))

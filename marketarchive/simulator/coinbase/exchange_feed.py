@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from marketarchive.simulator.sockets import Frame, Told, message_of
+from marketarchive.simulator.sockets import Frame, SocketReply, message_of
 from marketarchive.simulator.spot_session import SpotSession
 from marketarchive.simulator.spot_world import Levels, SpotTrade, Step
 from marketarchive.times import SECOND, iso
@@ -24,7 +24,7 @@ _KEYED_WHY = "level2, level3, and full channels now require authentication."
 class ExchangeFeedSession(SpotSession):
     """The venue's side of a connection."""
 
-    def received(self, text: str, now_ns: int) -> Told:
+    def received(self, text: str, now_ns: int) -> SocketReply:
         message = message_of(text)
         kind, products, channels = (message.get(name) for name in ("type", "product_ids", "channels"))
         if kind not in ("subscribe", "unsubscribe") or not isinstance(channels, list):
@@ -43,7 +43,7 @@ class ExchangeFeedSession(SpotSession):
                     frames += self._first(channel, symbol, now_ns)
                 else:
                     self.unsubscribe(channel, symbol)
-        return Told(f"{kind}d", [self._acknowledged(now_ns), *frames])
+        return SocketReply(f"{kind}d", [self._acknowledged(now_ns), *frames])
 
     def frames(self, symbol: str, step: Step) -> Iterable[tuple[str, Frame]]:
         if step.trade is not None:
@@ -131,6 +131,6 @@ def _sent(ns: int, kind: str, symbol: str, name: str, **more: Any) -> Frame:
     return Frame(ns, kind, payload, (symbol,))
 
 
-def _refused(ns: int, why: str) -> Told:
+def _refused(ns: int, why: str) -> SocketReply:
     document = {"type": "error", "message": "Failed to subscribe", "reason": why}
-    return Told("refused", (Frame(ns, "error", msgspec.json.encode(document)),))
+    return SocketReply("refused", (Frame(ns, "error", msgspec.json.encode(document)),))

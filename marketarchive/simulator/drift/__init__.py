@@ -44,7 +44,7 @@ class Drift(SimPerpsVenue):
         return Bucket(f"drift/{asked.host}", 5.0, 300.0, 1, _REFUSAL)
 
     def _file(self, symbol: str, day: str) -> Reply:
-        """CSV in gzip, the oldest first."""
+        """Return a file of the bucket: CSV in gzip, the oldest first."""
         if symbol not in self.funding.assets or not _FIRST_FILE <= day <= _LAST_FILE:
             return _NO_FILE
         first = from_iso(day) // SECOND
@@ -57,7 +57,7 @@ class Drift(SimPerpsVenue):
         return Reply(gzip.compress(text.getvalue().encode(), mtime=0), content_type="text/csv")
 
     def _day(self, symbol: str, day: str, asked: Asked) -> Reply:
-        """Until the end; on its last day there is a record that came after it, from a settlement."""
+        """Return a day until the end; on the last one there is a later record, from a settlement."""
         if day <= _LAST_FILE or day > "2026-04-01":
             return json_reply({"success": True, "meta": {"nextPage": None}, "records": []})
         if day < "2026-04-01":

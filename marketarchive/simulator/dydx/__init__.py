@@ -62,7 +62,7 @@ class Dydx(SimPerpsVenue):
     # ---- routes ----------------------------------------------------------------------------------------
 
     def _markets(self, asked: Asked, now: int) -> Reply:
-        """All contracts by their names, one that ended too."""
+        """Return all contracts by their names, one that ended too."""
         found = {ticker: self._market(ticker, now // 1000) for ticker in self._assets} | {"MATIC-USD": _ENDED}
         chosen = asked.first("market") or asked.first("ticker")
         if chosen and chosen not in found:
@@ -85,7 +85,7 @@ class Dydx(SimPerpsVenue):
         }  # fmt: skip
 
     def _fundings(self, asked: Asked, ticker: str, now: int) -> list[dict[str, Any]]:
-        """Newest first, up to and with a moment; there is no lower bound."""
+        """Return settlements, newest first, up to and with a moment; there is no lower bound."""
         asset, size = self._asset(ticker), _size(asked)
         last = min(now, _moment(asked, "effectiveBeforeOrAt", now))
         rows = []
@@ -104,7 +104,7 @@ class Dydx(SimPerpsVenue):
         return rows[:size]
 
     def _candles(self, asked: Asked, ticker: str, now: int) -> list[dict[str, Any]]:
-        """Newest first, the running one too; `fromISO` is in the range, `toISO` is not."""
+        """Return candles, newest first, the running one too; `fromISO` is in the range, `toISO` is not."""
         asset, size = self._asset(ticker), _size(asked)
         length = STEPS.get(asked.first("resolution"))
         if length is None:

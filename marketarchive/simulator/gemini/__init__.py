@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from marketarchive.simulator.messages import Asked, Reply, json_reply
-from marketarchive.simulator.sockets import Frame, Session, Told, message_of
+from marketarchive.simulator.sockets import Frame, SimSession, SocketReply, message_of
 from marketarchive.simulator.spot_session import SpotSession
 from marketarchive.simulator.spot_world import Levels, SpotTrade, SpotWorld, Step
 from marketarchive.venues.exchange import assets_of
@@ -38,7 +38,7 @@ class Gemini:
         del asked
         return "socket", 1000
 
-    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
+    def connect(self, asked: Asked, number: int, now_ns: int) -> SimSession | None:
         del number
         if asked.path.strip("/"):
             return None
@@ -54,15 +54,15 @@ class GeminiSession(SpotSession):
     """The venue's side of a connection."""
 
     def __init__(self, world: SpotWorld, now_ns: int, snapshot: int) -> None:
-        """snapshot: levels a side of the first book; all where negative, none at 0."""
+        """Serve the venue. snapshot: levels a side of the first book; all where negative, none at 0."""
         super().__init__(world, now_ns)
         self._snapshot = snapshot
 
-    def received(self, text: str, now_ns: int) -> Told:
+    def received(self, text: str, now_ns: int) -> SocketReply:
         message = message_of(text)
         asked, method, params = message.get("id"), message.get("method"), message.get("params")
         if method == "ping":
-            return Told("ping", (_answer(now_ns, "pong", asked),))
+            return SocketReply("ping", (_answer(now_ns, "pong", asked),))
         if method not in ("subscribe", "unsubscribe") or not isinstance(params, list):
             return _refused(now_ns, asked, -1020, "Unsupported operation")
         streams = []
@@ -78,7 +78,7 @@ class GeminiSession(SpotSession):
             else:
                 self.subscribe(channel, symbol, now_ns)
                 frames += self._first(channel, symbol, now_ns)
-        return Told(f"{method}d", (*frames, _answer(now_ns, "nothing", asked)))
+        return SocketReply(f"{method}d", (*frames, _answer(now_ns, "nothing", asked)))
 
     def _first(self, channel: str, symbol: str, now_ns: int) -> Iterable[Frame]:
         step = self.world.changed(symbol, now_ns)
@@ -127,9 +127,9 @@ def _answer(ns: int, kind: str, asked: Any) -> Frame:
     return _frame(ns, kind, {"id": asked, "status": 200})
 
 
-def _refused(ns: int, asked: Any, code: int, why: str) -> Told:
+def _refused(ns: int, asked: Any, code: int, why: str) -> SocketReply:
     frame = _frame(ns, "error", {"id": asked, "status": 400, "error": {"code": code, "msg": why}})
-    return Told("refused", (frame,))
+    return SocketReply("refused", (frame,))
 
 
 def _frame(ns: int, kind: str, document: dict[str, Any], *symbols: str) -> Frame:

@@ -44,7 +44,7 @@ class Rates(NamedTuple):
     borrowing_short: int
 
 
-class Sides(NamedTuple):
+class SimInterest(NamedTuple):
     """Open interest of both sides, base units and dollars."""
 
     long: Decimal
@@ -91,12 +91,12 @@ class Gmx(SimPerpsVenue):
 
     # ---- what is true ----------------------------------------------------------------------------------
 
-    def sides(self, asset: str, second: int) -> Sides:
+    def sides(self, asset: str, second: int) -> SimInterest:
         """Return open interest; in dollars by the prices of entry, which lie above the price now."""
         long = self.world.open_interest(asset, second)
         short = self.world.open_interest(asset, second + 40 * DAY_S)
         price = self.world.price(asset, "index", second)
-        return Sides(long, short, long * price * Decimal("1.03"), short * price * Decimal("1.01"))
+        return SimInterest(long, short, long * price * Decimal("1.03"), short * price * Decimal("1.01"))
 
     def rates(self, asset: str, second: int) -> Rates:
         """Return what both sides receive and pay: what one pays the other receives."""
@@ -110,7 +110,7 @@ class Gmx(SimPerpsVenue):
     # ---- the oracle keeper -----------------------------------------------------------------------------
 
     def _markets(self, asked: Asked, now: int) -> Reply:
-        """All pools: also a second one of ETH, and one that only swaps."""
+        """Return all pools: also a second one of ETH, and one that only swaps."""
         del asked, now
         rows = [self._market(pool) for pool in POOLS.values()]
         other = {**rows[1], "name": "ETH/USD [ETH-ETH]", "marketToken": _SINGLE}
@@ -134,7 +134,7 @@ class Gmx(SimPerpsVenue):
         }
 
     def _markets_now(self, asked: Asked, now: int) -> Reply:
-        """Factors a year; positive funding is what a side pays."""
+        """Return rates as factors a year; positive funding is what a side pays."""
         del asked
         rows = []
         for pool in POOLS.values():
@@ -173,7 +173,7 @@ class Gmx(SimPerpsVenue):
         )
 
     def _price(self, pool: _Pool, second: int) -> str:
-        """Dollars of 10**(30 - decimals)."""
+        """Return a price in dollars of 10**(30 - decimals)."""
         return str(int(self.world.price(pool.asset, "index", second).scaleb(30 - pool.decimals)))
 
     def _candles(self, asked: Asked, now: int) -> Reply:
@@ -196,7 +196,7 @@ class Gmx(SimPerpsVenue):
     # ---- the API ---------------------------------------------------------------------------------------
 
     def _rates(self, asked: Asked, now: int) -> Reply:
-        """Hourly, the newest first; factors a second, positive funding is what a side receives."""
+        """Return hourly rates, newest first: factors a second, positive funding is what a side receives."""
         days = _DAYS.get(asked.first("period"))
         if days is None:
             return json_reply({"statusCode": 400, "message": "Invalid period", "error": "Bad Request"}, 400)
@@ -273,7 +273,7 @@ class Gmx(SimPerpsVenue):
         }
 
 
-def _now(pool: _Pool, sides: Sides) -> dict[str, str]:
+def _now(pool: _Pool, sides: SimInterest) -> dict[str, str]:
     return {
         "longInterestUsd": _fixed(sides.long_usd),
         "shortInterestUsd": _fixed(sides.short_usd),

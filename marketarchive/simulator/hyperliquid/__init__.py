@@ -70,7 +70,7 @@ class Hyperliquid(SimPerpsVenue):
         return json_reply(read(document, to_ms(now_ns)))
 
     def limit(self, asked: Asked) -> Bucket:
-        """A page counts by the rows that it may hold; the venue counts those that it holds."""
+        """Count a page by the rows that it may hold; the venue counts those that it holds."""
         document = _read(asked)
         weight = 20.0
         if document is not None and document.type in ("fundingHistory", "candleSnapshot"):
@@ -84,7 +84,7 @@ class Hyperliquid(SimPerpsVenue):
     # ---- types -----------------------------------------------------------------------------------------
 
     def _meta(self, now: int) -> dict[str, Any]:
-        """All coins, in the middle one that ended."""
+        """Return all coins, in the middle one that ended."""
         del now
         coins: list[dict[str, Any]] = [
             {"szDecimals": 2, "name": symbol, "maxLeverage": 40, "marginTableId": 56}
@@ -111,7 +111,7 @@ class Hyperliquid(SimPerpsVenue):
         }  # fmt: skip
 
     def _funding_history(self, asked: _Asked, now: int) -> Any:
-        """Oldest first from `startTime`; 500 at most."""
+        """Return settlements, oldest first from `startTime`; 500 at most."""
         contract = self._contracts[asked.coin]
         last = min(now, asked.end_time or now)
         first = max(asked.start_time, self.world.listed(contract.asset) * 1000)
@@ -125,7 +125,7 @@ class Hyperliquid(SimPerpsVenue):
         return rows[:FUNDING_PAGE]
 
     def _candles(self, asked: _Asked, now: int) -> Any:
-        """Oldest first from the one that holds `startTime`; only the newest 5000 of a length are there."""
+        """Return candles, oldest first from that of `startTime`; only the newest 5000 of a length exist."""
         contract = self._contracts[asked.coin]
         length = STEPS.get(asked.interval, 0)
         if length < BAR_S:
@@ -163,7 +163,7 @@ def _price(price: Decimal, contract: SimContract) -> str:
 
 
 def _text(number: Decimal) -> str:
-    """As the venue writes numbers: whole ones with a zero behind the point."""
+    """Write a number as the venue does: a whole one with a zero behind the point."""
     text = written(number)
     return text if "." in text else f"{text}.0"
 

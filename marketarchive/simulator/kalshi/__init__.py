@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from marketarchive.simulator.catalog import Catalog, Life
 from marketarchive.simulator.kalshi.access import ROUTE, Access
 from marketarchive.simulator.kalshi.books import Books
+from marketarchive.simulator.kalshi.catalog import Listings, quote
 from marketarchive.simulator.kalshi.lifecycle import Lifecycle
 from marketarchive.simulator.kalshi.rest import Rest
 from marketarchive.simulator.kalshi.rounds import INDICES, LISTED_AHEAD_S, LIVE_S, Rounds, SimRound, by_ticker
@@ -13,7 +16,7 @@ from marketarchive.simulator.kalshi.stream import StreamSession
 from marketarchive.simulator.kalshi.stream_world import StreamWorld
 from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
 from marketarchive.simulator.prices import ASSETS, prices_of
-from marketarchive.simulator.sockets import Session
+from marketarchive.simulator.sockets import SimSession
 from marketarchive.times import SECOND, iso
 from marketarchive.venues.kalshi.endpoints import REQUEST_TOKENS
 from marketarchive.venues.kalshi.tickers import market_facts
@@ -44,6 +47,7 @@ class Kalshi:
 
     def __init__(self, seed: int) -> None:
         prices = prices_of(seed)
+        self._seed = seed
         self.rounds = Rounds(seed, prices)
         self.books = Books(seed, prices)
         self.stream = StreamWorld(self.books, prices)
@@ -62,7 +66,7 @@ class Kalshi:
         del asked
         return BUCKET
 
-    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | Reply | None:
+    def connect(self, asked: Asked, number: int, now_ns: int) -> SimSession | Reply | None:
         del number
         if asked.path != SOCKET_PATH:
             return None
@@ -76,6 +80,42 @@ class Kalshi:
     def _round_of(self, ticker: str) -> SimRound | None:
         end_ns = market_facts(ticker).end_ns
         return by_ticker(self.rounds, ticker, None if end_ns is None else end_ns // SECOND)
+
+    def open_catalog(self, markets: int) -> None:
+        """Add long-running markets, of which so many are open at a moment. Raises ConfigurationError."""
+        self._rest.catalog = Listings(Catalog(self._seed, "kalshi", markets))
+
+    def catalog_market(self, slot: int, generation: int, member: int) -> Life | None:
+        """Return a long-running market by its place, None where there is none."""
+        long = self._rest.catalog
+        return None if long is None else long.catalog.market(slot, generation, member)
+
+    def catalog_truth(self, start_ns: int, end_ns: int) -> Iterator[dict[str, Any]]:
+        """Yield the long-running markets that were listed between two moments or not over long before."""
+        long = self._rest.catalog
+        if long is None:
+            return
+        start, end = start_ns // SECOND, end_ns // SECOND
+        for event in long.catalog.between(start, end):
+            for life in event.markets:
+                listings = [long.as_of(life, each.at) for each in life.revisions]
+                told = life.truth()
+                for revision, listing in zip(told["revisions"], listings, strict=True):
+                    revision["title"] = listing.title  # what tells markets apart is the label
+                yield {
+                    "market_id": listings[0].ticker,
+                    "slug": listings[0].ticker,
+                    "event_id": listings[0].event,
+                    "neg_risk": None,
+                    "outcomes": ("yes", "no"),
+                    "tokens": None,
+                    **told,
+                    "prices": {
+                        iso(at * SECOND): sum(quote(life, at)) / 2000
+                        for at in life.days(start, end)
+                        if long.as_of(life, at).status(at) in ("active", "inactive")
+                    },
+                }
 
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
         """Return every round that could be seen between two moments, by close.

@@ -1,4 +1,4 @@
-"""Who may connect to the simulated Kalshi: keys that it has given out or was given, and signatures by them.
+"""Access to the simulated Kalshi: keys that it has given out or was given, and signatures by them.
 
     GET  HOST/_simulator/api_key   a key made now: {"api_key_id", "private_key"}, as the venue's page gives
     POST HOST/_simulator/api_key   takes a public key (PEM) and answers {"api_key_id"}

@@ -43,7 +43,7 @@ class SimBook:
 
     @property
     def yes_ask(self) -> Level | None:
-        """The best offer of YES: 1 - the best bid for NO."""
+        """Return the best offer of YES, dollars: 1 - the best bid for NO."""
         if not self.no:
             return None
         price, size = self.no[-1]

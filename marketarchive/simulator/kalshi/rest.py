@@ -6,12 +6,14 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
-from marketarchive.simulator.kalshi import rows
+from marketarchive.simulator.kalshi import catalog_rows, rows
 from marketarchive.simulator.kalshi.books import Books, SimBook, SimTrade
+from marketarchive.simulator.kalshi.candles import MOST, PERIODS, CandleSource, span
+from marketarchive.simulator.kalshi.catalog import Listing, Listings
 from marketarchive.simulator.kalshi.rounds import (
     LIVE_S,
     SERIES,
@@ -28,6 +30,8 @@ from marketarchive.times import SECOND
 from marketarchive.venues.kalshi.tickers import market_facts
 
 T = TypeVar("T")
+Traded = SimRound | Listing
+"""A market of either kind, as it is at a moment."""
 
 PREFIX = "/trade-api/v2"
 COMBINATIONS = 40
@@ -50,6 +54,14 @@ class _RefusedError(Exception):
         self.status = status
 
 
+class Window(NamedTuple):
+    """Unix seconds, and the minutes of a candlestick."""
+
+    start: int
+    end: int
+    minutes: int
+
+
 class Rest:
     """Answers requests at a second."""
 
@@ -57,6 +69,8 @@ class Rest:
         self._rounds = rounds
         self._books = books
         self._rows = Rows(rounds, books)
+        self._candles = CandleSource(books)
+        self.catalog: Listings | None = None
         self._routes: list[tuple[re.Pattern[str], Callable[..., Reply]]] = [
             (re.compile(r"/exchange/status"), self._status),
             (re.compile(r"/series"), self._series_list),
@@ -66,8 +80,12 @@ class Rest:
             (re.compile(r"/markets"), self._markets),
             (re.compile(r"/markets/trades"), self._trades),
             (re.compile(r"/markets/orderbooks"), self._orderbooks),
+            (re.compile(r"/markets/candlesticks"), self._many_candles),
             (re.compile(r"/markets/([^/]+)"), self._market),
             (re.compile(r"/markets/([^/]+)/orderbook"), self._orderbook),
+            (re.compile(r"/series/[^/]+/markets/([^/]+)/candlesticks"), self._one_candles),
+            (re.compile(r"/series/[^/]+/events/([^/]+)/candlesticks"), self._event_candles),
+            (re.compile(r"/historical/markets/([^/]+)/candlesticks"), self._old_candles),
             (re.compile(r"/historical/cutoff"), self._cutoff),
             (re.compile(r"/historical/markets"), self._old_markets),
             (re.compile(r"/historical/markets/([^/]+)"), self._old_market),
@@ -126,11 +144,17 @@ class Rest:
         return json_reply(document)
 
     def _series_list(self, asked: Asked, second: int) -> Reply:
-        del asked, second
-        return json_reply({"series": [series_row(series) for series in SERIES]})
+        del second
+        category = asked.first("category")
+        found = [series_row(series) for series in SERIES]
+        if self.catalog is not None:
+            found += map(catalog_rows.series_row, catalog_rows.SERIES)
+        return json_reply({"series": [row for row in found if not category or row["category"] == category]})
 
     def _series(self, asked: Asked, second: int, series: str) -> Reply:
         del asked, second
+        if self.catalog is not None and series in catalog_rows.SERIES:
+            return json_reply({"series": catalog_rows.series_row(series)})
         if series not in SERIES:
             return _error(404, "not_found", "not found")
         return json_reply({"series": series_row(series)})
@@ -145,19 +169,35 @@ class Rest:
 
     def _events(self, asked: Asked, second: int) -> Reply:
         limit = _limit(asked, 200, 200, "GetEvents")
-        found = _selected(asked, self._rounds.listed(second), second)
-        page, cursor = _page(asked, found, limit, lambda each: (each.created, each.event))
+        found = {each.event: each for each in _selected(asked, self._listed(second), second)}
+        page, cursor = _page(asked, list(found.values()), limit, lambda each: (each.created, each.event))
         nested = asked.first("with_nested_markets") == "true"
-        events = [self._rows.event(each, second, nested=nested) for each in page]
+        events = [self._event_row(each, second, nested=nested) for each in page]
         return json_reply({"cursor": cursor, "events": events})
 
     def _event(self, asked: Asked, second: int, event: str) -> Reply:
-        found = self._find(f"{event}-{event[-2:]}", second)
-        if found is None:
+        members = self._members(event, second)
+        if not members:
             return _error(404, "not_found", "event not found")
         nested = asked.first("with_nested_markets") == "true"
-        beside = [] if nested or found.end <= second - LIVE_S else [self._rows.market(found, second)]
-        return json_reply({"event": self._rows.event(found, second, nested=nested), "markets": beside})
+        there = () if nested else (each for each in members if each.is_listed(second))
+        beside = [self._market_row(each, second) for each in there]
+        return json_reply({"event": self._event_row(members[0], second, nested=nested), "markets": beside})
+
+    def _members(self, event: str, second: int) -> Sequence[Traded]:
+        """Return the markets of an event; none of one that is not known."""
+        if self.catalog is not None and (found := self.catalog.of_event(event, second)):
+            return [each for each in found if each.created <= second]
+        one = self._find(f"{event}-{event[-2:]}", second)
+        return () if one is None else (one,)
+
+    def _event_row(self, each: Traded, second: int, *, nested: bool) -> dict[str, Any]:
+        if isinstance(each, SimRound) or self.catalog is None:
+            assert isinstance(each, SimRound)
+            return self._rows.event(each, second, nested=nested)
+        event = each.life.event
+        siblings = self.catalog.siblings(event, second)
+        return catalog_rows.event_row(event, siblings, second, nested=nested)
 
     # --- markets -----------------------------------------------------------------------------------------
 
@@ -166,7 +206,7 @@ class Rest:
         named = filter(None, asked.first("tickers").split(","))
         listed = [each for ticker in named if (each := self._find(ticker, second)) is not None]
         if not asked.first("tickers"):
-            listed = self._rounds.listed(second)
+            listed = self._listed(second)
         there = [each for each in listed if each.is_listed(second)]
         found: list[Any] = list(_selected(asked, there, second))
         narrow = ("series_ticker", "event_ticker", "tickers")
@@ -174,7 +214,7 @@ class Rest:
             made = [combination(number, second) for number in range(COMBINATIONS)]
             found = (made if asked.first("status") in ("", "open") else []) + found
         page, cursor = _page(asked, found, limit, _market_key)
-        document = [each if isinstance(each, dict) else self._rows.market(each, second) for each in page]
+        document = [each if isinstance(each, dict) else self._market_row(each, second) for each in page]
         return json_reply({"cursor": cursor, "markets": document})
 
     def _market(self, asked: Asked, second: int, ticker: str) -> Reply:
@@ -182,7 +222,22 @@ class Rest:
         found = self._find(ticker, second)
         if found is None or not found.is_listed(second):
             return _error(404, "not_found", "market not found")
-        return json_reply({"market": self._rows.market(found, second)})
+        return json_reply({"market": self._market_row(found, second)})
+
+    def _market_row(self, each: Traded, second: int) -> dict[str, Any]:
+        if isinstance(each, SimRound):
+            return self._rows.market(each, second)
+        return catalog_rows.market_row(each, second)
+
+    def _listed(self, second: int) -> list[Traded]:
+        """Return the markets of the live tier."""
+        rounds = self._rounds.listed(second)
+        return [*rounds, *(() if self.catalog is None else self.catalog.listed(second))]
+
+    def _historical(self, second: int) -> list[Traded]:
+        """Return the markets of the historical tier."""
+        rounds = self._rounds.historical(second)
+        return [*rounds, *(() if self.catalog is None else self.catalog.historical(second))]
 
     def _old_markets(self, asked: Asked, second: int) -> Reply:
         limit = _limit(asked, 100, 1000, "GetHistoricalMarkets")
@@ -190,25 +245,83 @@ class Rest:
         tickers = set(filter(None, asked.first("tickers").split(",")))
         found = [
             each
-            for each in self._rounds.historical(second)
+            for each in self._historical(second)
             if (not series or each.series == series)
             and (not event or each.event == event)
             and (not tickers or each.ticker in tickers)
         ]
         page, cursor = _page(asked, found, limit, _market_key)
-        return json_reply({"cursor": cursor, "markets": [self._rows.market(each, second) for each in page]})
+        return json_reply({"cursor": cursor, "markets": [self._market_row(each, second) for each in page]})
 
     def _old_market(self, asked: Asked, second: int, ticker: str) -> Reply:
         del asked
-        found = self._find(ticker, second)
-        if found is None or found not in self._rounds.historical(second):
+        found = self._find_old(ticker, second)
+        if found is None:
             return _error(404, "not_found", "market not found")
-        return json_reply({"market": self._rows.market(found, second)})
+        return json_reply({"market": self._market_row(found, second)})
 
-    def _find(self, ticker: str, second: int) -> SimRound | None:
+    def _find_old(self, ticker: str, second: int) -> Traded | None:
+        """Return a market of the historical tier."""
+        found = self._find(ticker, second)
+        if isinstance(found, SimRound):
+            return found if found in self._rounds.historical(second) else None
+        is_old = found is not None and found.finalized is not None and found.finalized < cutoff(second)
+        return found if is_old else None
+
+    def _find(self, ticker: str, second: int) -> Traded | None:
+        if self.catalog is not None and (long := self.catalog.by_ticker(ticker, second)):
+            return long if long.created <= second else None
         end_ns = market_facts(ticker).end_ns
         found = by_ticker(self._rounds, ticker, None if end_ns is None else end_ns // SECOND)
         return found if found is not None and found.created <= second else None
+
+    # --- candlesticks ------------------------------------------------------------------------------------
+
+    def _one_candles(self, asked: Asked, second: int, ticker: str) -> Reply:
+        window = _window(asked, "GetMarketCandlesticks")
+        found = self._find(ticker, second)
+        if found is None or not found.is_listed(second):
+            return _error(404, "not_found", "market not found")
+        return json_reply({"candlesticks": self._rows_of(found, window, second), "ticker": ticker})
+
+    def _old_candles(self, asked: Asked, second: int, ticker: str) -> Reply:
+        window = _window(asked, "GetMarketCandlesticksHistorical")
+        found = self._find_old(ticker, second)
+        if found is None:
+            return _error(404, "not_found", "market not found")
+        rows = self._rows_of(found, window, second, is_historical=True)
+        return json_reply({"candlesticks": rows, "ticker": ticker})
+
+    def _event_candles(self, asked: Asked, second: int, event: str) -> Reply:
+        window = _window(asked, "GetEventCandlesticks")
+        there = [each for each in self._members(event, second) if each.is_listed(second)]
+        if not there:
+            return _error(404, "not_found", "event not found")
+        document = {
+            "adjusted_end_ts": window.end,
+            "market_candlesticks": [self._rows_of(each, window, second) for each in there],
+            "market_tickers": [each.ticker for each in there],
+        }
+        return json_reply(document)
+
+    def _many_candles(self, asked: Asked, second: int) -> Reply:
+        tickers = [each for each in asked.first("market_tickers").split(",") if each]
+        if not 0 < len(tickers) <= 100:
+            raise _invalid("BatchGetMarketCandlesticks", "MarketTickers", "max" if tickers else "required")
+        window = _window(asked, "BatchGetMarketCandlesticks", len(tickers))
+        named = ((ticker, self._find(ticker, second)) for ticker in tickers)
+        markets = [
+            {"candlesticks": self._rows_of(each, window, second), "market_ticker": ticker}
+            for ticker, each in named
+            if each is not None and each.is_listed(second)
+        ]
+        return json_reply({"markets": markets})
+
+    def _rows_of(
+        self, each: Traded, window: Window, second: int, *, is_historical: bool = False
+    ) -> list[dict[str, Any]]:
+        candles = self._candles.between(each, window.start, window.end, window.minutes, second)
+        return [candle.row(is_historical=is_historical) for candle in candles]
 
     # --- books and trades --------------------------------------------------------------------------------
 
@@ -219,7 +332,10 @@ class Rest:
         depth = asked.first("depth", "0")
         if not depth.isdigit() or int(depth) > 100:
             raise _invalid("GetMarketOrderbook", "Depth", "lte")
-        return json_reply({"orderbook_fp": _book(self._books.at(found, second), int(depth))})
+        return json_reply({"orderbook_fp": _book(self._book_of(found, second), int(depth))})
+
+    def _book_of(self, each: Traded, second: int) -> SimBook:
+        return self._books.at(each, second) if isinstance(each, SimRound) else each.book(second)
 
     def _orderbooks(self, asked: Asked, second: int) -> Reply:
         tickers = asked.all("tickers")
@@ -227,7 +343,7 @@ class Rest:
             raise _invalid("GetMarketOrderbooks", "Tickers", "lte" if tickers else "required")
         found = [(ticker, self._find(ticker, second)) for ticker in tickers]
         books = [
-            {"orderbook_fp": _book(self._books.at(each, second), 0), "ticker": ticker}
+            {"orderbook_fp": _book(self._book_of(each, second), 0), "ticker": ticker}
             for ticker, each in found
             if each is not None and each.is_listed(second)
         ]
@@ -245,7 +361,7 @@ class Rest:
         high = min(_whole(asked, "max_ts", until), until)
         if ticker := asked.first("ticker"):
             each = self._find(ticker, until)
-            markets = [] if each is None else [each]
+            markets = [each] if isinstance(each, SimRound) else []  # those of the catalogue list none
         else:
             markets = list(self._rounds.between(max(low, high - 7200), high + 900))
         found = [
@@ -262,7 +378,7 @@ class Rest:
 # --- filters, pages, bodies ------------------------------------------------------------------------------
 
 
-def _selected(asked: Asked, found: Sequence[SimRound], second: int) -> list[SimRound]:
+def _selected(asked: Asked, found: Sequence[Traded], second: int) -> list[Traded]:
     """Return what passes the filters; names that are not known are ignored, as the venue does."""
     status = asked.first("status")
     if status and status not in STATUSES:
@@ -330,6 +446,23 @@ def _limit(asked: Asked, usual: int, most: int, operation: str) -> int:
         raise _invalid(operation, "Limit", "lte")
     shorter: int = asked.faults.get("kalshi_short_pages", {}).get("rows", most)
     return min(int(text) or usual, shorter)
+
+
+def _window(asked: Asked, operation: str, markets: int = 1) -> Window:
+    """Return the range of a request for candlesticks of so many markets. Raises _RefusedError."""
+    texts = {name: asked.first(name) for name in ("start_ts", "end_ts", "period_interval")}
+    for name, text in texts.items():
+        if not text.isdigit():
+            raise _invalid(operation, "".join(map(str.capitalize, name.split("_"))), "required")
+    start, end, minutes = map(int, texts.values())
+    if minutes not in PERIODS:
+        raise _invalid(operation, "PeriodInterval", "oneof")
+    most = MOST if markets == 1 else 2 * MOST
+    spanned = span(start, end, minutes) * markets
+    if spanned > most:
+        said = f"requested time range with candlesticks: {spanned:f}, max candlesticks: {most}"
+        raise _RefusedError({"code": "bad_request", "details": said, "message": "bad request"})
+    return Window(start, end, minutes)
 
 
 def _whole(asked: Asked, name: str, otherwise: int) -> int:

@@ -22,7 +22,7 @@ from marketarchive.simulator.kalshi.stream_world import (
     StreamWorld,
 )
 from marketarchive.simulator.noise import digest
-from marketarchive.simulator.sockets import Frame, Told, message_of
+from marketarchive.simulator.sockets import Frame, SocketReply, message_of
 from marketarchive.times import MILLISECOND, SECOND, from_iso, iso, to_ms
 
 BOOK, TICKER, TRADE, INDEX = "orderbook_delta", "ticker", "trade", "cfbenchmarks_value"
@@ -54,7 +54,10 @@ class StreamSession:
         find: Callable[[str], SimRound | None],
         indices: Mapping[str, str],
     ) -> None:
-        """lives: what happens to markets; find: the round of a ticker; indices: id -> asset."""
+        """Serve a connection.
+
+        lives: what happens to markets; find: the round of a ticker; indices: id -> asset.
+        """
         self._world = world
         self._lives = lives
         self._find = find
@@ -67,7 +70,7 @@ class StreamSession:
 
     # ---- commands ----------------------------------------------------------------------------------------
 
-    def received(self, text: str, now_ns: int) -> Told:
+    def received(self, text: str, now_ns: int) -> SocketReply:
         message = message_of(text)
         command, params = message.get("id", 0), message.get("params", {})
         if not isinstance(command, int) or not isinstance(params, dict):
@@ -81,12 +84,12 @@ class StreamSession:
                 return self._unsubscribe(command, params, now_ns)
             case "list_subscriptions":
                 listed = [{"channel": channel, "sid": sid} for channel, sid in self._sids.items()]
-                return Told(
+                return SocketReply(
                     "listed", [_frame(now_ns, "nothing", {"id": command, "type": "ok", "msg": listed})]
                 )
         return _error(now_ns, command, 5, "Unknown command")
 
-    def _subscribe(self, command: int, params: dict[str, Any], now_ns: int) -> Told:
+    def _subscribe(self, command: int, params: dict[str, Any], now_ns: int) -> SocketReply:
         channels = params.get("channels")
         if not isinstance(channels, list) or not channels:
             return _error(now_ns, command, 3, "Channels required")
@@ -114,9 +117,9 @@ class StreamSession:
             new = self._add(channel, keys)
             if channel == BOOK or (channel == TICKER and params.get("send_initial_snapshot")):
                 first += self._snapshots(channel, new, now_ns)
-        return Told("subscribed", [*answers, *first])
+        return SocketReply("subscribed", [*answers, *first])
 
-    def _update(self, command: int, params: dict[str, Any], now_ns: int) -> Told:
+    def _update(self, command: int, params: dict[str, Any], now_ns: int) -> SocketReply:
         sids = _listed(params, "sids", "sid")
         if len(sids) != 1:
             return _error(now_ns, command, 12, "Exactly one subscription ID is required")
@@ -126,22 +129,24 @@ class StreamSession:
         markets, indices = _listed(params, "market_tickers", "market_ticker"), _listed(params, "index_ids")
         match params.get("action"):
             case "get_snapshot" if channel == BOOK:
-                return Told("snapshot", self._snapshots(channel, markets, now_ns, command))
+                return SocketReply("snapshot", self._snapshots(channel, markets, now_ns, command))
             case "add_markets" | "subscribe_indices":
                 new = self._add(channel, indices if channel == INDEX else markets)
                 shown = self._snapshots(channel, new, now_ns) if channel == BOOK else []
-                return Told(
+                return SocketReply(
                     "subscribed", [*self._ok(channel, command, list(self._keys[channel]), now_ns), *shown]
                 )
             case "delete_markets" | "unsubscribe_indices":
                 for key in (*markets, *indices):
                     self._keys[channel].pop(key, None)
-                return Told("unsubscribed", self._ok(channel, command, list(self._keys[channel]), now_ns))
+                return SocketReply(
+                    "unsubscribed", self._ok(channel, command, list(self._keys[channel]), now_ns)
+                )
             case None:
                 return _error(now_ns, command, 15, "Action required")
         return _error(now_ns, command, 13, "Unsupported action")
 
-    def _unsubscribe(self, command: int, params: dict[str, Any], now_ns: int) -> Told:
+    def _unsubscribe(self, command: int, params: dict[str, Any], now_ns: int) -> SocketReply:
         frames: list[Frame] = []
         for sid in _listed(params, "sids"):
             channel = next((name for name, each in self._sids.items() if each == sid), None)
@@ -150,7 +155,7 @@ class StreamSession:
             frame = _frame(now_ns, "nothing", {"id": command, "sid": sid, "seq": 0, "type": "unsubscribed"})
             frames += self._counted(channel, [frame], now_ns)
             del self._sids[channel], self._keys[channel]
-        return Told("unsubscribed", frames)
+        return SocketReply("unsubscribed", frames)
 
     def _add(self, channel: str, keys: Sequence[Key]) -> list[Key]:
         known = self._keys.setdefault(channel, {})
@@ -397,6 +402,6 @@ def _frame(ns: int, event: str, document: dict[str, Any]) -> Frame:
     return Frame(ns, event, msgspec.json.encode(document) + b"\n")
 
 
-def _error(ns: int, command: int, code: int, why: str) -> Told:
+def _error(ns: int, command: int, code: int, why: str) -> SocketReply:
     document: dict[str, Any] = {"type": "error", "msg": {"code": code, "msg": why}}
-    return Told("refused", [_frame(ns, "error", {"id": command, **document} if command else document)])
+    return SocketReply("refused", [_frame(ns, "error", {"id": command, **document} if command else document)])

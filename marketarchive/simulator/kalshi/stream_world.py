@@ -1,4 +1,4 @@
-"""What the simulated Kalshi's socket says of a round and of an index in one second: pure functions of it.
+"""Messages of the simulated Kalshi's socket about a round and an index in one second: pure functions of it.
 
 The changes that lead to the book of a second happen in the second before it, so at a whole second the stream
 shows the very book that REST does.

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from marketarchive.simulator.messages import Asked, Reply, json_reply
-from marketarchive.simulator.sockets import Frame, Session, Told, message_of
+from marketarchive.simulator.sockets import Frame, SimSession, SocketReply, message_of
 from marketarchive.simulator.spot_session import SpotSession
 from marketarchive.simulator.spot_world import Levels, SpotTrade, SpotWorld, Step
 from marketarchive.times import SECOND, iso
@@ -42,7 +42,7 @@ class Kraken:
         del asked
         return "socket", 1000
 
-    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
+    def connect(self, asked: Asked, number: int, now_ns: int) -> SimSession | None:
         del number
         return KrakenSession(self.world, now_ns) if asked.path.rstrip("/") == "/v2" else None
 
@@ -58,14 +58,14 @@ class KrakenSession(SpotSession):
         super().__init__(world, now_ns)
         self._depth = DEPTHS[0]
 
-    def received(self, text: str, now_ns: int) -> Told:
+    def received(self, text: str, now_ns: int) -> SocketReply:
         message = message_of(text)
         method, params = message.get("method"), message.get("params") or {}
         if method == "ping":
-            return Told("ping", (_frame(now_ns, "pong", {"method": "pong", "time_in": iso(now_ns)}),))
+            return SocketReply("ping", (_frame(now_ns, "pong", {"method": "pong", "time_in": iso(now_ns)}),))
         channel, symbols = params.get("channel"), params.get("symbol")
         if method not in ("subscribe", "unsubscribe") or not isinstance(symbols, list):
-            return Told("refused", (_refusal(now_ns, str(method), "Unsupported method"),))
+            return SocketReply("refused", (_refusal(now_ns, str(method), "Unsupported method"),))
         frames: list[Frame] = []
         for symbol in symbols:
             if symbol not in self.world.assets or channel not in ("book", "trade", "ticker"):
@@ -79,7 +79,7 @@ class KrakenSession(SpotSession):
             self._depth = params.get("depth", self._depth)
             self.subscribe(channel, symbol, now_ns)
             frames += self._first(channel, symbol, now_ns)
-        return Told(f"{method}d", frames)
+        return SocketReply(f"{method}d", frames)
 
     def _first(self, channel: str, symbol: str, now_ns: int) -> Iterable[Frame]:
         bids, asks = self.world.book(symbol, now_ns)
@@ -117,13 +117,13 @@ class KrakenSession(SpotSession):
         ns: int,
         bids: Levels,
         asks: Levels,
-        told_bids: Levels,
-        told_asks: Levels,
+        changed_bids: Levels,
+        changed_asks: Levels,
     ) -> Frame:
         book = {
             "symbol": symbol,
-            "bids": list(map(_level, told_bids)),
-            "asks": list(map(_level, told_asks)),
+            "bids": list(map(_level, changed_bids)),
+            "asks": list(map(_level, changed_asks)),
             "checksum": _checksum(bids, asks),
             "timestamp": iso(ns),
         }

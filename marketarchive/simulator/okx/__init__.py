@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
+from marketarchive.simulator.perp_files import NO_FILE, packed
 from marketarchive.simulator.perps_venue import CodedRefusalError, SimPerpsVenue
 from marketarchive.simulator.perps_world import BAR_S, DAY_S, Candle, PerpsWorld, written
-from marketarchive.times import to_ms
-from marketarchive.venues.okx.queries import PERIODS_S, STEPS
+from marketarchive.times import from_iso, to_ms
+from marketarchive.venues.okx.queries import AHEAD_MS, PERIODS_S, STEPS
+from marketarchive.venues.perp_files import month
 from marketarchive.venues.symbols import symbols
 
 HOST = "www.okx.com"
 PREFIX = "/api/v5"
+ARCHIVE_HOST = "static.okx.com"
+_FILE = re.compile(
+    r"/cdn/okex/traderecords/swaprates/monthly/(?P<first>\d{6})/"
+    r"(?P<symbol>[\w-]+)-fundingrates-(?P<year>\d{4})-(?P<month>0[1-9]|1[0-2])\.zip"
+)
+_FILES_SINCE = "2022-03"
 _FUNDING_REACH_MS = 93 * DAY_S * 1000
-_INTEREST_ROWS = 1_440
+_INTEREST_ROWS = _RECENT_ROWS = 1_440
 _REQUESTS = {
     "/public/instruments": 20, "/public/funding-rate": 10, "/public/funding-rate-history": 10,
     "/market/history-candles": 20, "/market/history-mark-price-candles": 20,
     "/market/history-index-candles": 10, "/public/mark-price": 10, "/market/index-tickers": 20,
     "/public/open-interest": 20, "/rubik/stat/contracts/open-interest-history": 10,
     "/public/interest-rate-loan-quota": 2,
+    "/market/candles": 40, "/market/mark-price-candles": 20, "/market/index-candles": 20,
 }  # fmt: skip
 """In two seconds."""
 _REFUSAL = json_reply({"code": "50011", "msg": "Too Many Requests", "data": []}, 429)
@@ -47,7 +57,7 @@ _BY_INDEX = {contract.index: contract for contract in CONTRACTS.values()}
 class Okx(SimPerpsVenue):
     """The venue as the server sees it."""
 
-    hosts = frozenset({HOST})
+    hosts = frozenset({HOST, ARCHIVE_HOST})
 
     def __init__(self, seed: int) -> None:
         self.world = PerpsWorld(seed, "okx")
@@ -55,9 +65,9 @@ class Okx(SimPerpsVenue):
             "/public/instruments": self._instruments,
             "/public/funding-rate": self._funding_rate,
             "/public/funding-rate-history": self._funding_rates,
-            "/market/history-candles": self._traded,
-            "/market/history-mark-price-candles": self._marks,
-            "/market/history-index-candles": self._indices,
+            **{f"/market/{name}candles": self._traded for name in ("", "history-")},
+            **{f"/market/{name}mark-price-candles": self._marks for name in ("", "history-")},
+            **{f"/market/{name}index-candles": self._indices for name in ("", "history-")},
             "/public/mark-price": self._mark_price,
             "/market/index-tickers": self._index_tickers,
             "/public/open-interest": self._open_interest,
@@ -66,7 +76,9 @@ class Okx(SimPerpsVenue):
         }
 
     def answer(self, asked: Asked, now_ns: int) -> Reply:
-        """Errors have status 200 as well."""
+        """Answer a request; errors have status 200 as well."""
+        if asked.host == ARCHIVE_HOST:
+            return self._funding_file(asked.path, now_ns)
         read = self._routes.get(asked.path.removeprefix(PREFIX))
         if read is None or asked.method != "GET":
             return json_reply({"code": "50404", "msg": "Not found", "data": []}, 404)
@@ -76,9 +88,29 @@ class Okx(SimPerpsVenue):
             return json_reply({"code": refused.code, "data": [], "msg": str(refused)})
 
     def limit(self, asked: Asked) -> Bucket:
+        if asked.host == ARCHIVE_HOST:
+            return Bucket("okx/files", 20.0, 400.0, 1.0, _REFUSAL)
         path = asked.path.removeprefix(PREFIX)
         most = _REQUESTS.get(path, 10)
         return Bucket(f"okx{path}", most / 2, most, 1.0, _REFUSAL)
+
+    def _funding_file(self, path: str, now_ns: int) -> Reply:
+        """Return a month of UTC+8, from two days after its end on; stamps are up to 4 s late."""
+        place = _FILE.fullmatch(path)
+        contract = None if place is None else CONTRACTS.get(place["symbol"])
+        if place is None or contract is None or place["first"] != place["year"] + place["month"]:
+            return NO_FILE
+        held = month(to_ms(from_iso(f"{place['year']}-{place['month']}-02")), AHEAD_MS)
+        if to_ms(now_ns) < held.last + 2 * DAY_S * 1000 or f"{place['year']}-{place['month']}" < _FILES_SINCE:
+            return NO_FILE
+        found = self.world.settlements(contract.asset, -(-held.first // 1000), held.last // 1000)
+        rows = [
+            [contract.symbol, written(each.rate), each.at * 1000 + each.at // 3600 % 5 * 1000]
+            for each in found
+        ]
+        name = path.rpartition("/")[2].replace(".zip", ".csv")
+        file = packed(name, ("instrument_name", "funding_rate", "funding_time"), rows)
+        return Reply(file, content_type="application/zip") if rows else NO_FILE
 
     # ---- routes ----------------------------------------------------------------------------------------
 
@@ -164,7 +196,10 @@ class Okx(SimPerpsVenue):
     def _candles(
         self, contract: _Contract, kind: str, asked: Asked, now: int, largest: int
     ) -> Iterable[tuple[Candle, str]]:
-        """Newest first; one that is not over is not confirmed."""
+        """Return candles, newest first; one that is not over is not confirmed.
+
+        Routes without `history` have the newest.
+        """
         length = STEPS.get(asked.first("bar"))
         if length is None or length < BAR_S:
             raise CodedRefusalError("51000", "Parameter bar error")
@@ -173,6 +208,8 @@ class Okx(SimPerpsVenue):
         if asked.first("before") and not asked.first("after"):
             last = now  # the newest of all
         first = max(-(-first // 1000), (last // 1000 // length - size + 1) * length)
+        if "history" not in asked.path:
+            first = max(first, (now // 1000 // length - _RECENT_ROWS + 1) * length)
         found = self.world.candles(contract.asset, kind, length, first, last // 1000, now // 1000)
         rows = [(each, "1" if (each.opened + length) * 1000 <= now else "0") for each in found]
         return rows[::-1][:size]

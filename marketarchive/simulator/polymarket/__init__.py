@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from marketarchive.simulator.messages import Asked, Reply, json_reply
@@ -18,7 +19,7 @@ from marketarchive.simulator.polymarket.rtds import Rtds, SimRtdsSession
 from marketarchive.simulator.polymarket.web import LIMIT as WEB_LIMIT
 from marketarchive.simulator.polymarket.web import Web
 from marketarchive.simulator.polymarket.world import HISTORY_S, World
-from marketarchive.simulator.sockets import Session
+from marketarchive.simulator.sockets import SimSession
 from marketarchive.times import SECOND, iso
 from marketarchive.venues.polymarket.endpoints import LIMITS, endpoint_class
 
@@ -61,7 +62,7 @@ class Polymarket:
             return self._web.answer(asked, now_ns // MILLISECOND)
         return self._sites[asked.host].answer(asked, now_ns // SECOND)
 
-    def connect(self, asked: Asked, number: int, now_ns: int) -> Session | None:
+    def connect(self, asked: Asked, number: int, now_ns: int) -> SimSession | None:
         path = asked.path.rstrip("/")
         if (asked.host, path) == (MARKET_HOST, "/ws/market"):
             return SimMarketSession(self.market_channel, now_ns)
@@ -76,6 +77,32 @@ class Polymarket:
             return "web", WEB_LIMIT
         name = endpoint_class(f"https://{asked.host}{asked.path}")
         return name, LIMITS[name]
+
+    def open_catalog(self, markets: int) -> None:
+        """Add long-running markets, of which so many are open at a moment. Raises ConfigurationError."""
+        self.world.open_catalog(markets)
+
+    def catalog_truth(self, start_ns: int, end_ns: int) -> Iterator[dict[str, Any]]:
+        """Yield the long-running markets that were listed between two moments or not over long before."""
+        long = self.world.catalog
+        if long is None:
+            return
+        for event in long.catalog.between(start_ns // SECOND, end_ns // SECOND):
+            for life in event.markets:
+                market = long.as_of(life, event.over_at)
+                yield {
+                    "market_id": market.condition_id,
+                    "slug": market.slug,
+                    "event_id": str(market.group.number),
+                    "neg_risk": market.neg_risk,
+                    "outcomes": market.outcomes,
+                    "tokens": dict(zip(market.outcomes or (), market.tokens, strict=True)),
+                    **life.truth(),
+                    "prices": {
+                        iso(at * SECOND): self.books.top(long.as_of(life, at), at).mid
+                        for at in life.days(start_ns // SECOND, end_ns // SECOND)
+                    },
+                }
 
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
         """Return every market that could be seen between two moments, by rising number.

@@ -15,6 +15,7 @@ from marketarchive.simulator.messages import Asked, Reply, json_reply
 from marketarchive.simulator.polymarket.books import MIN_ORDER_SIZE, SimBooks, SimTop
 from marketarchive.simulator.polymarket.gamma_rows import iso
 from marketarchive.simulator.polymarket.markets import SimMarket
+from marketarchive.simulator.polymarket.price_history import PriceHistory
 from marketarchive.simulator.polymarket.world import World
 
 NO_BOOK = json_reply({"error": "No orderbook exists for the requested token id"}, 404)
@@ -35,6 +36,7 @@ class Clob:
     def __init__(self, world: World, books: SimBooks) -> None:
         self._world = world
         self._books = books
+        self._history = PriceHistory(world, books)
         self._of_token: dict[str, Callable[[_Open, int, Asked], Reply]] = {
             "/book": lambda found, ms, _: Reply(self._books.body_at(found[0], found[1], ms)),
             "/midpoint": lambda found, ms, _: json_reply({"mid": self._mid(found, ms)}),
@@ -68,6 +70,8 @@ class Clob:
             found = self._open(token, second)
             return NO_BOOK if found is None else self._of_token[path](found, ms, asked)
         match path.strip("/").split("/"):
+            case ["prices-history"]:
+                return self._history.one(asked, second)
             case ["time"]:
                 return Reply(str(second).encode(), content_type="text/plain; charset=utf-8")
             case ["ok"]:
@@ -93,11 +97,16 @@ class Clob:
     def _open(self, token: str, second: int) -> _Open | None:
         """Return the open market of a token; None for unknown and closed ones alike."""
         found = self._world.by_token(token)
-        if found is None or not found[0].is_listed(second) or found[0].is_closed(second):
+        if found is None:
             return None
-        return found[0], found[1], token
+        market = self._world.as_of(found[0], second)
+        if not market.is_listed(second) or market.is_closed(second):
+            return None
+        return market, found[1], token
 
     def _posted(self, path: str, asked: Asked, ms: int) -> Reply:
+        if path == "/batch-prices-history":
+            return self._history.batch(asked, ms // 1000)
         if path not in self._of_tokens and path != "/prices":
             return json_reply({"error": "not found"}, 404)
         try:
@@ -170,7 +179,9 @@ class Clob:
 
     def _listed(self, condition_id: str, second: int) -> SimMarket | None:
         market = self._world.by_condition(condition_id)
-        return market if market is not None and market.is_listed(second) else None
+        if market is None or not market.is_listed(second):
+            return None
+        return self._world.as_of(market, second)
 
     def _market(self, market: SimMarket, second: int) -> dict[str, Any]:
         closed = market.is_closed(second)

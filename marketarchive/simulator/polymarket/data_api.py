@@ -54,7 +54,7 @@ class DataApi:
             found = [market for market in self._world.listed(second) if str(market.group.number) == event]
         else:
             found = [market for each in conditions if (market := self._world.by_condition(each))]
-        return [market for market in found if market.is_listed(second)]
+        return [self._world.as_of(market, second) for market in found if market.is_listed(second)]
 
     def _traded(self, asked: Asked, conditions: list[str], event: str, second: int) -> Reply:
         """Return trades; without a filter those of the rounds whose window is open."""
@@ -133,7 +133,7 @@ class DataApi:
             "resolved_at": iso(closed_at),
             "resolved_block": 70_000_000 + closed_at // 2 % 10_000_000,
             "transaction_hash": f"0x{digest(32, self._world.seed, 'tx', market.number).hex()}",
-            "was_disputed": False,
+            "was_disputed": "disputed" in market.uma_statuses,
             "extended_review": False,
             "resolution_source": "reported",
             "price": None,

@@ -6,11 +6,13 @@ import base64
 import binascii
 import json
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from marketarchive.simulator.messages import Asked, Reply, json_reply
+from marketarchive.simulator.polymarket.catalog import EVENT_AFTER
 from marketarchive.simulator.polymarket.gamma_rows import GammaRows
 from marketarchive.simulator.polymarket.markets import Group, SimMarket
 from marketarchive.simulator.polymarket.rounds import ASSET_LIST, series_id
@@ -21,7 +23,10 @@ _CAPS = {"markets": 100, "events": 500}
 _OFFSET_MAX = 10_000
 _IDS_MAX = 100
 
-_Row = tuple[Group, list[SimMarket]]
+_ORDERS = frozenset({"endDate", "closedTime", "volumeNum", "volume24hr", "volume"})
+
+_Row = SimMarket | tuple[Group, list[SimMarket]]  # of /markets, of /events
+_Key = Callable[[_Row], tuple[float, int]]
 
 
 class _BadRequestError(Exception):
@@ -62,8 +67,8 @@ class Gamma:
                 )
             case ["events", number]:
                 wanted = _whole(number, "id")
-                round_ = self._world.by_number(wanted - 500_000)
-                return self._event(lambda group: group.number == wanted, round_, second)
+                market = self._world.by_number(wanted - EVENT_AFTER)
+                return self._event(lambda group: group.number == wanted, market, second)
             case ["series"]:
                 return self._series(asked)
         return json_reply({"type": "not found error", "error": "not found"}, 404)
@@ -73,12 +78,12 @@ class Gamma:
     def _market(self, market: SimMarket | None, second: int) -> Reply:
         if market is None or not market.is_listed(second):
             return json_reply({"type": "not found error", "error": "slug not found"}, 404)
-        return json_reply(self._rows.market(market, second))
+        return json_reply(self._rows.market(self._world.as_of(market, second), second))
 
     def _event(self, wanted: Callable[[Group], bool], market: SimMarket | None, second: int) -> Reply:
         members = [other for other in self._world.others if wanted(other.group)]
         if not members and market is not None and wanted(market.group):
-            members = [market]
+            members = self._world.siblings(market, second)
         members = [member for member in members if member.is_listed(second)]
         if not members:
             return json_reply({"type": "not found error", "error": "slug not found"}, 404)
@@ -109,45 +114,46 @@ class Gamma:
         rows, _ = self._selected(asked, second, what)
         return json_reply(self._render(rows[offset : offset + limit], second, what))
 
-    def _selected(
-        self, asked: Asked, second: int, what: str
-    ) -> tuple[list[_Row], Callable[[_Row], tuple[Any, int]]]:
+    def _selected(self, asked: Asked, second: int, what: str) -> tuple[Sequence[_Row], _Key]:
         """Return the rows that match the filters, in the requested order, and their sort key."""
-        found = list(filter(_filter(asked), self._world.listed(second)))
-        rows: list[_Row]
-        if what == "markets":
-            rows = [(market.group, [market]) for market in found]
-        else:
-            rows = list(self._world.grouped(found).items())
+        found = _filtered(asked, self._world.listed(second))
         # closed: false by default on markets; on events the opposite of what the documents say
         closed = asked.first("closed", "false" if what == "markets" else "true") == "true"
-        rows = [row for row in rows if all(market.is_closed(second) for market in row[1]) == closed]
-        key = self._key(asked.first("order"), second, what)
+        rows: Sequence[_Row]
+        if what == "markets":
+            rows = [market for market in found if market.is_closed(second) == closed]
+        else:
+            grouped = self._world.grouped(found).items()
+            rows = [row for row in grouped if all(market.is_closed(second) for market in row[1]) == closed]
+        order = asked.first("order")
+        key = self._key(order, second)
+        if what == "markets" and order not in _ORDERS:
+            return rows if _rising(asked) else rows[::-1], key  # as they are listed
         return sorted(rows, key=key, reverse=not _rising(asked)), key
 
-    def _key(self, order: str, second: int, what: str) -> Callable[[_Row], tuple[Any, int]]:
+    def _key(self, order: str, second: int) -> _Key:
         """Return the sort key of an order.
 
-        Names in snake case are ignored, like any unknown order.
+        Names in snake case are ignored, like any unknown order: ids, createdAt and startDate rise together.
         """
 
         def number(row: _Row) -> int:
-            return row[1][0].number if what == "markets" else row[0].number
+            return row.number if isinstance(row, SimMarket) else row[0].number
 
-        values: dict[str, Callable[[_Row], Any]] = {
-            "id": lambda _: 0,  # ids, createdAt and startDate rise together
-            "endDate": lambda row: max(market.end for market in row[1]),
-            "volumeNum": lambda row: self._rows.volume(row[1][0], second),
-            "volume24hr": lambda row: self._rows.volume(row[1][0], second),
-            "volume": lambda row: self._rows.volume(row[1][0], second),
-        }
-        value = values.get(order) or values["id"]
+        def value(row: _Row) -> float:
+            markets = [row] if isinstance(row, SimMarket) else row[1]
+            if order == "endDate":
+                return max(market.end for market in markets)
+            if order == "closedTime":
+                return max(market.closed_at or 0 for market in markets)
+            return self._rows.volume(markets[0], second) if order in _ORDERS else 0
+
         return lambda row: (value(row), number(row))
 
     def _render(self, rows: Sequence[_Row], second: int, what: str) -> list[dict[str, Any]]:
         if what == "markets":
-            return [self._rows.market(markets[0], second) for _, markets in rows]
-        return [self._rows.event(group, markets, second) for group, markets in rows]
+            return [self._rows.market(row, second) for row in rows if isinstance(row, SimMarket)]
+        return [self._rows.event(row[0], row[1], second) for row in rows if not isinstance(row, SimMarket)]
 
     def _series(self, asked: Asked) -> Reply:
         """Return the up/down series."""
@@ -177,8 +183,8 @@ class Gamma:
 # --- filters and cursors ---------------------------------------------------------------------------------
 
 
-def _filter(asked: Asked) -> Callable[[SimMarket], bool]:
-    """Return a test whether a market passes every filter of the request."""
+def _filtered(asked: Asked, listed: Sequence[SimMarket]) -> Sequence[SimMarket]:
+    """Return the markets that pass every filter of a request."""
     tests: list[Callable[[SimMarket], bool]] = []
     if series := _wanted(asked, "series_id"):
         tests.append(lambda market: market.group.series_id in series)
@@ -202,7 +208,9 @@ def _filter(asked: Asked) -> Callable[[SimMarket], bool]:
         tests.append(lambda market: market.end <= latest)
     if asked.first("active") == "false":
         tests.append(lambda _: False)
-    return lambda market: all(test(market) for test in tests)
+    for test in tests:
+        listed = list(filter(test, listed))
+    return listed
 
 
 def _wanted(asked: Asked, name: str) -> frozenset[str]:
@@ -237,10 +245,15 @@ def _rising(asked: Asked) -> bool:
     return asked.first("ascending", "true") != "false"
 
 
-def _after(
-    rows: list[_Row], key: Callable[[_Row], tuple[Any, int]], last: tuple[Any, int], *, rising: bool
-) -> list[_Row]:
-    return [row for row in rows if (key(row) > last if rising else key(row) < last)]
+def _after(rows: Sequence[_Row], key: _Key, last: tuple[float, int], *, rising: bool) -> Sequence[_Row]:
+    """Return the rows after a place; they are in the order of their keys."""
+    if rising:
+        return rows[bisect_right(rows, last, key=key) :]
+    return rows[bisect_right(rows, _negative(last), key=lambda row: _negative(key(row))) :]
+
+
+def _negative(key: tuple[float, int]) -> tuple[float, int]:
+    return -key[0], -key[1]
 
 
 def _write_cursor(value: Any, number: int) -> str:

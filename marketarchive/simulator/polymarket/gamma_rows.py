@@ -76,12 +76,16 @@ class GammaRows:
             "rewardsMinSize": 50,
             "rewardsMaxSpread": 4.5,
             "automaticallyActive": True,
-            "umaResolutionStatuses": "[]",
+            "umaResolutionStatuses": json.dumps(market.uma_statuses),
             "rfqEnabled": False,
             "feesEnabled": True,
             "feeSchedule": {"rate": 0.07, "exponent": 1, "takerOnly": True, "rebateRate": 0.2},
             "acceptingOrdersTimestamp": iso(market.listed_at - 40),
         }
+        if "market" in market.hides_end:
+            del row["endDate"], row["endDateIso"]
+        if market.label:
+            row["groupItemTitle"] = market.label
         if market.outcomes is not None:
             row["outcomes"] = json.dumps(market.outcomes, ensure_ascii=False)
         if market.version is not None:
@@ -119,7 +123,7 @@ class GammaRows:
             row["clobTokenIds"] = ids
 
     def _state(self, market: SimMarket, second: int, seen: int, row: dict[str, Any]) -> None:
-        volume = self.volume(market, min(seen, market.end))
+        volume = self.volume(market, seen if market.life else min(seen, market.end))
         if volume:
             row |= {"volume": str(volume), "volumeNum": volume, "volume24hr": volume, "volumeClob": volume}
         if market.closed_at is not None and market.closed_at <= second:
@@ -128,7 +132,7 @@ class GammaRows:
                 "acceptingOrders": market.accepts_after_close,
                 "outcomePrices": json.dumps(payouts or market.shown_prices or ("0", "0")),
                 "closedTime": space_time(market.closed_at),
-                "umaEndDate": iso(market.closed_at),
+                "umaEndDate": iso(market.closed_at if market.uma_end is None else market.uma_end),
                 "umaResolutionStatus": "resolved",
                 "orderPriceMinTickSize": 1 / self._world.ticks(market, market.end),
                 "liquidity": "0",
@@ -136,11 +140,13 @@ class GammaRows:
                 "automaticallyResolved": True,
             }
             return
+        if market.uma_statuses:
+            row["umaResolutionStatus"] = market.uma_statuses[-1]
         seen = max(seen, market.listed_at)
         top = self._books.top(market, seen)
         low, high = top.bid or 0, top.ticks if top.ask is None else top.ask
         mid = top.mid
-        liquidity = round(20_000 * (0.5 + unit(self._world.seed, "liquidity", market.number, seen // 60)), 4)
+        liquidity = self._liquidity(market, seen)
         row |= {
             "acceptingOrders": second < market.end,
             "outcomePrices": json.dumps([f"{mid:g}", f"{1 - mid:g}"]),
@@ -152,11 +158,18 @@ class GammaRows:
         }
         if low:
             row["bestBid"] = round(low / top.ticks, 3)
-        if last := self._books.last_trade(market, seen):
+        if market.life is None and (last := self._books.last_trade(market, seen)):
             row["lastTradePrice"] = float(last)
+
+    def _liquidity(self, market: SimMarket, second: int) -> float:
+        if market.life is not None:
+            return market.life.liquidity(second)
+        return round(20_000 * (0.5 + unit(self._world.seed, "liquidity", market.number, second // 60)), 4)
 
     def volume(self, market: SimMarket, second: int) -> float:
         """Return dollars traded so far, with the venue's float noise; 0 before the first trade."""
+        if market.life is not None:
+            return market.life.volume(second)
         first = market.listed_at if market.kind == "other" else (market.start or 0) - 7200
         done = (second - first) / (market.end - first)
         return 90_000 * unit(self._world.seed, "volume", market.number) * min(max(done, 0.0), 1.0)
@@ -188,6 +201,8 @@ class GammaRows:
             "negRisk": group.neg_risk,
             "commentCount": 0,
         }
+        if "event" in every[0].hides_end:
+            del row["endDate"]
         if start is not None:
             row["startTime"] = iso(start)
         if group.series_slug is not None:
@@ -201,8 +216,17 @@ class GammaRows:
                 {"id": number, "label": label, "slug": label.lower().replace(" ", "-")}
                 for number, label in group.tags
             ]
-            row["markets"] = [self.market(market, second, with_event=False) for market in markets]
+            row["markets"] = [
+                self.market(market, second, with_event=False)
+                for market in self._in_some_order(markets, second)
+            ]
         return row
+
+    def _in_some_order(self, markets: Sequence[SimMarket], second: int) -> Sequence[SimMarket]:
+        """Return the markets of an event; those of the catalogue in an order that changes between calls."""
+        if markets[0].life is None:
+            return markets
+        return sorted(markets, key=lambda market: bits(self._world.seed, "order", market.number, second))
 
     def series(self, group: Group) -> dict[str, Any]:
         return {

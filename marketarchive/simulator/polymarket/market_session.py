@@ -10,7 +10,7 @@ from typing import Any
 
 from marketarchive.simulator.polymarket.market_channel import CUSTOM, MarketChannel
 from marketarchive.simulator.polymarket.markets import SimMarket
-from marketarchive.simulator.sockets import ABNORMAL, Frame, Told, message_of
+from marketarchive.simulator.sockets import ABNORMAL, Frame, SocketReply, message_of
 from marketarchive.times import SECOND
 
 TOKENS_WITH_FIRST_BOOKS = 500
@@ -30,19 +30,19 @@ class SimMarketSession:
         self._custom = False
         self._pinged_ns = now_ns
 
-    def received(self, text: str, now_ns: int) -> Told:
+    def received(self, text: str, now_ns: int) -> SocketReply:
         if text == "PING":
             self._pinged_ns = now_ns
-            return Told("ping", (Frame(now_ns, "pong", b"PONG"),))
+            return SocketReply("ping", (Frame(now_ns, "pong", b"PONG"),))
         message = message_of(text)
         named = [token for token in message.get("assets_ids") or () if isinstance(token, str)]
         if message.get("operation") == "unsubscribe":
             for token in named:
                 self._tokens.pop(token, None)
-            return Told("unsubscribed")
+            return SocketReply("unsubscribed")
         if message.get("operation") != "subscribe" and message.get("type") != "market":
-            return Told()
-        return Told("subscribed", self._subscribe(named, message, now_ns))
+            return SocketReply()
+        return SocketReply("subscribed", self._subscribe(named, message, now_ns))
 
     def _subscribe(self, named: list[str], message: dict[str, Any], now_ns: int) -> list[Frame]:
         if any(token in self._tokens for token in named):

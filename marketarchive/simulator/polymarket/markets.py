@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from marketarchive.simulator.catalog import Life
+
 Kind = Literal["round", "other"]
 
 
@@ -51,6 +53,12 @@ class SimMarket:
     twap_s: int | None = None  # seconds averaged; None: spot
     # others
     chance: float = 0.5
+    # of the catalogue: what it says and how it stands may change, and this is how it is at one moment
+    life: Life | None = None
+    hides_end: frozenset[str] = frozenset()  # of "market", "event": where endDate is left out
+    uma_end: int | None = None  # umaEndDate, where it is not the time of the close
+    uma_statuses: tuple[str, ...] = ()
+    label: str = ""  # within its event
 
     @property
     def is_of_binance(self) -> bool:

@@ -23,8 +23,10 @@ EASTERN = ZoneInfo("America/New_York")
 ASSET_LIST = tuple(ASSETS)
 LISTED_AHEAD_S = 24 * 3600  # less up to _LISTING_JITTER_S
 _LISTING_JITTER_S = 240  # below the shortest duration, so that an id has one round
-_EPOCH = 1_700_000_000
-_FIRST_NUMBER = 1_000_000
+EPOCH = 1_700_000_000
+FIRST_NUMBER = 1_000_000
+PER_SECOND = 64
+"""Numbers of markets listed in one second: the rounds have the first half."""
 
 TWAP_SINCE = 1_786_060_800  # 2026-08-07T00:00:00Z
 TWAP_60_SINCE = 1_786_665_600  # 2026-08-14T00:00:00Z, for 5m rounds
@@ -96,18 +98,27 @@ class Ids:
         packed = struct.pack(
             ">BBBBI", _ROLES.index(role), ASSET_LIST.index(asset), updown.DURATIONS.index(duration), 0, start
         )
-        head = self._hash(packed, 24)
-        return head + bytes(a ^ b for a, b in zip(packed, self._hash(head, 8), strict=True))
+        return self.seal(packed)
 
     def read(self, raw: bytes) -> tuple[Role, Key] | None:
-        """Return what an id stands for; None when it is none of ours."""
-        if len(raw) != 32:
-            return None
-        packed = bytes(a ^ b for a, b in zip(raw[24:], self._hash(raw[:24], 8), strict=True))
-        if self._hash(packed, 24) != raw[:24]:
+        """Return what an id of a round stands for; None when it is none of ours."""
+        packed = self.unseal(raw)
+        if packed is None or packed[3]:
             return None
         role, asset, duration, _, start = struct.unpack(">BBBBI", packed)
         return _ROLES[role], (ASSET_LIST[asset], updown.DURATIONS[duration], start)
+
+    def seal(self, packed: bytes) -> bytes:
+        """Return the 32 bytes of an id that carries 8; the fourth of a round's is 0."""
+        head = self._hash(packed, 24)
+        return head + bytes(a ^ b for a, b in zip(packed, self._hash(head, 8), strict=True))
+
+    def unseal(self, raw: bytes) -> bytes | None:
+        """Return the 8 bytes that an id carries; None when it is none of ours."""
+        if len(raw) != 32:
+            return None
+        packed = bytes(a ^ b for a, b in zip(raw[24:], self._hash(raw[:24], 8), strict=True))
+        return packed if self._hash(packed, 24) == raw[:24] else None
 
     def _hash(self, data: bytes, size: int) -> bytes:
         return blake2b(data, key=self._key, digest_size=size).digest()
@@ -126,11 +137,11 @@ class SimRounds:
 
     def numbered(self, number: int) -> SimMarket | None:
         """Return the round with this Gamma id."""
-        seconds, slot = divmod(number - _FIRST_NUMBER, 64)
+        seconds, slot = divmod(number - FIRST_NUMBER, PER_SECOND)
         asset, duration = divmod(slot, 8)
         if seconds < 0 or asset >= len(ASSET_LIST) or duration >= len(updown.DURATIONS):
             return None
-        listed_at = _EPOCH + seconds
+        listed_at = EPOCH + seconds
         for start in starts(
             updown.DURATIONS[duration],
             listed_at + LISTED_AHEAD_S - _LISTING_JITTER_S,
@@ -147,7 +158,7 @@ class SimRounds:
         draw = bits(self._seed, "round", asset, duration, start)
         listed_at = start - LISTED_AHEAD_S + draw % _LISTING_JITTER_S
         slot = ASSET_LIST.index(asset) * 8 + updown.DURATIONS.index(duration)
-        number = _FIRST_NUMBER + (listed_at - _EPOCH) * 64 + slot
+        number = FIRST_NUMBER + (listed_at - EPOCH) * PER_SECOND + slot
         key = (asset, duration, start)
         slug, title = _slug(key), _title(key, end)
         return SimMarket(

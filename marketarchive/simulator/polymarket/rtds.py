@@ -16,7 +16,7 @@ import msgspec
 
 from marketarchive.simulator.noise import bits, digest
 from marketarchive.simulator.prices import ASSETS, E18, Prices
-from marketarchive.simulator.sockets import Frame, Told, message_of
+from marketarchive.simulator.sockets import Frame, SocketReply, message_of
 from marketarchive.times import SECOND
 
 SILENT_AFTER_NS = 228 * SECOND
@@ -135,26 +135,26 @@ class SimRtdsSession:
         self._pinged_ns = now_ns
         self._is_deaf = False
 
-    def received(self, text: str, now_ns: int) -> Told:
+    def received(self, text: str, now_ns: int) -> SocketReply:
         if text == "PING":
             self._pinged_ns = now_ns
-            return Told("ping", (Frame(now_ns, "pong", b""),))
+            return SocketReply("ping", (Frame(now_ns, "pong", b""),))
         message = message_of(text)
         wanted = message.get("subscriptions")
         action = message.get("action")
         if action not in ("subscribe", "unsubscribe") or not isinstance(wanted, list) or not wanted:
-            return Told("refused", (self._invalid(now_ns),))
+            return SocketReply("refused", (self._invalid(now_ns),))
         if not all(_is_plain(each) for each in wanted):
-            return Told("refused", (self._invalid(now_ns),))
+            return SocketReply("refused", (self._invalid(now_ns),))
         for each in wanted:  # one bad topic costs all of a message
             if each["topic"] not in TOPICS or each.get("type", "update") not in ("update", "*"):
-                return Told("refused", (_not_found(each, now_ns),))
+                return SocketReply("refused", (_not_found(each, now_ns),))
         topics = {each["topic"]: TOPICS[each["topic"]] for each in wanted}
         if action == "unsubscribe":
             self._topics = {name: topic for name, topic in self._topics.items() if name not in topics}
-            return Told("unsubscribed")
+            return SocketReply("unsubscribed")
         self._topics |= topics
-        return Told(
+        return SocketReply(
             "subscribed",
             [frame for topic in topics.values() for frame in self._rtds.backfill(topic, now_ns)],
         )

@@ -14,9 +14,9 @@ LIMIT = 3
 _PATH = "/api/crypto/crypto-price"
 _VARIANTS_S = {"fiveminute": 300, "fifteen": 900, "hourly": 3600, "fourhour": 14_400, "daily": 86_400}
 _OF_BINANCE = ("hourly", "daily")
-_TOLD_AFTER_MS, _JITTER_MS = 2000, 1000  # after a boundary
+_PUBLISHED_AFTER_MS, _JITTER_MS = 2000, 1000  # after a boundary
 _CACHED_MS = 5000
-_UNTOLD = {
+_UNPUBLISHED = {
     "openPrice": None,
     "closePrice": None,
     "timestamp": 0,
@@ -47,17 +47,17 @@ class Web:
         is_binance = variant in _OF_BINANCE
         opened, closed = (self._published_ms(asset, at) for at in (start, end))
         if now_ms < opened:
-            return json_reply(_UNTOLD)
+            return json_reply(_UNPUBLISHED)
         completed = now_ms >= closed
-        told = max(closed if completed else opened, now_ms - now_ms % _CACHED_MS)
+        reported = max(closed if completed else opened, now_ms - now_ms % _CACHED_MS)
         return json_reply(
             {
                 "openPrice": self._price(asset, start, window_s, is_binance=is_binance),
                 "closePrice": self._price(asset, end, window_s, is_binance=is_binance) if completed else None,
-                "timestamp": told,
+                "timestamp": reported,
                 "completed": completed,
                 "incomplete": not completed,
-                "cached": told != now_ms,
+                "cached": reported != now_ms,
             }
         )
 
@@ -69,7 +69,9 @@ class Web:
         return int(window) if window in ("30", "60") else None
 
     def _published_ms(self, asset: str, second: int) -> int:
-        return second * 1000 + _TOLD_AFTER_MS + bits(self._seed, "crypto-price", asset, second) % _JITTER_MS
+        return (
+            second * 1000 + _PUBLISHED_AFTER_MS + bits(self._seed, "crypto-price", asset, second) % _JITTER_MS
+        )
 
     def _price(self, asset: str, second: int, window_s: int, *, is_binance: bool) -> float:
         if window_s:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from marketarchive.simulator.noise import wave
+from marketarchive.simulator.polymarket.catalog import CatalogMarkets
 from marketarchive.simulator.polymarket.markets import Group, SimMarket
 from marketarchive.simulator.polymarket.others import others
 from marketarchive.simulator.polymarket.rounds import ASSET_LIST, LISTED_AHEAD_S, SimRounds, is_start, starts
@@ -33,14 +34,35 @@ class World:
         self._by_token = {
             token: (market, side) for market in self.others for side, token in enumerate(market.tokens)
         }
+        self.catalog: CatalogMarkets | None = None
         self.by_token = lru_cache(maxsize=1 << 14)(self._find_token)
         self._listing = lru_cache(maxsize=4)(self._list)
+
+    def open_catalog(self, markets: int) -> None:
+        """Add long-running markets, of which so many are open at a moment. Raises ConfigurationError."""
+        self.catalog = CatalogMarkets(self.seed, markets, self.rounds.ids)
+        self.by_token.cache_clear()
 
     # --- what exists -------------------------------------------------------------------------------------
 
     def listed(self, second: int) -> list[SimMarket]:
-        """Return the markets of the catalogue, by rising number (time of listing)."""
-        return [market for market in self._listing(second // 60) if market.is_listed(second)]
+        """Return the markets that Gamma lists as they are at a second, by rising number (time of listing)."""
+        short = [market for market in self._listing(second // 60) if market.is_listed(second)]
+        if self.catalog is None:
+            return short
+        return sorted([*short, *self.catalog.listed(second)], key=lambda market: market.number)
+
+    def as_of(self, market: SimMarket, second: int) -> SimMarket:
+        """Return a market that was found by its name as it is at a second."""
+        if market.life is None or self.catalog is None:
+            return market
+        return self.catalog.as_of(market.life, second)
+
+    def siblings(self, market: SimMarket, second: int) -> list[SimMarket]:
+        """Return all markets of a market's event as they are at a second, itself among them."""
+        if market.life is not None and self.catalog is not None:
+            return self.catalog.siblings(market, second)
+        return [other for other in self.others if other.group == market.group] or [market]
 
     def _list(self, minute: int) -> list[SimMarket]:
         low, high = minute * 60 - HISTORY_S, minute * 60 + 60 + LISTED_AHEAD_S
@@ -58,15 +80,19 @@ class World:
         ]
 
     def by_number(self, number: int) -> SimMarket | None:
-        return self._by_number.get(number) or self.rounds.numbered(number)
+        found = self._by_number.get(number) or self.rounds.numbered(number)
+        return found if found or self.catalog is None else self.catalog.by_number(number)
 
     def by_condition(self, condition_id: str) -> SimMarket | None:
         if found := self._by_condition.get(condition_id):
             return found
         try:
-            read = self.rounds.ids.read(bytes.fromhex(condition_id.removeprefix("0x")))
+            raw = bytes.fromhex(condition_id.removeprefix("0x"))
         except ValueError:
             return None
+        if self.catalog is not None and (long := self.catalog.by_id(raw)):
+            return long[0] if long[1] == 0 else None
+        read = self.rounds.ids.read(raw)
         return self.rounds.make(*read[1]) if read and read[0] == "condition" else None
 
     def _find_token(self, token: str) -> tuple[SimMarket, int] | None:
@@ -75,7 +101,10 @@ class World:
             return found
         if not (token.isascii() and token.isdigit()) or len(token) > 78 or (value := int(token)) >= 2**256:
             return None
-        read = self.rounds.ids.read(value.to_bytes(32))
+        raw = value.to_bytes(32)
+        if self.catalog is not None and (long := self.catalog.by_id(raw)):
+            return (long[0], long[1] - 1) if long[1] else None
+        read = self.rounds.ids.read(raw)
         if read is None or read[0] == "condition":
             return None
         return self.rounds.make(*read[1]), 0 if read[0] == "up" else 1
@@ -83,6 +112,8 @@ class World:
     def by_slug(self, slug: str, second: int) -> SimMarket | None:
         if found := self._by_slug.get(slug):
             return found
+        if self.catalog is not None and (long := self.catalog.by_slug(slug)):
+            return long
         if (key := updown.of_slug(slug)) is None or key[0] not in ASSETS:
             return None
         asset, duration = key
@@ -132,6 +163,8 @@ class World:
 
     def chance(self, market: SimMarket, second: int) -> float:
         """Return the crowd's probability of the first outcome, within [0.003, 0.997]."""
+        if market.life is not None:
+            return market.life.chance(second)
         if market.kind == "other":
             name = f"other{market.number}"
             moved = sum(wave(self.seed, name, octave, second) * 0.008 * octave for octave in (8, 11, 14))

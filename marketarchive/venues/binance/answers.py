@@ -1,4 +1,4 @@
-"""Which answers of Binance are failures."""
+"""Failures among the answers of Binance."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import msgspec
 
 from marketarchive.times import from_ms, to_seconds
 from marketarchive.venues.answers import Answered, Failure, judge_status, retry_after
+from marketarchive.venues.binance import endpoints
+from marketarchive.venues.perp_files import has_digest
 
 BANNED = 418
 """The address went on after 429s: it is banned, for 2 min to 3 days. To ask meanwhile makes it longer."""
@@ -18,7 +20,7 @@ INVALID_PARAMETER = -1130
 INVALID_SYMBOL = -1121
 
 
-class Refusal(msgspec.Struct):
+class SentRefusal(msgspec.Struct):
     """The body of an error."""
 
     code: int
@@ -27,6 +29,9 @@ class Refusal(msgspec.Struct):
 
 def judge(answered: Answered) -> Failure | None:
     """Return what is wrong with an answer, with the venue's words; None when it is one to parse.
+
+    Of a file that is not in the archive the store says it in XML; one that is not that of its checksum may
+    have been issued again, or spoiled on the way.
 
     429 and 418 both carry Retry-After, seconds; a 418 may say in its body until when the ban lasts
     (`IP banned until 1787546698129`, seen 2026-08-23). 451 is a place that is not served, 403 a firewall.
@@ -41,7 +46,9 @@ def judge(answered: Answered) -> Failure | None:
     else:
         failure = judge_status(answered)
     if failure is None:
-        return None
+        return _judge_file(answered)
+    if answered.status == 404 and answered.query.url.startswith(endpoints.ARCHIVE):
+        return replace(failure, reason="not_served", cause="venue", retryable=False)
     said = refusal(answered.payload)
     if said is None:
         return failure
@@ -52,9 +59,16 @@ def judge(answered: Answered) -> Failure | None:
     return failure
 
 
-def refusal(payload: bytes) -> Refusal | None:
+def _judge_file(answered: Answered) -> Failure | None:
+    digest = answered.query.path.get("sha256")
+    if digest is None or has_digest(answered.payload, digest):
+        return None
+    return Failure("checksum", "venue", "the SHA-256 is not the one published", retryable=True)
+
+
+def refusal(payload: bytes) -> SentRefusal | None:
     """Return what the body of an error says, None where it is not the venue's own."""
     try:
-        return msgspec.json.decode(payload, type=Refusal)
+        return msgspec.json.decode(payload, type=SentRefusal)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None

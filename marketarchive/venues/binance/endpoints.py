@@ -1,7 +1,11 @@
-"""Where Binance tells of its perpetuals without a key, and how often it may be asked.
+"""Public endpoints of Binance's perpetuals, which need no key, and their limits.
 
 Routes, weights and bounds: docstrings of the official SDK (binance-connector-python, 2026-08-21), and live
 answers of 2026-09-15. All of them are GET.
+
+Files of the public archive: readme of binance-public-data (2025-01-09), addresses and columns as others read
+them on 2026-08-01 and 2026-09-08. Each is a zip with a `.CHECKSUM` beside it; those of a day come the next
+day, those of a month on the first Monday after it, and files may be issued again.
 """
 
 from __future__ import annotations
@@ -9,6 +13,8 @@ from __future__ import annotations
 from marketarchive.venues.endpoint import Endpoint, Limit
 
 BASE = "https://fapi.binance.com"
+ARCHIVE = "https://data.binance.vision/data/futures/um"
+CHECKSUM = ".CHECKSUM"
 
 WEIGHT = Limit("binance/weight", 2400, window_s=60.0, unit="weights")
 """Per address; `rateLimits` of exchangeInfo. The header X-MBX-USED-WEIGHT-1M says what is used of it."""
@@ -16,10 +22,16 @@ FUNDING = Limit("binance/funding", 500, window_s=300.0)
 """Requests to fundingRate and fundingInfo together; they have no weight."""
 STATISTICS = Limit("binance/statistics", 1000, window_s=300.0)
 """Requests to /futures/data; they have no weight."""
+FILES = Limit("binance/files", 50, window_s=10.0)
+"""Nothing says how often files may be requested."""
 
 
 def _endpoint(name: str, path: str, limit: Limit = WEIGHT) -> Endpoint:
     return Endpoint(f"binance_{name}", f"{BASE}{path}", limit)
+
+
+def _file(name: str, path: str) -> Endpoint:
+    return Endpoint(f"binance_{name}", ARCHIVE + path, FILES)
 
 
 INSTRUMENTS = _endpoint("instruments", "/fapi/v1/exchangeInfo")
@@ -31,3 +43,20 @@ INDEX_CANDLES = _endpoint("index_candles", "/fapi/v1/indexPriceKlines")
 OPEN_INTEREST_HISTORY = _endpoint("open_interest_history", "/futures/data/openInterestHist", STATISTICS)
 PREMIUM = _endpoint("premium", "/fapi/v1/premiumIndex")
 OPEN_INTEREST = _endpoint("open_interest", "/fapi/v1/openInterest")
+
+_CANDLES = "/{symbol}/{interval}/{symbol}-{interval}-{day}.zip"
+METRICS_FILE = _file("metrics_file", "/daily/metrics/{symbol}/{symbol}-metrics-{day}.zip")
+FUNDING_FILE = _file("funding_file", "/monthly/fundingRate/{symbol}/{symbol}-fundingRate-{month}.zip")
+CANDLES_FILE = _file("candles_file", f"/daily/klines{_CANDLES}")
+MARK_CANDLES_FILE = _file("mark_candles_file", f"/daily/markPriceKlines{_CANDLES}")
+INDEX_CANDLES_FILE = _file("index_candles_file", f"/daily/indexPriceKlines{_CANDLES}")
+FILE_OF = {
+    f"{file.name}_checksum": file
+    for file in (METRICS_FILE, FUNDING_FILE, CANDLES_FILE, MARK_CANDLES_FILE, INDEX_CANDLES_FILE)
+}
+"""Name of the endpoint of a checksum -> the file that it is of."""
+
+
+def checksum_of(file: Endpoint) -> Endpoint:
+    """Return where the SHA-256 of a file is."""
+    return Endpoint(f"{file.name}_checksum", file.url + CHECKSUM, FILES)

@@ -1,4 +1,4 @@
-"""What a probe asks of Binance."""
+"""Requests that a probe sends to Binance."""
 
 from __future__ import annotations
 

@@ -1,11 +1,14 @@
-"""What is asked of Binance's perpetuals."""
+"""Requests to Binance's perpetuals, as data."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 
+from marketarchive.times import from_ms, utc
 from marketarchive.venues.binance import endpoints
 from marketarchive.venues.endpoint import Endpoint, Query
+from marketarchive.venues.messages import Parsed
 from marketarchive.venues.perps import Range, Series
 
 CANDLES_PAGE = 499
@@ -14,6 +17,8 @@ CANDLES_PAGE = 499
 SHORT_PAGE = 99
 FUNDING_PAGE = 1000
 OPEN_INTEREST_PAGE = 500
+METRICS_STEP_S = 300
+"""Between two rows of a daily file of open interest."""
 DAY_S = 86_400
 OPEN_INTEREST_REACH_S = 29.5 * DAY_S
 """An earlier `startTime` is refused with 400 and -1130; the oldest row lay 29.97 days back on 2026-10-03."""
@@ -39,12 +44,12 @@ def funding_info() -> Query:
     return Query(endpoints.FUNDING_INFO)
 
 
-def funding_rates(series: Series, asked: Range) -> Query:
+def funding_rates(series: Series, requested: Range) -> Query:
     """Return the request for settled rates, oldest first."""
-    return _ranged(endpoints.FUNDING_RATES, {"symbol": series.market}, asked, FUNDING_PAGE)
+    return _ranged(endpoints.FUNDING_RATES, {"symbol": series.market}, requested, FUNDING_PAGE)
 
 
-def candles(series: Series, asked: Range) -> Query:
+def candles(series: Series, requested: Range) -> Query:
     """Return the request for candles of trades, of the mark price or of the index, oldest first.
 
     Those of the index are asked for by pair, which of a perpetual is written like its symbol.
@@ -54,16 +59,44 @@ def candles(series: Series, asked: Range) -> Query:
         "mark": (endpoints.MARK_CANDLES, "symbol"),
         "index": (endpoints.INDEX_CANDLES, "pair"),
     }[series.kind]
-    rows = (asked.last - asked.first) // (series.step_s * 1000) + 1
+    rows = (requested.last - requested.first) // (series.step_s * 1000) + 1
     size, weight = (SHORT_PAGE, 1.0) if rows <= SHORT_PAGE else (CANDLES_PAGE, 2.0)
     chosen = {name: series.market, "interval": INTERVALS[series.step_s]}
-    return _ranged(endpoint, chosen, asked, size, weight)
+    return _ranged(endpoint, chosen, requested, size, weight)
 
 
-def open_interest_history(series: Series, asked: Range) -> Query:
+def open_interest_history(series: Series, requested: Range) -> Query:
     """Return the request for open interest; a page that is full holds the newest of the range."""
     chosen = {"symbol": series.market, "period": INTERVALS[series.step_s]}
-    return _ranged(endpoints.OPEN_INTEREST_HISTORY, chosen, asked, OPEN_INTEREST_PAGE)
+    return _ranged(endpoints.OPEN_INTEREST_HISTORY, chosen, requested, OPEN_INTEREST_PAGE)
+
+
+def metrics_file(series: Series, requested: Range) -> Query:
+    """Return the request for the checksum of a day's open interest, every five minutes, in the archive."""
+    return _file(endpoints.METRICS_FILE, series, requested)
+
+
+def funding_file(series: Series, requested: Range) -> Query:
+    """Return the request for the checksum of a month's settled rates in the archive."""
+    return _file(endpoints.FUNDING_FILE, series, requested)
+
+
+def candles_file(series: Series, requested: Range) -> Query:
+    """Return the request for the checksum of a day's candles in the archive."""
+    file = {
+        "trade": endpoints.CANDLES_FILE,
+        "mark": endpoints.MARK_CANDLES_FILE,
+        "index": endpoints.INDEX_CANDLES_FILE,
+    }[series.kind]
+    return _file(file, series, requested, {"interval": INTERVALS[series.step_s]})
+
+
+def next_page(query: Query, parsed: Parsed) -> Query | None:
+    """Return the request for the file of a checksum; `sha256` of its path is no part of the address."""
+    file = endpoints.FILE_OF.get(query.endpoint.name)
+    if file is None or parsed.next_cursor is None:
+        return None
+    return Query(file, path={**query.path, "sha256": parsed.next_cursor})
 
 
 def live(contracts: Collection[Series]) -> Sequence[Query]:
@@ -75,8 +108,16 @@ def live(contracts: Collection[Series]) -> Sequence[Query]:
     ]
 
 
-def _ranged(
-    endpoint: Endpoint, chosen: dict[str, str], asked: Range, size: int, weight: float = 1.0
+def _file(
+    file: Endpoint, series: Series, requested: Range, more: Mapping[str, str] = MappingProxyType({})
 ) -> Query:
-    times = {"startTime": str(asked.first), "endTime": str(asked.last)}
+    begins = utc(from_ms(requested.first))
+    times = {"day": f"{begins:%Y-%m-%d}", "month": f"{begins:%Y-%m}"}
+    return Query(endpoints.checksum_of(file), path={"symbol": series.market, **times, **more})
+
+
+def _ranged(
+    endpoint: Endpoint, chosen: dict[str, str], requested: Range, size: int, weight: float = 1.0
+) -> Query:
+    times = {"startTime": str(requested.first), "endTime": str(requested.last)}
     return Query(endpoint, {**chosen, **times, "limit": str(size)}, cost=weight)

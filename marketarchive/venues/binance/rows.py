@@ -1,4 +1,4 @@
-"""What answers of Binance's perpetuals say, as rows of tables.
+"""Rows of tables from answers of Binance's perpetuals.
 
 Shapes: live answers of 2026-09-15. Prices and quantities are texts, times numbers (ms); older documents show
 times as texts, so both are taken.
@@ -12,7 +12,7 @@ from decimal import Decimal
 import msgspec
 
 from marketarchive.exceptions import ParseError
-from marketarchive.venues.binance import endpoints
+from marketarchive.venues.binance import endpoints, files
 from marketarchive.venues.binance.queries import STEPS
 from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.perp_rows import (
@@ -111,6 +111,8 @@ class SentInterval(msgspec.Struct, rename="camel"):
 
 def parse(received: Received) -> Parsed:
     """Return the rows of an answer as `statements`. Raises ParseError."""
+    if received.canonical_url.startswith(endpoints.ARCHIVE):
+        return files.parse(received)
     return read_by(_READERS, received)
 
 
@@ -181,7 +183,7 @@ def _open_interest(received: Received) -> Parsed:
 
 
 def _premium(received: Received) -> Parsed:
-    """Of one contract, or all in a list. `lastFundingRate` is what is expected at the next settlement."""
+    """Parse the premium of one contract or all; `lastFundingRate` is expected at the next settlement."""
 
     def rows(sent: SentPremium) -> Iterator[FundingsRow]:
         if sent.next_funding_time == 0:
@@ -239,7 +241,8 @@ def _intervals(received: Received) -> Parsed:
             funding_interval_s=sent.funding_interval_hours * 3600,
         )
 
-    return page("instruments", decode(received, _RAW), SentInterval, lambda _: None, rows)
+    found = page("instruments", decode(received, _RAW), SentInterval, lambda _: None, rows)
+    return listed(received, found, STATUSES)
 
 
 _READERS = {

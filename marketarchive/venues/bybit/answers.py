@@ -1,4 +1,4 @@
-"""Which answers of Bybit are failures: mostly what stands in a body with status 200."""
+"""Failures among the answers of Bybit: most have status 200 and stand in the body."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _INVALID = {10001, 10029}  # a parameter; a symbol
 
 
 class BybitEnvelope(msgspec.Struct, rename="camel"):
-    """What every answer says of itself."""
+    """The members that every answer has: code and message of its success or failure."""
 
     ret_code: int
     ret_msg: str = ""

@@ -1,4 +1,4 @@
-"""Where Bybit tells of its perpetuals without a key, and how often it may be asked.
+"""Public endpoints of Bybit's perpetuals, which need no key, and their limits.
 
 Routes and bounds: the official documents (bybit-exchange/docs, 2026-07-24). All of them are GET, with
 `category=linear`; an answer with status 200 may be an error, which its `retCode` says.

@@ -1,4 +1,4 @@
-"""What a probe asks of Bybit."""
+"""Requests that a probe sends to Bybit."""
 
 from __future__ import annotations
 

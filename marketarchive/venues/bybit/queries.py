@@ -1,4 +1,4 @@
-"""What is asked of Bybit's perpetuals."""
+"""Requests to Bybit's perpetuals, as data."""
 
 from __future__ import annotations
 
@@ -35,28 +35,28 @@ def instruments(status: str | None = None) -> Query:
     return Query(endpoints.INSTRUMENTS, {**LINEAR, **chosen, "limit": str(INSTRUMENTS_PAGE)})
 
 
-def funding_rates(series: Series, asked: Range) -> Query:
+def funding_rates(series: Series, requested: Range) -> Query:
     """Return the request for settled rates, newest first; `startTime` alone is refused."""
-    times = {"startTime": str(asked.first), "endTime": str(asked.last)}
+    times = {"startTime": str(requested.first), "endTime": str(requested.last)}
     chosen = {**LINEAR, "symbol": series.market, **times, "limit": str(FUNDING_PAGE)}
     return Query(endpoints.FUNDING_RATES, chosen)
 
 
-def candles(series: Series, asked: Range) -> Query:
+def candles(series: Series, requested: Range) -> Query:
     """Return the request for candles of trades, of the mark price or of the index, newest first."""
     endpoint = {
         "trade": endpoints.CANDLES,
         "mark": endpoints.MARK_CANDLES,
         "index": endpoints.INDEX_CANDLES,
     }[series.kind]
-    times = {"start": str(asked.first), "end": str(asked.last)}
+    times = {"start": str(requested.first), "end": str(requested.last)}
     chosen = {**LINEAR, "symbol": series.market, "interval": INTERVALS[series.step_s], **times}
     return Query(endpoint, {**chosen, "limit": str(CANDLES_PAGE)})
 
 
-def open_interest(series: Series, asked: Range) -> Query:
+def open_interest(series: Series, requested: Range) -> Query:
     """Return the request for open interest, newest first; `startTime` alone is ignored (2026-08-21)."""
-    times = {"startTime": str(asked.first), "endTime": str(asked.last)}
+    times = {"startTime": str(requested.first), "endTime": str(requested.last)}
     chosen = {**LINEAR, "symbol": series.market, "intervalTime": PERIODS[series.step_s], **times}
     return Query(endpoints.OPEN_INTEREST, {**chosen, "limit": str(OPEN_INTEREST_PAGE)})
 

@@ -1,4 +1,4 @@
-"""What answers of Bybit's perpetuals say, as rows of tables.
+"""Rows of tables from answers of Bybit's perpetuals.
 
 Shapes: the official documents of 2026-07-24 and recordings. All that is in `result` is text, but for a few
 whole numbers; lists are newest first.
@@ -175,7 +175,7 @@ def _candles(source: CandleSource) -> Callable[[Received], Parsed]:
 
 
 def _open_interest(received: Received) -> Parsed:
-    """The oldest row of a page was seen with a time in seconds (2026-09-15)."""
+    """Parse a page. Its oldest row was seen with a time in seconds instead of ms (2026-09-15)."""
     result = decode(received, Sent[SentList]).result
     symbol = result.symbol or param(received, "symbol")
     contract = CONTRACTS.of(symbol)
@@ -251,7 +251,7 @@ def _instruments(received: Received) -> Parsed:
 
 
 def _borrow_rates(received: Received) -> Parsed:
-    """`hourlyBorrowRate` is a fraction an hour."""
+    """Parse rates of borrowing; `hourlyBorrowRate` is a fraction an hour."""
     answer = decode(received, Sent[SentLevels])
     at = _at(answer.time, received)
 

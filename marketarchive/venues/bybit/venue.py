@@ -7,7 +7,7 @@ from functools import partial
 from marketarchive.venues.bybit import queries
 from marketarchive.venues.bybit.answers import judge
 from marketarchive.venues.bybit.probe import PROBE
-from marketarchive.venues.bybit.rows import parse
+from marketarchive.venues.bybit.rows import STATUSES, parse
 from marketarchive.venues.perp_rows import PerpRows, perp_feeds
 from marketarchive.venues.perps import Column, Perps, Route
 from marketarchive.venues.venue import Venue
@@ -47,6 +47,7 @@ PERPS = Perps(
     maker_bps="2",
     fee_schedule_date="2024-10-16",
     columns=_COLUMNS,
+    statuses=STATUSES,
     settled_every_s=(28_800, 14_400, 7_200, 3_600),
     unproven={
         "/v5/market/funding/history, kline, mark-price-kline, index-price-kline, instruments-info": (

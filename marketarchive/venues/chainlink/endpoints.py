@@ -79,13 +79,13 @@ class StreamPage:
         """
         return SPOT_FEED_IDS.get(self.asset) if self.kind == "spot" else None
 
-    def is_asked(self, asked: str, of_document: str | None) -> bool:
+    def is_requested(self, requested: str, of_document: str | None) -> bool:
         """Return whether a request (its query) is for this page's own feed.
 
         As far as that is known: the page's document may name the feed too.
         """
         feed_id = self.feed_id or of_document
-        return feed_id is None or feed_id in asked
+        return feed_id is None or feed_id in requested
 
 
 def page_of(slug: str) -> StreamPage | None:

@@ -50,10 +50,12 @@ class PageRows(RowMaker):
         if received.received_at // DAY != self._day:
             self._day = received.received_at // DAY
             self._known.clear()
-        asked = str(received.params)
-        page = next((page for feed_id, page in self._pages.items() if feed_id in asked), None)
+        requested = str(received.params)
+        page = next((page for feed_id, page in self._pages.items() if feed_id in requested), None)
         if page is None:
-            return [_unreadable(ParseError("Report", f"no page is known that asks for {asked}", ("feedId",)))]
+            return [
+                _unreadable(ParseError("Report", f"no page is known that asks for {requested}", ("feedId",)))
+            ]
         try:
             answer = parse_answer(received.canonical_url, received.payload)
         except ParseError as error:

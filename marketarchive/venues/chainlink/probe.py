@@ -10,7 +10,7 @@ from marketarchive.times import to_seconds
 from marketarchive.venues.chainlink.endpoints import LIVE, PAGE, StreamPage
 from marketarchive.venues.chainlink.reports import CHECKPOINT, parse_answer, parse_document
 from marketarchive.venues.endpoint import Endpoint, Limit, Query
-from marketarchive.venues.probing import Check, Exchange, Findings, NotAsked, Probe, unexpected
+from marketarchive.venues.probing import Check, Exchange, Findings, NotRequestedError, Probe, unexpected
 from marketarchive.venues.symbols import symbols
 
 BLOCKED = frozenset({401, 403, 429, 451})
@@ -44,17 +44,17 @@ def _document(page: StreamPage, findings: Findings) -> Query:
 def _live(page: StreamPage, findings: Findings) -> Query:
     _leave_alone(findings)
     name = f"page_{page.asset.lower()}"
-    told = next((one for one in findings.results if one.name == name and one.passed), None)
-    feed_id = page.feed_id if told is None else parse_document(told.exchange.payload).feed_id
+    reported = next((one for one in findings.results if one.name == name and one.passed), None)
+    feed_id = page.feed_id if reported is None else parse_document(reported.exchange.payload).feed_id
     if feed_id is None:
-        raise NotAsked("no feed id is known")
+        raise NotRequestedError("no feed id is known")
     return Query(_LIVE, {"feedId": feed_id, "abiIndex": "0", "queryWindow": "1m"})
 
 
 def _leave_alone(findings: Findings) -> None:
     """Raise NotAsked once the host does not want a client like this."""
     if any(map(_is_blocked, findings.exchanges.values())):
-        raise NotAsked(f"blocked, so left alone; {_BROWSER}")
+        raise NotRequestedError(f"blocked, so left alone; {_BROWSER}")
 
 
 def _is_blocked(exchange: Exchange) -> bool:

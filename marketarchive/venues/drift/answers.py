@@ -1,4 +1,4 @@
-"""Which answers of the archive of Drift are failures."""
+"""Failures among the answers of the archive of Drift."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the archive of Drift is: files of a bucket until 2025-01-08, days of its data server after it.
+"""Endpoints of the archive of Drift: files of a bucket until 2025-01-08, days of its data server after it.
 
 Routes: documents of Drift for the bucket (coverage 2022-11-04 to 2025-01-08, still there on 2026-05-27); the
 server in its frozen state, from whose days of trades others still read in October 2026.

@@ -1,4 +1,4 @@
-"""What a probe asks of the archive of Drift."""
+"""Requests that a probe sends to the archive of Drift."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of the archive of Drift."""
+"""Requests to the archive of Drift, as data."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FILES_UNTIL = to_ms(from_iso("2025-01-09"))
 """ms; the first day that is no file of the bucket."""
 
 
-def funding_day(series: Series, asked: Range) -> Query:
+def funding_day(series: Series, requested: Range) -> Query:
     """Return the request for the settlements of the day on which a range begins."""
-    endpoint = endpoints.FUNDING_FILE if asked.first < FILES_UNTIL else endpoints.FUNDING_DAY
-    return Query(endpoint, path={"symbol": series.market, **day_of(asked)})
+    endpoint = endpoints.FUNDING_FILE if requested.first < FILES_UNTIL else endpoints.FUNDING_DAY
+    return Query(endpoint, path={"symbol": series.market, **day_of(requested)})

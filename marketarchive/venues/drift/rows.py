@@ -1,4 +1,4 @@
-"""What the archive of Drift says, as rows of tables.
+"""Rows of tables from the archive of Drift.
 
 Nobody has recorded its answers. Those of the server have the shape of Velocity's, which runs the same one;
 the files of the bucket are CSV with the same names of columns. Sources differ on whether numbers in files are

@@ -8,6 +8,7 @@ from marketarchive.venues.drift import queries
 from marketarchive.venues.drift.answers import judge
 from marketarchive.venues.drift.probe import PROBE
 from marketarchive.venues.drift.rows import parse
+from marketarchive.venues.perp_files import day
 from marketarchive.venues.perp_rows import PerpRows, perp_feeds
 from marketarchive.venues.perps import Column, Perps, Route
 from marketarchive.venues.velocity.queries import LATE_S, next_page
@@ -30,7 +31,7 @@ _COLUMNS = {
 }
 
 PERPS = Perps(
-    routes=(Route("funding", queries.funding_day, "whole", late_s=LATE_S, is_daily=True),),
+    routes=(Route("funding", queries.funding_day, "whole", late_s=LATE_S, file=day),),
     instruments=(),
     live=lambda contracts: (),  # noqa: ARG005  (it has no present)
     taker_bps=None,

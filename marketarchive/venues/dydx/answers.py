@@ -1,4 +1,4 @@
-"""Which answers of dYdX's indexer are failures."""
+"""Failures among the answers of dYdX's indexer."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from marketarchive.venues.answers import Answered, Failure, judge_status, retry_
 UNLISTED = (b"must be a valid ticker", b"not found in markets of type perpetual")
 
 
-class Complaint(msgspec.Struct):
+class SentComplaint(msgspec.Struct):
     msg: str = ""
 
 
-class Refusal(msgspec.Struct):
+class SentRefusal(msgspec.Struct):
     """The body of an error; pages of the network before the indexer (403, 503) are not of this form."""
 
-    errors: list[Complaint]
+    errors: list[SentComplaint]
 
 
 def judge(answered: Answered) -> Failure | None:
@@ -34,7 +34,7 @@ def judge(answered: Answered) -> Failure | None:
         wait_ms = retry_after(answered.headers.get("retry-after"), answered.received_at)
         failure = replace(failure, wait_s=None if wait_ms is None else wait_ms / 1000)
     try:
-        refusal = msgspec.json.decode(answered.payload, type=Refusal)
+        refusal = msgspec.json.decode(answered.payload, type=SentRefusal)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return failure
     said = "; ".join(each.msg for each in refusal.errors)

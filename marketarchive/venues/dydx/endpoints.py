@@ -1,4 +1,4 @@
-"""Where dYdX's indexer tells of its perpetuals, and how often it may be asked.
+"""Public endpoints of dYdX's indexer, and their limits.
 
 Routes, pages and limits: the server's source (v4-chain, indexer/services/comlink, 2026-03) and its documents
 (2026-04). All of them are GET and need no key. The candles' limit is ten times as high in the source; the

@@ -1,4 +1,4 @@
-"""What a probe asks of dYdX's indexer."""
+"""Requests that a probe sends to dYdX's indexer."""
 
 from __future__ import annotations
 

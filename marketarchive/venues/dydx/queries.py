@@ -1,4 +1,4 @@
-"""What is asked of dYdX's indexer."""
+"""Requests to dYdX's indexer, as data."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def markets() -> Query:
     return Query(endpoints.MARKETS)
 
 
-def funding_rates(series: Series, asked: Range) -> Query:
+def funding_rates(series: Series, requested: Range) -> Query:
     """Return the request for settled rates, newest first, up to the end of the range.
 
     The route knows no beginning. A row or two more are asked for than there are hours: what lies before the
     range shows that nothing of it is left.
     """
-    rows = (asked.last - asked.first) // HOUR_MS + 2
-    chosen = {"limit": _size(rows), "effectiveBeforeOrAt": _written(asked.last)}
+    rows = (requested.last - requested.first) // HOUR_MS + 2
+    chosen = {"limit": _size(rows), "effectiveBeforeOrAt": _written(requested.last)}
     return Query(endpoints.FUNDING_RATES, chosen, {"ticker": series.market})
 
 
-def candles(series: Series, asked: Range) -> Query:
+def candles(series: Series, requested: Range) -> Query:
     """Return the request for candles, newest first: `fromISO` is within the range, `toISO` is not."""
-    rows = (asked.last - asked.first) // (series.step_s * 1000) + 1
-    times = {"fromISO": _written(asked.first), "toISO": _written(asked.last + 1)}
+    rows = (requested.last - requested.first) // (series.step_s * 1000) + 1
+    times = {"fromISO": _written(requested.first), "toISO": _written(requested.last + 1)}
     chosen = {"resolution": INTERVALS[series.step_s], "limit": _size(rows), **times}
     return Query(endpoints.CANDLES, chosen, {"ticker": series.market})
 
@@ -55,5 +55,5 @@ def _size(rows: int) -> str:
 
 
 def _written(ms: int) -> str:
-    """2026-11-21T10:15:00.123Z."""
+    """Write a moment as 2026-11-21T10:15:00.123Z."""
     return f"{iso(from_ms(ms))[:23]}Z"

@@ -1,4 +1,4 @@
-"""What answers of dYdX's indexer say, as rows of tables.
+"""Rows of tables from answers of dYdX's perpetuals.
 
 Shapes: answers of 2025-12 and 2026-09, and the server's source (comlink, 2026-03). Numbers are texts, times
 ISO 8601; amounts are in base units. There are no candles of a mark price or an index: the oracle's price is

@@ -7,7 +7,7 @@ from functools import partial
 from marketarchive.venues.dydx import queries
 from marketarchive.venues.dydx.answers import judge
 from marketarchive.venues.dydx.probe import PROBE
-from marketarchive.venues.dydx.rows import parse
+from marketarchive.venues.dydx.rows import STATUSES, parse
 from marketarchive.venues.perp_rows import PerpRows, perp_feeds
 from marketarchive.venues.perps import Column, Perps, Route
 from marketarchive.venues.venue import Venue
@@ -45,6 +45,7 @@ PERPS = Perps(
     maker_bps="1",
     fee_schedule_date="2026-04-22",
     columns=_COLUMNS,
+    statuses=STATUSES,
     borrow_bps_per_day="0",
     settled_every_s=(3_600,),
 )

@@ -1,4 +1,4 @@
-"""Which answers of GMX are failures."""
+"""Failures among the answers of GMX."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _OURS = ("Cannot query field", "Unknown argument", "Unknown type", "Syntax Error
 """How complaints begin that no second attempt changes: the schema is another than the query's."""
 
 
-class Complaint(msgspec.Struct):
+class SentComplaint(msgspec.Struct):
     message: str = ""
 
 
 class Complaints(msgspec.Struct):
     """The body of an answer that says what is wrong, GraphQL's or the API's."""
 
-    errors: list[Complaint] = []
+    errors: list[SentComplaint] = []
     message: Any = ""
     error: Any = ""
 

@@ -1,4 +1,4 @@
-"""Where GMX v2 tells of its perpetuals without a key.
+"""Public endpoints of GMX v2, which need no key.
 
 Hosts and routes: GMX's own front end and SDK (gmx-interface, 2026-08-20) and the copy of its OpenAPI of
 2026-06. GMX publishes no limits: one request a second, of Subsquid as many.

@@ -1,4 +1,4 @@
-"""What a probe asks of GMX."""
+"""Requests that a probe sends to GMX."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of GMX."""
+"""Requests to GMX, as data."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ def tickers() -> Query:
     return Query(endpoints.TICKERS)
 
 
-def rates(series: Series, asked: Range) -> Query:
+def rates(series: Series, requested: Range) -> Query:
     """Return the request for hourly rates back to the beginning of a range, the newest first."""
-    days = (series.now - asked.first) / (DAY_S * 1000)
+    days = (series.now - requested.first) / (DAY_S * 1000)
     period = next((name for most, name in PERIODS.items() if days <= most - 1 / 24), "total")
     return Query(endpoints.RATES, {"period": period, "address": series.market})
 
 
-def candles(series: Series, asked: Range) -> Query:
+def candles(series: Series, requested: Range) -> Query:
     """Return the request for as many candles of the oracle's price as reach back to the range."""
-    count = (series.now - asked.first) // (series.step_s * 1000) + 2
+    count = (series.now - requested.first) // (series.step_s * 1000) + 2
     return Query(
         endpoints.CANDLES,
         {
@@ -64,12 +64,12 @@ def candles(series: Series, asked: Range) -> Query:
     )
 
 
-def interest(series: Series, asked: Range) -> Query:
+def interest(series: Series, requested: Range) -> Query:
     """Return the request for open interest, oldest first."""
     variables = {
         "market": series.market,
-        "from": -(-asked.first // 1000),
-        "to": asked.last // 1000,
+        "from": -(-requested.first // 1000),
+        "to": requested.last // 1000,
         "limit": SQUID_PAGE,
     }
     return Query(endpoints.INTEREST, body=msgspec.json.encode({"query": INTEREST_OF, "variables": variables}))

@@ -1,4 +1,4 @@
-"""What answers of GMX say, as rows of tables.
+"""Rows of tables from answers of GMX.
 
 Shapes: GMX's front end and SDK (gmx-interface, 2026-08-20); markets and tickers: recorded answers of
 2026-07-06. The others nobody has recorded, so each is held against an identity, and is not taken where that
@@ -162,7 +162,7 @@ def parse(received: Received) -> Parsed:
     return read_by(_READERS, received)
 
 
-class Rows(PerpRows):
+class GmxRows(PerpRows):
     """Makes rows of all answers; those of candles only where the tickers of the run show their unit."""
 
     def __init__(self) -> None:
@@ -185,8 +185,8 @@ class Rows(PerpRows):
         price = self._prices.get(token)
         if price is not None and is_within(Decimal(newest.close), price, NEAR):
             return made
-        told = "no ticker" if price is None else f"the ticker says {price}"
-        error = ParseError("candles", f"{len(made)} candles end at {newest.close}, {told}", ("close",))
+        reported = "no ticker" if price is None else f"the ticker says {price}"
+        error = ParseError("candles", f"{len(made)} candles end at {newest.close}, {reported}", ("close",))
         return [UnreadableRow("candles", error, reason="unit_not_shown")] * len(made)
 
 
@@ -271,7 +271,7 @@ def _readable(sent: Iterable[msgspec.Raw], wire: type[SentRates]) -> list[SentRa
 
 
 def _rates(received: Received) -> Parsed:
-    """Factors a second; the newest first."""
+    """Parse rates: factors a second; the newest comes first."""
     market = param(received, "address")
     snapshots = [
         raw
@@ -288,7 +288,7 @@ def _rates(received: Received) -> Parsed:
 
 
 def _rates_now(received: Received) -> Parsed:
-    """Factors a year. One answer has one frame."""
+    """Parse the rates of the present: factors a year. One answer has one frame."""
     markets = decode(received, SentMarkets).markets
     frame = frame_of(_readable(markets, SentRatesNow))
 
@@ -359,7 +359,7 @@ def _interest_now(received: Received) -> Parsed:
 
 
 def _candles(received: Received) -> Parsed:
-    """Of the oracle's price, dollars; the newest first, which still runs."""
+    """Parse candles of the oracle's price, dollars; the newest comes first, and is not closed yet."""
     asset, market, _ = TOKENS.get(param(received, "tokenSymbol"), (None, param(received, "tokenSymbol"), 0))
     step_s = STEPS.get(param(received, "period"))
     if step_s is None:
@@ -385,7 +385,7 @@ def _candles(received: Received) -> Parsed:
 
 
 def _tickers(received: Received) -> Parsed:
-    """Nothing that a table has: they show of which unit candles are."""
+    """Keep tickers for the check of candles' unit; no row is made of them."""
     return Parsed(keys=sorted(prices(received)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from marketarchive.venues.gmx import queries
 from marketarchive.venues.gmx.answers import judge
 from marketarchive.venues.gmx.probe import PROBE
-from marketarchive.venues.gmx.rows import Rows, parse
+from marketarchive.venues.gmx.rows import STATUSES, GmxRows, parse
 from marketarchive.venues.perp_rows import perp_feeds
 from marketarchive.venues.perps import Column, Perps, Route
 from marketarchive.venues.venue import Venue
@@ -58,6 +58,7 @@ PERPS = Perps(
     maker_bps="4",
     fee_schedule_date="2026-03-13",
     columns=_COLUMNS,
+    statuses=STATUSES,
     unproven={
         "/v1/rates": "net = funding and borrowing shows who pays; rates that do not are left out",
         "/markets/info": "the same",
@@ -69,7 +70,7 @@ PERPS = Perps(
 
 VENUE = Venue(
     name="gmx",
-    feeds=perp_feeds(Rows),
+    feeds=perp_feeds(GmxRows),
     parse=parse,
     judge=judge,
     probe=PROBE,

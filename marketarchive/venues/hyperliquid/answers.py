@@ -1,4 +1,4 @@
-"""Which answers of Hyperliquid are failures."""
+"""Failures among the answers of Hyperliquid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where Hyperliquid tells of its perpetuals without a key, and how often it may be asked.
+"""Public endpoint of Hyperliquid's perpetuals, which needs no key, and its limit.
 
 One route for everything: POST /info, and `type` in the body says what is asked for. Weights: its documents,
 page of 2026-04-28; shapes: recordings of the official SDK (2023-07) and live answers of 2026-09.

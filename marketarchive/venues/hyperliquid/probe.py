@@ -1,4 +1,4 @@
-"""What a probe asks of Hyperliquid."""
+"""Requests that a probe sends to Hyperliquid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of Hyperliquid's perpetuals."""
+"""Requests to Hyperliquid's perpetuals, as data."""
 
 from __future__ import annotations
 
@@ -29,35 +29,35 @@ CANDLE_STEPS_S = tuple(INTERVALS)
 
 def instruments() -> Query:
     """Return the request for all contracts, those that ended too."""
-    return _asked(endpoints.INSTRUMENTS, {"type": "meta"})
+    return _query(endpoints.INSTRUMENTS, {"type": "meta"})
 
 
 def present() -> Query:
     """Return the request for prices, expected funding and open interest of all contracts."""
-    return _asked(endpoints.PRESENT, {"type": "metaAndAssetCtxs"})
+    return _query(endpoints.PRESENT, {"type": "metaAndAssetCtxs"})
 
 
-def funding_rates(series: Series, asked: Range) -> Query:
+def funding_rates(series: Series, wanted: Range) -> Query:
     """Return the request for settled rates, oldest first."""
-    rows = min(FUNDING_PAGE, (asked.last - asked.first) // (HOUR_S * 1000) + 1)
-    times = {"startTime": asked.first, "endTime": asked.last}
+    rows = min(FUNDING_PAGE, (wanted.last - wanted.first) // (HOUR_S * 1000) + 1)
+    times = {"startTime": wanted.first, "endTime": wanted.last}
     document = {"type": "fundingHistory", "coin": series.market, **times}
-    return _asked(endpoints.FUNDING_RATES, document, rows, per_weight=20)
+    return _query(endpoints.FUNDING_RATES, document, rows, per_weight=20)
 
 
-def candles(series: Series, asked: Range) -> Query:
+def candles(series: Series, wanted: Range) -> Query:
     """Return the request for candles of trades, oldest first.
 
     One that holds `startTime` is served although it opens before, so whole steps are asked for: else each
     page would begin with the last candle of the page before.
     """
     step = series.step_s * 1000
-    first = -(-asked.first // step) * step
-    rows = max(0, asked.last - first) // step + 1
-    wanted = {"coin": series.market, "interval": INTERVALS[series.step_s]}
-    times = {"startTime": first, "endTime": asked.last}
-    return _asked(
-        endpoints.CANDLES, {"type": "candleSnapshot", "req": {**wanted, **times}}, rows, per_weight=60
+    first = -(-wanted.first // step) * step
+    rows = max(0, wanted.last - first) // step + 1
+    document = {"coin": series.market, "interval": INTERVALS[series.step_s]}
+    times = {"startTime": first, "endTime": wanted.last}
+    return _query(
+        endpoints.CANDLES, {"type": "candleSnapshot", "req": {**document, **times}}, rows, per_weight=60
     )
 
 
@@ -72,6 +72,6 @@ def kept_s(step_s: int) -> float:
     return float(KEPT_CANDLES * step_s)
 
 
-def _asked(endpoint: Endpoint, document: dict[str, Any], rows: int = 0, per_weight: int = 1) -> Query:
+def _query(endpoint: Endpoint, document: dict[str, Any], rows: int = 0, per_weight: int = 1) -> Query:
     weight = WEIGHT + -(-rows // per_weight)
     return Query(endpoint, body=msgspec.json.encode(document), cost=weight)

@@ -1,4 +1,4 @@
-"""What answers of Hyperliquid's perpetuals say, as rows of tables.
+"""Rows of tables from answers of Hyperliquid's perpetuals.
 
 Shapes: recordings of the official SDK (2023-07) and live answers of 2026-09. Prices and quantities are texts,
 times numbers (ms). Amounts are in units of the coin, which of `kPEPE` are a thousand PEPE each. What it says
@@ -94,18 +94,18 @@ class SentAsset(msgspec.Struct, array_like=True):
 def parse(received: Received) -> Parsed:
     """Return the rows of an answer as `statements`. Raises ParseError."""
     try:
-        asked = msgspec.json.decode(received.body or b"", type=SentRequest)
+        requested = msgspec.json.decode(received.body or b"", type=SentRequest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ParseError("request", f"nothing reads the answer to {received.body!r}", ("body",)) from error
-    if asked.type == "meta":
+    if requested.type == "meta":
         return _instruments(received)
-    if asked.type == "metaAndAssetCtxs":
+    if requested.type == "metaAndAssetCtxs":
         return _present(received)
-    if asked.type == "fundingHistory":
+    if requested.type == "fundingHistory":
         return _fundings(received)
-    if asked.req is None or asked.req.interval not in STEPS:
+    if requested.req is None or requested.req.interval not in STEPS:
         raise ParseError("candles", "an interval of no known length", ("interval",))
-    return _candles(received, STEPS[asked.req.interval])
+    return _candles(received, STEPS[requested.req.interval])
 
 
 def _fundings(received: Received) -> Parsed:
@@ -154,7 +154,7 @@ def _instruments(received: Received) -> Parsed:
 
 
 def _present(received: Received) -> Parsed:
-    """Contexts have no names: they are in the order of `universe`. Raises ParseError."""
+    """Pair contexts, which have no names, with `universe`, whose order they have. Raises ParseError."""
 
     def rows(sent: SentAsset) -> Iterator[FundingsRow | OpenInterestRow]:
         if sent.coin.is_delisted:

@@ -7,7 +7,7 @@ from functools import partial
 from marketarchive.venues.hyperliquid import queries
 from marketarchive.venues.hyperliquid.answers import judge
 from marketarchive.venues.hyperliquid.probe import PROBE
-from marketarchive.venues.hyperliquid.rows import parse
+from marketarchive.venues.hyperliquid.rows import STATUSES, parse
 from marketarchive.venues.perp_rows import PerpRows, perp_feeds
 from marketarchive.venues.perps import Column, Perps, Route
 from marketarchive.venues.venue import Venue
@@ -48,6 +48,7 @@ PERPS = Perps(
     maker_bps="1.5",
     fee_schedule_date="2026-09-26",
     columns=_COLUMNS,
+    statuses=STATUSES,
     borrow_bps_per_day="0",
     settled_every_s=(28_800, 3_600),
 )

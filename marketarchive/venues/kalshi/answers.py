@@ -1,4 +1,4 @@
-"""Which answers of Kalshi are failures, and what they say of themselves."""
+"""Failures among the answers of Kalshi, and the reasons that they give."""
 
 from __future__ import annotations
 

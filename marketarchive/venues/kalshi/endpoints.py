@@ -1,4 +1,4 @@
-"""Where Kalshi answers without a key, and how often it may be asked.
+"""Public endpoints of Kalshi, which need no key, and their limits.
 
 Routes: OpenAPI 3.28 (2026-08-22) and the changelog up to 2026-10-09, https://docs.kalshi.com. The host named
 "elections" serves all markets; a path with a slash at its end is redirected.
@@ -21,6 +21,9 @@ from one address: 6 requests a second without a refusal in 550, 11 with 0.8 % re
 MARKETS_PAGE = 1000  # rows; 1001 is refused with 400
 EVENTS_PAGE = 200
 TRADES_PAGE = 1000
+CANDLES_PER_REQUEST = 5000
+"""That the range of a request may span, whether there are any or not (August 2026)."""
+TICKERS_PER_CANDLES = 100  # with 10,000 candles together
 TICKERS_PER_BOOKS = 100
 TICKERS_PER_LIST = 100
 """Of `tickers=` of /markets. Ours: nothing is documented, and the line of a request has to end."""
@@ -41,6 +44,10 @@ BOOK = _endpoint("orderbook", "/markets/{ticker}/orderbook", 404)
 # signed by the specification, keyless by one report: a refusal says that books are to be asked for singly
 BOOKS = _endpoint("orderbooks", "/markets/orderbooks", 401, 404)
 TRADES = _endpoint("trades", "/markets/trades")
+# 404: unknown, or in the other tier only
+CANDLES = _endpoint("candlesticks", "/series/{series}/markets/{ticker}/candlesticks", 404)
+MANY_CANDLES = _endpoint("many_candlesticks", "/markets/candlesticks")
+OLD_CANDLES = _endpoint("historical_candlesticks", "/historical/markets/{ticker}/candlesticks", 404)
 CUTOFF = _endpoint("historical_cutoff", "/historical/cutoff")
 OLD_MARKETS = _endpoint("historical_markets", "/historical/markets")
 ONE_OLD_MARKET = _endpoint("one_historical_market", "/historical/markets/{ticker}", 404)

@@ -1,4 +1,4 @@
-"""What Kalshi says of itself: whether it trades, its series, where its historical tier ends."""
+"""Statements of Kalshi about itself: its status, its series, the end of its historical tier."""
 
 from __future__ import annotations
 

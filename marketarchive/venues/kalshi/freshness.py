@@ -1,4 +1,4 @@
-"""How old the state in an answer may be, where a cache may stand in between."""
+"""Age of the state in an answer, where a cache may stand in between."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from marketarchive.venues.kalshi.quotes import AgeSource
 
 
 class State(Protocol):
-    """What an answer says of a market; two that say the same are equal."""
+    """The state of a market as an answer gives it; equal states compare equal."""
 
     @property
     def ticker(self) -> str: ...

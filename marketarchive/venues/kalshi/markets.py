@@ -1,6 +1,9 @@
 """Kalshi's markets, of the live and of the historical tier, and the events that hold them.
 
-A market says neither its series nor its category: its event does. The strike of a 15-minute round is not
+A market says neither its series nor its category: its event does, and whether its markets exclude one another
+(`mutually_exclusive`, specification 3.28 of 2026-08-22). Volume is counted in contracts; `liquidity_dollars`
+was 0.0000 on the rows of June to August 2026 and is gone since 2026-10-01. When a result was determined no
+row says, only when it was settled (`settlement_ts`, since 2025-12-25). The strike of a 15-minute round is not
 there before its open, and on some never; `expiration_value` is "" until it is known (real objects of
 2026-08-17).
 """
@@ -23,6 +26,7 @@ from marketarchive.times import from_datetime
 from marketarchive.venues.kalshi import wire
 from marketarchive.venues.kalshi.settlement import terms_of
 from marketarchive.venues.kalshi.tickers import ROUND_NS, market_facts, rounds_series, series_of
+from marketarchive.venues.kalshi.titles import question
 from marketarchive.venues.messages import Parsed, Received
 
 PLATFORM = "kalshi"
@@ -50,7 +54,7 @@ _CLOSED = "closed"
 
 @dataclass(frozen=True, slots=True)
 class Quoted:
-    """What a market's row says of its trading: dollars for one contract, contracts; None of an empty side."""
+    """The quotes in a market's row: dollars for one contract, sizes in contracts; None of an empty side."""
 
     ticker: str
     is_trading: bool  # False: before the open, paused, or closed
@@ -152,13 +156,17 @@ def _market(row: wire.SentMarket, event: wire.SentEvent | None, received: Receiv
         row.ticker, row.status, row.result, wire.dollars(row.settlement_value_dollars, row.settlement_value)
     )
     settlement = _number(row.expiration_value)
+    volume = row.volume if row.volume_fp is None else row.volume_fp
+    status = _status(row, is_decided=kind is not None)
     return Market(
         **received.origin(),
         platform=PLATFORM,
         market_id=row.ticker,
         slug=row.ticker,
         event_id=row.event_ticker,
-        title=row.title or None,
+        group=row.mve_collection_ticker or row.event_ticker,
+        neg_risk=None if event is None else event.mutually_exclusive,
+        title=question(row.title, row.yes_sub_title),
         subtitle=row.yes_sub_title or None,
         description="\n\n".join(filter(None, (row.rules_primary, row.rules_secondary))) or None,
         category=_category(event),
@@ -169,8 +177,10 @@ def _market(row: wire.SentMarket, event: wire.SentEvent | None, received: Receiv
         start_at=start_at,
         end_at=end_at,
         expected_end_at=_time(row, "expected_expiration_time"),
-        volume=row.volume if row.volume_fp is None else row.volume_fp,
-        status=_status(row, is_decided=kind is not None),
+        closed_at=_closed_at(status, end_at, received.received_at),
+        volume=volume,
+        volume_unit=None if volume is None else "contracts",
+        status=status,
         strike=row.floor_strike,
         strike_type=row.strike_type or None,
         strike_cap=row.cap_strike,
@@ -255,6 +265,13 @@ def _status(row: wire.SentMarket, *, is_decided: bool) -> Status:
     if row.status not in _OPEN:
         raise ParseError(ITEM, f"{row.ticker}: status={row.status!r} is not known", ("status",))
     return _OPEN[row.status]
+
+
+def _closed_at(status: Status, end_at: datetime | None, received_at: int) -> datetime | None:
+    """Return when trading ended; None of a market settled early whose stated close still lies ahead."""
+    if end_at is None or status not in ("closed", "resolved"):
+        return None
+    return end_at if from_datetime(end_at) <= received_at else None
 
 
 def result_of(

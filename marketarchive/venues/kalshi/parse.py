@@ -1,4 +1,4 @@
-"""What an answer of Kalshi says, by its route: for live spiders, `rebuild-master` and notebooks alike."""
+"""Parser of Kalshi's answers, by route: for live spiders, `rebuild-master` and notebooks alike."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pydantic import ValidationError
 
 from marketarchive.exceptions import ParseError
-from marketarchive.venues.kalshi import books, exchange, lifecycle, markets, socket, trades
+from marketarchive.venues.kalshi import books, candles, exchange, lifecycle, markets, socket, trades
 from marketarchive.venues.kalshi.endpoints import BASE, DEMO_BASE
 from marketarchive.venues.market_messages import MarketEvent
 from marketarchive.venues.messages import Parsed, Received
@@ -20,6 +20,8 @@ _ROUTES: list[tuple[re.Pattern[str], Callable[[Received], Parsed]]] = [
     (re.compile(r"/events"), markets.parse_events),
     (re.compile(r"/events/[^/]+"), markets.parse_event),
     (re.compile(r"/markets/orderbooks"), books.parse_books),
+    (re.compile(r"/markets/candlesticks"), candles.parse_many_candles),
+    (re.compile(r"/(?:series/[^/]+|historical)/markets/[^/]+/candlesticks"), candles.parse_candles),
     (re.compile(r"/markets/[^/]+/orderbook"), books.parse_book),
     (re.compile(r"/(?:markets|historical)/trades"), trades.parse_trades),
     (re.compile(r"(?:/historical)?/markets"), markets.parse_markets),

@@ -1,4 +1,4 @@
-"""What a probe asks of Kalshi: every route that its spiders use, once."""
+"""Requests that a probe sends to Kalshi: every route that its spiders use, once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from marketarchive.venues.probing import (
     Findings,
     Listen,
     Need,
-    NotAsked,
+    NotRequestedError,
     Probe,
     parses,
     unexpected,
@@ -56,7 +56,7 @@ def active(findings: Findings) -> str | None:
 def _active(findings: Findings) -> str:
     found = active(findings)
     if found is None:
-        raise NotAsked("no open market of the series")
+        raise NotRequestedError("no open market of the series")
     return found
 
 
@@ -64,7 +64,7 @@ def _more(findings: Findings) -> Query:
     for parsed in findings.passed("markets"):
         if (following := queries.next_page(findings.exchanges["markets"].query, parsed)) is not None:
             return following
-    raise NotAsked("the first page was not there, or the last")
+    raise NotRequestedError("the first page was not there, or the last")
 
 
 def _next(exchange: Exchange, findings: Findings) -> str:
@@ -128,11 +128,11 @@ def _age(exchange: Exchange) -> str:
 def _socket(findings: Findings) -> Listen:
     """Return what is asked of the socket with the user's key. Raises NotAsked without one."""
     if findings.setting(ENVIRONMENT) not in ("", PROD):
-        raise NotAsked(f"{ENVIRONMENT} is not {PROD}, which is asked here")
+        raise NotRequestedError(f"{ENVIRONMENT} is not {PROD}, which is asked here")
     try:
         signer = load_signer(findings.setting(KEY_ID), findings.setting(KEY_PATH))
     except ConfigurationError as error:
-        raise NotAsked(str(error)) from None
+        raise NotRequestedError(str(error)) from None
     texts = subscribe([_active(findings), key_of_index("BRTI")])
     wanted = {"subscribed": 4, "orderbook_snapshot": 1, "orderbook_delta": 1, "ticker": 1, INDEX: 2}
     headers = signed_channel(signer, PROD).headers

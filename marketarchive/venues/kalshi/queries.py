@@ -1,4 +1,4 @@
-"""What can be asked of Kalshi, as data; `next_page` says what an answer opens up.
+"""Requests to Kalshi, as data; `next_page` returns those that an answer leads to.
 
 Parameters that the venue does not know are ignored with status 200: only documented ones are sent. Values of
 `status` are not those that markets carry: `open` selects `active`, `settled` selects `finalized`.
@@ -128,9 +128,49 @@ def old_market(ticker: str) -> Query:
     return _query(endpoints.ONE_OLD_MARKET, path={"ticker": ticker})
 
 
+def candles(series: str, ticker: str, start_s: int, end_s: int, minutes: int) -> Query:
+    """Return the request for the candlesticks of a market of the live tier that end in a range."""
+    path = {"series": series, "ticker": ticker}
+    return _query(endpoints.CANDLES, path=path, **_window(start_s, end_s, minutes))
+
+
+def many_candles(tickers: Sequence[str], start_s: int, end_s: int, minutes: int) -> Query:
+    """Return the request for those of up to TICKERS_PER_CANDLES markets of the live tier."""
+    window = _window(start_s, end_s, minutes)
+    return _query(endpoints.MANY_CANDLES, market_tickers=",".join(tickers), **window)
+
+
+def old_candles(ticker: str, start_s: int, end_s: int, minutes: int) -> Query:
+    """Return the request for the candlesticks of a market of the historical tier."""
+    return _query(endpoints.OLD_CANDLES, path={"ticker": ticker}, **_window(start_s, end_s, minutes))
+
+
 def old_trades(ticker: str) -> Query:
     """Return the request for the trades of a market in the historical tier."""
     return _query(endpoints.OLD_TRADES, ticker=ticker, limit=endpoints.TRADES_PAGE)
+
+
+def old_named_markets(tickers: Sequence[str]) -> Query:
+    """Return the request for up to TICKERS_PER_LIST markets of the historical tier by ticker."""
+    return _query(endpoints.OLD_MARKETS, tickers=",".join(tickers), limit=endpoints.MARKETS_PAGE)
+
+
+def new_lists() -> list[Query]:
+    """Return the lists in which new markets stand; the venue sorts them by creation, the newest first."""
+    return [markets(status=status) for status in ("unopened", "open")]
+
+
+def active_lists() -> list[Query]:
+    """Return the lists of all markets that are not closed."""
+    return [markets(status=status) for status in ("unopened", "open", "paused")]
+
+
+def ended_lists(since_ns: int) -> list[Query]:
+    """Return the lists of what closed since a moment and has no final result, and of what settled."""
+    return [
+        markets(status="closed", closed_since_ns=since_ns),
+        markets(status="settled", settled_since_ns=since_ns),
+    ]
 
 
 def next_page(query: Query, parsed: Parsed) -> Query | None:
@@ -150,6 +190,10 @@ def _query(endpoint: Endpoint, path: dict[str, str] | None = None, **params: Any
         if value is not None
     }
     return Query(endpoint, given, path or {}, cost=REQUEST_TOKENS)
+
+
+def _window(start_s: int, end_s: int, minutes: int) -> dict[str, Any]:
+    return {"start_ts": start_s, "end_ts": end_s, "period_interval": minutes}
 
 
 def _seconds(ns: int | None) -> int | None:

@@ -15,7 +15,7 @@ from marketarchive.items import Verdict
 from marketarchive.times import SECOND, from_seconds
 from marketarchive.venues.book import BookSide
 from marketarchive.venues.channel import Update
-from marketarchive.venues.exchange_books import MarketBook, Taken, level_of
+from marketarchive.venues.exchange_books import Applied, MarketBook, level_of
 from marketarchive.venues.exchange_session import BookTop, ExchangeSession
 from marketarchive.venues.kalshi import socket
 from marketarchive.venues.kalshi.lifecycle import LIFECYCLE
@@ -112,7 +112,7 @@ class KalshiSession(ExchangeSession):
         """Return the sequence of the life cycle's frames."""
         return str(self._sids.get(LIFECYCLE, ""))
 
-    def _updates(self, one: Taken, received_at: int, seq: int) -> Iterator[Update]:
+    def _updates(self, one: Applied, received_at: int, seq: int) -> Iterator[Update]:
         """Return those of a message; one of a market's life cycle is of that key, whatever its market."""
         event = one.message
         if isinstance(event, MarketEvent):
@@ -127,7 +127,7 @@ class KalshiSession(ExchangeSession):
             yield from super()._updates(one, received_at, seq)
 
     def _refused(self, refusal: RefusedError) -> list[Update]:
-        """An index that is refused is not to be had, nor the life cycle; all else may be another time."""
+        """Return what a refusal means: an index or the life cycle ends, all else may be subscribed later."""
         damage = Update("", "damage", refusal.at, value=refusal)
         if refusal.code in TERMINAL:
             return [Update("", "renew", refusal.at), damage]

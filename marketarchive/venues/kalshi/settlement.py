@@ -1,4 +1,4 @@
-"""What settles a 15-minute round: two means of an index, how they are rounded, and who wins.
+"""Settlement of a 15-minute round: two means of an index, their rounding, and the outcome.
 
 YES if the simple average of the 60 one-second values of the index before the close is at least that of the 60
 before the open (rules_primary of live objects, 2026-08-17 and 2026-09-10), each rounded to the decimals that
@@ -30,7 +30,7 @@ Outcome = Literal["yes", "no"]
 
 
 class RoundTerms(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What one answer says of a round, in the venue's words; null: it does not say."""
+    """The terms of a round as one answer states them, in the venue's words; None where it does not."""
 
     ticker: str
     status: str

@@ -1,4 +1,4 @@
-"""How requests to Kalshi are signed, and where the key for it comes from.
+"""Signatures of requests to Kalshi, and the key that they need.
 
 https://docs.kalshi.com/getting_started/api_keys (changelog up to 2026-10-01): the text
 `{Unix milliseconds}{METHOD}{path}`, without host and query, by RSA-PSS with SHA-256, MGF1 of SHA-256 and a

@@ -242,7 +242,7 @@ def _delta(sent: _Delta, received_at: int) -> BookMessage:
 
 
 def _quote(sent: _Ticker, received_at: int) -> QuoteMessage:
-    """A price without a size is that of an empty side: 0.0000 and 1.0000 (real frames, 2026-07-19)."""
+    """Return a quote; a price without a size is an empty side's: 0.0000 or 1.0000 (frames of 2026-07-19)."""
     volume = str(sent.volume) if sent.volume_fp is None else sent.volume_fp
     interest = str(sent.open_interest) if sent.open_interest_fp is None else sent.open_interest_fp
     if "None" in (volume, interest):
@@ -265,7 +265,7 @@ def _real(price: str, size: str | None, empty: str) -> str | None:
 
 
 def _trade(sent: _Trade, received_at: int) -> TradeMessage:
-    """Its side is the taker's: `yes` buys YES, `no` sells it; the price is of YES either way."""
+    """Return a trade. Its side is the taker's: `yes` buys YES, `no` sells it; the price is always of YES."""
     taker = sent.taker_outcome_side or sent.taker_side
     if taker not in ("yes", "no"):
         raise ValueError(f"taker_outcome_side={taker!r} is neither yes nor no")
@@ -280,7 +280,7 @@ def _trade(sent: _Trade, received_at: int) -> TradeMessage:
 
 
 def _index(sent: _Index) -> IndexMessage:
-    """`avg_60s_data` is of [time - 60 s, time), the other of (close - 60 s, close] as far as it has come."""
+    """Read an index. `avg_60s_data` is of [time - 60 s, time), the other of (close - 60 s, close] so far."""
     data = _INDEX_DATA.decode(sent.data)
     found = {name: getattr(sent, name) for name in ("avg_60s_data", "last_60s_windowed_average_15min")}
     means = [_mean(name, mean) for name, mean in found.items() if mean is not None]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from marketarchive.times import SECOND
-from marketarchive.venues.exchange_books import Taken
+from marketarchive.venues.exchange_books import Applied
 from marketarchive.venues.exchange_rows import ExchangeRows
 from marketarchive.venues.kalshi.socket import WIRE
 from marketarchive.venues.kalshi.tickers import asset_of, assets_of_indices
@@ -25,7 +25,7 @@ class StreamRows(ExchangeRows):
     def asset(self, market: str) -> str | None:
         return asset_of(market)
 
-    def others(self, one: Taken, index: int) -> Iterator[TableRow]:
+    def others(self, one: Applied, index: int) -> Iterator[TableRow]:
         """Yield the prices of an index: the newest one, then the means that came with it."""
         message = one.message
         if not isinstance(message, IndexMessage):

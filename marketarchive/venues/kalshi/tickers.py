@@ -1,4 +1,4 @@
-"""What the tickers of Kalshi's crypto markets say.
+"""Tickers of Kalshi's crypto markets, taken apart.
 
     KXBTC15M-26AUG170100-00     closes on 2026-08-17 at 01:00 US Eastern time, "-00" repeats the minute
     KXBTCD-26AUG1717-T72749.99  closes on 2026-08-17 at 17:00; KXBTC-... are ranges

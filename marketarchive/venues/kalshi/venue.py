@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from marketarchive.venues.endpoint import Address
 from marketarchive.venues.kalshi.answers import judge
+from marketarchive.venues.kalshi.candles import CandleRows
+from marketarchive.venues.kalshi.catalogue import CATALOGUE
+from marketarchive.venues.kalshi.endpoints import BASE
 from marketarchive.venues.kalshi.lifecycle import LIFECYCLE
 from marketarchive.venues.kalshi.parse import parse
 from marketarchive.venues.kalshi.probe import PROBE
@@ -39,6 +43,7 @@ VENUE = Venue(
         ),
         "trades": Feed(tables=("trades",), rows=TradeRows, is_polled=True),
         "resolutions": Feed(is_polled=True, has_markets=True),
+        "backfill": Feed(tables=("price_history",), rows=CandleRows, is_polled=True, has_markets=True),
         "probe": Feed(is_polled=True, has_markets=True),
     },
     parse=parse,
@@ -46,4 +51,14 @@ VENUE = Venue(
     judge=judge,
     market_facts=market_facts,
     probe=PROBE,
+    catalogue=CATALOGUE,
+    addresses=(
+        Address(
+            BASE,
+            section="kalshi",
+            key="base_url",
+            setting="KALSHI_BASE_URL",
+            meaning=f"a mirror or proxy of `{BASE}`, path included",
+        ),
+    ),
 )

@@ -115,7 +115,7 @@ class Cutoff(msgspec.Struct, frozen=True):
 
 
 class ExchangeStatus(msgspec.Struct, frozen=True):
-    """Whether the exchange is up, and whether it trades."""
+    """The exchange's status: whether it is up, and whether it trades."""
 
     exchange_active: bool
     trading_active: bool

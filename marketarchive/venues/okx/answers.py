@@ -1,4 +1,4 @@
-"""Which answers of OKX are failures: an answer with status 200 may have a `code` that is not "0"."""
+"""Failures among the answers of OKX: one with status 200 may have a `code` that is not "0"."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 import msgspec
 
 from marketarchive.venues.answers import Answered, Failure, judge_status
+from marketarchive.venues.okx.endpoints import FUNDING_FILE
 
 WAIT_S = 2.0
 """All limits are of two seconds."""
@@ -18,15 +19,20 @@ _UNKNOWN = {"51001", "50047"}  # no such contract (a delisted one neither); one 
 
 
 class OkxEnvelope(msgspec.Struct):
-    """What every answer says of itself."""
+    """The members that every answer has: code and message of its success or failure."""
 
     code: str
     msg: str = ""
 
 
 def judge(answered: Answered) -> Failure | None:
-    """Return what is wrong with an answer, with the venue's words; None when it is one to parse."""
+    """Return what is wrong with an answer, with the venue's words; None when it is one to parse.
+
+    A file that is not in the archive is 404.
+    """
     failure = judge_status(answered)
+    if failure is not None and answered.status == 404 and answered.query.endpoint is FUNDING_FILE:
+        return replace(failure, reason="not_served", cause="venue", retryable=False)
     envelope = envelope_of(answered.payload)
     if envelope is None or envelope.code == "0":
         return failure

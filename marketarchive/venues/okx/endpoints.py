@@ -1,7 +1,7 @@
-"""Where OKX tells of its perpetual swaps without a key, and how often it may be asked.
+"""Public endpoints of OKX's perpetual swaps, which need no key, and their limits.
 
 Routes, page sizes and limits: mirrors of the official documents (2025-08-17, 2026-07-28). All of them are
-GET. Limits are per address and route, of some also per contract; no header tells of them.
+GET. Limits are per address and route, of some also per contract; no header says them.
 """
 
 from __future__ import annotations
@@ -9,10 +9,13 @@ from __future__ import annotations
 from marketarchive.venues.endpoint import Endpoint, Limit
 
 BASE = "https://www.okx.com/api/v5"
+ARCHIVE = "https://static.okx.com/cdn/okex/traderecords"
+FILES = Limit("okx/files", 20, window_s=10.0)
+"""Nothing says how often files may be requested."""
 
 
 def _endpoint(name: str, path: str, requests: int) -> Endpoint:
-    """requests: in 2 s."""
+    """Declare an endpoint of a limit of its own. requests: allowed in 2 s."""
     return Endpoint(f"okx_{name}", f"{BASE}{path}", Limit(f"okx/{name}", requests, window_s=2.0))
 
 
@@ -27,3 +30,9 @@ INDEX_TICKERS = _endpoint("index_tickers", "/market/index-tickers", 20)
 OPEN_INTEREST = _endpoint("open_interest", "/public/open-interest", 20)
 OPEN_INTEREST_HISTORY = _endpoint("open_interest_history", "/rubik/stat/contracts/open-interest-history", 10)
 LOANS = _endpoint("loans", "/public/interest-rate-loan-quota", 2)
+FUNDING_FILE = Endpoint(
+    "okx_funding_file",
+    f"{ARCHIVE}/swaprates/monthly/{{year}}{{month}}/{{symbol}}-fundingrates-{{year}}-{{month}}.zip",
+    FILES,
+)
+"""A month of UTC+8, two days after its end; addresses as /public/market-data-history gives them."""

@@ -1,4 +1,4 @@
-"""What a probe asks of OKX."""
+"""Requests that a probe sends to OKX."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of OKX's perpetual swaps.
+"""Requests to OKX's perpetual swaps, as data.
 
 Lists are newest first. `after` asks for what is older than a time, `before` for what is newer, neither with
 the time itself; `before` alone gives the newest of all. So both are sent, for windows that fit on a page.
@@ -8,16 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from marketarchive.times import from_ms, utc
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.okx import endpoints
+from marketarchive.venues.perp_files import month
 from marketarchive.venues.perps import Range, Series
 
+ALL = "ANY"
+"""For `instId`, where the contracts of a route are to be listed together."""
 CANDLES_PAGE = 100
 """Rows; of trades 300 are served, of mark price and index 100."""
 FUNDING_PAGE = 100
 """Rows; 400 since 2025. A window of as many hours has no more at any interval."""
 FUNDING_REACH_S = 90 * 86_400
 """Measured: 90 days back rows come (2026-09-04), the oldest 93 days back (2026-08-01), none at 120."""
+AHEAD_MS = 8 * 3_600_000
+"""By how much the days and months of files are ahead of UTC."""
 OPEN_INTEREST_PAGE = 100
 OPEN_INTEREST_ROWS = 1_440
 """The newest of each step that are served."""
@@ -37,26 +43,43 @@ def instruments() -> Query:
     return Query(endpoints.INSTRUMENTS, {"instType": "SWAP"})
 
 
-def funding_rates(series: Series, asked: Range) -> Query:
+def funding_intervals() -> Query:
+    """Return the request for the coming settlements of all contracts, which show their intervals."""
+    return Query(endpoints.FUNDING_RATE, {"instId": ALL})
+
+
+def funding_rates(series: Series, requested: Range) -> Query:
     """Return the request for settled rates."""
-    chosen = {"instId": series.market, **_between(asked)}
+    chosen = {"instId": series.market, **_between(requested)}
     return Query(endpoints.FUNDING_RATES, {**chosen, "limit": str(FUNDING_PAGE)})
 
 
-def candles(series: Series, asked: Range) -> Query:
+def month_of(at: int) -> Range:
+    """Return the month of UTC+8 that holds a moment. at: ms."""
+    return month(at, AHEAD_MS)
+
+
+def funding_file(series: Series, requested: Range) -> Query:
+    """Return the request for a month's settled rates in the archive."""
+    begins = utc(from_ms(requested.first + AHEAD_MS))
+    times = {"year": f"{begins:%Y}", "month": f"{begins:%m}"}
+    return Query(endpoints.FUNDING_FILE, path={"symbol": series.market, **times})
+
+
+def candles(series: Series, requested: Range) -> Query:
     """Return the request for candles of trades, of the mark price or of the index."""
     endpoint, name = {
         "trade": (endpoints.CANDLES, "symbol"),
         "mark": (endpoints.MARK_CANDLES, "symbol"),
         "index": (endpoints.INDEX_CANDLES, "index"),
     }[series.kind]
-    chosen = {"instId": series.symbol[name], "bar": BARS[series.step_s], **_between(asked)}
+    chosen = {"instId": series.symbol[name], "bar": BARS[series.step_s], **_between(requested)}
     return Query(endpoint, {**chosen, "limit": str(CANDLES_PAGE)})
 
 
-def open_interest_history(series: Series, asked: Range) -> Query:
+def open_interest_history(series: Series, requested: Range) -> Query:
     """Return the request for open interest; both bounds exclude themselves."""
-    times = {"begin": str(asked.first - 1), "end": str(asked.last + 1)}
+    times = {"begin": str(requested.first - 1), "end": str(requested.last + 1)}
     chosen = {"instId": series.market, "period": BARS[series.step_s], **times}
     return Query(endpoints.OPEN_INTEREST_HISTORY, {**chosen, "limit": str(OPEN_INTEREST_PAGE)})
 
@@ -80,5 +103,5 @@ def live(contracts: Collection[Series]) -> Sequence[Query]:
     ]
 
 
-def _between(asked: Range) -> dict[str, str]:
-    return {"before": str(asked.first - 1), "after": str(asked.last + 1)}
+def _between(requested: Range) -> dict[str, str]:
+    return {"before": str(requested.first - 1), "after": str(requested.last + 1)}

@@ -1,4 +1,4 @@
-"""What answers of OKX's perpetual swaps say, as rows of tables.
+"""Rows of tables from answers of OKX's perpetual swaps.
 
 Shapes: mirrors of the official documents (2025-08-17, 2026-07-28) and recordings. All that is in `data` is
 text; lists are newest first. `oi` and `vol` are contracts, `oiCcy` and `volCcy` base units: those are taken,
@@ -7,7 +7,7 @@ so that no size of a contract, which the venue may change, is in a number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 
 import msgspec
@@ -15,7 +15,8 @@ import msgspec
 from marketarchive.exceptions import ParseError
 from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.okx import endpoints
-from marketarchive.venues.okx.queries import STEPS
+from marketarchive.venues.okx.queries import ALL, STEPS
+from marketarchive.venues.perp_files import rows_of as file_rows
 from marketarchive.venues.perp_rows import (
     BadRowError,
     Contracts,
@@ -23,6 +24,7 @@ from marketarchive.venues.perp_rows import (
     Reader,
     candle,
     decode,
+    lines_page,
     listed,
     maybe,
     maybe_moment,
@@ -33,6 +35,7 @@ from marketarchive.venues.perp_rows import (
     param,
     read_by,
     times,
+    with_intervals,
 )
 from marketarchive.venues.symbols import symbols
 from marketarchive.venues.table_rows import (
@@ -147,6 +150,8 @@ class SentQuota(msgspec.Struct, rename="camel"):
 
 def parse(received: Received) -> Parsed:
     """Return the rows of an answer as `statements`. Raises ParseError."""
+    if received.canonical_url.startswith(endpoints.ARCHIVE):
+        return _funding_file(received)
     return read_by(_READERS, received)
 
 
@@ -163,8 +168,29 @@ def _settled(received: Received) -> Parsed:
     return page("fundings", _data(received), SentSettled, lambda sent: sent.funding_time, rows)
 
 
+def _funding_file(received: Received) -> Parsed:
+    """Parse the rates charged in a month; stamps are up to 4 s late (others compared them with the API)."""
+    symbol = received.canonical_url.rpartition("/")[2].partition("-fundingrates-")[0]
+
+    def rows(line: Mapping[str, str]) -> Iterator[FundingsRow]:
+        if line["instrument_name"] != symbol:
+            raise BadRowError(f"a row of {line['instrument_name']}")
+        yield FundingsRow(
+            market=symbol,
+            asset=CONTRACTS.of(symbol).asset,
+            event_time=moment(line["funding_time"]),
+            kind="settled",
+            rate=number(line["funding_rate"]),
+        )
+
+    lines = file_rows(received.payload, ("instrument_name", "funding_rate", "funding_time"))
+    return lines_page("fundings", lines, lambda line: line["funding_time"], rows)
+
+
 def _funding(received: Received) -> Parsed:
-    """What is expected at the coming settlement, `fundingTime`; dated contracts are among all of them."""
+    """Parse rates expected at the coming settlement, `fundingTime`; of a list of all the intervals only."""
+    if received.params.get("instId") == ALL:
+        return _intervals(received)
 
     def rows(sent: SentFunding) -> Iterator[FundingsRow]:
         if sent.inst_type != SWAP:
@@ -179,7 +205,25 @@ def _funding(received: Received) -> Parsed:
             next_at=moment(sent.funding_time),
         )
 
-    return page("fundings", _data(received), SentFunding, lambda _: None, rows)
+    return with_intervals(received, page("fundings", _data(received), SentFunding, lambda _: None, rows))
+
+
+def _intervals(received: Received) -> Parsed:
+    """Parse intervals of funding; dated contracts are among all, and skipped."""
+
+    def rows(sent: SentFunding) -> Iterator[InstrumentsRow]:
+        contract, interval_s = CONTRACTS.of(sent.inst_id), _interval(sent)
+        if sent.inst_type == SWAP and contract.asset is not None and interval_s is not None:
+            yield InstrumentsRow(
+                market=sent.inst_id,
+                asset=contract.asset,
+                event_time=received.received_at,
+                status="",
+                funding_interval_s=interval_s,
+            )
+
+    found = page("instruments", _data(received), SentFunding, lambda _: None, rows)
+    return listed(received, found, STATUSES)
 
 
 def _interval(sent: SentFunding) -> int | None:
@@ -308,7 +352,7 @@ def _instruments(received: Received) -> Parsed:
 
 
 def _loans(received: Received) -> Parsed:
-    """`rate` is a fraction a day. A coin that is in `configCcyList` is to be read there."""
+    """Parse rates of borrowing: `rate` is a fraction a day; of a coin in `configCcyList` that one counts."""
 
     def rows(sent: SentQuota) -> Iterator[BorrowRatesRow]:
         rates = {loan.ccy: loan.rate for loan in (*sent.basic, *sent.config_ccy_list)}

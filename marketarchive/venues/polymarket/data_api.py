@@ -59,6 +59,7 @@ def _resolution(row: Mapping[str, Any], received: Received) -> Resolution | None
         market_id=market_id,
         status="resolved" if payouts else "closed",
         payouts=payouts,
+        resolution_state="final" if payouts else None,
         resolution_source=" ".join(["polymarket data-api v2/resolutions", *filter(None, who)]),
         resolved_at=wire.time(row, "resolved_at"),
     )

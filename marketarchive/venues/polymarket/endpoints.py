@@ -22,6 +22,8 @@ EVENTS = f"{GAMMA}/events"
 SERIES = f"{GAMMA}/series"
 BOOK = f"{CLOB}/book"
 BOOKS = f"{CLOB}/books"
+PRICE_HISTORY = f"{CLOB}/prices-history"
+PRICE_HISTORIES = f"{CLOB}/batch-prices-history"
 RESOLUTIONS = f"{DATA}/v2/resolutions"
 TRADES = f"{DATA}/v2/trades"
 TRADES_V1 = f"{DATA}/trades"
@@ -30,6 +32,10 @@ MARKETS_PAGE = 100  # rows; the most that /markets/keyset gives since 2026-05-14
 EVENTS_PAGE = 100  # rows; documents say 500, one reader was given 100
 SERIES_PAGE = 50
 TOKENS_PER_BOOKS = 250  # the venue refuses past about 500
+TOKENS_PER_HISTORIES = 20
+HISTORY_S = 15 * 86_400  # the longest window of a price history (2026-08-11)
+CONDITIONS_PER_MARKETS = 50  # at most 100; a URL with so many has some 4 kB
+SLUGS_PER_MARKETS = 50  # likewise
 CONDITIONS_PER_RESOLUTIONS = 20
 CONDITIONS_PER_TRADES = 20
 TRADES_PAGE = 1000  # rows; more is refused by /v2/trades
@@ -51,6 +57,7 @@ LIMITS: dict[str, int] = {
     "gamma": 4000,
     "clob_book": 1500,
     "clob_books": 500,
+    "clob_history": 1000,
     "clob": 9000,
     "data_trades": 200,
     "data": 1000,
@@ -61,6 +68,8 @@ _FIRST_SEGMENT = {
     "events": "gamma_events",
     "book": "clob_book",
     "books": "clob_books",
+    "prices-history": "clob_history",
+    "batch-prices-history": "clob_history",
     "trades": "data_trades",
 }
 

@@ -1,8 +1,14 @@
 """Gamma, the catalogue: https://gamma-api.polymarket.com.
 
-A market row holds strings with JSON in them, numbers as strings and as numbers, and leaves keys out
-instead of sending null. Its `startDate` is the time of listing; the window of an up/down round begins
-at `eventStartTime`. Rows of /events hold their markets; rows of /markets hold their event.
+A market row holds strings with JSON in them, numbers as strings and as numbers, and leaves keys out instead
+of sending null. Its `startDate` is the time of listing; the window of an up/down round begins at
+`eventStartTime`. Rows of /events hold their markets; rows of /markets hold their event.
+
+`endDate` may be missing on the market, on its event, or on both. `closedTime` is when the market closed;
+`umaEndDate` when the oracle had settled on the outcome, earlier or later than `endDate` (the same second on
+all 193 rows recorded on 2026-07-24; in mixed forms on old rows). `umaResolutionStatus` is requested,
+proposed, disputed, resolved or settled (official TypeScript SDK, 2026-09); `umaResolutionStatuses` are those
+gone through. Volume and liquidity are dollars.
 """
 
 from __future__ import annotations
@@ -14,7 +20,7 @@ from decimal import Decimal
 from typing import Any
 
 from marketarchive.exceptions import ParseError
-from marketarchive.items import Market, PriceSnapshot
+from marketarchive.items import Market, PriceSnapshot, ResolutionState
 from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.polymarket import rules, updown, wire
 
@@ -24,6 +30,14 @@ METADATA_SOURCE = "polymarket eventMetadata"
 
 # a condition id has 32 bytes, one of a protocol v2 market 31; v2 is also seen padded with a zero byte
 _CONDITION = re.compile(r"0x(?:[0-9a-fA-F]{64}|[0-9a-fA-F]{62})")
+
+_STATES: dict[str, ResolutionState] = {
+    "proposed": "proposed",
+    "disputed": "disputed",
+    "resolved": "final",
+    "settled": "final",
+}
+"""States of the oracle; `requested` is none yet."""
 
 # tags that are categories; an event carries them among many others, in no order
 _CATEGORIES = (
@@ -174,16 +188,23 @@ def _market(row: Mapping[str, Any], event: Mapping[str, Any], received: Received
     updown_round = (updown.of_slug(slug) if slug else None) or (updown.of_series(series) if series else None)
     asset, duration = updown_round or (None, None)
     outcomes = _outcomes(row)
-    end_at = wire.time(row, "endDate")
+    start_at, end_at = _window(row, event, slug, is_updown=updown_round is not None)
     closed = wire.flag(row, "closed")
     payouts = _payouts(row, len(outcomes)) if closed else None
     strike, settlement = _boundary_prices(event)
+    event_id = wire.identifier(event, "id")
+    volume = wire.decimal(row, "volume", "volumeNum")
+    liquidity = wire.decimal(row, "liquidity", "liquidityNum")
     return Market(
         **received.origin(),
         platform=PLATFORM,
         market_id=condition_id(row),
         slug=slug,
+        event_id=event_id,
+        group=wire.text(row, "negRiskMarketID") or wire.text(event, "negRiskMarketID") or event_id,
+        neg_risk=wire.flag(row, "negRisk"),
         title=wire.text(row, "question"),
+        subtitle=wire.text(row, "groupItemTitle"),
         description=wire.text(row, "description"),
         category=_category(row, event),
         outcomes=outcomes,
@@ -191,10 +212,14 @@ def _market(row: Mapping[str, Any], event: Mapping[str, Any], received: Received
         asset=asset,
         series=series,
         duration=duration,
-        start_at=_start(row, event, slug, end_at, is_updown=updown_round is not None),
+        start_at=start_at,
         end_at=end_at,
-        volume=wire.decimal(row, "volume", "volumeNum"),
-        liquidity=wire.decimal(row, "liquidity", "liquidityNum"),
+        closed_at=wire.time(row, "closedTime") if closed else None,
+        determined_at=_determined_at(row) if payouts else None,
+        volume=volume,
+        volume_unit=None if volume is None else "dollars",
+        liquidity=liquidity,
+        liquidity_unit=None if liquidity is None else "dollars",
         status=_status(closed, wire.flag(row, "active"), payouts),
         strike=strike,
         strike_source=METADATA_SOURCE if strike is not None else None,
@@ -202,6 +227,7 @@ def _market(row: Mapping[str, Any], event: Mapping[str, Any], received: Received
         settlement_source=METADATA_SOURCE if settlement is not None else None,
         resolution=_winner(outcomes, payouts),
         payouts=payouts,
+        resolution_state=_state(row, is_decided=payouts is not None),
         resolution_source=RESOLUTION_SOURCE if payouts else None,
         rule=_rule(row, event, asset),
         resolved_at=wire.time(row, "closedTime") if payouts else None,
@@ -298,6 +324,35 @@ def _status(closed: bool | None, active: bool | None, payouts: tuple[str, ...] |
     if closed:
         return "resolved" if payouts else "closed"
     return "active" if closed is False and active else None
+
+
+def _state(row: Mapping[str, Any], *, is_decided: bool) -> ResolutionState | None:
+    """Return the oracle's state; None before a proposal, and where the row does not say it."""
+    present = wire.text(row, "umaResolutionStatus")
+    if present is None and not is_decided:  # decided, it has gone through one more
+        present = (wire.strings(row, "umaResolutionStatuses") or ("",))[-1]
+    state = _STATES.get(present or "")
+    return None if state == "final" and not is_decided else state
+
+
+def _determined_at(row: Mapping[str, Any]) -> datetime | None:
+    """Return when the oracle had settled on the outcome; None of old rows' free text."""
+    try:
+        return wire.time(row, "umaEndDate")
+    except ParseError:
+        return None
+
+
+def _window(
+    row: Mapping[str, Any], event: Mapping[str, Any], slug: str | None, *, is_updown: bool
+) -> tuple[datetime | None, datetime | None]:
+    """Return start and end: without an end of its own that of its event, unless it lies before the start."""
+    end_at = wire.time(row, "endDate")
+    start_at = _start(row, event, slug, end_at, is_updown=is_updown)
+    if end_at is None:
+        of_event = wire.time(event, "endDate")
+        end_at = of_event if of_event and (start_at is None or start_at < of_event) else None
+    return start_at, end_at
 
 
 def _start(

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from marketarchive.exceptions import ParseError
 from marketarchive.venues.messages import Parsed, Received
-from marketarchive.venues.polymarket import clob, data_api, gamma, trades
+from marketarchive.venues.polymarket import clob, data_api, gamma, price_history, trades
 from marketarchive.venues.polymarket.clob import parse_book
 from marketarchive.venues.polymarket.endpoints import CLOB, DATA, GAMMA
 
@@ -47,6 +47,8 @@ _ROUTES: list[tuple[str, re.Pattern[str], Callable[[Received], Parsed]]] = [
     (GAMMA, re.compile(r"/series"), gamma.parse_series),
     (CLOB, re.compile(r"/book"), _book),
     (CLOB, re.compile(r"/books"), _books),
+    (CLOB, re.compile(r"/prices-history"), price_history.parse_history),
+    (CLOB, re.compile(r"/batch-prices-history"), price_history.parse_histories),
     (DATA, re.compile(r"/v2/resolutions"), data_api.parse_resolutions),
     (DATA, re.compile(r"/v2/trades"), trades.parse_trades),
     (DATA, re.compile(r"/trades"), trades.parse_trades_v1),

@@ -15,7 +15,7 @@ from marketarchive.venues.polymarket import queries
 from marketarchive.venues.polymarket.clob import NO_ORDERBOOK, ClobBook, error_text, verify_book
 from marketarchive.venues.polymarket.endpoints import CLOB, LIMITS
 from marketarchive.venues.polymarket.updown import DURATIONS
-from marketarchive.venues.probing import Check, Exchange, Findings, NotAsked, parses, unexpected
+from marketarchive.venues.probing import Check, Exchange, Findings, NotRequestedError, parses, unexpected
 
 PAGE = "20"  # rows of each list: a look, no sweep
 BOOK_READS = ("clob_book", "clob_book_2", "clob_book_3")
@@ -47,18 +47,18 @@ def _short(query: Query) -> Query:
     return replace(query, params={**query.params, "limit": PAGE})
 
 
-def _ask_rounds(findings: Findings) -> Query:
+def _request_rounds(findings: Findings) -> Query:
     for listed in findings.passed("gamma_series"):
         number = next(iter(listed.series.values()))
         return _short(queries.rounds(number, closed=False, ended_since_ns=findings.now_ns))
-    raise NotAsked("no series id")
+    raise NotRequestedError("no series id")
 
 
-def _ask_more_rounds(findings: Findings) -> Query:
+def _request_more_rounds(findings: Findings) -> Query:
     for first in findings.passed("gamma_events_keyset"):
         if (more := queries.next_page(findings.exchanges["gamma_events_keyset"].query, first)) is not None:
             return more
-    raise NotAsked("the first page was not there, or had no next_cursor")
+    raise NotRequestedError("the first page was not there, or had no next_cursor")
 
 
 def _more_rounds(exchange: Exchange, findings: Findings) -> str:
@@ -110,7 +110,7 @@ def active(findings: Findings) -> list[Market]:
     """Return the active markets of the lists, of each those that end first in front. Raises NotAsked."""
     lists = findings.passed("gamma_events_keyset", "gamma_markets_keyset")
     if not (found := [market for parsed in lists for market in _active(parsed, findings.now_ns)]):
-        raise NotAsked("no active market")
+        raise NotRequestedError("no active market")
     return found
 
 
@@ -129,7 +129,7 @@ def active_market(findings: Findings) -> str | None:
     """Return the evidence of an active market."""
     try:
         one = active(findings)[0]
-    except NotAsked:
+    except NotRequestedError:
         return None
     ends = f"{one.end_at:%Y-%m-%dT%H:%M:%SZ}" if one.end_at else "at no set time"
     return f"{one.slug}, condition {one.market_id}, ends {ends}"
@@ -193,8 +193,8 @@ def books(findings: Findings) -> Iterator[tuple[ClobBook, Exchange]]:
             found = findings.parse(exchange).books
         except ParseError:
             continue
-        asked = _tokens(findings)
-        yield from ((book, exchange) for book in found if book.token in asked)
+        requested = _tokens(findings)
+        yield from ((book, exchange) for book in found if book.token in requested)
 
 
 def book_ages_s(findings: Findings) -> Sequence[float]:
@@ -234,7 +234,7 @@ def _age_s(one: ClobBook, exchange: Exchange) -> float:
 def _closed(findings: Findings) -> list[Market]:
     lists = findings.passed("gamma_markets_keyset_closed")
     if not (found := [market for parsed in lists for market in _markets(parsed)]):
-        raise NotAsked("no closed market")
+        raise NotRequestedError("no closed market")
     return found
 
 
@@ -261,12 +261,12 @@ def _traded(findings: Findings) -> list[str]:
     for markets in (active, _closed):
         try:
             found += [each.market_id for each in markets(findings)[:10]]
-        except NotAsked:
+        except NotRequestedError:
             continue
     return found
 
 
-def _ask_trades(findings: Findings) -> Query:
+def _request_trades(findings: Findings) -> Query:
     traded = _traded(findings)
     return Query(TRADES, {"limit": PAGE} | ({"condition": ",".join(traded)} if traded else {}))
 
@@ -284,27 +284,27 @@ def _trades(exchange: Exchange, findings: Findings) -> str:
     return f"{len(times)} trades, newest first, the newest {age:.0f} s old; {more} pages by cursor"
 
 
-def _ask_trades_v1(findings: Findings) -> Query:
+def _request_trades_v1(findings: Findings) -> Query:
     if not (traded := _traded(findings)):
-        raise NotAsked("no market")
+        raise NotRequestedError("no market")
     return _short(queries.trades_v1(traded[0]))
 
 
-def _ask_closed(findings: Findings) -> Query:
+def _request_closed(findings: Findings) -> Query:
     return _short(queries.markets(closed=True, ended_since_ns=findings.now_ns - DAY_S * SECOND))
 
 
-def _ask_resolutions(findings: Findings) -> Query:
+def _request_resolutions(findings: Findings) -> Query:
     return queries.resolutions([each.market_id for each in _closed(findings)[:20]])
 
 
 REST = (
     Check("clob_time", "clock", TIME, _time),
     Check("gamma_series", "discover", queries.series(("BTC",), DURATIONS)),
-    Check("gamma_events_keyset", "discover", _ask_rounds, _listed),
-    Check("gamma_events_keyset_next", "discover", _ask_more_rounds, _more_rounds),
+    Check("gamma_events_keyset", "discover", _request_rounds, _listed),
+    Check("gamma_events_keyset_next", "discover", _request_more_rounds, _more_rounds),
     Check("gamma_markets_keyset", "filter", _short(queries.markets(closed=False)), _listed),
-    Check("gamma_markets_keyset_closed", "filter", _ask_closed, _listed_closed),
+    Check("gamma_markets_keyset_closed", "filter", _request_closed, _listed_closed),
     Check(
         "gamma_market_by_slug",
         "resolve_ids",
@@ -318,7 +318,7 @@ REST = (
         for name in BOOK_READS
     ),
     Check("clob_book_unknown", "book", NO_TOKEN, _not_found),
-    Check("data_resolutions", "resolutions", _ask_resolutions, _same_payouts),
-    Check("data_trades", "trades", _ask_trades, _trades),
-    Check("data_trades_v1", "trades", _ask_trades_v1, parses),
+    Check("data_resolutions", "resolutions", _request_resolutions, _same_payouts),
+    Check("data_trades", "trades", _request_trades, _trades),
+    Check("data_trades_v1", "trades", _request_trades_v1, parses),
 )

@@ -9,7 +9,7 @@ from marketarchive.times import SECOND, to_seconds
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.polymarket import queries
 from marketarchive.venues.polymarket.updown import ASSETS, DURATIONS, SECONDS, of_series, of_slug, slug_of
-from marketarchive.venues.probing import Check, Exchange, Findings, NotAsked, unexpected
+from marketarchive.venues.probing import Check, Exchange, Findings, NotRequestedError, unexpected
 
 COMPUTED = ("5m", "15m")
 """Durations whose slugs follow from the time; those of the others stand on a US Eastern grid."""
@@ -25,11 +25,11 @@ def _ids(series: dict[str, str]) -> dict[tuple[str, str], str]:
     return ids
 
 
-def _ask(asset: str, duration: str, findings: Findings) -> Query:
+def _request_rounds_of(asset: str, duration: str, findings: Findings) -> Query:
     listed = findings.passed("gamma_series_of_all")
     number = _ids(listed[0].series).get((asset, duration)) if listed else None
     if number is None:
-        raise NotAsked("no such series")
+        raise NotRequestedError("no such series")
     now_ns = findings.now_ns
     if duration in COMPUTED:
         return queries.market(_slug(asset, duration, now_ns))
@@ -69,7 +69,7 @@ ROUNDS = (
         Check(
             f"round_{asset.lower()}_{duration}",
             "rounds",
-            partial(_ask, asset, duration),
+            partial(_request_rounds_of, asset, duration),
             partial(_is_found, asset, duration),
         )
         for asset in ASSETS

@@ -27,6 +27,8 @@ SERIES = _endpoint("gamma_series", endpoints.SERIES, "gamma")
 # 404: unknown and closed tokens alike
 BOOK = _endpoint("clob_book", endpoints.BOOK, "clob_book", final=[404])
 BOOKS = _endpoint("clob_books", endpoints.BOOKS, "clob_books", method="POST")
+PRICE_HISTORY = _endpoint("clob_price_history", endpoints.PRICE_HISTORY, "clob_history")
+PRICE_HISTORIES = _endpoint("clob_price_histories", endpoints.PRICE_HISTORIES, "clob_history", method="POST")
 RESOLUTIONS = _endpoint("data_resolutions", endpoints.RESOLUTIONS, "data")
 # what says that the route is gone, or not for this question: then /trades is asked instead
 GONE = frozenset({404, 405, 410})
@@ -40,6 +42,53 @@ def markets(*, closed: bool, ended_since_ns: int | None = None) -> Query:
     if ended_since_ns is not None:
         params["end_date_min"] = _seconds(ended_since_ns)
     return Query(MARKETS_PAGE, params)
+
+
+def markets_closed_last() -> Query:
+    """Request all closed markets, those that closed last first.
+
+    That the order is kept has to be seen from the rows: a name that Gamma does not know is ignored.
+    """
+    params = {
+        "closed": "true",
+        "limit": str(endpoints.MARKETS_PAGE),
+        "order": "closedTime",
+        "ascending": "false",
+    }
+    return Query(MARKETS_PAGE, params)
+
+
+def price_history(token: str, start_s: int, end_s: int, minutes: int) -> Query:
+    """Request midpoints of a token in a window of at most HISTORY_S, one in so many minutes."""
+    window = {"startTs": str(start_s), "endTs": str(end_s), "fidelity": str(minutes)}
+    return Query(PRICE_HISTORY, {"market": token, **window})
+
+
+def price_histories(tokens: Sequence[str], start_s: int, end_s: int, minutes: int) -> Query:
+    """Request the same of up to TOKENS_PER_HISTORIES tokens at once."""
+    window = {"start_ts": start_s, "end_ts": end_s, "fidelity": minutes}
+    return Query(PRICE_HISTORIES, body=msgspec.json.encode({"markets": list(tokens), **window}))
+
+
+def newest_markets() -> Query:
+    """Request all open markets, the newest first.
+
+    Names of `order` are those of the answer, in camel case; others are ignored (reported, 2026-07-10).
+    """
+    query = markets(closed=False)
+    return replace(query, params={**query.params, "order": "createdAt", "ascending": "false"})
+
+
+def closed_markets(conditions: Sequence[str]) -> Query:
+    """Request up to CONDITIONS_PER_MARKETS markets by id, those of them that are closed."""
+    query = markets(closed=True)
+    return replace(query, params={**query.params, "condition_ids": list(conditions)})
+
+
+def open_markets(slugs: Sequence[str]) -> Query:
+    """Request up to SLUGS_PER_MARKETS markets by slug, those of them that are open."""
+    query = markets(closed=False)
+    return replace(query, params={**query.params, "slug": list(slugs)})
 
 
 def series(assets: Sequence[str], durations: Sequence[str]) -> Query:

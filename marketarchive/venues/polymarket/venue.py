@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from marketarchive.times import SECOND
+from marketarchive.venues.endpoint import Address
 from marketarchive.venues.polymarket import rtds, updown
 from marketarchive.venues.polymarket.book_rows import PolymarketBookRows
+from marketarchive.venues.polymarket.catalogue import CATALOGUE
+from marketarchive.venues.polymarket.endpoints import CLOB, GAMMA
 from marketarchive.venues.polymarket.parse import parse
+from marketarchive.venues.polymarket.price_history import PriceHistoryRows
 from marketarchive.venues.polymarket.price_rows import PriceRows
 from marketarchive.venues.polymarket.probe import PROBE
 from marketarchive.venues.polymarket.queries import next_page
@@ -35,6 +39,7 @@ VENUE = Venue(
     name="polymarket",
     feeds={
         "markets": Feed(is_polled=True, has_markets=True),
+        "prices": Feed(is_polled=True, has_markets=True),
         "stream": Feed(
             tables=("books", "book_changes", "trades", "quotes", "coverage"),
             rows=PolymarketStreamRows,
@@ -65,10 +70,28 @@ VENUE = Venue(
             keys=keys,
         ),
         "resolutions": Feed(is_polled=True, has_markets=True),
+        "backfill": Feed(tables=("price_history",), rows=PriceHistoryRows, is_polled=True, has_markets=True),
         "probe": Feed(is_polled=True, has_markets=True),
     },
     parse=parse,
     next_page=next_page,
     market_facts=market_facts,
     probe=PROBE,
+    catalogue=CATALOGUE,
+    addresses=(
+        Address(
+            CLOB,
+            section="polymarket",
+            key="base_url",
+            setting="POLYMARKET_BASE_URL",
+            meaning=f"a mirror or proxy of `{CLOB}`",
+        ),
+        Address(
+            GAMMA,
+            section="polymarket",
+            key="gamma_url",
+            setting="POLYMARKET_GAMMA_URL",
+            meaning=f"a mirror or proxy of `{GAMMA}`",
+        ),
+    ),
 )

@@ -1,4 +1,4 @@
-"""Which answers of Velocity's data server are failures."""
+"""Failures among the answers of Velocity's data server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from marketarchive.venues.answers import Answered, Failure, judge_status
 
 
 class Said(msgspec.Struct):
-    """What a body says of its success. 404: `message`; else `error`."""
+    """The members by which a body says whether it succeeded. 404: `message`; else `error`."""
 
     success: bool | None = None
     error: Any = ""

@@ -1,4 +1,4 @@
-"""Where Velocity tells of its perpetuals without a key.
+"""Public endpoints of Velocity, which need no key.
 
 Routes: its documents (2026-07-09), its client (velocity-common, 2026-08-17) and recorded answers of
 2026-09-13. It publishes no limits: one request a second.

@@ -1,4 +1,4 @@
-"""What a probe asks of Velocity."""
+"""Requests that a probe sends to Velocity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of Velocity."""
+"""Requests to Velocity, as data."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ def markets() -> Query:
     return Query(endpoints.MARKETS)
 
 
-def fundings(series: Series, asked: Range) -> Query:
+def fundings(series: Series, requested: Range) -> Query:
     """Return the request for the newest settlements, as many as reach back to the range."""
-    hours = (series.now - asked.first) // 3_600_000 + 2
+    hours = (series.now - requested.first) // 3_600_000 + 2
     limit = str(min(hours, FUNDING_PAGE))
     return Query(endpoints.FUNDINGS, {"limit": limit}, {"symbol": series.market})
 
 
-def funding_day(series: Series, asked: Range) -> Query:
+def funding_day(series: Series, requested: Range) -> Query:
     """Return the request for the settlements of the day on which a range begins, from the archive."""
-    return Query(endpoints.FUNDING_DAY, path={"symbol": series.market, **day_of(asked)})
+    return Query(endpoints.FUNDING_DAY, path={"symbol": series.market, **day_of(requested)})
 
 
-def day_of(asked: Range) -> Mapping[str, str]:
+def day_of(requested: Range) -> Mapping[str, str]:
     """Return the UTC day on which a range begins, as paths have it."""
-    day = utc(from_ms(asked.first))
+    day = utc(from_ms(requested.first))
     return {"year": f"{day:%Y}", "month": f"{day:%m}", "day": f"{day:%d}"}
 
 
@@ -55,15 +55,15 @@ def next_page(query: Query, parsed: Parsed) -> Query | None:
     return replace(query, params={**query.params, "page": parsed.next_cursor})
 
 
-def candles(series: Series, asked: Range) -> Query:
+def candles(series: Series, requested: Range) -> Query:
     """Return the request for candles of trades and of the oracle together, the newest first.
 
     `startTs` is the end of what is listed, s; a second is added, as nothing says whether it is in it.
     """
-    count = (asked.last - asked.first) // (series.step_s * 1000) + 2
+    count = (requested.last - requested.first) // (series.step_s * 1000) + 2
     return Query(
         endpoints.CANDLES,
-        {"limit": str(min(count, CANDLES_PAGE)), "startTs": str(asked.last // 1000 + 1)},
+        {"limit": str(min(count, CANDLES_PAGE)), "startTs": str(requested.last // 1000 + 1)},
         {"symbol": series.market, "resolution": INTERVALS[series.step_s]},
     )
 

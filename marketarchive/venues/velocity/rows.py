@@ -1,4 +1,4 @@
-"""What answers of Velocity say, as rows of tables.
+"""Rows of tables from answers of Velocity.
 
 Shapes: recorded answers of 2026-09-13; of candles its client (velocity-common, 2026-08-17), as nobody has
 recorded one: their prices are held against the markets of the same run, fills against the oracle, volumes
@@ -61,12 +61,12 @@ class Fees(msgspec.Struct):
     taker: Decimal
 
 
-class Sides(msgspec.Struct):
+class SentSides(msgspec.Struct):
     long: str
     short: str
 
 
-class Kind(msgspec.Struct, rename="camel"):
+class SentKind(msgspec.Struct, rename="camel"):
     market_type: str
 
 
@@ -76,8 +76,8 @@ class SentMarket(msgspec.Struct, rename="camel"):
     quote_asset: str
     oracle_price: str
     mark_price: str
-    open_interest: Sides
-    funding_rate: Sides
+    open_interest: SentSides
+    funding_rate: SentSides
     fees: Fees | None = None
 
 
@@ -113,7 +113,7 @@ def parse(received: Received) -> Parsed:
     raise ParseError("message", f"nothing reads {received.canonical_url}")
 
 
-class Rows(PerpRows):
+class VelocityRows(PerpRows):
     """Makes rows of all answers; those of candles only where the markets of the run show their unit."""
 
     def __init__(self) -> None:
@@ -138,8 +138,8 @@ class Rows(PerpRows):
         price = self._prices.get(newest.market)
         if price is not None and is_within(Decimal(newest.close), price, FEW):
             return made
-        told = "no market says more" if price is None else f"the market says {price}"
-        error = ParseError("candles", f"{len(made)} candles end at {newest.close}, {told}", ("close",))
+        reported = "no market says more" if price is None else f"the market says {price}"
+        error = ParseError("candles", f"{len(made)} candles end at {newest.close}, {reported}", ("close",))
         return [UnreadableRow("candles", error, reason="unit_not_shown")] * len(made)
 
 
@@ -160,7 +160,7 @@ def funding_day(received: Received, contracts: Contracts) -> Parsed:
 
 
 def _markets(received: Received) -> Parsed:
-    """Of perpetuals: each side's `fundingRate` is its cash flow, percent an hour, expected for the hour."""
+    """Parse perpetuals. A side's `fundingRate` is its cash flow, expected for the hour, percent an hour."""
 
     def rows(sent: SentMarket) -> Iterator[TableRow]:
         contract = CONTRACTS.of(sent.symbol)
@@ -202,7 +202,7 @@ def _markets(received: Received) -> Parsed:
     sent = [
         raw
         for raw in decode(received, SentMarkets).markets
-        if msgspec.json.decode(raw, type=Kind).market_type == "perp"
+        if msgspec.json.decode(raw, type=SentKind).market_type == "perp"
     ]
     return listed(received, page("instruments", sent, SentMarket, lambda _: None, rows), STATUSES)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from marketarchive.venues.perp_files import day
 from marketarchive.venues.perp_rows import perp_feeds
 from marketarchive.venues.perps import Column, Perps, Route
 from marketarchive.venues.velocity import queries
 from marketarchive.venues.velocity.answers import judge
 from marketarchive.venues.velocity.probe import PROBE
-from marketarchive.venues.velocity.rows import Rows, parse
+from marketarchive.venues.velocity.rows import STATUSES, VelocityRows, parse
 from marketarchive.venues.venue import Venue
 
 _COLUMNS = {
@@ -47,7 +48,7 @@ PERPS = Perps(
             "whole",
             late_s=queries.LATE_S,
             older_s=queries.RECENT_S,
-            is_daily=True,
+            file=day,
         ),
         Route("trade", queries.candles, "backward", queries.CANDLE_STEPS_S),
     ),
@@ -57,6 +58,7 @@ PERPS = Perps(
     maker_bps="-0.25",
     fee_schedule_date="2026-07-09",
     columns=_COLUMNS,
+    statuses=STATUSES,
     borrow_bps_per_day="0",
     settled_every_s=(3600,),
     unproven={
@@ -67,7 +69,7 @@ PERPS = Perps(
 
 VENUE = Venue(
     name="velocity",
-    feeds=perp_feeds(Rows),
+    feeds=perp_feeds(VelocityRows),
     parse=parse,
     next_page=queries.next_page,
     judge=judge,

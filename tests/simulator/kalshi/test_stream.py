@@ -16,7 +16,7 @@ from marketarchive.simulator.kalshi import SOCKET_PATH, Kalshi
 from marketarchive.simulator.kalshi.access import ROUTE
 from marketarchive.simulator.kalshi.stream import StreamSession
 from marketarchive.simulator.messages import Asked, Reply
-from marketarchive.simulator.sockets import Frame, Told
+from marketarchive.simulator.sockets import Frame, SocketReply
 from marketarchive.times import SECOND
 from marketarchive.venues.exchange_books import ExchangeBooks, level_of
 from marketarchive.venues.kalshi import socket
@@ -113,7 +113,7 @@ def test_every_kind_is_read() -> None:
     assert volumes[-1] > volumes[0] > 0
 
 
-def told_by(document: dict[str, Any]) -> Told:
+def told_by(document: dict[str, Any]) -> SocketReply:
     made, _ = session()
     return made.received(json.dumps(document), FIRST)
 

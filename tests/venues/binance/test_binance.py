@@ -100,6 +100,9 @@ def test_instruments_are_perpetuals_in_dollars_of_coins() -> None:
     others = [row | {"contractType": kind} for kind in ("CURRENT_QUARTER", "TRADIFI_PERPETUAL")]
     parsed = read(endpoints.INSTRUMENTS, {"symbols": [*others, row | {"quoteAsset": "USD"}, row]})
     [listed], [market] = parsed.statements, parsed.items
+    assert isinstance(market, Market)
+    assert str(market.contract_size) == "1"
+    assert market.funding_interval_s is None
     assert (listed.asset, listed.delisted_at) == ("A2Z", from_iso("2026-03-24T08:00:00Z"))
     assert isinstance(market, Market)
     assert market.status == "closed"

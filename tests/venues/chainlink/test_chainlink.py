@@ -171,13 +171,13 @@ def test_another_feed_is_never_taken_for_a_pages_own() -> None:
     assert spot is not None
     assert twap is not None
     assert spot.feed_id is not None
-    assert spot.is_asked(f"feedId={spot.feed_id}&abiIndex=0", None)
+    assert spot.is_requested(f"feedId={spot.feed_id}&abiIndex=0", None)
     testnet_eth = "0x000359843a543ee2fe414dc14c7e7920ef10f4372990b79d6361cdc0dd1ba782"
-    assert not spot.is_asked(f"feedId={testnet_eth}", None)
-    assert not spot.is_asked(f"feedId={testnet_eth}", testnet_eth)  # not even if the document says so
-    assert twap.is_asked("feedId=0x0003aa", None)
-    assert twap.is_asked("feedId=0x0003aa", "0x0003aa")
-    assert not twap.is_asked("feedId=0x0003bb", "0x0003aa")
+    assert not spot.is_requested(f"feedId={testnet_eth}", None)
+    assert not spot.is_requested(f"feedId={testnet_eth}", testnet_eth)  # not even if the document says so
+    assert twap.is_requested("feedId=0x0003aa", None)
+    assert twap.is_requested("feedId=0x0003aa", "0x0003aa")
+    assert not twap.is_requested("feedId=0x0003bb", "0x0003aa")
 
 
 def test_a_venue_like_every_other() -> None:

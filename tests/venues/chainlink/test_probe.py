@@ -23,7 +23,7 @@ CHECKPOINT = b"<html><title>Vercel Security Checkpoint</title></html>"
 def probe(changes: Mapping[str, Callable[[Reply], Reply]] | None = None) -> tuple[Findings, int]:
     """`changes` are made to the answers of these endpoints; with how many requests were sent."""
     venue, findings, count = Chainlink(1, Prices(1)), Findings(PROBE, VENUE.name, VENUE.parse, NOW), 0
-    questions = findings.ask()
+    questions = findings.requests()
     try:
         query = next(questions)
         while True:
@@ -57,7 +57,7 @@ def test_a_page_and_its_json_are_looked_at_for_every_asset() -> None:
         assert live.passed, live.evidence
         assert "observed" in live.evidence
     assert check(findings, "page_doge").evidence == "404: there is no such page"
-    assert "live_zec" in findings.not_asked
+    assert "live_zec" in findings.not_requested
     assert findings.missing == []
     assert count == len(findings.results)
 
@@ -81,8 +81,8 @@ def test_a_host_that_does_not_want_us_is_left_alone_at_once(
     assert f"blocked: status {status}, {said}" in failed.evidence
     assert "the spider chainlink_streams" in failed.evidence
     assert count == (1 if endpoint == "page" else 2)
-    assert "blocked" in findings.not_asked["page_eth"]
-    assert "blocked" in findings.not_asked["live_xrp"]
+    assert "blocked" in findings.not_requested["page_eth"]
+    assert "blocked" in findings.not_requested["live_xrp"]
 
 
 def test_a_page_of_another_feed_and_an_empty_answer_fail() -> None:

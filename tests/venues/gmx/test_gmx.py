@@ -14,7 +14,7 @@ from marketarchive.venues.answers import Answered
 from marketarchive.venues.endpoint import Endpoint, Query
 from marketarchive.venues.gmx import endpoints, queries
 from marketarchive.venues.gmx.answers import judge
-from marketarchive.venues.gmx.rows import Rows, parse
+from marketarchive.venues.gmx.rows import GmxRows, parse
 from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.perps import Range, Series
 from marketarchive.venues.symbols import symbols
@@ -153,7 +153,7 @@ CANDLES = [
 
 
 def test_candles_are_of_the_index_and_the_running_one_is_marked() -> None:
-    rows = Rows()
+    rows = GmxRows()
     assert list(rows.rows(received(endpoints.TICKERS, TICKERS))) == []
     running, ended = rows.rows(
         received(endpoints.CANDLES, {"candles": CANDLES}, tokenSymbol="BTC", period="1h")
@@ -166,7 +166,7 @@ def test_candles_are_of_the_index_and_the_running_one_is_marked() -> None:
 
 @pytest.mark.parametrize("factor", [1, 10**8, 10**12])
 def test_candles_whose_unit_the_ticker_does_not_show_are_left_out(factor: int) -> None:
-    rows = Rows()
+    rows = GmxRows()
     if factor > 1:  # in another unit than the ticker; else without one
         list(rows.rows(received(endpoints.TICKERS, TICKERS)))
     sent = [[at, *(price * factor for price in prices)] for at, *prices in CANDLES]

@@ -9,6 +9,7 @@ import pytest
 
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Market, PriceSnapshot
+from marketarchive.venues.kalshi.titles import stated_title
 from tests.venues.kalshi.reading import market_of, read, row
 
 
@@ -39,6 +40,49 @@ def test_a_round() -> None:
     assert market.end_at is not None
     assert (market.expected_end_at - market.end_at).total_seconds() == 300
     assert market.outcomes == ("yes", "no")
+    assert market.title == "BTC price up in next 15 mins? (Target Price: $63,441.03)"
+    assert (market.group, market.neg_risk, market.volume_unit) == ("KXBTC15M-26AUG170100", None, "contracts")
+    assert (market.liquidity, market.liquidity_unit) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("title", "sub_title", "expected"),
+    [
+        ("Bitcoin price?", "$72,750 or above", "Bitcoin price? ($72,750 or above)"),
+        ("Tampa Bay at Dallas", "Dallas", "Tampa Bay at Dallas (Dallas)"),
+        ("yes Houston,yes Over 217.5", "yes Houston,yes Over 217.5", "yes Houston,yes Over 217.5"),
+        ("Who? (Dallas)", "Dallas", "Who? (Dallas) (Dallas)"),
+        ("Who?", None, "Who?"),
+        ("Who?", "", "Who?"),
+        (None, "Dallas", None),
+        ("", "Dallas", None),
+    ],
+)
+def test_a_question_is_the_title_completed_by_what_yes_means(
+    title: str | None, sub_title: str | None, expected: str | None
+) -> None:
+    market = market_of(title=title, yes_sub_title=sub_title)
+    assert market.title == expected
+    assert stated_title(market.title, market.subtitle) == (title or None)
+
+
+@pytest.mark.parametrize(
+    ("status", "close_time", "closed"),
+    [
+        ("active", "2026-08-17T05:00:00Z", False),
+        ("closed", "2026-08-17T05:00:00Z", True),
+        ("finalized", "2026-08-17T05:00:00Z", True),
+        ("finalized", "2026-09-17T05:00:00Z", False),  # settled early: a scheduled close, still ahead
+    ],
+)
+def test_a_market_closed_when_its_close_is_over(status: str, close_time: str, closed: bool) -> None:
+    market = market_of(status=status, close_time=close_time, result="yes" * (status == "finalized"))
+    assert market.closed_at == (market.end_at if closed else None)
+
+
+def test_combinations_of_one_collection_are_a_group() -> None:
+    market = market_of(mve_collection_ticker="KXMVECROSSCATEGORY", event_ticker="KXMVECROSSCATEGORY-S1")
+    assert (market.event_id, market.group) == ("KXMVECROSSCATEGORY-S1", "KXMVECROSSCATEGORY")
 
 
 @pytest.mark.parametrize(
@@ -175,11 +219,11 @@ def test_only_markets_that_are_open_have_prices() -> None:
 
 @pytest.mark.parametrize("nested", [True, False])
 def test_an_event_says_series_and_category(nested: bool) -> None:
-    event = {"event_ticker": "E", "series_ticker": "S", "category": "Crypto"}
+    event = {"event_ticker": "E", "series_ticker": "S", "category": "Crypto", "mutually_exclusive": True}
     inside, beside = ([row()], []) if nested else ([], [row()])
     parsed = read("/events/E", {"event": {**event, "markets": inside}, "markets": beside})
     (market,) = (item for item in parsed.items if isinstance(item, Market))
-    assert (market.series, market.category) == ("S", "Crypto")
+    assert (market.series, market.category, market.neg_risk) == ("S", "Crypto", True)
     assert parsed.keys == ["E"]
 
 

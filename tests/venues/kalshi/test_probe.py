@@ -15,7 +15,7 @@ from tests.simulator.kalshi.asking import AT, MAINTENANCE, ask
 def probed(at: int = AT, **faults: dict[str, Any]) -> Findings:
     """What a probe finds; faults: of every answer that they can hit, by kind."""
     findings = Findings(PROBE, "kalshi", parse, at * SECOND)
-    asking = findings.ask()
+    asking = findings.requests()
     question: Question = next(asking)
     while True:
         assert isinstance(question, Query)
@@ -35,8 +35,8 @@ def test_everything_is_as_expected() -> None:
     findings = probed(kalshi_short_pages={"rows": 3})
     assert [(each.name, each.evidence) for each in findings.failed] == []
     assert findings.missing == []
-    assert set(findings.not_asked) == {"socket"}
-    assert "KALSHI_API_KEY_ID and KALSHI_PRIV_KEY_PATH are not set" in findings.not_asked["socket"]
+    assert set(findings.not_requested) == {"socket"}
+    assert "KALSHI_API_KEY_ID and KALSHI_PRIV_KEY_PATH are not set" in findings.not_requested["socket"]
     told = {each.name: each.evidence for each in findings.results}
     assert told["rounds"] == "KXBTC15M-26NOV210515-15 is open, as its ticker says"
     assert told["markets_next"].endswith("none of them a second time")
@@ -51,7 +51,7 @@ def test_while_trading_rests_no_round_is_open() -> None:
     findings = probed(MAINTENANCE)
     assert "rounds" in {each.name for each in findings.failed}
     assert findings.missing == ["open market of KXBTC15M"]
-    assert set(findings.not_asked) >= {"market", "orderbook", "orderbooks", "trades"}
+    assert set(findings.not_requested) >= {"market", "orderbook", "orderbooks", "trades"}
 
 
 def test_keys_for_everything() -> None:

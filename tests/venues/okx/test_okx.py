@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from marketarchive.exceptions import ParseError
-from marketarchive.times import from_iso
+from marketarchive.times import from_iso, to_ms
 from marketarchive.venues.answers import Answered
 from marketarchive.venues.endpoint import Endpoint, Query
 from marketarchive.venues.messages import Parsed, Received
@@ -20,6 +20,7 @@ from marketarchive.venues.okx.rows import parse
 from marketarchive.venues.okx.venue import PERPS
 from marketarchive.venues.perps import Range, Series
 from marketarchive.venues.symbols import symbols
+from tests.venues.test_perp_files import packed
 
 NOW = from_iso("2026-09-15T12:40:00Z")
 
@@ -101,7 +102,7 @@ def test_days_begin_at_midnight_utc() -> None:
 
 def test_what_is_asked_for_fits_on_a_page() -> None:
     """`before` alone gives the newest of all: with both bounds the page has to hold all between."""
-    for route in PERPS.routes:
+    for route in (each for each in PERPS.routes if each.file is None):
         series = Series("BTC", symbols("okx")["BTC"], route.kind, route.step_of(28_800))
         wanted = Range(0, 90 * 86_400_000)
         windows = list(route.windows(series, wanted))
@@ -127,3 +128,42 @@ def test_a_loan_is_read_where_the_venue_wants_it_read() -> None:
 def test_nothing_reads_another_route() -> None:
     with pytest.raises(ParseError):
         read(Endpoint("x", "https://www.okx.com/api/v5/market/books", endpoints.CANDLES.limit), [])
+
+
+def test_rates_of_before_90_days_are_in_files_of_months_of_china() -> None:
+    series = Series("BTC", symbols("okx")["BTC"], "funding")
+    at = to_ms(from_iso("2026-06-30T16:00:00Z"))
+    july, june = (queries.funding_file(series, Range(each, each)) for each in (at, at - 1))
+    folder = "https://static.okx.com/cdn/okex/traderecords/swaprates/monthly"
+    assert july.url == f"{folder}/202607/BTC-USDT-SWAP-fundingrates-2026-07.zip"
+    assert june.url == f"{folder}/202606/BTC-USDT-SWAP-fundingrates-2026-06.zip"
+    text = (
+        "instrument_name,funding_rate,funding_time\n"
+        "BTC-USDT-SWAP,-0.0000123,1782835203000\nETH-USDT-SWAP,0.1,1782835203000\nBTC-USDT-SWAP,,\n"
+    )
+    found = parse(Received.answer("okx", "perps", july, 200, packed(text), NOW, 1))
+    [row] = found.statements
+    assert (row.market, row.asset, row.kind) == ("BTC-USDT-SWAP", "BTC", "settled")
+    assert (row.rate, row.event_time) == (Decimal("-0.0000123"), 1782835203 * 10**9)
+    assert len(found.errors) == 2
+    failure = judge(Answered(june, 404, {}, b"<Code>NoSuchKey</Code>", NOW))
+    assert failure is not None
+    assert (failure.reason, failure.retryable) == ("not_served", False)
+
+
+def test_intervals_of_all_contracts_are_terms_of_theirs() -> None:
+    rows = [
+        {"instId": "BTC-USDT-SWAP", "instType": "SWAP", "fundingTime": "1789488000000",
+         "nextFundingTime": "1789516800000", "fundingRate": "0.0001"},
+        {"instId": "ETH-USDT-SWAP", "instType": "SWAP", "fundingTime": "1789488000000",
+         "prevFundingTime": "1789473600000", "nextFundingTime": "1789516800000", "fundingRate": "0.0001"},
+        {"instId": "XAU-USD_UM_XPERP-310502", "instType": "FUTURES", "fundingTime": "1789488000000",
+         "nextFundingTime": "1789516800000", "fundingRate": "0.0001"},
+    ]  # fmt: skip
+    found = read(endpoints.FUNDING_RATE, rows, instId="ANY")
+    assert [(row.asset, row.funding_interval_s) for row in found.statements] == [
+        ("BTC", 28_800), ("ETH", 14_400),
+    ]  # fmt: skip
+    assert [(item.market_id, item.funding_interval_s) for item in found.items] == [  # type: ignore[union-attr]
+        ("BTC-USDT-SWAP", 28_800), ("ETH-USDT-SWAP", 14_400),
+    ]  # fmt: skip

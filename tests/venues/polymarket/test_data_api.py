@@ -28,6 +28,7 @@ def test_a_resolution(when: Any) -> None:
     item = only(page(resolution_row(resolved_at=when)))
     assert (item.market_id, item.status, item.payouts) == (CONDITION, "resolved", ("1", "0"))
     assert item.resolution is None  # no labels here
+    assert item.resolution_state == "final"
     assert item.resolved_at == datetime(2026, 7, 24, 0, 50, 52, tzinfo=UTC)
     assert item.resolution_source == "polymarket data-api v2/resolutions CHAINLINK reported"
 

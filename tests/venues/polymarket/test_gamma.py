@@ -94,6 +94,77 @@ def test_the_event_gives_series_start_and_category() -> None:
     assert market_of(category="Sports").category == "Sports"
 
 
+def test_event_group_and_units() -> None:
+    alone = market_of(negRisk=False, groupItemTitle="$1B", events=[{"id": "260654", "negRisk": False}])
+    assert (alone.event_id, alone.group, alone.neg_risk, alone.subtitle) == ("260654", "260654", False, "$1B")
+    assert (alone.volume_unit, alone.liquidity_unit) == ("dollars", "dollars")
+    risky = market_row(negRisk=True, negRiskMarketID="0x2c3d")
+    for row in (event_row(risky), event_row(market_row(negRisk=True), negRiskMarketID="0x2c3d")):
+        market = only_market(parsed(EVENTS, [row]))
+        assert (market.event_id, market.group, market.neg_risk) == ("260654", "0x2c3d", True)
+    unknown = market_of(volume=None, liquidity=None)  # no event, no figures: nothing is said of either
+    assert (unknown.event_id, unknown.group, unknown.neg_risk) == (None, None, None)
+    assert (unknown.volume_unit, unknown.liquidity_unit) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("of_market", "of_event", "end"),
+    [
+        ("2026-07-24T00:50:00Z", "2026-07-30T00:00:00Z", "2026-07-24T00:50:00+00:00"),
+        (None, "2026-07-30T00:00:00Z", "2026-07-30T00:00:00+00:00"),
+        (None, "2026-07-01T00:00:00Z", None),  # before the start: it means something else
+        ("2026-07-24T00:50:00Z", None, "2026-07-24T00:50:00+00:00"),
+        (None, None, None),
+    ],
+)
+def test_an_end_that_is_missing_is_that_of_the_event(
+    of_market: str | None, of_event: str | None, end: str | None
+) -> None:
+    row = event_row(market_row(endDate=of_market), **({"endDate": of_event} if of_event else {}))
+    market = only_market(parsed(EVENTS, [row]))
+    assert (None if market.end_at is None else market.end_at.isoformat()) == end
+    assert market.start_at == datetime(2026, 7, 24, 0, 45, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        ({}, None),
+        ({"umaResolutionStatus": "requested"}, None),
+        ({"umaResolutionStatus": "proposed"}, "proposed"),
+        ({"umaResolutionStatus": "disputed", "umaResolutionStatuses": '["proposed"]'}, "disputed"),
+        ({"umaResolutionStatuses": '["proposed", "disputed", "proposed"]'}, "proposed"),
+        ({"umaResolutionStatus": "resolved"}, None),  # its prices do not say the result yet
+        ({"closed": True, "umaResolutionStatus": "resolved", "outcomePrices": ["1", "0"]}, "final"),
+        ({"closed": True, "umaResolutionStatus": "settled", "outcomePrices": ["1", "0"]}, "final"),
+        ({"closed": True, "umaResolutionStatus": "disputed", "outcomePrices": ["1", "0"]}, "disputed"),
+        ({"closed": True, "umaResolutionStatuses": '["proposed"]', "outcomePrices": ["1", "0"]}, None),
+    ],
+)
+def test_the_oracles_state(said: dict[str, Any], state: str | None) -> None:
+    assert market_of(**said).resolution_state == state
+
+
+@pytest.mark.parametrize(
+    ("said", "determined"),
+    [
+        ("2026-07-24T00:50:52Z", datetime(2026, 7, 24, 0, 50, 52, tzinfo=UTC)),
+        ("2026-07-20T00:00:00Z", datetime(2026, 7, 20, tzinfo=UTC)),  # before endDate
+        ("2026-08-20 00:00:00+00", datetime(2026, 8, 20, tzinfo=UTC)),
+        ("November 3, 2020", None),
+        (None, None),
+    ],
+)
+def test_when_a_market_closed_and_was_determined(said: str | None, determined: datetime | None) -> None:
+    ended = {"closedTime": "2026-07-24 00:51:00+00", "umaEndDate": said}
+    market = market_of(closed=True, outcomePrices=["0", "1"], **ended)
+    assert market.closed_at == market.resolved_at == datetime(2026, 7, 24, 0, 51, tzinfo=UTC)
+    assert market.determined_at == determined
+    for earlier in (market_of(**ended), market_of(closed=True, outcomePrices=["0.4", "0.6"], **ended)):
+        assert earlier.determined_at is None
+    assert market_of(**ended).closed_at is None
+
+
 def test_the_slugs_number_is_the_start_of_last_resort() -> None:
     assert market_of(eventStartTime=None).start_at == datetime(2026, 7, 24, 0, 45, tzinfo=UTC)
 

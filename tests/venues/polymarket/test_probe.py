@@ -84,7 +84,7 @@ def probe(
 ) -> Findings:
     """`changes` are made to the answers of these endpoints, `connected` to what their sockets sent."""
     findings = Findings(PROBE, VENUE.name, VENUE.parse, now)
-    questions = findings.ask()
+    questions = findings.requests()
     try:
         question = next(questions)
         while True:
@@ -119,7 +119,7 @@ def edited(edit: Callable[[Any], Any]) -> Change:
 def test_every_endpoint_is_asked_once_or_a_few_times_and_all_agree() -> None:
     findings = probe()
     assert [(each.name, each.evidence) for each in findings.failed] == []
-    assert findings.not_asked == NO_ROUNDS
+    assert findings.not_requested == NO_ROUNDS
     assert findings.missing == []
     asked = [each.exchange.query.endpoint.name for each in findings.results]
     assert len(asked) == 25 + 1 + 4 * 5
@@ -220,7 +220,7 @@ def test_without_markets_nothing_depends_on_them_is_asked() -> None:
         }
     )
     assert findings.missing == ["active market", "live book with a sound hash"]
-    assert set(findings.not_asked) == {
+    assert set(findings.not_requested) == {
         "gamma_events_keyset_next",
         "gamma_market_by_slug",
         "clob_books",
@@ -335,7 +335,6 @@ def without(pattern: bytes) -> Change:
 
 def with_zeros(kind: bytes) -> Change:
     """Messages of `kind` have a hash that cannot be right."""
-
     zeros = b'"hash":"%b"' % (b"0" * 40)
 
     def change(payload: bytes) -> bytes:
@@ -385,7 +384,7 @@ def test_a_refused_socket_fails_one_check_and_skips_what_hangs_on_it() -> None:
         ("market_channel", error),
         ("rtds", error),
     ]
-    assert set(findings.not_asked) == {
+    assert set(findings.not_requested) == {
         *MARKET_CHECKS[1:],
         *(f"rtds_{topic}" for topic in TOPICS),
         *NO_ROUNDS,

@@ -18,7 +18,7 @@ from marketarchive.venues.symbols import symbols
 from marketarchive.venues.table_rows import TableRow, UnreadableRow
 from marketarchive.venues.velocity import endpoints, queries
 from marketarchive.venues.velocity.answers import judge
-from marketarchive.venues.velocity.rows import Rows, parse
+from marketarchive.venues.velocity.rows import VelocityRows, parse
 
 NOW = from_iso("2026-11-20T10:01:00Z")
 BTC = Series("BTC", symbols("velocity")["BTC"], "funding", 3600, to_ms(NOW))
@@ -118,7 +118,7 @@ def candle(scale: int = 1, **changed: Any) -> dict[str, Any]:
 
 
 def candles(*sent: dict[str, Any], markets: Any = None) -> list[TableRow]:
-    rows = Rows()
+    rows = VelocityRows()
     list(rows.rows(received(endpoints.MARKETS, {"markets": [market()] if markets is None else markets})))
     path = {"symbol": "BTC-PERP", "resolution": "60"}
     return list(rows.rows(received(endpoints.CANDLES, {"records": sent}, **path)))

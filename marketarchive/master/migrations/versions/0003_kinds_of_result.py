@@ -24,12 +24,17 @@ def upgrade() -> None:
         op.add_column("markets", sa.Column(name, sa.Text()))
     op.add_column("markets", sa.Column("expected_end_at", sa.BigInteger()))
     op.add_column("markets", sa.Column("strike_cap", exact))
+    _replace_view(columns(sqlite))
+
+
+def columns(sqlite: bool) -> list[str]:
+    """Return the columns that the view of `markets` selects."""
     iso, number = _initial.forms(sqlite)
     more = [
         *("event_id", "subtitle", iso("expected_end_at", "expected_end_at"), "strike_type"),
         *(number("strike_cap"), "result_kind", "resolution_state"),
     ]
-    _replace_view([*_initial.views(sqlite)["markets"], *more])
+    return [*_initial.views(sqlite)["markets"], *more]
 
 
 def downgrade() -> None:

@@ -35,7 +35,7 @@ DEFINITIONS = {"(T-60s, T]": True, "[T-60s, T)": False}
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class MeanWindow:
     """One published mean beside the proxy's, by one definition of the 60 seconds."""
 
     asset: str
@@ -91,10 +91,10 @@ class IndexErrorRow:
 
 @dataclass
 class BrtiErrors:
-    """What a call found. Without any error `nothing` says why, and what to do."""
+    """The result of a call. Without any error `nothing` says why, and what to do."""
 
     rows: list[ErrorRow] = field(default_factory=list)
-    windows: list[Window] = field(default_factory=list)
+    windows: list[MeanWindow] = field(default_factory=list)
     index_rows: list[IndexErrorRow] = field(default_factory=list)
     nothing: str | None = None
 
@@ -195,13 +195,13 @@ def _published(chosen: Sequence[KalshiRound]) -> Iterator[tuple[KalshiRound, Kin
 
 def _window(
     each: KalshiRound, kind: Kind, close: int, published: Decimal, minute: ProxyMinute | None, definition: str
-) -> Window:
+) -> MeanWindow:
     with_close = DEFINITIONS[definition]
     rough = None if minute is None else minute.rough_mean()
     proxy = None if minute is None else minute.mean(with_close=with_close)
     is_implausible = published <= 0 or (rough is not None and abs(published / rough - 1) > IMPLAUSIBLE)
     error = None if proxy is None else proxy - published
-    return Window(
+    return MeanWindow(
         each.asset,
         each.ticker,
         kind,
@@ -216,7 +216,7 @@ def _window(
     )
 
 
-def _rows(windows: Sequence[Window]) -> Iterator[ErrorRow]:
+def _rows(windows: Sequence[MeanWindow]) -> Iterator[ErrorRow]:
     for asset in sorted({each.asset for each in windows}):
         for kind in KINDS:
             for definition in DEFINITIONS:
@@ -226,7 +226,7 @@ def _rows(windows: Sequence[Window]) -> Iterator[ErrorRow]:
                     yield _row(asset, kind, definition, found)
 
 
-def _row(asset: str, kind: Kind, definition: str, found: Sequence[Window]) -> ErrorRow:
+def _row(asset: str, kind: Kind, definition: str, found: Sequence[MeanWindow]) -> ErrorRow:
     recorded = [each.seconds for each in found if each.seconds]
     whole = [each for each in found if each.dollars is not None and not each.is_implausible]
     row = ErrorRow(
@@ -259,7 +259,7 @@ def _figures(dollars: Sequence[float], bps: Sequence[float]) -> dict[str, float]
     return figures
 
 
-def _nothing(chosen: Sequence[KalshiRound], windows: Sequence[Window]) -> str | None:
+def _nothing(chosen: Sequence[KalshiRound], windows: Sequence[MeanWindow]) -> str | None:
     """Return why there is no error to show, and what to do; None where there is one."""
     if any(each.dollars is not None and not each.is_implausible for each in windows):
         return None

@@ -25,7 +25,7 @@ class RecordedGaps:
     """The gaps of some venues' spot feeds that touch a time."""
 
     def __init__(self, root: Path, venues: Collection[str], first: int, last: int) -> None:
-        """first, last: ns. Brings the table `gaps` up to date. Raises ArchiveError."""
+        """Bring the table `gaps` up to date, and read it. first, last: wall ns. Raises ArchiveError."""
         self._of_run: dict[tuple[str, str], list[tuple[int, int | None, Scope]]] = defaultdict(list)
         present = [f"{venue}/{feed}" for venue, feed in feeds(root) if venue in venues and feed == SPOT]
         if not present:

@@ -1,4 +1,4 @@
-"""What `scrapy validate` checks of Kalshi's rounds: that the venue's own statements agree."""
+"""Checks of Kalshi's rounds for `scrapy validate`: the venue's own statements agree."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from marketarchive.research.checks.check import OFFENDERS, Check, ProductChecks, share
+from marketarchive.research.checks.check import OFFENDERS, CheckResult, ProductChecks, share
 from marketarchive.research.labels.label import Label, plain
 from marketarchive.venues.kalshi.venue import VENUE
 
@@ -26,7 +26,7 @@ RESULT_RULE = (
 )
 
 
-def chain(labels: Sequence[Label]) -> Check:
+def chain(labels: Sequence[Label]) -> CheckResult:
     """Return the check of each round's strike against the final value of the round before."""
     finals = {(each.asset, each.end_ns): each for each in labels if each.stated_settlement is not None}
     pairs = [
@@ -38,7 +38,7 @@ def chain(labels: Sequence[Label]) -> Check:
     broken.sort(key=lambda pair: (-_off(*pair), pair[1].market_id))
     equal = len(pairs) - len(broken)
     known = sum(each.flag == "implausible_strike" for _, each in broken)
-    return Check(
+    return CheckResult(
         "kalshi_chain",
         "Strikes are the final values before them",
         CHAIN_RULE,
@@ -65,7 +65,7 @@ def chain(labels: Sequence[Label]) -> Check:
     )
 
 
-def results(labels: Sequence[Label]) -> Check:
+def results(labels: Sequence[Label]) -> CheckResult:
     """Return the check of each result against the venue's own values; other oddities are counted."""
     graded = [
         each for each in labels if each.resolved_outcome is not None and each.computed_outcome is not None
@@ -73,7 +73,7 @@ def results(labels: Sequence[Label]) -> Check:
     bad = [each for each in labels if each.flag == "contradicted"]
     flags = Counter(each.flag for each in labels if each.flag is not None)
     count = max(len(graded), len(bad))
-    return Check(
+    return CheckResult(
         "kalshi_results",
         "Results follow from the values that they are stated with",
         RESULT_RULE,
@@ -106,7 +106,7 @@ def _off(before: Label, each: Label) -> Decimal:
     return abs(before.stated_settlement - each.stated_strike)
 
 
-def _check(root: Path, labels: Sequence[Label]) -> list[Check]:
+def _check(root: Path, labels: Sequence[Label]) -> list[CheckResult]:
     del root
     mine = [each for each in labels if each.platform == VENUE.name]
     return [chain(mine), results(mine)] if mine else []

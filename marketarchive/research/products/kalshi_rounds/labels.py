@@ -41,7 +41,7 @@ Flag = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What an archive has of the means of a round's index. Each function takes a Unix second and may fail."""
+    """Means of a round's index in an archive. Each function returns None where it has none."""
 
     index: Callable[[str, int], IndexMinute | None]  # (index, close)
     proxy: Callable[[str, int], ProxyMinute | None]  # (asset, close)
@@ -70,9 +70,9 @@ def label(each: KalshiRound, evidence: Evidence, newest_ns: int, *, estimate: bo
         verdict, reasons = verdict_of(outcome, strike, settlement, winner, missing)
         if outcome is None and verdict in ("restated", "not_provable"):
             reasons.append(_no_outcome(each))
-        if (told := _contradiction(each, computed if verdict != "estimated" else None)) is not None:
+        if (reported := _contradiction(each, computed if verdict != "estimated" else None)) is not None:
             flag = "contradicted"
-            reasons += [told] if verdict != "differs" else []
+            reasons += [reported] if verdict != "differs" else []
     return Label(
         market_id=each.ticker,
         condition_id=each.ticker,
@@ -112,8 +112,8 @@ def _boundary(
     stated = each.strike if side == "start" else each.settlement
     if stated is not None:
         source = STRIKE_SOURCE if side == "start" else SETTLEMENT_SOURCE
-        told_at = each.strike_at_ns if side == "start" else each.settlement_at_ns
-        return BoundaryPrice("stated", e18(stated), source, told_at), missing
+        stated_at = each.strike_at_ns if side == "start" else each.settlement_at_ns
+        return BoundaryPrice("stated", e18(stated), source, stated_at), missing
     proxy = evidence.proxy(each.asset, close) if estimate else None
     if digits is None or proxy is None or (there := proxy.count(with_close=True)) < ENOUGH:
         return None, missing

@@ -1,4 +1,4 @@
-"""What Kalshi's rounds have in a report: how many of their books' seconds came, and what became of them."""
+"""Kalshi's rounds in a report: the seconds of their books that were observed, and their labels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from marketarchive.research.report.sections import nothing, paragraph
 from marketarchive.research.report.shares import observed
 from marketarchive.venues.kalshi.venue import VENUE
 
-_TOLD = """\
+_TEXT = """\
 Of Kalshi's 15-minute rounds: whether the result follows from the two means that the rule names. Only archived
 values of the index prove one (<b>reproduced</b>, <b>differs</b>). The means that the venue publishes with the
 round restate it; the proxy estimates it. <b>Flags</b> name what is odd of a round that is not graded, or
@@ -63,10 +63,10 @@ def part(found: Found) -> ReportPart:
 
 
 def _section(labels: Sequence[Label]) -> Section:
-    title, told = "8. Outcomes: Kalshi", paragraph(_TOLD)
+    title, text = "8. Outcomes: Kalshi", paragraph(_TEXT)
     if not labels:
         why = "No round of this time is known: the venue's lists of markets were not recorded."
-        return Section("kalshi", title, told + nothing(why))
+        return Section("kalshi", title, text + nothing(why))
     columns = [(name, name.replace("_", " ")) for name in ("asset", "duration", "rounds", *VERDICTS)]
     extra = table(columns, outcomes.counted(labels))
     flags = Counter(each.flag for each in labels if each.flag is not None)
@@ -77,7 +77,7 @@ def _section(labels: Sequence[Label]) -> Section:
     if rows := outcomes.without_proof(odd)[: outcomes.LISTED]:
         names = ("market", "start", "verdict", "computed", "official", "reason")
         extra += f'<div class="long">{table([(name, name) for name in names], rows)}</div>'
-    return Section("kalshi", title, told, extra=extra)
+    return Section("kalshi", title, text, extra=extra)
 
 
 PRODUCT = Product(

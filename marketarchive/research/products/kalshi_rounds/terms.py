@@ -1,4 +1,4 @@
-"""What the archived answers say of each round: its window, how it settles, its result. From raw."""
+"""Terms of each round from archived answers: its window, its settlement, its result. From raw."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VERSION = 1
 
 
 class Stated(msgspec.Struct, frozen=True):
-    """What answers between `first` and `last` (ns) said of a round, the same each time."""
+    """Terms that the answers between `first` and `last` (wall ns) all gave of a round."""
 
     terms: RoundTerms
     first: int
@@ -96,36 +96,38 @@ def _terms(message: Message) -> list[RoundTerms]:
 
 
 def _round(found: Sequence[Stated]) -> KalshiRound | None:
-    told = sorted(found, key=lambda each: (each.last, each.first), reverse=True)
-    newest = told[0].terms
-    asset, start = series_asset(newest.ticker), _newest(told, "start")
+    reported = sorted(found, key=lambda each: (each.last, each.first), reverse=True)
+    newest = reported[0].terms
+    asset, start = series_asset(newest.ticker), _newest(reported, "start")
     if asset is None or start is None or newest.end - start != ROUND_NS:
         return None
-    strike, settlement, payout = (_newest(told, name) for name in ("strike", "settlement", "payout"))
+    strike, settlement, payout = (_newest(reported, name) for name in ("strike", "settlement", "payout"))
     return KalshiRound(
         ticker=newest.ticker,
         asset=asset,
         start_ns=start,
         end_ns=newest.end,
         status=newest.status,
-        round_digits=_newest(told, "round_digits"),
-        rule=_newest(told, "rule"),
-        strike_type=_newest(told, "strike_type"),
+        round_digits=_newest(reported, "round_digits"),
+        rule=_newest(reported, "rule"),
+        strike_type=_newest(reported, "strike_type"),
         strike=_number(strike),
-        strike_at_ns=_first(told, "strike", strike),
+        strike_at_ns=_first(reported, "strike", strike),
         settlement=_number(settlement),
-        settlement_at_ns=_first(told, "settlement", settlement),
+        settlement_at_ns=_first(reported, "settlement", settlement),
         result=newest.result,  # not one of before, which may have been taken back
         payout=_number(payout),
     )
 
 
-def _newest(told: Sequence[Stated], name: str) -> Any:
-    return next((value for each in told if (value := getattr(each.terms, name)) is not None), None)
+def _newest(reported: Sequence[Stated], name: str) -> Any:
+    return next((value for each in reported if (value := getattr(each.terms, name)) is not None), None)
 
 
-def _first(told: Sequence[Stated], name: str, value: Any) -> int | None:
-    return None if value is None else min(each.first for each in told if getattr(each.terms, name) == value)
+def _first(reported: Sequence[Stated], name: str, value: Any) -> int | None:
+    return (
+        None if value is None else min(each.first for each in reported if getattr(each.terms, name) == value)
+    )
 
 
 def _number(text: str | None) -> Decimal | None:

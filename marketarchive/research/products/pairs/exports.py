@@ -1,4 +1,4 @@
-"""What `scrapy export` can write of pairs."""
+"""Tables of pairs for `scrapy export`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rounds make a pair, and what each venue says of its own. Pure.
+"""Pairs of rounds, and the statements of each venue about its own. Pure.
 
 A pair is two rounds of one asset that are open from the same second until the same second: by rule, never by
 title. They are never the same contract: each has a strike and a settlement of its own.

@@ -160,7 +160,7 @@ ORDER BY due.market, due.row_s"""
 
 @dataclass(frozen=True)
 class Window:
-    """Which rows are made."""
+    """The range of the rows that are made."""
 
     period_s: int
     first: int = 0  # of the first and the last row, Unix seconds
@@ -294,8 +294,8 @@ def _worth(found: pa.Table) -> pa.Array:
     return pa.array([None if each is None else float(each) for each in worth], pa.float64())
 
 
-def _fee(told: str | None) -> float | None:
-    return None if told is None else float(told)
+def _fee(reported: str | None) -> float | None:
+    return None if reported is None else float(reported)
 
 
 def _source(found: pa.Table, source: str, taken_as: str) -> pa.Array:

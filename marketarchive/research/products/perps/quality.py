@@ -1,4 +1,4 @@
-"""What the unified data hold, what they lack and what is wrong with them, of the file as it stands."""
+"""Quality of the unified data: what the file holds, what it lacks and what is wrong with it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,13 @@ from typing import TYPE_CHECKING, Any
 from marketarchive.research.engine import connect, pattern, run
 from marketarchive.research.products.perps.columns import COLUMNS
 from marketarchive.research.products.perps.convert import Window
+from marketarchive.research.products.perps.over_time import (
+    due,
+    make_spreads,
+    records_by_day,
+    spread_by_day,
+    staleness,
+)
 from marketarchive.times import SECOND, iso
 from marketarchive.venues import venues
 from marketarchive.venues.perps import sectors
@@ -81,23 +88,25 @@ def quality(path: Path, window: Window, failed: Mapping[str, str], now_ns: int) 
     """
     with closing(connect()) as connection:
         source = f"read_parquet({pattern(path)}, hive_partitioning = false, file_row_number = true)"
-        run(connection, f"CREATE TEMP VIEW unified AS SELECT * FROM {source}")
+        run(connection, f"CREATE TEMP TABLE unified AS SELECT * FROM {source}")
         [(rows, first, last)] = run(
             connection, "SELECT count(*), min(timestamp), max(timestamp) FROM unified"
         )
         span = _span(window, first, last, now_ns // SECOND)
-        contracts = _contracts(connection, window.period_s, span)
+        contracts, spans = _contracts(connection, window.period_s, span)
+        make_spreads(connection)
         findings = {
             name: _finding(connection, what, sql.format(period_us=window.period_s * 10**6))
             for name, (what, sql) in {**_WRONG, **_ODD}.items()
         }
         missing = _missing(connection)
         by = {name: _funding(connection, name) for name in ("asset", "sector")}
+        records, spreads = records_by_day(connection, window.period_s, spans), spread_by_day(connection)
     wrong = [name for name in _WRONG if findings[name]["rows"]]
     partial = [each for each in contracts if each["status"] == "partial"]
     return {
         "kind": "perps_quality",
-        "schema": 1,
+        "schema": 2,
         "made_at_utc": iso(now_ns),
         "status": "wrong" if wrong else "partial" if failed or partial else "complete",
         "wrong": wrong,
@@ -107,6 +116,8 @@ def quality(path: Path, window: Window, failed: Mapping[str, str], now_ns: int) 
         "last": None if span is None else iso(span[1] * SECOND),
         "rows": rows,
         "contracts": contracts,
+        "records_by_day": records,
+        "spread_by_day": spreads,
         "missing_share": missing,
         "funding_bps_8h": by,
         "findings": findings,
@@ -126,8 +137,11 @@ def _span(
 
 def _contracts(
     connection: duckdb.DuckDBPyConnection, period_s: int, span: tuple[int, int] | None
-) -> list[dict[str, Any]]:
-    """Return the contracts with rows, and those of the assets with a sector that have none."""
+) -> tuple[list[dict[str, Any]], dict[tuple[str, str], tuple[int, int]]]:
+    """Return the contracts with rows and those of the assets with a sector that have none.
+
+    And, of those with rows, when their first and their last row are due, Unix seconds.
+    """
     found = _dicts(
         connection,
         f"""SELECT {_CONTRACT}, count(*) AS records, count(DISTINCT timestamp) AS there,
@@ -135,7 +149,7 @@ def _contracts(
             max(listed_to) AS listed_to, {_RATES}, corr(mark_c, index_c) AS mark_index_correlation
             FROM unified GROUP BY {_CONTRACT} ORDER BY {_CONTRACT}""",
     )
-    made = []
+    spans = {}
     for row in found:
         assert span is not None
         begin, end = span
@@ -143,21 +157,24 @@ def _contracts(
             begin = max(begin, int(row["listed_from"].timestamp()))
         if row["listed_to"] is not None:
             end = min(end, -(-int(row["listed_to"].timestamp()) // period_s) * period_s)
-        expected = max(0, end // period_s - -(-begin // period_s) + 1)
+        spans[row["venue"], row["symbol"]] = begin, end // period_s * period_s
+    ages = staleness(connection, {key: end for key, (_, end) in spans.items()})
+    made = []
+    for row in found:
+        key = row["venue"], row["symbol"]
+        expected = due(*spans[key], period_s)
+        values = {name: _plain(value) for name, value in row.items()}
         status = "complete" if row["there"] >= expected else "partial"
-        made.append(
-            {**{name: _plain(value) for name, value in row.items()}, "expected": expected, "status": status}
-        )
-    there = {(row["venue"], row["symbol"]) for row in found}
+        made.append({**values, **ages[key], "expected": expected, "status": status})
     made += [
         {
             "venue": venue, "asset": asset, "symbol": row["symbol"], "sector": sectors()[asset],
             "records": 0, "there": 0, "expected": None, "status": "no rows",
         }
         for venue, each in venues().items() if each.perps is not None
-        for asset, row in symbols(venue).items() if asset in sectors() and (venue, row["symbol"]) not in there
+        for asset, row in symbols(venue).items() if asset in sectors() and (venue, row["symbol"]) not in spans
     ]  # fmt: skip
-    return sorted(made, key=lambda row: (row["venue"], row["asset"], row["symbol"]))
+    return sorted(made, key=lambda row: (row["venue"], row["asset"], row["symbol"])), spans
 
 
 def _missing(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, float]]:
@@ -168,13 +185,13 @@ def _missing(connection: duckdb.DuckDBPyConnection) -> dict[str, dict[str, float
 
 
 def _funding(connection: duckdb.DuckDBPyConnection, by: str) -> list[dict[str, Any]]:
-    """Return the statistics of all venues; `spread`: between venues at one time, on average, of one asset."""
-    spreads = f"""SELECT {by}, avg(spread) * 10000 AS spread FROM (
-        SELECT {by}, asset AS each, timestamp, max(funding_rate) - min(funding_rate) AS spread
-        FROM unified WHERE funding_rate IS NOT NULL GROUP BY ALL HAVING count(DISTINCT venue) > 1)
-        GROUP BY {by}"""
+    """Return the statistics of all venues; `spread`: between venues at one time, on average, of one asset.
+
+    Needs `spreads`.
+    """
     query = f"""SELECT * FROM (SELECT {by}, {_RATES} FROM unified WHERE {by} IS NOT NULL GROUP BY {by})
-        LEFT JOIN ({spreads}) USING ({by}) ORDER BY {by}"""
+        LEFT JOIN (SELECT {by}, avg(funding) AS spread FROM spreads GROUP BY {by}) USING ({by})
+        ORDER BY {by}"""
     return [{name: _plain(value) for name, value in row.items()} for row in _dicts(connection, query)]
 
 

@@ -2,17 +2,81 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
 from pathlib import Path
+from statistics import fmean, median
 from typing import Any
 
-from marketarchive.venues import venues
+import msgspec
 
+from marketarchive.research.products.perps.convert import Window
+from marketarchive.research.products.perps.over_time import NEWEST
+from marketarchive.research.products.perps.quality import quality
+from marketarchive.times import SECOND
+from marketarchive.venues import venues
+from marketarchive.venues.perps import sectors
+from marketarchive.venues.symbols import symbols
+
+VERSION = 1
+"""Raised when what the report says changes: it is then made again."""
 STEM = "data_collection_report"
 STATISTICS = ("rates", "median", "mean", "std", "lowest", "highest")
+SHORTEST_DAYS = 10
+"""Days with the most missing rows that are listed."""
+STRETCHES = 31
+"""Days, or stretches of several days, of which spreads are listed at most."""
 
 Table = tuple[Sequence[str], list[list[str]]]
+
+
+def report_quality(
+    path: Path, window: Window, failed: Mapping[str, str], now_ns: int
+) -> tuple[dict[str, Any], Path]:
+    """Return the report of `unified_data.parquet` and where it stands; it is made where something changed.
+
+    What the file holds counts, not when it was written. Raises OSError.
+    """
+    key = _key(path, window, failed, now_ns)
+    kept = read_quality(path.parent)
+    if kept is not None and kept.get("key") == key:
+        return kept, path.parent / f"{STEM}.md"
+    asked = {"period_s": window.period_s, "first": window.first, "last": window.last}
+    found = quality(path, window, failed, now_ns) | {"asked": asked, "key": key}
+    return found, write_quality(path.parent, found)
+
+
+def read_quality(folder: Path) -> dict[str, Any] | None:
+    """Return the report as it was written, None where its three files are not there or cannot be read."""
+    try:
+        document: dict[str, Any] = msgspec.json.decode((folder / f"{STEM}.json").read_bytes(), type=dict)
+    except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    others = (folder / f"{STEM}{suffix}" for suffix in (".md", ".txt"))
+    return document if all(each.exists() for each in others) else None
+
+
+def _key(path: Path, window: Window, failed: Mapping[str, str], now_ns: int) -> str:
+    """Return what a report is named by: the same means the same words."""
+    with path.open("rb") as file:
+        rows = hashlib.file_digest(file, "sha256").hexdigest()
+    ends_s = min(window.last, now_ns // SECOND) // window.period_s * window.period_s  # rows due until then
+    declared = {
+        name: (
+            {asset: row["symbol"] for asset, row in symbols(name).items()},
+            {column: each.origin for column, each in venue.perps.columns.items()},
+        )
+        for name, venue in venues().items()
+        if venue.perps is not None
+    }
+    is_open = window.last >= Window(window.period_s).last  # then up to the last row that there is
+    parts = [
+        VERSION, rows, window.period_s, window.first, window.last, None if is_open else ends_s, dict(failed),
+        declared, dict(sectors()),
+    ]  # fmt: skip
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 
 def write_quality(folder: Path, document: Mapping[str, Any]) -> Path:
@@ -70,6 +134,13 @@ def _tables(document: Mapping[str, Any]) -> dict[str, Table]:
     tables: dict[str, Table] = {
         "Venues that failed": (("venue", "why"), [[name, why] for name, why in document["failed"].items()]),
         "Records": (shown, contracts),
+        "Rows a day": (_DAYS, _days(document["records_by_day"])),
+        f"The {SHORTEST_DAYS} days that lack the most rows": (
+            ("day", "venue", "records", "expected"), _shortest(document["records_by_day"]),
+        ),
+        "Age of what is newest (hours before the last row that is due)": (
+            ("venue", "asset", "row", *NEWEST, "rows of one mark price"), _ages(document["contracts"]),
+        ),
         "Findings": (("", "rows", "what", "examples"), findings),
         "Missing share (*: this venue does not say it)": (("column", *there), columns),
         "Funding of each contract (basis points of 8 hours)": (
@@ -81,7 +152,74 @@ def _tables(document: Mapping[str, Any]) -> dict[str, Table]:
         tables[f"Funding by {by} (basis points of 8 hours; spread: between venues)"] = (
             names, [[_cell(row[name]) for name in names] for row in rows],
         )  # fmt: skip
+    for name, what in (("funding_bps", "funding"), ("mark_bps", "mark prices")):
+        assets, spreads = _spreads(document["spread_by_day"], name)
+        title = f"Between venues over time: {what} (basis points, the highest above the lowest, mean)"
+        tables[title] = (("from", *assets), spreads)
     return tables
+
+
+_DAYS = ("venue", "days", "fewest", "median", "most", "complete days", "days with none", "rows", "expected")
+
+
+def _days(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Return a line a venue: how many rows its days have."""
+    found = []
+    for venue in dict.fromkeys(row["venue"] for row in rows):
+        of = [row for row in rows if row["venue"] == venue]
+        records = [row["records"] for row in of]
+        complete = sum(row["records"] >= row["expected"] for row in of)
+        numbers = (
+            len(of), min(records), median(records), max(records), complete, records.count(0), sum(records),
+            sum(row["expected"] for row in of),
+        )  # fmt: skip
+        found.append([venue, *(f"{number:g}" if number % 1 else str(int(number)) for number in numbers)])
+    return found
+
+
+def _shortest(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    short = sorted(
+        (row for row in rows if row["records"] < row["expected"]),
+        key=lambda row: (row["records"] - row["expected"], row["day"], row["venue"]),
+    )
+    names = ("day", "venue", "records", "expected")
+    return [[str(row[name]) for name in names] for row in short[:SHORTEST_DAYS]]
+
+
+def _ages(contracts: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    return [
+        [
+            row["venue"], row["asset"] or row["symbol"],
+            *("" if (hours := row["stale_h"][name]) is None else f"{hours:g}" for name in ("row", *NEWEST)),
+            _cell(row["unmoved"]),
+        ]
+        for row in contracts if row["records"]
+    ]  # fmt: skip
+
+
+def _spreads(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[str], list[list[str]]]:
+    """Return the assets, and a line a stretch of days with the mean of each asset's days."""
+    values: dict[str, dict[str, list[float]]] = {}
+    there = [row for row in rows if row[name] is not None]
+    begins = dict(_stretches([row["day"] for row in there]))
+    for row in there:
+        values.setdefault(begins[row["day"]], {}).setdefault(row["asset"], []).append(row[name])
+    assets = sorted({row["asset"] for row in there})
+    return assets, [
+        [start, *(f"{fmean(of[asset]):.4f}" if asset in of else "" for asset in assets)]
+        for start, of in sorted(values.items())
+    ]
+
+
+def _stretches(days: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield each day, and the first day of its stretch: so long that there are STRETCHES at most."""
+    if not days:
+        return
+    first, last = (date.fromisoformat(each) for each in (min(days), max(days)))
+    length = -(-((last - first).days + 1) // STRETCHES)
+    for day in sorted(set(days)):
+        number = (date.fromisoformat(day) - first).days // length
+        yield day, str(first + timedelta(days=number * length))
 
 
 def _never(venue: str, column: str) -> str:

@@ -14,11 +14,10 @@ import msgspec
 
 from marketarchive.clock import RealClock
 from marketarchive.exceptions import ArgumentError, DiskError
-from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, leave_manifest
+from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, write_manifest
 from marketarchive.research.engine import connect, require
 from marketarchive.research.products.perps.convert import Window, rows_of
-from marketarchive.research.products.perps.quality import quality
-from marketarchive.research.products.perps.quality_report import write_quality
+from marketarchive.research.products.perps.quality_report import report_quality
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.tables.partitions import METADATA, feeds, files, stamp_of
 from marketarchive.research.views import Moment, ns
@@ -39,7 +38,7 @@ SYMBOLS = "symbols_map.csv"
 
 @dataclass
 class Unified:
-    """What a call did."""
+    """The result of a call."""
 
     path: Path
     rows: int = 0
@@ -136,13 +135,13 @@ def _unify(
             "venues": {"made": done.made, "kept": done.kept},
         }
         arguments = {"period": period, "start": window.first, "end": window.last}
-        done.manifest = leave_manifest(root, clock, started, "perps", arguments, {"perps": VERSION}, made)
+        done.manifest = write_manifest(root, clock, started, "perps", arguments, {"perps": VERSION}, made)
     else:
         import pyarrow.parquet as pq
 
         done.rows = pq.read_metadata(done.path).num_rows
-    found = quality(done.path, window, failed, clock.now_ns())
-    done.status, done.report = found["status"], write_quality(folder, found)
+    found, done.report = report_quality(done.path, window, failed, clock.now_ns())
+    done.status = found["status"]
     return done
 
 

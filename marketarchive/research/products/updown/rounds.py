@@ -38,8 +38,8 @@ def _windows(root: Path, entries: Sequence[Entry], progress: Progress) -> tuple[
 
 def _prepare(root: Path, chosen: Sequence[MarketWindow], progress: Progress) -> None:
     """Bring the reference prices around the windows up to date. Raises ArchiveError."""
-    asked = feeds_with("reference_prices")
-    present = [f"{venue}/{feed}" for venue, feed in feeds(root) if (venue, feed) in asked]
+    requested = feeds_with("reference_prices")
+    present = [f"{venue}/{feed}" for venue, feed in feeds(root) if (venue, feed) in requested]
     if not present:
         return
     first = min(each.start_ns for each in chosen)

@@ -44,16 +44,16 @@ class _TrackedMarket:
 def watched(read: Reading) -> Iterator[Watched]:
     """Return every market of every run of the day."""
     connection, day = read.connection, read.day
-    told, ends = connection_lines(read)
+    reported, ends = connection_lines(read)
     _read_others(connection, read.paths)
-    told += [
+    reported += [
         SubscriptionLine(found_in, name, at, "resolved", tuple(tokens or ()))
         for found_in, name, at, tokens in run(
             connection,
             "SELECT run, connection, us, assets_ids FROM others WHERE event_type = 'market_resolved'",
         )
     ]
-    told.sort(key=lambda line: line.at)
+    reported.sort(key=lambda line: line.at)
     books, changes = read.tables["books"], read.tables["book_changes"]
     on_socket = f"""
         (SELECT run, connection, market, token, received_at FROM {changes} UNION ALL
@@ -92,7 +92,7 @@ def watched(read: Reading) -> Iterator[Watched]:
         (SELECT {_STATE} FROM {changes} UNION ALL SELECT {_STATE} FROM {books})"""
     looks = f"(SELECT * FROM {books} WHERE route IN ('book', 'books'))"
     proofs = proofs_of(connection, looks, states)
-    for (found_in, _), market in _by_market(spans(told, seen, ends), markets, read.names).items():
+    for (found_in, _), market in _by_market(spans(reported, seen, ends), markets, read.names).items():
         covered = _covered(market.spans, bases, day)
         observed, anywhere = day.none(), day.none()
         for name, mask in covered.items():

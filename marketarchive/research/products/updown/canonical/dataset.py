@@ -21,7 +21,7 @@ import msgspec
 from marketarchive.archive.files import Files
 from marketarchive.clock import RealClock
 from marketarchive.exceptions import ArchiveError, ArgumentError, DiskError
-from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, leave_manifest
+from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, write_manifest
 from marketarchive.research.engine import connect, require
 from marketarchive.research.labels.label import Label
 from marketarchive.research.names import names, tokens_by_market
@@ -294,7 +294,7 @@ class _Build:
         }
         arguments = {"clock": self._clock, "carry_s": self._carry_s}
         versions = {"canonical": VERSION}
-        return leave_manifest(self._root, RealClock(), started, "canonical", arguments, versions, made)
+        return write_manifest(self._root, RealClock(), started, "canonical", arguments, versions, made)
 
 
 class _Writer:

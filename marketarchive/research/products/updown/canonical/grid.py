@@ -45,14 +45,14 @@ class Inputs:
               receipt, is_first (of all that was told of one observation)
     `tops`    token (a number), event_us, received_us, run, seq, index, position, bid, ask, source, is_proof
               (a whole book that the venue was asked for: it had not changed from event_us until received_us)
-    `holes`   market_no (a row of `rounds`), from_us, to_us: recorded gaps that concern a market
+    `market_gaps`   market_no (a row of `rounds`), from_us, to_us: recorded gaps that concern a market
     `references`  asset, sec (since the epoch), mid, source: of spot exchanges
     """
 
     rounds: pa.Table
     prices: ReceivedColumns
     tops: ReceivedColumns
-    holes: pa.Table
+    market_gaps: pa.Table
     references: pa.Table
 
 
@@ -81,7 +81,7 @@ class Grid:
         times = (self._start, self._lengths, self._begins)
         self._prices = _Prices(inputs.prices, inputs.rounds, times, clock, carry_s)
         self._books = _Books(inputs.tops, inputs.rounds, times, clock, carry_s)
-        self._is_in_hole = self._in_gaps(inputs.holes)
+        self._is_in_gap = self._in_gaps(inputs.market_gaps)
         self._references = _References(inputs.references, inputs.rounds)
 
     def rows(self, first: int = 0, last: int | None = None) -> pa.Table:
@@ -115,18 +115,18 @@ class Grid:
             "delta_bps": 1e4 * delta / np.where(strike == 0, np.nan, strike),
             **self._references.at(at),
             "K_received_at": pa.array(known_us, mask=known_us < 0),
-            "gap": self._is_in_hole[place],
+            "gap": self._is_in_gap[place],
         }
         return pa.table([_typed(out[field.name], field.type) for field in written()], schema=written())
 
-    def _in_gaps(self, holes: pa.Table) -> Array:
+    def _in_gaps(self, market_gaps: pa.Table) -> Array:
         import numpy as np
 
-        number = _ints(holes, "market_no")[:-1]
+        number = _ints(market_gaps, "market_no")[:-1]
         begin, start = self._begins[number], self._start[number]
         last = self._lengths[number] - 1
-        first = np.clip(_ints(holes, "from_us")[:-1] // US - start, 0, last + 1)
-        end = np.clip(-(-_ints(holes, "to_us")[:-1] // US) - start + 1, first, last + 1)
+        first = np.clip(_ints(market_gaps, "from_us")[:-1] // US - start, 0, last + 1)
+        end = np.clip(-(-_ints(market_gaps, "to_us")[:-1] // US) - start + 1, first, last + 1)
         change = np.zeros(self._lengths.sum() + 1, np.int64)
         np.add.at(change, begin + first, 1)
         np.add.at(change, begin + end, -1)
@@ -158,10 +158,10 @@ class _Prices:
         cell += prices.columns["instrument"].astype(np.int64) * self._span
         is_in = (sec <= last) & (cell < cells)
         is_in[-1] = False
-        told = np.flatnonzero(is_in & prices.columns.get("is_first", True))
+        reported = np.flatnonzero(is_in & prices.columns.get("is_first", True))
         parts = np.isfinite(prices.columns["bid"]).astype(np.int64) + np.isfinite(prices.columns["ask"])
         quotes = np.flatnonzero(is_in & (parts > 0))
-        self._newest = newest(cells, cell, told, prices.columns, OF_PRICES)
+        self._newest = newest(cells, cell, reported, prices.columns, OF_PRICES)
         self._quoted = newest(cells, cell, quotes, {**prices.columns, "parts": parts}, OF_QUOTES)
         self._filled = filled(self._newest)
 
@@ -257,8 +257,8 @@ class _Books:
         self._filled = filled(self._newest)
         # a value ages from when it was last known to be unchanged
         event, received = tops.columns["event_us"], tops.columns["received_us"]
-        asked = np.flatnonzero(is_in & tops.columns["is_proof"])
-        proof = newest(2 * count, cell, asked, tops.columns, ("event_us", "received_us"))
+        requested = np.flatnonzero(is_in & tops.columns["is_proof"])
+        proof = newest(2 * count, cell, requested, tops.columns, ("event_us", "received_us"))
         cells = np.flatnonzero(proof >= 0)
         cells = cells[event[proof[cells]] == event[self._newest[cells]]]
         self._proven = np.zeros(2 * count + 1, np.int64)

@@ -6,7 +6,7 @@ Relations of a DuckDB connection, times in us since the epoch:
           (numbers of tokens)
 `tokens`  number, token, slug
 `prices`  instrument (its number), event_us, received_us, value, bid, ask, source (a number)
-`holes`   market_no, stream, reason, from_us, to_us: recorded gaps that concern a market
+`market_gaps`   market_no, stream, reason, from_us, to_us: recorded gaps that concern a market
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def read(
     prices = register_prices(connection, root, labels, carry_s)
     tops = reading.tops(root, _span(labels, carry_s), _numbers(labels, tokens), clock)
     create_gaps(connection, root, *span(labels, carry_s))
-    concern = connection.sql("SELECT market_no, from_us, to_us FROM holes").to_arrow_table()
+    concern = connection.sql("SELECT market_no, from_us, to_us FROM market_gaps").to_arrow_table()
     spans: dict[str, tuple[int, int]] = {}
     for each in labels:
         start, end = each.start_ns // SECOND, each.end_ns // SECOND
@@ -186,7 +186,7 @@ _ABOUT_PRICE = _about(_PRICE_FEEDS, "named.price_names")
 
 
 def create_gaps(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> None:
-    """Create `holes` of `rounds` and `tokens`: gaps of a market's books (`pm`) or its prices (`cl`).
+    """Create `market_gaps` of `rounds` and `tokens`: gaps of a market's books (`pm`) or its prices (`cl`).
 
     A gap is given in times of receipt. What is missing of `prices`, which arrive late, begins with the last
     observation before it.
@@ -195,13 +195,13 @@ def create_gaps(connection: duckdb.DuckDBPyConnection, root: Path, first: int, l
     if not paths:
         run(
             connection,
-            "CREATE OR REPLACE TEMP TABLE holes (market_no BIGINT, stream VARCHAR, reason VARCHAR, "
+            "CREATE OR REPLACE TEMP TABLE market_gaps (market_no BIGINT, stream VARCHAR, reason VARCHAR, "
             "from_us BIGINT, to_us BIGINT)",
         )
         return
     run(
         connection,
-        f"""CREATE OR REPLACE TEMP TABLE holes AS
+        f"""CREATE OR REPLACE TEMP TABLE market_gaps AS
             WITH gaps AS (
                 SELECT *, epoch_us("from") AS from_us,
                        coalesce(epoch_us("to"), epoch_us(noticed_at)) AS to_us
@@ -248,21 +248,25 @@ def seen(
     return _received(connection, prices, _PRICES), _received(connection, tops, _TOPS)
 
 
-def _received(connection: duckdb.DuckDBPyConnection, told: ReceivedColumns, query: str) -> ReceivedColumns:
+def _received(
+    connection: duckdb.DuckDBPyConnection, reported: ReceivedColumns, query: str
+) -> ReceivedColumns:
     import numpy as np
 
-    connection.register("told", _table(told))
+    connection.register("told", _table(reported))
     found = connection.sql(query).to_arrow_table()
     connection.unregister("told")
-    nothing = {name: told.columns[name][-1:] for name in told.columns} | {"is_first": np.zeros(1, "?")}
+    nothing = {name: reported.columns[name][-1:] for name in reported.columns} | {
+        "is_first": np.zeros(1, "?")
+    }
     columns = {name: np.concatenate([found[name].to_numpy(), nothing[name]]) for name in found.column_names}
-    return ReceivedColumns(columns, told.sources)
+    return ReceivedColumns(columns, reported.sources)
 
 
-def _table(told: ReceivedColumns) -> pa.Table:
+def _table(reported: ReceivedColumns) -> pa.Table:
     import pyarrow as pa
 
-    return pa.table({name: values[:-1] for name, values in told.columns.items()})
+    return pa.table({name: values[:-1] for name, values in reported.columns.items()})
 
 
 # an observation counts from its first receipt, and only if it is newer than all that was known; parts of it

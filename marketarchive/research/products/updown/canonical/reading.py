@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _LATE_NS = 3_600 * SECOND
 """Margin: rows received earlier before the rounds, or stamped later after them, have no effect."""
-_ASKED = (" book", " books")
+_REQUESTED = (" book", " books")
 """Routes of whole books that the venue was asked for."""
 
 SPARSE = 4
@@ -138,10 +138,10 @@ def tops(root: Path, span: ReadingSpan, tokens: Mapping[str, int], clock: Clock)
                     else np.full(len(number), sources[f"{feed} price_change"], "i4"),
                 }
             )
-    is_asked = np.array([name.endswith(_ASKED) for name in sorted(sources)], "?")
+    is_requested = np.array([name.endswith(_REQUESTED) for name in sorted(sources)], "?")
     for part in parts:
         part["source"], part["run"] = sources.ranked(part["source"]), runs.ranked(part["run"])
-        part["is_proof"] = is_asked[part["source"]]
+        part["is_proof"] = is_requested[part["source"]]
     return ReceivedColumns(_joined(parts, TOPS), sorted(sources))
 
 

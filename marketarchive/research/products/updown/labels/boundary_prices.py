@@ -40,8 +40,8 @@ def ticks(root: Path, wanted: Collection[tuple[str, int]]) -> Ticks:
     valid, so it counts; its receipt time is later. Raises duckdb.Error.
     """
     found: Ticks = {}
-    for (instrument, at), told in near(root, wanted, 0, 0).items():
-        found[instrument, at] = [tick for _, tick in told]
+    for (instrument, at), reported in near(root, wanted, 0, 0).items():
+        found[instrument, at] = [tick for _, tick in reported]
     return found
 
 

@@ -35,16 +35,16 @@ def estimates(root: Path, missing: Collection[tuple[str, int]]) -> dict[tuple[st
             if (mean := mean_of(spot.get((of, at), ()), window_s, of)) is not None:
                 made[instrument, at] = mean
     around = near(root, set(missing) - set(made), NEAR_S, NEAR_S)
-    for (instrument, at), told in around.items():
-        if (nearest := nearest_of(told, at)) is not None:
+    for (instrument, at), reported in around.items():
+        if (nearest := nearest_of(reported, at)) is not None:
             made[instrument, at] = nearest
     return made
 
 
-def mean_of(told: Sequence[tuple[int, Tick]], window_s: int, of: str) -> Estimate | None:
+def mean_of(reported: Sequence[tuple[int, Tick]], window_s: int, of: str) -> Estimate | None:
     """Return the mean of a window's spot prices; its error grows with the seconds that lack one."""
     by_second: dict[int, Tick] = {}
-    for at, tick in told:
+    for at, tick in reported:
         by_second.setdefault(at, tick)
     values = [tick.value_e18 for tick in by_second.values()]
     if len(values) < ENOUGH * window_s:
@@ -58,16 +58,16 @@ def mean_of(told: Sequence[tuple[int, Tick]], window_s: int, of: str) -> Estimat
     )
 
 
-def nearest_of(told: Sequence[tuple[int, Tick]], at: int) -> Estimate | None:
+def nearest_of(reported: Sequence[tuple[int, Tick]], at: int) -> Estimate | None:
     """Return the last price before the boundary, else the first after it.
 
     Its error is the range of the prices around the boundary.
     """
-    if len(told) < 2:
+    if len(reported) < 2:
         return None
-    values = [tick.value_e18 for _, tick in told]
-    before = [each for each in told if each[0] < at]
-    second, tick = before[-1] if before else told[0]
+    values = [tick.value_e18 for _, tick in reported]
+    before = [each for each in reported if each[0] < at]
+    second, tick = before[-1] if before else reported[0]
     distance = abs(at - second) / 1_000_000_000
     return Estimate(
         tick.value_e18,

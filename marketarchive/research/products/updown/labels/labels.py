@@ -119,9 +119,9 @@ def _boundary(
             return BoundaryPrice("tick", first.value_e18, first.source, first.received_at_ns, others), None
     stated = window.stated_strike if side == "start" else window.stated_settlement
     if stated is not None:
-        told_at = window.strike_stated_at_ns if side == "start" else window.settlement_stated_at_ns
+        stated_at = window.strike_stated_at_ns if side == "start" else window.settlement_stated_at_ns
         key = "priceToBeat" if side == "start" else "finalPrice"
-        return BoundaryPrice("stated", _near_e18(stated), f"{STATED}{key}", told_at), missing
+        return BoundaryPrice("stated", _near_e18(stated), f"{STATED}{key}", stated_at), missing
     if rule.instrument is not None and estimates is not None and (made := estimates(rule.instrument, at)):
         price = BoundaryPrice(
             "estimated", made.value_e18, made.source, made.received_at_ns, error_e18=made.error_e18

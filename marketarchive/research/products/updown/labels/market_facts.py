@@ -139,47 +139,47 @@ def _items(message: Message) -> list[Any]:
         return []  # the run that received it has counted it
 
 
-def _window(told: list[Fact]) -> MarketWindow | None:
+def _window(reported: list[Fact]) -> MarketWindow | None:
     """Return a window of the newest statement of each field; None without both of its ends."""
-    told.sort(key=lambda each: (each.last, each.first, msgspec.json.encode(each)), reverse=True)
-    slug, start, end = (_newest(told, name) for name in ("slug", "start", "end"))
+    reported.sort(key=lambda each: (each.last, each.first, msgspec.json.encode(each)), reverse=True)
+    slug, start, end = (_newest(reported, name) for name in ("slug", "start", "end"))
     if start is None or end is None or end <= start:
         return None
-    strike, settlement = _newest(told, "strike"), _newest(told, "settlement")
-    outcome, source = _official(told)
+    strike, settlement = _newest(reported, "strike"), _newest(reported, "settlement")
+    outcome, source = _official(reported)
     return MarketWindow(
-        market_id=slug or told[0].condition_id,
-        condition_id=told[0].condition_id,
-        asset=_newest(told, "asset"),
-        duration=_newest(told, "duration"),
+        market_id=slug or reported[0].condition_id,
+        condition_id=reported[0].condition_id,
+        asset=_newest(reported, "asset"),
+        duration=_newest(reported, "duration"),
         start_ns=start,
         end_ns=end,
-        rule=_newest(told, "rule"),
+        rule=_newest(reported, "rule"),
         resolved_outcome=outcome,
         resolution_source=source,
         stated_strike=None if strike is None else Decimal(strike),
         stated_settlement=None if settlement is None else Decimal(settlement),
-        strike_stated_at_ns=_first(told, "strike", strike),
-        settlement_stated_at_ns=_first(told, "settlement", settlement),
+        strike_stated_at_ns=_first(reported, "strike", strike),
+        settlement_stated_at_ns=_first(reported, "settlement", settlement),
     )
 
 
-def _newest(told: list[Fact], name: str) -> Any:
-    return next((value for each in told if (value := getattr(each, name)) is not None), None)
+def _newest(reported: list[Fact], name: str) -> Any:
+    return next((value for each in reported if (value := getattr(each, name)) is not None), None)
 
 
-def _first(told: list[Fact], name: str, value: Any) -> int | None:
+def _first(reported: list[Fact], name: str, value: Any) -> int | None:
     """Return when a value was first stated, ns."""
-    return None if value is None else min(each.first for each in told if getattr(each, name) == value)
+    return None if value is None else min(each.first for each in reported if getattr(each, name) == value)
 
 
-def _official(told: list[Fact]) -> tuple[str | None, str | None]:
+def _official(reported: list[Fact]) -> tuple[str | None, str | None]:
     """Return (outcome, its source).
 
     Payouts of the Data API have no labels: they are in the catalogue's order.
     """
-    outcomes = _newest(told, "outcomes") or ()
-    for each in told:
+    outcomes = _newest(reported, "outcomes") or ()
+    for each in reported:
         if each.resolution is not None:
             return each.resolution, each.resolution_source
         if each.payouts is not None and len(each.payouts) == len(outcomes):

@@ -54,8 +54,8 @@ def spread_and_depth(
                 WHERE value IS NOT NULL AND received_at >= {literal(scope.since)}
                     AND received_at < {literal(scope.until)} GROUP BY ALL""",
         ):
-            told = {name: round(middle, 4), f"{name}_low": round(low, 4), f"{name}_high": round(high, 4)}
-            found.setdefault((asset, at), {}).update(told)
+            reported = {name: round(middle, 4), f"{name}_low": round(low, 4), f"{name}_high": round(high, 4)}
+            found.setdefault((asset, at), {}).update(reported)
     assets = sorted({asset for asset, _ in found if scope.has(asset)})
     begin = scope.since // SECOND // step * step
     return [

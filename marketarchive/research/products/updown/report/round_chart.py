@@ -50,7 +50,7 @@ def one_round() -> Chart:
         }
 
     def lines(field: str, observed: str, color: str, y: Chart) -> list[Chart]:
-        told = [
+        reported = [
             *tooltip([("at (UTC)", "at")]),
             amount(field, field),
             *tooltip([("state", f"{field}_state")]),
@@ -69,7 +69,7 @@ def one_round() -> Chart:
             {
                 "data": {"name": "points"},
                 "mark": {"type": "point", "opacity": 0, "size": 60},
-                "encoding": {"x": x, "y": {**y, "field": field}, "tooltip": told},
+                "encoding": {"x": x, "y": {**y, "field": field}, "tooltip": reported},
             },
         ]
 

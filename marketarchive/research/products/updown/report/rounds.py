@@ -58,7 +58,8 @@ def rounds(
     gaps: dict[int, list[list[Any]]] = {}
     for number, stream, reason, start, end in run(
         connection,
-        "SELECT DISTINCT market_no, stream, reason, from_us // 1000, to_us // 1000 FROM holes ORDER BY ALL",
+        """SELECT DISTINCT market_no, stream, reason, from_us // 1000, to_us // 1000
+           FROM market_gaps ORDER BY ALL""",
     ):
         gaps.setdefault(number, []).append([stream, reason, start, end])
     return [

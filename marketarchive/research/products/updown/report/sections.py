@@ -49,33 +49,33 @@ _PICK = """
 
 
 def one_round(rounds: Sequence[Mapping[str, Any]], labels: int) -> Section:
-    title, told = "4. One round: price, K and Up", paragraph(_ROUND)
+    title, text = "4. One round: price, K and Up", paragraph(_ROUND)
     if not labels:
-        return Section("one", title, told + nothing("No round of this time is known."))
+        return Section("one", title, text + nothing("No round of this time is known."))
     if not rounds:
-        return Section("one", title, told + nothing("No price and no book of a round of this time came."))
-    return Section("one", title, told + paragraph(_THINNED, soft=True) + _PICK)
+        return Section("one", title, text + nothing("No price and no book of a round of this time came."))
+    return Section("one", title, text + paragraph(_THINNED, soft=True) + _PICK)
 
 
 def spread_and_depth(
     rows: Sequence[dict[str, Any]], found: Sequence[ReportedGap], scope: ReportScope
 ) -> Section:
-    title, told = "5. Spread and depth", paragraph(_DEPTH.format(step=length(scope.step_s)))
+    title, text = "5. Spread and depth", paragraph(_DEPTH.format(step=length(scope.step_s)))
     if not rows:
-        return Section("depth", title, told + nothing("No book of a round under way came in this time."))
+        return Section("depth", title, text + nothing("No book of a round under way came in this time."))
     shaded = [
         {"asset": asset, "x": start // _MS, "x2": end // _MS}
         for asset in sorted({row["asset"] for row in rows})
         for start, end in recorded_gaps.over_books(found, asset, scope, "polymarket")
     ]
-    return Section("depth", title, told, charts.spread_and_depth(rows, shaded, scope))
+    return Section("depth", title, text, charts.spread_and_depth(rows, shaded, scope))
 
 
 def reproduced(labels: Sequence[Label]) -> Section:
-    title, told = "7. Outcomes", paragraph(_OUTCOMES)
+    title, text = "7. Outcomes", paragraph(_OUTCOMES)
     if not labels:
         why = "No round of this time is known: the market lists of the venue were not recorded."
-        return Section("outcomes", title, told + nothing(why))
+        return Section("outcomes", title, text + nothing(why))
     columns = [
         ("asset", "asset"),
         ("duration", "duration"),
@@ -92,17 +92,17 @@ def reproduced(labels: Sequence[Label]) -> Section:
                 f"The first {len(listed):,} are listed, all stand in research/market_master.json."
             )
         extra += f'<div class="long">{table([(name, name) for name in names], listed)}</div>'
-    return Section("outcomes", title, told, extra=extra)
+    return Section("outcomes", title, text, extra=extra)
 
 
 def validation(document: Mapping[str, Any] | None) -> str:
     """Return the last validation report in short, as HTML."""
     if document is None:
         return paragraph("There is no validation report: <code>scrapy validate</code> makes one.", soft=True)
-    asked = f"{document['since'] or 'the beginning'} to {document['until'] or 'the end'}"
+    requested = f"{document['since'] or 'the beginning'} to {document['until'] or 'the end'}"
     head = (
         f"<b>scrapy validate: {escape(document['state'])}</b>, made {escape(document['made_at_utc'][:19])}Z, "
-        f"of rounds that start from {escape(asked)}."
+        f"of rounds that start from {escape(requested)}."
     )
     columns = [("state", "result"), ("title", "check"), ("figure", "figure")]
     return paragraph(head) + table(columns, document["checks"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from marketarchive.research.checks.check import OFFENDERS, Check, dicts, share
+from marketarchive.research.checks.check import OFFENDERS, CheckResult, dicts, share
 
 if TYPE_CHECKING:
     import duckdb
@@ -35,7 +35,7 @@ _HAS_ROWS = "n = duration + 1 AND distinct_n = n AND is_whole"
 _IS_BOUND = "both_n BETWEEN greatest(0, cl + pm - duration) AND least(cl, pm)"
 
 
-def check(connection: duckdb.DuckDBPyConnection) -> Check:
+def check(connection: duckdb.DuckDBPyConnection) -> CheckResult:
     [all_of] = dicts(connection, _sums("true"))
     [seen] = dicts(connection, _sums("cl + pm > 0"))
     offenders = dicts(
@@ -45,7 +45,7 @@ def check(connection: duckdb.DuckDBPyConnection) -> Check:
             ORDER BY abs(n - duration - 1) DESC, market_id LIMIT {OFFENDERS}""",
     )
     shares = [f"{name} {share(seen[name], seen['seconds'])}" for name in ("cl", "pm", "quiet", "both")]
-    return Check(
+    return CheckResult(
         "coverage",
         "Coverage adds up",
         RULE,

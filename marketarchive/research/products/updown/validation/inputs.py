@@ -25,8 +25,9 @@ def register(
 ) -> None:
     """Register the tables that the checks read.
 
-    They are `rounds`, `tokens` and `holes` as the dataset is made from them, `dataset` (its rows of these
-    rounds with their `market_no`), and `seconds` (market_no, t, sec of each second before a round's end).
+    They are `rounds`, `tokens` and `market_gaps` as the dataset is made from them, `dataset` (its rows of
+    these rounds with their `market_no`), and `seconds` (market_no, t, sec of each second before a round's
+    end).
 
     Raises ArchiveError, duckdb.Error.
     """

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from marketarchive.research.checks.check import OFFENDERS, Check, share
+from marketarchive.research.checks.check import OFFENDERS, CheckResult, share
 from marketarchive.research.labels.label import VERDICTS, Label
 
 RULE = (
@@ -18,7 +18,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:]+Z")
 _INSTRUMENT = re.compile(r"chainlink:[a-z0-9]+-usd")
 
 
-def check(labels: Sequence[Label]) -> Check:
+def check(labels: Sequence[Label]) -> CheckResult:
     verdicts = Counter(each.verdict for each in labels)
     proven = verdicts["reproduced"] + verdicts["differs"]
     figure = (
@@ -26,7 +26,7 @@ def check(labels: Sequence[Label]) -> Check:
         f"provable {proven:,} of {len(labels):,} ({share(proven, len(labels))})"
     )
     differing = [each for each in labels if each.verdict == "differs"]
-    return Check(
+    return CheckResult(
         "outcomes",
         "Outcomes are reproduced",
         RULE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from marketarchive.research.checks.check import Check
+from marketarchive.research.checks.check import CheckResult
 
 SHOWN = 50
 """Rows of a table at most; all stand in the JSON."""
@@ -33,7 +33,7 @@ _CANNOT_TELL = """
 """
 
 
-def markdown(document: Mapping[str, Any], checks: Sequence[Check]) -> str:
+def markdown(document: Mapping[str, Any], checks: Sequence[CheckResult]) -> str:
     looked = document["looked_at"]
     unseen = document.get("not_looked_at", ())
     made, span = _second(document["made_at_utc"]), "none"
@@ -74,7 +74,7 @@ def markdown(document: Mapping[str, Any], checks: Sequence[Check]) -> str:
     )
 
 
-def _section(check: Check) -> list[str]:
+def _section(check: CheckResult) -> list[str]:
     lines = [f"## {check.title}", "", f"{_RESULT[check.state]}: {check.figure}", "", f"*Rule.* {check.rule}"]
     if check.figures:
         lines += ["", *_table(["figure", "value"], [[name, value] for name, value in check.figures.items()])]
@@ -113,7 +113,7 @@ def _cell(value: Any) -> str:
     return str(value).replace("|", "\\|").replace("\n", " ")
 
 
-def _link(check: Check) -> str:
+def _link(check: CheckResult) -> str:
     anchor = "".join(each for each in check.title.lower() if each.isalnum() or each in " -").replace(" ", "-")
     return f"[{check.title}](#{anchor})"
 

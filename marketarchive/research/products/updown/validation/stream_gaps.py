@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marketarchive.research.checks.check import OFFENDERS, Check, State, dicts, share
+from marketarchive.research.checks.check import OFFENDERS, CheckResult, State, dicts, share
 from marketarchive.research.derived import Progress
 from marketarchive.research.engine import run
 from marketarchive.research.labels.label import Label
@@ -46,10 +46,10 @@ _RECORDED = f"""SELECT * FROM ({
 _OFFENDERS = f"""
     SELECT market_id, stream, t, length AS seconds,
            CASE WHEN is_recorded THEN (
-               SELECT string_agg(DISTINCT reason, ', ' ORDER BY reason) FROM holes
-               WHERE holes.market_no = found.market_no AND holes.stream = found.stream
-               AND holes.from_us // 1000000 < start_s + t + length
-               AND (holes.to_us + 999999) // 1000000 >= start_s + t) END AS recorded_as
+               SELECT string_agg(DISTINCT reason, ', ' ORDER BY reason) FROM market_gaps
+               WHERE market_gaps.market_no = found.market_no AND market_gaps.stream = found.stream
+               AND market_gaps.from_us // 1000000 < start_s + t + length
+               AND (market_gaps.to_us + 999999) // 1000000 >= start_s + t) END AS recorded_as
     FROM ({_UNRECORDED} UNION ALL {_RECORDED}) AS found JOIN rounds USING (market_no)
     ORDER BY is_recorded, length DESC, market_id, stream, t LIMIT {OFFENDERS}"""
 
@@ -63,7 +63,7 @@ def check(
     progress: Progress,
     *,
     strict: bool = False,
-) -> Check:
+) -> CheckResult:
     """Check UTC day by UTC day, which bounds memory. Raises duckdb.Error."""
     days: dict[str, list[Label]] = {}
     for each in labels:
@@ -94,7 +94,7 @@ def _check(
     offenders: list[dict[str, Any]],
     *,
     strict: bool,
-) -> Check:
+) -> CheckResult:
     notes, shown, details = [], [], []
     unrecorded = recorded = all_tracked = 0
     for stream, found in counts.items():
@@ -119,7 +119,7 @@ def _check(
         state = "fail"
     elif recorded:
         state = "warn"
-    return Check(
+    return CheckResult(
         "gaps",
         f"Gaps over {LONGEST_S} s are recorded",
         RULE,

@@ -38,7 +38,7 @@ def register(connection: duckdb.DuckDBPyConnection, root: Path, labels: Sequence
     `observed` has the dataset's seconds before the end; `bare` (market_no, stream, t, state) those of
     `seconds` without an observation.
 
-    Needs `rounds`, `tokens`, `holes`, `dataset`, `seconds` of `labels`. Raises duckdb.Error.
+    Needs `rounds`, `tokens`, `market_gaps`, `dataset`, `seconds` of `labels`. Raises duckdb.Error.
     """
     first = min(each.start_ns for each in labels) - _AROUND
     last = max(each.end_ns for each in labels) + _AROUND
@@ -61,9 +61,10 @@ def register(connection: duckdb.DuckDBPyConnection, root: Path, labels: Sequence
                 ON observed.market_no = seconds.market_no AND observed.t = seconds.t
         ), bare AS (SELECT * FROM missing WHERE is_bare)
         SELECT market_no, stream, t,
-               CASE WHEN EXISTS (FROM holes WHERE holes.market_no = bare.market_no
-                                 AND holes.stream = bare.stream AND bare.sec >= holes.from_us // 1000000
-                                 AND bare.sec <= (holes.to_us + 999999) // 1000000) THEN 'recorded'
+               CASE WHEN EXISTS (FROM market_gaps WHERE market_gaps.market_no = bare.market_no
+                                 AND market_gaps.stream = bare.stream
+                                 AND bare.sec >= market_gaps.from_us // 1000000
+                                 AND bare.sec <= (market_gaps.to_us + 999999) // 1000000) THEN 'recorded'
                     WHEN NOT EXISTS (FROM tracked WHERE tracked.market_no = bare.market_no
                                      AND tracked.stream = bare.stream
                                      AND bare.sec * 1000000 BETWEEN tracked.from_us AND tracked.to_us)

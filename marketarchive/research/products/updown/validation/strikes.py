@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from statistics import median
 
-from marketarchive.research.checks.check import OFFENDERS, Check, share
+from marketarchive.research.checks.check import OFFENDERS, CheckResult, share
 from marketarchive.research.labels.label import Label
 
 DOLLARS = Decimal(1)
@@ -19,7 +19,7 @@ RULE = (
 )
 
 
-def check(labels: Sequence[Label]) -> Check:
+def check(labels: Sequence[Label]) -> CheckResult:
     compared, apart = [], {"no published strike": 0, "no strike": 0, "taken from the published one": 0}
     apart["estimated"] = 0
     for each in labels:
@@ -43,7 +43,7 @@ def check(labels: Sequence[Label]) -> Check:
         "largest difference, bp": max((float(one[1]) for one in compared), default=None),
         "median difference, $": median(float(one[0]) for one in compared) if compared else None,
     }
-    return Check(
+    return CheckResult(
         "strikes",
         "Strikes are the published ones",
         RULE,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from marketarchive.research.checks.check import OFFENDERS, Check, dicts, share
+from marketarchive.research.checks.check import OFFENDERS, CheckResult, dicts, share
 from marketarchive.research.engine import run
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _SOME = f"coalesce({_BIDS} > 1, false) OR coalesce({_ASKS} < 1, false)"
 _WIDE = f"coalesce({_BIDS} < {LOW}, false) OR coalesce({_ASKS} > {HIGH}, false)"
 
 
-def check(connection: duckdb.DuckDBPyConnection) -> Check:
+def check(connection: duckdb.DuckDBPyConnection) -> CheckResult:
     [[rows, profit, some, wide, low_bids, high_bids, low_asks, high_asks]] = run(
         connection,
         f"""SELECT count(*), count(*) FILTER ({_PROFIT}), count(*) FILTER ({_SOME}),
@@ -42,7 +42,7 @@ def check(connection: duckdb.DuckDBPyConnection) -> Check:
                      greatest(abs(coalesce(sum_bids, 1) - 1), abs(coalesce(sum_asks, 1) - 1)) DESC,
                      market_id, t LIMIT {OFFENDERS}""",
     )
-    return Check(
+    return CheckResult(
         "sums",
         "No arbitrage between Up and Down",
         RULE,

@@ -16,8 +16,8 @@ from marketarchive.archive.ledger import Ledger
 from marketarchive.clock import RealClock
 from marketarchive.exceptions import ArchiveError, DiskError
 from marketarchive.research.checks import sequence, verified_books
-from marketarchive.research.checks.check import Check, State
-from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, leave_manifest
+from marketarchive.research.checks.check import CheckResult, State
+from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, write_manifest
 from marketarchive.research.engine import connect, require, run
 from marketarchive.research.labels import ground_truth as truth
 from marketarchive.research.labels import label_files
@@ -58,7 +58,7 @@ TABLES = ("gaps", "books", "book_changes", "reference_prices")
 class Validation:
     """Result of a validation."""
 
-    checks: list[Check]
+    checks: list[CheckResult]
     document: dict[str, Any]  # as it stands in the JSON
     manifest: str  # relative to OUTPUT_DIR
 
@@ -74,7 +74,7 @@ class Validation:
         return found
 
 
-def state_of(checks: Sequence[Check]) -> State:
+def state_of(checks: Sequence[CheckResult]) -> State:
     """Return the worst state; `nothing to check` where that is all there is."""
     states = {each.state for each in checks}
     worst: tuple[State, ...] = ("fail", "warn", "pass")
@@ -226,7 +226,7 @@ def _inputs(root: Path, labels: Sequence[Label]) -> list[dict[str, str]]:
     return found
 
 
-def _write(root: Path, started: int, document: Mapping[str, Any], checks: Sequence[Check]) -> str:
+def _write(root: Path, started: int, document: Mapping[str, Any], checks: Sequence[CheckResult]) -> str:
     """Write both files, each whole or as it was before, and the manifest; return its path.
 
     Raises OSError.
@@ -248,4 +248,4 @@ def _write(root: Path, started: int, document: Mapping[str, Any], checks: Sequen
         "state": document["state"],
         "checks": {each.name: each.state for each in checks},
     }
-    return leave_manifest(root, RealClock(), started, "validate", arguments, document["versions"], made)
+    return write_manifest(root, RealClock(), started, "validate", arguments, document["versions"], made)

@@ -1,4 +1,4 @@
-"""Who writes a record: one collector in each folder, told by a file that it holds locked."""
+"""The claim on a folder: one collector works in each, the one that holds a file there locked."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ PID_FILE = ".collector.pid"
 LOG_FILE = "collector.log"
 
 
-def claim(folder: Path) -> int:
-    """Return the handle of the folder's PID file, locked for as long as this process lives.
+def claim(folder: Path, name: str = PID_FILE) -> int:
+    """Return the handle of the folder's PID file of that name, locked for as long as this process lives.
 
     What a dead collector left there is replaced. Raises ArgumentError where one is running.
     """
-    handle = os.open(folder / PID_FILE, os.O_RDWR | os.O_CREAT, 0o644)
+    handle = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o644)
     if not _lock(handle):
         os.close(handle)
-        raise ArgumentError(f"a collector is running already, PID {_pid(folder)}: see {folder / PID_FILE}")
+        raise ArgumentError(f"a collector is running already, PID {_pid(folder, name)}: see {folder / name}")
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
     atexit.register(os.ftruncate, handle, 0)  # what ends otherwise leaves a PID that is stale
@@ -53,6 +53,6 @@ def _lock(handle: int) -> bool:
     return True
 
 
-def _pid(folder: Path) -> int | None:
-    text = (folder / PID_FILE).read_text(encoding="ascii", errors="replace").strip()
+def _pid(folder: Path, name: str = PID_FILE) -> int | None:
+    text = (folder / name).read_text(encoding="ascii", errors="replace").strip()
     return int(text) if text.isdigit() else None

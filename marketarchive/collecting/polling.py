@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Any
 
 from marketarchive.clock import LOOK_AGAIN_S, sleep
-from marketarchive.collecting.spider import Ask
+from marketarchive.collecting.spider import PendingRequest
 from marketarchive.collecting.sweep import SweepSpider
 from marketarchive.scope import Scope
 from marketarchive.times import SECOND, from_seconds, to_seconds
@@ -16,7 +16,7 @@ MISSED_ROWS_MAX = 5_000
 """Rows written at once for ticks missed at a stretch (a machine asleep); the gap covers all of them."""
 
 
-class CadenceSpider(SweepSpider):
+class PollingSpider(SweepSpider):
     """Use it when the same things are asked again and again: one pass and exit, or a tick each `interval`.
 
     Ticks are multiples of the interval since the epoch and keep to them; a slow answer does not delay the
@@ -26,7 +26,7 @@ class CadenceSpider(SweepSpider):
     async def prepare(self) -> None:
         """Learn whatever must be known before the first tick, e.g. which markets there are."""
 
-    def due(self, tick: int) -> Iterable[Ask]:
+    def due(self, tick: int) -> Iterable[PendingRequest]:
         """Return the requests of `tick` (wall ns)."""
         raise NotImplementedError
 
@@ -78,13 +78,13 @@ class CadenceSpider(SweepSpider):
 
     def _send_tick(self, tick: int, step: int | None) -> None:
         self.run.stats.inc_value("ticks/due")
-        for ask in self.due(tick):
-            ask.from_ns = tick
+        for pending in self.due(tick):
+            pending.from_ns = tick
             if step is not None:
-                ask.to_ns = tick + step
+                pending.to_ns = tick + step
                 left = max(tick + step - self.run.clock.now_ns(), 0)
-                ask.deadline = self.run.clock.mono_ns() + left
-            self.submit(ask)
+                pending.deadline = self.run.clock.mono_ns() + left
+            self.submit(pending)
 
     def _missed(self, first: int, end: int, step: int) -> None:
         """Record ticks that passed while this process did not run (load, sleep, a step of the clock)."""

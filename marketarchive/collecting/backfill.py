@@ -1,0 +1,270 @@
+"""Collecting the past of markets that have ended: their lists, and the history of their prices.
+
+All of it is archived in the feed `backfill`, which nothing observed shares. What an archive has of
+a backfill is not requested again: one that was killed goes on when it is started again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from marketarchive.archive.ledger import Ledger
+from marketarchive.archive.reader import ArchiveReader
+from marketarchive.collecting.arguments import Argument, Arguments, moment
+from marketarchive.collecting.spider import Answer
+from marketarchive.collecting.sweep import Pages, SweepSpider
+from marketarchive.exceptions import ArgumentError, CursorError, ParseError
+from marketarchive.items import Market
+from marketarchive.scope import Scope
+from marketarchive.times import DAY, iso
+from marketarchive.venues import venues
+from marketarchive.venues.endpoint import Query
+from marketarchive.venues.messages import Parsed, Received
+
+FEED = "backfill"
+START = Argument("start", moment, "2026-10-01", "from the markets that ended at this time on (ISO 8601, UTC)")
+END = Argument("end", moment, "2026-11-01", "up to those that ended before it; without it today's 00:00 UTC")
+MINUTES = 60
+"""Between two points of a price history."""
+AT_ONCE = 4
+"""Requests for histories under way."""
+
+
+class PastMarket(NamedTuple):
+    """A market that has ended, as its list tells it; times are Unix ns."""
+
+    name: str  # by which its history is asked for
+    market_id: str
+    opened: int | None
+    ended: int
+
+
+@dataclass
+class Found:
+    """What an answer says, as far as a backfill needs it."""
+
+    keys: tuple[str, ...] = ()
+    next_cursor: str | None = None
+    past: tuple[PastMarket, ...] = ()
+    named: frozenset[str] = frozenset()  # whose history has anything
+
+
+@dataclass
+class Job:
+    """A backfill over all its runs, as its file in OUTPUT_DIR/backfill holds it."""
+
+    path: Path
+    runs: list[str] = field(default_factory=list)
+    finished_by: str | None = None  # the run that had all answers; on the disk only once it is sealed
+    markets: int = 0
+
+    @classmethod
+    def of(cls, root: Path, venue: str, start: int, end: int) -> Job:
+        """Return the job of a range, as it was left."""
+        text = "-".join(iso(each)[:19].replace(":", "").replace("-", "") for each in (start, end))
+        job = cls(root / "backfill" / f"{venue}-{text}.json")
+        if job.path.exists():
+            kept = json.loads(job.path.read_bytes())
+            job.runs, job.finished_by, job.markets = kept["runs"], kept["finished_by"], kept["markets"]
+        return job
+
+    def is_finished(self, root: Path) -> bool:
+        """Return whether the archive has all of it: the last run was sealed by itself, not after a crash."""
+        entries = [each for each in Ledger(root).entries() if each.get("run") == self.finished_by]
+        kinds = {each.kind for each in entries}
+        return self.finished_by is not None and "manifest" in kinds and "recovered" not in kinds
+
+    def write(self) -> None:
+        """Replace the file; it is on the disk when this returns."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        kept = {"runs": self.runs, "finished_by": self.finished_by, "markets": self.markets}
+        temporary = self.path.with_suffix(".tmp")
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(kept, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.path)
+
+
+class BackfillSpider(SweepSpider):
+    """Use it to collect markets that ended in start <= time < end, with the history of their prices.
+
+    A subclass writes `list_past`, which calls `list_all`, and `fetch_histories`, which calls `look_up` for
+    each request; `past_of` and `named_of` say what answers hold.
+    """
+
+    feed = FEED
+    feeds = (FEED,)
+    accepts = (START, END)
+    item_classes = (Market,)
+
+    @classmethod
+    def check_arguments(cls, given: Mapping[str, Any]) -> Arguments:
+        """Return the arguments. Raises ArgumentError."""
+        arguments = super().check_arguments(given)
+        start, end = (arguments.others.get(name) for name in ("start", "end"))
+        if start is None:
+            raise ArgumentError(
+                f"{cls.name} needs start=, the time from which markets ended, e.g. 2026-10-01"
+            )
+        if end is not None and end <= start:
+            raise ArgumentError(f"end={given['end']!r} is not after start={given['start']!r}")
+        return arguments
+
+    # ---- what subclasses write -------------------------------------------------------------------------
+
+    async def list_past(self) -> list[PastMarket]:
+        """Return the markets of all lists; `is_wanted` is applied by the caller."""
+        raise NotImplementedError
+
+    async def fetch_histories(self, markets: Sequence[PastMarket]) -> None:
+        """Request the price history of each market."""
+        raise NotImplementedError
+
+    def past_of(self, parsed: Parsed) -> Iterator[PastMarket]:
+        """Yield the markets that an answer lists and that have ended."""
+        raise NotImplementedError
+
+    def named_of(self, parsed: Parsed) -> Iterator[str]:
+        """Yield those of whose history an answer has anything."""
+        raise NotImplementedError
+
+    # ---- what they use ---------------------------------------------------------------------------------
+
+    @property
+    def start_ns(self) -> int:
+        """Return when the first market may have ended."""
+        return int(self.arguments.others["start"])
+
+    @property
+    def end_ns(self) -> int:
+        """Return before when the last may have."""
+        return self._end_ns
+
+    async def list_all(self, query: Query) -> list[PastMarket]:
+        """Return the markets of all pages of a list, or of those until `is_enough`."""
+        pages = Pages()
+        found: list[PastMarket] = []
+        following: Query | None = query
+        while following is not None and not self.run.stop.is_set():
+            page = await self.look_up(following)
+            if page is None:
+                return found
+            try:
+                pages.check(page.keys, page.next_cursor)
+            except CursorError as error:
+                self.run.stats.inc_value("sweep/cursor_errors")
+                now = self.run.clock.now_ns()
+                scope = Scope(self.venue, FEED, endpoint=following.endpoint.name)
+                self.put(self.run.gap("sequence", "venue", now, now, scope, str(error)))
+                self._failures += 1
+                return found
+            found += page.past
+            if self.is_enough(page.past):
+                break
+            following = self._venue.next_page(following, Parsed(next_cursor=page.next_cursor))
+        return found
+
+    def is_enough(self, page: Sequence[PastMarket]) -> bool:  # noqa: ARG002  (for subclasses)
+        """Return whether no page after this one can have a market that is wanted."""
+        return False
+
+    async def look_up(self, query: Query) -> Found | None:
+        """Return what the answer to a request says, from the archive where it has it; None without one.
+
+        What of it fails is a gap, and the backfill is not finished.
+        """
+        key = _key(query.url, query.params, query.body)
+        self.run.stats.inc_value("backfill/requests")
+        if (found := self._known.get(key)) is not None:
+            self.run.stats.inc_value("backfill/known")
+            return found
+        async with self._room:
+            answer = await self.fetch(query, FEED, _markets)
+        if answer.parsed is None:
+            is_answer = answer.status is not None and answer.status in query.endpoint.final
+            self._failures += not is_answer
+            return None
+        return self._found(answer.parsed)
+
+    def progress(self, done: int, due: int) -> None:
+        """Note how much of all is done, for whoever shows it."""
+        self.run.stats.set_value("backfill/done", done)
+        self.run.stats.set_value("backfill/due", due)
+
+    # ---- the run ---------------------------------------------------------------------------------------
+
+    async def sweep_once(self) -> None:
+        now = self.run.clock.now_ns()
+        self._end_ns = int(self.arguments.others.get("end", now // DAY * DAY))
+        self._room = asyncio.Semaphore(AT_ONCE)
+        self._failures = 0
+        root = self.run.process.root
+        job = Job.of(root, self.venue, self.start_ns, self.end_ns)
+        if job.is_finished(root):
+            self.run.stats.set_value("backfill/is_finished", 1)
+            self.run.stats.set_value("backfill/markets", job.markets)
+            return
+        self._known = await asyncio.to_thread(self._read, root, frozenset(job.runs))
+        job.runs.append(self.run.archive.run)
+        job.write()
+        listed = await self.list_past()
+        markets = {each.market_id: each for each in listed if self.start_ns <= each.ended < self.end_ns}
+        self.run.stats.set_value("backfill/markets", len(markets))
+        self.progress(0, len(markets))
+        if not self.run.stop.is_set():
+            await self.fetch_histories(
+                sorted(markets.values(), key=lambda each: (each.ended, each.market_id))
+            )
+        self.run.stats.set_value("backfill/failed", self._failures)
+        if not self.run.stop.is_set() and not self._failures:
+            job.finished_by, job.markets = self.run.archive.run, len(markets)
+            job.write()
+            self.run.stats.set_value("backfill/is_finished", 1)
+
+    def _read(self, root: Path, runs: frozenset[str]) -> dict[Any, Found]:
+        """Return what the archive has of earlier runs, by request."""
+        if not runs:
+            return {}
+        found: dict[Any, Found] = {}
+        reader = ArchiveReader(root)
+        for message in reader.messages(self.venue, FEED, kinds=("response",), open_parts=True):
+            if message.run not in runs or message.envelope.get("status") != 200:
+                continue
+            received = message.received()
+            try:
+                parsed = venues()[self.venue].parse(received)
+            except ParseError:
+                continue
+            found[_key_of(received)] = self._found(parsed)
+        return found
+
+    def _found(self, parsed: Parsed) -> Found:
+        return Found(
+            tuple(parsed.keys),
+            parsed.next_cursor,
+            tuple(self.past_of(parsed)),
+            frozenset(self.named_of(parsed)),
+        )
+
+
+def _markets(answer: Answer) -> Iterable[Any]:
+    """Return the markets of an answer: prices of now are none of the past."""
+    items = () if answer.parsed is None else answer.parsed.items
+    return [each for each in items if isinstance(each, Market)]
+
+
+def _key_of(received: Received) -> Any:
+    return _key(received.canonical_url, received.params, received.body)
+
+
+def _key(url: str, params: Mapping[str, Any], body: bytes | None) -> Any:
+    """Return what is the same of equal requests."""
+    sent = None if body is None else json.dumps(json.loads(body), sort_keys=True)
+    return url, tuple(sorted((name, str(value)) for name, value in params.items())), sent

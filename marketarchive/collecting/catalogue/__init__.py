@@ -1,0 +1,1 @@
+"""Cycles over all markets of a venue: discover, snapshot, resolve; for any venue with a catalogue."""

@@ -1,0 +1,37 @@
+"""Reading the market master while others write it, from threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from marketarchive.master.engine import open_master, unusable
+
+T = TypeVar("T")
+
+
+class MasterReader:
+    """A master that is opened, and brought up to date, at the first question; one question at a time."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._engine: Engine | None = None
+
+    def read(self, find: Callable[[Connection], T]) -> T:
+        """Return what `find` returns of a connection. Raises MasterError, ConfigurationError."""
+        if self._engine is None:
+            self._engine = open_master(self._url)
+        try:
+            with self._engine.connect() as connection:
+                return find(connection)
+        except (SQLAlchemyError, OSError) as error:
+            raise unusable(self._engine, error) from None
+
+    def close(self) -> None:
+        """Close what was opened; the next question opens it again."""
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None

@@ -1,0 +1,1 @@
+"""Headlines from a SearXNG of the user's own."""

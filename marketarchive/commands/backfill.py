@@ -1,0 +1,188 @@
+"""`scrapy backfill`: markets of prediction markets that have ended, with the history of their prices."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from scrapy.commands import ScrapyCommand
+from scrapy.exceptions import UsageError
+
+from marketarchive.collecting.backfill import BackfillSpider
+from marketarchive.collecting.exit_codes import DISK, FAILED, FINISHED
+from marketarchive.collecting.process import Process, follow_simulator, log_errors_only
+from marketarchive.collecting.run import exit_of
+from marketarchive.collecting.shutdown import Shutdown
+from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError
+from marketarchive.pipelines.market_master import check_settings, prepare_master
+from marketarchive.progress import Bar
+
+if TYPE_CHECKING:
+    from scrapy.crawler import Crawler
+
+LOOK_S = 0.5
+"""Seconds (wall) between two looks at how far the crawls are."""
+
+
+@dataclass
+class _Backfilled:
+    """How a platform's crawl ended."""
+
+    platform: str
+    code: int
+    cause: str
+    markets: int
+    failed: int
+    is_finished: bool
+
+
+class Command(ScrapyCommand):
+    requires_project = True
+
+    def syntax(self) -> str:
+        return "--from TIME [options]"
+
+    def short_desc(self) -> str:
+        return "Collect markets that have ended, with the history of their prices"
+
+    def long_desc(self) -> str:
+        return (
+            "Lists the markets of each platform that ended in --from <= time < --to, and the history of "
+            "their prices, into raw in the feed `backfill`, and the markets into the market master. Started "
+            "again with the same times it goes on where it was stopped or killed. `scrapy normalize` makes "
+            "the table `price_history` of it; nothing of it becomes an observed price. "
+            "Exit code: the highest of the crawls; 1 where a request failed and a further start is needed."
+        )
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        super().add_options(parser)
+        parser.add_argument(
+            "--from",
+            dest="start",
+            metavar="TIME",
+            required=True,
+            help="markets that ended from then on (ISO 8601)",
+        )
+        parser.add_argument(
+            "--to", dest="end", metavar="TIME", help="and before then (default: today's 00:00 UTC)"
+        )
+        parser.add_argument("--platform", default="all", metavar="NAME", help="one platform (default: all)")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        super().process_options(args, opts)
+        assert self.settings is not None
+        log_errors_only(self.settings)
+        follow_simulator(self.settings)
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        assert self.settings is not None
+        if args:
+            raise UsageError(f"backfill takes no {args[0]!r}; --platform names a platform", print_help=False)
+        given = {name: value for name in ("start", "end") if (value := getattr(opts, name)) is not None}
+        spiders = self._chosen(opts.platform)
+        shutdown = Shutdown()
+        shutdown.watch(asyncio.get_event_loop())  # the reactor's; it does not run yet
+        try:
+            for spider in spiders:
+                spider.check_arguments(given)
+                spider.check_settings(self.settings)
+            check_settings(self.settings)
+            Process.of(self.settings, shutdown)
+        except (ArgumentError, ConfigurationError) as error:
+            raise UsageError(str(error), print_help=False) from error
+        except (ArchiveError, OSError) as error:
+            print(f"backfill: {error}", file=sys.stderr)
+            self.exitcode = DISK
+            return
+        prepare_master(self.settings)
+        with Bar() as bar:
+            ended = self._run_reactor(spiders, given, bar)
+        self.exitcode = max(each.code for each in ended)
+        shutdown.finish(self.exitcode)
+        Process.close_all()
+        print(json.dumps([vars(each) for each in ended]) if opts.json else "\n".join(map(_text, ended)))
+
+    def _chosen(self, platform: str) -> list[type[BackfillSpider]]:
+        """Return the spiders of a platform, or of all. Raises UsageError."""
+        assert self.crawler_process is not None
+        loader = self.crawler_process.spider_loader
+        loaded = (loader.load(name) for name in sorted(loader.list()))
+        known = {each.venue: each for each in loaded if issubclass(each, BackfillSpider)}
+        if platform != "all" and platform not in known:
+            raise UsageError(
+                f"--platform is one of {', '.join(known)}, all, not {platform}", print_help=False
+            )
+        return list(known.values()) if platform == "all" else [known[platform]]
+
+    def _run_reactor(
+        self, spiders: list[type[BackfillSpider]], given: dict[str, Any], bar: Bar
+    ) -> list[_Backfilled]:
+        from twisted.internet import reactor  # the one that Scrapy has installed
+
+        assert self.crawler_process is not None
+        over = asyncio.get_event_loop().create_task(self._collect(spiders, given, bar))
+        over.add_done_callback(lambda _: reactor.stop())  # type: ignore[misc]  # zope's methods have no self
+        self.crawler_process.start(stop_after_crawl=False, install_signal_handlers=False)
+        return over.result()
+
+    async def _collect(
+        self, spiders: list[type[BackfillSpider]], given: dict[str, Any], bar: Bar
+    ) -> list[_Backfilled]:
+        assert self.crawler_process is not None
+        crawlers = [self.crawler_process.create_crawler(each) for each in spiders]
+        showing = asyncio.ensure_future(_show(crawlers, bar))
+        ended = await asyncio.gather(*(self._crawl(crawler, given) for crawler in crawlers))
+        showing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await showing
+        return list(ended)
+
+    async def _crawl(self, crawler: Crawler, given: dict[str, Any]) -> _Backfilled:
+        assert self.crawler_process is not None
+        error: BaseException | None = None
+        try:
+            await cast("asyncio.Task[None]", self.crawler_process.crawl(crawler, **given))
+        except Exception as failed:  # of one platform: the others go on
+            error = failed
+        ended = exit_of(crawler, error)
+        platform = crawler.spidercls.venue  # type: ignore[attr-defined]  # a BackfillSpider
+        counts = {name: _stat(crawler, name) for name in ("markets", "failed", "is_finished")}
+        code = ended.code
+        if code == FINISHED and counts["failed"]:
+            code = FAILED
+        return _Backfilled(
+            platform, code, ended.cause, counts["markets"], counts["failed"], bool(counts["is_finished"])
+        )
+
+
+async def _show(crawlers: list[Crawler], bar: Bar) -> None:
+    """Show until cancelled how many of the markets that are known so far are done."""
+    total = done = 0
+    bar.begin("listing")
+    while True:
+        await asyncio.sleep(LOOK_S)
+        due = sum(_stat(each, "due") for each in crawlers)
+        if due != total:
+            total, done = due, 0
+            bar.total(due)
+            bar.begin("price histories")
+        now = sum(_stat(each, "done") for each in crawlers)
+        bar.advance(now - done)
+        done = now
+
+
+def _stat(crawler: Crawler, name: str) -> int:
+    return 0 if crawler.stats is None else int(crawler.stats.get_value(f"backfill/{name}", 0))
+
+
+def _text(ended: _Backfilled) -> str:
+    state = "complete" if ended.is_finished else "NOT COMPLETE: start it again with the same times"
+    why = f", {ended.failed} requests failed" if ended.failed else ""
+    cause = f" ({ended.cause})" if ended.cause else ""
+    return f"{ended.platform}: {ended.markets:,} markets, {state}{why}{cause}"

@@ -1,0 +1,161 @@
+"""`scrapy symbols`: what venues call the assets of perpetuals, held against what they list."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Collection, Iterable, Sequence
+from typing import cast
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from scrapy.commands import ScrapyCommand
+from scrapy.exceptions import UsageError
+
+from marketarchive.collecting.exit_codes import DISK, FAILED, FINISHED
+from marketarchive.collecting.perp_instruments import instruments_spider
+from marketarchive.collecting.perps import PerpsSpider
+from marketarchive.collecting.process import Process, follow_simulator, log_errors_only, output_dir
+from marketarchive.collecting.shutdown import Shutdown
+from marketarchive.commands.crawl import exit_code
+from marketarchive.exceptions import ArchiveError, ConfigurationError, MarketArchiveError
+from marketarchive.pipelines.market_master import check_settings
+from marketarchive.research.products.perps.listings import Difference, differences, listed
+from marketarchive.venues import venues
+from marketarchive.venues.symbols import symbols
+
+SHIPPED = ("venue", "asset", "symbol", "multiplier", "contract_size", "quote", "listed_from", "listed_to")
+
+
+class Command(ScrapyCommand):
+    requires_project = True
+
+    def syntax(self) -> str:
+        return "[VENUE ...] [options]"
+
+    def short_desc(self) -> str:
+        return "Show what venues call the assets of perpetuals, or compare it with what they list"
+
+    def long_desc(self) -> str:
+        return (
+            "Prints the shipped symbols.csv of each venue (of all that have perpetuals when none is named). "
+            "With --check compares it with the newest list of contracts that is archived in OUTPUT_DIR, with "
+            "--request with one that is requested now (and archived): symbol, quote currency, contract size, "
+            "first and last day; what the file leaves open is no difference. Exit code 1 when something "
+            "differs, or no list of a venue is here that lists its contracts; that of the crawls, if higher."
+        )
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        super().add_options(parser)
+        parser.add_argument("--check", action="store_true", help="print what venues list otherwise")
+        parser.add_argument("--request", action="store_true", help="check, by a list that is requested now")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        super().process_options(args, opts)
+        assert self.settings is not None
+        log_errors_only(self.settings)
+        follow_simulator(self.settings)
+
+    def run(self, args: list[str], opts: argparse.Namespace) -> None:
+        chosen = _chosen(args)
+        if not (opts.check or opts.request):
+            rows = [
+                {"venue": venue, "asset": asset, **row}
+                for venue in chosen
+                for asset, row in symbols(venue).items()
+            ]
+            cells = [[row.get(name, "") for name in SHIPPED] for row in rows]
+            print(json.dumps(rows)) if opts.json else _print(SHIPPED, cells)
+            return
+        comparable = [venue for venue in chosen if (perps := venues()[venue].perps) and perps.instruments]
+        self.exitcode = FINISHED
+        if opts.request:
+            self.exitcode = self._request(comparable)
+            if self.exitcode == DISK:
+                return
+        assert self.settings is not None
+        try:
+            found = listed(output_dir(self.settings), comparable)
+        except MarketArchiveError as error:
+            print(f"symbols: {error}", file=sys.stderr)
+            self.exitcode = max(self.exitcode, FAILED)
+            return
+        different = [each for venue in found for each in differences(venue, found[venue])]
+        without = [venue for venue in comparable if venue not in found]
+        if different or without:
+            self.exitcode = max(self.exitcode, FAILED)
+        if opts.json:
+            made = {"differences": [each._asdict() for each in different], "not_archived": without}
+            print(json.dumps({"checked": sorted(found), **made}))
+        else:
+            _report(found, different, without, [venue for venue in chosen if venue not in comparable])
+
+    def _request(self, chosen: Sequence[str]) -> int:
+        """Archive the lists of these venues; return the highest exit code. Raises UsageError."""
+        assert self.settings is not None
+        assert self.crawler_process is not None
+        shutdown = Shutdown()
+        shutdown.watch(asyncio.get_event_loop())  # the reactor's; it does not run yet
+        try:
+            check_settings(self.settings)
+            Process.of(self.settings, shutdown)
+        except ConfigurationError as error:
+            raise UsageError(str(error), print_help=False) from error
+        except (ArchiveError, OSError) as error:
+            print(f"symbols: {error}", file=sys.stderr)
+            return DISK
+        loader = self.crawler_process.spider_loader
+        spiders = [
+            each for name in sorted(loader.list()) if issubclass(each := loader.load(name), PerpsSpider)
+        ]
+        crawlers = [
+            self.crawler_process.create_crawler(instruments_spider(spider))
+            for spider in spiders
+            if spider.venue in chosen
+        ]
+        crawls = [cast("asyncio.Task[None]", self.crawler_process.crawl(crawler)) for crawler in crawlers]
+        self.crawler_process.start(install_signal_handlers=False)
+        code = max(
+            (exit_code(crawler, task.exception()) for crawler, task in zip(crawlers, crawls, strict=True)),
+            default=FINISHED,
+        )
+        shutdown.finish(code)
+        Process.close_all()
+        return code
+
+
+def _chosen(args: Iterable[str]) -> list[str]:
+    """Return the venues that are named, or all. Raises UsageError."""
+    known = sorted(name for name, venue in venues().items() if venue.perps is not None)
+    if unknown := [name for name in args if name not in known]:
+        raise UsageError(f"symbols takes venues of {', '.join(known)}, not {unknown[0]}", print_help=False)
+    return list(dict.fromkeys(args or known))
+
+
+def _report(
+    found: Collection[str], different: Sequence[Difference], without: Sequence[str], silent: Sequence[str]
+) -> None:
+    if different:
+        _print(Difference._fields, different)
+    for venue in found:
+        if count := sum(each.venue == venue for each in different):
+            print(f"DIFFERS  {venue}: {count}")
+        else:
+            print(f"same     {venue}: {len(symbols(venue))} contracts")
+    for venue in without:
+        print(f"UNKNOWN  {venue}: no list of its contracts is archived; --request requests one")
+    for venue in silent:
+        print(f"-        {venue}: lists nothing any more")
+
+
+def _print(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    table = Table(box=box.SIMPLE)
+    for name in head:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console(width=None if sys.stdout.isatty() else 140).print(table)

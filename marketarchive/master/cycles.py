@@ -1,0 +1,158 @@
+"""Cycles of the catalogue in the master, and what the catalogue asks the master about markets.
+
+A row of `cycles` is the latest state of one cycle: states may arrive in any order, and as often as one likes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
+
+from marketarchive.items import Cycle
+from marketarchive.master.tables import cycles, markets
+
+IDS_AT_ONCE = 500
+_US = 1000  # ns
+
+
+@dataclass(frozen=True)
+class HeldCycle:
+    """Cycle as the master holds it; times in ns."""
+
+    platform: str
+    phase: str
+    started: int
+    ended: int | None
+    state: str
+    pages: int
+    markets: int
+    failures: int
+    updated: int
+
+
+def write_cycles(connection: Connection, states: Iterable[Cycle]) -> None:
+    """Write states of cycles, in a transaction that holds the write lock."""
+    latest: dict[tuple[str, str, int], Cycle] = {}
+    for state in sorted(states, key=attrgetter("order")):
+        latest[state.venue, state.phase, state.started // _US] = state
+    for identity, state in latest.items():
+        named = and_(*(column == value for column, value in zip(_IDENTITY, identity, strict=True)))
+        held = connection.execute(select(cycles).where(named)).mappings().one_or_none()
+        row = _row(state)
+        if held is None:
+            connection.execute(insert(cycles), row)
+        elif _order(held) <= _order(row):
+            connection.execute(update(cycles).where(named), row)
+
+
+def last_cycle(connection: Connection, platform: str, phase: str) -> HeldCycle | None:
+    """Return the newest cycle of a phase."""
+    query = select(cycles).where(cycles.c.platform == platform, cycles.c.phase == phase)
+    row = connection.execute(query.order_by(cycles.c.started_at.desc()).limit(1)).mappings().first()
+    return None if row is None else _held(row)
+
+
+def last_cycles(connection: Connection) -> list[HeldCycle]:
+    """Return the newest cycle of each platform and phase."""
+    newest = (
+        select(cycles.c.platform, cycles.c.phase, func.max(cycles.c.started_at).label("started_at"))
+        .group_by(cycles.c.platform, cycles.c.phase)
+        .subquery()
+    )
+    on = and_(*(cycles.c[name] == newest.c[name] for name in ("platform", "phase", "started_at")))
+    query = select(cycles).join(newest, on).order_by(cycles.c.platform, cycles.c.phase)
+    return [_held(row) for row in connection.execute(query).mappings()]
+
+
+def last_complete(connection: Connection, platform: str, phase: str, before: int) -> int | None:
+    """Return when the newest complete cycle of a phase that began before a moment began; both in ns."""
+    query = select(func.max(cycles.c.started_at)).where(
+        cycles.c.platform == platform,
+        cycles.c.phase == phase,
+        cycles.c.state == "complete",
+        cycles.c.started_at < before // _US,
+    )
+    found = connection.execute(query).scalar_one()
+    return None if found is None else found * _US
+
+
+def known(connection: Connection, platform: str, ids: Collection[str], before: int) -> set[str]:
+    """Return those of `ids` that were observed before a moment, ns."""
+    found: set[str] = set()
+    wanted = sorted(ids)
+    for start in range(0, len(wanted), IDS_AT_ONCE):
+        query = select(markets.c.market_id).where(
+            markets.c.platform == platform,
+            markets.c.market_id.in_(wanted[start : start + IDS_AT_ONCE]),
+            markets.c.created_at < before // _US,
+        )
+        found.update(connection.execute(query).scalars())
+    return found
+
+
+def unresolved(connection: Connection, platform: str, now: int) -> list[str]:
+    """Return the markets without a result that ended before `now` (ns), were closed, or are listed no more.
+
+    The last are those that the newest complete snapshot did not show.
+    """
+    seen = last_complete(connection, platform, "snapshot", now)
+    due = [markets.c.status == "closed", markets.c.end_at <= now // _US]
+    if seen is not None:
+        due.append(markets.c.updated_at < seen // _US)
+    query = select(markets.c.market_id).where(markets.c.platform == platform, _is_open(), or_(*due))
+    return sorted(connection.execute(query).scalars())
+
+
+def closed_since(connection: Connection, platform: str, since: int) -> list[str]:
+    """Return the markets that an observation since a moment (ns) left closed or resolved."""
+    query = select(markets.c.market_id).where(
+        markets.c.platform == platform,
+        markets.c.status.in_(("closed", "resolved")),
+        markets.c.updated_at >= since // _US,
+    )
+    return sorted(connection.execute(query).scalars())
+
+
+_IDENTITY = (cycles.c.platform, cycles.c.phase, cycles.c.started_at)
+
+
+def _is_open() -> ColumnElement[bool]:
+    return or_(markets.c.status.is_(None), markets.c.status != "resolved")
+
+
+def _order(row: Mapping[Any, Any]) -> tuple[int, int, bool]:
+    """Return `Cycle.order` of a row."""
+    return row["updated_at"], row["pages"], row["state"] != "running"
+
+
+def _row(state: Cycle) -> dict[str, Any]:
+    at = state.received_at // _US
+    return {
+        "platform": state.venue,
+        "phase": state.phase,
+        "started_at": state.started // _US,
+        "ended_at": at if state.is_over else None,
+        "state": state.state,
+        "pages": state.pages,
+        "markets": state.markets,
+        "failures": state.failures,
+        "updated_at": at,
+    }
+
+
+def _held(row: Any) -> HeldCycle:
+    return HeldCycle(
+        row["platform"],
+        row["phase"],
+        row["started_at"] * _US,
+        None if row["ended_at"] is None else row["ended_at"] * _US,
+        row["state"],
+        row["pages"],
+        row["markets"],
+        row["failures"],
+        row["updated_at"] * _US,
+    )

@@ -1,0 +1,267 @@
+"""`Archive.catalog(as_of=T)`: every market as it was known at a moment, its last price and its outcome."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from marketarchive.exceptions import ArgumentError
+from marketarchive.master.engine import connect as connect_master
+from marketarchive.master.engine import sqlite_path, sqlite_url, unusable
+from marketarchive.master.fields import FIELDS, PRICES
+from marketarchive.master.known import known_changes, known_markets, last_prices
+from marketarchive.master.observation import Key
+from marketarchive.master.outcome import Outcome
+from marketarchive.research.engine import connect, require
+from marketarchive.research.pandas_frames import table_frame
+from marketarchive.research.views import Moment, ns, sql_list
+
+if TYPE_CHECKING:
+    import duckdb
+    import pandas as pd
+    import pyarrow as pa
+
+STATED = (
+    "slug",
+    "event_id",
+    "group",
+    "neg_risk",
+    "title",
+    "subtitle",
+    "description",
+    "category",
+    "outcomes",
+    "tokens",
+    "asset",
+    "series",
+    "duration",
+    "start_at",
+    "end_at",
+    "expected_end_at",
+    "status",
+    "closed_at",
+    "determined_at",
+    "resolution",
+    "resolution_kind",
+    "resolution_state",
+    "payouts",
+    "resolution_source",
+    "resolved_at",
+    "reopened_at",
+    "result_kind",
+    "strike",
+    "strike_type",
+    "strike_cap",
+    "strike_source",
+    "settlement",
+    "settlement_source",
+    "rule",
+    "tick_size",
+    "volume_unit",
+    "liquidity_unit",
+    "protocol_version",
+)
+"""Journaled fields that the frame has, in its order."""
+RESULT = ("resolution", "payouts", "result_kind")
+"""Fields whose last change is when a result was seen."""
+LATEST = 2**63 - 1
+CHANGE = {
+    "platform": "string",
+    "market_id": "string",
+    "field": "string",
+    "new": "string",
+    "observed_at": "int64",
+    "origin": "string",
+    "seq": "int64",
+    "id": "int64",
+}
+MARKET = {
+    "platform": "string",
+    "market_id": "string",
+    "created_at": "int64",
+    "updated_at": "int64",
+    "volume": "double",
+    "liquidity": "double",
+    "place": "int64",
+}
+PRICE = {
+    "platform": "string",
+    "market_id": "string",
+    **dict.fromkeys(PRICES, "double"),
+    "snapshot_at": "int64",
+}
+_ENDED = "status IN ('closed', 'resolved')"
+
+
+def frame(
+    root: Path,
+    master_url: str | None,
+    as_of: Moment = None,
+    *,
+    venue: str | Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """Return a row per market known at `as_of` by our time of receipt, in the order of their first receipt.
+
+    as_of: None is all that is known now. Nothing received later is in it: not a title changed since, not a
+    result, not a price. `resolution` is YES or NO, null of other results and while there is none, with the
+    winner's label beside.
+
+    Raises ArgumentError where there is no master, MasterError where it cannot be read.
+    """
+    require()
+    moment = ns(as_of)
+    at = LATEST if moment is None else moment // 1000
+    url = sqlite_url(root / "master.db") if master_url is None else master_url
+    if not url:
+        raise ArgumentError("the catalogue needs the market master, and MASTER_URL is empty")
+    engine = connect_master(url)
+    path = sqlite_path(engine.url)
+    try:
+        if path is not None and not path.exists():
+            raise ArgumentError(f"there is no market master at {path}")
+        with engine.connect() as master:
+            made = _table(master, at, venue)
+    except SQLAlchemyError as error:
+        raise unusable(engine, error) from None
+    finally:
+        engine.dispose()
+    return _with_values(table_frame(made))
+
+
+def _table(master: Connection, at: int, venue: str | Sequence[str] | None) -> pa.Table:
+    """Return the rows, with JSON as text."""
+    import pyarrow as pa
+
+    database = connect()
+    try:
+        database.register("known", _known(master, at))
+        database.register("last_prices", _prices(master, at))
+        changes = pa.RecordBatchReader.from_batches(_schema(CHANGE), _changes(master, at))
+        database.register("changes", changes)
+        return _joined(database, at, venue)
+    finally:
+        database.close()
+
+
+def _joined(database: duckdb.DuckDBPyConnection, at: int, venue: str | Sequence[str] | None) -> pa.Table:
+    times = [name for name in STATED if FIELDS.get(name) == "time"]
+    numbers = [name for name in STATED if FIELDS.get(name) == "decimal"]
+    pivot = ", ".join(f"max(value) FILTER (field = '{name}') AS \"{name}\"" for name in STATED)
+    held = ("resolved_at", "closed_at", "determined_at")
+    shown = {name: f'"{name}"' for name in STATED}
+    shown |= {name: f"CAST({name} AS TIMESTAMPTZ)" for name in times}
+    shown |= {name: f"CAST({name} AS DOUBLE)" for name in numbers}
+    shown |= {name: f"CASE WHEN {_ENDED} THEN {shown[name]} END" for name in held}
+    shown["neg_risk"] = "neg_risk = 'true'"
+    shown["group"] = 'coalesce("group", event_id, known.market_id)'
+    first, second = ("outcomes ->> 0", "outcomes ->> 1")
+    shown["resolution"] = f"""CASE lower(resolution) WHEN 'yes' THEN 'YES' WHEN 'no' THEN 'NO'
+        ELSE CASE resolution WHEN {first} THEN 'YES' WHEN {second} THEN 'NO' END END"""
+    columns = ["known.platform", "known.market_id"]
+    for name in STATED:
+        columns.append(f'{shown[name]} AS "{name}"')
+        if name == "resolution":
+            columns.append("resolution AS resolution_label")
+        if name == "resolved_at":
+            decided = "resolution IS NOT NULL OR payouts IS NOT NULL OR result_kind IS NOT NULL"
+            columns.append(f"CASE WHEN {decided} THEN make_timestamptz(result_at) END AS resolution_seen_at")
+    # a market's own row has newer figures than its last price, unless it was seen again after the moment
+    figures = [
+        f"CASE WHEN known.updated_at <= {at} THEN known.{name} ELSE last_prices.{name} END AS {name}"
+        for name in ("volume", "liquidity")
+    ]
+    where = "true" if venue is None else f"known.platform IN ({sql_list(venue)})"
+    return database.sql(
+        f"""WITH newest AS (
+                SELECT platform, market_id, field,
+                    arg_max({{'new': new}}, (observed_at, origin, seq, id)).new AS value,
+                    max(observed_at) AS since
+                FROM changes GROUP BY ALL
+            ), stated AS (
+                SELECT platform, market_id, {pivot}, max(since) AS changed_at,
+                    max(since) FILTER (field IN ({sql_list(RESULT)})) AS result_at
+                FROM newest GROUP BY ALL
+            )
+            SELECT {", ".join(columns)},
+                yes_price, no_price, spread, {", ".join(figures)},
+                make_timestamptz(snapshot_at) AS priced_at,
+                make_timestamptz(known.created_at) AS first_seen_at,
+                make_timestamptz(changed_at) AS changed_at
+            FROM known LEFT JOIN stated USING (platform, market_id)
+                LEFT JOIN last_prices USING (platform, market_id)
+            WHERE {where} ORDER BY place"""
+    ).to_arrow_table()
+
+
+def _changes(master: Connection, at: int) -> Iterator[pa.RecordBatch]:
+    """Yield the journal up to `at`, its capture references as what they order by."""
+    import pyarrow as pa
+
+    schema = _schema(CHANGE)
+    for rows in known_changes(master, at, STATED):
+        *columns, captures, ids = zip(*rows, strict=True)
+        keys = [Key.of(0, capture) for capture in captures]
+        origins, seqs = [key.origin for key in keys], [key.seq for key in keys]
+        yield pa.record_batch([*columns, origins, seqs, ids], schema=schema)
+
+
+def _known(master: Connection, at: int) -> pa.Table:
+    """Return the markets known at `at`, numbered in their order."""
+    rows = [
+        (*names, _float(volume), _float(liquidity), place)
+        for place, (*names, volume, liquidity) in enumerate(known_markets(master, at))
+    ]
+    return _arrow(MARKET, rows)
+
+
+def _prices(master: Connection, at: int) -> pa.Table:
+    """Return each market's last price up to `at`: one, the greatest by its key."""
+    newest: dict[tuple[str, str], tuple[Key, list[float | None]]] = {}
+    for platform, market_id, *figures, snapshot_at, capture in last_prices(master, at):
+        key = Key.of(snapshot_at, capture)
+        present = newest.get((platform, market_id))
+        if present is None or present[0] < key:
+            newest[platform, market_id] = key, [*map(_float, figures)]
+    rows = [(*identity, *figures, key.observed_at) for identity, (key, figures) in newest.items()]
+    return _arrow(PRICE, rows)
+
+
+def _with_values(found: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with lists and dicts for their texts, and a kind for each result."""
+    import pandas as pd
+
+    unnamed = found["resolution_kind"].isna() & (found["payouts"].notna() | found["result_kind"].notna())
+    for place in found.index[unnamed]:  # of masters that earlier versions wrote
+        named = ("resolution_label", "payouts", "result_kind", "outcomes")
+        texts = (found.loc[place, name] for name in named)
+        label, payouts, result_kind, outcomes = (text if isinstance(text, str) else None for text in texts)
+        outcome = Outcome(stated_resolution=label, payouts=payouts, result_kind=result_kind)
+        found.loc[place, "resolution_kind"] = outcome.kind(outcomes)
+    for name in ("outcomes", "tokens", "payouts"):
+        values = [json.loads(text) if isinstance(text, str) else None for text in found[name]]
+        found[name] = pd.Series(values, index=found.index, dtype="object")
+    return found
+
+
+def _float(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _schema(columns: Mapping[str, str]) -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema([(name, pa.type_for_alias(kind)) for name, kind in columns.items()])
+
+
+def _arrow(columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> pa.Table:
+    import pyarrow as pa
+
+    values = zip(*rows, strict=True) if rows else [()] * len(columns)
+    return pa.table(
+        [pa.array(each, kind) for each, kind in zip(values, columns.values(), strict=True)], list(columns)
+    )

@@ -1,0 +1,1 @@
+"""Headlines about markets, as they were known at a moment."""

@@ -1,0 +1,170 @@
+"""The charts of perpetuals as Vega-Lite documents. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from marketarchive.research.report.drawing import (
+    AMBER,
+    CONFIG,
+    GREEN,
+    GREY,
+    RED,
+    WIDTH,
+    Chart,
+    amount,
+    moments,
+    tooltip,
+)
+from marketarchive.research.report.scope import ReportScope
+
+LABELS = 100
+"""Pixels that names of venues take beside a chart."""
+_STATES = {"complete": GREEN, "some rows": AMBER, "none": RED}
+
+
+def _venue(domain: Sequence[str], there: set[str]) -> Chart:
+    """Return the colour of a venue, the same in all charts; the legend has those that are there."""
+    shown = [name for name in domain if name in there]
+    scale = {"scheme": "dark2", "domain": list(domain)}
+    return {"field": "venue", "type": "nominal", "scale": scale, "legend": {"values": shown}}
+
+
+def collected(rows: Sequence[dict[str, Any]], scope: ReportScope) -> Chart:
+    """Return a strip a venue: days on which all that is expected is there, some of it, or nothing."""
+    names = ("venue", "from", "to", "rows", "expected")
+    return {
+        "data": {"values": list(rows)},
+        "width": WIDTH - LABELS,
+        "height": {"step": 24},
+        "mark": {"type": "bar", "height": 14, "clip": True},
+        "encoding": {
+            "x": moments("x", scope, is_bound=True),
+            "x2": {"field": "x2"},
+            "y": {"field": "venue", "type": "nominal", "title": None},
+            "color": {
+                "field": "state",
+                "type": "nominal",
+                "scale": {"domain": list(_STATES), "range": list(_STATES.values())},
+            },
+            "tooltip": tooltip([(name, name) for name in names]),
+        },
+        "config": CONFIG,
+    }
+
+
+def distributions(rows: Sequence[dict[str, Any]], venues: Sequence[str]) -> Chart:
+    """Return the funding of each venue by asset: a line from 5 to 95 %, a bar from 25 to 75, the median."""
+    place = {
+        "y": {"field": "asset", "type": "nominal", "title": None, "axis": {"grid": True}},
+        "yOffset": {"field": "venue"},
+    }
+    titles = (
+        ("p5", "5 % are below"),
+        ("p25", "25 %"),
+        ("median", "median"),
+        ("p75", "75 %"),
+        ("p95", "95 %"),
+    )
+    told = [
+        *tooltip([("asset", "asset"), ("venue", "venue"), ("rates", "rates")]),
+        *(amount(field, title) for field, title in titles),
+    ]
+    title = "basis points of 8 hours; positive: longs pay"
+    color = _venue(venues, {row["venue"] for row in rows})
+
+    def layer(mark: Chart, first: str, last: str | None = None) -> Chart:
+        x = {"field": first, "type": "quantitative", "title": title}
+        until = {} if last is None else {"x2": {"field": last}}
+        return {"mark": mark, "encoding": {**place, "x": x, **until, "color": color, "tooltip": told}}
+
+    zero = {"mark": {"type": "rule", "color": GREY, "strokeDash": [3, 3]}, "encoding": {"x": {"datum": 0}}}
+    return {
+        "data": {"values": list(rows)},
+        "width": WIDTH - LABELS,
+        "height": {"step": 9},
+        "layer": [
+            zero,
+            layer({"type": "rule", "strokeWidth": 1.2}, "p5", "p95"),
+            layer({"type": "bar", "height": 5, "opacity": 0.75}, "p25", "p75"),
+            layer({"type": "tick", "thickness": 2, "height": 8}, "median"),
+        ],
+        "config": CONFIG,
+    }
+
+
+def panels(
+    rows: Sequence[dict[str, Any]], venues: Sequence[str], field: str, title: str, scope: ReportScope
+) -> Chart:
+    """Return a panel an asset with a line a venue; each has a scale of its own."""
+    told = [*tooltip([("asset", "asset"), ("venue", "venue"), ("from (UTC)", "from")]), amount(field, title)]
+    there = {(row["asset"], row["venue"]) for row in rows if row[field] is not None}
+    names = ("asset", "venue", "x", "from", field)
+    shown = [{name: row[name] for name in names} for row in rows if (row["asset"], row["venue"]) in there]
+    return {
+        "data": {"values": shown},
+        "facet": {"field": "asset", "type": "nominal", "header": {"labelAnchor": "start"}},
+        "columns": 2,
+        "spacing": {"row": 8, "column": 26},
+        "spec": {
+            "width": (WIDTH - LABELS) // 2,
+            "height": 100,
+            "mark": {"type": "line", "strokeWidth": 1.2, "point": {"size": 8}},
+            "encoding": {
+                "x": {
+                    **moments("x", scope, is_bound=True),
+                    "axis": {**moments("x", scope)["axis"], "tickCount": 6},
+                },
+                "y": {
+                    "field": field,
+                    "type": "quantitative",
+                    "title": None,
+                    "axis": {"tickCount": 4, "minExtent": 30},
+                    "scale": {"zero": False},
+                },
+                "color": _venue(venues, {row["venue"] for row in shown}),
+                "tooltip": told,
+            },
+        },
+        "resolve": {"scale": {"y": "independent"}, "axis": {"x": "independent"}},
+        "config": CONFIG,
+    }
+
+
+def spreads(rows: Sequence[dict[str, Any]], scope: ReportScope) -> Chart:
+    """Return how far venues lie apart, the darker the further, of each asset over time."""
+    titles = {
+        "funding": "Funding: basis points of 8 hours",
+        "mark": "Mark prices: basis points",
+    }
+    told = tooltip([("asset", "asset"), ("from", "from")])
+    parts = [
+        {
+            "title": title,
+            "width": WIDTH - LABELS,
+            "height": {"step": 15},
+            "transform": [{"filter": f"isValid(datum.{field})"}],
+            "mark": {"type": "rect", "clip": True},
+            "encoding": {
+                "x": moments("x", scope, is_bound=True),
+                "x2": {"field": "x2"},
+                "y": {"field": "asset", "type": "nominal", "title": None},
+                "color": {
+                    "field": field,
+                    "type": "quantitative",
+                    "scale": {"scheme": "blues", "zero": True},
+                    "legend": {"orient": "right", "gradientLength": 110},
+                },
+                "tooltip": [*told, amount(field, title)],
+            },
+        }
+        for field, title in titles.items()
+        if any(row[field] is not None for row in rows)
+    ]
+    return {
+        "data": {"values": list(rows)},
+        "vconcat": parts,
+        "resolve": {"scale": {"color": "independent"}},
+        "config": CONFIG,
+    }

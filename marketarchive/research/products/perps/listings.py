@@ -1,0 +1,104 @@
+"""Compares what `symbols.csv` says of a venue's contracts with what the venue listed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from marketarchive.exceptions import ArchiveError
+from marketarchive.research.engine import connect, require, stored, text
+from marketarchive.research.tables import schemas
+from marketarchive.research.tables.normalize import normalize
+from marketarchive.research.tables.partitions import feeds, files
+from marketarchive.venues import venues
+from marketarchive.venues.perps import FEED
+from marketarchive.venues.symbols import symbols
+
+TABLE = "instruments"
+
+_NEWEST = """
+WITH stated AS (SELECT * FROM {relation} WHERE venue = {venue} AND status <> '')
+SELECT market, unnest(arg_max(struct_pack(status, quote, contract_size, listed_at, delisted_at), received_at))
+FROM stated WHERE run = (SELECT arg_max(run, received_at) FROM stated) GROUP BY market"""
+
+
+class Difference(NamedTuple):
+    """One field that a venue lists otherwise than its `symbols.csv` says."""
+
+    venue: str
+    asset: str
+    symbol: str
+    field: str  # a column of `symbols.csv`, or `status`
+    shipped: str  # in `symbols.csv`, empty where it says nothing
+    listed: str  # by the venue
+
+
+def listed(root: Path, chosen: Collection[str]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return venue -> contract -> what the newest archived list of the venue says; not of other venues.
+
+    chosen: venues. The tables are brought up to date first. Raises ArgumentError, ArchiveError, DiskError,
+    ConfigurationError.
+    """
+    require()
+    there = [venue for venue in chosen if (venue, FEED) in set(feeds(root))]
+    if not there:
+        return {}
+    done = normalize(root, [f"{venue}/{FEED}" for venue in there], tables=(TABLE,))
+    for path, why in done.failed.items():
+        raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+    relation = schemas.relation(TABLE, stored(*paths, hive=True) if (paths := files(root, TABLE)) else None)
+    with closing(connect()) as connection:
+        found = {}
+        for venue in there:
+            query = _NEWEST.format(relation=relation, venue=text(venue))
+            rows = connection.sql(query).to_arrow_table().to_pylist()
+            if rows:
+                found[venue] = {row.pop("market"): row for row in rows}
+    return found
+
+
+def differences(venue: str, contracts: Mapping[str, Mapping[str, Any]]) -> Iterator[Difference]:
+    """Yield what a venue's contracts are otherwise; nothing of what its `symbols.csv` leaves open.
+
+    contracts: by market, as `listed` returns them. How many base units a unit of a symbol stands for no
+    venue says in a field of its own.
+    """
+    perps = venues()[venue].perps
+    statuses = {} if perps is None else perps.statuses
+    for asset, row in symbols(venue).items():
+        symbol = row["symbol"]
+        found = contracts.get(symbol)
+        if found is None:
+            if not row.get("listed_to"):
+                yield Difference(venue, asset, symbol, "symbol", symbol, "not listed")
+            continue
+        ended, status = _day(found["delisted_at"]), found["status"]
+        if row.get("listed_to", "") != ended and (ended or statuses.get(status) != "closed"):
+            yield Difference(venue, asset, symbol, "listed_to", row.get("listed_to", ""), ended or status)
+        elif not ended and statuses.get(status) == "closed" and not row.get("listed_to"):
+            yield Difference(venue, asset, symbol, "status", "", status)
+        stated = {
+            "quote": found["quote"] or "",
+            "contract_size": _number(found["contract_size"]),
+            "listed_from": _day(found["listed_at"]),
+        }
+        for name, value in stated.items():
+            shipped = row.get(name, "")
+            same = shipped if name != "contract_size" or not shipped else _number(Decimal(shipped))
+            if shipped and value and same != value:
+                yield Difference(venue, asset, symbol, name, shipped, value)
+
+
+def _day(at: datetime | None) -> str:
+    return "" if at is None else f"{at:%Y-%m-%d}"
+
+
+def _number(value: Decimal | None) -> str:
+    if value is None:
+        return ""
+    written = f"{value:f}"
+    return written.rstrip("0").rstrip(".") if "." in written else written

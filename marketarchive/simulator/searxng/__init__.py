@@ -1,0 +1,149 @@
+"""SearXNG as the simulator serves it: a few engines, which list headlines some time after their date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
+from marketarchive.simulator.noise import bits, unit
+from marketarchive.simulator.sockets import SimSession
+from marketarchive.times import SECOND, iso
+
+HOST = "searxng.example"
+ENGINES = ("bing news", "duckduckgo news", "qwant news", "yahoo news")
+OUTLETS = ("herald.example", "www.tribune.example", "gazette.example", "courier.example")
+PAGE = 10  # results
+SLOT_S = 3600
+"""In each stretch of this length at most one headline is published about a query."""
+REACH_S = 7 * 86_400
+"""Engines list nothing older."""
+LATEST_S = 12 * 3600
+"""The longest time from its date until an engine lists a headline."""
+_PATTERNS = ("Analysts weigh {}", "{}: what we know", "Why {} matters", "Update: {}", "The long view on {}")
+_FORBIDDEN = Reply(
+    b"<!doctype html>\n<html lang=en>\n<title>403 Forbidden</title>\n<h1>Forbidden</h1>\n<p>You don&#39;t "
+    b"have the permission to access the requested resource.</p>\n",
+    403,
+    "text/html; charset=utf-8",
+)
+_PAGE_HTML = Reply(b"<!DOCTYPE html><html><body>SearXNG</body></html>", 200, "text/html; charset=utf-8")
+_TOO_MANY = Reply(b"<!doctype html>\n<title>429 Too Many Requests</title>\n", 429, "text/html; charset=utf-8")
+
+
+class Story(NamedTuple):
+    """One headline: its page does not change, its title may once."""
+
+    url: str
+    title: str
+    published: int  # Unix s; what engines say
+    listed: int  # Unix s from which on engines have it with this title
+    engines: tuple[str, ...]
+
+
+class Searxng:
+    """The server as its clients see it."""
+
+    hosts = frozenset({HOST})
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def answer(self, asked: Asked, now_ns: int) -> Reply:
+        if asked.path == "/healthz":
+            return Reply(b"OK", 200, "text/plain; charset=utf-8")
+        if asked.path not in ("/", "/search"):
+            return json_reply({"error": "not found"}, 404)
+        if asked.first("format", "html") != "json":
+            return _PAGE_HTML
+        if "searxng_html_only" in asked.faults:
+            return _FORBIDDEN
+        text = asked.first("q").strip()
+        if not text:
+            return json_reply({"error": "No query"}, 400)
+        if "searxng_engines_down" in asked.faults:
+            return json_reply(_page(text, [], [[engine, "timeout"] for engine in ENGINES]))
+        number = asked.first("pageno", "1")
+        if not number.isdecimal() or int(number) < 1:
+            return json_reply({"error": f'Invalid value "{number}" for parameter pageno'}, 400)
+        first = (int(number) - 1) * PAGE
+        rows = self.results(text, now_ns // SECOND)[first : first + PAGE]
+        if "searxng_repeats" in asked.faults:
+            rows = [row for row in rows for _ in range(2)]
+        silent = ENGINES[bits(self._seed, "silent", text, now_ns // SECOND // 60) % len(ENGINES)]
+        return json_reply(_page(text, rows, [[silent, "Suspended: too many requests"]]))
+
+    def results(self, text: str, now: int) -> list[dict[str, Any]]:
+        """Return what engines list about a query at a moment (Unix s), the newest title of each page."""
+        newest = {story.url: story for story in self.stories(text, now - REACH_S, now) if story.listed <= now}
+        return [
+            _result(story, place)
+            for place, story in enumerate(sorted(newest.values(), key=lambda each: -each.published), 1)
+        ]
+
+    def stories(self, text: str, start: int, end: int) -> Iterator[Story]:
+        """Yield what was published about a query from `start` to `end` (Unix s), listed by then or not."""
+        for slot in range(start // SLOT_S, end // SLOT_S + 1):
+            key = (self._seed, "story", text.casefold(), slot)
+            published = slot * SLOT_S + bits(*key, "at") % SLOT_S
+            if unit(*key) > 0.4 or not start <= published <= end:
+                continue
+            outlet = OUTLETS[bits(*key, "outlet") % len(OUTLETS)]
+            url = f"https://{outlet}/{bits(*key, 'page') % 10**9}"
+            engines = tuple(each for each in ENGINES if unit(*key, each) < 0.5) or ENGINES[:1]
+            listed = published + 300 + bits(*key, "delay") % (LATEST_S - 300)
+            pattern = bits(*key, "title") % len(_PATTERNS)
+            yield Story(url, _PATTERNS[pattern].format(text), published, listed, engines)
+            if unit(*key, "edited") < 0.2:
+                other = _PATTERNS[(pattern + 1) % len(_PATTERNS)].format(text)
+                yield Story(url, other, published, listed + 1800, engines)
+
+    def limit(self, asked: Asked) -> Bucket:
+        """Return more than a reader needs: a server of one's own has no limiter unless one switches it on."""
+        del asked
+        return Bucket("searxng", 10.0, 200.0, 1, _TOO_MANY)
+
+    def connect(self, asked: Asked, number: int, now_ns: int) -> SimSession | None:
+        del asked, number, now_ns
+        return None
+
+    def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
+        del start_ns, end_ns
+        return []
+
+
+def _page(text: str, rows: list[dict[str, Any]], silent: list[list[str]]) -> dict[str, Any]:
+    return {
+        "query": text,
+        "number_of_results": 0,
+        "results": rows,
+        "answers": [],
+        "corrections": [],
+        "infoboxes": [],
+        "suggestions": [],
+        "unresponsive_engines": silent,
+    }
+
+
+def _result(story: Story, place: int) -> dict[str, Any]:
+    scheme, _, rest = story.url.partition("://")
+    host, _, path = rest.partition("/")
+    return {
+        "url": story.url,
+        "title": story.title,
+        "content": f"{story.title}. More at {host}.",
+        "publishedDate": iso(story.published * SECOND)[:19],  # without an offset, as engines give it
+        "engine": story.engines[0],
+        "template": "default.html",
+        "parsed_url": [scheme, host, f"/{path}", "", "", ""],
+        "engines": list(story.engines),
+        "positions": [place] * len(story.engines),
+        "score": len(story.engines) / place,
+        "category": "news",
+        "pubdate": iso(story.published * SECOND)[:10],
+    }
+
+
+def simulated(seed: int) -> Searxng:
+    """Return the server as the simulator serves it."""
+    return Searxng(seed)

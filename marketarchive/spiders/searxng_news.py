@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+from marketarchive.collecting.arguments import DURATION, INTERVAL, MARKETS, SHARD
+from marketarchive.collecting.searxng.news import NewsSpider
+from marketarchive.items import Headline
+
+
+class SearxngNews(NewsSpider):
+    """Headlines about active markets from a SearXNG of your own, into raw and the market master.
+
+    Source: GET /search?format=json&categories=news of the server at NEWS_SEARXNG_URL, one request a market
+    Arguments: markets (slugs or ids, or all: the default, by turns of NEWS_MARKETS), interval, duration, shard
+    Cadence: one cycle and exit; with interval, a cycle at each multiple of it
+    Caveats: needs the market master; the first capture counts, a published date is a claim; what engines list changes; rounds of a fixed length only where named
+    """
+
+    name = "searxng_news"
+    venue = "searxng"
+    feed = "news"
+    feeds = ("news",)
+    accepts = (MARKETS, INTERVAL, DURATION, SHARD)
+    item_classes = (Headline,)

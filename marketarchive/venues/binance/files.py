@@ -1,0 +1,151 @@
+"""Parses files of Binance's public archive into rows of tables.
+
+Columns: as others read them on 2026-08-01 and 2026-09-08; no file was recorded. Candles have a header since
+about 2023, files before it have none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+
+from msgspec.structs import replace
+
+from marketarchive.exceptions import ParseError
+from marketarchive.times import from_datetime, to_ms
+from marketarchive.venues.binance import endpoints
+from marketarchive.venues.binance.queries import STEPS
+from marketarchive.venues.messages import Parsed, Received
+from marketarchive.venues.perp_files import digest_of, has_digest, rows_of
+from marketarchive.venues.perp_rows import (
+    BadRowError,
+    Contracts,
+    PerpRows,
+    Reader,
+    candle,
+    lines_page,
+    moment,
+    number,
+)
+from marketarchive.venues.table_rows import (
+    CandleSource,
+    FundingsRow,
+    OpenInterestRow,
+    PerpRow,
+    TableRow,
+    UnreadableRow,
+)
+
+CONTRACTS = Contracts("binance")
+RULE = "`sum_open_interest` of the archive, base units"
+_Line = Mapping[str, str]
+_FUNDINGS = ("calc_time", "funding_interval_hours", "last_funding_rate")
+_METRICS = ("create_time", "symbol", "sum_open_interest", "sum_open_interest_value")
+_CANDLES = (
+    *("open_time", "open", "high", "low", "close", "volume", "close_time", "quote_volume", "count"),
+    *("taker_buy_volume", "taker_buy_quote_volume", "ignore"),
+)
+_SOURCES: dict[str, CandleSource] = {
+    "klines": "trade", "markPriceKlines": "mark", "indexPriceKlines": "index",
+}  # fmt: skip
+_PLACE = re.compile(r"/(?:daily|monthly)/(\w+)/([^/]+)/(?:(\w+)/)?[^/]+\.zip$")
+
+
+def parse(received: Received) -> Parsed:
+    """Return the rows of a file as `statements`, of a checksum the digest as `next_cursor`.
+
+    Raises ParseError.
+    """
+    if received.canonical_url.endswith(endpoints.CHECKSUM):
+        return Parsed(next_cursor=digest_of(received.payload))
+    place = _PLACE.search(received.canonical_url)
+    if place is None:
+        raise ParseError("message", f"nothing reads {received.canonical_url}")
+    kind, symbol, interval = place.groups()
+    if kind == "metrics":
+        return _metrics(received, symbol)
+    if kind == "fundingRate":
+        return _fundings(received, symbol)
+    if kind not in _SOURCES or interval not in STEPS:
+        raise ParseError("message", f"nothing reads {received.canonical_url}")
+    return _candles(received, symbol, _SOURCES[kind], STEPS[interval])
+
+
+class FileRows(PerpRows):
+    """Makes the rows of answers and of files, whose digest is checked where its checksum came before."""
+
+    def __init__(self, read: Reader) -> None:
+        super().__init__(read)
+        self._digests: dict[str, str] = {}  # by the address of the file
+
+    def rows(self, received: Received) -> Iterator[TableRow]:
+        """Yield the rows of an answer. Raises ParseError, also of a file that is not the one published."""
+        url = received.canonical_url
+        if not url.startswith(endpoints.ARCHIVE):
+            yield from super().rows(received)
+            return
+        if url.endswith(endpoints.CHECKSUM):
+            self._digests[url.removesuffix(endpoints.CHECKSUM)] = digest_of(received.payload)
+            return
+        digest = self._digests.get(url)
+        if digest is not None and not has_digest(received.payload, digest):
+            raise ParseError("file", "the SHA-256 is not the one published", ("payload",))
+        verified = "unchecked" if digest is None else "ok"
+        for row in super().rows(received):
+            yield row if isinstance(row, UnreadableRow) else replace(row, verified=verified)
+
+
+def _fundings(received: Received, symbol: str) -> Parsed:
+    contract = CONTRACTS.of(symbol)
+
+    def rows(line: _Line) -> Iterator[FundingsRow]:
+        yield FundingsRow(
+            market=symbol,
+            asset=contract.asset,
+            event_time=moment(line["calc_time"]),
+            kind="settled",
+            rate=number(line["last_funding_rate"]),
+            interval_s=int(line["funding_interval_hours"]) * 3600,
+        )
+
+    return lines_page("fundings", rows_of(received.payload, _FUNDINGS), lambda line: line["calc_time"], rows)
+
+
+def _metrics(received: Received, symbol: str) -> Parsed:
+    """Parse open interest; what is empty or 0 in early files is unknown, not nothing."""
+    contract = CONTRACTS.of(symbol)
+
+    def rows(line: _Line) -> Iterator[OpenInterestRow]:
+        if line["symbol"] != symbol:
+            raise BadRowError(f"a row of {line['symbol']}")
+        amount, value = line["sum_open_interest"], line["sum_open_interest_value"]
+        if not amount or not number(amount):
+            raise BadRowError(f"open interest of {amount!r}")
+        yield OpenInterestRow(
+            market=symbol,
+            asset=contract.asset,
+            event_time=moment(_utc_ms(line["create_time"])),
+            amount=contract.amount(amount),
+            amount_quote=number(value) if value and number(value) else None,
+            rule=RULE,
+        )
+
+    lines = rows_of(received.payload, _METRICS)
+    return lines_page("open_interest", lines, lambda line: _utc_ms(line["create_time"]), rows)
+
+
+def _candles(received: Received, symbol: str, source: CandleSource, step_s: int) -> Parsed:
+    contract = CONTRACTS.of(symbol)
+
+    def rows(line: _Line) -> Iterator[PerpRow]:
+        prices = [line[name] for name in ("open", "high", "low", "close")]
+        traded = (line["volume"], line["quote_volume"]) if source == "trade" else None
+        yield candle(contract, symbol, source, step_s, line["open_time"], prices, traded, received)
+
+    return lines_page("candles", rows_of(received.payload, _CANDLES), lambda line: line["open_time"], rows)
+
+
+def _utc_ms(text: str) -> int:
+    """Return ms of a time like `2026-07-15 00:00:00`, UTC. Raises ValueError."""
+    return to_ms(from_datetime(datetime.fromisoformat(text).replace(tzinfo=UTC)))

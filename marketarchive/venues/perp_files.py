@@ -1,0 +1,75 @@
+"""Files of the public bulk archives of exchanges: one CSV in a zip, and what is published of its digest."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from zlib import error as ZlibError  # noqa: N812  (an exception)
+
+from marketarchive.exceptions import ParseError
+from marketarchive.times import from_datetime, from_ms, to_ms, utc
+from marketarchive.venues.perps import DAY_MS, Range
+
+UNPACKED_MAX = 2**28
+"""Bytes of a file that are unpacked at most; a day of bars of a minute has some 150,000."""
+_DIGEST = re.compile(rb"\s*([0-9a-fA-F]{64})\b")
+
+
+def day(at: int) -> Range:
+    """Return the UTC day that holds a moment. at: ms."""
+    first = at // DAY_MS * DAY_MS
+    return Range(first, first + DAY_MS - 1)
+
+
+def month(at: int, ahead_ms: int = 0) -> Range:
+    """Return the month that holds a moment. at: ms; ahead_ms: how far its time zone is ahead of UTC."""
+    here = utc(from_ms(at + ahead_ms))
+    first = datetime(here.year, here.month, 1, tzinfo=UTC)
+    after = datetime(here.year + here.month // 12, here.month % 12 + 1, 1, tzinfo=UTC)
+    begins, ends = (to_ms(from_datetime(each)) - ahead_ms for each in (first, after))
+    return Range(begins, ends - 1)
+
+
+def rows_of(payload: bytes, columns: Sequence[str]) -> list[Mapping[str, str]]:
+    """Return the lines of the CSV in a zip by column.
+
+    columns: what a file without a header has, in order; one with a header says it. Raises ParseError.
+    """
+    lines = list(csv.reader(_text(payload).splitlines()))
+    lines = [line for line in lines if line]
+    if lines and not lines[0][0][:1].isdigit() and set(lines[0]) & set(columns):
+        columns, lines = lines[0], lines[1:]
+    return [dict(zip(columns, line, strict=False)) for line in lines]
+
+
+def digest_of(payload: bytes) -> str:
+    """Return the SHA-256 in a checksum file, in lower case, as sha256sum writes it. Raises ParseError."""
+    found = _DIGEST.match(payload)
+    if found is None:
+        raise ParseError("checksum", f"{payload[:80]!r} does not begin with a SHA-256", ("payload",))
+    return found[1].decode().lower()
+
+
+def has_digest(payload: bytes, digest: str) -> bool:
+    """Return whether a file is the one of a SHA-256."""
+    return sha256(payload).hexdigest() == digest
+
+
+def _text(payload: bytes) -> str:
+    try:
+        with zipfile.ZipFile(io.BytesIO(payload)) as packed:
+            members = [each for each in packed.infolist() if each.filename.endswith(".csv")]
+            if len(members) != 1:
+                raise ParseError("file", f"{len(members)} files of CSV in the zip, not 1", ("payload",))
+            if members[0].file_size > UNPACKED_MAX:
+                raise ParseError("file", f"{members[0].file_size} bytes unpacked", ("payload",))
+            return packed.read(members[0]).decode("utf-8-sig")
+    except (zipfile.BadZipFile, ZlibError, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+        raise ParseError("file", f"no zip that can be read: {error}", ("payload",)) from error
+    except UnicodeDecodeError as error:
+        raise ParseError("file", str(error), ("payload",)) from error

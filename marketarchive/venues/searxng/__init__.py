@@ -1,0 +1,1 @@
+"""SearXNG, a metasearch engine that one hosts oneself: headlines about markets."""

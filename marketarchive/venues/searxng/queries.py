@@ -1,0 +1,58 @@
+"""Requests to SearXNG: https://docs.searxng.org/dev/search_api (read 2026-11-29).
+
+There is no public server to ask: the documents say that most refuse JSON, and it would not be ours to load.
+"""
+
+from __future__ import annotations
+
+import re
+
+from marketarchive.venues.endpoint import Address, Endpoint, Limit, Query
+
+PLACE = "https://searxng.example"
+"""Stands for the user's own server; hosts under `.example` do not exist (RFC 2606)."""
+ADDRESS = Address(
+    PLACE,
+    section="news",
+    key="searxng_url",
+    setting="NEWS_SEARXNG_URL",
+    meaning="your own SearXNG, e.g. `http://127.0.0.1:8080`; without it no news are collected",
+    is_own_server=True,
+)
+PATH = "/search"
+QUERY_MAX = 200
+"""Characters of a query; ours: nothing is documented, and search engines read a few dozen words at most."""
+# Prefixes that SearXNG takes for itself, at the beginning of a word: !engine, !!redirect, :language, <timeout
+# (https://docs.searxng.org/user/search-syntax, read 2026-11-29).
+_OPERATORS = re.compile(r"(?<!\S)[!:<?]+")
+_SPACE = re.compile(r"\s+")
+_QUESTION = re.compile(r"^will\s+", re.IGNORECASE)
+
+
+def endpoint(per_minute: float) -> Endpoint:
+    """Return the search route, with the limit that the user sets: the server states none."""
+    return Endpoint("search", f"{PLACE}{PATH}", Limit("searxng/search", per_minute, window_s=60.0))
+
+
+def search(route: Endpoint, text: str, platform: str, market_id: str) -> Query:
+    """Return the request for headlines about a market.
+
+    `platform` and `market` are no parameters of SearXNG, which ignores what it does not know; they say in raw
+    what was asked for.
+    """
+    asked = {"q": text, "format": "json", "categories": "news"}
+    return Query(route, {**asked, "platform": platform, "market": market_id})
+
+
+def query_text(title: str, subtitle: str | None = None) -> str:
+    """Return what is searched for: a market's title without the form of a question, and what it is one of.
+
+    Words keep their order; what SearXNG would take for an operator is left out. "" where nothing is left.
+    """
+    text = _SPACE.sub(" ", title).strip()
+    if subtitle and subtitle.casefold() not in text.casefold():
+        text = f"{text.rstrip('?')} {_SPACE.sub(' ', subtitle).strip()}"
+    text = _OPERATORS.sub("", _QUESTION.sub("", text)).rstrip("? ")
+    if len(text) > QUERY_MAX:
+        text = text[: QUERY_MAX + 1].rpartition(" ")[0] or text[:QUERY_MAX]
+    return _SPACE.sub(" ", text).strip()
