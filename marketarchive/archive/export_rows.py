@@ -1,14 +1,21 @@
-"""The rows of `records/` as CSV: the same columns, the same digits, one row after the other by tick."""
+"""The rows of `records/` as CSV: the same columns, the same digits, one row after the other by tick.
+
+Days that were compressed are read as the plain ones are.
+"""
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
-from collections.abc import Iterator, Sequence
+import shutil
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, TextIO
+from tempfile import TemporaryFile
+from typing import IO, TextIO
 
 import msgspec
 
@@ -21,6 +28,7 @@ from marketarchive.times import SECOND, from_iso
 
 _DAY = 86_400 * SECOND
 _SPECIAL = re.compile(r'[,"\r\n]')
+_GZ = ".gz"
 _DECODER = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -33,12 +41,12 @@ class Exported:
     files: int = 0
     labelled: list[str] = field(default_factory=list)  # files that a label takes out of use
     torn: list[str] = field(default_factory=list)  # files whose last line is not finished: written just now
-    damaged: list[str] = field(default_factory=list)  # "file, line N": no JSON object with a tick
+    damaged: list[str] = field(default_factory=list)  # "file, line N": no JSON object with a tick; a gzip
 
 
 def tables(root: Path) -> list[str]:
     """Return the names of the tables that can be exported."""
-    found = (FILE.fullmatch(path.name) for path in (root / "records").glob("*.jsonl"))
+    found = (FILE.fullmatch(path.name.removesuffix(_GZ)) for path in (root / "records").glob("*.jsonl*"))
     return sorted({match["series"] for match in found if match})
 
 
@@ -47,14 +55,15 @@ def export(
 ) -> Exported:
     """Write the rows of `table` with `since` <= tick < `until` (ns) to `target`, whole or not at all.
 
-    Rows of one tick stand in the order of their files. An index of one day's rows is held in memory. Raises
-    ArgumentError for a table that is not there, OSError.
+    Rows of one tick stand in the order of their files. An index of one day's rows is held in memory; its
+    compressed files are unpacked beside the target. Raises ArgumentError for a table that is not
+    there, OSError.
     """
     if table not in (there := tables(root)):
         raise ArgumentError(f"--table {table!r} is not here; there is {', '.join(there) or 'none yet'}")
     done = Exported(target)
     days = _days(root, table, since, until, done)
-    columns = _columns(path for paths in days.values() for path in paths)
+    columns = _columns(root, days, done)
     files = Files()
     temporary = target.with_name(f".{target.name}.tmp")
     with temporary.open("w", encoding="utf-8", newline="") as sink:
@@ -74,16 +83,15 @@ def _days(
     """Return day -> its files that are in use."""
     out_of_use = labels(list(Ledger(root).entries()))
     found: dict[str, list[Path]] = {}
-    by_age = sorted((root / "records").glob(f"{table}-*.jsonl"), key=lambda path: (len(path.name), path.name))
-    for path in by_age:  # a day's own file before those of later runs
-        match = FILE.fullmatch(path.name)
+    for path in _by_age((root / "records").glob(f"{table}-*.jsonl*")):
+        match = FILE.fullmatch(path.name.removesuffix(_GZ))
         if match is None or match["series"] != table:
             continue
         start = from_iso(match["day"])
         if (since is not None and start + _DAY <= since) or (until is not None and start >= until):
             continue
         name = str(PurePosixPath("records", path.name))
-        if name in out_of_use:
+        if not out_of_use.keys().isdisjoint({name, name.removesuffix(_GZ)}):
             done.labelled.append(name)
             continue
         found.setdefault(match["day"], []).append(path)
@@ -91,17 +99,31 @@ def _days(
     return dict(sorted(found.items()))
 
 
-def _columns(paths: Iterator[Path]) -> list[str]:
-    """Return the columns of all rows, in order of appearance.
+def _by_age(paths: Iterable[Path]) -> list[Path]:
+    """Return files of days, a day's own before those of later runs; of one in two forms the plain one."""
+    plain: dict[str, Path] = {}
+    for path in sorted(paths):  # the plain one comes first
+        plain.setdefault(path.name.removesuffix(_GZ), path)
+    return [plain[name] for name in sorted(plain, key=lambda name: (len(name), name))]
+
+
+def _columns(root: Path, days: dict[str, list[Path]], done: Exported) -> list[str]:
+    """Return the columns of all rows, in order of appearance; a gzip that is not whole leaves `days`.
 
     A later version of the program may have added some, also within a day.
     """
     found: dict[str, None] = {}
-    for path in paths:
-        with path.open("rb") as file:
-            for _, _, line in _lines(file):
-                if line.endswith(b"\n") and (row := _row(line)) is not None:
-                    found |= dict.fromkeys(row[1])
+    for paths in days.values():
+        for path in list(paths):
+            try:
+                with gzip.open(path) if path.suffix == _GZ else path.open("rb") as file:
+                    for _, _, line in _lines(file):
+                        if line.endswith(b"\n") and (row := _row(line)) is not None:
+                            found |= dict.fromkeys(row[1])
+            except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+                paths.remove(path)
+                done.files -= 1
+                done.damaged.append(f"{path.relative_to(root)}: {error}")
     return list(found)
 
 
@@ -114,7 +136,7 @@ def _write_day(
     done: Exported,
 ) -> None:
     with ExitStack() as stack:
-        opened = [stack.enter_context(path.open("rb")) for path in paths]
+        opened = [_open(path, done.path.parent, stack) for path in paths]
         index: list[tuple[int, int, int, int]] = []  # tick, file, begin, size
         for number, (path, file) in enumerate(zip(paths, opened, strict=True)):
             name = str(path.relative_to(root))
@@ -131,7 +153,18 @@ def _write_day(
         done.rows += len(index)
 
 
-def _lines(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
+def _open(path: Path, folder: Path, stack: ExitStack) -> IO[bytes]:
+    """Return an open file with the plain bytes, those of a gzip unpacked into a nameless one in `folder`."""
+    if path.suffix != _GZ:
+        return stack.enter_context(path.open("rb"))
+    plain = stack.enter_context(TemporaryFile(dir=folder))  # noqa: SIM115  (the stack closes it)
+    with gzip.open(path) as packed:
+        shutil.copyfileobj(packed, plain)
+    plain.seek(0)
+    return plain
+
+
+def _lines(file: IO[bytes] | gzip.GzipFile) -> Iterator[tuple[int, int, bytes]]:
     """Yield (offset, size in bytes, line).
 
     The file is not mapped into memory: a collector may cut a torn last line meanwhile.

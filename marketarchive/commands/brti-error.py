@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 
 from marketarchive.offline import OfflineCommand, chosen_assets, times
 from marketarchive.progress import Bar
 from marketarchive.research.engine import require
-from marketarchive.research.products.brti.error import BrtiErrors, ErrorRow, brti_errors
+from marketarchive.research.products.brti.error import BrtiErrors, ErrorRow, IndexErrorRow, brti_errors
 
 HEAD = ("asset", "mean", "seconds", "windows", "recorded", "whole", "n of 60")
 FIGURES = ("median $", "p95 $", "max $", "bias $", "median bp", "p95 bp", "max bp")
@@ -28,7 +29,9 @@ class Command(OfflineCommand):
             "how many windows state the mean, how many have any second of the proxy and how many all 60, "
             "the median of the seconds that are there, and, of the whole ones, the absolute error: median, "
             "95th percentile, maximum, in dollars and basis points; the bias is proxy - published. Published "
-            "values more than 5 % off are no part of it. Replayed books are kept in research/.brti_minutes."
+            "values more than 5 % off are no part of it. Where the index itself is archived, which needs a "
+            "key, lines `index` compare the proxy with it in each second of such minutes: minutes, seconds "
+            "of the index, and of them those of the proxy. Replayed books are kept in research/.brti_minutes."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -47,7 +50,8 @@ class Command(OfflineCommand):
 
 
 def _text(found: BrtiErrors) -> str:
-    lines = [_line((*HEAD, *FIGURES)), *(_line(_cells(row)) for row in found.rows)] if found.rows else []
+    cells = [*map(_cells, found.rows), *map(_index_cells, found.index_rows)]
+    lines = [_line((*HEAD, *FIGURES)), *map(_line, cells)] if cells else []
     if odd := sum(row.implausible for row in found.rows):
         lines.append(f"left out: {odd} published values more than 5 % off, counted by definition")
     if found.nothing is not None:
@@ -55,14 +59,23 @@ def _text(found: BrtiErrors) -> str:
     return "\n".join(lines)
 
 
-def _cells(row: ErrorRow) -> tuple[str, ...]:
+def _figures(row: ErrorRow | IndexErrorRow) -> Iterator[str]:
     figures = (
         row.median_dollars, row.p95_dollars, row.max_dollars, row.bias_dollars,
         row.median_bps, row.p95_bps, row.max_bps,
     )  # fmt: skip
+    return map(_figure, figures)
+
+
+def _index_cells(row: IndexErrorRow) -> tuple[str, ...]:
+    counts = (f"{row.minutes}", f"{row.index_seconds}", f"{row.seconds}")
+    return row.asset, "index", "each", *counts, "-", *_figures(row)
+
+
+def _cells(row: ErrorRow) -> tuple[str, ...]:
     counts = (f"{row.windows}", f"{row.recorded}", f"{row.whole}")
     seconds = "-" if row.median_seconds is None else f"{row.median_seconds:g}"
-    return row.asset, row.kind, row.definition, *counts, seconds, *map(_figure, figures)
+    return row.asset, row.kind, row.definition, *counts, seconds, *_figures(row)
 
 
 def _figure(value: float | None) -> str:

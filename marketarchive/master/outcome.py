@@ -150,12 +150,14 @@ def revise(present: Outcome, before: Outcome, after: Outcome, outcomes: str | No
 
     present: the market's outcome so far; outcomes: the market's labels, as far as they are known. A source
     that repeats the present result in its own form, or that merely lags behind, changes nothing; one that
-    states another result, or withdraws the present one (reopened), does.
+    states another result, states it more finally, or withdraws it (reopened), does.
     """
     if present == before:  # it rests on this source
         return after
     if after.is_decided:
-        is_new = not _agree(before, after, outcomes) and not _agree(present, after, outcomes)
+        is_same = _agree(present, after, outcomes)
+        is_firmer = _STATES.index(after.resolution_state) > _STATES.index(present.resolution_state)
+        is_new = is_firmer if is_same else not _agree(before, after, outcomes)
     elif present.is_decided:
         is_new = _agree(present, before, outcomes)  # withdrawn
     else:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, delete
 from sqlalchemy.exc import SQLAlchemyError
 
 from marketarchive.archive.lines import parse_cycle
-from marketarchive.archive.reader import ArchiveReader
+from marketarchive.archive.reader import ArchiveReader, Message
 from marketarchive.exceptions import ArchiveError, ParseError
 from marketarchive.items import Cycle
 from marketarchive.master.cycles import write_cycles
@@ -37,8 +37,8 @@ LOCK_WAIT_S = 60.0
 class Rebuilt:
     """Progress of a rebuild: counts of what was read and written."""
 
-    messages: int = 0  # answers that venues' parse functions read
-    unreadable: int = 0  # answers they refused, and rows of the others
+    messages: int = 0  # answers and frames that venues' parse functions read
+    unreadable: int = 0  # those they refused, and rows of the others
     rows: int = 0
     changes: int = 0
     reached: int = 0  # time of the newest observation written, ns
@@ -119,26 +119,21 @@ def _take(done: Rebuilt, batch: list[Observation], written: Written, progress: P
 
 
 def _observations(root: Path, since: int | None, done: Rebuilt, states: list[Cycle]) -> Iterator[Observation]:
-    """Yield the observations of every response in raw, parsed as by the live spiders.
+    """Yield the observations of each message in raw that speaks of markets, parsed as by live spiders.
 
     The last state of each cycle is left in `states`.
     """
     reader = ArchiveReader(root)
     latest: dict[tuple[str, str, int], Cycle] = {}
-    for message in reader.messages(since=since, kinds=("response", "cycle"), open_parts=True, by_time=True):
-        envelope = message.envelope
+    kinds = ("response", "frame", "cycle")
+    for message in reader.messages(since=since, kinds=kinds, open_parts=True, by_time=True):
         if message.kind == "cycle":
-            state = parse_cycle(message.venue, message.feed, envelope)
+            state = parse_cycle(message.venue, message.feed, message.envelope)
             identity = (state.venue, state.phase, state.started)
             if identity not in latest or latest[identity].order <= state.order:
                 latest[identity] = state
             continue
-        if (
-            (feed := feed_of(message.venue, message.feed)) is None
-            or not feed.has_markets
-            or envelope["status"] != 200
-            or envelope.get("flags")  # not whole: the spider asked again
-        ):
+        if not _speaks_of_markets(message):
             continue
         try:
             parsed = venues()[message.venue].parse(message.received())
@@ -150,6 +145,17 @@ def _observations(root: Path, since: int | None, done: Rebuilt, states: list[Cyc
         for item in parsed.items:
             yield observe(item.model_copy(update={"run": message.run}))
     states += latest.values()
+
+
+def _speaks_of_markets(message: Message) -> bool:
+    feed = feed_of(message.venue, message.feed)
+    if feed is None:
+        return False
+    if message.kind == "frame":
+        return bool(feed.market_mark) and feed.market_mark in message.payload
+    # one that is not whole was asked for again
+    envelope = message.envelope
+    return feed.has_markets and envelope["status"] == 200 and not envelope.get("flags")
 
 
 def _in_order(observations: Iterable[Observation]) -> Iterator[Observation]:

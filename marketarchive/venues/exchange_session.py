@@ -68,9 +68,13 @@ class ExchangeSession:
             at = one.at or received_at
             yield Update("", "mark", at, one.verdict, detail=one.detail, group=one.sequence)
         elif one.verdict == "failed":  # trades are missing, nobody knows of which market
-            for key in sorted(self._keys):
+            for key in self.markets():
                 at, group = one.at or received_at, self.books.sequence_of(key)
                 yield Update(key, "trade", at, "failed", base=one.before, detail=one.detail, group=group)
+
+    def markets(self) -> list[str]:
+        """Return the keys that are markets."""
+        return sorted(self._keys)
 
     def _update(self, one: Applied, message: MarketMessage, received_at: int, seq: int) -> Update:
         sequence = self.books.sequence_of(message.market)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -82,7 +82,16 @@ class IndexMessage(msgspec.Struct, frozen=True, gc=False):
     means: Sequence[Mean] = ()
 
 
-MarketMessage: TypeAlias = BookMessage | TradeMessage | QuoteMessage | IndexMessage
+class MarketEvent(msgspec.Struct, frozen=True, gc=False):
+    """An event of a market as a whole: it was made, decided, paid."""
+
+    market: str
+    at: int
+    event: str  # in the venue's word
+    said: Any  # in the venue's own form
+
+
+MarketMessage: TypeAlias = BookMessage | TradeMessage | QuoteMessage | IndexMessage | MarketEvent
 
 
 class Decoded(msgspec.Struct, frozen=True, gc=False):

@@ -81,6 +81,8 @@ class Feed:
     is_numbered: bool = False  # books of all markets of a connection are counted together: none is missing
     is_polled: bool = False  # by requests; else what is sent on a socket or by a page
     has_markets: bool = False  # its answers speak of markets: for the market master
+    rowless: frozenset[str] = frozenset()  # keys of its connections that no table has rows of
+    market_mark: bytes = b""  # bytes in each of its frames that speaks of markets; b"": none does
     identity: Callable[[Received], bytes] | None = None
     """What makes a message of two collectors the same; None: its payload."""
     keys: Callable[[Sequence[Any]], tuple[str, ...]] = no_keys

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import os
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketarchive.archive.export_rows import export
+from marketarchive.archive.export_rows import export, tables
 from marketarchive.archive.labels import label
 from marketarchive.archive.ledger import Ledger
 from tests.e2e.harness import command
@@ -25,6 +27,10 @@ RUN = "20261121T101500Z-4f2a"
 def _row(second: int, **more: Any) -> dict[str, Any]:
     tick = f"2026-11-21T10:15:{second:02d}.000000Z"
     return {"timestamp": None, "asset": "BTC", "mid": None, "is_observed": 0, "tick_at": tick, **more}
+
+
+OLD = _row(1, tick_at="2026-11-20T10:15:01.000000Z")
+"""Of the day before."""
 
 
 def _write(root: Path, name: str, *lines: dict[str, Any] | str) -> Path:
@@ -161,6 +167,44 @@ def test_digits_and_text_come_out_as_they_are(
     [row] = _read(root / "x.csv")
     assert row["mid"] == digits
     assert row["asset"] == text
+
+
+@pytest.mark.parametrize("has_plain", [True, False])
+def test_days_that_were_compressed_are_read_too(tmp_path: Path, has_plain: bool) -> None:
+    """Of a day that is there in both forms, as a crash leaves it, the plain one is read."""
+    old = _write(tmp_path, "KXBTC15M-2026-11-20.jsonl", OLD, OLD | {"asset": "ETH"})
+    _write(tmp_path, "KXBTC15M-2026-11-21.jsonl", _row(3))
+    plain = export(tmp_path, "KXBTC15M", tmp_path / "plain.csv")
+    gzipped = old.with_name(f"{old.name}.gz")
+    gzipped.write_bytes(gzip.compress(old.read_bytes()))
+    if not has_plain:
+        old.unlink()
+    done = export(tmp_path, "KXBTC15M", tmp_path / "out.csv")
+    assert (done.rows, done.files, done.damaged) == (plain.rows, 2, [])
+    assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "plain.csv").read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {"records", "plain.csv", "out.csv"}
+
+
+def test_compressed_days_alone_are_a_table(tmp_path: Path) -> None:
+    path = _write(tmp_path, "KXBTC15M-2026-11-21.jsonl", _row(1))
+    path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    path.unlink()
+    assert tables(tmp_path) == ["KXBTC15M"]
+    done = command("export", tmp_path, "--table", "KXBTC15M")
+    assert done.returncode == 0, done.stderr
+    assert len(_read(tmp_path / "exports" / "KXBTC15M.csv")) == 1
+
+
+@pytest.mark.parametrize("spoil", [lambda data: data[:-9], lambda data: data[:-6] + b"\0" * 6])
+def test_a_damaged_gzip_is_named_and_left_out(tmp_path: Path, spoil: Callable[[bytes], bytes]) -> None:
+    path = _write(tmp_path, "KXBTC15M-2026-11-20.jsonl", OLD)
+    _write(tmp_path, "KXBTC15M-2026-11-21.jsonl", _row(1))
+    path.with_name(f"{path.name}.gz").write_bytes(spoil(gzip.compress(path.read_bytes())))
+    path.unlink()
+    done = export(tmp_path, "KXBTC15M", tmp_path / "out.csv")
+    assert (done.rows, done.files) == (1, 1)
+    [damaged] = done.damaged
+    assert damaged.startswith("records/KXBTC15M-2026-11-20.jsonl.gz: ")
 
 
 def test_lines_that_have_a_time_alone_are_rows_too(tmp_path: Path) -> None:

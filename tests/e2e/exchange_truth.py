@@ -32,12 +32,13 @@ from marketarchive.venues.kraken import socket as kraken
 from marketarchive.venues.market_messages import (
     BookMessage,
     IndexMessage,
+    MarketEvent,
     MarketMessage,
     TradeMessage,
     WireFormat,
 )
 from tests.e2e import stream_truth
-from tests.e2e.stream_truth import SEED, Comparison, Missing, spells
+from tests.e2e.stream_truth import SEED, Comparison, Missing, Spell, spells
 
 CHECKED = 10
 """Levels a side that a checksum covers."""
@@ -83,6 +84,7 @@ class ExchangeTruth:
         archived: set[Hashable] = set()
         counts: dict[bytes, int] = {}  # of what an archived payload says, by its digest
         times: dict[str, list[int]] = defaultdict(list)  # of each market, of books that were archived
+        wholes: dict[str, list[int]] = defaultdict(list)  # the same of those that were whole
         ends: list[int] = []
         markets: set[str] = set()
         for message in ArchiveReader(out).messages(self.venue, "spot", kinds=("frame", "connection")):
@@ -94,6 +96,8 @@ class ExchangeTruth:
                 for one in found:
                     archived.add(said(one))
                     is_whole = isinstance(one, BookMessage) and one.is_snapshot
+                    if isinstance(one, BookMessage) and is_whole:
+                        wholes[one.market].append(one.at)
                     if isinstance(one, BookMessage) and (self.channel.proof == "none" or not is_whole):
                         times[one.market].append(one.at)
         first, last = min(ends), max(ends)
@@ -119,7 +123,9 @@ class ExchangeTruth:
         shown = [missing for missing, one in unexplained if not self._is_hidden(one, times)]
         result.hidden = len(unexplained) - len(shown)
         result.unexplained = shown
-        result.groundless = stream_truth.groundless(result, truth, slack, faults)
+        hidden = [missing for missing, one in unexplained if self._is_hidden(one, times)]
+        groundless = stream_truth.groundless(result, truth, slack, faults)
+        result.groundless = [gap for gap in groundless if not _shows_late(gap, hidden, wholes)]
         return result
 
     def _is_hidden(self, one: MarketMessage, times: dict[str, list[int]]) -> bool:
@@ -169,6 +175,16 @@ class ExchangeTruth:
         return found
 
 
+def _shows_late(gap: Spell, hidden: Sequence[Missing], wholes: dict[str, list[int]]) -> bool:
+    """Return whether a checksum failed for levels that it covers by now, lost while it did not cover them."""
+    return gap.reason == "hash" and any(
+        missing.market in gap.tokens
+        and missing.at <= gap.first
+        and not any(missing.at < at <= gap.first for at in wholes[missing.market])
+        for missing in hidden
+    )
+
+
 def digest(payload: bytes) -> bytes:
     return hashlib.sha256(payload).digest()
 
@@ -181,6 +197,8 @@ def said(message: MarketMessage) -> Hashable:
         return ("trade", message.market, message.id)
     if isinstance(message, IndexMessage):
         return ("index", message.market, message.at, message.value)
+    if isinstance(message, MarketEvent):
+        return ("event", message.market, message.at, message.event)
     return ("quote", message.market, message.at, message.bid, message.ask)
 
 

@@ -18,7 +18,7 @@ from marketarchive.simulator.sockets import Frame
 from marketarchive.times import SECOND, from_iso
 from marketarchive.venues.kalshi import socket
 from marketarchive.venues.kalshi.tickers import market_facts
-from marketarchive.venues.market_messages import MarketMessage, QuoteMessage, TradeMessage
+from marketarchive.venues.market_messages import MarketEvent, MarketMessage, QuoteMessage, TradeMessage
 from tests.e2e import stream_truth
 from tests.e2e.exchange_truth import said
 from tests.e2e.harness import Simulator, get_json
@@ -59,14 +59,14 @@ def compare(out: Path, truth: Path, faults: Sequence[int]) -> Comparison:
     """Messages of all markets and indices that were subscribed, by what they say."""
     slack = SECOND
     archived: set[Hashable] = set()
-    trades: dict[str, list[int]] = {}  # by connection
+    sparse: dict[tuple[str, type[MarketMessage]], list[int]] = {}  # by connection
     end = 0
     for line in ArchiveReader(out).messages("kalshi", "stream", kinds=("frame", "connection")):
         end = line.received_at
         for one in messages(line.payload, end) if line.kind == "frame" else ():
             archived.add(said(one))
-            if isinstance(one, TradeMessage):
-                trades.setdefault(line.envelope["connection"], []).append(one.at)
+            if isinstance(one, TradeMessage | MarketEvent):
+                sparse.setdefault((line.envelope["connection"], type(one)), []).append(one.at)
     result = Comparison(gaps=spells(out, "stream", end, "kalshi"))
     for key, (begin, until) in watched(out, "kalshi").items():
         for frame in frames(key, begin + slack, until - slack):
@@ -78,7 +78,7 @@ def compare(out: Path, truth: Path, faults: Sequence[int]) -> Comparison:
                 result.missing.append(missing)
                 if any(gap.covers(missing.at, key, missing.tokens, slack) for gap in result.gaps):
                     continue
-                if _is_hidden(one, trades):
+                if _is_hidden(one, sparse):
                     result.hidden += 1
                 else:
                     result.unexplained.append(missing)
@@ -86,10 +86,11 @@ def compare(out: Path, truth: Path, faults: Sequence[int]) -> Comparison:
     return result
 
 
-def _is_hidden(one: MarketMessage, trades: dict[str, list[int]]) -> bool:
-    """Return whether nothing could tell: of a trade between no two of a connection, of a ticker."""
-    if isinstance(one, TradeMessage):
-        return not any(min(times) < one.at < max(times) for times in trades.values())
+def _is_hidden(one: MarketMessage, sparse: dict[tuple[str, type[MarketMessage]], list[int]]) -> bool:
+    """Return whether nothing could tell: of a ticker, of what lies between no two of a connection."""
+    if isinstance(one, TradeMessage | MarketEvent):
+        of_kind = (times for (_, kind), times in sparse.items() if isinstance(one, kind))
+        return not any(min(times) < one.at < max(times) for times in of_kind)
     return isinstance(one, QuoteMessage)
 
 

@@ -1,4 +1,4 @@
-"""Spot exchanges beside Polymarket in one process and one archive, under faults."""
+"""Spot exchanges, Kalshi and Polymarket side by side in one process and one archive, under faults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from marketarchive import Archive
 from marketarchive.times import from_iso
-from tests.e2e import stream_truth
+from tests.e2e import kalshi_truth, stream_truth
 from tests.e2e.exchange_truth import EXCHANGES
 from tests.e2e.harness import Output, command, simulator
 from tests.e2e.stream_conformance import compare_prices
@@ -19,7 +19,10 @@ from tests.e2e.test_collect import collect
 
 pytestmark = pytest.mark.e2e
 
-START = "2026-11-20T10:03:30Z"
+START = "2026-11-20T10:08:30Z"
+"""A Friday: rounds of every length end while it runs."""
+KALSHI = f"{kalshi_truth.HOST}*"
+"""Route of its socket."""
 KINDS: tuple[dict[str, Any], ...] = (
     {"kind": "ws_close"},
     {"kind": "ws_drop", "count": 3, "every": 7, "event": "book"},
@@ -36,21 +39,21 @@ KINDS: tuple[dict[str, Any], ...] = (
 
 
 def schedule(seconds: float, every_s: float) -> list[dict[str, Any]]:
-    """Return the faults of each exchange's socket, so many simulated seconds apart, and of Polymarket's."""
+    """Return the faults of each venue's socket, so many simulated seconds apart."""
     ordered = stream_truth.schedule(seconds, every_s)
-    for place, each in enumerate(EXCHANGES):
+    for place, route in enumerate((*(each.socket for each in EXCHANGES), KALSHI)):
         at, number = every_s / 2 + 3 * place, place
         while at < seconds - every_s / 2:
             kind = dict(KINDS[number % len(KINDS)])
             lasts, also = kind.pop("for", None), kind.pop("with", None)
-            fault = {"route": each.socket, "count": 1, **kind, "from_s": at}
+            fault = {"route": route, "count": 1, **kind, "from_s": at}
             if fault["count"] is None:
                 del fault["count"]
             if lasts is not None:
                 fault["to_s"] = at + lasts
             ordered.append(fault)
             if also is not None:
-                ordered.append({"route": each.socket, "count": 1, **also, "from_s": at})
+                ordered.append({"route": route, "count": 1, **also, "from_s": at})
             at, number = at + every_s, number + 1
     return ordered
 
@@ -61,11 +64,14 @@ def side_by_side(folder: Path, seconds: int, every_s: float, speed: float) -> Pa
     faults.write_text(json.dumps(schedule(seconds, every_s)))
     options = ("--start", START, "--speed", f"{speed:g}", "--faults", str(faults))
     with simulator(truth, *options) as venue:
+        key = kalshi_truth.key_settings(venue, folder)
         chosen = ("--durations", "5m", "--no-pages", "--duration", f"{seconds}s")
-        done = collect(venue.url, out, "updown", "spot", *chosen)
+        settings = [word for name, value in key.items() for word in ("-s", f"{name}={value}")]
+        done = collect(venue.url, out, "updown", "spot", "kalshi", *chosen, *settings)
         assert done.returncode == 0, done.stderr[-3000:]
     found = {each.venue: each.compare(out, truth, ()) for each in EXCHANGES}
     found |= {"polymarket": stream_truth.compare(out, truth), "rtds": compare_prices(out, truth, ())}
+    found["kalshi"] = kalshi_truth.compare(out, truth, ())
     for name, one in found.items():
         missing, gaps = len(one.missing), len(one.gaps)
         print(f"{name}: {one.frames} frames, {missing} missing, {one.hidden} hidden, {gaps} gaps")
@@ -79,7 +85,7 @@ def side_by_side(folder: Path, seconds: int, every_s: float, speed: float) -> Pa
 
 @pytest.mark.no_cover
 def test_ten_minutes_side_by_side(tmp_path: Path) -> None:
-    """Each second and asset of each exchange has its row, and none that is observed is wrong."""
+    """Each second and asset of each exchange has its row; no row that is observed is wrong, Kalshi's too."""
     out = side_by_side(tmp_path, 600, 60, 30)
     assert command("verify", out, "--books").returncode == 0
     for each in EXCHANGES:
@@ -92,13 +98,17 @@ def test_ten_minutes_side_by_side(tmp_path: Path) -> None:
             assert 590 <= len(rows) <= 640  # the last ones while the run is being stopped
             assert len({row["timestamp"] for row in rows}) == len(rows)
             assert {row["asset"] for row in rows} == {asset}
-        assert not [row for row in each.wrong_rows(out) if not _is_near_a_gap(each.venue, out, row)][:3]
+        assert not [row for row in each.wrong_rows(out) if not _is_near_a_gap(each.venue, "spot", out, row)][
+            :3
+        ]
+    wrong = kalshi_truth.wrong_rows(out)
+    assert not [row for row in wrong if not _is_near_a_gap("kalshi", "stream", out, row)][:3]
 
 
-def _is_near_a_gap(venue: str, out: Path, row: dict[str, Any]) -> bool:
+def _is_near_a_gap(venue: str, feed: str, out: Path, row: dict[str, Any]) -> bool:
     """A row is what is known five seconds after its tick: that one market is mute is not known by then."""
     at = from_iso(row["timestamp"])
-    gaps = stream_truth.spells(out, "spot", 0, venue)
+    gaps = stream_truth.spells(out, feed, 0, venue)
     return any(gap.first <= at <= gap.last and row["market_id"] in gap.tokens for gap in gaps)
 
 

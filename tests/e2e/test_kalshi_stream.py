@@ -14,6 +14,10 @@ import pandas as pd
 import pytest
 
 from marketarchive import Archive
+from marketarchive.master import queries
+from marketarchive.master.compare import compare as compare_masters
+from marketarchive.master.engine import open_master
+from marketarchive.master.rebuild import rebuild
 from marketarchive.times import SECOND, from_iso
 from marketarchive.venues.kalshi.tickers import ROUND_NS, ticker_of
 from tests.e2e.harness import SCRAPY, Done, Output, Simulator, command, crawl, get_json, run, simulator
@@ -94,6 +98,27 @@ def test_the_index_gives_the_value_that_a_round_settles_on(collected: Done) -> N
     assert isinstance(value, Decimal)
     made = venue_of().rounds.make("KXBTC15M", CLOSE_NS // SECOND)
     assert round(value, 2) == made.final
+
+
+def test_lives_of_rounds_are_in_the_master(kalshi: Simulator, collected: Done, tmp_path: Path) -> None:
+    """The socket says the strike and the result; a master that is made again has them too."""
+    out = collected.out.root
+    live = f"sqlite:///{out / 'master.db'}"
+    old, new = (venue_of().rounds.make("KXBTC15M", CLOSE_NS // SECOND + at) for at in (0, 900))
+    engine = open_master(live)
+    with engine.connect() as connection:
+        ended, begun = (queries.market(connection, "kalshi", each.ticker) for each in (old, new))
+        others = connection.exec_driver_sql("SELECT count(*) FROM markets WHERE market_id LIKE 'KXHIGH%'")
+        assert others.scalar_one() == 0
+    engine.dispose()
+    assert ended is not None
+    assert begun is not None
+    assert (ended["resolution"], ended["resolution_state"]) == (old.result, "proposed")
+    assert ended["resolution_source"] == "kalshi market_lifecycle_v2"
+    assert begun["strike"] == new.strike
+    again = f"sqlite:///{tmp_path / 'again.db'}"
+    rebuild(out, again)
+    assert compare_masters(live, again) == []
 
 
 def everything(root: Path) -> bytes:
@@ -195,7 +220,7 @@ def test_a_named_market_is_subscribed_before_it_opens(
     done = crawl(kalshi.url, out, "kalshi_stream", f"markets={later}", "interval=1s", "duration=30s", **key)
     assert done.code == 0, done.log
     [opened] = [line for line in done.out.lines("stream", "connection") if line["event"] == "opened"]
-    assert opened["keys"] == [later, "cfbenchmarks_value:XRPUSD_RTI"]
+    assert opened["keys"] == [later, "cfbenchmarks_value:XRPUSD_RTI", "market_lifecycle_v2"]
     assert not done.out.records("kalshi_kxxrp15m")  # rows begin with the round
 
 

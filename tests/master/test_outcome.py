@@ -92,6 +92,17 @@ def test_a_list_that_lags_behind_withdraws_nothing(engine: Engine) -> None:
     assert now(engine)["resolution_source"] == "data-api"
 
 
+def test_the_same_result_stated_more_finally_is_news(engine: Engine) -> None:
+    put(engine, listed(0, "active"), reported(10, **UP, resolution_state="proposed"))
+    put(engine, listed(11, "active"))  # a copy of before
+    put(engine, listed(12, "resolved", "Up", resolution_state="proposed"))
+    put(engine, listed(14, "resolved", "Up", resolution_state="final"))
+    put(engine, reported(15, **UP, resolution_state="proposed"))
+    assert journal(engine, "status") == [(0, None, "active"), (10, "active", "resolved")]
+    assert journal(engine, "resolution_state") == [(10, None, "proposed"), (14, "proposed", "final")]
+    assert now(engine)["resolution_source"] == "list"
+
+
 def test_reopened_and_resolved_the_other_way_are_revisions(engine: Engine) -> None:
     put(engine, listed(0, "active"), reported(10, **UP), listed(11, "resolved", "Up"))
     put(engine, listed(20, "active"), reported(21, **UP))  # the oracle's answer is the old one still

@@ -18,7 +18,7 @@ from marketarchive.plans.kxbtc15m.record import WAIT_S
 from marketarchive.times import SECOND, from_iso, iso
 from marketarchive.venues.kalshi import queries
 from marketarchive.venues.kalshi.session import KalshiTop
-from marketarchive.venues.market_messages import QuoteMessage
+from marketarchive.venues.market_messages import IndexMessage, QuoteMessage
 from tests.plans.recording import AFTER_S, Recording, round_with
 from tests.simulator.kalshi.asking import AT, read
 
@@ -246,6 +246,44 @@ def test_what_the_stream_proves_comes_before_an_answer(tmp_path: Path) -> None:
     assert streamed["is_trading"] == 1  # the socket does not say it, the last answer does
     assert ticks[2]["volume"] != 7.5  # the ticker came later
     assert {ticks[n]["source"] for n in range(11, 20)} == {"rest"}
+
+
+def test_the_index_itself_stands_beside_its_proxy(tmp_path: Path) -> None:
+    """A value is of the second that its own time rounds up to; a restart loses none that was written."""
+    each = round_with(None, AT)
+    first = Recording(tmp_path, each.end - 90, spot=70_000.0)
+
+    def publish(made: Recording, second: int, value: str, index: str = "BRTI", ms: int = 0) -> None:
+        message = IndexMessage(f"cfbenchmarks_value:{index}", second * SECOND + ms * 10**6, value, 0)
+        made.record.take(Observation("kalshi", "stream", message.market, message.at, message))
+
+    def record(made: Recording, until: int) -> None:
+        while made.second < until:
+            if made.second != each.end - 31:
+                publish(made, made.second, f"{60_000 + made.second - each.end}.50", ms=200)
+            publish(made, made.second, "3.14", "XRPUSD_RTI")
+            made.pass_to(made.second + 1, each.ticker)
+
+    record(first, each.end - 40)
+    first.record.finish()
+    second = Recording(tmp_path, first.second, spot=70_000.0)
+    record(second, each.end + AFTER_S)
+    ticks = {from_iso(line["time"]) // SECOND - each.end: line for line in of(second, "tick", each.ticker)}
+    assert {line["brti"] for line in ticks.values()} == {70_000}  # the proxy stays what it is
+    assert ticks[-50]["brti_index"] == 60_000.5 - 51
+    assert ticks[-30]["brti_index"] is None  # its value never came
+    assert ticks[-20]["brti_index"] == 60_000.5 - 21
+    [settled] = of(second, "settlement", each.ticker)
+    assert settled["index_ticks_present"] == 59
+    there = [60_000.5 + n - 1 for n in range(-59, 1) if n != -30]
+    assert settled["avg_brti_index"] == round(sum(there) / 59, 2)
+
+
+def test_without_a_key_there_is_no_index(tmp_path: Path) -> None:
+    made, ticker = whole(tmp_path, None, asleep=True)
+    assert {line["brti_index"] for line in of(made, "tick", ticker)} == {None}
+    [settled] = of(made, "settlement", ticker)
+    assert (settled["avg_brti_index"], settled["index_ticks_present"]) == (None, 0)
 
 
 def test_a_listed_market_takes_the_place_of_the_grids(tmp_path: Path) -> None:

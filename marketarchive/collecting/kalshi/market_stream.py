@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, Self
 
+from pydantic import ValidationError
 from scrapy.crawler import Crawler
 from scrapy.settings import BaseSettings
 
@@ -20,10 +21,13 @@ from marketarchive.collecting.streams.stream import StreamSpider
 from marketarchive.collecting.streams.websocket import HandshakeFailure
 from marketarchive.collecting.together.listener import Observation
 from marketarchive.collecting.user_settings import user_setting
+from marketarchive.exceptions import ParseError
+from marketarchive.items import Invalid
 from marketarchive.scope import Scope
 from marketarchive.times import SECOND, from_seconds, utc
 from marketarchive.venues.channel import Update
 from marketarchive.venues.kalshi.answers import is_needing_key
+from marketarchive.venues.kalshi.lifecycle import LIFECYCLE, item_of
 from marketarchive.venues.kalshi.quotes import KalshiQuote
 from marketarchive.venues.kalshi.session import KalshiSession, KalshiTop
 from marketarchive.venues.kalshi.signing import (
@@ -37,7 +41,7 @@ from marketarchive.venues.kalshi.signing import (
 from marketarchive.venues.kalshi.socket import CHANNEL, indices_of, key_of_index, markets_of
 from marketarchive.venues.kalshi.tickers import rounds_series
 from marketarchive.venues.kalshi.wire import error_text
-from marketarchive.venues.market_messages import IndexMessage, QuoteMessage
+from marketarchive.venues.market_messages import IndexMessage, MarketEvent, QuoteMessage
 from marketarchive.venues.symbols import symbols
 
 logger = logging.getLogger(__name__)
@@ -83,7 +87,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         self.run.process.notify(StateSource(self.venue, self.feed, self.state_at))
         await self.look_up()
         self._follow()
-        self.subscribe(key_of_index(index) for index in self._indices())
+        self.subscribe([*(key_of_index(index) for index in self._indices()), LIFECYCLE])
         self._begun_at = self.now()
 
     async def main(self) -> None:
@@ -123,7 +127,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         ]
         for ticker in closed:
             del self.watched[ticker]
-        self.unsubscribe([*closed, *(self._index_keys() if self._is_over() else ())])
+        self.unsubscribe([*closed, *(self._other_keys() if self._is_over() else ())])
 
     def _wanted(self, now: int) -> Iterator[Open]:
         """Yield the markets that are open or will be soon; those that were named however soon."""
@@ -135,8 +139,8 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
     def _is_over(self) -> bool:
         return not self.watched and not self.expects_more
 
-    def _index_keys(self) -> list[str]:
-        return [key for key in self.subscribed if indices_of([key])]
+    def _other_keys(self) -> list[str]:
+        return [key for key in self.subscribed if not markets_of([key])]
 
     def _indices(self) -> list[str]:
         """Return the index that each asset of the chosen series settles on."""
@@ -148,6 +152,8 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         keys = list(keys)
         markets, indices = markets_of(keys), [key for key in keys if indices_of([key])]
         found = [Scope(self.venue, self.feed, (key,), connection, kind="symbol") for key in indices]
+        if LIFECYCLE in keys:
+            found.append(Scope(self.venue, self.feed, (LIFECYCLE,), connection, kind="topic"))
         if markets or not keys:
             found.insert(0, Scope(self.venue, self.feed, tuple(markets), connection, kind="market"))
         return found
@@ -172,7 +178,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
     def new_session(self) -> KalshiSession:
         return KalshiSession()
 
-    def applied(self, at: int, seq: int, updates: Sequence[Update]) -> None:  # noqa: ARG002
+    def applied(self, at: int, seq: int, updates: Sequence[Update]) -> None:
         for update in updates:
             if update.kind == "end":
                 logger.warning("%s is not to be had: %s", update.key, update.detail)
@@ -180,6 +186,18 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
             elif isinstance(update.value, KalshiTop | QuoteMessage | IndexMessage):
                 seen = Observation(self.venue, self.feed, update.key, update.at, update.value)
                 self.run.process.notify(seen)
+            elif isinstance(update.value, MarketEvent) and not update.is_known:
+                self._put_item(update.value, at, seq)
+
+    def _put_item(self, event: MarketEvent, at: int, seq: int) -> None:
+        origin = {"venue": self.venue, "feed": self.feed, "received_at": at, "seq": seq}
+        try:
+            item = item_of(event, origin)
+        except (ParseError, ValidationError) as error:
+            self.put(Invalid(self.venue, self.feed, at, seq, "Lifecycle", str(error)))
+            return
+        if item is not None:
+            self.put(item)
 
 
 class _Rows(SecondBooks[KalshiQuote]):

@@ -26,6 +26,7 @@ class _Line(msgspec.Struct):
     ticker: str
     strike: Decimal | None = None
     brti: Decimal | None = None
+    brti_index: Decimal | None = None
     open_time: str = ""
     close_time: str = ""
     expected_expiration: str = ""
@@ -38,6 +39,7 @@ class History:
 
     markets: dict[str, Followed] = field(default_factory=dict)  # by ticker
     index: dict[int, Decimal | None] = field(default_factory=dict)  # by Unix second
+    published: dict[int, Decimal] = field(default_factory=dict)  # of the index itself, by Unix second
     ticks: int = 0  # of the newest day
     last_tick: int | None = None  # wall ns
 
@@ -97,6 +99,8 @@ def _add(history: History, line: _Line, day: str, series: str, asset: str) -> No
         history.ticks += 1
         history.last_tick = max(at, history.last_tick or at)
         history.index[at // SECOND] = line.brti
+        if line.brti_index is not None:
+            history.published[at // SECOND] = line.brti_index
     elif (market := history.markets.get(line.ticker)) is not None:
         if line.type == "strike_set" and market.strike is None:
             market.strike, market.strike_ns = line.strike, at

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -80,11 +80,16 @@ def strike_set(market: Followed) -> dict[str, Any]:
     }
 
 
+def _mean(values: Sequence[Decimal], places: int) -> Decimal | None:
+    return round(sum(values, Decimal(0)) / len(values), places) if values else None
+
+
 def settlement(market: Followed, final: Market, places: int) -> dict[str, Any]:
     """Return what a `settlement` says. places: decimals of the average."""
     values = market.closing or []
     there = [value for value in values if value is not None]
-    average = round(sum(there, Decimal(0)) / len(there), places) if there else None
+    average = _mean(there, places)
+    of_index = [value for value in market.closing_index or () if value is not None]
     strike = market.strike if market.strike is not None else final.strike
     is_graded = None not in (strike, average) and market.is_plausible is not False and len(there) == MEAN_S
     proxy = None
@@ -97,6 +102,8 @@ def settlement(market: Followed, final: Market, places: int) -> dict[str, Any]:
         "result": result,
         "settlement_ticks": [number(value) for value in values],
         "ticks_present": len(there),
+        "avg_brti_index": number(_mean(of_index, places)),
+        "index_ticks_present": len(of_index),
         "expiration_value": number(final.settlement),
         "payout_yes": None if final.payouts is None else number(Decimal(final.payouts[0])),
         "is_plausible": market.is_plausible,

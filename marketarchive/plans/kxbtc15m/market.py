@@ -32,7 +32,8 @@ class Followed:
     is_strike_written: bool = False
     day: str = ""  # of the newest file that has its market_open
     is_settled: bool = False
-    closing: list[Decimal | None] | None = None  # the index in each of the 60 seconds of its settlement
+    closing: list[Decimal | None] | None = None  # the proxy in each of the 60 seconds of its settlement
+    closing_index: list[Decimal | None] | None = None  # the same of the index itself
     final: Market | None = None  # what says how it ended
 
     @classmethod

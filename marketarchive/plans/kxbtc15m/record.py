@@ -19,6 +19,7 @@ from marketarchive.collecting.together.claim import claim
 from marketarchive.collecting.together.listener import Listener, Observation, RowWriter, Total
 from marketarchive.items import Gap, Market
 from marketarchive.plans.kxbtc15m import history
+from marketarchive.plans.kxbtc15m.index import PublishedIndex
 from marketarchive.plans.kxbtc15m.lines import line, number, opening, prices, seconds, settlement, strike_set
 from marketarchive.plans.kxbtc15m.market import Followed
 from marketarchive.plans.kxbtc15m.quotes import (
@@ -33,7 +34,7 @@ from marketarchive.plans.kxbtc15m.spot import NOTHING, SHOWN, SpotMarkets, SpotS
 from marketarchive.times import SECOND, utc
 from marketarchive.venues.brti import MEAN_S
 from marketarchive.venues.kalshi.tickers import ROUND_S, round_at, rounds_series
-from marketarchive.venues.market_messages import QuoteMessage
+from marketarchive.venues.market_messages import IndexMessage, QuoteMessage
 
 WAIT_S = 2
 """A second is written so long after it: an answer that takes longer is too old to count."""
@@ -64,6 +65,7 @@ class Record(Listener):
         self._sources: list[QuoteSource] = [self._streamed, self._polled]  # the best first
         self._spot = SpotMarkets(self._assets.values())
         self._index: dict[str, dict[int, Decimal | None]] = {asset: {} for asset in self._assets.values()}
+        self._published = PublishedIndex(self._assets.values())
         self._waiting: dict[int, Mapping[str, SpotSecond]] = {}  # by Unix second, to be written
         self._counts = {series: Counts() for series in chosen}
         self._gaps = 0
@@ -83,6 +85,7 @@ class Record(Listener):
             found = history.read(self._folder, series, asset)
             self._markets.update(found.markets)
             self._index[asset].update(found.index)
+            self._published.restore(asset, found.published)
         for market in self._markets.values():
             if not market.is_settled and market.close_ns <= clock.now_ns():
                 self._note_closing(market)
@@ -100,6 +103,8 @@ class Record(Listener):
             self._streamed.take_source(item)
         elif isinstance(item, Observation) and isinstance(item.value, QuoteMessage):
             self._streamed.take(item.value)
+        elif isinstance(item, Observation) and isinstance(item.value, IndexMessage):
+            self._published.take(item.value)
         elif isinstance(item, Gap) and item.is_first:
             self._gaps += 1
 
@@ -174,9 +179,11 @@ class Record(Listener):
                 self._polled.forget(ticker)
                 self._streamed.forget(ticker)
                 del self._markets[ticker]
+        kept_from = at // SECOND - 2 * MEAN_S
         for values in self._index.values():
-            for second in [second for second in values if second < at // SECOND - 2 * MEAN_S]:
+            for second in [second for second in values if second < kept_from]:
                 del values[second]
+        self._published.forget(kept_from)
 
     # ---- markets -----------------------------------------------------------------------------------------
 
@@ -199,7 +206,9 @@ class Record(Listener):
     def _note_closing(self, market: Followed) -> None:
         """Keep the index of the seconds that a settlement is the mean of: (close - 60 s, close]."""
         close, values = market.close_ns // SECOND, self._index[market.asset]
-        market.closing = [values.get(second) for second in range(close - MEAN_S + 1, close + 1)]
+        seconds = range(close - MEAN_S + 1, close + 1)
+        market.closing = [values.get(second) for second in seconds]
+        market.closing_index = [self._published.at(market.asset, second) for second in seconds]
 
     def _is_observed(self, quote: YesQuote | None, market: Followed, spot: SpotSecond) -> bool:
         """Return whether the venue's state is fresh and, where exchanges are collected, one of them is."""
@@ -248,6 +257,7 @@ class Record(Listener):
             "feeds": {venue: number(spot.mids.get(venue)) for venue in SHOWN},
             "secs_until_close": seconds(market.close_ns - at),
             "brti_venues": list(spot.venues),
+            "brti_index": number(self._published.at(market.asset, at // SECOND)),
             "is_observed": int(is_observed),
             "is_trading": None if seen is None or seen.is_trading is None else int(seen.is_trading),
             "source": None if quote is None else quote.source,

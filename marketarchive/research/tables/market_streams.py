@@ -56,7 +56,10 @@ def watched(read: Reading) -> Iterator[Watched]:
         if declared is not None and declared.is_numbered:
             of_connection[found_in, name] |= day.since(day.at(seconds), STREAM_S)
     found: dict[tuple[str, str], list[SubscriptionSpan]] = defaultdict(list)
+    rowless = () if declared is None else declared.rowless
     for span in spans(reported, seen, ends):
+        if span.name in rowless:
+            continue
         found[span.run, span.name].append(span)
     for (found_in, market), of in found.items():
         observed, quiet = day.none(), day.none()

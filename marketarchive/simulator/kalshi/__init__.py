@@ -9,6 +9,7 @@ from marketarchive.simulator.catalog import Catalog, Life
 from marketarchive.simulator.kalshi.access import ROUTE, Access
 from marketarchive.simulator.kalshi.books import Books
 from marketarchive.simulator.kalshi.catalog import Listings, quote
+from marketarchive.simulator.kalshi.lifecycle import Lifecycle
 from marketarchive.simulator.kalshi.rest import Rest
 from marketarchive.simulator.kalshi.rounds import INDICES, LISTED_AHEAD_S, LIVE_S, Rounds, SimRound, by_ticker
 from marketarchive.simulator.kalshi.stream import StreamSession
@@ -50,6 +51,7 @@ class Kalshi:
         self.rounds = Rounds(seed, prices)
         self.books = Books(seed, prices)
         self.stream = StreamWorld(self.books, prices)
+        self.lives = Lifecycle(self.rounds)
         self.access = Access()
         self._rest = Rest(self.rounds, self.books)
 
@@ -73,7 +75,7 @@ class Kalshi:
     def session(self) -> StreamSession:
         """Return the venue's side of a connection that is let in."""
         indices = {index: asset for asset, index in INDICES.items() if asset in ASSETS}
-        return StreamSession(self.stream, self._round_of, indices)
+        return StreamSession(self.stream, self.lives, self._round_of, indices)
 
     def _round_of(self, ticker: str) -> SimRound | None:
         end_ns = market_facts(ticker).end_ns

@@ -67,7 +67,7 @@ class Rows:
             "price_level_structure": "tapered_deci_cent",
             "price_ranges": RANGES,
             "result": each.result if status in ("determined", "finalized") else "",
-            "rules_primary": _rules(each),
+            "rules_primary": rules_of(each),
             "rules_secondary": SECONDARY.format(digits=DIGITS[each.asset]),
             "settlement_bounds_type": "default",
             "settlement_timer_seconds": 1,
@@ -81,7 +81,7 @@ class Rows:
             "yes_ask_size_fp": ask[1] if ask else "0.00",
             "yes_bid_dollars": yes_bid,
             "yes_bid_size_fp": bid[1] if bid else "0.00",
-            "yes_sub_title": f"Target Price: ${each.strike:,}" if has_strike else "Target price: TBD",
+            "yes_sub_title": title_of(each) if has_strike else "Target price: TBD",
         }
         if has_strike:
             row["floor_strike"] = msgspec.Raw(str(each.strike).encode())
@@ -213,7 +213,13 @@ def _other(price: str) -> str:
     return dollars(1000 - round(float(price) * 1000))
 
 
-def _rules(each: SimRound) -> str:
+def title_of(each: SimRound) -> str:
+    """Return what YES stands for once the strike is there."""
+    return f"Target Price: ${each.strike:,}"
+
+
+def rules_of(each: SimRound) -> str:
+    """Return the rule that decides a round, as its row states it."""
     index = INDICES[each.asset]
     closes, opens = (utc(at * SECOND).astimezone(EASTERN) for at in (each.end, each.start))
     mean = f"the simple average of the sixty seconds of CF Benchmarks' {index} before"

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from marketarchive.simulator.kalshi.books import Level, SimTrade, dollars
+from marketarchive.simulator.kalshi.lifecycle import LIFECYCLE, Lifecycle, LifeEvent
 from marketarchive.simulator.kalshi.rounds import SimRound
 from marketarchive.simulator.kalshi.stream_world import (
     INDEX_LAG,
@@ -22,14 +23,15 @@ from marketarchive.simulator.kalshi.stream_world import (
 )
 from marketarchive.simulator.noise import digest
 from marketarchive.simulator.sockets import Frame, SocketReply, message_of
-from marketarchive.times import SECOND, from_iso, iso, to_ms
+from marketarchive.times import MILLISECOND, SECOND, from_iso, iso, to_ms
 
 BOOK, TICKER, TRADE, INDEX = "orderbook_delta", "ticker", "trade", "cfbenchmarks_value"
 BRTI = "BRTI"
 BRTI_DECIMALS, DECIMALS = 2, 8
 """Of an index as it is published: of others than BRTI no source tells; at 2 most of XRP's would be lost."""
-CHANNELS = (BOOK, TICKER, TRADE, INDEX)
-_NUMBERED = (BOOK, TRADE, INDEX)
+CHANNELS = (BOOK, TICKER, TRADE, INDEX, LIFECYCLE)
+_NUMBERED = (BOOK, TRADE, INDEX, LIFECYCLE)
+LIFE_LAG = 700 * MILLISECOND
 _SENT_AFTER_MS = 2
 """Milliseconds from what happens to when it is queued."""
 
@@ -46,10 +48,18 @@ class StreamSession:
     name = ""
 
     def __init__(
-        self, world: StreamWorld, find: Callable[[str], SimRound | None], indices: Mapping[str, str]
+        self,
+        world: StreamWorld,
+        lives: Lifecycle,
+        find: Callable[[str], SimRound | None],
+        indices: Mapping[str, str],
     ) -> None:
-        """Serve a connection. find: the round of a ticker; indices: id -> asset."""
+        """Serve a connection.
+
+        lives: what happens to markets; find: the round of a ticker; indices: id -> asset.
+        """
         self._world = world
+        self._lives = lives
         self._find = find
         self._indices = indices
         self._keys: dict[str, dict[Key, None]] = {}  # by channel
@@ -96,7 +106,7 @@ class StreamSession:
         for channel in channels:
             is_new = channel not in self._sids
             sid = self._sids.setdefault(channel, len(self._sids) + 1)
-            keys = indices if channel == INDEX else markets
+            keys = {INDEX: indices, LIFECYCLE: []}.get(channel, markets)
             if is_new:
                 message = {"channel": channel, "sid": sid}
                 answers.append(
@@ -192,6 +202,8 @@ class StreamSession:
         return found
 
     def _of_second(self, channel: str, second: int) -> Iterator[Frame]:
+        if channel == LIFECYCLE and channel in self._keys:
+            yield from map(self._life, self._lives.at(second))
         for key in self._keys.get(channel, ()):
             if channel == INDEX:
                 yield self._index(key, self._world.index(self._indices[key], second))
@@ -308,6 +320,10 @@ class StreamSession:
         if price.settling is not None:
             message["last_60s_windowed_average_15min"] = _mean(*price.settling)
         return self._sent(INDEX, INDEX, ns, "index", message, symbol=index)
+
+    def _life(self, event: LifeEvent) -> Frame:
+        ns = event.second * SECOND + LIFE_LAG
+        return self._sent(LIFECYCLE, LIFECYCLE, ns, "lifecycle", event.message, symbol=event.ticker)
 
     def _sent(
         self,

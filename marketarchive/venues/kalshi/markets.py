@@ -11,6 +11,7 @@ there before its open, and on some never; `expiration_value` is "" until it is k
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
@@ -20,7 +21,7 @@ import msgspec
 from pydantic import ValidationError
 
 from marketarchive.exceptions import ParseError
-from marketarchive.items import Market, PriceSnapshot
+from marketarchive.items import Market, PriceSnapshot, ResultKind
 from marketarchive.times import from_datetime
 from marketarchive.venues.kalshi import wire
 from marketarchive.venues.kalshi.settlement import terms_of
@@ -126,7 +127,7 @@ def _add_markets(
         except ParseError as error:
             parsed.errors.append(error)
         except ValidationError as error:
-            parsed.errors.append(_invalid(key, error))
+            parsed.errors.append(invalid(key, error))
 
 
 def _add_market(
@@ -150,13 +151,13 @@ def _add_market(
 
 def _market(row: wire.SentMarket, event: wire.SentEvent | None, received: Received) -> Market:
     start_at, end_at = _time(row, "open_time"), _time(row, "close_time")
-    asset, duration = _round(row.ticker, start_at, end_at)
     state = _STATES.get(row.status)
-    kind, resolution, payouts = _result(row)
+    kind, resolution, payouts = result_of(
+        row.ticker, row.status, row.result, wire.dollars(row.settlement_value_dollars, row.settlement_value)
+    )
     settlement = _number(row.expiration_value)
     volume = row.volume if row.volume_fp is None else row.volume_fp
     status = _status(row, is_decided=kind is not None)
-    steps = [each.step for each in row.price_ranges or () if each.step.is_finite() and each.step > 0]
     return Market(
         **received.origin(),
         platform=PLATFORM,
@@ -170,9 +171,9 @@ def _market(row: wire.SentMarket, event: wire.SentEvent | None, received: Receiv
         description="\n\n".join(filter(None, (row.rules_primary, row.rules_secondary))) or None,
         category=_category(event),
         outcomes=OUTCOMES,
-        asset=asset,
+        asset=market_facts(row.ticker).asset,
         series=series_of(row.ticker) if event is None else event.series_ticker,
-        duration=duration,
+        duration=duration_of(row.ticker, start_at, end_at),
         start_at=start_at,
         end_at=end_at,
         expected_end_at=_time(row, "expected_expiration_time"),
@@ -193,7 +194,7 @@ def _market(row: wire.SentMarket, event: wire.SentEvent | None, received: Receiv
         resolution_source=None if kind is None else RESOLUTION_SOURCE,
         rule=_rule(row),
         resolved_at=_time(row, "settlement_ts") if kind is not None else None,
-        tick_size=min(steps, default=None),
+        tick_size=tick_size(row.price_ranges),
     )
 
 
@@ -241,16 +242,19 @@ def _real(price: Decimal | None, size: Decimal | None) -> Decimal | None:
     return price
 
 
-def _round(
-    ticker: str, start_at: datetime | None, end_at: datetime | None
-) -> tuple[str | None, Literal["15m"] | None]:
-    """Return asset and duration; the times that the market states decide whether it is a round."""
-    asset = market_facts(ticker).asset
+def duration_of(ticker: str, start_at: datetime | None, end_at: datetime | None) -> Literal["15m"] | None:
+    """Return `15m` of a round, None of anything else; the times that it states decide, where it does."""
     if series_of(ticker) not in rounds_series():
-        return asset, None
+        return None
     if start_at is None or end_at is None:
-        return asset, "15m"
-    return asset, "15m" if from_datetime(end_at) - from_datetime(start_at) == ROUND_NS else None
+        return "15m"
+    return "15m" if from_datetime(end_at) - from_datetime(start_at) == ROUND_NS else None
+
+
+def tick_size(ranges: Iterable[wire.SentRange] | None) -> Decimal | None:
+    """Return the finest step of prices, None where none is stated."""
+    steps = [each.step for each in ranges or () if each.step.is_finite() and each.step > 0]
+    return min(steps, default=None)
 
 
 def _status(row: wire.SentMarket, *, is_decided: bool) -> Status:
@@ -270,28 +274,26 @@ def _closed_at(status: Status, end_at: datetime | None, received_at: int) -> dat
     return end_at if from_datetime(end_at) <= received_at else None
 
 
-def _result(
-    row: wire.SentMarket,
-) -> tuple[Literal["winner", "scalar"] | None, str | None, tuple[str, str] | None]:
-    """Return (kind, winner's label, payouts of yes and no); None thrice without a result."""
-    value = wire.dollars(row.settlement_value_dollars, row.settlement_value)
+def result_of(
+    ticker: str, status: str, result: str | None, value: Decimal | None
+) -> tuple[ResultKind | None, str | None, tuple[str, str] | None]:
+    """Return (kind, winner's label, payouts of yes and no); None thrice without a result.
+
+    value: dollars that a contract of YES is paid, as far as it is stated. Raises ParseError.
+    """
     if value is not None and not (value.is_finite() and 0 <= value <= 1):
         raise ParseError(
-            ITEM,
-            f"{row.ticker}: settlement value {value} is not within [0, 1]",
-            ("settlement_value_dollars",),
+            ITEM, f"{ticker}: settlement value {value} is not within [0, 1]", ("settlement_value_dollars",)
         )
-    if not row.result or row.status not in _STATES:
+    if not result or status not in _STATES:
         return None, None, None
-    if row.result in OUTCOMES:
-        value = Decimal(row.result == "yes") if value is None else value
-        return "winner", row.result, (wire.plain(value), wire.plain(1 - value))
-    if row.result != "scalar":
-        raise ParseError(ITEM, f"{row.ticker}: result={row.result!r} is not known", ("result",))
+    if result in OUTCOMES:
+        value = Decimal(result == "yes") if value is None else value
+        return "winner", result, (wire.plain(value), wire.plain(1 - value))
+    if result != "scalar":
+        raise ParseError(ITEM, f"{ticker}: result={result!r} is not known", ("result",))
     if value is None:
-        raise ParseError(
-            ITEM, f"{row.ticker}: a scalar result without its value", ("settlement_value_dollars",)
-        )
+        raise ParseError(ITEM, f"{ticker}: a scalar result without its value", ("settlement_value_dollars",))
     return "scalar", None, (wire.plain(value), wire.plain(1 - value))
 
 
@@ -318,7 +320,8 @@ def _number(value: str | float | None) -> Decimal | None:
     return found if found is not None and found.is_finite() else None
 
 
-def _invalid(key: str, error: ValidationError) -> ParseError:
+def invalid(key: str, error: ValidationError) -> ParseError:
+    """Return the error of a market whose fields do not fit together."""
     details = error.errors(include_url=False, include_context=False)
     fields = tuple(str(each["loc"][0]) if each["loc"] else "" for each in details)
     texts = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in details)

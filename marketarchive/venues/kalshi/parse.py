@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from pydantic import ValidationError
+
 from marketarchive.exceptions import ParseError
-from marketarchive.venues.kalshi import books, candles, exchange, markets, trades
+from marketarchive.venues.kalshi import books, candles, exchange, lifecycle, markets, socket, trades
 from marketarchive.venues.kalshi.endpoints import BASE, DEMO_BASE
+from marketarchive.venues.market_messages import MarketEvent
 from marketarchive.venues.messages import Parsed, Received
 
 _ROUTES: list[tuple[re.Pattern[str], Callable[[Received], Parsed]]] = [
@@ -28,13 +31,29 @@ _ROUTES: list[tuple[re.Pattern[str], Callable[[Received], Parsed]]] = [
 
 
 def parse(received: Received) -> Parsed:
-    """Return what a message with status 200 says.
+    """Return what a message with status 200 says, or a frame of a market's life cycle.
 
     One bad row is one entry of `errors`; a document that is not what its route promises, or that no function
     here reads, raises ParseError.
     """
+    if received.connection is not None:
+        return parse_frame(received)
     path = received.canonical_url.removeprefix(BASE).removeprefix(DEMO_BASE)
     for pattern, read in _ROUTES:
         if path != received.canonical_url and pattern.fullmatch(path):
             return read(received)
     raise ParseError("message", f"nothing reads {received.canonical_url}")
+
+
+def parse_frame(received: Received) -> Parsed:
+    """Return what a frame says for the market master: nothing but of life cycles. Raises ParseError."""
+    parsed = Parsed()
+    for message in socket.decode(received.payload, received.received_at).messages:
+        if isinstance(message, MarketEvent):
+            try:
+                item = lifecycle.item_of(message, received.origin())
+            except ValidationError as error:
+                raise markets.invalid(message.market, error) from error
+            if item is not None:
+                parsed.items.append(item)
+    return parsed

@@ -1,18 +1,28 @@
-"""One connection to Kalshi: which subscription of it has which id, and what its frames say."""
+"""One connection to Kalshi: which subscription of it has which id, and what its frames say.
+
+The life cycle of markets is a key of its own, and may be silent for minutes. Then the order of the connection
+proves it: a good frame of another subscription, or a list of those that stand, which is requested where all
+are silent. What was lost all the same shows by the number of its next frame: a gap since the one before.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Verdict
+from marketarchive.times import SECOND, from_seconds
 from marketarchive.venues.book import BookSide
 from marketarchive.venues.channel import Update
-from marketarchive.venues.exchange_books import MarketBook, level_of
+from marketarchive.venues.exchange_books import Applied, MarketBook, level_of
 from marketarchive.venues.exchange_session import BookTop, ExchangeSession
 from marketarchive.venues.kalshi import socket
-from marketarchive.venues.kalshi.socket import BOOK, INDEX, OF_MARKETS, TERMINAL, WIRE, RefusedError
+from marketarchive.venues.kalshi.lifecycle import LIFECYCLE
+from marketarchive.venues.kalshi.socket import BOOK, CHANNEL, INDEX, OF_MARKETS, TERMINAL, WIRE, RefusedError
+from marketarchive.venues.market_messages import MarketEvent
+
+_AHEAD = from_seconds(CHANNEL.ahead_s)
 
 
 class KalshiTop(BookTop, frozen=True, gc=False):
@@ -23,12 +33,13 @@ class KalshiTop(BookTop, frozen=True, gc=False):
 
 
 class KalshiSession(ExchangeSession):
-    """Keys are tickers, and indices as `socket.key_of_index` has them."""
+    """Keys are tickers, indices as `socket.key_of_index` has them, and `LIFECYCLE`."""
 
     def __init__(self) -> None:
         super().__init__(WIRE)
         self._sids: dict[str, int] = {}  # by channel
         self._command = 0  # the newest one's id
+        self._ordered_at = 0  # newest date, ns, up to which order was said to prove the life cycle
         self._keys_of: dict[int, list[str]] = {}  # command that subscribes -> its keys
 
     # ---- texts -----------------------------------------------------------------------------------------
@@ -36,10 +47,8 @@ class KalshiSession(ExchangeSession):
     def subscribe(self, keys: Sequence[str], *, is_first: bool) -> list[str]:  # noqa: ARG002  (no difference)
         self._keys.update(keys)
         texts = socket.subscribe(keys, self._command + 1)
-        for part in (socket.markets_of(keys), [key for key in keys if key not in socket.markets_of(keys)]):
-            if part:
-                self._command += 1
-                self._keys_of[self._command] = part
+        for part in socket.by_channels(keys):
+            self._keys_of[self._next()] = part
         return texts
 
     def unsubscribe(self, keys: Sequence[str]) -> list[str]:
@@ -49,14 +58,25 @@ class KalshiSession(ExchangeSession):
         texts = [socket.delete_markets(sid, markets, self._next()) for sid in sids if markets]
         if indices and INDEX in self._sids:
             texts.append(socket.delete_indices(self._sids[INDEX], indices, self._next()))
+        if LIFECYCLE in keys and (sid := self._sids.pop(LIFECYCLE, None)) is not None:
+            texts.append(socket.unsubscribe(sid, self._next()))
         return texts
 
     def resync(self, keys: Sequence[str]) -> list[str]:
-        """Request the books of markets; what is held of them goes on, the subscription does."""
+        """Request the books of markets, and whether the life cycle of markets is still subscribed.
+
+        What is held of them goes on, the subscriptions do.
+        """
+        texts = []
         markets = socket.markets_of(keys)
-        if not markets or BOOK not in self._sids:
-            return []
-        return [socket.get_snapshot(self._sids[BOOK], markets, self._next())]
+        if markets and BOOK in self._sids:
+            texts.append(socket.get_snapshot(self._sids[BOOK], markets, self._next()))
+        if LIFECYCLE in keys and LIFECYCLE in self._sids:
+            texts.append(socket.list_subscriptions(self._next()))
+        return texts
+
+    def markets(self) -> list[str]:
+        return socket.markets_of(super().markets())
 
     def _next(self) -> int:
         self._command += 1
@@ -65,20 +85,54 @@ class KalshiSession(ExchangeSession):
     # ---- what comes ------------------------------------------------------------------------------------
 
     def apply(self, received_at: int, seq: int, payload: bytes, *, latest: int, verify: bool) -> list[Update]:
-        if (made := socket.subscribed(payload)) is not None:
-            self._sids[made.channel] = made.sid
+        replied = socket.subscriptions(payload)
+        self._sids.update((each.channel, each.sid) for each in replied)
         try:
-            return super().apply(received_at, seq, payload, latest=latest, verify=verify)
+            updates = super().apply(received_at, seq, payload, latest=latest, verify=verify)
         except RefusedError as refusal:
             return self._refused(refusal)
+        if LIFECYCLE in self._keys and LIFECYCLE in self._sids:
+            updates += self._ordered(updates, latest)
+            if any(each.channel == LIFECYCLE for each in replied):
+                now = latest - _AHEAD  # the wall's time may be stepped
+                updates.append(Update(LIFECYCLE, "snapshot", now, "ok", group=self._lifecycle))
+        return updates
+
+    def _ordered(self, updates: Sequence[Update], latest: int) -> list[Update]:
+        """Return what good frames of other subscriptions say of the life cycle, once a second."""
+        for update in updates:
+            is_good = update.integrity == "ok" and update.key != LIFECYCLE
+            if is_good and self._ordered_at + SECOND <= update.at <= latest:
+                self._ordered_at = update.at
+                return [Update("", "mark", update.at, "ok", group=self._lifecycle)]
+        return []
+
+    @property
+    def _lifecycle(self) -> str:
+        """Return the sequence of the life cycle's frames."""
+        return str(self._sids.get(LIFECYCLE, ""))
+
+    def _updates(self, one: Applied, received_at: int, seq: int) -> Iterator[Update]:
+        """Return those of a message; one of a market's life cycle is of that key, whatever its market."""
+        event = one.message
+        if isinstance(event, MarketEvent):
+            known, group = one.is_known, self._lifecycle
+            yield Update(LIFECYCLE, "trade", event.at, one.verdict, is_known=known, value=event, group=group)
+        elif event is None and one.verdict == "failed" and one.sequence == self._lifecycle:
+            at = one.at or received_at
+            yield Update(
+                LIFECYCLE, "trade", at, "failed", base=one.before, detail=one.detail, group=one.sequence
+            )
+        else:
+            yield from super()._updates(one, received_at, seq)
 
     def _refused(self, refusal: RefusedError) -> list[Update]:
-        """Return what a refusal means: a refused index ends, all else may be subscribed another time."""
+        """Return what a refusal means: an index or the life cycle ends, all else may be subscribed later."""
         damage = Update("", "damage", refusal.at, value=refusal)
         if refusal.code in TERMINAL:
             return [Update("", "renew", refusal.at), damage]
         keys = self._keys_of.get(refusal.command or 0, [])
-        if socket.indices_of(keys):
+        if keys and not socket.markets_of(keys):
             return [Update(key, "end", refusal.at, detail=str(refusal)) for key in keys]
         return [damage]
 
@@ -92,6 +146,8 @@ class KalshiSession(ExchangeSession):
             return self._keys_of.get(refusal.command, [])
         except ParseError:
             pass
+        if f'"{LIFECYCLE}"'.encode() in payload:
+            return [LIFECYCLE]
         return super().concerned(payload)
 
     def top(self, book: MarketBook, received_at: int, seq: int, verdict: Verdict) -> KalshiTop:

@@ -10,6 +10,7 @@ none.
     {"type":"orderbook_delta","sid":1,"seq":2,"msg":{"market_ticker","price_dollars":"0.4700",
      "delta_fp":"-3.00","side":"yes","ts":"2026-06-11T06:31:29.957081Z","ts_ms":1781159489957}}
 
+A list of subscriptions, {"id":3,"type":"ok","msg":[{"channel":"orderbook_delta","sid":1}]}, has no number.
 A delta's size is a signed change. Levels of NO stand at the price of YES that they offer at (0.52 of a bid
 for NO at 0.48), because the subscription says `use_yes_price`: without it the venue sends the NO price, and
 it has announced to turn that round. Until 2026-03-12 tickers had whole cents beside the texts of dollars.
@@ -28,12 +29,14 @@ from marketarchive.times import from_iso, from_ms
 from marketarchive.venues.book import price_of
 from marketarchive.venues.channel import Channel
 from marketarchive.venues.endpoint import Endpoint, Limit
+from marketarchive.venues.kalshi.lifecycle import LIFECYCLE, SentLifecycle
 from marketarchive.venues.market_messages import (
     Amount,
     BookMessage,
     Decoded,
     IndexMessage,
     Level,
+    MarketEvent,
     MarketMessage,
     Mean,
     QuoteMessage,
@@ -54,7 +57,9 @@ CHANNEL = Channel(
     keys_per_connection=500,
     heartbeat=None,  # the venue pings every 10 s; a silent book is requested, and a dead peer sends none
     has_resync=True,
-    unproven="trades after which none of any market follows on their connection; tickers",
+    unproven=(
+        f"trades after which none of any market follows on their connection; the same of {LIFECYCLE}; tickers"
+    ),
 )
 
 BOOK, TICKER, TRADE = "orderbook_delta", "ticker", "trade"
@@ -166,10 +171,12 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
     "ticker": msgspec.json.Decoder(_Ticker),
     "trade": msgspec.json.Decoder(_Trade),
     INDEX: msgspec.json.Decoder(_Index),
+    LIFECYCLE: msgspec.json.Decoder(SentLifecycle),
 }
 _INDEX_DATA = msgspec.json.Decoder(_IndexData)
 _ERROR = msgspec.json.Decoder(_Error)
 _SUBSCRIBED = msgspec.json.Decoder(Subscribed)
+_LISTED = msgspec.json.Decoder(list[Subscribed])
 
 
 def decode(payload: bytes, received_at: int) -> Decoded:
@@ -188,15 +195,17 @@ def decode(payload: bytes, received_at: int) -> Decoded:
     return Decoded(messages, frame.seq, at, sequence="" if frame.sid is None else str(frame.sid))
 
 
-def subscribed(payload: bytes) -> Subscribed | None:
-    """Return what a frame says of a subscription that was made; None where it says nothing of one."""
-    if b'"subscribed"' not in payload:
-        return None
+def subscriptions(payload: bytes) -> list[Subscribed]:
+    """Return the subscriptions that a reply names: one that was made, or all that stand, as requested."""
+    if b'"subscribed"' not in payload and b'"ok"' not in payload:
+        return []
     try:
         frame = _FRAME.decode(payload)
-        return _SUBSCRIBED.decode(frame.msg) if frame.type == "subscribed" else None
+        if frame.type == "subscribed":
+            return [_SUBSCRIBED.decode(frame.msg)]
+        return _LISTED.decode(frame.msg) if frame.type == "ok" else []
     except msgspec.DecodeError:
-        return None
+        return []
 
 
 def _message(sent: Any, sent_at: int, received_at: int) -> MarketMessage:
@@ -214,6 +223,8 @@ def _message(sent: Any, sent_at: int, received_at: int) -> MarketMessage:
             return _quote(sent, received_at)
         case _Trade():
             return _trade(sent, received_at)
+        case SentLifecycle():
+            return MarketEvent(sent.market_ticker, sent_at or received_at, sent.event_type, sent)
     return _index(sent)
 
 
@@ -304,30 +315,39 @@ def indices_of(keys: Iterable[str]) -> list[str]:
 
 def markets_of(keys: Iterable[str]) -> list[str]:
     """Return the tickers of the markets among `keys`."""
-    return [key for key in keys if not key.startswith(_INDEX_PREFIX)]
+    return [key for key in keys if key != LIFECYCLE and not key.startswith(_INDEX_PREFIX)]
+
+
+def by_channels(keys: Sequence[str]) -> list[list[str]]:
+    """Return `keys` in parts, each of what one command subscribes."""
+    indices = [key for key in keys if key.startswith(_INDEX_PREFIX)]
+    return [part for part in (markets_of(keys), indices, [LIFECYCLE] * (LIFECYCLE in keys)) if part]
 
 
 # ---- what is sent ----------------------------------------------------------------------------------------
 
 
 def subscribe(keys: Sequence[str], first_id: int = 1) -> list[str]:
-    """Return a text for the channels of markets and one for indices, as far as there are any.
+    """Return a text for each of `by_channels`.
 
     A second one for a channel adds to its subscription (changelog, 2025-10-01). first_id: of the commands.
     """
-    texts = []
-    if markets := markets_of(keys):
-        params = {
-            "channels": list(OF_MARKETS),
-            "market_tickers": markets,
-            "use_yes_price": True,
-            "send_initial_snapshot": True,  # of tickers; books always have one
-        }
-        texts.append(_command(first_id, "subscribe", params))
-    if indices := indices_of(keys):
-        params = {"channels": [INDEX], "index_ids": indices}
-        texts.append(_command(first_id + len(texts), "subscribe", params))
-    return texts
+    return [
+        _command(number, "subscribe", _of(part)) for number, part in enumerate(by_channels(keys), first_id)
+    ]
+
+
+def _of(part: Sequence[str]) -> dict[str, Any]:
+    if part[0] == LIFECYCLE:
+        return {"channels": [LIFECYCLE]}
+    if indices := indices_of(part):
+        return {"channels": [INDEX], "index_ids": indices}
+    return {
+        "channels": list(OF_MARKETS),
+        "market_tickers": list(part),
+        "use_yes_price": True,
+        "send_initial_snapshot": True,  # of tickers; books always have one
+    }
 
 
 def delete_markets(sid: int, markets: Sequence[str], command: int) -> str:
@@ -338,6 +358,16 @@ def delete_markets(sid: int, markets: Sequence[str], command: int) -> str:
 def delete_indices(sid: int, indices: Sequence[str], command: int) -> str:
     """Return the text that takes indices out of a subscription."""
     return _update(sid, command, action="unsubscribe_indices", index_ids=list(indices))
+
+
+def unsubscribe(sid: int, command: int) -> str:
+    """Return the text that ends a subscription."""
+    return _command(command, "unsubscribe", {"sids": [sid]})
+
+
+def list_subscriptions(command: int) -> str:
+    """Return the text that requests which subscriptions stand."""
+    return msgspec.json.encode({"id": command, "cmd": "list_subscriptions"}).decode()
 
 
 def get_snapshot(sid: int, markets: Sequence[str], command: int) -> str:

@@ -7,6 +7,7 @@ from marketarchive.venues.kalshi.answers import judge
 from marketarchive.venues.kalshi.candles import CandleRows
 from marketarchive.venues.kalshi.catalogue import CATALOGUE
 from marketarchive.venues.kalshi.endpoints import BASE
+from marketarchive.venues.kalshi.lifecycle import LIFECYCLE
 from marketarchive.venues.kalshi.parse import parse
 from marketarchive.venues.kalshi.probe import PROBE
 from marketarchive.venues.kalshi.queries import next_page
@@ -36,6 +37,8 @@ VENUE = Venue(
             rows=StreamRows,
             price_range=(0, 1),
             is_numbered=True,
+            rowless=frozenset({LIFECYCLE}),
+            market_mark=f'"{LIFECYCLE}"'.encode(),
             titles={"": "Kalshi, order books", INDEX: "CF Benchmarks, by Kalshi"},
         ),
         "trades": Feed(tables=("trades",), rows=TradeRows, is_polled=True),

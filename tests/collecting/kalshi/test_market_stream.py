@@ -15,6 +15,7 @@ from marketarchive.collecting.together.listener import Listener, Observation
 from marketarchive.spiders.kalshi_stream import KalshiStream
 from marketarchive.times import SECOND
 from marketarchive.venues.channel import Update
+from marketarchive.venues.kalshi.lifecycle import LIFECYCLE
 from marketarchive.venues.kalshi.session import KalshiTop
 from marketarchive.venues.kalshi.tickers import ROUND_NS, ticker_of
 from marketarchive.venues.market_messages import IndexMessage, QuoteMessage
@@ -82,8 +83,9 @@ async def test_an_index_that_is_refused_is_let_go(
 
 
 async def test_gaps_name_markets_and_indices_each_in_their_words(spider: KalshiStream) -> None:
-    found = [scope.as_dict() for scope in spider.scopes([MARKET, BRTI], "c1")]
+    found = [scope.as_dict() for scope in spider.scopes([MARKET, BRTI, LIFECYCLE], "c1")]
     assert found == [
         {"connection": "c1", "markets": [MARKET]},
         {"connection": "c1", "topics": ["cfbenchmarks_value"], "symbol": "BRTI"},
+        {"connection": "c1", "topics": ["market_lifecycle_v2"]},
     ]

@@ -20,7 +20,7 @@ from marketarchive.times import SECOND
 from marketarchive.venues.brti import PARAMETERS, RealTimeIndex
 from tests.archive.writing import NOON
 from tests.e2e.harness import command
-from tests.research.kalshi.recording import START, answered, row, simulated
+from tests.research.kalshi.recording import START, answered, minute, row, simulated, streamed
 from tests.research.test_brti import ALL, DAYS, WORLDS, symbols, true_books
 
 OPEN, CLOSE = START, START + 900
@@ -124,6 +124,30 @@ def test_the_command_prints_a_table_and_json(recorded: Path) -> None:
     assert found["nothing"] is None
     assert len(found["windows"]) == 12
     assert found["rows"][0]["whole"] == 2
+
+
+def test_the_index_itself_is_compared_second_by_second(recorded: Path) -> None:
+    """Where its frames are archived; a value that never came is no pair."""
+    root = recorded.parent / "indexed"
+    root.mkdir()
+    truth = true_index(CLOSE)
+    values = [truth[CLOSE - 59 + n] + Decimal(n % 3) for n in range(60)]
+    frames = minute(CLOSE, values)
+    streamed(root, [*frames[:10], *frames[11:], *minute(CLOSE + 900, values)])
+    books(root, SEEN)
+    found = brti_errors(root)
+    [row_] = found.index_rows
+    assert (row_.asset, row_.minutes, row_.index_seconds, row_.seconds) == ("BTC", 2, 119, 59)
+    assert found.nothing is None
+    errors = [n % 3 for n in range(60) if n != 10]
+    assert row_.bias_dollars == pytest.approx(-sum(errors) / 59)
+    assert (row_.median_dollars, row_.max_dollars) == (median(errors), 2)
+    assert brti_errors(root, assets=["ETH"]).index_rows == []
+    assert brti_errors(root, since=(CLOSE + 1000) * SECOND).index_rows == []
+    done = command("brti-error", root)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[1].split()[:6] == ["BTC", "index", "each", "2", "119", "59"]
+    assert json.loads(command("brti-error", root, "--json").stdout)["index_rows"][0]["seconds"] == 59
 
 
 def said(found: BrtiErrors) -> str:

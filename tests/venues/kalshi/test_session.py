@@ -11,6 +11,7 @@ import pytest
 from marketarchive.exceptions import ParseError
 from marketarchive.times import MILLISECOND
 from marketarchive.venues.channel import Update
+from marketarchive.venues.kalshi.lifecycle import LIFECYCLE
 from marketarchive.venues.kalshi.session import KalshiSession, KalshiTop
 from marketarchive.venues.market_messages import IndexMessage, QuoteMessage
 
@@ -268,3 +269,95 @@ def test_frames_that_say_nothing_of_a_market_are_left_alone() -> None:
     one = Connection()
     assert one.told({"type": "unsubscribed", "id": 1}) == []
     assert one.told({"type": "something_new", "msg": {"a": 1}}) == []
+
+
+# ---- life cycle ------------------------------------------------------------------------------------------
+
+
+class Living(Connection):
+    """A connection with the channel of life cycles as its fifth subscription."""
+
+    def __init__(self) -> None:
+        super().__init__(A, LIFECYCLE)
+        [self.first] = self.told(
+            {"type": "subscribed", "id": 2, "msg": {"channel": LIFECYCLE, "sid": 5}, "sending_ts_ms": 1}
+        )
+
+    def event(self, seq: int, event: str = "settled", market: str = B) -> list[Update]:
+        said = {"market_ticker": market, "event_type": event}
+        frame = {"type": LIFECYCLE, "sid": 5, "seq": seq, "sending_ts_ms": NOW // MILLISECOND + seq}
+        return self.told({**frame, "msg": said})
+
+
+def test_the_life_cycle_is_a_key_without_a_filter() -> None:
+    one = Living()
+    markets, life = map(json.loads, one.texts)
+    assert markets["params"]["market_tickers"] == [A]
+    assert life == {"id": 2, "cmd": "subscribe", "params": {"channels": [LIFECYCLE]}}
+    assert (one.first.key, one.first.kind, one.first.integrity) == (LIFECYCLE, "snapshot", "ok")
+    [gone] = map(json.loads, one.session.unsubscribe([LIFECYCLE]))
+    assert (gone["cmd"], gone["params"]) == ("unsubscribe", {"sids": [5]})
+    assert one.session.unsubscribe([LIFECYCLE]) == []
+
+
+def test_events_are_of_the_life_cycle_whatever_their_market() -> None:
+    one = Living()
+    one.book(1, A, [["0.4700", "3.00"]])
+    for seq in (7, 8):  # the venue's first number is none of ours
+        [update] = one.event(seq)
+        assert (update.key, update.kind, update.integrity, update.group) == (LIFECYCLE, "trade", "ok", "5")
+    assert (update.value.market, update.value.event) == (B, "settled")
+    assert dict(one.session.states()).keys() == {A}
+
+
+def test_a_lost_event_is_a_gap_of_the_life_cycle_alone() -> None:
+    one = Living()
+    one.book(1, A, [["0.4700", "3.00"]])
+    one.event(7)
+    lost, update = one.event(9)
+    assert (lost.key, lost.kind, lost.integrity, lost.group) == (LIFECYCLE, "trade", "failed", "5")
+    assert (lost.base, lost.at) == (NOW + 7 * MILLISECOND, NOW + 9 * MILLISECOND)
+    assert lost.detail == "frames 8 to 8 of 5 are missing"
+    assert update.integrity == "ok"
+    [delta] = one.delta(2, A, "yes", "0.4700", "1.00")
+    assert delta.integrity == "ok"
+    [again] = one.event(9)
+    assert again.is_known
+
+
+def test_a_lost_trade_is_none_of_the_life_cycle() -> None:
+    one = Living()
+    one.trade(1)
+    assert [update.key for update in one.trade(3) if update.integrity == "failed"] == [A]
+
+
+def test_good_frames_of_others_prove_the_life_cycle_by_their_order() -> None:
+    one = Living()
+    first, mark = one.book(1, A, [["0.4700", "3.00"]])
+    assert first.key == A
+    assert (mark.key, mark.kind, mark.integrity, mark.group, mark.at) == ("", "mark", "ok", "5", NOW)
+    soon, later = (NOW // MILLISECOND + ms for ms in (900, 1000))
+    assert len(one.delta(2, A, "yes", "0.4700", "1.00", ts_ms=soon)) == 1  # once a second
+    assert len(one.delta(3, A, "yes", "0.4700", "1.00", ts_ms=later)) == 2
+    assert len(Connection(A).book(1, A)) == 1
+
+
+def test_a_list_of_what_stands_proves_a_silent_life_cycle() -> None:
+    one = Living()
+    [text] = map(json.loads, one.session.resync([LIFECYCLE]))
+    assert text["cmd"] == "list_subscriptions"
+    listed = [{"channel": "orderbook_delta", "sid": 1}, {"channel": LIFECYCLE, "sid": 5}]
+    [stands] = one.told({"id": text["id"], "type": "ok", "msg": listed})
+    assert (stands.key, stands.kind, stands.integrity, stands.group) == (LIFECYCLE, "snapshot", "ok", "5")
+    assert one.told({"id": 9, "type": "ok", "msg": listed[:1]}) == []
+    assert one.told({"id": 9, "type": "ok", "sid": 1, "msg": {"market_tickers": [A]}}) == []
+
+
+def test_a_damaged_event_concerns_the_life_cycle_alone() -> None:
+    cut = f'{{"type":"{LIFECYCLE}","msg":{{"market_ticker":"{A}'.encode()
+    assert Living().session.concerned(cut) == [LIFECYCLE]
+
+
+def test_a_life_cycle_that_is_refused_is_let_go() -> None:
+    [update] = Living().error(8, command=2)
+    assert (update.key, update.kind) == (LIFECYCLE, "end")

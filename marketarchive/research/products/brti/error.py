@@ -1,13 +1,14 @@
 """`scrapy brti-error`: how far the proxy is off the means that Kalshi publishes with each round.
 
 `floor_strike` is the mean of the 60 seconds before a round's open, `expiration_value` that of the 60 before
-its close: two exact means of the real index, free of charge.
+its close: two exact means of the real index, free of charge. Where a key let `kalshi_stream` archive the
+index itself, the proxy is compared with it second by second too.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -18,12 +19,14 @@ from marketarchive.exceptions import ArgumentError
 from marketarchive.invocation import command
 from marketarchive.research.derived import NullProgress, Progress
 from marketarchive.research.labels.label import touches
-from marketarchive.research.products.brti.means import ProxyMinute, proxy_minutes
+from marketarchive.research.products.brti.means import Boundary, ProxyMinute, proxy_minutes
 from marketarchive.research.products.kalshi_rounds import terms
+from marketarchive.research.products.kalshi_rounds.index_means import index_minutes
 from marketarchive.research.products.kalshi_rounds.labels import IMPLAUSIBLE
 from marketarchive.research.products.kalshi_rounds.terms import KalshiRound
 from marketarchive.times import SECOND, iso
 from marketarchive.venues.brti import MEAN_S, PARAMETERS
+from marketarchive.venues.kalshi.tickers import ROUND_NS, assets_of_indices
 
 Kind = Literal["floor_strike", "expiration_value"]
 KINDS: tuple[Kind, ...] = ("floor_strike", "expiration_value")
@@ -69,12 +72,30 @@ class ErrorRow:
     max_bps: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class IndexErrorRow:
+    """The proxy against the archived index in the last minutes of quarters of an hour, second by second."""
+
+    asset: str
+    minutes: int  # of which the index was archived
+    index_seconds: int  # that have a value of it
+    seconds: int  # of them with one of the proxy too: what the errors are of
+    bias_dollars: float | None = None  # mean of proxy - index
+    median_dollars: float | None = None
+    p95_dollars: float | None = None
+    max_dollars: float | None = None
+    median_bps: float | None = None
+    p95_bps: float | None = None
+    max_bps: float | None = None
+
+
 @dataclass
 class BrtiErrors:
     """The result of a call. Without any error `nothing` says why, and what to do."""
 
     rows: list[ErrorRow] = field(default_factory=list)
     windows: list[MeanWindow] = field(default_factory=list)
+    index_rows: list[IndexErrorRow] = field(default_factory=list)
     nothing: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
@@ -85,6 +106,7 @@ class BrtiErrors:
                 {name: str(value) if isinstance(value, Decimal) else value for name, value in one.items()}
                 for one in map(asdict, self.windows)
             ],
+            "index_rows": [asdict(row) for row in self.index_rows],
             "nothing": self.nothing,
         }
 
@@ -112,7 +134,8 @@ def brti_errors(
         if each.asset in (assets or PARAMETERS) and touches(each.start_ns, each.end_ns, since, until)
     ]
     means = list(_published(chosen))
-    wanted = {(each.asset, close) for each, _, close, _ in means}
+    archived = _archived(root, since, until, assets or PARAMETERS)
+    wanted = {(each.asset, close) for each, _, close, _ in means} | archived.keys()
     shown.total(len(wanted))
     shown.begin("proxy")
     minutes = proxy_minutes(root, wanted, shown)
@@ -122,7 +145,43 @@ def brti_errors(
         for definition in DEFINITIONS
     ]
     rows = list(_rows(windows))
-    return BrtiErrors(rows, windows, _nothing(chosen, windows))
+    index_rows = list(_index_rows(archived, minutes))
+    nothing = None if any(each.seconds for each in index_rows) else _nothing(chosen, windows)
+    return BrtiErrors(rows, windows, index_rows, nothing)
+
+
+def _archived(
+    root: Path, since: int | None, until: int | None, assets: Collection[str]
+) -> dict[Boundary, dict[int, Decimal]]:
+    """Return the archived values of the index by boundary, then by the second that they round up to.
+
+    Of the minutes of rounds that touch the time asked for.
+    """
+    found: dict[Boundary, dict[int, Decimal]] = {}
+    for (index, close), minute in index_minutes(root).items():
+        asset, end = assets_of_indices().get(index), close * SECOND
+        if asset is not None and asset in assets and touches(end - ROUND_NS, end, since, until):
+            found[asset, close] = {-(-ms // 1000): value for ms, value in minute.values.items()}
+    return found
+
+
+def _index_rows(
+    archived: Mapping[Boundary, Mapping[int, Decimal]], minutes: Mapping[Boundary, ProxyMinute]
+) -> Iterator[IndexErrorRow]:
+    for asset in sorted({asset for asset, _ in archived}):
+        of_asset = {boundary: values for boundary, values in archived.items() if boundary[0] == asset}
+        pairs = [
+            (proxy, value)
+            for boundary, values in of_asset.items()
+            for second, value in values.items()
+            if value > 0
+            and boundary in minutes
+            and (proxy := minutes[boundary].values.get(second)) is not None
+        ]
+        counts = IndexErrorRow(asset, len(of_asset), sum(map(len, of_asset.values())), len(pairs))
+        dollars = [float(proxy - value) for proxy, value in pairs]
+        bps = [float(10_000 * (proxy - value) / value) for proxy, value in pairs]
+        yield IndexErrorRow(**(asdict(counts) | _figures(dollars, bps))) if pairs else counts
 
 
 def _published(chosen: Sequence[KalshiRound]) -> Iterator[tuple[KalshiRound, Kind, int, Decimal]]:
@@ -182,17 +241,22 @@ def _row(asset: str, kind: Kind, definition: str, found: Sequence[MeanWindow]) -
     )
     if not whole:
         return row
-    signed = [float(each.dollars) for each in whole if each.dollars is not None]
-    dollars = sorted(map(abs, signed))
-    bps = sorted(abs(each.bps) for each in whole if each.bps is not None)
-    figures = {"bias_dollars": fmean(signed)}
-    for unit, values in (("dollars", dollars), ("bps", bps)):
+    dollars = [float(each.dollars) for each in whole if each.dollars is not None]
+    bps = [each.bps for each in whole if each.bps is not None]
+    return ErrorRow(**(asdict(row) | _figures(dollars, bps)))
+
+
+def _figures(dollars: Sequence[float], bps: Sequence[float]) -> dict[str, float]:
+    """Return the bias of signed errors, and median, 95th percentile and maximum of the absolute ones."""
+    figures = {"bias_dollars": fmean(dollars)}
+    for unit, signed in (("dollars", dollars), ("bps", bps)):
+        values = sorted(map(abs, signed))
         figures |= {
             f"median_{unit}": median(values),
             f"p95_{unit}": values[math.ceil(0.95 * len(values)) - 1],  # nearest rank: one that occurred
             f"max_{unit}": values[-1],
         }
-    return ErrorRow(**(asdict(row) | figures))
+    return figures
 
 
 def _nothing(chosen: Sequence[KalshiRound], windows: Sequence[MeanWindow]) -> str | None:

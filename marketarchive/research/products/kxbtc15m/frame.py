@@ -41,7 +41,7 @@ def frame(
     import pandas as pd
 
     place = root / "records" if folder is None else Path(folder).expanduser()
-    found = _files(place, series, str(date))
+    found = day_files(place, series, str(date))
     if not found:
         raise ArgumentError(f"there is no {series}-{date}.jsonl in {place}, nor a .gz of it")
     made = pd.DataFrame([row for path in found for row in _rows(path)])
@@ -51,21 +51,26 @@ def frame(
     return made.sort_values("time", kind="stable", ignore_index=True)
 
 
-def _files(place: Path, series: str, day: str) -> list[Path]:
-    """Return the day's own file and those of later runs; the gzip only where the plain file is gone."""
+def day_files(place: Path, series: str, day: str) -> list[Path]:
+    """Return a day's own file and those of later runs; the gzip only where the plain file is gone."""
     named = re.compile(rf"{re.escape(series)}-{re.escape(day)}(-[0-9TZa-f-]+)?\.jsonl(\.gz)?")
     there = sorted(path for path in place.glob(f"{series}-*.jsonl*") if named.fullmatch(path.name))
     return [path for path in there if path.suffix != ".gz" or path.with_suffix("") not in there]
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
+def lines_of(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield (number, line) of the whole lines of a file, plain or gzip; the last may be being written."""
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                return  # it is being written
-            try:
-                row: dict[str, Any] = msgspec.json.decode(line, type=dict[str, Any])
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                raise CorruptError(f"{path} line {number}: {error}") from error
-            feeds = row.pop("feeds", None) or {}
-            yield row | {f"{FEED}{venue}": value for venue, value in feeds.items()}
+            if line.endswith(b"\n"):
+                yield number, line
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    for number, line in lines_of(path):
+        try:
+            row: dict[str, Any] = msgspec.json.decode(line, type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise CorruptError(f"{path} line {number}: {error}") from error
+        feeds = row.pop("feeds", None) or {}
+        yield row | {f"{FEED}{venue}": value for venue, value in feeds.items()}

@@ -1,0 +1,263 @@
+"""Check of the record of 15-minute rounds for `scrapy validate`: no second is missing unexplained."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from marketarchive.exceptions import ArchiveError, CorruptError
+from marketarchive.research import views
+from marketarchive.research.checks.check import OFFENDERS, Check, ProductChecks, State, share
+from marketarchive.research.engine import connect
+from marketarchive.research.labels.label import Label
+from marketarchive.research.products.kxbtc15m.frame import day_files, lines_of
+from marketarchive.research.tables.gap_scope import of_row
+from marketarchive.research.tables.normalize import normalize
+from marketarchive.research.tables.partitions import feeds
+from marketarchive.scope import Scope
+from marketarchive.times import SECOND, from_datetime, from_iso, iso
+from marketarchive.venues.brti import CONSTITUENTS
+from marketarchive.venues.exchange import SPOT
+from marketarchive.venues.kalshi.quotes import AGE_MAX_S
+from marketarchive.venues.kalshi.tickers import series_of
+from marketarchive.venues.kalshi.venue import VENUE
+from marketarchive.venues.symbols import symbols
+
+LONGEST_S = 2
+"""More successive seconds of a kind are a hole."""
+COPY_S = 15
+"""Public answers may be copies of up to so long ago (measured, 2026-08): ticks that say so are explained."""
+SLACK_NS = SECOND
+"""Ends of gaps stand on our estimate of the venue's time."""
+RULE = (
+    "A market has a tick for each second from its open up to its close, none twice, and of no more than "
+    f"{LONGEST_S} in a row is it unknown why they are not observed. Recorded: a gap of prices, of the stream "
+    "or of an exchange concerns the market. Copy: the tick says that the state may have been one of up to "
+    f"{COPY_S} s ago. Untracked: nobody collected, or a run had no data of any market yet. Recorded holes "
+    "and copies warn, untracked seconds are counted. The record is that in OUTPUT_DIR."
+)
+
+Kind = Literal["observed", "recorded", "copy", "untracked", "unknown"]
+KINDS: tuple[Kind, ...] = ("observed", "recorded", "copy", "untracked", "unknown")
+
+_SPOT_VENUES = frozenset[str]().union(*CONSTITUENTS.values())
+
+
+class _RecordedTick(msgspec.Struct):
+    type: str
+    time: str
+    ticker: str
+    run: str
+    is_observed: int = 0
+    age_s: float | None = None
+
+
+@dataclass
+class _Market:
+    """Ticks that the record has of one market."""
+
+    label: Label
+    ticks: dict[int, _RecordedTick] = field(default_factory=dict)  # by second since the open
+    twice: int = 0
+
+    @property
+    def duration(self) -> int:
+        return (self.label.end_ns - self.label.start_ns) // SECOND
+
+
+class _Gaps:
+    """The recorded gaps of the feeds that ticks are made from."""
+
+    def __init__(self, root: Path, first: int, last: int) -> None:
+        """first, last: ns. Brings the table `gaps` up to date. Raises ArchiveError."""
+        self._gaps: list[tuple[int, int, Scope]] = []
+        present = [f"{venue}/{feed}" for venue, feed in feeds(root) if _is_input(venue, feed)]
+        if not present:
+            return
+        done = normalize(root, present, first, None, tables=("gaps",))  # a crash is noticed long after it
+        for path, why in done.failed.items():
+            raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+        with closing(connect()) as connection:
+            views.view_gaps(connection, root, first, last)
+            for row in connection.sql("SELECT * FROM gaps").to_arrow_table().to_pylist():
+                if _is_input(row["venue"], row["feed"]):
+                    end = last if row["to"] is None else from_datetime(row["to"])
+                    self._gaps.append(
+                        (from_datetime(row["from"]), end, of_row(row, row["venue"], row["feed"]))
+                    )
+
+    def of(self, label: Label) -> list[tuple[int, int]]:
+        """Return (from, to) in ns of those that concern a market."""
+        return [
+            (begin - SLACK_NS, end + SLACK_NS)
+            for begin, end, scope in self._gaps
+            if begin < label.end_ns
+            and end > label.start_ns
+            and scope.concerns(scope.venue, scope.feed, _names(scope.venue, label))
+        ]
+
+
+def _is_input(venue: str, feed: str) -> bool:
+    return (venue == VENUE.name and feed in ("prices", "stream")) or (feed == SPOT and venue in _SPOT_VENUES)
+
+
+def _names(venue: str, label: Label) -> set[str]:
+    """Return the names that a gap of a venue can mean a market by."""
+    if venue == VENUE.name:
+        return {label.market_id}
+    return {label.asset, *symbols(venue).get(label.asset, {}).values()}
+
+
+def _markets(root: Path, labels: Sequence[Label]) -> Iterator[_Market]:
+    """Yield the markets of the record, day by day. Raises CorruptError."""
+    by_day = sorted(labels, key=lambda each: (series_of(each.market_id), each.start_ns))
+    for (series, day), some in groupby(
+        by_day, lambda each: (series_of(each.market_id), iso(each.start_ns)[:10])
+    ):
+        found = {each.market_id: _Market(each) for each in some}
+        for path in day_files(root / "records", series, day):
+            for number, line in lines_of(path):
+                if line.startswith(b'{"type":"tick"'):
+                    _note(found, line, f"{path} line {number}")
+        yield from (each for each in found.values() if each.ticks)
+
+
+def _note(found: Mapping[str, _Market], line: bytes, where: str) -> None:
+    try:
+        tick = msgspec.json.decode(line, type=_RecordedTick)
+        market, at = found.get(tick.ticker), from_iso(tick.time)
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        raise CorruptError(f"{where}: {error}") from error
+    if market is not None:
+        second = (at - market.label.start_ns) // SECOND
+        market.twice += second in market.ticks
+        market.ticks[second] = tick
+
+
+def _kinds(market: _Market, gaps: _Gaps, begun: set[str]) -> list[Kind]:
+    """Return what is known of each second. begun: runs that had any data by then, of which it notes more."""
+    recorded = gaps.of(market.label)
+    found: list[Kind] = []
+    before = next((tick for second, tick in sorted(market.ticks.items()) if second < 0), None)
+    following = _following(market)
+    for second in range(market.duration):
+        tick, at = market.ticks.get(second), market.label.start_ns + second * SECOND
+        if tick is not None and tick.is_observed:
+            begun.add(tick.run)
+            found.append("observed")
+        elif any(begin <= at <= end for begin, end in recorded):
+            found.append("recorded")
+        elif tick is None:
+            is_within = before is not None and before.run == following[second]
+            found.append("unknown" if is_within else "untracked")
+        elif tick.run not in begun:
+            found.append("untracked")
+        elif tick.age_s is not None and AGE_MAX_S < tick.age_s <= AGE_MAX_S + COPY_S:
+            found.append("copy")
+        else:
+            found.append("unknown")
+        before = tick or before
+    return found
+
+
+def _following(market: _Market) -> list[str | None]:
+    """Return for each second the run of the next tick, None where none follows."""
+    found: list[str | None] = []
+    run = None
+    for second in reversed(range(market.duration)):
+        if (tick := market.ticks.get(second)) is not None:
+            run = tick.run
+        found.append(run)
+    return found[::-1]
+
+
+def _longest(kinds: Sequence[Kind], kind: Kind) -> tuple[int, int]:
+    """Return (seconds, first second) of the longest row of a kind; (0, 0) without one."""
+    runs, second = [(0, 0)], 0
+    for each, some in groupby(kinds):
+        length = sum(1 for _ in some)
+        if each == kind:
+            runs.append((length, -second))
+        second += length
+    length, first = max(runs)
+    return length, -first
+
+
+def ticks(root: Path, labels: Sequence[Label]) -> Check | None:
+    """Return the check of the record's ticks, None where there is no record of any of the rounds.
+
+    Raises ArchiveError, CorruptError, OSError.
+    """
+    markets = list(_markets(root, labels))
+    if not markets:
+        return None
+    gaps = _Gaps(
+        root, min(each.label.start_ns for each in markets), max(each.label.end_ns for each in markets)
+    )
+    counts: Counter[Kind] = Counter()
+    longest: Counter[Kind] = Counter()
+    begun: set[str] = set()
+    whole = twice = 0
+    offenders = []
+    for each in markets:
+        kinds = _kinds(each, gaps, begun)
+        counts.update(kinds)
+        held = {kind: _longest(kinds, kind) for kind in KINDS[1:]}
+        for kind, (length, _) in held.items():
+            longest[kind] = max(longest[kind], length)
+        there = sum(0 <= second < each.duration for second in each.ticks)
+        whole += there == each.duration
+        twice += each.twice
+        if held["unknown"][0] > LONGEST_S or each.twice:
+            length, first = held["unknown"]
+            offenders.append(
+                {
+                    "market_id": each.label.market_id,
+                    "ticks": there,
+                    "observed": kinds.count("observed"),
+                    "twice": each.twice,
+                    "longest unknown": length,
+                    "since": iso(each.label.start_ns + first * SECOND),
+                }
+            )
+    offenders.sort(key=lambda one: (-int(str(one["longest unknown"])), str(one["market_id"])))
+    due = sum(counts.values())
+    return Check(
+        "kxbtc15m_ticks",
+        "Each second of a recorded round has its tick",
+        RULE,
+        _state(longest, twice),
+        f"{share(counts['observed'], due)} of {due:,} seconds observed; {whole:,} of {len(markets):,} "
+        "markets with a tick each second",
+        {
+            "markets": len(markets),
+            "with all ticks": whole,
+            "ticks twice": twice,
+            **{f"{kind} seconds": counts[kind] for kind in KINDS},
+            **{f"longest {kind}, s": longest[kind] for kind in KINDS[1:]},
+        },
+        [],
+        offenders[:OFFENDERS],
+    )
+
+
+def _state(longest: Mapping[Kind, int], twice: int) -> State:
+    if longest["unknown"] > LONGEST_S or twice:
+        return "fail"
+    return "warn" if max(longest["recorded"], longest["copy"]) > LONGEST_S else "pass"
+
+
+def _check(root: Path, labels: Sequence[Label]) -> list[Check]:
+    found = ticks(root, [each for each in labels if each.platform == VENUE.name])
+    return [] if found is None else [found]
+
+
+CHECKS = ProductChecks(venues=frozenset({VENUE.name}), check=_check)
+"""What the record of 15-minute rounds promises."""
