@@ -46,8 +46,8 @@ class PastMarket(NamedTuple):
 
 
 @dataclass
-class Found:
-    """What an answer says, as far as a backfill needs it."""
+class BackfillAnswer:
+    """The parts of an answer that a backfill needs."""
 
     keys: tuple[str, ...] = ()
     next_cursor: str | None = None
@@ -56,7 +56,7 @@ class Found:
 
 
 @dataclass
-class Job:
+class BackfillJob:
     """A backfill over all its runs, as its file in OUTPUT_DIR/backfill holds it."""
 
     path: Path
@@ -65,7 +65,7 @@ class Job:
     markets: int = 0
 
     @classmethod
-    def of(cls, root: Path, venue: str, start: int, end: int) -> Job:
+    def of(cls, root: Path, venue: str, start: int, end: int) -> BackfillJob:
         """Return the job of a range, as it was left."""
         text = "-".join(iso(each)[:19].replace(":", "").replace("-", "") for each in (start, end))
         job = cls(root / "backfill" / f"{venue}-{text}.json")
@@ -175,7 +175,7 @@ class BackfillSpider(SweepSpider):
         """Return whether no page after this one can have a market that is wanted."""
         return False
 
-    async def look_up(self, query: Query) -> Found | None:
+    async def look_up(self, query: Query) -> BackfillAnswer | None:
         """Return what the answer to a request says, from the archive where it has it; None without one.
 
         What of it fails is a gap, and the backfill is not finished.
@@ -206,7 +206,7 @@ class BackfillSpider(SweepSpider):
         self._room = asyncio.Semaphore(AT_ONCE)
         self._failures = 0
         root = self.run.process.root
-        job = Job.of(root, self.venue, self.start_ns, self.end_ns)
+        job = BackfillJob.of(root, self.venue, self.start_ns, self.end_ns)
         if job.is_finished(root):
             self.run.stats.set_value("backfill/is_finished", 1)
             self.run.stats.set_value("backfill/markets", job.markets)
@@ -228,11 +228,11 @@ class BackfillSpider(SweepSpider):
             job.write()
             self.run.stats.set_value("backfill/is_finished", 1)
 
-    def _read(self, root: Path, runs: frozenset[str]) -> dict[Any, Found]:
+    def _read(self, root: Path, runs: frozenset[str]) -> dict[Any, BackfillAnswer]:
         """Return what the archive has of earlier runs, by request."""
         if not runs:
             return {}
-        found: dict[Any, Found] = {}
+        found: dict[Any, BackfillAnswer] = {}
         reader = ArchiveReader(root)
         for message in reader.messages(self.venue, FEED, kinds=("response",), open_parts=True):
             if message.run not in runs or message.envelope.get("status") != 200:
@@ -245,8 +245,8 @@ class BackfillSpider(SweepSpider):
             found[_key_of(received)] = self._found(parsed)
         return found
 
-    def _found(self, parsed: Parsed) -> Found:
-        return Found(
+    def _found(self, parsed: Parsed) -> BackfillAnswer:
+        return BackfillAnswer(
             tuple(parsed.keys),
             parsed.next_cursor,
             tuple(self.past_of(parsed)),
