@@ -51,8 +51,8 @@ class PastMarket(NamedTuple):
 
 
 @dataclass
-class Found:
-    """What an answer says, as far as a backfill needs it."""
+class BackfillAnswer:
+    """The parts of an answer that a backfill needs."""
 
     keys: tuple[str, ...] = ()
     next_cursor: str | None = None
@@ -61,7 +61,7 @@ class Found:
 
 
 @dataclass
-class Job:
+class BackfillJob:
     """A backfill over all its runs, as its file in OUTPUT_DIR/backfill holds it."""
 
     path: Path
@@ -70,7 +70,7 @@ class Job:
     markets: int = 0
 
     @classmethod
-    def of(cls, root: Path, venue: str, start: int, end: int) -> Job:
+    def of(cls, root: Path, venue: str, start: int, end: int) -> BackfillJob:
         """Return the job of a range, as it was left."""
         text = "-".join(iso(each)[:19].replace(":", "").replace("-", "") for each in (start, end))
         job = cls(root / "backfill" / f"{venue}-{text}.json")
@@ -180,7 +180,7 @@ class BackfillSpider(SweepSpider):
         """Return whether no page after this one can have a market that is wanted."""
         return False
 
-    async def look_up(self, query: Query) -> Found | None:
+    async def look_up(self, query: Query) -> BackfillAnswer | None:
         """Return what the answer to a request says, from the archive where it has it; None without one.
 
         What of it fails is a gap, and the backfill is not finished.
@@ -211,7 +211,7 @@ class BackfillSpider(SweepSpider):
         self._room = asyncio.Semaphore(AT_ONCE)
         self._failures = 0
         root = self.run.process.root
-        job = Job.of(root, self.venue, self.start_ns, self.end_ns)
+        job = BackfillJob.of(root, self.venue, self.start_ns, self.end_ns)
         if job.is_finished(root):
             self.run.stats.set_value("backfill/is_finished", 1)
             self.run.stats.set_value("backfill/markets", job.markets)
@@ -245,9 +245,9 @@ class BackfillSpider(SweepSpider):
         except (MarketArchiveError, OSError) as error:
             logger.error("The market master lacks what an earlier run received: %s", error)
 
-    def _read(self, root: Path, runs: frozenset[str]) -> tuple[dict[Any, Found], int | None]:
+    def _read(self, root: Path, runs: frozenset[str]) -> tuple[dict[Any, BackfillAnswer], int | None]:
         """Return what the archive has of earlier runs, by request, and when the first of it came."""
-        found: dict[Any, Found] = {}
+        found: dict[Any, BackfillAnswer] = {}
         if not runs:
             return found, None
         times = []
@@ -264,8 +264,8 @@ class BackfillSpider(SweepSpider):
             times.append(message.received_at)
         return found, min(times, default=None)
 
-    def _found(self, parsed: Parsed) -> Found:
-        return Found(
+    def _found(self, parsed: Parsed) -> BackfillAnswer:
+        return BackfillAnswer(
             tuple(parsed.keys),
             parsed.next_cursor,
             tuple(self.past_of(parsed)),

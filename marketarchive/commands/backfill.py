@@ -31,7 +31,7 @@ LOOK_S = 0.5
 
 @dataclass
 class _Backfilled:
-    """How a platform's crawl ended."""
+    """The end of a platform's crawl."""
 
     platform: str
     code: int

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from marketarchive.items import Gap
-from marketarchive.research.checks.check import Check
+from marketarchive.research.checks.check import CheckResult
 from marketarchive.research.labels.label import Label
 from marketarchive.research.products.kxbtc15m.checks import ticks
 from marketarchive.scope import Scope
@@ -67,7 +67,7 @@ def gap(root: Path, first: int, last: int, scope: Scope) -> None:
         run.close("finished", {}).result()
 
 
-def checked(root: Path, *labels: Label) -> Check:
+def checked(root: Path, *labels: Label) -> CheckResult:
     found = ticks(root, labels or [a_label()])
     assert found is not None
     return found

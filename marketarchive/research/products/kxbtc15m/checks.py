@@ -14,7 +14,7 @@ import msgspec
 
 from marketarchive.exceptions import ArchiveError, CorruptError
 from marketarchive.research import views
-from marketarchive.research.checks.check import OFFENDERS, Check, ProductChecks, State, share
+from marketarchive.research.checks.check import OFFENDERS, CheckResult, ProductChecks, State, share
 from marketarchive.research.engine import connect
 from marketarchive.research.labels.label import Label
 from marketarchive.research.products.kxbtc15m.frame import day_files, lines_of
@@ -190,7 +190,7 @@ def _longest(kinds: Sequence[Kind], kind: Kind) -> tuple[int, int]:
     return length, -first
 
 
-def ticks(root: Path, labels: Sequence[Label]) -> Check | None:
+def ticks(root: Path, labels: Sequence[Label]) -> CheckResult | None:
     """Return the check of the record's ticks, None where there is no record of any of the rounds.
 
     Raises ArchiveError, CorruptError, OSError.
@@ -229,7 +229,7 @@ def ticks(root: Path, labels: Sequence[Label]) -> Check | None:
             )
     offenders.sort(key=lambda one: (-int(str(one["longest unknown"])), str(one["market_id"])))
     due = sum(counts.values())
-    return Check(
+    return CheckResult(
         "kxbtc15m_ticks",
         "Each second of a recorded round has its tick",
         RULE,
@@ -254,7 +254,7 @@ def _state(longest: Mapping[Kind, int], twice: int) -> State:
     return "warn" if max(longest["recorded"], longest["copy"]) > LONGEST_S else "pass"
 
 
-def _check(root: Path, labels: Sequence[Label]) -> list[Check]:
+def _check(root: Path, labels: Sequence[Label]) -> list[CheckResult]:
     found = ticks(root, [each for each in labels if each.platform == VENUE.name])
     return [] if found is None else [found]
 
