@@ -109,7 +109,10 @@ def test_every_command_is_described() -> None:
 
 def test_every_spider_and_argument_is_described() -> None:
     page = (ROOT / "docs" / "SPIDERS.md").read_text(encoding="utf-8")
-    pages = [*sorted((ROOT / "docs").glob("*_COLLECTOR.md")), ROOT / "docs" / "PERPS.md"]
+    pages = [
+        *sorted((ROOT / "docs").glob("*_COLLECTOR.md")),
+        *(ROOT / "docs" / name for name in ("PERPS.md", "CATALOG.md", "BACKFILL.md")),
+    ]
     collector = "\n".join(each.read_text(encoding="utf-8") for each in pages)
     for name, spider in spiders().items():
         assert f"scrapy crawl {name}" in collector

@@ -76,7 +76,7 @@ class _Gaps:
     """The recorded gaps of the feeds that ticks are made from."""
 
     def __init__(self, root: Path, first: int, last: int) -> None:
-        """first, last: ns. Brings the table `gaps` up to date. Raises ArchiveError."""
+        """Read the gaps from `first` to `last` (ns) of a table brought up to date. Raises ArchiveError."""
         self._gaps: list[tuple[int, int, Scope]] = []
         present = [f"{venue}/{feed}" for venue, feed in feeds(root) if _is_input(venue, feed)]
         if not present:
