@@ -56,6 +56,14 @@ def test_an_empty_file_has_no_rows() -> None:
         packed("1,2", "a.csv", "b.csv"),
         packed("1,2", "a.txt"),
     ],
+    ids=[
+        "nothing",
+        "text",
+        "cut",
+        "without its end",
+        "two files",
+        "another kind of file",
+    ],  # a zip holds the time
 )
 def test_what_is_no_file_is_no_answer(payload: bytes) -> None:
     with pytest.raises(ParseError):
