@@ -16,15 +16,20 @@ from sqlalchemy import Engine, delete
 
 from marketarchive import Archive
 from marketarchive.exceptions import ArgumentError
-from marketarchive.items import PriceSnapshot
+from marketarchive.items import Market, PriceSnapshot
 from marketarchive.master import queries
 from marketarchive.master.engine import open_master, sqlite_url, writing
 from marketarchive.master.observation import MasterItem, observe
 from marketarchive.master.tables import metadata
 from marketarchive.master.upsert import upsert
-from marketarchive.times import iso
+from marketarchive.simulator.messages import CatalogVenue
+from marketarchive.times import from_iso, iso, utc
+from marketarchive.venues.kalshi import queries as of_kalshi
+from marketarchive.venues.kalshi.titles import stated_title
+from marketarchive.venues.polymarket import queries as of_polymarket
 from tests.master.markets import SECOND, START, market, priced, resolved
 from tests.properties import examples
+from tests.simulator import catalog as simulated
 
 YES_NO = ("Yes", "No")
 END = datetime(2025, 11, 21, 5, tzinfo=UTC)
@@ -216,3 +221,43 @@ def test_all_markets_at_once_are_what_each_alone_is(
             if item.received_at <= START + moment * SECOND
         ]
         assert row["yes_price"] == (max(prices)[-1] if prices else None)
+
+
+@pytest.mark.parametrize("platform", ["polymarket", "kalshi"])
+def test_the_catalogue_is_the_simulators_truth_at_each_time(tmp_path: Path, platform: str) -> None:
+    """Two sweeps three weeks apart; each is known as it was, also once the second is there."""
+    venue: CatalogVenue = simulated.polymarket() if platform == "polymarket" else simulated.kalshi()
+    listed = of_polymarket.markets(closed=False) if platform == "polymarket" else of_kalshi.markets()
+    times = (simulated.NOW_S - 21 * 86_400, simulated.NOW_S)
+    seen: dict[int, set[str]] = {}
+    for number, at_s in enumerate(times):
+        items = [
+            item.model_copy(update={"run": "r", "seq": 1000 * number + place})
+            for place, page in enumerate(simulated.sweep(venue, listed, at_s))
+            for item in page.items
+        ]
+        put(tmp_path, *items)
+        seen[at_s] = {item.market_id for item in items if isinstance(item, Market)}
+    true = simulated.truth(venue, times[0])
+    known_before = 0
+    differ = set()
+    for at_s in times:
+        found = Archive(tmp_path).catalog(as_of=utc(at_s * SECOND)).set_index("market_id")
+        if at_s == times[0]:
+            assert set(found.index) == seen[at_s]
+        for market_id in seen[at_s] & true.keys():
+            row = {str(name): plain(value) for name, value in found.loc[market_id].items()}
+            now = [each for each in true[market_id]["revisions"] if from_iso(each["at"]) <= at_s * SECOND][-1]
+            assert (
+                stated_title(row["title"], row["subtitle"] if platform == "kalshi" else None) == now["title"]
+            )
+            assert row["description"] == now["rules"]
+            if now["state"] in ("open", "disputed"):
+                assert (row["resolution"], row["payouts"]) == (None, None)
+            if now["state"] == "final" and now["payout"] in ("0", "1"):
+                assert row["resolution"] == ("YES" if now["payout"] == "1" else "NO")
+                assert row["resolution_state"] == "final"
+            known_before += at_s == times[0]
+            differ.add((market_id, row["description"], row["resolution"]))
+    assert known_before > 100
+    assert len(differ) > len({market_id for market_id, *_ in differ})  # time changed something
