@@ -120,6 +120,23 @@ def test_results_that_are_neither_yes_nor_no(
     assert (row["resolution"], row["resolution_label"], row["resolution_kind"]) == expected
 
 
+def test_a_market_that_was_seen_after_its_result_is_not_observed(tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        market(0, outcomes=YES_NO, status="active"),
+        market(5, market_id="late", outcomes=YES_NO, status="closed"),
+        resolved(5, market_id="late", payouts=("1", "0")),
+        market(6, market_id="told", outcomes=YES_NO, status="closed"),
+        resolved(8, market_id="told", payouts=("1", "0"), resolved_at=END),
+        resolved(9, payouts=("1", "0")),
+    )
+    found = Archive(tmp_path).catalog().set_index("market_id")["is_observed"]
+    assert found.to_dict() == {"0xabc": True, "late": False, "told": True}
+    venue_said_before = resolved(9, market_id="told", payouts=("1", "0"), resolved_at=utc(START + SECOND))
+    put(tmp_path, venue_said_before)
+    assert not Archive(tmp_path).catalog().set_index("market_id")["is_observed"]["told"]
+
+
 def test_what_is_not_known_has_its_type_all_the_same(tmp_path: Path) -> None:
     put(tmp_path, market(0), market(0, market_id="k", neg_risk=True, group="g", strike=Decimal("1.5")))
     several, none = Archive(tmp_path).catalog(), Archive(tmp_path).catalog(as_of="2020-01-01")

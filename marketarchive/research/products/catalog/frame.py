@@ -109,7 +109,7 @@ def frame(
 
     as_of: None is all that is known now. Nothing received later is in it: not a title changed since, not a
     result, not a price. `resolution` is YES or NO, null of other results and while there is none, with the
-    winner's label beside.
+    winner's label beside. `is_observed` is False of a market that was first seen when its result was known.
 
     Raises ArgumentError where there is no master, MasterError where it cannot be read.
     """
@@ -162,13 +162,14 @@ def _joined(database: duckdb.DuckDBPyConnection, at: int, venue: str | Sequence[
     first, second = ("outcomes ->> 0", "outcomes ->> 1")
     shown["resolution"] = f"""CASE lower(resolution) WHEN 'yes' THEN 'YES' WHEN 'no' THEN 'NO'
         ELSE CASE resolution WHEN {first} THEN 'YES' WHEN {second} THEN 'NO' END END"""
+    decided = "(resolution IS NOT NULL OR payouts IS NOT NULL OR result_kind IS NOT NULL)"
+    seen_late = f"{decided} AND least(result_at, epoch_us({shown['resolved_at']})) <= known.created_at"
     columns = ["known.platform", "known.market_id"]
     for name in STATED:
         columns.append(f'{shown[name]} AS "{name}"')
         if name == "resolution":
             columns.append("resolution AS resolution_label")
         if name == "resolved_at":
-            decided = "resolution IS NOT NULL OR payouts IS NOT NULL OR result_kind IS NOT NULL"
             columns.append(f"CASE WHEN {decided} THEN make_timestamptz(result_at) END AS resolution_seen_at")
     # a market's own row has newer figures than its last price, unless it was seen again after the moment
     figures = [
@@ -191,6 +192,7 @@ def _joined(database: duckdb.DuckDBPyConnection, at: int, venue: str | Sequence[
                 yes_price, no_price, spread, {", ".join(figures)},
                 make_timestamptz(snapshot_at) AS priced_at,
                 make_timestamptz(known.created_at) AS first_seen_at,
+                NOT coalesce({seen_late}, false) AS is_observed,
                 make_timestamptz(changed_at) AS changed_at
             FROM known LEFT JOIN stated USING (platform, market_id)
                 LEFT JOIN last_prices USING (platform, market_id)
