@@ -108,7 +108,7 @@ def _text(value: Any) -> Any:
     """Return a value for forms that know only texts and numbers: JSON for what holds others."""
     if value is None:
         return ""
-    if isinstance(value, list | tuple | dict):
+    if isinstance(value, list | tuple | dict | bool):
         return _ENCODER.encode(value).decode()
     return value if isinstance(value, int | str) else str(value)
 

@@ -376,7 +376,7 @@ def test_a_kill_is_recovered_with_the_collection(tmp_path: Path) -> None:
         (["--assets", "PEPE"], "Polymarket has up/down rounds of BTC"),
         (["--durations", "7m"], "durations='7m': '7m' is not one of"),
         (["--duration", "soon"], "duration='soon' is not a time span"),
-        (["BTC"], "there is no plan 'BTC'; plans: kalshi, kxbtc15m, spot, updown"),
+        (["BTC"], "there is no plan 'BTC'; plans: catalog, kalshi, kxbtc15m, spot, updown"),
         (["assets=BTC"], "write --assets BTC"),
         (["-a", "assets=BTC"], "write --assets BTC"),
         (["-s", "LIMIT_SHARE=3"], "LIMIT_SHARE=3.0 is not a share"),
