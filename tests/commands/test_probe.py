@@ -78,11 +78,11 @@ def test_it_passes_reports_and_archives_every_answer(venue: Simulator, tmp_path:
     assert all(results(tmp_path).values())
     assert document["found"] == {key: document[key] for key in ("active_market", "live_book")}
     assert all(document["found"].values())
-    assert len(results(tmp_path)) == 46
+    assert len(results(tmp_path)) == 49
     assert document["limits"]["documented_per_10s"]["clob_books"] == 500
     books = {"name": "clob_books", "amount": 500, "window_s": 10.0, "unit": "requests"}
     assert books in document["limits"]["documented"]
-    assert document["limits"]["seen"] == {"requests": 37, "statuses": {"200": 35, "404": 2}, "headers": {}}
+    assert document["limits"]["seen"] == {"requests": 40, "statuses": {"200": 38, "404": 2}, "headers": {}}
     latency = document["latency_ms"]["clob_book"]
     assert latency["answers"] == 4
     assert 0 <= latency["min"] <= latency["median"] <= latency["max"]  # 0: the simulator's time stood
@@ -94,7 +94,7 @@ def test_it_passes_reports_and_archives_every_answer(venue: Simulator, tmp_path:
     # raw first: the very bytes that the simulator sent, in a run that verifies
     archive = Output(tmp_path)
     archived = archive.lines("probe", "response")
-    sent = [line["sha256"] for line in venue.served()[-37:]]
+    sent = [line["sha256"] for line in venue.served()[-40:]]
     assert [line["sha256"] for line in sorted(archived, key=lambda line: line["seq"])] == sent
     seqs = {line["seq"] for line in archive.lines("probe") if "seq" in line}
     assert {check["seq"] for check in document["checks"]} <= seqs == set(range(1, len(seqs) + 1))
@@ -208,6 +208,7 @@ def test_failures_beside_the_essential_are_named_and_do_not_fail_it(venue: Simul
         "clob_time",
         "gamma_markets_keyset",
         "gamma_markets_keyset_closed",
+        "gamma_markets_closed_last",
         "gamma_market_by_slug",
         "gamma_market_unknown",
         "data_trades",

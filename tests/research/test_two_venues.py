@@ -50,7 +50,7 @@ def of_round(root: Path) -> list[tuple[int, int]]:
     connection.register("prices", pa.schema(kinds).empty_table())
     inputs.create_gaps(connection, root, *inputs.span([begun], 60))
     start = NOON // 1000
-    found = run(connection, "SELECT from_us, to_us FROM holes ORDER BY ALL")
+    found = run(connection, "SELECT from_us, to_us FROM market_gaps ORDER BY ALL")
     connection.close()
     return [((first - start) // 10**6, (last - start) // 10**6) for first, last in found]
 

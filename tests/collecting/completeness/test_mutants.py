@@ -15,13 +15,13 @@ RULES: dict[str, tuple[str, str, str]] = {
     ),
     "a closed track is judged": (
         "witness",
-        "            track.refute_weak(PASSED_OVER)\n",
+        "            track.refute_weak(SKIPPED_STATE)\n",
         "            pass\n",
     ),
     "a newer one takes over where it is proven": ("witness", "return old.until >= new.since", "return True"),
     "what is passed over is missing": (
         "track",
-        "self.add_gap(self.since if before is None else before, update.at, PASSED_OVER)",
+        "self.add_gap(self.since if before is None else before, update.at, SKIPPED_STATE)",
         "pass",
     ),
     "a statement has a deadline": ("completeness", "pending.deadline <= self._mono", "False"),
@@ -99,7 +99,7 @@ RULES: dict[str, tuple[str, str, str]] = {
     ),
     "a state between two reports is missing": (
         "witness",
-        "track.add_gap(before, after, PASSED_OVER)",
+        "track.add_gap(before, after, SKIPPED_STATE)",
         "pass",
     ),
     "first snapshots are compared": (
