@@ -11,7 +11,7 @@ import pytest
 
 from marketarchive.times import SECOND, from_iso
 from marketarchive.venues.okx.queries import FUNDING_REACH_S
-from tests.e2e.harness import Done, Simulator, command, crawl, simulator
+from tests.e2e.harness import SCRAPY, Done, Simulator, command, crawl, run, simulator
 from tests.e2e.test_perps import rows, truth
 
 pytestmark = pytest.mark.e2e
@@ -50,7 +50,8 @@ def test_open_interest_of_more_than_30_days_ago(world: Simulator, out: Path) -> 
         assert row["amount"] == truth("binance").open_interest(asset, at)
         assert row["amount_quote"] == truth("binance").open_interest_value(asset, at)
     line = ("--start", "2026-10-01T08:00:00Z", "--end", "2026-10-02", "--no-crawl")
-    assert command("perps", out, "binance", *line).returncode == 0
+    settings = ("-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={world.url}")
+    assert run([*SCRAPY, "perps", "binance", *line, *settings]).returncode == 0
     unified = pd.read_parquet(out / "perps" / "unified_data.parquet")
     assert len(unified) == 6
     for made in unified.to_dict("records"):

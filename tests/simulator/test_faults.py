@@ -11,10 +11,12 @@ import pytest
 
 from marketarchive.exceptions import ConfigurationError
 from marketarchive.simulator import faults
+from marketarchive.simulator.binance import faults as binance_faults
 from marketarchive.simulator.bitstamp import faults as bitstamp_faults
 from marketarchive.simulator.chainlink import faults as chainlink_faults
 from marketarchive.simulator.faults import KINDS, ON_UPGRADE, Fault, Kind, kinds, load_faults, read_faults
 from marketarchive.simulator.kalshi import faults as kalshi_faults
+from marketarchive.simulator.searxng import faults as searxng_faults
 
 BOOK = "clob.polymarket.com/book"
 
@@ -107,14 +109,17 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         load_faults(tmp_path / "nothing.json")
 
 
-@pytest.mark.parametrize("module", [faults, bitstamp_faults, chainlink_faults, kalshi_faults])
+OF_VENUES = [binance_faults, bitstamp_faults, chainlink_faults, kalshi_faults, searxng_faults]
+
+
+@pytest.mark.parametrize("module", [faults, *OF_VENUES])
 def test_every_kind_is_described(module: ModuleType) -> None:
     declared: Mapping[str, Kind] = getattr(module, "FAULTS", KINDS)
-    described = set(re.findall(r"\b(?:ws|page|kalshi)_[a-z]+(?:_[a-z]+)*", module.__doc__ or ""))
-    assert {kind for kind in declared if kind.startswith(("ws_", "page_", "kalshi_"))} == described
+    prefixes = ("ws", "page", "kalshi", "binance", "searxng")
+    described = set(re.findall(rf"\b(?:{'|'.join(prefixes)})_[a-z]+(?:_[a-z]+)*", module.__doc__ or ""))
+    assert {kind for kind in declared if kind.partition("_")[0] in prefixes} == described
 
 
 def test_kinds_of_simulated_venues_are_found() -> None:
-    others = {*bitstamp_faults.FAULTS, *chainlink_faults.FAULTS, *kalshi_faults.FAULTS}
-    assert set(kinds()) == {*KINDS, *others}
+    assert set(kinds()) == {*KINDS, *(kind for module in OF_VENUES for kind in module.FAULTS)}
     assert set(KINDS) >= ON_UPGRADE

@@ -61,6 +61,10 @@ PROBE = Probe(
             "Gamma: closed and outcomePrices of 0 and 1, minutes after the close. Data API: GET "
             "/v2/resolutions?condition=ID,... (20 at most): payouts in micro-dollars per share."
         ),
+        "history": (
+            "GET clob /prices-history?market=TOKEN with startTs, endTs and fidelity in minutes; POST clob "
+            "/batch-prices-history for up to 20 tokens at once: midpoints, carried forward."
+        ),
         "trades": (
             "GET data /v2/trades?condition=ID,... (20 at most), newest first, limit up to 1000, next page by "
             "cursor; no time filter for a market's trades. GET data /trades?market=ID by limit and offset, "

@@ -22,7 +22,8 @@ T = 1_787_000_000
 
 def test_it_is_found() -> None:
     venue = venues()["kalshi"]
-    assert set(venue.feeds) == {"markets", "orderbook", "prices", "stream", "trades", "resolutions", "probe"}
+    collected = {"markets", "orderbook", "prices", "stream", "trades", "resolutions", "backfill"}
+    assert set(venue.feeds) == collected | {"probe"}
     assert venue.market_facts("KXBTC15M-26AUG170100-00").asset == "BTC"
 
 

@@ -122,7 +122,7 @@ def test_every_endpoint_is_asked_once_or_a_few_times_and_all_agree() -> None:
     assert findings.not_requested == NO_ROUNDS
     assert findings.missing == []
     asked = [each.exchange.query.endpoint.name for each in findings.results]
-    assert len(asked) == 25 + 1 + 4 * 5
+    assert len(asked) == 28 + 1 + 4 * 5
     assert set(asked) == {
         "clob_time",
         "gamma_series",
@@ -131,6 +131,8 @@ def test_every_endpoint_is_asked_once_or_a_few_times_and_all_agree() -> None:
         "gamma_market_by_slug",
         "clob_books",
         "clob_book",
+        "clob_price_history",
+        "clob_price_histories",
         "data_resolutions",
         "data_trades",
         "data_trades_v1",
@@ -227,6 +229,8 @@ def test_without_markets_nothing_depends_on_them_is_asked() -> None:
         "clob_book",
         "clob_book_2",
         "clob_book_3",
+        "clob_price_history",
+        "clob_price_histories",
         "data_resolutions",
         "data_trades_v1",
         *MARKET_CHECKS,
