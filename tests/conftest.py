@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 import pytest
@@ -31,6 +33,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _place(item: pytest.Item) -> int:
     return next((place for place, cost in enumerate(FIRST) if item.get_closest_marker(cost)), len(FIRST))
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Have Ctrl+C do here, and in what is started, what it does at a terminal, also in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True)

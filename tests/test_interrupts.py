@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,18 +15,10 @@ import pytest
 from tests.e2e.harness import ENVIRONMENT, ROOT, SCRAPY
 from tests.waiting import PATIENCE_S
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.usefixtures("interruptible")]
 
 PIPE_BYTES = 4096
 """The least that a pipe holds: so many bytes the process can be ahead of what we have read."""
-
-
-@pytest.fixture(autouse=True)
-def interruptible() -> Iterator[None]:
-    """Give what we start the Ctrl+C of a terminal, also where tests run in the background, without it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def interrupted_at(module: str, command: list[str]) -> tuple[int, list[str]]:

@@ -127,7 +127,8 @@ def test_copies_are_not_observed_once_they_may_be_old(kalshi: Simulator, out: Pa
         assert {row["age_source"] for row in rows if row["seq"]} == {"header"}
     else:  # what cannot be known: how old a copy was when it first came
         states = Counter(said_by(row) for row in observed)
-        assert max(states.values()) <= 3
+        # three ticks in 2 s, four where the first answer came late in its second
+        assert max(states.values()) <= 4
 
 
 def master(out: Path) -> dict[str, dict[str, Any]]:

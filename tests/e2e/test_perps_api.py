@@ -81,6 +81,7 @@ def test_a_venue_that_refuses_us_costs_its_own_rows(world: Simulator, out: Path)
     assert found["venue"].unique().tolist() == ["dydx"]
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_the_crawl_and_keeps_what_it_has(world: Simulator, out: Path) -> None:
     one = BinanceCollector(out, settings=settings(world))
 
