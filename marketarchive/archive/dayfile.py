@@ -7,7 +7,6 @@ crash is cut when the file is next opened, and counted.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import itertools
 import os
@@ -19,6 +18,7 @@ from typing import Any
 
 from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Ledger
+from marketarchive.archive.locks import try_lock
 from marketarchive.archive.paths import RUN_ID, checked_name, relative
 from marketarchive.archive.store import Store
 from marketarchive.times import SECOND, utc
@@ -80,7 +80,7 @@ class DayFile:
         self._is_late = self._store.clock.now_ns() >= self._final_ns
         for path in self._names():
             handle = files.open_append(root / path)
-            if _lock(handle) and str(path) not in _entered(self._store.ledger):
+            if try_lock(handle) and str(path) not in _entered(self._store.ledger):
                 break  # a clock that was ahead may have made final what is not over
             files.close(handle)
         self.handle = handle
@@ -135,7 +135,7 @@ def enter_day_file(store: Store, path: Path) -> None:
     name = relative(store.root, path)
     handle = store.files.open_append(path)
     try:
-        if _lock(handle) and name not in _entered(store.ledger):
+        if try_lock(handle) and name not in _entered(store.ledger):
             cut = cut_torn_line(store.files, handle)
             store.ledger.append({**_entry(name, handle), **({"torn_bytes_cut": cut} if cut else {})})
     finally:
@@ -179,11 +179,3 @@ def _entered(ledger: Ledger) -> set[str]:
 
 def _day_end(day: str) -> int:
     return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * SECOND + _DAY_NS
-
-
-def _lock(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -32,6 +32,15 @@ def is_alive(path: Path) -> bool:
     return False
 
 
+def try_lock(handle: int) -> bool:
+    """Lock a file until its handle is closed, if no other handle holds it; return whether it is locked."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 @contextmanager
 def recovery(root: Path, files: Files) -> Iterator[None]:
     """Wait until no other recovery works on this archive, and keep others out."""

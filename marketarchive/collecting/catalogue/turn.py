@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from marketarchive.archive.locks import try_lock
+
 FOLDER = "catalog"
-"""Of OUTPUT_DIR; a file for each platform, held locked by the phase that runs."""
+"""Folder in OUTPUT_DIR with a lock file for each platform, which the phase that runs holds locked."""
 LOOK_AGAIN_S = 0.1
 """Seconds (wall) between two tries."""
 
@@ -24,16 +25,8 @@ async def turn(root: Path, venue: str, stop: asyncio.Event) -> AsyncIterator[boo
     (root / FOLDER).mkdir(parents=True, exist_ok=True)
     handle = os.open(root / FOLDER / f"{venue}.lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        while not (is_ours := _lock(handle)) and not stop.is_set():  # noqa: ASYNC110  (a file has no event)
+        while not (is_ours := try_lock(handle)) and not stop.is_set():  # noqa: ASYNC110  (a file has no event)
             await asyncio.sleep(LOOK_AGAIN_S)
         yield is_ours and not stop.is_set()
     finally:
         os.close(handle)  # and the lock with it
-
-
-def _lock(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import atexit
-import fcntl
 import os
 from pathlib import Path
 
+from marketarchive.archive.locks import try_lock
 from marketarchive.exceptions import ArgumentError
 
 PID_FILE = ".collector.pid"
@@ -19,7 +19,7 @@ def claim(folder: Path, name: str = PID_FILE) -> int:
     What a dead collector left there is replaced. Raises ArgumentError where one is running.
     """
     handle = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o644)
-    if not _lock(handle):
+    if not try_lock(handle):
         os.close(handle)
         raise ArgumentError(f"a collector is running already, PID {_pid(folder, name)}: see {folder / name}")
     os.ftruncate(handle, 0)
@@ -35,7 +35,7 @@ def running(folder: Path) -> int | None:
     except FileNotFoundError:
         return None
     try:
-        return None if _lock(handle) else _pid(folder) or 0
+        return None if try_lock(handle) else _pid(folder) or 0
     finally:
         os.close(handle)
 
@@ -43,14 +43,6 @@ def running(folder: Path) -> int | None:
 def stale(folder: Path) -> int | None:
     """Return the PID that a collector left which is not running any more, None where there is none."""
     return _pid(folder) if (folder / PID_FILE).exists() and running(folder) is None else None
-
-
-def _lock(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _pid(folder: Path, name: str = PID_FILE) -> int | None:
