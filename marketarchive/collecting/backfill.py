@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.reader import ArchiveReader
 from marketarchive.collecting.arguments import Argument, Arguments, moment
@@ -24,7 +24,6 @@ from marketarchive.collecting.sweep import Pages, SweepSpider
 from marketarchive.exceptions import ArgumentError, CursorError, MarketArchiveError, ParseError
 from marketarchive.items import Market
 from marketarchive.master.rebuild import rebuild
-from marketarchive.scope import Scope
 from marketarchive.times import DAY, iso
 from marketarchive.venues import venues
 from marketarchive.venues.endpoint import Query
@@ -87,14 +86,10 @@ class BackfillJob:
 
     def write(self) -> None:
         """Replace the file; it is on the disk when this returns."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        files = Files()
+        files.make_dirs(self.path.parent, self.path.parent.parent)
         kept = {"runs": self.runs, "finished_by": self.finished_by, "markets": self.markets}
-        temporary = self.path.with_suffix(".tmp")
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump(kept, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path)
+        files.write_whole(self.path, json.dumps(kept).encode())
 
 
 class BackfillSpider(SweepSpider):
@@ -125,7 +120,7 @@ class BackfillSpider(SweepSpider):
     # ---- what subclasses write -------------------------------------------------------------------------
 
     async def list_past(self) -> list[PastMarket]:
-        """Return the markets of all lists; `is_wanted` is applied by the caller."""
+        """Return the markets of all lists, those outside the range too."""
         raise NotImplementedError
 
     async def fetch_histories(self, markets: Sequence[PastMarket]) -> None:
@@ -164,10 +159,7 @@ class BackfillSpider(SweepSpider):
             try:
                 pages.check(page.keys, page.next_cursor)
             except CursorError as error:
-                self.run.stats.inc_value("sweep/cursor_errors")
-                now = self.run.clock.now_ns()
-                scope = Scope(self.venue, FEED, endpoint=following.endpoint.name)
-                self.put(self.run.gap("sequence", "venue", now, now, scope, str(error)))
+                self.put_cursor_gap(following, FEED, self.run.clock.now_ns(), str(error))
                 self._failures += 1
                 return found
             found += page.past

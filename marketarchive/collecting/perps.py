@@ -342,21 +342,11 @@ class PerpsSpider(PollingSpider):
         self, query: Query, scope: Scope, wanted: Range | None = None, series: Series | None = None
     ) -> Parsed | None:
         """Return what an answer says, None without one: what of `wanted` is missing then is a gap."""
-        completed: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-
-        def on_complete(answer: Answer) -> Iterable[Any]:
-            try:
-                yield from _items(answer)
-            finally:
-                if not completed.done():
-                    completed.set_result(answer)
-
-        pending = PendingRequest(query, on_complete, self.feed, scope)
+        pending = PendingRequest(query, _items, self.feed, scope)
         if wanted is not None and series is not None:
             pending.from_ns, pending.to_ns = from_ms(wanted.first), from_ms(wanted.last)
             pending.detail = _described(series, wanted)
-        self.submit(pending)
-        answer = await completed
+        answer = await self.submit_and_wait(pending)
         if answer.parsed is None and not pending.attempts and wanted is not None and series is not None:
             detail = f"stopped before it was asked for: {_described(series, wanted)}"
             self.put(self.run.gap("missed_tick", "ours", pending.from_ns or 0, pending.to_ns, scope, detail))

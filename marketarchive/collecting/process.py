@@ -79,9 +79,9 @@ class Process:
         """Return the URL to request for a venue's own."""
         return route(replaced(url, self._stand_ins), self.simulator)
 
-    def stands_in(self, url: str) -> bool:
-        """Return whether something else is requested in place of a venue's URL, the simulator apart."""
-        return replaced(url, self._stand_ins) != url
+    def canonical_url(self, url: str) -> str:
+        """Return a venue's URL where a stand-in is requested in its place; "" where it is itself."""
+        return url if replaced(url, self._stand_ins) != url else ""
 
     def notify(self, item: Any) -> None:
         """Give whoever looks an item that passes, or an Observation."""

@@ -246,6 +246,22 @@ class ArchiveSpider(Spider):
         finally:
             self._output_queue.put_nowait(_DONE)
 
+    async def submit_and_wait(self, pending: PendingRequest) -> Answer:
+        """Submit a request and return its end, once its `on_complete` has been run."""
+        completed: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        use = pending.on_complete
+
+        def on_complete(answer: Answer) -> Iterator[Any]:
+            try:
+                yield from use(answer)
+            finally:
+                if not completed.done():
+                    completed.set_result(answer)
+
+        pending.on_complete = on_complete
+        self.submit(pending)
+        return await completed
+
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run `work` beside everything else; a fault in it is logged and makes the run's exit code 1."""
         task = asyncio.ensure_future(work)
@@ -385,7 +401,7 @@ class ArchiveSpider(Spider):
             receipt.payload,
             pending.query.body,
             receipt.flags,
-            self.address(pending.query) if self.run.process.stands_in(self.address(pending.query)) else "",
+            self.run.process.canonical_url(self.address(pending.query)),
         )
 
     def _invalid(self, pending: PendingRequest, receipt: Receipt, error: ParseError) -> Invalid:

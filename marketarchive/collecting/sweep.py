@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -78,17 +77,7 @@ class SweepSpider(ArchiveSpider):
 
         scope: what is not observed when it fails; None: all of the endpoint.
         """
-        completed: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-
-        def on_complete(answer: Answer) -> Iterable[Any]:
-            try:
-                yield from take(answer)
-            finally:
-                if not completed.done():
-                    completed.set_result(answer)
-
-        self.submit(PendingRequest(query, on_complete, feed, scope, detail=_selection(query)))
-        return await completed
+        return await self.submit_and_wait(PendingRequest(query, take, feed, scope, detail=_selection(query)))
 
     async def sweep(
         self, query: Query | None, feed: str, take: Callable[[Answer], Iterable[Any]] | None = None
@@ -110,16 +99,18 @@ class SweepSpider(ArchiveSpider):
                 pages.check(answer.parsed.keys, answer.parsed.next_cursor)
             except CursorError as error:
                 logger.error("Sweep of %s ended: %s", query.endpoint.name, error)
-                self.run.stats.inc_value("sweep/cursor_errors")
-                now = self.run.clock.now_ns()
-                scope = Scope(self.venue, feed, endpoint=query.endpoint.name)
-                detail = f"{error}: {_selection(query)}"
-                self.put(self.run.gap("sequence", "venue", started, now, scope, detail))
+                self.put_cursor_gap(query, feed, started, f"{error}: {_selection(query)}")
                 self.close_reason = "sweep_cursor_loop"
                 return False
             query = venues()[self.venue].next_page(query, answer.parsed)
         self.run.stats.inc_value("sweep/keys", len(pages.keys))
         return True
+
+    def put_cursor_gap(self, query: Query, feed: str, since: int, detail: str) -> None:
+        """Record that a list has no end, so that what follows was not listed. since: wall ns."""
+        self.run.stats.inc_value("sweep/cursor_errors")
+        scope = Scope(self.venue, feed, endpoint=query.endpoint.name)
+        self.put(self.run.gap("sequence", "venue", since, self.run.clock.now_ns(), scope, detail))
 
 
 def items_of(answer: Answer) -> Iterable[Any]:

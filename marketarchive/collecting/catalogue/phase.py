@@ -24,7 +24,6 @@ from marketarchive.collecting.sweep import Pages, SweepSpider
 from marketarchive.exceptions import ArgumentError, ConfigurationError, CursorError, MarketArchiveError
 from marketarchive.items import Cycle, CycleState, Market, Phase
 from marketarchive.master import cycles
-from marketarchive.scope import Scope
 from marketarchive.times import SECOND, from_seconds, to_seconds
 from marketarchive.venues import venues
 from marketarchive.venues.catalogue import Catalogue
@@ -375,10 +374,7 @@ class PhaseSpider(SweepSpider):
     def _note_loop(self, query: Query, progress: CycleProgress, error: CursorError) -> None:
         """Record that a list has no end."""
         logger.error("The %s of %s ended: %s", self.phase, self.venue, error)
-        self.run.stats.inc_value("sweep/cursor_errors")
-        scope = Scope(self.venue, self.catalogue_feed, endpoint=query.endpoint.name)
-        now = self.run.clock.now_ns()
-        self.put(self.run.gap("sequence", "venue", progress.started, now, scope, str(error)))
+        self.put_cursor_gap(query, self.catalogue_feed, progress.started, str(error))
         self.close_reason = "sweep_cursor_loop"
 
     # ---- what is known -----------------------------------------------------------------------------------

@@ -5,9 +5,8 @@ Not in `scrapy list`: `scrapy probe` makes and runs it. Every answer is in raw, 
 
 from __future__ import annotations
 
-import asyncio
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,7 +16,7 @@ from scrapy.http import Response as HttpResponse
 
 from marketarchive.collecting.probing.probe_socket import listen_to
 from marketarchive.collecting.receipt import Receipt
-from marketarchive.collecting.spider import Answer, ArchiveSpider, PendingRequest
+from marketarchive.collecting.spider import ArchiveSpider, PendingRequest
 from marketarchive.collecting.user_settings import user_setting
 from marketarchive.exceptions import ParseError
 from marketarchive.times import SECOND
@@ -75,15 +74,9 @@ class ProbeSpider(ArchiveSpider):
 
     async def _exchange(self, query: Query) -> Exchange:
         """Send `query` and wait for its end."""
-        completed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def on_complete(_: Answer) -> Iterable[Any]:
-            completed.set_result(None)
-            return ()
-
-        pending = _ProbeRequest(query, on_complete, FEED, deadline=self.run.clock.mono_ns() + WAIT_S * SECOND)
-        self.submit(pending)
-        await completed
+        deadline = self.run.clock.mono_ns() + WAIT_S * SECOND
+        pending = _ProbeRequest(query, lambda _: (), FEED, deadline=deadline)
+        await self.submit_and_wait(pending)
         return pending.exchange or Exchange(
             query, self.run.clock.now_ns(), error="not sent: the run is stopping"
         )
