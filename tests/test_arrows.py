@@ -43,11 +43,13 @@ ALLOWED = {
     "research": {"archive", "master", "items", "venues"} | LEAVES,
     "progress": LEAVES,
     "configured": {"collecting"} | LEAVES,
+    "crawling": {"collecting", "configured"} | LEAVES,
     "offline": {"collecting", "configured", "venues"} | LEAVES,
     "commands": {
         "checkout",
         "progress",
         "configured",
+        "crawling",
         "offline",
         "interrupts",
         "collecting",

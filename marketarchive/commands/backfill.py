@@ -6,19 +6,16 @@ import argparse
 import asyncio
 import contextlib
 import json
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from scrapy.exceptions import UsageError
 
 from marketarchive.collecting.backfill import BackfillSpider
-from marketarchive.collecting.exit_codes import DISK, FAILED, FINISHED
-from marketarchive.collecting.process import Process, follow_simulator, log_errors_only
+from marketarchive.collecting.exit_codes import FAILED, FINISHED
+from marketarchive.collecting.process import Process
 from marketarchive.collecting.run import exit_of
-from marketarchive.collecting.shutdown import Shutdown
-from marketarchive.configured import ConfiguredCommand
-from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError
+from marketarchive.crawling import CrawlingCommand
 from marketarchive.pipelines.market_master import check_settings, prepare_master
 from marketarchive.progress import Bar
 
@@ -41,9 +38,7 @@ class _Backfilled:
     is_finished: bool
 
 
-class Command(ConfiguredCommand):
-    requires_project = True
-
+class Command(CrawlingCommand):
     def syntax(self) -> str:
         return "--from TIME [options]"
 
@@ -74,35 +69,26 @@ class Command(ConfiguredCommand):
         parser.add_argument("--platform", default="all", metavar="NAME", help="one platform (default: all)")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
-    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
-        super().process_options(args, opts)
-        assert self.settings is not None
-        log_errors_only(self.settings)
-        follow_simulator(self.settings)
-
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         assert self.settings is not None
         if args:
             raise UsageError(f"backfill takes no {args[0]!r}; --platform names a platform", print_help=False)
         given = {name: value for name in ("start", "end") if (value := getattr(opts, name)) is not None}
         spiders = self._chosen(opts.platform)
-        shutdown = Shutdown()
-        shutdown.watch(asyncio.get_event_loop())  # the reactor's; it does not run yet
-        try:
+        settings, shutdown = self.settings, self.shutdown()
+
+        def prepare() -> Process:
             for spider in spiders:
                 spider.check_arguments(given)
-                spider.check_settings(self.settings)
-            check_settings(self.settings)
-            Process.of(self.settings, shutdown)
-        except (ArgumentError, ConfigurationError) as error:
-            raise UsageError(str(error), print_help=False) from error
-        except (ArchiveError, OSError) as error:
-            print(f"backfill: {error}", file=sys.stderr)
-            self.exitcode = DISK
+                spider.check_settings(settings)
+            check_settings(settings)
+            return Process.of(settings, shutdown)
+
+        if self.prepared(prepare) is None:
             return
-        prepare_master(self.settings)
+        prepare_master(settings)
         with Bar() as bar:
-            ended = self._run_reactor(spiders, given, bar)
+            ended = self.run_until(self._collect(spiders, given, bar))
         self.exitcode = max(each.code for each in ended)
         shutdown.finish(self.exitcode)
         Process.close_all()
@@ -110,26 +96,12 @@ class Command(ConfiguredCommand):
 
     def _chosen(self, platform: str) -> list[type[BackfillSpider]]:
         """Return the spiders of a platform, or of all. Raises UsageError."""
-        assert self.crawler_process is not None
-        loader = self.crawler_process.spider_loader
-        loaded = (loader.load(name) for name in sorted(loader.list()))
-        known = {each.venue: each for each in loaded if issubclass(each, BackfillSpider)}
+        known = self.spiders(BackfillSpider)
         if platform != "all" and platform not in known:
             raise UsageError(
                 f"--platform is one of {', '.join(known)}, all, not {platform}", print_help=False
             )
         return list(known.values()) if platform == "all" else [known[platform]]
-
-    def _run_reactor(
-        self, spiders: list[type[BackfillSpider]], given: dict[str, Any], bar: Bar
-    ) -> list[_Backfilled]:
-        from twisted.internet import reactor  # the one that Scrapy has installed
-
-        assert self.crawler_process is not None
-        over = asyncio.get_event_loop().create_task(self._collect(spiders, given, bar))
-        over.add_done_callback(lambda _: reactor.stop())  # type: ignore[misc]  # zope's methods have no self
-        self.crawler_process.start(stop_after_crawl=False, install_signal_handlers=False)
-        return over.result()
 
     async def _collect(
         self, spiders: list[type[BackfillSpider]], given: dict[str, Any], bar: Bar

@@ -22,15 +22,14 @@ from marketarchive.collecting.arguments import seconds
 from marketarchive.collecting.bare_words import as_options, sort_words
 from marketarchive.collecting.exit_codes import DISK
 from marketarchive.collecting.feed_context import name_feeds
-from marketarchive.collecting.process import Process, follow_simulator
-from marketarchive.collecting.shutdown import Shutdown
+from marketarchive.collecting.process import Process
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.collecting.together.collection import Collection
 from marketarchive.collecting.together.live_view import LiveView
 from marketarchive.collecting.together.plan import Chosen, Plan, PlannedFeed, all_feeds
 from marketarchive.collecting.together.summary import print_summary, summarize, summary_lines
 from marketarchive.collecting.together.terminal_log import TerminalLog, is_free
-from marketarchive.configured import ConfiguredCommand
+from marketarchive.crawling import CrawlingCommand
 from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError
 from marketarchive.pipelines.market_master import check_settings, prepare_master
 from marketarchive.plans import DEFAULT, plans
@@ -44,8 +43,8 @@ PLANNED = 21
 """Priority of a plan's settings, just above that of settings files."""
 
 
-class Command(ConfiguredCommand):
-    requires_project = True
+class Command(CrawlingCommand):
+    shows_itself = False
 
     def syntax(self) -> str:
         return "[PLAN ...] [options]"
@@ -81,7 +80,6 @@ class Command(ConfiguredCommand):
     def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
         super().process_options(args, opts)
         assert self.settings is not None
-        follow_simulator(self.settings)
         is_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self.console = Console(stderr=True, force_terminal=is_terminal)
         self._has_own_log = is_terminal and is_free(self.settings)
@@ -126,8 +124,7 @@ class Command(ConfiguredCommand):
         """
         assert self.crawler_process is not None
         assert self.settings is not None
-        shutdown = Shutdown()
-        shutdown.watch(asyncio.get_event_loop())  # the reactor's; it does not run yet
+        shutdown = self.shutdown()
         try:
             duration = None if span is None else seconds("duration", span)
             for name, value in (own for plan in named for own in plan.settings.items()):
@@ -147,7 +144,7 @@ class Command(ConfiguredCommand):
             self.exitcode = DISK
             return
         path = None if log is None else self._open(log, collection)
-        self._run_reactor(collection)
+        self.run_until(_collect(collection, LiveView(collection, self.console)))
         self.exitcode = collection.exit_code
         shutdown.finish(self.exitcode)
         with suppress(OSError):  # the terminal is gone
@@ -210,17 +207,6 @@ class Command(ConfiguredCommand):
     def _crawl(self, crawler: Crawler, arguments: Mapping[str, str]) -> asyncio.Task[None]:
         assert self.crawler_process is not None
         return cast("asyncio.Task[None]", self.crawler_process.crawl(crawler, **arguments))
-
-    def _run_reactor(self, collection: Collection) -> None:
-        """Run until the collection is over: Scrapy would end while a feed waits to be started again."""
-        from twisted.internet import reactor  # the one that Scrapy has installed
-
-        assert self.crawler_process is not None
-        view = LiveView(collection, self.console)
-        over = asyncio.get_event_loop().create_task(_collect(collection, view))
-        over.add_done_callback(lambda _: reactor.stop())  # type: ignore[misc]  # zope's methods have no self
-        self.crawler_process.start(stop_after_crawl=False, install_signal_handlers=False)
-        over.result()
 
 
 async def _collect(collection: Collection, view: LiveView) -> None:

@@ -18,34 +18,27 @@ from scrapy.exceptions import UsageError
 from marketarchive.collecting.arguments import DURATION
 from marketarchive.collecting.bare_words import as_spider_arguments, sort_words
 from marketarchive.collecting.exit_cause import last_line
-from marketarchive.collecting.exit_codes import DISK, FINISHED
+from marketarchive.collecting.exit_codes import FINISHED
 from marketarchive.collecting.feed_context import name_feeds
 from marketarchive.collecting.plan_spider import PlanSpider
-from marketarchive.collecting.process import Process, follow_simulator, output_dir
+from marketarchive.collecting.process import Process, output_dir
 from marketarchive.collecting.run import exit_of, run_of
-from marketarchive.collecting.shutdown import Shutdown
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.commands.collect import Command as Collect
-from marketarchive.configured import ConfiguredCommand
-from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError
+from marketarchive.crawling import CrawlingCommand
 from marketarchive.invocation import command
 from marketarchive.pipelines.market_master import check_settings
 from marketarchive.plans import plans
 
 
-class Command(ConfiguredCommand, BaseRunSpiderCommand):
-    requires_project = True
+class Command(CrawlingCommand, BaseRunSpiderCommand):
+    shows_itself = False
 
     def syntax(self) -> str:
         return "[options] <spider>"
 
     def short_desc(self) -> str:
         return "Run a spider; the archive is sealed whatever ends it (exit codes: 0 to 4)"
-
-    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
-        super().process_options(args, opts)
-        assert self.settings is not None
-        follow_simulator(self.settings)
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         assert self.crawler_process is not None
@@ -59,19 +52,17 @@ class Command(ConfiguredCommand, BaseRunSpiderCommand):
             return
         if not issubclass(spider, ArchiveSpider):
             _refuse(f"{name} is not a spider of the archive")
-        shutdown = Shutdown()
-        shutdown.watch(asyncio.get_event_loop())  # the reactor's; it does not run yet
-        try:
+        settings = self.settings
+        assert settings is not None
+        shutdown = self.shutdown()
+
+        def prepare() -> Process:
             spider.check_arguments(opts.spargs)
-            assert self.settings is not None
-            check_settings(self.settings)
-            spider.check_settings(self.settings)
-            Process.of(self.settings, shutdown)
-        except (ArgumentError, ConfigurationError) as error:
-            raise UsageError(str(error), print_help=False) from error
-        except (ArchiveError, OSError) as error:
-            print(f"crawl: {error}", file=sys.stderr)
-            self.exitcode = DISK
+            check_settings(settings)
+            spider.check_settings(settings)
+            return Process.of(settings, shutdown)
+
+        if self.prepared(prepare) is None:
             return
         crawler = self._create_crawler(spider)
         crawling = cast("asyncio.Task[None]", self.crawler_process.crawl(crawler, **opts.spargs))
@@ -82,7 +73,7 @@ class Command(ConfiguredCommand, BaseRunSpiderCommand):
         Process.close_all()
         if ended.code != FINISHED:
             run = run_of(crawler)
-            root = output_dir(self.settings)
+            root = output_dir(settings)
             reported = last_line("crawl", name, ended, root, None if run is None else run.archive.name)
             with suppress(OSError):  # the terminal is gone
                 print(reported, file=sys.stderr)

@@ -15,11 +15,10 @@ from scrapy.exceptions import UsageError
 from marketarchive.collecting.arguments import ASSETS
 from marketarchive.collecting.exit_codes import BLOCKED, DISK, FAILED, FINISHED
 from marketarchive.collecting.perps import PerpsSpider
-from marketarchive.collecting.process import Process, follow_simulator, log_errors_only
+from marketarchive.collecting.process import Process
 from marketarchive.collecting.run import exit_of, run_of
-from marketarchive.collecting.shutdown import Shutdown
-from marketarchive.configured import ConfiguredCommand
-from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError, MarketArchiveError
+from marketarchive.crawling import CrawlingCommand
+from marketarchive.exceptions import ArgumentError, MarketArchiveError
 from marketarchive.pipelines.market_master import check_settings
 from marketarchive.progress import Bar
 from marketarchive.research.products.perps.unified import Unified, unify
@@ -57,9 +56,7 @@ class _Venue:
         return not self.attempts or self.code != FINISHED or bool(PASSING & self.gaps.keys())
 
 
-class Command(ConfiguredCommand):
-    requires_project = True
-
+class Command(CrawlingCommand):
     def syntax(self) -> str:
         return "[VENUE ...] [options]"
 
@@ -86,42 +83,32 @@ class Command(ConfiguredCommand):
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
-    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
-        super().process_options(args, opts)
-        assert self.settings is not None
-        log_errors_only(self.settings)
-        follow_simulator(self.settings)
-
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         assert self.settings is not None
-        assert self.crawler_process is not None
         given = {
             name: getattr(opts, name)
             for name in ("start", "end", "period", "assets")
             if getattr(opts, name) is not None
         }
+        settings, shutdown = self.settings, self.shutdown()
         chosen = _with_any(given.get("assets"), self._chosen(args))
-        shutdown = Shutdown()
-        shutdown.watch(asyncio.get_event_loop())  # the reactor's; it does not run yet
-        try:
+
+        def prepare() -> Process:
             for venue in chosen:
                 venue.spider.check_arguments(venue.of(given))
-            check_settings(self.settings)
-            root = Process.of(self.settings, shutdown).root
-        except (ArgumentError, ConfigurationError) as error:
-            raise UsageError(str(error), print_help=False) from error
-        except (ArchiveError, OSError) as error:
-            print(f"perps: {error}", file=sys.stderr)
-            self.exitcode = DISK
+            check_settings(settings)
+            return Process.of(settings, shutdown)
+
+        if (process := self.prepared(prepare)) is None:
             return
         with Bar() as bar:
             if not opts.no_crawl:
-                self._run_reactor(chosen, given, bar)
+                self.run_until(self._collect(chosen, given, bar))
             self.exitcode = max(venue.code for venue in chosen)
             shutdown.finish(self.exitcode)
             Process.close_all()
             try:
-                made = unify(root, opts.period, opts.start, opts.end, bar)
+                made = unify(process.root, opts.period, opts.start, opts.end, bar)
             except MarketArchiveError as error:
                 print(f"perps: {error}", file=sys.stderr)
                 self.exitcode = max(self.exitcode, FAILED)
@@ -132,23 +119,10 @@ class Command(ConfiguredCommand):
 
     def _chosen(self, args: list[str]) -> list[_Venue]:
         """Return the venues that are named. Raises UsageError."""
-        assert self.crawler_process is not None
-        loader = self.crawler_process.spider_loader
-        loaded = (loader.load(name) for name in sorted(loader.list()))
-        known = {each.venue: each for each in loaded if issubclass(each, PerpsSpider)}
+        known = self.spiders(PerpsSpider)
         if unknown := [name for name in args if name not in known]:
             raise UsageError(f"perps takes venues of {', '.join(known)}, not {unknown[0]}", print_help=False)
         return [_Venue(known[name]) for name in dict.fromkeys(args or known)]
-
-    def _run_reactor(self, chosen: Sequence[_Venue], given: Mapping[str, str], bar: Bar) -> None:
-        """Run until all venues are done: Scrapy would end before one is tried again."""
-        from twisted.internet import reactor  # the one that Scrapy has installed
-
-        assert self.crawler_process is not None
-        over = asyncio.get_event_loop().create_task(self._collect(chosen, given, bar))
-        over.add_done_callback(lambda _: reactor.stop())  # type: ignore[misc]  # zope's methods have no self
-        self.crawler_process.start(stop_after_crawl=False, install_signal_handlers=False)
-        over.result()
 
     async def _collect(self, chosen: Sequence[_Venue], given: Mapping[str, str], bar: Bar) -> None:
         while due := [venue for venue in chosen if venue.is_due]:

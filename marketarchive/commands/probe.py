@@ -27,18 +27,14 @@ from marketarchive.collecting.probing.probe_report import (
     socket_text,
     write_report,
 )
-from marketarchive.collecting.process import Process, follow_simulator, log_errors_only
-from marketarchive.collecting.shutdown import Shutdown
+from marketarchive.collecting.process import Process
 from marketarchive.commands.crawl import exit_code
-from marketarchive.configured import ConfiguredCommand
-from marketarchive.exceptions import ArchiveError, ConfigurationError
+from marketarchive.crawling import CrawlingCommand
 from marketarchive.pipelines.market_master import check_settings
 from marketarchive.venues import venues
 
 
-class Command(ConfiguredCommand):
-    requires_project = True
-
+class Command(CrawlingCommand):
     def syntax(self) -> str:
         return "[VENUE ...] [options]"
 
@@ -59,12 +55,6 @@ class Command(ConfiguredCommand):
         parser.add_argument("--perps", action="store_true", help="ask all venues that have perpetuals")
         parser.add_argument("--json", action="store_true", help="print one JSON object: which venues passed")
 
-    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
-        super().process_options(args, opts)
-        assert self.settings is not None
-        log_errors_only(self.settings)
-        follow_simulator(self.settings)
-
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         assert self.settings is not None
         assert self.crawler_process is not None
@@ -73,23 +63,20 @@ class Command(ConfiguredCommand):
         if unknown := [name for name in names if name not in probes()]:
             known = ", ".join(sorted(probes()))
             raise UsageError(f"probe takes venues of {known}, not {' '.join(unknown)}", print_help=False)
-        shutdown = Shutdown(FAILED)  # without a report it has not passed
-        shutdown.watch(asyncio.get_event_loop())  # the reactor's; it does not run yet
-        try:
-            check_settings(self.settings)
-            root = Process.of(self.settings, shutdown).root
-        except ConfigurationError as error:
-            raise UsageError(str(error), print_help=False) from error
-        except (ArchiveError, OSError) as error:
-            print(f"probe: {error}", file=sys.stderr)
-            self.exitcode = DISK
+        settings, shutdown = self.settings, self.shutdown(FAILED)  # without a report it has not passed
+
+        def prepare() -> Process:
+            check_settings(settings)
+            return Process.of(settings, shutdown)
+
+        if (process := self.prepared(prepare)) is None:
             return
         crawlers = [self.crawler_process.create_crawler(probe_spider(venue)) for venue in names]
         crawlings = [cast("asyncio.Task[None]", self.crawler_process.crawl(crawler)) for crawler in crawlers]
         self.crawler_process.start(install_signal_handlers=False)
         console = Console(width=None if sys.stdout.isatty() else 100, quiet=opts.json)
         ended = {
-            name: _finish(crawler, crawling.exception(), root, console)
+            name: _finish(crawler, crawling.exception(), process.root, console)
             for name, crawler, crawling in zip(names, crawlers, crawlings, strict=True)
         }
         if opts.json:

@@ -17,11 +17,10 @@ from scrapy.exceptions import UsageError
 from marketarchive.collecting.exit_codes import DISK, FAILED, FINISHED
 from marketarchive.collecting.perp_instruments import instruments_spider
 from marketarchive.collecting.perps import PerpsSpider
-from marketarchive.collecting.process import Process, follow_simulator, log_errors_only, output_dir
-from marketarchive.collecting.shutdown import Shutdown
+from marketarchive.collecting.process import Process, output_dir
 from marketarchive.commands.crawl import exit_code
-from marketarchive.configured import ConfiguredCommand
-from marketarchive.exceptions import ArchiveError, ConfigurationError, MarketArchiveError
+from marketarchive.crawling import CrawlingCommand
+from marketarchive.exceptions import MarketArchiveError
 from marketarchive.pipelines.market_master import check_settings
 from marketarchive.research.products.perps.listings import Difference, differences, listed
 from marketarchive.venues import venues
@@ -30,9 +29,7 @@ from marketarchive.venues.symbols import symbols
 SHIPPED = ("venue", "asset", "symbol", "multiplier", "contract_size", "quote", "listed_from", "listed_to")
 
 
-class Command(ConfiguredCommand):
-    requires_project = True
-
+class Command(CrawlingCommand):
     def syntax(self) -> str:
         return "[VENUE ...] [options]"
 
@@ -53,12 +50,6 @@ class Command(ConfiguredCommand):
         parser.add_argument("--check", action="store_true", help="print what venues list otherwise")
         parser.add_argument("--request", action="store_true", help="check, by a list that is requested now")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
-
-    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
-        super().process_options(args, opts)
-        assert self.settings is not None
-        log_errors_only(self.settings)
-        follow_simulator(self.settings)
 
     def run(self, args: list[str], opts: argparse.Namespace) -> None:
         chosen = _chosen(args)
@@ -98,24 +89,18 @@ class Command(ConfiguredCommand):
         """Archive the lists of these venues; return the highest exit code. Raises UsageError."""
         assert self.settings is not None
         assert self.crawler_process is not None
-        shutdown = Shutdown()
-        shutdown.watch(asyncio.get_event_loop())  # the reactor's; it does not run yet
-        try:
-            check_settings(self.settings)
-            Process.of(self.settings, shutdown)
-        except ConfigurationError as error:
-            raise UsageError(str(error), print_help=False) from error
-        except (ArchiveError, OSError) as error:
-            print(f"symbols: {error}", file=sys.stderr)
+        settings, shutdown = self.settings, self.shutdown()
+
+        def prepare() -> Process:
+            check_settings(settings)
+            return Process.of(settings, shutdown)
+
+        if self.prepared(prepare) is None:
             return DISK
-        loader = self.crawler_process.spider_loader
-        spiders = [
-            each for name in sorted(loader.list()) if issubclass(each := loader.load(name), PerpsSpider)
-        ]
         crawlers = [
             self.crawler_process.create_crawler(instruments_spider(spider))
-            for spider in spiders
-            if spider.venue in chosen
+            for venue, spider in self.spiders(PerpsSpider).items()
+            if venue in chosen
         ]
         crawls = [cast("asyncio.Task[None]", self.crawler_process.crawl(crawler)) for crawler in crawlers]
         self.crawler_process.start(install_signal_handlers=False)

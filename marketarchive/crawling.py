@@ -1,0 +1,77 @@
+"""Shared base of commands that crawl."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, ClassVar, TypeVar
+
+from scrapy.exceptions import UsageError
+
+from marketarchive.collecting.exit_codes import DISK, FINISHED
+from marketarchive.collecting.process import follow_simulator, log_errors_only
+from marketarchive.collecting.shutdown import Shutdown
+from marketarchive.collecting.spider import ArchiveSpider
+from marketarchive.configured import ConfiguredCommand
+from marketarchive.exceptions import ArchiveError, ArgumentError, ConfigurationError
+
+T = TypeVar("T")
+S = TypeVar("S", bound=ArchiveSpider)
+
+
+class CrawlingCommand(ConfiguredCommand):
+    """Use it for a command that runs spiders in this process."""
+
+    requires_project = True
+    shows_itself: ClassVar[bool] = True
+    """True: the terminal is left to what it shows, below errors nothing is logged."""
+
+    def process_options(self, args: list[str], opts: argparse.Namespace) -> None:
+        super().process_options(args, opts)
+        assert self.settings is not None
+        if self.shows_itself:
+            log_errors_only(self.settings)
+        follow_simulator(self.settings)
+
+    def shutdown(self, least_code: int = FINISHED) -> Shutdown:
+        """Return what ends the process, which receives signals from now on. least_code: of its exit codes."""
+        made = Shutdown(least_code)
+        made.watch(asyncio.get_event_loop())  # the reactor's; it does not run yet
+        return made
+
+    def prepared(self, prepare: Callable[[], T]) -> T | None:
+        """Return what `prepare` does; None where it meets a disk or an archive that cannot be used.
+
+        The exit code is set then. Raises UsageError for wrong arguments and settings.
+        """
+        try:
+            return prepare()
+        except (ArgumentError, ConfigurationError) as error:
+            raise UsageError(str(error), print_help=False) from error
+        except (ArchiveError, OSError) as error:
+            name = type(self).__module__.rpartition(".")[2]
+            sys.stderr.write(f"{name}: {error}\n")
+            self.exitcode = DISK
+            return None
+
+    def run_until(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run the reactor until `work` is over, and return its result.
+
+        Scrapy alone would end whenever no crawl is under way, also between two.
+        """
+        from twisted.internet import reactor  # the one that Scrapy has installed
+
+        assert self.crawler_process is not None
+        over = asyncio.get_event_loop().create_task(work)
+        over.add_done_callback(lambda _: reactor.stop())  # type: ignore[misc]  # zope's methods have no self
+        self.crawler_process.start(stop_after_crawl=False, install_signal_handlers=False)
+        return over.result()
+
+    def spiders(self, kind: type[S]) -> dict[str, type[S]]:
+        """Return the spiders of a kind by their venues."""
+        assert self.crawler_process is not None
+        loader = self.crawler_process.spider_loader
+        loaded = (loader.load(name) for name in sorted(loader.list()))
+        return {each.venue: each for each in loaded if issubclass(each, kind)}
