@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
-from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from marketarchive.exceptions import ArchiveError
-from marketarchive.research import views
-from marketarchive.research.engine import connect
 from marketarchive.research.products.brti.books import RunBook
 from marketarchive.research.tables.gap_scope import of_row
-from marketarchive.research.tables.normalize import normalize
-from marketarchive.research.tables.partitions import feeds
+from marketarchive.research.tables.recorded_gaps import recorded_gaps
 from marketarchive.scope import Scope
 from marketarchive.times import from_datetime
 from marketarchive.venues.exchange import SPOT
@@ -27,16 +22,8 @@ class RecordedGaps:
     def __init__(self, root: Path, venues: Collection[str], first: int, last: int) -> None:
         """Bring the table `gaps` up to date, and read it. first, last: wall ns. Raises ArchiveError."""
         self._of_run: dict[tuple[str, str], list[tuple[int, int | None, Scope]]] = defaultdict(list)
-        present = [f"{venue}/{feed}" for venue, feed in feeds(root) if venue in venues and feed == SPOT]
-        if not present:
-            return
-        done = normalize(root, present, first, None, tables=("gaps",))  # a crash is noticed long after it
-        for path, why in done.failed.items():
-            raise ArchiveError(f"{path} cannot be brought up to date: {why}")
-        with closing(connect()) as connection:
-            views.view_gaps(connection, root, first, last)
-            for row in connection.sql("SELECT * FROM gaps").to_arrow_table().to_pylist():
-                self._add(row)
+        for row in recorded_gaps(root, lambda venue, feed: venue in venues and feed == SPOT, first, last):
+            self._add(row)
 
     def _add(self, row: Mapping[str, Any]) -> None:
         end: datetime | None = row["to"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -12,15 +11,12 @@ from typing import Literal
 
 import msgspec
 
-from marketarchive.exceptions import ArchiveError, CorruptError
-from marketarchive.research import views
+from marketarchive.exceptions import CorruptError
 from marketarchive.research.checks.check import OFFENDERS, CheckResult, ProductChecks, State, share
-from marketarchive.research.engine import connect
 from marketarchive.research.labels.label import Label
 from marketarchive.research.products.kxbtc15m.frame import day_files, lines_of
 from marketarchive.research.tables.gap_scope import of_row
-from marketarchive.research.tables.normalize import normalize
-from marketarchive.research.tables.partitions import feeds
+from marketarchive.research.tables.recorded_gaps import recorded_gaps
 from marketarchive.scope import Scope
 from marketarchive.times import SECOND, from_datetime, from_iso, iso
 from marketarchive.venues.brti import CONSTITUENTS
@@ -78,20 +74,10 @@ class _Gaps:
     def __init__(self, root: Path, first: int, last: int) -> None:
         """Read the gaps from `first` to `last` (ns) of a table brought up to date. Raises ArchiveError."""
         self._gaps: list[tuple[int, int, Scope]] = []
-        present = [f"{venue}/{feed}" for venue, feed in feeds(root) if _is_input(venue, feed)]
-        if not present:
-            return
-        done = normalize(root, present, first, None, tables=("gaps",))  # a crash is noticed long after it
-        for path, why in done.failed.items():
-            raise ArchiveError(f"{path} cannot be brought up to date: {why}")
-        with closing(connect()) as connection:
-            views.view_gaps(connection, root, first, last)
-            for row in connection.sql("SELECT * FROM gaps").to_arrow_table().to_pylist():
-                if _is_input(row["venue"], row["feed"]):
-                    end = last if row["to"] is None else from_datetime(row["to"])
-                    self._gaps.append(
-                        (from_datetime(row["from"]), end, of_row(row, row["venue"], row["feed"]))
-                    )
+        for row in recorded_gaps(root, _is_input, first, last):
+            if _is_input(row["venue"], row["feed"]):
+                end = last if row["to"] is None else from_datetime(row["to"])
+                self._gaps.append((from_datetime(row["from"]), end, of_row(row, row["venue"], row["feed"])))
 
     def of(self, label: Label) -> list[tuple[int, int]]:
         """Return (from, to) in ns of those that concern a market."""
@@ -260,4 +246,4 @@ def _check(root: Path, labels: Sequence[Label]) -> list[CheckResult]:
 
 
 CHECKS = ProductChecks(venues=frozenset({VENUE.name}), check=_check)
-"""What the record of 15-minute rounds promises."""
+"""Check of the promise of the record of 15-minute rounds: a tick each second."""

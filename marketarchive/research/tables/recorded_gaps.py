@@ -1,0 +1,34 @@
+"""Recorded gaps of some feeds, for who asks which of them concern what it has made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from marketarchive.exceptions import ArchiveError
+from marketarchive.research import views
+from marketarchive.research.engine import connect
+from marketarchive.research.tables.normalize import normalize
+from marketarchive.research.tables.partitions import feeds
+
+
+def recorded_gaps(
+    root: Path, is_wanted: Callable[[str, str], bool], first: int, last: int
+) -> list[dict[str, Any]]:
+    """Return the rows of `gaps` that touch `first` to `last` (wall ns), the table brought up to date.
+
+    is_wanted: of a venue and a feed, whose tables are brought up to date; rows of others may be among them.
+    Nothing where none is archived. Raises ArchiveError.
+    """
+    present = [f"{venue}/{feed}" for venue, feed in feeds(root) if is_wanted(venue, feed)]
+    if not present:
+        return []
+    done = normalize(root, present, first, None, tables=("gaps",))  # a crash is noticed long after it
+    for path, why in done.failed.items():
+        raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+    with closing(connect()) as connection:
+        views.view_gaps(connection, root, first, last)
+        found: list[dict[str, Any]] = connection.sql("SELECT * FROM gaps").to_arrow_table().to_pylist()
+    return found
