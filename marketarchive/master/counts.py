@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, and_, case, func, inspect, or_, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from marketarchive.master.cycles import HeldCycle, last_cycles
+from marketarchive.master.cycles import HeldCycle, is_unresolved, last_cycles
 from marketarchive.master.engine import connect, shown, sqlite_path, unusable
 from marketarchive.master.tables import cycles, market_changes, markets, price_snapshots
-from marketarchive.times import SECOND
+from marketarchive.times import MICROSECOND, SECOND
 
 OVERDUE_S = 86_400
 """A result is overdue so long after it was expected, or after the market's end where nothing is said."""
-_US = 1000  # ns
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ def counts(url: str, now: int, *, wait_s: float = 2.0) -> MasterCounts | None:
                 for table in (market_changes, price_snapshots)
             )
             by_status = {status or "unknown": count for status, count in connection.execute(statuses)}
-            catalogue = _catalogue(connection, now // _US)
+            catalogue = _catalogue(connection, now // MICROSECOND)
             return MasterCounts(shown(engine), by_status, changes, snapshots, *catalogue)
     except (SQLAlchemyError, OSError) as error:
         raise unusable(engine, error) from None
@@ -76,9 +75,9 @@ def _catalogue(connection: Connection, now_us: int) -> tuple[list[PlatformCounts
         return [], []
     is_resolved = markets.c.status == "resolved"
     is_over = or_(markets.c.status == "closed", markets.c.end_at <= now_us)
-    is_pending = and_(or_(markets.c.status.is_(None), markets.c.status != "resolved"), is_over)
+    is_pending = and_(is_unresolved(), is_over)
     expected = func.coalesce(markets.c.expected_end_at, markets.c.end_at)
-    is_overdue = and_(is_pending, expected <= now_us - OVERDUE_S * SECOND // _US)
+    is_overdue = and_(is_pending, expected <= now_us - OVERDUE_S * SECOND // MICROSECOND)
     query = select(
         markets.c.platform,
         func.count(),

@@ -14,9 +14,9 @@ from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, selec
 
 from marketarchive.items import Cycle
 from marketarchive.master.tables import cycles, markets
+from marketarchive.times import MICROSECOND
 
 IDS_AT_ONCE = 500
-_US = 1000  # ns
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def write_cycles(connection: Connection, states: Iterable[Cycle]) -> None:
     """Write states of cycles, in a transaction that holds the write lock."""
     latest: dict[tuple[str, str, int], Cycle] = {}
     for state in sorted(states, key=attrgetter("order")):
-        latest[state.venue, state.phase, state.started // _US] = state
+        latest[state.venue, state.phase, state.started // MICROSECOND] = state
     for identity, state in latest.items():
         named = and_(*(column == value for column, value in zip(_IDENTITY, identity, strict=True)))
         held = connection.execute(select(cycles).where(named)).mappings().one_or_none()
@@ -74,10 +74,10 @@ def last_complete(connection: Connection, platform: str, phase: str, before: int
         cycles.c.platform == platform,
         cycles.c.phase == phase,
         cycles.c.state == "complete",
-        cycles.c.started_at < before // _US,
+        cycles.c.started_at < before // MICROSECOND,
     )
     found = connection.execute(query).scalar_one()
-    return None if found is None else found * _US
+    return None if found is None else found * MICROSECOND
 
 
 def known(connection: Connection, platform: str, ids: Collection[str], before: int) -> set[str]:
@@ -88,7 +88,7 @@ def known(connection: Connection, platform: str, ids: Collection[str], before: i
         query = select(markets.c.market_id).where(
             markets.c.platform == platform,
             markets.c.market_id.in_(wanted[start : start + IDS_AT_ONCE]),
-            markets.c.created_at < before // _US,
+            markets.c.created_at < before // MICROSECOND,
         )
         found.update(connection.execute(query).scalars())
     return found
@@ -100,10 +100,10 @@ def unresolved(connection: Connection, platform: str, now: int) -> list[str]:
     The last are those that the newest complete snapshot did not show.
     """
     seen = last_complete(connection, platform, "snapshot", now)
-    due = [markets.c.status == "closed", markets.c.end_at <= now // _US]
+    due = [markets.c.status == "closed", markets.c.end_at <= now // MICROSECOND]
     if seen is not None:
-        due.append(markets.c.updated_at < seen // _US)
-    query = select(markets.c.market_id).where(markets.c.platform == platform, _is_open(), or_(*due))
+        due.append(markets.c.updated_at < seen // MICROSECOND)
+    query = select(markets.c.market_id).where(markets.c.platform == platform, is_unresolved(), or_(*due))
     return sorted(connection.execute(query).scalars())
 
 
@@ -112,7 +112,7 @@ def closed_since(connection: Connection, platform: str, since: int) -> list[str]
     query = select(markets.c.market_id).where(
         markets.c.platform == platform,
         markets.c.status.in_(("closed", "resolved")),
-        markets.c.updated_at >= since // _US,
+        markets.c.updated_at >= since // MICROSECOND,
     )
     return sorted(connection.execute(query).scalars())
 
@@ -120,7 +120,8 @@ def closed_since(connection: Connection, platform: str, since: int) -> list[str]
 _IDENTITY = (cycles.c.platform, cycles.c.phase, cycles.c.started_at)
 
 
-def _is_open() -> ColumnElement[bool]:
+def is_unresolved() -> ColumnElement[bool]:
+    """Return the condition that a market has no result."""
     return or_(markets.c.status.is_(None), markets.c.status != "resolved")
 
 
@@ -130,11 +131,11 @@ def _order(row: Mapping[Any, Any]) -> tuple[int, int, bool]:
 
 
 def _row(state: Cycle) -> dict[str, Any]:
-    at = state.received_at // _US
+    at = state.received_at // MICROSECOND
     return {
         "platform": state.venue,
         "phase": state.phase,
-        "started_at": state.started // _US,
+        "started_at": state.started // MICROSECOND,
         "ended_at": at if state.is_over else None,
         "state": state.state,
         "pages": state.pages,
@@ -148,11 +149,11 @@ def _held(row: Any) -> HeldCycle:
     return HeldCycle(
         row["platform"],
         row["phase"],
-        row["started_at"] * _US,
-        None if row["ended_at"] is None else row["ended_at"] * _US,
+        row["started_at"] * MICROSECOND,
+        None if row["ended_at"] is None else row["ended_at"] * MICROSECOND,
         row["state"],
         row["pages"],
         row["markets"],
         row["failures"],
-        row["updated_at"] * _US,
+        row["updated_at"] * MICROSECOND,
     )

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from marketarchive.master.observation import HeadlineObservation, Key
+from marketarchive.master.queries import by_platform
 from marketarchive.master.tables import markets, news_context
 
 CHUNK = 500  # headlines compared at a time: bounds the parameters of a statement
@@ -56,13 +57,10 @@ def _merge(connection: Connection, headlines: Sequence[HeadlineObservation]) -> 
 def _held(connection: Connection, wanted: Iterable[Identity]) -> Iterator[tuple[Identity, tuple[int, Key]]]:
     """Yield the rows of these headlines: identity -> (row id, key of the receipt)."""
     table = news_context.c
-    platforms: dict[str, set[str]] = {}
-    for platform, market_id, _, _ in wanted:
-        platforms.setdefault(platform, set()).add(market_id)
     urls = sorted({url for _, _, url, _ in wanted})
-    for platform, ids in platforms.items():
+    for platform, ids in by_platform((platform, market_id) for platform, market_id, _, _ in wanted):
         query = select(news_context).where(
-            table.platform == platform, table.market_id.in_(sorted(ids)), table.url.in_(urls)
+            table.platform == platform, table.market_id.in_(ids), table.url.in_(urls)
         )
         for row in connection.execute(query).mappings():
             identity = (platform, row["market_id"], row["url"], row["headline"])
@@ -84,15 +82,10 @@ def _row(headline: HeadlineObservation) -> dict[str, object]:
 
 
 def _known_markets(connection: Connection, headlines: Iterable[HeadlineObservation]) -> set[tuple[str, str]]:
-    platforms: dict[str, set[str]] = {}
-    for each in headlines:
-        platforms.setdefault(each.platform, set()).add(each.market_id)
     return {
         (platform, market_id)
-        for platform, ids in platforms.items()
+        for platform, ids in by_platform((each.platform, each.market_id) for each in headlines)
         for market_id in connection.execute(
-            select(markets.c.market_id).where(
-                markets.c.platform == platform, markets.c.market_id.in_(sorted(ids))
-            )
+            select(markets.c.market_id).where(markets.c.platform == platform, markets.c.market_id.in_(ids))
         ).scalars()
     }

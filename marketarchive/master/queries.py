@@ -6,7 +6,7 @@ datetimes, lists and dicts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -32,6 +32,17 @@ class JournalEntry:
     new: Any
     observed_at: int
     capture: str
+
+
+def by_platform(identities: Iterable[tuple[str, str]]) -> Iterator[tuple[str, list[str]]]:
+    """Yield each platform of (platform, market_id) with its market ids, each once.
+
+    `platform = ? AND market_id IN (...)` uses the index on every database.
+    """
+    platforms: dict[str, list[str]] = {}
+    for platform, market_id in dict.fromkeys(identities):
+        platforms.setdefault(platform, []).append(market_id)
+    yield from platforms.items()
 
 
 def market(connection: Connection, platform: str, market_id: str) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from marketarchive.master.timeline import Keep
 from marketarchive.master.upsert import Written, upsert
 
 _turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-"""By URL: writers of one process wait for one another here, where nobody's patience ends."""
+"""Lock by the master's URL: here writers of one process wait for one another without a time limit."""
 
 
 class MasterStore:

@@ -6,7 +6,7 @@ A batch costs a handful of statements, whatever its size: read the markets it na
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -37,6 +37,7 @@ from marketarchive.master.observation import (
     Observation,
     Prices,
 )
+from marketarchive.master.queries import by_platform
 from marketarchive.master.tables import Exact, market_changes, markets, price_snapshots
 from marketarchive.master.timeline import Keep
 
@@ -113,23 +114,12 @@ def _merge(connection: Connection, observations: Sequence[MarketObservation], ke
     return Written(len(observations), len(changes))
 
 
-def _by_platform(identities: Iterable[Identity]) -> Iterator[tuple[str, list[str]]]:
-    """Yield each platform with its market ids.
-
-    `platform = ? AND market_id IN (...)` uses the index on every database.
-    """
-    platforms: dict[str, list[str]] = {}
-    for platform, market_id in dict.fromkeys(identities):
-        platforms.setdefault(platform, []).append(market_id)
-    yield from platforms.items()
-
-
 def _rows(connection: Connection, identities: Iterable[Identity]) -> dict[Identity, Row]:
     """Return the rows as the driver gives them: on SQLite decimals are text."""
     found: dict[Identity, Row] = {}
     columns = _plain(connection, markets.c)
     names = [column.name for column in markets.c]
-    for platform, ids in _by_platform(identities):
+    for platform, ids in by_platform(identities):
         query = select(*columns).where(markets.c.platform == platform, markets.c.market_id.in_(ids))
         for row in connection.execute(query):
             values = dict(zip(names, row, strict=True))
@@ -149,7 +139,7 @@ def _journal(
 ) -> dict[Identity, list[tuple[str, Key, str | None]]]:
     found: dict[Identity, list[tuple[str, Key, str | None]]] = {}
     table = market_changes.c
-    for platform, ids in _by_platform(identities):
+    for platform, ids in by_platform(identities):
         query = (
             select(table.market_id, table.field, table.observed_at, table.capture, table.new)
             .where(table.platform == platform, table.market_id.in_(ids))
@@ -181,7 +171,7 @@ def _prices(
 
     same = and_(rows.c.platform == markets.c.platform, rows.c.market_id == markets.c.market_id)
     wanted = [rows.c[name] for name in ("market_id", "snapshot_at", "capture", *PRICES)]
-    for platform, ids in _by_platform((each.platform, each.market_id) for each in observations):
+    for platform, ids in by_platform((each.platform, each.market_id) for each in observations):
         query = (
             select(*_plain(connection, wanted))
             .select_from(markets.join(rows, same))
