@@ -361,6 +361,20 @@ class Row(Derived):
         return None
 
 
+class TickRow(Row):
+    """A row of one due tick of what is requested or made each tick. Subclass it for a kind of row."""
+
+    timestamp: datetime  # the due tick
+
+    @property
+    def tick(self) -> int:
+        return from_datetime(self.timestamp)
+
+    @property
+    def grace_s(self) -> float:
+        return POLL_GRACE_S
+
+
 class ReferencePrice(Row):
     """A reference price of one second by one source; values are None when is_observed is 0, never carried.
 
@@ -433,13 +447,12 @@ class ReferencePrice(Row):
         return self.model_copy(update=without)
 
 
-class BookRow(Row):
+class BookRow(TickRow):
     """Best prices of one order book at one due tick; values are None when is_observed is 0.
 
     Ready for any polled venue: its series is `<kind>_<venue>_<asset>`, e.g. kind `spot`.
     """
 
-    timestamp: datetime  # the due tick
     asset: str | None = None
     market_id: str | None = None  # where an asset has several markets
     bid: Decimal | None = None
@@ -452,14 +465,6 @@ class BookRow(Row):
     @property
     def series(self) -> str:
         return series_name(self.kind, self.venue, self.asset or "other")
-
-    @property
-    def tick(self) -> int:
-        return from_datetime(self.timestamp)
-
-    @property
-    def grace_s(self) -> float:
-        return POLL_GRACE_S
 
     @property
     def subject(self) -> str:

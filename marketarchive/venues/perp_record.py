@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field
 
-from marketarchive.items import POLL_GRACE_S, Problem, Row, series_name
+from marketarchive.items import Problem, TickRow, series_name
 from marketarchive.times import from_datetime, iso
 
 _VALUES = (
@@ -17,7 +17,7 @@ _VALUES = (
 )
 
 
-class PerpRecord(Row):
+class PerpRecord(TickRow):
     """One due tick of a perpetual as the venue stated it; values are None when is_observed is 0.
 
     Units are those of the tables: prices in quote currency per base unit, rates as fractions of their own
@@ -25,7 +25,6 @@ class PerpRecord(Row):
     bring is None beside what the others brought.
     """
 
-    timestamp: datetime  # the due tick
     asset: str
     market_id: str = Field(min_length=1)  # as the venue calls the contract
     mark: Decimal | None = None
@@ -42,14 +41,6 @@ class PerpRecord(Row):
     @property
     def series(self) -> str:
         return series_name("perps", self.venue, self.asset)
-
-    @property
-    def tick(self) -> int:
-        return from_datetime(self.timestamp)
-
-    @property
-    def grace_s(self) -> float:
-        return POLL_GRACE_S
 
     @property
     def subject(self) -> str:

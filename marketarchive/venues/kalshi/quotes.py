@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, Self
 
 from pydantic import Field
 
-from marketarchive.items import POLL_GRACE_S, Problem, Row, is_crossed, series_name
-from marketarchive.times import from_datetime, iso
+from marketarchive.items import Problem, TickRow, is_crossed, series_name
+from marketarchive.times import iso
 
 AGE_MAX_S = 2.0
 """A state that may be older does not count as observed: the venue's public answers may be copies of up to
@@ -20,13 +19,12 @@ _VALUES = ("yes_bid", "yes_ask", "no_bid", "no_ask", "yes_bid_size", "yes_ask_si
 AgeSource = Literal["header", "unchanged", "new"]
 
 
-class KalshiQuote(Row):
+class KalshiQuote(TickRow):
     """Best prices of a market at one due tick; values are None when is_observed is 0, and of an empty side.
 
     An offer of one side is 1 minus the bid for the other, and has its size. seq is 0 when nothing arrived.
     """
 
-    timestamp: datetime  # the due tick
     asset: str | None
     ticker_series: str
     market_id: str  # ticker
@@ -44,14 +42,6 @@ class KalshiQuote(Row):
     @property
     def series(self) -> str:
         return series_name(self.venue, self.ticker_series)
-
-    @property
-    def tick(self) -> int:
-        return from_datetime(self.timestamp)
-
-    @property
-    def grace_s(self) -> float:
-        return POLL_GRACE_S
 
     @property
     def subject(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, Self
 
@@ -12,13 +11,13 @@ from marketarchive.items import (
     POLL_GRACE_S,
     Problem,
     ReferencePrice,
-    Row,
+    TickRow,
     Verdict,
     is_crossed,
     midpoint,
     series_name,
 )
-from marketarchive.times import from_datetime, iso
+from marketarchive.times import iso
 from marketarchive.venues.polymarket.rtds import TOPICS
 
 GRACE_S = {"books": POLL_GRACE_S, "stream": 5}
@@ -27,13 +26,12 @@ GRACE_S = {"books": POLL_GRACE_S, "stream": 5}
 _PRICES = ("up_bid", "up_ask", "down_bid", "down_ask")
 
 
-class Quote(Row):
+class Quote(TickRow):
     """Best prices of both outcomes of a market at one due tick; values are None when is_observed is 0.
 
     `up_*` is the outcome labelled Up (else the first), `down_*` the other. seq is 0 when nothing arrived.
     """
 
-    timestamp: datetime  # the due tick
     asset: str | None
     market_id: str  # slug
     condition_id: str | None  # null while the venue has not told it
@@ -49,10 +47,6 @@ class Quote(Row):
     @property
     def series(self) -> str:
         return series_name(self.venue, self.asset or "other")
-
-    @property
-    def tick(self) -> int:
-        return from_datetime(self.timestamp)
 
     @property
     def grace_s(self) -> float:
