@@ -50,7 +50,7 @@ FATES = (
     "overdue",
 )
 _FATE_ONE_IN = 24
-"""Of so many events each fate has one, by chance; the others are plain."""
+"""Events of which each fate has one, by chance; the others are plain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,4 +410,4 @@ def _sizes(seed: int, platform: str, markets: int) -> tuple[int, ...]:
 
 
 OPEN_SHARE = 0.69
-"""Of the markets of all slots, those that are open at a moment (counted over many)."""
+"""Share of the markets of all slots that is open at a moment, 0 to 1 (counted over many)."""

@@ -20,7 +20,7 @@ BAR_S = 300
 HOUR_S = 3600
 DAY_S = 86_400
 _BLOCK_S = 3 * DAY_S
-"""How long a contract keeps an interval of funding; not that of BTC and ETH, which never changes."""
+"""Seconds for which a contract keeps an interval of funding; not that of BTC and ETH, which never changes."""
 _UNIT = Decimal("1E-12")
 _OCTAVES = range(8, 22)  # 4 min to 24 days
 _VOLATILITY = 8.0e-5  # per square root of a second

@@ -16,7 +16,7 @@ from marketarchive.venues.binance.rows import NEVER_MS
 
 HOST = "fapi.binance.com"
 LISTED_AFTER_S = 60 * DAY_S
-"""How long a contract that ended is still listed."""
+"""Seconds for which a contract that ended is still listed."""
 _TOO_MANY = json_reply(
     {"code": -1003, "msg": "Too many requests; current limit is 2400 request weight per 1 MINUTE."}, 429
 )

@@ -17,7 +17,7 @@ from marketarchive.simulator.kalshi.rows import RANGES, SECONDARY, rules_of, tit
 
 LIFECYCLE = "market_lifecycle_v2"
 OTHERS_EVERY_S = 15
-"""Of other markets one frame in so many seconds; about 3 a second were numbered on the venue (2026-07-19)."""
+"""Seconds between two frames about other markets; the venue numbered about 3 a second (2026-07-19)."""
 
 
 class LifeEvent(NamedTuple):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import duckdb
 
 POINTS = 90
-"""Of a line, at most: there may be eight of each of eleven assets."""
+"""Points that a line of a plot has at most: there may be eight lines of each of eleven assets."""
 _STEPS = (1800, 3600, 4 * 3600, 8 * 3600, *(days * DAY_S for days in (1, 2, 4, 7, 14, 30, 90, 365)))
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
