@@ -1,27 +1,10 @@
-"""Parts of simulated venues of perpetuals: no sockets, contracts, refusals."""
+"""Parts of simulated venues of perpetuals: contracts, refusals."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from marketarchive.simulator.messages import Asked
-from marketarchive.simulator.sockets import SimSession
 from marketarchive.venues.symbols import symbols
-
-
-class SimPerpsVenue:
-    """Base of a venue that answers requests alone; what is true of it, its world says."""
-
-    def connect(self, asked: Asked, number: int, now_ns: int) -> SimSession | None:
-        """Return None: nothing is sent on sockets."""
-        del asked, number, now_ns
-        return None
-
-    def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
-        """Return nothing."""
-        del start_ns, end_ns
-        return []
 
 
 class CodedRefusalError(Exception):

@@ -8,8 +8,9 @@ from typing import Any
 from marketarchive.simulator.binance.files import ARCHIVE_HOST, FileArchive, candle_row, shown
 from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
 from marketarchive.simulator.noise import bits
-from marketarchive.simulator.perps_venue import CodedRefusalError, SimContract, SimPerpsVenue, contracts
+from marketarchive.simulator.perps_venue import CodedRefusalError, SimContract, contracts
 from marketarchive.simulator.perps_world import BAR_S, DAY_S, HOUR_S, PerpsWorld
+from marketarchive.simulator.rest_venue import SimRestVenue
 from marketarchive.times import from_iso, to_ms
 from marketarchive.venues.binance.queries import PERIODS_S, STEPS
 from marketarchive.venues.binance.rows import NEVER_MS
@@ -28,7 +29,7 @@ _KINDS = {"klines": "trade", "markPriceKlines": "mark", "indexPriceKlines": "ind
 CONTRACTS = contracts("binance")
 
 
-class Binance(SimPerpsVenue):
+class Binance(SimRestVenue):
     """The venue as the server sees it."""
 
     hosts = frozenset({HOST, ARCHIVE_HOST})

@@ -7,8 +7,9 @@ from decimal import Decimal
 from typing import Any
 
 from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
-from marketarchive.simulator.perps_venue import CodedRefusalError, SimContract, SimPerpsVenue, contracts
+from marketarchive.simulator.perps_venue import CodedRefusalError, SimContract, contracts
 from marketarchive.simulator.perps_world import BAR_S, DAY_S, Candle, PerpsWorld, written
+from marketarchive.simulator.rest_venue import SimRestVenue
 from marketarchive.times import MILLISECOND, SECOND, from_iso, to_ms
 from marketarchive.venues.bybit.queries import PERIODS, STEPS
 
@@ -22,7 +23,7 @@ _LENGTHS = {name: seconds for seconds, name in PERIODS.items()}
 CONTRACTS = contracts("bybit")
 
 
-class Bybit(SimPerpsVenue):
+class Bybit(SimRestVenue):
     """The venue as the server sees it."""
 
     hosts = frozenset({HOST})

@@ -7,7 +7,7 @@ import gzip
 import io
 
 from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
-from marketarchive.simulator.perps_venue import SimPerpsVenue
+from marketarchive.simulator.rest_venue import SimRestVenue
 from marketarchive.simulator.velocity import Funding, day_page, not_found, paged
 from marketarchive.times import SECOND, from_iso
 from marketarchive.venues.drift.endpoints import BUCKET, SERVER
@@ -21,7 +21,7 @@ _NO_FILE = Reply(
 _REFUSAL = json_reply({"success": False, "error": "Too many requests"}, 429)
 
 
-class Drift(SimPerpsVenue):
+class Drift(SimRestVenue):
     """The archive as the server sees it."""
 
     hosts = frozenset(_HOSTS)

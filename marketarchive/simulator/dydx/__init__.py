@@ -7,8 +7,8 @@ from typing import Any
 
 from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
 from marketarchive.simulator.noise import bits
-from marketarchive.simulator.perps_venue import SimPerpsVenue
 from marketarchive.simulator.perps_world import BAR_S, HOUR_S, PerpsWorld, written
+from marketarchive.simulator.rest_venue import SimRestVenue
 from marketarchive.times import from_iso, from_ms, iso, to_ms
 from marketarchive.venues.dydx.queries import PAGE, STEPS
 from marketarchive.venues.symbols import symbols
@@ -30,7 +30,7 @@ class _RefusedError(Exception):
         self.param = param
 
 
-class Dydx(SimPerpsVenue):
+class Dydx(SimRestVenue):
     """The venue as the server sees it."""
 
     hosts = frozenset({HOST})

@@ -11,8 +11,8 @@ import msgspec
 
 from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
 from marketarchive.simulator.noise import wave
-from marketarchive.simulator.perps_venue import SimPerpsVenue
 from marketarchive.simulator.perps_world import BAR_S, DAY_S, HOUR_S, PerpsWorld
+from marketarchive.simulator.rest_venue import SimRestVenue
 from marketarchive.times import SECOND, iso
 from marketarchive.venues.gmx.queries import STEPS
 from marketarchive.venues.symbols import symbols
@@ -59,7 +59,7 @@ POOLS = {
 }
 
 
-class Gmx(SimPerpsVenue):
+class Gmx(SimRestVenue):
     """The venue as the server sees it."""
 
     hosts = frozenset({KEEPER, API, SQUID})

@@ -10,8 +10,9 @@ import msgspec
 
 from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
 from marketarchive.simulator.noise import bits
-from marketarchive.simulator.perps_venue import SimContract, SimPerpsVenue, contracts
+from marketarchive.simulator.perps_venue import SimContract, contracts
 from marketarchive.simulator.perps_world import BAR_S, DELISTED, Candle, PerpsWorld, written
+from marketarchive.simulator.rest_venue import SimRestVenue
 from marketarchive.times import SECOND, from_iso, to_ms
 from marketarchive.venues.hyperliquid.queries import FUNDING_PAGE, STEPS
 
@@ -38,7 +39,7 @@ class _Asked(msgspec.Struct, rename="camel"):
     req: _Asked | None = None
 
 
-class Hyperliquid(SimPerpsVenue):
+class Hyperliquid(SimRestVenue):
     """The venue as the server sees it."""
 
     hosts = frozenset({HOST})

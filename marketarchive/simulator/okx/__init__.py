@@ -10,8 +10,9 @@ from typing import Any
 
 from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
 from marketarchive.simulator.perp_files import NO_FILE, packed
-from marketarchive.simulator.perps_venue import CodedRefusalError, SimPerpsVenue
+from marketarchive.simulator.perps_venue import CodedRefusalError
 from marketarchive.simulator.perps_world import BAR_S, DAY_S, Candle, PerpsWorld, written
+from marketarchive.simulator.rest_venue import SimRestVenue
 from marketarchive.times import from_iso, to_ms
 from marketarchive.venues.okx.queries import AHEAD_MS, PERIODS_S, STEPS
 from marketarchive.venues.perp_files import month
@@ -54,7 +55,7 @@ CONTRACTS = {
 _BY_INDEX = {contract.index: contract for contract in CONTRACTS.values()}
 
 
-class Okx(SimPerpsVenue):
+class Okx(SimRestVenue):
     """The venue as the server sees it."""
 
     hosts = frozenset({HOST, ARCHIVE_HOST})

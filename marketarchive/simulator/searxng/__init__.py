@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
 from marketarchive.simulator.noise import bits, unit
-from marketarchive.simulator.sockets import SimSession
+from marketarchive.simulator.rest_venue import SimRestVenue
 from marketarchive.times import SECOND, iso
 
 HOST = "searxng.example"
@@ -41,7 +41,7 @@ class Story(NamedTuple):
     engines: tuple[str, ...]
 
 
-class Searxng:
+class Searxng(SimRestVenue):
     """The server as its clients see it."""
 
     hosts = frozenset({HOST})
@@ -102,14 +102,6 @@ class Searxng:
         """Return more than a reader needs: a server of one's own has no limiter unless one switches it on."""
         del asked
         return Bucket("searxng", 10.0, 200.0, 1, _TOO_MANY)
-
-    def connect(self, asked: Asked, number: int, now_ns: int) -> SimSession | None:
-        del asked, number, now_ns
-        return None
-
-    def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
-        del start_ns, end_ns
-        return []
 
 
 def _page(text: str, rows: list[dict[str, Any]], silent: list[list[str]]) -> dict[str, Any]:

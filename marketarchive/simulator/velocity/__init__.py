@@ -8,8 +8,8 @@ from typing import Any
 
 from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
 from marketarchive.simulator.noise import bits
-from marketarchive.simulator.perps_venue import SimPerpsVenue
 from marketarchive.simulator.perps_world import BAR_S, DAY_S, HOUR_S, Candle, PerpsWorld
+from marketarchive.simulator.rest_venue import SimRestVenue
 from marketarchive.times import SECOND, from_iso
 from marketarchive.venues.symbols import symbols
 from marketarchive.venues.velocity.queries import RECENT_S, STEPS
@@ -113,7 +113,7 @@ def paged(found: list[dict[str, Any]], asked: Asked) -> Reply:
     return json_reply({"success": True, "meta": meta, "records": records})
 
 
-class Velocity(SimPerpsVenue):
+class Velocity(SimRestVenue):
     """The venue as the server sees it."""
 
     hosts = frozenset({HOST})

@@ -1,0 +1,22 @@
+"""The part that simulated venues without sockets share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marketarchive.simulator.messages import Asked
+from marketarchive.simulator.sockets import SimSession
+
+
+class SimRestVenue:
+    """Base of a venue that answers requests alone, and leaves no truth of frames."""
+
+    def connect(self, asked: Asked, number: int, now_ns: int) -> SimSession | None:
+        """Return None: nothing is sent on sockets."""
+        del asked, number, now_ns
+        return None
+
+    def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
+        """Return nothing."""
+        del start_ns, end_ns
+        return []
