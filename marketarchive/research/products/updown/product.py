@@ -14,7 +14,7 @@ from marketarchive.research.labels.ground_truth import ground_truth
 from marketarchive.research.labels.label import Label
 from marketarchive.research.labels.label_files import PARQUET
 from marketarchive.research.products.updown.canonical.dataset import canonical, path_of
-from marketarchive.research.products.updown.report import depth, rounds, sections
+from marketarchive.research.products.updown.report import depth, outcomes, rounds, sections
 from marketarchive.research.products.updown.report.round_chart import one_round
 from marketarchive.research.products.updown.rounds import labels_of
 from marketarchive.research.products.updown.validation.validate import JSON as VALIDATION
@@ -47,12 +47,13 @@ def part(found: Found) -> ReportPart:
     reproduced = sum(each.verdict == "reproduced" for each in labels)
     differing = sum(each.verdict == "differs" for each in labels)
     proven = reproduced + differing
+    pending = sum(outcomes.shown_verdict(each, about.until) == outcomes.PENDING for each in labels)
     assets = ", ".join(sorted({each.asset for each in labels})) or "no asset"
     return ReportPart(
         sections=[
             (4, sections.one_round(shown, len(labels))),
             (5, sections.spread_and_depth(levels, found.gaps, about)),
-            (7, sections.reproduced(labels)),
+            (7, sections.reproduced(labels, about)),
         ],
         figures=[
             (1, observed(books), "of rounds' tracked seconds observed or proven quiet"),
@@ -60,7 +61,7 @@ def part(found: Found) -> ReportPart:
             (
                 5,
                 f"{reproduced:,} of {proven:,}",
-                f"outcomes reproduced; {len(labels) - proven:,} more cannot be proven",
+                f"outcomes reproduced; {len(labels) - proven - pending:,} not proven, {pending:,} pending",
             ),
         ],
         facts=[("rounds", f"{len(labels):,} of {assets}")],
