@@ -52,6 +52,8 @@ _WHAT = "received_at, event_time, slug, outcome, market, asset, token"
 _SUBJECT = "market, asset, token"
 """Columns that distinguish the subjects of rows."""
 _PLACE = "venue, feed, run, seq, connection, index, position"
+_CLOCKS_DIFFER_NS = 60 * SECOND
+"""A venue's clock may be ahead of ours by so much: a trade can be received before its own time."""
 
 
 class Archive:
@@ -150,16 +152,20 @@ class Archive:
         source: Some = None,
         exact: bool = False,
     ) -> pd.DataFrame:
-        """Return one row per trade and feed, by time of receipt: `side` is the taker's.
+        """Return one row per trade and feed, its first receipt, by time of receipt: `side` is the taker's.
 
-        A trade that both the socket and the Data API told stands there twice: choose by `source`
-        ("market_channel"; "v2/trades", "trades").
+        A trade received before `start` too is not repeated: spans side by side have each trade once. One that
+        both the socket and the Data API reported is in both feeds: choose by `source` ("market_channel";
+        "v2/trades", "trades").
         """
         where = _of_markets(market, asset, token, venue)
         where += [f"source IN ({sql_list(source)})"] if source is not None else []
+        first, last = ns(start), ns(end)
         identity = "trade_id, transaction_hash, number, wallet, source"
         columns = [_WHAT, "side", *_amounts(_TRADE, exact=exact), identity, "gap_before", _PLACE]
-        return self._rows("trades", where, ns(start), ns(end), columns)
+        since = first if first is None else self._oldest_trade(where, first, last)
+        only = f"QUALIFY {views.IS_FIRST_TRADE}"
+        return self._rows("trades", where, first, last, columns, only=only, since=since)
 
     def reference(
         self,
@@ -195,16 +201,17 @@ class Archive:
         try:
             views.view_names(connection, self.root, self._master_url)
             views.view_plain(connection, self.root, "reference_prices", first, last)
+            conditions = " AND ".join([*where, *_times(first, last)]) or "true"
+            only = f"QUALIFY event_time IS NULL OR row_number() OVER ({point}) = 1" if distinct else ""
             return self._frame(
                 connection,
-                "reference_prices",
-                [*where, *_times(first, last)],
+                f"(SELECT * FROM reference_prices WHERE {conditions} {only})",
+                [],
                 columns,
                 wanted,
                 (first, last),
                 order="received_at, topic, symbol, run, seq, index",
                 after=views.after_a_gap("topic, symbol, asset", gap_scope.SYMBOL_NAMES),
-                only=f"QUALIFY event_time IS NULL OR row_number() OVER ({point}) = 1" if distinct else "",
             )
         finally:
             connection.close()
@@ -452,6 +459,19 @@ class Archive:
                 stacklevel=4,
             )
 
+    def _oldest_trade(self, where: list[str], first: int, last: int | None) -> int:
+        """Return since when (ns) trades received in `first` <= time < `last` can have been received."""
+        self._bring_up_to_date(sorted(feeds_with("trades")), ("trades",), first, last)
+        connection = self._connect()
+        try:
+            views.view_names(connection, self.root, self._master_url)
+            views.view_rows(connection, self.root, "trades", first, last)
+            conditions = " AND ".join([*where, *_times(first, last)])
+            [(oldest,)] = run(connection, f"SELECT epoch_us(min(event_time)) FROM trades WHERE {conditions}")
+        finally:
+            connection.close()
+        return first if oldest is None else min(first, oldest * 1000 - _CLOCKS_DIFFER_NS)
+
     def _rows(
         self,
         table: str,
@@ -461,24 +481,29 @@ class Archive:
         columns: Sequence[str],
         *,
         only: str = "",
+        since: int | None = None,
     ) -> pd.DataFrame:
-        """Return the rows of a table whose rows are of markets."""
+        """Return the rows of a table whose rows are of markets.
+
+        only: a QUALIFY of the rows received in `since` <= time < `last`, by default `first` <= time < `last`.
+        """
         wanted = sorted(feeds_with(table))
-        self._bring_up_to_date(wanted, (table,), first, last)
+        earliest = first if since is None else since
+        self._bring_up_to_date(wanted, (table,), earliest, last)
         connection = self._connect()
         try:
             views.view_names(connection, self.root, self._master_url)
-            views.view_rows(connection, self.root, table, first, last)
+            views.view_rows(connection, self.root, table, earliest, last)
+            conditions = " AND ".join([*where, *_times(earliest, last)]) or "true"
             return self._frame(
                 connection,
-                table,
-                [*where, *_times(first, last)],
+                f"(SELECT * FROM {table} WHERE {conditions} {only})",
+                _times(first, last),
                 columns,
                 wanted,
                 (first, last),
                 order="received_at, token, run, seq, index, position",
                 after=views.after_a_gap(_SUBJECT, gap_scope.MARKET_NAMES),
-                only=only,
             )
         finally:
             connection.close()
@@ -486,7 +511,7 @@ class Archive:
     def _frame(
         self,
         connection: duckdb.DuckDBPyConnection,
-        table: str,
+        rows: str,
         where: Sequence[str],
         columns: Sequence[str],
         wanted: Sequence[tuple[str, str]],
@@ -494,7 +519,6 @@ class Archive:
         *,
         order: str,
         after: str,
-        only: str,
     ) -> pd.DataFrame:
         """Return the chosen rows in order, with the gaps of their feeds.
 
@@ -504,7 +528,7 @@ class Archive:
         run(
             connection,
             f"""CREATE TEMP TABLE chosen AS SELECT *, row_number() OVER (ORDER BY {order}) AS place
-                FROM {table} WHERE {" AND ".join(where) or "true"} {only}""",
+                FROM {rows} WHERE {" AND ".join(where) or "true"}""",
         )
         views.view_gaps(connection, self.root, *times, is_named=True)
         listed = ", ".join(columns).replace("gap_before", f"place IN ({after}) AS gap_before")

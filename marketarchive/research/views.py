@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 Moment = str | datetime | None
 """ISO 8601 text or a datetime (a pandas Timestamp is one); without an offset it is UTC."""
 
+IS_FIRST_TRADE = """(trade_id IS NULL AND transaction_hash IS NULL) OR row_number() OVER (
+    PARTITION BY venue, feed, coalesce(token, market, asset), trade_id, CASE WHEN trade_id IS NULL
+        THEN (transaction_hash, wallet, side, price, size, event_time, number) END
+    ORDER BY received_at, run, seq, index, position) = 1"""
+"""SQL: whether a row of `trades` is the first receipt of its trade. One without identity always is."""
+
 _EMPTY = {"gaps": gaps.nothing, "coverage": coverage.nothing}
 
 

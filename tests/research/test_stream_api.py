@@ -86,6 +86,29 @@ def test_quotes_and_trades_by_market_asset_and_token(tmp_path: Path) -> None:
     assert set(archive.books(feed="stream")["route"]) == {"ws"}
 
 
+def test_each_trade_is_there_once_over_midnight(tmp_path: Path) -> None:
+    """Polls on both sides of it repeat what they find, and so does a second recording."""
+    midnight = 12 * 3600.0
+
+    def poll(seconds: float, *sizes: int) -> Rest:
+        stamp = int(at(midnight).timestamp())
+        rows = [
+            {"proxy_wallet": "0xw", "token_id": "1", "condition_id": CONDITION, "side": "BUY", "price": 0.5}
+            | {"transaction_hash": "0xaa", "size": size, "timestamp": stamp - 30 + size}
+            for size in sizes
+        ]
+        body = json.dumps({"data": rows}).encode()
+        return Rest(body, seconds, "https://data-api.polymarket.com/v2/trades")
+
+    record(tmp_path, [poll(midnight - 10, 7, 7, 8), poll(midnight + 5, 7, 7, 8, 32)], feed="trades")
+    record(tmp_path, [poll(midnight + 6, 8, 32, 33)], feed="trades")
+    archive, border = Archive(tmp_path), at(midnight)
+    assert archive.trades()["size"].tolist() == [7, 7, 8, 32, 33]
+    assert archive.trades(start=border)["size"].tolist() == [32, 33]
+    assert archive.trades(end=border)["size"].tolist() == [7, 7, 8]
+    assert archive.trades(start=at(midnight + 5.5))["size"].tolist() == [33]
+
+
 def test_the_first_row_of_a_run_comes_after_the_gap_before_it(tmp_path: Path) -> None:
     """Unless another recording went on meanwhile."""
     pause = {"venue": "polymarket", "feed": "stream"}
