@@ -6,7 +6,6 @@ midnight: what came a second before it counts after it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,7 @@ def rows_around(
 
 def gap_rows_around(root: Path, partition: Partition) -> list[dict[str, Any]]:
     """Return the rows of the table `gaps`, with `venue` and `feed`, of gap lines beyond the midnights."""
-    about: Mapping[str, str] = {"venue": partition.venue, "feed": partition.feed}
+    about: dict[str, Any] = {"venue": partition.venue, "feed": partition.feed}
     return [
         table_row(message) | about
         for _, entries, _ in _sides(root, partition)
