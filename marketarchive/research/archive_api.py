@@ -26,6 +26,7 @@ from marketarchive.research.products.updown.canonical.dataset import canonical
 from marketarchive.research.tables import gap_scope
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.tables.partitions import feeds, feeds_with
+from marketarchive.research.tables.soundness import CROSSED
 from marketarchive.research.views import Moment, literal, ns, sql_list
 from marketarchive.times import DAY, SECOND, iso, utc
 
@@ -134,8 +135,13 @@ class Archive:
         venue: str | None = None,
         exact: bool = False,
     ) -> pd.DataFrame:
-        """Return one row per change of the best bid or ask on a connection, by time of receipt."""
-        columns = [_WHAT, *_amounts(_QUOTE, exact=exact), "source", "gap_before", _PLACE]
+        """Return one row per change of the best bid or ask on a connection, by time of receipt.
+
+        Those that are not sound stand there too: `verified` is the verdict on the state, `is_crossed` says
+        that bid and ask overlap or touch.
+        """
+        marks = f"verified, {CROSSED} AS is_crossed"
+        columns = [_WHAT, *_amounts(_QUOTE, exact=exact), marks, "source", "gap_before", _PLACE]
         return self._rows("quotes", _of_markets(market, asset, token, venue), ns(start), ns(end), columns)
 
     def trades(

@@ -47,6 +47,7 @@ COLUMNS = (
     "pm_quiet",
     "pm_source",
     "cl_twap_ffill",
+    "pm_verified",
 )
 
 HINDSIGHT = ("settlement", "Y", "gap")
@@ -61,7 +62,7 @@ QUOTED = (
 )
 """Few values stand in them again and again."""
 
-TEXTS = ("market_id", "asset", "cl_source", "ref_source", "pm_source")
+TEXTS = ("market_id", "asset", "cl_source", "ref_source", "pm_source", "pm_verified")
 
 
 def schema() -> pa.Schema:
