@@ -217,6 +217,9 @@ def test_an_archive_without_prices_or_books_has_its_rows(tmp_path: Path) -> None
     archive = Archive(tmp_path, master_url="")
     made = archive.canonical()
     assert list(made) == list(COLUMNS)
+    assert next(iter(made)) == "time"
+    assert made["time"].dtype == "datetime64[us, UTC]"
+    assert made["time"].iloc[3].timestamp() == START + 3
     assert made["t"].tolist() == list(range(SECONDS + 1))
     assert made[["cl_mid", "pm_up_mid", "K"]].isna().all(axis=None)
     assert set(made["Y"]) == {1}

@@ -107,6 +107,7 @@ class Grid:
         out = self._prices.at(at) | self._books.at(at)
         delta = out["cl_mid"] - strike
         out |= {
+            "time": pa.array(at.sec * US),
             "t": t,
             "tau": self._lengths[each] - 1 - t,
             **{name: _repeated(rounds[name], of_rounds) for name in ("market_id", "asset")},
@@ -115,6 +116,7 @@ class Grid:
             "Y": rounds["outcome"].combine_chunks().take(pa.array(of_rounds)),
             "delta": delta,
             "delta_bps": 1e4 * delta / np.where(strike == 0, np.nan, strike),
+            "delta_twap": out["cl_twap"] - strike,
             **self._references.at(at),
             "K_received_at": pa.array(known_us, mask=known_us < 0),
             "gap": self._is_in_gap[place],
