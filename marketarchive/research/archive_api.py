@@ -39,6 +39,7 @@ from marketarchive.research.selection import (
 from marketarchive.research.tables import gap_scope
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.tables.partitions import feeds, feeds_with
+from marketarchive.research.tables.soundness import CROSSED
 from marketarchive.research.views import Moment, literal, ns, sql_list
 from marketarchive.times import DAY, SECOND, iso, utc
 
@@ -148,8 +149,13 @@ class Archive:
         venue: OneOrMany = None,
         exact: bool = False,
     ) -> pd.DataFrame:
-        """Return one row per change of the best bid or ask on a connection, by time of receipt."""
-        columns = [_WHAT, *_amounts(_QUOTE, exact=exact), "source", "gap_before", _PLACE]
+        """Return one row per change of the best bid or ask on a connection, by time of receipt.
+
+        Those that are not sound stand there too: `verified` is the verdict on the state, `is_crossed` says
+        that bid and ask overlap or touch.
+        """
+        marks = f"verified, {CROSSED} AS is_crossed"
+        columns = [_WHAT, *_amounts(_QUOTE, exact=exact), marks, "source", "gap_before", _PLACE]
         given = wanted(market=market, asset=asset, token=token, venue=venue)
         return self._rows("quotes", given, span(start, end), columns)
 
