@@ -28,7 +28,11 @@ class Command(OfflineCommand):
             "--since", metavar="TIME", help="only rounds that start at or after (ISO 8601, or 1d: a day ago)"
         )
         parser.add_argument("--until", metavar="TIME", help="only rounds that start before")
-        parser.add_argument("--strict", action="store_true", help="gaps that are recorded fail too")
+        parser.add_argument(
+            "--strict",
+            action="store_true",
+            help="gaps that are recorded fail too, and sums outside [0.95, 1.05] on either side",
+        )
         parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ from marketarchive.research.tables.extract import table
 from marketarchive.research.tables.gap_scope import concerns
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.tables.partitions import feeds, feeds_with
+from marketarchive.research.tables.soundness import SOUND
 from marketarchive.times import SECOND
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _stated(name: str) -> str:
                epoch_us(received_at) AS received_us, epoch_us(event_time) AS event_us,
                best_bid::DOUBLE AS bid, best_ask::DOUBLE AS ask,
                {"coalesce(age_ms, 0)" if is_book else "0"} * 1000 AS age_us
-        FROM {name} WHERE (outcome IS NULL OR (venue, outcome) IN ({_OUTCOMES}))
+        FROM {name} WHERE {SOUND} AND (outcome IS NULL OR (venue, outcome) IN ({_OUTCOMES}))
             {"AND (best_bid IS NOT NULL OR best_ask IS NOT NULL)" if name == "book_changes" else ""}"""
 
 
