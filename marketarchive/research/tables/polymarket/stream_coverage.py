@@ -22,6 +22,7 @@ from marketarchive.research.tables.coverage_inputs import (
 )
 from marketarchive.research.tables.extract import Names, lines
 from marketarchive.research.tables.seconds import Day
+from marketarchive.research.tables.soundness import SOUND
 from marketarchive.research.tables.subscriptions import SubscriptionLine, SubscriptionSpan, spans, tracked
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from marketarchive.research.tables.seconds import Mask
 
+_FOR_EVER = 2**62
 _STATE = "run, token, hash, event_time, received_at, seq, index, position"
 _EVENT = '{"event_type":"VARCHAR","market":"VARCHAR","assets_ids":["VARCHAR"]}'
 
@@ -56,16 +58,21 @@ def watched(read: Reading) -> Iterator[Watched]:
     reported.sort(key=lambda line: line.at)
     books, changes = read.tables["books"], read.tables["book_changes"]
     on_socket = f"""
-        (SELECT run, connection, market, token, received_at FROM {changes} UNION ALL
-         SELECT run, connection, market, token, received_at FROM {books} WHERE connection IS NOT NULL)"""
+        (SELECT run, connection, market, token, received_at, seq, index, verified = 'ok' AS is_proof
+         FROM {changes} UNION ALL
+         SELECT run, connection, market, token, received_at, seq, index, false
+         FROM {books} WHERE connection IS NOT NULL)"""
     seen: dict[tuple[str, str, str], int] = {}
     markets: dict[str, str] = {}  # by token
-    for found_in, name, token, market, at in run(
+    is_carried: dict[tuple[str, str, str], bool] = {}  # the first delta of the day proves the book before it
+    for found_in, name, token, market, at, is_proof in run(
         connection,
-        f"""SELECT run, connection, token, any_value(market), min(epoch_us(received_at))
+        f"""SELECT run, connection, token, any_value(market), min(epoch_us(received_at)),
+                   coalesce(arg_min(is_proof, (seq, index)), false)
             FROM {on_socket} GROUP BY run, connection, token""",
     ):
         seen[found_in, name, token] = at
+        is_carried[found_in, name, token] = is_proof
         markets[token] = market
     arrivals = {
         tuple(key): seconds
@@ -85,19 +92,32 @@ def watched(read: Reading) -> Iterator[Watched]:
         for found_in, name, token, times in run(
             connection,
             f"""SELECT run, connection, token, list(epoch_us(received_at) ORDER BY received_at)
-                FROM {books} GROUP BY run, connection, token""",
+                FROM {books} WHERE {SOUND} GROUP BY run, connection, token""",
         )
     }
+    unsound = _unsound(connection, books, changes)
     states = f"""
-        (SELECT {_STATE} FROM {changes} UNION ALL SELECT {_STATE} FROM {books})"""
+        (SELECT {_STATE} FROM {changes} WHERE {SOUND} UNION ALL
+         SELECT {_STATE} FROM {books} WHERE {SOUND})"""
     looks = f"(SELECT * FROM {books} WHERE route IN ('book', 'books'))"
     proofs = proofs_of(connection, looks, states)
     for (found_in, _), market in _by_market(spans(reported, seen, ends), markets, read.names).items():
+        over_midnight = [span for span in market.spans if span.start < day.first]
+        for span in over_midnight:
+            if is_carried.get((found_in, span.connection, span.name)):
+                bases.setdefault((found_in, span.connection, span.name), []).insert(0, span.start)
         covered = _covered(market.spans, bases, day)
         observed, anywhere = day.none(), day.none()
         for name, mask in covered.items():
+            for start, end in unsound.get((found_in, name, market.id or ""), ()):
+                mask[day.during(start, end)] = False
             seconds = arrivals.get((found_in, name, market.id), ())
             observed |= mask & day.since(day.at(seconds), STREAM_S)
+            if over_midnight and all(
+                is_carried.get((found_in, name, token))
+                for token in {span.name for span in over_midnight if span.connection == name} or {""}
+            ):
+                observed |= mask & day.since(day.at([0]), STREAM_S)
             anywhere |= mask
         yield Watched(
             read.partition.venue,
@@ -111,6 +131,30 @@ def watched(read: Reading) -> Iterator[Watched]:
             frozenset(market.tokens),
             frozenset(covered),
         )
+
+
+def _unsound(
+    connection: duckdb.DuckDBPyConnection, books: str, changes: str
+) -> dict[tuple[str, str, str], list[tuple[int, int]]]:
+    """Return by run, connection and market: from each unsound state to the next sound one of its token."""
+    columns = "run, connection, market, token, received_at, seq, index, position"
+    found: dict[tuple[str, str, str], list[tuple[int, int]]] = defaultdict(list)
+    for found_in, name, market, start, end in run(
+        connection,
+        f"""WITH messages AS (
+                SELECT {columns}, {SOUND} AS is_sound FROM {books} WHERE connection IS NOT NULL UNION ALL
+                SELECT {columns}, {SOUND} FROM {changes} WHERE is_stale IS DISTINCT FROM true)
+            SELECT run, connection, market, start, "end" FROM (
+                SELECT *, epoch_us(received_at) AS start,
+                       min(epoch_us(received_at)) FILTER (is_sound) OVER (
+                           PARTITION BY run, connection, token ORDER BY received_at, seq, index, position
+                           ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS "end"
+                FROM messages
+                SEMI JOIN (FROM messages WHERE NOT is_sound) USING (run, connection, token))
+            WHERE NOT is_sound""",
+    ):
+        found[found_in, name, market].append((start, _FOR_EVER if end is None else end))
+    return found
 
 
 def _read_others(connection: duckdb.DuckDBPyConnection, paths: list[str]) -> None:

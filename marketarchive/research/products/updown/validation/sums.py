@@ -18,7 +18,8 @@ RULE = (
     "a pair of shares pays exactly $1, so bids above or asks below are a sure profit, which a market does "
     "not leave standing: the books are wrong, or not of the same moment. Where a recorded gap touches the "
     f"second it is a warning, since the loss is known. The other side (sum_bids below {LOW}, sum_asks above "
-    f"{HIGH}) is a wide spread, as thin books have it near the close: a warning. With --strict each of them fails."
+    f"{HIGH}) is a wide spread, as thin books have it near the close: a warning. With --strict each of them "
+    "fails."
 )
 _BIDS, _ASKS = "sum_bids::DECIMAL(18,9)", "sum_asks::DECIMAL(18,9)"
 _ROWS = "dataset WHERE t < duration AND (sum_bids IS NOT NULL OR sum_asks IS NOT NULL)"
