@@ -88,10 +88,10 @@ class Watched:
 
 @dataclass(frozen=True)
 class Reading:
-    """Inputs of a day's coverage. Needs `sources` in its connection."""
+    """Inputs of a day's coverage, of the segments around it too. Needs `sources` in its connection."""
 
     connection: duckdb.DuckDBPyConnection
-    partition: Partition
+    partition: Partition  # its segments are those in `paths`
     paths: list[str]
     tables: Mapping[str, str]  # name -> relation
     names: Names
@@ -267,8 +267,10 @@ def connection_lines(read: Reading) -> tuple[list[SubscriptionLine], dict[str, i
         at = _us(entry["last"])
         ends[entry["run"]] = max(at, ends.get(entry["run"], at))
         last[entry["run"]] = max((entry["n"], source), last.get(entry["run"], (0, 0)))
+    midnight = partition.until_ns // 1000
+    for entry in partition.after:
+        ends[entry["run"]] = midnight
     for found_in, (_, source) in last.items():
-        midnight = partition.until_ns // 1000
         if reasons.get(source) in ("rotated", "size") and ends[found_in] > midnight - _LIVELY_US:
             ends[found_in] = max(ends[found_in], midnight)  # it went on in a segment of the next day
     return reported, ends

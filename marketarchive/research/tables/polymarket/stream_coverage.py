@@ -58,21 +58,16 @@ def watched(read: Reading) -> Iterator[Watched]:
     reported.sort(key=lambda line: line.at)
     books, changes = read.tables["books"], read.tables["book_changes"]
     on_socket = f"""
-        (SELECT run, connection, market, token, received_at, seq, index, verified = 'ok' AS is_proof
-         FROM {changes} UNION ALL
-         SELECT run, connection, market, token, received_at, seq, index, false
-         FROM {books} WHERE connection IS NOT NULL)"""
+        (SELECT run, connection, market, token, received_at FROM {changes} UNION ALL
+         SELECT run, connection, market, token, received_at FROM {books} WHERE connection IS NOT NULL)"""
     seen: dict[tuple[str, str, str], int] = {}
     markets: dict[str, str] = {}  # by token
-    is_carried: dict[tuple[str, str, str], bool] = {}  # the first delta of the day proves the book before it
-    for found_in, name, token, market, at, is_proof in run(
+    for found_in, name, token, market, at in run(
         connection,
-        f"""SELECT run, connection, token, any_value(market), min(epoch_us(received_at)),
-                   coalesce(arg_min(is_proof, (seq, index)), false)
+        f"""SELECT run, connection, token, any_value(market), min(epoch_us(received_at))
             FROM {on_socket} GROUP BY run, connection, token""",
     ):
         seen[found_in, name, token] = at
-        is_carried[found_in, name, token] = is_proof
         markets[token] = market
     arrivals = {
         tuple(key): seconds
@@ -102,10 +97,6 @@ def watched(read: Reading) -> Iterator[Watched]:
     looks = f"(SELECT * FROM {books} WHERE route IN ('book', 'books'))"
     proofs = proofs_of(connection, looks, states)
     for (found_in, _), market in _by_market(spans(reported, seen, ends), markets, read.names).items():
-        over_midnight = [span for span in market.spans if span.start < day.first]
-        for span in over_midnight:
-            if is_carried.get((found_in, span.connection, span.name)):
-                bases.setdefault((found_in, span.connection, span.name), []).insert(0, span.start)
         covered = _covered(market.spans, bases, day)
         observed, anywhere = day.none(), day.none()
         for name, mask in covered.items():
@@ -113,11 +104,6 @@ def watched(read: Reading) -> Iterator[Watched]:
                 mask[day.during(start, end)] = False
             seconds = arrivals.get((found_in, name, market.id), ())
             observed |= mask & day.since(day.at(seconds), STREAM_S)
-            if over_midnight and all(
-                is_carried.get((found_in, name, token))
-                for token in {span.name for span in over_midnight if span.connection == name} or {""}
-            ):
-                observed |= mask & day.since(day.at([0]), STREAM_S)
             anywhere |= mask
         yield Watched(
             read.partition.venue,
