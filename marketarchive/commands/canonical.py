@@ -7,7 +7,7 @@ import json
 
 from marketarchive.collecting.master_settings import master_url
 from marketarchive.invocation import command
-from marketarchive.offline import OfflineCommand, chosen_assets, times
+from marketarchive.offline import OfflineCommand, chosen_assets
 from marketarchive.progress import Bar
 from marketarchive.research.products.updown.canonical.columns import CLOCKS
 from marketarchive.research.products.updown.canonical.dataset import CARRY_S, Canonical, canonical
@@ -29,13 +29,18 @@ class Command(OfflineCommand):
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
         parser.add_argument(
-            "--since", metavar="TIME", help="only UTC days of starts that end after (ISO 8601)"
+            "--since",
+            metavar="TIME",
+            help="only UTC days of starts that end after (ISO 8601, or 1d: a day ago)",
         )
         parser.add_argument("--until", metavar="TIME", help="only UTC days of starts that begin before")
         parser.add_argument("--clock", choices=CLOCKS, default=CLOCKS[0], help="(default: observation)")
         parser.add_argument("--assets", metavar="BTC,ETH", help="only rounds of these")
         parser.add_argument(
-            "--carry", type=int, metavar="SECONDS", default=CARRY_S, help=f"at most (default: {CARRY_S})"
+            "--carry",
+            type=int,
+            metavar="SECONDS",
+            help=f"at most (default: as the stored dataset was made, a new one with {CARRY_S})",
         )
         parser.add_argument("--partitioned", action="store_true", help="a folder with one file per UTC day")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -45,7 +50,7 @@ class Command(OfflineCommand):
         with Bar() as bar:
             done = canonical(
                 self.root,
-                *times(opts),
+                *self.times(opts),
                 clock=opts.clock,
                 assets=chosen_assets(opts),
                 carry_s=opts.carry,

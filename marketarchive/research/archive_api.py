@@ -32,7 +32,7 @@ from marketarchive.research.pandas_frames import (
 )
 from marketarchive.research.products import frame_of
 from marketarchive.research.products.updown.canonical.columns import COLUMNS, HINDSIGHT, Clock
-from marketarchive.research.products.updown.canonical.dataset import canonical
+from marketarchive.research.products.updown.canonical.dataset import canonical, is_partitioned, stored_files
 from marketarchive.research.selection import (
     OneOrMany,
     Wanted,
@@ -48,6 +48,7 @@ from marketarchive.research.selection import (
 from marketarchive.research.tables import gap_scope
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.tables.partitions import feeds, feeds_with
+from marketarchive.research.tables.soundness import CROSSED
 from marketarchive.research.views import Moment, literal, ns, sql_list
 from marketarchive.times import DAY, SECOND, iso, utc
 
@@ -162,8 +163,13 @@ class Archive:
         venue: OneOrMany = None,
         exact: bool = False,
     ) -> pd.DataFrame:
-        """Return one row per change of the best bid or ask on a connection, by time of receipt."""
-        columns = [_WHAT, *_amounts(_QUOTE, exact=exact), "source", "gap_before", _PLACE]
+        """Return one row per change of the best bid or ask on a connection, by time of receipt.
+
+        Those that are not sound stand there too: `verified` is the verdict on the state, `is_crossed` says
+        that bid and ask overlap or touch.
+        """
+        marks = f"verified, {CROSSED} AS is_crossed"
+        columns = [_WHAT, *_amounts(_QUOTE, exact=exact), marks, "source", "gap_before", _PLACE]
         given = wanted(market=market, asset=asset, token=token, venue=venue)
         return self._rows("quotes", given, span(start, end), columns)
 
@@ -296,6 +302,9 @@ class Archive:
         They are those whose UTC day of start touches `start` <= time < `end`. By default on the clock of
         validity, with labels. `features_only`: as a live reader knew it, on the clock of receipt, without
         what is only known afterwards (settlement, Y, gap).
+
+        The dataset is brought up to date as it was made: with its `--carry`, and by day where it is
+        `--partitioned` and no file.
         """
         clock: Clock = "received" if features_only else "observation"
         first, last = span(start, end)
@@ -304,8 +313,16 @@ class Archive:
         names = {each.market_id: dict(_all_names_of(each)) for each in labels}
         for name, chosen in given.items():
             check(name, chosen, {value for of in names.values() for value in of[name]})
-        done = canonical(self.root, first, last, clock=clock, master_url=self._master_url)
-        if not (self.root / done.path).exists():
+        done = canonical(
+            self.root,
+            first,
+            last,
+            clock=clock,
+            partitioned=is_partitioned(self.root, clock),
+            master_url=self._master_url,
+        )
+        files = stored_files(self.root, done.path)
+        if not files:
             raise ArchiveError(
                 f"there is no canonical dataset: run `{command('ground-truth', root=self.root)}` first"
             )
@@ -326,7 +343,7 @@ class Archive:
             connection.register("rounds", rounds_table(labels))
             query = f"""SELECT rounds.start + to_seconds(t) AS time, slug AS market, rounds.market_id, venue,
                     {", ".join(shown)}
-                FROM {stored(self.root / done.path)} AS stored JOIN rounds ON rounds.slug = stored.market_id
+                FROM {stored(*files)} AS stored JOIN rounds ON rounds.slug = stored.market_id
                 WHERE slug IN ({sql_list(of_days or "")}) ORDER BY rounds.start, slug, t"""
             return table_frame(connection.sql(query).to_arrow_table())
         finally:

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from marketarchive.research.book_at import BookAt, Level, gaps_of, newness, valid_at
+from marketarchive.research.tables.soundness import SOUND
 from marketarchive.research.views import sql_list
 from marketarchive.times import MICROSECOND, from_datetime, utc
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _AFTER_ITS_MESSAGE = 2**31 - 1
 _NEVER = 2**63 - 1
+_NEWEST = ("event_time", "received_at", "verified", "seq")
 
 
 def books_of(
@@ -36,8 +38,8 @@ def books_of(
     for place, (token, at) in enumerate(requests):
         by_token[token].append((at, place))
     last = max((at for _, at in requests), default=0)
-    bases = _grouped(connection, "books", by_token, last, "*")
-    changes = _grouped(connection, "book_changes", by_token, last, _CHANGE)
+    bases = _grouped(connection, "books", by_token, last, f"*, {SOUND} AS is_sound")
+    changes = _grouped(connection, "book_changes", by_token, last, f"{_CHANGE}, {SOUND} AS is_sound")
     for token, moments in by_token.items():
         replays = _replays(bases.get(token), changes.get(token))
         tracked, gaps = _Tracked(connection), _GapsOfReplays(connection, token)
@@ -47,7 +49,8 @@ def books_of(
                 yield place, None
                 continue
             best = max(found, key=lambda replay: replay.rank)
-            yield place, best.book(token, tracked.at(best.base, at), gaps.at(best, utc(at)))
+            known = tracked.at(best.base, at), gaps.at(best, utc(at))
+            yield place, best.book(token, at // MICROSECOND, *known)
 
 
 _ORDER = "received_at, seq, index, position"
@@ -82,6 +85,7 @@ class _Changes:
     event: Numbers
     seq: Numbers
     index: Numbers
+    is_sound: np.ndarray[tuple[int], np.dtype[np.bool_]]
     rows: pa.Table
 
     @classmethod
@@ -93,7 +97,20 @@ class _Changes:
             found: Numbers = pc.fill_null(rows[name].cast(pa.int64()), -1).to_numpy()
             return found
 
-        return cls(numbers("received_at"), numbers("event_time"), numbers("seq"), numbers("index"), rows)
+        return cls(
+            numbers("received_at"),
+            numbers("event_time"),
+            numbers("seq"),
+            numbers("index"),
+            rows["is_sound"].to_numpy(),
+            rows,
+        )
+
+    def unsound(self) -> list[tuple[int, int]]:
+        """Return receipt (us) and seq of those after which a book is not sound."""
+        return list(
+            zip(self.received[~self.is_sound].tolist(), self.seq[~self.is_sound].tolist(), strict=True)
+        )
 
 
 @dataclass
@@ -101,11 +118,12 @@ class _Replay:
     """The book of one connection, or of a recording that polls, as far as it was received by a moment."""
 
     connection: str | None
-    bases: list[dict[str, Any]]  # by time of receipt
+    bases: list[dict[str, Any]]  # sound ones, by time of receipt
     received: list[int]  # us, of each
     changes: _Changes | None
     since: int  # us: before, nothing of this connection had come
     until: int  # us: from then on connections of its run tell more
+    unsound: list[tuple[int, int]]  # receipt (us) and seq of states that are passed over, in order
     base: dict[str, Any] = field(default_factory=dict)
     rank: tuple[datetime, ...] = ()  # the greatest is the book with the newest data
     _seen: int = 0  # bases
@@ -124,7 +142,12 @@ class _Replay:
             self._apply(at, self.changes, self._due)
         return bool(self.base)
 
-    def book(self, token: str, is_tracked: bool, gaps: tuple[dict[str, Any], ...]) -> BookAt:
+    def is_unsound(self, at: int) -> bool:
+        """Return whether a state that is not sound came after the newest data and by `at` (us)."""
+        newest = from_datetime(self.received_at) // MICROSECOND, self._last["seq"]
+        return bisect_right(self.unsound, (at, _NEVER)) > bisect_right(self.unsound, newest)
+
+    def book(self, token: str, at: int, is_tracked: bool, gaps: tuple[dict[str, Any], ...]) -> BookAt:
         bids, asks = self._levels
         base = self.base
         return BookAt(
@@ -141,6 +164,7 @@ class _Replay:
             gaps=gaps,
             run=base["run"],
             connection=self.connection,
+            is_unsound=self.is_unsound(at),
         )
 
     @property
@@ -188,22 +212,25 @@ class _Replay:
         return found
 
     def _apply(self, at: int, changes: _Changes, due: Numbers) -> None:
-        count = len(due)
-        if self._next >= count or changes.received[due[self._next]] > at:
+        """Apply deltas received by `at` (us), up to the last that leaves a sound book."""
+        end = last = self._next
+        while end < len(due) and changes.received[due[end]] <= at:
+            end += 1
+            if changes.is_sound[due[end - 1]]:
+                last = end
+        if last == self._next:
             return
         columns = self._columns or self._decoded(changes)
-        place = 0
-        while self._next < count and changes.received[due[self._next]] <= at:
-            place = int(due[self._next])
+        for place in due[self._next : last].tolist():
             side = columns["side"][place]
             if side in ("BUY", "SELL"):
                 self._levels[side == "SELL"][columns["price"][place]] = columns["size"][place]
-            self._next += 1
-        self._last = {name: columns[name][place] for name in ("event_time", "received_at", "verified")}
+        self._next = last
+        self._last = {name: columns[name][place] for name in _NEWEST}
         self._rank()
 
     def _decoded(self, changes: _Changes) -> dict[str, list[Any]]:
-        names = ("side", "price", "size", "event_time", "received_at", "verified")
+        names = ("side", "price", "size", *_NEWEST)
         self._columns = {name: changes.rows[name].to_pylist() for name in names}
         return self._columns
 
@@ -234,20 +261,29 @@ def _replays(bases: pa.Table | None, changes: pa.Table | None) -> list[_Replay]:
         begins = {name: _first(mine, deltas.get((*run, name)), name) for name in own - {None}}
         until = min(begins.values(), default=_NEVER)
         for name in sorted(own, key=lambda each: each or ""):
-            whole = [base for base in mine if base["connection"] in (name, None)]
-            received = [from_datetime(base["received_at"]) // MICROSECOND for base in whole]
+            of_it = [base for base in mine if base["connection"] in (name, None)]
+            whole = [base for base in of_it if base["is_sound"]]
+            received = [_us(base) for base in whole]
             rows = deltas.get((*run, name)) if name is not None else None
+            changed = None if rows is None else _Changes.of(rows)
+            unsound = [(_us(base), base["seq"]) for base in of_it if not base["is_sound"]]
+            unsound += [] if changed is None else changed.unsound()
             found.append(
                 _Replay(
                     name,
                     whole,
                     received,
-                    None if rows is None else _Changes.of(rows),
+                    changed,
                     since=0 if name is None else begins[name],
                     until=until if name is None else _NEVER,
+                    unsound=sorted(unsound),
                 )
             )
     return found
+
+
+def _us(row: Mapping[str, Any]) -> int:
+    return from_datetime(row["received_at"]) // MICROSECOND
 
 
 def _first(bases: Iterable[Mapping[str, Any]], changes: pa.Table | None, connection: str) -> int:
