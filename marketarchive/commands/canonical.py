@@ -37,7 +37,10 @@ class Command(OfflineCommand):
         parser.add_argument("--clock", choices=CLOCKS, default=CLOCKS[0], help="(default: observation)")
         parser.add_argument("--assets", metavar="BTC,ETH", help="only rounds of these")
         parser.add_argument(
-            "--carry", type=int, metavar="SECONDS", default=CARRY_S, help=f"at most (default: {CARRY_S})"
+            "--carry",
+            type=int,
+            metavar="SECONDS",
+            help=f"at most (default: as the stored dataset was made, a new one with {CARRY_S})",
         )
         parser.add_argument(
             "--all-labelled", action="store_true", help="also rounds that ended before the recording"

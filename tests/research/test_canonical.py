@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -238,15 +239,17 @@ def test_an_archive_without_prices_or_books_has_its_rows(tmp_path: Path) -> None
     assert canonical(tmp_path, master_url="", all_labelled=True).markets == 1
     canonical(tmp_path, master_url="", clock="received", all_labelled=True)
     made = archive.canonical()
-    assert list(made) == list(COLUMNS)
-    assert next(iter(made)) == "time"
+    assert list(made)[:4] == ["time", "market", "market_id", "venue"]
+    assert set(made) >= set(COLUMNS)
+    assert made["time"].iloc[0] == pd.Timestamp(START, unit="s", tz="UTC")
+    assert str(made["pm_ffill"].dtype) == str(made["pm_quiet"].dtype) == "boolean"
     assert made["time"].dtype == "datetime64[us, UTC]"
     assert made["time"].iloc[3].timestamp() == START + 3
     assert made["t"].tolist() == list(range(SECONDS + 1))
     assert made[["cl_mid", "pm_up_mid", "K"]].isna().all(axis=None)
     assert set(made["Y"]) == {1}
     features = archive.canonical(features_only=True)
-    assert list(features) == [name for name in COLUMNS if name not in HINDSIGHT]
+    assert list(features) == [name for name in made if name not in HINDSIGHT]
     known = archive.as_of(iso((START + 3) * 10**9 + 5 * 10**8))
     assert known["t"].tolist() == [3]
     assert archive.as_of(iso((START - 1) * 10**9)).empty
@@ -254,6 +257,20 @@ def test_an_archive_without_prices_or_books_has_its_rows(tmp_path: Path) -> None
     assert (again.manifest, again.rows) == (None, SECONDS + 1)
     files = canonical(tmp_path, master_url="", partitioned=True, all_labelled=True)
     assert len(list((tmp_path / files.path).rglob("*.parquet"))) == 1
+
+
+@pytest.mark.parametrize("partitioned", [False, True])
+def test_reading_keeps_a_dataset_as_it_was_made(tmp_path: Path, partitioned: bool) -> None:
+    record(tmp_path, [Socket(tokens=("1",))])
+    (tmp_path / "research").mkdir()
+    label_files.write(tmp_path, [label(None)], label_files.LabelStamp("hand"))
+    made = canonical(tmp_path, carry_s=2, partitioned=partitioned, master_url="")
+    assert made.made
+    files = {path: path.read_bytes() for path in (tmp_path / "research").rglob("*.parquet")}
+    assert len(Archive(tmp_path, master_url="").canonical()) == SECONDS + 1
+    assert {path: path.read_bytes() for path in (tmp_path / "research").rglob("*.parquet")} == files
+    assert canonical(tmp_path, partitioned=partitioned, master_url="").manifest is None
+    assert canonical(tmp_path, carry_s=60, partitioned=partitioned, master_url="").made == made.made
 
 
 def test_a_dataset_of_an_earlier_version_is_made_again_whole(tmp_path: Path) -> None:

@@ -198,7 +198,7 @@ def test_no_second_of_a_quiet_market_is_lost_at_midnight(tmp_path: Path) -> None
         Rotate(),
         State("1", book("1"), 1, MIDNIGHT + 25),
         State("2", book("2"), 1, MIDNIGHT + 25),
-        Frame(change(1), MIDNIGHT + 25),
+        Frame(dump("1", "2"), MIDNIGHT + 25),
         Socket("closed", MIDNIGHT + 40),
     ]
     record(tmp_path, lines, tracked=TRACKED)
