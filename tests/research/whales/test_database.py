@@ -118,7 +118,7 @@ def test_bytes_that_are_no_text_do_not_end_the_reading(tmp_path: Path) -> None:
         },
     )
 )
-@examples(300)
+@examples(150)
 def test_every_row_is_an_alert_or_rubbish(row: dict[str, Any]) -> None:
     found = parse(1, row, row)
     if isinstance(found, WhaleAlert):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from marketarchive.research.products.whales.alerts import WhaleAlert
 from marketarchive.research.products.whales.joining import join_alerts
 from marketarchive.research.products.whales.markets import markets_of
-from marketarchive.research.products.whales.titles import ask_the_same, key
+from marketarchive.research.products.whales.titles import key, misspellings
 from tests.properties import examples
 from tests.research.whales.catalogues import NOW, alert, catalogue
 
@@ -189,5 +189,13 @@ def test_what_becomes_of_an_alert_depends_on_no_other(
 @given(one=st.text(), other=st.text())
 @examples(200)
 def test_asking_the_same_goes_both_ways(one: str, other: str) -> None:
-    assert ask_the_same(key(one), key(one))
-    assert ask_the_same(key(one), key(other)) == ask_the_same(key(other), key(one))
+    assert misspellings(key(one), key(one)) == 0
+    assert (misspellings(key(one), key(other)) is None) == (misspellings(key(other), key(one)) is None)
+
+
+def test_a_longer_title_of_the_same_words_goes_before_a_sibling_one_letter_away() -> None:
+    found = catalogue(
+        {"market_id": "sibling", "title": "Who will be elected mayor of Bababava?"},
+        {"market_id": "true", "title": "Who will be elected mayor of Bababaza, as of today?"},
+    )
+    assert matched(found, title="WHO WILL BE ELECTED MAYOR OF BABABAZA") == ("true", "fuzzy")

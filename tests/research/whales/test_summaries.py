@@ -168,7 +168,7 @@ def made(rows: list[Any], first: int) -> list[WhaleAlert]:
 
 
 @given(rows=st.lists(drawn, max_size=12), cut_h=st.integers(-6, 20))
-@examples(150)
+@examples(60)
 def test_no_alert_from_the_cut_or_the_markets_end_on_changes_anything(rows: list[Any], cut_h: int) -> None:
     found = catalogue(*MARKETS)
     alerts = made(rows, 1)

@@ -115,7 +115,7 @@ def time(value: Any) -> int | None:
             return None
         return found if FIRST <= found < LAST else None
     count = number(value)
-    if count is None:
+    if count is None or not 0 <= count < LAST:
         return None
     for unit in (SECOND, SECOND // 1000, SECOND // 1_000_000, 1):
         found = value * unit if isinstance(value, int) else round(count * unit)

@@ -10,12 +10,12 @@ import importlib.util
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from marketarchive.exceptions import ConfigurationError
 from marketarchive.research.products.whales.alerts import WhaleAlert
 from marketarchive.research.products.whales.markets import TradedMarket
-from marketarchive.research.products.whales.titles import ask_the_same, key, numbers, words
+from marketarchive.research.products.whales.titles import key, misspellings, numbers, words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +24,7 @@ MatchKind = Literal["id", "title", "fuzzy"]
 """The market has the alert's id; the words of its title; or words that are nearly those."""
 UnmatchedReason = Literal["unknown", "ambiguous", "not_open"]
 """No market has such a title; several do; one does that was not traded then."""
-THRESHOLD = 85.0
+THRESHOLD = 80.0
 """Least score of a fuzzy match: rapidfuzz's `token_sort_ratio`, 0 to 100."""
 MARGIN = 1.0
 """A market whose score is within so much of the best one's makes it ambiguous."""
@@ -141,28 +141,39 @@ class _Titles:
         near = self._near(list(dict.fromkeys(asked for _, asked in batch)), [self._keys[n] for n in places])
         for alert, asked in batch:
             traded = [
-                (score, market)
-                for score, other in near.get(asked, ())
-                for market in self._by_key[other]
+                (each, market)
+                for each in near.get(asked, ())
+                for market in self._by_key[each.key]
                 if market.is_open(alert.at)
             ]
             if traded:
-                yield _chosen(alert, "fuzzy", traded)
+                # a longer title of the same words goes before a sibling one letter away
+                fewest = min(each.misspellings for each, _ in traded)
+                best = [(each.score, market) for each, market in traded if each.misspellings == fewest]
+                yield _chosen(alert, "fuzzy", best)
             else:
                 yield UnmatchedAlert(alert, "not_open" if asked in self._by_key else "unknown", 0.0)
 
-    def _near(self, asked: Sequence[str], keys: Sequence[str]) -> dict[str, list[tuple[float, str]]]:
-        """Return for each key those that may ask the same, with their scores."""
+    def _near(self, asked: Sequence[str], keys: Sequence[str]) -> dict[str, list[_Near]]:
+        """Return for each key those that may ask the same."""
         from rapidfuzz.fuzz import ratio
         from rapidfuzz.process import cdist
 
         # words are sorted already: this is token_sort_ratio
         scores: np.ndarray = cdist(asked, keys, scorer=ratio, score_cutoff=self._threshold, workers=-1)
-        near: dict[str, list[tuple[float, str]]] = defaultdict(list)
+        near: dict[str, list[_Near]] = defaultdict(list)
         for row, column in zip(*(each.tolist() for each in scores.nonzero()), strict=True):
-            if ask_the_same(asked[row], keys[column]):
-                near[asked[row]].append((float(scores[row, column]), keys[column]))
+            if (count := misspellings(asked[row], keys[column])) is not None:
+                near[asked[row]].append(_Near(count, float(scores[row, column]), keys[column]))
         return near
+
+
+class _Near(NamedTuple):
+    """A key that may ask the same as another."""
+
+    misspellings: int
+    score: float
+    key: str
 
 
 def _batches(left: Sequence[tuple[WhaleAlert, str]]) -> Iterator[Sequence[tuple[WhaleAlert, str]]]:

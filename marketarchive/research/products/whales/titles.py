@@ -34,8 +34,8 @@ def numbers(found: tuple[str, ...]) -> frozenset[str]:
 
 
 @lru_cache(maxsize=1 << 14)
-def ask_the_same(one: str, other: str) -> bool:
-    """Return whether two keys may be of one market.
+def misspellings(one: str, other: str) -> int | None:
+    """Return how many words of two keys are misspelt if both are of one market; None: they are not.
 
     One may say more than the other. No word or number is replaced by another, which is how siblings differ
     ("65 or above" and "70 or above", "Adams" and "Baker"), but by one that is misspelt by a letter; none that
@@ -43,14 +43,16 @@ def ask_the_same(one: str, other: str) -> bool:
     """
     left, right = Counter(one.split()), Counter(other.split())
     more, less = left - right, right - left
+    count = 0
     for word in list(more):
         if (found := next((each for each in less if _is_misspelt(word, each)), None)) is not None:
             both = min(more[word], less[found])
             more -= Counter({word: both})
             less -= Counter({found: both})
+            count += both
     if _TURNING & (more.keys() | less.keys()):
-        return False
-    return not (more.keys() - _FILLING and less.keys() - _FILLING)
+        return None
+    return None if more.keys() - _FILLING and less.keys() - _FILLING else count
 
 
 def _is_misspelt(word: str, other: str) -> bool:
