@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from marketarchive.collecting.arguments import moment
+from marketarchive.collecting.arguments import moment, names
 from marketarchive.exceptions import ArgumentError, ConfigurationError
 from marketarchive.offline import OfflineCommand
 from marketarchive.times import from_iso
@@ -50,6 +50,9 @@ class Command(OfflineCommand):
             metavar="3000",
             help="long-running markets that are open at a moment, on each venue with such (default: none)",
         )
+        parser.add_argument(
+            "--assets", metavar="BTC,ETH", help="assets whose rounds are listed (default: all that there are)"
+        )
         parser.add_argument("--start", help="simulated time to begin with, ISO 8601 (default: now)")
         parser.add_argument("--faults", type=Path, help="JSON file of faults to inject")
         parser.add_argument(
@@ -77,9 +80,24 @@ class Command(OfflineCommand):
             faults=() if opts.faults is None else tuple(load_faults(opts.faults)),
             truth=opts.truth,
         )
-        venues = simulated_venues(opts.seed, opts.catalog_markets)
+        venues = simulated_venues(
+            opts.seed, opts.catalog_markets, None if opts.assets is None else _assets(opts.assets)
+        )
         serve(venues, options, ready=lambda url: print(f"ready {url}", flush=True))
         return 0
+
+
+def _assets(text: str) -> list[str]:
+    """Return the assets of --assets. Raises ArgumentError."""
+    from marketarchive.simulator.prices import ASSETS
+
+    assets = names("--assets", text.upper())
+    for each in assets:
+        if each not in ASSETS:
+            raise ArgumentError(
+                f"--assets {text!r}: {each} has no simulated rounds; known: {', '.join(ASSETS)}"
+            )
+    return list(assets)
 
 
 def _start(text: str) -> int:

@@ -7,6 +7,7 @@ is a simulated venue: nothing else has to be told of it.
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -14,18 +15,22 @@ if TYPE_CHECKING:
     from marketarchive.simulator.messages import SimulatedVenue
 
 
-def simulated_venues(seed: int, catalog_markets: int = 0) -> list[SimulatedVenue]:
+def simulated_venues(
+    seed: int, catalog_markets: int = 0, assets: Sequence[str] | None = None
+) -> list[SimulatedVenue]:
     """Return every simulated venue, in a world that depends on the arguments alone.
 
     catalog_markets: long-running markets that are open at a moment on each venue that has such; with none
-    there is no catalogue beside a venue's other markets. Raises ConfigurationError.
+    there is no catalogue beside a venue's other markets. assets: those whose rounds are listed; None: all.
+    Raises ConfigurationError.
     """
-    from marketarchive.simulator.messages import CatalogVenue
+    from marketarchive.simulator.messages import CatalogVenue, RoundsVenue
 
     packages = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.ispkg)
     venues: list[SimulatedVenue] = [import_module(f"{__name__}.{name}").simulated(seed) for name in packages]
-    if catalog_markets:
-        for venue in venues:
-            if isinstance(venue, CatalogVenue):
-                venue.open_catalog(catalog_markets)
+    for venue in venues:
+        if catalog_markets and isinstance(venue, CatalogVenue):
+            venue.open_catalog(catalog_markets)
+        if assets is not None and isinstance(venue, RoundsVenue):
+            venue.list_rounds(assets)
     return venues

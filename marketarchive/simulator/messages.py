@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -69,6 +69,14 @@ class SimulatedVenue(Protocol):
 
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
         """Return every market that existed between two moments, with its outcome."""
+
+
+@runtime_checkable
+class RoundsVenue(SimulatedVenue, Protocol):
+    """A simulated venue with rounds of several assets."""
+
+    def list_rounds(self, assets: Sequence[str]) -> None:
+        """List the rounds of these assets only; by their names those of others are still found."""
 
 
 @runtime_checkable

@@ -37,6 +37,8 @@ def run(*arguments: str) -> int:
         (["--port", "0", "--truth", "/proc/x"], "--truth /proc/x cannot be written to"),
         (["--port", "0", "--speed", "0"], "--speed 0 is not a number above 0"),
         (["--port", "0", "--speed", "nan"], "--speed nan is not a number above 0"),
+        (["--assets", "BTC,DOGE"], "DOGE has no simulated rounds; known: BTC, ETH, SOL, XRP"),
+        (["--assets", ","], "--assets=',' is an empty list"),
         (["polymarket"], "takes no argument, got 'polymarket'"),
     ],
 )

@@ -258,12 +258,17 @@ PARTS = {
     f"{PROBES}/trade_row.json",
     f"{PROBES}/error_bodies.json",
     f"{DEMO}/markets__limit_over_max.json",
+    f"{ROUND}/KXBTC15M_candlesticks_1m_first_last.json",
+    f"{PROBES}/candlestick_live_row.json",
+    f"{PROBES}/candlestick_historical_row.json",
+    f"{OLD}/series_candlesticks.json",
+    f"{OLD}/candlesticks_batch.json",
 }
-"""Rows, and bodies of refusals, that tests above read."""
+"""Rows, and bodies of refusals, that tests above read; candlesticks those of `test_catalogue_samples`."""
 NOT_ASKED = (
-    "candlestick", "event_metadata", "announcements", "schedule", "filters_by_sport", "incentive_programs",
-    "live_data", "milestone", "multivariate_event_collection", "fee_changes", "structured_target",
-    "tags_by_categories", "user_data_timestamp", "account__", "auth__",
+    "event_candlesticks", "event_metadata", "announcements", "schedule", "filters_by_sport",
+    "incentive_programs", "live_data", "milestone", "multivariate_event_collection", "fee_changes",
+    "structured_target", "tags_by_categories", "user_data_timestamp", "account__", "auth__",
 )  # fmt: skip
 """Of routes that no spider asks."""
 

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,39 @@ import pytest
 
 from marketarchive.archive.lines import parse_cycle
 from marketarchive.archive.reader import ArchiveReader
+from marketarchive.exceptions import ArchiveError
+from marketarchive.items import Cycle
 from marketarchive.master.compare import compare
 from marketarchive.master.rebuild import rebuild
 from marketarchive.times import from_iso
 from tests.e2e.forking import Forked, Running
-from tests.e2e.harness import ENVIRONMENT, SCRAPY, Output, Simulator, command, crawl, get_json, run
+from tests.e2e.harness import (
+    ENVIRONMENT,
+    SCRAPY,
+    Output,
+    Simulator,
+    command,
+    crawl,
+    crawl_command,
+    get_json,
+    run,
+    simulator,
+)
 from tests.waiting import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.no_cover]
 
 GAMMA = "gamma-api.polymarket.com/markets/keyset"
-LISTS = "*/markets*"
+REPORTS = "data-api.polymarket.com/v2/resolutions"
 PHASES = {"discover", "snapshot", "resolve"}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulator]:
+    """One simulator for all tests: rounds of one asset, and few long markets, for what each costs."""
+    options = "--start 2026-11-20T10:01:00Z --speed 40 --assets BTC --catalog-markets 40"
+    with simulator(tmp_path_factory.mktemp("truth"), *options.split()) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)
@@ -47,15 +68,20 @@ def catalog(world: Simulator, out: Path, *options: str, **settings: Any) -> subp
 
 
 @contextmanager
-def cataloguing(world: Simulator, out: Path, *options: str) -> Iterator[Running]:
-    """A catalogue under way; killed when the block is left."""
+def started(line: list[str]) -> Iterator[Running]:
+    """A command line under way; killed when the block is left."""
     with Path(os.devnull).open("w") as nowhere:
-        process = Forked(words(world, out, *options)[2:], ENVIRONMENT, stderr=nowhere)
+        process = Forked(line[2:], ENVIRONMENT, stderr=nowhere)
     try:
         yield process
     finally:
         process.kill()
         process.wait()
+
+
+def cataloguing(world: Simulator, out: Path, *options: str) -> AbstractContextManager[Running]:
+    """A catalogue under way; killed when the block is left."""
+    return started(words(world, out, *options))
 
 
 def rows(out: Path, query: str) -> list[tuple[Any, ...]]:
@@ -171,41 +197,81 @@ def test_one_cycle_of_each_phase_sees_every_market(world: Simulator, out: Path, 
     assert "Catalogue, last cycle of each phase" in command("status", out).stdout
 
 
-@pytest.mark.parametrize(
-    ("platform", "phase", "reached"), [("polymarket", "snapshot", 7), ("polymarket", "resolve", 8)]
-)
-def test_a_killed_cycle_is_resumed_where_it_stopped(
-    platform: str, phase: str, reached: int, world: Simulator, out: Path, tmp_path: Path
-) -> None:
-    before = listed(world)
-    with cataloguing(world, out, "--once") as process:
-        until(lambda: pages(out, platform, phase) >= reached)
+def on_disk(out: Path) -> list[Cycle]:
+    """Every state of a cycle that raw has, open parts too; none while a part is being recovered."""
+    if not (out / "raw").exists():
+        return []
+    messages = ArchiveReader(out).messages(kinds=("cycle",), open_parts=True)
+    try:
+        return [parse_cycle(each.venue, each.feed, each.envelope) for each in messages]
+    except (ArchiveError, FileNotFoundError):  # renamed after it was listed
+        return []
+
+
+def complete(out: Path) -> dict[tuple[str, str], int]:
+    """When each cycle began that raw has as complete."""
+    found = on_disk(out)
+    return {(each.venue, each.phase): each.started // 1000 for each in found if each.state == "complete"}
+
+
+def kill_within(
+    world: Simulator,
+    out: Path,
+    phase: str,
+    line: list[str],
+    fault: dict[str, Any],
+    answered: int,
+    kept: int = 0,
+) -> dict[str, Any]:
+    """Kill a process within a phase of Polymarket's, so many answers on; return its cycle then.
+
+    The next request hangs, so that no machine is past it when the kill comes. kept: answers of the cycle that
+    raw has by then; the master may be ahead of it.
+    """
+    had = pages(out, "polymarket", phase)
+    world.order({"kind": "hang", "after": answered, **fault})
+    with started(line) as process:
+        until(lambda: pages(out, "polymarket", phase) >= had + answered)
+        until(
+            lambda: any(
+                (each.venue, each.phase) == ("polymarket", phase) and each.pages >= kept
+                for each in on_disk(out)
+            )
+        )
         process.kill()
         process.wait()
-    [cut] = [each for each in cycles(out) if (each["platform"], each["phase"]) == (platform, phase)]
+    world.order()
+    [cut] = of_polymarket(out, phase)
     assert cut["state"] == "running"
+    return cut
+
+
+def of_polymarket(out: Path, phase: str) -> list[dict[str, Any]]:
+    return [each for each in cycles(out) if (each["platform"], each["phase"]) == ("polymarket", phase)]
+
+
+def test_killed_cycles_are_resumed_where_they_stopped(world: Simulator, out: Path, tmp_path: Path) -> None:
+    """Killed within a snapshot, within the list of those that ended, and within what is reported of them."""
+    before = listed(world)
+    once, alone = words(world, out, "--once"), crawl_command(world.url, out, "polymarket_resolutions")
+    cuts = [
+        kill_within(world, out, "snapshot", once, {"route": GAMMA, "query": "*closed=false*"}, 3, 3),
+        kill_within(world, out, "resolve", alone, {"route": GAMMA, "query": "*closed=true*"}, 1),
+        kill_within(world, out, "resolve", alone, {"route": REPORTS}, 3),
+    ]
     done = catalog(world, out, "--once")
     assert done.returncode == 0, done.stderr
-    mine = [each for each in cycles(out) if (each["platform"], each["phase"]) == (platform, phase)]
-    assert [(each["started_at"], each["state"]) for each in mine] == [(cut["started_at"], "complete")]
+    for cut in cuts:
+        mine = of_polymarket(out, cut["phase"])
+        assert [(each["started_at"], each["state"]) for each in mine] == [(cut["started_at"], "complete")]
     assert (before & listed(world)) - snapshots(out).keys() == set()
-    if phase == "snapshot":
-        asked = [
-            json.dumps(line["params"], sort_keys=True)
-            for line in Output(out).lines("prices", "response")
-            if "keyset" in line["url"]
-        ]
-        assert len(asked) - len(set(asked)) <= 2, "pages that the archive had were requested again"
+    asked = [
+        json.dumps(line["params"], sort_keys=True)
+        for line in Output(out).lines("prices", "response")
+        if "keyset" in line["url"]
+    ]
+    assert len(asked) == len(set(asked)), "pages that the archive had were requested again"
     check_after_kill(out, tmp_path)
-
-
-def on_disk(out: Path) -> dict[tuple[str, str], int]:
-    """When each cycle began that raw, open parts too, has as complete."""
-    if not (out / "raw").exists():
-        return {}
-    messages = ArchiveReader(out).messages(kinds=("cycle",), open_parts=True)
-    found = [parse_cycle(each.venue, each.feed, each.envelope) for each in messages]
-    return {(each.venue, each.phase): each.started // 1000 for each in found if each.state == "complete"}
 
 
 def test_a_kill_between_phases_repeats_nothing_within_its_time(
@@ -214,16 +280,18 @@ def test_a_kill_between_phases_repeats_nothing_within_its_time(
     """With intervals of a day: what raw has as complete is not due, all else begins."""
     long = ("CATALOG_POLL_MINUTES", "CATALOG_SNAPSHOT_MINUTES", "CATALOG_RESOLVE_MINUTES")
     settings = [word for name in long for word in ("-s", f"{name}={60 * 24}")]
+    snapshots_ = {("polymarket", "snapshot"), ("kalshi", "snapshot")}
     with cataloguing(world, out, *settings) as process:
-        until(lambda: {("polymarket", "snapshot"), ("kalshi", "snapshot")} <= on_disk(out).keys())
+        until(lambda: complete(out).keys() >= snapshots_)
         process.kill()
         process.wait()
-    begun = on_disk(out)
+    begun = complete(out)
+    assert begun.keys() >= snapshots_
     with cataloguing(world, out, *settings) as process:
-        until(lambda: len(on_disk(out)) == 6)
+        until(lambda: len(complete(out)) == 6)
         process.terminate()
         assert process.wait(120) == 0
-    assert begun.items() <= on_disk(out).items()
+    assert begun.items() <= complete(out).items()
     for each in cycles(out):
         key = (each["platform"], each["phase"])
         assert key not in begun or each["started_at"] == begun[key]
@@ -231,16 +299,19 @@ def test_a_kill_between_phases_repeats_nothing_within_its_time(
 
 
 def test_refusals_and_failures_never_end_a_sweep_early(world: Simulator, out: Path) -> None:
+    before = listed(world)
     world.order(
-        {"kind": "status", "route": GAMMA, "status": 429, "after": 3, "count": 12},
-        {"kind": "status", "route": GAMMA, "status": 502, "after": 20, "count": 9},
+        {"kind": "status", "route": GAMMA, "status": 429, "after": 1, "count": 12},
+        {"kind": "status", "route": GAMMA, "status": 502, "after": 15, "count": 9},
     )
     done = crawl(world.url, out, "polymarket_prices", "markets=all", CATALOG_REQUESTS_S=20)
     assert done.code == 0, done.log
     [cycle] = cycles(out)
     assert (cycle["state"], cycle["phase"]) == ("complete", "snapshot")
     assert cycle["failures"] >= 2
-    assert cycle["markets"] >= 1500
+    both = {each for each in before & listed(world) if each.startswith("0x")}
+    assert both - snapshots(out).keys() == set()
+    assert cycle["markets"] >= len(both) > 400
     assert {gap["reason"] for gap in done.out.gaps()} == {"rate_limited", "disconnect"}
 
 
@@ -260,11 +331,11 @@ def test_a_list_without_an_end_is_incomplete(world: Simulator, out: Path) -> Non
 
 
 def test_of_several_missed_cycles_one_is_caught_up(world: Simulator, out: Path) -> None:
-    name, step = "kalshi_prices", 120
+    name, step = "kalshi_prices", 30
     crawl(world.url, out, name, "markets=all")
     [first] = cycles(out)
-    world.wait_until((first["started_at"] // 1_000_000 // step + 4) * step + 20)
-    done = crawl(world.url, out, name, "markets=all", f"interval={step}s", f"duration={step + 40}s")
+    world.wait_until((first["started_at"] // 1_000_000 // step + 4) * step + 5)
+    done = crawl(world.url, out, name, "markets=all", f"interval={step}s", f"duration={step + 10}s")
     assert done.code == 0, done.log
     begun = [each["started_at"] // 1_000_000 // step for each in cycles(out)]
     assert {begun[1] - begun[0], begun[2] - begun[1]} == {4, 1} or begun[1] - begun[0] > 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from marketarchive.simulator.catalog import Catalog, Life
@@ -11,7 +11,15 @@ from marketarchive.simulator.kalshi.books import Books
 from marketarchive.simulator.kalshi.catalog import Listings, quote
 from marketarchive.simulator.kalshi.lifecycle import Lifecycle
 from marketarchive.simulator.kalshi.rest import Rest
-from marketarchive.simulator.kalshi.rounds import INDICES, LISTED_AHEAD_S, LIVE_S, Rounds, SimRound, by_ticker
+from marketarchive.simulator.kalshi.rounds import (
+    INDICES,
+    LISTED_AHEAD_S,
+    LIVE_S,
+    SERIES,
+    Rounds,
+    SimRound,
+    by_ticker,
+)
 from marketarchive.simulator.kalshi.stream import StreamSession
 from marketarchive.simulator.kalshi.stream_world import StreamWorld
 from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
@@ -80,6 +88,10 @@ class Kalshi:
     def _round_of(self, ticker: str) -> SimRound | None:
         end_ns = market_facts(ticker).end_ns
         return by_ticker(self.rounds, ticker, None if end_ns is None else end_ns // SECOND)
+
+    def list_rounds(self, assets: Sequence[str]) -> None:
+        """List the rounds of these assets only."""
+        self.rounds.listed_series = [series for series, asset in SERIES.items() if asset in assets]
 
     def open_catalog(self, markets: int) -> None:
         """Add long-running markets, of which so many are open at a moment. Raises ConfigurationError."""

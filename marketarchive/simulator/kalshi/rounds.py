@@ -7,7 +7,7 @@ public recordings of it (2026): `ODDITIES` says which, and the truth of a round 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -98,12 +98,13 @@ class Rounds:
         self._seed = seed
         self._prices = prices
         self.make = lru_cache(maxsize=1 << 13)(self._make)
+        self.listed_series: Sequence[str] = tuple(SERIES)  # rounds of others stand in no list
 
     def between(self, low: int, high: int) -> Iterator[SimRound]:
         """Yield the rounds with low < end <= high, by end."""
         first = low // ROUND_S * ROUND_S + ROUND_S
         for end in range(first, high + 1, ROUND_S):
-            for series in SERIES:
+            for series in self.listed_series:
                 yield self.make(series, end)
 
     def listed(self, second: int) -> list[SimRound]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from marketarchive.simulator.messages import Asked, Reply, json_reply
@@ -77,6 +77,10 @@ class Polymarket:
             return "web", WEB_LIMIT
         name = endpoint_class(f"https://{asked.host}{asked.path}")
         return name, LIMITS[name]
+
+    def list_rounds(self, assets: Sequence[str]) -> None:
+        """List the rounds of these assets only."""
+        self.world.listed_assets = assets
 
     def open_catalog(self, markets: int) -> None:
         """Add long-running markets, of which so many are open at a moment. Raises ConfigurationError."""

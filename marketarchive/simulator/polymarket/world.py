@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from marketarchive.simulator.noise import wave
@@ -35,6 +35,7 @@ class World:
             token: (market, side) for market in self.others for side, token in enumerate(market.tokens)
         }
         self.catalog: CatalogMarkets | None = None
+        self.listed_assets: Sequence[str] = ASSET_LIST  # rounds of others stand in no list
         self.by_token = lru_cache(maxsize=1 << 14)(self._find_token)
         self._listing = lru_cache(maxsize=4)(self._list)
 
@@ -73,7 +74,7 @@ class World:
         """Return the rounds that end after `low` and start before `high`."""
         return [
             market
-            for asset in ASSET_LIST
+            for asset in self.listed_assets
             for duration in updown.DURATIONS
             for start in starts(duration, low - updown.SECONDS[duration] - 3600, high)
             if (market := self.rounds.make(asset, duration, start)).end > low
