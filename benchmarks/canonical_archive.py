@@ -171,7 +171,6 @@ def _books(day: int, labels: Sequence[Label]) -> dict[str, pa.Table]:
     return {
         "book_changes": changes.sort_by("received_at")
         .append_column("side", pa.repeat("BUY", changes.num_rows))
-        .append_column("verified", pa.repeat("ok", changes.num_rows))
         .append_column("is_stale", pa.repeat(False, changes.num_rows)),
         "quotes": pa.concat_tables(quotes),
         "books": books.append_column("route", route).sort_by("received_at"),
@@ -202,6 +201,7 @@ def _told(
             "position": pa.repeat(1, count),
             "best_bid": _decimals(bid[chosen] / 100),
             "best_ask": _decimals(ask[chosen] / 100),
+            "verified": pa.repeat("ok", count),
             **{column: pa.repeat(text, count) for column, text in same.items()},
         }
     )

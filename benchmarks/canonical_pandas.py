@@ -135,6 +135,8 @@ def _columns(rows: pd.DataFrame) -> pd.DataFrame:
     out["cl_lag"] = (rows["cl_received_at"] - rows["cl_event_time"]).dt.total_seconds()
     out["delta"] = out["cl_mid"] - out["K"]
     out["delta_bps"] = 1e4 * out["delta"] / out["K"]
+    out["delta_twap"] = out["cl_twap"] - out["K"]
+    out["time"] = rows["sec"]
     out["K_received_at"] = pd.to_datetime(rows["strike_received_at_ns"] // 1000, unit="us", utc=True)
     for side in SIDES:
         bid, ask = rows[f"{side}_best_bid"], rows[f"{side}_best_ask"]
@@ -146,6 +148,7 @@ def _columns(rows: pd.DataFrame) -> pd.DataFrame:
     has_any = has_up | has_down
     is_old = (rows["sec"] > rows["up_sec"]) | (rows["sec"] > rows["down_sec"])
     is_early = (rows["up_sec"] < rows["start"]) | (rows["down_sec"] < rows["start"])
+    out["pm_verified"] = pd.Series("ok", rows.index, dtype="category").where(has_any)
     out["pm_ffill"] = _flag(is_old, has_any)
     out["preopen"] = _flag(is_early, has_any)
     out["pm_quiet"] = _flag(pd.Series(False, rows.index), has_any)

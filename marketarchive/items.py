@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from marketarchive.gap_lines import is_first, is_void
 from marketarchive.scope import Scope
@@ -189,6 +189,24 @@ RAW = (Response, Frames, Connection, BookState, Gap, Invalid, Cycle)
 """Items that become lines of the raw archive."""
 
 
+MAX_EXPONENT = 60
+"""Power of ten that no number of an item exceeds, nor falls below its inverse; amounts of 10**-18 fit."""
+
+
+def is_bounded(number: Decimal) -> bool:
+    """Return whether a finite number may be written out: `1E+200000000` would be 200 MB of text."""
+    return abs(number.adjusted()) <= MAX_EXPONENT
+
+
+def _bounded(number: Decimal) -> Decimal:
+    if not is_bounded(number):
+        raise ValueError(f"{number} is beyond 10 to the power of {MAX_EXPONENT}, or its inverse")
+    return number
+
+
+Number: TypeAlias = Annotated[Decimal, AfterValidator(_bounded)]
+
+
 class Derived(BaseModel):
     """Origin fields of every item made from a message."""
 
@@ -231,16 +249,16 @@ class Market(Derived):
     expected_end_at: datetime | None = None  # when its outcome is expected to be known
     closed_at: datetime | None = None  # when its trading ended, as stated once it has
     determined_at: datetime | None = None  # when its outcome was settled on, as stated once it was
-    volume: Decimal | None = Field(default=None, ge=0)
+    volume: Number | None = Field(default=None, ge=0)
     volume_unit: Unit | None = None
-    liquidity: Decimal | None = Field(default=None, ge=0)
+    liquidity: Number | None = Field(default=None, ge=0)
     liquidity_unit: Unit | None = None
     status: Literal["unopened", "active", "closed", "resolved"] | None = None
-    strike: Decimal | None = None
+    strike: Number | None = None
     strike_type: str | None = None  # in the venue's words: greater_or_equal, between, ...
-    strike_cap: Decimal | None = None  # where the strike is a range
+    strike_cap: Number | None = None  # where the strike is a range
     strike_source: str | None = None
-    settlement: Decimal | None = None
+    settlement: Number | None = None
     settlement_source: str | None = None
     resolution: str | None = None
     result_kind: ResultKind | None = None
@@ -250,9 +268,9 @@ class Market(Derived):
     rule: str | None = None
     resolved_at: datetime | None = None
     protocol_version: str | None = None
-    tick_size: Decimal | None = Field(default=None, gt=0)
-    contract_size: Decimal | None = Field(default=None, gt=0)  # of a perpetual: base units
-    funding_interval_s: Decimal | None = Field(default=None, gt=0)  # of a perpetual: whole seconds
+    tick_size: Number | None = Field(default=None, gt=0)
+    contract_size: Number | None = Field(default=None, gt=0)  # of a perpetual: base units
+    funding_interval_s: Number | None = Field(default=None, gt=0)  # of a perpetual: whole seconds
 
     @model_validator(mode="after")
     def _consistent(self) -> Market:
@@ -289,11 +307,11 @@ class PriceSnapshot(Derived):
 
     platform: str
     market_id: str = Field(min_length=1)
-    yes_price: Decimal | None = Field(default=None, ge=0, le=1)
-    no_price: Decimal | None = Field(default=None, ge=0, le=1)
-    volume: Decimal | None = Field(default=None, ge=0)
-    liquidity: Decimal | None = Field(default=None, ge=0)
-    spread: Decimal | None = Field(default=None, ge=0, le=1)
+    yes_price: Number | None = Field(default=None, ge=0, le=1)
+    no_price: Number | None = Field(default=None, ge=0, le=1)
+    volume: Number | None = Field(default=None, ge=0)
+    liquidity: Number | None = Field(default=None, ge=0)
+    spread: Number | None = Field(default=None, ge=0, le=1)
 
 
 class Headline(Derived):
@@ -383,9 +401,9 @@ class ReferencePrice(Row):
 
     timestamp: datetime | None  # when the source observed it; None where it does not say
     asset: str
-    mid: Decimal | None = Field(default=None, gt=0)
-    bid: Decimal | None = Field(default=None, gt=0)
-    ask: Decimal | None = Field(default=None, gt=0)
+    mid: Number | None = Field(default=None, gt=0)
+    bid: Number | None = Field(default=None, gt=0)
+    ask: Number | None = Field(default=None, gt=0)
     is_observed: Literal[0, 1]
     tick_at: datetime  # the whole second: of the observation, without one of the receipt
     source: str  # how it was got, in the venue's own words
@@ -455,9 +473,9 @@ class BookRow(TickRow):
 
     asset: str | None = None
     market_id: str | None = None  # where an asset has several markets
-    bid: Decimal | None = None
-    ask: Decimal | None = None
-    last: Decimal | None = None  # price of the newest trade, where the venue says it beside the book
+    bid: Number | None = None
+    ask: Number | None = None
+    last: Number | None = None  # price of the newest trade, where the venue says it beside the book
     is_observed: Literal[0, 1]
     source: str  # how it was got, in the venue's own words
     kind: str = Field(min_length=1)

@@ -6,9 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from marketarchive.collecting.arguments import moment
+from marketarchive.clock import Clock, RealClock
+from marketarchive.collecting.arguments import moment_or_span
 from marketarchive.collecting.exit_codes import DISK, FAILED, WRONG_ARGUMENT
-from marketarchive.collecting.process import output_dir
+from marketarchive.collecting.process import make_clock, output_dir
 from marketarchive.configured import ConfiguredCommand
 from marketarchive.exceptions import ArgumentError, ConfigurationError, DiskError, MarketArchiveError
 from marketarchive.venues.symbols import known_assets
@@ -48,14 +49,25 @@ class OfflineCommand(ConfiguredCommand):
             raise ArgumentError(f"there is no folder {root}; name one with -s OUTPUT_DIR=DIR")
         return root
 
+    @property
+    def clock(self) -> Clock:
+        """Return the clock that stamped the archive, else the real one: a simulator may have gone."""
+        assert self.settings is not None
+        try:
+            return make_clock(self.settings)
+        except ConfigurationError:
+            return RealClock()
 
-def times(opts: argparse.Namespace) -> tuple[int | None, int | None]:
-    """Return --since and --until in ns. Raises ArgumentError."""
-    since = None if opts.since is None else moment("--since", opts.since)
-    until = None if opts.until is None else moment("--until", opts.until)
-    if since is not None and until is not None and until <= since:
-        raise ArgumentError(f"--until {opts.until} is not after --since {opts.since}")
-    return since, until
+    def moment(self, option: str, given: str | None) -> int | None:
+        """Return the time given with an option in ns, also as a span back from now. Raises ArgumentError."""
+        return None if given is None else moment_or_span(option, given, self.clock.now_ns())
+
+    def times(self, opts: argparse.Namespace) -> tuple[int | None, int | None]:
+        """Return --since and --until in ns. Raises ArgumentError."""
+        since, until = self.moment("--since", opts.since), self.moment("--until", opts.until)
+        if since is not None and until is not None and until <= since:
+            raise ArgumentError(f"--until {opts.until} is not after --since {opts.since}")
+        return since, until
 
 
 def chosen_assets(opts: argparse.Namespace) -> list[str] | None:

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any
 
 from marketarchive.exceptions import ArgumentError
-from marketarchive.times import from_iso
+from marketarchive.times import from_iso, from_seconds
 
 LENGTHS = ("5m", "15m", "1h", "4h", "1d")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -100,6 +100,20 @@ def moment(name: str, text: str) -> int:
         return from_iso(text)
     except ValueError as error:
         raise ArgumentError(f"{name} {text!r} is not a time like 2026-11-21T10:15:00Z") from error
+
+
+def moment_or_span(name: str, text: str, now_ns: int) -> int:
+    """Parse an ISO 8601 time, or a span with its unit like `1d`: so long before `now_ns`; to wall ns.
+
+    Raises ArgumentError.
+    """
+    match = _SPAN.fullmatch(text.strip())
+    if match is not None and match[2]:
+        return now_ns - from_seconds(seconds(name, text))
+    try:
+        return moment(name, text)
+    except ArgumentError as error:
+        raise ArgumentError(f"{error}, nor a span back from now like 1d") from error
 
 
 def _interval(name: str, text: str) -> float:

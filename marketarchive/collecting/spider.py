@@ -315,10 +315,13 @@ class ArchiveSpider(Spider):
         return self.put(request)
 
     def _stopped(self, pending: PendingRequest) -> None:
-        """End a request that the run's end overtook: a gap if it was sent before, nothing if it never was."""
+        """End a request that the run's end overtook: a gap if it was sent before, or was due at a tick."""
         if pending.attempts:
             last = pending.failure or Failure("disconnect", "venue", "", retryable=False)
             failure = replace(last, detail="no answer before the end", retryable=False)
+            self.put(*self._give_up(pending, failure))
+        elif pending.to_ns is not None:  # its row says that nothing was observed
+            failure = Failure("missed_tick", "ours", "not sent before the end", retryable=False)
             self.put(*self._give_up(pending, failure))
         else:
             self.put(*self._complete(pending))

@@ -8,7 +8,7 @@ import argparse
 import json
 from collections.abc import Iterator
 
-from marketarchive.offline import OfflineCommand, chosen_assets, times
+from marketarchive.offline import OfflineCommand, chosen_assets
 from marketarchive.progress import Bar
 from marketarchive.research.engine import require
 from marketarchive.research.products.brti.error import BrtiErrors, ErrorRow, IndexErrorRow, brti_errors
@@ -36,7 +36,9 @@ class Command(OfflineCommand):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        parser.add_argument("--since", metavar="TIME", help="only rounds that end at or after (ISO 8601)")
+        parser.add_argument(
+            "--since", metavar="TIME", help="only rounds that end at or after (ISO 8601, or 1d: a day ago)"
+        )
         parser.add_argument("--until", metavar="TIME", help="only rounds that start before")
         parser.add_argument("--assets", metavar="BTC,ETH", help="only rounds of these")
         parser.add_argument("--json", action="store_true", help="print one JSON object, with every window")
@@ -44,7 +46,7 @@ class Command(OfflineCommand):
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
         require()
         with Bar() as bar:
-            found = brti_errors(self.root, *times(opts), assets=chosen_assets(opts), progress=bar)
+            found = brti_errors(self.root, *self.times(opts), assets=chosen_assets(opts), progress=bar)
         print(json.dumps(found.as_dict()) if opts.json else _text(found))
         return 0
 

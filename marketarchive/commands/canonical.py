@@ -7,7 +7,7 @@ import json
 
 from marketarchive.collecting.master_settings import master_url
 from marketarchive.invocation import command
-from marketarchive.offline import OfflineCommand, chosen_assets, times
+from marketarchive.offline import OfflineCommand, chosen_assets
 from marketarchive.progress import Bar
 from marketarchive.research.products.updown.canonical.columns import CLOCKS
 from marketarchive.research.products.updown.canonical.dataset import CARRY_S, Canonical, canonical
@@ -29,7 +29,9 @@ class Command(OfflineCommand):
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
         parser.add_argument(
-            "--since", metavar="TIME", help="only UTC days of starts that end after (ISO 8601)"
+            "--since",
+            metavar="TIME",
+            help="only UTC days of starts that end after (ISO 8601, or 1d: a day ago)",
         )
         parser.add_argument("--until", metavar="TIME", help="only UTC days of starts that begin before")
         parser.add_argument("--clock", choices=CLOCKS, default=CLOCKS[0], help="(default: observation)")
@@ -45,7 +47,7 @@ class Command(OfflineCommand):
         with Bar() as bar:
             done = canonical(
                 self.root,
-                *times(opts),
+                *self.times(opts),
                 clock=opts.clock,
                 assets=chosen_assets(opts),
                 carry_s=opts.carry,

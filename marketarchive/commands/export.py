@@ -1,31 +1,41 @@
-"""`scrapy export`: rows of `records/`, or of a table that a product makes, as CSV."""
+"""`scrapy export`: rows of `records/` and tables of the archive as files of common formats."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from marketarchive.archive.export_rows import Exported, export
+from marketarchive.collecting.arguments import names
+from marketarchive.collecting.exit_codes import FAILED, FINISHED
 from marketarchive.collecting.master_settings import master_url
 from marketarchive.exceptions import ArgumentError, DiskError
-from marketarchive.offline import OfflineCommand, chosen_assets, times
-from marketarchive.research.exports import ExportedTable, write_csv
-from marketarchive.research.products import exported_tables
-
-FORMATS = ("csv",)
+from marketarchive.offline import OfflineCommand, chosen_assets
+from marketarchive.research.exports.export import (
+    ALL,
+    ExportedFile,
+    chosen_tables,
+    declared_tables,
+    open_table,
+    write_table,
+)
+from marketarchive.research.exports.formats import FORMATS, Format, format_of
+from marketarchive.research.exports.table import ExportedTable, ExportRequest
 
 
 class Command(OfflineCommand):
     def short_desc(self) -> str:
-        return "Write the rows of records/, or of a joined table, as CSV, one table at a time"
+        return "Write the rows of records/, or tables made from raw, as CSV, Parquet or JSON lines"
 
     def long_desc(self) -> str:
         return (
-            "Writes TABLE.csv into OUTPUT_DIR/exports, or EXPORT_DIR: the columns, values and digits of the "
-            "rows, by tick, with what several runs wrote on a day in one sequence. Exit code 1 when a line "
-            "could not be read; it is named and left out. Tables that are made for it: "
-            + "; ".join(f"{each.name}, {each.rows}" for each in exported_tables().values())
-            + "."
+            "Writes TABLE.FORMAT of each table into OUTPUT_DIR/exports, or EXPORT_DIR; a file is replaced "
+            "when the new one is whole. Of a series of records/: the columns, values and digits of its rows, "
+            "by tick, with what several runs wrote on a day in one sequence. Tables that are made from raw, "
+            "and brought up to date first (canonical is taken as it was made last): "
+            + "; ".join(f"{each.name}: {each.rows}" for each in declared_tables().values())
+            + ". Formats: "
+            + "; ".join(f"{each.name}: {each.what}" for each in FORMATS.values())
+            + ". Exit code 1 when a line could not be read; it is named and left out."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -33,46 +43,63 @@ class Command(OfflineCommand):
         parser.add_argument(
             "--table",
             required=True,
-            metavar="NAME",
-            help=f"a series: a file of records/ without its day; or {', '.join(exported_tables())}",
+            metavar="NAME,...",
+            help=f"a series: a file of records/ without its day; or {', '.join(declared_tables())}; or "
+            f"{ALL}: whatever this archive can have",
         )
-        parser.add_argument("--format", default="csv", metavar="csv", help="the form (default: csv)")
-        parser.add_argument("--since", metavar="TIME", help="only ticks at or after (ISO 8601)")
+        parser.add_argument(
+            "--format", default="csv", metavar="|".join(FORMATS), help="the form (default: csv)"
+        )
+        parser.add_argument(
+            "--since", metavar="TIME", help="only ticks at or after (ISO 8601, or 1d: a day ago)"
+        )
         parser.add_argument("--until", metavar="TIME", help="only ticks before")
-        parser.add_argument("--assets", metavar="BTC,ETH", help="of a joined table only these")
-        parser.add_argument("--output", type=Path, metavar="FILE", help="another file")
+        parser.add_argument("--assets", metavar="BTC,ETH", help="only rows of these")
+        parser.add_argument(
+            "--no-preopen", action="store_true", help="leave out the rows of a market before its start"
+        )
+        parser.add_argument("--output", type=Path, metavar="FILE", help="another file, of one table")
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
-        if opts.format not in FORMATS:
-            raise ArgumentError(f"--format {opts.format!r} is none of {', '.join(FORMATS)}")
         assert self.settings is not None
-        folder = Path(self.settings["EXPORT_DIR"] or self.root / "exports").expanduser()
-        target = opts.output or folder / f"{opts.table}.csv"
-        if opts.output is not None and not target.absolute().parent.is_dir():
-            raise ArgumentError(f"there is no folder {target.absolute().parent}")
+        form, tables = format_of(opts.format), chosen_tables(self.root, names("--table", opts.table))
+        since, until = self.times(opts)
+        request = ExportRequest(
+            self.root, since, until, chosen_assets(opts), not opts.no_preopen, master_url(self.settings)
+        )
+        if opts.output is not None and (len(tables) != 1 or ALL in opts.table.split(",")):
+            raise ArgumentError(f"--output is for one table, not for {opts.table}")
+        if opts.output is not None and not opts.output.absolute().parent.is_dir():
+            raise ArgumentError(f"there is no folder {opts.output.absolute().parent}")
+        is_damaged = False
+        for table in tables:
+            done = self._write(table, request, form, opts)
+            is_damaged |= bool(done is not None and done.damaged)
+        return FAILED if is_damaged else FINISHED
+
+    def _write(
+        self, table: ExportedTable, request: ExportRequest, form: Format, opts: argparse.Namespace
+    ) -> ExportedFile | None:
+        """Write one table and print what became of it; None where it was passed over."""
+        target = opts.output or self._folder() / f"{table.name}.{form.name}"
         try:
-            if opts.output is None:
-                target.parent.mkdir(parents=True, exist_ok=True)
-            if (joined := exported_tables().get(opts.table)) is not None:
-                return self._join(joined, target, opts)
-            if opts.assets is not None:
-                raise ArgumentError("--assets is for a joined table; rows of records/ name their asset")
-            done = export(self.root, opts.table, target, *times(opts))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            done = write_table(open_table(table, request), form, target)
+        except ArgumentError as error:
+            if ALL not in opts.table.split(","):
+                raise
+            print(f"skipped  {table.name}: {error}")
+            return None
         except OSError as error:
             raise DiskError(f"{target} cannot be written: {error}") from error
         print(_text(done))
-        return 1 if done.damaged else 0
+        return done
 
-    def _join(self, joined: ExportedTable, target: Path, opts: argparse.Namespace) -> int:
+    def _folder(self) -> Path:
         assert self.settings is not None
-        rows = joined.make(self.root, *times(opts), chosen_assets(opts), master_url(self.settings))
-        write_csv(rows, target)
-        print(f"made     {target}: {rows.num_rows:,} rows: {joined.rows}")
-        return 0
+        return Path(self.settings["EXPORT_DIR"] or self.root / "exports").expanduser()
 
 
-def _text(done: Exported) -> str:
-    lines = [f"DAMAGED  {each}" for each in done.damaged]
-    lines += [f"left out {each}: labelled" for each in done.labelled]
-    lines += [f"left out the last line of {each}: not finished" for each in done.torn]
-    return "\n".join([*lines, f"made     {done.path}: {done.rows:,} rows of {done.files} files"])
+def _text(done: ExportedFile) -> str:
+    lines = [*(f"DAMAGED  {each}" for each in done.damaged), *done.remarks]
+    return "\n".join([*lines, f"made     {done.path}: {done.rows:,} rows{done.origin}"])

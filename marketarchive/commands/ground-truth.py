@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from marketarchive.exceptions import ArgumentError, DiskError
-from marketarchive.offline import OfflineCommand, times
+from marketarchive.offline import OfflineCommand
 from marketarchive.progress import Bar
 from marketarchive.research.engine import require
 from marketarchive.research.labels import label_files
@@ -39,7 +39,9 @@ class Command(OfflineCommand):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        parser.add_argument("--since", metavar="TIME", help="only windows that end at or after (ISO 8601)")
+        parser.add_argument(
+            "--since", metavar="TIME", help="only windows that end at or after (ISO 8601, or 1d: a day ago)"
+        )
         parser.add_argument("--until", metavar="TIME", help="only windows that start before")
         parser.add_argument("--recording", metavar="DIR", help="label the markets of a recording's folder")
         parser.add_argument("--output", metavar="DIR", help="with --recording: write both files below DIR")
@@ -57,7 +59,7 @@ class Command(OfflineCommand):
         if opts.output is not None:
             raise ArgumentError("--output is for --recording; an archive's labels lie in its OUTPUT_DIR")
         with Bar() as bar:
-            done = ground_truth(self.root, *times(opts), estimate=opts.estimate, progress=bar)
+            done = ground_truth(self.root, *self.times(opts), estimate=opts.estimate, progress=bar)
         print(label_files.pretty(done.as_dict()) if opts.json else _text(done))
         return done.labels
 

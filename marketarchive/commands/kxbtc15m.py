@@ -14,11 +14,10 @@ from marketarchive.archive.compress_rows import compress_days
 from marketarchive.archive.config import ArchiveConfig, files_from_settings
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.store import Store
-from marketarchive.clock import Clock, RealClock
 from marketarchive.collecting.arguments import DURATION, Arguments
-from marketarchive.collecting.process import make_clock, output_dir
+from marketarchive.collecting.process import output_dir
 from marketarchive.collecting.together.claim import LOG_FILE, running
-from marketarchive.exceptions import ArgumentError, ConfigurationError
+from marketarchive.exceptions import ArgumentError
 from marketarchive.invocation import KEPT, program
 from marketarchive.offline import OfflineCommand
 from marketarchive.plans.kxbtc15m import collector
@@ -92,7 +91,7 @@ class Command(OfflineCommand):
 
     def _status(self, arguments: Arguments) -> int:
         folder = self._folder(arguments)
-        now = self._clock().now_ns()
+        now = self.clock.now_ns()
         print(collector.state(folder))
         for series in chosen_series(arguments):
             found = collector.record_status(self._records(arguments), series, now)
@@ -109,7 +108,7 @@ class Command(OfflineCommand):
         files = files_from_settings(self.settings)
         config = ArchiveConfig.from_settings(self.settings)
         root = output_dir(self.settings)
-        store = Store(root, self._clock(), config, files, Ledger(root, files))
+        store = Store(root, self.clock, config, files, Ledger(root, files))
         own = output(arguments)
         done = compress_days(store if own is None else store.of_rows(own), chosen_series(arguments))
         for each in done:
@@ -127,11 +126,3 @@ class Command(OfflineCommand):
     def _records(self, arguments: Arguments) -> Path:
         assert self.settings is not None
         return output(arguments) or output_dir(self.settings) / "records"
-
-    def _clock(self) -> Clock:
-        """Return the archive's; a simulator may have gone."""
-        assert self.settings is not None
-        try:
-            return make_clock(self.settings)
-        except ConfigurationError:
-            return RealClock()

@@ -7,7 +7,7 @@ import json
 
 from marketarchive.collecting.master_settings import master_url
 from marketarchive.exceptions import ArgumentError
-from marketarchive.offline import OfflineCommand, times
+from marketarchive.offline import OfflineCommand
 from marketarchive.progress import Bar
 from marketarchive.research.tables.checks import BookCheck
 from marketarchive.research.tables.normalize import Normalized, normalize
@@ -34,7 +34,9 @@ class Command(OfflineCommand):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        parser.add_argument("--since", metavar="TIME", help="only days at or after (2026-11-21, or ISO 8601)")
+        parser.add_argument(
+            "--since", metavar="TIME", help="only days at or after (2026-11-21, ISO 8601, or 1d: a day ago)"
+        )
         parser.add_argument("--until", metavar="TIME", help="only days before")
         parser.add_argument(
             "--no-verify", action="store_true", help="do not recompute the hashes of books and changes"
@@ -55,7 +57,7 @@ class Command(OfflineCommand):
             done = normalize(
                 self.root,
                 args,
-                *times(opts),
+                *self.times(opts),
                 verify=not opts.no_verify,
                 master_url=url,
                 processes=None if opts.processes is None else _count(opts.processes),

@@ -8,7 +8,6 @@ import argparse
 import sys
 import time
 
-from marketarchive.collecting.arguments import moment
 from marketarchive.collecting.master_settings import master_url, snapshots_kept
 from marketarchive.exceptions import ConfigurationError
 from marketarchive.master.rebuild import Rebuilt, rebuild
@@ -35,11 +34,13 @@ class Command(OfflineCommand):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        parser.add_argument("--since", metavar="TIME", help="ISO 8601, e.g. 2026-11-21T10:15:00Z")
+        parser.add_argument(
+            "--since", metavar="TIME", help="ISO 8601, e.g. 2026-11-21T10:15:00Z, or 1d: a day ago"
+        )
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
         assert self.settings is not None
-        since = None if opts.since is None else moment("--since", opts.since)
+        since = self.moment("--since", opts.since)
         url = master_url(self.settings)
         if not url:
             raise ConfigurationError("MASTER_URL is empty: there is no master to rebuild")

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from scrapy.settings import BaseSettings
-
 from marketarchive.archive.config import ArchiveConfig, files_from_settings
 from marketarchive.archive.recover import recover
-from marketarchive.clock import Clock, RealClock
 from marketarchive.collecting.exit_codes import FAILED
-from marketarchive.collecting.process import make_clock
-from marketarchive.exceptions import ConfigurationError
 from marketarchive.offline import OfflineCommand
 
 
@@ -22,7 +17,7 @@ class Command(OfflineCommand):
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
         assert self.settings is not None
         config, files = ArchiveConfig.from_settings(self.settings), files_from_settings(self.settings)
-        found = recover(self.root, _clock(self.settings), files, config)
+        found = recover(self.root, self.clock, files, config)
         for run in found.runs:
             print(f"{run.name}: {run.reason}, manifest {run.manifest}")
             for what, paths in (("sealed", run.sealed), ("recovered", run.recovered), ("kept", run.torn)):
@@ -34,11 +29,3 @@ class Command(OfflineCommand):
             print(f"FAILED   {failure}; it stays for the next try")
         print(f"{len(found.runs)} dead runs")
         return FAILED if found.failures else 0
-
-
-def _clock(settings: BaseSettings) -> Clock:
-    """Return the clock that stamped the run, else the real one: a simulator may have gone with its run."""
-    try:
-        return make_clock(settings)
-    except ConfigurationError:
-        return RealClock()

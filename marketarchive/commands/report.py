@@ -9,7 +9,7 @@ from pathlib import Path
 from marketarchive.collecting.exit_codes import FINISHED
 from marketarchive.collecting.master_settings import master_url
 from marketarchive.exceptions import ArgumentError
-from marketarchive.offline import OfflineCommand, chosen_assets, times
+from marketarchive.offline import OfflineCommand, chosen_assets
 from marketarchive.progress import Bar
 from marketarchive.research.report.report import WrittenReport, report
 
@@ -28,14 +28,18 @@ class Command(OfflineCommand):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        parser.add_argument("--since", metavar="TIME", help="from then on (ISO 8601; default: 24 hours)")
+        parser.add_argument(
+            "--since",
+            metavar="TIME",
+            help="from then on (ISO 8601, or 1d: a day ago; default: the last 24 hours recorded)",
+        )
         parser.add_argument("--until", metavar="TIME", help="up to then (default: the newest sealed line)")
         parser.add_argument("--assets", metavar="BTC,ETH", help="only rounds and prices of these")
         parser.add_argument("--output", metavar="FILE", help="there, in place of a name in reports/")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
-        root, (since, until), assets = self.root, times(opts), chosen_assets(opts)
+        root, (since, until), assets = self.root, self.times(opts), chosen_assets(opts)
         output = None if opts.output is None else Path(opts.output).expanduser().absolute()
         if output is not None and (output.is_dir() or not output.parent.is_dir()):
             raise ArgumentError(f"--output {opts.output}: name a file in a folder that is there")

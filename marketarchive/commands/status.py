@@ -16,10 +16,8 @@ from rich.text import Text
 from scrapy.settings import BaseSettings
 
 from marketarchive.archive.status import FeedStatus, RunStatus, State, Status, status
-from marketarchive.clock import Clock, RealClock
 from marketarchive.collecting.master_settings import master_url
-from marketarchive.collecting.process import make_clock
-from marketarchive.exceptions import ArgumentError, ConfigurationError, MasterError
+from marketarchive.exceptions import ArgumentError, MasterError
 from marketarchive.invocation import command
 from marketarchive.items import Phase
 from marketarchive.master.counts import MasterCounts, counts
@@ -68,7 +66,7 @@ class Command(OfflineCommand):
         assert self.settings is not None
         if opts.runs < 0:
             raise ArgumentError(f"--runs {opts.runs} is not a number of runs")
-        clock = _clock(self.settings)
+        clock = self.clock
         master = _master(self.settings, clock.now_ns())
         found = status(self.root, clock)
         if opts.json:
@@ -76,14 +74,6 @@ class Command(OfflineCommand):
         else:
             _show(found, master, opts.runs, Console(width=None if sys.stdout.isatty() else 100))
         return 1 if found.problems else 0
-
-
-def _clock(settings: BaseSettings) -> Clock:
-    """Return the archive's clock, else the real one: a simulator may have gone."""
-    try:
-        return make_clock(settings)
-    except ConfigurationError:
-        return RealClock()
 
 
 def _master(settings: BaseSettings, now: int) -> Master:

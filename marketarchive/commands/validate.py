@@ -6,7 +6,7 @@ import argparse
 import json
 
 from marketarchive.collecting.master_settings import master_url
-from marketarchive.offline import OfflineCommand, times
+from marketarchive.offline import OfflineCommand
 from marketarchive.progress import Bar
 from marketarchive.research.products.updown.validation.validate import JSON, MARKDOWN, Validation, validate
 
@@ -24,16 +24,22 @@ class Command(OfflineCommand):
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
-        parser.add_argument("--since", metavar="TIME", help="only rounds that start at or after (ISO 8601)")
+        parser.add_argument(
+            "--since", metavar="TIME", help="only rounds that start at or after (ISO 8601, or 1d: a day ago)"
+        )
         parser.add_argument("--until", metavar="TIME", help="only rounds that start before")
-        parser.add_argument("--strict", action="store_true", help="gaps that are recorded fail too")
+        parser.add_argument(
+            "--strict",
+            action="store_true",
+            help="gaps that are recorded fail too, and sums outside [0.95, 1.05] on either side",
+        )
         parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
         assert self.settings is not None
         url = master_url(self.settings)
         with Bar() as bar:
-            done = validate(self.root, *times(opts), strict=opts.strict, master_url=url, progress=bar)
+            done = validate(self.root, *self.times(opts), strict=opts.strict, master_url=url, progress=bar)
         print(json.dumps(done.document) if opts.json else _text(done))
         return 1 if done.state == "fail" else 0
 

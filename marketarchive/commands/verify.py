@@ -8,7 +8,6 @@ import json
 from marketarchive.archive.book_checks import BookChecks
 from marketarchive.archive.report import VerifyReport
 from marketarchive.archive.verify import verify
-from marketarchive.collecting.arguments import moment
 from marketarchive.offline import OfflineCommand
 
 
@@ -27,7 +26,9 @@ class Command(OfflineCommand):
     def add_options(self, parser: argparse.ArgumentParser) -> None:
         super().add_options(parser)
         parser.add_argument(
-            "--since", metavar="TIME", help="read only segments with lines at or after (ISO 8601)"
+            "--since",
+            metavar="TIME",
+            help="read only segments with lines at or after (ISO 8601, or 1d: a day ago)",
         )
         parser.add_argument(
             "--books",
@@ -38,7 +39,7 @@ class Command(OfflineCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
-        since = None if opts.since is None else moment("--since", opts.since)
+        since = self.moment("--since", opts.since)
         report = verify(self.root, since, BookChecks() if opts.books else None, opts.head)
         print(json.dumps(report.as_dict(), indent=2) if opts.json else _text(report))
         return 1 if report.problems else 0

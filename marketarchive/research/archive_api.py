@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -15,26 +15,37 @@ from marketarchive.invocation import command
 from marketarchive.master.fields import microseconds
 from marketarchive.research import views
 from marketarchive.research.book_at import BookAt, find
-from marketarchive.research.engine import connect, require, run, stored, text
+from marketarchive.research.engine import connect, require, run, stored
 from marketarchive.research.fills import Fill, fill, latency_ns, side_of, size_of
+from marketarchive.research.labels.label import Label
 from marketarchive.research.labels.label_files import read_labels
 from marketarchive.research.names import master_rows
-from marketarchive.research.pandas_frames import labels_frame, markets_frame, table_frame
+from marketarchive.research.pandas_frames import frame_gaps, labels_frame, markets_frame, table_frame
 from marketarchive.research.products import frame_of
 from marketarchive.research.products.updown.canonical.columns import COLUMNS, HINDSIGHT, Clock
 from marketarchive.research.products.updown.canonical.dataset import canonical
+from marketarchive.research.selection import (
+    OneOrMany,
+    Wanted,
+    check,
+    check_feeds,
+    check_rows,
+    conditions,
+    feeds_given,
+    span,
+    token_of,
+    wanted,
+)
 from marketarchive.research.tables import gap_scope
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.tables.partitions import feeds, feeds_with
+from marketarchive.research.tables.soundness import CROSSED
 from marketarchive.research.views import Moment, literal, ns, sql_list
 from marketarchive.times import DAY, SECOND, iso, utc
 
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
-
-Some = str | Sequence[str] | None
-"""One name or several; None: all."""
 
 _BOOK = {
     "best_bid": "best_bid",
@@ -52,6 +63,8 @@ _WHAT = "received_at, event_time, slug, outcome, market, asset, token"
 _SUBJECT = "market, asset, token"
 """Columns that distinguish the subjects of rows."""
 _PLACE = "venue, feed, run, seq, connection, index, position"
+_CLOCKS_DIFFER_NS = 60 * SECOND
+"""A venue's clock may be ahead of ours by so much: a trade can be received before its own time."""
 
 
 class Archive:
@@ -60,12 +73,14 @@ class Archive:
     Tables that are not up to date are made first, from sealed segments only; those of an earlier version are
     read as they are, with a warning.
 
-    Every frame has the rows with `start` <= received_at < `end`, of one `venue` or `feed` where it is named.
-    `market` is a slug or the venue's own id, `asset` what it is of ("BTC"), `token` one side of it where it
-    has sides. Amounts are floats, Arrow's decimals with `exact`.
+    Every frame has the rows with `start` <= received_at < `end`. Each name is one or a list: `market` a slug
+    or the venue's own id, `asset` what it is of ("BTC"), `token` one side of it where it has sides, `venue`,
+    `feed`. A name that nothing here has, or a `start` after `end`, raises ArgumentError. Amounts are floats,
+    Arrow's decimals with `exact`.
 
     `gap_before`: since the row before it of the same token in this frame, a gap that concerns it was
-    recorded; nothing may be carried across. `attrs["gaps"]` has the gaps themselves, as a list of dicts.
+    recorded; nothing may be carried across. `attrs["gaps"]` has those of what was asked for, as
+    dicts with times in ISO 8601: `run` and `seq` find them in `gaps()`.
     """
 
     def __init__(self, path: str | Path = "pipelines_out", *, master_url: str | None = None) -> None:
@@ -89,14 +104,14 @@ class Archive:
 
     def books(
         self,
-        market: Some = None,
-        asset: str | None = None,
-        token: Some = None,
+        market: OneOrMany = None,
+        asset: OneOrMany = None,
+        token: OneOrMany = None,
         start: Moment = None,
         end: Moment = None,
         *,
-        venue: str | None = None,
-        feed: str | None = None,
+        venue: OneOrMany = None,
+        feed: OneOrMany = None,
         levels: bool = False,
         exact: bool = False,
         distinct: bool = False,
@@ -120,56 +135,65 @@ class Archive:
         order = "ORDER BY received_at, run, seq, index, position"
         state = f"PARTITION BY venue, {_SUBJECT}, event_time, hash {order}"
         only = f"QUALIFY hash IS NULL OR row_number() OVER ({state}) = 1" if distinct else ""
-        where = _of_markets(market, asset, token, venue, feed)
-        return self._rows("books", where, ns(start), ns(end), columns, only=only)
+        given = wanted(market=market, asset=asset, token=token, venue=venue, feed=feed)
+        return self._rows("books", given, span(start, end), columns, only=only)
 
     def quotes(
         self,
-        market: Some = None,
-        asset: str | None = None,
-        token: Some = None,
+        market: OneOrMany = None,
+        asset: OneOrMany = None,
+        token: OneOrMany = None,
         start: Moment = None,
         end: Moment = None,
         *,
-        venue: str | None = None,
+        venue: OneOrMany = None,
         exact: bool = False,
     ) -> pd.DataFrame:
-        """Return one row per change of the best bid or ask on a connection, by time of receipt."""
-        columns = [_WHAT, *_amounts(_QUOTE, exact=exact), "source", "gap_before", _PLACE]
-        return self._rows("quotes", _of_markets(market, asset, token, venue), ns(start), ns(end), columns)
+        """Return one row per change of the best bid or ask on a connection, by time of receipt.
+
+        Those that are not sound stand there too: `verified` is the verdict on the state, `is_crossed` says
+        that bid and ask overlap or touch.
+        """
+        marks = f"verified, {CROSSED} AS is_crossed"
+        columns = [_WHAT, *_amounts(_QUOTE, exact=exact), marks, "source", "gap_before", _PLACE]
+        given = wanted(market=market, asset=asset, token=token, venue=venue)
+        return self._rows("quotes", given, span(start, end), columns)
 
     def trades(
         self,
-        market: Some = None,
-        asset: str | None = None,
-        token: Some = None,
+        market: OneOrMany = None,
+        asset: OneOrMany = None,
+        token: OneOrMany = None,
         start: Moment = None,
         end: Moment = None,
         *,
-        venue: str | None = None,
-        source: Some = None,
+        venue: OneOrMany = None,
+        source: OneOrMany = None,
         exact: bool = False,
     ) -> pd.DataFrame:
-        """Return one row per trade and feed, by time of receipt: `side` is the taker's.
+        """Return one row per trade and feed, its first receipt, by time of receipt: `side` is the taker's.
 
-        A trade that both the socket and the Data API told stands there twice: choose by `source`
-        ("market_channel"; "v2/trades", "trades").
+        A trade received before `start` too is not repeated: spans side by side have each trade once. One that
+        both the socket and the Data API reported is in both feeds: choose by `source` ("market_channel";
+        "v2/trades", "trades").
         """
-        where = _of_markets(market, asset, token, venue)
-        where += [f"source IN ({sql_list(source)})"] if source is not None else []
+        given = wanted(market=market, asset=asset, token=token, venue=venue, source=source)
+        first, last = span(start, end)
         identity = "trade_id, transaction_hash, number, wallet, source"
         columns = [_WHAT, "side", *_amounts(_TRADE, exact=exact), identity, "gap_before", _PLACE]
-        return self._rows("trades", where, ns(start), ns(end), columns)
+        since = None if first is None else self._oldest_trade(given, first, last)
+        only = f"QUALIFY {views.IS_FIRST_TRADE}"
+        return self._rows("trades", given, (first, last), columns, only=only, since=since)
 
     def reference(
         self,
-        symbol: Some = None,
-        asset: str | None = None,
-        topic: Some = None,
+        symbol: OneOrMany = None,
+        asset: OneOrMany = None,
+        topic: OneOrMany = None,
         start: Moment = None,
         end: Moment = None,
         *,
-        venue: str | None = None,
+        venue: OneOrMany = None,
         exact: bool = False,
         distinct: bool = False,
     ) -> pd.DataFrame:
@@ -179,9 +203,9 @@ class Archive:
         `distinct` keeps the first receipt of each observation: one repeated by a subscription, or received on
         two connections, stands there once.
         """
-        first, last = ns(start), ns(end)
-        given = {"symbol": symbol, "asset": asset, "topic": topic, "venue": venue}
-        where = [f"{name} IN ({sql_list(names)})" for name, names in given.items() if names is not None]
+        first, last = span(start, end)
+        given = wanted(symbol=symbol, asset=asset, topic=topic, venue=venue)
+        check_feeds(given, feeds(self.root))
         order = "ORDER BY received_at, run, seq, index"
         point = f"PARTITION BY venue, topic, symbol, asset, event_time, value {order}"
         columns = [
@@ -189,62 +213,70 @@ class Archive:
             *_amounts({"value": "value", "bid": "bid", "ask": "ask"}, exact=exact),
             "window_s, is_backfill, gap_before, venue, feed, run, seq, connection, index",
         ]
-        wanted = sorted(feeds_with("reference_prices"))
-        self._bring_up_to_date(wanted, ("reference_prices",), first, last)
+        of_table = sorted(feeds_with("reference_prices"))
+        self._bring_up_to_date(of_table, ("reference_prices",), first, last)
         connection = self._connect()
         try:
-            views.view_names(connection, self.root, self._master_url)
+            known = views.view_names(connection, self.root, self._master_url)
             views.view_plain(connection, self.root, "reference_prices", first, last)
+            where = _all_of([*conditions(given), *_times(first, last)])
+            only = f"QUALIFY event_time IS NULL OR row_number() OVER ({point}) = 1" if distinct else ""
+            _choose(
+                connection,
+                f"(SELECT * FROM reference_prices WHERE {where} {only})",
+                "received_at, topic, symbol, run, seq, index",
+            )
+            check_rows(connection, self.root, "reference_prices", "chosen", given, known)
             return self._frame(
                 connection,
-                "reference_prices",
-                [*where, *_times(first, last)],
                 columns,
-                wanted,
+                of_table,
                 (first, last),
-                order="received_at, topic, symbol, run, seq, index",
-                after=views.after_a_gap("topic, symbol, asset", gap_scope.SYMBOL_NAMES),
-                only=f"QUALIFY event_time IS NULL OR row_number() OVER ({point}) = 1" if distinct else "",
+                given,
+                subject="topic, symbol, asset",
+                names=gap_scope.SYMBOL_NAMES,
             )
         finally:
             connection.close()
 
     def coverage(
         self,
-        market: Some = None,
-        feed: str | None = None,
+        market: OneOrMany = None,
+        feed: OneOrMany = None,
         start: Moment = None,
         end: Moment = None,
         *,
-        venue: str | None = None,
+        asset: OneOrMany = None,
+        venue: OneOrMany = None,
     ) -> pd.DataFrame:
         """Return one row per feed, market and UTC day that touches `start` <= time < `end`.
 
         It has the tracked seconds, and how many of them were observed, quiet, gapped, unknown. Of reference
         prices `market` is topic:symbol.
         """
-        first, last = ns(start), ns(end)
+        first, last = span(start, end)
+        given = wanted(market=market, asset=asset, venue=venue, feed=feed)
+        check_feeds(given, feeds(self.root))
         self._bring_up_to_date(sorted(feeds_with("coverage")), ("coverage",), first, last)
-        where = ["true"]
-        where += (
-            [f"(slug IN ({sql_list(market)}) OR market IN ({sql_list(market)}))"]
-            if market is not None
-            else []
-        )
-        where += _of_feed(venue, feed)
         connection = self._connect()
         try:
+            known = views.view_names(connection, self.root, self._master_url)
             views.view_plain(connection, self.root, "coverage", first, last)
-            query = f"""SELECT date::VARCHAR AS date, venue, feed, * EXCLUDE (date, venue, feed) FROM coverage
-                WHERE {" AND ".join(where)} ORDER BY date, venue, feed, first_tracked, market"""
+            run(
+                connection,
+                f"CREATE TEMP TABLE chosen AS SELECT * FROM coverage WHERE {_all_of(conditions(given))}",
+            )
+            check_rows(connection, self.root, "coverage", "chosen", given, known)
+            query = """SELECT date::VARCHAR AS date, venue, feed, * EXCLUDE (date, venue, feed) FROM chosen
+                ORDER BY date, venue, feed, first_tracked, market"""
             return table_frame(connection.sql(query).to_arrow_table())
         finally:
             connection.close()
 
     def canonical(
         self,
-        market: Some = None,
-        asset: str | None = None,
+        market: OneOrMany = None,
+        asset: OneOrMany = None,
         start: Moment = None,
         end: Moment = None,
         *,
@@ -257,26 +289,29 @@ class Archive:
         what is only known afterwards (settlement, Y, gap).
         """
         clock: Clock = "received" if features_only else "observation"
-        first, last = ns(start), ns(end)
+        first, last = span(start, end)
+        given = wanted(market=market, asset=asset)
+        labels = read_labels(self.root)
+        check("market", given.get("market", ()), {each.market_id for each in labels})
+        check("asset", given.get("asset", ()), {each.asset for each in labels})
         done = canonical(self.root, first, last, clock=clock, master_url=self._master_url)
         if not (self.root / done.path).exists():
             raise ArchiveError(
                 f"there is no canonical dataset: run `{command('ground-truth', root=self.root)}` first"
             )
-        wanted = [name for name in COLUMNS if not features_only or name not in HINDSIGHT]
-        where = [f"market_id IN ({sql_list(market or '')})"] if market is not None else []
-        where += [f"asset = {text(asset)}"] if asset is not None else []
+        shown = [name for name in COLUMNS if not features_only or name not in HINDSIGHT]
         of_days = [
             each.market_id
-            for each in read_labels(self.root)
-            if (first is None or each.start_ns // DAY * DAY + DAY > first)
+            for each in labels
+            if each.market_id in given.get("market", (each.market_id,))
+            and each.asset in given.get("asset", (each.asset,))
+            and (first is None or each.start_ns // DAY * DAY + DAY > first)
             and (last is None or each.start_ns // DAY * DAY < last)
         ]
-        where.append(f"market_id IN ({sql_list(of_days or '')})")
         connection = self._connect()
         try:
-            query = f"""SELECT {", ".join(wanted)} FROM {stored(self.root / done.path)}
-                WHERE {" AND ".join(where)}"""
+            query = f"""SELECT {", ".join(shown)} FROM {stored(self.root / done.path)}
+                WHERE market_id IN ({sql_list(of_days or "")})"""
             return table_frame(connection.sql(query).to_arrow_table())
         finally:
             connection.close()
@@ -293,14 +328,19 @@ class Archive:
             if each.start_ns <= second * SECOND <= each.end_ns
         }
         first = min((second - age for age in ages.values()), default=second)
-        found = self.canonical(list(ages), start=iso(first * SECOND), end=iso(at + 1000), features_only=True)
+        found = self.canonical(
+            list(ages) or None, start=iso(first * SECOND), end=iso(at + 1000), features_only=True
+        )
         known: pd.DataFrame = found[found["t"] == found["market_id"].map(ages)].reset_index(drop=True)
         return known
 
-    def book_at(self, token: str, t: Moment, *, exact: bool = False) -> BookAt | None:
+    def book_at(
+        self, token: str, t: Moment, *, outcome: str | None = None, exact: bool = False
+    ) -> BookAt | None:
         """Return the book of a token as received by `t`; None before its first snapshot.
 
-        A market without tokens is named by its ticker.
+        `token` may be a market too, by slug or the venue's id: then it is the book of its first outcome (Up,
+        Yes), or of `outcome`.
 
         It is replayed from the last whole book of the connection with the newest data. `gap` tells whether
         something may be missing between that data and `t`: it is never carried silently.
@@ -309,27 +349,27 @@ class Archive:
         if at is None:
             raise ArgumentError("book_at needs a time")
         first, last = at - DAY, at + 1000  # a book is written at least once a segment
-        wanted = sorted(feeds_with("books"))
-        self._bring_up_to_date(wanted, ("books", "book_changes", "coverage"), first, last)
-        self._bring_up_to_date(wanted, ("gaps",), first, None)
+        of_books = sorted(feeds_with("books"))
+        self._bring_up_to_date(of_books, ("books", "book_changes", "coverage"), first, last)
+        self._bring_up_to_date(of_books, ("gaps",), first, None)
         connection = self._connect()
         try:
-            views.view_names(connection, self.root, self._master_url)
+            known = views.view_names(connection, self.root, self._master_url)
             for table in ("books", "book_changes"):
                 views.view_rows(connection, self.root, table, first, last)
             views.view_plain(connection, self.root, "coverage", at, last)
             views.view_gaps(connection, self.root, first, last, is_named=True)
-            return find(connection, token, at, exact=exact)
+            return find(connection, token_of(connection, self.root, known, token, outcome), at, exact=exact)
         finally:
             connection.close()
 
     def gaps(
         self,
-        feed: str | None = None,
+        feed: OneOrMany = None,
         start: Moment = None,
         end: Moment = None,
         *,
-        venue: str | None = None,
+        venue: OneOrMany = None,
     ) -> pd.DataFrame:
         """Return one row per recorded gap that touches `start` <= time < `end`, by its beginning.
 
@@ -337,13 +377,15 @@ class Archive:
         is JSON; what it names is taken out of it. No row means: no gap was recorded, which for a time when
         nothing ran says nothing.
         """
-        first, last = ns(start), ns(end)
+        first, last = span(start, end)
+        given = wanted(venue=venue, feed=feed)
+        check_feeds(given, feeds(self.root))
         self._bring_up_to_date(feeds(self.root), ("gaps",), first, None)
         connection = self._connect()
         try:
             views.view_names(connection, self.root, self._master_url)
             views.view_gaps(connection, self.root, first, last, is_named=True)
-            where = " AND ".join(_of_feed(venue, feed)) or "true"
+            where = _all_of(conditions(given))
             query = f'SELECT * FROM gaps WHERE {where} ORDER BY "from", venue, feed, run, seq'
             return table_frame(connection.sql(query).to_arrow_table())
         finally:
@@ -357,8 +399,11 @@ class Archive:
         at: Moment,
         *,
         latency: timedelta | float = 0,
+        outcome: str | None = None,
     ) -> Fill:
         """Return the fill of a market order of `size` shares: "buy" walks the asks, "sell" the bids.
+
+        `token` and `outcome` are as in `book_at`.
 
         The book is the one a live reader knew at `at` + `latency` (seconds or a timedelta), by time of
         receipt; the order itself moves nothing. Without fees. Only whether a gap reaches to that moment is
@@ -368,18 +413,24 @@ class Archive:
         if moment is None:
             raise ArgumentError("fill needs a time")
         known = utc(moment + latency_ns(latency))
-        book = self.book_at(token, known, exact=True)
-        return fill(token, way, shares, book, None if book is None else known - book.received_at)
+        book = self.book_at(token, known, outcome=outcome, exact=True)
+        return fill(
+            token if book is None else book.token,
+            way,
+            shares,
+            book,
+            None if book is None else known - book.received_at,
+        )
 
     def labels(
         self,
-        market: Some = None,
-        asset: Some = None,
-        duration: Some = None,
+        market: OneOrMany = None,
+        asset: OneOrMany = None,
+        duration: OneOrMany = None,
         start: Moment = None,
         end: Moment = None,
         *,
-        venue: Some = None,
+        venue: OneOrMany = None,
         exact: bool = False,
     ) -> pd.DataFrame:
         """Return one row per label of `scrapy ground-truth` as made last.
@@ -387,25 +438,27 @@ class Archive:
         Their rounds touch `start` <= time < `end`; `strike_e18` and `settlement_e18` are the ticks' exact
         integers, `platform` the venue.
         """
+        first, last = span(start, end)
+        given = wanted(market=market, asset=asset, duration=duration, venue=venue)
+        labels = [(each, dict(_all_names_of(each))) for each in read_labels(self.root)]
+        for name, names in given.items():
+            check(name, names, {value for _, of in labels for value in of[name]})
         found = [
             each
-            for each in read_labels(self.root)
-            if (market is None or each.market_id in _names(market) or each.condition_id in _names(market))
-            and (asset is None or each.asset in _names(asset))
-            and (duration is None or each.duration in _names(duration))
-            and (venue is None or each.platform in _names(venue))
-            and _touches(each.start_ns, each.end_ns, ns(start), ns(end))
+            for each, of in labels
+            if all(not of[name].isdisjoint(names) for name, names in given.items())
+            and _touches(each.start_ns, each.end_ns, first, last)
         ]
         return labels_frame(found, exact=exact)
 
     def markets(
         self,
-        asset: Some = None,
-        duration: Some = None,
+        asset: OneOrMany = None,
+        duration: OneOrMany = None,
         start: Moment = None,
         end: Moment = None,
         *,
-        venue: Some = None,
+        venue: OneOrMany = None,
         exact: bool = False,
     ) -> pd.DataFrame:
         """Return the markets of the market master, as known now.
@@ -413,13 +466,15 @@ class Archive:
         Their rounds touch `start` <= time < `end`; a market without known times is included only where no
         times are given. Raises MasterError.
         """
-        first, last = ns(start), ns(end)
+        first, last = span(start, end)
+        given = wanted(asset=asset, duration=duration, platform=venue)
+        rows = list(master_rows(self.root, self._master_url))
+        for name, names in given.items():
+            check("venue" if name == "platform" else name, names, {row[name] for row in rows})
         found = [
             row
-            for row in master_rows(self.root, self._master_url)
-            if (asset is None or row["asset"] in _names(asset))
-            and (duration is None or row["duration"] in _names(duration))
-            and (venue is None or row["platform"] in _names(venue))
+            for row in rows
+            if all(row[name] in names for name, names in given.items())
             and _touches(_ns_of(row["start_at"]), _ns_of(row["end_at"]), first, last)
         ]
         return markets_frame(found, exact=exact)
@@ -452,33 +507,57 @@ class Archive:
                 stacklevel=4,
             )
 
-    def _rows(
-        self,
-        table: str,
-        where: list[str],
-        first: int | None,
-        last: int | None,
-        columns: Sequence[str],
-        *,
-        only: str = "",
-    ) -> pd.DataFrame:
-        """Return the rows of a table whose rows are of markets."""
-        wanted = sorted(feeds_with(table))
-        self._bring_up_to_date(wanted, (table,), first, last)
+    def _oldest_trade(self, given: Wanted, first: int, last: int | None) -> int:
+        """Return since when (ns) trades received in `first` <= time < `last` can have been received."""
+        self._bring_up_to_date(sorted(feeds_with("trades")), ("trades",), first, last)
         connection = self._connect()
         try:
             views.view_names(connection, self.root, self._master_url)
-            views.view_rows(connection, self.root, table, first, last)
+            views.view_rows(connection, self.root, "trades", first, last)
+            where = _all_of([*conditions(given), *_times(first, last)])
+            [(oldest,)] = run(connection, f"SELECT epoch_us(min(event_time)) FROM trades WHERE {where}")
+        finally:
+            connection.close()
+        return first if oldest is None else min(first, oldest * 1000 - _CLOCKS_DIFFER_NS)
+
+    def _rows(
+        self,
+        table: str,
+        given: Wanted,
+        times: tuple[int | None, int | None],
+        columns: Sequence[str],
+        *,
+        only: str = "",
+        since: int | None = None,
+    ) -> pd.DataFrame:
+        """Return the rows of a table whose rows are of markets.
+
+        only: a QUALIFY of the rows received since `since`, by default since the beginning of `times`.
+        """
+        check_feeds(given, feeds(self.root))
+        first, last = times
+        of_table = sorted(feeds_with(table))
+        earliest = first if since is None else since
+        self._bring_up_to_date(of_table, (table,), earliest, last)
+        connection = self._connect()
+        try:
+            known = views.view_names(connection, self.root, self._master_url)
+            views.view_rows(connection, self.root, table, earliest, last)
+            where = _all_of([*conditions(given), *_times(earliest, last)])
+            _choose(
+                connection,
+                f"(SELECT * FROM {table} WHERE {where} {only}) WHERE {_all_of(_times(first, last))}",
+                "received_at, token, run, seq, index, position",
+            )
+            check_rows(connection, self.root, table, "chosen", given, known)
             return self._frame(
                 connection,
-                table,
-                [*where, *_times(first, last)],
                 columns,
-                wanted,
-                (first, last),
-                order="received_at, token, run, seq, index, position",
-                after=views.after_a_gap(_SUBJECT, gap_scope.MARKET_NAMES),
-                only=only,
+                of_table,
+                times,
+                given,
+                subject=_SUBJECT,
+                names=gap_scope.MARKET_NAMES,
             )
         finally:
             connection.close()
@@ -486,35 +565,32 @@ class Archive:
     def _frame(
         self,
         connection: duckdb.DuckDBPyConnection,
-        table: str,
-        where: Sequence[str],
         columns: Sequence[str],
-        wanted: Sequence[tuple[str, str]],
+        of_table: Sequence[tuple[str, str]],
         times: tuple[int | None, int | None],
+        given: Wanted,
         *,
-        order: str,
-        after: str,
-        only: str,
+        subject: str,
+        names: str,
     ) -> pd.DataFrame:
-        """Return the chosen rows in order, with the gaps of their feeds.
+        """Return the chosen rows in order, with the gaps that concern what was asked for.
 
-        A crash is noticed long after it.
+        subject, names: as in `views.after_a_gap`. A crash is noticed long after it.
         """
-        self._bring_up_to_date(wanted, ("gaps",), times[0], None)
-        run(
-            connection,
-            f"""CREATE TEMP TABLE chosen AS SELECT *, row_number() OVER (ORDER BY {order}) AS place
-                FROM {table} WHERE {" AND ".join(where) or "true"} {only}""",
-        )
+        self._bring_up_to_date(of_table, ("gaps",), times[0], None)
         views.view_gaps(connection, self.root, *times, is_named=True)
-        listed = ", ".join(columns).replace("gap_before", f"place IN ({after}) AS gap_before")
+        listed = ", ".join(columns).replace(
+            "gap_before", f"place IN ({views.after_a_gap(subject, names)}) AS gap_before"
+        )
         frame = connection.sql(f"SELECT {listed} FROM chosen ORDER BY place").to_arrow_table()
+        concerned = views.gaps_of_chosen(names, [name for of in given.values() for name in of])
         missing = connection.sql(
-            f"""SELECT * FROM gaps WHERE (venue, feed) IN ({", ".join(map(str, wanted))})
+            f"""SELECT * FROM gaps WHERE (venue, feed) IN ({", ".join(map(str, of_table))})
+                AND {_all_of(conditions(feeds_given(given)))} AND {concerned if given else "true"}
                 ORDER BY "from", run, seq"""
         ).to_arrow_table()
         found = table_frame(frame)
-        found.attrs["gaps"] = missing.to_pylist()
+        found.attrs["gaps"] = frame_gaps(missing.to_pylist())
         return found
 
 
@@ -522,29 +598,29 @@ def _amounts(formulas: Mapping[str, str], *, exact: bool) -> list[str]:
     return [f"({formula}){'' if exact else '::DOUBLE'} AS {name}" for name, formula in formulas.items()]
 
 
-def _of_markets(
-    market: Some, asset: str | None, token: Some, venue: str | None, feed: str | None = None
-) -> list[str]:
-    where = (
-        [f"(slug IN ({sql_list(market)}) OR market IN ({sql_list(market)}))"] if market is not None else []
+def _choose(connection: duckdb.DuckDBPyConnection, rows: str, order: str) -> None:
+    """Create the table `chosen` of rows with their `place`."""
+    run(
+        connection,
+        f"CREATE TEMP TABLE chosen AS SELECT *, row_number() OVER (ORDER BY {order}) AS place FROM {rows}",
     )
-    where += [f"asset = {text(asset)}"] if asset is not None else []
-    where += [f"token IN ({sql_list(token)})"] if token is not None else []
-    return where + _of_feed(venue, feed)
 
 
-def _of_feed(venue: str | None, feed: str | None) -> list[str]:
-    where = [f"venue = {text(venue)}"] if venue is not None else []
-    return where + ([f"feed = {text(feed)}"] if feed is not None else [])
+def _all_of(where: Sequence[str]) -> str:
+    return " AND ".join(where) or "true"
+
+
+def _all_names_of(label: Label) -> Iterator[tuple[str, set[str]]]:
+    """Yield the arguments that can choose a label, each with the names by which they do."""
+    yield "market", {label.market_id, label.condition_id}
+    yield "asset", {label.asset}
+    yield "duration", {label.duration}
+    yield "venue", {label.platform}
 
 
 def _times(first: int | None, last: int | None) -> list[str]:
     where = [f"received_at >= {literal(first)}"] if first is not None else []
     return where + ([f"received_at < {literal(last)}"] if last is not None else [])
-
-
-def _names(some: str | Sequence[str]) -> Sequence[str]:
-    return (some,) if isinstance(some, str) else some
 
 
 def _touches(begins: int | None, ends: int | None, first: int | None, last: int | None) -> bool:

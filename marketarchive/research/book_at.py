@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from marketarchive.research.engine import text
 from marketarchive.research.tables.gap_scope import concerns
+from marketarchive.research.tables.soundness import SOUND
 from marketarchive.research.views import literal
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ class BookAt:
 
     `received_at` is when the newest data in it arrived, or a look-up showed that it had not changed;
     `event_time` when it changed last, by the venue's clock. `verified` is the verdict of the last change.
+    States that are not sound are passed over: this is the last sound one, and `is_unsound` says that such
+    came after it.
     """
 
     token: str
@@ -38,11 +41,12 @@ class BookAt:
     gaps: tuple[dict[str, Any], ...]  # recorded ones between the newest data and that moment
     run: str
     connection: str | None  # None: polled
+    is_unsound: bool = False  # whether its newest data was passed over
 
     @property
     def gap(self) -> bool:
         """Return whether data may be missing: nothing proves that this is the book of that moment."""
-        return bool(self.gaps) or not self.is_tracked
+        return bool(self.gaps) or not self.is_tracked or self.is_unsound
 
 
 @dataclass
@@ -99,16 +103,17 @@ def find(connection: duckdb.DuckDBPyConnection, token: str, at: int, *, exact: b
         gaps=tuple(_gaps(connection, best, at)),
         run=base["run"],
         connection=best.connection,
+        is_unsound=_is_unsound(connection, token, best, at),
     )
 
 
 def _replayed(connection: duckdb.DuckDBPyConnection, token: str, at: int) -> list[_Replayed]:
     until = f"coalesce(token, market) = {text(token)} AND received_at <= {literal(at)}"
     valid_at = "coalesce(event_time, received_at - to_milliseconds(coalesce(age_ms, 0)))"
-    newest = f"verified = 'failed', {valid_at} DESC, received_at DESC, seq DESC"
+    newest = f"{valid_at} DESC, received_at DESC, seq DESC"
     bases = _dicts(
         connection,
-        f"""SELECT * FROM books WHERE {until}
+        f"""SELECT * FROM books WHERE {until} AND {SOUND}
             QUALIFY row_number() OVER (PARTITION BY venue, feed, run, connection ORDER BY {newest}) = 1""",
     )
     listening = _dicts(
@@ -133,7 +138,7 @@ def _replayed(connection: duckdb.DuckDBPyConnection, token: str, at: int) -> lis
 
 
 def _newness(base: dict[str, Any]) -> tuple[Any, ...]:
-    return base["verified"] != "failed", _valid_at(base), base["received_at"]
+    return _valid_at(base), base["received_at"]
 
 
 def _valid_at(row: dict[str, Any]) -> datetime:
@@ -146,7 +151,7 @@ def _valid_at(row: dict[str, Any]) -> datetime:
 def _changes(
     connection: duckdb.DuckDBPyConnection, base: dict[str, Any], on: dict[str, Any], until: str
 ) -> list[dict[str, Any]]:
-    """Return the deltas since `base` on one connection."""
+    """Return the deltas since `base` on one connection, up to the last that leaves a sound book."""
     after = ["true"]
     if base["connection"] is not None:
         after.append(
@@ -155,14 +160,34 @@ def _changes(
     if base["event_time"] is not None:
         after.append(f"event_time >= {text(base['event_time'].isoformat())}::TIMESTAMPTZ")
     # of the same millisecond some may be in it already: to set a level twice is the same as once
-    return _dicts(
+    found = _dicts(
         connection,
-        f"""SELECT * FROM book_changes
+        f"""SELECT *, {SOUND} AS is_sound FROM book_changes
             WHERE {until} AND venue = {text(on["venue"])} AND feed = {text(on["feed"])}
               AND run = {text(on["run"])} AND connection = {text(on["connection"])}
               AND {" AND ".join(after)} AND is_stale IS DISTINCT FROM true
             ORDER BY seq, index, position""",
     )
+    while found and not found[-1]["is_sound"]:
+        found.pop()
+    return found
+
+
+def _is_unsound(connection: duckdb.DuckDBPyConnection, token: str, best: _Replayed, at: int) -> bool:
+    """Return whether a state that is not sound came on its connection after its newest data."""
+    on = "NULL" if best.connection is None else text(best.connection)
+    columns = "venue, feed, run, connection, token, market, received_at, seq, verified, best_bid, best_ask"
+    base, newest = best.base, f"{text(best.received_at.isoformat())}::TIMESTAMPTZ, {best.last['seq']}"
+    [(count,)] = connection.execute(
+        f"""SELECT count(*) FROM (
+                SELECT {columns} FROM books UNION ALL
+                SELECT {columns} FROM book_changes WHERE is_stale IS DISTINCT FROM true)
+            WHERE coalesce(token, market) = {text(token)} AND received_at <= {literal(at)} AND NOT {SOUND}
+              AND (venue, feed, run) = ({text(base["venue"])}, {text(base["feed"])}, {text(base["run"])})
+              AND (connection IS NULL OR connection = {on})
+              AND (received_at, seq) > ({newest})"""
+    ).fetchall()
+    return bool(count)
 
 
 def _is_tracked(connection: duckdb.DuckDBPyConnection, base: dict[str, Any], at: int) -> bool:

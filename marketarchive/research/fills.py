@@ -22,7 +22,8 @@ class Fill:
     """Shares and dollars, without fees: the archive does not know whose order it is, and guesses none.
 
     `gap`: nothing says what the book was at that moment, because a gap reaches to it, no recording was to
-    see its market, or no book was known yet; then nothing is filled and every price is null.
+    see its market, no book was known yet, or its newest state is not sound; then nothing is filled and every
+    price is null.
     """
 
     token: str

@@ -56,6 +56,10 @@ class Markets:
                 found = _completed(found, stated)
         return found
 
+    def names(self) -> set[str]:
+        """Return the names of which something is stated."""
+        return set(self._stated)
+
     def asset(self, name: str | None, venue: str | None = None) -> str | None:
         """Return the asset of a market, None where nothing tells it."""
         return None if name is None else self.facts(name, venue).asset

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from marketarchive.master.fields import FIELDS
 from marketarchive.research.labels.label import Label
 from marketarchive.research.names import COLUMNS
+from marketarchive.times import from_datetime, iso
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +18,32 @@ if TYPE_CHECKING:
 
 _MASTER = {"platform": "text", "market_id": "text", "resolution": "text"}
 _MASTER |= {name: FIELDS[name] for name in COLUMNS}
+
+
+class FrameGaps(tuple[dict[str, Any], ...]):
+    """Gaps in the `attrs` of a frame, as dicts of what JSON has; times are ISO 8601.
+
+    Every operation of pandas copies `attrs` deeply: this is taken over as it is, whatever its length.
+    """
+
+    __slots__ = ()
+
+    def __deepcopy__(self, memo: object) -> FrameGaps:
+        return self
+
+
+_OF_A_GAP = (*("venue", "feed", "from", "to", "reason", "cause"), *("markets", "connection", "run", "seq"))
+
+
+def frame_gaps(rows: Iterable[Mapping[str, Any]]) -> FrameGaps:
+    """Return rows of the table `gaps` for the `attrs` of a frame; `run` and `seq` find them there."""
+    return FrameGaps(
+        {
+            name: iso(from_datetime(row[name])) if isinstance(row[name], datetime) else row[name]
+            for name in _OF_A_GAP
+        }
+        for row in rows
+    )
 
 
 def table_frame(table: pa.Table) -> pd.DataFrame:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date
+from numbers import Number
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marketarchive.exceptions import ArgumentError
 from marketarchive.research.engine import run, stored, text
-from marketarchive.research.names import known
+from marketarchive.research.names import Known, known
 from marketarchive.research.tables import coverage, gaps, schemas
 from marketarchive.research.tables.extract import table
 from marketarchive.research.tables.gap_scope import concerns
@@ -19,31 +20,48 @@ from marketarchive.times import from_iso, iso
 if TYPE_CHECKING:
     import duckdb
 
-Moment = str | datetime | None
-"""ISO 8601 text or a datetime (a pandas Timestamp is one); without an offset it is UTC."""
+Moment = str | date | None
+"""ISO 8601 text, a date or a datetime (a pandas Timestamp is one); without an offset it is UTC."""
+
+IS_FIRST_TRADE = """(trade_id IS NULL AND transaction_hash IS NULL) OR row_number() OVER (
+    PARTITION BY venue, feed, coalesce(token, market, asset), trade_id, CASE WHEN trade_id IS NULL
+        THEN (transaction_hash, wallet, side, price, size, event_time, number) END
+    ORDER BY received_at, run, seq, index, position) = 1"""
+"""SQL: whether a row of `trades` is the first receipt of its trade. One without identity always is."""
 
 _EMPTY = {"gaps": gaps.nothing, "coverage": coverage.nothing}
 
 
-def view_names(connection: duckdb.DuckDBPyConnection, root: Path, master_url: str | None) -> None:
-    """Create the view `names`: present names of tokens, whatever they were when a table was made."""
+def view_names(connection: duckdb.DuckDBPyConnection, root: Path, master_url: str | None) -> Known:
+    """Create the view `names`: present names of tokens, whatever they were when a table was made.
+
+    Returns all that is known of names.
+    """
     given = known(root, master_url)
     found = [
         (token, slug, outcome, given.markets.asset(slug)) for token, (slug, outcome) in given.tokens.items()
     ]
     columns = ("token", "slug", "outcome", "asset")
     connection.register("names", table({name: [row[n] for row in found] for n, name in enumerate(columns)}))
+    return given
 
 
 def view_rows(
-    connection: duckdb.DuckDBPyConnection, root: Path, name: str, first: int | None, last: int | None
+    connection: duckdb.DuckDBPyConnection,
+    root: Path,
+    name: str,
+    first: int | None,
+    last: int | None,
+    *,
+    table: str | None = None,
 ) -> None:
     """Create a view of a table whose rows are of markets.
 
-    It has the columns of its files' paths. Needs `names`.
+    It has the columns of its files' paths. table: where the view has another name. Needs `names`.
     """
-    found = files(root, name, first, last)
-    rows = schemas.relation(name, stored(*found, hive=True) if found else None)
+    of = table or name
+    found = files(root, of, first, last)
+    rows = schemas.relation(of, stored(*found, hive=True) if found else None)
     run(
         connection,
         f"""CREATE OR REPLACE TEMP VIEW {name} AS SELECT stored.* REPLACE (
@@ -123,6 +141,22 @@ def after_a_gap(subject: str, names: str) -> str:
                  ELSE (gaps."to" IS NULL OR gaps.run = seen.run) AND gaps."from" >= seen.latest END"""
 
 
+def gaps_of_chosen(names: str, given: Sequence[str]) -> str:
+    """Return the SQL condition that a row of `gaps` concerns a row of `chosen`, or what is named.
+
+    names: as in `after_a_gap`; given: names of which perhaps nothing came. Needs `names`.
+    """
+    listed = sql_list(given) or "NULL"
+    subjects = f"SELECT DISTINCT venue, feed, connection, {names} AS names FROM chosen AS seen"
+    return f"""(
+        EXISTS (SELECT 1 FROM ({subjects}) AS seen
+                WHERE {concerns("seen.venue", "seen.feed", "seen.names", "seen.connection")})
+        OR (coalesce(len(gaps.subjects), 0) = 0 AND gaps.connection IS NULL AND gaps.endpoint IS NULL)
+        OR list_has_any(gaps.subjects, [{listed}])
+        OR list_has_any(gaps.subjects, (SELECT coalesce(list(token) || list(slug), []) FROM names
+            WHERE slug IN ({listed}) OR asset IN ({listed}) OR token IN ({listed}))))"""
+
+
 def sql_list(given: str | Sequence[str]) -> str:
     """Return the inside of an SQL list."""
     return ", ".join(map(text, [given] if isinstance(given, str) else given))
@@ -130,8 +164,16 @@ def sql_list(given: str | Sequence[str]) -> str:
 
 def ns(moment: Moment) -> int | None:
     """Return a moment in ns. Raises ArgumentError."""
+    if moment is None:
+        return None
+    if isinstance(moment, (int, float, Number)):
+        raise ArgumentError(
+            f"{moment!r} is a number without a unit: give a time like 2026-11-21T10:15:00Z, or "
+            f"pandas.Timestamp({moment!r}, unit='s')"
+        )
     try:
-        return None if moment is None else from_iso(moment if isinstance(moment, str) else moment.isoformat())
+        written = moment.isoformat() if isinstance(moment, date) else str(moment)
+        return from_iso(written)
     except ValueError as error:
         raise ArgumentError(f"{moment!r} is not a time like 2026-11-21T10:15:00Z") from error
 

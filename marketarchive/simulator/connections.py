@@ -111,7 +111,8 @@ class ServedConnection:
             for frame, payload, faults in self._held + left:
                 self._note(frame, payload, None, faults)
             if (ended := self._ending) is not None:
-                self._tell("closed", code=ended.code, reason=ended.reason, by=ended.by)
+                more = {"code": ended.code, "reason": ended.reason, "by": ended.by}
+                self._tell("closed", **more, sent_until_ns=self._cursor)
             self.ended.set()
 
     def _end(self, code: int, reason: str, by: str) -> None:

@@ -20,7 +20,8 @@ class Truth:
     its price at each midnight UTC), and `pace.json`.
 
     A line of `frames.jsonl` is about a frame that was due on a connection ("line": "frame") or about the
-    connection itself ("line": "connection", "event": opened, subscribed, unsubscribed, refused, closed).
+    connection itself ("line": "connection", "event": opened, subscribed, unsubscribed, refused, closed). One
+    that is closed has `sent_until_ns`: what was due later was not sent any more.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import NamedTuple
 
-from marketarchive.items import Verdict
+from marketarchive.items import MAX_EXPONENT, Verdict, is_bounded
 
 LevelText = Callable[[str, str], bytes]
 """Writes a level (price, size) as the venue's hash or checksum wants it."""
@@ -16,8 +16,14 @@ LevelText = Callable[[str, str], bytes]
 
 @lru_cache(maxsize=65536)
 def price_of(text: str) -> Decimal:
-    """Return a price exactly; the same few hundred strings come again and again."""
-    return Decimal(text)
+    """Return a price exactly; the same few hundred strings come again and again.
+
+    Raises InvalidOperation, also for one that cannot be written out.
+    """
+    found = Decimal(text)
+    if found.is_finite() and not is_bounded(found):
+        raise InvalidOperation(f"{text} is beyond 10 to the power of {MAX_EXPONENT}, or its inverse")
+    return found
 
 
 @lru_cache(maxsize=65536)

@@ -13,7 +13,7 @@ from decimal import Decimal
 import msgspec
 
 from marketarchive.exceptions import ParseError
-from marketarchive.items import Verdict
+from marketarchive.items import Verdict, is_bounded
 from marketarchive.venues.book import BookSide
 from marketarchive.venues.market_messages import (
     BookMessage,
@@ -314,7 +314,7 @@ def _bare(message: MarketMessage) -> MarketMessage:
 def _sum(side: BookSide, price: str, change: str) -> Level:
     held = side.level(price)
     size = Decimal(change) if held is None else Decimal(level_of(held)[1].decode()) + Decimal(change)
-    if size < 0:
+    if size < 0 or not is_bounded(size):
         raise ValueError(f"the level at {price} would hold {size}")
     return price, f"{size:f}"
 

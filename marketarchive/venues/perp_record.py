@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Literal, Self
 
 from pydantic import Field
 
-from marketarchive.items import Problem, TickRow, series_name
+from marketarchive.items import Number, Problem, TickRow, series_name
 from marketarchive.times import from_datetime, iso
 
 _VALUES = (
@@ -27,14 +26,14 @@ class PerpRecord(TickRow):
 
     asset: str
     market_id: str = Field(min_length=1)  # as the venue calls the contract
-    mark: Decimal | None = None
-    index: Decimal | None = None
+    mark: Number | None = None
+    index: Number | None = None
     funding_kind: Literal["predicted", "continuous"] | None = None
-    funding_rate: Decimal | None = None
-    funding_rate_short: Decimal | None = None  # what shorts receive, where it is another
+    funding_rate: Number | None = None
+    funding_rate_short: Number | None = None  # what shorts receive, where it is another
     funding_interval_s: int | None = None
     next_funding_at: datetime | None = None
-    open_interest: Decimal | None = None  # each long counted once with its short
+    open_interest: Number | None = None  # each long counted once with its short
     is_observed: Literal[0, 1]
     source: str  # the paths that were requested
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import msgspec
 
 from marketarchive.exceptions import ParseError
-from marketarchive.items import Market
+from marketarchive.items import Market, is_bounded
 from marketarchive.times import DAY, SECOND, from_iso, from_ms, utc
 from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.perps import FEED, PERP_TABLES
@@ -176,8 +176,8 @@ def number(text: str) -> Decimal:
         found = Decimal(text)
     except (InvalidOperation, TypeError, ValueError) as error:
         raise BadRowError(f"{text!r} is not a number") from error
-    if not found.is_finite():
-        raise BadRowError(f"{text!r} is not a number")
+    if not found.is_finite() or not is_bounded(found):
+        raise BadRowError(f"{text!r} is not a number that can be written out")
     return found
 
 

@@ -100,7 +100,7 @@ class ExchangeTruth:
                         wholes[one.market].append(one.at)
                     if isinstance(one, BookMessage) and (self.channel.proof == "none" or not is_whole):
                         times[one.market].append(one.at)
-        first, last = min(ends), max(ends)
+        first, last = min(ends), min(max(ends), stream_truth.sent_until(truth, self.socket))
         result = Comparison(gaps=spells(out, "spot", last, self.venue))
         lacking: list[tuple[Missing, MarketMessage]] = []
         for frame in self.frames(first + slack, last - slack, sorted(markets)):

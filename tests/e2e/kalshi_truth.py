@@ -22,7 +22,7 @@ from marketarchive.venues.market_messages import MarketEvent, MarketMessage, Quo
 from tests.e2e import stream_truth
 from tests.e2e.exchange_truth import said
 from tests.e2e.harness import Simulator, get_json
-from tests.e2e.stream_truth import SEED, Comparison, Missing, spells, watched
+from tests.e2e.stream_truth import SEED, Comparison, Missing, sent_until, spells, watched
 
 HOST = socket.SOCKET.url.removeprefix("wss://").partition("/")[0]
 
@@ -68,8 +68,9 @@ def compare(out: Path, truth: Path, faults: Sequence[int]) -> Comparison:
             if isinstance(one, TradeMessage | MarketEvent):
                 sparse.setdefault((line.envelope["connection"], type(one)), []).append(one.at)
     result = Comparison(gaps=spells(out, "stream", end, "kalshi"))
+    last = sent_until(truth, f"{HOST}*")
     for key, (begin, until) in watched(out, "kalshi").items():
-        for frame in frames(key, begin + slack, until - slack):
+        for frame in frames(key, begin + slack, min(until, last) - slack):
             for one in messages(frame.payload, frame.ns):
                 result.frames += 1
                 if said(one) in archived:

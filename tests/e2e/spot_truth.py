@@ -54,7 +54,7 @@ def gaps(out: Path) -> list[tuple[str, dict[str, Any]]]:
     newest = {
         (line["id"], market): line
         for line in Output(out).lines("spot", "gap")
-        for market in line["scope"]["markets"]
+        for market in line["scope"].get("markets", ())
     }
     return [(market, line) for (_, market), line in newest.items() if line["from"] != line["to"]]
 

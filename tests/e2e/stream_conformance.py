@@ -249,8 +249,10 @@ def _hits(truth: Path, socket: str) -> tuple[list[int], list[int]]:
 def compare_prices(out: Path, truth: Path, faults: Sequence[int]) -> Comparison:
     """Observations of RTDS by their own dates, of topics and symbols that were subscribed."""
     end = from_iso(max(line["collected_at_utc"] for line in Output(out).lines("reference", "connection")))
-    result = Comparison(frames=sum(1 for _ in published_updates(out)), gaps=spells(out, "reference", end))
-    for _, point in missing_updates(out):
+    result = Comparison(
+        frames=sum(1 for _ in published_updates(out, truth)), gaps=spells(out, "reference", end)
+    )
+    for _, point in missing_updates(out, truth):
         result.missing.append(Missing(from_ms(point.observed_ms), "", keys(point), "update"))
     result.unexplained = [
         one

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from marketarchive.scope import LOOKUP, Scope
 from marketarchive.simulator.polymarket import Polymarket, market_channel
 from marketarchive.simulator.polymarket.markets import SimMarket
 from marketarchive.times import MILLISECOND, SECOND, from_iso
+from marketarchive.venues.polymarket.endpoints import MARKET_CHANNEL
 from marketarchive.venues.polymarket.sockets import MARKETS
 from tests.gap_lines import holding
 from tests.simulator.polymarket.frames import Reader
 
 SEED = 1
 HASHES = re.compile(rb'"hash":"[0-9a-f]*"')
+ROUTE = f"{MARKET_CHANNEL.removeprefix('wss://')}*"
 FIRST_DATA_S = MARKETS.first_data_s
 LOOKED_INTO_S = MARKETS.weak_max_s + 1.5
 """Seconds after which a silence has been looked into."""
@@ -103,6 +106,16 @@ def spells(root: Path, feed: str, end_ns: int, venue: str = "polymarket") -> lis
     return found
 
 
+def sent_until(truth: Path, route: str) -> int:
+    """Return up to when (ns) all that was due on sockets of `route` was sent.
+
+    What is due while the last one is being closed reaches nobody, and belongs to no run.
+    """
+    closed = [line for line in noted(truth) if line.get("event") == "closed"]
+    until: int = max(line["sent_until_ns"] for line in closed if fnmatch(line["url"], f"wss://{route}"))
+    return until
+
+
 def watched(root: Path, venue: str = "polymarket") -> dict[str, tuple[int, int]]:
     """Key -> (from, to) in ns: from the first connection that named it to the last that dropped it.
 
@@ -146,12 +159,12 @@ def compare(root: Path, truth: Path, faults: Sequence[int] = ()) -> Comparison:
         if message.kind == "frame":
             archived[_digest(message.payload)] += 1
     result = Comparison(gaps=spells(root, "stream", end_ns))
-    spans = watched(root)
+    spans, end = watched(root), sent_until(truth, ROUTE)
     mended: list[Mended] = []
     known = [found[0] for token in spans if (found := venue.world.by_token(token))]
     for market in {each.number: each for each in known}.values():
         begin = max(spans[token][0] for token in market.tokens)
-        until = min(spans[token][1] for token in market.tokens)
+        until = min(end, *(spans[token][1] for token in market.tokens))
         if market.closed_at is not None:
             until = min(until, market.closed_at * SECOND)
         is_tracked = False  # from its first message on; until then it is waited for

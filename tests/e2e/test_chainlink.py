@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from marketarchive import Archive
-from marketarchive.archive.export_rows import tables
+from marketarchive.archive.record_rows import series
 from marketarchive.collecting.pages.chromium import check_browser
 from marketarchive.exceptions import ConfigurationError
 from marketarchive.simulator.chainlink.reports import Reports, SimReport
@@ -152,7 +152,7 @@ def _check_gaps_explain(done: Done, slug: str, source: str) -> None:
 def test_rows_equal_the_truth_and_nothing_is_missing(tmp_path: Path) -> None:
     done = _crawl(tmp_path, 90, pages="spot,twap60")
     assert done.code == 0, done.log[-3000:]
-    assert tables(tmp_path / "out") == ["chainlink_continuous", "chainlink_twap_continuous"]
+    assert series(tmp_path / "out") == ["chainlink_continuous", "chainlink_twap_continuous"]
     for source, slug in (("page", SPOT), ("page_twap60", TWAP)):
         lost = _check_rows(tmp_path / "out", source, slug)
         last = max(from_iso(row["tick_at"]) // SECOND for row in _rows(tmp_path / "out", source))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.harness import Done, Simulator, command, crawl
+from tests.e2e.harness import Done, Output, Simulator, command, crawl, simulator
 
 pytestmark = [pytest.mark.e2e, pytest.mark.no_cover]
 
@@ -172,10 +172,39 @@ def test_missed_ticks_and_unanswered_ones_have_rows(world: Simulator, out: Path)
     assert done.code == 0, done.log
     rows = done.out.records("polymarket_btc")
     assert len({row["timestamp"] for row in rows}) == 20
-    lost = {row["timestamp"] for row in rows if not row["is_observed"]}
-    covered = [(gap["from"], gap["to"]) for gap in done.out.gaps()]
-    assert lost
-    assert all(any(start <= tick < end for start, end in covered) for tick in lost)
+    assert lost_ticks(done.out)
+
+
+def lost_ticks(out: Output) -> dict[str, set[str]]:
+    """Return the ticks that were not observed, with the reasons of the gaps that each must lie in."""
+    lost = {row["timestamp"] for row in out.records("polymarket_btc") if not row["is_observed"]}
+    found = {tick: {gap["reason"] for gap in out.gaps() if gap["from"] <= tick < gap["to"]} for tick in lost}
+    assert all(found.values()), found
+    return found
+
+
+def test_a_tick_whose_request_the_end_overtakes_is_a_gap(tmp_path: Path) -> None:
+    told_to_wait = tmp_path / "faults.json"
+    told_to_wait.write_text(
+        json.dumps([{"kind": "status", "route": BOOKS, "status": 429, "count": 1, "retry_after": 110}])
+    )
+    options = ("--speed", "30", "--start", "2026-11-20T10:01:00Z", "--faults", str(told_to_wait))
+    with simulator(
+        tmp_path / "truth", *options
+    ) as venue:  # ticks at 10:02 and 10:03, the end before 10:03:50
+        done = crawl(
+            venue.url,
+            tmp_path / "out",
+            "polymarket_orderbook",
+            "durations=1d",
+            "interval=60s",
+            "duration=120s",
+        )
+    assert "nothing collected in feed orderbook" in done.log
+    assert lost_ticks(done.out) == {
+        "2026-11-20T10:02:00.000000Z": {"rate_limited"},
+        "2026-11-20T10:03:00.000000Z": {"missed_tick"},
+    }
 
 
 @pytest.mark.parametrize(("step", "duration"), [("15:-60", "40s"), ("15:+600", "660s")])

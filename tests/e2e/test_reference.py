@@ -32,11 +32,11 @@ def _crawl(folder: Path, seconds: int, *faults: dict[str, Any]) -> Done:
         return crawl(venue.url, folder / "out", "polymarket_reference", f"duration={seconds}")
 
 
-def _unexplained(out: Path) -> list[tuple[int, ReferencePoint]]:
-    gaps = [gap for gap in Output(out).gaps() if gap["to"] is not None]
+def _unexplained(folder: Path) -> list[tuple[int, ReferencePoint]]:
+    gaps = [gap for gap in Output(folder / "out").gaps() if gap["to"] is not None]
     return [
         (at, point)
-        for at, point in missing_updates(out)
+        for at, point in missing_updates(folder / "out", folder / "truth")
         if not any(
             from_iso(gap["from"]) - SLACK <= at <= from_iso(gap["to"]) + SLACK
             and Scope.read("polymarket", "reference", gap["scope"]).concerns(
@@ -52,7 +52,7 @@ def test_without_faults_every_second_is_there(tmp_path: Path) -> None:
     done = _crawl(tmp_path, 100)
     assert done.code == 0, done.log[-2000:]
     assert len(archived_updates(tmp_path / "out")) > 90 * 4 * len(rtds.TOPICS)
-    assert not missing_updates(tmp_path / "out")
+    assert not missing_updates(tmp_path / "out", tmp_path / "truth")
     assert not done.out.gaps()
 
 
@@ -72,8 +72,8 @@ def test_every_lost_second_is_in_a_gap(tmp_path: Path) -> None:
     )
     assert done.code == 0, done.log[-2000:]
     out = tmp_path / "out"
-    assert len(missing_updates(out)) > 100
-    assert not _unexplained(out)
+    assert len(missing_updates(out, tmp_path / "truth")) > 100
+    assert not _unexplained(tmp_path)
     assert {"disconnect", "stall", "sequence"} == {gap["reason"] for gap in done.out.gaps()}
     assert command("verify", out).returncode == 0
 
@@ -131,15 +131,15 @@ def test_an_absent_topic_is_one_gap_and_the_others_go_on(tmp_path: Path) -> None
     assert {topic for topic, _, _ in archived_updates(tmp_path / "out")} == set(rtds.TOPICS) - {
         "crypto_prices_chainlink"
     }
-    assert not _unexplained(tmp_path / "out")
+    assert not _unexplained(tmp_path)
 
 
 def test_a_symbol_that_stops_has_a_gap_though_its_topic_goes_on(tmp_path: Path) -> None:
     done = _crawl(tmp_path, 70, {"kind": "ws_mute", "market": "eth/usd", "from_s": 50})
     assert done.code == 0, done.log[-2000:]
     assert {gap["scope"]["symbol"] for gap in done.out.gaps()} == {"eth/usd"}
-    assert missing_updates(tmp_path / "out")
-    assert not _unexplained(tmp_path / "out")
+    assert missing_updates(tmp_path / "out", tmp_path / "truth")
+    assert not _unexplained(tmp_path)
 
 
 @pytest.mark.parametrize(("status", "reason", "code"), [(404, "disconnect", 1), (403, "blocked", 4)])

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from scrapy.exceptions import DropItem
 
-from marketarchive.archive.export_rows import export, tables
+from marketarchive.archive.record_rows import series
 from marketarchive.collecting.arguments import DURATION
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.items import BookRow, Derived, Gap, Problem, ReferencePrice, Row, series_name
@@ -28,6 +28,7 @@ from marketarchive.venues.perp_record import PerpRecord
 from marketarchive.venues.polymarket.rows import Quote, TopicPrice
 from tests.collecting.streams import at_work
 from tests.e2e.harness import Output
+from tests.exporting import export
 
 CONTRACT = (Path(__file__).parents[2] / "docs/DATA_CONTRACT.md").read_text(encoding="utf-8")
 START = 1_795_168_800 * SECOND
@@ -128,7 +129,7 @@ async def test_rows_of_two_venues_in_one_folder_stay_apart(tmp_path: Path) -> No
         assert not through(acme, given)
         assert not through(bolt, [book("bolt", 1, "98", None), price(ReferencePrice, 1, "5", venue="bolt")])
         runs = {spider.venue: spider.run.archive.run for spider in (acme, bolt)}
-    assert tables(tmp_path) == [
+    assert series(tmp_path) == [
         "acme_reference",
         "bolt_reference",
         "gaps",
@@ -206,7 +207,7 @@ async def test_what_was_not_due_is_dropped_when_unusable(tmp_path: Path) -> None
     read = price(ReferencePrice, 1, "100", timestamp=None, bid=Decimal(101), ask=Decimal(99))
     async with at_work(AcmeSpot, tmp_path) as spider:
         assert through(spider, [*auctions, read]) == ["Auction", "ReferencePrice"]
-    assert tables(tmp_path) == ["acme_auctions"]
+    assert series(tmp_path) == ["acme_auctions"]
     [path] = (tmp_path / "records").glob("*.jsonl")
     assert b'"price":2.50,' in path.read_bytes()
     assert len(Output(tmp_path).lines(kind="invalid")) == 2
@@ -219,9 +220,9 @@ async def test_a_row_waits_as_long_as_its_kind_says(tmp_path: Path) -> None:
         records.process_item(Auction(**origin, received_at=now, at=utc(now), price=Decimal(1)))
         records.process_item(book("acme", 60))
         await asyncio.wrap_future(spider.run.archive.flush())
-        assert tables(tmp_path) == ["acme_auctions"]
+        assert series(tmp_path) == ["acme_auctions"]
         records.close_spider()
-    assert "spot_acme_btc" in tables(tmp_path)
+    assert "spot_acme_btc" in series(tmp_path)
 
 
 async def test_each_instrument_has_a_series_of_its_own(tmp_path: Path) -> None:
@@ -243,7 +244,7 @@ async def test_each_instrument_has_a_series_of_its_own(tmp_path: Path) -> None:
     ]
     async with at_work(AcmeSpot, tmp_path) as spider:
         assert not through(spider, given)
-    found = {name: Output(tmp_path).records(name) for name in tables(tmp_path)}
+    found = {name: Output(tmp_path).records(name) for name in series(tmp_path)}
     assert {
         name: [(row["mid"], row.get("window_s", "no")) for row in rows] for name, rows in found.items()
     } == {

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -216,6 +217,9 @@ def test_an_archive_without_prices_or_books_has_its_rows(tmp_path: Path) -> None
     archive = Archive(tmp_path, master_url="")
     made = archive.canonical()
     assert list(made) == list(COLUMNS)
+    assert next(iter(made)) == "time"
+    assert made["time"].dtype == "datetime64[us, UTC]"
+    assert made["time"].iloc[3].timestamp() == START + 3
     assert made["t"].tolist() == list(range(SECONDS + 1))
     assert made[["cl_mid", "pm_up_mid", "K"]].isna().all(axis=None)
     assert set(made["Y"]) == {1}
@@ -228,3 +232,16 @@ def test_an_archive_without_prices_or_books_has_its_rows(tmp_path: Path) -> None
     assert (again.manifest, again.rows) == (None, SECONDS + 1)
     files = canonical(tmp_path, master_url="", partitioned=True)
     assert len(list((tmp_path / files.path).rglob("*.parquet"))) == 1
+
+
+def test_a_dataset_of_an_earlier_version_is_made_again_whole(tmp_path: Path) -> None:
+    record(tmp_path, [Socket(tokens=("1",))])
+    (tmp_path / "research").mkdir()
+    label_files.write(tmp_path, [label(None)], label_files.LabelStamp("hand"))
+    path = tmp_path / canonical(tmp_path, master_url="").path
+    made = pq.ParquetFile(path).read()
+    pq.write_table(made.drop_columns(["pm_verified"]), path)
+    later = (START + 30 * 86_400) * 10**9
+    assert len(canonical(tmp_path, later, master_url="").made) == 1
+    assert pq.ParquetFile(path).read().equals(made)
+    assert canonical(tmp_path, later, master_url="").made == []

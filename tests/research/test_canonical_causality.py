@@ -29,7 +29,7 @@ from tests.research.test_canonical import START, label
 SECONDS, CARRY = 10, 3
 TOKENS = {"btc-round": {"Up": "a", "Down": "b"}}
 DAY = iso(START * 10**9)[:10]
-EXEMPT = ("K", "delta", "delta_bps", "K_received_at")
+EXEMPT = ("K", "delta", "delta_bps", "delta_twap", "K_received_at")
 """On the observation clock."""
 
 Row = dict[str, Any]

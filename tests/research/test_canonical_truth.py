@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,10 @@ def test_every_second_is_what_was_true(tmp_path: Path, start: int, duration: str
         assert {row["cl_twap_ffill"] for row in rows} == {None if market.twap_s is None else 0}
         assert not any(row["gap"] or row["preopen"] for row in rows)
         assert all(row["delta"] == row["cl_mid"] - row["K"] for row in rows)
+        assert {row["delta_twap"] is None for row in rows} == {market.twap_s is None}
+        assert market.twap_s is None or all(row["delta_twap"] == row["cl_twap"] - row["K"] for row in rows)
+        first = datetime.fromtimestamp(true.start(market), UTC)
+        assert [row["time"] for row in rows] == [first + timedelta(seconds=row["t"]) for row in rows]
 
 
 def test_gaps_are_where_something_is_missing(tmp_path: Path) -> None:

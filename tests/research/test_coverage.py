@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from marketarchive import Archive
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.tables.seconds import SECONDS, US, Day
 from marketarchive.venues.polymarket.market_channel import unsubscribe
@@ -20,6 +22,7 @@ from tests.venues.polymarket.rows import CONDITION
 
 SLUG = "btc-updown-5m-1784853900"
 TRACKED = {SLUG: {"condition_id": CONDITION, "tokens": {"Up": "1", "Down": "2"}}}
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 MIDNIGHT = 12 * 3600.0
 
 
@@ -183,7 +186,47 @@ def test_a_day_ends_at_midnight_and_the_next_begins_with_its_states(tmp_path: Pa
     ]
     assert seconds(tmp_path, lines) == {"tracked": 10, "observed": 10}
     [row] = rows(tmp_path, "coverage", day="2026-11-22")
-    assert (row["tracked_s"], row["observed_s"], row["unknown_s"]) == (20, 17, 3)
+    assert (row["tracked_s"], row["observed_s"], row["unknown_s"]) == (20, 20, 0)
+
+
+def test_no_second_of_a_quiet_market_is_lost_at_midnight(tmp_path: Path) -> None:
+    """Its run is silent for longer than a minute before it, and for 25 s after it."""
+    lines: list[Line] = [
+        opened(MIDNIGHT - 100),
+        Frame(dump("1", "2"), MIDNIGHT - 99.5),
+        Lost(MIDNIGHT - 5, MIDNIGHT + 4, {"connection": "c1", "markets": [SLUG]}),
+        Rotate(),
+        State("1", book("1"), 1, MIDNIGHT + 25),
+        State("2", book("2"), 1, MIDNIGHT + 25),
+        Frame(change(1), MIDNIGHT + 25),
+        Socket("closed", MIDNIGHT + 40),
+    ]
+    record(tmp_path, lines, tracked=TRACKED)
+    assert not normalize(tmp_path).failed
+    [before] = rows(tmp_path, "coverage")
+    assert (before["tracked_s"], before["observed_s"], before["gapped_s"]) == (100, 30, 5)
+    [after] = rows(tmp_path, "coverage", day="2026-11-22")
+    assert (after["tracked_s"], after["observed_s"], after["gapped_s"]) == (40, 15, 4)
+    archive = Archive(tmp_path)
+    for second, is_gap in ((-50, False), (-1, True), (0, True), (3, True), (10, True), (26, False)):
+        found = archive.book_at("1", NOON + timedelta(seconds=MIDNIGHT + second))
+        assert found is not None
+        assert (second, found.gap, found.is_tracked) == (second, is_gap, True)
+
+
+def test_polled_books_are_tracked_over_midnight(tmp_path: Path) -> None:
+    times = [MIDNIGHT + second for second in (-20, -10, 10, 20)]
+    lines: list[Line] = [Rest(many(book("1"), book("2")), at) for at in times]
+    record(tmp_path, [*lines[:2], Rotate(), *lines[2:]], feed="orderbook", tracked=TRACKED)
+    assert not normalize(tmp_path).failed
+    days = [rows(tmp_path, "coverage", "orderbook", day) for day in ("2026-11-21", "2026-11-22")]
+    assert [[(row["tracked_s"], row["observed_s"], row["quiet_s"]) for row in day] for day in days] == [
+        [(20, 2, 18)],
+        [(20, 1, 19)],
+    ]
+    found = Archive(tmp_path).book_at("1", NOON + timedelta(seconds=MIDNIGHT + 1))
+    assert found is not None
+    assert not found.gap
 
 
 def test_two_recordings_close_each_others_gaps(tmp_path: Path) -> None:

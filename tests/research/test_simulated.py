@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from marketarchive import Archive
+from marketarchive.exceptions import ArgumentError
 from marketarchive.research.tables.normalize import Normalized, normalize
 from marketarchive.simulator.polymarket.books import SimBooks
 from marketarchive.simulator.polymarket.world import World
@@ -128,7 +129,8 @@ def test_the_notebook_sees_the_books(simulated: Simulated, table: pa.Table) -> N
     assert len(one) == (frame["slug"] == slug).sum() == len(archive.books(market=one["market"].iloc[0]))
     assert set(archive.books(token=one["token"].iloc[0])["outcome"]) == {one["outcome"].iloc[0]}
     assert len(archive.books(asset="BTC")) == len(frame)
-    assert archive.books(asset="ETH").empty
+    with pytest.raises(ArgumentError, match="there is BTC"):
+        archive.books(asset="ETH")
     middle = frame["received_at"].iloc[len(frame) // 2]
     parts = [archive.books(end=middle), archive.books(start=middle.isoformat())]
     assert sum(map(len, parts)) == len(frame)

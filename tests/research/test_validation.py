@@ -259,7 +259,8 @@ def test_a_round_without_any_row_fails_and_no_round_is_nothing(tmp_path: Path) -
         ({"sum_bids": 0.949}, "warn"),
         ({"sum_asks": 1.051}, "warn"),
         ({"sum_bids": None, "sum_asks": 0.9}, "fail"),
-        ({"sum_bids": 1.2, "pm_ffill": 1}, "pass"),  # carried: not of one moment
+        ({"sum_bids": 1.2, "pm_ffill": 1}, "fail"),  # every row is looked at
+        ({"sum_bids": 1.2, "gap": True}, "warn"),
     ],
 )
 def test_sums_leave_no_profit(tmp_path: Path, changes: dict[str, Any], state: str) -> None:
@@ -269,13 +270,26 @@ def test_sums_leave_no_profit(tmp_path: Path, changes: dict[str, Any], state: st
     assert [one["t"] for one in made.offenders] == ([] if state == "pass" else [7])
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"sum_bids": 0.949}, {"sum_asks": 1.051, "pm_ffill": 1}, {"sum_bids": 1.2, "gap": True}],
+)
+def test_strict_sums_keep_both_bounds(tmp_path: Path, changes: dict[str, Any]) -> None:
+    with opened(tmp_path, dataset(tmp_path, {7: changes})) as connection:
+        assert sums.check(connection, strict=True).state == "fail"
+    with opened(tmp_path, dataset(tmp_path)) as connection:
+        assert sums.check(connection, strict=True).state == "pass"
+
+
 def test_a_profit_stands_before_a_wide_spread(tmp_path: Path) -> None:
     changed = {3: {"sum_bids": 0.5}, 7: {"sum_bids": 1.06}}
     with opened(tmp_path, dataset(tmp_path, changed)) as connection:
         made = sums.check(connection)
     assert [one["t"] for one in made.offenders] == [7, 3]
     assert (made.figures["profit of more than 5 cents"], made.figures["wide spread"]) == (1, 1)
-    with opened(tmp_path, dataset(tmp_path, {t: {"pm_ffill": None} for t in range(DURATION)})) as empty:
+    with opened(
+        tmp_path, dataset(tmp_path, {t: {"sum_bids": None, "sum_asks": None} for t in range(DURATION)})
+    ) as empty:
         assert sums.check(empty).state == "nothing to check"
 
 

@@ -94,6 +94,8 @@ def quote_of(
     if up is None or down is None:
         return Quote(**common, seq=0, is_observed=0)
     assert answer is not None
+    if verified == "failed":
+        return Quote(**common, seq=answer.seq, is_observed=0)
     return Quote(
         **common,
         seq=answer.seq,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from marketarchive.research.checks.check import ProductChecks
-    from marketarchive.research.exports import ExportedTable
+    from marketarchive.research.exports.table import ExportedTable
     from marketarchive.research.labels.source import RoundSource
     from marketarchive.research.report.part import Product
 

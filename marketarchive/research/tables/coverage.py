@@ -7,16 +7,17 @@ gap that concerns the market touches the second. unknown: none of these.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from marketarchive.research.engine import stored
-from marketarchive.research.tables import coverage_inputs, market_streams
+from marketarchive.research.tables import coverage_inputs, market_streams, midnight
+from marketarchive.research.tables import gaps as gaps_table
 from marketarchive.research.tables.coverage_inputs import Reading, Watched
 from marketarchive.research.tables.extract import MadeTable, register
 from marketarchive.research.tables.gap_scope import of_row
-from marketarchive.research.tables.gaps import current
 from marketarchive.research.tables.making import Task
 from marketarchive.research.tables.partitions import METADATA
 from marketarchive.research.tables.seconds import (
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 SLICE_S = 300
 """Seconds of the stretches that a row tells apart."""
 
+AHEAD_S = 60
+"""Seconds before the day that are looked at: for so long at most something counts as observed."""
+
 
 def make(task: Task) -> MadeTable:
     """Write the day's rows to the task's target.
@@ -51,22 +55,18 @@ def make(task: Task) -> MadeTable:
 
     connection, root, partition = task.connection, task.root, task.partition
     day = Day(partition.first_ns // 1000)
-    paths = register(connection, root, partition, task.names)
-    tables = {table: stored(root / partition.path_of(table)) for table in partition.needs}
-    stated = current(stored(root / partition.path_of("gaps"), hive=True))
-    gaps = [
-        gap | {"scope": of_row(gap, partition.venue, partition.feed)}
-        for gap in _dicts(connection, f"SELECT * FROM {stated}")
-    ]
+    wide = replace(partition, entries=(*midnight.present(root, partition.before), *partition.entries))
+    paths = register(connection, root, wide, task.names)
+    gaps = _gaps(task)
     found: dict[tuple[str | None, str | None], States] = {}
     bounds: dict[tuple[str | None, str | None], tuple[int, int]] = {}
     assets: dict[tuple[str | None, str | None], str] = {}
-    read = Reading(connection, partition, paths, tables, task.names, day)
+    read = Reading(connection, wide, paths, _tables(task), task.names, Day(day.first, AHEAD_S))
     for one in list(market_streams.watched(read)) or coverage_inputs.watched(read):
         key, spans = (one.market, one.slug), _spans(one, gaps, day)
         if one.asset is not None:
             assets[key] = one.asset
-        states = _states(one, spans, gaps, day)
+        states = _states(one, spans, gaps, read.day)[AHEAD_S:]
         if not states.any():
             continue
         first, last = min(start for start, _ in spans), max(end for _, end in spans)
@@ -92,6 +92,32 @@ def make(task: Task) -> MadeTable:
     schema = _schema().with_metadata({METADATA.encode(): stamp})
     pq.write_table(pa.Table.from_pylist(rows, schema), task.target, compression="zstd")
     return MadeTable(len(rows))
+
+
+def _tables(task: Task) -> dict[str, str]:
+    """Return the relations of the tables that it is made from, with the rows around the day."""
+    root, partition = task.root, task.partition
+    needs = [table for table in partition.needs if table != "gaps"]
+    around = midnight.rows_around(root, partition, needs, task.target, task.names)
+    return {
+        table: f"(FROM {stored(root / partition.path_of(table), *paths, hive=True)})"
+        for table, paths in around.items()
+    }
+
+
+def _gaps(task: Task) -> list[dict[str, Any]]:
+    """Return the rows of gaps that hold, with their `scope`; those too that are noticed after the day."""
+    import pyarrow as pa
+
+    partition = task.partition
+    around = midnight.gap_rows_around(task.root, partition)
+    task.connection.register("around", pa.Table.from_pylist(around, gaps_table.nothing().schema))
+    of_day = stored(task.root / partition.path_of("gaps"), hive=True)
+    stated = gaps_table.current(f"(FROM {of_day} UNION ALL BY NAME FROM around)")
+    return [
+        gap | {"scope": of_row(gap, partition.venue, partition.feed)}
+        for gap in _dicts(task.connection, f"SELECT * FROM {stated}")
+    ]
 
 
 def _spans(one: Watched, gaps: list[dict[str, Any]], day: Day) -> list[tuple[int, int]]:

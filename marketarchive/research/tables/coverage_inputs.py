@@ -17,6 +17,7 @@ from marketarchive.research.tables.extract import Names, lines
 from marketarchive.research.tables.making import makers
 from marketarchive.research.tables.partitions import Partition
 from marketarchive.research.tables.seconds import Day
+from marketarchive.research.tables.soundness import SOUND
 from marketarchive.research.tables.subscriptions import SubscriptionLine, SubscriptionSpan, spans, tracked
 from marketarchive.scope import Scope
 from marketarchive.times import from_iso
@@ -87,10 +88,10 @@ class Watched:
 
 @dataclass(frozen=True)
 class Reading:
-    """Inputs of a day's coverage. Needs `sources` in its connection."""
+    """Inputs of a day's coverage, of the segments around it too. Needs `sources` in its connection."""
 
     connection: duckdb.DuckDBPyConnection
-    partition: Partition
+    partition: Partition  # its segments are those in `paths`
     paths: list[str]
     tables: Mapping[str, str]  # name -> relation
     names: Names
@@ -126,11 +127,11 @@ def watched(read: Reading) -> Iterator[Watched]:
 def _of_books(read: Reading) -> Iterator[Watched]:
     """Yield markets tracked from their first to their last book.
 
-    A response counts for its second, unless its state may be older than the feed lets pass; a socket's
-    message for as long as the socket may be silent.
+    A response counts for its second, unless its state is not sound or may be older than the feed lets pass; a
+    socket's message for as long as the socket may be silent.
     """
     most = read.partition.age_max_ms
-    is_fresh = "true" if most is None else f"coalesce(age_ms, 0) <= {most}"
+    is_fresh = SOUND if most is None else f"{SOUND} AND coalesce(age_ms, 0) <= {most}"
     day, books = read.day, schemas.relation("books", read.tables["books"])
     query = f"""
         SELECT run, coalesce(market, asset, token) AS name, token, any_value(slug), any_value(asset),
@@ -266,8 +267,10 @@ def connection_lines(read: Reading) -> tuple[list[SubscriptionLine], dict[str, i
         at = _us(entry["last"])
         ends[entry["run"]] = max(at, ends.get(entry["run"], at))
         last[entry["run"]] = max((entry["n"], source), last.get(entry["run"], (0, 0)))
+    midnight = partition.until_ns // 1000
+    for entry in partition.after:
+        ends[entry["run"]] = midnight
     for found_in, (_, source) in last.items():
-        midnight = partition.until_ns // 1000
         if reasons.get(source) in ("rotated", "size") and ends[found_in] > midnight - _LIVELY_US:
             ends[found_in] = max(ends[found_in], midnight)  # it went on in a segment of the next day
     return reported, ends
@@ -281,7 +284,7 @@ def proofs_of(
     for found_in, token, start, end in run(
         connection,
         f"""SELECT look.run, look.token, epoch_us(state.received_at), epoch_us(look.received_at)
-            FROM {looks} AS look ASOF JOIN (
+            FROM (SELECT * FROM {looks} WHERE {SOUND}) AS look ASOF JOIN (
                 SELECT run, token, received_at, arg_max(hash, (seq, index, position)) AS hash,
                        arg_max(event_time, (seq, index, position)) AS event_time
                 FROM {states} SEMI JOIN (SELECT DISTINCT run, token FROM {looks}) USING (run, token)

@@ -6,7 +6,7 @@ A table's file carries its key and inputs in its Parquet metadata, so that file 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -36,7 +36,7 @@ VERSIONS = {
     "open_interest": 1,
     "instruments": 1,
     "borrow_rates": 1,
-    "coverage": 6,
+    "coverage": 7,
 }
 """Raised when a table's columns or their meaning change: all its days are then made again. In the order in
 which tables are made, since some are made from others."""
@@ -48,6 +48,9 @@ NEEDS = {
     "coverage": frozenset({"gaps", "books", "book_changes", "reference_prices"}),
 }
 """Tables that a table is made from, beside raw, as far as its feed has them."""
+
+CROSSES_MIDNIGHT = frozenset({"coverage"})
+"""Tables that depend on what a run received before and after the day too."""
 
 VERIFIED = frozenset({"books", "book_changes", "quotes"})
 """Tables whose verdicts are recomputed, unless that is left for later."""
@@ -71,6 +74,8 @@ class Partition:
     day: str  # YYYY-MM-DD
     entries: tuple[Entry, ...]  # ledger lines of the segments with a line on that day, by first time
     labels: dict[str, str]  # of labelled segments of that day, which are left out
+    before: tuple[Entry, ...] = ()  # of each run of the day its last segment that ends before the day
+    after: tuple[Entry, ...] = ()  # and its first one that begins after it
 
     @property
     def path(self) -> PurePosixPath:
@@ -141,6 +146,8 @@ class Partition:
         parts = [self.table, version, sorted(self.inputs.items()), sorted(self.labels.items())]
         if rows_version > 1:
             parts.append(rows_version)
+        if self.table in CROSSES_MIDNIGHT:
+            parts.append([[entry["sha256"] for entry in side] for side in (self.before, self.after)])
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
     def stamp(self, *, verified: bool) -> Stamp:
@@ -162,8 +169,11 @@ def partitions(
     entries = list(Ledger(root).entries())
     labelled = labels(entries)
     days: dict[tuple[str, str, str], dict[str, Entry]] = {}
+    of_run: dict[tuple[str, str, str], list[Entry]] = {}
     for entry in _segments(entries):
         if (entry["venue"], entry["feed"]) in chosen:
+            if entry["path"] not in labelled:
+                of_run.setdefault(_run_of(entry), []).append(entry)
             for day in _days(entry):
                 start = from_iso(day)
                 if touches(start, since, until):
@@ -175,9 +185,32 @@ def partitions(
             key=lambda entry: (entry["first"], entry["path"]),
         )
         left_out = {path: labelled[path] for path in found if path in labelled}
-        tables = tables_of(venue, feed)
-        made += [Partition(table, venue, feed, day, tuple(used), left_out) for table in tables]
+        before, after = _neighbours(used, of_run, from_iso(day))
+        made += [
+            Partition(table, venue, feed, day, tuple(used), left_out, before, after)
+            for table in tables_of(venue, feed)
+        ]
     return made
+
+
+def _neighbours(
+    used: Iterable[Entry], of_run: Mapping[tuple[str, str, str], list[Entry]], start: int
+) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+    """Return of each run of `used` segments the last one before the day, and the first one after it.
+
+    start: when the day begins (ns).
+    """
+    before, after = [], []
+    for key in sorted({_run_of(entry) for entry in used}):
+        earlier = [entry for entry in of_run[key] if from_iso(entry["last"]) < start]
+        later = [entry for entry in of_run[key] if from_iso(entry["first"]) >= start + DAY]
+        before += [max(earlier, key=lambda entry: entry["n"])] if earlier else []
+        after += [min(later, key=lambda entry: entry["n"])] if later else []
+    return tuple(before), tuple(after)
+
+
+def _run_of(entry: Entry) -> tuple[str, str, str]:
+    return entry["venue"], entry["feed"], entry["run"]
 
 
 def with_needs(tables: Collection[str]) -> set[str]:

@@ -19,16 +19,17 @@ UNTRACKED, UNKNOWN, GAPPED, QUIET, OBSERVED = range(5)
 
 
 class Day:
-    """Times are us; `first` is the day's midnight."""
+    """Times are us; `first` is the day's midnight, or so many seconds `ahead` of it."""
 
-    def __init__(self, first: int) -> None:
-        self.first = first
-        self.end = first + SECONDS * US
+    def __init__(self, midnight: int, ahead: int = 0) -> None:
+        self.first = midnight - ahead * US
+        self.end = midnight + SECONDS * US
+        self.seconds = SECONDS + ahead
 
     def none(self) -> Mask:
         import numpy as np
 
-        return np.zeros(SECONDS, dtype=np.bool_)
+        return np.zeros(self.seconds, dtype=np.bool_)
 
     def hold(self, mask: Mask, start: int, end: int) -> None:
         """Mark the seconds at whose end `start` < t <= `end`."""
@@ -45,7 +46,7 @@ class Day:
         import numpy as np
 
         found = self.none()
-        found[np.fromiter((each for each in seconds if 0 <= each < SECONDS), dtype=np.int64)] = True
+        found[np.fromiter((each for each in seconds if 0 <= each < self.seconds), dtype=np.int64)] = True
         return found
 
     def since(self, mask: Mask, seconds: int) -> Mask:

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field
 
-from marketarchive.items import Problem, TickRow, is_crossed, series_name
+from marketarchive.items import Number, Problem, TickRow, is_crossed, series_name
 from marketarchive.times import iso
 
 AGE_MAX_S = 2.0
@@ -28,12 +28,12 @@ class KalshiQuote(TickRow):
     asset: str | None
     ticker_series: str
     market_id: str  # ticker
-    yes_bid: Decimal | None = None
-    yes_ask: Decimal | None = None
-    no_bid: Decimal | None = None
-    no_ask: Decimal | None = None
-    yes_bid_size: Decimal | None = None
-    yes_ask_size: Decimal | None = None
+    yes_bid: Number | None = None
+    yes_ask: Number | None = None
+    no_bid: Number | None = None
+    no_ask: Number | None = None
+    yes_bid_size: Number | None = None
+    yes_ask_size: Number | None = None
     is_observed: Literal[0, 1]
     age_s: float | None = Field(default=None, ge=0)  # that a polled state may have had at receipt, at most
     age_source: AgeSource | None = None

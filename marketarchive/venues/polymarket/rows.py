@@ -9,6 +9,7 @@ from pydantic import field_validator
 
 from marketarchive.items import (
     POLL_GRACE_S,
+    Number,
     Problem,
     ReferencePrice,
     TickRow,
@@ -35,10 +36,10 @@ class Quote(TickRow):
     asset: str | None
     market_id: str  # slug
     condition_id: str | None  # null while the venue has not told it
-    up_bid: Decimal | None = None
-    up_ask: Decimal | None = None
-    down_bid: Decimal | None = None
-    down_ask: Decimal | None = None
+    up_bid: Number | None = None
+    up_ask: Number | None = None
+    down_bid: Number | None = None
+    down_ask: Number | None = None
     is_observed: Literal[0, 1]
     preopen: Literal[0, 1] = 0
     source: Literal["books", "stream"]

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from marketarchive.exceptions import ParseError
+from marketarchive.items import MAX_EXPONENT, is_bounded
 from marketarchive.nesting import MAX_NESTING, is_shallow
 
 
@@ -126,6 +127,8 @@ def number(value: Any, field: str, *, low: int | None = 0, high: int | None = No
         raise bad(field, value, "is not a number") from None
     if not found.is_finite():
         raise bad(field, value, "is not finite")
+    if not is_bounded(found):
+        raise bad(field, value, f"is beyond 10 to the power of {MAX_EXPONENT}, or its inverse")
     if (low is not None and found < low) or (high is not None and found > high):
         raise bad(field, value, f"is outside [{'' if low is None else low}, {'' if high is None else high}]")
     return found

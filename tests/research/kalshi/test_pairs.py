@@ -148,8 +148,6 @@ def test_the_command_writes_both(recorded: Path) -> None:
     )
     done = command("export", recorded, "--table", "pairs", "--assets", "ETH", "--since", "2026-11-20")
     assert "0 rows" in done.stdout
-    done = command("export", recorded, "--table", "chainlink_continuous", "--assets", "BTC")
-    assert (done.returncode, "--assets is for a joined table" in done.stderr) == (2, True)
 
 
 def test_prices_of_the_socket_are_those_of_its_books(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from marketarchive.research.engine import require
 from marketarchive.research.pandas_frames import floats_frame, table_frame
 from marketarchive.research.products.pairs.pairs import pair_seconds, pair_windows
 from marketarchive.research.views import Moment, ns
@@ -31,7 +32,10 @@ def frame(
     Windows that touch `start` <= time < `end`; labels are brought up to date. `*_gap`: a gap was recorded
     since the price was received; `*_age_s` is its age, 60 s at most. Raises ArchiveError, DiskError.
     """
+    require()
+    import pyarrow as pa
+
     assets = None if asset is None else (asset,) if isinstance(asset, str) else asset
-    made = pair_windows if windows else pair_seconds
-    shown = table_frame(made(root, ns(start), ns(end), assets, master_url))
+    asked = (root, ns(start), ns(end), assets, master_url)
+    shown = table_frame(pair_windows(*asked) if windows else pa.concat_tables(pair_seconds(*asked)))
     return shown if exact else floats_frame(shown)

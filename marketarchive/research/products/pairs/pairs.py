@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from decimal import Context, Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,8 +44,8 @@ def pair_seconds(
     until: int | None = None,
     assets: Collection[str] | None = None,
     master_url: str | None = None,
-) -> pa.Table:
-    """Return a row for each second of each pair, as a live reader knew it.
+) -> Iterator[pa.Table]:
+    """Yield rows for each second of each pair, as a live reader knew it: tables of some pairs, at least one.
 
     Raises ArchiveError, ConfigurationError, DiskError.
     """
@@ -53,7 +53,7 @@ def pair_seconds(
     import duckdb
 
     try:
-        return seconds(root, pairs_of(root, since, until, assets), master_url)
+        yield from seconds(root, pairs_of(root, since, until, assets), master_url)
     except duckdb.Error as error:
         raise ArchiveError(f"the tables cannot be joined: {str(error).splitlines()[0]}") from error
 

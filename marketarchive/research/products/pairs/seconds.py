@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from marketarchive.research.tables.extract import table
 from marketarchive.research.tables.gap_scope import concerns
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.tables.partitions import feeds, feeds_with
+from marketarchive.research.tables.soundness import SOUND
 from marketarchive.times import SECOND
 
 if TYPE_CHECKING:
@@ -30,27 +31,25 @@ TOGETHER = 96
 """Pairs that are joined at a time: a day of an asset. Bounds memory."""
 
 
-def seconds(root: Path, found: Sequence[Pair], master_url: str | None = None) -> pa.Table:
-    """Return the rows of all pairs of which any price came, by window and second.
+def seconds(root: Path, found: Sequence[Pair], master_url: str | None = None) -> Iterator[pa.Table]:
+    """Yield the rows of all pairs of which any price came, by window and second, of some pairs at a time.
 
-    Tables are brought up to date first.
+    The first table is empty. Tables are brought up to date first.
 
     Raises ArchiveError, DiskError, duckdb.Error.
     """
-    import pyarrow as pa
-
+    yield _schema().empty_table()
     if not found:
-        return _schema().empty_table()
+        return
     first = min(each.first.start_ns for each in found) - CARRY_S * SECOND
     last = max(each.first.end_ns for each in found) + SECOND
     _bring_up_to_date(root, first, last, master_url)
     tokens = tokens_by_market(known(root, master_url).tokens)
-    made = []
     for begin in range(0, len(found), TOGETHER):
         some = found[begin : begin + TOGETHER]
         with closing(connect(root / "tables" / ".spill")) as connection:
-            made.append(_joined(connection, root, some, tokens, master_url))
-    return pa.concat_tables(made)
+            made = _joined(connection, root, some, tokens, master_url)
+        yield made
 
 
 def _bring_up_to_date(root: Path, first: int, last: int, master_url: str | None) -> None:
@@ -143,7 +142,7 @@ def _stated(name: str) -> str:
                epoch_us(received_at) AS received_us, epoch_us(event_time) AS event_us,
                best_bid::DOUBLE AS bid, best_ask::DOUBLE AS ask,
                {"coalesce(age_ms, 0)" if is_book else "0"} * 1000 AS age_us
-        FROM {name} WHERE (outcome IS NULL OR (venue, outcome) IN ({_OUTCOMES}))
+        FROM {name} WHERE {SOUND} AND (outcome IS NULL OR (venue, outcome) IN ({_OUTCOMES}))
             {"AND (best_bid IS NOT NULL OR best_ask IS NOT NULL)" if name == "book_changes" else ""}"""
 
 

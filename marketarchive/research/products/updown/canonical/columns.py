@@ -11,6 +11,7 @@ Clock = Literal["observation", "received"]
 CLOCKS: tuple[Clock, ...] = ("observation", "received")
 
 COLUMNS = (
+    "time",
     "t",
     "tau",
     "market_id",
@@ -47,12 +48,14 @@ COLUMNS = (
     "pm_quiet",
     "pm_source",
     "cl_twap_ffill",
+    "pm_verified",
+    "delta_twap",
 )
 
 HINDSIGHT = ("settlement", "Y", "gap")
 """Columns that nobody knew at the second: labels, and gaps, which are noticed after they began."""
 
-VARIED = ("cl_mid", "cl_bid", "cl_ask", "cl_twap", "delta", "delta_bps", "cl_lag", "pm_lag")
+VARIED = ("cl_mid", "cl_bid", "cl_ask", "cl_twap", "delta", "delta_bps", "delta_twap", "cl_lag", "pm_lag")
 """Hardly a value stands in them twice."""
 
 QUOTED = (
@@ -61,7 +64,7 @@ QUOTED = (
 )
 """Few values stand in them again and again."""
 
-TEXTS = ("market_id", "asset", "cl_source", "ref_source", "pm_source")
+TEXTS = ("market_id", "asset", "cl_source", "ref_source", "pm_source", "pm_verified")
 
 
 def schema() -> pa.Schema:
@@ -76,7 +79,7 @@ def schema() -> pa.Schema:
         **dict.fromkeys(TEXTS, pa.string()),
         **dict.fromkeys(("cl_ffill", "cl_twap_ffill", "pm_ffill", "Y", "pm_quiet"), pa.int8()),
         **dict.fromkeys(("gap", "preopen"), pa.bool_()),
-        "K_received_at": pa.timestamp("us", tz="UTC"),
+        **dict.fromkeys(("time", "K_received_at"), pa.timestamp("us", tz="UTC")),
     }
     return pa.schema([(name, kinds.get(name, pa.float64())) for name in COLUMNS])
 

@@ -51,7 +51,7 @@ from marketarchive.times import SECOND, from_iso, iso
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 4
+VERSION = 5
 """Raised when a column or its meaning changes: all parts are then made again."""
 
 CARRY_S = 60
@@ -161,6 +161,8 @@ class _Build:
         self, since: int | None, until: int | None, assets: Collection[str] | None, *, partitioned: bool
     ) -> Canonical:
         started = RealClock().now_ns()
+        if self._is_former(partitioned=partitioned):
+            since = until = assets = None  # rows of two versions do not mix
         parts: dict[str, list[Label]] = {}
         for each in sorted(labels_of(self._root), key=lambda one: (one.start_ns, one.market_id)):
             parts.setdefault(f"{iso(each.start_ns)[:10]}/{each.asset}", []).append(each)
@@ -188,6 +190,12 @@ class _Build:
         if done.made or done.dropped:
             done.manifest = self._manifest(started, done, keys)
         return done
+
+    def _is_former(self, *, partitioned: bool) -> bool:
+        """Return whether nothing of the stored dataset can be kept."""
+        path = self._root / path_of(self._clock, partitioned=partitioned)
+        stored = path.glob("date=*/canonical.parquet") if partitioned else [path]
+        return any(each.exists() and contents_of(each) is None for each in stored)
 
     def _key(self, labels: Sequence[Label]) -> str:
         """Return a hash of all that the rows of these rounds depend on."""
@@ -339,12 +347,15 @@ class _Writer:
 
 
 def contents_of(path: Path) -> Contents | None:
-    """Return a file's metadata; None when it does not exist or cannot be read."""
+    """Return a file's metadata; None when it does not exist, cannot be read, or has other columns."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        metadata: dict[bytes, bytes] = pq.read_metadata(path).metadata or {}
+        schema = pq.read_schema(path)
+        metadata: dict[bytes, bytes] = schema.metadata or {}
+        if schema.names != written().names:
+            return None
         return msgspec.json.decode(metadata[METADATA.encode()], type=Contents)
     except (FileNotFoundError, KeyError, msgspec.DecodeError, pa.ArrowInvalid):
         return None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from marketarchive.research.products.updown.canonical.cells import filled, newest
 from marketarchive.research.products.updown.canonical.columns import Clock, written
+from marketarchive.research.products.updown.canonical.reading import VERDICTS
 from marketarchive.research.products.updown.canonical.received import (
     OF_PRICES,
     OF_QUOTES,
@@ -44,7 +45,8 @@ class Inputs:
     `prices`  instrument (a number), event_us, received_us, value, bid, ask, source and, by the clock of
               receipt, is_first (of all that was told of one observation)
     `tops`    token (a number), event_us, received_us, run, seq, index, position, bid, ask, source, is_proof
-              (a whole book that the venue was asked for: it had not changed from event_us until received_us)
+              (a whole book that the venue was asked for: it had not changed from event_us until received_us),
+              verified (a place in VERDICTS)
     `market_gaps`   market_no (a row of `rounds`), from_us, to_us: recorded gaps that concern a market
     `references`  asset, sec (since the epoch), mid, source: of spot exchanges
     """
@@ -105,6 +107,7 @@ class Grid:
         out = self._prices.at(at) | self._books.at(at)
         delta = out["cl_mid"] - strike
         out |= {
+            "time": pa.array(at.sec * US),
             "t": t,
             "tau": self._lengths[each] - 1 - t,
             **{name: _repeated(rounds[name], of_rounds) for name in ("market_id", "asset")},
@@ -113,6 +116,7 @@ class Grid:
             "Y": rounds["outcome"].combine_chunks().take(pa.array(of_rounds)),
             "delta": delta,
             "delta_bps": 1e4 * delta / np.where(strike == 0, np.nan, strike),
+            "delta_twap": out["cl_twap"] - strike,
             **self._references.at(at),
             "K_received_at": pa.array(known_us, mask=known_us < 0),
             "gap": self._is_in_gap[place],
@@ -287,7 +291,11 @@ class _Books:
         of_up = np.where(has_up, source[up.top], source[down.top])
         of_down = np.where(has_down, source[down.top], source[up.top])
         both = [one if one == other else f"{one}, {other}" for one in sources for other in sources]
+        verdict = np.maximum(
+            np.where(has_up, of["verified"][up.top], -1), np.where(has_down, of["verified"][down.top], -1)
+        )
         return out | {
+            "pm_verified": _text(verdict, VERDICTS),
             "pm_ffill": _known(is_carried, is_known),
             "pm_quiet": _known(is_quiet & ~is_carried, is_known),
             "preopen": _known(is_early, is_known),

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _LATE_NS = 3_600 * SECOND
 """Margin: rows received earlier before the rounds, or stamped later after them, have no effect."""
+VERDICTS = ("ok", "not_available", "unchecked")
+"""Verdicts on states that are used, the best first; their places are the numbers of the column `verified`."""
 _REQUESTED = (" book", " books")
 """Routes of whole books that the venue was asked for."""
 
@@ -42,7 +44,7 @@ PRICES = {
     **dict.fromkeys(("value", "bid", "ask"), _AMOUNT),
 }
 TOPS = {
-    **dict.fromkeys(("token", "source", "run", "index", "position"), _NUMBER),
+    **dict.fromkeys(("token", "source", "run", "index", "position", "verified"), _NUMBER),
     **dict.fromkeys(("event_us", "received_us", "seq"), _MOMENT),
     **dict.fromkeys(("bid", "ask"), _AMOUNT),
     "is_proof": ("?", False),
@@ -103,7 +105,7 @@ def prices(root: Path, span: ReadingSpan, instruments: Mapping[str, int]) -> Rec
 
 
 def tops(root: Path, span: ReadingSpan, tokens: Mapping[str, int], clock: Clock) -> ReceivedColumns:
-    """Read the columns TOPS: best prices of `books`, `book_changes` and `quotes`.
+    """Read the columns TOPS: best prices of `books`, `book_changes` and `quotes`, of sound states only.
 
     A later run has a greater number. Raises ArchiveError.
     """
@@ -113,6 +115,7 @@ def tops(root: Path, span: ReadingSpan, tokens: Mapping[str, int], clock: Clock)
 
     order, price = {"seq": pa.int64(), "index": pa.int32(), "position": pa.int32()}, pa.decimal128(18, 9)
     fields = {"token": _text(), **_times(), "run": _text(), **order, "best_bid": price, "best_ask": price}
+    fields["verified"] = _text()
     sources, runs = _Numbers(), _Numbers()
     parts = []
     for table, kind, where in (
@@ -122,7 +125,7 @@ def tops(root: Path, span: ReadingSpan, tokens: Mapping[str, int], clock: Clock)
     ):
         more = {kind: pa.string()} if kind else {}  # by a dictionary's statistics Arrow leaves out nothing
         paths = [path for path in span.files(root, table) if _feed(path).startswith(f"{VENUE.name}/")]
-        given = _wanted(paths, fields | more, tokens, where & span.rows())
+        given = _sound(_wanted(paths, fields | more, tokens, where & span.rows()))
         for feed, rows, number in _thinned(given, clock) if table == "book_changes" else given:
             parts.append(
                 {
@@ -133,6 +136,7 @@ def tops(root: Path, span: ReadingSpan, tokens: Mapping[str, int], clock: Clock)
                     **{name: rows[name].to_numpy() for name in order},
                     "bid": doubles(rows["best_bid"]),
                     "ask": doubles(rows["best_ask"]),
+                    "verified": _verdicts(rows["verified"]),
                     "source": sources.of(rows[kind].dictionary_encode(), f"{feed} ")
                     if kind
                     else np.full(len(number), sources[f"{feed} price_change"], "i4"),
@@ -143,6 +147,29 @@ def tops(root: Path, span: ReadingSpan, tokens: Mapping[str, int], clock: Clock)
         part["source"], part["run"] = sources.ranked(part["source"]), runs.ranked(part["run"])
         part["is_proof"] = is_requested[part["source"]]
     return ReceivedColumns(_joined(parts, TOPS), sorted(sources))
+
+
+def _sound(given: Iterable[_Rows]) -> Iterator[_Rows]:
+    """Drop states that are not sound, as `marketarchive.research.tables.soundness` says."""
+    import pyarrow.compute as pc
+
+    for feed, rows, number in given:
+        is_crossed = pc.fill_null(pc.greater_equal(rows["best_bid"], rows["best_ask"]), False)
+        is_sound = (_verdicts(rows["verified"]) >= 0) & ~is_crossed.to_numpy(zero_copy_only=False)
+        if is_sound.all():
+            yield feed, rows, number
+        else:
+            yield feed, rows.filter(is_sound), number[is_sound]
+
+
+def _verdicts(column: pa.DictionaryArray) -> Array:
+    """Return the numbers of VERDICTS, -1 for failed; what says nothing is unchecked."""
+    import numpy as np
+
+    unchecked = VERDICTS.index("unchecked")
+    known = [VERDICTS.index(each) if each in VERDICTS else -1 for each in column.dictionary.to_pylist()]
+    found: Array = np.array([*known, unchecked], "i4")[column.indices.fill_null(len(known)).to_numpy()]
+    return found
 
 
 def _thinned(given: Iterable[_Rows], clock: Clock) -> Iterator[_Rows]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from marketarchive.research.engine import stored, text
 from marketarchive.research.products.updown.canonical.columns import Clock
 from marketarchive.research.tables.partitions import files
+from marketarchive.research.tables.soundness import SOUND
 from marketarchive.times import SECOND
 from marketarchive.venues.exchange import SPOT
 
@@ -52,7 +53,7 @@ def references(
             SELECT venue, asset, epoch_us({_AT[clock]}) AS us,
                    (best_bid::DOUBLE + best_ask::DOUBLE) / 2 AS mid
             FROM {stored(*paths, hive=True)}
-            WHERE source = 'book' AND verified IS DISTINCT FROM 'failed' AND best_bid < best_ask
+            WHERE source = 'book' AND {SOUND} AND best_bid IS NOT NULL AND best_ask IS NOT NULL
               AND epoch_us({_AT[clock]}) BETWEEN {first * 1_000_000} AND {last * 1_000_000}
             QUALIFY row_number() OVER (
                 PARTITION BY venue, asset, us ORDER BY run DESC, seq DESC, index DESC, position DESC) = 1

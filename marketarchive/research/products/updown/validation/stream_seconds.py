@@ -18,7 +18,9 @@ from marketarchive.research.engine import run, stored
 from marketarchive.research.labels.label import Label
 from marketarchive.research.products.updown.labels.boundary_prices import INSTRUMENT
 from marketarchive.research.products.updown.validation.sessions import as_table, sessions
+from marketarchive.research.tables import schemas
 from marketarchive.research.tables.partitions import files
+from marketarchive.research.tables.soundness import CROSSED
 from marketarchive.research.views import literal
 from marketarchive.times import SECOND
 
@@ -96,8 +98,9 @@ def _messages(connection: duckdb.DuckDBPyConnection, root: Path, first: int, las
         if paths := files(root, name, first, last):
             parts.append(
                 f"""SELECT venue, feed, run, connection, seq, index, position, token, event_time,
-                           received_at, verified = 'ok' AS is_sound, {is_change} AS is_change
-                    FROM {stored(*paths, hive=True)} WHERE {where} AND {times}"""
+                           received_at, verified = 'ok' AND NOT {CROSSED} AS is_sound,
+                           {is_change} AS is_change
+                    FROM {schemas.relation(name, stored(*paths, hive=True))} WHERE {where} AND {times}"""
             )
     empty = """SELECT '' AS venue, '' AS feed, '' AS run, '' AS connection, 0 AS seq, 0 AS index,
         0 AS position, '' AS token, NULL::TIMESTAMPTZ AS event_time, NULL::TIMESTAMPTZ AS received_at,

@@ -1,0 +1,129 @@
+"""The tables of `scrapy normalize` as tables to export: a day at a time, by time of receipt."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING
+
+from marketarchive.exceptions import ArchiveError
+from marketarchive.research import views
+from marketarchive.research.engine import connect
+from marketarchive.research.exports.table import ExportedTable, ExportRequest, of_arrow
+from marketarchive.research.tables import coverage, gaps, schemas
+from marketarchive.research.tables.normalize import normalize
+from marketarchive.research.tables.partitions import VERSIONS, day_of, feeds, feeds_with, files
+from marketarchive.times import DAY
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+WHAT: Mapping[str, str] = {
+    "books": "a row a whole order book",
+    "book_changes": "a row a changed level of a book",
+    "trades": "a row a trade",
+    "quotes": "a row a statement of best prices",
+    "reference_prices": "a row a reference price",
+    "price_history": "a row a point of a market's past prices",
+    "fundings": "a row a funding rate of a perpetual",
+    "candles": "a row a candle of a perpetual",
+    "open_interest": "a row an open interest of a perpetual",
+    "instruments": "a row a statement of a perpetual's terms",
+    "borrow_rates": "a row a borrow rate",
+    "coverage": "a row a day of a feed's market: seconds observed, quiet, gapped, unknown",
+}
+GAPS = "current_gaps"
+"""Gaps as they are known now; `gaps` is the series of `records/`, which has each of their lines."""
+_ORDER = ("received_at", "venue", "feed", "run", "seq", "index", "position")
+_ROWS = 16_384
+
+
+def archive_tables() -> dict[str, ExportedTable]:
+    """Return a table to export for each table of `scrapy normalize`, by name."""
+    tables = {
+        name: of_arrow(name, WHAT[name], partial(_by_day, name), partial(_has, name))
+        for name in VERSIONS
+        if name != "gaps"
+    }
+    return {**tables, GAPS: of_arrow(GAPS, "a row a recorded gap as its newest line has it", _gaps)}
+
+
+def _has(name: str, recorded: Collection[tuple[str, str]]) -> bool:
+    return not feeds_with(name).isdisjoint(recorded)
+
+
+def _by_day(name: str, request: ExportRequest) -> Iterator[pa.Table]:
+    """Yield the rows of a table day by day, first none."""
+    schema = _schema(name)
+    yield schema.empty_table()
+    _bring_up_to_date(name, request, request.until)
+    for day in sorted({day_of(path) for path in files(request.root, name, request.since, request.until)}):
+        with closing(connect(request.root / "tables" / ".spill")) as connection:
+            for batch in _rows(connection, name, request, day):
+                yield batch.cast(schema)
+
+
+def _rows(
+    connection: duckdb.DuckDBPyConnection, name: str, request: ExportRequest, day: int
+) -> Iterator[pa.Table]:
+    import pyarrow as pa
+
+    if "token" in schemas.COLUMNS.get(name, ()):
+        views.view_names(connection, request.root, request.master_url)
+        views.view_rows(connection, request.root, name, day, day + DAY)
+    else:
+        views.view_plain(connection, request.root, name, day, day + DAY)
+    columns = _schema(name).names
+    where = ["true"]
+    if "received_at" in columns:
+        where += [] if request.since is None else [f"received_at >= {views.literal(request.since)}"]
+        where += [] if request.until is None else [f"received_at < {views.literal(request.until)}"]
+    order = [each for each in _ORDER if each in columns] if "received_at" in columns else ["ALL"]
+    query = f"""SELECT {", ".join(f'"{each}"' for each in columns)} FROM {name}
+        WHERE {" AND ".join(where)} ORDER BY {", ".join(order)}"""
+    for batch in connection.sql(query).to_arrow_reader(_ROWS):
+        yield pa.Table.from_batches([batch])
+
+
+def _gaps(request: ExportRequest) -> Iterator[pa.Table]:
+    _bring_up_to_date("gaps", request, None)  # a crash is noticed long after it
+    columns = [each for each in gaps.nothing().schema.names if each != "date"]
+    with closing(connect(request.root / "tables" / ".spill")) as connection:
+        views.view_names(connection, request.root, request.master_url)
+        views.view_gaps(connection, request.root, request.since, request.until, is_named=True)
+        yield connection.sql(
+            f"""SELECT {", ".join(f'"{each}"' for each in columns)} FROM gaps
+                ORDER BY "from", venue, feed, run, seq"""
+        ).to_arrow_table()
+
+
+def _schema(name: str) -> pa.Schema:
+    """Return the columns of a table, with those of its files' paths."""
+    import pyarrow as pa
+
+    if name == "coverage":
+        return coverage.nothing().schema
+    return pa.schema([("venue", pa.string()), ("feed", pa.string()), *schemas.schema(name)])
+
+
+def _bring_up_to_date(name: str, request: ExportRequest, until: int | None) -> None:
+    """Make what is missing of a table. Raises ArchiveError, DiskError."""
+    present = feeds(request.root)
+    wanted = [
+        f"{venue}/{feed}" for venue, feed in present if name == "gaps" or (venue, feed) in feeds_with(name)
+    ]
+    if not wanted:
+        return
+    done = normalize(
+        request.root,
+        wanted,
+        request.since,
+        until,
+        tables=(name,),
+        upgrade=False,
+        master_url=request.master_url,
+    )
+    for path, why in done.failed.items():
+        raise ArchiveError(f"{path} cannot be brought up to date: {why}")

@@ -1,0 +1,86 @@
+"""The registry of what `scrapy export` can write of an archive, and the writing of one table's file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from marketarchive.archive.files import Files
+from marketarchive.exceptions import ArgumentError
+from marketarchive.research.exports.archive_tables import archive_tables
+from marketarchive.research.exports.formats import Format
+from marketarchive.research.exports.records import record_tables
+from marketarchive.research.exports.table import ExportedRows, ExportedTable, ExportRequest
+from marketarchive.research.products import exported_tables
+from marketarchive.research.tables.partitions import feeds
+
+ALL = "all"
+"""In place of names: every table that the archive can have rows of."""
+
+
+@dataclass(frozen=True)
+class ExportedFile:
+    """Result of an export: a file, and what is not in it."""
+
+    path: Path
+    rows: int
+    origin: str  # what follows the number of rows
+    remarks: Sequence[str]
+    damaged: Sequence[str]  # what could not be read
+
+
+def declared_tables() -> dict[str, ExportedTable]:
+    """Return the tables that any archive can have: those of products, then those of `scrapy normalize`."""
+    return {**exported_tables(), **archive_tables()}
+
+
+def known_tables(root: Path) -> dict[str, ExportedTable]:
+    """Return all tables of an archive by name: its series of `records/`, then the declared ones."""
+    found = record_tables(root)
+    others = declared_tables().items()
+    return found | {name: each for name, each in others if name not in found}
+
+
+def chosen_tables(root: Path, names: Sequence[str]) -> list[ExportedTable]:
+    """Return the named tables, or with "all" those that have rows of what the archive recorded.
+
+    Raises ArgumentError.
+    """
+    known = known_tables(root)
+    if unknown := [name for name in names if name not in known and name != ALL]:
+        here = ", ".join(record_tables(root)) or "none yet"
+        made = ", ".join(sorted(declared_tables()))
+        raise ArgumentError(
+            f"--table {unknown[0]!r} is not here; there is {here} in records/, "
+            f"and made from raw: {made}; or {ALL}"
+        )
+    if ALL not in names:
+        return [known[name] for name in dict.fromkeys(names)]
+    recorded = frozenset(feeds(root))
+    return [each for each in known.values() if each.is_of(recorded)]
+
+
+def open_table(table: ExportedTable, request: ExportRequest) -> ExportedRows:
+    """Return the wanted rows of a table. Raises ArgumentError where they have no asset to choose by."""
+    rows = table.open(request)
+    if request.assets is not None and "asset" not in rows.columns:
+        raise ArgumentError(f"--assets: the rows of {table.name} have no asset")
+    return rows
+
+
+def write_table(rows: ExportedRows, form: Format, target: Path) -> ExportedFile:
+    """Write rows to a file, whole or not at all. Raises as they do, and OSError."""
+    files = Files()
+    temporary = target.with_name(f".{target.name}.tmp")
+    try:
+        with temporary.open("wb") as sink:
+            count = form.write(rows, sink, target.parent)
+            sink.flush()
+            files.fsync(sink.fileno())
+        files.rename(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    files.sync_dir(target.parent)
+    return ExportedFile(target, count, rows.origin, rows.remarks, rows.damaged)

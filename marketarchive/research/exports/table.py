@@ -1,0 +1,186 @@
+"""Tables that `scrapy export` writes, as the formats see them: rows in batches, in several forms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from marketarchive.research.labels.label import plain
+from marketarchive.times import from_datetime, iso
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """Choice of rows."""
+
+    root: Path
+    since: int | None = None  # ns
+    until: int | None = None
+    assets: Collection[str] | None = None  # None: all
+    with_preopen: bool = True  # rows of seconds before their market's start
+    master_url: str | None = None
+
+
+class ExportedBatch(Protocol):
+    """Some rows in order, in each of the forms that formats write."""
+
+    def cells(self) -> Iterator[list[str]]:
+        """Yield each row as text: null is nothing, a truth value 1 or 0, a time ISO 8601 in UTC."""
+
+    def objects(self) -> Iterator[bytes]:
+        """Yield each row as a JSON object of one line, without its newline."""
+
+    def arrow(self) -> pa.Table:
+        """Return the rows with the types of the table's schema."""
+
+
+class ExportedRows(Protocol):
+    """The wanted rows of a table. Methods may raise ArchiveError, ConfigurationError, DiskError, OSError."""
+
+    @property
+    def columns(self) -> Sequence[str]: ...
+
+    @property
+    def origin(self) -> str:
+        """Return what follows "12 rows": " of 3 files"."""
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Return lines about what was left out on purpose."""
+
+    @property
+    def damaged(self) -> Sequence[str]:
+        """Return what could not be read."""
+
+    def schema(self, scratch: Path) -> pa.Schema:
+        """Return the types of the columns, which `arrow` needs; scratch: a folder for nameless files."""
+
+    def batches(self, scratch: Path) -> Iterator[ExportedBatch]:
+        """Yield the rows, some thousand at a time."""
+
+
+@dataclass(frozen=True)
+class ExportedTable:
+    """A declared table: `research/products/<name>` has a tuple of them as `EXPORTS` in `exports`."""
+
+    name: str
+    rows: str  # what its rows are: "a row a second of ..."
+    open: Callable[[ExportRequest], ExportedRows]
+    """Raises ArgumentError, ArchiveError, ConfigurationError, DiskError."""
+    is_of: Callable[[Collection[tuple[str, str]]], bool] = field(default=lambda _: True)
+    """Return whether an archive of these (venue, feed) can have rows of it."""
+
+
+class ArrowRows:
+    """ExportedRows that are made as tables of Arrow."""
+
+    damaged: Sequence[str] = ()
+    remarks: Sequence[str] = ()
+
+    def __init__(self, what: str, made: Iterable[pa.Table], request: ExportRequest) -> None:
+        """Take tables of the same columns: at least one, which may be empty."""
+        parts = iter(made)
+        first = next(parts)
+        self.origin = f": {what}"
+        self._schema: pa.Schema = first.schema
+        self._parts = chain([first], parts)
+        self._request = request
+
+    @property
+    def columns(self) -> Sequence[str]:
+        return list(self._schema.names)
+
+    def schema(self, scratch: Path) -> pa.Schema:
+        del scratch
+        return self._schema
+
+    def batches(self, scratch: Path) -> Iterator[ArrowBatch]:
+        del scratch
+        for part in self._parts:
+            for batch in self._wanted(part).to_batches(max_chunksize=_BATCH):
+                yield ArrowBatch(batch)
+
+    def _wanted(self, part: pa.Table) -> pa.Table:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        if self._request.assets is not None:
+            part = part.filter(pc.is_in(part["asset"], pa.array(sorted(self._request.assets))))
+        if not self._request.with_preopen and PREOPEN in self.columns:
+            part = part.filter(pc.invert(pc.fill_null(part[PREOPEN].cast(pa.bool_()), fill_value=False)))
+        return part
+
+
+PREOPEN = "preopen"
+"""Column of tables that have rows of a market before its start: true or 1 there."""
+
+_BATCH = 16_384
+
+
+class ArrowBatch:
+    """ExportedRows of Arrow. Exact numbers are written without trailing zeros."""
+
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        self._batch = batch
+
+    def cells(self) -> Iterator[list[str]]:
+        return ([_cell(value) for value in row] for row in self._rows())
+
+    def objects(self) -> Iterator[bytes]:
+        names = self._batch.schema.names
+        return (
+            msgspec.json.encode({name: _json(value) for name, value in zip(names, row, strict=True)})
+            for row in self._rows()
+        )
+
+    def arrow(self) -> pa.Table:
+        import pyarrow as pa
+
+        return pa.Table.from_batches([self._batch])
+
+    def _rows(self) -> Iterator[tuple[Any, ...]]:
+        return zip(*(column.to_pylist() for column in self._batch.columns), strict=True)
+
+
+def of_arrow(
+    name: str,
+    rows: str,
+    make: Callable[[ExportRequest], Iterable[pa.Table]],
+    is_of: Callable[[Collection[tuple[str, str]]], bool] = lambda _: True,
+) -> ExportedTable:
+    """Return a declared table of Arrow tables: `make` yields at least one, each of a day's rows at most."""
+    return ExportedTable(name, rows, lambda request: ArrowRows(rows, make(request), request), is_of)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, list | dict):
+        return msgspec.json.encode(_json(value)).decode()
+    made = _json(value)
+    return bytes(made).decode() if isinstance(made, msgspec.Raw) else str(made)
+
+
+def _json(value: Any) -> Any:
+    """Return a value as JSON has it; a double that is no number is null."""
+    if isinstance(value, datetime):
+        return iso(from_datetime(value))
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return msgspec.Raw((plain(value) or "").encode())
+    if isinstance(value, dict):
+        return {name: _json(each) for name, each in value.items()}
+    return [_json(each) for each in value] if isinstance(value, list) else value

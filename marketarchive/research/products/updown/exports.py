@@ -1,0 +1,53 @@
+"""The canonical dataset for `scrapy export`, as `scrapy canonical` made it last."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from marketarchive.research.engine import require
+from marketarchive.research.exports.table import ExportRequest, of_arrow
+from marketarchive.research.labels.label_files import read_labels
+from marketarchive.research.products.updown.canonical.columns import CLOCKS, schema
+from marketarchive.research.products.updown.canonical.dataset import path_of
+from marketarchive.research.products.updown.rounds import SOURCE
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def _canonical(request: ExportRequest) -> Iterator[pa.Table]:
+    """Yield the rows of rounds that touch the time, a row group at a time; without a dataset none."""
+    require()
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(request.root / path_of(CLOCKS[0]))
+    except FileNotFoundError:
+        yield schema().empty_table()
+        return
+    with file:
+        stored = pa.schema([_plain(each) for each in file.schema_arrow])
+        yield stored.empty_table()
+        wanted = [
+            each.market_id for each in read_labels(request.root) if each.touches(request.since, request.until)
+        ]
+        is_all = request.since is None and request.until is None
+        for group in range(file.num_row_groups):
+            rows = file.read_row_group(group).cast(stored)
+            yield rows if is_all else rows.filter(pc.is_in(rows["market_id"], pa.array(wanted, pa.string())))
+
+
+def _plain(field: pa.Field) -> pa.Field:
+    import pyarrow as pa
+
+    return field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+
+
+def _is_recorded(recorded: Collection[tuple[str, str]]) -> bool:
+    return any(venue == SOURCE.platform for venue, _ in recorded)
+
+
+EXPORTS = (of_arrow("canonical", "a row a second of each labelled up/down round", _canonical, _is_recorded),)

@@ -1,0 +1,156 @@
+"""What a notebook asks for: names, one or several, and spans of time. What is unknown is an error."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from marketarchive.exceptions import ArgumentError
+from marketarchive.research import views
+from marketarchive.research.engine import run
+from marketarchive.research.names import Known
+from marketarchive.research.tables import schemas
+from marketarchive.research.views import Moment, ns, sql_list
+from marketarchive.times import iso
+
+if TYPE_CHECKING:
+    import duckdb
+
+OneOrMany = str | Iterable[str] | None
+"""One name or several; None: all."""
+
+Wanted = Mapping[str, tuple[str, ...]]
+"""Argument -> the names given, at least one; without an argument all."""
+
+COLUMNS: Mapping[str, tuple[str, ...]] = {"market": ("slug", "market")}
+"""Argument -> the columns in which it may stand, where it is not the one of its name."""
+
+_SHOWN = 12
+
+
+def wanted(**given: OneOrMany) -> Wanted:
+    """Return the arguments that are given. Raises ArgumentError for what is no name, and for no name."""
+    found: dict[str, tuple[str, ...]] = {}
+    for argument, names in given.items():
+        if names is None:
+            continue
+        listed = tuple(names) if isinstance(names, Iterable) and not isinstance(names, str) else (names,)
+        if wrong := [name for name in listed if not isinstance(name, str)]:
+            raise ArgumentError(f"{argument}={wrong[0]!r} is no name: give a text, or a list of texts")
+        if not listed:
+            raise ArgumentError(f"{argument}=[] names nothing: leave it out for all")
+        found[argument] = listed
+    return found
+
+
+def span(start: Moment, end: Moment) -> tuple[int | None, int | None]:
+    """Return `start` <= time < `end` in ns, None where it is open. Raises ArgumentError."""
+    first, last = ns(start), ns(end)
+    if first is not None and last is not None and first > last:
+        raise ArgumentError(f"start={iso(first)} is after end={iso(last)}")
+    return first, last
+
+
+def conditions(given: Wanted) -> list[str]:
+    """Return the SQL conditions of the rows of `given`, in tables as they are stored."""
+    return [
+        "("
+        + " OR ".join(f"{column} IN ({sql_list(names)})" for column in COLUMNS.get(argument, (argument,)))
+        + ")"
+        for argument, names in given.items()
+    ]
+
+
+def feeds_given(given: Wanted) -> Wanted:
+    """Return the arguments that choose feeds."""
+    return {name: names for name, names in given.items() if name in ("venue", "feed")}
+
+
+def check(argument: str, names: Collection[str], known: Iterable[str | None]) -> None:
+    """Raise ArgumentError, which lists what there is, for the first of `names` that is not `known`."""
+    there = {name for name in known if name is not None}
+    for name in names:
+        if name not in there:
+            raise ArgumentError(f"nothing here has {argument}={name!r}; {_listed(name, there)}")
+
+
+def check_feeds(given: Wanted, feeds: Collection[tuple[str, str]]) -> None:
+    """Raise ArgumentError for a venue or feed of which nothing is recorded."""
+    check("venue", given.get("venue", ()), {venue for venue, _ in feeds})
+    check("feed", given.get("feed", ()), {feed for _, feed in feeds})
+
+
+def check_rows(
+    connection: duckdb.DuckDBPyConnection, root: Path, table: str, rows: str, given: Wanted, known: Known
+) -> None:
+    """Raise ArgumentError for a name that no row of `rows` has, nor any other row of `table`, nor a manifest.
+
+    A name that is known and has no row in the time asked for is none. Needs the view `names`.
+    """
+    for argument, names in given.items():
+        if argument in feeds_given(given):
+            continue
+        columns = COLUMNS.get(argument, (argument,))
+        missing = set(names) - _values(connection, rows, columns)
+        if missing:
+            stated = _stated(known).get(argument, set())
+            if missing <= stated:
+                continue
+            if table in schemas.COLUMNS and "token" in schemas.COLUMNS[table]:
+                views.view_rows(connection, root, table, None, None)
+            else:
+                views.view_plain(connection, root, table, None, None)
+            check(argument, sorted(missing), stated | _values(connection, table, columns))
+
+
+def token_of(
+    connection: duckdb.DuckDBPyConnection, root: Path, known: Known, name: str, outcome: str | None
+) -> str:
+    """Return the token that `name` means: itself, or of a market that of `outcome`, by default its first one.
+
+    A market without tokens stands for itself. Needs the views `names`, `books`. Raises ArgumentError.
+    """
+    if name in known.tokens:
+        return name
+    tokens = {told: token for token, (slug, told) in known.tokens.items() if slug == name}
+    if not tokens:
+        query = f"""SELECT DISTINCT outcome, token FROM books
+            WHERE market IN ({sql_list(name)}) AND token IS NOT NULL AND token <> market"""
+        place = {token: number for number, token in enumerate(known.tokens)}
+        found = sorted(run(connection, query), key=lambda row: (place.get(row[1], len(place)), row[1]))
+        tokens = {told or token: token for told, token in found}
+    if not tokens:
+        if name not in known.markets.names():
+            views.view_rows(connection, root, "all_books", None, None, table="books")
+            there = _values(connection, "all_books", ("slug", "market", "token"))
+            check("token", (name,), there | set(known.tokens))
+        return name
+    if outcome is not None:
+        check("outcome", (outcome,), tokens)
+        return tokens[outcome]
+    return next(iter(tokens.values()))
+
+
+def _values(connection: duckdb.DuckDBPyConnection, rows: str, columns: Iterable[str]) -> set[str]:
+    query = " UNION ".join(f"SELECT {column} FROM {rows}" for column in columns)
+    return {value for (value,) in run(connection, query) if value is not None}
+
+
+def _stated(known: Known) -> dict[str, set[str]]:
+    """Return by argument the names that manifests and the market master state."""
+    markets = known.markets.names() | {slug for slug, _ in known.tokens.values()}
+    assets = {asset for name in markets if (asset := known.markets.asset(name)) is not None}
+    return {"market": markets, "asset": assets, "token": set(known.tokens)}
+
+
+def _listed(name: str, there: Collection[str]) -> str:
+    """Return what there is, what resembles `name` first."""
+    if not there:
+        return "there is none yet"
+    folded = {each.casefold(): each for each in sorted(there)}
+    near = [folded[each] for each in difflib.get_close_matches(name.casefold(), folded, 3, 0.6)]
+    listed = list(dict.fromkeys([*near, *sorted(there)]))
+    rest = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
+    return f"there is {', '.join(listed[:_SHOWN])}{rest}"
