@@ -17,9 +17,10 @@ from typing import Any
 
 import pytest
 
+from marketarchive.master.rebuild import rebuild
 from marketarchive.times import DAY, SECOND, from_iso, iso
-from tests.e2e.harness import Simulator, simulator
-from tests.e2e.test_catalog import catalog, cataloguing, check_after_kill, rows
+from tests.e2e.harness import Simulator, command, simulator
+from tests.e2e.test_catalog import catalog, cataloguing, rows, states
 from tests.waiting import until
 
 pytestmark = [pytest.mark.soak, pytest.mark.no_cover]
@@ -99,7 +100,12 @@ def test_a_month_of_kills_leaves_what_was_true(tmp_path: Path) -> None:
     )
     assert min(found) > 0
     assert month.kills, "no look was killed: more days, or another seed"
-    check_after_kill(out, tmp_path)
+    again = tmp_path / "again.db"
+    rebuild(out, f"sqlite:///{again}", keep="all")
+    first, second = states(out / "master.db"), states(again)
+    for key in first.keys() & month.markets.keys():  # a round that a kill took is in no list a day later
+        assert first[key] == second.get(key), key
+    assert command("verify", out).returncode == 0
 
 
 def snapshots(out: Path) -> dict[Key, dict[int, float | None]]:
