@@ -42,6 +42,9 @@ class Command(OfflineCommand):
             metavar="SECONDS",
             help=f"at most (default: as the stored dataset was made, a new one with {CARRY_S})",
         )
+        parser.add_argument(
+            "--all-labelled", action="store_true", help="also rounds that ended before the recording"
+        )
         parser.add_argument("--partitioned", action="store_true", help="a folder with one file per UTC day")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -54,6 +57,7 @@ class Command(OfflineCommand):
                 clock=opts.clock,
                 assets=chosen_assets(opts),
                 carry_s=opts.carry,
+                all_labelled=opts.all_labelled,
                 master_url=master_url(self.settings),
                 partitioned=opts.partitioned,
                 progress=bar,

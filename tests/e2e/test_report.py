@@ -137,6 +137,19 @@ def test_a_chart_is_drawn(shown: Shown, name: str) -> None:
     assert colors[0][0] < 0.98 * image.width * image.height
 
 
+def test_the_round_that_was_observed_best_is_drawn_first(made: dict[str, Any], shown: Shown) -> None:
+    rounds = embedded(made["path"], "rounds")
+    first = next(each for each in rounds if each["id"] in shown.page.inner_text("#round-note"))
+    assert first["observed_share"] == max(each["observed_share"] for each in rounds)
+    rows = first["seen"].count("o") + sum(state in "oq" for state in first["books"])
+    assert first["observed_share"] == pytest.approx(rows / (len(first["seen"]) * 2))
+
+
+def test_it_says_that_it_is_simulated(shown: Shown) -> None:
+    assert shown.page.inner_text(".simulated").startswith("SIMULATED")
+    assert shown.page.title().endswith("(simulated)")
+
+
 def test_gaps_are_shaded_and_carried_values_look_different(shown: Shown) -> None:
     page = shown.page
     picked = page.evaluate(
@@ -167,6 +180,21 @@ def test_another_round_gives_another_chart(shown: Shown) -> None:
         "(before) => document.getElementById('round-title').innerHTML !== before", arg=of_asset
     )
     assert re.search(r"(ends|outcome).*, (official|not resolved).*; \w+", page.inner_text("#round-title"))
+
+
+def test_charts_fit_a_narrow_window_and_grow_again(shown: Shown) -> None:
+    page = shown.page
+    widths = """() => [...document.querySelectorAll("section")]
+        .map((each) => [each.id, each.scrollWidth - each.clientWidth])"""
+    page.set_viewport_size({"width": 400, "height": 800})
+    page.wait_for_function("[...document.querySelectorAll('svg')].every((each) => each.clientWidth < 380)")
+    assert [each for each in page.evaluate(widths) if each[1] > 0] == []
+    narrow = page.evaluate("[...document.querySelectorAll('svg')].map((each) => each.clientWidth)")
+    assert min(narrow) > 200
+    page.set_viewport_size({"width": 1280, "height": 800})
+    page.wait_for_function("[...document.querySelectorAll('svg')].every((each) => each.clientWidth > 800)")
+    assert [each for each in page.evaluate(widths) if each[1] > 0] == []
+    assert shown.console == []
 
 
 def test_part_of_it_can_be_asked_for(recorded: Path, tmp_path: Path) -> None:

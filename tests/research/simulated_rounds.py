@@ -54,15 +54,16 @@ def archive(
     pages: bool = False,
     lost: Sequence[Lost] = (),
     lost_prices: Sequence[Lost] = (),
+    **settings: Any,
 ) -> None:
-    """An archive of rounds in the order of time; each loss has its gap."""
+    """An archive of rounds in the order of time; each loss has its gap. settings: of the run."""
     zero = markets[0].start
     assert zero is not None
     first, last = (zero - BEFORE_S) * SECOND, (markets[-1].end + AFTER_S) * SECOND
     clock = HandClock(first)
     tracked = {each.slug: {"tokens": dict(zip(("Up", "Down"), each.tokens, strict=True))} for each in markets}
     with writer(root, clock) as made:
-        run = open_run(made, "polymarket_stream")
+        run = open_run(made, "polymarket_stream", **settings)
 
         def put(kind: type, venue: str, feed: str, at: int, **more: Any) -> None:
             run.write(kind(venue=venue, feed=feed, received_at=at, seq=run.next_seq(venue, feed), **more))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from marketarchive.exceptions import ArchiveError
+from marketarchive.research.products.updown.report import outcomes
 from marketarchive.research.products.updown.report.rounds import POINTS, thinning_step
 from marketarchive.research.report import recorded_gaps
 from marketarchive.research.report.page import ReportPage, Section, html, table
@@ -21,9 +23,11 @@ from marketarchive.research.report.scope import ReportScope, scope
 from marketarchive.research.report.shares import SEEN, Shares
 from marketarchive.research.report.verdict import ReportFindings, Verdict, verdict
 from marketarchive.times import SECOND, from_iso
+from tests.archive.writing import HandClock, open_run, response, writer
 from tests.e2e.harness import command
 from tests.research.making import Answer, Hole, book, collect, many
 from tests.research.streaming import Frame, Lost, Socket, record
+from tests.research.test_canonical import label
 from tests.research.test_coverage import SLUG, TRACKED, dump
 
 NOON = from_iso("2026-11-21T12:00:00Z")
@@ -118,6 +122,49 @@ def test_rounds_are_thinned_to_a_bounded_page(duration: int, rounds: int) -> Non
     assert duration // step <= 300
     assert (duration // step) * rounds <= max(POINTS, 60 * rounds)
     assert duration // step >= 30  # something is left to see
+
+
+@pytest.mark.parametrize(
+    ("simulated", "told"),
+    [
+        ((False,), None),
+        ((True,), "Recorded from the simulator, not from venues"),
+        ((False, True), "1 of 2 runs recorded from the simulator, not from venues"),
+    ],
+)
+def test_a_simulated_recording_says_so_above_its_verdict(
+    tmp_path: Path, simulated: tuple[bool, ...], told: str | None
+) -> None:
+    for is_simulated in simulated:
+        settings = {"SIMULATOR_URL": "http://127.0.0.1:8900"} if is_simulated else {}
+        with writer(tmp_path, HandClock(NOON)) as made:
+            run = open_run(made, **settings)
+            run.write(response(run))
+            run.close("finished", {}).result(10)
+    page = report(tmp_path).path.read_text()
+    head = page[page.index("<title>") : page.index("Can it be trusted?")]
+    assert ("<b>simulated</b>" in head) == ("(simulated)" in head) == (told is not None)
+    assert told is None or told in head
+
+
+def test_an_outcome_that_is_to_come_is_pending() -> None:
+    until = label(None).end_ns + 1
+    known = replace(label(None), verdict="not_provable", strike=Decimal(100), resolved_outcome=None)
+    waiting = replace(known, computed_outcome="Up")
+    assert outcomes.shown_verdict(waiting, until) == "pending"
+    cut = replace(known, computed_outcome=None)
+    assert outcomes.shown_verdict(cut, cut.end_ns) == "pending"
+    assert outcomes.shown_verdict(cut, until) == "not_provable", "its last price was missed"
+    late = replace(cut, strike=None)
+    assert outcomes.shown_verdict(late, late.end_ns) == "not_provable", "its strike was missed"
+    done = replace(waiting, resolved_outcome="Up")
+    assert outcomes.shown_verdict(done, until) == "not_provable"
+    [row] = outcomes.counted([waiting, done], until)
+    assert (row["rounds"], row["pending"], row["not_provable"]) == (2, 1, 1)
+    assert [each["verdict"] for each in outcomes.without_proof([waiting, done], until)] == [
+        "not provable",
+        "pending",
+    ]
 
 
 def test_no_text_of_the_archive_can_become_markup() -> None:

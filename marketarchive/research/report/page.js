@@ -3,7 +3,41 @@
 (() => {
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
   const options = { actions: false, renderer: "svg" };
-  const drawn = Object.entries(read("charts")).map(([id, spec]) => vegaEmbed(`#${id}`, spec, options));
+  const NARROW = 700; // px: below, panels stand below one another
+  const LEAST = 120; // px: of a panel
+
+  // a copy of a chart with each object changed
+  function mapped(part, change) {
+    if (Array.isArray(part)) return part.map((each) => mapped(each, change));
+    if (part === null || typeof part !== "object") return part;
+    return change(Object.fromEntries(Object.entries(part).map(
+      ([name, value]) => [name, name === "values" || name === "datasets" ? value : mapped(value, change)],
+    )));
+  }
+
+  function stacked({ hconcat, ...part }) {
+    if (hconcat) part.vconcat = hconcat;
+    if (part.columns) part.columns = 1;
+    if (part.labelLimit) part.labelLimit = 110;
+    if (part.legend) part.legend = { ...part.legend, columns: 2 };
+    return part;
+  }
+
+  // draws a chart no wider than its place: axes and names keep their size, panels become narrower
+  async function embed(id, spec) {
+    const place = document.getElementById(id), room = place.clientWidth;
+    const chart = room < NARROW ? mapped(spec, stacked) : spec;
+    await vegaEmbed(place, chart, options);
+    const over = place.querySelector("svg").getBoundingClientRect().width - room;
+    if (over > 0) {
+      const narrower = (part) => (typeof part.width === "number" ? { ...part, width: Math.max(LEAST, part.width - over) } : part);
+      await vegaEmbed(place, mapped(chart, narrower), options);
+    }
+  }
+
+  const charts = read("charts");
+  const drawAll = () => Object.entries(charts).map(([id, chart]) => embed(id, chart));
+  const drawn = drawAll();
 
   const rounds = read("rounds");
   const spec = read("round-chart");
@@ -85,10 +119,17 @@
     const ends = round.settlement === null ? [] : [{ x: round.until * 1000, settlement: round.settlement }];
     const datasets = { points: points(round), strips: strips(round), gaps, levels: levels(round), ends };
     const [low, high] = bounds(datasets.points, datasets.levels);
-    const values = { from: round.from * 1000, until: round.until * 1000, low, high };
+    const narrow = document.getElementById("round").clientWidth < NARROW;
+    const values = { from: round.from * 1000, until: round.until * 1000, low, high, narrow };
     const params = Object.entries(values).map(([name, value]) => ({ name, value }));
-    turn = turn.then(() => vegaEmbed("#round", { ...spec, params, datasets }, options));
+    turn = turn.then(() => embed("round", { ...spec, params, datasets }));
     return turn;
+  }
+
+  // a round that was seen whole tells more than one that the recording cut; of equal ones a proven, a new one
+  function best(some) {
+    const rank = (each) => each.observed_share + (each.verdict === "reproduced" ? 1e-6 : 0);
+    return some.reduce((found, each) => (rank(each) >= rank(found) ? each : found));
   }
 
   function listRounds() {
@@ -97,9 +138,7 @@
       const from = each.from * 1000;
       return new Option(`${day(from)} ${clock(from).slice(0, 5)} · ${each.duration} · ${each.verdict.replace("_", " ")}`, each.id);
     }));
-    // a round that was seen whole tells more than one that the recording cut
-    const missing = (each) => (each.verdict === "reproduced" ? 0 : 1e6) + (each.seen + each.books).split("n").length / each.seen.length;
-    roundList.selectedIndex = of.map(missing).reduce((best, value, place, all) => (value < all[best] ? place : best), 0);
+    roundList.selectedIndex = of.indexOf(best(of));
     return draw();
   }
 
@@ -110,11 +149,19 @@
 
   if (rounds.length) {
     for (const asset of new Set(rounds.map((each) => each.asset))) assetList.add(new Option(asset, asset));
+    assetList.value = best(rounds).asset;
     assetList.addEventListener("change", listRounds);
     roundList.addEventListener("change", draw);
     document.getElementById("round-before").addEventListener("click", () => move(-1));
     document.getElementById("round-after").addEventListener("click", () => move(1));
     drawn.push(listRounds());
   }
+  let width = window.innerWidth, waiting;
+  window.addEventListener("resize", () => {
+    if (window.innerWidth === width) return;
+    width = window.innerWidth;
+    clearTimeout(waiting);
+    waiting = setTimeout(() => { drawAll(); if (rounds.length) draw(); }, 200);
+  });
   Promise.all(drawn).then(() => { document.body.dataset.drawn = "yes"; });
 })();

@@ -44,6 +44,7 @@ class ReportPage:
     sections: list[Section] = field(default_factory=list)
     rounds: Sequence[Mapping[str, Any]] = ()
     round_chart: Chart = field(default_factory=dict)
+    simulated: str = ""  # a sentence where it is no recording of real venues
 
 
 def html(page: ReportPage, libraries: str) -> str:
@@ -55,6 +56,7 @@ def html(page: ReportPage, libraries: str) -> str:
         f'<div class="figure"><b>{escape(number)}</b><span>{escape(what)}</span></div>'
         for number, what in page.figures
     )
+    badge = f'<p class="simulated"><b>simulated</b> {escape(page.simulated)}</p>' if page.simulated else ""
     facts = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in page.facts)
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -62,7 +64,7 @@ def html(page: ReportPage, libraries: str) -> str:
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="{_POLICY}">
 <meta name="viewport" content="width=device-width">
-<title>{escape(page.title)}</title>
+<title>{escape(page.title)}{" (simulated)" if page.simulated else ""}</title>
 <link rel="icon" href="data:,">
 <style>
 {own.joinpath("page.css").read_text(encoding="utf-8")}</style>
@@ -72,6 +74,7 @@ def html(page: ReportPage, libraries: str) -> str:
 <section id="head">
 <h1>{escape(page.title)}</h1>
 <p class="soft">{escape(page.span)}</p>
+{badge}
 <div class="verdict {page.verdict.level}"><strong>Can it be trusted? {escape(page.verdict.words)}</strong>
 {f"<ul>{reasons}</ul>" if reasons else ""}</div>
 <div class="figures">{figures}</div>

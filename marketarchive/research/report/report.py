@@ -176,6 +176,7 @@ class _Report:
             figures=_figures(seen, verified, len(missing), parts, there),
             facts=self._facts(there, runs, state, parts, unseen),
             validation="".join(part.validation for part in parts),
+            simulated=_simulated(runs),
             sections=[section for _, section in sorted(reported, key=lambda each: each[0])],
             rounds=drawn.rounds,
             round_chart=drawn.round_chart,
@@ -292,6 +293,15 @@ def _figures(
         reported = shares.observed(seen.total(others))
         found.append((2, reported, "of markets' tracked seconds observed or proven quiet"))
     return [(number, what) for _, number, what in sorted(found, key=lambda each: each[0])]
+
+
+def _simulated(runs: Sequence[RunStatus]) -> str:
+    """Return in a sentence which runs recorded a simulator; nothing where none did."""
+    count = sum(each.simulated for each in runs)
+    if not count:
+        return ""
+    who = "Recorded" if count == len(runs) else f"{count:,} of {len(runs):,} runs recorded"
+    return f"{who} from the simulator, not from venues: its prices, books and outcomes are made up."
 
 
 def _touches(each: RunStatus, about: ReportScope) -> bool:

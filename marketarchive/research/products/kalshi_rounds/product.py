@@ -8,11 +8,12 @@ from pathlib import Path, PurePosixPath
 
 from marketarchive.research.derived import Progress
 from marketarchive.research.labels.ground_truth import ground_truth
-from marketarchive.research.labels.label import VERDICTS, Label
+from marketarchive.research.labels.label import Label
 from marketarchive.research.labels.label_files import PARQUET, read_labels
 from marketarchive.research.products.updown.report import outcomes
 from marketarchive.research.report.page import Section, table
 from marketarchive.research.report.part import Found, Product, ReportPart
+from marketarchive.research.report.scope import ReportScope
 from marketarchive.research.report.sections import nothing, paragraph
 from marketarchive.research.report.shares import observed
 from marketarchive.venues.kalshi.venue import VENUE
@@ -21,7 +22,7 @@ _TEXT = """\
 Of Kalshi's 15-minute rounds: whether the result follows from the two means that the rule names. Only archived
 values of the index prove one (<b>reproduced</b>, <b>differs</b>). The means that the venue publishes with the
 round restate it; the proxy estimates it. <b>Flags</b> name what is odd of a round that is not graded, or
-whose result differs from its own values (contradicted)."""
+whose result differs from its own values (contradicted); <b>pending</b> lacks only its end or result."""
 
 
 def prepare(root: Path, since: int, until: int, master_url: str | None, progress: Progress) -> None:
@@ -47,7 +48,7 @@ def part(found: Found) -> ReportPart:
     books = found.seen.total(titles)
     seen = [(1, observed(books), "of seconds of Kalshi's books observed")] if books else []
     return ReportPart(
-        sections=[(7, _section(labels))],
+        sections=[(7, _section(labels, about))],
         figures=[
             *seen,
             (
@@ -62,19 +63,19 @@ def part(found: Found) -> ReportPart:
     )
 
 
-def _section(labels: Sequence[Label]) -> Section:
+def _section(labels: Sequence[Label], scope: ReportScope) -> Section:
     title, text = "8. Outcomes: Kalshi", paragraph(_TEXT)
     if not labels:
         why = "No round of this time is known: the venue's lists of markets were not recorded."
         return Section("kalshi", title, text + nothing(why))
-    columns = [(name, name.replace("_", " ")) for name in ("asset", "duration", "rounds", *VERDICTS)]
-    extra = table(columns, outcomes.counted(labels))
+    columns = [(name, name.replace("_", " ")) for name in ("asset", "duration", "rounds", *outcomes.SHOWN)]
+    extra = table(columns, outcomes.counted(labels, scope.until))
     flags = Counter(each.flag for each in labels if each.flag is not None)
     if flags:
         listed = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in sorted(flags.items()))
         extra += paragraph(f"Flags: {listed}.")
     odd = [each for each in labels if each.flag is not None or each.verdict == "differs"]
-    if rows := outcomes.without_proof(odd)[: outcomes.LISTED]:
+    if rows := outcomes.without_proof(odd, scope.until)[: outcomes.LISTED]:
         names = ("market", "start", "verdict", "computed", "official", "reason")
         extra += f'<div class="long">{table([(name, name) for name in names], rows)}</div>'
     return Section("kalshi", title, text, extra=extra)

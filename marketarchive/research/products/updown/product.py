@@ -9,24 +9,20 @@ import msgspec
 
 from marketarchive.exceptions import ArchiveError
 from marketarchive.invocation import command
+from marketarchive.research.checks.check import share
 from marketarchive.research.derived import Progress
 from marketarchive.research.labels.ground_truth import ground_truth
 from marketarchive.research.labels.label import Label
 from marketarchive.research.labels.label_files import PARQUET
 from marketarchive.research.products.updown.canonical.dataset import canonical, path_of
-from marketarchive.research.products.updown.report import depth, rounds, sections
+from marketarchive.research.products.updown.report import depth, outcomes, rounds, sections
 from marketarchive.research.products.updown.report.round_chart import one_round
-from marketarchive.research.products.updown.rounds import labels_of
+from marketarchive.research.products.updown.rounds import VENUES, labels_of, recorded
 from marketarchive.research.products.updown.validation.validate import JSON as VALIDATION
-from marketarchive.research.products.updown.validation.validate import VENUES
 from marketarchive.research.report.part import Found, Product, ReportPart
 from marketarchive.research.report.scope import ReportScope
-from marketarchive.research.report.shares import observed
 from marketarchive.times import from_iso
 from marketarchive.venues import venues
-
-BOOKS = ("stream", "orderbook")
-SPOT = "crypto_prices_chainlink"
 
 
 def prepare(root: Path, since: int, until: int, master_url: str | None, progress: Progress) -> None:
@@ -42,25 +38,25 @@ def part(found: Found) -> ReportPart:
     levels = depth.spread_and_depth(found.connection, about, labels)
     validation = _validation(about)
     feeds = venues()["polymarket"].feeds
-    books = found.seen.total(title for feed in BOOKS for title in feeds[feed].titles.values())
-    prices = found.seen.total((feeds["reference"].titles[SPOT],))
+    seen = rounds.observed(found.connection, about, labels, found.known.tokens)
     reproduced = sum(each.verdict == "reproduced" for each in labels)
     differing = sum(each.verdict == "differs" for each in labels)
     proven = reproduced + differing
+    pending = sum(outcomes.shown_verdict(each, about.until) == outcomes.PENDING for each in labels)
     assets = ", ".join(sorted({each.asset for each in labels})) or "no asset"
     return ReportPart(
         sections=[
             (4, sections.one_round(shown, len(labels))),
             (5, sections.spread_and_depth(levels, found.gaps, about)),
-            (7, sections.reproduced(labels)),
+            (7, sections.reproduced(labels, about)),
         ],
         figures=[
-            (1, observed(books), "of rounds' tracked seconds observed or proven quiet"),
-            (1, observed(prices), "of seconds with a Chainlink price observed"),
+            (1, share(seen["pm"], seen["seconds"]), "of the rounds' seconds with both books observed"),
+            (1, share(seen["cl"], seen["seconds"]), "of the rounds' seconds with a Chainlink price observed"),
             (
                 5,
                 f"{reproduced:,} of {proven:,}",
-                f"outcomes reproduced; {len(labels) - proven:,} more cannot be proven",
+                f"outcomes reproduced; {len(labels) - proven - pending:,} not proven, {pending:,} pending",
             ),
         ],
         facts=[("rounds", f"{len(labels):,} of {assets}")],
@@ -77,7 +73,7 @@ def part(found: Found) -> ReportPart:
 def _labels(about: ReportScope) -> list[Label]:
     return [
         each
-        for each in labels_of(about.root)
+        for each in recorded(about.root, labels_of(about.root))
         if each.start_ns < about.until and each.end_ns > about.since and about.has(each.asset)
     ]
 

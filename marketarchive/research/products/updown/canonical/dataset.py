@@ -35,7 +35,7 @@ from marketarchive.research.products.updown.canonical.columns import (
     written,
 )
 from marketarchive.research.products.updown.canonical.grid import Grid, Inputs
-from marketarchive.research.products.updown.rounds import labels_of
+from marketarchive.research.products.updown.rounds import labels_of, recorded
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.tables.partitions import (
     METADATA,
@@ -57,7 +57,7 @@ VERSION = 5
 CARRY_S = 60
 """Seconds for which a value is carried, by default."""
 
-TABLES = ("gaps", "books", "book_changes", "quotes", "reference_prices")
+TABLES = ("gaps", "books", "book_changes", "quotes", "reference_prices", "coverage")
 ROWS_AT_ONCE = 1_000_000
 """Rows that are made at a time: bounds memory."""
 PARTS_WAITING = 8
@@ -78,6 +78,7 @@ class Contents(msgspec.Struct):
 
     parts: dict[str, PartMetadata]
     clock: str
+    all_labelled: bool = False  # whether it has rounds that ended before the recording
 
 
 @dataclass
@@ -134,6 +135,7 @@ def canonical(
     assets: Collection[str] | None = None,
     carry_s: int | None = None,
     partitioned: bool = False,
+    all_labelled: bool | None = None,
     master_url: str | None = None,
     progress: Progress | None = None,
 ) -> Canonical:
@@ -141,7 +143,8 @@ def canonical(
 
     Other days, and assets that are not among `assets`, stay as they are. `partitioned` writes a folder with
     a file per day in place of one file. carry_s: for so long a value is carried; None: as in the stored
-    dataset, of what is new in it as in its newest part, by default CARRY_S.
+    dataset, of what is new in it as in its newest part, by default CARRY_S. `all_labelled` includes rounds
+    that ended before the recording; None: if the stored dataset does.
     One call at a time; another waits. Raises ArchiveError, ArgumentError, ConfigurationError, DiskError.
     """
     require()
@@ -153,7 +156,7 @@ def canonical(
 
     try:
         with exclusive_lock(root / "research" / "canonical.lock"):
-            build = _Build(root, clock, carry_s, master_url, progress or NullProgress())
+            build = _Build(root, clock, carry_s, all_labelled, master_url, progress or NullProgress())
             return build.make(since, until, assets, partitioned=partitioned)
     except duckdb.Error as error:
         raise ArchiveError(f"the tables cannot be joined: {str(error).splitlines()[0]}") from error
@@ -163,11 +166,18 @@ def canonical(
 
 class _Build:
     def __init__(
-        self, root: Path, clock: Clock, carry_s: int | None, master_url: str | None, progress: Progress
+        self,
+        root: Path,
+        clock: Clock,
+        carry_s: int | None,
+        all_labelled: bool | None,
+        master_url: str | None,
+        progress: Progress,
     ) -> None:
         self._root = root
         self._clock = clock
         self._carry_s = carry_s
+        self._all_labelled = all_labelled
         self._master_url = master_url
         self._progress = progress
 
@@ -175,10 +185,16 @@ class _Build:
         self, since: int | None, until: int | None, assets: Collection[str] | None, *, partitioned: bool
     ) -> Canonical:
         started = RealClock().now_ns()
-        if self._is_former(partitioned=partitioned):
+        stored = self._stored_contents(partitioned=partitioned)
+        if None in stored:
             since = until = assets = None  # rows of two versions do not mix
+        if self._all_labelled is None:
+            self._all_labelled = any(each is not None and each.all_labelled for each in stored)
         parts: dict[str, list[Label]] = {}
-        for each in sorted(labels_of(self._root), key=lambda one: (one.start_ns, one.market_id)):
+        labelled = labels_of(self._root)
+        if not self._all_labelled:
+            labelled = recorded(self._root, labelled)
+        for each in sorted(labelled, key=lambda one: (one.start_ns, one.market_id)):
             parts.setdefault(f"{iso(each.start_ns)[:10]}/{each.asset}", []).append(each)
         chosen = {
             part: found
@@ -206,11 +222,11 @@ class _Build:
             done.manifest = self._manifest(started, done, keys)
         return done
 
-    def _is_former(self, *, partitioned: bool) -> bool:
-        """Return whether nothing of the stored dataset can be kept."""
+    def _stored_contents(self, *, partitioned: bool) -> list[Contents | None]:
+        """Return the metadata of the stored files; None for one of which nothing can be kept."""
         path = self._root / path_of(self._clock, partitioned=partitioned)
         stored = path.glob("date=*/canonical.parquet") if partitioned else [path]
-        return any(each.exists() and contents_of(each) is None for each in stored)
+        return [contents_of(each) for each in stored if each.exists()]
 
     def _carries_of(self, parts: Collection[str], *, partitioned: bool) -> dict[str, int]:
         """Return for how many seconds a value is carried in each of `parts`."""
@@ -299,7 +315,9 @@ class _Build:
                     kept[part].carry_s if part in kept else self._carries[part],
                 )
                 done.rows += 0 if part in kept else count
-            writer.metadata = msgspec.json.encode(Contents(contents, self._clock)).decode()
+            writer.metadata = msgspec.json.encode(
+                Contents(contents, self._clock, all_labelled=bool(self._all_labelled))
+            ).decode()
         if source is not None:
             source.close()
         _settle(temporary, path)
@@ -336,7 +354,11 @@ class _Build:
         }
         carries = {part: self._carries[part] for part in done.made}
         same = set(carries.values())
-        arguments = {"clock": self._clock, "carry_s": same.pop() if len(same) == 1 else carries}
+        arguments = {
+            "clock": self._clock,
+            "carry_s": same.pop() if len(same) == 1 else carries,
+            "all_labelled": self._all_labelled,
+        }
         versions = {"canonical": VERSION}
         return write_manifest(self._root, RealClock(), started, "canonical", arguments, versions, made)
 

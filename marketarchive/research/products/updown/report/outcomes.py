@@ -12,39 +12,53 @@ from marketarchive.venues.polymarket.updown import DURATIONS
 
 LISTED = 300
 """Rounds that are named, at most; all stand in the labels' files."""
+PENDING = "pending"
+SHOWN = (*VERDICTS, PENDING)
+"""Verdicts as a report shows them, the best first but for PENDING."""
 
 
-def counted(labels: Sequence[Label]) -> list[dict[str, Any]]:
+def shown_verdict(label: Label, until_ns: int) -> str:
+    """Return the verdict of a round in a report up to `until_ns`.
+
+    One that lacks only what is still to come, its end or the official outcome, is pending.
+    """
+    is_to_come = label.computed_outcome is not None or label.end_ns >= until_ns
+    is_open = label.verdict == "not_provable" and label.resolved_outcome is None
+    return PENDING if is_open and is_to_come and label.strike is not None else label.verdict
+
+
+def counted(labels: Sequence[Label], until_ns: int) -> list[dict[str, Any]]:
     """Count the verdicts, a row for each asset and duration."""
     groups: dict[tuple[str, str], Counter[str]] = {}
     for each in labels:
-        groups.setdefault((each.asset, each.duration), Counter())[each.verdict] += 1
+        groups.setdefault((each.asset, each.duration), Counter())[shown_verdict(each, until_ns)] += 1
     order = sorted(groups, key=lambda key: (key[0], DURATIONS.index(key[1])))
     return [
         {"asset": key[0], "duration": key[1], "rounds": groups[key].total()}
-        | {verdict: groups[key][verdict] for verdict in VERDICTS}
+        | {verdict: groups[key][verdict] for verdict in SHOWN}
         for key in order
     ]
 
 
-def without_proof(labels: Sequence[Label]) -> list[dict[str, str]]:
+def without_proof(labels: Sequence[Label], until_ns: int) -> list[dict[str, str]]:
     """Return the rounds without proof and their reasons.
 
-    Those that differ come first, then those not provable, restated, estimated.
+    Those that differ come first, then those not provable, restated, estimated, pending.
     """
-    order = ("differs", "not_provable", "restated", "estimated")
+    order = ("differs", "not_provable", "restated", "estimated", PENDING)
+    verdicts = [(shown_verdict(each, until_ns), each) for each in labels]
     found = sorted(
-        (each for each in labels if each.verdict in order),
-        key=lambda each: (order.index(each.verdict), each.start_ns, each.market_id),
+        ((verdict, each) for verdict, each in verdicts if verdict in order),
+        key=lambda pair: (order.index(pair[0]), pair[1].start_ns, pair[1].market_id),
     )
     return [
         {
             "market": each.market_id,
             "start": f"{iso(each.start_ns)[:16].replace('T', ' ')}",
-            "verdict": each.verdict.replace("_", " "),
+            "verdict": verdict.replace("_", " "),
             "computed": each.computed_outcome or "–",
             "official": each.resolved_outcome or "–",
             "reason": each.reason or f"K {each.strike}, settlement {each.settlement}, rule {each.rule}",
         }
-        for each in found
+        for verdict, each in found
     ]

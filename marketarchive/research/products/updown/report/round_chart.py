@@ -20,6 +20,8 @@ from marketarchive.research.report.drawing import (
 
 BOUNDS = ("from", "until", "low", "high")
 """Parameters: of the time in ms, and of the price."""
+NARROW = "narrow"
+"""Parameter: whether there is no room for the names of levels beside the chart."""
 
 _WIDTH = 800  # leaves room for the names of levels
 
@@ -27,7 +29,7 @@ _WIDTH = 800  # leaves room for the names of levels
 def one_round() -> Chart:
     """Return the chart of a round.
 
-    Needs the data sets `points`, `strips`, `gaps`, `levels`, `ends`, and the parameters BOUNDS.
+    Needs the data sets `points`, `strips`, `gaps`, `levels`, `ends`, and the parameters BOUNDS and NARROW.
     """
     x = {
         "field": "x",
@@ -94,7 +96,7 @@ def one_round() -> Chart:
         }
     }
     return {
-        "params": [{"name": name, "value": 0} for name in BOUNDS],
+        "params": [{"name": name, "value": 0} for name in (*BOUNDS, NARROW)],
         "vconcat": [
             {
                 "width": _WIDTH,
@@ -116,10 +118,10 @@ def one_round() -> Chart:
                         "data": {"name": "levels"},
                         "mark": {
                             "type": "text",
-                            "align": "left",
+                            "align": {"expr": f"{NARROW} ? 'right' : 'left'"},
                             "baseline": "middle",
-                            "dx": 8,
-                            "dy": {"expr": "datum.shift"},
+                            "dx": {"expr": f"{NARROW} ? -6 : 8"},
+                            "dy": {"expr": f"{NARROW} ? 1.6 * (datum.shift || -6) : datum.shift"},
                             "fontSize": 12,
                             "fontWeight": 600,
                         },

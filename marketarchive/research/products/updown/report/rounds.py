@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from marketarchive.research.engine import run
 from marketarchive.research.labels.label import Label
 from marketarchive.research.products.updown.canonical.dataset import path_of
+from marketarchive.research.products.updown.report.outcomes import shown_verdict
 from marketarchive.research.products.updown.validation import inputs
 from marketarchive.research.report.scope import ReportScope
 from marketarchive.times import SECOND
@@ -49,7 +50,8 @@ def rounds(
         connection,
         f"""SELECT dataset.market_id, last(cl_mid ORDER BY t),
                    last(CASE WHEN cl_twap_ffill = 0 THEN cl_twap END ORDER BY t),
-                   last(pm_up_mid ORDER BY t), max({_PRICE_STATE}), max({_BOOK_STATE})
+                   last(pm_up_mid ORDER BY t), max({_PRICE_STATE}), max({_BOOK_STATE}),
+                   count(*) FILTER ({_PRICE_STATE} = 0) + count(*) FILTER ({_BOOK_STATE} <= 1)
             FROM dataset JOIN steps ON steps.market_id = dataset.market_id
             GROUP BY dataset.market_id, (t + step - 1) // step
             ORDER BY dataset.market_id, (t + step - 1) // step""",
@@ -63,10 +65,29 @@ def rounds(
     ):
         gaps.setdefault(number, []).append([stream, reason, start, end])
     return [
-        _round(each, steps[each.market_id], points, gaps.get(number, []))
+        _round(each, steps[each.market_id], points, gaps.get(number, []), scope.until)
         for number, each in enumerate(labels)
         if (points := series.get(each.market_id)) and any(_has_any(point) for point in points)
     ]
+
+
+def observed(
+    connection: duckdb.DuckDBPyConnection,
+    scope: ReportScope,
+    labels: Sequence[Label],
+    names: Mapping[str, tuple[str, str]],
+) -> dict[str, int]:
+    """Count the seconds of `labels`, and those with both books (pm) and a price (cl) observed.
+
+    Raises duckdb.Error.
+    """
+    inputs.register_rows(connection, labels, names, scope.root / path_of("observation"))
+    [[seconds, pm, cl]] = run(
+        connection,
+        """SELECT (SELECT coalesce(sum(duration), 0)::BIGINT FROM rounds), count(*) FILTER (pm_ffill = 0),
+                  count(*) FILTER (cl_ffill = 0) FROM dataset WHERE t < duration""",
+    )
+    return {"seconds": seconds, "pm": pm, "cl": cl}
 
 
 def _has_any(point: tuple[Any, ...]) -> bool:
@@ -74,9 +95,13 @@ def _has_any(point: tuple[Any, ...]) -> bool:
 
 
 def _round(
-    label: Label, step: int, points: Sequence[tuple[Any, ...]], gaps: Sequence[Sequence[Any]]
+    label: Label,
+    step: int,
+    points: Sequence[tuple[Any, ...]],
+    gaps: Sequence[Sequence[Any]],
+    until_ns: int,
 ) -> dict[str, Any]:
-    prices, means, ups, seen, books = zip(*points, strict=True)
+    prices, means, ups, seen, books, observed = zip(*points, strict=True)
     strike = None if label.strike is None else float(label.strike)
     base = strike if strike is not None else next((each for each in prices if each is not None), 0.0)
     digits = _DIGITS - 1 - math.floor(math.log10(base)) if base > 0 else 0
@@ -92,7 +117,8 @@ def _round(
         "settlement": None if label.settlement is None else float(label.settlement),
         "computed": label.computed_outcome,
         "official": label.resolved_outcome,
-        "verdict": label.verdict,
+        "verdict": shown_verdict(label, until_ns),
+        "observed_share": sum(observed) / (2 * (_duration(label) + 1)),  # of seconds of price and books
         "reason": label.reason,
         "rule": label.rule,
         "base": base,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from marketarchive.research.labels.label import VERDICTS, Label
+from marketarchive.research.labels.label import Label
 from marketarchive.research.products.updown.report import outcomes
 from marketarchive.research.report import charts, recorded_gaps
 from marketarchive.research.report.page import Section, table
@@ -37,8 +37,9 @@ shade: a gap of at least one of the asset's books."""
 _OUTCOMES = """\
 Whether the official outcome follows from both boundary prices of the very instrument that the round's rule
 names. <b>Reproduced</b> and <b>differs</b> are proofs; <b>restated</b> rests on the venue's own later
-statement, <b>estimated</b> on other prices; <b>not provable</b>: something is missing. All rounds that
-touch this time are counted, also those that it cuts."""
+statement, <b>estimated</b> on other prices; <b>not provable</b>: something is missing; <b>pending</b>: only
+its end or the official outcome, which are still to come. All rounds that touch this time are counted, also
+those that it cuts."""
 
 _PICK = """
 <div class="pick"><label>Asset <select id="round-asset"></select></label>
@@ -71,7 +72,7 @@ def spread_and_depth(
     return Section("depth", title, text, charts.spread_and_depth(rows, shaded, scope))
 
 
-def reproduced(labels: Sequence[Label]) -> Section:
+def reproduced(labels: Sequence[Label], scope: ReportScope) -> Section:
     title, text = "7. Outcomes", paragraph(_OUTCOMES)
     if not labels:
         why = "No round of this time is known: the market lists of the venue were not recorded."
@@ -80,10 +81,10 @@ def reproduced(labels: Sequence[Label]) -> Section:
         ("asset", "asset"),
         ("duration", "duration"),
         ("rounds", "rounds"),
-        *((each, each.replace("_", " ")) for each in VERDICTS),
+        *((each, each.replace("_", " ")) for each in outcomes.SHOWN),
     ]
-    extra = table(columns, outcomes.counted(labels))
-    if without := outcomes.without_proof(labels):
+    extra = table(columns, outcomes.counted(labels, scope.until))
+    if without := outcomes.without_proof(labels, scope.until):
         listed = without[: outcomes.LISTED]
         names = ("market", "start", "verdict", "computed", "official", "reason")
         extra += paragraph(f"{len(without):,} rounds that differ or are not proven:")
