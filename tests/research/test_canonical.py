@@ -264,13 +264,14 @@ def test_reading_keeps_a_dataset_as_it_was_made(tmp_path: Path, partitioned: boo
     record(tmp_path, [Socket(tokens=("1",))])
     (tmp_path / "research").mkdir()
     label_files.write(tmp_path, [label(None)], label_files.LabelStamp("hand"))
-    made = canonical(tmp_path, carry_s=2, partitioned=partitioned, master_url="")
+    given: dict[str, Any] = {"partitioned": partitioned, "master_url": ""}
+    made = canonical(tmp_path, carry_s=2, all_labelled=True, **given)
     assert made.made
     files = {path: path.read_bytes() for path in (tmp_path / "research").rglob("*.parquet")}
     assert len(Archive(tmp_path, master_url="").canonical()) == SECONDS + 1
     assert {path: path.read_bytes() for path in (tmp_path / "research").rglob("*.parquet")} == files
-    assert canonical(tmp_path, partitioned=partitioned, master_url="").manifest is None
-    assert canonical(tmp_path, carry_s=60, partitioned=partitioned, master_url="").made == made.made
+    assert canonical(tmp_path, **given).manifest is None
+    assert canonical(tmp_path, carry_s=60, **given).made == made.made
 
 
 def test_a_dataset_of_an_earlier_version_is_made_again_whole(tmp_path: Path) -> None:

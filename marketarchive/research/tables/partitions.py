@@ -6,6 +6,7 @@ A table's file carries its key and inputs in its Parquet metadata, so that file 
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -178,6 +179,8 @@ def partitions(
                 start = from_iso(day)
                 if touches(start, since, until):
                     days.setdefault((entry["venue"], entry["feed"], day), {})[entry["path"]] = entry
+    for of_one in of_run.values():
+        of_one.sort(key=lambda entry: int(entry["n"]))
     made = []
     for (venue, feed, day), found in sorted(days.items()):
         used = sorted(
@@ -198,14 +201,16 @@ def _neighbours(
 ) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
     """Return of each run of `used` segments the last one before the day, and the first one after it.
 
-    start: when the day begins (ns).
+    of_run: segments of each run, in its order; start: when the day begins (ns).
     """
-    before, after = [], []
+    before: list[Entry] = []
+    after: list[Entry] = []
     for key in sorted({_run_of(entry) for entry in used}):
-        earlier = [entry for entry in of_run[key] if from_iso(entry["last"]) < start]
-        later = [entry for entry in of_run[key] if from_iso(entry["first"]) >= start + DAY]
-        before += [max(earlier, key=lambda entry: entry["n"])] if earlier else []
-        after += [min(later, key=lambda entry: entry["n"])] if later else []
+        mine = of_run[key]
+        earlier = bisect_left(mine, start, key=lambda entry: from_iso(entry["last"]))
+        later = bisect_left(mine, start + DAY, key=lambda entry: from_iso(entry["first"]))
+        before += mine[max(0, earlier - 1) : earlier]
+        after += mine[later : later + 1]
     return tuple(before), tuple(after)
 
 
