@@ -62,13 +62,15 @@ def test_every_second_is_what_was_true(tmp_path: Path, start: int, duration: str
         assert {row["delta_twap"] is None for row in rows} == {market.twap_s is None}
         assert market.twap_s is None or all(row["delta_twap"] == row["cl_twap"] - row["K"] for row in rows)
         first = datetime.fromtimestamp(true.start(market), UTC)
-        [seen] = [
-            row
+        known = {
+            int(span["start"].timestamp()) + number
             for path in (tmp_path / "tables/coverage").glob("*/feed=stream/*/*.parquet")
             for row in pq.ParquetFile(path).read().to_pylist()
-            if row["slug"] == market.slug and row["last_tracked"] > first
-        ][-1:]
-        assert (seen["unknown_s"], seen["gapped_s"]) == (0, 0)
+            for span in row["spans"]
+            if row["slug"] == market.slug and span["state"] in ("observed", "quiet")
+            for number in range(span["seconds"])
+        }
+        assert known >= set(range(true.start(market), market.end))
         assert [row["time"] for row in rows] == [first + timedelta(seconds=row["t"]) for row in rows]
 
 
