@@ -37,7 +37,13 @@ class Command(OfflineCommand):
         parser.add_argument("--clock", choices=CLOCKS, default=CLOCKS[0], help="(default: observation)")
         parser.add_argument("--assets", metavar="BTC,ETH", help="only rounds of these")
         parser.add_argument(
-            "--carry", type=int, metavar="SECONDS", default=CARRY_S, help=f"at most (default: {CARRY_S})"
+            "--carry",
+            type=int,
+            metavar="SECONDS",
+            help=f"at most (default: as the stored dataset was made, a new one with {CARRY_S})",
+        )
+        parser.add_argument(
+            "--all-labelled", action="store_true", help="also rounds that ended before the recording"
         )
         parser.add_argument("--partitioned", action="store_true", help="a folder with one file per UTC day")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -51,6 +57,7 @@ class Command(OfflineCommand):
                 clock=opts.clock,
                 assets=chosen_assets(opts),
                 carry_s=opts.carry,
+                all_labelled=opts.all_labelled,
                 master_url=master_url(self.settings),
                 partitioned=opts.partitioned,
                 progress=bar,

@@ -58,7 +58,8 @@ class Command(OfflineCommand):
         parser.add_argument(
             "--truth",
             type=Path,
-            help="folder to write served.jsonl, frames.jsonl, markets.json, catalog.jsonl and pace.json to",
+            help="folder to write served.jsonl, frames.jsonl, markets.json, pace.json, catalog.jsonl and, "
+            "with a catalogue, wwatcher.db and whale_links.jsonl to",
         )
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:

@@ -15,15 +15,24 @@ from marketarchive.invocation import command
 from marketarchive.master.fields import microseconds
 from marketarchive.research import views
 from marketarchive.research.book_at import BookAt, find
+from marketarchive.research.books_at import books_of
 from marketarchive.research.engine import connect, require, run, stored
 from marketarchive.research.fills import Fill, fill, latency_ns, side_of, size_of
 from marketarchive.research.labels.label import Label
 from marketarchive.research.labels.label_files import read_labels
+from marketarchive.research.many import books_frame, fills_frame, moments_of, orders_of
 from marketarchive.research.names import master_rows
-from marketarchive.research.pandas_frames import frame_gaps, labels_frame, markets_frame, table_frame
+from marketarchive.research.pandas_frames import (
+    TRUTHS,
+    frame_gaps,
+    labels_frame,
+    markets_frame,
+    rounds_table,
+    table_frame,
+)
 from marketarchive.research.products import frame_of
 from marketarchive.research.products.updown.canonical.columns import COLUMNS, HINDSIGHT, Clock
-from marketarchive.research.products.updown.canonical.dataset import canonical
+from marketarchive.research.products.updown.canonical.dataset import canonical, is_partitioned, stored_files
 from marketarchive.research.selection import (
     OneOrMany,
     Wanted,
@@ -59,7 +68,10 @@ _BOOK = {
 }
 _QUOTE = {name: _BOOK[name] for name in ("best_bid", "best_ask", "mid", "spread")}
 _TRADE = {name: name for name in ("price", "size", "fee_rate_bps")}
-_WHAT = "received_at, event_time, slug, outcome, market, asset, token"
+_WHAT = (
+    "received_at AS time, event_time, coalesce(slug, market) AS market, market AS market_id, "
+    "outcome, asset, token"
+)
 _SUBJECT = "market, asset, token"
 """Columns that distinguish the subjects of rows."""
 _PLACE = "venue, feed, run, seq, connection, index, position"
@@ -73,10 +85,12 @@ class Archive:
     Tables that are not up to date are made first, from sealed segments only; those of an earlier version are
     read as they are, with a warning.
 
-    Every frame has the rows with `start` <= received_at < `end`. Each name is one or a list: `market` a slug
-    or the venue's own id, `asset` what it is of ("BTC"), `token` one side of it where it has sides, `venue`,
-    `feed`. A name that nothing here has, or a `start` after `end`, raises ArgumentError. Amounts are floats,
-    Arrow's decimals with `exact`.
+    Every frame has the rows with `start` <= time < `end`. One column is one thing in all of them: `time`
+    comes first, in UTC and microseconds (of receipt, or of the beginning of what lasts); `market` is the
+    slug, or the venue's id where it has none, `market_id` that id; `venue`, `asset`, `token`. Arguments of
+    these names choose rows, each by one name or a list: `market` by slug or id, `asset` by what it is of
+    ("BTC"), `token` by one side of it where it has sides. A name that nothing here has, or a `start` after
+    `end`, raises ArgumentError. Amounts are floats, Arrow's decimals with `exact`.
 
     `gap_before`: since the row before it of the same token in this frame, a gap that concerns it was
     recorded; nothing may be carried across. `attrs["gaps"]` has those of what was asked for, as
@@ -209,7 +223,7 @@ class Archive:
         order = "ORDER BY received_at, run, seq, index"
         point = f"PARTITION BY venue, topic, symbol, asset, event_time, value {order}"
         columns = [
-            "received_at, event_time, published_at, topic, symbol, asset, instrument",
+            "received_at AS time, event_time, published_at, topic, symbol, asset, instrument",
             *_amounts({"value": "value", "bid": "bid", "ask": "ask"}, exact=exact),
             "window_s, is_backfill, gap_before, venue, feed, run, seq, connection, index",
         ]
@@ -251,8 +265,8 @@ class Archive:
     ) -> pd.DataFrame:
         """Return one row per feed, market and UTC day that touches `start` <= time < `end`.
 
-        It has the tracked seconds, and how many of them were observed, quiet, gapped, unknown. Of reference
-        prices `market` is topic:symbol.
+        `time` is when the day begins. It has the tracked seconds, and how many of them were observed, quiet,
+        gapped, unknown. Of reference prices `market` is topic:symbol.
         """
         first, last = span(start, end)
         given = wanted(market=market, asset=asset, venue=venue, feed=feed)
@@ -267,8 +281,9 @@ class Archive:
                 f"CREATE TEMP TABLE chosen AS SELECT * FROM coverage WHERE {_all_of(conditions(given))}",
             )
             check_rows(connection, self.root, "coverage", "chosen", given, known)
-            query = """SELECT date::VARCHAR AS date, venue, feed, * EXCLUDE (date, venue, feed) FROM chosen
-                ORDER BY date, venue, feed, first_tracked, market"""
+            query = """SELECT date::TIMESTAMPTZ AS time, venue, feed, coalesce(slug, market) AS market,
+                    market AS market_id, * EXCLUDE (date, venue, feed, market, slug) FROM chosen
+                ORDER BY time, venue, feed, first_tracked, market"""
             return table_frame(connection.sql(query).to_arrow_table())
         finally:
             connection.close()
@@ -287,31 +302,49 @@ class Archive:
         They are those whose UTC day of start touches `start` <= time < `end`. By default on the clock of
         validity, with labels. `features_only`: as a live reader knew it, on the clock of receipt, without
         what is only known afterwards (settlement, Y, gap).
+
+        The dataset is brought up to date as it was made: with its `--carry`, and by day where it is
+        `--partitioned` and no file.
         """
         clock: Clock = "received" if features_only else "observation"
         first, last = span(start, end)
         given = wanted(market=market, asset=asset)
         labels = read_labels(self.root)
-        check("market", given.get("market", ()), {each.market_id for each in labels})
-        check("asset", given.get("asset", ()), {each.asset for each in labels})
-        done = canonical(self.root, first, last, clock=clock, master_url=self._master_url)
-        if not (self.root / done.path).exists():
+        names = {each.market_id: dict(_all_names_of(each)) for each in labels}
+        for name, chosen in given.items():
+            check(name, chosen, {value for of in names.values() for value in of[name]})
+        done = canonical(
+            self.root,
+            first,
+            last,
+            clock=clock,
+            partitioned=is_partitioned(self.root, clock),
+            master_url=self._master_url,
+        )
+        files = stored_files(self.root, done.path)
+        if not files:
             raise ArchiveError(
                 f"there is no canonical dataset: run `{command('ground-truth', root=self.root)}` first"
             )
-        shown = [name for name in COLUMNS if not features_only or name not in HINDSIGHT]
+        shown = [
+            f"{name}::BOOLEAN AS {name}" if name in TRUTHS else f"stored.{name}"
+            for name in COLUMNS
+            if name not in ("time", "market_id") and (not features_only or name not in HINDSIGHT)
+        ]
         of_days = [
             each.market_id
             for each in labels
-            if each.market_id in given.get("market", (each.market_id,))
-            and each.asset in given.get("asset", (each.asset,))
+            if all(not names[each.market_id][name].isdisjoint(chosen) for name, chosen in given.items())
             and (first is None or each.start_ns // DAY * DAY + DAY > first)
             and (last is None or each.start_ns // DAY * DAY < last)
         ]
         connection = self._connect()
         try:
-            query = f"""SELECT {", ".join(shown)} FROM {stored(self.root / done.path)}
-                WHERE market_id IN ({sql_list(of_days or "")})"""
+            connection.register("rounds", rounds_table(labels))
+            query = f"""SELECT rounds.start + to_seconds(t) AS time, slug AS market, rounds.market_id, venue,
+                    {", ".join(shown)}
+                FROM {stored(*files)} AS stored JOIN rounds ON rounds.slug = stored.market_id
+                WHERE slug IN ({sql_list(of_days or "")}) ORDER BY rounds.start, slug, t"""
             return table_frame(connection.sql(query).to_arrow_table())
         finally:
             connection.close()
@@ -331,7 +364,7 @@ class Archive:
         found = self.canonical(
             list(ages) or None, start=iso(first * SECOND), end=iso(at + 1000), features_only=True
         )
-        known: pd.DataFrame = found[found["t"] == found["market_id"].map(ages)].reset_index(drop=True)
+        known: pd.DataFrame = found[found["t"] == found["market"].map(ages)].reset_index(drop=True)
         return known
 
     def book_at(
@@ -363,6 +396,104 @@ class Archive:
         finally:
             connection.close()
 
+    def books_at(
+        self,
+        token: OneOrMany,
+        times: Iterable[Moment] | Moment,
+        *,
+        levels: int = 0,
+        outcome: str | None = None,
+    ) -> pd.DataFrame:
+        """Return `book_at` of each token at each time: a row a pair, by `time`, then in the order of tokens.
+
+        Every book is replayed once, from moment to moment, however many are asked for. Each of `times` and
+        `token` may be one or many; tokens are as in `book_at`. `received_at`, `verified`, `is_tracked` and
+        `gap` are those of the book, null before its first. levels: so many of `bids` and `asks`, best first,
+        each a list of {price, size}.
+        """
+        listed = sorted(moments_of(times))
+        given = wanted(token=token).get("token")
+        if given is None or not listed:
+            raise ArgumentError("books_at needs a token and a time")
+        requests = [(name, at) for at in listed for name in given]
+        books = self._books(requests, outcome)
+        return books_frame([(at, *each) for (_, at), each in zip(requests, books, strict=True)], levels)
+
+    def fills(
+        self,
+        token: OneOrMany,
+        side: OneOrMany,
+        size: Iterable[Decimal | float | str] | Decimal | float | str,
+        at: Iterable[Moment] | Moment,
+        *,
+        latency: timedelta | float = 0,
+        outcome: str | None = None,
+    ) -> pd.DataFrame:
+        """Return `fill` of many orders, a row each in their order; each argument is one, or one an order.
+
+        `time` is `at` + `latency`: when the book was taken. `value`, `average` and `worst` are dollars, null
+        where nothing was filled; `gap` tells that nothing says what the book was.
+        """
+        orders = orders_of(token, side, size, at)
+        delay = latency_ns(latency)
+        requests = [(order.token, order.at + delay) for order in orders]
+        books = self._books(requests, outcome)
+        made = []
+        for order, (_, moment), (name, book) in zip(orders, requests, books, strict=True):
+            age = None if book is None else utc(moment) - book.received_at
+            made.append((moment, fill(name, order.side, order.size, book, age)))
+        return fills_frame(made)
+
+    def _books(
+        self, requests: Sequence[tuple[str, int]], outcome: str | None
+    ) -> list[tuple[str, BookAt | None]]:
+        """Return token and book of each request (token or market, ns)."""
+        if not requests:
+            return []
+        times = [at for _, at in requests]
+        first, last = min(times) - DAY, max(times) + 1000
+        of_books = sorted(feeds_with("books"))
+        self._bring_up_to_date(of_books, ("books", "book_changes", "coverage"), first, last)
+        self._bring_up_to_date(of_books, ("gaps",), first, None)
+        connection = self._connect()
+        try:
+            known = views.view_names(connection, self.root, self._master_url)
+            for table in ("books", "book_changes"):
+                views.view_rows(connection, self.root, table, first, last)
+            views.view_plain(connection, self.root, "coverage", min(times), last)
+            views.view_gaps(connection, self.root, first, last, is_named=True)
+            tokens = {
+                name: token_of(connection, self.root, known, name, outcome)
+                for name in dict.fromkeys(name for name, _ in requests)
+            }
+            asked = [(tokens[name], at) for name, at in requests]
+            found = dict(books_of(connection, asked))
+            return [(token, found[place]) for place, (token, _) in enumerate(asked)]
+        finally:
+            connection.close()
+
+    def book_changes(
+        self,
+        market: OneOrMany = None,
+        asset: OneOrMany = None,
+        token: OneOrMany = None,
+        start: Moment = None,
+        end: Moment = None,
+        *,
+        venue: OneOrMany = None,
+        exact: bool = False,
+    ) -> pd.DataFrame:
+        """Return one row per level of a book that a message set, by time of receipt; size 0 takes it away.
+
+        `side` is BUY for bids; `best_bid` and `best_ask` are as the message says, null where it does not;
+        `is_stale`: older than what was known, so that nothing follows from it.
+        """
+        amounts = {name: name for name in ("price", "size", "best_bid", "best_ask")}
+        verdicts = "is_stale, verified, gap_before, hash"
+        columns = [_WHAT, "side", *_amounts(amounts, exact=exact), verdicts, _PLACE]
+        given = wanted(market=market, asset=asset, token=token, venue=venue)
+        return self._rows("book_changes", given, span(start, end), columns)
+
     def gaps(
         self,
         feed: OneOrMany = None,
@@ -373,6 +504,7 @@ class Archive:
     ) -> pd.DataFrame:
         """Return one row per recorded gap that touches `start` <= time < `end`, by its beginning.
 
+        `time` is its beginning, as `from`.
         `to` is null where the end is not known: until the next line of that feed and scope (a crash). `scope`
         is JSON; what it names is taken out of it. No row means: no gap was recorded, which for a time when
         nothing ran says nothing.
@@ -386,7 +518,8 @@ class Archive:
             views.view_names(connection, self.root, self._master_url)
             views.view_gaps(connection, self.root, first, last, is_named=True)
             where = _all_of(conditions(given))
-            query = f'SELECT * FROM gaps WHERE {where} ORDER BY "from", venue, feed, run, seq'
+            query = f"""SELECT "from" AS time, * FROM gaps WHERE {where}
+                ORDER BY time, venue, feed, run, seq"""
             return table_frame(connection.sql(query).to_arrow_table())
         finally:
             connection.close()
@@ -436,7 +569,7 @@ class Archive:
         """Return one row per label of `scrapy ground-truth` as made last.
 
         Their rounds touch `start` <= time < `end`; `strike_e18` and `settlement_e18` are the ticks' exact
-        integers, `platform` the venue.
+        integers; `time` is when the round starts.
         """
         first, last = span(start, end)
         given = wanted(market=market, asset=asset, duration=duration, venue=venue)

@@ -82,7 +82,7 @@ def find(connection: duckdb.DuckDBPyConnection, token: str, at: int, *, exact: b
     replayed = _replayed(connection, token, at)
     if not replayed:
         return None
-    best = max(replayed, key=lambda each: (_valid_at(each.last), each.received_at))
+    best = max(replayed, key=lambda each: (valid_at(each.last), each.received_at))
     base = best.base
     sides = [best.side("bids", "BUY", is_bid=True), best.side("asks", "SELL", is_bid=False)]
     bids, asks = (
@@ -132,16 +132,17 @@ def _replayed(connection: duckdb.DuckDBPyConnection, token: str, at: int) -> lis
         of_run = [base for base in bases if all(base[key] == one[key] for key in ("venue", "feed", "run"))]
         mine = [base for base in of_run if base["connection"] in (one["connection"], None)]
         if mine:
-            base = max(mine, key=_newness)
+            base = max(mine, key=newness)
             found.append(_Replayed(base, one["connection"], _changes(connection, base, one, until)))
     return found
 
 
-def _newness(base: dict[str, Any]) -> tuple[Any, ...]:
-    return _valid_at(base), base["received_at"]
+def newness(base: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what is greater of the snapshot from which a book is replayed rather."""
+    return valid_at(base), base["received_at"], base["seq"]
 
 
-def _valid_at(row: dict[str, Any]) -> datetime:
+def valid_at(row: dict[str, Any]) -> datetime:
     """Return the venue's time of a row; of one without, since when it may have been so."""
     dated: datetime | None = row["event_time"]
     found: datetime = row["received_at"] - timedelta(milliseconds=row.get("age_ms") or 0)
@@ -202,15 +203,21 @@ def _is_tracked(connection: duckdb.DuckDBPyConnection, base: dict[str, Any], at:
 
 def _gaps(connection: duckdb.DuckDBPyConnection, best: _Replayed, at: int) -> list[dict[str, Any]]:
     """Return the gaps of its recording that concern the token and reach behind its newest data."""
-    base = best.base
+    until = f"""AND "from" <= {literal(at)}
+        AND ("to" IS NULL OR "to" > {text(best.received_at.isoformat())}::TIMESTAMPTZ)"""
+    return gaps_of(connection, best.base, best.connection, until)
+
+
+def gaps_of(
+    connection: duckdb.DuckDBPyConnection, base: dict[str, Any], of: str | None, until: str = ""
+) -> list[dict[str, Any]]:
+    """Return the gaps of the recording of `base` that concern its token on the connection `of`."""
     names = ", ".join(text(base[name]) for name in ("slug", "market", "token") if base[name] is not None)
-    on = "NULL" if best.connection is None else text(best.connection)
+    on = "NULL" if of is None else text(of)
     is_concerned = concerns(text(base["venue"]), text(base["feed"]), f"[{names}]", on)
     return _dicts(
         connection,
-        f"""SELECT * FROM gaps WHERE run = {text(base["run"])} AND {is_concerned}
-              AND "from" <= {literal(at)}
-              AND ("to" IS NULL OR "to" > {text(best.received_at.isoformat())}::TIMESTAMPTZ)
+        f"""SELECT * FROM gaps WHERE run = {text(base["run"])} AND {is_concerned} {until}
             ORDER BY "from", seq""",
     )
 

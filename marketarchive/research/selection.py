@@ -1,4 +1,4 @@
-"""What a notebook asks for: names, one or several, and spans of time. What is unknown is an error."""
+"""Names, one or several, and spans of time that a notebook asks for. An unknown one is an error."""
 
 from __future__ import annotations
 
@@ -114,13 +114,13 @@ def token_of(
     """
     if name in known.tokens:
         return name
-    tokens = {told: token for token, (slug, told) in known.tokens.items() if slug == name}
+    tokens = {side: token for token, (slug, side) in known.tokens.items() if slug == name}
     if not tokens:
         query = f"""SELECT DISTINCT outcome, token FROM books
             WHERE market IN ({sql_list(name)}) AND token IS NOT NULL AND token <> market"""
         place = {token: number for number, token in enumerate(known.tokens)}
         found = sorted(run(connection, query), key=lambda row: (place.get(row[1], len(place)), row[1]))
-        tokens = {told or token: token for told, token in found}
+        tokens = {side or token: token for side, token in found}
     if not tokens:
         if name not in known.markets.names():
             views.view_rows(connection, root, "all_books", None, None, table="books")

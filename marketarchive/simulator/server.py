@@ -103,7 +103,8 @@ class Server:
         finally:
             await runner.cleanup()
             if self._truth is not None:
-                self._truth.close(self._markets(), self._catalog(), self._pace_reached())
+                now_ns = self.clock.now_ns()
+                self._truth.close(now_ns, self._markets(), self._catalog(), self._pace_reached())
             self.clock.leave()
             self.page.remove()
 

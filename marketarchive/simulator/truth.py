@@ -11,13 +11,15 @@ import msgspec
 
 from marketarchive.simulator.messages import Asked
 from marketarchive.simulator.sockets import Frame
+from marketarchive.simulator.whales import WhaleFiles
 
 
 class Truth:
     """`served.jsonl`, one line a response as it is decided, `frames.jsonl`, and more at the end.
 
     That is `markets.json`, `catalog.jsonl` with a line for each market of the catalogue (its revisions, and
-    its price at each midnight UTC), and `pace.json`.
+    its price at each midnight UTC), with it whale alerts in `wwatcher.db` and their markets in
+    `whale_links.jsonl`, and `pace.json`.
 
     A line of `frames.jsonl` is about a frame that was due on a connection ("line": "frame") or about the
     connection itself ("line": "connection", "event": opened, subscribed, unsubscribed, refused, closed). One
@@ -114,12 +116,20 @@ class Truth:
         self._frames.flush()
 
     def close(
-        self, markets: list[dict[str, Any]], catalog: Iterable[dict[str, Any]], pace: dict[str, float]
+        self,
+        now_ns: int,
+        markets: list[dict[str, Any]],
+        catalog: Iterable[dict[str, Any]],
+        pace: dict[str, float],
     ) -> None:
-        """Write the outcomes of all markets, the catalogue, and how fast simulated time ran."""
+        """Write the outcomes of all markets, the catalogue with its whales, and how fast time ran."""
         self._served.close()
         self._frames.close()
+        whales = WhaleFiles(self._folder, now_ns)
         with (self._folder / "catalog.jsonl").open("wb") as file:
-            file.writelines(msgspec.json.encode(each) + b"\n" for each in catalog)
+            for each in catalog:
+                file.write(msgspec.json.encode(each) + b"\n")
+                whales.add(each)
+        whales.write()
         (self._folder / "pace.json").write_bytes(msgspec.json.encode(pace))
         (self._folder / "markets.json").write_bytes(msgspec.json.encode(markets))

@@ -112,12 +112,15 @@ class Simulator:
 
     def served(self) -> list[dict[str, Any]]:
         """What was sent to clients, as the simulator wrote it down."""
-        path = self.truth / "served.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return self._lines("served.jsonl")
 
     def socket_lines(self) -> list[dict[str, Any]]:
         """What was due on sockets and what became of them, in the order in which it happened."""
-        path = self.truth / "frames.jsonl"
+        return self._lines("frames.jsonl")
+
+    def _lines(self, name: str) -> list[dict[str, Any]]:
+        """The whole lines of a file that is still being written."""
+        path = self.truth / name
         text = path.read_text() if path.exists() else ""
         return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
 

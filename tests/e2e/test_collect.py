@@ -347,7 +347,7 @@ def test_between_a_feed_that_ended_by_itself_and_its_next_run_there_is_a_gap(tmp
     whole = (row["last_tracked"] - row["first_tracked"]).total_seconds()
     assert abs(row["tracked_s"] - whole) <= 1, "no second of it is left out"
     quotes = archive.quotes(market=market)
-    after = quotes[quotes["received_at"] >= utc(last)].iloc[0]
+    after = quotes[quotes["time"] >= utc(last)].iloc[0]
     assert after["gap_before"]
     assert command("verify", out).returncode == 0
 

@@ -1,6 +1,7 @@
 """Runs the notebooks; `python -m tests.research.notebook` stores them with their outputs.
 
-`notebook rounds`, or `notebook perpetuals`, and an archive if there is one, makes those that are about it.
+`notebook rounds`, `notebook perpetuals` or `notebook catalogue`, and an archive if there is one, makes those
+that are about it.
 """
 
 from __future__ import annotations
@@ -16,15 +17,21 @@ import nbformat
 from nbclient import NotebookClient
 
 from marketarchive.research.labels.ground_truth import ground_truth
-from marketarchive.times import SECOND, from_iso
+from marketarchive.times import SECOND, from_iso, iso
 from tests.e2e.harness import ROOT, SCRAPY, run, simulator
 from tests.research.simulated_rounds import Lost, archive, rounds
 
-ABOUT = {"rounds": ("first_look", "raw_to_labels", "calibration"), "perpetuals": ("perpetuals",)}
+ABOUT = {
+    "rounds": ("first_look", "raw_to_labels", "calibration"),
+    "perpetuals": ("perpetuals",),
+    "catalogue": ("catalogue",),
+}
 """What is recorded for them -> their names."""
 NOTEBOOKS = {name: ROOT / "notebooks" / f"{name}.ipynb" for names in ABOUT.values() for name in names}
 WINDOWS = 4
 """Rounds of each asset."""
+VISITS, APART_S = 28, 12 * 3600
+"""Cycles of each phase of the catalogue, and simulated seconds between them: two weeks."""
 
 
 def execute(path: Path, root: Path) -> Any:
@@ -69,7 +76,27 @@ def record_perpetuals(folder: Path, *options: str) -> Path:
     return out
 
 
-RECORDED = {"rounds": record, "perpetuals": record_perpetuals}
+def record_catalogue(folder: Path) -> Path:
+    """Two weeks of all markets, looked at twice a day, and what had ended before, told afterwards.
+
+    A simulator for each look: its world depends on the time alone, so nothing has to wait for the next one.
+    """
+    out, first = folder / "out", from_iso("2026-11-01T00:05:00Z")
+    small = ("--speed", "40", "--assets", "BTC", "--catalog-markets", "120")
+    for number in range(VISITS):
+        start = iso(first + number * APART_S * SECOND)
+        with simulator(folder / f"truth{number}", "--start", start, *small) as world:
+            given = ["-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={world.url}"]
+            done = run([*SCRAPY, "catalog", "--once", *given, "-s", "CATALOG_REQUESTS_S=20"])
+            assert done.returncode == 0, done.stderr
+            if number == VISITS - 1:
+                past = ("--from", "2026-10-18", "--to", "2026-11-01", "--platform", "polymarket")
+                done = run([*SCRAPY, "backfill", *past, *given, "-s", "DOWNLOAD_TIMEOUT=120"])
+                assert done.returncode == 0, done.stderr
+    return out
+
+
+RECORDED = {"rounds": record, "perpetuals": record_perpetuals, "catalogue": record_catalogue}
 
 
 def main() -> None:

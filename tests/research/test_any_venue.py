@@ -378,7 +378,7 @@ def test_a_report_of_both_has_rounds_too(tmp_path: Path) -> None:
     assert document["verdict"] == "sound"
     assert "7. Outcomes" in page
     assert "of markets&#x27; tracked seconds" in page
-    assert "of rounds&#x27; tracked seconds" in page
+    assert "of the rounds&#x27; seconds with both books observed" in page
 
 
 def test_validate_says_what_it_did_not_look_at(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -20,7 +21,7 @@ from marketarchive.research.labels.label import Label
 from marketarchive.research.products.updown.canonical.columns import CLOCKS, COLUMNS, HINDSIGHT, Clock
 from marketarchive.research.products.updown.canonical.dataset import canonical
 from marketarchive.research.products.updown.canonical.grid import Grid, Inputs
-from marketarchive.research.products.updown.canonical.inputs import rounds, seen
+from marketarchive.research.products.updown.canonical.inputs import nothing_covered, rounds, seen
 from marketarchive.research.products.updown.canonical.reading import PRICES, TOPS
 from marketarchive.research.products.updown.canonical.received import ReceivedColumns
 from marketarchive.research.products.updown.canonical.references import nothing
@@ -65,6 +66,7 @@ def build(
     clock: Clock,
     known_s: float | None = 0.0,
     holes: tuple[tuple[float, float], ...] = (),
+    known_books: tuple[tuple[int, int], ...] = (),
 ) -> list[dict[str, Any]]:
     """Times in seconds after the start; prices (event, received, value, bid), tops (0 Up or 1 Down, event,
     received, bid, is_proof).
@@ -86,13 +88,19 @@ def build(
     ]
     given_prices = ReceivedColumns(columns(of_prices, PRICES), ["page", "rtds"])
     given_tops = ReceivedColumns(columns(of_tops, TOPS), ["books"])
-    of_holes = {"market_no": [0] * len(holes)}
+    of_holes: dict[str, list[Any]] = {"market_no": [0] * len(holes), "stream": ["pm"] * len(holes)}
     for name, times in zip(("from_us", "to_us"), zip(*holes, strict=True), strict=False):
         of_holes[name] = [us(each) for each in times]
-    none = pa.schema([(name, pa.int64()) for name in ("market_no", "from_us", "to_us")]).empty_table()
+    kinds = {"market_no": pa.int64(), "stream": pa.string(), "from_us": pa.int64(), "to_us": pa.int64()}
+    none = pa.schema(list(kinds.items())).empty_table()
+    spans = [(0, START + first, START + last) for first, last in known_books]
+    proven = pa.Table.from_pylist(
+        [dict(zip(nothing_covered().column_names, one, strict=True)) for one in spans],
+        nothing_covered().schema,
+    )
     with closing(connect()) as connection:
         as_seen = seen(connection, given_prices, given_tops, clock)
-    inputs = Inputs(given_rounds, *as_seen, pa.table(of_holes) if holes else none, nothing())
+    inputs = Inputs(given_rounds, *as_seen, pa.table(of_holes) if holes else none, proven, nothing())
     found: list[dict[str, Any]] = Grid(inputs, clock, CARRY).rows().to_pylist()
     return found
 
@@ -201,6 +209,18 @@ def test_a_second_is_the_state_at_its_end() -> None:
     assert [row["t"] for row in made if row["gap"]] == [6, 7]
 
 
+def test_what_is_proven_unchanged_is_observed_however_old_it_is(tmp_path: Path) -> None:
+    tops = [(side, -50.0, -49.9, 0.4, False) for side in (0, 1)] + [(0, 8.5, 8.6, 0.5, False)]
+    made = build([], tops, "observation", known_books=((0, 6), (9, 9)), holes=((7.2, 8.4),))
+    assert [row["pm_ffill"] for row in made[:12]] == [0] * 7 + [1, 1, 0, 1, 1]
+    assert [row["pm_quiet"] for row in made[:12]] == [1] * 7 + [0, 0, 1, 0, 0]
+    assert [row["pm_up_bid"] for row in made[:12]] == [0.4] * 9 + [0.5] * 3
+    made = build(
+        [], [(0, 7.5, 7.6, 0.4, False), (1, 7.5, 7.6, 0.4, False)], "observation", holes=((7.2, 8.4),)
+    )
+    assert made[8]["pm_ffill"] == 1, "a recorded gap outweighs what came in it"
+
+
 def test_the_received_clock_knows_nothing_early() -> None:
     prices = [(0.0, 5.0, 101.0, None), (2.0, 3.0, 102.0, None)]
     made = build(prices, [(0, 0.0, 4.0, 0.4, True)], "received", 6.0)
@@ -215,33 +235,52 @@ def test_an_archive_without_prices_or_books_has_its_rows(tmp_path: Path) -> None
     (tmp_path / "research").mkdir()
     label_files.write(tmp_path, [label(None)], label_files.LabelStamp("hand"))
     archive = Archive(tmp_path, master_url="")
+    assert canonical(tmp_path, master_url="").markets == 0, "it ended before the recording"
+    assert canonical(tmp_path, master_url="", all_labelled=True).markets == 1
+    canonical(tmp_path, master_url="", clock="received", all_labelled=True)
     made = archive.canonical()
-    assert list(made) == list(COLUMNS)
-    assert next(iter(made)) == "time"
+    assert list(made)[:4] == ["time", "market", "market_id", "venue"]
+    assert set(made) >= set(COLUMNS)
+    assert made["time"].iloc[0] == pd.Timestamp(START, unit="s", tz="UTC")
+    assert str(made["pm_ffill"].dtype) == str(made["pm_quiet"].dtype) == "boolean"
     assert made["time"].dtype == "datetime64[us, UTC]"
     assert made["time"].iloc[3].timestamp() == START + 3
     assert made["t"].tolist() == list(range(SECONDS + 1))
     assert made[["cl_mid", "pm_up_mid", "K"]].isna().all(axis=None)
     assert set(made["Y"]) == {1}
     features = archive.canonical(features_only=True)
-    assert list(features) == [name for name in COLUMNS if name not in HINDSIGHT]
+    assert list(features) == [name for name in made if name not in HINDSIGHT]
     known = archive.as_of(iso((START + 3) * 10**9 + 5 * 10**8))
     assert known["t"].tolist() == [3]
     assert archive.as_of(iso((START - 1) * 10**9)).empty
     again = canonical(tmp_path, master_url="")
     assert (again.manifest, again.rows) == (None, SECONDS + 1)
-    files = canonical(tmp_path, master_url="", partitioned=True)
+    files = canonical(tmp_path, master_url="", partitioned=True, all_labelled=True)
     assert len(list((tmp_path / files.path).rglob("*.parquet"))) == 1
+
+
+@pytest.mark.parametrize("partitioned", [False, True])
+def test_reading_keeps_a_dataset_as_it_was_made(tmp_path: Path, partitioned: bool) -> None:
+    record(tmp_path, [Socket(tokens=("1",))])
+    (tmp_path / "research").mkdir()
+    label_files.write(tmp_path, [label(None)], label_files.LabelStamp("hand"))
+    made = canonical(tmp_path, carry_s=2, partitioned=partitioned, master_url="")
+    assert made.made
+    files = {path: path.read_bytes() for path in (tmp_path / "research").rglob("*.parquet")}
+    assert len(Archive(tmp_path, master_url="").canonical()) == SECONDS + 1
+    assert {path: path.read_bytes() for path in (tmp_path / "research").rglob("*.parquet")} == files
+    assert canonical(tmp_path, partitioned=partitioned, master_url="").manifest is None
+    assert canonical(tmp_path, carry_s=60, partitioned=partitioned, master_url="").made == made.made
 
 
 def test_a_dataset_of_an_earlier_version_is_made_again_whole(tmp_path: Path) -> None:
     record(tmp_path, [Socket(tokens=("1",))])
     (tmp_path / "research").mkdir()
     label_files.write(tmp_path, [label(None)], label_files.LabelStamp("hand"))
-    path = tmp_path / canonical(tmp_path, master_url="").path
+    path = tmp_path / canonical(tmp_path, master_url="", all_labelled=True).path
     made = pq.ParquetFile(path).read()
     pq.write_table(made.drop_columns(["pm_verified"]), path)
     later = (START + 30 * 86_400) * 10**9
-    assert len(canonical(tmp_path, later, master_url="").made) == 1
+    assert len(canonical(tmp_path, later, all_labelled=True, master_url="").made) == 1
     assert pq.ParquetFile(path).read().equals(made)
     assert canonical(tmp_path, later, master_url="").made == []

@@ -55,13 +55,20 @@ def test_every_second_is_what_was_true(tmp_path: Path, start: int, duration: str
         assert {tuple(row[name] for name in true.LABEL) for row in rows} == {true.label(VENUE, market)}
         assert not list(true.wrong_prices(VENUE, market, rows))
         assert not list(true.wrong_books(VENUE, market, rows))
-        assert {row["cl_ffill"] for row in rows} == {0}
+        assert {(row["cl_ffill"], row["pm_ffill"]) for row in rows} == {(0, 0)}, "nothing was lost"
         assert {row["cl_twap_ffill"] for row in rows} == {None if market.twap_s is None else 0}
         assert not any(row["gap"] or row["preopen"] for row in rows)
         assert all(row["delta"] == row["cl_mid"] - row["K"] for row in rows)
         assert {row["delta_twap"] is None for row in rows} == {market.twap_s is None}
         assert market.twap_s is None or all(row["delta_twap"] == row["cl_twap"] - row["K"] for row in rows)
         first = datetime.fromtimestamp(true.start(market), UTC)
+        [seen] = [
+            row
+            for path in (tmp_path / "tables/coverage").glob("*/feed=stream/*/*.parquet")
+            for row in pq.ParquetFile(path).read().to_pylist()
+            if row["slug"] == market.slug and row["last_tracked"] > first
+        ][-1:]
+        assert (seen["unknown_s"], seen["gapped_s"]) == (0, 0)
         assert [row["time"] for row in rows] == [first + timedelta(seconds=row["t"]) for row in rows]
 
 

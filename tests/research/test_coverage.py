@@ -32,7 +32,7 @@ def dump(*tokens: str) -> bytes:
 
 
 def change(at_ms: int, token: str = "1") -> bytes:
-    element = {"asset_id": token, "price": "0.4", "size": str(at_ms), "side": "BUY", "hash": f"{at_ms:040x}"}
+    element = {"asset_id": token, "price": "0.4", "size": str(at_ms), "side": "BUY", "hash": ""}
     element |= {"best_bid": "0.49", "best_ask": "0.51"}
     values: dict[str, Any] = {"market": CONDITION, "timestamp": str(1785734468581 + at_ms)}
     return event("price_change", price_changes=[element], **values)
@@ -198,7 +198,7 @@ def test_no_second_of_a_quiet_market_is_lost_at_midnight(tmp_path: Path) -> None
         Rotate(),
         State("1", book("1"), 1, MIDNIGHT + 25),
         State("2", book("2"), 1, MIDNIGHT + 25),
-        Frame(change(1), MIDNIGHT + 25),
+        Frame(dump("1", "2"), MIDNIGHT + 25),
         Socket("closed", MIDNIGHT + 40),
     ]
     record(tmp_path, lines, tracked=TRACKED)

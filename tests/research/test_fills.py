@@ -7,6 +7,7 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -117,6 +118,30 @@ def test_no_price_in_a_gap_after_the_recording_or_before_the_first_book(tmp_path
         assert not found.is_partial
     assert archive.fill("1", "buy", 1, at(2.9), latency=0.05).average == Decimal("0.51")
     assert archive.fill("1", "buy", 1, at(2.9), latency=0.15).gap
+
+
+def test_many_orders_are_filled_as_each_alone(tmp_path: Path) -> None:
+    lost = Lost(3, 4, {"connection": "c1", "markets": [SLUG]})
+    cheap = change("0.50", "100", side="SELL", best_ask="0.50")
+    lines = [Socket(tokens=("1", "2")), Frame(dump("1", "2"), 1), Frame(cheap, 2), lost, Socket("closed", 10)]
+    record(tmp_path, lines, tracked=TRACKED)
+    archive = Archive(tmp_path)
+    times = [at(second) for second in (2.5, 0.5, 1.5, 3.5, 1.9, 11)]
+    sizes: list[Decimal | float | str] = [20, 1, "20.5", 1, 10**6, 2]
+    sides = ["buy", "buy", "sell", "buy", "sell", "buy"]
+    frame = archive.fills("1", sides, sizes, times, latency=0.25)
+    assert frame["time"].tolist() == [moment + timedelta(seconds=0.25) for moment in times]
+    for row, side, size, moment in zip(frame.to_dict("records"), sides, sizes, times, strict=True):
+        one = archive.fill("1", side, size, moment, latency=0.25)
+        assert (row["filled"], row["levels"], row["gap"]) == (float(one.filled), one.levels, one.gap)
+        assert (row["is_partial"], row["side"]) == (one.is_partial, one.side)
+        for name in ("value", "average", "worst"):
+            amount = getattr(one, name)
+            assert pd.isna(row[name]) if amount is None else row[name] == float(amount)
+        assert pd.isna(row["age_s"]) if one.age is None else row["age_s"] == one.age.total_seconds()
+    assert len(archive.fills(SLUG, "buy", 1, times, outcome="Down")) == len(times)
+    with pytest.raises(ArgumentError, match="2, 6 rows"):
+        archive.fills("1", "buy", [1, 2], times)
 
 
 @pytest.mark.parametrize(

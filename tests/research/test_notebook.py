@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
 
+from marketarchive.items import Market, PriceSnapshot
 from marketarchive.research.labels.ground_truth import ground_truth
-from marketarchive.times import SECOND, from_iso
+from marketarchive.times import SECOND, from_iso, utc
 from tests.e2e.harness import ROOT
+from tests.master.markets import START, market, priced, resolved
 from tests.research.conftest import Simulated
 from tests.research.notebook import NOTEBOOKS, execute
 from tests.research.simulated_rounds import Lost, archive, rounds
+from tests.research.test_catalog import put
 from tests.research.test_unified import settle
 
 pytestmark = pytest.mark.e2e
@@ -112,6 +116,44 @@ def test_perpetuals_of_all_venues_are_compared(tmp_path: Path) -> None:
     assert "partial: 5 rows, wrong: nothing" in text
     [apart] = [line.split() for line in text.splitlines() if line.startswith("BTC")]
     assert apart[:3] == ["BTC", "2.0", "2.0"], "times at which both have a rate; basis points between them"
+
+
+def test_the_catalogue_of_a_moment_knows_no_later_title_price_or_result(tmp_path: Path) -> None:
+    root, hour = tmp_path / "out", 3600
+    root.mkdir()
+
+    def listed(t: float, name: str, **said: Any) -> Market:
+        said = {"title": f"Will {name}?", "outcomes": ("Yes", "No"), "event_id": name, **said}
+        return market(t, market_id=name, **said)
+
+    def quoted(t: float, name: str, yes: str) -> PriceSnapshot:
+        return priced(t, market_id=name, yes_price=Decimal(yes), no_price=1 - Decimal(yes))
+
+    put(
+        root,
+        *(listed(0, name, status="active") for name in ("rain", "snow", "wind")),
+        quoted(0, "rain", "0.5"),
+        quoted(0, "snow", "0.4"),
+        *(quoted(4 * hour, name, yes) for name, yes in (("rain", "0.6"), ("snow", "0.3"), ("wind", "0.5"))),
+        *(quoted(7 * hour, name, yes) for name, yes in (("rain", "0.9"), ("snow", "0.1"))),
+        resolved(8 * hour, market_id="rain", payouts=("1", "0"), resolved_at=utc(START + 7 * hour * SECOND)),
+        resolved(9 * hour, market_id="snow", payouts=("0", "1"), resolved_at=utc(START + 7 * hour * SECOND)),
+        listed(9 * hour, "wind", status="active", title="Will wind, officially?"),
+        quoted(10 * hour, "wind", "0.7"),
+        listed(
+            10 * hour, "told", status="resolved", payouts=("1", "0"), resolved_at=utc(START - hour * SECOND)
+        ),
+    )
+    text = shown(document := run("catalogue", root))
+    assert pictures(document) == 3
+    assert "T is 2025-11-21 09:50 UTC: 3 markets were known, now 4" in text
+    assert "1 edits since T" in text
+    assert "train: 1 markets" in text
+    scores = {line.rpartition("  ")[0].strip(): line.split()[-1] for line in text.splitlines() if line}
+    assert scores["price as known at T"] == "0.125", "of 0.6 and 0.3"
+    assert scores["leaked: last price"] == "0.010", "of 0.9 and 0.1"
+    unobserved = next(line.split() for line in text.splitlines() if line.startswith("False"))
+    assert unobserved == ["False", "1", "100%", "0%"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS.values(), ids=NOTEBOOKS)

@@ -121,20 +121,20 @@ def test_the_notebook_sees_the_books(simulated: Simulated, table: pa.Table) -> N
     archive = Archive(simulated.root)
     frame = archive.books()
     assert len(frame) == table.num_rows
-    assert frame["received_at"].is_monotonic_increasing
+    assert frame["time"].is_monotonic_increasing
     assert ((frame["best_bid"] + frame["best_ask"]) / 2 - frame["mid"]).abs().max() < 1e-12
-    slug = frame["slug"].iloc[0]
+    slug = frame["market"].iloc[0]
     one = archive.books(market=slug)
-    assert set(one["slug"]) == {slug}
-    assert len(one) == (frame["slug"] == slug).sum() == len(archive.books(market=one["market"].iloc[0]))
+    assert set(one["market"]) == {slug}
+    assert len(one) == (frame["market"] == slug).sum() == len(archive.books(market=one["market_id"].iloc[0]))
     assert set(archive.books(token=one["token"].iloc[0])["outcome"]) == {one["outcome"].iloc[0]}
     assert len(archive.books(asset="BTC")) == len(frame)
     with pytest.raises(ArgumentError, match="there is BTC"):
         archive.books(asset="ETH")
-    middle = frame["received_at"].iloc[len(frame) // 2]
+    middle = frame["time"].iloc[len(frame) // 2]
     parts = [archive.books(end=middle), archive.books(start=middle.isoformat())]
     assert sum(map(len, parts)) == len(frame)
     assert min(map(len, parts)) > 0
     known = archive.markets()
-    assert slug in set(known["slug"])
+    assert slug in set(known["market"])
     assert len(archive.gaps()) == len(simulated.output.gaps())  # a busy machine misses a tick

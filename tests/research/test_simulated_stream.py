@@ -113,7 +113,7 @@ def test_the_book_at_any_moment_is_the_venues_or_says_that_it_may_not_be(recorde
     sound = told = 0
     for _ in range(60):
         row = quotes.iloc[random.randrange(len(quotes))]
-        moment = row["received_at"] + pd.Timedelta(milliseconds=random.randrange(3_000))
+        moment = row["time"] + pd.Timedelta(milliseconds=random.randrange(3_000))
         book = archive.book_at(row["token"], moment, exact=True)
         assert book is not None
         if book.gap:
@@ -156,6 +156,6 @@ def test_coverage_adds_up_and_knows_the_gaps(recorded: Recorded) -> None:
     gaps = archive.gaps("stream")
     concerned = {slug for markets in gaps["markets"].dropna() for slug in markets}
     assert concerned
-    assert set(seen.loc[seen["gapped_s"] > 0, "slug"]) >= concerned & set(seen["slug"])
-    now = seen[seen["slug"].isin(concerned)]
+    assert set(seen.loc[seen["gapped_s"] > 0, "market"]) >= concerned & set(seen["market"])
+    now = seen[seen["market"].isin(concerned)]
     assert now["observed_s"].sum() > now["gapped_s"].sum() > 0

@@ -81,6 +81,9 @@ def test_no_product_has_a_state_that_is_not_sound(tmp_path: Path, payload: bytes
         assert (held.bids[0][0], held.asks[0][0], held.verified) == (UP_BID, UP_ASK, "ok")
         assert (held.is_unsound, held.gap) == (not is_sound, not is_sound)
         assert found.fill("1", "buy", 1, at(second)).gap is not is_sound
+    many = found.books_at("1", [at(second) for second in (2, 4, 7)])
+    assert many["gap"].tolist() == [False, True, False]
+    assert set(many["best_bid"]) == {UP_BID}
     assert not found.book_at("2", at(2)).gap  # type: ignore[union-attr]
 
 
@@ -89,7 +92,7 @@ def test_frames_mark_what_is_not_sound(tmp_path: Path, payload: bytes) -> None:
     quotes = archive(tmp_path, payload).quotes(token="1")
     marked = quotes[quotes["is_crossed"] | (quotes["verified"] == "failed")]
     assert set(quotes["verified"]) <= {"ok", "failed", "not_available"}
-    assert marked["received_at"].tolist() == [at(3)]
+    assert marked["time"].tolist() == [at(3)]
 
 
 def test_a_polled_book_that_failed_is_no_observation(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from marketarchive.research.checks.check import CheckResult, share
 from marketarchive.research.engine import connect
 from marketarchive.research.labels.label import Label
 from marketarchive.research.products.updown.canonical.columns import schema
+from marketarchive.research.products.updown.rounds import recorded
 from marketarchive.research.products.updown.validation import (
     coverage_bounds,
     inputs,
@@ -86,6 +87,7 @@ def at(second: float) -> datetime:
 def row(t: int, **changes: Any) -> dict[str, Any]:
     """A second in which both streams were observed."""
     return {
+        "time": at(t),
         "t": t,
         "tau": DURATION - t,
         "market_id": SLUG,
@@ -592,6 +594,13 @@ def test_the_worst_state_is_the_state_of_all() -> None:
     assert state_of([check("pass"), check("warn"), check("nothing to check")]) == "warn"
     assert state_of([check("nothing to check"), check("pass")]) == "pass"
     assert state_of([check("nothing to check")]) == "nothing to check"
+
+
+def test_a_round_is_of_the_recording_unless_it_ended_before(tmp_path: Path) -> None:
+    early, late = labelled(end_ns=NOON), labelled(end_ns=NOON + 1)
+    assert recorded(tmp_path, [early, late]) == [early, late], "nothing was recorded"
+    record(tmp_path, [Socket(tokens=("a", "b")), Socket("closed", 20)])
+    assert recorded(tmp_path, [early, late]) == [late]
 
 
 def test_an_empty_archive_has_a_report_that_is_no_pass(tmp_path: Path) -> None:

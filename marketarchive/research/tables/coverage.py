@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from marketarchive.research.tables.seconds import Mask, States
 
+_STATES = {UNKNOWN: "unknown", GAPPED: "gapped", QUIET: "quiet", OBSERVED: "observed"}
 SLICE_S = 300
 """Seconds of the stretches that a row tells apart."""
 
@@ -85,6 +86,7 @@ def make(task: Task) -> MadeTable:
         | {
             "asset": assets.get(key) or task.markets.asset(key[1] or key[0], partition.venue),
             "slices": _slices(states, day),
+            "spans": _spans_of(states, day),
         }
         for key, states in found.items()
     ]
@@ -216,6 +218,19 @@ def _slices(states: States, day: Day) -> list[dict[str, Any]]:
     ]
 
 
+def _spans_of(states: States, day: Day) -> list[dict[str, Any]]:
+    """Return successive tracked seconds of one state: when they begin, how many they are."""
+    import numpy as np
+
+    starts = np.concatenate(([0], np.flatnonzero(np.diff(states)) + 1))
+    lengths = np.diff(np.append(starts, SECONDS))
+    return [
+        {"start": day.first + int(start) * US, "seconds": int(length), "state": _STATES[states[start]]}
+        for start, length in zip(starts, lengths, strict=True)
+        if states[start] != UNTRACKED
+    ]
+
+
 def nothing() -> pa.Table:
     """Return the stored table's columns without a row."""
     import pyarrow as pa
@@ -247,5 +262,6 @@ def _schema() -> pa.Schema:
             ("gapped_s", count),
             ("unknown_s", count),
             ("slices", pa.list_(pa.struct([("start", moment), *known]))),
+            ("spans", pa.list_(pa.struct([("start", moment), ("seconds", count), ("state", text)]))),
         ]
     )

@@ -36,7 +36,7 @@ VERSIONS = {
     "open_interest": 1,
     "instruments": 1,
     "borrow_rates": 1,
-    "coverage": 7,
+    "coverage": 8,
 }
 """Raised when a table's columns or their meaning change: all its days are then made again. In the order in
 which tables are made, since some are made from others."""

@@ -36,6 +36,12 @@ class Day:
         first, last = (start - self.first) // US, (end - self.first) // US
         mask[max(0, first) : max(0, last)] = True
 
+    def during(self, start: int, end: int) -> Mask:
+        """Return a mask of the seconds at whose end `start` <= t < `end`."""
+        found = self.none()
+        self.hold(found, start - 1, end - 1)
+        return found
+
     def touch(self, mask: Mask, start: int, end: int) -> None:
         """Mark the seconds of which any part lies within `start` and `end`; an instant touches one."""
         first, last = (start - self.first) // US, -((self.first - end) // US)

@@ -122,9 +122,9 @@ def test_a_row_a_window_has_both_rules_strikes_and_outcomes(recorded: Path) -> N
 def test_labels_are_chosen_by_venue(recorded: Path) -> None:
     archive = Archive(recorded)
     archive.pairs(windows=True)  # brings labels up to date
-    assert set(archive.labels()["platform"]) == {"polymarket", "kalshi"}
-    assert list(archive.labels(venue="kalshi")["market_id"]) == [TICKER]
-    assert list(archive.labels(TICKER, venue="polymarket")["market_id"]) == []
+    assert set(archive.labels()["venue"]) == {"polymarket", "kalshi"}
+    assert list(archive.labels(venue="kalshi")["market"]) == [TICKER]
+    assert list(archive.labels(TICKER, venue="polymarket")["market"]) == []
 
 
 def test_the_command_writes_both(recorded: Path) -> None:

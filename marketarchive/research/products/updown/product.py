@@ -9,6 +9,7 @@ import msgspec
 
 from marketarchive.exceptions import ArchiveError
 from marketarchive.invocation import command
+from marketarchive.research.checks.check import share
 from marketarchive.research.derived import Progress
 from marketarchive.research.labels.ground_truth import ground_truth
 from marketarchive.research.labels.label import Label
@@ -16,17 +17,12 @@ from marketarchive.research.labels.label_files import PARQUET
 from marketarchive.research.products.updown.canonical.dataset import canonical, path_of
 from marketarchive.research.products.updown.report import depth, outcomes, rounds, sections
 from marketarchive.research.products.updown.report.round_chart import one_round
-from marketarchive.research.products.updown.rounds import labels_of
+from marketarchive.research.products.updown.rounds import VENUES, labels_of, recorded
 from marketarchive.research.products.updown.validation.validate import JSON as VALIDATION
-from marketarchive.research.products.updown.validation.validate import VENUES
 from marketarchive.research.report.part import Found, Product, ReportPart
 from marketarchive.research.report.scope import ReportScope
-from marketarchive.research.report.shares import observed
 from marketarchive.times import from_iso
 from marketarchive.venues import venues
-
-BOOKS = ("stream", "orderbook")
-SPOT = "crypto_prices_chainlink"
 
 
 def prepare(root: Path, since: int, until: int, master_url: str | None, progress: Progress) -> None:
@@ -42,8 +38,7 @@ def part(found: Found) -> ReportPart:
     levels = depth.spread_and_depth(found.connection, about, labels)
     validation = _validation(about)
     feeds = venues()["polymarket"].feeds
-    books = found.seen.total(title for feed in BOOKS for title in feeds[feed].titles.values())
-    prices = found.seen.total((feeds["reference"].titles[SPOT],))
+    seen = rounds.observed(found.connection, about, labels, found.known.tokens)
     reproduced = sum(each.verdict == "reproduced" for each in labels)
     differing = sum(each.verdict == "differs" for each in labels)
     proven = reproduced + differing
@@ -56,8 +51,8 @@ def part(found: Found) -> ReportPart:
             (7, sections.reproduced(labels, about)),
         ],
         figures=[
-            (1, observed(books), "of rounds' tracked seconds observed or proven quiet"),
-            (1, observed(prices), "of seconds with a Chainlink price observed"),
+            (1, share(seen["pm"], seen["seconds"]), "of the rounds' seconds with both books observed"),
+            (1, share(seen["cl"], seen["seconds"]), "of the rounds' seconds with a Chainlink price observed"),
             (
                 5,
                 f"{reproduced:,} of {proven:,}",
@@ -78,7 +73,7 @@ def part(found: Found) -> ReportPart:
 def _labels(about: ReportScope) -> list[Label]:
     return [
         each
-        for each in labels_of(about.root)
+        for each in recorded(about.root, labels_of(about.root))
         if each.start_ns < about.until and each.end_ns > about.since and about.has(each.asset)
     ]
 

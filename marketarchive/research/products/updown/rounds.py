@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from marketarchive.archive.ledger import Entry
+from marketarchive.archive.ledger import Entry, Ledger
+from marketarchive.archive.reader import SEGMENT_KINDS
 from marketarchive.exceptions import ArchiveError
 from marketarchive.research.derived import Progress
 from marketarchive.research.labels.label import Label
@@ -19,12 +20,33 @@ from marketarchive.research.products.updown.labels import boundary_prices, estim
 from marketarchive.research.products.updown.labels.labels import PLATFORM, MarketWindow, label, wanted
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.tables.partitions import feeds, feeds_with, stamp_of
-from marketarchive.times import DAY
+from marketarchive.times import DAY, from_iso
+
+VENUES = frozenset({"polymarket", "chainlink"})
+"""Whose feeds are joined to rounds."""
 
 
 def labels_of(root: Path) -> list[Label]:
     """Return the labels of these rounds alone, as they were made last."""
     return [each for each in read_labels(root) if is_mine(each)]
+
+
+def recorded(root: Path, labels: Sequence[Label]) -> list[Label]:
+    """Return the labels of rounds of the recording: those that ended after its first book or price.
+
+    The catalogue names many that ended long before, of which nothing can be known. Without a recording it is
+    all of them. Raises ArchiveError.
+    """
+    feeds_of = feeds_with("books") | feeds_with("reference_prices")
+    begins = [
+        from_iso(each["first"])
+        for each in Ledger(root).entries()
+        if each.kind in SEGMENT_KINDS
+        and each["venue"] in VENUES
+        and (each["venue"], each["feed"]) in feeds_of
+    ]
+    first = min(begins, default=None)
+    return [each for each in labels if first is None or each.end_ns > first]
 
 
 def is_mine(label: Label) -> bool:

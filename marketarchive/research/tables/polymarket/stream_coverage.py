@@ -22,6 +22,7 @@ from marketarchive.research.tables.coverage_inputs import (
 )
 from marketarchive.research.tables.extract import Names, lines
 from marketarchive.research.tables.seconds import Day
+from marketarchive.research.tables.soundness import SOUND
 from marketarchive.research.tables.subscriptions import SubscriptionLine, SubscriptionSpan, spans, tracked
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from marketarchive.research.tables.seconds import Mask
 
+_FOR_EVER = 2**62
 _STATE = "run, token, hash, event_time, received_at, seq, index, position"
 _EVENT = '{"event_type":"VARCHAR","market":"VARCHAR","assets_ids":["VARCHAR"]}'
 
@@ -85,17 +87,21 @@ def watched(read: Reading) -> Iterator[Watched]:
         for found_in, name, token, times in run(
             connection,
             f"""SELECT run, connection, token, list(epoch_us(received_at) ORDER BY received_at)
-                FROM {books} GROUP BY run, connection, token""",
+                FROM {books} WHERE {SOUND} GROUP BY run, connection, token""",
         )
     }
+    unsound = _unsound(connection, books, changes)
     states = f"""
-        (SELECT {_STATE} FROM {changes} UNION ALL SELECT {_STATE} FROM {books})"""
+        (SELECT {_STATE} FROM {changes} WHERE {SOUND} UNION ALL
+         SELECT {_STATE} FROM {books} WHERE {SOUND})"""
     looks = f"(SELECT * FROM {books} WHERE route IN ('book', 'books'))"
     proofs = proofs_of(connection, looks, states)
     for (found_in, _), market in _by_market(spans(reported, seen, ends), markets, read.names).items():
         covered = _covered(market.spans, bases, day)
         observed, anywhere = day.none(), day.none()
         for name, mask in covered.items():
+            for start, end in unsound.get((found_in, name, market.id or ""), ()):
+                mask[day.during(start, end)] = False
             seconds = arrivals.get((found_in, name, market.id), ())
             observed |= mask & day.since(day.at(seconds), STREAM_S)
             anywhere |= mask
@@ -111,6 +117,30 @@ def watched(read: Reading) -> Iterator[Watched]:
             frozenset(market.tokens),
             frozenset(covered),
         )
+
+
+def _unsound(
+    connection: duckdb.DuckDBPyConnection, books: str, changes: str
+) -> dict[tuple[str, str, str], list[tuple[int, int]]]:
+    """Return by run, connection and market: from each unsound state to the next sound one of its token."""
+    columns = "run, connection, market, token, received_at, seq, index, position"
+    found: dict[tuple[str, str, str], list[tuple[int, int]]] = defaultdict(list)
+    for found_in, name, market, start, end in run(
+        connection,
+        f"""WITH messages AS (
+                SELECT {columns}, {SOUND} AS is_sound FROM {books} WHERE connection IS NOT NULL UNION ALL
+                SELECT {columns}, {SOUND} FROM {changes} WHERE is_stale IS DISTINCT FROM true)
+            SELECT run, connection, market, start, "end" FROM (
+                SELECT *, epoch_us(received_at) AS start,
+                       min(epoch_us(received_at)) FILTER (is_sound) OVER (
+                           PARTITION BY run, connection, token ORDER BY received_at, seq, index, position
+                           ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS "end"
+                FROM messages
+                SEMI JOIN (FROM messages WHERE NOT is_sound) USING (run, connection, token))
+            WHERE NOT is_sound""",
+    ):
+        found[found_in, name, market].append((start, _FOR_EVER if end is None else end))
+    return found
 
 
 def _read_others(connection: duckdb.DuckDBPyConnection, paths: list[str]) -> None:

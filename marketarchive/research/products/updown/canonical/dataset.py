@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ from marketarchive.research.products.updown.canonical.columns import (
     written,
 )
 from marketarchive.research.products.updown.canonical.grid import Grid, Inputs
-from marketarchive.research.products.updown.rounds import labels_of
+from marketarchive.research.products.updown.rounds import labels_of, recorded
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.tables.partitions import (
     METADATA,
@@ -57,7 +57,7 @@ VERSION = 5
 CARRY_S = 60
 """Seconds for which a value is carried, by default."""
 
-TABLES = ("gaps", "books", "book_changes", "quotes", "reference_prices")
+TABLES = ("gaps", "books", "book_changes", "quotes", "reference_prices", "coverage")
 ROWS_AT_ONCE = 1_000_000
 """Rows that are made at a time: bounds memory."""
 PARTS_WAITING = 8
@@ -70,6 +70,7 @@ class PartMetadata(msgspec.Struct):
     key: str
     rows: int
     groups: tuple[int, int]  # its row groups in the file, the second not included
+    carry_s: int = CARRY_S
 
 
 class Contents(msgspec.Struct):
@@ -77,6 +78,7 @@ class Contents(msgspec.Struct):
 
     parts: dict[str, PartMetadata]
     clock: str
+    all_labelled: bool = False  # whether it has rounds that ended before the recording
 
 
 @dataclass
@@ -112,6 +114,18 @@ def path_of(clock: str, *, partitioned: bool = False) -> PurePosixPath:
     return PurePosixPath("research", stem if partitioned else f"{stem}.parquet")
 
 
+def is_partitioned(root: Path, clock: str) -> bool:
+    """Return whether the dataset of a clock is stored as a folder alone."""
+    folder = root / path_of(clock, partitioned=True)
+    return folder.is_dir() and not (root / path_of(clock)).exists()
+
+
+def stored_files(root: Path, path: PurePosixPath) -> list[Path]:
+    """Return the files of a dataset, one or one a day; none where there is none."""
+    there = root / path
+    return sorted(there.glob("date=*/canonical.parquet")) if there.is_dir() else [there] * there.exists()
+
+
 def canonical(
     root: Path,
     since: int | None = None,
@@ -119,27 +133,30 @@ def canonical(
     *,
     clock: Clock = "observation",
     assets: Collection[str] | None = None,
-    carry_s: int = CARRY_S,
+    carry_s: int | None = None,
     partitioned: bool = False,
+    all_labelled: bool | None = None,
     master_url: str | None = None,
     progress: Progress | None = None,
 ) -> Canonical:
     """Update the dataset of labelled rounds of days touching `since` <= time < `until` (ns).
 
     Other days, and assets that are not among `assets`, stay as they are. `partitioned` writes a folder with
-    a file per day in place of one file.
+    a file per day in place of one file. carry_s: for so long a value is carried; None: as in the stored
+    dataset, of what is new in it as in its newest part, by default CARRY_S. `all_labelled` includes rounds
+    that ended before the recording; None: if the stored dataset does.
     One call at a time; another waits. Raises ArchiveError, ArgumentError, ConfigurationError, DiskError.
     """
     require()
     if clock not in CLOCKS:
         raise ArgumentError(f"clock {clock!r} is none of {', '.join(CLOCKS)}")
-    if carry_s < 0:
+    if carry_s is not None and carry_s < 0:
         raise ArgumentError(f"a value cannot be carried for {carry_s} s")
     import duckdb
 
     try:
         with exclusive_lock(root / "research" / "canonical.lock"):
-            build = _Build(root, clock, carry_s, master_url, progress or NullProgress())
+            build = _Build(root, clock, carry_s, all_labelled, master_url, progress or NullProgress())
             return build.make(since, until, assets, partitioned=partitioned)
     except duckdb.Error as error:
         raise ArchiveError(f"the tables cannot be joined: {str(error).splitlines()[0]}") from error
@@ -149,11 +166,18 @@ def canonical(
 
 class _Build:
     def __init__(
-        self, root: Path, clock: Clock, carry_s: int, master_url: str | None, progress: Progress
+        self,
+        root: Path,
+        clock: Clock,
+        carry_s: int | None,
+        all_labelled: bool | None,
+        master_url: str | None,
+        progress: Progress,
     ) -> None:
         self._root = root
         self._clock = clock
         self._carry_s = carry_s
+        self._all_labelled = all_labelled
         self._master_url = master_url
         self._progress = progress
 
@@ -161,10 +185,16 @@ class _Build:
         self, since: int | None, until: int | None, assets: Collection[str] | None, *, partitioned: bool
     ) -> Canonical:
         started = RealClock().now_ns()
-        if self._is_former(partitioned=partitioned):
+        stored = self._stored_contents(partitioned=partitioned)
+        if None in stored:
             since = until = assets = None  # rows of two versions do not mix
+        if self._all_labelled is None:
+            self._all_labelled = any(each is not None and each.all_labelled for each in stored)
         parts: dict[str, list[Label]] = {}
-        for each in sorted(labels_of(self._root), key=lambda one: (one.start_ns, one.market_id)):
+        labelled = labels_of(self._root)
+        if not self._all_labelled:
+            labelled = recorded(self._root, labelled)
+        for each in sorted(labelled, key=lambda one: (one.start_ns, one.market_id)):
             parts.setdefault(f"{iso(each.start_ns)[:10]}/{each.asset}", []).append(each)
         chosen = {
             part: found
@@ -175,8 +205,9 @@ class _Build:
         _normalize(self._root, labels, self._master_url, self._progress)
         self._tokens = tokens_by_market(names(self._root, self._master_url))
         done = Canonical(path_of(self._clock, partitioned=partitioned), markets=len(labels))
+        self._carries = self._carries_of(chosen, partitioned=partitioned)
         self._stored = list(self._stamps(labels)) if labels else []
-        keys = {part: self._key(found) for part, found in chosen.items()}
+        keys = {part: self._key(found, self._carries[part]) for part, found in chosen.items()}
         self._progress.total(len(labels))
         self._progress.begin("canonical")
         folder = self._root / done.path
@@ -191,24 +222,40 @@ class _Build:
             done.manifest = self._manifest(started, done, keys)
         return done
 
-    def _is_former(self, *, partitioned: bool) -> bool:
-        """Return whether nothing of the stored dataset can be kept."""
+    def _stored_contents(self, *, partitioned: bool) -> list[Contents | None]:
+        """Return the metadata of the stored files; None for one of which nothing can be kept."""
         path = self._root / path_of(self._clock, partitioned=partitioned)
         stored = path.glob("date=*/canonical.parquet") if partitioned else [path]
-        return any(each.exists() and contents_of(each) is None for each in stored)
+        return [contents_of(each) for each in stored if each.exists()]
 
-    def _key(self, labels: Sequence[Label]) -> str:
+    def _carries_of(self, parts: Collection[str], *, partitioned: bool) -> dict[str, int]:
+        """Return for how many seconds a value is carried in each of `parts`."""
+        if self._carry_s is not None:
+            return dict.fromkeys(parts, self._carry_s)
+        path = self._root / path_of(self._clock, partitioned=partitioned)
+        files = sorted(path.glob("date=*/canonical.parquet")) if partitioned else [path]
+        stored = {
+            part: made.carry_s
+            for contents in map(contents_of, files)
+            if contents is not None
+            for part, made in contents.parts.items()
+        }
+        newest = stored[max(stored)] if stored else CARRY_S
+        return {part: stored.get(part, newest) for part in parts}
+
+    def _key(self, labels: Sequence[Label], carry_s: int) -> str:
         """Return a hash of all that the rows of these rounds depend on."""
         tokens = {each.market_id: sorted(self._tokens.get(each.market_id, {}).items()) for each in labels}
-        first, last = canonical_inputs.span(labels, self._carry_s)
+        first, last = canonical_inputs.span(labels, carry_s)
         stamps = {path: key for day, path, key in self._stored if touches(day, first, last)}
-        parts = [VERSION, self._clock, self._carry_s, [repr(each) for each in labels], tokens, stamps]
+        parts = [VERSION, self._clock, carry_s, [repr(each) for each in labels], tokens, stamps]
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
     def _stamps(self, labels: Sequence[Label]) -> Iterator[tuple[int, str, str]]:
         """Yield for every input file: begin of its day (ns), its path, the key of what it was made from."""
+        span = canonical_inputs.span(labels, max(self._carries.values()))
         for table in TABLES:
-            for path in files(self._root, table, *canonical_inputs.span(labels, self._carry_s)):
+            for path in files(self._root, table, *span):
                 stamp = stamp_of(path)
                 yield day_of(path), str(path.relative_to(self._root)), "" if stamp is None else stamp.key
 
@@ -262,29 +309,34 @@ class _Build:
                     count += each.num_rows
                     groups += each.num_rows > 0
                 contents[part] = PartMetadata(
-                    kept[part].key if part in kept else keys[part], count, (first, groups)
+                    kept[part].key if part in kept else keys[part],
+                    count,
+                    (first, groups),
+                    kept[part].carry_s if part in kept else self._carries[part],
                 )
                 done.rows += 0 if part in kept else count
-            writer.metadata = msgspec.json.encode(Contents(contents, self._clock)).decode()
+            writer.metadata = msgspec.json.encode(
+                Contents(contents, self._clock, all_labelled=bool(self._all_labelled))
+            ).decode()
         if source is not None:
             source.close()
         _settle(temporary, path)
 
     def _tables(self, parts: dict[str, list[Label]]) -> Generator[tuple[str, pa.Table]]:
         """Yield (part, its rows) in order; the inputs of the next are read meanwhile."""
-        batches = list(_batches(parts))
+        batches = list(_batches(parts, self._carries))
         with closing(connect(self._root / "tables" / ".spill")) as engine, ThreadPoolExecutor(1) as reader:
 
             def ahead(some: list[str]) -> Future[Inputs]:
                 labels = [one for part in some for one in parts[part]]
-                given = (engine, self._root, labels, self._tokens, self._carry_s, self._clock)
+                given = (engine, self._root, labels, self._tokens, self._carries[some[0]], self._clock)
                 return reader.submit(canonical_inputs.read, *given)
 
             waiting = deque(map(ahead, batches[:1]))
             for number, some in enumerate(batches, 1):
                 inputs = waiting.popleft().result()
                 waiting.extend(map(ahead, batches[number : number + 1]))
-                grid = Grid(inputs, self._clock, self._carry_s)
+                grid = Grid(inputs, self._clock, self._carries[some[0]])
                 first = 0
                 for part in some:
                     last = first + len(parts[part])
@@ -300,7 +352,13 @@ class _Build:
             "dropped": done.dropped,
             "rows": done.rows,
         }
-        arguments = {"clock": self._clock, "carry_s": self._carry_s}
+        carries = {part: self._carries[part] for part in done.made}
+        same = set(carries.values())
+        arguments = {
+            "clock": self._clock,
+            "carry_s": same.pop() if len(same) == 1 else carries,
+            "all_labelled": self._all_labelled,
+        }
         versions = {"canonical": VERSION}
         return write_manifest(self._root, RealClock(), started, "canonical", arguments, versions, made)
 
@@ -365,14 +423,14 @@ def _rows_of(label: Label) -> int:
     return (label.end_ns - label.start_ns) // SECOND + 1
 
 
-def _batches(parts: dict[str, list[Label]]) -> Iterator[list[str]]:
-    """Yield parts of one day that are made together: their tables are read once for all of them."""
+def _batches(parts: dict[str, list[Label]], carries: Mapping[str, int]) -> Iterator[list[str]]:
+    """Yield parts of one day and carry that are made together: their tables are read once for all of them."""
     for _, of_day in groupby(sorted(parts), key=lambda part: part[:10]):
         some: list[str] = []
         count = 0
         for part in of_day:
             rows = sum(map(_rows_of, parts[part]))
-            if some and count + rows > ROWS_AT_ONCE:
+            if some and (count + rows > ROWS_AT_ONCE or carries[part] != carries[some[0]]):
                 yield some
                 some, count = [], 0
             some.append(part)

@@ -47,7 +47,9 @@ class Inputs:
     `tops`    token (a number), event_us, received_us, run, seq, index, position, bid, ask, source, is_proof
               (a whole book that the venue was asked for: it had not changed from event_us until received_us),
               verified (a place in VERDICTS)
-    `market_gaps`   market_no (a row of `rounds`), from_us, to_us: recorded gaps that concern a market
+    `market_gaps`   market_no (a row of `rounds`), stream (pm, cl), from_us, to_us: recorded gaps that concern
+              a market
+    `covered` market_no, from_s, to_s (both included): instants at which both books were known
     `references`  asset, sec (since the epoch), mid, source: of spot exchanges
     """
 
@@ -55,6 +57,7 @@ class Inputs:
     prices: ReceivedColumns
     tops: ReceivedColumns
     market_gaps: pa.Table
+    covered: pa.Table
     references: pa.Table
 
 
@@ -82,8 +85,13 @@ class Grid:
         self._begins = np.cumsum(self._lengths) - self._lengths  # where each round's seconds begin
         times = (self._start, self._lengths, self._begins)
         self._prices = _Prices(inputs.prices, inputs.rounds, times, clock, carry_s)
-        self._books = _Books(inputs.tops, inputs.rounds, times, clock, carry_s)
         self._is_in_gap = self._in_gaps(inputs.market_gaps)
+        is_missing = np.zeros(len(self._is_in_gap), bool)
+        if clock == "observation":  # of gaps and proofs nobody knew at the second
+            is_missing = self._in_gaps(inputs.market_gaps.filter(_is_of("pm")), begun=1)
+        self._books = _Books(
+            inputs.tops, inputs.rounds, times, clock, carry_s, self._covered(inputs.covered), is_missing
+        )
         self._references = _References(inputs.references, inputs.rounds)
 
     def rows(self, first: int = 0, last: int | None = None) -> pa.Table:
@@ -123,14 +131,24 @@ class Grid:
         }
         return pa.table([_typed(out[field.name], field.type) for field in written()], schema=written())
 
-    def _in_gaps(self, market_gaps: pa.Table) -> Array:
+    def _in_gaps(self, market_gaps: pa.Table, begun: int = 0) -> Array:
+        """Return per row whether a gap touches the second; `begun` leaves out so many at its beginning."""
+        number = _ints(market_gaps, "market_no")[:-1]
+        first = _ints(market_gaps, "from_us")[:-1] // US + begun
+        return self._marked(number, first, -(-_ints(market_gaps, "to_us")[:-1] // US))
+
+    def _covered(self, covered: pa.Table) -> Array:
+        number = _ints(covered, "market_no")[:-1]
+        return self._marked(number, _ints(covered, "from_s")[:-1], _ints(covered, "to_s")[:-1])
+
+    def _marked(self, number: Array, from_s: Array, to_s: Array) -> Array:
+        """Return per row whether any span of its round, both ends included, has its second."""
         import numpy as np
 
-        number = _ints(market_gaps, "market_no")[:-1]
         begin, start = self._begins[number], self._start[number]
         last = self._lengths[number] - 1
-        first = np.clip(_ints(market_gaps, "from_us")[:-1] // US - start, 0, last + 1)
-        end = np.clip(-(-_ints(market_gaps, "to_us")[:-1] // US) - start + 1, first, last + 1)
+        first = np.clip(from_s - start, 0, last + 1)
+        end = np.clip(to_s - start + 1, first, last + 1)
         change = np.zeros(self._lengths.sum() + 1, np.int64)
         np.add.at(change, begin + first, 1)
         np.add.at(change, begin + end, -1)
@@ -238,11 +256,17 @@ class _Books:
         times: tuple[Array, Array, Array],
         clock: Clock,
         carry_s: int,
+        is_covered: Array,
+        is_missing: Array,
     ) -> None:
         import numpy as np
 
         self._columns, self._sources, self._carry_s = tops.columns, tops.sources, carry_s
+        self._is_covered, self._is_missing = is_covered, is_missing
         start, lengths, begins = times
+        second = np.arange(len(is_covered)) - np.repeat(begins - start, lengths)
+        known = np.maximum.accumulate(np.where(is_covered, np.arange(len(is_covered)), -1))
+        self._known = np.where(known >= np.repeat(begins, lengths), second[known], 0)
         self._count = count = int(lengths.sum())
         self._sec = sec = seconds_of(tops.columns[_AT[clock]])
         sides = [_ints(rounds, name, missing=-1)[:-1] for name in ("up", "down")]
@@ -284,8 +308,9 @@ class _Books:
         event, source = of["event_us"], of["source"]
         has_up, has_down = up.top >= 0, down.top >= 0
         is_known = has_up | has_down
-        is_carried = (up.is_old & ~up.is_quiet) | (down.is_old & ~down.is_quiet)
-        is_quiet = (up.is_old & up.is_quiet) | (down.is_old & down.is_quiet)
+        is_old = up.is_old | down.is_old
+        is_proven = ~((up.is_old & ~up.is_quiet) | (down.is_old & ~down.is_quiet))
+        is_observed = self._is_covered[seconds.place] | (is_proven & ~self._is_missing[seconds.place])
         is_early = (has_up & (sec[up.top] < seconds.start)) | (has_down & (sec[down.top] < seconds.start))
         newer = np.where(has_up & ~(has_down & (event[down.top] > event[up.top])), up.top, down.top)
         of_up = np.where(has_up, source[up.top], source[down.top])
@@ -296,8 +321,8 @@ class _Books:
         )
         return out | {
             "pm_verified": _text(verdict, VERDICTS),
-            "pm_ffill": _known(is_carried, is_known),
-            "pm_quiet": _known(is_quiet & ~is_carried, is_known),
+            "pm_ffill": _known(~is_observed, is_known),
+            "pm_quiet": _known(is_old & is_observed, is_known),
             "preopen": _known(is_early, is_known),
             "pm_lag": _lags(of, newer),
             "pm_source": _text(np.where(is_known, of_up * len(sources) + of_down, -1), both),
@@ -311,7 +336,7 @@ class _Books:
         found = self._filled[cell]
         found = np.where(found >= cell - seconds.t, found, -1)
         top = self._newest[found]
-        proven = self._proven[found]
+        proven = np.maximum(self._proven[found], self._known[seconds.place])
         is_held = (top >= 0) & (seconds.sec <= np.maximum(self._sec[top], proven) + self._carry_s)
         top = np.where(is_held, top, -1)
         return _HeldSide(top, is_held & (seconds.sec > self._sec[top]), is_held & (proven >= seconds.sec))
@@ -328,6 +353,12 @@ class _HeldSide:
     top: Array
     is_old: Array
     is_quiet: Array
+
+
+def _is_of(stream: str) -> Any:
+    import pyarrow.compute as pc
+
+    return pc.field("stream") == stream
 
 
 def _lags(columns: Mapping[str, Array], places: Array) -> Array:

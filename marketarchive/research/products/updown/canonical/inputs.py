@@ -68,14 +68,15 @@ def read(
     prices = register_prices(connection, root, labels, carry_s)
     tops = reading.tops(root, _span(labels, carry_s), _numbers(labels, tokens), clock)
     create_gaps(connection, root, *span(labels, carry_s))
-    concern = connection.sql("SELECT market_no, from_us, to_us FROM market_gaps").to_arrow_table()
+    concern = connection.sql("SELECT market_no, stream, from_us, to_us FROM market_gaps").to_arrow_table()
+    proven = covered(connection, root, *span(labels, 0)) if clock == "observation" else nothing_covered()
     spans: dict[str, tuple[int, int]] = {}
     for each in labels:
         start, end = each.start_ns // SECOND, each.end_ns // SECOND
         first, last = spans.get(each.asset, (start, end))
         spans[each.asset] = min(start, first), max(end, last)
     found = references(connection, root, spans, clock)
-    return Inputs(made, *seen(connection, prices, tops, clock), concern, found)
+    return Inputs(made, *seen(connection, prices, tops, clock), concern, proven, found)
 
 
 def register_rounds(
@@ -232,6 +233,33 @@ def create_gaps(connection: duckdb.DuckDBPyConnection, root: Path, first: int, l
                    least(to_us, (start_s + duration) * 1000000) AS to_us
             FROM observed WHERE from_us <= (start_s + duration) * 1000000""",
     )
+
+
+def nothing_covered() -> pa.Table:
+    """Return the columns of `covered`, and no row."""
+    import pyarrow as pa
+
+    return pa.schema([(name, pa.int64()) for name in ("market_no", "from_s", "to_s")]).empty_table()
+
+
+def covered(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> pa.Table:
+    """Return when the books of `rounds` were observed or quiet, by the table `coverage`.
+
+    market_no, from_s, to_s: the whole seconds since the epoch, both included, at whose instant any recording
+    knew both books. Raises duckdb.Error.
+    """
+    found = files(root, "coverage", first, last)
+    paths = [path for path in found if path.parents[2].name == f"venue={VENUE.name}"]
+    if not paths:
+        return nothing_covered()
+    return connection.sql(f"""
+        SELECT market_no, from_s, to_s FROM (
+            SELECT slug, market, epoch(span.start)::BIGINT + 1 AS from_s,
+                   epoch(span.start)::BIGINT + span.seconds AS to_s
+            FROM (SELECT slug, market, unnest(spans) AS span FROM {stored(*paths)})
+            WHERE span.state IN ('observed', 'quiet'))
+        JOIN rounds ON coalesce(slug = rounds.market_id, market = rounds.condition_id)
+        WHERE to_s >= start_s AND from_s <= start_s + duration""").to_arrow_table()
 
 
 def _newest(seen: str) -> str:

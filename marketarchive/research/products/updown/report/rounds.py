@@ -71,6 +71,25 @@ def rounds(
     ]
 
 
+def observed(
+    connection: duckdb.DuckDBPyConnection,
+    scope: ReportScope,
+    labels: Sequence[Label],
+    names: Mapping[str, tuple[str, str]],
+) -> dict[str, int]:
+    """Count the seconds of `labels`, and those with both books (pm) and a price (cl) observed.
+
+    Raises duckdb.Error.
+    """
+    inputs.register_rows(connection, labels, names, scope.root / path_of("observation"))
+    [[seconds, pm, cl]] = run(
+        connection,
+        """SELECT (SELECT coalesce(sum(duration), 0)::BIGINT FROM rounds), count(*) FILTER (pm_ffill = 0),
+                  count(*) FILTER (cl_ffill = 0) FROM dataset WHERE t < duration""",
+    )
+    return {"seconds": seconds, "pm": pm, "cl": cl}
+
+
 def _has_any(point: tuple[Any, ...]) -> bool:
     return any(value is not None for value in point[:3])
 

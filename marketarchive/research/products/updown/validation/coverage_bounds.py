@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 RULE = (
     "Each round has one row for each second t = 0..duration, none missing and none twice. Of its duration "
     "(one denominator; the settlement row t = duration stands outside) the shares cl, pm and both of "
-    "observed seconds keep max(0, cl + pm - 1) <= both <= min(cl, pm). Observed: a value is there and not "
-    "carried, or, of books, it is proven that nothing changed (quiet)."
+    "observed seconds keep max(0, cl + pm - 1) <= both <= min(cl, pm). Observed: the value came in the "
+    "second, or, of books, it is proven that nothing changed (quiet), and no recorded gap concerns it."
 )
 NOT_TRUE = (
     "cl <= both is not true in general: the seconds with both are among those with Chainlink, so both <= cl. "
@@ -44,13 +44,13 @@ def check(connection: duckdb.DuckDBPyConnection) -> CheckResult:
             FROM ({_COUNTED}) WHERE NOT ({_HAS_ROWS}) OR NOT ({_IS_BOUND})
             ORDER BY abs(n - duration - 1) DESC, market_id LIMIT {OFFENDERS}""",
     )
-    shares = [f"{name} {share(seen[name], seen['seconds'])}" for name in ("cl", "pm", "quiet", "both")]
+    shares = [f"{name} {share(all_of[name], all_of['seconds'])}" for name in ("cl", "pm", "quiet", "both")]
     return CheckResult(
         "coverage",
         "Coverage adds up",
         RULE,
         "nothing to check" if not all_of["rounds"] else "fail" if offenders else "pass",
-        f"{', '.join(shares)} of the {seen['seconds']:,} seconds of {seen['rounds']:,} rounds that were seen",
+        f"{', '.join(shares)} of the {all_of['seconds']:,} seconds of {all_of['rounds']:,} rounds",
         {
             "rounds without their rows": all_of["without_rows"],
             "rounds beyond a bound": all_of["beyond"],

@@ -56,6 +56,11 @@ def markdown(document: Mapping[str, Any], checks: Sequence[CheckResult]) -> str:
                 [
                     ["asked for", f"{document['since'] or 'the beginning'} to {document['until'] or 'now'}"],
                     ["rounds", f"{looked['rounds']:,}: {span}"],
+                    *(
+                        [["left out", f"{before:,} labelled rounds that ended before the recording"]]
+                        if (before := looked.get("rounds_before_the_recording", 0))
+                        else []
+                    ),
                     ["days (UTC, of starts)", _days(looked["days"])],
                     ["assets", _counted(looked["assets"])],
                     ["durations", _counted(looked["durations"])],

@@ -28,7 +28,7 @@ from marketarchive.research.products import product_checks
 from marketarchive.research.products.updown.canonical import dataset as canonical_dataset
 from marketarchive.research.products.updown.canonical import inputs as canonical_inputs
 from marketarchive.research.products.updown.canonical.dataset import canonical, path_of
-from marketarchive.research.products.updown.rounds import is_mine
+from marketarchive.research.products.updown.rounds import VENUES, is_mine, recorded
 from marketarchive.research.products.updown.validation import (
     coverage_bounds,
     inputs,
@@ -44,9 +44,6 @@ from marketarchive.version import COLLECTOR
 
 VERSION = 2
 """Raised when a check's rule changes."""
-
-VENUES = frozenset({"polymarket", "chainlink"})
-"""Whose feeds are joined to rounds, and so checked."""
 
 MARKDOWN = PurePosixPath("research", "VALIDATION_REPORT.md")
 JSON = PurePosixPath("research", "VALIDATION_REPORT.json")
@@ -126,14 +123,16 @@ def _validate(
         for each in label_files.read_labels(root)
         if (since is None or each.start_ns >= since) and (until is None or each.start_ns < until)
     ]
-    labels = [each for each in every if is_mine(each)]
+    labels = recorded(root, [each for each in every if is_mine(each)])
+    unrecorded = sum(map(is_mine, every)) - len(labels)
+    every = sorted([*labels, *(each for each in every if not is_mine(each))], key=every.index)
     progress.total(len(labels))
     progress.begin("checks")
     dataset = root / path_of("observation")
     known = names(root, master_url)
     connection = connect(root / "tables" / ".spill")
     try:
-        inputs.register(connection, root, labels, known, dataset)
+        inputs.register_rows(connection, labels, known, dataset)
         [[rows]] = run(connection, "SELECT count(*) FROM dataset")
         checks = [outcomes.check(every), coverage_bounds.check(connection)]
         no_arbitrage = sums.check(connection, strict=strict)
@@ -163,7 +162,7 @@ def _validate(
         "made_at_utc": iso(started),
         "since": None if since is None else iso(since),
         "until": None if until is None else iso(until),
-        "looked_at": _looked_at(every, rows),
+        "looked_at": _looked_at(every, rows) | {"rounds_before_the_recording": unrecorded},
         "versions": _versions(),
         "inputs": _inputs(root, labels),
         "ledger": {"count": head.count, "head": head.sha256},

@@ -1,0 +1,340 @@
+"""Books of tokens at many moments: each is replayed once, from moment to moment."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from marketarchive.research.book_at import BookAt, Level, gaps_of, newness, valid_at
+from marketarchive.research.tables.soundness import SOUND
+from marketarchive.research.views import sql_list
+from marketarchive.times import MICROSECOND, from_datetime, utc
+
+if TYPE_CHECKING:
+    import duckdb
+    import numpy as np
+    import pyarrow as pa
+
+    Numbers = np.ndarray[tuple[int], np.dtype[np.int64]]
+
+_AFTER_ITS_MESSAGE = 2**31 - 1
+_NEVER = 2**63 - 1
+_NEWEST = ("event_time", "received_at", "verified", "seq")
+
+
+def books_of(
+    connection: duckdb.DuckDBPyConnection, requests: Sequence[tuple[str, int]]
+) -> Iterator[tuple[int, BookAt | None]]:
+    """Yield the place in `requests` (token, ns) and the book, with exact levels; None before the first.
+
+    Needs the views `books`, `book_changes`, `coverage`, `gaps` of all their days.
+    """
+    by_token: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for place, (token, at) in enumerate(requests):
+        by_token[token].append((at, place))
+    last = max((at for _, at in requests), default=0)
+    bases = _grouped(connection, "books", by_token, last, f"*, {SOUND} AS is_sound")
+    changes = _grouped(connection, "book_changes", by_token, last, f"{_CHANGE}, {SOUND} AS is_sound")
+    for token, moments in by_token.items():
+        replays = _replays(bases.get(token), changes.get(token))
+        tracked, gaps = _Tracked(connection), _GapsOfReplays(connection, token)
+        for at, place in sorted(moments):
+            found = [replay for replay in replays if replay.advance(at // MICROSECOND)]
+            if not found:
+                yield place, None
+                continue
+            best = max(found, key=lambda replay: replay.rank)
+            known = tracked.at(best.base, at), gaps.at(best, utc(at))
+            yield place, best.book(token, at // MICROSECOND, *known)
+
+
+_ORDER = "received_at, seq, index, position"
+_CHANGE = "venue, feed, run, connection, received_at, event_time, seq, index, side, price, size, verified"
+
+
+def _grouped(
+    connection: duckdb.DuckDBPyConnection, table: str, tokens: Iterable[str], last: int, columns: str
+) -> dict[str, pa.Table]:
+    """Return the rows of each token received until `last` (ns), in their order."""
+    where = f"coalesce(token, market) IN ({sql_list(list(tokens)) or 'NULL'})"
+    where += f" AND epoch_us(received_at) <= {last // MICROSECOND}"
+    if table == "book_changes":
+        where += " AND is_stale IS DISTINCT FROM true"
+    rows = connection.sql(
+        f"SELECT {columns}, coalesce(token, market) AS of FROM {table} WHERE {where} ORDER BY of, {_ORDER}"
+    ).to_arrow_table()
+    names = rows["of"].to_pylist()
+    found, start = {}, 0
+    while start < len(names):
+        end = bisect_right(names, names[start], start)
+        found[names[start]] = rows.slice(start, end - start)
+        start = end
+    return found
+
+
+@dataclass
+class _Changes:
+    """Deltas of one connection in the order of their messages; times in us."""
+
+    received: Numbers
+    event: Numbers
+    seq: Numbers
+    index: Numbers
+    is_sound: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    rows: pa.Table
+
+    @classmethod
+    def of(cls, rows: pa.Table) -> _Changes:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        def numbers(name: str) -> Numbers:
+            found: Numbers = pc.fill_null(rows[name].cast(pa.int64()), -1).to_numpy()
+            return found
+
+        return cls(
+            numbers("received_at"),
+            numbers("event_time"),
+            numbers("seq"),
+            numbers("index"),
+            rows["is_sound"].to_numpy(),
+            rows,
+        )
+
+    def unsound(self) -> list[tuple[int, int]]:
+        """Return receipt (us) and seq of those after which a book is not sound."""
+        return list(
+            zip(self.received[~self.is_sound].tolist(), self.seq[~self.is_sound].tolist(), strict=True)
+        )
+
+
+@dataclass
+class _Replay:
+    """The book of one connection, or of a recording that polls, as far as it was received by a moment."""
+
+    connection: str | None
+    bases: list[dict[str, Any]]  # sound ones, by time of receipt
+    received: list[int]  # us, of each
+    changes: _Changes | None
+    since: int  # us: before, nothing of this connection had come
+    until: int  # us: from then on connections of its run tell more
+    unsound: list[tuple[int, int]]  # receipt (us) and seq of states that are passed over, in order
+    base: dict[str, Any] = field(default_factory=dict)
+    rank: tuple[datetime, ...] = ()  # the greatest is the book with the newest data
+    _seen: int = 0  # bases
+    _due: Numbers | None = None  # places of the changes that follow the base
+    _next: int = 0
+    _levels: tuple[dict[Decimal, Decimal], dict[Decimal, Decimal]] = ({}, {})
+    _last: dict[str, Any] = field(default_factory=dict)
+    _columns: dict[str, list[Any]] = field(default_factory=dict)
+
+    def advance(self, at: int) -> bool:
+        """Apply what was received by `at` (us); return whether there is a book of it."""
+        if not self.since <= at < self.until:
+            return False
+        self._rebase(at)
+        if self.base and self._due is not None and self.changes is not None:
+            self._apply(at, self.changes, self._due)
+        return bool(self.base)
+
+    def is_unsound(self, at: int) -> bool:
+        """Return whether a state that is not sound came after the newest data and by `at` (us)."""
+        newest = from_datetime(self.received_at) // MICROSECOND, self._last["seq"]
+        return bisect_right(self.unsound, (at, _NEVER)) > bisect_right(self.unsound, newest)
+
+    def book(self, token: str, at: int, is_tracked: bool, gaps: tuple[dict[str, Any], ...]) -> BookAt:
+        bids, asks = self._levels
+        base = self.base
+        return BookAt(
+            token=token,
+            market=base["market"],
+            slug=base["slug"],
+            outcome=base["outcome"],
+            bids=_sorted(bids, is_bid=True),
+            asks=_sorted(asks, is_bid=False),
+            event_time=self._last["event_time"],
+            received_at=self.received_at,
+            verified=self._last["verified"],
+            is_tracked=is_tracked,
+            gaps=gaps,
+            run=base["run"],
+            connection=self.connection,
+            is_unsound=self.is_unsound(at),
+        )
+
+    @property
+    def received_at(self) -> datetime:
+        found: datetime = max(self.base["received_at"], self._last["received_at"])
+        return found
+
+    def _rebase(self, at: int) -> None:
+        """Begin anew where a newer snapshot was received."""
+        seen = bisect_right(self.received, at, self._seen)
+        arrived = self.bases[self._seen : seen]
+        self._seen = seen
+        newest = max([*([self.base] if self.base else []), *arrived], key=newness, default=None)
+        if newest is None or newest is self.base:
+            return
+        self.base = self._last = newest
+        self._levels = (
+            {level["price"]: level["size"] for level in newest["bids"]},
+            {level["price"]: level["size"] for level in newest["asks"]},
+        )
+        self._rank()
+        self._next = 0
+        if self.changes is not None:
+            self._due = self._after(newest, self.changes)
+
+    @staticmethod
+    def _after(base: Mapping[str, Any], changes: _Changes) -> Numbers:
+        """Return the places of the deltas since `base`."""
+        import numpy as np
+
+        first = 0
+        if base["connection"] is not None:
+            index = base["index"] if base["route"] == "ws" else _AFTER_ITS_MESSAGE
+            first = int(np.searchsorted(changes.seq, base["seq"], "left"))
+            while first < len(changes.seq) and (changes.seq[first], changes.index[first]) <= (
+                base["seq"],
+                index,
+            ):
+                first += 1
+        if base["event_time"] is None:
+            return np.arange(first, len(changes.seq), dtype=np.int64)
+        # of the same millisecond some may be in it already: to set a level twice is the same as once
+        since = from_datetime(base["event_time"]) // MICROSECOND
+        found: Numbers = first + np.flatnonzero(changes.event[first:] >= since)
+        return found
+
+    def _apply(self, at: int, changes: _Changes, due: Numbers) -> None:
+        """Apply deltas received by `at` (us), up to the last that leaves a sound book."""
+        end = last = self._next
+        while end < len(due) and changes.received[due[end]] <= at:
+            end += 1
+            if changes.is_sound[due[end - 1]]:
+                last = end
+        if last == self._next:
+            return
+        columns = self._columns or self._decoded(changes)
+        for place in due[self._next : last].tolist():
+            side = columns["side"][place]
+            if side in ("BUY", "SELL"):
+                self._levels[side == "SELL"][columns["price"][place]] = columns["size"][place]
+        self._next = last
+        self._last = {name: columns[name][place] for name in _NEWEST}
+        self._rank()
+
+    def _decoded(self, changes: _Changes) -> dict[str, list[Any]]:
+        names = ("side", "price", "size", *_NEWEST)
+        self._columns = {name: changes.rows[name].to_pylist() for name in names}
+        return self._columns
+
+    def _rank(self) -> None:
+        self.rank = valid_at(self._last), self.received_at
+
+
+def _replays(bases: pa.Table | None, changes: pa.Table | None) -> list[_Replay]:
+    """Return what can have a token's book: each connection, and each recording that only polled."""
+    import pyarrow.compute as pc
+
+    of_run: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
+    for base in [] if bases is None else bases.to_pylist():
+        of_run[base["venue"], base["feed"], base["run"]].append(base)
+    deltas: dict[tuple[str, str, str, str], pa.Table] = {}
+    if changes is not None:
+        keys = ("venue", "feed", "run", "connection")
+        for key in changes.group_by(list(keys)).aggregate([]).to_pylist():
+            mask = pc.and_kleene(
+                pc.equal(changes["run"], key["run"]), pc.equal(changes["connection"], key["connection"])
+            )
+            mask = pc.and_kleene(mask, pc.equal(changes["venue"], key["venue"]))
+            mask = pc.and_kleene(mask, pc.equal(changes["feed"], key["feed"]))
+            deltas[tuple(key[name] for name in keys)] = changes.filter(mask)
+    found = []
+    for run, mine in of_run.items():
+        own = {base["connection"] for base in mine} | {key[3] for key in deltas if key[:3] == run}
+        begins = {name: _first(mine, deltas.get((*run, name)), name) for name in own - {None}}
+        until = min(begins.values(), default=_NEVER)
+        for name in sorted(own, key=lambda each: each or ""):
+            of_it = [base for base in mine if base["connection"] in (name, None)]
+            whole = [base for base in of_it if base["is_sound"]]
+            received = [_us(base) for base in whole]
+            rows = deltas.get((*run, name)) if name is not None else None
+            changed = None if rows is None else _Changes.of(rows)
+            unsound = [(_us(base), base["seq"]) for base in of_it if not base["is_sound"]]
+            unsound += [] if changed is None else changed.unsound()
+            found.append(
+                _Replay(
+                    name,
+                    whole,
+                    received,
+                    changed,
+                    since=0 if name is None else begins[name],
+                    until=until if name is None else _NEVER,
+                    unsound=sorted(unsound),
+                )
+            )
+    return found
+
+
+def _us(row: Mapping[str, Any]) -> int:
+    return from_datetime(row["received_at"]) // MICROSECOND
+
+
+def _first(bases: Iterable[Mapping[str, Any]], changes: pa.Table | None, connection: str) -> int:
+    """Return when the first of a connection was received (us)."""
+    import pyarrow.compute as pc
+
+    times = [base["received_at"] for base in bases if base["connection"] == connection]
+    if changes is not None and changes.num_rows:
+        times.append(pc.min(changes["received_at"]).as_py())
+    return min(from_datetime(at) for at in times) // MICROSECOND
+
+
+def _sorted(levels: Mapping[Decimal, Decimal], *, is_bid: bool) -> tuple[Level, ...]:
+    found: Any = sorted(((price, size) for price, size in levels.items() if size), reverse=is_bid)
+    return tuple(found)
+
+
+class _Tracked:
+    """Times in which markets were tracked, by the coverage of their days."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._spans: dict[tuple[str | None, str | None], list[tuple[datetime, datetime]]] = {}
+
+    def at(self, base: Mapping[str, Any], at: int) -> bool:
+        key, moment = (base["market"], base["slug"]), utc(at)
+        if key not in self._spans:
+            names = sql_list([name for name in key if name is not None]) or "NULL"
+            self._spans[key] = self._connection.execute(
+                f"""SELECT first_tracked, last_tracked FROM coverage
+                    WHERE market IN ({names}) OR slug IN ({names})"""
+            ).fetchall()
+        return any(first <= moment <= last for first, last in self._spans[key])
+
+
+class _GapsOfReplays:
+    """Recorded gaps between a book's newest data and a moment."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, token: str) -> None:
+        self._connection = connection
+        self._token = token
+        self._known: dict[tuple[str, str, str, str | None], list[dict[str, Any]]] = {}
+
+    def at(self, replay: _Replay, at: datetime) -> tuple[dict[str, Any], ...]:
+        base = replay.base
+        key = (base["venue"], base["feed"], base["run"], replay.connection)
+        if key not in self._known:
+            self._known[key] = gaps_of(self._connection, base, replay.connection)
+        received = replay.received_at
+        return tuple(
+            gap
+            for gap in self._known[key]
+            if gap["from"] <= at and (gap["to"] is None or gap["to"] > received)
+        )

@@ -1,0 +1,165 @@
+"""Many books and orders at once: the arguments, each one or many, and the frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from decimal import Decimal
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from marketarchive.exceptions import ArgumentError
+from marketarchive.research.book_at import BookAt
+from marketarchive.research.fills import Fill, Side, side_of, size_of
+from marketarchive.research.pandas_frames import table_frame
+from marketarchive.research.views import Moment, ns
+from marketarchive.times import MICROSECOND
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+
+class Order(NamedTuple):
+    """A market order."""
+
+    token: str
+    side: Side
+    size: Decimal
+    at: int  # ns
+
+
+def moments_of(times: Iterable[Moment] | Moment) -> list[int]:
+    """Return moments in ns. Raises ArgumentError for what is no time."""
+    found = [ns(each) for each in _listed(times)]
+    if None in found:
+        raise ArgumentError("None is no time")
+    return [at for at in found if at is not None]
+
+
+def orders_of(
+    token: str | Iterable[str] | None,
+    side: str | Iterable[str] | None,
+    size: Iterable[Decimal | float | str] | Decimal | float | str,
+    at: Iterable[Moment] | Moment,
+) -> list[Order]:
+    """Return the orders: of what is given once, all have it. Raises ArgumentError."""
+    columns = [_listed(token), _listed(side), _listed(size), moments_of(at)]
+    is_many = [not _is_one(each) for each in (token, side, size, at)]
+    counts = {len(column) for column, many in zip(columns, is_many, strict=True) if many}
+    if len(counts) > 1:
+        raise ArgumentError(
+            f"orders of {', '.join(map(str, sorted(counts)))} rows: give each as often, or once"
+        )
+    count = counts.pop() if counts else 1
+    rows = zip(
+        *(
+            column if many else repeat(column[0], count)
+            for column, many in zip(columns, is_many, strict=True)
+        ),
+        strict=True,
+    )
+    return [
+        Order(str(name), side_of(str(way)), size_of(shares), moment) for name, way, shares, moment in rows
+    ]
+
+
+def books_frame(books: Sequence[tuple[int, str, BookAt | None]], levels: int) -> pd.DataFrame:
+    """Return the frame of (moment in ns, token, book), in its order."""
+    import pyarrow as pa
+
+    found = [book for _, _, book in books]
+    tops = [(_best(book, "bids"), _best(book, "asks")) for book in found]
+    columns: dict[str, pa.Array] = {
+        "time": _times([at // MICROSECOND for at, _, _ in books]),
+        **_texts(found, slug="market", market="market_id", outcome="outcome"),
+        "token": pa.array([token for _, token, _ in books], pa.string()),
+        "best_bid": _floats(bid and bid[0] for bid, _ in tops),
+        "best_bid_size": _floats(bid and bid[1] for bid, _ in tops),
+        "best_ask": _floats(ask and ask[0] for _, ask in tops),
+        "best_ask_size": _floats(ask and ask[1] for _, ask in tops),
+        "event_time": pa.array([book and book.event_time for book in found], _moment()),
+        "received_at": pa.array([book and book.received_at for book in found], _moment()),
+        **_texts(found, verified="verified"),
+        "is_tracked": pa.array([book is not None and book.is_tracked for book in found]),
+        "gap": pa.array([book is None or book.gap for book in found]),
+        **_texts(found, run="run", connection="connection"),
+    }
+    if levels:
+        kind = pa.list_(pa.struct([("price", pa.float64()), ("size", pa.float64())]))
+        for side in ("bids", "asks"):
+            listed = [None if book is None else _shown(getattr(book, side)[:levels]) for book in found]
+            columns[side] = pa.array(listed, kind)
+    return table_frame(pa.table(columns))
+
+
+def fills_frame(fills: Sequence[tuple[int, Fill]]) -> pd.DataFrame:
+    """Return the frame of (moment in ns, fill), in its order."""
+    import pyarrow as pa
+
+    found = [each for _, each in fills]
+    books = [each.book for each in found]
+    columns: dict[str, pa.Array] = {
+        "time": _times([at // MICROSECOND for at, _ in fills]),
+        **_texts(books, slug="market", market="market_id", outcome="outcome"),
+        "token": pa.array([each.token for each in found], pa.string()),
+        "side": pa.array([each.side for each in found], pa.string()),
+        **{name: _floats(getattr(each, name) for each in found) for name in ("size", "filled")},
+        **{name: _floats(getattr(each, name) for each in found) for name in ("value", "average", "worst")},
+        "levels": pa.array([each.levels for each in found], pa.int32()),
+        "age_s": _floats(each.age and each.age.total_seconds() for each in found),
+        "verified": pa.array([each.verified for each in found], pa.string()),
+        "is_partial": pa.array([each.is_partial for each in found], pa.bool_()),
+        "gap": pa.array([each.gap for each in found], pa.bool_()),
+    }
+    return table_frame(pa.table(columns))
+
+
+def _is_one(given: object) -> bool:
+    return given is None or isinstance(given, (str, date, Decimal)) or not isinstance(given, Iterable)
+
+
+def _listed(given: Any) -> list[Any]:
+    return [given] if _is_one(given) else list(given)
+
+
+def _best(book: BookAt | None, side: str) -> Any:
+    levels = () if book is None else getattr(book, side)
+    return levels[0] if levels else None
+
+
+def _shown(levels: Sequence[Any]) -> list[dict[str, float]]:
+    return [{"price": float(price), "size": float(size)} for price, size in levels]
+
+
+def _texts(books: Sequence[BookAt | None], **columns: str) -> dict[str, pa.Array]:
+    """Return columns of texts of books: attribute -> name; the market is named by its id without a slug."""
+    import pyarrow as pa
+
+    return {
+        name: pa.array([book and _named(book, attribute) for book in books], pa.string())
+        for attribute, name in columns.items()
+    }
+
+
+def _named(book: BookAt, attribute: str) -> str | None:
+    found: str | None = getattr(book, attribute)
+    return book.market if found is None and attribute == "slug" else found
+
+
+def _floats(values: Iterable[Any]) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array([None if value is None else float(value) for value in values], pa.float64())
+
+
+def _times(us: list[int]) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array(us, _moment())
+
+
+def _moment() -> pa.DataType:
+    import pyarrow as pa
+
+    return pa.timestamp("us", tz="UTC")

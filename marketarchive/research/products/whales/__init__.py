@@ -1,0 +1,1 @@
+"""Whale alerts of the program wwatcher, joined with the catalogue: docs/CATALOG.md says how."""

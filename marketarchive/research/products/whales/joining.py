@@ -1,0 +1,210 @@
+"""The join of whale alerts with markets: by id, then by title, each alert to one market at most.
+
+Titles are compared within a platform and with markets that were traded at the time of the alert. Alerts are
+taken in batches by time, so that a batch is compared, all at once, with the titles of its time only.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from marketarchive.exceptions import ConfigurationError
+from marketarchive.research.products.whales.alerts import WhaleAlert
+from marketarchive.research.products.whales.markets import TradedMarket
+from marketarchive.research.products.whales.titles import key, misspellings, numbers, words
+
+if TYPE_CHECKING:
+    import numpy as np
+
+MatchKind = Literal["id", "title", "fuzzy"]
+"""The market has the alert's id; the words of its title; or words that are nearly those."""
+UnmatchedReason = Literal["unknown", "ambiguous", "not_open"]
+"""No market has such a title; several do; one does that was not traded then."""
+THRESHOLD = 80.0
+"""Least score of a fuzzy match: rapidfuzz's `token_sort_ratio`, 0 to 100."""
+MARGIN = 1.0
+"""A market whose score is within so much of the best one's makes it ambiguous."""
+BATCH = 256
+"""Titles compared at once."""
+EVER = 2**62
+"""Time, ns, before and after which nothing is traded."""
+
+
+@dataclass(frozen=True, slots=True)
+class WhaleMatch:
+    """An alert and its market. `score` is 0 to 100; 100 of equal ids or titles."""
+
+    alert: WhaleAlert
+    market: TradedMarket
+    kind: MatchKind
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class UnmatchedAlert:
+    """An alert without a market. `score` is that of the best title of its time, 0 below the threshold."""
+
+    alert: WhaleAlert
+    reason: UnmatchedReason
+    score: float
+
+
+@dataclass(frozen=True)
+class WhaleJoin:
+    """All alerts, each once, in their order: those with a market, and those without."""
+
+    matches: Sequence[WhaleMatch]
+    unmatched: Sequence[UnmatchedAlert]
+
+    @property
+    def unmatched_share(self) -> float | None:
+        """Return the share of alerts without a market, 0 to 1; None where there are no alerts."""
+        count = len(self.matches) + len(self.unmatched)
+        return len(self.unmatched) / count if count else None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Return how many alerts were matched, by kind, and were not, by reason."""
+        kinds: list[str] = [each.kind for each in self.matches]
+        return dict(Counter(kinds + [each.reason for each in self.unmatched]))
+
+
+def join_alerts(
+    alerts: Iterable[WhaleAlert], markets: Iterable[TradedMarket], threshold: float = THRESHOLD
+) -> WhaleJoin:
+    """Return each alert with its market, or apart without one.
+
+    threshold: least score of titles that are not equal, 0 to 100. What becomes of an alert depends on no
+    other. Raises ConfigurationError where rapidfuzz is not installed.
+    """
+    if importlib.util.find_spec("rapidfuzz") is None:
+        raise ConfigurationError('rapidfuzz is not installed: pip install "marketarchive[training]"')
+    platforms: dict[str, list[TradedMarket]] = defaultdict(list)
+    for market in markets:
+        platforms[market.platform].append(market)
+    waiting: dict[str, list[WhaleAlert]] = defaultdict(list)
+    ordered = list(alerts)
+    for alert in ordered:
+        waiting[alert.platform].append(alert)
+    found: dict[int, WhaleMatch | UnmatchedAlert] = {}
+    for platform, theirs in waiting.items():
+        titles = _Titles(platforms[platform], threshold)
+        found |= {id(each.alert): each for each in titles.matched(theirs)}
+    results = [found[id(alert)] for alert in ordered]
+    return WhaleJoin(
+        [each for each in results if isinstance(each, WhaleMatch)],
+        [each for each in results if isinstance(each, UnmatchedAlert)],
+    )
+
+
+class _Titles:
+    """Markets of one platform by their ids and by what their titles ask."""
+
+    def __init__(self, markets: Sequence[TradedMarket], threshold: float) -> None:
+        import numpy as np
+
+        self._threshold = threshold
+        self._by_id = {market.market_id: market for market in markets}
+        self._by_key: dict[str, list[TradedMarket]] = defaultdict(list)
+        for market in markets:
+            for asked in {key(title) for title in market.titles} - {""}:
+                self._by_key[asked].append(market)
+        self._keys = list(self._by_key)
+        starts = [min(_start(market) for market in each) for each in self._by_key.values()]
+        ends = [max(_end(market) for market in each) for each in self._by_key.values()]
+        self._starts, self._ends = np.array(starts, dtype=np.int64), np.array(ends, dtype=np.int64)
+
+    def matched(self, alerts: Iterable[WhaleAlert]) -> Iterator[WhaleMatch | UnmatchedAlert]:
+        """Yield each alert with what was found, in no order."""
+        left: list[tuple[WhaleAlert, str]] = []
+        for alert in alerts:
+            if (market := self._by_id.get(alert.market_id or "")) is not None:
+                yield WhaleMatch(alert, market, "id", 100.0)
+                continue
+            asked = key(alert.title)
+            if traded := [each for each in self._by_key.get(asked, ()) if each.is_open(alert.at)]:
+                yield _chosen(alert, "title", [(100.0, each) for each in traded])
+            else:
+                left.append((alert, asked))
+        left.sort(key=lambda each: each[0].at)
+        for batch in _batches(left):
+            yield from self._compared(batch)
+
+    def _compared(self, batch: Sequence[tuple[WhaleAlert, str]]) -> Iterator[WhaleMatch | UnmatchedAlert]:
+        """Yield the best market of each alert of a batch, which is in the order of time."""
+        first, last = batch[0][0].at, batch[-1][0].at
+        places = ((self._starts <= last) & (self._ends > first)).nonzero()[0].tolist()
+        near = self._near(list(dict.fromkeys(asked for _, asked in batch)), [self._keys[n] for n in places])
+        for alert, asked in batch:
+            traded = [
+                (each, market)
+                for each in near.get(asked, ())
+                for market in self._by_key[each.key]
+                if market.is_open(alert.at)
+            ]
+            if traded:
+                # a longer title of the same words goes before a sibling one letter away
+                fewest = min(each.misspellings for each, _ in traded)
+                best = [(each.score, market) for each, market in traded if each.misspellings == fewest]
+                yield _chosen(alert, "fuzzy", best)
+            else:
+                yield UnmatchedAlert(alert, "not_open" if asked in self._by_key else "unknown", 0.0)
+
+    def _near(self, asked: Sequence[str], keys: Sequence[str]) -> dict[str, list[_Near]]:
+        """Return for each key those that may ask the same."""
+        from rapidfuzz.fuzz import ratio
+        from rapidfuzz.process import cdist
+
+        # words are sorted already: this is token_sort_ratio
+        scores: np.ndarray = cdist(asked, keys, scorer=ratio, score_cutoff=self._threshold, workers=-1)
+        near: dict[str, list[_Near]] = defaultdict(list)
+        for row, column in zip(*(each.tolist() for each in scores.nonzero()), strict=True):
+            if (count := misspellings(asked[row], keys[column])) is not None:
+                near[asked[row]].append(_Near(count, float(scores[row, column]), keys[column]))
+        return near
+
+
+class _Near(NamedTuple):
+    """A key that may ask the same as another."""
+
+    misspellings: int
+    score: float
+    key: str
+
+
+def _batches(left: Sequence[tuple[WhaleAlert, str]]) -> Iterator[Sequence[tuple[WhaleAlert, str]]]:
+    for start in range(0, len(left), BATCH):
+        yield left[start : start + BATCH]
+
+
+def _chosen(
+    alert: WhaleAlert, kind: MatchKind, found: Sequence[tuple[float, TradedMarket]]
+) -> WhaleMatch | UnmatchedAlert:
+    """Return the market of the best score, where there is one: of several, the one that `outcome` names."""
+    best = max(score for score, _ in found)
+    near = {market.market_id: market for score, market in found if score > best - MARGIN}
+    markets = list(near.values())
+    if len(markets) > 1 and alert.outcome is not None:
+        said = words(alert.outcome)
+        markets = [each for each in markets if _is_named(each.subtitle, said)]
+    if len(markets) != 1:
+        return UnmatchedAlert(alert, "ambiguous", best)
+    return WhaleMatch(alert, markets[0], kind, best)
+
+
+def _is_named(subtitle: str | None, said: tuple[str, ...]) -> bool:
+    """Return whether words name what a market's first outcome stands for, or all its numbers."""
+    wanted = words(subtitle or "")
+    return bool(wanted) and ((numbers(wanted) or set(wanted)) <= set(said))
+
+
+def _start(market: TradedMarket) -> int:
+    return -EVER if market.start is None else market.start
+
+
+def _end(market: TradedMarket) -> int:
+    return EVER if market.end is None else market.end

@@ -1,0 +1,64 @@
+"""Titles of markets as what they ask: their words in one form, and whether two of them ask the same."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from functools import lru_cache
+
+_WORD = re.compile(r"(?:(?<!\w)-)?\d[\d,]*(?:\.\d+)?|[^\W\d_]+")
+_FILLING = frozenset(("a", "an", "be", "is", "the", "will"))
+"""Words that two titles of one market may differ in."""
+_TURNING = frozenset(("never", "no", "not", "without"))
+"""Words that turn a question round."""
+_MISSPELT_FROM = 5
+"""Letters of a word that may be misspelt by one: shorter ones, as Iran and Iraq, are other words."""
+
+
+def words(title: str) -> tuple[str, ...]:
+    """Return the words and numbers of a title, sorted; no case, accents, punctuation, thousands' commas."""
+    plain = unicodedata.normalize("NFKD", title.replace("\N{MINUS SIGN}", "-"))
+    letters = "".join(sign for sign in plain if not unicodedata.combining(sign)).casefold()
+    return tuple(sorted(found.replace(",", "") for found in _WORD.findall(letters)))
+
+
+def key(title: str | None) -> str:
+    """Return the words of a title as one text: titles of the same key ask the same."""
+    return " ".join(words(title)) if title else ""
+
+
+def numbers(found: tuple[str, ...]) -> frozenset[str]:
+    """Return those words that are numbers."""
+    return frozenset(word for word in found if word[-1].isdigit())
+
+
+@lru_cache(maxsize=1 << 14)
+def misspellings(one: str, other: str) -> int | None:
+    """Return how many words of two keys are misspelt if both are of one market; None: they are not.
+
+    One may say more than the other. No word or number is replaced by another, which is how siblings differ
+    ("65 or above" and "70 or above", "Adams" and "Baker"), but by one that is misspelt by a letter; none that
+    turns the question round is added.
+    """
+    left, right = Counter(one.split()), Counter(other.split())
+    more, less = left - right, right - left
+    count = 0
+    for word in list(more):
+        if (found := next((each for each in less if _is_misspelt(word, each)), None)) is not None:
+            both = min(more[word], less[found])
+            more -= Counter({word: both})
+            less -= Counter({found: both})
+            count += both
+    if _TURNING & (more.keys() | less.keys()):
+        return None
+    return None if more.keys() - _FILLING and less.keys() - _FILLING else count
+
+
+def _is_misspelt(word: str, other: str) -> bool:
+    """Return whether words are one letter apart: another, one more or less, or two swapped."""
+    from rapidfuzz.distance import OSA
+
+    if min(len(word), len(other)) < _MISSPELT_FROM or word[-1].isdigit() or other[-1].isdigit():
+        return False
+    return int(OSA.distance(word, other, score_cutoff=1)) <= 1

@@ -1,0 +1,190 @@
+"""Whale alerts of each market as of a cut: the columns that training exports have."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from marketarchive.research.engine import require
+from marketarchive.research.products.whales.alerts import RubbishRow, WhaleAlert
+from marketarchive.research.products.whales.database import read_alerts
+from marketarchive.research.products.whales.joining import THRESHOLD, WhaleJoin, WhaleMatch, join_alerts
+from marketarchive.research.products.whales.markets import TradedMarket, markets_of
+from marketarchive.research.products.whales.records import known_rates
+from marketarchive.research.views import Moment, ns
+from marketarchive.times import iso
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = (
+    "whale_alerts",
+    "whale_count",
+    "whale_net_direction",
+    "whale_avg_win_rate",
+    "whale_win_rate_source",
+    "whale_max_value",
+)
+Direction = Literal["YES", "NO", "NEUTRAL"]
+RateSource = Literal["stated", "computed"]
+"""A rate of wins stands in the file, or was computed of the wallet's own earlier alerts."""
+
+
+@dataclass(frozen=True, slots=True)
+class WhaleSummary:
+    """Alerts of one market before a cut, in the order of their trades."""
+
+    whale_alerts: Sequence[Mapping[str, Any]]
+    whale_count: int
+    whale_net_direction: Direction  # where most dollars went, those of an unknown side left out
+    whale_avg_win_rate: float | None  # mean over alerts with a rate, 0 to 1
+    whale_win_rate_source: RateSource | None
+    whale_max_value: float | None  # dollars
+
+
+@dataclass(frozen=True)
+class WhaleColumns:
+    """Columns of a row per market, and the rows of the file that are in none."""
+
+    frame: pd.DataFrame  # COLUMNS, on the catalogue's index
+    unmatched: pd.DataFrame  # a row per alert without a market: its fields, `reason`, `score`
+    rubbish: Sequence[RubbishRow]
+    counts: Mapping[str, int]  # of all alerts, by kind of match or reason of none
+    unmatched_share: float | None  # 0 to 1
+
+
+def whale_columns(
+    path: Path | None,
+    catalogue: pd.DataFrame,
+    cut: Moment | pd.Series[Any] = None,
+    *,
+    threshold: float = THRESHOLD,
+) -> WhaleColumns:
+    """Join wwatcher's alerts with a catalogue: what `scrapy export` calls for its whale columns.
+
+    path: WWATCHER_DB_PATH, None: there is none, all columns are null. catalogue: of `Archive.catalog()`,
+    whose index `frame` has. cut: only alerts that were written before it count, and before the market's end;
+    one for all, or a Series of times on that index; None or NaT: up to the end. threshold: of titles.
+
+    A market that was over, or cut, before the file's first alert of its platform has nulls: nobody watched.
+    Raises ArgumentError, ConfigurationError.
+    """
+    require()
+    import pandas as pd
+
+    if path is None:
+        return _columns(catalogue, [None] * len(catalogue), WhaleJoin([], []), ())
+    file = read_alerts(path)
+    markets = markets_of(catalogue)
+    joined = join_alerts(file.alerts, markets, threshold)
+    rates = known_rates(joined.matches)
+    first: dict[str, int] = {}
+    for alert in file.alerts:
+        first[alert.platform] = min(alert.known_at, first.get(alert.platform, alert.known_at))
+    matches: dict[tuple[str, str], list[WhaleMatch]] = defaultdict(list)
+    for match in joined.matches:
+        matches[match.market.platform, match.market.market_id].append(match)
+    cuts: Sequence[int | None]
+    if isinstance(cut, pd.Series):
+        moments = pd.to_datetime(cut.reindex(catalogue.index), utc=True)
+        cuts = [None if pd.isna(each) else ns(each) for each in moments]
+    else:
+        cuts = [ns(cut)] * len(markets)
+    summaries = [
+        summary(matches[market.platform, market.market_id], before, rates)
+        if _is_watched(market, first.get(market.platform), before)
+        else None
+        for market, before in zip(markets, cuts, strict=True)
+    ]
+    return _columns(catalogue, summaries, joined, file.rubbish)
+
+
+def summary(
+    matches: Sequence[WhaleMatch], cut: int | None, rates: Mapping[int, float] | None = None
+) -> WhaleSummary:
+    """Return what the alerts of one market say as of a cut (ns; None: its end).
+
+    rates: by the row of an alert, of `known_rates`; where the file states rates of a market's alerts, these
+    alone count. An alert without a side is in the count, and in no direction.
+    """
+    before = [each for each in matches if _counts(each, cut)]
+    before.sort(key=lambda each: (each.alert.at, each.alert.row))
+    stated = [each.alert.win_rate for each in before if each.alert.win_rate is not None]
+    computed = [rates[each.alert.row] for each in before if rates and each.alert.row in rates]
+    used = stated or computed
+    signs = {"YES": 1, "NO": -1, None: 0}
+    net = round(math.fsum(signs[each.market.side(each.alert)] * each.alert.value for each in before), 2)
+    return WhaleSummary(
+        [_listed(each, rates or {}) for each in before],
+        len(before),
+        "YES" if net > 0 else "NO" if net < 0 else "NEUTRAL",
+        math.fsum(used) / len(used) if used else None,
+        "stated" if stated else "computed" if computed else None,
+        max((each.alert.value for each in before), default=None),
+    )
+
+
+def _counts(match: WhaleMatch, cut: int | None) -> bool:
+    """Return whether an alert was written before the cut and before its market's end."""
+    limits = [limit for limit in (cut, match.market.end) if limit is not None]
+    return all(match.alert.known_at < limit for limit in limits)
+
+
+def _is_watched(market: TradedMarket, first: int | None, cut: int | None) -> bool:
+    """Return whether alerts of its platform were written at all before a market's end and the cut."""
+    limits = [limit for limit in (cut, market.end) if limit is not None]
+    return first is not None and all(first < limit for limit in limits)
+
+
+def _listed(match: WhaleMatch, rates: Mapping[int, float]) -> dict[str, Any]:
+    """Return an alert as it stands in `whale_alerts`; its values are those of JSON."""
+    alert = match.alert
+    return {
+        "at": iso(alert.at),
+        "known_at": iso(alert.known_at),
+        "side": match.market.side(alert),
+        "action": alert.action or None,
+        "outcome": alert.outcome,
+        "value": alert.value,
+        "price": alert.price,
+        "win_rate": rates.get(alert.row) if alert.win_rate is None else alert.win_rate,
+        "match": match.kind,
+        "score": round(match.score, 2),
+    }
+
+
+def _columns(
+    catalogue: pd.DataFrame,
+    summaries: Sequence[WhaleSummary | None],
+    joined: WhaleJoin,
+    rubbish: Sequence[RubbishRow],
+) -> WhaleColumns:
+    import pandas as pd
+
+    kinds = {"whale_count": "Int64", "whale_avg_win_rate": "float64", "whale_max_value": "float64"}
+    frame = pd.DataFrame(
+        {
+            name: pd.Series(
+                [None if each is None else getattr(each, name) for each in summaries],
+                index=catalogue.index,
+                dtype=kinds.get(name, "object"),
+            )
+            for name in COLUMNS
+        }
+    )
+    return WhaleColumns(frame, _unmatched(joined), rubbish, joined.counts, joined.unmatched_share)
+
+
+def _unmatched(joined: WhaleJoin) -> pd.DataFrame:
+    import pandas as pd
+
+    fields = [*WhaleAlert.__dataclass_fields__, "reason", "score"]
+    rows = [{**asdict(each.alert), "reason": each.reason, "score": each.score} for each in joined.unmatched]
+    found = pd.DataFrame(rows, columns=fields)
+    for name in ("at", "known_at"):
+        found[name] = pd.to_datetime(found[name].astype("int64"), unit="ns", utc=True)
+    return found
