@@ -18,7 +18,8 @@ from nbclient import NotebookClient
 
 from marketarchive.research.labels.ground_truth import ground_truth
 from marketarchive.times import SECOND, from_iso, iso
-from tests.e2e.harness import ROOT, SCRAPY, crawl, crawling, run, simulator
+from tests.e2e.harness import ROOT, SCRAPY, run, simulator
+from tests.research.simulated_rounds import Lost, archive, rounds
 
 ABOUT = {
     "rounds": ("first_look", "raw_to_labels", "calibration"),
@@ -27,7 +28,8 @@ ABOUT = {
 }
 """What is recorded for them -> their names."""
 NOTEBOOKS = {name: ROOT / "notebooks" / f"{name}.ipynb" for names in ABOUT.values() for name in names}
-MINUTES = 40
+WINDOWS = 4
+"""Rounds of each asset."""
 VISITS, APART_S = 28, 12 * 3600
 """Cycles of each phase of the catalogue, and simulated seconds between them: two weeks."""
 
@@ -52,17 +54,16 @@ def execute(path: Path, root: Path) -> Any:
 
 
 def record(folder: Path) -> Path:
-    """Forty minutes across the change of the rule, ten times as fast."""
-    rounds = ("assets=BTC,ETH,SOL,XRP", "durations=5m,15m")
-    length, out = f"duration={MINUTES}m", folder / "out"
-    with simulator(folder / "truth", "--speed", "40", "--start", "2026-08-06T23:42:00Z") as world:
-        with crawling(world.url, out, "polymarket_reference", length) as prices:
-            done = crawl(world.url, out, "polymarket_stream", *rounds, "ahead=3m", length)
-            assert done.code == 0, done.log
-            assert prices.wait(600) == 0
-        done = crawl(world.url, out, "polymarket_resolutions", *rounds, "since=3h")
-        assert done.code == 0, done.log
-    return out
+    """Make twenty minutes of two assets across the change of the rule, with gaps in books and prices."""
+    root = folder / "out"
+    root.mkdir()
+    start = from_iso("2026-08-06T23:50:00Z") // SECOND
+    found = [each for asset in ("BTC", "ETH") for each in rounds(start, WINDOWS, asset=asset)]
+    found.sort(key=lambda each: each.end)
+    archive(
+        root, found, lost=[Lost(400, 430), Lost(905, 920)], lost_prices=[Lost(700, 730), Lost(1000, 1010)]
+    )
+    return root
 
 
 def record_perpetuals(folder: Path, *options: str) -> Path:

@@ -67,6 +67,8 @@ def test_a_first_look_shows_a_stream_its_coverage_and_its_gaps(recorded: Path) -
     assert "2 gaps" in text
     assert "60.0" in text, "seconds of the books' gap"
     assert "20.0" in text
+    [trades] = [line.split() for line in text.splitlines() if re.match(r"trades +0\.04", line)]
+    assert trades[1:] == ["0.040"] * 3, "seconds from validity to receipt"
 
 
 def test_a_first_look_needs_no_stream(simulated: Simulated, tmp_path: Path) -> None:
@@ -81,6 +83,9 @@ def test_raw_bytes_prove_a_label(recorded: Path) -> None:
     text = shown(document)
     assert pictures(document) == 1
     assert "verdict: reproduced" in text
+    assert "recorded gaps of prices around the round: 1" in text
+    first = {line[:16]: line.split()[3] for line in text.splitlines() if line.startswith("clock of")}
+    assert first == {"clock of validit": "0", "clock of receipt": "2"}, "the strike's first second"
     assert "full_accuracy_value" in text
     assert '"status":"resolved"' in text.replace(" ", "")
 
@@ -97,6 +102,9 @@ def test_calibration_counts_no_second_in_a_gap(recorded: Path) -> None:
     assert 80 <= touched <= 86, "both gaps, from second to second"
     assert counted == 600 - touched - carried
     assert "verified" in text
+    assert "cut 2026-08-07 00:00 UTC, 0 rounds in neither" in text
+    assert "train: 1 rounds, 0 ended Up" in text
+    assert "test: 1 rounds, 1 ended Up" in text
 
 
 def test_perpetuals_of_all_venues_are_compared(tmp_path: Path) -> None:
