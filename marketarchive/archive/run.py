@@ -34,7 +34,12 @@ from marketarchive.version import COLLECTOR
 class Queue(Protocol):
     """Interface of the writer that a run needs."""
 
+    @property
+    def synced(self) -> int: ...
+
     def put(self, sink: FeedWriter | DayFile, chunk: Any, size: int, lines: int) -> None: ...
+
+    def mark(self) -> int: ...
 
     def flush(self) -> Future[None]: ...
 
@@ -94,6 +99,14 @@ class RunArchive:
             sink = self._day_files.setdefault(key, DayFile(store, series, key[2], self.run))
         row = line.removesuffix(b"\n") + b"\n"
         self._queue.put(sink, row, len(row), 1)
+
+    def mark(self) -> int:
+        """Return a mark of what was written so far: it is on the disk once `is_synced` says so."""
+        return self._queue.mark()
+
+    def is_synced(self, mark: int) -> bool:
+        """Return whether all that was written before `mark` is on the disk."""
+        return mark <= self._queue.synced
 
     def flush(self) -> Future[None]:
         """Return a future that resolves when everything written so far is on the disk.

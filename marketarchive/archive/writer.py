@@ -92,9 +92,12 @@ class ArchiveWriter:
         """Bytes handed over and not yet written."""
         self.lost_lines = 0
         """Lines handed over that will never be written, because the disk failed."""
+        self.synced = 0
+        """The newest mark that holds: see `mark`."""
         self._changed = threading.Condition()  # guards everything below, and the figures above
         self._waiting: list[_Waiting] = []
         self._fresh = 0  # bytes in _waiting
+        self._jobs = 0  # taken by the thread
         self._flushes: list[Future[None]] = []
         self._finishes: list[_Finish] = []
         self._runs: list[RunArchive] = []
@@ -175,6 +178,10 @@ class ArchiveWriter:
             if self._fresh >= _WAKE_BYTES:
                 self._changed.notify()
 
+    def mark(self) -> int:
+        with self._changed:
+            return self._jobs + 1  # the next job has all that was handed over, or an earlier one had it
+
     def flush(self) -> Future[None]:
         future: Future[None] = _running()
         self._request(future, lambda: self._flushes.append(future))
@@ -208,6 +215,7 @@ class ArchiveWriter:
                 if now >= due or job.flushes or job.finishes or job.is_last:
                     due = now + self.store.config.flush_s
                     self._sync()
+                    self.synced = self._jobs
                     self._check_in_place()
                     for flush in job.flushes:
                         flush.set_result(None)
@@ -265,6 +273,7 @@ class ArchiveWriter:
                 self._is_stopping,
             )
             self._waiting, self._fresh, self._flushes, self._finishes = [], 0, [], []
+            self._jobs += 1
             return job
 
     def _has_work(self) -> bool:

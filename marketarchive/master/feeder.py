@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from marketarchive.exceptions import ConfigurationError, MasterError
 from marketarchive.items import Cycle
@@ -18,21 +18,29 @@ logger = logging.getLogger(__name__)
 BATCH = 1000  # items in one transaction
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 5.0
+LOOK_S = 0.1  # wall, between two looks at what raw has
 
 
 class Feeder:
     """Queue of items that never blocks; a thread writes batches and retries refused ones.
+
+    An item waits until its raw line is on the disk: after a kill or a power cut the master knows nothing that
+    raw has not.
 
     Counts `rows_upserted`, `changes` (journal entries), `errors` (failed attempts) and `rows_skipped` (items
     that were not written: the queue was full, they were refused as such, or time was up). What was skipped is
     in raw: `scrapy rebuild-master --since` catches up.
     """
 
-    def __init__(self, store: MasterStore, limit: int) -> None:
-        """Start without items; at most `limit` may wait."""
+    def __init__(self, store: MasterStore, limit: int, is_synced: Callable[[int], bool]) -> None:
+        """Start without items; at most `limit` may wait.
+
+        is_synced: whether raw is on the disk up to a mark, as `RunArchive.is_synced`.
+        """
         self._store = store
         self._limit = limit
-        self._waiting: deque[MasterItem | Cycle] = deque()
+        self._is_synced = is_synced
+        self._waiting: deque[tuple[int, MasterItem | Cycle]] = deque()
         self._in_hand = 0  # taken from the queue, not yet written
         self._counts: Counter[str] = Counter()
         self._changed = threading.Condition()
@@ -43,10 +51,11 @@ class Feeder:
     def start(self) -> None:
         self._thread.start()
 
-    def put(self, item: MasterItem | Cycle) -> None:
+    def put(self, item: MasterItem | Cycle, mark: int) -> None:
+        """Accept an item whose raw line was written before `mark`."""
         with self._changed:
             if len(self._waiting) < self._limit:
-                self._waiting.append(item)
+                self._waiting.append((mark, item))
                 self._changed.notify()
             else:
                 self._counts["rows_skipped"] += 1
@@ -56,7 +65,7 @@ class Feeder:
             return dict(self._counts)
 
     def close(self, timeout_s: float) -> dict[str, int]:
-        """Write what waits, for at most `timeout_s` wall seconds; the final counts."""
+        """Write what waits and raw has, for at most `timeout_s` wall seconds; the final counts."""
         with self._changed:
             self._deadline = time.monotonic() + timeout_s
             self._changed.notify()
@@ -78,12 +87,18 @@ class Feeder:
     def _take(self) -> list[MasterItem | Cycle]:
         """Return the next items; none when closing and there are no more, or no more time."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._deadline is not None)
+            while not self._is_next_synced() and self._deadline is None:
+                self._changed.wait(LOOK_S if self._waiting else None)
             if self._left() <= 0:
                 return []
-            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            batch: list[MasterItem | Cycle] = []
+            while len(batch) < BATCH and self._is_next_synced():
+                batch.append(self._waiting.popleft()[1])
             self._in_hand = len(batch)
             return batch
+
+    def _is_next_synced(self) -> bool:
+        return bool(self._waiting) and self._is_synced(self._waiting[0][0])
 
     def _left(self) -> float:
         """Return the wall seconds until time is up."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from scrapy.crawler import Crawler
     from scrapy.settings import BaseSettings
 
+    from marketarchive.archive.run import RunArchive
+
 logger = logging.getLogger(__name__)
 
 
@@ -31,35 +33,39 @@ class MarketMasterPipeline:
     Items that the thread cannot accept are counted and remain in raw.
     """
 
-    def __init__(self, crawler: Crawler, feeder: Feeder, close_timeout_s: float) -> None:
+    def __init__(self, crawler: Crawler, archive: RunArchive, feeder: Feeder, close_timeout_s: float) -> None:
         self._stats = crawler.stats
+        self._archive = archive
         self._feeder = feeder
         self._close_timeout_s = close_timeout_s
         self._published: dict[str, int] = {}
 
     @classmethod
     def from_crawler(cls, crawler: Crawler) -> MarketMasterPipeline:
-        needed_run(crawler)
+        archive = needed_run(crawler).archive
         settings = crawler.settings
         url = master_url(settings)
         if not url:
             raise NotConfigured("MASTER_URL is empty: collecting with files only")
         check_settings(settings)
-        feeder = Feeder(
-            MasterStore(url, keep=snapshots_kept(settings)), settings.getint("MASTER_QUEUE", 10_000)
-        )
-        return cls(crawler, feeder, settings.getfloat("MASTER_CLOSE_TIMEOUT", 10.0))
+        store = MasterStore(url, keep=snapshots_kept(settings))
+        feeder = Feeder(store, settings.getint("MASTER_QUEUE", 10_000), archive.is_synced)
+        return cls(crawler, archive, feeder, settings.getfloat("MASTER_CLOSE_TIMEOUT", 10.0))
 
     def open_spider(self) -> None:
         self._feeder.start()
 
     def process_item(self, item: Any) -> Any:
         if isinstance(item, (Market, Resolution, PriceSnapshot, Headline, Cycle)):
-            self._feeder.put(item)
+            self._feeder.put(item, self._archive.mark())
             self._publish(self.counts())
         return item
 
     async def close_spider(self) -> None:
+        flushed = asyncio.wrap_future(self._archive.flush())
+        await asyncio.wait({flushed}, timeout=self._close_timeout_s)
+        if flushed.done():
+            flushed.exception()  # a disk that failed ends the run by itself; here its items are skipped
         counts = await asyncio.to_thread(self._feeder.close, self._close_timeout_s)
         self._publish(counts)
         if skipped := counts.get("rows_skipped"):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -207,6 +208,21 @@ def test_every_line_kind_of_every_feed_is_dense_over_the_run(tmp_path: Path) -> 
     assert "size" in reasons
     names = [parse_segment_path(entry["path"]) for entry in entries if entry["feed"] == "stream"]
     assert [name.n for name in names if name] == list(range(1, len(names) + 1))
+
+
+def test_what_was_written_before_a_mark_is_on_the_disk_once_it_is_synced(tmp_path: Path) -> None:
+    with writer(tmp_path, flush_s=3600) as made:
+        run = open_run(made)
+        run.flush().result(10)
+        for n in range(3):
+            run.write(response(run, b'{"n":%d}' % n))
+            mark = run.mark()
+            assert not run.is_synced(mark)
+            run.flush().result(10)
+            assert run.is_synced(mark)
+            (part,) = tmp_path.glob("raw/**/*.part")
+            assert b'{"n":%d}' % n in zlib.decompressobj(31).decompress(part.read_bytes())
+        run.close("finished", {}).result(10)
 
 
 def test_a_segment_ends_with_the_utc_hour_even_when_nothing_comes(tmp_path: Path) -> None:

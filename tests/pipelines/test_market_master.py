@@ -5,7 +5,9 @@ import logging
 import sqlite3
 import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,9 +30,31 @@ class AnySpider(Spider):
     name = "any"
 
 
-def pipeline(tmp_path: Path, **settings: Any) -> tuple[MarketMasterPipeline, Crawler]:
+class Archive:
+    """The part of a run's archive that the master looks at; the disk has all at once, or when it is told."""
+
+    def __init__(self) -> None:
+        self.marks = 0
+        self.synced: float = float("inf")
+
+    def mark(self) -> int:
+        self.marks += 1
+        return self.marks
+
+    def is_synced(self, mark: int) -> bool:
+        return mark <= self.synced
+
+    def flush(self) -> Future[None]:
+        future: Future[None] = Future()
+        future.set_result(None)
+        return future
+
+
+def pipeline(
+    tmp_path: Path, archive: Archive | None = None, /, **settings: Any
+) -> tuple[MarketMasterPipeline, Crawler]:
     crawler = get_crawler(AnySpider, {"OUTPUT_DIR": str(tmp_path), **settings})
-    crawler.archive_run = object()  # type: ignore[attr-defined]  # it asks only whether there is one
+    crawler.archive_run = SimpleNamespace(archive=archive or Archive())  # type: ignore[attr-defined]
     made = MarketMasterPipeline.from_crawler(crawler)
     made.open_spider()
     return made, crawler
@@ -147,6 +171,24 @@ async def test_a_closing_pipeline_leaves_the_loop_free(tmp_path: Path) -> None:
     assert stats(crawler)["errors"] >= 1
 
 
+async def test_what_raw_does_not_have_yet_is_not_in_the_master(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    archive = Archive()
+    archive.synced = 1
+    made, crawler = pipeline(tmp_path, archive, MASTER_CLOSE_TIMEOUT=0.3)
+    for t, name in enumerate(("synced", "written", "too late")):
+        made.process_item(market(t, market_id=name))
+    until(lambda: made.counts().get("rows_upserted") == 1)
+    assert rows(tmp_path, "market_id") == [("synced",)]
+    archive.synced = 2
+    until(lambda: made.counts().get("rows_upserted") == 2)
+    await made.close_spider()
+    assert rows(tmp_path, "market_id") == [("synced",), ("written",)]
+    assert stats(crawler)["rows_skipped"] == 1
+    assert "1 rows are not in the market master" in caplog.text
+
+
 async def test_a_deleted_master_is_begun_anew(tmp_path: Path) -> None:
     made, _ = pipeline(tmp_path)
     made.process_item(market(0, market_id="before"))
@@ -169,9 +211,9 @@ class Refusing(MasterStore):
 def test_one_item_that_cannot_be_stored_does_not_take_others_with_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    feeder = Feeder(Refusing(f"sqlite:///{tmp_path}/master.db"), 1000)
+    feeder = Feeder(Refusing(f"sqlite:///{tmp_path}/master.db"), 1000, Archive().is_synced)
     for name in ("a", "bad", "b", "bad"):
-        feeder.put(market(0, market_id=name))
+        feeder.put(market(0, market_id=name), 1)
     feeder.start()
     assert feeder.close(10) == {"rows_upserted": 2, "changes": 0, "errors": 2, "rows_skipped": 2}
     assert rows(tmp_path, "market_id") == [("a",), ("b",)]
@@ -195,9 +237,9 @@ class Failing(MasterStore):
 
 
 def test_a_master_that_comes_back_gets_what_waited(tmp_path: Path) -> None:
-    feeder = Feeder(Failing(f"sqlite:///{tmp_path}/master.db", times=3), 10_000)
+    feeder = Feeder(Failing(f"sqlite:///{tmp_path}/master.db", times=3), 10_000, Archive().is_synced)
     feeder.start()
     for t in range(BATCH + 100):
-        feeder.put(market(t, market_id=f"m{t}"))
+        feeder.put(market(t, market_id=f"m{t}"), t)
     until(lambda: feeder.counts().get("rows_upserted", 0) == BATCH + 100)
     assert feeder.close(1)["errors"] == 3
