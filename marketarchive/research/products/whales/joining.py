@@ -162,10 +162,34 @@ class _Titles:
         # words are sorted already: this is token_sort_ratio
         scores: np.ndarray = cdist(asked, keys, scorer=ratio, score_cutoff=self._threshold, workers=-1)
         near: dict[str, list[_Near]] = defaultdict(list)
-        for row, column in zip(*(each.tolist() for each in scores.nonzero()), strict=True):
+        rows, columns = scores.nonzero()
+        is_alike = _share_numbers(asked, keys, rows, columns)  # most siblings differ in one
+        for row, column in zip(rows[is_alike].tolist(), columns[is_alike].tolist(), strict=True):
             if (count := misspellings(asked[row], keys[column])) is not None:
                 near[asked[row]].append(_Near(count, float(scores[row, column]), keys[column]))
         return near
+
+
+def _share_numbers(
+    asked: Sequence[str], keys: Sequence[str], rows: np.ndarray, columns: np.ndarray
+) -> np.ndarray:
+    """Return for pairs of places whether all numbers of one of both are in the other."""
+    import numpy as np
+
+    kinds: dict[frozenset[str], int] = {}
+    of_asked, of_keys = (
+        np.array(
+            [kinds.setdefault(numbers(tuple(each.split())), len(kinds)) for each in texts], dtype=np.int64
+        )
+        for texts in (asked, keys)
+    )
+    pairs, places = np.unique(of_asked[rows] * len(kinds) + of_keys[columns], return_inverse=True)
+    sets = list(kinds)
+    found = [
+        sets[one] <= sets[other] or sets[other] <= sets[one]
+        for one, other in (divmod(pair, len(kinds)) for pair in pairs.tolist())
+    ]
+    return np.array(found, dtype=bool)[places]
 
 
 class _Near(NamedTuple):

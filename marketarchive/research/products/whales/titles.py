@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from functools import lru_cache
 
 _WORD = re.compile(r"(?:(?<!\w)-)?\d[\d,]*(?:\.\d+)?|[^\W\d_]+")
 _FILLING = frozenset(("a", "an", "be", "is", "the", "will"))
@@ -33,7 +32,6 @@ def numbers(found: tuple[str, ...]) -> frozenset[str]:
     return frozenset(word for word in found if word[-1].isdigit())
 
 
-@lru_cache(maxsize=1 << 14)
 def misspellings(one: str, other: str) -> int | None:
     """Return how many words of two keys are misspelt if both are of one market; None: they are not.
 
