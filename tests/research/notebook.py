@@ -56,7 +56,7 @@ def execute(path: Path, root: Path) -> Any:
 def record(folder: Path) -> Path:
     """Make twenty minutes of two assets across the change of the rule, with gaps in books and prices."""
     root = folder / "out"
-    root.mkdir()
+    root.mkdir(parents=True)
     start = from_iso("2026-08-06T23:50:00Z") // SECOND
     found = [each for asset in ("BTC", "ETH") for each in rounds(start, WINDOWS, asset=asset)]
     found.sort(key=lambda each: each.end)
