@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 import warnings
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -22,6 +26,7 @@ from marketarchive.research.labels.label import Label
 from marketarchive.research.labels.label_files import read_labels
 from marketarchive.research.many import books_frame, fills_frame, moments_of, orders_of
 from marketarchive.research.names import master_rows
+from marketarchive.research.overlay import overlay
 from marketarchive.research.pandas_frames import (
     TRUTHS,
     frame_gaps,
@@ -97,17 +102,34 @@ class Archive:
     dicts with times in ISO 8601: `run` and `seq` find them in `gaps()`.
     """
 
-    def __init__(self, path: str | Path = "pipelines_out", *, master_url: str | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path = "pipelines_out",
+        *,
+        master_url: str | None = None,
+        cache: str | Path | None = None,
+    ) -> None:
         """Open the archive.
 
-        master_url: of the market master, by default the SQLite file in the archive.
+        master_url: of the market master, by default the SQLite file in the archive. cache: a folder for what
+        is derived; the archive itself is only read then. Without one an archive that cannot be written, such
+        as a snapshot or a share, has it in a temporary folder, made again each time.
         """
         require()
-        self.root = Path(path).expanduser().absolute()
+        archive = Path(path).expanduser().absolute()
         self._master_url = master_url
         self._is_former_reported = False
-        if not self.root.is_dir():
-            raise ArgumentError(f"there is no folder {self.root}")
+        if not archive.is_dir():
+            raise ArgumentError(f"there is no folder {archive}")
+        if cache is None and not os.access(archive, os.W_OK):
+            cache = tempfile.mkdtemp(prefix="marketarchive-")
+            weakref.finalize(self, shutil.rmtree, cache, ignore_errors=True)
+            warnings.warn(
+                f"{archive} cannot be written: tables are made in a temporary folder, and again each time; "
+                "Archive(..., cache=FOLDER) keeps them",
+                stacklevel=2,
+            )
+        self.root = archive if cache is None else overlay(archive, Path(cache).expanduser().absolute())
 
     def __getattr__(self, name: str) -> Callable[..., pd.DataFrame]:
         """Return the method of a product, e.g. `pairs()`: see `marketarchive.research.products`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,12 +12,15 @@ from typing import Any, Protocol
 from marketarchive.archive.config import ArchiveConfig
 from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Ledger
+from marketarchive.archive.locks import try_lock
 from marketarchive.archive.manifest import store_manifest
 from marketarchive.archive.paths import new_run_id
 from marketarchive.archive.store import Store
 from marketarchive.clock import Clock
 from marketarchive.times import iso
 from marketarchive.version import COLLECTOR
+
+logger = logging.getLogger(__name__)
 
 
 class Progress(Protocol):
@@ -42,10 +46,12 @@ class NullProgress:
 
 @contextmanager
 def exclusive_lock(lock: Path) -> Iterator[None]:
-    """Hold a lock file; wait for another holder. Raises OSError."""
+    """Hold a lock file; wait for another holder, and say so. Raises OSError."""
     lock.parent.mkdir(exist_ok=True)
     with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        if not try_lock(file.fileno()):
+            logger.warning("waiting for another process that writes there: it holds %s", lock)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from marketarchive.archive.status import status
 from marketarchive.archive.verify import verify
 from marketarchive.invocation import command as named
 from tests.archive import museum
+from tests.archive.mounting import read_only
 from tests.archive.writing import HandClock, open_run, response, writer
 from tests.e2e.harness import command
 
@@ -35,19 +35,8 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def mounted(root: Path, tmp_path: Path) -> Iterator[Path]:
     """The same, mounted read-only."""
-    place = tmp_path / "mounted"
-    place.mkdir()
-    for options in (["--bind", str(root)], ["-o", "remount,bind,ro"]):
-        done = subprocess.run(["mount", *options, str(place)], capture_output=True, text=True)
-        if done.returncode:
-            subprocess.run(["umount", str(place)], capture_output=True)
-            pytest.skip(f"cannot mount here: {done.stderr.strip()}")
-    try:
-        with pytest.raises(OSError, match="Read-only"):
-            (place / "new").touch()
+    with read_only(root, tmp_path / "mounted") as place:
         yield place
-    finally:
-        subprocess.run(["umount", str(place)], check=True)
 
 
 def test_verify_and_status_write_nothing(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
