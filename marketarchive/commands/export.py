@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import math
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from marketarchive.collecting.arguments import names
 from marketarchive.collecting.exit_codes import FAILED, FINISHED
@@ -14,12 +17,13 @@ from marketarchive.research.exports.export import (
     ALL,
     ExportedFile,
     chosen_tables,
+    declared_options,
     declared_tables,
     open_table,
     write_table,
 )
 from marketarchive.research.exports.formats import FORMATS, Format, format_of
-from marketarchive.research.exports.table import ExportedTable, ExportRequest
+from marketarchive.research.exports.table import ExportedTable, ExportRequest, TableOption
 
 
 class Command(OfflineCommand):
@@ -58,14 +62,30 @@ class Command(OfflineCommand):
         parser.add_argument(
             "--no-preopen", action="store_true", help="leave out the rows of a market before its start"
         )
+        for each in declared_options():
+            named = [table.name for table in declared_tables().values() if each in table.options]
+            what = f"{each.help} ({', '.join(named)} only)"
+            if each.kind == "switch":
+                parser.add_argument(each.flag, action="store_true", help=what)
+            else:
+                parser.add_argument(each.flag, metavar=each.metavar, help=what)
         parser.add_argument("--output", type=Path, metavar="FILE", help="another file, of one table")
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
         assert self.settings is not None
         form, tables = format_of(opts.format), chosen_tables(self.root, names("--table", opts.table))
         since, until = self.times(opts)
+        whales = self.settings["WWATCHER_DB_PATH"]
         request = ExportRequest(
-            self.root, since, until, chosen_assets(opts), not opts.no_preopen, master_url(self.settings)
+            self.root,
+            since,
+            until,
+            chosen_assets(opts),
+            not opts.no_preopen,
+            master_url(self.settings),
+            Path(whales).expanduser() if whales else None,
+            60 * self.settings.getfloat("CATALOG_SNAPSHOT_MINUTES"),
+            self._options(tables, opts),
         )
         if opts.output is not None and (len(tables) != 1 or ALL in opts.table.split(",")):
             raise ArgumentError(f"--output is for one table, not for {opts.table}")
@@ -76,6 +96,33 @@ class Command(OfflineCommand):
             done = self._write(table, request, form, opts)
             is_damaged |= bool(done is not None and done.damaged)
         return FAILED if is_damaged else FINISHED
+
+    def _options(self, tables: Sequence[ExportedTable], opts: argparse.Namespace) -> dict[str, Any]:
+        """Return the given options of tables by name. Raises ArgumentError where none of them has one."""
+        given: dict[str, Any] = {}
+        for option in declared_options():
+            value = getattr(opts, option.name)
+            if value is None or value is False:
+                continue
+            if not any(option in table.options for table in tables):
+                raise ArgumentError(f"{option.flag} is not for {opts.table}")
+            given[option.name] = self._parsed(option, value)
+        return given
+
+    def _parsed(self, option: TableOption, value: Any) -> Any:
+        if option.kind == "time":
+            return self.moment(option.flag, value)
+        if option.kind == "list":
+            return names(option.flag, value)
+        if option.kind != "number":
+            return value
+        try:
+            number = float(value)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise ArgumentError(f"{option.flag} {value!r} is not a number")
+        return number
 
     def _write(
         self, table: ExportedTable, request: ExportRequest, form: Format, opts: argparse.Namespace

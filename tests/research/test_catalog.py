@@ -23,27 +23,17 @@ from marketarchive.master.observation import MasterItem, observe
 from marketarchive.master.tables import metadata
 from marketarchive.master.upsert import upsert
 from marketarchive.simulator.messages import CatalogVenue
-from marketarchive.times import from_iso, iso, utc
+from marketarchive.times import from_iso, utc
 from marketarchive.venues.kalshi import queries as of_kalshi
 from marketarchive.venues.kalshi.titles import stated_title
 from marketarchive.venues.polymarket import queries as of_polymarket
 from tests.master.markets import SECOND, START, market, priced, resolved
 from tests.properties import examples
+from tests.research.catalogue_master import at, put
 from tests.simulator import catalog as simulated
 
 YES_NO = ("Yes", "No")
 END = datetime(2025, 11, 21, 5, tzinfo=UTC)
-
-
-def put(root: Path, *items: MasterItem) -> None:
-    engine = open_master(sqlite_url(root / "master.db"))
-    with writing(engine) as connection:
-        upsert(connection, [observe(item) for item in items])
-    engine.dispose()
-
-
-def at(t: float) -> str:
-    return iso(START + round(t * SECOND))
 
 
 def plain(value: Any) -> Any:

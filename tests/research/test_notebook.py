@@ -17,10 +17,10 @@ from marketarchive.research.labels.ground_truth import ground_truth
 from marketarchive.times import SECOND, from_iso, utc
 from tests.e2e.harness import ROOT
 from tests.master.markets import START, market, priced, resolved
+from tests.research.catalogue_master import put
 from tests.research.conftest import Simulated
 from tests.research.notebook import NOTEBOOKS, execute
 from tests.research.simulated_rounds import Lost, archive, rounds
-from tests.research.test_catalog import put
 from tests.research.test_unified import settle
 
 pytestmark = pytest.mark.e2e

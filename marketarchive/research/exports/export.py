@@ -11,7 +11,12 @@ from marketarchive.exceptions import ArgumentError
 from marketarchive.research.exports.archive_tables import archive_tables
 from marketarchive.research.exports.formats import Format
 from marketarchive.research.exports.records import record_tables
-from marketarchive.research.exports.table import ExportedRows, ExportedTable, ExportRequest
+from marketarchive.research.exports.table import (
+    ExportedRows,
+    ExportedTable,
+    ExportRequest,
+    TableOption,
+)
 from marketarchive.research.products import exported_tables
 from marketarchive.research.tables.partitions import feeds
 
@@ -33,6 +38,12 @@ class ExportedFile:
 def declared_tables() -> dict[str, ExportedTable]:
     """Return the tables that any archive can have: those of products, then those of `scrapy normalize`."""
     return {**exported_tables(), **archive_tables()}
+
+
+def declared_options() -> list[TableOption]:
+    """Return the options that some declared tables have, each once."""
+    tables = declared_tables().values()
+    return list(dict.fromkeys(option for table in tables for option in table.options))
 
 
 def known_tables(root: Path) -> dict[str, ExportedTable]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
@@ -29,6 +29,9 @@ class ExportRequest:
     assets: Collection[str] | None = None  # None: all
     with_preopen: bool = True  # rows of seconds before their market's start
     master_url: str | None = None
+    wwatcher: Path | None = None  # WWATCHER_DB_PATH
+    snapshot_cycle_s: float = 900.0  # between two looks at a market's price: CATALOG_SNAPSHOT_MINUTES
+    options: Mapping[str, Any] = field(default_factory=dict)  # those of `ExportedTable.options`, by name
 
 
 class ExportedBatch(Protocol):
@@ -70,6 +73,21 @@ class ExportedRows(Protocol):
 
 
 @dataclass(frozen=True)
+class TableOption:
+    """An option of `scrapy export` that only tables which declare it have."""
+
+    flag: str  # "--min-volume"
+    kind: Literal["switch", "time", "number", "text", "list"]
+    """How the command reads it: True, ns, float, str, a tuple of str."""
+    help: str
+    metavar: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.flag.removeprefix("--").replace("-", "_")
+
+
+@dataclass(frozen=True)
 class ExportedTable:
     """A declared table: `research/products/<name>` has a tuple of them as `EXPORTS` in `exports`."""
 
@@ -79,16 +97,22 @@ class ExportedTable:
     """Raises ArgumentError, ArchiveError, ConfigurationError, DiskError."""
     is_of: Callable[[Collection[tuple[str, str]]], bool] = field(default=lambda _: True)
     """Return whether an archive of these (venue, feed) can have rows of it."""
+    options: Sequence[TableOption] = ()
 
 
 class ArrowRows:
     """ExportedRows that are made as tables of Arrow."""
 
     damaged: Sequence[str] = ()
-    remarks: Sequence[str] = ()
 
-    def __init__(self, what: str, made: Iterable[pa.Table], request: ExportRequest) -> None:
-        """Take tables of the same columns: at least one, which may be empty."""
+    def __init__(
+        self, what: str, made: Iterable[pa.Table], request: ExportRequest, remarks: Sequence[str] = ()
+    ) -> None:
+        """Take tables of the same columns: at least one, which may be empty.
+
+        remarks: may be added to until the last table is made.
+        """
+        self.remarks = remarks
         parts = iter(made)
         first = next(parts)
         self.origin = f": {what}"

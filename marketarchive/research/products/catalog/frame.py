@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,7 +116,17 @@ def frame(
     """
     require()
     moment = ns(as_of)
-    at = LATEST if moment is None else moment // 1000
+    with reading(root, master_url) as master:
+        made = _table(master, LATEST if moment is None else moment // 1000, venue)
+    return _with_values(table_frame(made))
+
+
+@contextmanager
+def reading(root: Path, master_url: str | None) -> Iterator[Connection]:
+    """Open the market master of an archive to read it; master_url: None is `master.db` in `root`.
+
+    Raises ArgumentError where there is none, MasterError where it cannot be read.
+    """
     url = sqlite_url(root / "master.db") if master_url is None else master_url
     if not url:
         raise ArgumentError("the catalogue needs the market master, and MASTER_URL is empty")
@@ -125,12 +136,11 @@ def frame(
         if path is not None and not path.exists():
             raise ArgumentError(f"there is no market master at {path}")
         with engine.connect() as master:
-            made = _table(master, at, venue)
+            yield master
     except SQLAlchemyError as error:
         raise unusable(engine, error) from None
     finally:
         engine.dispose()
-    return _with_values(table_frame(made))
 
 
 def _table(master: Connection, at: int, venue: str | Sequence[str] | None) -> pa.Table:

@@ -1,0 +1,260 @@
+"""`scrapy export --table catalog`: a row per resolved market, and nothing in it that came after its end."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import json
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from marketarchive import Archive
+from marketarchive.exceptions import ArgumentError
+from marketarchive.items import PriceSnapshot
+from marketarchive.research.products.catalog.training import COLUMNS
+from marketarchive.simulator.kalshi import Kalshi
+from marketarchive.simulator.messages import CatalogVenue
+from marketarchive.simulator.polymarket import Polymarket
+from marketarchive.simulator.whales import WhaleFiles
+from marketarchive.times import DAY, from_iso, utc
+from marketarchive.venues.kalshi import queries as of_kalshi
+from marketarchive.venues.polymarket import queries as of_polymarket
+from tests.e2e.harness import command
+from tests.exporting import export
+from tests.master.markets import SECOND, START, market, priced, resolved
+from tests.research.catalogue_master import at, headline, put
+from tests.simulator import catalog as simulated
+
+YES_NO = ("Yes", "No")
+MIDNIGHT_S = simulated.NOW_S // 86_400 * 86_400
+
+
+def price(t: float, yes: str, market_id: str = "0xabc", **said: Any) -> PriceSnapshot:
+    return priced(t, market_id=market_id, yes_price=Decimal(yes), **said)
+
+
+def rows(root: Path, **wanted: Any) -> list[dict[str, Any]]:
+    export(root, "catalog", root / "x.parquet", "parquet", **wanted)
+    return list(pq.read_table(root / "x.parquet").to_pylist())
+
+
+def rain(root: Path) -> None:
+    """A market that closes 5,000 s after its start, and what is seen of it up to a day later."""
+    said: dict[str, Any] = {"title": "Will it rain?", "outcomes": YES_NO, "category": "Weather"}
+    said |= {"event_id": "7", "description": "Rules.", "start_at": utc(START), "volume_unit": "dollars"}
+    put(
+        root,
+        market(-100, status="active", **said),
+        price(-50, "0.1", volume=Decimal(1)),  # quoted before it opened
+        price(600, "0.4", volume=Decimal(5), liquidity=Decimal(50)),
+        headline(700, "Clouds"),
+        price(4900, "0.7", volume=Decimal("6.5"), liquidity=Decimal(40)),
+        headline(5000, "It rained"),
+        price(5000, "0.99", volume=Decimal(70), liquidity=Decimal(1)),
+        market(6000, status="closed", closed_at=utc(START + 5000 * SECOND), **said),
+        resolved(7000, payouts=("1", "0"), resolution_state="final", resolved_at=utc(START + 6500 * SECOND)),
+        market(7000, market_id="open", status="active", outcomes=YES_NO),
+        market(100, market_id="half", status="active", outcomes=YES_NO),
+        resolved(7100, market_id="half", payouts=("0.5", "0.5"), resolution_state="final"),
+        market(100, market_id="may be", status="active", outcomes=YES_NO),
+        resolved(7100, market_id="may be", payouts=("1", "0"), resolution_state="proposed"),
+        market(8000, market_id="late", status="closed", outcomes=YES_NO),
+        resolved(8000, market_id="late", payouts=("0", "1"), resolution_state="final"),
+    )
+
+
+def test_a_row_has_what_was_seen_before_the_end_and_no_more(tmp_path: Path) -> None:
+    rain(tmp_path)
+    found = {row["market_id"]: row for row in rows(tmp_path)}
+    assert set(found) == {"0xabc", "half", "late"}, "what is open, or only proposed, has no result"
+    row = found["0xabc"]
+    assert list(row) == list(COLUMNS)
+    assert (row["platform"], row["title"], row["category"]) == ("polymarket", "Will it rain?", "Weather")
+    assert (row["outcomes"], row["resolution"], row["resolution_label"]) == (["Yes", "No"], "YES", "Yes")
+    assert (row["volume"], row["liquidity"]) == (6.5, 40.0)
+    assert (row["price_at_open"], row["price_at_close"]) == (0.4, 0.7)
+    assert json.loads(row["price_history"]) == [
+        {"at": at(t), "price": price} for t, price in ((-50, 0.1), (600, 0.4), (4900, 0.7))
+    ]
+    assert [each["headline"] for each in json.loads(row["news_headlines"])] == ["Clouds"]
+    assert row["days_to_resolution"] == pytest.approx(6600 / 86_400)
+    assert (row["whale_alerts"], row["whale_count"]) == (None, None), "nobody watched"
+    assert row["description_sha256"] == hashlib.sha256(b"Rules.").hexdigest()
+    assert (row["is_observed"], row["reopened"]) == (True, False)
+    half = found["half"]
+    assert (half["resolution"], half["resolution_kind"], half["price_at_open"]) == (None, "split", None)
+    assert half["price_history"] == "[]"
+    assert (found["late"]["is_observed"], found["late"]["days_to_resolution"]) == (False, None)
+
+
+def test_a_first_price_later_than_a_cycle_is_no_opening_price(tmp_path: Path) -> None:
+    rain(tmp_path)
+    for cycle_s, expected in ((600, 0.4), (599, None)):
+        [row] = rows(tmp_path, snapshot_cycle_s=cycle_s, options={"category": ("weather",)})
+        assert (row["price_at_open"], row["price_at_close"]) == (expected, 0.7)
+
+
+def test_an_export_as_of_each_time_is_what_was_known_then(tmp_path: Path) -> None:
+    said: dict[str, Any] = {"title": "Will it rain?", "outcomes": YES_NO}
+    put(
+        tmp_path,
+        market(0, status="active", **said),
+        price(1, "0.5"),
+        resolved(10, payouts=("1", "0"), resolution_state="final"),
+        market(20, status="active", **said),
+        resolved(20.5, status="closed"),
+        price(25, "0.2"),
+        resolved(30, payouts=("0", "1"), resolution_state="final"),
+    )
+    for t, expected in ((9, []), (15, [("YES", False, 0.5)]), (21, []), (31, [("NO", True, 0.2)])):
+        found = rows(tmp_path, options={"as_of": START + t * SECOND})
+        assert [(row["resolution"], row["reopened"], row["price_at_close"]) for row in found] == expected, t
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({"since": START + 6500 * SECOND}, {"0xabc", "half", "late"}),
+        ({"since": START + 6501 * SECOND}, {"half", "late"}),
+        ({"until": START + 7000 * SECOND}, {"0xabc"}),
+        ({"options": {"min_volume": 6.5}}, {"0xabc"}),
+        ({"options": {"min_volume": 6.6}}, set()),
+        ({"options": {"category": ("WEATHER", "Sports")}}, {"0xabc"}),
+    ],
+    ids=["since", "since later", "until", "volume", "more volume", "category"],
+)
+def test_rows_are_chosen(tmp_path: Path, wanted: dict[str, Any], expected: set[str]) -> None:
+    rain(tmp_path)
+    assert {row["market_id"] for row in rows(tmp_path, **wanted)} == expected
+
+
+def test_every_format_has_the_lists_as_text_and_prices_can_be_left_out(tmp_path: Path) -> None:
+    rain(tmp_path)
+    options = {"category": ("Weather",), "no_prices": True}
+    [row] = rows(tmp_path, options=options)
+    assert list(row) == [
+        name for name in COLUMNS if name not in ("price_at_open", "price_at_close", "price_history")
+    ]
+    export(tmp_path, "catalog", tmp_path / "x.csv", options={"category": ("Weather",)})
+    with (tmp_path / "x.csv").open(newline="") as file:
+        [cells] = csv.DictReader(file)
+    assert json.loads(cells["price_history"])[-1]["price"] == 0.7
+    assert (cells["outcomes"], cells["resolution"], cells["reopened"]) == ('["Yes","No"]', "YES", "0")
+    export(tmp_path, "catalog", tmp_path / "x.gz", "jsonl.gz", options={"category": ("Weather",)})
+    [line] = gzip.decompress((tmp_path / "x.gz").read_bytes()).splitlines()
+    assert json.loads(json.loads(line)["news_headlines"])[0]["headline"] == "Clouds"
+
+
+def test_the_command_takes_the_options_of_its_table_only(tmp_path: Path) -> None:
+    rain(tmp_path)
+    given = ("--as-of", at(7050), "--category", "weather", "--min-volume", "1", "--no-prices")
+    done = command("export", tmp_path, "--table", "catalog", "--format", "parquet", *given)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert pq.read_table(tmp_path / "exports" / "catalog.parquet")["market_id"].to_pylist() == ["0xabc"]
+    for options, message in (
+        (("--table", "catalog", "--min-volume", "much"), "--min-volume 'much' is not a number"),
+        (("--table", "gaps,current_gaps", "--no-prices"), "gaps"),
+        (("--table", "current_gaps", "--category", "x"), "--category is not for current_gaps"),
+    ):
+        done = command("export", tmp_path, *options)
+        assert done.returncode == 2
+        assert message in done.stderr
+
+
+def test_without_a_master_there_is_no_such_table(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="no market master"):
+        rows(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Of each platform an archive of eight weekly looks at the lists, and one at what has ended."""
+    lists = {
+        "polymarket": (of_polymarket.markets(closed=False), of_polymarket.markets(closed=True)),
+        "kalshi": (of_kalshi.markets(), of_kalshi.markets(status="settled")),
+    }
+    made = {}
+    for platform, (listed, ended) in lists.items():
+        made[platform] = tmp_path_factory.mktemp(platform)
+        looks = [(listed, MIDNIGHT_S - weeks * 7 * 86_400) for weeks in range(7, -1, -1)]
+        for number, (query, at_s) in enumerate([*looks, (ended, simulated.NOW_S)]):
+            pages = simulated.sweep(venue(platform), query, at_s)
+            items = [item for page in pages for item in page.items]
+            put(
+                made[platform],
+                *(
+                    item.model_copy(update={"run": "r", "seq": 10_000 * number + place})
+                    for place, item in enumerate(items)
+                ),
+            )
+        files = WhaleFiles(made[platform], simulated.NOW_S * SECOND)
+        for each in simulated.truth(venue(platform)).values():
+            files.add(each)
+        files.write()
+    return made
+
+
+@cache
+def venue(platform: str) -> CatalogVenue:
+    """A platform of few long-running markets, and no rounds, of which the lists of ended ones are full."""
+    made = Polymarket(1) if platform == "polymarket" else Kalshi(1)
+    made.open_catalog(40)
+    made.list_rounds(())
+    return made
+
+
+def true_markets(platform: str) -> dict[str, dict[str, Any]]:
+    return simulated.truth(venue(platform), (MIDNIGHT_S - 49 * 86_400), simulated.NOW_S)
+
+
+@pytest.mark.parametrize("platform", ["polymarket", "kalshi"])
+def test_rows_are_the_simulators_truth(worlds: dict[str, Path], platform: str) -> None:
+    root, true = worlds[platform], true_markets(platform)
+    checked = {"rows": 0, "prices": 0, "whales": 0}
+    links = [json.loads(line) for line in (root / "whale_links.jsonl").read_text().splitlines()]
+    for row in rows(root, wwatcher=root / "wwatcher.db"):
+        if row["market_id"] not in true:
+            continue
+        told = true[row["market_id"]]
+        final = told["revisions"][-1]
+        assert final["state"] == "final"
+        if final["payout"] in ("0", "1"):
+            assert row["resolution"] == ("YES" if final["payout"] == "1" else "NO")
+        else:
+            assert row["resolution"] is None
+        ended = row["closed_at"].isoformat()
+        history = json.loads(row["price_history"])
+        for point in history:
+            assert from_iso(point["at"]) < from_iso(ended)
+            if (price := told["prices"].get(point["at"])) is not None:
+                assert point["price"] == pytest.approx(price, abs=0.01)
+                checked["prices"] += 1
+        assert row["price_at_close"] == (history[-1]["price"] if history else None)
+        if row["whale_count"] is not None:
+            mine = [each for each in links if each["market_id"] == row["market_id"]]
+            before = [each for each in mine if from_iso(each["known_at"]) < from_iso(ended)]
+            assert row["whale_count"] == len(before) == len(json.loads(row["whale_alerts"]))
+            checked["whales"] += len(before)
+        checked["rows"] += 1
+    assert min(checked.values()) > 3, checked
+    catalogue = Archive(root).catalog()
+    assert checked["rows"] <= int(catalogue["resolution_seen_at"].notna().sum())
+
+
+def test_the_document_has_every_column() -> None:
+    told = (Path(__file__).parents[2] / "docs" / "TRAINING.md").read_text()
+    for name in COLUMNS:
+        assert f"`{name}`" in told, name
+
+
+def test_days_to_resolution_are_from_the_first_sight(worlds: dict[str, Path]) -> None:
+    for row in rows(worlds["polymarket"]):
+        if row["is_observed"]:
+            lasted = from_iso(row["resolved_at"].isoformat()) - from_iso(row["first_seen_at"].isoformat())
+            assert row["days_to_resolution"] == pytest.approx(lasted / DAY)
