@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from marketarchive.collecting.arguments import names
+from marketarchive.collecting.arguments import names, seconds
 from marketarchive.collecting.exit_codes import FAILED, FINISHED
 from marketarchive.collecting.master_settings import master_url
 from marketarchive.exceptions import ArgumentError, DiskError
@@ -17,13 +17,15 @@ from marketarchive.research.exports.export import (
     ALL,
     ExportedFile,
     chosen_tables,
+    declared_formats,
     declared_options,
     declared_tables,
+    in_format,
     open_table,
     write_table,
 )
-from marketarchive.research.exports.formats import FORMATS, Format, format_of
 from marketarchive.research.exports.table import ExportedTable, ExportRequest, TableOption
+from marketarchive.times import from_seconds
 
 
 class Command(OfflineCommand):
@@ -38,7 +40,7 @@ class Command(OfflineCommand):
             "and brought up to date first (canonical is taken as it was made last): "
             + "; ".join(f"{each.name}: {each.rows}" for each in declared_tables().values())
             + ". Formats: "
-            + "; ".join(f"{each.name}: {each.what}" for each in FORMATS.values())
+            + "; ".join(f"{name}: {what}" for name, what in declared_formats().items())
             + ". Exit code 1 when a line could not be read; it is named and left out."
         )
 
@@ -52,7 +54,7 @@ class Command(OfflineCommand):
             f"{ALL}: whatever this archive can have",
         )
         parser.add_argument(
-            "--format", default="csv", metavar="|".join(FORMATS), help="the form (default: csv)"
+            "--format", default="csv", metavar="|".join(declared_formats()), help="the form (default: csv)"
         )
         parser.add_argument(
             "--since", metavar="TIME", help="only ticks at or after (ISO 8601, or 1d: a day ago)"
@@ -73,7 +75,10 @@ class Command(OfflineCommand):
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
         assert self.settings is not None
-        form, tables = format_of(opts.format), chosen_tables(self.root, names("--table", opts.table))
+        tables = chosen_tables(self.root, names("--table", opts.table))
+        if opts.format not in declared_formats() or ALL not in opts.table.split(","):
+            for table in tables:
+                in_format(table, opts.format)
         since, until = self.times(opts)
         whales = self.settings["WWATCHER_DB_PATH"]
         request = ExportRequest(
@@ -93,7 +98,7 @@ class Command(OfflineCommand):
             raise ArgumentError(f"there is no folder {opts.output.absolute().parent}")
         is_damaged = False
         for table in tables:
-            done = self._write(table, request, form, opts)
+            done = self._write(table, request, opts)
             is_damaged |= bool(done is not None and done.damaged)
         return FAILED if is_damaged else FINISHED
 
@@ -114,6 +119,8 @@ class Command(OfflineCommand):
             return self.moment(option.flag, value)
         if option.kind == "list":
             return names(option.flag, value)
+        if option.kind == "spans":
+            return tuple(from_seconds(seconds(option.flag, each)) for each in names(option.flag, value))
         if option.kind != "number":
             return value
         try:
@@ -125,13 +132,15 @@ class Command(OfflineCommand):
         return number
 
     def _write(
-        self, table: ExportedTable, request: ExportRequest, form: Format, opts: argparse.Namespace
+        self, table: ExportedTable, request: ExportRequest, opts: argparse.Namespace
     ) -> ExportedFile | None:
         """Write one table and print what became of it; None where it was passed over."""
-        target = opts.output or self._folder() / f"{table.name}.{form.name}"
+        target = opts.output or self._folder()
         try:
+            opened, form = in_format(table, opts.format)
+            target = opts.output or self._folder() / f"{table.name}.{form.name}"
             target.parent.mkdir(parents=True, exist_ok=True)
-            done = write_table(open_table(table, request), form, target)
+            done = write_table(open_table(opened, request), form, target)
         except ArgumentError as error:
             if ALL not in opts.table.split(","):
                 raise

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sqlalchemy import delete
+
 from marketarchive.items import Headline
 from marketarchive.master.engine import open_master, sqlite_url, writing
 from marketarchive.master.headlines import write_headlines
 from marketarchive.master.observation import HeadlineObservation, MasterItem, observe
+from marketarchive.master.tables import metadata
 from marketarchive.master.upsert import upsert
 from marketarchive.times import iso
 from tests.master.markets import SECOND, START, origin
@@ -19,6 +22,14 @@ def put(root: Path, *items: MasterItem) -> None:
     with writing(engine) as connection:
         upsert(connection, [each for each in observations if not isinstance(each, HeadlineObservation)])
         write_headlines(connection, [each for each in observations if isinstance(each, HeadlineObservation)])
+    engine.dispose()
+
+
+def empty(root: Path) -> None:
+    engine = open_master(sqlite_url(root / "master.db"))
+    with writing(engine) as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(delete(table))
     engine.dispose()
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from marketarchive import Archive
 from marketarchive.exceptions import ArgumentError
@@ -28,7 +30,8 @@ from marketarchive.venues.polymarket import queries as of_polymarket
 from tests.e2e.harness import command
 from tests.exporting import export
 from tests.master.markets import SECOND, START, market, priced, resolved
-from tests.research.catalogue_master import at, headline, put
+from tests.properties import examples
+from tests.research.catalogue_master import at, empty, headline, put
 from tests.simulator import catalog as simulated
 
 YES_NO = ("Yes", "No")
@@ -200,6 +203,145 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return made
 
 
+def prompts(root: Path, **wanted: Any) -> list[dict[str, Any]]:
+    export(root, "catalog", root / "x.jsonl", "prompts", **wanted)
+    return [json.loads(line) for line in (root / "x.jsonl").read_text().splitlines()]
+
+
+def test_a_prompt_asks_of_what_was_known_before_its_cut(tmp_path: Path) -> None:
+    rain(tmp_path)
+    (tmp_path / "x.jsonl").touch()
+    [prompt] = prompts(tmp_path)
+    assert list(prompt)[:4] == ["question", "context", "answer", "cut"]
+    assert (prompt["question"], prompt["answer"]) == ("Will Will it rain? resolve YES?", "YES")
+    assert prompt["cut"] == at(5000)
+    assert list(prompt["context"]) == ["price_history", "whale_alerts", "news"]
+    assert [each["price"] for each in prompt["context"]["price_history"]] == [0.1, 0.4, 0.7]
+    assert [each["headline"] for each in prompt["context"]["news"]] == ["Clouds"]
+    assert prompt["context"]["whale_alerts"] is None, "nobody watched"
+    assert (prompt["labels"], prompt["market_id"]) == ({"YES": "Yes", "NO": "No"}, "0xabc")
+    assert prompt["description_sha256"] == hashlib.sha256(b"Rules.").hexdigest()
+    early, late = prompts(tmp_path, options={"cuts": (100 * SECOND, 4300 * SECOND, 5100 * SECOND)})
+    assert [each["price"] for each in early["context"]["price_history"]] == [0.1, 0.4]
+    assert early["context"]["news"] == [], "it came at the cut"
+    assert [each["price"] for each in late["context"]["price_history"]] == [0.1, 0.4], "4,900 is the cut"
+    [without] = prompts(tmp_path, options={"no_prices": True})
+    assert without["context"]["price_history"] == []
+
+
+def test_other_labels_are_asked_for_by_the_first(tmp_path: Path) -> None:
+    put(
+        tmp_path,
+        market(0, title="FaZe or illwill", outcomes=("FaZe", "illwill"), description="old"),
+        market(50, title="illwill won", outcomes=("illwill", "FaZe"), description="new"),
+        resolved(60, payouts=("1", "0"), resolution_state="final"),
+    )
+    new, old = prompts(tmp_path), prompts(tmp_path, options={"cuts": (10 * SECOND,)})
+    assert [(each["question"], each["answer"]) for each in (*new, *old)] == [
+        ("Will illwill won resolve illwill?", "YES"),
+        ("Will FaZe or illwill resolve FaZe?", "NO"),
+    ]
+    assert old[0]["labels"] == {"YES": "FaZe", "NO": "illwill"}
+    assert (new[0]["description"], old[0]["description"]) == ("new", "old")
+
+
+def test_a_reopened_market_is_cut_at_its_first_result(tmp_path: Path) -> None:
+    said: dict[str, Any] = {"title": "Will it rain?", "outcomes": YES_NO}
+    put(
+        tmp_path,
+        market(0, status="active", **said),
+        price(1, "0.5"),
+        resolved(10, payouts=("1", "0"), resolution_state="proposed"),
+        price(15, "0.9"),
+        market(20, status="active", **said),
+        resolved(20.5, status="closed"),
+        resolved(30, payouts=("0", "1"), resolution_state="final"),
+    )
+    [prompt] = prompts(tmp_path)
+    assert (prompt["cut"], prompt["answer"]) == (at(10), "NO")
+    assert [each["price"] for each in prompt["context"]["price_history"]] == [0.5]
+
+
+def test_the_command_writes_prompts_of_this_table_only(tmp_path: Path) -> None:
+    rain(tmp_path)
+    done = command("export", tmp_path, "--table", "catalog", "--format", "prompts", "--cuts", "1h,30m")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = (tmp_path / "exports" / "catalog.prompts.jsonl").read_text().splitlines()
+    assert [json.loads(line)["cut"] for line in lines] == [at(1400), at(3200)]
+    assert "no prompt of 2 markets" in done.stdout
+    refused = command("export", tmp_path, "--table", "current_gaps", "--format", "prompts")
+    assert refused.returncode == 2
+    assert "--format prompts is not for current_gaps" in refused.stderr
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a master that every example empties: to make one takes a second."""
+    root = tmp_path_factory.mktemp("masked")
+    put(root)
+    return root
+
+
+times = st.integers(0, 12)
+states = st.lists(
+    st.one_of(
+        st.tuples(st.just("market"), times, st.sampled_from(["active", "active", "closed"])),
+        st.tuples(st.just("price"), times, st.none()),
+        st.tuples(st.just("news"), times, st.none()),
+        st.tuples(st.just("result"), times, st.sampled_from([("1", "0"), ("0", "1"), None])),
+    ),
+    min_size=3,
+    max_size=14,
+)
+
+
+@given(said=states, spans=st.sets(st.integers(0, 8), min_size=1), closed=st.none() | times)
+@examples(20)
+def test_no_prompt_knows_what_came_at_or_after_its_cut(
+    shared: Path, said: list[Any], spans: set[int], closed: int | None
+) -> None:
+    """Every text, price and headline of the history names the second at which it came."""
+    root = shared
+    empty(root)
+    end = None if closed is None else utc(START + closed * SECOND)
+    items: list[Any] = [
+        market(0, seq=1, title="0", description="0", outcomes=YES_NO),
+        resolved(12, seq=2, payouts=("1", "0"), resolution_state="final"),
+    ]
+    results = {12}
+    revised = {0}
+    for seq, (kind, t, value) in enumerate(said, 3):
+        if kind == "market":
+            ends: dict[str, Any] = {"closed_at": end} if value == "closed" else {}
+            items.append(
+                market(t, seq=seq, title=str(t), description=str(t), outcomes=YES_NO, status=value, **ends)
+            )
+            revised.add(t)
+        elif kind == "price":
+            items.append(price(t, f"0.{t:02d}", seq=seq))
+        elif kind == "news":
+            items.append(headline(t, str(t)))
+        else:
+            state = None if value is None else "proposed"
+            items.append(resolved(t, seq=seq, payouts=value, resolution_state=state))
+            if value is not None:
+                results.add(t)
+    put(root, *items)
+    is_closed = closed is not None and any(value == "closed" for _, _, value in said)
+    for prompt in prompts(root, options={"cuts": tuple(span * SECOND for span in spans)}):
+        cut = (from_iso(prompt["cut"]) - START) // SECOND
+        assert cut <= min(results)
+        assert not is_closed or closed is None or cut <= closed
+        assert prompt["title"] == prompt["description"] == str(max(t for t in revised if t < cut))
+        assert prompt["question"] == f"Will {prompt['title']} resolve YES?"
+        prices = {round(100 * each["price"]) for each in prompt["context"]["price_history"]}
+        assert prices <= {t for kind, t, _ in said if kind == "price" and t < cut}
+        news = [each["headline"] for each in prompt["context"]["news"]]
+        assert sorted(news) == sorted({str(t) for kind, t, _ in said if kind == "news" and t < cut})
+        for each in (*prompt["context"]["price_history"], *prompt["context"]["news"]):
+            assert from_iso(each["at"]) < from_iso(prompt["cut"])
+
+
 @cache
 def venue(platform: str) -> CatalogVenue:
     """A platform of few long-running markets, and no rounds, of which the lists of ended ones are full."""
@@ -245,6 +387,26 @@ def test_rows_are_the_simulators_truth(worlds: dict[str, Path], platform: str) -
     assert min(checked.values()) > 3, checked
     catalogue = Archive(root).catalog()
     assert checked["rows"] <= int(catalogue["resolution_seen_at"].notna().sum())
+
+
+@pytest.mark.parametrize("platform", ["polymarket", "kalshi"])
+def test_prompts_of_the_simulators_markets_keep_to_their_cuts(worlds: dict[str, Path], platform: str) -> None:
+    root, true, seen = worlds[platform], true_markets(platform), 0
+    for prompt in prompts(root, wwatcher=root / "wwatcher.db", options={"cuts": (0, 10 * DAY)}):
+        cut, context = from_iso(prompt["cut"]), prompt["context"]
+        for each in (*context["price_history"], *context["news"]):
+            assert from_iso(each["at"]) < cut
+        for each in context["whale_alerts"] or ():
+            assert from_iso(each["at"]) <= from_iso(each["known_at"]) < cut
+        if (told := true.get(prompt["market_id"])) is not None:
+            said = [each for each in told["revisions"] if from_iso(each["at"]) < cut]
+            assert prompt["description"] in {each["rules"] for each in said}
+            # Polymarket's closedTime is that of its result: a proposal that no look saw may come before it
+            assert said[-1]["state"] != "final"
+            assert cut <= from_iso(told["revisions"][-1]["resolved_at"])
+            assert prompt["answer"] == ("YES" if told["revisions"][-1]["payout"] == "1" else "NO")
+            seen += 1
+    assert seen > 3
 
 
 def test_the_document_has_every_column() -> None:

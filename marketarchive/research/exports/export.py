@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from marketarchive.archive.files import Files
 from marketarchive.exceptions import ArgumentError
 from marketarchive.research.exports.archive_tables import archive_tables
-from marketarchive.research.exports.formats import Format
+from marketarchive.research.exports.formats import FORMATS, Format, write_plain_jsonl
 from marketarchive.research.exports.records import record_tables
 from marketarchive.research.exports.table import (
     ExportedRows,
@@ -44,6 +44,28 @@ def declared_options() -> list[TableOption]:
     """Return the options that some declared tables have, each once."""
     tables = declared_tables().values()
     return list(dict.fromkeys(option for table in tables for option in table.options))
+
+
+def declared_formats() -> dict[str, str]:
+    """Return what each format is, by name: those of all tables, then those of one table alone."""
+    own = {
+        each.name: f"{each.what} ({table.name} only)"
+        for table in declared_tables().values()
+        for each in table.formats
+    }
+    return {each.name: each.what for each in FORMATS.values()} | own
+
+
+def in_format(table: ExportedTable, name: str) -> tuple[ExportedTable, Format]:
+    """Return a table as it is opened for a format, and the format. Raises ArgumentError."""
+    for own in table.formats:
+        if own.name == name:
+            return replace(table, open=own.open), Format(f"{name}.jsonl", own.what, write_plain_jsonl)
+    if name in FORMATS:
+        return table, FORMATS[name]
+    if name in declared_formats():
+        raise ArgumentError(f"--format {name} is not for {table.name}")
+    raise ArgumentError(f"--format {name!r} is none of {', '.join(declared_formats())}")
 
 
 def known_tables(root: Path) -> dict[str, ExportedTable]:

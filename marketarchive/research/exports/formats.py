@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from marketarchive.exceptions import ArgumentError
 from marketarchive.research.engine import require
 from marketarchive.research.exports.table import ExportedRows
 
@@ -26,13 +25,6 @@ class Format:
     """Write all rows to a file, given a folder for nameless files; return how many. Raises as the rows do."""
 
 
-def format_of(name: str) -> Format:
-    """Return a format by its name. Raises ArgumentError."""
-    if name not in FORMATS:
-        raise ArgumentError(f"--format {name!r} is none of {', '.join(FORMATS)}")
-    return FORMATS[name]
-
-
 def _write_csv(rows: ExportedRows, sink: IO[bytes], scratch: Path) -> int:
     sink.write(_line(rows.columns))
     return _write_lines((_line(row) for batch in rows.batches(scratch) for row in batch.cells()), sink)
@@ -43,6 +35,11 @@ def _write_jsonl(rows: ExportedRows, sink: IO[bytes], scratch: Path) -> int:
     with gzip.GzipFile("", "wb", compresslevel=6, fileobj=sink, mtime=0) as packed:
         lines = (each + b"\n" for batch in rows.batches(scratch) for each in batch.objects())
         return _write_lines(lines, packed)
+
+
+def write_plain_jsonl(rows: ExportedRows, sink: IO[bytes], scratch: Path) -> int:
+    """Write rows as JSON lines, not compressed."""
+    return _write_lines((each + b"\n" for batch in rows.batches(scratch) for each in batch.objects()), sink)
 
 
 def _write_parquet(rows: ExportedRows, sink: IO[bytes], scratch: Path) -> int:

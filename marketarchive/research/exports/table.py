@@ -77,14 +77,23 @@ class TableOption:
     """An option of `scrapy export` that only tables which declare it have."""
 
     flag: str  # "--min-volume"
-    kind: Literal["switch", "time", "number", "text", "list"]
-    """How the command reads it: True, ns, float, str, a tuple of str."""
+    kind: Literal["switch", "time", "number", "text", "list", "spans"]
+    """How the command reads it: True, ns, float, str, a tuple of str, a tuple of spans in ns."""
     help: str
     metavar: str | None = None
 
     @property
     def name(self) -> str:
         return self.flag.removeprefix("--").replace("-", "_")
+
+
+@dataclass(frozen=True)
+class TableFormat:
+    """A form that one table alone has: other rows made of it, as JSON lines; NAME.<name>.jsonl."""
+
+    name: str
+    what: str
+    open: Callable[[ExportRequest], ExportedRows]
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,7 @@ class ExportedTable:
     is_of: Callable[[Collection[tuple[str, str]]], bool] = field(default=lambda _: True)
     """Return whether an archive of these (venue, feed) can have rows of it."""
     options: Sequence[TableOption] = ()
+    formats: Sequence[TableFormat] = ()
 
 
 class ArrowRows:

@@ -5,21 +5,24 @@ Times are microseconds UTC of our receipt.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, select
 
 from marketarchive.master.observation import Key
 from marketarchive.master.queries import by_platform
 from marketarchive.master.tables import market_changes, news_context, price_snapshots
+from marketarchive.times import MICROSECOND, from_iso
 
 Identity = tuple[str, str]
 """Platform and id of a market."""
 ENDS = ("closed_at", "determined_at", "resolved_at")
 """Times of the venue at or after which nothing is a forecast any more."""
-RESULTS = ("resolution", "payouts", "result_kind")
+RESULTS = ("resolution", "payouts", "result_kind", "resolution_state")
+TEXTS = ("title", "description", "outcomes", "end_at")
+"""Fields of which a prompt has the revision of its cut."""
+_OVER = ("closed", "resolved")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,30 +47,56 @@ class SeenHeadline:
 
 @dataclass
 class MarketHistory:
-    """What was received of one market, each by time."""
+    """A market as it was received, each list by time."""
 
     prices: list[PricePoint] = field(default_factory=list)
     headlines: list[SeenHeadline] = field(default_factory=list)
+    revisions: dict[str, list[tuple[int, str | None]]] = field(default_factory=dict)  # of TEXTS
+    first_end: int | None = None
+
+    def stated(self, name: str, cut: int) -> str | None:
+        """Return what was stated last of a field of TEXTS before a cut."""
+        before = [value for at, value in self.revisions.get(name, ()) if at < cut]
+        return before[-1] if before else None
 
 
 def observed(master: Connection, identities: Iterable[Identity]) -> Mapping[Identity, MarketHistory]:
     """Return what was received of some hundred markets; of snapshots of one time the last by its capture."""
-    found: dict[Identity, MarketHistory] = defaultdict(MarketHistory)
-    for platform, market_ids in by_platform(identities):
+    found = {identity: MarketHistory() for identity in identities}
+    for platform, market_ids in by_platform(found):
         _read_prices(master, platform, market_ids, found)
         _read_headlines(master, platform, market_ids, found)
     return found
 
 
-def first_results(master: Connection) -> dict[Identity, int]:
-    """Return when any result of a market was received first, also one that was withdrawn later."""
+def read_revisions(
+    master: Connection, history: Mapping[Identity, MarketHistory], as_of: int | None = None
+) -> None:
+    """Add each revision of TEXTS that was received up to `as_of`, and `first_end`.
+
+    `first_end` is the first of all ends that were ever stated, also before a market was reopened, and of our
+    receipt of any result or of its being closed.
+    """
     table = market_changes.c
-    query = (
-        select(table.platform, table.market_id, func.min(table.observed_at))
-        .where(table.field.in_(RESULTS), table.new.is_not(None))
-        .group_by(table.platform, table.market_id)
-    )
-    return {(platform, market_id): at for platform, market_id, at in master.execute(query)}
+    columns = (table.market_id, table.field, table.new, table.observed_at, table.capture, table.id)
+    for platform, market_ids in by_platform(history):
+        query = select(*columns).where(
+            table.platform == platform,
+            table.market_id.in_(market_ids),
+            table.field.in_((*TEXTS, *ENDS, *RESULTS, "status")),
+        )
+        if as_of is not None:
+            query = query.where(table.observed_at <= as_of)
+        rows = [(Key.of(at, capture), place, *said) for *said, at, capture, place in master.execute(query)]
+        for key, _, market_id, name, new in sorted(rows, key=lambda row: row[:2]):
+            of = history[platform, market_id]
+            if name in TEXTS:
+                of.revisions.setdefault(name, []).append((key.observed_at, new))
+            elif new is not None and (name != "status" or new in _OVER):
+                ended = (
+                    min(key.observed_at, from_iso(new) // MICROSECOND) if name in ENDS else key.observed_at
+                )
+                of.first_end = ended if of.first_end is None else min(of.first_end, ended)
 
 
 def _read_prices(

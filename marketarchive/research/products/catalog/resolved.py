@@ -10,10 +10,11 @@ from marketarchive.research.exports.table import ExportRequest
 from marketarchive.research.products.catalog.frame import frame, reading
 from marketarchive.research.products.catalog.observed import (
     ENDS,
-    Identity,
     MarketHistory,
     PricePoint,
+    SeenHeadline,
     observed,
+    read_revisions,
 )
 from marketarchive.research.products.whales.whales import whale_columns
 from marketarchive.times import MICROSECOND, from_datetime, iso
@@ -38,13 +39,10 @@ class ResolvedMarket:
     row: dict[str, Any]
     ended_at: int
     prices: Sequence[PricePoint]
-    headlines: Sequence[Any]
+    headlines: Sequence[SeenHeadline]
+    history: MarketHistory  # also what came after the end
     volume: float | None
     liquidity: float | None
-
-    @property
-    def identity(self) -> Identity:
-        return self.row["platform"], self.row["market_id"]
 
     @property
     def price_at_close(self) -> float | None:
@@ -61,8 +59,12 @@ class ResolvedMarket:
         return first.price if first is not None and first.at <= start + cycle_us else None
 
 
-def resolved_markets(request: ExportRequest, remarks: list[str]) -> Iterator[list[ResolvedMarket]]:
-    """Yield the wanted markets that have a result, some hundred at a time; remarks: lines are added.
+def resolved_markets(
+    request: ExportRequest, remarks: list[str], *, with_revisions: bool = False
+) -> Iterator[list[ResolvedMarket]]:
+    """Yield the wanted markets that have a result, some hundred at a time.
+
+    remarks: lines are added; with_revisions: `history` has the revisions of texts, and the first end.
 
     A result that is only proposed, or disputed, is none yet. Raises ArgumentError, ConfigurationError,
     MasterError.
@@ -77,6 +79,9 @@ def resolved_markets(request: ExportRequest, remarks: list[str]) -> Iterator[lis
                 for row in wanted.iloc[place : place + AT_ONCE].to_dict("records")
             ]
             seen = observed(master, [(row["platform"], row["market_id"]) for row in rows])
+            if with_revisions:
+                as_of = request.options.get("as_of")
+                read_revisions(master, seen, None if as_of is None else as_of // MICROSECOND)
             made = [_market(row, seen[row["platform"], row["market_id"]]) for row in rows]
             yield [each for each in made if least is None or (each.volume or 0) >= least]
 
@@ -129,6 +134,7 @@ def _market(row: dict[str, Any], seen: MarketHistory) -> ResolvedMarket:
         ended_at,
         prices,
         [each for each in seen.headlines if each.at < ended_at],
+        seen,
         next((each.volume for each in reversed(prices) if each.volume is not None), None),
         next((each.liquidity for each in reversed(prices) if each.liquidity is not None), None),
     )

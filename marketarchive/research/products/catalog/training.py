@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from marketarchive.research.exports.table import ArrowRows, ExportRequest
+from marketarchive.research.products.catalog.observed import PricePoint, SeenHeadline
 from marketarchive.research.products.catalog.resolved import ResolvedMarket, microseconds, resolved_markets
 from marketarchive.times import DAY, MICROSECOND, from_seconds, iso
 
@@ -92,26 +93,24 @@ def training_row(market: ResolvedMarket, cycle_us: int) -> dict[str, Any]:
         "liquidity": market.liquidity,
         "price_at_open": market.price_at_open(cycle_us),
         "price_at_close": market.price_at_close,
-        "price_history": json_text(price_list(market)),
+        "price_history": json_text(price_list(market.prices)),
         "whale_alerts": None if alerts is None else json_text(alerts),
-        "news_headlines": json_text(headline_list(market)),
+        "news_headlines": json_text(headline_list(market.headlines)),
         "days_to_resolution": (settled - first_seen) * MICROSECOND / DAY if row["is_observed"] else None,
         "reopened": row["reopened_at"] is not None,
         "description_sha256": None if rules is None else hashlib.sha256(rules.encode()).hexdigest(),
     }
 
 
-def price_list(market: ResolvedMarket) -> list[dict[str, Any]]:
-    """Return the mids of a market before its end, as JSON has them."""
+def price_list(prices: Iterable[PricePoint]) -> list[dict[str, Any]]:
+    """Return the mids that there are, as JSON has them."""
     return [
-        {"at": iso(each.at * MICROSECOND), "price": each.price}
-        for each in market.prices
-        if each.price is not None
+        {"at": iso(each.at * MICROSECOND), "price": each.price} for each in prices if each.price is not None
     ]
 
 
-def headline_list(market: ResolvedMarket) -> list[dict[str, Any]]:
-    """Return the headlines that were captured before a market's end, as JSON has them."""
+def headline_list(headlines: Iterable[SeenHeadline]) -> list[dict[str, Any]]:
+    """Return headlines as JSON has them."""
     return [
         {
             "at": iso(each.at * MICROSECOND),
@@ -119,7 +118,7 @@ def headline_list(market: ResolvedMarket) -> list[dict[str, Any]]:
             "source": each.source,
             "url": each.url,
         }
-        for each in market.headlines
+        for each in headlines
     ]
 
 

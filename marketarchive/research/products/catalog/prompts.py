@@ -1,0 +1,163 @@
+"""Prompts of resolved markets: a question, what was known before a cut, and the answer.
+
+Whatever a prompt has of its market but the answer was received strictly before the cut.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from marketarchive.research.exports.table import ArrowRows, ExportRequest
+from marketarchive.research.products.catalog.resolved import ResolvedMarket, microseconds, resolved_markets
+from marketarchive.research.products.catalog.training import headline_list, price_list
+from marketarchive.times import MICROSECOND, from_iso, utc
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+WHAT = "a row a prompt of a resolved market"
+AT_THE_END = (0,)
+"""Spans before the end at which prompts are cut, by default."""
+_ALERT = ("at", "known_at", "side", "action", "outcome", "value", "price", "win_rate")
+_YES_NO = frozenset(("yes", "no"))
+
+
+def prompt_rows(request: ExportRequest) -> ArrowRows:
+    """Return the prompts of wanted markets, a row each. Raises as `training_rows`."""
+    remarks: list[str] = []
+    return ArrowRows(WHAT, _tables(request, remarks), request, remarks)
+
+
+def _tables(request: ExportRequest, remarks: list[str]) -> Iterator[pa.Table]:
+    spans = sorted(request.options.get("cuts", AT_THE_END), reverse=True)
+    has_prices = not request.options.get("no_prices")
+    yield _table(())
+    without = 0
+    for markets in resolved_markets(request, remarks, with_revisions=True):
+        rows = []
+        for market in markets:
+            made = list(prompts(market, spans, has_prices=has_prices))
+            without += not made
+            rows += made
+        yield _table(rows)
+    if without:
+        remarks.append(
+            f"no prompt of {without:,} markets: neither YES nor NO, first seen with their result, or unknown "
+            "at every cut"
+        )
+
+
+def prompts(
+    market: ResolvedMarket, spans: Iterable[int], *, has_prices: bool = True
+) -> Iterator[dict[str, Any]]:
+    """Yield the prompts of a market; spans: ns before its first end at which each is cut.
+
+    The first end of a reopened market is that of its first result, which was public from then on.
+    """
+    row = market.row
+    if row["resolution"] is None or not row["is_observed"]:
+        return
+    end = min(market.ended_at, market.history.first_end or market.ended_at)
+    first_seen = microseconds(row["first_seen_at"])
+    for span in spans:
+        cut = end - span // MICROSECOND
+        title = market.history.stated("title", cut)
+        labels = _labels(market, cut)
+        if first_seen is None or first_seen >= cut or title is None or labels is None:
+            continue
+        answer = _answer(row["resolution_label"], labels)
+        if answer is not None:
+            yield _prompt(market, cut, title, labels, answer, has_prices=has_prices)
+
+
+def _prompt(
+    market: ResolvedMarket,
+    cut: int,
+    title: str,
+    labels: Mapping[str, str],
+    answer: str,
+    *,
+    has_prices: bool,
+) -> dict[str, Any]:
+    row, history = market.row, market.history
+    rules, end_at = history.stated("description", cut), history.stated("end_at", cut)
+    asked = "YES" if _is_plain(labels) else labels["YES"]
+    return {
+        "question": f"Will {title} resolve {asked}?",
+        "context": {
+            "price_history": price_list(each for each in market.prices if has_prices and each.at < cut),
+            "whale_alerts": _alerts(row["whale_alerts"], cut),
+            "news": headline_list(each for each in market.headlines if each.at < cut),
+        },
+        "answer": answer,
+        "cut": utc(cut * MICROSECOND),
+        "labels": labels,
+        "title": title,
+        "description": rules,
+        "description_sha256": None if rules is None else hashlib.sha256(rules.encode()).hexdigest(),
+        "end_at": None if end_at is None else utc(from_iso(end_at)),
+        **{name: row[name] for name in ("platform", "market_id", "event_id", "group", "asset")},
+    }
+
+
+def _alerts(alerts: Iterable[Mapping[str, Any]] | None, cut: int) -> list[dict[str, Any]] | None:
+    """Return the alerts that were written before a cut; None where nobody watched."""
+    if alerts is None:
+        return None
+    known = (each for each in alerts if from_iso(each["known_at"]) < cut * MICROSECOND)
+    return [{name: each[name] for name in _ALERT} for each in known]
+
+
+def _labels(market: ResolvedMarket, cut: int) -> dict[str, str] | None:
+    """Return the label that each answer stands for, as stated before a cut; None of other than two."""
+    stated = market.history.stated("outcomes", cut)
+    found = ["Yes", "No"] if stated is None else json.loads(stated)
+    if len(found) != 2:
+        return None
+    if {each.casefold() for each in found} == _YES_NO and found[0].casefold() == "no":
+        found.reverse()
+    return {"YES": found[0], "NO": found[1]}
+
+
+def _is_plain(labels: Mapping[str, str]) -> bool:
+    return {each.casefold() for each in labels.values()} == _YES_NO
+
+
+def _answer(label: str | None, labels: Mapping[str, str]) -> str | None:
+    """Return YES or NO by the winner's label, None where it is neither of both."""
+    if label is None:
+        return None
+    same = str.casefold if _is_plain(labels) else str
+    return next((answer for answer, each in labels.items() if same(each) == same(label)), None)
+
+
+def _table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    import pyarrow as pa
+
+    text, number, time = pa.string(), pa.float64(), pa.timestamp("us", tz="UTC")
+    price = pa.struct([("at", text), ("price", number)])
+    alert = pa.struct([(name, number if name in ("value", "price", "win_rate") else text) for name in _ALERT])
+    news = pa.struct([(name, text) for name in ("at", "headline", "source", "url")])
+    lists = {"price_history": price, "whale_alerts": alert, "news": news}
+    schema = pa.schema(
+        [
+            ("question", text),
+            ("context", pa.struct([(name, pa.list_(kind)) for name, kind in lists.items()])),
+            ("answer", text),
+            ("cut", time),
+            ("labels", pa.struct([("YES", text), ("NO", text)])),
+            ("platform", text),
+            ("market_id", text),
+            ("event_id", text),
+            ("group", text),
+            ("asset", text),
+            ("title", text),
+            ("description", text),
+            ("description_sha256", text),
+            ("end_at", time),
+        ]
+    )
+    return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
