@@ -77,7 +77,7 @@ def test_a_row_has_what_was_seen_before_the_end_and_no_more(tmp_path: Path) -> N
     found = {row["market_id"]: row for row in rows(tmp_path)}
     assert set(found) == {"0xabc", "half", "late"}, "what is open, or only proposed, has no result"
     row = found["0xabc"]
-    assert list(row) == list(COLUMNS)
+    assert list(row) == [name for name in COLUMNS if name != "split"]
     assert (row["platform"], row["title"], row["category"]) == ("polymarket", "Will it rain?", "Weather")
     assert (row["outcomes"], row["resolution"], row["resolution_label"]) == (["Yes", "No"], "YES", "Yes")
     assert (row["volume"], row["liquidity"]) == (6.5, 40.0)
@@ -142,7 +142,7 @@ def test_every_format_has_the_lists_as_text_and_prices_can_be_left_out(tmp_path:
     options = {"category": ("Weather",), "no_prices": True}
     [row] = rows(tmp_path, options=options)
     assert list(row) == [
-        name for name in COLUMNS if name not in ("price_at_open", "price_at_close", "price_history")
+        name for name in COLUMNS if name not in ("price_at_open", "price_at_close", "price_history", "split")
     ]
     export(tmp_path, "catalog", tmp_path / "x.csv", options={"category": ("Weather",)})
     with (tmp_path / "x.csv").open(newline="") as file:
@@ -168,6 +168,29 @@ def test_the_command_takes_the_options_of_its_table_only(tmp_path: Path) -> None
         done = command("export", tmp_path, *options)
         assert done.returncode == 2
         assert message in done.stderr
+
+
+def test_splits_and_repeated_questions_are_reported(tmp_path: Path) -> None:
+    rain(tmp_path)
+    put(
+        tmp_path,
+        market(100, market_id="again", title="Will it rain", outcomes=YES_NO),
+        resolved(9000, market_id="again", payouts=("1", "0"), resolution_state="final"),
+    )
+    given = ("--format", "parquet", "--split", "50,50", "--dedupe")
+    done = command("export", tmp_path, "--table", "catalog", *given)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "left out 1 markets: the same question as an earlier one" in done.stdout
+    assert "in no split: 0 markets at a border; of 0 answers with a name 0 stand in" in done.stdout
+    table = pq.read_table(tmp_path / "exports" / "catalog.parquet")
+    assert dict(zip(table["market_id"].to_pylist(), table["split"].to_pylist(), strict=True)) == {
+        "0xabc": "train",
+        "half": "train",
+        "late": "validation",
+    }
+    refused = command("export", tmp_path, "--table", "catalog", "--split", "most")
+    assert refused.returncode == 2
+    assert "--split most is not two or three percents" in refused.stderr
 
 
 def test_without_a_master_there_is_no_such_table(tmp_path: Path) -> None:
@@ -225,7 +248,8 @@ def test_a_prompt_asks_of_what_was_known_before_its_cut(tmp_path: Path) -> None:
     assert [each["price"] for each in early["context"]["price_history"]] == [0.1, 0.4]
     assert early["context"]["news"] == [], "it came at the cut"
     assert [each["price"] for each in late["context"]["price_history"]] == [0.1, 0.4], "4,900 is the cut"
-    [without] = prompts(tmp_path, options={"no_prices": True})
+    [without] = prompts(tmp_path, options={"no_prices": True, "split": "100,0", "dedupe": True})
+    assert without["split"] == "train"
     assert without["context"]["price_history"] == []
 
 

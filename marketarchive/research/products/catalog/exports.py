@@ -13,6 +13,8 @@ OPTIONS = (
     TableOption("--no-prices", "switch", "leave out the columns of prices"),
     TableOption("--min-volume", "number", "only markets with so much, in their volume_unit", "NUMBER"),
     TableOption("--cuts", "spans", "prompts as of so long before a market's end, each", "7d,1d,..."),
+    TableOption("--split", "text", "add train, validation, test by event and time, in percent", "80,10,10"),
+    TableOption("--dedupe", "switch", "leave out markets that ask an earlier one's question"),
     TableOption("--category", "list", "only markets of these categories", "NAME,..."),
 )
 PROMPTS = TableFormat("prompts", "a question, what was known before its cut, and the answer", prompt_rows)

@@ -100,6 +100,7 @@ def _prompt(
         "description_sha256": None if rules is None else hashlib.sha256(rules.encode()).hexdigest(),
         "end_at": None if end_at is None else utc(from_iso(end_at)),
         **{name: row[name] for name in ("platform", "market_id", "event_id", "group", "asset")},
+        "split": row.get("split"),
     }
 
 
@@ -158,6 +159,7 @@ def _table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
             ("description", text),
             ("description_sha256", text),
             ("end_at", time),
+            ("split", text),
         ]
     )
     return pa.Table.from_pylist([dict(row) for row in rows], schema=schema)

@@ -16,6 +16,12 @@ from marketarchive.research.products.catalog.observed import (
     observed,
     read_revisions,
 )
+from marketarchive.research.products.catalog.splits import (
+    first_of_each_question,
+    leaks,
+    shares_of,
+    splits,
+)
 from marketarchive.research.products.whales.whales import whale_columns
 from marketarchive.times import MICROSECOND, from_datetime, iso
 
@@ -70,7 +76,7 @@ def resolved_markets(
     MasterError.
     """
     catalogue = _catalogue(request, remarks)
-    wanted = catalogue[_is_wanted(catalogue, request)]
+    wanted = _split(catalogue[_is_wanted(catalogue, request)], request, remarks)
     least = request.options.get("min_volume")
     with reading(request.root, request.master_url) as master:
         for place in range(0, len(wanted), AT_ONCE):
@@ -122,6 +128,29 @@ def _is_wanted(catalogue: pd.DataFrame, request: ExportRequest) -> pd.Series[boo
         wanted &= catalogue["settled_at"] < pd.Timestamp(request.until, tz="UTC")
     if (categories := request.options.get("category")) is not None:
         wanted &= catalogue["category"].str.casefold().isin([each.casefold() for each in categories])
+    return wanted
+
+
+def _split(wanted: pd.DataFrame, request: ExportRequest, remarks: list[str]) -> pd.DataFrame:
+    """Return the markets without repeated questions, and with their splits, where these are wanted."""
+    import pandas as pd
+
+    names = ["platform", "group", "series", "settled_at", "title", "subtitle", "resolution"]
+    found = wanted[[*names, "resolution_label"]].to_dict("records")
+    rows = [{str(name): plain(value) for name, value in row.items()} for row in found]
+    if request.options.get("dedupe"):
+        kept = first_of_each_question(rows)
+        remarks.append(f"left out {kept.count(False):,} markets: the same question as an earlier one")
+        wanted = wanted[kept]
+        rows = [row for row, keep in zip(rows, kept, strict=True) if keep]
+    if (percents := request.options.get("split")) is not None:
+        chosen = splits(rows, shares_of(percents))
+        count, leaking, across = leaks(rows, chosen)
+        remarks.append(
+            f"in no split: {chosen.count(None):,} markets at a border; of {count:,} answers with a name "
+            f"{leaking:,} stand in another row's text, {across:,} in another split's"
+        )
+        wanted = wanted.assign(split=pd.Series(chosen, index=wanted.index, dtype="object"))
     return wanted
 
 

@@ -61,6 +61,7 @@ COLUMNS: Mapping[str, str] = {
     "determined_at": "time",
     "resolution_seen_at": "time",
     "first_seen_at": "time",
+    "split": "text",
 }
 """Columns in their order: those that `scrapy export` has always had, then what splits and checks need."""
 PRICES = ("price_at_open", "price_at_close", "price_history")
@@ -74,7 +75,10 @@ def training_rows(request: ExportRequest) -> ArrowRows:
 
 def _tables(request: ExportRequest, remarks: list[str]) -> Iterator[pa.Table]:
     cycle_us = from_seconds(request.snapshot_cycle_s) // MICROSECOND
-    dropped = PRICES if request.options.get("no_prices") else ()
+    dropped = (
+        *(PRICES if request.options.get("no_prices") else ()),
+        *(() if "split" in request.options else ("split",)),
+    )
     yield _table((), dropped)
     for markets in resolved_markets(request, remarks):
         yield _table([training_row(each, cycle_us) for each in markets], dropped)

@@ -1,0 +1,100 @@
+"""Splits of resolved markets for training: by event and time, so that no row tells the answer of another."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from marketarchive.exceptions import ArgumentError
+
+NAMES = ("train", "validation", "test")
+Row = Mapping[str, Any]
+"""A row of the catalogue, of which `platform`, `group`, `series`, `settled_at` and texts are read."""
+_WORD = re.compile(r"[^\W_]+")
+
+
+def shares_of(given: str) -> tuple[float, ...]:
+    """Return shares of percents: two or three that sum to 100. Raises ArgumentError."""
+    try:
+        shares = tuple(float(each) / 100 for each in given.split(","))
+    except ValueError:
+        shares = ()
+    if len(shares) not in (2, 3) or min(shares) < 0 or not math.isclose(sum(shares), 1):
+        raise ArgumentError(f"--split {given} is not two or three percents like 80,10,10")
+    return shares
+
+
+def splits(rows: Sequence[Row], shares: Sequence[float]) -> list[str | None]:
+    """Return the split of each row, None of one that would join two.
+
+    Events are whole: all markets of one have one split. A split ends before the next begins, by time of
+    resolution; an event that straddles the border is in none. Neither is the first event of a series after a
+    border: the next round's strike tells how the round before it ended.
+    """
+    events: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for place, row in enumerate(rows):
+        events[row["platform"], row["group"]].append(place)
+    ordered = sorted(row["settled_at"] for row in rows)
+    places = [round(sum(shares[:count]) * len(ordered)) for count in range(1, len(shares))]
+    borders = [ordered[place] for place in places if place < len(ordered)]
+    times = {event: [rows[place]["settled_at"] for place in members] for event, members in events.items()}
+    chosen: dict[tuple[str, str], str | None] = {}
+    for event, settled in times.items():
+        first, last = (sum(border <= at for border in borders) for at in (min(settled), max(settled)))
+        chosen[event] = NAMES[first] if first == last else None
+    ladders: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+    for event, members in events.items():
+        if rows[members[0]]["series"] is not None:
+            ladders[event[0], rows[members[0]]["series"]].append(event)
+    for rounds in ladders.values():
+        rounds.sort(key=lambda event: (max(times[event]), event))
+        for before, after in pairwise(rounds):
+            if chosen[before] is not None and chosen[after] != chosen[before]:
+                chosen[after] = None
+    return [chosen[row["platform"], row["group"]] for row in rows]
+
+
+def leaks(rows: Sequence[Row], chosen: Sequence[str | None]) -> tuple[int, int, int]:
+    """Count named answers, those in another row's text word for word, and those in another split's.
+
+    An answer is the winner's label, or what a yes means (`subtitle`). Text is title and subtitle.
+    """
+    answers: dict[str, list[tuple[list[str], int]]] = defaultdict(list)
+    count = 0
+    for place, row in enumerate(rows):
+        label = row["resolution_label"]
+        named = row["subtitle"] if row["resolution"] == "YES" and row["subtitle"] else label
+        if (found := _words([named])) and found not in (["yes"], ["no"]):
+            count += 1
+            answers[found[0]].append((found, place))
+    leaking: set[int] = set()
+    across: set[int] = set()
+    for place, row in enumerate(rows):
+        text = _words([row["title"], row["subtitle"]])
+        for at, word in enumerate(text):
+            for found, of in answers.get(word, ()):
+                if of != place and text[at : at + len(found)] == found:
+                    leaking.add(of)
+                    if None not in (chosen[of], chosen[place]) and chosen[of] != chosen[place]:
+                        across.add(of)
+    return count, len(leaking), len(across)
+
+
+def first_of_each_question(rows: Sequence[Row]) -> list[bool]:
+    """Return of each row whether it is the first by resolution to ask its question in these words."""
+    order = sorted(range(len(rows)), key=lambda place: rows[place]["settled_at"])
+    seen: set[tuple[str, ...]] = set()
+    kept = [True] * len(rows)
+    for place in order:
+        question = tuple(_words([rows[place]["title"]]))
+        kept[place] = not question or question not in seen
+        seen.add(question)
+    return kept
+
+
+def _words(texts: Iterable[str | None]) -> list[str]:
+    return [word for text in texts if text for word in _WORD.findall(text.casefold())]
