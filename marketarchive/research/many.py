@@ -1,4 +1,4 @@
-"""Many books and orders at once: the arguments, each one or many, and the frames."""
+"""Many books and orders at once: the arguments, each one or many, and the tables of results."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from marketarchive.exceptions import ArgumentError
 from marketarchive.research.book_at import BookAt
 from marketarchive.research.fills import Fill, Side, side_of, size_of
-from marketarchive.research.pandas_frames import table_frame
 from marketarchive.research.views import Moment, ns
 from marketarchive.times import MICROSECOND
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pyarrow as pa
 
 
@@ -64,8 +62,8 @@ def orders_of(
     ]
 
 
-def books_frame(books: Sequence[tuple[int, str, BookAt | None]], levels: int) -> pd.DataFrame:
-    """Return the frame of (moment in ns, token, book), in its order."""
+def books_table(books: Sequence[tuple[int, str, BookAt | None]], levels: int) -> pa.Table:
+    """Return the table of (moment in ns, token, book), in its order."""
     import pyarrow as pa
 
     found = [book for _, _, book in books]
@@ -90,11 +88,11 @@ def books_frame(books: Sequence[tuple[int, str, BookAt | None]], levels: int) ->
         for side in ("bids", "asks"):
             listed = [None if book is None else _shown(getattr(book, side)[:levels]) for book in found]
             columns[side] = pa.array(listed, kind)
-    return table_frame(pa.table(columns))
+    return pa.table(columns)
 
 
-def fills_frame(fills: Sequence[tuple[int, Fill]]) -> pd.DataFrame:
-    """Return the frame of (moment in ns, fill), in its order."""
+def fills_table(fills: Sequence[tuple[int, Fill]]) -> pa.Table:
+    """Return the table of (moment in ns, fill), in its order."""
     import pyarrow as pa
 
     found = [each for _, each in fills]
@@ -112,7 +110,7 @@ def fills_frame(fills: Sequence[tuple[int, Fill]]) -> pd.DataFrame:
         "is_partial": pa.array([each.is_partial for each in found], pa.bool_()),
         "gap": pa.array([each.gap for each in found], pa.bool_()),
     }
-    return table_frame(pa.table(columns))
+    return pa.table(columns)
 
 
 def _is_one(given: object) -> bool:

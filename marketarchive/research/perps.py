@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from marketarchive.exceptions import ArgumentError
 from marketarchive.research.child import run_command
 from marketarchive.research.engine import require
-from marketarchive.research.products import frame_of
+from marketarchive.research.products import table_of
 from marketarchive.research.views import Moment, ns
 from marketarchive.times import iso
 from marketarchive.venues import venues as declared_venues
@@ -66,9 +66,9 @@ class _Collector:
         return reported
 
     def _frame(self, reported: Mapping[str, Any], **wanted: Any) -> pd.DataFrame:
-        read = frame_of("perps")
+        read = table_of("perps")
         assert read is not None
-        found = read(self.root, None, **wanted)
+        found: pd.DataFrame = read(self.root, None, **wanted).to_pandas()
         found.attrs["venues"] = reported["venues"]
         return found
 

@@ -18,7 +18,7 @@ from marketarchive.master.known import known_changes, known_markets, last_prices
 from marketarchive.master.observation import Key
 from marketarchive.master.outcome import Outcome
 from marketarchive.research.engine import connect, require
-from marketarchive.research.pandas_frames import table_frame
+from marketarchive.research.pandas_frames import frame_table, json_column, table_frame
 from marketarchive.research.views import Moment, ns, sql_list
 
 if TYPE_CHECKING:
@@ -131,6 +131,23 @@ def frame(
     finally:
         engine.dispose()
     return _with_values(table_frame(made))
+
+
+def table(
+    root: Path,
+    master_url: str | None,
+    as_of: Moment = None,
+    *,
+    venue: str | Sequence[str] | None = None,
+) -> pa.Table:
+    """Return `frame` as a table."""
+    found = frame(root, master_url, as_of, venue=venue)
+    lists = {name: json_column(name, found[name]) for name in ("outcomes", "tokens", "payouts")}
+    made = frame_table(found.drop(columns=list(lists)))
+    for name in found.columns:
+        if name in lists:
+            made = made.append_column(name, lists[name])
+    return made.select(list(found.columns))
 
 
 def _table(master: Connection, at: int, venue: str | Sequence[str] | None) -> pa.Table:

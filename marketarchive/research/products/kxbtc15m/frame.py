@@ -13,23 +13,24 @@ import msgspec
 
 from marketarchive.exceptions import ArgumentError, CorruptError
 from marketarchive.research.engine import require
+from marketarchive.research.pandas_frames import frame_table
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
 
 TIMES = ("time", "open_time", "close_time", "expected_expiration", "settled_at")
 FEED = "feed_"
 """Before the venue's name, of each value in `feeds`."""
 
 
-def frame(
+def table(
     root: Path,
     master_url: str | None,  # noqa: ARG001  (a product's interface)
     date: str | dates.date,
     *,
     series: str = "KXBTC15M",
     folder: str | Path | None = None,
-) -> pd.DataFrame:
+) -> pa.Table:
     """Return a row for each line of the UTC day `date`, by time; a column that a type has not is null.
 
     Prices are cents. `feeds` stands as `feed_coinbase`, ...; of ticks alone:
@@ -48,7 +49,7 @@ def frame(
     for name in TIMES:
         if name in made:
             made[name] = pd.to_datetime(made[name], format="ISO8601", utc=True)
-    return made.sort_values("time", kind="stable", ignore_index=True)
+    return frame_table(made.sort_values("time", kind="stable", ignore_index=True))
 
 
 def day_files(place: Path, series: str, day: str) -> list[Path]:

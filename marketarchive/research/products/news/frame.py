@@ -16,19 +16,19 @@ from marketarchive.research.engine import require
 from marketarchive.research.views import Moment, ns
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
 
 TEXTS = ("platform", "market_id", "slug", "title", "headline", "source", "url")
 TIMES = ("captured_at", "published_at")
 
 
-def frame(
+def table(
     root: Path,
     master_url: str | None,
     markets: str | Sequence[str] | None = None,
     *,
     as_of: Moment = None,
-) -> pd.DataFrame:
+) -> pa.Table:
     """Return a row per headline and market, by the time of its first capture.
 
     markets: slugs or ids; None: all. as_of: only what we had captured by then.
@@ -37,16 +37,13 @@ def frame(
     since when a headline was known. `slug` and `title` are those of now. Raises MasterError.
     """
     require()
-    import pandas as pd
+    import pyarrow as pa
 
     wanted = None if markets is None else (markets,) if isinstance(markets, str) else tuple(markets)
     rows = _rows(root, master_url, wanted, ns(as_of))
-    columns: dict[str, Any] = {name: pd.Series([row[name] for row in rows], dtype="str") for name in TEXTS}
-    for name in TIMES:
-        times = pd.Series([row[name] for row in rows], dtype="Int64").astype("datetime64[us]")
-        columns[name] = times.dt.tz_localize("UTC")
-    columns["capture"] = pd.Series([row["capture"] for row in rows], dtype="str")
-    return pd.DataFrame(columns)
+    kinds = dict.fromkeys(TEXTS, pa.string()) | dict.fromkeys(TIMES, pa.timestamp("us", "UTC"))
+    kinds["capture"] = pa.string()
+    return pa.table({name: pa.array([row[name] for row in rows], kind) for name, kind in kinds.items()})
 
 
 def _rows(

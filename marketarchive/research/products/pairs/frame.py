@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marketarchive.research.engine import require
-from marketarchive.research.pandas_frames import floats_frame, table_frame
+from marketarchive.research.pandas_frames import floats_table
 from marketarchive.research.products.pairs.pairs import pair_seconds, pair_windows
 from marketarchive.research.views import Moment, ns
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
 
 
-def frame(
+def table(
     root: Path,
     master_url: str | None,
     asset: str | Sequence[str] | None = None,
@@ -24,7 +24,7 @@ def frame(
     *,
     windows: bool = False,
     exact: bool = False,
-) -> pd.DataFrame:
+) -> pa.Table:
     """Return a row per second of each pair, on the clock of receipt.
 
     windows: a row per window instead: rules, strikes, outcomes, relation and polarity.
@@ -37,5 +37,5 @@ def frame(
 
     assets = None if asset is None else (asset,) if isinstance(asset, str) else asset
     asked = (root, ns(start), ns(end), assets, master_url)
-    shown = table_frame(pair_windows(*asked) if windows else pa.concat_tables(pair_seconds(*asked)))
-    return shown if exact else floats_frame(shown)
+    made = pair_windows(*asked) if windows else pa.concat_tables(pair_seconds(*asked))
+    return made if exact else floats_table(made)

@@ -13,10 +13,10 @@ from marketarchive.research.products.perps.unified import FOLDER, UNIFIED
 from marketarchive.research.views import Moment, ns
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
 
 
-def frame(
+def table(
     root: Path,
     master_url: str | None,  # noqa: ARG001  (a product's interface)
     asset: str | Sequence[str] | None = None,
@@ -25,7 +25,7 @@ def frame(
     *,
     venue: str | Sequence[str] | None = None,
     symbol: str | Sequence[str] | None = None,
-) -> pd.DataFrame:
+) -> pa.Table:
     """Return a row per period and contract, by timestamp, venue and symbol, as `scrapy perps` made them.
 
     Rows with `start` <= timestamp <= `end`: a row stands at the end of its period. Nothing is brought up to
@@ -49,5 +49,4 @@ def frame(
         chosen &= pc.field("timestamp") >= pa.scalar(-(-first // 1000), pa.int64()).cast(kind)
     if last is not None:
         chosen &= pc.field("timestamp") <= pa.scalar(last // 1000, pa.int64()).cast(kind)
-    found: pd.DataFrame = pq.read_table(path, filters=chosen).replace_schema_metadata().to_pandas()
-    return found
+    return pq.read_table(path, filters=chosen).replace_schema_metadata()
