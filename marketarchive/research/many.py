@@ -70,7 +70,7 @@ def books_table(books: Sequence[tuple[int, str, BookAt | None]], levels: int) ->
     tops = [(_best(book, "bids"), _best(book, "asks")) for book in found]
     columns: dict[str, pa.Array] = {
         "time": _times([at // MICROSECOND for at, _, _ in books]),
-        **_texts(found, slug="market", market="market_id", outcome="outcome"),
+        **_texts(found, "venue", "market", "market_id", "outcome"),
         "token": pa.array([token for _, token, _ in books], pa.string()),
         "best_bid": _floats(bid and bid[0] for bid, _ in tops),
         "best_bid_size": _floats(bid and bid[1] for bid, _ in tops),
@@ -78,10 +78,10 @@ def books_table(books: Sequence[tuple[int, str, BookAt | None]], levels: int) ->
         "best_ask_size": _floats(ask and ask[1] for _, ask in tops),
         "event_time": pa.array([book and book.event_time for book in found], _moment()),
         "received_at": pa.array([book and book.received_at for book in found], _moment()),
-        **_texts(found, verified="verified"),
+        **_texts(found, "verified"),
         "is_tracked": pa.array([book is not None and book.is_tracked for book in found]),
         "gap": pa.array([book is None or book.gap for book in found]),
-        **_texts(found, run="run", connection="connection"),
+        **_texts(found, "run", "connection"),
     }
     if levels:
         kind = pa.list_(pa.struct([("price", pa.float64()), ("size", pa.float64())]))
@@ -99,7 +99,7 @@ def fills_table(fills: Sequence[tuple[int, Fill]]) -> pa.Table:
     books = [each.book for each in found]
     columns: dict[str, pa.Array] = {
         "time": _times([at // MICROSECOND for at, _ in fills]),
-        **_texts(books, slug="market", market="market_id", outcome="outcome"),
+        **_texts(books, "venue", "market", "market_id", "outcome"),
         "token": pa.array([each.token for each in found], pa.string()),
         "side": pa.array([each.side for each in found], pa.string()),
         **{name: _floats(getattr(each, name) for each in found) for name in ("size", "filled")},
@@ -130,19 +130,10 @@ def _shown(levels: Sequence[Any]) -> list[dict[str, float]]:
     return [{"price": float(price), "size": float(size)} for price, size in levels]
 
 
-def _texts(books: Sequence[BookAt | None], **columns: str) -> dict[str, pa.Array]:
-    """Return columns of texts of books: attribute -> name; the market is named by its id without a slug."""
+def _texts(books: Sequence[BookAt | None], *names: str) -> dict[str, pa.Array]:
     import pyarrow as pa
 
-    return {
-        name: pa.array([book and _named(book, attribute) for book in books], pa.string())
-        for attribute, name in columns.items()
-    }
-
-
-def _named(book: BookAt, attribute: str) -> str | None:
-    found: str | None = getattr(book, attribute)
-    return book.market if found is None and attribute == "slug" else found
+    return {name: pa.array([book and getattr(book, name) for book in books], pa.string()) for name in names}
 
 
 def _floats(values: Iterable[Any]) -> pa.Array:

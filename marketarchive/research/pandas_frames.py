@@ -22,7 +22,7 @@ TRUTHS = ("cl_ffill", "cl_twap_ffill", "pm_ffill", "pm_quiet")
 CATEGORIES = frozenset(
     {
         *("feed", "run", "connection", "outcome", "side", "source", "route", "verified", "recipe"),
-        *("topic", "instrument", "reason", "cause", "kind", "endpoint"),
+        *("topic", "instrument", "reason", "cause", "kind", "endpoint", "type"),
         *(
             "cl_source",
             "ref_source",

@@ -73,6 +73,7 @@ def calls(archive: Archive) -> dict[str, Callable[..., Any]]:
         "labels": archive.labels,
         "markets": archive.markets,
         "books_at": lambda **more: archive.books_at("1", moments, levels=1, **more),
+        "news": archive.news,
         "fills": lambda **more: archive.fills("1", "buy", 5, moments, **more),
     }
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 TIMES = ("time", "open_time", "close_time", "expected_expiration", "settled_at")
+VENUE = "kalshi"
 FEED = "feed_"
 """Before the venue's name, of each value in `feeds`."""
 
@@ -33,7 +34,7 @@ def table(
 ) -> pa.Table:
     """Return a row for each line of the UTC day `date`, by time; a column that a type has not is null.
 
-    Prices are cents. `feeds` stands as `feed_coinbase`, ...; of ticks alone:
+    `market` is the ticker. Prices are cents. `feeds` stands as `feed_coinbase`, ...; of ticks alone:
     `frame[frame["type"] == "tick"]`. folder: the record's, where it is not in OUTPUT_DIR.
 
     Raises ArgumentError without a file of that day, CorruptError for a whole line that is no JSON object.
@@ -49,7 +50,10 @@ def table(
     for name in TIMES:
         if name in made:
             made[name] = pd.to_datetime(made[name], format="ISO8601", utc=True)
-    return frame_table(made.sort_values("time", kind="stable", ignore_index=True))
+    made = made.sort_values("time", kind="stable", ignore_index=True)
+    made = made.assign(venue=VENUE, market=made["ticker"], market_id=made["ticker"])
+    first = ["time", "venue", "market", "market_id"]
+    return frame_table(made[first + [name for name in made if name not in (*first, "ticker")]])
 
 
 def day_files(place: Path, series: str, day: str) -> list[Path]:
