@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from marketarchive import Archive
 from marketarchive.research.exports.table import ExportRequest, of_arrow
@@ -32,9 +33,9 @@ def test_all_tables_that_an_archive_can_have_in_one_call(simulated: Simulated) -
     frame = Archive(simulated.root).books()
     table = pq.read_table(simulated.root / "exports" / "books.parquet")
     assert table.num_rows == len(frame) > 0
-    assert table["received_at"].to_pylist() == sorted(frame["received_at"])
+    assert table["received_at"].to_pylist() == sorted(frame["time"])
     assert {*table["feed"].to_pylist()} == {"orderbook"}
-    assert set(table["slug"].to_pylist()) == set(frame["slug"])
+    assert set(table["slug"].to_pylist()) == set(frame["market"])
 
 
 def test_a_table_has_the_same_values_in_each_format(simulated: Simulated) -> None:
@@ -69,13 +70,14 @@ def test_times_choose_rows_by_receipt(simulated: Simulated) -> None:
     assert sum(parts) == len(whole)
 
 
-def test_the_canonical_dataset_is_taken_as_it_was_made(tmp_path: Path) -> None:
+@pytest.mark.parametrize("partitioned", [False, True])
+def test_the_canonical_dataset_is_taken_as_it_was_made(partitioned: bool, tmp_path: Path) -> None:
     record(tmp_path, [Socket(tokens=("1",))])
     target = tmp_path / "x.parquet"
     assert export(tmp_path, "canonical", target, "parquet").rows == 0
     (tmp_path / "research").mkdir()
     label_files.write(tmp_path, [label(None)], label_files.LabelStamp("hand"))
-    whole = canonical(tmp_path, master_url="").rows
+    whole = canonical(tmp_path, partitioned=partitioned, all_labelled=True, master_url="").rows
     assert export(tmp_path, "canonical", target, "parquet").rows == whole > 0
     made = pq.read_table(target)
     assert set(made["market_id"].to_pylist()) == {label(None).market_id}

@@ -9,7 +9,7 @@ from marketarchive.research.engine import require
 from marketarchive.research.exports.table import ExportRequest, of_arrow
 from marketarchive.research.labels.label_files import read_labels
 from marketarchive.research.products.updown.canonical.columns import CLOCKS, schema
-from marketarchive.research.products.updown.canonical.dataset import path_of
+from marketarchive.research.products.updown.canonical.dataset import is_partitioned, path_of, stored_files
 from marketarchive.research.products.updown.rounds import SOURCE
 
 if TYPE_CHECKING:
@@ -17,27 +17,29 @@ if TYPE_CHECKING:
 
 
 def _canonical(request: ExportRequest) -> Iterator[pa.Table]:
-    """Yield the rows of rounds that touch the time, a row group at a time; without a dataset none."""
+    """Yield the rows of rounds that touch the time, a row group at a time; without a dataset none.
+
+    Where it is stored as one file and as a folder of days, it is the file.
+    """
     require()
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    try:
-        file = pq.ParquetFile(request.root / path_of(CLOCKS[0]))
-    except FileNotFoundError:
-        yield schema().empty_table()
-        return
-    with file:
-        stored = pa.schema([_plain(each) for each in file.schema_arrow])
-        yield stored.empty_table()
-        wanted = [
-            each.market_id for each in read_labels(request.root) if each.touches(request.since, request.until)
-        ]
-        is_all = request.since is None and request.until is None
-        for group in range(file.num_row_groups):
-            rows = file.read_row_group(group).cast(stored)
-            yield rows if is_all else rows.filter(pc.is_in(rows["market_id"], pa.array(wanted, pa.string())))
+    partitioned = is_partitioned(request.root, CLOCKS[0])
+    files = stored_files(request.root, path_of(CLOCKS[0], partitioned=partitioned))
+    stored = pa.schema([_plain(each) for each in (pq.read_schema(files[0]) if files else schema())])
+    yield stored.empty_table()
+    wanted = [
+        each.market_id for each in read_labels(request.root) if each.touches(request.since, request.until)
+    ]
+    is_all = request.since is None and request.until is None
+    for path in files:
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                rows = file.read_row_group(group).cast(stored)
+                of_rounds = pc.is_in(rows["market_id"], pa.array(wanted, pa.string()))
+                yield rows if is_all else rows.filter(of_rounds)
 
 
 def _plain(field: pa.Field) -> pa.Field:
