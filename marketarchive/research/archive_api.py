@@ -131,7 +131,8 @@ class Archive:
             raise ArgumentError(f"there is no folder {archive}")
         if cache is None and not os.access(archive, os.W_OK):
             cache = tempfile.mkdtemp(prefix="marketarchive-")
-            weakref.finalize(self, shutil.rmtree, cache, ignore_errors=True)
+            user = type(self) if self._results.is_lazy else self  # a relation may outlive its archive
+            weakref.finalize(user, shutil.rmtree, cache, ignore_errors=True)
             warnings.warn(
                 f"{archive} cannot be written: tables are made in a temporary folder, and again each time; "
                 "Archive(..., cache=FOLDER) keeps them",
