@@ -1,18 +1,20 @@
-"""The notebook's view of an archive: pandas frames of what was observed, and of what was missing."""
+"""The notebook's view of an archive: frames of what was observed, and of what was missing."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
-from functools import partial
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from marketarchive.exceptions import ArchiveError, ArgumentError
 from marketarchive.invocation import command
@@ -20,42 +22,37 @@ from marketarchive.master.fields import microseconds
 from marketarchive.research import views
 from marketarchive.research.book_at import BookAt, find
 from marketarchive.research.books_at import books_of
-from marketarchive.research.engine import connect, require, run, stored
+from marketarchive.research.engine import connect, require, run, stored, text
 from marketarchive.research.fills import Fill, fill, latency_ns, side_of, size_of
 from marketarchive.research.labels.label import Label
 from marketarchive.research.labels.label_files import read_labels
-from marketarchive.research.many import books_frame, fills_frame, moments_of, orders_of
+from marketarchive.research.many import books_table, fills_table, moments_of, orders_of
 from marketarchive.research.names import master_rows
 from marketarchive.research.overlay import overlay
-from marketarchive.research.pandas_frames import (
-    TRUTHS,
-    frame_gaps,
-    labels_frame,
-    markets_frame,
-    rounds_table,
-    table_frame,
-)
-from marketarchive.research.products import frame_of
+from marketarchive.research.pandas_frames import TRUTHS, labels_table, markets_table, rounds_table
+from marketarchive.research.products import table_of
 from marketarchive.research.products.updown.canonical.columns import COLUMNS, HINDSIGHT, Clock
 from marketarchive.research.products.updown.canonical.dataset import canonical, is_partitioned, stored_files
+from marketarchive.research.results import Frames, Results
 from marketarchive.research.selection import (
     OneOrMany,
     Wanted,
     check,
     check_feeds,
     check_rows,
+    columns_of,
     conditions,
     feeds_given,
     span,
     token_of,
     wanted,
 )
-from marketarchive.research.tables import gap_scope
+from marketarchive.research.tables import gap_scope, schemas
 from marketarchive.research.tables.normalize import normalize
-from marketarchive.research.tables.partitions import feeds, feeds_with
+from marketarchive.research.tables.partitions import days, feeds, feeds_with
 from marketarchive.research.tables.soundness import CROSSED
 from marketarchive.research.views import Moment, literal, ns, sql_list
-from marketarchive.times import DAY, SECOND, iso, utc
+from marketarchive.times import DAY, SECOND, utc
 
 if TYPE_CHECKING:
     import duckdb
@@ -73,13 +70,18 @@ _BOOK = {
 }
 _QUOTE = {name: _BOOK[name] for name in ("best_bid", "best_ask", "mid", "spread")}
 _TRADE = {name: name for name in ("price", "size", "fee_rate_bps")}
-_WHAT = (
-    "received_at AS time, event_time, coalesce(slug, market) AS market, market AS market_id, "
-    "outcome, asset, token"
-)
+_WHAT = {
+    "time": "received_at",
+    "event_time": "event_time",
+    "market": "coalesce(slug, market)",
+    "market_id": "market",
+    **{name: name for name in ("outcome", "asset", "token")},
+}
 _SUBJECT = "market, asset, token"
 """Columns that distinguish the subjects of rows."""
-_PLACE = "venue, feed, run, seq, connection, index, position"
+_OF_A_GAP = ("venue", "feed", "run", "connection", "received_at")
+"""Columns by which a row and a gap are brought together."""
+_PLACE = ("venue", "feed", "run", "seq", "connection", "index", "position")
 _CLOCKS_DIFFER_NS = 60 * SECOND
 """A venue's clock may be ahead of ours by so much: a trade can be received before its own time."""
 
@@ -95,11 +97,13 @@ class Archive:
     slug, or the venue's id where it has none, `market_id` that id; `venue`, `asset`, `token`. Arguments of
     these names choose rows, each by one name or a list: `market` by slug or id, `asset` by what it is of
     ("BTC"), `token` by one side of it where it has sides. A name that nothing here has, or a `start` after
-    `end`, raises ArgumentError. Amounts are floats, Arrow's decimals with `exact`.
+    `end`, raises ArgumentError. Amounts are floats, Arrow's decimals with `exact`. `columns`, one or a list,
+    are all that is read and returned, in that order.
 
     `gap_before`: since the row before it of the same token in this frame, a gap that concerns it was
     recorded; nothing may be carried across. `attrs["gaps"]` has those of what was asked for, as
-    dicts with times in ISO 8601: `run` and `seq` find them in `gaps()`.
+    dicts with times in ISO 8601: `run` and `seq` find them in `gaps()`. An Arrow table has them as JSON in
+    its metadata "gaps", a relation not.
     """
 
     def __init__(
@@ -108,9 +112,12 @@ class Archive:
         *,
         master_url: str | None = None,
         cache: str | Path | None = None,
+        frames: Frames = "pandas",
     ) -> None:
         """Open the archive.
 
+        frames: what methods return rows as, "pandas" frames, "arrow" tables, or "duckdb" relations, which
+        are worked out when they are read and go to the disk where memory does not suffice.
         master_url: of the market master, by default the SQLite file in the archive. cache: a folder for what
         is derived; the archive itself is only read then. Without one an archive that cannot be written, such
         as a snapshot or a share, has it in a temporary folder, made again each time.
@@ -118,12 +125,14 @@ class Archive:
         require()
         archive = Path(path).expanduser().absolute()
         self._master_url = master_url
+        self._results = Results(frames)
         self._is_former_reported = False
         if not archive.is_dir():
             raise ArgumentError(f"there is no folder {archive}")
         if cache is None and not os.access(archive, os.W_OK):
             cache = tempfile.mkdtemp(prefix="marketarchive-")
-            weakref.finalize(self, shutil.rmtree, cache, ignore_errors=True)
+            user = type(self) if self._results.is_lazy else self  # a relation may outlive its archive
+            weakref.finalize(user, shutil.rmtree, cache, ignore_errors=True)
             warnings.warn(
                 f"{archive} cannot be written: tables are made in a temporary folder, and again each time; "
                 "Archive(..., cache=FOLDER) keeps them",
@@ -133,10 +142,25 @@ class Archive:
 
     def __getattr__(self, name: str) -> Callable[..., pd.DataFrame]:
         """Return the method of a product, e.g. `pairs()`: see `marketarchive.research.products`."""
-        found = frame_of(name)
-        if found is None:
+        table = table_of(name)
+        if table is None:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        return partial(found, self.root, self._master_url)
+
+        @wraps(table)
+        def frame(*given: Any, columns: OneOrMany = None, **named: Any) -> pd.DataFrame:
+            return self._results.of_table(table(self.root, self._master_url, *given, **named), columns)
+
+        return frame
+
+    def days(self, start: Moment = None, end: Moment = None) -> Iterator[tuple[datetime, datetime]]:
+        """Yield `start` and `end` of each UTC day on which something was received, within those given.
+
+        A frame of each is one day in memory, however many there are.
+        """
+        first, last = span(start, end)
+        for day in days(self.root, first, last):
+            begins = day if first is None else max(day, first)
+            yield utc(begins), utc(day + DAY if last is None else min(day + DAY, last))
 
     def books(
         self,
@@ -151,6 +175,7 @@ class Archive:
         levels: bool = False,
         exact: bool = False,
         distinct: bool = False,
+        columns: OneOrMany = None,
     ) -> pd.DataFrame:
         """Return one row per snapshot of a book received, polled or streamed, by time of receipt.
 
@@ -158,21 +183,16 @@ class Archive:
         `bids` and `asks`, best first, each a list of {price, size} in Decimal. `distinct` keeps the first
         receipt of each state of a book (token, event_time, hash), and all without a hash.
         """
-        columns = [
-            _WHAT,
-            *_amounts(_BOOK, exact=exact),
-            "bid_levels, ask_levels, verified, recipe, is_sorted, is_crossed, is_in_range, is_positive",
-            "age_ms / 1000 AS age_s",
-            "gap_before",
-            "hash, route",
-            _PLACE,
-            *(["bids, asks"] if levels else []),
-        ]
+        marks = ("verified", "recipe", "is_sorted", "is_crossed", "is_in_range", "is_positive")
+        shown = _WHAT | _amounts(_BOOK, exact=exact) | _as_stored("bid_levels", "ask_levels", *marks)
+        shown |= {"age_s": "age_ms / 1000"} | _as_stored("gap_before", "hash", "route", *_PLACE)
+        known = shown | _as_stored("bids", "asks")
+        chosen = columns_of(columns, known) if columns is not None else list(known if levels else shown)
         order = "ORDER BY received_at, run, seq, index, position"
         state = f"PARTITION BY venue, {_SUBJECT}, event_time, hash {order}"
         only = f"QUALIFY hash IS NULL OR row_number() OVER ({state}) = 1" if distinct else ""
         given = wanted(market=market, asset=asset, token=token, venue=venue, feed=feed)
-        return self._rows("books", given, span(start, end), columns, only=only)
+        return self._rows("books", given, span(start, end), known, chosen, only=only)
 
     def quotes(
         self,
@@ -184,16 +204,17 @@ class Archive:
         *,
         venue: OneOrMany = None,
         exact: bool = False,
+        columns: OneOrMany = None,
     ) -> pd.DataFrame:
         """Return one row per change of the best bid or ask on a connection, by time of receipt.
 
         Those that are not sound stand there too: `verified` is the verdict on the state, `is_crossed` says
         that bid and ask overlap or touch.
         """
-        marks = f"verified, {CROSSED} AS is_crossed"
-        columns = [_WHAT, *_amounts(_QUOTE, exact=exact), marks, "source", "gap_before", _PLACE]
+        known = _WHAT | _amounts(_QUOTE, exact=exact) | {"verified": "verified", "is_crossed": CROSSED}
+        known |= _as_stored("source", "gap_before", *_PLACE)
         given = wanted(market=market, asset=asset, token=token, venue=venue)
-        return self._rows("quotes", given, span(start, end), columns)
+        return self._rows("quotes", given, span(start, end), known, columns_of(columns, known))
 
     def trades(
         self,
@@ -206,6 +227,7 @@ class Archive:
         venue: OneOrMany = None,
         source: OneOrMany = None,
         exact: bool = False,
+        columns: OneOrMany = None,
     ) -> pd.DataFrame:
         """Return one row per trade and feed, its first receipt, by time of receipt: `side` is the taker's.
 
@@ -215,11 +237,13 @@ class Archive:
         """
         given = wanted(market=market, asset=asset, token=token, venue=venue, source=source)
         first, last = span(start, end)
-        identity = "trade_id, transaction_hash, number, wallet, source"
-        columns = [_WHAT, "side", *_amounts(_TRADE, exact=exact), identity, "gap_before", _PLACE]
+        identity = ("trade_id", "transaction_hash", "number", "wallet", "source")
+        known = _WHAT | {"side": "side"} | _amounts(_TRADE, exact=exact)
+        known |= _as_stored(*identity, "gap_before", *_PLACE)
+        chosen = columns_of(columns, known)
         since = None if first is None else self._oldest_trade(given, first, last)
         only = f"QUALIFY {views.IS_FIRST_TRADE}"
-        return self._rows("trades", given, (first, last), columns, only=only, since=since)
+        return self._rows("trades", given, (first, last), known, chosen, only=only, since=since)
 
     def reference(
         self,
@@ -232,6 +256,7 @@ class Archive:
         venue: OneOrMany = None,
         exact: bool = False,
         distinct: bool = False,
+        columns: OneOrMany = None,
     ) -> pd.DataFrame:
         """Return one row per reference price received, by time of receipt.
 
@@ -244,36 +269,30 @@ class Archive:
         check_feeds(given, feeds(self.root))
         order = "ORDER BY received_at, run, seq, index"
         point = f"PARTITION BY venue, topic, symbol, asset, event_time, value {order}"
-        columns = [
-            "received_at AS time, event_time, published_at, topic, symbol, asset, instrument",
-            *_amounts({"value": "value", "bid": "bid", "ask": "ask"}, exact=exact),
-            "window_s, is_backfill, gap_before, venue, feed, run, seq, connection, index",
-        ]
+        shown = {"time": "received_at"}
+        shown |= _as_stored("event_time", "published_at", "topic", "symbol", "asset", "instrument")
+        shown |= _amounts({name: name for name in ("value", "bid", "ask")}, exact=exact)
+        shown |= _as_stored("window_s", "is_backfill", "gap_before", *_PLACE[:-1])
+        chosen = {name: shown[name] for name in columns_of(columns, shown)}
         of_table = sorted(feeds_with("reference_prices"))
         self._bring_up_to_date(of_table, ("reference_prices",), first, last)
-        connection = self._connect()
-        try:
+        with self._connected() as connection:
             known = views.view_names(connection, self.root, self._master_url)
             views.view_plain(connection, self.root, "reference_prices", first, last)
             where = _all_of([*conditions(given), *_times(first, last)])
             only = f"QUALIFY event_time IS NULL OR row_number() OVER ({point}) = 1" if distinct else ""
+            subject, names = "topic, symbol, asset", gap_scope.SYMBOL_NAMES
             _choose(
                 connection,
+                "reference_prices",
                 f"(SELECT * FROM reference_prices WHERE {where} {only})",
                 "received_at, topic, symbol, run, seq, index",
+                [subject, names, *conditions(given), *chosen.values()],
             )
             check_rows(connection, self.root, "reference_prices", "chosen", given, known)
             return self._frame(
-                connection,
-                columns,
-                of_table,
-                (first, last),
-                given,
-                subject="topic, symbol, asset",
-                names=gap_scope.SYMBOL_NAMES,
+                connection, chosen, of_table, (first, last), given, subject=subject, names=names
             )
-        finally:
-            connection.close()
 
     def coverage(
         self,
@@ -284,6 +303,7 @@ class Archive:
         *,
         asset: OneOrMany = None,
         venue: OneOrMany = None,
+        columns: OneOrMany = None,
     ) -> pd.DataFrame:
         """Return one row per feed, market and UTC day that touches `start` <= time < `end`.
 
@@ -294,8 +314,7 @@ class Archive:
         given = wanted(market=market, asset=asset, venue=venue, feed=feed)
         check_feeds(given, feeds(self.root))
         self._bring_up_to_date(sorted(feeds_with("coverage")), ("coverage",), first, last)
-        connection = self._connect()
-        try:
+        with self._connected() as connection:
             known = views.view_names(connection, self.root, self._master_url)
             views.view_plain(connection, self.root, "coverage", first, last)
             run(
@@ -303,12 +322,10 @@ class Archive:
                 f"CREATE TEMP TABLE chosen AS SELECT * FROM coverage WHERE {_all_of(conditions(given))}",
             )
             check_rows(connection, self.root, "coverage", "chosen", given, known)
-            query = """SELECT date::TIMESTAMPTZ AS time, venue, feed, coalesce(slug, market) AS market,
-                    market AS market_id, * EXCLUDE (date, venue, feed, market, slug) FROM chosen
-                ORDER BY time, venue, feed, first_tracked, market"""
-            return table_frame(connection.sql(query).to_arrow_table())
-        finally:
-            connection.close()
+            rows = """SELECT date::TIMESTAMPTZ AS time, venue, feed, coalesce(slug, market) AS market,
+                market AS market_id, * EXCLUDE (date, venue, feed, market, slug) FROM chosen"""
+            order = "time, venue, feed, first_tracked, market"
+            return self._results.of_rows(connection, rows, order, columns)
 
     def canonical(
         self,
@@ -318,6 +335,7 @@ class Archive:
         end: Moment = None,
         *,
         features_only: bool = False,
+        columns: OneOrMany = None,
     ) -> pd.DataFrame:
         """Return one row per second of labelled rounds.
 
@@ -328,9 +346,21 @@ class Archive:
         The dataset is brought up to date as it was made: with its `--carry`, and by day where it is
         `--partitioned` and no file.
         """
-        clock: Clock = "received" if features_only else "observation"
-        first, last = span(start, end)
         given = wanted(market=market, asset=asset)
+        return self._canonical(given, span(start, end), columns, features_only=features_only)
+
+    def _canonical(
+        self,
+        given: Wanted,
+        times: tuple[int | None, int | None],
+        columns: OneOrMany,
+        *,
+        features_only: bool,
+        only: str = "true",
+    ) -> pd.DataFrame:
+        """Return the rows of `canonical` that are `only` (SQL)."""
+        clock: Clock = "received" if features_only else "observation"
+        first, last = times
         labels = read_labels(self.root)
         names = {each.market_id: dict(_all_names_of(each)) for each in labels}
         for name, chosen in given.items():
@@ -360,18 +390,15 @@ class Archive:
             and (first is None or each.start_ns // DAY * DAY + DAY > first)
             and (last is None or each.start_ns // DAY * DAY < last)
         ]
-        connection = self._connect()
-        try:
+        with self._connected() as connection:
             connection.register("rounds", rounds_table(labels))
-            query = f"""SELECT rounds.start + to_seconds(t) AS time, slug AS market, rounds.market_id, venue,
+            rows = f"""SELECT rounds.start + to_seconds(t) AS time, slug AS market, rounds.market_id, venue,
                     {", ".join(shown)}
                 FROM {stored(*files)} AS stored JOIN rounds ON rounds.slug = stored.market_id
-                WHERE slug IN ({sql_list(of_days or "")}) ORDER BY rounds.start, slug, t"""
-            return table_frame(connection.sql(query).to_arrow_table())
-        finally:
-            connection.close()
+                WHERE slug IN ({sql_list(of_days or "")}) AND {only}"""
+            return self._results.of_rows(connection, rows, "time - to_seconds(t), market, t", columns)
 
-    def as_of(self, t: Moment) -> pd.DataFrame:
+    def as_of(self, t: Moment, *, columns: OneOrMany = None) -> pd.DataFrame:
         """Return each labelled round's row as a live reader knew it at the last whole second."""
         at = ns(t)
         if at is None:
@@ -383,11 +410,14 @@ class Archive:
             if each.start_ns <= second * SECOND <= each.end_ns
         }
         first = min((second - age for age in ages.values()), default=second)
-        found = self.canonical(
-            list(ages) or None, start=iso(first * SECOND), end=iso(at + 1000), features_only=True
+        rows = ", ".join(f"({text(name)}, {age})" for name, age in ages.items())
+        return self._canonical(
+            wanted(market=list(ages) or None),
+            (first * SECOND, at + 1000),
+            columns,
+            features_only=True,
+            only=f"(slug, t) IN ({rows})" if ages else "false",
         )
-        known: pd.DataFrame = found[found["t"] == found["market"].map(ages)].reset_index(drop=True)
-        return known
 
     def book_at(
         self, token: str, t: Moment, *, outcome: str | None = None, exact: bool = False
@@ -425,6 +455,7 @@ class Archive:
         *,
         levels: int = 0,
         outcome: str | None = None,
+        columns: OneOrMany = None,
     ) -> pd.DataFrame:
         """Return `book_at` of each token at each time: a row a pair, by `time`, then in the order of tokens.
 
@@ -439,7 +470,8 @@ class Archive:
             raise ArgumentError("books_at needs a token and a time")
         requests = [(name, at) for at in listed for name in given]
         books = self._books(requests, outcome)
-        return books_frame([(at, *each) for (_, at), each in zip(requests, books, strict=True)], levels)
+        found = [(at, *each) for (_, at), each in zip(requests, books, strict=True)]
+        return self._results.of_table(books_table(found, levels), columns)
 
     def fills(
         self,
@@ -450,6 +482,7 @@ class Archive:
         *,
         latency: timedelta | float = 0,
         outcome: str | None = None,
+        columns: OneOrMany = None,
     ) -> pd.DataFrame:
         """Return `fill` of many orders, a row each in their order; each argument is one, or one an order.
 
@@ -464,7 +497,7 @@ class Archive:
         for order, (_, moment), (name, book) in zip(orders, requests, books, strict=True):
             age = None if book is None else utc(moment) - book.received_at
             made.append((moment, fill(name, order.side, order.size, book, age)))
-        return fills_frame(made)
+        return self._results.of_table(fills_table(made), columns)
 
     def _books(
         self, requests: Sequence[tuple[str, int]], outcome: str | None
@@ -504,6 +537,7 @@ class Archive:
         *,
         venue: OneOrMany = None,
         exact: bool = False,
+        columns: OneOrMany = None,
     ) -> pd.DataFrame:
         """Return one row per level of a book that a message set, by time of receipt; size 0 takes it away.
 
@@ -511,10 +545,10 @@ class Archive:
         `is_stale`: older than what was known, so that nothing follows from it.
         """
         amounts = {name: name for name in ("price", "size", "best_bid", "best_ask")}
-        verdicts = "is_stale, verified, gap_before, hash"
-        columns = [_WHAT, "side", *_amounts(amounts, exact=exact), verdicts, _PLACE]
+        known = _WHAT | {"side": "side"} | _amounts(amounts, exact=exact)
+        known |= _as_stored("is_stale", "verified", "gap_before", "hash", *_PLACE)
         given = wanted(market=market, asset=asset, token=token, venue=venue)
-        return self._rows("book_changes", given, span(start, end), columns)
+        return self._rows("book_changes", given, span(start, end), known, columns_of(columns, known))
 
     def gaps(
         self,
@@ -523,6 +557,7 @@ class Archive:
         end: Moment = None,
         *,
         venue: OneOrMany = None,
+        columns: OneOrMany = None,
     ) -> pd.DataFrame:
         """Return one row per recorded gap that touches `start` <= time < `end`, by its beginning.
 
@@ -535,16 +570,11 @@ class Archive:
         given = wanted(venue=venue, feed=feed)
         check_feeds(given, feeds(self.root))
         self._bring_up_to_date(feeds(self.root), ("gaps",), first, None)
-        connection = self._connect()
-        try:
+        with self._connected() as connection:
             views.view_names(connection, self.root, self._master_url)
             views.view_gaps(connection, self.root, first, last, is_named=True)
-            where = _all_of(conditions(given))
-            query = f"""SELECT "from" AS time, * FROM gaps WHERE {where}
-                ORDER BY time, venue, feed, run, seq"""
-            return table_frame(connection.sql(query).to_arrow_table())
-        finally:
-            connection.close()
+            rows = f'SELECT "from" AS time, * FROM gaps WHERE {_all_of(conditions(given))}'
+            return self._results.of_rows(connection, rows, "time, venue, feed, run, seq", columns)
 
     def fill(
         self,
@@ -587,6 +617,7 @@ class Archive:
         *,
         venue: OneOrMany = None,
         exact: bool = False,
+        columns: OneOrMany = None,
     ) -> pd.DataFrame:
         """Return one row per label of `scrapy ground-truth` as made last.
 
@@ -604,7 +635,7 @@ class Archive:
             if all(not of[name].isdisjoint(names) for name, names in given.items())
             and _touches(each.start_ns, each.end_ns, first, last)
         ]
-        return labels_frame(found, exact=exact)
+        return self._results.of_table(labels_table(found, exact=exact), columns)
 
     def markets(
         self,
@@ -615,6 +646,7 @@ class Archive:
         *,
         venue: OneOrMany = None,
         exact: bool = False,
+        columns: OneOrMany = None,
     ) -> pd.DataFrame:
         """Return the markets of the market master, as known now.
 
@@ -632,10 +664,22 @@ class Archive:
             if all(row[name] in names for name, names in given.items())
             and _touches(_ns_of(row["start_at"]), _ns_of(row["end_at"]), first, last)
         ]
-        return markets_frame(found, exact=exact)
+        return self._results.of_table(markets_table(found, exact=exact), columns)
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
         return connect(self.root / "tables" / ".spill")
+
+    @contextmanager
+    def _connected(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yield a connection of one call; a relation that the call returns keeps its own."""
+        connection = self._connect()
+        try:
+            yield connection
+        except BaseException:
+            connection.close()
+            raise
+        if not self._results.is_lazy:
+            connection.close()
 
     def _bring_up_to_date(
         self,
@@ -680,6 +724,7 @@ class Archive:
         table: str,
         given: Wanted,
         times: tuple[int | None, int | None],
+        known: Mapping[str, str],
         columns: Sequence[str],
         *,
         only: str = "",
@@ -687,40 +732,41 @@ class Archive:
     ) -> pd.DataFrame:
         """Return the rows of a table whose rows are of markets.
 
-        only: a QUALIFY of the rows received since `since`, by default since the beginning of `times`.
+        known: the SQL of each column; columns: those that are wanted. only: a QUALIFY of the rows received
+        since `since`, by default since the beginning of `times`.
         """
         check_feeds(given, feeds(self.root))
         first, last = times
         of_table = sorted(feeds_with(table))
         earliest = first if since is None else since
         self._bring_up_to_date(of_table, (table,), earliest, last)
-        connection = self._connect()
-        try:
-            known = views.view_names(connection, self.root, self._master_url)
+        chosen = {name: known[name] for name in columns}
+        with self._connected() as connection:
+            names = views.view_names(connection, self.root, self._master_url)
             views.view_rows(connection, self.root, table, earliest, last)
             where = _all_of([*conditions(given), *_times(earliest, last)])
             _choose(
                 connection,
+                table,
                 f"(SELECT * FROM {table} WHERE {where} {only}) WHERE {_all_of(_times(first, last))}",
                 "received_at, token, run, seq, index, position",
+                [_SUBJECT, gap_scope.MARKET_NAMES, *conditions(given), *chosen.values()],
             )
-            check_rows(connection, self.root, table, "chosen", given, known)
+            check_rows(connection, self.root, table, "chosen", given, names)
             return self._frame(
                 connection,
-                columns,
+                chosen,
                 of_table,
                 times,
                 given,
                 subject=_SUBJECT,
                 names=gap_scope.MARKET_NAMES,
             )
-        finally:
-            connection.close()
 
     def _frame(
         self,
         connection: duckdb.DuckDBPyConnection,
-        columns: Sequence[str],
+        columns: Mapping[str, str],
         of_table: Sequence[tuple[str, str]],
         times: tuple[int | None, int | None],
         given: Wanted,
@@ -734,30 +780,34 @@ class Archive:
         """
         self._bring_up_to_date(of_table, ("gaps",), times[0], None)
         views.view_gaps(connection, self.root, *times, is_named=True)
-        listed = ", ".join(columns).replace(
-            "gap_before", f"place IN ({views.after_a_gap(subject, names)}) AS gap_before"
-        )
-        frame = connection.sql(f"SELECT {listed} FROM chosen ORDER BY place").to_arrow_table()
+        is_after = {"gap_before": f"place IN ({views.after_a_gap(subject, names)})"}
+        listed = ", ".join(f"{is_after.get(name, formula)} AS {name}" for name, formula in columns.items())
+        query = f"SELECT {listed} FROM chosen ORDER BY place"
         concerned = views.gaps_of_chosen(names, [name for of in given.values() for name in of])
-        missing = connection.sql(
-            f"""SELECT * FROM gaps WHERE (venue, feed) IN ({", ".join(map(str, of_table))})
-                AND {_all_of(conditions(feeds_given(given)))} AND {concerned if given else "true"}
-                ORDER BY "from", run, seq"""
-        ).to_arrow_table()
-        found = table_frame(frame)
-        found.attrs["gaps"] = frame_gaps(missing.to_pylist())
-        return found
+        missing = f"""SELECT * FROM gaps WHERE (venue, feed) IN ({", ".join(map(str, of_table))})
+            AND {_all_of(conditions(feeds_given(given)))} AND {concerned if given else "true"}
+            ORDER BY "from", run, seq"""
+        return self._results.of_query(connection, query, missing)
 
 
-def _amounts(formulas: Mapping[str, str], *, exact: bool) -> list[str]:
-    return [f"({formula}){'' if exact else '::DOUBLE'} AS {name}" for name, formula in formulas.items()]
+def _amounts(formulas: Mapping[str, str], *, exact: bool) -> dict[str, str]:
+    return {name: f"({formula}){'' if exact else '::DOUBLE'}" for name, formula in formulas.items()}
 
 
-def _choose(connection: duckdb.DuckDBPyConnection, rows: str, order: str) -> None:
-    """Create the table `chosen` of rows with their `place`."""
+def _as_stored(*names: str) -> dict[str, str]:
+    return {name: name for name in names}
+
+
+def _choose(
+    connection: duckdb.DuckDBPyConnection, table: str, rows: str, order: str, used: Iterable[str]
+) -> None:
+    """Create the table `chosen` of rows with their `place`, and the columns that SQL in `used` names."""
+    words = set(re.findall(r"\w+", " ".join([*used, order, *_OF_A_GAP])))
+    kept = [name for name in ("venue", "feed", *schemas.COLUMNS[table]) if name in words]
     run(
         connection,
-        f"CREATE TEMP TABLE chosen AS SELECT *, row_number() OVER (ORDER BY {order}) AS place FROM {rows}",
+        f"""CREATE TEMP TABLE chosen AS
+            SELECT {", ".join(kept)}, row_number() OVER (ORDER BY {order}) AS place FROM {rows}""",
     )
 
 

@@ -29,8 +29,9 @@ class BookAt:
     """
 
     token: str
-    market: str
-    slug: str | None
+    venue: str
+    market: str  # the slug, the venue's id where it has none
+    market_id: str
     outcome: str | None
     bids: tuple[Level, ...]
     asks: tuple[Level, ...]
@@ -91,8 +92,9 @@ def find(connection: duckdb.DuckDBPyConnection, token: str, at: int, *, exact: b
     )
     return BookAt(
         token=token,
-        market=base["market"],
-        slug=base["slug"],
+        venue=base["venue"],
+        market=base["slug"] or base["market"],
+        market_id=base["market"],
         outcome=base["outcome"],
         bids=bids,
         asks=asks,

@@ -152,8 +152,9 @@ class _Replay:
         base = self.base
         return BookAt(
             token=token,
-            market=base["market"],
-            slug=base["slug"],
+            venue=base["venue"],
+            market=base["slug"] or base["market"],
+            market_id=base["market"],
             outcome=base["outcome"],
             bids=_sorted(bids, is_bid=True),
             asks=_sorted(asks, is_bid=False),

@@ -1,4 +1,4 @@
-"""Many books and orders at once: the arguments, each one or many, and the frames."""
+"""Many books and orders at once: the arguments, each one or many, and the tables of results."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from marketarchive.exceptions import ArgumentError
 from marketarchive.research.book_at import BookAt
 from marketarchive.research.fills import Fill, Side, side_of, size_of
-from marketarchive.research.pandas_frames import table_frame
 from marketarchive.research.views import Moment, ns
 from marketarchive.times import MICROSECOND
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pyarrow as pa
 
 
@@ -64,15 +62,15 @@ def orders_of(
     ]
 
 
-def books_frame(books: Sequence[tuple[int, str, BookAt | None]], levels: int) -> pd.DataFrame:
-    """Return the frame of (moment in ns, token, book), in its order."""
+def books_table(books: Sequence[tuple[int, str, BookAt | None]], levels: int) -> pa.Table:
+    """Return the table of (moment in ns, token, book), in its order."""
     import pyarrow as pa
 
     found = [book for _, _, book in books]
     tops = [(_best(book, "bids"), _best(book, "asks")) for book in found]
     columns: dict[str, pa.Array] = {
         "time": _times([at // MICROSECOND for at, _, _ in books]),
-        **_texts(found, slug="market", market="market_id", outcome="outcome"),
+        **_texts(found, "venue", "market", "market_id", "outcome"),
         "token": pa.array([token for _, token, _ in books], pa.string()),
         "best_bid": _floats(bid and bid[0] for bid, _ in tops),
         "best_bid_size": _floats(bid and bid[1] for bid, _ in tops),
@@ -80,28 +78,28 @@ def books_frame(books: Sequence[tuple[int, str, BookAt | None]], levels: int) ->
         "best_ask_size": _floats(ask and ask[1] for _, ask in tops),
         "event_time": pa.array([book and book.event_time for book in found], _moment()),
         "received_at": pa.array([book and book.received_at for book in found], _moment()),
-        **_texts(found, verified="verified"),
+        **_texts(found, "verified"),
         "is_tracked": pa.array([book is not None and book.is_tracked for book in found]),
         "gap": pa.array([book is None or book.gap for book in found]),
-        **_texts(found, run="run", connection="connection"),
+        **_texts(found, "run", "connection"),
     }
     if levels:
         kind = pa.list_(pa.struct([("price", pa.float64()), ("size", pa.float64())]))
         for side in ("bids", "asks"):
             listed = [None if book is None else _shown(getattr(book, side)[:levels]) for book in found]
             columns[side] = pa.array(listed, kind)
-    return table_frame(pa.table(columns))
+    return pa.table(columns)
 
 
-def fills_frame(fills: Sequence[tuple[int, Fill]]) -> pd.DataFrame:
-    """Return the frame of (moment in ns, fill), in its order."""
+def fills_table(fills: Sequence[tuple[int, Fill]]) -> pa.Table:
+    """Return the table of (moment in ns, fill), in its order."""
     import pyarrow as pa
 
     found = [each for _, each in fills]
     books = [each.book for each in found]
     columns: dict[str, pa.Array] = {
         "time": _times([at // MICROSECOND for at, _ in fills]),
-        **_texts(books, slug="market", market="market_id", outcome="outcome"),
+        **_texts(books, "venue", "market", "market_id", "outcome"),
         "token": pa.array([each.token for each in found], pa.string()),
         "side": pa.array([each.side for each in found], pa.string()),
         **{name: _floats(getattr(each, name) for each in found) for name in ("size", "filled")},
@@ -112,7 +110,7 @@ def fills_frame(fills: Sequence[tuple[int, Fill]]) -> pd.DataFrame:
         "is_partial": pa.array([each.is_partial for each in found], pa.bool_()),
         "gap": pa.array([each.gap for each in found], pa.bool_()),
     }
-    return table_frame(pa.table(columns))
+    return pa.table(columns)
 
 
 def _is_one(given: object) -> bool:
@@ -132,19 +130,10 @@ def _shown(levels: Sequence[Any]) -> list[dict[str, float]]:
     return [{"price": float(price), "size": float(size)} for price, size in levels]
 
 
-def _texts(books: Sequence[BookAt | None], **columns: str) -> dict[str, pa.Array]:
-    """Return columns of texts of books: attribute -> name; the market is named by its id without a slug."""
+def _texts(books: Sequence[BookAt | None], *names: str) -> dict[str, pa.Array]:
     import pyarrow as pa
 
-    return {
-        name: pa.array([book and _named(book, attribute) for book in books], pa.string())
-        for attribute, name in columns.items()
-    }
-
-
-def _named(book: BookAt, attribute: str) -> str | None:
-    found: str | None = getattr(book, attribute)
-    return book.market if found is None and attribute == "slug" else found
+    return {name: pa.array([book and getattr(book, name) for book in books], pa.string()) for name in names}
 
 
 def _floats(values: Iterable[Any]) -> pa.Array:

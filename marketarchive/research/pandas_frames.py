@@ -1,4 +1,4 @@
-"""Tables, the market master and the labels as pandas frames."""
+"""Tables as pandas frames; the market master and the labels as tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TRUTHS = ("cl_ffill", "cl_twap_ffill", "pm_ffill", "pm_quiet")
 CATEGORIES = frozenset(
     {
         *("feed", "run", "connection", "outcome", "side", "source", "route", "verified", "recipe"),
-        *("topic", "instrument", "reason", "cause", "kind", "endpoint"),
+        *("topic", "instrument", "reason", "cause", "kind", "endpoint", "type"),
         *(
             "cl_source",
             "ref_source",
@@ -88,11 +88,51 @@ def table_frame(table: pa.Table) -> pd.DataFrame:
             return pd.BooleanDtype()
         return pd.api.types.pandas_dtype(whole[str(given)]) if pa.types.is_integer(given) else None
 
+    frame: pd.DataFrame = in_microseconds(table).to_pandas(types_mapper=kind, maps_as_pydicts="strict")
+    for field in table.schema:
+        if _is_listing(field.type) or _is_integer(field.type):
+            frame[field.name] = pd.Series(_values(table[field.name]), index=frame.index, dtype="object")
+    return frame.astype({name: "category" for name in frame if name in CATEGORIES})
+
+
+def frame_table(frame: pd.DataFrame) -> pa.Table:
+    """Return the table of a frame, its texts as plain ones."""
+    import pyarrow as pa
+
+    made = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata()
+    plain = [
+        pa.string() if pa.types.is_dictionary(kind) or pa.types.is_large_string(kind) else kind
+        for kind in made.schema.types
+    ]
+    return in_microseconds(made.cast(pa.schema(zip(made.column_names, plain, strict=True))))
+
+
+def in_microseconds(table: pa.Table) -> pa.Table:
+    """Return the table with all its times in microseconds."""
+    import pyarrow as pa
+
     for place, field in enumerate(table.schema):
         if pa.types.is_timestamp(field.type) and field.type.unit != "us":
             table = table.set_column(place, field.name, table[place].cast(pa.timestamp("us", field.type.tz)))
-    frame: pd.DataFrame = table.to_pandas(types_mapper=kind)
-    return _with_categories(frame)
+    return table
+
+
+def _is_listing(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_list(kind) and pa.types.is_string(kind.value_type))
+
+
+def _is_integer(kind: pa.DataType) -> bool:
+    """Return whether it holds integers of more digits than int64 has."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_decimal(kind) and kind.scale == 0)
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    is_integer = _is_integer(column.type)
+    return [int(each) if is_integer and each is not None else each for each in column.to_pylist()]
 
 
 def rounds_table(labels: Iterable[Label]) -> pa.Table:
@@ -110,91 +150,99 @@ def rounds_table(labels: Iterable[Label]) -> pa.Table:
     )
 
 
-def _with_categories(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.astype({name: "category" for name in frame if name in CATEGORIES})
-
-
-def floats_frame(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a frame whose exact decimals are floats."""
-    import pandas as pd
+def floats_table(table: pa.Table) -> pa.Table:
+    """Return a table whose exact decimals are floats."""
     import pyarrow as pa
 
-    exact = [
-        name
-        for name, kind in frame.dtypes.items()
-        if isinstance(kind, pd.ArrowDtype) and pa.types.is_decimal(kind.pyarrow_dtype)
-    ]
-    return frame.astype(dict.fromkeys(exact, "float64"))
+    kinds = [pa.float64() if pa.types.is_decimal(field.type) else field.type for field in table.schema]
+    return table.cast(pa.schema(zip(table.column_names, kinds, strict=True)))
 
 
-def markets_frame(rows: Iterable[Mapping[str, Any]], *, exact: bool) -> pd.DataFrame:
-    """Return the frame of markets; `time` is when a market starts, `market` its slug, else its id.
+def markets_table(rows: Iterable[Mapping[str, Any]], *, exact: bool) -> pa.Table:
+    """Return the table of markets; `time` is when a market starts, `market` its slug, else its id.
 
-    Times are UTC, numbers float or Arrow's decimals; of no row it has the same columns as of many.
+    Times are UTC, numbers float or exact; of no row it has the same columns as of many.
     """
-    import pandas as pd
+    import pyarrow as pa
 
     found = list(rows)
-    columns: dict[str, Any] = {
+    columns: dict[str, pa.Array] = {
         "time": _times([_us(row["start_at"]) for row in found]),
-        "venue": pd.Series([row["platform"] for row in found], dtype="str"),
-        "market": pd.Series([row["slug"] or row["market_id"] for row in found], dtype="str"),
+        "venue": pa.array([row["platform"] for row in found], pa.string()),
+        "market": pa.array([row["slug"] or row["market_id"] for row in found], pa.string()),
     }
     for name, kind in _MASTER.items():
-        values = [row[name] for row in found]
-        if name in ("platform", "slug"):
-            continue
-        if kind == "time":
-            columns[name] = pd.Series(values, dtype="datetime64[us, UTC]")
-        elif kind == "decimal":
-            columns[name] = _numbers(values, exact=exact)
-        else:
-            columns[name] = pd.Series(values, dtype="str" if kind == "text" else "object")
-    return _with_categories(pd.DataFrame(columns))
+        if name not in ("platform", "slug"):
+            columns[name] = _column(name, kind, [row[name] for row in found], exact=exact)
+    return pa.table(columns)
+
+
+def _column(name: str, kind: str, values: list[Any], *, exact: bool) -> pa.Array:
+    """Return values of a field of the master."""
+    import pyarrow as pa
+
+    match kind:
+        case "time":
+            return _times([_us(value) for value in values])
+        case "decimal":
+            return _numbers(values, exact=exact)
+        case "json":
+            return json_column(name, values)
+    return pa.array(values, pa.bool_() if kind == "flag" else pa.string())
+
+
+def json_column(name: str, values: Iterable[Any]) -> pa.Array:
+    """Return what the master keeps as JSON: labels to ids (`tokens`), else a list; both of texts."""
+    import pyarrow as pa
+
+    is_map = name == "tokens"
+    kind = pa.map_(pa.string(), pa.string()) if is_map else pa.list_(pa.string())
+    return pa.array(
+        [list(value.items()) if is_map and value is not None else value for value in values], kind
+    )
 
 
 _NAMES_OF_LABELS = {"market_id": "market", "condition_id": "market_id", "platform": "venue"}
 """Field of a label -> its name in every frame."""
 
 
-def labels_frame(labels: Iterable[Label], *, exact: bool) -> pd.DataFrame:
-    """Return the frame of labels: Label's fields in their order, after `time`, when the round starts.
+def labels_table(labels: Iterable[Label], *, exact: bool) -> pa.Table:
+    """Return the table of labels: Label's fields in their order, after `time`, when the round starts.
 
     `<name>_ns` becomes the time `<name>`; integers of 10**-18 stay integers.
     """
-    import pandas as pd
+    import pyarrow as pa
 
     found = list(labels)
-    columns: dict[str, Any] = {"time": _times([each.start_ns // 1000 for each in found])}
+    columns: dict[str, pa.Array] = {"time": _times([each.start_ns // 1000 for each in found])}
     for name, hint in get_type_hints(Label).items():
         values = [getattr(each, name) for each in found]
         if name.endswith("_ns"):
             us = [None if value is None else value // 1000 for value in values]
             columns[name.removesuffix("_ns")] = _times(us)
         elif name.endswith("_e18"):
-            columns[name] = pd.Series(values, dtype="object")  # more digits than int64 has
+            columns[name] = pa.array(values, pa.decimal128(38, 0))  # more digits than int64 has
         elif hint in (Decimal, Decimal | None):
             columns[name] = _numbers(values, exact=exact)
         else:
-            kind = "boolean" if hint == (bool | None) else "str"
-            columns[_NAMES_OF_LABELS.get(name, name)] = pd.Series(values, dtype=kind)
-    return _with_categories(pd.DataFrame(columns))
+            kind = pa.bool_() if hint == (bool | None) else pa.string()
+            columns[_NAMES_OF_LABELS.get(name, name)] = pa.array(values, kind)
+    return pa.table(columns)
 
 
-def _times(us: list[int | None]) -> Any:
-    import pandas as pd
+def _times(us: list[int | None]) -> pa.Array:
+    import pyarrow as pa
 
-    return pd.Series(us, dtype="Int64").astype("datetime64[us]").dt.tz_localize("UTC")
+    return pa.array(us, pa.timestamp("us", "UTC"))
 
 
 def _us(moment: datetime | None) -> int | None:
     return None if moment is None else microseconds(moment)
 
 
-def _numbers(values: list[Decimal | None], *, exact: bool) -> Any:
-    import pandas as pd
+def _numbers(values: list[Decimal | None], *, exact: bool) -> pa.Array:
     import pyarrow as pa
 
     if exact:
-        return pd.Series(values, dtype=pd.ArrowDtype(pa.decimal128(38, 18)))
-    return pd.Series([None if value is None else float(value) for value in values], dtype="float64")
+        return pa.array(values, pa.decimal128(38, 18))
+    return pa.array([None if value is None else float(value) for value in values], pa.float64())

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from marketarchive.exceptions import ArgumentError
 from marketarchive.research.child import run_command
 from marketarchive.research.engine import require
-from marketarchive.research.products import frame_of
+from marketarchive.research.products import table_of
 from marketarchive.research.views import Moment, ns
 from marketarchive.times import iso
 from marketarchive.venues import venues as declared_venues
@@ -65,10 +65,22 @@ class _Collector:
             warnings.warn(f"{name} failed, its rows may be missing: {why}", stacklevel=3)
         return reported
 
-    def _frame(self, reported: Mapping[str, Any], **wanted: Any) -> pd.DataFrame:
-        read = frame_of("perps")
+    def _frame(
+        self,
+        reported: Mapping[str, Any],
+        venues: Sequence[str],
+        assets: Sequence[str] | None = None,
+        start: Moment = None,
+        end: Moment = None,
+    ) -> pd.DataFrame:
+        """Return the rows of what was asked for; of a venue that failed there may be none."""
+        read = table_of("perps")
         assert read is not None
-        found = read(self.root, None, **wanted)
+        rows: pd.DataFrame = read(self.root, None, start=start, end=end).to_pandas()
+        chosen = rows["venue"].isin(venues)
+        if assets is not None:
+            chosen &= rows["asset"].isin(assets)
+        found = rows[chosen].reset_index(drop=True).rename(columns={"time": "timestamp"})  # the files' name
         found.attrs["venues"] = reported["venues"]
         return found
 
@@ -113,7 +125,7 @@ class MultiVenueCollector(_Collector):
         """
         chosen = [] if assets is None else ["--assets", ",".join(assets)]
         reported = self._collected(self.venues, start, end, *chosen)
-        return self._frame(reported, asset=assets, start=start, end=end, venue=self.venues)
+        return self._frame(reported, self.venues, assets, start, end)
 
     def create_unified_dataset(self, start: Moment = None, end: Moment = None) -> pd.DataFrame:
         """Make `perps/unified_data.parquet` of all that is archived, and return it; nothing is requested.
@@ -121,7 +133,7 @@ class MultiVenueCollector(_Collector):
         Raises ArgumentError, ArchiveError, DiskError.
         """
         reported = self._collected(self.venues, start, end, "--no-crawl")
-        return self._frame(reported, venue=self.venues)
+        return self._frame(reported, self.venues)
 
 
 class VenueCollector(_Collector):
@@ -144,7 +156,7 @@ class VenueCollector(_Collector):
         if asset is None:
             raise ArgumentError(f"{self.venue} has no {symbol}; it has {', '.join(known)}")
         reported = self._collected([self.venue], start, end, "--assets", asset)
-        return self._frame(reported, asset=asset, start=start, end=end, venue=self.venue)
+        return self._frame(reported, [self.venue], [asset], start, end)
 
 
 @cache

@@ -45,6 +45,15 @@ def wanted(**given: OneOrMany) -> Wanted:
     return found
 
 
+def columns_of(columns: OneOrMany, known: Iterable[str]) -> list[str]:
+    """Return the columns wanted, all that are `known` for None. Raises ArgumentError, which lists them."""
+    there = list(known)
+    chosen = wanted(columns=columns).get("columns", tuple(there))
+    if unknown := [name for name in chosen if name not in there]:
+        raise ArgumentError(f"there is no column {unknown[0]!r}; there is {', '.join(there)}")
+    return list(dict.fromkeys(chosen))
+
+
 def span(start: Moment, end: Moment) -> tuple[int | None, int | None]:
     """Return `start` <= time < `end` in ns, None where it is open. Raises ArgumentError."""
     first, last = ns(start), ns(end)

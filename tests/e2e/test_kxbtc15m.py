@@ -129,6 +129,10 @@ def test_a_round_from_its_open_to_its_settlement(tmp_path: Path, out: Path) -> N
         assert jq(path, '[.[] | select(.type=="tick") | .spread] | add / length') > 0
     frame = Archive(out).kxbtc15m("2026-11-21")
     assert len(frame) == len(lines)
+    assert list(frame.columns[:4]) == ["time", "venue", "market", "market_id"]
+    assert frame["market"].tolist() == [
+        line["ticker"] for line in sorted(lines, key=lambda line: line["time"])
+    ]
     assert frame[frame["type"] == "tick"]["brti"].notna().sum() > 450
 
 

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from marketarchive import Archive
+from marketarchive.exceptions import ArgumentError
 from marketarchive.master.compare import compare
 from marketarchive.master.engine import connect, sqlite_url
 from marketarchive.master.tables import markets, news_context
@@ -142,15 +143,17 @@ def test_a_frame_has_what_was_captured_by_a_moment(collected: tuple[Simulator, P
     archive = Archive(out)
     whole = archive.news()
     assert len(whole) == len(rows(out))
-    assert set(whole["slug"]) == {LAKE, SPACEPORT}
-    first, moment = whole["captured_at"].iloc[0], whole["captured_at"].iloc[PAGE * 2 - 1]
+    assert set(whole["market"]) == {LAKE, SPACEPORT}
+    first, moment = whole["time"].iloc[0], whole["time"].iloc[PAGE * 2 - 1]
     by_then = archive.news(as_of=moment)
-    assert len(by_then) == (whole["captured_at"] <= moment).sum() == 2 * PAGE
+    assert len(by_then) == (whole["time"] <= moment).sum() == 2 * PAGE
     assert archive.news(as_of=first - timedelta(microseconds=1)).empty
-    late = whole[whole["captured_at"] > moment]
+    late = whole[whole["time"] > moment]
     assert (late["published_at"] < moment).any()  # published before, and not known then
-    assert set(archive.news(LAKE)["slug"]) == {LAKE}
-    assert list(archive.news("nothing").columns) == list(whole.columns)
+    assert set(archive.news([LAKE])["market"]) == {LAKE}
+    assert archive.news(end=first).empty
+    with pytest.raises(ArgumentError, match="market='nothing'"):
+        archive.news("nothing")
 
 
 def test_without_a_server_nothing_is_collected(known: tuple[Simulator, Path], tmp_path: Path) -> None:

@@ -144,7 +144,31 @@ def test_a_venue_alone(tmp_path: Path) -> None:
     put(tmp_path, market(0), market(1, market_id="k").model_copy(update={"platform": "kalshi"}))
     archive = Archive(tmp_path)
     assert archive.catalog(venue="kalshi")["market_id"].tolist() == ["k"]
-    assert archive.catalog(venue=["kalshi", "polymarket"])["platform"].tolist() == ["polymarket", "kalshi"]
+    assert archive.catalog(venue=["kalshi", "polymarket"])["venue"].tolist() == ["polymarket", "kalshi"]
+    assert archive.catalog(as_of=at(0), venue="kalshi").empty  # not known yet
+    for named, told in (({"venue": "kalshy"}, "there is kalshi, polymarket"), ({"asset": "DOGE"}, "asset")):
+        with pytest.raises(ArgumentError, match=told):
+            archive.catalog(**named)
+
+
+def test_the_catalogue_has_the_names_of_every_frame(tmp_path: Path) -> None:
+    begins = utc(START)
+    put(
+        tmp_path,
+        market(0, slug="rain", start_at=begins, outcomes=YES_NO, asset="BTC"),
+        market(0, market_id="k"),
+    )
+    named, plain_ = Archive(tmp_path).catalog().to_dict("records")
+    assert list(named)[:4] == ["time", "venue", "market", "market_id"]
+    assert not {"platform", "slug"} & named.keys()
+    assert (named["time"], named["venue"]) == (pd.Timestamp(begins), "polymarket")
+    assert (named["market"], named["market_id"], plain_["market"]) == ("rain", "0xabc", "k")
+    assert Archive(tmp_path).catalog(asset=["BTC"])["market"].tolist() == ["rain"]
+    table: Any = Archive(tmp_path, frames="arrow").catalog(columns=["market", "outcomes"])
+    assert table.to_pylist() == [
+        {"market": "rain", "outcomes": ["Yes", "No"]},
+        {"market": "k", "outcomes": None},
+    ]
 
 
 def test_without_a_master_there_is_no_catalogue(tmp_path: Path) -> None:

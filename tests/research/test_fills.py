@@ -34,8 +34,9 @@ def book_of(levels: Levels, way: Side, *, is_tracked: bool = True) -> BookAt:
     other = ((Decimal("0.5"), Decimal(10**12)),)  # of the wrong side: would fill anything
     return BookAt(
         token="1",
-        market=CONDITION,
-        slug=SLUG,
+        venue="polymarket",
+        market=SLUG,
+        market_id=CONDITION,
         outcome="Up",
         bids=best_first if way == "sell" else other,
         asks=best_first if way == "buy" else other,

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -73,6 +74,14 @@ def test_without_a_cache_a_temporary_folder_has_it_and_a_warning_says_so(snapsho
     del one
     assert not place.exists()
     assert not (root / "tables").exists()
+
+
+def test_a_relation_is_read_after_its_archive_is_gone(snapshot: Path) -> None:
+    with pytest.warns(UserWarning, match="temporary folder"):
+        one = Archive(snapshot, frames="duckdb")
+    relation: Any = one.gaps()
+    del one
+    assert relation.to_arrow_table().column_names[0] == "time"
 
 
 def test_what_the_archive_gets_and_loses_the_cache_follows(root: Path, tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_the_book_at_any_moment_is_the_venues_or_says_that_it_may_not_be(recorde
         if book.gap:
             told += 1
             continue
-        market = world.by_condition(book.market)
+        market = world.by_condition(book.market_id)
         assert market is not None
         assert book.event_time is not None
         side = market.tokens.index(book.token)

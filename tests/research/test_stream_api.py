@@ -377,7 +377,7 @@ def test_a_book_has_floats_unless_asked_for_exactly(tmp_path: Path) -> None:
     assert found is not None
     assert found.bids == ((0.49, 20.5), (0.48, 30.0))
     assert found.asks == ((0.51, 15.0), (0.52, 25.0))
-    assert (found.slug, found.outcome, found.market) == (SLUG, "Up", CONDITION)
+    assert (found.market, found.outcome, found.market_id) == (SLUG, "Up", CONDITION)
     assert (found.received_at, found.verified, found.connection) == (at(1), "ok", "c1")
     assert not found.gap
 
@@ -447,7 +447,8 @@ def test_many_books_say_what_one_says(tmp_path: Path) -> None:
             continue
         assert (row["best_bid"], row["best_bid_size"]) == one.bids[0]
         assert row["asks"].tolist() == [dict(zip(("price", "size"), one.asks[0], strict=True))]
-        assert (row["market"], row["market_id"]) == (one.slug, one.market)
+        names = (one.venue, one.market, one.market_id)
+        assert (row["venue"], row["market"], row["market_id"]) == names
         assert (row["gap"], row["is_tracked"], row["received_at"]) == (
             one.gap,
             one.is_tracked,

@@ -3,7 +3,7 @@
 A package here is one, and nothing else has to name it. If its module `product` has a `PRODUCT`,
 reports show it; if its module `rounds` has a `SOURCE`, `scrapy ground-truth` labels its rounds; if its module
 `checks` has `CHECKS`, `scrapy validate` makes them; if its module `exports` has `EXPORTS`, `scrapy export`
-writes them; if its module `frame` has a function `frame`, it is a method of `Archive`, called like the
+writes them; if its module `frame` has a function `table`, it is a method of `Archive`, called like the
 package.
 """
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from marketarchive.venues import declared
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
 
     from marketarchive.research.checks.check import ProductChecks
     from marketarchive.research.exports.table import ExportedTable
@@ -65,9 +65,9 @@ def exported_tables() -> dict[str, ExportedTable]:
     }
 
 
-def frame_of(name: str) -> Callable[..., pd.DataFrame] | None:
+def table_of(name: str) -> Callable[..., pa.Table] | None:
     """Return what reads a product, given folder and master URL of an archive first; None: no such."""
     if name not in declared(__name__, __path__, "frame"):
         return None
-    made: Callable[..., pd.DataFrame] = import_module(f"{__name__}.{name}.frame").frame
+    made: Callable[..., pa.Table] = import_module(f"{__name__}.{name}.frame").table
     return made

@@ -160,6 +160,12 @@ def feeds(root: Path) -> list[tuple[str, str]]:
     return sorted({(entry["venue"], entry["feed"]) for entry in _segments(Ledger(root).entries())})
 
 
+def days(root: Path, since: int | None = None, until: int | None = None) -> list[int]:
+    """Return when each UTC day with a line of a sealed segment in `since` <= time < `until` begins (ns)."""
+    found = {from_iso(day) for entry in _segments(Ledger(root).entries()) for day in _days(entry)}
+    return sorted(day for day in found if touches(day, since, until))
+
+
 def partitions(
     root: Path, chosen: Collection[tuple[str, str]], since: int | None = None, until: int | None = None
 ) -> list[Partition]:

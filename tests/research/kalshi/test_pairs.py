@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketarchive import Archive
+from marketarchive.exceptions import ArgumentError
 from marketarchive.research.labels.label import Label
 from marketarchive.research.products.pairs.windows import COLUMNS, pairs
 from marketarchive.simulator.kalshi import Kalshi
@@ -76,7 +77,7 @@ def test_a_row_a_second_has_what_a_live_reader_knew(recorded: Path) -> None:
     assert len(found) == 900
     assert set(found["polymarket_market"]) == {SLUG}
     assert set(found["kalshi_market"]) == {TICKER}
-    assert found["second"].iloc[2] == pd.Timestamp("2026-11-21T12:00:02Z")
+    assert found["time"].iloc[2] == pd.Timestamp("2026-11-21T12:00:02Z")
     ours = ["polymarket_bid", "polymarket_ask", "polymarket_age_s", "polymarket_gap", "polymarket_source"]
     assert found.loc[0, ours].tolist() == [0.49, 0.51, 5.5, False, "orderbook"]
     assert found.loc[2, ours].tolist() == [0.49, 0.52, 0.0, False, "orderbook"]  # received at that instant
@@ -104,9 +105,12 @@ def test_the_age_of_a_copy_counts_and_an_older_copy_replaces_nothing(recorded: P
 
 def test_a_row_a_window_has_both_rules_strikes_and_outcomes(recorded: Path) -> None:
     [found] = Archive(recorded).pairs(windows=True).to_dict("records")
-    assert tuple(found) == COLUMNS
+    assert tuple(found) == ("time", *(name.removesuffix("_timestamp") for name in COLUMNS))
     assert (found["asset"], found["duration"]) == ("BTC", "15m")
-    assert (found["start_timestamp"], found["end_timestamp"]) == (START, START + 900)
+    begins = pd.Timestamp(START, unit="s", tz="UTC")
+    assert (found["time"], found["start"], found["end"]) == (begins, begins, begins + pd.Timedelta("15min"))
+    with pytest.raises(ArgumentError, match="there is BTC"):
+        Archive(recorded).pairs("btc")
     assert (found["relation"], found["polarity"]) == ("overlap", "same")
     assert (found["polymarket_rule"], found["kalshi_rule"]) == (
         "chainlink spot",

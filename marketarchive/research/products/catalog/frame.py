@@ -19,7 +19,8 @@ from marketarchive.master.known import known_changes, known_markets, last_prices
 from marketarchive.master.observation import Key
 from marketarchive.master.outcome import Outcome
 from marketarchive.research.engine import connect, require
-from marketarchive.research.pandas_frames import table_frame
+from marketarchive.research.pandas_frames import frame_table, json_column, table_frame
+from marketarchive.research.selection import OneOrMany, check, wanted
 from marketarchive.research.views import Moment, ns, sql_list
 
 if TYPE_CHECKING:
@@ -141,6 +142,41 @@ def reading(root: Path, master_url: str | None) -> Iterator[Connection]:
         raise unusable(engine, error) from None
     finally:
         engine.dispose()
+
+
+def table(
+    root: Path,
+    master_url: str | None,
+    as_of: Moment = None,
+    *,
+    asset: OneOrMany = None,
+    venue: OneOrMany = None,
+) -> pa.Table:
+    """Return a row per market known at `as_of` by our time of receipt, in the order of their first receipt.
+
+    As `frame`, with the names of every frame: `time` is when a market starts, `market` its slug, the venue's
+    id where it has none. `asset` and `venue` choose rows. Raises ArgumentError, MasterError.
+    """
+    given = wanted(asset=asset, platform=venue)
+    found = frame(root, master_url, as_of)
+    for name, names in given.items():
+        there = found[name].dropna()
+        if not set(names) <= set(there):  # known later, it is none yet
+            there = frame(root, master_url)[name].dropna()
+        check("venue" if name == "platform" else name, names, there)
+        found = found[found[name].isin(names)]
+    found = found.reset_index(drop=True)
+    found = found.assign(
+        time=found["start_at"], venue=found["platform"], market=found["slug"].fillna(found["market_id"])
+    )
+    first = ["time", "venue", "market", "market_id"]
+    found = found[first + [name for name in found if name not in (*first, "platform", "slug")]]
+    lists = {name: json_column(name, found[name]) for name in ("outcomes", "tokens", "payouts")}
+    made = frame_table(found.drop(columns=list(lists)))
+    for name in found.columns:
+        if name in lists:
+            made = made.append_column(name, lists[name])
+    return made.select(list(found.columns))
 
 
 def _table(master: Connection, at: int, venue: str | Sequence[str] | None) -> pa.Table:

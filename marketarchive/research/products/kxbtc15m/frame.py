@@ -13,26 +13,28 @@ import msgspec
 
 from marketarchive.exceptions import ArgumentError, CorruptError
 from marketarchive.research.engine import require
+from marketarchive.research.pandas_frames import frame_table
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
 
 TIMES = ("time", "open_time", "close_time", "expected_expiration", "settled_at")
+VENUE = "kalshi"
 FEED = "feed_"
 """Before the venue's name, of each value in `feeds`."""
 
 
-def frame(
+def table(
     root: Path,
     master_url: str | None,  # noqa: ARG001  (a product's interface)
     date: str | dates.date,
     *,
     series: str = "KXBTC15M",
     folder: str | Path | None = None,
-) -> pd.DataFrame:
+) -> pa.Table:
     """Return a row for each line of the UTC day `date`, by time; a column that a type has not is null.
 
-    Prices are cents. `feeds` stands as `feed_coinbase`, ...; of ticks alone:
+    `market` is the ticker. Prices are cents. `feeds` stands as `feed_coinbase`, ...; of ticks alone:
     `frame[frame["type"] == "tick"]`. folder: the record's, where it is not in OUTPUT_DIR.
 
     Raises ArgumentError without a file of that day, CorruptError for a whole line that is no JSON object.
@@ -48,7 +50,10 @@ def frame(
     for name in TIMES:
         if name in made:
             made[name] = pd.to_datetime(made[name], format="ISO8601", utc=True)
-    return made.sort_values("time", kind="stable", ignore_index=True)
+    made = made.sort_values("time", kind="stable", ignore_index=True)
+    made = made.assign(venue=VENUE, market=made["ticker"], market_id=made["ticker"])
+    first = ["time", "venue", "market", "market_id"]
+    return frame_table(made[first + [name for name in made if name not in (*first, "ticker")]])
 
 
 def day_files(place: Path, series: str, day: str) -> list[Path]:

@@ -2,56 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import inspect, or_, select
+from sqlalchemy import inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from marketarchive.master.engine import connect, sqlite_path, sqlite_url, unusable
 from marketarchive.master.tables import markets as master_markets
 from marketarchive.master.tables import news_context
 from marketarchive.research.engine import require
+from marketarchive.research.selection import OneOrMany, check, span, wanted
 from marketarchive.research.views import Moment, ns
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
 
-TEXTS = ("platform", "market_id", "slug", "title", "headline", "source", "url")
 TIMES = ("captured_at", "published_at")
+COLUMNS = {
+    "time": "captured_at",
+    "venue": "platform",
+    "market": "slug",
+    **{name: name for name in ("market_id", "title", "headline", "source", "url", "published_at", "capture")},
+}
+"""Column of the frame -> that of the master."""
 
 
-def frame(
+def table(
     root: Path,
     master_url: str | None,
-    markets: str | Sequence[str] | None = None,
+    market: OneOrMany = None,
+    start: Moment = None,
+    end: Moment = None,
     *,
+    venue: OneOrMany = None,
     as_of: Moment = None,
-) -> pd.DataFrame:
+) -> pa.Table:
     """Return a row per headline and market, by the time of its first capture.
 
-    markets: slugs or ids; None: all. as_of: only what we had captured by then.
+    Rows with `start` <= time < `end`. as_of: only what we had captured by then.
 
-    `published_at` is what a page or a search engine claims, and proves nothing: only `captured_at` says
-    since when a headline was known. `slug` and `title` are those of now. Raises MasterError.
+    `published_at` is what a page or a search engine claims, and proves nothing: only `time` says since when a
+    headline was known. `market` and `title` are those of now. Raises MasterError.
     """
     require()
-    import pandas as pd
+    import pyarrow as pa
 
-    wanted = None if markets is None else (markets,) if isinstance(markets, str) else tuple(markets)
-    rows = _rows(root, master_url, wanted, ns(as_of))
-    columns: dict[str, Any] = {name: pd.Series([row[name] for row in rows], dtype="str") for name in TEXTS}
-    for name in TIMES:
-        times = pd.Series([row[name] for row in rows], dtype="Int64").astype("datetime64[us]")
-        columns[name] = times.dt.tz_localize("UTC")
-    columns["capture"] = pd.Series([row["capture"] for row in rows], dtype="str")
-    return pd.DataFrame(columns)
+    given = wanted(market=market, venue=venue)
+    first, last = span(start, end)
+    known = ns(as_of)
+    rows = _rows(root, master_url)
+    check("market", given.get("market", ()), {row[name] for row in rows for name in ("slug", "market_id")})
+    check("venue", given.get("venue", ()), {row["platform"] for row in rows})
+    chosen = [
+        row
+        for row in rows
+        if ("market" not in given or not {row["slug"], row["market_id"]}.isdisjoint(given["market"]))
+        and ("venue" not in given or row["platform"] in given["venue"])
+        and (first is None or row["captured_at"] * 1000 >= first)
+        and (last is None or row["captured_at"] * 1000 < last)
+        and (known is None or row["captured_at"] * 1000 <= known)
+    ]
+    return pa.table(
+        {
+            name: pa.array(
+                [row[of] if of != "slug" else row["slug"] or row["market_id"] for row in chosen],
+                pa.timestamp("us", "UTC") if of in TIMES else pa.string(),
+            )
+            for name, of in COLUMNS.items()
+        }
+    )
 
 
-def _rows(
-    root: Path, master_url: str | None, wanted: Sequence[str] | None, as_of: int | None
-) -> list[dict[str, Any]]:
+def _rows(root: Path, master_url: str | None) -> list[dict[str, Any]]:
     """Return the rows of the master; none where there is no master yet."""
     if master_url == "":
         return []
@@ -74,12 +97,6 @@ def _rows(
                 )
                 .order_by(news_context.c.captured_at, news_context.c.url, news_context.c.headline)
             )
-            if wanted is not None:
-                query = query.where(
-                    or_(master_markets.c.slug.in_(wanted), master_markets.c.market_id.in_(wanted))
-                )
-            if as_of is not None:
-                query = query.where(news_context.c.captured_at <= as_of // 1000)
             lacking = dict.fromkeys((*TIMES, "capture"))
             return [{**lacking, **row} for row in connection.execute(query).mappings()]
     except SQLAlchemyError as error:

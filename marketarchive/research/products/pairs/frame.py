@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marketarchive.research.engine import require
-from marketarchive.research.pandas_frames import floats_frame, table_frame
+from marketarchive.research.labels.label_files import read_labels
+from marketarchive.research.pandas_frames import floats_table
 from marketarchive.research.products.pairs.pairs import pair_seconds, pair_windows
-from marketarchive.research.views import Moment, ns
+from marketarchive.research.selection import OneOrMany, check, span, wanted
+from marketarchive.research.views import Moment
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pyarrow as pa
 
 
-def frame(
+def table(
     root: Path,
     master_url: str | None,
-    asset: str | Sequence[str] | None = None,
+    asset: OneOrMany = None,
     start: Moment = None,
     end: Moment = None,
     *,
     windows: bool = False,
     exact: bool = False,
-) -> pd.DataFrame:
+) -> pa.Table:
     """Return a row per second of each pair, on the clock of receipt.
 
     windows: a row per window instead: rules, strikes, outcomes, relation and polarity.
 
+    `time` is the second, or the window's `start`; each venue's round goes by its own name.
     Windows that touch `start` <= time < `end`; labels are brought up to date. `*_gap`: a gap was recorded
-    since the price was received; `*_age_s` is its age, 60 s at most. Raises ArchiveError, DiskError.
+    since the price was received; `*_age_s` is its age, 60 s at most. Raises
+    ArgumentError, ArchiveError, DiskError.
     """
     require()
     import pyarrow as pa
+    import pyarrow.compute as pc
 
-    assets = None if asset is None else (asset,) if isinstance(asset, str) else asset
-    asked = (root, ns(start), ns(end), assets, master_url)
-    shown = table_frame(pair_windows(*asked) if windows else pa.concat_tables(pair_seconds(*asked)))
-    return shown if exact else floats_frame(shown)
+    assets = wanted(asset=asset).get("asset")
+    asked = (root, *span(start, end), assets, master_url)
+    made = pair_windows(*asked) if windows else pa.concat_tables(pair_seconds(*asked))
+    if assets is not None:  # labels are up to date now
+        check("asset", assets, {each.asset for each in read_labels(root)})
+    columns = {"time": made["start_timestamp" if windows else "second"]}
+    columns |= {name.removesuffix("_timestamp"): made[name] for name in made.column_names if name != "second"}
+    for name in ("time", "start", "end"):
+        if name in columns and pa.types.is_integer(columns[name].type):
+            seconds = pc.cast(columns[name], pa.timestamp("s", "UTC"))
+            columns[name] = pc.cast(seconds, pa.timestamp("us", "UTC"))
+    return pa.table(columns) if exact else floats_table(pa.table(columns))

@@ -65,6 +65,7 @@ def markets_of(catalogue: pd.DataFrame) -> list[TradedMarket]:
     Trading ended when the venue says so, at the first of `closed_at`, `determined_at` and `resolved_at`, and
     where it says nothing, as it is scheduled. A result that was ever withdrawn decides nothing.
     """
+    catalogue = catalogue.rename(columns={"venue": "platform"})
     columns: dict[str, Sequence[Any]] = {name: _texts(catalogue[name]) for name in TEXTS}
     columns |= {name: _times(catalogue[name]) for name in TIMES}
     columns["outcomes"] = catalogue["outcomes"].tolist()
