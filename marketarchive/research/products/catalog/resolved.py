@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,12 +10,13 @@ from marketarchive.research.exports.table import ExportRequest
 from marketarchive.research.products.catalog.frame import frame, reading
 from marketarchive.research.products.catalog.observed import (
     ENDS,
+    Identity,
     MarketHistory,
-    PricePoint,
     SeenHeadline,
     observed,
     read_revisions,
 )
+from marketarchive.research.products.catalog.price_points import Cut, PricePoints, SeenPrices, portions
 from marketarchive.research.products.catalog.splits import (
     first_of_each_question,
     leaks,
@@ -28,8 +29,8 @@ from marketarchive.times import MICROSECOND, from_datetime, iso
 if TYPE_CHECKING:
     import pandas as pd
 
-AT_ONCE = 500
-"""Markets whose prices are held at a time."""
+AT_ONCE = 2000
+"""Markets that are held at a time, fewer where these have many prices."""
 _PENDING = ("proposed", "disputed")
 """States of a result that may be another tomorrow."""
 
@@ -44,31 +45,29 @@ class ResolvedMarket:
 
     row: dict[str, Any]
     ended_at: int
-    prices: Sequence[PricePoint]
+    seen: SeenPrices  # before the end
     headlines: Sequence[SeenHeadline]
     history: MarketHistory  # also what came after the end
-    volume: float | None
-    liquidity: float | None
-
-    @property
-    def price_at_close(self) -> float | None:
-        """Return the last mid before the end, None where nobody saw one."""
-        return next((each.price for each in reversed(self.prices) if each.price is not None), None)
 
     def price_at_open(self, cycle_us: int) -> float | None:
         """Return the first mid, if it was seen within `cycle_us` of the market's opening."""
-        start = microseconds(self.row["start_at"])
-        if start is None:
-            return None
-        after = (each for each in self.prices if each.price is not None and each.at >= start)
-        first = next(after, None)
-        return first.price if first is not None and first.at <= start + cycle_us else None
+        start, first = microseconds(self.row["start_at"]), self.seen.first_at
+        is_early = None not in (start, first) and first <= start + cycle_us
+        return self.seen.first_price if is_early else None
+
+
+@dataclass(frozen=True)
+class ResolvedMarkets:
+    """Some markets, and all snapshots of their prices, also what came after their ends."""
+
+    markets: Sequence[ResolvedMarket]
+    points: PricePoints
 
 
 def resolved_markets(
     request: ExportRequest, remarks: list[str], *, with_revisions: bool = False
-) -> Iterator[list[ResolvedMarket]]:
-    """Yield the wanted markets that have a result, some hundred at a time.
+) -> Iterator[ResolvedMarkets]:
+    """Yield the wanted markets that have a result, some at a time.
 
     remarks: lines are added; with_revisions: `history` has the revisions of texts, and the first end.
 
@@ -78,18 +77,20 @@ def resolved_markets(
     catalogue = _catalogue(request, remarks)
     wanted = _split(catalogue[_is_wanted(catalogue, request)], request, remarks)
     least = request.options.get("min_volume")
+    as_of = request.options.get("as_of")
     with reading(request.root, request.master_url) as master:
         for place in range(0, len(wanted), AT_ONCE):
-            rows = [
-                {str(name): plain(value) for name, value in row.items()}
-                for row in wanted.iloc[place : place + AT_ONCE].to_dict("records")
-            ]
-            seen = observed(master, [(row["platform"], row["market_id"]) for row in rows])
-            if with_revisions:
-                as_of = request.options.get("as_of")
-                read_revisions(master, seen, None if as_of is None else as_of // MICROSECOND)
-            made = [_market(row, seen[row["platform"], row["market_id"]]) for row in rows]
-            yield [each for each in made if least is None or (each.volume or 0) >= least]
+            rows = {
+                (row["platform"], row["market_id"]): row for row in _rows(wanted[place : place + AT_ONCE])
+            }
+            for identities in portions(master, list(rows)):
+                points, history = PricePoints.read(master, identities), observed(master, identities)
+                if with_revisions:
+                    read_revisions(master, history, None if as_of is None else as_of // MICROSECOND)
+                made = _markets([rows[identity] for identity in identities], points, history)
+                yield ResolvedMarkets(
+                    [each for each in made if least is None or (each.seen.volume or 0) >= least], points
+                )
 
 
 def plain(value: Any) -> Any:
@@ -136,8 +137,7 @@ def _split(wanted: pd.DataFrame, request: ExportRequest, remarks: list[str]) -> 
     import pandas as pd
 
     names = ["platform", "group", "series", "settled_at", "title", "subtitle", "resolution"]
-    found = wanted[[*names, "resolution_label"]].to_dict("records")
-    rows = [{str(name): plain(value) for name, value in row.items()} for row in found]
+    rows = _rows(wanted[[*names, "resolution_label"]])
     if request.options.get("dedupe"):
         kept = first_of_each_question(rows)
         remarks.append(f"left out {kept.count(False):,} markets: the same question as an earlier one")
@@ -154,16 +154,23 @@ def _split(wanted: pd.DataFrame, request: ExportRequest, remarks: list[str]) -> 
     return wanted
 
 
-def _market(row: dict[str, Any], seen: MarketHistory) -> ResolvedMarket:
-    ended_at = microseconds(row["ended_at"])
-    assert ended_at is not None, "a result has a time of receipt"
-    prices = [each for each in seen.prices if each.at < ended_at]
-    return ResolvedMarket(
-        row,
-        ended_at,
-        prices,
-        [each for each in seen.headlines if each.at < ended_at],
-        seen,
-        next((each.volume for each in reversed(prices) if each.volume is not None), None),
-        next((each.liquidity for each in reversed(prices) if each.liquidity is not None), None),
-    )
+def _markets(
+    rows: Sequence[dict[str, Any]], points: PricePoints, history: Mapping[Identity, MarketHistory]
+) -> list[ResolvedMarket]:
+    ends: list[int] = []
+    cuts: list[Cut] = []
+    for row in rows:
+        ended_at = microseconds(row["ended_at"])
+        assert ended_at is not None, "a result has a time of receipt"
+        ends.append(ended_at)
+        cuts.append(Cut(row["platform"], row["market_id"], ended_at, microseconds(row["start_at"])))
+    made = []
+    for row, ended_at, seen in zip(rows, ends, points.before(cuts), strict=True):
+        of = history[row["platform"], row["market_id"]]
+        headlines = [each for each in of.headlines if each.at < ended_at]
+        made.append(ResolvedMarket(row, ended_at, seen, headlines, of))
+    return made
+
+
+def _rows(found: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): plain(value) for name, value in row.items()} for row in found.to_dict("records")]
