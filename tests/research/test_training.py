@@ -181,7 +181,8 @@ def test_splits_and_repeated_questions_are_reported(tmp_path: Path) -> None:
     done = command("export", tmp_path, "--table", "catalog", *given)
     assert (done.returncode, done.stderr) == (0, "")
     assert "left out 1 markets: the same question as an earlier one" in done.stdout
-    assert "in no split: 0 markets at a border; of 0 answers with a name 0 stand in" in done.stdout
+    assert "in no split: 0 markets at a border" in done.stdout
+    assert "of 0 answers with a name 0 stand in a text of another event" in done.stdout
     table = pq.read_table(tmp_path / "exports" / "catalog.parquet")
     assert dict(zip(table["market_id"].to_pylist(), table["split"].to_pylist(), strict=True)) == {
         "0xabc": "train",

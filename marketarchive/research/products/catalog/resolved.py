@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Connection
+
 from marketarchive.research.exports.table import ExportRequest
 from marketarchive.research.products.catalog.frame import frame, reading
+from marketarchive.research.products.catalog.leaks import STATED, Text, leak_report, stated_texts
 from marketarchive.research.products.catalog.observed import (
     ENDS,
     Identity,
@@ -19,7 +22,6 @@ from marketarchive.research.products.catalog.observed import (
 from marketarchive.research.products.catalog.price_points import Cut, PricePoints, SeenPrices, portions
 from marketarchive.research.products.catalog.splits import (
     first_of_each_question,
-    leaks,
     shares_of,
     splits,
 )
@@ -75,10 +77,14 @@ def resolved_markets(
     MasterError.
     """
     catalogue = _catalogue(request, remarks)
-    wanted = _split(catalogue[_is_wanted(catalogue, request)], request, remarks)
+    wanted = _without_repeated(catalogue[_is_wanted(catalogue, request)], request, remarks)
     least = request.options.get("min_volume")
-    as_of = request.options.get("as_of")
+    as_of_ns = request.options.get("as_of")
+    as_of = None if as_of_ns is None else as_of_ns // MICROSECOND
     with reading(request.root, request.master_url) as master:
+        if (percents := request.options.get("split")) is not None:
+            texts = _texts(master, wanted, as_of, with_revisions=with_revisions)
+            wanted = _split(wanted, shares_of(percents), texts, remarks)
         for place in range(0, len(wanted), AT_ONCE):
             rows = {
                 (row["platform"], row["market_id"]): row for row in _rows(wanted[place : place + AT_ONCE])
@@ -86,7 +92,7 @@ def resolved_markets(
             for identities in portions(master, list(rows)):
                 points, history = PricePoints.read(master, identities), observed(master, identities)
                 if with_revisions:
-                    read_revisions(master, history, None if as_of is None else as_of // MICROSECOND)
+                    read_revisions(master, history, as_of)
                 made = _markets([rows[identity] for identity in identities], points, history)
                 yield ResolvedMarkets(
                     [each for each in made if least is None or (each.seen.volume or 0) >= least], points
@@ -132,26 +138,53 @@ def _is_wanted(catalogue: pd.DataFrame, request: ExportRequest) -> pd.Series[boo
     return wanted
 
 
-def _split(wanted: pd.DataFrame, request: ExportRequest, remarks: list[str]) -> pd.DataFrame:
-    """Return the markets without repeated questions, and with their splits, where these are wanted."""
+def _without_repeated(wanted: pd.DataFrame, request: ExportRequest, remarks: list[str]) -> pd.DataFrame:
+    """Return the markets without repeated questions, where that is wanted."""
+    if not request.options.get("dedupe"):
+        return wanted
+    kept = first_of_each_question(_rows(wanted[["title", "settled_at"]]))
+    remarks.append(f"left out {kept.count(False):,} markets: the same question as an earlier one")
+    return wanted[kept]
+
+
+def _split(
+    wanted: pd.DataFrame, shares: Sequence[float], texts: Iterable[Iterable[Text]], remarks: list[str]
+) -> pd.DataFrame:
+    """Return the markets with their splits, and report leaks; texts: of each market."""
     import pandas as pd
 
-    names = ["platform", "group", "series", "settled_at", "title", "subtitle", "resolution"]
+    names = ["platform", "market_id", "group", "series", "settled_at", "subtitle", "resolution"]
     rows = _rows(wanted[[*names, "resolution_label"]])
-    if request.options.get("dedupe"):
-        kept = first_of_each_question(rows)
-        remarks.append(f"left out {kept.count(False):,} markets: the same question as an earlier one")
-        wanted = wanted[kept]
-        rows = [row for row, keep in zip(rows, kept, strict=True) if keep]
-    if (percents := request.options.get("split")) is not None:
-        chosen = splits(rows, shares_of(percents))
-        count, leaking, across = leaks(rows, chosen)
-        remarks.append(
-            f"in no split: {chosen.count(None):,} markets at a border; of {count:,} answers with a name "
-            f"{leaking:,} stand in another row's text, {across:,} in another split's"
-        )
-        wanted = wanted.assign(split=pd.Series(chosen, index=wanted.index, dtype="object"))
-    return wanted
+    chosen = splits(rows, shares)
+    remarks.append(f"in no split: {chosen.count(None):,} markets at a border")
+    remarks += leak_report(rows, texts, chosen).lines(rows)
+    return wanted.assign(split=pd.Series(chosen, index=wanted.index, dtype="object"))
+
+
+def _texts(
+    master: Connection, wanted: pd.DataFrame, as_of: int | None, *, with_revisions: bool
+) -> Iterator[list[Text]]:
+    """Yield of each market the texts that are exported of it.
+
+    with_revisions: all that were stated up to its end, for prompts; else the last ones.
+    """
+    for place in range(0, len(wanted), AT_ONCE):
+        rows = _rows(wanted[place : place + AT_ONCE])
+        history = observed(master, [(row["platform"], row["market_id"]) for row in rows])
+        if with_revisions:
+            read_revisions(master, history, as_of)
+        for row in rows:
+            of, ended_at = history[row["platform"], row["market_id"]], microseconds(row["ended_at"])
+            assert ended_at is not None, "a result has a time of receipt"
+            found = stated_texts(row, ("group",) if with_revisions else STATED)
+            for name in ("title", "description"):
+                said = of.revisions.get(name, ())
+                found += [Text(name, text) for at, text in said if text and at < ended_at]
+            for each in of.headlines:
+                if each.at < ended_at:
+                    named = (each.headline, each.source, each.url)
+                    found += [Text("headline", text) for text in named if text]
+            yield found
 
 
 def _markets(
