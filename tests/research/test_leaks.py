@@ -65,11 +65,12 @@ def test_an_answer_is_found_in_what_an_alert_names() -> None:
         (won("Yes", "$100,000"), "Bitcoin at $100,000?"),
         (won("Yes", "Before March 15"), "Rain before March 15?"),
         (won("Up", None), "Bitcoin up or down?"),
+        (won("Yes", "Other"), "Will the other party win?"),
         (won(), "Will Ann Leeds or Lee Ann resign?"),
         (won(), "Will Joann Lee resign?"),
         (won(), "Will Ann resign? Will Bob Lee?"),
     ],
-    ids=["yes", "lost", "number", "same number", "price", "date", "up", "longer", "within", "apart"],
+    ids=["yes", "lost", "number", "same number", "price", "date", "up", "other", "longer", "within", "apart"],
 )
 def test_what_only_looks_like_an_answer_is_not_reported(answer: dict[str, Any], text: str) -> None:
     assert found(answer, row("b", title=text, description=text)) == []

@@ -53,7 +53,7 @@ def _tables(request: ExportRequest, remarks: list[str]) -> Iterator[pa.Table]:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked of a market as of a cut (microseconds UTC), and the answer: YES or NO."""
+    """Question about a market as of a cut (microseconds UTC), and its answer: YES or NO."""
 
     cut: int
     title: str
