@@ -407,8 +407,8 @@ def test_rows_are_the_simulators_truth(worlds: dict[str, Path], platform: str) -
         assert row["event_id"] == told["event_id"]
         before = [each for each in told["revisions"] if from_iso(each["at"]) <= simulated.NOW_S * SECOND]
         assert row["description"] == before[-1]["rules"]
-        asked = before[-1]["title"]
-        assert row["title"] == (question(asked, told["label"]) if platform == "kalshi" else asked)
+        stated = before[-1]["title"]
+        assert row["title"] == (question(stated, told["label"]) if platform == "kalshi" else stated)
         assert row["description_sha256"] == hashlib.sha256(before[-1]["rules"].encode()).hexdigest()
         assert from_iso(row["resolved_at"].isoformat()) == from_iso(final["resolved_at"])
         if row["start_at"] is not None:  # Gamma leaves some out
@@ -442,7 +442,7 @@ def test_rows_are_the_simulators_truth(worlds: dict[str, Path], platform: str) -
 @pytest.mark.parametrize("platform", ["polymarket", "kalshi"])
 def test_prompts_of_the_simulators_markets_keep_to_their_cuts(worlds: dict[str, Path], platform: str) -> None:
     root, true, seen = worlds[platform], true_markets(platform), 0
-    asked: set[str] = set()
+    questioned: set[str] = set()
     for prompt in prompts(root, wwatcher=root / "wwatcher.db", options={"cuts": (0, 10 * DAY)}):
         cut, context = from_iso(prompt["cut"]), prompt["context"]
         for each in (*context["price_history"], *context["news"]):
@@ -463,14 +463,14 @@ def test_prompts_of_the_simulators_markets_keep_to_their_cuts(worlds: dict[str, 
             assert cut <= from_iso(told["revisions"][-1]["resolved_at"])
             assert prompt["answer"] == ("YES" if told["revisions"][-1]["payout"] == "1" else "NO")
             seen += 1
-            asked.add(prompt["market_id"])
+            questioned.add(prompt["market_id"])
     assert seen > 3
     decided = {
         row["market_id"]
         for row in rows(root)
         if row["market_id"] in true and row["resolution"] is not None and row["is_observed"]
     }
-    assert asked == decided, "every market that was seen before its answer is asked about"
+    assert questioned == decided, "every market that was seen before its answer is asked about"
 
 
 def test_the_document_has_every_column() -> None:

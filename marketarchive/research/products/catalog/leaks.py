@@ -100,8 +100,8 @@ def leak_report(
         for where, text in own:
             said = words(text)
             for at, word in enumerate(said):
-                for asked, of in answers.get(word, ()):
-                    if said[at : at + len(asked)] == asked and _event(rows[of]) != _event(row):
+                for wanted, of in answers.get(word, ()):
+                    if said[at : at + len(wanted)] == wanted and _event(rows[of]) != _event(row):
                         is_across = None not in (chosen[of], chosen[place]) and chosen[of] != chosen[place]
                         found[of, place, where] = Leak(named[of], of, place, where, is_across)
     return LeakReport(len(named), list(found.values()))

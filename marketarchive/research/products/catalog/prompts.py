@@ -41,9 +41,9 @@ def _tables(request: ExportRequest, remarks: list[str]) -> Iterator[pa.Table]:
     yield _table(())
     without = 0
     for some in resolved_markets(request, remarks, with_revisions=True):
-        asked = [(market, questions(market, spans)) for market in some.markets]
-        without += sum(not found for _, found in asked)
-        yield _table(_prompts(asked, some.points if has_prices else None))
+        found = [(market, questions(market, spans)) for market in some.markets]
+        without += sum(not each for _, each in found)
+        yield _table(_prompts(found, some.points if has_prices else None))
     if without:
         remarks.append(
             f"no prompt of {without:,} markets: neither YES nor NO, first seen with their result, or unknown "
@@ -85,10 +85,10 @@ def questions(market: ResolvedMarket, spans: Iterable[int]) -> list[Question]:
 
 
 def _prompts(
-    asked: Iterable[tuple[ResolvedMarket, Sequence[Question]]], points: PricePoints | None
+    given: Iterable[tuple[ResolvedMarket, Sequence[Question]]], points: PricePoints | None
 ) -> Iterator[dict[str, Any]]:
     """Yield each question as a prompt; points: None leaves the histories of prices empty."""
-    pairs = [(market, question) for market, found in asked for question in found]
+    pairs = [(market, question) for market, found in given for question in found]
     cuts = [Cut(market.row["platform"], market.row["market_id"], each.cut) for market, each in pairs]
     histories = ["[]"] * len(cuts) if points is None else [each.history for each in points.before(cuts)]
     for (market, question), history in zip(pairs, histories, strict=True):
@@ -100,9 +100,9 @@ def _prompt(
 ) -> dict[str, Any]:
     row, history, cut = market.row, market.history, question.cut
     rules, end_at = history.stated("description", cut), history.stated("end_at", cut)
-    asked = "YES" if _is_plain(question.labels) else question.labels["YES"]
+    label = "YES" if _is_plain(question.labels) else question.labels["YES"]
     return {
-        "question": f"Will {question.title} resolve {asked}?",
+        "question": f"Will {question.title} resolve {label}?",
         "context": {
             "price_history": prices,
             "whale_alerts": _alerts(row["whale_alerts"], cut),
