@@ -64,7 +64,7 @@ class Cut(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SeenPrices:
-    """Summary of what snapshots said before a cut: mids of the first outcome (dollars a share), and other figures."""
+    """Summary of snapshots before a cut: mids of the first outcome (dollars a share), and other figures."""
 
     history: str  # JSON array of `at` and `price`
     last_price: float | None
