@@ -54,8 +54,9 @@ class ResolvedMarket:
     def price_at_open(self, cycle_us: int) -> float | None:
         """Return the first mid, if it was seen within `cycle_us` of the market's opening."""
         start, first = microseconds(self.row["start_at"]), self.seen.first_at
-        is_early = None not in (start, first) and first <= start + cycle_us
-        return self.seen.first_price if is_early else None
+        if start is None or first is None or first > start + cycle_us:
+            return None
+        return self.seen.first_price
 
 
 @dataclass(frozen=True)
