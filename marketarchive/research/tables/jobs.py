@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marketarchive.archive.files import Files
+from marketarchive.archive.stored import StoredSegment
 from marketarchive.exceptions import ArchiveError
 from marketarchive.invocation import command
 from marketarchive.research.engine import connect, stored
@@ -209,7 +210,7 @@ class _Doing:
 def _check_inputs(root: Path, partition: Partition) -> None:
     """Raise ArchiveError when a segment is not the file that the ledger describes."""
     for path, sha256 in partition.inputs.items():
-        if _digest(root / path) != sha256:
+        if StoredSegment(root, path).sha256() != sha256:
             raise ArchiveError(f"{path} is not the file that the ledger describes: run `{command('verify')}`")
 
 
