@@ -141,6 +141,7 @@ class _Doing:
         target, known = self._temporary(partition), self._known
         task = Task(connection, self._job.root, partition, known.tokens, known.markets, target)
         self._settle(partition, coverage.make(task))
+        self._sweep(partition)  # rows of the days around it, and segments that were copied
 
     def _of_rows(self, connection: duckdb.DuckDBPyConnection, partitions: list[Partition]) -> None:
         job = self._job
