@@ -108,8 +108,8 @@ class _Compacting:
         for folder in sorted(self._segments):
             if hour_of(PurePosixPath(folder)) <= before_ns:
                 self._compact(folder, smaller_than)
-        if remove:
-            self._remove()
+            if remove:
+                self._remove(folder)
         return self._done
 
     def _note(self, entry: Entry) -> None:
@@ -254,30 +254,28 @@ class _Compacting:
 
     # ---- removing --------------------------------------------------------------------------------------
 
-    def _remove(self) -> None:
+    def _remove(self, folder: str) -> None:
         """Delete the own files of joined segments, after comparing both with the ledger once more."""
-        root, by_target = self._store.root, dict[str, list[Merged]]()
-        for line in self._merged.values():
-            if line.path not in self._kept and (root / line.path).is_file():
-                by_target.setdefault(line.to, []).append(line)
-        sealed = {each.path: each.sha256 for found in self._segments.values() for each in found}
-        for to, lines in by_target.items():
+        root, by_target = self._store.root, dict[str, list[tuple[SealedSegment, Merged]]]()
+        for segment in self._segments[folder]:
+            line = self._merged.get(segment.path)
+            if line is not None and segment.path not in self._kept and (root / segment.path).is_file():
+                by_target.setdefault(line.to, []).append((segment, line))
+        for to, found in by_target.items():
             if not (root / to).is_file():
                 self._done.refused[to] = f"is in the ledger and not on the disk: run `{command('verify')}`"
                 continue
-            _, _, digests = slice_digests(root / to, [(line.offset, line.length) for line in lines])
-            for line, digest in zip(lines, digests, strict=True):
-                if digest != sealed.get(line.path):
-                    self._done.refused[line.path] = f"{to} does not hold its bytes: run `{command('verify')}`"
-                elif StoredSegment(root, line.path).sha256() != digest:
-                    self._done.refused[line.path] = (
-                        f"is not the file that was sealed: run `{command('verify')}`"
+            _, _, digests = slice_digests(root / to, [(line.offset, line.length) for _, line in found])
+            for (segment, _), digest in zip(found, digests, strict=True):
+                if digest != segment.sha256:
+                    self._done.refused[segment.path] = (
+                        f"{to} does not hold its bytes: run `{command('verify')}`"
                     )
-                else:
-                    self._store.files.unlink(root / line.path)
+                elif self._is_sound(segment):
+                    self._store.files.unlink(root / segment.path)
                     self._done.removed += 1
-                    self._done.removed_bytes += line.length
-            self._store.files.sync_dir((root / to).parent)
+                    self._done.removed_bytes += segment.bytes
+            self._store.files.sync_dir(root / folder)
 
 
 def _joined(path: str, members: Sequence[Merged]) -> Joined:

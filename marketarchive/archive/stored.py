@@ -1,4 +1,4 @@
-"""Where the bytes of a segment lie: in its own file, or within one that `scrapy compact` joined.
+"""The bytes of a sealed segment, wherever they lie: in its own file, or within one that `scrapy compact` joined.
 
 A segment is known by its path and the sha256 of its bytes, wherever they lie. Its own file is read while it
 is there; then the ledger's `merged` line tells the file, offset and length.
@@ -26,7 +26,7 @@ _TAIL = 256  # bytes; holds the digest of the last line's predecessor, and so of
 
 
 class Merged(msgspec.Struct, frozen=True):
-    """Where a `merged` line of the ledger says that a segment's bytes lie."""
+    """A `merged` line of the ledger: where else a segment's bytes lie."""
 
     path: str  # of the segment
     sha256: str
@@ -37,7 +37,7 @@ class Merged(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class SealedSegment:
-    """What joining segments needs of a ledger line, which is much longer."""
+    """Fields of a segment's ledger line, which is much longer, that joining needs."""
 
     kind: str
     path: str
@@ -73,14 +73,14 @@ class StoredSegment:
         self._own = root / path
         self._path = path
 
-    def place(self) -> Place | None:
+    def place(self) -> ByteRange | None:
         """Return where the bytes lie now; None when the segment is not here, whoever has it."""
         if self._own.is_file():
-            return Place(self._own)
+            return ByteRange(self._own)
         found = _merged_segments(self._root).get(self._path)
         if found is None or not (self._root / found.to).is_file():
             return None
-        return Place(self._root / found.to, found.offset, found.length)
+        return ByteRange(self._root / found.to, found.offset, found.length)
 
     def open(self) -> BufferedReader:
         """Open the bytes for reading from the first to the last. Raises FileNotFoundError, OSError."""
@@ -109,7 +109,7 @@ class StoredSegment:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ByteRange:
     """Bytes of a file: all, or `length` of them from `offset`."""
 
     path: Path
@@ -179,7 +179,7 @@ def slice_digests(path: Path, slices: Sequence[tuple[int, int]]) -> tuple[int, s
             size += len(block)
     found = []
     for offset, length in slices:
-        with Place(path, offset, length).open() as part:
+        with ByteRange(path, offset, length).open() as part:
             found.append(hashlib.file_digest(part, "sha256").hexdigest())
     return size, whole.hexdigest(), found
 
@@ -196,7 +196,7 @@ def segments_in(root: Path, to: str, known: Iterable[SealedSegment]) -> list[Mer
     for segment in sorted(known, key=lambda each: each.order):  # as they were joined
         if offset + segment.bytes > size:
             continue
-        with Place(path, offset, segment.bytes).open() as part:
+        with ByteRange(path, offset, segment.bytes).open() as part:
             if hashlib.file_digest(part, "sha256").hexdigest() != segment.sha256:
                 continue
         found.append(Merged(segment.path, segment.sha256, to, offset, segment.bytes))
