@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import Any
 
 from marketarchive.archive import locks
 from marketarchive.archive.ledger import Entry
@@ -91,7 +92,7 @@ class _Compacting:
         self._done = Compaction()
         self._run = new_run_id(store.clock.now_ns())
         self._segments: dict[str, list[SealedSegment]] = {}  # by folder
-        self._joined: dict[str, int] = {}  # path -> how many segments
+        self._joined: dict[str, Any] = {}  # path -> how many segments
         self._merged: dict[str, Merged] = {}  # by the segment's path
         self._entered: set[str] = set()
         self._kept: set[str] = set()  # labelled or moved
@@ -115,10 +116,13 @@ class _Compacting:
     def _note(self, entry: Entry) -> None:
         path = str(entry.get("path"))
         if entry.kind in SEGMENT_KINDS and parse_segment_path(path) is not None:
-            with suppress(KeyError):  # damaged: `verify` names it
-                self._segments.setdefault(path.rpartition("/")[0], []).append(SealedSegment.of(entry))
+            with suppress(ValueError):  # damaged: `verify` names it
+                segment = SealedSegment.of(entry)
+                if segment.folder not in self._segments:
+                    hour_of(PurePosixPath(segment.folder))  # a month 13 is no hour that could be over
+                self._segments.setdefault(segment.folder, []).append(segment)
         elif entry.kind == "joined":
-            self._joined[path] = int(entry.get("segments", 0))
+            self._joined[path] = entry.get("segments")
         elif entry.kind == "merged" and (line := merged_of(entry)) is not None:
             self._merged[line.path] = line
         elif entry.kind in ("label", "moved"):
@@ -136,8 +140,8 @@ class _Compacting:
             elif self._joined.get(path, -1) != named[path]:
                 members = segments_in(self._store.root, path, self._segments.get(path.rpartition("/")[0], ()))
                 if members:
-                    self._enter(path, members)
-                    self._done.resumed.append(_joined(path, members))
+                    if self._enter(path, members):
+                        self._done.resumed.append(_joined(path, members))
                 else:
                     self._done.refused[path] = (
                         "is not a file that compact joined of segments in the ledger: "
@@ -217,8 +221,8 @@ class _Compacting:
             store.files.close(handle)
         return members
 
-    def _enter(self, path: str, members: Sequence[Merged]) -> None:
-        """Enter in one write a joined file and the segments' places in it, as far as they are not entered."""
+    def _enter(self, path: str, members: Sequence[Merged]) -> bool:
+        """Enter in one write a joined file and the segments' places in it; return whether any was new."""
         store = self._store
         store.files.sync_dir((store.root / path).parent)  # whoever renamed it may have died before this
         lines = [
@@ -231,6 +235,7 @@ class _Compacting:
         if lines:
             store.ledger.append(*lines)
         self._merged.update((line.path, line) for line in members)
+        return bool(lines)
 
     def _joined_line(self, path: str, members: Iterable[Merged]) -> dict[str, object]:
         name = parse_segment_path(path)

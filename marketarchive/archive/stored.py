@@ -1,4 +1,4 @@
-"""The bytes of a sealed segment, wherever they lie: in its own file, or within one that `scrapy compact` joined.
+"""The bytes of a sealed segment, wherever they lie: in its own file, or in one that `compact` joined.
 
 A segment is known by its path and the sha256 of its bytes, wherever they lie. Its own file is read while it
 is there; then the ledger's `merged` line tells the file, offset and length.
@@ -11,7 +11,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from io import BufferedReader, RawIOBase
 from pathlib import Path
 
@@ -35,8 +35,7 @@ class Merged(msgspec.Struct, frozen=True):
     length: int  # bytes
 
 
-@dataclass(frozen=True, slots=True)
-class SealedSegment:
+class SealedSegment(msgspec.Struct, frozen=True):
     """Fields of a segment's ledger line, which is much longer, that joining needs."""
 
     kind: str
@@ -48,8 +47,8 @@ class SealedSegment:
 
     @classmethod
     def of(cls, entry: Entry) -> SealedSegment:
-        """Return it of a ledger line. Raises KeyError where that lacks something."""
-        return cls(*(entry[field.name] for field in fields(cls)))
+        """Return it of a ledger line. Raises ValueError where that lacks something."""
+        return msgspec.convert(entry.fields, cls)
 
     @property
     def folder(self) -> str:

@@ -198,10 +198,12 @@ class _Verification:
             report.checked["moved"] += 1
             return
         if len(members) != entry["segments"]:
-            report.notes.append(
-                f"{path}: the ledger names {len(members)} of its {entry['segments']} segments: a compact was "
-                f"interrupted, the next `{command('compact')}` goes on"
-            )
+            what = f"the ledger names {len(members)} of its {entry['segments']} segments"
+            if sum(line.length for line, _ in members) < entry["bytes"]:
+                also = f"a compact was interrupted, the next `{command('compact')}` goes on"
+                report.notes.append(f"{path}: {what}: {also}")
+            else:
+                report.problem(path, f"{what}, and there are no other bytes in it")
         if self._since is not None and from_iso(entry["last"]) < self._since:
             check_size(StoredSegment(self._root, path), entry, report)
             return

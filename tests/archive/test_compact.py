@@ -308,7 +308,16 @@ def test_a_merged_line_that_lies_is_named(root: Path, change: dict[str, object])
 
 
 @pytest.mark.parametrize(
-    "change", [{"sha256": "0" * 64}, {"bytes": 7}, {"segments": None}, {"path": "raw/x"}, {"first": "now"}]
+    "change",
+    [
+        {"sha256": "0" * 64},
+        {"bytes": 7},
+        {"segments": None},
+        {"segments": 2},
+        {"segments": 9},
+        {"path": "raw/x"},
+        {"first": "now"},
+    ],
 )
 def test_a_joined_line_that_lies_is_named(root: Path, change: dict[str, object]) -> None:
     joining(root, remove=True)
@@ -328,6 +337,28 @@ def test_a_joined_file_that_nobody_joined_is_named_and_left(root: Path) -> None:
     recovery = recover(root, HandClock(LATER))
     assert (recovery.runs, recovery.failures) == ([], [])
     assert ledger_of(root, "recovered") == []
+
+
+def test_a_ledger_from_before_the_compact_is_mended_by_the_next_one(root: Path) -> None:
+    before, kept = read(root), museum.ledger(root).read_bytes()
+    joining(root, remove=True)
+    museum.ledger(root).write_bytes(kept)  # a backup, say: now the joined files hold the only copies
+    assert len(verify(root).problems) == 6
+    done = joining(root, remove=True)
+    assert ([one.segments for one in done.resumed], done.joined, done.refused) == ([3, 3], [], {})
+    assert verify(root).problems == []
+    assert read(root) == before
+
+
+@pytest.mark.parametrize(
+    "change", [{"bytes": "many"}, {"path": "raw/venue=a/feed=b/date=2026-13-01/hour=99/x"}]
+)
+def test_a_damaged_ledger_line_keeps_nothing_from_being_joined(root: Path, change: dict[str, object]) -> None:
+    if "path" in change:
+        change["path"] = f"{change['path']}-20261121T120000Z-0000-1.jsonl.gz"
+    _entered_anew(root, "segment", change)
+    done = joining(root)
+    assert [one.segments for one in done.joined] in ([3], [2, 3])
 
 
 def test_since_leaves_older_joined_files_unread(root: Path) -> None:
