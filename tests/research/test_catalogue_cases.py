@@ -30,7 +30,10 @@ def test_an_expiration_a_week_after_the_close_is_no_resolution(tmp_path: Path) -
         "end_at": week,
         "expected_end_at": week,
     }
-    ended = {"closed_at": utc(START + 3600 * SECOND), "determined_at": utc(START + 7200 * SECOND)}
+    ended: dict[str, Any] = {
+        "closed_at": utc(START + 3600 * SECOND),
+        "determined_at": utc(START + 7200 * SECOND),
+    }
     put(
         tmp_path,
         market(0, status="active", **said),
@@ -165,7 +168,7 @@ def test_markets_of_an_event_are_told_apart_by_their_ids_in_any_order(tmp_path: 
 
 def test_an_export_has_what_splits_and_checks_need(tmp_path: Path) -> None:
     """Beside start, end and resolution: event, group, when it closed, was determined, its state."""
-    hours = {
+    hours: dict[str, Any] = {
         name: utc(START + hour * 3600 * SECOND)
         for hour, name in enumerate(
             ("start_at", "closed_at", "determined_at", "resolved_at", "end_at", "expected_end_at")
