@@ -67,6 +67,12 @@ REQUEST_ATTEMPTS = 5
 # Seconds (project clock) that a Retry-After is waited for at most; a longer one ends the request with a gap.
 RETRY_AFTER_MAX_S = 300
 
+# ---- metrics ---------------------------------------------------------------------------------------------
+
+# Port on 127.0.0.1 where Prometheus reads the figures of this process, with the extra `metrics`; 0 = any free
+# one, which the log names; None = no endpoint.
+METRICS_PORT = None
+
 # ---- the catalogue ---------------------------------------------------------------------------------------
 
 # Platforms of `scrapy catalog`, by comma; "" = every venue that has a catalogue.
