@@ -17,7 +17,7 @@ from marketarchive.times import iso
 
 
 class FeedTotals(NamedTuple):
-    """What a run has written of one feed so far, sealed or not."""
+    """Sums over all that a run has written of one feed so far, sealed or not."""
 
     venue: str
     feed: str

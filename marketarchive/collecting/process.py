@@ -17,6 +17,7 @@ from marketarchive.archive.writer import ArchiveWriter
 from marketarchive.clock import Clock, RealClock, SteppedClock, parse_steps
 from marketarchive.collecting.limits import Limiter
 from marketarchive.collecting.metrics import Metrics, metrics_port
+from marketarchive.collecting.monitoring import check_monitoring
 from marketarchive.collecting.route import replaced, route, stand_ins
 from marketarchive.collecting.shutdown import Shutdown
 from marketarchive.collecting.together.listener import Listener
@@ -48,6 +49,7 @@ class Process:
                 f"LIMIT_SHARE={share!r} is not a share of the venues' limits: 0 < it <= 1"
             )
         port = metrics_port(settings)
+        check_monitoring(settings)
         self.listeners: list[Listener] = []  # of who wants to look
         self.limiter = Limiter(self.clock, share, settings.getfloat("RETRY_AFTER_MAX_S"))
         files, config = files_from_settings(settings), ArchiveConfig.from_settings(settings)
