@@ -23,7 +23,7 @@ FIRST_BYTES = 2**18
 """So much of a file's end is read first, then four times as much, ..."""
 DAYS = 2
 FILES = 4
-"""Newest files of a feed, of its newest days, that are looked into; a run has one under way."""
+"""Newest files of a feed, of its newest hours, that are looked into; a run has one under way."""
 
 
 class _DatedLine(msgspec.Struct):
@@ -40,8 +40,9 @@ def newest_data(root: Path, venue: str, feed: str) -> int | None:
         for path in day.glob("hour=*/*"):
             if path.name.endswith((".jsonl.gz", f".jsonl.gz{PART}")):
                 with suppress(FileNotFoundError):  # sealed meanwhile: its new name has the same bytes
-                    files.append((path.stat().st_mtime_ns, path))
-    found = [_newest_of(path) for _, path in sorted(files, reverse=True)[:FILES]]
+                    # by hour first: `compact` writes what is old anew
+                    files.append((path.parent, path.stat().st_mtime_ns, path))
+    found = [_newest_of(path) for _, _, path in sorted(files, reverse=True)[:FILES]]
     return max((time for time in found if time is not None), default=None)
 
 

@@ -150,3 +150,19 @@ def test_the_newest_data_are_found_in_front_of_much_that_is_none(tmp_path: Path)
         run.close("finished", {"exit_code": 0}).result(60)
     assert newest_data(tmp_path, VENUE, "stream") == data_at
     assert newest_data(tmp_path, VENUE, "nothing") is None
+
+
+def test_what_is_old_and_was_written_anew_hides_nothing_newer(tmp_path: Path) -> None:
+    clock = HandClock()
+    data_at = 0
+    with writer(tmp_path, clock) as made:
+        for _ in range(7):  # an hour each
+            run = open_poll(made)
+            seq = run.next_seq(VENUE, FEED)
+            data_at = clock.now_ns()
+            run.write(Frames(VENUE, FEED, "c1", ((data_at, seq, b"{}"),)))
+            run.close("finished", {"exit_code": 0}).result(60)
+            clock.pass_s(3600)
+    for path in sorted(tmp_path.glob("raw/*/*/*/*/*.gz"))[:-1]:
+        path.touch()
+    assert newest_data(tmp_path, VENUE, FEED) == data_at
