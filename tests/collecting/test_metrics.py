@@ -136,6 +136,16 @@ async def test_an_event_loop_that_does_not_answer_hides_no_figure_of_the_process
         assert delay >= 0.05
 
 
+async def test_it_listens_on_one_address_of_this_machine_alone(tmp_path: Path) -> None:
+    async with endpoints() as measure, at_work(Letters, tmp_path) as spider:
+        url = measure(spider.run).url
+        assert url is not None
+        port = int(url.split(":")[2].split("/")[0])
+        socket.create_connection(("127.0.0.1", port)).close()
+        with pytest.raises(ConnectionRefusedError):  # who listens everywhere takes it
+            socket.create_connection(("127.0.0.2", port))
+
+
 async def test_all_that_is_declared_is_exported(tmp_path: Path) -> None:
     async with endpoints() as measure, at_work(Letters, tmp_path) as spider:
         metrics = measure(spider.run)
