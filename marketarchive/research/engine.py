@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 PACKAGES = ("duckdb", "pyarrow", "pandas")
 
+BOUND_MB, BOUND_MB_A_CORE = 600, 100
+"""Memory of an engine that is bounded: each core that works at a query needs some for itself."""
+
 
 def require() -> None:
     """Check that the packages of the extra are installed. Raises ConfigurationError."""
@@ -21,11 +25,13 @@ def require() -> None:
         raise ConfigurationError(f'{", ".join(missing)} not installed: pip install "marketarchive[research]"')
 
 
-def connect(spill: Path | None = None) -> duckdb.DuckDBPyConnection:
+def connect(spill: Path | None = None, *, is_bounded: bool = False) -> duckdb.DuckDBPyConnection:
     """Return a new engine with UTC as its time zone, which fetches nothing from the network.
 
     What does not fit into memory goes to the folder `spill`. Joins are done as they are written, the right
-    side held in memory: DuckDB cannot know how many lines a segment has. Raises ConfigurationError.
+    side held in memory: DuckDB cannot know how many lines a segment has. `is_bounded` lets it have BOUND_MB
+    and BOUND_MB_A_CORE for each core, where else it takes most of the machine's memory before it spills.
+    Raises ConfigurationError.
     """
     require()
     import duckdb
@@ -36,6 +42,8 @@ def connect(spill: Path | None = None) -> duckdb.DuckDBPyConnection:
     }
     if spill is not None:
         options["temp_directory"] = str(spill)
+    if is_bounded:
+        options["memory_limit"] = f"{BOUND_MB + BOUND_MB_A_CORE * (os.cpu_count() or 1)}MB"
     connection = duckdb.connect(config=options)
     run(connection, "SET disabled_optimizers = 'join_order,build_side_probe_side'")
     return connection

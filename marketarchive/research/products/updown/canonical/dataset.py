@@ -1,6 +1,7 @@
 """`scrapy canonical`: one row per second of each labelled round, made from tables and labels.
 
 In parts, one per UTC day of the rounds' starts and asset: a part whose inputs have not changed is taken over.
+Each duration of a part is a row group, by start: by its statistics a reader finds the rounds of one market.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ from marketarchive.times import SECOND, from_iso, iso
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 5
-"""Raised when a column or its meaning changes: all parts are then made again."""
+VERSION = 6
+"""Raised when a column, its meaning or the order of rows changes: all parts are then made again."""
 
 CARRY_S = 60
 """Seconds for which a value is carried, by default."""
@@ -60,8 +61,8 @@ CARRY_S = 60
 TABLES = ("gaps", "books", "book_changes", "quotes", "reference_prices", "coverage")
 ROWS_AT_ONCE = 1_000_000
 """Rows that are made at a time: bounds memory."""
-PARTS_WAITING = 8
-"""Parts that wait to be written at most: as many as one day of a few assets has."""
+PARTS_WAITING = 2
+"""Row groups that wait to be written at most: bounds memory where the disk is slower than the work."""
 
 
 class PartMetadata(msgspec.Struct):
@@ -194,7 +195,7 @@ class _Build:
         labelled = labels_of(self._root)
         if not self._all_labelled:
             labelled = recorded(self._root, labelled)
-        for each in sorted(labelled, key=lambda one: (one.start_ns, one.market_id)):
+        for each in sorted(labelled, key=lambda one: (_rows_of(one), one.start_ns, one.market_id)):
             parts.setdefault(f"{iso(each.start_ns)[:10]}/{each.asset}", []).append(each)
         chosen = {
             part: found
@@ -301,9 +302,8 @@ class _Build:
                     assert source is not None
                     tables: Iterable[pa.Table] = map(source.read_row_group, range(*kept[part].groups))
                 else:
-                    of_part, table = next(made)
+                    of_part, tables = next(made)
                     assert of_part == part
-                    tables = [table]
                 for each in tables:
                     writer.write(each)
                     count += each.num_rows
@@ -322,8 +322,8 @@ class _Build:
             source.close()
         _settle(temporary, path)
 
-    def _tables(self, parts: dict[str, list[Label]]) -> Generator[tuple[str, pa.Table]]:
-        """Yield (part, its rows) in order; the inputs of the next are read meanwhile."""
+    def _tables(self, parts: dict[str, list[Label]]) -> Generator[tuple[str, list[pa.Table]]]:
+        """Yield (part, its rows by duration) in order; the inputs of the next are read meanwhile."""
         batches = list(_batches(parts, self._carries))
         with closing(connect(self._root / "tables" / ".spill")) as engine, ThreadPoolExecutor(1) as reader:
 
@@ -339,11 +339,13 @@ class _Build:
                 grid = Grid(inputs, self._clock, self._carries[some[0]])
                 first = 0
                 for part in some:
-                    last = first + len(parts[part])
-                    rows = grid.rows(first, last)
-                    first = last
+                    made = []
+                    for _, of_duration in groupby(parts[part], key=_rows_of):
+                        last = first + len(list(of_duration))
+                        made.append(grid.rows(first, last))
+                        first = last
                     self._progress.advance(len(parts[part]))
-                    yield part, rows
+                    yield part, made
 
     def _manifest(self, started: int, done: Canonical, keys: dict[str, str]) -> str:
         made = {

@@ -47,7 +47,6 @@ def register(connection: duckdb.DuckDBPyConnection, root: Path, labels: Sequence
     connection.register("sessions", as_table(sessions(Ledger(root).entries())))
     _messages(connection, root, first, last)
     _tracked(connection, root, first, last)
-    _islands(connection)
     run(
         connection,
         """CREATE OR REPLACE TEMP TABLE observed AS
@@ -55,14 +54,14 @@ def register(connection: duckdb.DuckDBPyConnection, root: Path, labels: Sequence
     )
     run(
         connection,
-        f"""CREATE OR REPLACE TEMP TABLE bare AS
+        f"""CREATE OR REPLACE TEMP TABLE unproven AS
         WITH missing AS (
             SELECT seconds.*, unnest({list(STREAMS)}) AS stream,
                    unnest([coalesce(cl_ffill, 1), coalesce(pm_ffill, 1)]) <> 0 AS is_bare
             FROM seconds LEFT JOIN observed
                 ON observed.market_no = seconds.market_no AND observed.t = seconds.t
         ), bare AS (SELECT * FROM missing WHERE is_bare)
-        SELECT market_no, stream, t,
+        SELECT market_no, stream, t, sec,
                CASE WHEN EXISTS (FROM market_gaps WHERE market_gaps.market_no = bare.market_no
                                  AND market_gaps.stream = bare.stream
                                  AND bare.sec >= market_gaps.from_us // 1000000
@@ -70,10 +69,18 @@ def register(connection: duckdb.DuckDBPyConnection, root: Path, labels: Sequence
                     WHEN NOT EXISTS (FROM tracked WHERE tracked.market_no = bare.market_no
                                      AND tracked.stream = bare.stream
                                      AND bare.sec * 1000000 BETWEEN tracked.from_us AND tracked.to_us)
-                    THEN 'untracked'
-                    WHEN stream = 'pm' AND EXISTS ({_silent("up")}) AND EXISTS ({_silent("down")})
-                    THEN 'silent' ELSE 'unknown' END AS state
+                    THEN 'untracked' ELSE 'unknown' END AS state
         FROM bare""",
+    )
+    _islands(connection)
+    run(
+        connection,
+        f"""CREATE OR REPLACE TEMP TABLE bare AS
+        SELECT market_no, stream, t,
+               CASE WHEN state = 'unknown' AND stream = 'pm'
+                        AND EXISTS ({_silent("up")}) AND EXISTS ({_silent("down")})
+                    THEN 'silent' ELSE state END AS state
+        FROM unproven AS bare""",
     )
 
 
@@ -88,7 +95,12 @@ _SESSION = """(sessions.run, sessions.venue, sessions.feed) = (told.run, told.ve
 
 
 def _messages(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> None:
-    """Create `messages`: every snapshot and delta of the rounds' tokens that counts."""
+    """Create `messages` and `connections`.
+
+    `messages` is a view of every snapshot and delta of the rounds' tokens that counts: they are read as often
+    as they are needed, since a day's are too many to be kept. `connections` has when the messages of each
+    token came over each connection (from_us, newest_us).
+    """
     parts = []
     times = f"received_at >= {literal(first)} AND received_at < {literal(last)}"
     for name, is_change, where in (
@@ -107,13 +119,20 @@ def _messages(connection: duckdb.DuckDBPyConnection, root: Path, first: int, las
         false AS is_sound, false AS is_change WHERE false"""
     run(
         connection,
-        f"""CREATE OR REPLACE TEMP TABLE messages AS
+        f"""CREATE OR REPLACE TEMP VIEW messages AS
             SELECT session, last_us AS end_us, connection, seq, index, position, is_sound, is_change,
                    tokens.number, tokens.slug, epoch_us(coalesce(event_time, received_at)) AS event_us,
                    epoch_us(received_at) AS received_us
             FROM ({" UNION ALL ".join(parts) or empty}) AS told
             JOIN tokens ON tokens.token = told.token
             JOIN sessions ON {_SESSION}""",
+    )
+    run(
+        connection,
+        """CREATE OR REPLACE TEMP TABLE connections AS
+           SELECT session, end_us, connection, number, slug,
+                  min(received_us) AS from_us, max(received_us) AS newest_us
+           FROM messages GROUP BY ALL""",
     )
 
 
@@ -141,7 +160,7 @@ def _tracked(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last
         connection,
         f"""CREATE OR REPLACE TEMP TABLE tracked AS
             SELECT market_no, 'pm' AS stream, from_us, end_us AS to_us
-            FROM (SELECT session, end_us, slug, min(received_us) AS from_us FROM messages GROUP BY ALL)
+            FROM (SELECT session, end_us, slug, min(from_us) AS from_us FROM connections GROUP BY ALL)
             JOIN rounds ON rounds.market_id = slug
             {prices}""",
     )
@@ -149,6 +168,8 @@ def _tracked(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last
 
 def _islands(connection: duckdb.DuckDBPyConnection) -> None:
     """Create `islands`: times in which all that a connection sent of a token is here.
+
+    Only of the tokens of rounds with a second of books in `unproven` of which nothing is known else.
 
     A delta whose hash matches proves that none before it is missing. A snapshot does not, nor does the end:
     there a silence counts as long as the stream itself records no gap.
@@ -161,20 +182,22 @@ def _islands(connection: duckdb.DuckDBPyConnection) -> None:
                    coalesce(is_sound AND lag(is_sound) OVER told
                        AND (is_change OR event_us - lag(event_us) OVER told <= {SILENT_S} * 1000000), false)
                        AS is_linked, is_sound
-            FROM messages WHERE connection IS NOT NULL AND is_sound IS NOT NULL
+            FROM messages WHERE connection IS NOT NULL AND is_sound IS NOT NULL AND number IN (
+                SELECT unnest([up, down]) FROM rounds WHERE market_no IN (
+                    SELECT market_no FROM unproven WHERE stream = 'pm' AND state = 'unknown'))
             WINDOW told AS (PARTITION BY number, session, connection ORDER BY seq, index, position)
         ), counted AS (
             SELECT *, sum(CASE WHEN is_linked THEN 0 ELSE 1 END) OVER (
                 PARTITION BY number, session, connection ORDER BY seq, index, position) AS island
             FROM ordered
-        ), connections AS (
-            SELECT session, connection, end_us, max(received_us) AS newest_us
-            FROM messages WHERE connection IS NOT NULL GROUP BY ALL
+        ), told AS (
+            SELECT session, connection, end_us, max(newest_us) AS newest_us
+            FROM connections WHERE connection IS NOT NULL GROUP BY ALL
         ), closed AS (
             SELECT session, connection,
                    CASE WHEN newest_us = max(newest_us) OVER (PARTITION BY session)
                         THEN end_us ELSE newest_us END AS end_us
-            FROM connections
+            FROM told
         ), found AS (
             SELECT number, session, connection, island, min(event_us) AS from_us,
                    max(event_us) AS to_us, bool_or(is_sound) AS is_sound,

@@ -130,7 +130,7 @@ def _validate(
     progress.begin("checks")
     dataset = root / path_of("observation")
     known = names(root, master_url)
-    connection = connect(root / "tables" / ".spill")
+    connection = connect(root / "tables" / ".spill", is_bounded=True)
     try:
         inputs.register_rows(connection, labels, known, dataset)
         [[rows]] = run(connection, "SELECT count(*) FROM dataset")
