@@ -114,9 +114,7 @@ def make_days(root: Path, days: int, changes: int) -> int:
 def _segment(day: int, feed: str) -> list[dict[str, Any]]:
     """Return the ledger's lines of a recording's segment of one day, which was moved away."""
     start = START + day * DAY_S * SECOND
-    path = (
-        f"raw/venue=polymarket/feed={feed}/date={iso(start)[:10]}/hour=00/{feed}-{RUN}-{day + 1}"
-    )
+    path = f"raw/venue=polymarket/feed={feed}/date={iso(start)[:10]}/hour=00/{feed}-{RUN}-{day + 1}"
     return [
         {
             "kind": "segment",

@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from benchmarks.canonical_archive import DURATION, make
 from benchmarks.canonical_pandas import build
-from benchmarks.result import Result
+from benchmarks.result import Result, peak_mb
 from marketarchive.research.products.updown.canonical.columns import schema
 from marketarchive.research.products.updown.canonical.dataset import canonical
 
@@ -94,13 +94,7 @@ def main(who: str, root: Path) -> None:
     else:
         build(root, root / "pandas.parquet", schema())
     seconds = time.perf_counter() - started
-    print(json.dumps({"seconds": seconds, "peak_mb": _peak_mb()}))
-
-
-def _peak_mb() -> int:
-    # getrusage would tell the parent's peak too, which made the inputs
-    status = Path("/proc/self/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]) // 1024
+    print(json.dumps({"seconds": seconds, "peak_mb": peak_mb()}))
 
 
 def _same(root: Path) -> None:

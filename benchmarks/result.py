@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 
@@ -71,6 +72,15 @@ def pairs(
     gc.unfreeze()
     ratios = [base / own for base, own in zip(theirs, mine, strict=True)]
     return statistics.median(mine), statistics.median(theirs), statistics.median(ratios)
+
+
+def peak_mb() -> int:
+    """Return the highest resident memory of this process.
+
+    getrusage would tell that of its parent too, which made the inputs.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]) // 1024
 
 
 def _machine() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -19,7 +21,7 @@ from marketarchive.research.engine import connect
 from marketarchive.research.labels import label_files
 from marketarchive.research.labels.label import Label
 from marketarchive.research.products.updown.canonical.columns import CLOCKS, COLUMNS, HINDSIGHT, Clock
-from marketarchive.research.products.updown.canonical.dataset import canonical
+from marketarchive.research.products.updown.canonical.dataset import canonical, stored_files
 from marketarchive.research.products.updown.canonical.grid import Grid, Inputs
 from marketarchive.research.products.updown.canonical.inputs import nothing_covered, rounds, seen
 from marketarchive.research.products.updown.canonical.reading import PRICES, TOPS
@@ -285,3 +287,69 @@ def test_a_dataset_of_an_earlier_version_is_made_again_whole(tmp_path: Path) -> 
     assert len(canonical(tmp_path, later, all_labelled=True, master_url="").made) == 1
     assert pq.ParquetFile(path).read().equals(made)
     assert canonical(tmp_path, later, master_url="").made == []
+
+
+def rounds_of_two_days() -> list[Label]:
+    """Rounds of 5 and 15 minutes of two assets: before midnight, over it, and from then on."""
+    midnight = START // 86_400 * 86_400 + 86_400
+    found = []
+    for asset in ("BTC", "ETH"):
+        for duration, starts in ((300, (-600, -200, 0)), (900, (-500, 0))):
+            for start in starts:
+                name = f"{asset.lower()}-updown-{duration // 60}m-{midnight + start}"
+                begins = (midnight + start) * 10**9
+                found.append(
+                    dataclasses.replace(
+                        label(None),
+                        market_id=name,
+                        condition_id=name,
+                        asset=asset,
+                        duration=f"{duration // 60}m",
+                        start_ns=begins,
+                        end_ns=begins + duration * 10**9,
+                    )
+                )
+    return sorted(found, key=lambda each: (each.start_ns, each.market_id))
+
+
+@pytest.mark.parametrize("partitioned", [False, True])
+def test_a_market_is_found_by_the_statistics_of_one_row_group(tmp_path: Path, partitioned: bool) -> None:
+    record(tmp_path, [Socket(tokens=("1",))])
+    (tmp_path / "research").mkdir()
+    labels = rounds_of_two_days()
+    label_files.write(tmp_path, labels, label_files.LabelStamp("hand"))
+    made = canonical(tmp_path, master_url="", all_labelled=True, partitioned=partitioned)
+    path = tmp_path / made.path
+    groups = []
+    for file in stored_files(tmp_path, made.path):
+        metadata = pq.read_metadata(file)
+        names = [metadata.schema.column(number).name for number in range(metadata.num_columns)]
+        for number in range(metadata.num_row_groups):
+            group = metadata.row_group(number)
+            groups.append([group.column(names.index(name)).statistics for name in ("market_id", "asset")])
+    assert len(groups) == 2 * 2 * 2  # days, assets, durations
+    for each in labels:
+        found = pd.read_parquet(path, filters=[("market_id", "==", each.market_id)])
+        assert found["t"].tolist() == list(range((each.end_ns - each.start_ns) // 10**9 + 1))
+        assert sum(market.min <= each.market_id <= market.max for market, _ in groups) == 1
+    assert all(asset.min == asset.max for _, asset in groups)
+    midnight = pd.Timestamp(START // 86_400 * 86_400 + 86_400, unit="s", tz="UTC")
+    later = pd.read_parquet(path, filters=[("asset", "==", "BTC"), ("time", ">=", midnight)])
+    assert set(later["asset"]) == {"BTC"}
+    # two of the day before reach into it: by 100 and by 400 s, and their last rows
+    assert len(later) == 301 + 901 + 101 + 401
+
+
+def test_parts_that_are_kept_keep_their_row_groups(tmp_path: Path) -> None:
+    record(tmp_path, [Socket(tokens=("1",))])
+    (tmp_path / "research").mkdir()
+    labels = rounds_of_two_days()
+    label_files.write(tmp_path, labels, label_files.LabelStamp("hand"))
+    path = tmp_path / canonical(tmp_path, master_url="", all_labelled=True).path
+    rows = pq.read_table(path)
+    label_files.write(tmp_path, labels[:-1], label_files.LabelStamp("hand"))
+    again = canonical(tmp_path, master_url="", all_labelled=True)
+    assert (len(again.made), len(again.kept)) == (1, 3)
+    assert pq.read_metadata(path).num_row_groups == 7
+    left = rows.filter(pc.not_equal(rows["market_id"], labels[-1].market_id))
+    assert pq.read_table(path).equals(left)

@@ -346,6 +346,8 @@ class _Build:
                         first = last
                     self._progress.advance(len(parts[part]))
                     yield part, made
+                    del made
+                del inputs, grid  # before those of the next batch are made
 
     def _manifest(self, started: int, done: Canonical, keys: dict[str, str]) -> str:
         made = {

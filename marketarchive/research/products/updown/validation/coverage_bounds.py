@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from marketarchive.research.checks.check import OFFENDERS, CheckResult, dicts, share
+from marketarchive.research.engine import run
 
 if TYPE_CHECKING:
     import duckdb
@@ -21,7 +22,7 @@ NOT_TRUE = (
 )
 
 _COUNTED = """
-    SELECT rounds.market_id, any_value(rounds.duration) AS duration,
+    CREATE OR REPLACE TEMP TABLE counted AS SELECT rounds.market_id, any_value(rounds.duration) AS duration,
            count(dataset.t) AS n, count(DISTINCT dataset.t) AS distinct_n,
            coalesce(min(dataset.t) = 0 AND max(dataset.t) = any_value(rounds.duration), false) AS is_whole,
            count(*) FILTER (within AND cl_ffill = 0) AS cl,
@@ -36,12 +37,14 @@ _IS_BOUND = "both_n BETWEEN greatest(0, cl + pm - duration) AND least(cl, pm)"
 
 
 def check(connection: duckdb.DuckDBPyConnection) -> CheckResult:
+    """Check the rows of `dataset` of `rounds`, read once. Raises duckdb.Error."""
+    run(connection, _COUNTED)
     [all_of] = dicts(connection, _sums("true"))
     [seen] = dicts(connection, _sums("cl + pm > 0"))
     offenders = dicts(
         connection,
         f"""SELECT market_id, n AS "rows", duration + 1 AS rows_due, cl, pm, both_n AS "both"
-            FROM ({_COUNTED}) WHERE NOT ({_HAS_ROWS}) OR NOT ({_IS_BOUND})
+            FROM counted WHERE NOT ({_HAS_ROWS}) OR NOT ({_IS_BOUND})
             ORDER BY abs(n - duration - 1) DESC, market_id LIMIT {OFFENDERS}""",
     )
     shares = [f"{name} {share(all_of[name], all_of['seconds'])}" for name in ("cl", "pm", "quiet", "both")]
@@ -78,4 +81,4 @@ def _sums(where: str) -> str:
     )
     return f"""SELECT count(*) AS rounds, {sums}, count(*) FILTER (NOT ({_HAS_ROWS})) AS without_rows,
                       count(*) FILTER (NOT ({_IS_BOUND})) AS beyond, count(*) FILTER (both_n < cl) AS below
-               FROM ({_COUNTED}) WHERE {where}"""
+               FROM counted WHERE {where}"""
