@@ -174,7 +174,7 @@ def _entry(path: str, handle: int) -> dict[str, Any]:
 
 
 def _entered(ledger: Ledger) -> set[str]:
-    return set(ledger.paths("day_file"))
+    return ledger.day_files()
 
 
 def _day_end(day: str) -> int:

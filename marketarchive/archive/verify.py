@@ -258,7 +258,10 @@ class _Verification:
                 continue
             if run is not None:
                 found[name] = run
-        known = self._provenance.known_runs() if found else set()  # after its first row, each run is known
+        asked = set(found.values())
+        known = (
+            self._provenance.known_runs(asked) if found else set()
+        )  # after its first row, each run is known
         for name, run in found.items():
             if run not in known:
                 self._report.problem(name, f"is not in the ledger, and foreign: it is of run {run!r}")

@@ -171,11 +171,10 @@ def _take(found: dict[str, tuple[str, str]], slug: str, tokens: Any) -> None:
 
 def _manifests(root: Path) -> Iterator[dict[str, Any]]:
     """Yield the manifests of runs, in the ledger's order."""
-    for entry in Ledger(root).entries():
-        if entry.kind == "manifest":
-            try:
-                document = msgspec.json.decode((root / entry["path"]).read_bytes())
-            except (OSError, ValueError):
-                continue  # `scrapy verify` names it
-            if isinstance(document, dict) and "raw" in document:
-                yield document
+    for entry in Ledger(root).of_kind("manifest"):
+        try:
+            document = msgspec.json.decode((root / entry["path"]).read_bytes())
+        except (OSError, ValueError):
+            continue  # `scrapy verify` names it
+        if isinstance(document, dict) and "raw" in document:
+            yield document
