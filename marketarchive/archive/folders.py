@@ -1,8 +1,8 @@
 """Files below raw/ that the ledger does not name, without listing again what has not changed.
 
 A folder is settled when all its files are in the ledger and nothing has changed it for a while: its inode
-and times say whether that is still so. What is known of folders is derived (`index/settled.folders`), and holds
-only beside the ledger that it was learnt from.
+and times say whether that is still so. What is known of folders is derived (`index/settled.folders`), and
+holds only beside the ledger that it was learnt from.
 """
 
 from __future__ import annotations

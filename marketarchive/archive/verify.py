@@ -15,7 +15,7 @@ import msgspec
 from marketarchive.archive import locks
 from marketarchive.archive.book_checks import BookChecks
 from marketarchive.archive.check_file import check_bytes, check_segment
-from marketarchive.archive.check_run import FeedOfRun, check_density, check_manifest
+from marketarchive.archive.check_run import FeedOfRun, check_density, check_manifest, check_records
 from marketarchive.archive.compress_rows import content_digest
 from marketarchive.archive.dayfile import day_files
 from marketarchive.archive.ledger import NOTHING, Entry, Head, Ledger, check_chain
@@ -64,6 +64,7 @@ class _Verification:
         self._provenance = Provenance(root, ledger)
         self._alive |= _alive(root)  # also a run that started meanwhile and has sealed something already
         self._feeds: dict[tuple[str, str, str], FeedOfRun] = {}
+        self._entered: set[str] = set()  # paths of files in the ledger
         self._replaced = {
             digest for entry in self._entries if isinstance(digest := entry.get("replaces"), str)
         }
@@ -72,15 +73,15 @@ class _Verification:
     def run(self, head: str | None) -> VerifyReport:
         self._check_ledger(head)
         known = self._check_lines()
+        self._entered = {entry["path"] for entry in known if entry.kind in FILE_KINDS}
         for entry in known:
             if entry.kind in SEGMENT_KINDS:
                 self._check_segment(entry)
             elif entry.kind in FILE_KINDS:
                 self._check_other(entry)
         self._check_runs([entry for entry in known if entry.kind == "manifest"])
-        entered = {entry["path"] for entry in known if entry.kind in FILE_KINDS}
-        self._check_unentered(entered)
-        self._check_day_files(entered)
+        self._check_unentered(self._entered)
+        self._check_day_files(self._entered)
         if self._books is not None:
             self._books.finish(self._report)
         return self._report
@@ -202,6 +203,7 @@ class _Verification:
                 continue
             try:
                 check_manifest(entry["path"], document, entry, self._entries, feeds, report)
+                check_records(self._root, entry["path"], document, self._entered, report)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 report.problem(entry["path"], f"lacks what a manifest has: {error!r}")
 
