@@ -7,6 +7,7 @@ holds only beside the ledger that it was learnt from.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ import msgspec
 
 from marketarchive.archive.derived_file import load_derived, store_derived
 from marketarchive.archive.ledger import Ledger
-from marketarchive.archive.pages import Mark
+from marketarchive.archive.pages import LineMark
 from marketarchive.archive.paths import SETTLED_FOLDERS
 from marketarchive.archive.tree import subfolders
 
@@ -37,7 +38,7 @@ class _Folder(msgspec.Struct, array_like=True):
 
 
 class _Settled(msgspec.Struct, array_like=True):
-    mark: Mark  # of the ledger whose lines name the files
+    mark: LineMark  # of the ledger whose lines name the files
     folders: dict[str, _Folder]  # by path
 
 
@@ -91,15 +92,14 @@ class UnsettledFiles:
             store_derived(self.root / SETTLED_FOLDERS, _VERSION, _Settled(mark, kept | fresh))
 
     def _list(self, path: str) -> None:
-        here = self.root / path
-        stamp = _stamp(here)
+        stamp = _stamp(f"{self.root}/{path}")
         if stamp is None:
             return
         known = self.known.get(path)
         if known is not None and known.stamp == stamp:
             names = known.folders
         else:
-            names, files = subfolders(here)
+            names, files = subfolders(self.root / path)
             base = PurePosixPath(path)
             self.listed.append(_Listed(path, stamp, names, [str(base / name) for name in files]))
         for name in names:
@@ -113,9 +113,9 @@ def unentered(root: Path, ledger: Ledger) -> list[str]:
     return [path for path in paths if path not in entered]
 
 
-def _stamp(path: Path) -> FolderStamp | None:
+def _stamp(path: str) -> FolderStamp | None:
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116  (a Path for each of many folders takes longer than this)
     except FileNotFoundError:
         return None
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_ctime_ns

@@ -28,8 +28,8 @@ from marketarchive.archive.pages import (
     PAGE_LINES,
     FeedSum,
     FeedSums,
-    Mark,
-    Page,
+    LedgerPage,
+    LineMark,
     PageMaker,
     key_of,
     load_pages,
@@ -90,7 +90,7 @@ class LedgerWriteError(OSError):
 
 @dataclass(frozen=True, slots=True)
 class LedgerSummary:
-    """What all lines of a ledger come to."""
+    """Sums over all lines of a ledger."""
 
     head: Head
     problems: list[str]  # of the chain
@@ -106,7 +106,7 @@ class Ledger:
         self._root = root
         self._files = files or Files()
         self._page_lines = page_lines
-        self._mark: Mark | None = None  # the newest whole line that was seen
+        self._mark: LineMark | None = None  # the newest whole line that was seen
 
     def append(self, *entries: Mapping[str, Any]) -> Head:
         """Add lines (without `previous`) in one write, lasting when this returns. Raises LedgerWriteError."""
@@ -151,7 +151,7 @@ class Ledger:
         Raises ValueError for a time that is none where the times are asked for.
         """
 
-        def may_hold(page: Page) -> bool:
+        def may_hold(page: LedgerPage) -> bool:
             return page.has_segment(feeds, since, until)
 
         for entry in self._found(may_hold, SEGMENT_KINDS):
@@ -240,7 +240,7 @@ class Ledger:
         with self._snapshot() as (file, size):
             pages = self._pages(file)
             begin, check = _end_of(pages), _check_behind(pages)
-            fresh: list[Page] = []
+            fresh: list[LedgerPage] = []
             maker = PageMaker(begin)
             for entry in _entries(file, begin.offset, size, begin.lines):
                 if maker.end.offset + len(entry.raw) == size:
@@ -253,15 +253,15 @@ class Ledger:
             store_pages(self._root, [*pages, *fresh])
         return len(pages) + len(fresh)
 
-    def mark(self) -> Mark:
+    def mark(self) -> LineMark:
         """Return the mark of the newest whole line."""
         with self._shared() as handle:
-            return Mark() if handle is None else self._end(handle)[0]
+            return LineMark() if handle is None else self._end(handle)[0]
 
-    def holds(self, mark: Mark) -> bool:
+    def holds(self, mark: LineMark) -> bool:
         """Return whether a line stands where it stood: what precedes it is as it was."""
         with self._shared() as handle:
-            return mark == Mark() if handle is None else mark.holds_in(handle)
+            return mark == LineMark() if handle is None else mark.holds_in(handle)
 
     def head(self) -> Head:
         """Return the newest line's head, as the next writer would chain to it."""
@@ -272,7 +272,7 @@ class Ledger:
         """Return the problems of the chain, each naming its line; empty when there are none."""
         return check_chain(self.entries())
 
-    def _end(self, handle: int) -> tuple[Mark, bytes | None]:
+    def _end(self, handle: int) -> tuple[LineMark, bytes | None]:
         """Return the mark of the newest whole line, and what follows it without a newline or None."""
         known = self._mark
         if known is None or not known.holds_in(handle):
@@ -281,7 +281,7 @@ class Ledger:
         self._mark = found
         return found, torn
 
-    def _pages(self, file: BinaryIO | int) -> list[Page]:
+    def _pages(self, file: BinaryIO | int) -> list[LedgerPage]:
         """Return the pages that were made of this very file."""
         handle = file if isinstance(file, int) else file.fileno()
         pages = load_pages(self._root)
@@ -289,7 +289,9 @@ class Ledger:
             pages.pop()
         return pages
 
-    def _found(self, may_hold: Callable[[Page], bool], kinds: Collection[str] | None) -> Iterator[Entry]:
+    def _found(
+        self, may_hold: Callable[[LedgerPage], bool], kinds: Collection[str] | None
+    ) -> Iterator[Entry]:
         """Yield the lines of `kinds` (None: all), those of a page only where it may hold what is sought."""
         with self._snapshot() as (file, size):
             yield from self._read(file, size, self._pages(file), may_hold, kinds)
@@ -298,8 +300,8 @@ class Ledger:
         self,
         file: BinaryIO,
         size: int,
-        pages: Sequence[Page],
-        may_hold: Callable[[Page], bool],
+        pages: Sequence[LedgerPage],
+        may_hold: Callable[[LedgerPage], bool],
         kinds: Collection[str] | None,
         *,
         with_torn: bool = False,
@@ -309,7 +311,7 @@ class Ledger:
         Lines that are no JSON object only `with_torn`.
         """
         spans = [(page.begin, page.end) for page in pages if page.end.offset <= size and may_hold(page)]
-        for begin, end in (*spans, (_end_of(pages), Mark(size))):
+        for begin, end in (*spans, (_end_of(pages), LineMark(size))):
             for entry in _entries(file, begin.offset, end.offset, begin.lines, kinds):
                 if with_torn or (entry.fields is not None and (kinds is None or entry.kind in kinds)):
                     yield entry
@@ -340,7 +342,7 @@ class Ledger:
 
 
 class ChainCheck:
-    """What is wrong with lines, asked of one after the other."""
+    """Check of lines, one after the other."""
 
     def __init__(self, previous: str = NOTHING, unreadable: int = 0) -> None:
         """Begin behind a line of the digest `previous`; unreadable: its number if it is no JSON, else 0."""
@@ -401,25 +403,25 @@ def _entries(
         yield Entry(number, line, _decoded(line))
 
 
-def _end_of(pages: Sequence[Page]) -> Mark:
-    return pages[-1].end if pages else Mark()
+def _end_of(pages: Sequence[LedgerPage]) -> LineMark:
+    return pages[-1].end if pages else LineMark()
 
 
-def _check_behind(pages: Sequence[Page]) -> ChainCheck:
+def _check_behind(pages: Sequence[LedgerPage]) -> ChainCheck:
     return ChainCheck(pages[-1].end.sha256, pages[-1].unreadable_end) if pages else ChainCheck()
 
 
-def _nothing(_: Page) -> bool:
+def _nothing(_: LedgerPage) -> bool:
     return False
 
 
-def _head(mark: Mark, torn: bytes | None) -> Head:
+def _head(mark: LineMark, torn: bytes | None) -> Head:
     if torn is not None:
         return Head(mark.lines + 1, hashlib.sha256(torn).hexdigest())
     return Head(mark.lines, mark.sha256 or NOTHING)
 
 
-def _tail(handle: int, known: Mark) -> tuple[Mark, bytes | None]:
+def _tail(handle: int, known: LineMark) -> tuple[LineMark, bytes | None]:
     """Return (mark of the newest whole line, what follows it without a newline or None).
 
     Only what lies behind a `known` line is read.
@@ -439,7 +441,7 @@ def _tail(handle: int, known: Mark) -> tuple[Mark, bytes | None]:
     if newest < known.offset:
         return known, torn
     last = _read(handle, before + 1, newest - before - 1)
-    return Mark(newest + 1, count, len(last), hashlib.sha256(last).hexdigest()), torn
+    return LineMark(newest + 1, count, len(last), hashlib.sha256(last).hexdigest()), torn
 
 
 def _read(handle: int, offset: int, size: int) -> bytes:

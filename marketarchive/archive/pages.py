@@ -30,7 +30,7 @@ PAGE_LINES = 4096
 _VERSION = 1
 
 
-class Mark(msgspec.Struct, frozen=True, array_like=True):
+class LineMark(msgspec.Struct, frozen=True, array_like=True):
     """The end of a line: what precedes it is known by its digest."""
 
     offset: int = 0  # behind its newline
@@ -73,11 +73,11 @@ class FeedSum(msgspec.Struct, array_like=True):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
-class Page(msgspec.Struct, array_like=True):
+class LedgerPage(msgspec.Struct, array_like=True):
     """Summary of consecutive lines."""
 
-    begin: Mark
-    end: Mark
+    begin: LineMark
+    end: LineMark
     is_odd: bool  # a segment's line lacks what it has: whoever seeks segments reads them all
     damaged: list[int]  # numbers of lines that are not JSON though no crash tore them; the one before it too
     unreadable_end: int  # number of its last line, if that is not JSON, else 0
@@ -126,7 +126,7 @@ class FeedSums:
                 self.add(FeedSum(name.venue, name.feed, torn=1))
             return True
         try:
-            line = msgspec.convert(fields, _SegmentLine)
+            line = msgspec.convert(fields, _SummedLine)
             first, last = from_iso(line.first), from_iso(line.last)
         except ValueError:  # msgspec's ValidationError is one
             return False
@@ -153,7 +153,7 @@ class FeedSums:
         self.by_feed.setdefault(key, FeedSum(*key)).add(other)
 
 
-class _SegmentLine(msgspec.Struct):
+class _SummedLine(msgspec.Struct):
     """Fields needed of a segment's line."""
 
     venue: str
@@ -168,7 +168,7 @@ class _SegmentLine(msgspec.Struct):
 class PageMaker:
     """A page in the making."""
 
-    def __init__(self, begin: Mark) -> None:
+    def __init__(self, begin: LineMark) -> None:
         self.end = begin
         self._begin = begin
         self._sums = FeedSums()
@@ -187,7 +187,7 @@ class PageMaker:
         self, raw: bytes, fields: Mapping[str, Any] | None, problems: Sequence[str], damaged: int
     ) -> None:
         """Add the next line, with what it shows of the chain; damaged: number of the line before it, or 0."""
-        self.end = Mark(
+        self.end = LineMark(
             self.end.offset + len(raw) + 1, self.end.lines + 1, len(raw), hashlib.sha256(raw).hexdigest()
         )
         self._problems += problems
@@ -206,12 +206,12 @@ class PageMaker:
             self._keys.add(key_of(run))
         self._is_odd |= not self._sums.take(fields)
 
-    def page(self, unreadable_end: int) -> Page:
+    def page(self, unreadable_end: int) -> LedgerPage:
         """Return what was added; unreadable_end: the last line's number, if it is not JSON, else 0."""
         keys = memoryview(bytearray(4 * len(self._keys))).cast("I")
         for at, key in enumerate(sorted(self._keys)):
             keys[at] = key
-        return Page(
+        return LedgerPage(
             self._begin,
             self.end,
             self._is_odd,
@@ -230,11 +230,11 @@ def key_of(name: str) -> int:
     return zlib.crc32(name.encode(errors="surrogatepass"))
 
 
-def load_pages(root: Path) -> list[Page]:
+def load_pages(root: Path) -> list[LedgerPage]:
     """Return the pages that were stored, none where they cannot be read; which of them hold, marks tell."""
-    return load_derived(root / LEDGER_PAGES, _VERSION, list[Page]) or []
+    return load_derived(root / LEDGER_PAGES, _VERSION, list[LedgerPage]) or []
 
 
-def store_pages(root: Path, pages: Sequence[Page]) -> None:
+def store_pages(root: Path, pages: Sequence[LedgerPage]) -> None:
     """Replace the pages. Raises OSError."""
     store_derived(root / LEDGER_PAGES, _VERSION, pages)

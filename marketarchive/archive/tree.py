@@ -65,8 +65,8 @@ def _is_loop(path: Path) -> bool:
 def _locks(root: Path) -> list[Path]:
     folder = root / "manifests"
     try:
-        with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if entry.name.endswith(".lock"))
+        found = os.listdir(folder)  # noqa: PTH208  (beside the manifests of all runs)
     except FileNotFoundError:
         return []
-    return [folder / name for name in names if folder / name != root / RECOVERY_LOCK]
+    names = sorted(name for name in found if name.endswith(".lock") and name != RECOVERY_LOCK.name)
+    return [folder / name for name in names]
