@@ -60,14 +60,14 @@ class Provenance:
         if (name := parse_segment_path(final_path(path))) is not None:
             self._places[name] = self._place(name) or final_path(path)
 
-    def known_runs(self, asked: Collection[str]) -> set[str]:
-        """Return which ids of `asked` are of runs that have a lock, a manifest or a line in the ledger."""
+    def known_runs(self, runs: Collection[str]) -> set[str]:
+        """Return which ids of `runs` are of runs that have a lock, a manifest or a line in the ledger."""
         files = chain(
             run_locks(self._root), (self._root / "manifests").glob("*.json")
         )  # a run has one of them
         names = (parse_run_name(path.stem) for path in files)
-        found = {name.run for name in names if name is not None and name.run in asked}
-        return found | {run for entry in self._ledger.of_runs(asked) if (run := entry.get("run")) in asked}
+        found = {name.run for name in names if name is not None and name.run in runs}
+        return found | {run for entry in self._ledger.of_runs(runs) if (run := entry.get("run")) in runs}
 
     def _place(self, name: SegmentName) -> str | None:
         """Return the final path of the one segment of a name, None of one that is not known yet."""

@@ -260,9 +260,9 @@ class _Verification:
                 continue
             if run is not None:
                 found[name] = run
-        asked = set(found.values())
+        runs = set(found.values())
         known = (
-            self._provenance.known_runs(asked) if found else set()
+            self._provenance.known_runs(runs) if found else set()
         )  # after its first row, each run is known
         for name, run in found.items():
             if run not in known:

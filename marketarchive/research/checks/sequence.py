@@ -34,11 +34,11 @@ def check(root: Path, since: int | None = None, until: int | None = None) -> Che
     """
     alive = _alive(root)
     ledger = Ledger(root)
-    asked = {_key(entry): entry["run"] for entry in ledger.segments(None, since, until)}
+    concerned = {_key(entry): entry["run"] for entry in ledger.segments(None, since, until)}
     alive |= _alive(root)  # also one that started meanwhile
     moved = {entry.get("path") for entry in ledger.of_kind("moved")}
-    runs: dict[tuple[str, str, str], list[Entry]] = {key: [] for key in asked}
-    for entry in ledger.of_runs(set(asked.values())):
+    runs: dict[tuple[str, str, str], list[Entry]] = {key: [] for key in concerned}
+    for entry in ledger.of_runs(set(concerned.values())):
         if entry.kind in SEGMENT_KINDS and _key(entry) in runs:
             runs[_key(entry)].append(entry)
     report = VerifyReport()

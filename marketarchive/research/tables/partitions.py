@@ -205,9 +205,9 @@ def _segments_of_runs(
     ledger: Ledger, days: Mapping[tuple[str, str, str], Mapping[str, Entry]], labelled: Collection[str]
 ) -> dict[tuple[str, str, str], list[Entry]]:
     """Return the segments of all runs of `days`, also those of other days, in the order of each run."""
-    asked = {_run_of(entry) for found in days.values() for entry in found.values()}
-    found: dict[tuple[str, str, str], list[Entry]] = {key: [] for key in asked}
-    for entry in ledger.of_runs({run for _, _, run in asked}):
+    concerned = {_run_of(entry) for found in days.values() for entry in found.values()}
+    found: dict[tuple[str, str, str], list[Entry]] = {key: [] for key in concerned}
+    for entry in ledger.of_runs({run for _, _, run in concerned}):
         if entry.kind in SEGMENT_KINDS and entry["path"] not in labelled and _run_of(entry) in found:
             found[_run_of(entry)].append(entry)
     for of_one in found.values():
