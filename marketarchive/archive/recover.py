@@ -24,7 +24,15 @@ from marketarchive.archive.deadrun import CrashRecovery, DeadRun
 from marketarchive.archive.files import Files
 from marketarchive.archive.folders import UnsettledFiles
 from marketarchive.archive.ledger import SEGMENT_KINDS, Entry, Ledger, LedgerWriteError
-from marketarchive.archive.paths import LEDGER, RECOVERING, parse_run_name, relative, run_of
+from marketarchive.archive.paths import (
+    LEDGER,
+    RECOVERING,
+    RECOVERY_LOCK,
+    is_joined,
+    parse_run_name,
+    relative,
+    run_of,
+)
 from marketarchive.archive.provenance import Provenance, final_path, first_run, home_of
 from marketarchive.archive.store import Store
 from marketarchive.archive.tree import run_locks, stray_locks
@@ -86,7 +94,7 @@ def recover(
     recovery = Recovery()
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with locks.recovery(root, files), ExitStack() as held:
+        with locks.exclusive_lock(root, files, RECOVERY_LOCK), ExitStack() as held:
             for path in stray_locks(root):
                 recovery.warn(f"{relative(root, path)} is no lock of a run, and left alone")
             with suppress(OSError):  # else the next one reads these lines again
@@ -207,6 +215,6 @@ def _by_run(paths: Iterable[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for path in paths:
         name = run_of(path.removesuffix(RECOVERING))
-        if name is not None:
+        if name is not None and not is_joined(path):  # a copy: the next `compact` ends it
             found.setdefault(name, []).append(path)
     return found
