@@ -190,11 +190,8 @@ def _simulator(speed: float, log: IO[str]) -> Iterator[tuple[str, subprocess.Pop
 
 
 def _tell(out: Path, console: Console) -> None:
-    entries = [entry.fields for entry in Ledger(out).entries() if entry.fields]
-    segments = [entry for entry in entries if entry["kind"] == "segment"]
-    manifests = [
-        json.loads((out / entry["path"]).read_text()) for entry in entries if entry["kind"] == "manifest"
-    ]
+    segments = list(Ledger(out).of_kind("segment"))
+    manifests = [json.loads((out / entry["path"]).read_text()) for entry in Ledger(out).of_kind("manifest")]
     _runs_table([each for each in manifests if each.get("raw")], console)
     _labels_table(json.loads((out / "research" / "market_master.json").read_text()), console)
     lines, size = sum(entry["lines"] for entry in segments), sum(entry["bytes"] for entry in segments)

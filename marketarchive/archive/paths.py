@@ -12,6 +12,8 @@ from marketarchive.times import from_iso, utc
 
 LEDGER = PurePosixPath("manifests/ledger.jsonl")
 RECOVERY_LOCK = PurePosixPath("manifests/recovery.lock")
+LEDGER_PAGES = PurePosixPath("index/ledger.pages")
+SETTLED_FOLDERS = PurePosixPath("index/settled.folders")
 PART = ".part"
 TORN = ".torn"
 RECOVERING = ".recovering"
@@ -122,6 +124,13 @@ def run_of(path: str) -> str | None:
         return f"{segment.spider}-{segment.run}"
     name = PurePosixPath(path).stem
     return name if path == str(manifest_path(name)) and parse_run_name(name) else None
+
+
+def run_id_of(path: str) -> str | None:
+    """Return the id of the run whose segment or manifest lies at `path`, None for any other file."""
+    name = run_of(path)
+    found = None if name is None else parse_run_name(name)
+    return None if found is None else found.run
 
 
 def lock_path(name: str) -> PurePosixPath:

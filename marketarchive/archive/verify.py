@@ -15,7 +15,7 @@ import msgspec
 from marketarchive.archive import locks
 from marketarchive.archive.book_checks import BookChecks
 from marketarchive.archive.check_file import check_bytes, check_segment, check_size, missing
-from marketarchive.archive.check_run import FeedOfRun, check_density, check_manifest
+from marketarchive.archive.check_run import FeedOfRun, check_density, check_manifest, check_records
 from marketarchive.archive.compress_rows import content_digest
 from marketarchive.archive.dayfile import day_files
 from marketarchive.archive.ledger import NOTHING, Entry, Head, Ledger, check_chain
@@ -84,6 +84,7 @@ class _Verification:
         self._known: list[Entry] = []  # lines that can be used
         self._members: dict[str, list[tuple[Merged, int]]] = {}  # of joined files, with the line's number
         self._feeds: dict[tuple[str, str, str], FeedOfRun] = {}
+        self._entered: set[str] = set()  # paths of files in the ledger
         self._replaced = {
             digest for entry in self._entries if isinstance(digest := entry.get("replaces"), str)
         }
@@ -92,6 +93,7 @@ class _Verification:
     def run(self, head: str | None) -> VerifyReport:
         self._check_ledger(head)
         known = self._known = self._check_lines()
+        self._entered = {entry["path"] for entry in known if entry.kind in FILE_KINDS}
         self._check_merged(known)
         for entry in known:
             if entry.kind in SEGMENT_KINDS:
@@ -101,9 +103,8 @@ class _Verification:
             elif entry.kind in FILE_KINDS:
                 self._check_other(entry)
         self._check_runs([entry for entry in known if entry.kind == "manifest"])
-        entered = {entry["path"] for entry in known if entry.kind in FILE_KINDS}
-        self._check_unentered(entered)
-        self._check_day_files(entered)
+        self._check_unentered(self._entered)
+        self._check_day_files(self._entered)
         if self._books is not None:
             self._books.finish(self._report)
         return self._report
@@ -274,6 +275,7 @@ class _Verification:
                 continue
             try:
                 check_manifest(entry["path"], document, entry, self._entries, feeds, report)
+                check_records(self._root, entry["path"], document, self._entered, report)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 report.problem(entry["path"], f"lacks what a manifest has: {error!r}")
 
@@ -353,7 +355,10 @@ class _Verification:
                 continue
             if run is not None:
                 found[name] = run
-        known = self._provenance.known_runs() if found else set()  # after its first row, each run is known
+        runs = set(found.values())
+        known = (
+            self._provenance.known_runs(runs) if found else set()
+        )  # after its first row, each run is known
         for name, run in found.items():
             if run not in known:
                 self._report.problem(name, f"is not in the ledger, and foreign: it is of run {run!r}")

@@ -80,9 +80,11 @@ class BackfillJob:
 
     def is_finished(self, root: Path) -> bool:
         """Return whether the archive has all of it: the last run was sealed by itself, not after a crash."""
-        entries = [each for each in Ledger(root).entries() if each.get("run") == self.finished_by]
-        kinds = {each.kind for each in entries}
-        return self.finished_by is not None and "manifest" in kinds and "recovered" not in kinds
+        if self.finished_by is None:
+            return False
+        lines = Ledger(root).of_run(self.finished_by)
+        kinds = {each.kind for each in lines if each.get("run") == self.finished_by}
+        return "manifest" in kinds and "recovered" not in kinds
 
     def write(self) -> None:
         """Replace the file; it is on the disk when this returns."""

@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 LOG_AGAIN_S = 60.0
 """All gaps are recorded; of each reason one is logged in this time (wall)."""
 
+NAMED_MARKETS = 32
+"""More markets than these a manifest only counts: answers in raw say what they are, and the master does."""
+
 DOWN_SINCE = "COLLECT_DOWN_SINCE"
 """Set by a collection: since when nobody listens to what the spider is to listen to."""
 
@@ -251,7 +254,7 @@ class Run:
             "sweeps": part("sweep/"),
             "cycles": part("cycles/"),
             "master": part("master/"),
-            "markets": {"count": len(self.markets), "tracked": self.markets},
+            "markets": stated_markets(self.markets),
             "simulated_time": self._meter.summary(),
         }
 
@@ -265,6 +268,12 @@ class Run:
                 self.error = error
                 logger.critical("%s", error)
         logging.root.removeHandler(self._last_exception)
+
+
+def stated_markets(markets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what a manifest says of a run's markets: how many, and few by name; raw tells of all."""
+    named = {"tracked": dict(markets)} if len(markets) <= NAMED_MARKETS else {}
+    return {"count": len(markets), **named}
 
 
 async def seal(process: Process, archive: RunArchive, reason: str, summary: Mapping[str, Any]) -> None:

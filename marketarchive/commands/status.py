@@ -7,7 +7,6 @@ import json
 import os
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
@@ -116,7 +115,7 @@ class Command(OfflineCommand):
             return self._watch(opts.runs, seconds("--interval", opts.interval))
         clock = self.clock
         master = _master(self.settings, clock.now_ns())
-        found = status(self.root, clock)
+        found = status(self.root, clock, None if opts.json else opts.runs)
         if opts.json:
             print(json.dumps(_document(found, master), indent=1))
         else:
@@ -148,7 +147,7 @@ class Command(OfflineCommand):
         try:
             while True:
                 clock = self.clock
-                found, master = status(self.root, clock), _master(self.settings, clock.now_ns())
+                found, master = status(self.root, clock, runs), _master(self.settings, clock.now_ns())
                 if is_terminal:
                     console.control(Control.clear(), Control.home())
                 _show(found, master, runs, console)
@@ -240,12 +239,11 @@ def _catalogue(held: MasterCounts) -> list[dict[str, Any]]:
 
 
 def _totals(found: Status) -> dict[str, int]:
-    states = Counter(run.state for run in found.runs)
     names = ("sealed", "recovered", "torn", "open", "lines", "bytes", "open_bytes", "invalid")
     return {
-        **{f"runs_{state}": count for state, count in sorted(states.items())},
+        **{f"runs_{state}": count for state, count in sorted(found.states.items())},
         **{name: sum(getattr(feed, name) for feed in found.feeds) for name in names},
-        "rows_of_ended_runs": sum(run.rows or 0 for run in found.runs),
+        "rows_of_ended_runs": found.rows,
     }
 
 
@@ -378,11 +376,11 @@ def _last(found: Status, cycle: HeldCycle | None) -> str:
 
 
 def _runs_table(found: Status, listed: int) -> Table:
-    states = Counter(run.state for run in found.runs)
+    states = found.states
     reported = ", ".join(f"{states[state]} {state}" for state in get_args(State) if states[state])
-    if simulated := sum(run.simulated for run in found.runs):
-        reported += f" ({simulated} simulated)"
-    more = f"; the newest {listed} are listed, --runs N for others" if len(found.runs) > listed else ""
+    if found.simulated:
+        reported += f" ({found.simulated} simulated)"
+    more = f"; the newest {listed} are listed, --runs N for others" if states.total() > listed else ""
     table = _table(f"Runs: {reported}{more}", "state", "spider", "run, from its UTC start", "for")
     for name in ("markets", "rows", "lines", "size", "gaps"):
         table.add_column(name, justify="right", no_wrap=True)

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from marketarchive.archive.ledger import Entry, Ledger
-from marketarchive.archive.reader import SEGMENT_KINDS
 from marketarchive.exceptions import ArchiveError
 from marketarchive.research.derived import Progress
 from marketarchive.research.labels.label import Label
@@ -20,7 +19,7 @@ from marketarchive.research.products.updown.labels import boundary_prices, estim
 from marketarchive.research.products.updown.labels.labels import PLATFORM, MarketWindow, label, wanted
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.tables.partitions import feeds, feeds_with, stamp_of
-from marketarchive.times import DAY, from_iso
+from marketarchive.times import DAY
 
 VENUES = frozenset({"polymarket", "chainlink"})
 """Whose feeds are joined to rounds."""
@@ -39,11 +38,9 @@ def recorded(root: Path, labels: Sequence[Label]) -> list[Label]:
     """
     feeds_of = feeds_with("books") | feeds_with("reference_prices")
     begins = [
-        from_iso(each["first"])
-        for each in Ledger(root).entries()
-        if each.kind in SEGMENT_KINDS
-        and each["venue"] in VENUES
-        and (each["venue"], each["feed"]) in feeds_of
+        each.first
+        for each in Ledger(root).summary().feeds
+        if each.venue in VENUES and (each.venue, each.feed) in feeds_of and each.first is not None
     ]
     first = min(begins, default=None)
     return [each for each in labels if first is None or each.end_ns > first]

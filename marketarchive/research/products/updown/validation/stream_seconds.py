@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from marketarchive.archive.ledger import Ledger
+from marketarchive.archive.ledger import SEGMENT_KINDS, Ledger
 from marketarchive.research.engine import run, stored
 from marketarchive.research.labels.label import Label
 from marketarchive.research.products.updown.labels.boundary_prices import INSTRUMENT
@@ -44,7 +44,7 @@ def register(connection: duckdb.DuckDBPyConnection, root: Path, labels: Sequence
     """
     first = min(each.start_ns for each in labels) - _AROUND
     last = max(each.end_ns for each in labels) + _AROUND
-    connection.register("sessions", as_table(sessions(Ledger(root).entries())))
+    connection.register("sessions", as_table(sessions(Ledger(root).of_kind(*SEGMENT_KINDS, "label"))))
     _messages(connection, root, first, last)
     _tracked(connection, root, first, last)
     _islands(connection)
