@@ -1,0 +1,167 @@
+"""A collector as systemd sees it: what it reports, and its end before the disk is full."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from marketarchive.archive.disk_budget import MB
+from tests.e2e.collectors import COLLECT, CRAWL, assert_sound, collecting
+from tests.e2e.harness import ENVIRONMENT, ROOT, Output, Simulator, command
+from tests.waiting import until
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.no_cover,
+]  # tests of the archive and of collecting pass their lines
+
+
+class Manager:
+    """The end of NOTIFY_SOCKET that systemd holds."""
+
+    def __init__(self, path: Path) -> None:
+        self.environment = {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "1000000"}
+        self.lines: list[str] = []
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        self._socket.setblocking(False)
+
+    def take(self) -> list[str]:
+        while True:
+            try:
+                self.lines += self._socket.recv(4096).decode().split("\n")
+            except BlockingIOError:
+                return self.lines
+
+    def has(self, line: str) -> bool:
+        return line in self.take()
+
+    def looks_since_kick(self) -> int:
+        """Reports since the newest that kicked the watchdog."""
+        newest = "".join("k" if line == "WATCHDOG=1" else "s" for line in self.take())
+        return len(newest) - newest.rfind("k") - 1
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    made = Manager(tmp_path / "notify")
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("arguments", [CRAWL, COLLECT], ids=["crawl", "collect"])
+def test_a_collector_reports_its_begin_its_data_and_its_end(
+    arguments: Sequence[str], world: Simulator, out: Path, manager: Manager
+) -> None:
+    with collecting(world.url, out, arguments, manager.environment) as collector:
+        until(lambda: manager.has("READY=1") or collector.process.poll() is not None)
+        assert list(out.glob("manifests/*.lock")), collector.log[-3000:]
+        assert not manager.has("WATCHDOG=1") or manager.lines.index("READY=1") == 0
+        until(lambda: manager.take().count("WATCHDOG=1") >= 3)
+        assert not manager.has("STOPPING=1")
+        collector.send(signal.SIGTERM)
+        assert collector.end() == 0
+    assert manager.take().count("READY=1") == 1
+    assert manager.take().count("STOPPING=1") == 1
+    assert manager.lines[-2:] == ["STOPPING=1", "STATUS=closing connections and sealing files"] or (
+        manager.lines.index("STOPPING=1") > manager.lines.index("READY=1")
+    )
+
+
+def test_a_disk_that_hangs_kicks_no_watchdog(world: Simulator, out: Path, manager: Manager) -> None:
+    stuck = {"ARCHIVE_FILES": "tests.archive.faulty_files.Stuck", "ARCHIVE_STALL_S": 10_000, "MASTER_URL": ""}
+    with collecting(world.url, out, CRAWL, manager.environment, **stuck) as collector:
+        until(lambda: manager.has("WATCHDOG=1"))
+        # its event loop runs on and reports four times a second; messages come and wait
+        until(lambda: manager.looks_since_kick() >= 20)
+        assert collector.process.poll() is None
+
+
+@contextmanager
+def room(path: Path, mb: int) -> Iterator[dict[str, str]]:
+    path.write_text(str(mb * MB))
+    yield {"ROOM_FILE": str(path)}
+
+
+def test_a_disk_that_fills_ends_all_runs_before_it_is_full(
+    world: Simulator, out: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "room"
+    short = {"ARCHIVE_FILES": "tests.archive.faulty_files.Room", "DISK_STOP_FREE_MB": 100}
+    with (
+        room(file, 10_000) as environment,
+        collecting(world.url, out, COLLECT, environment, **short) as collector,
+    ):
+        collector.until_parts(3)
+        with room(file, 99):
+            assert collector.end() == 3, collector.log[-3000:]
+    assert "99 MB are free" in collector.log
+    assert "DISK_STOP_FREE_MB=100" in collector.log
+    assert not list(out.glob("manifests/*-*.lock"))
+    assert not list(out.glob("raw/**/*.part"))
+    ended = [json.loads(path.read_text()) for path in out.glob("manifests/*.json")]
+    assert {(each["exit_reason"], each["recovered"]) for each in ended} == {("disk", False)}
+    gaps: Counter[str] = Counter()
+    for each in ended:
+        gaps.update(name for raw in each["raw"] for name in raw["gaps"])
+    assert gaps["disk"] >= 3
+    assert_sound(out)
+
+    before = sorted(out.glob("manifests/*"))
+    with room(file, 99) as environment, collecting(world.url, out, CRAWL, environment, **short) as collector:
+        assert collector.end() == 3
+    assert "collecting stops while all can still be sealed" in collector.log
+    assert sorted(out.glob("manifests/*")) == before  # no run was begun
+
+    with (
+        room(file, 10_000) as environment,
+        collecting(world.url, out, CRAWL, environment, **short) as collector,
+    ):
+        collector.until_parts()
+        collector.send(signal.SIGTERM)
+        assert collector.end() == 0
+    assert_sound(out)
+
+
+def test_a_cycle_for_cron(world: Simulator, out: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    program = tmp_path / "marketarchive"
+    program.write_text(f'#!/bin/sh\ncd {ROOT} && exec {sys.executable} -m marketarchive "$@"\n')
+    program.chmod(0o755)
+    environment = {"MARKETARCHIVE": str(program), "MARKETARCHIVE_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    environment |= {name: value for name, value in ENVIRONMENT.items() if name.startswith("COVERAGE")}
+    options = ["-s", f"OUTPUT_DIR={out}", "-s", f"SIMULATOR_URL={world.url}"]
+    script = str(ROOT / "deploy" / "cron" / "run_cycle.sh")
+
+    def cycle(*more: str) -> subprocess.CompletedProcess[str]:
+        line = [script, *options, *more]
+        return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=600)
+
+    done = cycle()
+    log = (home / "logs" / "run_cycle.log").read_text()
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), log
+    assert log.splitlines()[-1].endswith("cycle ends: exit code 0")
+    assert sorted(Output(out).manifests()) == ["polymarket_markets", "polymarket_orderbook"]
+    assert command("verify", out).returncode == 0
+
+    # a second one, while the first holds the lock
+    lock = os.open(home / "logs" / "run_cycle.lock", os.O_RDWR)
+    subprocess.run(["flock", "--nonblock", str(lock)], pass_fds=[lock], check=True)
+    refused = cycle()
+    assert refused.returncode == 1
+    assert "another cycle still runs" in refused.stderr
+    os.close(lock)
