@@ -8,9 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,10 +18,7 @@ from tests.e2e.collectors import COLLECT, CRAWL, assert_sound, collecting
 from tests.e2e.harness import ENVIRONMENT, ROOT, Output, Simulator, command
 from tests.waiting import until
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.no_cover,
-]  # tests of the archive and of collecting pass their lines
+pytestmark = [pytest.mark.e2e, pytest.mark.no_cover]  # shorter tests pass their lines
 
 
 class Manager:
@@ -62,23 +57,19 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
     made.close()
 
 
-@pytest.mark.parametrize("arguments", [CRAWL, COLLECT], ids=["crawl", "collect"])
 def test_a_collector_reports_its_begin_its_data_and_its_end(
-    arguments: Sequence[str], world: Simulator, out: Path, manager: Manager
+    world: Simulator, out: Path, manager: Manager
 ) -> None:
-    with collecting(world.url, out, arguments, manager.environment) as collector:
+    with collecting(world.url, out, COLLECT, manager.environment) as collector:
         until(lambda: manager.has("READY=1") or collector.process.poll() is not None)
-        assert list(out.glob("manifests/*.lock")), collector.log[-3000:]
-        assert not manager.has("WATCHDOG=1") or manager.lines.index("READY=1") == 0
+        assert list(out.glob("manifests/*.lock")), collector.log[-3000:]  # a run is on the disk
         until(lambda: manager.take().count("WATCHDOG=1") >= 3)
         assert not manager.has("STOPPING=1")
         collector.send(signal.SIGTERM)
         assert collector.end() == 0
-    assert manager.take().count("READY=1") == 1
-    assert manager.take().count("STOPPING=1") == 1
-    assert manager.lines[-2:] == ["STOPPING=1", "STATUS=closing connections and sealing files"] or (
-        manager.lines.index("STOPPING=1") > manager.lines.index("READY=1")
-    )
+    wanted = [line for line in manager.take() if line in ("READY=1", "STOPPING=1")]
+    assert wanted == ["READY=1", "STOPPING=1"]
+    assert manager.lines[0] == "READY=1"
 
 
 def test_a_disk_that_hangs_kicks_no_watchdog(world: Simulator, out: Path, manager: Manager) -> None:
@@ -90,50 +81,34 @@ def test_a_disk_that_hangs_kicks_no_watchdog(world: Simulator, out: Path, manage
         assert collector.process.poll() is None
 
 
-@contextmanager
-def room(path: Path, mb: int) -> Iterator[dict[str, str]]:
-    path.write_text(str(mb * MB))
-    yield {"ROOM_FILE": str(path)}
-
-
 def test_a_disk_that_fills_ends_all_runs_before_it_is_full(
     world: Simulator, out: Path, tmp_path: Path
 ) -> None:
-    file = tmp_path / "room"
+    room = tmp_path / "room"
+    environment = {"ROOM_FILE": str(room)}
     short = {"ARCHIVE_FILES": "tests.archive.faulty_files.Room", "DISK_STOP_FREE_MB": 100}
-    with (
-        room(file, 10_000) as environment,
-        collecting(world.url, out, COLLECT, environment, **short) as collector,
-    ):
+    room.write_text(str(10_000 * MB))
+    with collecting(world.url, out, COLLECT, environment, **short) as collector:
         collector.until_parts(3)
-        with room(file, 99):
-            assert collector.end() == 3, collector.log[-3000:]
+        room.write_text(str(99 * MB))
+        assert collector.end() == 3, collector.log[-3000:]
     assert "99 MB are free" in collector.log
     assert "DISK_STOP_FREE_MB=100" in collector.log
     assert not list(out.glob("manifests/*-*.lock"))
     assert not list(out.glob("raw/**/*.part"))
     ended = [json.loads(path.read_text()) for path in out.glob("manifests/*.json")]
     assert {(each["exit_reason"], each["recovered"]) for each in ended} == {("disk", False)}
-    gaps: Counter[str] = Counter()
     for each in ended:
-        gaps.update(name for raw in each["raw"] for name in raw["gaps"])
-    assert gaps["disk"] >= 3
+        if each["spider"] != "collect":
+            feeds = {raw["feed"] for raw in each["raw"] if raw["gaps"].get("disk") == 1}
+            assert feeds == set(each["feeds"])
     assert_sound(out)
 
     before = sorted(out.glob("manifests/*"))
-    with room(file, 99) as environment, collecting(world.url, out, CRAWL, environment, **short) as collector:
+    with collecting(world.url, out, CRAWL, environment, **short) as collector:
         assert collector.end() == 3
     assert "collecting stops while all can still be sealed" in collector.log
     assert sorted(out.glob("manifests/*")) == before  # no run was begun
-
-    with (
-        room(file, 10_000) as environment,
-        collecting(world.url, out, CRAWL, environment, **short) as collector,
-    ):
-        collector.until_parts()
-        collector.send(signal.SIGTERM)
-        assert collector.end() == 0
-    assert_sound(out)
 
 
 def test_a_cycle_for_cron(world: Simulator, out: Path, tmp_path: Path) -> None:
@@ -155,7 +130,8 @@ def test_a_cycle_for_cron(world: Simulator, out: Path, tmp_path: Path) -> None:
     log = (home / "logs" / "run_cycle.log").read_text()
     assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), log
     assert log.splitlines()[-1].endswith("cycle ends: exit code 0")
-    assert sorted(Output(out).manifests()) == ["polymarket_markets", "polymarket_orderbook"]
+    spiders = [manifest["spider"] for manifest in Output(out).manifests()]
+    assert sorted(spiders) == ["polymarket_markets", "polymarket_orderbook"]
     assert command("verify", out).returncode == 0
 
     # a second one, while the first holds the lock
