@@ -1,4 +1,4 @@
-"""What a collector tells systemd: that it has begun, that data reach the disk, how it does, that it ends.
+"""Reports to systemd: that a collector has begun, that data reach the disk, how it does, that it ends.
 
 The protocol is that of sd_notify(3) of systemd 252: lines `NAME=VALUE` in one datagram to the Unix socket
 that NOTIFY_SOCKET names. It is twenty lines, so no library is used: `sdnotify` stands at 0.3.2, and

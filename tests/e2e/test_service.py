@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,7 +74,8 @@ def test_a_collector_reports_its_begin_its_data_and_its_end(
 
 
 def test_a_disk_that_hangs_kicks_no_watchdog(world: Simulator, out: Path, manager: Manager) -> None:
-    stuck = {"ARCHIVE_FILES": "tests.archive.faulty_files.Stuck", "ARCHIVE_STALL_S": 10_000, "MASTER_URL": ""}
+    files = "tests.archive.faulty_files.Stuck"
+    stuck: dict[str, Any] = {"ARCHIVE_FILES": files, "ARCHIVE_STALL_S": 10_000, "MASTER_URL": ""}
     with collecting(world.url, out, CRAWL, manager.environment, **stuck) as collector:
         until(lambda: manager.has("WATCHDOG=1"))
         # its event loop runs on and reports four times a second; messages come and wait
@@ -86,7 +88,7 @@ def test_a_disk_that_fills_ends_all_runs_before_it_is_full(
 ) -> None:
     room = tmp_path / "room"
     environment = {"ROOM_FILE": str(room)}
-    short = {"ARCHIVE_FILES": "tests.archive.faulty_files.Room", "DISK_STOP_FREE_MB": 100}
+    short: dict[str, Any] = {"ARCHIVE_FILES": "tests.archive.faulty_files.Room", "DISK_STOP_FREE_MB": 100}
     room.write_text(str(10_000 * MB))
     with collecting(world.url, out, COLLECT, environment, **short) as collector:
         collector.until_parts(3)
