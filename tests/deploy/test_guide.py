@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -146,8 +147,16 @@ def test_the_container_copies_what_there_is() -> None:
     assert {word for word, _ in words} <= known
     assert words[0][0] == "FROM"
     users = [rest for word, rest in words if word == "USER"]
-    assert users == ["marketarchive"]  # not root
+    assert users == ["10001"]  # not root
     for word, rest in words:
         if word == "COPY" and not rest.startswith("--from"):
             for source in rest.split()[:-1]:
                 assert (ROOT / source).exists(), source
+
+
+@pytest.mark.process
+def test_the_linter_of_containers_has_nothing_to_complain_about() -> None:
+    linter = Path(sys.executable).with_name("hadolint")
+    file = ROOT / "deploy" / "container" / "Containerfile"
+    done = subprocess.run([linter, "--no-color", file], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "")
