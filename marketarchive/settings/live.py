@@ -63,6 +63,13 @@ DISK_STOP_FREE_MB = 256
 # Seconds (wall) without any line or row after which signs of life alone kick systemd's watchdog no more.
 WATCHDOG_QUIET_S = 7200
 
+# ---- joining small segments ------------------------------------------------------------------------------
+
+# Hours (project clock) since the end of a UTC hour after which `scrapy compact` joins its small segments.
+COMPACT_OLDER_THAN_H = 24
+# Size in MB (1,000,000 bytes) below which a segment is small.
+COMPACT_SMALLER_THAN_MB = 8
+
 # ---- politeness ------------------------------------------------------------------------------------------
 
 # Named, with the project's purpose; venues' firewalls refuse library defaults. Put your own contact here.
