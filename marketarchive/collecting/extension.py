@@ -51,6 +51,7 @@ class RunExtension:
 
     def spider_opened(self) -> None:
         loop = asyncio.get_running_loop()
+        self.run.process.metrics.add(self.run)
 
         def failed(error: DiskError) -> None:  # called by the writer's thread
             loop.call_soon_threadsafe(self._disk_failed, error)
@@ -96,6 +97,7 @@ class RunExtension:
         if self._short_since is not None and writer.shortage is not None and writer.failure is None:
             self.run.archive.write_end_gap(self._short_since, "disk", str(writer.shortage))
         await self.run.close(reason)
+        self.run.process.metrics.end(self.run)
         self.run.process.shutdown.leave(self, self.run.exit_code())
 
     async def _watching(self) -> None:

@@ -1,4 +1,4 @@
-"""Shared parts of all crawlers of a process: the clock, the limiter, the archive's writer."""
+"""Shared parts of all crawlers of a process: the clock, the limiter, the archive's writer, the metrics."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from marketarchive.archive.recover import recover
 from marketarchive.archive.writer import ArchiveWriter
 from marketarchive.clock import Clock, RealClock, SteppedClock, parse_steps
 from marketarchive.collecting.limits import Limiter
+from marketarchive.collecting.metrics import Metrics, metrics_port
+from marketarchive.collecting.monitoring import check_monitoring
 from marketarchive.collecting.route import replaced, route, stand_ins
 from marketarchive.collecting.service_manager import ServiceManager, ServiceReports
 from marketarchive.collecting.shutdown import Shutdown
@@ -48,6 +50,8 @@ class Process:
             raise ConfigurationError(
                 f"LIMIT_SHARE={share!r} is not a share of the venues' limits: 0 < it <= 1"
             )
+        port = metrics_port(settings)
+        check_monitoring(settings)
         self.listeners: list[Listener] = []  # of who wants to look
         self.limiter = Limiter(self.clock, share, settings.getfloat("RETRY_AFTER_MAX_S"))
         files, config = files_from_settings(settings), ArchiveConfig.from_settings(settings)
@@ -68,6 +72,7 @@ class Process:
         self.writer.start()
         self.reports = ServiceReports(manager, self.writer, quiet_s)
         self.shutdown.on_request.append(self.reports.stopping)
+        self.metrics = Metrics(self.writer, port)
         self._joined = _simulated(self.clock) if settings["ASYNCIO_EVENT_LOOP"] == FOLLOWED_LOOP else None
         if self._joined is not None:
             self._joined.join()
@@ -101,6 +106,7 @@ class Process:
         if self._joined is not None:
             self._joined.leave()
         self.reports.close()
+        self.metrics.close()
         self.writer.close()
 
     @classmethod
