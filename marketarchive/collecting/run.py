@@ -186,8 +186,9 @@ class Run:
 
     def exit(self) -> Exit:
         """Return the exit code, and why it is not 0."""
+        writer = self.process.writer
         if isinstance(self.error, DiskError) or self.stop_reason == "disk":
-            return Exit(DISK, str(self.error or self.process.writer.failure or "the disk failed"))
+            return Exit(DISK, str(self.error or writer.failure or writer.shortage or "the disk failed"))
         if self.error:
             return Exit(FAILED, str(self.error))
         stats = self.stats.get_stats()

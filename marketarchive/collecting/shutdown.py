@@ -74,6 +74,8 @@ class Shutdown:
         self._requests: deque[str] = deque()
         self._pipe: tuple[int, int] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.on_request: list[Callable[[], None]] = []
+        """Called by the thread when the process is first asked to end."""
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Receive signals from now on, and end the process. Call it in the main thread."""
@@ -120,6 +122,8 @@ class Shutdown:
     def _keep(self, reader: int) -> None:
         while self._reason is None:
             self._receive(reader, None)
+        for call in list(self.on_request):
+            call()
         begun = time.monotonic()
         steps: tuple[tuple[float, Callable[[], bool], Callable[[], None]], ...] = (
             (0.0, lambda: True, lambda: self._call(self._request_all)),

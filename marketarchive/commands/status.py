@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 from scrapy.settings import BaseSettings
 
+from marketarchive.archive.disk_budget import DiskBudget
 from marketarchive.archive.health import Expected, problems
 from marketarchive.archive.status import FeedStatus, RunStatus, State, Status, status
 from marketarchive.collecting.arguments import seconds
@@ -115,11 +116,16 @@ class Command(OfflineCommand):
             return self._watch(opts.runs, seconds("--interval", opts.interval))
         clock = self.clock
         master = _master(self.settings, clock.now_ns())
+        budget = DiskBudget.from_settings(self.settings)
         found = status(self.root, clock, None if opts.json else opts.runs)
         if opts.json:
-            print(json.dumps(_document(found, master), indent=1))
+            level = budget.level(found.free)
+            print(json.dumps({**_document(found, master), "disk_level": level}, indent=1))
         else:
-            _show(found, master, opts.runs, Console(width=None if sys.stdout.isatty() else 100))
+            console = Console(width=None if sys.stdout.isatty() else 100)
+            _show(found, master, opts.runs, console)
+            if short := budget.message(found.free, found.root):
+                console.print(Text(f"\n{short}."))
         return 1 if found.problems else 0
 
     def _check(self, opts: argparse.Namespace) -> int:

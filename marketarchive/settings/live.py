@@ -53,6 +53,16 @@ ARCHIVE_BUFFER_SOFT = 32 * 2**20
 # Seconds (wall) without progress of the writer after which the run ends with reason disk.
 ARCHIVE_STALL_S = 30
 
+# Free megabytes (2**20 bytes) of the archive's disk below which a warning is logged, once an hour; 0 = never.
+DISK_WARN_FREE_MB = 2048
+# Free megabytes below which collecting ends, sealed and with exit code 3; nothing is ever deleted; 0 = never.
+DISK_STOP_FREE_MB = 256
+
+# ---- a service manager -----------------------------------------------------------------------------------
+
+# Seconds (wall) without any line or row after which signs of life alone kick systemd's watchdog no more.
+WATCHDOG_QUIET_S = 7200
+
 # ---- joining small segments ------------------------------------------------------------------------------
 
 # Hours (project clock) since the end of a UTC hour after which `scrapy compact` joins its small segments.

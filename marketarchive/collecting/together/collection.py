@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 START_AGAIN_S = 60
 """A feed that ended by itself is started again after this, then after twice it, ... up to the longest."""
 START_AGAIN_MAX_S = 3600
+CHECK_S = 1.0
+"""Between two looks at the writer."""
 OPENING_S = 0.02
 """Between two looks (wall) whether a run has been opened."""
 LASTED_S = 600
@@ -187,9 +189,12 @@ class Collection:
             task.add_done_callback(self._kept)
         if self._stop.is_set():
             self._stop_keeping()
+        self.process.reports.begin()
         timer = asyncio.ensure_future(self._end_after(self._duration))
+        watch = asyncio.ensure_future(self._watch_disk())
         codes = await asyncio.gather(*(self._keep(feed) for feed in self.feeds))
         timer.cancel()
+        watch.cancel()
         code_of = dict(zip((feed.spider for feed in self.feeds), codes, strict=True))
         if self.stop_reason == "duration":
             for feed in filter(None, (each.plan.last_pass(each.feeds) for each in self._chosen)):
@@ -197,6 +202,9 @@ class Collection:
         optional = {feed.spider: feed.option for feed in self.feeds if feed.option}
         self._weight_of = weigh(code_of, optional)
         self.exit_code = max(self.exit_code, *self._weight_of.values())
+        if self.stop_reason == "disk" and self.exit_code != DISK:  # no feed ran when it was noticed
+            writer = self.process.writer
+            self.exit_code, self._fault = DISK, str(writer.failure or writer.shortage)
         for spider, option in optional.items():
             if code_of[spider] == BLOCKED != self.exit_code:
                 refused = "%s was refused, others were not: do not work around it, give --%s"
@@ -219,6 +227,13 @@ class Collection:
     async def _end_after(self, duration: float | None) -> None:
         if duration is not None and await sleep(self.process.clock, duration, self._stop):
             self.request_stop("duration")
+
+    async def _watch_disk(self) -> None:
+        """Watch the disk also while all feeds wait for their next start."""
+        writer, clock = self.process.writer, self.process.clock
+        while writer.failure is None and writer.shortage is None:  # noqa: ASYNC110  (set by a thread)
+            await asyncio.sleep(clock.wait_s(from_seconds(CHECK_S)))
+        self.process.shutdown.request("disk")
 
     async def _keep(self, feed: PlannedFeed) -> int:
         """Run it until the end; the exit code of its last run."""
