@@ -12,6 +12,7 @@ from marketarchive.times import utc
 
 LEDGER = PurePosixPath("manifests/ledger.jsonl")
 RECOVERY_LOCK = PurePosixPath("manifests/recovery.lock")
+OFFLOAD_LOCK = PurePosixPath("manifests/offload.lock")
 PART = ".part"
 TORN = ".torn"
 RECOVERING = ".recovering"

@@ -20,6 +20,7 @@ import msgspec
 from marketarchive.archive import lines
 from marketarchive.archive.labels import labels
 from marketarchive.archive.ledger import Entry, Ledger
+from marketarchive.archive.moved import absence
 from marketarchive.archive.paths import PART, TORN, SegmentName, parse_segment_path
 from marketarchive.archive.scan import Scan
 from marketarchive.archive.tree import raw_files
@@ -294,7 +295,8 @@ def _open(source: _Source) -> Scan:
     for path in (source.path, source.path.with_name(source.path.name.removesuffix(PART))):
         if path.exists():
             return Scan(path)
-    raise ArchiveError(f"{source.relative} is in the ledger and not here: bring it back, or label it")
+    root = source.path.parents[len(Path(source.relative).parts) - 1]
+    raise ArchiveError(f"{source.relative} {absence(root, source.relative)}")
 
 
 def _message(

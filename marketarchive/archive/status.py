@@ -21,6 +21,7 @@ import msgspec
 
 from marketarchive.archive.ledger import Entry, Ledger, check_chain
 from marketarchive.archive.locks import is_alive, read_identity
+from marketarchive.archive.moved import MovedAway
 from marketarchive.archive.paths import PART, TORN, lock_path, parse_segment_path
 from marketarchive.archive.tree import raw_files, run_locks, walk
 from marketarchive.clock import Clock
@@ -82,6 +83,8 @@ class FeedStatus:
     lines: int = 0
     bytes: int = 0
     open_bytes: int = 0
+    moved: int = 0  # of those sealed and recovered: on a remote and not here
+    moved_bytes: int = 0
     invalid: int = 0
     gaps: Counter[str] = field(default_factory=Counter)
     gaps_24h: Counter[str] = field(default_factory=Counter)
@@ -255,12 +258,12 @@ class _Look:
             self._feed(str(run.venue), feed)
         return self._runs.setdefault(name, run)
 
-    def _add_manifest(self, path: str, has_moved: bool) -> None:
+    def _add_manifest(self, path: str, moved: MovedAway) -> None:
         name = Path(path).stem
         try:
             found = _manifest((self._root / path).read_bytes())
         except FileNotFoundError:
-            if not has_moved:
+            if moved.to(path) is None:
                 self.status.problems.append(f"{path}: is in the ledger, but not on the disk")
             return
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -302,27 +305,31 @@ class _Look:
         self.status.ledger_lines = len(entries)
         self.status.head = f"{len(entries)}:{entries[-1].sha256}" if entries else ""
         self.status.problems += [f"manifests/ledger.jsonl {what}" for what in check_chain(entries)]
-        moved = {entry["path"] for entry in entries if entry.kind == "moved"}
+        moved = MovedAway(self._root, entries)
         for entry in entries:
             if entry.kind == "manifest":
-                self._add_manifest(entry["path"], entry["path"] in moved)
+                self._add_manifest(entry["path"], moved)
         for entry in entries:
             if entry.kind in ("segment", "recovered"):
-                self._add_segment(entry)
+                self._add_segment(entry, moved)
             elif entry.kind == "torn" and (name := parse_segment_path(entry["path"])):
                 self._feed(name.venue, name.feed).torn += 1
         is_sealed = not entries and any(path.endswith(".jsonl.gz") for path in raw_files(self._root))
         if is_sealed and not _is_written(ledger):
             self.status.problems.append("manifests/ledger.jsonl: is missing or empty, though raw/ is not")
 
-    def _add_segment(self, entry: Entry) -> None:
+    def _add_segment(self, entry: Entry, moved: MovedAway) -> None:
         feed = self._feed(entry["venue"], entry["feed"])
         if entry.kind == "recovered":
             feed.recovered += 1
         else:
             feed.sealed += 1
+        if moved.was_moved(entry["path"]) and moved.to(entry["path"]) is not None:
+            feed.moved += 1
+            feed.moved_bytes += entry["bytes"]
         if entry.kind == "recovered":  # its last line is the gap that recovery wrote, maybe days later
-            self._see_file(feed, entry["path"] + TORN)
+            if self._see_file(feed, entry["path"] + TORN) is None and entry["first"]:
+                feed.seen(from_iso(entry["first"]), "ledger")  # moved away: it has data of then, at least
         elif entry["last"]:
             feed.seen(from_iso(entry["last"]), "ledger")
         run = self._runs.get(f"{entry['spider']}-{entry['run']}")

@@ -19,6 +19,7 @@ from marketarchive.archive.check_run import FeedOfRun, check_density, check_mani
 from marketarchive.archive.compress_rows import content_digest
 from marketarchive.archive.dayfile import day_files
 from marketarchive.archive.ledger import NOTHING, Entry, Head, Ledger, check_chain
+from marketarchive.archive.moved import MovedAway
 from marketarchive.archive.paths import LEDGER, PART, RECOVERING, parse_segment_path, relative
 from marketarchive.archive.provenance import Provenance, first_run
 from marketarchive.archive.reader import SEGMENT_KINDS
@@ -67,7 +68,7 @@ class _Verification:
         self._replaced = {
             digest for entry in self._entries if isinstance(digest := entry.get("replaces"), str)
         }
-        self._moved = {entry.get("path") for entry in self._entries if entry.kind == "moved"}
+        self._moved = MovedAway(root, self._entries)
 
     def run(self, head: str | None) -> VerifyReport:
         self._check_ledger(head)
@@ -134,8 +135,8 @@ class _Verification:
     def _check_segment(self, entry: Entry) -> None:
         report, facts = self._report, None
         before = len(report.problems)
-        if entry["path"] in self._moved:
-            report.checked["moved"] += 1
+        if self._is_moved(entry):
+            pass
         elif self._since is None or from_iso(entry["last"]) >= self._since:
             facts = check_segment(self._root, entry, report)
             if facts is not None and len(report.problems) == before:
@@ -146,8 +147,8 @@ class _Verification:
         self._feeds.setdefault(key, FeedOfRun()).add(entry, facts)
 
     def _check_other(self, entry: Entry) -> None:
-        if entry["path"] in self._moved:
-            self._report.checked["moved"] += 1
+        if self._is_moved(entry):
+            pass
         elif entry["sha256"] in self._replaced and not (self._root / entry["path"]).exists():
             self._report.checked["replaced"] += 1  # the gzip that holds its bytes has a line of its own
         elif self._since is None or entry.kind == "manifest" or _end(entry) >= self._since:
@@ -155,6 +156,14 @@ class _Verification:
                 self._check_content(entry)
         else:
             self._is_there(entry)
+
+    def _is_moved(self, entry: Entry) -> bool:
+        """Return whether a file was moved away, and name it so."""
+        to = self._moved.to(entry["path"])
+        if to is not None:
+            self._report.checked["moved"] += 1
+            self._report.moved[entry["path"]] = to
+        return to is not None
 
     def _check_content(self, entry: Entry) -> None:
         """Compare what a gzip holds with the plain file that it replaces."""
@@ -198,7 +207,7 @@ class _Verification:
             document = self._document(entry["path"])
             name = Path(entry["path"]).stem
             feeds = [feed for key, feed in self._feeds.items() if key[0] == name]
-            if document is None or entry["path"] in self._moved:
+            if document is None:
                 continue
             try:
                 check_manifest(entry["path"], document, entry, self._entries, feeds, report)

@@ -9,6 +9,7 @@ from marketarchive.archive import locks
 from marketarchive.archive.check_file import check_segment
 from marketarchive.archive.check_run import FeedOfRun, check_density
 from marketarchive.archive.ledger import Entry, Ledger
+from marketarchive.archive.moved import MovedAway
 from marketarchive.archive.reader import SEGMENT_KINDS
 from marketarchive.archive.report import VerifyReport
 from marketarchive.archive.run import run_name
@@ -37,7 +38,7 @@ def check(root: Path, since: int | None = None, until: int | None = None) -> Che
     alive = _alive(root)
     entries = list(Ledger(root).entries())
     alive |= _alive(root)  # also one that started meanwhile
-    moved = {entry.get("path") for entry in entries if entry.kind == "moved"}
+    moved = MovedAway(root, entries)
     runs: dict[tuple[str, str, str], list[Entry]] = {}
     for entry in entries:
         if entry.kind in SEGMENT_KINDS:
@@ -50,7 +51,7 @@ def check(root: Path, since: int | None = None, until: int | None = None) -> Che
             continue
         feed, problems = FeedOfRun(), len(report.problems)
         for entry in segments:
-            feed.add(entry, None if entry["path"] in moved else _facts(root, entry, report))
+            feed.add(entry, None if moved.to(entry["path"]) else _facts(root, entry, report))
         check_density(feed, report, is_alive=key[0] in alive)
         details.append(
             {
