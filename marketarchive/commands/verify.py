@@ -52,7 +52,9 @@ def _text(report: VerifyReport) -> str:
     lines = [f"PROBLEM  {problem}" for problem in report.problems]
     lines += [f"note     {note}" for note in report.notes]
     lines += [f"open     {path}" for path in report.open]
-    lines += [f"moved    {path} to {to.removesuffix(path)}" for path, to in islice(report.moved.items(), LISTED)]
+    lines += [
+        f"moved    {path} to {to.removesuffix(path)}" for path, to in islice(report.moved.items(), LISTED)
+    ]
     if len(report.moved) > LISTED:
         lines.append(f"moved    {len(report.moved) - LISTED:,} more; --json names them all")
     lines += [f"checked  {count:,} {what}" for what, count in sorted(report.checked.items())]

@@ -14,7 +14,7 @@ from marketarchive.archive.paths import TORN
 from marketarchive.archive.reader import SEGMENT_KINDS
 from marketarchive.times import from_iso
 
-FINAL_KINDS = (*SEGMENT_KINDS, "torn", "manifest", "day_file")
+FINAL_KINDS = (*SEGMENT_KINDS, "torn", "joined", "manifest", "day_file")
 """Kinds of ledger lines that enter a file."""
 PRUNED_KINDS = (*SEGMENT_KINDS, "torn")
 """Files below raw/: nearly all bytes. The others are small, and every reader needs them."""

@@ -17,7 +17,15 @@ from marketarchive.archive.ledger import Entry, check_chain
 from marketarchive.archive.locks import try_lock
 from marketarchive.archive.offload.files import PRUNED_KINDS, FinalFile, digests, final_files
 from marketarchive.archive.offload.rclone import Listing, Rclone
-from marketarchive.archive.offload.record import READ_BACK, Checked, Copied, is_record, recorded, write_record
+from marketarchive.archive.offload.record import (
+    READ_BACK,
+    Checked,
+    Copied,
+    adopt_records,
+    is_record,
+    recorded,
+    write_record,
+)
 from marketarchive.archive.paths import LEDGER, OFFLOAD_LOCK
 from marketarchive.archive.store import Store
 from marketarchive.exceptions import ArchiveError, RemoteError
@@ -82,6 +90,7 @@ class Outcome:
 def offload(store: Store, rclone: Rclone, options: Options, progress: Callable[[str], None]) -> Outcome:
     """Bring the remote up to date, verify, record, prune. Raises ArchiveError, RemoteError, OSError."""
     with exclusive(store, rclone):
+        adopt_records(store)
         return _Run(store, rclone, options, progress).run()
 
 

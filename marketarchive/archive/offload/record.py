@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from marketarchive.archive.ledger import Entry
 from marketarchive.archive.manifest import store_manifest
 from marketarchive.archive.offload.files import FinalFile
 from marketarchive.archive.offload.rclone import Rclone
-from marketarchive.archive.paths import new_run_id
+from marketarchive.archive.paths import new_run_id, relative
 from marketarchive.archive.store import Store
 from marketarchive.times import from_iso, iso
 from marketarchive.version import COLLECTOR
@@ -80,7 +81,8 @@ def is_record(path: str) -> bool:
 def recorded(root: Path, entries: Iterable[Entry], rclone: Rclone) -> dict[tuple[str, str], Checked]:
     """Return (path, sha256) -> how its copy on a remote was verified last; what was found wrong later is not.
 
-    Of a manifest that is not the one entered in the ledger, which `verify` names, nothing is believed.
+    Of a manifest that is not the one entered in the ledger, which `verify` names, nothing is believed, nor of
+    one that this command found and had not entered itself.
     """
     found: dict[tuple[str, str], Checked] = {}
     for entry in entries:
@@ -89,7 +91,7 @@ def recorded(root: Path, entries: Iterable[Entry], rclone: Rclone) -> dict[tuple
                 at = from_iso(entry["verified_at_utc"])
                 found[entry["path"], entry["sha256"]] = Checked(by, entry["hash"], at)
             continue
-        if entry.kind != "manifest" or not is_record(entry["path"]):
+        if entry.kind != "manifest" or not is_record(entry["path"]) or entry.get("adopted"):
             continue
         try:
             data = (root / entry["path"]).read_bytes()
@@ -105,6 +107,33 @@ def recorded(root: Path, entries: Iterable[Entry], rclone: Rclone) -> dict[tuple
             else:
                 found.pop(key, None)
     return found
+
+
+def adopt_records(store: Store) -> None:
+    """Enter manifests that a killed run wrote and could not enter; what they say is not believed.
+
+    Call it while no other offload works. Raises OSError.
+    """
+    folder = store.root / "manifests"
+    for path in folder.glob(f"{COMMAND}-*.json.tmp"):
+        store.files.unlink(path)
+    known = set(store.ledger.paths("manifest"))
+    for path in sorted(folder.glob(f"{COMMAND}-*.json")):
+        name, data = relative(store.root, path), path.read_bytes()
+        if name in known:
+            continue
+        with suppress(msgspec.DecodeError):
+            msgspec.json.decode(data, type=_Manifest)
+            store.ledger.append(
+                {
+                    "kind": "manifest",
+                    "path": name,
+                    "run": path.stem.removeprefix(f"{COMMAND}-"),
+                    "bytes": len(data),
+                    "sha256": hashlib.sha256(data).hexdigest(),
+                    "adopted": True,
+                }
+            )
 
 
 def write_record(
