@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import signal
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
 from marketarchive.archive.config import ArchiveConfig, files_from_settings
 from marketarchive.archive.ledger import Ledger
-from marketarchive.archive.offload.files import FinalFile
+from marketarchive.archive.offload.files import sum_text
 from marketarchive.archive.offload.offload import Options, Outcome, exclusive, offload, plan
 from marketarchive.archive.offload.rclone import Rclone
 from marketarchive.archive.offload.restore import absent, remote_of, restore
@@ -115,7 +115,7 @@ class Command(OfflineCommand):
     def _restore(self, store: Store, args: Sequence[str], opts: argparse.Namespace) -> int:
         found = absent(store, opts.restore, self.moment("--since", opts.since))
         if opts.dry_run:
-            print(f"to restore  {_sum(found)}")
+            print(f"to restore  {sum_text(found)}")
             return FINISHED
         is_whole = True
         for remote, group in groupby(sorted(found, key=remote_of), remote_of):
@@ -123,7 +123,9 @@ class Command(OfflineCommand):
             with exclusive(store, rclone):
                 done = restore(store, rclone, list(group))
             print(
-                "\n".join([*_problems(done.problems), f"restored  {_sum(done.files)} from {rclone.remote}"])
+                "\n".join(
+                    [*_problems(done.problems), f"restored  {sum_text(done.files)} from {rclone.remote}"]
+                )
             )
             is_whole &= not done.problems
         if not found:
@@ -170,14 +172,14 @@ def _plan_text(found: Outcome, rclone: Rclone) -> str:
     compared = [file for file in found.checked if file not in found.copied]
     lines = [
         *_problems(found.problems),
-        f"to copy    {_sum(found.copied)}, then the ledger and a manifest",
-        f"to compare {_sum(compared)} that are there",
-        f"verified   {_sum(found.verified.values())} by earlier runs",
+        f"to copy    {sum_text(found.copied)}, then the ledger and a manifest",
+        f"to compare {sum_text(compared)} that are there",
+        f"verified   {sum_text(found.verified.values())} by earlier runs",
     ]
     if found.elsewhere:
-        lines.append(f"elsewhere  {_sum(found.elsewhere)} that were moved to another remote")
+        lines.append(f"elsewhere  {sum_text(found.elsewhere)} that were moved to another remote")
     if found.pruned:
-        lines.append(f"to prune   at most {_sum(found.pruned)}, each compared once more before")
+        lines.append(f"to prune   at most {sum_text(found.pruned)}, each compared once more before")
     return "\n".join([*lines, f"dry run: nothing was written, neither here nor to {rclone.remote}"])
 
 
@@ -185,25 +187,20 @@ def _text(done: Outcome, rclone: Rclone) -> str:
     how = rclone.hash_kind or "reading back"
     lines = [
         *_problems(done.problems),
-        f"copied     {_sum(done.copied)}",
-        f"compared   {_sum(done.checked)} now, by {how}",
-        f"verified   {_sum(done.verified.values())} on {rclone.remote}",
+        f"copied     {sum_text(done.copied)}",
+        f"compared   {sum_text(done.checked)} now, by {how}",
+        f"verified   {sum_text(done.verified.values())} on {rclone.remote}",
     ]
     if done.elsewhere:
-        lines.append(f"elsewhere  {_sum(done.elsewhere)} that were moved to another remote")
+        lines.append(f"elsewhere  {sum_text(done.elsewhere)} that were moved to another remote")
     if done.pruned:
-        lines.append(f"pruned     {_sum(done.pruned)} here; the ledger says where they are")
+        lines.append(f"pruned     {sum_text(done.pruned)} here; the ledger says where they are")
     lines += [f"manifest   {path}" for path in done.manifests]
     if done.snapshot:
         lines.append(f"ledger     {done.snapshot}")
-    state = f"{len(done.problems)} files are not verified" if done.problems else "all copies are verified"
+    state = f"not verified: {len(done.problems)}" if done.problems else "all copies are verified"
     return "\n".join([*lines, state])
 
 
 def _problems(problems: Mapping[str, str]) -> list[str]:
     return [f"PROBLEM    {path}: {why}" for path, why in problems.items()]
-
-
-def _sum(files: Iterable[FinalFile]) -> str:
-    found = list(files)
-    return f"{len(found):,} files, {sum(file.bytes for file in found):,} bytes"

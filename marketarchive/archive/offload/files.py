@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +68,12 @@ def final_files(root: Path, entries: Sequence[Entry]) -> Iterator[FinalFile]:
             path in labelled,
             to.get(path),
         )
+
+
+def sum_text(files: Iterable[FinalFile]) -> str:
+    """Return how many files these are and their bytes, for a line that is printed."""
+    sizes = [file.bytes for file in files]
+    return f"{len(sizes):,} file{'' if len(sizes) == 1 else 's'}, {sum(sizes):,} bytes"
 
 
 def digests(path: Path, kind: str | None) -> tuple[str, str | None]:

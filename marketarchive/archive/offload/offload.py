@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from marketarchive.archive.ledger import Entry, check_chain
 from marketarchive.archive.locks import try_lock
-from marketarchive.archive.offload.files import PRUNED_KINDS, FinalFile, digests, final_files
+from marketarchive.archive.offload.files import PRUNED_KINDS, FinalFile, digests, final_files, sum_text
 from marketarchive.archive.offload.rclone import Listing, Rclone
 from marketarchive.archive.offload.record import (
     READ_BACK,
@@ -248,7 +248,7 @@ class _Run:
         """Copy files; return why those that failed did."""
         if not files:
             return {}
-        self._progress(f"copying  {len(files):,} files, {sum(file.bytes for file in files):,} bytes")
+        self._progress(f"copying    {sum_text(files)}")
         return self._rclone.copy(self._root, [file.path for file in files], again=self._options.replace)
 
     def compare(
@@ -276,7 +276,7 @@ class _Run:
             else:
                 found[file.path] = Checked(kind, due, self._store.clock.now_ns())
         if to_read:
-            self._progress(f"reading  {len(to_read):,} copies back")
+            self._progress(f"reading    {sum_text(to_read)} back")
         read, failed = self._rclone.read_back([file.path for file in to_read])
         for file in to_read:
             sha256 = read.get(file.path)
@@ -410,12 +410,14 @@ class _Run:
         file = FinalFile(name, "ledger", size, sha256, None, False, False, None)
         local = {name: (sha256, stated)}
         cause = ""
-        if isinstance(self.compare([file], local)[name], str):  # not there, or cut
+        is_there = self._rclone.hash_kind is not None or name in self._rclone.stated([name]).files
+        found = self.compare([file], local)[name] if is_there else "is not on the remote"
+        if isinstance(found, str):  # not there, or cut
             try:
                 self._rclone.copy_to(staged, name)
             except RemoteError as error:
                 cause = f" ({error})"
-        found = self.compare([file], local)[name]
+            found = self.compare([file], local)[name]
         if isinstance(found, str):
             self._done.problems[name] = found + cause
         else:

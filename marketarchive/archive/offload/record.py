@@ -117,7 +117,7 @@ def adopt_records(store: Store) -> None:
     folder = store.root / "manifests"
     for path in folder.glob(f"{COMMAND}-*.json.tmp"):
         store.files.unlink(path)
-    known = set(store.ledger.paths("manifest"))
+    known = {entry.get("path") for entry in store.ledger.entries()}
     for path in sorted(folder.glob(f"{COMMAND}-*.json")):
         name, data = relative(store.root, path), path.read_bytes()
         if name in known:
