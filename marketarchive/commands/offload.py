@@ -11,7 +11,7 @@ from pathlib import Path
 from marketarchive.archive.config import ArchiveConfig, files_from_settings
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.offload.files import sum_text
-from marketarchive.archive.offload.offload import Options, Outcome, exclusive, offload, plan
+from marketarchive.archive.offload.offload import OffloadOptions, Offloaded, exclusive, offload, plan
 from marketarchive.archive.offload.rclone import Rclone
 from marketarchive.archive.offload.restore import absent, remote_of, restore
 from marketarchive.archive.store import Store
@@ -149,7 +149,7 @@ def _check(args: Sequence[str], opts: argparse.Namespace) -> None:
         raise ArgumentError("--prune and --older-than SPAN are given together: name the age, e.g. 30d")
 
 
-def _options(opts: argparse.Namespace) -> Options:
+def _options(opts: argparse.Namespace) -> OffloadOptions:
     older = None if opts.older_than is None else from_seconds(seconds("--older-than", opts.older_than))
     arguments = {
         "bwlimit": opts.bwlimit,
@@ -160,7 +160,7 @@ def _options(opts: argparse.Namespace) -> Options:
         "older_than": opts.older_than,
     }
     recheck = from_seconds(seconds("--recheck-after", opts.recheck_after))
-    return Options(recheck, opts.replace, opts.read_back, older, arguments)
+    return OffloadOptions(recheck, opts.replace, opts.read_back, older, arguments)
 
 
 def _rclone(remote: str, opts: argparse.Namespace) -> Rclone:
@@ -168,7 +168,7 @@ def _rclone(remote: str, opts: argparse.Namespace) -> Rclone:
     return Rclone(remote, config, opts.bwlimit)
 
 
-def _plan_text(found: Outcome, rclone: Rclone) -> str:
+def _plan_text(found: Offloaded, rclone: Rclone) -> str:
     compared = [file for file in found.checked if file not in found.copied]
     lines = [
         *_problems(found.problems),
@@ -183,7 +183,7 @@ def _plan_text(found: Outcome, rclone: Rclone) -> str:
     return "\n".join([*lines, f"dry run: nothing was written, neither here nor to {rclone.remote}"])
 
 
-def _text(done: Outcome, rclone: Rclone) -> str:
+def _text(done: Offloaded, rclone: Rclone) -> str:
     how = rclone.hash_kind or "reading back"
     lines = [
         *_problems(done.problems),

@@ -20,7 +20,7 @@ from marketarchive.archive.files import Files
 from marketarchive.archive.labels import label
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.locks import try_lock
-from marketarchive.archive.offload.offload import Options, Outcome, offload, plan
+from marketarchive.archive.offload.offload import OffloadOptions, Offloaded, offload, plan
 from marketarchive.archive.offload.rclone import Rclone
 from marketarchive.archive.offload.restore import absent, restore
 from marketarchive.archive.paths import OFFLOAD_LOCK
@@ -72,11 +72,11 @@ def store(root: Path, files: Files | None = None) -> Store:
     return Store(root, HandClock(LATER), ArchiveConfig(), files or Files(), Ledger(root, files))
 
 
-def options(**changed: Any) -> Options:
-    return Options(**{"recheck_ns": 30 * DAY, **changed})
+def options(**changed: Any) -> OffloadOptions:
+    return OffloadOptions(**{"recheck_ns": 30 * DAY, **changed})
 
 
-def run(root: Path, rclone: Rclone, **changed: Any) -> Outcome:
+def run(root: Path, rclone: Rclone, **changed: Any) -> Offloaded:
     return offload(store(root), rclone, options(**changed), lambda text: None)
 
 

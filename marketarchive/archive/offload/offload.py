@@ -16,7 +16,7 @@ from typing import Any, Literal
 from marketarchive.archive.ledger import Entry, check_chain
 from marketarchive.archive.locks import try_lock
 from marketarchive.archive.offload.files import PRUNED_KINDS, FinalFile, digests, final_files, sum_text
-from marketarchive.archive.offload.rclone import Listing, Rclone
+from marketarchive.archive.offload.rclone import RemoteListing, Rclone
 from marketarchive.archive.offload.record import (
     READ_BACK,
     Checked,
@@ -41,8 +41,8 @@ State = Literal["verified", "copy", "check", "refuse", "elsewhere"]
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """Wishes of a run."""
+class OffloadOptions:
+    """Options of a run."""
 
     recheck_ns: int  # age of a verification after which a copy is compared again
     replace: bool = False  # copy again over a copy that is not what it should be
@@ -53,7 +53,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What a file needs: nothing, to be copied, to be compared; or why it cannot be helped."""
+    """Need of a file: nothing, to be copied, to be compared; or why it cannot be helped."""
 
     file: FinalFile
     state: State
@@ -61,7 +61,7 @@ class Judged:
 
 
 @dataclass
-class Outcome:
+class Offloaded:
     """Result of a run, or what one would do."""
 
     copied: list[FinalFile] = field(default_factory=list)
@@ -87,16 +87,18 @@ class Outcome:
         return True
 
 
-def offload(store: Store, rclone: Rclone, options: Options, progress: Callable[[str], None]) -> Outcome:
+def offload(
+    store: Store, rclone: Rclone, options: OffloadOptions, progress: Callable[[str], None]
+) -> Offloaded:
     """Bring the remote up to date, verify, record, prune. Raises ArchiveError, RemoteError, OSError."""
     with exclusive(store, rclone):
         adopt_records(store)
         return _Run(store, rclone, options, progress).run()
 
 
-def plan(store: Store, rclone: Rclone, options: Options) -> Outcome:
+def plan(store: Store, rclone: Rclone, options: OffloadOptions) -> Offloaded:
     """Return what `offload` would copy, compare and prune; nothing is written. Raises RemoteError."""
-    run, found = _Run(store, rclone, options, _no_progress), Outcome()
+    run, found = _Run(store, rclone, options, _no_progress), Offloaded()
     for each in run.judge(rclone.listing()):
         if not found.enter(each):
             found.checked.append(each.file)
@@ -125,7 +127,7 @@ def exclusive(store: Store, rclone: Rclone) -> Iterator[None]:
 
 class _Run:
     def __init__(
-        self, store: Store, rclone: Rclone, options: Options, progress: Callable[[str], None]
+        self, store: Store, rclone: Rclone, options: OffloadOptions, progress: Callable[[str], None]
     ) -> None:
         self._store = store
         self._root = store.root
@@ -136,9 +138,9 @@ class _Run:
         self._entries: list[Entry] = list(store.ledger.entries())
         self._files = list(final_files(self._root, self._entries))
         self._known = recorded(self._root, self._entries, rclone)
-        self._done = Outcome()
+        self._done = Offloaded()
 
-    def run(self) -> Outcome:
+    def run(self) -> Offloaded:
         due = [each for each in self.judge(self._rclone.listing()) if not self._done.enter(each)]
         # alone, the manifests of this command would each time be the reason for another one
         is_recorded = any(not is_record(each.file.path) for each in due)
@@ -153,12 +155,12 @@ class _Run:
 
     # ---- what is to be done ----------------------------------------------------------------------------
 
-    def judge(self, there: Listing) -> Iterator[Judged]:
+    def judge(self, there: RemoteListing) -> Iterator[Judged]:
         """Yield each file with what its copy needs, by the remote's listing."""
         for file in self._files:
             yield self._judge(file, there)
 
-    def _judge(self, file: FinalFile, there: Listing) -> Judged:
+    def _judge(self, file: FinalFile, there: RemoteListing) -> Judged:
         copy = there.files.get(file.path)
         if file.path in there.duplicates:
             return Judged(
@@ -260,7 +262,7 @@ class _Run:
         """
         kind = None if self._options.read_back else self._rclone.hash_kind
         found: dict[str, Checked | str] = {}
-        stated = self._rclone.stated([file.path for file in files]) if kind else Listing()
+        stated = self._rclone.stated([file.path for file in files]) if kind else RemoteListing()
         to_read = []
         for file in files:
             there = stated.files.get(file.path)

@@ -1,6 +1,6 @@
 """rclone as a child process: lists, copies, reads back. Its configuration is the user's own.
 
-Options and output as documented for rclone 1.60.1 (Debian 12), tried on 2026-11-30. What rclone writes to
+OffloadOptions and output as documented for rclone 1.60.1 (Debian 12), tried on 2026-11-30. What rclone writes to
 stderr reaches a message only by its last line, without what may be a secret.
 """
 
@@ -85,7 +85,7 @@ class RemoteFile:
 
 
 @dataclass
-class Listing:
+class RemoteListing:
     """Files of a remote by path; Google Drive, for one, can have several of one name."""
 
     files: dict[str, RemoteFile] = field(default_factory=dict)
@@ -139,13 +139,13 @@ class Rclone:
         """Return where `path` lies: without a secret, as all of those stand in the configuration."""
         return f"{self.remote}{'' if self.remote.endswith((':', '/')) else '/'}{path}"
 
-    def listing(self) -> Listing:
+    def listing(self) -> RemoteListing:
         """List all files, with hashes where that costs nothing. Raises RemoteError."""
         return self._listed((), self.type in LISTS_HASHES)
 
-    def stated(self, paths: Sequence[str]) -> Listing:
+    def stated(self, paths: Sequence[str]) -> RemoteListing:
         """List some files with their hashes, which remotes may have to compute. Raises RemoteError."""
-        return self._listed(paths, True) if paths else Listing()
+        return self._listed(paths, True) if paths else RemoteListing()
 
     def copy(self, root: Path, paths: Sequence[str], *, again: bool = False) -> dict[str, str]:
         """Copy files below `root`; return why each failed one did, "" for what concerns them all.
@@ -199,17 +199,17 @@ class Rclone:
             process.stdout.close()
             process.stderr.close()
 
-    def _listed(self, paths: Sequence[str], with_hashes: bool) -> Listing:
+    def _listed(self, paths: Sequence[str], with_hashes: bool) -> RemoteListing:
         words = ["lsjson", self.remote, "--recursive", "--files-only", "--no-modtime", "--no-mimetype"]
         kind = self.hash_kind if with_hashes else None
         words += ["--hash", "--hash-type", kind] if kind else ["--fast-list"]
         words += ["--files-from-raw", "-"] if paths else []
         done = self._call(words, paths)
         if done.returncode == _NO_FOLDER:
-            return Listing()
+            return RemoteListing()
         if done.returncode:
             raise RemoteError(f"{self.remote} cannot be listed: {_cause(done.stderr)}")
-        found = Listing()
+        found = RemoteListing()
         for file in msgspec.json.decode(done.stdout, type=list[_Listed]):
             found.add(RemoteFile(file.path, file.size, file.hashes.get(kind or "") or None))
         return found

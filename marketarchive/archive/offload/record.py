@@ -28,7 +28,7 @@ READ_BACK = "read_back"
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a copy was compared by."""
+    """Comparison of a copy with its file, which agreed."""
 
     by: str  # READ_BACK, or the kind of hash
     hash: str  # which both sides have
@@ -68,7 +68,7 @@ class _File(msgspec.Struct):
     verified_at_utc: str = ""
 
 
-class _Manifest(msgspec.Struct):
+class _OffloadManifest(msgspec.Struct):
     remote: str
     files: list[_File]
 
@@ -97,7 +97,7 @@ def recorded(root: Path, entries: Iterable[Entry], rclone: Rclone) -> dict[tuple
             data = (root / entry["path"]).read_bytes()
             if hashlib.sha256(data).hexdigest() != entry["sha256"]:
                 continue
-            document = msgspec.json.decode(data, type=_Manifest)
+            document = msgspec.json.decode(data, type=_OffloadManifest)
         except (OSError, msgspec.DecodeError):
             continue
         for file in document.files if document.remote == rclone.remote else ():
@@ -123,7 +123,7 @@ def adopt_records(store: Store) -> None:
         if name in known:
             continue
         with suppress(msgspec.DecodeError):
-            msgspec.json.decode(data, type=_Manifest)
+            msgspec.json.decode(data, type=_OffloadManifest)
             store.ledger.append(
                 {
                     "kind": "manifest",
