@@ -11,7 +11,7 @@ from pathlib import Path
 from marketarchive.archive.config import ArchiveConfig, files_from_settings
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.offload.files import sum_text
-from marketarchive.archive.offload.offload import OffloadOptions, Offloaded, exclusive, offload, plan
+from marketarchive.archive.offload.offload import Offloaded, OffloadOptions, exclusive, offload, plan
 from marketarchive.archive.offload.rclone import Rclone
 from marketarchive.archive.offload.restore import absent, remote_of, restore
 from marketarchive.archive.store import Store

@@ -20,7 +20,7 @@ from marketarchive.archive.files import Files
 from marketarchive.archive.labels import label
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.locks import try_lock
-from marketarchive.archive.offload.offload import OffloadOptions, Offloaded, offload, plan
+from marketarchive.archive.offload.offload import Offloaded, OffloadOptions, offload, plan
 from marketarchive.archive.offload.rclone import Rclone
 from marketarchive.archive.offload.restore import absent, restore
 from marketarchive.archive.paths import OFFLOAD_LOCK

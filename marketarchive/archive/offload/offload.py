@@ -16,7 +16,7 @@ from typing import Any, Literal
 from marketarchive.archive.ledger import Entry, check_chain
 from marketarchive.archive.locks import try_lock
 from marketarchive.archive.offload.files import PRUNED_KINDS, FinalFile, digests, final_files, sum_text
-from marketarchive.archive.offload.rclone import RemoteListing, Rclone
+from marketarchive.archive.offload.rclone import Rclone, RemoteListing
 from marketarchive.archive.offload.record import (
     READ_BACK,
     Checked,

@@ -1,6 +1,6 @@
 """rclone as a child process: lists, copies, reads back. Its configuration is the user's own.
 
-OffloadOptions and output as documented for rclone 1.60.1 (Debian 12), tried on 2026-11-30. What rclone writes to
+Options and output as documented for rclone 1.60.1 (Debian 12), tried on 2026-11-30. What rclone writes to
 stderr reaches a message only by its last line, without what may be a secret.
 """
 
