@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from marketarchive.archive.ledger import Entry, Ledger
+from marketarchive.archive.stored import StoredSegment
 from marketarchive.invocation import command
 
 
@@ -15,7 +16,7 @@ def moved(entries: Iterable[Entry]) -> dict[str, str]:
 
 
 class MovedAway:
-    """Files that were moved and are not here; one that was brought back is a file as any other."""
+    """Files that were moved and are not here; what was brought back, or is in a joined file, is here."""
 
     def __init__(self, root: Path, entries: Iterable[Entry]) -> None:
         self._root = root
@@ -33,7 +34,8 @@ class MovedAway:
             return None
         if path not in self._to and (head := self._ledger.head()) != self._head:
             self._head, self._to = head, moved(self._ledger.entries())  # it may be moved at this moment
-        return self._to.get(path)
+        found = self._to.get(path)
+        return None if found is None or StoredSegment(self._root, path).place() is not None else found
 
 
 def absence(root: Path, path: str) -> str:
