@@ -5,7 +5,8 @@ MarketArchiveError
 ├── ConfigurationError     a setting is wrong, or an extra is not installed      exit code 2
 ├── ArchiveError
 │   ├── DiskError          a write, fsync or rename failed; never retried        exit code 3
-│   └── CorruptError       a stored file does not hold what was written to it
+│   ├── CorruptError       a stored file does not hold what was written to it
+│   └── RemoteError        the remote of off-site copies does not do what it is asked
 ├── VenueError
 │   ├── ParseError         a message does not have the shape its venue promises
 │   └── CursorError        a sweep's cursor loops or brings nothing new
@@ -42,6 +43,10 @@ class DiskError(ArchiveError):
 
 class CorruptError(ArchiveError):
     """Raised when a stored file cannot be what was written: run `scrapy verify`, restore the named file."""
+
+
+class RemoteError(ArchiveError):
+    """Raised when a remote cannot be listed, read or written. Nothing here was deleted; start again."""
 
 
 class VenueError(MarketArchiveError):

@@ -14,6 +14,7 @@ LEDGER = PurePosixPath("manifests/ledger.jsonl")
 RECOVERY_LOCK = PurePosixPath("manifests/recovery.lock")
 LEDGER_PAGES = PurePosixPath("index/ledger.pages")
 SETTLED_FOLDERS = PurePosixPath("index/settled.folders")
+OFFLOAD_LOCK = PurePosixPath("manifests/offload.lock")
 PART = ".part"
 TORN = ".torn"
 RECOVERING = ".recovering"

@@ -22,6 +22,7 @@ from marketarchive.archive.folders import unentered
 from marketarchive.archive.labels import labels
 from marketarchive.archive.ledger import SEGMENT_KINDS as SEGMENT_KINDS
 from marketarchive.archive.ledger import Entry, Ledger
+from marketarchive.archive.moved import absence
 from marketarchive.archive.paths import PART, TORN, SegmentName, is_joined, parse_segment_path
 from marketarchive.archive.scan import Scan
 from marketarchive.archive.stored import StoredSegment
@@ -294,7 +295,7 @@ def _open(source: _Source) -> Scan:
     stored = StoredSegment(source.root, source.relative.removesuffix(PART))
     if stored.place() is not None:
         return Scan(stored)
-    raise ArchiveError(f"{source.relative} is in the ledger and not here: bring it back, or label it")
+    raise ArchiveError(f"{source.relative} {absence(source.root, source.relative)}")
 
 
 def _message(

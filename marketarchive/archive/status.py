@@ -24,6 +24,7 @@ import msgspec
 from marketarchive.archive.folders import unentered
 from marketarchive.archive.ledger import SEGMENT_KINDS, Entry, Ledger
 from marketarchive.archive.locks import is_alive, read_identity
+from marketarchive.archive.moved import MovedAway
 from marketarchive.archive.paths import LEDGER, PART, TORN, lock_path, manifest_path, parse_segment_path
 from marketarchive.archive.tree import raw_files, run_locks, walk
 from marketarchive.clock import Clock
@@ -85,6 +86,8 @@ class FeedStatus:
     lines: int = 0
     bytes: int = 0
     open_bytes: int = 0
+    moved: int = 0  # of those sealed and recovered: on a remote and not here
+    moved_bytes: int = 0
     invalid: int = 0
     gaps: Counter[str] = field(default_factory=Counter)
     gaps_24h: Counter[str] = field(default_factory=Counter)
@@ -270,12 +273,12 @@ class _Look:
             self._feed(str(run.venue), feed)
         return self._runs.setdefault(name, run)
 
-    def _add_manifest(self, path: str) -> None:
+    def _add_manifest(self, path: str, away: MovedAway) -> None:
         name = Path(path).stem
         try:
             found = _manifest((self._root / path).read_bytes())
         except FileNotFoundError:
-            if not any(entry.kind == "moved" for entry in self._ledger.naming({path})):
+            if away.to(path) is None:
                 self.status.problems.append(f"{path}: is in the ledger, but not on the disk")
             return
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -329,11 +332,16 @@ class _Look:
             feed.lines, feed.bytes, feed.invalid = sums.lines, sums.bytes, sums.invalid
             if sums.newest is not None:
                 feed.seen(sums.newest, "ledger")
+        lines = list(self._ledger.of_kind("moved"))
+        away = MovedAway(self._root, lines)
+        self._add_moved(lines, away)
         for entry in self._ledger.of_kind("recovered"):
+            feed = self._feed(entry["venue"], entry["feed"])
             # its last line is the gap that recovery wrote, maybe days later
-            self._see_file(self._feed(entry["venue"], entry["feed"]), entry["path"] + TORN)
+            if self._see_file(feed, entry["path"] + TORN) is None and entry["first"]:
+                feed.seen(from_iso(entry["first"]), "ledger")  # moved away: it has data of then, at least
         for entry in self._ledger.of_kind("manifest"):
-            self._add_manifest(entry["path"])
+            self._add_manifest(entry["path"], away)
         listed = self._runs | {name: run for _, name, run in self._ended}
         for entry in self._segments_of(listed.values()):
             if (run := listed.get(f"{entry['spider']}-{entry['run']}")) is not None:
@@ -343,6 +351,16 @@ class _Look:
         is_sealed = not found.head.count and any(path.endswith(".jsonl.gz") for path in raw_files(self._root))
         if is_sealed and not _is_written(self._ledger):
             self.status.problems.append(f"{LEDGER}: is missing or empty, though raw/ is not")
+
+    def _add_moved(self, lines: Sequence[Entry], away: MovedAway) -> None:
+        """Count the segments that were moved to a remote and are not here."""
+        sizes = {entry["path"]: entry.get("bytes", 0) for entry in lines if not entry["path"].endswith(TORN)}
+        for path, size in sizes.items():
+            name = parse_segment_path(path)
+            if name is not None and away.to(path) is not None:
+                feed = self._feed(name.venue, name.feed)
+                feed.moved += 1
+                feed.moved_bytes += size
 
     def _segments_of(self, runs: Collection[RunStatus]) -> Iterator[Entry]:
         if self._newest is None:

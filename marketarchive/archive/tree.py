@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from marketarchive.archive.paths import COMPACT_LOCK, RECOVERY_LOCK, parse_run_name, relative
+from marketarchive.archive.paths import COMPACT_LOCK, OFFLOAD_LOCK, RECOVERY_LOCK, parse_run_name, relative
 
 
 def walk(top: Path) -> Iterator[tuple[Path, list[str]]]:
@@ -54,7 +54,7 @@ def run_locks(root: Path) -> Iterator[Path]:
 
 
 def stray_locks(root: Path) -> Iterator[Path]:
-    """Yield the lock files of no run, nor of recovery or `compact`: nobody here made them."""
+    """Yield the lock files of no run, nor of recovery, `compact` or `offload`: nobody here made them."""
     return (path for path in _locks(root) if parse_run_name(path.stem) is None)
 
 
@@ -68,6 +68,6 @@ def _locks(root: Path) -> list[Path]:
         found = os.listdir(folder)  # noqa: PTH208  (beside the manifests of all runs)
     except FileNotFoundError:
         return []
-    others = {RECOVERY_LOCK.name, COMPACT_LOCK.name}
+    others = {lock.name for lock in (RECOVERY_LOCK, COMPACT_LOCK, OFFLOAD_LOCK)}
     names = sorted(name for name in found if name.endswith(".lock") and name not in others)
     return [folder / name for name in names]

@@ -19,6 +19,7 @@ from marketarchive.archive.check_run import FeedOfRun, check_density, check_mani
 from marketarchive.archive.compress_rows import content_digest
 from marketarchive.archive.dayfile import day_files
 from marketarchive.archive.ledger import NOTHING, Entry, Head, Ledger, check_chain
+from marketarchive.archive.moved import MovedAway
 from marketarchive.archive.paths import (
     COMPACT_LOCK,
     JOINING,
@@ -88,7 +89,7 @@ class _Verification:
         self._replaced = {
             digest for entry in self._entries if isinstance(digest := entry.get("replaces"), str)
         }
-        self._moved = {entry.get("path") for entry in self._entries if entry.kind == "moved"}
+        self._moved = MovedAway(root, self._entries)
 
     def run(self, head: str | None) -> VerifyReport:
         self._check_ledger(head)
@@ -159,8 +160,8 @@ class _Verification:
         report, facts = self._report, None
         before = len(report.problems)
         stored = StoredSegment(self._root, entry["path"])
-        if entry["path"] in self._moved:
-            report.checked["moved"] += 1
+        if self._is_moved(entry):
+            pass
         elif self._since is None or from_iso(entry["last"]) >= self._since:
             facts = check_segment(stored, entry, report)
             if facts is not None and len(report.problems) == before:
@@ -195,8 +196,7 @@ class _Verification:
         """Check a joined file, and that each segment's bytes are where the ledger says."""
         path, members = entry["path"], self._members.get(entry["path"], [])
         report = self._report
-        if path in self._moved:
-            report.checked["moved"] += 1
+        if self._is_moved(entry):
             return
         if len(members) != entry["segments"]:
             what = f"the ledger names {len(members)} of its {entry['segments']} segments"
@@ -233,8 +233,8 @@ class _Verification:
             )
 
     def _check_other(self, entry: Entry) -> None:
-        if entry["path"] in self._moved:
-            self._report.checked["moved"] += 1
+        if self._is_moved(entry):
+            pass
         elif entry["sha256"] in self._replaced and not (self._root / entry["path"]).exists():
             self._report.checked["replaced"] += 1  # the gzip that holds its bytes has a line of its own
         elif self._since is None or entry.kind == "manifest" or _end(entry) >= self._since:
@@ -242,6 +242,14 @@ class _Verification:
                 self._check_content(entry)
         else:
             check_size(StoredSegment(self._root, entry["path"]), entry, self._report)
+
+    def _is_moved(self, entry: Entry) -> bool:
+        """Return whether a file was moved away, and name it so."""
+        to = self._moved.to(entry["path"])
+        if to is not None:
+            self._report.checked["moved"] += 1
+            self._report.moved[entry["path"]] = to
+        return to is not None
 
     def _check_content(self, entry: Entry) -> None:
         """Compare what a gzip holds with the plain file that it replaces."""
@@ -271,7 +279,7 @@ class _Verification:
             document = self._document(entry["path"])
             name = Path(entry["path"]).stem
             feeds = [feed for key, feed in self._feeds.items() if key[0] == name]
-            if document is None or entry["path"] in self._moved:
+            if document is None:
                 continue
             try:
                 check_manifest(entry["path"], document, entry, self._entries, feeds, report)

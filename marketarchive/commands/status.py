@@ -245,7 +245,18 @@ def _catalogue(held: MasterCounts) -> list[dict[str, Any]]:
 
 
 def _totals(found: Status) -> dict[str, int]:
-    names = ("sealed", "recovered", "torn", "open", "lines", "bytes", "open_bytes", "invalid")
+    names = (
+        "sealed",
+        "recovered",
+        "torn",
+        "open",
+        "moved",
+        "lines",
+        "bytes",
+        "open_bytes",
+        "moved_bytes",
+        "invalid",
+    )
     return {
         **{f"runs_{state}": count for state, count in sorted(found.states.items())},
         **{name: sum(getattr(feed, name) for feed in found.feeds) for name in names},
@@ -265,10 +276,12 @@ def _feed(found: Status, feed: FeedStatus) -> dict[str, Any]:
             "recovered": feed.recovered,
             "torn": feed.torn,
             "open": feed.open,
+            "moved": feed.moved,
         },
         "lines": feed.lines,
         "bytes": feed.bytes,
         "open_bytes": feed.open_bytes,
+        "moved_bytes": feed.moved_bytes,
         "invalid": feed.invalid,
         "gaps_last_24h": dict(feed.gaps_24h),
         "gaps": dict(feed.gaps),
@@ -343,6 +356,9 @@ def _facts(found: Status, master: Master) -> Iterator[tuple[str, str]]:
     segments = f"{totals['sealed']:,} sealed, {totals['recovered']:,} recovered, {totals['open']:,} open"
     lines = f"{totals['lines']:,} lines sealed, {totals['invalid']:,} of them invalid"
     yield "segments", f"{segments}; {lines}"
+    if totals["moved"]:
+        size = size_text(totals["moved_bytes"])
+        yield "moved", f"{totals['moved']:,} of them, {size}, are on a remote and not here"
     yield "rows", f"{totals['rows_of_ended_runs']:,} in records/ by runs that have ended"
     used = ", ".join(f"{name} {size_text(size)}" for name, size in found.disk.items() if size)
     yield "disk", f"{size_text(sum(found.disk.values()))} used: {used}; {size_text(found.free)} free"

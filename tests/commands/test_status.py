@@ -90,7 +90,7 @@ def test_a_running_archive_a_killed_run_and_what_recovery_leaves(call: Call, tmp
             assert run["pid"] == alive.pid
             assert run["gaps"]["disconnect"] == 3
             book = feeds(found)["orderbook"]
-            assert book["segments"] == {"sealed": 0, "recovered": 1, "torn": 1, "open": 1}
+            assert book["segments"] == {"sealed": 0, "recovered": 1, "torn": 1, "open": 1, "moved": 0}
             assert book["last_data_from"] == "file"
             assert -2 < book["age_s"] < 60  # ten simulated seconds are one of the wall
             assert (book["gaps_last_24h"]["crash"], book["gaps_last_24h"]["disconnect"]) == (1, 3)

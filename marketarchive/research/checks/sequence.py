@@ -9,6 +9,7 @@ from marketarchive.archive import locks
 from marketarchive.archive.check_file import check_segment, check_size
 from marketarchive.archive.check_run import FeedOfRun, check_density
 from marketarchive.archive.ledger import SEGMENT_KINDS, Entry, Ledger
+from marketarchive.archive.moved import MovedAway
 from marketarchive.archive.report import VerifyReport
 from marketarchive.archive.run import run_name
 from marketarchive.archive.segment_scan import SegmentScan
@@ -37,7 +38,7 @@ def check(root: Path, since: int | None = None, until: int | None = None) -> Che
     ledger = Ledger(root)
     concerned = {_key(entry): entry["run"] for entry in ledger.segments(None, since, until)}
     alive |= _alive(root)  # also one that started meanwhile
-    moved = {entry.get("path") for entry in ledger.of_kind("moved")}
+    moved = MovedAway(root, ledger.of_kind("moved"))
     runs: dict[tuple[str, str, str], list[Entry]] = {key: [] for key in concerned}
     for entry in ledger.of_runs(set(concerned.values())):
         if entry.kind in SEGMENT_KINDS and _key(entry) in runs:
@@ -47,7 +48,7 @@ def check(root: Path, since: int | None = None, until: int | None = None) -> Che
     for key, segments in sorted(runs.items()):
         feed, problems = FeedOfRun(), len(report.problems)
         for entry in segments:
-            feed.add(entry, None if entry["path"] in moved else _facts(root, entry, report))
+            feed.add(entry, None if moved.to(entry["path"]) else _facts(root, entry, report))
         check_density(feed, report, is_alive=key[0] in alive)
         details.append(
             {

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from marketarchive.archive.moved import absence
 from marketarchive.archive.stored import StoredSegment
 from marketarchive.clock import Clock, RealClock
 from marketarchive.exceptions import ArgumentError, DiskError
@@ -162,9 +163,8 @@ def _missing(root: Path, partition: Partition, stamp: Stamp | None) -> str | Non
     """Return why a file cannot be made anew without losing its content, None when it can."""
     gone = [path for path in partition.inputs if StoredSegment(root, path).place() is None]
     if gone:
-        return (
-            f"{len(gone)} of its segments are not here (the first: {gone[0]}): bring them back, or label them"
-        )
+        first = f"the first: {gone[0]} {absence(root, gone[0])}"
+        return f"{len(gone)} of its segments are not here: bring them back, or label them ({first})"
     known = set(partition.inputs) | set(partition.labels)
     lost = sorted(set(stamp.inputs) - known) if stamp is not None else []
     if lost:
