@@ -31,7 +31,6 @@ from marketarchive.offline import OfflineCommand
 from marketarchive.times import iso, to_seconds
 
 LISTED = 15
-MIN_FREE_MB = 2048
 STYLES = {"alive": "green", "dead": "bold red", "recovered": "yellow", "unknown": "yellow"}
 
 
@@ -92,13 +91,6 @@ class Command(OfflineCommand):
             metavar="VENUE/FEED",
             help="with --check: as --expect with --max-age, and feeds that are not named may be of any age",
         )
-        parser.add_argument(
-            "--min-free",
-            type=int,
-            default=MIN_FREE_MB,
-            metavar="MB",
-            help=f"with --check: megabytes that are to be free on the disk (default: {MIN_FREE_MB})",
-        )
         parser.add_argument("--watch", action="store_true", help="show it again and again, until Ctrl+C")
         parser.add_argument(
             "--interval", metavar="SPAN", default="5s", help="with --watch: so often (default: 5s)"
@@ -129,11 +121,13 @@ class Command(OfflineCommand):
         return 1 if found.problems else 0
 
     def _check(self, opts: argparse.Namespace) -> int:
+        assert self.settings is not None
         max_age = seconds("--max-age", opts.max_age)
         expected = [_expected(text, max_age) for text in opts.feed]
         expected += [_expected(text, None) for text in opts.expect]
         found = status(self.root, self.clock)
-        wrong = problems(found, expected, max_age, opts.min_free * 10**6, only_expected=bool(opts.feed))
+        budget = DiskBudget.from_settings(self.settings)
+        wrong = problems(found, expected, max_age, budget, only_expected=bool(opts.feed))
         document = {
             "ok": not wrong,
             "at_utc": iso(found.at),

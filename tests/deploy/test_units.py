@@ -92,8 +92,6 @@ def test_each_unit_starts_what_there_is(path: Path) -> None:
         return
     assert words[0] == PROGRAM
     command = ROOT / "marketarchive" / "commands" / f"{words[1]}.py"
-    if words[1] == "offload" and not command.exists():
-        pytest.skip("offload is not in this version")
     assert command.exists()
     if words[1] == "crawl" and words[2].islower() and words[2].isidentifier():
         assert words[2] in spiders() or words[2] == "kxbtc15m"
