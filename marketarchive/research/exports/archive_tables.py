@@ -7,13 +7,12 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING
 
-from marketarchive.exceptions import ArchiveError
 from marketarchive.research import views
 from marketarchive.research.engine import connect
 from marketarchive.research.exports.table import ExportedTable, ExportRequest, of_arrow
 from marketarchive.research.tables import coverage, gaps, schemas
-from marketarchive.research.tables.normalize import normalize
-from marketarchive.research.tables.partitions import VERSIONS, day_of, feeds, feeds_with, files
+from marketarchive.research.tables.normalize import bring_up_to_date
+from marketarchive.research.tables.partitions import VERSIONS, day_of, feeds_with, files
 from marketarchive.times import DAY
 
 if TYPE_CHECKING:
@@ -110,20 +109,5 @@ def _schema(name: str) -> pa.Schema:
 
 def _bring_up_to_date(name: str, request: ExportRequest, until: int | None) -> None:
     """Make what is missing of a table. Raises ArchiveError, DiskError."""
-    present = feeds(request.root)
-    wanted = [
-        f"{venue}/{feed}" for venue, feed in present if name == "gaps" or (venue, feed) in feeds_with(name)
-    ]
-    if not wanted:
-        return
-    done = normalize(
-        request.root,
-        wanted,
-        request.since,
-        until,
-        tables=(name,),
-        upgrade=False,
-        master_url=request.master_url,
-    )
-    for path, why in done.failed.items():
-        raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+    wanted = None if name == "gaps" else feeds_with(name)
+    bring_up_to_date(request.root, wanted, (name,), request.since, until, master_url=request.master_url)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from marketarchive.clock import Clock, RealClock
-from marketarchive.exceptions import ArgumentError, DiskError
+from marketarchive.exceptions import ArchiveError, ArgumentError, DiskError
 from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, write_manifest
 from marketarchive.research.engine import require
 from marketarchive.research.names import known as known_of
@@ -93,6 +93,39 @@ def normalize(
             )
     except OSError as error:
         raise DiskError(f"the tables in {root / 'tables'} cannot be written: {error}") from error
+
+
+def bring_up_to_date(
+    root: Path,
+    wanted: Collection[tuple[str, str]] | None,
+    tables: Collection[str],
+    since: int | None = None,
+    until: int | None = None,
+    *,
+    master_url: str | None = None,
+    progress: Progress | None = None,
+) -> Normalized:
+    """Bring `tables` up to date for a reader, who takes files of a former version as they are.
+
+    wanted: (venue, feed)s, of which those that are archived count; None: all of the archive. since, until: as
+    in `normalize`. Raises ArchiveError where one cannot be made, ConfigurationError, DiskError.
+    """
+    present = [f"{venue}/{feed}" for venue, feed in feeds(root) if wanted is None or (venue, feed) in wanted]
+    if not present:
+        return Normalized()
+    done = normalize(
+        root,
+        present,
+        since,
+        until,
+        tables=tables,
+        upgrade=False,
+        master_url=master_url,
+        progress=progress,
+    )
+    for path, why in done.failed.items():
+        raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+    return done
 
 
 def _normalize(

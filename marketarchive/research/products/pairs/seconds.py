@@ -7,15 +7,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from marketarchive.exceptions import ArchiveError
 from marketarchive.research import views
 from marketarchive.research.engine import connect, run, text
 from marketarchive.research.names import known, tokens_by_market
 from marketarchive.research.products.pairs.windows import SIDES, Pair
 from marketarchive.research.tables.extract import table
 from marketarchive.research.tables.gap_scope import concerns
-from marketarchive.research.tables.normalize import normalize
-from marketarchive.research.tables.partitions import feeds, feeds_with
+from marketarchive.research.tables.normalize import bring_up_to_date
+from marketarchive.research.tables.partitions import feeds_with
 from marketarchive.research.tables.soundness import SOUND
 from marketarchive.times import SECOND
 
@@ -43,24 +42,15 @@ def seconds(root: Path, found: Sequence[Pair], master_url: str | None = None) ->
         return
     first = min(each.first.start_ns for each in found) - CARRY_S * SECOND
     last = max(each.first.end_ns for each in found) + SECOND
-    _bring_up_to_date(root, first, last, master_url)
+    wanted = {feed for name in TABLES for feed in feeds_with(name) if feed[0] in SIDES}
+    for tables, until in ((TABLES, last), (("gaps",), None)):  # a crash is noticed long after it
+        bring_up_to_date(root, wanted, tables, first, until, master_url=master_url)
     tokens = tokens_by_market(known(root, master_url).tokens)
     for begin in range(0, len(found), TOGETHER):
         some = found[begin : begin + TOGETHER]
         with closing(connect(root / "tables" / ".spill")) as connection:
             made = _joined(connection, root, some, tokens, master_url)
         yield made
-
-
-def _bring_up_to_date(root: Path, first: int, last: int, master_url: str | None) -> None:
-    wanted = {feed for name in TABLES for feed in feeds_with(name) if feed[0] in SIDES}
-    present = [f"{venue}/{feed}" for venue, feed in feeds(root) if (venue, feed) in wanted]
-    if not present:
-        return
-    for tables, until in ((TABLES, last), (("gaps",), None)):  # a crash is noticed long after it
-        done = normalize(root, present, first, until, tables=tables, upgrade=False, master_url=master_url)
-        for path, why in done.failed.items():
-            raise ArchiveError(f"{path} cannot be brought up to date: {why}")
 
 
 def _joined(
