@@ -20,7 +20,7 @@ from marketarchive.exceptions import ArchiveError, ArgumentError
 from marketarchive.invocation import command
 from marketarchive.master.fields import microseconds
 from marketarchive.research import views
-from marketarchive.research.book_at import BookAt, find
+from marketarchive.research.book_at import BookAt
 from marketarchive.research.books_at import books_of
 from marketarchive.research.engine import connect, require, run, stored, text
 from marketarchive.research.fills import Fill, fill, latency_ns, side_of, size_of
@@ -48,7 +48,7 @@ from marketarchive.research.selection import (
     wanted,
 )
 from marketarchive.research.tables import gap_scope, schemas
-from marketarchive.research.tables.normalize import normalize
+from marketarchive.research.tables.normalize import bring_up_to_date
 from marketarchive.research.tables.partitions import days, feeds, feeds_with
 from marketarchive.research.tables.soundness import CROSSED
 from marketarchive.research.views import Moment, literal, ns, sql_list
@@ -433,20 +433,8 @@ class Archive:
         at = ns(t)
         if at is None:
             raise ArgumentError("book_at needs a time")
-        first, last = at - DAY, at + 1000  # a book is written at least once a segment
-        of_books = sorted(feeds_with("books"))
-        self._bring_up_to_date(of_books, ("books", "book_changes", "coverage"), first, last)
-        self._bring_up_to_date(of_books, ("gaps",), first, None)
-        connection = self._connect()
-        try:
-            known = views.view_names(connection, self.root, self._master_url)
-            for table in ("books", "book_changes"):
-                views.view_rows(connection, self.root, table, first, last)
-            views.view_plain(connection, self.root, "coverage", at, last)
-            views.view_gaps(connection, self.root, first, last, is_named=True)
-            return find(connection, token_of(connection, self.root, known, token, outcome), at, exact=exact)
-        finally:
-            connection.close()
+        [(_, book)] = self._books([(token, at)], outcome)
+        return book if book is None or exact else book.as_floats()
 
     def books_at(
         self,
@@ -506,7 +494,7 @@ class Archive:
         if not requests:
             return []
         times = [at for _, at in requests]
-        first, last = min(times) - DAY, max(times) + 1000
+        first, last = min(times) - DAY, max(times) + 1000  # a book is written at least once a segment
         of_books = sorted(feeds_with("books"))
         self._bring_up_to_date(of_books, ("books", "book_changes", "coverage"), first, last)
         self._bring_up_to_date(of_books, ("gaps",), first, None)
@@ -688,16 +676,7 @@ class Archive:
         first: int | None,
         last: int | None,
     ) -> None:
-        requested = set(wanted)
-        present = [f"{venue}/{feed}" for venue, feed in feeds(self.root) if (venue, feed) in requested]
-        if not present:
-            return
-        done = normalize(
-            self.root, present, first, last, tables=tables, upgrade=False, master_url=self._master_url
-        )
-        if done.failed:
-            path, why = next(iter(done.failed.items()))
-            raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+        done = bring_up_to_date(self.root, set(wanted), tables, first, last, master_url=self._master_url)
         if done.former and not self._is_former_reported:
             self._is_former_reported = True
             warnings.warn(
