@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from marketarchive.research.book_at import BookAt, Level
 from marketarchive.research.engine import text
+from marketarchive.research.tables.closed_gaps import stands
 from marketarchive.research.tables.gap_scope import concerns
 from marketarchive.research.tables.soundness import SOUND
 from marketarchive.research.views import sql_list
@@ -362,9 +363,11 @@ def _gaps_of(
     names = ", ".join(text(base[name]) for name in ("slug", "market", "token") if base[name] is not None)
     on = "NULL" if of is None else text(of)
     is_concerned = concerns(text(base["venue"]), text(base["feed"]), f"[{names}]", on)
+    is_concerned += f" AND {stands(f'[{names}]')}"
     found: list[dict[str, Any]] = (
         connection.sql(
-            f"""SELECT * FROM gaps WHERE run = {text(base["run"])} AND {is_concerned}
+            f"""SELECT * EXCLUDE (closed_for, open_for) FROM gaps
+            WHERE run = {text(base["run"])} AND {is_concerned}
             ORDER BY "from", seq"""
         )
         .to_arrow_table()

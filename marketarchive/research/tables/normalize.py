@@ -23,6 +23,7 @@ from marketarchive.research.tables.partitions import (
     stamp_of,
     with_needs,
 )
+from marketarchive.research.tables.simultaneous import simultaneous
 from marketarchive.research.tables.workers import WORTH_BYTES, cores, do_all
 from marketarchive.times import iso
 
@@ -126,6 +127,27 @@ def bring_up_to_date(
     for path, why in done.failed.items():
         raise ArchiveError(f"{path} cannot be brought up to date: {why}")
     return done
+
+
+def bring_gaps_up_to_date(
+    root: Path,
+    wanted: Collection[tuple[str, str]] | None,
+    since: int | None = None,
+    until: int | None = None,
+    *,
+    master_url: str | None = None,
+) -> set[tuple[str, str]]:
+    """Bring up to date what `views.close_gaps` needs, and return the feeds that two runs recorded at once.
+
+    They are the gaps received from `since` on, since a crash is noticed long after it, and where another
+    recorder may have closed them the coverage until `until`. As `bring_up_to_date`.
+    """
+    bring_up_to_date(root, wanted, ("gaps",), since, master_url=master_url)
+    found = simultaneous(root, since, until)
+    if wanted is not None:
+        found &= set(wanted)
+    bring_up_to_date(root, found, ("coverage",), since, until, master_url=master_url)
+    return found
 
 
 def _normalize(
