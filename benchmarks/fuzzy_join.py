@@ -46,12 +46,12 @@ def run() -> Result:
     alerts, true = _alerts(random, markets)
     always = [_always(each) for each in markets]
     titles = [market.titles[0] for market in markets]
-    asked = [alert.title or "" for alert in alerts]
+    requested = [alert.title or "" for alert in alerts]
     joins: list[WhaleJoin] = []
     places: list[list[int]] = []
     mine, theirs, times = pairs(
         lambda: joins.append(join_alerts(alerts, markets)),
-        lambda: places.append(_plain(asked, titles)),
+        lambda: places.append(_plain(requested, titles)),
         ROUNDS,
     )
     started = time.perf_counter()
@@ -82,10 +82,10 @@ def run() -> Result:
     )
 
 
-def _plain(asked: list[str], titles: list[str]) -> list[int]:
+def _plain(requested: list[str], titles: list[str]) -> list[int]:
     """Return the place of the best title of each that is asked, -1 below the threshold."""
     choices, queries = (
-        [" ".join(sorted(default_process(each).split())) for each in s] for s in (titles, asked)
+        [" ".join(sorted(default_process(each).split())) for each in s] for s in (titles, requested)
     )
     found: list[int] = []
     for start in range(0, len(queries), STRIPE):

@@ -155,7 +155,7 @@ def _lags(answers: list[dict[str, Any]], served: list[dict[str, Any]], speed: fl
     """Milliseconds of the wall; answers are found again by the digest of their bodies."""
     sent = {line["sha256"]: line["simulated_ns"] for line in served if line.get("sha256")}
     received = ((from_iso(line["collected_at_utc"]), sent[line["sha256"]]) for line in answers)
-    return [(at - asked) * 1000 / SECOND / speed for at, asked in received]
+    return [(at - requested) * 1000 / SECOND / speed for at, requested in received]
 
 
 def _lines(out: Path) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from marketarchive.archive.run import RunArchive
 from marketarchive.archive.writer import ArchiveWriter
 from marketarchive.clock import Instant, RealClock
 from marketarchive.items import Response
-from marketarchive.simulator.messages import Asked
+from marketarchive.simulator.messages import SimRequest
 from marketarchive.simulator.perps_world import Candle, PerpsWorld
 from marketarchive.times import SECOND, from_iso, to_ms
 from marketarchive.venues import venues
@@ -180,8 +180,8 @@ class _Recording:
         name, seq = self._venue.name, self._run.next_seq(self._venue.name, FEED)
         url = urlsplit(query.url)
         params = tuple((key, str(value)) for key, value in query.params.items())
-        asked = Asked(query.endpoint.method, url.netloc, url.path, params, query.body or b"")
-        reply = self._simulated.answer(asked, NOW)
+        request = SimRequest(query.endpoint.method, url.netloc, url.path, params, query.body or b"")
+        reply = self._simulated.answer(request, NOW)
         at = NOW + seq * 1000
         self._run.write(
             Response(

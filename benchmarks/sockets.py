@@ -42,7 +42,7 @@ class Count(NamedTuple):
 
     frames: int
     payload_bytes: int
-    asked_s: float
+    requested_s: float
     done_s: float
 
 
@@ -100,11 +100,11 @@ async def _picows(url: str) -> Count:
             self.size += len(payload)
 
     transport, listener = await picows.ws_connect(Listener, url)
-    asked = time.perf_counter()
+    requested = time.perf_counter()
     transport.send(picows.WSMsgType.TEXT, b"go")
     await transport.wait_disconnected()
     assert isinstance(listener, Listener)
-    return Count(listener.frames, listener.size, asked, time.perf_counter())
+    return Count(listener.frames, listener.size, requested, time.perf_counter())
 
 
 async def _picows_websockets(url: str) -> Count:
@@ -112,38 +112,38 @@ async def _picows_websockets(url: str) -> Count:
     async with picows.websockets.connect(
         url, compression=None, ping_interval=None, max_queue=1024, proxy=None
     ) as connection:
-        asked = time.perf_counter()
+        requested = time.perf_counter()
         await connection.send("go")
         with contextlib.suppress(picows.websockets.ConnectionClosedOK):
             while True:
                 payload = await connection.recv(decode=False)
                 frames += 1
                 size += len(payload)
-        return Count(frames, size, asked, time.perf_counter())
+        return Count(frames, size, requested, time.perf_counter())
 
 
 async def _websockets(url: str) -> Count:
     frames = size = 0
     async with connect(url, compression=None, ping_interval=None, max_queue=1024, proxy=None) as connection:
-        asked = time.perf_counter()
+        requested = time.perf_counter()
         await connection.send("go")
         with contextlib.suppress(ConnectionClosedOK):
             while True:
                 payload = await connection.recv(decode=False)
                 frames += 1
                 size += len(payload)
-        return Count(frames, size, asked, time.perf_counter())
+        return Count(frames, size, requested, time.perf_counter())
 
 
 async def _aiohttp(url: str) -> Count:
     frames = size = 0
     async with aiohttp.ClientSession() as session, session.ws_connect(url, decode_text=False) as connection:
-        asked = time.perf_counter()
+        requested = time.perf_counter()
         await connection.send_str("go")
         async for message in connection:
             frames += 1
             size += len(message.data)
-        return Count(frames, size, asked, time.perf_counter())
+        return Count(frames, size, requested, time.perf_counter())
 
 
 LIBRARIES: dict[str, Callable[[str], Coroutine[Any, Any, Count]]] = {
@@ -165,7 +165,7 @@ def _in_turns(url: str, payload_bytes: int) -> dict[str, list[Taken]]:
             count = asyncio.run(receive(url))
             cpu = time.process_time() - cpu
             assert (count.frames, count.payload_bytes) == (FRAMES, payload_bytes), (name, count)
-            taken[name].append(Taken(count.done_s - count.asked_s, cpu))
+            taken[name].append(Taken(count.done_s - count.requested_s, cpu))
     gc.unfreeze()
     return taken
 

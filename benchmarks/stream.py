@@ -63,7 +63,7 @@ def run() -> Result:
                 for name, receive in LIBRARIES.items():
                     count = asyncio.run(receive(url))
                     assert count.frames == FRAMES
-                    bare[name].append(count.done_s - count.asked_s)
+                    bare[name].append(count.done_s - count.requested_s)
         checked = _checked(folder)
     finally:
         gc.unfreeze()

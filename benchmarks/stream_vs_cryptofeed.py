@@ -92,7 +92,7 @@ def _captured(port: int, folder: Path, payloads: list[bytes]) -> float:
 
 
 def _version() -> str:
-    asked = "import importlib.metadata as m; print(m.version('cryptofeed'))"
+    script = "import importlib.metadata as m; print(m.version('cryptofeed'))"
     return subprocess.run(
-        [PYTHON, "-E", "-c", asked], stdout=subprocess.PIPE, text=True, check=True
+        [PYTHON, "-E", "-c", script], stdout=subprocess.PIPE, text=True, check=True
     ).stdout.strip()

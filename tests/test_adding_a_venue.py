@@ -115,8 +115,8 @@ def test_rows_say_what_was_and_was_not_observed(checkout: Checkout, recorded: Pa
     assert len(rows) == 60
     observed = [row for row in rows if row["is_observed"]]
     assert 40 <= len(observed) < 60
-    asked = [row for row in observed if row["asset"] == "BTC"]
-    spans = [(row["timestamp"][:19], row["received_at"][:19]) for row in asked]
+    requested = [row for row in observed if row["asset"] == "BTC"]
+    spans = [(row["timestamp"][:19], row["received_at"][:19]) for row in requested]
     truth = checkout.ask(
         "import json; from marketarchive.simulator.acme import simulated\n"
         "from marketarchive.times import SECOND, from_iso\n"
@@ -124,7 +124,7 @@ def test_rows_say_what_was_and_was_not_observed(checkout: Checkout, recorded: Pa
         "book = lambda at: simulated(1).book('BTC-USD', at)\n"
         "print(json.dumps([[book(at) for at in range(a, b + 1, SECOND)] for a, b in spans]))"
     )
-    for row, books in zip(asked, truth, strict=True):  # of one second from its request to its receipt
+    for row, books in zip(requested, truth, strict=True):  # of one second from its request to its receipt
         best = [(float(book["bids"][0][0]), float(book["asks"][0][0])) for book in books]
         assert (row["bid"], row["ask"]) in best
 
@@ -198,13 +198,13 @@ VENUE = replace(VENUE, judge=judge, headers=sign)
 """
 STRICT = """
 class Strict(Acme):
-    def answer(self, asked: Asked, now_ns: int) -> Reply:
-        symbol, _, second = asked.headers.get("x-acme-signed", "").partition(" ")
-        if symbol != asked.first("symbol") or abs(int(second or 0) - now_ns // SECOND) > 1:
+    def answer(self, request: SimRequest, now_ns: int) -> Reply:
+        symbol, _, second = request.headers.get("x-acme-signed", "").partition(" ")
+        if symbol != request.first("symbol") or abs(int(second or 0) - now_ns // SECOND) > 1:
             return json_reply({"error": "not signed"}, 401)
         if now_ns // SECOND % 7 == 0:
             return json_reply({"code": 10006})
-        return super().answer(asked, now_ns)
+        return super().answer(request, now_ns)
 
 
 def simulated(seed: int) -> Strict:

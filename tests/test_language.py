@@ -24,7 +24,9 @@ NO_VERBS = QUESTIONS | set(
     )
 )
 """No docstring of a function or method, properties among them, begins with one: it begins with a verb."""
-BANNED = frozenset(("told", "untold", "heard", "outbox", "salvage", "tally", "doubt", "hole", "holes"))
+BANNED = frozenset(
+    ("told", "untold", "heard", "outbox", "salvage", "tally", "doubt", "hole", "holes", "asked", "asking")
+)
 """Words that no class, function, variable, attribute, parameter or module has in its name."""
 
 

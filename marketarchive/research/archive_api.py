@@ -516,9 +516,9 @@ class Archive:
                 name: token_of(connection, self.root, known, name, outcome)
                 for name in dict.fromkeys(name for name, _ in requests)
             }
-            asked = [(tokens[name], at) for name, at in requests]
-            found = dict(books_of(connection, asked))
-            return [(token, found[place]) for place, (token, _) in enumerate(asked)]
+            wanted = [(tokens[name], at) for name, at in requests]
+            found = dict(books_of(connection, wanted))
+            return [(token, found[place]) for place, (token, _) in enumerate(wanted)]
         finally:
             connection.close()
 

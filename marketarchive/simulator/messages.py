@@ -12,7 +12,7 @@ from marketarchive.simulator.sockets import SimSession
 
 
 @dataclass(frozen=True)
-class Asked:
+class SimRequest:
     """One request as a venue sees it: `/HOST/PATH` taken apart."""
 
     method: str
@@ -59,12 +59,12 @@ class SimulatedVenue(Protocol):
 
     hosts: frozenset[str]
 
-    def answer(self, asked: Asked, now_ns: int) -> Reply: ...
+    def answer(self, request: SimRequest, now_ns: int) -> Reply: ...
 
-    def limit(self, asked: Asked) -> tuple[str, int] | Bucket:
+    def limit(self, request: SimRequest) -> tuple[str, int] | Bucket:
         """Return the documented limit of a request: (class, requests per 10 s), or a bucket."""
 
-    def connect(self, asked: Asked, number: int, now_ns: int) -> SimSession | Reply | None:
+    def connect(self, request: SimRequest, number: int, now_ns: int) -> SimSession | Reply | None:
         """Return the venue's side of a socket, the run's `number`-th; a refusal; None for no socket."""
 
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:

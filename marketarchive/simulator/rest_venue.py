@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from marketarchive.simulator.messages import Asked
+from marketarchive.simulator.messages import SimRequest
 from marketarchive.simulator.sockets import SimSession
 
 
 class SimRestVenue:
     """Base of a venue that answers requests alone, and leaves no truth of frames."""
 
-    def connect(self, asked: Asked, number: int, now_ns: int) -> SimSession | None:
+    def connect(self, request: SimRequest, number: int, now_ns: int) -> SimSession | None:
         """Return None: nothing is sent on sockets."""
-        del asked, number, now_ns
+        del request, number, now_ns
         return None
 
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:

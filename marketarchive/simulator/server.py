@@ -30,10 +30,10 @@ from marketarchive.simulator.connections import ServedConnection
 from marketarchive.simulator.faults import ON_ACCEPT, ON_UPGRADE, Fault, read_faults
 from marketarchive.simulator.limits import Limits
 from marketarchive.simulator.messages import (
-    Asked,
     Bucket,
     CatalogVenue,
     Reply,
+    SimRequest,
     SimulatedVenue,
     json_reply,
 )
@@ -135,18 +135,18 @@ class Server:
 
     # --- the simulator's own routes ----------------------------------------------------------------------
 
-    async def _get_clock(self, request: web.Request) -> web.Response:
+    async def _get_clock(self, incoming: web.Request) -> web.Response:
         """Tell where the time page lies, and the present anchor."""
-        del request
+        del incoming
         anchor = self.page.anchor()
         reported = {"page": str(self.page.path), "monotonic_ns": anchor.monotonic_ns}
         reported |= {"simulated_ns": anchor.simulated_ns, "speed": anchor.speed, "speed_limit": anchor.limit}
         return _plain(json_reply(reported))
 
-    async def _tell_seconds(self, request: web.Request) -> web.WebSocketResponse:
+    async def _tell_seconds(self, incoming: web.Request) -> web.WebSocketResponse:
         """Tell a page in a browser of each simulated second, as its Unix ms, until either side ends."""
         socket = web.WebSocketResponse(timeout=0.5)
-        await socket.prepare(request)
+        await socket.prepare(incoming)
         turn = PageTurn()
         self._pace.pages.add(turn)
         telling = asyncio.create_task(self._tell(socket, turn))
@@ -170,8 +170,8 @@ class Server:
                 await socket.send_str(str(to_ms(second)))
             second = (self.clock.now_ns() // SECOND + 1) * SECOND
 
-    async def _get_status(self, request: web.Request) -> web.Response:
-        del request
+    async def _get_status(self, incoming: web.Request) -> web.Response:
+        del incoming
         counts = {"requests": self._requests, "connections": len(self._open)}
         return _plain(json_reply({**counts, **self._pace_reached()}))
 
@@ -183,21 +183,21 @@ class Server:
             "held_s": round(to_seconds(self._pace.held_ns), 3),
         }
 
-    async def _get_markets(self, request: web.Request) -> web.Response:
-        del request
+    async def _get_markets(self, incoming: web.Request) -> web.Response:
+        del incoming
         return _plain(json_reply(self._markets()))
 
-    async def _get_faults(self, request: web.Request) -> web.Response:
-        del request
+    async def _get_faults(self, incoming: web.Request) -> web.Response:
+        del incoming
         listed = [
             {"kind": fault.kind, "route": fault.route, "seen": fault.seen, "hits": fault.hits}
             for fault in self._faults
         ]
         return _plain(json_reply(listed))
 
-    async def _post_faults(self, request: web.Request) -> web.Response:
+    async def _post_faults(self, incoming: web.Request) -> web.Response:
         try:
-            self._faults = read_faults(await request.read(), "POST /_faults")
+            self._faults = read_faults(await incoming.read(), "POST /_faults")
         except ConfigurationError as error:
             return _plain(json_reply({"error": str(error)}, 400))
         return _plain(json_reply({"faults": len(self._faults)}))
@@ -214,72 +214,74 @@ class Server:
 
     # --- the venues' routes ------------------------------------------------------------------------------
 
-    async def _serve(self, request: web.Request) -> web.StreamResponse:
+    async def _serve(self, incoming: web.Request) -> web.StreamResponse:
         self._requests += 1
-        host, path = self._place(request)
-        asked = Asked(
-            method=request.method,
+        host, path = self._place(incoming)
+        request = SimRequest(
+            method=incoming.method,
             host=host,
             path=path,
-            query=tuple(parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True)),
-            body=await request.read(),
-            headers={name.lower(): value for name, value in request.headers.items()},
+            query=tuple(parse_qsl(incoming.rel_url.raw_query_string, keep_blank_values=True)),
+            body=await incoming.read(),
+            headers={name.lower(): value for name, value in incoming.headers.items()},
         )
-        is_upgrade = request.headers.get("Upgrade", "").lower() == "websocket"
+        is_upgrade = incoming.headers.get("Upgrade", "").lower() == "websocket"
         now = shown = self.clock.now_ns()
         elapsed_s = to_seconds(now - self.start_ns)
-        route = _route(asked)
+        route = _route(request)
         hit = [
             each
             for each in self._faults
             if (each.kind in ON_UPGRADE if is_upgrade else not each.is_for_sockets)
-            and each.is_due(asked.method, route, elapsed_s, request.rel_url.raw_query_string)
+            and each.is_due(request.method, route, elapsed_s, incoming.rel_url.raw_query_string)
         ]
         if is_upgrade and {each.kind for each in hit} <= ON_ACCEPT:
-            return await self._connect(request, asked, hit)
+            return await self._connect(incoming, request, hit)
         for fault in hit:
             if fault.kind == "clock_step":
                 shown += from_seconds(fault.options["seconds"])
             if fault.is_of_venue:
                 fault.since_ns = now if fault.since_ns is None else fault.since_ns
         ordered = {each.kind: {**each.options, "since_ns": each.since_ns} for each in hit if each.is_of_venue}
-        asked = replace(asked, faults=ordered)
-        reply = self._answer(asked, request, now, shown)
-        cursor = asked.first("after_cursor") or asked.first("next_cursor")
+        request = replace(request, faults=ordered)
+        reply = self._answer(request, incoming, now, shown)
+        cursor = request.first("after_cursor") or request.first("next_cursor")
         for fault in hit:
-            reply = change(reply, fault, cursor, asked.host)
-        return await self._send(request, asked, reply, hit, now, shown)
+            reply = change(reply, fault, cursor, request.host)
+        return await self._send(incoming, request, reply, hit, now, shown)
 
-    def _place(self, request: web.Request) -> tuple[str, str]:
+    def _place(self, incoming: web.Request) -> tuple[str, str]:
         """Return (host, path); what a page requests from its root belongs to the host of the page."""
-        host, path = request.match_info["host"], "/" + request.match_info.get("path", "")
-        page = _PAGE_OF.match(request.headers.get("Referer", ""))
+        host, path = incoming.match_info["host"], "/" + incoming.match_info.get("path", "")
+        page = _PAGE_OF.match(incoming.headers.get("Referer", ""))
         if host in self._venues or page is None or page[1] not in self._venues:
             return host, path
-        return page[1], request.path
+        return page[1], incoming.path
 
-    async def _connect(self, request: web.Request, asked: Asked, hit: list[Fault]) -> web.StreamResponse:
+    async def _connect(
+        self, incoming: web.Request, request: SimRequest, hit: list[Fault]
+    ) -> web.StreamResponse:
         """Open a socket and serve it until it ends."""
         for fault in hit:
             if fault.kind == "latency":
                 await asyncio.sleep(fault.options["seconds"])
-        venue = self._venues.get(asked.host)
+        venue = self._venues.get(request.host)
         number = self._connections + 1
-        session = None if venue is None else venue.connect(asked, number, self.clock.now_ns())
+        session = None if venue is None else venue.connect(request, number, self.clock.now_ns())
         if isinstance(session, Reply):
             now = self.clock.now_ns()
-            return await self._send(request, asked, session, hit, now, now)
-        if session is None or request.transport is None:
-            return _plain(json_reply({"error": f"no socket at {_route(asked)} is simulated"}, 404))
+            return await self._send(incoming, request, session, hit, now, now)
+        if session is None or incoming.transport is None:
+            return _plain(json_reply({"error": f"no socket at {_route(request)} is simulated"}, 404))
         self._connections = number
         socket = web.WebSocketResponse(autoclose=False, autoping=False, compress=False)
-        await socket.prepare(request)
+        await socket.prepare(incoming)
         connection = ServedConnection(
             number,
-            f"wss://{_route(asked)}",
+            f"wss://{_route(request)}",
             session,
             socket,
-            request.transport,
+            incoming.transport,
             self.clock,
             lambda: self._faults,
             self._truth,
@@ -304,22 +306,22 @@ class Server:
         for connection in connections:
             await connection.ended.wait()  # each ends within its own bound
 
-    def _answer(self, asked: Asked, request: web.Request, now: int, shown: int) -> Reply:
+    def _answer(self, request: SimRequest, incoming: web.Request, now: int, shown: int) -> Reply:
         """Return the response; `shown` is the venue's own clock, which a fault may have moved."""
-        venue = self._venues.get(asked.host)
+        venue = self._venues.get(request.host)
         if venue is None:
-            return json_reply({"error": f"no venue {asked.host} is simulated"}, 404)
-        if _LIBRARY_DEFAULT.match(request.headers.get("User-Agent", "")):
+            return json_reply({"error": f"no venue {request.host} is simulated"}, 404)
+        if _LIBRARY_DEFAULT.match(incoming.headers.get("User-Agent", "")):
             return _BLOCKED
-        limit = venue.limit(asked)
+        limit = venue.limit(request)
         if isinstance(limit, Bucket):
-            return venue.answer(asked, shown) if self._limits.take(limit, now) else limit.refusal
+            return venue.answer(request, shown) if self._limits.take(limit, now) else limit.refusal
         if wait := self._limits.wait(*limit, now):
             return Reply(b"error code: 1015", 429, "text/plain; charset=UTF-8", {"Retry-After": str(wait)})
-        return venue.answer(asked, shown)
+        return venue.answer(request, shown)
 
     async def _send(
-        self, request: web.Request, asked: Asked, reply: Reply, hit: list[Fault], now: int, shown: int
+        self, incoming: web.Request, request: SimRequest, reply: Reply, hit: list[Fault], now: int, shown: int
     ) -> web.StreamResponse:
         names = [fault.kind for fault in hit]
         on_the_way = {fault.kind: fault for fault in hit}
@@ -327,10 +329,10 @@ class Server:
             await asyncio.sleep(latency.options["seconds"])
         dropped = on_the_way.get("drop")
         if "hang" in on_the_way or (dropped and dropped.options["at"] == "start"):
-            self._note(now, asked, None, None, names, whole=False)
+            self._note(now, request, None, None, names, whole=False)
             if dropped is None:
                 await asyncio.Event().wait()  # until the client, or the server, gives up
-            return _cut_off(request)
+            return _cut_off(incoming)
         headers = {
             "Date": formatdate(to_seconds(shown), usegmt=True),
             "Server": "cloudflare",
@@ -341,22 +343,22 @@ class Server:
             packed = _gzip(body)
             body, is_whole = packed[: len(packed) // 2] + b"\0" * 8, False
             headers["Content-Encoding"] = "gzip"
-        elif "gzip" in request.headers.get("Accept-Encoding", "") and len(body) > 200:
+        elif "gzip" in incoming.headers.get("Accept-Encoding", "") and len(body) > 200:
             body = _gzip(body)
             headers["Content-Encoding"] = "gzip"
             headers["Vary"] = "Accept-Encoding"
         headers["Content-Type"] = reply.content_type
         truncated = on_the_way.get("truncate")
         if dropped or (truncated and truncated.options["how"] == "length"):
-            self._note(now, asked, reply.status, None, names, whole=False)
-            return await _send_part(request, reply.status, headers, body, abort=dropped is not None)
-        self._note(now, asked, reply.status, reply.body if is_whole else None, names, whole=is_whole)
+            self._note(now, request, reply.status, None, names, whole=False)
+            return await _send_part(incoming, reply.status, headers, body, abort=dropped is not None)
+        self._note(now, request, reply.status, reply.body if is_whole else None, names, whole=is_whole)
         return web.Response(status=reply.status, body=body, headers=headers)
 
     def _note(
         self,
         now: int,
-        asked: Asked,
+        request: SimRequest,
         status: int | None,
         body: bytes | None,
         faults: list[str],
@@ -364,7 +366,7 @@ class Server:
         whole: bool,
     ) -> None:
         if self._truth is not None:
-            self._truth.served(now, asked, status, body, faults, whole=whole)
+            self._truth.served(now, request, status, body, faults, whole=whole)
 
 
 def _truth(folder: Path) -> Truth:
@@ -377,9 +379,9 @@ def _truth(folder: Path) -> Truth:
         ) from error
 
 
-def _route(asked: Asked) -> str:
+def _route(request: SimRequest) -> str:
     """Return HOST/PATH; HOST alone for the root."""
-    return f"{asked.host}{asked.path}".rstrip("/")
+    return f"{request.host}{request.path}".rstrip("/")
 
 
 def _plain(reply: Reply) -> web.Response:
@@ -392,26 +394,26 @@ def _gzip(body: bytes) -> bytes:
     return packer.compress(body) + finished(packer)
 
 
-def _cut_off(request: web.Request) -> web.Response:
-    if request.transport is not None:
-        request.transport.abort()
+def _cut_off(incoming: web.Request) -> web.Response:
+    if incoming.transport is not None:
+        incoming.transport.abort()
     return web.Response()
 
 
 async def _send_part(
-    request: web.Request, status: int, headers: dict[str, str], body: bytes, *, abort: bool
+    incoming: web.Request, status: int, headers: dict[str, str], body: bytes, *, abort: bool
 ) -> web.StreamResponse:
     """Send half of the body under a Content-Length of the whole, then end the connection."""
     response = web.StreamResponse(status=status, headers=headers)
     response.content_length = len(body)
     response.force_close()
-    await response.prepare(request)
+    await response.prepare(incoming)
     await response.write(body[: len(body) // 2])
-    if request.transport is not None:
+    if incoming.transport is not None:
         if abort:
-            request.transport.abort()
+            incoming.transport.abort()
         else:
-            request.transport.close()
+            incoming.transport.close()
     return response
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from marketarchive.simulator.messages import Asked
+from marketarchive.simulator.messages import SimRequest
 from marketarchive.simulator.sockets import Frame
 from marketarchive.simulator.whales import WhaleFiles
 
@@ -36,7 +36,7 @@ class Truth:
     def served(
         self,
         now_ns: int,
-        asked: Asked,
+        request: SimRequest,
         status: int | None,
         body: bytes | None,
         faults: list[str],
@@ -52,9 +52,9 @@ class Truth:
         line = {
             "n": self._count,
             "simulated_ns": now_ns,
-            "method": asked.method,
-            "url": f"https://{asked.host}{asked.path}",
-            "query": asked.query,
+            "method": request.method,
+            "url": f"https://{request.host}{request.path}",
+            "query": request.query,
             "status": status,
             "bytes": None if body is None else len(body),
             "sha256": None if body is None else hashlib.sha256(body).hexdigest(),

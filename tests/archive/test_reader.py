@@ -137,7 +137,7 @@ def test_messages_carry_where_they_come_from(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "canonical"),
+    ("requested", "canonical"),
     [
         ("http://127.0.0.1:8900/clob.polymarket.com/book", "https://clob.polymarket.com/book"),
         ("http://localhost:1/a.b/c?d=e", "https://a.b/c?d=e"),
@@ -149,8 +149,8 @@ def test_messages_carry_where_they_come_from(tmp_path: Path) -> None:
         ("", ""),
     ],
 )
-def test_the_simulators_prefix_is_taken_off(asked: str, canonical: str) -> None:
-    assert canonical_url(asked) == canonical
+def test_the_simulators_prefix_is_taken_off(requested: str, canonical: str) -> None:
+    assert canonical_url(requested) == canonical
 
 
 def test_selection_by_venue_feed_and_time(tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def test_what_is_not_enabled_is_left_out(tmp_path: Path, text: str, found: dict[
 
 
 @pytest.mark.parametrize(
-    ("real", "asked"),
+    ("real", "requested"),
     [
         ("https://clob.polymarket.com/book", "https://mirror.example/clob/book"),
         ("https://clob.polymarket.com", "https://mirror.example/clob"),
@@ -177,9 +177,9 @@ def test_what_is_not_enabled_is_left_out(tmp_path: Path, text: str, found: dict[
         ("https://gamma-api.polymarket.com/markets", "https://gamma-api.polymarket.com/markets"),
     ],
 )
-def test_what_follows_an_address_follows_what_stands_in_its_place(real: str, asked: str) -> None:
+def test_what_follows_an_address_follows_what_stands_in_its_place(real: str, requested: str) -> None:
     settings = project_settings(POLYMARKET_BASE_URL="https://mirror.example/clob/")
-    assert replaced(real, stand_ins(settings)) == asked
+    assert replaced(real, stand_ins(settings)) == requested
 
 
 def test_in_a_simulation_only_the_simulator_is_asked() -> None:

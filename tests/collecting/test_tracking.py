@@ -63,8 +63,8 @@ async def test_without_a_bound_all_that_is_listed_is(given: dict[str, Any], tmp_
 
 
 def test_the_bound_is_the_venues_parameter() -> None:
-    asked = queries.rounds("1", closed=False, ends_until_ns=1_795_168_800 * SECOND)
-    assert asked.params["end_date_max"] == "2026-11-20T10:00:00Z"
+    requested = queries.rounds("1", closed=False, ends_until_ns=1_795_168_800 * SECOND)
+    assert requested.params["end_date_max"] == "2026-11-20T10:00:00Z"
     assert "end_date_max" not in queries.rounds("1", closed=False).params
 
 

@@ -27,10 +27,10 @@ class Trades(PolymarketTrades):
     """What it asks is answered by the test."""
 
     def submit(self, ask: PendingRequest) -> None:
-        self.asked.append(ask)
+        self.requested.append(ask)
 
     async def look_up(self) -> None:
-        self.asked: list[PendingRequest] = []
+        self.requested: list[PendingRequest] = []
 
     def tick(self, *markets: Market) -> PendingRequest:
         """The one question of a tick at which these are tracked."""
@@ -41,14 +41,14 @@ class Trades(PolymarketTrades):
         """Return all questions after a tick at which these are tracked."""
         self.tracked = {each.market_id: each for each in markets}
         assert not list(self.due(self.run.clock.now_ns()))
-        return list(self.asked)
+        return list(self.requested)
 
     def answer(self, *times_s: int, more: bool = False, to: PendingRequest | None = None) -> None:
         """A page with trades of these times, newest first, to the only question or to one of several."""
         if to is None:
-            [to] = self.asked
+            [to] = self.requested
         ask = to
-        self.asked.remove(ask)
+        self.requested.remove(ask)
         trades = [
             AnsweredTrade(
                 "0xa", "1", "BUY", Decimal("0.5"), Decimal(1), at, f"0x{len(times_s)}{place}{at}", 1
@@ -68,7 +68,7 @@ async def trading(folder: Path, ahead_s: int = 0) -> AsyncIterator[Trades]:
         yield spider
 
 
-def asked_markets(ask: PendingRequest) -> tuple[str, ...]:
+def requested_markets(ask: PendingRequest) -> tuple[str, ...]:
     assert ask.scope is not None
     return ask.scope.subjects
 
@@ -83,9 +83,9 @@ async def test_a_walk_reaches_what_was_read_before_whatever_our_clock_says(
         spider.answer(VENUE_S - 5, VENUE_S - 500)
         spider.tick(one)
         spider.answer(VENUE_S + 300, VENUE_S + 10, more=True)
-        assert spider.asked, "the first page does not reach what was read before"
+        assert spider.requested, "the first page does not reach what was read before"
         spider.answer(VENUE_S - 6, VENUE_S - 5 - LATE_S, VENUE_S - 500, more=True)
-        assert not spider.asked
+        assert not spider.requested
 
 
 async def test_a_clock_that_is_behind_costs_pages_only(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ async def test_a_clock_that_is_behind_costs_pages_only(tmp_path: Path) -> None:
         spider.answer(VENUE_S - 5)
         spider.tick(market(0, "0xa"))
         spider.answer(VENUE_S, VENUE_S - 3000, more=True)
-        assert spider.asked
+        assert spider.requested
 
 
 async def test_what_nobody_trades_is_not_walked_for_ever(tmp_path: Path) -> None:
@@ -103,10 +103,10 @@ async def test_what_nobody_trades_is_not_walked_for_ever(tmp_path: Path) -> None
         spider.tick(market(0, "0xa"))
         spider.answer()
         for _ in range(2):  # the second time the last walk is too young for what is listed late
-            assert asked_markets(spider.tick()) == ("0xa",)
+            assert requested_markets(spider.tick()) == ("0xa",)
             spider.answer()
         step_clock(spider, LATE_S)
-        assert asked_markets(spider.tick()) == ("0xa",)
+        assert requested_markets(spider.tick()) == ("0xa",)
         spider.answer()
         for _ in range(2):  # nor once it is forgotten
             assert spider.tick_all() == []
@@ -126,7 +126,7 @@ async def test_what_is_tracked_again_after_its_end_is_read_from_its_first_trade(
         assert spider.tick_all() == []
         spider.tick(one)
         spider.answer(VENUE_S - 5, VENUE_S - 5 - LATE_S - 1, more=True)
-        assert spider.asked, "the first page does not reach the first trade"
+        assert spider.requested, "the first page does not reach the first trade"
 
 
 async def test_a_walk_with_others_takes_nothing_back(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ async def test_a_walk_with_others_takes_nothing_back(tmp_path: Path) -> None:
         spider.tick(one)
         spider.answer()
         ask = spider.tick(one)
-        assert asked_markets(ask) == ("0xa",)
+        assert requested_markets(ask) == ("0xa",)
         assert ask.from_ns == read * SECOND
 
 

@@ -656,12 +656,12 @@ async def test_a_handshake_answered_after_it_was_given_up_opens_nothing(
     monkeypatch: pytest.MonkeyPatch, *, is_cancelled: bool
 ) -> None:
     monkeypatch.setattr(websocket, "CONNECT_S", 0.3)
-    asked, given_up, left = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    requested, given_up, left = asyncio.Event(), asyncio.Event(), asyncio.Event()
     said: list[bytes] = []
 
     async def behave(client: Peer) -> None:
         reading = client.reader
-        asked.set()
+        requested.set()
         await given_up.wait()
         try:
             await client.accept(frame(TEXT, b"too late"))
@@ -673,7 +673,7 @@ async def test_a_handshake_answered_after_it_was_given_up_opens_nothing(
     listener = Listener("subscribe")
     async with peer(behave) as url:
         trying = asyncio.ensure_future(attempt(url, listener))
-        await asked.wait()
+        await requested.wait()
         if is_cancelled:
             trying.cancel()
             with pytest.raises(asyncio.CancelledError):

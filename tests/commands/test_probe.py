@@ -296,7 +296,7 @@ def test_ended_by_a_signal_it_seals_and_reports_nothing(venue: Simulator, tmp_pa
     )
     try:
         until(lambda: list(tmp_path.glob("manifests/polymarket_probe-*.lock")))
-        until(lambda: asked_for_the_time(venue))
+        until(lambda: requested_the_time(venue))
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=300)
     finally:
@@ -309,7 +309,7 @@ def test_ended_by_a_signal_it_seals_and_reports_nothing(venue: Simulator, tmp_pa
     assert command("verify", tmp_path).returncode == 0
 
 
-def asked_for_the_time(venue: Simulator) -> bool:
+def requested_the_time(venue: Simulator) -> bool:
     """Whether the request that is held back has arrived."""
     with urllib.request.urlopen(f"{venue.url}/_faults", timeout=60) as answer:
         return bool(json.load(answer)[0]["hits"])

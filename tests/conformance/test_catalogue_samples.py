@@ -49,18 +49,18 @@ def received(query: Query, body: Any, feed: str = "markets") -> Received:
 
 
 def read(query: Query, body: Any) -> Parsed:
-    asked = received(query, body)
-    parsed = venues()[asked.venue].parse(asked)
+    requested = received(query, body)
+    parsed = venues()[requested.venue].parse(requested)
     assert parsed.errors == []
     return parsed
 
 
 def history(query: Query, body: Any) -> list[PriceHistoryRow]:
     """The rows of `price_history` that a backfill's answer becomes."""
-    asked = received(query, body, "backfill")
-    feed = venues()[asked.venue].feeds["backfill"]
+    requested = received(query, body, "backfill")
+    feed = venues()[requested.venue].feeds["backfill"]
     assert feed.rows is not None
-    made = feed.rows().rows(asked)
+    made = feed.rows().rows(requested)
     rows = [row for row in made if isinstance(row, PriceHistoryRow)]
     assert rows == made, "unreadable rows"
     return rows
@@ -211,10 +211,10 @@ def test_pages_of_kalshi_are_requested_as_they_were_recorded() -> None:
     first = of_kalshi.markets()
     for name, following in pairwise(walked):
         parsed = read(first, (SAMPLES / DEMO / f"{name}.json").read_bytes())
-        asked = urlsplit(document(f"{DEMO}/{following}.meta.json")["path"])
+        requested = urlsplit(document(f"{DEMO}/{following}.meta.json")["path"])
         query = venues()["kalshi"].next_page(first, parsed)
         assert query is not None
-        assert [query.params["cursor"]] == parse_qs(asked.query)["cursor"]
+        assert [query.params["cursor"]] == parse_qs(requested.query)["cursor"]
         assert {**query.params, "cursor": ""} == {**first.params, "cursor": ""}
 
 

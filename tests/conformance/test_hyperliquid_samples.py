@@ -58,9 +58,9 @@ def test_funding_up_to_an_end() -> None:
 
 
 def test_candles_of_a_thousand() -> None:
-    asked = queries.candles(Series("PEPE", KNOWN["PEPE"], "trade", 3600), YEAR)
+    requested = queries.candles(Series("PEPE", KNOWN["PEPE"], "trade", 3600), YEAR)
     first, *others = answered(
-        "hyperliquid", asked, sample("hyperliquid", "candleSnapshot_kPEPE_1h")
+        "hyperliquid", requested, sample("hyperliquid", "candleSnapshot_kPEPE_1h")
     ).statements
     assert row(first, "market", "asset", "source", "interval_s", "is_closed") == (
         "kPEPE", "PEPE", "trade", 3600, True,

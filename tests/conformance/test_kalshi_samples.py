@@ -26,7 +26,7 @@ from marketarchive.venues.kalshi.titles import stated_title
 from marketarchive.venues.market_messages import IndexMessage, QuoteMessage, TradeMessage
 from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.table_rows import BooksRow, TradesRow
-from tests.simulator.kalshi.asking import AT, json_of, venue
+from tests.simulator.kalshi.requesting import AT, json_of, venue
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "kalshi"
 DEMO, CRYPTO, PROBES = "rest-2026-06-demo", "rest-2026-08-17-prod-crypto", "rest-2026-08-probes"
@@ -110,15 +110,15 @@ def test_every_body_is_read_without_an_error(name: str) -> None:
 
 
 def test_no_two_markets_of_an_event_ask_the_same() -> None:
-    asked: dict[tuple[str | None, str | None], str] = {}
+    requested: dict[tuple[str | None, str | None], str] = {}
     for name in WHOLE:
         rows = {row["ticker"]: row for row in _rows_of(document(name))}
         for market in markets(read(name)):
             if (row := rows.get(market.market_id)) is not None:
                 assert stated_title(market.title, market.subtitle) == (row.get("title") or None)
-            same = asked.setdefault((market.event_id, market.title), market.market_id)
+            same = requested.setdefault((market.event_id, market.title), market.market_id)
             assert same == market.market_id
-    assert len(asked) > 200
+    assert len(requested) > 200
 
 
 def _rows_of(part: Any) -> Iterator[dict[str, Any]]:
@@ -135,8 +135,8 @@ def test_pages_follow_one_another_and_a_garbage_cursor_is_the_first_again() -> N
     first, second, third = (read(f"{DEMO}/markets__page{number}.json") for number in (1, 2, 3))
     assert len({*first.keys, *second.keys, *third.keys}) == 15
     for page, name in ((first, "markets__page2"), (second, "markets__page3")):
-        asked = document(f"{DEMO}/{name}.meta.json")["path"]
-        assert asked.endswith(f"cursor={page.next_cursor}")
+        requested = document(f"{DEMO}/{name}.meta.json")["path"]
+        assert requested.endswith(f"cursor={page.next_cursor}")
     assert read(f"{DEMO}/markets__garbage_cursor.json").keys == first.keys
     assert read(f"{DEMO}/markets__single_filter_lastpage.json").next_cursor is None
     assert read(f"{NEWEST}/markets.json").next_cursor is None

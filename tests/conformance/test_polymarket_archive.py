@@ -82,10 +82,10 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(self.server.pages.get(f"{parts.path}?{cursor}", b'{"markets":[]}'))
 
     def do_POST(self) -> None:
-        asked = [
+        requested = [
             each["token_id"] for each in json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         ]
-        found = [self.server.books[token] for token in asked if token in self.server.books]
+        found = [self.server.books[token] for token in requested if token in self.server.books]
         self.answer(b"[" + b",".join(found) + b"]")
 
     def answer(self, body: bytes, status: int = 200, *, count: bool = True) -> None:

@@ -14,8 +14,8 @@ import pytest
 from marketarchive.simulator.chainlink.streams import BY_SLUG
 from marketarchive.times import SECOND, from_iso
 from tests.conformance.test_simulated_shapes import shape
-from tests.simulator.asking import NOW, json_of
-from tests.simulator.chainlink.asking import HISTORY, SPOT, ask, live, pages
+from tests.simulator.chainlink.requesting import HISTORY, SPOT, fetch, live, pages
+from tests.simulator.requesting import NOW, json_of
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "chainlink"
 
@@ -49,7 +49,7 @@ def test_answers_of_the_endpoint() -> None:
 def test_candles() -> None:
     name = "allStreamValuesGeneric1Minutes"
     [recorded] = sample("SHAPE_historical_data_engine_response.json")["data"][name]["nodes"]
-    answer = json_of(ask(HISTORY, {"feedId": BY_SLUG[SPOT].feed_id, "abiIndex": "0", "timeRange": "1D"}))
+    answer = json_of(fetch(HISTORY, {"feedId": BY_SLUG[SPOT].feed_id, "abiIndex": "0", "timeRange": "1D"}))
     assert list(answer["data"]) == [name]
     for node in answer["data"][name]["nodes"][:9]:
         assert shape(node) == shape(recorded)
@@ -64,7 +64,7 @@ def skeleton(candlestick: str) -> str:
 
 def test_the_blob_of_the_page() -> None:
     recorded = sample("nextdata_streamData_BTCUSD_2026-03-21_trimmed.json")
-    html = ask("/streams/btc-usd").body.decode()
+    html = fetch("/streams/btc-usd").body.decode()
     ours = next_data(html)["props"]["pageProps"]["streamData"]
     for part in ("extraConfig", "streamMetadata"):
         assert shape(ours[part], in_order=False) == shape(recorded[part], in_order=False)
@@ -76,7 +76,7 @@ def test_the_blob_of_the_page() -> None:
 
 
 def test_labels_are_where_readers_looked_for_them() -> None:
-    html = ask("/streams/btc-usd").body.decode().replace("–", "$91,363.17")
+    html = fetch("/streams/btc-usd").body.decode().replace("–", "$91,363.17")
     text = re.sub("<[^>]*>", "", html.split("<body>")[1])
     for pattern in (r"Mid-price[\s:]*\$?", r"Bid[\s:]*price[\s:]*\$?", r"Ask[\s:]*price[\s:]*\$?"):
         found = re.search(rf"{pattern}([\d,]+(?:\.[\d]+)?)", text, re.IGNORECASE)

@@ -15,8 +15,8 @@ from marketarchive.simulator.polymarket.market_channel import MarketChannel, fra
 from marketarchive.simulator.polymarket.rtds import TOPICS, SimRtdsSession
 from marketarchive.times import SECOND
 from marketarchive.venues.polymarket import rtds
-from tests.simulator.asking import DATA, NOW, SECONDS, ask, json_of, venue
 from tests.simulator.polymarket.frames import live_round
+from tests.simulator.requesting import DATA, NOW, SECONDS, fetch, json_of, venue
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "samples" / "polymarket"
 
@@ -127,7 +127,7 @@ def test_a_topic_that_is_not_there() -> None:
 
 def test_rows_of_the_first_version_of_trades() -> None:
     [expected] = json.loads((SAMPLES / "data_api_v1_trades_row_2026-08.json").read_text())
-    rows = json_of(ask(DATA, "/trades", {"limit": "5"}, at=SECONDS))
+    rows = json_of(fetch(DATA, "/trades", {"limit": "5"}, at=SECONDS))
     for row in rows:
         assert set(expected) <= set(row)
         assert {type(row[key]) for key in ("size", "price")} <= {float, int}

@@ -134,8 +134,8 @@ def truth_of(root: Path, folder: Path, first: int, until: int) -> Truth:
     for slug in {slug for connection in connections.values() for slug in connection.frames}:
         market = world.by_slug(slug, first // SECOND)
         assert market is not None, slug
-        asked = {token: answers[token] for token in market.tokens}
-        seen = (_seen(each, slug, asked, until) for each in connections.values())
+        requested = {token: answers[token] for token in market.tokens}
+        seen = (_seen(each, slug, requested, until) for each in connections.values())
         truth.dark[slug] = list(_between(sorted(spell for spells in seen for spell in spells), first, until))
     for (topic, asset), told in points.items():
         frames = [told[due] for due in sorted(told)]

@@ -233,12 +233,12 @@ def test_killed_cycles_are_resumed_where_they_stopped(world: Simulator, out: Pat
         mine = of_polymarket(out, cut["phase"])
         assert [(each["started_at"], each["state"]) for each in mine] == [(cut["started_at"], "complete")]
     assert (before & listed(world)) - snapshots(out).keys() == set()
-    asked = [
+    requested = [
         json.dumps(line["params"], sort_keys=True)
         for line in Output(out).lines("prices", "response")
         if "keyset" in line["url"]
     ]
-    assert len(asked) == len(set(asked)), "pages that the archive had were requested again"
+    assert len(requested) == len(set(requested)), "pages that the archive had were requested again"
     check_archive(out, tmp_path)
 
 

@@ -186,10 +186,10 @@ def test_ctrl_c_seals_everything_and_the_table_is_readable(tmp_path: Path) -> No
         until(lambda: len(list(out.glob("raw/venue=*/feed=*/**/*.part"))) >= 3)
         moment = time.monotonic() + wait
         until(lambda: time.monotonic() > moment)
-        asked = time.monotonic()
+        requested = time.monotonic()
         shown.process.send_signal(signal.SIGINT)
         assert shown.process.wait(120) == 0
-        assert time.monotonic() - asked < 10
+        assert time.monotonic() - requested < 10
     manifest = collected(out)
     assert manifest["exit_reason"] == "SIGINT"
     assert {run["exit_reason"] for run in manifest["summary"]["runs"]} == {"SIGINT"}

@@ -120,8 +120,8 @@ def test_a_closed_token_is_asked_for_alone_and_its_404_is_no_failure(world: Simu
     world.order({"kind": "status", "route": BOOKS, "status": 200, "body": "[]"})
     done = crawl(world.url, out, "polymarket_orderbook", "durations=1d")
     assert done.code == 0, done.log
-    asked = done.out.manifest()["summary"]["responses"]
-    assert any(key.startswith("polymarket/clob_book/") for key in asked)
+    requested = done.out.manifest()["summary"]["responses"]
+    assert any(key.startswith("polymarket/clob_book/") for key in requested)
     assert all(row["is_observed"] == 0 for row in done.out.records("polymarket_btc"))
 
 
@@ -150,8 +150,10 @@ def test_a_429_in_the_middle_does_not_restart_a_sweep(world: Simulator, out: Pat
     before = len(world.served())
     done = crawl(world.url, out, "polymarket_markets")
     assert done.code == 0, done.log
-    asked = Counter(json.dumps(line["query"]) for line in world.served()[before:] if line["status"] == 200)
-    assert set(asked.values()) == {1}
+    requested = Counter(
+        json.dumps(line["query"]) for line in world.served()[before:] if line["status"] == 200
+    )
+    assert set(requested.values()) == {1}
 
 
 def test_pages_are_followed_while_markets_appear(world: Simulator, out: Path) -> None:

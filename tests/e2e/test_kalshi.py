@@ -19,7 +19,7 @@ from marketarchive.times import SECOND, from_iso, iso
 from marketarchive.venues.kalshi.tickers import market_facts, round_at
 from tests.e2e.harness import Done, Simulator, command, crawl, simulator
 from tests.e2e.kalshi_truth import said_by, values
-from tests.simulator.kalshi.asking import venue
+from tests.simulator.kalshi.requesting import venue
 
 pytestmark = pytest.mark.e2e
 
@@ -227,10 +227,10 @@ def test_trades_are_read_whole_over_faults(kalshi: Simulator, out: Path) -> None
     assert command("normalize", out).returncode == 0
     (table,) = out.glob("tables/trades/venue=kalshi/feed=trades/date=*/trades.parquet")
     archived = pd.read_parquet(table)
-    asked = [
+    requested = [
         line["collected_at_utc"] for line in done.out.lines("trades", "response") if line["status"] == 200
     ]
-    until_us = from_iso(max(asked)) // 1000 - 30_000_000
+    until_us = from_iso(max(requested)) // 1000 - 30_000_000
     for ticker in tracked:
         end_ns = market_facts(ticker).end_ns
         assert end_ns is not None

@@ -46,8 +46,8 @@ def key(kalshi: Simulator, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 def collected(kalshi: Simulator, key: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Done:
     """A run over the end of a round."""
     out = tmp_path_factory.mktemp("stream")
-    asked = ("assets=BTC,XRP", "interval=1s", "duration=120s")
-    return crawl(kalshi.url, out, "kalshi_stream", *asked, **key, LOG_LEVEL="DEBUG")
+    requested = ("assets=BTC,XRP", "interval=1s", "duration=120s")
+    return crawl(kalshi.url, out, "kalshi_stream", *requested, **key, LOG_LEVEL="DEBUG")
 
 
 def test_over_the_end_of_a_round(kalshi: Simulator, collected: Done) -> None:
@@ -184,8 +184,8 @@ def test_from_the_environment_and_demo(kalshi: Simulator, key: dict[str, Any], o
     environment = {**{name: str(value) for name, value in key.items()}, "KALSHI_ENV": "demo"}
     done = run([*SCRAPY, "crawl", "kalshi_stream", *options], 60, **environment)
     assert done.returncode == 0, done.stderr
-    asked = {line["url"].split("/", 3)[3] for line in Output(out).lines() if "url" in line}
-    assert asked == {
+    requested = {line["url"].split("/", 3)[3] for line in Output(out).lines() if "url" in line}
+    assert requested == {
         "external-api-ws.demo.kalshi.co/trade-api/ws/v2",
         "external-api.demo.kalshi.co/trade-api/v2/markets",
     }
@@ -228,8 +228,8 @@ def test_a_run_of_a_named_market_ends_with_it(tmp_path: Path) -> None:
     with simulator(tmp_path / "truth", "--speed", "20", "--start", START) as venue:
         key = key_settings(venue, tmp_path)
         market = ticker_of("KXBTC15M", CLOSE_NS)
-        asked = (f"markets={market}", "interval=1s")
-        done = crawl(venue.url, tmp_path / "out", "kalshi_stream", *asked, **key)
+        requested = (f"markets={market}", "interval=1s")
+        done = crawl(venue.url, tmp_path / "out", "kalshi_stream", *requested, **key)
     assert done.code == 0, done.log
     rows = done.out.records("kalshi_kxbtc15m")
     assert {row["market_id"] for row in rows} == {market}

@@ -32,7 +32,7 @@ from tests.e2e.harness import (
     simulator,
 )
 from tests.e2e.kalshi_truth import key_settings
-from tests.simulator.kalshi.asking import venue
+from tests.simulator.kalshi.requesting import venue
 from tests.waiting import until
 
 pytestmark = pytest.mark.e2e

@@ -60,8 +60,8 @@ def test_every_second_of_successive_rounds_has_one_primary_row_that_is_true(tmp_
     seconds = 720
     out = tmp_path / "out"
     with simulator(tmp_path / "truth", "--speed", SPEED, "--start", "2026-11-20T23:53:00Z") as venue:
-        asked = (*ROUNDS, "assets=BTC,ETH", f"duration={seconds}")
-        done = crawl(venue.url, out, "polymarket_stream", *asked)
+        requested = (*ROUNDS, "assets=BTC,ETH", f"duration={seconds}")
+        done = crawl(venue.url, out, "polymarket_stream", *requested)
         assert done.code == 0, done.log[-3000:]
     frames = [one.received_at for one in ArchiveReader(out).messages(feed="stream", kinds=("frame",))]
     frames.sort()
@@ -109,11 +109,11 @@ def test_what_the_stream_does_not_show_is_polled_or_not_observed(tmp_path: Path)
             {**failing, "route": "clob.polymarket.com/books", "from_s": 179 + late, "to_s": 195 + late},
         )
         venue.wait_until(start + 230)
-        asked_at = time.monotonic()
+        requested_at = time.monotonic()
         ended = venue.now_s()
         process.send_signal(signal.SIGTERM)
         assert process.wait(120) == 0
-        assert time.monotonic() - asked_at < 5
+        assert time.monotonic() - requested_at < 5
     rows = Output(out).records("polymarket_btc")
     _check_ticks(rows)
     assert max(map(tick_of, rows)) >= int(ended)

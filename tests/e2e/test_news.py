@@ -70,18 +70,18 @@ def collected(known: tuple[Simulator, Path]) -> tuple[Simulator, Path]:
     world, out = known
     done = news(world, out)
     assert done.code == 0, done.log
-    asked = {line["params"]["q"] for line in Output(out).lines("news", "response")}
-    world.wait_until(next_listing(asked, int(world.now_s())))
+    requested = {line["params"]["q"] for line in Output(out).lines("news", "response")}
+    world.wait_until(next_listing(requested, int(world.now_s())))
     done = news(world, out)
     assert done.code == 0, done.log
     return world, out
 
 
-def next_listing(asked: Iterable[str], now: int) -> int:
+def next_listing(requested: Iterable[str], now: int) -> int:
     """The first minute after `now` at which a search finds another page that is older than `now`."""
     server = Searxng(1)
     for moment in range(now + 60, now + 86_400, 60):
-        for text in asked:
+        for text in requested:
             seen = {each["url"] for each in server.results(text, now)}
             newest = server.results(text, moment)[:PAGE]
             if any(each["url"] not in seen and each["publishedDate"] < iso(now * SECOND) for each in newest):
@@ -119,8 +119,8 @@ def test_what_was_listed_is_in_the_master_as_first_seen(collected: tuple[Simulat
 
 def test_a_search_is_made_of_the_title(collected: tuple[Simulator, Path]) -> None:
     _, out = collected
-    asked = {line["params"]["q"] for line in Output(out).lines("news", "response")}
-    assert asked == {query_text(row["title"]) for row in rows(out)}
+    requested = {line["params"]["q"] for line in Output(out).lines("news", "response")}
+    assert requested == {query_text(row["title"]) for row in rows(out)}
 
 
 def test_raw_says_what_was_asked_and_where_it_stood(collected: tuple[Simulator, Path]) -> None:
@@ -171,8 +171,8 @@ def test_a_server_without_json_says_which_setting_to_enable(
         done = news(world, tmp_path / "out", MASTER_URL=sqlite_url(out / "master.db"))
     assert done.code == 4
     assert "list json under search.formats in its settings.yml" in done.log
-    [asked] = done.out.lines("news", "response")  # it is left alone after the first refusal
-    assert asked["status"] == 403
+    [requested] = done.out.lines("news", "response")  # it is left alone after the first refusal
+    assert requested["status"] == 403
     first, rest = gaps_of(tmp_path / "out")
     assert {first["reason"], rest["reason"]} == {"blocked"}
     named = first["scope"]["markets"] + rest["scope"]["markets"]
@@ -234,9 +234,9 @@ def test_cycles_take_turns_with_the_markets(known: tuple[Simulator, Path], tmp_p
     url = sqlite_url(out / "master.db")
     done = news(world, tmp_path / "out", "interval=1m", "duration=150s", MASTER_URL=url, NEWS_MARKETS=1)
     assert done.code == 0, done.log
-    asked = [line["params"]["market"] for line in done.out.lines("news", "response")]
-    assert len(asked) >= 2
-    assert all(one != other for one, other in pairwise(asked))
+    requested = [line["params"]["market"] for line in done.out.lines("news", "response")]
+    assert len(requested) >= 2
+    assert all(one != other for one, other in pairwise(requested))
 
 
 def test_a_configuration_file_is_enough(known: tuple[Simulator, Path], tmp_path: Path) -> None:

@@ -41,10 +41,10 @@ def parts(out: Path) -> list[Path]:
 def test_a_signal_seals_everything_within_seconds(signum: int, world: Simulator, out: Path) -> None:
     with crawling(world.url, out, "polymarket_orderbook", *ENDLESS) as process:
         until(lambda: len(parts(out)) == 2)
-        asked = time.monotonic()
+        requested = time.monotonic()
         process.send_signal(signum)
         assert process.wait(20) == 0
-        assert time.monotonic() - asked < 10
+        assert time.monotonic() - requested < 10
     manifest = Output(out).manifest()
     assert manifest["exit_reason"] == signal.Signals(signum).name
     assert not parts(out)
@@ -59,10 +59,10 @@ def test_a_venue_that_hangs_does_not_hold_up_the_end(world: Simulator, out: Path
         try:
             served = len(world.served())
             until(lambda: len(world.served()) > served + 2)
-            asked = time.monotonic()
+            requested = time.monotonic()
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
-            assert time.monotonic() - asked < 20
+            assert time.monotonic() - requested < 20
         finally:
             world.order()
     assert command("verify", out).returncode == 0

@@ -54,14 +54,14 @@ def end_at(url: str, out: Path, ending: Ending) -> tuple[int, float, bool]:
     """Return exit code, seconds from the first signal to the end, and whether the last resort was needed."""
     with collecting(url, out, ending.arguments, before=()) as collector:
         time.sleep(ending.first_s)
-        asked = time.monotonic()
+        requested = time.monotonic()
         collector.send(ending.signals[0])
         if ending.second_s is not None:
             time.sleep(ending.second_s)
             if collector.process.poll() is None:
                 collector.send(ending.signals[1])
         code = collector.end()
-        took = time.monotonic() - asked
+        took = time.monotonic() - requested
     if not (out / "manifests").exists():  # it ended before it could listen for signals
         assert code in (0, 1, -signal.SIGTERM, -signal.SIGINT), f"{code} {ending} {collector.log[-3000:]}"
     else:

@@ -42,9 +42,9 @@ def test_each_fault_in_turn(tmp_path: Path, feed: StreamFeed) -> None:
     poison_at = START_NS / SECOND + next(one.at_s for one in planned if one.poison)
     seconds = planned[-1].at_s + planned[-1].lasts_s
     with simulator(truth, "--speed", "40", *_ordered(tmp_path, faults)) as venue:
-        asked = (*feed.arguments, f"duration={seconds:g}")
+        requested = (*feed.arguments, f"duration={seconds:g}")
         settings = {**SPIDERS, **feed.settings(venue, tmp_path), "POISON_AT": poison_at}
-        done = crawl(venue.url, out, feed.spider, *asked, **settings)
+        done = crawl(venue.url, out, feed.spider, *requested, **settings)
         assert done.code == 1, done.log[-3000:]  # for the exception
         assert "1 unhandled exceptions" in done.log
     found = feed.compare(out, truth, [int(poison_at * SECOND)])
@@ -128,9 +128,9 @@ def test_steps_of_the_clock_and_a_renewal_lose_nothing_and_an_end_is_settled(
         )
         venue.wait_until(START_NS / SECOND + begun_s + 190)
         process.send_signal(signal.SIGTERM)
-        asked = time.monotonic()
+        requested = time.monotonic()
         assert process.wait(120) == 0
-        assert time.monotonic() - asked < 5
+        assert time.monotonic() - requested < 5
         connections = venue.connections()
     found = feed.compare(out, truth, [])
     told = f"{feed.spider}: {found.frames} frames, {len(found.missing)} missing, {found.hidden} hidden"

@@ -65,8 +65,8 @@ def listed(world: Simulator, out: Output) -> dict[str, int]:
         cursor: str | None = ""
         while cursor is not None:
             more = f"&cursor={cursor}" if cursor else ""
-            asked = urllib.request.Request(f"{world.url}/{V2}{query}{more}", headers=NAMED)
-            with urllib.request.urlopen(asked, timeout=30) as answer:
+            requested = urllib.request.Request(f"{world.url}/{V2}{query}{more}", headers=NAMED)
+            with urllib.request.urlopen(requested, timeout=30) as answer:
                 page = json.load(answer)
             cursor = page["pagination"]["next_cursor"]
             found.update({trade.key: trade.timestamp_s for trade in read(json.dumps(page).encode()).trades})
@@ -157,8 +157,10 @@ def test_what_no_route_tells_is_a_gap_of_named_markets(
     assert {gap["reason"] for gap in gaps} == {reason}
     tracked = set(done.out.manifest()["summary"]["markets"]["tracked"])
     assert {slug for gap in gaps for slug in gap["scope"]["markets"]} == tracked
-    asked = {line["url"] for line in done.out.lines("trades", "response")}
-    assert any(url.endswith(V1) for url in asked) == (len(refusals) == 2), "asked elsewhere though blocked"
+    requested = {line["url"] for line in done.out.lines("trades", "response")}
+    assert any(url.endswith(V1) for url in requested) == (len(refusals) == 2), (
+        "asked elsewhere though blocked"
+    )
 
 
 # --- more trades than the older route gives ----------------------------------------------------------------

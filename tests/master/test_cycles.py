@@ -88,8 +88,8 @@ def test_what_is_over_without_a_result_is_due(engine: Engine) -> None:
         assert cycles.unresolved(connection, "polymarket", moment) == ["closed", "ended", "vanished"]
         assert cycles.unresolved(connection, "kalshi", moment) == []
         assert cycles.closed_since(connection, "polymarket", START + 102 * SECOND) == ["closed", "resolved"]
-        asked = {"open", "vanished", "unheard"}
-        assert cycles.known(connection, "polymarket", asked, START + 100 * SECOND) == {"vanished"}
+        requested = {"open", "vanished", "unheard"}
+        assert cycles.known(connection, "polymarket", requested, START + 100 * SECOND) == {"vanished"}
 
 
 def test_status_counts_what_is_pending_and_overdue(engine: Engine, url: str) -> None:

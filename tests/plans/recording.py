@@ -19,7 +19,7 @@ from marketarchive.venues.book import BookSide
 from marketarchive.venues.kalshi import queries
 from marketarchive.venues.kalshi.markets import Quoted
 from tests.archive.writing import HandClock
-from tests.simulator.kalshi.asking import read, venue
+from tests.simulator.kalshi.requesting import read, venue
 
 VENUES = ("bitstamp", "coinbase", "kraken")
 

@@ -20,7 +20,7 @@ from marketarchive.venues.kalshi import queries
 from marketarchive.venues.kalshi.session import KalshiTop
 from marketarchive.venues.market_messages import IndexMessage, QuoteMessage
 from tests.plans.recording import AFTER_S, Recording, round_with
-from tests.simulator.kalshi.asking import AT, read
+from tests.simulator.kalshi.requesting import AT, read
 
 
 def whole(root: Path, oddity: str | None, *, asleep: bool = False) -> tuple[Recording, str]:

@@ -21,9 +21,9 @@ class Simulated(NamedTuple):
 def simulated_books(folder: Path) -> None:
     """Record forty seconds of the rounds around now, forty times as fast at most."""
     options = ("--speed", "40", "--seed", "1", "--start", "2026-11-21T09:59:40Z")
-    asked = ("polymarket_orderbook", "ahead=10m", "interval=1s", "duration=40s")
+    requested = ("polymarket_orderbook", "ahead=10m", "interval=1s", "duration=40s")
     with simulator(folder / "truth", *options) as world:
-        done = crawl(world.url, folder / "out", *asked)
+        done = crawl(world.url, folder / "out", *requested)
         assert done.code == 0, done.log
         served = [line for line in world.served() if line["url"].startswith("https://clob")]
     (folder / "served.json").write_text(json.dumps(served))

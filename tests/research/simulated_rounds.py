@@ -11,7 +11,7 @@ from marketarchive.items import Connection, Frames, Gap, Response
 from marketarchive.scope import Scope
 from marketarchive.simulator.chainlink import Chainlink
 from marketarchive.simulator.chainlink.streams import BY_SLUG
-from marketarchive.simulator.messages import Asked
+from marketarchive.simulator.messages import SimRequest
 from marketarchive.simulator.polymarket import DATA_HOST, Polymarket, market_channel, rtds
 from marketarchive.simulator.polymarket.gamma_rows import GammaRows
 from marketarchive.simulator.polymarket.markets import SimMarket
@@ -91,14 +91,14 @@ def archive(
         if prices:
             frames("reference", RTDS, "", _prices(first, last, zero, lost_prices), lost_prices)
         if pages:
-            asked = {
+            request = {
                 "attributeName": "benchmark",
                 "queryWindow": "1m",
                 "feedId": BY_SLUG["btc-usd-cexprice-streams"].feed_id,
             }
-            for at, payload in _pages(asked, first, last, zero, lost_prices):
+            for at, payload in _pages(request, first, last, zero, lost_prices):
                 put(
-                    Response, "chainlink", "pages", at, method="GET", url=LIVE, params=asked,
+                    Response, "chainlink", "pages", at, method="GET", url=LIVE, params=request,
                     status=200, headers={}, latency_ms=1.0, payload=payload,
                 )  # fmt: skip
         for feed, url, at, body in _facts(markets, first, last):
@@ -134,15 +134,15 @@ def _prices(first: int, last: int, zero: int, lost: Sequence[Lost]) -> Iterator[
 
 
 def _pages(
-    asked: dict[str, str], first: int, last: int, zero: int, lost: Sequence[Lost]
+    request: dict[str, str], first: int, last: int, zero: int, lost: Sequence[Lost]
 ) -> Iterator[tuple[int, bytes]]:
     """What the page of BTC's spot fetches every five seconds."""
     for at in range(first, last, 5 * SECOND):
         for name in ("benchmark", "bid", "ask"):
-            query = tuple({**asked, "attributeName": name}.items())
+            query = tuple({**request, "attributeName": name}.items())
             if not _is_lost(at, zero, lost):
                 host, path = LIVE.removeprefix("https://").split("/", 1)
-                yield at, PAGES.answer(Asked("GET", host, f"/{path}", query), at).body
+                yield at, PAGES.answer(SimRequest("GET", host, f"/{path}", query), at).body
 
 
 def _facts(markets: Sequence[SimMarket], first: int, last: int) -> Iterator[tuple[str, str, int, bytes]]:
@@ -152,5 +152,5 @@ def _facts(markets: Sequence[SimMarket], first: int, last: int) -> Iterator[tupl
     yield "markets", "https://gamma-api.polymarket.com/markets/keyset", first, listed
     at = last + 600 * SECOND
     query = tuple(("condition", each.condition_id) for each in markets)
-    told = VENUE.answer(Asked("GET", DATA_HOST, "/v2/resolutions", query), at)
+    told = VENUE.answer(SimRequest("GET", DATA_HOST, "/v2/resolutions", query), at)
     yield "resolutions", f"https://{DATA_HOST}/v2/resolutions", at, told.body

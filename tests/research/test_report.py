@@ -48,9 +48,9 @@ def test_the_last_day_of_recording_is_looked_at(tmp_path: Path) -> None:
     found = scope(tmp_path, None, None, None)
     assert found.until == from_iso("2026-11-22T15:50:00Z")
     assert found.since == from_iso("2026-11-21T15:45:00Z")  # down to whole five minutes
-    asked = scope(tmp_path, NOON + SECOND, NOON + 2 * SECOND, ["BTC"])
-    assert (asked.since, asked.until) == (NOON, NOON + 300 * SECOND)
-    assert (asked.has("BTC"), asked.has("ETH"), asked.has(None)) == (True, False, False)
+    requested = scope(tmp_path, NOON + SECOND, NOON + 2 * SECOND, ["BTC"])
+    assert (requested.since, requested.until) == (NOON, NOON + 300 * SECOND)
+    assert (requested.has("BTC"), requested.has("ETH"), requested.has(None)) == (True, False, False)
     for since, until in ((None, NOON - 301 * SECOND), (NOON + 200_000 * SECOND, None)):
         with pytest.raises(ArchiveError, match="the recording is of 2026-11-21T12:00:00"):
             scope(tmp_path, since, until, None)

@@ -132,7 +132,7 @@ def test_names_are_one_or_many_and_an_unknown_one_is_an_error(
     assert len(archive.coverage(asset=["BTC", "ETH"], feed=["stream"])) == 2
     assert archive.trades(asset="ETH").empty  # it is known, and had none
     assert archive.books(market=SLUG, end=at(0)).empty
-    asked: list[tuple[Callable[[], object], str]] = [
+    requested: list[tuple[Callable[[], object], str]] = [
         (lambda: archive.books(asset="btc"), "asset='btc'; there is BTC, ETH"),
         (lambda: archive.books(asset=["BTC", "DOGE"]), "asset='DOGE'; there is BTC, ETH"),
         (lambda: archive.quotes(market=SLUG[:-1]), f"there is {SLUG}"),
@@ -152,7 +152,7 @@ def test_names_are_one_or_many_and_an_unknown_one_is_an_error(
         (lambda: archive.labels(start=at(2), end=at(1)), "is after end"),
         (lambda: archive.gaps(start=at(2), end=at(1)), "is after end"),
     ]
-    for ask, says in asked:
+    for ask, says in requested:
         with pytest.raises(ArgumentError, match=re.escape(says)):
             ask()
 
@@ -172,8 +172,8 @@ def test_the_gaps_of_a_frame_are_those_of_what_was_asked_and_cost_nothing(tmp_pa
     record(tmp_path, lines, tracked=tracked)
     archive = Archive(tmp_path)
 
-    def begins(**asked: Any) -> list[str]:
-        return [gap["from"][17:19] for gap in archive.books(**asked).attrs["gaps"]]
+    def begins(**requested: Any) -> list[str]:
+        return [gap["from"][17:19] for gap in archive.books(**requested).attrs["gaps"]]
 
     assert begins() == ["02", "03", "04", "05"]
     assert begins(market=SLUG, end=at(0.5)) == []

@@ -7,7 +7,7 @@ from typing import Any
 
 from marketarchive.items import Market
 from marketarchive.simulator.kalshi import Kalshi
-from marketarchive.simulator.messages import Asked, CatalogVenue
+from marketarchive.simulator.messages import CatalogVenue, SimRequest
 from marketarchive.simulator.polymarket import Polymarket
 from marketarchive.times import SECOND
 from marketarchive.venues import venues
@@ -46,8 +46,8 @@ def fetch(venue: CatalogVenue, query: Query, at_s: int = NOW_S) -> Received:
         for key, value in query.params.items()
         for each in ([value] if isinstance(value, str) else value)
     )
-    asked = Asked(query.endpoint.method, host, f"/{path}", pairs, query.body or b"")
-    reply = venue.answer(asked, at_s * SECOND)
+    request = SimRequest(query.endpoint.method, host, f"/{path}", pairs, query.body or b"")
+    reply = venue.answer(request, at_s * SECOND)
     assert reply.status == 200, reply.body[:300]
     name = query.endpoint.limit.name.partition("/")[0]
     return Received(name, "markets", query.url, query.params, query.body, 200, reply.body, at_s * SECOND, 1)

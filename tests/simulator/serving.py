@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 ROOT = Path(__file__).parents[2]
-START = "2026-11-21T10:01:40Z"  # the moment of tests.simulator.asking
+START = "2026-11-21T10:01:40Z"  # the moment of tests.simulator.requesting
 
 
 def command(*arguments: str) -> list[str]:

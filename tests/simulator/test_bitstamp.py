@@ -9,19 +9,19 @@ import pytest
 
 from marketarchive.exceptions import ParseError
 from marketarchive.simulator.bitstamp import DEPTH, REST_HOST, SENT, SOCKET_HOST, simulated
-from marketarchive.simulator.messages import Asked
+from marketarchive.simulator.messages import SimRequest
 from marketarchive.simulator.sockets import SimSession
 from marketarchive.times import SECOND
 from marketarchive.venues.bitstamp.socket import CHANNEL, decode, order_book, parse, subscribe, unsubscribe
 from marketarchive.venues.market_messages import BookMessage, TradeMessage
 from marketarchive.venues.messages import Received
-from tests.simulator.asking import NOW
+from tests.simulator.requesting import NOW
 
 VENUE = simulated(1)
 
 
 def connected(host: str = SOCKET_HOST, path: str = "/") -> SimSession | None:
-    return VENUE.connect(Asked("GET", host, path), 1, NOW)
+    return VENUE.connect(SimRequest("GET", host, path), 1, NOW)
 
 
 def subscribed(*markets: str) -> SimSession:
@@ -33,7 +33,7 @@ def subscribed(*markets: str) -> SimSession:
 
 
 def answered(path: str, host: str = REST_HOST, at: int = NOW) -> tuple[int, bytes]:
-    reply = VENUE.answer(Asked("GET", host, path, (("group", "1"),)), at)
+    reply = VENUE.answer(SimRequest("GET", host, path, (("group", "1"),)), at)
     return reply.status, reply.body
 
 

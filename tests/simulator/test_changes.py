@@ -14,7 +14,7 @@ from marketarchive.simulator.messages import Reply
 from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.polymarket.clob import verify_book
 from marketarchive.venues.polymarket.parse import parse
-from tests.simulator.asking import CLOB, DATA, GAMMA, NOW, ask, closed_rounds, live_tokens
+from tests.simulator.requesting import CLOB, DATA, GAMMA, NOW, closed_rounds, fetch, live_tokens
 
 MARKETS = (GAMMA, "/markets/keyset", {"closed": "false", "limit": "5", "series_id": "10684"})
 EVENTS = (GAMMA, "/events/keyset", {"closed": "false", "limit": "5", "series_id": "10684"})
@@ -30,7 +30,7 @@ def read(host: str, path: str, reply: Reply) -> Parsed:
 
 
 def books() -> Reply:
-    return ask(CLOB, "/books", body=json.dumps([{"token_id": token} for token in live_tokens(4)]).encode())
+    return fetch(CLOB, "/books", body=json.dumps([{"token_id": token} for token in live_tokens(4)]).encode())
 
 
 def test_status_and_pages() -> None:
@@ -81,7 +81,7 @@ def test_a_book_that_no_longer_proves_its_hash(kind: str, options: dict[str, Any
 @pytest.mark.parametrize("kind", ["nan", "negative"])
 def test_a_number_of_the_catalogue_is_spoiled(where: tuple[str, str, dict[str, str]], kind: str) -> None:
     host, path, query = where
-    result = read(host, path, changed(ask(host, path, query), kind))
+    result = read(host, path, changed(fetch(host, path, query), kind))
     (error,) = result.errors
     assert error.fields[0] in ("volume", "spread")
     assert len(result.keys) == 5
@@ -89,7 +89,7 @@ def test_a_number_of_the_catalogue_is_spoiled(where: tuple[str, str, dict[str, s
 
 def test_rows_without_identity_and_with_two() -> None:
     host, path, query = MARKETS
-    reply = ask(host, path, query)
+    reply = fetch(host, path, query)
     assert read(host, path, changed(reply, "missing")).errors[0].fields == ("conditionId",)
     assert read(host, path, changed(reply, "missing", field="outcomes")).errors[0].fields == ("outcomes",)
     assert read(host, path, changed(reply, "duplicate")).errors[0].fields == ("id",)
@@ -97,7 +97,7 @@ def test_rows_without_identity_and_with_two() -> None:
 
 def test_pages_without_rows_and_cursors_that_loop() -> None:
     host, path, query = MARKETS
-    reply = ask(host, path, query)
+    reply = fetch(host, path, query)
     empty = read(host, path, changed(reply, "empty_page"))
     assert (empty.keys, bool(empty.next_cursor)) == ([], True)
     assert read(host, path, changed(reply, "cursor_loop", cursor="abc")).next_cursor == "abc"
@@ -114,7 +114,7 @@ def test_truncated_json_is_no_json() -> None:
 
 def test_resolutions_can_be_spoiled_too() -> None:
     (one,) = closed_rounds(1)
-    reply = ask(DATA, "/v2/resolutions", {"condition": one.condition_id})
+    reply = fetch(DATA, "/v2/resolutions", {"condition": one.condition_id})
     assert read(DATA, "/v2/resolutions", changed(reply, "missing")).errors[0].fields == ("condition_id",)
 
 

@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 
 from marketarchive.simulator.coinbase import EXCHANGE_HOST, HOST, Coinbase, simulated
-from marketarchive.simulator.messages import Asked
+from marketarchive.simulator.messages import SimRequest
 from marketarchive.simulator.sockets import Frame, SimSession
 from marketarchive.simulator.spot_world import Levels
 from marketarchive.times import SECOND, from_iso
@@ -30,7 +30,7 @@ def venue() -> Coinbase:
 
 
 def connect(host: str, now_ns: int = NOW) -> SimSession:
-    session = venue().connect(Asked("GET", host, "/"), 1, now_ns)
+    session = venue().connect(SimRequest("GET", host, "/"), 1, now_ns)
     assert session is not None
     return session
 
@@ -233,5 +233,5 @@ def test_a_frame_dated_ahead_is_later_by_as_much() -> None:
 
 
 def test_other_paths_and_questions_are_not_served() -> None:
-    assert venue().connect(Asked("GET", HOST, "/v2"), 1, NOW) is None
-    assert venue().answer(Asked("GET", HOST, "/products"), NOW).status == 404
+    assert venue().connect(SimRequest("GET", HOST, "/v2"), 1, NOW) is None
+    assert venue().answer(SimRequest("GET", HOST, "/products"), NOW).status == 404

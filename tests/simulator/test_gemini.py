@@ -9,20 +9,20 @@ import pytest
 
 from marketarchive.exceptions import ParseError
 from marketarchive.simulator.gemini import DEPTH, HOST, simulated
-from marketarchive.simulator.messages import Asked
+from marketarchive.simulator.messages import SimRequest
 from marketarchive.simulator.sockets import SimSession
 from marketarchive.times import SECOND
 from marketarchive.venues.exchange_books import ExchangeBooks
 from marketarchive.venues.gemini.socket import CHANNEL, WIRE, decode, resync, subscribe, unsubscribe
 from marketarchive.venues.market_messages import BookMessage, QuoteMessage, TradeMessage
-from tests.simulator.asking import NOW
+from tests.simulator.requesting import NOW
 
 VENUE = simulated(1)
 
 
 def connected(path: str = "/", snapshot: str | None = "-1") -> SimSession | None:
     query = () if snapshot is None else (("snapshot", snapshot),)
-    return VENUE.connect(Asked("GET", HOST, path, query), 1, NOW)
+    return VENUE.connect(SimRequest("GET", HOST, path, query), 1, NOW)
 
 
 def opened(snapshot: str | None = "-1") -> SimSession:
@@ -135,7 +135,7 @@ def test_what_is_not_understood_is_refused_as_a_whole(text: str) -> None:
 
 def test_there_is_nothing_else() -> None:
     assert connected("/v2") is None
-    assert VENUE.answer(Asked("GET", HOST, "/v1/book/btcusd"), NOW).status == 404
+    assert VENUE.answer(SimRequest("GET", HOST, "/v1/book/btcusd"), NOW).status == 404
 
 
 def test_a_frame_can_be_dated_ahead() -> None:

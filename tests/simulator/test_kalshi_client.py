@@ -13,7 +13,7 @@ from marketarchive.simulator.kalshi import SOCKET_PATH, simulated
 from marketarchive.simulator.kalshi.access import ROUTE
 from marketarchive.simulator.kalshi.rest import STATUSES
 from marketarchive.simulator.kalshi.rounds import SERIES, SimRound
-from marketarchive.simulator.messages import Asked, Reply
+from marketarchive.simulator.messages import Reply, SimRequest
 from marketarchive.times import MICROSECOND, MILLISECOND, SECOND, from_iso, iso
 from tests.clients.calling import Client, ClientError, client
 from tests.e2e.harness import simulator
@@ -196,13 +196,13 @@ def test_refusals(sdk: Client, name: str, parameters: dict[str, str], raised: st
 @pytest.mark.parametrize("base", ["https://", "http://127.0.0.1:8900/"])
 def test_its_signature_opens_the_socket(sdk: Client, base: str) -> None:
     host = "external-api-ws.kalshi.com"
-    public = Asked("POST", host, ROUTE, body=sdk.call("public_key").encode())
+    public = SimRequest("POST", host, ROUTE, body=sdk.call("public_key").encode())
     key_id = json.loads(VENUE.answer(public, NOW * SECOND).body)["api_key_id"]
     told = sdk.call("signed", key_id, "GET", f"{base}{host}{SOCKET_PATH}")
     headers = {name.lower(): text for name, text in told.items()}
     at = int(headers["kalshi-access-timestamp"]) * MILLISECOND  # its clock is the wall's
-    assert not isinstance(VENUE.connect(Asked("GET", host, SOCKET_PATH, headers=headers), 1, at), Reply)
+    assert not isinstance(VENUE.connect(SimRequest("GET", host, SOCKET_PATH, headers=headers), 1, at), Reply)
     other = headers | {"kalshi-access-timestamp": str(at // MILLISECOND + 1)}
-    refused = VENUE.connect(Asked("GET", host, SOCKET_PATH, headers=other), 1, at)
+    refused = VENUE.connect(SimRequest("GET", host, SOCKET_PATH, headers=other), 1, at)
     assert isinstance(refused, Reply)
     assert refused.status == 401

@@ -11,32 +11,34 @@ import pytest
 
 from marketarchive.simulator.chainlink import HOST as PAGES
 from marketarchive.simulator.chainlink import Chainlink
-from marketarchive.simulator.messages import Asked
+from marketarchive.simulator.messages import SimRequest
 from marketarchive.simulator.polymarket import WEB_HOST, Polymarket, market_channel, rtds
 from marketarchive.times import SECOND
-from tests.simulator.asking import CLOB, DATA, GAMMA, NOW, closed_rounds, live_tokens
-from tests.simulator.chainlink.asking import HISTORY, LIVE, SPOT, TWAP, live_query
-from tests.simulator.polymarket.test_web import PATH, asked_of
+from tests.simulator.chainlink.requesting import HISTORY, LIVE, SPOT, TWAP, live_query
+from tests.simulator.polymarket.test_web import PATH, request_of
+from tests.simulator.requesting import CLOB, DATA, GAMMA, NOW, closed_rounds, live_tokens
 
 _OTHER = "from tests.simulator.test_purity import digest; print(digest(1, backwards=True))"
 
 
-def requests() -> list[Asked]:
+def requests() -> list[SimRequest]:
     tokens = json.dumps([{"token_id": token} for token in live_tokens(20)]).encode()
     conditions = ",".join(market.condition_id for market in closed_rounds(5))
     return [
-        Asked("GET", GAMMA, "/markets/keyset", (("closed", "false"), ("limit", "30"))),
-        Asked("GET", GAMMA, "/events/keyset", (("closed", "true"), ("limit", "30"), ("ascending", "false"))),
-        Asked("GET", GAMMA, "/series"),
-        Asked("POST", CLOB, "/books", (), tokens),
-        Asked("GET", CLOB, "/simplified-markets"),
-        Asked("GET", DATA, "/v2/resolutions", (("condition", conditions),)),
-        Asked("GET", DATA, "/v2/trades", (("condition", conditions), ("limit", "50"))),
-        Asked("GET", WEB_HOST, PATH, tuple(asked_of(closed_rounds(1)[0]).items())),
-        Asked("GET", PAGES, f"/streams/{TWAP}"),
-        Asked("GET", PAGES, f"/streams/{SPOT}", faults={"page_no_json": {}}),
-        *(Asked("GET", PAGES, LIVE, tuple(live_query(slug).items())) for slug in (SPOT, TWAP)),
-        Asked("GET", PAGES, HISTORY, tuple(live_query(SPOT, timeRange="1W").items())),
+        SimRequest("GET", GAMMA, "/markets/keyset", (("closed", "false"), ("limit", "30"))),
+        SimRequest(
+            "GET", GAMMA, "/events/keyset", (("closed", "true"), ("limit", "30"), ("ascending", "false"))
+        ),
+        SimRequest("GET", GAMMA, "/series"),
+        SimRequest("POST", CLOB, "/books", (), tokens),
+        SimRequest("GET", CLOB, "/simplified-markets"),
+        SimRequest("GET", DATA, "/v2/resolutions", (("condition", conditions),)),
+        SimRequest("GET", DATA, "/v2/trades", (("condition", conditions), ("limit", "50"))),
+        SimRequest("GET", WEB_HOST, PATH, tuple(request_of(closed_rounds(1)[0]).items())),
+        SimRequest("GET", PAGES, f"/streams/{TWAP}"),
+        SimRequest("GET", PAGES, f"/streams/{SPOT}", faults={"page_no_json": {}}),
+        *(SimRequest("GET", PAGES, LIVE, tuple(live_query(slug).items())) for slug in (SPOT, TWAP)),
+        SimRequest("GET", PAGES, HISTORY, tuple(live_query(SPOT, timeRange="1W").items())),
     ]
 
 
@@ -52,14 +54,14 @@ def frames(venue: Polymarket, at: int) -> bytes:
 
 def digest(seed: int, *, backwards: bool = False) -> str:
     venue = Polymarket(seed)
-    asked = requests()
-    order = reversed(list(enumerate(asked))) if backwards else enumerate(asked)
+    request = requests()
+    order = reversed(list(enumerate(request))) if backwards else enumerate(request)
     pages = Chainlink(seed, venue.world.prices)
     bodies = {
         number: (pages if each.host == PAGES else venue).answer(each, NOW).body for number, each in order
     }
     spoken = {at: frames(venue, at) for at in (range(9, -1, -1) if backwards else range(10))}
-    whole = [*(bodies[number] for number in range(len(asked))), *(spoken[at] for at in range(10))]
+    whole = [*(bodies[number] for number in range(len(request))), *(spoken[at] for at in range(10))]
     return hashlib.sha256(b"".join(whole)).hexdigest()
 
 

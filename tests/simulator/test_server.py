@@ -15,7 +15,7 @@ import pytest
 from marketarchive.simulated_time import SimulatedClock
 from marketarchive.time_page import TimePage
 from marketarchive.times import from_iso
-from tests.simulator.asking import CLOB, GAMMA, live_tokens
+from tests.simulator.requesting import CLOB, GAMMA, live_tokens
 from tests.simulator.serving import START, Simulator, simulator
 
 pytestmark = pytest.mark.process
@@ -202,15 +202,15 @@ def test_bad_orders_are_refused_and_change_nothing(sim: Simulator) -> None:
 
 def test_the_documented_limit_and_the_end_of_a_run(tmp_path: Path) -> None:
     with simulator("--start", START, "--truth", str(tmp_path)) as sim:
-        asked, refused = 0, None
+        request, refused = 0, None
         with sim.open(f"/{GAMMA}/markets/slug/x") as first:
             assert first.status == 404
-        while refused is None and asked < 400:
+        while refused is None and request < 400:
             with sim.open(f"/{GAMMA}/markets/slug/x") as response:
-                asked += 1
+                request += 1
                 if response.status == 429:
                     refused = int(response.headers["Retry-After"])
-        assert asked == 300
+        assert request == 300
         assert refused is not None
         assert 1 <= refused <= 10
         assert sim.get(f"/{GAMMA}/events/slug/x")[0] == 404  # another class

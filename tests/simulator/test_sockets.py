@@ -27,8 +27,8 @@ from marketarchive.venues.polymarket import rtds
 from marketarchive.venues.polymarket.clob import parse_book
 from marketarchive.venues.polymarket.market_channel import subscribe, subscribe_more
 from tests.e2e import harness
-from tests.simulator.asking import CLOB, SECONDS, live_tokens, venue
 from tests.simulator.polymarket.frames import Reader, live_round
+from tests.simulator.requesting import CLOB, SECONDS, live_tokens, venue
 from tests.simulator.serving import START
 from tests.waiting import until
 
@@ -188,15 +188,15 @@ async def test_the_book_endpoint_agrees_with_the_stream(sim: harness.Simulator) 
         await client.send_str(subscribe(market.tokens))
         while len(told) < 60:
             url = f"{sim.url}/{CLOB}/book?token_id={market.tokens[0]}"
-            asked = parse_book(await asyncio.to_thread(harness.get_bytes, url))
-            while max(told, default=0) <= asked.timestamp_ms:
+            request = parse_book(await asyncio.to_thread(harness.get_bytes, url))
+            while max(told, default=0) <= request.timestamp_ms:
                 (payload,) = await texts(client, 1)
                 if event_of(payload) not in ("new_market", "market_resolved"):
                     reader.read(payload)
                     book = reader.books[market.tokens[0]]
                     told[book.timestamp_ms] = book.hash
-            if asked.timestamp_ms >= min(told):
-                assert told[asked.timestamp_ms] == asked.hash
+            if request.timestamp_ms >= min(told):
+                assert told[request.timestamp_ms] == request.hash
     assert set(reader.verdicts) == {"ok"}
 
 

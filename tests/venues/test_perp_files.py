@@ -96,10 +96,10 @@ def test_a_month_holds_its_moment_and_the_next_one_follows(at: int, ahead: int) 
 
 @given(st.sets(st.integers(0, 99)), st.integers(0, 40), st.integers(60, 99))
 def test_holes_are_where_no_row_is_for_two_steps(there: set[int], first: int, last: int) -> None:
-    asked = Range(first * 10, last * 10)
-    found = uncovered(asked, [at * 10 for at in there], 10, is_open=False)
+    requested = Range(first * 10, last * 10)
+    found = uncovered(requested, [at * 10 for at in there], 10, is_open=False)
     for hole in found:
-        assert asked.first <= hole.first <= hole.last <= asked.last
+        assert requested.first <= hole.first <= hole.last <= requested.last
         assert not [at for at in there if hole.first <= at * 10 <= hole.last]
     for at in range(first, last):
         if not {at, at + 1} & there:

@@ -28,15 +28,15 @@ class Listed:
         self._times, self._size, self._direction = sorted(times), size, direction
         self.requests = 0
 
-    def page(self, asked: Range) -> list[int]:
+    def page(self, requested: Range) -> list[int]:
         self.requests += 1
-        found = [at for at in self._times if asked.first <= at <= asked.last]
+        found = [at for at in self._times if requested.first <= at <= requested.last]
         return found[: self._size] if self._direction == "forward" else found[-self._size :][::-1]
 
 
-def walked(listed: Listed, direction: Direction, asked: Range) -> list[int]:
+def walked(listed: Listed, direction: Direction, requested: Range) -> list[int]:
     found: list[int] = []
-    left: Range | None = asked
+    left: Range | None = requested
     while left is not None:
         times = listed.page(left)
         found += times
@@ -66,15 +66,15 @@ def test_no_row_is_lost_where_the_interval_changes_in_mid_range(
 ) -> None:
     hours = [hour for hour in range(length) if hour % (before if hour <= changed else after) == 0]
     times = [hour * HOUR + jitter[hour] for hour in hours]
-    asked = Range(margins[0] * HOUR, length * HOUR - margins[1] * HOUR)
+    requested = Range(margins[0] * HOUR, length * HOUR - margins[1] * HOUR)
     listed = Listed(times, size, direction)
-    due = [at for at in times if asked.first <= at <= asked.last]
-    assert sorted(walked(listed, direction, asked)) == due
+    due = [at for at in times if requested.first <= at <= requested.last]
+    assert sorted(walked(listed, direction, requested)) == due
     assert listed.requests <= -(-len(due) // size) + 1
 
 
 def test_days_are_asked_for_one_by_one() -> None:
-    daily = Route("funding", lambda series, asked: Query(ENDPOINT), "whole", file=day)
+    daily = Route("funding", lambda series, requested: Query(ENDPOINT), "whole", file=day)
     series = Series("BTC", {"symbol": "BTC"}, "funding")
     assert list(daily.windows(series, Range(23 * HOUR, 49 * HOUR))) == [
         Range(48 * HOUR, 49 * HOUR),

@@ -250,19 +250,19 @@ class PhaseSpider(SweepSpider):
             following = replace(query, params=progress.place["params"])
         is_resumed = bool(progress.place)
         while following is not None:
-            asked = following
+            requested = following
             following = None
 
-            def note(answer: Answer, asked: Query = asked) -> None:
+            def note(answer: Answer, requested: Query = requested) -> None:
                 nonlocal following
                 assert answer.parsed is not None
-                following = venues()[self.venue].next_page(asked, answer.parsed)
+                following = venues()[self.venue].next_page(requested, answer.parsed)
                 if following is None:
                     progress.step, progress.place = progress.step + 1, {}
                 else:
                     progress.place = {"params": dict(following.params)}
 
-            answer = await self._answer(asked, progress, note)
+            answer = await self._answer(requested, progress, note)
             if answer.status is None:
                 failure = answer.request.failure
                 if not (is_resumed and failure is not None and failure.cause == "ours"):
@@ -276,7 +276,7 @@ class PhaseSpider(SweepSpider):
             try:
                 pages.check(answer.parsed.keys, answer.parsed.next_cursor)
             except CursorError as error:
-                self._note_loop(asked, progress, error)
+                self._note_loop(requested, progress, error)
                 return False
             if until_known and not await self._brings_new(answer, progress):
                 break

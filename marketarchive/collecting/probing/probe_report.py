@@ -240,10 +240,10 @@ def _summary(document: Mapping[str, Any]) -> Iterator[str]:
     yield f"- the answers, byte for byte: `{raw['feed']}`, manifest `{raw['manifest']}`"
 
 
-def by_reason(not_asked: Mapping[str, str]) -> dict[str, list[str]]:
+def by_reason(not_requested: Mapping[str, str]) -> dict[str, list[str]]:
     """Return the checks that were not asked, by what was missing to ask them."""
     found: dict[str, list[str]] = {}
-    for name, why in not_asked.items():
+    for name, why in not_requested.items():
         found.setdefault(why, []).append(name)
     return found
 

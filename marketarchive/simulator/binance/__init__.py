@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from marketarchive.simulator.binance.files import ARCHIVE_HOST, FileArchive, candle_row, shown
-from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
+from marketarchive.simulator.messages import Bucket, Reply, SimRequest, json_reply
 from marketarchive.simulator.noise import bits
 from marketarchive.simulator.perps_venue import CodedRefusalError, SimContract, contracts
 from marketarchive.simulator.perps_world import BAR_S, DAY_S, HOUR_S, PerpsWorld
@@ -38,7 +38,7 @@ class Binance(SimRestVenue):
         self.world = PerpsWorld(seed, "binance")
         self._seed = seed
         self._files = FileArchive(seed, self.world, CONTRACTS)
-        self._routes: dict[str, Callable[[Asked, int], Any]] = {
+        self._routes: dict[str, Callable[[SimRequest, int], Any]] = {
             "/fapi/v1/time": lambda _, now: {"serverTime": now},
             "/fapi/v1/exchangeInfo": self._instruments,
             "/fapi/v1/fundingInfo": self._funding_info,
@@ -49,27 +49,27 @@ class Binance(SimRestVenue):
             **{f"/fapi/v1/{name}": self._candles for name in _KINDS},
         }
 
-    def answer(self, asked: Asked, now_ns: int) -> Reply:
-        if asked.host == ARCHIVE_HOST:
-            return self._files.answer(asked, now_ns)
-        read = self._routes.get(asked.path)
-        if read is None or asked.method != "GET":
+    def answer(self, request: SimRequest, now_ns: int) -> Reply:
+        if request.host == ARCHIVE_HOST:
+            return self._files.answer(request, now_ns)
+        read = self._routes.get(request.path)
+        if read is None or request.method != "GET":
             return json_reply(
-                {"code": -5000, "msg": f"Path {asked.path}, Method {asked.method} is invalid"}, 404
+                {"code": -5000, "msg": f"Path {request.path}, Method {request.method} is invalid"}, 404
             )
         try:
-            return json_reply(read(asked, to_ms(now_ns)))
+            return json_reply(read(request, to_ms(now_ns)))
         except CodedRefusalError as refused:
             return json_reply({"code": refused.code, "msg": str(refused)}, 400)
 
-    def limit(self, asked: Asked) -> Bucket:
-        if asked.host == ARCHIVE_HOST:
+    def limit(self, request: SimRequest) -> Bucket:
+        if request.host == ARCHIVE_HOST:
             return Bucket("binance/files", 20.0, 400.0, 1, _REFUSAL)
-        if asked.path.startswith("/futures/data/"):
+        if request.path.startswith("/futures/data/"):
             return _STATISTICS
-        if asked.path.startswith("/fapi/v1/funding"):
+        if request.path.startswith("/fapi/v1/funding"):
             return _FUNDING
-        return Bucket("binance/weight", 40.0, 2400.0, _weight(asked), _REFUSAL)
+        return Bucket("binance/weight", 40.0, 2400.0, _weight(request), _REFUSAL)
 
     def _listed(self, now: int) -> list[SimContract]:
         """Return the contracts that are listed, and for a while those that ended. now: ms."""
@@ -84,9 +84,9 @@ class Binance(SimRestVenue):
 
     # ---- routes ----------------------------------------------------------------------------------------
 
-    def _instruments(self, asked: Asked, now: int) -> Any:
+    def _instruments(self, request: SimRequest, now: int) -> Any:
         """Return all contracts, whatever is requested; beside perpetuals one that is dated, one on shares."""
-        del asked
+        del request
         rows = [self._instrument(contract, now) for contract in self._listed(now)]
         dated = {**rows[0], "symbol": "BTCUSDT_261225", "contractType": "CURRENT_QUARTER"}
         dated["deliveryDate"] = to_ms(from_iso("2026-12-25T08:00:00Z"))
@@ -115,9 +115,9 @@ class Binance(SimRestVenue):
             "underlyingType": "COIN", "underlyingSubType": ["PoW"], "filters": [],
         }  # fmt: skip
 
-    def _funding_info(self, asked: Asked, now: int) -> Any:
+    def _funding_info(self, request: SimRequest, now: int) -> Any:
         """Return only contracts that ever had another interval than 8 h, and what is settled in coins."""
-        del asked
+        del request
         rows = [
             {
                 "symbol": contract.symbol,
@@ -137,10 +137,10 @@ class Binance(SimRestVenue):
         }
         return [*rows, {**coin, "fundingIntervalHours": 8, "disclaimer": True, "updateTime": None}]
 
-    def _funding_rates(self, asked: Asked, now: int) -> Any:
-        contract = self._contract(asked.first("symbol"), now)
-        size = _size(asked, 100, 1000)
-        first, last = _range(asked, now)
+    def _funding_rates(self, request: SimRequest, now: int) -> Any:
+        contract = self._contract(request.first("symbol"), now)
+        size = _size(request, 100, 1000)
+        first, last = _range(request, now)
         found = self.world.settlements(
             contract.asset, ((first or now - 40 * DAY_S * 1000) - 10) // 1000, min(last, now) // 1000
         )
@@ -162,28 +162,28 @@ class Binance(SimRestVenue):
     def _jitter(self, asset: str, second: int) -> int:
         return bits(self._seed, asset, second, "jitter") % 8
 
-    def _candles(self, asked: Asked, now: int) -> Any:
-        kind = _KINDS[asked.path.rpartition("/")[2]]
-        contract = self._contract(asked.first("pair" if kind == "index" else "symbol"), now)
-        length = STEPS.get(asked.first("interval"))
+    def _candles(self, request: SimRequest, now: int) -> Any:
+        kind = _KINDS[request.path.rpartition("/")[2]]
+        contract = self._contract(request.first("pair" if kind == "index" else "symbol"), now)
+        length = STEPS.get(request.first("interval"))
         if length is None or length < BAR_S:
             raise CodedRefusalError(-1120, "Invalid interval.")
-        size = _size(asked, 500, 1500)
-        first, last = _range(asked, now)
+        size = _size(request, 500, 1500)
+        first, last = _range(request, now)
         if first is None:
             first = (min(last, now) // 1000 // length - size + 1) * length * 1000
         until = min(last // 1000, first // 1000 + (size + 1) * length)
         found = self.world.candles(contract.asset, kind, length, -(-first // 1000), until, now // 1000)
         return [candle_row(contract, kind, length, each) for each in list(found)[:size]]
 
-    def _open_interest_history(self, asked: Asked, now: int) -> Any:
+    def _open_interest_history(self, request: SimRequest, now: int) -> Any:
         """Return a page, oldest first; one that is full holds the newest rows of the range."""
-        length = STEPS.get(asked.first("period"))
+        length = STEPS.get(request.first("period"))
         if length not in PERIODS_S:
             raise CodedRefusalError(-1130, "parameter 'period' is invalid.")
-        contract = next((each for each in self._listed(now) if each.symbol == asked.first("symbol")), None)
-        size = _size(asked, 30, 500)
-        first, last = _range(asked, now)
+        contract = next((each for each in self._listed(now) if each.symbol == request.first("symbol")), None)
+        size = _size(request, 30, 500)
+        first, last = _range(request, now)
         if first is not None and first < now - _STATISTICS_REACH_MS:
             raise CodedRefusalError(-1130, "parameter 'startTime' is invalid.")
         if contract is None:
@@ -209,15 +209,15 @@ class Binance(SimRestVenue):
             "timestamp": at * 1000,
         }
 
-    def _open_interest(self, asked: Asked, now: int) -> Any:
-        contract = self._contract(asked.first("symbol"), now)
+    def _open_interest(self, request: SimRequest, now: int) -> Any:
+        contract = self._contract(request.first("symbol"), now)
         amount = self.world.open_interest(contract.asset, now // 1000)
         shown = f"{amount / contract.multiplier:.3f}"
         return {"symbol": contract.symbol, "openInterest": shown, "time": now // 1000 * 1000}
 
-    def _premium(self, asked: Asked, now: int) -> Any:
-        if asked.first("symbol"):
-            return self._premium_of(self._contract(asked.first("symbol"), now), now)
+    def _premium(self, request: SimRequest, now: int) -> Any:
+        if request.first("symbol"):
+            return self._premium_of(self._contract(request.first("symbol"), now), now)
         return [self._premium_of(contract, now) for contract in self._listed(now)]
 
     def _premium_of(self, contract: SimContract, now: int) -> dict[str, Any]:
@@ -237,22 +237,22 @@ class Binance(SimRestVenue):
         }
 
 
-def _size(asked: Asked, usual: int, largest: int) -> int:
-    text = asked.first("limit", str(usual))
+def _size(request: SimRequest, usual: int, largest: int) -> int:
+    text = request.first("limit", str(usual))
     if not text.isdigit() or not 0 < int(text) <= largest:
         raise CodedRefusalError(-1130, "Data sent for parameter 'limit' is not valid.")
     return int(text)
 
 
-def _range(asked: Asked, now: int) -> tuple[int | None, int]:
-    first = asked.first("startTime")
-    return (int(first) if first else None), int(asked.first("endTime") or now)
+def _range(request: SimRequest, now: int) -> tuple[int | None, int]:
+    first = request.first("startTime")
+    return (int(first) if first else None), int(request.first("endTime") or now)
 
 
-def _weight(asked: Asked) -> float:
-    if asked.path.removeprefix("/fapi/v1/") not in _KINDS:
-        return 10.0 if asked.path.endswith("premiumIndex") and not asked.first("symbol") else 1.0
-    size = int(asked.first("limit", "500")) if asked.first("limit", "500").isdigit() else 500
+def _weight(request: SimRequest) -> float:
+    if request.path.removeprefix("/fapi/v1/") not in _KINDS:
+        return 10.0 if request.path.endswith("premiumIndex") and not request.first("symbol") else 1.0
+    size = int(request.first("limit", "500")) if request.first("limit", "500").isdigit() else 500
     return next(
         weight for most, weight in ((99, 1.0), (499, 2.0), (1000, 5.0), (10**9, 10.0)) if size <= most
     )

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from marketarchive.simulator.messages import Asked, Reply
+from marketarchive.simulator.messages import Reply, SimRequest
 from marketarchive.simulator.noise import bits
 from marketarchive.simulator.perp_files import NO_FILE, packed
 from marketarchive.simulator.perps_venue import SimContract
@@ -45,25 +45,25 @@ class FileArchive:
         self._world = world
         self._contracts = contracts
 
-    def answer(self, asked: Asked, now_ns: int) -> Reply:
+    def answer(self, request: SimRequest, now_ns: int) -> Reply:
         """Return a file, or its checksum: of a day from the next day on, of a month from its first Monday."""
-        place = _PATH.fullmatch(asked.path)
+        place = _PATH.fullmatch(request.path)
         contract = None if place is None else self._contracts.get(place["symbol"])
-        if place is None or contract is None or "binance_missing_file" in asked.faults:
+        if place is None or contract is None or "binance_missing_file" in request.faults:
             return NO_FILE
         first, after, issued = _stretch(place["every"], place["date"])
         if first is None or issued > utc(now_ns):
             return NO_FILE
-        goes_on = "binance_rows_after_end" in asked.faults
+        goes_on = "binance_rows_after_end" in request.faults
         rows = self._rows(place, contract, first, after, goes_on=goes_on)
         if not rows:
             return NO_FILE
-        name = asked.path.rpartition("/")[2].removesuffix(".CHECKSUM")
+        name = request.path.rpartition("/")[2].removesuffix(".CHECKSUM")
         has_header = place["kind"] not in _KINDS or first >= HEADER_SINCE
         file = packed(name.replace(".zip", ".csv"), self._header(place["kind"]) if has_header else (), rows)
         if not place["checksum"]:
             return Reply(file, content_type="application/zip")
-        digest = sha256(b"another" if "binance_wrong_checksum" in asked.faults else file).hexdigest()
+        digest = sha256(b"another" if "binance_wrong_checksum" in request.faults else file).hexdigest()
         return Reply(f"{digest}  {name}\n".encode(), content_type="binary/octet-stream")
 
     def _header(self, kind: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from marketarchive.simulator.messages import Asked, Reply, json_reply
+from marketarchive.simulator.messages import Reply, SimRequest, json_reply
 from marketarchive.simulator.sockets import Frame, SimSession, SocketReply, message_of
 from marketarchive.simulator.spot_session import SpotSession
 from marketarchive.simulator.spot_world import SpotTrade, SpotWorld, Step
@@ -36,19 +36,19 @@ class Bitstamp:
     def __init__(self, seed: int) -> None:
         self.world = SpotWorld(seed, "bitstamp", assets_of("bitstamp"), DEPTH)
 
-    def answer(self, asked: Asked, now_ns: int) -> Reply:
-        found = _ORDER_BOOK.fullmatch(asked.path) if asked.host == REST_HOST else None
+    def answer(self, request: SimRequest, now_ns: int) -> Reply:
+        found = _ORDER_BOOK.fullmatch(request.path) if request.host == REST_HOST else None
         if found is None or found[1] not in self.world.assets:
             return json_reply({"status": "error", "reason": "Not found", "code": "API0006"}, 404)
         return json_reply(_book(self.world.changed(found[1], now_ns), DEPTH))
 
-    def limit(self, asked: Asked) -> tuple[str, int]:
-        del asked
+    def limit(self, request: SimRequest) -> tuple[str, int]:
+        del request
         return "rest", 4000
 
-    def connect(self, asked: Asked, number: int, now_ns: int) -> SimSession | None:
+    def connect(self, request: SimRequest, number: int, now_ns: int) -> SimSession | None:
         del number
-        is_socket = asked.host == SOCKET_HOST and not asked.path.strip("/")
+        is_socket = request.host == SOCKET_HOST and not request.path.strip("/")
         return BitstampSession(self.world, now_ns) if is_socket else None
 
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
-from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
+from marketarchive.simulator.messages import Bucket, Reply, SimRequest, json_reply
 from marketarchive.simulator.perps_venue import CodedRefusalError, SimContract, contracts
 from marketarchive.simulator.perps_world import BAR_S, DAY_S, Candle, PerpsWorld, written
 from marketarchive.simulator.rest_venue import SimRestVenue
@@ -30,7 +30,7 @@ class Bybit(SimRestVenue):
 
     def __init__(self, seed: int) -> None:
         self.world = PerpsWorld(seed, "bybit")
-        self._routes: dict[str, Callable[[Asked, int], dict[str, Any]]] = {
+        self._routes: dict[str, Callable[[SimRequest, int], dict[str, Any]]] = {
             "/v5/market/time": lambda _, now: {
                 "timeSecond": str(now // 1000),
                 "timeNano": str(now * MILLISECOND),
@@ -43,34 +43,34 @@ class Bybit(SimRestVenue):
             **{f"/v5/market/{name}": self._candles for name in _KINDS},
         }
 
-    def answer(self, asked: Asked, now_ns: int) -> Reply:
+    def answer(self, request: SimRequest, now_ns: int) -> Reply:
         """Answer a request. Errors have status 200 too; what is in `result` is text, all around it is not."""
-        read = self._routes.get(asked.path)
-        if read is None or asked.method != "GET":
+        read = self._routes.get(request.path)
+        if read is None or request.method != "GET":
             return Reply(b"", 404)
         now = to_ms(now_ns)
         around: dict[str, Any] = {"retCode": 0, "retMsg": "OK"}
         try:
-            found = read(asked, now)
+            found = read(request, now)
         except CodedRefusalError as refused:
             around, found = {"retCode": refused.code, "retMsg": str(refused)}, {}
         return json_reply({**around, "result": found, "retExtInfo": {}, "time": now})
 
-    def limit(self, asked: Asked) -> Bucket:
-        del asked
+    def limit(self, request: SimRequest) -> Bucket:
+        del request
         return _BUCKET
 
     # ---- routes ----------------------------------------------------------------------------------------
 
-    def _instruments(self, asked: Asked, now: int) -> dict[str, Any]:
+    def _instruments(self, request: SimRequest, now: int) -> dict[str, Any]:
         """Return contracts that are traded, unless another status is requested."""
-        _linear(asked)
-        status = asked.first("status", "Trading")
+        _linear(request)
+        status = request.first("status", "Trading")
         known = [contract for contract in CONTRACTS.values() if status == "Trading"]
         rows = [self._instrument(contract, now) for contract in known]
         if rows:
             rows.append({**rows[0], "symbol": "BTCPERP", "quoteCoin": "USDC", "settleCoin": "USDC"})
-        size, first = _size(asked, 500, 1000), int(asked.first("cursor") or 0)
+        size, first = _size(request, 500, 1000), int(request.first("cursor") or 0)
         cursor = str(first + size) if len(rows) > first + size else ""
         return {"category": "linear", "list": rows[first : first + size], "nextPageCursor": cursor}
 
@@ -84,10 +84,10 @@ class Bybit(SimRestVenue):
             "upperFundingRate": "0.005", "lowerFundingRate": "-0.005",
         }  # fmt: skip
 
-    def _funding_rates(self, asked: Asked, now: int) -> dict[str, Any]:
+    def _funding_rates(self, request: SimRequest, now: int) -> dict[str, Any]:
         """Return settlements, newest first; a beginning without an end is refused."""
-        contract = _contract(asked)
-        first, last = asked.first("startTime"), asked.first("endTime")
+        contract = _contract(request)
+        first, last = request.first("startTime"), request.first("endTime")
         if first and not last:
             raise CodedRefusalError(10001, "params error: endTime is required")
         until = min(int(last or now), now)
@@ -101,31 +101,31 @@ class Bybit(SimRestVenue):
             }
             for each in reversed(found)
         ]
-        return {"category": "linear", "list": rows[: _size(asked, 200, 200)]}
+        return {"category": "linear", "list": rows[: _size(request, 200, 200)]}
 
-    def _candles(self, asked: Asked, now: int) -> dict[str, Any]:
+    def _candles(self, request: SimRequest, now: int) -> dict[str, Any]:
         """Return candles, newest first; a range that does not fit on a page is cut at its beginning."""
-        contract = _contract(asked)
-        kind = _KINDS[asked.path.rpartition("/")[2]]
-        length = STEPS.get(asked.first("interval"))
+        contract = _contract(request)
+        kind = _KINDS[request.path.rpartition("/")[2]]
+        length = STEPS.get(request.first("interval"))
         if length is None or length < BAR_S:
             raise CodedRefusalError(10001, "Invalid period!")
-        size = _size(asked, 200, 1000)
-        last = min(int(asked.first("end") or now), now) // 1000
-        first = max(-(-int(asked.first("start") or 0) // 1000), (last // length - size + 1) * length)
+        size = _size(request, 200, 1000)
+        last = min(int(request.first("end") or now), now) // 1000
+        first = max(-(-int(request.first("start") or 0) // 1000), (last // length - size + 1) * length)
         found = self.world.candles(contract.asset, kind, length, first, last, now // 1000)
         rows = [_candle(contract, kind, each) for each in found]
         return {"symbol": contract.symbol, "category": "linear", "list": rows[::-1][:size]}
 
-    def _open_interest(self, asked: Asked, now: int) -> dict[str, Any]:
+    def _open_interest(self, request: SimRequest, now: int) -> dict[str, Any]:
         """Return rows, newest first; a lone `startTime` is ignored, the oldest row's time is in seconds."""
-        contract = _contract(asked)
-        length = _LENGTHS.get(asked.first("intervalTime"))
+        contract = _contract(request)
+        length = _LENGTHS.get(request.first("intervalTime"))
         if length is None:
             raise CodedRefusalError(10001, "Invalid intervalTime!")
-        size, last = _size(asked, 50, 200), asked.first("endTime")
+        size, last = _size(request, 50, 200), request.first("endTime")
         until = min(int(last or now), now) // 1000
-        since = -(-int(asked.first("startTime") or 0) // 1000) if last else 0
+        since = -(-int(request.first("startTime") or 0) // 1000) if last else 0
         times = range(until // length * length, since - 1, -length)[:size]
         rows = [self._interest(contract, at) for at in times if self.world.is_open(contract.asset, at)]
         if len(rows) > 1:
@@ -138,9 +138,9 @@ class Bybit(SimRestVenue):
         single = {"singleOpenInterest": written(amount)} if at >= _SINGLE_SINCE else {}
         return {"openInterest": f"{2 * amount:.8f}", **single, "timestamp": str(at * 1000)}
 
-    def _tickers(self, asked: Asked, now: int) -> dict[str, Any]:
-        _linear(asked)
-        chosen = [_contract(asked)] if asked.first("symbol") else CONTRACTS.values()
+    def _tickers(self, request: SimRequest, now: int) -> dict[str, Any]:
+        _linear(request)
+        chosen = [_contract(request)] if request.first("symbol") else CONTRACTS.values()
         return {"category": "linear", "list": [self._ticker(contract, now // 1000) for contract in chosen]}
 
     def _ticker(self, contract: SimContract, second: int) -> dict[str, str]:
@@ -159,8 +159,8 @@ class Bybit(SimRestVenue):
             "fundingIntervalHour": str(world.interval(asset, due) // 3600), "fundingCap": "0.005",
         }  # fmt: skip
 
-    def _loans(self, asked: Asked, now: int) -> dict[str, Any]:
-        wanted = asked.first("vipLevel")
+    def _loans(self, request: SimRequest, now: int) -> dict[str, Any]:
+        wanted = request.first("vipLevel")
         levels = [level for level in ("No VIP", "VIP-1") if wanted in ("", level)]
         rows = [
             {
@@ -173,19 +173,19 @@ class Bybit(SimRestVenue):
         return {"vipCoinList": [{"list": rows, "vipLevel": level} for level in levels]}
 
 
-def _time(asked: Asked, now: int) -> dict[str, Any]:
-    del asked
+def _time(request: SimRequest, now: int) -> dict[str, Any]:
+    del request
     return {"timeSecond": str(now // 1000), "timeNano": str(now * MILLISECOND)}
 
 
-def _linear(asked: Asked) -> None:
-    if asked.first("category") != "linear":
+def _linear(request: SimRequest) -> None:
+    if request.first("category") != "linear":
         raise CodedRefusalError(10001, "Illegal category")
 
 
-def _contract(asked: Asked) -> SimContract:
-    _linear(asked)
-    symbol = asked.first("symbol")
+def _contract(request: SimRequest) -> SimContract:
+    _linear(request)
+    symbol = request.first("symbol")
     if symbol not in CONTRACTS:
         raise CodedRefusalError(10001, "params error: symbol invalid")
     return CONTRACTS[symbol]
@@ -199,8 +199,8 @@ def _candle(contract: SimContract, kind: str, each: Candle) -> list[str]:
     return found
 
 
-def _size(asked: Asked, usual: int, largest: int) -> int:
-    text = asked.first("limit", str(usual))
+def _size(request: SimRequest, usual: int, largest: int) -> int:
+    text = request.first("limit", str(usual))
     if not text.isdigit() or not 0 < int(text) <= largest:
         raise CodedRefusalError(10001, "params error: limit invalid")
     return int(text)

@@ -11,7 +11,7 @@ from marketarchive.simulator.chainlink.page import NOT_FOUND, SCRIPT_PATH, rende
 from marketarchive.simulator.chainlink.reports import Reports, SimReport, decimal, stamp
 from marketarchive.simulator.chainlink.script import SCRIPT
 from marketarchive.simulator.chainlink.streams import BY_FEED_ID, BY_SLUG, Stream
-from marketarchive.simulator.messages import Asked, Reply, json_reply
+from marketarchive.simulator.messages import Reply, SimRequest, json_reply
 from marketarchive.simulator.noise import bits
 from marketarchive.simulator.prices import Prices, prices_of
 from marketarchive.simulator.sockets import SimSession
@@ -39,26 +39,26 @@ class Chainlink:
         self._nodes = lru_cache(maxsize=1 << 13)(self._make_nodes)
         self._candles = SimCandles(self.reports)
 
-    def answer(self, asked: Asked, now_ns: int) -> Reply:
-        if asked.method not in ("GET", "HEAD"):
+    def answer(self, request: SimRequest, now_ns: int) -> Reply:
+        if request.method not in ("GET", "HEAD"):
             return _json({"error": "Method not allowed"}, 405)
-        match asked.path.strip("/").split("/"):
+        match request.path.strip("/").split("/"):
             case ["streams", slug] if slug in BY_SLUG:
-                return self._page(BY_SLUG[slug], slug, asked, now_ns)
+                return self._page(BY_SLUG[slug], slug, request, now_ns)
             case ["api", "live-data-engine-stream-data"]:
-                return self._live(asked, now_ns)
+                return self._live(request, now_ns)
             case ["api", "historical-data-engine-stream-data"]:
-                return self._history(asked, now_ns)
-        if asked.path == SCRIPT_PATH:
+                return self._history(request, now_ns)
+        if request.path == SCRIPT_PATH:
             return Reply(SCRIPT.encode(), 200, _SCRIPT, _HEADERS)
         return Reply(NOT_FOUND, 404, _HTML, _HEADERS)  # also /api/query-timescale: it is gone
 
-    def connect(self, asked: Asked, number: int, now_ns: int) -> SimSession | None:
-        del asked, number, now_ns
+    def connect(self, request: SimRequest, number: int, now_ns: int) -> SimSession | None:
+        del request, number, now_ns
         return None
 
-    def limit(self, asked: Asked) -> tuple[str, int]:
-        del asked
+    def limit(self, request: SimRequest) -> tuple[str, int]:
+        del request
         return "chainlink_pages", _LIMIT
 
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
@@ -66,24 +66,24 @@ class Chainlink:
         del start_ns, end_ns
         return []
 
-    def _page(self, stream: Stream, slug: str, asked: Asked, now_ns: int) -> Reply:
+    def _page(self, stream: Stream, slug: str, request: SimRequest, now_ns: int) -> Reply:
         carried = None
-        if "page_no_json" in asked.faults:
+        if "page_no_json" in request.faults:
             reports = self.reports.observed(stream, now_ns - 10 * SECOND, now_ns + CARRIED_S * SECOND)
             carried = [((report.published_ns - now_ns) // 10**6, report) for report in reports]
-        return Reply(render(stream, slug, asked.faults, carried), 200, _HTML, _HEADERS)
+        return Reply(render(stream, slug, request.faults, carried), 200, _HTML, _HEADERS)
 
-    def _live(self, asked: Asked, now_ns: int) -> Reply:
-        if (stream := BY_FEED_ID.get(asked.first("feedId"))) is None:
+    def _live(self, request: SimRequest, now_ns: int) -> Reply:
+        if (stream := BY_FEED_ID.get(request.first("feedId"))) is None:
             return _json({"error": "feedId is not one of a stream"}, 400)
-        if (window_s := _WINDOWS_S.get(asked.first("queryWindow"))) is None:
+        if (window_s := _WINDOWS_S.get(request.first("queryWindow"))) is None:
             return _json({"error": "queryWindow is not known"}, 400)
         at = now_ns
-        if stale := asked.faults.get("page_stale"):
+        if stale := request.faults.get("page_stale"):
             at = min(at, stale["since_ns"])
-        if lag := asked.faults.get("page_lag"):
+        if lag := request.faults.get("page_lag"):
             at -= from_seconds(lag["seconds"])
-        name = asked.first("attributeName")
+        name = request.first("attributeName")
         found = sorted(
             keyed
             for report in self.reports.published(stream, at, window_s)
@@ -107,8 +107,8 @@ class Chainlink:
             for name, value in report.values
         ]
 
-    def _history(self, asked: Asked, now_ns: int) -> Reply:
-        stream, wanted = BY_FEED_ID.get(asked.first("feedId")), RANGES.get(asked.first("timeRange"))
+    def _history(self, request: SimRequest, now_ns: int) -> Reply:
+        stream, wanted = BY_FEED_ID.get(request.first("feedId")), RANGES.get(request.first("timeRange"))
         if stream is None or wanted is None:
             return _json({"error": "feedId or timeRange is not known"}, 400)
         return _json({"data": {wanted.name: {"nodes": self._candles.nodes(stream, wanted, now_ns)}}})

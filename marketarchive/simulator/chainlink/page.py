@@ -31,7 +31,7 @@ _DASH = "–"
 
 def render(
     stream: Stream,
-    asked: str,
+    request: str,
     faults: Mapping[str, Mapping[str, Any]],
     carried: Sequence[tuple[int, SimReport]] | None,
 ) -> bytes:
@@ -42,7 +42,7 @@ def render(
     data = {
         "props": {"pageProps": {"streamData": stream_data(stream)}, "__N_SSP": True},
         "page": "/streams/[slug]",
-        "query": {"slug": asked},
+        "query": {"slug": request},
         "buildId": "simulated",
         "isFallback": False,
         "gssp": True,

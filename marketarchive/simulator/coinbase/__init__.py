@@ -6,7 +6,7 @@ from typing import Any
 
 from marketarchive.simulator.coinbase.advanced import AdvancedSession
 from marketarchive.simulator.coinbase.exchange_feed import ExchangeFeedSession
-from marketarchive.simulator.messages import Asked, Reply, json_reply
+from marketarchive.simulator.messages import Reply, SimRequest, json_reply
 from marketarchive.simulator.sockets import SimSession
 from marketarchive.simulator.spot_world import SpotWorld
 from marketarchive.venues.exchange import assets_of
@@ -25,18 +25,18 @@ class Coinbase:
     def __init__(self, seed: int) -> None:
         self.world = SpotWorld(seed, "coinbase", assets_of("coinbase"), DEPTH)
 
-    def answer(self, asked: Asked, now_ns: int) -> Reply:
-        del asked, now_ns
+    def answer(self, request: SimRequest, now_ns: int) -> Reply:
+        del request, now_ns
         return json_reply({"message": "NotFound"}, 404)
 
-    def limit(self, asked: Asked) -> tuple[str, int]:
-        return asked.host, 1000
+    def limit(self, request: SimRequest) -> tuple[str, int]:
+        return request.host, 1000
 
-    def connect(self, asked: Asked, number: int, now_ns: int) -> SimSession | None:
+    def connect(self, request: SimRequest, number: int, now_ns: int) -> SimSession | None:
         del number
-        if asked.path.strip("/"):
+        if request.path.strip("/"):
             return None
-        session = AdvancedSession if asked.host == HOST else ExchangeFeedSession
+        session = AdvancedSession if request.host == HOST else ExchangeFeedSession
         return session(self.world, now_ns)
 
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:

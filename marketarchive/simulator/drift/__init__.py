@@ -6,7 +6,7 @@ import csv
 import gzip
 import io
 
-from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
+from marketarchive.simulator.messages import Bucket, Reply, SimRequest, json_reply
 from marketarchive.simulator.rest_venue import SimRestVenue
 from marketarchive.simulator.velocity import Funding, day_page, not_found, paged
 from marketarchive.times import SECOND, from_iso
@@ -30,18 +30,18 @@ class Drift(SimRestVenue):
         self.funding = Funding(seed, "drift")
         self.world = self.funding.world
 
-    def answer(self, asked: Asked, now_ns: int) -> Reply:
+    def answer(self, request: SimRequest, now_ns: int) -> Reply:
         del now_ns
-        parts = asked.path.strip("/").split("/")
+        parts = request.path.strip("/").split("/")
         match parts:
-            case ["program", _, "market", symbol, "fundingRateRecords", _, day] if asked.host == _HOSTS[1]:
+            case ["program", _, "market", symbol, "fundingRateRecords", _, day] if request.host == _HOSTS[1]:
                 return self._file(symbol, f"{day[:4]}-{day[4:6]}-{day[6:]}")
             case ["market", symbol, "fundingRates", year, month, day] if symbol in self.funding.assets:
-                return self._day(symbol, f"{year}-{month}-{day}", asked)
-        return _NO_FILE if asked.host == _HOSTS[1] else not_found(asked)
+                return self._day(symbol, f"{year}-{month}-{day}", request)
+        return _NO_FILE if request.host == _HOSTS[1] else not_found(request)
 
-    def limit(self, asked: Asked) -> Bucket:
-        return Bucket(f"drift/{asked.host}", 5.0, 300.0, 1, _REFUSAL)
+    def limit(self, request: SimRequest) -> Bucket:
+        return Bucket(f"drift/{request.host}", 5.0, 300.0, 1, _REFUSAL)
 
     def _file(self, symbol: str, day: str) -> Reply:
         """Return a file of the bucket: CSV in gzip, the oldest first."""
@@ -56,15 +56,15 @@ class Drift(SimRestVenue):
         writer.writerows(rows)
         return Reply(gzip.compress(text.getvalue().encode(), mtime=0), content_type="text/csv")
 
-    def _day(self, symbol: str, day: str, asked: Asked) -> Reply:
+    def _day(self, symbol: str, day: str, request: SimRequest) -> Reply:
         """Return a day until the end; on the last one there is a later record, from a settlement."""
         if day <= _LAST_FILE or day > "2026-04-01":
             return json_reply({"success": True, "meta": {"nextPage": None}, "records": []})
         if day < "2026-04-01":
-            return day_page(self.funding, symbol, day, asked, ENDED)
+            return day_page(self.funding, symbol, day, request, ENDED)
         first = from_iso(day) // SECOND
         found = self.funding.records(symbol, first, ENDED)
-        return paged([{**found[0], "ts": first + 86_400 + 30}, *found], asked)
+        return paged([{**found[0], "ts": first + 86_400 + 30}, *found], request)
 
 
 def simulated(seed: int) -> Drift:

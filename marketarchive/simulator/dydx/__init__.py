@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
+from marketarchive.simulator.messages import Bucket, Reply, SimRequest, json_reply
 from marketarchive.simulator.noise import bits
 from marketarchive.simulator.perps_world import BAR_S, HOUR_S, PerpsWorld, written
 from marketarchive.simulator.rest_venue import SimRestVenue
@@ -40,31 +40,31 @@ class Dydx(SimRestVenue):
         self._seed = seed
         self._assets = {row["symbol"]: asset for asset, row in symbols("dydx").items()}
 
-    def answer(self, asked: Asked, now_ns: int) -> Reply:
+    def answer(self, request: SimRequest, now_ns: int) -> Reply:
         now = to_ms(now_ns)
-        place, _, ticker = asked.path.rpartition("/")
+        place, _, ticker = request.path.rpartition("/")
         try:
-            if asked.path == "/v4/perpetualMarkets":
-                return self._markets(asked, now)
+            if request.path == "/v4/perpetualMarkets":
+                return self._markets(request, now)
             if place == "/v4/historicalFunding":
-                return json_reply({"historicalFunding": self._fundings(asked, ticker, now)})
+                return json_reply({"historicalFunding": self._fundings(request, ticker, now)})
             if place == "/v4/candles/perpetualMarkets":
-                return json_reply({"candles": self._candles(asked, ticker, now)})
+                return json_reply({"candles": self._candles(request, ticker, now)})
         except _RefusedError as refused:
             wrong = {"msg": str(refused), "param": refused.param, "location": "params"}
             return json_reply({"errors": [wrong]}, 400)
         return json_reply({"errors": [{"msg": "Not Found"}]}, 404)
 
-    def limit(self, asked: Asked) -> Bucket:
-        del asked
+    def limit(self, request: SimRequest) -> Bucket:
+        del request
         return Bucket("dydx/requests", 10.0, 100.0, 1.0, _REFUSAL)
 
     # ---- routes ----------------------------------------------------------------------------------------
 
-    def _markets(self, asked: Asked, now: int) -> Reply:
+    def _markets(self, request: SimRequest, now: int) -> Reply:
         """Return all contracts by their names, one that ended too."""
         found = {ticker: self._market(ticker, now // 1000) for ticker in self._assets} | {"MATIC-USD": _ENDED}
-        chosen = asked.first("market") or asked.first("ticker")
+        chosen = request.first("market") or request.first("ticker")
         if chosen and chosen not in found:
             return json_reply({"errors": [{"msg": f"{chosen} not found in markets of type perpetual"}]}, 404)
         return json_reply({"markets": {chosen: found[chosen]} if chosen else found})
@@ -84,10 +84,10 @@ class Dydx(SimRestVenue):
             "openInterestLowerCap": "0", "openInterestUpperCap": "0",
         }  # fmt: skip
 
-    def _fundings(self, asked: Asked, ticker: str, now: int) -> list[dict[str, Any]]:
+    def _fundings(self, request: SimRequest, ticker: str, now: int) -> list[dict[str, Any]]:
         """Return settlements, newest first, up to and with a moment; there is no lower bound."""
-        asset, size = self._asset(ticker), _size(asked)
-        last = min(now, _moment(asked, "effectiveBeforeOrAt", now))
+        asset, size = self._asset(ticker), _size(request)
+        last = min(now, _moment(request, "effectiveBeforeOrAt", now))
         rows = []
         for each in reversed(self.world.settlements(asset, last // 1000 - (size + 1) * HOUR_S, last // 1000)):
             at = each.at * 1000 + 112 + bits(self._seed, asset, each.at, "jitter") % 1000
@@ -103,21 +103,21 @@ class Dydx(SimRestVenue):
                 )
         return rows[:size]
 
-    def _candles(self, asked: Asked, ticker: str, now: int) -> list[dict[str, Any]]:
+    def _candles(self, request: SimRequest, ticker: str, now: int) -> list[dict[str, Any]]:
         """Return candles, newest first, the running one too; `fromISO` is in the range, `toISO` is not."""
-        asset, size = self._asset(ticker), _size(asked)
-        length = STEPS.get(asked.first("resolution"))
+        asset, size = self._asset(ticker), _size(request)
+        length = STEPS.get(request.first("resolution"))
         if length is None:
             raise _RefusedError("resolution", "resolution must be a valid Candle Resolution")
         if length < BAR_S:
             return []
-        last = (min(now, _moment(asked, "toISO", now + 1) - 1)) // 1000
-        first = max(-(-_moment(asked, "fromISO", 0) // 1000), (last // length - size + 1) * length)
+        last = (min(now, _moment(request, "toISO", now + 1) - 1)) // 1000
+        first = max(-(-_moment(request, "fromISO", 0) // 1000), (last // length - size + 1) * length)
         traded = self.world.candles(asset, "trade", length, first, last, now // 1000)
-        return [self._candle(asked, ticker, each, now // 1000) for each in traded][::-1]
+        return [self._candle(request, ticker, each, now // 1000) for each in traded][::-1]
 
-    def _candle(self, asked: Asked, ticker: str, traded: Any, now: int) -> dict[str, Any]:
-        asset, resolution = self._assets[ticker], asked.first("resolution")
+    def _candle(self, request: SimRequest, ticker: str, traded: Any, now: int) -> dict[str, Any]:
+        asset, resolution = self._assets[ticker], request.first("resolution")
         middle = self.world.candle(asset, "mark", traded.opened, STEPS[resolution], now)
         texts: dict[str, Decimal] = {
             "low": traded.low, "high": traded.high, "open": traded.open, "close": traded.close,
@@ -134,15 +134,15 @@ class Dydx(SimRestVenue):
         return self._assets[ticker]
 
 
-def _size(asked: Asked) -> int:
-    text = asked.first("limit", str(PAGE))
+def _size(request: SimRequest) -> int:
+    text = request.first("limit", str(PAGE))
     if not text.isdigit() or not 0 < int(text) <= PAGE:
         raise _RefusedError("limit", f"limit must be a positive integer that is not greater than max: {PAGE}")
     return int(text)
 
 
-def _moment(asked: Asked, name: str, usual: int) -> int:
-    text = asked.first(name)
+def _moment(request: SimRequest, name: str, usual: int) -> int:
+    text = request.first(name)
     return to_ms(from_iso(text)) if text else usual
 
 

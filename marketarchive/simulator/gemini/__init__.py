@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from marketarchive.simulator.messages import Asked, Reply, json_reply
+from marketarchive.simulator.messages import Reply, SimRequest, json_reply
 from marketarchive.simulator.sockets import Frame, SimSession, SocketReply, message_of
 from marketarchive.simulator.spot_session import SpotSession
 from marketarchive.simulator.spot_world import Levels, SpotTrade, SpotWorld, Step
@@ -30,19 +30,19 @@ class Gemini:
     def __init__(self, seed: int) -> None:
         self.world = SpotWorld(seed, "gemini", assets_of("gemini"), DEPTH)
 
-    def answer(self, asked: Asked, now_ns: int) -> Reply:
-        del asked, now_ns
+    def answer(self, request: SimRequest, now_ns: int) -> Reply:
+        del request, now_ns
         return json_reply({"result": "error", "reason": "EndpointNotFound"}, 404)
 
-    def limit(self, asked: Asked) -> tuple[str, int]:
-        del asked
+    def limit(self, request: SimRequest) -> tuple[str, int]:
+        del request
         return "socket", 1000
 
-    def connect(self, asked: Asked, number: int, now_ns: int) -> SimSession | None:
+    def connect(self, request: SimRequest, number: int, now_ns: int) -> SimSession | None:
         del number
-        if asked.path.strip("/"):
+        if request.path.strip("/"):
             return None
-        snapshot = asked.first("snapshot", "0")
+        snapshot = request.first("snapshot", "0")
         return GeminiSession(self.world, now_ns, int(snapshot) if snapshot.lstrip("-").isdigit() else 0)
 
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
@@ -60,16 +60,16 @@ class GeminiSession(SpotSession):
 
     def received(self, text: str, now_ns: int) -> SocketReply:
         message = message_of(text)
-        asked, method, params = message.get("id"), message.get("method"), message.get("params")
+        request, method, params = message.get("id"), message.get("method"), message.get("params")
         if method == "ping":
-            return SocketReply("ping", (_answer(now_ns, "pong", asked),))
+            return SocketReply("ping", (_answer(now_ns, "pong", request),))
         if method not in ("subscribe", "unsubscribe") or not isinstance(params, list):
-            return _refused(now_ns, asked, -1020, "Unsupported operation")
+            return _refused(now_ns, request, -1020, "Unsupported operation")
         streams = []
         for name in map(str, params):
             found = _STREAM.fullmatch(name)
             if found is None or found[1] not in self.world.assets:
-                return _refused(now_ns, asked, -1013, f"Invalid stream name: {name}")
+                return _refused(now_ns, request, -1013, f"Invalid stream name: {name}")
             streams.append((found[2], found[1]))
         frames: list[Frame] = []
         for channel, symbol in streams:
@@ -78,7 +78,7 @@ class GeminiSession(SpotSession):
             else:
                 self.subscribe(channel, symbol, now_ns)
                 frames += self._first(channel, symbol, now_ns)
-        return SocketReply(f"{method}d", (*frames, _answer(now_ns, "nothing", asked)))
+        return SocketReply(f"{method}d", (*frames, _answer(now_ns, "nothing", request)))
 
     def _first(self, channel: str, symbol: str, now_ns: int) -> Iterable[Frame]:
         step = self.world.changed(symbol, now_ns)
@@ -123,12 +123,12 @@ def _trade(symbol: str, ns: int, trade: SpotTrade) -> Frame:
     return _frame(ns, "trade", {**document, "m": trade.side == "SELL"}, symbol)
 
 
-def _answer(ns: int, kind: str, asked: Any) -> Frame:
-    return _frame(ns, kind, {"id": asked, "status": 200})
+def _answer(ns: int, kind: str, request: Any) -> Frame:
+    return _frame(ns, kind, {"id": request, "status": 200})
 
 
-def _refused(ns: int, asked: Any, code: int, why: str) -> SocketReply:
-    frame = _frame(ns, "error", {"id": asked, "status": 400, "error": {"code": code, "msg": why}})
+def _refused(ns: int, request: Any, code: int, why: str) -> SocketReply:
+    frame = _frame(ns, "error", {"id": request, "status": 400, "error": {"code": code, "msg": why}})
     return SocketReply("refused", (frame,))
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
+from marketarchive.simulator.messages import Bucket, Reply, SimRequest, json_reply
 from marketarchive.simulator.noise import wave
 from marketarchive.simulator.perps_world import BAR_S, DAY_S, HOUR_S, PerpsWorld
 from marketarchive.simulator.rest_venue import SimRestVenue
@@ -67,7 +67,7 @@ class Gmx(SimRestVenue):
     def __init__(self, seed: int) -> None:
         self.world = PerpsWorld(seed, "gmx")
         self._seed = seed
-        self._routes: dict[tuple[str, str], Callable[[Asked, int], Reply]] = {
+        self._routes: dict[tuple[str, str], Callable[[SimRequest, int], Reply]] = {
             (KEEPER, "/markets"): self._markets,
             (KEEPER, "/markets/info"): self._markets_now,
             (KEEPER, "/prices/tickers"): self._tickers,
@@ -76,18 +76,18 @@ class Gmx(SimRestVenue):
             (API, "/v1/markets/tickers"): self._interest_now,
         }
 
-    def answer(self, asked: Asked, now_ns: int) -> Reply:
+    def answer(self, request: SimRequest, now_ns: int) -> Reply:
         now = now_ns // SECOND
-        if asked.host == SQUID:
-            return self._graph(asked, now)
-        read = self._routes.get((asked.host, asked.path))
-        if read is None or asked.method != "GET":
-            text = f"Cannot {asked.method} {asked.path}"
+        if request.host == SQUID:
+            return self._graph(request, now)
+        read = self._routes.get((request.host, request.path))
+        if read is None or request.method != "GET":
+            text = f"Cannot {request.method} {request.path}"
             return json_reply({"statusCode": 404, "message": text, "error": "Not Found"}, 404)
-        return read(asked, now)
+        return read(request, now)
 
-    def limit(self, asked: Asked) -> Bucket:
-        return Bucket(f"gmx/{asked.host}", 1.0, 60.0, 1, _REFUSAL)
+    def limit(self, request: SimRequest) -> Bucket:
+        return Bucket(f"gmx/{request.host}", 1.0, 60.0, 1, _REFUSAL)
 
     # ---- what is true ----------------------------------------------------------------------------------
 
@@ -109,9 +109,9 @@ class Gmx(SimRestVenue):
 
     # ---- the oracle keeper -----------------------------------------------------------------------------
 
-    def _markets(self, asked: Asked, now: int) -> Reply:
+    def _markets(self, request: SimRequest, now: int) -> Reply:
         """Return all pools: also a second one of ETH, and one that only swaps."""
-        del asked, now
+        del request, now
         rows = [self._market(pool) for pool in POOLS.values()]
         other = {**rows[1], "name": "ETH/USD [ETH-ETH]", "marketToken": _SINGLE}
         swap = {
@@ -133,9 +133,9 @@ class Gmx(SimRestVenue):
             "listingDate": iso(self.world.listed(pool.asset) * SECOND)[:23] + "Z",
         }
 
-    def _markets_now(self, asked: Asked, now: int) -> Reply:
+    def _markets_now(self, request: SimRequest, now: int) -> Reply:
         """Return rates as factors a year; positive funding is what a side pays."""
-        del asked
+        del request
         rows = []
         for pool in POOLS.values():
             rates, sides = self.rates(pool.asset, now), self.sides(pool.asset, now)
@@ -156,8 +156,8 @@ class Gmx(SimRestVenue):
             )
         return json_reply({"markets": rows})
 
-    def _tickers(self, asked: Asked, now: int) -> Reply:
-        del asked
+    def _tickers(self, request: SimRequest, now: int) -> Reply:
+        del request
         return json_reply(
             [
                 {
@@ -176,11 +176,11 @@ class Gmx(SimRestVenue):
         """Return a price in dollars of 10**(30 - decimals)."""
         return str(int(self.world.price(pool.asset, "index", second).scaleb(30 - pool.decimals)))
 
-    def _candles(self, asked: Asked, now: int) -> Reply:
+    def _candles(self, request: SimRequest, now: int) -> Reply:
         """Return the newest candles first, the first still running; by number alone, without a range."""
-        length = STEPS.get(asked.first("period"))
-        pool = next((each for each in POOLS.values() if each.token == asked.first("tokenSymbol")), None)
-        size = asked.first("limit", "1000")
+        length = STEPS.get(request.first("period"))
+        pool = next((each for each in POOLS.values() if each.token == request.first("tokenSymbol")), None)
+        size = request.first("limit", "1000")
         if length is None or length < BAR_S or pool is None:
             return json_reply({"message": "Invalid parameters"}, 400)
         if not size.isdigit() or not 1 <= int(size) <= 10_000:
@@ -191,16 +191,16 @@ class Gmx(SimRestVenue):
             [each.opened, *(float(price) for price in (each.open, each.high, each.low, each.close))]
             for each in found
         ]
-        return json_reply({"period": asked.first("period"), "candles": rows[::-1]})
+        return json_reply({"period": request.first("period"), "candles": rows[::-1]})
 
     # ---- the API ---------------------------------------------------------------------------------------
 
-    def _rates(self, asked: Asked, now: int) -> Reply:
+    def _rates(self, request: SimRequest, now: int) -> Reply:
         """Return hourly rates, newest first: factors a second, positive funding is what a side receives."""
-        days = _DAYS.get(asked.first("period"))
+        days = _DAYS.get(request.first("period"))
         if days is None:
             return json_reply({"statusCode": 400, "message": "Invalid period", "error": "Bad Request"}, 400)
-        chosen = [asked.first("address")] if asked.first("address") else list(POOLS)
+        chosen = [request.first("address")] if request.first("address") else list(POOLS)
         newest = now // HOUR_S * HOUR_S
         return json_reply(
             [
@@ -229,8 +229,8 @@ class Gmx(SimRestVenue):
             "netRateShort": str(rates.funding_short - rates.borrowing_short),
         }
 
-    def _interest_now(self, asked: Asked, now: int) -> Reply:
-        del asked
+    def _interest_now(self, request: SimRequest, now: int) -> Reply:
+        del request
         rows = []
         for pool in POOLS.values():
             sides, price = self.sides(pool.asset, now), self._price(pool, now)
@@ -240,10 +240,10 @@ class Gmx(SimRestVenue):
 
     # ---- Subsquid --------------------------------------------------------------------------------------
 
-    def _graph(self, asked: Asked, now: int) -> Reply:
+    def _graph(self, request: SimRequest, now: int) -> Reply:
         """Open interest by the hour; addresses have to be written exactly so. Failures come with 200."""
         try:
-            sent = msgspec.json.decode(asked.body, type=dict[str, Any])
+            sent = msgspec.json.decode(request.body, type=dict[str, Any])
             query, given = str(sent["query"]), dict(sent.get("variables") or {})
             market, first, last = str(given["market"]), int(given["from"]), int(given["to"])
             size = int(given["limit"])

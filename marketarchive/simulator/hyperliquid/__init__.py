@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
+from marketarchive.simulator.messages import Bucket, Reply, SimRequest, json_reply
 from marketarchive.simulator.noise import bits
 from marketarchive.simulator.perps_venue import SimContract, contracts
 from marketarchive.simulator.perps_world import BAR_S, DELISTED, Candle, PerpsWorld, written
@@ -30,13 +30,13 @@ _NO_CONTEXT = {
 }  # fmt: skip
 
 
-class _Asked(msgspec.Struct, rename="camel"):
+class _InfoRequest(msgspec.Struct, rename="camel"):
     type: str = ""
     coin: str = ""
     interval: str = ""
     start_time: int = 0
     end_time: int | None = None
-    req: _Asked | None = None
+    req: _InfoRequest | None = None
 
 
 class Hyperliquid(SimRestVenue):
@@ -52,17 +52,17 @@ class Hyperliquid(SimRestVenue):
             for symbol, contract in contracts("hyperliquid").items()
             if self.world.has(contract.asset) and contract.asset not in DELISTED
         }
-        self._routes: dict[str, Callable[[_Asked, int], Any]] = {
+        self._routes: dict[str, Callable[[_InfoRequest, int], Any]] = {
             "meta": lambda _, now: self._meta(now),
             "metaAndAssetCtxs": self._present,
             "fundingHistory": self._funding_history,
             "candleSnapshot": self._candles,
         }
 
-    def answer(self, asked: Asked, now_ns: int) -> Reply:
-        if asked.path != "/info" or asked.method != "POST":
-            return Reply(b"", 405 if asked.path == "/info" else 404)
-        document = _read(asked)
+    def answer(self, request: SimRequest, now_ns: int) -> Reply:
+        if request.path != "/info" or request.method != "POST":
+            return Reply(b"", 405 if request.path == "/info" else 404)
+        document = _read(request)
         read = None if document is None else self._routes.get(document.type)
         if document is None or read is None:
             return _UNREADABLE
@@ -70,9 +70,9 @@ class Hyperliquid(SimRestVenue):
             return _UNKNOWN
         return json_reply(read(document, to_ms(now_ns)))
 
-    def limit(self, asked: Asked) -> Bucket:
+    def limit(self, request: SimRequest) -> Bucket:
         """Count a page by the rows that it may hold; the venue counts those that it holds."""
-        document = _read(asked)
+        document = _read(request)
         weight = 20.0
         if document is not None and document.type in ("fundingHistory", "candleSnapshot"):
             step, most, rows_a_weight = (3600, FUNDING_PAGE, 20)
@@ -93,8 +93,8 @@ class Hyperliquid(SimRestVenue):
         ]
         return {"universe": [*coins[:2], _NO_COIN, *coins[2:]], "marginTables": [], "collateralToken": 0}
 
-    def _present(self, asked: _Asked, now: int) -> Any:
-        del asked
+    def _present(self, request: _InfoRequest, now: int) -> Any:
+        del request
         contexts = [self._context(contract, now // 1000) for contract in self._contracts.values()]
         return [self._meta(now), [*contexts[:2], _NO_CONTEXT, *contexts[2:]]]
 
@@ -111,11 +111,11 @@ class Hyperliquid(SimRestVenue):
             "dayBaseVlm": "46015.39688",
         }  # fmt: skip
 
-    def _funding_history(self, asked: _Asked, now: int) -> Any:
+    def _funding_history(self, request: _InfoRequest, now: int) -> Any:
         """Return settlements, oldest first from `startTime`; 500 at most."""
-        contract = self._contracts[asked.coin]
-        last = min(now, asked.end_time or now)
-        first = max(asked.start_time, self.world.listed(contract.asset) * 1000)
+        contract = self._contracts[request.coin]
+        last = min(now, request.end_time or now)
+        first = max(request.start_time, self.world.listed(contract.asset) * 1000)
         until = min(last, first + (FUNDING_PAGE + 1) * 8 * 3600 * 1000)
         rows = []
         for each in self.world.settlements(contract.asset, (first - 1000) // 1000, until // 1000):
@@ -125,17 +125,17 @@ class Hyperliquid(SimRestVenue):
                 rows.append({"coin": contract.symbol, **rates, "time": at})
         return rows[:FUNDING_PAGE]
 
-    def _candles(self, asked: _Asked, now: int) -> Any:
+    def _candles(self, request: _InfoRequest, now: int) -> Any:
         """Return candles, oldest first from that of `startTime`; only the newest 5000 of a length exist."""
-        contract = self._contracts[asked.coin]
-        length = STEPS.get(asked.interval, 0)
+        contract = self._contracts[request.coin]
+        length = STEPS.get(request.interval, 0)
         if length < BAR_S:
             return []
         newest = now // 1000 // length * length
-        first = max(asked.start_time // 1000 // length * length, newest - (_KEPT - 1) * length)
-        last = min(now, asked.end_time or now) // 1000
+        first = max(request.start_time // 1000 // length * length, newest - (_KEPT - 1) * length)
+        last = min(now, request.end_time or now) // 1000
         found = self.world.candles(contract.asset, "trade", length, first, last, now // 1000)
-        return [self._candle(contract, asked.interval, each) for each in found]
+        return [self._candle(contract, request.interval, each) for each in found]
 
     def _candle(self, contract: SimContract, interval: str, each: Candle) -> dict[str, Any]:
         opened, closed = each.opened * 1000, (each.opened + STEPS[interval]) * 1000 - 1
@@ -147,10 +147,10 @@ class Hyperliquid(SimRestVenue):
         }  # fmt: skip
 
 
-def _read(asked: Asked) -> _Asked | None:
+def _read(request: SimRequest) -> _InfoRequest | None:
     """Return what is asked for, the inner request of candles with their type; None of what is no request."""
     try:
-        document = msgspec.json.decode(asked.body, type=_Asked)
+        document = msgspec.json.decode(request.body, type=_InfoRequest)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     if document.req is None:

@@ -22,7 +22,7 @@ from marketarchive.simulator.kalshi.rounds import (
 )
 from marketarchive.simulator.kalshi.stream import StreamSession
 from marketarchive.simulator.kalshi.stream_world import StreamWorld
-from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
+from marketarchive.simulator.messages import Bucket, Reply, SimRequest, json_reply
 from marketarchive.simulator.prices import ASSETS, prices_of
 from marketarchive.simulator.sockets import SimSession
 from marketarchive.times import SECOND, iso
@@ -63,22 +63,22 @@ class Kalshi:
         self.access = Access()
         self._rest = Rest(self.rounds, self.books)
 
-    def answer(self, asked: Asked, now_ns: int) -> Reply:
-        if asked.path == ROUTE:
-            return self.access.give(asked)
-        if asked.path == SOCKET_PATH:  # asked for without an upgrade, or refused by it
-            return self.access.refusal(asked, now_ns) or json_reply({"error": "upgrade required"}, 426)
-        return self._rest.answer(asked, now_ns // SECOND)
+    def answer(self, request: SimRequest, now_ns: int) -> Reply:
+        if request.path == ROUTE:
+            return self.access.give(request)
+        if request.path == SOCKET_PATH:  # asked for without an upgrade, or refused by it
+            return self.access.refusal(request, now_ns) or json_reply({"error": "upgrade required"}, 426)
+        return self._rest.answer(request, now_ns // SECOND)
 
-    def limit(self, asked: Asked) -> Bucket:
-        del asked
+    def limit(self, request: SimRequest) -> Bucket:
+        del request
         return BUCKET
 
-    def connect(self, asked: Asked, number: int, now_ns: int) -> SimSession | Reply | None:
+    def connect(self, request: SimRequest, number: int, now_ns: int) -> SimSession | Reply | None:
         del number
-        if asked.path != SOCKET_PATH:
+        if request.path != SOCKET_PATH:
             return None
-        return self.access.refusal(asked, now_ns) or self.session()
+        return self.access.refusal(request, now_ns) or self.session()
 
     def session(self) -> StreamSession:
         """Return the venue's side of a connection that is let in."""

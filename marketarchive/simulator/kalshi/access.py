@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from marketarchive.simulator.messages import Asked, Reply, json_reply
+from marketarchive.simulator.messages import Reply, SimRequest, json_reply
 from marketarchive.simulator.noise import digest
 from marketarchive.times import to_ms
 
@@ -40,11 +40,11 @@ class Access:
     def __init__(self) -> None:
         self._keys: dict[str, PublicKey] = {}
 
-    def give(self, asked: Asked) -> Reply:
+    def give(self, request: SimRequest) -> Reply:
         """Answer a request for a key, or one that brings a public key."""
-        if asked.method == "POST":
+        if request.method == "POST":
             try:
-                public = load_pem_public_key(asked.body)
+                public = load_pem_public_key(request.body)
             except (ValueError, UnsupportedAlgorithm):
                 return json_reply({"error": "no public key in PEM"}, 400)
             if not isinstance(public, RSAPublicKey | Ed25519PublicKey):
@@ -54,10 +54,10 @@ class Access:
         text = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
         return json_reply({"api_key_id": self._add(private.public_key()), "private_key": text})
 
-    def refusal(self, asked: Asked, now_ns: int) -> Reply | None:
+    def refusal(self, request: SimRequest, now_ns: int) -> Reply | None:
         """Return the answer to a request that is not signed as it has to be; None where it is."""
         key_id, stamp, signature = (
-            asked.headers.get(f"kalshi-access-{name}", "") for name in ("key", "timestamp", "signature")
+            request.headers.get(f"kalshi-access-{name}", "") for name in ("key", "timestamp", "signature")
         )
         if not signature:
             return _refused("signature_is_missing_from_headers")
@@ -66,8 +66,11 @@ class Access:
         public = self._keys.get(key_id)
         if public is None:
             return _refused("authentication_error", "NOT_FOUND")
-        paths = (asked.path, f"/{asked.host}{asked.path}")  # a client may take all after our own host for it
-        if not any(_verifies(public, f"{stamp}{asked.method}{path}", signature) for path in paths):
+        paths = (
+            request.path,
+            f"/{request.host}{request.path}",
+        )  # a client may take all after our own host for it
+        if not any(_verifies(public, f"{stamp}{request.method}{path}", signature) for path in paths):
             return _refused("authentication_error", "INCORRECT_API_KEY_SIGNATURE")
         return None
 

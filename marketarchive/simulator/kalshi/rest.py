@@ -25,7 +25,7 @@ from marketarchive.simulator.kalshi.rounds import (
     paused_since,
 )
 from marketarchive.simulator.kalshi.rows import Rows, combination, series_row, trade_row
-from marketarchive.simulator.messages import Asked, Reply, json_reply
+from marketarchive.simulator.messages import Reply, SimRequest, json_reply
 from marketarchive.times import SECOND
 from marketarchive.venues.kalshi.tickers import market_facts
 
@@ -92,18 +92,18 @@ class Rest:
             (re.compile(r"/historical/trades"), self._old_trades),
         ]
 
-    def answer(self, asked: Asked, second: int) -> Reply:
+    def answer(self, request: SimRequest, second: int) -> Reply:
         """Return the answer to a request, with the faults that are the venue's own."""
-        if asked.method != "GET":
+        if request.method != "GET":
             return _error(405, "method_not_allowed", "method not allowed")
-        if "kalshi_needs_key" in asked.faults:
+        if "kalshi_needs_key" in request.faults:
             return _error(401, "signature_is_missing_from_headers", "signature is missing from headers")
-        path = asked.path.removeprefix(PREFIX)
-        if path == asked.path:
+        path = request.path.removeprefix(PREFIX)
+        if path == request.path:
             return _error(404, "not_found", "not found")
         if path.endswith("/"):
-            return Reply(b"", 301, headers={"Location": asked.path.rstrip("/")})
-        copies = asked.faults.get("kalshi_copies")
+            return Reply(b"", 301, headers={"Location": request.path.rstrip("/")})
+        copies = request.faults.get("kalshi_copies")
         headers = {"Cache-Control": "public, max-age=15"}
         if copies is not None:
             age = second % copies["seconds"]
@@ -113,7 +113,7 @@ class Rest:
         for pattern, read in self._routes:
             if found := pattern.fullmatch(path):
                 try:
-                    reply = read(asked, second, *found.groups())
+                    reply = read(request, second, *found.groups())
                 except _RefusedError as refused:
                     return json_reply(refused.body, refused.status)
                 return Reply(reply.body, reply.status, reply.content_type, headers)
@@ -121,8 +121,8 @@ class Rest:
 
     # --- the exchange ------------------------------------------------------------------------------------
 
-    def _status(self, asked: Asked, second: int) -> Reply:
-        del asked
+    def _status(self, request: SimRequest, second: int) -> Reply:
+        del request
         trades = not is_paused(second)
         resumed = {} if trades else {"exchange_estimated_resume_time": rows.time(paused_since(second) + 7200)}
         document = {
@@ -143,43 +143,43 @@ class Rest:
         }
         return json_reply(document)
 
-    def _series_list(self, asked: Asked, second: int) -> Reply:
+    def _series_list(self, request: SimRequest, second: int) -> Reply:
         del second
-        category = asked.first("category")
+        category = request.first("category")
         found = [series_row(series) for series in SERIES]
         if self.catalog is not None:
             found += map(catalog_rows.series_row, catalog_rows.SERIES)
         return json_reply({"series": [row for row in found if not category or row["category"] == category]})
 
-    def _series(self, asked: Asked, second: int, series: str) -> Reply:
-        del asked, second
+    def _series(self, request: SimRequest, second: int, series: str) -> Reply:
+        del request, second
         if self.catalog is not None and series in catalog_rows.SERIES:
             return json_reply({"series": catalog_rows.series_row(series)})
         if series not in SERIES:
             return _error(404, "not_found", "not found")
         return json_reply({"series": series_row(series)})
 
-    def _cutoff(self, asked: Asked, second: int) -> Reply:
-        del asked
+    def _cutoff(self, request: SimRequest, second: int) -> Reply:
+        del request
         names = ("market_positions_last_updated_ts", "market_settled_ts", "orders_updated_ts")
         at = rows.time(cutoff(second))
         return json_reply({**dict.fromkeys(names, at), "trades_created_ts": at})
 
     # --- events ------------------------------------------------------------------------------------------
 
-    def _events(self, asked: Asked, second: int) -> Reply:
-        limit = _limit(asked, 200, 200, "GetEvents")
-        found = {each.event: each for each in _selected(asked, self._listed(second), second)}
-        page, cursor = _page(asked, list(found.values()), limit, lambda each: (each.created, each.event))
-        nested = asked.first("with_nested_markets") == "true"
+    def _events(self, request: SimRequest, second: int) -> Reply:
+        limit = _limit(request, 200, 200, "GetEvents")
+        found = {each.event: each for each in _selected(request, self._listed(second), second)}
+        page, cursor = _page(request, list(found.values()), limit, lambda each: (each.created, each.event))
+        nested = request.first("with_nested_markets") == "true"
         events = [self._event_row(each, second, nested=nested) for each in page]
         return json_reply({"cursor": cursor, "events": events})
 
-    def _event(self, asked: Asked, second: int, event: str) -> Reply:
+    def _event(self, request: SimRequest, second: int, event: str) -> Reply:
         members = self._members(event, second)
         if not members:
             return _error(404, "not_found", "event not found")
-        nested = asked.first("with_nested_markets") == "true"
+        nested = request.first("with_nested_markets") == "true"
         there = () if nested else (each for each in members if each.is_listed(second))
         beside = [self._market_row(each, second) for each in there]
         return json_reply({"event": self._event_row(members[0], second, nested=nested), "markets": beside})
@@ -201,24 +201,24 @@ class Rest:
 
     # --- markets -----------------------------------------------------------------------------------------
 
-    def _markets(self, asked: Asked, second: int) -> Reply:
-        limit = _limit(asked, 100, 1000, "GetMarkets")
-        named = filter(None, asked.first("tickers").split(","))
+    def _markets(self, request: SimRequest, second: int) -> Reply:
+        limit = _limit(request, 100, 1000, "GetMarkets")
+        named = filter(None, request.first("tickers").split(","))
         listed = [each for ticker in named if (each := self._find(ticker, second)) is not None]
-        if not asked.first("tickers"):
+        if not request.first("tickers"):
             listed = self._listed(second)
         there = [each for each in listed if each.is_listed(second)]
-        found: list[Any] = list(_selected(asked, there, second))
+        found: list[Any] = list(_selected(request, there, second))
         narrow = ("series_ticker", "event_ticker", "tickers")
-        if asked.first("mve_filter") != "exclude" and not any(map(asked.first, narrow)):
+        if request.first("mve_filter") != "exclude" and not any(map(request.first, narrow)):
             made = [combination(number, second) for number in range(COMBINATIONS)]
-            found = (made if asked.first("status") in ("", "open") else []) + found
-        page, cursor = _page(asked, found, limit, _market_key)
+            found = (made if request.first("status") in ("", "open") else []) + found
+        page, cursor = _page(request, found, limit, _market_key)
         document = [each if isinstance(each, dict) else self._market_row(each, second) for each in page]
         return json_reply({"cursor": cursor, "markets": document})
 
-    def _market(self, asked: Asked, second: int, ticker: str) -> Reply:
-        del asked
+    def _market(self, request: SimRequest, second: int, ticker: str) -> Reply:
+        del request
         found = self._find(ticker, second)
         if found is None or not found.is_listed(second):
             return _error(404, "not_found", "market not found")
@@ -239,10 +239,10 @@ class Rest:
         rounds = self._rounds.historical(second)
         return [*rounds, *(() if self.catalog is None else self.catalog.historical(second))]
 
-    def _old_markets(self, asked: Asked, second: int) -> Reply:
-        limit = _limit(asked, 100, 1000, "GetHistoricalMarkets")
-        series, event = asked.first("series_ticker"), asked.first("event_ticker")
-        tickers = set(filter(None, asked.first("tickers").split(",")))
+    def _old_markets(self, request: SimRequest, second: int) -> Reply:
+        limit = _limit(request, 100, 1000, "GetHistoricalMarkets")
+        series, event = request.first("series_ticker"), request.first("event_ticker")
+        tickers = set(filter(None, request.first("tickers").split(",")))
         found = [
             each
             for each in self._historical(second)
@@ -250,11 +250,11 @@ class Rest:
             and (not event or each.event == event)
             and (not tickers or each.ticker in tickers)
         ]
-        page, cursor = _page(asked, found, limit, _market_key)
+        page, cursor = _page(request, found, limit, _market_key)
         return json_reply({"cursor": cursor, "markets": [self._market_row(each, second) for each in page]})
 
-    def _old_market(self, asked: Asked, second: int, ticker: str) -> Reply:
-        del asked
+    def _old_market(self, request: SimRequest, second: int, ticker: str) -> Reply:
+        del request
         found = self._find_old(ticker, second)
         if found is None:
             return _error(404, "not_found", "market not found")
@@ -277,23 +277,23 @@ class Rest:
 
     # --- candlesticks ------------------------------------------------------------------------------------
 
-    def _one_candles(self, asked: Asked, second: int, ticker: str) -> Reply:
-        window = _window(asked, "GetMarketCandlesticks")
+    def _one_candles(self, request: SimRequest, second: int, ticker: str) -> Reply:
+        window = _window(request, "GetMarketCandlesticks")
         found = self._find(ticker, second)
         if found is None or not found.is_listed(second):
             return _error(404, "not_found", "market not found")
         return json_reply({"candlesticks": self._rows_of(found, window, second), "ticker": ticker})
 
-    def _old_candles(self, asked: Asked, second: int, ticker: str) -> Reply:
-        window = _window(asked, "GetMarketCandlesticksHistorical")
+    def _old_candles(self, request: SimRequest, second: int, ticker: str) -> Reply:
+        window = _window(request, "GetMarketCandlesticksHistorical")
         found = self._find_old(ticker, second)
         if found is None:
             return _error(404, "not_found", "market not found")
         rows = self._rows_of(found, window, second, is_historical=True)
         return json_reply({"candlesticks": rows, "ticker": ticker})
 
-    def _event_candles(self, asked: Asked, second: int, event: str) -> Reply:
-        window = _window(asked, "GetEventCandlesticks")
+    def _event_candles(self, request: SimRequest, second: int, event: str) -> Reply:
+        window = _window(request, "GetEventCandlesticks")
         there = [each for each in self._members(event, second) if each.is_listed(second)]
         if not there:
             return _error(404, "not_found", "event not found")
@@ -304,11 +304,11 @@ class Rest:
         }
         return json_reply(document)
 
-    def _many_candles(self, asked: Asked, second: int) -> Reply:
-        tickers = [each for each in asked.first("market_tickers").split(",") if each]
+    def _many_candles(self, request: SimRequest, second: int) -> Reply:
+        tickers = [each for each in request.first("market_tickers").split(",") if each]
         if not 0 < len(tickers) <= 100:
             raise _invalid("BatchGetMarketCandlesticks", "MarketTickers", "max" if tickers else "required")
-        window = _window(asked, "BatchGetMarketCandlesticks", len(tickers))
+        window = _window(request, "BatchGetMarketCandlesticks", len(tickers))
         named = ((ticker, self._find(ticker, second)) for ticker in tickers)
         markets = [
             {"candlesticks": self._rows_of(each, window, second), "market_ticker": ticker}
@@ -325,11 +325,11 @@ class Rest:
 
     # --- books and trades --------------------------------------------------------------------------------
 
-    def _orderbook(self, asked: Asked, second: int, ticker: str) -> Reply:
+    def _orderbook(self, request: SimRequest, second: int, ticker: str) -> Reply:
         found = self._find(ticker, second)
         if found is None or not found.is_listed(second):
             return _error(404, "not_found", "market not found")
-        depth = asked.first("depth", "0")
+        depth = request.first("depth", "0")
         if not depth.isdigit() or int(depth) > 100:
             raise _invalid("GetMarketOrderbook", "Depth", "lte")
         return json_reply({"orderbook_fp": _book(self._book_of(found, second), int(depth))})
@@ -337,8 +337,8 @@ class Rest:
     def _book_of(self, each: Traded, second: int) -> SimBook:
         return self._books.at(each, second) if isinstance(each, SimRound) else each.book(second)
 
-    def _orderbooks(self, asked: Asked, second: int) -> Reply:
-        tickers = asked.all("tickers")
+    def _orderbooks(self, request: SimRequest, second: int) -> Reply:
+        tickers = request.all("tickers")
         if not 0 < len(tickers) <= 100:
             raise _invalid("GetMarketOrderbooks", "Tickers", "lte" if tickers else "required")
         found = [(ticker, self._find(ticker, second)) for ticker in tickers]
@@ -349,17 +349,17 @@ class Rest:
         ]
         return json_reply({"orderbooks": books})
 
-    def _trades(self, asked: Asked, second: int) -> Reply:
-        return self._trade_page(asked, second, second - LIVE_S)
+    def _trades(self, request: SimRequest, second: int) -> Reply:
+        return self._trade_page(request, second, second - LIVE_S)
 
-    def _old_trades(self, asked: Asked, second: int) -> Reply:
-        return self._trade_page(asked, min(second, cutoff(second)), 0)
+    def _old_trades(self, request: SimRequest, second: int) -> Reply:
+        return self._trade_page(request, min(second, cutoff(second)), 0)
 
-    def _trade_page(self, asked: Asked, until: int, since: int) -> Reply:
-        limit = _limit(asked, 100, 1000, "GetTrades")
-        low = max(_whole(asked, "min_ts", 0), since)
-        high = min(_whole(asked, "max_ts", until), until)
-        if ticker := asked.first("ticker"):
+    def _trade_page(self, request: SimRequest, until: int, since: int) -> Reply:
+        limit = _limit(request, 100, 1000, "GetTrades")
+        low = max(_whole(request, "min_ts", 0), since)
+        high = min(_whole(request, "max_ts", until), until)
+        if ticker := request.first("ticker"):
             each = self._find(ticker, until)
             markets = [each] if isinstance(each, SimRound) else []  # those of the catalogue list none
         else:
@@ -371,25 +371,25 @@ class Rest:
             if trade.at_us >= low * 1_000_000
         ]
         found.sort(key=_trade_key, reverse=True)
-        page, cursor = _page(asked, found, limit, _trade_key)
+        page, cursor = _page(request, found, limit, _trade_key)
         return json_reply({"cursor": cursor, "trades": list(map(trade_row, page))})
 
 
 # --- filters, pages, bodies ------------------------------------------------------------------------------
 
 
-def _selected(asked: Asked, found: Sequence[Traded], second: int) -> list[Traded]:
+def _selected(request: SimRequest, found: Sequence[Traded], second: int) -> list[Traded]:
     """Return what passes the filters; names that are not known are ignored, as the venue does."""
-    status = asked.first("status")
+    status = request.first("status")
     if status and status not in STATUSES:
         raise _RefusedError(
             {"code": "bad_request", "details": "invalid status filter", "message": "bad request"}
         )
-    if asked.first("mve_filter") == "only":
+    if request.first("mve_filter") == "only":
         return []
-    series, event = asked.first("series_ticker"), asked.first("event_ticker")
-    tickers = set(filter(None, asked.first("tickers").split(",")))
-    settled, closed = _whole(asked, "min_settled_ts", 0), _whole(asked, "min_close_ts", 0)
+    series, event = request.first("series_ticker"), request.first("event_ticker")
+    tickers = set(filter(None, request.first("tickers").split(",")))
+    settled, closed = _whole(request, "min_settled_ts", 0), _whole(request, "min_close_ts", 0)
     return [
         each
         for each in found
@@ -413,17 +413,17 @@ def _trade_key(trade: SimTrade) -> tuple[int, str]:
 
 
 def _page(
-    asked: Asked, found: Sequence[T], limit: int, key: Callable[[T], tuple[int, str]]
+    request: SimRequest, found: Sequence[T], limit: int, key: Callable[[T], tuple[int, str]]
 ) -> tuple[list[T], str]:
     """Return the rows of a page, the newest first, and the cursor of the next.
 
     A cursor that cannot be read counts as none.
     """
-    after = None if "kalshi_first_page_again" in asked.faults else _read_cursor(asked.first("cursor"))
+    after = None if "kalshi_first_page_again" in request.faults else _read_cursor(request.first("cursor"))
     left = sorted((each for each in found if after is None or key(each) < after), key=key, reverse=True)
     page = left[:limit]
     cursor = _write_cursor(key(page[-1])) if len(left) > limit else ""
-    if "kalshi_empty_page" in asked.faults and cursor:
+    if "kalshi_empty_page" in request.faults and cursor:
         return [], _write_cursor((2**50, "") if after is None else after, "empty")  # same place, other text
     return page, cursor
 
@@ -440,17 +440,17 @@ def _read_cursor(text: str) -> tuple[int, str] | None:
         return None
 
 
-def _limit(asked: Asked, usual: int, most: int, operation: str) -> int:
-    text = asked.first("limit", str(usual))
+def _limit(request: SimRequest, usual: int, most: int, operation: str) -> int:
+    text = request.first("limit", str(usual))
     if not text.isdigit() or int(text) > most:
         raise _invalid(operation, "Limit", "lte")
-    shorter: int = asked.faults.get("kalshi_short_pages", {}).get("rows", most)
+    shorter: int = request.faults.get("kalshi_short_pages", {}).get("rows", most)
     return min(int(text) or usual, shorter)
 
 
-def _window(asked: Asked, operation: str, markets: int = 1) -> CandleWindow:
+def _window(request: SimRequest, operation: str, markets: int = 1) -> CandleWindow:
     """Return the range of a request for candlesticks of so many markets. Raises _RefusedError."""
-    texts = {name: asked.first(name) for name in ("start_ts", "end_ts", "period_interval")}
+    texts = {name: request.first(name) for name in ("start_ts", "end_ts", "period_interval")}
     for name, text in texts.items():
         if not text.isdigit():
             raise _invalid(operation, "".join(map(str.capitalize, name.split("_"))), "required")
@@ -465,8 +465,8 @@ def _window(asked: Asked, operation: str, markets: int = 1) -> CandleWindow:
     return CandleWindow(start, end, minutes)
 
 
-def _whole(asked: Asked, name: str, otherwise: int) -> int:
-    text = asked.first(name)
+def _whole(request: SimRequest, name: str, otherwise: int) -> int:
+    text = request.first(name)
     return int(text) if text.isdigit() else otherwise
 
 

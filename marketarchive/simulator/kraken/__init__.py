@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from marketarchive.simulator.messages import Asked, Reply, json_reply
+from marketarchive.simulator.messages import Reply, SimRequest, json_reply
 from marketarchive.simulator.sockets import Frame, SimSession, SocketReply, message_of
 from marketarchive.simulator.spot_session import SpotSession
 from marketarchive.simulator.spot_world import Levels, SpotTrade, SpotWorld, Step
@@ -34,17 +34,17 @@ class Kraken:
     def __init__(self, seed: int) -> None:
         self.world = SpotWorld(seed, "kraken", assets_of("kraken"), DEPTH)
 
-    def answer(self, asked: Asked, now_ns: int) -> Reply:
-        del asked, now_ns
+    def answer(self, request: SimRequest, now_ns: int) -> Reply:
+        del request, now_ns
         return json_reply({"error": ["EGeneral:Unknown method"]}, 404)
 
-    def limit(self, asked: Asked) -> tuple[str, int]:
-        del asked
+    def limit(self, request: SimRequest) -> tuple[str, int]:
+        del request
         return "socket", 1000
 
-    def connect(self, asked: Asked, number: int, now_ns: int) -> SimSession | None:
+    def connect(self, request: SimRequest, number: int, now_ns: int) -> SimSession | None:
         del number
-        return KrakenSession(self.world, now_ns) if asked.path.rstrip("/") == "/v2" else None
+        return KrakenSession(self.world, now_ns) if request.path.rstrip("/") == "/v2" else None
 
     def truth(self, start_ns: int, end_ns: int) -> list[dict[str, Any]]:
         del start_ns, end_ns

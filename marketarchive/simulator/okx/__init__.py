@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
+from marketarchive.simulator.messages import Bucket, Reply, SimRequest, json_reply
 from marketarchive.simulator.perp_files import NO_FILE, packed
 from marketarchive.simulator.perps_venue import CodedRefusalError
 from marketarchive.simulator.perps_world import BAR_S, DAY_S, Candle, PerpsWorld, written
@@ -62,7 +62,7 @@ class Okx(SimRestVenue):
 
     def __init__(self, seed: int) -> None:
         self.world = PerpsWorld(seed, "okx")
-        self._routes: dict[str, Callable[[Asked, int], list[Any]]] = {
+        self._routes: dict[str, Callable[[SimRequest, int], list[Any]]] = {
             "/public/instruments": self._instruments,
             "/public/funding-rate": self._funding_rate,
             "/public/funding-rate-history": self._funding_rates,
@@ -76,22 +76,22 @@ class Okx(SimRestVenue):
             "/public/interest-rate-loan-quota": self._loans,
         }
 
-    def answer(self, asked: Asked, now_ns: int) -> Reply:
+    def answer(self, request: SimRequest, now_ns: int) -> Reply:
         """Answer a request; errors have status 200 as well."""
-        if asked.host == ARCHIVE_HOST:
-            return self._funding_file(asked.path, now_ns)
-        read = self._routes.get(asked.path.removeprefix(PREFIX))
-        if read is None or asked.method != "GET":
+        if request.host == ARCHIVE_HOST:
+            return self._funding_file(request.path, now_ns)
+        read = self._routes.get(request.path.removeprefix(PREFIX))
+        if read is None or request.method != "GET":
             return json_reply({"code": "50404", "msg": "Not found", "data": []}, 404)
         try:
-            return json_reply({"code": "0", "msg": "", "data": read(asked, to_ms(now_ns))})
+            return json_reply({"code": "0", "msg": "", "data": read(request, to_ms(now_ns))})
         except CodedRefusalError as refused:
             return json_reply({"code": refused.code, "data": [], "msg": str(refused)})
 
-    def limit(self, asked: Asked) -> Bucket:
-        if asked.host == ARCHIVE_HOST:
+    def limit(self, request: SimRequest) -> Bucket:
+        if request.host == ARCHIVE_HOST:
             return Bucket("okx/files", 20.0, 400.0, 1.0, _REFUSAL)
-        path = asked.path.removeprefix(PREFIX)
+        path = request.path.removeprefix(PREFIX)
         most = _REQUESTS.get(path, 10)
         return Bucket(f"okx{path}", most / 2, most, 1.0, _REFUSAL)
 
@@ -115,9 +115,9 @@ class Okx(SimRestVenue):
 
     # ---- routes ----------------------------------------------------------------------------------------
 
-    def _instruments(self, asked: Asked, now: int) -> list[Any]:
+    def _instruments(self, request: SimRequest, now: int) -> list[Any]:
         del now
-        if asked.first("instType") != "SWAP":
+        if request.first("instType") != "SWAP":
             raise CodedRefusalError("51000", "Parameter instType error")
         rows = [self._instrument(contract) for contract in CONTRACTS.values()]
         coin = {"instId": "BTC-USD-SWAP", "ctType": "inverse", "ctVal": "100", "ctValCcy": "USD"}
@@ -133,12 +133,12 @@ class Okx(SimRestVenue):
             "ruleType": "normal", "lever": "100",
         }  # fmt: skip
 
-    def _funding_rate(self, asked: Asked, now: int) -> list[Any]:
-        wanted = asked.first("instId")
+    def _funding_rate(self, request: SimRequest, now: int) -> list[Any]:
+        wanted = request.first("instId")
         if not wanted:
             raise CodedRefusalError("50014", "Parameter instId can not be empty.")
         if wanted != "ANY":
-            return [self._expected(_contract(asked), now)]
+            return [self._expected(_contract(request), now)]
         rows = [self._expected(contract, now) for contract in CONTRACTS.values()]
         dated = {**rows[0], "instId": "XAU-USD_UM_XPERP-310502", "instType": "FUTURES"}
         return [*rows, dated]
@@ -155,9 +155,9 @@ class Okx(SimRestVenue):
             "settState": "settled", "method": "current_period", "ts": str(now),
         }  # fmt: skip
 
-    def _funding_rates(self, asked: Asked, now: int) -> list[Any]:
-        contract, size = _contract(asked), _size(asked, 400)
-        first, last = _between(asked, now)
+    def _funding_rates(self, request: SimRequest, now: int) -> list[Any]:
+        contract, size = _contract(request), _size(request, 400)
+        first, last = _between(request, now)
         first = max(first, now - _FUNDING_REACH_MS)
         found = self.world.settlements(contract.asset, -(-first // 1000), last // 1000)
         return [
@@ -173,8 +173,8 @@ class Okx(SimRestVenue):
             for each in reversed(found)
         ][:size]
 
-    def _traded(self, asked: Asked, now: int) -> list[Any]:
-        contract = _contract(asked)
+    def _traded(self, request: SimRequest, now: int) -> list[Any]:
+        contract = _contract(request)
         return [
             [
                 *_prices(each),
@@ -183,46 +183,46 @@ class Okx(SimRestVenue):
                 written(each.volume_quote),
                 confirm,
             ]
-            for each, confirm in self._candles(contract, "trade", asked, now, 300)
+            for each, confirm in self._candles(contract, "trade", request, now, 300)
         ]
 
-    def _marks(self, asked: Asked, now: int) -> list[Any]:
-        found = self._candles(_contract(asked), "mark", asked, now, 100)
+    def _marks(self, request: SimRequest, now: int) -> list[Any]:
+        found = self._candles(_contract(request), "mark", request, now, 100)
         return [[*_prices(each), confirm] for each, confirm in found]
 
-    def _indices(self, asked: Asked, now: int) -> list[Any]:
-        found = self._candles(_by_index(asked), "index", asked, now, 100)
+    def _indices(self, request: SimRequest, now: int) -> list[Any]:
+        found = self._candles(_by_index(request), "index", request, now, 100)
         return [[*_prices(each), confirm] for each, confirm in found]
 
     def _candles(
-        self, contract: _Contract, kind: str, asked: Asked, now: int, largest: int
+        self, contract: _Contract, kind: str, request: SimRequest, now: int, largest: int
     ) -> Iterable[tuple[Candle, str]]:
         """Return candles, newest first; one that is not over is not confirmed.
 
         Routes without `history` have the newest.
         """
-        length = STEPS.get(asked.first("bar"))
+        length = STEPS.get(request.first("bar"))
         if length is None or length < BAR_S:
             raise CodedRefusalError("51000", "Parameter bar error")
-        size = _size(asked, largest)
-        first, last = _between(asked, now)
-        if asked.first("before") and not asked.first("after"):
+        size = _size(request, largest)
+        first, last = _between(request, now)
+        if request.first("before") and not request.first("after"):
             last = now  # the newest of all
         first = max(-(-first // 1000), (last // 1000 // length - size + 1) * length)
-        if "history" not in asked.path:
+        if "history" not in request.path:
             first = max(first, (now // 1000 // length - _RECENT_ROWS + 1) * length)
         found = self.world.candles(contract.asset, kind, length, first, last // 1000, now // 1000)
         rows = [(each, "1" if (each.opened + length) * 1000 <= now else "0") for each in found]
         return rows[::-1][:size]
 
-    def _open_interest_history(self, asked: Asked, now: int) -> list[Any]:
-        contract, size = _contract(asked), _size(asked, 100)
-        length = STEPS.get(asked.first("period", "5m"))
+    def _open_interest_history(self, request: SimRequest, now: int) -> list[Any]:
+        contract, size = _contract(request), _size(request, 100)
+        length = STEPS.get(request.first("period", "5m"))
         if length not in PERIODS_S:
             raise CodedRefusalError("51000", "Parameter period error")
-        last = min(int(asked.first("end") or now + 1) - 1, now) // 1000
+        last = min(int(request.first("end") or now + 1) - 1, now) // 1000
         newest = now // 1000 // length * length
-        first = max(int(asked.first("begin") or 0) // 1000 + 1, newest - (_INTEREST_ROWS - 1) * length)
+        first = max(int(request.first("begin") or 0) // 1000 + 1, newest - (_INTEREST_ROWS - 1) * length)
         times = range(last // length * length, first - 1, -length)[:size]
         rows = (self._interest(contract, at) for at in times if self.world.is_open(contract.asset, at))
         return [list(each.values()) for each in rows]
@@ -236,26 +236,26 @@ class Okx(SimRestVenue):
             "oiUsd": written(self.world.open_interest_value(contract.asset, at)),
         }
 
-    def _open_interest(self, asked: Asked, now: int) -> list[Any]:
-        chosen = [_contract(asked)] if asked.first("instId") else CONTRACTS.values()
+    def _open_interest(self, request: SimRequest, now: int) -> list[Any]:
+        chosen = [_contract(request)] if request.first("instId") else CONTRACTS.values()
         return [
             {"instType": "SWAP", "instId": contract.symbol, **self._interest(contract, now // 1000)}
             for contract in chosen
         ]
 
-    def _mark_price(self, asked: Asked, now: int) -> list[Any]:
-        contract = _contract(asked)
+    def _mark_price(self, request: SimRequest, now: int) -> list[Any]:
+        contract = _contract(request)
         price = self.world.price(contract.asset, "mark", now // 1000)
         fields = {"markPx": written(price), "ts": str(now // 1000 * 1000)}
         return [{"instType": "SWAP", "instId": contract.symbol, **fields}]
 
-    def _index_tickers(self, asked: Asked, now: int) -> list[Any]:
-        contract = _by_index(asked)
+    def _index_tickers(self, request: SimRequest, now: int) -> list[Any]:
+        contract = _by_index(request)
         price = self.world.price(contract.asset, "index", now // 1000)
         return [{"instId": contract.index, "idxPx": written(price), "ts": str(now // 1000 * 1000)}]
 
-    def _loans(self, asked: Asked, now: int) -> list[Any]:
-        del asked
+    def _loans(self, request: SimRequest, now: int) -> list[Any]:
+        del request
         loans = [
             {
                 "ccy": contract.asset,
@@ -267,15 +267,15 @@ class Okx(SimRestVenue):
         return [{"basic": loans, "vip": [], "regular": [], "configCcyList": []}]
 
 
-def _contract(asked: Asked) -> _Contract:
-    found = CONTRACTS.get(asked.first("instId"))
+def _contract(request: SimRequest) -> _Contract:
+    found = CONTRACTS.get(request.first("instId"))
     if found is None:
         raise CodedRefusalError("51001", "Instrument ID does not exist.")
     return found
 
 
-def _by_index(asked: Asked) -> _Contract:
-    found = _BY_INDEX.get(asked.first("instId"))
+def _by_index(request: SimRequest) -> _Contract:
+    found = _BY_INDEX.get(request.first("instId"))
     if found is None:
         raise CodedRefusalError("51001", "Instrument ID does not exist.")
     return found
@@ -286,13 +286,13 @@ def _prices(each: Candle) -> list[str]:
     return [str(each.opened * 1000), *map(written, prices)]
 
 
-def _between(asked: Asked, now: int) -> tuple[int, int]:
+def _between(request: SimRequest, now: int) -> tuple[int, int]:
     """Return the first and the last ms: neither `before` nor `after` is in the answer."""
-    return int(asked.first("before") or -1) + 1, min(int(asked.first("after") or now + 1) - 1, now)
+    return int(request.first("before") or -1) + 1, min(int(request.first("after") or now + 1) - 1, now)
 
 
-def _size(asked: Asked, largest: int) -> int:
-    text = asked.first("limit", "100")
+def _size(request: SimRequest, largest: int) -> int:
+    text = request.first("limit", "100")
     if not text.isdigit() or not 0 < int(text) <= largest:
         raise CodedRefusalError("51000", "Parameter limit error")
     return int(text)

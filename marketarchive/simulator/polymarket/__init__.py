@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from marketarchive.simulator.messages import Asked, Reply, json_reply
+from marketarchive.simulator.messages import Reply, SimRequest, json_reply
 from marketarchive.simulator.polymarket.books import SimBooks
 from marketarchive.simulator.polymarket.clob import Clob
 from marketarchive.simulator.polymarket.data_api import DataApi
@@ -51,31 +51,31 @@ class Polymarket:
             DATA_HOST: DataApi(self.world, self.books),
         }
 
-    def answer(self, asked: Asked, now_ns: int) -> Reply:
-        if asked.host in (MARKET_HOST, RTDS_HOST):
+    def answer(self, request: SimRequest, now_ns: int) -> Reply:
+        if request.host in (MARKET_HOST, RTDS_HOST):
             return NO_SOCKET
-        if asked.method not in ("GET", "POST"):
+        if request.method not in ("GET", "POST"):
             return json_reply({"error": "method not allowed"}, 405)
-        if asked.host == CLOB_HOST:
-            return self._clob.answer(asked, now_ns // MILLISECOND)
-        if asked.host == WEB_HOST:
-            return self._web.answer(asked, now_ns // MILLISECOND)
-        return self._sites[asked.host].answer(asked, now_ns // SECOND)
+        if request.host == CLOB_HOST:
+            return self._clob.answer(request, now_ns // MILLISECOND)
+        if request.host == WEB_HOST:
+            return self._web.answer(request, now_ns // MILLISECOND)
+        return self._sites[request.host].answer(request, now_ns // SECOND)
 
-    def connect(self, asked: Asked, number: int, now_ns: int) -> SimSession | None:
-        path = asked.path.rstrip("/")
-        if (asked.host, path) == (MARKET_HOST, "/ws/market"):
+    def connect(self, request: SimRequest, number: int, now_ns: int) -> SimSession | None:
+        path = request.path.rstrip("/")
+        if (request.host, path) == (MARKET_HOST, "/ws/market"):
             return SimMarketSession(self.market_channel, now_ns)
-        if (asked.host, path) == (RTDS_HOST, ""):
+        if (request.host, path) == (RTDS_HOST, ""):
             return SimRtdsSession(self.rtds, number, now_ns)
         return None
 
-    def limit(self, asked: Asked) -> tuple[str, int]:
-        if asked.host in (MARKET_HOST, RTDS_HOST):
+    def limit(self, request: SimRequest) -> tuple[str, int]:
+        if request.host in (MARKET_HOST, RTDS_HOST):
             return "sockets", 1000  # not documented
-        if asked.host == WEB_HOST:
+        if request.host == WEB_HOST:
             return "web", WEB_LIMIT
-        name = endpoint_class(f"https://{asked.host}{asked.path}")
+        name = endpoint_class(f"https://{request.host}{request.path}")
         return name, LIMITS[name]
 
     def list_rounds(self, assets: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from marketarchive.simulator.messages import Asked, Reply, json_reply
+from marketarchive.simulator.messages import Reply, SimRequest, json_reply
 from marketarchive.simulator.polymarket.books import MIN_ORDER_SIZE, SimBooks, SimTop
 from marketarchive.simulator.polymarket.gamma_rows import iso
 from marketarchive.simulator.polymarket.markets import SimMarket
@@ -37,7 +37,7 @@ class Clob:
         self._world = world
         self._books = books
         self._history = PriceHistory(world, books)
-        self._of_token: dict[str, Callable[[_Open, int, Asked], Reply]] = {
+        self._of_token: dict[str, Callable[[_Open, int, SimRequest], Reply]] = {
             "/book": lambda found, ms, _: Reply(self._books.body_at(found[0], found[1], ms)),
             "/midpoint": lambda found, ms, _: json_reply({"mid": self._mid(found, ms)}),
             "/price": self._price,
@@ -58,20 +58,20 @@ class Clob:
             ),
         }
 
-    def answer(self, asked: Asked, ms: int) -> Reply:
+    def answer(self, request: SimRequest, ms: int) -> Reply:
         second = ms // 1000
-        path = asked.path.rstrip("/") or "/"
-        if asked.method == "POST":
-            return self._posted(path, asked, ms)
+        path = request.path.rstrip("/") or "/"
+        if request.method == "POST":
+            return self._posted(path, request, ms)
         if path in self._of_token:
-            token = asked.first("token_id")
+            token = request.first("token_id")
             if not token:
                 return NO_TOKEN
             found = self._open(token, second)
-            return NO_BOOK if found is None else self._of_token[path](found, ms, asked)
+            return NO_BOOK if found is None else self._of_token[path](found, ms, request)
         match path.strip("/").split("/"):
             case ["prices-history"]:
-                return self._history.one(asked, second)
+                return self._history.one(request, second)
             case ["time"]:
                 return Reply(str(second).encode(), content_type="text/plain; charset=utf-8")
             case ["ok"]:
@@ -81,7 +81,7 @@ class Clob:
             case [
                 "markets" | "simplified-markets" | "sampling-markets" | "sampling-simplified-markets" as which
             ]:
-                return self._list(asked, which, second)
+                return self._list(request, which, second)
             case ["markets", condition_id]:
                 market = self._listed(condition_id, second)
                 return NO_MARKET if market is None else json_reply(self._market(market, second))
@@ -104,14 +104,15 @@ class Clob:
             return None
         return market, found[1], token
 
-    def _posted(self, path: str, asked: Asked, ms: int) -> Reply:
+    def _posted(self, path: str, request: SimRequest, ms: int) -> Reply:
         if path == "/batch-prices-history":
-            return self._history.batch(asked, ms // 1000)
+            return self._history.batch(request, ms // 1000)
         if path not in self._of_tokens and path != "/prices":
             return json_reply({"error": "not found"}, 404)
         try:
             wanted = [
-                (str(each["token_id"]), str(each.get("side", ""))) for each in msgspec.json.decode(asked.body)
+                (str(each["token_id"]), str(each.get("side", "")))
+                for each in msgspec.json.decode(request.body)
             ]
         except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):
             return BAD_PAYLOAD
@@ -157,9 +158,9 @@ class Clob:
         best = {"BUY": bid, "SELL": ask}[side]
         return None if best is None else f"{best / top.ticks:g}"
 
-    def _price(self, found: _Open, ms: int, asked: Asked) -> Reply:
+    def _price(self, found: _Open, ms: int, request: SimRequest) -> Reply:
         """Return the best bid for BUY, the best ask for SELL."""
-        side = asked.first("side").upper()
+        side = request.first("side").upper()
         if side not in ("BUY", "SELL"):
             return json_reply({"error": "Invalid side"}, 400)
         price = self._best(found, side, ms)
@@ -253,10 +254,10 @@ class Clob:
             {"condition_id": found[0].condition_id, "primary_token_id": first, "secondary_token_id": other}
         )
 
-    def _list(self, asked: Asked, which: str, second: int) -> Reply:
+    def _list(self, request: SimRequest, which: str, second: int) -> Reply:
         """Return a page by a cursor that is the base64 of an offset; `closed` is ignored."""
         try:
-            text = base64.b64decode(asked.first("next_cursor") or "MA==", validate=True).decode()
+            text = base64.b64decode(request.first("next_cursor") or "MA==", validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
             text = ""
         if not re.fullmatch(r"\d{1,9}", text):

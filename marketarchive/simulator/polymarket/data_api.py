@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from marketarchive.simulator.messages import Asked, Reply, json_reply
+from marketarchive.simulator.messages import Reply, SimRequest, json_reply
 from marketarchive.simulator.noise import digest
 from marketarchive.simulator.polymarket.books import SimBooks
 from marketarchive.simulator.polymarket.gamma_rows import iso
@@ -33,18 +33,18 @@ class DataApi:
         self._world = world
         self._trades = Trades(world, books.tape)
 
-    def answer(self, asked: Asked, second: int) -> Reply:
-        path = asked.path.rstrip("/")
+    def answer(self, request: SimRequest, second: int) -> Reply:
+        path = request.path.rstrip("/")
         if path == "/trades":
-            return self._traded_v1(asked, second)
+            return self._traded_v1(request, second)
         if path not in ("/v2/resolutions", "/v2/trades"):
-            return _error("not_found", f"no route {asked.path}", 404)
-        conditions = [each for text in asked.all("condition") for each in text.split(",") if each]
-        event = asked.first("event_id")
+            return _error("not_found", f"no route {request.path}", 404)
+        conditions = [each for text in request.all("condition") for each in text.split(",") if each]
+        event = request.first("event_id")
         if len(conditions) > _CONDITIONS_MAX:
             return _error("invalid_request", f"at most {_CONDITIONS_MAX} conditions", 400, "condition")
         if path == "/v2/trades":
-            return self._traded(asked, conditions, event, second)
+            return self._traded(request, conditions, event, second)
         if bool(conditions) == bool(event):
             return _error("invalid_request", "give either condition or event_id", 400, "condition")
         return self._resolved(self._chosen(conditions, event, second), second)
@@ -56,23 +56,23 @@ class DataApi:
             found = [market for each in conditions if (market := self._world.by_condition(each))]
         return [self._world.as_of(market, second) for market in found if market.is_listed(second)]
 
-    def _traded(self, asked: Asked, conditions: list[str], event: str, second: int) -> Reply:
+    def _traded(self, request: SimRequest, conditions: list[str], event: str, second: int) -> Reply:
         """Return trades; without a filter those of the rounds whose window is open."""
-        limit = asked.first("limit", str(LIMIT))
+        limit = request.first("limit", str(LIMIT))
         if not limit.isdigit() or not 0 < int(limit) <= LIMIT_MAX:
             return _error("invalid_request", f"limit is 1 to {LIMIT_MAX}", 400, "limit")
-        for name in ("offset", *(() if asked.first("user") else ("start", "end"))):
-            if asked.first(name):
+        for name in ("offset", *(() if request.first("user") else ("start", "end"))):
+            if request.first(name):
                 return _error("invalid_request", f"{name} is not supported here", 400, name)
-        cursor = asked.first("cursor")
+        cursor = request.first("cursor")
         place = read_cursor(cursor) if cursor else (second, 0)
         if place is None:
             return _error("invalid_request", "cursor is not one of ours", 400, "cursor")
         asof, skip = min(place[0], second), place[1]
         markets = self._chosen(conditions, event, asof) if conditions or event else self._live(asof)
-        if asked.first("user"):
+        if request.first("user"):
             markets = []  # this world has no users of its own
-        rows, has_more = self._trades.page(markets, asked.first("side").upper(), asof, skip, int(limit))
+        rows, has_more = self._trades.page(markets, request.first("side").upper(), asof, skip, int(limit))
         following = write_cursor(asof, skip + len(rows)) if has_more else None
         return json_reply(
             {
@@ -86,23 +86,23 @@ class DataApi:
             }
         )
 
-    def _traded_v1(self, asked: Asked, second: int) -> Reply:
+    def _traded_v1(self, request: SimRequest, second: int) -> Reply:
         """Return trades as the first version: a bare array, pages by offset up to a cap.
 
         Times are not filtered by.
         """
-        numbers = [asked.first("limit", str(LIMIT)), asked.first("offset", "0")]
+        numbers = [request.first("limit", str(LIMIT)), request.first("offset", "0")]
         if not all(number.isdigit() for number in numbers):
             return json_reply({"error": "invalid limit or offset"}, 400)
         limit, offset = min(int(numbers[0]), V1_LIMIT_MAX), int(numbers[1])
         if offset > OFFSET_MAX:
             return json_reply({"error": f"max historical trades offset of {OFFSET_MAX} exceeded"}, 400)
-        conditions = [each for text in asked.all("market") for each in text.split(",") if each]
-        event = asked.first("eventId")
+        conditions = [each for text in request.all("market") for each in text.split(",") if each]
+        event = request.first("eventId")
         markets = self._chosen(conditions, event, second) if conditions or event else self._live(second)
-        if asked.first("user"):
+        if request.first("user"):
             markets = []
-        rows, _ = self._trades.page(markets, asked.first("side").upper(), second, offset, limit)
+        rows, _ = self._trades.page(markets, request.first("side").upper(), second, offset, limit)
         return json_reply([first_version(row) for row in rows])
 
     def _live(self, second: int) -> list[SimMarket]:

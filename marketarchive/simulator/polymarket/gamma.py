@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from marketarchive.simulator.messages import Asked, Reply, json_reply
+from marketarchive.simulator.messages import Reply, SimRequest, json_reply
 from marketarchive.simulator.polymarket.catalog import EVENT_AFTER
 from marketarchive.simulator.polymarket.gamma_rows import GammaRows
 from marketarchive.simulator.polymarket.markets import Group, SimMarket
@@ -40,23 +40,23 @@ class Gamma:
         self._world = world
         self._rows = rows
 
-    def answer(self, asked: Asked, second: int) -> Reply:
+    def answer(self, request: SimRequest, second: int) -> Reply:
         try:
-            return self._route(asked, second)
+            return self._route(request, second)
         except _BadRequestError as error:
             return json_reply({"type": "validation error", "error": str(error)}, 422)
 
-    def _route(self, asked: Asked, second: int) -> Reply:
-        parts = asked.path.strip("/").split("/")
+    def _route(self, request: SimRequest, second: int) -> Reply:
+        parts = request.path.strip("/").split("/")
         match parts:
             case ["markets", "keyset"]:
-                return self._keyset(asked, second, "markets")
+                return self._keyset(request, second, "markets")
             case ["events", "keyset"]:
-                return self._keyset(asked, second, "events")
+                return self._keyset(request, second, "events")
             case ["markets"]:
-                return self._offset(asked, second, "markets")
+                return self._offset(request, second, "markets")
             case ["events"]:
-                return self._offset(asked, second, "events")
+                return self._offset(request, second, "events")
             case ["markets", "slug", slug]:
                 return self._market(self._world.by_slug(slug, second), second)
             case ["markets", number]:
@@ -70,7 +70,7 @@ class Gamma:
                 market = self._world.by_number(wanted - EVENT_AFTER)
                 return self._event(lambda group: group.number == wanted, market, second)
             case ["series"]:
-                return self._series(asked)
+                return self._series(request)
         return json_reply({"type": "not found error", "error": "not found"}, 404)
 
     # --- single rows -------------------------------------------------------------------------------------
@@ -91,14 +91,14 @@ class Gamma:
 
     # --- lists -------------------------------------------------------------------------------------------
 
-    def _keyset(self, asked: Asked, second: int, what: str) -> Reply:
-        if asked.all("offset"):
+    def _keyset(self, request: SimRequest, second: int, what: str) -> Reply:
+        if request.all("offset"):
             raise _BadRequestError("offset is not supported, use after_cursor")
-        limit = _limit(asked, _CAPS[what], strict=True)
-        rows, key = self._selected(asked, second, what)
+        limit = _limit(request, _CAPS[what], strict=True)
+        rows, key = self._selected(request, second, what)
         # sending `cursor` instead of `after_cursor` is ignored and gives page 1 again
-        if after := asked.first("after_cursor"):
-            rows = _after(rows, key, _read_cursor(after), rising=_rising(asked))
+        if after := request.first("after_cursor"):
+            rows = _after(rows, key, _read_cursor(after), rising=_rising(request))
         page = rows[:limit]
         document: dict[str, Any] = {what: self._render(page, second, what)}
         if len(rows) > limit:
@@ -106,30 +106,30 @@ class Gamma:
             document["next_cursor"] = _write_cursor(value, number)
         return json_reply(document)
 
-    def _offset(self, asked: Asked, second: int, what: str) -> Reply:
-        offset = _whole(asked.first("offset", "0"), "offset")
+    def _offset(self, request: SimRequest, second: int, what: str) -> Reply:
+        offset = _whole(request.first("offset", "0"), "offset")
         if offset > _OFFSET_MAX:
             raise _BadRequestError(f"offset must be at most {_OFFSET_MAX}")
-        limit = _limit(asked, _CAPS[what], strict=False)
-        rows, _ = self._selected(asked, second, what)
+        limit = _limit(request, _CAPS[what], strict=False)
+        rows, _ = self._selected(request, second, what)
         return json_reply(self._render(rows[offset : offset + limit], second, what))
 
-    def _selected(self, asked: Asked, second: int, what: str) -> tuple[Sequence[_Row], _Key]:
+    def _selected(self, request: SimRequest, second: int, what: str) -> tuple[Sequence[_Row], _Key]:
         """Return the rows that match the filters, in the requested order, and their sort key."""
-        found = _filtered(asked, self._world.listed(second))
+        found = _filtered(request, self._world.listed(second))
         # closed: false by default on markets; on events the opposite of what the documents say
-        closed = asked.first("closed", "false" if what == "markets" else "true") == "true"
+        closed = request.first("closed", "false" if what == "markets" else "true") == "true"
         rows: Sequence[_Row]
         if what == "markets":
             rows = [market for market in found if market.is_closed(second) == closed]
         else:
             grouped = self._world.grouped(found).items()
             rows = [row for row in grouped if all(market.is_closed(second) for market in row[1]) == closed]
-        order = asked.first("order")
+        order = request.first("order")
         key = self._key(order, second)
         if what == "markets" and order not in _ORDERS:
-            return rows if _rising(asked) else rows[::-1], key  # as they are listed
-        return sorted(rows, key=key, reverse=not _rising(asked)), key
+            return rows if _rising(request) else rows[::-1], key  # as they are listed
+        return sorted(rows, key=key, reverse=not _rising(request)), key
 
     def _key(self, order: str, second: int) -> _Key:
         """Return the sort key of an order.
@@ -155,7 +155,7 @@ class Gamma:
             return [self._rows.market(row, second) for row in rows if isinstance(row, SimMarket)]
         return [self._rows.event(row[0], row[1], second) for row in rows if not isinstance(row, SimMarket)]
 
-    def _series(self, asked: Asked) -> Reply:
+    def _series(self, request: SimRequest) -> Reply:
         """Return the up/down series."""
         found = []
         for asset in ASSET_LIST:
@@ -174,47 +174,47 @@ class Gamma:
                         "competitive": "0",
                     }
                 )
-        slugs = asked.all("slug")
+        slugs = request.all("slug")
         found = [row for row in found if not slugs or row["slug"] in slugs]
-        offset = _whole(asked.first("offset", "0"), "offset")
-        return json_reply(found[offset : offset + _limit(asked, 50, strict=False)])
+        offset = _whole(request.first("offset", "0"), "offset")
+        return json_reply(found[offset : offset + _limit(request, 50, strict=False)])
 
 
 # --- filters and cursors ---------------------------------------------------------------------------------
 
 
-def _filtered(asked: Asked, listed: Sequence[SimMarket]) -> Sequence[SimMarket]:
+def _filtered(request: SimRequest, listed: Sequence[SimMarket]) -> Sequence[SimMarket]:
     """Return the markets that pass every filter of a request."""
     tests: list[Callable[[SimMarket], bool]] = []
-    if series := _wanted(asked, "series_id"):
+    if series := _wanted(request, "series_id"):
         tests.append(lambda market: market.group.series_id in series)
-    if slugs := _wanted(asked, "slug"):
+    if slugs := _wanted(request, "slug"):
         tests.append(lambda market: market.slug in slugs or market.group.slug in slugs)
-    if conditions := _wanted(asked, "condition_ids"):
+    if conditions := _wanted(request, "condition_ids"):
         tests.append(lambda market: market.condition_id in conditions)
-    if numbers := _wanted(asked, "id"):
+    if numbers := _wanted(request, "id"):
         tests.append(lambda market: str(market.number) in numbers)
-    if tokens := _wanted(asked, "clob_token_ids"):
+    if tokens := _wanted(request, "clob_token_ids"):
         tests.append(lambda market: not tokens.isdisjoint(market.tokens))
-    if tags := _wanted(asked, "tag_id"):
+    if tags := _wanted(request, "tag_id"):
         if not all(tag.isdigit() for tag in tags):
             raise _BadRequestError("invalid integer")
         tests.append(lambda market: any(number in tags for number, _ in market.group.tags))
-    if low := asked.first("end_date_min"):
+    if low := request.first("end_date_min"):
         earliest = _moment(low)
         tests.append(lambda market: market.end >= earliest)
-    if high := asked.first("end_date_max"):
+    if high := request.first("end_date_max"):
         latest = _moment(high)
         tests.append(lambda market: market.end <= latest)
-    if asked.first("active") == "false":
+    if request.first("active") == "false":
         tests.append(lambda _: False)
     for test in tests:
         listed = list(filter(test, listed))
     return listed
 
 
-def _wanted(asked: Asked, name: str) -> frozenset[str]:
-    wanted = frozenset(asked.all(name))
+def _wanted(request: SimRequest, name: str) -> frozenset[str]:
+    wanted = frozenset(request.all(name))
     if len(wanted) > _IDS_MAX:
         raise _BadRequestError(f"{name} takes at most {_IDS_MAX} values")
     return wanted
@@ -234,15 +234,15 @@ def _whole(text: str, name: str) -> int:
     return int(text)
 
 
-def _limit(asked: Asked, most: int, *, strict: bool) -> int:
-    limit = _whole(asked.first("limit", str(min(20, most))), "limit")
+def _limit(request: SimRequest, most: int, *, strict: bool) -> int:
+    limit = _whole(request.first("limit", str(min(20, most))), "limit")
     if strict and not 0 < limit <= most:
         raise _BadRequestError(f"limit must be between 1 and {most}")
     return min(limit, most)
 
 
-def _rising(asked: Asked) -> bool:
-    return asked.first("ascending", "true") != "false"
+def _rising(request: SimRequest) -> bool:
+    return request.first("ascending", "true") != "false"
 
 
 def _after(rows: Sequence[_Row], key: _Key, last: tuple[float, int], *, rising: bool) -> Sequence[_Row]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from marketarchive.simulator.messages import Asked, Reply, json_reply
+from marketarchive.simulator.messages import Reply, SimRequest, json_reply
 from marketarchive.simulator.polymarket.books import SimBooks
 from marketarchive.simulator.polymarket.world import World
 
@@ -42,10 +42,10 @@ class PriceHistory:
         self._world = world
         self._books = books
 
-    def one(self, asked: Asked, second: int) -> Reply:
+    def one(self, request: SimRequest, second: int) -> Reply:
         """Answer GET /prices-history."""
         names = ("market", "startTs", "endTs", "interval", "fidelity")
-        market, start, end, interval, fidelity = (asked.first(name) or None for name in names)
+        market, start, end, interval, fidelity = (request.first(name) or None for name in names)
         try:
             if market is None:
                 raise _RefusedError("'market' is required")
@@ -54,10 +54,10 @@ class PriceHistory:
         except _RefusedError as error:
             return json_reply({"error": f"invalid filters: {error}"}, 400)
 
-    def batch(self, asked: Asked, second: int) -> Reply:
+    def batch(self, request: SimRequest, second: int) -> Reply:
         """Answer POST /batch-prices-history."""
         try:
-            sent = msgspec.json.decode(asked.body)
+            sent = msgspec.json.decode(request.body)
             tokens = list(map(str, sent["markets"]))
             named = (sent.get(name) for name in ("start_ts", "end_ts", "interval", "fidelity"))
         except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError):

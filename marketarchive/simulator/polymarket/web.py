@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from marketarchive.simulator.messages import Asked, Reply, json_reply
+from marketarchive.simulator.messages import Reply, SimRequest, json_reply
 from marketarchive.simulator.noise import bits
 from marketarchive.simulator.prices import ASSETS, E18, Prices
 
@@ -33,17 +33,17 @@ class Web:
         self._seed = seed
         self._prices = prices
 
-    def answer(self, asked: Asked, now_ms: int) -> Reply:
-        if asked.path.rstrip("/") != _PATH:
+    def answer(self, request: SimRequest, now_ms: int) -> Reply:
+        if request.path.rstrip("/") != _PATH:
             return json_reply({"error": "not found"}, 404)
-        asset, variant = asked.first("symbol").upper(), asked.first("variant", "fiveminute")
+        asset, variant = request.first("symbol").upper(), request.first("variant", "fiveminute")
         if asset not in ASSETS or variant not in _VARIANTS_S:
             return json_reply({"error": "symbol or variant is not known"}, 400)
-        window_s = self._window_s(asked)
-        start = _second(asked.first("eventStartTime"))
+        window_s = self._window_s(request)
+        start = _second(request.first("eventStartTime"))
         if start is None or window_s is None:
             return json_reply({"error": "eventStartTime or twapLookbackSeconds is not valid"}, 400)
-        end = _second(asked.first("endDate")) or start + _VARIANTS_S[variant]
+        end = _second(request.first("endDate")) or start + _VARIANTS_S[variant]
         is_binance = variant in _OF_BINANCE
         opened, closed = (self._published_ms(asset, at) for at in (start, end))
         if now_ms < opened:
@@ -61,11 +61,11 @@ class Web:
             }
         )
 
-    def _window_s(self, asked: Asked) -> int | None:
+    def _window_s(self, request: SimRequest) -> int | None:
         """Return the TWAP window in s; 0 for spot, without the two parameters; None where invalid."""
-        if asked.first("twapEnabled") != "true":
+        if request.first("twapEnabled") != "true":
             return 0
-        window = asked.first("twapLookbackSeconds")
+        window = request.first("twapLookbackSeconds")
         return int(window) if window in ("30", "60") else None
 
     def _published_ms(self, asset: str, second: int) -> int:

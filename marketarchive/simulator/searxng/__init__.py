@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
+from marketarchive.simulator.messages import Bucket, Reply, SimRequest, json_reply
 from marketarchive.simulator.noise import bits, unit
 from marketarchive.simulator.rest_venue import SimRestVenue
 from marketarchive.times import SECOND, iso
@@ -49,26 +49,26 @@ class Searxng(SimRestVenue):
     def __init__(self, seed: int) -> None:
         self._seed = seed
 
-    def answer(self, asked: Asked, now_ns: int) -> Reply:
-        if asked.path == "/healthz":
+    def answer(self, request: SimRequest, now_ns: int) -> Reply:
+        if request.path == "/healthz":
             return Reply(b"OK", 200, "text/plain; charset=utf-8")
-        if asked.path not in ("/", "/search"):
+        if request.path not in ("/", "/search"):
             return json_reply({"error": "not found"}, 404)
-        if asked.first("format", "html") != "json":
+        if request.first("format", "html") != "json":
             return _PAGE_HTML
-        if "searxng_html_only" in asked.faults:
+        if "searxng_html_only" in request.faults:
             return _FORBIDDEN
-        text = asked.first("q").strip()
+        text = request.first("q").strip()
         if not text:
             return json_reply({"error": "No query"}, 400)
-        if "searxng_engines_down" in asked.faults:
+        if "searxng_engines_down" in request.faults:
             return json_reply(_page(text, [], [[engine, "timeout"] for engine in ENGINES]))
-        number = asked.first("pageno", "1")
+        number = request.first("pageno", "1")
         if not number.isdecimal() or int(number) < 1:
             return json_reply({"error": f'Invalid value "{number}" for parameter pageno'}, 400)
         first = (int(number) - 1) * PAGE
         rows = self.results(text, now_ns // SECOND)[first : first + PAGE]
-        if "searxng_repeats" in asked.faults:
+        if "searxng_repeats" in request.faults:
             rows = [row for row in rows for _ in range(2)]
         silent = ENGINES[bits(self._seed, "silent", text, now_ns // SECOND // 60) % len(ENGINES)]
         return json_reply(_page(text, rows, [[silent, "Suspended: too many requests"]]))
@@ -98,9 +98,9 @@ class Searxng(SimRestVenue):
                 other = _PATTERNS[(pattern + 1) % len(_PATTERNS)].format(text)
                 yield Story(url, other, published, listed + 1800, engines)
 
-    def limit(self, asked: Asked) -> Bucket:
+    def limit(self, request: SimRequest) -> Bucket:
         """Return more than a reader needs: a server of one's own has no limiter unless one switches it on."""
-        del asked
+        del request
         return Bucket("searxng", 10.0, 200.0, 1, _TOO_MANY)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from marketarchive.simulator.messages import Asked, Bucket, Reply, json_reply
+from marketarchive.simulator.messages import Bucket, Reply, SimRequest, json_reply
 from marketarchive.simulator.noise import bits
 from marketarchive.simulator.perps_world import BAR_S, DAY_S, HOUR_S, Candle, PerpsWorld
 from marketarchive.simulator.rest_venue import SimRestVenue
@@ -84,24 +84,24 @@ def record(symbol: str, settled: Settled) -> dict[str, Any]:
     }
 
 
-def not_found(asked: Asked) -> Reply:
+def not_found(request: SimRequest) -> Reply:
     """Return what the server says of a route that it does not have."""
-    text = f"Route {asked.method}:{asked.path} not found"
+    text = f"Route {request.method}:{request.path} not found"
     return json_reply({"message": text, "error": "Not Found", "statusCode": 404}, 404)
 
 
-def day_page(funding: Funding, symbol: str, day: str, asked: Asked, until: int) -> Reply:
+def day_page(funding: Funding, symbol: str, day: str, request: SimRequest, until: int) -> Reply:
     """Return a page of the archive of a day, of settlements before `until`."""
     first = from_iso(day) // SECOND
     if first > until:
         return json_reply({"success": False, "error": "Date cannot be in the future"}, 400)
     found = funding.records(symbol, first, min(first + DAY_S - 1, until))
-    return paged(found, asked)
+    return paged(found, request)
 
 
-def paged(found: list[dict[str, Any]], asked: Asked) -> Reply:
+def paged(found: list[dict[str, Any]], request: SimRequest) -> Reply:
     """Return a page of records, numbered from 1."""
-    pages, number = max(-(-len(found) // _PAGE), 1), int(asked.first("page", "1"))
+    pages, number = max(-(-len(found) // _PAGE), 1), int(request.first("page", "1"))
     records = found[(number - 1) * _PAGE : number * _PAGE]
     meta = {
         "records": len(records),
@@ -122,23 +122,23 @@ class Velocity(SimRestVenue):
         self.funding = Funding(seed, "velocity")
         self.world = self.funding.world
 
-    def answer(self, asked: Asked, now_ns: int) -> Reply:
+    def answer(self, request: SimRequest, now_ns: int) -> Reply:
         now = now_ns // SECOND
-        if asked.method != "GET":
-            return not_found(asked)
-        match asked.path.strip("/").split("/"):
+        if request.method != "GET":
+            return not_found(request)
+        match request.path.strip("/").split("/"):
             case ["stats", "markets"]:
                 return self._markets(now)
             case ["market", symbol, "fundingRates"] if symbol in self.funding.assets:
-                return self._recent(symbol, asked, now)
+                return self._recent(symbol, request, now)
             case ["market", symbol, "fundingRates", year, month, day] if symbol in self.funding.assets:
-                return day_page(self.funding, symbol, f"{year}-{month}-{day}", asked, now)
+                return day_page(self.funding, symbol, f"{year}-{month}-{day}", request, now)
             case ["market", symbol, "candles", resolution] if symbol in self.funding.assets:
-                return self._candles(symbol, resolution, asked, now)
-        return not_found(asked)
+                return self._candles(symbol, resolution, request, now)
+        return not_found(request)
 
-    def limit(self, asked: Asked) -> Bucket:
-        del asked
+    def limit(self, request: SimRequest) -> Bucket:
+        del request
         return Bucket("velocity", 1.0, 60.0, 1, _REFUSAL)
 
     # ---- what is true ----------------------------------------------------------------------------------
@@ -150,21 +150,21 @@ class Velocity(SimRestVenue):
 
     # ---- routes ----------------------------------------------------------------------------------------
 
-    def _recent(self, symbol: str, asked: Asked, now: int) -> Reply:
+    def _recent(self, symbol: str, request: SimRequest, now: int) -> Reply:
         """Return the newest of 31 days; the cursor is opaque."""
-        size = asked.first("limit", "20")
+        size = request.first("limit", "20")
         if not size.isdigit() or not 1 <= int(size) <= 750:
             return json_reply({"success": False, "error": "limit must be between 1 and 750"}, 400)
         found = self.funding.records(symbol, now - RECENT_S, now)
         meta = {"nextPage": "eyJwayI6Ik1BUktFVCMi" if len(found) > int(size) else None}
         return json_reply({"success": True, "meta": meta, "records": found[: int(size)]})
 
-    def _candles(self, symbol: str, resolution: str, asked: Asked, now: int) -> Reply:
+    def _candles(self, symbol: str, resolution: str, request: SimRequest, now: int) -> Reply:
         """Return fills and the oracle in one row, the newest first, up to `startTs`."""
-        length, size = STEPS.get(resolution), asked.first("limit", "100")
+        length, size = STEPS.get(resolution), request.first("limit", "100")
         if length is None or length < BAR_S or not size.isdigit() or not 1 <= int(size) <= 1000:
             return json_reply({"success": False, "error": "invalid resolution or limit"}, 400)
-        last = min(int(asked.first("startTs") or now), now) // length * length
+        last = min(int(request.first("startTs") or now), now) // length * length
         asset = self.funding.assets[symbol]
         rows = []
         for opened in range(last, last - int(size) * length, -length):

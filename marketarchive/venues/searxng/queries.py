@@ -40,8 +40,8 @@ def search(route: Endpoint, text: str, platform: str, market_id: str) -> Query:
     `platform` and `market` are no parameters of SearXNG, which ignores what it does not know; they say in raw
     what was asked for.
     """
-    asked = {"q": text, "format": "json", "categories": "news"}
-    return Query(route, {**asked, "platform": platform, "market": market_id})
+    query = {"q": text, "format": "json", "categories": "news"}
+    return Query(route, {**query, "platform": platform, "market": market_id})
 
 
 def query_text(title: str, subtitle: str | None = None) -> str:

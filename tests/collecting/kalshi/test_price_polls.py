@@ -11,7 +11,7 @@ from marketarchive.times import SECOND, from_iso, iso
 from marketarchive.venues.kalshi import queries
 from marketarchive.venues.kalshi.markets import Quoted
 from marketarchive.venues.kalshi.tickers import round_at
-from tests.simulator.kalshi.asking import AT, read, venue
+from tests.simulator.kalshi.requesting import AT, read, venue
 
 NOON = "2026-11-21T12:00:"
 

@@ -11,7 +11,7 @@ from typing import Any
 from marketarchive.items import Connection, Frames, Response
 from marketarchive.simulator.kalshi import Kalshi
 from marketarchive.simulator.kalshi.rounds import SimRound
-from marketarchive.simulator.messages import Asked
+from marketarchive.simulator.messages import SimRequest
 from marketarchive.times import SECOND, iso
 from marketarchive.venues.kalshi.endpoints import BASE
 from tests.archive.writing import NOON, HandClock, writer
@@ -122,7 +122,7 @@ def simulated(root: Path, venue: Kalshi, rounds: Iterable[SimRound]) -> None:
     for each in rounds:
         for second in (each.start + 100, each.end + 60):
             path = f"/trade-api/v2/markets/{each.ticker}"
-            reply = venue.answer(Asked("GET", "api.elections.kalshi.com", path, ()), second * SECOND)
+            reply = venue.answer(SimRequest("GET", "api.elections.kalshi.com", path, ()), second * SECOND)
             assert reply.status == 200
             told.append((second * SECOND, f"{BASE}/markets/{each.ticker}", reply.body))
     answers(root, sorted(told))

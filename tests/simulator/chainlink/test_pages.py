@@ -12,10 +12,20 @@ import pytest
 from marketarchive.simulator.chainlink import CARRIED_S
 from marketarchive.simulator.chainlink.script import SCRIPT
 from marketarchive.simulator.chainlink.streams import BY_SLUG, STREAMS
-from marketarchive.simulator.messages import Asked
+from marketarchive.simulator.messages import SimRequest
 from marketarchive.times import SECOND, from_iso
-from tests.simulator.asking import NOW, SECONDS, json_of, venue
-from tests.simulator.chainlink.asking import HISTORY, LIVE, SPOT, TWAP, ask, live, live_query, newest, pages
+from tests.simulator.chainlink.requesting import (
+    HISTORY,
+    LIVE,
+    SPOT,
+    TWAP,
+    fetch,
+    live,
+    live_query,
+    newest,
+    pages,
+)
+from tests.simulator.requesting import NOW, SECONDS, json_of, venue
 
 SLUGS = [
     f"{asset}-usd{ending}"
@@ -25,7 +35,7 @@ SLUGS = [
 
 
 def page(slug: str, faults: Any = None) -> str:
-    reply = ask(f"/streams/{slug}", faults=faults)
+    reply = fetch(f"/streams/{slug}", faults=faults)
     assert (reply.status, reply.content_type) == (200, "text/html; charset=utf-8")
     return reply.body.decode()
 
@@ -68,25 +78,25 @@ def test_feed_ids_and_addresses_lead_to_one_stream_each() -> None:
     ["/", "/streams", "/streams/doge-usd", "/api/nothing", "/api/query-timescale"],
 )
 def test_what_is_not_there(path: str) -> None:
-    reply = ask(path, {"query": "LIVE_STREAM_REPORTS_QUERY", "variables": '{"feedId":"0x0003"}'})
+    reply = fetch(path, {"query": "LIVE_STREAM_REPORTS_QUERY", "variables": '{"feedId":"0x0003"}'})
     assert (reply.status, reply.content_type[:9]) == (404, "text/html")
 
 
 def test_only_reading_is_allowed_and_nothing_else_is_there() -> None:
-    assert pages().answer(Asked("POST", "data.chain.link", LIVE), NOW).status == 405
-    assert pages().connect(Asked("GET", "data.chain.link", "/"), 1, NOW) is None
+    assert pages().answer(SimRequest("POST", "data.chain.link", LIVE), NOW).status == 405
+    assert pages().connect(SimRequest("GET", "data.chain.link", "/"), 1, NOW) is None
     assert pages().truth(0, NOW) == []
 
 
 def test_the_script_asks_what_is_served_and_writes_where_the_page_has_room() -> None:
     html = page(SPOT)
     (source,) = re.findall(r'<script src="([^"]*)"', html)
-    reply = ask(source)
+    reply = fetch(source)
     assert (reply.status, reply.body.decode()) == (200, SCRIPT)
     assert reply.content_type.startswith("application/javascript")
     (path,) = re.findall(r'"(/api/[^?"]*)\?', SCRIPT)
     query = dict(re.findall(r"[?&]([A-Za-z]+)=([a-z0-9]*)", SCRIPT)) | {"feedId": BY_SLUG[SPOT].feed_id}
-    assert ask(path, query).status == 200
+    assert fetch(path, query).status == 200
     assert set(re.findall(r'data-value="([a-z]+)"', html)) == {"benchmark", "bid", "ask", "time"}
     for opening, closing in ("()", "{}", "[]"):
         assert SCRIPT.count(opening) == SCRIPT.count(closing)
@@ -141,14 +151,14 @@ def test_nodes_stand_in_no_order_and_can_be_narrowed() -> None:
     ],
 )
 def test_questions_without_an_answer(path: str, query: dict[str, str]) -> None:
-    assert ask(path, query).status == 400
+    assert fetch(path, query).status == 400
 
 
 # --- history ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("asked", "name", "bucket_s", "count"),
+    ("time_range", "name", "bucket_s", "count"),
     [
         ("1D", "allStreamValuesGeneric1Minutes", 60, 1440),
         ("1W", "allStreamValuesGeneric1Hours", 3600, 168),
@@ -156,9 +166,9 @@ def test_questions_without_an_answer(path: str, query: dict[str, str]) -> None:
     ],
 )
 @pytest.mark.parametrize("slug", ["eth-usd", "eth-usd-twap-30s-streams"])
-def test_candles(asked: str, name: str, bucket_s: int, count: int, slug: str) -> None:
+def test_candles(time_range: str, name: str, bucket_s: int, count: int, slug: str) -> None:
     stream = BY_SLUG[slug]
-    answer = json_of(ask(HISTORY, {"feedId": stream.feed_id, "abiIndex": "0", "timeRange": asked}))
+    answer = json_of(fetch(HISTORY, {"feedId": stream.feed_id, "abiIndex": "0", "timeRange": time_range}))
     nodes = answer["data"][name]["nodes"]
     assert len(nodes) == 3 * count
     times = [from_iso(node["bucket"]) // SECOND for node in nodes if node["attributeName"] == "benchmark"]

@@ -13,8 +13,8 @@ from marketarchive.simulator.chainlink.reports import LAG_NS, decimal, stamp
 from marketarchive.simulator.chainlink.streams import BY_SLUG, STREAMS, Stream
 from marketarchive.simulator.prices import E18
 from marketarchive.times import SECOND
-from tests.simulator.asking import NOW, SECONDS, venue
-from tests.simulator.chainlink.asking import SPOT, TWAP, pages
+from tests.simulator.chainlink.requesting import SPOT, TWAP, pages
+from tests.simulator.requesting import NOW, SECONDS, venue
 
 PRICES = venue().world.prices
 moments = st.integers(1_700_000_000, 1_900_000_000)

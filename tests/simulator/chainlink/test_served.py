@@ -16,7 +16,7 @@ from marketarchive.simulated_time import SimulatedClock
 from marketarchive.simulator.chainlink.streams import BY_SLUG
 from marketarchive.time_page import TimePage
 from marketarchive.times import SECOND, from_iso
-from tests.simulator.chainlink.asking import LIVE, SPOT, TWAP, live_query, newest, pages
+from tests.simulator.chainlink.requesting import LIVE, SPOT, TWAP, live_query, newest, pages
 from tests.simulator.serving import START, Simulator, simulator
 
 pytestmark = pytest.mark.process
@@ -43,13 +43,13 @@ def sim(running: Simulator) -> Iterator[Simulator]:
     running.order()
 
 
-def asked(slug: str) -> str:
+def request(slug: str) -> str:
     return f"{LIVE}?{urlencode(live_query(slug))}"
 
 
 def nodes(sim: Simulator, slug: str = SPOT) -> list[dict[str, str]]:
     """As the page's script asks: from the root, with the page as Referer."""
-    status, body = sim.get(asked(slug), None, Referer=f"{sim.url}{PAGE}")
+    status, body = sim.get(request(slug), None, Referer=f"{sim.url}{PAGE}")
     assert status == 200
     found: list[dict[str, str]] = json.loads(body)["data"]["allStreamValuesGenerics"]["nodes"]
     return found
@@ -78,7 +78,7 @@ async def test_everything_that_a_page_needs_is_found_by_its_addresses(sim: Simul
             await seconds.send_str("shown")
             assert told[1] == told[0] + 1000
             assert from_iso(START) // 10**6 <= told[0]
-        async with browser.get(f"{sim.url}{asked(SPOT)}") as answer:
+        async with browser.get(f"{sim.url}{request(SPOT)}") as answer:
             assert answer.content_type == "application/json"
             assert answer.headers["Server"] == "Vercel"
             assert (await answer.json())["data"]["allStreamValuesGenerics"]["nodes"]
@@ -94,11 +94,11 @@ def test_the_truth_names_the_host_that_was_meant(sim: Simulator, truth: Path) ->
     "referer", ["", "http://[", "nothing", "http://127.0.0.1/example.com/x", "http://127.0.0.1/"]
 )
 def test_without_a_page_a_root_is_no_venue(sim: Simulator, referer: str) -> None:
-    assert sim.get(asked(SPOT), None, Referer=referer)[0] == 404
+    assert sim.get(request(SPOT), None, Referer=referer)[0] == 404
 
 
 def test_an_address_with_its_host_needs_no_page(sim: Simulator) -> None:
-    status, body = sim.get(f"/{HOST}{asked(TWAP)}", None, Referer=f"{sim.url}/polymarket.com/event")
+    status, body = sim.get(f"/{HOST}{request(TWAP)}", None, Referer=f"{sim.url}/polymarket.com/event")
     assert status == 200
     assert json.loads(body)["data"]
 
@@ -121,7 +121,7 @@ def test_nodes_are_true_at_the_time_of_the_answer(sim: Simulator) -> None:
 
 def test_a_checkpoint_is_a_429_of_the_page_or_of_its_endpoint(sim: Simulator) -> None:
     sim.order({"kind": "checkpoint", "route": f"{HOST}/*"})
-    for path in (PAGE, f"/{HOST}{asked(SPOT)}"):
+    for path in (PAGE, f"/{HOST}{request(SPOT)}"):
         with sim.open(path) as answer:
             assert (answer.status, answer.headers["X-Vercel-Mitigated"]) == (429, "challenge")
             assert answer.headers["Retry-After"] is None
@@ -130,8 +130,8 @@ def test_a_checkpoint_is_a_429_of_the_page_or_of_its_endpoint(sim: Simulator) ->
 
 def test_one_of_two_pages_is_hit_by_its_query(sim: Simulator) -> None:
     sim.order({"kind": "status", "status": 503, "route": ENDPOINT, "query": f"*{BY_SLUG[SPOT].feed_id}*"})
-    assert sim.get(f"/{HOST}{asked(SPOT)}")[0] == 503
-    assert sim.get(f"/{HOST}{asked(TWAP)}")[0] == 200
+    assert sim.get(f"/{HOST}{request(SPOT)}")[0] == 503
+    assert sim.get(f"/{HOST}{request(TWAP)}")[0] == 200
 
 
 def test_stale_answers_are_the_same_and_lagging_ones_old(sim: Simulator, truth: Path) -> None:

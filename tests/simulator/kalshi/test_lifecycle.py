@@ -12,7 +12,7 @@ from marketarchive.venues.kalshi.lifecycle import LIFECYCLE
 from marketarchive.venues.kalshi.parse import parse
 from marketarchive.venues.kalshi.tickers import ROUND_S
 from marketarchive.venues.messages import Received
-from tests.simulator.kalshi.asking import AT, venue
+from tests.simulator.kalshi.requesting import AT, venue
 
 
 def test_a_round_from_its_making_to_its_payment() -> None:

@@ -19,7 +19,7 @@ from marketarchive.venues.kalshi import queries
 from marketarchive.venues.kalshi.books import Book
 from marketarchive.venues.kalshi.queries import next_page
 from marketarchive.venues.messages import Parsed
-from tests.simulator.kalshi.asking import AT, MAINTENANCE, ask, asked_of, json_of, pages, read, venue
+from tests.simulator.kalshi.requesting import AT, MAINTENANCE, fetch, json_of, pages, read, request_of, venue
 
 
 def live(series: str = "KXBTC15M", at: int = AT) -> SimRound:
@@ -72,8 +72,8 @@ def test_a_combination_has_every_field_of_a_market_that_is_not_open() -> None:
     assert combination["ticker"].startswith("KXMVE")
     assert set(market) - set(combination) == {"occurrence_datetime"}
     for side, other in (("yes", "no"), ("no", "yes")):
-        bid, ask = combination[f"{side}_bid_dollars"], combination[f"{other}_ask_dollars"]
-        assert Decimal(bid) + Decimal(ask) == 1
+        bid, fetch = combination[f"{side}_bid_dollars"], combination[f"{other}_ask_dollars"]
+        assert Decimal(bid) + Decimal(fetch) == 1
 
 
 def test_time_filters() -> None:
@@ -92,7 +92,7 @@ def test_time_filters() -> None:
 )
 def test_what_is_refused(change: dict[str, str], said: dict[str, str]) -> None:
     query = queries.markets()
-    reply = ask(replace(query, params={**query.params, **change}))
+    reply = fetch(replace(query, params={**query.params, **change}))
     assert reply.status == 400
     body = json.loads(reply.body)
     assert all(body[key].startswith(text) for key, text in said.items())
@@ -116,12 +116,12 @@ def test_what_is_ignored() -> None:
     ],
 )
 def test_what_is_not_found(query: Query) -> None:
-    reply = ask(query)
+    reply = fetch(query)
     assert (reply.status, json.loads(reply.body)["error"]["code"]) == (404, "not_found")
 
 
 def test_a_slash_at_the_end_is_redirected() -> None:
-    reply = venue().answer(replace(asked_of(queries.markets()), path="/trade-api/v2/markets/"), AT * SECOND)
+    reply = venue().answer(replace(request_of(queries.markets()), path="/trade-api/v2/markets/"), AT * SECOND)
     assert (reply.status, reply.headers["Location"]) == (301, "/trade-api/v2/markets")
 
 
@@ -143,7 +143,7 @@ def test_the_tiers_overlap() -> None:
     assert set(old.keys) & set(new.keys)
     assert len(set(old.keys) - set(new.keys)) > 80
     only_old = next(key for key in old.keys if key not in new.keys)
-    assert ask(queries.market(only_old)).status == 404
+    assert fetch(queries.market(only_old)).status == 404
     assert read(queries.old_market(only_old)).keys == [only_old]
     assert read(queries.old_trades(only_old)).trades
 
@@ -217,11 +217,11 @@ def test_trades_come_newest_first_within_what_is_asked_for() -> None:
 def test_copies_say_their_age(age: bool) -> None:
     fault: dict[str, Any] = {"seconds": 15, "age": age}
     query = queries.book(live().ticker)
-    assert "Age" not in ask(query).headers
+    assert "Age" not in fetch(query).headers
     for second in range(AT, AT + 16):
-        reply = ask(query, second, kalshi_copies=fault)
+        reply = fetch(query, second, kalshi_copies=fault)
         assert reply.headers.get("Age") == (str(second % 15) if age else None)
-        assert reply.body == ask(query, second - second % 15).body
+        assert reply.body == fetch(query, second - second % 15).body
 
 
 def test_faults_of_pages() -> None:
@@ -234,12 +234,12 @@ def test_faults_of_pages() -> None:
     second = next_page(query, read(query))
     assert second is not None
     assert read(second, kalshi_first_page_again={}).keys == read(query).keys
-    assert ask(queries.books(["X"]), kalshi_needs_key={}).status == 401
+    assert fetch(queries.books(["X"]), kalshi_needs_key={}).status == 401
     assert len(read(queries.markets(), kalshi_short_pages={"rows": 3}).keys) == 3
 
 
 def test_its_limit_is_a_bucket_of_tokens() -> None:
-    bucket, limits = venue().limit(asked_of(queries.cutoff())), Limits()
+    bucket, limits = venue().limit(request_of(queries.cutoff())), Limits()
     taken = [limits.take(bucket, AT * SECOND) for _ in range(50)]
     assert taken == [True] * 40 + [False] * 10
     assert [limits.take(bucket, AT * SECOND + SECOND // 20) for _ in range(2)] == [True, False]

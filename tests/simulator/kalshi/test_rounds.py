@@ -13,7 +13,7 @@ from marketarchive.simulator.kalshi.rounds import LIVE_S, ODDITIES, SERIES, SimR
 from marketarchive.simulator.prices import prices_of
 from marketarchive.venues.kalshi import queries
 from marketarchive.venues.kalshi.tickers import market_facts
-from tests.simulator.kalshi.asking import AT, MAINTENANCE, read, venue
+from tests.simulator.kalshi.requesting import AT, MAINTENANCE, read, venue
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from marketarchive.simulator.kalshi import SOCKET_PATH, Kalshi
 from marketarchive.simulator.kalshi.access import ROUTE
 from marketarchive.simulator.kalshi.stream import StreamSession
-from marketarchive.simulator.messages import Asked, Reply
+from marketarchive.simulator.messages import Reply, SimRequest
 from marketarchive.simulator.sockets import Frame, SocketReply
 from marketarchive.times import SECOND
 from marketarchive.venues.exchange_books import ExchangeBooks, level_of
@@ -23,7 +23,7 @@ from marketarchive.venues.kalshi import socket
 from marketarchive.venues.kalshi.signing import Signer
 from marketarchive.venues.kalshi.tickers import ROUND_NS, ticker_of
 from marketarchive.venues.market_messages import IndexMessage, QuoteMessage, TradeMessage
-from tests.simulator.kalshi.asking import AT, venue
+from tests.simulator.kalshi.requesting import AT, venue
 
 HOST = "external-api-ws.kalshi.com"
 START_NS = AT * SECOND // ROUND_NS * ROUND_NS
@@ -162,13 +162,15 @@ def test_markets_are_taken_out_and_added() -> None:
 def given() -> tuple[Kalshi, Signer]:
     """A venue of its own, and a key that it has given out."""
     made = Kalshi(1)
-    document = json.loads(made.answer(Asked("GET", HOST, ROUTE), FIRST).body)
+    document = json.loads(made.answer(SimRequest("GET", HOST, ROUTE), FIRST).body)
     key = load_pem_private_key(document["private_key"].encode(), None)
     return made, Signer(document["api_key_id"], key)  # type: ignore[arg-type]
 
 
-def upgrade(headers: dict[str, str]) -> Asked:
-    return Asked("GET", HOST, SOCKET_PATH, headers={name.lower(): value for name, value in headers.items()})
+def upgrade(headers: dict[str, str]) -> SimRequest:
+    return SimRequest(
+        "GET", HOST, SOCKET_PATH, headers={name.lower(): value for name, value in headers.items()}
+    )
 
 
 def test_a_signature_lets_in() -> None:
@@ -181,10 +183,10 @@ def test_of_a_public_key_that_was_brought_too() -> None:
     made = Kalshi(1)
     key: RSAPrivateKey = generate_private_key(65537, 2048)
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    told = json.loads(made.answer(Asked("POST", HOST, ROUTE, (), public), FIRST).body)
+    told = json.loads(made.answer(SimRequest("POST", HOST, ROUTE, (), public), FIRST).body)
     headers = Signer(told["api_key_id"], key).headers("GET", SOCKET_PATH, FIRST)
     assert isinstance(made.connect(upgrade(headers), 1, FIRST), StreamSession)
-    assert made.answer(Asked("POST", HOST, ROUTE, (), b"none"), FIRST).status == 400
+    assert made.answer(SimRequest("POST", HOST, ROUTE, (), b"none"), FIRST).status == 400
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 from marketarchive.simulator.polymarket.markets import SimMarket
 from marketarchive.venues.polymarket.clob import ClobBook, parse_book, verify_book
-from tests.simulator.asking import SECONDS, venue
+from tests.simulator.requesting import SECONDS, venue
 
 
 def live_round(duration: str = "5m", asset: str = "BTC") -> SimMarket:

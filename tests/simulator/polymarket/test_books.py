@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from marketarchive.simulator.polymarket.books import SimBooks
 from marketarchive.simulator.polymarket.markets import SimMarket
 from marketarchive.venues.polymarket.clob import ClobBook, parse_book, verify_book
-from tests.simulator.asking import SECONDS, venue
+from tests.simulator.requesting import SECONDS, venue
 
 
 def book(market: SimMarket, side: int, second: int) -> ClobBook:
@@ -108,10 +108,10 @@ def test_a_millisecond_asked_for_alone_is_the_one_reached_in_order(
     if market.closed_at is not None:
         moments = [min(ms, market.closed_at * 1000 - 1) for ms in moments]
     world = venue().world
-    asked = SimBooks(world)
+    request = SimBooks(world)
     for second in range(moments[0] // 1000 - 20, moments[0] // 1000):
-        asked.steps(market, second)
-    bodies = {ms: asked.body_at(market, side, ms) for ms in moments for side in (1, 0)}
+        request.steps(market, second)
+    bodies = {ms: request.body_at(market, side, ms) for ms in moments for side in (1, 0)}
     for ms in moments:
         assert SimBooks(world).body_at(market, 0, ms) == bodies[ms]
 

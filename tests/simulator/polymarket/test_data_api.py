@@ -8,13 +8,23 @@ from marketarchive.items import Resolution
 from marketarchive.simulator.polymarket.markets import SimMarket
 from marketarchive.venues.messages import Received
 from marketarchive.venues.polymarket.parse import parse
-from tests.simulator.asking import CLOB, DATA, NOW, SECONDS, ask, closed_rounds, json_of, live_tokens, venue
+from tests.simulator.requesting import (
+    CLOB,
+    DATA,
+    NOW,
+    SECONDS,
+    closed_rounds,
+    fetch,
+    json_of,
+    live_tokens,
+    venue,
+)
 
 PATH = "/v2/resolutions"
 
 
 def resolutions(conditions: list[str], at: int = SECONDS) -> dict[str, Resolution]:
-    reply = ask(DATA, PATH, {"condition": ",".join(conditions)}, at=at)
+    reply = fetch(DATA, PATH, {"condition": ",".join(conditions)}, at=at)
     result = parse(
         Received(
             "polymarket", "resolutions", f"https://{DATA}{PATH}", {}, None, reply.status, reply.body, NOW, 1
@@ -52,7 +62,7 @@ def test_legacy_markets_have_no_payouts_and_splits_do() -> None:
 
 def test_by_event() -> None:
     market = closed_rounds(1)[0]
-    rows = json_of(ask(DATA, PATH, {"event_id": str(market.group.number)}))["data"]
+    rows = json_of(fetch(DATA, PATH, {"event_id": str(market.group.number)}))["data"]
     assert [row["condition_id"] for row in rows] == [market.condition_id]
 
 
@@ -66,14 +76,14 @@ def test_by_event() -> None:
     ],
 )
 def test_errors_have_the_second_versions_shape(path: str, query: dict[str, str], status: int) -> None:
-    assert set(json_of(ask(DATA, path, query), status)) >= {"code", "error", "retryable", "trace_id"}
+    assert set(json_of(fetch(DATA, path, query), status)) >= {"code", "error", "retryable", "trace_id"}
 
 
 TRADES = "/v2/trades"
 
 
 def trades(query: dict[str, str], at: int = SECONDS) -> dict[str, Any]:
-    found: dict[str, Any] = json_of(ask(DATA, TRADES, query, at=at))
+    found: dict[str, Any] = json_of(fetch(DATA, TRADES, query, at=at))
     return found
 
 
@@ -96,7 +106,7 @@ def test_the_newest_trade_is_what_the_book_calls_the_last() -> None:
     found = venue().world.by_token(token)
     assert found is not None
     newest = trades({"condition": found[0].condition_id, "limit": "1"})["data"][0]
-    last = json_of(ask(CLOB, "/book", {"token_id": token}, at=newest["timestamp"] + 1))["last_trade_price"]
+    last = json_of(fetch(CLOB, "/book", {"token_id": token}, at=newest["timestamp"] + 1))["last_trade_price"]
     expected = float(last) if newest["outcome_index"] == 0 else 1 - float(last)
     assert newest["price"] == pytest.approx(expected, abs=1e-9)
 
@@ -123,14 +133,14 @@ def test_trades_end_with_the_round_and_have_a_last_page() -> None:
     "query", [{"limit": "1001"}, {"limit": "many"}, {"offset": "5"}, {"start": "1"}, {"cursor": "LTE="}]
 )
 def test_trades_refuse_what_the_second_version_refuses(query: dict[str, str]) -> None:
-    assert json_of(ask(DATA, TRADES, query), 400)["parameter"] == next(iter(query))
+    assert json_of(fetch(DATA, TRADES, query), 400)["parameter"] == next(iter(query))
 
 
 # --- the first version -----------------------------------------------------------------------------------
 
 
 def first_version(query: dict[str, str], at: int = SECONDS) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json_of(ask(DATA, "/trades", query, at=at))
+    found: list[dict[str, Any]] = json_of(fetch(DATA, "/trades", query, at=at))
     return found
 
 
@@ -155,10 +165,10 @@ def test_the_first_version_pages_by_offset_up_to_a_cap() -> None:
         first_version({**query, "side": "sell", "limit": "3"})
         == [row for row in whole if row["side"] == "SELL"][:3]
     )
-    assert json_of(ask(DATA, "/trades", {**query, "offset": "10001"}), 400) == {
+    assert json_of(fetch(DATA, "/trades", {**query, "offset": "10001"}), 400) == {
         "error": "max historical trades offset of 10000 exceeded"
     }
-    assert ask(DATA, "/trades", {**query, "limit": "many"}).status == 400
+    assert fetch(DATA, "/trades", {**query, "limit": "many"}).status == 400
 
 
 def test_the_first_version_without_a_market_and_of_none() -> None:

@@ -12,13 +12,13 @@ from marketarchive.simulator.polymarket.gamma_rows import METADATA_AFTER_S
 from marketarchive.times import utc
 from marketarchive.venues.messages import Parsed, Received
 from marketarchive.venues.polymarket.parse import parse
-from tests.simulator.asking import GAMMA, NOW, SECONDS, ask, closed_rounds, json_of, venue
+from tests.simulator.requesting import GAMMA, NOW, SECONDS, closed_rounds, fetch, json_of, venue
 
 KEYSET = "/markets/keyset"
 
 
 def read(path: str, query: dict[str, Any] | None = None, at: int = SECONDS) -> Parsed:
-    reply = ask(GAMMA, path, query, at=at)
+    reply = fetch(GAMMA, path, query, at=at)
     assert reply.status == 200, reply.body[:200]
     return parse(
         Received("polymarket", "markets", f"https://{GAMMA}{path}", {}, None, 200, reply.body, NOW, 1)
@@ -71,7 +71,7 @@ def test_other_orders_page_as_well() -> None:
 
 
 def test_the_last_page_has_no_cursor_at_all() -> None:
-    document = json_of(ask(GAMMA, KEYSET, {"slug": "btc-updown-5m-1795255200"}))
+    document = json_of(fetch(GAMMA, KEYSET, {"slug": "btc-updown-5m-1795255200"}))
     assert set(document) == {"markets"}
 
 
@@ -85,8 +85,8 @@ def test_closed_defaults_to_false_on_markets_and_to_true_on_events() -> None:
     assert read(KEYSET, {"limit": "50"}).keys == read(KEYSET, {"limit": "50", "closed": "false"}).keys
     assert read("/events", {"limit": "50"}).keys == read("/events", {"limit": "50", "closed": "true"}).keys
     slug = closed_rounds(1)[0].slug
-    assert json_of(ask(GAMMA, "/markets", {"slug": slug})) == []
-    assert len(json_of(ask(GAMMA, "/markets", {"slug": slug, "closed": "true"}))) == 1
+    assert json_of(fetch(GAMMA, "/markets", {"slug": slug})) == []
+    assert len(json_of(fetch(GAMMA, "/markets", {"slug": slug, "closed": "true"}))) == 1
     assert markets(read(f"/markets/slug/{slug}"))[0].status == "resolved"
 
 
@@ -129,7 +129,7 @@ def test_filters() -> None:
     ],
 )
 def test_what_the_venue_refuses(path: str, query: dict[str, Any]) -> None:
-    assert json_of(ask(GAMMA, path, query), 422)["type"] == "validation error"
+    assert json_of(fetch(GAMMA, path, query), 422)["type"] == "validation error"
 
 
 def test_old_lists_are_bare_arrays_with_an_offset() -> None:
@@ -143,15 +143,15 @@ def test_unknown_and_not_yet_listed_slugs() -> None:
         market for market in venue().world.rounds_between(NOW // 10**9 + 90_000, SECONDS + 95_000)
     )
     for slug in ("no-such", tomorrow.slug):
-        assert ask(GAMMA, f"/markets/slug/{slug}").status == 404
-        assert ask(GAMMA, f"/events/slug/{slug}").status == 404
-    assert ask(GAMMA, f"/markets/slug/{tomorrow.slug}", at=tomorrow.listed_at).status == 200
-    assert ask(GAMMA, "/nothing/here").status == 404
+        assert fetch(GAMMA, f"/markets/slug/{slug}").status == 404
+        assert fetch(GAMMA, f"/events/slug/{slug}").status == 404
+    assert fetch(GAMMA, f"/markets/slug/{tomorrow.slug}", at=tomorrow.listed_at).status == 200
+    assert fetch(GAMMA, "/nothing/here").status == 404
 
 
 def test_one_event_by_slug_and_id() -> None:
-    group = json_of(ask(GAMMA, "/events/slug/2028-nomination"))
-    assert json_of(ask(GAMMA, f"/events/{group['id']}")) == group
+    group = json_of(fetch(GAMMA, "/events/slug/2028-nomination"))
+    assert json_of(fetch(GAMMA, f"/events/{group['id']}")) == group
     assert len(group["markets"]) == 8
     one = read("/events/slug/btc-updown-5m-1795255200")
     assert read(f"/events/{one.keys[0]}").items == one.items
@@ -183,7 +183,7 @@ def test_a_rounds_life() -> None:
     assert stated.strike is not None
     assert abs(stated.strike - Decimal(strike or 0) / 10**18) < Decimal("1e-9")
     assert stated.resolution == ("Up" if (settlement or 0) >= (strike or 0) else "Down")
-    assert json_of(ask(GAMMA, f"/markets/slug/{slug}", at=market.end))["acceptingOrders"] is False
+    assert json_of(fetch(GAMMA, f"/markets/slug/{slug}", at=market.end))["acceptingOrders"] is False
 
 
 def test_every_closed_row_tells_the_true_outcome() -> None:
@@ -218,12 +218,12 @@ def test_the_odd_markets() -> None:
     statuses = [(market.status, market.payouts) for market in markets(closed_page)]
     assert statuses.count(("closed", None)) == 2
     assert statuses.count(("resolved", ("0.5", "0.5"))) == 1
-    raw = json_of(ask(GAMMA, KEYSET, {"closed": "true", "slug": "ceasefire-by-the-end-of-2027"}))["markets"]
+    raw = json_of(fetch(GAMMA, KEYSET, {"closed": "true", "slug": "ceasefire-by-the-end-of-2027"}))["markets"]
     assert raw[0]["acceptingOrders"] is True
 
 
 def test_rows_before_any_trade_leave_keys_out() -> None:
-    newest = json_of(ask(GAMMA, KEYSET, {"order": "id", "ascending": "false", "limit": "1"}))["markets"][0]
+    newest = json_of(fetch(GAMMA, KEYSET, {"order": "id", "ascending": "false", "limit": "1"}))["markets"][0]
     assert not {"volume", "lastTradePrice", "closedTime"} & set(newest)
     assert isinstance(newest["outcomes"], str)
     assert json.loads(newest["events"][0]["series"][0]["competitive"]) == 0

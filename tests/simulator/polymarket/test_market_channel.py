@@ -15,8 +15,8 @@ from marketarchive.times import SECOND
 from marketarchive.venues.polymarket.clob import parse_book
 from marketarchive.venues.polymarket.live_books import ChannelBooks
 from tests.properties import examples
-from tests.simulator.asking import CLOB, DATA, SECONDS, ask, json_of, venue
 from tests.simulator.polymarket.frames import Reader, live_round
+from tests.simulator.requesting import CLOB, DATA, SECONDS, fetch, json_of, venue
 
 MS = SECOND // 1000
 
@@ -90,10 +90,10 @@ def test_at_any_moment_the_stream_says_what_the_book_endpoint_says(
             reader.read(upcoming[1])
             upcoming = next(stream, None)
         for side, token in enumerate(market.tokens):
-            asked = parse_book(venue().books.body_at(market, side, ms))
+            request = parse_book(venue().books.body_at(market, side, ms))
             told = reader.books[token]
-            assert (told.hash, told.timestamp_ms) == (asked.hash, asked.timestamp_ms)
-            assert (told.bids, told.asks) == (asked.bids, asked.asks)
+            assert (told.hash, told.timestamp_ms) == (request.hash, request.timestamp_ms)
+            assert (told.bids, told.asks) == (request.bids, request.asks)
     assert set(reader.verdicts) == {"ok"}
 
 
@@ -132,7 +132,7 @@ def test_trades_are_those_of_the_data_api_and_both_books_follow() -> None:
         assert [book["event_type"] for book in books] == ["book", "book"]
         assert [book["asset_id"] for book in books] == list(market.tokens)
         assert {"tick_size", "last_trade_price", "min_order_size", "neg_risk"}.isdisjoint(books[0])
-    rows = json_of(ask(DATA, "/v2/trades", {"condition": market.condition_id}, at=SECONDS + 61))["data"]
+    rows = json_of(fetch(DATA, "/v2/trades", {"condition": market.condition_id}, at=SECONDS + 61))["data"]
     listed = {row["transaction_hash"]: row for row in rows if row["timestamp"] >= SECONDS - 60}
     listed = {key: row for key, row in listed.items() if row["timestamp"] < SECONDS + 60}
     assert len(trades) == len(listed) >= 15
@@ -144,7 +144,7 @@ def test_trades_are_those_of_the_data_api_and_both_books_follow() -> None:
         assert int(event["timestamp"]) // 1000 == row["timestamp"]
         assert event["fee_rate_bps"] == "0"
         (book,) = json.loads(
-            ask(
+            fetch(
                 CLOB,
                 "/books",
                 body=json.dumps([{"token_id": market.tokens[0]}]).encode(),

@@ -12,8 +12,8 @@ from marketarchive.simulator.polymarket.market_session import SimMarketSession
 from marketarchive.simulator.sockets import ABNORMAL, Frame
 from marketarchive.times import SECOND
 from marketarchive.venues.polymarket import market_channel
-from tests.simulator.asking import NOW, SECONDS, closed_rounds, live_tokens, venue
 from tests.simulator.polymarket.frames import live_round
+from tests.simulator.requesting import NOW, SECONDS, closed_rounds, live_tokens, venue
 
 
 def opened(now_ns: int = NOW) -> SimMarketSession:

@@ -10,7 +10,7 @@ from marketarchive.simulator.prices import ASSETS, E18
 from marketarchive.times import SECOND
 from marketarchive.venues.polymarket import rtds
 from marketarchive.venues.polymarket.rtds import ReferencePoint, decode
-from tests.simulator.asking import NOW, SECONDS, venue
+from tests.simulator.requesting import NOW, SECONDS, venue
 
 SPOT, THIRTY, SIXTY = "crypto_prices_chainlink", "crypto_prices_twap_thirty", "crypto_prices_twap_sixty"
 

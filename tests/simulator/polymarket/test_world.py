@@ -6,7 +6,7 @@ from marketarchive.simulator.polymarket.world import HISTORY_S
 from marketarchive.simulator.prices import ASSETS
 from marketarchive.times import from_iso
 from marketarchive.venues.polymarket import updown
-from tests.simulator.asking import SECONDS, venue
+from tests.simulator.requesting import SECONDS, venue
 
 
 def test_every_market_is_found_by_each_of_its_names() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from marketarchive.simulator.messages import Asked, Reply
+from marketarchive.simulator.messages import Reply, SimRequest
 from marketarchive.simulator.searxng import ENGINES, HOST, LATEST_S, PAGE, REACH_S, Searxng
 from marketarchive.times import SECOND
 
@@ -13,13 +13,13 @@ NOW = 1_795_255_300  # 2026-11-21T10:01:40Z
 
 
 def ask(at: int = NOW, *, faults: Any = None, seed: int = 1, **query: str) -> Reply:
-    asked = Asked("GET", HOST, "/search", tuple(query.items()), faults=faults or {})
-    return Searxng(seed).answer(asked, at * SECOND)
+    request = SimRequest("GET", HOST, "/search", tuple(query.items()), faults=faults or {})
+    return Searxng(seed).answer(request, at * SECOND)
 
 
 def rows(at: int = NOW, **query: str) -> list[dict[str, Any]]:
-    asked = Asked("GET", HOST, "/search", (("q", "lake"), ("format", "json"), *query.items()))
-    found: list[dict[str, Any]] = json.loads(Searxng(1).answer(asked, at * SECOND).body)["results"]
+    request = SimRequest("GET", HOST, "/search", (("q", "lake"), ("format", "json"), *query.items()))
+    found: list[dict[str, Any]] = json.loads(Searxng(1).answer(request, at * SECOND).body)["results"]
     return found
 
 

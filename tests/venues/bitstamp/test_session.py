@@ -82,9 +82,9 @@ def test_rows_are_made_of_frames_and_of_answers() -> None:
     (stated,) = maker.rows(answer(data))
     assert isinstance(stated, BooksRow)
     assert (stated.route, stated.hash, stated.bids) == ("rest", READ_BOOK.state, READ_BOOK.bids)
-    asked = Received(
+    requested = Received(
         "bitstamp", "spot", "wss://ws.bitstamp.net", {}, None, 0, b'{"event":"bts:heartbeat"}', NOW, 3, "c1"
     )
-    assert list(maker.rows(asked)) == []
+    assert list(maker.rows(requested)) == []
     renewal = b'{"event":"bts:request_reconnect","channel":"","data":""}'
     assert list(maker.rows(Received("bitstamp", "spot", "", {}, None, 0, renewal, NOW, 4, "c1"))) == []

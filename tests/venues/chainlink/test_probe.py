@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from marketarchive.simulator.chainlink import Chainlink
-from marketarchive.simulator.messages import Asked, Reply
+from marketarchive.simulator.messages import Reply, SimRequest
 from marketarchive.simulator.prices import Prices
 from marketarchive.times import SECOND
 from marketarchive.venues.chainlink.probe import PROBE
@@ -31,7 +31,7 @@ def probe(changes: Mapping[str, Callable[[Reply], Reply]] | None = None) -> tupl
             count += 1
             parts = urlsplit(query.url)
             reply = venue.answer(
-                Asked("GET", parts.netloc, parts.path, tuple(query.params.items()), b""), NOW
+                SimRequest("GET", parts.netloc, parts.path, tuple(query.params.items()), b""), NOW
             )
             if (change := (changes or {}).get(query.endpoint.name)) is not None:
                 reply = change(reply)

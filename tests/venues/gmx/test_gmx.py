@@ -130,8 +130,8 @@ def test_rates_of_the_past_are_of_a_second_and_both_sides_are_kept() -> None:
 
 def test_the_rates_of_a_range_are_asked_for_back_from_now() -> None:
     now = NOW // 10**6
-    asked = [Range(now - int(days * DAY_MS), now - DAY_MS) for days in (0.9, 6.9, 7.0, 8.3, 300, 400)]
-    found = [queries.rates(series("funding"), each).params["period"] for each in asked]
+    requested = [Range(now - int(days * DAY_MS), now - DAY_MS) for days in (0.9, 6.9, 7.0, 8.3, 300, 400)]
+    found = [queries.rates(series("funding"), each).params["period"] for each in requested]
     assert found == ["1d", "7d", "30d", "30d", "1y", "total"]
 
 

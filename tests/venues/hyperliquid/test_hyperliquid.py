@@ -39,7 +39,7 @@ def read(query: Query, document: Any) -> Parsed:
     return parse(Received.answer("hyperliquid", "perps", query, 200, payload, NOW, 1))
 
 
-def asked(query: Query) -> dict[str, Any]:
+def requested(query: Query) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(query.body or b"")
     return document
 
@@ -95,7 +95,7 @@ def test_the_rate_of_the_change_is_of_eight_hours_and_the_next_of_one() -> None:
 
 def test_a_page_of_rates_goes_on_after_its_last_row() -> None:
     query = queries.funding_rates(BITCOIN, Range(DAY.first, DAY.first + 3000 * HOUR))
-    assert asked(query) == {
+    assert requested(query) == {
         "type": "fundingHistory", "coin": "BTC", "startTime": DAY.first, "endTime": DAY.first + 3000 * HOUR,
     }  # fmt: skip
     assert query.cost == 45  # a full page: 20 and one per 20 of 500 rows
@@ -107,7 +107,7 @@ def test_candles_are_asked_for_from_a_whole_step_on() -> None:
     """The candle that holds the start would come again on every page."""
     series = BITCOIN._replace(kind="trade", step_s=3600)
     query = queries.candles(series, Range(DAY.first + 1, DAY.last))
-    assert asked(query)["req"] == {
+    assert requested(query)["req"] == {
         "coin": "BTC", "interval": "1h", "startTime": DAY.first + HOUR, "endTime": DAY.last,
     }  # fmt: skip
     assert query.cost == 21

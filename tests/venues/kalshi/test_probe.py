@@ -9,24 +9,24 @@ from marketarchive.venues.endpoint import Query
 from marketarchive.venues.kalshi.parse import parse
 from marketarchive.venues.kalshi.probe import PROBE
 from marketarchive.venues.probing import Exchange, Findings, Question
-from tests.simulator.kalshi.asking import AT, MAINTENANCE, ask
+from tests.simulator.kalshi.requesting import AT, MAINTENANCE, fetch
 
 
 def probed(at: int = AT, **faults: dict[str, Any]) -> Findings:
     """What a probe finds; faults: of every answer that they can hit, by kind."""
     findings = Findings(PROBE, "kalshi", parse, at * SECOND)
-    asking = findings.requests()
-    question: Question = next(asking)
+    requesting = findings.requests()
+    question: Question = next(requesting)
     while True:
         assert isinstance(question, Query)
-        reply = ask(question, at, **faults)
+        reply = fetch(question, at, **faults)
         is_answer = reply.status == 200 or reply.status in question.endpoint.final
         error = None if is_answer else f"status {reply.status}"
         exchange = Exchange(
             question, at * SECOND, reply.status, reply.body, dict(reply.headers), 1.0, 1, error
         )
         try:
-            question = asking.send(exchange)
+            question = requesting.send(exchange)
         except StopIteration:
             return findings
 

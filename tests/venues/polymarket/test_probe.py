@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from marketarchive.simulator.messages import Asked
+from marketarchive.simulator.messages import SimRequest
 from marketarchive.times import SECOND
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.polymarket.probe import PROBE
@@ -20,7 +20,7 @@ from marketarchive.venues.polymarket.rtds import TOPICS
 from marketarchive.venues.polymarket.updown import DURATIONS
 from marketarchive.venues.polymarket.venue import VENUE
 from marketarchive.venues.probing import Capture, Exchange, Findings, Listen, Message, Result
-from tests.simulator.asking import NOW, ask, venue
+from tests.simulator.requesting import NOW, fetch, venue
 
 Change = Callable[[bytes], bytes]
 NO_ROUNDS = {
@@ -34,7 +34,7 @@ MARKET_CHECKS = ("market_channel", "market_channel_books", "market_channel_ping"
 
 def answer(query: Query, change: Change | None = None) -> Exchange:
     parts = urlsplit(query.url)
-    reply = ask(parts.netloc, parts.path, dict(query.params), query.body)
+    reply = fetch(parts.netloc, parts.path, dict(query.params), query.body)
     body = reply.body if change is None else change(reply.body)
     failed = reply.status != 200 and reply.status not in query.endpoint.final
     return Exchange(
@@ -45,7 +45,7 @@ def answer(query: Query, change: Change | None = None) -> Exchange:
 def receive(listen: Listen, change: Change | None = None) -> Capture:
     """A connection until enough has come; a message that `change` makes empty is lost."""
     parts = urlsplit(listen.endpoint.url)
-    session = venue().connect(Asked("GET", parts.netloc, parts.path or "/", (), b""), 1, NOW)
+    session = venue().connect(SimRequest("GET", parts.netloc, parts.path or "/", (), b""), 1, NOW)
     assert session is not None
     frames = [frame for text in listen.texts for frame in session.received(text, NOW).frames]
     frames += session.due(NOW, NOW + int(listen.seconds * SECOND))
@@ -121,9 +121,9 @@ def test_every_endpoint_is_asked_once_or_a_few_times_and_all_agree() -> None:
     assert [(each.name, each.evidence) for each in findings.failed] == []
     assert findings.not_requested == NO_ROUNDS
     assert findings.missing == []
-    asked = [each.exchange.query.endpoint.name for each in findings.results]
-    assert len(asked) == 28 + 1 + 4 * 5
-    assert set(asked) == {
+    request = [each.exchange.query.endpoint.name for each in findings.results]
+    assert len(request) == 28 + 1 + 4 * 5
+    assert set(request) == {
         "clob_time",
         "gamma_series",
         "gamma_events_keyset",

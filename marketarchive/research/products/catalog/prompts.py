@@ -84,9 +84,9 @@ def _prompt(
 ) -> dict[str, Any]:
     row, history = market.row, market.history
     rules, end_at = history.stated("description", cut), history.stated("end_at", cut)
-    asked = "YES" if _is_plain(labels) else labels["YES"]
+    label = "YES" if _is_plain(labels) else labels["YES"]
     return {
-        "question": f"Will {title} resolve {asked}?",
+        "question": f"Will {title} resolve {label}?",
         "context": {
             "price_history": price_list(each for each in market.prices if has_prices and each.at < cut),
             "whale_alerts": _alerts(row["whale_alerts"], cut),

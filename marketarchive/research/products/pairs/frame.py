@@ -40,8 +40,8 @@ def table(
     import pyarrow.compute as pc
 
     assets = wanted(asset=asset).get("asset")
-    asked = (root, *span(start, end), assets, master_url)
-    made = pair_windows(*asked) if windows else pa.concat_tables(pair_seconds(*asked))
+    arguments = (root, *span(start, end), assets, master_url)
+    made = pair_windows(*arguments) if windows else pa.concat_tables(pair_seconds(*arguments))
     if assets is not None:  # labels are up to date now
         check("asset", assets, {each.asset for each in read_labels(root)})
     columns = {"time": made["start_timestamp" if windows else "second"]}

@@ -43,8 +43,8 @@ def prepare(root: Path, since: int, until: int, master_url: str | None, progress
     """Bring the unified data up to date, with the period and range that were chosen for them."""
     del since, until, master_url
     kept = read_quality(root / FOLDER)
-    asked = {} if kept is None else kept.get("asked", {})
-    period_s, first, last = (asked.get(name, 0) for name in ("period_s", "first", "last"))
+    requested = {} if kept is None else kept.get("asked", {})
+    period_s, first, last = (requested.get(name, 0) for name in ("period_s", "first", "last"))
     period = next((name for name, seconds in PERIODS_S.items() if seconds == period_s), "8h")
     start = iso(first * SECOND) if first else None
     end = iso(last * SECOND) if 0 < last < Window(period_s).last else None

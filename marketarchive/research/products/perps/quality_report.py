@@ -43,8 +43,8 @@ def report_quality(
     kept = read_quality(path.parent)
     if kept is not None and kept.get("key") == key:
         return kept, path.parent / f"{STEM}.md"
-    asked = {"period_s": window.period_s, "first": window.first, "last": window.last}
-    found = quality(path, window, failed, now_ns) | {"asked": asked, "key": key}
+    requested = {"period_s": window.period_s, "first": window.first, "last": window.last}
+    found = quality(path, window, failed, now_ns) | {"asked": requested, "key": key}
     return found, write_quality(path.parent, found)
 
 

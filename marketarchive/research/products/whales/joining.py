@@ -111,8 +111,8 @@ class _Titles:
         self._by_id = {market.market_id: market for market in markets}
         self._by_key: dict[str, list[TradedMarket]] = defaultdict(list)
         for market in markets:
-            for asked in {key(title) for title in market.titles} - {""}:
-                self._by_key[asked].append(market)
+            for wanted in {key(title) for title in market.titles} - {""}:
+                self._by_key[wanted].append(market)
         self._keys = list(self._by_key)
         starts = [min(_start(market) for market in each) for each in self._by_key.values()]
         ends = [max(_end(market) for market in each) for each in self._by_key.values()]
@@ -125,11 +125,11 @@ class _Titles:
             if (market := self._by_id.get(alert.market_id or "")) is not None:
                 yield WhaleMatch(alert, market, "id", 100.0)
                 continue
-            asked = key(alert.title)
-            if traded := [each for each in self._by_key.get(asked, ()) if each.is_open(alert.at)]:
+            wanted = key(alert.title)
+            if traded := [each for each in self._by_key.get(wanted, ()) if each.is_open(alert.at)]:
                 yield _chosen(alert, "title", [(100.0, each) for each in traded])
             else:
-                left.append((alert, asked))
+                left.append((alert, wanted))
         left.sort(key=lambda each: each[0].at)
         for batch in _batches(left):
             yield from self._compared(batch)
@@ -138,11 +138,11 @@ class _Titles:
         """Yield the best market of each alert of a batch, which is in the order of time."""
         first, last = batch[0][0].at, batch[-1][0].at
         places = ((self._starts <= last) & (self._ends > first)).nonzero()[0].tolist()
-        near = self._near(list(dict.fromkeys(asked for _, asked in batch)), [self._keys[n] for n in places])
-        for alert, asked in batch:
+        near = self._near(list(dict.fromkeys(wanted for _, wanted in batch)), [self._keys[n] for n in places])
+        for alert, wanted in batch:
             traded = [
                 (each, market)
-                for each in near.get(asked, ())
+                for each in near.get(wanted, ())
                 for market in self._by_key[each.key]
                 if market.is_open(alert.at)
             ]
@@ -152,38 +152,38 @@ class _Titles:
                 best = [(each.score, market) for each, market in traded if each.misspellings == fewest]
                 yield _chosen(alert, "fuzzy", best)
             else:
-                yield UnmatchedAlert(alert, "not_open" if asked in self._by_key else "unknown", 0.0)
+                yield UnmatchedAlert(alert, "not_open" if wanted in self._by_key else "unknown", 0.0)
 
-    def _near(self, asked: Sequence[str], keys: Sequence[str]) -> dict[str, list[_Near]]:
+    def _near(self, wanted: Sequence[str], keys: Sequence[str]) -> dict[str, list[_Near]]:
         """Return for each key those that may ask the same."""
         from rapidfuzz.fuzz import ratio
         from rapidfuzz.process import cdist
 
         # words are sorted already: this is token_sort_ratio
-        scores: np.ndarray = cdist(asked, keys, scorer=ratio, score_cutoff=self._threshold, workers=-1)
+        scores: np.ndarray = cdist(wanted, keys, scorer=ratio, score_cutoff=self._threshold, workers=-1)
         near: dict[str, list[_Near]] = defaultdict(list)
         rows, columns = scores.nonzero()
-        is_alike = _share_numbers(asked, keys, rows, columns)  # most siblings differ in one
+        is_alike = _share_numbers(wanted, keys, rows, columns)  # most siblings differ in one
         for row, column in zip(rows[is_alike].tolist(), columns[is_alike].tolist(), strict=True):
-            if (count := misspellings(asked[row], keys[column])) is not None:
-                near[asked[row]].append(_Near(count, float(scores[row, column]), keys[column]))
+            if (count := misspellings(wanted[row], keys[column])) is not None:
+                near[wanted[row]].append(_Near(count, float(scores[row, column]), keys[column]))
         return near
 
 
 def _share_numbers(
-    asked: Sequence[str], keys: Sequence[str], rows: np.ndarray, columns: np.ndarray
+    wanted: Sequence[str], keys: Sequence[str], rows: np.ndarray, columns: np.ndarray
 ) -> np.ndarray:
     """Return for pairs of places whether all numbers of one of both are in the other."""
     import numpy as np
 
     kinds: dict[frozenset[str], int] = {}
-    of_asked, of_keys = (
+    of_wanted, of_keys = (
         np.array(
             [kinds.setdefault(numbers(tuple(each.split())), len(kinds)) for each in texts], dtype=np.int64
         )
-        for texts in (asked, keys)
+        for texts in (wanted, keys)
     )
-    pairs, places = np.unique(of_asked[rows] * len(kinds) + of_keys[columns], return_inverse=True)
+    pairs, places = np.unique(of_wanted[rows] * len(kinds) + of_keys[columns], return_inverse=True)
     sets = list(kinds)
     found = [
         sets[one] <= sets[other] or sets[other] <= sets[one]

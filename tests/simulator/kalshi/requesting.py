@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from marketarchive.simulator.kalshi import Kalshi
-from marketarchive.simulator.messages import Asked, Reply
+from marketarchive.simulator.messages import Reply, SimRequest
 from marketarchive.times import SECOND
 from marketarchive.venues.endpoint import Query
 from marketarchive.venues.kalshi.parse import parse
@@ -26,28 +26,28 @@ def venue(seed: int = 1) -> Kalshi:
     return Kalshi(seed)
 
 
-def asked_of(query: Query, **faults: dict[str, Any]) -> Asked:
+def request_of(query: Query, **faults: dict[str, Any]) -> SimRequest:
     pairs = [
         (key, each)
         for key, value in query.params.items()
         for each in ([value] if isinstance(value, str) else value)
     ]
     parts = urlsplit(query.url)
-    return Asked("GET", parts.netloc, parts.path, tuple(pairs), faults=faults)
+    return SimRequest("GET", parts.netloc, parts.path, tuple(pairs), faults=faults)
 
 
-def ask(query: Query, at: int = AT, **faults: dict[str, Any]) -> Reply:
-    return venue().answer(asked_of(query, **faults), at * SECOND)
+def fetch(query: Query, at: int = AT, **faults: dict[str, Any]) -> Reply:
+    return venue().answer(request_of(query, **faults), at * SECOND)
 
 
 def json_of(query: Query, at: int = AT, **faults: dict[str, Any]) -> Any:
-    reply = ask(query, at, **faults)
+    reply = fetch(query, at, **faults)
     assert reply.status == 200, reply.body[:300]
     return msgspec.json.decode(reply.body)
 
 
 def read(query: Query, at: int = AT, **faults: dict[str, Any]) -> Parsed:
-    reply = ask(query, at, **faults)
+    reply = fetch(query, at, **faults)
     assert reply.status == 200, reply.body[:300]
     return parse(Received.answer("kalshi", "markets", query, 200, reply.body, at * SECOND, 1))
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from marketarchive.simulator.chainlink import HOST, Chainlink
 from marketarchive.simulator.chainlink.streams import BY_SLUG
-from marketarchive.simulator.messages import Asked, Reply
-from tests.simulator.asking import NOW, json_of, venue
+from marketarchive.simulator.messages import Reply, SimRequest
+from tests.simulator.requesting import NOW, json_of, venue
 
 LIVE = "/api/live-data-engine-stream-data"
 HISTORY = "/api/historical-data-engine-stream-data"
@@ -21,13 +21,15 @@ def pages(seed: int = 1) -> Chainlink:
     return Chainlink(seed, venue(seed).world.prices)
 
 
-def ask(
+def fetch(
     path: str,
     query: Mapping[str, str] | None = None,
     now_ns: int = NOW,
     faults: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Reply:
-    return pages().answer(Asked("GET", HOST, path, tuple((query or {}).items()), faults=faults or {}), now_ns)
+    return pages().answer(
+        SimRequest("GET", HOST, path, tuple((query or {}).items()), faults=faults or {}), now_ns
+    )
 
 
 def live_query(slug: str, **more: str) -> dict[str, str]:
@@ -35,7 +37,7 @@ def live_query(slug: str, **more: str) -> dict[str, str]:
 
 
 def live(slug: str, now_ns: int = NOW, faults: Any = None, **more: str) -> list[dict[str, str]]:
-    answer = json_of(ask(LIVE, live_query(slug, **more), now_ns, faults))
+    answer = json_of(fetch(LIVE, live_query(slug, **more), now_ns, faults))
     nodes: list[dict[str, str]] = answer["data"]["allStreamValuesGenerics"]["nodes"]
     return nodes
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from marketarchive.simulator.messages import Asked, Reply
+from marketarchive.simulator.messages import Reply, SimRequest
 from marketarchive.simulator.polymarket import CLOB_HOST as CLOB
 from marketarchive.simulator.polymarket import DATA_HOST as DATA
 from marketarchive.simulator.polymarket import GAMMA_HOST as GAMMA
@@ -16,7 +16,7 @@ from marketarchive.simulator.polymarket import Polymarket
 from marketarchive.simulator.polymarket.markets import SimMarket
 from marketarchive.times import SECOND
 
-__all__ = ["CLOB", "DATA", "GAMMA", "NOW", "ask", "closed_rounds", "json_of", "live_tokens", "venue"]
+__all__ = ["CLOB", "DATA", "GAMMA", "NOW", "closed_rounds", "fetch", "json_of", "live_tokens", "venue"]
 
 SECONDS = 1_795_255_300  # 2026-11-21T10:01:40Z
 NOW = SECONDS * SECOND
@@ -27,7 +27,7 @@ def venue(seed: int = 1) -> Polymarket:
     return Polymarket(seed)
 
 
-def ask(
+def fetch(
     host: str,
     path: str,
     query: Mapping[str, str | list[str]] | None = None,
@@ -40,7 +40,7 @@ def ask(
         for each in ([value] if isinstance(value, str) else value)
     ]
     method = "GET" if body is None else "POST"
-    return venue().answer(Asked(method, host, path, tuple(pairs), body or b""), at * SECOND)
+    return venue().answer(SimRequest(method, host, path, tuple(pairs), body or b""), at * SECOND)
 
 
 def json_of(reply: Reply, status: int = 200) -> Any:
