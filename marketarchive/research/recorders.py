@@ -1,4 +1,4 @@
-"""What two recorders of one feed received of the same messages, and what each of them missed."""
+"""Comparison of two recorders of one feed: messages that both received, and what each of them missed."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _messages(
         make = views.view_rows if "token" in schemas.COLUMNS[table] else views.view_plain
         make(connection, root, view, *around(begin, end), table=table)
         within = " AND ".join([where, f"feed = {text(pair.feed)}", *views.received(*around(begin, end))])
-        rows[table] = f"(FROM {view} WHERE {within})"
+        rows[table] = f"(SELECT *, 0 AS recorded_with FROM {view} WHERE {within})"
     if "quotes" in rows:
         rows["quotes"] = f"({copies.quotes_alone(rows)})"
     units = " UNION ALL ".join(

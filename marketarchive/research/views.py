@@ -12,10 +12,10 @@ from marketarchive.exceptions import ArgumentError
 from marketarchive.research.engine import run, stored, text
 from marketarchive.research.names import Known, known
 from marketarchive.research.tables import closed_gaps, copies, coverage, gaps, schemas
-from marketarchive.research.tables.extract import table
+from marketarchive.research.tables.extract import table as make_table
 from marketarchive.research.tables.gap_scope import concerns
 from marketarchive.research.tables.partitions import feeds_with, files
-from marketarchive.research.tables.simultaneous import around
+from marketarchive.research.tables.simultaneous import around, run_groups
 from marketarchive.times import from_iso, iso
 
 if TYPE_CHECKING:
@@ -43,7 +43,9 @@ def view_names(connection: duckdb.DuckDBPyConnection, root: Path, master_url: st
         (token, slug, outcome, given.markets.asset(slug)) for token, (slug, outcome) in given.tokens.items()
     ]
     columns = ("token", "slug", "outcome", "asset")
-    connection.register("names", table({name: [row[n] for row in found] for n, name in enumerate(columns)}))
+    connection.register(
+        "names", make_table({name: [row[n] for row in found] for n, name in enumerate(columns)})
+    )
     return given
 
 
@@ -115,6 +117,12 @@ def merge_copies(
         return
     first, last = times
     wide = around(first, last)
+    groups = run_groups(root, first, last)
+    columns = {name: [key[place] for key in groups] for place, name in enumerate(("venue", "feed", "run"))}
+    numbers = list(groups.values())
+    connection.register(
+        "run_groups", make_table({**columns, "recorded_with": numbers}, {"recorded_with": "i4"})
+    )
     rows = {}
     for each in (table, *copies.CAUSES) if table == "quotes" else (table,):
         view = f"recorded_{each}"
@@ -122,7 +130,8 @@ def merge_copies(
             view_rows(connection, root, view, *wide, table=each)
         else:
             view_plain(connection, root, view, *wide, table=each)
-        rows[each] = f"(FROM {view} WHERE {' AND '.join([*where, *received(*wide)]) or 'true'})"
+        within = " AND ".join([*where, *received(*wide)]) or "true"
+        rows[each] = f"(FROM (FROM {view} WHERE {within}) JOIN run_groups USING (venue, feed, run))"
     run(
         connection,
         f"CREATE OR REPLACE TEMP TABLE copies_of_{table} AS {copies.copies(table, rows, of_table)}",

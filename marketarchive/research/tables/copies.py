@@ -76,6 +76,8 @@ def _is_own(table: str, feeds: Collection[tuple[str, str]]) -> str:
 def units(table: str, rows: str, feeds: Collection[tuple[str, str]]) -> str:
     """Return SQL of the units of a table's `rows` of `feeds`, each numbered among its equals in its run.
 
+    `recorded_with` of a row: a number of the runs whose messages can be the same.
+
     Equal `subject`, `identity`, `island`, `n` mean: the same message. `place` is 1 for the copy that stands
     for it: of those with the best verdict the first one received. `moment` is the venue's time, else of
     receipt; `is_own`: only its recorder could receive it.
@@ -84,7 +86,7 @@ def units(table: str, rows: str, feeds: Collection[tuple[str, str]]) -> str:
     date can be the same for 2 s, all else for a minute.
     """
     near = f"CASE WHEN is_undated THEN {_UNDATED_S} ELSE {WITHIN_NS // SECOND} END"
-    equal = "PARTITION BY venue, feed, subject, is_state, identity"
+    equal = "PARTITION BY venue, feed, recorded_with, subject, is_state, identity"
     order = "received_at, run, seq, index"
     return f"""
         SELECT *, row_number() OVER ({equal}, island, n ORDER BY bad, {order}) AS place FROM (
@@ -96,13 +98,13 @@ def units(table: str, rows: str, feeds: Collection[tuple[str, str]]) -> str:
                     SELECT *, coalesce(received_at - lag(received_at) OVER ({equal} ORDER BY {order})
                                        > to_seconds({near}), true) AS is_apart
                     FROM (
-                        SELECT venue, feed, run, seq, index, subject, is_state,
+                        SELECT venue, feed, run, seq, index, subject, is_state, recorded_with,
                                min(received_at) AS received_at, max(bad) AS bad, bool_or(is_own) AS is_own,
                                min(coalesce(event_time, received_at)) AS moment,
                                bool_or(event_time IS NULL) AS is_undated, bool_or(is_polled) AS is_polled,
                                hash(list(content ORDER BY position, content)) AS identity
                         FROM (
-                            SELECT venue, feed, run, seq, index, received_at, event_time,
+                            SELECT venue, feed, run, seq, index, received_at, event_time, recorded_with,
                                    {"0" if table == "reference_prices" else "position"} AS position,
                                    {_subject(table)} AS subject, {_is_state(table)} AS is_state,
                                    {_is_own(table, feeds)} AS is_own,
@@ -111,7 +113,7 @@ def units(table: str, rows: str, feeds: Collection[tuple[str, str]]) -> str:
                                        AS bad,
                                    hash({_CONTENT[table]}) AS content
                             FROM {rows} WHERE {_of_feeds(feeds)})
-                        GROUP BY venue, feed, run, seq, index, subject, is_state))))"""
+                        GROUP BY venue, feed, run, seq, index, subject, is_state, recorded_with))))"""
 
 
 _KEY = "venue, feed, run, seq, index, subject"

@@ -59,6 +59,19 @@ def run_pairs(root: Path, since: int | None = None, until: int | None = None) ->
             open_runs.append((run, last))
 
 
+def run_groups(
+    root: Path, since: int | None = None, until: int | None = None
+) -> dict[tuple[str, str, str], int]:
+    """Return (venue, feed, run) -> a number that runs share which recorded at once, as `run_pairs`."""
+    found: dict[tuple[str, str, str], int] = {}
+    for number, pair in enumerate(run_pairs(root, since, until)):
+        one, other = ((pair.venue, pair.feed, run) for run in (pair.run, pair.other))
+        joined = {found.get(one, number), found.get(other, number)}
+        found.update({key: number for key, group in found.items() if group in joined})
+        found[one] = found[other] = number
+    return found
+
+
 def simultaneous(root: Path, since: int | None = None, until: int | None = None) -> set[tuple[str, str]]:
     """Return the (venue, feed)s that two runs recorded at the same time around `since` <= time < `until`."""
     return {(pair.venue, pair.feed) for pair in run_pairs(root, since, until)}
