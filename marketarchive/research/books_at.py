@@ -6,11 +6,14 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from marketarchive.research.book_at import BookAt, Level, gaps_of, newness, valid_at
+from marketarchive.research.book_at import BookAt, Level
+from marketarchive.research.engine import text
+from marketarchive.research.tables.closed_gaps import stands
+from marketarchive.research.tables.gap_scope import concerns
 from marketarchive.research.tables.soundness import SOUND
 from marketarchive.research.views import sql_list
 from marketarchive.times import MICROSECOND, from_datetime, utc
@@ -178,7 +181,7 @@ class _Replay:
         seen = bisect_right(self.received, at, self._seen)
         arrived = self.bases[self._seen : seen]
         self._seen = seen
-        newest = max([*([self.base] if self.base else []), *arrived], key=newness, default=None)
+        newest = max([*([self.base] if self.base else []), *arrived], key=_newness, default=None)
         if newest is None or newest is self.base:
             return
         self.base = self._last = newest
@@ -236,7 +239,7 @@ class _Replay:
         return self._columns
 
     def _rank(self) -> None:
-        self.rank = valid_at(self._last), self.received_at
+        self.rank = _valid_at(self._last), self.received_at
 
 
 def _replays(bases: pa.Table | None, changes: pa.Table | None) -> list[_Replay]:
@@ -297,6 +300,18 @@ def _first(bases: Iterable[Mapping[str, Any]], changes: pa.Table | None, connect
     return min(from_datetime(at) for at in times) // MICROSECOND
 
 
+def _newness(base: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what is greater of the snapshot from which a book is replayed rather."""
+    return _valid_at(base), base["received_at"], base["seq"]
+
+
+def _valid_at(row: dict[str, Any]) -> datetime:
+    """Return the venue's time of a row; of one without, since when it may have been so."""
+    dated: datetime | None = row["event_time"]
+    found: datetime = row["received_at"] - timedelta(milliseconds=row.get("age_ms") or 0)
+    return found if dated is None else dated
+
+
 def _sorted(levels: Mapping[Decimal, Decimal], *, is_bid: bool) -> tuple[Level, ...]:
     found: Any = sorted(((price, size) for price, size in levels.items() if size), reverse=is_bid)
     return tuple(found)
@@ -332,10 +347,30 @@ class _GapsOfReplays:
         base = replay.base
         key = (base["venue"], base["feed"], base["run"], replay.connection)
         if key not in self._known:
-            self._known[key] = gaps_of(self._connection, base, replay.connection)
+            self._known[key] = _gaps_of(self._connection, base, replay.connection)
         received = replay.received_at
         return tuple(
             gap
             for gap in self._known[key]
             if gap["from"] <= at and (gap["to"] is None or gap["to"] > received)
         )
+
+
+def _gaps_of(
+    connection: duckdb.DuckDBPyConnection, base: dict[str, Any], of: str | None
+) -> list[dict[str, Any]]:
+    """Return the gaps of the recording of `base` that concern its token on the connection `of`."""
+    names = ", ".join(text(base[name]) for name in ("slug", "market", "token") if base[name] is not None)
+    on = "NULL" if of is None else text(of)
+    is_concerned = concerns(text(base["venue"]), text(base["feed"]), f"[{names}]", on)
+    is_concerned += f" AND {stands(f'[{names}]')}"
+    found: list[dict[str, Any]] = (
+        connection.sql(
+            f"""SELECT * EXCLUDE (closed_for, open_for) FROM gaps
+            WHERE run = {text(base["run"])} AND {is_concerned}
+            ORDER BY "from", seq"""
+        )
+        .to_arrow_table()
+        .to_pylist()
+    )
+    return found

@@ -83,8 +83,6 @@ class Feed:
     has_markets: bool = False  # its answers speak of markets: for the market master
     rowless: frozenset[str] = frozenset()  # keys of its connections that no table has rows of
     market_mark: bytes = b""  # bytes in each of its frames that speaks of markets; b"": none does
-    identity: Callable[[Received], bytes] | None = None
-    """What makes a message of two collectors the same; None: its payload."""
     keys: Callable[[Sequence[Any]], tuple[str, ...]] = no_keys
     """What the texts of a connection line subscribe, each as sent or decoded: archives of schema 1 have only
     them."""

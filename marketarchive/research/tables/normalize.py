@@ -10,7 +10,7 @@ from typing import Any
 from marketarchive.archive.moved import absence
 from marketarchive.archive.stored import StoredSegment
 from marketarchive.clock import Clock, RealClock
-from marketarchive.exceptions import ArgumentError, DiskError
+from marketarchive.exceptions import ArchiveError, ArgumentError, DiskError
 from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, write_manifest
 from marketarchive.research.engine import require
 from marketarchive.research.names import known as known_of
@@ -25,6 +25,7 @@ from marketarchive.research.tables.partitions import (
     stamp_of,
     with_needs,
 )
+from marketarchive.research.tables.simultaneous import simultaneous
 from marketarchive.research.tables.workers import WORTH_BYTES, cores, do_all
 from marketarchive.times import iso
 
@@ -95,6 +96,60 @@ def normalize(
             )
     except OSError as error:
         raise DiskError(f"the tables in {root / 'tables'} cannot be written: {error}") from error
+
+
+def bring_up_to_date(
+    root: Path,
+    wanted: Collection[tuple[str, str]] | None,
+    tables: Collection[str],
+    since: int | None = None,
+    until: int | None = None,
+    *,
+    master_url: str | None = None,
+    progress: Progress | None = None,
+) -> Normalized:
+    """Bring `tables` up to date for a reader, who takes files of a former version as they are.
+
+    wanted: (venue, feed)s, of which those that are archived count; None: all of the archive. since, until: as
+    in `normalize`. Raises ArchiveError where one cannot be made, ConfigurationError, DiskError.
+    """
+    present = [f"{venue}/{feed}" for venue, feed in feeds(root) if wanted is None or (venue, feed) in wanted]
+    if not present:
+        return Normalized()
+    done = normalize(
+        root,
+        present,
+        since,
+        until,
+        tables=tables,
+        upgrade=False,
+        master_url=master_url,
+        progress=progress,
+    )
+    for path, why in done.failed.items():
+        raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+    return done
+
+
+def bring_gaps_up_to_date(
+    root: Path,
+    wanted: Collection[tuple[str, str]] | None,
+    since: int | None = None,
+    until: int | None = None,
+    *,
+    master_url: str | None = None,
+) -> set[tuple[str, str]]:
+    """Bring up to date what `views.close_gaps` needs, and return the feeds that two runs recorded at once.
+
+    They are the gaps received from `since` on, since a crash is noticed long after it, and where another
+    recorder may have closed them the coverage until `until`. As `bring_up_to_date`.
+    """
+    bring_up_to_date(root, wanted, ("gaps",), since, master_url=master_url)
+    found = simultaneous(root, since, until)
+    if wanted is not None:
+        found &= set(wanted)
+    bring_up_to_date(root, found, ("coverage",), since, until, master_url=master_url)
+    return found
 
 
 def _normalize(

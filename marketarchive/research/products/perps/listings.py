@@ -9,10 +9,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from marketarchive.exceptions import ArchiveError
 from marketarchive.research.engine import connect, require, stored, text
 from marketarchive.research.tables import schemas
-from marketarchive.research.tables.normalize import normalize
+from marketarchive.research.tables.normalize import bring_up_to_date
 from marketarchive.research.tables.partitions import feeds, files
 from marketarchive.venues import venues
 from marketarchive.venues.perps import FEED
@@ -47,9 +46,7 @@ def listed(root: Path, chosen: Collection[str]) -> dict[str, dict[str, dict[str,
     there = [venue for venue in chosen if (venue, FEED) in set(feeds(root))]
     if not there:
         return {}
-    done = normalize(root, [f"{venue}/{FEED}" for venue in there], tables=(TABLE,))
-    for path, why in done.failed.items():
-        raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+    bring_up_to_date(root, {(venue, FEED) for venue in there}, (TABLE,))
     relation = schemas.relation(TABLE, stored(*paths, hive=True) if (paths := files(root, TABLE)) else None)
     with closing(connect()) as connection:
         found = {}

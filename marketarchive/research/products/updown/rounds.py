@@ -10,15 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from marketarchive.archive.ledger import Entry, Ledger
-from marketarchive.exceptions import ArchiveError
 from marketarchive.research.derived import Progress
 from marketarchive.research.labels.label import Label
 from marketarchive.research.labels.label_files import read_labels
 from marketarchive.research.labels.source import RoundSource
 from marketarchive.research.products.updown.labels import boundary_prices, estimates, market_facts
 from marketarchive.research.products.updown.labels.labels import PLATFORM, MarketWindow, label, wanted
-from marketarchive.research.tables.normalize import normalize
-from marketarchive.research.tables.partitions import feeds, feeds_with, stamp_of
+from marketarchive.research.tables.normalize import bring_up_to_date
+from marketarchive.research.tables.partitions import feeds_with, stamp_of
 from marketarchive.times import DAY
 
 VENUES = frozenset({"polymarket", "chainlink"})
@@ -57,18 +56,10 @@ def _windows(root: Path, entries: Sequence[Entry], progress: Progress) -> tuple[
 
 def _prepare(root: Path, chosen: Sequence[MarketWindow], progress: Progress) -> None:
     """Bring the reference prices around the windows up to date. Raises ArchiveError."""
-    requested = feeds_with("reference_prices")
-    present = [f"{venue}/{feed}" for venue, feed in feeds(root) if (venue, feed) in requested]
-    if not present:
-        return
     first = min(each.start_ns for each in chosen)
     last = max(each.end_ns for each in chosen) + DAY + 1
-    done = normalize(
-        root, present, first, last, tables=("reference_prices",), upgrade=False, progress=progress
-    )
-    if done.failed:
-        path, why = next(iter(done.failed.items()))
-        raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+    of_prices = feeds_with("reference_prices")
+    bring_up_to_date(root, of_prices, ("reference_prices",), first, last, progress=progress)
 
 
 def _inputs(root: Path) -> Mapping[str, str]:

@@ -36,11 +36,10 @@ from marketarchive.research.products.updown.canonical.columns import (
 )
 from marketarchive.research.products.updown.canonical.grid import Grid, Inputs
 from marketarchive.research.products.updown.rounds import labels_of, recorded
-from marketarchive.research.tables.normalize import normalize
+from marketarchive.research.tables.normalize import bring_up_to_date
 from marketarchive.research.tables.partitions import (
     METADATA,
     day_of,
-    feeds,
     feeds_with,
     files,
     stamp_of,
@@ -446,16 +445,8 @@ def _normalize(root: Path, labels: Sequence[Label], master_url: str | None, prog
     if not labels:
         return
     wanted = set().union(*(feeds_with(table) for table in TABLES))
-    present = [f"{venue}/{feed}" for venue, feed in feeds(root) if (venue, feed) in wanted]
-    if not present:
-        return
     first, last = canonical_inputs.span(labels, 0)
-    done = normalize(
-        root, present, first, last, tables=TABLES, upgrade=False, master_url=master_url, progress=progress
-    )
-    if done.failed:
-        path, why = next(iter(done.failed.items()))
-        raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+    bring_up_to_date(root, wanted, TABLES, first, last, master_url=master_url, progress=progress)
 
 
 def _settle(temporary: Path, path: Path) -> None:

@@ -22,9 +22,11 @@ from marketarchive.research.products.updown.canonical.columns import Clock
 from marketarchive.research.products.updown.canonical.grid import Inputs
 from marketarchive.research.products.updown.canonical.received import ReceivedColumns
 from marketarchive.research.products.updown.canonical.references import references
+from marketarchive.research.tables.closed_gaps import stands, still_open, untouched
 from marketarchive.research.tables.gap_scope import concerns
 from marketarchive.research.tables.gaps import current
 from marketarchive.research.tables.partitions import files
+from marketarchive.research.tables.simultaneous import simultaneous
 from marketarchive.times import SECOND
 from marketarchive.venues.polymarket.rules import spot
 from marketarchive.venues.polymarket.venue import VENUE
@@ -178,7 +180,8 @@ _NAMED = """
 
 def _about(feeds: Iterable[tuple[str, str]], names: str) -> str:
     """Return the SQL condition that one of `gaps` concerns a round's data of any of `feeds`."""
-    return " OR ".join(concerns(text(venue), text(feed), names, "NULL") for venue, feed in feeds)
+    concerned = " OR ".join(concerns(text(venue), text(feed), names, "NULL") for venue, feed in feeds)
+    return f"(({concerned}) AND {stands(names)})"
 
 
 _PRICE_FEEDS_SQL = ", ".join(f"({text(venue)}, {text(feed)})" for venue, feed in _PRICE_FEEDS)
@@ -206,7 +209,7 @@ def create_gaps(connection: duckdb.DuckDBPyConnection, root: Path, first: int, l
             WITH gaps AS (
                 SELECT *, epoch_us("from") AS from_us,
                        coalesce(epoch_us("to"), epoch_us(noticed_at)) AS to_us
-                FROM {current(stored(*paths, hive=True))}
+                FROM ({_open(root, paths, first, last)})
             ), seen AS (
                 SELECT instrument, received_us,
                        max(max(event_us)) OVER (PARTITION BY instrument ORDER BY received_us) AS event_us
@@ -233,6 +236,16 @@ def create_gaps(connection: duckdb.DuckDBPyConnection, root: Path, first: int, l
                    least(to_us, (start_s + duration) * 1000000) AS to_us
             FROM observed WHERE from_us <= (start_s + duration) * 1000000""",
     )
+
+
+def _open(root: Path, paths: Sequence[Path], first: int, last: int) -> str:
+    """Return SQL of the gaps that hold, of files of the table, as far as no other recorder closed them."""
+    stated = current(stored(*paths, hive=True))
+    proven = files(root, "coverage", first, last)
+    shared = simultaneous(root, first, last)
+    if not shared or not proven:
+        return untouched(stated)
+    return still_open(stated, stored(*proven, hive=True), "tokens", shared)
 
 
 def nothing_covered() -> pa.Table:
