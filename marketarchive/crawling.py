@@ -22,7 +22,7 @@ S = TypeVar("S", bound=ArchiveSpider)
 
 
 class CrawlingCommand(ConfiguredCommand):
-    """Use it for a command that runs spiders in this process."""
+    """Base class of commands that run spiders in this process."""
 
     requires_project = True
     shows_itself: ClassVar[bool] = True
@@ -59,7 +59,7 @@ class CrawlingCommand(ConfiguredCommand):
     def run_until(self, work: Coroutine[Any, Any, T]) -> T:
         """Run the reactor until `work` is over, and return its result.
 
-        Scrapy alone would end whenever no crawl is under way, also between two.
+        Scrapy alone would stop whenever no crawl is running, also between two.
         """
         from twisted.internet import reactor  # the one that Scrapy has installed
 

@@ -114,7 +114,7 @@ class BookState:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A stretch in which something could have been observed and was not."""
+    """A time span in which something could have been observed and was not."""
 
     venue: str
     feed: str
@@ -328,8 +328,8 @@ class Headline(Derived):
 class Row(Derived):
     """A row of `records/`, made while collecting. Subclass it for a kind of row; the pipelines know no other.
 
-    `columns` stands in the series' file of the tick's UTC day. What `problem` finds unusable is replaced by
-    `unobserved`.
+    `columns` are written to the series' file of the tick's UTC day. A row in which `problem` finds a fault is
+    replaced by its `unobserved` one.
     """
 
     @property

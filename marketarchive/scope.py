@@ -55,7 +55,7 @@ class Scope:
         return connections is None or self.connection is None or self.connection in connections
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as gap lines and rows of records/ have it; `read` takes it back."""
+        """Return the scope in the form of gap lines and rows of records/; `read` is the inverse."""
         if self.is_whole_feed:
             return {"venue": self.venue, "feed": self.feed}
         found: dict[str, Any] = {}

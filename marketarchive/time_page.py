@@ -279,7 +279,7 @@ class Slot:
             self._count(-1)
 
     def leave(self) -> None:
-        """Take no part any more."""
+        """Free the slot: simulated time no longer waits for this process."""
         self._words[self._place + _PID] = 0
 
     def _count(self, change: int) -> None:

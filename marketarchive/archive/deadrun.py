@@ -1,8 +1,8 @@
-"""One dead run, brought to its end: its open segments sealed, its loss recorded, its manifest written.
+"""Recovery of one dead run: its open segments are sealed, its gap is recorded, its manifest is written.
 
 An open segment becomes, in this order: `X.part` renamed to `X.torn` (the original bytes, kept), a new
 file with what is whole in it, that file renamed to `X`, both in the ledger. Whatever step a previous
-recovery died in, what lies there tells which one comes next.
+recovery died in, the files that exist show which one comes next.
 """
 
 from __future__ import annotations

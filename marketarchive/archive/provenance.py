@@ -1,7 +1,7 @@
 """Tell the archive's own files from foreign ones: copies, files of other archives, forgeries.
 
 The ledger can be appended to and never mended, so recovery enters nothing that nobody vouches for, and
-`verify` names it. Asked only about files that are not in the ledger, which are few.
+`verify` names it. Called only for files that are not in the ledger, which are few.
 """
 
 from __future__ import annotations

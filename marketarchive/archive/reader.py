@@ -151,7 +151,7 @@ class ArchiveReader:
                 yield message
 
     def _parts(self, venue: str | None, feed: str | None) -> list[_Source]:
-        """Return segments on the disk, open or sealed; the ledger tells which of them are final."""
+        """Return segments on the disk, open or sealed; those in the ledger are final."""
         found = []
         for path in raw_files(self.root):
             name = parse_segment_path(path)

@@ -1,7 +1,7 @@
-"""The one thread of a process that writes: compresses, writes and syncs what all its runs hand over.
+"""The one thread of a process that writes: it compresses, writes and syncs the lines of all its runs.
 
-Nobody waits for the disk but this thread. What waits for it is bounded by its users: they look at
-`has_room` before they ask a venue for more.
+Only this thread waits for the disk. Its queue is bounded by its users: they check `has_room` before they
+request more from a venue.
 """
 
 from __future__ import annotations
@@ -146,9 +146,9 @@ class ArchiveWriter:
 
     @property
     def is_stalled(self) -> bool:
-        """Return whether there was no progress for `stall_s` with work waiting.
+        """Return whether work waits and nothing was written for `stall_s` seconds.
 
-        Nobody should wait for the thread any more.
+        Then the thread hangs in the disk, and nobody should wait for it.
         """
         return self.stalled_s() > self.store.config.stall_s
 

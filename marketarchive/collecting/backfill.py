@@ -41,7 +41,7 @@ AT_ONCE = 4
 
 
 class PastMarket(NamedTuple):
-    """A market that has ended, as its list tells it; times are Unix ns."""
+    """A market that has ended, as its list states it; times are Unix ns."""
 
     name: str  # by which its history is asked for
     market_id: str
@@ -93,10 +93,10 @@ class BackfillJob:
 
 
 class BackfillSpider(SweepSpider):
-    """Use it to collect markets that ended in start <= time < end, with the history of their prices.
+    """Base class of spiders of markets that ended in start <= time < end, with the history of their prices.
 
-    A subclass writes `list_past`, which calls `list_all`, and `fetch_histories`, which calls `look_up` for
-    each request; `past_of` and `named_of` say what answers hold.
+    A subclass implements `list_past`, which calls `list_all`, and `fetch_histories`, which calls `look_up`
+    for each request; `past_of` and `named_of` decode the answers.
     """
 
     feed = FEED
@@ -169,7 +169,7 @@ class BackfillSpider(SweepSpider):
         return found
 
     def is_enough(self, page: Sequence[PastMarket]) -> bool:  # noqa: ARG002  (for subclasses)
-        """Return whether no page after this one can have a market that is wanted."""
+        """Return whether this page is the last that can have a market of the time range."""
         return False
 
     async def look_up(self, query: Query) -> BackfillAnswer | None:
@@ -191,7 +191,7 @@ class BackfillSpider(SweepSpider):
         return self._found(answer.parsed)
 
     def progress(self, done: int, due: int) -> None:
-        """Note how much of all is done, for whoever shows it."""
+        """Report how many of the `due` markets are done to the progress display."""
         self.run.stats.set_value("backfill/done", done)
         self.run.stats.set_value("backfill/due", due)
 
@@ -238,7 +238,7 @@ class BackfillSpider(SweepSpider):
             logger.error("The market master lacks what an earlier run received: %s", error)
 
     def _read(self, root: Path, runs: frozenset[str]) -> tuple[dict[Any, BackfillAnswer], int | None]:
-        """Return what the archive has of earlier runs, by request, and when the first of it came."""
+        """Return the archived answers of earlier runs by request, and the receipt of the first one (ns)."""
         found: dict[Any, BackfillAnswer] = {}
         if not runs:
             return found, None

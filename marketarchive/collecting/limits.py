@@ -114,7 +114,7 @@ class Limiter:
                 return found.why
 
     def reconnects(self, endpoint: Endpoint) -> ReconnectPolicy:
-        """Return the one policy of connections to the endpoint, whoever opens them."""
+        """Return the reconnect policy of the endpoint, shared by all its connections."""
         return self._policies.setdefault(endpoint.url, ReconnectPolicy(random.random))
 
     def back_off(self, endpoint: Endpoint, seconds: float) -> None:

@@ -69,10 +69,10 @@ ACCEPTS = (ASSETS, START, END, PERIOD, INTERVAL, DURATION)
 
 
 class PerpsSpider(PollingSpider):
-    """Use it for a venue that declares `Venue.perps`: it has the arguments `ACCEPTS`.
+    """Base class of spiders of perpetuals: the venue declares `Venue.perps`; arguments are `ACCEPTS`.
 
-    Without an interval it lists what settled and the candles of the periods that end in start <= time <= end,
-    and of a failed request the part of the past that is missing is a gap. With one it asks for the present.
+    Without an interval it requests settlements and the candles of the periods that end in start <= time <=
+    end; what a failed request leaves missing is a gap. With one it polls the present.
     """
 
     feed = FEED

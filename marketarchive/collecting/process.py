@@ -84,7 +84,7 @@ class Process:
         return url if replaced(url, self._stand_ins) != url else ""
 
     def notify(self, item: Any) -> None:
-        """Give whoever looks an item that passes, or an Observation."""
+        """Pass an item that was scraped, or an Observation, to all listeners."""
         for listener in self.listeners:
             listener.take(item)
 
@@ -156,7 +156,7 @@ QUIET = 21
 
 
 def log_errors_only(settings: BaseSettings) -> None:
-    """Leave the terminal to a command that shows by itself what a log would tell."""
+    """Log errors only: the command shows its own progress on the terminal."""
     settings.set("LOG_LEVEL", "ERROR", QUIET)
 
 

@@ -79,10 +79,12 @@ _DONE = object()
 
 
 class ArchiveSpider(Spider):
-    """Use it when neither SweepSpider (pages until the end) nor PollingSpider (ticks) fits.
+    """Base class of all spiders.
 
-    A subclass states `venue`, `feed`, `accepts` and writes `async def main`, which calls `submit`. All that
-    leaves the spider outside a callback goes through one output queue that `start` drains: so `start` ends by
+    Derive from it where neither SweepSpider (pages) nor PollingSpider (ticks) fits.
+
+    A subclass sets `venue`, `feed`, `accepts` and implements `async def main`, which calls `submit`. All that
+    the spider sends outside a callback goes through one output queue that `start` drains: so `start` ends by
     itself when all requests are complete, and nothing is lost when the run is requested to stop.
     """
 
@@ -233,7 +235,7 @@ class ArchiveSpider(Spider):
         """Wait until every item that `start` yielded has passed the pipelines.
 
         Scrapy looks only once, when it closes a spider, whether such an item is on its way; if so, nothing
-        ever tells it that the item has passed, and the close never ends.
+        ever reports that the item has passed, and the close never ends.
         """
         scraper = self.crawler.engine.scraper
         while scraper.slot is not None and scraper.slot.itemproc_size:  # noqa: ASYNC110  (it has no event)

@@ -45,9 +45,9 @@ class Pages:
 
 
 class SweepSpider(ArchiveSpider):
-    """Use it when a venue lists things in pages: one sweep and exit, or one each `interval`.
+    """Base class of spiders of paginated lists: one sweep and exit, or one at each multiple of `interval`.
 
-    A subclass writes `async def sweep_once`, which calls `sweep` and `ask`.
+    A subclass implements `async def sweep_once`, which calls `sweep` and `fetch`.
     """
 
     async def sweep_once(self) -> None:

@@ -1,4 +1,4 @@
-"""Looking markets up again and again, and asking about them with a cadence meanwhile; for any venue."""
+"""Base classes of spiders that discover markets repeatedly and poll those that are open; for any venue."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LOOK_UP_S = 60
 
 
 class LookUpSpider(SweepSpider):
-    """Use it where markets come and go: a subclass writes `look_up`."""
+    """Base class of spiders whose markets change during the run: a subclass implements `look_up`."""
 
     async def look_up(self) -> None:
         """Add what the venue lists now, and let go of what is over."""
@@ -25,7 +25,7 @@ class LookUpSpider(SweepSpider):
 
 
 class TrackingPollingSpider(LookUpSpider, PollingSpider):
-    """Use it when the same question is asked of every chosen market while it is open."""
+    """Base class of spiders that send the same request for every chosen market while it is open."""
 
     async def prepare(self) -> None:
         await self.look_up()

@@ -134,7 +134,7 @@ class Command(OfflineCommand):
     def _write(
         self, table: ExportedTable, request: ExportRequest, opts: argparse.Namespace
     ) -> ExportedFile | None:
-        """Write one table and print what became of it; None where it was passed over."""
+        """Write one table and print its result; None where the table was skipped."""
         target = opts.output or self._folder()
         try:
             opened, form = in_format(table, opts.format)

@@ -1,4 +1,4 @@
-"""`scrapy recover`: what a run that died left open is sealed, entered, and its loss written down."""
+"""`scrapy recover`: seal the open segments of dead runs, enter them in the ledger, record their gaps."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _STATES = (None, "proposed", "disputed", "final")
 
 
 class Outcome(NamedTuple):
-    """One statement of an outcome: canonical texts, None where it has none."""
+    """One statement of an outcome as canonical texts; a field is None where the source states none."""
 
     status: str | None = None
     stated_resolution: str | None = None
@@ -39,7 +39,7 @@ class Outcome(NamedTuple):
 
     @classmethod
     def of(cls, item: Market | Resolution) -> Outcome:
-        """Return what `item` states."""
+        """Return the outcome that `item` states."""
         stated = {
             "status": item.status,
             "stated_resolution": item.resolution,

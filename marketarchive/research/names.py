@@ -61,7 +61,7 @@ class Markets:
         return set(self._stated)
 
     def asset(self, name: str | None, venue: str | None = None) -> str | None:
-        """Return the asset of a market, None where nothing tells it."""
+        """Return the asset of a market, None where it is not known."""
         return None if name is None else self.facts(name, venue).asset
 
 

@@ -96,7 +96,7 @@ def check_rows(
 ) -> None:
     """Raise ArgumentError for a name that no row of `rows` has, nor any other row of `table`, nor a manifest.
 
-    A name that is known and has no row in the time asked for is none. Needs the view `names`.
+    A known name without a row in the requested time is no error. Needs the view `names`.
     """
     for argument, names in given.items():
         if argument in feeds_given(given):

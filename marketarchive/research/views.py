@@ -75,7 +75,10 @@ def view_rows(
 def view_plain(
     connection: duckdb.DuckDBPyConnection, root: Path, name: str, first: int | None, last: int | None
 ) -> None:
-    """Create a view of a table as it stands, with the columns of its files' paths."""
+    """Create a view of a table's files, unfiltered, with the columns of their paths.
+
+    first, last: microseconds of receipt, None: no bound.
+    """
     found = files(root, name, first, last)
     rows = stored(*found, hive=True) if found else f"no_{name}"
     if name in schemas.COLUMNS:

@@ -2,7 +2,7 @@
 
 A platform has slots; in each, one event follows another, so that about the same number of markets is open at
 any moment. An event, its markets, their texts, prices and outcomes are a pure function of (seed, platform,
-slot, generation) and time: any moment can be asked first.
+slot, generation) and time: any moment can be computed first.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Event:
         return self.markets[0].revisions[-1].at  # its markets differ in what they pay, not in when
 
     def payouts(self, *, first: bool = False) -> tuple[str | None, ...]:
-        """Return what a share of each market pays; first: what was said before it was disputed."""
+        """Return the payout of a share of each market, as text; first: as stated before a dispute."""
         draw = bits(self.seed, "outcome", self.key)
         if self.fate == "void":
             return (None,) * self.size
@@ -311,7 +311,7 @@ class Catalog:
         self._listing = lru_cache(maxsize=4)(self._list)
 
     def events(self, second: int) -> list[Event]:
-        """Return those listed by a second and not over for longer than HISTORY_S, by time of listing."""
+        """Return the events listed by `second` that ended at most HISTORY_S before it, by time of listing."""
         return [each for each in self._listing(second // 3600)[0] if each.listed_at <= second]
 
     def state_key(self, second: int) -> tuple[int, int]:

@@ -1,8 +1,8 @@
-"""Faults to order: which request they hit, and what they do to its answer.
+"""Injected faults: which requests they hit, and what they do to the answers.
 
 A file or `POST /_faults` holds a JSON list of objects:
 
-    {"kind": "status", "route": "api.example.com/book*", "status": 429, "retry_after": 3, "count": 5}
+{"kind": "status", "route": "api.example.com/book*", "status": 429, "retry_after": 3, "count": 5}
 
 `route` is a shell pattern over HOST/PATH ("*" by default). Of the requests that match, the first `after` are
 spared, then every `every`-th is hit, `count` times at most. `query` narrows them by another shell pattern,
@@ -28,8 +28,8 @@ is the one at which they are due:
 - ws_unknown_event: an event of a type that nobody knows comes before the frame
 
 `event` narrows the last ones and ws_close to one type ("price_change", "book", "update", ...). To refuse the
-upgrade order `status` (or checkpoint, html, hang, drop, latency) for the socket's route. Two more kinds count
-upgrades, and hit the connection that comes of one:
+upgrade inject `status` (or checkpoint, html, hang, drop, latency) for the socket's route. Two more kinds
+count upgrades, and hit the connection that comes of one:
 
 - ws_accept_silent: nothing but answers to PING, for `seconds` from its opening or as long as it stands
 - ws_accept_close: a close with `code` and `reason` at once
@@ -127,7 +127,7 @@ ON_UPGRADE = ON_ACCEPT | {"status", "checkpoint", "html", "hang", "drop"}
 
 @cache
 def kinds() -> Mapping[str, Kind]:
-    """Return those of any venue, and those that simulated venues declare."""
+    """Return the kinds of faults of any venue, and those that simulated venues declare."""
     found = dict(KINDS)
     for module in pkgutil.iter_modules(simulator.__path__):
         name = f"{simulator.__name__}.{module.name}.faults"

@@ -1,4 +1,4 @@
-"""Randomness without state: every value is a hash of the seed and a key, so any moment can be asked first."""
+"""Randomness without state: every value is a hash of seed and key, so any moment can be computed first."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _stretch(seed: int, name: str, octave: int, index: int) -> tuple[float, floa
 
 
 def wave(seed: int, name: str, octave: int, second: int) -> float:
-    """Return value noise in [-1, 1] at a period of 2**octave seconds, smooth in between."""
+    """Return value noise in [-1, 1]: random at multiples of 2**octave seconds, smooth in between."""
     index, rest = divmod(second, 1 << octave)
     left, rise = _stretch(seed, name, octave, index)
     x = rest / (1 << octave)

@@ -1,7 +1,7 @@
-"""The simulator's server: routes and sockets of venues, limits, faults, encoding, truth.
+"""The simulator's HTTP and WebSocket server: routes and sockets of venues, limits, faults, encoding, truth.
 
-Beside the venues it serves `/_clock` (the simulated time and its page), `/_seconds` (a socket that tells
-pages in a browser of each simulated second), `/_status` (requests and pace),
+Beside the venues it serves `/_clock` (the simulated time and its page), `/_seconds` (a socket that sends
+pages in a browser each simulated second), `/_status` (requests and pace),
 `/_faults` (GET lists, POST replaces) and `/_truth/markets`.
 """
 
@@ -136,7 +136,7 @@ class Server:
     # --- the simulator's own routes ----------------------------------------------------------------------
 
     async def _get_clock(self, incoming: web.Request) -> web.Response:
-        """Tell where the time page lies, and the present anchor."""
+        """Return the path of the time page, and the present anchor."""
         del incoming
         anchor = self.page.anchor()
         reported = {"page": str(self.page.path), "monotonic_ns": anchor.monotonic_ns}
@@ -144,7 +144,7 @@ class Server:
         return _plain(json_reply(reported))
 
     async def _tell_seconds(self, incoming: web.Request) -> web.WebSocketResponse:
-        """Tell a page in a browser of each simulated second, as its Unix ms, until either side ends."""
+        """Send each simulated second to a page in a browser, as Unix ms, until either side ends."""
         socket = web.WebSocketResponse(timeout=0.5)
         await socket.prepare(incoming)
         turn = PageTurn()

@@ -42,7 +42,7 @@ class SpotSession:
         return ()
 
     def numbered(self, frame: Frame, number: int) -> Frame:  # noqa: ARG002
-        """Return a frame with its number on this connection, where the venue counts them."""
+        """Return `frame` with its `number` on this connection, where the venue numbers its frames."""
         return frame
 
     def later(self, payload: bytes, ns: int) -> bytes:

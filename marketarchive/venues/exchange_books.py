@@ -1,6 +1,6 @@
-"""Books of one connection to an exchange, kept up to date and proven by whatever its messages offer.
+"""Books of one connection to an exchange: snapshots and deltas, proven by checksum or sequence number.
 
-A checksum proves a book, a number without a hole that none of the messages before is missing; numbers may
+A checksum proves a book, a sequence without a gap that none of the messages before is missing; numbers may
 count all frames of a connection or those of several sequences apart. The live session and the tables use the
 same ones.
 """
@@ -113,7 +113,7 @@ class ExchangeBooks:
     def take(
         self, payload: bytes, received_at: int, *, verify: bool = True, latest: int | None = None
     ) -> list[Applied]:
-        """Apply one frame and return what became of each of its messages, in order.
+        """Apply one frame and return the result of each of its messages, in order.
 
         latest: a book of a later venue time, ns, is reported as failed and not applied. Raises ParseError;
         nothing is applied then.

@@ -86,7 +86,7 @@ class Page:
     errors: list[ParseError] = field(default_factory=list)
 
     def parsed(self) -> Parsed:
-        """Return it as parse functions do: `keys` are the times of all rows, ms, `statements` its rows."""
+        """Return the page as `Parsed`: `keys` are the times of all rows (ms), `statements` its rows."""
         return Parsed(statements=self.rows, keys=self.keys, errors=self.errors)
 
 
@@ -166,7 +166,7 @@ def moment(at: int | str) -> int:
 
 
 def maybe_moment(at: int | str | None) -> int | None:
-    """Return ns, None of what venues write where there is no such time."""
+    """Convert a venue's time (ms) to ns; None for the values that venues write where there is no time."""
     return None if at in (None, "", "0", 0) else moment(at)
 
 

@@ -1,4 +1,4 @@
-"""A probe as data: the checks of a venue's interfaces, and what asking them finds.
+"""A probe as data: the checks of a venue's interfaces, and their results.
 
 A minimal probe is one line for each interface that the venue's spiders use:
 
@@ -95,7 +95,7 @@ class Listen:
     headers: Callable[[int], Mapping[str, str]] = lambda _: {}  # of the handshake, at a wall time (ns)
 
     def is_enough(self, received: Counter[str]) -> bool:
-        """Return whether nothing more is wanted. received: how many came of each kind."""
+        """Return whether the check can end. received: messages so far, by kind."""
         return bool(self.wanted) and all(received[kind] >= count for kind, count in self.wanted.items())
 
 
@@ -180,7 +180,7 @@ class Socket:
 
 @dataclass(frozen=True)
 class Probe:
-    """A venue's checks, in the order of asking, and what is known of it without asking."""
+    """A venue's checks in the order they are run, and its documented limits."""
 
     checks: Sequence[Check]
     limits_source: str
@@ -228,7 +228,7 @@ class Findings:
         return [self.parse(self.exchanges[name]) for name in checks if name in names]
 
     def requests(self) -> Generator[Question, Exchange]:
-        """Yield what to ask and be sent the answer: no I/O of its own, so that anything can drive it."""
+        """Yield requests and receive their answers by `send`: without I/O, so that any driver can run it."""
         for check in self.probe.checks:
             try:
                 question = check.question(self) if callable(check.question) else check.question

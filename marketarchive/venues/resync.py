@@ -45,7 +45,7 @@ class DeltaBuffer(Generic[T]):
         return made
 
     def after(self, at: int) -> DeltaBuffer[T]:
-        """Return those of venue times after `at`."""
+        """Return the deltas with a venue time after `at`."""
         made = DeltaBuffer[T](self._size)
         made._kept.extend(each for each in self._kept if each[0] > at)
         return made

@@ -50,7 +50,7 @@ class RowMaker:
 
 
 class Decimals(NamedTuple):
-    """(digits, of them decimals) of the exact numbers in `books`, `book_changes` and `quotes`; at most 38."""
+    """Decimal types of `books`, `book_changes`, `quotes`: (digits, of them decimals) each; at most 38."""
 
     price: tuple[int, int] = (38, 18)
     size: tuple[int, int] = (38, 18)
@@ -116,9 +116,9 @@ def no_headers(query: Query, now_ns: int) -> Mapping[str, str]:  # noqa: ARG001 
 
 @dataclass(frozen=True)
 class Venue:
-    """Everything that the neutral parts of the project need to know of a venue.
+    """Declaration of a venue: all that the venue-neutral packages need.
 
-    A package `marketarchive/venues/<name>` has one as `VENUE` in its module `venue`.
+    A package `marketarchive/venues/<name>` has it as `VENUE` in its module `venue`, where it is discovered.
     """
 
     name: str

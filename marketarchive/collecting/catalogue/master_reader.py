@@ -21,7 +21,10 @@ class MasterReader:
         self._engine: Engine | None = None
 
     def read(self, find: Callable[[Connection], T]) -> T:
-        """Return what `find` returns of a connection. Raises MasterError, ConfigurationError."""
+        """Call `find` with a connection to the master and return its result.
+
+        Raises MasterError, ConfigurationError.
+        """
         if self._engine is None:
             self._engine = open_master(self._url)
         try:

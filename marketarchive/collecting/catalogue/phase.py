@@ -60,11 +60,11 @@ UNTIL = Argument("until", _known, "known", "newest first, until a page lists no 
 
 
 class PhaseSpider(SweepSpider):
-    """Use it where a spider, asked for all markets, is one phase of the catalogue.
+    """Mixin of a spider that is one phase of the catalogue when its argument is markets=all.
 
-    It then keeps cycles: one and exit, or one for each multiple of `interval`. A cycle that was interrupted
-    is resumed, one that is overdue is begun at once; of several that were missed one is caught up. Phases of
-    a platform take turns. Asked for some markets, it does what the classes behind it do.
+    It then runs cycles: one and exit, or one for each multiple of `interval`. An interrupted cycle is
+    resumed, an overdue one starts at once; of several that were missed one is caught up. Phases of a platform
+    take turns. With named markets it behaves like the classes behind it.
     """
 
     phase: ClassVar[Phase]
@@ -104,7 +104,7 @@ class PhaseSpider(SweepSpider):
 
     @property
     def is_whole(self) -> bool:
-        """Return whether a phase of the catalogue is asked for, so all markets."""
+        """Return whether the run is a phase of the catalogue, that is, collects all markets."""
         given = self.arguments.given()
         if given.get("markets", ()) != () or given.keys() & SELECTIONS:
             return False

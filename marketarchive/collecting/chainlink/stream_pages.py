@@ -39,7 +39,7 @@ PAGES = Argument("pages", _pages, "spot,twap60", "which stream pages of each ass
 
 
 class StreamPageSpider(PageSpider):
-    """Use it for stream pages of data.chain.link: what they show, `pages` of each of `assets`."""
+    """Base class of spiders of data.chain.link: the stream pages `pages` of each of `assets`."""
 
     venue = "chainlink"
     endpoint = endpoints.PAGE

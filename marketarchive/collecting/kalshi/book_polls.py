@@ -23,9 +23,9 @@ logger = logging.getLogger(__name__)
 
 
 class BookPollSpider(TrackingSpider):
-    """Use it to ask for whole books: every open market leaves a row each tick.
+    """Base class of spiders that poll whole books: a row per open market and tick.
 
-    Several markets are asked for at once until the venue wants a key for that, then one by one.
+    Several markets are requested at once until the venue demands a key for that, then one by one.
     """
 
     async def prepare(self) -> None:

@@ -41,7 +41,7 @@ def environment_of(settings: BaseSettings) -> str:
 
 
 class KalshiSpider(SweepSpider):
-    """Use it for all of Kalshi: it turns `assets`, `series`, `markets`, `shard` into markets."""
+    """Base class of all spiders of Kalshi: resolves `assets`, `series`, `markets`, `shard` to markets."""
 
     venue = "kalshi"
     catalogue_feed: ClassVar[str] = "markets"
@@ -78,7 +78,7 @@ class KalshiSpider(SweepSpider):
 
     @property
     def series(self) -> tuple[str, ...]:
-        """Return the tickers of the chosen series; () when markets are chosen otherwise."""
+        """Return the tickers of the series that `series` or `assets` name; () where `markets` is given."""
         if self.arguments.markets is not None:
             return ()
         if self.arguments.assets is not None:

@@ -57,10 +57,10 @@ _ONE = Decimal(1)
 
 
 class MarketStreamSpider(StreamSpider, TrackedMarkets):
-    """Use it for the socket: books, trades, tickers of every chosen market, the indices they settle on.
+    """Base class of spiders of the socket: books, trades, tickers of markets, and their settlement indices.
 
-    Whoever listens to the process is given the top of a book, the newest ticker and the newest price of an
-    index as `Observation.value`: a KalshiTop, a QuoteMessage, an IndexMessage.
+    Listeners of the process receive the top of a book, the newest ticker and the newest price of an index as
+    `Observation.value`: a KalshiTop, a QuoteMessage, an IndexMessage.
     """
 
     channel = CHANNEL
@@ -159,14 +159,14 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         return found
 
     def state_at(self, ticker: str, moment: int) -> KalshiTop | None:
-        """Return the top of a market's book at a moment, ns, None where that is not proven (yet)."""
+        """Return the top of a market's book at `moment` (wall ns); None where it is not proven (yet)."""
         pool = self.pool_of(ticker)
         found = None if pool is None else pool.completeness.row(ticker, moment)
         value = None if found is None else found.value
         return value if isinstance(value, KalshiTop) else None
 
     def refusal_detail(self, refusal: HandshakeFailure) -> str:
-        """Say what to do about a key that the venue does not take."""
+        """Return the detail of a refused API key: the venue's message and the remedy."""
         said = error_text(refusal.body)
         if not is_needing_key(refusal.status or 0):
             return f"{refusal.detail}: {said}" if said else refusal.detail

@@ -50,7 +50,7 @@ class PolledMarket:
 
 
 class PricePollSpider(TrackingSpider):
-    """Use it for the prices, strikes and results of the chosen markets, by one request a tick for all."""
+    """Base class of spiders that poll prices, strikes and results: one request a tick for all markets."""
 
     prices_feed: ClassVar[str] = "prices"
 
@@ -89,7 +89,7 @@ class PricePollSpider(TrackingSpider):
         return ()
 
     def _observe(self, tick: int, answer: Answer) -> Iterable[Any]:
-        """Tell listeners what an answer says; the raw answer is all that is kept of it here."""
+        """Publish the markets of an answer to the listeners; only the raw answer is archived here."""
         if answer.parsed is None:
             return ()
         quotes = {quoted.ticker: quoted for quoted in answer.parsed.statements}
@@ -192,7 +192,7 @@ def next_discovery(now: int) -> int:
 
 
 def _is_due(each: Open, tick: int) -> bool:
-    """Return whether a closed market is to be asked for at a tick."""
+    """Return whether a closed market is due to be requested at a tick."""
     if each.end_ns is None or tick - each.end_ns <= SETTLING_S * SECOND:
         return True
     return tick // SECOND % 60 == 0

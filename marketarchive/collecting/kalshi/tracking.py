@@ -18,7 +18,7 @@ OVER_S = 900
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """A market that can be traded at a moment; None: it does not say."""
+    """A market with the time span in which it can be traded; None: the venue does not state it."""
 
     ticker: str
     series: str
@@ -89,4 +89,4 @@ class TrackedMarkets(KalshiSpider, LookUpSpider):
 
 
 class TrackingSpider(TrackedMarkets, TrackingPollingSpider):
-    """Use it when the same question is asked of every chosen market while it is open."""
+    """Base class of spiders that send the same request for every chosen market while it is open."""

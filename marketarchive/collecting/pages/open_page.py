@@ -281,7 +281,7 @@ class OpenPage:
             self._spider.kill_browser()
 
     def forget(self, why: str) -> None:
-        """Stop archiving anything of it."""
+        """Stop archiving this page's responses; why: for the log."""
         if not self._is_closed:
             self._is_closed = True
             self._write("closed", why)

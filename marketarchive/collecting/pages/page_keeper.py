@@ -156,9 +156,9 @@ class PageKeeper:
         return new
 
     async def open_page(self, *, is_renewal: bool = False) -> OpenPage | None:
-        """Open a page that brings data, or labels at least.
+        """Open a page and return it once it shows data, or labels at least.
 
-        None when it does not, which is recorded.
+        None when it shows neither, which is recorded as a gap. is_renewal: it replaces a page that is live.
         """
         run, spider = self.spider.run, self.spider
         if not await spider.may_open():
@@ -246,7 +246,7 @@ class PageKeeper:
     async def _is_large(self, page: OpenPage) -> bool:
         """Return whether its scripts, or any renderer, use too much memory.
 
-        Which process a page is in, the browser does not tell.
+        The browser does not report which process a page is in.
         """
         now = asyncio.get_running_loop().time()
         if now - self._memory_mono < MEMORY_CHECK_S or page.age_s < RENEW_AGAIN_S:

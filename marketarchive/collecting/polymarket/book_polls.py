@@ -21,7 +21,10 @@ LEFT_OUT_AGAIN_S = 60
 
 
 class PolymarketBookPollSpider(PolymarketTrackingSpider):
-    """Use it to ask for whole books: every book's hash is recomputed, every market leaves a row each tick."""
+    """Base class of spiders that poll whole books: each book's hash is recomputed.
+
+    A row per market and tick.
+    """
 
     async def prepare(self) -> None:
         self._requested_alone: dict[str, int] = {}  # token -> wall ns
@@ -52,7 +55,7 @@ class PolymarketBookPollSpider(PolymarketTrackingSpider):
             self._look_closer(tick, markets, books)
 
     def _look_closer(self, tick: int, markets: Sequence[Market], seen: Iterable[str]) -> None:
-        """Ask for each token that the batch left out; the venue's 404 ends its tracking."""
+        """Request the book of each token that the batch left out; the venue's 404 ends its tracking."""
         seen = set(seen)
         for market in markets:
             for token in (market.tokens or {}).values():

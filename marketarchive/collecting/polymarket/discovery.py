@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class PolymarketSpider(SweepSpider):
-    """Use it for all of Polymarket: it turns `assets`, `durations`, `markets`, `shard` into markets."""
+    """Base class of spiders of Polymarket: resolves `assets`, `durations`, `markets`, `shard` to markets."""
 
     venue = "polymarket"
     catalogue_feed: ClassVar[str] = "markets"

@@ -68,7 +68,7 @@ class LiveRows:
         self._last: dict[tuple[str, int], Top | None] = {}  # (token, tick), of tokens not watched any more
 
     def unwatch(self, tokens: Iterable[str]) -> None:
-        """Keep what the stream shows at ticks whose rows still wait; call it before `unsubscribe`."""
+        """Keep the tokens' states for ticks whose rows still wait; call it before `unsubscribe`."""
         for token in tokens:
             for tick in self._waiting:
                 self._last[token, tick.at] = self._top(token, tick.at)

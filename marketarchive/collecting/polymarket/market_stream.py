@@ -36,7 +36,7 @@ STATEMENT_S = 5.0
 
 
 class PolymarketStreamSpider(StreamSpider, PolymarketTrackedMarkets):
-    """Use it for the market channel: both tokens of every chosen market, each book checked delta by delta."""
+    """Base class of spiders of the market channel: both tokens of each market, verified at each delta."""
 
     channel = MARKETS
     rows: LiveRows | None = None  # with an interval

@@ -25,7 +25,10 @@ ROW_GRACE_S = 5
 
 
 class TopicStreamSpider(StreamSpider):
-    """Use it for RTDS: all topics on one connection, unfiltered, each symbol's seconds counted."""
+    """Base class of spiders of RTDS: all topics on one connection, unfiltered.
+
+    The seconds of each symbol are counted.
+    """
 
     venue = "polymarket"
     channel = TOPIC_CHANNEL

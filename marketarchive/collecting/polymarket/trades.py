@@ -54,11 +54,11 @@ class TradeWalk:
 
 
 class PolymarketTradeSpider(PolymarketTrackingSpider):
-    """Use it to read trades: everything of a market at first, then at each tick what came since.
+    """Base class of spiders of trades: all of a market first, then at each tick those that are newer.
 
-    How far back that is the venue's own times say: our clock may be ahead of them, or step.
-    A walk that fails is begun again from the same place at the next tick; a tick that passes while a market's
-    last walk is still under way, or while the machine sleeps, costs nothing.
+    How far back each read goes is decided by the venue's own times: our clock may be ahead of them, or step.
+    A sweep that fails is repeated from the same place at the next tick; a tick that passes while a market's
+    last sweep is still in flight, or while the machine sleeps, loses no trade.
     """
 
     async def prepare(self) -> None:

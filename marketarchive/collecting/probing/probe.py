@@ -40,9 +40,9 @@ class _ProbeRequest(PendingRequest):
 
 
 class ProbeSpider(ArchiveSpider):
-    """Use it for a venue's probe: one question after the other, each sent once, none retried.
+    """Spider of a venue's probe: its checks one after the other, each request sent once, none retried.
 
-    A question to a socket is a connection of its own.
+    Each check of a socket has a connection of its own.
     """
 
     feed = FEED

@@ -55,7 +55,7 @@ def shape(payload: bytes) -> Fields:
 
 
 def merge(into: Fields, more: Mapping[str, Mapping[str, Any]]) -> None:
-    """Add the fields of another response."""
+    """Merge the fields of another response into `into`: types and counts are united."""
     for path, field in more.items():
         known = into.setdefault(path, {"types": [], "seen": 0, "time": [], "json": False})
         known["seen"] += field["seen"]

@@ -461,9 +461,9 @@ class Completeness:
     # ---- requests ----------------------------------------------------------------------------------------
 
     def _resync(self, connection: TrackedConnection, keys: Sequence[str]) -> None:
-        """Request what brings broken keys back; where there is no such thing, another connection does.
+        """Resync broken keys; where the channel has no resync, a new connection replaces theirs.
 
-        On a cadence channel the next observation does.
+        On a channel of periodic observations the next one suffices.
         """
         if self._channel.has_resync:
             self._request_snapshots(connection, keys)

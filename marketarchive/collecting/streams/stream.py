@@ -27,10 +27,10 @@ PAUSED_S = 0.01
 
 
 class StreamSpider(ArchiveSpider):
-    """Use it for a socket to which one subscribes; the venue's `Channel` and `Session` say how.
+    """Base class of spiders of a socket with subscriptions, by the venue's `Channel` and `Session`.
 
-    A subclass states `channel`, writes `prepare` and `new_session`, and says by `subscribe` and
-    `unsubscribe` what it listens to.
+    A subclass sets `channel`, implements `prepare` and `new_session`, and calls `subscribe` and `unsubscribe`
+    with its keys.
     """
 
     is_one_pass = False
@@ -60,7 +60,7 @@ class StreamSpider(ArchiveSpider):
     # ---- what subclasses write -------------------------------------------------------------------------
 
     async def prepare(self) -> None:
-        """Find out what to listen to, and `subscribe` it."""
+        """Discover the keys to collect and `subscribe` them."""
         raise NotImplementedError
 
     def new_session(self) -> Session:
@@ -71,7 +71,7 @@ class StreamSpider(ArchiveSpider):
         """Use what a message said, received at `at` (ns, wall); it is archived and applied."""
 
     def named_in_lines(self, keys: Sequence[str]) -> Sequence[str]:
-        """Return those of `keys` that connection lines name: what was subscribed by a text."""
+        """Return those of `keys` that connection lines name: the ones that a sent text subscribes."""
         return keys
 
     def scopes(self, keys: Iterable[str], connection: str | None) -> list[Scope]:

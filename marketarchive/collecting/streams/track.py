@@ -180,7 +180,7 @@ class Track:
             self.outage = self.outage or outage
 
     def add_gap(self, from_ns: int, to_ns: int, outage: Outage) -> None:
-        """Cut [from_ns, to_ns] out of what is proven."""
+        """Remove [from_ns, to_ns] from the proven time, for the reason in `outage`."""
         self.inner_gaps.append(InnerGap(from_ns, to_ns, outage))
         self.is_changed = True
 

@@ -40,7 +40,7 @@ LASTED_S = 600
 
 @dataclass
 class RunRecord:
-    """One run of a feed, as the manifest tells it."""
+    """One finished run of a feed: the facts of its manifest."""
 
     spider: str
     run: str | None  # None: it could not be opened
@@ -124,7 +124,7 @@ class Collection:
         process.shutdown.join(self)
 
     def request_stop(self, reason: str) -> None:
-        """Ask all feeds to end; the first reason stays."""
+        """Request that all feeds end; the first reason stays."""
         self.stop_reason = self.stop_reason or reason
         self._stop.set()
         self._stop_keeping()
@@ -204,7 +204,7 @@ class Collection:
         await self.seal()
 
     def last_lines(self) -> Iterator[str]:
-        """Return a line for each feed to which the exit code is due, the worst last."""
+        """Return a line for each feed that caused the exit code, the worst last."""
         root = self.process.root
         last = {ran.spider: ran for ran in self.ran}
         for spider, weight in sorted(self._weight_of.items(), key=lambda item: item[1]):

@@ -35,7 +35,7 @@ class FeedLines:
     feeds: Mapping[str, tuple[int, int, int, float | None]]  # messages, rows, gaps, seconds since the newest
 
     def table(self, width: int) -> Table:
-        """Return it for a terminal of `width` columns."""
+        """Return the table for a terminal of `width` columns."""
         return fitting(width, COLUMNS, LEAST_FIRST, self._table)
 
     def _table(self, columns: list[str]) -> Table:
@@ -52,7 +52,7 @@ class FeedLines:
         return []
 
     def lines(self) -> list[str]:
-        """Return it for a log."""
+        """Return the table's content as lines for a log."""
         return [
             f"{name} messages {messages:,} rows {rows:,} gaps {gaps:,} last data {age_text(age)}"
             for name, (messages, rows, gaps, age) in self.feeds.items()

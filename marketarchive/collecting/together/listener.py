@@ -31,7 +31,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Seconds observed of seconds due."""
+    """Share of the seconds due that were observed."""
 
     observed: int = 0
     due: int = 0
@@ -44,7 +44,7 @@ class Share:
 
     @property
     def value(self) -> float | None:
-        """Return it as a number, 1 = all; None as long as nothing is due."""
+        """Return the share as a number from 0 to 1; None while nothing is due."""
         return self.observed / self.due if self.due else None
 
 
@@ -122,7 +122,7 @@ class Listener:
         """Write what is left, the last call of all."""
 
     def take(self, item: Any) -> None:
-        """Count any item that passes, or an Observation."""
+        """Count an item that a spider yielded, or an Observation."""
         raise NotImplementedError
 
     def look(self, now: int) -> ViewPart:
@@ -138,11 +138,11 @@ class Listener:
         return {}
 
     def totals(self, now: int) -> Sequence[Total]:  # noqa: ARG002  (a hook)
-        """Return what more is told at the end."""
+        """Return the lines that the summary at the end adds."""
         return ()
 
     def advice(self, now: int) -> Iterable[tuple[str, str]]:  # noqa: ARG002  (a hook)
-        """Return what to do next at the end: what for, and the command."""
+        """Return the next steps for the summary at the end: (purpose, command) each; now: wall ns."""
         return ()
 
 

@@ -32,7 +32,7 @@ class CycleLines:
     at: int  # wall ns
 
     def table(self, width: int) -> Table:
-        """Return it for a terminal of `width` columns."""
+        """Return the table for a terminal of `width` columns."""
         return fitting(width, COLUMNS, LEAST_FIRST, self._table)
 
     def _table(self, columns: list[str]) -> Table:
@@ -53,7 +53,7 @@ class CycleLines:
         return []
 
     def lines(self) -> list[str]:
-        """Return it for a log."""
+        """Return the table's content as lines for a log."""
         found = []
         for (platform, phase), cycle in self.cycles.items():
             state, pages, markets, failures, age = self._cells(cycle)

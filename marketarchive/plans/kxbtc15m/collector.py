@@ -63,7 +63,7 @@ def start(folder: Path, command: Sequence[str]) -> int:
 
 
 def stop(folder: Path) -> int | None:
-    """Ask the folder's collector to end, wait until it has, and return its PID; None where none runs.
+    """Request that the folder's collector ends, wait until it has, and return its PID; None where none runs.
 
     Raises CollectorError.
     """

@@ -47,7 +47,7 @@ class SpotMarkets:
         }
 
     def take(self, source: BookSource) -> None:
-        """Ask `source` from now on for the books of its venue."""
+        """Read the books of the venue of `source` from it from now on."""
         self._sources[source.venue] = source
 
     def at(self, now: int) -> dict[str, SpotSecond]:

@@ -46,7 +46,7 @@ class Lane:
     _forgotten_rounds: int = 0
 
     def at(self, now: int) -> TrackedRound | None:
-        """Return the round under way."""
+        """Return the round that is open at `now` (wall ns), None where there is none."""
         return next((each for each in self.rounds.values() if each.start_ns <= now < each.end_ns), None)
 
     def share(self, of: TrackedRound, now: int) -> Share:
@@ -164,7 +164,7 @@ class Board(Listener):
             )
 
     def other_gaps(self) -> int:
-        """Return those of no asset in particular."""
+        """Return the gaps of no asset in particular."""
         return self.gaps[""]
 
     def seconds(self, now: int) -> Mapping[str, Share]:

@@ -40,7 +40,7 @@ def last_outcomes(planned: Sequence[PlannedFeed]) -> PlannedFeed | None:
 
 
 def outcomes_command(arguments: Arguments) -> str:
-    """Return the command that fetches the outcomes of what was asked for, once."""
+    """Return the command that requests the outcomes of the chosen rounds, once."""
     given: Mapping[str, str] = {**_assets(arguments), **_durations(arguments), "since": OUTCOMES_SINCE}
     options = (word for name, value in given.items() for word in ("-a", f"{name}={value}"))
     return command("crawl", OUTCOMES, *options)

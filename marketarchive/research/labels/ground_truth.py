@@ -103,7 +103,7 @@ def label_markets(
 
 
 class _Rounds(NamedTuple):
-    """The rounds that touch the asked time and have begun."""
+    """The rounds that touch the requested time and have begun."""
 
     chosen: Sequence[tuple[RoundSource[Any], Sequence[Any]]]
     without_window: int
@@ -182,7 +182,7 @@ def _segments(root: Path) -> Iterator[Entry]:
 
 
 def _inputs(root: Path, chosen: Iterable[tuple[RoundSource[Any], Sequence[Any]]]) -> dict[str, str]:
-    """Return path -> what tells one content of it from another: all that labels depend on."""
+    """Return path -> fingerprint of its content, of every file that labels depend on."""
     found: dict[str, str] = {}
     for source, _ in chosen:
         found |= {entry["path"]: entry["sha256"] for entry in source.segments(root)}

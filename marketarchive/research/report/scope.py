@@ -45,7 +45,7 @@ class ReportScope:
 
     @property
     def step_s(self) -> int:
-        """Return the step in seconds of charts of lines over the whole time."""
+        """Return the time step, in seconds, of line charts over the whole range."""
         return next((step for step in _STEPS if self.seconds <= step * _POINTS), _STEPS[-1])
 
 

@@ -111,7 +111,10 @@ def seen(connection: duckdb.DuckDBPyConnection, scope: ReportScope) -> Shares:
 
 
 def verified(connection: duckdb.DuckDBPyConnection, scope: ReportScope) -> Shares:
-    """Count the tables `books` and `book_changes`. Needs `names`. Raises duckdb.Error."""
+    """Return the shares of verdicts of the tables `books` and `book_changes`.
+
+    Needs the view `names`. Raises duckdb.Error.
+    """
     found = Shares(VERIFIED, VERIFIED[-1:], scope.bin_s)
     for table, kind, where in (
         ("books", BOOKS, "route IS DISTINCT FROM 'state'"),
@@ -152,7 +155,7 @@ def _kinds() -> list[str]:
 
 
 def observed(counted: Counter[str]) -> str:
-    """Return the share of tracked seconds that was observed, or proven quiet."""
+    """Format the share of tracked seconds that were observed or proven quiet; counted: seconds by state."""
     return share(counted["observed"] + counted["quiet"], counted.total())
 
 

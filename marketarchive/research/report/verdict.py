@@ -21,7 +21,7 @@ WORDS: dict[Level, str] = {
 
 @dataclass
 class ReportFindings:
-    """Figures of the time."""
+    """Figures of a report's time range, from which its verdict is made."""
 
     problems: Sequence[str]  # of ledger and manifests
     tracked_s: int

@@ -1,7 +1,7 @@
 """Rows that a venue made as Arrow columns, a whole column at a time.
 
 Exact: text becomes a decimal by Arrow's cast, which refuses what would lose a digit. A column that does not
-convert as a whole is looked at value by value, and the rows whose values do not fit are left out.
+convert as a whole is converted value by value, and the rows whose values do not fit are left out.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _NONE = type(None)
 
 
 class Place(NamedTuple):
-    """Origin of a message."""
+    """Origin of a message: the run, seq, receipt and connection of its line."""
 
     received_at: int  # us
     run: str

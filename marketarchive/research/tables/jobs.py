@@ -50,7 +50,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """Return the name to show."""
+        """Return the job's name for progress display and messages."""
         first = self.partitions[0]
         return f"{first.venue}/{first.feed} {first.day}"
 
@@ -74,9 +74,9 @@ class Done:
 
 
 def do(job: Job, known: Known, progress: Progress) -> Done:
-    """Make the tables of a job, each file whole or not at all.
+    """Make the tables of a job, each file atomically.
 
-    progress: told bytes of segments as they are read. Raises OSError.
+    progress: receives the bytes of segments as they are read. Raises OSError.
     """
     return _Doing(job, known, progress).do()
 

@@ -1,7 +1,7 @@
 """Interface between making a table of a feed and day and the packages of venues.
 
 A package `research/tables/<venue>` may have a module `makers` with `FINISHED` (what SQL makes of the rows of
-`Feed.rows`) and `WATCHED` (what tells a feed's coverage): nothing else has to be told of it.
+`Feed.rows`) and `WATCHED` (the inputs of a feed's coverage): it is found by discovery.
 """
 
 from __future__ import annotations

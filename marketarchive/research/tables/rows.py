@@ -98,8 +98,8 @@ def make(
 ) -> dict[str, MadeTable]:
     """Write the day's rows of the tables of `targets`, each to its file.
 
-    partition: of any table of the feed and day; progress: told bytes of segments as they are read. Raises
-    ArchiveError, CorruptError.
+    partition: of any table of the feed and day; progress: receives the bytes of segments as they are read.
+    Raises ArchiveError, CorruptError.
     """
     import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""The seconds of a day as masks: which of them a stretch of time covers, and what was known in each."""
+"""The seconds of a day as masks: which of them a time span covers, and what was known in each."""
 
 from __future__ import annotations
 

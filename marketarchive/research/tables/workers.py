@@ -37,10 +37,10 @@ def cores() -> int:
 
 
 def do_all(jobs: Sequence[Job], processes: int, master_url: str | None, progress: Progress) -> list[Done]:
-    """Return what each of `jobs` did, in their order, done in so many processes at once.
+    """Do `jobs` in `processes` processes at once and return the result of each, in their order.
 
-    master_url: as `known` takes it. Raises OSError when a worker's disk refuses; the other jobs under way
-    are then given up.
+    master_url: as `known` takes it. Raises OSError when a worker's disk refuses; the other jobs in progress
+    are then cancelled.
     """
     return _Pool(jobs, master_url, progress).run(processes)
 

@@ -49,7 +49,7 @@ BUCKET = Bucket(
 
 
 class Kalshi:
-    """The venue as the server sees it."""
+    """Simulated venue: answers requests and opens the sessions of its sockets, by (seed, request, time)."""
 
     hosts = HOSTS
 
@@ -167,5 +167,5 @@ def _true(each: SimRound, *, has_ended: bool) -> dict[str, Any]:
 
 
 def simulated(seed: int) -> Kalshi:
-    """Return the venue as the simulator serves it."""
+    """Return the simulated venue; `seed` determines its world. The simulator finds it by this name."""
     return Kalshi(seed)

@@ -43,7 +43,7 @@ class SimCandle:
     open_interest: float
 
     def row(self, *, is_historical: bool) -> dict[str, Any]:
-        """Return it as its tier writes it."""
+        """Return the candle in the form of its tier, live or historical."""
         name, count = ("", "") if is_historical else ("_dollars", "_fp")
         price = {**_ohlc(self.trades, name), f"mean{name}": _dollars(sum(self.trades) / len(self.trades))}
         if self.previous is not None:

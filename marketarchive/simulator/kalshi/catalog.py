@@ -49,7 +49,7 @@ class Listing:
 
     @property
     def end(self) -> int:
-        """Return when it closes, as it is known now."""
+        """Return the closing time (Unix s) as the venue states it at present."""
         return self.now.end if self.now.closed_at is None else self.now.closed_at
 
     @property

@@ -1,7 +1,7 @@
 """Events in the lives of the simulated venue's markets: pure functions of the second.
 
 A round is made, given its strike, decided and paid; none of the venue's other markets exists here but in this
-channel, which speaks of all of them.
+channel, which reports all of them.
 """
 
 from __future__ import annotations

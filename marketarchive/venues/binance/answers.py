@@ -28,7 +28,7 @@ class SentRefusal(msgspec.Struct):
 
 
 def judge(answered: Answered) -> Failure | None:
-    """Return what is wrong with an answer, with the venue's words; None when it is one to parse.
+    """Return the failure that an answer states, with the venue's message; None when it can be parsed.
 
     Of a file that is not in the archive the store says it in XML; one that is not that of its checksum may
     have been issued again, or spoiled on the way.

@@ -52,7 +52,7 @@ def funding_rates(series: Series, requested: Range) -> Query:
 def candles(series: Series, requested: Range) -> Query:
     """Return the request for candles of trades, of the mark price or of the index, oldest first.
 
-    Those of the index are asked for by pair, which of a perpetual is written like its symbol.
+    Index candles are requested by pair, which is written like the symbol for a perpetual.
     """
     endpoint, name = {
         "trade": (endpoints.CANDLES, "symbol"),

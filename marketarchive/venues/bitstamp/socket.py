@@ -80,7 +80,7 @@ _TRADE = msgspec.json.Decoder(_Trade)
 
 
 def decode(payload: bytes, received_at: int) -> Decoded:  # noqa: ARG001  (every frame has the venue's time)
-    """Return what a frame says. Raises ParseError, also for a request that the venue refused."""
+    """Decode a frame; received_at: ns. Raises ParseError, also where it refuses a subscription."""
     try:
         frame = _FRAME.decode(payload)
         match frame.event:
@@ -128,12 +128,12 @@ def _ns(micros: str) -> int:
 
 
 def subscribe(markets: Sequence[str]) -> list[str]:
-    """Return a text for each market and channel."""
+    """Return the texts to send, one for each market and channel."""
     return _texts("bts:subscribe", markets)
 
 
 def unsubscribe(markets: Sequence[str]) -> list[str]:
-    """Return a text for each market and channel."""
+    """Return the texts to send, one for each market and channel."""
     return _texts("bts:unsubscribe", markets)
 
 

@@ -27,7 +27,7 @@ class BybitEnvelope(msgspec.Struct, rename="camel"):
 
 
 def judge(answered: Answered) -> Failure | None:
-    """Return what is wrong with an answer, with the venue's words; None when it is one to parse.
+    """Return the failure that an answer states, with the venue's message; None when it can be parsed.
 
     Codes: docs/v5/error.mdx, 2026-07-24. A 403 is either a throttle or a refusal of the place, as HTML of the
     network in front of the venue.

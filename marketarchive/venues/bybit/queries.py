@@ -30,7 +30,7 @@ PERIODS = {
 
 
 def instruments(status: str | None = None) -> Query:
-    """Return the request for contracts; without a status it is of those that are traded."""
+    """Return the request for contracts of a status; None: those that are traded."""
     chosen = {} if status is None else {"status": status}
     return Query(endpoints.INSTRUMENTS, {**LINEAR, **chosen, "limit": str(INSTRUMENTS_PAGE)})
 
@@ -67,7 +67,7 @@ def borrow_rates() -> Query:
 
 
 def live(contracts: Collection[Series]) -> Sequence[Query]:
-    """Return what tells of prices, expected funding and open interest now, a contract a request."""
+    """Return requests for present prices, expected funding and open interest, one for each contract."""
     return [Query(endpoints.TICKERS, {**LINEAR, "symbol": each.market}) for each in contracts]
 
 

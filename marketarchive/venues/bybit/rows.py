@@ -130,12 +130,12 @@ class SentLevels(msgspec.Struct, rename="camel"):
 
 
 def parse(received: Received) -> Parsed:
-    """Return the rows of an answer as `statements`. Raises ParseError."""
+    """Parse an answer: its rows are the `statements` of the result. Raises ParseError."""
     return read_by(_READERS, received)
 
 
 def one_side(contract: Contract, both: str, single: str) -> tuple[Decimal, str]:
-    """Return open interest in base units, each long counted once, and by which rule."""
+    """Return (open interest in base units, each long counted once; name of the rule that chose the field)."""
     if single:
         return contract.amount(single), ONE_SIDE
     return divided(contract.amount(both), 2), BOTH_SIDES

@@ -73,7 +73,7 @@ class StreamPage:
 
     @property
     def feed_id(self) -> str | None:
-        """Return the feed that the page must show, None where it is not known.
+        """Return the id of the feed that the page must show, None where it is not known.
 
         The ids of the averages are not documented; the page's own document names them.
         """

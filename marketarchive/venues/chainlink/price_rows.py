@@ -1,4 +1,4 @@
-"""Rows of `reference_prices` from Chainlink's pages: each report once a run and UTC day, as first told.
+"""Rows of `reference_prices` from Chainlink's pages: each report once a run and UTC day, as first received.
 
 An answer repeats the last minute; of what is repeated, only parts that were missing make another row.
 """
@@ -44,7 +44,7 @@ class PageRows(RowMaker):
             self._pages.update((text, page) for text in line.texts if isinstance(text, str) and text)
 
     def rows(self, received: Received) -> list[TableRow]:
-        """Return what an answer tells that no earlier one of the day did."""
+        """Return the rows of an answer's reports that no earlier answer of the day had."""
         if received.canonical_url not in (LIVE, TIMESCALE) or received.connection is not None:
             return []
         if received.received_at // DAY != self._day:

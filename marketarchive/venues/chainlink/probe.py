@@ -23,7 +23,7 @@ _BROWSER = "the spider chainlink_streams looks in a browser"
 
 
 def _checks(page: StreamPage) -> tuple[Check, Check]:
-    """Return those of a page and of what it fetches."""
+    """Return the checks of a page and of the responses that it fetches."""
     short = page.asset.lower()
     return (
         Check(

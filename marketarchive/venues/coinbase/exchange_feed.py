@@ -95,7 +95,7 @@ _DECODERS: dict[str, msgspec.json.Decoder[Any]] = {
 
 
 def decode(payload: bytes, received_at: int) -> Decoded:
-    """Return what a frame says. Raises ParseError, also for a request that the venue refused."""
+    """Decode a frame; received_at: ns. Raises ParseError, also where it refuses a subscription."""
     try:
         kind = _KIND.decode(payload).type
         if kind not in _DECODERS:

@@ -98,7 +98,7 @@ _TICKERS = msgspec.json.Decoder(_Ticker)
 
 
 def decode(payload: bytes, received_at: int) -> Decoded:  # noqa: ARG001  (every frame has the venue's time)
-    """Return what a frame says. Raises ParseError, also for a request that the venue refused."""
+    """Decode a frame; received_at: ns. Raises ParseError, also where it refuses a subscription."""
     try:
         frame = _FRAME.decode(payload)
         if frame.status not in (None, _OK):
@@ -142,7 +142,7 @@ def subscribe(markets: Sequence[str]) -> list[str]:
 
 
 def unsubscribe(markets: Sequence[str]) -> list[str]:
-    """Return a text for each market."""
+    """Return the texts to send, one for each market."""
     return [_text("unsubscribe", market, (_DEPTH, _TRADE, _TICKER)) for market in markets]
 
 

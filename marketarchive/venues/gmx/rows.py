@@ -1,8 +1,8 @@
 """Rows of tables from answers of GMX.
 
 Shapes: GMX's front end and SDK (gmx-interface, 2026-08-20); markets and tickers: recorded answers of
-2026-07-06. The others nobody has recorded, so each is held against an identity, and is not taken where that
-fails: net rate = funding and borrowing, which also tells who pays; open interest in tokens against that in
+2026-07-06. Of the others no recording exists, so each is checked against an identity, and left out where that
+fails: net rate = funding and borrowing, which also shows who pays; open interest in tokens against that in
 dollars; the newest candle against the ticker.
 
 Whole numbers are fixed point: factors and dollars of 10**30, amounts of 10**decimals of the token, prices
@@ -158,7 +158,7 @@ class SentInterestNow(msgspec.Struct, rename="camel"):
 
 
 def parse(received: Received) -> Parsed:
-    """Return the rows of an answer as `statements`. Raises ParseError."""
+    """Parse an answer: its rows are the `statements` of the result. Raises ParseError."""
     return read_by(_READERS, received)
 
 

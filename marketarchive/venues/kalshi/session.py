@@ -113,7 +113,10 @@ class KalshiSession(ExchangeSession):
         return str(self._sids.get(LIFECYCLE, ""))
 
     def _updates(self, one: Applied, received_at: int, seq: int) -> Iterator[Update]:
-        """Return those of a message; one of a market's life cycle is of that key, whatever its market."""
+        """Return the updates of a message.
+
+        One of the lifecycle channel is of that channel's key, whatever its market.
+        """
         event = one.message
         if isinstance(event, MarketEvent):
             known, group = one.is_known, self._lifecycle
@@ -137,7 +140,7 @@ class KalshiSession(ExchangeSession):
         return [damage]
 
     def concerned(self, payload: bytes) -> Sequence[str] | None:
-        """Return the keys of a command that was refused; those that ask for nothing new concern none."""
+        """Return the keys of a refused command; a command that subscribes nothing new concerns none."""
         try:
             WIRE.decode(payload, 0)
         except RefusedError as refusal:

@@ -38,7 +38,7 @@ PrivateKey: TypeAlias = RSAPrivateKey | Ed25519PrivateKey
 
 @dataclass(frozen=True)
 class Signer:
-    """Signs with one key; its repr shows nothing of it."""
+    """Signer of requests with one API key; its repr does not show the key."""
 
     key_id: str = field(repr=False)
     key: PrivateKey = field(repr=False)

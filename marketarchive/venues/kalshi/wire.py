@@ -1,7 +1,7 @@
 """Kalshi's answers as they stand in JSON, of today's form and of the one before 2026-03-12.
 
 Today prices are texts of dollars (`*_dollars`), counts texts with two decimals (`*_fp`); before, whole cents
-and whole contracts stood beside or instead of them. A key that is not known is left alone; enums are open
+and whole contracts stood beside or instead of them. A key that is not known is ignored; enums are open
 texts; one that is absent may be null.
 """
 
@@ -186,7 +186,7 @@ def decode(payload: bytes | msgspec.Raw, kind: type[T], item: str) -> T:
 
 
 def identity_of(row: msgspec.Raw) -> str:
-    """Return what tells a row from others of its page, as far as it can be read."""
+    """Return the identity of a row among those of its page, as far as it can be decoded."""
     try:
         found = msgspec.json.decode(row, type=_Identity)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -103,7 +103,7 @@ _TICKERS = msgspec.json.Decoder(list[_Ticker])
 
 
 def decode(payload: bytes, received_at: int) -> Decoded:
-    """Return what a frame says. Raises ParseError, also for a request that the venue refused."""
+    """Decode a frame; received_at: ns. Raises ParseError, also where it refuses a subscription."""
     try:
         frame = _FRAME.decode(payload)
         if not frame.success or frame.error is not None:
@@ -162,12 +162,12 @@ def _quote(sent: _Ticker, received_at: int) -> QuoteMessage:
 
 
 def subscribe(markets: Sequence[str]) -> list[str]:
-    """Return a text for each channel."""
+    """Return the texts to send, one for each channel."""
     return [_text("subscribe", channel, markets) for channel in _SUBSCRIBED]
 
 
 def unsubscribe(markets: Sequence[str]) -> list[str]:
-    """Return a text for each channel; none where there is no market."""
+    """Return the texts to send, one for each channel; none where `markets` is empty."""
     return [_text("unsubscribe", _named(channel), markets) for channel in _SUBSCRIBED if markets]
 
 

@@ -26,7 +26,7 @@ class OkxEnvelope(msgspec.Struct):
 
 
 def judge(answered: Answered) -> Failure | None:
-    """Return what is wrong with an answer, with the venue's words; None when it is one to parse.
+    """Return the failure that an answer states, with the venue's message; None when it can be parsed.
 
     A file that is not in the archive is 404.
     """

@@ -1,8 +1,8 @@
-"""The market channel of the order book's socket: what to say to it, and what its frames mean.
+"""The market channel of the order book's socket: the texts to send, and the decoding of its frames.
 
 wss://ws-subscriptions-clob.polymarket.com/ws/market: a text `PING` every 10 s is answered by `PONG`. A frame
 is one event or an array of events; the first after a subscription is an array with a book per token. All
-numbers are strings, nothing is numbered, nothing can be asked for again.
+numbers are strings, nothing is numbered, nothing can be requested again.
 https://docs.polymarket.com/api-reference/wss/market
 """
 

@@ -1,4 +1,4 @@
-"""A probe's look for the rounds under way: one of every asset and duration, under the slug it should have."""
+"""A probe's check of the open rounds: one of every asset and duration, by its computed slug."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ UPDATE_S = 5
 
 
 def _tokens(findings: Findings) -> tuple[str, ...]:
-    """Return those of the market that ends first and of the liveliest."""
+    """Return the tokens of the market that ends first and of the one with the most trading."""
     markets, token = [each.tokens or {} for each in active(findings)], liveliest(findings)
     chosen = markets[:1] + [each for each in markets[1:] if token in each.values()][:1]
     return tuple(dict.fromkeys(token for each in chosen for token in each.values()))

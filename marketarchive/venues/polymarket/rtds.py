@@ -34,7 +34,7 @@ class Topic:
 
     @property
     def name(self) -> str:
-        """Return it in short: `binance`, `chainlink`, `chainlink twap30`."""
+        """Return the topic's short name: `binance`, `chainlink`, `chainlink twap30`."""
         return self.source if self.window_s is None else f"{self.source}{self.window_s}"
 
 

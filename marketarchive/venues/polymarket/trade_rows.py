@@ -1,4 +1,4 @@
-"""Rows of `trades` in answers of the Data API, as often as they were told."""
+"""Rows of `trades` in answers of the Data API, repeated as often as they were received."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class ResultPage(msgspec.Struct, frozen=True):
 
 
 class PageResult(msgspec.Struct, frozen=True):
-    """One result, as far as it is read."""
+    """One search result: the fields that this project uses."""
 
     title: str | None = None
     url: str | None = None

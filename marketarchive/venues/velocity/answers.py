@@ -19,7 +19,7 @@ class Said(msgspec.Struct):
 
 
 def judge(answered: Answered) -> Failure | None:
-    """Return what is wrong with an answer, with the venue's words; None when it is one to parse.
+    """Return the failure that an answer states, with the venue's message; None when it can be parsed.
 
     A day or a market that the server does not have is 404; `success` may be false with any status.
     """

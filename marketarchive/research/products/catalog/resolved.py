@@ -36,7 +36,7 @@ _PENDING = ("proposed", "disputed")
 
 @dataclass(frozen=True)
 class ResolvedMarket:
-    """A market with its result: the row of `Archive.catalog()`, whale columns, and what was received of it.
+    """A market with its result: the row of `Archive.catalog()`, whale columns, prices and headlines received.
 
     `ended_at` (microseconds UTC) is the first of its close, determination, resolution by the venue's clock
     and of our receipt of the result: nothing at or after it is in its prices or headlines.
@@ -105,7 +105,10 @@ def microseconds(at: pd.Timestamp | None) -> int | None:
 
 
 def _catalogue(request: ExportRequest, remarks: list[str]) -> pd.DataFrame:
-    """Return all markets with their ends and whale columns; siblings that are open tell titles apart."""
+    """Return all markets with their ends and whale columns.
+
+    Open ones too, since they make titles ambiguous.
+    """
     as_of = request.options.get("as_of")
     found = frame(request.root, request.master_url, None if as_of is None else iso(as_of))
     found["ended_at"] = found[[*ENDS, "resolution_seen_at"]].min(axis=1)

@@ -50,7 +50,10 @@ class Evidence:
 
 
 def label(each: KalshiRound, evidence: Evidence, newest_ns: int, *, estimate: bool) -> Label:
-    """Return the label of a round; newest_ns: time of the archive's newest line."""
+    """Return the label of a round.
+
+    newest_ns: time of the archive's newest line; estimate: estimate prices that nothing states.
+    """
     index = index_of(each.asset) or ""
     rule = each.rule or rule_of_index(index)
     is_known = index_named(rule) == index

@@ -25,7 +25,7 @@ VERSION = 1
 
 
 class Stated(msgspec.Struct, frozen=True):
-    """Terms that the answers between `first` and `last` (wall ns) all gave of a round."""
+    """Terms of a round that all answers received between `first` and `last` (wall ns) state alike."""
 
     terms: RoundTerms
     first: int
@@ -53,7 +53,7 @@ class KalshiRound:
 
 
 def segments(root: Path) -> list[Entry]:
-    """Return those that speak of markets, without labelled ones."""
+    """Return the segments of feeds about markets, without files labelled deprecated or invalid."""
     reader = ArchiveReader(root)
     feeds = [name for name, feed in VENUE.feeds.items() if feed.has_markets]
     return [entry for feed in feeds for entry in reader.segments(VENUE.name, feed)]

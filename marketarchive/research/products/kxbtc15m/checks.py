@@ -80,7 +80,7 @@ class _Gaps:
                 self._gaps.append((from_datetime(row["from"]), end, of_row(row, row["venue"], row["feed"])))
 
     def of(self, label: Label) -> list[tuple[int, int]]:
-        """Return (from, to) in ns of those that concern a market."""
+        """Return the spans (from, to) in ns of the gaps that concern a label's market."""
         return [
             (begin - SLACK_NS, end + SLACK_NS)
             for begin, end, scope in self._gaps
@@ -177,7 +177,7 @@ def _longest(kinds: Sequence[Kind], kind: Kind) -> tuple[int, int]:
 
 
 def ticks(root: Path, labels: Sequence[Label]) -> CheckResult | None:
-    """Return the check of the record's ticks, None where there is no record of any of the rounds.
+    """Check that each second of the rounds has its tick; None where no record has any of the rounds.
 
     Raises ArchiveError, CorruptError, OSError.
     """

@@ -65,7 +65,7 @@ def pair_windows(
     assets: Collection[str] | None = None,
     master_url: str | None = None,
 ) -> pa.Table:
-    """Return a row for each pair: rules, strikes, outcomes, relation. Prices are exact.
+    """Return a row for each pair of rounds: rules, strikes, outcomes, relation; prices are exact dollars.
 
     Raises ArchiveError, ConfigurationError, DiskError.
     """

@@ -32,9 +32,9 @@ TOGETHER = 96
 
 
 def seconds(root: Path, found: Sequence[Pair], master_url: str | None = None) -> Iterator[pa.Table]:
-    """Yield the rows of all pairs of which any price came, by window and second, of some pairs at a time.
+    """Yield the rows of all pairs that have any price, by window and second, some pairs a table.
 
-    The first table is empty. Tables are brought up to date first.
+    The first table is empty: it has the schema. Derived tables are brought up to date first.
 
     Raises ArchiveError, DiskError, duckdb.Error.
     """

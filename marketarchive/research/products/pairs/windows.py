@@ -66,7 +66,7 @@ class Pair:
 
 
 def pairs(labels: Iterable[Label]) -> list[Pair]:
-    """Return the pairs among labels, by start and asset."""
+    """Return the pairs of rounds of the same asset and window at two venues, by start and asset."""
     by_window: dict[str, dict[tuple[str, int, int], Label]] = {venue: {} for venue in SIDES}
     for each in labels:
         if each.platform in by_window:

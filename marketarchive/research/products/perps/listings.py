@@ -38,7 +38,7 @@ class Difference(NamedTuple):
 
 
 def listed(root: Path, chosen: Collection[str]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return venue -> contract -> what the newest archived list of the venue says; not of other venues.
+    """Return venue -> contract -> its row in the newest archived list of the venue.
 
     chosen: venues. The tables are brought up to date first. Raises ArgumentError, ArchiveError, DiskError,
     ConfigurationError.

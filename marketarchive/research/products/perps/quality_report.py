@@ -49,7 +49,7 @@ def report_quality(
 
 
 def read_quality(folder: Path) -> dict[str, Any] | None:
-    """Return the report as it was written, None where its three files are not there or cannot be read."""
+    """Return the stored report as a document; None where one of its three files is missing or unreadable."""
     try:
         document: dict[str, Any] = msgspec.json.decode((folder / f"{STEM}.json").read_bytes(), type=dict)
     except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
@@ -198,7 +198,7 @@ def _ages(contracts: Sequence[Mapping[str, Any]]) -> list[list[str]]:
 
 
 def _spreads(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[str], list[list[str]]]:
-    """Return the assets, and a line a stretch of days with the mean of each asset's days."""
+    """Return the assets, and a row per span of days with the mean of each asset's days."""
     values: dict[str, dict[str, list[float]]] = {}
     there = [row for row in rows if row[name] is not None]
     begins = dict(_stretches([row["day"] for row in there]))
@@ -212,7 +212,7 @@ def _spreads(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[str], l
 
 
 def _stretches(days: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield each day, and the first day of its stretch: so long that there are STRETCHES at most."""
+    """Yield each day with the first day of its span; spans are so long that there are STRETCHES at most."""
     if not days:
         return
     first, last = (date.fromisoformat(each) for each in (min(days), max(days)))

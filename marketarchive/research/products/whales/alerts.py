@@ -106,7 +106,7 @@ def number(value: Any) -> float | None:
 def time(value: Any) -> int | None:
     """Return ns of an ISO 8601 text, or of a number of seconds, ms, µs or ns; None where it is neither.
 
-    The unit of a number is what makes it a time between FIRST and LAST.
+    The unit of a number is the one by which it is a time between FIRST and LAST.
     """
     if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
         try:

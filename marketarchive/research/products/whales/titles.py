@@ -1,4 +1,4 @@
-"""Titles of markets as what they ask: their words in one form, and whether two of them ask the same."""
+"""Titles of markets as questions: their words normalised, and whether two titles are the same question."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def words(title: str) -> tuple[str, ...]:
 
 
 def key(title: str | None) -> str:
-    """Return the words of a title as one text: titles of the same key ask the same."""
+    """Return the words of a title as one text; titles of the same key are the same question."""
     return " ".join(words(title)) if title else ""
 
 
 def numbers(found: tuple[str, ...]) -> frozenset[str]:
-    """Return those words that are numbers."""
+    """Return those of the words `found` that are numbers."""
     return frozenset(word for word in found if word[-1].isdigit())
 
 

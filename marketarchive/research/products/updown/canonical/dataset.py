@@ -65,7 +65,7 @@ PARTS_WAITING = 8
 
 
 class PartMetadata(msgspec.Struct):
-    """Metadata of one part in the file."""
+    """Metadata of one part of the file: `key` is the fingerprint of the inputs its rows were made from."""
 
     key: str
     rows: int
@@ -74,7 +74,7 @@ class PartMetadata(msgspec.Struct):
 
 
 class Contents(msgspec.Struct):
-    """Metadata of the whole file."""
+    """Metadata of a dataset's file: its parts by name, and the options it was made with."""
 
     parts: dict[str, PartMetadata]
     clock: str

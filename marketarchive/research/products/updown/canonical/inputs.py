@@ -60,7 +60,9 @@ def read(
     carry_s: int,
     clock: Clock,
 ) -> Inputs:
-    """Read all inputs for the rows of `labels`, as seen by a clock.
+    """Read all inputs for the rows of `labels`.
+
+    carry_s: seconds that a value may be carried forward; clock: observation or received.
 
     Raises ArchiveError, duckdb.Error.
     """

@@ -55,7 +55,7 @@ class Fact(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def segments(root: Path) -> list[Entry]:
-    """Return the segments of feeds about markets, without labelled ones."""
+    """Return the segments of feeds about markets, without files labelled deprecated or invalid."""
     reader = ArchiveReader(root)
     return [entry for feed in FEEDS for entry in reader.segments("polymarket", feed)]
 

@@ -1,4 +1,4 @@
-"""Spread and depth of Up's books of rounds under way: medians, nothing where nothing came."""
+"""Median spread and depth of the books of Up while their rounds are open; no value where no book arrived."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LOW, _HIGH = 0.1, 0.9
 def spread_and_depth(
     connection: duckdb.DuckDBPyConnection, scope: ReportScope, labels: Sequence[Label]
 ) -> list[dict[str, Any]]:
-    """Return a row for each asset and time bin, also where there is no data.
+    """Return the median spread and depth, a row for each asset and time bin, also where there is no data.
 
     Needs `names`. Raises duckdb.Error.
     """

@@ -37,7 +37,7 @@ def rounds(
     labels: Sequence[Label],
     names: Mapping[str, tuple[str, str]],
 ) -> list[dict[str, Any]]:
-    """Return those of `labels` with a price or a book in the dataset. Raises duckdb.Error."""
+    """Return those rounds of `labels` that have a price or a book in the dataset. Raises duckdb.Error."""
     path = scope.root / path_of("observation")
     if not labels or not path.exists():
         return []

@@ -1,4 +1,4 @@
-"""When recordings ran, by the ledger: stretches of successive segments of a run's feed that readers use."""
+"""Recording sessions by the ledger: spans of successive segments of a run's feed that readers use."""
 
 from __future__ import annotations
 

@@ -64,7 +64,11 @@ def check(
     *,
     strict: bool = False,
 ) -> CheckResult:
-    """Check UTC day by UTC day, which bounds memory. Raises duckdb.Error."""
+    """Check that each second without data lies in a recorded gap or is proven quiet.
+
+    names: token -> (market, outcome); dataset: the canonical dataset; strict: recorded gaps fail too. Goes
+    UTC day by UTC day, which bounds memory. Raises duckdb.Error.
+    """
     days: dict[str, list[Label]] = {}
     for each in labels:
         days.setdefault(iso(each.start_ns)[:10], []).append(each)
