@@ -36,15 +36,15 @@ class CrawlingCommand(ConfiguredCommand):
         follow_simulator(self.settings)
 
     def shutdown(self, least_code: int = FINISHED) -> Shutdown:
-        """Return what ends the process, which receives signals from now on. least_code: of its exit codes."""
+        """Return the process's shutdown, which handles signals from now on. least_code: lowest exit code."""
         made = Shutdown(least_code)
         made.watch(asyncio.get_event_loop())  # the reactor's; it does not run yet
         return made
 
     def prepared(self, prepare: Callable[[], T]) -> T | None:
-        """Return what `prepare` does; None where it meets a disk or an archive that cannot be used.
+        """Return the result of `prepare`; None where the disk or the archive cannot be used.
 
-        The exit code is set then. Raises UsageError for wrong arguments and settings.
+        Then the exit code is set. Raises UsageError for wrong arguments and settings.
         """
         try:
             return prepare()

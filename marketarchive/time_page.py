@@ -221,7 +221,7 @@ class TimePage:
         return Slot(self._words, number, place)
 
     def slots(self) -> list[SlotView]:
-        """Return what every process that takes part says."""
+        """Return the slots of all participating processes."""
         found = []
         for number in range(SLOT_COUNT):
             place = _SLOTS + number * _SLOT_WORDS

@@ -108,7 +108,7 @@ class _RecordRow(msgspec.Struct):
 
 
 def final_path(path: str) -> str:
-    """Return where a segment lies when it is sealed."""
+    """Return the path of a segment once it is sealed."""
     return path.removesuffix(RECOVERING).removesuffix(PART).removesuffix(TORN)
 
 

@@ -344,7 +344,7 @@ def _running() -> Future[Any]:
 
 
 def _gone(root: Path, error: OSError) -> DiskError | None:
-    """Return what to say of a file that is not there any more; None when that is not what `error` says."""
+    """Return the message about a file that disappeared; None when `error` is another one."""
     if error.errno not in (errno.ENOENT, errno.ESTALE):
         return None
     return DiskError(

@@ -132,14 +132,14 @@ class BackfillSpider(SweepSpider):
         raise NotImplementedError
 
     def named_of(self, parsed: Parsed) -> Iterator[str]:
-        """Yield those of whose history an answer has anything."""
+        """Yield the markets for which an answer has history."""
         raise NotImplementedError
 
     # ---- what they use ---------------------------------------------------------------------------------
 
     @property
     def start_ns(self) -> int:
-        """Return when the first market may have ended."""
+        """Return the beginning of the chosen range of ends, wall ns."""
         return int(self.arguments.others["start"])
 
     @property
@@ -173,9 +173,9 @@ class BackfillSpider(SweepSpider):
         return False
 
     async def look_up(self, query: Query) -> BackfillAnswer | None:
-        """Return what the answer to a request says, from the archive where it has it; None without one.
+        """Return the parsed answer to a request, from the archive where it is stored; None without an answer.
 
-        What of it fails is a gap, and the backfill is not finished.
+        A failure is recorded as a gap, and the backfill stays unfinished.
         """
         key = _key(query.url, query.params, query.body)
         self.run.stats.inc_value("backfill/requests")
@@ -276,6 +276,6 @@ def _key_of(received: Received) -> Any:
 
 
 def _key(url: str, params: Mapping[str, Any], body: bytes | None) -> Any:
-    """Return what is the same of equal requests."""
+    """Return the identity of a request: equal for equal requests."""
     sent = None if body is None else json.dumps(json.loads(body), sort_keys=True)
     return url, tuple(sorted((name, str(value)) for name, value in params.items())), sent

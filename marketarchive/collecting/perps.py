@@ -137,7 +137,7 @@ class PerpsSpider(PollingSpider):
             yield from PerpTick(self.venue, tick, self.contracts(), queries).rows(self.run.clock.now_ns())
 
     def _beside(self, tick: int, queries: Collection[Query]) -> Iterator[Query]:
-        """Yield what is requested at some ticks only: what loans cost, which contracts there are."""
+        """Yield the requests of some ticks only: rates of borrowing, lists of contracts."""
         if self._is_first or tick % HOUR == 0:
             yield from self.perps.once
         if self._is_first or tick % DAY == 0:
@@ -180,7 +180,7 @@ class PerpsSpider(PollingSpider):
     _unlisted: AbstractSet[str] = frozenset()  # contracts that the venue does not list any more
 
     def _routes(self, contract: Series) -> list[Route]:
-        """Return what lists the past of a contract: files, where it is not listed any more."""
+        """Return the routes of a contract's past; files where the contract is no longer listed."""
         if contract.market not in self._unlisted:
             return [route for route in self.perps.routes if route.older_s != inf]
         kept = {route.kind for route in self.perps.routes if route.has_ended}
@@ -192,7 +192,7 @@ class PerpsSpider(PollingSpider):
 
     @property
     def period_s(self) -> int:
-        """Return what a row is of, seconds."""
+        """Return the period of a row, in seconds."""
         return int(self.arguments.others.get("period", PERIODS_S["8h"]))
 
     def _rows_due(self) -> Range | None:
@@ -205,7 +205,7 @@ class PerpsSpider(PollingSpider):
         return Range(to_ms(first), to_ms(last)) if first <= last else None
 
     async def list_instruments(self) -> dict[str, InstrumentsRow]:
-        """Return what the venue lists now, by its name for it: what came, nothing of what failed."""
+        """Return the contracts that the venue lists now, by symbol; pages that failed are missing."""
         found: dict[str, InstrumentsRow] = {}
         for first in self.perps.instruments:
             query: Query | None = first
@@ -341,7 +341,7 @@ class PerpsSpider(PollingSpider):
     async def _fetch(
         self, query: Query, scope: Scope, wanted: Range | None = None, series: Series | None = None
     ) -> Parsed | None:
-        """Return what an answer says, None without one: what of `wanted` is missing then is a gap."""
+        """Return the parsed answer, None without one; then the missing part of `wanted` is a gap."""
         pending = PendingRequest(query, _items, self.feed, scope)
         if wanted is not None and series is not None:
             pending.from_ns, pending.to_ns = from_ms(wanted.first), from_ms(wanted.last)

@@ -152,7 +152,7 @@ class ArchiveSpider(Spider):
         return self.axis.at(self.run.clock.mono_ns())
 
     def address(self, query: Query) -> str:
-        """Return where the venue answers a query, without its parameters."""
+        """Return the URL of a query without its parameters."""
         return query.url
 
     def submit(self, pending: PendingRequest) -> None:
@@ -169,7 +169,10 @@ class ArchiveSpider(Spider):
             self._output_queue.put_nowait(thing)
 
     def queued_items(self) -> list[Any]:
-        """Return what was put and not handed over to Scrapy yet, the oldest first; it stays in the queue."""
+        """Return the queued items that Scrapy has not received yet, the oldest first.
+
+        They stay in the queue.
+        """
         queued = self._empty_output_queue()
         for thing in queued:
             self._output_queue.put_nowait(thing)
@@ -196,7 +199,7 @@ class ArchiveSpider(Spider):
         self._output_queue.put_nowait(_DONE)
 
     def abandon(self) -> list[Any]:
-        """End what still waits, and return what `start` was not allowed to hand over any more."""
+        """Cancel what still waits, and return the items that `start` may no longer hand over to Scrapy."""
         for task in self._tasks:
             task.cancel()
         left, self._withheld = self.queued_items(), []

@@ -14,7 +14,7 @@ class LookUpSpider(SweepSpider):
     """Base class of spiders whose markets change during the run: a subclass implements `look_up`."""
 
     async def look_up(self) -> None:
-        """Add what the venue lists now, and let go of what is over."""
+        """Add the markets that the venue lists now, and stop tracking those that are closed."""
         raise NotImplementedError
 
     async def keep_looking_up(self) -> None:

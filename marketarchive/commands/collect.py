@@ -102,7 +102,7 @@ class Command(CrawlingCommand):
         self.collect(named, given, opts.duration, left_out, log)
 
     def own_log(self) -> TerminalLog | None:
-        """Return what shows log lines above the table of a terminal, where the user leaves it to us."""
+        """Return the handler that shows log lines above the terminal's table, where the user set no other."""
         assert self.settings is not None
         if not self._has_own_log:
             return None
@@ -174,7 +174,10 @@ class Command(CrawlingCommand):
                 print(f"collect: {text}", file=sys.stderr)
 
     def _choose(self, named: Sequence[Plan], given: Mapping[str, str], left_out: Many[str]) -> list[Chosen]:
-        """Return what of these plans can be collected here. Raises ArgumentError, ConfigurationError."""
+        """Return the feeds of these plans that can be collected here.
+
+        Raises ArgumentError, ConfigurationError.
+        """
         taken = {argument.name for plan in named for argument in plan.takes}
         if unknown := sorted(given.keys() - taken):
             raise ArgumentError(f"{' and '.join(plan.name for plan in named)} takes no --{unknown[0]}")
@@ -231,7 +234,7 @@ def _plan_lines() -> list[str]:
 
 
 def _optional() -> dict[str, str]:
-    """Return what each option leaves out."""
+    """Return the feeds that each option leaves out."""
     feeds = (feed for plan in plans().values() for feed in plan.feeds(plan.arguments({})))
     return {feed.option: feed.title for feed in feeds if feed.option}
 

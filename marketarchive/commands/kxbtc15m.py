@@ -119,7 +119,7 @@ class Command(OfflineCommand):
         return 1 if any(each.outcome == "refused" for each in done) else 0
 
     def _folder(self, arguments: Arguments) -> Path:
-        """Return where PID file and log stand."""
+        """Return the folder of PID file and log."""
         assert self.settings is not None
         return output(arguments) or output_dir(self.settings)
 

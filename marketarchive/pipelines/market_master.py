@@ -80,7 +80,7 @@ class MarketMasterPipeline:
         return self._feeder.counts()
 
     def _publish(self, counts: dict[str, int]) -> None:
-        """Add what the feeder has counted since to the stats, which belong to the reactor's thread."""
+        """Add the feeder's new counts to the stats, which belong to the reactor's thread."""
         for name, value in counts.items():
             if more := value - self._published.get(name, 0):
                 self._stats.inc_value(f"master/{name}", more)

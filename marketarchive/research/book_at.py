@@ -140,7 +140,7 @@ def _replayed(connection: duckdb.DuckDBPyConnection, token: str, at: int) -> lis
 
 
 def newness(base: dict[str, Any]) -> tuple[Any, ...]:
-    """Return what is greater of the snapshot from which a book is replayed rather."""
+    """Return a sort key of snapshots: the greatest is the one to replay a book from."""
     return valid_at(base), base["received_at"], base["seq"]
 
 

@@ -30,7 +30,7 @@ _NEWEST = ("event_time", "received_at", "verified", "seq")
 def books_of(
     connection: duckdb.DuckDBPyConnection, requests: Sequence[tuple[str, int]]
 ) -> Iterator[tuple[int, BookAt | None]]:
-    """Yield the place in `requests` (token, ns) and the book, with exact levels; None before the first.
+    """Yield (index into `requests`, book with exact levels) of each (token, ns); None before the first book.
 
     Needs the views `books`, `book_changes`, `coverage`, `gaps` of all their days.
     """
@@ -240,7 +240,7 @@ class _Replay:
 
 
 def _replays(bases: pa.Table | None, changes: pa.Table | None) -> list[_Replay]:
-    """Return what can have a token's book: each connection, and each recording that only polled."""
+    """Return the replays that can have a token's book: one per connection, and per polling recording."""
     import pyarrow.compute as pc
 
     of_run: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
@@ -288,7 +288,7 @@ def _us(row: Mapping[str, Any]) -> int:
 
 
 def _first(bases: Iterable[Mapping[str, Any]], changes: pa.Table | None, connection: str) -> int:
-    """Return when the first of a connection was received (us)."""
+    """Return the first receipt of a connection's books or deltas (us)."""
     import pyarrow.compute as pc
 
     times = [base["received_at"] for base in bases if base["connection"] == connection]

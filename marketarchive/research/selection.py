@@ -155,7 +155,7 @@ def _stated(known: Known) -> dict[str, set[str]]:
 
 
 def _listed(name: str, there: Collection[str]) -> str:
-    """Return what there is, what resembles `name` first."""
+    """Return the known names as text for an error, those that resemble `name` first."""
     if not there:
         return "there is none yet"
     folded = {each.casefold(): each for each in sorted(there)}

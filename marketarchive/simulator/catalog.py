@@ -102,7 +102,7 @@ class Event:
 
     @cached_property
     def over_at(self) -> int:
-        """Return since when nothing changes any more."""
+        """Return the time (Unix s) from which the market no longer changes."""
         return self.markets[0].revisions[-1].at  # its markets differ in what they pay, not in when
 
     def payouts(self, *, first: bool = False) -> tuple[str | None, ...]:
@@ -141,7 +141,7 @@ class Life:
         return tuple(_revisions(self))
 
     def at(self, second: int) -> Revision:
-        """Return what is true at a second, of one before its listing the listing."""
+        """Return the state at a second; before the listing, the state at the listing."""
         return self.revisions[max(bisect_right(self._times, second) - 1, 0)]
 
     @cached_property
@@ -182,7 +182,7 @@ class Life:
         return next((each for each in self._stated if each[0] >= second), self._stated[-1])
 
     def volume(self, second: int) -> float:
-        """Return what was traded so far, dollars or contracts, in hundredths; it never falls."""
+        """Return the volume traded so far in hundredths of dollars or contracts; it never falls."""
         first, last = self.event.opens_at, self.revisions[-1].at
         second -= second % QUOTE_S
         done = min(max((second - first) / (last - first), 0.0), 1.0)
@@ -203,7 +203,7 @@ class Life:
         return range(-(-first // DAY_S) * DAY_S, min(end, self.event.over_at - 1) + 1, DAY_S)
 
     def truth(self) -> dict[str, Any]:
-        """Return what is true of it at any time, but for prices."""
+        """Return the facts of the market that hold at any time; prices are not among them."""
         event = self.event
         return {
             "platform": event.platform,
@@ -315,7 +315,7 @@ class Catalog:
         return [each for each in self._listing(second // 3600)[0] if each.listed_at <= second]
 
     def state_key(self, second: int) -> tuple[int, int]:
-        """Return what is the same as long as no market is listed or revised."""
+        """Return a key of the catalogue's state: equal while no market is listed or revised."""
         hour = second // 3600
         return hour, bisect_right(self._listing(hour)[1], second)
 
@@ -395,7 +395,7 @@ class Catalog:
 
 
 def _sizes(seed: int, platform: str, markets: int) -> tuple[int, ...]:
-    """Return how many markets the events of each slot have.
+    """Return the number of markets that the events of each slot have.
 
     Two thirds of the markets that there are, are open: the rest have ended, and the next are not listed yet.
     """

@@ -169,11 +169,11 @@ class Fault:
         return self.is_on(elapsed_s) and self.fits(method, route, query) and self.strikes()
 
     def is_on(self, elapsed_s: float) -> bool:
-        """Return whether it is ordered for this moment."""
+        """Return whether the fault is active at this time (simulated seconds since the start)."""
         return elapsed_s >= (self.from_s or 0) and (self.to_s is None or elapsed_s < self.to_s)
 
     def fits(self, method: str, route: str, query: str = "") -> bool:
-        """Return whether it is ordered for such requests, or for frames of a socket opened so."""
+        """Return whether the fault matches a request, or frames of a socket opened by it."""
         return (
             self.method in (None, method)
             and fnmatch.fnmatchcase(route, self.route)
@@ -182,7 +182,7 @@ class Fault:
         )
 
     def strikes(self) -> bool:
-        """Return whether it hits one that matches; count it."""
+        """Count a matching request or frame, and return whether the fault hits it."""
         self.seen += 1
         if self.seen <= self.after or (self.seen - self.after - 1) % self.every:
             return False

@@ -51,7 +51,7 @@ class Pace:
         self._renewed_at = time.monotonic_ns()
 
     async def keep(self) -> None:
-        """Grant time until cancelled."""
+        """Grant leases of simulated time until cancelled."""
         while True:
             self.renew()
             await asyncio.sleep(to_seconds(self._period_ns))

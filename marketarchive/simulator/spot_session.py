@@ -34,11 +34,11 @@ class SpotSession:
         raise NotImplementedError
 
     def frames(self, symbol: str, step: Step) -> Iterable[tuple[str, Frame]]:
-        """Return what is sent of a step, each with its channel, as if all were subscribed."""
+        """Return the frames of a step, each with its channel, as if all channels were subscribed."""
         raise NotImplementedError
 
     def beats(self, second: int) -> Iterable[Frame]:  # noqa: ARG002
-        """Return what is sent of no market, after `second` up to the next one."""
+        """Return the frames that concern no market, such as heartbeats, from `second` to the next one."""
         return ()
 
     def numbered(self, frame: Frame, number: int) -> Frame:  # noqa: ARG002

@@ -134,7 +134,7 @@ def _alert(market: Mapping[str, Any], key: str, at: int, written: int, *, is_sha
 
 
 def _trade(market: Mapping[str, Any], draw: int, at: int, *, names_market: bool) -> Row:
-    """Return who traded what, and `side`: of an outcome where outcomes are traded, else of the taker."""
+    """Return the trade of an alert, and `side`: the outcome where outcomes are traded, else the taker's."""
     first = draw % 2 == 0
     if market["tokens"] is None:
         side = "YES" if first else "NO"

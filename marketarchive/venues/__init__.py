@@ -41,6 +41,6 @@ def declared(package: str, path: Iterable[str], module: str) -> list[str]:
 
 
 def feed_of(venue: str, feed: str) -> Feed | None:
-    """Return what is declared of a feed; None where an archive holds one that nobody declares any more."""
+    """Return the declaration of a feed; None where an archive holds one that is no longer declared."""
     found = venues().get(venue)
     return None if found is None else found.feeds.get(feed)

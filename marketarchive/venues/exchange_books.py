@@ -277,7 +277,7 @@ class ExchangeBooks:
     def _judge(
         self, message: BookMessage, book: MarketBook, decoded: Decoded, *, verify: bool
     ) -> tuple[Verdict, str]:
-        """Return what proves the book after `message`, and what does not match."""
+        """Return the verdict on the book after `message`, and the detail of what does not match."""
         if self._wire.checksum is not None and message.checksum is not None:
             if not verify:
                 return "unchecked", ""

@@ -50,7 +50,7 @@ class Series(NamedTuple):
 
     @property
     def market(self) -> str:
-        """Return what the venue calls the contract."""
+        """Return the venue's name of the contract."""
         return self.symbol["symbol"]
 
     def is_in(self, requested: Range) -> bool:
@@ -165,7 +165,7 @@ def following(direction: Direction, requested: Range, times: Collection[int]) ->
 
 
 def uncovered(requested: Range, times: Collection[int], step: int, *, is_open: bool) -> list[Range]:
-    """Return where a range has no row for two steps and more.
+    """Return the parts of a range without a row for two steps or more.
 
     times: of rows, ms; step: ms between two of them; is_open: whether they may end before the range does.
     """

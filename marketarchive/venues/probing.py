@@ -66,7 +66,7 @@ Message: TypeAlias = tuple[int, int, bytes]
 
 
 def kinds_by(*keys: str) -> Callable[[bytes], list[str]]:
-    """Return what names the kinds of a payload: these keys of its object, or of each in its list."""
+    """Return a function that lists the kinds of a payload: `keys` of its object, or of each in its list."""
 
     def kinds(payload: bytes) -> list[str]:
         try:
@@ -209,7 +209,7 @@ class Findings:
     exchanges: dict[str, Exchange] = field(default_factory=dict)  # by check, judged
 
     def parse(self, exchange: Exchange) -> Parsed:
-        """Return what an answer says. Raises ParseError."""
+        """Parse an answer. Raises ParseError."""
         return self.read(
             Received.answer(
                 self.venue,
@@ -223,7 +223,7 @@ class Findings:
         )
 
     def passed(self, *checks: str) -> list[Parsed]:
-        """Return what the answers to those of `checks` say that passed."""
+        """Return the parsed answers of those of `checks` that passed."""
         names = {each.name for each in self.results if each.passed}
         return [self.parse(self.exchanges[name]) for name in checks if name in names]
 
@@ -267,7 +267,7 @@ class Findings:
 
     @property
     def missing(self) -> list[str]:
-        """Return what the probe needs to pass and did not find."""
+        """Return the required findings that the probe did not make."""
         return [need.what for need in self.probe.needs if need.find(self) is None]
 
     @property
@@ -286,7 +286,7 @@ class Findings:
 
 
 def unexpected(text: str) -> ParseError:
-    """Return the error of an answer that is not what was promised."""
+    """Return the error for an answer without the promised form."""
     return ParseError("Probe", text)
 
 

@@ -60,7 +60,7 @@ WIDEST = Decimals()
 
 
 def no_keys(texts: Sequence[Any]) -> tuple[str, ...]:  # noqa: ARG001  (a venue's interface)
-    """Return nothing: no archive of schema 1 has connections of this feed."""
+    """Return no keys: no archive of schema 1 has connections of this feed."""
     return ()
 
 
@@ -100,7 +100,7 @@ class MarketFacts:
 
 
 def no_facts(name: str) -> MarketFacts:  # noqa: ARG001  (a venue's interface)
-    """Return nothing: names of markets say nothing."""
+    """Return no facts: the venue's names of markets imply none."""
     return MarketFacts()
 
 
@@ -110,7 +110,7 @@ def no_next_page(query: Query, parsed: Parsed) -> Query | None:  # noqa: ARG001 
 
 
 def no_headers(query: Query, now_ns: int) -> Mapping[str, str]:  # noqa: ARG001  (a venue's interface)
-    """Return nothing: the venue asks for no header of its own."""
+    """Return no headers: the venue requires none of its own."""
     return {}
 
 

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class MasterReader:
-    """A master that is opened, and brought up to date, at the first question; one question at a time."""
+    """A market master that is opened, and migrated, at the first `read`; one read at a time."""
 
     def __init__(self, url: str) -> None:
         self._url = url

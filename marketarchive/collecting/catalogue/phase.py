@@ -387,7 +387,7 @@ class PhaseSpider(SweepSpider):
         return bool(listed - (await self._of_master(find) or set()))
 
     async def _of_master(self, find: Callable[[Connection], T]) -> T | None:
-        """Return what the master says; None where there is none, or none that answers."""
+        """Return the result of `find` on the master; None where no master exists or it does not answer."""
         if self.master is None:
             return None
         try:

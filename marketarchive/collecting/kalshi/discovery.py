@@ -99,7 +99,10 @@ class KalshiSpider(SweepSpider):
         return found
 
     async def sweep_markets(self, questions: Sequence[Callable[..., Query]], take: Take) -> None:
-        """Read each list to its end, of every chosen series or of all together."""
+        """Read the lists of `questions` to their end, per chosen series or once for all.
+
+        `take` yields their items.
+        """
         sweeps = [
             self.sweep(question(series=series), self.catalogue_feed, take)
             for question in questions
@@ -108,7 +111,7 @@ class KalshiSpider(SweepSpider):
         await asyncio.gather(*sweeps)
 
     def taking(self, found: dict[str, Market]) -> Take:
-        """Return what yields the items of a page and notes its markets, those of this shard, in `found`."""
+        """Return a callback that yields a page's items and adds its markets of this shard to `found`."""
 
         def take(answer: Answer) -> Iterable[Any]:
             for item in items_of(answer):

@@ -239,6 +239,6 @@ class _Rows(SecondBooks[KalshiQuote]):
 
 
 def signer_of(settings: BaseSettings) -> Signer:
-    """Return who signs, by what the user has set. Raises ConfigurationError."""
+    """Return the signer with the user's API key. Raises ConfigurationError."""
     environment_of(settings)
     return load_signer(user_setting(settings, KEY_ID), user_setting(settings, KEY_PATH))

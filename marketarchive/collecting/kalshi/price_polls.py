@@ -141,7 +141,7 @@ class PricePollSpider(TrackingSpider):
                 self.forget_old()
 
     def _discovery(self, now: int) -> Iterator[Query]:
-        """Yield what is worth a request: results for the master, then of some series what is missing."""
+        """Yield the requests of a discovery: results for the master, then markets missing of some series."""
         left = REQUESTS_PER_DISCOVERY
         while self._final and left:
             left -= 1

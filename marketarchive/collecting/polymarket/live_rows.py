@@ -178,7 +178,7 @@ class LiveRows:
     # ---- rows ------------------------------------------------------------------------------------------
 
     def _due_rows(self, up_to: int | None) -> Iterator[Quote]:
-        """Yield those of ticks up to `up_to`, or of all."""
+        """Yield the due rows of ticks up to `up_to` (axis ns), or of all ticks."""
         while self._waiting and (up_to is None or self._waiting[0].at <= up_to):
             tick = self._waiting.popleft()
             for market in tick.markets:

@@ -109,7 +109,7 @@ class PolymarketStreamSpider(StreamSpider, PolymarketTrackedMarkets):
                 self._stop_watching(market)
 
     def _due_from(self, market: Market) -> int | None:
-        """Return since when a round is due, of the axis: it may be subscribed late, after a standstill.
+        """Return the time (axis ns) from which a round is due: it may be subscribed late, after a standstill.
 
         None where that is not known, where another gap says so, and before the run counts.
         """

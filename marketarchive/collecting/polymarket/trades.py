@@ -42,7 +42,7 @@ class TradeWalk:
 
     @property
     def from_ns(self) -> int:
-        """Return since when trades are missing if the walk does not reach its end."""
+        """Return the time (ns) from which trades are missing if the sweep does not reach its end."""
         if self.until_s is not None:
             return min(self.until_s * SECOND, self.begun_ns)
         starts = [market.start_at.timestamp() for market in self.markets if market.start_at]

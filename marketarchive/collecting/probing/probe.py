@@ -30,7 +30,7 @@ WAIT_S = 15
 
 
 def probes() -> dict[str, Probe]:
-    """Return the probe of each venue that has one."""
+    """Return the declared probes by venue."""
     return {name: venue.probe for name, venue in venues().items() if venue.probe is not None}
 
 

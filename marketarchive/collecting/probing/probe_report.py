@@ -66,7 +66,7 @@ def report(spider: ProbeSpider, exit_code: int) -> dict[str, Any]:
 
 
 def _answers(probe: Probe, results: Sequence[Result]) -> dict[str, Any]:
-    """Return what is known and seen of each topic."""
+    """Return the documented facts and the results by topic."""
     topics = dict.fromkeys((*probe.how, *(check.topic for check in probe.checks)))
     return {
         topic: {
@@ -162,7 +162,7 @@ def _socket(socket: Socket, captures: Iterable[Capture]) -> dict[str, Any]:
 
 
 def _is_http(check: Result) -> bool:
-    """Return whether it was a request; other checks share one connection."""
+    """Return whether a check is an HTTP request; other checks share one connection."""
     return check.exchange.query.endpoint.url.startswith("http")
 
 

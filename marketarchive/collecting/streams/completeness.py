@@ -101,7 +101,7 @@ class Completeness:
         return self._axis.at(mono)
 
     def effects(self) -> list[Effect]:
-        """Return what has to be done since the last call, in order."""
+        """Return the effects that are due since the last call, in order."""
         effects, self._effects = self._effects, []
         return effects
 

@@ -46,7 +46,7 @@ class TrackedConnection:
             times.append(now)
 
     def answered(self, key: str) -> int:
-        """Return when the snapshot was requested that has arrived; 0 where none was."""
+        """Return the time of request of the snapshot that arrived (axis ns); 0 where none did."""
         times = self.requested.get(key)
         return times.pop(0) if times else 0
 

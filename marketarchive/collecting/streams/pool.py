@@ -178,7 +178,7 @@ class ConnectionPool:
         self._carry_out()
 
     def received(self, connection: StreamConnection, batch: Sequence[Message]) -> None:
-        """Look at messages that are archived already."""
+        """Apply messages that are archived already."""
         if self._is_stopped:
             return
         budget = self._host.budget

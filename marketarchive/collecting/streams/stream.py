@@ -68,14 +68,14 @@ class StreamSpider(ArchiveSpider):
         raise NotImplementedError
 
     def applied(self, at: int, seq: int, updates: Sequence[Update]) -> None:
-        """Use what a message said, received at `at` (ns, wall); it is archived and applied."""
+        """Use the updates of a message received at `at` (wall ns), after it was archived and applied."""
 
     def named_in_lines(self, keys: Sequence[str]) -> Sequence[str]:
         """Return those of `keys` that connection lines name: the ones that a sent text subscribes."""
         return keys
 
     def scopes(self, keys: Iterable[str], connection: str | None) -> list[Scope]:
-        """Return what a gap of `keys` is about."""
+        """Return the scopes of a gap of `keys`."""
         kind = self.channel.key_kind
         return [Scope(self.venue, self.feed, tuple(keys), connection, kind=kind)]
 
@@ -98,7 +98,7 @@ class StreamSpider(ArchiveSpider):
                 stats.inc_value(f"books/{verdict}", count)
 
     def refusal_detail(self, refusal: HandshakeFailure) -> str:
-        """Return what a gap says of a handshake that was refused."""
+        """Return the gap's detail for a refused handshake."""
         return refusal.detail
 
     def skipped(self, batch: Sequence[Message]) -> None:

@@ -135,7 +135,7 @@ class Track:
         return self._numbers
 
     def shares(self, numbers: Mark) -> bool:
-        """Return whether it is of that sequence, as far as is known."""
+        """Return whether the track's key belongs to the sequence `numbers`, as far as is known."""
         return self._numbers is None or self._numbers is numbers
 
     @property
@@ -231,7 +231,7 @@ class Track:
         self.state, self.outage, self.is_changed = TrackState.CLOSED, self.outage or outage, True
 
     def _freeze(self) -> None:
-        """Keep what shared watermarks gave to it; they move on without it."""
+        """Freeze the proof that shared watermarks gave to the track; they move on without it."""
         self._strong, self._weak = self.strong, self.weak
 
     def _begin(self, base: int, now: int) -> None:

@@ -53,10 +53,10 @@ class RunRecord:
 
 
 def weigh(code_of: Mapping[str, int], optional: Iterable[str] = ()) -> dict[str, int]:
-    """Return what each feed's last exit code counts for the whole.
+    """Return the exit code by which each feed counts in the collection's, by its last run's.
 
-    4 says that nobody lets us in anywhere. A feed that alone was refused collected nothing though due; those
-    that are optional may be refused as they may be left out.
+    4 means that all venues refused us. One feed alone that was refused counts as one that collected nothing;
+    an optional feed may be refused, as it may be left out.
     """
     if all(code == BLOCKED for code in code_of.values()):
         return dict(code_of)
@@ -293,9 +293,9 @@ class Collection:
         return ran
 
     def _note_end(self, feed: PlannedFeed, run: Run | None, started: int) -> None:
-        """Note since when nothing is received of a feed.
+        """Record the time since which a feed receives nothing.
 
-        It holds over runs that ended before they listened.
+        Runs that ended before they received anything do not change it.
         """
         was_down = run is None or run.down_since is not None
         ended = run.ended_at if run is not None and run.ended_at is not None else started

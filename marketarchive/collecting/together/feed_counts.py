@@ -48,7 +48,7 @@ class FeedLines:
         return made
 
     def legend(self) -> list[str]:
-        """Return nothing: the columns say what they are."""
+        """Return no legend: the columns explain themselves."""
         return []
 
     def lines(self) -> list[str]:
@@ -68,7 +68,7 @@ class FeedCounts(Listener):
         self._ended: set[str] = set()  # ids of gaps that have ended in part at least: they count once
 
     def take(self, item: Any) -> None:
-        """Count any item that passes."""
+        """Count an item that a spider yielded."""
         counts = self.counts.setdefault((item.venue, item.feed), FeedFigures())
         if isinstance(item, Frames):
             counts.messages += len(item.frames)
@@ -102,5 +102,5 @@ class FeedCounts(Listener):
         )
 
     def seconds(self, now: int) -> Mapping[str, Share]:  # noqa: ARG002  (a listener's interface)
-        """Return by feed what was observed of the seconds that were due."""
+        """Return the share of due seconds that was observed, by feed."""
         return self._due.by_feed()

@@ -68,7 +68,7 @@ class Seconds:
 
     @property
     def share(self) -> Share:
-        """Return what was observed of the seconds from the first row to the newest."""
+        """Return the share observed of the seconds from the first row to the newest."""
         return Share(self.observed, max((self.rows_to_ns - self.first_ns) // SECOND, self.observed))
 
 
@@ -87,7 +87,7 @@ class DueRows:
             seconds.rows_to_ns = max(seconds.rows_to_ns, row.tick + SECOND)
 
     def by_feed(self) -> dict[str, Share]:
-        """Return what was observed of the seconds of each feed."""
+        """Return the share observed of each feed's seconds."""
         found: dict[str, Share] = {}
         for (feed, _, _), seconds in self.seconds.items():
             found[feed] = found.get(feed, Share()) + seconds.share
@@ -126,11 +126,11 @@ class Listener:
         raise NotImplementedError
 
     def look(self, now: int) -> ViewPart:
-        """Return what is shown at `now` (wall ns)."""
+        """Return the content of the display at `now` (wall ns)."""
         raise NotImplementedError
 
     def other_gaps(self) -> int:
-        """Return how many gaps `look` does not show."""
+        """Return the number of gaps that `look` does not show."""
         return 0
 
     def seconds(self, now: int) -> Mapping[str, Share]:  # noqa: ARG002  (a hook)

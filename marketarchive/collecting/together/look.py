@@ -21,7 +21,7 @@ class ViewPart(Protocol):
         """Return the table for a terminal of `width` columns."""
 
     def legend(self) -> Sequence[str]:
-        """Return what its signs mean."""
+        """Return the legend of the display's signs."""
 
     def lines(self) -> Sequence[str]:
         """Return the content as lines for a log, which joins them by semicolons."""

@@ -49,7 +49,7 @@ class CycleLines:
         return (cycle.state, *counts, age_text(to_seconds(self.at - cycle.started)))
 
     def legend(self) -> list[str]:
-        """Return nothing: the columns say what they are."""
+        """Return no legend: the columns explain themselves."""
         return []
 
     def lines(self) -> list[str]:

@@ -85,7 +85,7 @@ def state(folder: Path) -> str:
 
 
 def record_status(folder: Path, series: str, now: int) -> RecordStatus:
-    """Return what the files of a series say at `now`, wall ns."""
+    """Return the state of a series' record at `now` (wall ns), by its files."""
     today = f"{utc(now):%Y-%m-%d}"
     ticks, newest = 0, b""
     seen: dict[str, str] = {}  # ticker -> close_time

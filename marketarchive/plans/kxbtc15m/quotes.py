@@ -34,7 +34,7 @@ class YesQuote:
 
     @property
     def is_fresh(self) -> bool:
-        """Return whether it counts as observed."""
+        """Return whether the quote is fresh enough to count as observed."""
         return self.age_s <= AGE_MAX_S
 
 

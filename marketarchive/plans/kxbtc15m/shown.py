@@ -21,7 +21,7 @@ LEAST_FIRST = ("strike", "ask", "yes bid", "left")
 
 @dataclass(frozen=True)
 class ShownMarket:
-    """An open market at a moment."""
+    """Row of the display: an open market at a moment."""
 
     series: str
     ticker: str
@@ -83,7 +83,7 @@ class Shown:
         return made
 
     def legend(self) -> list[str]:
-        """Return what the columns count."""
+        """Return the legend of the columns' counts."""
         return ["ticks and observed: of the series since the start"]
 
     def lines(self) -> list[str]:

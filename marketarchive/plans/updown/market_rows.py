@@ -72,7 +72,7 @@ class MarketRows:
         return shown
 
     def legend(self) -> list[str]:
-        """Return what `observed` is of."""
+        """Return the legend of the column `observed`."""
         legend = ["observed: of the round's seconds so far"]
         if joined := sorted({row.since for row in self.rows if row.since}):
             legend.append(f"* since joined at {joined[0]}")

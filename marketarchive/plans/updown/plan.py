@@ -18,7 +18,7 @@ OUTCOMES_SINCE = "2h"
 
 
 def feeds(arguments: Arguments) -> list[PlannedFeed]:
-    """Return what is collected of the chosen assets and durations."""
+    """Return the feeds for the chosen assets and durations."""
     assets = _assets(arguments)
     rounds = assets | _durations(arguments)
     return [
@@ -55,7 +55,7 @@ def _durations(arguments: Arguments) -> dict[str, str]:
 
 
 def listener(arguments: Arguments, now: int) -> Board:
-    """Return what shows each asset and duration."""
+    """Return the listener that shows a row per asset and duration."""
     return Board(arguments.assets or (), arguments.durations or (), now, outcomes_command(arguments))
 
 

@@ -136,7 +136,7 @@ def verified(connection: duckdb.DuckDBPyConnection, scope: ReportScope) -> Share
 
 
 def _kind(venue: str, feed: str, market: str) -> str | None:
-    """Return what a feed's markets are called; None: not shown."""
+    """Return the name of a feed's markets in the report; None: they are not shown."""
     declared = feed_of(venue, feed)
     if declared is None or not declared.titles:
         return f"{venue} {feed}"

@@ -56,11 +56,11 @@ class Job:
 
     @property
     def bytes(self) -> int:
-        """Return how many bytes of its segments are read."""
+        """Return the number of bytes of segments that the job reads."""
         return self.partitions[0].bytes
 
     def failed(self, why: str) -> Done:
-        """Return what it did when it could do nothing."""
+        """Return the result of a job that failed as a whole."""
         return Done(failed={str(partition.path): why for partition in self.partitions})
 
 

@@ -30,7 +30,7 @@ WORTH_BYTES = 4 * 2**20
 
 
 def cores() -> int:
-    """Return how many processors this process may use."""
+    """Return the number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -122,7 +122,7 @@ class _Worker:
         self._master_url = master_url
 
     def do(self, job: Job, advance: Advance) -> Done:
-        """Return what the job did. Raises _WorkerError, OSError."""
+        """Do a job in the worker and return its result. Raises _WorkerError, OSError."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:

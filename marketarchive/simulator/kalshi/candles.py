@@ -111,7 +111,7 @@ class CandleSource:
 
 
 def span(start: int, end: int, minutes: int) -> float:
-    """Return how many candles a range could have."""
+    """Return the number of candles that a range could have."""
     return (end - start) / (minutes * 60)
 
 

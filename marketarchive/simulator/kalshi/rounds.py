@@ -80,7 +80,7 @@ def is_paused(second: int) -> bool:
 
 
 def paused_since(second: int) -> int:
-    """Return when the pause began that a second lies in."""
+    """Return the beginning of the pause that contains a second; None outside of pauses."""
     at = utc(second * SECOND).astimezone(EASTERN)
     begun = at.replace(hour=3, minute=0, second=0, microsecond=0)
     return second - int((at - begun) / timedelta(seconds=1))

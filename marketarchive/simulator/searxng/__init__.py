@@ -99,7 +99,7 @@ class Searxng(SimRestVenue):
                 yield Story(url, other, published, listed + 1800, engines)
 
     def limit(self, request: SimRequest) -> Bucket:
-        """Return more than a reader needs: a server of one's own has no limiter unless one switches it on."""
+        """Return a limit that no client reaches: a private server has no limiter unless it is switched on."""
         del request
         return Bucket("searxng", 10.0, 200.0, 1, _TOO_MANY)
 

@@ -85,7 +85,7 @@ def record(symbol: str, settled: Settled) -> dict[str, Any]:
 
 
 def not_found(request: SimRequest) -> Reply:
-    """Return what the server says of a route that it does not have."""
+    """Return the server's answer to an unknown route."""
     text = f"Route {request.method}:{request.path} not found"
     return json_reply({"message": text, "error": "Not Found", "statusCode": 404}, 404)
 

@@ -67,7 +67,7 @@ def _judge_file(answered: Answered) -> Failure | None:
 
 
 def refusal(payload: bytes) -> SentRefusal | None:
-    """Return what the body of an error says, None where it is not the venue's own."""
+    """Decode the body of an error, None where it is not the venue's own."""
     try:
         return msgspec.json.decode(payload, type=SentRefusal)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -58,5 +58,5 @@ FILE_OF = {
 
 
 def checksum_of(file: Endpoint) -> Endpoint:
-    """Return where the SHA-256 of a file is."""
+    """Return the endpoint of a file's published SHA-256."""
     return Endpoint(f"{file.name}_checksum", file.url + CHECKSUM, FILES)

@@ -100,7 +100,7 @@ def next_page(query: Query, parsed: Parsed) -> Query | None:
 
 
 def live(contracts: Collection[Series]) -> Sequence[Query]:
-    """Return what tells of prices, expected funding and open interest now, a contract a request."""
+    """Return requests for present prices, expected funding and open interest, one for each contract."""
     return [
         Query(endpoint, {"symbol": each.market})
         for each in contracts

@@ -138,7 +138,7 @@ def unsubscribe(markets: Sequence[str]) -> list[str]:
 
 
 def order_book(market: str) -> Query:
-    """Return the request of a market's whole book, orders of one price together."""
+    """Return the request for a market's snapshot, orders of one price aggregated."""
     return Query(ORDER_BOOK, {"group": 1}, {"market": market})
 
 

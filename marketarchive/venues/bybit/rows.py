@@ -269,7 +269,7 @@ def _borrow_rates(received: Received) -> Parsed:
 
 
 def _at(time_ms: int | None, received: Received) -> int:
-    """Return when an answer was made by the venue's clock, or received where it does not say it."""
+    """Return the venue's time of an answer (ns), its receipt where it states none."""
     return received.received_at if time_ms is None else from_ms(time_ms)
 
 

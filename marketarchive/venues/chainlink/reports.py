@@ -252,7 +252,7 @@ CHECKPOINT = b"Security Checkpoint"
 def parse_document(html: bytes) -> Document:
     """Parse a page's HTML; never raises.
 
-    A page that says nothing of itself may still show prices.
+    A page without a readable document may still show prices.
     """
     is_checkpoint = CHECKPOINT in html
     match = _NEXT_DATA.search(html)

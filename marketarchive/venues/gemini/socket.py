@@ -137,7 +137,7 @@ def _quote(sent: _Ticker) -> QuoteMessage:
 
 
 def subscribe(markets: Sequence[str]) -> list[str]:
-    """Return a text for each market: one unknown name has the venue refuse all of a text."""
+    """Return the texts to send, one for each market: the venue refuses a text with any unknown name."""
     return [_text("subscribe", market, (_DEPTH, _TRADE, _TICKER)) for market in markets]
 
 

@@ -163,7 +163,7 @@ def parse(received: Received) -> Parsed:
 
 
 class GmxRows(PerpRows):
-    """Makes rows of all answers; those of candles only where the tickers of the run show their unit."""
+    """Maker of rows from all answers; from candles only where the tickers of the run show their unit."""
 
     def __init__(self) -> None:
         super().__init__(parse)
@@ -205,7 +205,7 @@ def prices(received: Received) -> dict[str, Decimal]:
 
 
 def dollars(price: Decimal, decimals: int) -> Decimal:
-    """Return what a token costs, of a price of 10**(30 - decimals)."""
+    """Return a token's price in dollars, from fixed point of 10**(30 - decimals)."""
     return times(price, Decimal(1).scaleb(decimals - 30))
 
 

@@ -99,7 +99,7 @@ class KalshiSession(ExchangeSession):
         return updates
 
     def _ordered(self, updates: Sequence[Update], latest: int) -> list[Update]:
-        """Return what good frames of other subscriptions say of the life cycle, once a second."""
+        """Add a proof of the lifecycle channel, once a second, from good frames of other subscriptions."""
         for update in updates:
             is_good = update.integrity == "ok" and update.key != LIFECYCLE
             if is_good and self._ordered_at + SECOND <= update.at <= latest:
@@ -130,7 +130,7 @@ class KalshiSession(ExchangeSession):
             yield from super()._updates(one, received_at, seq)
 
     def _refused(self, refusal: RefusedError) -> list[Update]:
-        """Return what a refusal means: an index or the life cycle ends, all else may be subscribed later."""
+        """Return the updates of a refusal: an index or the lifecycle channel ends, others may return."""
         damage = Update("", "damage", refusal.at, value=refusal)
         if refusal.code in TERMINAL:
             return [Update("", "renew", refusal.at), damage]

@@ -77,7 +77,7 @@ def signed_channel(signer: Signer, environment: str) -> SignedChannel:
 
 
 def load_signer(key_id: str, key_path: str) -> Signer:
-    """Return what signs with the key in a file. Raises ConfigurationError, which names no key and no id."""
+    """Return a signer with the key in a file. Raises ConfigurationError, which names no key and no id."""
     if not key_id or not key_path:
         missing = [name for name, value in ((KEY_ID, key_id), (KEY_PATH, key_path)) if not value]
         verb = "is" if len(missing) == 1 else "are"

@@ -225,7 +225,7 @@ def plain(value: Decimal) -> str:
 
 
 def error_text(payload: bytes) -> str:
-    """Return what an error body says, in one line; "" where it says nothing that is known.
+    """Return the message of an error body in one line; "" where its form is not known.
 
     Seen on the wire: {"error": {"code", "message", "details"?}}, {"code", "message", "details"},
     {"msg": ...}, {"error": "too many requests"} (June to August 2026).

@@ -52,7 +52,7 @@ def judge(answered: Answered) -> Failure | None:
 
 
 def envelope_of(payload: bytes) -> OkxEnvelope | None:
-    """Return what an answer says of itself, None where it is not the venue's own."""
+    """Decode code and message of an answer, None where it is not the venue's own."""
     try:
         return msgspec.json.decode(payload, type=OkxEnvelope)
     except (msgspec.DecodeError, UnicodeDecodeError):

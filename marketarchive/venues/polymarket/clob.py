@@ -114,7 +114,7 @@ def decode_book(payload: Any) -> ClobBook:
 
 
 def book_of(sent: SentBook) -> ClobBook:
-    """Return what was sent as a `ClobBook`, prices and sizes unchecked. Raises ParseError."""
+    """Convert a decoded body to a `ClobBook`, prices and sizes unchecked. Raises ParseError."""
     if not (sent.timestamp.isascii() and sent.timestamp.isdigit() and len(sent.timestamp) <= 18):
         raise ParseError("Book", f"timestamp={sent.timestamp!r} is not milliseconds", ("timestamp",))
     return ClobBook(

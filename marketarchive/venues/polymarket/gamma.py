@@ -135,7 +135,7 @@ def _cursor(document: Any) -> str | None:
 
 
 def _row_id(row: Any) -> str:
-    """Return what distinguishes this row on its page, as far as it can be read."""
+    """Return the identity of a row on its page, as far as it can be decoded."""
     if isinstance(row, dict):
         for field in ("id", "conditionId", "slug"):
             if row.get(field):
@@ -336,7 +336,7 @@ def _state(row: Mapping[str, Any], *, is_decided: bool) -> ResolutionState | Non
 
 
 def _determined_at(row: Mapping[str, Any]) -> datetime | None:
-    """Return when the oracle had settled on the outcome; None of old rows' free text."""
+    """Return the time (ns) at which the oracle settled the outcome; None for the free text of old rows."""
     try:
         return wire.time(row, "umaEndDate")
     except ParseError:

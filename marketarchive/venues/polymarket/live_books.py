@@ -191,7 +191,7 @@ class ProvenBook:
 
     @property
     def is_crossed(self) -> bool:
-        """Return whether it is crossed, which happens only after a missed delta.
+        """Return whether the book is crossed, which happens only after a missed delta.
 
         `parse_book` refuses such a payload.
         """

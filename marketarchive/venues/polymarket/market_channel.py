@@ -163,7 +163,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableEvent:
-    """An event without the shape that its type promises; its neighbours in the frame are not concerned."""
+    """An event without the shape of its type; the other events of the frame are still applied."""
 
     error: ParseError
 

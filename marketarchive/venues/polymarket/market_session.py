@@ -77,7 +77,7 @@ class MarketSession:
         return updates
 
     def _of_none(self, received_at: int, event: Event) -> list[Update]:
-        """Return what an event says that is not about one token."""
+        """Return the updates of an event that is not about one token."""
         if isinstance(event, UnreadableEvent):
             return [Update("", "damage", received_at, value=event.error)]
         if isinstance(event, MarketResolved):  # sent to every connection, whatever it subscribed to

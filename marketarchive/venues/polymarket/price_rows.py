@@ -44,7 +44,7 @@ def _row(point: ReferencePoint) -> ReferencePricesRow:
 
 
 def _instrument(point: ReferencePoint) -> str | None:
-    """Return what the price is of, as every source of it is called: `chainlink:btc-usd-twap-60s`."""
+    """Return the instrument of a price, the same for all its sources: `chainlink:btc-usd-twap-60s`."""
     if point.topic == "crypto_prices":
         return f"binance:{point.symbol.lower()}"
     spot = f"chainlink:{point.asset.lower()}-usd"

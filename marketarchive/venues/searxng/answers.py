@@ -43,7 +43,7 @@ class PageResult(msgspec.Struct, frozen=True):
 
 
 def judge(answered: Answered) -> Failure | None:
-    """Return what is wrong with an answer: without any result, because no engine answered, it is none."""
+    """Return the failure of an answer; one without results because no engine answered is a failure too."""
     if answered.status == 403:
         return Failure("blocked", "venue", REMEDY, retryable=False)
     failure = judge_status(answered)

@@ -64,7 +64,7 @@ class _Kept(msgspec.Struct):
 
 
 def segments(root: Path) -> list[Entry]:
-    """Return the segments that the proxy of any asset is made from, without labelled ones."""
+    """Return the segments that the proxy of any asset is made from, without files labelled unusable."""
     reader = ArchiveReader(root)
     venues = frozenset[str]().union(*CONSTITUENTS.values())
     return [entry for venue in sorted(venues) for entry in reader.segments(venue, SPOT)]

@@ -55,13 +55,16 @@ class MarketHistory:
     first_end: int | None = None
 
     def stated(self, name: str, cut: int) -> str | None:
-        """Return what was stated last of a field of TEXTS before a cut."""
+        """Return the value of a field of TEXTS that was stated last before `cut`."""
         before = [value for at, value in self.revisions.get(name, ()) if at < cut]
         return before[-1] if before else None
 
 
 def observed(master: Connection, identities: Iterable[Identity]) -> Mapping[Identity, MarketHistory]:
-    """Return what was received of some hundred markets; of snapshots of one time the last by its capture."""
+    """Return the histories of some hundred markets.
+
+    Of price snapshots of one time the last by its capture.
+    """
     found = {identity: MarketHistory() for identity in identities}
     for platform, market_ids in by_platform(found):
         _read_prices(master, platform, market_ids, found)

@@ -100,7 +100,7 @@ def plain(value: Any) -> Any:
 
 
 def microseconds(at: pd.Timestamp | None) -> int | None:
-    """Return a time in microseconds UTC."""
+    """Return a time as microseconds since the epoch; None stays None."""
     return None if at is None else from_datetime(at) // MICROSECOND
 
 

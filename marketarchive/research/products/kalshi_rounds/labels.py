@@ -41,7 +41,10 @@ Flag = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Means of a round's index in an archive. Each function returns None where it has none."""
+    """Access to the means of a round's index in an archive.
+
+    Each function returns None where there is none.
+    """
 
     index: Callable[[str, int], IndexMinute | None]  # (index, close)
     proxy: Callable[[str, int], ProxyMinute | None]  # (asset, close)

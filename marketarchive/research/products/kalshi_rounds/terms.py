@@ -60,13 +60,13 @@ def segments(root: Path) -> list[Entry]:
 
 
 def stated(root: Path, entries: Iterable[Entry], progress: Progress) -> list[Stated]:
-    """Return what all `entries` say. Raises ArchiveError, CorruptError, OSError."""
+    """Return the terms of rounds in all segments of `entries`. Raises ArchiveError, CorruptError, OSError."""
     folder = root / "research" / ".kalshi_terms" / f"v{VERSION}"
     return list(kept_facts(root, folder, entries, Stated, _read, progress))
 
 
 def rounds(found: Iterable[Stated]) -> tuple[list[KalshiRound], int]:
-    """Return every round by start, and how many there are whose window is not that of a round."""
+    """Return (rounds by start, number of markets whose window is not that of a round)."""
     by_ticker: dict[str, list[Stated]] = {}
     for each in found:
         by_ticker.setdefault(each.terms.ticker, []).append(each)

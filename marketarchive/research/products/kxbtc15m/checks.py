@@ -128,7 +128,7 @@ def _note(found: Mapping[str, _Market], line: bytes, where: str) -> None:
 
 
 def _kinds(market: _Market, gaps: _Gaps, begun: set[str]) -> list[Kind]:
-    """Return what is known of each second. begun: runs that had any data by then, of which it notes more."""
+    """Return the state of each second. begun: runs that had any data by then; more are added to it."""
     recorded = gaps.of(market.label)
     found: list[Kind] = []
     before = next((tick for second, tick in sorted(market.ticks.items()) if second < 0), None)

@@ -45,7 +45,7 @@ def pair_seconds(
     assets: Collection[str] | None = None,
     master_url: str | None = None,
 ) -> Iterator[pa.Table]:
-    """Yield rows for each second of each pair, as a live reader knew it: tables of some pairs, at least one.
+    """Yield the rows of each pair, one a second on the received clock: tables of some pairs, at least one.
 
     Raises ArchiveError, ConfigurationError, DiskError.
     """

@@ -96,9 +96,9 @@ def _pairs(found: Sequence[Pair]) -> pa.Table:
 
 
 def _sides(found: Sequence[Pair], tokens: Mapping[str, Mapping[str, str]]) -> pa.Table:
-    """Return what the side goes by, in each round of each pair, that wins when the price rises.
+    """Return the name of the side that wins when the price rises, for each round of each pair.
 
-    Its token; of a venue without tokens the market.
+    The name is its token; at a venue without tokens the market.
     """
     listed = [
         (number, each.platform, tokens.get(each.market_id, {}).get(SIDES[each.platform], each.market_id))

@@ -33,7 +33,7 @@ COLUMNS = (
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two rounds of the same asset and window."""
+    """Two rounds of the same asset and window at two venues, with their labels."""
 
     first: Label
     second: Label

@@ -40,7 +40,7 @@ GROUP BY ALL"""
 
 
 def due(first_s: int, last_s: int, period_s: int) -> int:
-    """Return how many ends of a period lie in first <= time <= last, Unix seconds."""
+    """Return the number of period ends in first <= time <= last, Unix seconds."""
     return max(0, last_s // period_s - -(-first_s // period_s) + 1)
 
 
@@ -72,7 +72,7 @@ def records_by_day(
     period_s: int,
     contracts: Mapping[tuple[str, str], tuple[int, int]],
 ) -> list[dict[str, Any]]:
-    """Return how many rows each venue has, and how many are expected, of the periods that end in each day.
+    """Return the numbers of rows present and expected, by venue, of the periods that end in each day.
 
     contracts: venue and symbol -> when its first and its last row are due, Unix seconds. A row stands at the
     end of its period: that of midnight belongs to the day that ends there.

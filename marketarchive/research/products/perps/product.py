@@ -52,7 +52,7 @@ def prepare(root: Path, since: int, until: int, master_url: str | None, progress
 
 
 def part(found: Found) -> ReportPart:
-    """Return what a report shows of perpetuals."""
+    """Return the part of a report about perpetuals."""
     root = found.scope.root / FOLDER
     document = read_quality(root)
     if document is None or not document["rows"]:

@@ -59,7 +59,7 @@ def read_quality(folder: Path) -> dict[str, Any] | None:
 
 
 def _key(path: Path, window: Window, failed: Mapping[str, str], now_ns: int) -> str:
-    """Return what a report is named by: the same means the same words."""
+    """Return the fingerprint of a report's inputs: equal inputs give the same text."""
     with path.open("rb") as file:
         rows = hashlib.file_digest(file, "sha256").hexdigest()
     ends_s = min(window.last, now_ns // SECOND) // window.period_s * window.period_s  # rows due until then

@@ -68,7 +68,7 @@ class WhaleJoin:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Return how many alerts were matched, by kind, and were not, by reason."""
+        """Return the counts of matched alerts by kind, and of unmatched ones by reason."""
         kinds: list[str] = [each.kind for each in self.matches]
         return dict(Counter(kinds + [each.reason for each in self.unmatched]))
 

@@ -33,7 +33,7 @@ def numbers(found: tuple[str, ...]) -> frozenset[str]:
 
 
 def misspellings(one: str, other: str) -> int | None:
-    """Return how many words of two keys are misspelt if both are of one market; None: they are not.
+    """Return the number of misspelt words if two keys are of one market; None where they are not.
 
     One may say more than the other. No word or number is replaced by another, which is how siblings differ
     ("65 or above" and "70 or above", "Adams" and "Baker"), but by one that is misspelt by a letter; none that

@@ -245,7 +245,7 @@ def nothing_covered() -> pa.Table:
 
 
 def covered(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> pa.Table:
-    """Return when the books of `rounds` were observed or quiet, by the table `coverage`.
+    """Return the spans in which the books of `rounds` were observed or quiet, by the table `coverage`.
 
     market_no, from_s, to_s: the whole seconds since the epoch, both included, at whose instant any recording
     knew both books. Raises duckdb.Error.

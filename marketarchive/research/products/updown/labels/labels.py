@@ -19,7 +19,10 @@ ESTIMATED = "estimate: "
 
 @dataclass(frozen=True, slots=True)
 class MarketWindow:
-    """A market as its venue described it; what it stated after the close stands apart."""
+    """A market as its venue described it before the close.
+
+    Statements after the close are fields of their own.
+    """
 
     market_id: str  # slug
     condition_id: str

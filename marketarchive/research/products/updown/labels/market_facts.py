@@ -169,7 +169,7 @@ def _newest(reported: list[Fact], name: str) -> Any:
 
 
 def _first(reported: list[Fact], name: str, value: Any) -> int | None:
-    """Return when a value was first stated, ns."""
+    """Return the time (ns) at which a value was first stated."""
     return None if value is None else min(each.first for each in reported if getattr(each, name) == value)
 
 
