@@ -84,7 +84,7 @@ def demo(folder: Path, console: Console, form: Form) -> None:
         ("A page to look at", ["report"]),
     ):
         _step(console, title, command, where)
-    _tell(out, console)
+    _print_results(out, console)
 
 
 def _collect(out: Path, console: Console, form: Form) -> None:
@@ -189,7 +189,7 @@ def _simulator(speed: float, log: IO[str]) -> Iterator[tuple[str, subprocess.Pop
         process.stdout.close() if process.stdout else None
 
 
-def _tell(out: Path, console: Console) -> None:
+def _print_results(out: Path, console: Console) -> None:
     entries = [entry.fields for entry in Ledger(out).entries() if entry.fields]
     segments = [entry for entry in entries if entry["kind"] == "segment"]
     manifests = [

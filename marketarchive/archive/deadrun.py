@@ -111,7 +111,7 @@ class DeadRun:
         for one in torn:
             self._rebuild(one, reason)
         if not document.exists():
-            self._record_losses(reason)
+            self._record_gaps(reason)
         if self._new:
             store.ledger.append(*self._new)
         reason = self._finish(document, reason)
@@ -212,7 +212,7 @@ class DeadRun:
             feed.has_crash_gap = True
             yield self._member(gap + lines.end(count + 2, facts.seq_min, facts.seq_max, reason))
 
-    def _record_losses(self, reason: str) -> None:
+    def _record_gaps(self, reason: str) -> None:
         """Give every feed of the run a crash gap.
 
         It stands in a segment of its own where no torn one could hold it.

@@ -17,7 +17,7 @@ class LookUpSpider(SweepSpider):
         """Add the markets that the venue lists now, and stop tracking those that are closed."""
         raise NotImplementedError
 
-    async def keep_looking_up(self) -> None:
+    async def keep_discovering(self) -> None:
         """Look up for ever; the first look-up is the caller's."""
         while await sleep(self.run.clock, LOOK_UP_S, self.run.stop):
             if self.run.counted_from is not None:  # the first look-up is done
@@ -31,7 +31,7 @@ class TrackingPollingSpider(LookUpSpider, PollingSpider):
         await self.look_up()
 
     async def main(self) -> None:
-        looking_up = self.spawn(self.keep_looking_up())
+        looking_up = self.spawn(self.keep_discovering())
         try:
             await super().main()
         finally:

@@ -148,7 +148,7 @@ class Command(CrawlingCommand):
         self.exitcode = collection.exit_code
         shutdown.finish(self.exitcode)
         with suppress(OSError):  # the terminal is gone
-            self._tell(collection, path)
+            self._print_summary(collection, path)
         Process.close_all()
         with suppress(OSError):
             for text in collection.last_lines():
@@ -165,7 +165,7 @@ class Command(CrawlingCommand):
         self.console.print(Text(f"Log lines below WARNING: {path}", "dim"), soft_wrap=True)
         return path
 
-    def _tell(self, collection: Collection, log: Path | None) -> None:
+    def _print_summary(self, collection: Collection, log: Path | None) -> None:
         summary = summarize(collection, log)
         if self.console.is_terminal:
             print_summary(summary, self.console)
@@ -214,7 +214,7 @@ class Command(CrawlingCommand):
 
 async def _collect(collection: Collection, view: LiveView) -> None:
     looking = asyncio.ensure_future(view.keep())  # runs first, so that log lines pass above its table
-    looking.add_done_callback(_tell_fault)
+    looking.add_done_callback(_log_failure)
     try:
         await collection.collect()
     finally:
@@ -222,7 +222,7 @@ async def _collect(collection: Collection, view: LiveView) -> None:
         await asyncio.wait({looking})
 
 
-def _tell_fault(looking: asyncio.Task[Any]) -> None:
+def _log_failure(looking: asyncio.Task[Any]) -> None:
     if not looking.cancelled() and (error := looking.exception()) is not None:
         logger.error("Nothing is shown any more; collecting goes on", exc_info=error)
 

@@ -137,7 +137,7 @@ class _Replay:
         """Apply what was received by `at` (us); return whether there is a book of it."""
         if not self.since <= at < self.until:
             return False
-        self._rebase(at)
+        self._load_snapshot(at)
         if self.base and self._due is not None and self.changes is not None:
             self._apply(at, self.changes, self._due)
         return bool(self.base)
@@ -173,7 +173,7 @@ class _Replay:
         found: datetime = max(self.base["received_at"], self._last["received_at"])
         return found
 
-    def _rebase(self, at: int) -> None:
+    def _load_snapshot(self, at: int) -> None:
         """Begin anew where a newer snapshot was received."""
         seen = bisect_right(self.received, at, self._seen)
         arrived = self.bases[self._seen : seen]

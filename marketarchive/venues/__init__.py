@@ -1,6 +1,6 @@
 """Venues: endpoints, wire models, parse functions, identity and integrity of messages.
 
-A package here whose module `venue` has a `VENUE` is a venue: nothing else has to be told of it.
+A package here whose module `venue` has a `VENUE` is a venue: it is found by discovery.
 """
 
 from __future__ import annotations

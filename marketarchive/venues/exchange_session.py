@@ -55,7 +55,7 @@ class ExchangeSession:
     # ---- what comes ------------------------------------------------------------------------------------
 
     def apply(self, received_at: int, seq: int, payload: bytes, *, latest: int, verify: bool) -> list[Update]:
-        taken = self.books.take(payload, received_at, verify=verify, latest=latest)
+        taken = self.books.apply(payload, received_at, verify=verify, latest=latest)
         return [update for each in taken for update in self._updates(each, received_at, seq)]
 
     def _updates(self, one: Applied, received_at: int, seq: int) -> Iterator[Update]:

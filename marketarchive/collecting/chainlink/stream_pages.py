@@ -76,7 +76,7 @@ class StreamPageSpider(PageSpider):
             self._put_invalid(item, error)
         if not answer.reports:
             return None
-        page.tell_subscribed(str(item.params.get("feedId", "")), item.received_at)
+        page.note_subscription(str(item.params.get("feedId", "")), item.received_at)
         new = []
         for report, is_new in self._known[target.slug].news(answer):
             self._rows[target.slug].add(

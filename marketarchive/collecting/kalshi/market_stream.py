@@ -101,7 +101,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
         return not self.arguments.markets and self.close_reason is None
 
     def upkeep(self) -> list[asyncio.Task[None]]:
-        tasks = [self.spawn(self.keep_looking_up()), self.spawn(self._keep_following())]
+        tasks = [self.spawn(self.keep_discovering()), self.spawn(self._keep_following())]
         return tasks if self._rows is None else [*tasks, self.spawn(self._rows.keep())]
 
     async def _keep_following(self) -> None:

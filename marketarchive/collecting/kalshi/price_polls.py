@@ -58,7 +58,7 @@ class PricePollSpider(TrackingSpider):
         self._freshness = Freshness()
         self._with_strike: set[str] = set()
         self._unsettled: dict[str, Open] = {}  # closed ones whose result is not final
-        self._final: deque[str] = deque()  # final by now; the master wants to be told
+        self._final: deque[str] = deque()  # final by now, but not yet published to the master
         self._last_tick = self.run.clock.now_ns()
         self._turn = 0  # of series, where there are too many for one discovery
         if self.arguments.interval is None:
@@ -132,7 +132,7 @@ class PricePollSpider(TrackingSpider):
 
     # ---- discovery -------------------------------------------------------------------------------------
 
-    async def keep_looking_up(self) -> None:
+    async def keep_discovering(self) -> None:
         """Discover until the run stops: each second after a quarter hour has begun, else every five."""
         while await sleep_until(self.run.clock, next_discovery(self.run.clock.now_ns()), self.run.stop):
             if self.run.counted_from is not None:  # the first look-up is done

@@ -257,7 +257,7 @@ class OpenPage:
         self._spider.put(Frames(self._spider.venue, self._spider.feed, self.name, ((at, seq, payload),)))
         return at, seq
 
-    def tell_subscribed(self, feed_id: str, at: int) -> None:
+    def note_subscription(self, feed_id: str, at: int) -> None:
         """Record which feed it shows, once an hour.
 
         Responses name feeds only, and a day's must be readable alone.

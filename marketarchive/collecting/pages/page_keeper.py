@@ -60,7 +60,7 @@ RENEW = Failure("stall", "ours", "renewed", retryable=True)
 """Not a failure: the page is replaced while it goes on."""
 
 
-class Looking(Host, Protocol):
+class PageSource(Host, Protocol):
     """Interface of the spider that a keeper needs."""
 
     @property
@@ -86,7 +86,7 @@ class Looking(Host, Protocol):
 
 
 class PageKeeper:
-    def __init__(self, spider: Looking, target: Target) -> None:
+    def __init__(self, spider: PageSource, target: Target) -> None:
         self.spider = spider
         self.target = target
         self.renew_requested = False
@@ -136,7 +136,7 @@ class PageKeeper:
             return
         if failure.reason == "blocked":
             self.spider.blocked(BLOCKED_S)
-        self.lose(_outage(failure), page)
+        self.begin_outage(_outage(failure), page)
         await self._close(page, failure.detail)
 
     async def _close(self, page: OpenPage, why: str) -> None:
@@ -206,7 +206,7 @@ class PageKeeper:
             return Failure("blocked", "venue", _refused(page, FIRST_S), retryable=False)
         if await self._read_labels(page):
             page.is_text = True
-            self.lose(Outage("stall", "unknown", "no JSON is seen; the labels are read"))
+            self.begin_outage(Outage("stall", "unknown", "no JSON is seen; the labels are read"))
             return None
         return Failure("stall", "unknown", f"the page showed no data for {FIRST_S:.0f} s", retryable=True)
 
@@ -320,7 +320,7 @@ class PageKeeper:
         self._refusal = None
         self.settle()
 
-    def lose(self, outage: Outage, page: OpenPage | None = None) -> None:
+    def begin_outage(self, outage: Outage, page: OpenPage | None = None) -> None:
         """End what `page` proves. Only a refusal replaces the reason of a gap that is open."""
         if outage.reason == "blocked":
             self._coverage.replace_outage(self._now, outage)
@@ -377,7 +377,7 @@ class PageKeeper:
                 )
 
 
-def _limits(spider: Looking) -> StreamLimits:
+def _limits(spider: PageSource) -> StreamLimits:
     """Return the limits of a page.
 
     Nothing of the venue proves that a response is complete: what it repeats of earlier ones does.

@@ -52,9 +52,9 @@ class PolymarketBookPollSpider(PolymarketTrackingSpider):
         for market in markets:
             yield quote_of(self, tick, market, books, answer, verdicts)
         if answer.parsed is not None and not answer.parsed.errors:
-            self._look_closer(tick, markets, books)
+            self._request_left_out(tick, markets, books)
 
-    def _look_closer(self, tick: int, markets: Sequence[Market], seen: Iterable[str]) -> None:
+    def _request_left_out(self, tick: int, markets: Sequence[Market], seen: Iterable[str]) -> None:
         """Request the book of each token that the batch left out; the venue's 404 ends its tracking."""
         seen = set(seen)
         for market in markets:

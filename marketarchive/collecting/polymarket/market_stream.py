@@ -84,7 +84,7 @@ class PolymarketStreamSpider(StreamSpider, PolymarketTrackedMarkets):
         return not self.arguments.markets and self.close_reason is None
 
     def upkeep(self) -> list[asyncio.Task[None]]:
-        tasks = [self.spawn(self.keep_looking_up()), self.spawn(self._look_for_due_rounds())]
+        tasks = [self.spawn(self.keep_discovering()), self.spawn(self._look_for_due_rounds())]
         return tasks if self.rows is None else [*tasks, self.spawn(self.rows.keep())]
 
     async def look_up(self) -> None:

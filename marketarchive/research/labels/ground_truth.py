@@ -39,7 +39,7 @@ class GroundTruth:
 
     labels: list[Label] = field(default_factory=list)
     made: int = 0
-    without_window: int = 0  # rounds whose start or end no answer told
+    without_window: int = 0  # rounds whose start or end no answer states
     manifest: str | None = None  # relative to OUTPUT_DIR; None: nothing was done
 
     @property

@@ -53,9 +53,9 @@ class Shares:
         """Sum up the counts over all time and assets, of all kinds when none is named."""
         wanted = set(kinds)
         found: Counter[str] = Counter()
-        for (kind, _), stretches in self.counts.items():
+        for (kind, _), by_time in self.counts.items():
             if not wanted or kind in wanted:
-                for counted in stretches.values():
+                for counted in by_time.values():
                     found.update(counted)
         return found
 
@@ -66,9 +66,9 @@ class Shares:
     def rows(self) -> list[dict[str, Any]]:
         """Return a row for each part of a bar: `y` to `y2` of the bin from `x` to `x2` (ms)."""
         found = []
-        for (kind, asset), stretches in self.counts.items():
+        for (kind, asset), by_time in self.counts.items():
             first, last = self.times[kind, asset]
-            for at, counted in sorted(stretches.items()):
+            for at, counted in sorted(by_time.items()):
                 x, x2 = max(at, first), min(at + self.bin_s, last)
                 total, low = counted.total(), 0.0
                 worst = next((name for name in reversed(self.marked) if counted[name]), None)

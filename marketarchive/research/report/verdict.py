@@ -15,7 +15,7 @@ WORDS: dict[Level, str] = {
     "care": "Yes, within its recorded limits: mind what is missing, below.",
     "sound": "Yes: nothing that was to be seen is missing, and nothing that was checked failed.",
     "nothing": "There is nothing to trust: no second of a market or price was to be seen in this time.",
-    "unknown": "That cannot be told: feeds were recorded, and nothing says how much of them was seen.",
+    "unknown": "That is not known: feeds were recorded, and nothing says how much of them was seen.",
 }
 
 

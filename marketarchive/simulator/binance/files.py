@@ -54,7 +54,7 @@ class FileArchive:
         contract = None if place is None else self._contracts.get(place["symbol"])
         if place is None or contract is None or "binance_missing_file" in request.faults:
             return NO_FILE
-        first, after, issued = _stretch(place["every"], place["date"])
+        first, after, issued = _file_span(place["every"], place["date"])
         if first is None or issued > utc(now_ns):
             return NO_FILE
         goes_on = "binance_rows_after_end" in request.faults
@@ -138,7 +138,7 @@ def shown(price: Any, contract: SimContract) -> str:
     return f"{price * contract.multiplier:.8f}"
 
 
-def _stretch(every: str, date: str) -> tuple[datetime | None, datetime, datetime]:
+def _file_span(every: str, date: str) -> tuple[datetime | None, datetime, datetime]:
     """Return the beginning of a file, its end, and its time of publication; None where `date` is no date."""
     try:
         first = datetime.fromisoformat(date if every == "daily" else f"{date}-01").replace(tzinfo=UTC)

@@ -30,7 +30,7 @@ _TABLE = "reference_prices"
 class PageRows(RowMaker):
     """Maker of rows from the responses that pages received."""
 
-    reads_ahead = True  # which page a feed belongs to is told after the first answer, once an hour
+    reads_ahead = True  # which page a feed belongs to is recorded after the first answer, once an hour
 
     def __init__(self) -> None:
         self._pages = {feed_id: StreamPage(asset, "spot") for asset, feed_id in SPOT_FEED_IDS.items()}

@@ -302,7 +302,7 @@ def verify_text(payload: bytes | msgspec.Raw) -> tuple[Verdict, str]:
     """Verify a book as received, whatever its prices; most are settled without decoding.
 
     Where the very bytes, with the hash left empty, give the hash, they are what the venue hashed; the recipe
-    is told by the last key. Everything else is decoded. Raises ParseError.
+    shows in the last key. Everything else is decoded. Raises ParseError.
     """
     text = bytes(payload)
     head, mark, rest = text.partition(_HASH)

@@ -22,7 +22,7 @@ class PriceRows(RowMaker):
         try:
             return [_row(point) for point in rtds.decode(received.payload)]
         except RtdsRefused:
-            return []  # an error that the venue told is no price that was missed
+            return []  # an error that the venue sent is no missed price
         except ParseError as error:
             return [UnreadableRow("reference_prices", error, 0, NO_POINT)]
 

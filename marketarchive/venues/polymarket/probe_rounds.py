@@ -42,7 +42,7 @@ def _is_found(asset: str, duration: str, exchange: Exchange, findings: Findings)
     if slug and exchange.status == 404:
         raise unexpected(f"{slug} is not listed")
     listed = [each for each in findings.parse(exchange).items if isinstance(each, Market)]
-    found = [each for each in listed if _is_under_way(each, to_seconds(findings.now_ns))]
+    found = [each for each in listed if _is_open(each, to_seconds(findings.now_ns))]
     if slug and (not found or [each.slug for each in listed] != [slug]):
         raise unexpected(f"what is listed as {slug} is not that round, or not under way")
     if not found:
@@ -57,7 +57,7 @@ def _slug(asset: str, duration: str, now_ns: int) -> str:
     return slug_of(asset, duration, second - second % SECONDS[duration])
 
 
-def _is_under_way(market: Market, now_s: float) -> bool:
+def _is_open(market: Market, now_s: float) -> bool:
     if market.start_at is None or market.end_at is None:
         return False
     return market.start_at.timestamp() <= now_s < market.end_at.timestamp()

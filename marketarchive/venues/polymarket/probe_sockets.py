@@ -60,10 +60,10 @@ def _replay(capture: Exchange, findings: Findings) -> _Replay:
     replay, channel, tokens = _Replay(), ChannelBooks(), _tokens(findings)
     for base, _ in books(findings):  # they bring what the socket does not send, and the hash covers
         if base.token in tokens:
-            channel.rebase(base)
+            channel.load_snapshot(base)
     for message in capture.messages:
         try:
-            applied = channel.take(message[2])
+            applied = channel.apply(message[2])
         except ParseError as error:
             replay.unreadable.append(error)
             continue

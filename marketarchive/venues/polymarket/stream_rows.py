@@ -76,7 +76,7 @@ class PolymarketStreamRows(RowMaker):
         frame = _FrameRows(received, rows, self._quotes)
         try:
             if self.verify:
-                frame.add_taken(self._books_of(received.connection).take(received.payload))
+                frame.add_applied(self._books_of(received.connection).apply(received.payload))
             else:
                 for index, event in enumerate(decode(received.payload), 1):
                     frame.add(event, index)
@@ -137,10 +137,10 @@ class PolymarketStreamRows(RowMaker):
             except ParseError:
                 continue  # no changes can be applied to it
             for channel in channels:
-                if requested_at is None or self._has_listened(channel, book.token, requested_at):
-                    channel.rebase(book)
+                if requested_at is None or self._was_subscribed(channel, book.token, requested_at):
+                    channel.load_snapshot(book)
 
-    def _has_listened(self, channel: ChannelBooks, token: str, requested_at: int) -> bool:
+    def _was_subscribed(self, channel: ChannelBooks, token: str, requested_at: int) -> bool:
         if token in channel.books:
             return True
         name = next(name for name, each in self._books.items() if each is channel)
@@ -182,7 +182,7 @@ class _FrameRows:
         self._connection = received.connection
         quotes.begin(received.received_at)
 
-    def add_taken(self, taken: Sequence[AppliedEvent]) -> None:
+    def add_applied(self, taken: Sequence[AppliedEvent]) -> None:
         """Add the results of the frame's events."""
         place, count = 0, len(taken)
         while place < count:

@@ -80,7 +80,7 @@ def distributions(connection: duckdb.DuckDBPyConnection, assets: Collection[str]
     ]
 
 
-def stretches(by_day: Sequence[Mapping[str, Any]]) -> Rows:
+def alike_spans(by_day: Sequence[Mapping[str, Any]]) -> Rows:
     """Return the completeness of the data: a row per venue and span of consecutive days that are alike."""
     made: Rows = []
     for row in by_day:

@@ -47,8 +47,8 @@ def due(first_s: int, last_s: int, period_s: int) -> int:
 def make_spreads(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the table `spreads`: how far the venues of an asset lie apart at each time, basis points.
 
-    funding: of rates of 8 hours; mark: of prices, the highest above the lowest. Null where one venue alone
-    has a value.
+    Columns: `funding` (8-hour rates), `mark` (of prices): the highest above the lowest. Null where
+    only one venue has a value.
     """
     run(connection, _SPREADS)
 

@@ -26,8 +26,8 @@ STEM = "data_collection_report"
 STATISTICS = ("rates", "median", "mean", "std", "lowest", "highest")
 SHORTEST_DAYS = 10
 """Days with the most missing rows that are listed."""
-STRETCHES = 31
-"""Days, or stretches of several days, of which spreads are listed at most."""
+SPANS = 31
+"""Days, or spans of several days, of which spreads are listed at most."""
 
 Table = tuple[Sequence[str], list[list[str]]]
 
@@ -201,7 +201,7 @@ def _spreads(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[str], l
     """Return the assets, and a row per span of days with the mean of each asset's days."""
     values: dict[str, dict[str, list[float]]] = {}
     there = [row for row in rows if row[name] is not None]
-    begins = dict(_stretches([row["day"] for row in there]))
+    begins = dict(_spans_of_days([row["day"] for row in there]))
     for row in there:
         values.setdefault(begins[row["day"]], {}).setdefault(row["asset"], []).append(row[name])
     assets = sorted({row["asset"] for row in there})
@@ -211,12 +211,12 @@ def _spreads(rows: Sequence[Mapping[str, Any]], name: str) -> tuple[list[str], l
     ]
 
 
-def _stretches(days: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield each day with the first day of its span; spans are so long that there are STRETCHES at most."""
+def _spans_of_days(days: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield each day with the first day of its span; spans are so long that there are SPANS at most."""
     if not days:
         return
     first, last = (date.fromisoformat(each) for each in (min(days), max(days)))
-    length = -(-((last - first).days + 1) // STRETCHES)
+    length = -(-((last - first).days + 1) // SPANS)
     for day in sorted(set(days)):
         number = (date.fromisoformat(day) - first).days // length
         yield day, str(first + timedelta(days=number * length))

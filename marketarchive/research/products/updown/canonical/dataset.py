@@ -400,7 +400,7 @@ class _Writer:
                 self._file.add_key_value_metadata({METADATA: self.metadata})
                 self._file.close()
         finally:
-            with suppress(OSError, ValueError):  # what failed has been told
+            with suppress(OSError, ValueError):  # the failure was reported
                 self._file.close()
 
 

@@ -24,11 +24,11 @@ def spread_and_depth(
 
     Needs `names`. Raises duckdb.Error.
     """
-    connection.execute("CREATE OR REPLACE TEMP TABLE under_way (slug VARCHAR, start BIGINT, until BIGINT)")
+    connection.execute("CREATE OR REPLACE TEMP TABLE open_rounds (slug VARCHAR, start BIGINT, until BIGINT)")
     if not labels:
         return []
     connection.executemany(
-        "INSERT INTO under_way VALUES (?, ?, ?)",
+        "INSERT INTO open_rounds VALUES (?, ?, ?)",
         [[each.market_id, each.start_ns // 1000, each.end_ns // 1000] for each in labels],
     )
     for table in ("quotes", "books"):
@@ -49,7 +49,7 @@ def spread_and_depth(
             connection,
             f"""SELECT asset, epoch(received_at)::BIGINT // {step} * {step} AS at,
                        quantile_cont(value, {_LOW}), median(value), quantile_cont(value, {_HIGH})
-                FROM ({rows}) AS told JOIN under_way ON under_way.slug = told.slug
+                FROM ({rows}) AS tops JOIN open_rounds ON open_rounds.slug = tops.slug
                     AND epoch_us(received_at) >= start AND epoch_us(received_at) < until
                 WHERE value IS NOT NULL AND received_at >= {literal(scope.since)}
                     AND received_at < {literal(scope.until)} GROUP BY ALL""",
