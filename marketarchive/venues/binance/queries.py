@@ -27,7 +27,7 @@ INTERVALS = {
     60: "1m", 180: "3m", 300: "5m", 900: "15m", 1800: "30m", 3600: "1h", 7200: "2h", 14_400: "4h",
     21_600: "6h", 28_800: "8h", 43_200: "12h", DAY_S: "1d",
 }  # fmt: skip
-"""Seconds -> how a candle of that length is asked for."""
+"""Length of a candle in seconds -> `interval` of the request (SDK, 2026-08-21)."""
 STEPS = {name: seconds for seconds, name in INTERVALS.items()}
 CANDLE_STEPS_S = tuple(INTERVALS)
 PERIODS_S = tuple(each for each in INTERVALS if each >= 300 and each != 28_800)

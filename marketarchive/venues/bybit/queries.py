@@ -21,12 +21,12 @@ INTERVALS = {
     60: "1", 180: "3", 300: "5", 900: "15", 1800: "30", 3600: "60", 7200: "120", 14_400: "240",
     21_600: "360", 43_200: "720", DAY_S: "D",
 }  # fmt: skip
-"""Seconds -> how a candle of that length is asked for."""
+"""Length of a candle in seconds -> `interval` of the request (documents, 2026-07-24)."""
 STEPS = {name: seconds for seconds, name in INTERVALS.items()}
 PERIODS = {
     300: "5min", 900: "15min", 1800: "30min", 3600: "1h", 14_400: "4h", DAY_S: "1d",
 }  # fmt: skip
-"""Seconds -> how open interest of that step is asked for."""
+"""Step of open interest in seconds -> `intervalTime` of the request (documents, 2026-07-24)."""
 
 
 def instruments(status: str | None = None) -> Query:

@@ -1,7 +1,7 @@
 """Pages of Chainlink's data streams, and how often they may be opened.
 
 A page fetches its own data from `/api/...` on the same host; without a browser that host answers every
-request with a checkpoint (429). No limit is documented: the figure is ours.
+request with a checkpoint (429; several recorders' reports, 2026). No limit is documented: the figure is ours.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from marketarchive.venues.market_messages import (
 SOCKET = Endpoint(
     "exchange",
     "wss://ws-feed.exchange.coinbase.com",
-    # docs.cdp.coinbase.com/exchange/websocket-feed/rate-limits (2026): 8 requests a second and address
+    # docs.cdp.coinbase.com/exchange/websocket-feed/rate-limits (November 2026): 8 a second and address
     Limit("coinbase/exchange", 8, window_s=1.0, unit="connections"),
 )
 CHANNEL = Channel(

@@ -1,4 +1,4 @@
-"""Coinbase's Advanced Trade market data: how its socket is spoken to, and what its frames say.
+"""Coinbase's Advanced Trade market data: subscriptions, and the decoding of its frames.
 
 https://docs.cdp.coinbase.com/coinbase-app/advanced-trade-apis/websocket/websocket-channels and the schemas of
 https://docs.cdp.coinbase.com/api-reference/advanced-trade-api/advanced-trade-asyncapi.json (as cited on

@@ -1,4 +1,4 @@
-"""Gemini's WebSocket API (wss://ws.gemini.com): how it is spoken to, and what its frames say.
+"""Gemini's WebSocket API (wss://ws.gemini.com): subscriptions, and the decoding of its frames.
 
 https://developer.gemini.com/websocket/introduction.md, streams.md, message-format.md and its AsyncAPI
 specification, version 0.10.7 (read September 2026). Depth is unproven: no recording of spot stands behind it,

@@ -1,4 +1,4 @@
-"""Kalshi's WebSocket API v2: how it is spoken to, and what its frames say.
+"""Kalshi's WebSocket API v2: commands, and the decoding of its frames.
 
 https://docs.kalshi.com/websockets and its AsyncAPI 2.0.0 (2026-08-22), changelog up to 2026-10-09. Every
 connection is signed, also for public channels. A subscription to a channel has an id on its connection,

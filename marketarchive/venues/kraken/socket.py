@@ -1,4 +1,4 @@
-"""Kraken's WebSocket API v2: how it is spoken to, and what its frames say.
+"""Kraken's WebSocket API v2: subscriptions, and the decoding of its frames.
 
 https://docs.kraken.com/api/docs/websocket-v2/book (November 2026). Numbers are sent as JSON numbers whose
 text counts: 0.00200000 keeps its zeros in the checksum.
@@ -30,15 +30,15 @@ from marketarchive.venues.market_messages import (
 )
 
 DEPTH = 100
-"""Levels a side that are subscribed: 10, 25, 100, 500 or 1000 are to be had."""
+"""Levels a side that are subscribed: 10, 25, 100, 500 or 1000 are offered (page "book", November 2026)."""
 CHECKED = 10
-"""Levels a side that the checksum covers, whatever the depth."""
+"""Levels a side that the checksum covers at any depth (guide spot-ws-book-v2, November 2026)."""
 SOCKET = Endpoint(
     "socket",
     "wss://ws.kraken.com/v2",
     Limit(
         "kraken/socket", 150, window_s=600.0, unit="connections"
-    ),  # "about 150 in 10 minutes", support pages
+    ),  # "about 150 in 10 minutes", support pages (2026)
 )
 CHANNEL = Channel(
     SOCKET,

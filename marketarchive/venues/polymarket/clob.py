@@ -23,7 +23,7 @@ from marketarchive.nesting import MAX_NESTING, is_shallow
 from marketarchive.venues.book import price_of
 from marketarchive.venues.polymarket import wire
 
-# what /book says of an unknown, a malformed and a closed token alike (404)
+# what /book answers for an unknown, a malformed and a closed token alike: 404 (study of 2026-08-10)
 NO_ORDERBOOK = "No orderbook exists for the requested token id"
 
 

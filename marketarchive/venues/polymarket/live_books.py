@@ -1,4 +1,4 @@
-"""Books kept up to date from the market channel, each change proven by the hash that comes with it.
+"""Books of the market channel: snapshots and deltas, each delta proven by the hash that comes with it.
 
 The hash of a change is that of the token's whole book after it, at the event's timestamp. It also covers
 values that the socket does not send: the last trade price that the server knows (searched on its grid), the
@@ -33,9 +33,9 @@ from marketarchive.venues.polymarket.market_channel import (
 from marketarchive.venues.resync import DeltaBuffer
 
 TICKS = ("0.01", "0.001", "0.1", "0.005", "0.0025", "0.0001")
-"""Tick sizes that the venue has used, the likelier first."""
+"""Tick sizes of the venue, the likelier first; 0.005 and 0.0025 since 2026-07-02 (docs, changelog)."""
 KEPT_CHANGES = 256
-"""Changes kept per token: to know a resent one, and to replay them on a whole book that was asked for."""
+"""Deltas kept per token: to recognise a resent one, and to replay them on a REST snapshot."""
 SEARCHES = 4
 """A book that has failed this often in a row is searched for unsent values only at every 32nd check."""
 

@@ -3,7 +3,7 @@
 wss://ws-subscriptions-clob.polymarket.com/ws/market: a text `PING` every 10 s is answered by `PONG`. A frame
 is one event or an array of events; the first after a subscription is an array with a book per token. All
 numbers are strings, nothing is numbered, nothing can be requested again.
-https://docs.polymarket.com/api-reference/wss/market
+https://docs.polymarket.com/api-reference/wss/market (November 2026)
 """
 
 from __future__ import annotations
