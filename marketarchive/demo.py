@@ -72,7 +72,7 @@ def demo(folder: Path, console: Console, form: Form) -> None:
     out.mkdir(parents=True)
     console.print(
         f"The venues are simulated on this machine, {form.minutes} minutes from {START}, up to "
-        f"{form.speed:g} times as fast as the wall: simulated time waits for whoever is late.\n"
+        f"{form.speed:g} times as fast as the wall: simulated time waits for late participants.\n"
     )
     where = ["-s", f"OUTPUT_DIR={out}"]
     _collect(out, console, form)

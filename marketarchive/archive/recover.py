@@ -68,7 +68,7 @@ class Recovery:
             failure = RecoveryFailure(name, error)
             self.failures.append(failure)
             is_known = isinstance(error, OSError | ArchiveError)
-            logger.error("Could not recover %s; it stays for the next try", failure, exc_info=not is_known)
+            logger.error("Could not recover %s; the next start retries it", failure, exc_info=not is_known)
 
 
 def recover(

@@ -225,7 +225,7 @@ class ArchiveWriter:
             self._fail(_gone(self.store.root, error) or _disk_error(error), job)
         except Exception as error:  # a bug of ours must end the run as loudly as a broken disk
             logger.exception("The archive's writer stopped")
-            self._fail(DiskError(f"the archive's writer stopped by a fault of its own: {error!r}"), job)
+            self._fail(DiskError(f"the archive's writer stopped by an error of its own: {error!r}"), job)
         self._is_busy = False
 
     def _check_in_place(self) -> None:
@@ -318,7 +318,7 @@ class ArchiveWriter:
             try:
                 callback(failure)
             except Exception:
-                logger.exception("A callback for the failure of the disk failed itself")
+                logger.exception("A callback for the disk's failure raised")
 
 
 def _batches(waiting: Sequence[_Waiting]) -> Iterator[_Batch]:

@@ -154,7 +154,7 @@ class PerpsSpider(PollingSpider):
     async def _past(self) -> None:
         due = self._rows_due()
         if due is None:
-            logger.warning("No period of %s ends in the time asked for", self.venue)
+            logger.warning("No period of %s ends in the requested time", self.venue)
             return
         instruments = await self.list_instruments()
         contracts = self.contracts()
@@ -222,7 +222,7 @@ class PerpsSpider(PollingSpider):
                     pages.check((row.market for row in rows), parsed.next_cursor)
                 except CursorError as error:
                     self.run.stats.inc_value("sweep/cursor_errors")
-                    logger.error("The list of contracts ended: %s", error)
+                    logger.error("The list of contracts was not read to its end: %s", error)
                     break
                 query = venues()[self.venue].next_page(query, parsed)
         return found
@@ -348,7 +348,7 @@ class PerpsSpider(PollingSpider):
             pending.detail = _described(series, wanted)
         answer = await self.submit_and_wait(pending)
         if answer.parsed is None and not pending.attempts and wanted is not None and series is not None:
-            detail = f"stopped before it was asked for: {_described(series, wanted)}"
+            detail = f"stopped before it was requested: {_described(series, wanted)}"
             self.put(self.run.gap("missed_tick", "ours", pending.from_ns or 0, pending.to_ns, scope, detail))
         return answer.parsed
 

@@ -52,7 +52,7 @@ class Process:
         try:
             _touch(self.root, files)
             for recovered in recover(self.root, self.clock, files, config).runs:
-                logger.warning("Recovered what an earlier run left open: %s", recovered)
+                logger.warning("Recovered from an earlier run that died: %s", recovered)
         except (DiskError, OSError) as error:
             cause = error.__cause__ if isinstance(error, DiskError) else error
             if isinstance(cause, OSError) and cause.errno in NOT_ALLOWED:

@@ -98,7 +98,7 @@ class SweepSpider(ArchiveSpider):
             try:
                 pages.check(answer.parsed.keys, answer.parsed.next_cursor)
             except CursorError as error:
-                logger.error("Sweep of %s ended: %s", query.endpoint.name, error)
+                logger.error("Sweep of %s stopped before its end: %s", query.endpoint.name, error)
                 self.put_cursor_gap(query, feed, started, f"{error}: {_selection(query)}")
                 self.close_reason = "sweep_cursor_loop"
                 return False

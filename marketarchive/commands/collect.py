@@ -224,7 +224,7 @@ async def _collect(collection: Collection, view: LiveView) -> None:
 
 def _log_failure(looking: asyncio.Task[Any]) -> None:
     if not looking.cancelled() and (error := looking.exception()) is not None:
-        logger.error("Nothing is shown any more; collecting goes on", exc_info=error)
+        logger.error("The display failed; collecting goes on", exc_info=error)
 
 
 def _plan_lines() -> list[str]:

@@ -53,12 +53,12 @@ class Command(OfflineCommand):
             action="append",
             default=[],
             metavar="NAME=VALUE",
-            help="as of the spider: series, output; start takes duration too",
+            help="arguments of the spider: series, output; start accepts duration too",
         )
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
         if len(args) != 1 or args[0] not in VERBS:
-            raise UsageError(f"say one of {', '.join(VERBS)}", print_help=False)
+            raise UsageError(f"name one of {', '.join(VERBS)}", print_help=False)
         try:
             given = arglist_to_dict(opts.arguments)
         except ValueError as error:

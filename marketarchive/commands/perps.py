@@ -77,9 +77,9 @@ class Command(CrawlingCommand):
         parser.add_argument("--start", metavar="TIME", help="the first row (ISO 8601; default: 7 days ago)")
         parser.add_argument("--end", metavar="TIME", help="the last row (default: now)")
         parser.add_argument("--period", metavar="8h", default="8h", help="30m, 1h, 8h or 1d (default: 8h)")
-        parser.add_argument("--assets", metavar="BTC,ETH", help="only these (default: all)")
+        parser.add_argument("--assets", metavar="BTC,ETH", help="only these assets (default: all)")
         parser.add_argument(
-            "--no-crawl", action="store_true", help="only make the files, of what is archived already"
+            "--no-crawl", action="store_true", help="only make the files, from what is archived"
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 

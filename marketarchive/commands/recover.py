@@ -12,7 +12,9 @@ from marketarchive.offline import OfflineCommand
 
 class Command(OfflineCommand):
     def short_desc(self) -> str:
-        return "Seal what dead runs left open and record their loss; living runs are left alone"
+        return (
+            "Seal the open segments of dead runs and record their gaps; runs that are alive are not touched"
+        )
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
         assert self.settings is not None

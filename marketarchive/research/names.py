@@ -87,7 +87,9 @@ def known(root: Path, master_url: str | None = None) -> Known:
             for name in {row["slug"], row["market_id"]} - {None}:
                 markets.state(row["platform"], name, facts)
     except MarketArchiveError as error:
-        logger.warning("What is known of markets comes from the manifests alone: %s", error)
+        logger.warning(
+            "The market master is not read; facts of markets come from the manifests alone: %s", error
+        )
     for document in _manifests(root):
         summary = document.get("summary")
         tracked = summary.get("markets", {}).get("tracked", {}) if isinstance(summary, dict) else {}

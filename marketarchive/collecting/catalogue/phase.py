@@ -373,7 +373,7 @@ class PhaseSpider(SweepSpider):
 
     def _note_loop(self, query: Query, progress: CycleProgress, error: CursorError) -> None:
         """Record that a list has no end."""
-        logger.error("The %s of %s ended: %s", self.phase, self.venue, error)
+        logger.error("The %s of %s stopped before its end: %s", self.phase, self.venue, error)
         self.put_cursor_gap(query, self.catalogue_feed, progress.started, str(error))
         self.close_reason = "sweep_cursor_loop"
 

@@ -143,7 +143,7 @@ class StreamPageSpider(PageSpider):
             page.feed_id = parse_document(page.document).feed_id
         if not target.is_requested(requested, page.feed_id):
             raise ParseError(
-                "Report", f"{target.slug} asked for another feed: {requested[:200]}", ("feedId",)
+                "Report", f"{target.slug} requested another feed: {requested[:200]}", ("feedId",)
             )
 
     def _put_invalid(self, item: Response, error: ParseError) -> None:

@@ -65,7 +65,7 @@ class BookPollSpider(TrackingSpider):
         if not self._is_single:
             self._is_single = True
             why = "needs a key" if is_needing_key(answer.status or 0) else f"answers {answer.status}"
-            logger.warning("%s %s: books are asked for one by one", BOOKS.url, why)
+            logger.warning("%s %s: books are requested one by one", BOOKS.url, why)
         self.run.stats.inc_value("books/batches_refused")
         for market in markets:
             question = self._question(queries.book(market.ticker), tick, [market])

@@ -181,7 +181,7 @@ class MarketStreamSpider(StreamSpider, TrackedMarkets):
     def applied(self, at: int, seq: int, updates: Sequence[Update]) -> None:
         for update in updates:
             if update.kind == "end":
-                logger.warning("%s is not to be had: %s", update.key, update.detail)
+                logger.warning("%s cannot be subscribed: %s", update.key, update.detail)
                 self.unsubscribe([update.key])
             elif isinstance(update.value, KalshiTop | QuoteMessage | IndexMessage):
                 seen = Observation(self.venue, self.feed, update.key, update.at, update.value)

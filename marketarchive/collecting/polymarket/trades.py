@@ -168,7 +168,7 @@ class PolymarketTradeSpider(PolymarketTrackingSpider):
             self._v2_is_gone = True
         if not self.run.stats.get_value("trades/v1_walks"):
             logger.warning(
-                "%s answers %s: asking %s instead, which reaches 10,000 trades of a market back",
+                "%s answers %s: requesting %s instead, which reaches 10,000 trades of a market back",
                 answer.request.query.url,
                 answer.status,
                 queries.TRADES_V1.url,

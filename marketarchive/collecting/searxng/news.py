@@ -68,7 +68,7 @@ class NewsSpider(SweepSpider):
         try:
             markets = await asyncio.to_thread(self._of_cycle, self.run.clock.now_ns())
         except (MasterError, ConfigurationError) as error:
-            logger.error("No market is searched for in this cycle: %s", error)
+            logger.error("This cycle is skipped, since the market master cannot be read: %s", error)
             self.run.stats.inc_value("news/master_errors")
             return
         self.run.stats.inc_value("news/markets", len(markets))

@@ -167,7 +167,7 @@ class Collection:
 
     def _note_fault(self, error: BaseException) -> None:
         """Note a listener that failed: its feeds go on, the exit code says it."""
-        logger.error("What joins the feeds failed; they go on by themselves", exc_info=error)
+        logger.error("The listener of the collection failed; its feeds go on", exc_info=error)
         self.exit_code, self._fault = FAILED, f"{type(error).__name__}: {error}"
 
     @property

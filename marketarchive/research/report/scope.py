@@ -77,7 +77,7 @@ def scope(root: Path, since: int | None, until: int | None, assets: Collection[s
     start, end = start // _SLICE * _SLICE, -(-end // _SLICE) * _SLICE
     if start >= end:
         span = f"{iso(min(from_iso(each['first']) for each in reported))} to {iso(max(map(_last, reported)))}"
-        raise ArchiveError(f"nothing was recorded in the time asked for: the recording is of {span}")
+        raise ArchiveError(f"nothing was recorded in the requested time: the recording is of {span}")
     return ReportScope(root, start, end, None if assets is None else frozenset(assets))
 
 

@@ -54,7 +54,7 @@ class PageRows(RowMaker):
         page = next((page for feed_id, page in self._pages.items() if feed_id in requested), None)
         if page is None:
             return [
-                _unreadable(ParseError("Report", f"no page is known that asks for {requested}", ("feedId",)))
+                _unreadable(ParseError("Report", f"no page is known that requests {requested}", ("feedId",)))
             ]
         try:
             answer = parse_answer(received.canonical_url, received.payload)

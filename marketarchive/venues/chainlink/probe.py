@@ -54,7 +54,7 @@ def _live(page: StreamPage, findings: Findings) -> Query:
 def _require_not_refused(findings: Findings) -> None:
     """Raise NotRequestedError once the host does not want a client like this."""
     if any(map(_is_blocked, findings.exchanges.values())):
-        raise NotRequestedError(f"blocked, so left alone; {_BROWSER}")
+        raise NotRequestedError(f"blocked, so not requested again; {_BROWSER}")
 
 
 def _is_blocked(exchange: Exchange) -> bool:

@@ -140,7 +140,7 @@ def _book(exchange: Exchange, findings: Findings) -> str:
 
 def _batch(exchange: Exchange, findings: Findings) -> str:
     if is_needing_key(exchange.status or 0):
-        return "needs a key by now: books are asked for singly"
+        return "needs a key by now: books are requested one by one"
     return parses(exchange, findings)
 
 

@@ -38,8 +38,8 @@ TOKENS_PER_HISTORIES = 20
 HISTORY_S = 15 * 86_400  # the longest window of a price history (2026-08-11)
 CONDITIONS_PER_MARKETS = 50  # at most 100; a URL with so many has some 4 kB
 SLUGS_PER_MARKETS = 50  # likewise
-CONDITIONS_PER_RESOLUTIONS = 20  # OpenAPI 3.1 of the Data API v2, 2026-09-17
-CONDITIONS_PER_TRADES = 20  # the same
+CONDITIONS_PER_RESOLUTIONS = 20  # ours, as for trades: no limit of its own is documented (November 2026)
+CONDITIONS_PER_TRADES = 20  # at most (OpenAPI 3.1 of the Data API v2, 2026-09-17)
 TRADES_PAGE = 1000  # rows; more is refused by /v2/trades
 TRADES_V1_OFFSET_MAX = 10_000
 

@@ -44,9 +44,9 @@ def _is_found(asset: str, duration: str, exchange: Exchange, findings: Findings)
     listed = [each for each in findings.parse(exchange).items if isinstance(each, Market)]
     found = [each for each in listed if _is_open(each, to_seconds(findings.now_ns))]
     if slug and (not found or [each.slug for each in listed] != [slug]):
-        raise unexpected(f"what is listed as {slug} is not that round, or not under way")
+        raise unexpected(f"the market listed as {slug} is not that round, or not open")
     if not found:
-        raise unexpected(f"none of the {len(listed)} rounds listed is under way")
+        raise unexpected(f"none of the {len(listed)} rounds listed is open")
     if of_slug(found[0].slug or "") != (asset, duration):
         raise unexpected(f"{found[0].slug} is not what slugs of {asset} {duration} were like")
     return f"{found[0].slug}, {found[0].status}, ends {found[0].end_at:%Y-%m-%dT%H:%M:%SZ}"

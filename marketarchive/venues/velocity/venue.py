@@ -15,7 +15,7 @@ _COLUMNS = {
     "funding_rate": Column(
         "source", "`fundingRateLong` / `oraclePriceTwap` of the hourly settlements; of shorts beside it"
     ),
-    "funding_interval_h": Column("source", "1: every hour, one that nobody sends is skipped"),
+    "funding_interval_h": Column("source", "1: every hour; an hour that no one settles is skipped"),
     "mark": Column(
         "substitute",
         "`markPriceTwap` of each settlement, `markPrice` at each tick",

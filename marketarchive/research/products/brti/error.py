@@ -269,7 +269,7 @@ def _nothing(chosen: Sequence[KalshiRound], windows: Sequence[MeanWindow]) -> st
     if not chosen:
         return (
             "no archived answer speaks of a round of an asset that there is a proxy of: "
-            f"run `{command('crawl')} kalshi_resolutions`, or ask for another time"
+            f"run `{command('crawl')} kalshi_resolutions`, or choose another time"
         )
     if not windows:
         return (

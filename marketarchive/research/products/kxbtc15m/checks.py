@@ -36,7 +36,7 @@ RULE = (
     "A market has a tick for each second from its open up to its close, none twice, and of no more than "
     f"{LONGEST_S} in a row is it unknown why they are not observed. Recorded: a gap of prices, of the stream "
     "or of an exchange concerns the market. Copy: the tick says that the state may have been one of up to "
-    f"{COPY_S} s ago. Untracked: nobody collected, or a run had no data of any market yet. Recorded holes "
+    f"{COPY_S} s ago. Untracked: nobody collected, or a run had no data of any market yet. Recorded gaps "
     "and copies warn, untracked seconds are counted. The record is that in OUTPUT_DIR."
 )
 

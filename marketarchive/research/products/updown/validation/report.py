@@ -54,7 +54,7 @@ def markdown(document: Mapping[str, Any], checks: Sequence[CheckResult]) -> str:
             *_table(
                 ["", ""],
                 [
-                    ["asked for", f"{document['since'] or 'the beginning'} to {document['until'] or 'now'}"],
+                    ["time range", f"{document['since'] or 'the beginning'} to {document['until'] or 'now'}"],
                     ["rounds", f"{looked['rounds']:,}: {span}"],
                     *(
                         [["left out", f"{before:,} labelled rounds that ended before the recording"]]
