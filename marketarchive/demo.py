@@ -48,7 +48,7 @@ REPORT_EVERY_S = 20.0
 STOP_S = 30.0
 
 CHECK = (
-    """jq -Rr 'fromjson? | select(.kind|IN("segment","recovered","torn","manifest","day_file")) """
+    """jq -Rr 'fromjson? | select(.kind|IN("segment","recovered","torn","manifest","day_file","joined")) """
     """| "\\(.sha256)  \\(.path)"' manifests/ledger.jsonl | sha256sum -c --quiet"""
 )
 

@@ -12,19 +12,20 @@ from marketarchive.archive.paths import parse_segment_path
 from marketarchive.archive.report import VerifyReport
 from marketarchive.archive.scan import Scan
 from marketarchive.archive.segment_scan import SegmentScan
+from marketarchive.archive.stored import StoredSegment
 
 _BLOCK = 2**20
 _COUNTED = ("lines", "first", "last", "seq_min", "seq_max", "counts", "statuses")
 _NAMED = ("run", "spider", "venue", "feed", "n")
 
 
-def check_segment(root: Path, entry: Entry, report: VerifyReport) -> SegmentScan | None:
-    """Read the whole segment once; return what it holds, None where the file is missing."""
+def check_segment(stored: StoredSegment, entry: Entry, report: VerifyReport) -> SegmentScan | None:
+    """Read the whole segment once; return what it holds, None where it is missing."""
     path: str = entry["path"]
-    if not (root / path).is_file():
-        report.problem(path, f"is in the ledger (line {entry.number}) and not on the disk")
+    if stored.place() is None:
+        report.problem(path, missing(entry))
         return None
-    scan = Scan(root / path)
+    scan = Scan(stored)
     try:
         facts = SegmentScan.of(scan)
     except OSError as error:
@@ -52,6 +53,24 @@ def check_segment(root: Path, entry: Entry, report: VerifyReport) -> SegmentScan
     return facts
 
 
+def check_size(stored: StoredSegment, entry: Entry, report: VerifyReport) -> bool:
+    """Check that a segment that is not read is there, in its size."""
+    place = stored.place()
+    if place is None:
+        report.problem(entry["path"], missing(entry))
+    elif place.bytes != entry["bytes"]:
+        said = f"ledger line {entry.number} says {entry['bytes']}"
+        report.problem(entry["path"], f"has {place.bytes} bytes; {said}")
+    else:
+        return True
+    return False
+
+
+def missing(entry: Entry) -> str:
+    """Return what to report of a file that is in the ledger and nowhere else."""
+    return f"is in the ledger (line {entry.number}) and not on the disk"
+
+
 def check_bytes(root: Path, entry: Entry, report: VerifyReport) -> bool:
     """Check that a file of any other kind exists with the same bytes.
 
@@ -66,7 +85,7 @@ def check_bytes(root: Path, entry: Entry, report: VerifyReport) -> bool:
                 size += len(block)
                 lines += block.count(b"\n")
     except FileNotFoundError:
-        report.problem(path, f"is in the ledger (line {entry.number}) and not on the disk")
+        report.problem(path, missing(entry))
         return False
     except OSError as error:
         report.problem(path, f"cannot be read: {error.strerror}")

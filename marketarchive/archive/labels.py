@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from marketarchive.archive.ledger import Entry, Head, Ledger
+from marketarchive.archive.paths import is_joined
 from marketarchive.clock import Clock, RealClock
 from marketarchive.exceptions import ArgumentError
 from marketarchive.times import iso
@@ -27,6 +28,8 @@ def label(root: Path, path: str | Path, label: str, why: str, clock: Clock | Non
     found = next((name for name in _names(root, path) if name in known), None)
     if found is None:
         raise ArgumentError(f"{path} is not in {ledger.path}: only final files can be labelled")
+    if is_joined(found):
+        raise ArgumentError(f"{found} holds several segments: label these, by the paths that they had")
     now = iso((clock or RealClock()).now_ns())
     return ledger.append(
         {"kind": "label", "path": found, "label": label, "why": why.strip(), "labelled_at_utc": now}

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import msgspec
 
 from marketarchive.archive.files import Files
-from marketarchive.archive.paths import RECOVERY_LOCK, parse_run_name
+from marketarchive.archive.paths import parse_run_name
+
+logger = logging.getLogger(__name__)
 
 
 def claim(path: Path) -> int | None:
@@ -42,13 +45,18 @@ def try_lock(handle: int) -> bool:
 
 
 @contextmanager
-def recovery(root: Path, files: Files) -> Iterator[None]:
-    """Wait until no other recovery works on this archive, and keep others out."""
-    path = root / RECOVERY_LOCK
+def exclusive_lock(root: Path, files: Files, name: PurePosixPath) -> Iterator[None]:
+    """Hold the lock file `name` below `root`; wait for another holder, and log that.
+
+    Raises OSError.
+    """
+    path = root / name
     files.make_dirs(path.parent, root)
     handle = files.open_append(path)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        if not try_lock(handle):
+            logger.warning("waiting for another process to end its work: it holds %s", path)
+            fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
         files.close(handle)

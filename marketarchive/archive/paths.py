@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from marketarchive.times import utc
+from marketarchive.times import from_iso, utc
 
 LEDGER = PurePosixPath("manifests/ledger.jsonl")
 RECOVERY_LOCK = PurePosixPath("manifests/recovery.lock")
@@ -16,6 +16,10 @@ PART = ".part"
 TORN = ".torn"
 RECOVERING = ".recovering"
 """Behind the name of a recovered segment until it is whole; such a file never holds the only copy."""
+
+COMPACT_LOCK = PurePosixPath("manifests/compact.lock")
+JOINING = ".joining"
+"""Behind the name of a joined file until it is whole; such a file never holds the only copy."""
 
 RUN_ID = r"\d{8}T\d{6}Z-[0-9a-f]{4}(?:[0-9a-f]{4})?"
 """Regular expression of a run's id, see `new_run_id`; early ones have four random digits."""
@@ -26,6 +30,9 @@ _SEGMENT = re.compile(
     r"raw/venue=(?P<venue>[^/]+)/feed=(?P<feed>[^/]+)/date=\d{4}-\d\d-\d\d/hour=\d\d/"
     rf"{_RUN_NAME.pattern}-(?P<n>\d+)\.jsonl\.gz(?:\.part|\.torn)?"
 )
+
+
+_COMPACT = "compact"  # stands in the name of a joined file where others have a spider
 
 
 def new_run_id(now_ns: int) -> str:
@@ -54,6 +61,26 @@ def segment_path(venue: str, feed: str, opened_ns: int, spider: str, run: str, n
         f"hour={moment:%H}",
         f"{checked_name(spider)}-{run}-{n}.jsonl.gz",
     )
+
+
+def joined_path(folder: PurePosixPath, run: str, n: int) -> PurePosixPath:
+    """Return the path of the `n`-th file that a `scrapy compact` joins of segments in `folder`.
+
+    It has the form of a segment's path, with `compact` for the spider. run: see `new_run_id`.
+    """
+    return folder / f"{_COMPACT}-{run}-{n}.jsonl.gz"
+
+
+def is_joined(path: str) -> bool:
+    """Return whether `path`, relative to OUTPUT_DIR, names a joined file, whole or still `.joining`."""
+    name = parse_segment_path(path.removesuffix(JOINING))
+    return name is not None and name.spider == _COMPACT
+
+
+def hour_of(folder: PurePosixPath) -> int:
+    """Return when the UTC hour of a segments' folder (`.../date=YYYY-MM-DD/hour=HH`) begins, in ns."""
+    day, hour = (part.partition("=")[2] for part in folder.parts[-2:])
+    return from_iso(f"{day}T{hour}:00:00Z")
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ import msgspec
 from marketarchive.archive import lines
 from marketarchive.archive.labels import labels
 from marketarchive.archive.ledger import Entry, Ledger
-from marketarchive.archive.paths import PART, TORN, SegmentName, parse_segment_path
+from marketarchive.archive.paths import PART, TORN, SegmentName, is_joined, parse_segment_path
 from marketarchive.archive.scan import Scan
+from marketarchive.archive.stored import StoredSegment
 from marketarchive.archive.tree import raw_files
 from marketarchive.exceptions import ArchiveError, CorruptError
 from marketarchive.invocation import command
@@ -74,7 +75,7 @@ class Message(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    path: Path
+    root: Path
     relative: str
     name: SegmentName
     first: str
@@ -155,10 +156,10 @@ class ArchiveReader:
         found = []
         for path in raw_files(self.root):
             name = parse_segment_path(path)
-            if name is None or path.endswith(TORN):
+            if name is None or path.endswith(TORN) or is_joined(path):
                 continue
             if venue in (None, name.venue) and feed in (None, name.feed):
-                source = _Source(self.root / path, path, name, "", is_sealed=False)
+                source = _Source(self.root, path, name, "", is_sealed=False)
                 first = next(_read(source, {}), None)
                 if first is not None:
                     found.append(replace(source, first=first.envelope["collected_at_utc"]))
@@ -186,7 +187,7 @@ def _sealed(root: Path, entry: Entry) -> _Source:
         raise CorruptError(
             f"manifests/ledger.jsonl line {entry.number}: {entry['path']!r} is no segment's path"
         )
-    return _Source(root / entry["path"], entry["path"], name, entry["first"], is_sealed=True)
+    return _Source(root, entry["path"], name, entry["first"], is_sealed=True)
 
 
 def _interleaved(streams: Iterable[tuple[int, Iterator[Message]]]) -> Iterator[Message]:
@@ -291,9 +292,12 @@ def _connection_key(source: _Source, connection: str) -> tuple[str, ...]:
 
 
 def _open(source: _Source) -> Scan:
-    for path in (source.path, source.path.with_name(source.path.name.removesuffix(PART))):
-        if path.exists():
-            return Scan(path)
+    path = source.root / source.relative
+    if source.relative.endswith(PART) and path.exists():
+        return Scan(path)
+    stored = StoredSegment(source.root, source.relative.removesuffix(PART))
+    if stored.place() is not None:
+        return Scan(stored)
     raise ArchiveError(f"{source.relative} is in the ledger and not here: bring it back, or label it")
 
 

@@ -23,7 +23,7 @@ from marketarchive.archive.dayfile import enter_day_file, finished_day_files
 from marketarchive.archive.deadrun import CrashRecovery, DeadRun
 from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Entry, Ledger, LedgerWriteError, with_damage
-from marketarchive.archive.paths import LEDGER, RECOVERING, relative, run_of
+from marketarchive.archive.paths import LEDGER, RECOVERING, RECOVERY_LOCK, is_joined, relative, run_of
 from marketarchive.archive.provenance import Provenance, final_path, first_run, home_of
 from marketarchive.archive.store import Store
 from marketarchive.archive.tree import raw_files, run_locks, stray_locks
@@ -87,7 +87,7 @@ def recover(
     recovery = Recovery()
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with locks.recovery(root, files), ExitStack() as held:
+        with locks.exclusive_lock(root, files, RECOVERY_LOCK), ExitStack() as held:
             for path in stray_locks(root):
                 recovery.warn(f"{relative(root, path)} is no lock of a run, and left alone")
             provenance = Provenance(root, store.ledger)
@@ -198,6 +198,6 @@ def _by_run(paths: Iterable[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for path in paths:
         name = run_of(path.removesuffix(RECOVERING))
-        if name is not None:
+        if name is not None and not is_joined(path):  # a copy: the next `compact` ends it
             found.setdefault(name, []).append(path)
     return found

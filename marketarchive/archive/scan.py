@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from marketarchive.archive import codec
+from marketarchive.archive.stored import StoredSegment
 
 CHUNK = 1 << 16  # compressed bytes read at a time; bounds memory at the text of one chunk
 
@@ -31,11 +32,11 @@ class Scan:
 
     Afterwards the attributes are complete. `unfinished`: the file ends inside a member, as a part in use or
     after a crash does. `error`: damage, with the byte where the member in question begins. `rest`: text after
-    the last newline.
+    the last newline. `source`: a file, or a segment that may lie within one; offsets are the segment's own.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, source: Path | StoredSegment) -> None:
+        self._source = source
         self.members: list[Member] = []
         self.bytes = 0
         self.lines = 0
@@ -61,7 +62,8 @@ class Scan:
     def _texts(self) -> Iterator[bytes]:
         whole = hashlib.sha256()
         inflater, digest, start, lines = codec.decompressor(), hashlib.sha256(), 0, 0
-        with self.path.open("rb") as file:
+        source = self._source
+        with source.open("rb") if isinstance(source, Path) else source.open() as file:
             while data := file.read(CHUNK):
                 whole.update(data)
                 end = self.bytes = self.bytes + len(data)

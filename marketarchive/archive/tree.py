@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from marketarchive.archive.paths import RECOVERY_LOCK, parse_run_name, relative
+from marketarchive.archive.paths import COMPACT_LOCK, RECOVERY_LOCK, parse_run_name, relative
 
 
 def walk(top: Path) -> Iterator[tuple[Path, list[str]]]:
@@ -35,7 +35,7 @@ def run_locks(root: Path) -> Iterator[Path]:
 
 
 def stray_locks(root: Path) -> Iterator[Path]:
-    """Yield the lock files that belong neither to a run nor to recovery: nobody here made them."""
+    """Yield the lock files of no run, nor of recovery or `compact`: nobody here made them."""
     return (path for path in _locks(root) if parse_run_name(path.stem) is None)
 
 
@@ -45,4 +45,4 @@ def _is_loop(path: Path) -> bool:
 
 def _locks(root: Path) -> list[Path]:
     found = sorted((root / "manifests").glob("*.lock"))
-    return [path for path in found if path != root / RECOVERY_LOCK]
+    return [path for path in found if path not in (root / RECOVERY_LOCK, root / COMPACT_LOCK)]

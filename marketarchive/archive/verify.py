@@ -14,12 +14,21 @@ import msgspec
 
 from marketarchive.archive import locks
 from marketarchive.archive.book_checks import BookChecks
-from marketarchive.archive.check_file import check_bytes, check_segment
+from marketarchive.archive.check_file import check_bytes, check_segment, check_size, missing
 from marketarchive.archive.check_run import FeedOfRun, check_density, check_manifest
 from marketarchive.archive.compress_rows import content_digest
 from marketarchive.archive.dayfile import day_files
 from marketarchive.archive.ledger import NOTHING, Entry, Head, Ledger, check_chain
-from marketarchive.archive.paths import LEDGER, PART, RECOVERING, parse_segment_path, relative
+from marketarchive.archive.paths import (
+    COMPACT_LOCK,
+    JOINING,
+    LEDGER,
+    PART,
+    RECOVERING,
+    is_joined,
+    parse_segment_path,
+    relative,
+)
 from marketarchive.archive.provenance import Provenance, first_run
 from marketarchive.archive.reader import SEGMENT_KINDS
 from marketarchive.archive.replay import replayed
@@ -28,13 +37,21 @@ from marketarchive.archive.run import run_name
 from marketarchive.archive.scan import Scan
 from marketarchive.archive.segment_scan import SegmentScan
 from marketarchive.archive.seqs import claimed
+from marketarchive.archive.stored import (
+    Merged,
+    SealedSegment,
+    StoredSegment,
+    merged_of,
+    segments_in,
+    slice_digests,
+)
 from marketarchive.archive.tree import raw_files, run_locks, stray_locks
 from marketarchive.exceptions import ArgumentError
 from marketarchive.invocation import command
 from marketarchive.times import from_iso
 
-FILE_KINDS = (*SEGMENT_KINDS, "torn", "manifest", "day_file")
-KINDS = (*FILE_KINDS, "label", "moved")
+FILE_KINDS = (*SEGMENT_KINDS, "torn", "manifest", "day_file", "joined")
+KINDS = (*FILE_KINDS, "label", "moved", "merged")
 
 _HEAD = re.compile(r"(\d+):([0-9a-f]{64})")
 _DAY = re.compile(r"-(\d{4}-\d\d-\d\d)")
@@ -59,10 +76,13 @@ class _Verification:
         # In this order: what was on the disk at first is by now open in a living run, or in the ledger.
         self._found = [*raw_files(root), *_manifests(root)]
         self._alive = _alive(root)
+        self._is_compacting = locks.is_alive(root / COMPACT_LOCK)
         ledger = Ledger(root)
         self._entries = list(ledger.entries())
         self._provenance = Provenance(root, ledger)
         self._alive |= _alive(root)  # also a run that started meanwhile and has sealed something already
+        self._known: list[Entry] = []  # lines that can be used
+        self._members: dict[str, list[tuple[Merged, int]]] = {}  # of joined files, with the line's number
         self._feeds: dict[tuple[str, str, str], FeedOfRun] = {}
         self._replaced = {
             digest for entry in self._entries if isinstance(digest := entry.get("replaces"), str)
@@ -71,10 +91,13 @@ class _Verification:
 
     def run(self, head: str | None) -> VerifyReport:
         self._check_ledger(head)
-        known = self._check_lines()
+        known = self._known = self._check_lines()
+        self._check_merged(known)
         for entry in known:
             if entry.kind in SEGMENT_KINDS:
                 self._check_segment(entry)
+            elif entry.kind == "joined":
+                self._check_joined(entry)
             elif entry.kind in FILE_KINDS:
                 self._check_other(entry)
         self._check_runs([entry for entry in known if entry.kind == "manifest"])
@@ -134,16 +157,79 @@ class _Verification:
     def _check_segment(self, entry: Entry) -> None:
         report, facts = self._report, None
         before = len(report.problems)
+        stored = StoredSegment(self._root, entry["path"])
         if entry["path"] in self._moved:
             report.checked["moved"] += 1
         elif self._since is None or from_iso(entry["last"]) >= self._since:
-            facts = check_segment(self._root, entry, report)
+            facts = check_segment(stored, entry, report)
             if facts is not None and len(report.problems) == before:
                 self._check_books(entry)
-        elif self._is_there(entry) and (entry.kind == "recovered" or claimed(entry) is None):
-            facts = SegmentScan.of(Scan(self._root / entry["path"]))
+        elif check_size(stored, entry, report) and (entry.kind == "recovered" or claimed(entry) is None):
+            facts = SegmentScan.of(Scan(stored))
         key = (run_name(entry["spider"], entry["run"]), entry["venue"], entry["feed"])
         self._feeds.setdefault(key, FeedOfRun()).add(entry, facts)
+
+    def _check_merged(self, known: list[Entry]) -> None:
+        """Check that each `merged` line says of a segment what its own line says, and names a joined file."""
+        segments = {entry["path"]: entry for entry in known if entry.kind in SEGMENT_KINDS}
+        joined = {entry["path"]: entry for entry in known if entry.kind == "joined"}
+        for entry in known:
+            if entry.kind != "merged" or (line := merged_of(entry)) is None:
+                continue
+            segment, target = segments.get(line.path), joined.get(line.to)
+            if segment is None:
+                what = f"merged of {line.path}, which is no segment"
+            elif target is None or target.number > entry.number:
+                what = f"says that {line.path} lies in {line.to}, which no line before it enters as joined"
+            elif (line.sha256, line.length) != (segment["sha256"], segment["bytes"]):
+                what = f"says other bytes of {line.path} than line {segment.number}, which enters it"
+            elif line.offset + line.length > target["bytes"]:
+                what = f"says that {line.path} lies behind the end of {line.to}"
+            else:
+                self._members.setdefault(line.to, []).append((line, entry.number))
+                continue
+            self._report.problem(str(LEDGER), what, entry.number)
+
+    def _check_joined(self, entry: Entry) -> None:
+        """Check a joined file, and that each segment's bytes are where the ledger says."""
+        path, members = entry["path"], self._members.get(entry["path"], [])
+        report = self._report
+        if path in self._moved:
+            report.checked["moved"] += 1
+            return
+        if len(members) != entry["segments"]:
+            what = f"the ledger names {len(members)} of its {entry['segments']} segments"
+            if sum(line.length for line, _ in members) < entry["bytes"]:
+                also = f"a compact was interrupted, the next `{command('compact')}` goes on"
+                report.notes.append(f"{path}: {what}: {also}")
+            else:
+                report.problem(path, f"{what}, and there are no other bytes in it")
+        if self._since is not None and from_iso(entry["last"]) < self._since:
+            check_size(StoredSegment(self._root, path), entry, report)
+            return
+        if not (self._root / path).is_file():
+            report.problem(path, missing(entry))
+            return
+        slices = [(line.offset, line.length) for line, _ in members]
+        try:
+            size, whole, found = slice_digests(self._root / path, slices)
+        except OSError as error:
+            report.problem(path, f"cannot be read: {error.strerror}")
+            return
+        report.checked.update({"joined": 1, "bytes": size})
+        wrong = [
+            f"the {line.length} bytes at {line.offset} are not {line.path} (ledger line {number})"
+            for (line, number), digest in zip(members, found, strict=True)
+            if digest != line.sha256
+        ]
+        for what in wrong:
+            report.problem(path, what)
+        if (size, whole) != (entry["bytes"], entry["sha256"]):
+            report.problem(
+                path,
+                f"is not the file that was joined: {size} bytes, sha256 {whole}; "
+                f"ledger line {entry.number} says {entry['bytes']}, {entry['sha256']}",
+            )
 
     def _check_other(self, entry: Entry) -> None:
         if entry["path"] in self._moved:
@@ -154,26 +240,12 @@ class _Verification:
             if check_bytes(self._root, entry, self._report) and "replaces" in (entry.fields or {}):
                 self._check_content(entry)
         else:
-            self._is_there(entry)
+            check_size(StoredSegment(self._root, entry["path"]), entry, self._report)
 
     def _check_content(self, entry: Entry) -> None:
         """Compare what a gzip holds with the plain file that it replaces."""
         if content_digest(self._root / entry["path"]) != entry["replaces"]:
             self._report.problem(entry["path"], f"does not hold the bytes of sha256 {entry['replaces']}")
-
-    def _is_there(self, entry: Entry) -> bool:
-        """Check that a file too old to be read again exists, in its size."""
-        path = self._root / entry["path"]
-        if not path.is_file():
-            self._report.problem(entry["path"], f"is in the ledger (line {entry.number}) and not on the disk")
-            return False
-        if path.stat().st_size != entry["bytes"]:
-            self._report.problem(
-                entry["path"],
-                f"has {path.stat().st_size} bytes; ledger line {entry.number} says {entry['bytes']}",
-            )
-            return False
-        return True
 
     def _check_books(self, entry: Entry) -> None:
         if self._books is None:
@@ -224,6 +296,9 @@ class _Verification:
                 if Path(path).stem not in self._alive:
                     report.problem(path, "is not in the ledger")
                 continue
+            if is_joined(path):
+                self._judge_unentered_joined(path)
+                continue
             name = parse_segment_path(path.removesuffix(RECOVERING))
             if name is None:
                 report.problem(path, "is no file of the archive, and not in the ledger")
@@ -237,6 +312,26 @@ class _Verification:
                 report.problem(
                     path, f"is not in the ledger; if recovery was interrupted, run `{command('recover')}`"
                 )
+
+    def _judge_unentered_joined(self, path: str) -> None:
+        """Report a joined file that is not in the ledger: what a killed `compact` leaves is no problem.
+
+        Every byte of it lies in the segments too.
+        """
+        if self._is_compacting:
+            self._report.open.append(path)
+        elif path.endswith(JOINING) or segments_in(self._root, path, self._segments_beside(path)):
+            self._report.notes.append(
+                f"{path}: was left by a compact that was interrupted, the next `{command('compact')}` goes on"
+            )
+        else:
+            self._report.problem(path, "is not in the ledger, and not joined of segments that are")
+
+    def _segments_beside(self, path: str) -> list[SealedSegment]:
+        """Return the segments whose own place is in the folder of `path`."""
+        folder = path.rpartition("/")[0]
+        found = (SealedSegment.of(entry) for entry in self._known if entry.kind in SEGMENT_KINDS)
+        return [segment for segment in found if segment.folder == folder]
 
     def _check_day_files(self, entered: set[str]) -> None:
         """Report files of rows that no run of this archive has begun.
@@ -283,8 +378,14 @@ def _has_keys(entry: Entry) -> bool:
     """
     try:
         if entry.kind in SEGMENT_KINDS:
-            line = msgspec.convert(entry.fields, _SegmentLine)
-            return parse_segment_path(line.path) is not None and from_iso(line.first) <= from_iso(line.last)
+            segment = msgspec.convert(entry.fields, _SegmentLine)
+            is_ordered = from_iso(segment.first) <= from_iso(segment.last)
+            return parse_segment_path(segment.path) is not None and is_ordered
+        if entry.kind == "joined":
+            line = msgspec.convert(entry.fields, _JoinedLine)
+            return is_joined(line.path) and from_iso(line.first) <= from_iso(line.last)
+        if entry.kind == "merged":
+            return merged_of(entry) is not None
         msgspec.convert(entry.fields, _FileLine if entry.kind in FILE_KINDS else _NoteLine)
     except ValueError:  # msgspec's ValidationError is one
         return False
@@ -299,6 +400,12 @@ class _FileLine(msgspec.Struct):
 
 class _NoteLine(msgspec.Struct):
     path: str
+
+
+class _JoinedLine(_FileLine):
+    segments: int
+    first: str
+    last: str
 
 
 class _SegmentLine(_FileLine):

@@ -53,6 +53,13 @@ ARCHIVE_BUFFER_SOFT = 32 * 2**20
 # Seconds (wall) without progress of the writer after which the run ends with reason disk.
 ARCHIVE_STALL_S = 30
 
+# ---- joining small segments ------------------------------------------------------------------------------
+
+# Hours (project clock) since the end of a UTC hour after which `scrapy compact` joins its small segments.
+COMPACT_OLDER_THAN_H = 24
+# Size in MB (1,000,000 bytes) below which a segment is small.
+COMPACT_SMALLER_THAN_MB = 8
+
 # ---- politeness ------------------------------------------------------------------------------------------
 
 # Named, with the project's purpose; venues' firewalls refuse library defaults. Put your own contact here.

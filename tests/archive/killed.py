@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator
+import os
+import signal
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from random import Random
+from typing import TypeVar
 
+from marketarchive.archive.compact import compact
+from marketarchive.archive.config import ArchiveConfig
+from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.recover import recover
+from marketarchive.archive.store import Store
 from marketarchive.clock import RealClock
-from tests.archive.writing import frames, open_run, response, writer
+from tests.archive.faulty_files import WatchedFiles
+from tests.archive.writing import HandClock, frames, open_run, response, writer
+
+T = TypeVar("T")
 
 # One server process imports everything once and forks the children: fast, and without threads.
 _context = multiprocessing.get_context("forkserver")
@@ -69,6 +79,32 @@ def recover_at_once(root: Path, count: int) -> list[int | None]:
     for process in found:
         process.join(60)
     return [process.exitcode for process in found]
+
+
+def kill_at_step(root: Path, now: int, step: int) -> int | None:
+    """Exit code of a process that compacts and removes, and kills itself before touch `step` of the disk."""
+    process = _context.Process(target=_compact, args=(root, now, step), daemon=True)
+    process.start()
+    process.join(60)
+    return process.exitcode
+
+
+class _Killed(WatchedFiles):
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.left = step
+
+    def at(self, operation: str, path: Path, do: Callable[[], T]) -> T:
+        self.left -= 1
+        if not self.left:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return do()
+
+
+def _compact(root: Path, now: int, step: int) -> None:
+    files = _Killed(step)
+    store = Store(root, HandClock(now), ArchiveConfig(), files, Ledger(root, files))
+    compact(store, 0, 10**9, remove=True)
 
 
 def _recover(root: Path, barrier: object) -> None:

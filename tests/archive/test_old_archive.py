@@ -9,11 +9,22 @@ from pathlib import Path
 
 import pytest
 
+from marketarchive.archive.book_checks import BookChecks
+from marketarchive.archive.compact import Compaction, compact
+from marketarchive.archive.config import ArchiveConfig
+from marketarchive.archive.files import Files
+from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.reader import ArchiveReader
+from marketarchive.archive.store import Store
+from marketarchive.archive.verify import verify
 from marketarchive.invocation import command as named
 from marketarchive.master.engine import open_master
 from marketarchive.master.queries import market
+from marketarchive.research.checks import sequence
 from marketarchive.research.names import master_rows
+from marketarchive.research.tables.normalize import normalize
+from marketarchive.times import HOUR, from_iso
+from tests.archive.writing import HandClock
 from tests.data.digests import digests_of, read_digests, recover_then
 from tests.e2e.harness import Output, command
 
@@ -102,3 +113,37 @@ def test_its_market_master_opens(old: Path) -> None:
     engine.dispose()
     assert known is not None
     assert known["slug"] == FIRST
+
+
+def test_compacted_it_verifies_and_gives_the_same_messages_and_products(old: Path) -> None:
+    recover_then(old)
+    before = [(one.path, one.line_number, one.payload) for one in ArchiveReader(old).messages(kinds=KINDS)]
+    books = verify(old, books=BookChecks()).books
+    done = compacted(old)
+    assert (done.removed, len(done.joined), done.refused) == (18, 6, {})
+    report = verify(old, books=BookChecks())
+    assert (report.problems, report.books) == ([], books)
+    after = [(one.path, one.line_number, one.payload) for one in ArchiveReader(old).messages(kinds=KINDS)]
+    assert after == before
+    kept = read_digests(DATA / "archive-0.1.0.digests.json")
+    made = digests_of(old, kept["columns"])
+    assert {path: made["files"].get(path) for path in kept["files"]} == kept["files"]
+    assert sequence.check(old).state == "pass"
+
+
+def test_tables_that_were_made_before_it_was_compacted_stay_as_they_are(old: Path) -> None:
+    recover_then(old)
+    made = normalize(old)
+    before = {path: path.read_bytes() for path in old.glob("tables/**/*.parquet")}
+    assert len(before) == len(made.outputs) > 30
+    assert compacted(old).removed == 18
+    again = normalize(old)
+    assert (again.outputs, again.failed, again.up_to_date) == ([], {}, len(before))
+    assert {path: path.read_bytes() for path in old.glob("tables/**/*.parquet")} == before
+
+
+def compacted(root: Path) -> Compaction:
+    files = Files()
+    clock = HandClock(from_iso("2026-08-09T00:00:00Z"))
+    store = Store(root, clock, ArchiveConfig(), files, Ledger(root, files))
+    return compact(store, 24 * HOUR, 8_000_000, remove=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,18 @@ def frames(run: RunArchive, *payloads: bytes, feed: str = "stream") -> Frames:
         connection="c1",
         frames=tuple((NOON + seq * 1000, seq, body) for seq, body in zip(seqs, payloads, strict=True)),
     )
+
+
+def cron(root: Path, runs: int = 3, start: int = NOON, feed: str = FEED, size: int = 1) -> None:
+    """Runs one after another, a minute apart, each with a small segment of `feed`."""
+    for number in range(runs):
+        clock = HandClock(start + number * 60 * SECOND)
+        with writer(root, clock) as made:
+            run = made.open_run("polymarket_orderbook", VENUE, [feed], {}, {})
+            for answer in range(size):
+                one = response(run, b'{"run":%d,"answer":%d}' % (number, answer), feed=feed)
+                run.write(replace(one, received_at=clock.now_ns() + answer))
+            run.close("finished", {}).result()
 
 
 def ledger_of(root: Path, kind: str = "segment") -> list[dict[str, Any]]:

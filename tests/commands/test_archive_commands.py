@@ -1,7 +1,8 @@
-"""`scrapy verify`, `recover`, `label` as a user calls them: what they print and the exit code."""
+"""`scrapy verify`, `recover`, `label`, `compact` as a user calls them: what they print and the exit code."""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -13,12 +14,16 @@ from scrapy.cmdline import execute
 
 from marketarchive.archive.book_checks import BookChecks
 from marketarchive.archive.ledger import Ledger
+from marketarchive.archive.paths import COMPACT_LOCK
 from marketarchive.archive.reader import ArchiveReader
 from marketarchive.archive.report import VerifyReport
 from marketarchive.items import Response
+from marketarchive.times import DAY
 from marketarchive.venues.polymarket.clob import book_hash, parse_book
 from tests.archive import museum
-from tests.archive.writing import FEED, NOON, VENUE, open_run, response, writer
+from tests.archive.writing import FEED, NOON, VENUE, cron, ledger_of, open_run, response, writer
+
+LAST_YEAR = NOON - 365 * DAY
 
 
 class Done(NamedTuple):
@@ -193,3 +198,63 @@ def test_the_books_of_clob_answers_are_judged(scrapy: Scrapy, tmp_path: Path) ->
     assert done.returncode == 1
     assert "line 3: the book of 7 does not have the hash it states" in done.stdout
     assert "books    2 ok" in done.stdout
+
+
+def test_compact_joins_by_option_or_setting_and_says_what(scrapy: Scrapy, tmp_path: Path) -> None:
+    cron(tmp_path, start=LAST_YEAR)
+    output = f"OUTPUT_DIR={tmp_path}"
+    nothing = scrapy("compact", "-s", output, "--older-than", "900000")
+    assert (nothing.returncode, nothing.stderr) == (0, "")
+    assert nothing.stdout == "0 segments joined into 0 files; 0 small files removed, 0 bytes\n"
+    assert scrapy("compact", "-s", output, "-s", "COMPACT_SMALLER_THAN_MB=0.0001").stdout == nothing.stdout
+    done = scrapy("compact", "-s", output)
+    assert (done.returncode, done.stderr) == (0, "")
+    first, last = done.stdout.splitlines()
+    assert first.startswith("joined   raw/venue=polymarket/feed=orderbook/date=2025-11-21/hour=12/compact-")
+    assert ".jsonl.gz: 3 segments, " in first
+    assert last == "3 segments joined into 1 files; 0 small files removed, 0 bytes"
+    assert scrapy("compact", "-s", output, "--remove").stdout.startswith(
+        "0 segments joined into 0 files; 3 small files removed, "
+    )
+    assert scrapy("verify", "-s", output).stdout.splitlines()[-1] == "passed: 0 problems"
+    cron(tmp_path, start=LAST_YEAR)
+    museum.flip(tmp_path / ledger_of(tmp_path)[-1]["path"], 800)
+    refused = scrapy("compact", "-s", output)
+    assert refused.returncode == 1
+    assert "REFUSED  raw/" in refused.stdout
+    assert "is not the file that was sealed: run `" in refused.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--older-than", "1d"), "--older-than '1d' is not a number from 0 to 1,000,000"),
+        (("--smaller-than", "-1"), "--smaller-than '-1' is not a number from 0 to 1,000,000"),
+        (
+            ("-s", "COMPACT_OLDER_THAN_H=nan"),
+            "COMPACT_OLDER_THAN_H='nan' is not a number from 0 to 1,000,000",
+        ),
+    ],
+)
+def test_compact_refuses_other_thresholds(
+    scrapy: Scrapy, tmp_path: Path, words: tuple[str, str], said: str
+) -> None:
+    done = scrapy("compact", "-s", f"OUTPUT_DIR={tmp_path}", *words)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"compact: {said}\n")
+
+
+@pytest.mark.process
+def test_compact_that_waits_says_so(scrapy: Scrapy, tmp_path: Path) -> None:
+    cron(tmp_path, start=LAST_YEAR)
+    lock = tmp_path / COMPACT_LOCK
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        command = [sys.executable, "-m", "scrapy", "compact", "-s", f"OUTPUT_DIR={tmp_path}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as waiting:
+            assert waiting.stderr is not None
+            assert waiting.stdout is not None
+            said = waiting.stderr.readline()
+            fcntl.flock(held, fcntl.LOCK_UN)
+            assert waiting.stdout.read().splitlines()[-1].startswith("3 segments joined into 1 files")
+            assert waiting.wait(60) == 0
+    assert said.rstrip().endswith(f"waiting for another process to end its work: it holds {lock}")

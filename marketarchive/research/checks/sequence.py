@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from marketarchive.archive import locks
-from marketarchive.archive.check_file import check_segment
+from marketarchive.archive.check_file import check_segment, check_size
 from marketarchive.archive.check_run import FeedOfRun, check_density
 from marketarchive.archive.ledger import Entry, Ledger
 from marketarchive.archive.reader import SEGMENT_KINDS
@@ -14,6 +14,7 @@ from marketarchive.archive.report import VerifyReport
 from marketarchive.archive.run import run_name
 from marketarchive.archive.segment_scan import SegmentScan
 from marketarchive.archive.seqs import claimed
+from marketarchive.archive.stored import StoredSegment
 from marketarchive.archive.tree import run_locks
 from marketarchive.research.checks.check import OFFENDERS, CheckResult, State
 from marketarchive.times import from_iso
@@ -88,16 +89,10 @@ def check(root: Path, since: int | None = None, until: int | None = None) -> Che
 
 def _facts(root: Path, entry: Entry, report: VerifyReport) -> SegmentScan | None:
     """Return a segment's content, read only where its ledger line does not suffice to know its numbers."""
+    stored = StoredSegment(root, entry["path"])
     if entry.kind == "recovered" or claimed(entry) is None:
-        return check_segment(root, entry, report)
-    path = root / entry["path"]
-    if not path.is_file():
-        report.problem(entry["path"], f"is in the ledger (line {entry.number}) and not on the disk")
-    elif path.stat().st_size != entry["bytes"]:
-        report.problem(
-            entry["path"],
-            f"has {path.stat().st_size} bytes; ledger line {entry.number} says {entry['bytes']}",
-        )
+        return check_segment(stored, entry, report)
+    check_size(stored, entry, report)
     return None
 
 

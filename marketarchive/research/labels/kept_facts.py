@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +11,7 @@ import msgspec
 from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Entry
 from marketarchive.archive.reader import Message, read_segment
+from marketarchive.archive.stored import StoredSegment
 from marketarchive.exceptions import ArchiveError
 from marketarchive.invocation import command
 from marketarchive.research.derived import Progress
@@ -46,11 +46,9 @@ def kept_facts(
 
 
 def _messages(root: Path, entry: Entry) -> Iterator[Message]:
-    path = root / entry["path"]
-    if path.exists():  # else the reader says what to do
-        with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != entry["sha256"]:
-                raise ArchiveError(
-                    f"{entry['path']} is not the file that the ledger describes: run `{command('verify')}`"
-                )
+    stored = StoredSegment(root, entry["path"])
+    if stored.place() is not None and stored.sha256() != entry["sha256"]:  # else the reader says what to do
+        raise ArchiveError(
+            f"{entry['path']} is not the file that the ledger describes: run `{command('verify')}`"
+        )
     yield from read_segment(root, entry)

@@ -57,7 +57,7 @@ def make(task: Task) -> MadeTable:
     connection, root, partition = task.connection, task.root, task.partition
     day = Day(partition.first_ns // 1000)
     wide = replace(partition, entries=(*midnight.present(root, partition.before), *partition.entries))
-    paths = register(connection, root, wide, task.names)
+    paths = register(connection, root, wide, task.names, task.target)
     gaps = _gaps(task)
     found: dict[tuple[str | None, str | None], States] = {}
     bounds: dict[tuple[str | None, str | None], tuple[int, int]] = {}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from marketarchive.archive.stored import StoredSegment
 from marketarchive.research.engine import pattern, run, stored, text
 from marketarchive.research.tables.partitions import METADATA, Partition, Stamp
 
@@ -44,10 +45,16 @@ class MadeTable:
 
 
 def register(
-    connection: duckdb.DuckDBPyConnection, root: Path, partition: Partition, names: Names
+    connection: duckdb.DuckDBPyConnection, root: Path, partition: Partition, names: Names, target: Path
 ) -> list[str]:
-    """Register `sources` (number, file and run of each segment) and `names`; return the files."""
-    paths = [str(root / entry["path"]) for entry in partition.entries]
+    """Register `sources` (number, file and run of each segment) and `names`; return the files.
+
+    A segment that lies within a joined file is copied out of it, beside `target`.
+    """
+    paths = [
+        str(StoredSegment(root, entry["path"]).as_file(aside(target, f"segment-{number}.jsonl.gz")))
+        for number, entry in enumerate(partition.entries)
+    ]
     columns: dict[str, list[Any]] = {
         "source": list(range(len(paths))),
         "file": paths,

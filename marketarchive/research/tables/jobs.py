@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from marketarchive.archive.files import Files
+from marketarchive.archive.stored import StoredSegment
 from marketarchive.exceptions import ArchiveError
 from marketarchive.invocation import command
 from marketarchive.research.engine import connect, stored
@@ -140,6 +141,7 @@ class _Doing:
         target, known = self._temporary(partition), self._known
         task = Task(connection, self._job.root, partition, known.tokens, known.markets, target)
         self._settle(partition, coverage.make(task))
+        self._sweep(partition)  # rows of the days around it, and segments that were copied
 
     def _of_rows(self, connection: duckdb.DuckDBPyConnection, partitions: list[Partition]) -> None:
         job = self._job
@@ -209,7 +211,7 @@ class _Doing:
 def _check_inputs(root: Path, partition: Partition) -> None:
     """Raise ArchiveError when a segment is not the file that the ledger describes."""
     for path, sha256 in partition.inputs.items():
-        if _digest(root / path) != sha256:
+        if StoredSegment(root, path).sha256() != sha256:
             raise ArchiveError(f"{path} is not the file that the ledger describes: run `{command('verify')}`")
 
 

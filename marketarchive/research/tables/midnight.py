@@ -12,6 +12,7 @@ from typing import Any
 
 from marketarchive.archive.ledger import Entry
 from marketarchive.archive.reader import read_segment
+from marketarchive.archive.stored import StoredSegment
 from marketarchive.research.tables import rows
 from marketarchive.research.tables.extract import Names, aside
 from marketarchive.research.tables.gaps import table_row
@@ -53,7 +54,7 @@ def gap_rows_around(root: Path, partition: Partition) -> list[dict[str, Any]]:
 
 def present(root: Path, entries: tuple[Entry, ...]) -> tuple[Entry, ...]:
     """Return the segments that are here; a neighbour's can have been moved away."""
-    return tuple(entry for entry in entries if (root / entry["path"]).exists())
+    return tuple(entry for entry in entries if StoredSegment(root, entry["path"]).place() is not None)
 
 
 def _sides(root: Path, partition: Partition) -> list[tuple[str, tuple[Entry, ...], str]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from marketarchive.archive.stored import StoredSegment
 from marketarchive.clock import Clock, RealClock
 from marketarchive.exceptions import ArgumentError, DiskError
 from marketarchive.research.derived import NullProgress, Progress, exclusive_lock, write_manifest
@@ -159,7 +160,7 @@ def _jobs(root: Path, due: Iterable[Partition], *, verify: bool) -> list[Job]:
 
 def _missing(root: Path, partition: Partition, stamp: Stamp | None) -> str | None:
     """Return why a file cannot be made anew without losing its content, None when it can."""
-    gone = [path for path in partition.inputs if not (root / path).exists()]
+    gone = [path for path in partition.inputs if StoredSegment(root, path).place() is None]
     if gone:
         return (
             f"{len(gone)} of its segments are not here (the first: {gone[0]}): bring them back, or label them"
