@@ -30,7 +30,7 @@ class ConfigurationError(MarketArchiveError):
 
 
 class ArchiveError(MarketArchiveError):
-    """Base of everything that goes wrong with stored files."""
+    """Base class of errors about stored files: missing, damaged, or not usable together."""
 
 
 class DiskError(ArchiveError):

@@ -24,7 +24,7 @@ LATE_S = 60
 
 @dataclass
 class Walk:
-    """One way back through a market's trades."""
+    """State of one sweep back through a market's trades."""
 
     market: Open
     begun_ns: int

@@ -272,7 +272,7 @@ class PageKeeper:
     # ---- what comes ------------------------------------------------------------------------------------
 
     def answered(self, page: OpenPage, item: Response, url: str) -> None:
-        """Note a response of `url` (the venue's own, without query), which is archived already."""
+        """Apply an archived response of `url` (the venue's own, without query) to the page's coverage."""
         page.answers += 1
         if item.status != 200:
             page.refusals.append(item.status)

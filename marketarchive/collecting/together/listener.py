@@ -79,7 +79,7 @@ class DueRows:
         self.seconds: dict[tuple[str, str, str], Seconds] = {}  # by feed, series and subject
 
     def take(self, row: Row) -> None:
-        """Count a row, if each second has such a one."""
+        """Count a row of a series that has one a second; other rows are ignored."""
         if row.is_due:
             key = (row.feed, row.series, row.subject)
             seconds = self.seconds.setdefault(key, Seconds(row.tick, row.tick))

@@ -53,7 +53,7 @@ class IndexPrice:
 
 
 class StreamWorld:
-    """The stream of a seed's rounds and indices."""
+    """Content of the simulated socket: books, tickers, trades and indices of a seed's rounds."""
 
     def __init__(self, books: Books, prices: Prices) -> None:
         self._books = books

@@ -23,7 +23,7 @@ _FLOOR = Decimal("0.0000125")
 
 @dataclass(frozen=True)
 class Settled:
-    """A settlement: quote per base unit for the hour."""
+    """A funding settlement of one hour, in quote units per base unit."""
 
     at: int  # Unix seconds, some after the hour
     long: Decimal

@@ -36,7 +36,10 @@ def instruments(status: str | None = None) -> Query:
 
 
 def funding_rates(series: Series, requested: Range) -> Query:
-    """Return the request for settled rates, newest first; `startTime` alone is refused."""
+    """Return the request for settled rates, newest first.
+
+    `startTime` alone is refused (documents, 2026-07-24).
+    """
     times = {"startTime": str(requested.first), "endTime": str(requested.last)}
     chosen = {**LINEAR, "symbol": series.market, **times, "limit": str(FUNDING_PAGE)}
     return Query(endpoints.FUNDING_RATES, chosen)

@@ -89,7 +89,7 @@ class SentMarkets(msgspec.Struct):
 
 
 class SentRates(msgspec.Struct, rename="camel"):
-    """Rates of both sides."""
+    """Rates of both sides as the API sends them, fixed point of 10**30."""
 
     funding_rate_long: Whole
     funding_rate_short: Whole
@@ -213,10 +213,10 @@ def dollars(price: Decimal, decimals: int) -> Decimal:
 
 
 def frame_of(sent: Iterable[SentRates]) -> Frame | None:
-    """Return which sign means what.
+    """Return the meaning of the rates' sign, derived from the identity of net, funding and borrowing.
 
     Net = funding + borrowing where positive is paid, else funding - borrowing. None where nothing is
-    borrowed, so that nothing shows it, or where neither is always so.
+    borrowed, so that no row shows it, or where neither identity holds throughout.
     """
     is_cost = is_receipt = True
     for each in sent:

@@ -215,7 +215,7 @@ def time(text: str | None, field: str, item: str) -> datetime | None:
 
 
 def dollars(dollars: Decimal | None, cents: Decimal | None) -> Decimal | None:
-    """Return a price in dollars from either form, exactly."""
+    """Return a price in dollars, exactly, from the form that a row has; None where it has neither."""
     return dollars if dollars is not None else None if cents is None else cents / CENTS
 
 

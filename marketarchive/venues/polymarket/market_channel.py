@@ -212,8 +212,8 @@ _BROKEN = (msgspec.DecodeError, UnicodeDecodeError)
 def decode(payload: bytes) -> list[Event]:
     """Return the events of a frame; none for `PONG` and empty frames.
 
-    An event type that nothing here knows is `Unknown`, never an error. A bad event inside an array costs only
-    itself. Raises ParseError for what is no JSON, or a single object that is no event.
+    An unknown event type is `Unknown`, never an error. A bad event inside an array leaves the others intact.
+    Raises ParseError for what is no JSON, or a single object that is no event.
     """
     if payload in (b"PONG", b"", b"[]"):
         return []

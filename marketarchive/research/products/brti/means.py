@@ -38,7 +38,10 @@ class ProxyMinute:
     values: Mapping[int, Decimal | None]  # by Unix second; None: no value
 
     def count(self, *, with_close: bool) -> int:
-        """Return how many of the 60 seconds have a value."""
+        """Return the number of the 60 seconds that have a value.
+
+        with_close: of (close - 60 s, close], else of [close - 60 s, close).
+        """
         return len(self._there(with_close=with_close))
 
     def mean(self, *, with_close: bool) -> Decimal | None:

@@ -70,9 +70,10 @@ def resolved_markets(
 ) -> Iterator[list[ResolvedMarket]]:
     """Yield the wanted markets that have a result, some hundred at a time.
 
-    remarks: lines are added; with_revisions: `history` has the revisions of texts, and the first end.
+    remarks: lines about rows left out are added; with_revisions: `history` has texts' revisions and the first
+    end.
 
-    A result that is only proposed, or disputed, is none yet. Raises ArgumentError, ConfigurationError,
+    A result that is only proposed, or disputed, does not count. Raises ArgumentError, ConfigurationError,
     MasterError.
     """
     catalogue = _catalogue(request, remarks)

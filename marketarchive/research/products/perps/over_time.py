@@ -103,7 +103,7 @@ def records_by_day(
 def staleness(
     connection: duckdb.DuckDBPyConnection, last_due: Mapping[tuple[str, str], int]
 ) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return, by venue and symbol, how old the newest values are, and how long a price stood still.
+    """Return the age of the newest values, and the longest time without a price change, by venue and symbol.
 
     last_due: when a contract's last row is due, Unix seconds; hours are counted back from it, None where
     there is no value at all. `unmoved`: the longest run of rows with the same mark price at their end.

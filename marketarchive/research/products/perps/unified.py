@@ -146,7 +146,7 @@ def _unify(
 
 
 def write_symbols(path: Path) -> None:
-    """Write what each venue calls the assets, a line a contract. Raises OSError."""
+    """Write the venues' names of the assets as CSV, a line a contract. Raises OSError."""
     columns = ("multiplier", "contract_size", "quote", "listed_from", "listed_to")
     names = sorted(name for name, venue in venues().items() if venue.perps is not None)
     part = path.with_suffix(".part")

@@ -27,7 +27,7 @@ VENUES = frozenset({"polymarket", "chainlink"})
 
 
 def labels_of(root: Path) -> list[Label]:
-    """Return the labels of these rounds alone, as they were made last."""
+    """Return the stored labels of Polymarket's up/down rounds."""
     return [each for each in read_labels(root) if is_mine(each)]
 
 
