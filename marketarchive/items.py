@@ -428,7 +428,7 @@ class ReferencePrice(Row):
     def is_due(self) -> bool:
         """Return whether the price was read at intervals, not once a second.
 
-        Such a price does not say when it was observed.
+        Such a price does not state when it was observed.
         """
         return not self.observed or self.timestamp is not None
 

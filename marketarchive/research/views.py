@@ -57,7 +57,8 @@ def view_rows(
 ) -> None:
     """Create a view of a table whose rows are of markets.
 
-    It has the columns of its files' paths. table: where the view has another name. Needs `names`.
+    It has the columns of its files' paths. first, last: ns of receipt; table: where the view has another
+    name. Needs the view `names`.
     """
     of = table or name
     found = files(root, of, first, last)
@@ -77,7 +78,7 @@ def view_plain(
 ) -> None:
     """Create a view of a table's files, unfiltered, with the columns of their paths.
 
-    first, last: microseconds of receipt, None: no bound.
+    first, last: ns of receipt, None: no bound.
     """
     found = files(root, name, first, last)
     rows = stored(*found, hive=True) if found else f"no_{name}"

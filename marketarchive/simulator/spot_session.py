@@ -75,7 +75,10 @@ class SpotSession:
         return self.counted(found, from_ns)
 
     def counted(self, frames: Sequence[Frame], now_ns: int) -> list[Frame]:
-        """Return `frames` numbered on from those that were sent by now; later ones are not sent after all."""
+        """Return `frames` with the numbers that follow those sent by `now_ns`.
+
+        Frames queued for later are dropped.
+        """
         while self._numbers and self._numbers[-1][0] > now_ns:
             self._numbers.pop()
         number = self._numbers[-1][1] + 1 if self._numbers else 0

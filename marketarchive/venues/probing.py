@@ -151,7 +151,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A check that was made, whether it passed, and by what that shows."""
+    """Result of a check: whether it passed, and the evidence."""
 
     name: str
     topic: str

@@ -1,4 +1,4 @@
-"""Deltas that are kept to be replayed: on a snapshot that comes late, or was made before them."""
+"""Resync of a book: deltas are kept, to be replayed on a late or older snapshot."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class PageSpider(ArchiveSpider):
         raise NotImplementedError
 
     def take(self, keeper: PageKeeper, page: OpenPage, item: Response, url: str) -> News | None:
-        """Look at an answer with status 200, archived already; None where it holds no observations.
+        """Parse an archived answer with status 200 into observations; None where it holds none.
 
         Raises ParseError.
         """

@@ -17,7 +17,7 @@ from marketarchive.collecting.pages.open_page import Host, OpenPage, Target
 from marketarchive.collecting.spider import failure_of
 from marketarchive.collecting.streams.axis import Axis, Outage, StreamLimits
 from marketarchive.collecting.streams.coverage import Coverage, CoverageChange
-from marketarchive.collecting.streams.track import Mark, Track, TrackState
+from marketarchive.collecting.streams.track import Track, TrackState, Watermark
 from marketarchive.exceptions import ParseError
 from marketarchive.items import Invalid, Response
 from marketarchive.scope import Scope
@@ -311,7 +311,7 @@ class PageKeeper:
             if not news.new and not self._coverage.is_live:
                 return  # it repeats what an earlier page showed last: nothing says that it goes on
             # 0: answers hold what was before the page was opened
-            track = self._tracks[page.name] = Track(self._limits, self.target.slug, page.name, 0, Mark())
+            track = self._tracks[page.name] = Track(self._limits, self.target.slug, page.name, 0, Watermark())
             self._coverage.tracks.append(track)
         if track.state is TrackState.LIVE and news.oldest > track.strong:
             track.add_gap(track.strong, news.oldest, NOT_WHOLE)

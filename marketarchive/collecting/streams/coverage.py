@@ -1,4 +1,4 @@
-"""Proven coverage of one key: wanted minus the union of its tracks; the only source of gap lines."""
+"""Coverage of one key, and its gaps: wanted minus the union of its tracks. The only source of gap lines."""
 
 from __future__ import annotations
 

@@ -110,7 +110,10 @@ class Listener:
     """
 
     def open(self, root: Path) -> None:
-        """Make sure of what it needs, before a run is opened in OUTPUT_DIR `root`. Raises ArgumentError."""
+        """Check or lock what the listener needs, before a run is opened in OUTPUT_DIR `root`.
+
+        Raises ArgumentError.
+        """
 
     def begin(self, clock: Clock, rows: RowWriter) -> None:
         """Begin, before anything is collected."""

@@ -17,7 +17,7 @@ EXPIRATION_S = 300
 
 @dataclass(slots=True)
 class Followed:
-    """A market; times in wall ns."""
+    """A market that the record follows; times in wall ns."""
 
     ticker: str
     series: str

@@ -24,7 +24,7 @@ LATE_S = 15
 
 @dataclass(slots=True)
 class TrackedRound:
-    """A market that is open for a while, and what was observed of it; times in wall ns."""
+    """A round on the display, with the seconds observed of it; times in wall ns."""
 
     slug: str
     market_id: str

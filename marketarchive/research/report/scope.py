@@ -51,7 +51,7 @@ class ReportScope:
 
 @dataclass
 class ReceivedFeeds:
-    """Contents of the ledger in the time; a segment counts whole when a part of it lies within."""
+    """Feeds, lines and bytes of the ledger in a time range; a segment that overlaps it counts as a whole."""
 
     segments: int = 0
     lines: int = 0

@@ -103,7 +103,7 @@ class Kalshi:
         return None if long is None else long.catalog.market(slot, generation, member)
 
     def catalog_truth(self, start_ns: int, end_ns: int) -> Iterator[dict[str, Any]]:
-        """Yield the long-running markets that were listed between two moments or not over long before."""
+        """Yield the long-running markets listed in a time range (wall ns), or ended shortly before it."""
         long = self._rest.catalog
         if long is None:
             return

@@ -40,7 +40,7 @@ class Pair:
 
     @property
     def agree(self) -> bool | None:
-        """Return whether both ended alike, None as long as not both ended one way or the other."""
+        """Return whether both rounds have the same outcome; None while either has no outcome of two."""
         ends = self.first.resolved_outcome, self.second.resolved_outcome
         if not all(each in ("Up", "Down", "yes", "no") for each in ends):
             return None
