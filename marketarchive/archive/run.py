@@ -18,7 +18,7 @@ import msgspec
 from marketarchive.archive import lines
 from marketarchive.archive.clock_evidence import wall_step
 from marketarchive.archive.dayfile import DayFile, day_of
-from marketarchive.archive.feed import FeedWriter
+from marketarchive.archive.feed import FeedTotals, FeedWriter
 from marketarchive.archive.lines import RawItem
 from marketarchive.archive.manifest import manifest, store_manifest
 from marketarchive.archive.paths import checked_name, lock_path, manifest_path, new_run_id
@@ -107,6 +107,10 @@ class RunArchive:
     def is_synced(self, mark: int) -> bool:
         """Return whether all that was written before `mark` is on the disk."""
         return mark <= self._queue.synced
+
+    def totals(self) -> list[FeedTotals]:
+        """Return what was written so far, by feed; any thread may call it."""
+        return [feed.totals() for feed in list(self._feeds.values())]
 
     def flush(self) -> Future[None]:
         """Return a future that resolves when everything written so far is on the disk.

@@ -103,7 +103,7 @@ class ArchiveWriter:
         self._runs: list[RunArchive] = []
         self._is_stopping = False
         self._is_busy = False
-        self._progressed = time.monotonic()
+        self._progressed = self._synced_at = time.monotonic()
         self._looked = clock.instant()
         self._trusted = self._looked  # since then the wall clock has run with the monotonic one
         self._look_due = time.monotonic() + _LOOK_S  # for open files
@@ -143,6 +143,10 @@ class ArchiveWriter:
     def stalled_s(self) -> float:
         """Return wall seconds since the thread last made progress; 0.0 when it has nothing to do."""
         return time.monotonic() - self._progressed if self._is_busy or self.buffered else 0.0
+
+    def sync_age_s(self) -> float:
+        """Return wall seconds since all that was written was last brought to the disk."""
+        return time.monotonic() - self._synced_at
 
     @property
     def is_stalled(self) -> bool:
@@ -215,7 +219,7 @@ class ArchiveWriter:
                 if now >= due or job.flushes or job.finishes or job.is_last:
                     due = now + self.store.config.flush_s
                     self._sync()
-                    self.synced = self._jobs
+                    self.synced, self._synced_at = self._jobs, time.monotonic()
                     self._check_in_place()
                     for flush in job.flushes:
                         flush.set_result(None)

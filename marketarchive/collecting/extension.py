@@ -50,6 +50,7 @@ class RunExtension:
 
     def spider_opened(self) -> None:
         loop = asyncio.get_running_loop()
+        self.run.process.metrics.add(self.run)
 
         def failed(error: DiskError) -> None:  # called by the writer's thread
             loop.call_soon_threadsafe(self._disk_failed, error)
@@ -87,6 +88,7 @@ class RunExtension:
             if isinstance(item, RAW):
                 self.run.archive.write(item)
         await self.run.close(reason)
+        self.run.process.metrics.end(self.run)
         self.run.process.shutdown.leave(self, self.run.exit_code())
 
     async def _watching(self) -> None:

@@ -1,4 +1,4 @@
-"""Shared parts of all crawlers of a process: the clock, the limiter, the archive's writer."""
+"""Shared parts of all crawlers of a process: the clock, the limiter, the archive's writer, the metrics."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from marketarchive.archive.recover import recover
 from marketarchive.archive.writer import ArchiveWriter
 from marketarchive.clock import Clock, RealClock, SteppedClock, parse_steps
 from marketarchive.collecting.limits import Limiter
+from marketarchive.collecting.metrics import Metrics, metrics_port
+from marketarchive.collecting.monitoring import check_monitoring
 from marketarchive.collecting.route import replaced, route, stand_ins
 from marketarchive.collecting.shutdown import Shutdown
 from marketarchive.collecting.together.listener import Listener
@@ -46,6 +48,8 @@ class Process:
             raise ConfigurationError(
                 f"LIMIT_SHARE={share!r} is not a share of the venues' limits: 0 < it <= 1"
             )
+        port = metrics_port(settings)
+        check_monitoring(settings)
         self.listeners: list[Listener] = []  # of who wants to look
         self.limiter = Limiter(self.clock, share, settings.getfloat("RETRY_AFTER_MAX_S"))
         files, config = files_from_settings(settings), ArchiveConfig.from_settings(settings)
@@ -60,6 +64,7 @@ class Process:
             raise
         self.writer = ArchiveWriter(self.root, self.clock, config, files)
         self.writer.start()
+        self.metrics = Metrics(self.writer, port)
         self._joined = _simulated(self.clock) if settings["ASYNCIO_EVENT_LOOP"] == FOLLOWED_LOOP else None
         if self._joined is not None:
             self._joined.join()
@@ -92,6 +97,7 @@ class Process:
         """Join the writer; every run must have been closed before."""
         if self._joined is not None:
             self._joined.leave()
+        self.metrics.close()
         self.writer.close()
 
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from marketarchive.clock import SpeedMeter
@@ -55,6 +55,7 @@ class Runs(Protocol):
     @property
     def arguments(self) -> Arguments: ...
     def good_stat(self, feed: str) -> str: ...
+    def key_lags(self) -> Sequence[float | None]: ...
     def cut_off(self) -> None: ...
     def abandon(self) -> list[Any]: ...
 
@@ -79,6 +80,7 @@ class Run:
         self.counted_from: int | None = None  # its duration's begin, wall ns; None = not yet
         self._counted_mono = 0  # the same moment, monotonic
         self.count_from_now()
+        self.last_data: dict[str, int] = {}  # feed -> wall ns at which something usable was received last
         self.error: Exception | None = None
         self.ended_at: int | None = None  # wall ns from which on it received nothing
         down_since: str | None = crawler.settings.get(DOWN_SINCE)
@@ -115,6 +117,15 @@ class Run:
     def next_seq(self, feed: str) -> int:
         """Return the next seq of this run in `feed`."""
         return self.archive.next_seq(self.spider.venue, feed)
+
+    def note_good(self, stat: str, feed: str, at: int, count: int = 1) -> None:
+        """Count usable messages of `feed` as `stat`, the newest of them received at `at` (wall ns).
+
+        Only what the feed is for is its data: of a stream, no answer over REST.
+        """
+        self.stats.inc_value(stat, count)
+        if stat == self.spider.good_stat(feed):
+            self.last_data[feed] = at
 
     def request_stop(self, reason: str) -> None:
         """Request that the spider ends; the first reason stays."""

@@ -142,6 +142,10 @@ class ArchiveSpider(Spider):
         """Return the stat that is not zero once something usable was collected in `feed`."""
         return f"responses/good/{feed}"
 
+    def key_lags(self) -> list[float | None]:
+        """Return the seconds since each subscribed key was last proven; None where it is not followed."""
+        return []
+
     @cached_property
     def axis(self) -> Axis:
         """Return the time axis of coverage, gaps and ends of markets; it begins where the run does."""
@@ -371,7 +375,7 @@ class ArchiveSpider(Spider):
             yield from self._retry_or_fail(request, failure)
             return
         self.run.process.limiter.succeeded(pending.query.endpoint)
-        self.run.stats.inc_value(f"responses/good/{pending.feed}")
+        self.run.note_good(f"responses/good/{pending.feed}", pending.feed, receipt.received_at)
         if parsed is not None:
             for bad in parsed.errors:
                 yield self._invalid(pending, receipt, bad)
@@ -394,7 +398,9 @@ class ArchiveSpider(Spider):
     def _line(self, request: Request, status: int, receipt: Receipt) -> items.Response:
         pending: PendingRequest = request.meta["pending"]
         self.run.stats.inc_value("responses/count")
-        self.run.stats.inc_value(f"responses/{self.venue}/{pending.query.endpoint.name}/{status}")
+        endpoint = f"{self.venue}/{pending.query.endpoint.name}"
+        self.run.stats.inc_value(f"responses/{endpoint}/{status}")
+        self.run.stats.inc_value(f"latency_us/{endpoint}", round(receipt.latency_ms * 1000))
         return items.Response(
             self.venue,
             pending.feed,

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 from rich.console import Console
+from rich.control import Control
 from rich.table import Table
 from rich.text import Text
 from scrapy.settings import BaseSettings
 
+from marketarchive.archive.health import Expected, problems
 from marketarchive.archive.status import FeedStatus, RunStatus, State, Status, status
+from marketarchive.collecting.arguments import seconds
 from marketarchive.collecting.master_settings import master_url
 from marketarchive.exceptions import ArgumentError, MasterError
 from marketarchive.invocation import command
@@ -26,6 +31,7 @@ from marketarchive.offline import OfflineCommand
 from marketarchive.times import iso, to_seconds
 
 LISTED = 15
+MIN_FREE_MB = 2048
 STYLES = {"alive": "green", "dead": "bold red", "recovered": "yellow", "unknown": "yellow"}
 
 
@@ -39,7 +45,7 @@ class Master:
 
 class Command(OfflineCommand):
     def syntax(self) -> str:
-        return "[--runs N] [--json]"
+        return "[--runs N] [--json] | --check [options] | --watch [--interval SPAN]"
 
     def short_desc(self) -> str:
         return "Show runs, feeds, gaps, disk use and the master, as they are now"
@@ -48,7 +54,10 @@ class Command(OfflineCommand):
         return (
             "Reads the ledger, manifests, locks and the newest rows, never a segment, and disturbs no run. "
             "Exit code 1 when the ledger or a manifest is damaged; a master that does not answer is said, "
-            "and no failure."
+            "and no failure. --check is for cron and monitors: one line of JSON, and exit code 1 when a run "
+            "is dead, the newest of a spider failed within a day, a feed has no data, the ledger is "
+            "damaged, or the disk is almost full. Data are looked for at the end of segments. Of a run that "
+            "ended as it should nothing is expected, unless --expect says so."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -61,11 +70,50 @@ class Command(OfflineCommand):
             help=f"list the N newest runs (default: {LISTED})",
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object, with all runs")
+        parser.add_argument("--check", action="store_true", help="print one line of JSON: what is wrong")
+        parser.add_argument(
+            "--max-age",
+            metavar="SPAN",
+            default="5m",
+            help="with --check: data of a living run, or of --feed, may be so old, of a poll two of its "
+            "intervals more (default: 5m)",
+        )
+        parser.add_argument(
+            "--expect",
+            action="append",
+            default=[],
+            metavar="VENUE/FEED=SPAN",
+            help="with --check: data of this feed may be so old, whether or not a run is alive",
+        )
+        parser.add_argument(
+            "--feed",
+            action="append",
+            default=[],
+            metavar="VENUE/FEED",
+            help="with --check: as --expect with --max-age, and feeds that are not named may be of any age",
+        )
+        parser.add_argument(
+            "--min-free",
+            type=int,
+            default=MIN_FREE_MB,
+            metavar="MB",
+            help=f"with --check: megabytes that are to be free on the disk (default: {MIN_FREE_MB})",
+        )
+        parser.add_argument("--watch", action="store_true", help="show it again and again, until Ctrl+C")
+        parser.add_argument(
+            "--interval", metavar="SPAN", default="5s", help="with --watch: so often (default: 5s)"
+        )
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
         assert self.settings is not None
         if opts.runs < 0:
             raise ArgumentError(f"--runs {opts.runs} is not a number of runs")
+        if sum((opts.check, opts.watch, opts.json)) > 1:
+            raise ArgumentError("give one of --check, --watch and --json")
+        if opts.check:
+            return self._check(opts)
+        if opts.watch:
+            return self._watch(opts.runs, seconds("--interval", opts.interval))
         clock = self.clock
         master = _master(self.settings, clock.now_ns())
         found = status(self.root, clock)
@@ -74,6 +122,55 @@ class Command(OfflineCommand):
         else:
             _show(found, master, opts.runs, Console(width=None if sys.stdout.isatty() else 100))
         return 1 if found.problems else 0
+
+    def _check(self, opts: argparse.Namespace) -> int:
+        max_age = seconds("--max-age", opts.max_age)
+        expected = [_expected(text, max_age) for text in opts.feed]
+        expected += [_expected(text, None) for text in opts.expect]
+        found = status(self.root, self.clock)
+        wrong = problems(found, expected, max_age, opts.min_free * 10**6, only_expected=bool(opts.feed))
+        document = {
+            "ok": not wrong,
+            "at_utc": iso(found.at),
+            "output_dir": str(found.root),
+            "runs_alive": sum(run.state == "alive" for run in found.runs),
+            "disk_free_bytes": found.free,
+            "problems": wrong,
+        }
+        print(json.dumps(document))
+        return 1 if wrong else 0
+
+    def _watch(self, runs: int, interval_s: float) -> int:
+        """Show the status at intervals until Ctrl+C, or until nobody reads it any more."""
+        assert self.settings is not None
+        is_terminal = sys.stdout.isatty()
+        console = Console(width=None if is_terminal else 100)
+        try:
+            while True:
+                clock = self.clock
+                found, master = status(self.root, clock), _master(self.settings, clock.now_ns())
+                if is_terminal:
+                    console.control(Control.clear(), Control.home())
+                _show(found, master, runs, console)
+                if not is_terminal:
+                    console.print()
+                sys.stdout.flush()
+                time.sleep(interval_s)
+        except KeyboardInterrupt:
+            return 0
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
+            return 0
+
+
+def _expected(text: str, max_age_s: float | None) -> Expected:
+    """Parse `venue/feed=15m`, or `venue/feed` where the age is given. Raises ArgumentError."""
+    name, equals, span = text.partition("=")
+    venue, slash, feed = name.partition("/")
+    if not (venue and slash and feed) or bool(equals) == (max_age_s is not None):
+        option, form = ("--expect", "VENUE/FEED=SPAN") if max_age_s is None else ("--feed", "VENUE/FEED")
+        raise ArgumentError(f"{option} {text!r} is not of the form {form}")
+    return Expected(venue, feed, seconds("--expect", span) if max_age_s is None else max_age_s)
 
 
 def _master(settings: BaseSettings, now: int) -> Master:

@@ -277,7 +277,7 @@ class PageKeeper:
         if item.status != 200:
             page.refusals.append(item.status)
         elif (news := self._looked_at(page, item, url)) is not None:
-            self.spider.run.stats.inc_value(f"responses/good/{item.feed}")
+            self.spider.run.note_good(f"responses/good/{item.feed}", item.feed, item.received_at)
             page.refusals.clear()
             page.has_data.set()
             if news.new:

@@ -19,6 +19,7 @@ from marketarchive.collecting.streams.pool import ConnectionPool
 from marketarchive.collecting.streams.websocket import CloseInfo, HandshakeFailure, Message
 from marketarchive.items import BookState
 from marketarchive.scope import Scope
+from marketarchive.times import to_seconds
 from marketarchive.venues.channel import Channel, Session, Update
 
 QUEUE_MAX = 64
@@ -86,7 +87,7 @@ class StreamSpider(ArchiveSpider):
         """
         stats = self.run.stats
         if messages:
-            stats.inc_value(self.good_stat(self.feed), len(messages))
+            self.run.note_good(self.good_stat(self.feed), self.feed, self.run.clock.now_ns(), len(messages))
         if self.channel.proof in ("hash", "sequence"):
             verdicts = Counter(
                 "stale" if update.is_known else update.integrity
@@ -139,6 +140,14 @@ class StreamSpider(ArchiveSpider):
 
     def good_stat(self, feed: str) -> str:
         return f"frames/good/{feed}" if feed == self.feed else super().good_stat(feed)
+
+    def key_lags(self) -> list[float | None]:
+        now = self.now()
+        return [
+            to_seconds(now - pool.completeness.watermark(key)) if pool.completeness.is_live(key) else None
+            for pool in self.pools
+            for key in pool.completeness.keys
+        ]
 
     @property
     def subscribed(self) -> Iterable[str]:
