@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 
 class MarketArchiveError(Exception):
-    """Base of all: catch this to catch whatever this project raises on purpose across packages."""
+    """Base class of all errors that this project raises on purpose across packages."""
 
 
 class ArgumentError(MarketArchiveError):
@@ -31,13 +31,13 @@ class ConfigurationError(MarketArchiveError):
 
 
 class ArchiveError(MarketArchiveError):
-    """Base of everything that goes wrong with stored files."""
+    """Base class of errors about stored files: missing, damaged, or not usable together."""
 
 
 class DiskError(ArchiveError):
-    """Raised by the archive's writer when the disk refuses: the run ends, the next start records the gap.
+    """Failure of the disk below the archive's writer: the run ends, the next start records the gap.
 
-    Free space or mend the disk, then start again; nothing that was sealed is affected.
+    Remedy: free space or repair the disk, then start again; sealed segments are not affected.
     """
 
 

@@ -24,7 +24,7 @@ class FeedOfRun:
     seqs: Seqs = field(default_factory=Seqs)
     first_lost: list[int] = field(default_factory=list)  # of crash gaps
     gaps: Counter[str] = field(default_factory=Counter)
-    is_whole: bool = True  # every segment told its seqs
+    is_whole: bool = True  # every segment's seqs are known
     is_read: bool = True  # all of them by being read
 
     def add(self, entry: Entry, facts: SegmentScan | None) -> None:

@@ -47,7 +47,7 @@ def new_run_id(now_ns: int) -> str:
 
 
 def checked_name(name: str) -> str:
-    """Return `name` (of a spider, venue, feed or series) if it is fit for a path. Raises ValueError."""
+    """Return `name` (of a spider, venue, feed or series) if it can be part of a path. Raises ValueError."""
     if not _NAME.fullmatch(name) or name.startswith("."):
         raise ValueError(f"{name!r} cannot be part of a file name: use letters, digits, '_' and '.'")
     return name

@@ -1,7 +1,7 @@
 """Tell the archive's own files from foreign ones: copies, files of other archives, forgeries.
 
 The ledger can be appended to and never mended, so recovery enters nothing that nobody vouches for, and
-`verify` names it. Asked only about files that are not in the ledger, which are few.
+`verify` names it. Called only for files that are not in the ledger, which are few.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class _RecordRow(msgspec.Struct):
 
 
 def final_path(path: str) -> str:
-    """Return where a segment lies when it is sealed."""
+    """Return the path of a segment once it is sealed."""
     return path.removesuffix(RECOVERING).removesuffix(PART).removesuffix(TORN)
 
 

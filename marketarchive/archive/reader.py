@@ -247,7 +247,7 @@ def _read(source: _Source, connections: dict[tuple[str, ...], str]) -> Iterator[
 def _frames(
     source: _Source, connections: dict[tuple[str, ...], str]
 ) -> Callable[[bytes, int], Message | None]:
-    """Return what makes a message of a usual frame's line and its number, and None of all other lines.
+    """Return a fast parser (line, seq) -> message of usual frame lines, None for all other lines.
 
     Nearly all lines of a stream are such frames.
     """

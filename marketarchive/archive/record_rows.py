@@ -146,7 +146,7 @@ class RecordRows:
 
 
 def values(line: bytes) -> RecordRow:
-    """Return the values of a line that `RecordRows` has yielded."""
+    """Return the values by column of a line that `RecordRows` has yielded."""
     return _DECODER.decode(line)
 
 

@@ -1,4 +1,4 @@
-"""Recovery: what a run that died left open is sealed, entered, and its loss written down.
+"""Recovery after a crash: seals the open segments of dead runs, enters them, records their gaps.
 
 Every step leaves the archive such that recovery, killed there, can be run again: originals are renamed
 before anything replaces them, new files appear by rename, the lock of the dead run goes last.
@@ -77,13 +77,15 @@ class Recovery:
             failure = RecoveryFailure(name, error)
             self.failures.append(failure)
             is_known = isinstance(error, OSError | ArchiveError)
-            logger.error("Could not recover %s; it stays for the next try", failure, exc_info=not is_known)
+            logger.error("Could not recover %s; the next start retries it", failure, exc_info=not is_known)
 
 
 def recover(
     root: Path, clock: Clock, files: Files | None = None, config: ArchiveConfig | None = None
 ) -> Recovery:
-    """Finish every dead run below `root`, and the day files that are final; living runs are left alone.
+    """Finish every dead run below `root`, and the day files that are final.
+
+    Runs that are alive are not touched.
 
     Waits for another recovery to end. What fails for one run or file is among the failures. Raises DiskError
     for what concerns all: recovery's lock or the ledger cannot be written, the disk is full. Either way it

@@ -438,7 +438,7 @@ class _SegmentLine(_FileLine):
 
 
 def _end(entry: Entry) -> int:
-    """Return until when a file can hold something, ns; a torn original as long as its run."""
+    """Return the latest time (ns) of a file's lines; for a torn original the end of its run."""
     match = _DAY.search(entry["path"])
     if entry.kind == "day_file" and match is not None:
         return from_iso(f"{match[1]}T23:59:59Z")

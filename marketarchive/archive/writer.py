@@ -1,7 +1,7 @@
-"""The one thread of a process that writes: compresses, writes and syncs what all its runs hand over.
+"""The one thread of a process that writes: it compresses, writes and syncs the lines of all its runs.
 
-Nobody waits for the disk but this thread. What waits for it is bounded by its users: they look at
-`has_room` before they ask a venue for more.
+Only this thread waits for the disk. Its queue is bounded by its users: they check `has_room` before they
+request more from a venue.
 """
 
 from __future__ import annotations
@@ -171,9 +171,9 @@ class ArchiveWriter:
 
     @property
     def is_stalled(self) -> bool:
-        """Return whether there was no progress for `stall_s` with work waiting.
+        """Return whether work waits and nothing was written for `stall_s` seconds.
 
-        Nobody should wait for the thread any more.
+        Then the thread hangs in the disk, and nobody should wait for it.
         """
         return self.stalled_s() > self.store.config.stall_s
 
@@ -251,7 +251,7 @@ class ArchiveWriter:
             self._fail(_gone(self.store.root, error) or _disk_error(error), job)
         except Exception as error:  # a bug of ours must end the run as loudly as a broken disk
             logger.exception("The archive's writer stopped")
-            self._fail(DiskError(f"the archive's writer stopped by a fault of its own: {error!r}"), job)
+            self._fail(DiskError(f"the archive's writer stopped by an error of its own: {error!r}"), job)
         self._is_busy = False
 
     def _look_around(self) -> None:
@@ -361,7 +361,7 @@ class ArchiveWriter:
             try:
                 callback(failure)
             except Exception:
-                logger.exception("A callback for the failure of the disk failed itself")
+                logger.exception("A callback for the disk's failure raised")
 
 
 def _batches(waiting: Sequence[_Waiting]) -> Iterator[_Batch]:
@@ -387,7 +387,7 @@ def _running() -> Future[Any]:
 
 
 def _gone(root: Path, error: OSError) -> DiskError | None:
-    """Return what to say of a file that is not there any more; None when that is not what `error` says."""
+    """Return the message about a file that disappeared; None when `error` is another one."""
     if error.errno not in (errno.ENOENT, errno.ESTALE):
         return None
     return DiskError(

@@ -62,7 +62,7 @@ class Process:
             _touch(self.root, files)
             _check_room(self.root, files, budget)
             for recovered in recover(self.root, self.clock, files, config).runs:
-                logger.warning("Recovered what an earlier run left open: %s", recovered)
+                logger.warning("Recovered from an earlier run that died: %s", recovered)
         except (DiskError, OSError) as error:
             cause = error.__cause__ if isinstance(error, DiskError) else error
             if isinstance(cause, OSError) and cause.errno in NOT_ALLOWED:
@@ -97,7 +97,7 @@ class Process:
         return url if replaced(url, self._stand_ins) != url else ""
 
     def notify(self, item: Any) -> None:
-        """Give whoever looks an item that passes, or an Observation."""
+        """Pass an item that was scraped, or an Observation, to all listeners."""
         for listener in self.listeners:
             listener.take(item)
 
@@ -178,7 +178,7 @@ QUIET = 21
 
 
 def log_errors_only(settings: BaseSettings) -> None:
-    """Leave the terminal to a command that shows by itself what a log would tell."""
+    """Log errors only: the command shows its own progress on the terminal."""
     settings.set("LOG_LEVEL", "ERROR", QUIET)
 
 

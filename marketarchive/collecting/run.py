@@ -99,7 +99,7 @@ class Run:
 
     @property
     def ends_at(self) -> int | None:
-        """Return the wall ns at which the run shall end; None = no duration."""
+        """Return the end of the run (wall ns) that its duration sets; None without a duration."""
         duration = self.spider.arguments.duration
         if duration is None or self.counted_from is None:
             return None
@@ -131,7 +131,7 @@ class Run:
             self.last_data[feed] = at
 
     def request_stop(self, reason: str) -> None:
-        """Ask the spider to end; the first reason stays."""
+        """Request that the spider ends; the first reason stays."""
         if self.stop_reason is None:
             self.stop_reason = reason
             with working_for(self._feed):  # whoever asks works for none
@@ -181,7 +181,7 @@ class Run:
             logger.warning(message, *values)
 
     def exit_code(self) -> int:
-        """Return what the process says to cron and systemd."""
+        """Return the run's exit code for cron and systemd."""
         return self.exit().code
 
     def exit(self) -> Exit:
@@ -260,7 +260,10 @@ class Run:
         }
 
     async def close(self, reason: str) -> None:
-        """Seal everything; a failing disk becomes the run's error, told by the exit code."""
+        """Seal all segments and write the manifest.
+
+        A failing disk becomes the run's error, and so the exit code.
+        """
         self.finish_reason = reason
         try:
             await seal(self.process, self.archive, self.stop_reason or reason, self.summary())
@@ -300,7 +303,10 @@ def stop_runs(crawlers: Iterable[Crawler], reason: str) -> None:
 
 
 def exit_of(crawler: Crawler, error: BaseException | None) -> Exit:
-    """Return the run's, after its crawl raised `error`; without a run 3 when that was the disk, else 1."""
+    """Return the exit code of the crawl's run after `error`.
+
+    Without a run 3 for the disk's failure, else 1.
+    """
     run = run_of(crawler)
     if run is None:
         return Exit(DISK if isinstance(error, DiskError) else FAILED, str(error))

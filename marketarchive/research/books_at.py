@@ -33,7 +33,7 @@ _NEWEST = ("event_time", "received_at", "verified", "seq")
 def books_of(
     connection: duckdb.DuckDBPyConnection, requests: Sequence[tuple[str, int]]
 ) -> Iterator[tuple[int, BookAt | None]]:
-    """Yield the place in `requests` (token, ns) and the book, with exact levels; None before the first.
+    """Yield (index into `requests`, book with exact levels) of each (token, ns); None before the first book.
 
     Needs the views `books`, `book_changes`, `coverage`, `gaps` of all their days.
     """
@@ -140,7 +140,7 @@ class _Replay:
         """Apply what was received by `at` (us); return whether there is a book of it."""
         if not self.since <= at < self.until:
             return False
-        self._rebase(at)
+        self._load_snapshot(at)
         if self.base and self._due is not None and self.changes is not None:
             self._apply(at, self.changes, self._due)
         return bool(self.base)
@@ -176,7 +176,7 @@ class _Replay:
         found: datetime = max(self.base["received_at"], self._last["received_at"])
         return found
 
-    def _rebase(self, at: int) -> None:
+    def _load_snapshot(self, at: int) -> None:
         """Begin anew where a newer snapshot was received."""
         seen = bisect_right(self.received, at, self._seen)
         arrived = self.bases[self._seen : seen]
@@ -243,7 +243,7 @@ class _Replay:
 
 
 def _replays(bases: pa.Table | None, changes: pa.Table | None) -> list[_Replay]:
-    """Return what can have a token's book: each connection, and each recording that only polled."""
+    """Return the replays that can have a token's book: one per connection, and per polling recording."""
     import pyarrow.compute as pc
 
     of_run: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
@@ -291,7 +291,7 @@ def _us(row: Mapping[str, Any]) -> int:
 
 
 def _first(bases: Iterable[Mapping[str, Any]], changes: pa.Table | None, connection: str) -> int:
-    """Return when the first of a connection was received (us)."""
+    """Return the first receipt of a connection's books or deltas (us)."""
     import pyarrow.compute as pc
 
     times = [base["received_at"] for base in bases if base["connection"] == connection]

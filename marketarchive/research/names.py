@@ -45,14 +45,14 @@ class Markets:
         self._venues = venues()
 
     def state(self, venue: str, name: str, facts: MarketFacts) -> None:
-        """Keep what a manifest or the master says; what was kept before fills in what it does not."""
+        """Store the facts that a manifest or the master states; earlier facts fill in those it does not."""
         of_name = self._stated.setdefault(name, {})
         of_name[venue] = _completed(facts, of_name.get(venue, MarketFacts()))
 
     def facts(self, name: str, venue: str | None = None) -> MarketFacts:
-        """Return what a market's name says by itself, and for the rest what is stated of it.
+        """Return the facts that a market's name implies, completed by those stated of it.
 
-        Without a venue of any that knows the name.
+        venue: None for any that knows the name.
         """
         found = MarketFacts()
         for each in self._venues if venue is None else {venue} & self._venues.keys():
@@ -67,7 +67,7 @@ class Markets:
         return set(self._stated)
 
     def asset(self, name: str | None, venue: str | None = None) -> str | None:
-        """Return the asset of a market, None where nothing tells it."""
+        """Return the asset of a market, None where it is not known."""
         return None if name is None else self.facts(name, venue).asset
 
 
@@ -93,7 +93,9 @@ def known(root: Path, master_url: str | None = None) -> Known:
             for name in {row["slug"], row["market_id"]} - {None}:
                 markets.state(row["platform"], name, facts)
     except MarketArchiveError as error:
-        logger.warning("What is known of markets comes from the manifests alone: %s", error)
+        logger.warning(
+            "The market master is not read; facts of markets come from the manifests alone: %s", error
+        )
     has_master = bool(markets.names())
     unnamed: set[tuple[str, str]] = set()
     for document in _manifests(root):
@@ -213,7 +215,7 @@ def _completed(first: MarketFacts, second: MarketFacts) -> MarketFacts:
 
 
 def _stated_in(tracked: Mapping[str, Any]) -> MarketFacts:
-    """Return what a manifest says of a market: `asset`, `start_at_utc`, `end_at_utc`, where it does."""
+    """Return the facts of a market that a manifest states: `asset`, `start_at_utc`, `end_at_utc`."""
     asset = tracked.get("asset")
     times = (tracked.get(name) for name in ("start_at_utc", "end_at_utc"))
     start, end = (from_iso(time) if isinstance(time, str) else None for time in times)

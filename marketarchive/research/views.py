@@ -60,7 +60,8 @@ def view_rows(
 ) -> None:
     """Create a view of a table whose rows are of markets.
 
-    It has the columns of its files' paths. table: where the view has another name. Needs `names`.
+    It has the columns of its files' paths. first, last: ns of receipt; table: where the view has another
+    name. Needs the view `names`.
     """
     of = table or name
     found = files(root, of, first, last)
@@ -84,9 +85,9 @@ def view_plain(
     *,
     table: str | None = None,
 ) -> None:
-    """Create a view of a table as it stands, with the columns of its files' paths.
+    """Create a view of a table's files, unfiltered, with the columns of their paths.
 
-    table: where the view has another name.
+    first, last: ns of receipt, None: no bound. table: where the view has another name.
     """
     of = table or name
     found = files(root, of, first, last)

@@ -36,7 +36,7 @@ WWATCHER_DB_PATH = ""
 
 # ---- the raw archive -------------------------------------------------------------------------------------
 
-# Seconds (wall) between two fsyncs: what a crash may lose at most, beside the flush under way.
+# Seconds (wall) between two fsyncs: what a crash may lose at most, beside the flush in progress.
 ARCHIVE_FLUSH_S = 1.0
 # Seconds (project clock) in one gzip member; each member can be checked and read alone.
 ARCHIVE_MEMBER_S = 60

@@ -42,7 +42,7 @@ LASTED_S = 600
 
 @dataclass
 class RunRecord:
-    """One run of a feed, as the manifest tells it."""
+    """One finished run of a feed: the facts of its manifest."""
 
     spider: str
     run: str | None  # None: it could not be opened
@@ -55,10 +55,10 @@ class RunRecord:
 
 
 def weigh(code_of: Mapping[str, int], optional: Iterable[str] = ()) -> dict[str, int]:
-    """Return what each feed's last exit code counts for the whole.
+    """Return the exit code by which each feed counts in the collection's, by its last run's.
 
-    4 says that nobody lets us in anywhere. A feed that alone was refused collected nothing though due; those
-    that are optional may be refused as they may be left out.
+    4 means that all venues refused us. One feed alone that was refused counts as one that collected nothing;
+    an optional feed may be refused, as it may be left out.
     """
     if all(code == BLOCKED for code in code_of.values()):
         return dict(code_of)
@@ -126,7 +126,7 @@ class Collection:
         process.shutdown.join(self)
 
     def request_stop(self, reason: str) -> None:
-        """Ask all feeds to end; the first reason stays."""
+        """Request that all feeds end; the first reason stays."""
         self.stop_reason = self.stop_reason or reason
         self._stop.set()
         self._stop_keeping()
@@ -169,7 +169,7 @@ class Collection:
 
     def _note_fault(self, error: BaseException) -> None:
         """Note a listener that failed: its feeds go on, the exit code says it."""
-        logger.error("What joins the feeds failed; they go on by themselves", exc_info=error)
+        logger.error("The listener of the collection failed; its feeds go on", exc_info=error)
         self.exit_code, self._fault = FAILED, f"{type(error).__name__}: {error}"
 
     @property
@@ -212,7 +212,7 @@ class Collection:
         await self.seal()
 
     def last_lines(self) -> Iterator[str]:
-        """Return a line for each feed to which the exit code is due, the worst last."""
+        """Return a line for each feed that caused the exit code, the worst last."""
         root = self.process.root
         last = {ran.spider: ran for ran in self.ran}
         for spider, weight in sorted(self._weight_of.items(), key=lambda item: item[1]):
@@ -308,9 +308,9 @@ class Collection:
         return ran
 
     def _note_end(self, feed: PlannedFeed, run: Run | None, started: int) -> None:
-        """Note since when nothing is received of a feed.
+        """Record the time since which a feed receives nothing.
 
-        It holds over runs that ended before they listened.
+        Runs that ended before they received anything do not change it.
         """
         was_down = run is None or run.down_since is not None
         ended = run.ended_at if run is not None and run.ended_at is not None else started

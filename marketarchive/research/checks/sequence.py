@@ -30,9 +30,9 @@ RULE = (
 
 
 def check(root: Path, since: int | None = None, until: int | None = None) -> CheckResult:
-    """Check the runs with a line in `since` <= time < `until` (ns).
+    """Check that no `seq` is missing in the runs with a line in `since` <= time < `until` (ns).
 
-    It uses `scrapy verify`'s own functions.
+    By the functions of `scrapy verify`.
     """
     alive = _alive(root)
     ledger = Ledger(root)
@@ -85,7 +85,7 @@ def check(root: Path, since: int | None = None, until: int | None = None) -> Che
 
 
 def _facts(root: Path, entry: Entry, report: VerifyReport) -> SegmentScan | None:
-    """Return a segment's content, read only where its ledger line alone does not tell its numbers."""
+    """Return a segment's content, read only where its ledger line does not suffice to know its numbers."""
     stored = StoredSegment(root, entry["path"])
     if entry.kind == "recovered" or claimed(entry) is None:
         return check_segment(stored, entry, report)

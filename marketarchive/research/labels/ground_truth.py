@@ -38,7 +38,7 @@ class GroundTruth:
 
     labels: list[Label] = field(default_factory=list)
     made: int = 0
-    without_window: int = 0  # rounds whose start or end no answer told
+    without_window: int = 0  # rounds whose start or end no answer states
     manifest: str | None = None  # relative to OUTPUT_DIR; None: nothing was done
 
     @property
@@ -102,7 +102,7 @@ def label_markets(
 
 
 class _Rounds(NamedTuple):
-    """The rounds that touch the asked time and have begun."""
+    """The rounds that touch the requested time and have begun."""
 
     chosen: Sequence[tuple[RoundSource[Any], Sequence[Any]]]
     without_window: int
@@ -183,7 +183,7 @@ def _newest(root: Path) -> int | None:
 
 
 def _inputs(root: Path, chosen: Iterable[tuple[RoundSource[Any], Sequence[Any]]]) -> dict[str, str]:
-    """Return path -> what tells one content of it from another: all that labels depend on."""
+    """Return path -> fingerprint of its content, of every file that labels depend on."""
     found: dict[str, str] = {}
     for source, _ in chosen:
         found |= {entry["path"]: entry["sha256"] for entry in source.segments(root)}

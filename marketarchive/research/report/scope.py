@@ -45,13 +45,13 @@ class ReportScope:
 
     @property
     def step_s(self) -> int:
-        """Return the step in seconds of charts of lines over the whole time."""
+        """Return the time step, in seconds, of line charts over the whole range."""
         return next((step for step in _STEPS if self.seconds <= step * _POINTS), _STEPS[-1])
 
 
 @dataclass
 class ReceivedFeeds:
-    """Contents of the ledger in the time; a segment counts whole when a part of it lies within."""
+    """Feeds, lines and bytes of the ledger in a time range; a segment that overlaps it counts as a whole."""
 
     segments: int = 0
     lines: int = 0
@@ -78,7 +78,7 @@ def scope(root: Path, since: int | None, until: int | None, assets: Collection[s
     start, end = start // _SLICE * _SLICE, -(-end // _SLICE) * _SLICE
     if start >= end:
         span = f"{iso(begin)} to {iso(newest)}"
-        raise ArchiveError(f"nothing was recorded in the time asked for: the recording is of {span}")
+        raise ArchiveError(f"nothing was recorded in the requested time: the recording is of {span}")
     return ReportScope(root, start, end, None if assets is None else frozenset(assets))
 
 

@@ -193,7 +193,7 @@ def _normalize(
 def _do(
     jobs: list[Job], root: Path, master_url: str | None, processes: int | None, progress: Progress
 ) -> Iterable[Done]:
-    """Return what each job did, in their order."""
+    """Do the jobs and return their results, in the same order."""
     if processes is None:
         processes = cores() if sum(job.bytes for job in jobs) >= WORTH_BYTES else 1
     if processes > 1 and len(jobs) > 1:

@@ -105,7 +105,7 @@ class Partition:
 
     @property
     def books_per_market(self) -> int:
-        """Return how many books make up a market, as its venue declares."""
+        """Return the number of books per market, as its venue declares."""
         declared = feed_of(self.venue, self.feed)
         return 1 if declared is None else declared.books_per_market
 
@@ -160,7 +160,7 @@ def feeds(root: Path) -> list[tuple[str, str]]:
 
 
 def days(root: Path, since: int | None = None, until: int | None = None) -> list[int]:
-    """Return when each UTC day with a line of a sealed segment in `since` <= time < `until` begins (ns)."""
+    """Return the beginnings (ns) of the UTC days with a sealed line in `since` <= time < `until`."""
     found = {
         from_iso(day)
         for entry in Ledger(root).segments(None, *_whole_days(since, until))
@@ -292,7 +292,7 @@ def files(root: Path, table: str, since: int | None = None, until: int | None = 
 
 
 def day_of(path: Path) -> int:
-    """Return when the day of a table's file begins, in ns."""
+    """Return the beginning (ns) of the UTC day of a table's file."""
     return from_iso(path.parent.name.removeprefix("date="))
 
 

@@ -32,9 +32,9 @@ TOGETHER = 96
 
 
 def seconds(root: Path, found: Sequence[Pair], master_url: str | None = None) -> Iterator[pa.Table]:
-    """Yield the rows of all pairs of which any price came, by window and second, of some pairs at a time.
+    """Yield the rows of all pairs that have any price, by window and second, some pairs a table.
 
-    The first table is empty. Tables are brought up to date first.
+    The first table is empty: it has the schema. Derived tables are brought up to date first.
 
     Raises ArchiveError, DiskError, duckdb.Error.
     """
@@ -89,9 +89,9 @@ def _pairs(found: Sequence[Pair]) -> pa.Table:
 
 
 def _sides(found: Sequence[Pair], tokens: Mapping[str, Mapping[str, str]]) -> pa.Table:
-    """Return what the side goes by, in each round of each pair, that wins when the price rises.
+    """Return the name of the side that wins when the price rises, for each round of each pair.
 
-    Its token; of a venue without tokens the market.
+    The name is its token; at a venue without tokens the market.
     """
     listed = [
         (number, each.platform, tokens.get(each.market_id, {}).get(SIDES[each.platform], each.market_id))

@@ -37,7 +37,7 @@ class Difference(NamedTuple):
 
 
 def listed(root: Path, chosen: Collection[str]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Return venue -> contract -> what the newest archived list of the venue says; not of other venues.
+    """Return venue -> contract -> its row in the newest archived list of the venue.
 
     chosen: venues. The tables are brought up to date first. Raises ArgumentError, ArchiveError, DiskError,
     ConfigurationError.
@@ -59,10 +59,10 @@ def listed(root: Path, chosen: Collection[str]) -> dict[str, dict[str, dict[str,
 
 
 def differences(venue: str, contracts: Mapping[str, Mapping[str, Any]]) -> Iterator[Difference]:
-    """Yield what a venue's contracts are otherwise; nothing of what its `symbols.csv` leaves open.
+    """Yield the differences of a venue's contracts from its `symbols.csv`, whose empty cells match all.
 
-    contracts: by market, as `listed` returns them. How many base units a unit of a symbol stands for no
-    venue says in a field of its own.
+    contracts: by market, as `listed` returns them. No venue has a field for the number of base units in
+    a unit of a symbol.
     """
     perps = venues()[venue].perps
     statuses = {} if perps is None else perps.statuses

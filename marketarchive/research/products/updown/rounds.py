@@ -25,15 +25,15 @@ VENUES = frozenset({"polymarket", "chainlink"})
 
 
 def labels_of(root: Path) -> list[Label]:
-    """Return the labels of these rounds alone, as they were made last."""
+    """Return the stored labels of Polymarket's up/down rounds."""
     return [each for each in read_labels(root) if is_mine(each)]
 
 
 def recorded(root: Path, labels: Sequence[Label]) -> list[Label]:
     """Return the labels of rounds of the recording: those that ended after its first book or price.
 
-    The catalogue names many that ended long before, of which nothing can be known. Without a recording it is
-    all of them. Raises ArchiveError.
+    The catalogue names many that ended long before the recording and have no data. Without a recording all
+    labels are returned. Raises ArchiveError.
     """
     feeds_of = feeds_with("books") | feeds_with("reference_prices")
     begins = [
@@ -46,7 +46,10 @@ def recorded(root: Path, labels: Sequence[Label]) -> list[Label]:
 
 
 def is_mine(label: Label) -> bool:
-    """Return whether a label is of one of these rounds; once they were the only ones, and did not say it."""
+    """Return whether a label is of an up/down round of Polymarket.
+
+    A label without a platform is older than the field.
+    """
     return label.platform in (PLATFORM, "")
 
 

@@ -64,7 +64,7 @@ PARTS_WAITING = 8
 
 
 class PartMetadata(msgspec.Struct):
-    """Metadata of one part in the file."""
+    """Metadata of one part of the file: `key` is the fingerprint of the inputs its rows were made from."""
 
     key: str
     rows: int
@@ -73,7 +73,7 @@ class PartMetadata(msgspec.Struct):
 
 
 class Contents(msgspec.Struct):
-    """Metadata of the whole file."""
+    """Metadata of a dataset's file: its parts by name, and the options it was made with."""
 
     parts: dict[str, PartMetadata]
     clock: str
@@ -399,7 +399,7 @@ class _Writer:
                 self._file.add_key_value_metadata({METADATA: self.metadata})
                 self._file.close()
         finally:
-            with suppress(OSError, ValueError):  # what failed has been told
+            with suppress(OSError, ValueError):  # the failure was reported
                 self._file.close()
 
 

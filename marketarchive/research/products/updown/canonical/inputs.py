@@ -62,7 +62,9 @@ def read(
     carry_s: int,
     clock: Clock,
 ) -> Inputs:
-    """Read all inputs for the rows of `labels`, as seen by a clock.
+    """Read all inputs for the rows of `labels`.
+
+    carry_s: seconds that a value may be carried forward; clock: observation or received.
 
     Raises ArchiveError, duckdb.Error.
     """
@@ -256,10 +258,10 @@ def nothing_covered() -> pa.Table:
 
 
 def covered(connection: duckdb.DuckDBPyConnection, root: Path, first: int, last: int) -> pa.Table:
-    """Return when the books of `rounds` were observed or quiet, by the table `coverage`.
+    """Return the spans in which the books of `rounds` were observed or quiet, by the table `coverage`.
 
-    market_no, from_s, to_s: the whole seconds since the epoch, both included, at whose instant any recording
-    knew both books. Raises duckdb.Error.
+    Columns: `market_no`, `from_s`, `to_s` (Unix seconds, both included, at whose instant any recording knew
+    both books). Raises duckdb.Error.
     """
     found = files(root, "coverage", first, last)
     paths = [path for path in found if path.parents[2].name == f"venue={VENUE.name}"]
@@ -294,9 +296,9 @@ def _received(
 ) -> ReceivedColumns:
     import numpy as np
 
-    connection.register("told", _table(reported))
+    connection.register("reported_tops", _table(reported))
     found = connection.sql(query).to_arrow_table()
-    connection.unregister("told")
+    connection.unregister("reported_tops")
     nothing = {name: reported.columns[name][-1:] for name in reported.columns} | {
         "is_first": np.zeros(1, "?")
     }
@@ -311,17 +313,17 @@ def _table(reported: ReceivedColumns) -> pa.Table:
 
 
 # an observation counts from its first receipt, and only if it is newer than all that was known; parts of it
-# (bid, ask) can be told later
+# (bid, ask) can be distinguished later
 _PRICES = """
     SELECT *, row_number() OVER (
         PARTITION BY instrument, event_us ORDER BY received_us, value, source, bid, ask) = 1 AS is_first
-    FROM told
+    FROM reported_tops
     QUALIFY event_us >= coalesce(max(event_us) OVER (
         PARTITION BY instrument ORDER BY received_us, event_us DESC, value, source
         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), -1)"""
 # what was proven later was not known
 _TOPS = """
-    SELECT * REPLACE (false AS is_proof) FROM told
+    SELECT * REPLACE (false AS is_proof) FROM reported_tops
     QUALIFY event_us >= coalesce(max(event_us) OVER (
         PARTITION BY token ORDER BY received_us, run, seq, index, position
         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), -1)"""
