@@ -30,7 +30,7 @@ def recorders(
 ) -> pa.Table:
     """Return two rows for every two runs that recorded a feed at once: what each has of the other's messages.
 
-    time, until: when both recorded it, within `first` <= time < `last` (ns). `both`: messages that both
+    `time`, `until`: when both recorded it, within `first` <= time < `last` (ns). `both`: messages that both
     received; `missed`: those that `other` received and `run` did not. `gapped_s`: seconds of recorded gaps of
     `run`, of each market by itself; `closed_s`: how many of them others proved.
 

@@ -97,7 +97,7 @@ class RemoteListing:
         self.files[file.path] = file
 
 
-class _Listed(msgspec.Struct, rename="pascal"):
+class _RemoteFile(msgspec.Struct, rename="pascal"):
     path: str
     size: int
     hashes: dict[str, str] = {}
@@ -210,7 +210,7 @@ class Rclone:
         if done.returncode:
             raise RemoteError(f"{self.remote} cannot be listed: {_cause(done.stderr)}")
         found = RemoteListing()
-        for file in msgspec.json.decode(done.stdout, type=list[_Listed]):
+        for file in msgspec.json.decode(done.stdout, type=list[_RemoteFile]):
             found.add(RemoteFile(file.path, file.size, file.hashes.get(kind or "") or None))
         return found
 
