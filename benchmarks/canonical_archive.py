@@ -104,7 +104,7 @@ def make_days(root: Path, days: int, changes: int) -> int:
                 _write(root, table, day, _whole(of_feed, schemas[table]), feed=feed, stamp=stamps[table])
     _manifest(root, labels)
     label_files.write(root, labels[:1], LabelStamp("benchmark"))
-    ground_truth(root)  # there is nothing of which it could make labels; it tells the stamp of these inputs
+    ground_truth(root)  # without raw it makes no label, but the stamp of these inputs
     stamp = label_files.stamp_of(root)
     assert stamp is not None
     label_files.write(root, labels, stamp)
@@ -158,7 +158,7 @@ def _coverage(labels: Sequence[Label]) -> pa.Table:
                 }
             ],
         }
-        for each in labels[1::2]  # of the others nothing is told, as where a stream is not checked
+        for each in labels[1::2]  # the others have none
     ]
     schema = _schemas()["coverage"]
     return pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in rows], schema)

@@ -21,7 +21,7 @@ from benchmarks.result import Result, pairs
 from marketarchive.research.products.updown.canonical.dataset import canonical
 from marketarchive.times import SECOND
 
-GOAL = 0.8
+GOAL = 0.5
 DAYS = int(os.environ.get("CANONICAL_DAYS", "30"))
 STEP = 300
 
