@@ -1,0 +1,324 @@
+"""Figures of a soak, from its journal, the ledger, manifests, segments and tables."""
+
+from __future__ import annotations
+
+import gzip
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from marketarchive.archive.clock_evidence import wall_step
+from marketarchive.archive.ledger import Entry, Ledger
+from marketarchive.archive.locks import is_alive
+from marketarchive.archive.paths import PART, lock_path, parse_segment_path
+from marketarchive.archive.reader import SEGMENT_KINDS
+from marketarchive.archive.soak.journal import JournalLine, Soak, is_over
+from marketarchive.archive.soak.thresholds import Circumstances, GateVerdict, Measured, judge
+from marketarchive.archive.tree import raw_files
+from marketarchive.archive.verify import verify
+from marketarchive.clock import Instant
+from marketarchive.exceptions import ArchiveError, ConfigurationError
+from marketarchive.research.derived import Progress
+from marketarchive.research.engine import connect, require
+from marketarchive.research.names import known as known_of
+from marketarchive.research.report import recorded_gaps, shares
+from marketarchive.research.report.scope import ReportScope, scope
+from marketarchive.research.tables.normalize import normalize
+from marketarchive.research.views import view_names
+from marketarchive.times import SECOND, from_iso, to_seconds
+
+FIRST_HOUR_S = 3600.0
+_CHUNK = 2**20
+
+
+@dataclass(frozen=True)
+class Restart:
+    """Time without data from an exit to the first data after it, in elapsed seconds of the soak."""
+
+    at_utc: str
+    why: str
+    cost_s: float
+    is_complete: bool  # data came again
+
+
+@dataclass
+class SoakTraffic:
+    """Contents of ledger and manifests of the soak's time."""
+
+    counts: Counter[str] = field(default_factory=Counter)  # lines by kind
+    feeds: dict[str, Counter[str]] = field(default_factory=dict)  # venue/feed -> lines by kind
+    statuses: Counter[str] = field(default_factory=Counter)
+    sizes: list[int] = field(default_factory=list)  # bytes of sealed segments
+    inflated: int = 0  # bytes, of those that are still where they were sealed
+    deflated: int = 0
+    recovered: int = 0
+    runs: int = 0
+    markets: dict[str, int] = field(default_factory=dict)  # spider -> the most that a run saw
+    rows: int = 0
+    retries: int = 0
+    ticks: Counter[str] = field(default_factory=Counter)
+    books: Counter[str] = field(default_factory=Counter)  # verdicts of hashes and checksums, live
+    exits: Counter[str] = field(default_factory=Counter)  # of runs, by reason
+    offload: str = "never offloaded"
+    is_simulated: bool = False
+
+
+@dataclass
+class SoakFindings:
+    """All that a report of a soak says."""
+
+    soak: Soak
+    lines: Sequence[JournalLine]
+    about: Circumstances
+    measured: Mapping[str, Measured]
+    verdict: GateVerdict
+    restarts: Sequence[Restart]
+    down_s: float
+    traffic: SoakTraffic
+    problems: Sequence[str]  # of verify
+    head: str  # of the ledger
+    seen: shares.Shares | None  # None: tables could not be made
+    gaps: Counter[str]
+    gap_s: Mapping[str, float]  # by reason
+    issues: Sequence[str]
+
+    @property
+    def samples(self) -> list[JournalLine]:
+        """Return the samples in which the collector ran."""
+        return [line for line in self.lines if line.kind == "sample"]
+
+
+def measure(
+    root: Path, soak: Soak, lines: Sequence[JournalLine], master_url: str | None, progress: Progress
+) -> SoakFindings:
+    """Measure a soak. Raises ArchiveError, DiskError."""
+    if not lines:
+        raise ArchiveError(f"the soak {soak.id} has no line in its journal: nothing was measured")
+    lasted = min(lines[-1].elapsed_s, soak.hours * 3600)
+    traffic = _traffic(root, soak.started, lines[-1].at)
+    restarts, down_s = outages(lines, lasted)
+    report = verify(root, soak.started)
+    parts = [path for path in raw_files(root) if path.endswith(PART)]
+    dead = [path for path in parts if not _lives(root, path)]
+    measured = {
+        "memory": memory(lines),
+        "restart": Measured(
+            max((each.cost_s for each in restarts), default=0.0),
+            f"{len(restarts)} restarts" if restarts else "there was no restart",
+        ),
+        "uptime": Measured(100 * (1 - down_s / lasted)) if lasted else Measured(None, "no time has passed"),
+        "unsealed": Measured(len(dead), f"{len(parts) - len(dead)} open files of living runs"),
+        "verify": Measured(len(report.problems), report.state)
+        if report.checked
+        else Measured(None, "the archive is empty"),
+    }
+    seen, gaps, gap_s = None, Counter[str](), dict[str, float]()
+    try:
+        about = scope(root, soak.started, max(lines[-1].at, soak.started + SECOND), None)
+        seen, gaps, gap_s = _tables(root, about, master_url, progress)
+        measured |= coverage(seen)
+    except (ArchiveError, ConfigurationError) as error:
+        measured |= dict.fromkeys(("observed", "unrecorded"), Measured(None, str(error)))
+    circumstances = Circumstances(soak.is_simulated or traffic.is_simulated, _is_whole(lines), lasted / 3600)
+    verdict = judge(measured, circumstances)
+    return SoakFindings(
+        soak, lines, circumstances, measured, verdict, restarts, down_s, traffic,
+        [str(each) for each in report.problems], str(report.head), seen, gaps, gap_s,
+        _issues(lines, restarts, traffic, report.notes),
+    )  # fmt: skip
+
+
+def outages(lines: Sequence[JournalLine], lasted_s: float) -> tuple[list[Restart], float]:
+    """Return the restarts of a journal, and the seconds in which no data could reach the disk."""
+    found: list[Restart] = []
+    down_s, since, why, at = 0.0, 0.0, "", ""
+    is_down, is_first, was_killed = True, True, False
+    for line in lines:
+        if line.kind == "killed":
+            was_killed = True
+        elif line.kind == "child_exited" and not is_down:
+            since = line.elapsed_s if line.down_since_s is None else line.down_since_s
+            is_down, at = True, line.at_utc
+            code = "" if line.exit_code is None else f"exit code {line.exit_code}"
+            why = ", ".join(filter(None, ("killed by the soak" if was_killed else "", code, line.reason)))
+            was_killed = False
+        elif line.kind == "first_data" and is_down:
+            cost = max(0.0, min(line.elapsed_s, lasted_s) - since)
+            down_s += cost
+            if not is_first:
+                found.append(Restart(at, why, cost, is_complete=True))
+            is_down = is_first = False
+    if is_down and (left := max(0.0, lasted_s - since)) > 0:
+        down_s += left
+        if not is_first:
+            found.append(Restart(at, why, left, is_complete=False))
+    return found, down_s
+
+
+def memory(lines: Sequence[JournalLine]) -> Measured:
+    """Return by how many percent the highest memory after the first hour was over the highest in it."""
+    used = [(line.elapsed_s, line.resident_bytes) for line in lines if line.resident_bytes]
+    first = max((size for at, size in used if at <= FIRST_HOUR_S), default=0)
+    later = max((size for at, size in used if at > FIRST_HOUR_S), default=0)
+    if not first or not later:
+        return Measured(None, "no sample in the first hour, or none after it")
+    note = f"{first / 2**20:.0f} MiB at most in the first hour, {later / 2**20:.0f} MiB after it"
+    return Measured(100 * (later / first - 1), note)
+
+
+def coverage(seen: shares.Shares) -> dict[str, Measured]:
+    """Return what the table `coverage` says of observed and of unrecorded seconds."""
+    counted = seen.total()
+    total = counted.total()
+    if not total:
+        nothing = Measured(None, "no second of a market or price was tracked")
+        return {"observed": nothing, "unrecorded": nothing}
+    observed = counted["observed"] + counted["quiet"]
+    return {
+        "observed": Measured(100 * observed / total, f"{observed:,} of {total:,} seconds of all markets"),
+        "unrecorded": Measured(
+            counted["unknown"], f"{counted['gapped']:,} s are missing with a record, in gaps"
+        ),
+    }
+
+
+def cpu_shares(samples: Sequence[JournalLine]) -> list[tuple[JournalLine, float]]:
+    """Return (sample, processors used since the one before it), of samples of one process."""
+    return [
+        (later, max(0.0, later.cpu_s - earlier.cpu_s) / (later.elapsed_s - earlier.elapsed_s))
+        for earlier, later in pairwise(samples)
+        if earlier.pid == later.pid != 0 and later.elapsed_s > earlier.elapsed_s
+    ]
+
+
+def clock_steps(lines: Sequence[JournalLine]) -> list[tuple[JournalLine, float]]:
+    """Return (line, seconds) of steps of the wall clock between two lines of one boot."""
+    steps = []
+    for earlier, later in pairwise(lines):
+        jump = wall_step(Instant(earlier.at, earlier.mono_ns), Instant(later.at, later.mono_ns))
+        if jump and earlier.boot_id == later.boot_id and later.mono_ns >= earlier.mono_ns:
+            steps.append((later, to_seconds(jump)))
+    return steps
+
+
+def size_words(sizes: Sequence[int]) -> str:
+    """Return smallest, median and largest of sealed files in words."""
+    if not sizes:
+        return "none"
+    low, middle, high = (each / 1e6 for each in (min(sizes), statistics.median(sizes), max(sizes)))
+    total = sum(sizes) / 1e6
+    return f"{len(sizes):,} files, {total:,.1f} MB; each {low:.3f} to {high:.3f} MB, median {middle:.3f}"
+
+
+def _is_whole(lines: Sequence[JournalLine]) -> bool:
+    """Return whether a soak ended because its hours were over."""
+    return is_over(lines) and lines[-1].reason == "its hours are over"
+
+
+def _lives(root: Path, path: str) -> bool:
+    name = parse_segment_path(path)
+    return name is not None and is_alive(root / lock_path(f"{name.spider}-{name.run}"))
+
+
+def _tables(
+    root: Path, about: ReportScope, master_url: str | None, progress: Progress
+) -> tuple[shares.Shares, Counter[str], dict[str, float]]:
+    """Return shares of seconds, gaps by reason and their seconds. Raises ArchiveError, ConfigurationError."""
+    require()
+    import duckdb
+
+    for tables, until in ((("coverage",), about.until), (("gaps",), None)):
+        done = normalize(
+            root, since=about.since, until=until, tables=tables, upgrade=False, master_url=master_url,
+            processes=None, progress=progress,
+        )  # fmt: skip
+        if done.failed:
+            path, why = next(iter(done.failed.items()))
+            raise ArchiveError(f"{path} cannot be brought up to date: {why}")
+    connection = connect(root / "tables" / ".spill")
+    try:
+        view_names(connection, root, master_url)
+        found = recorded_gaps.recorded_gaps(connection, about, known_of(root, master_url))
+        lasting: dict[str, float] = {}
+        for gap in found:
+            lasting[gap.reason] = lasting.get(gap.reason, 0.0) + to_seconds(gap.end - gap.start)
+        return shares.seen(connection, about), recorded_gaps.reasons(found), lasting
+    except duckdb.Error as error:
+        raise ArchiveError(f"the tables cannot be read: {str(error).splitlines()[0]}") from error
+    finally:
+        connection.close()
+
+
+def _traffic(root: Path, since: int, until: int) -> SoakTraffic:
+    found = SoakTraffic()
+    for entry in Ledger(root).entries():
+        if entry.kind in SEGMENT_KINDS and entry["first"] and since <= from_iso(entry["first"]) <= until:
+            _add_segment(found, root, entry)
+        elif entry.kind == "manifest":
+            _add_manifest(found, root / entry["path"], since)
+    return found
+
+
+def _add_segment(found: SoakTraffic, root: Path, entry: Entry) -> None:
+    found.counts.update(entry["counts"])
+    found.feeds.setdefault(f"{entry['venue']}/{entry['feed']}", Counter()).update(entry["counts"])
+    found.statuses.update({str(status): count for status, count in entry["statuses"].items()})
+    found.sizes.append(entry["bytes"])
+    found.recovered += entry.kind == "recovered"
+    path = root / entry["path"]
+    if path.exists():  # else joined with others, or moved off this disk
+        found.deflated += entry["bytes"]
+        with gzip.open(path) as file:
+            while data := file.read(_CHUNK):
+                found.inflated += len(data)
+
+
+def _add_manifest(found: SoakTraffic, path: Path, since: int) -> None:
+    try:
+        document: dict[str, Any] = msgspec.json.decode(path.read_bytes())
+    except (OSError, msgspec.DecodeError):
+        return  # verify names it
+    if path.name.startswith("offload-"):
+        files = document.get("files", [])
+        verified = sum(each.get("state") == "verified" for each in files)
+        found.offload = (
+            f"{verified:,} of {len(files):,} files of the last offload verified on {document.get('remote')}, "
+            f"{document.get('finished_at_utc', '')[:19]}Z"
+        )
+    if "spider" not in document or from_iso(document["started_at_utc"]) < since:
+        return
+    found.runs += 1
+    found.is_simulated |= bool(document.get("settings", {}).get("SIMULATOR_URL"))
+    found.exits[str(document["exit_reason"])] += 1
+    found.rows += sum(each.get("rows", 0) for each in document.get("records", []))
+    summary = document.get("summary", {})
+    found.retries += summary.get("retries", 0)
+    found.ticks.update(summary.get("ticks", {}))
+    found.books.update(summary.get("books", {}))
+    count = (summary.get("markets") or {}).get("count", 0)
+    spider = str(document["spider"])
+    found.markets[spider] = max(count, found.markets.get(spider, 0))
+
+
+def _issues(
+    lines: Sequence[JournalLine], restarts: Sequence[Restart], traffic: SoakTraffic, notes: Sequence[str]
+) -> list[str]:
+    issues = [
+        f"the wall clock stepped by {seconds:+.1f} s before {line.at_utc[:19]}Z"
+        for line, seconds in clock_steps(lines)
+    ]
+    resumed = sum(line.kind == "resumed" for line in lines)
+    boots = len({line.boot_id for line in lines})
+    if resumed:
+        issues.append(f"the supervisor was resumed {resumed} times, over {boots - 1} reboots")
+    if unfinished := [each for each in restarts if not each.is_complete]:
+        issues.append(f"after {len(unfinished)} exits no data came again")
+    if traffic.recovered:
+        issues.append(f"{traffic.recovered:,} segments were recovered after a crash")
+    return [*issues, *(f"verify: {note}" for note in notes)]
