@@ -1,5 +1,6 @@
 """`scrapy soak-report`: whether a soak held its thresholds, from its journal and the archive."""
 
+# ruff: noqa: N999  (Scrapy names a command after its file)
 from __future__ import annotations
 
 import argparse
@@ -19,8 +20,9 @@ class Command(OfflineCommand):
 
     def long_desc(self) -> str:
         return (
-            "Reads the journal of `scrapy soak`, ledger, manifests and segments, brings the tables coverage and "
-            "gaps up to date, verifies the archive and writes reports/soak_test_<day>.md with plots beside it. "
+            "Reads the journal of `scrapy soak`, ledger, manifests and segments, brings the tables coverage "
+            "and gaps up to date, verifies the archive and writes reports/soak_test_<day>.md with plots "
+            "beside it. "
             "Without the extra `research` it says what it could not measure. Exit code 0, whatever the gate."
         )
 

@@ -45,9 +45,9 @@ class Command(OfflineCommand):
 
     def long_desc(self) -> str:
         return (
-            "Starts `scrapy collect` with these plans and options in OUTPUT_DIR, starts it again when it ends, "
-            "and writes each minute to OUTPUT_DIR/soak what it uses and what reached the disk; at the end it "
-            "writes the report of `scrapy soak-report`. Called again with the same OUTPUT_DIR, after a "
+            "Starts `scrapy collect` with these plans and options in OUTPUT_DIR, starts it again when it "
+            "ends, and writes each minute to OUTPUT_DIR/soak what it uses and what reached the disk; at the "
+            "end it writes the report of `scrapy soak-report`. Called again with the same OUTPUT_DIR, after a "
             "kill or a reboot, it goes on with the soak that has not ended: the time in between counts as "
             "down. SIGTERM and Ctrl+C seal everything; the soak can be resumed. Exit code 2 of the "
             "collector ends it."
@@ -107,7 +107,7 @@ class Command(OfflineCommand):
             log = journal.folder / "collect.log"
             sys.stderr.write("\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:]) + "\n")
             say(
-                f"ended: `collect` refuses its arguments or settings; its last lines stand above, all in {log}"
+                f"ended: `collect` refuses its arguments or settings, as its last lines say; all are in {log}"
             )
             return WRONG_ARGUMENT
         recover(root, clock, Files(), ArchiveConfig.from_settings(self.settings))

@@ -1,12 +1,11 @@
 """Journal of a soak in `OUTPUT_DIR/soak/<id>/`: what it is, and a flushed line for each sample and event.
 
-Time in it is the soak's own: `elapsed_s` goes on by the monotonic clock within one boot, and by the wall clock
-over a reboot, so that a step of the clock makes a soak neither longer nor shorter.
+Time in it is the soak's own: `elapsed_s` goes on by the monotonic clock within one boot, and by the wall
+clock over a reboot, so that a step of the clock makes a soak neither longer nor shorter.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

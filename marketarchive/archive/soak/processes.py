@@ -1,4 +1,4 @@
-"""Processes as Linux shows them in /proc: what they use, and whether one is still the one that was started."""
+"""Processes as Linux shows them in /proc: what they use, and whether one is still the same."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def usage(pid: int) -> Usage | None:
         tree |= newest
     own = [found[each] for each in tree if each in found]
     try:
-        files = len(os.listdir(PROC / str(pid) / "fd"))
+        files = sum(1 for _ in (PROC / str(pid) / "fd").iterdir())
     except OSError:  # it ends just now
         files = 0
     return Usage(

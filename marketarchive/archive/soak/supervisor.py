@@ -227,7 +227,7 @@ def planned_kills(count: int, hours: float, seed: str) -> list[float]:
 
     The same for the same seed.
     """
-    chosen = random.Random(seed)  # noqa: S311 (a plan of faults, no secret)
+    chosen = random.Random(seed)
     last = hours * 3600
     margin = min(300.0, last / 10)
     return sorted(round(chosen.uniform(margin, last - margin), 1) for _ in range(count))
@@ -263,6 +263,8 @@ def _holds_message(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             text = decompressor().decompress(file.read(HEAD))
-    except (FileNotFoundError, *DAMAGED):
+    except FileNotFoundError:
+        return False
+    except DAMAGED:
         return False
     return any(line.startswith((b'{"kind":"response"', b'{"kind":"frame"')) for line in text.splitlines())

@@ -1,4 +1,4 @@
-"""Thresholds of the soak, and the gate that they decide. Pure; docs/SOAK_PLAN.md is held to them by a test."""
+"""Thresholds of the soak, and the gate that they decide; docs/SOAK_PLAN.md repeats them. Pure."""
 
 from __future__ import annotations
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import statistics
+import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -24,16 +25,19 @@ from marketarchive.archive.tree import raw_files
 from marketarchive.archive.verify import verify
 from marketarchive.clock import Instant
 from marketarchive.exceptions import ArchiveError, ConfigurationError
+from marketarchive.research.checks.check import dicts
 from marketarchive.research.derived import Progress
 from marketarchive.research.engine import connect, require
 from marketarchive.research.names import known as known_of
 from marketarchive.research.report import recorded_gaps, shares
 from marketarchive.research.report.scope import ReportScope, scope
 from marketarchive.research.tables.normalize import normalize
-from marketarchive.research.views import view_names
+from marketarchive.research.views import literal, view_names
 from marketarchive.times import SECOND, from_iso, to_seconds
 
 FIRST_HOUR_S = 3600.0
+SETTLING_S = 10
+"""Seconds after a subscription in which nothing has to have come yet: docs/TABLES.md, `coverage`."""
 _CHUNK = 2**20
 
 
@@ -45,6 +49,14 @@ class Restart:
     why: str
     cost_s: float
     is_complete: bool  # data came again
+
+
+@dataclass(frozen=True)
+class Unrecorded:
+    """Seconds of the table `coverage` that are unknown."""
+
+    seconds: int  # missing without a record
+    settling: int  # between a subscription and what came first
 
 
 @dataclass
@@ -121,8 +133,8 @@ def measure(
     seen, gaps, gap_s = None, Counter[str](), dict[str, float]()
     try:
         about = scope(root, soak.started, max(lines[-1].at, soak.started + SECOND), None)
-        seen, gaps, gap_s = _tables(root, about, master_url, progress)
-        measured |= coverage(seen)
+        seen, lost, gaps, gap_s = _tables(root, about, master_url, progress)
+        measured |= coverage(seen, lost)
     except (ArchiveError, ConfigurationError) as error:
         measured |= dict.fromkeys(("observed", "unrecorded"), Measured(None, str(error)))
     circumstances = Circumstances(soak.is_simulated or traffic.is_simulated, _is_whole(lines), lasted / 3600)
@@ -172,7 +184,7 @@ def memory(lines: Sequence[JournalLine]) -> Measured:
     return Measured(100 * (later / first - 1), note)
 
 
-def coverage(seen: shares.Shares) -> dict[str, Measured]:
+def coverage(seen: shares.Shares, unrecorded: Unrecorded) -> dict[str, Measured]:
     """Return what the table `coverage` says of observed and of unrecorded seconds."""
     counted = seen.total()
     total = counted.total()
@@ -183,9 +195,29 @@ def coverage(seen: shares.Shares) -> dict[str, Measured]:
     return {
         "observed": Measured(100 * observed / total, f"{observed:,} of {total:,} seconds of all markets"),
         "unrecorded": Measured(
-            counted["unknown"], f"{counted['gapped']:,} s are missing with a record, in gaps"
+            unrecorded.seconds,
+            f"{counted['gapped']:,} s are missing in recorded gaps, {unrecorded.settling:,} s passed between "
+            "subscriptions and what came first",
         ),
     }
+
+
+def unrecorded(spans: Iterable[Sequence[Mapping[str, Any]]]) -> Unrecorded:
+    """Count unknown seconds in the `spans` of each market of the table `coverage`.
+
+    Those at the begin of a track, or after a gap, are a subscription's until its first message comes, which
+    is a gap after SETTLING_S at the latest; all others are missing without a record.
+    """
+    missing = settling = 0
+    for market in spans:
+        before = None
+        for span in market:
+            if span["state"] == "unknown":
+                is_settling = before in (None, "gapped") and span["seconds"] <= SETTLING_S
+                settling += span["seconds"] if is_settling else 0
+                missing += 0 if is_settling else span["seconds"]
+            before = span["state"]
+    return Unrecorded(missing, settling)
 
 
 def cpu_shares(samples: Sequence[JournalLine]) -> list[tuple[JournalLine, float]]:
@@ -228,8 +260,11 @@ def _lives(root: Path, path: str) -> bool:
 
 def _tables(
     root: Path, about: ReportScope, master_url: str | None, progress: Progress
-) -> tuple[shares.Shares, Counter[str], dict[str, float]]:
-    """Return shares of seconds, gaps by reason and their seconds. Raises ArchiveError, ConfigurationError."""
+) -> tuple[shares.Shares, Unrecorded, Counter[str], dict[str, float]]:
+    """Return shares of seconds, unknown ones, gaps by reason and their seconds.
+
+    Raises ArchiveError, ConfigurationError.
+    """
     require()
     import duckdb
 
@@ -248,7 +283,9 @@ def _tables(
         lasting: dict[str, float] = {}
         for gap in found:
             lasting[gap.reason] = lasting.get(gap.reason, 0.0) + to_seconds(gap.end - gap.start)
-        return shares.seen(connection, about), recorded_gaps.reasons(found), lasting
+        seen = shares.seen(connection, about)
+        rows = dicts(connection, f"SELECT spans FROM coverage WHERE last_tracked >= {literal(about.since)}")
+        return seen, unrecorded(row["spans"] for row in rows), recorded_gaps.reasons(found), lasting
     except duckdb.Error as error:
         raise ArchiveError(f"the tables cannot be read: {str(error).splitlines()[0]}") from error
     finally:
@@ -271,12 +308,22 @@ def _add_segment(found: SoakTraffic, root: Path, entry: Entry) -> None:
     found.statuses.update({str(status): count for status, count in entry["statuses"].items()})
     found.sizes.append(entry["bytes"])
     found.recovered += entry.kind == "recovered"
-    path = root / entry["path"]
-    if path.exists():  # else joined with others, or moved off this disk
+    size = _inflated(root / entry["path"])
+    if size is not None:
         found.deflated += entry["bytes"]
+        found.inflated += size
+
+
+def _inflated(path: Path) -> int | None:
+    """Return the bytes that a segment holds; None of one joined with others, moved away, or damaged."""
+    size = 0
+    try:
         with gzip.open(path) as file:
             while data := file.read(_CHUNK):
-                found.inflated += len(data)
+                size += len(data)
+    except (OSError, EOFError, zlib.error):
+        return None  # of a damaged one verify tells
+    return size
 
 
 def _add_manifest(found: SoakTraffic, path: Path, since: int) -> None:

@@ -27,6 +27,7 @@ def markdown(found: SoakFindings, plots: Mapping[str, str]) -> str:
         *_resources(found, plots),
         *_quality(found, plots),
         *_issues(found),
+        *([] if plots else ['- no plots were drawn: pip install "marketarchive[research]"']),
     ]
     return "\n".join(parts) + "\n"
 
@@ -98,11 +99,7 @@ def _traffic(found: SoakFindings) -> Iterator[str]:
             f"{traffic.ticks['missed']:,} of {traffic.ticks['due']:,} due ticks at which nothing ran",
         ),
         ("gaps", f"{found.gaps.total():,}: {_counted(found.gaps)}"),
-        (
-            "errors",
-            f"statuses {_counted(refused)}; {traffic.counts['invalid']:,} invalid items; "
-            f"{traffic.retries:,} retries",
-        ),
+        ("errors", _errors(refused, traffic.counts["invalid"], traffic.retries)),
         ("rate limits", f"{traffic.statuses['429']:,} answers 429, {found.gaps['rate_limited']:,} gaps"),
         ("file sizes", size_words(traffic.sizes)),
         ("compression ratio", ratio),
@@ -178,6 +175,10 @@ def _issues(found: SoakFindings) -> Iterator[str]:
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(each.replace('|', '/') for each in line)} |" for line in lines) + "\n"
+
+
+def _errors(refused: Mapping[str, int], invalid: int, retries: int) -> str:
+    return f"statuses {_counted(refused)}; {invalid:,} invalid items; {retries:,} retries"
 
 
 def _counted(found: Mapping[str, int]) -> str:

@@ -16,6 +16,8 @@ from marketarchive.research.soak.page import markdown
 from marketarchive.research.soak.plots import plots
 
 FOLDER = "reports"
+PLOTTING = "vl_convert"
+"""Package of the extra `research` that draws."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ def soak_report(
     found = measure(root, soak, list(read_lines(root, soak.id)), master_url, progress or NullProgress())
     try:
         target = _path(root, soak)
-        drawn = plots(found) if importlib.util.find_spec("vl_convert") is not None else {}
+        can_draw = importlib.util.find_spec(PLOTTING) is not None
+        drawn = plots(found) if can_draw else {}
         files = Files()
         files.make_dirs(target.parent, root)
         paths = {name: target.with_name(f"{target.stem}-{name}.svg") for name in drawn}
