@@ -18,7 +18,7 @@ from marketarchive.archive.recover import recover
 from marketarchive.archive.soak.journal import FOLDER, LOCK, Soak, SoakJournal, unfinished
 from marketarchive.archive.soak.supervisor import SoakSupervisor, planned_kills
 from marketarchive.clock import Clock
-from marketarchive.collecting.exit_codes import FINISHED, WRONG_ARGUMENT
+from marketarchive.collecting.exit_codes import FAILED, FINISHED, WRONG_ARGUMENT
 from marketarchive.collecting.master_settings import master_url
 from marketarchive.collecting.process import make_clock, output_dir
 from marketarchive.commands.collect import add_left_out, add_plan_arguments, plan_words
@@ -46,8 +46,8 @@ class Command(OfflineCommand):
     def long_desc(self) -> str:
         return (
             "Starts `scrapy collect` with these plans and options in OUTPUT_DIR, starts it again when it "
-            "ends, and writes each minute to OUTPUT_DIR/soak what it uses and what reached the disk; at the "
-            "end it writes the report of `scrapy soak-report`. Called again with the same OUTPUT_DIR, after a "
+            "ends, and writes each minute to OUTPUT_DIR/soak what it uses and what reached the disk; at "
+            "the end it writes the report of `scrapy soak-report`. Called again with the same OUTPUT_DIR, after a "
             "kill or a reboot, it goes on with the soak that has not ended: the time in between counts as "
             "down. SIGTERM and Ctrl+C seal everything; the soak can be resumed. Exit code 2 of the "
             "collector ends it."
@@ -103,6 +103,9 @@ class Command(OfflineCommand):
         if ended == "stopped":
             say("stopped before its hours are over; the same command goes on with it")
             return FINISHED
+        if ended == "stood still":
+            say("stopped: simulated time stands still, so its simulator has ended")
+            return FAILED
         if ended == "wrong argument":
             log = journal.folder / "collect.log"
             sys.stderr.write("\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:]) + "\n")

@@ -19,6 +19,7 @@ from marketarchive.exceptions import ArgumentError, CorruptError
 from tests.archive.writing import HandClock
 from tests.waiting import until
 
+PLAN = Path(__file__).parents[2] / "docs" / "SOAK_PLAN.md"
 SOAK = Soak("s1", "2026-11-21T12:00:00.000000Z", 24.0, ["updown"], [], is_simulated=False, collector="x")
 REAL = Circumstances(is_simulated=False, has_ended=True, hours=24.0)
 GOOD = {
@@ -26,9 +27,22 @@ GOOD = {
     for each in THRESHOLDS
 }  # fmt: skip
 BAD = {
-    "observed": 99.49, "unrecorded": 1.0, "unsealed": 1.0, "memory": 10.1, "restart": 60.0, "uptime": 99.49,
+    "tracked": 99.49,
+    "observed": 99.49,
+    "unrecorded": 1.0,
+    "unsealed": 1.0,
+    "memory": 10.1,
+    "restart": 60.0,
+    "uptime": 99.49,
     "verify": 1.0,
-}  # fmt: skip
+}
+
+
+def test_the_plan_states_the_thresholds() -> None:
+    stated = [line for line in PLAN.read_text().splitlines() if line.count("|") == 4]
+    rows = [f"| {each.name} | {each.what} | {each.words} |" for each in THRESHOLDS]
+    begin = stated.index("| name | what is measured | threshold |")
+    assert stated[begin + 2 : begin + 2 + len(rows)] == rows
 
 
 def test_a_whole_real_soak_that_holds_all_passes() -> None:

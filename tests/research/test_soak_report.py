@@ -42,10 +42,10 @@ def journal(root: Path, *events: tuple[str, float, dict[str, Any]], simulated: b
     return soak
 
 
-def archive(root: Path, *more: Line, last: int = 400) -> None:
-    """A market of which every second is seen, but for what `more` says, up to `last`."""
-    frames = [Frame(change(at), at) for at in range(20, last, 20)]
-    lines = [opened(0.5), Frame(dump("1", "2"), 1.2), *frames, *more, Socket("closed", 410.5)]
+def archive(root: Path, *more: Line, last: int = 86_400, closed: float = DAY_S) -> None:
+    """A market of which every second is seen up to `last`, but for what `more` says; tracked to `closed`."""
+    frames = [Frame(change(at), at) for at in range(25, last, 25)]
+    lines = [opened(0.5), Frame(dump("1", "2"), 1.2), *frames, *more, Socket("closed", closed)]
     record(root, lines, tracked=TRACKED)
 
 
@@ -118,16 +118,17 @@ def test_a_spoiled_day_fails_and_says_by_what(
 
 
 @pytest.mark.parametrize(
-    ("named", "more", "last"),
+    ("named", "more", "last", "closed"),
     [
-        ("observed", [Lost(100, 130, {"connection": "c1", "markets": [SLUG], "token": "1"})], 400),
-        ("unrecorded", [], 200),  # then nothing comes, and no gap says why
+        ("observed", [Lost(100, 600, {"connection": "c1", "markets": [SLUG], "token": "1"})], 86_400, DAY_S),
+        ("unrecorded", [], 85_000, DAY_S),  # then nothing comes, and no gap says why
+        ("tracked", [], 85_000, 85_000.0),
     ],
 )
 def test_a_day_with_seconds_missing_fails_and_says_by_what(
-    named: str, more: list[Line], last: int, tmp_path: Path
+    named: str, more: list[Line], last: int, closed: float, tmp_path: Path
 ) -> None:
-    archive(tmp_path, *more, last=last)
+    archive(tmp_path, *more, last=last, closed=closed)
     assert_fails_by(named, soak_report(tmp_path, journal(tmp_path)))
 
 

@@ -35,12 +35,14 @@ LOOK_S = 0.2
 """Seconds (wall) between two looks at the collector."""
 STOP_S = 60.0
 """Seconds (wall) that the collector has to seal after SIGTERM: what its unit gives it."""
+STILL_S = 120.0
+"""Seconds (wall) without any simulated time after which its simulator has ended."""
 WRONG_ARGUMENT = 2
 """Exit code that only a person can mend; the units do not start again after it either."""
 HEAD = 2**20
 """Bytes of a segment that are looked at for its first message."""
 
-SoakEnd = Literal["over", "stopped", "wrong argument"]
+SoakEnd = Literal["over", "stopped", "stood still", "wrong argument"]
 
 
 @dataclass
@@ -70,8 +72,15 @@ class SoakSupervisor:
 
     def _keep(self) -> SoakEnd:
         end_s = self.journal.soak.hours * 3600
+        moved = (-1.0, 0.0)  # elapsed, machine
         while True:
-            now = self.journal.now().elapsed_s
+            now, machine = self.journal.now().elapsed_s, time.monotonic()
+            if now != moved[0]:
+                moved = (now, machine)
+            elif machine - moved[1] > STILL_S:
+                self._stop()
+                self.journal.write("stopped", reason="time stands still")
+                return "stood still"
             if self.is_stopping or now >= end_s:
                 self._stop()
                 if now >= end_s:

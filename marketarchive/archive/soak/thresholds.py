@@ -35,6 +35,7 @@ class Threshold:
 
 
 THRESHOLDS = (
+    Threshold("tracked", "time in which any market or price was tracked", "at least", 99.5, "%"),
     Threshold("observed", "due ticks observed, of all seconds tracked", "at least", 99.5, "%"),
     Threshold("unrecorded", "seconds missing without a record", "at most", 0, "s"),
     Threshold("unsealed", "unsealed files of runs that do not live", "at most", 0, "files"),

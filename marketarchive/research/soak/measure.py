@@ -30,7 +30,7 @@ from marketarchive.research.derived import Progress
 from marketarchive.research.engine import connect, require
 from marketarchive.research.names import known as known_of
 from marketarchive.research.report import recorded_gaps, shares
-from marketarchive.research.report.scope import ReportScope, scope
+from marketarchive.research.report.scope import scope
 from marketarchive.research.tables.normalize import normalize
 from marketarchive.research.views import literal, view_names
 from marketarchive.times import SECOND, from_iso, to_seconds
@@ -57,6 +57,17 @@ class Unrecorded:
 
     seconds: int  # missing without a record
     settling: int  # between a subscription and what came first
+
+
+@dataclass
+class SoakTables:
+    """Contents of the tables coverage and gaps of the soak's time."""
+
+    seen: shares.Shares
+    unrecorded: Unrecorded
+    tracked_s: float
+    gaps: Counter[str]  # by reason
+    gap_s: Mapping[str, float]  # likewise
 
 
 @dataclass
@@ -95,9 +106,7 @@ class SoakFindings:
     traffic: SoakTraffic
     problems: Sequence[str]  # of verify
     head: str  # of the ledger
-    seen: shares.Shares | None  # None: tables could not be made
-    gaps: Counter[str]
-    gap_s: Mapping[str, float]  # by reason
+    tables: SoakTables | None  # None: they could not be made
     issues: Sequence[str]
 
     @property
@@ -130,18 +139,18 @@ def measure(
         if report.checked
         else Measured(None, "the archive is empty"),
     }
-    seen, gaps, gap_s = None, Counter[str](), dict[str, float]()
+    tables = None
     try:
-        about = scope(root, soak.started, max(lines[-1].at, soak.started + SECOND), None)
-        seen, lost, gaps, gap_s = _tables(root, about, master_url, progress)
-        measured |= coverage(seen, lost)
+        until = max(lines[-1].at, soak.started + SECOND)
+        tables = _tables(root, soak.started, until, master_url, progress)
+        measured |= coverage(tables, lasted)
     except (ArchiveError, ConfigurationError) as error:
-        measured |= dict.fromkeys(("observed", "unrecorded"), Measured(None, str(error)))
+        measured |= dict.fromkeys(("tracked", "observed", "unrecorded"), Measured(None, str(error)))
     circumstances = Circumstances(soak.is_simulated or traffic.is_simulated, _is_whole(lines), lasted / 3600)
     verdict = judge(measured, circumstances)
     return SoakFindings(
         soak, lines, circumstances, measured, verdict, restarts, down_s, traffic,
-        [str(each) for each in report.problems], str(report.head), seen, gaps, gap_s,
+        [str(each) for each in report.problems], str(report.head), tables,
         _issues(lines, restarts, traffic, report.notes),
     )  # fmt: skip
 
@@ -184,22 +193,37 @@ def memory(lines: Sequence[JournalLine]) -> Measured:
     return Measured(100 * (later / first - 1), note)
 
 
-def coverage(seen: shares.Shares, unrecorded: Unrecorded) -> dict[str, Measured]:
-    """Return what the table `coverage` says of observed and of unrecorded seconds."""
-    counted = seen.total()
+def coverage(tables: SoakTables, lasted_s: float) -> dict[str, Measured]:
+    """Return what the table `coverage` says of tracked, observed and unrecorded seconds."""
+    counted = tables.seen.total()
     total = counted.total()
-    if not total:
+    if not total or not lasted_s:
         nothing = Measured(None, "no second of a market or price was tracked")
-        return {"observed": nothing, "unrecorded": nothing}
+        return {"tracked": nothing, "observed": nothing, "unrecorded": nothing}
     observed = counted["observed"] + counted["quiet"]
     return {
+        "tracked": Measured(min(100.0, 100 * tables.tracked_s / lasted_s)),
         "observed": Measured(100 * observed / total, f"{observed:,} of {total:,} seconds of all markets"),
         "unrecorded": Measured(
-            unrecorded.seconds,
-            f"{counted['gapped']:,} s are missing in recorded gaps, {unrecorded.settling:,} s passed between "
-            "subscriptions and what came first",
+            tables.unrecorded.seconds,
+            f"{counted['gapped']:,} s are missing in recorded gaps, {tables.unrecorded.settling:,} s passed "
+            "between subscriptions and what came first",
         ),
     }
+
+
+def tracked_s(spans: Iterable[Sequence[Mapping[str, Any]]], since_s: float, until_s: float) -> float:
+    """Return the seconds from `since_s` to `until_s`, Unix time, in which any market was tracked.
+
+    spans: of each market, of the table `coverage`.
+    """
+    found = sorted((each["start"].timestamp(), each["seconds"]) for market in spans for each in market)
+    total, end = 0.0, since_s
+    for start, seconds in found:
+        last = min(start + seconds, until_s)
+        total += max(0.0, last - max(start, end))
+        end = max(end, last)
+    return total
 
 
 def unrecorded(spans: Iterable[Sequence[Mapping[str, Any]]]) -> Unrecorded:
@@ -258,19 +282,15 @@ def _lives(root: Path, path: str) -> bool:
     return name is not None and is_alive(root / lock_path(f"{name.spider}-{name.run}"))
 
 
-def _tables(
-    root: Path, about: ReportScope, master_url: str | None, progress: Progress
-) -> tuple[shares.Shares, Unrecorded, Counter[str], dict[str, float]]:
-    """Return shares of seconds, unknown ones, gaps by reason and their seconds.
-
-    Raises ArchiveError, ConfigurationError.
-    """
+def _tables(root: Path, since: int, until: int, master_url: str | None, progress: Progress) -> SoakTables:
+    """Read what tables say of `since` to `until`, ns. Raises ArchiveError, ConfigurationError."""
     require()
     import duckdb
 
-    for tables, until in ((("coverage",), about.until), (("gaps",), None)):
+    about = scope(root, since, until, None)
+    for tables, last in ((("coverage",), about.until), (("gaps",), None)):  # a crash is noticed after it
         done = normalize(
-            root, since=about.since, until=until, tables=tables, upgrade=False, master_url=master_url,
+            root, since=about.since, until=last, tables=tables, upgrade=False, master_url=master_url,
             processes=None, progress=progress,
         )  # fmt: skip
         if done.failed:
@@ -285,7 +305,14 @@ def _tables(
             lasting[gap.reason] = lasting.get(gap.reason, 0.0) + to_seconds(gap.end - gap.start)
         seen = shares.seen(connection, about)
         rows = dicts(connection, f"SELECT spans FROM coverage WHERE last_tracked >= {literal(about.since)}")
-        return seen, unrecorded(row["spans"] for row in rows), recorded_gaps.reasons(found), lasting
+        spans = [row["spans"] for row in rows]
+        return SoakTables(
+            seen,
+            unrecorded(spans),
+            tracked_s(spans, to_seconds(since), to_seconds(until)),
+            recorded_gaps.reasons(found),
+            lasting,
+        )
     except duckdb.Error as error:
         raise ArchiveError(f"the tables cannot be read: {str(error).splitlines()[0]}") from error
     finally:

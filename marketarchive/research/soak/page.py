@@ -82,7 +82,8 @@ def _restarts(found: SoakFindings) -> Iterator[str]:
 
 
 def _traffic(found: SoakFindings) -> Iterator[str]:
-    traffic = found.traffic
+    traffic, tables = found.traffic, found.tables
+    gaps = Counter[str]() if tables is None else tables.gaps
     refused = {
         status: count for status, count in traffic.statuses.items() if status >= "400" and status != "429"
     }
@@ -98,9 +99,9 @@ def _traffic(found: SoakFindings) -> Iterator[str]:
             "missed intervals",
             f"{traffic.ticks['missed']:,} of {traffic.ticks['due']:,} due ticks at which nothing ran",
         ),
-        ("gaps", f"{found.gaps.total():,}: {_counted(found.gaps)}"),
+        ("gaps", f"{gaps.total():,}: {_counted(gaps)}"),
         ("errors", _errors(refused, traffic.counts["invalid"], traffic.retries)),
-        ("rate limits", f"{traffic.statuses['429']:,} answers 429, {found.gaps['rate_limited']:,} gaps"),
+        ("rate limits", f"{traffic.statuses['429']:,} answers 429, {gaps['rate_limited']:,} gaps"),
         ("file sizes", size_words(traffic.sizes)),
         ("compression ratio", ratio),
         ("offload", traffic.offload),
@@ -143,13 +144,15 @@ def _quality(found: SoakFindings, plots: Mapping[str, str]) -> Iterator[str]:
     books = found.traffic.books
     rows = [("ledger head", found.head), ("books and changes, live", _counted(books))]
     rows += [("verify", problem) for problem in found.problems[:_LISTED]]
+    lasting = {} if found.tables is None else found.tables.gap_s
     rows += [
-        (f"missing by {reason}", f"{seconds:,.0f} s of scopes")
-        for reason, seconds in sorted(found.gap_s.items())
+        (f"gaps by {reason}", f"{seconds:,.0f} s in sum, each over its own scope")
+        for reason, seconds in sorted(lasting.items())
     ]
     yield _table(("", ""), rows)
-    if found.seen is not None:
-        kinds = [(kind, found.seen.total([kind])) for kind in found.seen.kinds]
+    if found.tables is not None:
+        seen = found.tables.seen
+        kinds = [(kind, seen.total([kind])) for kind in seen.kinds]
         yield _table(
             ("seconds of", "observed", "quiet", "gapped", "unknown", "observed or quiet"),
             [

@@ -59,9 +59,9 @@ def _line(title: str, points: Sequence[tuple[str, float]], colour: str) -> Chart
 def _observed(found: SoakFindings) -> Chart:
     """Return a chart of the share of tracked seconds not observed, by five minutes, hour or day."""
     rows: list[dict[str, Any]] = []
-    if found.seen is not None:
+    if found.tables is not None:
         bins: dict[int, dict[str, int]] = {}
-        for counted in found.seen.counts.values():
+        for counted in found.tables.seen.counts.values():
             for at, states in counted.items():
                 known = bins.setdefault(at, dict.fromkeys(SEEN, 0))
                 for state, count in states.items():
