@@ -46,11 +46,11 @@ class Command(OfflineCommand):
     def long_desc(self) -> str:
         return (
             "Starts `scrapy collect` with these plans and options in OUTPUT_DIR, starts it again when it "
-            "ends, and writes each minute to OUTPUT_DIR/soak what it uses and what reached the disk; at "
-            "the end it writes the report of `scrapy soak-report`. Called again with the same OUTPUT_DIR, after a "
-            "kill or a reboot, it goes on with the soak that has not ended: the time in between counts as "
-            "down. SIGTERM and Ctrl+C seal everything; the soak can be resumed. Exit code 2 of the "
-            "collector ends it."
+            "ends, and writes each minute to OUTPUT_DIR/soak what it uses and what reached the disk; at the "
+            "end it writes the report of `scrapy soak-report`. "
+            "Called again with the same OUTPUT_DIR, after a kill or a reboot, it goes on with the soak that "
+            "has not ended: the time in between counts as down. SIGTERM and Ctrl+C seal everything; the soak "
+            "can be resumed. Exit code 2 of the collector ends it."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -13,10 +14,11 @@ import pytest
 
 from marketarchive.archive.soak.journal import Soak, SoakJournal, is_over, named_soak, read_lines, unfinished
 from marketarchive.archive.soak.processes import SoakChild, process_stat, usage
-from marketarchive.archive.soak.supervisor import disk_use, planned_kills
+from marketarchive.archive.soak.supervisor import PAUSE_S, SoakSupervisor, disk_use, planned_kills
 from marketarchive.archive.soak.thresholds import THRESHOLDS, Circumstances, Measured, judge
 from marketarchive.exceptions import ArgumentError, CorruptError
-from tests.archive.writing import HandClock
+from marketarchive.simulated_time import SimulatedClock
+from tests.archive.writing import NOON, HandClock
 from tests.waiting import until
 
 PLAN = Path(__file__).parents[2] / "docs" / "SOAK_PLAN.md"
@@ -169,3 +171,91 @@ def test_a_process_is_found_again_by_whoever_did_not_start_it(tmp_path: Path) ->
     os.kill(int(sleeping.stdout), signal.SIGKILL)
     found.close()
     child.close()
+
+
+def segment(root: Path, number: int) -> None:
+    """The beginning of an open segment of another run, as a collector writes it."""
+    folder = root / "raw/venue=v/feed=f/date=2026-11-21/hour=12"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"a_spider-20261121T120000Z-{number:08x}-1.jsonl.gz.part"
+    (folder / name).write_bytes(gzip.compress(b'{"kind":"segment"}\n{"kind":"response","seq":1}\n{"kind"'))
+
+
+class Watcher:
+    """Hears what a supervisor says, plays the collector's part on the disk, and ends it after a while."""
+
+    def __init__(self, root: Path, soak: Soak, command: list[str], *, writes: bool, until: str) -> None:
+        self.root, self.writes, self.until = root, writes, until
+        self.said: list[str] = []
+        clock = SimulatedClock.fixed(NOON, 50.0)
+        again = (root / "soak" / soak.id).exists()
+        self.journal = SoakJournal(root, soak, clock) if again else SoakJournal.create(root, soak, clock)
+        self.supervisor = SoakSupervisor(root, self.journal, clock, command, self.hear)
+
+    def hear(self, text: str) -> None:
+        self.said.append(text)
+        if self.writes and text.startswith("collector started"):
+            segment(self.root, len(self.said))
+        self.supervisor.is_stopping = [each.split(",")[0] for each in self.said].count(self.until) == 2
+
+    def run(self) -> str:
+        ended = self.supervisor.run()
+        self.journal.close()
+        return ended
+
+    def kinds(self) -> list[str]:
+        return [line.kind for line in self.journal.lines if line.kind != "sample"]
+
+
+@pytest.mark.process
+def test_a_collector_that_ends_is_started_again_and_one_with_wrong_arguments_is_not(tmp_path: Path) -> None:
+    fails = ["sh", "-c", "exit 3"]
+    watcher = Watcher(tmp_path, SOAK, fails, writes=False, until="collector ended with exit code 3")
+    assert watcher.run() == "stopped"
+    cycle = ["child_started", "child_exited"]
+    assert watcher.kinds() == ["started", *cycle, *cycle, "stopped"]
+    first, second = (line for line in watcher.journal.lines if line.kind == "child_started")
+    assert second.elapsed_s - first.elapsed_s >= PAUSE_S
+    again = Watcher(tmp_path, SOAK, ["sh", "-c", "exit 2"], writes=False, until="")
+    assert again.run() == "wrong argument"
+    assert again.kinds()[-4:] == ["resumed", *cycle, "end"]
+    assert unfinished(tmp_path) is None
+
+
+@pytest.mark.process
+def test_a_planned_kill_comes_once_and_data_after_it_are_noticed(tmp_path: Path) -> None:
+    soak = Soak("s1", SOAK.started_at_utc, 24.0, [], [0.0], is_simulated=False, collector="x")
+    watcher = Watcher(tmp_path, soak, ["sleep", "600"], writes=True, until="")
+    heard = watcher.hear
+
+    def hear(text: str) -> None:
+        heard(text)
+        watcher.supervisor.is_stopping = watcher.kinds().count("first_data") == 2
+
+    watcher.supervisor.say = hear
+    assert watcher.run() == "stopped"
+    cycle = ["child_started", "first_data"]
+    assert watcher.kinds() == ["started", *cycle, "killed", "child_exited", *cycle, "child_exited", "stopped"]
+    exits = [line for line in watcher.journal.lines if line.kind == "child_exited"]
+    data = [line for line in watcher.journal.lines if line.kind == "first_data"]
+    assert [line.exit_code for line in exits] == [-signal.SIGKILL, -signal.SIGTERM]
+    assert (data[0].down_since_s, data[1].down_since_s) == (0.0, exits[0].elapsed_s)
+    assert {line.kind for line in watcher.journal.lines if line.resident_bytes} == {"sample"}
+
+
+@pytest.mark.process
+def test_after_a_reboot_the_collector_counts_as_ended_when_it_wrote_last(tmp_path: Path) -> None:
+    watcher = Watcher(tmp_path, SOAK, ["sh", "-c", "exit 3"], writes=False, until="")
+    watcher.journal.write("started")
+    watcher.journal.write("child_started", pid=os.getpid(), started_ticks=1)
+    watcher.journal.write("first_data", pid=os.getpid(), down_since_s=0.0)
+    watcher.journal.close()
+    segment(tmp_path, 1)
+    again = Watcher(tmp_path, SOAK, ["sh", "-c", "exit 2"], writes=False, until="")
+    assert again.run() == "wrong argument"
+    assert again.kinds()[2:5] == ["first_data", "resumed", "child_exited"]
+    [lost, _] = (line for line in again.journal.lines if line.kind == "child_exited")
+    data = again.journal.lines[2]
+    assert lost.down_since_s is not None
+    assert data.elapsed_s <= lost.down_since_s <= lost.elapsed_s
+    assert (lost.exit_code, lost.reason) == (None, "while nobody looked on")

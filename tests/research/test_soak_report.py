@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from marketarchive.archive.soak.journal import Soak
+from marketarchive.archive.soak.journal import Soak, read_lines
 from marketarchive.research.soak import report as soak_reports
 from marketarchive.research.soak.measure import outages, unrecorded
 from marketarchive.research.soak.page import ACCELERATED
@@ -21,22 +21,25 @@ from tests.research.streaming import Frame, Line, Lost, Socket, record
 from tests.research.test_coverage import SLUG, TRACKED, change, dump, opened
 
 DAY_S = 86_400.0
+Event = tuple[str, float, dict[str, Any]]
+"""Kind, elapsed seconds, further keys."""
 
 
-def journal(root: Path, *events: tuple[str, float, dict[str, Any]], simulated: bool = False) -> Soak:
+def journal(root: Path, *events: Event, simulated: bool = False) -> Soak:
     """A journal of a day that began at noon, with a sample each half hour and these events."""
     soak = Soak("s1", iso(NOON), 24.0, ["updown"], [], is_simulated=simulated, collector="marketarchive")
-    samples = [
+    samples: list[Event] = [
         ("sample", at * 1800.0 + 60, {"pid": 7, "resident_bytes": 100 * 2**20, "cpu_s": at * 20.0})
         for at in range(48)
     ]
-    lines = [("started", 0.0, {}), ("child_started", 0.1, {"pid": 7}), ("first_data", 5.0, {"pid": 7})]
-    lines += [*samples, *events, ("end", DAY_S, {"reason": "its hours are over"})]
+    first: list[Event] = [("started", 0.0, {}), ("child_started", 0.1, {"pid": 7}), ("first_data", 5.0, {})]
+    last: Event = ("end", DAY_S, {"reason": "its hours are over"})
+    lines = sorted([*first, *samples, *events, last], key=lambda each: each[1])
     folder = root / "soak" / soak.id
     folder.mkdir(parents=True)
     with (folder / "samples.jsonl").open("w") as file:
-        for kind, at, fields in sorted(lines, key=lambda each: each[1]):
-            head = {"kind": kind, "at_utc": iso(NOON + int(at * SECOND)), "elapsed_s": at}
+        for kind, at, fields in lines:
+            head: dict[str, Any] = {"kind": kind, "at_utc": iso(NOON + int(at * SECOND)), "elapsed_s": at}
             head |= {"mono_ns": int(at * SECOND), "boot_id": "b", "free_bytes": 10**9}
             file.write(json.dumps({**head, "disk_bytes": {"raw": int(at)}, **fields}) + "\n")
     return soak
@@ -88,9 +91,6 @@ def spoil_segment(root: Path) -> None:
     data = bytearray(segment.read_bytes())
     data[-5] ^= 1  # of the last member's CRC
     segment.write_bytes(data)
-
-
-Event = tuple[str, float, dict[str, Any]]
 
 
 @pytest.mark.parametrize(
@@ -184,8 +184,6 @@ def test_seconds_before_a_first_message_are_no_loss_and_others_are() -> None:
 
 
 def test_exits_that_follow_one_another_are_one_restart(tmp_path: Path) -> None:
-    from marketarchive.archive.soak.journal import read_lines
-
     soak = journal(
         tmp_path,
         ("child_exited", 1000.0, {"exit_code": 1}),

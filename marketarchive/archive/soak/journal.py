@@ -25,7 +25,7 @@ SCHEMA = 1
 
 
 class Soak(msgspec.Struct, frozen=True):
-    """What a soak was started as: `soak.json`."""
+    """Description of a soak as it was started: `soak.json`."""
 
     id: str
     started_at_utc: str
