@@ -18,6 +18,8 @@ SHARED = {
     "canonical_pandas",
     "cryptofeed_capture",
     "ending",
+    "export_duckdb",
+    "export_master",
     "perps_archive",
     "perps_duckdb",
     "result",

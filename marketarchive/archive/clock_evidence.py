@@ -53,7 +53,7 @@ def wall_step(earlier: Instant, later: Instant) -> int:
 
 
 def evidence(clock: Clock) -> dict[str, Any]:
-    """Return the `clock` object of a segment line; a value is null where the system does not tell it."""
+    """Return the `clock` object of a segment line; a value is null where the system does not report it."""
     return {
         **_kernel(),
         "boot_id": boot_id(),
@@ -85,6 +85,7 @@ def _adjtimex() -> Any:
 
 @cache
 def boot_id() -> str | None:
+    """Return the id of this boot; None where the system does not tell it."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from marketarchive.archive import lines
 from marketarchive.archive.clock_evidence import evidence
@@ -14,6 +14,26 @@ from marketarchive.archive.paths import checked_name, segment_path
 from marketarchive.archive.segment import Segment
 from marketarchive.archive.store import Store
 from marketarchive.times import iso
+
+
+class FeedTotals(NamedTuple):
+    """Sums over all that a run has written of one feed so far, sealed or not."""
+
+    venue: str
+    feed: str
+    bytes: int  # compressed
+    sealed: int  # segments
+    counts: Counter[str]  # lines by kind
+    gaps: Counter[str]  # begun, by reason
+
+    def plus(self, segment: Segment) -> FeedTotals:
+        """Return the sums with those of a segment that is not sealed."""
+        stats = segment.stats
+        return self._replace(
+            bytes=self.bytes + segment.bytes,
+            counts=self.counts + Counter(dict(stats.counts)),  # the writer's thread may add meanwhile
+            gaps=self.gaps + Counter(dict(stats.gaps)),
+        )
 
 
 class FeedWriter:
@@ -30,6 +50,8 @@ class FeedWriter:
         self._store = store
         self._identity = identity
         self._segment: Segment | None = None
+        self._under_way: tuple[int, Segment] | None = None  # the newest, by its number; for `totals`
+        self._sealed = FeedTotals(self.venue, self.feed, 0, 0, Counter(), Counter())
         self._n = 0
         self._seq_next = 1
 
@@ -68,7 +90,18 @@ class FeedWriter:
         self._store.ledger.append(entry)
         self.entries.append({key: value for key, value in entry.items() if key != "members"})
         self.gaps.update(segment.stats.gaps)
+        self._sealed = self._sealed.plus(segment)._replace(sealed=self._n)
         self._seq_next = max(self._seq_next, (segment.stats.seq_max or 0) + 1)
+
+    def totals(self) -> FeedTotals:
+        """Return what was written so far; any thread may call it.
+
+        What is under way is read before what is sealed: a segment that is sealed meanwhile counts once.
+        """
+        under_way, sealed = self._under_way, self._sealed
+        if under_way is None or under_way[0] <= sealed.sealed:
+            return sealed
+        return sealed.plus(under_way[1])
 
     @property
     def handle(self) -> int | None:
@@ -99,6 +132,7 @@ class FeedWriter:
         self._n += 1
         path = segment_path(self.venue, self.feed, now_ns, spider, run, self._n)
         self._segment = Segment(store.root, path, store.files, store.config.gzip_level, now_ns, mono_ns)
+        self._under_way = self._n, self._segment
         self._segment.write(
             [
                 lines.segment(

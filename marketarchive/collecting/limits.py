@@ -34,13 +34,13 @@ class _Bucket:
     filled_at: int  # monotonic ns
 
     def fill(self, now: int, cost: float) -> None:
-        """Add what has come in since the last time: after a rest a burst, or as much as `cost`."""
+        """Add the tokens earned since the last call, up to a burst, or up to `cost` if that is more."""
         capacity = max(cost, 1.0, self.rate * BURST_S)
         self.tokens = min(capacity, self.tokens + to_seconds(now - self.filled_at) * self.rate)
         self.filled_at = now
 
     def ready_at(self, now: int, cost: float) -> int:
-        """Return when there are `cost` tokens."""
+        """Return the monotonic time (ns) at which `cost` tokens are available."""
         return now + int(max(0.0, (cost - self.tokens) / self.rate) * SECOND)
 
 
@@ -114,7 +114,7 @@ class Limiter:
                 return found.why
 
     def reconnects(self, endpoint: Endpoint) -> ReconnectPolicy:
-        """Return the one policy of connections to the endpoint, whoever opens them."""
+        """Return the reconnect policy of the endpoint, shared by all its connections."""
         return self._policies.setdefault(endpoint.url, ReconnectPolicy(random.random))
 
     def back_off(self, endpoint: Endpoint, seconds: float) -> None:

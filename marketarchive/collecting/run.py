@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from marketarchive.clock import SpeedMeter
@@ -28,6 +28,9 @@ logger = logging.getLogger(__name__)
 
 LOG_AGAIN_S = 60.0
 """All gaps are recorded; of each reason one is logged in this time (wall)."""
+
+NAMED_MARKETS = 32
+"""More markets than these a manifest only counts: answers in raw say what they are, and the master does."""
 
 DOWN_SINCE = "COLLECT_DOWN_SINCE"
 """Set by a collection: since when nobody listens to what the spider is to listen to."""
@@ -55,6 +58,7 @@ class Runs(Protocol):
     @property
     def arguments(self) -> Arguments: ...
     def good_stat(self, feed: str) -> str: ...
+    def key_lags(self) -> Sequence[float | None]: ...
     def cut_off(self) -> None: ...
     def abandon(self) -> list[Any]: ...
 
@@ -79,6 +83,7 @@ class Run:
         self.counted_from: int | None = None  # its duration's begin, wall ns; None = not yet
         self._counted_mono = 0  # the same moment, monotonic
         self.count_from_now()
+        self.last_data: dict[str, int] = {}  # feed -> wall ns at which something usable was received last
         self.error: Exception | None = None
         self.ended_at: int | None = None  # wall ns from which on it received nothing
         down_since: str | None = crawler.settings.get(DOWN_SINCE)
@@ -94,7 +99,7 @@ class Run:
 
     @property
     def ends_at(self) -> int | None:
-        """Return the wall ns at which the run shall end; None = no duration."""
+        """Return the end of the run (wall ns) that its duration sets; None without a duration."""
         duration = self.spider.arguments.duration
         if duration is None or self.counted_from is None:
             return None
@@ -116,8 +121,17 @@ class Run:
         """Return the next seq of this run in `feed`."""
         return self.archive.next_seq(self.spider.venue, feed)
 
+    def note_good(self, stat: str, feed: str, at: int, count: int = 1) -> None:
+        """Count usable messages of `feed` as `stat`, the newest of them received at `at` (wall ns).
+
+        Only what the feed is for is its data: of a stream, no answer over REST.
+        """
+        self.stats.inc_value(stat, count)
+        if stat == self.spider.good_stat(feed):
+            self.last_data[feed] = at
+
     def request_stop(self, reason: str) -> None:
-        """Ask the spider to end; the first reason stays."""
+        """Request that the spider ends; the first reason stays."""
         if self.stop_reason is None:
             self.stop_reason = reason
             with working_for(self._feed):  # whoever asks works for none
@@ -167,13 +181,14 @@ class Run:
             logger.warning(message, *values)
 
     def exit_code(self) -> int:
-        """Return what the process says to cron and systemd."""
+        """Return the run's exit code for cron and systemd."""
         return self.exit().code
 
     def exit(self) -> Exit:
         """Return the exit code, and why it is not 0."""
+        writer = self.process.writer
         if isinstance(self.error, DiskError) or self.stop_reason == "disk":
-            return Exit(DISK, str(self.error or self.process.writer.failure or "the disk failed"))
+            return Exit(DISK, str(self.error or writer.failure or writer.shortage or "the disk failed"))
         if self.error:
             return Exit(FAILED, str(self.error))
         stats = self.stats.get_stats()
@@ -240,12 +255,15 @@ class Run:
             "sweeps": part("sweep/"),
             "cycles": part("cycles/"),
             "master": part("master/"),
-            "markets": {"count": len(self.markets), "tracked": self.markets},
+            "markets": stated_markets(self.markets),
             "simulated_time": self._meter.summary(),
         }
 
     async def close(self, reason: str) -> None:
-        """Seal everything; a failing disk becomes the run's error, told by the exit code."""
+        """Seal all segments and write the manifest.
+
+        A failing disk becomes the run's error, and so the exit code.
+        """
         self.finish_reason = reason
         try:
             await seal(self.process, self.archive, self.stop_reason or reason, self.summary())
@@ -254,6 +272,12 @@ class Run:
                 self.error = error
                 logger.critical("%s", error)
         logging.root.removeHandler(self._last_exception)
+
+
+def stated_markets(markets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what a manifest says of a run's markets: how many, and few by name; raw tells of all."""
+    named = {"tracked": dict(markets)} if len(markets) <= NAMED_MARKETS else {}
+    return {"count": len(markets), **named}
 
 
 async def seal(process: Process, archive: RunArchive, reason: str, summary: Mapping[str, Any]) -> None:
@@ -279,7 +303,10 @@ def stop_runs(crawlers: Iterable[Crawler], reason: str) -> None:
 
 
 def exit_of(crawler: Crawler, error: BaseException | None) -> Exit:
-    """Return the run's, after its crawl raised `error`; without a run 3 when that was the disk, else 1."""
+    """Return the exit code of the crawl's run after `error`.
+
+    Without a run 3 for the disk's failure, else 1.
+    """
     run = run_of(crawler)
     if run is None:
         return Exit(DISK if isinstance(error, DiskError) else FAILED, str(error))

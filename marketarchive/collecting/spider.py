@@ -79,10 +79,12 @@ _DONE = object()
 
 
 class ArchiveSpider(Spider):
-    """Use it when neither SweepSpider (pages until the end) nor PollingSpider (ticks) fits.
+    """Base class of all spiders.
 
-    A subclass states `venue`, `feed`, `accepts` and writes `async def main`, which calls `submit`. All that
-    leaves the spider outside a callback goes through one output queue that `start` drains: so `start` ends by
+    Derive from it where neither SweepSpider (pages) nor PollingSpider (ticks) fits.
+
+    A subclass sets `venue`, `feed`, `accepts` and implements `async def main`, which calls `submit`. All that
+    the spider sends outside a callback goes through one output queue that `start` drains: so `start` ends by
     itself when all requests are complete, and nothing is lost when the run is requested to stop.
     """
 
@@ -140,6 +142,10 @@ class ArchiveSpider(Spider):
         """Return the stat that is not zero once something usable was collected in `feed`."""
         return f"responses/good/{feed}"
 
+    def key_lags(self) -> list[float | None]:
+        """Return the seconds since each subscribed key was last proven; None where it is not followed."""
+        return []
+
     @cached_property
     def axis(self) -> Axis:
         """Return the time axis of coverage, gaps and ends of markets; it begins where the run does."""
@@ -150,7 +156,7 @@ class ArchiveSpider(Spider):
         return self.axis.at(self.run.clock.mono_ns())
 
     def address(self, query: Query) -> str:
-        """Return where the venue answers a query, without its parameters."""
+        """Return the URL of a query without its parameters."""
         return query.url
 
     def submit(self, pending: PendingRequest) -> None:
@@ -167,7 +173,10 @@ class ArchiveSpider(Spider):
             self._output_queue.put_nowait(thing)
 
     def queued_items(self) -> list[Any]:
-        """Return what was put and not handed over to Scrapy yet, the oldest first; it stays in the queue."""
+        """Return the queued items that Scrapy has not received yet, the oldest first.
+
+        They stay in the queue.
+        """
         queued = self._empty_output_queue()
         for thing in queued:
             self._output_queue.put_nowait(thing)
@@ -194,7 +203,7 @@ class ArchiveSpider(Spider):
         self._output_queue.put_nowait(_DONE)
 
     def abandon(self) -> list[Any]:
-        """End what still waits, and return what `start` was not allowed to hand over any more."""
+        """Cancel what still waits, and return the items that `start` may no longer hand over to Scrapy."""
         for task in self._tasks:
             task.cancel()
         left, self._withheld = self.queued_items(), []
@@ -233,7 +242,7 @@ class ArchiveSpider(Spider):
         """Wait until every item that `start` yielded has passed the pipelines.
 
         Scrapy looks only once, when it closes a spider, whether such an item is on its way; if so, nothing
-        ever tells it that the item has passed, and the close never ends.
+        ever reports that the item has passed, and the close never ends.
         """
         scraper = self.crawler.engine.scraper
         while scraper.slot is not None and scraper.slot.itemproc_size:  # noqa: ASYNC110  (it has no event)
@@ -366,7 +375,7 @@ class ArchiveSpider(Spider):
             yield from self._retry_or_fail(request, failure)
             return
         self.run.process.limiter.succeeded(pending.query.endpoint)
-        self.run.stats.inc_value(f"responses/good/{pending.feed}")
+        self.run.note_good(f"responses/good/{pending.feed}", pending.feed, receipt.received_at)
         if parsed is not None:
             for bad in parsed.errors:
                 yield self._invalid(pending, receipt, bad)
@@ -389,7 +398,9 @@ class ArchiveSpider(Spider):
     def _line(self, request: Request, status: int, receipt: Receipt) -> items.Response:
         pending: PendingRequest = request.meta["pending"]
         self.run.stats.inc_value("responses/count")
-        self.run.stats.inc_value(f"responses/{self.venue}/{pending.query.endpoint.name}/{status}")
+        endpoint = f"{self.venue}/{pending.query.endpoint.name}"
+        self.run.stats.inc_value(f"responses/{endpoint}/{status}")
+        self.run.stats.inc_value(f"latency_us/{endpoint}", round(receipt.latency_ms * 1000))
         return items.Response(
             self.venue,
             pending.feed,

@@ -18,6 +18,7 @@ from scrapy.spiderloader import get_spider_loader
 
 from marketarchive.checkout import checkout
 from marketarchive.collecting.config_file import VARIABLE, keys
+from marketarchive.collecting.metric_figures import METRICS
 from marketarchive.collecting.plan_spider import PlanSpider
 from marketarchive.collecting.spider import ArchiveSpider
 from marketarchive.collecting.streams.detection import table
@@ -28,6 +29,7 @@ from marketarchive.venues import venues
 from marketarchive.venues.channel import Channel
 
 COMMANDS, SPIDERS, SETTINGS = "docs/COMMANDS.md", "docs/SPIDERS.md", "docs/SETTINGS.md"
+MONITORING = "docs/MONITORING.md"  # only what stands between BEGIN and END
 PERPS = "docs/PERPS.md"  # only what stands between BEGIN and END
 METHODOLOGY = "docs/METHODOLOGY.md"  # only what stands between BEGIN and END
 BEGIN, END = "<!-- written by `scrapy document` -->\n", "<!-- until here -->\n"
@@ -76,7 +78,8 @@ class Command(ConfiguredCommand):
 
     def short_desc(self) -> str:
         return (
-            f"Write {COMMANDS}, {SPIDERS}, {SETTINGS} and tables of {METHODOLOGY} and {PERPS} from the code"
+            f"Write {COMMANDS}, {SPIDERS}, {SETTINGS} and tables of {METHODOLOGY}, {MONITORING} and {PERPS} "
+            "from the code"
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -98,6 +101,9 @@ class Command(ConfiguredCommand):
             + addresses_table()
             + config_table(),
             METHODOLOGY: methodology_page((root / METHODOLOGY).read_text(encoding="utf-8"), spiders),
+            MONITORING: _between(
+                (root / MONITORING).read_text(encoding="utf-8"), MONITORING, metrics_table()
+            ),
             PERPS: _between((root / PERPS).read_text(encoding="utf-8"), PERPS, perps_tables()),
         }
         for name, text in pages.items():
@@ -155,7 +161,7 @@ def _options_table(options: Iterable[argparse.Action]) -> list[str]:
 
 
 def document(spiders: list[type[ArchiveSpider]]) -> str:
-    """Write the page of these spiders."""
+    """Return docs/SPIDERS.md for these spiders as Markdown."""
     found = {each.name: each for spider in spiders for each in spider.accepts}
     rows = [f"| `{name}={each.example}` | {each.meaning} |" for name, each in sorted(found.items())]
     table = ["| argument | meaning |", "|---|---|", *rows, ""]
@@ -238,6 +244,14 @@ def _between(page: str, name: str, parts: Iterable[str]) -> str:
     if not begin or not end:
         raise ValueError(f"{name} has no place between {BEGIN!r} and {END!r}")
     return "".join((before, begin, *parts, "\n", end, after))
+
+
+def metrics_table() -> Iterable[str]:
+    """Yield the table of the metrics that are exported."""
+    yield "\n" + _row(["metric", "labels", "what"]) + _row(["---"] * 3)
+    for metric in METRICS:
+        labels = ", ".join(f"`{label}`" for label in metric.labels)
+        yield _row([f"`{metric.exported}`", labels, metric.help])
 
 
 def perps_tables() -> Iterable[str]:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
-from collections import Counter
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 from rich.console import Console
+from rich.control import Control
 from rich.table import Table
 from rich.text import Text
 from scrapy.settings import BaseSettings
 
+from marketarchive.archive.disk_budget import DiskBudget
+from marketarchive.archive.health import Expected, problems
 from marketarchive.archive.status import FeedStatus, RunStatus, State, Status, status
+from marketarchive.collecting.arguments import seconds
 from marketarchive.collecting.master_settings import master_url
 from marketarchive.exceptions import ArgumentError, MasterError
 from marketarchive.invocation import command
@@ -39,7 +44,7 @@ class Master:
 
 class Command(OfflineCommand):
     def syntax(self) -> str:
-        return "[--runs N] [--json]"
+        return "[--runs N] [--json] | --check [options] | --watch [--interval SPAN]"
 
     def short_desc(self) -> str:
         return "Show runs, feeds, gaps, disk use and the master, as they are now"
@@ -48,7 +53,10 @@ class Command(OfflineCommand):
         return (
             "Reads the ledger, manifests, locks and the newest rows, never a segment, and disturbs no run. "
             "Exit code 1 when the ledger or a manifest is damaged; a master that does not answer is said, "
-            "and no failure."
+            "and no failure. --check is for cron and monitors: one line of JSON, and exit code 1 when a run "
+            "is dead, the newest of a spider failed within a day, a feed has no data, the ledger is "
+            "damaged, or the disk is almost full. Data are looked for at the end of segments. Of a run that "
+            "ended as it should nothing is expected, unless --expect says so."
         )
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
@@ -61,19 +69,107 @@ class Command(OfflineCommand):
             help=f"list the N newest runs (default: {LISTED})",
         )
         parser.add_argument("--json", action="store_true", help="print one JSON object, with all runs")
+        parser.add_argument("--check", action="store_true", help="print one line of JSON: what is wrong")
+        parser.add_argument(
+            "--max-age",
+            metavar="SPAN",
+            default="5m",
+            help="with --check: data of a living run, or of --feed, may be so old, of a poll two of its "
+            "intervals more (default: 5m)",
+        )
+        parser.add_argument(
+            "--expect",
+            action="append",
+            default=[],
+            metavar="VENUE/FEED=SPAN",
+            help="with --check: data of this feed may be so old, whether or not a run is alive",
+        )
+        parser.add_argument(
+            "--feed",
+            action="append",
+            default=[],
+            metavar="VENUE/FEED",
+            help="with --check: as --expect with --max-age, and feeds that are not named may be of any age",
+        )
+        parser.add_argument("--watch", action="store_true", help="show it again and again, until Ctrl+C")
+        parser.add_argument(
+            "--interval", metavar="SPAN", default="5s", help="with --watch: so often (default: 5s)"
+        )
 
     def work(self, args: list[str], opts: argparse.Namespace) -> int:
         assert self.settings is not None
         if opts.runs < 0:
             raise ArgumentError(f"--runs {opts.runs} is not a number of runs")
+        if sum((opts.check, opts.watch, opts.json)) > 1:
+            raise ArgumentError("give one of --check, --watch and --json")
+        if opts.check:
+            return self._check(opts)
+        if opts.watch:
+            return self._watch(opts.runs, seconds("--interval", opts.interval))
         clock = self.clock
         master = _master(self.settings, clock.now_ns())
-        found = status(self.root, clock)
+        budget = DiskBudget.from_settings(self.settings)
+        found = status(self.root, clock, None if opts.json else opts.runs)
         if opts.json:
-            print(json.dumps(_document(found, master), indent=1))
+            level = budget.level(found.free)
+            print(json.dumps({**_document(found, master), "disk_level": level}, indent=1))
         else:
-            _show(found, master, opts.runs, Console(width=None if sys.stdout.isatty() else 100))
+            console = Console(width=None if sys.stdout.isatty() else 100)
+            _show(found, master, opts.runs, console)
+            if short := budget.message(found.free, found.root):
+                console.print(Text(f"\n{short}."))
         return 1 if found.problems else 0
+
+    def _check(self, opts: argparse.Namespace) -> int:
+        assert self.settings is not None
+        max_age = seconds("--max-age", opts.max_age)
+        expected = [_expected(text, max_age) for text in opts.feed]
+        expected += [_expected(text, None) for text in opts.expect]
+        found = status(self.root, self.clock)
+        budget = DiskBudget.from_settings(self.settings)
+        wrong = problems(found, expected, max_age, budget, only_expected=bool(opts.feed))
+        document = {
+            "ok": not wrong,
+            "at_utc": iso(found.at),
+            "output_dir": str(found.root),
+            "runs_alive": sum(run.state == "alive" for run in found.runs),
+            "disk_free_bytes": found.free,
+            "problems": wrong,
+        }
+        print(json.dumps(document))
+        return 1 if wrong else 0
+
+    def _watch(self, runs: int, interval_s: float) -> int:
+        """Show the status at intervals until Ctrl+C, or until nobody reads it any more."""
+        assert self.settings is not None
+        is_terminal = sys.stdout.isatty()
+        console = Console(width=None if is_terminal else 100)
+        try:
+            while True:
+                clock = self.clock
+                found, master = status(self.root, clock, runs), _master(self.settings, clock.now_ns())
+                if is_terminal:
+                    console.control(Control.clear(), Control.home())
+                _show(found, master, runs, console)
+                if not is_terminal:
+                    console.print()
+                sys.stdout.flush()
+                time.sleep(interval_s)
+        except KeyboardInterrupt:
+            return 0
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
+            return 0
+
+
+def _expected(text: str, max_age_s: float | None) -> Expected:
+    """Parse `venue/feed=15m`, or `venue/feed` where the age is given. Raises ArgumentError."""
+    name, equals, span = text.partition("=")
+    venue, slash, feed = name.partition("/")
+    if not (venue and slash and feed) or bool(equals) == (max_age_s is not None):
+        option, form = ("--expect", "VENUE/FEED=SPAN") if max_age_s is None else ("--feed", "VENUE/FEED")
+        raise ArgumentError(f"{option} {text!r} is not of the form {form}")
+    return Expected(venue, feed, seconds("--expect", span) if max_age_s is None else max_age_s)
 
 
 def _master(settings: BaseSettings, now: int) -> Master:
@@ -143,12 +239,22 @@ def _catalogue(held: MasterCounts) -> list[dict[str, Any]]:
 
 
 def _totals(found: Status) -> dict[str, int]:
-    states = Counter(run.state for run in found.runs)
-    names = ("sealed", "recovered", "torn", "open", "lines", "bytes", "open_bytes", "invalid")
+    names = (
+        "sealed",
+        "recovered",
+        "torn",
+        "open",
+        "moved",
+        "lines",
+        "bytes",
+        "open_bytes",
+        "moved_bytes",
+        "invalid",
+    )
     return {
-        **{f"runs_{state}": count for state, count in sorted(states.items())},
+        **{f"runs_{state}": count for state, count in sorted(found.states.items())},
         **{name: sum(getattr(feed, name) for feed in found.feeds) for name in names},
-        "rows_of_ended_runs": sum(run.rows or 0 for run in found.runs),
+        "rows_of_ended_runs": found.rows,
     }
 
 
@@ -164,10 +270,12 @@ def _feed(found: Status, feed: FeedStatus) -> dict[str, Any]:
             "recovered": feed.recovered,
             "torn": feed.torn,
             "open": feed.open,
+            "moved": feed.moved,
         },
         "lines": feed.lines,
         "bytes": feed.bytes,
         "open_bytes": feed.open_bytes,
+        "moved_bytes": feed.moved_bytes,
         "invalid": feed.invalid,
         "gaps_last_24h": dict(feed.gaps_24h),
         "gaps": dict(feed.gaps),
@@ -242,6 +350,9 @@ def _facts(found: Status, master: Master) -> Iterator[tuple[str, str]]:
     segments = f"{totals['sealed']:,} sealed, {totals['recovered']:,} recovered, {totals['open']:,} open"
     lines = f"{totals['lines']:,} lines sealed, {totals['invalid']:,} of them invalid"
     yield "segments", f"{segments}; {lines}"
+    if totals["moved"]:
+        size = size_text(totals["moved_bytes"])
+        yield "moved", f"{totals['moved']:,} of them, {size}, are on a remote and not here"
     yield "rows", f"{totals['rows_of_ended_runs']:,} in records/ by runs that have ended"
     used = ", ".join(f"{name} {size_text(size)}" for name, size in found.disk.items() if size)
     yield "disk", f"{size_text(sum(found.disk.values()))} used: {used}; {size_text(found.free)} free"
@@ -281,11 +392,11 @@ def _last(found: Status, cycle: HeldCycle | None) -> str:
 
 
 def _runs_table(found: Status, listed: int) -> Table:
-    states = Counter(run.state for run in found.runs)
+    states = found.states
     reported = ", ".join(f"{states[state]} {state}" for state in get_args(State) if states[state])
-    if simulated := sum(run.simulated for run in found.runs):
-        reported += f" ({simulated} simulated)"
-    more = f"; the newest {listed} are listed, --runs N for others" if len(found.runs) > listed else ""
+    if found.simulated:
+        reported += f" ({found.simulated} simulated)"
+    more = f"; the newest {listed} are listed, --runs N for others" if states.total() > listed else ""
     table = _table(f"Runs: {reported}{more}", "state", "spider", "run, from its UTC start", "for")
     for name in ("markets", "rows", "lines", "size", "gaps"):
         table.add_column(name, justify="right", no_wrap=True)

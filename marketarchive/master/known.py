@@ -48,20 +48,22 @@ def last_prices(connection: Connection, moment: int) -> Iterator[Sequence[Any]]:
     Columns: platform, market_id, yes_price, no_price, volume, liquidity, spread, snapshot_at, capture.
     """
     rows, near = price_snapshots, price_snapshots.alias("near")
-    newest = (
+    last = (
         select(func.max(near.c.snapshot_at))
         .where(
             near.c.platform == markets.c.platform,
             near.c.market_id == markets.c.market_id,
             near.c.snapshot_at <= moment,
         )
-        .correlate(markets)
         .scalar_subquery()
     )
-    same = and_(rows.c.platform == markets.c.platform, rows.c.market_id == markets.c.market_id)
-    query = (
-        select(*(column for column in rows.c if column.name != "id"))
-        .select_from(markets.join(rows, same))
-        .where(rows.c.snapshot_at == newest)
+    # OFFSET keeps SQLite from joining first, and looking for the last time of every snapshot
+    newest = select(markets.c.platform, markets.c.market_id, last.label("at")).offset(0).subquery("newest")
+    same = and_(
+        rows.c.platform == newest.c.platform,
+        rows.c.market_id == newest.c.market_id,
+        rows.c.snapshot_at == newest.c.at,
     )
+    columns = (column for column in rows.c if column.name != "id")
+    query = select(*columns).select_from(newest.join(rows, same))
     yield from connection.execute(query)

@@ -36,7 +36,7 @@ WWATCHER_DB_PATH = ""
 
 # ---- the raw archive -------------------------------------------------------------------------------------
 
-# Seconds (wall) between two fsyncs: what a crash may lose at most, beside the flush under way.
+# Seconds (wall) between two fsyncs: what a crash may lose at most, beside the flush in progress.
 ARCHIVE_FLUSH_S = 1.0
 # Seconds (project clock) in one gzip member; each member can be checked and read alone.
 ARCHIVE_MEMBER_S = 60
@@ -52,6 +52,16 @@ ARCHIVE_DAY_GRACE_S = 600
 ARCHIVE_BUFFER_SOFT = 32 * 2**20
 # Seconds (wall) without progress of the writer after which the run ends with reason disk.
 ARCHIVE_STALL_S = 30
+
+# Free megabytes (2**20 bytes) of the archive's disk below which a warning is logged, once an hour; 0 = never.
+DISK_WARN_FREE_MB = 2048
+# Free megabytes below which collecting ends, sealed and with exit code 3; nothing is ever deleted; 0 = never.
+DISK_STOP_FREE_MB = 256
+
+# ---- a service manager -----------------------------------------------------------------------------------
+
+# Seconds (wall) without any line or row after which signs of life alone kick systemd's watchdog no more.
+WATCHDOG_QUIET_S = 7200
 
 # ---- joining small segments ------------------------------------------------------------------------------
 
@@ -73,6 +83,25 @@ LIMIT_SHARE = 0.5
 REQUEST_ATTEMPTS = 5
 # Seconds (project clock) that a Retry-After is waited for at most; a longer one ends the request with a gap.
 RETRY_AFTER_MAX_S = 300
+
+# ---- metrics ---------------------------------------------------------------------------------------------
+
+# Port on 127.0.0.1 where Prometheus reads the figures of this process, with the extra `metrics`; 0 = any free
+# one, which the log names; None = no endpoint.
+METRICS_PORT = None
+
+# ---- monitors at the end of a run ------------------------------------------------------------------------
+
+# True: Spidermon, with the extra `spidermon`, judges each run when it has ended; see docs/MONITORING.md.
+SPIDERMON_ENABLED = False
+# Reasons of gaps that fail no monitor: the venue or the network, not this machine, and nothing that was sent.
+MONITOR_EXPLAINED_GAPS = "disconnect,stall,rate_limited,blocked,not_served,dns,tls"
+# Gaps of reason missed_tick above which a run fails: the tick at which a run ends is often one.
+MONITOR_MAX_MISSED_TICKS = 1
+# Share of answers other than 2xx above which a run fails.
+MONITOR_MAX_ERROR_SHARE = 0.05
+# Rows that made no item above which a run fails.
+MONITOR_MAX_INVALID = 0
 
 # ---- the catalogue ---------------------------------------------------------------------------------------
 
@@ -156,8 +185,12 @@ TEMPLATES_DIR = str(Path(__file__).parent.parent / "templates")
 # Log lines carry no items: a single one would hold a whole response body.
 LOG_FORMATTER = "marketarchive.collecting.logformat.QuietLogFormatter"
 
-# What `-o`, `-O` and FEEDS write: typed items in rows like those of records/; raw items are in raw/.
-ADDONS = {"marketarchive.collecting.feed_exports.FeedExports": 0}
+# What `-o`, `-O` and FEEDS write: typed items in rows like those of records/; raw items are in raw/. And
+# monitors, where SPIDERMON_ENABLED asks for them.
+ADDONS = {
+    "marketarchive.collecting.feed_exports.FeedExports": 0,
+    "marketarchive.collecting.monitoring.Monitoring": 1,
+}
 
 DOWNLOADER_MIDDLEWARES = {
     # next to the downloader, so that the stamp is taken before anything else looks at the answer

@@ -90,7 +90,7 @@ def test_a_running_archive_a_killed_run_and_what_recovery_leaves(call: Call, tmp
             assert run["pid"] == alive.pid
             assert run["gaps"]["disconnect"] == 3
             book = feeds(found)["orderbook"]
-            assert book["segments"] == {"sealed": 0, "recovered": 1, "torn": 1, "open": 1}
+            assert book["segments"] == {"sealed": 0, "recovered": 1, "torn": 1, "open": 1, "moved": 0}
             assert book["last_data_from"] == "file"
             assert -2 < book["age_s"] < 60  # ten simulated seconds are one of the wall
             assert (book["gaps_last_24h"]["crash"], book["gaps_last_24h"]["disconnect"]) == (1, 3)
@@ -194,3 +194,48 @@ def test_spans_and_sizes_are_short() -> None:
     assert spans == ["0 s", "59 s", "1m00s", "59m59s", "1h00m", "23h59m", "1d00h", "40d00h", "-5 s", "0 s"]
     sizes = [size_text(size) for size in (0, 999, 1000, 12_345, 123_456, 5_000_000_000, 2_500_000_000_000)]
     assert sizes == ["0 B", "999 B", "1.0 kB", "12.3 kB", "123 kB", "5.0 GB", "2.5 TB"]
+
+
+def test_a_check_is_one_line_of_json(call: Call, tmp_path: Path) -> None:
+    museum.build(tmp_path)
+    assert call("--check", "-s", "DISK_WARN_FREE_MB=0", "-s", f"OUTPUT_DIR={tmp_path}") == 0
+    [line] = call.out.splitlines()
+    assert json.loads(line)["ok"] is True
+    missing = ("--expect", "polymarket/nothing=1h", "-s", "DISK_WARN_FREE_MB=1000000000")
+    assert call("--check", *missing, "-s", f"OUTPUT_DIR={tmp_path}") == 1
+    [line] = call.out.splitlines()
+    assert [each["kind"] for each in json.loads(line)["problems"]] == ["stale_feed", "disk_low"]
+    assert (
+        call(
+            "--check",
+            "--feed",
+            "polymarket/nothing",
+            "-s",
+            "DISK_WARN_FREE_MB=0",
+            "-s",
+            f"OUTPUT_DIR={tmp_path}",
+        )
+        == 1
+    )
+    [stale] = json.loads(call.out)["problems"]
+    assert (stale["feed"], stale["limit_s"], stale["age_s"]) == ("nothing", 300, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--check", "--json"), "give one of --check, --watch and --json"),
+        (("--check", "--expect", "polymarket"), "is not of the form VENUE/FEED=SPAN"),
+        (("--check", "--expect", "polymarket/stream"), "is not of the form VENUE/FEED=SPAN"),
+        (("--check", "--expect", "polymarket/stream=soon"), "is not a time span"),
+        (("--check", "--feed", "stream"), "is not of the form VENUE/FEED"),
+        (("--check", "--max-age", "-1"), "is not a time span"),
+        (("--watch", "--interval", "0"), "is not a time span"),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, tuple) else "",
+)
+def test_a_wrong_option_is_exit_code_2(
+    options: tuple[str, ...], said: str, call: Call, tmp_path: Path
+) -> None:
+    assert call(*options, "-s", f"OUTPUT_DIR={tmp_path}") == 2
+    assert said in call.error

@@ -17,14 +17,15 @@ import nbformat
 from nbclient import NotebookClient
 
 from marketarchive.research.labels.ground_truth import ground_truth
-from marketarchive.times import SECOND, from_iso, iso
+from marketarchive.times import DAY, SECOND, from_iso, iso
 from tests.e2e.harness import ROOT, SCRAPY, run, simulator
+from tests.exporting import export
 from tests.research.simulated_rounds import Lost, archive, rounds
 
 ABOUT = {
     "rounds": ("first_look", "raw_to_labels", "calibration"),
     "perpetuals": ("perpetuals",),
-    "catalogue": ("catalogue",),
+    "catalogue": ("catalogue", "forecast"),
 }
 """What is recorded for them -> their names."""
 NOTEBOOKS = {name: ROOT / "notebooks" / f"{name}.ipynb" for names in ABOUT.values() for name in names}
@@ -96,6 +97,14 @@ def record_catalogue(folder: Path) -> Path:
     return out
 
 
+def export_catalogue(root: Path) -> None:
+    """Write the training exports that the notebook `forecast` names."""
+    (root / "exports").mkdir(exist_ok=True)
+    options = {"cuts": (DAY,), "split": "60,40"}
+    export(root, "catalog", root / "exports" / "catalog.prompts.jsonl", "prompts", options=options)
+    export(root, "catalog", root / "exports" / "catalog.parquet", "parquet")
+
+
 RECORDED = {"rounds": record, "perpetuals": record_perpetuals, "catalogue": record_catalogue}
 
 
@@ -107,6 +116,8 @@ def main() -> None:
             root = shutil.copytree(given or RECORDED[name](folder / "recording"), folder / "archive")
             if name == "rounds":
                 ground_truth(root)
+            if name == "catalogue":
+                export_catalogue(root)
             for notebook in ABOUT[name]:
                 nbformat.write(execute(NOTEBOOKS[notebook], root), NOTEBOOKS[notebook])
 

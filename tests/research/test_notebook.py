@@ -19,7 +19,7 @@ from tests.e2e.harness import ROOT
 from tests.master.markets import START, market, priced, resolved
 from tests.research.catalogue_master import put
 from tests.research.conftest import Simulated
-from tests.research.notebook import NOTEBOOKS, execute
+from tests.research.notebook import NOTEBOOKS, execute, export_catalogue
 from tests.research.simulated_rounds import Lost, archive, rounds
 from tests.research.test_unified import settle
 
@@ -154,6 +154,36 @@ def test_the_catalogue_of_a_moment_knows_no_later_title_price_or_result(tmp_path
     assert scores["leaked: last price"] == "0.010", "of 0.9 and 0.1"
     unobserved = next(line.split() for line in text.splitlines() if line.startswith("False"))
     assert unobserved == ["False", "1", "100%", "0%"]
+
+
+def test_a_forecast_is_learned_from_earlier_events_only(tmp_path: Path) -> None:
+    """Ten events of a market each, a day apart; the last four are what is tested."""
+    root, day = tmp_path / "out", 86_400
+    root.mkdir()
+    prices = ("0.5", "0.9", "0.2", "0.8", "0.3", "0.6", "0.9", "0.1", "0.8", "0.4")
+    outcomes = (1, 1, 0, 1, 0, 0, 1, 0, 0, 1)
+    for number, (yes, won) in enumerate(zip(prices, outcomes, strict=True)):
+        name, end = str(number), (number + 3) * day
+        put(
+            root,
+            market(0, market_id=name, title=f"Will {name}?", outcomes=("Yes", "No"), event_id=name),
+            priced(60, market_id=name, yes_price=Decimal("0.5")),
+            priced(end - day - 60, market_id=name, yes_price=Decimal(yes)),
+            priced(end - day, market_id=name, yes_price=Decimal(won)),
+            resolved(
+                end, market_id=name, payouts=(str(won), str(1 - won)), resolved_at=utc(START + end * SECOND)
+            ),
+        )
+    export_catalogue(root)
+    text = shown(document := run("forecast", root))
+    assert pictures(document) == 1
+    assert "10 resolved markets, 10 of them observed and YES or NO, 10 prompts" in text
+    assert "of 6 markets" in text
+    assert "test: 4 markets of 4 events" in text
+    lines = {line[:14].strip(): line.split() for line in text.splitlines()}
+    assert lines["last price"][2] == "0.255", "of 0.1, 0.1, 0.8 and 0.6 apart from what happened"
+    assert lines["share of YES"][3] == "0.250", "half of what was trained on"
+    assert "by event and time: none, none" in text
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS.values(), ids=NOTEBOOKS)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marketarchive.exceptions import ArgumentError
-from marketarchive.research.products.catalog.splits import first_of_each_question, leaks, shares_of, splits
+from marketarchive.research.products.catalog.splits import first_of_each_question, shares_of, splits
 
 
 def row(at: int, group: str, series: str | None = None, **said: Any) -> dict[str, Any]:
@@ -50,17 +50,6 @@ def test_events_are_whole_and_splits_follow_one_another(
     known = [times[name] for name in ("train", "validation", "test") if name in times]
     for before, after in pairwise(known):
         assert max(before) < min(after)
-
-
-def test_answers_in_another_rows_text_are_counted() -> None:
-    rows = [
-        row(1, "a", title="Who wins?", subtitle="Ann Lee", resolution="YES", resolution_label="Yes"),
-        row(2, "b", title="Will Ann Lee resign?", resolution="NO", resolution_label="No"),
-        row(3, "c", title="FaZe or illwill", resolution="YES", resolution_label="FaZe"),
-    ]
-    assert leaks(rows, ["train", "validation", "train"]) == (2, 1, 1)
-    assert leaks(rows, ["train", "train", "train"]) == (2, 1, 0)
-    assert leaks(rows, ["train", None, "train"]) == (2, 1, 0)
 
 
 def test_the_first_of_the_same_questions_is_kept() -> None:

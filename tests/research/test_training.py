@@ -16,7 +16,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketarchive import Archive
 from marketarchive.exceptions import ArgumentError
 from marketarchive.items import PriceSnapshot
 from marketarchive.research.products.catalog.training import COLUMNS
@@ -24,8 +23,9 @@ from marketarchive.simulator.kalshi import Kalshi
 from marketarchive.simulator.messages import CatalogVenue
 from marketarchive.simulator.polymarket import Polymarket
 from marketarchive.simulator.whales import WhaleFiles
-from marketarchive.times import DAY, from_iso, utc
+from marketarchive.times import DAY, from_iso, iso, utc
 from marketarchive.venues.kalshi import queries as of_kalshi
+from marketarchive.venues.kalshi.titles import question
 from marketarchive.venues.polymarket import queries as of_polymarket
 from tests.e2e.harness import command
 from tests.exporting import export
@@ -36,6 +36,8 @@ from tests.simulator import catalog as simulated
 
 YES_NO = ("Yes", "No")
 MIDNIGHT_S = simulated.NOW_S // 86_400 * 86_400
+LOOKS_S = [MIDNIGHT_S - weeks * 7 * 86_400 for weeks in range(7, -1, -1)]
+"""Seconds at which the lists of open markets of the simulator are looked at."""
 
 
 def price(t: float, yes: str, market_id: str = "0xabc", **said: Any) -> PriceSnapshot:
@@ -181,7 +183,8 @@ def test_splits_and_repeated_questions_are_reported(tmp_path: Path) -> None:
     done = command("export", tmp_path, "--table", "catalog", *given)
     assert (done.returncode, done.stderr) == (0, "")
     assert "left out 1 markets: the same question as an earlier one" in done.stdout
-    assert "in no split: 0 markets at a border; of 0 answers with a name 0 stand in" in done.stdout
+    assert "in no split: 0 markets at a border" in done.stdout
+    assert "of 0 answers with a name 0 stand in a text of another event" in done.stdout
     table = pq.read_table(tmp_path / "exports" / "catalog.parquet")
     assert dict(zip(table["market_id"].to_pylist(), table["split"].to_pylist(), strict=True)) == {
         "0xabc": "train",
@@ -208,7 +211,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     made = {}
     for platform, (listed, ended) in lists.items():
         made[platform] = tmp_path_factory.mktemp(platform)
-        looks = [(listed, MIDNIGHT_S - weeks * 7 * 86_400) for weeks in range(7, -1, -1)]
+        looks = [(listed, at_s) for at_s in LOOKS_S]
         for number, (query, at_s) in enumerate([*looks, (ended, simulated.NOW_S)]):
             pages = simulated.sweep(venue(platform), query, at_s)
             items = [item for page in pages for item in page.items]
@@ -379,12 +382,19 @@ def true_markets(platform: str) -> dict[str, dict[str, Any]]:
     return simulated.truth(venue(platform), (MIDNIGHT_S - 49 * 86_400), simulated.NOW_S)
 
 
+def state_at(told: dict[str, Any], at_s: int) -> str | None:
+    """The true state of a market at a second, None before it was listed."""
+    said = [each["state"] for each in told["revisions"] if each["at"] <= iso(at_s * SECOND)]
+    return said[-1] if said else None
+
+
 @pytest.mark.parametrize("platform", ["polymarket", "kalshi"])
 def test_rows_are_the_simulators_truth(worlds: dict[str, Path], platform: str) -> None:
     root, true = worlds[platform], true_markets(platform)
     checked = {"rows": 0, "prices": 0, "whales": 0}
     links = [json.loads(line) for line in (root / "whale_links.jsonl").read_text().splitlines()]
-    for row in rows(root, wwatcher=root / "wwatcher.db"):
+    found = {row["market_id"]: row for row in rows(root, wwatcher=root / "wwatcher.db")}
+    for row in found.values():
         if row["market_id"] not in true:
             continue
         told = true[row["market_id"]]
@@ -394,6 +404,15 @@ def test_rows_are_the_simulators_truth(worlds: dict[str, Path], platform: str) -
             assert row["resolution"] == ("YES" if final["payout"] == "1" else "NO")
         else:
             assert row["resolution"] is None
+        assert row["event_id"] == told["event_id"]
+        before = [each for each in told["revisions"] if from_iso(each["at"]) <= simulated.NOW_S * SECOND]
+        assert row["description"] == before[-1]["rules"]
+        stated = before[-1]["title"]
+        assert row["title"] == (question(stated, told["label"]) if platform == "kalshi" else stated)
+        assert row["description_sha256"] == hashlib.sha256(before[-1]["rules"].encode()).hexdigest()
+        assert from_iso(row["resolved_at"].isoformat()) == from_iso(final["resolved_at"])
+        if row["start_at"] is not None:  # Gamma leaves some out
+            assert from_iso(row["start_at"].isoformat()) == from_iso(told["opens_at"])
         ended = row["closed_at"].isoformat()
         history = json.loads(row["price_history"])
         for point in history:
@@ -409,13 +428,21 @@ def test_rows_are_the_simulators_truth(worlds: dict[str, Path], platform: str) -
             checked["whales"] += len(before)
         checked["rows"] += 1
     assert min(checked.values()) > 3, checked
-    catalogue = Archive(root).catalog()
-    assert checked["rows"] <= int(catalogue["resolution_seen_at"].notna().sum())
+    missed = [
+        name
+        for name, told in true.items()
+        if name not in found
+        and told["revisions"][-1]["payout"] in ("0", "1")  # lists alone state no other result
+        and state_at(told, simulated.NOW_S) == "final"
+        and any(state_at(told, at_s) == "open" for at_s in LOOKS_S if told["opens_at"] <= iso(at_s * SECOND))
+    ]
+    assert not missed, "seen while they were open, and final at the last look"
 
 
 @pytest.mark.parametrize("platform", ["polymarket", "kalshi"])
 def test_prompts_of_the_simulators_markets_keep_to_their_cuts(worlds: dict[str, Path], platform: str) -> None:
     root, true, seen = worlds[platform], true_markets(platform), 0
+    questioned: set[str] = set()
     for prompt in prompts(root, wwatcher=root / "wwatcher.db", options={"cuts": (0, 10 * DAY)}):
         cut, context = from_iso(prompt["cut"]), prompt["context"]
         for each in (*context["price_history"], *context["news"]):
@@ -425,12 +452,25 @@ def test_prompts_of_the_simulators_markets_keep_to_their_cuts(worlds: dict[str, 
         if (told := true.get(prompt["market_id"])) is not None:
             said = [each for each in told["revisions"] if from_iso(each["at"]) < cut]
             assert prompt["description"] in {each["rules"] for each in said}
+            titles = {each["title"] for each in said}
+            titles |= {question(each, told["label"]) for each in titles} if platform == "kalshi" else set()
+            assert prompt["title"] in titles
+            for point in context["price_history"]:
+                if (price := told["prices"].get(point["at"])) is not None:
+                    assert point["price"] == pytest.approx(price, abs=0.01)
             # Polymarket's closedTime is that of its result: a proposal that no look saw may come before it
             assert said[-1]["state"] != "final"
             assert cut <= from_iso(told["revisions"][-1]["resolved_at"])
             assert prompt["answer"] == ("YES" if told["revisions"][-1]["payout"] == "1" else "NO")
             seen += 1
+            questioned.add(prompt["market_id"])
     assert seen > 3
+    decided = {
+        row["market_id"]
+        for row in rows(root)
+        if row["market_id"] in true and row["resolution"] is not None and row["is_observed"]
+    }
+    assert questioned == decided, "every market that was seen before its answer is asked about"
 
 
 def test_the_document_has_every_column() -> None:

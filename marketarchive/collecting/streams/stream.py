@@ -19,6 +19,7 @@ from marketarchive.collecting.streams.pool import ConnectionPool
 from marketarchive.collecting.streams.websocket import CloseInfo, HandshakeFailure, Message
 from marketarchive.items import BookState
 from marketarchive.scope import Scope
+from marketarchive.times import to_seconds
 from marketarchive.venues.channel import Channel, Session, Update
 
 QUEUE_MAX = 64
@@ -27,10 +28,10 @@ PAUSED_S = 0.01
 
 
 class StreamSpider(ArchiveSpider):
-    """Use it for a socket to which one subscribes; the venue's `Channel` and `Session` say how.
+    """Base class of spiders of a socket with subscriptions, by the venue's `Channel` and `Session`.
 
-    A subclass states `channel`, writes `prepare` and `new_session`, and says by `subscribe` and
-    `unsubscribe` what it listens to.
+    A subclass sets `channel`, implements `prepare` and `new_session`, and calls `subscribe` and `unsubscribe`
+    with its keys.
     """
 
     is_one_pass = False
@@ -60,7 +61,7 @@ class StreamSpider(ArchiveSpider):
     # ---- what subclasses write -------------------------------------------------------------------------
 
     async def prepare(self) -> None:
-        """Find out what to listen to, and `subscribe` it."""
+        """Discover the keys to collect and `subscribe` them."""
         raise NotImplementedError
 
     def new_session(self) -> Session:
@@ -68,14 +69,14 @@ class StreamSpider(ArchiveSpider):
         raise NotImplementedError
 
     def applied(self, at: int, seq: int, updates: Sequence[Update]) -> None:
-        """Use what a message said, received at `at` (ns, wall); it is archived and applied."""
+        """Use the updates of a message received at `at` (wall ns), after it was archived and applied."""
 
     def named_in_lines(self, keys: Sequence[str]) -> Sequence[str]:
-        """Return those of `keys` that connection lines name: what was subscribed by a text."""
+        """Return those of `keys` that connection lines name: the ones that a sent text subscribes."""
         return keys
 
     def scopes(self, keys: Iterable[str], connection: str | None) -> list[Scope]:
-        """Return what a gap of `keys` is about."""
+        """Return the scopes of a gap of `keys`."""
         kind = self.channel.key_kind
         return [Scope(self.venue, self.feed, tuple(keys), connection, kind=kind)]
 
@@ -86,7 +87,7 @@ class StreamSpider(ArchiveSpider):
         """
         stats = self.run.stats
         if messages:
-            stats.inc_value(self.good_stat(self.feed), len(messages))
+            self.run.note_good(self.good_stat(self.feed), self.feed, self.run.clock.now_ns(), len(messages))
         if self.channel.proof in ("hash", "sequence"):
             verdicts = Counter(
                 "stale" if update.is_known else update.integrity
@@ -98,7 +99,7 @@ class StreamSpider(ArchiveSpider):
                 stats.inc_value(f"books/{verdict}", count)
 
     def refusal_detail(self, refusal: HandshakeFailure) -> str:
-        """Return what a gap says of a handshake that was refused."""
+        """Return the gap's detail for a refused handshake."""
         return refusal.detail
 
     def skipped(self, batch: Sequence[Message]) -> None:
@@ -139,6 +140,14 @@ class StreamSpider(ArchiveSpider):
 
     def good_stat(self, feed: str) -> str:
         return f"frames/good/{feed}" if feed == self.feed else super().good_stat(feed)
+
+    def key_lags(self) -> list[float | None]:
+        now = self.now()
+        return [
+            to_seconds(now - pool.completeness.watermark(key)) if pool.completeness.is_live(key) else None
+            for pool in self.pools
+            for key in pool.completeness.keys
+        ]
 
     @property
     def subscribed(self) -> Iterable[str]:

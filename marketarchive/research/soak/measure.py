@@ -17,7 +17,8 @@ import msgspec
 from marketarchive.archive.clock_evidence import wall_step
 from marketarchive.archive.ledger import Entry, Ledger
 from marketarchive.archive.locks import is_alive
-from marketarchive.archive.paths import PART, lock_path, parse_segment_path
+from marketarchive.archive.offload.record import is_record
+from marketarchive.archive.paths import PART, lock_path, parse_segment_path, relative
 from marketarchive.archive.reader import SEGMENT_KINDS
 from marketarchive.archive.soak.journal import JournalLine, Soak, is_over
 from marketarchive.archive.soak.thresholds import Circumstances, GateVerdict, Measured, judge
@@ -358,7 +359,7 @@ def _add_manifest(found: SoakTraffic, path: Path, since: int) -> None:
         document: dict[str, Any] = msgspec.json.decode(path.read_bytes())
     except (OSError, msgspec.DecodeError):
         return  # verify names it
-    if path.name.startswith("offload-"):
+    if is_record(relative(root, path)):
         files = document.get("files", [])
         verified = sum(each.get("state") == "verified" for each in files)
         found.offload = (

@@ -78,8 +78,7 @@ CHANGE = {
     "field": "string",
     "new": "string",
     "observed_at": "int64",
-    "origin": "string",
-    "seq": "int64",
+    "capture": "string",
     "id": "int64",
 }
 MARKET = {
@@ -97,6 +96,8 @@ PRICE = {
     **dict.fromkeys(PRICES, "double"),
     "snapshot_at": "int64",
 }
+KEY = r"""observed_at, regexp_extract(capture, '^(.*)/', 1), regexp_extract(capture, '([^/]*)$', 1)::BIGINT"""
+"""SQL: the order of observations, that of `observation.Key`."""
 _ENDED = "status IN ('closed', 'resolved')"
 
 
@@ -187,7 +188,7 @@ def _table(master: Connection, at: int, venue: str | Sequence[str] | None) -> pa
     try:
         database.register("known", _known(master, at))
         database.register("last_prices", _prices(master, at))
-        changes = pa.RecordBatchReader.from_batches(_schema(CHANGE), _changes(master, at))
+        changes = pa.RecordBatchReader.from_batches(arrow_schema(CHANGE), _changes(master, at))
         database.register("changes", changes)
         return _joined(database, at, venue)
     finally:
@@ -226,7 +227,7 @@ def _joined(database: duckdb.DuckDBPyConnection, at: int, venue: str | Sequence[
     return database.sql(
         f"""WITH newest AS (
                 SELECT platform, market_id, field,
-                    arg_max({{'new': new}}, (observed_at, origin, seq, id)).new AS value,
+                    arg_max({{'new': new}}, ({KEY}, id)).new AS value,
                     max(observed_at) AS since
                 FROM changes GROUP BY ALL
             ), stated AS (
@@ -247,15 +248,12 @@ def _joined(database: duckdb.DuckDBPyConnection, at: int, venue: str | Sequence[
 
 
 def _changes(master: Connection, at: int) -> Iterator[pa.RecordBatch]:
-    """Yield the journal up to `at`, its capture references as what they order by."""
+    """Yield the journal up to `at`."""
     import pyarrow as pa
 
-    schema = _schema(CHANGE)
+    schema = arrow_schema(CHANGE)
     for rows in known_changes(master, at, STATED):
-        *columns, captures, ids = zip(*rows, strict=True)
-        keys = [Key.of(0, capture) for capture in captures]
-        origins, seqs = [key.origin for key in keys], [key.seq for key in keys]
-        yield pa.record_batch([*columns, origins, seqs, ids], schema=schema)
+        yield pa.record_batch(list(zip(*rows, strict=True)), schema=schema)
 
 
 def _known(master: Connection, at: int) -> pa.Table:
@@ -300,7 +298,8 @@ def _float(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
-def _schema(columns: Mapping[str, str]) -> pa.Schema:
+def arrow_schema(columns: Mapping[str, str]) -> pa.Schema:
+    """Return a schema of types by their names."""
     import pyarrow as pa
 
     return pa.schema([(name, pa.type_for_alias(kind)) for name, kind in columns.items()])

@@ -1,4 +1,4 @@
-"""Prices and headlines of some markets as they were received over time, from the market master.
+"""Headlines and texts of some markets as they were received over time, from the market master.
 
 Times are microseconds UTC of our receipt.
 """
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 
 from marketarchive.master.observation import Key
 from marketarchive.master.queries import by_platform
-from marketarchive.master.tables import market_changes, news_context, price_snapshots
+from marketarchive.master.tables import market_changes, news_context
 from marketarchive.times import MICROSECOND, from_iso
 
 Identity = tuple[str, str]
@@ -23,16 +23,6 @@ RESULTS = ("resolution", "payouts", "result_kind", "resolution_state")
 TEXTS = ("title", "description", "outcomes", "end_at")
 """Fields of which a prompt has the revision of its cut."""
 _OVER = ("closed", "resolved")
-
-
-@dataclass(frozen=True, slots=True)
-class PricePoint:
-    """A price snapshot: the mid of the first outcome, dollars a share, and the figures beside it."""
-
-    at: int
-    price: float | None
-    volume: float | None
-    liquidity: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +39,20 @@ class SeenHeadline:
 class MarketHistory:
     """A market as it was received, each list by time."""
 
-    prices: list[PricePoint] = field(default_factory=list)
     headlines: list[SeenHeadline] = field(default_factory=list)
     revisions: dict[str, list[tuple[int, str | None]]] = field(default_factory=dict)  # of TEXTS
     first_end: int | None = None
 
     def stated(self, name: str, cut: int) -> str | None:
-        """Return what was stated last of a field of TEXTS before a cut."""
+        """Return the value of a field of TEXTS that was stated last before `cut`."""
         before = [value for at, value in self.revisions.get(name, ()) if at < cut]
         return before[-1] if before else None
 
 
 def observed(master: Connection, identities: Iterable[Identity]) -> Mapping[Identity, MarketHistory]:
-    """Return what was received of some hundred markets; of snapshots of one time the last by its capture."""
+    """Return the headlines of some hundred markets."""
     found = {identity: MarketHistory() for identity in identities}
     for platform, market_ids in by_platform(found):
-        _read_prices(master, platform, market_ids, found)
         _read_headlines(master, platform, market_ids, found)
     return found
 
@@ -97,28 +85,6 @@ def read_revisions(
                     min(key.observed_at, from_iso(new) // MICROSECOND) if name in ENDS else key.observed_at
                 )
                 of.first_end = ended if of.first_end is None else min(of.first_end, ended)
-
-
-def _read_prices(
-    master: Connection, platform: str, market_ids: Collection[str], found: dict[Identity, MarketHistory]
-) -> None:
-    table = price_snapshots.c
-    columns = (table.market_id, table.snapshot_at, table.capture)
-    query = (
-        select(*columns, table.yes_price, table.volume, table.liquidity)
-        .where(table.platform == platform, table.market_id.in_(market_ids))
-        .order_by(table.market_id, table.snapshot_at)
-    )
-    newest: Key | None = None
-    for market_id, at, capture, *figures in master.execute(query):
-        point = PricePoint(at, *(None if each is None else float(each) for each in figures))
-        prices, key = found[platform, market_id].prices, Key.of(at, capture)
-        if not prices or prices[-1].at != at:
-            prices.append(point)
-            newest = key
-        elif newest is None or newest < key:
-            prices[-1] = point
-            newest = key
 
 
 def _read_headlines(

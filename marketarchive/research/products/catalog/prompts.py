@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from marketarchive.research.exports.table import ArrowRows, ExportRequest
+from marketarchive.research.products.catalog.price_points import Cut, PricePoints
 from marketarchive.research.products.catalog.resolved import ResolvedMarket, microseconds, resolved_markets
-from marketarchive.research.products.catalog.training import headline_list, price_list
+from marketarchive.research.products.catalog.training import headline_list
 from marketarchive.times import MICROSECOND, from_iso, utc
 
 if TYPE_CHECKING:
@@ -36,13 +40,10 @@ def _tables(request: ExportRequest, remarks: list[str]) -> Iterator[pa.Table]:
     has_prices = not request.options.get("no_prices")
     yield _table(())
     without = 0
-    for markets in resolved_markets(request, remarks, with_revisions=True):
-        rows = []
-        for market in markets:
-            made = list(prompts(market, spans, has_prices=has_prices))
-            without += not made
-            rows += made
-        yield _table(rows)
+    for some in resolved_markets(request, remarks, with_revisions=True):
+        found = [(market, questions(market, spans)) for market in some.markets]
+        without += sum(not each for _, each in found)
+        yield _table(_prompts(found, some.points if has_prices else None))
     if without:
         remarks.append(
             f"no prompt of {without:,} markets: neither YES nor NO, first seen with their result, or unknown "
@@ -50,18 +51,27 @@ def _tables(request: ExportRequest, remarks: list[str]) -> Iterator[pa.Table]:
         )
 
 
-def prompts(
-    market: ResolvedMarket, spans: Iterable[int], *, has_prices: bool = True
-) -> Iterator[dict[str, Any]]:
-    """Yield the prompts of a market; spans: ns before its first end at which each is cut.
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Question about a market as of a cut (microseconds UTC), and its answer: YES or NO."""
+
+    cut: int
+    title: str
+    labels: Mapping[str, str]  # that each answer stands for
+    answer: str
+
+
+def questions(market: ResolvedMarket, spans: Iterable[int]) -> list[Question]:
+    """Return the questions of a market; spans: ns before its first end at which each is cut.
 
     The first end of a reopened market is that of its first result, which was public from then on.
     """
     row = market.row
     if row["resolution"] is None or not row["is_observed"]:
-        return
+        return []
     end = min(market.ended_at, market.history.first_end or market.ended_at)
     first_seen = microseconds(row["first_seen_at"])
+    found = []
     for span in spans:
         cut = end - span // MICROSECOND
         title = market.history.stated("title", cut)
@@ -70,32 +80,38 @@ def prompts(
             continue
         answer = _answer(row["resolution_label"], labels)
         if answer is not None:
-            yield _prompt(market, cut, title, labels, answer, has_prices=has_prices)
+            found.append(Question(cut, title, labels, answer))
+    return found
+
+
+def _prompts(
+    given: Iterable[tuple[ResolvedMarket, Sequence[Question]]], points: PricePoints | None
+) -> Iterator[dict[str, Any]]:
+    """Yield each question as a prompt; points: None leaves the histories of prices empty."""
+    pairs = [(market, question) for market, found in given for question in found]
+    cuts = [Cut(market.row["platform"], market.row["market_id"], each.cut) for market, each in pairs]
+    histories = ["[]"] * len(cuts) if points is None else [each.history for each in points.before(cuts)]
+    for (market, question), history in zip(pairs, histories, strict=True):
+        yield _prompt(market, question, msgspec.json.decode(history))
 
 
 def _prompt(
-    market: ResolvedMarket,
-    cut: int,
-    title: str,
-    labels: Mapping[str, str],
-    answer: str,
-    *,
-    has_prices: bool,
+    market: ResolvedMarket, question: Question, prices: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    row, history = market.row, market.history
+    row, history, cut = market.row, market.history, question.cut
     rules, end_at = history.stated("description", cut), history.stated("end_at", cut)
-    label = "YES" if _is_plain(labels) else labels["YES"]
+    label = "YES" if _is_plain(question.labels) else question.labels["YES"]
     return {
-        "question": f"Will {title} resolve {label}?",
+        "question": f"Will {question.title} resolve {label}?",
         "context": {
-            "price_history": price_list(each for each in market.prices if has_prices and each.at < cut),
+            "price_history": prices,
             "whale_alerts": _alerts(row["whale_alerts"], cut),
             "news": headline_list(each for each in market.headlines if each.at < cut),
         },
-        "answer": answer,
+        "answer": question.answer,
         "cut": utc(cut * MICROSECOND),
-        "labels": labels,
-        "title": title,
+        "labels": question.labels,
+        "title": question.title,
         "description": rules,
         "description_sha256": None if rules is None else hashlib.sha256(rules.encode()).hexdigest(),
         "end_at": None if end_at is None else utc(from_iso(end_at)),

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Connection
+
 from marketarchive.research.exports.table import ExportRequest
 from marketarchive.research.products.catalog.frame import frame, reading
+from marketarchive.research.products.catalog.leaks import STATED, Text, leak_report, stated_texts
 from marketarchive.research.products.catalog.observed import (
     ENDS,
+    Identity,
     MarketHistory,
-    PricePoint,
     SeenHeadline,
     observed,
     read_revisions,
 )
+from marketarchive.research.products.catalog.price_points import Cut, PricePoints, SeenPrices, portions
 from marketarchive.research.products.catalog.splits import (
     first_of_each_question,
-    leaks,
     shares_of,
     splits,
 )
@@ -28,15 +31,15 @@ from marketarchive.times import MICROSECOND, from_datetime, iso
 if TYPE_CHECKING:
     import pandas as pd
 
-AT_ONCE = 500
-"""Markets whose prices are held at a time."""
+AT_ONCE = 2000
+"""Markets that are held at a time, fewer where these have many prices."""
 _PENDING = ("proposed", "disputed")
 """States of a result that may be another tomorrow."""
 
 
 @dataclass(frozen=True)
 class ResolvedMarket:
-    """A market with its result: the row of `Archive.catalog()`, whale columns, and what was received of it.
+    """A market with its result: the row of `Archive.catalog()`, whale columns, prices and headlines received.
 
     `ended_at` (microseconds UTC) is the first of its close, determination, resolution by the venue's clock
     and of our receipt of the result: nothing at or after it is in its prices or headlines.
@@ -44,52 +47,58 @@ class ResolvedMarket:
 
     row: dict[str, Any]
     ended_at: int
-    prices: Sequence[PricePoint]
+    seen: SeenPrices  # before the end
     headlines: Sequence[SeenHeadline]
     history: MarketHistory  # also what came after the end
-    volume: float | None
-    liquidity: float | None
-
-    @property
-    def price_at_close(self) -> float | None:
-        """Return the last mid before the end, None where nobody saw one."""
-        return next((each.price for each in reversed(self.prices) if each.price is not None), None)
 
     def price_at_open(self, cycle_us: int) -> float | None:
         """Return the first mid, if it was seen within `cycle_us` of the market's opening."""
-        start = microseconds(self.row["start_at"])
-        if start is None:
+        start, first = microseconds(self.row["start_at"]), self.seen.first_at
+        if start is None or first is None or first > start + cycle_us:
             return None
-        after = (each for each in self.prices if each.price is not None and each.at >= start)
-        first = next(after, None)
-        return first.price if first is not None and first.at <= start + cycle_us else None
+        return self.seen.first_price
+
+
+@dataclass(frozen=True)
+class ResolvedMarkets:
+    """Some markets, and all snapshots of their prices, also what came after their ends."""
+
+    markets: Sequence[ResolvedMarket]
+    points: PricePoints
 
 
 def resolved_markets(
     request: ExportRequest, remarks: list[str], *, with_revisions: bool = False
-) -> Iterator[list[ResolvedMarket]]:
-    """Yield the wanted markets that have a result, some hundred at a time.
+) -> Iterator[ResolvedMarkets]:
+    """Yield the wanted markets that have a result, some at a time.
 
-    remarks: lines are added; with_revisions: `history` has the revisions of texts, and the first end.
+    remarks: lines about rows left out are added; with_revisions: `history` has texts' revisions and the first
+    end.
 
-    A result that is only proposed, or disputed, is none yet. Raises ArgumentError, ConfigurationError,
+    A result that is only proposed, or disputed, does not count. Raises ArgumentError, ConfigurationError,
     MasterError.
     """
     catalogue = _catalogue(request, remarks)
-    wanted = _split(catalogue[_is_wanted(catalogue, request)], request, remarks)
+    wanted = _without_repeated(catalogue[_is_wanted(catalogue, request)], request, remarks)
     least = request.options.get("min_volume")
+    as_of_ns = request.options.get("as_of")
+    as_of = None if as_of_ns is None else as_of_ns // MICROSECOND
     with reading(request.root, request.master_url) as master:
+        if (percents := request.options.get("split")) is not None:
+            texts = _texts(master, wanted, as_of, with_revisions=with_revisions)
+            wanted = _split(wanted, shares_of(percents), texts, remarks)
         for place in range(0, len(wanted), AT_ONCE):
-            rows = [
-                {str(name): plain(value) for name, value in row.items()}
-                for row in wanted.iloc[place : place + AT_ONCE].to_dict("records")
-            ]
-            seen = observed(master, [(row["platform"], row["market_id"]) for row in rows])
-            if with_revisions:
-                as_of = request.options.get("as_of")
-                read_revisions(master, seen, None if as_of is None else as_of // MICROSECOND)
-            made = [_market(row, seen[row["platform"], row["market_id"]]) for row in rows]
-            yield [each for each in made if least is None or (each.volume or 0) >= least]
+            rows = {
+                (row["platform"], row["market_id"]): row for row in _rows(wanted[place : place + AT_ONCE])
+            }
+            for identities in portions(master, list(rows)):
+                points, history = PricePoints.read(master, identities), observed(master, identities)
+                if with_revisions:
+                    read_revisions(master, history, as_of)
+                made = _markets([rows[identity] for identity in identities], points, history)
+                yield ResolvedMarkets(
+                    [each for each in made if least is None or (each.seen.volume or 0) >= least], points
+                )
 
 
 def plain(value: Any) -> Any:
@@ -100,12 +109,15 @@ def plain(value: Any) -> Any:
 
 
 def microseconds(at: pd.Timestamp | None) -> int | None:
-    """Return a time in microseconds UTC."""
+    """Return a time as microseconds since the epoch; None stays None."""
     return None if at is None else from_datetime(at) // MICROSECOND
 
 
 def _catalogue(request: ExportRequest, remarks: list[str]) -> pd.DataFrame:
-    """Return all markets with their ends and whale columns; siblings that are open tell titles apart."""
+    """Return all markets with their ends and whale columns.
+
+    Open ones too, since they make titles ambiguous.
+    """
     as_of = request.options.get("as_of")
     found = frame(request.root, request.master_url, None if as_of is None else iso(as_of))
     found["ended_at"] = found[[*ENDS, "resolution_seen_at"]].min(axis=1)
@@ -131,39 +143,72 @@ def _is_wanted(catalogue: pd.DataFrame, request: ExportRequest) -> pd.Series[boo
     return wanted
 
 
-def _split(wanted: pd.DataFrame, request: ExportRequest, remarks: list[str]) -> pd.DataFrame:
-    """Return the markets without repeated questions, and with their splits, where these are wanted."""
+def _without_repeated(wanted: pd.DataFrame, request: ExportRequest, remarks: list[str]) -> pd.DataFrame:
+    """Return the markets without repeated questions, where that is wanted."""
+    if not request.options.get("dedupe"):
+        return wanted
+    kept = first_of_each_question(_rows(wanted[["title", "settled_at"]]))
+    remarks.append(f"left out {kept.count(False):,} markets: the same question as an earlier one")
+    return wanted[kept]
+
+
+def _split(
+    wanted: pd.DataFrame, shares: Sequence[float], texts: Iterable[Iterable[Text]], remarks: list[str]
+) -> pd.DataFrame:
+    """Return the markets with their splits, and report leaks; texts: of each market."""
     import pandas as pd
 
-    names = ["platform", "group", "series", "settled_at", "title", "subtitle", "resolution"]
-    found = wanted[[*names, "resolution_label"]].to_dict("records")
-    rows = [{str(name): plain(value) for name, value in row.items()} for row in found]
-    if request.options.get("dedupe"):
-        kept = first_of_each_question(rows)
-        remarks.append(f"left out {kept.count(False):,} markets: the same question as an earlier one")
-        wanted = wanted[kept]
-        rows = [row for row, keep in zip(rows, kept, strict=True) if keep]
-    if (percents := request.options.get("split")) is not None:
-        chosen = splits(rows, shares_of(percents))
-        count, leaking, across = leaks(rows, chosen)
-        remarks.append(
-            f"in no split: {chosen.count(None):,} markets at a border; of {count:,} answers with a name "
-            f"{leaking:,} stand in another row's text, {across:,} in another split's"
-        )
-        wanted = wanted.assign(split=pd.Series(chosen, index=wanted.index, dtype="object"))
-    return wanted
+    names = ["platform", "market_id", "group", "series", "settled_at", "subtitle", "resolution"]
+    rows = _rows(wanted[[*names, "resolution_label"]])
+    chosen = splits(rows, shares)
+    remarks.append(f"in no split: {chosen.count(None):,} markets at a border")
+    remarks += leak_report(rows, texts, chosen).lines(rows)
+    return wanted.assign(split=pd.Series(chosen, index=wanted.index, dtype="object"))
 
 
-def _market(row: dict[str, Any], seen: MarketHistory) -> ResolvedMarket:
-    ended_at = microseconds(row["ended_at"])
-    assert ended_at is not None, "a result has a time of receipt"
-    prices = [each for each in seen.prices if each.at < ended_at]
-    return ResolvedMarket(
-        row,
-        ended_at,
-        prices,
-        [each for each in seen.headlines if each.at < ended_at],
-        seen,
-        next((each.volume for each in reversed(prices) if each.volume is not None), None),
-        next((each.liquidity for each in reversed(prices) if each.liquidity is not None), None),
-    )
+def _texts(
+    master: Connection, wanted: pd.DataFrame, as_of: int | None, *, with_revisions: bool
+) -> Iterator[list[Text]]:
+    """Yield of each market the texts that are exported of it.
+
+    with_revisions: all that were stated up to its end, for prompts; else the last ones.
+    """
+    for place in range(0, len(wanted), AT_ONCE):
+        rows = _rows(wanted[place : place + AT_ONCE])
+        history = observed(master, [(row["platform"], row["market_id"]) for row in rows])
+        if with_revisions:
+            read_revisions(master, history, as_of)
+        for row in rows:
+            of, ended_at = history[row["platform"], row["market_id"]], microseconds(row["ended_at"])
+            assert ended_at is not None, "a result has a time of receipt"
+            found = stated_texts(row, ("group",) if with_revisions else STATED)
+            for name in ("title", "description"):
+                said = of.revisions.get(name, ())
+                found += [Text(name, text) for at, text in said if text and at < ended_at]
+            for each in of.headlines:
+                if each.at < ended_at:
+                    named = (each.headline, each.source, each.url)
+                    found += [Text("headline", text) for text in named if text]
+            yield found
+
+
+def _markets(
+    rows: Sequence[dict[str, Any]], points: PricePoints, history: Mapping[Identity, MarketHistory]
+) -> list[ResolvedMarket]:
+    ends: list[int] = []
+    cuts: list[Cut] = []
+    for row in rows:
+        ended_at = microseconds(row["ended_at"])
+        assert ended_at is not None, "a result has a time of receipt"
+        ends.append(ended_at)
+        cuts.append(Cut(row["platform"], row["market_id"], ended_at, microseconds(row["start_at"])))
+    made = []
+    for row, ended_at, seen in zip(rows, ends, points.before(cuts), strict=True):
+        of = history[row["platform"], row["market_id"]]
+        headlines = [each for each in of.headlines if each.at < ended_at]
+        made.append(ResolvedMarket(row, ended_at, seen, headlines, of))
+    return made
+
+
+def _rows(found: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): plain(value) for name, value in row.items()} for row in found.to_dict("records")]

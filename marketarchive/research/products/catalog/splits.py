@@ -1,20 +1,16 @@
-"""Splits of resolved markets for training: by event and time, so that no row tells the answer of another."""
+"""Splits of resolved markets for training, by event and time: no row reveals the answer of another."""
 
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 from marketarchive.exceptions import ArgumentError
+from marketarchive.research.products.catalog.leaks import Row, words
 
 NAMES = ("train", "validation", "test")
-Row = Mapping[str, Any]
-"""A row of the catalogue, of which `platform`, `group`, `series`, `settled_at` and texts are read."""
-_WORD = re.compile(r"[^\W_]+")
 
 
 def shares_of(given: str) -> tuple[float, ...]:
@@ -29,11 +25,13 @@ def shares_of(given: str) -> tuple[float, ...]:
 
 
 def splits(rows: Sequence[Row], shares: Sequence[float]) -> list[str | None]:
-    """Return the split of each row, None of one that would join two.
+    """Return the split of each row, one of NAMES, None for a row that would leak between two.
+
+    shares: fraction of the rows by split, in the order of NAMES.
 
     Events are whole: all markets of one have one split. A split ends before the next begins, by time of
     resolution; an event that straddles the border is in none. Neither is the first event of a series after a
-    border: the next round's strike tells how the round before it ended.
+    border: the next round's strike reveals how the round before it ended.
     """
     events: dict[tuple[str, str], list[int]] = defaultdict(list)
     for place, row in enumerate(rows):
@@ -58,43 +56,13 @@ def splits(rows: Sequence[Row], shares: Sequence[float]) -> list[str | None]:
     return [chosen[row["platform"], row["group"]] for row in rows]
 
 
-def leaks(rows: Sequence[Row], chosen: Sequence[str | None]) -> tuple[int, int, int]:
-    """Count named answers, those in another row's text word for word, and those in another split's.
-
-    An answer is the winner's label, or what a yes means (`subtitle`). Text is title and subtitle.
-    """
-    answers: dict[str, list[tuple[list[str], int]]] = defaultdict(list)
-    count = 0
-    for place, row in enumerate(rows):
-        label = row["resolution_label"]
-        named = row["subtitle"] if row["resolution"] == "YES" and row["subtitle"] else label
-        if (found := _words([named])) and found not in (["yes"], ["no"]):
-            count += 1
-            answers[found[0]].append((found, place))
-    leaking: set[int] = set()
-    across: set[int] = set()
-    for place, row in enumerate(rows):
-        text = _words([row["title"], row["subtitle"]])
-        for at, word in enumerate(text):
-            for found, of in answers.get(word, ()):
-                if of != place and text[at : at + len(found)] == found:
-                    leaking.add(of)
-                    if None not in (chosen[of], chosen[place]) and chosen[of] != chosen[place]:
-                        across.add(of)
-    return count, len(leaking), len(across)
-
-
 def first_of_each_question(rows: Sequence[Row]) -> list[bool]:
     """Return of each row whether it is the first by resolution to ask its question in these words."""
     order = sorted(range(len(rows)), key=lambda place: rows[place]["settled_at"])
     seen: set[tuple[str, ...]] = set()
     kept = [True] * len(rows)
     for place in order:
-        question = tuple(_words([rows[place]["title"]]))
+        question = tuple(words(rows[place]["title"] or ""))
         kept[place] = not question or question not in seen
         seen.add(question)
     return kept
-
-
-def _words(texts: Iterable[str | None]) -> list[str]:
-    return [word for text in texts if text for word in _WORD.findall(text.casefold())]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from marketarchive.research.exports.table import ArrowRows, ExportRequest
-from marketarchive.research.products.catalog.observed import PricePoint, SeenHeadline
+from marketarchive.research.products.catalog.observed import SeenHeadline
 from marketarchive.research.products.catalog.resolved import ResolvedMarket, microseconds, resolved_markets
 from marketarchive.times import DAY, MICROSECOND, from_seconds, iso
 
@@ -80,8 +80,8 @@ def _tables(request: ExportRequest, remarks: list[str]) -> Iterator[pa.Table]:
         *(() if "split" in request.options else ("split",)),
     )
     yield _table((), dropped)
-    for markets in resolved_markets(request, remarks):
-        yield _table([training_row(each, cycle_us) for each in markets], dropped)
+    for some in resolved_markets(request, remarks):
+        yield _table([training_row(each, cycle_us) for each in some.markets], dropped)
 
 
 def training_row(market: ResolvedMarket, cycle_us: int) -> dict[str, Any]:
@@ -93,24 +93,17 @@ def training_row(market: ResolvedMarket, cycle_us: int) -> dict[str, Any]:
     assert settled is not None
     return {
         **{name: row[name] for name in COLUMNS if name in row},
-        "volume": market.volume,
-        "liquidity": market.liquidity,
+        "volume": market.seen.volume,
+        "liquidity": market.seen.liquidity,
         "price_at_open": market.price_at_open(cycle_us),
-        "price_at_close": market.price_at_close,
-        "price_history": json_text(price_list(market.prices)),
+        "price_at_close": market.seen.last_price,
+        "price_history": market.seen.history,
         "whale_alerts": None if alerts is None else json_text(alerts),
         "news_headlines": json_text(headline_list(market.headlines)),
         "days_to_resolution": (settled - first_seen) * MICROSECOND / DAY if row["is_observed"] else None,
         "reopened": row["reopened_at"] is not None,
         "description_sha256": None if rules is None else hashlib.sha256(rules.encode()).hexdigest(),
     }
-
-
-def price_list(prices: Iterable[PricePoint]) -> list[dict[str, Any]]:
-    """Return the mids that there are, as JSON has them."""
-    return [
-        {"at": iso(each.at * MICROSECOND), "price": each.price} for each in prices if each.price is not None
-    ]
 
 
 def headline_list(headlines: Iterable[SeenHeadline]) -> list[dict[str, Any]]:

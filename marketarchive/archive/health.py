@@ -1,0 +1,116 @@
+"""Health of an archive, as its operator expects it: runs that died or failed, feeds without data, the disk.
+
+A run that ended as it should is no problem, and nothing is expected of its feeds: a cron job between two
+runs is quiet. What is to be there whether or not a run is alive is said by whoever asks (`Expected`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from marketarchive.archive.disk_budget import DiskBudget
+from marketarchive.archive.locks import read_identity
+from marketarchive.archive.newest_data import newest_data
+from marketarchive.archive.paths import lock_path
+from marketarchive.archive.status import RunStatus, Status
+from marketarchive.times import SECOND, from_seconds, iso, to_seconds
+
+FAILED_WITHIN_NS = 86_400 * SECOND
+"""A run that failed longer ago is history: whoever still waits for its feed says so."""
+INTERVALS = 2
+"""A poll may be late by one interval."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A feed that is to have data not older than `max_age_s`, whatever runs."""
+
+    venue: str
+    feed: str
+    max_age_s: float
+
+
+Finding = Mapping[str, Any]
+"""One thing that is wrong: its `kind`, and what concerns it."""
+
+
+def problems(
+    found: Status,
+    expected: Sequence[Expected],
+    max_age_s: float,
+    budget: DiskBudget,
+    *,
+    only_expected: bool,
+) -> list[Finding]:
+    """Return all that is wrong with an archive.
+
+    expected: feeds with limits of their own. max_age_s: limit of what living runs are for. budget: of the
+    disk, below whose warning is too little. only_expected: no other feed is looked at.
+    """
+    awaited = {} if only_expected else dict(_of_living_runs(found, max_age_s))
+    for each in expected:
+        awaited[each.venue, each.feed] = (from_seconds(each.max_age_s), None)
+    return [
+        *({"kind": "ledger", "message": text} for text in found.problems),
+        *_runs(found),
+        *_stale(found, awaited),
+        *(
+            [{"kind": "disk_low", "free_bytes": found.free, "level": level}]
+            if (level := budget.level(found.free)) != "ok"
+            else []
+        ),
+    ]
+
+
+def _runs(found: Status) -> Iterator[Finding]:
+    newest: dict[str, RunStatus] = {}
+    for run in found.runs:
+        known = newest.get(run.spider)
+        if known is None or (known.started or 0) < (run.started or 0):
+            newest[run.spider] = run
+        if run.state in ("dead", "unknown"):
+            yield _run(f"{run.state}_run", run)
+    for run in newest.values():
+        has_failed = run.state == "recovered" or (run.state == "done" and run.exit_code not in (0, None))
+        if has_failed and run.ended is not None and found.at - run.ended < FAILED_WITHIN_NS:
+            yield {**_run("failed_run", run), "exit_reason": run.exit_reason, "exit_code": run.exit_code}
+
+
+def _run(kind: str, run: RunStatus) -> dict[str, Any]:
+    return {"kind": kind, "spider": run.spider, "run": run.run}
+
+
+Awaited = tuple[int, int | None]
+"""(the oldest that data may be, since when somebody collects), both ns."""
+
+
+def _of_living_runs(found: Status, max_age_s: float) -> Iterator[tuple[tuple[str, str], Awaited]]:
+    """Yield the feed that each living run is for: the first that it names."""
+    for run in found.runs:
+        if run.state != "alive":
+            continue
+        try:
+            identity, _ = read_identity(run.name, found.root / lock_path(run.name), run.venue)
+        except (FileNotFoundError, PermissionError):
+            continue  # it has ended meanwhile
+        interval = identity["arguments"].get("interval") or 0
+        limit = from_seconds(max_age_s + INTERVALS * float(interval))
+        for feed in identity["feeds"][:1]:
+            yield (str(run.venue), feed), (limit, run.started)
+
+
+def _stale(found: Status, awaited: Mapping[tuple[str, str], Awaited]) -> Iterator[Finding]:
+    for (venue, feed), (limit, since) in sorted(awaited.items()):
+        last = newest_data(found.root, venue, feed)
+        begin = max((time for time in (last, since) if time is not None), default=None)
+        if begin is None or found.at - begin > limit:
+            yield {
+                "kind": "stale_feed",
+                "venue": venue,
+                "feed": feed,
+                "last_data_utc": None if last is None else iso(last),
+                "age_s": None if last is None else round(to_seconds(found.at - last), 1),
+                "limit_s": to_seconds(limit),
+            }

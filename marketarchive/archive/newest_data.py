@@ -1,0 +1,91 @@
+"""Time of the newest data of a feed, read from the end of its newest segments.
+
+Data are answers of the venue that are no errors, and messages of its sockets. A feed whose venue is down
+still writes lines: gaps, attempts to connect, refusals. So the time of a file, or of its last line, says
+nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from marketarchive.archive.codec import DAMAGED, decompressor
+from marketarchive.archive.paths import PART
+from marketarchive.times import from_iso
+
+MEMBER = b"\x1f\x8b\x08"
+"""How a gzip member begins (RFC 1952, 2.3.1)."""
+FIRST_BYTES = 2**18
+"""So much of a file's end is read first, then four times as much, ..."""
+DAYS = 2
+FILES = 4
+"""Newest files of a feed, of its newest hours, that are looked into; a run has one under way."""
+
+
+class _DatedLine(msgspec.Struct):
+    kind: str
+    collected_at_utc: str = ""
+    status: int = 200
+    payload_text: str = ""
+
+
+def newest_data(root: Path, venue: str, feed: str) -> int | None:
+    """Return the wall ns of the newest data of a feed; None where its FILES newest files have none."""
+    files = []
+    for day in sorted((root / "raw" / f"venue={venue}" / f"feed={feed}").glob("date=*"))[-DAYS:]:
+        for path in day.glob("hour=*/*"):
+            if path.name.endswith((".jsonl.gz", f".jsonl.gz{PART}")):
+                with suppress(FileNotFoundError):  # sealed meanwhile: its new name has the same bytes
+                    # by hour first: `compact` writes what is old anew
+                    files.append((path.parent, path.stat().st_mtime_ns, path))
+    found = [_newest_of(path) for _, _, path in sorted(files, reverse=True)[:FILES]]
+    return max((time for time in found if time is not None), default=None)
+
+
+def _newest_of(path: Path) -> int | None:
+    """Return the time of the newest data in a segment, sealed or growing; it is read from its end."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            length = FIRST_BYTES
+            while True:
+                start = max(0, size - length)
+                file.seek(start)
+                for lines in _members(file.read(size - start)):
+                    if (found := _newest_line(lines)) is not None:
+                        return found
+                if start == 0:
+                    return None
+                length *= 4
+    except FileNotFoundError:
+        return None
+
+
+def _members(data: bytes) -> Iterator[list[bytes]]:
+    """Yield the lines of each gzip member that begins in `data`, the last first."""
+    at = len(data)
+    while (at := data.rfind(MEMBER, 0, at)) >= 0:
+        try:
+            text = decompressor().decompress(data[at:])
+        except DAMAGED:
+            continue  # these three bytes stand within another member
+        if text.startswith(b'{"kind":"') or b'\n{"kind":"' in text:
+            yield text.splitlines()
+
+
+def _newest_line(lines: list[bytes]) -> int | None:
+    decoder = msgspec.json.Decoder(_DatedLine)
+    for text in reversed(lines):
+        if not text.startswith((b'{"kind":"frame"', b'{"kind":"response"')):
+            continue
+        try:
+            line = decoder.decode(text)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue  # it is still being written
+        if 200 <= line.status < 400 and line.payload_text not in ("PONG", "pong"):
+            return from_iso(line.collected_at_utc)
+    return None

@@ -1,0 +1,222 @@
+"""Figures of runs as metrics: which stats and counts of the archive each is made of.
+
+Nothing is counted here: a figure is a Scrapy stat, or what the archive's writer counts for the ledger. Labels
+are venues, feeds, spiders, endpoints, kinds and reasons; never a market, so that their number stays small.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median_low
+from typing import Any, Literal, NamedTuple, Protocol
+
+from scrapy.statscollectors import StatsCollector
+
+from marketarchive.archive.run import RunArchive
+from marketarchive.clock import Clock
+from marketarchive.collecting.arguments import Arguments
+from marketarchive.times import from_iso, to_seconds
+
+Labels = tuple[str, ...]
+"""Values of a metric's labels, in their order."""
+Figures = dict[tuple[str, Labels], float]
+"""(metric, labels) -> value."""
+
+
+class MeasuredSpider(Protocol):
+    """Interface of the spider whose run is measured."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def venue(self) -> str: ...
+    @property
+    def feed(self) -> str: ...
+    @property
+    def feeds(self) -> tuple[str, ...]: ...
+    @property
+    def arguments(self) -> Arguments: ...
+    def good_stat(self, feed: str) -> str: ...
+    def key_lags(self) -> Sequence[float | None]: ...
+
+
+class MeasuredRun(Protocol):
+    """Interface of a run that is measured."""
+
+    clock: Clock
+    archive: RunArchive
+
+    @property
+    def stats(self) -> StatsCollector: ...
+    @property
+    def markets(self) -> Mapping[str, Any]: ...
+    @property
+    def last_data(self) -> Mapping[str, int]: ...
+    @property
+    def spider(self) -> MeasuredSpider: ...
+    def exit_code(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One exported metric. A counter's name goes without `_total`, which the format adds."""
+
+    name: str
+    kind: Literal["counter", "gauge"]
+    labels: tuple[str, ...]
+    help: str
+
+    @property
+    def exported(self) -> str:
+        """Return the name as Prometheus has it."""
+        return f"{self.name}_total" if self.kind == "counter" else self.name
+
+
+class StatFigure(NamedTuple):
+    """Stats that make a counter: their names match `pattern`, whose groups are labels."""
+
+    metric: str
+    pattern: re.Pattern[str]
+    unit: float  # of the stat, in units of the metric
+
+
+def _counter(name: str, labels: str, text: str) -> Metric:
+    return Metric(f"marketarchive_{name}", "counter", tuple(labels.split()), text)
+
+
+def _gauge(name: str, labels: str, text: str) -> Metric:
+    return Metric(f"marketarchive_{name}", "gauge", tuple(labels.split()), text)
+
+
+METRICS = (
+    # of feeds, from the archive's writer
+    _counter("lines", "venue feed kind", "Lines written to raw/, as the ledger counts them"),
+    _counter("written_bytes", "venue feed", "Compressed bytes written to raw/"),
+    _counter("segments_sealed", "venue feed", "Segments that are sealed and in the ledger"),
+    _counter("gaps", "venue feed reason", "Gaps begun, each counted once, as in manifests"),
+    _gauge(
+        "feed_data_age_seconds",
+        "venue feed role",
+        "Seconds since the newest usable message, or since the first start; main: what a spider is for",
+    ),
+    _gauge("feed_interval_seconds", "venue feed role", "The interval that was asked for; 0: none"),
+    # of runs, from Scrapy's stats
+    _counter("good_messages", "venue feed", "Usable answers and messages with data"),
+    _counter("frames", "venue feed", "Messages of sockets"),
+    _counter("rows", "series", "Rows made for records/"),
+    _counter("requests", "venue endpoint", "Requests sent"),
+    _counter("requests_failed", "venue feed", "Requests given up, connections and pages lost"),
+    _counter("retries", "spider", "Second and later attempts"),
+    _counter("responses", "venue endpoint status_class", "Answers archived"),
+    _counter("response_latency_seconds", "venue endpoint", "Sum of the times that answers took"),
+    _counter("invalid_items", "item", "Rows that made no item; their messages are in raw"),
+    _counter("ticks_due", "spider", "Ticks that were due"),
+    _counter("ticks_missed", "spider", "Ticks at which this process did not run"),
+    _counter("stream_connections", "spider", "Connections opened; all after the first are reconnects"),
+    _counter("stream_closes", "spider code", "Connections closed, by close code"),
+    _counter("stream_refusals", "spider", "Connections that did not come about"),
+    _counter("stream_skipped_frames", "spider", "Messages archived and not looked at, for want of time"),
+    _counter("books", "spider verdict", "Verdicts of book hashes and sequences, and ages of books"),
+    _counter("spider_exceptions", "spider", "Unhandled exceptions"),
+    _counter("master_rows", "spider outcome", "Rows for the market master: upserted, skipped, or errors met"),
+    # of runs and streams, at the moment
+    _gauge("run_info", "spider run venue version", "1 for each run that is open"),
+    _gauge("run_start_time_seconds", "spider", "Unix time at which the open run started"),
+    _counter("runs_ended", "spider exit_code", "Runs of this process that have ended"),
+    _gauge("markets", "spider", "Markets that the run set out to observe"),
+    _gauge("stream_keys", "spider", "Keys (tokens, topics, symbols) that are subscribed"),
+    _gauge("stream_live_keys", "spider", "Those that are followed on a connection"),
+    _gauge("stream_lag_seconds", "spider", "Seconds since the time up to which the median key is proven"),
+    # of the process
+    _gauge("writer_buffer_bytes", "", "Bytes handed over and not yet written"),
+    _gauge("writer_buffer_soft_limit_bytes", "", "ARCHIVE_BUFFER_SOFT"),
+    _gauge("writer_sync_age_seconds", "", "Seconds since the writer last synced to the disk"),
+    _gauge("writer_stalled_seconds", "", "Seconds without progress with work waiting"),
+    _gauge("writer_failed", "", "1 when the disk has failed and nothing is written any more"),
+    _counter("writer_lost_lines", "", "Lines that will never be written, because the disk failed"),
+    _gauge("disk_free_bytes", "", "Free space of the disk with OUTPUT_DIR"),
+    _gauge("disk_size_bytes", "", "Size of the disk with OUTPUT_DIR"),
+    _gauge("event_loop_delay_seconds", "", "Time that the event loop took to answer this request"),
+)
+"""All that is exported beside what prometheus-client says of the process itself."""
+
+
+def _stat(metric: str, pattern: str, unit: float = 1) -> StatFigure:
+    return StatFigure(f"marketarchive_{metric}", re.compile(pattern), unit)
+
+
+STATS = (
+    _stat("rows", r"records/(?P<series>.+)"),
+    _stat("requests_failed", r"requests/failed/(?P<feed>[^/]+)"),
+    _stat("requests", r"requests/(?P<venue>[^/]+)/(?P<endpoint>[^/]+)"),
+    _stat("responses", r"responses/(?P<venue>[^/]+)/(?P<endpoint>[^/]+)/(?P<status_class>\d+)"),
+    _stat("response_latency_seconds", r"latency_us/(?P<venue>[^/]+)/(?P<endpoint>[^/]+)", 1e-6),
+    _stat("retries", r"retry/count"),
+    _stat("frames", r"frames/(?P<feed>[^/]+)"),
+    _stat("invalid_items", r"invalid/(?P<item>.+)"),
+    _stat("ticks_due", r"ticks/due"),
+    _stat("ticks_missed", r"ticks/missed"),
+    _stat("stream_connections", r"stream/connections"),
+    _stat("stream_closes", r"stream/closes/(?P<code>.+)"),
+    _stat("stream_refusals", r"stream/refusals"),
+    _stat("stream_skipped_frames", r"stream/frames_passed_over"),
+    _stat("books", r"books/(?P<verdict>ok|failed|not_available|unchecked|stale|fresh)"),
+    _stat("spider_exceptions", r"spider_exceptions/count"),
+    _stat("master_rows", r"master/(?:rows_)?(?P<outcome>upserted|skipped|errors)"),
+)
+"""Where each metric of stats comes from; the first whose pattern is the whole name of a stat counts."""
+LABELS = {metric.name: metric.labels for metric in METRICS}
+
+
+def totals(run: MeasuredRun) -> Figures:
+    """Return the counters of a run so far; the event loop calls it."""
+    found: Figures = defaultdict(float)
+    for name, value in run.stats.get_stats().items():
+        if isinstance(value, int | float):
+            _add_stat(found, run, name, value)
+    for feed in run.spider.feeds:
+        good = run.stats.get_value(run.spider.good_stat(feed), 0)
+        found["marketarchive_good_messages", (run.spider.venue, feed)] += good
+    for each in run.archive.totals():
+        feed_labels = (each.venue, each.feed)
+        found["marketarchive_written_bytes", feed_labels] += each.bytes
+        found["marketarchive_segments_sealed", feed_labels] += each.sealed
+        for kind, count in each.counts.items():
+            found["marketarchive_lines", (*feed_labels, kind)] += count
+        for reason, count in each.gaps.items():
+            found["marketarchive_gaps", (*feed_labels, reason)] += count
+    return found
+
+
+def _add_stat(found: Figures, run: MeasuredRun, name: str, value: float) -> None:
+    for metric, pattern, unit in STATS:
+        if (match := pattern.fullmatch(name)) is not None:
+            given = {"spider": run.spider.name, "venue": run.spider.venue, **match.groupdict()}
+            if "status_class" in given:
+                given["status_class"] = _status_class(given["status_class"])
+            found[metric, tuple(given[label] for label in LABELS[metric])] += value * unit
+            return
+
+
+def _status_class(status: str) -> str:
+    """Return `2xx` of a status; `none` of 0, an answer that was cut before its end."""
+    return "none" if status == "0" else f"{status[0]}xx"
+
+
+def present(run: MeasuredRun) -> Iterator[tuple[str, Labels, float]]:
+    """Yield the gauges of an open run; the event loop calls it."""
+    spider, identity = run.spider, run.archive.identity
+    labels = (spider.name, run.archive.run, spider.venue, str(identity["collector"]))
+    yield "marketarchive_run_info", labels, 1
+    started = to_seconds(from_iso(identity["started_at_utc"]))
+    yield "marketarchive_run_start_time_seconds", (spider.name,), started
+    yield "marketarchive_markets", (spider.name,), len(run.markets)
+    if lags := spider.key_lags():
+        live = [lag for lag in lags if lag is not None]
+        yield "marketarchive_stream_keys", (spider.name,), len(lags)
+        yield "marketarchive_stream_live_keys", (spider.name,), len(live)
+        if live:
+            yield "marketarchive_stream_lag_seconds", (spider.name,), median_low(live)
