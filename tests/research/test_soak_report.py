@@ -10,13 +10,18 @@ from typing import Any
 
 import pytest
 
+from marketarchive.archive.config import ArchiveConfig
+from marketarchive.archive.files import Files
+from marketarchive.archive.ledger import Ledger
+from marketarchive.archive.manifest import store_manifest
 from marketarchive.archive.soak.journal import Soak, read_lines
+from marketarchive.archive.store import Store
 from marketarchive.research.soak import report as soak_reports
 from marketarchive.research.soak.measure import outages, unrecorded
 from marketarchive.research.soak.page import ACCELERATED
 from marketarchive.research.soak.report import WrittenSoakReport, soak_report
 from marketarchive.times import SECOND, iso
-from tests.archive.writing import NOON
+from tests.archive.writing import NOON, HandClock
 from tests.research.streaming import Frame, Line, Lost, Socket, record
 from tests.research.test_coverage import SLUG, TRACKED, change, dump, opened
 
@@ -62,13 +67,23 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_sound_day_in_real_time_passes_and_its_report_has_all(sound: Path, tmp_path: Path) -> None:
     root = tmp_path / "out"
     shutil.copytree(sound, root)
+    copies = [{"path": "x", "state": "verified"}, {"path": "y", "state": "not_verified"}]
+    offload = {
+        "kind": "manifest",
+        "run": "r",
+        "remote": "box:",
+        "finished_at_utc": iso(NOON),
+        "files": copies,
+    }
+    store = Store(root, HandClock(), ArchiveConfig(), Files(), Ledger(root))
+    store_manifest(store, "offload-20261121T120000Z-00000000", offload)
     cost = ("child_exited", 7000.0, {"pid": 7, "exit_code": -9}), ("first_data", 7030.0, {"pid": 8})
     done = soak_report(root, journal(root, ("killed", 6999.0, {"pid": 7}), *cost))
     assert (done.verdict.gate, done.path.name) == ("PASS", "soak_test_2026-11-21.md"), done.verdict.reasons
     text = done.path.read_text()
     assert text.startswith("# Soak s1\n\nGate: **PASS**")
     assert "| killed by the soak, exit code -9 | 30.0 s |" in text
-    assert "| offload | never offloaded |" in text
+    assert "| offload | 1 of 2 files of the last offload verified on box:, 2026-11-21T12:00:00Z |" in text
     titles = ("Uptime", "What was collected", "Disk, processors and memory over time", "Data quality")
     for title in (*titles, "Known issues"):
         assert f"\n## {title}\n" in text
@@ -145,7 +160,9 @@ def test_simulated_hours_say_so_first_and_pass_no_gate(sound: Path, tmp_path: Pa
     shutil.copytree(sound, root)
     done = soak_report(root, journal(root, simulated=True))
     assert done.verdict.gate == "OPEN"
-    assert done.path.read_text().splitlines()[0] == ACCELERATED
+    text = done.path.read_text()
+    assert text.splitlines()[0] == ACCELERATED
+    assert "| offload | never offloaded |" in text
 
 
 def test_without_the_extra_it_says_what_it_could_not_measure(

@@ -18,7 +18,7 @@ from marketarchive.archive.clock_evidence import wall_step
 from marketarchive.archive.ledger import Entry, Ledger
 from marketarchive.archive.locks import is_alive
 from marketarchive.archive.offload.record import is_record
-from marketarchive.archive.paths import PART, lock_path, parse_segment_path, relative
+from marketarchive.archive.paths import PART, lock_path, parse_segment_path
 from marketarchive.archive.reader import SEGMENT_KINDS
 from marketarchive.archive.soak.journal import JournalLine, Soak, is_over
 from marketarchive.archive.soak.thresholds import Circumstances, GateVerdict, Measured, judge
@@ -326,7 +326,7 @@ def _traffic(root: Path, since: int, until: int) -> SoakTraffic:
         if entry.kind in SEGMENT_KINDS and entry["first"] and since <= from_iso(entry["first"]) <= until:
             _add_segment(found, root, entry)
         elif entry.kind == "manifest":
-            _add_manifest(found, root / entry["path"], since)
+            _add_manifest(found, root, entry["path"], since)
     return found
 
 
@@ -354,12 +354,12 @@ def _inflated(path: Path) -> int | None:
     return size
 
 
-def _add_manifest(found: SoakTraffic, path: Path, since: int) -> None:
+def _add_manifest(found: SoakTraffic, root: Path, path: str, since: int) -> None:
     try:
-        document: dict[str, Any] = msgspec.json.decode(path.read_bytes())
+        document: dict[str, Any] = msgspec.json.decode((root / path).read_bytes())
     except (OSError, msgspec.DecodeError):
         return  # verify names it
-    if is_record(relative(root, path)):
+    if is_record(path):
         files = document.get("files", [])
         verified = sum(each.get("state") == "verified" for each in files)
         found.offload = (
