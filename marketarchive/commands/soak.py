@@ -15,7 +15,17 @@ from marketarchive.archive.files import Files
 from marketarchive.archive.locks import try_lock
 from marketarchive.archive.paths import new_run_id
 from marketarchive.archive.recover import recover
-from marketarchive.archive.soak.journal import FOLDER, LOCK, Soak, SoakJournal, unfinished
+from marketarchive.archive.soak.journal import (
+    FOLDER,
+    LOCK,
+    OVER,
+    REPORTED,
+    Soak,
+    SoakJournal,
+    read_lines,
+    soaks,
+    unfinished,
+)
 from marketarchive.archive.soak.supervisor import SoakSupervisor, planned_kills
 from marketarchive.clock import Clock
 from marketarchive.collecting.exit_codes import FAILED, FINISHED, WRONG_ARGUMENT
@@ -32,6 +42,7 @@ from marketarchive.version import COLLECTOR
 
 HOURS = 24.0
 LOG_LINES = 15
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Command(OfflineCommand):
@@ -85,6 +96,8 @@ class Command(OfflineCommand):
 
     def _soak(self, root: Path, clock: Clock, words: Sequence[str], opts: argparse.Namespace) -> int:
         assert self.settings is not None
+        if not opts.new and (unreported := _unreported(root)) is not None:
+            return self._report(root, clock, unreported)
         soak, is_resumed = _chosen(root, clock, words, opts)
         journal = (SoakJournal if is_resumed else SoakJournal.create)(root, soak, clock)
         say = _Saying(soak)
@@ -93,13 +106,18 @@ class Command(OfflineCommand):
         supervisor = SoakSupervisor(
             root, journal, clock, [*program(), "collect", *soak.words, *settings, *config], say
         )
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda *_: setattr(supervisor, "is_stopping", True))
+
+        def stop(*_: object) -> None:
+            supervisor.is_stopping = True
+
+        before = {number: signal.signal(number, stop) for number in STOPPING}
         say(f"{'goes on' if is_resumed else 'begins'}: {soak.hours:g} h of `collect {' '.join(soak.words)}`")
         try:
             ended = supervisor.run()
         finally:
             journal.close()
+            for number, handler in before.items():
+                signal.signal(number, handler)
         if ended == "stopped":
             say("stopped before its hours are over; the same command goes on with it")
             return FINISHED
@@ -113,10 +131,18 @@ class Command(OfflineCommand):
                 f"ended: `collect` refuses its arguments or settings, as its last lines say; all are in {log}"
             )
             return WRONG_ARGUMENT
+        return self._report(root, clock, soak)
+
+    def _report(self, root: Path, clock: Clock, soak: Soak) -> int:
+        """Seal what a killed collector left, write the report, and note that it is written."""
+        assert self.settings is not None
         recover(root, clock, Files(), ArchiveConfig.from_settings(self.settings))
-        say("its hours are over; measuring and verifying")
+        _Saying(soak)("its hours are over; measuring and verifying")
         with Bar() as bar:
             done = soak_report(root, soak, master_url(self.settings), bar)
+        journal = SoakJournal(root, soak, clock)
+        journal.write(REPORTED)
+        journal.close()
         print(done.text())
         return FINISHED
 
@@ -130,6 +156,14 @@ class _Saying:
     def __call__(self, text: str) -> None:
         sys.stderr.write(f"soak {self._id}: {text}\n")
         sys.stderr.flush()
+
+
+def _unreported(root: Path) -> Soak | None:
+    """Return the newest soak if its hours are over and it was killed before its report was written."""
+    found = soaks(root)
+    lines = list(read_lines(root, found[-1].id)) if found else []
+    is_due = any(line.kind == "end" and line.reason == OVER for line in lines)
+    return found[-1] if is_due and not any(line.kind == REPORTED for line in lines) else None
 
 
 def _chosen(root: Path, clock: Clock, words: Sequence[str], opts: argparse.Namespace) -> tuple[Soak, bool]:

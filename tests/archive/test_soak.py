@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from marketarchive.archive.soak.journal import Soak, SoakJournal, is_over, named_soak, read_lines, unfinished
+from marketarchive.archive.soak.journal import Soak, SoakJournal, end_of, named_soak, read_lines, unfinished
 from marketarchive.archive.soak.processes import SoakChild, process_stat, usage
 from marketarchive.archive.soak.supervisor import PAUSE_S, SoakSupervisor, disk_use, planned_kills
 from marketarchive.archive.soak.thresholds import THRESHOLDS, Circumstances, Measured, judge
@@ -122,7 +122,7 @@ def test_the_newest_soak_goes_on_until_it_has_ended(tmp_path: Path) -> None:
     journal = SoakJournal.create(tmp_path, SOAK, HandClock())
     assert unfinished(tmp_path) == named_soak(tmp_path, None) == SOAK
     journal.write("end", reason="its hours are over")
-    assert is_over(journal.lines)
+    assert end_of(journal.lines) is not None
     journal.close()
     assert unfinished(tmp_path) is None
     with pytest.raises(ArgumentError, match="there is s1"):

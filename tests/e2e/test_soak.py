@@ -70,6 +70,7 @@ def test_a_soak_goes_on_after_kills_of_the_collector_and_of_itself(tmp_path: Pat
                 _end(line)
     assert next(iter(lines(out, "child_exited")))["exit_code"] == -signal.SIGKILL
     assert [line["reason"] for line in lines(out, "end")] == ["its hours are over"]
+    assert len(lines(out, "reported")) == 1
     [report] = out.glob("reports/soak_test_2026-11-20.md")
     text = report.read_text().splitlines()
     assert text[0] == ACCELERATED

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from marketarchive.archive.config import ArchiveConfig
 from marketarchive.archive.files import Files
 from marketarchive.archive.ledger import Ledger
 from marketarchive.archive.manifest import store_manifest
-from marketarchive.archive.soak.journal import Soak, read_lines
+from marketarchive.archive.soak.journal import Soak, read_lines, soaks
 from marketarchive.archive.store import Store
 from marketarchive.research.soak import report as soak_reports
 from marketarchive.research.soak.measure import outages, unrecorded
@@ -22,6 +23,7 @@ from marketarchive.research.soak.page import ACCELERATED
 from marketarchive.research.soak.report import WrittenSoakReport, soak_report
 from marketarchive.times import SECOND, iso
 from tests.archive.writing import NOON, HandClock
+from tests.e2e.harness import command
 from tests.research.streaming import Frame, Line, Lost, Socket, record
 from tests.research.test_coverage import SLUG, TRACKED, change, dump, opened
 
@@ -186,6 +188,22 @@ def test_a_second_soak_of_a_day_does_not_replace_the_report_of_the_first(sound: 
     other.write_text("# Soak s0\n")
     assert soak_report(root, journal(root)).path.name == "soak_test_2026-11-21-s1.md"
     assert other.read_text() == "# Soak s0\n"
+
+
+def test_a_soak_that_was_killed_before_its_report_writes_it_and_begins_no_other(
+    sound: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "out"
+    shutil.copytree(sound, root)
+    soak = journal(root)
+    (root / "soak" / soak.id / "soak.json").write_bytes(msgspec.json.encode(soak))
+    done = command("soak", root)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "gate PASS")
+    assert [line.kind for line in read_lines(root, soak.id)][-2:] == ["end", "reported"]
+    assert soaks(root) == [soak]
+    shown = command("soak-report", root, "--json")
+    assert (shown.returncode, json.loads(shown.stdout)["gate"]) == (0, "PASS")
+    assert command("soak-report", root, "--soak", "s2").returncode == 2
 
 
 def test_seconds_before_a_first_message_are_no_loss_and_others_are() -> None:

@@ -22,6 +22,10 @@ from marketarchive.times import from_iso, iso, to_seconds
 FOLDER = "soak"
 LOCK = "soak.lock"
 SCHEMA = 1
+OVER = "its hours are over"
+"""Reason of the end of a soak that was not given up."""
+REPORTED = "reported"
+"""Kind of the line that says that the report of a soak that is over was written."""
 
 
 class Soak(msgspec.Struct, frozen=True):
@@ -178,15 +182,15 @@ def named_soak(root: Path, soak_id: str | None) -> Soak:
     raise ArgumentError(f"there is no soak {soak_id!r}; there is {', '.join(each.id for each in found)}")
 
 
-def is_over(lines: Sequence[JournalLine]) -> bool:
-    """Return whether a soak has ended: its hours passed, or it was given up."""
-    return any(line.kind == "end" for line in lines)
+def end_of(lines: Sequence[JournalLine]) -> JournalLine | None:
+    """Return the line with which a soak ended: its hours passed, or it was given up."""
+    return next((line for line in lines if line.kind == "end"), None)
 
 
 def unfinished(root: Path) -> Soak | None:
     """Return the newest soak if it has not ended. Raises CorruptError."""
     found = soaks(root)
-    return found[-1] if found and not is_over(list(read_lines(root, found[-1].id))) else None
+    return found[-1] if found and end_of(list(read_lines(root, found[-1].id))) is None else None
 
 
 def fields_of(line: JournalLine) -> Mapping[str, Any]:

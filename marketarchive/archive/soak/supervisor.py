@@ -19,7 +19,7 @@ from marketarchive.archive.clock_evidence import boot_id
 from marketarchive.archive.codec import DAMAGED, decompressor
 from marketarchive.archive.locks import is_alive
 from marketarchive.archive.paths import LEDGER, PART, lock_path, parse_segment_path
-from marketarchive.archive.soak.journal import JournalLine, SoakJournal
+from marketarchive.archive.soak.journal import OVER, JournalLine, SoakJournal
 from marketarchive.archive.soak.processes import SoakChild, usage
 from marketarchive.archive.tree import raw_files, walk
 from marketarchive.clock import Clock
@@ -84,7 +84,7 @@ class SoakSupervisor:
             if self.is_stopping or now >= end_s:
                 self._stop()
                 if now >= end_s:
-                    self.journal.write("end", reason="its hours are over")
+                    self.journal.write("end", reason=OVER)
                     return "over"
                 self.journal.write("stopped")
                 return "stopped"

@@ -20,7 +20,7 @@ from marketarchive.archive.locks import is_alive
 from marketarchive.archive.offload.record import is_record
 from marketarchive.archive.paths import PART, lock_path, parse_segment_path
 from marketarchive.archive.reader import SEGMENT_KINDS
-from marketarchive.archive.soak.journal import JournalLine, Soak, is_over
+from marketarchive.archive.soak.journal import OVER, JournalLine, Soak, end_of
 from marketarchive.archive.soak.thresholds import Circumstances, GateVerdict, Measured, judge
 from marketarchive.archive.tree import raw_files
 from marketarchive.archive.verify import verify
@@ -122,6 +122,8 @@ def measure(
     """Measure a soak. Raises ArchiveError, DiskError."""
     if not lines:
         raise ArchiveError(f"the soak {soak.id} has no line in its journal: nothing was measured")
+    end = end_of(lines)
+    lines = lines if end is None else lines[: lines.index(end) + 1]  # what follows is about the report
     lasted = min(lines[-1].elapsed_s, soak.hours * 3600)
     traffic = _traffic(root, soak.started, lines[-1].at)
     restarts, down_s = outages(lines, lasted)
@@ -147,7 +149,9 @@ def measure(
         measured |= coverage(tables, lasted)
     except (ArchiveError, ConfigurationError) as error:
         measured |= dict.fromkeys(("tracked", "observed", "unrecorded"), Measured(None, str(error)))
-    circumstances = Circumstances(soak.is_simulated or traffic.is_simulated, _is_whole(lines), lasted / 3600)
+    circumstances = Circumstances(
+        soak.is_simulated or traffic.is_simulated, end is not None and end.reason == OVER, lasted / 3600
+    )
     verdict = judge(measured, circumstances)
     return SoakFindings(
         soak, lines, circumstances, measured, verdict, restarts, down_s, traffic,
@@ -271,11 +275,6 @@ def size_words(sizes: Sequence[int]) -> str:
     low, middle, high = (each / 1e6 for each in (min(sizes), statistics.median(sizes), max(sizes)))
     total = sum(sizes) / 1e6
     return f"{len(sizes):,} files, {total:,.1f} MB; each {low:.3f} to {high:.3f} MB, median {middle:.3f}"
-
-
-def _is_whole(lines: Sequence[JournalLine]) -> bool:
-    """Return whether a soak ended because its hours were over."""
-    return is_over(lines) and lines[-1].reason == "its hours are over"
 
 
 def _lives(root: Path, path: str) -> bool:

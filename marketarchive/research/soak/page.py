@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from marketarchive.archive.soak.journal import JournalLine
+from marketarchive.archive.soak.journal import JournalLine, end_of
 from marketarchive.archive.soak.thresholds import THRESHOLDS, Measured
 from marketarchive.research.report.shares import observed
 from marketarchive.research.soak.measure import SoakFindings, cpu_shares, size_words
@@ -51,7 +51,7 @@ def _thresholds(found: SoakFindings) -> Iterator[str]:
 
 def _run(found: SoakFindings) -> Iterator[str]:
     soak, lines = found.soak, found.lines
-    end = next((line for line in lines if line.kind == "end"), None)
+    end = end_of(lines)
     yield "## Uptime"
     rows = [
         ("command", f"`collect {' '.join(soak.words)}`"),
