@@ -106,7 +106,15 @@ def faults(hours: float) -> list[dict[str, Any]]:
 
         found += [
             {"kind": "ws_close", "route": socket, "count": 1, "from_s": begin},
-            {"kind": "status", "route": books, "status": 429, "retry_after": 3, **at(120, 135)},
+            {"kind": "status", "route": books, "status": 429, "retry_after": 3, **at(120, 180)},
+            {
+                "kind": "status",
+                "route": gamma,
+                "status": 429,
+                "retry_after": 3,
+                "count": 5,
+                "from_s": begin + 120,
+            },
             {"kind": "status", "route": gamma, "status": 503, **at(240, 250)},
             {"kind": "ws_stall", "route": socket, "count": 1, "seconds": 15, "from_s": begin + 360},
             {"kind": "ws_half_open", "route": prices, "count": 1, "from_s": begin + 480},

@@ -33,6 +33,7 @@ from marketarchive.research.names import known as known_of
 from marketarchive.research.report import recorded_gaps, shares
 from marketarchive.research.report.scope import scope
 from marketarchive.research.tables.normalize import normalize
+from marketarchive.research.tables.partitions import tables_of
 from marketarchive.research.views import literal, view_names
 from marketarchive.times import SECOND, from_iso, to_seconds
 
@@ -395,4 +396,6 @@ def _issues(
         issues.append(f"after {len(unfinished)} exits no data came again")
     if traffic.recovered:
         issues.append(f"{traffic.recovered:,} segments were recovered after a crash")
+    if uncovered := [name for name in sorted(traffic.feeds) if "coverage" not in tables_of(*name.split("/"))]:
+        issues.append(f"without coverage, judged by their gaps and by verify alone: {', '.join(uncovered)}")
     return [*issues, *(f"verify: {note}" for note in notes)]
