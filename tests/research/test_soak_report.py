@@ -18,7 +18,7 @@ from marketarchive.archive.manifest import store_manifest
 from marketarchive.archive.soak.journal import Soak, read_lines, soaks
 from marketarchive.archive.store import Store
 from marketarchive.research.soak import report as soak_reports
-from marketarchive.research.soak.measure import outages, unrecorded
+from marketarchive.research.soak.measure import longest_still_s, outages, unrecorded
 from marketarchive.research.soak.page import ACCELERATED
 from marketarchive.research.soak.report import WrittenSoakReport, soak_report
 from marketarchive.times import SECOND, iso
@@ -216,6 +216,13 @@ def test_seconds_before_a_first_message_are_no_loss_and_others_are() -> None:
     assert unrecorded([begun, again]).settling == 6
     assert unrecorded([[span("observed", 5), span("unknown", 1), span("quiet", 5)]]).seconds == 1
     assert unrecorded([[span("unknown", 11), span("observed", 5)]]).seconds == 11
+
+
+def test_a_collector_under_which_raw_stands_still_is_noticed(tmp_path: Path) -> None:
+    still = [("sample", at, {"pid": 7, "disk_bytes": {"raw": 5}}) for at in (100.0, 160.0, 220.0)]
+    soak = journal(tmp_path, *still, ("sample", 280.0, {"pid": 8, "disk_bytes": {"raw": 5}}))
+    samples = [line for line in read_lines(tmp_path, soak.id) if line.kind == "sample"]
+    assert longest_still_s(samples) == 120.0
 
 
 def test_exits_that_follow_one_another_are_one_restart(tmp_path: Path) -> None:

@@ -259,6 +259,18 @@ def cpu_shares(samples: Sequence[JournalLine]) -> list[tuple[JournalLine, float]
     ]
 
 
+def longest_still_s(samples: Sequence[JournalLine]) -> float:
+    """Return the longest time in which samples of one process saw raw/ not growing, in seconds."""
+    longest, since = 0.0, 0.0
+    for earlier, later in pairwise(samples):
+        is_still = earlier.pid == later.pid != 0 and later.disk_bytes.get("raw") == earlier.disk_bytes.get(
+            "raw"
+        )
+        since = since + later.elapsed_s - earlier.elapsed_s if is_still else 0.0
+        longest = max(longest, since)
+    return longest
+
+
 def clock_steps(lines: Sequence[JournalLine]) -> list[tuple[JournalLine, float]]:
     """Return (line, seconds) of steps of the wall clock between two lines of one boot."""
     steps = []

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from marketarchive.archive.soak.journal import JournalLine, end_of
 from marketarchive.archive.soak.thresholds import THRESHOLDS, Measured
 from marketarchive.research.report.shares import observed
-from marketarchive.research.soak.measure import SoakFindings, cpu_shares, size_words
+from marketarchive.research.soak.measure import SoakFindings, cpu_shares, longest_still_s, size_words
 
 ACCELERATED = "ACCELERATED, on the simulator: no gate can pass"
 _LISTED = 20
@@ -133,6 +133,7 @@ def _resources(found: SoakFindings, plots: Mapping[str, str]) -> Iterator[str]:
         ("open files", _range([line.open_files for line in used], "")),
         ("processes", _range([line.processes for line in used], "")),
         ("disk", f"grew by {grown / 1e6:,.1f} MB, {grown / 1e6 / days:,.1f} MB a day; {_by_folder(last)}"),
+        ("raw/ stood still", f"for {longest_still_s(samples):,.0f} s at most, of one process"),
         ("free", f"{last.free_bytes / 1e9:,.1f} GB at the end"),
     ]
     yield _table(("", ""), rows)
