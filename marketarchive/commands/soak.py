@@ -31,6 +31,7 @@ from marketarchive.clock import Clock
 from marketarchive.collecting.exit_codes import FAILED, FINISHED, WRONG_ARGUMENT
 from marketarchive.collecting.master_settings import master_url
 from marketarchive.collecting.process import make_clock, output_dir
+from marketarchive.collecting.route import stand_ins
 from marketarchive.commands.collect import add_left_out, add_plan_arguments, plan_words
 from marketarchive.exceptions import ArgumentError, DiskError
 from marketarchive.invocation import program
@@ -38,6 +39,7 @@ from marketarchive.offline import OfflineCommand
 from marketarchive.progress import Bar
 from marketarchive.research.soak.report import soak_report
 from marketarchive.times import iso
+from marketarchive.venues import venues
 from marketarchive.version import COLLECTOR
 
 HOURS = 24.0
@@ -101,10 +103,14 @@ class Command(OfflineCommand):
         soak, is_resumed = _chosen(root, clock, words, opts)
         journal = (SoakJournal if is_resumed else SoakJournal.create)(root, soak, clock)
         say = _Saying(soak)
+        own = {
+            address.url for venue in venues().values() for address in venue.addresses if address.is_own_server
+        }
+        mirrors = sorted(stand_ins(self.settings).keys() - own)
         settings = [word for each in opts.set for word in ("-s", each)]
         config = [] if opts.config is None else ["--config", opts.config]
         supervisor = SoakSupervisor(
-            root, journal, clock, [*program(), "collect", *soak.words, *settings, *config], say
+            root, journal, clock, [*program(), "collect", *soak.words, *settings, *config], say, mirrors
         )
 
         def stop(*_: object) -> None:

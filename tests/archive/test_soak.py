@@ -23,7 +23,7 @@ from tests.waiting import until
 
 PLAN = Path(__file__).parents[2] / "docs" / "SOAK_PLAN.md"
 SOAK = Soak("s1", "2026-11-21T12:00:00.000000Z", 24.0, ["updown"], [], is_simulated=False, collector="x")
-REAL = Circumstances(is_simulated=False, has_ended=True, hours=24.0)
+REAL = Circumstances(is_simulated=False, stand_ins=(), has_ended=True, hours=24.0)
 GOOD = {
     each.name: Measured(100.0 if each.bound == "at least" else 0.0)
     for each in THRESHOLDS
@@ -69,9 +69,10 @@ def test_what_was_not_measured_leaves_the_gate_open(name: str) -> None:
 @pytest.mark.parametrize(
     ("about", "why"),
     [
-        (Circumstances(is_simulated=True, has_ended=True, hours=24.0), "simulator"),
-        (Circumstances(is_simulated=False, has_ended=False, hours=24.0), "not over"),
-        (Circumstances(is_simulated=False, has_ended=True, hours=23.99), "23.99 h"),
+        (Circumstances(is_simulated=True, stand_ins=(), has_ended=True, hours=24.0), "simulator"),
+        (Circumstances(is_simulated=False, stand_ins=["https://v"], has_ended=True, hours=24.0), "https://v"),
+        (Circumstances(is_simulated=False, stand_ins=(), has_ended=False, hours=24.0), "not over"),
+        (Circumstances(is_simulated=False, stand_ins=(), has_ended=True, hours=23.99), "23.99 h"),
     ],
 )
 def test_only_a_whole_real_soak_can_pass(about: Circumstances, why: str) -> None:

@@ -167,6 +167,16 @@ def test_simulated_hours_say_so_first_and_pass_no_gate(sound: Path, tmp_path: Pa
     assert "| offload | never offloaded |" in text
 
 
+def test_a_soak_on_other_addresses_than_the_venues_own_leaves_the_gate_open(
+    sound: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "out"
+    shutil.copytree(sound, root)
+    done = soak_report(root, journal(root, ("resumed", 100.0, {"stand_ins": ["https://a.venue"]})))
+    assert done.verdict.gate == "OPEN"
+    assert "https://a.venue" in done.verdict.reasons[0]
+
+
 def test_without_the_extra_it_says_what_it_could_not_measure(
     sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,6 +57,7 @@ class JournalLine(msgspec.Struct, frozen=True):
     pid: int = 0
     started_ticks: int = 0
     exit_code: int | None = None
+    stand_ins: list[str] = []  # URLs of venues in whose place others were requested
     down_since_s: float | None = None  # elapsed; of first_data
     reason: str = ""
     resident_bytes: int = 0

@@ -54,6 +54,7 @@ class SoakSupervisor:
     clock: Clock
     command: Sequence[str]  # that starts the collector
     say: Callable[[str], None]
+    stand_ins: Sequence[str] = ()  # URLs of venues in whose place others are requested
     is_stopping: bool = False  # set by a signal
     _child: SoakChild | None = None
     _down_since: float | None = 0.0  # since when no data reaches the disk
@@ -109,10 +110,10 @@ class SoakSupervisor:
         last = self.journal.newest("child_started", "child_exited")
         self._down_since = _down_since(self.journal.lines)
         if last is None or last.kind == "child_exited":
-            self.journal.write("resumed" if self.journal.lines else "started")
+            self.journal.write("resumed" if self.journal.lines else "started", stand_ins=list(self.stand_ins))
             return
         written = self._last_written()
-        self.journal.write("resumed")
+        self.journal.write("resumed", stand_ins=list(self.stand_ins))
         self._child = SoakChild.find(last.pid, last.started_ticks) if last.boot_id == boot_id() else None
         if self._child is not None:
             self._known_runs = {

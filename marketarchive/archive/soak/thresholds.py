@@ -59,6 +59,7 @@ class Circumstances:
     """Conditions of a soak without which no figures open the gate."""
 
     is_simulated: bool  # its clock, or any of its runs
+    stand_ins: Sequence[str]  # URLs of venues in whose place others were requested
     has_ended: bool  # its hours are over
     hours: float  # that it lasted, on its clock
 
@@ -83,6 +84,10 @@ def judge(measured: Mapping[str, Measured], about: Circumstances) -> GateVerdict
     missing = []
     if about.is_simulated:
         missing.append("it ran on the simulator: only a run in real time on live venues can pass")
+    if about.stand_ins:
+        missing.append(
+            f"other addresses stood in for {', '.join(about.stand_ins)}: these are not live venues"
+        )
     if not about.has_ended:
         missing.append("its hours are not over")
     if about.hours < GATE_HOURS:

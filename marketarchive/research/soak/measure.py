@@ -150,8 +150,12 @@ def measure(
         measured |= coverage(tables, lasted)
     except (ArchiveError, ConfigurationError) as error:
         measured |= dict.fromkeys(("tracked", "observed", "unrecorded"), Measured(None, str(error)))
+    stand_ins = sorted({url for line in lines for url in line.stand_ins})
     circumstances = Circumstances(
-        soak.is_simulated or traffic.is_simulated, end is not None and end.reason == OVER, lasted / 3600
+        soak.is_simulated or traffic.is_simulated,
+        stand_ins,
+        end is not None and end.reason == OVER,
+        lasted / 3600,
     )
     verdict = judge(measured, circumstances)
     return SoakFindings(
