@@ -56,7 +56,7 @@ def evidence(clock: Clock) -> dict[str, Any]:
     """Return the `clock` object of a segment line; a value is null where the system does not report it."""
     return {
         **_kernel(),
-        "boot_id": _boot_id(),
+        "boot_id": boot_id(),
         "simulated": clock.simulated,
         "speed": clock.speed,
     }
@@ -84,7 +84,8 @@ def _adjtimex() -> Any:
 
 
 @cache
-def _boot_id() -> str | None:
+def boot_id() -> str | None:
+    """Return the id of this boot; None where the system does not tell it."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
