@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-from marketarchive.clock import Clock, Instant
+from marketarchive.clock import Clock, Instant, boot_id
 
 STEP_NS = 100_000_000
 """A jump of wall time against monotonic time larger than this is a step (a slewing NTP makes 0.5 ms/s)."""
@@ -56,7 +54,7 @@ def evidence(clock: Clock) -> dict[str, Any]:
     """Return the `clock` object of a segment line; a value is null where the system does not tell it."""
     return {
         **_kernel(),
-        "boot_id": _boot_id(),
+        "boot_id": boot_id(),
         "simulated": clock.simulated,
         "speed": clock.speed,
     }
@@ -81,11 +79,3 @@ def _adjtimex() -> Any:
     if sys.platform != "linux":
         return None
     return getattr(ctypes.CDLL(None), "adjtimex", None)  # of the C library that this process has loaded
-
-
-@cache
-def _boot_id() -> str | None:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return None

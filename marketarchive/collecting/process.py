@@ -51,7 +51,7 @@ class Process:
         port = metrics_port(settings)
         check_monitoring(settings)
         self.listeners: list[Listener] = []  # of who wants to look
-        self.limiter = Limiter(self.clock, share, settings.getfloat("RETRY_AFTER_MAX_S"))
+        self.limiter = Limiter(self.clock, share, settings.getfloat("RETRY_AFTER_MAX_S"), self.root)
         files, config = files_from_settings(settings), ArchiveConfig.from_settings(settings)
         try:
             _touch(self.root, files)
@@ -98,6 +98,7 @@ class Process:
         if self._joined is not None:
             self._joined.leave()
         self.metrics.close()
+        self.limiter.close()
         self.writer.close()
 
     @classmethod
