@@ -43,6 +43,15 @@ class _Class:
         self.shared = SharedBudget(path, clock.timeline, Budget.full(self.rate, clock.mono_ns()))
         self.turn = asyncio.Lock()  # first come, first served
         self.queued = 0.0  # units that wait for their turn
+        self.promised_at = 0  # monotonic ns; the newest promise to this process
+
+    def lag_ns(self, now: int) -> int:
+        """Return how long to let other processes go first: half a token's time after a promise, then less.
+
+        So of several that wait for the same token the one that waits longest tries first.
+        """
+        tokens = to_seconds(now - self.promised_at) * self.rate
+        return from_seconds(max(0.0, 0.5 - tokens / 8) / self.rate)
 
 
 class Limiter:
@@ -122,9 +131,10 @@ class Limiter:
                     # others were faster, or this process did not run
                     return "rate_limited" if now <= until_ns else "missed_tick"
                 if _promise(budget, found.rate, cost):
+                    found.promised_at = now
                     return ready_at
                 why = budget.why
-            if not await sleep(self._clock, to_seconds(turn_at + 1 - now), stop):
+            if not await sleep(self._clock, to_seconds(turn_at + 1 + found.lag_ns(now) - now), stop):
                 return why
 
     async def _send(
